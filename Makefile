@@ -1,0 +1,35 @@
+# One profile, release, so that the dependencies are compiled once.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-build build demo test bench lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install what building and testing need (Debian packages, Kafka); nothing happens where all is there
+	@tests/support/setup.sh test
+
+setup-build:
+	@tests/support/setup.sh build
+
+build: setup-build ## build target/release/driftgate
+	cargo build --release --locked
+
+demo: build ## run the main job on the data in the repository, with the HTTP server
+	target/release/driftgate demo
+
+test: setup ## run all tests against a Kafka broker: the one in DRIFTGATE_TEST_KAFKA, or one started for the run
+	@tests/support/test.sh
+
+bench: setup ## measure, beside a Kafka started for the run, and write the table into the README
+	@benches/run.sh
+
+lint: setup-build ## check format, lints, shell scripts, alert rules and dependencies, the last three where their tools are installed
+	@tests/support/lint.sh
+
+clean: ## remove what was built and fetched
+	@if [ -d .cache/kafka ]; then tests/support/kafka.sh stop .cache/kafka; fi
+	cargo clean
+	rm -rf .cache

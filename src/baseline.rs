@@ -1,0 +1,366 @@
+//! What is kept of a version's training snapshot: reference grids and counts, PSI bins, category counts, segment rates.
+//! Built from plain columns (who reads the file is `snapshot`), stored as a checked binary frame.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Flag;
+use crate::frame::{self, FrameError, Kind};
+use crate::policy::{GridPoints, Policy, RuleKind, Target};
+use crate::stats::bins::{self, Bin};
+use crate::stats::fairness::Confusion;
+use crate::stats::grid::Grid;
+
+/// The frame kind of a baseline file.
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 1 };
+
+/// A numeric feature with at most so many distinct reference values is tested by chi-square.
+const DISCRETE_DISTINCT: usize = 50;
+/// So is one where a single value holds more than this share (one in so many).
+const DISCRETE_SHARE: usize = 5;
+/// PSI bins that are always there: chi-square on discrete features uses them.
+const DEFAULT_BINS: usize = 10;
+
+/// A version's reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    pub model: String,
+    pub version: String,
+    /// Where the snapshot was read from, as the policy or registry names it.
+    pub snapshot: String,
+    /// SHA-256 of the snapshot file.
+    pub snapshot_sha256: String,
+    pub rows: u64,
+    /// In the policy's order.
+    pub numeric: Vec<NumericReference>,
+    pub categorical: Vec<CategoricalReference>,
+    pub score: Option<NumericReference>,
+    /// Score cells of the rows labelled 0 and 1.
+    pub score_by_label: Option<[Vec<u64>; 2]>,
+    /// One a segmentation of the policy: segments by name; `None` where the snapshot has no such column, score or label.
+    pub segments: Vec<Option<BTreeMap<String, Confusion>>>,
+    /// What the baseline was built for; a policy that reads something else needs another build.
+    pub built_for: BuiltFor,
+}
+
+/// The part of a policy a baseline depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuiltFor {
+    pub numeric: Vec<String>,
+    pub categorical: Vec<String>,
+    pub segmentations: Vec<String>,
+    pub grid: GridPoints,
+    pub bins: Vec<usize>,
+    pub threshold: Option<f64>,
+    pub score: bool,
+}
+
+impl BuiltFor {
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let mut bins = vec![DEFAULT_BINS];
+        bins.extend(
+            policy.rules().filter_map(|r| if let RuleKind::Psi { bins, .. } = r.kind { Some(bins) } else { None }),
+        );
+        bins.sort_unstable();
+        bins.dedup();
+        Self {
+            numeric: policy.features.numeric.clone(),
+            categorical: policy.features.categorical.clone(),
+            segmentations: policy.segments.iter().map(|s| s.name.clone()).collect(),
+            grid: policy.features.grid,
+            bins,
+            threshold: policy.threshold,
+            score: policy.baseline.score_column.is_some(),
+        }
+    }
+}
+
+/// Counts of a numeric feature's reference values over its grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NumericReference {
+    pub grid: Grid,
+    /// One count a grid cell.
+    pub cells: Vec<u64>,
+    /// Values that are there.
+    pub count: u64,
+    pub missing: u64,
+    pub distinct: u64,
+    /// Whether `ks_p` tests it by chi-square: few distinct values, or one that holds over a fifth.
+    pub discrete: bool,
+    /// PSI bins by their number in the policy.
+    pub bins: BTreeMap<usize, Vec<Bin>>,
+}
+
+impl NumericReference {
+    /// Builds the reference; NaN is missing.
+    fn build(values: &[f64], points: GridPoints, bin_numbers: &[usize]) -> Self {
+        let mut sorted: Vec<f64> = values.iter().filter(|x| !x.is_nan()).map(|x| x + 0.0).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let mut distinct = 0_usize;
+        let mut most = 0_usize;
+        for run in sorted.chunk_by(|a, b| a.total_cmp(b).is_eq()) {
+            distinct += 1;
+            most = most.max(run.len());
+        }
+        let edges: BTreeMap<usize, Vec<(f64, bool)>> =
+            bin_numbers.iter().map(|&b| (b, bins::quantile_edges(&sorted, b))).collect();
+        let all_edges: Vec<f64> = edges.values().flatten().map(|&(e, _)| e).collect();
+        let points = match points {
+            // So few distinct values all fit: the grid is exact.
+            GridPoints::At(n) if distinct > n => Some(n),
+            GridPoints::At(_) | GridPoints::Exact => None,
+        };
+        let grid = Grid::from_sorted(&sorted, points, &all_edges);
+        Self {
+            cells: grid.count_sorted(&sorted),
+            count: sorted.len() as u64,
+            missing: (values.len() - sorted.len()) as u64,
+            distinct: distinct as u64,
+            discrete: distinct <= DISCRETE_DISTINCT || most * DISCRETE_SHARE > sorted.len(),
+            bins: edges.iter().map(|(&b, e)| (b, bins::bins(&grid, e))).collect(),
+            grid,
+        }
+    }
+
+    /// The default PSI bins (10 quantiles), which chi-square uses.
+    #[must_use]
+    pub fn default_bins(&self) -> &[Bin] {
+        self.bins.get(&DEFAULT_BINS).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Counts of a categorical feature's reference values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CategoricalReference {
+    /// Category names, sorted.
+    pub names: Vec<String>,
+    /// One count a name.
+    pub counts: Vec<u64>,
+    pub count: u64,
+    pub missing: u64,
+}
+
+/// A column of texts as codes into its distinct values; `None` is null.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Coded {
+    pub names: Vec<String>,
+    pub codes: Vec<Option<u32>>,
+}
+
+impl Coded {
+    /// Crosses columns: the values joined by `*`, null where any part is.
+    #[must_use]
+    pub fn cross(parts: &[&Self]) -> Self {
+        let rows = parts.first().map_or(0, |p| p.codes.len());
+        let mut index: BTreeMap<String, u32> = BTreeMap::new();
+        let mut out = Self::default();
+        let mut key = String::new();
+        for row in 0..rows {
+            key.clear();
+            let mut whole = true;
+            for (i, part) in parts.iter().enumerate() {
+                let name = part.codes.get(row).copied().flatten().and_then(|c| part.names.get(c as usize));
+                let Some(name) = name else {
+                    whole = false;
+                    break;
+                };
+                if i > 0 {
+                    key.push('*');
+                }
+                key.push_str(name);
+            }
+            out.codes.push(whole.then(|| {
+                *index.entry(key.clone()).or_insert_with(|| {
+                    out.names.push(key.clone());
+                    u32::try_from(out.names.len() - 1).unwrap_or(u32::MAX)
+                })
+            }));
+        }
+        out
+    }
+}
+
+/// A training snapshot's columns, all of the same length.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotColumns {
+    pub rows: usize,
+    /// In the policy's order; NaN is missing.
+    pub numeric: Vec<Vec<f64>>,
+    pub categorical: Vec<Coded>,
+    pub score: Option<Vec<f64>>,
+    pub label: Option<Vec<Flag>>,
+    /// One a segmentation; `None` where a part has no column.
+    pub segments: Vec<Option<Coded>>,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BaselineError {
+    #[error("the snapshot has no rows")]
+    Empty,
+    #[error(
+        "column {column:?} holds no values: every row is null or NaN; leave the feature out of the policy or fix the snapshot"
+    )]
+    NoValues { column: String },
+    #[error(
+        "the baseline was built for other features, bins, segments or another threshold than this policy's: build it again from the snapshot"
+    )]
+    OtherPolicy,
+    #[error(transparent)]
+    File(#[from] FrameError),
+}
+
+impl Baseline {
+    /// Builds a version's reference from its snapshot's columns.
+    ///
+    /// # Errors
+    /// All columns without a value, or an empty snapshot.
+    pub fn build(
+        policy: &Policy,
+        version: &str,
+        snapshot: &str,
+        sha256: &str,
+        columns: &SnapshotColumns,
+    ) -> Result<Self, Vec<BaselineError>> {
+        if columns.rows == 0 {
+            return Err(vec![BaselineError::Empty]);
+        }
+        let built_for = BuiltFor::new(policy);
+        let reference = |values: &[f64]| NumericReference::build(values, policy.features.grid, &built_for.bins);
+        let numeric: Vec<_> = columns.numeric.iter().map(|c| reference(c)).collect();
+        let categorical: Vec<_> = columns.categorical.iter().map(categorical_reference).collect();
+        let score = columns.score.as_deref().map(reference);
+        let mut errors = Vec::new();
+        let mut need_values = |name: &str, count: u64| {
+            if count == 0 {
+                errors.push(BaselineError::NoValues { column: name.to_owned() });
+            }
+        };
+        policy.features.numeric.iter().zip(&numeric).for_each(|(n, r)| need_values(n, r.count));
+        policy.features.categorical.iter().zip(&categorical).for_each(|(n, r)| need_values(n, r.count));
+        if let (Some(name), Some(r)) = (&policy.baseline.score_column, &score) {
+            need_values(name, r.count);
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let score_by_label = match (&columns.score, &columns.label, &score) {
+            (Some(scores), Some(labels), Some(reference)) => Some(split_by_label(scores, labels, reference)),
+            _ => None,
+        };
+        let segments = columns.segments.iter().map(|s| segment_reference(policy, columns, s.as_ref())).collect();
+        Ok(Self {
+            model: policy.model.clone(),
+            version: version.to_owned(),
+            snapshot: snapshot.to_owned(),
+            snapshot_sha256: sha256.to_owned(),
+            rows: columns.rows as u64,
+            numeric,
+            categorical,
+            score,
+            score_by_label,
+            segments,
+            built_for,
+        })
+    }
+
+    /// The reference of a numeric target or of the score; `None` for categories and where the snapshot has no score.
+    #[must_use]
+    pub fn numeric(&self, target: Target) -> Option<&NumericReference> {
+        match target {
+            Target::Numeric(i) => self.numeric.get(i),
+            Target::Score => self.score.as_ref(),
+            Target::Categorical(_) => None,
+        }
+    }
+
+    /// The baseline as a file's bytes.
+    ///
+    /// # Errors
+    /// When it cannot be serialized.
+    pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
+        frame::encode(KIND, self)
+    }
+
+    /// Reads a baseline file's bytes and checks that it serves this policy.
+    ///
+    /// # Errors
+    /// A damaged or foreign file, or one built for another policy.
+    pub fn decode(bytes: &[u8], policy: &Policy) -> Result<Self, BaselineError> {
+        let baseline: Self = frame::decode(KIND, bytes)?;
+        if baseline.built_for != BuiltFor::new(policy) {
+            return Err(BaselineError::OtherPolicy);
+        }
+        Ok(baseline)
+    }
+
+    /// SHA-256 of the encoded baseline, lower-case hex: what verdicts name.
+    ///
+    /// # Errors
+    /// When it cannot be serialized.
+    pub fn digest(&self) -> Result<String, FrameError> {
+        Ok(frame::sha256_hex(&self.encode()?))
+    }
+}
+
+fn categorical_reference(column: &Coded) -> CategoricalReference {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut by_code = vec![0_u64; column.names.len()];
+    let mut missing = 0;
+    for code in &column.codes {
+        match code.and_then(|c| by_code.get_mut(c as usize)) {
+            Some(count) => *count += 1,
+            None => missing += 1,
+        }
+    }
+    for (name, count) in column.names.iter().zip(by_code).filter(|(_, c)| *c > 0) {
+        *counts.entry(name).or_default() += count;
+    }
+    CategoricalReference {
+        count: counts.values().sum(),
+        missing,
+        names: counts.keys().map(|&n| n.to_owned()).collect(),
+        counts: counts.into_values().collect(),
+    }
+}
+
+fn split_by_label(scores: &[f64], labels: &[Flag], reference: &NumericReference) -> [Vec<u64>; 2] {
+    let mut split = [vec![0_u64; reference.grid.cells()], vec![0_u64; reference.grid.cells()]];
+    let [negative, positive] = &mut split;
+    for (&score, &label) in scores.iter().zip(labels).filter(|(s, _)| !s.is_nan()) {
+        let side = match label {
+            Flag::No => &mut *negative,
+            Flag::Yes => &mut *positive,
+            Flag::Missing | Flag::Invalid => continue,
+        };
+        if let Some(cell) = side.get_mut(reference.grid.locate(score)) {
+            *cell += 1;
+        }
+    }
+    split
+}
+
+fn segment_reference(
+    policy: &Policy,
+    columns: &SnapshotColumns,
+    segments: Option<&Coded>,
+) -> Option<BTreeMap<String, Confusion>> {
+    let (scores, labels, threshold) = (columns.score.as_ref()?, columns.label.as_ref()?, policy.threshold?);
+    let segments = segments?;
+    let mut by_code = vec![Confusion::default(); segments.names.len()];
+    for ((&code, &score), &label) in segments.codes.iter().zip(scores).zip(labels) {
+        let label = match label {
+            Flag::No => false,
+            Flag::Yes => true,
+            Flag::Missing | Flag::Invalid => continue,
+        };
+        if score.is_nan() {
+            continue;
+        }
+        if let Some(counts) = code.and_then(|c| by_code.get_mut(c as usize)) {
+            counts.count(score >= threshold, label);
+        }
+    }
+    Some(segments.names.iter().cloned().zip(by_code).collect())
+}

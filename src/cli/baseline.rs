@@ -1,0 +1,225 @@
+//! `driftgate baseline`: a training snapshot to a baseline file, and a baseline for people.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use serde_json::json;
+
+use super::{Failure, exit, replay, show};
+use crate::baseline::{Baseline, NumericReference};
+use crate::policy::Policy;
+use crate::snapshot;
+use crate::stats::fairness::Rate;
+
+/// Builds a baseline from a training snapshot, or shows one
+#[derive(Debug, clap::Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  driftgate baseline build --policy policy.yaml --version 1 --out model-1.baseline\n  driftgate baseline show --policy policy.yaml --version 1\n  driftgate baseline show --policy policy.yaml model-1.baseline"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Reads the snapshot (Parquet or CSV) and writes the compact baseline
+    Build {
+        #[command(flatten)]
+        what: What,
+        /// Where the baseline goes; MODEL-VERSION.baseline by default
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Prints a baseline's columns, grids and segment rates
+    Show {
+        #[command(flatten)]
+        what: What,
+        /// Prints it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct What {
+    /// The model's policy file
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// The model version; fills {version} in the policy's baseline.snapshot
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// A snapshot (.parquet, .csv, also s3://, gs://, az://) or a built baseline, instead of the policy's
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    match &args.command {
+        Command::Build { what, out } => build(what, out.as_deref()),
+        Command::Show { what, json } => {
+            let (policy, baseline) = load(what)?;
+            if *json {
+                println!("{}", serde_json::to_string_pretty(&as_json(&policy, &baseline)?)?);
+            } else {
+                print!("{}", as_text(&policy, &baseline)?);
+            }
+            Ok(exit::PASS)
+        }
+    }
+}
+
+fn load(what: &What) -> anyhow::Result<(Policy, Baseline)> {
+    let policy = replay::read_policy(&what.policy)?;
+    let version = what.version.as_deref().unwrap_or("0");
+    let location = match &what.snapshot {
+        // A path of the command line is relative to where the command runs, not to the policy.
+        Some(s) if s.contains("://") => s.clone(),
+        Some(s) => std::path::absolute(s).with_context(|| format!("the path {s:?}"))?.display().to_string(),
+        None if what.version.is_none()
+            && policy.baseline.snapshot.as_deref().is_some_and(|s| s.contains("{version}")) =>
+        {
+            return Err(anyhow!(
+                "the policy's baseline.snapshot needs a version: give --version, or a snapshot's path"
+            ));
+        }
+        None => snapshot::location_for(&policy, version)?
+            .ok_or_else(|| anyhow!("the policy has no baseline.snapshot: give a snapshot's path"))?,
+    };
+    let spinner = show::spinner(&format!("reading {location}"));
+    let baseline = snapshot::load(&policy, version, &location);
+    spinner.finish_and_clear();
+    Ok((policy, baseline?))
+}
+
+fn build(what: &What, out: Option<&Path>) -> Result<u8, Failure> {
+    let (policy, baseline) = load(what)?;
+    let path =
+        out.map_or_else(|| PathBuf::from(format!("{}-{}.baseline", policy.model, baseline.version)), Path::to_owned);
+    let bytes = baseline.encode()?;
+    std::fs::write(&path, &bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+    println!(
+        "{}: {} rows of {} in {} bytes, sha256 {}",
+        path.display(),
+        show::count(baseline.rows),
+        baseline.snapshot,
+        show::count(bytes.len() as u64),
+        baseline.digest()?
+    );
+    Ok(exit::PASS)
+}
+
+fn numeric<'b>(policy: &'b Policy, baseline: &'b Baseline) -> impl Iterator<Item = (&'b str, &'b NumericReference)> {
+    let features = policy.features.numeric.iter().map(String::as_str).zip(&baseline.numeric);
+    features.chain(baseline.score.as_ref().map(|s| ("score", s)))
+}
+
+fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    writeln!(out, "{} version {}: {} rows", baseline.model, baseline.version, show::count(baseline.rows))?;
+    writeln!(
+        out,
+        "snapshot {} (sha256 {})\nbaseline sha256 {}",
+        baseline.snapshot,
+        baseline.snapshot_sha256,
+        baseline.digest()?
+    )?;
+    let mut table = show::table(&["column", "type", "values", "missing", "distinct", "test", "min", "median", "max"]);
+    for (name, r) in numeric(policy, baseline) {
+        let points = r.grid.points();
+        let test = if r.discrete { "chi2" } else { "ks" };
+        let cells = [
+            name.to_owned(),
+            "numeric".into(),
+            show::count(r.count),
+            show::count(r.missing),
+            show::count(r.distinct),
+            test.into(),
+            show::number(points.first().copied()),
+            show::number(median(r)),
+            show::number(points.last().copied()),
+        ];
+        table.add_row(cells);
+    }
+    for (name, r) in policy.features.categorical.iter().zip(&baseline.categorical) {
+        let top = r.names.iter().zip(&r.counts).max_by_key(|(_, n)| **n).map_or("", |(name, _)| name);
+        let distinct = show::count(r.names.len() as u64);
+        table.add_row([
+            name.clone(),
+            "category".into(),
+            show::count(r.count),
+            show::count(r.missing),
+            distinct,
+            "chi2".into(),
+            String::new(),
+            format!("most: {top}"),
+            String::new(),
+        ]);
+    }
+    writeln!(out, "{table}")?;
+    for (segmentation, segments) in policy.segments.iter().zip(&baseline.segments) {
+        let Some(segments) = segments else {
+            writeln!(
+                out,
+                "{}: no reference (the snapshot has no such column, or no score and label)",
+                segmentation.name
+            )?;
+            continue;
+        };
+        let mut table = show::table(&[segmentation.name.as_str(), "rows", "positives", "TPR", "FPR", "selected"]);
+        for (name, c) in segments {
+            let rate = |r: Rate| show::number(r.value(c));
+            table.add_row([
+                name.clone(),
+                show::count(c.total()),
+                show::count(c.positives()),
+                rate(Rate::Tpr),
+                rate(Rate::Fpr),
+                rate(Rate::Selection),
+            ]);
+        }
+        writeln!(out, "{table}")?;
+    }
+    Ok(out)
+}
+
+/// A grid point near the middle of the reference.
+fn median(r: &NumericReference) -> Option<f64> {
+    let mut below = 0;
+    let at = r.cells.iter().position(|n| {
+        below += n;
+        below * 2 >= r.count
+    })?;
+    r.grid.points().get(at / 2).or(r.grid.points().last()).copied()
+}
+
+fn as_json(policy: &Policy, baseline: &Baseline) -> anyhow::Result<serde_json::Value> {
+    let numeric: serde_json::Map<String, serde_json::Value> = numeric(policy, baseline)
+        .map(|(name, r)| {
+            let points = r.grid.points();
+            let finite = |x: Option<&f64>| crate::judge::verdict::number(x.copied());
+            (name.to_owned(), json!({"values": r.count, "missing": r.missing, "distinct": r.distinct, "test": if r.discrete { "chi2" } else { "ks" },
+                "points": points.len(), "min": finite(points.first()), "max": finite(points.last())}))
+        })
+        .collect();
+    let categorical: serde_json::Map<String, serde_json::Value> = policy
+        .features
+        .categorical
+        .iter()
+        .zip(&baseline.categorical)
+        .map(|(name, r)| {
+            let counts: serde_json::Map<String, serde_json::Value> =
+                r.names.iter().cloned().zip(r.counts.iter().map(|&n| n.into())).collect();
+            (name.clone(), json!({"values": r.count, "missing": r.missing, "counts": counts}))
+        })
+        .collect();
+    let segments: serde_json::Map<String, serde_json::Value> =
+        policy.segments.iter().map(|s| s.name.clone()).zip(baseline.segments.iter().map(|s| json!(s))).collect();
+    Ok(json!({
+        "model": baseline.model, "version": baseline.version, "rows": baseline.rows, "snapshot": baseline.snapshot,
+        "snapshot_sha256": baseline.snapshot_sha256, "baseline_sha256": baseline.digest()?,
+        "numeric": numeric, "categorical": categorical, "segments": segments,
+    }))
+}

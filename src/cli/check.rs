@@ -1,0 +1,280 @@
+//! `driftgate check`: validates policies and the daemon's configuration, and gives advice on both. What the advice is, is
+//! `policy::lint` and `deployment`; what a policy watches, for people, is `watch`.
+
+mod deployment;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{Failure, exit, show};
+use crate::config::{self, Config};
+use crate::http::Tokens;
+use crate::policy::lint::{Lint, lint};
+use crate::policy::{self, Policy};
+use watch::Watch;
+
+/// Validates policies and configurations and gives advice
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 valid, 1 valid with warnings under --strict, 2 errors.\n\nExamples:\n  driftgate check --config config/driftgate.yaml\n  driftgate check --policy policy.yaml --strict"
+)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub struct Args {
+    /// The daemon's configuration; the policies it names are checked too
+    #[arg(long, value_name = "FILE", group = "what")]
+    config: Option<PathBuf>,
+    /// A policy file; can be given several times
+    #[arg(long, value_name = "FILE", group = "what")]
+    policy: Vec<PathBuf>,
+    /// Exits with 1 if there are warnings
+    #[arg(long)]
+    strict: bool,
+    /// Prints what was found as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let report = Report::new(args.config.as_deref(), &args.policy);
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report.to_json())?);
+    } else {
+        print!("{}", report.to_text());
+        for error in &report.errors {
+            eprintln!("{error}");
+        }
+    }
+    Ok(if !report.errors.is_empty() {
+        exit::INPUT
+    } else if args.strict && report.warnings() > 0 {
+        exit::BLOCK
+    } else {
+        exit::PASS
+    })
+}
+
+/// A policy that is valid.
+struct Checked {
+    file: PathBuf,
+    policy: Policy,
+    lints: Vec<Lint>,
+}
+
+/// Everything that was found.
+#[derive(Default)]
+struct Report {
+    /// As they are shown: `file:line:column: path: message`.
+    errors: Vec<String>,
+    config: Option<(PathBuf, Vec<Lint>)>,
+    policies: Vec<Checked>,
+}
+
+impl Report {
+    fn new(config: Option<&Path>, policies: &[PathBuf]) -> Self {
+        let mut report = Self::default();
+        let mut files = BTreeSet::new();
+        let parsed = config.and_then(|path| Some((path, report.config(path)?)));
+        if let Some((_, config)) = &parsed {
+            match config.policy_files() {
+                Ok(found) => found.iter().for_each(|file| report.policy(file, &mut files)),
+                Err(error) => report.errors.push(error.to_string()),
+            }
+            report.one_policy_a_model();
+        }
+        if let Some((path, config)) = parsed {
+            let policies: Vec<&Policy> = report.policies.iter().map(|c| &c.policy).collect();
+            // A policy that cannot be read is not a model that is not known.
+            let unknown =
+                if report.errors.is_empty() { deployment::unknown_models(&config, &policies) } else { Vec::new() };
+            let tokens = Tokens::load(config.http.tokens_file.as_deref()).map(|t| !t.is_empty());
+            let lints = deployment::lint(&config, &policies, tokens.map_err(|e| e.to_string()));
+            report.errors.extend(unknown.into_iter().map(|l| format!("{}: {}: {}", path.display(), l.path, l.message)));
+            report.config = Some((path.to_owned(), lints));
+        }
+        for file in policies {
+            report.policy(file, &mut files);
+        }
+        report
+    }
+
+    fn config(&mut self, path: &Path) -> Option<Config> {
+        let text = self.read(path, "configuration")?;
+        config::parse(&text, path).map_err(|e| self.errors.push(e.to_string())).ok()
+    }
+
+    fn policy(&mut self, file: &Path, seen: &mut BTreeSet<PathBuf>) {
+        if !seen.insert(std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())) {
+            return;
+        }
+        let Some(text) = self.read(file, "policy") else { return };
+        match policy::parse(&text, file) {
+            Ok(policy) => {
+                let mut lints = lint(&policy);
+                if let Some(location) = Watch::new(&policy).missing_snapshot() {
+                    let message = format!(
+                        "{location} does not exist: versions would have no baseline, unless they are registered with their own"
+                    );
+                    lints.push(Lint { path: "baseline.snapshot".to_owned(), message });
+                }
+                self.policies.push(Checked { file: file.to_owned(), policy, lints });
+            }
+            Err(errors) => self.errors.push(errors.to_string()),
+        }
+    }
+
+    fn read(&mut self, path: &Path, what: &str) -> Option<String> {
+        let read = std::fs::read_to_string(path);
+        read.map_err(|e| self.errors.push(format!("{}: the {what} cannot be read: {e}", path.display()))).ok()
+    }
+
+    fn one_policy_a_model(&mut self) {
+        let mut errors = Vec::new();
+        for (at, second) in self.policies.iter().enumerate() {
+            if let Some(first) = self.policies.iter().take(at).find(|c| c.policy.model == second.policy.model) {
+                let (model, first) = (&second.policy.model, first.file.display());
+                errors.push(format!(
+                    "{}: model {model:?} has its policy in {first} already: keep one",
+                    second.file.display()
+                ));
+            }
+        }
+        self.errors.append(&mut errors);
+    }
+
+    fn warnings(&self) -> usize {
+        let of_config = self.config.as_ref().map_or(0, |(_, lints)| lints.len());
+        of_config + self.policies.iter().map(|c| c.lints.len()).sum::<usize>()
+    }
+
+    fn to_text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut out = String::new();
+        let warn = |out: &mut String, file: &Path, lints: &[Lint]| {
+            for Lint { path, message } in lints {
+                let _ = writeln!(out, "warning: {}: {path}: {message}", file.display());
+            }
+        };
+        if let Some((file, lints)) = &self.config {
+            let _ = writeln!(out, "{}: the daemon's configuration, {} policies", file.display(), self.policies.len());
+            warn(&mut out, file, lints);
+        }
+        for Checked { file, policy, lints } in &self.policies {
+            let watch = Watch::new(policy);
+            let _ = writeln!(out, "{}: {}", file.display(), watch.summary());
+            let _ = writeln!(out, "{}", watch.table());
+            warn(&mut out, file, lints);
+        }
+        let warnings = self.warnings();
+        if self.errors.is_empty() {
+            let said = match warnings {
+                0 => "valid".to_owned(),
+                1 => "valid, with 1 warning".to_owned(),
+                n => format!("valid, with {} warnings", show::count(n as u64)),
+            };
+            let _ = writeln!(out, "{said}");
+        }
+        out
+    }
+
+    fn to_json(&self) -> Value {
+        let policies = self.policies.iter().map(|Checked { file, policy, lints }| {
+            let mut watch = Watch::new(policy).to_json();
+            if let Some(watch) = watch.as_object_mut() {
+                watch.insert("file".to_owned(), file.display().to_string().into());
+                watch.insert("warnings".to_owned(), json!(lints));
+            }
+            watch
+        });
+        let policies: Vec<Value> = policies.collect();
+        // One text holds all errors of a file, a line each.
+        let errors: Vec<&str> = self.errors.iter().flat_map(|e| e.lines()).collect();
+        let config =
+            self.config.as_ref().map(|(file, lints)| json!({"file": file.display().to_string(), "warnings": lints}));
+        json!({"valid": errors.is_empty(), "errors": errors, "warnings": self.warnings(), "config": config, "policies": policies})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = "apiVersion: driftgate/v1
+model: m
+features: {numeric: [a]}
+checks:
+  drift:
+    window: {size: 7d, slide: 1d}
+    rules: [{psi: {of: features, lt: 0.2}}]
+";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn check(files: &[(&str, &str)], config: Option<&str>, policies: &[&str]) -> Report {
+        let folder = folder(files);
+        let path = |name: &&str| folder.path().join(name);
+        let policies: Vec<PathBuf> = policies.iter().map(path).collect();
+        Report::new(config.as_ref().map(path).as_deref(), &policies)
+    }
+
+    #[test]
+    fn every_error_of_every_file_is_shown() {
+        let broken = POLICY.replace("0.2", "-1").replace("7d", "7");
+        let report = check(&[("a.yaml", &broken), ("b.yaml", POLICY)], None, &["a.yaml", "b.yaml", "b.yaml", "c.yaml"]);
+        let lines: Vec<&str> = report.errors.iter().flat_map(|e| e.lines()).collect();
+        assert_eq!((lines.len(), report.policies.len()), (3, 1), "{lines:?}");
+        assert!(
+            lines[0].contains("a.yaml:6:")
+                && lines[1].contains("psi.lt")
+                && lines[2].contains("c.yaml: the policy cannot be read")
+        );
+        assert_eq!(report.to_json()["valid"], false);
+    }
+
+    #[test]
+    fn a_model_has_one_policy() {
+        let config = "policies: [\"p*.yaml\"]\n";
+        let report = check(&[("d.yaml", config), ("p1.yaml", POLICY), ("p2.yaml", POLICY)], Some("d.yaml"), &[]);
+        assert_eq!(report.errors.len(), 1);
+        assert!(
+            report.errors[0].contains("p2.yaml: model \"m\" has its policy in ")
+                && report.errors[0].contains("p1.yaml already"),
+            "{:?}",
+            report.errors
+        );
+        let report = check(&[("p1.yaml", POLICY), ("p2.yaml", POLICY)], None, &["p1.yaml", "p2.yaml"]);
+        assert_eq!((report.errors.len(), report.policies.len()), (0, 2));
+    }
+
+    #[test]
+    fn a_missing_policy_is_an_error_and_a_source_of_an_unknown_model_too() {
+        let config = "policies: [\"x.yaml\"]\n";
+        assert!(check(&[("d.yaml", config)], Some("d.yaml"), &[]).errors[0].contains("no policy file matches"));
+        let config = "policies: [\"p.yaml\"]\nkafka: {brokers: \"k:9092\"}\nsources: [{topic: t, kind: predictions, models: [m, other]}]\n";
+        let report = check(&[("d.yaml", config), ("p.yaml", POLICY)], Some("d.yaml"), &[]);
+        assert!(
+            report.errors.len() == 1
+                && report.errors[0].contains("d.yaml: sources[0].models: no policy is for \"other\""),
+            "{:?}",
+            report.errors
+        );
+    }
+
+    #[test]
+    fn what_is_watched_is_shown() {
+        let report = check(&[("p.yaml", POLICY)], None, &["p.yaml"]);
+        let text = report.to_text();
+        assert!(text.contains("drift") && text.ends_with("valid\n"), "{text}");
+        let json = report.to_json();
+        assert_eq!((&json["valid"], &json["warnings"]), (&json!(true), &json!(0)));
+        assert_eq!(json["policies"][0]["groups"][0]["subjects"], 1);
+    }
+}

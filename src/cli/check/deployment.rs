@@ -1,0 +1,126 @@
+//! What a configuration and its policies lack together.
+
+use crate::config::{Config, SourceConfig, SourceKind};
+use crate::policy::Policy;
+use crate::policy::lint::Lint;
+
+fn serves(source: &SourceConfig, model: &str) -> bool {
+    source.models.is_empty() || source.models.iter().any(|m| m == model)
+}
+
+/// Sources of models that no policy is for.
+pub fn unknown_models(config: &Config, policies: &[&Policy]) -> Vec<Lint> {
+    let mut found = Vec::new();
+    for (at, source) in config.sources.iter().enumerate() {
+        let named = source.models.iter().map(|m| ("models", m)).chain(source.model.iter().map(|m| ("model", m)));
+        for (key, model) in named.filter(|(_, m)| !policies.iter().any(|p| p.model == **m)) {
+            let known: Vec<&str> = policies.iter().map(|p| p.model.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            found.push(Lint {
+                path: format!("sources[{at}].{key}"),
+                message: format!("no policy is for {model:?}; the models are {known}"),
+            });
+        }
+    }
+    found
+}
+
+/// Advice on a valid configuration. `tokens` says whether there are any, or why they cannot be read.
+pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>) -> Vec<Lint> {
+    let mut found = Vec::new();
+    let mut say = |path: &str, message: String| found.push(Lint { path: path.to_owned(), message });
+    if config.policies.is_empty() {
+        say("policies", "there are none: the daemon would watch nothing; name policy files".to_owned());
+    }
+    match &config.kafka {
+        None => say("kafka", "there is none: the daemon would read nothing; name the brokers".to_owned()),
+        Some(kafka) => {
+            if let Err(error) = kafka.client_properties() {
+                say("kafka.property_files", format!("{error}; on this machine, at least"));
+            }
+        }
+    }
+    for policy in policies.iter().filter(|_| config.kafka.is_some()) {
+        let model = &policy.model;
+        let reads = |kind| config.sources.iter().any(|s| s.kind == kind && serves(s, model));
+        if !reads(SourceKind::Predictions) {
+            say(
+                "sources",
+                format!(
+                    "no source of predictions is for {model:?}: no version of it would be seen; add {{topic: …, kind: predictions}}"
+                ),
+            );
+        }
+        if policy.rules().any(|r| r.kind.reads_labels()) && !reads(SourceKind::Labels) {
+            say(
+                "sources",
+                format!(
+                    "{model:?} has rules that need labels, and no source of labels is for it: they would never be judged; add {{topic: …, kind: labels}}"
+                ),
+            );
+        }
+    }
+    if !config.http.listen.ip().is_loopback() && tokens == Ok(false) {
+        say(
+            "http.tokens_file",
+            format!(
+                "{} is open to other machines, and there are no tokens: everybody can read, nobody can register versions; name a file of tokens",
+                config.http.listen
+            ),
+        );
+    }
+    if let Err(error) = tokens {
+        say("http.tokens_file", error);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const POLICY: &str = "apiVersion: driftgate/v1
+model: m
+features: {numeric: [a]}
+score: {threshold: 0.5}
+segments: [s]
+labels: {horizon: 1d}
+checks:
+  fair:
+    window: {size: 7d, slide: 1d}
+    rules: [{tpr_gap: {by: s, lt: 0.2}}]
+";
+
+    fn advice(config: &str, tokens: Result<bool, String>) -> Vec<(String, String)> {
+        let config = crate::config::parse(config, Path::new("c.yaml")).unwrap();
+        let policy = crate::policy::parse(POLICY, Path::new("p.yaml")).unwrap();
+        lint(&config, &[&policy], tokens).into_iter().map(|l| (l.path, l.message)).collect()
+    }
+
+    #[test]
+    fn sources_that_are_missing_are_named() {
+        let config =
+            |sources: &str| format!("policies: [p.yaml]\nkafka: {{brokers: \"k:9092\"}}\nsources: [{sources}]\n");
+        let both = "{topic: p, kind: predictions, models: [m]}, {topic: l, kind: labels}";
+        assert_eq!(advice(&config(both), Ok(false)), []);
+        let found = advice(&config("{topic: p, kind: predictions, models: [x]}"), Ok(false));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].1.starts_with("no source of predictions") && found[1].1.contains("need labels"), "{found:?}");
+        let found = advice("policies: [p.yaml]\n", Ok(false));
+        assert!(found.len() == 1 && found[0].0 == "kafka", "{found:?}");
+    }
+
+    #[test]
+    fn an_open_door_is_named() {
+        let config = "policies: [p.yaml]\nkafka: {brokers: \"k:9092\"}\nsources: [{topic: p, kind: predictions}, {topic: l, kind: labels}]\nhttp: {listen: \"0.0.0.0:9464\"}\n";
+        let found = advice(config, Ok(false));
+        assert!(
+            found.len() == 1 && found[0].0 == "http.tokens_file" && found[0].1.contains("0.0.0.0:9464 is open"),
+            "{found:?}"
+        );
+        assert_eq!(advice(config, Ok(true)), []);
+        assert_eq!(advice(config, Err("the tokens file".into()))[0].1, "the tokens file");
+    }
+}

@@ -1,0 +1,281 @@
+//! What a policy watches, for people: its groups, windows, rules and subjects, its snapshots, and about how much memory a
+//! version takes.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::cli::show;
+use crate::policy::{Enforce, GridPoints, Group, Policy, RuleKind, Target, Traffic};
+use crate::stats::quantile;
+use crate::window::layout::Reads;
+use crate::yaml::units::show_duration;
+
+/// Counts of a categorical feature, and of a segment attribute times its four outcomes: a guess, without data.
+const CATEGORIES: u64 = 100;
+const SEGMENTS: u64 = 200;
+
+/// A policy and what it keeps.
+pub struct Watch<'p> {
+    policy: &'p Policy,
+    snapshots: Snapshots,
+}
+
+/// The training snapshots a policy leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum Snapshots {
+    /// The policy names none: versions bring their own.
+    Unnamed,
+    Remote(String),
+    /// One file for every version, and whether it is there.
+    One(String, bool),
+    /// So many files that some version could name.
+    Matching(String, usize),
+}
+
+impl<'p> Watch<'p> {
+    pub fn new(policy: &'p Policy) -> Self {
+        let snapshots = match policy.baseline.snapshot.as_deref() {
+            None => Snapshots::Unnamed,
+            Some(pattern) => Snapshots::find(&policy.directory, pattern),
+        };
+        Self { policy, snapshots }
+    }
+
+    /// A line on the whole of it.
+    pub fn summary(&self) -> String {
+        let policy = self.policy;
+        let rules = policy.rules().count();
+        let memory = self.memory().map_or_else(String::new, |bytes| format!(", about {} a version", size(bytes)));
+        let digest = policy.sha256.get(..12).unwrap_or(&policy.sha256);
+        format!(
+            "model {}, {} groups, {rules} rules{memory}, policy {digest}\nsnapshots: {}",
+            policy.model,
+            policy.groups.len(),
+            self.snapshots
+        )
+    }
+
+    pub fn table(&self) -> comfy_table::Table {
+        let mut table =
+            show::table(&["group", "window", "every", "enforce", "traffic", "rules", "subjects", "memory a version"]);
+        for group in &self.policy.groups {
+            let rules: Vec<&str> = group.rules.iter().map(|r| r.id.as_str()).collect();
+            table.add_row([
+                group.name.clone(),
+                show_duration(group.window.size),
+                show_duration(group.window.slide),
+                enforce(group.enforce).to_owned(),
+                traffic(group.traffic).to_owned(),
+                rules.join(", "),
+                subjects(group).to_string(),
+                memory(self.policy, group).map_or_else(|| "by the snapshot".to_owned(), size),
+            ]);
+        }
+        table
+    }
+
+    pub fn to_json(&self) -> Value {
+        let group = |group: &Group| {
+            json!({
+                "group": group.name, "window_ms": group.window.size, "slide_ms": group.window.slide, "lateness_ms": group.lateness,
+                "enforce": enforce(group.enforce), "traffic": traffic(group.traffic),
+                "rules": group.rules.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(),
+                "subjects": subjects(group), "memory_bytes": memory(self.policy, group),
+            })
+        };
+        let (location, files) = match &self.snapshots {
+            Snapshots::Unnamed => (None, None),
+            Snapshots::Remote(location) => (Some(location), None),
+            Snapshots::One(location, there) => (Some(location), Some(usize::from(*there))),
+            Snapshots::Matching(location, files) => (Some(location), Some(*files)),
+        };
+        json!({
+            "model": self.policy.model, "policy_sha256": self.policy.sha256, "memory_bytes": self.memory(),
+            "snapshots": {"location": location, "files": files}, "groups": self.policy.groups.iter().map(group).collect::<Vec<_>>(),
+        })
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.policy.groups.iter().map(|g| memory(self.policy, g)).sum()
+    }
+
+    /// A snapshot that every version needs and that is not there.
+    pub fn missing_snapshot(&self) -> Option<&str> {
+        match &self.snapshots {
+            Snapshots::One(location, false) => Some(location),
+            _ => None,
+        }
+    }
+}
+
+impl Snapshots {
+    fn find(directory: &Path, pattern: &str) -> Self {
+        if pattern.contains("://") {
+            return Self::Remote(pattern.to_owned());
+        }
+        let path = directory.join(pattern);
+        let shown = path.display().to_string();
+        let Some((before, after)) = pattern.split_once("{version}") else {
+            return Self::One(shown, path.exists());
+        };
+        // A version is no path, so what it names lies in one folder, unless the folder's name holds it too.
+        let (folder, head) = before.rsplit_once('/').map_or(("", before), |(folder, head)| (folder, head));
+        let folder = if before.starts_with('/') && folder.is_empty() {
+            Path::new("/").to_owned()
+        } else {
+            directory.join(folder)
+        };
+        let (tail, rest) = after.split_once('/').map_or((after, None), |(tail, rest)| (tail, Some(rest)));
+        let readable = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+        let names = std::fs::read_dir(readable)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let files = names.filter(|name| {
+            let Some(version) = name.strip_prefix(head).and_then(|n| version_in(n, tail)) else { return false };
+            rest.is_none_or(|rest| folder.join(name).join(rest.replace("{version}", version)).exists())
+        });
+        Self::Matching(shown, files.count())
+    }
+}
+
+/// The version in a name's rest that ends like `tail`, which may hold the version again.
+fn version_in<'n>(name: &'n str, tail: &str) -> Option<&'n str> {
+    let Some((middle, _)) = tail.split_once("{version}") else {
+        return name.strip_suffix(tail).filter(|version| !version.is_empty());
+    };
+    let version = name.split(middle).next().filter(|version| !version.is_empty())?;
+    (name == format!("{version}{}", tail.replace("{version}", version))).then_some(version)
+}
+
+impl std::fmt::Display for Snapshots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unnamed => f.write_str("none named, so each version is registered with its own"),
+            Self::Remote(location) => write!(f, "{location} (not looked at)"),
+            Self::One(location, true) => write!(f, "{location}, for every version"),
+            Self::One(location, false) => write!(f, "{location}, which does not exist"),
+            Self::Matching(location, 1) => write!(f, "{location}, 1 file there"),
+            Self::Matching(location, files) => write!(f, "{location}, {files} files there"),
+        }
+    }
+}
+
+fn enforce(level: Enforce) -> &'static str {
+    match level {
+        Enforce::Block => "block",
+        Enforce::Warn => "warn",
+        Enforce::Observe => "observe",
+    }
+}
+
+fn traffic(traffic: Traffic) -> &'static str {
+    match traffic {
+        Traffic::Version => "version",
+        Traffic::Model => "model",
+    }
+}
+
+/// Results in one verdict of the group.
+fn subjects(group: &Group) -> usize {
+    let of = |kind: &RuleKind| match kind {
+        RuleKind::Psi { of, .. } => of.len(),
+        RuleKind::KsP { of, .. }
+        | RuleKind::KsLcb { of, .. }
+        | RuleKind::MissingRate { of }
+        | RuleKind::InvalidRate { of } => of.len(),
+        _ => 1,
+    };
+    group.rules.iter().map(|r| of(&r.kind)).sum()
+}
+
+/// About the bytes of a version's panes in this group: 1.2 a count; `None` where the snapshot decides.
+fn memory(policy: &Policy, group: &Group) -> Option<u64> {
+    let reads = Reads::new(group);
+    let cells = |target: &Target| match (target, policy.features.grid) {
+        (Target::Categorical(_), _) => Some(CATEGORIES),
+        (_, GridPoints::At(points)) => Some(2 * points as u64 + 1),
+        (_, GridPoints::Exact) => None,
+    };
+    let mut counts = reads.targets.iter().map(cells).sum::<Option<u64>>()?;
+    if reads.auc {
+        counts += 2 * cells(&Target::Score)?;
+    }
+    counts += reads.segmentations.len() as u64 * SEGMENTS;
+    counts += if reads.latency { quantile::BUCKETS as u64 } else { 0 };
+    counts += 2 * (u64::from(reads.error) + reads.kpis.len() as u64);
+    let panes = u64::try_from(group.window.size / group.window.slide.max(1)).ok()?;
+    Some(panes.saturating_mul(counts).saturating_mul(6) / 5)
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{} KB", bytes / 1000),
+        _ => format!("{} MB", show::count(bytes / 1_000_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = "apiVersion: driftgate/v1
+model: m
+features: {numeric: [a, b], categorical: [c]GRID}
+score: {threshold: 0.5}
+labels: {horizon: 1d}
+segments: [c]
+checks:
+  drift:
+    window: {size: 7d, slide: 1d}
+    rules: [{psi: {of: features, lt: 0.2}}, {psi: {id: s, of: score, lt: 0.2}}, {missing_rate: {of: a, max_increase: 0.1}}]
+  fair:
+    window: {size: 28d, slide: 7d}
+    rules: [{tpr_gap: {by: c, lt: 0.1}}]
+";
+
+    fn policy(grid: &str) -> Policy {
+        crate::policy::parse(&POLICY.replace("GRID", grid), Path::new("p.yaml")).unwrap()
+    }
+
+    #[test]
+    fn memory_grows_with_panes_and_grids() {
+        let policy = policy(", grid: {points: 101}");
+        let of: Vec<Option<u64>> = policy.groups.iter().map(|g| memory(&policy, g)).collect();
+        assert_eq!(of, [Some(7 * (3 * 203 + CATEGORIES) * 6 / 5), Some(4 * SEGMENTS * 6 / 5)]);
+        assert_eq!(policy.groups.iter().map(subjects).collect::<Vec<_>>(), [5, 1]);
+        let exact = self::policy(", grid: {points: exact}");
+        assert!(Watch::new(&exact).memory().is_none());
+        assert_eq!(
+            (size(999), size(48_230), size(1_234_567_890)),
+            ("999 bytes".into(), "48 KB".into(), "1,234 MB".into())
+        );
+    }
+
+    #[test]
+    fn snapshots_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["train_v1.parquet", "train_v2.parquet", "train_v.parquet", "other.csv"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir_all(folder.path().join("7")).unwrap();
+        std::fs::write(folder.path().join("7/t-7.csv"), "").unwrap();
+        let find = |pattern: &str| Snapshots::find(folder.path(), pattern);
+        let files = |pattern: &str| match find(pattern) {
+            Snapshots::Matching(_, files) => files,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            (files("train_v{version}.parquet"), files("x/{version}.csv"), files("{version}/t-{version}.csv")),
+            (2, 0, 1)
+        );
+        assert!(
+            matches!(find("other.csv"), Snapshots::One(_, true)) && matches!(find("no.csv"), Snapshots::One(_, false))
+        );
+        assert!(matches!(find("s3://b/{version}"), Snapshots::Remote(_)));
+        assert_eq!(version_in("1-1.csv", "-{version}.csv"), Some("1"));
+    }
+}

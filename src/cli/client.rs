@@ -1,0 +1,267 @@
+//! A small client of a running daemon's HTTP API, for the commands that ask one. The token goes into the header and
+//! nowhere else: no message and no `Debug` shows it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use reqwest::blocking::{Client as Http, RequestBuilder};
+use reqwest::redirect::Policy as Redirects;
+use reqwest::{StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Failure, exit};
+
+/// A request that takes longer has failed.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Where the token comes from when no file is named.
+const TOKEN: &str = "DRIFTGATE_TOKEN";
+/// An answer that is not ours is quoted up to here.
+const SHOWN_CHARS: usize = 200;
+
+/// Which daemon is asked, and on whose behalf.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServerArgs {
+    /// The daemon's address
+    #[arg(long, value_name = "URL", env = "DRIFTGATE_SERVER", default_value = "http://127.0.0.1:9464")]
+    pub server: String,
+    /// A file with the token for changes; without it the environment's `DRIFTGATE_TOKEN`
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Asks one daemon.
+pub struct Client {
+    base: Url,
+    token: Option<String>,
+    http: Http,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base", &shown(&self.base)).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client for the daemon that the arguments name; nothing is asked yet.
+    ///
+    /// # Errors
+    /// An address that is no URL, or a token that cannot be read or sent.
+    pub fn new(args: &ServerArgs) -> Result<Self, Failure> {
+        let token = match &args.token_file {
+            Some(path) => {
+                let read = std::fs::read_to_string(path);
+                Some(read.with_context(|| format!("the token file {} cannot be read", path.display()))?)
+            }
+            None => std::env::var(TOKEN).ok(),
+        };
+        Self::with_token(&args.server, token.as_deref())
+    }
+
+    fn with_token(server: &str, token: Option<&str>) -> Result<Self, Failure> {
+        let no_url = || anyhow!("the server is not a URL such as http://127.0.0.1:9464: correct --server");
+        let mut base = Url::parse(server).map_err(|_| no_url())?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(no_url().into());
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        let token = token.map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+        if token.as_deref().is_some_and(|t| !t.bytes().all(|b| b.is_ascii_graphic())) {
+            return Err(anyhow!(
+                "the token holds characters that cannot be sent: give one token of printable ASCII, nothing else"
+            )
+            .into());
+        }
+        // Redirects would take the token elsewhere.
+        let http = Http::builder().timeout(TIMEOUT).connect_timeout(TIMEOUT).redirect(Redirects::none());
+        // No proxy knows what this machine calls itself.
+        let http = if is_loopback(&base) { http.no_proxy() } else { http };
+        Ok(Self { base, token, http: http.build().context("the HTTP client cannot be set up")? })
+    }
+
+    /// GET of a path, given by its parts, with a query.
+    ///
+    /// # Errors
+    /// A daemon that does not answer, or its refusal.
+    pub fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.send(self.http.get(url))
+    }
+
+    /// POST of a JSON body to a path, given by its parts.
+    ///
+    /// # Errors
+    /// A daemon that does not answer, or its refusal.
+    pub fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
+        self.send(self.http.post(self.url(path)).json(body))
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        // Parts are percent-encoded here: names hold spaces and the like.
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
+        let answered = request.send().and_then(|response| Ok((response.status(), response.bytes()?)));
+        let (status, body) = answered.map_err(|e| self.unreachable(&cause(e)))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|e| {
+                self.refused(&format!(
+                    "its answer is not what this command expects ({e}); is it a driftgate of this release?"
+                ))
+            });
+        }
+        let said = error_text(&body);
+        if status.is_server_error() {
+            return Err(self.failed(status, &said));
+        }
+        let said = if said.is_empty() { status.to_string() } else { said };
+        if status == StatusCode::UNAUTHORIZED && self.token.is_none() {
+            return Err(self.refused(&format!("{said}; name a file with it as --token-file, or set {TOKEN}")));
+        }
+        Err(self.refused(&said))
+    }
+
+    fn unreachable(&self, cause: &str) -> Failure {
+        let error = anyhow!("the daemon at {} cannot be reached: {cause}; is `driftgate run` up?", shown(&self.base));
+        Failure { code: exit::UNREACHABLE, error }
+    }
+
+    /// The daemon, or what stands before it, could not answer.
+    fn failed(&self, status: StatusCode, said: &str) -> Failure {
+        let said = if said.is_empty() { "no reason given" } else { said };
+        Failure {
+            code: exit::UNREACHABLE,
+            error: anyhow!("the daemon at {} failed ({status}): {said}; see its log", shown(&self.base)),
+        }
+    }
+
+    fn refused(&self, said: &str) -> Failure {
+        Failure { code: exit::INPUT, error: anyhow!("the daemon at {}: {said}", shown(&self.base)) }
+    }
+}
+
+/// The address without what may be secret in it.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for URLs that cannot hold either.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|a| a.is_loopback())
+    })
+}
+
+/// The innermost cause, which says most; reqwest's own texts repeat the URL.
+fn cause(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", TIMEOUT.as_secs());
+    }
+    let error = anyhow::Error::new(error.without_url());
+    error.root_cause().to_string()
+}
+
+/// The server's own words: `{"error": …}`, else the start of its body.
+fn error_text(body: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(body).ok().as_ref().and_then(|v| v.get("error")?.as_str()) {
+        Some(text) => text.to_owned(),
+        None => String::from_utf8_lossy(body).trim().chars().take(SHOWN_CHARS).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// Answers one request with these bytes and gives the request back.
+    fn answering(answer: &'static str) -> (String, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://user:hidden@{}/base/", listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        (address, served)
+    }
+
+    fn ask(answer: &'static str) -> (Result<Value, (u8, String)>, String) {
+        let (address, served) = answering(answer);
+        let client = Client::with_token(&address, Some("s3cret\n")).unwrap();
+        assert!(!format!("{client:?}").contains("s3cret") && !format!("{client:?}").contains("hidden"));
+        let got = client.get(&["api", "a b/c"], &[("to", "prod")]).map_err(|f| (f.code, format!("{:#}", f.error)));
+        (got, served.join().unwrap())
+    }
+
+    #[test]
+    fn names_are_encoded_and_the_token_is_sent() {
+        let (got, request) = ask("HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\n{\"a\":1}");
+        assert_eq!(got, Ok(serde_json::json!({"a": 1})));
+        assert!(request.starts_with("GET /base/api/a%20b%2Fc?to=prod HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("authorization: Bearer s3cret\r\n"), "{request}");
+    }
+
+    #[test]
+    fn a_refusal_is_in_the_servers_words() {
+        let (got, _) = ask(
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 25\r\nconnection: close\r\n\r\n{\"error\":\"no such model\"}",
+        );
+        let (code, text) = got.unwrap_err();
+        assert!(
+            code == 2 && text.ends_with(": no such model") && !text.contains("hidden") && !text.contains("s3cret"),
+            "{text}"
+        );
+        let (got, _) = ask("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnope");
+        let (code, text) = got.unwrap_err();
+        assert!(code == 5 && text.contains("failed (502 Bad Gateway): nope; see its log"), "{text}");
+        let (got, _) = ask("HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnope");
+        assert_eq!(got.unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_there_is_unreachable() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let client = Client::with_token(&format!("http://127.0.0.1:{port}"), Some("s3cret")).unwrap();
+        let failure = client.get::<Value>(&["x"], &[]).unwrap_err();
+        let text = format!("{:#}", failure.error);
+        assert_eq!(failure.code, 5);
+        assert!(text.starts_with(&format!("the daemon at http://127.0.0.1:{port} cannot be reached: ")), "{text}");
+        assert!(
+            text.ends_with("; is `driftgate run` up?") && text.contains("refused") && !text.contains("s3cret"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_said_before() {
+        let failed = |server, token| format!("{:#}", Client::with_token(server, token).unwrap_err().error);
+        assert!(failed("localhost:9464", None).contains("correct --server"));
+        assert!(failed("ftp://x", None).contains("correct --server"));
+        let text = failed("http://x", Some("two words"));
+        assert!(text.contains("cannot be sent") && !text.contains("words"), "{text}");
+    }
+}

@@ -1,0 +1,291 @@
+//! `driftgate demo`: a year of flights through the daemon's own pipeline, told as it happens, with the HTTP API beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+
+use super::{Failure, exit, replay as replay_cli, show};
+use crate::daemon::engine::new_model_view;
+use crate::decode::Reject;
+use crate::http::{self, App, Tokens};
+use crate::intake::Setup;
+use crate::intake::versions::Reference;
+use crate::judge::verdict::{Action, Signal, Status, Verdict};
+use crate::pipeline::Pipeline;
+use crate::registry::{Embedded, Registry};
+use crate::replay::{self, Input, Observer};
+use crate::view::Shared;
+
+/// Shows the main job on the flights that the repository ships: no Kafka needed
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A model scores every flight out of New York in 2013; labels arrive when the flights land. Version 1 was trained in winter\nand serves from March on, version 2 runs beside it from July. Nothing is injected: the drift is the year's own.\n\nExamples:\n  driftgate demo\n  driftgate demo --speed 40 --listen 127.0.0.1:9464 --stay"
+)]
+pub struct Args {
+    /// Folder with predictions.parquet, labels.parquet, policies and training snapshots
+    #[arg(long, value_name = "DIR", default_value = "tests/data/flights")]
+    data: PathBuf,
+    /// The policy in that folder
+    #[arg(long, value_name = "FILE", default_value = "policy-core.yaml")]
+    policy: PathBuf,
+    /// Days of flights a second; 0 is as fast as it goes
+    #[arg(long, value_name = "DAYS", default_value_t = 15.0)]
+    speed: f64,
+    /// Where the HTTP API and the dashboard listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    listen: SocketAddr,
+    /// Goes on serving the HTTP API at the end, until Ctrl-C
+    #[arg(long)]
+    stay: bool,
+}
+
+/// The demo's clock: the event time that was reached. Freshness is measured by it, not by the wall.
+static STREAM_TIME: AtomicI64 = AtomicI64::new(0);
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    if !args.speed.is_finite() || args.speed < 0.0 {
+        return Err(anyhow!("--speed is {}; give days a second, or 0 for as fast as it goes", args.speed).into());
+    }
+    if !args.data.is_dir() {
+        return Err(anyhow!(
+            "the folder {} is not there; run the demo from the repository's root, or give --data",
+            args.data.display()
+        )
+        .into());
+    }
+    let policy = Arc::new(replay_cli::read_policy(&args.data.join(&args.policy))?);
+    let registry: Arc<Embedded> = Arc::new(Embedded::in_memory()?);
+    let view = Shared::default();
+    view.write()
+        .models
+        .insert(policy.model.clone(), new_model_view(&Pipeline::new(Arc::clone(&policy), Setup::default())));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind(args.listen))
+        .with_context(|| format!("cannot listen on {}; give another --listen", args.listen))?;
+    let address = listener.local_addr()?;
+    let app = App {
+        view: view.clone(),
+        registry: Arc::clone(&registry) as Arc<dyn Registry>,
+        tokens: Tokens::default(),
+        now_ms: || STREAM_TIME.load(Ordering::Relaxed),
+    };
+    runtime.spawn(http::serve(listener, app, std::future::pending()));
+    println!("A year of flights out of New York, judged by {}.", args.data.join(&args.policy).display());
+    println!("The API serves meanwhile: http://{address}/ and http://{address}/metrics\n");
+    let options = replay_cli::Options::new(None, std::thread::available_parallelism().map_or(1, usize::from))?;
+    let file = |name: &str, kind| options.file(&args.data.join(name), kind);
+    let input = Input {
+        policy: Arc::clone(&policy),
+        predictions: file("predictions.parquet", crate::config::SourceKind::Predictions),
+        labels: Some(file("labels.parquet", crate::config::SourceKind::Labels)),
+        features: None,
+    };
+    let mut story = Story {
+        address,
+        speed: args.speed,
+        view: view.clone(),
+        registry,
+        started: None,
+        explained: BTreeSet::new(),
+        counts: BTreeMap::new(),
+        verdicts: 0,
+        staged: BTreeSet::new(),
+    };
+    let begun = Instant::now();
+    view.write().started = true;
+    let outcome = replay::run(&input, &mut story)?;
+    story.end(&outcome, begun.elapsed());
+    if args.stay {
+        println!("\nStill serving http://{address}/ until Ctrl-C.");
+        runtime.block_on(tokio::signal::ctrl_c())?;
+    }
+    Ok(exit::PASS)
+}
+
+/// Tells what happens, and keeps the picture that the API serves.
+struct Story {
+    address: SocketAddr,
+    speed: f64,
+    view: Shared,
+    registry: Arc<Embedded>,
+    /// When the first verdict was told, and its end.
+    started: Option<(Instant, i64)>,
+    /// What was explained once already.
+    explained: BTreeSet<&'static str>,
+    counts: BTreeMap<(String, Action), u64>,
+    verdicts: u64,
+    /// Stages and versions the registry was told of.
+    staged: BTreeSet<(String, String)>,
+}
+
+impl Story {
+    /// Waits until the stream's pace allows this event time.
+    fn pace(&mut self, end: i64) {
+        let (at, first) = *self.started.get_or_insert((Instant::now(), end));
+        if self.speed > 0.0 {
+            #[allow(clippy::cast_precision_loss, reason = "a year in ms is far below 2^53")]
+            let seconds = (end - first).max(0) as f64 / 86_400_000.0 / self.speed;
+            std::thread::sleep(Duration::from_secs_f64(seconds).saturating_sub(at.elapsed()));
+        }
+        STREAM_TIME.fetch_max(end, Ordering::Relaxed);
+    }
+
+    fn explain(&mut self, what: &'static str, text: &str) {
+        if self.explained.insert(what) {
+            println!("            {text}");
+        }
+    }
+
+    fn tell(&mut self, verdict: &Verdict, signal: &Signal) {
+        let day = signal.ts.get(..10).unwrap_or(&signal.ts);
+        let stage = signal.stage.as_deref().unwrap_or("no stage");
+        let (model, version) = (signal.model.clone(), signal.version.clone());
+        match signal.action {
+            Action::Block => {
+                let more = signal.reasons.len().saturating_sub(1);
+                let first = signal.reasons.first().map_or("", String::as_str);
+                let and = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+                println!("{day}  BLOCK  {model} {version} ({stage}), {}: {first}{and}", signal.group);
+                if stage == "prod" {
+                    self.explain("prod", "next: an alert, since it serves already; retrain on newer data. Its successors stay free to be promoted.");
+                } else {
+                    self.explain("staging", "next: it cannot be promoted while this lasts; look at what moved:");
+                    let url = format!(
+                        "curl http://{}/api/v1/models/{model}/versions/{version}/verdicts?group={}",
+                        self.address, signal.group
+                    );
+                    self.explain("curl", &url);
+                }
+                if let Some(worst) =
+                    verdict.results.iter().find(|r| r.decides() == Status::Block && r.metric == "tpr_gap")
+                {
+                    let name = |key: &str| worst.get(key).and_then(serde_json::Value::as_str).unwrap_or("?").to_owned();
+                    self.explain(
+                        "fairness",
+                        &format!(
+                            "{} finds late flights best, {} worst: the model serves them unequally.",
+                            name("best"),
+                            name("worst")
+                        ),
+                    );
+                }
+            }
+            Action::Clear => {
+                println!("{day}  clear  {model} {version} ({stage}), {}: back within its limits", signal.group);
+            }
+            Action::Rollback => println!(
+                "{day}  ROLLBACK  {model} {version} to {}",
+                signal.rollback_to.as_deref().unwrap_or("nothing: no stable version")
+            ),
+        }
+    }
+
+    fn end(&self, outcome: &replay::Outcome, took: Duration) {
+        let c = &outcome.counters;
+        println!(
+            "\n{} predictions and {} labels in {:.1} s: {} windows judged.",
+            show::count(c.predictions),
+            show::count(c.labels),
+            took.as_secs_f64(),
+            show::count(self.verdicts)
+        );
+        let mut table = show::table(&["version", "blocks", "clears", "now"]);
+        let view = self.view.read();
+        for (name, version) in view.models.values().flat_map(|m| &m.versions) {
+            let n = |action| show::count(self.counts.get(&(name.clone(), action)).copied().unwrap_or(0));
+            let blocked: Vec<&str> = version.blocks.keys().map(String::as_str).collect();
+            let now = if blocked.is_empty() {
+                "free to be promoted".to_owned()
+            } else {
+                format!("blocked by {}", blocked.join(", "))
+            };
+            table.add_row([name.clone(), n(Action::Block), n(Action::Clear), now]);
+        }
+        println!("{table}");
+        println!("Next: driftgate replay --help for your own files, config/driftgate.yaml for your own Kafka.");
+    }
+}
+
+impl Observer for Story {
+    fn verdict(&mut self, verdict: &Verdict, signals: &[Signal]) -> anyhow::Result<()> {
+        if !verdict.window.complete {
+            return Ok(());
+        }
+        self.pace(verdict.window.end);
+        self.verdicts += 1;
+        if let Some(stage) = &verdict.stage
+            && self.staged.insert((stage.clone(), verdict.version.clone()))
+        {
+            // The events name the stage a version serves in; the demo's registry follows them.
+            let now = crate::clock::now_ms();
+            self.registry.set_stage(&verdict.model, stage, &verdict.version, "demo", "as the events say", now)?;
+        }
+        for signal in signals {
+            let mut signal = signal.clone();
+            if let crate::registry::Applied::Done { rollback_to } =
+                self.registry.apply(&signal, crate::clock::now_ms())?
+            {
+                signal.rollback_to = rollback_to;
+            }
+            *self.counts.entry((signal.version.clone(), signal.action)).or_default() += 1;
+            self.tell(verdict, &signal);
+            *self.view.write().signals.entry((signal.action, "registry".into(), "ok")).or_default() += 1;
+            if let Some(v) = self.view.write().version_mut(&signal.model, &signal.version) {
+                match signal.action {
+                    Action::Block => drop(v.blocks.insert(signal.group.clone(), signal.reasons.clone())),
+                    Action::Clear => drop(v.blocks.remove(&signal.group)),
+                    Action::Rollback => {}
+                }
+            }
+        }
+        if let Some(v) = self.view.write().version_mut(&verdict.model, &verdict.version) {
+            v.push(Arc::new(verdict.clone()));
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, file: &Path, line: u64, reject: &Reject, _payload: &[u8]) -> anyhow::Result<()> {
+        println!("rejected {}:{line}: {reject}", file.display());
+        Ok(())
+    }
+
+    fn reference(&mut self, version: &str, reference: &Reference) {
+        match reference {
+            Reference::Baseline { baseline, sha256 } => {
+                println!("version {version}: baseline of {} training rows", show::count(baseline.rows));
+                if let Some(v) = self.view.write().version_mut(&baseline.model, version) {
+                    v.baseline = Some(Ok(sha256.to_string()));
+                    v.reference_rows = Some(baseline.rows);
+                }
+            }
+            Reference::Failed(why) => println!("version {version}: no baseline: {why}"),
+            Reference::Unknown => {}
+        }
+    }
+
+    fn progress(&mut self, pipeline: &Pipeline, _read: u64, _total: Option<u64>) -> anyhow::Result<()> {
+        let mut view = self.view.write();
+        let policy = &pipeline.policy;
+        if let Some(model) = view.models.get_mut(&policy.model) {
+            model.counters = pipeline.intake.counters;
+            model.waiting = pipeline.intake.waiting();
+            model.closed = policy
+                .groups
+                .iter()
+                .zip(pipeline.intake.closed())
+                .filter(|(_, c)| **c > i64::MIN)
+                .map(|(g, c)| (g.name.clone(), *c))
+                .collect();
+            for (_, name, version) in pipeline.intake.versions() {
+                model.versions.entry(name.to_owned()).or_default().predictions = version.predictions;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line: one file a subcommand. Exit codes: 0 pass or done, 1 block, 2 usage, policy or input error,
+//! 3 inconclusive, 4 waiting for approval, 5 unreachable.
+
+mod baseline;
+mod check;
+mod client;
+mod demo;
+mod gate;
+mod load;
+mod logging;
+mod register;
+mod replay;
+mod run;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes that scripts rely on.
+pub mod exit {
+    pub const PASS: u8 = 0;
+    pub const BLOCK: u8 = 1;
+    pub const INPUT: u8 = 2;
+    pub const INCONCLUSIVE: u8 = 3;
+    pub const PENDING: u8 = 4;
+    pub const UNREACHABLE: u8 = 5;
+}
+
+/// Watches machine-learning models in production and guards their promotion.
+#[derive(Debug, Parser)]
+#[command(name = "driftgate", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    after_help = "Examples:\n  driftgate demo\n  driftgate replay --policy policy.yaml --predictions predictions.parquet --labels labels.parquet\n  driftgate run --config config/driftgate.yaml\n\nExit codes: 0 pass or done, 1 block, 2 usage, policy or input error, 3 inconclusive, 4 waiting for approval, 5 unreachable"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Replay(replay::Args),
+    Demo(demo::Args),
+    Baseline(baseline::Args),
+    Register(register::Args),
+    Gate(gate::Args),
+    Load(load::Args),
+    Check(check::Args),
+}
+
+/// An error with the exit code it stands for.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: u8,
+    pub error: anyhow::Error,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { code: exit::INPUT, error: error.into() }
+    }
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Baseline(args) => baseline::run(&args),
+        Command::Register(args) => register::run(&args),
+        Command::Gate(args) => gate::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Check(args) => check::run(&args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("driftgate: {:#}", failure.error);
+            ExitCode::from(failure.code)
+        }
+    }
+}

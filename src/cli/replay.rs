@@ -1,0 +1,358 @@
+//! `driftgate replay`: the daemon's pipeline over files, with a summary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use super::{Failure, exit, show};
+use crate::clock::now_ms;
+use crate::config::{self, SourceConfig, SourceKind};
+use crate::daemon::sources;
+use crate::decode::Reject;
+use crate::decode::json::Format;
+use crate::intake::versions::Reference;
+use crate::judge::verdict::{Signal, Status, Verdict};
+use crate::pipeline::Pipeline;
+use crate::policy::{self, Enforce};
+use crate::replay::{self, Input, InputFile, Observer, Outcome};
+use crate::source::columns::events::FileFields;
+use crate::source::files::FileOptions;
+
+/// Runs the daemon's pipeline over files and prints what it would have said
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Files may be Parquet (.parquet), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input).\n\nExample:\n  driftgate replay --policy tests/data/flights/policy.yaml \\\n    --predictions tests/data/flights/predictions.parquet \\\n    --labels tests/data/flights/labels.parquet --verdicts verdicts.jsonl"
+)]
+pub struct Args {
+    /// The model's policy file
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// Prediction events, with scores, features and versions
+    #[arg(long, value_name = "FILE")]
+    predictions: PathBuf,
+    /// Events of the features stream, without versions
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// Labels by prediction id
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Writes every verdict as a JSON line, by end, model, version and group
+    #[arg(long, value_name = "OUT.jsonl")]
+    verdicts: Option<PathBuf>,
+    /// Writes the block, clear and rollback signals as JSON lines
+    #[arg(long, value_name = "OUT.jsonl")]
+    signals: Option<PathBuf>,
+    /// Writes rejected events with file, line and reason as JSON lines
+    #[arg(long, value_name = "OUT.jsonl")]
+    dead_letters: Option<PathBuf>,
+    /// A daemon configuration whose field mappings hold for the files too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Threads; all cores by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Exits with 1 if a complete verdict of an enforced group blocks (or, with warn, warns); mutes and `for` count
+    #[arg(long, value_name = "STATUS", value_parser = ["warn", "block"])]
+    fail_on: Option<String>,
+    /// Prints the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let policy = Arc::new(read_policy(&args.policy)?);
+    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let options = Options::new(args.config.as_deref(), threads)?;
+    let input = Input {
+        policy: Arc::clone(&policy),
+        predictions: options.file(&args.predictions, SourceKind::Predictions),
+        features: args.features.as_deref().map(|f| options.file(f, SourceKind::Features)),
+        labels: args.labels.as_deref().map(|f| options.file(f, SourceKind::Labels)),
+    };
+    let blocking = policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect();
+    let mut summary = Summary {
+        blocking,
+        verdicts: args.verdicts.as_deref().map(create).transpose()?,
+        signals: args.signals.as_deref().map(create).transpose()?,
+        dead_letters: args.dead_letters.as_deref().map(create).transpose()?,
+        ..Summary::default()
+    };
+    let outcome = replay::run(&input, &mut summary)?;
+    summary.finish()?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&summary.to_json(&outcome))?);
+    } else {
+        print!("{}", summary.to_text(&policy.model, &outcome));
+    }
+    let worst = match args.fail_on.as_deref() {
+        Some("block") => summary.worst == Some(Status::Block),
+        Some(_) => summary.warned || summary.worst == Some(Status::Block),
+        None => false,
+    };
+    Ok(if worst { exit::BLOCK } else { exit::PASS })
+}
+
+/// Reads and validates a policy file.
+pub fn read_policy(path: &Path) -> anyhow::Result<policy::Policy> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("the policy {} cannot be read", path.display()))?;
+    Ok(policy::parse(&text, path)?)
+}
+
+/// How files are read: by the field mappings of a daemon configuration, or the defaults.
+pub struct Options {
+    base: FileOptions,
+    sources: Vec<SourceConfig>,
+}
+
+impl Options {
+    pub fn new(config: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
+        let limits = crate::decode::Limits::default();
+        let mut base = FileOptions {
+            format: Format::default(),
+            columns: FileFields::default(),
+            limits,
+            record_ts: now_ms(),
+            threads,
+        };
+        let Some(path) = config else { return Ok(Self { base, sources: Vec::new() }) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+        let config = config::parse(&text, path)?;
+        base.limits = sources::limits(&config.limits);
+        Ok(Self { base, sources: config.sources })
+    }
+
+    /// A file of this kind, read by the first source of its kind; only predictions are worth several threads.
+    pub fn file(&self, path: &Path, kind: SourceKind) -> InputFile {
+        let source = self.sources.iter().find(|s| s.kind == kind);
+        let mut options = source.map_or_else(|| self.base.clone(), |s| sources::file_options(&self.base, s));
+        if kind != SourceKind::Predictions {
+            options.threads = 1;
+        }
+        InputFile { path: path.to_owned(), options }
+    }
+}
+
+fn create(path: &Path) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
+    let out: Box<dyn Write> = if path == Path::new("-") {
+        Box::new(io::stdout())
+    } else {
+        Box::new(File::create(path).with_context(|| format!("{} cannot be written", path.display()))?)
+    };
+    Ok(BufWriter::with_capacity(1 << 18, out))
+}
+
+/// What one rule came to over a replay.
+#[derive(Default)]
+struct RuleSummary {
+    judged: u64,
+    by_status: BTreeMap<Status, u64>,
+    values: Vec<f64>,
+    /// The subject most often blocked.
+    blocked_subjects: BTreeMap<String, u64>,
+}
+
+/// Collects what the summary says, and writes verdicts and signals as they come.
+#[derive(Default)]
+struct Summary {
+    /// Groups that enforce: only these can fail a run.
+    blocking: BTreeSet<String>,
+    verdicts: Option<BufWriter<Box<dyn Write>>>,
+    signals: Option<BufWriter<Box<dyn Write>>>,
+    dead_letters: Option<BufWriter<Box<dyn Write>>>,
+    bar: Option<ProgressBar>,
+    /// By version, rule.
+    rules: BTreeMap<(String, String), RuleSummary>,
+    windows: u64,
+    incomplete: u64,
+    signal_counts: BTreeMap<&'static str, u64>,
+    /// The worst status of a complete verdict, and whether any warned.
+    worst: Option<Status>,
+    warned: bool,
+    first_rejects: BTreeMap<&'static str, String>,
+}
+
+impl Observer for Summary {
+    fn verdict(&mut self, verdict: &Verdict, signals: &[Signal]) -> anyhow::Result<()> {
+        self.windows += 1;
+        if !verdict.window.complete {
+            self.incomplete += 1;
+        } else if self.blocking.contains(&verdict.group) {
+            self.worst = self.worst.max(Some(verdict.decides()));
+            self.warned |= verdict.decides() == Status::Warn;
+        }
+        for result in &verdict.results {
+            let rule = self.rules.entry((verdict.version.clone(), result.rule.clone())).or_default();
+            rule.judged += 1;
+            *rule.by_status.entry(result.status).or_default() += 1;
+            rule.values.extend(result.value);
+            if result.status == Status::Block {
+                *rule.blocked_subjects.entry(result.subject.clone()).or_default() += 1;
+            }
+        }
+        if let Some(out) = &mut self.verdicts {
+            serde_json::to_writer(&mut *out, verdict)?;
+            out.write_all(b"\n")?;
+        }
+        for signal in signals {
+            *self.signal_counts.entry(signal.action.name()).or_default() += 1;
+            if let Some(out) = &mut self.signals {
+                serde_json::to_writer(&mut *out, signal)?;
+                out.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, file: &Path, line: u64, reject: &Reject, _payload: &[u8]) -> anyhow::Result<()> {
+        let first = || format!("{}:{line}: {}", file.display(), reject.detail);
+        self.first_rejects.entry(reject.reason.name()).or_insert_with(first);
+        if let Some(out) = &mut self.dead_letters {
+            let letter = json!({"file": file.display().to_string(), "line": line, "reason": reject.reason.name(), "detail": reject.detail});
+            serde_json::to_writer(&mut *out, &letter)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn reference(&mut self, version: &str, reference: &Reference) {
+        if let Reference::Failed(why) = reference {
+            eprintln!("driftgate: version {version} has no baseline, its verdicts will be insufficient: {why}");
+        }
+    }
+
+    fn progress(&mut self, pipeline: &Pipeline, read: u64, total: Option<u64>) -> anyhow::Result<()> {
+        let bar = self.bar.get_or_insert_with(|| show::bytes_bar(total, "replaying"));
+        bar.set_position(read);
+        bar.set_message(format!(
+            "{} predictions, {} windows",
+            show::count(pipeline.intake.counters.predictions),
+            self.windows
+        ));
+        Ok(())
+    }
+}
+
+impl Summary {
+    fn finish(&mut self) -> io::Result<()> {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        [&mut self.verdicts, &mut self.signals, &mut self.dead_letters].into_iter().flatten().try_for_each(Write::flush)
+    }
+
+    fn to_text(&mut self, model: &str, outcome: &Outcome) -> String {
+        use std::fmt::Write as _;
+        let mut out = String::new();
+        let c = &outcome.counters;
+        let versions: Vec<String> =
+            outcome.versions.iter().map(|(v, n)| format!("{v} ({})", show::count(*n))).collect();
+        let _ = writeln!(
+            out,
+            "{model}: {} predictions of versions {}; {} labels, {} joined",
+            show::count(c.predictions),
+            versions.join(", "),
+            show::count(c.labels),
+            show::count(c.joined)
+        );
+        let notable = [
+            ("late", c.late),
+            ("after their window closed", c.after_close),
+            ("duplicate predictions", c.duplicate_predictions),
+            ("duplicate labels", c.duplicate_labels),
+            ("in ignored time", c.ignored),
+            ("null labels", c.null_labels),
+            ("unmatched labels", c.unmatched),
+            ("invalid values", c.invalid_values),
+            ("of other models", outcome.unknown_model),
+        ];
+        let said: Vec<String> =
+            notable.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", show::count(*n))).collect();
+        if !said.is_empty() {
+            let _ = writeln!(out, "beside that: {}", said.join(", "));
+        }
+        for (reason, first) in &self.first_rejects {
+            let n: u64 = outcome.rejected.iter().filter(|(r, _)| r.name() == *reason).map(|(_, n)| n).sum();
+            let _ = writeln!(out, "rejected {} ({reason}), the first at {first}", show::count(n));
+        }
+        let mut table = show::table(&[
+            "version",
+            "rule",
+            "judged",
+            "block",
+            "warn",
+            "insufficient",
+            "p50",
+            "p95",
+            "max",
+            "blocked most",
+        ]);
+        for ((version, rule), r) in &mut self.rules {
+            r.values.sort_unstable_by(f64::total_cmp);
+            let at = |s: Status| show::count(r.by_status.get(&s).copied().unwrap_or(0));
+            let most = r
+                .blocked_subjects
+                .iter()
+                .max_by_key(|(name, n)| (**n, std::cmp::Reverse(*name)))
+                .map_or_else(String::new, |(name, n)| format!("{name} ({n})"));
+            table.add_row([
+                version.clone(),
+                rule.clone(),
+                show::count(r.judged),
+                at(Status::Block),
+                at(Status::Warn),
+                at(Status::Insufficient),
+                show::number(quantile(&r.values, 0.5)),
+                show::number(quantile(&r.values, 0.95)),
+                show::number(r.values.last().copied()),
+                most,
+            ]);
+        }
+        let _ = writeln!(out, "{table}");
+        let signals: Vec<String> = self.signal_counts.iter().map(|(a, n)| format!("{n} {a}")).collect();
+        let signals = if signals.is_empty() { "none".to_owned() } else { signals.join(", ") };
+        let _ = writeln!(
+            out,
+            "{} windows judged ({} incomplete at the end of the files); signals: {signals}",
+            show::count(self.windows),
+            self.incomplete
+        );
+        out
+    }
+
+    fn to_json(&mut self, outcome: &Outcome) -> Value {
+        let rules: Vec<Value> = self.rules.iter_mut().map(|((version, rule), r)| {
+            r.values.sort_unstable_by(f64::total_cmp);
+            let at = |s: Status| r.by_status.get(&s).copied().unwrap_or(0);
+            json!({
+                "version": version, "rule": rule, "judged": r.judged, "block": at(Status::Block), "warn": at(Status::Warn),
+                "insufficient": at(Status::Insufficient), "pass": at(Status::Pass),
+                "p50": quantile(&r.values, 0.5), "p95": quantile(&r.values, 0.95), "max": r.values.last(),
+            })
+        }).collect();
+        let rejected: BTreeMap<&str, u64> = outcome.rejected.iter().map(|(r, n)| (r.name(), *n)).collect();
+        json!({
+            "windows": self.windows, "incomplete": self.incomplete, "signals": self.signal_counts, "versions": outcome.versions,
+            "counters": outcome.counters, "rejected": rejected, "unknown_model": outcome.unknown_model, "failed": outcome.failed, "rules": rules,
+        })
+    }
+}
+
+/// The value of rank ceil(q·n) of sorted values.
+fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "0 <= q <= 1 of a length"
+    )]
+    let rank = (q * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
+}

@@ -1,0 +1,277 @@
+//! The daemon's configuration: its validated form and its parser. Every error of the file is reported at once, at its
+//! place. Relative paths start in the file's folder; policy files are found by `policy_files`, secrets are read by
+//! `KafkaConfig::client_properties`.
+
+mod files;
+mod kafka;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+pub use crate::yaml::{FileError as ConfigError, FileErrors as ConfigErrors};
+pub use files::PolicyFilesError;
+pub use kafka::{KafkaConfig, SecretError};
+pub use sources::{SourceConfig, SourceFields, SourceKind, TimestampUnit};
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::yaml::{self, Item, units};
+
+/// The daemon's configuration, validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The configuration file's folder.
+    pub directory: PathBuf,
+    /// Paths or patterns as written; see `policy_files`.
+    pub policies: Vec<String>,
+    /// Without it only files can be read.
+    pub kafka: Option<KafkaConfig>,
+    pub sources: Vec<SourceConfig>,
+    /// A partition that is caught up and silent for so long no longer holds the watermark back.
+    pub idle_after: Duration,
+    pub registry: RegistryConfig,
+    pub publish: PublishConfig,
+    pub state: StateConfig,
+    pub http: HttpConfig,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryConfig {
+    /// A database file of this process.
+    Embedded { path: PathBuf },
+}
+
+/// Topics and files that results go to; nothing goes where none is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishConfig {
+    pub signals: Option<String>,
+    pub verdicts: Option<String>,
+    pub dead_letters: Option<DeadLetters>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetters {
+    pub to: DeadLetterTarget,
+    /// Whether the rejected message itself goes along, not just its origin and the reason.
+    pub full_payload: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeadLetterTarget {
+    Topic(String),
+    Path(PathBuf),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateConfig {
+    pub path: PathBuf,
+    /// How often a checkpoint is written.
+    pub every: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    pub listen: SocketAddr,
+    /// Without it nothing can be changed over HTTP.
+    pub tokens_file: Option<PathBuf>,
+}
+
+/// Bounds on what the streams may make the daemon hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub message_bytes: usize,
+    /// Nesting of one message.
+    pub depth: usize,
+    pub string_bytes: usize,
+    /// Distinct values of one categorical feature.
+    pub categories: usize,
+    /// Distinct values of one segment attribute.
+    pub segments: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { message_bytes: 1 << 20, depth: 64, string_bytes: 1024, categories: 10_000, segments: 10_000 }
+    }
+}
+
+/// Reads and validates the daemon's configuration; `${NAME}` in Kafka properties comes from the environment.
+///
+/// # Errors
+/// Everything that is wrong with the file, each error with its line, column and path.
+pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
+    parse_with(text, file, &|name| std::env::var(name).ok())
+}
+
+/// `parse` with another environment.
+///
+/// # Errors
+/// As `parse`.
+pub fn parse_with(
+    text: &str,
+    file: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigErrors> {
+    let directory = file.parent().map(PathBuf::from).unwrap_or_default();
+    yaml::read(text, file, |root| Reader { directory, environment }.config(root))
+}
+
+/// What reading the values needs besides them.
+pub(crate) struct Reader<'e> {
+    directory: PathBuf,
+    environment: &'e dyn Fn(&str) -> Option<String>,
+}
+
+const KEYS: &[&str] = &["policies", "kafka", "sources", "idle_after", "registry", "publish", "state", "http", "limits"];
+
+impl Reader<'_> {
+    fn config(self, root: &Item) -> Option<Config> {
+        let map = root.map(KEYS)?;
+        let policies = map.get("policies").map_or_else(|| Some(Vec::new()), |item| files::patterns(&item));
+        let kafka = map.get("kafka").map(|item| self.kafka(&item));
+        let sources = map.get("sources").map_or_else(|| Some(Vec::new()), |item| sources::sources(&item));
+        if kafka.is_some() {
+            let _ = map.require("policies", "[\"policies/*.yaml\"]");
+            let _ = map.require("sources", "[{topic: predictions, kind: predictions}]");
+        }
+        let idle_after = map.get("idle_after").map_or(Some(Duration::from_secs(30)), |item| duration(&item));
+        let registry = map.get("registry").map_or_else(
+            || Some(RegistryConfig::Embedded { path: self.directory.join("state/registry.db") }),
+            |item| self.registry(&item),
+        );
+        let publish = map.get("publish").map_or_else(|| Some(PublishConfig::default()), |item| self.publish(&item));
+        let state = self.state(map.get("state").as_ref());
+        let http = self.http(map.get("http").as_ref());
+        let limits = map.get("limits").map_or_else(|| Some(Limits::default()), |item| limits(&item));
+        Some(Config {
+            policies: policies?,
+            kafka: match kafka {
+                Some(kafka) => Some(kafka?),
+                None => None,
+            },
+            sources: sources?,
+            idle_after: idle_after?,
+            registry: registry?,
+            publish: publish?,
+            state: state?,
+            http: http?,
+            limits: limits?,
+            directory: self.directory,
+        })
+    }
+
+    /// A path, from the configuration file's folder.
+    fn path(&self, item: &Item) -> Option<PathBuf> {
+        Some(self.directory.join(item.text("a path")?))
+    }
+
+    fn registry(&self, item: &Item) -> Option<RegistryConfig> {
+        let map = item.map(&["embedded", "mlflow"])?;
+        match (map.get("embedded"), map.get("mlflow")) {
+            (Some(item), None) => {
+                let path = item.map(&["path"])?.require("path", "state/registry.db")?;
+                Some(RegistryConfig::Embedded { path: self.path(&path)? })
+            }
+            (None, Some(item)) => {
+                let map = item.map(&["url", "token_file"])?;
+                let _ = map.require("url", "https://mlflow.example.com").and_then(|item| item.text("a URL"));
+                let _ = map.get("token_file").and_then(|item| self.path(&item));
+                item.fail("the MLflow registry comes with a later release: write `embedded: {path: state/registry.db}`")
+            }
+            (Some(_), Some(_)) => item.fail("both `embedded` and `mlflow`: keep one"),
+            (None, None) => item.fail("no registry in it: write {embedded: {path: state/registry.db}}"),
+        }
+    }
+
+    fn publish(&self, item: &Item) -> Option<PublishConfig> {
+        let map = item.map(&["signals", "verdicts", "dead_letters"])?;
+        let topic = |key| map.get(key).and_then(|item| sources::topic(&item));
+        let (signals, verdicts) = (topic("signals"), topic("verdicts"));
+        let dead_letters = map.get("dead_letters").and_then(|item| self.dead_letters(&item));
+        Some(PublishConfig { signals, verdicts, dead_letters })
+    }
+
+    fn dead_letters(&self, item: &Item) -> Option<DeadLetters> {
+        let map = item.map(&["topic", "path", "payload"])?;
+        let full_payload =
+            map.get("payload").map_or(Some(false), |item| item.choice(&[("none", false), ("full", true)]));
+        let to = match (map.get("topic"), map.get("path")) {
+            (Some(item), None) => DeadLetterTarget::Topic(sources::topic(&item)?),
+            (None, Some(item)) => DeadLetterTarget::Path(self.path(&item)?),
+            (Some(_), Some(_)) => return item.fail("both `topic` and `path`: keep one"),
+            (None, None) => return item.fail("neither `topic` nor `path`: write one, like {topic: driftgate.dead}"),
+        };
+        Some(DeadLetters { to, full_payload: full_payload? })
+    }
+
+    fn state(&self, item: Option<&Item>) -> Option<StateConfig> {
+        let map = match item {
+            Some(item) => Some(item.map(&["path", "every"])?),
+            None => None,
+        };
+        let get = |key| map.as_ref().and_then(|map| map.get(key));
+        let path = get("path").map_or_else(|| Some(self.directory.join("state")), |item| self.path(&item));
+        let every = get("every").map_or(Some(Duration::from_secs(10)), |item| duration(&item));
+        Some(StateConfig { path: path?, every: every? })
+    }
+
+    fn http(&self, item: Option<&Item>) -> Option<HttpConfig> {
+        let map = match item {
+            Some(item) => Some(item.map(&["listen", "tokens_file"])?),
+            None => None,
+        };
+        let get = |key| map.as_ref().and_then(|map| map.get(key));
+        let listen = get("listen").map_or(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464))), |item| {
+            let text = item.text("an address with a port")?;
+            text.parse().ok().or_else(|| {
+                let read = units::quote(text);
+                item.fail(format!("expected an address with a port, read {read}: write it like \"127.0.0.1:9464\""))
+            })
+        });
+        let tokens_file = get("tokens_file").map(|item| self.path(&item));
+        Some(HttpConfig {
+            listen: listen?,
+            tokens_file: match tokens_file {
+                Some(path) => Some(path?),
+                None => None,
+            },
+        })
+    }
+}
+
+fn limits(item: &Item) -> Option<Limits> {
+    let map = item.map(&["message_bytes", "depth", "string_bytes", "categories", "segments"])?;
+    let default = Limits::default();
+    let bytes = |key, default: usize, most: u64| match map.get(key) {
+        None => Some(default),
+        Some(item) => match item.convert("a size", units::size)? {
+            bytes if (1..=most).contains(&bytes) => usize::try_from(bytes).ok(),
+            bytes => item
+                .fail(format!("expected a size up to {}MiB, read {bytes} bytes: write a size in between", most >> 20)),
+        },
+    };
+    let counted = |key, default: usize, most| map.get(key).map_or(Some(default), |item| count(&item, 1, most));
+    let message_bytes = bytes("message_bytes", default.message_bytes, 256 << 20);
+    let string_bytes = bytes("string_bytes", default.string_bytes, 1 << 20);
+    let depth = counted("depth", default.depth, 128);
+    let categories = counted("categories", default.categories, 1_000_000);
+    let segments = counted("segments", default.segments, 1_000_000);
+    Some(Limits {
+        message_bytes: message_bytes?,
+        depth: depth?,
+        string_bytes: string_bytes?,
+        categories: categories?,
+        segments: segments?,
+    })
+}
+
+fn count(item: &Item, least: u64, most: u64) -> Option<usize> {
+    item.whole(least, most).and_then(|number| usize::try_from(number).ok())
+}
+
+fn duration(item: &Item) -> Option<Duration> {
+    item.duration(false).and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
+}

@@ -1,0 +1,202 @@
+//! The configuration parser, by what it reads and by what it says.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../config/driftgate.yaml");
+
+fn environment(name: &str) -> Option<String> {
+    (name == "KAFKA_PASSWORD").then(|| "hunter2".to_owned())
+}
+
+fn read(text: &str) -> Result<Config, String> {
+    let errors = parse_with(text, Path::new("etc/c.yaml"), &environment);
+    errors.map_err(|errors| errors.to_string().replace("etc/c.yaml:", ""))
+}
+
+const BASE: &str = "policies: [p.yaml]\nsources: [{topic: t, kind: labels}]\n";
+
+fn kafka(options: &str) -> String {
+    format!("{BASE}kafka: {{brokers: \"a:9092\"{options}}}\n")
+}
+
+#[track_caller]
+fn says(text: &str, expected: &str) {
+    let message = read(text).expect_err("the configuration should have been refused");
+    assert!(message.contains(expected), "\n{message}\ndoes not contain\n{expected}");
+}
+
+#[test]
+fn the_shipped_example_parses() {
+    let config = parse(EXAMPLE, Path::new("config/driftgate.yaml")).unwrap();
+    assert_eq!(config.policies, ["policies/*.yaml"]);
+    let kafka = config.kafka.as_ref().unwrap();
+    assert_eq!((kafka.brokers.as_str(), kafka.group.as_str()), ("localhost:9092", "driftgate"));
+    assert_eq!(kafka.properties.get("security.protocol").map(String::as_str), Some("plaintext"));
+    assert_eq!(config.sources.len(), 3);
+    assert_eq!(config.sources[1].fields.label, ["outcome"]);
+    assert_eq!(config.sources[1].fields.ts, ["ts"]);
+    assert_eq!(config.sources[2].rename.get("cust_age").map(String::as_str), Some("age"));
+    assert_eq!(config.sources[2].timestamp, TimestampUnit::Millis);
+    assert_eq!(config.registry, RegistryConfig::Embedded { path: "config/state/registry.db".into() });
+    assert_eq!(
+        config.publish.dead_letters,
+        Some(DeadLetters { to: DeadLetterTarget::Topic("driftgate.dead".into()), full_payload: false })
+    );
+    assert_eq!(config.state, StateConfig { path: "config/state".into(), every: Duration::from_secs(10) });
+    assert_eq!(config.limits, Limits::default());
+    // The example shows the defaults.
+    let bare = parse("{}", Path::new("config/driftgate.yaml")).unwrap();
+    assert_eq!((bare.idle_after, bare.limits, &bare.state), (config.idle_after, config.limits, &config.state));
+    assert_eq!((&bare.registry, &bare.http), (&config.registry, &config.http));
+    assert_eq!((bare.kafka, bare.sources), (None, vec![]));
+}
+
+#[test]
+fn policy_files_are_found() {
+    let config = parse(EXAMPLE, Path::new("config/driftgate.yaml")).unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut config =
+        Config { directory: here, policies: vec!["policy/p*e.rs".into(), "policy/parse.rs".into()], ..config };
+    let names: Vec<_> =
+        config.policy_files().unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["parse.rs"]);
+    config.policies = vec!["policy/*.yaml".into()];
+    assert!(config.policy_files().unwrap_err().to_string().starts_with("no policy file matches \"policy/*.yaml\" in "));
+    config.policies = vec!["nowhere/*.yaml".into()];
+    assert!(config.policy_files().unwrap_err().to_string().starts_with("cannot list "));
+}
+
+#[test]
+fn secrets_are_filled_in_and_hidden() {
+    let text = kafka(
+        ", properties: {sasl.password: \"x${KAFKA_PASSWORD}y\", linger.ms: 5, check.crcs: true}, property_files: {ssl.key.password: key}",
+    );
+    let config = read(&text).unwrap();
+    let kafka_config = config.kafka.as_ref().unwrap();
+    assert_eq!(kafka_config.properties.get("sasl.password").map(String::as_str), Some("xhunter2y"));
+    assert_eq!(kafka_config.properties.get("linger.ms").map(String::as_str), Some("5"));
+    assert_eq!(kafka_config.property_files.get("ssl.key.password").unwrap(), Path::new("etc/key"));
+    let shown = format!("{config:?}");
+    assert!(shown.contains("\"sasl.password\": \"***\"") && !shown.contains("hunter2"), "{shown}");
+    let error = kafka_config.client_properties().unwrap_err().to_string();
+    assert!(error.starts_with("cannot read etc/key for the Kafka property ssl.key.password: "), "{error}");
+
+    says(&kafka(", properties: {sasl.password: \"s3cret${NOPE}\"}"), "the environment variable NOPE is not set");
+    let message = read(&kafka(", properties: {sasl.password: \"s3cret${NOPE}\"}")).unwrap_err();
+    assert!(!message.contains("s3cret"), "{message}");
+    says(&kafka(", properties: {a: \"${\"}"), "`${` without its `}`");
+    says(&kafka(", properties: {a: \"${1}\"}"), "expected the name of an environment variable, read \"1\"");
+    says(&kafka(", properties: {a: [1]}"), "expected a text, number or boolean");
+    says(&kafka(", properties: {enable.auto.commit: true}"), "`enable.auto.commit` is set by driftgate");
+    says(&kafka(", properties: {a: b}, property_files: {a: f}"), "`a` is among the `properties` too");
+}
+
+#[test]
+fn secrets_come_from_files() {
+    let file = std::env::temp_dir().join(format!("driftgate-secret-{}", std::process::id()));
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let text = kafka(&format!(", group: g, property_files: {{sasl.password: \"{}\"}}", file.display()));
+    let properties = read(&text).unwrap().kafka.unwrap().client_properties();
+    std::fs::remove_file(&file).unwrap();
+    let expected = [("bootstrap.servers", "a:9092"), ("group.id", "g"), ("sasl.password", "hunter2")];
+    let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(properties.unwrap().into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn pointers_are_split_and_unescaped() {
+    let text = "sources: [{topic: t, kind: labels, fields: {label: /a/b~1c/~01/, ts: \"/\"}}]";
+    let fields = read(text).unwrap().sources[0].fields.clone();
+    assert_eq!(fields.label, ["a", "b/c", "~1", ""]);
+    assert_eq!(fields.ts, [""]);
+    assert_eq!(fields.score, ["score"]);
+}
+
+#[test]
+fn every_error_at_once() {
+    let text = "polices: [a]
+kafka: {group: 5}
+sources:
+- {topic: \"a b\", kind: prediction, format: avro}
+idle_after: 30
+registry: {mlflow: {url: \"https://x\"}}
+publish: {dead_letters: {payload: some}}
+state: {every: 0s}
+http: {listen: \"localhost:9464\"}
+limits: {message_bytes: 1MB, depth: 0}
+";
+    let message = read(text).unwrap_err();
+    for expected in [
+        "1:1: polices: unknown key `polices`; ",
+        "did you mean `policies`?",
+        "policies: missing: write `policies: [\"policies/*.yaml\"]`",
+        "kafka.brokers: missing: write `brokers: \"localhost:9092\"`",
+        "2:16: kafka.group: expected a consumer group, read 5 without quotes: write \"5\"",
+        "sources[0].topic: expected a topic, read \"a b\"",
+        "sources[0].kind: expected `predictions` or `features` or `labels`, read \"prediction\"",
+        "sources[0].format: expected `json`, read \"avro\"",
+        "5:13: idle_after: expected a duration, read \"30\": the unit is missing, write 30s",
+        "registry.mlflow: the MLflow registry comes with a later release",
+        "publish.dead_letters: neither `topic` nor `path`",
+        "publish.dead_letters.payload: expected `none` or `full`, read \"some\"",
+        "state.every: expected a duration above zero",
+        "http.listen: expected an address with a port, read \"localhost:9464\": write it like \"127.0.0.1:9464\"",
+        "limits.message_bytes: expected a size, read \"1MB\": write a whole number with KiB, MiB or GiB, like 1MiB",
+        "limits.depth: expected a whole number from 1 to 128, read \"0\"",
+    ] {
+        assert!(message.contains(expected), "\n{message}\nlacks\n{expected}");
+    }
+}
+
+#[test]
+fn mistakes() {
+    let source = |options: &str| format!("sources: [{{topic: t, kind: features{options}}}]");
+    for (text, expected) in [
+        (
+            source(", fields: {label: outcome}"),
+            "expected a JSON pointer, read \"outcome\": begin it with a slash, like \"/outcome\"",
+        ),
+        (source(", fields: {label: \"$.a\"}"), "expected a JSON pointer"),
+        (source(", fields: {label: /a~2}"), "after `~` comes 0"),
+        (source(", fields: {label: }"), "expected a JSON pointer, read nothing"),
+        (source(", fields: {id: /a}"), "unknown key `id`"),
+        (source(", timestamp: seconds"), "expected `rfc3339_or_ms` or `s` or `ms` or `us` or `ns`"),
+        (source(", model: a, models: [b]"), "both `model` and `models`"),
+        (source(", models: [b, b]"), "\"b\" is named twice"),
+        (source(", rename: {a: x, b: x}"), "`a` and `b` are both renamed to \"x\""),
+        (source("}, {topic: t, kind: labels"), "the topic \"t\" is read by sources[0] already"),
+        ("sources: []".into(), "expected at least one source"),
+        ("policies: []".into(), "expected at least one policy file"),
+        ("policies: [\"*/a.yaml\"]".into(), "has a `*` in a folder's name"),
+        ("policies: [\"policies/\"]".into(), "is a folder: write policies/*.yaml"),
+        ("registry: {}".into(), "no registry in it"),
+        ("registry: {embedded: {path: a}, mlflow: {url: b}}".into(), "both `embedded` and `mlflow`"),
+        ("publish: {dead_letters: {topic: a, path: b}}".into(), "both `topic` and `path`"),
+        ("limits: {message_bytes: 1GiB}".into(), "expected a size up to 256MiB"),
+        ("kafka: {brokers: \"a,,b\"}".into(), "expected addresses separated by commas"),
+    ] {
+        says(&text, expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(text in "\\PC*") {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn mutated_configurations_never_panic(from in 0usize..6000, length in 0usize..12, with in "[a-z0-9:,{}\\[\\]&*!'\"$ \n.é-]{0,6}") {
+        let characters: Vec<char> = EXAMPLE.chars().collect();
+        let from = from % characters.len();
+        let to = (from + length).min(characters.len());
+        let text: String = characters[..from].iter().copied().chain(with.chars()).chain(characters[to..].iter().copied()).collect();
+        if let Err(errors) = parse_with(&text, Path::new("c.yaml"), &environment) {
+            prop_assert!(!errors.errors.is_empty(), "refused without an error");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The daemon: configuration to running parts, and their orderly end. `engine` is the counting thread, `topics` its inputs,
+//! `loader` brings baselines, `health` asks the brokers, `reload` takes over changed policies, `dead` keeps what was
+//! rejected, `sources` translates the configuration.
+
+pub mod dead;
+pub mod engine;
+pub mod health;
+pub mod loader;
+pub mod reload;
+pub mod sources;
+pub mod topics;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+
+use crate::checkpoint::{Checkpoint, SourceState, Store};
+use crate::clock::now_ms;
+use crate::config::{Config, DeadLetterTarget, RegistryConfig};
+use crate::http::{self, App, Tokens};
+use crate::intake::Setup;
+use crate::intake::versions::Reference;
+use crate::judge::read::verdict_from_json;
+use crate::pipeline::Pipeline;
+use crate::policy::{self, Policy};
+use crate::publish::outbox::{Outbox, Outlets};
+use crate::publish::topic::TopicWriter;
+use crate::registry::{Embedded, Registry};
+use crate::schema::Schema;
+use crate::source::kafka::KafkaSource;
+use crate::view::Shared;
+use dead::DeadLetters;
+use engine::Engine;
+use loader::Loader;
+use topics::Topic;
+
+/// How long an orderly end may take before the process leaves anyway.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What other threads tell the counting thread.
+#[derive(Debug, Default)]
+pub struct Flags {
+    pub stop: AtomicBool,
+    pub reload: AtomicBool,
+}
+
+/// Reads the policies a configuration names; one model a policy.
+///
+/// # Errors
+/// Every error of every file, and two policies for one model.
+pub fn read_policies(config: &Config) -> anyhow::Result<Vec<Arc<Policy>>> {
+    let mut found: BTreeMap<String, Arc<Policy>> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for path in config.policy_files()? {
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("the policy {} cannot be read", path.display()))?;
+        match policy::parse(&text, &path) {
+            Err(e) => errors.push(e.to_string()),
+            Ok(policy) => {
+                if let Some(other) = found.insert(policy.model.clone(), Arc::new(policy)) {
+                    errors.push(format!(
+                        "{}: the model {:?} has two policies; a model has one",
+                        path.display(),
+                        other.model
+                    ));
+                }
+            }
+        }
+    }
+    if errors.is_empty() { Ok(found.into_values().collect()) } else { Err(anyhow!(errors.join("\n"))) }
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// A configuration, registry or state that cannot be used.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let policies = read_policies(config)?;
+    let kafka_config = config.kafka.clone().ok_or_else(|| {
+        anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")
+    })?;
+    let tokens = Tokens::load(config.http.tokens_file.as_deref())?;
+    let registry: Arc<dyn Registry> = match &config.registry {
+        RegistryConfig::Embedded { path } => Arc::new(Embedded::open(path)?),
+    };
+    let store = Store::open(&config.state.path)?;
+    let checkpoint = store.load()?;
+    let properties = kafka_config.client_properties()?;
+    let kafka = KafkaSource::new(&properties)?;
+    let view = Shared::default();
+    view.write().not_ready.insert("kafka".into(), "not asked yet".into());
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(config.http.listen)).with_context(|| {
+        format!("cannot listen on {}; is another driftgate running? change http.listen", config.http.listen)
+    })?;
+    tracing::info!(address = %listener.local_addr()?, "http");
+    let flags = Arc::new(Flags::default());
+    let app = App { view: view.clone(), registry: Arc::clone(&registry), tokens, now_ms };
+    let (end_http, http_ends) = tokio::sync::oneshot::channel::<()>();
+    let server = runtime.spawn(http::serve(listener, app, async {
+        let _ = http_ends.await;
+    }));
+    runtime.spawn(signals(Arc::clone(&flags)));
+
+    let writer = |topic: &Option<String>| topic.as_ref().map(|_| TopicWriter::new(&properties)).transpose();
+    let publish = &config.publish;
+    let topics_writer = match writer(&publish.verdicts)? {
+        Some(w) => Some(w),
+        None => writer(&publish.signals)?,
+    };
+    let outbox = Outbox::start(Outlets {
+        registry: Arc::clone(&registry),
+        topics: topics_writer,
+        signals_topic: publish.signals.clone(),
+        verdicts_topic: publish.verdicts.clone(),
+        view: view.clone(),
+    });
+    let keep_payload = publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
+    let dead_letters = match publish.dead_letters.as_ref().map(|d| &d.to) {
+        None => None,
+        Some(DeadLetterTarget::Path(path)) => {
+            Some(DeadLetters::to_file(path).with_context(|| format!("dead letters cannot go to {}", path.display()))?)
+        }
+        Some(DeadLetterTarget::Topic(topic)) => {
+            Some(DeadLetters::Topic { writer: TopicWriter::new(&properties)?, topic: topic.clone() })
+        }
+    };
+    let setup = sources::setup(config);
+    let (models, kept, unsent) = restore(&policies, checkpoint, setup, registry.as_ref(), &view);
+    let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.pipeline.intake.schema())).collect();
+    let limits = sources::limits(&config.limits);
+    let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
+    let loader = Loader::new(Arc::clone(&registry));
+    let mut engine = Engine::new(
+        models,
+        topics,
+        kafka,
+        loader,
+        outbox,
+        store,
+        Arc::clone(&registry),
+        view.clone(),
+        config.idle_after,
+        config.state.every,
+        dead_letters,
+    );
+    unsent.into_iter().for_each(|item| engine.outbox.put(item));
+
+    let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), config, &kept, &view, &flags) else {
+        return leave(&flags, Ok(()));
+    };
+    engine.kafka.assign(&starts)?;
+    engine.attach(&kept);
+    health::watch(
+        engine.kafka.handle(),
+        config.sources.iter().map(|s| s.topic.clone()).collect(),
+        &starts,
+        view.clone(),
+        Arc::clone(&flags),
+    );
+    view.write().started = true;
+    tracing::info!(partitions = starts.len(), models = policies.len(), "running");
+    let stop = || flags.stop.load(Ordering::Relaxed);
+    let mut reload = |engine: &mut Engine| {
+        if flags.reload.swap(false, Ordering::Relaxed) {
+            reload::policies(engine, config);
+        }
+    };
+    let done = engine.run(&stop, &mut reload);
+    let _ = end_http.send(());
+    runtime.block_on(async {
+        let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
+    });
+    leave(&flags, done)
+}
+
+/// Ends the process without waiting for librdkafka's threads, whose end has no bound; everything is saved by now.
+fn leave(flags: &Flags, done: anyhow::Result<()>) -> anyhow::Result<()> {
+    flags.stop.store(true, Ordering::Relaxed);
+    match done {
+        Ok(()) => {
+            tracing::info!("stopped");
+            std::process::exit(0)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// SIGTERM and SIGINT stop, a second one at once; SIGHUP reads the policies again.
+async fn signals(flags: Arc<Flags>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        tracing::error!("signals cannot be handled; only SIGKILL will stop this process");
+        return;
+    };
+    let mut since: Option<Instant> = None;
+    loop {
+        let wait = since.map_or(Duration::from_secs(3600), |s: Instant| GRACE.saturating_sub(s.elapsed()));
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            _ = hup.recv() => {
+                flags.reload.store(true, Ordering::Relaxed);
+                continue;
+            }
+            () = tokio::time::sleep(wait), if since.is_some() => {
+                tracing::error!("not stopped within {} s; leaving. The last checkpoint holds", GRACE.as_secs());
+                std::process::exit(1);
+            }
+        }
+        if since.is_some() {
+            tracing::warn!("second signal: leaving at once. The last checkpoint holds");
+            std::process::exit(130);
+        }
+        tracing::info!("stopping; a second signal leaves at once");
+        flags.stop.store(true, Ordering::Relaxed);
+        since = Some(Instant::now());
+    }
+}
+
+type Restored = (Vec<engine::Model>, Vec<SourceState>, Vec<crate::publish::Item>);
+
+/// Pipelines as the checkpoint kept them; a model whose policy changed in what it counts starts anew, and says so.
+fn restore(
+    policies: &[Arc<Policy>],
+    checkpoint: Option<Checkpoint>,
+    setup: Setup,
+    registry: &dyn Registry,
+    view: &Shared,
+) -> Restored {
+    let Checkpoint { sources, mut pipelines, outbox } =
+        checkpoint.unwrap_or(Checkpoint { sources: vec![], pipelines: vec![], outbox: vec![] });
+    let mut models = Vec::new();
+    for policy in policies {
+        let state = pipelines.iter().position(|p| p.model == policy.model).map(|at| pipelines.swap_remove(at));
+        let pipeline = match state {
+            None => Pipeline::new(Arc::clone(policy), setup),
+            Some(state) if state.counts_by(policy) => {
+                let changed = state.policy_sha256 != policy.sha256;
+                let (mut pipeline, lost) =
+                    Pipeline::restore(Arc::clone(policy), setup, state, |v| loader::load(policy, registry, v));
+                for version in lost {
+                    tracing::warn!(
+                        model = policy.model,
+                        version,
+                        "the baseline is not the one this version was counted against: its open windows start anew"
+                    );
+                }
+                if changed {
+                    pipeline.forget_streaks();
+                    tracing::info!(
+                        model = policy.model,
+                        "the policy's limits changed: counts are kept, hysteresis starts anew"
+                    );
+                }
+                pipeline
+            }
+            Some(_) => {
+                tracing::warn!(
+                    model = policy.model,
+                    "the policy changed in what it counts: this model's counts start anew"
+                );
+                Pipeline::new(Arc::clone(policy), setup)
+            }
+        };
+        show(&pipeline, registry, view);
+        models.push(Engine::model(pipeline));
+    }
+    for left in pipelines {
+        tracing::warn!(model = left.model, "the checkpoint holds a model without a policy: its counts are dropped");
+    }
+    (models, sources, outbox)
+}
+
+/// Puts a model into the picture, with the verdicts and blocks that the registry keeps.
+fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
+    let model = &pipeline.policy.model;
+    let mut shown = engine::new_model_view(pipeline);
+    let records = registry.versions(Some(model)).unwrap_or_else(|e| {
+        tracing::error!(error = %e, "the registry");
+        Vec::new()
+    });
+    let known = pipeline.intake.versions().map(|(_, name, _)| name.to_owned());
+    let names: std::collections::BTreeSet<String> = records.iter().map(|r| r.version.clone()).chain(known).collect();
+    for name in names {
+        let version = shown.versions.entry(name.clone()).or_default();
+        for json in registry.verdicts(model, &name).unwrap_or_default() {
+            version.verdicts.extend(verdict_from_json(&json).map(|v| (v.group.clone(), [Arc::new(v)].into())));
+        }
+        if let Some(record) = records.iter().find(|r| r.version == name) {
+            version.blocks = record.blocks.iter().map(|b| (b.group.clone(), b.reasons.clone())).collect();
+        }
+    }
+    for (_, name, version) in pipeline.intake.versions() {
+        let Some(v) = shown.versions.get_mut(name) else { continue };
+        match &version.reference {
+            Reference::Baseline { baseline, sha256 } => {
+                v.baseline = Some(Ok(sha256.to_string()));
+                v.reference_rows = Some(baseline.rows);
+            }
+            Reference::Failed(why) => v.baseline = Some(Err(why.clone())),
+            Reference::Unknown => {}
+        }
+    }
+    view.write().models.insert(model.clone(), shown);
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_config(path: &Path) -> anyhow::Result<Config> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+    Ok(crate::config::parse(&text, path)?)
+}

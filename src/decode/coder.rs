@@ -1,0 +1,149 @@
+//! Texts to codes: versions, stages, categories and segments of one model, with intersections joined from their parts.
+//! A decoder owns one; a batch carries the values its codes mean for the first time, so decoders share nothing. Codes are
+//! a decoder's shorthand and bound nothing: one that knows too many values starts again. What counts as too many distinct
+//! values is decided in one place, in the order of the events (`intake::names`).
+
+use rustc_hash::FxHashMap;
+
+use crate::event::{Dictionary, Domain, Fresh, code};
+use crate::schema::Schema;
+
+/// A decoder that knows more values than this starts again with the next batch.
+const MOST_VALUES: usize = 1 << 18;
+/// The most parts an intersection has.
+const MAX_PARTS: usize = 4;
+
+/// The dictionaries of one decoder and one model.
+#[derive(Clone, Debug)]
+pub struct Coder {
+    versions: Dictionary,
+    stages: Dictionary,
+    categorical: Vec<Dictionary>,
+    attributes: Vec<Dictionary>,
+    segmentations: Vec<Crossing>,
+}
+
+/// A segmentation: codes of the parts' values to the code of the joined value.
+#[derive(Clone, Debug)]
+struct Crossing {
+    parts: Vec<usize>,
+    names: Dictionary,
+    /// For a single part: the segmentation's code by the attribute's.
+    single: Vec<u32>,
+    crossed: FxHashMap<[u32; MAX_PARTS], u32>,
+}
+
+impl Coder {
+    #[must_use]
+    pub fn new(schema: &Schema) -> Self {
+        let unbounded = || Dictionary::new(usize::MAX);
+        let segmentations = schema.segmentations.iter().map(|parts| Crossing {
+            parts: parts.clone(),
+            names: unbounded(),
+            single: Vec::new(),
+            crossed: FxHashMap::default(),
+        });
+        Self {
+            versions: unbounded(),
+            stages: unbounded(),
+            categorical: vec![unbounded(); schema.categorical.len()],
+            attributes: vec![unbounded(); schema.attributes.len()],
+            segmentations: segmentations.collect(),
+        }
+    }
+
+    /// Begins a batch; with too many values known all are forgotten, and `fresh` and the result say so.
+    pub fn begin(&mut self, fresh: &mut Fresh) -> bool {
+        let own = [&self.versions, &self.stages].into_iter().chain(&self.categorical).chain(&self.attributes);
+        let known = own.chain(self.segmentations.iter().map(|c| &c.names)).map(Dictionary::len).sum::<usize>();
+        if known <= MOST_VALUES {
+            return false;
+        }
+        let unbounded = || Dictionary::new(usize::MAX);
+        self.versions = unbounded();
+        self.stages = unbounded();
+        self.categorical.iter_mut().chain(&mut self.attributes).for_each(|d| *d = unbounded());
+        for crossing in &mut self.segmentations {
+            crossing.names = unbounded();
+            crossing.single.clear();
+            crossing.crossed.clear();
+        }
+        fresh.push((Domain::Restart, "".into()));
+        true
+    }
+
+    #[inline]
+    pub fn version(&mut self, text: &str, fresh: &mut Fresh) -> u32 {
+        note(self.versions.intern(text), Domain::Version, text, fresh)
+    }
+
+    #[inline]
+    pub fn stage(&mut self, text: &str, fresh: &mut Fresh) -> u32 {
+        note(self.stages.intern(text), Domain::Stage, text, fresh)
+    }
+
+    /// The code of a category of feature `slot`.
+    #[inline]
+    pub fn category(&mut self, slot: usize, text: &str, fresh: &mut Fresh) -> u32 {
+        match self.categorical.get_mut(slot) {
+            Some(d) => note(d.intern(text), Domain::Categorical(slot), text, fresh),
+            None => code::INVALID,
+        }
+    }
+
+    /// The code of an attribute's value; only `segment` understands it.
+    #[inline]
+    pub fn attribute(&mut self, slot: usize, text: &str) -> u32 {
+        self.attributes.get_mut(slot).map_or(code::INVALID, |d| d.intern(text).0)
+    }
+
+    /// The code of segmentation `s` for one row's attribute codes; `code::MISSING` where a part has no value.
+    #[inline]
+    pub fn segment(&mut self, s: usize, row: &[u32], fresh: &mut Fresh) -> u32 {
+        let Some(crossing) = self.segmentations.get_mut(s) else { return code::MISSING };
+        let part_code = |part: &usize| row.get(*part).copied().filter(|&c| c < code::SPECIAL);
+        if let [only] = crossing.parts.as_slice() {
+            let Some(attribute) = part_code(only) else { return code::MISSING };
+            match crossing.single.get(attribute as usize) {
+                Some(&known) if known != code::MISSING => return known,
+                _ => {}
+            }
+            let name = self.attributes.get(*only).and_then(|d| d.name(attribute)).unwrap_or("");
+            let found = note(crossing.names.intern(name), Domain::Segmentation(s), name, fresh);
+            let at = attribute as usize;
+            if crossing.single.len() <= at {
+                crossing.single.resize(at + 1, code::MISSING);
+            }
+            if let Some(slot) = crossing.single.get_mut(at) {
+                *slot = found;
+            }
+            return found;
+        }
+        let mut key = [code::MISSING; MAX_PARTS];
+        for (slot, part) in key.iter_mut().zip(&crossing.parts) {
+            let Some(c) = part_code(part) else { return code::MISSING };
+            *slot = c;
+        }
+        if let Some(&known) = crossing.crossed.get(&key) {
+            return known;
+        }
+        let mut joined = String::new();
+        for (i, (part, c)) in crossing.parts.iter().zip(key).enumerate() {
+            if i > 0 {
+                joined.push('*');
+            }
+            joined.push_str(self.attributes.get(*part).and_then(|d| d.name(c)).unwrap_or(""));
+        }
+        let found = note(crossing.names.intern(&joined), Domain::Segmentation(s), &joined, fresh);
+        crossing.crossed.insert(key, found);
+        found
+    }
+}
+
+#[inline]
+fn note((code, new): (u32, bool), domain: Domain, text: &str, fresh: &mut Fresh) -> u32 {
+    if new {
+        fresh.push((domain, text.into()));
+    }
+    code
+}

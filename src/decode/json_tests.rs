@@ -1,0 +1,200 @@
+//! Tests of the JSON decoder: each rule of the event format, and each rejection with its message.
+
+#![allow(clippy::float_cmp, reason = "values are passed on, not computed")]
+
+use super::*;
+
+const NOW: i64 = 1_800_000_000_000;
+
+fn schema(model: &str) -> Arc<Schema> {
+    Arc::new(Schema {
+        model: model.to_owned(),
+        numeric: vec!["temp".into(), "age".into()],
+        categorical: vec!["carrier".into()],
+        attributes: vec!["origin".into(), "carrier".into()],
+        segmentations: vec![vec![0], vec![1], vec![0, 1]],
+        kpis: vec!["ctr".into()],
+        label_values: [("late".to_owned(), true), ("in time".to_owned(), false)].into(),
+        needs_id: true,
+        prediction_time: false,
+    })
+}
+
+struct Fixture {
+    decoder: JsonDecoder,
+    out: Vec<PredictionBatch>,
+}
+
+impl Fixture {
+    fn new(format: &Format) -> Self {
+        let schemas = [schema("flights"), schema("trains")];
+        Self {
+            decoder: JsonDecoder::new(
+                &schemas,
+                format,
+                EventKind::Predictions,
+                Limits { message_bytes: 4096, string_bytes: 16, ..Limits::default() },
+            ),
+            out: vec![PredictionBatch::new(2, 1, 3); 2],
+        }
+    }
+
+    fn read(&mut self, text: &str) -> Result<Outcome, Reject> {
+        self.decoder.prediction(text.as_bytes(), NOW, &mut self.out)
+    }
+}
+
+fn names(batch: &PredictionBatch, domain: Domain) -> Vec<&str> {
+    batch.fresh.iter().filter(|(d, _)| *d == domain).map(|(_, n)| n.as_ref()).collect()
+}
+use crate::event::Domain;
+
+#[test]
+fn a_prediction_lands_in_its_slots_whatever_the_key_order() {
+    let mut f = Fixture::new(&Format::default());
+    let a = r#"{"prediction_id":"p1","model":"flights","version":"1","ts":1362131640000,"score":0.25,"features":{"temp":35.06,"carrier":"US","origin":"JFK","x":[{"y":null}]},"stage":"prod","latency_ms":12.5,"error":false,"decision":1}"#;
+    let b = r#"{"features":{"origin":"EWR","carrier":7.0,"age":true},"segments":{"origin":"LGA"},"ts":"2013-03-01T10:00:00+01:00","version":1,"prediction_id":"p2","extra":{"a":[1,2]},"model":"flights"}"#;
+    assert_eq!(f.read(a), Ok(Outcome::Row(0)));
+    assert_eq!(f.read(b), Ok(Outcome::Row(0)));
+    let batch = &f.out[0];
+    assert_eq!(batch.ts, [1_362_131_640_000, 1_362_128_400_000]);
+    assert_eq!((batch.ids.text(0), batch.ids.text(1)), ("p1", "p2"));
+    assert_eq!(batch.version, [0, 0]);
+    assert_eq!(batch.score[0], 0.25);
+    assert!(batch.score[1].is_nan() && !numeric::is_invalid(batch.score[1]));
+    assert_eq!((batch.decision[0], batch.error[0], batch.latency_ms[0]), (Flag::Yes, Flag::No, 12.5));
+    assert_eq!((batch.decision[1], batch.error[1]), (Flag::Missing, Flag::Missing));
+    assert_eq!(batch.features.numeric[0][0], 35.06);
+    assert_eq!(batch.features.numeric[1][1], 1.0);
+    assert_eq!(names(batch, Domain::Categorical(0)), ["US", "7"]);
+    assert_eq!(names(batch, Domain::Segmentation(0)), ["JFK", "LGA"]);
+    assert_eq!(names(batch, Domain::Segmentation(2)), ["JFK*US", "LGA*7"]);
+    assert_eq!(names(batch, Domain::Stage), ["prod"]);
+}
+
+#[test]
+fn wrong_types_are_invalid_and_nulls_missing_but_the_event_counts() {
+    let mut f = Fixture::new(&Format::default());
+    let text = r#"{"prediction_id":"p","model":"flights","version":"1","ts":1,"score":"0.5","features":{"temp":"35","age":null,"carrier":["US"],"origin":null}}"#;
+    assert_eq!(f.read(text), Ok(Outcome::Row(0)));
+    let long = format!(
+        r#"{{"prediction_id":"q","model":"flights","version":"1","ts":1,"features":{{"carrier":"{}","temp":1,"temp":2}}}}"#,
+        "x".repeat(17)
+    );
+    assert_eq!(f.read(&long), Ok(Outcome::Row(0)));
+    let batch = &f.out[0];
+    assert!(numeric::is_invalid(batch.score[0]) && numeric::is_invalid(batch.features.numeric[0][0]));
+    assert!(batch.features.numeric[1][0].is_nan() && !numeric::is_invalid(batch.features.numeric[1][0]));
+    assert_eq!(batch.features.categorical[0], [code::INVALID, code::INVALID]);
+    assert_eq!(batch.segments[0], [code::MISSING, code::MISSING]);
+    assert!(numeric::is_invalid(batch.features.numeric[0][1]), "a feature that stands twice is ambiguous");
+}
+
+#[test]
+fn a_broken_envelope_is_rejected_with_what_was_read() {
+    let mut f = Fixture::new(&Format::default());
+    let deep = format!("{{\"x\":{}", "[".repeat(1000));
+    let large = format!("{{\"x\":\"{}\"}}", "y".repeat(5000));
+    let long_id = format!(r#"{{"prediction_id":"{}","model":"flights","version":"1","ts":1}}"#, "x".repeat(17));
+    for (text, says) in [
+        ("", "not_json: expected an object at byte 0, found the end: the text is cut short"),
+        ("[1]", "not_json: expected an object at byte 0, found '['"),
+        (
+            r#"{"model":"flights","ts":1"#,
+            "not_json: expected ',' or '}' at byte 25, found the end: the text is cut short",
+        ),
+        (r#"{"model":"flights","ts":1,"score":NaN}"#, "not_json: expected a value at byte 34, found \"NaN\""),
+        (&deep, "too_deep: nested deeper than the bound at byte 68"),
+        (&large, "too_large: 5008 bytes, the bound is 4096"),
+        (r#"{"ts":1,"version":"1"}"#, "no_model: the event names no model"),
+        (r#"{"model":"flights","version":"1","prediction_id":"a"}"#, "no_time: the event has no time"),
+        (
+            r#"{"model":"flights","version":"1","prediction_id":"a","ts":"yesterday"}"#,
+            "bad_time: the time \"yesterday\" is not RFC 3339",
+        ),
+        (
+            r#"{"model":"flights","version":"1","prediction_id":"a","ts":1.5}"#,
+            "bad_time: the time 1.5 is not integer milliseconds",
+        ),
+        (r#"{"model":"flights","version":"1","prediction_id":"a","ts":-1}"#, "bad_time: time -1 ms is before 1970"),
+        (
+            r#"{"model":"flights","version":"1","prediction_id":"a","ts":1800003600001}"#,
+            "future: time 2027-01-15T09:00:00.001Z is more than an hour ahead of its record's 2027-01-15T08:00:00Z",
+        ),
+        (
+            r#"{"model":"flights","version":"1","ts":1}"#,
+            "no_id: the event has no prediction id, and the policy joins labels by it",
+        ),
+        (r#"{"model":"flights","prediction_id":"a","ts":1}"#, "no_version: the event has no version"),
+        (r#"{"model":"flights","model":"flights","ts":1}"#, "duplicate_key: the key \"model\" stands twice"),
+        (&long_id, "bad_text: the prediction id is longer than 16 bytes"),
+        (r#"{"model":["flights"],"ts":1}"#, "bad_text: the model is an array or object"),
+    ] {
+        assert_eq!(f.read(text).unwrap_err().to_string(), says, "{text}");
+    }
+    assert!(f.out.iter().all(PredictionBatch::is_empty));
+    let utf8 = f.decoder.prediction(b"{\"a\":\"\xff\"}", NOW, &mut f.out).unwrap_err();
+    assert_eq!(utf8.to_string(), "not_json: not UTF-8 at byte 6");
+}
+
+#[test]
+fn models_are_told_apart_wherever_the_key_stands() {
+    let mut f = Fixture::new(&Format::default());
+    for (text, outcome) in [
+        (r#"{"prediction_id":"a","model":"trains","version":"1","ts":1,"features":{"temp":1}}"#, Outcome::Row(1)),
+        (r#"{"prediction_id":"b","version":"1","ts":1,"features":{"temp":2},"model":"flights"}"#, Outcome::Row(0)),
+        (r#"{"prediction_id":"c","version":"1","ts":1,"features":{"temp":3},"model":"ships"}"#, Outcome::UnknownModel),
+    ] {
+        assert_eq!(f.read(text), Ok(outcome), "{text}");
+    }
+    assert_eq!(
+        (f.out[0].features.numeric[0].as_slice(), f.out[1].features.numeric[0].as_slice()),
+        (&[2.0][..], &[1.0][..])
+    );
+    let mut one = Fixture::new(&Format { model: Some(1), ..Format::default() });
+    assert_eq!(one.read(r#"{"prediction_id":"a","version":"1","ts":1}"#), Ok(Outcome::Row(1)));
+}
+
+#[test]
+fn fields_may_stand_elsewhere_and_features_at_the_top() {
+    let at = |p: &str| p.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let fields = Fields {
+        prediction_id: at("meta/id"),
+        ts: at("meta/time"),
+        features: Vec::new(),
+        rename: vec![("cust_age".into(), "age".into())],
+        ..Fields::default()
+    };
+    let mut f = Fixture::new(&Format { fields, time: TimeUnit::Seconds, model: None });
+    let text = r#"{"meta":{"id":"a","time":1362131640.5},"model":"flights","version":"1","temp":3,"cust_age":40,"origin":"JFK"}"#;
+    assert_eq!(f.read(text), Ok(Outcome::Row(0)));
+    assert_eq!(f.out[0].ts, [1_362_131_640_500]);
+    assert_eq!((f.out[0].features.numeric[0][0], f.out[0].features.numeric[1][0]), (3.0, 40.0));
+    assert_eq!(names(&f.out[0], Domain::Segmentation(0)), ["JFK"]);
+}
+
+#[test]
+fn labels_are_zero_one_or_what_the_policy_maps() {
+    let schemas = [schema("flights")];
+    let mut decoder = JsonDecoder::new(&schemas, &Format::default(), EventKind::Labels, Limits::default());
+    let mut out = [LabelBatch::new(1)];
+    for (label, expected) in [
+        ("0", Flag::No),
+        ("1.0", Flag::Yes),
+        ("true", Flag::Yes),
+        ("\"late\"", Flag::Yes),
+        ("\"in time\"", Flag::No),
+        ("null", Flag::Missing),
+        ("2", Flag::Invalid),
+        ("\"x\"", Flag::Invalid),
+    ] {
+        let text = format!(r#"{{"prediction_id":"a","model":"flights","ts":5,"label":{label},"kpi":{{"ctr":1}}}}"#);
+        assert_eq!(decoder.label(text.as_bytes(), NOW, &mut out), Ok(Outcome::Row(0)));
+        assert_eq!(out[0].label.last(), Some(&expected), "{label}");
+    }
+    assert_eq!(out[0].kpis[0], [Flag::Yes; 8]);
+    assert_eq!(
+        decoder.label(br#"{"model":"flights","ts":5,"label":1}"#, NOW, &mut out).unwrap_err().to_string(),
+        "no_id: the label has no prediction id"
+    );
+}

@@ -1,0 +1,216 @@
+//! Where fields stand in an event, compiled to a tree of keys: names are resolved once, and the order of the last event
+//! is the guess for the next, so that a key costs one comparison.
+
+use rustc_hash::FxHashMap;
+
+use crate::schema::Schema;
+
+/// Places of the envelope's fields as JSON pointers split into tokens; an empty pointer is the event itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields {
+    pub prediction_id: Vec<String>,
+    pub model: Vec<String>,
+    pub version: Vec<String>,
+    pub ts: Vec<String>,
+    pub score: Vec<String>,
+    pub label: Vec<String>,
+    pub latency_ms: Vec<String>,
+    pub error: Vec<String>,
+    pub decision: Vec<String>,
+    pub stage: Vec<String>,
+    pub features: Vec<String>,
+    pub segments: Vec<String>,
+    pub kpi: Vec<String>,
+    /// Incoming name to the policy's name of a feature.
+    pub rename: Vec<(String, String)>,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        let at = |name: &str| vec![name.to_owned()];
+        Self {
+            prediction_id: at("prediction_id"),
+            model: at("model"),
+            version: at("version"),
+            ts: at("ts"),
+            score: at("score"),
+            label: at("label"),
+            latency_ms: at("latency_ms"),
+            error: at("error"),
+            decision: at("decision"),
+            stage: at("stage"),
+            features: at("features"),
+            segments: at("segments"),
+            kpi: at("kpi"),
+            rename: Vec::new(),
+        }
+    }
+}
+
+/// A field of the envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    PredictionId,
+    Model,
+    Version,
+    Ts,
+    Score,
+    Label,
+    LatencyMs,
+    Error,
+    Decision,
+    Stage,
+}
+
+/// Where a feature's value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    Numeric(usize),
+    Categorical(usize),
+}
+
+/// What a key means. One value may serve several: a feature that is a segment attribute too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meaning {
+    pub field: Option<Field>,
+    pub feature: Option<Slot>,
+    /// Attribute read from the features.
+    pub attribute: Option<usize>,
+    /// Attribute read from the segments, which win.
+    pub segment: Option<usize>,
+    pub kpi: Option<usize>,
+    /// The node of the object that may stand here.
+    pub child: Option<usize>,
+}
+
+/// The keys of one object.
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    pub keys: Vec<Box<str>>,
+    pub meanings: Vec<Meaning>,
+    index: FxHashMap<Box<str>, usize>,
+    /// Which key followed key i (at i + 1; at 0 the first) when last seen.
+    pub followed_by: Vec<usize>,
+    /// The event in which the key was last seen, to find duplicates.
+    pub seen: Vec<u64>,
+}
+
+#[allow(clippy::indexing_slicing, reason = "`keys`, `meanings` and `index` grow together")]
+impl Node {
+    fn entry(&mut self, key: &str) -> &mut Meaning {
+        let at = if let Some(&at) = self.index.get(key) {
+            at
+        } else {
+            let at = self.keys.len();
+            self.keys.push(key.into());
+            self.meanings.push(Meaning::default());
+            self.index.insert(key.into(), at);
+            at
+        };
+        &mut self.meanings[at]
+    }
+
+    #[must_use]
+    pub fn find(&self, key: &str) -> Option<usize> {
+        self.index.get(key).copied()
+    }
+}
+
+/// The compiled tree; node 0 is the event.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub nodes: Vec<Node>,
+}
+
+/// What kind of event a source carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    Predictions,
+    Labels,
+    Features,
+}
+
+#[allow(clippy::indexing_slicing, reason = "node numbers come from `node`, which makes the nodes")]
+impl Plan {
+    /// Compiles the places of `fields` and the names of `schema` for one kind of event.
+    #[must_use]
+    pub fn new(schema: &Schema, fields: &Fields, kind: EventKind) -> Self {
+        let mut plan = Self { nodes: vec![Node::default()] };
+        let envelope: &[(&[String], Field)] = match kind {
+            EventKind::Predictions => &[
+                (&fields.prediction_id, Field::PredictionId),
+                (&fields.model, Field::Model),
+                (&fields.version, Field::Version),
+                (&fields.ts, Field::Ts),
+                (&fields.score, Field::Score),
+                (&fields.latency_ms, Field::LatencyMs),
+                (&fields.error, Field::Error),
+                (&fields.decision, Field::Decision),
+                (&fields.stage, Field::Stage),
+            ],
+            EventKind::Labels => &[
+                (&fields.prediction_id, Field::PredictionId),
+                (&fields.model, Field::Model),
+                (&fields.ts, Field::Ts),
+                (&fields.label, Field::Label),
+            ],
+            EventKind::Features => &[(&fields.model, Field::Model), (&fields.ts, Field::Ts)],
+        };
+        for (pointer, field) in envelope {
+            plan.meaning(pointer).field = Some(*field);
+        }
+        if kind == EventKind::Labels {
+            let node = plan.node(&fields.kpi);
+            schema.kpis.iter().enumerate().for_each(|(i, name)| plan.nodes[node].entry(name).kpi = Some(i));
+        } else {
+            plan.add_features(schema, fields, kind);
+        }
+        for node in &mut plan.nodes {
+            node.followed_by = (0..=node.keys.len()).collect();
+            node.seen = vec![0; node.keys.len()];
+        }
+        plan
+    }
+
+    fn add_features(&mut self, schema: &Schema, fields: &Fields, kind: EventKind) {
+        let node = self.node(&fields.features);
+        let incoming = |name: &str| {
+            fields.rename.iter().find(|(_, to)| to == name).map_or(name.to_owned(), |(from, _)| from.clone())
+        };
+        for (i, name) in schema.numeric.iter().enumerate() {
+            self.nodes[node].entry(&incoming(name)).feature = Some(Slot::Numeric(i));
+        }
+        for (i, name) in schema.categorical.iter().enumerate() {
+            self.nodes[node].entry(&incoming(name)).feature = Some(Slot::Categorical(i));
+        }
+        if kind == EventKind::Predictions {
+            for (i, name) in schema.attributes.iter().enumerate() {
+                self.nodes[node].entry(&incoming(name)).attribute = Some(i);
+            }
+            let node = self.node(&fields.segments);
+            for (i, name) in schema.attributes.iter().enumerate() {
+                self.nodes[node].entry(name).segment = Some(i);
+            }
+        }
+    }
+
+    /// The node of the object at `pointer`, made where it is missing.
+    fn node(&mut self, pointer: &[String]) -> usize {
+        let mut at = 0;
+        for token in pointer {
+            let next = self.nodes.len();
+            let child = *self.nodes[at].entry(token).child.get_or_insert(next);
+            if child == next {
+                self.nodes.push(Node::default());
+            }
+            at = child;
+        }
+        at
+    }
+
+    fn meaning(&mut self, pointer: &[String]) -> &mut Meaning {
+        let (last, parents) = pointer.split_last().map_or(("", &[][..]), |(l, p)| (l.as_str(), p));
+        let node = self.node(parents);
+        self.nodes[node].entry(last)
+    }
+}

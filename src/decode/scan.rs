@@ -1,0 +1,454 @@
+//! A pull scanner over one JSON text: strict (RFC 8259), bounded in depth, without allocation. It knows tokens, not fields.
+
+use super::{Reason, Reject};
+
+/// A scalar, or a composite that was skipped whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Token<'a> {
+    Null,
+    Bool(bool),
+    /// The value and its text.
+    Number(f64, &'a str),
+    /// A string without escapes, as it stands in the input.
+    Plain(&'a str),
+    /// A string with escapes: its text is in the caller's scratch.
+    Escaped,
+    /// An array, or an object nobody asked for.
+    Composite,
+}
+
+/// A position in one JSON text.
+#[derive(Clone, Debug)]
+pub struct Scanner<'a> {
+    text: &'a str,
+    pos: usize,
+    depth_left: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// A scanner at the start of `bytes`.
+    ///
+    /// # Errors
+    /// When the bytes are not UTF-8.
+    pub fn new(bytes: &'a [u8], depth: usize) -> Result<Self, Reject> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Self { text, pos: 0, depth_left: depth }),
+            Err(e) => Err(Reject::new(Reason::NotJson, format!("not UTF-8 at byte {}", e.valid_up_to()))),
+        }
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.pos).copied()
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.pos += 1;
+        }
+    }
+
+    /// What stands here instead of what was expected.
+    #[cold]
+    fn unexpected(&self, expected: &str) -> Reject {
+        let rest = self.text.get(self.pos..).unwrap_or("");
+        let found = match rest.chars().next() {
+            None => "the end: the text is cut short".to_owned(),
+            Some(c) if c.is_alphanumeric() => {
+                format!("{:?}", rest.chars().take_while(|c| c.is_alphanumeric()).take(12).collect::<String>())
+            }
+            Some(c) => format!("{c:?}"),
+        };
+        Reject::new(Reason::NotJson, format!("expected {expected} at byte {}, found {found}", self.pos))
+    }
+
+    /// Enters an object; `false` if it is empty (and then it is left already).
+    #[inline]
+    pub fn enter_object(&mut self) -> Result<bool, Reject> {
+        self.space();
+        if self.peek() != Some(b'{') {
+            return Err(self.unexpected("an object"));
+        }
+        self.descend()?;
+        self.pos += 1;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.pos += 1;
+            self.depth_left += 1;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    #[inline]
+    fn descend(&mut self) -> Result<(), Reject> {
+        match self.depth_left.checked_sub(1) {
+            Some(left) => {
+                self.depth_left = left;
+                Ok(())
+            }
+            None => Err(Reject::new(Reason::TooDeep, format!("nested deeper than the bound at byte {}", self.pos))),
+        }
+    }
+
+    /// After a value in an object: `true` if another key follows, `false` at the object's end.
+    #[inline]
+    pub fn next_member(&mut self) -> Result<bool, Reject> {
+        self.space();
+        match self.peek() {
+            Some(b',') => {
+                self.pos += 1;
+                self.space();
+                Ok(true)
+            }
+            Some(b'}') => {
+                self.pos += 1;
+                self.depth_left += 1;
+                Ok(false)
+            }
+            _ => Err(self.unexpected("',' or '}'")),
+        }
+    }
+
+    /// Reads `"key":` if it is exactly `key`; otherwise stays.
+    #[inline]
+    pub fn key_is(&mut self, key: &str) -> bool {
+        let bytes = self.text.as_bytes();
+        let Some(rest) = bytes.get(self.pos..) else { return false };
+        let n = key.len();
+        if rest.first() == Some(&b'"') && rest.get(1..=n) == Some(key.as_bytes()) && rest.get(n + 1) == Some(&b'"') {
+            let at = self.pos;
+            self.pos += n + 2;
+            if self.peek() == Some(b':') {
+                self.pos += 1;
+                return true;
+            }
+            if self.colon().is_ok() {
+                return true;
+            }
+            self.pos = at;
+        }
+        false
+    }
+
+    /// Reads `"key":`. The key is borrowed, or unescaped into `scratch`.
+    pub fn key<'s>(&mut self, scratch: &'s mut String) -> Result<&'s str, Reject>
+    where
+        'a: 's,
+    {
+        let token = self.string(scratch)?;
+        self.colon()?;
+        Ok(match token {
+            Token::Plain(text) => text,
+            _ => scratch,
+        })
+    }
+
+    #[inline]
+    fn colon(&mut self) -> Result<(), Reject> {
+        self.space();
+        if self.peek() != Some(b':') {
+            return Err(self.unexpected("':'"));
+        }
+        self.pos += 1;
+        Ok(())
+    }
+
+    /// Whether an object starts here.
+    #[inline]
+    pub fn at_object(&mut self) -> bool {
+        self.space();
+        self.peek() == Some(b'{')
+    }
+
+    /// Reads one value; composites are checked and skipped.
+    #[inline]
+    pub fn value(&mut self, scratch: &mut String) -> Result<Token<'a>, Reject> {
+        self.space();
+        match self.peek() {
+            Some(b'"') => self.string(scratch),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal("true", Token::Bool(true)),
+            Some(b'f') => self.literal("false", Token::Bool(false)),
+            Some(b'n') => self.literal("null", Token::Null),
+            Some(b'{' | b'[') => {
+                self.skip_composite(scratch)?;
+                Ok(Token::Composite)
+            }
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    #[inline]
+    fn literal(&mut self, word: &str, token: Token<'a>) -> Result<Token<'a>, Reject> {
+        if self.text.as_bytes().get(self.pos..self.pos + word.len()) == Some(word.as_bytes()) {
+            self.pos += word.len();
+            Ok(token)
+        } else {
+            Err(self.unexpected("a value"))
+        }
+    }
+
+    fn skip_composite(&mut self, scratch: &mut String) -> Result<(), Reject> {
+        if self.peek() == Some(b'{') {
+            let mut more = self.enter_object()?;
+            while more {
+                self.key(scratch)?;
+                self.value(scratch)?;
+                more = self.next_member()?;
+            }
+            return Ok(());
+        }
+        self.descend()?;
+        self.pos += 1;
+        self.space();
+        if self.peek() == Some(b']') {
+            self.pos += 1;
+            self.depth_left += 1;
+            return Ok(());
+        }
+        loop {
+            self.value(scratch)?;
+            self.space();
+            match self.peek() {
+                Some(b',') => self.pos += 1,
+                Some(b']') => {
+                    self.pos += 1;
+                    self.depth_left += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.unexpected("',' or ']'")),
+            }
+        }
+    }
+
+    /// Checks that nothing but white space follows.
+    pub fn end(&mut self) -> Result<(), Reject> {
+        self.space();
+        if self.pos == self.text.len() { Ok(()) } else { Err(self.unexpected("the end of the event")) }
+    }
+
+    #[inline]
+    fn string(&mut self, scratch: &mut String) -> Result<Token<'a>, Reject> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("a string"));
+        }
+        let start = self.pos + 1;
+        let bytes = self.text.as_bytes();
+        let mut at = start;
+        loop {
+            match bytes.get(at) {
+                Some(b'"') => {
+                    self.pos = at + 1;
+                    // Both ends lie beside an ASCII quote, so the slice is on character boundaries.
+                    return Ok(Token::Plain(self.text.get(start..at).unwrap_or("")));
+                }
+                Some(b'\\') => return self.escaped(start, at, scratch),
+                Some(0..=0x1f) => {
+                    self.pos = at;
+                    return Err(self.unexpected("a string without control characters"));
+                }
+                Some(_) => at += 1,
+                None => {
+                    self.pos = at;
+                    return Err(self.unexpected("the string's end"));
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn escaped(&mut self, start: usize, first: usize, scratch: &mut String) -> Result<Token<'a>, Reject> {
+        scratch.clear();
+        scratch.push_str(self.text.get(start..first).unwrap_or(""));
+        self.pos = first;
+        loop {
+            let run = self.pos;
+            while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..=0x1f)) {
+                self.pos += 1;
+            }
+            scratch.push_str(self.text.get(run..self.pos).unwrap_or(""));
+            match self.peek() {
+                Some(b'"') => {
+                    self.pos += 1;
+                    return Ok(Token::Escaped);
+                }
+                Some(b'\\') => {
+                    self.pos += 1;
+                    scratch.push(self.escape()?);
+                }
+                _ => return Err(self.unexpected("the string's end")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, Reject> {
+        let simple = match self.peek() {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.pos += 1;
+                return self.unicode();
+            }
+            _ => return Err(self.unexpected("an escape")),
+        };
+        self.pos += 1;
+        Ok(simple)
+    }
+
+    fn unicode(&mut self) -> Result<char, Reject> {
+        let high = self.hex4()?;
+        let code = match high {
+            0xD800..=0xDBFF => {
+                if self.text.as_bytes().get(self.pos..self.pos + 2) != Some(b"\\u") {
+                    return Err(self.unexpected("the second half of a surrogate pair"));
+                }
+                self.pos += 2;
+                let low = self.hex4()?;
+                if !(0xDC00..=0xDFFF).contains(&low) {
+                    return Err(self.unexpected("the second half of a surrogate pair"));
+                }
+                0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
+            }
+            other => other,
+        };
+        char::from_u32(code).ok_or_else(|| self.unexpected("a character"))
+    }
+
+    fn hex4(&mut self) -> Result<u32, Reject> {
+        let digits = self.text.get(self.pos..self.pos + 4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let Some(code) = digits.and_then(|d| u32::from_str_radix(d, 16).ok()) else {
+            return Err(self.unexpected("four hexadecimal digits"));
+        };
+        self.pos += 4;
+        Ok(code)
+    }
+
+    #[inline]
+    fn digits(&mut self) -> usize {
+        let start = self.pos;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.pos += 1;
+        }
+        self.pos - start
+    }
+
+    #[inline]
+    fn number(&mut self) -> Result<Token<'a>, Reject> {
+        let start = self.pos;
+        if self.peek() == Some(b'-') {
+            self.pos += 1;
+        }
+        let zero = self.peek() == Some(b'0');
+        let whole = self.digits();
+        if whole == 0 || (zero && whole > 1) {
+            return Err(self.unexpected("a number without leading zeros"));
+        }
+        if self.peek() == Some(b'.') {
+            self.pos += 1;
+            if self.digits() == 0 {
+                return Err(self.unexpected("a digit"));
+            }
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.pos += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.pos += 1;
+            }
+            if self.digits() == 0 {
+                return Err(self.unexpected("a digit"));
+            }
+        }
+        let text = self.text.get(start..self.pos).unwrap_or("");
+        match fast_float2::parse::<f64, _>(text) {
+            Ok(x) => Ok(Token::Number(x, text)),
+            Err(_) => Err(self.unexpected("a number")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Result<(String, String), Reject> {
+        let mut scratch = String::new();
+        let mut s = Scanner::new(text.as_bytes(), 8)?;
+        let token = s.value(&mut scratch)?;
+        let token = format!("{token:?}");
+        s.end()?;
+        Ok((token, scratch))
+    }
+
+    #[test]
+    fn reads_what_json_allows_and_nothing_else() {
+        for good in [
+            "1",
+            "-0",
+            "1.5e+3",
+            "0.1",
+            "true",
+            "null",
+            "\"\"",
+            "[]",
+            "[1,[2,{\"a\":{}}]]",
+            " {\"a\" : 1 , \"b\":[ ] } ",
+            "1e400",
+        ] {
+            assert!(value(good).is_ok(), "{good}: {:?}", value(good));
+        }
+        for (bad, says) in [
+            ("NaN", "expected a value at byte 0, found \"NaN\""),
+            ("Infinity", "found \"Infinity\""),
+            ("01", "a number without leading zeros"),
+            ("1.", "expected a digit at byte 2, found the end"),
+            ("+1", "found '+'"),
+            (".5", "found '.'"),
+            ("[1,]", "expected a value"),
+            ("{\"a\":1,}", "expected a string"),
+            ("{a:1}", "expected a string at byte 1, found \"a\""),
+            ("\"abc", "found the end: the text is cut short"),
+            ("\"a\nb\"", "without control characters"),
+            ("\"\\x\"", "an escape"),
+            ("\"\\ud800\"", "surrogate"),
+            ("\"\\u+123\"", "hexadecimal"),
+            ("1 2", "the end of the event"),
+            ("tru", "expected a value"),
+        ] {
+            let error = value(bad).unwrap_err();
+            assert_eq!(error.reason, Reason::NotJson, "{bad}");
+            assert!(error.detail.contains(says), "{bad}: {}", error.detail);
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = "[".repeat(10_000);
+        let error = value(&deep).unwrap_err();
+        assert_eq!((error.reason, error.detail.as_str()), (Reason::TooDeep, "nested deeper than the bound at byte 8"));
+        assert!(value("[[[[[[[[]]]]]]]]").is_ok());
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        let (token, text) = value(r#""a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z""#).unwrap();
+        assert_eq!((token.as_str(), text.as_str()), ("Escaped", "a\"\\/\u{8}\u{c}\n\r\té😀z"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn agrees_with_serde_json_on_any_text(text in r#"[\{\}\[\]",:0-9eE.\-+a-c\\u nulltrue]{0,24}"#) {
+            let ours = value(&text).is_ok();
+            let theirs = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            // serde_json refuses numbers beyond f64, we read them as infinite.
+            proptest::prop_assert!(ours == theirs || (ours && text.contains(['e', 'E'])), "{} {} {}", text, ours, theirs);
+        }
+    }
+}

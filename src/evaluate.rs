@@ -1,0 +1,414 @@
+//! The judging side of one model: sealed panes and closing lines in, verdicts and signals out. Windows are rolling sums of
+//! panes. Output depends only on the policy, the baselines and the panes: no clock, no input or output.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::intake::names::Names;
+use crate::intake::versions::{Reference, Version};
+use crate::intake::{Intake, SealedPane};
+use crate::judge::rules::{Champion, Window, judge};
+use crate::judge::streak::{Breach, Streak};
+use crate::judge::verdict::{Action, Counted, RuleResult, Signal, Status, Verdict, WindowSpan, digest, utc};
+use crate::policy::{Enforce, Group, Policy};
+use crate::window::layout::Reads;
+use crate::window::pane::Sealed;
+use crate::window::tally::Tally;
+
+/// The stage that rollback triggers watch, and whose version is the champion.
+const PROD: &str = "prod";
+
+/// Verdicts and the signals that follow from them, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    pub verdicts: Vec<Verdict>,
+    pub signals: Vec<Signal>,
+}
+
+/// The judging side of one model.
+pub struct Evaluator {
+    policy: Arc<Policy>,
+    /// By version code, then group.
+    versions: Vec<Vec<Rolling>>,
+}
+
+/// The windows of one (version, group).
+#[derive(Clone, Debug, Default)]
+struct Rolling {
+    panes: BTreeMap<i64, Vec<Sealed>>,
+    sum: Tally,
+    /// Panes [from, to) are in the sum.
+    summed: Option<(i64, i64)>,
+    memory: Memory,
+}
+
+/// What a (version, group) remembers from window to window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Memory {
+    /// The end of the last window judged or passed over.
+    last_end: Option<i64>,
+    /// By (rule, subject) as `rule subject`.
+    streaks: BTreeMap<String, Streak>,
+    /// A block was signalled and not cleared.
+    blocked: bool,
+    /// By index into the policy's triggers.
+    triggers: BTreeMap<usize, TriggerState>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct TriggerState {
+    breach: Breach,
+    fired: bool,
+}
+
+/// An evaluator's durable state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EvaluatorState {
+    /// By version code, then group.
+    versions: Vec<Vec<RollingState>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct RollingState {
+    panes: Vec<(i64, Vec<Sealed>)>,
+    memory: Memory,
+}
+
+impl Rolling {
+    /// The end of the next window that may hold something, in ms.
+    fn next_end(&self, slide: i64) -> Option<i64> {
+        let first = self.panes.first_key_value()?.0.saturating_add(1).saturating_mul(slide);
+        Some(self.memory.last_end.map_or(first, |last| first.max(last.saturating_add(slide))))
+    }
+
+    /// Moves the window to end at `end`; what slid out is dropped.
+    fn advance(&mut self, end: i64, group: &Group, counts: usize, segmentations: usize) {
+        let slide = group.window.slide;
+        let (from, to) = ((end - group.window.size).div_euclid(slide), end.div_euclid(slide));
+        if self.summed.is_none() || self.sum.counts.len() != counts {
+            self.sum = Tally::new(counts, segmentations);
+            self.summed = Some((from, from));
+        }
+        let (was_from, was_to) = self.summed.unwrap_or((from, from));
+        let kept = self.panes.split_off(&from);
+        for (pane, sealed) in std::mem::replace(&mut self.panes, kept) {
+            if was_from <= pane && pane < was_to {
+                sealed.iter().for_each(|s| s.subtract_from(&mut self.sum));
+            }
+        }
+        for sealed in self.panes.range(was_to.max(from)..to).flat_map(|(_, s)| s) {
+            sealed.add_to(&mut self.sum);
+        }
+        self.sum.last = self.panes.range(from..to).flat_map(|(_, s)| s).filter_map(|s| s.last.as_ref()).max().cloned();
+        self.summed = Some((from, to));
+        self.memory.last_end = Some(end);
+    }
+}
+
+/// What is the same for all versions of a group at one end.
+struct Close<'a> {
+    at: usize,
+    group: &'a Group,
+    reads: &'a Reads,
+    end: i64,
+    complete: bool,
+}
+
+impl Evaluator {
+    #[must_use]
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self { policy, versions: Vec::new() }
+    }
+
+    /// Takes over sealed panes.
+    pub fn add(&mut self, panes: impl IntoIterator<Item = SealedPane>) {
+        for p in panes {
+            self.ensure(p.version);
+            let rolling = self.versions.get_mut(p.version as usize).and_then(|v| v.get_mut(p.group));
+            if let Some(rolling) = rolling {
+                rolling.panes.entry(p.pane).or_default().push(p.sealed);
+            }
+        }
+    }
+
+    fn ensure(&mut self, version: u32) {
+        let groups = self.policy.groups.len();
+        while self.versions.len() <= version as usize {
+            self.versions.push(vec![Rolling::default(); groups]);
+        }
+    }
+
+    /// Judges every window that ends at or before its group's line. `complete_to` says per group up to which end windows
+    /// are complete: the same as the line while streams flow.
+    pub fn close(&mut self, intake: &Intake, lines: &[Option<i64>], complete_to: &[Option<i64>]) -> Judgement {
+        let mut out = Judgement::default();
+        let policy = Arc::clone(&self.policy);
+        for (at, (group, reads)) in policy.groups.iter().zip(intake.reads()).enumerate() {
+            let Some(line) = lines.get(at).copied().flatten() else { continue };
+            let complete_to = complete_to.get(at).copied().flatten().unwrap_or(i64::MIN);
+            while let Some(end) = self.next_end(at, group).filter(|end| *end <= line) {
+                self.close_end(&Close { at, group, reads, end, complete: end <= complete_to }, intake, &mut out);
+            }
+        }
+        out.verdicts.sort_by(|a, b| a.order().cmp(&b.order()));
+        out
+    }
+
+    fn next_end(&self, group: usize, spec: &Group) -> Option<i64> {
+        self.versions.iter().filter_map(|v| v.get(group)?.next_end(spec.window.slide)).min()
+    }
+
+    fn close_end(&mut self, close: &Close<'_>, intake: &Intake, out: &mut Judgement) {
+        let slide = close.group.window.slide;
+        let mut due = Vec::new();
+        for (code, name, version) in intake.versions() {
+            let rolling = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at));
+            let Some(rolling) = rolling.filter(|r| r.next_end(slide) == Some(close.end)) else { continue };
+            let counts = version.layout(close.at).map_or(0, |l| l.total);
+            rolling.advance(close.end, close.group, counts, close.reads.segmentations.len());
+            let holds = (close.reads.predictions && rolling.sum.predictions + rolling.sum.features > 0)
+                || (close.reads.pairs && rolling.sum.pairs > 0);
+            if holds {
+                due.push((code, name, version));
+            }
+        }
+        // What has slid out entirely takes no memory.
+        for rolling in self
+            .versions
+            .iter_mut()
+            .filter_map(|v| v.get_mut(close.at))
+            .filter(|r| r.panes.is_empty() && r.summed.is_some())
+        {
+            if rolling.memory.last_end != Some(close.end) {
+                rolling.sum = Tally::default();
+                rolling.summed = None;
+            }
+        }
+        // A pane of a version nobody knows any more would be due forever.
+        for rolling in self.versions.iter_mut().filter_map(|v| v.get_mut(close.at)) {
+            if rolling.next_end(slide) == Some(close.end) {
+                rolling.panes.pop_first();
+            }
+        }
+        let champion = due
+            .iter()
+            .filter(|(code, ..)| self.stage(*code, close.at, intake.names()) == Some(PROD))
+            .max_by_key(|(code, ..)| self.sum(*code, close.at).and_then(|s| s.last.as_ref()))
+            .copied();
+        for (code, name, version) in due {
+            let results = self.judge(close, intake.names(), (code, version), champion);
+            self.conclude(close, intake.names(), (code, name, version), results, out);
+        }
+    }
+
+    fn sum(&self, version: u32, group: usize) -> Option<&Tally> {
+        Some(&self.versions.get(version as usize)?.get(group)?.sum)
+    }
+
+    fn stage<'n>(&self, version: u32, group: usize, names: &'n Names) -> Option<&'n str> {
+        names.stage(self.sum(version, group)?.last.as_ref()?.stage)
+    }
+
+    fn judge(
+        &self,
+        close: &Close<'_>,
+        names: &Names,
+        (code, version): (u32, &Version),
+        champion: Option<(u32, &str, &Version)>,
+    ) -> Vec<RuleResult> {
+        let Some(tally) = self.sum(code, close.at) else { return Vec::new() };
+        let champion = match champion {
+            None => Champion::None,
+            Some((c, ..)) if c == code => Champion::Itself,
+            Some((c, name, v)) => match (self.sum(c, close.at), v.layout(close.at)) {
+                (Some(tally), Some(layout)) => Champion::Other { version: name, tally, layout },
+                _ => Champion::None,
+            },
+        };
+        let reference = match (&version.reference, version.layout(close.at)) {
+            (Reference::Baseline { baseline, .. }, Some(layout)) => Ok((&**baseline, layout)),
+            (Reference::Failed(why), _) => Err(why.as_str()),
+            _ => Err("the baseline is not loaded yet"),
+        };
+        judge(&Window {
+            policy: &self.policy,
+            group: close.group,
+            reads: close.reads,
+            names,
+            reference,
+            tally,
+            champion,
+        })
+    }
+
+    /// Turns results into a verdict and its signals, and remembers them.
+    fn conclude(
+        &mut self,
+        close: &Close<'_>,
+        names: &Names,
+        (code, name, version): (u32, &str, &Version),
+        mut results: Vec<RuleResult>,
+        out: &mut Judgement,
+    ) {
+        let stage = self.stage(code, close.at, names).map(str::to_owned);
+        let policy = Arc::clone(&self.policy);
+        let Some(rolling) = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at)) else { return };
+        let group = close.group;
+        for result in &mut results {
+            let hysteresis = group
+                .rules
+                .iter()
+                .find(|r| result.rule.strip_prefix(&group.name).and_then(|s| s.strip_prefix('/')) == Some(&r.id))
+                .and_then(|r| r.hysteresis);
+            let streak = rolling.memory.streaks.entry(format!("{} {}", result.rule, result.subject)).or_default();
+            let (since, pending) = streak.note(close.end, group.window.slide, result.status, hysteresis);
+            result.since = (result.status != Status::Pass).then_some(since);
+            result.pending = pending;
+            result.muted = policy.mutes.iter().any(|m| {
+                close.end <= m.until
+                    && m.rule.as_ref().is_none_or(|r| *r == result.rule)
+                    && m.of.as_ref().is_none_or(|o| *o == result.subject)
+            });
+            if result.status == Status::Pass {
+                result.bins = None;
+            }
+        }
+        let baseline_sha256 = match &version.reference {
+            Reference::Baseline { sha256, .. } => Some(sha256.to_string()),
+            Reference::Unknown | Reference::Failed(_) => None,
+        };
+        let span = WindowSpan { start: close.end - group.window.size, end: close.end, complete: close.complete };
+        let verdict = Verdict {
+            verdict_id: digest(&[
+                policy.model.as_bytes(),
+                name.as_bytes(),
+                group.name.as_bytes(),
+                &span.start.to_le_bytes(),
+                &span.end.to_le_bytes(),
+                policy.sha256.as_bytes(),
+                baseline_sha256.as_deref().unwrap_or("").as_bytes(),
+            ]),
+            model: policy.model.clone(),
+            version: name.to_owned(),
+            stage,
+            group: group.name.clone(),
+            window: span,
+            status: results.iter().map(|r| r.status).max().unwrap_or(Status::Pass),
+            results,
+            counted: Counted { predictions: rolling.sum.predictions, labels: rolling.sum.pairs },
+            policy_sha256: policy.sha256.clone(),
+            baseline_sha256,
+        };
+        if close.complete {
+            signals(&policy, close, &verdict, &mut rolling.memory, &mut out.signals);
+        }
+        out.verdicts.push(verdict);
+    }
+
+    /// Whether windows of a version are still to be judged.
+    #[must_use]
+    pub fn holds(&self, version: u32) -> bool {
+        self.versions.get(version as usize).is_some_and(|v| v.iter().any(|r| !r.panes.is_empty()))
+    }
+
+    /// Takes over a policy that counts the same; hysteresis starts anew, active blocks stay.
+    pub fn adopt(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+        self.forget_streaks();
+    }
+
+    /// Starts hysteresis anew.
+    pub fn forget_streaks(&mut self) {
+        for rolling in self.versions.iter_mut().flatten() {
+            rolling.memory.streaks.clear();
+            rolling.memory.triggers.clear();
+        }
+    }
+
+    /// What a checkpoint keeps.
+    #[must_use]
+    pub fn state(&self) -> EvaluatorState {
+        let rolling = |r: &Rolling| RollingState {
+            panes: r.panes.iter().map(|(&p, s)| (p, s.clone())).collect(),
+            memory: r.memory.clone(),
+        };
+        EvaluatorState { versions: self.versions.iter().map(|v| v.iter().map(rolling).collect()).collect() }
+    }
+
+    /// An evaluator as a checkpoint kept it.
+    #[must_use]
+    pub fn restore(policy: Arc<Policy>, state: EvaluatorState) -> Self {
+        let groups = policy.groups.len();
+        let rolling =
+            |r: RollingState| Rolling { panes: r.panes.into_iter().collect(), memory: r.memory, ..Rolling::default() };
+        let restored = |v: Vec<RollingState>| {
+            let mut v: Vec<Rolling> = v.into_iter().map(rolling).collect();
+            v.resize_with(groups, Rolling::default);
+            v
+        };
+        Self { policy, versions: state.versions.into_iter().map(restored).collect() }
+    }
+}
+
+/// The signals of a complete verdict: on edges only.
+fn signals(policy: &Policy, close: &Close<'_>, verdict: &Verdict, memory: &mut Memory, out: &mut Vec<Signal>) {
+    let mut emit = |action: Action, reasons: Vec<String>| {
+        out.push(Signal {
+            signal_id: digest(&[
+                verdict.model.as_bytes(),
+                verdict.version.as_bytes(),
+                verdict.group.as_bytes(),
+                action.name().as_bytes(),
+                verdict.verdict_id.as_bytes(),
+            ]),
+            ts: utc(verdict.window.end),
+            model: verdict.model.clone(),
+            version: verdict.version.clone(),
+            group: verdict.group.clone(),
+            action,
+            stage: verdict.stage.clone(),
+            rollback_to: None,
+            reasons,
+            verdict_id: verdict.verdict_id.clone(),
+            policy_sha256: verdict.policy_sha256.clone(),
+        });
+    };
+    let broken = |results: &mut dyn Iterator<Item = &RuleResult>| -> Vec<String> {
+        results.filter(|r| r.decides() == Status::Block).map(RuleResult::sentence).collect()
+    };
+    if close.group.enforce == Enforce::Block {
+        let reasons = broken(&mut verdict.results.iter());
+        // A pending breach neither blocks nor clears.
+        let settled =
+            verdict.results.iter().filter(|r| !r.muted).all(|r| matches!(r.status, Status::Pass | Status::Warn));
+        if !reasons.is_empty() && !memory.blocked {
+            memory.blocked = true;
+            emit(Action::Block, reasons);
+        } else if settled && memory.blocked {
+            memory.blocked = false;
+            emit(Action::Clear, Vec::new());
+        }
+    }
+    let in_prod = verdict.stage.as_deref().is_none_or(|s| s == PROD);
+    let triggers = policy.rollback.iter().flat_map(|r| &r.triggers).enumerate().filter(|(_, t)| t.group == close.at);
+    for (at, trigger) in triggers {
+        let Some(rule) = close.group.rules.get(trigger.rule) else { continue };
+        let of_rule = |r: &&RuleResult| {
+            r.rule.strip_prefix(&close.group.name).and_then(|s| s.strip_prefix('/')) == Some(&rule.id) && !r.muted
+        };
+        let measured = verdict.results.iter().filter(of_rule).any(|r| r.status != Status::Insufficient);
+        let reasons = broken(&mut verdict.results.iter().filter(of_rule));
+        let state = memory.triggers.entry(at).or_default();
+        let breached = measured.then_some(!reasons.is_empty());
+        let lasting = state.breach.note(close.end, close.group.window.slide, breached, trigger.hysteresis);
+        if breached == Some(false) {
+            state.fired = false;
+        }
+        if lasting && in_prod && !state.fired {
+            state.fired = true;
+            emit(Action::Rollback, reasons);
+        }
+    }
+}

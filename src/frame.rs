@@ -1,0 +1,134 @@
+//! The envelope of every binary file we write: magic, kind, format version, length, payload, SHA-256 of all before it.
+//! Bytes only; who reads and writes files is elsewhere.
+
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+const MAGIC: &[u8; 4] = b"DRFG";
+const HEADER: usize = 4 + 4 + 4 + 8;
+const CHECKSUM: usize = 32;
+
+/// What a file holds: four letters and the version of its format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    pub tag: [u8; 4],
+    pub version: u32,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum FrameError {
+    #[error("not a driftgate file (it does not start with DRFG)")]
+    NotOurs,
+    #[error("a driftgate file of kind {found:?}, expected {expected:?}")]
+    WrongKind { found: String, expected: String },
+    #[error("written in format {found}, this driftgate reads format {expected}: build the file again")]
+    WrongVersion { found: u32, expected: u32 },
+    #[error("cut short: {have} bytes, expected {want}")]
+    Truncated { have: usize, want: usize },
+    #[error("damaged: its checksum does not match its contents")]
+    Checksum,
+    #[error("cannot be decoded: {0}")]
+    Payload(String),
+}
+
+/// Whether the bytes start like a frame of this kind.
+#[must_use]
+pub fn is(kind: Kind, bytes: &[u8]) -> bool {
+    bytes.get(..4) == Some(MAGIC) && bytes.get(4..8) == Some(&kind.tag)
+}
+
+/// Encodes `value` into a frame.
+///
+/// # Errors
+/// When the value cannot be serialized.
+pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FrameError> {
+    let payload = postcard::to_stdvec(value).map_err(|e| FrameError::Payload(e.to_string()))?;
+    let mut out = Vec::with_capacity(HEADER + payload.len() + CHECKSUM);
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&kind.tag);
+    out.extend_from_slice(&kind.version.to_le_bytes());
+    out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    out.extend_from_slice(&payload);
+    let sum = Sha256::digest(&out);
+    out.extend_from_slice(&sum);
+    Ok(out)
+}
+
+/// Decodes a frame of this kind and version, checking length and checksum first.
+///
+/// # Errors
+/// When the bytes are not such a frame, whole and undamaged.
+pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, FrameError> {
+    let Some((header, rest)) = bytes.split_at_checked(HEADER) else {
+        return Err(if bytes.starts_with(MAGIC) {
+            FrameError::Truncated { have: bytes.len(), want: HEADER }
+        } else {
+            FrameError::NotOurs
+        });
+    };
+    let (magic, header) = header.split_at(4);
+    let (tag, header) = header.split_at(4);
+    let (version, length) = header.split_at(4);
+    if magic != MAGIC {
+        return Err(FrameError::NotOurs);
+    }
+    if tag != kind.tag {
+        let text = |t: &[u8]| String::from_utf8_lossy(t).into_owned();
+        return Err(FrameError::WrongKind { found: text(tag), expected: text(&kind.tag) });
+    }
+    let version = version.try_into().map_or(0, u32::from_le_bytes);
+    if version != kind.version {
+        return Err(FrameError::WrongVersion { found: version, expected: kind.version });
+    }
+    let length = usize::try_from(length.try_into().map_or(0, u64::from_le_bytes)).unwrap_or(usize::MAX);
+    let want = length.saturating_add(HEADER + CHECKSUM);
+    if bytes.len() != want {
+        return Err(FrameError::Truncated { have: bytes.len(), want });
+    }
+    let (payload, sum) = rest.split_at(length);
+    let (body, _) = bytes.split_at(HEADER + length);
+    if Sha256::digest(body).as_slice() != sum {
+        return Err(FrameError::Checksum);
+    }
+    postcard::from_bytes(payload).map_err(|e| FrameError::Payload(e.to_string()))
+}
+
+/// Lower-case hex of SHA-256.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind { tag: *b"TEST", version: 3 };
+
+    #[test]
+    fn every_damage_is_named() {
+        let bytes = encode(KIND, &vec![1u32, 2, 3]).unwrap();
+        assert_eq!(decode::<Vec<u32>>(KIND, &bytes), Ok(vec![1, 2, 3]));
+        assert_eq!(decode::<Vec<u32>>(KIND, b"PAR1 and so on, long enough"), Err(FrameError::NotOurs));
+        assert_eq!(
+            decode::<Vec<u32>>(Kind { version: 4, ..KIND }, &bytes),
+            Err(FrameError::WrongVersion { found: 3, expected: 4 })
+        );
+        for i in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[i] ^= 1;
+            assert!(decode::<Vec<u32>>(KIND, &bad).is_err(), "bit flipped in byte {i}");
+            assert!(decode::<Vec<u32>>(KIND, &bytes[..i]).is_err(), "cut at {i}");
+        }
+    }
+}

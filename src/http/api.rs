@@ -1,0 +1,311 @@
+//! The API: models, versions and verdicts as JSON, registering a version, and the gate's answer. What the picture and the
+//! registry say of a version stands beside each other; neither is corrected by the other.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::auth::Role;
+use super::problem::{Names, Parameters, Problem, named};
+use super::{Shared, registry};
+use crate::gate::{self, Answer, GateError, GroupVerdict, Question};
+use crate::judge::verdict::{Status, Verdict, utc};
+use crate::policy::Policy;
+use crate::registry::{ActiveBlock, PROD, Registration, VersionRecord};
+use crate::view::{ModelView, VersionView};
+
+/// Verdicts in a list, unless the request says how many.
+const LISTED: usize = 50;
+const MOST_LISTED: usize = 1000;
+
+type Answered = Result<Json<Value>, Problem>;
+
+/// GET /api/v1/models
+pub(super) async fn models(State(app): State<Shared>) -> Answered {
+    let records = registry(&app, |r| r.versions(None)).await?;
+    // A copy, so that the pipeline does not wait for an answer to be written.
+    let models = app.view.read().models.clone();
+    let models: Vec<Value> = models.iter().map(|(name, seen)| summary(name, seen, &records)).collect();
+    Ok(Json(json!({"models": models})))
+}
+
+/// GET /api/v1/models/{model}
+pub(super) async fn model(State(app): State<Shared>, Names(model): Names<String>) -> Answered {
+    let (seen, records) = look(&app, &model).await?;
+    Ok(Json(summary(&model, &seen, &records)))
+}
+
+/// GET /api/v1/models/{model}/versions/{version}
+pub(super) async fn version(State(app): State<Shared>, Names((model, version)): Names<(String, String)>) -> Answered {
+    let (seen, records) = look(&app, &model).await?;
+    let (v, record) = pick(&model, &version, &seen, &records)?;
+    let latest = v.into_iter().flat_map(VersionView::latest);
+    let mut verdicts: BTreeMap<String, Value> =
+        latest.map(|verdict| (verdict.group.clone(), json!(**verdict))).collect();
+    // Groups the daemon has not judged since it started.
+    let (m, name) = (model.clone(), version.clone());
+    for text in registry(&app, move |r| r.verdicts(&m, &name)).await? {
+        let Ok(verdict) = serde_json::from_str::<Value>(&text) else { continue };
+        let Some(group) = verdict.get("group").and_then(Value::as_str) else { continue };
+        verdicts.entry(group.to_owned()).or_insert(verdict);
+    }
+    let baseline = match v.and_then(|v| v.baseline.as_ref()) {
+        None => Value::Null,
+        Some(Ok(sha256)) => json!({"sha256": sha256, "rows": v.and_then(|v| v.reference_rows)}),
+        Some(Err(error)) => json!({"error": error}),
+    };
+    Ok(Json(json!({
+        "model": model,
+        "version": version,
+        "policy_sha256": seen.policy.sha256,
+        "stages": record.map_or(&[][..], |r| &r.stages),
+        "predictions": v.map_or(0, |v| v.predictions),
+        "registry": record,
+        "baseline": baseline,
+        "blocks": blocks(v, record),
+        "verdicts": verdicts,
+    })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    group: Option<String>,
+    limit: Option<usize>,
+}
+
+/// GET /api/v1/models/{model}/versions/{version}/verdicts?group=&limit=
+pub(super) async fn verdicts(
+    State(app): State<Shared>,
+    Names((model, version)): Names<(String, String)>,
+    Parameters(which): Parameters<Which>,
+) -> Answered {
+    let limit = which.limit.unwrap_or(LISTED);
+    if !(1..=MOST_LISTED).contains(&limit) {
+        return Err(Problem::bad_request(format!("limit is {limit}; it can be 1 to {MOST_LISTED}")));
+    }
+    let (seen, records) = look(&app, &model).await?;
+    let (v, _) = pick(&model, &version, &seen, &records)?;
+    let kept = v.map(|v| &v.verdicts);
+    if let Some(group) = &which.group {
+        let is_known =
+            seen.policy.groups.iter().any(|g| g.name == *group) || kept.is_some_and(|k| k.contains_key(group));
+        if !is_known {
+            let groups = named(seen.policy.groups.iter().map(|g| g.name.as_str()));
+            return Err(Problem::not_found(format!("model {model:?} has no group {group:?}; its groups are {groups}")));
+        }
+    }
+    let of = |group: &&String| which.group.as_ref().is_none_or(|g| g == *group);
+    let mut list: Vec<&Verdict> =
+        kept.into_iter().flatten().filter(|(g, _)| of(g)).flat_map(|(_, v)| v).map(AsRef::as_ref).collect();
+    list.sort_by_key(|v| std::cmp::Reverse(v.order()));
+    list.truncate(limit);
+    Ok(Json(json!({"verdicts": list})))
+}
+
+/// A change of a version by somebody who may make it.
+pub(super) struct Change {
+    model: String,
+    version: String,
+    actor: String,
+}
+
+impl FromRequestParts<Shared> for Change {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        let Names((model, version)) = Names::<(String, String)>::from_request_parts(parts, app).await?;
+        let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok());
+        let actor = app.tokens.authorize(header, Role::Operator, &model)?.to_owned();
+        Ok(Self { model, version, actor })
+    }
+}
+
+/// What registering says beside the path.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Body {
+    snapshot: Option<String>,
+    snapshot_sha256: Option<String>,
+    artifact_sha256: Option<String>,
+    stage: Option<String>,
+}
+
+/// POST /api/v1/models/{model}/versions/{version}
+pub(super) async fn register(
+    State(app): State<Shared>,
+    change: Change,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<VersionRecord>), Problem> {
+    let body = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    let said = if body.trim_ascii().is_empty() { Ok(Body::default()) } else { serde_json::from_slice(&body) };
+    let Body { snapshot, snapshot_sha256, artifact_sha256, stage } = said.map_err(|e| {
+        Problem::bad_request(format!("the body is not what registers a version: {e}; it is a JSON object with any of snapshot, snapshot_sha256, artifact_sha256 and stage"))
+    })?;
+    let Change { model, version, actor } = change;
+    known_model(&app, &model)?;
+    tracing::info!(actor, model, version, stage, "registering a version");
+    let now_ms = (app.now_ms)();
+    let registration = Registration { model, version, snapshot, snapshot_sha256, artifact_sha256, stage };
+    let (was_there, record) = registry(&app, move |r| {
+        let was_there = r.version(&registration.model, &registration.version)?.is_some();
+        Ok((was_there, r.register(&registration, &actor, now_ms)?))
+    })
+    .await?;
+    Ok((if was_there { StatusCode::OK } else { StatusCode::CREATED }, Json(record)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Where {
+    to: Option<String>,
+}
+
+/// GET /api/v1/gate/{model}/{version}?to=STAGE: 200 whatever the answer, since Argo takes anything else for an error.
+pub(super) async fn gate(
+    State(app): State<Shared>,
+    Names((model, version)): Names<(String, String)>,
+    Parameters(Where { to }): Parameters<Where>,
+) -> Result<Json<Answer>, Problem> {
+    let (seen, records) = look(&app, &model).await?;
+    let to = to.filter(|to| !to.is_empty()).ok_or_else(|| {
+        Problem::bad_request(format!(
+            "name the stage to promote to with ?to=STAGE; the stages of {model:?} are {}",
+            named(stages(&seen.policy))
+        ))
+    })?;
+    let record = records.iter().find(|r| r.version == version);
+    let answer = decide(&seen.policy, &to, &version, seen.versions.get(&version), record, (app.now_ms)());
+    answer.map(Json).map_err(|e| Problem::bad_request(e.to_string()))
+}
+
+/// Asks the gate with everything known of a version.
+pub(super) fn decide(
+    policy: &Policy,
+    to: &str,
+    version: &str,
+    v: Option<&VersionView>,
+    record: Option<&VersionRecord>,
+    now_ms: i64,
+) -> Result<Answer, GateError> {
+    let blocks = blocks(v, record);
+    let latest =
+        v.into_iter().flat_map(VersionView::latest).map(|verdict| GroupVerdict::from_verdict(verdict)).collect();
+    gate::decide(&Question {
+        policy,
+        to,
+        version,
+        now_ms,
+        latest,
+        blocks: &blocks,
+        known: v.is_some() || record.is_some(),
+    })
+}
+
+/// The stages the policy's transitions lead to, or prod.
+pub(super) fn stages(policy: &Policy) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    let stages: Vec<&str> = policy.transitions.iter().map(|t| t.to.as_str()).filter(|to| seen.insert(*to)).collect();
+    if stages.is_empty() { vec![PROD] } else { stages }
+}
+
+/// The active blocks: the registry's, and those the pipeline raised that are not in it.
+fn blocks(v: Option<&VersionView>, record: Option<&VersionRecord>) -> Vec<ActiveBlock> {
+    let mut blocks = record.map(|r| r.blocks.clone()).unwrap_or_default();
+    for (group, reasons) in v.into_iter().flat_map(|v| &v.blocks) {
+        if !blocks.iter().any(|b| b.group == *group) {
+            let latest = v.and_then(|v| v.verdicts.get(group)?.back());
+            let since = latest.map(|l| {
+                l.results
+                    .iter()
+                    .filter(|r| r.status == Status::Block)
+                    .filter_map(|r| r.since)
+                    .min()
+                    .unwrap_or(l.window.end)
+            });
+            blocks.push(ActiveBlock {
+                group: group.clone(),
+                since: since.map_or_else(|| "an unknown time".to_owned(), utc),
+                reasons: reasons.clone(),
+                signal_id: String::new(),
+                verdict_id: latest.map(|l| l.verdict_id.clone()).unwrap_or_default(),
+            });
+        }
+    }
+    blocks
+}
+
+fn known_model(app: &Shared, model: &str) -> Result<ModelView, Problem> {
+    let view = app.view.read();
+    view.models.get(model).cloned().ok_or_else(|| {
+        let models = named(view.models.keys().map(String::as_str));
+        Problem::not_found(format!("no policy is for model {model:?}; the models are {models}"))
+    })
+}
+
+/// A model in the picture and its versions in the registry.
+async fn look(app: &Shared, model: &str) -> Result<(ModelView, Vec<VersionRecord>), Problem> {
+    // First, so that names from outside reach the registry only if a policy has them.
+    known_model(app, model)?;
+    let name = model.to_owned();
+    let records = registry(app, move |r| r.versions(Some(&name))).await?;
+    Ok((known_model(app, model)?, records))
+}
+
+fn names<'a>(seen: &'a ModelView, records: &'a [VersionRecord]) -> BTreeSet<&'a str> {
+    seen.versions.keys().chain(records.iter().map(|r| &r.version)).map(String::as_str).collect()
+}
+
+/// A version in the picture and in the registry; it is in one of them.
+fn pick<'a>(
+    model: &str,
+    version: &str,
+    seen: &'a ModelView,
+    records: &'a [VersionRecord],
+) -> Result<(Option<&'a VersionView>, Option<&'a VersionRecord>), Problem> {
+    let found = (seen.versions.get(version), records.iter().find(|r| r.version == version));
+    if found.0.is_none() && found.1.is_none() {
+        let versions = named(names(seen, records));
+        return Err(Problem::not_found(format!(
+            "model {model:?} has no version {version:?}; its versions are {versions}"
+        )));
+    }
+    Ok(found)
+}
+
+/// A model for the list: a line a version and group.
+fn summary(model: &str, seen: &ModelView, records: &[VersionRecord]) -> Value {
+    let records: Vec<VersionRecord> = records.iter().filter(|r| r.model == model).cloned().collect();
+    let version = |version: &str| {
+        let v = seen.versions.get(version);
+        let record = records.iter().find(|r| r.version == version);
+        let group = |group: &str| {
+            let latest = v.and_then(|v| v.verdicts.get(group)?.back());
+            let line = latest.map(
+                |l| json!({"status": l.status, "verdict_id": l.verdict_id, "window": l.window, "counted": l.counted}),
+            );
+            (group.to_owned(), line.unwrap_or_else(|| json!({"status": null})))
+        };
+        json!({
+            "version": version,
+            "stages": record.map_or(&[][..], |r| &r.stages),
+            "predictions": v.map_or(0, |v| v.predictions),
+            "groups": seen.policy.groups.iter().map(|g| group(&g.name)).collect::<serde_json::Map<_, _>>(),
+            "blocks": blocks(v, record),
+        })
+    };
+    json!({
+        "model": model,
+        "policy_sha256": seen.policy.sha256,
+        "metadata": seen.policy.metadata,
+        "versions": names(seen, &records).into_iter().map(version).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,247 @@
+//! The picture as Prometheus text, built anew for each scrape: series of a version that is gone disappear with it. Names
+//! and labels are an interface that dashboards and alerts are built on. Verdicts are in `judged`, the rest is here.
+
+mod judged;
+#[cfg(test)]
+mod tests;
+
+use prometheus::{GaugeVec, IntCounterVec, Opts, TextEncoder};
+
+use crate::registry::VersionRecord;
+use crate::view::{CheckpointView, ModelView, View};
+
+/// What the text is served as.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+type Result<T> = std::result::Result<T, prometheus::Error>;
+
+/// The text of everything in the picture; `records` are the registry's versions, `now_ms` the wall clock.
+///
+/// # Errors
+/// Metrics that contradict each other, which a test would have shown.
+pub fn render(view: &View, records: &[VersionRecord], now_ms: i64) -> Result<String> {
+    let page = Page(prometheus::Registry::new());
+    page.sources(view)?;
+    page.counters(view)?;
+    page.progress(view)?;
+    page.checkpoint(&view.checkpoint)?;
+    page.versions(view, records)?;
+    judged::verdicts(&page, view)?;
+    judged::gates(&page, view, records, now_ms)?;
+    page.gauges("ready", &[], "Whether the daemon is ready: 1, else 0.")?
+        .get_metric_with_label_values::<&str>(&[])?
+        .set(flag(view.is_ready()));
+    TextEncoder::new().encode_to_string(&page.0.gather())
+}
+
+/// The families of one scrape.
+struct Page(prometheus::Registry);
+
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("driftgate")
+}
+
+fn flag(on: bool) -> f64 {
+    f64::from(u8::from(on))
+}
+
+/// Milliseconds as Prometheus wants them.
+#[allow(clippy::cast_precision_loss, reason = "times are far below 2^53 ms")]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a gauge is a float; beyond 2^53 the last digits say nothing")]
+fn real(x: u64) -> f64 {
+    x as f64
+}
+
+fn set(gauges: &GaugeVec, labels: &[&str], value: f64) -> Result<()> {
+    gauges.get_metric_with_label_values(labels)?.set(value);
+    Ok(())
+}
+
+fn add(counters: &IntCounterVec, labels: &[&str], value: u64) -> Result<()> {
+    counters.get_metric_with_label_values(labels)?.inc_by(value);
+    Ok(())
+}
+
+impl Page {
+    fn gauges(&self, name: &str, labels: &[&str], help: &str) -> Result<GaugeVec> {
+        let gauges = GaugeVec::new(options(name, help), labels)?;
+        self.0.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
+    }
+
+    fn counts(&self, name: &str, labels: &[&str], help: &str) -> Result<IntCounterVec> {
+        let counts = IntCounterVec::new(options(name, help), labels)?;
+        self.0.register(Box::new(counts.clone()))?;
+        Ok(counts)
+    }
+
+    /// What was read, rejected and passed on.
+    fn sources(&self, view: &View) -> Result<()> {
+        let events = self.counts("events_total", &["topic"], "Events read, by topic or file.")?;
+        let lag = self.gauges(
+            "consumer_lag",
+            &["topic", "partition"],
+            "Messages that are in the partition but not read yet.",
+        )?;
+        for ((topic, partition), source) in &view.sources {
+            add(&events, &[topic], source.events)?;
+            if let Some(messages) = source.lag() {
+                set(&lag, &[topic, &partition.to_string()], real(messages.unsigned_abs()))?;
+            }
+        }
+        let rejected = self.counts(
+            "rejected_events_total",
+            &["topic", "reason"],
+            "Events that could not be read and were sent to the dead letters, by reason.",
+        )?;
+        for ((topic, reason), count) in &view.rejected {
+            add(&rejected, &[topic, reason.name()], *count)?;
+        }
+        let unknown =
+            self.counts("unknown_model_events_total", &["topic"], "Events of models without a policy, ignored.")?;
+        for (topic, count) in &view.unknown_model {
+            add(&unknown, &[topic], *count)?;
+        }
+        let signals = self.counts(
+            "signals_total",
+            &["action", "sink", "outcome"],
+            "Signals sent, by what they ask for, where to, and how it ended (ok, error, ignored).",
+        )?;
+        for ((action, sink, outcome), count) in &view.signals {
+            add(&signals, &[action.name(), sink, outcome], *count)?;
+        }
+        Ok(())
+    }
+
+    /// What happened to a model's events.
+    fn counters(&self, view: &View) -> Result<()> {
+        type Read = fn(&ModelView) -> u64;
+        let families: [(&str, &str, Read); 10] = [
+            ("invalid_values_total", "Values of a wrong type or out of range, by model; their events count.", |m| {
+                m.counters.invalid_values
+            }),
+            (
+                "late_events_total",
+                "Events too far behind their partition's newest one, once for each group that left them out.",
+                |m| m.counters.late,
+            ),
+            ("after_close_total", "Events that came for a window that was judged already.", |m| m.counters.after_close),
+            ("labels_joined_total", "Labels that met their prediction.", |m| m.counters.joined),
+            ("labels_unmatched_total", "Labels dropped without a prediction, or too far from it in time.", |m| {
+                m.counters.unmatched
+            }),
+            ("null_labels_total", "Labels that say nothing.", |m| m.counters.null_labels),
+            ("unlabelled_predictions_total", "Predictions given up waiting for a label.", |m| m.counters.unlabelled),
+            (
+                "unsegmented_values_total",
+                "Predictions left out of a segmentation, since its attribute is missing.",
+                |m| m.counters.unsegmented,
+            ),
+            (
+                "duplicate_events_total",
+                "Predictions and labels whose id was there before; the first one counts.",
+                |m| m.counters.duplicate_predictions + m.counters.duplicate_labels,
+            ),
+            ("ignored_events_total", "Events of a time the policy ignores.", |m| m.counters.ignored),
+        ];
+        for (name, help, read) in families {
+            let family = self.counts(name, &["model"], help)?;
+            for (model, seen) in &view.models {
+                add(&family, &[model], read(seen))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far each model has come.
+    fn progress(&self, view: &View) -> Result<()> {
+        let watermark = self.gauges(
+            "watermark_timestamp_seconds",
+            &["model", "group"],
+            "Event time up to which windows are closed, in seconds since 1970.",
+        )?;
+        let waiting = self.gauges(
+            "join_waiting",
+            &["model", "kind"],
+            "Predictions that wait for a label, and labels that wait for a prediction.",
+        )?;
+        for (model, seen) in &view.models {
+            for (group, &ms) in seen.closed.iter().filter(|(_, ms)| **ms > i64::MIN) {
+                set(&watermark, &[model, group], seconds(ms))?;
+            }
+            set(&waiting, &[model, "predictions"], real(seen.waiting.0 as u64))?;
+            set(&waiting, &[model, "labels"], real(seen.waiting.1 as u64))?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self, checkpoint: &CheckpointView) -> Result<()> {
+        add(&self.counts("checkpoint_written_total", &[], "Checkpoints written.")?, &[], checkpoint.written)?;
+        add(
+            &self.counts("checkpoint_failed_total", &[], "Checkpoints that could not be written.")?,
+            &[],
+            checkpoint.failed,
+        )?;
+        let Some(ms) = checkpoint.last_ms else { return Ok(()) };
+        let gauges = [
+            (
+                "checkpoint_last_timestamp_seconds",
+                "When the last checkpoint was written, in seconds since 1970.",
+                seconds(ms),
+            ),
+            ("checkpoint_last_size_bytes", "Size of the last checkpoint in bytes.", real(checkpoint.last_bytes)),
+            (
+                "checkpoint_last_duration_seconds",
+                "How long the last checkpoint took to write, in seconds.",
+                checkpoint.last_seconds,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            set(&self.gauges(name, &[], help)?, &[], value)?;
+        }
+        Ok(())
+    }
+
+    /// Which models and versions there are, and where they stand.
+    fn versions(&self, view: &View, records: &[VersionRecord]) -> Result<()> {
+        let info = self.gauges(
+            "model_info",
+            &["model", "team", "severity"],
+            "The model's metadata to route alerts by; always 1.",
+        )?;
+        let predictions =
+            self.counts("predictions_total", &["model", "version"], "Predictions counted for the version.")?;
+        let blocked = self.gauges(
+            "block_active",
+            &["model", "version", "group"],
+            "Whether the group blocks the version's promotion: 1, else 0.",
+        )?;
+        for (model, seen) in &view.models {
+            let metadata = |key: &str| seen.policy.metadata.get(key).map_or("", String::as_str);
+            set(&info, &[model, metadata("team"), metadata("severity")], 1.0)?;
+            for (version, v) in &seen.versions {
+                add(&predictions, &[model, version], v.predictions)?;
+                let groups = seen.policy.groups.iter().map(|g| &g.name).filter(|g| !v.blocks.contains_key(*g));
+                groups
+                    .map(|g| (g, false))
+                    .chain(v.blocks.keys().map(|g| (g, true)))
+                    .try_for_each(|(group, on)| set(&blocked, &[model, version, group], flag(on)))?;
+            }
+        }
+        let stage = self.gauges(
+            "version_stage",
+            &["model", "version", "stage"],
+            "A stage pointer stands on the version; always 1.",
+        )?;
+        for record in records {
+            for name in &record.stages {
+                set(&stage, &[&record.model, &record.version, name], 1.0)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! Verdicts as Prometheus series: the latest one of each version and group, and what the gate says. A verdict gives at most
+//! so many series, whatever its segments and features are; those left out are counted.
+
+use std::collections::HashSet;
+
+use prometheus::GaugeVec;
+use serde_json::Value;
+
+use super::{Page, Result, flag, real, seconds, set};
+use crate::http::api;
+use crate::judge::verdict::{RuleResult, Status, Verdict};
+use crate::registry::VersionRecord;
+use crate::view::{VersionView, View};
+
+/// At most so many segments of a (version, group) are exported, over all its attributes.
+const MAX_SEGMENTS: usize = 100;
+/// At most so many features (or other subjects) of a (version, group).
+const MAX_FEATURES: usize = 1000;
+
+const GROUP: [&str; 3] = ["model", "version", "group"];
+
+/// The families a verdict is spread over.
+struct Families {
+    psi: GaugeVec,
+    ks_statistic: GaugeVec,
+    drift_pvalue: GaugeVec,
+    tpr: GaugeVec,
+    tpr_gap: GaugeVec,
+    latency_p95: GaugeVec,
+    error_ratio: GaugeVec,
+    check_status: GaugeVec,
+    verdict: GaugeVec,
+    last: GaugeVec,
+    dropped: GaugeVec,
+}
+
+impl Families {
+    fn new(page: &Page) -> Result<Self> {
+        let gauges = |name: &str, more: &[&str], help: &str| page.gauges(name, &[&GROUP, more].concat(), help);
+        Ok(Self {
+            psi: gauges(
+                "psi",
+                &["feature"],
+                "Population stability index against the training snapshot in the last judged window.",
+            )?,
+            ks_statistic: gauges(
+                "ks_statistic",
+                &["feature"],
+                "Kolmogorov-Smirnov distance D to the training snapshot in the last judged window, from 0 to 1.",
+            )?,
+            drift_pvalue: gauges(
+                "drift_pvalue",
+                &["feature", "test"],
+                "P-value, uncorrected, of the test (ks, chi2) that the last judged window is distributed as the training snapshot.",
+            )?,
+            tpr: gauges(
+                "tpr",
+                &["attribute", "segment"],
+                "True positive rate of the segment in the last judged window, from 0 to 1.",
+            )?,
+            tpr_gap: gauges(
+                "tpr_gap",
+                &["attribute"],
+                "Largest difference of true positive rates between segments of the attribute, from 0 to 1.",
+            )?,
+            latency_p95: gauges(
+                "latency_p95_seconds",
+                &[],
+                "95th percentile of the latency in the last judged window, in seconds.",
+            )?,
+            error_ratio: gauges(
+                "error_ratio",
+                &[],
+                "Share of requests that failed in the last judged window, from 0 to 1.",
+            )?,
+            check_status: gauges(
+                "check_status",
+                &["rule", "subject"],
+                "What the rule came to: 0 pass, 1 warn, 2 insufficient, 3 block.",
+            )?,
+            verdict: gauges("verdict", &["status"], "Whether the last verdict has this status: 1, else 0.")?,
+            last: gauges(
+                "last_verdict_timestamp_seconds",
+                &[],
+                "End of the last judged window: event time in seconds since 1970.",
+            )?,
+            dropped: gauges(
+                "series_dropped",
+                &[],
+                "Segments and features of the last verdict that are left out here, since there are too many.",
+            )?,
+        })
+    }
+}
+
+/// The latest verdict of each version and group.
+pub(super) fn verdicts(page: &Page, view: &View) -> Result<()> {
+    let families = Families::new(page)?;
+    for verdict in view.models.values().flat_map(|m| m.versions.values()).flat_map(VersionView::latest) {
+        Spread {
+            families: &families,
+            at: [&verdict.model, &verdict.version, &verdict.group],
+            seen: HashSet::new(),
+            segments: 0,
+        }
+        .verdict(verdict)?;
+    }
+    Ok(())
+}
+
+/// One verdict on its way into the families.
+struct Spread<'a> {
+    families: &'a Families,
+    at: [&'a str; 3],
+    /// Families and subjects that have a value: of two rules alike the first one counts.
+    seen: HashSet<(&'static str, &'a str)>,
+    segments: usize,
+}
+
+impl<'a> Spread<'a> {
+    fn verdict(mut self, verdict: &'a Verdict) -> Result<()> {
+        let Families { verdict: status, last, dropped, .. } = self.families;
+        for each in Status::ALL {
+            self.set(status, &[each.name()], Some(flag(each == verdict.status)))?;
+        }
+        self.set(last, &[], Some(seconds(verdict.window.end)))?;
+        let mut subjects: HashSet<&str> = HashSet::new();
+        let mut left_out: HashSet<&str> = HashSet::new();
+        let mut segments_left_out = 0;
+        for result in &verdict.results {
+            if !subjects.contains(result.subject.as_str()) && subjects.len() == MAX_FEATURES {
+                left_out.insert(&result.subject);
+                continue;
+            }
+            subjects.insert(&result.subject);
+            self.result(result)?;
+            segments_left_out += self.segments(result)?;
+        }
+        match left_out.len() + segments_left_out {
+            0 => Ok(()),
+            n => self.set(dropped, &[], Some(real(n as u64))),
+        }
+    }
+
+    /// Sets a series; what has no value has no series.
+    fn set(&self, family: &GaugeVec, more: &[&str], value: Option<f64>) -> Result<()> {
+        match value.filter(|v| v.is_finite()) {
+            Some(value) => set(family, &[&self.at, more].concat(), value),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets a series unless an earlier rule gave it a value.
+    fn first(
+        &mut self,
+        name: &'static str,
+        family: &GaugeVec,
+        subject: &'a str,
+        more: &[&str],
+        value: Option<f64>,
+    ) -> Result<()> {
+        if value.is_some() && self.seen.insert((name, subject)) { self.set(family, more, value) } else { Ok(()) }
+    }
+
+    fn result(&mut self, result: &'a RuleResult) -> Result<()> {
+        let f = self.families;
+        let subject = result.subject.as_str();
+        self.set(&f.check_status, &[&result.rule, subject], Some(f64::from(result.status.rank())))?;
+        let distance = || result.get("d").and_then(Value::as_f64);
+        match result.metric {
+            "psi" => self.first("psi", &f.psi, subject, &[subject], result.value),
+            "ks_p" => {
+                let test = result.get("test").and_then(Value::as_str).unwrap_or("ks");
+                self.first("p", &f.drift_pvalue, subject, &[subject, test], result.value)?;
+                self.first("d", &f.ks_statistic, subject, &[subject], distance())
+            }
+            "ks_lcb" => self.first("d", &f.ks_statistic, subject, &[subject], distance()),
+            "tpr_gap" => self.first("gap", &f.tpr_gap, subject, &[subject], result.value),
+            "latency_p95_ms" => self.first("p95", &f.latency_p95, "", &[], result.value.map(|ms| ms / 1000.0)),
+            "error_rate" => self.first("error", &f.error_ratio, "", &[], result.value),
+            _ => Ok(()),
+        }
+    }
+
+    /// The segments a result lists; how many there was no room for.
+    fn segments(&mut self, result: &'a RuleResult) -> Result<usize> {
+        let Some(Value::Array(listed)) = result.get("segments") else { return Ok(0) };
+        let subject = result.subject.as_str();
+        if !self.seen.insert(("tpr", subject)) {
+            return Ok(0);
+        }
+        let rates = listed.iter().filter_map(|s| Some((s.get("segment")?.as_str()?, s.get("tpr")?.as_f64()?)));
+        let mut left_out = 0;
+        for (segment, tpr) in rates {
+            if self.segments == MAX_SEGMENTS {
+                left_out += 1;
+                continue;
+            }
+            self.segments += 1;
+            self.set(&self.families.tpr, &[subject, segment], Some(tpr))?;
+        }
+        Ok(left_out)
+    }
+}
+
+/// Whether each version may move to each stage the policy names.
+pub(super) fn gates(page: &Page, view: &View, records: &[VersionRecord], now_ms: i64) -> Result<()> {
+    let pass = page.gauges(
+        "gate_pass",
+        &["model", "version", "stage"],
+        "Whether the gate lets the version into the stage now: 1, else 0.",
+    )?;
+    for (model, seen) in &view.models {
+        for (version, v) in &seen.versions {
+            let record = records.iter().find(|r| r.model == *model && r.version == *version);
+            for stage in api::stages(&seen.policy) {
+                let passes =
+                    api::decide(&seen.policy, stage, version, Some(v), record, now_ms).is_ok_and(|answer| answer.ok);
+                set(&pass, &[model, version, stage], flag(passes))?;
+            }
+        }
+    }
+    Ok(())
+}

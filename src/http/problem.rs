@@ -1,0 +1,116 @@
+//! Errors as the API answers them, `{"error": "…"}`, and the path and query of a request with such errors instead of plain
+//! text.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::auth::Refusal;
+use crate::registry::RegistryError;
+
+/// At most so many names stand in a message.
+const NAMED: usize = 20;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    message: String,
+    challenge: Option<&'static str>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), challenge: None }
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// Something that does not depend on the request: logged, too.
+    pub fn internal(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+/// Names for a message: `a, b, c and 7 more`.
+pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut names = names.into_iter();
+    let shown: Vec<&str> = names.by_ref().take(NAMED).collect();
+    let rest = names.count();
+    match (shown.is_empty(), rest) {
+        (true, _) => "none".to_owned(),
+        (false, 0) => shown.join(", "),
+        (false, _) => format!("{} and {rest} more", shown.join(", ")),
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({"error": self.message}))).into_response();
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, challenge) = match &refusal {
+            Refusal::Missing => (StatusCode::UNAUTHORIZED, Some(r#"Bearer realm="driftgate""#)),
+            Refusal::Unknown => (StatusCode::UNAUTHORIZED, Some(r#"Bearer realm="driftgate", error="invalid_token""#)),
+            Refusal::NoTokens | Refusal::Role { .. } | Refusal::Model { .. } => (StatusCode::FORBIDDEN, None),
+        };
+        Self { challenge, ..Self::new(status, refusal.to_string()) }
+    }
+}
+
+impl From<RegistryError> for Problem {
+    fn from(error: RegistryError) -> Self {
+        let status = match &error {
+            RegistryError::Immutable { .. } => StatusCode::CONFLICT,
+            RegistryError::BadName { .. } => StatusCode::BAD_REQUEST,
+            RegistryError::UnknownVersion { .. } => StatusCode::NOT_FOUND,
+            RegistryError::Open { .. } | RegistryError::Sql(_) | RegistryError::Format { .. } => {
+                return Self::internal(error);
+            }
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+/// The path's parameters, percent-decoded.
+pub(super) struct Names<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(names)| Self(names)).map_err(|e| Problem::bad_request(e.body_text()))
+    }
+}
+
+/// The query's parameters.
+pub(super) struct Parameters<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(parameters)| Self(parameters)).map_err(|e| Problem::bad_request(e.body_text()))
+    }
+}

@@ -1,0 +1,299 @@
+//! Every route through a real listener, over a registry in memory and a picture made by hand.
+
+pub mod picture;
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::{App, Tokens, serve};
+use crate::registry::{Embedded, Registration, Registry};
+use crate::view::{Shared, View};
+use picture::{END, HOUR, MODEL, picture};
+
+const AT: &str = "/api/v1/models/credit%20eu";
+
+/// A server on a port of its own; ends with its value.
+struct Server {
+    base: String,
+    view: Shared,
+    client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    served: Option<std::thread::JoinHandle<std::io::Result<()>>>,
+}
+
+impl Server {
+    fn start(tokens: &str) -> Self {
+        let view = Shared::default();
+        *view.write() = picture();
+        let registry = Embedded::in_memory().unwrap();
+        registry
+            .register(
+                &Registration {
+                    model: MODEL.into(),
+                    version: "1".into(),
+                    stage: Some("prod".into()),
+                    ..Registration::default()
+                },
+                "test",
+                0,
+            )
+            .unwrap();
+        let app = App {
+            view: view.clone(),
+            registry: Arc::new(registry),
+            tokens: Tokens::parse(tokens).unwrap(),
+            now_ms: || END + 10_000,
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        listener.set_nonblocking(true).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                serve(listener, app, async { stopped.await.unwrap_or_default() }).await
+            })
+        });
+        let client = Client::builder().no_proxy().build().unwrap();
+        Self { base, view, client, stop: Some(stop), served: Some(serving) }
+    }
+
+    fn ask(&self, method: Method, path: &str, token: Option<&str>, body: &str) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.base)).body(body.to_owned());
+        token.into_iter().fold(request, RequestBuilder::bearer_auth).send().unwrap()
+    }
+
+    fn get(&self, path: &str) -> (u16, Value) {
+        let response = self.ask(Method::GET, path, None, "");
+        (response.status().as_u16(), response.json().unwrap())
+    }
+
+    fn post(&self, path: &str, token: &str, body: &str) -> (u16, Value) {
+        let response = self.ask(Method::POST, path, Some(token), body);
+        (response.status().as_u16(), response.json().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.client = Client::new();
+        let _ = self.stop.take().unwrap().send(());
+        let _ = self.served.take().unwrap().join();
+    }
+}
+
+fn error(text: &str) -> Value {
+    json!({"error": text})
+}
+
+#[test]
+fn a_server_ends_when_it_is_told_to() {
+    let mut server = Server::start("");
+    server.ask(Method::GET, "/live", None, "");
+    server.client = Client::new();
+    server.stop.take().unwrap().send(()).unwrap();
+    server.served.take().unwrap().join().unwrap().unwrap();
+    (server.stop, server.served) = (Some(oneshot::channel().0), Some(std::thread::spawn(|| Ok(()))));
+}
+
+#[test]
+fn a_probe_sees_what_is_waited_for() {
+    let server = Server::start("");
+    assert_eq!(server.ask(Method::GET, "/live", None, "").text().unwrap(), "live");
+    assert_eq!(server.get("/ready"), (200, json!({"ready": true})));
+    server.view.write().not_ready.insert("kafka".into(), "no broker answers".into());
+    assert_eq!(server.get("/ready"), (503, json!({"ready": false, "waiting": {"kafka": "no broker answers"}})));
+    *server.view.write() = View::default();
+    assert_eq!(server.get("/ready"), (503, json!({"ready": false, "waiting": {"daemon": "is starting"}})));
+}
+
+#[test]
+fn models_and_versions_are_shown() {
+    let server = Server::start("");
+    let (code, list) = server.get("/api/v1/models");
+    let model = &list["models"][0];
+    assert_eq!(
+        (code, &model["model"], &model["metadata"]),
+        (200, &json!(MODEL), &json!({"severity": "page", "team": "ops"}))
+    );
+    let versions = model["versions"].as_array().unwrap();
+    assert_eq!(versions.iter().map(|v| v["version"].as_str().unwrap()).collect::<Vec<_>>(), ["1", "2", "3"]);
+    let one = &versions[0];
+    assert_eq!((&one["stages"], &one["predictions"]), (&json!(["prod"]), &json!(6012)));
+    assert_eq!(
+        (&one["groups"]["drift"]["status"], &one["groups"]["fairness"]["status"]),
+        (&json!("block"), &json!("warn"))
+    );
+    assert_eq!(versions[1]["groups"]["slo"], json!({"status": null}));
+    assert_eq!(one["blocks"][0]["reasons"], json!(["drift/psi temp 0.31 breaks lt 0.2"]));
+    assert_eq!(one["blocks"][0]["since"], "2013-03-08T00:00:00Z");
+    assert_eq!(server.get(AT).1, *model);
+
+    let (code, one) = server.get(&format!("{AT}/versions/1"));
+    assert_eq!((code, &one["baseline"]), (200, &json!({"sha256": "b", "rows": 50_009})));
+    assert_eq!((&one["registry"]["stages"], &one["stages"]), (&json!(["prod"]), &json!(["prod"])));
+    let latest = picture().models[MODEL].versions["1"].verdicts["drift"].back().cloned().unwrap();
+    assert_eq!(one["verdicts"]["drift"].to_string(), serde_json::to_string(&*latest).unwrap());
+    let (_, three) = server.get(&format!("{AT}/versions/3"));
+    assert_eq!(
+        (&three["baseline"], &three["registry"]),
+        (&json!({"error": "train_v3.parquet is not there"}), &Value::Null)
+    );
+}
+
+#[test]
+fn verdicts_come_newest_first() {
+    let server = Server::start("");
+    let ids = |query: &str| {
+        let (code, list) = server.get(&format!("{AT}/versions/1/verdicts{query}"));
+        assert_eq!(code, 200, "{list}");
+        list["verdicts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v["verdict_id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids("?group=drift"), [format!("1-drift-{END}"), format!("1-drift-{}", END - 24 * HOUR)]);
+    assert_eq!(ids("?group=drift&limit=1"), [format!("1-drift-{END}")]);
+    assert_eq!(ids("").len(), 4);
+    let at = format!("{AT}/versions/1/verdicts");
+    assert_eq!(
+        server.get(&format!("{at}?group=kpi")),
+        (404, error(r#"model "credit eu" has no group "kpi"; its groups are drift, fairness, slo"#))
+    );
+    assert_eq!(server.get(&format!("{at}?limit=0")), (400, error("limit is 0; it can be 1 to 1000")));
+    assert_eq!(server.get(&format!("{at}?limit=x")).0, 400);
+    assert_eq!(server.get(&format!("{at}?grup=drift")).0, 400);
+}
+
+#[test]
+fn what_is_not_there_is_answered_with_what_is() {
+    let server = Server::start("");
+    assert_eq!(server.get("/api/v1/models/x"), (404, error(r#"no policy is for model "x"; the models are credit eu"#)));
+    let none = (404, error(r#"model "credit eu" has no version "9"; its versions are 1, 2, 3"#));
+    assert_eq!(server.get(&format!("{AT}/versions/9")), none);
+    assert_eq!(server.get(&format!("{AT}/versions/9/verdicts")), none);
+    let (code, body) = server.get("/api/v2");
+    assert!(
+        code == 404 && body["error"].as_str().unwrap().starts_with("there is nothing at /api/v2; there are /, /live, "),
+        "{body}"
+    );
+    assert_eq!(server.get("/api/v1/models/%FF").0, 400);
+    let response = server.ask(Method::DELETE, "/api/v1/models", None, "");
+    assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"GET,HEAD".parse().unwrap()));
+    assert_eq!(
+        response.json::<Value>().unwrap(),
+        error("DELETE is not offered at /api/v1/models; the header Allow names what is")
+    );
+}
+
+#[test]
+fn the_gate_answers_200_whatever_it_says() {
+    let server = Server::start("");
+    let gate = |version: &str, to: &str| server.get(&format!("/api/v1/gate/credit%20eu/{version}?to={to}"));
+    let (code, answer) = gate("1", "prod");
+    assert_eq!(
+        (code, &answer["verdict"], &answer["ok"], &answer["age_s"]),
+        (200, &json!("block"), &json!(false), &json!(10))
+    );
+    assert!(answer["reasons"][0].as_str().unwrap().contains("drift/psi temp 0.31 breaks lt 0.2"), "{answer}");
+    let (code, answer) = gate("2", "staging");
+    assert_eq!(
+        (code, &answer["verdict"], &answer["ok"], &answer["reasons"]),
+        (200, &json!("pass"), &json!(true), &json!([]))
+    );
+    assert_eq!(gate("2", "prod").1["verdict"], "inconclusive");
+    let (code, answer) = gate("9", "prod");
+    assert_eq!((code, &answer["verdict"]), (200, &json!("inconclusive")));
+    let (code, answer) = gate("1", "moon");
+    assert_eq!(code, 400, "{answer}");
+    let missing = error(r#"name the stage to promote to with ?to=STAGE; the stages of "credit eu" are staging, prod"#);
+    assert_eq!(server.get("/api/v1/gate/credit%20eu/1"), (400, missing));
+    assert_eq!(server.get("/api/v1/gate/x/1?to=prod").0, 404);
+}
+
+const TOKENS: &str = "op operator credit* alice\nview viewer * bob\nother operator fraud_* eve\n";
+
+#[test]
+fn a_version_is_registered_once() {
+    let server = Server::start(TOKENS);
+    let at = format!("{AT}/versions/4");
+    let (code, record) =
+        server.post(&at, "op", r#"{"snapshot": "s3://train/4.parquet", "artifact_sha256": "aa", "stage": "staging"}"#);
+    assert_eq!(
+        (code, &record["version"], &record["snapshot"], &record["stages"]),
+        (201, &json!("4"), &json!("s3://train/4.parquet"), &json!(["staging"])),
+        "{record}"
+    );
+    assert_eq!(server.post(&at, "op", r#"{"artifact_sha256": "aa"}"#).0, 200);
+    assert_eq!(server.post(&at, "op", "").0, 200);
+    let (code, refused) = server.post(&at, "op", r#"{"artifact_sha256": "bb"}"#);
+    assert!(code == 409 && refused["error"].as_str().unwrap().contains("another artifact_sha256"), "{refused}");
+    assert_eq!(server.get(&format!("{AT}/versions/4")).1["registry"]["version"], "4");
+    for body in ["{", "[1]", r#"{"stag": "prod"}"#, r#"{"model": "other"}"#, r#"{"stage": 3}"#] {
+        let (code, refused) = server.post(&at, "op", body);
+        assert!(
+            code == 400 && refused["error"].as_str().unwrap().starts_with("the body is not what registers a version: "),
+            "{refused}"
+        );
+    }
+    assert_eq!(server.post(&at, "op", &" ".repeat(1024 * 1024 + 1)).0, 413);
+    let long = format!("{AT}/versions/{}", "v".repeat(300));
+    assert_eq!(server.post(&long, "op", "").0, 400);
+}
+
+#[test]
+fn changing_something_needs_the_right_token() {
+    let server = Server::start(TOKENS);
+    let at = format!("{AT}/versions/4");
+    let missing = server.ask(Method::POST, &at, None, "{}");
+    assert_eq!(
+        (missing.status().as_u16(), &missing.headers()["www-authenticate"]),
+        (401, &r#"Bearer realm="driftgate""#.parse().unwrap())
+    );
+    assert_eq!(
+        missing.json::<Value>().unwrap(),
+        error("this needs a token: send the header `Authorization: Bearer TOKEN`")
+    );
+    assert_eq!(server.post(&at, "wrong", "{}"), (401, error("this token is not known")));
+    assert_eq!(
+        server.post(&at, "view", "{}"),
+        (403, error("the token of bob has the role viewer, this needs operator"))
+    );
+    assert_eq!(
+        server.post(&at, "other", "{}"),
+        (403, error(r#"the token of eve is for models "fraud_*", not for "credit eu""#))
+    );
+    assert_eq!(server.post("/api/v1/models/fraud_x/versions/1", "other", "{}").0, 404);
+    assert_eq!(server.get(&at).0, 404);
+    let (code, refused) = Server::start("").post(&at, "op", "{}");
+    assert!(code == 403 && refused["error"].as_str().unwrap().contains("http.tokens_file"), "{refused}");
+}
+
+#[test]
+fn the_page_carries_a_policy_that_allows_its_script_alone() {
+    let server = Server::start("");
+    let response = server.ask(Method::GET, "/", None, "");
+    let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'; ") && policy.contains("script-src 'sha256-"), "{policy}");
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(response.text().unwrap().starts_with("<!doctype html>"));
+}
+
+#[test]
+fn metrics_are_served_as_text() {
+    let server = Server::start("");
+    let response = server.ask(Method::GET, "/metrics", None, "");
+    assert_eq!(response.headers()["content-type"], super::metrics::CONTENT_TYPE);
+    let text = response.text().unwrap();
+    assert!(text.contains("driftgate_version_stage{model=\"credit eu\",stage=\"prod\",version=\"1\"} 1\n"), "{text}");
+    server.view.write().models.get_mut(MODEL).unwrap().versions.remove("2");
+    let after = server.ask(Method::GET, "/metrics", None, "").text().unwrap();
+    assert!(text.contains("version=\"2\"") && !after.contains("version=\"2\""), "{after}");
+}

@@ -1,0 +1,201 @@
+//! The dictionaries of one model and the translation of decoders' codes into them. Decoders share nothing: a batch brings
+//! the values its codes mean for the first time, and they are taken over in the batch's order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::Baseline;
+use crate::decode::Limits;
+use crate::event::{Dictionary, Domain, FeatureBatch, Fresh, PredictionBatch, code};
+use crate::schema::Schema;
+
+/// What the codes in panes and pending predictions mean.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Names {
+    versions: Dictionary,
+    stages: Dictionary,
+    categorical: Vec<Dictionary>,
+    segmentations: Vec<Dictionary>,
+}
+
+impl Names {
+    #[must_use]
+    pub fn new(schema: &Schema, limits: &Limits) -> Self {
+        Self {
+            versions: Dictionary::new(limits.versions),
+            stages: Dictionary::new(limits.segments),
+            categorical: schema.categorical.iter().map(|_| Dictionary::new(limits.categories)).collect(),
+            segmentations: schema.segmentations.iter().map(|_| Dictionary::new(limits.segments)).collect(),
+        }
+    }
+
+    /// Makes a baseline's categories known whatever the bound: only unseen ones may be beyond it.
+    pub fn know(&mut self, baseline: &Baseline) {
+        for (dictionary, reference) in self.categorical.iter_mut().zip(&baseline.categorical) {
+            for name in &reference.names {
+                dictionary.intern_always(name);
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn version(&self, code: u32) -> Option<&str> {
+        self.versions.name(code)
+    }
+
+    #[must_use]
+    pub fn version_code(&self, version: &str) -> Option<u32> {
+        self.versions.get(version)
+    }
+
+    pub fn intern_version(&mut self, version: &str) -> u32 {
+        self.versions.intern(version).0
+    }
+
+    #[must_use]
+    pub fn stage(&self, code: u32) -> Option<&str> {
+        self.stages.name(code)
+    }
+
+    #[must_use]
+    pub fn category(&self, feature: usize, code: u32) -> Option<&str> {
+        self.categorical.get(feature)?.name(code)
+    }
+
+    /// How many values of a categorical feature are known.
+    #[must_use]
+    pub fn categories(&self, feature: usize) -> usize {
+        self.categorical.get(feature).map_or(0, Dictionary::len)
+    }
+
+    #[must_use]
+    pub fn segment(&self, segmentation: usize, code: u32) -> Option<&str> {
+        self.segmentations.get(segmentation)?.name(code)
+    }
+
+    fn intern(&mut self, domain: Domain, text: &str) -> u32 {
+        let dictionary = match domain {
+            Domain::Version => Some(&mut self.versions),
+            Domain::Stage => Some(&mut self.stages),
+            Domain::Categorical(i) => self.categorical.get_mut(i),
+            Domain::Segmentation(i) => self.segmentations.get_mut(i),
+            Domain::Restart => None,
+        };
+        dictionary.map_or(code::OVERFLOW, |d| d.intern(text).0)
+    }
+}
+
+/// One decoder's codes in terms of the model's.
+#[derive(Clone, Debug, Default)]
+pub struct Translation {
+    current: Tables,
+    generation: u64,
+    /// Tables from before the decoder started again, for batches that still wait; the newest last.
+    previous: Vec<(u64, Tables)>,
+}
+
+/// How many times a decoder may start again while a batch waits for its baseline.
+const GENERATIONS: usize = 4;
+
+#[derive(Clone, Debug, Default)]
+struct Tables {
+    versions: Vec<u32>,
+    stages: Vec<u32>,
+    categorical: Vec<Vec<u32>>,
+    segmentations: Vec<Vec<u32>>,
+    /// Categories beyond the bound: feature, the decoder's code, text. A baseline loaded later may know them.
+    beyond: Vec<(usize, usize, Box<str>)>,
+}
+
+impl Tables {
+    fn look_again(&mut self, names: &Names) {
+        let categorical = &mut self.categorical;
+        self.beyond.retain(|(feature, at, text)| {
+            let Some(code) = names.categorical.get(*feature).and_then(|d| d.get(text)) else { return true };
+            if let Some(slot) = categorical.get_mut(*feature).and_then(|c| c.get_mut(*at)) {
+                *slot = code;
+            }
+            false
+        });
+    }
+}
+
+impl Translation {
+    /// Looks again for categories that were beyond the bound, after a baseline became known.
+    pub fn look_again(&mut self, names: &Names) {
+        self.current.look_again(names);
+        self.previous.iter_mut().for_each(|(_, tables)| tables.look_again(names));
+    }
+
+    /// Takes over what the batch's codes mean for the first time; every batch of a decoder must come here, in order.
+    fn learn(&mut self, names: &mut Names, fresh: &mut Fresh) {
+        for (domain, text) in fresh.drain(..) {
+            if domain == Domain::Restart {
+                self.previous.push((self.generation, std::mem::take(&mut self.current)));
+                if self.previous.len() > GENERATIONS {
+                    self.previous.remove(0);
+                }
+                self.generation += 1;
+                continue;
+            }
+            let found = names.intern(domain, &text);
+            let tables = &mut self.current;
+            match domain {
+                Domain::Version => tables.versions.push(found),
+                Domain::Stage => tables.stages.push(found),
+                Domain::Categorical(i) => {
+                    let codes = grow(&mut tables.categorical, i);
+                    if found == code::OVERFLOW {
+                        tables.beyond.push((i, codes.len(), text));
+                    }
+                    codes.push(found);
+                }
+                Domain::Segmentation(i) => grow(&mut tables.segmentations, i).push(found),
+                Domain::Restart => {}
+            }
+        }
+    }
+
+    /// Learns from a batch and translates its versions, so that their baselines can be looked for.
+    pub fn learn_predictions(&mut self, names: &mut Names, batch: &mut PredictionBatch) {
+        self.learn(names, &mut batch.fresh);
+        batch.generation = self.generation;
+        translate(&self.current.versions, &mut batch.version);
+    }
+
+    /// Translates everything else of a batch that was learned from, once its baselines are known.
+    pub fn predictions(&mut self, batch: &mut PredictionBatch) {
+        let older = self.previous.iter_mut().find(|(g, _)| *g == batch.generation).map(|(_, tables)| tables);
+        let tables = older.unwrap_or(&mut self.current);
+        translate(&tables.stages, &mut batch.stage);
+        for (i, column) in batch.features.categorical.iter_mut().enumerate() {
+            translate(grow(&mut tables.categorical, i), column);
+        }
+        for (i, column) in batch.segments.iter_mut().enumerate() {
+            translate(grow(&mut tables.segmentations, i), column);
+        }
+    }
+
+    pub fn features(&mut self, names: &mut Names, batch: &mut FeatureBatch) {
+        self.learn(names, &mut batch.fresh);
+        for (i, column) in batch.features.categorical.iter_mut().enumerate() {
+            translate(grow(&mut self.current.categorical, i), column);
+        }
+    }
+}
+
+fn grow(lists: &mut Vec<Vec<u32>>, at: usize) -> &mut Vec<u32> {
+    if lists.len() <= at {
+        lists.resize_with(at + 1, Vec::new);
+    }
+    // Just made long enough.
+    #[allow(clippy::indexing_slicing, reason = "resized above")]
+    &mut lists[at]
+}
+
+fn translate(map: &[u32], column: &mut [u32]) {
+    for c in column {
+        if *c < code::SPECIAL {
+            *c = map.get(*c as usize).copied().unwrap_or(code::OVERFLOW);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a checkpoint keeps of an intake, and an intake made from it: open panes, the join table, dictionaries, largest
+//! times and closing lines. Baselines are loaded again by their digest.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decode::plan::EventKind;
+use crate::join::{Bounds, Join, JoinState};
+use crate::policy::Policy;
+use crate::window::pane::Sealed;
+
+use super::names::Names;
+use super::versions::{Reference, Version};
+use super::{Counters, Intake, Setup, SourceId};
+
+/// An intake's durable state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IntakeState {
+    names: Names,
+    versions: Vec<VersionState>,
+    join: Option<JoinState>,
+    closed: Vec<i64>,
+    counters: Counters,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct VersionState {
+    last_ts: Option<i64>,
+    predictions: u64,
+    pinned: bool,
+    /// Digest of the baseline its panes were counted against.
+    baseline: Option<String>,
+    /// Open panes by group.
+    panes: Vec<Vec<(i64, Sealed)>>,
+}
+
+impl IntakeState {
+    /// Versions with the digest of the baseline that their counts need.
+    pub fn versions(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        (0_u32..).zip(&self.versions).filter_map(|(c, v)| Some((self.names.version(c)?, v.baseline.as_deref())))
+    }
+}
+
+impl Intake {
+    /// What to keep. Call `seal` before, so that open panes are few.
+    #[must_use]
+    pub fn state(&self) -> IntakeState {
+        let versions = self.versions.iter().map(|v| VersionState {
+            last_ts: v.last_ts,
+            predictions: v.predictions,
+            pinned: v.pinned,
+            baseline: match &v.reference {
+                Reference::Baseline { sha256, .. } => Some(sha256.to_string()),
+                Reference::Unknown | Reference::Failed(_) => None,
+            },
+            panes: (0..self.reads.len()).map(|g| v.open_panes(g)).collect(),
+        });
+        IntakeState {
+            versions: versions.collect(),
+            names: self.names.clone(),
+            join: self.join.as_ref().map(Join::state),
+            closed: self.closed.clone(),
+            counters: self.counters,
+        }
+    }
+
+    /// An intake as a checkpoint kept it. `reference` gives each version's reference; versions whose baseline is another
+    /// than the one they were counted against lose their open panes and are named in the result.
+    #[must_use]
+    pub fn restore(
+        policy: Arc<Policy>,
+        setup: Setup,
+        state: IntakeState,
+        mut reference: impl FnMut(&str) -> Reference,
+    ) -> (Self, Vec<String>) {
+        let mut intake = Self::new(policy, setup);
+        let mut lost = Vec::new();
+        intake.names = state.names;
+        intake.counters = state.counters;
+        if state.closed.len() == intake.closed.len() {
+            intake.closed = state.closed;
+        }
+        for (code, kept) in (0_u32..).zip(state.versions) {
+            let mut version = Version::new(intake.reads.len());
+            version.last_ts = kept.last_ts;
+            version.predictions = kept.predictions;
+            version.pinned = kept.pinned;
+            let name = intake.names.version(code).unwrap_or_default().to_owned();
+            let found = if kept.baseline.is_some() { reference(&name) } else { Reference::Unknown };
+            let same = match (&found, &kept.baseline) {
+                (Reference::Baseline { sha256, .. }, Some(kept)) => **sha256 == **kept,
+                (Reference::Unknown, None) => true,
+                _ => false,
+            };
+            version.set_reference(found, &intake.reads, setup.has_features);
+            if same {
+                for (group, panes) in kept.panes.into_iter().enumerate() {
+                    panes.into_iter().for_each(|(pane, sealed)| version.put_back(group, pane, sealed));
+                }
+            } else {
+                lost.push(name);
+            }
+            intake.versions.push(version);
+        }
+        if let (Some(labels), Some(join)) = (intake.policy.labels.as_ref(), state.join) {
+            let bounds = Bounds { horizon: labels.horizon, early: labels.lateness };
+            intake.join = Some(Join::restore(bounds, intake.policy.segments.len(), join));
+        }
+        (intake, lost)
+    }
+
+    /// Adds a source partition with the progress a checkpoint kept.
+    pub fn add_source_at(&mut self, kind: EventKind, max_ts: Option<i64>) -> SourceId {
+        let source = self.add_source(kind);
+        if let Some(s) = self.sources.get_mut(source.0) {
+            s.progress.max_ts = max_ts;
+        }
+        source
+    }
+}

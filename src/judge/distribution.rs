@@ -1,0 +1,367 @@
+//! Rules on distributions: PSI, KS and chi-square p-values, the safe KS bound, missing and invalid rates, AUC. Counts come
+//! from the predictions, or from the features stream where the predictions do not carry the feature.
+
+use serde_json::{Value, json};
+
+use super::rules::{Judged, Window, enough, limit, real, upper, warned};
+use super::verdict::{Status, number};
+use crate::baseline::Baseline;
+use crate::policy::{Correction, Subject, Target, Upper, Zero};
+use crate::stats::bins::{Bin, sum_bins};
+use crate::stats::chi2::pearson;
+use crate::stats::grid::Grid;
+use crate::stats::psi::{Zero as ZeroRule, contributions, expected_null, method_name, psi};
+use crate::stats::{auc, ks, multiplicity};
+use crate::window::layout::{Block, Layout};
+
+/// Milliseconds of a day.
+const DAY_MS: f64 = 86_400_000.0;
+/// At most so many categories stand in a result's bins; the rest are summed.
+const SHOWN_CATEGORIES: usize = 50;
+/// At most so many unseen categories are named.
+const SHOWN_UNSEEN: usize = 5;
+
+/// Reads a window's distributions.
+pub(super) struct Reader<'w, 'a> {
+    pub window: &'w Window<'a>,
+    pub baseline: &'w Baseline,
+    pub layout: &'w Layout,
+}
+
+/// One target's counts in the window.
+struct Counts<'c> {
+    cells: &'c [u64],
+    n: u64,
+    missing: u64,
+    invalid: u64,
+    reference_n: u64,
+    reference_missing: u64,
+}
+
+/// A p-value on the way to its status.
+struct Tested {
+    p: f64,
+    effect: f64,
+    evidence: Vec<(&'static str, Value)>,
+}
+
+impl Reader<'_, '_> {
+    fn counts(&self, target: Target) -> Option<Counts<'_>> {
+        let at = self.window.reads.targets.binary_search(&target).ok()?;
+        let tally = &self.window.tally.counts;
+        let of = |block: &Block| {
+            let cells = block.slice(tally);
+            let (missing, invalid) = block.absent(tally);
+            (cells, cells.iter().sum::<u64>(), missing, invalid)
+        };
+        let mut found = of(self.layout.predictions.get(at)?);
+        if found.1 + found.3 == 0
+            && self.window.tally.features > 0
+            && let Some(block) = self.layout.features.get(at).filter(|_| target != Target::Score)
+        {
+            found = of(block);
+        }
+        let (cells, n, missing, invalid) = found;
+        let (reference_n, reference_missing) = match target {
+            Target::Categorical(i) => self.baseline.categorical.get(i).map(|r| (r.count, r.missing))?,
+            numeric => self.baseline.numeric(numeric).map(|r| (r.count, r.missing))?,
+        };
+        Some(Counts { cells, n, missing, invalid, reference_n, reference_missing })
+    }
+
+    fn name(&self, target: Target) -> String {
+        self.window.policy.target_name(target).to_owned()
+    }
+
+    /// A result for a target without a reference (no score column in the snapshot).
+    fn absent(&self, target: Target) -> Judged {
+        Judged {
+            evidence: vec![("n", 0.into())],
+            ..Judged::insufficient(self.name(target), "the baseline has no such column")
+        }
+    }
+
+    /// Reference and window counts by bin, and what the bins are.
+    fn binned(&self, target: Target, bins: usize, cells: &[u64]) -> (Vec<u64>, Vec<u64>, Vec<Bin>) {
+        match target {
+            Target::Categorical(i) => {
+                let mut reference = self.baseline.categorical.get(i).map(|r| r.counts.clone()).unwrap_or_default();
+                reference.push(0);
+                (reference, cells.to_vec(), Vec::new())
+            }
+            numeric => {
+                let Some(reference) = self.baseline.numeric(numeric) else { return Default::default() };
+                let bins = reference.bins.get(&bins).cloned().unwrap_or_default();
+                (sum_bins(&bins, &reference.cells), sum_bins(&bins, cells), bins)
+            }
+        }
+    }
+
+    pub fn psi(&self, subject: &Subject<Upper>, bins: usize, zero: Zero) -> Judged {
+        let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
+        let zero = match zero {
+            Zero::Half => ZeroRule::Half,
+            Zero::Floor(f) => ZeroRule::Floor(f),
+        };
+        let (reference, counted, edges) = self.binned(subject.target, bins, c.cells);
+        let value = psi(&reference, &counted, zero);
+        let (status, reason) = enough(c.n, self.window.policy.min_samples, value, |v| upper(v, subject.limit));
+        let reason = reason.or_else(|| warned(status, subject.limit));
+        let categorical = matches!(subject.target, Target::Categorical(_));
+        let mut evidence = vec![
+            ("limit", limit("lt", subject.limit.lt)),
+            ("method", method_name((!categorical).then_some(bins), zero).into()),
+            ("expected_null", number(expected_null(c.n, c.reference_n, reference.len()))),
+        ];
+        evidence.extend(tail(&c));
+        let shown = (status != Status::Pass).then(|| self.shown(subject.target, &reference, &counted, &edges));
+        if status != Status::Pass {
+            evidence.extend(self.unseen(subject.target));
+        }
+        Judged { subject: self.name(subject.target), status, value, evidence, reason, bins: shown }
+    }
+
+    pub fn ks_p(&self, of: &[Subject<f64>], correction: Correction, min_effect: f64) -> Vec<Judged> {
+        let least = self.window.policy.min_samples;
+        let tested: Vec<_> = of.iter().map(|s| self.counts(s.target).map(|c| (self.test(s.target, &c), c))).collect();
+        let measured: Vec<f64> =
+            tested.iter().flatten().filter_map(|(t, c)| t.as_ref().filter(|_| c.n >= least).map(|t| t.p)).collect();
+        let mut adjusted = match correction {
+            Correction::None => Vec::new(),
+            Correction::Holm => multiplicity::holm(&measured),
+            Correction::Bh => multiplicity::bh(&measured),
+        }
+        .into_iter();
+        of.iter()
+            .zip(tested)
+            .map(|(subject, tested)| {
+                let Some((test, c)) = tested else { return self.absent(subject.target) };
+                let decisive = match (&test, correction) {
+                    (Some(t), Correction::None) => Some((t.p, None)),
+                    (Some(t), _) if c.n >= least => adjusted.next().map_or(Some((t.p, None)), |a| Some((a, Some(a)))),
+                    (Some(t), _) => Some((t.p, None)),
+                    (None, _) => None,
+                };
+                let effect = test.as_ref().map_or(0.0, |t| t.effect);
+                let blocks =
+                    |p: f64| if p < subject.limit && effect >= min_effect { Status::Block } else { Status::Pass };
+                let (status, reason) = enough(c.n, least, decisive.map(|d| d.0), blocks);
+                let value = test.as_ref().map(|t| t.p);
+                let mut evidence = match test {
+                    Some(t) => {
+                        let mut evidence = t.evidence;
+                        if let Some(slot) = evidence.iter_mut().find(|(k, _)| *k == "adjusted") {
+                            slot.1 = number(decisive.and_then(|d| d.1));
+                        }
+                        evidence
+                    }
+                    None => vec![
+                        ("ln_p", Value::Null),
+                        ("adjusted", Value::Null),
+                        ("d", Value::Null),
+                        ("d_hi", Value::Null),
+                        ("test", self.test_name(subject.target).into()),
+                    ],
+                };
+                evidence.push(("limit", limit("gte", subject.limit)));
+                evidence.extend(tail(&c));
+                let bins = (status != Status::Pass).then(|| {
+                    let (reference, counted, edges) = self.binned(subject.target, 10, c.cells);
+                    self.shown(subject.target, &reference, &counted, &edges)
+                });
+                Judged { subject: self.name(subject.target), status, value, evidence, reason, bins }
+            })
+            .collect()
+    }
+
+    fn test_name(&self, target: Target) -> &'static str {
+        match self.baseline.numeric(target) {
+            Some(r) if !r.discrete => "ks",
+            _ => "chi2",
+        }
+    }
+
+    /// The test of one target: KS where the reference is continuous, else chi-square on its bins.
+    fn test(&self, target: Target, c: &Counts<'_>) -> Option<Tested> {
+        let test = self.test_name(target);
+        if test == "ks" {
+            let distance = ks::distance(&self.baseline.numeric(target)?.cells, c.cells)?;
+            let (p, method) = ks::p_value(&distance);
+            return Some(Tested {
+                p: p.p,
+                effect: distance.d_lo,
+                evidence: vec![
+                    ("ln_p", number(Some(p.ln_p))),
+                    ("adjusted", Value::Null),
+                    ("d", number(Some(distance.d_lo))),
+                    ("d_hi", number(Some(distance.d_hi))),
+                    ("test", test.into()),
+                    ("method", method.into()),
+                ],
+            });
+        }
+        let (reference, counted, _) = self.binned(target, 10, c.cells);
+        let found = pearson(&reference, &counted)?;
+        // Cramér's V of a 2 × K table: the effect that `min_effect` is compared with.
+        let effect = (found.statistic / real(c.n + c.reference_n)).sqrt();
+        Some(Tested {
+            p: found.p.p,
+            effect,
+            evidence: vec![
+                ("ln_p", number(Some(found.p.ln_p))),
+                ("adjusted", Value::Null),
+                ("d", Value::Null),
+                ("d_hi", Value::Null),
+                ("test", test.into()),
+                ("method", "pearson".into()),
+                ("statistic", number(Some(found.statistic))),
+                ("df", found.df.into()),
+                ("cramers_v", number(Some(effect))),
+            ],
+        })
+    }
+
+    pub fn ks_lcb(&self, subject: &Subject<f64>, subjects: usize, budget: f64, design_effect: f64) -> Judged {
+        let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
+        let Some(reference) = self.baseline.numeric(subject.target) else {
+            return Judged::insufficient(
+                self.name(subject.target),
+                "a category has no KS distance: leave it out of ks_lcb",
+            );
+        };
+        let distance = ks::distance(&reference.cells, c.cells);
+        let features = real(subjects as u64);
+        #[allow(clippy::cast_precision_loss, reason = "a slide is far below 2^53 ms")]
+        let evaluations = (DAY_MS / self.window.group.window.slide as f64).max(1.0);
+        let bound = distance
+            .as_ref()
+            .map(|d| ks::lcb(d.d_lo, d.n, d.m, budget / (features * evaluations), budget / features, design_effect));
+        let value = bound.as_ref().map(|b| b.lcb);
+        let (status, reason) = enough(c.n, self.window.policy.min_samples, value, |v| {
+            if v > subject.limit { Status::Block } else { Status::Pass }
+        });
+        let mut evidence = vec![
+            ("d", number(distance.as_ref().map(|d| d.d_lo))),
+            ("d_hi", number(distance.as_ref().map(|d| d.d_hi))),
+            ("band_window", number(bound.as_ref().map(|b| b.window))),
+            ("band_reference", number(bound.as_ref().map(|b| b.reference))),
+            ("method", "dkw-massart".into()),
+            ("limit", limit("lte", subject.limit)),
+        ];
+        evidence.extend(tail(&c));
+        let bins = (status != Status::Pass).then(|| {
+            let (reference, counted, edges) = self.binned(subject.target, 10, c.cells);
+            self.shown(subject.target, &reference, &counted, &edges)
+        });
+        Judged { subject: self.name(subject.target), status, value, evidence, reason, bins }
+    }
+
+    pub fn missing_rate(&self, subject: &Subject<f64>) -> Judged {
+        let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
+        let (total, reference_total) = (c.n + c.missing + c.invalid, c.reference_n + c.reference_missing);
+        let rate = |k: u64, n: u64| (n > 0).then(|| real(k) / real(n));
+        let reference = rate(c.reference_missing, reference_total);
+        let value = rate(c.missing, total).zip(reference).map(|(now, then)| now - then);
+        let (status, reason) = enough(c.n, self.window.policy.min_samples, value, |v| {
+            if v > subject.limit { Status::Block } else { Status::Pass }
+        });
+        let mut evidence =
+            vec![("rate", number(rate(c.missing, total))), ("limit", limit("max_increase", subject.limit))];
+        evidence.extend(tail(&c));
+        evidence.push(("reference_value", number(reference)));
+        Judged { subject: self.name(subject.target), status, value, evidence, reason, bins: None }
+    }
+
+    pub fn invalid_rate(&self, subject: &Subject<f64>) -> Judged {
+        let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
+        let total = c.n + c.missing + c.invalid;
+        let value = (total > 0).then(|| real(c.invalid) / real(total));
+        // Measured on every event: a feature whose values are all invalid has n = 0 and must not hide.
+        let (status, reason) = enough(total, self.window.policy.min_samples, value, |v| {
+            if v > subject.limit { Status::Block } else { Status::Pass }
+        });
+        let mut evidence = vec![("limit", limit("lte", subject.limit))];
+        evidence.extend(tail(&c));
+        Judged { subject: self.name(subject.target), status, value, evidence, reason, bins: None }
+    }
+
+    pub fn auc(&self, gte: f64) -> Judged {
+        let counts = &self.window.tally.counts;
+        let found = self.layout.auc.and_then(|[no, yes]| auc::auc(yes.slice(counts), no.slice(counts), Grid::is_atom));
+        let n = self.layout.auc.map_or(0, |b| b.iter().map(|b| b.slice(counts).iter().sum::<u64>()).sum());
+        let reference = self.baseline.score_by_label.as_ref().and_then(|[no, yes]| auc::auc(yes, no, Grid::is_atom));
+        let value = found.as_ref().map(|a| a.mid);
+        let (status, reason) =
+            enough(n, self.window.policy.min_samples, value, |v| if v < gte { Status::Block } else { Status::Pass });
+        let evidence = vec![
+            ("lower", number(found.as_ref().map(|a| a.lo))),
+            ("upper", number(found.as_ref().map(|a| a.hi))),
+            ("limit", limit("gte", gte)),
+            ("n", n.into()),
+            ("reference_value", number(reference.map(|a| a.mid))),
+        ];
+        Judged { subject: "score".to_owned(), status, value, evidence, reason, bins: None }
+    }
+
+    /// The two distributions beside each other.
+    fn shown(&self, target: Target, reference: &[u64], counted: &[u64], edges: &[Bin]) -> Value {
+        if let Target::Categorical(i) = target {
+            let names = self.baseline.categorical.get(i).map_or(&[][..], |r| &r.names);
+            return categories(names, reference, counted);
+        }
+        let bin = |(bin, (r, w)): (&Bin, (&u64, &u64))| {
+            let edge = number(bin.le);
+            if bin.atom {
+                json!({"eq": edge, "reference": r, "window": w})
+            } else {
+                json!({"le": edge, "reference": r, "window": w})
+            }
+        };
+        edges.iter().zip(reference.iter().zip(counted)).map(bin).collect()
+    }
+
+    /// The most frequent unseen categories.
+    fn unseen(&self, target: Target) -> Option<(&'static str, Value)> {
+        let Target::Categorical(feature) = target else { return None };
+        let at = u32::try_from(self.window.reads.targets.binary_search(&target).ok()?).ok()?;
+        let named = self.window.tally.unseen.iter().filter(|((t, _), _)| *t == at);
+        let mut named: Vec<(u64, &str)> =
+            named.filter_map(|((_, c), n)| Some((*n, self.window.names.category(feature, *c)?))).collect();
+        if named.is_empty() {
+            return None;
+        }
+        named.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+        let list: Vec<Value> =
+            named.iter().take(SHOWN_UNSEEN).map(|(n, name)| json!({"category": name, "window": n})).collect();
+        Some(("unseen", list.into()))
+    }
+}
+
+/// What every distribution result ends with.
+fn tail(c: &Counts<'_>) -> [(&'static str, Value); 4] {
+    [
+        ("n", c.n.into()),
+        ("missing", c.missing.into()),
+        ("invalid", c.invalid.into()),
+        ("reference_n", c.reference_n.into()),
+    ]
+}
+
+/// Categories by their part in PSI, the largest first, the others summed; the unseen ones are `null`.
+fn categories(names: &[String], reference: &[u64], counted: &[u64]) -> Value {
+    let parts = contributions(reference, counted, ZeroRule::Half);
+    let mut order: Vec<usize> = (0..reference.len()).collect();
+    let part = |i: &usize| parts.get(*i).copied().unwrap_or(0.0);
+    order.sort_by(|a, b| part(b).total_cmp(&part(a)).then(a.cmp(b)));
+    let count = |counts: &[u64], i: usize| counts.get(i).copied().unwrap_or(0);
+    let (shown, rest) = order.split_at(order.len().min(SHOWN_CATEGORIES));
+    let mut out: Vec<Value> = shown
+        .iter()
+        .map(|&i| json!({"category": names.get(i), "reference": count(reference, i), "window": count(counted, i)}))
+        .collect();
+    if !rest.is_empty() {
+        let sum = |counts: &[u64]| rest.iter().map(|&i| count(counts, i)).sum::<u64>();
+        out.push(json!({"others": rest.len(), "reference": sum(reference), "window": sum(counted)}));
+    }
+    out.into()
+}

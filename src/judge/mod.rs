@@ -1,0 +1,11 @@
+//! Judging a window: `rules` (with `distribution`, `segments` and `service` for the three families of metrics) turns counts
+//! into results, `streak` remembers how long something has been breached, `verdict` is what leaves us
+//! and `read` reads it back.
+
+pub mod distribution;
+pub mod read;
+pub mod rules;
+pub mod segments;
+pub mod service;
+pub mod streak;
+pub mod verdict;

@@ -1,0 +1,178 @@
+//! A policy group's rules over a window's counts: results in the policy's order, subjects in the policy's order.
+
+use serde_json::{Value, json};
+
+use super::distribution;
+use super::segments;
+use super::service;
+use super::verdict::{RuleResult, Status};
+use crate::baseline::Baseline;
+use crate::intake::names::Names;
+use crate::policy::{Group, Policy, Rule, RuleKind, Target, Upper};
+use crate::window::layout::{Layout, Reads};
+use crate::window::tally::Tally;
+
+/// Everything a window is judged by.
+pub struct Window<'a> {
+    pub policy: &'a Policy,
+    pub group: &'a Group,
+    pub reads: &'a Reads,
+    pub names: &'a Names,
+    /// The baseline and the layout of the counts, or why there is none.
+    pub reference: Result<(&'a Baseline, &'a Layout), &'a str>,
+    pub tally: &'a Tally,
+    /// The champion's version and window, for rules that compare with it.
+    pub champion: Champion<'a>,
+}
+
+/// The version in prod at this window, as the events say.
+#[derive(Clone, Copy)]
+pub enum Champion<'a> {
+    None,
+    /// The judged version is it.
+    Itself,
+    Other {
+        version: &'a str,
+        tally: &'a Tally,
+        layout: &'a Layout,
+    },
+}
+
+/// A result before its rule's name is put on it.
+pub(super) struct Judged {
+    pub subject: String,
+    pub status: Status,
+    pub value: Option<f64>,
+    pub evidence: Vec<(&'static str, Value)>,
+    pub reason: Option<String>,
+    pub bins: Option<Value>,
+}
+
+impl Judged {
+    pub fn insufficient(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            status: Status::Insufficient,
+            value: None,
+            evidence: Vec::new(),
+            reason: Some(reason.into()),
+            bins: None,
+        }
+    }
+}
+
+/// Judges a window by all rules of its group. Streaks, mutes and signals are the caller's.
+#[must_use]
+pub fn judge(window: &Window<'_>) -> Vec<RuleResult> {
+    window.group.rules.iter().flat_map(|rule| judge_rule(window, rule)).collect()
+}
+
+fn judge_rule(window: &Window<'_>, rule: &Rule) -> Vec<RuleResult> {
+    let judged = match window.reference {
+        Ok((baseline, layout)) => by_kind(window, &rule.kind, baseline, layout),
+        Err(why) => subjects(window.policy, &rule.kind)
+            .into_iter()
+            .map(|subject| Judged { evidence: vec![("n", 0.into())], ..Judged::insufficient(subject, why) })
+            .collect(),
+    };
+    let named = |j: Judged| RuleResult {
+        rule: format!("{}/{}", window.group.name, rule.id),
+        metric: rule.kind.metric(),
+        subject: j.subject,
+        status: j.status,
+        value: j.value,
+        evidence: j.evidence,
+        reason: j.reason,
+        since: None,
+        pending: false,
+        muted: false,
+        bins: j.bins,
+    };
+    judged.into_iter().map(named).collect()
+}
+
+fn by_kind(w: &Window<'_>, kind: &RuleKind, baseline: &Baseline, layout: &Layout) -> Vec<Judged> {
+    let d = distribution::Reader { window: w, baseline, layout };
+    match kind {
+        RuleKind::Psi { of, bins, zero } => of.iter().map(|s| d.psi(s, *bins, *zero)).collect(),
+        RuleKind::KsP { of, correction, min_effect } => d.ks_p(of, *correction, *min_effect),
+        RuleKind::KsLcb { of, budget, design_effect } => {
+            of.iter().map(|s| d.ks_lcb(s, of.len(), *budget, *design_effect)).collect()
+        }
+        RuleKind::MissingRate { of } => of.iter().map(|s| d.missing_rate(s)).collect(),
+        RuleKind::InvalidRate { of } => of.iter().map(|s| d.invalid_rate(s)).collect(),
+        RuleKind::Auc { gte } => vec![d.auc(*gte)],
+        RuleKind::Gap { by, .. }
+        | RuleKind::DisparateImpact { by, .. }
+        | RuleKind::TprGapLcb { by, .. }
+        | RuleKind::TprDrop { by, .. } => {
+            vec![segments::Reader::new(w, baseline, *by).judge(kind)]
+        }
+        RuleKind::Latency { quantile, limit, .. } => vec![service::latency(w, layout, *quantile, *limit)],
+        RuleKind::ErrorRate { limit } => vec![service::error_rate(w, layout, *limit)],
+        RuleKind::KpiDrop { of, max } => vec![service::kpi_drop(w, layout, *of, *max)],
+    }
+}
+
+/// The subjects of a rule, as verdicts name them.
+#[must_use]
+pub fn subjects(policy: &Policy, kind: &RuleKind) -> Vec<String> {
+    let named = |t: Target| policy.target_name(t).to_owned();
+    let segmentation = |by: usize| vec![policy.segments.get(by).map_or_else(String::new, |s| s.name.clone())];
+    match kind {
+        RuleKind::Psi { of, .. } => of.iter().map(|s| named(s.target)).collect(),
+        RuleKind::KsP { of, .. }
+        | RuleKind::KsLcb { of, .. }
+        | RuleKind::MissingRate { of }
+        | RuleKind::InvalidRate { of } => of.iter().map(|s| named(s.target)).collect(),
+        RuleKind::Gap { by, .. }
+        | RuleKind::DisparateImpact { by, .. }
+        | RuleKind::TprGapLcb { by, .. }
+        | RuleKind::TprDrop { by, .. } => segmentation(*by),
+        RuleKind::Auc { .. } => vec!["score".to_owned()],
+        RuleKind::Latency { .. } => vec!["latency_ms".to_owned()],
+        RuleKind::ErrorRate { .. } => vec!["error".to_owned()],
+        RuleKind::KpiDrop { of, .. } => vec![policy.kpis.get(*of).cloned().unwrap_or_default()],
+    }
+}
+
+/// Block at or above `lt`, warn at or above `warn`.
+pub(super) fn upper(value: f64, limit: Upper) -> Status {
+    if value >= limit.lt {
+        Status::Block
+    } else if limit.warn.is_some_and(|w| value >= w) {
+        Status::Warn
+    } else {
+        Status::Pass
+    }
+}
+
+/// Why a result warns, where a limit says so.
+pub(super) fn warned(status: Status, limit: Upper) -> Option<String> {
+    limit.warn.filter(|_| status == Status::Warn).map(|warn| format!("at or above warn {warn}"))
+}
+
+/// Turns a status into `insufficient` where fewer than `least` were measured.
+pub(super) fn enough(
+    n: u64,
+    least: u64,
+    value: Option<f64>,
+    status: impl FnOnce(f64) -> Status,
+) -> (Status, Option<String>) {
+    match value {
+        None if n == 0 => (Status::Insufficient, Some("nothing was measured".to_owned())),
+        None => (Status::Insufficient, Some("it cannot be computed".to_owned())),
+        Some(_) if n < least => (Status::Insufficient, Some(format!("n {n} is below min_samples {least}"))),
+        Some(value) => (status(value), None),
+    }
+}
+
+/// `{"lt": x}` and the like.
+pub(super) fn limit(name: &str, value: f64) -> Value {
+    json!({ name: value })
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+pub(super) fn real(n: u64) -> f64 {
+    n as f64
+}

@@ -1,0 +1,289 @@
+//! Rules on segments: gaps of rates between them, their safe bounds, falls below the training snapshot. Segments that are
+//! too small are named and left out; fewer than two that are not make a gap `insufficient`.
+
+use serde_json::{Map, Value, json};
+
+use super::rules::{Judged, Window, limit, warned};
+use super::verdict::{Status, number};
+use crate::baseline::Baseline;
+use crate::policy::{GapMeasure, LabelAttribute, RuleKind, Upper};
+use crate::stats::fairness::{self, Confusion, Rate, Ratio};
+use crate::window::tally::SegmentCounts;
+
+/// Two-sided α of intervals that are shown, and of `tpr_drop_lcb`; one-sided 0.05 per family in `tpr_gap_lcb`.
+const ALPHA: f64 = 0.05;
+
+/// One segment in the window and in the snapshot.
+struct Segment<'a> {
+    name: &'a str,
+    counts: SegmentCounts,
+    reference: Option<Confusion>,
+}
+
+/// Reads a window's segments of one segmentation.
+pub(super) struct Reader<'w, 'a> {
+    window: &'w Window<'a>,
+    subject: String,
+    segments: Vec<Segment<'w>>,
+    /// Pairs without a segment.
+    unsegmented: u64,
+    confusions: Vec<Confusion>,
+    /// The snapshot's segments.
+    reference: Option<&'w std::collections::BTreeMap<String, Confusion>>,
+}
+
+impl<'w, 'a> Reader<'w, 'a> {
+    pub fn new(window: &'w Window<'a>, baseline: &'w Baseline, by: usize) -> Self {
+        let reference = baseline.segments.get(by).and_then(Option::as_ref);
+        let at = window.reads.segmentations.binary_search(&by).ok();
+        let counted = at.and_then(|s| window.tally.segments.get(s));
+        let named = (0_u32..).zip(counted.into_iter().flatten()).filter(|(_, c)| c.confusion.total() > 0);
+        let mut segments: Vec<Segment<'w>> = named
+            .filter_map(|(code, counts)| {
+                let name = window.names.segment(by, code)?;
+                Some(Segment { name, counts: *counts, reference: reference.and_then(|r| r.get(name)).copied() })
+            })
+            .collect();
+        segments.sort_unstable_by_key(|s| s.name);
+        Self {
+            subject: window.policy.segments.get(by).map_or_else(String::new, |s| s.name.clone()),
+            unsegmented: at.and_then(|s| window.tally.unsegmented.get(s)).copied().unwrap_or(0),
+            confusions: segments.iter().map(|s| s.counts.confusion).collect(),
+            segments,
+            reference,
+            window,
+        }
+    }
+
+    pub fn judge(&self, kind: &RuleKind) -> Judged {
+        match kind {
+            RuleKind::Gap { measure: GapMeasure::EqualizedOdds, limit, min_positives, .. } => {
+                self.equalized_odds(*limit, *min_positives)
+            }
+            RuleKind::Gap { measure, limit, min_positives, .. } => {
+                let rate = match measure {
+                    GapMeasure::Fpr => Rate::Fpr,
+                    GapMeasure::Selection => Rate::Selection,
+                    GapMeasure::Tpr | GapMeasure::EqualizedOdds => Rate::Tpr,
+                };
+                self.gap(rate, *limit, *min_positives)
+            }
+            RuleKind::DisparateImpact { gte, min_positives, .. } => self.disparate_impact(*gte, *min_positives),
+            RuleKind::TprGapLcb { lte, min_positives, reference, .. } => {
+                self.gap_bound(*lte, *min_positives, reference.as_deref())
+            }
+            RuleKind::TprDrop { max, min_positives, lcb, .. } => self.drop(*max, *min_positives, *lcb),
+            _ => Judged::insufficient(self.subject.clone(), "not a rule on segments"),
+        }
+    }
+
+    fn name(&self, at: Option<usize>) -> Value {
+        at.and_then(|i| self.segments.get(i)).map_or(Value::Null, |s| s.name.into())
+    }
+
+    fn finish(
+        &self,
+        status: Status,
+        value: Option<f64>,
+        mut evidence: Vec<(&'static str, Value)>,
+        reason: Option<String>,
+        eligible: &[usize],
+        reference: Option<f64>,
+    ) -> Judged {
+        let n: u64 = self.confusions.iter().map(Confusion::positives).sum();
+        evidence.push(("n", n.into()));
+        evidence.push(("reference_value", number(reference)));
+        if self.unsegmented > 0 {
+            evidence.push(("unsegmented", self.unsegmented.into()));
+        }
+        evidence.push(("segments", self.listed(eligible)));
+        Judged { subject: self.subject.clone(), status, value, evidence, reason, bins: None }
+    }
+
+    fn too_few(&self, eligible: &[usize], least: u64, what: &str) -> Option<String> {
+        (eligible.len() < 2).then(|| {
+            format!("{} of {} segments have {least} {what}, two are needed", eligible.len(), self.segments.len())
+        })
+    }
+
+    fn gap(&self, rate: Rate, limit_: Upper, least: u64) -> Judged {
+        let eligible = rate.eligible(&self.confusions, least);
+        let found = fairness::gap(&self.confusions, &eligible, rate);
+        let at_least = |limit: f64| found.as_ref().zip(Ratio::from_decimal(limit)).is_some_and(|(g, l)| g.at_least(l));
+        let status = match found {
+            None => Status::Insufficient,
+            Some(_) if at_least(limit_.lt) => Status::Block,
+            Some(_) if limit_.warn.is_some_and(at_least) => Status::Warn,
+            Some(_) => Status::Pass,
+        };
+        let evidence = vec![
+            ("lower", number(found.as_ref().map(|g| g.lower))),
+            ("upper", number(found.as_ref().map(|g| g.upper))),
+            ("best", self.name(found.as_ref().map(|g| g.best))),
+            ("worst", self.name(found.as_ref().map(|g| g.worst))),
+            ("limit", limit("lt", limit_.lt)),
+        ];
+        let few = || self.too_few(&eligible, least, unit(rate));
+        let reason = if found.is_none() { few() } else { warned(status, limit_) };
+        let reference = self.reference_of(rate, least, |c, e| fairness::gap(c, e, rate).map(|g| g.value));
+        self.finish(status, found.map(|g| g.value), evidence, reason, &eligible, reference)
+    }
+
+    fn reference_of(&self, rate: Rate, least: u64, f: impl Fn(&[Confusion], &[usize]) -> Option<f64>) -> Option<f64> {
+        let confusions: Vec<Confusion> = self.reference?.values().copied().collect();
+        f(&confusions, &rate.eligible(&confusions, least))
+    }
+
+    fn equalized_odds(&self, limit_: Upper, least: u64) -> Judged {
+        let (tpr, fpr) = (Rate::Tpr.eligible(&self.confusions, least), Rate::Fpr.eligible(&self.confusions, least));
+        let found = fairness::equalized_odds(&self.confusions, &tpr, &fpr);
+        let value = found.as_ref().map(|e| e.worst.value);
+        let exact =
+            |limit: f64| found.as_ref().zip(Ratio::from_decimal(limit)).is_some_and(|(e, l)| e.worst.at_least(l));
+        let status = match found {
+            None => Status::Insufficient,
+            Some(_) if exact(limit_.lt) => Status::Block,
+            Some(_) if limit_.warn.is_some_and(exact) => Status::Warn,
+            Some(_) => Status::Pass,
+        };
+        let evidence = vec![
+            ("lower", number(found.as_ref().map(|e| e.worst.lower))),
+            ("upper", number(found.as_ref().map(|e| e.worst.upper))),
+            ("best", self.name(found.as_ref().map(|e| e.worst.best))),
+            ("worst", self.name(found.as_ref().map(|e| e.worst.worst))),
+            ("limit", limit("lt", limit_.lt)),
+        ];
+        let eligible: Vec<usize> = tpr.iter().copied().filter(|i| fpr.contains(i)).collect();
+        let reason =
+            found.is_none().then(|| self.too_few(&eligible, least, "positives and as many negatives")).flatten();
+        let reference = self.reference_of(Rate::Tpr, least, |c, e| {
+            fairness::equalized_odds(c, e, &Rate::Fpr.eligible(c, least)).map(|e| e.worst.value)
+        });
+        self.finish(status, value, evidence, reason, &eligible, reference)
+    }
+
+    fn disparate_impact(&self, gte: f64, least: u64) -> Judged {
+        let eligible = Rate::Selection.eligible(&self.confusions, least);
+        let found = if eligible.len() < 2 { None } else { fairness::disparate_impact(&self.confusions, &eligible) };
+        let below = found.as_ref().zip(Ratio::from_decimal(gte)).is_some_and(|(i, l)| i.exact < l);
+        let status = match found {
+            None => Status::Insufficient,
+            Some(_) if below => Status::Block,
+            Some(_) => Status::Pass,
+        };
+        let evidence = vec![
+            ("best", self.name(found.as_ref().map(|i| i.best))),
+            ("worst", self.name(found.as_ref().map(|i| i.worst))),
+            ("limit", limit("gte", gte)),
+        ];
+        let reason = found.is_none().then(|| {
+            self.too_few(&eligible, least, "pairs").unwrap_or_else(|| "nobody is selected in any segment".to_owned())
+        });
+        let reference =
+            self.reference_of(Rate::Selection, least, |c, e| fairness::disparate_impact(c, e).map(|i| i.value));
+        self.finish(status, found.map(|i| i.value), evidence, reason, &eligible, reference)
+    }
+
+    fn gap_bound(&self, lte: f64, least: u64, reference: Option<&str>) -> Judged {
+        let eligible = Rate::Tpr.eligible(&self.confusions, least);
+        let base = reference.map(|name| self.segments.iter().position(|s| s.name == name));
+        let found = match base {
+            // The named segment is not in this window.
+            Some(None) => None,
+            Some(Some(at)) => fairness::tpr_gap_lcb(&self.confusions, &eligible, ALPHA, Some(at)),
+            None => fairness::tpr_gap_lcb(&self.confusions, &eligible, ALPHA, None),
+        };
+        let (status, reason) = match &found {
+            None => (
+                Status::Insufficient,
+                Some(
+                    self.too_few(&eligible, least, "positives")
+                        .unwrap_or_else(|| "the reference segment is not eligible".to_owned()),
+                ),
+            ),
+            Some(b) if b.exceeds(lte) => (Status::Block, None),
+            Some(b) if b.underpowered(lte) => (Status::Warn, Some("underpowered".to_owned())),
+            Some(_) => (Status::Pass, None),
+        };
+        let evidence = vec![
+            ("lower", number(found.as_ref().map(|b| b.lcb))),
+            ("upper", number(found.as_ref().map(|b| b.upper))),
+            ("best", self.name(found.as_ref().map(|b| b.best))),
+            ("worst", self.name(found.as_ref().map(|b| b.worst))),
+            ("alpha", number(found.as_ref().map(|b| b.alpha_pair))),
+            ("limit", limit("lte", lte)),
+        ];
+        let snapshot = self.reference_of(Rate::Tpr, least, |c, e| fairness::gap(c, e, Rate::Tpr).map(|g| g.value));
+        self.finish(status, found.map(|b| b.lcb), evidence, reason, &eligible, snapshot)
+    }
+
+    fn drop(&self, max: f64, least: u64, lcb: bool) -> Judged {
+        let eligible: Vec<usize> = Rate::Tpr
+            .eligible(&self.confusions, least)
+            .into_iter()
+            .filter(|&i| self.segments.get(i).and_then(|s| s.reference).is_some_and(|r| r.positives() > 0))
+            .collect();
+        let falls = eligible.iter().filter_map(|&i| {
+            let s = self.segments.get(i)?;
+            Some((i, fairness::fall_below(&s.reference?, &s.counts.confusion, Rate::Tpr, ALPHA)?))
+        });
+        let worst =
+            falls.max_by(|(_, a), (_, b)| if lcb { a.lower.total_cmp(&b.lower) } else { a.exact.cmp(&b.exact) });
+        let blocks = |f: &fairness::Fall| {
+            if lcb { f.lower > max } else { Ratio::from_decimal(max).is_some_and(|l| f.exact > l) }
+        };
+        let (status, reason) = match &worst {
+            None => {
+                (Status::Insufficient, Some(format!("no segment has {least} positives here and any in the snapshot")))
+            }
+            Some((_, f)) if blocks(f) => (Status::Block, None),
+            Some(_) => (Status::Pass, None),
+        };
+        let evidence = vec![
+            ("lower", number(worst.as_ref().map(|(_, f)| f.lower))),
+            ("upper", number(worst.as_ref().map(|(_, f)| f.upper))),
+            ("worst", self.name(worst.as_ref().map(|(i, _)| *i))),
+            ("limit", limit("max", max)),
+        ];
+        let value = worst.map(|(_, f)| if lcb { f.lower } else { f.value });
+        self.finish(status, value, evidence, reason, &eligible, None)
+    }
+
+    /// The segments by name, with their rates here and in the snapshot.
+    fn listed(&self, eligible: &[usize]) -> Value {
+        let prediction_time =
+            self.window.policy.labels.as_ref().is_some_and(|l| l.attribute == LabelAttribute::PredictionTime);
+        let list = self.segments.iter().enumerate().map(|(i, s)| {
+            let c = s.counts.confusion;
+            let interval = Rate::Tpr.interval(&c);
+            let mut m = Map::new();
+            m.insert("segment".into(), s.name.into());
+            for (key, n) in [("tp", c.tp), ("fn", c.fn_), ("fp", c.fp), ("tn", c.tn)] {
+                m.insert(key.into(), n.into());
+            }
+            m.insert("tpr".into(), number(Rate::Tpr.value(&c)));
+            m.insert("tpr_lower".into(), number(interval.map(|i| i.0)));
+            m.insert("tpr_upper".into(), number(interval.map(|i| i.1)));
+            m.insert("reference_tpr".into(), number(s.reference.and_then(|r| Rate::Tpr.value(&r))));
+            m.insert("eligible".into(), eligible.contains(&i).into());
+            let [no, yes] = s.counts.predicted;
+            m.insert("predicted".into(), json!({"positive": yes, "negative": no}));
+            if prediction_time {
+                let (u1, u0) = (yes.saturating_sub(c.selected()), no.saturating_sub(c.fn_ + c.tn));
+                let bounds = fairness::label_bounds(c.tp, c.fn_, u1, u0);
+                m.insert("tpr_lowest".into(), number(bounds.as_ref().map(|b| b.lo)));
+                m.insert("tpr_highest".into(), number(bounds.as_ref().map(|b| b.hi)));
+            }
+            Value::Object(m)
+        });
+        list.collect()
+    }
+}
+
+fn unit(rate: Rate) -> &'static str {
+    match rate {
+        Rate::Tpr => "positives",
+        Rate::Fpr => "negatives",
+        Rate::Selection => "pairs",
+    }
+}

@@ -1,0 +1,121 @@
+//! How long a result has had its status, and how long a breach has lasted: what `for:` and `since` need. Event time only.
+
+use serde::{Deserialize, Serialize};
+
+use super::verdict::Status;
+use crate::policy::Hysteresis;
+
+/// The run of windows a (rule, subject) is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streak {
+    status: Option<Status>,
+    since: i64,
+    breach: Breach,
+}
+
+/// Consecutive measured windows that breach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breach {
+    first_end: i64,
+    windows: u32,
+    last_end: i64,
+}
+
+impl Breach {
+    /// Takes note of a window; `None` is one that was not measured. Returns whether the breach has lasted as long as
+    /// `hysteresis` asks (always, without one). A gap neither advances nor resets; one longer than `for` starts over.
+    pub fn note(&mut self, end: i64, slide: i64, breached: Option<bool>, hysteresis: Option<Hysteresis>) -> bool {
+        let Some(breached) = breached else { return false };
+        if !breached {
+            *self = Self::default();
+            return false;
+        }
+        let longest_gap = match hysteresis {
+            None => i64::MAX,
+            Some(Hysteresis::Windows(n)) => slide.saturating_mul(i64::from(n)),
+            Some(Hysteresis::Duration(ms)) => ms,
+        };
+        if self.windows > 0 && end.saturating_sub(self.last_end).saturating_sub(slide) > longest_gap {
+            *self = Self::default();
+        }
+        if self.windows == 0 {
+            self.first_end = end;
+        }
+        self.windows = self.windows.saturating_add(1);
+        self.last_end = end;
+        match hysteresis {
+            None => true,
+            Some(Hysteresis::Windows(n)) => self.windows >= n,
+            Some(Hysteresis::Duration(ms)) => end.saturating_sub(self.first_end) >= ms,
+        }
+    }
+}
+
+impl Streak {
+    /// Takes note of a result; returns the end of the first window with this status in a row, and whether a breach is
+    /// still pending.
+    pub fn note(&mut self, end: i64, slide: i64, status: Status, hysteresis: Option<Hysteresis>) -> (i64, bool) {
+        if self.status != Some(status) {
+            self.status = Some(status);
+            self.since = end;
+        }
+        let breached = (status != Status::Insufficient).then_some(status == Status::Block);
+        let lasting = self.breach.note(end, slide, breached, hysteresis);
+        (self.since, status == Status::Block && !lasting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    fn fires(hysteresis: Hysteresis, windows: &[(i64, Option<bool>)]) -> Vec<bool> {
+        let mut breach = Breach::default();
+        windows
+            .iter()
+            .map(|&(minute, breached)| breach.note(minute * MINUTE, MINUTE, breached, Some(hysteresis)))
+            .collect()
+    }
+
+    #[test]
+    fn five_minutes_are_counted_from_the_first_breaching_windows_end() {
+        let five = Hysteresis::Duration(5 * MINUTE);
+        let yes = Some(true);
+        assert_eq!(
+            fires(five, &[(1, yes), (2, yes), (3, yes), (4, yes), (5, yes), (6, yes)]),
+            [false, false, false, false, false, true]
+        );
+        assert_eq!(
+            fires(five, &[(1, yes), (2, Some(false)), (6, yes)]),
+            [false, false, false],
+            "a measured good sample resets"
+        );
+        assert_eq!(
+            fires(five, &[(1, yes), (2, None), (3, None), (6, yes)]),
+            [false, false, false, true],
+            "a gap neither advances nor resets"
+        );
+        assert_eq!(fires(five, &[(1, yes), (8, yes)]), [false, false], "a gap longer than `for` starts over");
+    }
+
+    #[test]
+    fn three_windows_are_three_measured_ones() {
+        let three = Hysteresis::Windows(3);
+        let yes = Some(true);
+        assert_eq!(fires(three, &[(1, yes), (2, None), (3, yes), (4, yes)]), [false, false, false, true]);
+        assert_eq!(
+            fires(three, &[(1, yes), (2, yes), (7, yes), (8, yes), (9, yes)]),
+            [false, false, false, false, true]
+        );
+    }
+
+    #[test]
+    fn since_is_when_the_status_began() {
+        let mut s = Streak::default();
+        assert_eq!(s.note(1, 1, Status::Warn, None), (1, false));
+        assert_eq!(s.note(2, 1, Status::Block, None), (2, false));
+        assert_eq!(s.note(3, 1, Status::Block, Some(Hysteresis::Windows(3))), (2, true));
+    }
+}

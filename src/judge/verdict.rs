@@ -1,0 +1,328 @@
+//! Verdicts and signals as they leave us: JSON with keys in a fixed order, times in UTC, numbers finite or null.
+
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// What a check or a window came to, from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Pass,
+    Warn,
+    Insufficient,
+    Block,
+}
+
+impl Status {
+    pub const ALL: [Self; 4] = [Self::Pass, Self::Warn, Self::Insufficient, Self::Block];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Insufficient => "insufficient",
+            Self::Block => "block",
+        }
+    }
+
+    /// 0 pass, 1 warn, 2 insufficient, 3 block: the value of the `check_status` metric.
+    #[must_use]
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Warn => 1,
+            Self::Insufficient => 2,
+            Self::Block => 3,
+        }
+    }
+}
+
+/// One rule on one subject.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleResult {
+    /// `group/id`.
+    pub rule: String,
+    pub metric: &'static str,
+    pub subject: String,
+    pub status: Status,
+    pub value: Option<f64>,
+    /// Everything beside the value, in the order it is written.
+    pub evidence: Vec<(&'static str, Value)>,
+    /// Why it is insufficient, or a warning beyond the warning limit.
+    pub reason: Option<String>,
+    /// End of the first window of this run of windows with this status; only where it is not pass.
+    pub since: Option<i64>,
+    /// Breached, but not for as long as `for:` asks.
+    pub pending: bool,
+    pub muted: bool,
+    /// The distributions beside each other; only where it is not pass.
+    pub bins: Option<Value>,
+}
+
+impl RuleResult {
+    /// A piece of evidence by name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.evidence.iter().find(|(k, _)| *k == name).map(|(_, v)| v)
+    }
+
+    /// What decisions see: a pending breach only warns, a muted result passes.
+    #[must_use]
+    pub fn decides(&self) -> Status {
+        match (self.muted, self.status) {
+            (true, _) => Status::Pass,
+            (false, Status::Block) if self.pending => Status::Warn,
+            (false, status) => status,
+        }
+    }
+
+    /// The result in a line, for signals and people: `drift/psi temp 0.31 breaks lt 0.2`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let value = self.value.map_or_else(|| "no value".to_owned(), short);
+        let mut out = format!("{} {} {value}", self.rule, self.subject);
+        if let Some(Value::Object(limit)) = self.get("limit") {
+            for (k, v) in limit {
+                out.push_str(if self.status == Status::Block { " breaks " } else { " against " });
+                out.push_str(k);
+                out.push(' ');
+                out.push_str(&v.to_string());
+            }
+        }
+        if let Some(reason) = &self.reason {
+            out.push_str(": ");
+            out.push_str(reason);
+        }
+        out
+    }
+}
+
+/// A number for people: four significant digits.
+#[must_use]
+pub fn short(x: f64) -> String {
+    if x == 0.0 {
+        return "0".to_owned();
+    }
+    let magnitude = x.abs();
+    if !(1e-4..1e6).contains(&magnitude) {
+        return format!("{x:.3e}");
+    }
+    let decimals = if magnitude >= 1000.0 {
+        0
+    } else if magnitude >= 100.0 {
+        1
+    } else if magnitude >= 10.0 {
+        2
+    } else if magnitude >= 0.1 {
+        4
+    } else {
+        6
+    };
+    let text = format!("{x:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+impl Serialize for RuleResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("rule", &self.rule)?;
+        map.serialize_entry("metric", self.metric)?;
+        map.serialize_entry("subject", &self.subject)?;
+        map.serialize_entry("status", &self.status)?;
+        map.serialize_entry("value", &number(self.value))?;
+        for (key, value) in self.evidence.iter().filter(|(key, _)| *key != "segments") {
+            map.serialize_entry(key, value)?;
+        }
+        if let Some(reason) = &self.reason {
+            map.serialize_entry("reason", reason)?;
+        }
+        if let Some(since) = self.since {
+            map.serialize_entry("since", &utc(since))?;
+        }
+        if self.pending {
+            map.serialize_entry("pending", &true)?;
+        }
+        if self.muted {
+            map.serialize_entry("muted", &true)?;
+        }
+        if let Some(segments) = self.get("segments") {
+            map.serialize_entry("segments", segments)?;
+        }
+        if let Some(bins) = &self.bins {
+            map.serialize_entry("bins", bins)?;
+        }
+        map.end()
+    }
+}
+
+/// A number for JSON: null where it is missing or not finite.
+#[must_use]
+pub fn number(x: Option<f64>) -> Value {
+    x.and_then(serde_json::Number::from_f64).map_or(Value::Null, Value::Number)
+}
+
+/// An event time as RFC 3339 in UTC.
+#[must_use]
+pub fn utc(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string())
+}
+
+/// The span a verdict is about: [start, end).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSpan {
+    pub start: i64,
+    pub end: i64,
+    /// Whether the streams had passed its end; only files have windows that are not.
+    pub complete: bool,
+}
+
+impl Serialize for WindowSpan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("start", &utc(self.start))?;
+        map.serialize_entry("end", &utc(self.end))?;
+        map.serialize_entry("complete", &self.complete)?;
+        map.end()
+    }
+}
+
+/// What a window counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    pub predictions: u64,
+    pub labels: u64,
+}
+
+/// A window of one (model, version, group), judged. A fact: no decision changes it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    pub verdict_id: String,
+    pub model: String,
+    pub version: String,
+    pub stage: Option<String>,
+    pub group: String,
+    pub window: WindowSpan,
+    pub status: Status,
+    pub results: Vec<RuleResult>,
+    pub counted: Counted,
+    pub policy_sha256: String,
+    /// `None` while the version has no baseline.
+    pub baseline_sha256: Option<String>,
+}
+
+impl Verdict {
+    /// Verdicts are ordered by end, model, version and group.
+    #[must_use]
+    pub fn order(&self) -> (i64, &str, &str, &str) {
+        (self.window.end, &self.model, &self.version, &self.group)
+    }
+
+    /// What decisions see of it: the worst result that decides.
+    #[must_use]
+    pub fn decides(&self) -> Status {
+        self.results.iter().map(RuleResult::decides).max().unwrap_or(Status::Pass)
+    }
+}
+
+/// What the registry is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Block,
+    Clear,
+    Rollback,
+}
+
+impl Action {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Clear => "clear",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// A signal to the registry. Its id is a function of what it says, so that applying it twice changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    pub signal_id: String,
+    /// The window's end, RFC 3339.
+    pub ts: String,
+    pub model: String,
+    pub version: String,
+    pub group: String,
+    pub action: Action,
+    pub stage: Option<String>,
+    pub rollback_to: Option<String>,
+    pub reasons: Vec<String>,
+    pub verdict_id: String,
+    pub policy_sha256: String,
+}
+
+/// SHA-256 over parts, each with its length before it, so that no two lists of parts collide. Lower-case hex.
+#[must_use]
+pub fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    crate::frame::hex(&hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people_are_short() {
+        for (x, text) in [
+            (0.0, "0"),
+            (0.31, "0.31"),
+            (95.0, "95"),
+            (0.369_12, "0.3691"),
+            (9.02, "9.02"),
+            (1e-300, "1.000e-300"),
+            (12345.6, "12346"),
+            (0.0017, "0.0017"),
+        ] {
+            assert_eq!(short(x), text);
+        }
+    }
+
+    #[test]
+    fn a_result_is_written_in_order_and_never_with_a_number_that_is_not_finite() {
+        let result = RuleResult {
+            rule: "drift/psi".into(),
+            metric: "psi",
+            subject: "temp".into(),
+            status: Status::Block,
+            value: Some(f64::INFINITY),
+            evidence: vec![("limit", serde_json::json!({"lt": 0.2})), ("n", 3.into())],
+            reason: None,
+            since: Some(1_362_700_800_000),
+            pending: false,
+            muted: true,
+            bins: Some(Value::Array(vec![])),
+        };
+        assert_eq!(
+            serde_json::to_string(&result).unwrap(),
+            r#"{"rule":"drift/psi","metric":"psi","subject":"temp","status":"block","value":null,"limit":{"lt":0.2},"n":3,"since":"2013-03-08T00:00:00Z","muted":true,"bins":[]}"#
+        );
+        assert_eq!(result.decides(), Status::Pass);
+        assert_eq!(
+            RuleResult { value: Some(0.31), muted: false, ..result }.sentence(),
+            "drift/psi temp 0.31 breaks lt 0.2"
+        );
+    }
+
+    #[test]
+    fn parts_of_a_digest_do_not_run_together() {
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+    }
+}

@@ -1,0 +1,50 @@
+//! driftgate watches machine-learning models in production and guards their promotion.
+//!
+//! The house, from the inside out; each module imports only from those above it.
+//!
+//! | | module | holds |
+//! |---|---|---|
+//! | core | [`stats`] | functions over integer counts |
+//! | | [`yaml`], [`policy`] | YAML with positions; the policy of a model |
+//! | | [`schema`], [`event`], [`frame`] | slots of events; batches in columns; the envelope of binary files |
+//! | | [`decode`] | bytes to events |
+//! | | [`baseline`] | a version's reference |
+//! | | [`window`], [`join`] | panes of counts and watermarks; predictions waiting for labels |
+//! | | [`intake`] | batches in, sealed panes and watermarks out |
+//! | | [`judge`], [`evaluate`] | rules, streaks, verdicts; panes in, verdicts and signals out |
+//! | | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
+//! | edges | [`clock`], [`view`] | the only clock; the picture that others read |
+//! | | [`source`], [`snapshot`] | event files and Kafka; training snapshots |
+//! | | [`registry`], [`gate`] | versions, stages, blocks; may a version be promoted? |
+//! | | [`publish`], [`http`], [`checkpoint`] | verdicts and signals outward; the API; durable state |
+//! | composition | [`config`], [`replay`], [`daemon`], [`cli`] | what runs where |
+//!
+//! The core has no async, files, network or clock: its output depends only on configuration, baselines and ordered input.
+
+pub mod baseline;
+pub mod checkpoint;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod decode;
+pub mod evaluate;
+pub mod event;
+pub mod frame;
+pub mod gate;
+pub mod http;
+pub mod intake;
+pub mod join;
+pub mod judge;
+pub mod pipeline;
+pub mod policy;
+pub mod publish;
+pub mod registry;
+pub mod replay;
+pub mod schema;
+pub mod snapshot;
+pub mod source;
+pub mod stats;
+pub mod view;
+pub mod window;
+pub mod yaml;

@@ -1,0 +1,317 @@
+//! Tests of the coupled pipeline: signals on edges, rollback triggers, KPIs against the champion, both label attributes,
+//! and that a pipeline put away and restored at any moment says the same.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::baseline::{Baseline, SnapshotColumns};
+use crate::event::{Domain, Flag, LabelBatch, PredictionBatch, code, numeric};
+use crate::intake::{DecoderId, SourceId};
+use crate::judge::verdict::{Action, Status, Verdict};
+use crate::policy;
+
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
+const VERSIONS: [&str; 2] = ["1", "2"];
+const STAGES: [&str; 2] = ["prod", "staging"];
+
+fn policy(checks: &str, rest: &str) -> Arc<Policy> {
+    let text = format!(
+        "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score, label: label}}}}\n\
+         features: {{numeric: [x], categorical: []}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nmin_samples: 20\nlateness: 0s\n{rest}checks:\n{checks}"
+    );
+    Arc::new(policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}")))
+}
+
+fn reference(policy: &Policy, version: &str) -> Reference {
+    let x: Vec<f64> = (0..1000).map(f64::from).collect();
+    let columns = SnapshotColumns {
+        rows: x.len(),
+        score: Some(x.iter().map(|x| x / 1000.0).collect()),
+        label: Some(x.iter().map(|x| Flag::from(*x >= 500.0)).collect()),
+        numeric: vec![x],
+        categorical: vec![],
+        segments: vec![None],
+    };
+    let baseline = Baseline::build(policy, version, "made up", "00", &columns).unwrap();
+    let sha256 = baseline.digest().unwrap().into();
+    Reference::Baseline { baseline: Arc::new(baseline), sha256 }
+}
+
+/// One prediction and, if it has one, its label.
+#[derive(Clone, Debug)]
+struct Row {
+    version: &'static str,
+    stage: &'static str,
+    ts: i64,
+    x: f64,
+    score: f64,
+    latency_ms: f64,
+    label: Option<(i64, bool)>,
+    kpi: Option<bool>,
+}
+
+fn row(ts: i64, x: f64) -> Row {
+    Row { version: "1", stage: "prod", ts, x, score: 0.7, latency_ms: 10.0, label: None, kpi: None }
+}
+
+/// A pipeline fed row by row.
+struct Feed {
+    pipeline: Pipeline,
+    decoder: DecoderId,
+    predictions: SourceId,
+    labels: SourceId,
+    /// Whether the decoder has told what its codes mean.
+    introduced: bool,
+    fed: usize,
+}
+
+impl Feed {
+    fn new(policy: Arc<Policy>) -> Self {
+        Self::over(Pipeline::new(policy, Setup::default()))
+    }
+
+    fn over(mut pipeline: Pipeline) -> Self {
+        for version in VERSIONS {
+            let found = reference(&pipeline.policy, version);
+            pipeline.intake.set_reference(version, found);
+        }
+        let decoder = pipeline.intake.add_decoder();
+        Self {
+            predictions: pipeline.intake.add_source(EventKind::Predictions),
+            labels: pipeline.intake.add_source(EventKind::Labels),
+            pipeline,
+            decoder,
+            introduced: false,
+            fed: 0,
+        }
+    }
+
+    fn predict(&mut self, rows: &[Row]) -> Judgement {
+        let mut batch = PredictionBatch::new(1, 0, 1);
+        if !self.introduced {
+            self.introduced = true;
+            batch.fresh.extend(VERSIONS.map(|v| (Domain::Version, v.into())));
+            batch.fresh.extend(STAGES.map(|s| (Domain::Stage, s.into())));
+        }
+        let code = |texts: &[&str], text: &str| u32::try_from(texts.iter().position(|t| *t == text).unwrap()).unwrap();
+        for r in rows {
+            batch.version.push(code(&VERSIONS, r.version));
+            batch.stage.push(code(&STAGES, r.stage));
+            batch.ids.push(&format!("{}-{}", r.version, self.fed));
+            batch.ts.push(r.ts);
+            batch.score.push(r.score);
+            batch.decision.push(Flag::Missing);
+            batch.latency_ms.push(r.latency_ms);
+            batch.error.push(Flag::No);
+            batch.features.numeric[0].push(r.x);
+            batch.segments[0].push(code::MISSING);
+            self.fed += 1;
+        }
+        self.pipeline.intake.learn(self.decoder, &mut batch);
+        self.pipeline.intake.translate(self.decoder, &mut batch);
+        self.pipeline.intake.predictions(self.predictions, &batch);
+        self.pipeline.advance()
+    }
+
+    /// Labels of rows that were fed from number `first` on.
+    fn label(&mut self, first: usize, rows: &[Row]) -> Judgement {
+        let mut batch = LabelBatch::new(self.pipeline.policy.kpis.len());
+        for (i, r) in rows.iter().enumerate().filter(|(_, r)| r.label.is_some() || r.kpi.is_some()) {
+            let (ts, label) = r.label.map_or((r.ts, None), |(ts, l)| (ts, Some(l)));
+            batch.ids.push(&format!("{}-{}", r.version, first + i));
+            batch.ts.push(ts);
+            batch.label.push(label.map_or(Flag::Missing, Flag::from));
+            if let Some(kpis) = batch.kpis.first_mut() {
+                kpis.push(r.kpi.map_or(Flag::Missing, Flag::from));
+            }
+        }
+        self.pipeline.intake.labels(self.labels, &batch);
+        self.pipeline.advance()
+    }
+}
+
+/// A minute of rows every second; `shift` moves x.
+fn minute(at: i64, shift: f64) -> Vec<Row> {
+    (0..60).map(|s| row(at * MINUTE + s * SECOND, f64::from(i32::try_from(s).unwrap()) * 16.0 + shift)).collect()
+}
+
+fn actions(judgement: &Judgement) -> Vec<(Action, &str)> {
+    judgement.signals.iter().map(|s| (s.action, s.ts.get(11..16).unwrap())).collect()
+}
+
+const PSI: &str = "  drift:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - psi: {of: features, lt: 0.5}\n";
+
+#[test]
+fn signals_come_on_edges_only() {
+    let mut feed = Feed::new(policy(PSI, ""));
+    let shifts = [0.0, 900.0, 900.0, 0.0, 900.0, 0.0, 0.0];
+    let rows: Vec<Row> = (0_i64..).zip(shifts).flat_map(|(at, shift)| minute(at, shift)).collect();
+    let judged = feed.predict(&rows);
+    assert_eq!(
+        judged.verdicts.iter().map(|v| v.status).collect::<Vec<_>>(),
+        [Status::Pass, Status::Block, Status::Block, Status::Pass, Status::Block, Status::Pass]
+    );
+    assert_eq!(
+        actions(&judged),
+        [(Action::Block, "00:02"), (Action::Clear, "00:04"), (Action::Block, "00:05"), (Action::Clear, "00:06")]
+    );
+    assert!(judged.signals[0].reasons[0].contains("drift/psi x") && judged.signals[1].reasons.is_empty());
+    let since: Vec<_> = judged.verdicts.iter().map(|v| v.results[0].since.map(|s| s / MINUTE)).collect();
+    assert_eq!(since, [None, Some(2), Some(2), None, Some(5), None]);
+    // The window that is left is not complete, and says nothing.
+    let rest = feed.pipeline.finish();
+    assert_eq!((rest.verdicts.len(), rest.verdicts[0].window.complete, rest.signals.len()), (1, false, 0));
+}
+
+#[test]
+fn hysteresis_mutes_and_enforcement_change_decisions_not_facts() {
+    let rows: Vec<Row> = (0..6).flat_map(|at| minute(at, 900.0)).collect();
+    let of = |checks: &str, rest: &str| Feed::new(policy(checks, rest)).predict(&rows);
+    let held = of(&PSI.replace("lt: 0.5", "lt: 0.5, for: 3"), "");
+    assert_eq!(actions(&held), [(Action::Block, "00:03")]);
+    assert_eq!(
+        held.verdicts.iter().map(|v| v.results[0].pending).collect::<Vec<_>>(),
+        [true, true, false, false, false]
+    );
+    assert!(held.verdicts.iter().all(|v| v.status == Status::Block));
+    let muted = of(PSI, "mute: [{of: x, until: 1970-01-01T00:02:00Z, reason: OPS-1}]\n");
+    assert_eq!(actions(&muted), [(Action::Block, "00:03")]);
+    assert_eq!(
+        muted.verdicts.iter().map(|v| (v.status, v.results[0].muted)).collect::<Vec<_>>()[1..3],
+        [(Status::Block, true), (Status::Block, false)]
+    );
+    let observed = of(&PSI.replace("    rules:", "    enforce: observe\n    rules:"), "");
+    assert!(observed.signals.is_empty() && observed.verdicts.iter().all(|v| v.status == Status::Block));
+    let ignored = of(PSI, "ignore: [{from: 1970-01-01T00:01:00Z, to: 1970-01-01T00:03:00Z, reason: backfill}]\n");
+    assert_eq!(ignored.verdicts.iter().map(|v| v.window.end / MINUTE).collect::<Vec<_>>(), [1, 4, 5]);
+}
+
+#[test]
+fn a_trigger_fires_once_after_five_minutes_of_breach_and_not_after_four() {
+    let slo = "  slo:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - latency_p95_ms: {id: p95, lt: 80}\n";
+    let rollback = "rollback: {to: last_stable, triggers: [{rule: slo/p95, for: 5m}]}\n";
+    let slow = |minutes: i64| -> Vec<Row> {
+        let slow = |r: Row| Row { latency_ms: if r.ts < minutes * MINUTE { 95.0 } else { 60.0 }, ..r };
+        (0..10).flat_map(|at| minute(at, 0.0)).map(slow).collect()
+    };
+    let rollbacks = |minutes| {
+        let judged = Feed::new(policy(slo, rollback)).predict(&slow(minutes));
+        judged.signals.into_iter().filter(|s| s.action == Action::Rollback).collect::<Vec<_>>()
+    };
+    assert_eq!(rollbacks(5).len(), 0, "the first breaching window ends at 00:01, the fifth at 00:05: four minutes");
+    let fired = rollbacks(8);
+    assert_eq!(fired.len(), 1);
+    assert_eq!((fired[0].ts.as_str(), fired[0].stage.as_deref()), ("1970-01-01T00:06:00Z", Some("prod")));
+    assert!(fired[0].reasons[0].starts_with("slo/p95 latency_ms 9"), "{:?}", fired[0].reasons);
+}
+
+#[test]
+fn a_kpi_is_compared_with_the_champion_of_the_same_window() {
+    let kpi = "  kpi:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - kpi_drop: {id: ctr, of: ctr, max: {relative: 0.01}, versus: champion}\n";
+    let mut feed = Feed::new(policy(kpi, "labels: {horizon: 1h, lateness: 0s}\n"));
+    let rows: Vec<Row> = (0..1200)
+        .map(|i| {
+            let challenger = i % 2 == 1;
+            let clicked = if challenger { i % 20 == 1 } else { i % 4 == 0 };
+            let (version, stage) = if challenger { ("2", "staging") } else { ("1", "prod") };
+            Row { version, stage, kpi: Some(clicked), ..row(i64::from(i) * 50, 1.0) }
+        })
+        .chain([row(2 * MINUTE, 1.0)])
+        .collect();
+    feed.predict(&rows);
+    let labels: Vec<Row> = rows.iter().map(|r| Row { label: None, kpi: r.kpi.or(Some(false)), ..r.clone() }).collect();
+    let judged = feed.label(0, &labels);
+    let of = |version: &str| judged.verdicts.iter().find(|v| v.version == version).unwrap();
+    assert_eq!((of("1").status, of("2").status), (Status::Pass, Status::Block));
+    let result = &of("2").results[0];
+    assert_eq!(
+        (result.get("champion").unwrap().as_str(), result.get("rate").unwrap().as_f64()),
+        (Some("1"), Some(0.1))
+    );
+    assert_eq!(of("1").results[0].reason.as_deref(), Some("this version is the champion"));
+}
+
+#[test]
+fn pairs_count_in_the_window_of_the_label_or_of_the_prediction() {
+    let auc = "  quality:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - auc: {gte: 0.5}\n";
+    let rows: Vec<Row> = minute(0, 0.0)
+        .into_iter()
+        .map(|r| Row { label: Some((r.ts + 90 * SECOND, r.x > 500.0)), score: r.x / 1000.0, ..r })
+        .collect();
+    let late = [Row { label: Some((10 * MINUTE, true)), ..row(10 * MINUTE, 0.0) }];
+    let ends = |attribute: &str| {
+        let mut feed =
+            Feed::new(policy(auc, &format!("labels: {{horizon: 2m, lateness: 0s, attribute: {attribute}}}\n")));
+        feed.predict(&rows);
+        feed.predict(&late);
+        let mut verdicts = feed.label(0, &rows).verdicts;
+        verdicts.extend(feed.label(rows.len(), &late).verdicts);
+        verdicts.iter().map(|v| (v.window.end / MINUTE, v.counted.labels)).collect::<Vec<_>>()
+    };
+    assert_eq!(ends("label_time"), [(2, 30), (3, 30)]);
+    assert_eq!(ends("prediction_time"), [(1, 60)]);
+}
+
+#[test]
+fn a_window_waits_for_the_prediction_of_a_label_that_came_before_it() {
+    let auc = "  quality:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - auc: {gte: 0.5}\n";
+    let mut feed = Feed::new(policy(auc, "labels: {horizon: 1h, lateness: 10s}\n"));
+    // The label is stamped 2 s before its prediction, on the other side of a window's end, and read first.
+    let early = [Row { label: Some((MINUTE - SECOND, true)), ..row(MINUTE + SECOND, 0.0) }];
+    let other = [Row { label: Some((2 * MINUTE, true)), ..row(30 * SECOND, 0.0) }];
+    feed.label(1, &early);
+    feed.predict(&other);
+    // Everything has passed 00:01, but the prediction may still come.
+    let judged = feed.label(0, &other);
+    assert!(judged.verdicts.is_empty());
+    let judged = feed.predict(&early);
+    assert_eq!(judged.verdicts.iter().map(|v| (v.window.end / MINUTE, v.counted.labels)).collect::<Vec<_>>(), [(1, 1)]);
+}
+
+fn drift_and_fairness() -> Arc<Policy> {
+    let checks = format!(
+        "{PSI}  quality:\n    window: {{size: 3m, slide: 1m, lateness: 30s}}\n    rules:\n    - auc: {{gte: 0.5}}\n"
+    );
+    policy(&checks, "labels: {horizon: 2m, lateness: 5s}\n")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_pipeline_put_away_and_restored_at_any_moment_says_the_same(
+        shifts in prop::collection::vec(prop_oneof![Just(0.0), Just(900.0), Just(numeric::MISSING)], 3..8),
+        cuts in prop::collection::vec(0..400_usize, 0..4),
+        lag in 1..100_i64,
+    ) {
+        let labelled = |r: Row| Row { label: Some((r.ts + lag * SECOND, r.x > 400.0)), ..r };
+        let rows: Vec<Row> = (0_i64..).zip(&shifts).flat_map(|(at, shift)| minute(at, *shift)).map(labelled).collect();
+        let run = |cuts: &[usize]| -> Vec<Verdict> {
+            let mut feed = Feed::new(drift_and_fairness());
+            let mut out = Vec::new();
+            for (i, r) in rows.chunks(7).enumerate() {
+                if cuts.contains(&i) {
+                    let state: Vec<u8> = postcard::to_stdvec(&feed.pipeline.state()).unwrap();
+                    let state: PipelineState = postcard::from_bytes(&state).unwrap();
+                    let policy = drift_and_fairness();
+                    assert!(state.counts_by(&policy));
+                    let (predictions, labels) = (feed.pipeline.intake.progress(feed.predictions), feed.pipeline.intake.progress(feed.labels));
+                    let (mut restored, lost) = Pipeline::restore(Arc::clone(&policy), Setup::default(), state, |v| reference(&policy, v));
+                    assert!(lost.is_empty());
+                    feed.predictions = restored.intake.add_source_at(EventKind::Predictions, predictions.max_ts);
+                    feed.labels = restored.intake.add_source_at(EventKind::Labels, labels.max_ts);
+                    feed.decoder = restored.intake.add_decoder();
+                    feed.introduced = false;
+                    feed.pipeline = restored;
+                }
+                out.extend(feed.predict(r).verdicts);
+                out.extend(feed.label(i * 7, r).verdicts);
+            }
+            out.extend(feed.pipeline.finish().verdicts);
+            out
+        };
+        prop_assert_eq!(run(&cuts), run(&[]));
+    }
+}

@@ -1,0 +1,197 @@
+//! Groups and rules: what their options mean, and what is said about mistakes in them.
+
+use super::*;
+
+#[test]
+fn rule_kinds() {
+    let limit = |lt: f64| Upper { lt, warn: None };
+    assert_eq!(
+        rule("ks_p: {of: [c, score, b], gte: 0.01, correction: bh, min_effect: 0.1, except: {b: {gte: 0.001}}}"),
+        RuleKind::KsP {
+            of: vec![
+                Subject { target: Target::Categorical(0), limit: 0.01 },
+                Subject { target: Target::Score, limit: 0.01 },
+                Subject { target: Target::Numeric(1), limit: 0.001 },
+            ],
+            correction: Correction::Bh,
+            min_effect: 0.1,
+        }
+    );
+    assert_eq!(
+        rule("ks_lcb: {of: features, lte: 0.05}"),
+        RuleKind::KsLcb {
+            of: vec![
+                Subject { target: Target::Numeric(0), limit: 0.05 },
+                Subject { target: Target::Numeric(1), limit: 0.05 }
+            ],
+            budget: 0.01,
+            design_effect: 1.0,
+        }
+    );
+    assert_eq!(
+        rule("error_rate: {lt: 1, warn: 0.5, unit: percent}"),
+        RuleKind::ErrorRate { limit: Upper { lt: 0.01, warn: Some(0.005) } }
+    );
+    assert_eq!(
+        rule("latency_p99_ms: {lt: 80}"),
+        RuleKind::Latency { metric: "latency_p99_ms", quantile: 0.99, limit: limit(80.0) }
+    );
+    assert_eq!(
+        rule("equalized_odds: {by: c * d, lt: 0.1}"),
+        RuleKind::Gap { measure: GapMeasure::EqualizedOdds, by: 1, limit: limit(0.1), min_positives: 30 }
+    );
+    assert_eq!(
+        rule("tpr_gap_lcb: {by: c, lte: 0, reference: \"1\"}"),
+        RuleKind::TprGapLcb { by: 0, lte: 0.0, min_positives: 30, reference: Some("1".into()) }
+    );
+    assert_eq!(
+        rule("tpr_drop_lcb: {by: c, max: 0.1, min_positives: 5}"),
+        RuleKind::TprDrop { by: 0, max: 0.1, min_positives: 5, lcb: true }
+    );
+    assert_eq!(
+        rule("kpi_drop: {of: ctr, max: {absolute: 0.01}}"),
+        RuleKind::KpiDrop { of: 0, max: Tolerance::Absolute(0.01) }
+    );
+    let RuleKind::Psi { zero, bins, .. } = rule("psi: {of: a, lt: 0.2, zero: floor:1e-4, bins: 20}") else {
+        panic!("not psi")
+    };
+    assert_eq!((zero, bins), (Zero::Floor(1e-4), 20));
+    for metric in ["tpr_gap", "fpr_gap", "selection_gap", "disparate_impact", "tpr_drop", "auc", "missing_rate"] {
+        let options = match metric {
+            "auc" => "{gte: 0.7}",
+            "missing_rate" => "{of: features, max_increase: 0.1}",
+            "disparate_impact" => "{by: c, gte: 0.8}",
+            "tpr_drop" => "{by: c, max: 0.1}",
+            _ => "{by: c, lt: 0.1}",
+        };
+        assert_eq!(rule(&format!("{metric}: {options}")).metric(), metric);
+    }
+}
+
+#[test]
+fn exceptions_inherit_what_they_leave_out() {
+    let RuleKind::Psi { of, .. } =
+        rule("psi: {of: features, lt: 0.2, warn: 0.1, except: {b: {lt: 0.5}, c: {warn: 0.15}}}")
+    else {
+        panic!("not psi")
+    };
+    assert_eq!(of[1].limit, Upper { lt: 0.5, warn: Some(0.1) });
+    assert_eq!(of[2].limit, Upper { lt: 0.2, warn: Some(0.15) });
+    rule_says(
+        "psi: {of: features, lt: 0.2, warn: 0.1, except: {b: {lt: 0.05}}}",
+        "the rule's warn 0.1 is not below lt 0.05",
+    );
+    rule_says("psi: {of: a, lt: 0.2, except: {b: {lt: 0.5}}}", "except.b: \"b\" is not among the rule's subjects");
+    rule_says("psi: {of: a, lt: 0.2, except: {z: {lt: 0.5}}}", "unknown feature \"z\"");
+    rule_says("psi: {of: a, lt: 0.2, except: {a: {}}}", "read an empty mapping: write one of lt, warn");
+    rule_says("psi: {of: a, lt: 0.2, except: {a: {gte: 1}}}", "unknown key `gte`; known here: `lt`, `warn`");
+}
+
+#[test]
+fn rule_mistakes() {
+    for (rule, message) in [
+        ("psi: {of: features, limt: 0.2}", "psi.limt: unknown key `limt`"),
+        ("psi: {of: features}", "psi.lt: missing: write `lt: 0.2`"),
+        ("psi: {lt: 0.2}", "psi.of: missing: write `of: features`"),
+        ("psi: {of: features, lt: \"0,2\"}", "psi.lt: expected a number, read \"0,2\", write 0.2"),
+        ("psi: {of: features, lt: \"0.2\"}", "read the text \"0.2\": write 0.2 without quotes"),
+        ("psi: {of: features, lt: 0,2}", "expected a number, read \"0,2\", write 0.2"),
+        ("psi: {of: features, lt: .nan}", "expected a finite number, read \".nan\""),
+        ("psi: {of: features, lt: 1e999}", "which is too large"),
+        ("psi: {of: features, lt: true}", "expected a number, read \"true\""),
+        ("psi: {of: features, lt: [1]}", "expected a number, read a list of 1"),
+        ("psi: {of: features, lt: }", "expected a number, read nothing"),
+        ("psi: {of: features, lt: 0}", "expected a number above 0, read \"0\""),
+        ("psi: {of: features, lt: 0.2, warn: 0.2}", "psi.warn: warn 0.2 is not below lt 0.2"),
+        ("psi: {of: features, lt: 0.2, bins: 1}", "expected a whole number from 2 to 100, read \"1\""),
+        ("psi: {of: features, lt: 0.2, bins: 10.0}", "expected a whole number from 2 to 100, read \"10.0\""),
+        ("psi: {of: features, lt: 0.2, zero: none}", "expected `half` or `floor:` and a number, read \"none\""),
+        ("psi: {of: features, lt: 0.2, zero: {floor: 1e-4}}", "write \"floor:1e-4\" in quotes"),
+        ("psi: {of: features, lt: 0.2, zero: \"floor:0,1\"}", "write 0.1"),
+        ("psi: {of: features, lt: 0.2, zero: \"floor:1\"}", "expected a floor above 0 and below 0.5"),
+        ("psi: {of: features, lt: 0.2, for: 0}", "expected from 1 to 1000 windows, read 0"),
+        ("psi: {of: features, lt: 0.2, for: 1.5h}", "expected a duration, read \"1.5h\", write 90m"),
+        ("psi: {of: features, lt: 0.2, id: a/b}", "expected a rule's id, read \"a/b\""),
+        ("psi: {of: [], lt: 0.2}", "expected at least one subject"),
+        ("psi: {of: [a, a], lt: 0.2}", "of[1]: \"a\" is named twice"),
+        (
+            "psi: {of: [a, 1], lt: 0.2}",
+            "of[1]: expected `features`, `score`, or a feature's name, read 1 without quotes",
+        ),
+        ("psi: {of: {a: 1}, lt: 0.2}", "read a mapping with the key `a`"),
+        ("psi", "expected one metric with its options, like `psi: {of: features, lt: 0.2}`, read \"psi\""),
+        ("{psi: , of: features}", "read the keys `psi`, `of`"),
+        ("{}", "expected one metric"),
+        ("ks_p: {of: features, gte: 1.01}", "expected a p-value above 0, at most 1"),
+        (
+            "ks_p: {of: features, gte: 0.01, correction: bonferroni}",
+            "expected `none` or `holm` or `bh`, read \"bonferroni\"",
+        ),
+        ("ks_lcb: {of: c, lte: 0.1}", "\"c\" is categorical"),
+        ("ks_lcb: {of: features, lte: 0.1, design_effect: 0.5}", "expected a design effect of 1 or more"),
+        ("ks_lcb: {of: features, lte: 0.1, budget: 0}", "expected a probability above 0 and below 1"),
+        ("missing_rate: {of: features, max_increase: 5%}", "expected a number, read \"5%\", write 0.05"),
+        ("invalid_rate: {of: features, lte: 2}", "expected a rate from 0 to 1, read \"2\""),
+        ("tpr_gap: {by: e, lt: 0.1}", "by: \"e\" is not in `segments:`; known here: `c`, `c*d`"),
+        ("tpr_gap: {by: c, lt: 0.1, min_positives: 0}", "expected a whole number from 1"),
+        ("error_rate: {lt: 5}", "expected a fraction above 0, at most 1 (or `unit: percent`), read \"5\""),
+        ("error_rate: {lt: 101, unit: percent}", "expected a percentage above 0, at most 100"),
+        ("error_rate: {lt: 1, unit: permille}", "expected `fraction` or `percent`, read \"permille\""),
+        ("kpi_drop: {of: ctr, max: 0.01}", "say which of the two it is"),
+        ("kpi_drop: {of: ctr, max: {absolute: 0.1, relative: 0.1}}", "both `absolute` and `relative`"),
+        ("kpi_drop: {of: ctr, max: {}}", "neither `absolute` nor `relative`"),
+        ("kpi_drop: {of: ctr, max: {relative: 0.1}, versus: baseline}", "expected `champion`"),
+        ("latency_p95_ms: {lt: 80ms}", "expected a number, read \"80ms\": write it like 0.2, without units"),
+        ("latency_p94_ms: {lt: 80}", "unknown rule `latency_p94_ms`"),
+    ] {
+        rule_says(rule, message);
+    }
+    says(&with_rules("[]"), "expected at least one rule");
+    let twice = with_rules("[psi: {of: a, lt: 0.1}, psi: {of: b, lt: 0.2}]");
+    says(&twice, "rules[1]: two rules are called `psi` in this group, the first is rules[0]: give this one an `id`");
+}
+
+#[test]
+fn rules_need_labels_and_a_threshold() {
+    let gap = with_rule("tpr_gap: {by: c, lt: 0.1}");
+    says(
+        &gap.replace("labels: {horizon: 1d}\n", ""),
+        "tpr_gap reads labels, and the policy has none: write `labels: {horizon: 2d}`",
+    );
+    says(&gap.replace("score: {threshold: 0.5}\n", ""), "write `score: {threshold: 0.5}` at the top");
+    let auc = with_rule("auc: {gte: 0.7}");
+    assert!(read(&auc.replace("score: {threshold: 0.5}\n", "")).is_ok());
+    says(&auc.replace("labels: {horizon: 1d}\n", ""), "auc reads labels");
+    // A threshold with an error of its own is not also missing.
+    let message = read(&gap.replace("0.5", "2")).unwrap_err();
+    assert_eq!(message, "4:20: score.threshold: expected a threshold from 0 to 1, read \"2\"");
+}
+
+#[test]
+fn group_mistakes() {
+    let valid = with_rule("psi: {of: features, lt: 0.2}");
+    for (from, to, message) in [
+        ("size: 2h, slide: 1h", "size: 2h", "checks.g.window.slide: missing: write `slide: 1d`"),
+        ("size: 2h, slide: 1h", "size: 0s, slide: 1h", "expected a duration above zero, read \"0s\""),
+        ("size: 2h, slide: 1h", "size: 2h, slide: 10ms", "holds 720000 slides of 10ms: write a longer slide"),
+        (
+            "size: 2h, slide: 1h",
+            "size: 1h, slide: 2h",
+            "size 1h is not a multiple of slide 2h: write a size that is, like 2h",
+        ),
+        ("  g:", "  g h:", "expected a group's name, read \"g h\""),
+        ("    window", "    enforce: maybe\n    window", "expected `block` or `warn` or `observe`, read \"maybe\""),
+        ("    window", "    stale_after: 0s\n    window", "expected a duration above zero"),
+    ] {
+        says(&valid.replace(from, to), message);
+    }
+    let model = |rule| with_rule(rule).replace("    window", "    traffic: model\n    window");
+    assert!(read(&model("psi: {of: features, lt: 0.2}")).is_ok());
+    says(
+        &model("psi: {of: score, lt: 0.2}"),
+        "g.traffic: `traffic: model` is for rules about features, and `psi` reads more",
+    );
+    says(&model("latency_p95_ms: {lt: 2}"), "`latency_p95_ms` reads more");
+    says("apiVersion: driftgate/v1\nmodel: m\nchecks: {}\n", "checks: 0 groups: write from 1 to 32");
+    says("apiVersion: driftgate/v1\nmodel: m\n", "checks: missing");
+}

@@ -1,0 +1,394 @@
+//! The validated policy: what one model is judged by. Built by `policy::parse`, never by hand outside tests;
+//! every name is resolved to an index and every duration to milliseconds, so nothing downstream can fail on it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A span of event time in milliseconds.
+pub type Millis = i64;
+
+/// One model's policy file, validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    pub model: String,
+    /// `metadata:` as written (`team`, `severity`, `runbook`, …).
+    pub metadata: BTreeMap<String, String>,
+    pub baseline: BaselineSpec,
+    pub features: FeatureSpec,
+    /// Scores at or above this are predicted positive; `None` without `score:`.
+    pub threshold: Option<f64>,
+    pub segments: Vec<Segmentation>,
+    pub labels: Option<LabelSpec>,
+    /// Names of the KPIs that `kpi_drop` rules read, in order of first use.
+    pub kpis: Vec<String>,
+    pub min_samples: u64,
+    /// A version without predictions for this long is no longer active.
+    pub retire_after: Millis,
+    pub groups: Vec<Group>,
+    pub mutes: Vec<Mute>,
+    pub ignores: Vec<Ignore>,
+    pub transitions: Vec<Transition>,
+    pub rollback: Option<RollbackPlan>,
+    /// SHA-256 of the policy file's bytes, lower-case hex.
+    pub sha256: String,
+    /// The folder the policy file lies in: relative snapshot paths start here.
+    pub directory: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaselineSpec {
+    /// Path or URL of the training snapshot with `{version}` for the version.
+    pub snapshot: Option<String>,
+    pub score_column: Option<String>,
+    pub label_column: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureSpec {
+    pub numeric: Vec<String>,
+    pub categorical: Vec<String>,
+    pub grid: GridPoints,
+}
+
+/// How many reference values the grid of a numeric feature keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum GridPoints {
+    /// Every distinct reference value: D is exact.
+    Exact,
+    /// About this many order statistics: D is an interval narrower than 1 / (points − 1).
+    At(usize),
+}
+
+/// A segment attribute, or several crossed (`origin*carrier`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segmentation {
+    /// As written: the parts joined by `*`.
+    pub name: String,
+    pub parts: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelSpec {
+    pub horizon: Millis,
+    pub attribute: LabelAttribute,
+    pub lateness: Millis,
+    /// What the policy maps to 0 and 1 beside 0, 1, true and false.
+    pub values: BTreeMap<String, bool>,
+}
+
+/// In whose window a (prediction, label) pair counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelAttribute {
+    LabelTime,
+    PredictionTime,
+}
+
+/// Checks that share a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub name: String,
+    pub window: WindowSpec,
+    pub lateness: Millis,
+    pub traffic: Traffic,
+    pub enforce: Enforce,
+    /// A verdict older than this past its window's end no longer promotes.
+    pub stale_after: Millis,
+    pub rules: Vec<Rule>,
+}
+
+/// `size` is a multiple of `slide`; both positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSpec {
+    pub size: Millis,
+    pub slide: Millis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// Count the version's own requests.
+    Version,
+    /// Count every request of the model against this version's snapshot.
+    Model,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforce {
+    Block,
+    Warn,
+    Observe,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Unique in its group; the metric's name unless given.
+    pub id: String,
+    pub kind: RuleKind,
+    /// `for:`, how long a breach must last before it decides.
+    pub hysteresis: Option<Hysteresis>,
+}
+
+/// What a distribution rule looks at; indexes into `FeatureSpec`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    Numeric(usize),
+    Categorical(usize),
+    Score,
+}
+
+/// A rule's subject with the limits that hold for it (after `except`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Subject<L> {
+    pub target: Target,
+    pub limit: L,
+}
+
+/// Blocks at or above `lt`, warns at or above `warn`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Upper {
+    pub lt: f64,
+    pub warn: Option<f64>,
+}
+
+/// How PSI treats empty bins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Zero {
+    Half,
+    Floor(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correction {
+    None,
+    Holm,
+    Bh,
+}
+
+/// Which rate a fairness gap compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapMeasure {
+    Tpr,
+    Fpr,
+    Selection,
+    EqualizedOdds,
+}
+
+/// A drop that is tolerated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    Absolute(f64),
+    Relative(f64),
+}
+
+/// One rule. `by` is an index into `Policy::segments`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RuleKind {
+    Psi {
+        of: Vec<Subject<Upper>>,
+        bins: usize,
+        zero: Zero,
+    },
+    /// Blocks below the limit (`gte`).
+    KsP {
+        of: Vec<Subject<f64>>,
+        correction: Correction,
+        min_effect: f64,
+    },
+    /// Blocks above the limit (`lte`); `budget` is the false-block probability a day, `design_effect` is φ.
+    KsLcb {
+        of: Vec<Subject<f64>>,
+        budget: f64,
+        design_effect: f64,
+    },
+    /// Blocks above the limit (`max_increase`).
+    MissingRate {
+        of: Vec<Subject<f64>>,
+    },
+    /// Blocks above the limit (`lte`).
+    InvalidRate {
+        of: Vec<Subject<f64>>,
+    },
+    Gap {
+        measure: GapMeasure,
+        by: usize,
+        limit: Upper,
+        min_positives: u64,
+    },
+    /// Blocks below the limit (`gte`).
+    DisparateImpact {
+        by: usize,
+        gte: f64,
+        min_positives: u64,
+    },
+    /// Blocks above the limit (`lte`); against a named segment or over all pairs.
+    TprGapLcb {
+        by: usize,
+        lte: f64,
+        min_positives: u64,
+        reference: Option<String>,
+    },
+    /// Blocks when a segment's TPR lies more than `max` below the snapshot's (`lcb`: when Newcombe's lower bound does).
+    TprDrop {
+        by: usize,
+        max: f64,
+        min_positives: u64,
+        lcb: bool,
+    },
+    /// Blocks below the limit (`gte`).
+    Auc {
+        gte: f64,
+    },
+    /// `quantile` in (0, 1), the limit in milliseconds; `metric` is the name in the policy, e.g. `latency_p95_ms`.
+    Latency {
+        metric: &'static str,
+        quantile: f64,
+        limit: Upper,
+    },
+    /// The limit is a fraction.
+    ErrorRate {
+        limit: Upper,
+    },
+    /// `of` is an index into `Policy::kpis`; compared with the champion's rate in the same window.
+    KpiDrop {
+        of: usize,
+        max: Tolerance,
+    },
+}
+
+impl RuleKind {
+    /// The metric's name, as the policy and the verdict spell it.
+    #[must_use]
+    pub fn metric(&self) -> &'static str {
+        match self {
+            Self::Psi { .. } => "psi",
+            Self::KsP { .. } => "ks_p",
+            Self::KsLcb { .. } => "ks_lcb",
+            Self::MissingRate { .. } => "missing_rate",
+            Self::InvalidRate { .. } => "invalid_rate",
+            Self::Gap { measure: GapMeasure::Tpr, .. } => "tpr_gap",
+            Self::Gap { measure: GapMeasure::Fpr, .. } => "fpr_gap",
+            Self::Gap { measure: GapMeasure::Selection, .. } => "selection_gap",
+            Self::Gap { measure: GapMeasure::EqualizedOdds, .. } => "equalized_odds",
+            Self::DisparateImpact { .. } => "disparate_impact",
+            Self::TprGapLcb { .. } => "tpr_gap_lcb",
+            Self::TprDrop { lcb: false, .. } => "tpr_drop",
+            Self::TprDrop { lcb: true, .. } => "tpr_drop_lcb",
+            Self::Auc { .. } => "auc",
+            Self::Latency { metric, .. } => metric,
+            Self::ErrorRate { .. } => "error_rate",
+            Self::KpiDrop { .. } => "kpi_drop",
+        }
+    }
+
+    /// Whether the rule counts joined (prediction, label) pairs rather than predictions.
+    #[must_use]
+    pub fn reads_labels(&self) -> bool {
+        matches!(
+            self,
+            Self::Gap { .. }
+                | Self::DisparateImpact { .. }
+                | Self::TprGapLcb { .. }
+                | Self::TprDrop { .. }
+                | Self::Auc { .. }
+                | Self::KpiDrop { .. }
+        )
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hysteresis {
+    /// So many consecutive measured windows.
+    Windows(u32),
+    /// Breaching for so long since the first such window's end.
+    Duration(Millis),
+}
+
+/// Results that are judged and published but decide nothing, for windows ending at or before `until`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mute {
+    /// A rule (`drift/psi`), or every rule.
+    pub rule: Option<String>,
+    /// A subject as verdicts name it, or every subject.
+    pub of: Option<String>,
+    pub until: Millis,
+    pub reason: String,
+}
+
+/// Events of [from, to) are counted nowhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ignore {
+    pub from: Millis,
+    pub to: Millis,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    pub from: String,
+    pub to: String,
+    pub evidence: Vec<String>,
+    /// Kinds of schema change that pass, e.g. `add_optional`.
+    pub schema_allow: Vec<String>,
+    pub offline: Vec<OfflineGate>,
+    /// Indexes into `Policy::groups`.
+    pub checks: Vec<usize>,
+    pub approvals: Approvals,
+    pub rollout: Option<Rollout>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfflineGate {
+    pub metric: String,
+    pub min_gain: Tolerance,
+    pub versus: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Approvals {
+    Auto,
+    Roles { roles: BTreeMap<String, u32>, distinct: bool, expires: Option<Millis> },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rollout {
+    pub external: bool,
+    pub steps: Vec<RolloutStep>,
+    /// Indexes into `Policy::groups`.
+    pub checks: Vec<usize>,
+    pub pause_on_inconclusive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RolloutStep {
+    /// Percent of the traffic, 0 to 100.
+    pub weight: f64,
+    pub hold: Option<Millis>,
+    pub bake: Option<Millis>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RollbackPlan {
+    pub to: RollbackTarget,
+    pub triggers: Vec<Trigger>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RollbackTarget {
+    LastStable,
+}
+
+/// Fires while the rule `group/id` blocks a version in prod, after `hysteresis`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trigger {
+    /// Index into `Policy::groups`.
+    pub group: usize,
+    /// Index into that group's rules.
+    pub rule: usize,
+    pub hysteresis: Option<Hysteresis>,
+}
+
+impl Policy {
+    /// All rules of all groups.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.groups.iter().flat_map(|g| &g.rules)
+    }
+}

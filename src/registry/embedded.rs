@@ -1,0 +1,306 @@
+//! The registry in an `SQLite` file: safe for several threads and processes, every change one synced transaction.
+//! Tables are in `schema`, stage pointers in `pointers`, what a signal does in `signals`; versions, freezes and
+//! verdicts are here.
+
+mod pointers;
+mod schema;
+mod signals;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+
+use super::{ActiveBlock, Applied, Registration, Registry, RegistryError, StageMove, VersionRecord};
+use crate::judge::verdict::Signal;
+use pointers::Move;
+
+/// The longest name of a model, version or stage, in bytes.
+const LONGEST_NAME: usize = 200;
+
+/// A registry in an `SQLite` file. Calls block, for up to five seconds while another process writes.
+#[derive(Debug)]
+pub struct Embedded {
+    connection: Mutex<Connection>,
+}
+
+impl Embedded {
+    /// Opens the registry at `path`; makes the file and its folder where they are missing.
+    ///
+    /// # Errors
+    /// A path that cannot be opened or written, a damaged file, or one of another format.
+    pub fn open(path: &Path) -> Result<Self, RegistryError> {
+        Ok(Self { connection: Mutex::new(schema::open(path)?) })
+    }
+
+    /// A registry that goes with the process.
+    ///
+    /// # Errors
+    /// `SQLite` without memory.
+    pub fn in_memory() -> Result<Self, RegistryError> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::prepare(&mut connection)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Puts a stage pointer onto a registered version. `None`: it stood there already, nothing was written down.
+    /// A version that is new to prod ends the model's freeze; one that returns does not.
+    ///
+    /// # Errors
+    /// A version that is not there, a bad stage name, or a registry that fails.
+    pub fn set_stage(
+        &self,
+        model: &str,
+        stage: &str,
+        version: &str,
+        actor: &str,
+        reason: &str,
+        now_ms: i64,
+    ) -> Result<Option<StageMove>, RegistryError> {
+        name("the stage", stage)?;
+        self.write(|tx| {
+            if record(tx, model, version)?.is_none() {
+                return Err(RegistryError::UnknownVersion { model: model.to_owned(), version: version.to_owned() });
+            }
+            pointers::make(tx, &Move { model, stage, to: version, at: now_ms, actor, reason, rollback: false })
+        })
+    }
+
+    /// Since when (event time) and why the model takes no automatic rollback; `None` if it does.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn frozen(&self, model: &str) -> Result<Option<String>, RegistryError> {
+        self.read(|tx| frozen(tx, model))
+    }
+
+    /// Lets automatic rollbacks of a model happen again; `false` if they were not frozen.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn resume(&self, model: &str, actor: &str, now_ms: i64) -> Result<bool, RegistryError> {
+        self.write(|tx| Ok(thaw(tx, model, actor, now_ms)?))
+    }
+
+    /// One transaction that takes the write lock first, so that it never fails half-way for another's write.
+    fn write<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let out = change(&tx)?;
+        tx.commit()?;
+        Ok(out)
+    }
+
+    /// One picture: all its queries see the same state.
+    fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, RegistryError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = connection.transaction()?;
+        Ok(look(&tx)?)
+    }
+}
+
+impl Registry for Embedded {
+    /// A `stage` is set only where its pointer never stood on the version: registering again after a rollback does not
+    /// promote again.
+    fn register(&self, registration: &Registration, actor: &str, now_ms: i64) -> Result<VersionRecord, RegistryError> {
+        let Registration { model, version, stage, .. } = registration;
+        name("the model", model)?;
+        name("the version", version)?;
+        if let Some(stage) = stage {
+            name("the stage", stage)?;
+        }
+        self.write(|tx| {
+            add_version(tx, model, version, actor, now_ms)?;
+            fill(tx, registration)?;
+            if let Some(stage) = stage
+                && !pointers::has_stood(tx, model, stage, version)?
+            {
+                pointers::make(
+                    tx,
+                    &Move { model, stage, to: version, at: now_ms, actor, reason: "registered", rollback: false },
+                )?;
+            }
+            let missing = || RegistryError::UnknownVersion { model: model.clone(), version: version.clone() };
+            record(tx, model, version)?.ok_or_else(missing)
+        })
+    }
+
+    fn version(&self, model: &str, version: &str) -> Result<Option<VersionRecord>, RegistryError> {
+        self.read(|tx| record(tx, model, version))
+    }
+
+    fn versions(&self, model: Option<&str>) -> Result<Vec<VersionRecord>, RegistryError> {
+        self.read(|tx| {
+            let mut all = tx.prepare_cached("SELECT * FROM versions WHERE model = ?1 OR ?1 IS NULL ORDER BY id")?;
+            all.query_map([model], version_row)?.map(|row| with_state(tx, row?)).collect()
+        })
+    }
+
+    fn history(&self, model: &str) -> Result<Vec<StageMove>, RegistryError> {
+        self.read(|tx| pointers::history(tx, model))
+    }
+
+    /// A signal whose names no registry takes is ignored, not an error: trying it again would not help.
+    fn apply(&self, signal: &Signal, now_ms: i64) -> Result<Applied, RegistryError> {
+        if let Err(error) = name("the model", &signal.model).and_then(|()| name("the version", &signal.version)) {
+            return Ok(Applied::Ignored(error.to_string()));
+        }
+        self.write(|tx| signals::apply(tx, signal, now_ms))
+    }
+
+    /// The version need not be registered. An older verdict than the one that is kept changes nothing.
+    fn record_verdict(
+        &self,
+        model: &str,
+        version: &str,
+        group: &str,
+        end_ms: i64,
+        json: &str,
+    ) -> Result<(), RegistryError> {
+        self.write(|tx| {
+            tx.prepare_cached(
+                "INSERT INTO verdicts (model, version, group_name, end_ms, json) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (model, version, group_name) DO UPDATE SET end_ms = excluded.end_ms, json = excluded.json
+                 WHERE excluded.end_ms >= end_ms",
+            )?
+            .execute(params![model, version, group, end_ms, json])?;
+            Ok(())
+        })
+    }
+
+    fn verdicts(&self, model: &str, version: &str) -> Result<Vec<String>, RegistryError> {
+        self.read(|tx| {
+            tx.prepare_cached("SELECT json FROM verdicts WHERE model = ?1 AND version = ?2 ORDER BY group_name")?
+                .query_map([model, version], |row| row.get(0))?
+                .collect()
+        })
+    }
+}
+
+/// Names go into URLs, paths and metric labels.
+fn name(what: &'static str, value: &str) -> Result<(), RegistryError> {
+    let why = match value {
+        "" => "it is empty",
+        _ if value.len() > LONGEST_NAME => "it is longer than 200 bytes",
+        _ if value.chars().any(char::is_control) => "it has a control character",
+        _ if value.contains('/') => "it has a slash",
+        _ => return Ok(()),
+    };
+    Err(RegistryError::BadName { what, value: value.chars().take(LONGEST_NAME).collect(), why })
+}
+
+/// Adds a version without digests; one that is there stays.
+fn add_version(tx: &Connection, model: &str, version: &str, actor: &str, now_ms: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO versions (model, version, registered_at, registered_by) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (model, version) DO NOTHING",
+    )?
+    .execute(params![model, version, now_ms, actor])?;
+    Ok(())
+}
+
+/// Writes the fields that a version lacks; one that it has must be the same.
+fn fill(tx: &Connection, new: &Registration) -> Result<(), RegistryError> {
+    let Some(old) = record(tx, &new.model, &new.version)? else { return Ok(()) };
+    let fields = [
+        ("snapshot", old.snapshot, &new.snapshot),
+        ("snapshot_sha256", old.snapshot_sha256, &new.snapshot_sha256),
+        ("artifact_sha256", old.artifact_sha256, &new.artifact_sha256),
+    ];
+    for (field, old, given) in fields {
+        if let (Some(old), Some(given)) = (old, given)
+            && old != *given
+        {
+            let (model, version) = (new.model.clone(), new.version.clone());
+            return Err(RegistryError::Immutable { model, version, field, old, new: given.clone() });
+        }
+    }
+    tx.prepare_cached(
+        "UPDATE versions SET snapshot = coalesce(snapshot, ?3), snapshot_sha256 = coalesce(snapshot_sha256, ?4),
+             artifact_sha256 = coalesce(artifact_sha256, ?5)
+         WHERE model = ?1 AND version = ?2",
+    )?
+    .execute(params![new.model, new.version, new.snapshot, new.snapshot_sha256, new.artifact_sha256])?;
+    Ok(())
+}
+
+fn record(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<VersionRecord>> {
+    tx.prepare_cached("SELECT * FROM versions WHERE model = ?1 AND version = ?2")?
+        .query_row([model, version], version_row)
+        .optional()?
+        .map(|record| with_state(tx, record))
+        .transpose()
+}
+
+fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRecord> {
+    Ok(VersionRecord {
+        model: row.get("model")?,
+        version: row.get("version")?,
+        snapshot: row.get("snapshot")?,
+        snapshot_sha256: row.get("snapshot_sha256")?,
+        artifact_sha256: row.get("artifact_sha256")?,
+        stages: Vec::new(),
+        blocks: Vec::new(),
+        registered_at: row.get("registered_at")?,
+        rolled_back: row.get("rolled_back")?,
+    })
+}
+
+/// Adds what moves: stages and blocks, each by name.
+fn with_state(tx: &Connection, mut record: VersionRecord) -> rusqlite::Result<VersionRecord> {
+    let key = [&record.model, &record.version];
+    record.stages = tx
+        .prepare_cached("SELECT stage FROM stages WHERE model = ?1 AND version = ?2 ORDER BY stage")?
+        .query_map(key, |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    record.blocks = tx
+        .prepare_cached(
+            "SELECT group_name, since, reasons, signal_id, verdict_id FROM blocks
+             WHERE model = ?1 AND version = ?2 ORDER BY group_name",
+        )?
+        .query_map(key, |row| {
+            let reasons: String = row.get(2)?;
+            Ok(ActiveBlock {
+                group: row.get(0)?,
+                since: row.get(1)?,
+                // Whatever is in there, the block stands.
+                reasons: serde_json::from_str(&reasons).unwrap_or_else(|_| vec![reasons]),
+                signal_id: row.get(3)?,
+                verdict_id: row.get(4)?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(record)
+}
+
+fn frozen(tx: &Connection, model: &str) -> rusqlite::Result<Option<String>> {
+    tx.prepare_cached(
+        "SELECT 'since ' || frozen_since || ': ' || frozen_reason FROM models
+         WHERE model = ?1 AND frozen_since IS NOT NULL",
+    )?
+    .query_row([model], |row| row.get(0))
+    .optional()
+}
+
+fn freeze(tx: &Connection, model: &str, since: &str, reason: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO models (model, frozen_since, frozen_reason) VALUES (?1, ?2, ?3)
+         ON CONFLICT (model) DO UPDATE SET
+             frozen_since = excluded.frozen_since, frozen_reason = excluded.frozen_reason",
+    )?
+    .execute([model, since, reason])?;
+    Ok(())
+}
+
+/// Ends a freeze; whether there was one.
+fn thaw(tx: &Connection, model: &str, actor: &str, now_ms: i64) -> rusqlite::Result<bool> {
+    let ended = tx
+        .prepare_cached(
+            "UPDATE models SET frozen_since = NULL, frozen_reason = NULL, resumed_at = ?2, resumed_by = ?3
+             WHERE model = ?1 AND frozen_since IS NOT NULL",
+        )?
+        .execute(params![model, now_ms, actor])?;
+    Ok(ended > 0)
+}

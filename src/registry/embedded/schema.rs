@@ -1,0 +1,161 @@
+//! The file of the embedded registry: its tables, its format number, and what a connection needs before it is used.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior, ffi};
+
+use crate::registry::RegistryError;
+
+/// The format this driftgate reads and writes (`user_version`). 0 is an empty file.
+pub(super) const FORMAT: i64 = 1;
+/// How long a call waits for another process that writes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reasons are JSON lists, `at` and `*_at` wall clocks in ms, `since`, `ts` and `rolled_back` event times as signals
+/// write them. Moves and signals are only ever added.
+const TABLES: &str = "
+CREATE TABLE models (
+    model         TEXT NOT NULL PRIMARY KEY,
+    frozen_since  TEXT,
+    frozen_reason TEXT,
+    resumed_at    INTEGER,
+    resumed_by    TEXT
+) STRICT;
+CREATE TABLE versions (
+    id              INTEGER PRIMARY KEY,
+    model           TEXT NOT NULL,
+    version         TEXT NOT NULL,
+    snapshot        TEXT,
+    snapshot_sha256 TEXT,
+    artifact_sha256 TEXT,
+    registered_at   INTEGER NOT NULL,
+    registered_by   TEXT NOT NULL,
+    rolled_back     TEXT,
+    UNIQUE (model, version)
+) STRICT;
+CREATE TABLE stages (
+    model   TEXT NOT NULL,
+    stage   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    PRIMARY KEY (model, stage),
+    FOREIGN KEY (model, version) REFERENCES versions (model, version)
+) STRICT;
+CREATE TABLE stage_moves (
+    id           INTEGER PRIMARY KEY,
+    model        TEXT NOT NULL,
+    stage        TEXT NOT NULL,
+    from_version TEXT,
+    to_version   TEXT,
+    at           INTEGER NOT NULL,
+    actor        TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    rollback     INTEGER NOT NULL,
+    FOREIGN KEY (model, from_version) REFERENCES versions (model, version),
+    FOREIGN KEY (model, to_version) REFERENCES versions (model, version)
+) STRICT;
+CREATE INDEX stage_moves_of ON stage_moves (model, stage);
+CREATE TRIGGER stage_moves_never_change BEFORE UPDATE ON stage_moves
+    BEGIN SELECT RAISE(ABORT, 'moves are only added'); END;
+CREATE TRIGGER stage_moves_never_go BEFORE DELETE ON stage_moves
+    BEGIN SELECT RAISE(ABORT, 'moves are only added'); END;
+CREATE TABLE blocks (
+    model      TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    group_name TEXT NOT NULL,
+    since      TEXT NOT NULL,
+    reasons    TEXT NOT NULL,
+    signal_id  TEXT NOT NULL,
+    verdict_id TEXT NOT NULL,
+    PRIMARY KEY (model, version, group_name),
+    FOREIGN KEY (model, version) REFERENCES versions (model, version)
+) STRICT;
+CREATE TABLE signals (
+    signal_id  TEXT NOT NULL PRIMARY KEY,
+    model      TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    group_name TEXT NOT NULL,
+    action     TEXT NOT NULL,
+    ts         TEXT NOT NULL,
+    ts_ms      INTEGER NOT NULL,
+    done       INTEGER NOT NULL,
+    detail     TEXT NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX signals_of ON signals (model, version, group_name);
+CREATE TABLE verdicts (
+    model      TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    group_name TEXT NOT NULL,
+    end_ms     INTEGER NOT NULL,
+    json       TEXT NOT NULL,
+    PRIMARY KEY (model, version, group_name)
+) STRICT;
+";
+
+/// Opens a registry file, making it and its folder where they are missing.
+pub(super) fn open(path: &Path) -> Result<Connection, RegistryError> {
+    let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| failed(failure(ffi::SQLITE_CANTOPEN, error.to_string())))?;
+    }
+    let mut connection = Connection::open(path).map_err(failed)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match prepare(&mut connection) {
+            Ok(()) => return Ok(connection),
+            // Switching to the write-ahead log does not wait for others by itself.
+            Err(RegistryError::Sql(source)) if is_busy(&source) && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(RegistryError::Sql(source)) => return Err(failed(source)),
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+}
+
+/// Sets a connection up, checks what is there, and makes the tables of an empty file.
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> {
+    connection.busy_timeout(PATIENCE)?;
+    // Read before anything is written: a file of somebody else stays as it is.
+    format(connection)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if health != "ok" {
+        return Err(
+            failure(ffi::SQLITE_CORRUPT, format!("the file is damaged ({health}); restore it from a backup")).into()
+        );
+    }
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if format(&tx)? == 0 {
+        tx.execute_batch(TABLES)?;
+        tx.pragma_update(None, "user_version", FORMAT)?;
+    }
+    Ok(tx.commit()?)
+}
+
+/// The format of the file: 0 while it is empty, else the one we know.
+fn format(connection: &Connection) -> Result<i64, RegistryError> {
+    // One statement, so that both are of one moment: somebody else may be making the tables just now.
+    let both = "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)";
+    let (found, tables): (i64, i64) = connection.query_row(both, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if found == FORMAT {
+        return Ok(found);
+    }
+    match (found, tables) {
+        (0, 0) => Ok(0),
+        // Tables without a format number are not ours.
+        (0, _) => Err(failure(ffi::SQLITE_NOTADB, "it is a database of something else".to_owned()).into()),
+        _ => Err(RegistryError::Format { found, known: FORMAT }),
+    }
+}
+
+fn failure(code: i32, message: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message))
+}

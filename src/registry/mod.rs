@@ -1,0 +1,156 @@
+//! The model registry: which versions there are, which stage pointer stands on which, and what was signalled.
+//! `embedded` keeps it in `SQLite`. Applying a signal twice changes nothing.
+
+pub mod embedded;
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::verdict::Signal;
+
+pub use embedded::Embedded;
+
+/// A version as the registry knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRecord {
+    pub model: String,
+    pub version: String,
+    /// Where its training snapshot (or a built baseline) is, if not where the policy says.
+    pub snapshot: Option<String>,
+    pub snapshot_sha256: Option<String>,
+    pub artifact_sha256: Option<String>,
+    /// Stage pointers that stand on it.
+    pub stages: Vec<String>,
+    /// Groups with an active block, with the signal's reasons.
+    pub blocks: Vec<ActiveBlock>,
+    /// Wall clock, ms.
+    pub registered_at: i64,
+    /// Whether it was rolled back from prod, and when (event time, RFC 3339).
+    pub rolled_back: Option<String>,
+}
+
+/// A block that was signalled and not cleared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveBlock {
+    pub group: String,
+    pub since: String,
+    pub reasons: Vec<String>,
+    pub signal_id: String,
+    pub verdict_id: String,
+}
+
+/// A move of a stage pointer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageMove {
+    pub stage: String,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    /// Wall clock, ms.
+    pub at: i64,
+    pub actor: String,
+    pub reason: String,
+}
+
+/// What registering says of a version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    pub model: String,
+    pub version: String,
+    #[serde(default)]
+    pub snapshot: Option<String>,
+    #[serde(default)]
+    pub snapshot_sha256: Option<String>,
+    #[serde(default)]
+    pub artifact_sha256: Option<String>,
+    /// A stage pointer to put on it.
+    #[serde(default)]
+    pub stage: Option<String>,
+}
+
+/// What applying a signal did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It changed the registry; for a rollback, where prod stands now (`None`: no stable version to go back to).
+    Done { rollback_to: Option<String> },
+    /// It had been applied before.
+    Already,
+    /// It says nothing to this registry: a rollback of a version that is not in prod, or of a frozen model.
+    Ignored(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error(
+        "the registry at {path} cannot be opened: {source}; check that the path names a registry and that its folder is writable"
+    )]
+    Open { path: String, source: rusqlite::Error },
+    #[error("the registry failed: {0}")]
+    Sql(#[from] rusqlite::Error),
+    #[error(
+        "the registry's format is {found}, this driftgate knows {known}: use the driftgate that wrote it, or a newer one"
+    )]
+    Format { found: i64, known: i64 },
+    #[error("model {model:?} has no version {version:?} in the registry; register it first")]
+    UnknownVersion { model: String, version: String },
+    #[error(
+        "version {version:?} of {model:?} is registered already, with another {field}: {old:?}, not {new:?}; versions are immutable"
+    )]
+    Immutable { model: String, version: String, field: &'static str, old: String, new: String },
+    #[error("{what} {value:?} is not allowed: {why}")]
+    BadName { what: &'static str, value: String, why: &'static str },
+}
+
+/// What every registry can do. Calls may block; the daemon makes them off its async threads.
+pub trait Registry: Send + Sync {
+    /// Adds a version; the same registration again changes nothing.
+    ///
+    /// # Errors
+    /// A version that is there with other digests, a bad name, or a registry that fails.
+    fn register(&self, registration: &Registration, actor: &str, now_ms: i64) -> Result<VersionRecord, RegistryError>;
+
+    /// One version; `None` where there is none.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    fn version(&self, model: &str, version: &str) -> Result<Option<VersionRecord>, RegistryError>;
+
+    /// All versions of a model (of all models for `None`), in the order they were registered.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    fn versions(&self, model: Option<&str>) -> Result<Vec<VersionRecord>, RegistryError>;
+
+    /// The moves of a model's stage pointers, the oldest first.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    fn history(&self, model: &str) -> Result<Vec<StageMove>, RegistryError>;
+
+    /// Applies a signal once. Versions it names are added where they are missing.
+    ///
+    /// # Errors
+    /// A registry that fails; the signal was not applied then.
+    fn apply(&self, signal: &Signal, now_ms: i64) -> Result<Applied, RegistryError>;
+
+    /// Keeps the latest verdict of a (version, group) as JSON.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    fn record_verdict(
+        &self,
+        model: &str,
+        version: &str,
+        group: &str,
+        end_ms: i64,
+        json: &str,
+    ) -> Result<(), RegistryError>;
+
+    /// The latest verdict of each group of a version as JSON, by group.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    fn verdicts(&self, model: &str, version: &str) -> Result<Vec<String>, RegistryError>;
+}
+
+/// The stage a rollback moves.
+pub const PROD: &str = "prod";

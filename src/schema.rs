@@ -1,0 +1,179 @@
+//! What a policy names, compiled once: features, segment attributes and KPIs as slots, and the canonical form of values.
+//! Decoders write into these slots; nothing downstream looks a name up again.
+
+use std::collections::BTreeMap;
+
+use crate::policy::{LabelAttribute, Policy, RuleKind};
+
+/// The slots of one model's events. Indexes into these lists are the columns of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schema {
+    pub model: String,
+    pub numeric: Vec<String>,
+    pub categorical: Vec<String>,
+    /// Single segment attributes, each once, in order of first use.
+    pub attributes: Vec<String>,
+    /// The policy's segmentations as indexes into `attributes`.
+    pub segmentations: Vec<Vec<usize>>,
+    pub kpis: Vec<String>,
+    /// Label texts the policy maps to 0 and 1.
+    pub label_values: BTreeMap<String, bool>,
+    /// Whether predictions need an id: where labels are configured.
+    pub needs_id: bool,
+    /// Whether pairs count in the prediction's window.
+    pub prediction_time: bool,
+}
+
+impl Schema {
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let mut attributes: Vec<String> = Vec::new();
+        let mut segmentations = Vec::new();
+        for s in &policy.segments {
+            let parts = s.parts.iter().map(|part| {
+                if let Some(i) = attributes.iter().position(|a| a == part) {
+                    i
+                } else {
+                    attributes.push(part.clone());
+                    attributes.len() - 1
+                }
+            });
+            segmentations.push(parts.collect());
+        }
+        Self {
+            model: policy.model.clone(),
+            numeric: policy.features.numeric.clone(),
+            categorical: policy.features.categorical.clone(),
+            attributes,
+            segmentations,
+            kpis: policy.kpis.clone(),
+            label_values: policy.labels.as_ref().map(|l| l.values.clone()).unwrap_or_default(),
+            needs_id: policy.labels.is_some(),
+            prediction_time: policy.labels.as_ref().is_some_and(|l| l.attribute == LabelAttribute::PredictionTime),
+        }
+    }
+}
+
+/// Whether any rule of the policy reads the features stream's values.
+#[must_use]
+pub fn reads_features(kind: &RuleKind) -> bool {
+    matches!(
+        kind,
+        RuleKind::Psi { .. }
+            | RuleKind::KsP { .. }
+            | RuleKind::KsLcb { .. }
+            | RuleKind::MissingRate { .. }
+            | RuleKind::InvalidRate { .. }
+    )
+}
+
+/// Integral numbers at or above this are written in their shortest float form.
+const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
+
+/// The canonical text of a number that stands where a category or segment value belongs: integral values below 2^53
+/// without decimals, others in the shortest form that reads back as the same `f64`. Appends to `out`.
+pub fn canonical_number(x: f64, out: &mut String) {
+    use std::fmt::Write as _;
+    let written = if x.fract() == 0.0 && x.abs() < EXACT_INTEGERS {
+        // The cast is exact: |x| < 2^53 and integral. It also turns -0.0 into 0.
+        #[allow(clippy::cast_possible_truncation, reason = "|x| < 2^53 and integral")]
+        let integer = x as i64;
+        write!(out, "{integer}")
+    } else {
+        write!(out, "{}", Shortest(x))
+    };
+    debug_assert!(written.is_ok(), "writing to a String cannot fail");
+}
+
+/// The canonical text of a CSV field that stands where a category or segment value belongs: plain decimal numbers
+/// (`5.0`, not `007` nor `1e5`) become canonical numbers, Python's `True` and `False` become `true` and `false`.
+#[must_use]
+pub fn canonical_text(text: &str) -> std::borrow::Cow<'_, str> {
+    match text {
+        "True" => return "true".into(),
+        "False" => return "false".into(),
+        _ => {}
+    }
+    if text.contains('.')
+        && is_plain_decimal(text)
+        && let Ok(x) = text.parse::<f64>()
+    {
+        let mut out = String::new();
+        canonical_number(x, &mut out);
+        return out.into();
+    }
+    text.into()
+}
+
+fn is_plain_decimal(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let Some((whole, fraction)) = digits.split_once('.') else { return false };
+    let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    all_digits(whole) && all_digits(fraction) && (whole.len() == 1 || !whole.starts_with('0'))
+}
+
+/// Python's `repr` of a float, which is the shortest round trip with an exponent from 1e16 and below 1e-4 on.
+struct Shortest(f64);
+
+impl std::fmt::Display for Shortest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let x = self.0;
+        if x.is_infinite() {
+            return f.write_str(if x > 0.0 { "inf" } else { "-inf" });
+        }
+        let magnitude = x.abs();
+        if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
+            let text = format!("{x:e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
+            return write!(f, "{mantissa}e{sign}{digits:0>2}");
+        }
+        write!(f, "{x:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(x: f64) -> String {
+        let mut s = String::new();
+        canonical_number(x, &mut s);
+        s
+    }
+
+    #[test]
+    fn numbers_read_as_the_independent_oracle_writes_them() {
+        // Left: Python's canon(); right: ours.
+        for (x, text) in [
+            (5.0, "5"),
+            (-0.0, "0"),
+            (0.1, "0.1"),
+            (1e15, "1000000000000000"),
+            (9_007_199_254_740_992.0, "9007199254740992.0"),
+            (1e16, "1e+16"),
+            (1.5e300, "1.5e+300"),
+            (0.00012, "0.00012"),
+            (0.000_012, "1.2e-05"),
+            (-2.5, "-2.5"),
+        ] {
+            assert_eq!(number(x), text);
+        }
+    }
+
+    #[test]
+    fn csv_text_keeps_codes_and_reads_floats() {
+        for (text, canonical) in [
+            ("5.0", "5"),
+            ("007", "007"),
+            ("1e5", "1e5"),
+            ("0.50", "0.5"),
+            ("US", "US"),
+            ("True", "true"),
+            ("00.5", "00.5"),
+            ("12", "12"),
+        ] {
+            assert_eq!(canonical_text(text), canonical);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Snapshots by what is read from them and by what is said about them.
+
+use std::path::Path;
+
+use polars::prelude::*;
+
+use super::*;
+
+const FEATURES: &str = "features: {numeric: [temp, flag], categorical: [carrier]}";
+
+fn policy(features: &str, rule: &str, directory: &Path) -> Policy {
+    let text = format!(
+        "apiVersion: driftgate/v1
+model: m
+baseline: {{snapshot: \"train_v{{version}}.parquet\", columns: {{score: score, label: label}}}}
+{features}
+score: {{threshold: 0.5}}
+segments: [carrier, region, carrier*region]
+labels: {{horizon: 1d, values: {{late: 1, on time: 0}}}}
+checks:
+  g:
+    window: {{size: 2h, slide: 1h}}
+    rules: [{rule}]
+"
+    );
+    crate::policy::parse(&text, &directory.join("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn plain() -> Policy {
+    policy(FEATURES, "psi: {of: features, lt: 0.2}", Path::new("."))
+}
+
+fn parquet(frame: &mut DataFrame) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes).finish(frame).unwrap();
+    bytes
+}
+
+fn frame() -> DataFrame {
+    df!(
+        "temp" => [Some(1.5), Some(f64::NAN), None],
+        "flag" => [true, false, true],
+        "carrier" => [Some("US"), Some("AA"), Some("US")],
+        "region" => [Some(7.0), None, Some(8.0)],
+        "score" => [0.25_f32, 0.5, 1.0],
+        "label" => [Some("late"), Some("on time"), None],
+    )
+    .unwrap()
+}
+
+fn with(mut frame: DataFrame, name: &str, values: Series) -> DataFrame {
+    frame.with_column(values.with_name(name.into()).into_column()).unwrap();
+    frame
+}
+
+fn messages(policy: &Policy, bytes: Vec<u8>, location: &str) -> Vec<String> {
+    read(policy, bytes, location).unwrap_err().to_string().lines().map(str::to_owned).collect()
+}
+
+fn check(columns: &SnapshotColumns) {
+    assert_eq!(columns.rows, 3);
+    assert_eq!(columns.numeric[0][0].to_bits(), 1.5_f64.to_bits());
+    assert!(columns.numeric[0][1].is_nan() && columns.numeric[0][2].is_nan());
+    assert_eq!(columns.numeric[1], [1.0, 0.0, 1.0]);
+    let coded = |names: &[&str], codes: &[Option<u32>]| Coded {
+        names: names.iter().map(|&n| n.to_owned()).collect(),
+        codes: codes.to_vec(),
+    };
+    let carrier = coded(&["US", "AA"], &[Some(0), Some(1), Some(0)]);
+    assert_eq!(columns.categorical, std::slice::from_ref(&carrier));
+    assert_eq!(columns.score.as_deref(), Some(&[0.25, 0.5, 1.0][..]));
+    assert_eq!(columns.label.as_deref(), Some(&[Flag::Yes, Flag::No, Flag::Missing][..]));
+    assert_eq!(
+        columns.segments,
+        [
+            Some(carrier),
+            Some(coded(&["7", "8"], &[Some(0), None, Some(1)])),
+            Some(coded(&["US*7", "US*8"], &[Some(0), None, Some(1)]))
+        ]
+    );
+}
+
+#[test]
+fn parquet_and_csv_are_read_alike() {
+    check(&read(&plain(), parquet(&mut frame()), "train").unwrap());
+    let text = "temp,flag,carrier,region,score,label,more\n 1.5,True,US,7.0,0.25,late,x\nNaN,False,AA,,0.5,0.0,x\nNA,True,US,8,1,,x\n";
+    check(&read(&plain(), text.into(), "train.csv").unwrap());
+    let decimal = Series::new("".into(), [1.5, 2.0, 3.0]).cast(&DataType::Decimal(10, 2)).unwrap();
+    assert_eq!(
+        read(&plain(), parquet(&mut with(frame(), "temp", decimal)), "train").unwrap().numeric[0],
+        [1.5, 2.0, 3.0]
+    );
+}
+
+#[test]
+fn wrong_columns_are_named_together() {
+    let policy = plain();
+    let mut wrong = frame().drop("region").unwrap().drop("score").unwrap().drop("flag").unwrap();
+    assert_eq!(
+        messages(&policy, parquet(&mut wrong), "train"),
+        [
+            "snapshot \"train\" has no column \"flag\", which the policy names under features.numeric; its columns are \"temp\", \"carrier\", \"label\"",
+            "snapshot \"train\" has no column \"score\", which the policy names under baseline.columns.score; its columns are \"temp\", \"carrier\", \"label\"",
+        ]
+    );
+    let texts = Series::new("".into(), ["hot", "cold", "hot"]);
+    let lists = Series::new("".into(), vec![Series::new("".into(), [1]); 3]);
+    let numbers = Series::new("".into(), [0_i64, 2, 1]);
+    let mut wrong = with(with(with(frame(), "temp", texts), "carrier", lists), "label", numbers);
+    assert_eq!(
+        messages(&policy, parquet(&mut wrong), "train"),
+        [
+            "snapshot \"train\": column \"temp\" holds text (String), the policy lists it under features.numeric; write numbers, or list it under features.categorical",
+            "snapshot \"train\": column \"carrier\" holds values of type LargeList, the policy lists it under features.categorical; write texts, numbers or booleans",
+            "snapshot \"train\": column \"label\", row 2: \"2\" is not a label; write 0 or 1, or map it under labels.values",
+        ]
+    );
+    assert_eq!(
+        messages(&policy, "temp,flag,carrier,score,label\n1,0,US,0.5,1\nhot,0,US,high,yes\n".into(), "train.csv"),
+        [
+            "snapshot \"train.csv\": column \"temp\", row 2: \"hot\" is not a number, the policy lists it under features.numeric; write numbers, or list it under features.categorical",
+            "snapshot \"train.csv\": column \"score\", row 2: \"high\" is not a number, the policy lists it under baseline.columns.score; write numbers",
+            "snapshot \"train.csv\": column \"label\", row 2: \"yes\" is not a label; write 0 or 1, or map it under labels.values",
+        ]
+    );
+}
+
+#[test]
+fn segment_columns_may_be_absent_unless_a_rule_needs_them() {
+    let mut absent = frame().drop("region").unwrap();
+    let columns = read(&plain(), parquet(&mut absent), "train").unwrap();
+    assert_eq!(columns.segments.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
+    let strict = policy(FEATURES, "tpr_drop: {by: region, max: 0.1}", Path::new("."));
+    let said = messages(&strict, parquet(&mut absent), "train");
+    assert!(
+        said[0].contains("no column \"region\", which the policy names under segments (and a tpr_drop rule reads it)"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn foreign_and_damaged_bytes_are_errors() {
+    assert!(messages(&plain(), b"hello".to_vec(), "train")[0].contains("neither Parquet"));
+    let bytes = parquet(&mut frame());
+    for cut in 0..bytes.len() {
+        let said = messages(&plain(), bytes[..cut].to_vec(), "s3://b/train.parquet");
+        assert!(said[0].starts_with("snapshot: cannot read \"s3://b/train.parquet\" as Parquet: "), "{said:?}");
+    }
+}
+
+#[test]
+fn locations_follow_the_policy_and_stay_in_place() {
+    let policy = plain();
+    assert_eq!(location_for(&policy, "1.2-rc").unwrap().as_deref(), Some("train_v1.2-rc.parquet"));
+    for bad in ["../1", "a/b", "a\\b", "..", "", "a\nb", "a?b"] {
+        let said = location_for(&policy, bad).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("cannot name a snapshot by version {bad:?}: ")), "{said}");
+    }
+}
+
+#[test]
+fn a_snapshot_and_its_baseline_load_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = policy(FEATURES, "psi: {of: features, lt: 0.2}", folder.path());
+    let bytes = parquet(&mut frame());
+    std::fs::write(folder.path().join("train_v1.parquet"), &bytes).unwrap();
+    let baseline = load(&policy, "1", "train_v1.parquet").unwrap();
+    assert_eq!((baseline.rows, &baseline.snapshot_sha256), (3, &frame::sha256_hex(&bytes)));
+    std::fs::write(folder.path().join("v1.baseline"), baseline.encode().unwrap()).unwrap();
+    assert_eq!(load(&policy, "1", "v1.baseline").unwrap(), baseline);
+    let url = format!("file://{}", folder.path().join("train_v1.parquet").display());
+    assert_eq!(load(&policy, "1", &url).unwrap().snapshot, url);
+    let said = load(&policy, "1", "absent.parquet").unwrap_err().to_string();
+    assert!(
+        said.starts_with("cannot fetch the snapshot \"absent.parquet\": cannot read the file ")
+            && said.contains("No such file"),
+        "{said}"
+    );
+    let said = load(&policy, "1", "ftp://host/x").unwrap_err().to_string();
+    assert!(said.contains("use a path, s3://, gs:// or az://"), "{said}");
+    let nulls = Series::new_null("".into(), 3);
+    std::fs::write(folder.path().join("empty.parquet"), parquet(&mut with(self::frame(), "temp", nulls))).unwrap();
+    let said = load(&policy, "1", "empty.parquet").unwrap_err().to_string();
+    assert!(said.starts_with("snapshot \"empty.parquet\": column \"temp\" holds no values"), "{said}");
+}

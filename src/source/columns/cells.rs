@@ -1,0 +1,406 @@
+//! A column of a Parquet or CSV file as cells: numbers, texts, codes, flags and times by the rules of the event schema.
+//! Which column means what is decided by the readers of events and of snapshots.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use polars::prelude::{
+    BinaryChunked, BooleanChunked, CategoricalMapping, DataType, Float64Chunked, Int64Chunked, PolarsResult, Series,
+    StringChunked, TimeUnit, UInt32Chunked, UInt64Chunked,
+};
+use rustc_hash::FxHashMap;
+
+use crate::decode::{Reason, Reject, parse_rfc3339};
+use crate::event::{Flag, code, numeric};
+use crate::schema::{canonical_number, canonical_text};
+
+const DAY_NS: i128 = 86_400_000_000_000;
+const MS_NS: i128 = 1_000_000;
+/// Longer values are cut in messages.
+const SHOWN_CHARS: usize = 64;
+
+/// A column's values in one of the few forms the readers know.
+#[derive(Clone, Debug)]
+pub enum Cells {
+    /// Texts of a typed file.
+    Text(StringChunked),
+    /// Texts of a CSV file, whose type is read off the text.
+    Csv(StringChunked),
+    /// Dictionary-encoded texts (categories, enumerations).
+    Dictionary(UInt32Chunked, Arc<CategoricalMapping>),
+    Integer(Int64Chunked),
+    Unsigned(UInt64Chunked),
+    Float(Float64Chunked),
+    Bool(BooleanChunked),
+    /// Days and instants, in ticks since the epoch.
+    Time {
+        ticks: Int64Chunked,
+        clock: Clock,
+    },
+    /// So many nulls.
+    Null(usize),
+    /// So many values of a type nothing can be read from (lists, structs), and the type.
+    Other(usize, String),
+}
+
+/// What a tick of a time column is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    nanoseconds: i128,
+    /// Whether the file names a time zone; the ticks are UTC then.
+    zoned: bool,
+}
+
+/// One cell as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell<'a> {
+    Missing,
+    /// No text can stand for it.
+    Invalid,
+    Text(&'a str),
+}
+
+impl Cells {
+    /// The cells of a series; `csv` when its texts come from a file without types.
+    ///
+    /// # Errors
+    /// When polars cannot cast what it says it can.
+    pub fn of(series: &Series, csv: bool) -> PolarsResult<Self> {
+        Ok(match series.dtype() {
+            DataType::String if csv => Self::Csv(series.str()?.clone()),
+            DataType::String => Self::Text(series.str()?.clone()),
+            DataType::Binary => Self::Text(texts_of_bytes(series.binary()?)),
+            DataType::Categorical(_, names) | DataType::Enum(_, names) => {
+                let codes = series.to_physical_repr().cast(&DataType::UInt32)?;
+                Self::Dictionary(codes.u32()?.clone(), Arc::clone(names))
+            }
+            DataType::UInt64 => Self::Unsigned(series.u64()?.clone()),
+            t if t.is_integer() => Self::Integer(series.cast(&DataType::Int64)?.i64()?.clone()),
+            t if t.is_float() || t.is_decimal() => Self::Float(series.cast(&DataType::Float64)?.f64()?.clone()),
+            DataType::Boolean => Self::Bool(series.bool()?.clone()),
+            DataType::Date => Self::time(series, DAY_NS, false)?,
+            DataType::Datetime(unit, zone) => {
+                let nanoseconds = match unit {
+                    TimeUnit::Nanoseconds => 1,
+                    TimeUnit::Microseconds => 1_000,
+                    TimeUnit::Milliseconds => MS_NS,
+                };
+                Self::time(series, nanoseconds, zone.is_some())?
+            }
+            DataType::Null => Self::Null(series.len()),
+            other => Self::Other(series.len(), format!("{other}")),
+        })
+    }
+
+    fn time(series: &Series, nanoseconds: i128, zoned: bool) -> PolarsResult<Self> {
+        let ticks = series.to_physical_repr().cast(&DataType::Int64)?.i64()?.clone();
+        Ok(Self::Time { ticks, clock: Clock { nanoseconds, zoned } })
+    }
+
+    /// The same cells with the texts of a CSV file as they stand: ids and versions, where 1.10 is not 1.1.
+    #[must_use]
+    pub fn raw(self) -> Self {
+        match self {
+            Self::Csv(c) => Self::Text(c),
+            other => other,
+        }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(c) | Self::Csv(c) => c.len(),
+            Self::Dictionary(c, _) => c.len(),
+            Self::Integer(c) | Self::Time { ticks: c, .. } => c.len(),
+            Self::Unsigned(c) => c.len(),
+            Self::Float(c) => c.len(),
+            Self::Bool(c) => c.len(),
+            Self::Null(n) | Self::Other(n, _) => *n,
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the column holds, for messages.
+    #[must_use]
+    pub fn holds(&self) -> String {
+        match self {
+            Self::Text(_) | Self::Csv(_) => "text (String)".to_owned(),
+            Self::Dictionary(..) => "text (Categorical)".to_owned(),
+            Self::Integer(_) | Self::Unsigned(_) => "integers".to_owned(),
+            Self::Float(_) => "floats".to_owned(),
+            Self::Bool(_) => "booleans".to_owned(),
+            Self::Time { clock, .. } if clock.nanoseconds == DAY_NS => "dates (Date)".to_owned(),
+            Self::Time { .. } => "times (Datetime)".to_owned(),
+            Self::Null(_) => "only nulls".to_owned(),
+            Self::Other(_, kind) => format!("values of type {kind}"),
+        }
+    }
+
+    /// Whether the column can hold numbers.
+    #[must_use]
+    pub fn is_numeric(&self) -> bool {
+        !matches!(self, Self::Text(_) | Self::Dictionary(..) | Self::Time { .. } | Self::Other(..))
+    }
+
+    /// Appends the cells as numbers: NaN and null are missing, what is no number is invalid.
+    pub fn numbers(&self, out: &mut Vec<f64>) {
+        match self {
+            Self::Float(c) => match c.cont_slice() {
+                Ok(values) => out.extend(values.iter().map(|&x| numeric::cell(x))),
+                Err(_) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, numeric::cell))),
+            },
+            #[allow(clippy::cast_precision_loss, reason = "features are doubles")]
+            Self::Integer(c) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, |x| x as f64))),
+            #[allow(clippy::cast_precision_loss, reason = "features are doubles")]
+            Self::Unsigned(c) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, |x| x as f64))),
+            Self::Bool(c) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, |x| f64::from(u8::from(x))))),
+            Self::Csv(c) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, parse_number))),
+            Self::Text(c) => out.extend(c.iter().map(|x| not_a_number(x.is_some()))),
+            Self::Dictionary(c, _) => out.extend(c.iter().map(|x| not_a_number(x.is_some()))),
+            Self::Time { ticks, .. } => out.extend(ticks.iter().map(|x| not_a_number(x.is_some()))),
+            Self::Null(n) => out.resize(out.len() + n, numeric::MISSING),
+            Self::Other(n, _) => out.resize(out.len() + n, numeric::INVALID),
+        }
+    }
+
+    /// Calls `each` with the canonical text of every cell, in order.
+    pub fn each_text(&self, mut each: impl FnMut(Cell<'_>)) {
+        match self {
+            Self::Text(c) => c.iter().for_each(|x| each(x.map_or(Cell::Missing, Cell::Text))),
+            Self::Csv(c) => c.iter().for_each(|x| match x {
+                None | Some("") => each(Cell::Missing),
+                Some(text) => each(Cell::Text(&canonical_text(text))),
+            }),
+            Self::Null(n) => (0..*n).for_each(|_| each(Cell::Missing)),
+            Self::Other(n, _) => (0..*n).for_each(|_| each(Cell::Invalid)),
+            _ => {
+                let mut text = String::new();
+                for key in self.keys() {
+                    match key {
+                        None => each(Cell::Missing),
+                        Some(key) => {
+                            text.clear();
+                            self.write(key, &mut text);
+                            each(Cell::Text(&text));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Appends a code a cell: `intern` gives the code of a text and is asked once a distinct value where that is cheap
+    /// to know, else once a row.
+    pub fn codes(&self, mut intern: impl FnMut(&str) -> u32, out: &mut Vec<u32>) {
+        match self {
+            Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => self.each_text(|cell| {
+                out.push(match cell {
+                    Cell::Missing => code::MISSING,
+                    Cell::Invalid => code::INVALID,
+                    Cell::Text(text) => intern(text),
+                });
+            }),
+            _ => {
+                let mut known: FxHashMap<u64, u32> = FxHashMap::default();
+                let mut text = String::new();
+                out.extend(self.keys().into_iter().map(|key| {
+                    let Some(key) = key else { return code::MISSING };
+                    *known.entry(key).or_insert_with(|| {
+                        text.clear();
+                        self.write(key, &mut text);
+                        intern(&text)
+                    })
+                }));
+            }
+        }
+    }
+
+    /// Appends the cells as yes or no: 0, 1 and booleans, and of texts those `values` maps. A CSV file's texts may
+    /// be any of them.
+    pub fn flags(&self, values: &BTreeMap<String, bool>, out: &mut Vec<Flag>) {
+        let mapped = |text: &str| values.get(text).map_or(Flag::Invalid, |&yes| yes.into());
+        let named = |cell: Cell<'_>| match cell {
+            Cell::Missing => Flag::Missing,
+            Cell::Invalid => Flag::Invalid,
+            Cell::Text(text) => mapped(text),
+        };
+        match self {
+            Self::Bool(c) => out.extend(c.iter().map(|x| x.map_or(Flag::Missing, Flag::from))),
+            Self::Csv(c) => out.extend(c.iter().map(|x| match x.map(str::trim) {
+                None => Flag::Missing,
+                Some(text) => match mapped(text) {
+                    Flag::Invalid => flag_of_number(parse_number(text)),
+                    flag => flag,
+                },
+            })),
+            Self::Integer(_) | Self::Unsigned(_) | Self::Float(_) => {
+                let mut numbers = Vec::with_capacity(self.len());
+                self.numbers(&mut numbers);
+                out.extend(numbers.into_iter().map(flag_of_number));
+            }
+            Self::Time { .. } => self.each_text(|cell| {
+                out.push(if cell == Cell::Missing { Flag::Missing } else { Flag::Invalid });
+            }),
+            Self::Text(_) | Self::Dictionary(..) | Self::Null(_) | Self::Other(..) => {
+                self.each_text(|cell| out.push(named(cell)));
+            }
+        }
+    }
+
+    /// Calls `each` with every cell as milliseconds since the epoch, in order.
+    pub fn each_time(&self, mut each: impl FnMut(Result<i64, Reject>)) {
+        let none = || Err(Reject::new(Reason::NoTime, "the time is null"));
+        match self {
+            Self::Integer(c) => c.iter().for_each(|x| each(x.map_or_else(none, Ok))),
+            Self::Time { ticks, clock } => ticks.iter().for_each(|x| {
+                let ms = x.map(|t| clock.nanoseconds * i128::from(t) / MS_NS - i128::from(clock.splits(t)));
+                each(ms.map_or_else(none, |ms| i64::try_from(ms).map_err(|_| bad_time(&ms.to_string()))));
+            }),
+            Self::Float(_) | Self::Unsigned(_) | Self::Text(_) | Self::Csv(_) | Self::Dictionary(..) => {
+                self.each_text(|cell| match cell {
+                    Cell::Missing => each(none()),
+                    Cell::Invalid => each(Err(bad_time("?"))),
+                    Cell::Text(text) => each(parse_time(text)),
+                });
+            }
+            Self::Bool(_) | Self::Other(..) => {
+                (0..self.len()).for_each(|_| each(Err(bad_time(&format!("the column holds {}", self.holds())))));
+            }
+            Self::Null(n) => (0..*n).for_each(|_| each(none())),
+        }
+    }
+
+    /// The text of one cell, for messages.
+    #[must_use]
+    pub fn show(&self, row: usize) -> String {
+        let mut shown = String::new();
+        let mut at = 0;
+        self.each_text(|cell| {
+            if at == row {
+                shown = match cell {
+                    Cell::Missing => "null".to_owned(),
+                    Cell::Invalid => "?".to_owned(),
+                    Cell::Text(text) => cut(text),
+                };
+            }
+            at += 1;
+        });
+        shown
+    }
+
+    /// Cells as keys that are equal where the values are; null and NaN have none. Only for the kinds `write` knows.
+    fn keys(&self) -> Vec<Option<u64>> {
+        match self {
+            Self::Dictionary(c, _) => c.iter().map(|x| x.map(u64::from)).collect(),
+            Self::Integer(c) | Self::Time { ticks: c, .. } => c.iter().map(|x| x.map(i64::cast_unsigned)).collect(),
+            Self::Unsigned(c) => c.iter().collect(),
+            Self::Float(c) => c.iter().map(|x| x.filter(|x| !x.is_nan()).map(f64::to_bits)).collect(),
+            Self::Bool(c) => c.iter().map(|x| x.map(u64::from)).collect(),
+            Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => Vec::new(),
+        }
+    }
+
+    /// Writes the canonical text of a key.
+    fn write(&self, key: u64, out: &mut String) {
+        match self {
+            Self::Dictionary(_, names) => {
+                out.push_str(u32::try_from(key).ok().and_then(|c| names.cat_to_str(c)).unwrap_or(""));
+            }
+            // Integers from 2^53 on are written as the number they are: telling apart beats looking like a double.
+            Self::Integer(_) => out.push_str(itoa::Buffer::new().format(key.cast_signed())),
+            Self::Unsigned(_) => out.push_str(itoa::Buffer::new().format(key)),
+            Self::Float(_) => canonical_number(f64::from_bits(key), out),
+            Self::Bool(_) => out.push_str(if key == 0 { "false" } else { "true" }),
+            Self::Time { clock, .. } => out.push_str(&clock.iso(key.cast_signed())),
+            Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => {}
+        }
+    }
+}
+
+impl Clock {
+    /// One where a negative tick lies within a millisecond, which division would round up to the epoch.
+    fn splits(self, tick: i64) -> u8 {
+        u8::from(tick < 0 && self.nanoseconds * i128::from(tick) % MS_NS != 0)
+    }
+
+    /// The ISO 8601 text of a tick: a date, a time without zone, or a time in UTC.
+    fn iso(self, tick: i64) -> String {
+        let Ok(instant) = jiff::Timestamp::from_nanosecond(self.nanoseconds.saturating_mul(i128::from(tick))) else {
+            return tick.to_string();
+        };
+        let text = instant.to_string();
+        if self.nanoseconds == DAY_NS {
+            return text.split('T').next().unwrap_or_default().to_owned();
+        }
+        if self.zoned { text } else { text.trim_end_matches('Z').to_owned() }
+    }
+}
+
+/// A text of a CSV file as a number: empty, NaN, null and NA are missing, what is no number is invalid.
+#[must_use]
+pub fn parse_number(text: &str) -> f64 {
+    let text = text.trim();
+    if let Ok(x) = fast_float2::parse::<f64, _>(text) {
+        return numeric::cell(x);
+    }
+    match text {
+        "True" | "true" | "TRUE" => 1.0,
+        "False" | "false" | "FALSE" => 0.0,
+        _ if is_missing(text) => numeric::MISSING,
+        _ => numeric::INVALID,
+    }
+}
+
+/// How programs that write CSV spell a missing value.
+fn is_missing(text: &str) -> bool {
+    matches!(text, "" | "NaN" | "nan" | "null" | "NULL" | "NA" | "None")
+}
+
+/// A value as messages quote it.
+#[must_use]
+pub fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
+        None => text.to_owned(),
+    }
+}
+
+#[allow(clippy::float_cmp, reason = "0 and 1 are exact")]
+fn flag_of_number(x: f64) -> Flag {
+    match x {
+        _ if numeric::is_invalid(x) => Flag::Invalid,
+        _ if x.is_nan() => Flag::Missing,
+        _ if x == 0.0 => Flag::No,
+        _ if x == 1.0 => Flag::Yes,
+        _ => Flag::Invalid,
+    }
+}
+
+fn not_a_number(there: bool) -> f64 {
+    if there { numeric::INVALID } else { numeric::MISSING }
+}
+
+/// Bytes without a declared encoding are read as text; what is not UTF-8 keeps a replacement character.
+fn texts_of_bytes(bytes: &BinaryChunked) -> StringChunked {
+    bytes.iter().map(|b| b.map(String::from_utf8_lossy)).collect()
+}
+
+fn bad_time(text: &str) -> Reject {
+    Reject::new(Reason::BadTime, format!("time {:?} is neither integer milliseconds nor RFC 3339", cut(text)))
+}
+
+fn parse_time(text: &str) -> Result<i64, Reject> {
+    let text = text.trim();
+    if is_missing(text) {
+        return Err(Reject::new(Reason::NoTime, "the time is empty"));
+    }
+    text.parse::<i64>().ok().or_else(|| parse_rfc3339(text)).ok_or_else(|| bad_time(text))
+}
+
+#[cfg(test)]
+#[path = "cells_tests.rs"]
+mod tests;

@@ -1,0 +1,308 @@
+//! Prediction, label and feature files as batches of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::cells::{Cell, Cells};
+use super::event_file::{Envelope, EventFile};
+use super::{ColumnReader, FileError, Rows};
+use crate::decode::coder::Coder;
+use crate::decode::{Limits, Reject};
+use crate::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, PredictionBatch, code};
+use crate::schema::Schema;
+
+/// What receives rejected rows: their number counted from 1, and why.
+pub type Rejects<'a> = &'a mut dyn FnMut(u64, Reject);
+
+/// The names of the columns that hold an event's fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileFields {
+    pub prediction_id: String,
+    pub model: String,
+    pub version: String,
+    pub ts: String,
+    pub score: String,
+    pub label: String,
+    pub latency_ms: String,
+    pub error: String,
+    pub decision: String,
+    pub stage: String,
+    /// A column's name to the name of the feature or attribute it holds.
+    pub rename: BTreeMap<String, String>,
+}
+
+impl Default for FileFields {
+    fn default() -> Self {
+        let name = str::to_owned;
+        Self {
+            prediction_id: name("prediction_id"),
+            model: name("model"),
+            version: name("version"),
+            ts: name("ts"),
+            score: name("score"),
+            label: name("label"),
+            latency_ms: name("latency_ms"),
+            error: name("error"),
+            decision: name("decision"),
+            stage: name("stage"),
+            rename: BTreeMap::new(),
+        }
+    }
+}
+
+impl FileFields {
+    /// The columns that may hold a feature or attribute; the first that is there does.
+    pub(super) fn columns_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let renamed =
+            self.rename.iter().filter(move |(_, feature)| *feature == name).map(|(column, _)| column.as_str());
+        renamed.chain((!self.rename.contains_key(name)).then_some(name))
+    }
+}
+
+/// A file of predictions.
+pub struct PredictionFile {
+    file: EventFile,
+    coder: Coder,
+    /// Per attribute: the categorical feature that the same column holds, whose codes spare hashing it twice.
+    twin: Vec<Option<usize>>,
+    /// Per attribute: its code by its twin's code.
+    by_twin: Vec<Vec<u32>>,
+    /// Attribute codes of a batch.
+    codes: Vec<Vec<u32>>,
+    no_values: BTreeMap<String, bool>,
+}
+
+impl PredictionFile {
+    /// Opens a file of predictions; `record_ts` (ms) is what the rows' times must not lie ahead of.
+    ///
+    /// # Errors
+    /// When the file cannot be read or lacks the time, the version or, where labels are joined, the id.
+    pub fn open(
+        path: &Path,
+        schema: Arc<Schema>,
+        fields: &FileFields,
+        limits: Limits,
+        record_ts: i64,
+    ) -> Result<Self, FileError> {
+        let coder = Coder::new(&schema);
+        let file = EventFile::open(path, schema, fields, limits, record_ts)?;
+        let mut needed = vec![fields.ts.as_str(), fields.version.as_str()];
+        if file.schema.needs_id {
+            needed.push(&fields.prediction_id);
+        }
+        file.reader.require(&needed)?;
+        let twin = |column: &Option<String>| {
+            column.as_ref().and_then(|c| file.categorical.iter().position(|f| f.as_ref() == Some(c)))
+        };
+        let twin: Vec<Option<usize>> = file.attributes.iter().map(twin).collect();
+        let none = vec![Vec::new(); twin.len()];
+        Ok(Self { file, coder, twin, by_twin: none.clone(), codes: none, no_values: BTreeMap::new() })
+    }
+
+    /// Rows of other models so far.
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.file.ignored
+    }
+
+    /// Clears `out` and fills it with the next rows; false at the end of the file.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn next(&mut self, out: &mut PredictionBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
+        out.clear();
+        let envelope = Envelope { version: true, id: self.file.schema.needs_id };
+        let Some(rows) = self.file.next(envelope, &mut out.ts, rejects)? else { return Ok(false) };
+        if self.coder.begin(&mut out.fresh) {
+            self.by_twin.iter_mut().for_each(Vec::clear);
+        }
+        let (file, coder, fresh) = (&self.file, &mut self.coder, &mut out.fresh);
+        let names = &file.fields;
+        file.ids(&rows, &mut out.ids)?;
+        file.names(&rows, &names.version, |t| coder.version(t, fresh), &mut out.version)?;
+        file.names(&rows, &names.stage, |t| coder.stage(t, fresh), &mut out.stage)?;
+        file.numbers(&rows, Some(&names.score), &mut out.score)?;
+        file.numbers(&rows, Some(&names.latency_ms), &mut out.latency_ms)?;
+        file.flags(&rows, &names.decision, &self.no_values, &mut out.decision)?;
+        file.flags(&rows, &names.error, &self.no_values, &mut out.error)?;
+        let (twin, by_twin) = (&self.twin, &mut self.by_twin);
+        file.features(&rows, coder, &mut out.features, fresh, |coder, slot, category, text| {
+            for (attribute, codes) in by_twin.iter_mut().enumerate().filter(|(a, _)| twin.get(*a) == Some(&Some(slot)))
+            {
+                // Category codes are given in order, so a new one stands right behind the known.
+                if category < code::SPECIAL && category as usize == codes.len() {
+                    codes.push(coder.attribute(attribute, text));
+                }
+            }
+        })?;
+        self.attributes(&rows, &out.features)?;
+        self.segments(rows.len(), &mut out.segments, &mut out.fresh);
+        Ok(true)
+    }
+
+    /// Reads the attributes' codes of these rows.
+    fn attributes(&mut self, rows: &Rows, features: &FeatureColumns) -> Result<(), FileError> {
+        for (attribute, codes) in self.codes.iter_mut().enumerate() {
+            codes.clear();
+            let twin = self.twin.get(attribute).copied().flatten().and_then(|slot| features.categorical.get(slot));
+            if let (Some(twin), Some(known)) = (twin, self.by_twin.get(attribute)) {
+                codes.extend(twin.iter().map(|&c| known.get(c as usize).copied().unwrap_or(c)));
+                continue;
+            }
+            let (coder, column) = (&mut self.coder, self.file.attributes.get(attribute).and_then(Option::as_deref));
+            self.file.codes(rows, column, code::MISSING, |text| coder.attribute(attribute, text), codes)?;
+        }
+        Ok(())
+    }
+
+    /// Joins the attributes' codes to those of the segmentations.
+    fn segments(&mut self, rows: usize, out: &mut [Vec<u32>], fresh: &mut Fresh) {
+        let mut of_row = vec![code::MISSING; self.codes.len()];
+        for row in 0..rows {
+            for (slot, codes) in of_row.iter_mut().zip(&self.codes) {
+                *slot = codes.get(row).copied().unwrap_or(code::MISSING);
+            }
+            for (s, column) in out.iter_mut().enumerate() {
+                column.push(self.coder.segment(s, &of_row, fresh));
+            }
+        }
+    }
+}
+
+/// A file of labels and KPI outcomes.
+pub struct LabelFile {
+    file: EventFile,
+    no_values: BTreeMap<String, bool>,
+}
+
+impl LabelFile {
+    /// Opens a file of labels.
+    ///
+    /// # Errors
+    /// When the file cannot be read or lacks the time, the id, or both the label and every KPI.
+    pub fn open(
+        path: &Path,
+        schema: Arc<Schema>,
+        fields: &FileFields,
+        limits: Limits,
+        record_ts: i64,
+    ) -> Result<Self, FileError> {
+        let file = EventFile::open(path, schema, fields, limits, record_ts)?;
+        let mut needed = vec![fields.ts.as_str(), fields.prediction_id.as_str()];
+        if !file.schema.kpis.iter().any(|k| file.reader.has(k)) {
+            needed.push(&fields.label);
+        }
+        file.reader.require(&needed)?;
+        Ok(Self { file, no_values: BTreeMap::new() })
+    }
+
+    /// Rows of other models so far.
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.file.ignored
+    }
+
+    /// Clears `out` and fills it with the next rows; false at the end of the file.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn next(&mut self, out: &mut LabelBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
+        out.clear();
+        let Some(rows) = self.file.next(Envelope { version: false, id: true }, &mut out.ts, rejects)? else {
+            return Ok(false);
+        };
+        self.file.ids(&rows, &mut out.ids)?;
+        self.file.flags(&rows, &self.file.fields.label, &self.file.schema.label_values, &mut out.label)?;
+        for (kpi, column) in self.file.schema.kpis.iter().zip(&mut out.kpis) {
+            self.file.flags(&rows, kpi, &self.no_values, column)?;
+        }
+        Ok(true)
+    }
+}
+
+/// A file of the features stream.
+pub struct FeatureFile {
+    file: EventFile,
+    coder: Coder,
+}
+
+impl FeatureFile {
+    /// Opens a file of feature values.
+    ///
+    /// # Errors
+    /// When the file cannot be read or lacks the time or every feature of the policy.
+    pub fn open(
+        path: &Path,
+        schema: Arc<Schema>,
+        fields: &FileFields,
+        limits: Limits,
+        record_ts: i64,
+    ) -> Result<Self, FileError> {
+        let coder = Coder::new(&schema);
+        let file = EventFile::open(path, schema, fields, limits, record_ts)?;
+        if file.numeric.iter().chain(&file.categorical).all(Option::is_none) {
+            let names: Vec<&str> =
+                file.schema.numeric.iter().chain(&file.schema.categorical).map(String::as_str).collect();
+            file.reader.require(&names)?;
+        }
+        Ok(Self { file, coder })
+    }
+
+    /// Rows of other models so far.
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.file.ignored
+    }
+
+    /// Clears `out` and fills it with the next rows; false at the end of the file.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn next(&mut self, out: &mut FeatureBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
+        out.clear();
+        let Some(rows) = self.file.next(Envelope { version: false, id: false }, &mut out.ts, rejects)? else {
+            return Ok(false);
+        };
+        self.coder.begin(&mut out.fresh);
+        self.file.features(&rows, &mut self.coder, &mut out.features, &mut out.fresh, |_, _, _, _| {})?;
+        Ok(true)
+    }
+}
+
+/// The versions in a file of predictions of this model.
+///
+/// # Errors
+/// When the file cannot be read or has no version column.
+pub fn versions(path: &Path, fields: &FileFields, model: &str, limits: Limits) -> Result<BTreeSet<String>, FileError> {
+    let mut reader = ColumnReader::open(path, &[fields.version.clone(), fields.model.clone()])?;
+    reader.require(&[&fields.version])?;
+    let mut found = BTreeSet::new();
+    while let Some(mut rows) = reader.next()? {
+        let cells = |rows: &Rows, column: &str| match rows.cells(column) {
+            Ok(cells) => Ok(cells.map(Cells::raw)),
+            Err(cause) => Err(reader.broken(cause)),
+        };
+        if let Some(models) = cells(&rows, &fields.model)? {
+            let mut keep = Vec::with_capacity(rows.len());
+            models.each_text(|cell| {
+                keep.push(matches!(cell, Cell::Missing | Cell::Text("")) || cell == Cell::Text(model));
+            });
+            rows.filter(&keep).map_err(|cause| reader.broken(cause))?;
+        }
+        if let Some(versions) = cells(&rows, &fields.version)? {
+            let add = |text: &str| {
+                if !text.is_empty() && text.len() <= limits.string_bytes && !found.contains(text) {
+                    found.insert(text.to_owned());
+                }
+                0
+            };
+            versions.codes(add, &mut Vec::with_capacity(rows.len()));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

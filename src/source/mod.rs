@@ -1,0 +1,6 @@
+//! Where events come from: files (`columns` for Parquet and CSV, `jsonl` for JSON lines, both behind `files`) and `kafka`.
+
+pub mod columns;
+pub mod files;
+pub mod jsonl;
+pub mod kafka;

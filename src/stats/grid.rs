@@ -1,0 +1,120 @@
+//! The reference grid: which cell of a numeric feature's state a value belongs to.
+//!
+//! A grid of K distinct reference values cuts the line into 2K+1 cells: the K values themselves and the open buckets
+//! below, between and above them. What is counted in the cells is merged and read elsewhere.
+
+use super::real::{order_index, plain_zero};
+
+/// Distinct reference values, strictly increasing: no NaN, no `-0.0`; ±inf are ordinary extreme values.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Grid {
+    points: Vec<f64>,
+}
+
+impl Grid {
+    /// Builds the grid of a reference sample.
+    ///
+    /// `sorted` is ascending and without NaN. `points` is the number K of order statistics to take: the minimum and
+    /// `sorted[ceil(i·m/(K−1)) − 1]` for i = 1..K−1; `None` takes every distinct value, which makes KS exact. `edges`
+    /// (the PSI edges) always become grid points. Equal values collapse, so the grid may hold fewer points than K.
+    #[must_use]
+    pub fn from_sorted(sorted: &[f64], points: Option<usize>, edges: &[f64]) -> Self {
+        let mut grid: Vec<f64> = match points {
+            None => sorted.to_vec(),
+            Some(count) => {
+                let intervals = count.saturating_sub(1);
+                let rest = (1..=intervals).filter_map(|i| sorted.get(order_index(i, sorted.len(), intervals)));
+                sorted.first().into_iter().chain(rest).copied().collect()
+            }
+        };
+        grid.extend_from_slice(edges);
+        grid.retain(|value| !value.is_nan());
+        for value in &mut grid {
+            *value = plain_zero(*value);
+        }
+        grid.sort_unstable_by(f64::total_cmp);
+        grid.dedup();
+        Self { points: grid }
+    }
+
+    /// The grid points, strictly increasing.
+    #[must_use]
+    pub fn points(&self) -> &[f64] {
+        &self.points
+    }
+
+    /// Number of cells: 2K+1.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        2 * self.points.len() + 1
+    }
+
+    /// Cell of `x`: 2i is the open bucket below point i (2K: above the last point), 2i+1 is exactly point i.
+    ///
+    /// `x` must not be NaN (missing values are counted apart); a NaN would land in cell 0. Always below
+    /// [`cells`](Self::cells).
+    #[inline]
+    #[must_use]
+    pub fn locate(&self, x: f64) -> usize {
+        // The standard library's search is branch-free inside (`select_unpredictable`).
+        let below = self.points.partition_point(|point| *point < x);
+        2 * below + usize::from(self.points.get(below) == Some(&x))
+    }
+
+    /// Whether a cell is a single value rather than an open bucket.
+    #[inline]
+    #[must_use]
+    pub fn is_atom(cell: usize) -> bool {
+        cell % 2 == 1
+    }
+
+    /// Counts of an ascending sample over the cells, in one pass. NaN is skipped.
+    #[must_use]
+    pub fn count_sorted(&self, sorted: &[f64]) -> Vec<u64> {
+        let mut counts = vec![0_u64; self.cells()];
+        let mut below = 0;
+        for x in sorted.iter().filter(|x| !x.is_nan()) {
+            while self.points.get(below).is_some_and(|point| point < x) {
+                below += 1;
+            }
+            let cell = 2 * below + usize::from(self.points.get(below) == Some(x));
+            if let Some(count) = counts.get_mut(cell) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_statistics_start_at_the_minimum_and_end_at_the_maximum() {
+        let sorted: Vec<f64> = (1..=20).map(f64::from).collect();
+        assert_eq!(Grid::from_sorted(&sorted, Some(5), &[]).points(), [1.0, 5.0, 10.0, 15.0, 20.0]);
+        assert_eq!(Grid::from_sorted(&sorted, Some(1), &[]).points(), [1.0]);
+        assert_eq!(Grid::from_sorted(&sorted, Some(0), &[7.5]).points(), [1.0, 7.5]);
+        assert_eq!(Grid::from_sorted(&sorted, None, &[]).points(), sorted);
+    }
+
+    #[test]
+    fn zeros_are_one_value_and_infinities_are_points() {
+        let grid = Grid::from_sorted(&[f64::NEG_INFINITY, -0.0, 0.0, 1.0, f64::INFINITY], None, &[-0.0, f64::NAN]);
+        assert_eq!(grid.points().len(), 4);
+        assert!(grid.points().iter().all(|point| point.to_bits() != (-0.0_f64).to_bits()));
+        assert_eq!(grid.locate(f64::NEG_INFINITY), 1);
+        assert_eq!(grid.locate(-1.0), 2);
+        assert_eq!(grid.locate(-0.0), 3);
+        assert_eq!(grid.locate(f64::INFINITY), 7);
+        assert_eq!(grid.count_sorted(&[-0.0, 0.0, 0.5, 2.0]), [0, 0, 0, 2, 1, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn an_empty_grid_is_one_open_bucket() {
+        let grid = Grid::from_sorted(&[], Some(1021), &[]);
+        assert_eq!((grid.cells(), grid.locate(3.0)), (1, 0));
+        assert_eq!(grid.count_sorted(&[1.0, 2.0]), [2]);
+    }
+}

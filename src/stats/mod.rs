@@ -1,0 +1,38 @@
+//! The statistics core: pure functions over integer counts.
+//!
+//! Everything the daemon publishes is computed here from counts that merge by adding. A window's state is a vector of
+//! `u64` over the cells of a reference [`grid::Grid`] (or over categories, confusion cells, latency buckets); it is
+//! summed, subtracted and merged elsewhere, and only read here.
+//!
+//! - [`grid`]: the reference grid and the cell of a value; [`bins`]: quantile bins as runs of cells.
+//! - [`psi`], [`ks`], [`chi2`]: drift of a distribution against the reference.
+//! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
+//!   between segments, in exact [`ratio`]s.
+//! - [`auc`], [`quantile`]: ranking quality and latency from binned counts.
+//! - [`multiplicity`]: adjusted p-values over many subjects.
+//!
+//! Not here: windows, policies, I/O, clocks. Functions never panic and never return NaN: what cannot be computed is
+//! `None`, and the caller decides what missing evidence means.
+
+#![allow(clippy::many_single_char_names, clippy::similar_names, reason = "the symbols of the definitions")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly"))]
+
+pub mod auc;
+pub mod bins;
+pub mod chi2;
+pub mod confusion;
+pub mod fairness;
+pub mod grid;
+pub mod ks;
+pub mod ks_tail;
+pub mod multiplicity;
+pub mod proportion;
+pub mod psi;
+pub mod quantile;
+pub mod ratio;
+mod real;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod laws;

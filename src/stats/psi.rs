@@ -1,0 +1,123 @@
+//! Population stability index over bin counts, with the rule for empty bins as a named part of the method.
+//!
+//! The zero rule decides verdicts (the same counts give 0.1 or 35 by rule), so [`method_name`] carries it everywhere.
+
+use super::real::{length, real, total};
+
+/// What a bin without counts contributes.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Zero {
+    /// Drop bins that are empty on both sides (K left), then (c + 0.5)/(N + K/2) on both sides.
+    Half,
+    /// max(c/N, floor) over all bins, not renormalised. A floor outside (0, 1] is taken as the nearest such number.
+    Floor(f64),
+}
+
+/// PSI: Σ (p − q)·ln(p/q) over bins, natural logarithm, in index order. Symmetric in its two samples, never negative.
+///
+/// `None` when either side has no counts or the slices differ in length.
+#[must_use]
+pub fn psi(reference: &[u64], window: &[u64], zero: Zero) -> Option<f64> {
+    Some(per_bin(reference, window, zero)?.iter().sum())
+}
+
+/// The terms of [`psi`], one per bin (0 for a dropped bin); empty when [`psi`] is `None`.
+#[must_use]
+pub fn contributions(reference: &[u64], window: &[u64], zero: Zero) -> Vec<f64> {
+    per_bin(reference, window, zero).unwrap_or_default()
+}
+
+fn per_bin(reference: &[u64], window: &[u64], zero: Zero) -> Option<Vec<f64>> {
+    let (m, n) = (total(reference)?, total(window)?);
+    if m == 0 || n == 0 || reference.len() != window.len() {
+        return None;
+    }
+    let (m, n) = (real(m), real(n));
+    let pairs = reference.iter().zip(window);
+    let kept = length(pairs.clone().filter(|(r, w)| **r > 0 || **w > 0).count());
+    let term = |r: u64, w: u64| {
+        let (p, q) = match zero {
+            Zero::Half if r == 0 && w == 0 => return 0.0,
+            Zero::Half => ((real(r) + 0.5) / (m + kept / 2.0), (real(w) + 0.5) / (n + kept / 2.0)),
+            Zero::Floor(floor) => {
+                let floor = share(floor);
+                ((real(r) / m).max(floor), (real(w) / n).max(floor))
+            }
+        };
+        // Both factors have one sign; `max` removes a -0.0 and whatever rounding may leave.
+        ((p - q) * (p / q).ln()).max(0.0)
+    };
+    Some(pairs.map(|(r, w)| term(*r, *w)).collect())
+}
+
+/// A floor that keeps ln(p/q) finite; NaN becomes the smallest one.
+fn share(floor: f64) -> f64 {
+    if floor >= f64::MIN_POSITIVE { floor.min(1.0) } else { f64::MIN_POSITIVE }
+}
+
+/// Mean of PSI when nothing has drifted: (1/n + 1/m)·(bins − 1), from its limit (1/n + 1/m)·χ²(bins − 1).
+/// `n` and `m` are the sample sizes; `None` when one is 0.
+#[must_use]
+pub fn expected_null(n: u64, m: u64, bins: usize) -> Option<f64> {
+    (n > 0 && m > 0).then(|| (1.0 / real(n) + 1.0 / real(m)) * length(bins.saturating_sub(1)))
+}
+
+/// The method's name in every output: `quantile-10/half`, `quantile-20/floor:1e-4`, `categories/half`.
+/// `quantiles` is the number of quantile bins asked for, `None` for categories.
+#[must_use]
+pub fn method_name(quantiles: Option<usize>, zero: Zero) -> String {
+    let bins = quantiles.map_or_else(|| "categories".to_owned(), |count| format!("quantile-{count}"));
+    match zero {
+        Zero::Half => format!("{bins}/half"),
+        Zero::Floor(floor) => {
+            let (plain, exponent) = (format!("{floor}"), format!("{floor:e}"));
+            let shortest = if exponent.len() < plain.len() { exponent } else { plain };
+            format!("{bins}/floor:{shortest}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFERENCE: [u64; 5] = [100, 200, 300, 400, 0];
+    const WINDOW: [u64; 5] = [150, 150, 300, 350, 50];
+
+    #[test]
+    fn the_zero_rule_decides_the_value() {
+        let at = |zero| psi(&REFERENCE, &WINDOW, zero).unwrap_or(f64::NAN);
+        assert!((at(Zero::Floor(1e-4)) - 0.351).abs() < 5e-4);
+        assert!((at(Zero::Floor(0.01)) - 0.106).abs() < 5e-4);
+        assert!((at(Zero::Floor(f64::MIN_POSITIVE)) - 35.3).abs() < 0.1);
+        assert!(at(Zero::Floor(0.0)).is_finite() && at(Zero::Floor(f64::NAN)).is_finite());
+    }
+
+    #[test]
+    fn contributions_sum_to_the_value_and_name_the_bin() {
+        for zero in [Zero::Half, Zero::Floor(1e-4)] {
+            let terms = contributions(&REFERENCE, &WINDOW, zero);
+            assert_eq!(Some(terms.iter().sum()), psi(&REFERENCE, &WINDOW, zero));
+            assert!(terms.iter().all(|term| *term <= terms[4]));
+        }
+        assert_eq!(contributions(&[5, 0, 5], &[6, 0, 4], Zero::Half)[1].to_bits(), 0);
+    }
+
+    #[test]
+    fn no_counts_are_no_value() {
+        assert_eq!(psi(&[0, 0], &[1, 2], Zero::Half), None);
+        assert_eq!(psi(&[1, 2], &[0, 0], Zero::Floor(1e-4)), None);
+        assert_eq!(psi(&[1, 2], &[1], Zero::Half), None);
+        assert_eq!(expected_null(0, 5, 10), None);
+        assert!((expected_null(200, 1000, 10).unwrap_or(0.0) - 0.054).abs() < 1e-12);
+    }
+
+    #[test]
+    fn names_are_written_as_a_user_writes_them() {
+        assert_eq!(method_name(Some(10), Zero::Half), "quantile-10/half");
+        assert_eq!(method_name(Some(10), Zero::Floor(0.0001)), "quantile-10/floor:1e-4");
+        assert_eq!(method_name(Some(20), Zero::Floor(0.01)), "quantile-20/floor:0.01");
+        assert_eq!(method_name(None, Zero::Half), "categories/half");
+    }
+}

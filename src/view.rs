@@ -1,0 +1,132 @@
+//! What the daemon shows of itself: a picture that the pipeline replaces piece by piece and that HTTP and metrics read.
+//! Facts only; nothing here decides anything.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::decode::Reason;
+use crate::intake::Counters;
+use crate::judge::verdict::{Action, Verdict};
+use crate::policy::Policy;
+
+/// How many verdicts of a (version, group) are kept to look back at.
+pub const RECENT_VERDICTS: usize = 200;
+
+/// The shared picture.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Arc<RwLock<View>>);
+
+impl Shared {
+    pub fn read(&self) -> RwLockReadGuard<'_, View> {
+        // A poisoned picture is still a picture: whoever panicked is reported elsewhere.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn write(&self) -> RwLockWriteGuard<'_, View> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Everything there is to see.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// What is not ready yet, by name: why. Ready when empty and `started`.
+    pub not_ready: BTreeMap<String, String>,
+    pub started: bool,
+    pub models: BTreeMap<String, ModelView>,
+    /// By topic (or file) and partition.
+    pub sources: BTreeMap<(String, i32), SourceView>,
+    /// Rejected events by topic and reason.
+    pub rejected: BTreeMap<(String, Reason), u64>,
+    /// Events of models without a policy, by topic.
+    pub unknown_model: BTreeMap<String, u64>,
+    /// Signals by action, sink and outcome (`ok`, `error`, `ignored`).
+    pub signals: BTreeMap<(Action, String, &'static str), u64>,
+    pub checkpoint: CheckpointView,
+}
+
+impl View {
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.started && self.not_ready.is_empty()
+    }
+
+    /// The picture of one version, made where it is new.
+    pub fn version_mut(&mut self, model: &str, version: &str) -> Option<&mut VersionView> {
+        Some(self.models.get_mut(model)?.versions.entry(version.to_owned()).or_default())
+    }
+}
+
+/// One source partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceView {
+    pub events: u64,
+    /// The offset to read next, and the high watermark, where known.
+    pub next_offset: Option<i64>,
+    pub high_watermark: Option<i64>,
+    /// The largest event time read, in ms.
+    pub max_ts: Option<i64>,
+    pub idle: bool,
+    pub paused: bool,
+}
+
+impl SourceView {
+    /// Messages that are there but not read.
+    #[must_use]
+    pub fn lag(&self) -> Option<i64> {
+        Some((self.high_watermark? - self.next_offset?).max(0))
+    }
+}
+
+/// One model.
+#[derive(Clone, Debug)]
+pub struct ModelView {
+    pub policy: Arc<Policy>,
+    pub counters: Counters,
+    pub versions: BTreeMap<String, VersionView>,
+    /// Predictions that wait for labels, and labels that wait for predictions.
+    pub waiting: (usize, usize),
+    /// Watermark of each group in ms: windows up to here are closed.
+    pub closed: BTreeMap<String, i64>,
+}
+
+/// One version of a model.
+#[derive(Clone, Debug, Default)]
+pub struct VersionView {
+    pub predictions: u64,
+    /// Digest of its baseline, or why there is none.
+    pub baseline: Option<Result<String, String>>,
+    /// Rows of its training snapshot.
+    pub reference_rows: Option<u64>,
+    /// By group, the newest last.
+    pub verdicts: BTreeMap<String, VecDeque<Arc<Verdict>>>,
+    /// Groups with an active block, and their reasons.
+    pub blocks: BTreeMap<String, Vec<String>>,
+}
+
+impl VersionView {
+    /// Adds a verdict, newest last, and forgets the oldest beyond the bound.
+    pub fn push(&mut self, verdict: Arc<Verdict>) {
+        let kept = self.verdicts.entry(verdict.group.clone()).or_default();
+        if kept.len() == RECENT_VERDICTS {
+            kept.pop_front();
+        }
+        kept.push_back(verdict);
+    }
+
+    /// The newest verdict of each group.
+    pub fn latest(&self) -> impl Iterator<Item = &Arc<Verdict>> {
+        self.verdicts.values().filter_map(VecDeque::back)
+    }
+}
+
+/// Checkpoints so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CheckpointView {
+    pub written: u64,
+    pub failed: u64,
+    /// When the last one was written (wall clock, ms), its size and how long it took.
+    pub last_ms: Option<i64>,
+    pub last_bytes: u64,
+    pub last_seconds: f64,
+}

@@ -1,0 +1,168 @@
+//! Where each count of a (version, group) stands in its flat array of counts. Compiled from the policy group (what its
+//! rules read) and the version's baseline (how large its grids are); each group keeps only what its rules read.
+
+use crate::baseline::Baseline;
+use crate::policy::{Group, Policy, RuleKind, Target, Traffic};
+use crate::schema::reads_features;
+use crate::stats::quantile;
+
+/// What the rules of one group read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// Distributions, in order, each once.
+    pub targets: Vec<Target>,
+    /// Segmentations whose confusion counts are kept.
+    pub segmentations: Vec<usize>,
+    /// Score cells by label.
+    pub auc: bool,
+    pub latency: bool,
+    pub error: bool,
+    /// KPIs as indexes into the policy's.
+    pub kpis: Vec<usize>,
+    /// Whether any rule counts predictions (or features), and whether any counts joined pairs.
+    pub predictions: bool,
+    pub pairs: bool,
+    /// Whether any rule reads features, which may come from the features stream.
+    pub features: bool,
+    pub traffic: Traffic,
+}
+
+impl Reads {
+    #[must_use]
+    pub fn new(group: &Group) -> Self {
+        let mut reads = Self {
+            targets: Vec::new(),
+            segmentations: Vec::new(),
+            auc: false,
+            latency: false,
+            error: false,
+            kpis: Vec::new(),
+            predictions: group.rules.iter().any(|r| !r.kind.reads_labels()),
+            pairs: group.rules.iter().any(|r| r.kind.reads_labels()),
+            features: false,
+            traffic: group.traffic,
+        };
+        for rule in &group.rules {
+            match &rule.kind {
+                RuleKind::Psi { of, .. } => reads.targets.extend(of.iter().map(|s| s.target)),
+                RuleKind::KsP { of, .. }
+                | RuleKind::KsLcb { of, .. }
+                | RuleKind::MissingRate { of }
+                | RuleKind::InvalidRate { of } => reads.targets.extend(of.iter().map(|s| s.target)),
+                RuleKind::Gap { by, .. }
+                | RuleKind::DisparateImpact { by, .. }
+                | RuleKind::TprGapLcb { by, .. }
+                | RuleKind::TprDrop { by, .. } => reads.segmentations.push(*by),
+                RuleKind::Auc { .. } => reads.auc = true,
+                RuleKind::Latency { .. } => reads.latency = true,
+                RuleKind::ErrorRate { .. } => reads.error = true,
+                RuleKind::KpiDrop { of, .. } => reads.kpis.push(*of),
+            }
+            reads.features |= reads_features(&rule.kind);
+        }
+        reads.targets.sort_unstable();
+        reads.targets.dedup();
+        reads.features &= reads.targets.iter().any(|t| *t != Target::Score);
+        reads.segmentations.sort_unstable();
+        reads.segmentations.dedup();
+        reads.kpis.sort_unstable();
+        reads.kpis.dedup();
+        reads
+    }
+
+    /// The reads of all groups of a policy.
+    #[must_use]
+    pub fn of(policy: &Policy) -> Vec<Self> {
+        policy.groups.iter().map(Self::new).collect()
+    }
+}
+
+/// A run of counts: `cells` of them from `offset`, then one for missing and one for invalid values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    pub offset: usize,
+    pub cells: usize,
+}
+
+impl Block {
+    #[must_use]
+    pub fn missing(self) -> usize {
+        self.cells
+    }
+
+    #[must_use]
+    pub fn invalid(self) -> usize {
+        self.cells + 1
+    }
+
+    /// The cells' counts; empty where the block is not in `counts`.
+    #[must_use]
+    pub fn slice(self, counts: &[u64]) -> &[u64] {
+        counts.get(self.offset..self.offset + self.cells).unwrap_or(&[])
+    }
+
+    /// Counts of missing and invalid values.
+    #[must_use]
+    pub fn absent(self, counts: &[u64]) -> (u64, u64) {
+        let at = |i: usize| counts.get(self.offset + i).copied().unwrap_or(0);
+        (at(self.missing()), at(self.invalid()))
+    }
+}
+
+/// Where the counts of one (version, group) stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// One block a target of `Reads::targets`: values the predictions carry.
+    pub predictions: Vec<Block>,
+    /// The same for values of the features stream; empty without one.
+    pub features: Vec<Block>,
+    /// Score cells of pairs labelled 0 and 1.
+    pub auc: Option<[Block; 2]>,
+    pub latency: Option<Block>,
+    /// `[no error, error]`.
+    pub error: Option<Block>,
+    /// `[no, yes]`, one block a KPI of `Reads::kpis`.
+    pub kpis: Vec<Block>,
+    /// How many segmentations keep confusion counts.
+    pub segmentations: usize,
+    /// How many counts there are.
+    pub total: usize,
+}
+
+impl Layout {
+    /// Lays out the counts; without a baseline only what needs none.
+    #[must_use]
+    pub fn new(reads: &Reads, baseline: Option<&Baseline>, features_stream: bool) -> Self {
+        let mut total = 0;
+        let mut block = |cells: usize| {
+            let block = Block { offset: total, cells };
+            total += cells + 2;
+            block
+        };
+        let cells = |target: &Target| -> usize {
+            let Some(baseline) = baseline else { return 0 };
+            match target {
+                Target::Categorical(i) => baseline.categorical.get(*i).map_or(0, |c| c.names.len() + 1),
+                numeric => baseline.numeric(*numeric).map_or(0, |n| n.grid.cells()),
+            }
+        };
+        let predictions = reads.targets.iter().map(|t| block(cells(t))).collect();
+        let features = if features_stream && reads.features {
+            reads.targets.iter().map(|t| block(if *t == Target::Score { 0 } else { cells(t) })).collect()
+        } else {
+            Vec::new()
+        };
+        let score_cells = cells(&Target::Score);
+        let auc = (reads.auc && score_cells > 0).then(|| [block(score_cells), block(score_cells)]);
+        Self {
+            predictions,
+            features,
+            auc,
+            latency: reads.latency.then(|| block(quantile::BUCKETS)),
+            error: reads.error.then(|| block(2)),
+            kpis: reads.kpis.iter().map(|_| block(2)).collect(),
+            segmentations: reads.segmentations.len(),
+            total,
+        }
+    }
+}

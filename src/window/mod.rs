@@ -1,0 +1,7 @@
+//! Windows of counts: `layout` says which count stands where, `tally` counts, `pane` keeps sealed panes small,
+//! `watermark` says how far a stream has come.
+
+pub mod layout;
+pub mod pane;
+pub mod tally;
+pub mod watermark;

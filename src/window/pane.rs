@@ -1,0 +1,196 @@
+//! Sealed panes: a tally packed into few bytes (a presence bitmap and variable-length integers), and the rolling sum of
+//! panes that makes a window. Packing loses nothing.
+
+use serde::{Deserialize, Serialize};
+
+use super::tally::{Last, SegmentCounts, Tally};
+
+/// A tally that no event changes any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    pub predictions: u64,
+    pub features: u64,
+    pub pairs: u64,
+    unsegmented: Vec<u64>,
+    counts: Packed,
+    /// (segmentation, segment code, counts), sorted.
+    segments: Vec<(u32, u32, SegmentCounts)>,
+    /// (target, category code, count), sorted.
+    unseen: Vec<(u32, u32, u64)>,
+    pub last: Option<Last>,
+}
+
+impl Sealed {
+    #[must_use]
+    pub fn new(tally: &Tally) -> Self {
+        let mut segments = Vec::new();
+        for (s, by_code) in (0_u32..).zip(&tally.segments) {
+            segments.extend((0_u32..).zip(by_code).filter(|(_, c)| !c.is_zero()).map(|(code, c)| (s, code, *c)));
+        }
+        let mut unseen: Vec<_> = tally.unseen.iter().map(|(&(t, c), &n)| (t, c, n)).collect();
+        unseen.sort_unstable();
+        Self {
+            predictions: tally.predictions,
+            features: tally.features,
+            pairs: tally.pairs,
+            unsegmented: tally.unsegmented.clone(),
+            counts: Packed::new(&tally.counts),
+            segments,
+            unseen,
+            last: tally.last.clone(),
+        }
+    }
+
+    /// Adds this pane to a window.
+    pub fn add_to(&self, window: &mut Tally) {
+        window.predictions += self.predictions;
+        window.features += self.features;
+        window.pairs += self.pairs;
+        self.apply(window, |a, b| a + b);
+    }
+
+    /// Takes this pane out of a window it was added to. The last prediction is not undone: ask the panes that remain.
+    pub fn subtract_from(&self, window: &mut Tally) {
+        window.predictions -= self.predictions;
+        window.features -= self.features;
+        window.pairs -= self.pairs;
+        self.apply(window, |a, b| a - b);
+        window.unseen.retain(|_, n| *n > 0);
+    }
+
+    fn apply(&self, window: &mut Tally, op: impl Fn(u64, u64) -> u64 + Copy) {
+        window.unsegmented.iter_mut().zip(&self.unsegmented).for_each(|(a, &b)| *a = op(*a, b));
+        // A pane counted before its version had a baseline has another layout: only its events count.
+        if self.counts.len as usize == window.counts.len() {
+            self.counts.for_each(|at, n| {
+                if let Some(count) = window.counts.get_mut(at) {
+                    *count = op(*count, n);
+                }
+            });
+        }
+        for (s, code, counts) in &self.segments {
+            if let Some(segment) = window.segment(*s as usize, *code) {
+                segment.combine(counts, op);
+            }
+        }
+        for &(target, code, n) in &self.unseen {
+            let count = window.unseen.entry((target, code)).or_default();
+            *count = op(*count, n);
+        }
+    }
+
+    /// Bytes on the heap, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.counts.bytes.len() + self.segments.len() * size_of::<(u32, u32, SegmentCounts)>() + self.unseen.len() * 16
+    }
+}
+
+/// Counts as a bitmap of the ones that are not zero and their values in LEB128.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Packed {
+    len: u32,
+    bytes: Box<[u8]>,
+}
+
+impl Packed {
+    fn new(counts: &[u64]) -> Self {
+        let mut bytes = vec![0_u8; counts.len().div_ceil(8)];
+        for (at, &n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
+            if let Some(byte) = bytes.get_mut(at / 8) {
+                *byte |= 1 << (at % 8);
+            }
+            let mut rest = n;
+            while rest >= 0x80 {
+                // The low seven bits with the continuation bit set.
+                bytes.push(u8::try_from(rest & 0x7f).unwrap_or(0) | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(u8::try_from(rest).unwrap_or(0));
+        }
+        Self { len: u32::try_from(counts.len()).unwrap_or(u32::MAX), bytes: bytes.into_boxed_slice() }
+    }
+
+    fn for_each(&self, mut f: impl FnMut(usize, u64)) {
+        let (bitmap, values) = self.bytes.split_at((self.len as usize).div_ceil(8).min(self.bytes.len()));
+        let mut values = values.iter();
+        for (i, &byte) in bitmap.iter().enumerate() {
+            let mut bits = byte;
+            while bits != 0 {
+                let at = i * 8 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let mut n = 0;
+                let mut shift = 0;
+                for &b in values.by_ref() {
+                    n |= u64::from(b & 0x7f) << shift;
+                    shift += 7;
+                    if b & 0x80 == 0 || shift > 63 {
+                        break;
+                    }
+                }
+                f(at, n);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tally(counts: Vec<u64>, segments: Vec<(u32, u64)>, ts: i64) -> Tally {
+        let mut t = Tally::new(counts.len(), 1);
+        t.predictions = counts.iter().sum();
+        t.counts = counts;
+        for (code, n) in segments {
+            t.segment(0, code).unwrap().confusion.tp += n;
+            t.pairs += n;
+            t.unseen(0, code);
+        }
+        t.saw(ts, "id", 0);
+        t
+    }
+
+    fn window_of(panes: &[Sealed], len: usize) -> Tally {
+        let mut w = Tally::new(len, 1);
+        panes.iter().for_each(|p| p.add_to(&mut w));
+        w
+    }
+
+    fn arbitrary() -> impl Strategy<Value = Vec<Tally>> {
+        let count = prop_oneof![3 => Just(0_u64), 2 => 0..300_u64, 1 => 0..(1_u64 << 40)];
+        prop::collection::vec(
+            (prop::collection::vec(count, 21), prop::collection::vec((0..9_u32, 0..1000_u64), 0..5), 0..99_i64),
+            1..6,
+        )
+        .prop_map(|panes| panes.into_iter().map(|(c, s, ts)| tally(c, s, ts)).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_is_the_sum_of_its_panes_in_any_order_and_sliding_undoes(tallies in arbitrary()) {
+            let panes: Vec<_> = tallies.iter().map(Sealed::new).collect();
+            let forward = window_of(&panes, 21);
+            let backward = window_of(&panes.iter().rev().cloned().collect::<Vec<_>>(), 21);
+            prop_assert_eq!(&forward, &backward);
+            for at in 0..21 {
+                prop_assert_eq!(forward.counts[at], tallies.iter().map(|t| t.counts[at]).sum::<u64>());
+            }
+            let mut slid = forward;
+            panes[0].subtract_from(&mut slid);
+            let rest = window_of(&panes[1..], 21);
+            prop_assert_eq!(&slid.counts, &rest.counts);
+            prop_assert_eq!(&slid.unseen, &rest.unseen);
+            prop_assert_eq!((slid.predictions, slid.pairs), (rest.predictions, rest.pairs));
+        }
+    }
+
+    #[test]
+    fn a_pane_of_a_hundred_features_is_small() {
+        let counts: Vec<u64> = (0..2041 * 100).map(|i| if i % 2 == 0 { 90 } else { 0 }).collect();
+        let sealed = Sealed::new(&tally(counts, vec![], 0));
+        assert!(sealed.bytes() < 130_000, "{} bytes: 288 such panes must stay under 40 MB", sealed.bytes());
+    }
+}

@@ -1,0 +1,140 @@
+//! The mergeable counts of one (version, group): a flat array of integers, segment confusion counts, unseen categories,
+//! and the last prediction. Adding is exact, associative and commutative; subtracting undoes adding.
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::stats::fairness::Confusion;
+
+/// At most so many distinct unseen categories are told apart in one tally; the rest only count as unseen.
+const UNSEEN_BOUND: usize = 4096;
+
+/// Counts of one segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentCounts {
+    /// Joined pairs.
+    pub confusion: Confusion,
+    /// Predictions by predicted class, labelled or not.
+    pub predicted: [u64; 2],
+}
+
+impl SegmentCounts {
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn values(self) -> [u64; 6] {
+        let c = self.confusion;
+        [c.tp, c.fn_, c.fp, c.tn, self.predicted[0], self.predicted[1]]
+    }
+
+    fn from_values([tp, fn_, fp, tn, no, yes]: [u64; 6]) -> Self {
+        Self { confusion: Confusion { tp, fn_, fp, tn }, predicted: [no, yes] }
+    }
+
+    /// Applies `op` count by count.
+    pub fn combine(&mut self, other: &Self, op: impl Fn(u64, u64) -> u64) {
+        let mut values = self.values();
+        values.iter_mut().zip(other.values()).for_each(|(a, b)| *a = op(*a, b));
+        *self = Self::from_values(values);
+    }
+}
+
+/// The last prediction of a tally: the largest time, then the largest id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Last {
+    pub ts: i64,
+    pub id: String,
+    /// Dictionary code of its stage.
+    pub stage: u32,
+}
+
+/// The counts of one (version, group) over some span of event time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Predictions counted.
+    pub predictions: u64,
+    /// Events of the features stream counted.
+    pub features: u64,
+    /// Joined pairs counted.
+    pub pairs: u64,
+    /// Pairs or predictions without a segment, one count a segmentation.
+    pub unsegmented: Vec<u64>,
+    /// By `Layout`.
+    pub counts: Vec<u64>,
+    /// By segmentation of `Reads::segmentations`, then by segment code.
+    pub segments: Vec<Vec<SegmentCounts>>,
+    /// Unseen categories: (index into `Reads::targets`, category code) to count.
+    pub unseen: FxHashMap<(u32, u32), u64>,
+    pub last: Option<Last>,
+}
+
+impl Tally {
+    #[must_use]
+    pub fn new(counts: usize, segmentations: usize) -> Self {
+        Self {
+            counts: vec![0; counts],
+            segments: vec![Vec::new(); segmentations],
+            unsegmented: vec![0; segmentations],
+            ..Self::default()
+        }
+    }
+
+    #[inline]
+    pub fn add(&mut self, at: usize) {
+        debug_assert!(at < self.counts.len(), "a layout of another baseline");
+        if let Some(count) = self.counts.get_mut(at) {
+            *count += 1;
+        }
+    }
+
+    /// The counts of a segment, made where it is new.
+    #[inline]
+    pub fn segment(&mut self, segmentation: usize, code: u32) -> Option<&mut SegmentCounts> {
+        let segments = self.segments.get_mut(segmentation)?;
+        let at = code as usize;
+        if segments.len() <= at {
+            segments.resize(at + 1, SegmentCounts::default());
+        }
+        segments.get_mut(at)
+    }
+
+    #[inline]
+    pub fn unseen(&mut self, target: u32, code: u32) {
+        if self.unseen.len() < UNSEEN_BOUND {
+            *self.unseen.entry((target, code)).or_default() += 1;
+        } else if let Some(count) = self.unseen.get_mut(&(target, code)) {
+            *count += 1;
+        }
+    }
+
+    /// Takes note of a prediction for the window's stage.
+    #[inline]
+    pub fn saw(&mut self, ts: i64, id: &str, stage: u32) {
+        match &mut self.last {
+            Some(last) if (last.ts, last.id.as_str()) >= (ts, id) => {}
+            Some(last) => {
+                last.ts = ts;
+                last.id.clear();
+                last.id.push_str(id);
+                last.stage = stage;
+            }
+            None => self.last = Some(Last { ts, id: id.to_owned(), stage }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_prediction_is_the_latest_then_the_largest_id() {
+        let mut t = Tally::new(0, 0);
+        for (ts, id, stage) in [(5, "b", 0), (5, "a", 1), (4, "z", 2), (5, "c", 3)] {
+            t.saw(ts, id, stage);
+        }
+        assert_eq!(t.last, Some(Last { ts: 5, id: "c".into(), stage: 3 }));
+    }
+}

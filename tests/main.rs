@@ -1,0 +1,27 @@
+//! Black-box tests: they run the binary as a user would and read what it writes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::missing_panics_doc,
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "a test may fail loudly"
+)]
+
+#[path = "cases/bad_input.rs"]
+mod bad_input;
+#[path = "cases/bounds.rs"]
+mod bounds;
+#[path = "cases/broker.rs"]
+mod broker;
+#[path = "cases/golden.rs"]
+mod golden;
+#[path = "cases/kafka.rs"]
+mod kafka;
+#[path = "cases/replay.rs"]
+mod replay;
+#[path = "cases/support.rs"]
+mod support;

@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# One Apache Kafka broker for the tests: a KRaft node on 127.0.0.1 from Maven's jars, needing Java 17 only.
+set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+usage: kafka.sh install DIR                                    fetch Kafka's jars with Maven (nothing to do when they are there)
+       kafka.sh start DIR [PORT]                               start a broker on 127.0.0.1:PORT (19092; the controller takes PORT+1)
+       kafka.sh status DIR                                     print the address of the running broker, or fail
+       kafka.sh stop DIR
+       kafka.sh create-topic DIR TOPIC PARTITIONS [KEY=VALUE]...   settings of the topic
+       kafka.sh delete-records DIR TOPIC PARTITION OFFSET      drop what lies before OFFSET
+
+Each start begins with empty data, except with KEEP=1. START_TIMEOUT (60) is in seconds. The log is DIR/server.log.
+EOF
+}
+
+die() { echo "kafka.sh: $*" >&2; exit 1; }
+
+pom=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kafka-pom.xml
+version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$pom")
+readonly cluster_id=MkU3OEVBNTcwNTJENDM2Qk
+
+installed() { [ -e "$dir/libs/kafka_2.13-$version.jar" ]; }
+
+# A class from Kafka's jars, quiet but for errors.
+tool() { java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$dir/libs/*" "$@"; }
+
+# The process id of this directory's broker; fails when none runs. The command line guards against a reused id.
+running() {
+  local pid
+  pid=$(cat "$dir/pid" 2>/dev/null) && [ -e "/proc/$pid/cmdline" ] || return 1
+  tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "kafka.Kafka $dir/server.properties" || return 1
+  echo "$pid"
+}
+
+listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+address() { echo "127.0.0.1:$(cat "$dir/port")"; }
+
+need_running() { running >/dev/null || die "no broker runs in $dir: kafka.sh start $dir"; }
+
+install() {
+  installed && return
+  command -v mvn >/dev/null || die "Kafka's jars are missing in $dir/libs and mvn was not found: run make setup"
+  local fresh="$dir/libs.$$"
+  # A broken download must not look like an installation.
+  trap 'rm -rf "$fresh"' RETURN
+  echo "fetching Apache Kafka $version into $dir/libs"
+  mvn -B -q -f "$pom" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$fresh" </dev/null || die "Maven could not fetch Kafka's jars"
+  rm -rf "$dir/libs"
+  mv "$fresh" "$dir/libs"
+}
+
+configure() {
+  local port=$1
+  cat >"$dir/server.properties" <<EOF
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$((port + 1))
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
+advertised.listeners=PLAINTEXT://127.0.0.1:$port
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs=$dir/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+EOF
+}
+
+start() {
+  local port=${1:-19092} pid deadline
+  [[ $port =~ ^[0-9]+$ ]] || die "the port is not a number: '$port'"
+  installed || die "Kafka is not in $dir: kafka.sh install $dir"
+  if pid=$(running); then die "a broker already runs in $dir: process $pid, $(address)"; fi
+  for p in "$port" "$((port + 1))"; do
+    if listening "$p"; then die "port $p is taken: name another one, kafka.sh start $dir PORT"; fi
+  done
+  [ "${KEEP:-0}" = 1 ] || rm -rf "$dir/data"
+  configure "$port"
+  tool kafka.tools.StorageTool format --ignore-formatted -t "$cluster_id" -c "$dir/server.properties" >"$dir/format.log" 2>&1 ||
+    die "formatting the storage failed: $(tail -n 3 "$dir/format.log")"
+  # A session of its own: the terminal's interrupt must not reach the broker before its users have stopped.
+  setsid nohup java -Xms512m -Xmx512m -Dlog4j2.level=INFO -cp "$dir/libs/*" kafka.Kafka "$dir/server.properties" \
+    </dev/null >"$dir/server.log" 2>&1 &
+  pid=$!
+  echo "$pid" >"$dir/pid"
+  echo "$port" >"$dir/port"
+
+  deadline=$((SECONDS + ${START_TIMEOUT:-60}))
+  until listening "$port"; do
+    kill -0 "$pid" 2>/dev/null || { tail -n 20 "$dir/server.log" >&2; die "the broker ended while starting"; }
+    [ "$SECONDS" -lt "$deadline" ] || { stop; die "the broker opened no port in time: see $dir/server.log"; }
+    sleep 0.1
+  done
+  # An open port is not yet a working broker: ready is when it answers a metadata request.
+  until tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --list >"$dir/ready.log" 2>&1; do
+    [ "$SECONDS" -lt "$deadline" ] || { stop; die "the broker answered no request in time: see $dir/ready.log and $dir/server.log"; }
+    sleep 0.2
+  done
+  address
+}
+
+stop() {
+  local pid
+  pid=$(running) || { rm -f "$dir/pid"; return 0; }
+  kill "$pid"
+  for _ in $(seq 150); do
+    kill -0 "$pid" 2>/dev/null || { rm -f "$dir/pid"; return 0; }
+    sleep 0.1
+  done
+  kill -9 "$pid" 2>/dev/null || true
+  rm -f "$dir/pid"
+}
+
+status() {
+  need_running
+  listening "$(cat "$dir/port")" || die "the broker in $dir does not listen"
+  address
+}
+
+create_topic() {
+  local topic=$1 partitions=$2 setting settings=()
+  shift 2
+  for setting in "$@"; do settings+=(--config "$setting"); done
+  need_running
+  tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$(address)" --create --topic "$topic" \
+    --partitions "$partitions" --replication-factor 1 "${settings[@]}"
+}
+
+# The command reports a refused partition in its output only, and exits with 0.
+delete_records() {
+  local out
+  need_running
+  out=$(tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$(address)" --command-config <(printf "%s.timeout.ms=10000\n" request default.api) \
+    --offset-json-file <(printf '{"version":1,"partitions":[{"topic":"%s","partition":%d,"offset":%d}]}' "$@") 2>&1) || die "$out"
+  echo "$out" | grep "low_watermark:" || die "$out"
+}
+
+verb=${1:-}
+if [ $# -lt 2 ]; then usage >&2; exit 2; fi
+mkdir -p "$2"
+dir=$(cd "$2" && pwd)
+shift 2
+case "$verb/$#" in
+  install/0) install ;;
+  start/0 | start/1) start "$@" ;;
+  stop/0) stop ;;
+  status/0) status ;;
+  create-topic/[2-9]) create_topic "$@" ;;
+  delete-records/3) delete_records "$@" ;;
+  *) usage >&2; exit 2 ;;
+esac

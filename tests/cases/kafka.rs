@@ -135,13 +135,16 @@ fn the_daemons_verdicts_are_the_replays_over_a_restart_with_the_read_records_del
     assert_eq!(daemon.metric("driftgate_after_close_total{model=\"flight_delay\"}"), Some(0.0));
 
     // The registry heard of every edge: both versions end blocked by fairness, as the last verdicts say.
-    let signals = read(&topics.signals);
-    let blocks = signals.iter().filter(|s| s["action"] == "block").count();
-    let clears = signals.iter().filter(|s| s["action"] == "clear").count();
-    assert_eq!((blocks, clears), (21, 19));
+    let count = |action: &str| read(&topics.signals).iter().filter(|s| s["action"] == action).count();
+    wait_for("21 blocks and 19 clears", || ((count("block"), count("clear")) == (21, 19)).then_some(()));
     let gate = folder.driftgate(&format!("gate flight_delay 2 --to prod --server {}", daemon.url));
     assert_eq!(gate.code, Some(1), "{} {}", gate.stdout, gate.stderr);
     assert!(gate.stdout.contains("fairness/tpr_gap_cross origin*carrier"), "{}", gate.stdout);
+
+    // The last verdicts are out before the last pairs are joined: those belong to windows that do not end.
+    wait_for("the last pairs", || {
+        daemon.metric("driftgate_labels_joined_total{model=\"flight_delay\"}").filter(|n| *n >= 444_005.0)
+    });
 
     // Prometheus accepts what it is shown.
     let (_, metrics) = daemon.get("/metrics");

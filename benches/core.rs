@@ -43,6 +43,7 @@ fn schema() -> Arc<Schema> {
         attributes: vec!["seg0".into(), "seg1".into()],
         segmentations: vec![vec![0], vec![1]],
         kpis: vec![],
+        metrics: vec![],
         label_values: [].into(),
         needs_id: true,
         prediction_time: false,

@@ -101,6 +101,13 @@ impl Rolling {
         for sealed in self.panes.range(was_to.max(from)..to).flat_map(|(_, s)| s) {
             sealed.add_to(&mut self.sum);
         }
+        // A maximum cannot be taken out of a window again.
+        if !self.sum.measured.is_empty() {
+            self.sum.measured.clear();
+            for sealed in self.panes.range(from..to).flat_map(|(_, s)| s) {
+                sealed.add_measured_to(&mut self.sum);
+            }
+        }
         self.sum.last = self.panes.range(from..to).flat_map(|(_, s)| s).filter_map(|s| s.last.as_ref()).max().cloned();
         self.summed = Some((from, to));
         self.memory.last_end = Some(end);
@@ -169,7 +176,8 @@ impl Evaluator {
             let counts = version.layout(close.at).map_or(0, |l| l.total);
             rolling.advance(close.end, close.group, counts, close.reads.segmentations.len());
             let holds = (close.reads.predictions && rolling.sum.predictions + rolling.sum.features > 0)
-                || (close.reads.pairs && rolling.sum.pairs > 0);
+                || (close.reads.pairs && rolling.sum.pairs > 0)
+                || rolling.sum.is_measured();
             if holds {
                 due.push((code, name, version));
             }
@@ -228,6 +236,8 @@ impl Evaluator {
             },
         };
         let reference = match (&version.reference, version.layout(close.at)) {
+            // Whether its baseline is loaded by now must not matter.
+            _ if tally.is_only_measured() => Err("the window holds measurements only"),
             (Reference::Baseline { baseline, .. }, Some(layout)) => Ok((&**baseline, layout)),
             (Reference::Failed(why), _) => Err(why.as_str()),
             _ => Err("the baseline is not loaded yet"),
@@ -276,6 +286,7 @@ impl Evaluator {
             }
         }
         let baseline_sha256 = match &version.reference {
+            _ if rolling.sum.is_only_measured() => None,
             Reference::Baseline { sha256, .. } => Some(sha256.to_string()),
             Reference::Unknown | Reference::Failed(_) => None,
         };

@@ -316,6 +316,49 @@ impl FeatureBatch {
     }
 }
 
+/// Measurements of one source partition: what other systems measured of a version.
+#[derive(Clone, Debug, Default)]
+pub struct MeasurementBatch {
+    pub ts: Vec<i64>,
+    pub version: Vec<u32>,
+    /// Index of the metric in the schema's, or `code::MISSING` for one that no rule reads.
+    pub metric: Vec<u32>,
+    pub value: Vec<f64>,
+    /// How many observations the value is the mean of.
+    pub n: Vec<u64>,
+    pub fresh: Fresh,
+}
+
+impl MeasurementBatch {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ts.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ts.is_empty()
+    }
+
+    /// Makes room for so many more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.ts.reserve(rows);
+        self.version.reserve(rows);
+        self.metric.reserve(rows);
+        self.value.reserve(rows);
+        self.n.reserve(rows);
+    }
+
+    pub fn clear(&mut self) {
+        self.ts.clear();
+        self.version.clear();
+        self.metric.clear();
+        self.value.clear();
+        self.n.clear();
+        self.fresh.clear();
+    }
+}
+
 /// Distinct texts and their codes, in order of first sight, up to a bound.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Dictionary {

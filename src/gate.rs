@@ -1,17 +1,23 @@
-//! The gate: may a version be promoted to a stage? A pure decision over the latest verdicts and the active blocks; who
-//! collects them, and the only clock, are elsewhere.
+//! The gate: may a version be promoted to a stage? A pure decision over the latest verdicts, the active blocks and what the
+//! registry knows of the version; who collects them, and the only clock, are elsewhere.
 //!
 //! A group of checks counts if the transitions to the stage name it (without transitions: every group) and it enforces
 //! `block`. An active block or a blocking verdict in such a group blocks; no verdict, or one that is incomplete,
-//! insufficient or stale, is inconclusive. Nothing promotes without a check.
+//! insufficient or stale, is inconclusive. The transition's other gates are `promotion`'s: evidence, schema, offline metrics,
+//! lineage, the way back, approvals. Nothing promotes without a check. `recorded` asks the same of a run in a file.
 
-use std::fmt;
+mod live;
+pub mod recorded;
+mod show;
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::verdict::{RuleResult, Status, Verdict, utc};
-use crate::policy::{Enforce, Group, Millis, Policy};
-use crate::registry::ActiveBlock;
+use crate::judge::verdict::utc;
+use crate::policy::{Enforce, Group, Policy, Transition};
+use crate::promotion::types::{ActiveBlock, Dossier, Finding, Outcome};
+use crate::promotion::{self, PROD};
+
+pub use live::{Decided, GroupVerdict};
 
 /// What is asked, and everything the answer depends on.
 #[derive(Clone, Debug)]
@@ -28,43 +34,10 @@ pub struct Question<'a> {
     pub blocks: &'a [ActiveBlock],
     /// The version was registered, or seen in events.
     pub known: bool,
-}
-
-/// What the gate needs of a verdict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupVerdict {
-    pub group: String,
-    /// What decisions see of it: mutes and pending breaches are accounted for.
-    pub status_decides: Status,
-    /// End of its window.
-    pub end_ms: i64,
-    pub complete: bool,
-    /// The results that made it block, or else insufficient, a sentence each.
-    pub sentence_of_worst: Vec<String>,
-}
-
-impl GroupVerdict {
-    #[must_use]
-    pub fn from_verdict(verdict: &Verdict) -> Self {
-        // A verdict without results judged nothing, and no data never promotes.
-        let nothing_judged = verdict.results.is_empty().then_some(Status::Insufficient);
-        let status_decides = nothing_judged.unwrap_or_else(|| verdict.decides());
-        let worst =
-            verdict.results.iter().filter(|r| status_decides >= Status::Insufficient && r.decides() == status_decides);
-        Self {
-            group: verdict.group.clone(),
-            status_decides,
-            end_ms: verdict.window.end,
-            complete: verdict.window.complete,
-            sentence_of_worst: worst.map(RuleResult::sentence).collect(),
-        }
-    }
-}
-
-impl From<&Verdict> for GroupVerdict {
-    fn from(verdict: &Verdict) -> Self {
-        Self::from_verdict(verdict)
-    }
+    /// What the registry knows of the version.
+    pub dossier: &'a Dossier,
+    /// Why a version that was rolled back is tried again.
+    pub retry: Option<&'a str>,
 }
 
 /// The decision. Nothing but `Pass` means go.
@@ -108,7 +81,7 @@ pub struct Answer {
     pub verdict: GateVerdict,
     /// `verdict` is pass.
     pub ok: bool,
-    /// Everything that speaks against it, what blocks first; empty on a pass.
+    /// Everything that speaks against it, what blocks first, then what is inconclusive, then what waits; empty on a pass.
     pub reasons: Vec<String>,
     pub policy_sha256: String,
     /// RFC 3339, UTC.
@@ -120,6 +93,9 @@ pub struct Answer {
     pub to: String,
     /// What was seen but did not count.
     pub notes: Vec<String>,
+    /// Every gate and how it came out.
+    #[serde(default)]
+    pub gates: Vec<Finding>,
 }
 
 /// A question that has no answer: the asker is mistaken.
@@ -134,48 +110,36 @@ pub enum GateError {
 /// # Errors
 /// A stage that none of the policy's transitions leads to. A policy without transitions takes every stage.
 pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
-    let &Question { policy, to, version, now_ms, .. } = question;
-    let mut found = Findings::default();
+    let &Question { policy, to, version, now_ms, dossier, .. } = question;
+    let mut found = Found::default();
     let groups = counting(policy, to, &mut found.notes)?;
+    let transition = promotion::transition(policy, to, dossier);
     if !question.known {
-        found.open.push(format!("version {version:?} of {:?} was neither registered nor seen in events", policy.model));
+        let detail = format!("version {version:?} of {:?} was neither registered nor seen in events", policy.model);
+        found.add(Finding::new("registered", Outcome::Inconclusive, detail));
     }
-    if groups.is_empty() {
-        let model = &policy.model;
-        found.open.push(format!(
-            "nothing promotes to {to:?} without a check: \
-             the policy of {model:?} has no group with `enforce: block` for it"
-        ));
-    }
+    found.needs_a_check(policy, to, &groups, transition);
+    let overrides = live::Overrides::at(&dossier.overrides, now_ms);
     for group in &groups {
-        found.judge(group, question);
+        found.judge(group, question, &overrides);
     }
+    found.notes.extend(overrides.notes());
     for block in question.blocks.iter().filter(|b| !groups.iter().any(|g| g.name == b.group)) {
         found
             .notes
             .push(format!("{}: blocked since {}, but the group does not count for {to:?}", block.group, block.since));
     }
-    let verdict = match (found.blocking.is_empty(), found.open.is_empty()) {
-        (false, _) => GateVerdict::Block,
-        (true, false) => GateVerdict::Inconclusive,
-        (true, true) => GateVerdict::Pass,
-    };
-    found.blocking.append(&mut found.open);
-    Ok(Answer {
-        verdict,
-        ok: verdict == GateVerdict::Pass,
-        reasons: found.blocking,
-        policy_sha256: policy.sha256.clone(),
-        evaluated_at: utc(now_ms),
-        age_s: found.oldest_end.map(|end| now_ms.saturating_sub(end).max(0) / 1000),
-        model: policy.model.clone(),
-        version: version.to_owned(),
-        to: to.to_owned(),
-        notes: found.notes,
-    })
+    // Of a version that nobody knows there is nothing to say but that.
+    if question.known {
+        found.promotion(policy, transition, dossier, question.retry, now_ms);
+    }
+    Ok(found.answer(policy, to, version, now_ms))
 }
 
-/// The groups that count, in the policy's order.
+/// The groups that count, in the policy's order; notes say which are named and do not.
+///
+/// # Errors
+/// A stage that none of the policy's transitions leads to.
 fn counting<'a>(policy: &'a Policy, to: &str, notes: &mut Vec<String>) -> Result<Vec<&'a Group>, GateError> {
     let enforced = |group: &Group| group.enforce == Enforce::Block;
     if policy.transitions.is_empty() {
@@ -201,95 +165,87 @@ fn counting<'a>(policy: &'a Policy, to: &str, notes: &mut Vec<String>) -> Result
     Ok(count)
 }
 
-/// What speaks against a promotion.
+/// What speaks for and against a promotion.
 #[derive(Default)]
-struct Findings {
+struct Found {
     blocking: Vec<String>,
     /// What is inconclusive.
     open: Vec<String>,
-    notes: Vec<String>,
+    /// What waits for somebody.
+    pending: Vec<String>,
+    pub notes: Vec<String>,
     oldest_end: Option<i64>,
+    gates: Vec<Finding>,
 }
 
-impl Findings {
-    fn judge(&mut self, group: &Group, question: &Question<'_>) {
-        let name = &group.name;
-        let blocks = || question.blocks.iter().filter(|b| b.group == *name);
-        for block in blocks() {
-            let since = &block.since;
-            if block.reasons.is_empty() {
-                self.blocking.push(format!("{name}: blocked since {since}"));
-            }
-            self.blocking.extend(block.reasons.iter().map(|reason| format!("{reason} (blocked since {since})")));
+impl Found {
+    /// Takes a gate; where it does not pass, its sentence is a reason, and where it warns, a note.
+    pub fn add(&mut self, gate: Finding) {
+        let detail = gate.detail.clone();
+        match gate.outcome {
+            Outcome::Pass => {}
+            Outcome::Warn if detail.starts_with(&gate.gate) => self.notes.push(detail),
+            Outcome::Warn => self.notes.push(format!("{}: {detail}", gate.gate)),
+            Outcome::Pending => self.pending.push(detail),
+            Outcome::Inconclusive => self.open.push(detail),
+            Outcome::Block => self.blocking.push(detail),
         }
-        let latest = question.latest.iter().filter(|v| v.group == *name).max_by_key(|v| v.end_ms);
-        let Some(latest) = latest else {
-            self.open.push(format!("{name}: no verdict yet"));
-            return;
+        self.gates.push(gate);
+    }
+
+    /// Takes the gates that ask for no live data.
+    pub fn promotion(
+        &mut self,
+        policy: &Policy,
+        transition: Option<&Transition>,
+        dossier: &Dossier,
+        retry: Option<&str>,
+        now_ms: i64,
+    ) {
+        let gates = match transition {
+            Some(transition) => promotion::gates(policy, transition, dossier, retry, now_ms),
+            None => promotion::always(dossier, retry),
         };
-        self.oldest_end = Some(self.oldest_end.map_or(latest.end_ms, |end| end.min(latest.end_ms)));
-        let end = utc(latest.end_ms);
-        // A window that was cut short can look like anything; it decides nothing.
-        match latest.status_decides {
-            _ if !latest.complete => self.open.push(format!("{name}: the window that ends {end} is incomplete")),
-            Status::Block => {
-                let told = |sentence: &String| blocks().any(|b| b.reasons.contains(sentence));
-                let news = latest.sentence_of_worst.iter().filter(|s| !told(s));
-                self.blocking.extend(news.map(|sentence| format!("{sentence} (window ending {end})")));
-                if latest.sentence_of_worst.is_empty() {
-                    self.blocking.push(format!("{name}: the verdict of the window ending {end} blocks"));
-                }
-            }
-            Status::Insufficient => {
-                self.open.extend(
-                    latest.sentence_of_worst.iter().map(|s| format!("{s} (insufficient, window ending {end})")),
-                );
-                if latest.sentence_of_worst.is_empty() {
-                    self.open.push(format!("{name}: insufficient data in the window ending {end}"));
-                }
-            }
-            Status::Warn => self.notes.push(format!("{name}: the verdict of the window ending {end} warns")),
-            Status::Pass => {}
-        }
-        let age = question.now_ms.saturating_sub(latest.end_ms);
-        if age > group.stale_after {
-            let (age, limit) = (span(age), span(group.stale_after));
-            self.open.push(format!("{name}: stale, the last window ended {end}, {age} ago, and counts for {limit}"));
-        }
+        gates.into_iter().for_each(|gate| self.add(gate));
     }
-}
 
-/// A duration for people: its two largest units.
-fn span(ms: Millis) -> String {
-    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-    let mut rest = ms.max(0);
-    let largest = units.iter().position(|(_, size)| rest >= *size).unwrap_or(units.len() - 1);
-    let mut out = String::new();
-    for (unit, size) in units.iter().skip(largest).take(2) {
-        let count = rest / size;
-        rest %= size;
-        if count > 0 || out.is_empty() {
-            out.push_str(&count.to_string());
-            out.push_str(unit);
+    /// Nothing promotes without a check: to prod a live one, before it evidence, a schema or an offline metric will do.
+    pub fn needs_a_check(&mut self, policy: &Policy, to: &str, groups: &[&Group], transition: Option<&Transition>) {
+        let asks = |t: &Transition| !(t.evidence.is_empty() && t.offline.is_empty() && t.schema_allow.is_empty());
+        if !groups.is_empty() || (to != PROD && transition.is_some_and(asks)) {
+            return;
         }
+        let model = &policy.model;
+        let detail = format!(
+            "nothing promotes to {to:?} without a check: \
+             the policy of {model:?} has no group with `enforce: block` for it"
+        );
+        self.add(Finding::new("checks", Outcome::Inconclusive, detail));
     }
-    out
-}
 
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} version {} to {}", self.verdict.name(), self.model, self.version, self.to)?;
-        for reason in &self.reasons {
-            writeln!(f, "  - {reason}")?;
-        }
-        for note in &self.notes {
-            writeln!(f, "  note: {note}")?;
-        }
-        let policy = self.policy_sha256.get(..12).unwrap_or(&self.policy_sha256);
-        write!(f, "  policy {policy}, evaluated at {}", self.evaluated_at)?;
-        match self.age_s {
-            Some(age) => write!(f, ", oldest window ended {} ago", span(age.saturating_mul(1000))),
-            None => write!(f, ", no window judged"),
+    /// The answer: what blocks outweighs what is inconclusive, and that what waits.
+    pub fn answer(self, policy: &Policy, to: &str, version: &str, now_ms: i64) -> Answer {
+        let verdict = if !self.blocking.is_empty() {
+            GateVerdict::Block
+        } else if !self.open.is_empty() {
+            GateVerdict::Inconclusive
+        } else if !self.pending.is_empty() {
+            GateVerdict::Pending
+        } else {
+            GateVerdict::Pass
+        };
+        Answer {
+            verdict,
+            ok: verdict == GateVerdict::Pass,
+            reasons: self.blocking.into_iter().chain(self.open).chain(self.pending).collect(),
+            policy_sha256: policy.sha256.clone(),
+            evaluated_at: utc(now_ms),
+            age_s: self.oldest_end.map(|end| now_ms.saturating_sub(end).max(0) / 1000),
+            model: policy.model.clone(),
+            version: version.to_owned(),
+            to: to.to_owned(),
+            notes: self.notes,
+            gates: self.gates,
         }
     }
 }

@@ -15,12 +15,14 @@
 //! | | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
 //! | edges | [`clock`], [`view`] | the only clock; the picture that others read |
 //! | | [`source`], [`snapshot`] | event files and Kafka; training snapshots |
+//! | | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | | [`registry`], [`gate`] | versions, stages, blocks; may a version be promoted? |
 //! | | [`publish`], [`http`], [`checkpoint`] | verdicts and signals outward; the API; durable state |
 //! | composition | [`config`], [`replay`], [`daemon`], [`cli`] | what runs where |
 //!
 //! The core has no async, files, network or clock: its output depends only on configuration, baselines and ordered input.
 
+pub mod audit;
 pub mod baseline;
 pub mod checkpoint;
 pub mod cli;
@@ -36,11 +38,14 @@ pub mod http;
 pub mod intake;
 pub mod join;
 pub mod judge;
+pub mod live;
 pub mod pipeline;
 pub mod policy;
+pub mod promotion;
 pub mod publish;
 pub mod registry;
 pub mod replay;
+pub mod rollout;
 pub mod schema;
 pub mod snapshot;
 pub mod source;

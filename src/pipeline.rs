@@ -46,8 +46,14 @@ impl PipelineState {
 fn counts_digest(policy: &Policy) -> String {
     let groups: Vec<_> =
         policy.groups.iter().map(|g| (&g.name, g.window, g.lateness, g.traffic, Reads::new(g))).collect();
-    let counted =
-        format!("{:?}{:?}{:?}{:?}{groups:?}", BuiltFor::new(policy), policy.labels, policy.kpis, policy.ignores);
+    let counted = format!(
+        "{:?}{:?}{:?}{:?}{:?}{groups:?}",
+        BuiltFor::new(policy),
+        policy.labels,
+        policy.kpis,
+        policy.measured,
+        policy.ignores
+    );
     digest(&[counted.as_bytes()])
 }
 
@@ -116,12 +122,13 @@ impl Pipeline {
         self.intake.closed().iter().copied().min().unwrap_or(i64::MIN)
     }
 
-    /// Whether the policy joins labels, and so reads that stream.
+    /// Whether the policy reads a stream: labels where it joins them, measurements where rules read them.
     #[must_use]
     pub fn reads(&self, kind: EventKind) -> bool {
         match kind {
             EventKind::Predictions | EventKind::Features => true,
             EventKind::Labels => self.policy.labels.is_some(),
+            EventKind::Measurements => !self.policy.measured.is_empty(),
         }
     }
 
@@ -153,3 +160,7 @@ impl Pipeline {
 #[cfg(test)]
 #[path = "pipeline_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "pipeline_measured_tests.rs"]
+mod measured_tests;

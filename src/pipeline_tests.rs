@@ -12,12 +12,12 @@ use crate::intake::{DecoderId, SourceId};
 use crate::judge::verdict::{Action, Status, Verdict};
 use crate::policy;
 
-const SECOND: i64 = 1000;
-const MINUTE: i64 = 60 * SECOND;
+pub(super) const SECOND: i64 = 1000;
+pub(super) const MINUTE: i64 = 60 * SECOND;
 const VERSIONS: [&str; 2] = ["1", "2"];
 const STAGES: [&str; 2] = ["prod", "staging"];
 
-fn policy(checks: &str, rest: &str) -> Arc<Policy> {
+pub(super) fn policy(checks: &str, rest: &str) -> Arc<Policy> {
     let text = format!(
         "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score, label: label}}}}\n\
          features: {{numeric: [x], categorical: []}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nmin_samples: 20\nlateness: 0s\n{rest}checks:\n{checks}"
@@ -42,7 +42,7 @@ fn reference(policy: &Policy, version: &str) -> Reference {
 
 /// One prediction and, if it has one, its label.
 #[derive(Clone, Debug)]
-struct Row {
+pub(super) struct Row {
     version: &'static str,
     stage: &'static str,
     ts: i64,
@@ -58,8 +58,8 @@ fn row(ts: i64, x: f64) -> Row {
 }
 
 /// A pipeline fed row by row.
-struct Feed {
-    pipeline: Pipeline,
+pub(super) struct Feed {
+    pub(super) pipeline: Pipeline,
     decoder: DecoderId,
     predictions: SourceId,
     labels: SourceId,
@@ -69,7 +69,7 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(policy: Arc<Policy>) -> Self {
+    pub(super) fn new(policy: Arc<Policy>) -> Self {
         Self::over(Pipeline::new(policy, Setup::default()))
     }
 
@@ -89,7 +89,7 @@ impl Feed {
         }
     }
 
-    fn predict(&mut self, rows: &[Row]) -> Judgement {
+    pub(super) fn predict(&mut self, rows: &[Row]) -> Judgement {
         let mut batch = PredictionBatch::new(1, 0, 1);
         if !self.introduced {
             self.introduced = true;
@@ -134,7 +134,7 @@ impl Feed {
 }
 
 /// A minute of rows every second; `shift` moves x.
-fn minute(at: i64, shift: f64) -> Vec<Row> {
+pub(super) fn minute(at: i64, shift: f64) -> Vec<Row> {
     (0..60).map(|s| row(at * MINUTE + s * SECOND, f64::from(i32::try_from(s).unwrap()) * 16.0 + shift)).collect()
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::decode::plan::EventKind;
 use crate::decode::{Reason, Reject};
-use crate::event::{FeatureBatch, LabelBatch, PredictionBatch};
+use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::intake::versions::Reference;
 use crate::intake::{Counters, DecoderId, Setup, SourceId};
 use crate::judge::verdict::{Signal, Verdict};
@@ -24,6 +24,7 @@ pub struct Input {
     pub predictions: InputFile,
     pub features: Option<InputFile>,
     pub labels: Option<InputFile>,
+    pub measurements: Option<InputFile>,
 }
 
 /// A file and how it is read.
@@ -84,6 +85,8 @@ pub enum ReplayError {
     StandardInput { why: &'static str },
     #[error("the policy's label rules need --labels, or a stream of labels")]
     NoLabels,
+    #[error("the policy's measured rules need --measurements")]
+    NoMeasurements,
     #[error(transparent)]
     Observer(#[from] anyhow::Error),
 }
@@ -162,7 +165,10 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     if input.labels.is_none() && policy.rules().any(|r| r.kind.reads_labels()) {
         return Err(ReplayError::NoLabels);
     }
-    let files = [Some(&input.predictions), input.labels.as_ref(), input.features.as_ref()];
+    if input.measurements.is_none() && !policy.measured.is_empty() {
+        return Err(ReplayError::NoMeasurements);
+    }
+    let files = [Some(&input.predictions), input.labels.as_ref(), input.features.as_ref(), input.measurements.as_ref()];
     if files.into_iter().flatten().filter(|f| f.path.as_os_str() == "-").count() > 1 {
         return Err(ReplayError::OneStandardInput);
     }
@@ -186,6 +192,10 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
         Some(file) => Some(Feed::open(file, &mut pipeline)?),
         None => None,
     };
+    let mut measurements: Option<Feed<MeasurementBatch>> = match &input.measurements {
+        Some(file) if !policy.measured.is_empty() => Some(Feed::open(file, &mut pipeline)?),
+        _ => None,
+    };
     let mut ordered = Ordered::default();
     // The stream that is furthest behind in event time is read on, so that little waits for the others.
     loop {
@@ -193,24 +203,32 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
             (predictions.turn(&pipeline), EventKind::Predictions),
             (labels.as_ref().and_then(|f| f.turn(&pipeline)), EventKind::Labels),
             (features.as_ref().and_then(|f| f.turn(&pipeline)), EventKind::Features),
+            (measurements.as_ref().and_then(|f| f.turn(&pipeline)), EventKind::Measurements),
         ];
         let Some((_, kind)) =
             turns.into_iter().filter_map(|(turn, kind)| Some((turn?, kind))).min_by_key(|(turn, _)| *turn)
         else {
             break;
         };
-        match (kind, &mut labels, &mut features) {
-            (EventKind::Labels, Some(feed), _) => {
+        match (kind, &mut labels, &mut features, &mut measurements) {
+            (EventKind::Labels, Some(feed), _, _) => {
                 if let Some((chunk, _)) = feed.next()? {
                     report_rejects(&feed.stream.path, &chunk, &mut outcome, observer)?;
                     pipeline.intake.labels(feed.source, &chunk.batch);
                 }
             }
-            (EventKind::Features, _, Some(feed)) => {
+            (EventKind::Features, _, Some(feed), _) => {
                 if let Some((mut chunk, decoder)) = feed.next()? {
                     report_rejects(&feed.stream.path, &chunk, &mut outcome, observer)?;
                     pipeline.intake.translate_features(decoder, &mut chunk.batch);
                     pipeline.intake.features(feed.source, &chunk.batch);
+                }
+            }
+            (EventKind::Measurements, _, _, Some(feed)) => {
+                if let Some((mut chunk, decoder)) = feed.next()? {
+                    report_rejects(&feed.stream.path, &chunk, &mut outcome, observer)?;
+                    pipeline.intake.translate_measurements(decoder, &mut chunk.batch);
+                    pipeline.intake.measurements(feed.source, &chunk.batch);
                 }
             }
             _ => {
@@ -233,7 +251,8 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
         ordered.take(pipeline.advance());
         ordered.give(pipeline.closed_to(), observer)?;
     }
-    if !outcome.failed.is_empty() && pipeline.intake.versions().all(|(_, _, v)| v.baseline().is_none()) {
+    let needs_one = policy.measured.is_empty() && !outcome.failed.is_empty();
+    if needs_one && pipeline.intake.versions().all(|(_, _, v)| v.baseline().is_none()) {
         return Err(ReplayError::NoBaseline);
     }
     ordered.take(pipeline.finish());

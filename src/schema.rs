@@ -1,4 +1,4 @@
-//! What a policy names, compiled once: features, segment attributes and KPIs as slots, and the canonical form of values.
+//! What a policy names, compiled once: features, segment attributes, KPIs and measured metrics as slots, and the canonical form of values.
 //! Decoders write into these slots; nothing downstream looks a name up again.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub struct Schema {
     /// The policy's segmentations as indexes into `attributes`.
     pub segmentations: Vec<Vec<usize>>,
     pub kpis: Vec<String>,
+    /// Metrics of measurements that rules read.
+    pub metrics: Vec<String>,
     /// Label texts the policy maps to 0 and 1.
     pub label_values: BTreeMap<String, bool>,
     /// Whether predictions need an id: where labels are configured.
@@ -47,10 +49,20 @@ impl Schema {
             attributes,
             segmentations,
             kpis: policy.kpis.clone(),
+            metrics: policy.measured.clone(),
             label_values: policy.labels.as_ref().map(|l| l.values.clone()).unwrap_or_default(),
             needs_id: policy.labels.is_some(),
             prediction_time: policy.labels.as_ref().is_some_and(|l| l.attribute == LabelAttribute::PredictionTime),
         }
+    }
+}
+
+impl Schema {
+    /// The slot of a measured metric; `None` for one that no rule reads.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<u32> {
+        let at = self.metrics.iter().position(|m| m == name)?;
+        u32::try_from(at).ok()
     }
 }
 

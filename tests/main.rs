@@ -21,6 +21,10 @@ mod broker;
 mod golden;
 #[path = "cases/kafka.rs"]
 mod kafka;
+#[path = "cases/measurements.rs"]
+mod measurements;
+#[path = "cases/mlflow.rs"]
+mod mlflow;
 #[path = "cases/replay.rs"]
 mod replay;
 #[path = "cases/support.rs"]

@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use reqwest::blocking::{Client as Http, RequestBuilder};
 use reqwest::redirect::Policy as Redirects;
-use reqwest::{StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::local::Local;
 use super::{Failure, exit};
 
 /// A request that takes longer has failed.
@@ -31,13 +32,17 @@ pub struct ServerArgs {
     /// A file with the token for changes; without it the environment's `DRIFTGATE_TOKEN`
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Works on the registry and the policies that this configuration names, without a daemon
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
-/// Asks one daemon.
+/// Asks one daemon, or what it would ask.
 pub struct Client {
     base: Url,
     token: Option<String>,
     http: Http,
+    local: Option<Local>,
 }
 
 impl fmt::Debug for Client {
@@ -59,7 +64,15 @@ impl Client {
             }
             None => std::env::var(TOKEN).ok(),
         };
-        Self::with_token(&args.server, token.as_deref())
+        let client = Self::with_token(&args.server, token.as_deref())?;
+        let local = args.config.as_deref().map(|path| Local::open(path, client.token.as_deref())).transpose()?;
+        Ok(Self { local, ..client })
+    }
+
+    /// Whether somebody's own token is sent.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 
     fn with_token(server: &str, token: Option<&str>) -> Result<Self, Failure> {
@@ -81,7 +94,7 @@ impl Client {
         let http = Http::builder().timeout(TIMEOUT).connect_timeout(TIMEOUT).redirect(Redirects::none());
         // No proxy knows what this machine calls itself.
         let http = if is_loopback(&base) { http.no_proxy() } else { http };
-        Ok(Self { base, token, http: http.build().context("the HTTP client cannot be set up")? })
+        Ok(Self { base, token, http: http.build().context("the HTTP client cannot be set up")?, local: None })
     }
 
     /// GET of a path, given by its parts, with a query.
@@ -93,7 +106,17 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.send(self.http.get(url))
+        self.read(&self.ask(Method::GET, url, None)?)
+    }
+
+    /// GET of a text that is not JSON.
+    ///
+    /// # Errors
+    /// A daemon that does not answer, or its refusal.
+    pub fn text(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, Failure> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(String::from_utf8_lossy(&self.ask(Method::GET, url, None)?).into_owned())
     }
 
     /// POST of a JSON body to a path, given by its parts.
@@ -101,7 +124,7 @@ impl Client {
     /// # Errors
     /// A daemon that does not answer, or its refusal.
     pub fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
-        self.send(self.http.post(self.url(path)).json(body))
+        self.read(&self.ask(Method::POST, self.url(path), Some(serde_json::to_vec(body)?))?)
     }
 
     fn url(&self, path: &[&str]) -> Url {
@@ -113,16 +136,35 @@ impl Client {
         url
     }
 
-    fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
-        let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
-        let answered = request.send().and_then(|response| Ok((response.status(), response.bytes()?)));
-        let (status, body) = answered.map_err(|e| self.unreachable(&cause(e)))?;
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Failure> {
+        serde_json::from_slice(body).map_err(|e| {
+            self.refused(&format!(
+                "its answer is not what this command expects ({e}); is it a driftgate of this release?"
+            ))
+        })
+    }
+
+    /// The body of a successful answer.
+    fn ask(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Vec<u8>, Failure> {
+        let (status, body) = match &self.local {
+            Some(local) => {
+                let query = url.query().map_or_else(String::new, |q| format!("?{q}"));
+                let path = url.path().strip_prefix(self.base.path().trim_end_matches('/')).unwrap_or(url.path());
+                local.call(method, &format!("{path}{query}"), body)?
+            }
+            None => {
+                let request = self.http.request(method, url);
+                let request = match body {
+                    Some(body) => request.header("content-type", "application/json").body(body),
+                    None => request,
+                };
+                let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
+                let answered = request.send().and_then(|response| Ok((response.status(), response.bytes()?.to_vec())));
+                answered.map_err(|e| self.unreachable(&cause(e)))?
+            }
+        };
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|e| {
-                self.refused(&format!(
-                    "its answer is not what this command expects ({e}); is it a driftgate of this release?"
-                ))
-            });
+            return Ok(body);
         }
         let said = error_text(&body);
         if status.is_server_error() {
@@ -150,6 +192,9 @@ impl Client {
     }
 
     fn refused(&self, said: &str) -> Failure {
+        if self.local.is_some() {
+            return Failure { code: exit::INPUT, error: anyhow!("{said}") };
+        }
         Failure { code: exit::INPUT, error: anyhow!("the daemon at {}: {said}", shown(&self.base)) }
     }
 }

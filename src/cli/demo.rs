@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let address = listener.local_addr()?;
     let app = App {
         view: view.clone(),
-        registry: Arc::clone(&registry) as Arc<dyn Registry>,
+        registry: Arc::clone(&registry),
         tokens: Tokens::default(),
         now_ms: || STREAM_TIME.load(Ordering::Relaxed),
     };
@@ -84,6 +84,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         policy: Arc::clone(&policy),
         predictions: file("predictions.parquet", crate::config::SourceKind::Predictions),
         labels: Some(file("labels.parquet", crate::config::SourceKind::Labels)),
+        measurements: None,
         features: None,
     };
     let mut story = Story {

@@ -1,19 +1,12 @@
-//! `driftgate gate`: may a version be promoted to a stage? Asked of a running daemon, or read from the embedded registry.
+//! `driftgate gate`: may a version be promoted to a stage? Asked of a running daemon, or of the
+//! registry that a configuration names.
 
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
-
 use super::client::{Client, ServerArgs};
 use super::{Failure, exit, show};
-use crate::clock::now_ms;
-use crate::config::{self, Config, RegistryConfig};
-use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question};
-use crate::judge::read::verdict_from_json;
-use crate::policy::{self, Policy};
-use crate::registry::{Embedded, Registry as _};
+use crate::gate::{Answer, GateVerdict};
 use crate::yaml::units;
 
 /// Between two questions of `--wait`.
@@ -43,9 +36,6 @@ pub struct Args {
     /// How long --wait waits
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = timeout)]
     timeout: Duration,
-    /// Reads the registry and the policies that this configuration names, without a daemon
-    #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
-    config: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -58,14 +48,9 @@ fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let answer = if let Some(path) = &args.config {
-        let config = read_config(path)?;
-        wait(args, || ask_registry(&config, args))?
-    } else {
-        let client = Client::new(&args.server)?;
-        let path = ["api", "v1", "gate", &args.model, &args.version];
-        wait(args, || client.get(&path, &[("to", &args.to)]))?
-    };
+    let client = Client::new(&args.server)?;
+    let path = ["api", "v1", "gate", &args.model, &args.version];
+    let answer: Answer = wait(args, || client.get(&path, &[("to", &args.to)]))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&answer)?);
     } else {
@@ -109,157 +94,9 @@ fn is_final(answer: &Answer) -> bool {
     matches!(answer.verdict, GateVerdict::Pass | GateVerdict::Block)
 }
 
-/// Reads a daemon configuration.
-pub fn read_config(path: &Path) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
-    Ok(config::parse(&text, path)?)
-}
-
-/// The policy of a model among those that the configuration names.
-pub fn policy_of(config: &Config, model: &str) -> anyhow::Result<Policy> {
-    let mut models = Vec::new();
-    for path in config.policy_files()? {
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("the policy {} cannot be read", path.display()))?;
-        let policy = policy::parse(&text, &path)?;
-        if policy.model == model {
-            return Ok(policy);
-        }
-        models.push(policy.model);
-    }
-    let known = if models.is_empty() { "none".to_owned() } else { models.join(", ") };
-    Err(anyhow!("no policy is for model {model:?}; the models are {known}"))
-}
-
-fn ask_registry(config: &Config, args: &Args) -> Result<Answer, Failure> {
-    let policy = policy_of(config, &args.model)?;
-    let RegistryConfig::Embedded { path } = &config.registry;
-    if !path.exists() {
-        return Err(anyhow!(
-            "there is no registry at {}: register a version, or let `driftgate run` make it",
-            path.display()
-        )
-        .into());
-    }
-    let registry = Embedded::open(path)?;
-    Ok(ask_embedded(&registry, &policy, &args.version, &args.to, now_ms())?)
-}
-
-/// The gate's answer by what the registry keeps: the latest verdict of each group and the active blocks.
-fn ask_embedded(registry: &Embedded, policy: &Policy, version: &str, to: &str, now_ms: i64) -> anyhow::Result<Answer> {
-    let record = registry.version(&policy.model, version)?;
-    let texts = registry.verdicts(&policy.model, version)?;
-    let latest = texts.iter().map(|text| stored(text)).collect::<anyhow::Result<Vec<_>>>()?;
-    let blocks = record.as_ref().map(|r| r.blocks.as_slice()).unwrap_or_default();
-    let known = record.is_some() || !latest.is_empty();
-    Ok(gate::decide(&Question { policy, to, version, now_ms, latest, blocks, known })?)
-}
-
-/// A verdict as the gate takes it, so that its own rules (mutes, pending breaches, sentences) hold for kept ones too.
-fn stored(json: &str) -> anyhow::Result<GroupVerdict> {
-    let verdict = verdict_from_json(json).context(
-        "the registry holds a verdict that this driftgate cannot read: use the driftgate that wrote it, or a newer one",
-    )?;
-    Ok(GroupVerdict::from_verdict(&verdict))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan};
-    use crate::registry::Registration;
-
-    const POLICY: &str = "apiVersion: driftgate/v1
-model: m
-features: {numeric: [a, b]}
-checks:
-  drift:
-    window: {size: 2h, slide: 1h}
-    stale_after: 3h
-    rules: [{psi: {of: features, lt: 0.2}}]
-";
-    const END: i64 = 1_772_366_400_000;
-
-    fn result(subject: &str, status: Status) -> RuleResult {
-        RuleResult {
-            rule: "drift/psi".into(),
-            metric: "psi",
-            subject: subject.into(),
-            status,
-            value: Some(0.31),
-            evidence: vec![("limit", json!({"lt": 0.2})), ("n", 10.into())],
-            reason: None,
-            since: Some(END),
-            pending: false,
-            muted: false,
-            bins: Some(json!([])),
-        }
-    }
-
-    fn verdict(results: Vec<RuleResult>) -> Verdict {
-        Verdict {
-            verdict_id: "v".into(),
-            model: "m".into(),
-            version: "2".into(),
-            stage: Some("staging".into()),
-            group: "drift".into(),
-            window: WindowSpan { start: END - 7_200_000, end: END, complete: true },
-            status: results.iter().map(|r| r.status).max().unwrap_or(Status::Pass),
-            results,
-            counted: Counted { predictions: 10, labels: 0 },
-            policy_sha256: "p".into(),
-            baseline_sha256: Some("b".into()),
-        }
-    }
-
-    #[test]
-    fn a_kept_verdict_is_what_it_was() {
-        let blocked = result("a", Status::Block);
-        let cases = [
-            vec![],
-            vec![blocked.clone(), result("b", Status::Pass)],
-            vec![RuleResult { muted: true, ..blocked.clone() }],
-            vec![RuleResult { pending: true, ..blocked.clone() }],
-            vec![RuleResult {
-                value: None,
-                reason: Some("3 of 200 samples".into()),
-                ..result("a", Status::Insufficient)
-            }],
-        ];
-        for results in cases {
-            let verdict = verdict(results);
-            let json = serde_json::to_string(&verdict).unwrap();
-            assert_eq!(stored(&json).unwrap(), GroupVerdict::from_verdict(&verdict), "{json}");
-        }
-        assert!(format!("{:#}", stored("{}").unwrap_err()).contains("cannot read"));
-    }
-
-    #[test]
-    fn the_registry_answers_without_a_daemon() {
-        let policy = policy::parse(POLICY, Path::new("p.yaml")).unwrap();
-        let registry = Embedded::in_memory().unwrap();
-        let ask = |now| ask_embedded(&registry, &policy, "2", "prod", now).unwrap();
-        assert!(ask(END).reasons.iter().any(|r| r.contains("neither registered nor seen")));
-        registry
-            .register(&Registration { model: "m".into(), version: "2".into(), ..Registration::default() }, "t", 0)
-            .unwrap();
-        assert_eq!(ask(END).verdict, GateVerdict::Inconclusive);
-        let keep = |end, results| {
-            registry
-                .record_verdict("m", "2", "drift", end, &serde_json::to_string(&verdict(results)).unwrap())
-                .unwrap();
-        };
-        keep(END, vec![result("a", Status::Pass)]);
-        assert_eq!(ask(END + 60_000).verdict, GateVerdict::Pass);
-        assert_eq!(ask(END + 4 * 3_600_000).verdict, GateVerdict::Inconclusive);
-        keep(END + 1, vec![result("a", Status::Block)]);
-        let answer = ask(END + 60_000);
-        assert_eq!((answer.verdict, answer.reasons.len()), (GateVerdict::Block, 1));
-        assert!(answer.reasons[0].starts_with("drift/psi a 0.31 breaks lt 0.2"), "{:?}", answer.reasons);
-    }
 
     #[test]
     fn waiting_has_an_end() {

@@ -18,9 +18,9 @@ use polars::prelude::{ParquetReader, SerReader as _};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::gate::read_config;
 use super::{Failure, exit, replay, show};
 use crate::config::{SourceConfig, SourceFields, SourceKind};
+use crate::daemon::read_config;
 use crate::policy::Policy;
 use crate::schema::canonical_number;
 use crate::source::columns;
@@ -48,8 +48,8 @@ pub struct Args {
     /// The file whose rows are published
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// What the rows are; by default what the columns say: label or a KPI, score or version, else features
-    #[arg(long, value_name = "KIND", value_parser = ["predictions", "labels", "features"])]
+    /// What the rows are; by default what the columns say: label or a KPI, metric and value, score or version, else features
+    #[arg(long, value_name = "KIND", value_parser = ["predictions", "labels", "features", "measurements"])]
     kind: Option<String>,
     /// The brokers; by default the configuration's, else localhost:9092
     #[arg(long, value_name = "HOST:PORT,…")]
@@ -71,6 +71,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let kind = match args.kind.as_deref() {
         Some("predictions") => Some(SourceKind::Predictions),
         Some("labels") => Some(SourceKind::Labels),
+        Some("measurements") => Some(SourceKind::Measurements),
         Some(_) => Some(SourceKind::Features),
         None => source.as_ref().map(|s| s.kind),
     };
@@ -140,6 +141,7 @@ fn kind_name(kind: SourceKind) -> &'static str {
         SourceKind::Predictions => "predictions",
         SourceKind::Labels => "labels",
         SourceKind::Features => "features",
+        SourceKind::Measurements => "measurements",
     }
 }
 
@@ -244,7 +246,7 @@ impl Input {
         } else {
             SourceKind::Predictions
         };
-        lines.keyed = kind != SourceKind::Features;
+        lines.keyed = !matches!(kind, SourceKind::Features | SourceKind::Measurements);
         Ok(Self { events: Events::Lines(lines), kind, total: None })
     }
 

@@ -4,10 +4,14 @@
 mod baseline;
 mod check;
 mod client;
+mod decide;
 mod demo;
+mod evidence;
 mod gate;
 mod load;
+mod local;
 mod logging;
+mod promote;
 mod register;
 mod replay;
 mod run;
@@ -45,7 +49,16 @@ enum Command {
     Demo(demo::Args),
     Baseline(baseline::Args),
     Register(register::Args),
+    Evidence(evidence::Args),
+    Approve(promote::ApproveArgs),
     Gate(gate::Args),
+    Decide(decide::Args),
+    Promote(promote::PromoteArgs),
+    Rollout(promote::RolloutArgs),
+    Rollback(promote::RollbackArgs),
+    Override(promote::OverrideArgs),
+    Freeze(promote::FreezeArgs),
+    Resume(promote::ResumeArgs),
     Load(load::Args),
     Check(check::Args),
 }
@@ -73,7 +86,16 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Baseline(args) => baseline::run(&args),
         Command::Register(args) => register::run(&args),
+        Command::Evidence(args) => evidence::run(&args),
+        Command::Approve(args) => promote::approve(&args),
+        Command::Promote(args) => promote::promote(&args),
+        Command::Rollout(args) => promote::rollout(&args),
+        Command::Rollback(args) => promote::rollback(&args),
+        Command::Override(args) => promote::override_rule(&args),
+        Command::Freeze(args) => promote::freeze(&args),
+        Command::Resume(args) => promote::resume(&args),
         Command::Gate(args) => gate::run(&args),
+        Command::Decide(args) => decide::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Check(args) => check::run(&args),
     };

@@ -1,18 +1,16 @@
-//! `driftgate register`: tells the registry of a version, through a running daemon or straight into the embedded registry.
+//! `driftgate register`: tells the registry of a version, through a running daemon or straight into a registry.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde_json::{Map, Value};
 
 use super::client::{Client, ServerArgs};
-use super::gate::{policy_of, read_config};
 use super::{Failure, exit};
-use crate::clock::now_ms;
-use crate::config::RegistryConfig;
 use crate::judge::verdict::utc;
-use crate::registry::{Embedded, Registration, Registry as _, VersionRecord};
+use crate::registry::artifact::digest;
+use crate::registry::{Registration, VersionRecord};
 
 /// Registers a model version; the same registration again changes nothing
 #[derive(Debug, clap::Args)]
@@ -35,15 +33,21 @@ pub struct Args {
     /// The model artifact's SHA-256
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     artifact_sha256: Option<String>,
+    /// Where the artifact's files are, to compute its digest now and again at promotion
+    #[arg(long, value_name = "PATH")]
+    artifact: Option<String>,
+    /// The version that its offline metrics are compared with
+    #[arg(long, value_name = "VERSION")]
+    baseline_version: Option<String>,
+    /// Evidence: a JSON object of values by kind, in a file (- is stdin)
+    #[arg(long, value_name = "FILE")]
+    evidence: Option<PathBuf>,
     /// A stage pointer to put on it
     #[arg(long, value_name = "STAGE")]
     stage: Option<String>,
     /// Prints the record as JSON
     #[arg(long)]
     json: bool,
-    /// Writes into the registry that this configuration names, without a daemon
-    #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
-    config: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -56,39 +60,41 @@ fn sha256(text: &str) -> Result<String, String> {
     Err("a SHA-256 is 64 hexadecimal digits, as sha256sum prints it".to_owned())
 }
 
+impl Args {
+    fn evidence(&self) -> Result<Map<String, Value>, Failure> {
+        self.evidence.as_deref().map_or_else(|| Ok(Map::new()), super::evidence::read)
+    }
+}
+
 pub fn run(args: &Args) -> Result<u8, Failure> {
+    let artifact = args.artifact.as_deref().map(absolute).transpose()?;
+    let computed = artifact.as_deref().map(digest).transpose().map_err(|e| anyhow!("the artifact {e}"))?;
+    if let (Some(given), Some(computed)) = (&args.artifact_sha256, &computed)
+        && given != computed
+    {
+        return Err(anyhow!(
+            "--artifact-sha256 is {given}, and the files have {computed}: leave it out, or give the files it is of"
+        )
+        .into());
+    }
     let registration = Registration {
         model: args.model.clone(),
         version: args.version.clone(),
         snapshot: args.snapshot.as_deref().map(absolute).transpose()?,
         snapshot_sha256: args.snapshot_sha256.clone(),
-        artifact_sha256: args.artifact_sha256.clone(),
+        artifact_sha256: args.artifact_sha256.clone().or(computed),
+        artifact,
+        baseline_version: args.baseline_version.clone(),
         stage: args.stage.clone(),
     };
-    let record = match &args.config {
-        Some(path) => {
-            let config = read_config(path)?;
-            policy_of(&config, &args.model)?;
-            let RegistryConfig::Embedded { path } = &config.registry;
-            Embedded::open(path)?.register(&registration, &actor(), now_ms())?
-        }
-        None => Client::new(&args.server)?
-            .post(&["api", "v1", "models", &args.model, "versions", &args.version], &body(&registration))?,
-    };
+    let path = ["api", "v1", "models", &args.model, "versions", &args.version];
+    let record: VersionRecord = Client::new(&args.server)?.post(&path, &body(&registration, args.evidence()?))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&record)?);
     } else {
         print!("{}", as_text(&record));
     }
     Ok(exit::PASS)
-}
-
-/// Who registers where no token says it: the user of the operating system, as far as it is known.
-fn actor() -> String {
-    let name = ["USER", "LOGNAME", "USERNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    name.unwrap_or_else(|| "cli".to_owned())
 }
 
 /// A location that means the same to whoever reads it: paths from the root. A file that is not here may be where the
@@ -105,16 +111,31 @@ fn absolute(location: &str) -> anyhow::Result<String> {
 }
 
 /// What is posted: the fields that were given, without those that the path names.
-fn body(registration: &Registration) -> Value {
-    let Registration { model: _, version: _, snapshot, snapshot_sha256, artifact_sha256, stage } = registration;
+fn body(registration: &Registration, evidence: Map<String, Value>) -> Value {
+    let Registration {
+        model: _,
+        version: _,
+        snapshot,
+        snapshot_sha256,
+        artifact_sha256,
+        artifact,
+        baseline_version,
+        stage,
+    } = registration;
     let fields = [
         ("snapshot", snapshot),
         ("snapshot_sha256", snapshot_sha256),
         ("artifact_sha256", artifact_sha256),
+        ("artifact", artifact),
+        ("baseline_version", baseline_version),
         ("stage", stage),
     ];
     let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value.clone()?))));
-    Value::Object(given.collect::<Map<_, _>>())
+    let mut given: Map<_, _> = given.collect();
+    if !evidence.is_empty() {
+        given.insert("evidence".to_owned(), Value::Object(evidence));
+    }
+    Value::Object(given)
 }
 
 fn as_text(record: &VersionRecord) -> String {
@@ -124,7 +145,9 @@ fn as_text(record: &VersionRecord) -> String {
         ("stages", &stages),
         ("snapshot", &record.snapshot),
         ("snapshot sha256", &record.snapshot_sha256),
+        ("artifact", &record.artifact),
         ("artifact sha256", &record.artifact_sha256),
+        ("baseline", &record.baseline_version),
         ("rolled back", &record.rolled_back),
     ];
     for (name, value) in lines {
@@ -167,7 +190,7 @@ mod tests {
             stage: Some("prod".into()),
             ..Registration::default()
         };
-        assert_eq!(body(&registration), serde_json::json!({"stage": "prod"}));
+        assert_eq!(body(&registration, Map::new()), serde_json::json!({"stage": "prod"}));
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct Args {
     /// Labels by prediction id
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Measurements: what other systems measured of a version
+    #[arg(long, value_name = "FILE")]
+    measurements: Option<PathBuf>,
     /// Writes every verdict as a JSON line, by end, model, version and group
     #[arg(long, value_name = "OUT.jsonl")]
     verdicts: Option<PathBuf>,
@@ -74,6 +77,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         predictions: options.file(&args.predictions, SourceKind::Predictions),
         features: args.features.as_deref().map(|f| options.file(f, SourceKind::Features)),
         labels: args.labels.as_deref().map(|f| options.file(f, SourceKind::Labels)),
+        measurements: args.measurements.as_deref().map(|f| options.file(f, SourceKind::Measurements)),
     };
     let blocking = policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect();
     let mut summary = Summary {

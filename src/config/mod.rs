@@ -4,6 +4,7 @@
 
 mod files;
 mod kafka;
+mod outward;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 pub use crate::yaml::{FileError as ConfigError, FileErrors as ConfigErrors};
 pub use files::PolicyFilesError;
 pub use kafka::{KafkaConfig, SecretError};
+pub use outward::{MlflowConfig, PrometheusConfig, RegistryConfig, VersionFrom, WebhookConfig};
 pub use sources::{SourceConfig, SourceFields, SourceKind, TimestampUnit};
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,12 +38,10 @@ pub struct Config {
     pub state: StateConfig,
     pub http: HttpConfig,
     pub limits: Limits,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RegistryConfig {
-    /// A database file of this process.
-    Embedded { path: PathBuf },
+    /// Queries whose samples become measurements.
+    pub prometheus: Vec<PrometheusConfig>,
+    /// The topic that anchors the audit log.
+    pub audit_topic: Option<String>,
 }
 
 /// Topics and files that results go to; nothing goes where none is named.
@@ -50,6 +50,7 @@ pub struct PublishConfig {
     pub signals: Option<String>,
     pub verdicts: Option<String>,
     pub dead_letters: Option<DeadLetters>,
+    pub webhooks: Vec<WebhookConfig>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +126,19 @@ pub(crate) struct Reader<'e> {
     environment: &'e dyn Fn(&str) -> Option<String>,
 }
 
-const KEYS: &[&str] = &["policies", "kafka", "sources", "idle_after", "registry", "publish", "state", "http", "limits"];
+const KEYS: &[&str] = &[
+    "policies",
+    "kafka",
+    "sources",
+    "idle_after",
+    "registry",
+    "publish",
+    "state",
+    "http",
+    "limits",
+    "prometheus",
+    "audit",
+];
 
 impl Reader<'_> {
     fn config(self, root: &Item) -> Option<Config> {
@@ -139,14 +152,24 @@ impl Reader<'_> {
         }
         let idle_after = map.get("idle_after").map_or(Some(Duration::from_secs(30)), |item| duration(&item));
         let registry = map.get("registry").map_or_else(
-            || Some(RegistryConfig::Embedded { path: self.directory.join("state/registry.db") }),
+            || Some(RegistryConfig { path: self.directory.join("state/registry.db"), mlflow: None }),
             |item| self.registry(&item),
         );
         let publish = map.get("publish").map_or_else(|| Some(PublishConfig::default()), |item| self.publish(&item));
         let state = self.state(map.get("state").as_ref());
         let http = self.http(map.get("http").as_ref());
         let limits = map.get("limits").map_or_else(|| Some(Limits::default()), |item| limits(&item));
+        let prometheus = map.get("prometheus").map_or_else(|| Some(Vec::new()), |item| self.prometheus(&item));
+        let audit = map.get("audit").map(|item| Self::audit(&item));
+        if let (None, Some(item)) = (&kafka, map.get("audit").or(map.get("prometheus"))) {
+            item.report("this writes to a topic, and there is no kafka section: name the brokers, or leave it out");
+        }
         Some(Config {
+            prometheus: prometheus?,
+            audit_topic: match audit {
+                Some(topic) => Some(topic?),
+                None => None,
+            },
             policies: policies?,
             kafka: match kafka {
                 Some(kafka) => Some(kafka?),
@@ -168,30 +191,13 @@ impl Reader<'_> {
         Some(self.directory.join(item.text("a path")?))
     }
 
-    fn registry(&self, item: &Item) -> Option<RegistryConfig> {
-        let map = item.map(&["embedded", "mlflow"])?;
-        match (map.get("embedded"), map.get("mlflow")) {
-            (Some(item), None) => {
-                let path = item.map(&["path"])?.require("path", "state/registry.db")?;
-                Some(RegistryConfig::Embedded { path: self.path(&path)? })
-            }
-            (None, Some(item)) => {
-                let map = item.map(&["url", "token_file"])?;
-                let _ = map.require("url", "https://mlflow.example.com").and_then(|item| item.text("a URL"));
-                let _ = map.get("token_file").and_then(|item| self.path(&item));
-                item.fail("the MLflow registry comes with a later release: write `embedded: {path: state/registry.db}`")
-            }
-            (Some(_), Some(_)) => item.fail("both `embedded` and `mlflow`: keep one"),
-            (None, None) => item.fail("no registry in it: write {embedded: {path: state/registry.db}}"),
-        }
-    }
-
     fn publish(&self, item: &Item) -> Option<PublishConfig> {
-        let map = item.map(&["signals", "verdicts", "dead_letters"])?;
+        let map = item.map(&["signals", "verdicts", "dead_letters", "webhooks"])?;
         let topic = |key| map.get(key).and_then(|item| sources::topic(&item));
         let (signals, verdicts) = (topic("signals"), topic("verdicts"));
         let dead_letters = map.get("dead_letters").and_then(|item| self.dead_letters(&item));
-        Some(PublishConfig { signals, verdicts, dead_letters })
+        let webhooks = map.get("webhooks").map_or_else(|| Some(Vec::new()), |item| self.webhooks(&item));
+        Some(PublishConfig { signals, verdicts, dead_letters, webhooks: webhooks? })
     }
 
     fn dead_letters(&self, item: &Item) -> Option<DeadLetters> {

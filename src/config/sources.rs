@@ -24,6 +24,7 @@ pub enum SourceKind {
     Predictions,
     Features,
     Labels,
+    Measurements,
 }
 
 /// How an event's time is written.
@@ -54,6 +55,9 @@ pub struct SourceFields {
     pub segments: Vec<String>,
     pub features: Vec<String>,
     pub kpi: Vec<String>,
+    pub metric: Vec<String>,
+    pub value: Vec<String>,
+    pub n: Vec<String>,
 }
 
 const FIELDS: &[&str] = &[
@@ -70,6 +74,9 @@ const FIELDS: &[&str] = &[
     "segments",
     "features",
     "kpi",
+    "metric",
+    "value",
+    "n",
 ];
 
 /// Every field at the top of the message, under its own name.
@@ -90,6 +97,9 @@ impl Default for SourceFields {
             segments: top("segments"),
             features: top("features"),
             kpi: top("kpi"),
+            metric: top("metric"),
+            value: top("value"),
+            n: top("n"),
         }
     }
 }
@@ -110,6 +120,9 @@ impl SourceFields {
             "segments" => &mut self.segments,
             "features" => &mut self.features,
             "kpi" => &mut self.kpi,
+            "metric" => &mut self.metric,
+            "value" => &mut self.value,
+            "n" => &mut self.n,
             _ => return None,
         })
     }
@@ -139,8 +152,12 @@ pub(super) fn sources(item: &Item) -> Option<Vec<SourceConfig>> {
 fn source(item: &Item) -> Option<SourceConfig> {
     let map = item.map(&["topic", "kind", "format", "fields", "models", "model", "rename", "timestamp"])?;
     let topic = map.require("topic", "predictions").and_then(|item| topic(&item));
-    let kinds =
-        [("predictions", SourceKind::Predictions), ("features", SourceKind::Features), ("labels", SourceKind::Labels)];
+    let kinds = [
+        ("predictions", SourceKind::Predictions),
+        ("features", SourceKind::Features),
+        ("labels", SourceKind::Labels),
+        ("measurements", SourceKind::Measurements),
+    ];
     let kind = map.require("kind", "predictions").and_then(|item| item.choice(&kinds));
     let _ = map.get("format").and_then(|item| item.choice(&[("json", ())]));
     let fields = map.get("fields").map_or_else(|| Some(SourceFields::default()), |item| fields(&item));

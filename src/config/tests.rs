@@ -41,7 +41,7 @@ fn the_shipped_example_parses() {
     assert_eq!(config.sources[1].fields.ts, ["ts"]);
     assert_eq!(config.sources[2].rename.get("cust_age").map(String::as_str), Some("age"));
     assert_eq!(config.sources[2].timestamp, TimestampUnit::Millis);
-    assert_eq!(config.registry, RegistryConfig::Embedded { path: "config/state/registry.db".into() });
+    assert_eq!(config.registry, RegistryConfig { path: "config/state/registry.db".into(), mlflow: None });
     assert_eq!(
         config.publish.dead_letters,
         Some(DeadLetters { to: DeadLetterTarget::Topic("driftgate.dead".into()), full_payload: false })
@@ -123,7 +123,7 @@ kafka: {group: 5}
 sources:
 - {topic: \"a b\", kind: prediction, format: avro}
 idle_after: 30
-registry: {mlflow: {url: \"https://x\"}}
+registry: {mlflow: {url: \"x\", token_file: }}
 publish: {dead_letters: {payload: some}}
 state: {every: 0s}
 http: {listen: \"localhost:9464\"}
@@ -137,10 +137,10 @@ limits: {message_bytes: 1MB, depth: 0}
         "kafka.brokers: missing: write `brokers: \"localhost:9092\"`",
         "2:16: kafka.group: expected a consumer group, read 5 without quotes: write \"5\"",
         "sources[0].topic: expected a topic, read \"a b\"",
-        "sources[0].kind: expected `predictions` or `features` or `labels`, read \"prediction\"",
+        "sources[0].kind: expected `predictions` or `features` or `labels` or `measurements`, read \"prediction\"",
         "sources[0].format: expected `json`, read \"avro\"",
         "5:13: idle_after: expected a duration, read \"30\": the unit is missing, write 30s",
-        "registry.mlflow: the MLflow registry comes with a later release",
+        "registry.mlflow.url: expected a URL that starts with http:// or https://",
         "publish.dead_letters: neither `topic` nor `path`",
         "publish.dead_letters.payload: expected `none` or `full`, read \"some\"",
         "state.every: expected a duration above zero",
@@ -174,7 +174,14 @@ fn mistakes() {
         ("policies: [\"*/a.yaml\"]".into(), "has a `*` in a folder's name"),
         ("policies: [\"policies/\"]".into(), "is a folder: write policies/*.yaml"),
         ("registry: {}".into(), "no registry in it"),
-        ("registry: {embedded: {path: a}, mlflow: {url: b}}".into(), "both `embedded` and `mlflow`"),
+        ("registry: {mlflow: {}}".into(), "url: missing"),
+        ("publish: {webhooks: [{url: ftp://x}]}".into(), "expected a URL that starts with"),
+        ("audit: {topic: a}".into(), "there is no kafka section"),
+        (
+            "kafka: {brokers: a}\nprometheus: [{url: \"http://p\", query: up, model: m, metric: x, topic: t, version: \"1\", version_label: v}]"
+                .into(),
+            "both `version` and `version_label`",
+        ),
         ("publish: {dead_letters: {topic: a, path: b}}".into(), "both `topic` and `path`"),
         ("limits: {message_bytes: 1GiB}".into(), "expected a size up to 256MiB"),
         ("kafka: {brokers: \"a,,b\"}".into(), "expected addresses separated by commas"),

@@ -308,6 +308,17 @@ impl Engine {
                     batch.clear();
                 }
             }
+            Batches::Measurements(batches) => {
+                for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| !b.is_empty() || !b.fresh.is_empty()) {
+                    if let (Some(model), Some(&source)) = (self.models.get_mut(m), place.sources.get(&m)) {
+                        let decoder = model.decoders.get(&place.topic).copied().unwrap_or(DecoderId(usize::MAX));
+                        model.pipeline.intake.translate_measurements(decoder, batch);
+                        model.pipeline.intake.measurements(source, batch);
+                        place.last_event.insert(m, now);
+                    }
+                    batch.clear();
+                }
+            }
         }
         match &mut self.dead_letters {
             Some(dead) => dead.send(topic.dead.drain(..)),

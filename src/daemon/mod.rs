@@ -1,11 +1,12 @@
 //! The daemon: configuration to running parts, and their orderly end. `engine` is the counting thread, `topics` its inputs,
 //! `loader` brings baselines, `health` asks the brokers, `reload` takes over changed policies, `dead` keeps what was
-//! rejected, `sources` translates the configuration.
+//! rejected, `outward` tells others, `sources` translates the configuration.
 
 pub mod dead;
 pub mod engine;
 pub mod health;
 pub mod loader;
+pub mod outward;
 pub mod reload;
 pub mod sources;
 pub mod topics;
@@ -20,7 +21,7 @@ use anyhow::{Context as _, anyhow};
 
 use crate::checkpoint::{Checkpoint, SourceState, Store};
 use crate::clock::now_ms;
-use crate::config::{Config, DeadLetterTarget, RegistryConfig};
+use crate::config::{Config, DeadLetterTarget};
 use crate::http::{self, App, Tokens};
 use crate::intake::Setup;
 use crate::intake::versions::Reference;
@@ -84,9 +85,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")
     })?;
     let tokens = Tokens::load(config.http.tokens_file.as_deref())?;
-    let registry: Arc<dyn Registry> = match &config.registry {
-        RegistryConfig::Embedded { path } => Arc::new(Embedded::open(path)?),
-    };
+    let registry: Arc<Embedded> = Arc::new(outward::registry(config)?);
     let store = Store::open(&config.state.path)?;
     let checkpoint = store.load()?;
     let properties = kafka_config.client_properties()?;
@@ -135,7 +134,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.pipeline.intake.schema())).collect();
     let limits = sources::limits(&config.limits);
     let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
-    let loader = Loader::new(Arc::clone(&registry));
+    let names: Vec<String> = policies.iter().map(|p| p.model.clone()).collect();
+    outward::start(config, &names, &properties, &registry, &view, &flags)?;
+    let loader = Loader::new(Arc::clone(&registry) as Arc<dyn Registry>);
     let mut engine = Engine::new(
         models,
         topics,
@@ -143,7 +144,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         loader,
         outbox,
         store,
-        Arc::clone(&registry),
+        registry,
         view.clone(),
         config.idle_after,
         config.state.every,
@@ -280,7 +281,7 @@ fn restore(
 }
 
 /// Puts a model into the picture, with the verdicts and blocks that the registry keeps.
-fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
+pub fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
     let model = &pipeline.policy.model;
     let mut shown = engine::new_model_view(pipeline);
     let records = registry.versions(Some(model)).unwrap_or_else(|e| {

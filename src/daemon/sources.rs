@@ -37,6 +37,7 @@ pub fn kind(kind: SourceKind) -> EventKind {
         SourceKind::Predictions => EventKind::Predictions,
         SourceKind::Labels => EventKind::Labels,
         SourceKind::Features => EventKind::Features,
+        SourceKind::Measurements => EventKind::Measurements,
     }
 }
 
@@ -59,6 +60,9 @@ pub fn format(source: &SourceConfig) -> Format {
             features: f.features,
             segments: f.segments,
             kpi: f.kpi,
+            metric: f.metric,
+            value: f.value,
+            n: f.n,
             rename: source.rename.iter().map(|(from, to)| (from.clone(), to.clone())).collect(),
         },
         time: match source.timestamp {
@@ -89,6 +93,9 @@ pub fn file_options(base: &FileOptions, source: &SourceConfig) -> FileOptions {
             error: column(&f.error, "error"),
             decision: column(&f.decision, "decision"),
             stage: column(&f.stage, "stage"),
+            metric: column(&f.metric, "metric"),
+            value: column(&f.value, "value"),
+            n: column(&f.n, "n"),
             rename: source.rename.clone(),
         },
         ..base.clone()

@@ -10,7 +10,7 @@ use crate::config::SourceConfig;
 use crate::decode::json::{Format, JsonDecoder, Outcome};
 use crate::decode::plan::EventKind;
 use crate::decode::{Limits, Reason, Reject};
-use crate::event::{FeatureBatch, LabelBatch, PredictionBatch};
+use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::schema::Schema;
 
 /// Batches of one kind, one a model.
@@ -18,6 +18,7 @@ pub enum Batches {
     Predictions(Vec<PredictionBatch>),
     Labels(Vec<LabelBatch>),
     Features(Vec<FeatureBatch>),
+    Measurements(Vec<MeasurementBatch>),
 }
 
 /// A rejected message and where it came from.
@@ -67,6 +68,7 @@ impl Topic {
             EventKind::Features => Batches::Features(
                 schemas.iter().map(|s| FeatureBatch::new(s.numeric.len(), s.categorical.len())).collect(),
             ),
+            EventKind::Measurements => Batches::Measurements(vec![MeasurementBatch::default(); schemas.len()]),
         };
         Self {
             name: config.topic.clone(),
@@ -91,6 +93,7 @@ impl Topic {
             Batches::Predictions(b) => self.decoder.prediction(bytes, record_ts, b),
             Batches::Labels(b) => self.decoder.label(bytes, record_ts, b),
             Batches::Features(b) => self.decoder.features(bytes, record_ts, b),
+            Batches::Measurements(b) => self.decoder.measurement(bytes, record_ts, b),
         };
         match outcome {
             Ok(Outcome::Row(_)) => {}

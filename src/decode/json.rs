@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::coder::Coder;
 use super::plan::{EventKind, Field, Fields, Meaning, Plan, Slot};
 use super::scan::{Scanner, Token};
-use super::{Limits, Reason, Reject, check_time, parse_rfc3339};
-use crate::event::{FeatureBatch, Flag, Fresh, LabelBatch, PredictionBatch, code, numeric};
+use super::{Limits, Reason, Reject, check_time, check_value, check_weight, parse_rfc3339};
+use crate::event::{FeatureBatch, Flag, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
 use crate::schema::{Schema, canonical_number};
 
 /// How a source writes its integer times.
@@ -59,6 +59,10 @@ struct Row {
     attributes: Vec<u32>,
     segments: Vec<u32>,
     kpis: Vec<Flag>,
+    /// Of a measurement: the metric's slot, `code::MISSING` for one that no rule reads, `None` for none at all.
+    metric: Option<u32>,
+    value: f64,
+    n: f64,
     fresh: Fresh,
 }
 
@@ -79,6 +83,9 @@ impl Row {
         self.attributes.fill(UNSET);
         self.segments.fill(UNSET);
         self.kpis.fill(Flag::Missing);
+        self.metric = None;
+        self.value = numeric::MISSING;
+        self.n = numeric::MISSING;
     }
 }
 
@@ -227,6 +234,38 @@ impl JsonDecoder {
         batch.ts.push(ts);
         batch.features.numeric.iter_mut().zip(&row.numeric).for_each(|(c, &x)| c.push(x));
         batch.features.categorical.iter_mut().zip(&row.categorical).for_each(|(c, &x)| c.push(x));
+        batch.fresh.append(&mut row.fresh);
+        Ok(Outcome::Row(at))
+    }
+
+    /// Decodes a measurement into the batch of its model.
+    ///
+    /// # Errors
+    /// A broken envelope, or a value or `n` out of range; nothing is added then.
+    pub fn measurement(
+        &mut self,
+        bytes: &[u8],
+        record_ts: i64,
+        out: &mut [MeasurementBatch],
+    ) -> Result<Outcome, Reject> {
+        if let Some(batch) = out.get_mut(self.guess).filter(|b| b.is_empty()) {
+            self.begin(&mut batch.fresh);
+        }
+        let Some((at, ts)) = self.event(bytes, record_ts)? else { return Ok(Outcome::UnknownModel) };
+        let (Some(model), Some(batch)) = (self.models.get_mut(at), out.get_mut(at)) else {
+            return Ok(Outcome::UnknownModel);
+        };
+        let row = &mut model.row;
+        if row.version == code::MISSING {
+            return Err(Reject::new(Reason::NoVersion, "the event has no version"));
+        }
+        let metric = row.metric.ok_or_else(|| Reject::new(Reason::NoMetric, "the measurement has no metric"))?;
+        let (value, n) = (check_value(row.value)?, check_weight(row.n)?);
+        batch.ts.push(ts);
+        batch.version.push(row.version);
+        batch.metric.push(metric);
+        batch.value.push(value);
+        batch.n.push(n);
         batch.fresh.append(&mut row.fresh);
         Ok(Outcome::Row(at))
     }
@@ -445,6 +484,8 @@ impl Walk<'_, '_> {
             Field::LatencyMs => self.row.latency_ms = number(token),
             Field::Error => self.row.error = flag(token),
             Field::Decision => self.row.decision = flag(token),
+            Field::Value => self.row.value = number(token),
+            Field::Weight => self.row.n = number(token),
             Field::Label => self.row.label = self.label(token),
             Field::Ts => self.row.ts = self.time(token)?,
             Field::Model => return self.model(token),
@@ -459,6 +500,10 @@ impl Walk<'_, '_> {
                 if let Some(text) = text {
                     self.row.version = self.coder.version(text, &mut self.row.fresh);
                 }
+            }
+            Field::Metric => {
+                let name = Self::bounded(token, self.scratch, self.text, self.limits, "metric")?;
+                self.row.metric = name.map(|name| self.schema.metric(name).unwrap_or(code::MISSING));
             }
             Field::Stage => {
                 let text = Self::canonical(token, self.scratch, self.text, self.limits.string_bytes);

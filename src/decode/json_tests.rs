@@ -14,6 +14,7 @@ fn schema(model: &str) -> Arc<Schema> {
         attributes: vec!["origin".into(), "carrier".into()],
         segmentations: vec![vec![0], vec![1], vec![0, 1]],
         kpis: vec!["ctr".into()],
+        metrics: vec!["cost".into(), "refunds".into()],
         label_values: [("late".to_owned(), true), ("in time".to_owned(), false)].into(),
         needs_id: true,
         prediction_time: false,
@@ -197,4 +198,51 @@ fn labels_are_zero_one_or_what_the_policy_maps() {
         decoder.label(br#"{"model":"flights","ts":5,"label":1}"#, NOW, &mut out).unwrap_err().to_string(),
         "no_id: the label has no prediction id"
     );
+}
+
+#[test]
+fn a_measurement_has_a_version_a_metric_and_a_value() {
+    let schemas = [schema("flights"), schema("trains")];
+    let fields = Fields { value: vec!["reading".into(), "value".into()], ..Fields::default() };
+    let read = |format: &Format, text: &str| {
+        let limits = Limits { string_bytes: 16, ..Limits::default() };
+        let mut decoder = JsonDecoder::new(&schemas, format, EventKind::Measurements, limits);
+        let mut out = vec![MeasurementBatch::default(); 2];
+        decoder.measurement(text.as_bytes(), NOW, &mut out).map(|outcome| (outcome, out))
+    };
+    let plain = Format::default();
+    let event = r#"{"model":"trains","version":"7","ts":1362131640000,"metric":"refunds","value":0.42,"n":1200}"#;
+    let (outcome, out) = read(&plain, event).unwrap();
+    assert_eq!((outcome, out[0].len()), (Outcome::Row(1), 0));
+    let batch = &out[1];
+    assert_eq!((&batch.ts, &batch.version, &batch.metric), (&vec![1_362_131_640_000], &vec![0], &vec![1]));
+    assert_eq!((&batch.value, &batch.n), (&vec![0.42], &vec![1200]));
+    assert_eq!(batch.fresh, [(Domain::Version, "7".into())]);
+    // One observation unless it says otherwise; a metric that no rule reads is an event all the same.
+    let (_, out) = read(&plain, &event.replace("\"n\":1200", "\"n\":null").replace("refunds", "other")).unwrap();
+    assert_eq!((out[1].n[0], out[1].metric[0]), (1, code::MISSING));
+    let (_, out) = read(&plain, &event.replace("0.42", "-0.0").replace("1200", "1e3")).unwrap();
+    assert_eq!((out[1].value[0].to_bits(), out[1].n[0]), (0.0_f64.to_bits(), 1000));
+    let (_, out) =
+        read(&Format { fields, ..Format::default() }, &event.replace("0.42", "9,\"reading\":{\"value\":5}")).unwrap();
+    assert_eq!(out[1].value[0], 5.0);
+    for (from, to, reason, says) in [
+        ("\"version\":\"7\",", "", Reason::NoVersion, "no version"),
+        ("\"metric\":\"refunds\",", "", Reason::NoMetric, "no metric"),
+        ("refunds", "", Reason::NoMetric, "no metric"),
+        ("refunds", "a metric with a long name", Reason::BadText, "the metric is longer than 16 bytes"),
+        ("0.42", "null", Reason::BadValue, "no value"),
+        ("0.42", "\"0.42\"", Reason::BadValue, "no number"),
+        ("0.42", "1e999", Reason::BadValue, "out of range"),
+        ("0.42", "-1.1e12", Reason::BadValue, "the value -1.1e12 is out of range"),
+        ("1200", "0", Reason::BadWeight, "n is 0: expected a whole number from 1"),
+        ("1200", "1.5", Reason::BadWeight, "n is 1.5"),
+        ("1200", "-3", Reason::BadWeight, "n is -3"),
+        ("1200", "2000000000", Reason::BadWeight, "n is 2000000000"),
+        ("1200", "\"many\"", Reason::BadWeight, "n is no number"),
+        ("1362131640000", "1900000000000", Reason::Future, "more than an hour ahead"),
+    ] {
+        let reject = read(&plain, &event.replace(from, to)).unwrap_err();
+        assert!(reject.reason == reason && reject.detail.contains(says), "{from} to {to}: {reject}");
+    }
 }

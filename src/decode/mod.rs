@@ -8,6 +8,9 @@ pub mod scan;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::numeric;
+use crate::policy::{MOST_VALUE, MOST_WEIGHT};
+
 /// Why an event was rejected whole. Everything else that is wrong with an event is counted and the event still counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -30,6 +33,12 @@ pub enum Reason {
     /// More than an hour ahead of the record's own time.
     Future,
     NoId,
+    /// A measurement that does not say of what.
+    NoMetric,
+    /// A measured value that is missing, no number, or out of range.
+    BadValue,
+    /// The `n` of a measurement that is no whole number from 1 on, or out of range.
+    BadWeight,
 }
 
 impl Reason {
@@ -48,10 +57,13 @@ impl Reason {
             Self::BadTime => "bad_time",
             Self::Future => "future",
             Self::NoId => "no_id",
+            Self::NoMetric => "no_metric",
+            Self::BadValue => "bad_value",
+            Self::BadWeight => "bad_weight",
         }
     }
 
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::NotJson,
         Self::DuplicateKey,
         Self::TooDeep,
@@ -63,6 +75,9 @@ impl Reason {
         Self::BadTime,
         Self::Future,
         Self::NoId,
+        Self::NoMetric,
+        Self::BadValue,
+        Self::BadWeight,
     ];
 }
 
@@ -129,6 +144,42 @@ pub fn check_time(ts: i64, record_ts: i64) -> Result<i64, Reject> {
         ));
     }
     Ok(ts)
+}
+
+/// Checks a measured value, a numeric cell: finite, within plus and minus `MOST_VALUE`.
+///
+/// # Errors
+/// The rejection, with what was read.
+pub fn check_value(cell: f64) -> Result<f64, Reject> {
+    let detail = if numeric::is_invalid(cell) {
+        "the value is no number".to_owned()
+    } else if cell.is_nan() {
+        "the measurement has no value".to_owned()
+    } else if cell.abs() > MOST_VALUE {
+        format!("the value {cell:e} is out of range: values lie between -1e12 and 1e12")
+    } else {
+        // Minus zero is zero.
+        return Ok(cell + 0.0);
+    };
+    Err(Reject::new(Reason::BadValue, detail))
+}
+
+/// Checks the `n` of a measurement, a numeric cell: a whole number from 1 to `MOST_WEIGHT`; 1 where it is missing.
+///
+/// # Errors
+/// The rejection, with what was read.
+pub fn check_weight(cell: f64) -> Result<u64, Reject> {
+    if cell.is_nan() && !numeric::is_invalid(cell) {
+        return Ok(1);
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a billion")]
+    let whole = cell.fract() == 0.0 && (1.0..=MOST_WEIGHT as f64).contains(&cell);
+    if !whole {
+        let read = if cell.is_nan() { "no number".to_owned() } else { cell.to_string() };
+        return Err(Reject::new(Reason::BadWeight, format!("n is {read}: expected a whole number from 1 to 1e9")));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, from 1 to a billion")]
+    Ok(cell as u64)
 }
 
 /// Reads RFC 3339 (an offset is needed) as milliseconds.

@@ -21,6 +21,9 @@ pub struct Fields {
     pub features: Vec<String>,
     pub segments: Vec<String>,
     pub kpi: Vec<String>,
+    pub metric: Vec<String>,
+    pub value: Vec<String>,
+    pub n: Vec<String>,
     /// Incoming name to the policy's name of a feature.
     pub rename: Vec<(String, String)>,
 }
@@ -42,6 +45,9 @@ impl Default for Fields {
             features: at("features"),
             segments: at("segments"),
             kpi: at("kpi"),
+            metric: at("metric"),
+            value: at("value"),
+            n: at("n"),
             rename: Vec::new(),
         }
     }
@@ -60,6 +66,9 @@ pub enum Field {
     Error,
     Decision,
     Stage,
+    Metric,
+    Value,
+    Weight,
 }
 
 /// Where a feature's value goes.
@@ -128,6 +137,11 @@ pub enum EventKind {
     Predictions,
     Labels,
     Features,
+    Measurements,
+}
+
+impl EventKind {
+    pub const ALL: [Self; 4] = [Self::Predictions, Self::Labels, Self::Features, Self::Measurements];
 }
 
 #[allow(clippy::indexing_slicing, reason = "node numbers come from `node`, which makes the nodes")]
@@ -155,15 +169,25 @@ impl Plan {
                 (&fields.label, Field::Label),
             ],
             EventKind::Features => &[(&fields.model, Field::Model), (&fields.ts, Field::Ts)],
+            EventKind::Measurements => &[
+                (&fields.model, Field::Model),
+                (&fields.version, Field::Version),
+                (&fields.ts, Field::Ts),
+                (&fields.metric, Field::Metric),
+                (&fields.value, Field::Value),
+                (&fields.n, Field::Weight),
+            ],
         };
         for (pointer, field) in envelope {
             plan.meaning(pointer).field = Some(*field);
         }
-        if kind == EventKind::Labels {
-            let node = plan.node(&fields.kpi);
-            schema.kpis.iter().enumerate().for_each(|(i, name)| plan.nodes[node].entry(name).kpi = Some(i));
-        } else {
-            plan.add_features(schema, fields, kind);
+        match kind {
+            EventKind::Labels => {
+                let node = plan.node(&fields.kpi);
+                schema.kpis.iter().enumerate().for_each(|(i, name)| plan.nodes[node].entry(name).kpi = Some(i));
+            }
+            EventKind::Predictions | EventKind::Features => plan.add_features(schema, fields, kind),
+            EventKind::Measurements => {}
         }
         for node in &mut plan.nodes {
             node.followed_by = (0..=node.keys.len()).collect();

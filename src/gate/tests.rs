@@ -1,9 +1,14 @@
 //! The gate, by the reasons it gives.
 
+mod promotion;
+
 use std::path::Path;
 
+use super::show::span;
 use super::*;
-use crate::judge::verdict::{Counted, WindowSpan};
+use crate::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan};
+use crate::promotion::testing::{self, HEX};
+use crate::promotion::types::RollbackTarget;
 
 const HOUR: i64 = 3_600_000;
 /// 2026-03-01T12:00:00Z.
@@ -37,9 +42,31 @@ fn policy(rest: &str) -> Policy {
     crate::policy::parse(&format!("{CHECKS}{rest}"), Path::new("p.yaml")).unwrap()
 }
 
+/// A verdict whose results all decide the same; none, where it judged nothing.
 fn verdict(group: &str, status: Status, sentences: &[&str]) -> GroupVerdict {
-    let sentence_of_worst = sentences.iter().map(|&s| s.to_owned()).collect();
-    GroupVerdict { group: group.into(), status_decides: status, end_ms: NOW - HOUR, complete: true, sentence_of_worst }
+    let of = |&sentence: &&str| decided(group, status, sentence);
+    let mut results: Vec<Decided> = sentences.iter().map(of).collect();
+    if results.is_empty() && status != Status::Insufficient {
+        results.push(decided(group, status, &format!("{group}/r s 0.1")));
+    }
+    GroupVerdict { group: group.into(), end_ms: NOW - HOUR, complete: true, results }
+}
+
+/// Rule and subject are the first words of the sentence.
+fn decided(group: &str, decides: Status, sentence: &str) -> Decided {
+    let mut words = sentence.split(' ').map(str::to_owned);
+    let rule = words.next().filter(|rule| rule.contains('/')).unwrap_or_else(|| format!("{group}/r"));
+    Decided { rule, subject: words.next().unwrap_or_default(), decides, sentence: sentence.to_owned() }
+}
+
+/// Of a version of which everything is known that prod asks for.
+fn dossier() -> Dossier {
+    let evidence = [("code_commit", serde_json::json!("git:1")), ("data_snapshot", serde_json::json!("s3://b/t"))];
+    Dossier {
+        artifact_sha256: Some(HEX.into()),
+        rollback_target: Some(RollbackTarget { version: "1".into(), caution: None }),
+        ..testing::dossier(&evidence)
+    }
 }
 
 fn passing() -> Vec<GroupVerdict> {
@@ -57,7 +84,15 @@ fn block(group: &str, reasons: &[&str]) -> ActiveBlock {
 }
 
 fn ask(policy: &Policy, to: &str, latest: Vec<GroupVerdict>, blocks: &[ActiveBlock]) -> Answer {
-    decide(&Question { policy, to, version: "2", now_ms: NOW, latest, blocks, known: true }).unwrap()
+    // Without transitions nothing is asked of a dossier.
+    let dossier = if policy.transitions.is_empty() { Dossier::default() } else { dossier() };
+    ask_with(policy, to, latest, blocks, &dossier)
+}
+
+fn ask_with(policy: &Policy, to: &str, latest: Vec<GroupVerdict>, blocks: &[ActiveBlock], dossier: &Dossier) -> Answer {
+    let question =
+        Question { policy, to, version: "2", now_ms: NOW, latest, blocks, known: true, dossier, retry: None };
+    decide(&question).unwrap()
 }
 
 #[track_caller]
@@ -124,6 +159,8 @@ fn every_reason_is_listed_what_blocks_first() {
         latest,
         blocks: &[block("slo", &["r"])],
         known: false,
+        dossier: &Dossier::default(),
+        retry: None,
     };
     says(
         &decide(&question).unwrap(),
@@ -205,8 +242,17 @@ fn nothing_promotes_without_a_check() {
 #[test]
 fn a_stage_that_no_transition_leads_to_is_a_mistake_of_the_asker() {
     let policy = policy(TRANSITIONS);
-    let question =
-        Question { policy: &policy, to: "prd", version: "2", now_ms: NOW, latest: passing(), blocks: &[], known: true };
+    let question = Question {
+        policy: &policy,
+        to: "prd",
+        version: "2",
+        now_ms: NOW,
+        latest: passing(),
+        blocks: &[],
+        known: true,
+        dossier: &Dossier::default(),
+        retry: None,
+    };
     assert_eq!(
         decide(&question).unwrap_err().to_string(),
         "the policy of \"m\" has no transition to \"prd\"; it has transitions to canary, prod, staging"
@@ -234,7 +280,7 @@ fn the_answer_is_json_in_a_fixed_order_that_reads_back() {
     assert_eq!(
         json,
         format!(
-            r#"{{"verdict":"block","ok":false,"reasons":["slo/p95 latency 95 breaks lt 80 (blocked since 2026-03-01T10:00:00Z)"],"policy_sha256":"{}","evaluated_at":"2026-03-01T12:00:00Z","age_s":3600,"model":"m","version":"2","to":"prod","notes":[]}}"#,
+            r#"{{"verdict":"block","ok":false,"reasons":["slo/p95 latency 95 breaks lt 80 (blocked since 2026-03-01T10:00:00Z)"],"policy_sha256":"{}","evaluated_at":"2026-03-01T12:00:00Z","age_s":3600,"model":"m","version":"2","to":"prod","notes":[],"gates":[{{"gate":"drift/r","outcome":"pass","detail":"drift/r s 0.1"}},{{"gate":"slo/p95","outcome":"block","detail":"slo/p95 latency 95 breaks lt 80 (blocked since 2026-03-01T10:00:00Z)"}},{{"gate":"slo/r","outcome":"pass","detail":"slo/r s 0.1"}}]}}"#,
             answer.policy_sha256
         )
     );
@@ -251,6 +297,12 @@ fn people_read_a_few_lines() {
         "block: m version 2 to prod
   - slo/p95 latency 95 breaks lt 80 (blocked since 2026-03-01T10:00:00Z)
   note: shadow: named by the transition to \"prod\", but `enforce: observe` neither blocks nor promotes
+  gates:
+    pass          drift/r s 0.1
+    block         slo/p95 latency 95 breaks lt 80 (blocked since 2026-03-01T10:00:00Z)
+    pass          slo/r s 0.1
+    pass          lineage is complete: data_snapshot, code_commit, artifact_digest
+    pass          a rollback goes to version 1
   policy 0123456789ab, evaluated at 2026-03-01T12:00:00Z, oldest window ended 1h ago"
     );
     let unread = ask(&policy(TRANSITIONS), "staging", vec![], &[]).to_string();
@@ -302,21 +354,25 @@ fn judged(results: Vec<RuleResult>) -> GroupVerdict {
     })
 }
 
+/// The sentences of the results that decide, where they do not pass or warn.
+fn worst(got: &GroupVerdict) -> Vec<&str> {
+    let status = got.status_decides();
+    let decide = |r: &&Decided| status >= Status::Insufficient && r.decides == status;
+    got.results.iter().filter(decide).map(|r| r.sentence.as_str()).collect()
+}
+
 #[test]
 fn a_verdict_is_taken_as_it_decides() {
     let all = vec![result(Status::Pass, "a"), result(Status::Insufficient, "b"), result(Status::Block, "c")];
     let got = judged(all.clone());
     assert_eq!(
-        (got.status_decides, got.sentence_of_worst, got.end_ms),
-        (Status::Block, vec!["drift/psi c 0.31 breaks lt 0.2".to_owned()], 7)
+        (got.status_decides(), worst(&got), got.end_ms),
+        (Status::Block, vec!["drift/psi c 0.31 breaks lt 0.2"], 7)
     );
     let muted: Vec<_> = all.into_iter().map(|r| RuleResult { muted: r.status == Status::Block, ..r }).collect();
     let got = judged(muted);
-    assert_eq!(
-        (got.status_decides, got.sentence_of_worst),
-        (Status::Insufficient, vec!["drift/psi b 0.31 against lt 0.2".to_owned()])
-    );
+    assert_eq!((got.status_decides(), worst(&got)), (Status::Insufficient, vec!["drift/psi b 0.31 against lt 0.2"]));
     let got = judged(vec![RuleResult { pending: true, ..result(Status::Block, "a") }]);
-    assert_eq!((got.status_decides, got.sentence_of_worst.len()), (Status::Warn, 0));
-    assert_eq!(judged(vec![]).status_decides, Status::Insufficient);
+    assert_eq!((got.status_decides(), worst(&got).len()), (Status::Warn, 0));
+    assert_eq!(judged(vec![]).status_decides(), Status::Insufficient);
 }

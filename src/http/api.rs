@@ -5,21 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::auth::Role;
+use super::actions::{self, By, OPERATOR};
 use super::problem::{Names, Parameters, Problem, named};
-use super::{Shared, registry};
-use crate::gate::{self, Answer, GateError, GroupVerdict, Question};
-use crate::judge::verdict::{Status, Verdict, utc};
+use super::{Shared, registry, with_desk};
+use crate::gate::Answer;
+use crate::judge::verdict::Verdict;
+use crate::live;
 use crate::policy::Policy;
-use crate::registry::{ActiveBlock, PROD, Registration, VersionRecord};
+use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, VersionRecord};
 use crate::view::{ModelView, VersionView};
 
 /// Verdicts in a list, unless the request says how many.
@@ -111,24 +110,6 @@ pub(super) async fn verdicts(
     Ok(Json(json!({"verdicts": list})))
 }
 
-/// A change of a version by somebody who may make it.
-pub(super) struct Change {
-    model: String,
-    version: String,
-    actor: String,
-}
-
-impl FromRequestParts<Shared> for Change {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
-        let Names((model, version)) = Names::<(String, String)>::from_request_parts(parts, app).await?;
-        let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok());
-        let actor = app.tokens.authorize(header, Role::Operator, &model)?.to_owned();
-        Ok(Self { model, version, actor })
-    }
-}
-
 /// What registering says beside the path.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -136,28 +117,38 @@ struct Body {
     snapshot: Option<String>,
     snapshot_sha256: Option<String>,
     artifact_sha256: Option<String>,
+    artifact: Option<String>,
+    baseline_version: Option<String>,
     stage: Option<String>,
+    evidence: serde_json::Map<String, Value>,
 }
 
 /// POST /api/v1/models/{model}/versions/{version}
 pub(super) async fn register(
     State(app): State<Shared>,
-    change: Change,
-    body: Result<Bytes, BytesRejection>,
+    by: By<OPERATOR>,
+    given: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<VersionRecord>), Problem> {
-    let body = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
-    let said = if body.trim_ascii().is_empty() { Ok(Body::default()) } else { serde_json::from_slice(&body) };
-    let Body { snapshot, snapshot_sha256, artifact_sha256, stage } = said.map_err(|e| {
-        Problem::bad_request(format!("the body is not what registers a version: {e}; it is a JSON object with any of snapshot, snapshot_sha256, artifact_sha256 and stage"))
-    })?;
-    let Change { model, version, actor } = change;
+    let what = "any of snapshot, snapshot_sha256, artifact_sha256, artifact, baseline_version, stage and evidence";
+    let Body { snapshot, snapshot_sha256, artifact_sha256, artifact, baseline_version, stage, evidence } =
+        actions::body(given, what)?;
+    let By { model, version, actor, .. } = by;
     known_model(&app, &model)?;
     tracing::info!(actor, model, version, stage, "registering a version");
-    let now_ms = (app.now_ms)();
-    let registration = Registration { model, version, snapshot, snapshot_sha256, artifact_sha256, stage };
-    let (was_there, record) = registry(&app, move |r| {
+    let registration = Registration {
+        model: model.clone(),
+        version,
+        snapshot,
+        snapshot_sha256,
+        artifact_sha256,
+        artifact,
+        baseline_version,
+        stage,
+    };
+    let (was_there, record) = with_desk(&app, &model, &actor, move |r, desk| {
         let was_there = r.version(&registration.model, &registration.version)?.is_some();
-        Ok((was_there, r.register(&registration, &actor, now_ms)?))
+        let evidence: Vec<(String, Value)> = evidence.into_iter().collect();
+        Ok((was_there, r.register_as(desk, &registration, &evidence)?))
     })
     .await?;
     Ok((if was_there { StatusCode::OK } else { StatusCode::CREATED }, Json(record)))
@@ -175,39 +166,14 @@ pub(super) async fn gate(
     Names((model, version)): Names<(String, String)>,
     Parameters(Where { to }): Parameters<Where>,
 ) -> Result<Json<Answer>, Problem> {
-    let (seen, records) = look(&app, &model).await?;
+    let seen = known_model(&app, &model)?;
     let to = to.filter(|to| !to.is_empty()).ok_or_else(|| {
         Problem::bad_request(format!(
             "name the stage to promote to with ?to=STAGE; the stages of {model:?} are {}",
             named(stages(&seen.policy))
         ))
     })?;
-    let record = records.iter().find(|r| r.version == version);
-    let answer = decide(&seen.policy, &to, &version, seen.versions.get(&version), record, (app.now_ms)());
-    answer.map(Json).map_err(|e| Problem::bad_request(e.to_string()))
-}
-
-/// Asks the gate with everything known of a version.
-pub(super) fn decide(
-    policy: &Policy,
-    to: &str,
-    version: &str,
-    v: Option<&VersionView>,
-    record: Option<&VersionRecord>,
-    now_ms: i64,
-) -> Result<Answer, GateError> {
-    let blocks = blocks(v, record);
-    let latest =
-        v.into_iter().flat_map(VersionView::latest).map(|verdict| GroupVerdict::from_verdict(verdict)).collect();
-    gate::decide(&Question {
-        policy,
-        to,
-        version,
-        now_ms,
-        latest,
-        blocks: &blocks,
-        known: v.is_some() || record.is_some(),
-    })
+    with_desk(&app, &model, "", move |registry, desk| registry.gate(desk, &version, &to)).await.map(Json)
 }
 
 /// The stages the policy's transitions lead to, or prod.
@@ -220,30 +186,26 @@ pub(super) fn stages(policy: &Policy) -> Vec<&str> {
 /// The active blocks: the registry's, and those the pipeline raised that are not in it.
 fn blocks(v: Option<&VersionView>, record: Option<&VersionRecord>) -> Vec<ActiveBlock> {
     let mut blocks = record.map(|r| r.blocks.clone()).unwrap_or_default();
-    for (group, reasons) in v.into_iter().flat_map(|v| &v.blocks) {
-        if !blocks.iter().any(|b| b.group == *group) {
-            let latest = v.and_then(|v| v.verdicts.get(group)?.back());
-            let since = latest.map(|l| {
-                l.results
-                    .iter()
-                    .filter(|r| r.status == Status::Block)
-                    .filter_map(|r| r.since)
-                    .min()
-                    .unwrap_or(l.window.end)
-            });
-            blocks.push(ActiveBlock {
-                group: group.clone(),
-                since: since.map_or_else(|| "an unknown time".to_owned(), utc),
-                reasons: reasons.clone(),
-                signal_id: String::new(),
-                verdict_id: latest.map(|l| l.verdict_id.clone()).unwrap_or_default(),
-            });
+    for raised in v.map(live::blocks).unwrap_or_default() {
+        if !blocks.iter().any(|b| b.group == raised.group) {
+            blocks.push(raised);
         }
     }
     blocks
 }
 
-fn known_model(app: &Shared, model: &str) -> Result<ModelView, Problem> {
+/// A version that events or the registry know, as both have it.
+pub(super) async fn pick_known(
+    app: &Shared,
+    model: &str,
+    version: &str,
+) -> Result<(ModelView, Option<VersionRecord>), Problem> {
+    let (seen, records) = look(app, model).await?;
+    let record = pick(model, version, &seen, &records)?.1.cloned();
+    Ok((seen, record))
+}
+
+pub(super) fn known_model(app: &Shared, model: &str) -> Result<ModelView, Problem> {
     let view = app.view.read();
     view.models.get(model).cloned().ok_or_else(|| {
         let models = named(view.models.keys().map(String::as_str));

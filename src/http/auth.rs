@@ -36,13 +36,15 @@ impl Role {
 struct Token {
     sha256: [u8; 32],
     role: Role,
+    /// As whom it may approve; empty: as anybody the policy asks for.
+    approves_as: Vec<String>,
     models: String,
     actor: String,
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sha256: _, role, models, actor } = self;
+        let Self { sha256: _, role, approves_as: _, models, actor } = self;
         f.debug_struct("Token")
             .field("role", role)
             .field("models", models)
@@ -119,7 +121,7 @@ impl Tokens {
         Self::parse(&text).map_err(|lines| TokensError::Lines { origin, lines })
     }
 
-    /// Reads lines of `TOKEN role models-pattern actor`; a field that starts with `#` begins a comment.
+    /// Reads lines of `TOKEN role models-pattern actor`, where a role may say as whom it approves (`approver:owner`); a field that starts with `#` begins a comment.
     ///
     /// # Errors
     /// Every line that cannot be used.
@@ -133,13 +135,16 @@ impl Tokens {
                 &[token, role, models, actor] => {
                     let sha256: [u8; 32] = Sha256::digest(token).into();
                     let first = tokens.iter().find(|(_, t)| t.sha256 == sha256).map(|(line, _)| *line);
-                    match (first, Role::ALL.into_iter().find(|r| r.name() == role)) {
+                    // `approver:owner,reviewer` may approve as these only.
+                    let (name, approves) = role.split_once(':').unwrap_or((role, ""));
+                    let approves_as = approves.split(',').filter(|r| !r.is_empty()).map(str::to_owned).collect();
+                    match (first, Role::ALL.into_iter().find(|r| r.name() == name)) {
                         (Some(first), _) => errors.push(BadLine::Twice { line, first }),
                         (_, None) => errors.push(BadLine::Role { line, found: role.to_owned() }),
                         (None, Some(role)) => {
                             tokens.push((
                                 line,
-                                Token { sha256, role, models: models.to_owned(), actor: actor.to_owned() },
+                                Token { sha256, role, approves_as, models: models.to_owned(), actor: actor.to_owned() },
                             ));
                         }
                     }
@@ -160,6 +165,14 @@ impl Tokens {
     /// # Errors
     /// Why it may not.
     pub fn authorize(&self, header: Option<&str>, needs: Role, model: &str) -> Result<&str, Refusal> {
+        self.authorize_as(header, needs, model).map(|(actor, _)| actor)
+    }
+
+    /// The actor, and as whom it may approve (empty: as anybody).
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn authorize_as(&self, header: Option<&str>, needs: Role, model: &str) -> Result<(&str, &[String]), Refusal> {
         if self.is_empty() {
             return Err(Refusal::NoTokens);
         }
@@ -181,7 +194,7 @@ impl Tokens {
                 model: model.to_owned(),
             });
         }
-        Ok(&token.actor)
+        Ok((&token.actor, &token.approves_as))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The picture as Prometheus text, built anew for each scrape: series of a version that is gone disappear with it. Names
-//! and labels are an interface that dashboards and alerts are built on. Verdicts are in `judged`, the rest is here.
+//! and labels are an interface that dashboards and alerts are built on. Verdicts are in `judged`, what the
+//! registry says is in `ledger`, the rest is here.
 
 mod judged;
+pub mod ledger;
 #[cfg(test)]
 mod tests;
 
@@ -9,25 +11,26 @@ use prometheus::{GaugeVec, IntCounterVec, Opts, TextEncoder};
 
 use crate::registry::VersionRecord;
 use crate::view::{CheckpointView, ModelView, View};
+pub use ledger::Ledger;
 
 /// What the text is served as.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 type Result<T> = std::result::Result<T, prometheus::Error>;
 
-/// The text of everything in the picture; `records` are the registry's versions, `now_ms` the wall clock.
+/// The text of everything in the picture and in the registry.
 ///
 /// # Errors
 /// Metrics that contradict each other, which a test would have shown.
-pub fn render(view: &View, records: &[VersionRecord], now_ms: i64) -> Result<String> {
+pub fn render(view: &View, ledger: &Ledger) -> Result<String> {
     let page = Page(prometheus::Registry::new());
     page.sources(view)?;
     page.counters(view)?;
     page.progress(view)?;
     page.checkpoint(&view.checkpoint)?;
-    page.versions(view, records)?;
+    page.versions(view, &ledger.records)?;
     judged::verdicts(&page, view)?;
-    judged::gates(&page, view, records, now_ms)?;
+    ledger::show(&page, ledger)?;
     page.gauges("ready", &[], "Whether the daemon is ready: 1, else 0.")?
         .get_metric_with_label_values::<&str>(&[])?
         .set(flag(view.is_ready()));

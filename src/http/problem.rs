@@ -37,6 +37,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
     /// Something that does not depend on the request: logged, too.
     pub fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
@@ -80,10 +84,15 @@ impl From<Refusal> for Problem {
 impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         let status = match &error {
-            RegistryError::Immutable { .. } => StatusCode::CONFLICT,
-            RegistryError::BadName { .. } => StatusCode::BAD_REQUEST,
+            RegistryError::Immutable { .. } | RegistryError::Conflict(_) => StatusCode::CONFLICT,
+            RegistryError::BadName { .. } | RegistryError::Gate(_) | RegistryError::Evidence(_) => {
+                StatusCode::BAD_REQUEST
+            }
             RegistryError::UnknownVersion { .. } => StatusCode::NOT_FOUND,
-            RegistryError::Open { .. } | RegistryError::Sql(_) | RegistryError::Format { .. } => {
+            RegistryError::Open { .. }
+            | RegistryError::Sql(_)
+            | RegistryError::Format { .. }
+            | RegistryError::Audit(_) => {
                 return Self::internal(error);
             }
         };

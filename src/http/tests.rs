@@ -208,7 +208,9 @@ fn the_gate_answers_200_whatever_it_says() {
         (code, &answer["verdict"], &answer["ok"], &answer["reasons"]),
         (200, &json!("pass"), &json!(true), &json!([]))
     );
-    assert_eq!(gate("2", "prod").1["verdict"], "inconclusive");
+    let (_, answer) = gate("2", "prod");
+    assert_eq!(answer["verdict"], "block");
+    assert!(answer["reasons"][0].as_str().unwrap().starts_with("lineage is incomplete: "), "{answer}");
     let (code, answer) = gate("9", "prod");
     assert_eq!((code, &answer["verdict"]), (200, &json!("inconclusive")));
     let (code, answer) = gate("1", "moon");
@@ -239,7 +241,7 @@ fn a_version_is_registered_once() {
     for body in ["{", "[1]", r#"{"stag": "prod"}"#, r#"{"model": "other"}"#, r#"{"stage": 3}"#] {
         let (code, refused) = server.post(&at, "op", body);
         assert!(
-            code == 400 && refused["error"].as_str().unwrap().starts_with("the body is not what registers a version: "),
+            code == 400 && refused["error"].as_str().unwrap().starts_with("the body is not what this takes: "),
             "{refused}"
         );
     }

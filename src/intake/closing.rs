@@ -14,7 +14,13 @@ impl Intake {
             .iter()
             .zip(&self.reads)
             .map(|(group, reads)| {
-                let mut frontier = bases.predictions?.saturating_sub(group.lateness);
+                let mut frontier = i64::MAX;
+                if reads.counts_predictions() {
+                    frontier = bases.predictions?.saturating_sub(group.lateness);
+                }
+                if !reads.measured.is_empty() {
+                    frontier = frontier.min(bases.measurements?.saturating_sub(group.lateness));
+                }
                 if reads.features && bases.has_features {
                     frontier = frontier.min(bases.features?.saturating_sub(group.lateness));
                 }

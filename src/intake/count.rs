@@ -83,7 +83,8 @@ impl Intake {
         scratch.split_by_version(&batch.version);
         let by_version = std::mem::take(&mut scratch.by_version);
         let mask_of = |traffic: Traffic| {
-            self.reads.iter().enumerate().filter(|(_, r)| r.traffic == traffic).fold(0_u32, |m, (g, _)| m | (1 << g))
+            let counting = |r: &Reads| r.traffic == traffic && r.counts_predictions();
+            self.reads.iter().enumerate().filter(|(_, r)| counting(r)).fold(0_u32, |m, (g, _)| m | (1 << g))
         };
         let (own, shared) = (mask_of(Traffic::Version), mask_of(Traffic::Model));
         for (version, rows) in by_version.iter().filter(|(_, rows)| !rows.is_empty()) {
@@ -215,7 +216,7 @@ fn add_pair(tally: &mut Tally, layout: &Layout, reads: &Reads, pair: &Pair<'_>) 
     unsegmented
 }
 
-fn is_closed(pane: i64, slide: i64, closed: Option<&i64>) -> bool {
+pub(super) fn is_closed(pane: i64, slide: i64, closed: Option<&i64>) -> bool {
     // A pane's first window ends where the pane ends.
     closed.is_some_and(|&closed| pane.saturating_add(1).saturating_mul(slide) <= closed)
 }

@@ -4,6 +4,7 @@
 
 mod closing;
 pub mod count;
+mod measured;
 pub mod names;
 pub mod state;
 pub mod versions;
@@ -47,6 +48,7 @@ pub struct Counters {
     pub predictions: u64,
     pub labels: u64,
     pub features: u64,
+    pub measurements: u64,
     /// Late for a group, counted once a group.
     pub late: u64,
     /// Came for a pane whose windows are closed.
@@ -269,6 +271,7 @@ impl Intake {
             predictions: self.base_of(EventKind::Predictions),
             labels: self.base_of(EventKind::Labels),
             features: self.base_of(EventKind::Features),
+            measurements: self.base_of(EventKind::Measurements),
             has_features: self.has_features,
             predictions_quiet: predictions.peek().is_some() && predictions.all(|s| s.progress.idle),
         }
@@ -280,13 +283,14 @@ impl Intake {
         let groups = &self.policy.groups;
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.begin(batch.len());
-        let late_before = groups.iter().map(|g| g.lateness).min().unwrap_or(0);
-        let all: u32 = groups.iter().enumerate().fold(0, |m, (g, _)| m | (1 << g));
+        let counting = || groups.iter().zip(&self.reads).enumerate().filter(|(_, (_, r))| r.counts_predictions());
+        let late_before = counting().map(|(_, (g, _))| g.lateness).min().unwrap_or(0);
+        let all: u32 = counting().fold(0, |m, (g, _)| m | (1 << g));
         for (row, &ts) in batch.ts.iter().enumerate() {
             let before = progress.advance(ts);
             let mut mask = all;
             if is_late(ts, before, late_before) {
-                for (g, group) in groups.iter().enumerate() {
+                for (g, (group, _)) in counting() {
                     if is_late(ts, before, group.lateness) {
                         mask &= !(1 << g);
                         self.counters.late += 1;
@@ -407,7 +411,8 @@ impl Intake {
                 continue;
             }
             let mut mask = 0;
-            for (g, group) in self.policy.groups.iter().enumerate() {
+            let counting = self.reads.iter().enumerate().filter(|(_, r)| r.counts_predictions());
+            for ((g, _), group) in counting.zip(&self.policy.groups) {
                 if is_late(ts, before, group.lateness) {
                     self.counters.late += 1;
                 } else {

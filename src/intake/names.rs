@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::decode::Limits;
-use crate::event::{Dictionary, Domain, FeatureBatch, Fresh, PredictionBatch, code};
+use crate::event::{Dictionary, Domain, FeatureBatch, Fresh, MeasurementBatch, PredictionBatch, code};
 use crate::schema::Schema;
 
 /// What the codes in panes and pending predictions mean.
@@ -173,6 +173,11 @@ impl Translation {
         for (i, column) in batch.segments.iter_mut().enumerate() {
             translate(grow(&mut tables.segmentations, i), column);
         }
+    }
+
+    pub fn measurements(&mut self, names: &mut Names, batch: &mut MeasurementBatch) {
+        self.learn(names, &mut batch.fresh);
+        translate(&self.current.versions, &mut batch.version);
     }
 
     pub fn features(&mut self, names: &mut Names, batch: &mut FeatureBatch) {

@@ -27,6 +27,7 @@ pub struct IntakeState {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct VersionState {
     last_ts: Option<i64>,
+    measured_ts: Option<i64>,
     predictions: u64,
     pinned: bool,
     /// Digest of the baseline its panes were counted against.
@@ -48,6 +49,7 @@ impl Intake {
     pub fn state(&self) -> IntakeState {
         let versions = self.versions.iter().map(|v| VersionState {
             last_ts: v.last_ts,
+            measured_ts: v.measured_ts,
             predictions: v.predictions,
             pinned: v.pinned,
             baseline: match &v.reference {
@@ -84,6 +86,7 @@ impl Intake {
         for (code, kept) in (0_u32..).zip(state.versions) {
             let mut version = Version::new(intake.reads.len());
             version.last_ts = kept.last_ts;
+            version.measured_ts = kept.measured_ts;
             version.predictions = kept.predictions;
             version.pinned = kept.pinned;
             let name = intake.names.version(code).unwrap_or_default().to_owned();

@@ -47,6 +47,8 @@ pub struct Version {
     pub pinned: bool,
     /// The largest time of its predictions.
     pub last_ts: Option<i64>,
+    /// The largest time of its measurements.
+    pub measured_ts: Option<i64>,
     /// Its predictions read so far.
     pub predictions: u64,
     layouts: Vec<Layout>,
@@ -87,10 +89,17 @@ impl Version {
         }
     }
 
-    /// Lets the baseline go if the last prediction is older than `since`, nothing pins the version and no pane is open;
+    /// Makes room to count what needs no baseline, where the version has not been seen yet.
+    pub fn lay_out(&mut self, reads: &[Reads], features_stream: bool) {
+        if self.layouts.is_empty() {
+            self.layouts = reads.iter().map(|r| Layout::new(r, None, features_stream)).collect();
+        }
+    }
+
+    /// Lets the baseline go if the last prediction and measurement are older than `since`, nothing pins the version and no pane is open;
     /// returns whether the version is retired.
     pub fn retire(&mut self, since: i64) -> bool {
-        let past = self.last_ts.is_some_and(|ts| ts < since) && !self.pinned;
+        let past = self.last_ts.max(self.measured_ts).is_some_and(|ts| ts < since) && !self.pinned;
         if !past || self.panes.iter().any(|p| !p.is_empty()) {
             return false;
         }

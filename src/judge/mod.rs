@@ -1,8 +1,9 @@
-//! Judging a window: `rules` (with `distribution`, `segments` and `service` for the three families of metrics) turns counts
+//! Judging a window: `rules` (with `distribution`, `segments`, `service` and `measured` for the families of metrics) turns counts
 //! into results, `streak` remembers how long something has been breached, `verdict` is what leaves us
 //! and `read` reads it back.
 
 pub mod distribution;
+mod measured;
 pub mod read;
 pub mod rules;
 pub mod segments;

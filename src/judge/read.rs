@@ -26,6 +26,7 @@ const NAMES: &[&str] = &[
     "latency_p99_ms",
     "error_rate",
     "kpi_drop",
+    "measured",
     "limit",
     "method",
     "expected_null",

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::distribution;
+use super::measured;
 use super::segments;
 use super::service;
 use super::verdict::{RuleResult, Status};
@@ -68,9 +69,12 @@ pub fn judge(window: &Window<'_>) -> Vec<RuleResult> {
 }
 
 fn judge_rule(window: &Window<'_>, rule: &Rule) -> Vec<RuleResult> {
-    let judged = match window.reference {
-        Ok((baseline, layout)) => by_kind(window, &rule.kind, baseline, layout),
-        Err(why) => subjects(window.policy, &rule.kind)
+    let judged = match (&rule.kind, window.reference) {
+        (RuleKind::Measured { of, aggregate, bound }, Err(_)) => {
+            vec![measured::judge(window, *of, *aggregate, *bound)]
+        }
+        (kind, Ok((baseline, layout))) => by_kind(window, kind, baseline, layout),
+        (_, Err(why)) => subjects(window.policy, &rule.kind)
             .into_iter()
             .map(|subject| Judged { evidence: vec![("n", 0.into())], ..Judged::insufficient(subject, why) })
             .collect(),
@@ -111,6 +115,7 @@ fn by_kind(w: &Window<'_>, kind: &RuleKind, baseline: &Baseline, layout: &Layout
         RuleKind::Latency { quantile, limit, .. } => vec![service::latency(w, layout, *quantile, *limit)],
         RuleKind::ErrorRate { limit } => vec![service::error_rate(w, layout, *limit)],
         RuleKind::KpiDrop { of, max } => vec![service::kpi_drop(w, layout, *of, *max)],
+        RuleKind::Measured { of, aggregate, bound } => vec![measured::judge(w, *of, *aggregate, *bound)],
     }
 }
 
@@ -133,6 +138,7 @@ pub fn subjects(policy: &Policy, kind: &RuleKind) -> Vec<String> {
         RuleKind::Latency { .. } => vec!["latency_ms".to_owned()],
         RuleKind::ErrorRate { .. } => vec!["error".to_owned()],
         RuleKind::KpiDrop { of, .. } => vec![policy.kpis.get(*of).cloned().unwrap_or_default()],
+        RuleKind::Measured { of, .. } => vec![policy.measured.get(*of).cloned().unwrap_or_default()],
     }
 }
 

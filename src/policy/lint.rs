@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::types::{Correction, Enforce, Group, Hysteresis, Policy, Rule, RuleKind, Transition};
+use super::types::{Approvals, Correction, Enforce, Group, Hysteresis, Policy, Rule, RuleKind, Transition};
 use crate::yaml::units::show_duration;
 
 /// One piece of advice and where in the policy it belongs.
@@ -17,7 +17,7 @@ pub struct Lint {
 /// The stage that serves.
 const PROD: &str = "prod";
 /// What a version's lineage needs: data, code and the artifact they made.
-const LINEAGE: [&str; 3] = ["data_snapshot", "code_commit", "artifact_digest"];
+pub const LINEAGE: [&str; 3] = ["data_snapshot", "code_commit", "artifact_digest"];
 /// A window of a healthy model that blocks more often than this is noisy.
 const NOISY: f64 = 0.05;
 
@@ -31,6 +31,7 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     for (at, transition) in policy.transitions.iter().enumerate().filter(|(_, t)| t.to == PROD) {
         lints.promotion(policy, at, transition);
     }
+    lints.signatures(policy);
     lints.unused_groups(policy);
     lints.rollback(policy);
     lints.0
@@ -57,7 +58,7 @@ fn guard(kind: &RuleKind) -> Guard {
         | RuleKind::DisparateImpact { .. }
         | RuleKind::TprGapLcb { .. }
         | RuleKind::TprDrop { .. } => Guard::Fairness,
-        RuleKind::Auc { .. } | RuleKind::KpiDrop { .. } => Guard::Outcome,
+        RuleKind::Auc { .. } | RuleKind::KpiDrop { .. } | RuleKind::Measured { .. } => Guard::Outcome,
     }
 }
 
@@ -134,11 +135,30 @@ impl Lints {
                 self.say(format!("{path}.checks"), "no fairness rule (tpr_gap, …) among them: a version could be promoted that treats segments unequally");
             }
         }
+        if transition.approvals == Approvals::Auto {
+            self.say(
+                format!("{path}.approvals"),
+                format!("nobody is asked before a version reaches {PROD}: write roles, like {{roles: {{owner: 1, reviewer: 1}}}}"),
+            );
+        }
         if transition.rollout.is_none() {
             self.say(
                 format!("{path}.rollout"),
                 "all traffic moves at once: write steps, so that few requests meet a bad version",
             );
+        }
+    }
+
+    /// A signature is worth what its key is.
+    fn signatures(&mut self, policy: &Policy) {
+        let asks = policy.transitions.iter().position(|t| t.evidence.iter().any(|kind| kind == "signature"));
+        match (asks, policy.signing_keys.is_empty()) {
+            (Some(at), true) => self.say(
+                format!("transitions[{at}].evidence"),
+                "it asks for a signature, and no key is pinned, so none verifies: write `signing: {keys: […]}`",
+            ),
+            (None, false) => self.say("signing", "no transition asks for a signature: name it in an `evidence`"),
+            _ => {}
         }
     }
 
@@ -186,7 +206,8 @@ impl Lints {
 }
 
 /// Everything asked for on the way to this transition: its own evidence, and that of what leads to its start.
-fn evidence_on_the_way<'p>(policy: &'p Policy, transition: &'p Transition) -> BTreeSet<&'p str> {
+#[must_use]
+pub fn evidence_on_the_way<'p>(policy: &'p Policy, transition: &'p Transition) -> BTreeSet<&'p str> {
     let mut evidence: BTreeSet<&str> = transition.evidence.iter().map(String::as_str).collect();
     let (mut seen, mut open) = (BTreeSet::from([transition.to.as_str()]), vec![transition.from.as_str()]);
     while let Some(stage) = open.pop() {
@@ -252,6 +273,7 @@ checks:
   to: prod
   evidence: [data_snapshot, code_commit]
   checks: [drift, fair]
+  approvals: {roles: {owner: 1}}
   rollout: {steps: [{weight: 100, bake: 1h}], checks: [slo]}
 rollback: {triggers: [{rule: slo/p95, for: 5m}]}
 ";
@@ -302,6 +324,7 @@ rollback: {triggers: [{rule: slo/p95, for: 5m}]}
             "transitions[0].evidence",
             "transitions[0].checks",
             "transitions[0].checks",
+            "transitions[0].approvals",
             "transitions[0].rollout",
             "checks.drift",
             "checks.fair",
@@ -314,6 +337,17 @@ rollback: {triggers: [{rule: slo/p95, for: 5m}]}
             found.iter().any(|(p, m)| p == "transitions[0].checks" && m.contains("nothing promotes without a check")),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_signature_needs_a_key() {
+        let asks = GOOD.replace("[data_snapshot,", "[signature, data_snapshot,");
+        let found = lints("7d", ", min_effect: 0.05", &asks);
+        assert_eq!(paths(&found), ["transitions[1].evidence"]);
+        assert!(found[0].1.contains("no key is pinned"), "{found:?}");
+        let key = "signing: {keys: [{id: a, algorithm: ed25519, public_key: \"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\"}]}\n";
+        assert_eq!(lints("7d", ", min_effect: 0.05", &format!("{asks}{key}")), []);
+        assert_eq!(paths(&lints("7d", ", min_effect: 0.05", &format!("{GOOD}{key}"))), ["signing"]);
     }
 
     #[test]

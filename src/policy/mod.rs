@@ -1,11 +1,12 @@
-//! The policy of a model: its file's parser here and in `parse`, `names`, `groups`, `rule_options`, `subjects` and
-//! `transitions`; its validated form in `types`.
+//! The policy of a model: its file's parser here and in `parse`, `names`, `groups`, `rule_options`, `subjects`,
+//! `transitions` and `signing`; its validated form in `types`.
 
 mod groups;
 pub mod lint;
 mod names;
 mod parse;
 mod rule_options;
+pub mod signing;
 mod subjects;
 #[cfg(test)]
 mod tests;
@@ -14,4 +15,5 @@ pub mod types;
 
 pub use crate::yaml::{FileError as PolicyError, FileErrors as PolicyErrors};
 pub use parse::parse;
+pub use signing::{SignatureAlgorithm, SigningKey};
 pub use types::*;

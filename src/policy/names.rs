@@ -29,11 +29,12 @@ fn name_of(features: &FeatureSpec, target: Target) -> &str {
     name.map_or("", String::as_str)
 }
 
-/// What rules may name; grows by the KPIs they read.
+/// What rules may name; grows by the KPIs and measured metrics they read.
 pub(super) struct Names {
     pub features: FeatureSpec,
     pub segments: Vec<Segmentation>,
     pub kpis: Vec<String>,
+    pub measured: Vec<String>,
     targets: HashMap<String, Target>,
     /// Whether `features:` and `segments:` could be read; where not, nothing is said about names.
     features_read: bool,
@@ -48,12 +49,12 @@ impl Names {
         let categorical =
             features.categorical.iter().enumerate().map(|(index, name)| (name.clone(), Target::Categorical(index)));
         let targets = numeric.chain(categorical).chain([("score".to_owned(), Target::Score)]).collect();
-        Self { features, segments, kpis: Vec::new(), targets, features_read, segments_read }
+        Self { features, segments, kpis: Vec::new(), measured: Vec::new(), targets, features_read, segments_read }
     }
 
-    /// Features, segments and KPIs, if all of them could be read.
-    pub fn into_parts(self) -> Option<(FeatureSpec, Vec<Segmentation>, Vec<String>)> {
-        (self.features_read && self.segments_read).then_some((self.features, self.segments, self.kpis))
+    /// These names, if all of them could be read.
+    pub fn complete(self) -> Option<Self> {
+        (self.features_read && self.segments_read).then_some(self)
     }
 
     pub fn features_read(&self) -> bool {
@@ -97,10 +98,12 @@ impl Names {
 
     /// The index of a KPI, new or seen before.
     pub fn kpi(&mut self, name: &str) -> usize {
-        self.kpis.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.kpis.push(name.to_owned());
-            self.kpis.len() - 1
-        })
+        index_of(&mut self.kpis, name)
+    }
+
+    /// The index of a measured metric, new or seen before.
+    pub fn metric(&mut self, name: &str) -> usize {
+        index_of(&mut self.measured, name)
     }
 
     /// The subjects that a rule's results name.
@@ -119,10 +122,19 @@ impl Names {
                 self.segments.get(*by).map(|segment| segment.name.clone()).into_iter().collect()
             }
             RuleKind::KpiDrop { of, .. } => self.kpis.get(*of).cloned().into_iter().collect(),
+            RuleKind::Measured { of, .. } => self.measured.get(*of).cloned().into_iter().collect(),
             RuleKind::Auc { .. } => vec!["score".to_owned()],
             RuleKind::Latency { .. } | RuleKind::ErrorRate { .. } => Vec::new(),
         }
     }
+}
+
+/// Where a name stands in a list, which it is added to if it is new.
+fn index_of(list: &mut Vec<String>, name: &str) -> usize {
+    list.iter().position(|known| known == name).unwrap_or_else(|| {
+        list.push(name.to_owned());
+        list.len() - 1
+    })
 }
 
 pub(super) fn no_features() -> FeatureSpec {

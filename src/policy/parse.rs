@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::groups::{self, Outline, Surroundings};
 use super::names::Names;
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Millis, Mute, Policy};
-use super::{PolicyErrors, names, transitions};
+use super::{PolicyErrors, names, signing, transitions};
 use crate::yaml::{self, Item, Map, units};
 
 const KEYS: &[&str] = &[
@@ -30,6 +30,7 @@ const KEYS: &[&str] = &[
     "ignore",
     "transitions",
     "rollback",
+    "signing",
 ];
 /// How far a record may lie behind the newest of its stream where the policy does not say.
 const DEFAULT_LATENESS: Millis = 60_000;
@@ -74,11 +75,13 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let mutes =
         map.get("mute").map_or_else(|| Some(Vec::new()), |item| mutes(&item, &outline, groups.as_deref(), &names));
     let ignores = map.get("ignore").map_or_else(|| Some(Vec::new()), |item| ignores(&item));
+    let written = transitions::Checks { outline: &outline, groups: groups.as_deref(), kpis: &names.kpis };
     let transitions =
-        map.get("transitions").map_or_else(|| Some(Vec::new()), |item| transitions::transitions(&item, &outline));
+        map.get("transitions").map_or_else(|| Some(Vec::new()), |item| transitions::transitions(&item, &written));
     let rollback = map.get("rollback").map(|item| transitions::rollback(&item, &outline));
+    let signing_keys = map.get("signing").map_or_else(|| Some(Vec::new()), |item| signing::signing(&item));
     version?;
-    let (features, segments, kpis) = names.into_parts()?;
+    let names = names.complete()?;
     Some(Policy {
         model: model?,
         metadata: metadata?,
@@ -92,11 +95,13 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
         ignores: ignores?,
         transitions: transitions?,
         rollback: all(rollback)?,
+        signing_keys: signing_keys?,
         sha256: sha256(text),
         directory: file.parent().map(PathBuf::from).unwrap_or_default(),
-        features,
-        segments,
-        kpis,
+        features: names.features,
+        segments: names.segments,
+        kpis: names.kpis,
+        measured: names.measured,
     })
 }
 

@@ -2,11 +2,13 @@
 
 use super::names::Names;
 use super::subjects::{LimitReader, single, subjects, upper};
-use super::types::{Correction, GapMeasure, RuleKind, Subject, Tolerance, Upper, Zero};
+use super::types::{
+    Aggregate, Bound, Correction, GapMeasure, MOST_VALUE, RuleKind, Side, Subject, Tolerance, Upper, Zero,
+};
 use crate::yaml::{Item, Map, units};
 
 /// Metrics and the options they take.
-const METRICS: [(&str, &[&str]); 20] = [
+const METRICS: [(&str, &[&str]); 21] = [
     ("psi", &["of", "lt", "warn", "bins", "zero", "except", "id", "for"]),
     ("ks_p", &["of", "gte", "correction", "min_effect", "except", "id", "for"]),
     ("ks_lcb", &["of", "lte", "budget", "design_effect", "except", "id", "for"]),
@@ -27,6 +29,7 @@ const METRICS: [(&str, &[&str]); 20] = [
     ("latency_p99_ms", LATENCY),
     ("error_rate", &["lt", "warn", "unit", "id", "for"]),
     ("kpi_drop", &["of", "max", "versus", "id", "for"]),
+    ("measured", &["of", "lt", "lte", "gt", "gte", "warn", "agg", "id", "for"]),
 ];
 const GAP: &[&str] = &["by", "lt", "warn", "min_positives", "id", "for"];
 const LATENCY: &[&str] = &["lt", "warn", "id", "for"];
@@ -104,6 +107,7 @@ fn options(metric: &'static str, map: &Map, names: &mut Names) -> Option<RuleKin
         "latency_p95_ms" => latency(metric, 0.95, map),
         "latency_p99_ms" => latency(metric, 0.99, map),
         "error_rate" => error_rate(map),
+        "measured" => measured(map, names),
         _ => kpi_drop(map, names),
     }
 }
@@ -199,6 +203,49 @@ fn kpi_drop(map: &Map, names: &mut Names) -> Option<RuleKind> {
     let (of, max) = (of?, max?);
     versus?;
     Some(RuleKind::KpiDrop { of: names.kpi(of), max })
+}
+
+fn measured(map: &Map, names: &mut Names) -> Option<RuleKind> {
+    let of = map.require("of", "cost_per_1k").and_then(|item| item.name("a metric's name"));
+    let words = Aggregate::ALL.map(|aggregate| (aggregate.name(), aggregate));
+    let aggregate = map.get("agg").map_or(Some(Aggregate::Mean), |item| item.choice(&words));
+    let bound = bound(map);
+    let (of, aggregate, bound) = (of?, aggregate?, bound?);
+    Some(RuleKind::Measured { of: names.metric(of), aggregate, bound })
+}
+
+/// Exactly one of `lt`, `lte`, `gt` and `gte`, with a `warn` on the side that passes.
+fn bound(map: &Map) -> Option<Bound> {
+    let amount = |item: &Item| item.number("a number from -1e12 to 1e12", |number| number.abs() <= MOST_VALUE);
+    let given: Vec<(Side, Item)> =
+        Side::ALL.into_iter().filter_map(|side| Some((side, map.get(side.name())?))).collect();
+    let (side, item) = match given.as_slice() {
+        [(side, item)] => (*side, item),
+        [] => return map.item().fail("no limit: write one of `lt`, `lte`, `gt` or `gte`, like `lt: 0.5`"),
+        [(first, _), (second, item), ..] => {
+            return item.fail(format!(
+                "both `{}` and `{}`: keep one limit, and write the other as a rule of its own",
+                first.name(),
+                second.name()
+            ));
+        }
+    };
+    let limit = amount(item);
+    let place = map.get("warn");
+    let warn = match &place {
+        Some(item) => Some(amount(item)?),
+        None => None,
+    };
+    let limit = limit?;
+    let (inside, below) = match side {
+        Side::Lt | Side::Lte => (warn.is_none_or(|warn| warn < limit), "below"),
+        Side::Gt | Side::Gte => (warn.is_none_or(|warn| warn > limit), "above"),
+    };
+    if let (false, Some(warn), Some(item)) = (inside, warn, &place) {
+        let name = side.name();
+        return item.fail(format!("warn {warn} is not {below} {name} {limit}: write a `warn` {below} the limit"));
+    }
+    Some(Bound { side, limit, warn })
 }
 
 /// `{absolute: 0.02}` or `{relative: 0.01}`.

@@ -1,5 +1,6 @@
 //! The policy parser, by what it reads and by what it says.
 
+mod rollout;
 mod rules;
 
 use std::fmt::Write as _;
@@ -68,9 +69,10 @@ fn the_shipped_example_parses() {
     assert_eq!(policy.directory, Path::new("config/policies"));
     assert_eq!(
         policy.groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(),
-        ["drift", "shadow", "fairness", "quality", "slo", "kpi"]
+        ["drift", "shadow", "fairness", "quality", "slo", "kpi", "business"]
     );
     assert_eq!(policy.kpis, ["approval_rate"]);
+    assert_eq!(policy.measured, ["cost_per_1k", "availability"]);
     assert_eq!(policy.labels.as_ref().unwrap().values.get("chargeback"), Some(&true));
     assert_eq!(policy.transitions[1].checks, [0, 2, 4]);
     let rollout = policy.transitions[1].rollout.as_ref().unwrap();
@@ -149,7 +151,7 @@ rollback: {triggers: [{rule: g/nothing}]}
 3:25: features.numeric[1]: "a" is named twice: keep one
 3:43: features.categorical[0]: a feature cannot be called "score": `rename` it in the daemon's configuration
 4:11: lateness: expected a duration, read "3600": the unit is missing, write 3600s, or another of d, h, m, s, ms
-5:1: limt: unknown key `limt`; known here: `apiVersion`, `model`, `task`, `metadata`, `baseline`, `features`, `score`, `segments`, `labels`, `lateness`, `min_samples`, `retire_after`, `checks`, `mute`, `ignore`, `transitions`, `rollback`
+5:1: limt: unknown key `limt`; known here: `apiVersion`, `model`, `task`, `metadata`, `baseline`, `features`, `score`, `segments`, `labels`, `lateness`, `min_samples`, `retire_after`, `checks`, `mute`, `ignore`, `transitions`, `rollback`, `signing`
 8:20: checks.g.window.size: size 7d is not a multiple of slide 2d: write a size that is, like 8d
 10:31: checks.g.rules[0].psi.lt: expected a number, read "0,2", write 0.2
 11:12: checks.g.rules[1].psy: unknown rule `psy`; "#;
@@ -282,6 +284,22 @@ fn transition_mistakes() {
             "{from: a, to: b, offline: [{metric: auc, min_gain: {absolute: 0.1}, versus: x}]}",
             "expected `baseline` or `champion`",
         ),
+        ("{from: a, to: b, offline: [{metric: auc}]}", "no limit: write `min_gain: {absolute: 0.02}`"),
+        (
+            "{from: a, to: b, offline: [{metric: auc, min_gain: {absolute: 0.1}, max_increase: {absolute: 1}}]}",
+            "both `min_gain` and `max_increase`",
+        ),
+        ("{from: a, to: b, offline: [{metric: ms, max_increase: {absolute: -1}}]}", "expected a number, 0 or more"),
+        (
+            "{from: a, to: b, offline: [{metric: auc, min_gain: {absolute: 0.1}, versus: 10}]}",
+            "read 10 without quotes: write \"10\"",
+        ),
+        ("{from: a, to: b, approvals: {roles: {owner: 1}, people: {boss: [b]}}}", "unknown role \"boss\""),
+        (
+            "{from: a, to: b, approvals: {roles: {owner: 2}, people: {owner: [b]}}}",
+            "2 must sign as owner, and only 1 may",
+        ),
+        ("{from: a, to: b, approvals: {roles: {owner: 1}, people: {owner: [b, B]}}}", "\"B\" is named twice"),
         ("{from: a}", "transitions[0].to: missing: write `to: prod`"),
         ("{from: a, to: b}, {from: a, to: b}", "the transition from a to b is written twice"),
         ("{from: a, to: b, rollout: {steps: [{weight: 100, bake: 1h}]}}", "rollout.checks: missing"),
@@ -314,6 +332,28 @@ fn transition_mistakes() {
     let rollout = policy.transitions[0].rollout.as_ref().unwrap();
     assert!(rollout.external && !rollout.pause_on_inconclusive && rollout.steps.is_empty());
     assert_eq!(policy.transitions[0].approvals, Approvals::Auto);
+}
+
+#[test]
+fn a_named_baseline_a_cost_and_people() {
+    let policy = read(&and("transitions:
+- from: dev
+  to: staging
+  schema: {allow: [add_optional, remove_optional, widen]}
+  evidence: [params, offline, schema_diff]
+  offline:
+  - {metric: auc, min_gain: {absolute: 0.02}, versus: \"10\"}
+  - {metric: cost_per_1k, max_increase: {relative: 1.5}, versus: champion}
+  approvals: {roles: {owner: 1, reviewer: 2}, people: {owner: [ann@org]}, distinct: false}
+"))
+    .unwrap();
+    let transition = &policy.transitions[0];
+    let of = |at: usize| (transition.offline[at].limit, transition.offline[at].versus.as_str());
+    assert_eq!(of(0), (OfflineLimit::MinGain(Tolerance::Absolute(0.02)), "10"));
+    assert_eq!(of(1), (OfflineLimit::MaxIncrease(Tolerance::Relative(1.5)), "champion"));
+    assert_eq!(transition.schema_allow.len(), 3);
+    let Approvals::Roles { people, .. } = &transition.approvals else { panic!("{:?}", transition.approvals) };
+    assert_eq!(people.get("owner").unwrap(), &["ann@org"]);
 }
 
 proptest! {

@@ -4,27 +4,27 @@ use std::collections::BTreeMap;
 
 use super::groups::{Outline, hysteresis};
 use super::rule_options::tolerance;
-use super::types::{Approvals, OfflineGate, RollbackPlan, RollbackTarget, Rollout, RolloutStep, Transition, Trigger};
+use super::types::{
+    Approvals, Compare, EVIDENCE_KINDS, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit, RollbackPlan,
+    RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
+};
 use crate::yaml::{Item, units};
 
-const EVIDENCE: [&str; 10] = [
-    "artifact_digest",
-    "env_lock",
-    "tests",
-    "security_scan",
-    "data_snapshot",
-    "code_commit",
-    "signature",
-    "pii_controls",
-    "schema",
-    "model_card",
-];
-const SCHEMA_CHANGES: [&str; 1] = ["add_optional"];
+const SCHEMA_CHANGES: [&str; 3] = ["add_optional", "remove_optional", "widen"];
 
-pub(super) fn transitions(item: &Item, outline: &Outline) -> Option<Vec<Transition>> {
+/// What transitions may name of `checks:`.
+pub(super) struct Checks<'a> {
+    pub outline: &'a Outline,
+    /// `None` where a group has errors.
+    pub groups: Option<&'a [Group]>,
+    /// As `RuleKind::KpiDrop` counts them.
+    pub kpis: &'a [String],
+}
+
+pub(super) fn transitions(item: &Item, checks: &Checks) -> Option<Vec<Transition>> {
     let mut transitions: Vec<Option<Transition>> = Vec::new();
     for item in item.list("transitions")? {
-        let transition = transition(&item, outline);
+        let transition = transition(&item, checks);
         if let Some(new) = &transition
             && transitions.iter().flatten().any(|old| old.from == new.from && old.to == new.to)
         {
@@ -35,20 +35,20 @@ pub(super) fn transitions(item: &Item, outline: &Outline) -> Option<Vec<Transiti
     transitions.into_iter().collect()
 }
 
-fn transition(item: &Item, outline: &Outline) -> Option<Transition> {
+fn transition(item: &Item, written: &Checks) -> Option<Transition> {
     let map = item.map(&["from", "to", "evidence", "schema", "offline", "checks", "approvals", "rollout"])?;
     let from = map.require("from", "staging").and_then(|item| item.slug("a stage"));
     let to = map.require("to", "prod").and_then(|item| item.slug("a stage"));
     let evidence =
-        map.get("evidence").map_or_else(|| Some(Vec::new()), |item| words(&item, "kinds of evidence", &EVIDENCE));
+        map.get("evidence").map_or_else(|| Some(Vec::new()), |item| words(&item, "kinds of evidence", &EVIDENCE_KINDS));
     let schema_allow = map.get("schema").map_or_else(
         || Some(Vec::new()),
         |item| words(&item.map(&["allow"])?.require("allow", "[add_optional]")?, "schema changes", &SCHEMA_CHANGES),
     );
     let offline = map.get("offline").map_or_else(|| Some(Vec::new()), |item| offline(&item));
-    let checks = map.get("checks").map_or_else(|| Some(Vec::new()), |item| outline.groups(&item));
+    let checks = map.get("checks").map_or_else(|| Some(Vec::new()), |item| written.outline.groups(&item));
     let approvals = map.get("approvals").map_or(Some(Approvals::Auto), |item| approvals(&item));
-    let rollout = map.get("rollout").map(|item| rollout(&item, outline));
+    let rollout = map.get("rollout").map(|item| rollout(&item, written));
     let (from, to) = (from?, to?);
     if from == to {
         return item.fail(format!("the transition leads from {from} to itself: write two stages"));
@@ -86,15 +86,29 @@ fn words(item: &Item, wanted: &str, known: &[&'static str]) -> Option<Vec<String
 
 fn offline(item: &Item) -> Option<Vec<OfflineGate>> {
     let gate = |item: &Item| {
-        let map = item.map(&["metric", "min_gain", "versus"])?;
+        let map = item.map(&["metric", "min_gain", "max_increase", "versus"])?;
         let metric = map.require("metric", "auc").and_then(|item| item.name("an offline metric"));
-        let min_gain = map.require("min_gain", "{absolute: 0.02}").and_then(|item| tolerance(&item));
-        let versus = map
-            .get("versus")
-            .map_or(Some("baseline"), |item| item.choice(&[("baseline", "baseline"), ("champion", "champion")]));
-        Some(OfflineGate { metric: metric?.to_owned(), min_gain: min_gain?, versus: versus?.to_owned() })
+        let limit = match (map.get("min_gain"), map.get("max_increase")) {
+            (Some(item), None) => tolerance(&item).map(OfflineLimit::MinGain),
+            (None, Some(item)) => increase(&item, "a number, 0 or more").map(OfflineLimit::MaxIncrease),
+            (Some(_), Some(_)) => item.fail("both `min_gain` and `max_increase`: keep one, a metric is high or low at best"),
+            (None, None) => item.fail(
+                "no limit: write `min_gain: {absolute: 0.02}`, or `max_increase: {relative: 0.1}` for a cost-like metric",
+            ),
+        };
+        let versus = map.get("versus").map_or(Some("baseline"), |item| versus(&item));
+        Some(OfflineGate { metric: metric?.to_owned(), limit: limit?, versus: versus?.to_owned() })
     };
     item.list("offline comparisons")?.iter().map(gate).collect::<Vec<_>>().into_iter().collect()
+}
+
+/// `baseline`, `champion`, or a version; a word without a digit is taken for a slip of the finger.
+fn versus<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let name = item.name("`baseline` or `champion`, or a version in quotes,")?;
+    if matches!(name, "baseline" | "champion") || name.bytes().any(|byte| byte.is_ascii_digit()) {
+        return Some(name);
+    }
+    item.fail(format!("expected `baseline` or `champion`, or a version like \"10\", read {}", units::quote(name)))
 }
 
 fn approvals(item: &Item) -> Option<Approvals> {
@@ -104,15 +118,16 @@ fn approvals(item: &Item) -> Option<Approvals> {
             _ => item.fail("expected `auto` or the roles that approve: write {roles: {owner: 1, reviewer: 1}}"),
         };
     }
-    let map = item.map(&["roles", "distinct", "expires"])?;
+    let map = item.map(&["roles", "people", "distinct", "expires"])?;
     let roles = map.require("roles", "{owner: 1, reviewer: 1}").and_then(|item| roles(&item));
+    let people = map.get("people").map_or_else(|| Some(BTreeMap::new()), |item| people(&item, roles.as_ref()?));
     let distinct = map.get("distinct").map_or(Some(true), |item| item.boolean());
     let expires = map.get("expires").map(|item| item.duration(false));
     let expires = match expires {
         Some(expires) => Some(expires?),
         None => None,
     };
-    Some(Approvals::Roles { roles: roles?, distinct: distinct?, expires })
+    Some(Approvals::Roles { roles: roles?, people: people?, distinct: distinct?, expires })
 }
 
 fn roles(item: &Item) -> Option<BTreeMap<String, u32>> {
@@ -131,24 +146,181 @@ fn roles(item: &Item) -> Option<BTreeMap<String, u32>> {
     Some(roles)
 }
 
-fn rollout(item: &Item, outline: &Outline) -> Option<Rollout> {
-    let map = item.map(&["controller", "steps", "checks", "on_inconclusive"])?;
+/// Who may sign as a role.
+fn people(item: &Item, roles: &BTreeMap<String, u32>) -> Option<BTreeMap<String, Vec<String>>> {
+    let map = item.open_map("a mapping such as {owner: [ann@example.org]}")?;
+    let mut people = BTreeMap::new();
+    for (role, item) in map.entries() {
+        let Some(&count) = roles.get(role) else {
+            let known = item.known_names(role, roles.keys().map(String::as_str));
+            item.report(format!("unknown role {}; {known}", units::quote(role)));
+            continue;
+        };
+        let Some(items) = item.list("people, like ann@example.org") else { continue };
+        let mut names: Vec<String> = Vec::new();
+        for item in items {
+            let Some(name) = item.name("who may sign") else { continue };
+            if names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                item.report(format!("{} is named twice: keep one", units::quote(name)));
+            }
+            names.push(name.to_owned());
+        }
+        if names.len() < count as usize {
+            item.report(format!("{count} must sign as {role}, and only {} may: name more people", names.len()));
+        }
+        people.insert(role.to_owned(), names);
+    }
+    Some(people)
+}
+
+fn rollout(item: &Item, written: &Checks) -> Option<Rollout> {
+    let map = item.map(&[
+        "controller",
+        "steps",
+        "checks",
+        "on_inconclusive",
+        "initial_delay",
+        "dry_run",
+        "shadow",
+        "confirm",
+        "compare",
+    ])?;
     let external =
         map.get("controller").map_or(Some(false), |item| item.choice(&[("driftgate", false), ("external", true)]));
     let pause = map.get("on_inconclusive").map_or(Some(true), |item| item.choice(&[("pause", true), ("fail", false)]));
+    let flag = |key| map.get(key).map_or(Some(false), |item: Item| item.boolean());
+    let (dry_run, confirm) = (flag("dry_run"), flag("confirm"));
+    let initial_delay = map.get("initial_delay").map_or(Some(0), |item| item.duration(true));
     // Where another controller moves the traffic, the steps may be written down there only.
     let steps = match (map.get("steps"), external) {
         (None, Some(true)) => Some(Vec::new()),
         _ => map.require("steps", "[{weight: 10, for: 30m}, {weight: 100, bake: 1h}]").and_then(|item| steps(&item)),
     };
+    let shadow = map.get("shadow").map(|item| (item.duration(false), item));
+    let steps = match shadow {
+        None => steps,
+        Some((hold, item)) => steps.and_then(|steps| with_shadow(steps, hold?, &item)),
+    };
     let checks = map.require("checks", "[slo]").and_then(|item| {
-        let checks = outline.groups(&item)?;
+        let checks = written.outline.groups(&item)?;
         if item.list("").is_some_and(|items| items.is_empty()) {
             return item.fail("a rollout without checks guards nothing: name at least one group");
         }
         Some(checks)
     });
-    Some(Rollout { external: external?, steps: steps?, checks: checks?, pause_on_inconclusive: pause? })
+    let compare = map.get("compare").map(|item| {
+        if external == Some(true) {
+            return item.fail("a comparison decides steps, and here another controller takes them: leave it out");
+        }
+        compare(&item, written, steps.as_deref(), checks.as_deref())
+    });
+    Some(Rollout {
+        external: external?,
+        steps: steps?,
+        checks: checks?,
+        pause_on_inconclusive: pause?,
+        initial_delay: initial_delay?,
+        dry_run: dry_run?,
+        confirm: confirm?,
+        compare: match compare {
+            Some(compare) => Some(compare?),
+            None => None,
+        },
+    })
+}
+
+/// The steps with one of mirrored traffic before them.
+fn with_shadow(mut steps: Vec<RolloutStep>, hold: Millis, item: &Item) -> Option<Vec<RolloutStep>> {
+    match steps.first() {
+        None => item.fail("`shadow` is a step before the first, and there are none: write `steps`, or leave it out"),
+        Some(first) if first.weight <= 0.0 => {
+            item.fail("the first step has weight 0 already, which is what `shadow` adds: keep one of the two")
+        }
+        Some(_) => {
+            steps.insert(0, RolloutStep { weight: 0.0, hold: Some(hold), bake: None });
+            Some(steps)
+        }
+    }
+}
+
+fn compare(item: &Item, written: &Checks, steps: Option<&[RolloutStep]>, checks: Option<&[usize]>) -> Option<Compare> {
+    let map = item.map(&["of", "min_gain", "confidence", "latency"])?;
+    let place = map.require("of", "ctr").and_then(|item| kpi_rule(&item, written));
+    let min_gain = map.require("min_gain", "{relative: 0.015}").and_then(|item| tolerance(&item));
+    let level = |number| number > 0.5 && number < 1.0;
+    let confidence =
+        map.get("confidence").map_or(Some(0.95), |item| item.number("a confidence above 0.5 and below 1", level));
+    let latency = map.get("latency").map(|item| latency_compare(&item, written, checks));
+    if let Some([before @ .., _]) = steps
+        && !before.iter().any(|step| step.weight > 0.0)
+    {
+        item.report(
+            "only on a step between 0 and 100 do both versions have traffic to compare: write one, like {weight: 10, for: 24h}",
+        );
+    }
+    let (group, rule) = place?;
+    let latency = match latency {
+        Some(latency) => Some(latency?),
+        None => None,
+    };
+    Some(Compare { group, rule, min_gain: min_gain?, confidence: confidence?, latency })
+}
+
+/// The first `kpi_drop` rule that reads the KPI.
+fn kpi_rule(item: &Item, written: &Checks) -> Option<(usize, usize)> {
+    let name = item.name("a KPI's name")?;
+    let kpi = written.kpis.iter().position(|known| known == name);
+    let reads = |kind: &RuleKind| matches!(kind, RuleKind::KpiDrop { of, .. } if Some(*of) == kpi);
+    // Where a group has errors, they are reported there.
+    find_rule(written.groups?, |_, kind| reads(kind)).or_else(|| {
+        let quoted = units::quote(name);
+        if written.kpis.is_empty() {
+            return item.fail(format!(
+                "no rule reads the KPI {quoted}: add `kpi_drop: {{of: {name}, max: {{relative: 0.01}}}}` to a group"
+            ));
+        }
+        let known = item.known_names(name, written.kpis.iter().map(String::as_str));
+        item.fail(format!("no `kpi_drop` rule reads the KPI {quoted}; {known}"))
+    })
+}
+
+fn latency_compare(item: &Item, written: &Checks, checks: Option<&[usize]>) -> Option<LatencyCompare> {
+    let map = item.map(&["max_increase"])?;
+    let max_increase =
+        map.require("max_increase", "{relative: 0.05}").and_then(|item| increase(&item, "milliseconds, 0 or more"));
+    let (groups, checks) = (written.groups?, checks?);
+    let quantile = |kind: &RuleKind| match kind {
+        RuleKind::Latency { quantile, .. } => Some(*quantile),
+        _ => None,
+    };
+    let checked = |group: usize| checks.contains(&group);
+    let of_p95 = |kind: &RuleKind| quantile(kind).is_some_and(|quantile| (quantile - 0.95).abs() < 1e-9);
+    let place = find_rule(groups, |group, kind| checked(group) && of_p95(kind))
+        .or_else(|| find_rule(groups, |group, kind| checked(group) && quantile(kind).is_some()));
+    let Some((group, rule)) = place else {
+        return item
+            .fail("no group of the rollout's checks has a latency rule: add one, like `latency_p95_ms: {lt: 80}`");
+    };
+    Some(LatencyCompare { group, rule, max_increase: max_increase? })
+}
+
+/// An increase that is tolerated; `absolute` says what its absolute form is.
+fn increase(item: &Item, absolute: &str) -> Option<Tolerance> {
+    let map = item.map(&["absolute", "relative"])?;
+    let number = |item: Item, wanted: &str| item.number(wanted, |number| number >= 0.0);
+    match (map.get("absolute"), map.get("relative")) {
+        (Some(item), None) => number(item, absolute).map(Tolerance::Absolute),
+        (None, Some(item)) => number(item, "a share, 0 or more").map(Tolerance::Relative),
+        _ => item.fail(format!("expected one of `absolute` ({absolute}) and `relative`: write {{relative: 0.05}}")),
+    }
+}
+
+/// The indexes of the first rule for which `wanted` holds.
+fn find_rule(groups: &[Group], wanted: impl Fn(usize, &RuleKind) -> bool) -> Option<(usize, usize)> {
+    groups.iter().enumerate().find_map(|(at, group)| {
+        let rule = group.rules.iter().position(|rule| wanted(at, &rule.kind))?;
+        Some((at, rule))
+    })
 }
 
 fn steps(item: &Item) -> Option<Vec<RolloutStep>> {

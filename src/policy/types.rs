@@ -1,8 +1,11 @@
 //! The validated policy: what one model is judged by. Built by `policy::parse`, never by hand outside tests;
 //! every name is resolved to an index and every duration to milliseconds, so nothing downstream can fail on it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use super::signing::SigningKey;
 
 /// A span of event time in milliseconds.
 pub type Millis = i64;
@@ -21,6 +24,8 @@ pub struct Policy {
     pub labels: Option<LabelSpec>,
     /// Names of the KPIs that `kpi_drop` rules read, in order of first use.
     pub kpis: Vec<String>,
+    /// Names of the metrics that `measured` rules read, in order of first use.
+    pub measured: Vec<String>,
     pub min_samples: u64,
     /// A version without predictions for this long is no longer active.
     pub retire_after: Millis,
@@ -29,6 +34,8 @@ pub struct Policy {
     pub ignores: Vec<Ignore>,
     pub transitions: Vec<Transition>,
     pub rollback: Option<RollbackPlan>,
+    /// Whose signatures under artifacts count.
+    pub signing_keys: Vec<SigningKey>,
     /// SHA-256 of the policy file's bytes, lower-case hex.
     pub sha256: String,
     /// The folder the policy file lies in: relative snapshot paths start here.
@@ -179,6 +186,80 @@ pub enum Tolerance {
     Relative(f64),
 }
 
+/// Measured values, and limits on them, lie within plus and minus this.
+pub const MOST_VALUE: f64 = 1e12;
+/// The `n` of a measurement is from 1 to this.
+pub const MOST_WEIGHT: u64 = 1_000_000_000;
+
+/// What a `measured` rule makes of a window's measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregate {
+    /// Of the values, each weighted by its `n`.
+    Mean,
+    Max,
+    Min,
+    /// Of the values times their `n`.
+    Sum,
+}
+
+impl Aggregate {
+    pub const ALL: [Self; 4] = [Self::Mean, Self::Max, Self::Min, Self::Sum];
+
+    /// As the policy and the verdict spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Sum => "sum",
+        }
+    }
+}
+
+/// How a value must lie to its limit to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Lt,
+    Lte,
+    Gt,
+    Gte,
+}
+
+impl Side {
+    pub const ALL: [Self; 4] = [Self::Lt, Self::Lte, Self::Gt, Self::Gte];
+
+    /// As the policy and the verdict spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lt => "lt",
+            Self::Lte => "lte",
+            Self::Gt => "gt",
+            Self::Gte => "gte",
+        }
+    }
+
+    /// Whether a value that compares so with its limit passes.
+    #[must_use]
+    pub fn passes(self, order: Ordering) -> bool {
+        match self {
+            Self::Lt => order.is_lt(),
+            Self::Lte => order.is_le(),
+            Self::Gt => order.is_gt(),
+            Self::Gte => order.is_ge(),
+        }
+    }
+}
+
+/// Blocks where the value does not lie on `side` of `limit`, warns where it does not of `warn`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
+    pub side: Side,
+    pub limit: f64,
+    pub warn: Option<f64>,
+}
+
 /// One rule. `by` is an index into `Policy::segments`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuleKind {
@@ -252,6 +333,12 @@ pub enum RuleKind {
         of: usize,
         max: Tolerance,
     },
+    /// `of` is an index into `Policy::measured`.
+    Measured {
+        of: usize,
+        aggregate: Aggregate,
+        bound: Bound,
+    },
 }
 
 impl RuleKind {
@@ -276,6 +363,7 @@ impl RuleKind {
             Self::Latency { metric, .. } => metric,
             Self::ErrorRate { .. } => "error_rate",
             Self::KpiDrop { .. } => "kpi_drop",
+            Self::Measured { .. } => "measured",
         }
     }
 
@@ -291,6 +379,12 @@ impl RuleKind {
                 | Self::Auc { .. }
                 | Self::KpiDrop { .. }
         )
+    }
+
+    /// Whether the rule reads measurements rather than predictions.
+    #[must_use]
+    pub fn reads_measurements(&self) -> bool {
+        matches!(self, Self::Measured { .. })
     }
 }
 
@@ -335,34 +429,106 @@ pub struct Transition {
     pub rollout: Option<Rollout>,
 }
 
+/// The kinds of evidence that a transition may ask for.
+pub const EVIDENCE_KINDS: [&str; 14] = [
+    "artifact_digest",
+    "env_lock",
+    "tests",
+    "security_scan",
+    "data_snapshot",
+    "code_commit",
+    "signature",
+    "pii_controls",
+    "schema",
+    "model_card",
+    "params",
+    "offline",
+    "baseline_version",
+    "schema_diff",
+];
+
+/// An offline metric against another version's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OfflineGate {
     pub metric: String,
-    pub min_gain: Tolerance,
+    pub limit: OfflineLimit,
+    /// `baseline`, `champion`, or a version by its name.
     pub versus: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OfflineLimit {
+    /// Of a metric that should be high: at least so much above the other's.
+    MinGain(Tolerance),
+    /// Of a cost or another metric that should be low: at most so much above the other's.
+    MaxIncrease(Tolerance),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Approvals {
     Auto,
-    Roles { roles: BTreeMap<String, u32>, distinct: bool, expires: Option<Millis> },
+    Roles {
+        /// How many must sign as each.
+        roles: BTreeMap<String, u32>,
+        /// Who may sign as a role; a role that is not in it is open to everybody.
+        people: BTreeMap<String, Vec<String>>,
+        /// A person counts once over all roles.
+        distinct: bool,
+        /// How long a signature holds.
+        expires: Option<Millis>,
+    },
 }
 
+/// How the traffic moves to a version, and what must hold meanwhile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollout {
+    /// Another controller moves the traffic.
     pub external: bool,
+    /// Ascending; the last has weight 100 and a bake. `shadow:` is a first step of weight 0. Empty only with `external`.
     pub steps: Vec<RolloutStep>,
     /// Indexes into `Policy::groups`.
     pub checks: Vec<usize>,
     pub pause_on_inconclusive: bool,
+    /// From the candidate's first verdict to the first step; 0: at once.
+    pub initial_delay: Millis,
+    /// Decide and record, but move nothing.
+    pub dry_run: bool,
+    /// Wait for a person before the last step.
+    pub confirm: bool,
+    pub compare: Option<Compare>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RolloutStep {
-    /// Percent of the traffic, 0 to 100.
+    /// Percent of the traffic, 0 to 100; 0 is mirrored traffic only.
     pub weight: f64,
     pub hold: Option<Millis>,
     pub bake: Option<Millis>,
+}
+
+/// The candidate against the champion on a KPI, at the end of each step on which both have traffic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compare {
+    /// Index into `Policy::groups`; its window is the comparison's.
+    pub group: usize,
+    /// Index into that group's rules: the `kpi_drop` rule that reads the KPI.
+    pub rule: usize,
+    /// The candidate's rate must be at least so much above the champion's.
+    pub min_gain: Tolerance,
+    /// Of the whole rollout's comparison, above 0.5 and below 1.
+    pub confidence: f64,
+    pub latency: Option<LatencyCompare>,
+}
+
+/// How much slower than the champion the candidate may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LatencyCompare {
+    /// Index into `Policy::groups`, one of the rollout's checks.
+    pub group: usize,
+    /// Index into that group's rules: its latency rule, that of the p95 if it has one.
+    pub rule: usize,
+    /// Absolute in milliseconds.
+    pub max_increase: Tolerance,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -11,8 +11,11 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::Item;
 use super::topic::TopicWriter;
 use crate::clock::now_ms;
+use crate::judge::read::verdict_from_json;
 use crate::judge::verdict::{Action, Signal};
-use crate::registry::{Applied, Registry};
+use crate::live;
+use crate::registry::embedded::Desk;
+use crate::registry::{Applied, Embedded, Registry as _};
 use crate::view::Shared;
 
 /// How long the thread waits for work before it serves the producer again.
@@ -22,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Where items go.
 pub struct Outlets {
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<Embedded>,
     pub topics: Option<TopicWriter>,
     pub signals_topic: Option<String>,
     pub verdicts_topic: Option<String>,
@@ -122,8 +125,15 @@ impl Worker {
         let key = item.key();
         match item {
             Item::Verdict { model, version, group, end_ms, json } => {
+                let verdict = verdict_from_json(&json);
                 self.until_done("a verdict is not in the registry yet", |o| {
-                    o.registry.record_verdict(&model, &version, &group, end_ms, &json)
+                    let policy = o.view.read().models.get(&model).map(|m| Arc::clone(&m.policy));
+                    let (Some(policy), Some(verdict)) = (policy, &verdict) else {
+                        return o.registry.record_verdict(&model, &version, &group, end_ms, &json);
+                    };
+                    let live = |version: &str| live::live(&o.view, &model, version);
+                    let desk = Desk { policy: &policy, live: &live, actor: "driftgate", now_ms: now_ms() };
+                    o.registry.take(&desk, verdict, &json)
                 });
                 self.publish(number, self.outlets.verdicts_topic.clone(), key, json, None);
             }

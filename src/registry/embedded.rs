@@ -2,7 +2,15 @@
 //! Tables are in `schema`, stage pointers in `pointers`, what a signal does in `signals`; versions, freezes and
 //! verdicts are here.
 
+mod audit;
+mod change;
+mod dossier;
+mod follow;
+mod outgoing;
 mod pointers;
+mod promotions;
+mod rollback;
+mod rollouts;
 mod schema;
 mod signals;
 #[cfg(test)]
@@ -12,9 +20,18 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use serde_json::json;
+
+pub use change::{Outgoing, Sink};
+pub use dossier::GivenApproval;
+pub use follow::Drift;
+pub use promotions::{Desk, Live, Promotion, Wish};
+pub use rollouts::Told;
 
 use super::{ActiveBlock, Applied, Registration, Registry, RegistryError, StageMove, VersionRecord};
+use crate::audit::checkpoint::Signer;
 use crate::judge::verdict::Signal;
+use change::Change;
 use pointers::Move;
 
 /// The longest name of a model, version or stage, in bytes.
@@ -24,6 +41,10 @@ const LONGEST_NAME: usize = 200;
 #[derive(Debug)]
 pub struct Embedded {
     connection: Mutex<Connection>,
+    /// Signs the head of the audit log.
+    signer: Option<Signer>,
+    /// Where changes are told to.
+    sinks: Vec<Sink>,
 }
 
 impl Embedded {
@@ -32,7 +53,21 @@ impl Embedded {
     /// # Errors
     /// A path that cannot be opened or written, a damaged file, or one of another format.
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
-        Ok(Self { connection: Mutex::new(schema::open(path)?) })
+        let connection = Mutex::new(schema::open(path)?);
+        let signer = Signer::open(&Self::key_path(path)).map_err(|e| RegistryError::Audit(e.to_string()))?;
+        Ok(Self { connection, signer: Some(signer), sinks: Vec::new() })
+    }
+
+    /// Where the key that signs the audit log of a registry lies: beside it.
+    #[must_use]
+    pub fn key_path(path: &Path) -> std::path::PathBuf {
+        path.with_extension("audit-key")
+    }
+
+    /// The registry, telling its changes to these sinks, too.
+    #[must_use]
+    pub fn telling(self, sinks: Vec<Sink>) -> Self {
+        Self { sinks, ..self }
     }
 
     /// A registry that goes with the process.
@@ -42,7 +77,7 @@ impl Embedded {
     pub fn in_memory() -> Result<Self, RegistryError> {
         let mut connection = Connection::open_in_memory()?;
         schema::prepare(&mut connection)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { connection: Mutex::new(connection), signer: None, sinks: Vec::new() })
     }
 
     /// Puts a stage pointer onto a registered version. `None`: it stood there already, nothing was written down.
@@ -60,11 +95,9 @@ impl Embedded {
         now_ms: i64,
     ) -> Result<Option<StageMove>, RegistryError> {
         name("the stage", stage)?;
-        self.write(|tx| {
-            if record(tx, model, version)?.is_none() {
-                return Err(RegistryError::UnknownVersion { model: model.to_owned(), version: version.to_owned() });
-            }
-            pointers::make(tx, &Move { model, stage, to: version, at: now_ms, actor, reason, rollback: false })
+        self.write(now_ms, |change| {
+            dossier::known(change, model, version)?;
+            pointers::make(change, &Move { model, stage, to: version, actor, reason, rollback: false, foreign: false })
         })
     }
 
@@ -81,16 +114,47 @@ impl Embedded {
     /// # Errors
     /// A registry that fails.
     pub fn resume(&self, model: &str, actor: &str, now_ms: i64) -> Result<bool, RegistryError> {
-        self.write(|tx| Ok(thaw(tx, model, actor, now_ms)?))
+        self.write(now_ms, |change| thaw(change, model, actor))
+    }
+
+    /// Stops automatic actions on a model until it is resumed; `false` if they are stopped already.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn freeze(&self, model: &str, actor: &str, reason: &str, now_ms: i64) -> Result<bool, RegistryError> {
+        self.write(now_ms, |change| {
+            if frozen(change, model)?.is_some() {
+                return Ok(false);
+            }
+            change.audit(actor, "freeze", (model, None), json!({"reason": reason}))?;
+            freeze(change, model, &crate::judge::verdict::utc(now_ms), &format!("by {actor}: {reason}"))?;
+            Ok(true)
+        })
     }
 
     /// One transaction that takes the write lock first, so that it never fails half-way for another's write.
-    fn write<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+    fn write<T>(
+        &self,
+        now_ms: i64,
+        work: impl FnOnce(&Change<'_>) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let out = change(&tx)?;
+        let change = Change::new(&tx, &self.sinks, now_ms);
+        let out = work(&change)?;
+        change.seal(self.signer.as_ref())?;
         tx.commit()?;
         Ok(out)
+    }
+
+    /// As `read`, for what can fail in other ways than the database's.
+    fn read_checked<T>(
+        &self,
+        look: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = connection.transaction()?;
+        look(&tx)
     }
 
     /// One picture: all its queries see the same state.
@@ -111,16 +175,19 @@ impl Registry for Embedded {
         if let Some(stage) = stage {
             name("the stage", stage)?;
         }
-        self.write(|tx| {
-            add_version(tx, model, version, actor, now_ms)?;
+        self.write(now_ms, |tx| {
+            let old = record(tx, model, version)?;
+            add_version(tx, model, version, actor)?;
             fill(tx, registration)?;
+            if record(tx, model, version)? != old {
+                tx.audit(actor, "register", (model, Some(version)), json!(registration))?;
+            }
             if let Some(stage) = stage
                 && !pointers::has_stood(tx, model, stage, version)?
             {
-                pointers::make(
-                    tx,
-                    &Move { model, stage, to: version, at: now_ms, actor, reason: "registered", rollback: false },
-                )?;
+                let new =
+                    Move { model, stage, to: version, actor, reason: "registered", rollback: false, foreign: false };
+                pointers::make(tx, &new)?;
             }
             let missing = || RegistryError::UnknownVersion { model: model.clone(), version: version.clone() };
             record(tx, model, version)?.ok_or_else(missing)
@@ -147,7 +214,7 @@ impl Registry for Embedded {
         if let Err(error) = name("the model", &signal.model).and_then(|()| name("the version", &signal.version)) {
             return Ok(Applied::Ignored(error.to_string()));
         }
-        self.write(|tx| signals::apply(tx, signal, now_ms))
+        self.write(now_ms, |change| signals::apply(change, signal))
     }
 
     /// The version need not be registered. An older verdict than the one that is kept changes nothing.
@@ -159,15 +226,7 @@ impl Registry for Embedded {
         end_ms: i64,
         json: &str,
     ) -> Result<(), RegistryError> {
-        self.write(|tx| {
-            tx.prepare_cached(
-                "INSERT INTO verdicts (model, version, group_name, end_ms, json) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (model, version, group_name) DO UPDATE SET end_ms = excluded.end_ms, json = excluded.json
-                 WHERE excluded.end_ms >= end_ms",
-            )?
-            .execute(params![model, version, group, end_ms, json])?;
-            Ok(())
-        })
+        self.write(0, |change| Ok(keep_verdict(change, model, version, group, end_ms, json)?))
     }
 
     fn verdicts(&self, model: &str, version: &str) -> Result<Vec<String>, RegistryError> {
@@ -191,13 +250,30 @@ fn name(what: &'static str, value: &str) -> Result<(), RegistryError> {
     Err(RegistryError::BadName { what, value: value.chars().take(LONGEST_NAME).collect(), why })
 }
 
+fn keep_verdict(
+    tx: &Connection,
+    model: &str,
+    version: &str,
+    group: &str,
+    end_ms: i64,
+    json: &str,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO verdicts (model, version, group_name, end_ms, json) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (model, version, group_name) DO UPDATE SET end_ms = excluded.end_ms, json = excluded.json
+         WHERE excluded.end_ms >= end_ms",
+    )?
+    .execute(params![model, version, group, end_ms, json])?;
+    Ok(())
+}
+
 /// Adds a version without digests; one that is there stays.
-fn add_version(tx: &Connection, model: &str, version: &str, actor: &str, now_ms: i64) -> rusqlite::Result<()> {
+fn add_version(tx: &Change<'_>, model: &str, version: &str, actor: &str) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO versions (model, version, registered_at, registered_by) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (model, version) DO NOTHING",
     )?
-    .execute(params![model, version, now_ms, actor])?;
+    .execute(params![model, version, tx.now_ms, actor])?;
     Ok(())
 }
 
@@ -208,6 +284,8 @@ fn fill(tx: &Connection, new: &Registration) -> Result<(), RegistryError> {
         ("snapshot", old.snapshot, &new.snapshot),
         ("snapshot_sha256", old.snapshot_sha256, &new.snapshot_sha256),
         ("artifact_sha256", old.artifact_sha256, &new.artifact_sha256),
+        ("artifact", old.artifact, &new.artifact),
+        ("baseline_version", old.baseline_version, &new.baseline_version),
     ];
     for (field, old, given) in fields {
         if let (Some(old), Some(given)) = (old, given)
@@ -219,10 +297,19 @@ fn fill(tx: &Connection, new: &Registration) -> Result<(), RegistryError> {
     }
     tx.prepare_cached(
         "UPDATE versions SET snapshot = coalesce(snapshot, ?3), snapshot_sha256 = coalesce(snapshot_sha256, ?4),
-             artifact_sha256 = coalesce(artifact_sha256, ?5)
+             artifact_sha256 = coalesce(artifact_sha256, ?5), artifact = coalesce(artifact, ?6),
+             baseline_version = coalesce(baseline_version, ?7)
          WHERE model = ?1 AND version = ?2",
     )?
-    .execute(params![new.model, new.version, new.snapshot, new.snapshot_sha256, new.artifact_sha256])?;
+    .execute(params![
+        new.model,
+        new.version,
+        new.snapshot,
+        new.snapshot_sha256,
+        new.artifact_sha256,
+        new.artifact,
+        new.baseline_version
+    ])?;
     Ok(())
 }
 
@@ -241,6 +328,8 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRecord> {
         snapshot: row.get("snapshot")?,
         snapshot_sha256: row.get("snapshot_sha256")?,
         artifact_sha256: row.get("artifact_sha256")?,
+        artifact: row.get("artifact")?,
+        baseline_version: row.get("baseline_version")?,
         stages: Vec::new(),
         blocks: Vec::new(),
         registered_at: row.get("registered_at")?,
@@ -295,12 +384,15 @@ fn freeze(tx: &Connection, model: &str, since: &str, reason: &str) -> rusqlite::
 }
 
 /// Ends a freeze; whether there was one.
-fn thaw(tx: &Connection, model: &str, actor: &str, now_ms: i64) -> rusqlite::Result<bool> {
-    let ended = tx
+fn thaw(change: &Change<'_>, model: &str, actor: &str) -> Result<bool, RegistryError> {
+    let ended = change
         .prepare_cached(
             "UPDATE models SET frozen_since = NULL, frozen_reason = NULL, resumed_at = ?2, resumed_by = ?3
              WHERE model = ?1 AND frozen_since IS NOT NULL",
         )?
-        .execute(params![model, now_ms, actor])?;
+        .execute(params![model, change.now_ms, actor])?;
+    if ended > 0 {
+        change.audit(actor, "resume", (model, None), json!({}))?;
+    }
     Ok(ended > 0)
 }

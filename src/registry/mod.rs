@@ -1,12 +1,15 @@
 //! The model registry: which versions there are, which stage pointer stands on which, and what was signalled.
 //! `embedded` keeps it in `SQLite`. Applying a signal twice changes nothing.
 
+pub mod artifact;
 pub mod embedded;
+pub mod mlflow;
 
 use serde::{Deserialize, Serialize};
 
 use crate::judge::verdict::Signal;
 
+pub use crate::promotion::types::ActiveBlock;
 pub use embedded::Embedded;
 
 /// A version as the registry knows it.
@@ -18,6 +21,12 @@ pub struct VersionRecord {
     pub snapshot: Option<String>,
     pub snapshot_sha256: Option<String>,
     pub artifact_sha256: Option<String>,
+    /// Where its artifact's files are, to recompute the digest.
+    #[serde(default)]
+    pub artifact: Option<String>,
+    /// The version that its offline metrics are compared with.
+    #[serde(default)]
+    pub baseline_version: Option<String>,
     /// Stage pointers that stand on it.
     pub stages: Vec<String>,
     /// Groups with an active block, with the signal's reasons.
@@ -26,16 +35,6 @@ pub struct VersionRecord {
     pub registered_at: i64,
     /// Whether it was rolled back from prod, and when (event time, RFC 3339).
     pub rolled_back: Option<String>,
-}
-
-/// A block that was signalled and not cleared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveBlock {
-    pub group: String,
-    pub since: String,
-    pub reasons: Vec<String>,
-    pub signal_id: String,
-    pub verdict_id: String,
 }
 
 /// A move of a stage pointer.
@@ -62,9 +61,23 @@ pub struct Registration {
     pub snapshot_sha256: Option<String>,
     #[serde(default)]
     pub artifact_sha256: Option<String>,
+    #[serde(default)]
+    pub artifact: Option<String>,
+    #[serde(default)]
+    pub baseline_version: Option<String>,
     /// A stage pointer to put on it.
     #[serde(default)]
     pub stage: Option<String>,
+}
+
+/// A rollback whose old version was not seen serving yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRollback {
+    pub model: String,
+    pub from: String,
+    pub to: String,
+    /// Event time, RFC 3339.
+    pub since: String,
 }
 
 /// What applying a signal did.
@@ -96,6 +109,15 @@ pub enum RegistryError {
         "version {version:?} of {model:?} is registered already, with another {field}: {old:?}, not {new:?}; versions are immutable"
     )]
     Immutable { model: String, version: String, field: &'static str, old: String, new: String },
+    /// What is asked for does not go with what is there.
+    #[error("{0}")]
+    Conflict(String),
+    #[error(transparent)]
+    Gate(#[from] crate::gate::GateError),
+    #[error("{0}")]
+    Evidence(String),
+    #[error("the audit log: {0}")]
+    Audit(String),
     #[error("{what} {value:?} is not allowed: {why}")]
     BadName { what: &'static str, value: String, why: &'static str },
 }

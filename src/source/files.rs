@@ -9,12 +9,12 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use super::columns::FileError;
-use super::columns::events::{FeatureFile, FileFields, LabelFile, PredictionFile};
+use super::columns::events::{FeatureFile, FileFields, LabelFile, MeasurementFile, PredictionFile};
 use super::jsonl::JsonLines;
 use crate::decode::json::{Format, JsonDecoder, Outcome};
 use crate::decode::plan::EventKind;
 use crate::decode::{Limits, Reject};
-use crate::event::{FeatureBatch, LabelBatch, PredictionBatch};
+use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::schema::Schema;
 
 /// Chunks read ahead of the pipeline.
@@ -165,6 +165,37 @@ impl StreamBatch for FeatureBatch {
         record_ts: i64,
     ) -> Result<ColumnSource<Self>, FileError> {
         let mut file = FeatureFile::open(path, Arc::clone(schema), fields, limits, record_ts)?;
+        Ok(Box::new(move |batch, rejects| Ok((file.next(batch, rejects)?, file.ignored()))))
+    }
+}
+
+impl StreamBatch for MeasurementBatch {
+    const KIND: EventKind = EventKind::Measurements;
+
+    fn empty(_: &Schema) -> Self {
+        Self::default()
+    }
+
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    fn make_room(&mut self, rows: usize) {
+        self.reserve(rows);
+    }
+
+    fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
+        json.measurement(bytes, record_ts, std::slice::from_mut(self))
+    }
+
+    fn columns(
+        path: &Path,
+        schema: &Arc<Schema>,
+        fields: &FileFields,
+        limits: Limits,
+        record_ts: i64,
+    ) -> Result<ColumnSource<Self>, FileError> {
+        let mut file = MeasurementFile::open(path, Arc::clone(schema), fields, limits, record_ts)?;
         Ok(Box::new(move |batch, rejects| Ok((file.next(batch, rejects)?, file.ignored()))))
     }
 }

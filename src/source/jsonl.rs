@@ -215,6 +215,7 @@ mod tests {
             attributes: vec![],
             segmentations: vec![],
             kpis: vec![],
+            metrics: vec![],
             label_values: [].into(),
             needs_id: true,
             prediction_time: false,

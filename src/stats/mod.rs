@@ -8,6 +8,7 @@
 //! - [`psi`], [`ks`], [`chi2`]: drift of a distribution against the reference.
 //! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
 //!   between segments, in exact [`ratio`]s.
+//! - [`sequential`]: the difference of two rates, for looking at it all the time.
 //! - [`auc`], [`quantile`]: ranking quality and latency from binned counts.
 //! - [`multiplicity`]: adjusted p-values over many subjects.
 //!
@@ -31,6 +32,7 @@ pub mod psi;
 pub mod quantile;
 pub mod ratio;
 mod real;
+pub mod sequential;
 
 #[cfg(test)]
 mod golden;

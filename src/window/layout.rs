@@ -19,6 +19,8 @@ pub struct Reads {
     pub error: bool,
     /// KPIs as indexes into the policy's.
     pub kpis: Vec<usize>,
+    /// Measured metrics as indexes into the policy's.
+    pub measured: Vec<usize>,
     /// Whether any rule counts predictions (or features), and whether any counts joined pairs.
     pub predictions: bool,
     pub pairs: bool,
@@ -37,7 +39,8 @@ impl Reads {
             latency: false,
             error: false,
             kpis: Vec::new(),
-            predictions: group.rules.iter().any(|r| !r.kind.reads_labels()),
+            measured: Vec::new(),
+            predictions: group.rules.iter().any(|r| !r.kind.reads_labels() && !r.kind.reads_measurements()),
             pairs: group.rules.iter().any(|r| r.kind.reads_labels()),
             features: false,
             traffic: group.traffic,
@@ -57,6 +60,7 @@ impl Reads {
                 RuleKind::Latency { .. } => reads.latency = true,
                 RuleKind::ErrorRate { .. } => reads.error = true,
                 RuleKind::KpiDrop { of, .. } => reads.kpis.push(*of),
+                RuleKind::Measured { of, .. } => reads.measured.push(*of),
             }
             reads.features |= reads_features(&rule.kind);
         }
@@ -67,7 +71,16 @@ impl Reads {
         reads.segmentations.dedup();
         reads.kpis.sort_unstable();
         reads.kpis.dedup();
+        reads.measured.sort_unstable();
+        reads.measured.dedup();
         reads
+    }
+
+    /// Whether anything but measurements is read: only then predictions (and what hangs on them: the stage, the baseline)
+    /// are counted, and hold the watermark.
+    #[must_use]
+    pub fn counts_predictions(&self) -> bool {
+        self.predictions || self.pairs
     }
 
     /// The reads of all groups of a policy.

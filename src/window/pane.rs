@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::measured::Measured;
 use super::tally::{Last, SegmentCounts, Tally};
 
 /// A tally that no event changes any more.
@@ -18,6 +19,8 @@ pub struct Sealed {
     /// (target, category code, count), sorted.
     unseen: Vec<(u32, u32, u64)>,
     pub last: Option<Last>,
+    /// By metric of `Reads::measured`, up to the last one that was measured.
+    measured: Box<[Measured]>,
 }
 
 impl Sealed {
@@ -38,6 +41,7 @@ impl Sealed {
             segments,
             unseen,
             last: tally.last.clone(),
+            measured: tally.measured.clone().into_boxed_slice(),
         }
     }
 
@@ -47,9 +51,20 @@ impl Sealed {
         window.features += self.features;
         window.pairs += self.pairs;
         self.apply(window, |a, b| a + b);
+        self.add_measured_to(window);
     }
 
-    /// Takes this pane out of a window it was added to. The last prediction is not undone: ask the panes that remain.
+    /// Adds this pane's measurements alone.
+    pub fn add_measured_to(&self, window: &mut Tally) {
+        for (metric, pane) in self.measured.iter().enumerate() {
+            if let Some(measured) = window.measured(metric) {
+                measured.merge(pane);
+            }
+        }
+    }
+
+    /// Takes this pane out of a window it was added to. The last prediction and measurements are not undone: ask the panes
+    /// that remain.
     pub fn subtract_from(&self, window: &mut Tally) {
         window.predictions -= self.predictions;
         window.features -= self.features;
@@ -82,7 +97,10 @@ impl Sealed {
     /// Bytes on the heap, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.counts.bytes.len() + self.segments.len() * size_of::<(u32, u32, SegmentCounts)>() + self.unseen.len() * 16
+        self.counts.bytes.len()
+            + size_of_val(&*self.measured)
+            + self.segments.len() * size_of::<(u32, u32, SegmentCounts)>()
+            + self.unseen.len() * 16
     }
 }
 
@@ -150,6 +168,8 @@ mod tests {
             t.unseen(0, code);
         }
         t.saw(ts, "id", 0);
+        #[allow(clippy::cast_precision_loss, reason = "below 99")]
+        t.measured(1).unwrap().count(ts as f64 / 7.0, 3);
         t
     }
 
@@ -178,12 +198,16 @@ mod tests {
             for at in 0..21 {
                 prop_assert_eq!(forward.counts[at], tallies.iter().map(|t| t.counts[at]).sum::<u64>());
             }
+            prop_assert_eq!(forward.measured[1].n, 3 * tallies.len() as u64);
             let mut slid = forward;
             panes[0].subtract_from(&mut slid);
             let rest = window_of(&panes[1..], 21);
             prop_assert_eq!(&slid.counts, &rest.counts);
             prop_assert_eq!(&slid.unseen, &rest.unseen);
             prop_assert_eq!((slid.predictions, slid.pairs), (rest.predictions, rest.pairs));
+            slid.measured.clear();
+            panes[1..].iter().for_each(|p| p.add_measured_to(&mut slid));
+            prop_assert_eq!(&slid.measured, &rest.measured);
         }
     }
 

@@ -1,10 +1,12 @@
 //! The mergeable counts of one (version, group): a flat array of integers, segment confusion counts, unseen categories,
-//! and the last prediction. Adding is exact, associative and commutative; subtracting undoes adding.
+//! the last prediction, and measurements. Adding is exact, associative and commutative; subtracting undoes adding,
+//! except of maxima: the last prediction and measurements are taken from what remains.
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::fairness::Confusion;
+use crate::window::measured::Measured;
 
 /// At most so many distinct unseen categories are told apart in one tally; the rest only count as unseen.
 const UNSEEN_BOUND: usize = 4096;
@@ -68,6 +70,8 @@ pub struct Tally {
     /// Unseen categories: (index into `Reads::targets`, category code) to count.
     pub unseen: FxHashMap<(u32, u32), u64>,
     pub last: Option<Last>,
+    /// By metric of `Reads::measured`, up to the last one that was measured.
+    pub measured: Vec<Measured>,
 }
 
 impl Tally {
@@ -107,6 +111,26 @@ impl Tally {
         } else if let Some(count) = self.unseen.get_mut(&(target, code)) {
             *count += 1;
         }
+    }
+
+    /// The measurements of a metric, made where they are the first.
+    pub fn measured(&mut self, metric: usize) -> Option<&mut Measured> {
+        if self.measured.len() <= metric {
+            self.measured.resize(metric + 1, Measured::default());
+        }
+        self.measured.get_mut(metric)
+    }
+
+    /// Whether anything was measured.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.measured.iter().any(|m| m.n > 0)
+    }
+
+    /// Whether it holds measurements and nothing that is compared with a baseline.
+    #[must_use]
+    pub fn is_only_measured(&self) -> bool {
+        self.predictions + self.features + self.pairs == 0 && self.is_measured()
     }
 
     /// Takes note of a prediction for the window's stage.

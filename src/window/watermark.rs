@@ -60,6 +60,7 @@ pub struct Bases {
     pub predictions: Option<i64>,
     pub labels: Option<i64>,
     pub features: Option<i64>,
+    pub measurements: Option<i64>,
     /// Whether there is a features stream at all.
     pub has_features: bool,
     /// No prediction is on its way: every partition is idle, or the file has ended.
@@ -74,6 +75,7 @@ impl Bases {
             EventKind::Predictions => self.predictions,
             EventKind::Labels => self.labels,
             EventKind::Features => self.features,
+            EventKind::Measurements => self.measurements,
         }
     }
 }

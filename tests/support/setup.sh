@@ -63,4 +63,5 @@ if [ "$scope" = test ]; then
     mv "$work/usr/bin/promtool" "$cache/bin/promtool"
   fi
   "$root/tests/support/kafka.sh" install "$cache/kafka"
+  "$root/tests/support/mlflow.sh" install
 fi

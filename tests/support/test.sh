@@ -1,36 +1,78 @@
 #!/usr/bin/env bash
-# Runs `cargo test --release --locked` beside a Kafka broker. DRIFTGATE_TEST_KAFKA=host:port names one that already runs;
-# otherwise one is started in .cache/kafka and stopped at the end, however the tests end. Arguments go to cargo test.
+# Runs `cargo test --release --locked` beside a Kafka broker and two MLflow servers, one of which asks for a user.
+# DRIFTGATE_TEST_KAFKA=host:port, DRIFTGATE_TEST_MLFLOW=url and DRIFTGATE_TEST_MLFLOW_AUTH=url (then with
+# DRIFTGATE_TEST_MLFLOW_TOKEN_FILE, which holds user:password) name ones that already run; the others are started in .cache
+# and stopped at the end, however the tests end. Arguments go to cargo test.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 kafka=tests/support/kafka.sh
-dir=.cache/kafka
+mlflow=tests/support/mlflow.sh
+kafka_dir=.cache/kafka
+mlflow_dir=.cache/mlflow-server
+auth_dir=.cache/mlflow-auth
+
+taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# free_port WHAT PORT...: the first port that is free together with the next one.
 free_port() {
-  local port
-  for port in 19092 19192 19292 19392 19492; do
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || (exec 3<>"/dev/tcp/127.0.0.1/$((port + 1))") 2>/dev/null || { echo "$port"; return; }
+  local what=$1 port
+  shift
+  for port in "$@"; do
+    taken "$port" || taken "$((port + 1))" || { echo "$port"; return; }
   done
-  echo "test.sh: no free port for Kafka among 19092 to 19493" >&2
+  echo "test.sh: no free port for $what among $*" >&2
   return 1
 }
 
-# Compile first: the broker does not sit through it.
+# What this run started, and stops.
+started=()
+stop_all() {
+  local command
+  for command in "${started[@]}"; do $command || true; done
+}
+trap stop_all EXIT
+# Interrupts end the script by way of the trap above.
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# mlflow_server DIR [--auth] PORT...: sets `url` to that of the server in DIR, started unless it runs already.
+mlflow_server() {
+  local dir=$1 options=() port
+  shift
+  if [ "$1" = --auth ]; then options=(--auth); shift; fi
+  if url=$($mlflow status "$dir" 2>/dev/null); then
+    echo "using the MLflow that already runs on $url; it stays"
+    return
+  fi
+  port=$(free_port MLflow "$@")
+  started+=("$mlflow stop $dir")
+  url=$($mlflow start "$dir" "$port" "${options[@]}")
+  echo "MLflow runs on $url"
+}
+
+# Compile first: the servers do not sit through it.
 cargo test --release --locked --no-run
 
 if [ -z "${DRIFTGATE_TEST_KAFKA:-}" ]; then
-  if DRIFTGATE_TEST_KAFKA=$($kafka status "$dir" 2>/dev/null); then
+  if DRIFTGATE_TEST_KAFKA=$($kafka status "$kafka_dir" 2>/dev/null); then
     echo "using the broker that already runs on $DRIFTGATE_TEST_KAFKA; it stays"
   else
-    trap '$kafka stop "$dir"' EXIT
-    # Interrupts end the script by way of the trap above.
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    DRIFTGATE_TEST_KAFKA=$($kafka start "$dir" "$(free_port)")
+    port=$(free_port Kafka 19092 19192 19292 19392 19492)
+    started+=("$kafka stop $kafka_dir")
+    DRIFTGATE_TEST_KAFKA=$($kafka start "$kafka_dir" "$port")
     echo "Kafka runs on $DRIFTGATE_TEST_KAFKA"
   fi
   export DRIFTGATE_TEST_KAFKA
   # Where kafka.sh finds this broker, for the tests that delete records.
-  export DRIFTGATE_TEST_KAFKA_DIR=$PWD/$dir
+  export DRIFTGATE_TEST_KAFKA_DIR=$PWD/$kafka_dir
+fi
+if [ -z "${DRIFTGATE_TEST_MLFLOW:-}" ]; then
+  mlflow_server "$mlflow_dir" 15000 15100 15200 15300
+  export DRIFTGATE_TEST_MLFLOW=$url
+fi
+if [ -z "${DRIFTGATE_TEST_MLFLOW_AUTH:-}" ]; then
+  mlflow_server "$auth_dir" --auth 15050 15150 15250 15350
+  export DRIFTGATE_TEST_MLFLOW_AUTH=$url DRIFTGATE_TEST_MLFLOW_TOKEN_FILE=$PWD/$auth_dir/token
 fi
 cargo test --release --locked "$@"

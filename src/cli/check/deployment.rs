@@ -59,6 +59,14 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
                 ),
             );
         }
+        if !policy.measured.is_empty() && !reads(SourceKind::Measurements) {
+            say(
+                "sources",
+                format!(
+                    "{model:?} has measured rules, and no source of measurements is for it: their groups would never be judged; add {{topic: …, kind: measurements}}"
+                ),
+            );
+        }
     }
     if !config.http.listen.ip().is_loopback() && tokens == Ok(false) {
         say(
@@ -108,6 +116,15 @@ checks:
         let found = advice(&config("{topic: p, kind: predictions, models: [x]}"), Ok(false));
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].1.starts_with("no source of predictions") && found[1].1.contains("need labels"), "{found:?}");
+        let measured = POLICY.replace("rules: [", "rules: [{measured: {of: cost, lt: 1}}, ");
+        let policy = crate::policy::parse(&measured, Path::new("p.yaml")).unwrap();
+        let lint = |sources: &str| {
+            let config = crate::config::parse(&config(sources), Path::new("c.yaml")).unwrap();
+            lint(&config, &[&policy], Ok(false)).into_iter().map(|l| l.message).collect::<Vec<_>>()
+        };
+        let found = lint(both);
+        assert!(found.len() == 1 && found[0].contains("no source of measurements is for it"), "{found:?}");
+        assert_eq!(lint(&format!("{both}, {{topic: q, kind: measurements}}")), Vec::<String>::new());
         let found = advice("policies: [p.yaml]\n", Ok(false));
         assert!(found.len() == 1 && found[0].0 == "kafka", "{found:?}");
     }

@@ -191,10 +191,15 @@ pub struct Rows {
 /// # Errors
 /// Columns of two kinds.
 pub fn kind_of<'a>(names: impl Iterator<Item = &'a str>, kpis: &[String]) -> anyhow::Result<SourceKind> {
-    let (mut labels, mut predictions) = (false, false);
+    let (mut labels, mut predictions, mut metric, mut value) = (false, false, false, false);
     for name in names {
         labels |= matches!(name, "label" | "kpi") || kpis.iter().any(|k| k == name);
         predictions |= matches!(name, "score" | "version");
+        metric |= name == "metric";
+        value |= name == "value";
+    }
+    if metric && value && !labels {
+        return Ok(SourceKind::Measurements);
     }
     match (labels, predictions) {
         (true, true) => Err(anyhow::anyhow!(
@@ -221,7 +226,7 @@ impl Rows {
         let wanted: Vec<String> = objects.iter().flat_map(|o| &o.fields).map(|f| f.column.clone()).collect();
         let reader = ColumnReader::open(path, &wanted)?;
         require(&reader, policy, kind)?;
-        let keyed = kind != SourceKind::Features && reader.has("prediction_id");
+        let keyed = !matches!(kind, SourceKind::Features | SourceKind::Measurements) && reader.has("prediction_id");
         let ids = keyed.then(|| Field::new("prediction_id", Form::Text));
         let values = policy.labels.as_ref().map(|l| l.values.clone()).unwrap_or_default();
         Ok((Self { reader, objects, ids, values, rows: 0, row: 0 }, kind))
@@ -334,6 +339,11 @@ fn objects(policy: &Policy, kind: SourceKind) -> Vec<Object> {
             vec![top(&[id, model, ("ts", Form::Time), ("label", Form::Flag)]), kpis]
         }
         SourceKind::Features => vec![top(&[("model", Form::Text), ("ts", Form::Time)]), features()],
+        SourceKind::Measurements => {
+            let envelope = [("model", Form::Text), ("version", Form::Text), ("ts", Form::Time)];
+            let rest = [("metric", Form::Text), ("value", Form::Number), ("n", Form::Number)];
+            vec![top(&envelope), top(&rest)]
+        }
     }
 }
 
@@ -357,6 +367,7 @@ fn require(reader: &ColumnReader, policy: &Policy, kind: SourceKind) -> Result<(
                 needed.extend(features.map(String::as_str));
             }
         }
+        SourceKind::Measurements => needed.extend(["version", "metric", "value"]),
     }
     reader.require(&needed)
 }

@@ -157,6 +157,9 @@ fn labels_and_features_are_told_by_their_columns() {
         (kind, &events[0]),
         (SourceKind::Features, &(None, json!({"model": "m", "ts": 1, "features": {"a": 2}})))
     );
+    let (events, kind) = written("q.csv", b"version,ts,metric,value,n\n1.10,1,cost,0.42,1200\n", None);
+    let event = json!({"model": "m", "version": "1.10", "ts": 1, "metric": "cost", "value": 0.42, "n": 1200});
+    assert_eq!((kind, &events[0]), (SourceKind::Measurements, &(None, event)));
     assert!(kind_of(["label", "score"].into_iter(), &[]).unwrap_err().to_string().contains("--kind"));
 }
 

@@ -11,7 +11,7 @@ impl Engine {
     /// stream that was all idle wakes up, its partitions get a fresh start, so that none is passed over unread.
     pub(super) fn idle(&mut self) {
         for (m, model) in self.models.iter_mut().enumerate() {
-            for kind in [EventKind::Predictions, EventKind::Labels, EventKind::Features] {
+            for kind in EventKind::ALL {
                 let of_kind: Vec<usize> = (0..self.places.len())
                     .filter(|&at| {
                         self.places.get(at).is_some_and(|p| {

@@ -7,9 +7,7 @@ use prometheus::GaugeVec;
 use serde_json::Value;
 
 use super::{Page, Result, flag, real, seconds, set};
-use crate::http::api;
 use crate::judge::verdict::{RuleResult, Status, Verdict};
-use crate::registry::VersionRecord;
 use crate::view::{VersionView, View};
 
 /// At most so many segments of a (version, group) are exported, over all its attributes.
@@ -201,24 +199,4 @@ impl<'a> Spread<'a> {
         }
         Ok(left_out)
     }
-}
-
-/// Whether each version may move to each stage the policy names.
-pub(super) fn gates(page: &Page, view: &View, records: &[VersionRecord], now_ms: i64) -> Result<()> {
-    let pass = page.gauges(
-        "gate_pass",
-        &["model", "version", "stage"],
-        "Whether the gate lets the version into the stage now: 1, else 0.",
-    )?;
-    for (model, seen) in &view.models {
-        for (version, v) in &seen.versions {
-            let record = records.iter().find(|r| r.model == *model && r.version == *version);
-            for stage in api::stages(&seen.policy) {
-                let passes =
-                    api::decide(&seen.policy, stage, version, Some(v), record, now_ms).is_ok_and(|answer| answer.ok);
-                set(&pass, &[model, version, stage], flag(passes))?;
-            }
-        }
-    }
-    Ok(())
 }

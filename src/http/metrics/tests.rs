@@ -6,19 +6,21 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::render;
+use super::{Ledger, render};
 use crate::http::tests::picture::{END, MODEL, picture, result, verdict};
 use crate::judge::verdict::Status;
-use crate::registry::VersionRecord;
+use crate::registry::{Embedded, Registration, Registry as _};
 
 fn text() -> String {
-    let record = VersionRecord {
+    let (view, registry) = (picture(), Embedded::in_memory().unwrap());
+    let new = Registration {
         model: MODEL.into(),
         version: "1".into(),
-        stages: vec!["prod".into()],
-        ..VersionRecord::default()
+        stage: Some("prod".into()),
+        ..Registration::default()
     };
-    render(&picture(), &[record], END + 10_000).unwrap()
+    registry.register(&new, "ci", 1).unwrap();
+    render(&view, &Ledger::read(&view, &registry, END + 10_000).unwrap()).unwrap()
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn what_is_too_much_is_left_out_and_counted() {
     results
         .insert(0, result("drift/tpr_gap", "tpr_gap", "origin", Status::Pass, Some(0.0), vec![("segments", segments)]));
     view.version_mut(MODEL, "2").unwrap().push(verdict("2", "drift", END, results));
-    let text = render(&view, &[], END).unwrap();
+    let text = render(&view, &Ledger::default()).unwrap();
     let count = |start: &str| text.lines().filter(|l| l.starts_with(start) && l.contains("version=\"2\"")).count();
     assert_eq!((count("driftgate_tpr{"), count("driftgate_psi{")), (100, 999));
     assert!(text.contains("driftgate_series_dropped{group=\"drift\",model=\"credit eu\",version=\"2\"} 251\n"));
@@ -95,7 +97,7 @@ fn what_is_too_much_is_left_out_and_counted() {
 
 #[test]
 fn an_empty_picture_has_text() {
-    let text = render(&crate::view::View::default(), &[], END).unwrap();
+    let text = render(&crate::view::View::default(), &Ledger::default()).unwrap();
     assert!(text.ends_with("driftgate_ready 0\n"), "{text}");
 }
 

@@ -52,6 +52,15 @@ fn rule_kinds() {
         rule("kpi_drop: {of: ctr, max: {absolute: 0.01}}"),
         RuleKind::KpiDrop { of: 0, max: Tolerance::Absolute(0.01) }
     );
+    let measured = |aggregate, bound| RuleKind::Measured { of: 0, aggregate, bound };
+    assert_eq!(
+        rule("measured: {of: cost_per_1k, lt: 0.5, warn: 0.4, agg: max}"),
+        measured(Aggregate::Max, Bound { side: Side::Lt, limit: 0.5, warn: Some(0.4) })
+    );
+    assert_eq!(
+        rule("measured: {id: revenue, of: revenue, gte: -2}"),
+        measured(Aggregate::Mean, Bound { side: Side::Gte, limit: -2.0, warn: None })
+    );
     let RuleKind::Psi { zero, bins, .. } = rule("psi: {of: a, lt: 0.2, zero: floor:1e-4, bins: 20}") else {
         panic!("not psi")
     };
@@ -141,6 +150,13 @@ fn rule_mistakes() {
         ("kpi_drop: {of: ctr, max: {absolute: 0.1, relative: 0.1}}", "both `absolute` and `relative`"),
         ("kpi_drop: {of: ctr, max: {}}", "neither `absolute` nor `relative`"),
         ("kpi_drop: {of: ctr, max: {relative: 0.1}, versus: baseline}", "expected `champion`"),
+        ("measured: {lt: 0.5}", "measured.of: missing: write `of: cost_per_1k`"),
+        ("measured: {of: x}", "no limit: write one of `lt`, `lte`, `gt` or `gte`"),
+        ("measured: {of: x, lt: 0.5, gte: 0.1}", "measured.gte: both `lt` and `gte`: keep one limit"),
+        ("measured: {of: x, lt: 0.5, warn: 0.5}", "measured.warn: warn 0.5 is not below lt 0.5"),
+        ("measured: {of: x, gte: 0.5, warn: 0.4}", "measured.warn: warn 0.4 is not above gte 0.5"),
+        ("measured: {of: x, lt: 2e12}", "expected a number from -1e12 to 1e12"),
+        ("measured: {of: x, lt: 1, agg: median}", "expected `mean` or `max` or `min` or `sum`, read \"median\""),
         ("latency_p95_ms: {lt: 80ms}", "expected a number, read \"80ms\": write it like 0.2, without units"),
         ("latency_p94_ms: {lt: 80}", "unknown rule `latency_p94_ms`"),
     ] {
@@ -192,6 +208,7 @@ fn group_mistakes() {
         "g.traffic: `traffic: model` is for rules about features, and `psi` reads more",
     );
     says(&model("latency_p95_ms: {lt: 2}"), "`latency_p95_ms` reads more");
+    says(&model("measured: {of: cost, lt: 2}"), "`measured` reads more");
     says("apiVersion: driftgate/v1\nmodel: m\nchecks: {}\n", "checks: 0 groups: write from 1 to 32");
     says("apiVersion: driftgate/v1\nmodel: m\n", "checks: missing");
 }

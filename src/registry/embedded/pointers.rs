@@ -1,18 +1,24 @@
 //! Stage pointers and their history, inside a transaction: where they stand, how they move, where prod goes back to.
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
 
+use super::change::{Change, Sink, created_elsewhere};
+use crate::promotion::types::RollbackTarget;
+use crate::registry::mlflow::ops::Op;
 use crate::registry::{PROD, RegistryError, StageMove};
 
-/// A move to make. `rollback`: driftgate takes the stage back by itself.
+/// A move to make.
 pub(super) struct Move<'a> {
     pub model: &'a str,
     pub stage: &'a str,
     pub to: &'a str,
-    pub at: i64,
     pub actor: &'a str,
     pub reason: &'a str,
+    /// driftgate, or somebody who asked it to, takes the stage back.
     pub rollback: bool,
+    /// Somebody else moved it in the registry that we keep in step with: it is not moved there again.
+    pub foreign: bool,
 }
 
 /// Where a pointer stands.
@@ -30,25 +36,44 @@ pub(super) fn has_stood(tx: &Connection, model: &str, stage: &str, version: &str
 
 /// Moves a pointer onto a version that is there and writes it down; `None` if it stands there already.
 /// Promoting a version that is new to prod ends the model's freeze.
-pub(super) fn make(tx: &Connection, new: &Move<'_>) -> Result<Option<StageMove>, RegistryError> {
-    let &Move { model, stage, to, at, actor, reason, rollback } = new;
-    let from = standing(tx, model, stage)?;
+pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMove>, RegistryError> {
+    let &Move { model, stage, to, actor, reason, rollback, foreign } = new;
+    let from = standing(change, model, stage)?;
     if from.as_deref() == Some(to) {
         return Ok(None);
     }
-    if stage == PROD && !rollback && !has_stood(tx, model, stage, to)? {
-        super::thaw(tx, model, actor, at)?;
+    change.audit(
+        actor,
+        "stage",
+        (model, Some(to)),
+        json!({"stage": stage, "from": from, "to": to, "reason": reason, "rollback": rollback, "foreign": foreign}),
+    )?;
+    if stage == PROD && !rollback && !has_stood(change, model, stage, to)? {
+        super::thaw(change, model, actor)?;
     }
-    tx.prepare_cached(
-        "INSERT INTO stages (model, stage, version) VALUES (?1, ?2, ?3)
-         ON CONFLICT (model, stage) DO UPDATE SET version = excluded.version",
-    )?
-    .execute([model, stage, to])?;
-    tx.prepare_cached(
-        "INSERT INTO stage_moves (model, stage, from_version, to_version, at, actor, reason, rollback)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![model, stage, from, to, at, actor, reason, rollback])?;
+    change
+        .prepare_cached(
+            "INSERT INTO stages (model, stage, version) VALUES (?1, ?2, ?3)
+             ON CONFLICT (model, stage) DO UPDATE SET version = excluded.version",
+        )?
+        .execute([model, stage, to])?;
+    let at = change.now_ms;
+    write_down(change, new, from.as_deref(), Some(to))?;
+    if !foreign {
+        let op = Op::SetAlias {
+            model: model.to_owned(),
+            alias: stage.to_owned(),
+            version: to.to_owned(),
+            expected: from.clone(),
+            created_ms: created_elsewhere(change, model, to)?,
+        };
+        change.tell(Sink::Mlflow, model, &json!(op))?;
+    }
+    change.tell(
+        Sink::Webhook,
+        model,
+        &json!({"event": "stage", "model": model, "stage": stage, "from": from, "to": to, "actor": actor, "reason": reason, "rollback": rollback, "at_ms": at}),
+    )?;
     Ok(Some(StageMove {
         stage: stage.to_owned(),
         from,
@@ -57,6 +82,33 @@ pub(super) fn make(tx: &Connection, new: &Move<'_>) -> Result<Option<StageMove>,
         actor: actor.to_owned(),
         reason: reason.to_owned(),
     }))
+}
+
+/// Takes a pointer away from where it stands. Elsewhere it stays: registries may not let us delete it.
+pub(super) fn clear(
+    change: &Change<'_>,
+    model: &str,
+    stage: &str,
+    actor: &str,
+    reason: &str,
+) -> Result<(), RegistryError> {
+    let Some(from) = standing(change, model, stage)? else { return Ok(()) };
+    let payload = json!({"stage": stage, "from": from, "to": null, "reason": reason});
+    change.audit(actor, "stage", (model, Some(&from)), payload)?;
+    change.prepare_cached("DELETE FROM stages WHERE model = ?1 AND stage = ?2")?.execute([model, stage])?;
+    let gone = Move { model, stage, to: "", actor, reason, rollback: false, foreign: false };
+    write_down(change, &gone, Some(&from), None)
+}
+
+fn write_down(change: &Change<'_>, new: &Move<'_>, from: Option<&str>, to: Option<&str>) -> Result<(), RegistryError> {
+    let &Move { model, stage, actor, reason, rollback, .. } = new;
+    change
+        .prepare_cached(
+            "INSERT INTO stage_moves (model, stage, from_version, to_version, at, actor, reason, rollback)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![model, stage, from, to, change.now_ms, actor, reason, rollback])?;
+    Ok(())
 }
 
 /// All moves of a model, the oldest first.
@@ -80,15 +132,45 @@ pub(super) fn history(tx: &Connection, model: &str) -> rusqlite::Result<Vec<Stag
 /// The version that left prod last, not by a rollback, and that nothing is known against: it has no active block, and
 /// no rollback of it was ever applied, not even one that found no version to go back to.
 pub(super) fn last_stable(tx: &Connection, model: &str, failing: &str) -> rusqlite::Result<Option<String>> {
+    last_stable_but(tx, model, &[failing, failing])
+}
+
+fn last_stable_but(tx: &Connection, model: &str, not: &[&str; 2]) -> rusqlite::Result<Option<String>> {
     tx.prepare_cached(
         "SELECT m.from_version FROM stage_moves AS m
          WHERE m.model = ?1 AND m.stage = ?2 AND NOT m.rollback
-           AND m.from_version IS NOT NULL AND m.from_version <> ?3
+           AND m.from_version IS NOT NULL AND m.from_version NOT IN (?3, ?4)
            AND NOT EXISTS (SELECT 1 FROM blocks AS b WHERE b.model = ?1 AND b.version = m.from_version)
+           AND NOT EXISTS (SELECT 1 FROM versions AS v
+                           WHERE v.model = ?1 AND v.version = m.from_version AND v.rolled_back IS NOT NULL)
            AND NOT EXISTS (SELECT 1 FROM signals AS s
                            WHERE s.model = ?1 AND s.version = m.from_version AND s.action = 'rollback' AND s.done)
          ORDER BY m.id DESC LIMIT 1",
     )?
-    .query_row([model, PROD, failing], |row| row.get(0))
+    .query_row([model, PROD, not[0], not[1]], |row| row.get(0))
     .optional()
+}
+
+/// Where a rollback of a version that is promoted now would go: what stands in prod, else the last stable one. A block
+/// on what stands there is said, not held against its successor.
+pub(super) fn rollback_target(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<RollbackTarget>> {
+    let target = |version: String, caution| Some(RollbackTarget { version, caution });
+    let current = standing(tx, model, PROD)?.filter(|current| current != version);
+    let Some(current) = current else {
+        return Ok(last_stable(tx, model, version)?.and_then(|v| target(v, None)));
+    };
+    let blocks: Vec<String> = tx
+        .prepare_cached("SELECT group_name FROM blocks WHERE model = ?1 AND version = ?2 ORDER BY group_name")?
+        .query_map([model, &current], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    if blocks.is_empty() {
+        return Ok(target(current, None));
+    }
+    Ok(match last_stable_but(tx, model, &[version, &current])? {
+        Some(stable) => target(stable, None),
+        None => {
+            let caution = format!("it is blocked itself by {}", blocks.join(", "));
+            target(current, Some(caution))
+        }
+    })
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior, ffi};
 use crate::registry::RegistryError;
 
 /// The format this driftgate reads and writes (`user_version`). 0 is an empty file.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 /// How long a call waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -93,6 +93,101 @@ CREATE TABLE verdicts (
 ) STRICT;
 ";
 
+/// What format 2 added: promotions, their evidence, and the audit log. `value`, `record`, `state` and `body` are JSON;
+/// `until` is a wall clock in ms. Audit records are only ever added, in the order of `seq`.
+const PROMOTION_TABLES: &str = "
+ALTER TABLE versions ADD COLUMN artifact TEXT;
+ALTER TABLE versions ADD COLUMN baseline_version TEXT;
+ALTER TABLE versions ADD COLUMN created_elsewhere_ms INTEGER;
+CREATE TABLE evidence (
+    model   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    kind    TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    actor   TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (model, version, kind),
+    FOREIGN KEY (model, version) REFERENCES versions (model, version)
+) STRICT;
+CREATE TABLE approvals (
+    id              INTEGER PRIMARY KEY,
+    model           TEXT NOT NULL,
+    version         TEXT NOT NULL,
+    stage           TEXT NOT NULL,
+    actor           TEXT NOT NULL,
+    role            TEXT NOT NULL,
+    at              INTEGER NOT NULL,
+    artifact_sha256 TEXT,
+    policy_sha256   TEXT NOT NULL,
+    evidence_sha256 TEXT NOT NULL,
+    comment         TEXT,
+    FOREIGN KEY (model, version) REFERENCES versions (model, version)
+) STRICT;
+CREATE INDEX approvals_of ON approvals (model, version);
+CREATE TABLE overrides (
+    id      INTEGER PRIMARY KEY,
+    model   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    rule    TEXT NOT NULL,
+    subject TEXT,
+    until   INTEGER NOT NULL,
+    reason  TEXT NOT NULL,
+    actor   TEXT NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX overrides_of ON overrides (model, version);
+CREATE TABLE promotions (
+    id      TEXT NOT NULL PRIMARY KEY,
+    model   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    stage   TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    record  TEXT NOT NULL
+) STRICT;
+CREATE INDEX promotions_of ON promotions (model, version);
+CREATE TABLE rollouts (
+    id      TEXT NOT NULL PRIMARY KEY,
+    model   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    active  INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    state   TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX one_active_rollout ON rollouts (model) WHERE active;
+CREATE TABLE pending_rollbacks (
+    model        TEXT NOT NULL PRIMARY KEY,
+    from_version TEXT NOT NULL,
+    to_version   TEXT NOT NULL,
+    since_ms     INTEGER NOT NULL
+) STRICT;
+CREATE TABLE mirrored (
+    model   TEXT NOT NULL,
+    alias   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    PRIMARY KEY (model, alias)
+) STRICT;
+CREATE TABLE outgoing (
+    id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    sink TEXT NOT NULL,
+    key  TEXT NOT NULL,
+    body TEXT NOT NULL,
+    at   INTEGER NOT NULL
+) STRICT;
+CREATE TABLE audit (
+    seq   INTEGER PRIMARY KEY,
+    bytes TEXT NOT NULL,
+    hash  TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'audit records are only added'); END;
+CREATE TRIGGER audit_never_goes BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'audit records are only added'); END;
+CREATE TABLE audit_checkpoints (
+    seq  INTEGER PRIMARY KEY,
+    json TEXT NOT NULL
+) STRICT;
+";
+
 /// Opens a registry file, making it and its folder where they are missing.
 pub(super) fn open(path: &Path) -> Result<Connection, RegistryError> {
     let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
@@ -133,19 +228,23 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
         );
     }
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if format(&tx)? == 0 {
+    let found = format(&tx)?;
+    if found == 0 {
         tx.execute_batch(TABLES)?;
+    }
+    if found < FORMAT {
+        tx.execute_batch(PROMOTION_TABLES)?;
         tx.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(tx.commit()?)
 }
 
-/// The format of the file: 0 while it is empty, else the one we know.
+/// The format of the file: 0 while it is empty, else one we know.
 fn format(connection: &Connection) -> Result<i64, RegistryError> {
     // One statement, so that both are of one moment: somebody else may be making the tables just now.
     let both = "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)";
     let (found, tables): (i64, i64) = connection.query_row(both, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if found == FORMAT {
+    if (1..=FORMAT).contains(&found) {
         return Ok(found);
     }
     match (found, tables) {

@@ -1,15 +1,18 @@
 //! Signals, applied inside a transaction: each id once, and none after a newer one of its group.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
+use serde_json::json;
 
-use super::pointers::{self, Move};
+use super::change::{Change, Sink};
+use super::rollback;
 use crate::judge::verdict::{Action, Signal};
-use crate::registry::{Applied, PROD, RegistryError};
+use crate::registry::mlflow::ops;
+use crate::registry::{Applied, RegistryError};
 
 /// Who moves a pointer when a signal does.
 pub(super) const ACTOR: &str = "driftgate";
 
-pub(super) fn apply(tx: &Connection, signal: &Signal, now_ms: i64) -> Result<Applied, RegistryError> {
+pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, RegistryError> {
     if tx.prepare_cached("SELECT 1 FROM signals WHERE signal_id = ?1")?.exists([&signal.signal_id])? {
         return Ok(Applied::Already);
     }
@@ -17,10 +20,10 @@ pub(super) fn apply(tx: &Connection, signal: &Signal, now_ms: i64) -> Result<App
         return Ok(Applied::Ignored(format!("its time {:?} is not RFC 3339", signal.ts)));
     };
     let ts_ms = ts.as_millisecond();
-    super::add_version(tx, &signal.model, &signal.version, ACTOR, now_ms)?;
+    super::add_version(tx, &signal.model, &signal.version, ACTOR)?;
     let applied = match signal.action {
         Action::Block | Action::Clear => block_or_clear(tx, signal, ts_ms)?,
-        Action::Rollback => rollback(tx, signal, now_ms)?,
+        Action::Rollback => rollback::by_signal(tx, signal, ts_ms)?,
     };
     let (done, detail) = match &applied {
         Applied::Ignored(why) => (false, why.as_str()),
@@ -41,12 +44,22 @@ pub(super) fn apply(tx: &Connection, signal: &Signal, now_ms: i64) -> Result<App
         ts_ms,
         done,
         detail,
-        now_ms
+        tx.now_ms
     ])?;
+    let outcome = if done { "applied" } else { "ignored" };
+    tx.audit(
+        ACTOR,
+        "signal",
+        (&signal.model, Some(&signal.version)),
+        json!({"outcome": outcome, "detail": detail, "signal": signal}),
+    )?;
+    if done {
+        tx.tell(Sink::Webhook, &signal.model, &json!({"event": signal.action.name(), "signal": signal}))?;
+    }
     Ok(applied)
 }
 
-fn block_or_clear(tx: &Connection, signal: &Signal, ts_ms: i64) -> Result<Applied, RegistryError> {
+fn block_or_clear(tx: &Change<'_>, signal: &Signal, ts_ms: i64) -> Result<Applied, RegistryError> {
     let group = [&signal.model, &signal.version, &signal.group];
     let newer: Option<String> = tx
         .prepare_cached(
@@ -75,36 +88,8 @@ fn block_or_clear(tx: &Connection, signal: &Signal, ts_ms: i64) -> Result<Applie
             signal.verdict_id
         ])?;
     }
+    let status = if signal.action == Action::Block { "block" } else { "clear" };
+    let tags = ops::block_tags(&signal.group, status, &signal.reasons, &signal.ts);
+    tx.tag(&signal.model, &signal.version, tags)?;
     Ok(Applied::Done { rollback_to: None })
-}
-
-/// Takes prod back from a failing version, if it stands on it and the model is not frozen, and freezes the model.
-fn rollback(tx: &Connection, signal: &Signal, now_ms: i64) -> Result<Applied, RegistryError> {
-    let (model, version) = (signal.model.as_str(), signal.version.as_str());
-    match pointers::standing(tx, model, PROD)? {
-        Some(standing) if standing == version => {}
-        Some(standing) => {
-            return Ok(Applied::Ignored(format!("{PROD} stands on version {standing:?}, not on {version:?}")));
-        }
-        None => return Ok(Applied::Ignored(format!("{PROD} of {model:?} stands on no version"))),
-    }
-    if let Some(frozen) = super::frozen(tx, model)? {
-        return Ok(Applied::Ignored(format!("the model is frozen {frozen}")));
-    }
-    let target = pointers::last_stable(tx, model, version)?;
-    let reasons = signal.reasons.join("; ");
-    let reason = match &target {
-        Some(to) => format!("version {version:?} was rolled back to {to:?}: {reasons}"),
-        None => format!("version {version:?} should be rolled back, but no former {PROD} version is stable: {reasons}"),
-    };
-    if let Some(to) = &target {
-        pointers::make(
-            tx,
-            &Move { model, stage: PROD, to, at: now_ms, actor: ACTOR, reason: &reason, rollback: true },
-        )?;
-        tx.prepare_cached("UPDATE versions SET rolled_back = ?3 WHERE model = ?1 AND version = ?2")?
-            .execute([model, version, &signal.ts])?;
-    }
-    super::freeze(tx, model, &signal.ts, &reason)?;
-    Ok(Applied::Done { rollback_to: target })
 }

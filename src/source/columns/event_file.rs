@@ -1,4 +1,4 @@
-//! What prediction, label and feature files share: the envelope's checks, which columns hold the features, and columns
+//! What files of all kinds of events share: the envelope's checks, which columns hold the features, and columns
 //! of a batch by name.
 
 use std::collections::BTreeMap;
@@ -9,11 +9,11 @@ use super::cells::{Cell, Cells};
 use super::events::{FileFields, Rejects};
 use super::{ColumnReader, FileError, Rows};
 use crate::decode::coder::Coder;
-use crate::decode::{Limits, Reason, Reject, check_time};
+use crate::decode::{Limits, Reason, Reject, check_time, check_value, check_weight};
 use crate::event::{FeatureColumns, Flag, Fresh, Ids, code, numeric};
 use crate::schema::Schema;
 
-/// What the three kinds of files share: the reader, the columns of features, and the rows that are no events.
+/// What all kinds of files share: the reader, the columns of features, and the rows that are no events.
 pub(super) struct EventFile {
     pub(super) reader: ColumnReader,
     pub(super) schema: Arc<Schema>,
@@ -32,6 +32,8 @@ pub(super) struct EventFile {
 pub(super) struct Envelope {
     pub(super) version: bool,
     pub(super) id: bool,
+    /// The metric, value and `n` of a measurement.
+    pub(super) measured: bool,
 }
 
 /// Why a row is no event of this model.
@@ -66,6 +68,9 @@ impl EventFile {
         let named = schema.numeric.iter().chain(&schema.categorical).chain(&schema.attributes);
         wanted.extend(named.flat_map(|n| f.columns_of(n)).map(str::to_owned));
         wanted.extend(schema.kpis.iter().cloned());
+        if !schema.metrics.is_empty() {
+            wanted.extend([&f.metric, &f.value, &f.n].map(Clone::clone));
+        }
         let reader = ColumnReader::open(path, &wanted)?;
         reader.require(&[&f.ts])?;
         let found = |names: &[String]| -> Vec<Option<String>> {
@@ -134,6 +139,9 @@ impl EventFile {
                 Err(reject) => mark(row, Outcome::Rejected(reject)),
             });
         }
+        if envelope.measured {
+            self.check_measured(&rows, |row, reject| mark(row, Outcome::Rejected(reject)))?;
+        }
         if any {
             let keep: Vec<bool> = outcomes.iter().map(Option::is_none).collect();
             for (number, outcome) in (rows.first..).zip(outcomes) {
@@ -148,6 +156,24 @@ impl EventFile {
             ts.retain(|_| kept.next().unwrap_or(false));
         }
         Ok(Some(rows))
+    }
+
+    /// Calls `each` with the row and the reason of every measurement that is none.
+    fn check_measured(&self, rows: &Rows, mut each: impl FnMut(usize, Reject)) -> Result<(), FileError> {
+        if let Some(metrics) = self.texts(rows, &self.fields.metric)? {
+            self.each_envelope_text(&metrics, "metric", |row, text| match text {
+                Ok(Some(_)) => {}
+                Ok(None) => each(row, Reject::new(Reason::NoMetric, "the metric is empty")),
+                Err(reject) => each(row, reject),
+            });
+        }
+        let mut cells = Vec::with_capacity(rows.len());
+        self.numbers(rows, Some(&self.fields.value), &mut cells)?;
+        cells.iter().enumerate().for_each(|(row, &x)| check_value(x).err().into_iter().for_each(|r| each(row, r)));
+        cells.clear();
+        self.numbers(rows, Some(&self.fields.n), &mut cells)?;
+        cells.iter().enumerate().for_each(|(row, &x)| check_weight(x).err().into_iter().for_each(|r| each(row, r)));
+        Ok(())
     }
 
     fn cells(&self, rows: &Rows, column: &str) -> Result<Option<Cells>, FileError> {

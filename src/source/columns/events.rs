@@ -1,4 +1,4 @@
-//! Prediction, label and feature files as batches of events.
+//! Files of predictions, labels, features and measurements as batches of events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,8 +8,8 @@ use super::cells::{Cell, Cells};
 use super::event_file::{Envelope, EventFile};
 use super::{ColumnReader, FileError, Rows};
 use crate::decode::coder::Coder;
-use crate::decode::{Limits, Reject};
-use crate::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, PredictionBatch, code};
+use crate::decode::{Limits, Reject, check_value, check_weight};
+use crate::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code};
 use crate::schema::Schema;
 
 /// What receives rejected rows: their number counted from 1, and why.
@@ -28,6 +28,9 @@ pub struct FileFields {
     pub error: String,
     pub decision: String,
     pub stage: String,
+    pub metric: String,
+    pub value: String,
+    pub n: String,
     /// A column's name to the name of the feature or attribute it holds.
     pub rename: BTreeMap<String, String>,
 }
@@ -46,6 +49,9 @@ impl Default for FileFields {
             error: name("error"),
             decision: name("decision"),
             stage: name("stage"),
+            metric: name("metric"),
+            value: name("value"),
+            n: name("n"),
             rename: BTreeMap::new(),
         }
     }
@@ -112,7 +118,7 @@ impl PredictionFile {
     /// A damaged file.
     pub fn next(&mut self, out: &mut PredictionBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
         out.clear();
-        let envelope = Envelope { version: true, id: self.file.schema.needs_id };
+        let envelope = Envelope { version: true, id: self.file.schema.needs_id, measured: false };
         let Some(rows) = self.file.next(envelope, &mut out.ts, rejects)? else { return Ok(false) };
         if self.coder.begin(&mut out.fresh) {
             self.by_twin.iter_mut().for_each(Vec::clear);
@@ -209,7 +215,9 @@ impl LabelFile {
     /// A damaged file.
     pub fn next(&mut self, out: &mut LabelBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
         out.clear();
-        let Some(rows) = self.file.next(Envelope { version: false, id: true }, &mut out.ts, rejects)? else {
+        let Some(rows) =
+            self.file.next(Envelope { version: false, id: true, measured: false }, &mut out.ts, rejects)?
+        else {
             return Ok(false);
         };
         self.file.ids(&rows, &mut out.ids)?;
@@ -261,11 +269,67 @@ impl FeatureFile {
     /// A damaged file.
     pub fn next(&mut self, out: &mut FeatureBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
         out.clear();
-        let Some(rows) = self.file.next(Envelope { version: false, id: false }, &mut out.ts, rejects)? else {
+        let Some(rows) =
+            self.file.next(Envelope { version: false, id: false, measured: false }, &mut out.ts, rejects)?
+        else {
             return Ok(false);
         };
         self.coder.begin(&mut out.fresh);
         self.file.features(&rows, &mut self.coder, &mut out.features, &mut out.fresh, |_, _, _, _| {})?;
+        Ok(true)
+    }
+}
+
+/// A file of measurements.
+pub struct MeasurementFile {
+    file: EventFile,
+    coder: Coder,
+}
+
+impl MeasurementFile {
+    /// Opens a file of measurements.
+    ///
+    /// # Errors
+    /// When the file cannot be read or lacks the time, the version, the metric or the value.
+    pub fn open(
+        path: &Path,
+        schema: Arc<Schema>,
+        fields: &FileFields,
+        limits: Limits,
+        record_ts: i64,
+    ) -> Result<Self, FileError> {
+        let coder = Coder::new(&schema);
+        let file = EventFile::open(path, schema, fields, limits, record_ts)?;
+        file.reader.require(&[&fields.ts, &fields.version, &fields.metric, &fields.value])?;
+        Ok(Self { file, coder })
+    }
+
+    /// Rows of other models so far.
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.file.ignored
+    }
+
+    /// Clears `out` and fills it with the next rows; false at the end of the file.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn next(&mut self, out: &mut MeasurementBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
+        out.clear();
+        let envelope = Envelope { version: true, id: false, measured: true };
+        let Some(rows) = self.file.next(envelope, &mut out.ts, rejects)? else { return Ok(false) };
+        self.coder.begin(&mut out.fresh);
+        let (file, coder, fresh) = (&self.file, &mut self.coder, &mut out.fresh);
+        let names = &file.fields;
+        file.names(&rows, &names.version, |t| coder.version(t, fresh), &mut out.version)?;
+        file.names(&rows, &names.metric, |t| file.schema.metric(t).unwrap_or(code::MISSING), &mut out.metric)?;
+        // What is left has passed the same checks.
+        let mut cells = Vec::with_capacity(rows.len());
+        file.numbers(&rows, Some(&names.value), &mut cells)?;
+        out.value.extend(cells.iter().map(|&x| check_value(x).unwrap_or_default()));
+        cells.clear();
+        file.numbers(&rows, Some(&names.n), &mut cells)?;
+        out.n.extend(cells.iter().map(|&x| check_weight(x).unwrap_or(1)));
         Ok(true)
     }
 }

@@ -19,6 +19,7 @@ fn schema() -> Arc<crate::schema::Schema> {
         attributes: names(&["carrier", "region"]),
         segmentations: vec![vec![0], vec![1], vec![0, 1]],
         kpis: names(&["ctr"]),
+        metrics: names(&["cost", "refunds"]),
         label_values: BTreeMap::from([("late".to_owned(), true), ("on time".to_owned(), false)]),
         needs_id: true,
         prediction_time: false,
@@ -275,4 +276,39 @@ fn files_without_rows_are_fine() {
         let mut file = PredictionFile::open(&path, schema(), &FileFields::default(), Limits::default(), NOW).unwrap();
         assert!(!file.next(&mut batch, &mut |_, _| panic!("no rejects")).unwrap());
     }
+}
+
+fn measurements(path: &Path) -> (MeasurementBatch, Rejected, u64) {
+    let mut file = MeasurementFile::open(path, schema(), &FileFields::default(), Limits::default(), NOW).unwrap();
+    let (mut batch, mut rejected) = (MeasurementBatch::default(), Vec::new());
+    assert!(file.next(&mut batch, &mut |row, reject| rejected.push((row, reject.to_string()))).unwrap());
+    (batch, rejected, file.ignored())
+}
+
+#[test]
+fn measurements_are_the_same_from_csv_and_parquet_and_bad_ones_have_their_row() {
+    let folder = Folder::new();
+    let csv = folder.csv(
+        "model,version,ts,metric,value,n\nm,7,1000,refunds,0.42,1200\nx,7,1000,refunds,1,1\n,1.10,2000,cost,-3,\n\
+         m,7,3000,,1,1\nm,7,3000,cost,,1\nm,7,3000,cost,many,1\nm,7,3000,cost,1,0\nm,,3000,cost,1,1\nm,7,,cost,1,1\nm,7,4000,other,2,3\n",
+    );
+    let (batch, rejected, ignored) = measurements(&csv);
+    assert_eq!((&batch.ts, ignored), (&vec![1000, 2000, 4000], 1));
+    assert_eq!((&batch.version, &batch.metric), (&vec![0, 1, 0], &vec![1, 0, code::MISSING]));
+    assert_eq!((&batch.value, &batch.n), (&vec![0.42, -3.0, 2.0], &vec![1200, 1, 3]));
+    assert_eq!(batch.fresh, [(Domain::Version, "7".into()), (Domain::Version, "1.10".into())]);
+    let reasons: Vec<(u64, &str)> = rejected.iter().map(|(row, r)| (*row, r.split(':').next().unwrap())).collect();
+    let expected = ["no_metric", "bad_value", "bad_value", "bad_weight", "no_version", "no_time"];
+    assert_eq!(reasons, (4..).zip(expected).collect::<Vec<_>>());
+    let parquet = folder.parquet(
+        df!("ts" => [1000_i64, 2000, 4000], "version" => ["7", "1.10", "7"], "metric" => ["refunds", "cost", "other"],
+            "value" => [0.42, -3.0, 2.0], "n" => [Some(1200_i64), None, Some(3)])
+        .unwrap(),
+    );
+    let (same, rejected, _) = measurements(&parquet);
+    assert_eq!((&same.ts, &same.version, &same.metric), (&batch.ts, &batch.version, &batch.metric));
+    assert_eq!((&same.value, &same.n, &same.fresh, rejected.len()), (&batch.value, &batch.n, &batch.fresh, 0));
+    let bare = folder.csv("version,ts,value\n");
+    let error = MeasurementFile::open(&bare, schema(), &FileFields::default(), Limits::default(), NOW).err().unwrap();
+    assert!(error.to_string().contains("has no column \"metric\""), "{error}");
 }

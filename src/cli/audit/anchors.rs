@@ -1,0 +1,139 @@
+//! Checkpoints that lie where whoever can change the registry cannot change them: in a file, or in a topic.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use rdkafka::message::Message as _;
+
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::verify::Anchored;
+use crate::cli::{Failure, exit};
+use crate::source::kafka::{KafkaSource, KafkaSourceError};
+
+/// Brokers that are silent for so long cannot be reached.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at the partitions.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Messages taken from a partition at a time.
+const BATCH: usize = 1000;
+
+/// What was found elsewhere.
+#[derive(Debug, Default)]
+pub struct Anchors {
+    pub checkpoints: Vec<Anchored>,
+    /// Places that hold something else, and what is wrong with it.
+    pub unreadable: Vec<(String, String)>,
+}
+
+impl Anchors {
+    pub fn extend(&mut self, more: Self) {
+        self.checkpoints.extend(more.checkpoints);
+        self.unreadable.extend(more.unreadable);
+    }
+}
+
+/// Reads a file with a checkpoint a line.
+///
+/// # Errors
+/// A file that cannot be read, or a line that is no checkpoint.
+pub fn from_file(path: &Path) -> anyhow::Result<Anchors> {
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("the anchors {} cannot be read", path.display()))?;
+    let origin = path.display().to_string();
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let read = |(at, line): (usize, &str)| {
+        let checkpoint: Checkpoint = serde_json::from_str(line)
+            .with_context(|| format!("{origin}:{}: this line is no checkpoint", at + 1))?;
+        Ok(Anchored { origin: origin.clone(), checkpoint })
+    };
+    let checkpoints: anyhow::Result<Vec<Anchored>> = lines.map(read).collect();
+    Ok(Anchors { checkpoints: checkpoints?, unreadable: Vec::new() })
+}
+
+/// Reads a topic to its end.
+///
+/// # Errors
+/// Brokers that do not answer (exit code 5), or a topic that is not there.
+pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<Anchors, Failure> {
+    let unreachable = |cause: String| Failure {
+        code: exit::UNREACHABLE,
+        error: anyhow!("the audit topic {topic:?} cannot be read: {cause}; --no-anchors leaves it out"),
+    };
+    let mut source = KafkaSource::new(properties)?;
+    let found = match source.handle().partitions(&[topic.to_owned()], PATIENCE) {
+        Ok(found) => found,
+        Err(KafkaSourceError::Unreachable { brokers, cause }) => {
+            return Err(unreachable(format!("no broker of {brokers} answers: {cause}")));
+        }
+        Err(KafkaSourceError::NoTopic { brokers, .. }) => {
+            return Err(anyhow!(
+                "the audit topic {topic:?} does not exist on {brokers}: it was deleted, nothing was anchored yet, or the \
+                 configuration names another; --no-anchors leaves it out"
+            )
+            .into());
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let starts = found.iter().flat_map(|(topic, n)| (0..*n).map(|p| ((topic.clone(), p), None))).collect();
+    source.assign(&starts)?;
+    let mut anchors = Anchors::default();
+    let mut last_news = Instant::now();
+    loop {
+        let error = source.serve(PAUSE);
+        for partition in &mut source.partitions {
+            let number = partition.partition;
+            let drained = partition.drain(BATCH, |message| {
+                let origin = format!("topic {topic}");
+                match serde_json::from_slice(message.payload().unwrap_or_default()) {
+                    Ok(checkpoint) => anchors.checkpoints.push(Anchored { origin, checkpoint }),
+                    Err(e) => {
+                        let place = format!("offset {} of {topic}/{number}", message.offset());
+                        anchors.unreadable.push((place, e.to_string()));
+                    }
+                }
+            });
+            if drained.messages > 0 {
+                last_news = Instant::now();
+            }
+            if let Some(why) = &partition.halted {
+                return Err(unreachable(why.clone()));
+            }
+        }
+        if source.partitions.iter().all(|p| p.end_reached.is_some()) {
+            return Ok(anchors);
+        }
+        if last_news.elapsed() > PATIENCE {
+            let cause = error.map_or_else(|| "no end".to_owned(), |e| e.to_string());
+            return Err(unreachable(format!("nothing came for {} s ({cause})", PATIENCE.as_secs())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_that_are_silent_are_an_error_of_their_own() {
+        let silent = [("bootstrap.servers", "127.0.0.1:1"), ("group.id", "g")];
+        let properties = silent.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let failure = from_topic(&properties, "driftgate.audit").unwrap_err();
+        assert_eq!(failure.code, exit::UNREACHABLE);
+        let message = format!("{:#}", failure.error);
+        assert!(message.contains("\"driftgate.audit\" cannot be read: no broker of 127.0.0.1:1 answers"), "{message}");
+    }
+
+    #[test]
+    fn a_line_that_is_no_checkpoint_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let good = r#"{"seq":1,"hash":"00","ts":"2026-01-01T00:00:00Z","key_id":"k","signature":"s"}"#;
+        std::fs::write(&path, format!("{good}\n\n{good}\n")).unwrap();
+        assert_eq!(from_file(&path).unwrap().checkpoints.len(), 2);
+        std::fs::write(&path, format!("{good}\n{{}}\n")).unwrap();
+        let message = format!("{:#}", from_file(&path).unwrap_err());
+        assert!(message.contains("a.jsonl:2: this line is no checkpoint: missing field `seq`"), "{message}");
+    }
+}

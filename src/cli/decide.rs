@@ -1,0 +1,97 @@
+//! `driftgate decide`: promote or block, from a run that was written down.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::Failure;
+use crate::clock::now_ms;
+use crate::gate::Answer;
+use crate::gate::recorded;
+use crate::policy;
+
+/// Decides whether a recorded run may be promoted, by the same gates as a live version
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The run is a JSON object: model, version, offline metrics, live metrics by their names in the policy, evidence, approvals, rollback_to. Error rates are fractions unless its units say percent.\n\nExit codes: 0 pass, 1 block, 2 a policy or run that cannot be used, 3 inconclusive, 4 waiting for approval.\n\nExamples:\n  driftgate decide --policy policy.yaml --run run.json\n  driftgate decide --policy policy.yaml --run - --to staging --json"
+)]
+pub struct Args {
+    /// The policy of the run's model
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// The run (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    run: PathBuf,
+    /// The stage to promote to; the run's own, or prod, unless given
+    #[arg(long, value_name = "STAGE")]
+    to: Option<String>,
+    /// Prints the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let answer = decide(args)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&answer)?);
+    } else {
+        println!("{answer}");
+    }
+    Ok(answer.verdict.exit_code())
+}
+
+fn decide(args: &Args) -> anyhow::Result<Answer> {
+    let path = &args.policy;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("the policy {} cannot be read", path.display()))?;
+    let policy = policy::parse(&text, path)?;
+    let run = read(&args.run)?;
+    recorded::decide(&policy, &run, args.to.as_deref(), now_ms())
+        .with_context(|| format!("the run {} cannot be decided", args.run.display()))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("the run cannot be read from standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("the run {} cannot be read", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = "apiVersion: driftgate/v1
+model: m
+features: {numeric: [a]}
+checks: {slo: {window: {size: 1m, slide: 1m}, rules: [latency_p95_ms: {id: p95, lt: 80}]}}
+";
+
+    #[test]
+    fn exit_codes_follow_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let policy = file("p.yaml", POLICY);
+        let ask = |text: &str| {
+            let run_file = file("run.json", text);
+            run(&Args { policy: policy.clone(), run: run_file, to: None, json: true })
+        };
+        for (latency, code) in [("62", 0), ("95", 1), ("null", 3)] {
+            let text = format!(r#"{{"model": "m", "version": 1, "online": {{"latency_p95_ms": {latency}}}}}"#);
+            assert_eq!(ask(&text).unwrap(), code, "{latency}");
+        }
+        let failure = ask("{}").unwrap_err();
+        assert_eq!(failure.code, super::super::exit::INPUT);
+        let message = format!("{:#}", failure.error);
+        assert!(message.contains("run.json cannot be decided: the run has no `model`"), "{message}");
+        let missing = Args { policy: folder.path().join("none"), run: "-".into(), to: None, json: false };
+        assert!(format!("{:#}", decide(&missing).unwrap_err()).contains("none cannot be read"));
+    }
+}

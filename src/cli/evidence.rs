@@ -1,0 +1,183 @@
+//! `driftgate evidence add`: attaches what the gates ask for to a version.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use base64::Engine as _;
+use serde_json::{Map, Value, json};
+
+use super::client::{Client, ServerArgs};
+use super::{Failure, exit};
+use crate::judge::verdict::utc;
+use crate::promotion::types::Evidence;
+use crate::registry::artifact::digest;
+
+/// Attaches evidence to a version: tests, scans, lineage, signatures, offline metrics
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Add(AddArgs),
+}
+
+/// Attaches evidence; the latest of each kind counts, the audit log keeps all
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  driftgate evidence add fraud_detector 7 --set tests=pass --set security_scan=pass --metric auc=0.935\n  driftgate evidence add fraud_detector 7 --artifact model.onnx --env-lock requirements.lock --code-commit $(git rev-parse HEAD)\n  driftgate evidence add fraud_detector 7 --signature model.sig --algorithm ed25519 --key-id release\n  driftgate evidence add fraud_detector 7 --file evidence.json"
+)]
+struct AddArgs {
+    /// The model
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Its version
+    #[arg(value_name = "VERSION")]
+    version: String,
+    /// A JSON object of values by kind (- is stdin)
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// A kind and its value; the value is JSON, or a text
+    #[arg(long = "set", value_name = "KIND=VALUE")]
+    set: Vec<String>,
+    /// An offline metric
+    #[arg(long = "metric", value_name = "NAME=NUMBER")]
+    metrics: Vec<String>,
+    /// The artifact's files, whose digest is recorded
+    #[arg(long, value_name = "PATH")]
+    artifact: Option<PathBuf>,
+    /// The environment's lock file, whose digest is recorded
+    #[arg(long, value_name = "FILE")]
+    env_lock: Option<PathBuf>,
+    /// The training snapshot, whose digest is recorded
+    #[arg(long, value_name = "FILE")]
+    data_snapshot: Option<PathBuf>,
+    /// The commit of the training code
+    #[arg(long, value_name = "COMMIT")]
+    code_commit: Option<String>,
+    /// A signature over the artifact's digest
+    #[arg(long, value_name = "FILE", requires = "algorithm")]
+    signature: Option<PathBuf>,
+    /// What it was signed with: ed25519 or `ecdsa_p256`
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// The pinned key's id in the policy
+    #[arg(long, value_name = "ID")]
+    key_id: Option<String>,
+    /// Prints the version's evidence as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let Command::Add(args) = &args.command;
+    let given = args.given()?;
+    if given.is_empty() {
+        return Err(anyhow!(
+            "no evidence is given: add --set tests=pass, --metric auc=0.93, --file evidence.json or the like"
+        )
+        .into());
+    }
+    let path = ["api", "v1", "models", &args.model, "versions", &args.version, "evidence"];
+    let answer: Value = Client::new(&args.server)?.post(&path, &Value::Object(given))?;
+    let kept: Vec<Evidence> =
+        answer.get("evidence").cloned().map(serde_json::from_value).transpose()?.unwrap_or_default();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&kept)?);
+    } else {
+        println!("{} version {} has", args.model, args.version);
+        for evidence in kept {
+            println!("  {:<16} {}  ({}, {})", evidence.kind, evidence.value, evidence.actor, utc(evidence.at_ms));
+        }
+    }
+    Ok(exit::PASS)
+}
+
+impl AddArgs {
+    fn given(&self) -> Result<Map<String, Value>, Failure> {
+        let mut given = self.file.as_deref().map_or_else(|| Ok(Map::new()), read)?;
+        for pair in &self.set {
+            let (kind, value) = split(pair, "--set tests=pass")?;
+            given.insert(kind.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
+        }
+        if !self.metrics.is_empty() {
+            let offline = given.entry("offline").or_insert_with(|| json!({}));
+            for pair in &self.metrics {
+                let (name, value) = split(pair, "--metric auc=0.93")?;
+                let number: serde_json::Number =
+                    value.parse().map_err(|_| anyhow!("the metric {name} is {value:?}, which is no number"))?;
+                offline.as_object_mut().map(|o| o.insert(name.to_owned(), Value::Number(number)));
+            }
+        }
+        for (kind, path) in
+            [("artifact_digest", &self.artifact), ("env_lock", &self.env_lock), ("data_snapshot", &self.data_snapshot)]
+        {
+            if let Some(path) = path {
+                let hex = digest(&path.display().to_string()).map_err(|e| anyhow!("{kind}: {e}"))?;
+                given.insert(kind.to_owned(), format!("sha256:{hex}").into());
+            }
+        }
+        if let Some(commit) = &self.code_commit {
+            given.insert("code_commit".to_owned(), commit.clone().into());
+        }
+        if let Some(path) = &self.signature {
+            let bytes =
+                std::fs::read(path).with_context(|| format!("the signature {} cannot be read", path.display()))?;
+            given.insert(
+                "signature".to_owned(),
+                json!({"algorithm": self.algorithm, "key_id": self.key_id, "signature": signature_text(&bytes)}),
+            );
+        }
+        Ok(given)
+    }
+}
+
+/// Raw bytes as base64; a text that is encoded already as it is.
+fn signature_text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes).map(str::trim) {
+        Ok(text) if text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)) => text.to_owned(),
+        _ => base64::engine::general_purpose::STANDARD.encode(bytes),
+    }
+}
+
+fn split<'a>(pair: &'a str, example: &str) -> Result<(&'a str, &'a str), Failure> {
+    pair.split_once('=').ok_or_else(|| anyhow!("{pair:?} has no `=`: write it like {example}").into())
+}
+
+/// Reads a JSON object of evidence from a file, or from stdin for `-`.
+///
+/// # Errors
+/// A file that cannot be read or is no JSON object.
+pub fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).context("stdin cannot be read")?;
+    } else {
+        text =
+            std::fs::read_to_string(path).with_context(|| format!("the evidence {} cannot be read", path.display()))?;
+    }
+    serde_json::from_str(&text)
+        .map_err(|e| anyhow!("{} is not a JSON object of evidence by kind: {e}", path.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_may_be_bytes_or_text() {
+        assert_eq!(signature_text(b"MEUCIQ==\n"), "MEUCIQ==");
+        assert_eq!(signature_text(&[0xff, 0x00, 0x10]), "/wAQ");
+    }
+
+    #[test]
+    fn pairs_need_an_equals_sign() {
+        assert_eq!(split("tests=pass", "").unwrap(), ("tests", "pass"));
+        assert!(split("tests", "--set tests=pass").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! The API without a daemon: the same routes over the registry and the policies that a configuration names, called within
+//! the process. What the stream says is what the registry keeps of it.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{Method, Request, StatusCode};
+use std::path::Path;
+use std::sync::Arc;
+use tower::ServiceExt as _;
+
+use super::Failure;
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::daemon::{self, outward};
+use crate::http::{App, Tokens, router};
+use crate::intake::Setup;
+use crate::pipeline::Pipeline;
+use crate::view::Shared;
+
+/// An answer is never longer.
+const MOST_BYTES: usize = 256 << 20;
+
+/// The routes, and who calls them.
+pub struct Local {
+    router: Router,
+    runtime: tokio::runtime::Runtime,
+    token: String,
+}
+
+impl Local {
+    /// Opens the registry of a configuration. Whoever calls acts as the user of the operating system, or by `token` if
+    /// the configuration knows it.
+    ///
+    /// # Errors
+    /// A configuration, policy, token or registry that cannot be used.
+    pub fn open(path: &Path, token: Option<&str>) -> Result<Self, Failure> {
+        let config = daemon::read_config(path)?;
+        let policies = daemon::read_policies(&config)?;
+        let registry = Arc::new(outward::registry(&config)?);
+        let view = Shared::default();
+        for policy in policies {
+            daemon::show(&Pipeline::new(policy, Setup::default()), registry.as_ref(), &view);
+        }
+        view.write().started = true;
+        let (tokens, token) = tokens(&config, token)?;
+        let router = router(App { view, registry, tokens, now_ms });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { router, runtime, token })
+    }
+
+    /// Status and body of a request.
+    ///
+    /// # Errors
+    /// A path that is none.
+    pub fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Body::from(body.unwrap_or_default()))?;
+        self.runtime.block_on(async {
+            let response = self.router.clone().oneshot(request).await?;
+            let status = response.status();
+            Ok((status, to_bytes(response.into_body(), MOST_BYTES).await?.to_vec()))
+        })
+    }
+}
+
+/// The tokens that hold here, and the one to call with.
+fn tokens(config: &Config, given: Option<&str>) -> Result<(Tokens, String), Failure> {
+    if let Some(token) = given {
+        return Ok((Tokens::load(config.http.tokens_file.as_deref())?, token.to_owned()));
+    }
+    // Whoever can write the registry's file needs no token; the name is the operating system's.
+    let token = format!("local-{}", std::process::id());
+    let tokens = Tokens::parse(&format!("{token} operator * {}", actor()))
+        .map_err(|_| anyhow::anyhow!("the user's name {:?} cannot stand in the audit log: set USER", actor()))?;
+    Ok((tokens, token))
+}
+
+/// Who acts where no token says it: the user of the operating system, as far as it is known.
+fn actor() -> String {
+    let name = ["USER", "LOGNAME", "USERNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.trim().is_empty()));
+    name.map_or_else(|| "cli".to_owned(), |name| name.split_whitespace().collect::<Vec<_>>().join("_"))
+}

@@ -1,0 +1,210 @@
+//! The threads that tell others and ask others: couriers to topic, webhooks and MLflow, what others changed in MLflow,
+//! and Prometheus queries whose samples become measurements.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use super::Flags;
+use crate::clock::now_ms;
+use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom};
+use crate::publish::courier::{Carrier, Courier};
+use crate::publish::topic::TopicWriter;
+use crate::publish::webhook::{Secret, Webhook};
+use crate::registry::embedded::{Embedded, Sink};
+use crate::registry::mlflow::{Auth, Mlflow, RunCache, pull};
+use crate::source::prometheus::{Poller, Query, VersionOf};
+use crate::view::Shared;
+
+/// A call that takes longer has failed.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a sleeping thread looks whether it should end.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Which sinks a configuration has.
+#[must_use]
+pub fn sinks(config: &Config) -> Vec<Sink> {
+    let mut sinks = Vec::new();
+    // Topics need brokers.
+    let kafka = config.kafka.is_some();
+    sinks.extend((kafka && config.publish.signals.is_some()).then_some(Sink::Signals));
+    sinks.extend((!config.publish.webhooks.is_empty()).then_some(Sink::Webhook));
+    sinks.extend(config.registry.mlflow.is_some().then_some(Sink::Mlflow));
+    sinks.extend((kafka && config.audit_topic.is_some()).then_some(Sink::Anchor));
+    sinks
+}
+
+/// Opens the registry of a configuration, telling its changes to the sinks there are.
+///
+/// # Errors
+/// A registry that cannot be opened.
+pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
+    Ok(Embedded::open(&config.registry.path)?.telling(sinks(config)))
+}
+
+/// A client of the MLflow that a configuration names.
+///
+/// # Errors
+/// A token file that cannot be read, or a URL that is none.
+pub fn mlflow(config: &MlflowConfig) -> anyhow::Result<Mlflow> {
+    let auth = match &config.token_file {
+        Some(path) => Auth::from_file(path)?,
+        None => Auth::None,
+    };
+    Ok(Mlflow::new(&config.url, auth, TIMEOUT)?)
+}
+
+/// Starts every thread that the configuration asks for.
+///
+/// # Errors
+/// Secrets that cannot be read, URLs that are none.
+pub fn start(
+    config: &Config,
+    models: &[String],
+    properties: &BTreeMap<String, String>,
+    registry: &Arc<Embedded>,
+    view: &Shared,
+    flags: &Arc<Flags>,
+) -> anyhow::Result<()> {
+    for sink in sinks(config) {
+        let topic = |topic: &Option<String>| {
+            let writer = TopicWriter::new(properties)?;
+            anyhow::Ok(Carrier::Topic { writer, topic: topic.clone().unwrap_or_default() })
+        };
+        let carrier = match (sink, &config.registry.mlflow) {
+            (Sink::Signals, _) => topic(&config.publish.signals)?,
+            (Sink::Anchor, _) => topic(&config.audit_topic)?,
+            (Sink::Webhook, _) => Carrier::Webhooks(webhooks(config)?),
+            (Sink::Mlflow, Some(to)) => Carrier::Mlflow(mlflow(to)?),
+            (Sink::Mlflow, None) => continue,
+        };
+        let (registry, view) = (Arc::clone(registry), view.clone());
+        let flags = Arc::clone(flags);
+        Courier { sink, carrier, registry, view }.start(move || flags.stop.load(Ordering::Relaxed))?;
+    }
+    if let Some(from) = &config.registry.mlflow {
+        follow(mlflow(from)?, from.every, models.to_vec(), Arc::clone(registry), Arc::clone(flags))?;
+    }
+    for query in &config.prometheus {
+        poll(query, TopicWriter::new(properties)?, Arc::clone(flags))?;
+    }
+    Ok(())
+}
+
+fn webhooks(config: &Config) -> anyhow::Result<Vec<Webhook>> {
+    let hook = |hook: &crate::config::WebhookConfig| {
+        let secret = match &hook.secret_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("the webhook's secret {} cannot be read", path.display()))?;
+                Some(Secret::new(text.trim()))
+            }
+            None => None,
+        };
+        anyhow::Ok(Webhook::new(&hook.url, secret, TIMEOUT)?)
+    };
+    config.publish.webhooks.iter().map(hook).collect()
+}
+
+/// Sleeps, unless the daemon ends meanwhile; whether it goes on.
+fn sleep(flags: &Flags, span: Duration) -> bool {
+    let until = Instant::now() + span;
+    while Instant::now() < until {
+        if flags.stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        thread::sleep(TICK.min(span));
+    }
+    !flags.stop.load(Ordering::Relaxed)
+}
+
+/// Asks MLflow every so often what others changed there.
+fn follow(
+    client: Mlflow,
+    every: Duration,
+    models: Vec<String>,
+    registry: Arc<Embedded>,
+    flags: Arc<Flags>,
+) -> std::io::Result<()> {
+    let mut runs = RunCache::default();
+    let mut failing = false;
+    let work = move || loop {
+        for model in &models {
+            let found = match pull::pull(&client, model, &mut runs) {
+                Ok(found) => found,
+                Err(e) => {
+                    if !failing {
+                        tracing::warn!(model, error = %e, "MLflow does not say what changed; it is asked again");
+                    }
+                    failing = true;
+                    continue;
+                }
+            };
+            failing = false;
+            match registry.follow(model, &found, now_ms()) {
+                Ok(drifts) => drifts.iter().for_each(|d| {
+                    tracing::warn!(
+                        model,
+                        stage = d.stage,
+                        expected = d.expected,
+                        found = d.found,
+                        "registry_drift: somebody else moved this pointer"
+                    );
+                }),
+                Err(e) => tracing::error!(model, error = %e, "what MLflow says cannot be taken over"),
+            }
+        }
+        if !sleep(&flags, every) {
+            return;
+        }
+    };
+    thread::Builder::new().name("follow-mlflow".into()).spawn(work).map(drop)
+}
+
+/// Makes measurements of a Prometheus query's samples, in the topic that they are read from.
+fn poll(query: &PrometheusConfig, writer: TopicWriter, flags: Arc<Flags>) -> anyhow::Result<()> {
+    let version = match &query.version {
+        VersionFrom::Fixed(version) => VersionOf::Fixed(version.clone()),
+        VersionFrom::Label(label) => VersionOf::Label(label.clone()),
+    };
+    let asked = Query {
+        url: query.url.clone(),
+        query: query.query.clone(),
+        model: query.model.clone(),
+        version,
+        metric: query.metric.clone(),
+    };
+    let poller = Poller::new(asked, query.token_file.clone(), TIMEOUT)?;
+    let (topic, metric, every) = (query.topic.clone(), query.metric.clone(), query.every);
+    let mut number = 0_u64;
+    let work = move || loop {
+        match poller.poll() {
+            Ok(polled) => {
+                for warning in &polled.warnings {
+                    tracing::warn!(metric, warning, "Prometheus");
+                }
+                for measured in &polled.measured {
+                    let key = format!("{}/{}", measured.model, measured.version);
+                    if let Err(e) = writer.send(&topic, &key, measured.to_json().as_bytes(), number) {
+                        tracing::error!(topic, error = %e, "a measurement cannot be sent");
+                    }
+                    number += 1;
+                }
+                for failed in writer.poll(Duration::from_millis(50)).filter_map(|d| d.result.err()) {
+                    tracing::warn!(topic, error = %failed, "a measurement was not delivered");
+                }
+            }
+            Err(e) => tracing::warn!(metric, error = %e, "a query has no answer; it is asked again"),
+        }
+        if !sleep(&flags, every) {
+            writer.flush(Duration::from_secs(2));
+            return;
+        }
+    };
+    thread::Builder::new().name("poll-prometheus".into()).spawn(work)?;
+    Ok(())
+}

@@ -1,0 +1,358 @@
+//! The metrics of a run and what the policy's rules make of them.
+//!
+//! A single number is judged by every rule of its metric, at the tightest limit among the rule's subjects; an object is
+//! judged subject by subject, and what the rule asks for and the object lacks is inconclusive. Numbers mean what verdicts
+//! mean by them: a `missing_rate` is its increase. A p-value is taken as it is, without a correction or an effect size.
+
+use std::cell::RefCell;
+
+use rust_decimal::Decimal;
+use serde_json::{Map, Number, Value};
+
+use super::{KINDS, RESERVED, RunError, gate};
+use crate::judge::rules::subjects;
+use crate::judge::verdict::utc;
+use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side, Subject, Tolerance, Upper};
+use crate::promotion::offline::decimal;
+use crate::promotion::types::{Finding, Outcome};
+
+/// Names that promotion records give to metrics.
+const ALIASES: [(&str, &str); 5] = [
+    ("drift_psi", "psi"),
+    ("drift_ks_p", "ks_p"),
+    ("fairness_tpr_gap", "tpr_gap"),
+    ("fairness_disparate_impact", "disparate_impact"),
+    ("live_auc", "auc"),
+];
+
+/// A number of the run; rates are fractions.
+#[derive(Clone, Debug)]
+struct Amount {
+    float: f64,
+    /// What its text says, `None` beyond 28 digits.
+    decimal: Option<Decimal>,
+    /// The run says its unit.
+    has_unit: bool,
+}
+
+impl Amount {
+    /// `None` for what is not finite; `percent` is the run's unit, if it says one.
+    fn read(number: &Number, percent: Option<bool>) -> Option<Self> {
+        let float = number.as_f64().filter(|x| x.is_finite())?;
+        let amount = Self { float, decimal: decimal(float), has_unit: percent.is_some() };
+        Some(if percent == Some(true) { amount.hundredth() } else { amount })
+    }
+
+    fn hundredth(&self) -> Self {
+        let decimal = self.decimal.and_then(|x| x.checked_div(Decimal::ONE_HUNDRED));
+        Self { float: self.float / 100.0, decimal, has_unit: self.has_unit }
+    }
+
+    fn passes(&self, side: Side, limit: f64) -> bool {
+        let order = match (self.decimal, decimal(limit)) {
+            (Some(value), Some(limit)) => value.cmp(&limit),
+            _ => self.float.total_cmp(&limit),
+        };
+        side.passes(order)
+    }
+}
+
+/// A metric where it stands in the run.
+#[derive(Clone, Debug)]
+struct Metric {
+    /// E.g. `drift.psi`.
+    at: String,
+    name: String,
+    /// One number without a subject, or one a subject.
+    values: Vec<(Option<String>, Amount)>,
+}
+
+/// Every metric of a run.
+#[derive(Debug)]
+pub struct Metrics {
+    all: Vec<Metric>,
+    /// Places that some rule has judged.
+    judged: RefCell<Vec<String>>,
+}
+
+/// Reads everything that is a number or an object of numbers and has a metric's place.
+pub fn read(run: &Map<String, Value>, policy: &Policy) -> Result<Metrics, RunError> {
+    let reader = Reader { policy, units: units(run)? };
+    let mut all = Vec::new();
+    for (key, value) in
+        run.iter().filter(|(key, _)| !RESERVED.contains(&key.as_str()) && !KINDS.contains(&key.as_str()))
+    {
+        match value {
+            Value::Object(section) if !reader.is_metric(key) => {
+                for (name, value) in section {
+                    // A record's checks hold the offline metrics too.
+                    if key != "checks" || name != "auc" {
+                        all.extend(reader.metric(format!("{key}.{name}"), name, value)?);
+                    }
+                }
+            }
+            value => all.extend(reader.metric(key.clone(), key, value)?),
+        }
+    }
+    Ok(Metrics { all, judged: RefCell::default() })
+}
+
+/// Which metrics the run gives a unit, and whether that is percent.
+fn units(run: &Map<String, Value>) -> Result<Vec<(String, bool)>, RunError> {
+    let mut units = Vec::new();
+    for (name, unit) in super::object(run, "units")?.into_iter().flatten() {
+        let is_latency = name.starts_with("latency");
+        let percent = match unit.as_str() {
+            Some("percent" | "%") if !is_latency => true,
+            Some("fraction") if !is_latency => false,
+            Some("ms" | "milliseconds") if is_latency => continue,
+            _ => {
+                let expected = if is_latency { "\"ms\"" } else { "\"percent\" or \"fraction\"" };
+                return Err(RunError::value(format!("units.{name}"), expected, unit));
+            }
+        };
+        let rates: &[&str] = if name == "rates" { &["error_rate", "missing_rate", "invalid_rate"] } else { &[name] };
+        units.extend(rates.iter().map(|rate| (canonical(rate).to_owned(), percent)));
+    }
+    Ok(units)
+}
+
+fn canonical(name: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, metric)| metric)
+}
+
+/// The name under which a run holds what a rule reads.
+fn key<'p>(policy: &'p Policy, rule: &'p Rule) -> &'p str {
+    match &rule.kind {
+        RuleKind::Measured { of, .. } => policy.measured.get(*of).map_or("", String::as_str),
+        kind => kind.metric(),
+    }
+}
+
+struct Reader<'p> {
+    policy: &'p Policy,
+    units: Vec<(String, bool)>,
+}
+
+impl Reader<'_> {
+    fn is_metric(&self, name: &str) -> bool {
+        self.policy.rules().any(|rule| key(self.policy, rule) == canonical(name) || rule.id == name)
+    }
+
+    fn metric(&self, at: String, name: &str, value: &Value) -> Result<Option<Metric>, RunError> {
+        let metric = canonical(name).to_owned();
+        let wanted = |value| RunError::value(at.as_str(), "a number, or an object of numbers by subject", value);
+        let values = match value {
+            Value::Number(number) => vec![(None, self.amount(&at, &metric, number)?)],
+            Value::Object(map) if map.values().all(|v| v.is_number() || v.is_null()) => {
+                let mut values = Vec::new();
+                for (subject, value) in map {
+                    if let Value::Number(number) = value {
+                        values.push((Some(subject.clone()), self.amount(&format!("{at}.{subject}"), &metric, number)?));
+                    }
+                }
+                values
+            }
+            Value::Null => return Ok(None),
+            other if self.is_metric(name) => return Err(wanted(other)),
+            _ => return Ok(None),
+        };
+        Ok(Some(Metric { at, name: metric, values }))
+    }
+
+    fn amount(&self, at: &str, metric: &str, number: &Number) -> Result<Amount, RunError> {
+        let value = Value::Number(number.clone());
+        let percent = self.units.iter().find(|(name, _)| name == metric).map(|(_, percent)| *percent);
+        let amount = Amount::read(number, percent).ok_or_else(|| RunError::value(at, "a finite number", &value))?;
+        // By the metric, also where it stands under a rule's id.
+        let rule = self.policy.rules().find(|rule| key(self.policy, rule) == metric || rule.id == metric);
+        let Some((least, most, what)) = rule.and_then(|rule| range(&rule.kind)) else { return Ok(amount) };
+        if (least..=most).contains(&amount.float) {
+            return Ok(amount);
+        }
+        let hint = if metric == "error_rate" { ", or `units: {\"error_rate\": \"percent\"}`" } else { "" };
+        Err(RunError::value(at, format!("{what}{hint}"), &value))
+    }
+}
+
+/// What a metric can be.
+fn range(kind: &RuleKind) -> Option<(f64, f64, &'static str)> {
+    match kind {
+        RuleKind::Psi { .. } => Some((0.0, f64::MAX, "0 or more")),
+        RuleKind::Latency { .. } => Some((0.0, f64::MAX, "milliseconds, 0 or more")),
+        RuleKind::KpiDrop { .. } | RuleKind::Measured { .. } => None,
+        RuleKind::MissingRate { .. } | RuleKind::TprGapLcb { .. } | RuleKind::TprDrop { .. } => {
+            Some((-1.0, 1.0, "a fraction from -1 to 1"))
+        }
+        _ => Some((0.0, 1.0, "a fraction from 0 to 1")),
+    }
+}
+
+/// A rule's limit, the tightest first where its subjects have their own.
+fn limits(policy: &Policy, kind: &RuleKind) -> (Bound, Vec<(String, Bound)>) {
+    let upper = |limit: Upper| Bound { side: Side::Lt, limit: limit.lt, warn: limit.warn };
+    let most = |limit: f64| Bound { side: Side::Lte, limit, warn: None };
+    let least = |limit: f64| Bound { side: Side::Gte, limit, warn: None };
+    let each = |of: &[Subject<f64>], bound: &dyn Fn(f64) -> Bound| -> Vec<Bound> {
+        of.iter().map(|s| bound(s.limit)).collect()
+    };
+    let bounds = match kind {
+        RuleKind::Psi { of, .. } => of.iter().map(|s| upper(s.limit)).collect(),
+        RuleKind::KsP { of, .. } => each(of, &least),
+        RuleKind::KsLcb { of, .. } | RuleKind::MissingRate { of } | RuleKind::InvalidRate { of } => each(of, &most),
+        RuleKind::Gap { limit, .. } | RuleKind::Latency { limit, .. } | RuleKind::ErrorRate { limit } => {
+            vec![upper(*limit)]
+        }
+        RuleKind::DisparateImpact { gte, .. } | RuleKind::Auc { gte } => vec![least(*gte)],
+        RuleKind::TprGapLcb { lte, .. } => vec![most(*lte)],
+        RuleKind::TprDrop { max, .. }
+        | RuleKind::KpiDrop { max: Tolerance::Absolute(max) | Tolerance::Relative(max), .. } => vec![most(*max)],
+        RuleKind::Measured { bound, .. } => vec![*bound],
+    };
+    let tighter = |one: Bound, other: Bound| {
+        let pick = |a: f64, b: f64| if matches!(one.side, Side::Lt | Side::Lte) { a.min(b) } else { a.max(b) };
+        let warn = match (one.warn, other.warn) {
+            (Some(a), Some(b)) => Some(pick(a, b)),
+            (a, b) => a.or(b),
+        };
+        Bound { side: one.side, limit: pick(one.limit, other.limit), warn }
+    };
+    let tightest = bounds.iter().copied().reduce(tighter).unwrap_or(most(0.0));
+    // Latency and errors have no subject that a run would name.
+    let named = match kind {
+        RuleKind::Latency { .. } | RuleKind::ErrorRate { .. } | RuleKind::Auc { .. } | RuleKind::Measured { .. } => {
+            Vec::new()
+        }
+        kind => subjects(policy, kind).into_iter().zip(bounds).collect(),
+    };
+    (tightest, named)
+}
+
+impl Metrics {
+    /// Judges a rule by the run: a finding for each value, or one that says what the run lacks.
+    pub fn judge(&self, policy: &Policy, group: &Group, rule: &Rule, now_ms: i64) -> Vec<Finding> {
+        let name = format!("{}/{}", group.name, rule.id);
+        let metric = key(policy, rule);
+        let (tightest, named) = limits(policy, &rule.kind);
+        // What stands under the rule's own id is its alone.
+        let by_id = self.all.iter().any(|m| m.name == rule.id);
+        let wanted = if by_id { rule.id.as_str() } else { metric };
+        let found: Vec<&Metric> = self.all.iter().filter(|m| m.name == wanted && !m.values.is_empty()).collect();
+        if found.is_empty() {
+            return vec![gate(name.clone(), Outcome::Inconclusive, format!("{name}: the run has no {metric}"))];
+        }
+        self.judged.borrow_mut().extend(found.iter().map(|m| m.at.clone()));
+        let of_metric = policy.rules().filter(|r| key(policy, r) == metric);
+        let universe: Vec<String> =
+            of_metric.flat_map(|r| limits(policy, &r.kind).1).map(|(subject, _)| subject).collect();
+        let judge = |value: &Amount, subject: Option<&str>, bound: Bound| {
+            let (outcome, detail) = one(&name, &rule.kind, subject, value, bound);
+            let mute = policy.mutes.iter().find(|m| outcome != Outcome::Pass && mutes(m, &name, subject, now_ms));
+            match mute {
+                Some(m) => {
+                    let detail = format!("{detail} (muted until {}: {})", utc(m.until), m.reason);
+                    gate(name.clone(), Outcome::Warn, detail)
+                }
+                None => gate(name.clone(), outcome, detail),
+            }
+        };
+        let mut out = Vec::new();
+        for metric in found {
+            let subject_of = |subject: &str| metric.values.iter().find(|(s, _)| s.as_deref() == Some(subject));
+            let known = metric.values.iter().filter_map(|(s, _)| s.as_ref()).any(|s| universe.contains(s));
+            if !known {
+                out.extend(metric.values.iter().map(|(subject, value)| judge(value, subject.as_deref(), tightest)));
+                continue;
+            }
+            let mut missing = Vec::new();
+            for (subject, bound) in &named {
+                match subject_of(subject) {
+                    Some((_, value)) => out.push(judge(value, Some(subject), *bound)),
+                    None => missing.push(subject.as_str()),
+                }
+            }
+            if !missing.is_empty() {
+                let detail = format!("{name}: {} of the run lacks {}", metric.at, missing.join(", "));
+                out.push(gate(name.clone(), Outcome::Inconclusive, detail));
+            }
+        }
+        out
+    }
+
+    /// What no rule has judged, a note each.
+    pub fn unread(&self) -> Vec<String> {
+        let judged = self.judged.borrow();
+        let unread = self.all.iter().filter(|m| !judged.contains(&m.at));
+        unread.map(|m| format!("{}: no rule that counts here judges it", m.at)).collect()
+    }
+}
+
+fn mutes(mute: &Mute, rule: &str, subject: Option<&str>, now_ms: i64) -> bool {
+    mute.until >= now_ms
+        && mute.rule.as_deref().is_none_or(|name| name == rule)
+        && mute.of.as_deref().is_none_or(|name| subject == Some(name))
+}
+
+/// A value against its limit, in a sentence: `slo/p95 95 ms >= 80 ms`.
+fn one(name: &str, kind: &RuleKind, subject: Option<&str>, value: &Amount, bound: Bound) -> (Outcome, String) {
+    let shown = Shown::of(kind);
+    let passes = value.passes(bound.side, bound.limit);
+    let sign = match (bound.side, passes) {
+        (Side::Lt, true) | (Side::Gte, false) => "<",
+        (Side::Lte, true) | (Side::Gt, false) => "<=",
+        (Side::Gt, true) | (Side::Lte, false) => ">",
+        (Side::Gte, true) | (Side::Lt, false) => ">=",
+    };
+    let subject = subject.map_or_else(String::new, |subject| format!(" {subject}"));
+    let mut detail = format!("{name}{subject} {} {sign} {}", shown.amount(value), shown.number(bound.limit));
+    if !passes {
+        // A percentage where a fraction is meant is the likeliest of mistakes.
+        let would_pass = || value.hundredth().passes(bound.side, bound.limit);
+        if matches!(kind, RuleKind::ErrorRate { .. }) && !value.has_unit && would_pass() {
+            detail.push_str("; if the run means percent, it says so in `units`");
+        }
+        return (Outcome::Block, detail);
+    }
+    match bound.warn.filter(|warn| !value.passes(bound.side, *warn)) {
+        Some(warn) => {
+            let side = if matches!(bound.side, Side::Lt | Side::Lte) { "above" } else { "below" };
+            (Outcome::Warn, format!("{detail}, at or {side} warn {}", shown.number(warn)))
+        }
+        None => (Outcome::Pass, detail),
+    }
+}
+
+/// How a metric's numbers are shown.
+#[derive(Clone, Copy)]
+enum Shown {
+    Plain,
+    Milliseconds,
+    Percent,
+}
+
+impl Shown {
+    fn of(kind: &RuleKind) -> Self {
+        match kind {
+            RuleKind::Latency { .. } => Self::Milliseconds,
+            RuleKind::ErrorRate { .. } => Self::Percent,
+            _ => Self::Plain,
+        }
+    }
+
+    fn amount(self, value: &Amount) -> String {
+        let percent = || value.decimal.and_then(|x| x.checked_mul(Decimal::ONE_HUNDRED));
+        match (self, value.decimal) {
+            (Self::Plain, Some(x)) => x.normalize().to_string(),
+            (Self::Plain, None) => format!("{:e}", value.float),
+            (Self::Milliseconds, Some(x)) => format!("{} ms", x.normalize()),
+            (Self::Milliseconds, None) => format!("{:e} ms", value.float),
+            (Self::Percent, _) => {
+                percent().map_or_else(|| format!("{:e}%", value.float * 100.0), |x| format!("{}%", x.normalize()))
+            }
+        }
+    }
+
+    fn number(self, x: f64) -> String {
+        self.amount(&Amount { float: x, decimal: decimal(x), has_unit: true })
+    }
+}

@@ -1,0 +1,58 @@
+//! The answer for people.
+
+use std::fmt;
+
+use super::Answer;
+use crate::policy::Millis;
+use crate::promotion::types::Outcome;
+
+/// A duration for people: its two largest units.
+pub(super) fn span(ms: Millis) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    let mut rest = ms.max(0);
+    let largest = units.iter().position(|(_, size)| rest >= *size).unwrap_or(units.len() - 1);
+    let mut out = String::new();
+    for (unit, size) in units.iter().skip(largest).take(2) {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 || out.is_empty() {
+            out.push_str(&count.to_string());
+            out.push_str(unit);
+        }
+    }
+    out
+}
+
+fn mark(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Warn => "warn",
+        Outcome::Pending => "pending",
+        Outcome::Inconclusive => "inconclusive",
+        Outcome::Block => "block",
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {} version {} to {}", self.verdict.name(), self.model, self.version, self.to)?;
+        for reason in &self.reasons {
+            writeln!(f, "  - {reason}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  note: {note}")?;
+        }
+        if !self.gates.is_empty() {
+            writeln!(f, "  gates:")?;
+        }
+        for gate in &self.gates {
+            writeln!(f, "    {:<12}  {}", mark(gate.outcome), gate.detail)?;
+        }
+        let policy = self.policy_sha256.get(..12).unwrap_or(&self.policy_sha256);
+        write!(f, "  policy {policy}, evaluated at {}", self.evaluated_at)?;
+        match self.age_s {
+            Some(age) => write!(f, ", oldest window ended {} ago", span(age.saturating_mul(1000))),
+            None => write!(f, ", no window judged"),
+        }
+    }
+}

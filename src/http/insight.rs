@@ -1,0 +1,185 @@
+//! What somebody asks at three in the morning: what is going on with the models, why is this version blocked and since
+//! when, what was promoted, where would a rollback go, who did what. Nothing here changes anything.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api::{known_model, pick_known};
+use super::problem::{Names, Parameters, Problem};
+use super::{Shared, registry, with_desk};
+use crate::judge::verdict::{Status, Verdict, utc};
+use crate::promotion::record;
+
+type Answered = Result<Json<Value>, Problem>;
+
+/// Records in a history, unless the request says how many.
+const LISTED: usize = 100;
+
+/// GET /api/v1/status: every model in a few lines.
+pub(super) async fn status(State(app): State<Shared>) -> Answered {
+    let names: Vec<String> = app.view.read().models.keys().cloned().collect();
+    let mut models = Vec::new();
+    for name in names {
+        models.push(status_of(&app, &name).await?);
+    }
+    let waiting = registry(&app, |r| r.waiting()).await?;
+    let waiting: serde_json::Map<String, Value> = waiting.into_iter().map(|(k, n)| (k, n.into())).collect();
+    let view = app.view.read();
+    Ok(Json(json!({
+        "ready": view.is_ready(),
+        "not_ready": view.not_ready,
+        "undelivered": waiting,
+        "models": models,
+    })))
+}
+
+/// GET /api/v1/models/{model}/status
+pub(super) async fn model_status(State(app): State<Shared>, Names(model): Names<String>) -> Answered {
+    known_model(&app, &model)?;
+    Ok(Json(status_of(&app, &model).await?))
+}
+
+async fn status_of(app: &Shared, model: &str) -> Result<Value, Problem> {
+    let name = model.to_owned();
+    let (records, frozen, rollouts, pending) = registry(app, move |r| {
+        use crate::registry::Registry as _;
+        Ok((r.versions(Some(&name))?, r.frozen(&name)?, r.rollouts()?, r.pending_rollbacks()?))
+    })
+    .await?;
+    let seen = known_model(app, model)?;
+    let worst = |version: &str| {
+        let latest = seen.versions.get(version).into_iter().flat_map(|v| v.latest());
+        let worst = latest.max_by_key(|v| (v.decides(), v.window.end));
+        worst.map(|v| {
+            let blocking: Vec<String> = v
+                .results
+                .iter()
+                .filter(|r| r.decides() == v.decides() && v.decides() >= Status::Insufficient)
+                .map(crate::judge::verdict::RuleResult::sentence)
+                .collect();
+            json!({"group": v.group, "status": v.status, "window_end": utc(v.window.end), "reasons": blocking})
+        })
+    };
+    let mut versions: Vec<Value> = Vec::new();
+    let names: std::collections::BTreeSet<&str> =
+        records.iter().map(|r| r.version.as_str()).chain(seen.versions.keys().map(String::as_str)).collect();
+    for version in names {
+        let record = records.iter().find(|r| r.version == version);
+        versions.push(json!({
+            "version": version,
+            "stages": record.map_or(&[][..], |r| &r.stages),
+            "blocks": record.map_or(&[][..], |r| &r.blocks),
+            "rolled_back": record.and_then(|r| r.rolled_back.clone()),
+            "predictions": seen.versions.get(version).map_or(0, |v| v.predictions),
+            "worst": worst(version),
+        }));
+    }
+    Ok(json!({
+        "model": model,
+        "policy_sha256": seen.policy.sha256,
+        "metadata": seen.policy.metadata,
+        "frozen": frozen,
+        "rollout": rollouts.into_iter().find(|r| r.model == model),
+        "rollback_pending": pending.into_iter().find(|p| p.model == model),
+        "versions": versions,
+    }))
+}
+
+/// GET /api/v1/models/{model}/versions/{version}/explain: everything that speaks for and against a version.
+pub(super) async fn explain(State(app): State<Shared>, Names((model, version)): Names<(String, String)>) -> Answered {
+    let (seen, record) = pick_known(&app, &model, &version).await?;
+    let view = seen.versions.get(&version).cloned().unwrap_or_default();
+    let mut latest: Vec<Verdict> = view.latest().map(|v| (**v).clone()).collect();
+    latest.sort_by(|a, b| a.group.cmp(&b.group));
+    let stages: Vec<String> = super::api::stages(&seen.policy).into_iter().map(str::to_owned).collect();
+    let name = version.clone();
+    let (dossier, gates, promotions, frozen) = with_desk(&app, &model, "", move |registry, desk| {
+        let mut gates = serde_json::Map::new();
+        for stage in &stages {
+            gates.insert(stage.clone(), json!(registry.gate(desk, &name, stage)?));
+        }
+        let dossier = registry.dossier(desk.policy, &name, desk.now_ms)?;
+        let promotions = registry.promotions(&desk.policy.model, &name)?;
+        Ok((dossier, gates, promotions, registry.frozen(&desk.policy.model)?))
+    })
+    .await?;
+    Ok(Json(json!({
+        "model": model,
+        "version": version,
+        "stages": record.as_ref().map_or(&[][..], |r| &r.stages),
+        "blocks": record.as_ref().map_or(&[][..], |r| &r.blocks),
+        "rolled_back": record.as_ref().and_then(|r| r.rolled_back.clone()),
+        "frozen": frozen,
+        "rollback_target": dossier.rollback_target,
+        "lineage": {
+            "snapshot": record.as_ref().and_then(|r| r.snapshot.clone()),
+            "snapshot_sha256": record.as_ref().and_then(|r| r.snapshot_sha256.clone()),
+            "artifact": record.as_ref().and_then(|r| r.artifact.clone()),
+            "artifact_sha256": record.as_ref().and_then(|r| r.artifact_sha256.clone()),
+            "baseline_sha256": view.baseline.and_then(Result::ok),
+            "policy_sha256": seen.policy.sha256,
+            "evidence": dossier.evidence.into_values().collect::<Vec<_>>(),
+        },
+        "approvals": dossier.approvals,
+        "overrides": dossier.overrides,
+        "gates": gates,
+        "promotions": promotions,
+        "verdicts": latest,
+    })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    limit: Option<usize>,
+}
+
+/// GET /api/v1/models/{model}/history: the audit log's records of a model, the oldest first.
+pub(super) async fn history(
+    State(app): State<Shared>,
+    Names(model): Names<String>,
+    Parameters(Limit { limit }): Parameters<Limit>,
+) -> Answered {
+    known_model(&app, &model)?;
+    let most = limit.unwrap_or(LISTED);
+    let records = registry(&app, move |r| r.audit(Some(&model), most)).await?;
+    Ok(Json(json!({"history": records})))
+}
+
+/// GET /api/v1/models/{model}/rollout: the last rollout, under way or ended.
+pub(super) async fn rollout(State(app): State<Shared>, Names(model): Names<String>) -> Answered {
+    known_model(&app, &model)?;
+    let state = registry(&app, |r| r.rollouts()).await?.into_iter().find(|r| r.model == model);
+    Ok(Json(json!({"rollout": state})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct As {
+    format: Option<String>,
+}
+
+/// GET /api/v1/models/{model}/versions/{version}/promotions?format=markdown: the records, or the newest as a note.
+pub(super) async fn promotions(
+    State(app): State<Shared>,
+    Names((model, version)): Names<(String, String)>,
+    Parameters(As { format }): Parameters<As>,
+) -> Result<Response, Problem> {
+    known_model(&app, &model)?;
+    let (m, v) = (model.clone(), version.clone());
+    let records = registry(&app, move |r| r.promotions(&m, &v)).await?;
+    match format.as_deref() {
+        None | Some("json") => Ok(Json(json!({"promotions": records})).into_response()),
+        Some("markdown") => match records.first() {
+            Some(newest) => {
+                Ok(([(CONTENT_TYPE, "text/markdown; charset=utf-8")], record::note(newest)).into_response())
+            }
+            None => Err(Problem::not_found(format!("version {version:?} of {model:?} was never promoted"))),
+        },
+        Some(other) => Err(Problem::bad_request(format!("format is {other:?}; it can be json or markdown"))),
+    }
+}

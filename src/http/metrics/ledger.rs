@@ -1,0 +1,110 @@
+//! What the registry says in a scrape: stages, gates, rollouts, rollbacks that are pending, and what waits to be told.
+
+use super::{Page, Result, flag, set};
+use crate::http::api;
+use crate::live;
+use crate::registry::embedded::{Desk, Embedded};
+use crate::registry::{PendingRollback, Registry as _, RegistryError, VersionRecord};
+use crate::rollout::{Phase, State};
+use crate::view::View;
+
+/// One picture of the registry.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    pub records: Vec<VersionRecord>,
+    pub gates: Vec<GateLine>,
+    /// The last rollout of each model.
+    pub rollouts: Vec<State>,
+    pub pending: Vec<PendingRollback>,
+    /// Models whose automatic actions stand still.
+    pub frozen: Vec<String>,
+    /// Things that wait, by sink.
+    pub waiting: Vec<(String, u64)>,
+}
+
+/// Whether a version may be promoted to a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateLine {
+    pub model: String,
+    pub version: String,
+    pub stage: String,
+    pub passes: bool,
+}
+
+impl Ledger {
+    /// Asks the registry everything a scrape shows; `now_ms` is the clock that freshness is measured by.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn read(view: &View, registry: &Embedded, now_ms: i64) -> std::result::Result<Self, RegistryError> {
+        let mut ledger = Self {
+            records: registry.versions(None)?,
+            rollouts: registry.rollouts()?,
+            pending: registry.pending_rollbacks()?,
+            waiting: registry.waiting()?,
+            ..Self::default()
+        };
+        for (model, seen) in &view.models {
+            if registry.frozen(model)?.is_some() {
+                ledger.frozen.push(model.clone());
+            }
+            let of_version = |version: &str| live::of(view, model, version);
+            let desk = Desk { policy: &seen.policy, live: &of_version, actor: "", now_ms };
+            for version in seen.versions.keys() {
+                for stage in api::stages(&seen.policy) {
+                    let passes = registry.gate(&desk, version, stage).is_ok_and(|answer| answer.ok);
+                    let (model, version, stage) = (model.clone(), version.clone(), stage.to_owned());
+                    ledger.gates.push(GateLine { model, version, stage, passes });
+                }
+            }
+        }
+        Ok(ledger)
+    }
+}
+
+pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
+    let pass = page.gauges(
+        "gate_pass",
+        &["model", "version", "stage"],
+        "Whether the gate lets the version into the stage now: 1, else 0.",
+    )?;
+    for line in &ledger.gates {
+        set(&pass, &[&line.model, &line.version, &line.stage], flag(line.passes))?;
+    }
+    let weight = page.gauges(
+        "rollout_weight_ratio",
+        &["model", "version"],
+        "Share of the traffic that the rollout gives the version, from 0 to 1.",
+    )?;
+    let phase = page.gauges(
+        "rollout_phase",
+        &["model", "version", "phase"],
+        "The phase of the model's last rollout: 1, else 0.",
+    )?;
+    let paused = page.gauges("rollout_paused", &["model", "version"], "Whether the rollout is paused: 1, else 0.")?;
+    for state in &ledger.rollouts {
+        let (model, version) = (state.model.as_str(), state.candidate.as_str());
+        set(&weight, &[model, version], state.weight / 100.0)?;
+        set(&paused, &[model, version], flag(state.paused.is_some()))?;
+        for one in Phase::ALL {
+            set(&phase, &[model, version, one.name()], flag(one == state.phase))?;
+        }
+    }
+    let pending = page.gauges(
+        "rollback_pending",
+        &["model", "from", "to"],
+        "A rollback was made and the old version was not seen serving yet; always 1.",
+    )?;
+    for rollback in &ledger.pending {
+        set(&pending, &[&rollback.model, &rollback.from, &rollback.to], 1.0)?;
+    }
+    let frozen = page.gauges("model_frozen", &["model"], "Automatic actions on the model stand still; always 1.")?;
+    for model in &ledger.frozen {
+        set(&frozen, &[model], 1.0)?;
+    }
+    let waiting = page.gauges("undelivered", &["sink"], "Things that wait to be told to a sink.")?;
+    for (sink, count) in &ledger.waiting {
+        set(&waiting, &[sink], super::real(*count))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The gates of a promotion beside the live checks, as pure functions over what the registry knows of a version. Each
+//! answers with findings: which gate, how it came out, and a sentence; [`gates`] asks them all.
+//!
+//! - `types`: what the registry hands over. `evidence`: its kinds, their values and how they are judged; `signature` and
+//!   `schema_diff` for the two that compare.
+//! - `offline`: metrics against a baseline, in decimals. `approvals`: who has signed. `lineage`: what made the version, and
+//!   where a rollback would go.
+//! - `record`: a promotion for the log and for people.
+
+pub mod approvals;
+pub mod evidence;
+pub mod lineage;
+pub mod offline;
+pub mod record;
+pub mod schema_diff;
+pub mod signature;
+pub mod types;
+
+use crate::policy::{Policy, Transition};
+use types::{Dossier, Finding, Outcome};
+
+/// The stage that serves, for which lineage and a way back must be known.
+pub const PROD: &str = "prod";
+
+/// The transition that a version takes to a stage: of those that lead there, the one from a stage it stands on, else the
+/// first; `None` where none leads there.
+#[must_use]
+pub fn transition<'p>(policy: &'p Policy, to: &str, dossier: &Dossier) -> Option<&'p Transition> {
+    let mut leading = policy.transitions.iter().filter(|t| t.to == to);
+    let first = leading.clone().next();
+    leading.find(|t| dossier.stages.contains(&t.from)).or(first)
+}
+
+/// Every gate of a transition that asks for no live data, in the order of a promotion.
+#[must_use]
+pub fn gates(
+    policy: &Policy,
+    transition: &Transition,
+    dossier: &Dossier,
+    retry: Option<&str>,
+    now_ms: i64,
+) -> Vec<Finding> {
+    let to_prod = transition.to == PROD;
+    let mut found = Vec::new();
+    for kind in &transition.evidence {
+        // What lineage lists as missing is not said twice.
+        if !(to_prod && lineage::is_missing(kind, dossier)) {
+            found.extend(evidence::judge(kind, policy, transition, dossier));
+        }
+    }
+    if !transition.schema_allow.is_empty() && !asks(transition, &["schema", "schema_diff"]) {
+        found.push(schema_diff::judge(transition, dossier));
+    }
+    found.extend(offline::judge(transition, dossier));
+    if to_prod {
+        found.push(lineage::judge(policy, transition, dossier));
+    }
+    if !asks(transition, &["artifact_digest"]) {
+        found.extend(mutable_artifact(dossier));
+    }
+    if to_prod {
+        found.push(lineage::rollback(dossier));
+    }
+    found.extend(lineage::rolled_back(dossier, retry));
+    found.extend(approvals::judge(policy, transition, dossier, now_ms));
+    found
+}
+
+/// What holds even where a policy has no transitions.
+#[must_use]
+pub fn always(dossier: &Dossier, retry: Option<&str>) -> Vec<Finding> {
+    mutable_artifact(dossier).into_iter().chain(lineage::rolled_back(dossier, retry)).collect()
+}
+
+/// Digests that contradict each other.
+fn mutable_artifact(dossier: &Dossier) -> Option<Finding> {
+    Some(evidence::artifact(dossier))
+        .filter(|f| f.outcome == Outcome::Block && evidence::artifact_sha256(dossier).is_some())
+}
+
+fn asks(transition: &Transition, kinds: &[&str]) -> bool {
+    transition.evidence.iter().any(|kind| kinds.contains(&kind.as_str()))
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

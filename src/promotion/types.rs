@@ -1,0 +1,132 @@
+//! What is known of a version beside its verdicts, as the registry hands it to the gate: evidence, approvals, overrides
+//! and where it stands. Values only; `evidence`, `approvals` and their siblings judge them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A piece of evidence attached to a version. The latest of each kind counts; the audit log keeps all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// One of `evidence::KINDS`.
+    pub kind: String,
+    /// As attached.
+    pub value: Value,
+    pub actor: String,
+    /// Wall clock, ms.
+    pub at_ms: i64,
+}
+
+/// Somebody's signature under a promotion, bound to what they saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The stage the version is approved for.
+    pub to: String,
+    /// Who, as their token says; never taken from a tag.
+    pub actor: String,
+    /// As whom: `owner`, `reviewer`, …
+    pub role: String,
+    /// Wall clock, ms.
+    pub at_ms: i64,
+    /// The artifact's digest, the policy's and the evidence's when it was given; it is void once one of them changes.
+    pub artifact_sha256: Option<String>,
+    pub policy_sha256: String,
+    pub evidence_sha256: String,
+    pub comment: Option<String>,
+}
+
+/// A rule (and subject) that does not stop promotions for a while. Verdicts stay what they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// `group/id`.
+    pub rule: String,
+    /// As verdicts name it; `None`: every subject of the rule.
+    pub subject: Option<String>,
+    /// Wall clock, ms.
+    pub until_ms: i64,
+    pub reason: String,
+    pub actor: String,
+    pub at_ms: i64,
+}
+
+/// A block that was signalled and not cleared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveBlock {
+    pub group: String,
+    pub since: String,
+    pub reasons: Vec<String>,
+    pub signal_id: String,
+    pub verdict_id: String,
+}
+
+/// Another version that offline metrics and schema are compared with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    pub version: String,
+    /// Its offline metrics.
+    pub offline: BTreeMap<String, Value>,
+    /// Its `schema` evidence.
+    pub schema: Option<Value>,
+}
+
+/// Where a rollback of the version would go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackTarget {
+    pub version: String,
+    /// What speaks against it without excluding it, e.g. an active block.
+    pub caution: Option<String>,
+}
+
+/// Everything the registry knows of a version that a gate asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dossier {
+    /// By kind.
+    pub evidence: BTreeMap<String, Evidence>,
+    /// The digest the version was registered with, lower-case hex.
+    pub artifact_sha256: Option<String>,
+    /// The digest of the artifact's files as they are now, where they are reachable; `Err`: why they are not.
+    pub recomputed_sha256: Option<Result<String, String>>,
+    pub snapshot_sha256: Option<String>,
+    /// Every approval ever given, the oldest first.
+    pub approvals: Vec<Approval>,
+    /// Those that have not run out.
+    pub overrides: Vec<Override>,
+    /// Stages whose pointer stands on the version, and whether it stood on each stage before.
+    pub stages: Vec<String>,
+    /// By role: `baseline`, `champion`.
+    pub peers: BTreeMap<String, Peer>,
+    /// `None`: no version to go back to.
+    pub rollback_target: Option<RollbackTarget>,
+    /// When (RFC 3339) the version, or another with the same artifact, was rolled back, and which.
+    pub rolled_back: Option<String>,
+}
+
+/// How one gate came out, for reasons, the promotion record and the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Pass,
+    Warn,
+    /// Waits for somebody's approval.
+    Pending,
+    /// Too little, too old or no data.
+    Inconclusive,
+    Block,
+}
+
+/// One gate and how it came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `evidence/tests`, `offline/auc`, `schema`, `approvals`, `lineage`, `rollback`, or a rule as `slo/p95`.
+    pub gate: String,
+    pub outcome: Outcome,
+    /// A sentence: the value read, the limit, and what to do where it does not pass.
+    pub detail: String,
+}
+
+impl Finding {
+    pub fn new(gate: impl Into<String>, outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { gate: gate.into(), outcome, detail: detail.into() }
+    }
+}

@@ -1,0 +1,351 @@
+//! Events to a URL: one JSON POST each, signed with HMAC-SHA256 (RFC 2104), so that its receiver can tell who sent it and
+//! whether it is old. When and how often something is tried again is for the caller.
+
+use std::fmt;
+use std::io::Read as _;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::redirect::Policy as Redirects;
+use reqwest::{StatusCode, Url};
+
+use crate::clock::now_ms;
+use crate::frame::hex;
+
+/// The id of the event: the same one is never another event.
+pub const EVENT_ID: &str = "X-Driftgate-Event-Id";
+/// When it was sent, seconds since the epoch; receivers refuse what is old.
+pub const TIMESTAMP: &str = "X-Driftgate-Timestamp";
+/// `sha256=` and the hex of the HMAC of timestamp, a dot and the body.
+pub const SIGNATURE: &str = "X-Driftgate-Signature";
+/// An answer is quoted up to here.
+const SHOWN_CHARS: usize = 200;
+/// No more of an answer is read; 4 bytes a character.
+const READ_BYTES: u64 = 800;
+const AGENT: &str = concat!("driftgate/", env!("CARGO_PKG_VERSION"));
+
+/// What a sender and its receivers share. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    #[must_use]
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why an event did not arrive. Messages name the host only: paths, too, are secret for many receivers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookError {
+    #[error("the webhook's URL cannot be used: give an http:// or https:// URL with a host")]
+    Url,
+    #[error("the webhook at {host} has an empty secret: give one, or leave it out to send unsigned events")]
+    EmptySecret { host: String },
+    #[error("the HTTP client for the webhook at {host} cannot be set up: {cause}")]
+    Client { host: String, cause: String },
+    #[error("the event id {event_id:?} cannot be sent to the webhook at {host}: it may hold printable ASCII only")]
+    EventId { host: String, event_id: String },
+    #[error("the webhook at {host} cannot be reached: {cause}")]
+    Unreachable { host: String, cause: String },
+    #[error("the webhook at {host} redirects ({status}), and redirects are not followed: give the final URL")]
+    Redirect { host: String, status: u16 },
+    #[error("the webhook at {host} refused event {event_id:?} ({status}): {said}")]
+    Refused { host: String, event_id: String, status: u16, said: String },
+}
+
+impl WebhookError {
+    /// Whether the same event may arrive when it is sent again.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
+            Self::Url
+            | Self::EmptySecret { .. }
+            | Self::Client { .. }
+            | Self::EventId { .. }
+            | Self::Redirect { .. } => false,
+        }
+    }
+}
+
+/// One receiver. For threads outside an async runtime.
+pub struct Webhook {
+    url: Url,
+    host: String,
+    secret: Option<Secret>,
+    timeout: Duration,
+    http: Client,
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Webhook {
+    /// A receiver at this URL; nothing is contacted yet. User and password in the URL are sent as basic authentication.
+    /// Without a secret events are not signed. A request that takes longer than `timeout` has failed.
+    ///
+    /// # Errors
+    /// A URL that is none, an empty secret, or TLS that cannot be set up.
+    pub fn new(url: &str, secret: Option<Secret>, timeout: Duration) -> Result<Self, WebhookError> {
+        let url = Url::parse(url).map_err(|_| WebhookError::Url)?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(WebhookError::Url);
+        }
+        let host = url.origin().ascii_serialization();
+        if secret.as_ref().is_some_and(|Secret(s)| s.is_empty()) {
+            return Err(WebhookError::EmptySecret { host });
+        }
+        // Redirects would take signed events elsewhere.
+        let http = Client::builder().timeout(timeout).user_agent(AGENT).redirect(Redirects::none());
+        // No proxy knows what this machine calls itself.
+        let http = if is_loopback(&url) { http.no_proxy() } else { http };
+        match http.build() {
+            Ok(http) => Ok(Self { url, host, secret, timeout, http }),
+            Err(e) => Err(WebhookError::Client { cause: cause(e, timeout), host }),
+        }
+    }
+
+    /// Sends an event's JSON; when this returns `Ok`, the receiver has answered 2xx.
+    ///
+    /// # Errors
+    /// A receiver that does not answer, or that refuses.
+    pub fn post(&self, event_id: &str, body: &str) -> Result<(), WebhookError> {
+        self.post_at(event_id, body, now_ms().div_euclid(1000))
+    }
+
+    fn post_at(&self, event_id: &str, body: &str, timestamp_s: i64) -> Result<(), WebhookError> {
+        let host = || self.host.clone();
+        let id = HeaderValue::from_str(event_id)
+            .map_err(|_| WebhookError::EventId { host: host(), event_id: event_id.to_owned() })?;
+        let request = self
+            .http
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(EVENT_ID, id)
+            .header(TIMESTAMP, timestamp_s.to_string());
+        let request = match &self.secret {
+            Some(secret) => request.header(SIGNATURE, signature(secret, timestamp_s, body)),
+            None => request,
+        };
+        let response = request
+            .body(body.to_owned())
+            .send()
+            .map_err(|e| WebhookError::Unreachable { host: host(), cause: cause(e, self.timeout) })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        if status.is_redirection() {
+            return Err(WebhookError::Redirect { host: host(), status: status.as_u16() });
+        }
+        let said = said(response, status);
+        Err(WebhookError::Refused { host: host(), event_id: event_id.to_owned(), status: status.as_u16(), said })
+    }
+}
+
+/// The signature's header for a body sent at a time in seconds since the epoch.
+#[must_use]
+pub fn signature(secret: &Secret, timestamp_s: i64, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.0.as_bytes());
+    let tag = hmac::sign(&key, format!("{timestamp_s}.{body}").as_bytes());
+    format!("sha256={}", hex(tag.as_ref()))
+}
+
+/// The start of an answer, or what its code means.
+fn said(response: Response, status: StatusCode) -> String {
+    let mut body = Vec::new();
+    // What was read before it broke off says enough.
+    let _ = response.take(READ_BYTES).read_to_end(&mut body);
+    let text: String = String::from_utf8_lossy(&body).trim().chars().take(SHOWN_CHARS).collect();
+    if text.is_empty() { status.canonical_reason().unwrap_or("no reason given").to_owned() } else { text }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|a| a.is_loopback())
+    })
+}
+
+/// The innermost cause, which says most; reqwest's own texts repeat the URL.
+fn cause(error: reqwest::Error, timeout: Duration) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", timeout.as_secs_f64());
+    }
+    let error = error.without_url();
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// Reads one request, head and body.
+    fn request(stream: &mut TcpStream) -> String {
+        let mut read = Vec::new();
+        let mut chunk = [0; 1024];
+        loop {
+            let n = stream.read(&mut chunk).unwrap();
+            read.extend_from_slice(&chunk[..n]);
+            let text = String::from_utf8_lossy(&read).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length =
+                    head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |l| l.parse().unwrap());
+                if body.len() >= length || n == 0 {
+                    return text;
+                }
+            }
+        }
+    }
+
+    /// Answers one request with these bytes and gives the request back.
+    fn answering(answer: String) -> (u16, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let request = request(&mut stream);
+            stream.write_all(answer.as_bytes()).unwrap();
+            request
+        });
+        (port, served)
+    }
+
+    fn webhook(port: u16, secret: Option<&str>) -> Webhook {
+        let url = format!("http://user:hidden@127.0.0.1:{port}/hooks/T0K3N?key=T0K3N");
+        Webhook::new(&url, secret.map(Secret::new), Duration::from_secs(5)).unwrap()
+    }
+
+    fn status(line: &str, body: &str) -> String {
+        format!("HTTP/1.1 {line}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    }
+
+    fn refused(line: &str, body: &str) -> WebhookError {
+        let (port, served) = answering(status(line, body));
+        let error = webhook(port, Some("s3cret")).post("id-1", "{}").unwrap_err();
+        served.join().unwrap();
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(["s3cret", "hidden", "T0K3N"].iter().all(|s| !shown.contains(s)), "{shown}");
+        }
+        error
+    }
+
+    #[test]
+    fn an_event_is_posted_with_its_id_time_and_signature() {
+        let (port, served) = answering(status("202 Accepted", ""));
+        assert_eq!(webhook(port, Some("s3cret")).post_at("id-1", r#"{"a":"ä"}"#, 1_362_096_000), Ok(()));
+        let request = served.join().unwrap();
+        assert!(request.starts_with("POST /hooks/T0K3N?key=T0K3N HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with("\r\n\r\n{\"a\":\"ä\"}"), "{request}");
+        // printf '1362096000.{"a":"ä"}' | openssl dgst -sha256 -hmac s3cret
+        let signed = "9f7cca63f87eacf0f865a4497595cfdc2133cf70f9f7a50e981f6427853635a8";
+        for header in [
+            "content-type: application/json",
+            "x-driftgate-event-id: id-1",
+            "x-driftgate-timestamp: 1362096000",
+            &format!("x-driftgate-signature: sha256={signed}"),
+            "authorization: Basic dXNlcjpoaWRkZW4=",
+        ] {
+            assert!(request.contains(&format!("\r\n{header}\r\n")), "{header} in {request}");
+        }
+    }
+
+    #[test]
+    fn without_a_secret_nothing_is_signed_and_the_time_is_now() {
+        let (port, served) = answering(status("200 OK", "ok"));
+        assert_eq!(webhook(port, None).post("id-1", "{}"), Ok(()));
+        let request = served.join().unwrap();
+        assert!(!request.contains("signature"), "{request}");
+        let sent = request.lines().find_map(|l| l.strip_prefix("x-driftgate-timestamp: ")).unwrap();
+        assert!((now_ms() / 1000 - sent.parse::<i64>().unwrap()).abs() < 60, "{sent}");
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_a_failure_that_may_pass() {
+        for (line, transient) in [
+            ("400 Bad Request", false),
+            ("401 Unauthorized", false),
+            ("404 Not Found", false),
+            ("408 Request Timeout", true),
+            ("410 Gone", false),
+            ("425 Too Early", true),
+            ("429 Too Many Requests", true),
+            ("500 Internal Server Error", true),
+            ("503 Service Unavailable", true),
+        ] {
+            let error = refused(line, "");
+            assert_eq!(error.is_transient(), transient, "{error}");
+            let (code, reason) = line.split_once(' ').unwrap();
+            assert!(error.to_string().ends_with(&format!("refused event \"id-1\" ({code}): {reason}")), "{error}");
+        }
+        let error = refused("403 Forbidden", &format!("  not you {}", "ä".repeat(1000)));
+        let WebhookError::Refused { status: 403, said, .. } = error else { panic!("{error}") };
+        assert!(said.starts_with("not you ä") && said.chars().count() == SHOWN_CHARS, "{said}");
+    }
+
+    #[test]
+    fn a_redirect_is_not_followed() {
+        let (port, served) =
+            answering("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/T0K3N\r\ncontent-length: 0\r\n\r\n".into());
+        let error = webhook(port, Some("s3cret")).post("id-1", "{}").unwrap_err();
+        served.join().unwrap();
+        let expected = format!(
+            "the webhook at http://127.0.0.1:{port} redirects (302), and redirects are not followed: give the final URL"
+        );
+        assert!(error.to_string() == expected && !error.is_transient(), "{error}");
+    }
+
+    #[test]
+    fn a_receiver_that_is_not_there_or_silent_is_unreachable() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("http://user:hidden@localhost:{port}/");
+        let silent = Webhook::new(&url, None, Duration::from_millis(100)).unwrap();
+        let error = silent.post("id-1", "{}").unwrap_err();
+        let expected = format!("the webhook at http://localhost:{port} cannot be reached: no answer within 0.1 s");
+        assert!(error.to_string() == expected && error.is_transient(), "{error}");
+        drop(listener);
+        let error = webhook(port, None).post("id-1", "{}").unwrap_err();
+        assert!(error.is_transient() && error.to_string().contains("refused"), "{error}");
+        assert!(!error.to_string().contains("hidden"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_said_before() {
+        for url in ["", "example.org/hook", "ftp://example.org", "http://"] {
+            assert_eq!(Webhook::new(url, None, Duration::from_secs(1)).unwrap_err(), WebhookError::Url, "{url}");
+        }
+        let new = |secret| Webhook::new("https://u:hidden@example.org/T0K3N", secret, Duration::from_secs(1));
+        let error = new(Some(Secret::new(""))).unwrap_err();
+        assert!(!error.is_transient(), "{error}");
+        assert_eq!(error, WebhookError::EmptySecret { host: "https://example.org".into() });
+        let good = new(Some(Secret::new("s3cret"))).unwrap();
+        assert_eq!(
+            format!("{good:?} {:?}", good.secret),
+            r#"Webhook { host: "https://example.org", .. } Some(Secret(…))"#
+        );
+        let error = good.post("two\nlines", "{}").unwrap_err();
+        assert!(matches!(error, WebhookError::EventId { .. }) && !error.is_transient(), "{error}");
+    }
+}

@@ -1,0 +1,120 @@
+//! The digest of a model artifact, from its files as they are now: SHA-256 of a file, or of a folder's files by name.
+//! A matching digest in a tag proves nothing; this does, where the files are reachable.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use crate::frame::hex;
+
+/// Size and time of change of every file: as long as they stay, so does the digest.
+type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
+
+/// Digests of artifacts that were read: gates are asked often, artifacts are large.
+static KNOWN: LazyLock<Mutex<HashMap<PathBuf, (Stamp, String)>>> = LazyLock::new(Mutex::default);
+
+/// The digest of what lies at a location, lower-case hex. A folder's digest is that of lines `HEX  relative/path`, sorted
+/// by path, as `sha256sum` writes them.
+///
+/// # Errors
+/// Why the files cannot be read: a URL, a missing file, a folder without files.
+pub fn digest(location: &str) -> Result<String, String> {
+    if location.contains("://") {
+        return Err(format!("{location} is not a path of this machine"));
+    }
+    let root = PathBuf::from(location);
+    let failed = |e: io::Error| format!("{location} cannot be read: {e}");
+    let stamp = stamp(&root).map_err(failed)?;
+    if stamp.is_empty() {
+        return Err(format!("{location} holds no files"));
+    }
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&root).cloned();
+    if let Some((_, digest)) = known.filter(|(then, _)| *then == stamp) {
+        return Ok(digest);
+    }
+    let digest = if root.is_file() {
+        of_file(&root).map_err(failed)?
+    } else {
+        let mut lines = String::new();
+        for (path, ..) in &stamp {
+            let name = path.strip_prefix(&root).unwrap_or(path);
+            lines.push_str(&format!("{}  {}\n", of_file(path).map_err(failed)?, name.display()));
+        }
+        hex(&Sha256::digest(lines.as_bytes()))
+    };
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(root, (stamp, digest.clone()));
+    Ok(digest)
+}
+
+fn of_file(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hex(&hash.finalize()));
+        }
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+/// The files below a path, sorted.
+fn stamp(root: &Path) -> io::Result<Stamp> {
+    let mut found = Vec::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(path) = open.pop() {
+        let meta = std::fs::metadata(&path)?;
+        if meta.is_dir() {
+            for entry in std::fs::read_dir(&path)? {
+                open.push(entry?.path());
+            }
+        } else {
+            found.push((path, meta.len(), meta.modified().ok()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_the_digest_that_sha256sum_prints_and_a_change_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.bin");
+        std::fs::write(&file, "abc").unwrap();
+        let of = || digest(file.to_str().unwrap());
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(of().as_deref(), Ok(abc));
+        assert_eq!(of().as_deref(), Ok(abc), "from memory");
+        std::fs::write(&file, "abcd").unwrap();
+        assert_ne!(of().as_deref(), Ok(abc));
+    }
+
+    #[test]
+    fn a_folder_is_its_files_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(folder.path().join("sub/b"), "abc").unwrap();
+        std::fs::write(folder.path().join("a"), "").unwrap();
+        let lines = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a\n\
+                     ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  sub/b\n";
+        assert_eq!(digest(folder.path().to_str().unwrap()), Ok(hex(&Sha256::digest(lines.as_bytes()))));
+    }
+
+    #[test]
+    fn what_is_not_reachable_says_why() {
+        assert!(digest("s3://bucket/model").unwrap_err().contains("not a path of this machine"));
+        assert!(digest("no/such/model").unwrap_err().starts_with("no/such/model cannot be read: "));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(digest(folder.path().to_str().unwrap()).unwrap_err().ends_with("holds no files"));
+    }
+}

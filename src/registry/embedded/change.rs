@@ -1,0 +1,140 @@
+//! A change of the registry: one transaction with its audit records and what it tells others. All of it is on disk
+//! before anybody outside hears of it: what goes outward waits in the table `outgoing` until it was delivered.
+
+use std::cell::Cell;
+use std::ops::Deref;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde_json::{Value, json};
+
+use crate::audit::chain::{self, Entry, Head};
+use crate::audit::checkpoint::Signer;
+use crate::registry::RegistryError;
+use crate::registry::mlflow::ops::Op;
+
+/// Where changes are told to, beside the registry itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sink {
+    /// The signals topic: weights and phases of rollouts.
+    Signals,
+    Webhook,
+    Mlflow,
+    /// The topic that audit checkpoints are anchored in.
+    Anchor,
+}
+
+impl Sink {
+    pub const ALL: [Self; 4] = [Self::Signals, Self::Webhook, Self::Mlflow, Self::Anchor];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signals => "signals",
+            Self::Webhook => "webhook",
+            Self::Mlflow => "mlflow",
+            Self::Anchor => "anchor",
+        }
+    }
+}
+
+/// Something that waits to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub id: i64,
+    pub key: String,
+    /// JSON.
+    pub body: String,
+    /// Wall clock, ms.
+    pub at_ms: i64,
+}
+
+/// A transaction under way.
+pub(super) struct Change<'t> {
+    tx: &'t Transaction<'t>,
+    sinks: &'t [Sink],
+    pub now_ms: i64,
+    appended: Cell<bool>,
+}
+
+impl Deref for Change<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.tx
+    }
+}
+
+impl<'t> Change<'t> {
+    pub fn new(tx: &'t Transaction<'t>, sinks: &'t [Sink], now_ms: i64) -> Self {
+        Self { tx, sinks, now_ms, appended: Cell::new(false) }
+    }
+
+    /// Adds a record to the audit log.
+    pub fn audit(
+        &self,
+        actor: &str,
+        event: &str,
+        of: (&str, Option<&str>),
+        payload: Value,
+    ) -> Result<(), RegistryError> {
+        let (model, version) = of;
+        let entry = Entry {
+            actor: actor.to_owned(),
+            event: event.to_owned(),
+            model: Some(model.to_owned()),
+            version: version.map(str::to_owned),
+            payload,
+        };
+        let stored = chain::append(head(self)?.as_ref(), entry, self.now_ms);
+        self.prepare_cached("INSERT INTO audit (seq, bytes, hash) VALUES (?1, ?2, ?3)")?.execute(params![
+            stored.seq.cast_signed(),
+            stored.bytes,
+            stored.hash
+        ])?;
+        self.appended.set(true);
+        Ok(())
+    }
+
+    /// Queues something for a sink, if there is one.
+    pub fn tell(&self, sink: Sink, key: &str, body: &Value) -> Result<(), RegistryError> {
+        if self.sinks.contains(&sink) {
+            self.prepare_cached("INSERT INTO outgoing (sink, key, body, at) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![sink.name(), key, body.to_string(), self.now_ms])?;
+        }
+        Ok(())
+    }
+
+    /// Queues tags of a version (as `ops` names them) for MLflow, bound to the version that is there now.
+    pub fn tag(&self, model: &str, version: &str, tags: Vec<(String, String)>) -> Result<(), RegistryError> {
+        let created_ms = created_elsewhere(self, model, version)?;
+        let op = Op::SetTags { model: model.to_owned(), version: version.to_owned(), tags, created_ms };
+        self.tell(Sink::Mlflow, model, &json!(op))
+    }
+
+    /// Signs the head of the audit log if it moved. Every signature is kept: a record changed later disagrees with its own.
+    pub fn seal(&self, signer: Option<&Signer>) -> Result<(), RegistryError> {
+        let (true, Some(signer)) = (self.appended.get(), signer) else { return Ok(()) };
+        let Some(head) = head(self)? else { return Ok(()) };
+        let checkpoint = signer.sign(&head, self.now_ms);
+        let json = serde_json::to_value(&checkpoint).map_err(|e| RegistryError::Audit(e.to_string()))?;
+        self.prepare_cached("INSERT OR REPLACE INTO audit_checkpoints (seq, json) VALUES (?1, ?2)")?
+            .execute(params![head.seq.cast_signed(), json.to_string()])?;
+        self.tell(Sink::Anchor, "audit", &json)
+    }
+}
+
+/// When a version was made in the registry that we keep in step with.
+pub(super) fn created_elsewhere(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<i64>> {
+    let created: Option<Option<i64>> = tx
+        .prepare_cached("SELECT created_elsewhere_ms FROM versions WHERE model = ?1 AND version = ?2")?
+        .query_row([model, version], |row| row.get(0))
+        .optional()?;
+    Ok(created.flatten())
+}
+
+/// The last record of the audit log.
+pub(super) fn head(tx: &Connection) -> rusqlite::Result<Option<Head>> {
+    tx.prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| Ok(Head { seq: row.get::<_, i64>(0)?.cast_unsigned(), hash: row.get(1)? }))
+        .optional()
+}

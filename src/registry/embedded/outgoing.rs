@@ -1,0 +1,46 @@
+//! What waits to be told to others: read in order, taken off once it was delivered. A restart goes on where it was.
+
+use rusqlite::params;
+
+use super::{Embedded, Outgoing, Sink};
+use crate::registry::RegistryError;
+
+impl Embedded {
+    /// The next things for a sink, the oldest first.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn outgoing(&self, sink: Sink, most: usize) -> Result<Vec<Outgoing>, RegistryError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.read(|tx| {
+            tx.prepare_cached("SELECT id, key, body, at FROM outgoing WHERE sink = ?1 ORDER BY id LIMIT ?2")?
+                .query_map(params![sink.name(), most], |row| {
+                    Ok(Outgoing { id: row.get(0)?, key: row.get(1)?, body: row.get(2)?, at_ms: row.get(3)? })
+                })?
+                .collect()
+        })
+    }
+
+    /// How many things wait, by sink.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn waiting(&self) -> Result<Vec<(String, u64)>, RegistryError> {
+        self.read(|tx| {
+            tx.prepare_cached("SELECT sink, count(*) FROM outgoing GROUP BY sink ORDER BY sink")?
+                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
+                .collect()
+        })
+    }
+
+    /// Takes something off that was delivered.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn delivered(&self, id: i64) -> Result<(), RegistryError> {
+        self.write(0, |change| {
+            change.prepare_cached("DELETE FROM outgoing WHERE id = ?1")?.execute([id])?;
+            Ok(())
+        })
+    }
+}

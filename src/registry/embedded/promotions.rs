@@ -1,0 +1,347 @@
+//! Promotions: the gate asked with everything the registry knows, and what follows from its answer, in one transaction:
+//! the record, the pointer or a rollout, and the audit log never disagree.
+
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+
+use super::change::{Change, Sink};
+use super::pointers::{self, Move};
+use super::rollouts::{self, Told};
+use super::{Embedded, dossier, keep_verdict, record, rollback, signals::ACTOR};
+use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question};
+use crate::judge::verdict::{Verdict, digest, utc};
+use crate::policy::{Approvals, Policy, Transition};
+use crate::promotion::record::{self as promotion_record, Facts};
+use crate::promotion::types::Dossier;
+use crate::registry::mlflow::ops;
+use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, RegistryError, VersionRecord, artifact};
+use crate::rollout::{self, State};
+
+/// What the stream says of a version just now.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// The latest verdict of each group that has one.
+    pub latest: Vec<GroupVerdict>,
+    /// Blocks that were raised and may not be in the registry yet.
+    pub blocks: Vec<ActiveBlock>,
+    /// It was seen in events.
+    pub seen: bool,
+}
+
+/// Who asks, under which policy, and what the stream says.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    pub policy: &'a Policy,
+    /// By version.
+    pub live: &'a dyn Fn(&str) -> Live,
+    pub actor: &'a str,
+    /// Wall clock, or stream time where events are read from files, ms.
+    pub now_ms: i64,
+}
+
+/// A promotion that is wished for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    pub version: &'a str,
+    pub to: &'a str,
+    /// Why an artifact that was rolled back is tried again.
+    pub retry: Option<&'a str>,
+    pub comment: Option<&'a str>,
+}
+
+/// What came of a wish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Promotion {
+    pub answer: Answer,
+    /// The promotion record; `None` where the gate does not pass.
+    pub record: Option<Value>,
+    /// The rollout that began.
+    pub rollout: Option<State>,
+}
+
+impl Embedded {
+    /// May the version be promoted? Nothing changes.
+    ///
+    /// # Errors
+    /// A stage that no transition leads to, or a registry that fails.
+    pub fn gate(&self, desk: &Desk<'_>, version: &str, to: &str) -> Result<Answer, RegistryError> {
+        self.read_checked(|tx| ask(tx, desk, version, to, None).map(|(answer, _)| answer))
+    }
+
+    /// Registers a version with its evidence, and promotes it by the transitions that need nobody. A stage that
+    /// transitions lead to is given here only while no version stands on it; afterwards it takes a promotion.
+    ///
+    /// # Errors
+    /// As `register` and `attach`, and a stage that is taken.
+    pub fn register_as(
+        &self,
+        desk: &Desk<'_>,
+        registration: &Registration,
+        given: &[(String, Value)],
+    ) -> Result<VersionRecord, RegistryError> {
+        let (model, version) = (registration.model.as_str(), registration.version.as_str());
+        if let Some(stage) = &registration.stage
+            && desk.policy.transitions.iter().any(|t| t.to == *stage)
+            && let Some(standing) = self.standing(model, stage)?
+            && standing != version
+            && !self.read(|tx| pointers::has_stood(tx, model, stage, version))?
+        {
+            return Err(RegistryError::Conflict(format!(
+                "{stage:?} of {model:?} stands on version {standing:?} and is reached by a promotion: \
+                 register the version without a stage, then promote it"
+            )));
+        }
+        self.register(registration, desk.actor, desk.now_ms)?;
+        if !given.is_empty() {
+            self.attach(model, version, given, desk.actor, desk.now_ms)?;
+        }
+        self.promote_automatically(desk, version)?;
+        let missing = || RegistryError::UnknownVersion { model: model.to_owned(), version: version.to_owned() };
+        self.version(model, version)?.ok_or_else(missing)
+    }
+
+    /// The version that a stage's pointer stands on.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn standing(&self, model: &str, stage: &str) -> Result<Option<String>, RegistryError> {
+        self.read(|tx| pointers::standing(tx, model, stage))
+    }
+
+    /// Promotes a version if the gate passes: at once, or by the rollout of the transition.
+    ///
+    /// # Errors
+    /// A version or stage that is not known, a rollout that is under way, or a registry that fails.
+    pub fn promote(&self, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {
+        self.write(desk.now_ms, |change| {
+            dossier::known(change, &desk.policy.model, wish.version)?;
+            promote(change, desk, wish)
+        })
+    }
+
+    /// Keeps a verdict and does what follows from it: a rollout goes on or fails, a version is promoted by a transition
+    /// that needs nobody, a rollback is confirmed. The same verdict again changes nothing.
+    ///
+    /// # Errors
+    /// A registry that fails; nothing was done then.
+    pub fn take(&self, desk: &Desk<'_>, verdict: &Verdict, json: &str) -> Result<(), RegistryError> {
+        let (model, version) = (verdict.model.as_str(), verdict.version.as_str());
+        self.write(desk.now_ms, |change| {
+            keep_verdict(change, model, version, &verdict.group, verdict.window.end, json)?;
+            if !verdict.window.complete {
+                return Ok(());
+            }
+            rollouts::advance(change, desk, rollout::Input::Verdict(verdict))?;
+            if verdict.stage.as_deref() == Some(PROD) && verdict.counted.predictions > 0 {
+                rollback::confirm(change, model, version, (verdict.window.start, verdict.window.end))?;
+            }
+            automatic(change, desk, version)
+        })
+    }
+
+    /// Promotes a version by the transitions that need nobody's approval, if they pass now.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn promote_automatically(&self, desk: &Desk<'_>, version: &str) -> Result<(), RegistryError> {
+        self.write(desk.now_ms, |change| automatic(change, desk, version))
+    }
+
+    /// Tells the rollout of a model something; `None`: no rollout is under way.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn tell_rollout(&self, desk: &Desk<'_>, told: &Told<'_>) -> Result<Option<State>, RegistryError> {
+        self.write(desk.now_ms, |change| rollouts::tell(change, desk, told))
+    }
+
+    /// The promotion records of a version, the newest first.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn promotions(&self, model: &str, version: &str) -> Result<Vec<Value>, RegistryError> {
+        self.read(|tx| {
+            let texts: Vec<String> = tx
+                .prepare_cached(
+                    "SELECT record FROM promotions WHERE model = ?1 AND version = ?2 ORDER BY at DESC, rowid DESC",
+                )?
+                .query_map([model, version], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+        })
+    }
+}
+
+/// The gate's answer with everything that is known.
+pub(super) fn ask(
+    tx: &Connection,
+    desk: &Desk<'_>,
+    version: &str,
+    to: &str,
+    retry: Option<&str>,
+) -> Result<(Answer, Dossier), RegistryError> {
+    let policy = desk.policy;
+    let record = record(tx, &policy.model, version)?;
+    let mut dossier = dossier::read(tx, policy, version, desk.now_ms)?;
+    dossier.recomputed_sha256 = record.as_ref().and_then(|r| r.artifact.as_deref()).map(artifact::digest);
+    let Live { latest, blocks: raised, seen } = (desk.live)(version);
+    let mut blocks = record.as_ref().map(|r| r.blocks.clone()).unwrap_or_default();
+    for block in raised {
+        if !blocks.iter().any(|b| b.group == block.group) {
+            blocks.push(block);
+        }
+    }
+    let question = Question {
+        policy,
+        to,
+        version,
+        now_ms: desk.now_ms,
+        latest,
+        blocks: &blocks,
+        known: seen || record.is_some(),
+        dossier: &dossier,
+        retry,
+    };
+    let answer = gate::decide(&question)?;
+    Ok((answer, dossier))
+}
+
+fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {
+    let (policy, model) = (desk.policy, desk.policy.model.as_str());
+    let Wish { version, to, retry, comment } = *wish;
+    if pointers::standing(change, model, to)?.as_deref() == Some(version) {
+        return Err(RegistryError::Conflict(format!("version {version:?} of {model:?} is in {to:?} already")));
+    }
+    if let Some(active) = rollouts::active(change, model)? {
+        return Err(RegistryError::Conflict(format!(
+            "a rollout of version {:?} of {model:?} is under way ({}): wait for its end, or abort it",
+            active.candidate,
+            active.phase.name()
+        )));
+    }
+    let (answer, dossier) = ask(change, desk, version, to, retry)?;
+    change.tag(model, version, ops::gate_tags(to, &answer, None))?;
+    change.audit(
+        desk.actor,
+        "gate",
+        (model, Some(version)),
+        json!({"to": to, "verdict": answer.verdict, "reasons": answer.reasons, "policy_sha256": answer.policy_sha256, "retry": retry, "comment": comment}),
+    )?;
+    if answer.verdict != GateVerdict::Pass {
+        return Ok(Promotion { answer, record: None, rollout: None });
+    }
+    let transition = transition(policy, to, &dossier.stages);
+    let plan = transition.and_then(|t| t.rollout.as_ref());
+    let at = utc(desk.now_ms);
+    let seq = super::change::head(change)?.map_or(0, |h| h.seq);
+    let id: String = digest(&[model.as_bytes(), version.as_bytes(), to.as_bytes(), at.as_bytes(), &seq.to_le_bytes()])
+        .chars()
+        .take(32)
+        .collect();
+    let champion = pointers::standing(change, model, to)?;
+    let record = promotion_record::record(
+        policy,
+        &Facts {
+            id: &id,
+            version,
+            from: transition.map(|t| t.from.as_str()),
+            to,
+            dossier: &dossier,
+            verdicts: &verdicts_of(change, model, version)?,
+            champion_verdicts: &champion
+                .iter()
+                .map(|v| verdicts_of(change, model, v))
+                .collect::<Result<Vec<_>, _>>()?
+                .concat(),
+            gates: &answer.gates,
+            at: &at,
+            actor: desk.actor,
+            comment,
+            rollout: plan.map(|plan| rollout::describe(policy, plan)),
+        },
+    );
+    change.audit(desk.actor, "promotion", (model, Some(version)), record.clone())?;
+    change
+        .prepare_cached(
+            "INSERT INTO promotions (id, model, version, stage, at, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![id, model, version, to, desk.now_ms, record.to_string()])?;
+    change.tell(Sink::Webhook, model, &json!({"event": "promotion", "record": record}))?;
+    let rollout = match (transition, plan) {
+        (Some(transition), Some(_)) => Some(rollouts::start(change, desk, &id, version, transition, champion)?),
+        _ => {
+            let reason = comment.unwrap_or("the gate passes");
+            pointers::make(
+                change,
+                &Move { model, stage: to, to: version, actor: desk.actor, reason, rollback: false, foreign: false },
+            )?;
+            finish(change, &id, "promoted")?;
+            None
+        }
+    };
+    let record = stored(change, &id)?.unwrap_or(record);
+    Ok(Promotion { answer, record: Some(record), rollout })
+}
+
+/// Writes the end of a promotion into its record.
+pub(super) fn finish(change: &Change<'_>, id: &str, status: &str) -> Result<(), RegistryError> {
+    let Some(mut record) = stored(change, id)? else { return Ok(()) };
+    // The first end counts, but what was promoted may still be rolled back.
+    let ended = record.get("status").and_then(Value::as_str) != Some("approved");
+    if ended && status != "rolled_back" {
+        return Ok(());
+    }
+    if let Some(fields) = record.as_object_mut() {
+        fields.insert("status".into(), status.into());
+        fields.insert("ended_at".into(), utc(change.now_ms).into());
+    }
+    change.prepare_cached("UPDATE promotions SET record = ?2 WHERE id = ?1")?.execute([id, &record.to_string()])?;
+    Ok(())
+}
+
+fn stored(tx: &Connection, id: &str) -> Result<Option<Value>, RegistryError> {
+    use rusqlite::OptionalExtension as _;
+    let text: Option<String> = tx
+        .prepare_cached("SELECT record FROM promotions WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// The transition that a promotion takes: from where the version stands, else the first to that stage.
+pub(super) fn transition<'a>(policy: &'a Policy, to: &str, stages: &[String]) -> Option<&'a Transition> {
+    let mut leading = policy.transitions.iter().filter(|t| t.to == to);
+    let first = leading.clone().next();
+    leading.find(|t| stages.contains(&t.from)).or(first)
+}
+
+/// Transitions with `approvals: auto` happen by themselves, once: a version that ever stood on the stage is not moved
+/// there again, and nothing moves while the model is frozen.
+fn automatic(change: &Change<'_>, desk: &Desk<'_>, version: &str) -> Result<(), RegistryError> {
+    let model = desk.policy.model.as_str();
+    let autos = || desk.policy.transitions.iter().filter(|t| t.approvals == Approvals::Auto && t.to != PROD);
+    if autos().next().is_none() || super::frozen(change, model)?.is_some() {
+        return Ok(());
+    }
+    let Some(record) = record(change, model, version)? else { return Ok(()) };
+    for transition in autos() {
+        let begins = record.stages.contains(&transition.from) || (record.stages.is_empty() && transition.from == "dev");
+        if !begins || pointers::has_stood(change, model, &transition.to, version)? {
+            continue;
+        }
+        let (answer, _) = ask(change, desk, version, &transition.to, None)?;
+        if answer.verdict == GateVerdict::Pass {
+            let wish = Wish { version, to: &transition.to, retry: None, comment: Some("every gate passes") };
+            promote(change, &Desk { actor: ACTOR, ..*desk }, &wish)?;
+        }
+    }
+    Ok(())
+}
+
+fn verdicts_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Vec<Value>> {
+    let texts: Vec<String> = tx
+        .prepare_cached("SELECT json FROM verdicts WHERE model = ?1 AND version = ?2 ORDER BY group_name")?
+        .query_map([model, version], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+}

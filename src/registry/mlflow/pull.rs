@@ -1,0 +1,158 @@
+//! What stands in MLflow: the aliases of a registered model and its versions with what their tags and runs say, in
+//! driftgate's terms; and which aliases somebody else moved. Approvals are never read from here: anybody who may edit a
+//! model can write its tags.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::client::{Mlflow, ModelVersion, Run};
+use super::error::MlflowError;
+
+/// Where MLflow's clients note the commit a run was started from.
+const RUN_COMMIT: &str = "mlflow.source.git.commit";
+/// Tags of a version that hold an offline metric start so.
+const METRIC: &str = "metric.";
+/// A run in one of these states is taken to change no more.
+const OVER: [&str; 3] = ["FINISHED", "FAILED", "KILLED"];
+
+/// A registered model as it stands in MLflow.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// `false`: MLflow has no such model, and the rest is empty.
+    pub exists: bool,
+    /// Alias to version.
+    pub aliases: BTreeMap<String, String>,
+    /// By number.
+    pub versions: Vec<FoundVersion>,
+}
+
+/// A version as MLflow describes it. What comes from a tag is read from `driftgate.<name>`, else from `<name>`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FoundVersion {
+    pub version: String,
+    /// When it was made, ms: tells it from another of the same number.
+    pub created_ms: Option<i64>,
+    /// `READY`, `PENDING_REGISTRATION` or `FAILED_REGISTRATION`.
+    pub status: String,
+    /// Where the model's files are.
+    pub source: Option<String>,
+    pub run_id: Option<String>,
+    /// Tag `snapshot`: where its training snapshot is.
+    pub snapshot: Option<String>,
+    /// Tags, as they stand there.
+    pub snapshot_sha256: Option<String>,
+    pub artifact_sha256: Option<String>,
+    /// Tag `code_commit`, else the run's `mlflow.source.git.commit`.
+    pub code_commit: Option<String>,
+    /// The run's metrics, finite ones, overlaid by the version's tags `metric.<name>`.
+    pub offline: BTreeMap<String, f64>,
+    /// Tag `baseline_version`: the version its offline metrics are compared with.
+    pub baseline_version: Option<String>,
+    /// What could not be read of it, a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// Runs that are over, by id, so that polling asks for each once. Metrics logged to a run after its end are seen by a
+/// fresh cache only.
+#[derive(Clone, Debug, Default)]
+pub struct RunCache(BTreeMap<String, Run>);
+
+/// An alias that stands elsewhere than driftgate last wrote or saw it; `None`: not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignMove {
+    pub alias: String,
+    pub known: Option<String>,
+    pub found: Option<String>,
+}
+
+/// Reads a registered model with its versions and their runs.
+///
+/// # Errors
+/// A server that is out of reach, fails or refuses. A run that is gone or that may not be read is no error: the version's
+/// `problems` name it.
+pub fn pull(mlflow: &Mlflow, model: &str, runs: &mut RunCache) -> Result<Found, MlflowError> {
+    let Some(registered) = mlflow.model(model)? else { return Ok(Found::default()) };
+    // Runs that go on are asked for once a pull.
+    let mut read: BTreeMap<String, Result<Run, String>> = BTreeMap::new();
+    let mut versions = Vec::new();
+    for version in mlflow.versions(model)? {
+        if let Some(id) = &version.run_id
+            && !runs.0.contains_key(id)
+            && !read.contains_key(id)
+        {
+            match run(mlflow, id)? {
+                Ok(run) if OVER.contains(&run.info.status.as_str()) => {
+                    runs.0.insert(id.clone(), run);
+                }
+                run => {
+                    read.insert(id.clone(), run);
+                }
+            }
+        }
+        let run = version.run_id.as_ref().and_then(|id| match runs.0.get(id) {
+            Some(run) => Some(Ok(run)),
+            None => read.get(id).map(Result::as_ref),
+        });
+        versions.push(described(version, run));
+    }
+    Ok(Found { exists: true, aliases: registered.aliases, versions })
+}
+
+fn run(mlflow: &Mlflow, id: &str) -> Result<Result<Run, String>, MlflowError> {
+    match mlflow.run(id) {
+        Ok(Some(run)) => Ok(Ok(run)),
+        Ok(None) => Ok(Err(format!("its run {id} is not in MLflow: offline metrics come from tags only"))),
+        Err(e) if e.is_denied() => Ok(Err(format!("its run {id} may not be read: {e}"))),
+        Err(e) => Err(e),
+    }
+}
+
+fn described(version: ModelVersion, run: Option<Result<&Run, &String>>) -> FoundVersion {
+    let tag = |name: &str| {
+        let named = version.tags.get(&format!("driftgate.{name}")).or_else(|| version.tags.get(name));
+        named.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    };
+    let mut problems = Vec::new();
+    let run = run.and_then(|run| run.map_err(|problem| problems.push(problem.clone())).ok());
+    let mut offline = run.map_or_else(BTreeMap::new, |run| run.data.metrics.clone());
+    for (key, value) in &version.tags {
+        let Some(name) = key.strip_prefix(METRIC).filter(|name| !name.is_empty()) else { continue };
+        if let Some(value) = value.trim().parse::<f64>().ok().filter(|value| value.is_finite()) {
+            offline.insert(name.to_owned(), value);
+        } else {
+            // Not the run's value either: the tag was meant to replace it.
+            offline.remove(name);
+            problems.push(format!("its tag {key:?} is not a number: {value:?}"));
+        }
+    }
+    FoundVersion {
+        created_ms: version.creation_timestamp,
+        snapshot: tag("snapshot"),
+        snapshot_sha256: tag("snapshot_sha256"),
+        artifact_sha256: tag("artifact_sha256"),
+        code_commit: tag("code_commit").or_else(|| run?.data.tags.get(RUN_COMMIT).cloned()),
+        baseline_version: tag("baseline_version"),
+        offline,
+        problems,
+        version: version.version,
+        status: version.status,
+        source: version.source,
+        run_id: version.run_id,
+    }
+}
+
+/// The aliases that differ between what driftgate last wrote or saw and what stands in MLflow, by name.
+#[must_use]
+pub fn moves(known: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<ForeignMove> {
+    let aliases: BTreeSet<&String> = known.keys().chain(found.keys()).collect();
+    let differs = aliases.into_iter().filter(|alias| known.get(*alias) != found.get(*alias));
+    differs
+        .map(|alias| ForeignMove {
+            alias: alias.clone(),
+            known: known.get(alias).cloned(),
+            found: found.get(alias).cloned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Candidate against champion on a KPI within one step, decided by an always-valid interval: looking at it after every
+//! window costs nothing.
+//!
+//! The counts start anew with each step, because the split of the traffic changes there and a rate that moves with the time of
+//! day would otherwise look like a difference. Each step that compares takes an equal share of 1 − confidence, so that the
+//! confidence is that of the whole rollout (Bonferroni).
+
+use serde_json::Value;
+
+use super::plan;
+use super::state::State;
+use crate::judge::verdict::{RuleResult, Verdict, short};
+use crate::policy::{Compare, Policy, Rollout, Tolerance};
+use crate::stats::ratio::Ratio;
+use crate::stats::sequential::difference;
+
+/// What a comparison says, each with the sentence that says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The gain is as large as asked, surely above 0, and latency is no worse than allowed.
+    Gain(String),
+    /// Not (yet).
+    Open(String),
+    /// The candidate is surely worse.
+    Harm(String),
+}
+
+/// The results of a rule, by its indexes.
+fn results<'a>(
+    policy: &Policy,
+    (group, rule): (usize, usize),
+    verdict: &'a Verdict,
+) -> impl Iterator<Item = &'a RuleResult> {
+    let group = policy.groups.get(group).filter(|group| group.name == verdict.group);
+    let name = group.and_then(|group| Some(format!("{}/{}", group.name, group.rules.get(rule)?.id)));
+    verdict.results.iter().filter(move |result| Some(&result.rule) == name.as_ref())
+}
+
+/// Keeps the latency quantile of a version's window, in microseconds, if the comparison reads it.
+pub(super) fn note_latency(policy: &Policy, compare: &Compare, verdict: &Verdict, kept: &mut Option<u64>) {
+    let Some(latency) = &compare.latency else { return };
+    if let Some(value) = results(policy, (latency.group, latency.rule), verdict).find_map(|result| result.value) {
+        *kept = count_of(value * 1000.0);
+    }
+}
+
+/// Adds the candidate's window if it starts after the last one counted, so that overlapping windows count nothing twice;
+/// the caller sees to it that it lies in the step. Returns whether it did.
+pub(super) fn count(state: &mut State, policy: &Policy, compare: &Compare, verdict: &Verdict) -> bool {
+    let window = verdict.window;
+    if state.champion.is_none() || state.comparison.until_ms.is_some_and(|until| window.start < until) {
+        return false;
+    }
+    let read = |result: &RuleResult| {
+        // Another champion's counts do not add to those of this one.
+        let versus = result.get("champion").and_then(Value::as_str);
+        let sample = |rate: &str, n: &str| {
+            let (rate, n) = (result.get(rate)?.as_f64()?, result.get(n)?.as_u64()?);
+            #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+            let yes = count_of(rate * n as f64)?;
+            Some((yes.min(n), n))
+        };
+        (versus == state.champion.as_deref())
+            .then(|| Some((sample("rate", "n")?, sample("champion_rate", "champion_n")?)))?
+    };
+    let Some((candidate, champion)) = results(policy, (compare.group, compare.rule), verdict).find_map(read) else {
+        return false;
+    };
+    let sums = &mut state.comparison;
+    sums.candidate_yes = sums.candidate_yes.saturating_add(candidate.0);
+    sums.candidate_n = sums.candidate_n.saturating_add(candidate.1);
+    sums.champion_yes = sums.champion_yes.saturating_add(champion.0);
+    sums.champion_n = sums.champion_n.saturating_add(champion.1);
+    sums.until_ms = Some(window.end);
+    true
+}
+
+/// What the counts of the step say so far.
+pub(super) fn decide(state: &State, policy: &Policy, rollout: &Rollout, compare: &Compare) -> Decision {
+    let sums = &state.comparison;
+    let kpi = plan::kpi(policy, compare);
+    let steps = rollout.steps.iter().filter(|step| plan::compares(step)).count().max(1);
+    #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
+    let alpha = (1.0 - compare.confidence) / steps as f64;
+    let bounds = difference(sums.candidate_yes, sums.candidate_n, sums.champion_yes, sums.champion_n, alpha);
+    let rates = Ratio::of_counts(sums.candidate_yes, sums.candidate_n)
+        .zip(Ratio::of_counts(sums.champion_yes, sums.champion_n));
+    let (Some((lower, upper)), Some((candidate, champion))) = (bounds, rates) else {
+        let why =
+            if state.champion.is_none() { "no champion to compare with" } else { "nothing counted on both sides" };
+        return Decision::Open(format!("{kpi}: {why} in this step"));
+    };
+    let said = format!(
+        "{kpi} {} of {} against the champion's {} of {}, difference {} to {} at any look",
+        short(candidate.value()),
+        sums.candidate_n,
+        short(champion.value()),
+        sums.champion_n,
+        short(lower),
+        short(upper)
+    );
+    if upper < 0.0 {
+        return Decision::Harm(format!("worse than the champion: {said}"));
+    }
+    let needed = plan::amount(compare.min_gain);
+    if !gains(candidate, champion, compare.min_gain) {
+        return Decision::Open(format!("{said}: not the gain of {needed} that is asked for"));
+    }
+    if lower <= 0.0 {
+        return Decision::Open(format!("{said}: a gain of {needed}, but not surely one above 0"));
+    }
+    match slower(state, compare) {
+        Some(why) => Decision::Open(format!("{said}; {why}")),
+        None => Decision::Gain(said),
+    }
+}
+
+/// Whether the observed gain reaches the one asked for, as the fractions they are: 0.0203 of 0.02 is 1.5%.
+fn gains(candidate: Ratio, champion: Ratio, asked: Tolerance) -> bool {
+    let gain = candidate.minus(champion);
+    let (gain, asked) = match asked {
+        Tolerance::Absolute(x) => (gain, x),
+        // Above a rate of 0 every gain is large enough.
+        Tolerance::Relative(_) if champion == Ratio::ZERO => return gain.is_some_and(|gain| gain > Ratio::ZERO),
+        Tolerance::Relative(x) => (gain.and_then(|gain| gain.over(champion)), x),
+    };
+    gain.zip(Ratio::from_decimal(asked)).is_some_and(|(gain, asked)| gain >= asked)
+}
+
+/// Why latency speaks against the candidate, if it is compared and does.
+fn slower(state: &State, compare: &Compare) -> Option<String> {
+    let allowed = compare.latency?.max_increase;
+    let latency = state.comparison.latency;
+    let (Some(candidate), Some(champion)) = (latency.candidate_us, latency.champion_us) else {
+        let whose = if latency.candidate_us.is_none() { "the candidate's" } else { "the champion's" };
+        return Some(format!("{whose} latency was not measured in this step"));
+    };
+    let increase = Ratio::of_counts(candidate, 1).zip(Ratio::of_counts(champion, 1)).and_then(|(a, b)| a.minus(b));
+    let (increase, limit) = match allowed {
+        Tolerance::Absolute(ms) => (increase, Ratio::from_decimal(ms * 1000.0)),
+        Tolerance::Relative(x) => (
+            increase.zip(Ratio::of_counts(champion, 1)).and_then(|(increase, champion)| increase.over(champion)),
+            Ratio::from_decimal(x),
+        ),
+    };
+    let within = candidate <= champion || increase.zip(limit).is_some_and(|(increase, limit)| increase <= limit);
+    (!within).then(|| {
+        let unit = if matches!(allowed, Tolerance::Absolute(_)) { " ms" } else { "" };
+        format!(
+            "latency {} ms is more than {}{unit} above the champion's {} ms",
+            millis(candidate),
+            plan::amount(allowed),
+            millis(champion)
+        )
+    })
+}
+
+fn millis(us: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "for people, four digits")]
+    short(us as f64 / 1000.0)
+}
+
+/// The nearest whole number; `None` below 0, beyond 2^53 and for NaN.
+fn count_of(x: f64) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and within range")]
+    (0.0..=9_007_199_254_740_992.0).contains(&x).then(|| x.round() as u64)
+}

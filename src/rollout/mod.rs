@@ -1,0 +1,30 @@
+//! The canary controller: how far a rollout has come and what to do next, as a pure state machine. Verdicts, commands and
+//! answers go in, effects come out; who carries them out (the registry, a traffic controller), the clock and the audit log
+//! are elsewhere.
+//!
+//! - `state`: what a rollout remembers, what it is told and what it asks for. Event time only.
+//! - `machine`: phases, steps and commands. `windows`: what a verdict does. `compare`: candidate against champion on a KPI.
+//!   `plan`: the rollout in a line.
+//!
+//! Definitions. A *counting* group is one of the rollout's checks with `enforce: block`. A *measurement* is a complete window
+//! of the candidate in a counting group that starts in the current step and overlaps no pause.
+//!
+//! A step is done when in every counting group the last window's end is `for` past the step's start (pauses do not count),
+//! a measurement was pass or warn, the last one is, and no breach is under way. Without measurements a step is never done,
+//! and a rollout never succeeds. A window that blocks fails the rollout in every step and during a pause, at once or after the
+//! `for` of the rollback trigger on its rule; once the stage's pointer has moved it is rolled back.
+//!
+//! Invariants, tested as laws: an input fed twice changes nothing the second time; a state written down and read back goes on
+//! with the same effects; weights only rise until it fails; nothing is promoted without an answer from the gate.
+
+mod compare;
+mod machine;
+mod plan;
+pub mod state;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+pub use machine::{start, step};
+pub use plan::describe;
+pub use state::{Breaching, Comparison, Effect, Identity, Input, Latency, Measured, Pause, Phase, State};

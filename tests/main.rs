@@ -27,5 +27,7 @@ mod measurements;
 mod mlflow;
 #[path = "cases/replay.rs"]
 mod replay;
+#[path = "cases/rollouts.rs"]
+mod rollouts;
 #[path = "cases/support.rs"]
 mod support;

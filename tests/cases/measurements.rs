@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::broker::{Daemon, brokers, publish, read, topic, wait_for};
 use crate::support::{Folder, lines};
 
 const POLICY: &str = "apiVersion: driftgate/v1
@@ -129,4 +130,38 @@ fn what_is_no_measurement_is_a_dead_letter_and_a_policy_needs_the_file() {
         .driftgate("replay --policy policy.yaml --predictions p.jsonl")
         .exits(2)
         .says("the policy's measured rules need --measurements");
+}
+
+#[test]
+fn the_daemons_verdicts_are_the_replays_over_a_restart() {
+    let folder = folder();
+    judged(&folder, "--measurements m.jsonl");
+    let mut expected = folder.json_lines("v.jsonl");
+    expected.retain(|v| v["window"]["complete"] == true);
+    let (measurements, verdicts) = (topic("measurements", 2), topic("measurements-verdicts", 1));
+    let config = format!(
+        "policies: [policy.yaml]
+kafka: {{brokers: \"{}\", group: \"{measurements}\"}}
+sources: [{{topic: \"{measurements}\", kind: measurements}}]
+idle_after: 1s
+registry: {{embedded: {{path: registry.db}}}}
+publish: {{verdicts: \"{verdicts}\"}}
+state: {{path: state, every: 1s}}
+http: {{listen: \"127.0.0.1:0\"}}
+",
+        brokers()
+    );
+    folder.write("driftgate.yaml", config);
+    let send = |from: usize, to: usize| {
+        let record = |i: usize| (i32::from(i % 2 == 1), String::new(), event(&MEASURED[i]).to_string().into_bytes());
+        publish(&measurements, (from..to).map(record));
+    };
+    // Up to 01:30: the first hour closes, the second stays open in the checkpoint.
+    for (from, to, judged) in [(0, 6, 2), (6, 9, 4)] {
+        send(from, to);
+        let daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
+        wait_for("the verdicts", || (read(&verdicts).len() >= judged).then_some(()));
+        assert_eq!(daemon.stop(), Some(0));
+    }
+    assert_eq!(read(&verdicts), expected);
 }

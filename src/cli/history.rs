@@ -1,0 +1,141 @@
+//! `driftgate history`: who did what to a model, a line a record of the audit log. What a record says in a sentence is
+//! `sentence`.
+
+mod sentence;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::client::{Client, ServerArgs};
+use super::status::printable;
+use super::{Failure, exit};
+use sentence::sentence;
+pub(super) use sentence::short;
+
+/// Shows who did what to a model: the audit log's records, the newest last
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  driftgate history fraud_detector\n  driftgate history fraud_detector --limit 1000 --json\n  driftgate history fraud_detector --config config/driftgate.yaml"
+)]
+pub struct Args {
+    /// The model
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// How many records, the newest ones
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Prints the records as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// A record as far as it is shown.
+#[derive(Deserialize)]
+struct Record {
+    ts: String,
+    actor: String,
+    event: String,
+    version: Option<String>,
+    payload: Value,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let limit = args.limit.to_string();
+    let path = ["api", "v1", "models", &args.model, "history"];
+    let said: Value = Client::new(&args.server)?.get(&path, &[("limit", &limit)])?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&said)?);
+    } else {
+        print!("{}", printable(&as_text(&args.model, &said, args.limit)?));
+    }
+    Ok(exit::PASS)
+}
+
+fn as_text(model: &str, said: &Value, limit: u32) -> anyhow::Result<String> {
+    let records: Vec<Record> = serde_json::from_value(said.get("history").cloned().unwrap_or_default())?;
+    if records.is_empty() {
+        return Ok(format!("nothing was recorded of {model} yet\n"));
+    }
+    let rows: Vec<[String; 5]> = records
+        .iter()
+        .map(|r| {
+            let version = r.version.clone().unwrap_or_else(|| "–".to_owned());
+            [seconds(&r.ts), r.actor.clone(), r.event.clone(), version, sentence(&r.event, &r.payload)]
+        })
+        .collect();
+    let mut out = String::new();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|t| t.chars().count()).max();
+    let widths: Vec<usize> = (0..4).map(|column| width(column).unwrap_or(0)).collect();
+    for row in &rows {
+        for (text, width) in row.iter().zip(&widths) {
+            out.push_str(&format!("{text:<width$}  "));
+        }
+        out.push_str(row.last().map_or("", String::as_str));
+        out.push('\n');
+    }
+    if u32::try_from(rows.len()) == Ok(limit) {
+        out.push_str(&format!("the last {limit} records; --limit shows more\n"));
+    }
+    Ok(out)
+}
+
+/// A time without its fraction of a second.
+fn seconds(ts: &str) -> String {
+    match ts.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => ts.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::judge::verdict::{Action, Signal};
+    use crate::registry::{Embedded, Registration, Registry as _};
+
+    #[test]
+    fn a_line_a_record() {
+        let registry = Embedded::in_memory().unwrap();
+        let registration = Registration {
+            model: "m".into(),
+            version: "6".into(),
+            stage: Some("prod".into()),
+            ..Registration::default()
+        };
+        registry.register(&registration, "ana@org", 1000).unwrap();
+        registry.register(&Registration { version: "7".into(), ..registration }, "ana@org", 2500).unwrap();
+        let signal = Signal {
+            signal_id: "s".into(),
+            ts: "2026-01-01T00:00:00Z".into(),
+            model: "m".into(),
+            version: "7".into(),
+            group: "slo".into(),
+            action: Action::Rollback,
+            stage: None,
+            rollback_to: None,
+            reasons: vec!["slo/p95 latency_ms 95 breaks lt 80".into()],
+            verdict_id: "v".into(),
+            policy_sha256: "p".into(),
+        };
+        registry.apply(&signal, 3000).unwrap();
+        let said = json!({"history": registry.audit(Some("m"), 100).unwrap()});
+        let text = as_text("m", &said, 100).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "1970-01-01T00:00:01Z  ana@org    register  6  registered");
+        assert_eq!(lines[3], "1970-01-01T00:00:02Z  ana@org    stage     7  prod: 6 → 7 (registered)");
+        assert!(
+            lines.contains(&"1970-01-01T00:00:03Z  driftgate  rollback  7  prod goes back from 7 to 6, by itself: slo/p95 latency_ms 95 breaks lt 80"),
+            "{text}"
+        );
+        assert_eq!(as_text("m", &said, u32::try_from(lines.len()).unwrap()).unwrap().lines().count(), lines.len() + 1);
+    }
+
+    #[test]
+    fn no_records_are_said_to_be_none() {
+        assert_eq!(as_text("m", &json!({"history": []}), 100).unwrap(), "nothing was recorded of m yet\n");
+    }
+}

@@ -17,6 +17,8 @@ mod bad_input;
 mod bounds;
 #[path = "cases/broker.rs"]
 mod broker;
+#[path = "cases/course.rs"]
+mod course;
 #[path = "cases/golden.rs"]
 mod golden;
 #[path = "cases/kafka.rs"]
@@ -25,9 +27,15 @@ mod kafka;
 mod measurements;
 #[path = "cases/mlflow.rs"]
 mod mlflow;
+#[path = "cases/outward.rs"]
+mod outward;
 #[path = "cases/replay.rs"]
 mod replay;
 #[path = "cases/rollouts.rs"]
 mod rollouts;
+#[path = "cases/service.rs"]
+mod service;
 #[path = "cases/support.rs"]
 mod support;
+#[path = "cases/whole_path.rs"]
+mod whole_path;

@@ -96,7 +96,9 @@ fn check(args: &VerifyArgs) -> Result<Checked, Failure> {
 
 fn from_topic(config: &Config, topic: &str) -> Result<Anchors, Failure> {
     let Some(kafka) = &config.kafka else {
-        return Err(anyhow!("the configuration has an audit topic and no brokers: add them, or say --no-anchors").into());
+        return Err(
+            anyhow!("the configuration has an audit topic and no brokers: add them, or say --no-anchors").into()
+        );
     };
     let spinner = show::spinner(&format!("reading {topic}"));
     let read = anchors::from_topic(&kafka.client_properties()?, topic);

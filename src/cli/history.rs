@@ -3,6 +3,8 @@
 
 mod sentence;
 
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -70,13 +72,13 @@ fn as_text(model: &str, said: &Value, limit: u32) -> anyhow::Result<String> {
     let widths: Vec<usize> = (0..4).map(|column| width(column).unwrap_or(0)).collect();
     for row in &rows {
         for (text, width) in row.iter().zip(&widths) {
-            out.push_str(&format!("{text:<width$}  "));
+            let _ = write!(out, "{text:<width$}  ");
         }
         out.push_str(row.last().map_or("", String::as_str));
         out.push('\n');
     }
     if u32::try_from(rows.len()) == Ok(limit) {
-        out.push_str(&format!("the last {limit} records; --limit shows more\n"));
+        let _ = writeln!(out, "the last {limit} records; --limit shows more");
     }
     Ok(out)
 }

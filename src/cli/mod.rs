@@ -1,13 +1,17 @@
 //! The command line: one file a subcommand. Exit codes: 0 pass or done, 1 block, 2 usage, policy or input error,
 //! 3 inconclusive, 4 waiting for approval, 5 unreachable.
 
+mod audit;
 mod baseline;
 mod check;
 mod client;
 mod decide;
 mod demo;
 mod evidence;
+mod explain;
 mod gate;
+mod history;
+mod init;
 mod load;
 mod local;
 mod logging;
@@ -16,6 +20,7 @@ mod register;
 mod replay;
 mod run;
 mod show;
+mod status;
 
 use std::process::ExitCode;
 
@@ -47,6 +52,7 @@ enum Command {
     Run(run::Args),
     Replay(replay::Args),
     Demo(demo::Args),
+    Init(init::Args),
     Baseline(baseline::Args),
     Register(register::Args),
     Evidence(evidence::Args),
@@ -59,6 +65,10 @@ enum Command {
     Override(promote::OverrideArgs),
     Freeze(promote::FreezeArgs),
     Resume(promote::ResumeArgs),
+    Status(status::Args),
+    Explain(explain::Args),
+    History(history::Args),
+    Audit(audit::Args),
     Load(load::Args),
     Check(check::Args),
 }
@@ -84,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Baseline(args) => baseline::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Evidence(args) => evidence::run(&args),
@@ -96,6 +107,10 @@ pub fn main() -> ExitCode {
         Command::Resume(args) => promote::resume(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Decide(args) => decide::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Check(args) => check::run(&args),
     };

@@ -95,7 +95,11 @@ fn all_text(all: &All) -> String {
     if !all.ready {
         let waits: Vec<String> =
             all.not_ready.iter().map(|(what, why)| format!("{what}: {}", why.as_str().unwrap_or("waits"))).collect();
-        let _ = writeln!(out, "not ready: {}", if waits.is_empty() { "it is starting".to_owned() } else { waits.join("; ") });
+        let _ = writeln!(
+            out,
+            "not ready: {}",
+            if waits.is_empty() { "it is starting".to_owned() } else { waits.join("; ") }
+        );
     }
     for (sink, count) in all.undelivered.iter().filter(|(_, count)| count.as_u64() != Some(0)) {
         let _ = writeln!(out, "{count} messages wait for {sink}: it does not take them, see the daemon's log");
@@ -140,7 +144,11 @@ fn model_text(model: &Model) -> String {
 fn rollout_line(state: &State) -> String {
     let State { candidate, to, phase, weight, why, .. } = state;
     let against = state.champion.as_ref().map_or_else(String::new, |champion| format!(" (after {champion})"));
-    let step = if phase.is_over() { String::new() } else { format!(", step {}, {}% of the traffic", state.step + 1, short(*weight)) };
+    let step = if phase.is_over() {
+        String::new()
+    } else {
+        format!(", step {}, {}% of the traffic", state.step + 1, short(*weight))
+    };
     let paused = state.paused.as_ref().map_or_else(String::new, |why| format!("; paused: {why}"));
     let dry = if state.dry_run { " (dry run)" } else { "" };
     format!("rollout of {candidate}{against} to {to}{dry}: {}{step}: {why}{paused}", phase.name())
@@ -179,7 +187,8 @@ fn next(model: &Model) -> Vec<String> {
     let unsure = |v: &&Version| v.worst.as_ref().is_none_or(|w| w.status == Status::Insufficient);
     let in_prod = |v: &&Version| v.stages.iter().any(|stage| stage == PROD);
     let staged = |v: &&Version| !v.stages.is_empty();
-    let explain = |v: &Version, why: &str| format!("driftgate explain {} {}   # {why}", quoted(name), quoted(&v.version));
+    let explain =
+        |v: &Version, why: &str| format!("driftgate explain {} {}   # {why}", quoted(name), quoted(&v.version));
     if let Some(v) = model.versions.iter().find(|v| in_prod(v) && blocked(v)) {
         next.push(explain(v, "what is wrong with the version in prod"));
     }
@@ -277,6 +286,9 @@ mod tests {
     #[test]
     fn names_from_outside_steer_neither_terminal_nor_shell() {
         assert_eq!(printable("a\u{1b}[2Jb\r\nc"), "a\u{fffd}[2Jb\u{fffd}\nc");
-        assert_eq!([quoted("fraud_detector"), quoted("a b"), quoted("a'; rm")], ["fraud_detector", "'a b'", r"'a'\''; rm'"]);
+        assert_eq!(
+            [quoted("fraud_detector"), quoted("a b"), quoted("a'; rm")],
+            ["fraud_detector", "'a b'", r"'a'\''; rm'"]
+        );
     }
 }

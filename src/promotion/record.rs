@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub at: &'a str,
     pub actor: &'a str,
     pub comment: Option<&'a str>,
+    /// Why an artifact that was rolled back is tried again.
+    pub retry: Option<&'a str>,
     /// The plan in a line.
     pub rollout: Option<String>,
 }
@@ -73,6 +75,7 @@ pub fn record(policy: &Policy, facts: &Facts<'_>) -> Value {
         "at": facts.at,
         "actor": facts.actor,
         "comment": facts.comment,
+        "retry": facts.retry,
         "policy_sha256": policy.sha256,
     })
 }

@@ -142,8 +142,8 @@ impl Courier {
 
     fn operate(&self, client: &Mlflow, item: &Outgoing) -> Result<(), Failed> {
         let op: Op = serde_json::from_str(&item.body).map_err(|e| Failed::Never(e.to_string()))?;
-        let delivered = ops::deliver(client, &op)
-            .map_err(|e| if e.is_transient() { Failed::Later(e.to_string()) } else { Failed::Never(e.to_string()) })?;
+        // A wrong token or a proxy's page is somebody's to mend: until then it waits. What can never be is `Refused`.
+        let delivered = ops::deliver(client, &op).map_err(|e| Failed::Later(e.to_string()))?;
         let registry = |e: crate::registry::RegistryError| Failed::Later(e.to_string());
         match (delivered, &op) {
             (Delivered::Done | Delivered::Already, Op::SetAlias { model, alias, version, .. }) => {

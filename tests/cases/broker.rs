@@ -154,6 +154,21 @@ impl Daemon {
         daemon
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended.
+    pub fn is_gone(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// The body of a GET, if somebody answers.
+    pub fn try_get(&self, path: &str) -> Option<String> {
+        reqwest::blocking::get(format!("{}{path}", self.url)).ok()?.text().ok()
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

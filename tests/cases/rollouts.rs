@@ -1,229 +1,10 @@
 //! Promotions against a stream: the canary that goes through, the breach that returns, the champion and its challenger.
 //! Event time is made: hours pass as fast as Kafka takes them.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
-use super::broker::{Daemon, brokers, publish, read, topic, wait_for};
-use super::support::Folder;
-
-/// A minute of event time, ms.
-const MINUTE: i64 = 60_000;
-/// Predictions of a version a minute.
-const EACH: i64 = 30;
-
-/// Tokens of the people in these tests.
-const TOKENS: &str = "op-token operator * ci@company\n\
-                      owner-token approver:owner * owner@company\n\
-                      reviewer-token approver:reviewer * reviewer@company\n";
-
-/// The same for every model here; `KPI` and `ROLLOUT` are filled in.
-const POLICY: &str = "\
-apiVersion: driftgate/v1
-model: MODEL
-baseline: {snapshot: \"train.csv\", columns: {score: score, label: label}}
-features: {numeric: [x], categorical: []}
-score: {threshold: 0.5}
-segments: [region]
-labels: {horizon: 1h, lateness: 10s}
-lateness: 10s
-min_samples: 20
-checks:
-  drift:
-    window: {size: 1h, slide: 30m}
-    stale_after: 90d
-    rules: [{psi: {of: features, lt: 0.2, warn: 0.1}}]
-  fairness:
-    window: {size: 1h, slide: 30m}
-    stale_after: 90d
-    rules: [{tpr_gap: {by: region, lt: 0.03, min_positives: 30}}]
-  slo:
-    window: {size: 1m, slide: 1m}
-    stale_after: 90d
-    rules: [{latency_p95_ms: {id: p95, lt: 80}}, {error_rate: {lt: 0.01, unit: fraction}}]
-KPItransitions:
-- from: staging
-  to: prod
-  evidence: [artifact_digest, data_snapshot, code_commit]
-  checks: [drift, fairness, slo]
-  approvals: {roles: {owner: 1, reviewer: 1}, distinct: true, expires: 72h}
-  rollout: ROLLOUT
-rollback: {to: last_stable, triggers: [{rule: slo/p95, for: 5m}, {rule: slo/error_rate, for: 5m}]}
-";
-
-/// One model with its topics and its stream, which goes on from minute to minute.
-struct Service {
-    model: &'static str,
-    folder: Folder,
-    predictions: String,
-    labels: String,
-    signals: String,
-    /// The event time of minute 0, ms.
-    start: i64,
-}
-
-/// What a version does in a minute.
-#[derive(Clone, Copy)]
-struct Traffic {
-    version: &'static str,
-    stage: &'static str,
-    latency_ms: f64,
-    /// Of 30 predictions, how many are clicked.
-    clicks: i64,
-}
-
-fn serving(version: &'static str, stage: &'static str) -> Traffic {
-    Traffic { version, stage, latency_ms: 62.0, clicks: 12 }
-}
-
-impl Service {
-    fn new(model: &'static str, kpi: &str, rollout: &str, extra: &str) -> Self {
-        let folder = Folder::new();
-        let policy = POLICY.replace("MODEL", model).replace("KPI", kpi).replace("ROLLOUT", rollout);
-        folder.write("policy.yaml", policy);
-        let rows: String = (0..1000).map(|i| format!("{},{},{}\n", i % 10, 0.1 + 0.8 * f64::from(i % 2), i % 2)).collect();
-        folder.write("train.csv", format!("x,score,label\n{rows}"));
-        folder.write("tokens", TOKENS);
-        for name in ["op", "owner", "reviewer"] {
-            folder.write(&format!("{name}.token"), format!("{name}-token\n"));
-        }
-        let service = Self {
-            model,
-            predictions: topic(&format!("{model}-predictions"), 1),
-            labels: topic(&format!("{model}-labels"), 1),
-            signals: topic(&format!("{model}-signals"), 1),
-            start: (now_ms() - 60 * 60 * MINUTE) / (60 * MINUTE) * (60 * MINUTE),
-            folder,
-        };
-        service.folder.write(
-            "driftgate.yaml",
-            format!(
-                "policies: [policy.yaml]\n\
-                 kafka: {{brokers: \"{}\", group: \"{}\"}}\n\
-                 sources:\n\
-                 - {{topic: \"{}\", kind: predictions, format: json}}\n\
-                 - {{topic: \"{}\", kind: labels, format: json}}\n\
-                 idle_after: 1s\n\
-                 publish: {{signals: \"{}\"}}\n\
-                 state: {{path: state, every: 1s}}\n\
-                 http: {{listen: \"127.0.0.1:0\", tokens_file: tokens}}\n{extra}",
-                brokers(),
-                service.predictions,
-                service.predictions,
-                service.labels,
-                service.signals
-            ),
-        );
-        service
-    }
-
-    fn config(&self) -> PathBuf {
-        self.folder.path("driftgate.yaml")
-    }
-
-    /// Publishes the minutes [from, to) of some versions, with the labels of every prediction.
-    fn minutes(&self, from: i64, to: i64, versions: &[Traffic]) {
-        let mut predictions = Vec::new();
-        let mut labels = Vec::new();
-        for minute in from..to {
-            for i in 0..EACH {
-                let ts = self.start + minute * MINUTE + i * MINUTE / EACH;
-                for t in versions {
-                    let id = format!("{}-{minute}-{i}", t.version);
-                    let positive = i % 2;
-                    let event = json!({
-                        "prediction_id": id, "model": self.model, "version": t.version, "ts": ts, "stage": t.stage,
-                        "score": if positive == 1 { 0.9 } else { 0.1 }, "features": {"x": (i + minute) % 10},
-                        "latency_ms": t.latency_ms, "error": false, "segments": {"region": if i % 4 < 2 { "eu" } else { "us" }},
-                    });
-                    predictions.push((0, id.clone(), event.to_string().into_bytes()));
-                    let label = json!({
-                        "prediction_id": id, "model": self.model, "ts": ts, "label": positive,
-                        "kpi": {"ctr": i64::from(i < t.clicks)},
-                    });
-                    labels.push((0, id, label.to_string().into_bytes()));
-                }
-            }
-        }
-        publish(&self.labels, labels);
-        publish(&self.predictions, predictions);
-    }
-
-    fn run(&self, daemon: &Daemon, token: &str, arguments: &str) -> super::support::Run {
-        let token = self.folder.path(&format!("{token}.token"));
-        self.folder.driftgate(&format!("{arguments} --server {} --token-file {}", daemon.url, token.display()))
-    }
-
-    fn status(&self, daemon: &Daemon) -> Value {
-        serde_json::from_str(&daemon.get(&format!("/api/v1/models/{}/status", self.model)).1).unwrap()
-    }
-
-    /// Which version a stage's pointer stands on.
-    fn standing(&self, daemon: &Daemon, stage: &str) -> Option<String> {
-        let status = self.status(daemon);
-        let versions = status["versions"].as_array().unwrap();
-        let stands = versions.iter().find(|v| v["stages"].as_array().unwrap().contains(&json!(stage)));
-        stands.map(|v| v["version"].as_str().unwrap().to_owned())
-    }
-
-    /// Waits for a phase and a weight of the rollout.
-    fn wait_for_rollout(&self, daemon: &Daemon, phase: &str, weight: f64) -> Value {
-        let reached = || {
-            let rollout = self.status(daemon)["rollout"].clone();
-            (rollout["phase"] == phase && rollout["weight"] == weight).then_some(rollout)
-        };
-        wait_for(&format!("{phase} at {weight}%"), reached)
-    }
-
-    /// Registers the champion in prod and the challenger in staging, with what the gate asks for.
-    fn register(&self, daemon: &Daemon, champion: &str, challenger: &str) {
-        self.folder.write("model.bin", format!("weights of {challenger}"));
-        self.folder.write(
-            "evidence.json",
-            json!({"data_snapshot": "sha256:".to_owned() + &"ab".repeat(32), "code_commit": "git:1234abcd", "offline": {"auc": 0.935}}).to_string(),
-        );
-        let model = self.model;
-        self.run(daemon, "op", &format!("register {model} {champion} --stage prod")).exits(0);
-        let artifact = self.folder.path("model.bin");
-        let evidence = self.folder.path("evidence.json");
-        self.run(
-            daemon,
-            "op",
-            &format!(
-                "register {model} {challenger} --stage staging --artifact {} --evidence {}",
-                artifact.display(),
-                evidence.display()
-            ),
-        )
-        .exits(0);
-    }
-
-    /// Both sign; before, the gate waits for them.
-    fn approve(&self, daemon: &Daemon, version: &str) {
-        let model = self.model;
-        self.run(daemon, "op", &format!("gate {model} {version} --to prod")).exits(4).prints("0 of 2 approvals");
-        self.run(daemon, "op", &format!("promote {model} {version}")).exits(4);
-        self.run(daemon, "owner", &format!("approve {model} {version} --to prod")).exits(0).prints("1 of 2 approvals");
-        self.run(daemon, "owner", &format!("approve {model} {version} --to prod --role reviewer")).exits(2);
-        self.run(daemon, "reviewer", &format!("approve {model} {version} --to prod")).exits(0);
-        self.run(daemon, "op", &format!("gate {model} {version} --to prod")).exits(0);
-    }
-
-    /// Waits until the gate has judged the latest drift and fairness windows of a version.
-    fn wait_for_gate(&self, daemon: &Daemon, version: &str, code: i32) {
-        wait_for(&format!("the gate of {version} to answer {code}"), || {
-            (self.run(daemon, "op", &format!("gate {} {version} --to prod", self.model)).code == Some(code)).then_some(())
-        });
-    }
-}
-
-fn now_ms() -> i64 {
-    i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
-}
-
-const CANARY: &str =
-    "{controller: driftgate, steps: [{weight: 10, for: 30m}, {weight: 50, for: 2h}, {weight: 100, bake: 1h}], checks: [slo]}";
+use super::broker::{Daemon, read, wait_for};
+use super::service::{CANARY, MINUTE, Service, Traffic, serving, utc};
 
 #[test]
 fn example_2_fraud_detector_v7_goes_through_its_canary_and_returns_to_v6_after_five_minutes_of_breach() {
@@ -269,7 +50,7 @@ fn example_2_fraud_detector_v7_goes_through_its_canary_and_returns_to_v6_after_f
     service.minutes(336, 341, &slow);
     service.minutes(341, 350, &all);
     let judged_until = |minute: i64| {
-        let end = jiff_utc(service.start + minute * MINUTE);
+        let end = utc(service.start + minute * MINUTE);
         wait_for("the slo windows", || {
             let status = daemon.get("/api/v1/models/fraud_detector/versions/7/verdicts?group=slo&limit=1").1;
             let verdicts: Value = serde_json::from_str(&status).unwrap();
@@ -306,10 +87,6 @@ fn example_2_fraud_detector_v7_goes_through_its_canary_and_returns_to_v6_after_f
     service.folder.driftgate(&format!("audit verify --config {}", config.display())).exits(0);
 }
 
-fn jiff_utc(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
-}
-
 #[test]
 fn a_breach_during_the_canary_ends_it_and_a_rollout_without_measurements_never_succeeds() {
     let service = Service::new("fraud_canary", "", CANARY, "");
@@ -325,7 +102,7 @@ fn a_breach_during_the_canary_ends_it_and_a_rollout_without_measurements_never_s
     wait_for("hours without the candidate", || {
         let verdicts = daemon.get("/api/v1/models/fraud_canary/versions/6/verdicts?group=slo&limit=1").1;
         let verdicts: Value = serde_json::from_str(&verdicts).unwrap();
-        (verdicts["verdicts"][0]["window"]["end"].as_str()? >= jiff_utc(service.start + 398 * MINUTE).as_str()).then_some(())
+        (verdicts["verdicts"][0]["window"]["end"].as_str()? >= utc(service.start + 398 * MINUTE).as_str()).then_some(())
     });
     service.wait_for_rollout(&daemon, "Progressing", 10.0);
     // Held by a person, and let go again.
@@ -342,8 +119,7 @@ fn a_breach_during_the_canary_ends_it_and_a_rollout_without_measurements_never_s
 
 const AB: &str = "{controller: driftgate, steps: [{weight: 10, for: 24h}, {weight: 100, bake: 1h}], checks: [slo], \
                   compare: {of: ctr, min_gain: {relative: 0.015}, latency: {max_increase: {relative: 0.05}}}}";
-const CTR: &str = "\
-  kpi:
+const CTR: &str = "  kpi:
     window: {size: 30m, slide: 30m}
     stale_after: 90d
     rules: [{kpi_drop: {id: ctr, of: ctr, max: {relative: 0.01}, versus: champion}}]

@@ -44,8 +44,8 @@ pub fn from_file(path: &Path) -> anyhow::Result<Anchors> {
     let origin = path.display().to_string();
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let read = |(at, line): (usize, &str)| {
-        let checkpoint: Checkpoint = serde_json::from_str(line)
-            .with_context(|| format!("{origin}:{}: this line is no checkpoint", at + 1))?;
+        let checkpoint: Checkpoint =
+            serde_json::from_str(line).with_context(|| format!("{origin}:{}: this line is no checkpoint", at + 1))?;
         Ok(Anchored { origin: origin.clone(), checkpoint })
     };
     let checkpoints: anyhow::Result<Vec<Anchored>> = lines.map(read).collect();
@@ -113,13 +113,45 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
     use super::*;
+
+    const CHECKPOINT: &str = r#"{"seq":1,"hash":"00","ts":"2026-01-01T00:00:00Z","key_id":"k","signature":"s"}"#;
+
+    fn properties(brokers: &str) -> BTreeMap<String, String> {
+        [("bootstrap.servers", brokers), ("group.id", "g")].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+    }
+
+    #[test]
+    fn a_topic_is_read_to_its_end() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("anchors", 2, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let empty = from_topic(&properties(&brokers), "anchors").unwrap();
+        assert!(empty.checkpoints.is_empty() && empty.unreadable.is_empty());
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+        for (partition, payload) in [(0, CHECKPOINT), (1, CHECKPOINT), (1, "{}"), (1, CHECKPOINT)] {
+            producer
+                .send(BaseRecord::<str, str>::to("anchors").partition(partition).payload(payload))
+                .map_err(|e| e.0)
+                .unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+        let found = from_topic(&properties(&brokers), "anchors").unwrap();
+        assert_eq!(found.checkpoints.len(), 3);
+        assert_eq!(found.checkpoints[0].origin, "topic anchors");
+        assert_eq!(found.unreadable[0].0, "offset 1 of anchors/1");
+        let failure = from_topic(&properties(&brokers), "gone").unwrap_err();
+        assert_eq!(failure.code, exit::INPUT);
+        assert!(failure.error.to_string().contains("\"gone\" does not exist"), "{:#}", failure.error);
+    }
 
     #[test]
     fn brokers_that_are_silent_are_an_error_of_their_own() {
-        let silent = [("bootstrap.servers", "127.0.0.1:1"), ("group.id", "g")];
-        let properties = silent.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        let failure = from_topic(&properties, "driftgate.audit").unwrap_err();
+        let failure = from_topic(&properties("127.0.0.1:1"), "driftgate.audit").unwrap_err();
         assert_eq!(failure.code, exit::UNREACHABLE);
         let message = format!("{:#}", failure.error);
         assert!(message.contains("\"driftgate.audit\" cannot be read: no broker of 127.0.0.1:1 answers"), "{message}");
@@ -129,10 +161,9 @@ mod tests {
     fn a_line_that_is_no_checkpoint_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
-        let good = r#"{"seq":1,"hash":"00","ts":"2026-01-01T00:00:00Z","key_id":"k","signature":"s"}"#;
-        std::fs::write(&path, format!("{good}\n\n{good}\n")).unwrap();
+        std::fs::write(&path, format!("{CHECKPOINT}\n\n{CHECKPOINT}\n")).unwrap();
         assert_eq!(from_file(&path).unwrap().checkpoints.len(), 2);
-        std::fs::write(&path, format!("{good}\n{{}}\n")).unwrap();
+        std::fs::write(&path, format!("{CHECKPOINT}\n{{}}\n")).unwrap();
         let message = format!("{:#}", from_file(&path).unwrap_err());
         assert!(message.contains("a.jsonl:2: this line is no checkpoint: missing field `seq`"), "{message}");
     }

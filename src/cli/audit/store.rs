@@ -59,7 +59,8 @@ fn log(connection: &mut Connection) -> rusqlite::Result<Log> {
         .collect::<Result<Vec<Row>, _>>()?;
     let mut log = Log { rows, ..Log::default() };
     let mut statement = tx.prepare("SELECT seq, CAST(json AS BLOB) FROM audit_checkpoints ORDER BY seq")?;
-    let found = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Vec<u8>>(1)?)))?;
+    let found =
+        statement.query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Vec<u8>>(1)?)))?;
     for found in found {
         let (seq, json) = found?;
         match serde_json::from_slice::<Checkpoint>(&json) {

@@ -1,5 +1,7 @@
 //! A log made by the registry verifies; whatever is done to it afterwards is found and named.
 
+use std::fmt::Write as _;
+
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
@@ -78,7 +80,11 @@ fn a_log_as_it_was_written_is_intact_and_stays_untouched() {
     assert!(found.is_intact(), "{}", found.to_text());
     assert_eq!((found.report.records, found.report.checkpoints, found.report.checkpoints_hold), (9, 5, 5));
     assert_eq!(found.report.vouched.as_ref().map(|v| v.seq), Some(9));
-    assert!(found.to_text().ends_with(&format!("intact: the audit log of {}\n", path.display())), "{}", found.to_text());
+    assert!(
+        found.to_text().ends_with(&format!("intact: the audit log of {}\n", path.display())),
+        "{}",
+        found.to_text()
+    );
     assert_eq!(run(&Args { command: Command::Verify(args(&path)) }).unwrap(), exit::PASS);
     assert_eq!(files(&folder), before);
 }
@@ -124,7 +130,7 @@ fn a_record_rewritten_with_its_hash_and_links_disagrees_with_its_signature() {
             payload: json!({}),
         };
         let stored = crate::audit::append(head.as_ref(), entry, 1000);
-        sql.push_str(&format!("UPDATE audit SET bytes = '{}', hash = '{}' WHERE seq = {seq};", stored.bytes, stored.hash));
+        let _ = write!(sql, "UPDATE audit SET bytes = '{}', hash = '{}' WHERE seq = {seq};", stored.bytes, stored.hash);
         head = Some(stored.head());
     }
     tamper(&path, &sql);
@@ -154,7 +160,10 @@ fn a_cut_tail_is_found() {
     assert!(alone.is_intact() && alone.to_text().contains("no checkpoint from elsewhere was compared"));
     let compared = check(&VerifyArgs { anchors: Some(anchors.clone()), ..args(&path) }).unwrap();
     assert!(compared.to_text().contains(&format!("a checkpoint from {} signed record 9", anchors.display())));
-    assert_eq!(run(&Args { command: Command::Verify(VerifyArgs { anchors: Some(anchors), ..args(&path) }) }).unwrap(), exit::BLOCK);
+    assert_eq!(
+        run(&Args { command: Command::Verify(VerifyArgs { anchors: Some(anchors), ..args(&path) }) }).unwrap(),
+        exit::BLOCK
+    );
 }
 
 #[test]
@@ -216,7 +225,8 @@ fn a_configuration_names_the_registry() {
     let (folder, path) = registry();
     let config = folder.path().join("d.yaml");
     std::fs::write(&config, "registry: {embedded: {path: registry.db}}\n").unwrap();
-    let of = |no_anchors| check(&VerifyArgs { config: Some(config.clone()), registry: None, no_anchors, ..args(&path) });
+    let of =
+        |no_anchors| check(&VerifyArgs { config: Some(config.clone()), registry: None, no_anchors, ..args(&path) });
     assert!(of(false).unwrap().is_intact());
     let kafka = "policies: [p.yaml]\nsources: [{topic: t, kind: predictions}]\naudit: {topic: anchors}\nkafka: {brokers: \"127.0.0.1:1\"}\nregistry: {embedded: {path: registry.db}}\n";
     std::fs::write(&config, kafka).unwrap();

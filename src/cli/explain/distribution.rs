@@ -116,7 +116,8 @@ fn rows(bins: &[Value]) -> Vec<Row> {
         return all;
     }
     let kept: Vec<usize> = order.into_iter().take(ROWS - 1).collect();
-    let mut rest = Row { label: format!("{} others", all.len() - kept.len()), reference: 0.0, window: 0.0, marked: false };
+    let mut rest =
+        Row { label: format!("{} others", all.len() - kept.len()), reference: 0.0, window: 0.0, marked: false };
     let mut out = Vec::with_capacity(ROWS);
     for (at, row) in all.into_iter().enumerate() {
         if kept.contains(&at) {
@@ -201,7 +202,10 @@ drift/psi temp: 1.4, limit lt 0.2
 
     #[test]
     fn what_is_equal_is_not_marked() {
-        let bins = [json!({"category": "a", "reference": 10, "window": 10}), json!({"category": "", "reference": 0, "window": 0})];
+        let bins = [
+            json!({"category": "a", "reference": 10, "window": 10}),
+            json!({"category": "", "reference": 0, "window": 0}),
+        ];
         let text = chart("t", &bins, None, None, WIDTH);
         assert!(!text.contains('*') && text.contains("(empty)"), "{text}");
     }
@@ -221,7 +225,8 @@ drift/psi temp: 1.4, limit lt 0.2
                 (rows.iter().map(|r| r.reference).sum::<f64>(), counts.iter().map(|c| c.0).sum::<u64>()),
                 (rows.iter().map(|r| r.window).sum::<f64>(), counts.iter().map(|c| c.1).sum::<u64>()),
             ] {
-                prop_assert!((sum - if total > 0 { 1.0 } else { 0.0 }).abs() < 1e-9);
+                let whole = if total > 0 { 1.0 } else { 0.0 };
+                prop_assert!((sum - whole).abs() < 1e-9);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! What a record of the audit log says, in a short sentence. What an event's payload holds is the registry's; what is
 //! not known here is shown as it is.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::judge::verdict::utc;
@@ -14,14 +16,20 @@ pub fn sentence(event: &str, payload: &Value) -> String {
     let said = match event {
         "register" => Some(registered(p)),
         "evidence" => p.text("kind").map(|kind| format!("{kind}: {}", short(p.get("value")))),
-        "approval" => p.text("to").map(|to| format!("approved for {to} as {}{}", p.or("role", "?"), p.after("comment"))),
-        "gate" => p.text("verdict").map(|verdict| format!("asked for {}: {verdict}{}", p.or("to", "?"), p.reasons("reasons"))),
+        "approval" => {
+            p.text("to").map(|to| format!("approved for {to} as {}{}", p.or("role", "?"), p.after("comment")))
+        }
+        "gate" => {
+            p.text("verdict").map(|verdict| format!("asked for {}: {verdict}{}", p.or("to", "?"), p.reasons("reasons")))
+        }
         "promotion" => p.text("to_stage").map(|to| promoted(p, &to)),
         "stage" => p.text("stage").map(|stage| moved(p, &stage)),
         "rollout" => rollout(p),
         "signal" => signal(p),
         "rollback" | "rollback_drill" => p.text("from").map(|from| rolled_back(p, &from, event == "rollback_drill")),
-        "rollback_confirmed" => p.text("window_end").map(|end| format!("it was seen serving in the window ending {end}")),
+        "rollback_confirmed" => {
+            p.text("window_end").map(|end| format!("it was seen serving in the window ending {end}"))
+        }
         "override" => overridden(p),
         "freeze" => Some(format!("automatic actions stop{}", p.after("reason"))),
         "resume" => Some("automatic actions go on".to_owned()),
@@ -34,13 +42,13 @@ pub fn sentence(event: &str, payload: &Value) -> String {
 #[derive(Clone, Copy)]
 struct Payload<'a>(&'a Value);
 
-impl Payload<'_> {
-    fn get(&self, key: &str) -> &Value {
+impl<'a> Payload<'a> {
+    fn get(self, key: &str) -> &'a Value {
         self.0.get(key).unwrap_or(&Value::Null)
     }
 
     /// A value that is there, as text.
-    fn text(&self, key: &str) -> Option<String> {
+    fn text(self, key: &str) -> Option<String> {
         match self.get(key) {
             Value::Null => None,
             Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
@@ -48,21 +56,21 @@ impl Payload<'_> {
         }
     }
 
-    fn or(&self, key: &str, otherwise: &str) -> String {
+    fn or(self, key: &str, otherwise: &str) -> String {
         self.text(key).unwrap_or_else(|| otherwise.to_owned())
     }
 
     /// A text that follows a colon, if there is one.
-    fn after(&self, key: &str) -> String {
+    fn after(self, key: &str) -> String {
         self.text(key).map_or_else(String::new, |text| format!(": {text}"))
     }
 
-    fn is(&self, key: &str) -> bool {
+    fn is(self, key: &str) -> bool {
         self.get(key).as_bool() == Some(true)
     }
 
     /// The first of several reasons, and how many more there are.
-    fn reasons(&self, key: &str) -> String {
+    fn reasons(self, key: &str) -> String {
         let list = self.get(key).as_array().map_or(&[][..], Vec::as_slice);
         let Some(first) = list.first().and_then(Value::as_str) else { return String::new() };
         match list.len() - 1 {
@@ -74,13 +82,18 @@ impl Payload<'_> {
 
 fn registered(p: Payload<'_>) -> String {
     let mut said = "registered".to_owned();
-    for (key, name) in [("snapshot", "snapshot"), ("artifact", "artifact"), ("baseline_version", "compared with"), ("source", "found at")] {
+    for (key, name) in [
+        ("snapshot", "snapshot"),
+        ("artifact", "artifact"),
+        ("baseline_version", "compared with"),
+        ("source", "found at"),
+    ] {
         if let Some(text) = p.text(key) {
-            said.push_str(&format!(", {name} {text}"));
+            let _ = write!(said, ", {name} {text}");
         }
     }
     if let Some(digest) = p.text("artifact_sha256") {
-        said.push_str(&format!(", digest {}…", digest.chars().take(12).collect::<String>()));
+        let _ = write!(said, ", digest {}…", digest.chars().take(12).collect::<String>());
     }
     said
 }
@@ -116,7 +129,8 @@ fn signal(p: Payload<'_>) -> Option<String> {
     let signal = Payload(p.0.get("signal")?);
     let (action, group) = (signal.text("action")?, signal.text("group")?);
     // Of an applied rollback the detail is where it went, which its own record says.
-    let why = if p.text("outcome").as_deref() == Some("ignored") { p.after("detail") } else { signal.reasons("reasons") };
+    let why =
+        if p.text("outcome").as_deref() == Some("ignored") { p.after("detail") } else { signal.reasons("reasons") };
     Some(format!("{action} of {group} {}{why}", p.or("outcome", "?")))
 }
 
@@ -171,31 +185,83 @@ mod tests {
     #[test]
     fn every_event_has_a_sentence() {
         let cases = [
-            ("register", json!({"snapshot": "s3://b/t.parquet", "artifact_sha256": "0123456789abcdef", "stage": null}), "registered, snapshot s3://b/t.parquet, digest 0123456789ab…"),
+            (
+                "register",
+                json!({"snapshot": "s3://b/t.parquet", "artifact_sha256": "0123456789abcdef", "stage": null}),
+                "registered, snapshot s3://b/t.parquet, digest 0123456789ab…",
+            ),
             ("evidence", json!({"kind": "offline", "value": {"auc": 0.9}}), "offline: {\"auc\":0.9}"),
             ("approval", json!({"to": "prod", "role": "owner", "comment": null}), "approved for prod as owner"),
-            ("gate", json!({"to": "prod", "verdict": "block", "reasons": ["a breaks", "b", "c"]}), "asked for prod: block: a breaks (and 2 more)"),
+            (
+                "gate",
+                json!({"to": "prod", "verdict": "block", "reasons": ["a breaks", "b", "c"]}),
+                "asked for prod: block: a breaks (and 2 more)",
+            ),
             ("gate", json!({"to": "prod", "verdict": "pass", "reasons": []}), "asked for prod: pass"),
-            ("promotion", json!({"from_stage": "staging", "to_stage": "prod", "rollback_to": 6, "comment": "+3% AUC"}), "promoted staging → prod, goes back to 6 if it fails: +3% AUC"),
-            ("stage", json!({"stage": "prod", "from": "6", "to": "7", "reason": "r", "rollback": false, "foreign": false}), "prod: 6 → 7 (r)"),
-            ("stage", json!({"stage": "prod", "from": "7", "to": "6", "rollback": true, "foreign": false}), "prod: 7 → 6 back"),
+            (
+                "promotion",
+                json!({"from_stage": "staging", "to_stage": "prod", "rollback_to": 6, "comment": "+3% AUC"}),
+                "promoted staging → prod, goes back to 6 if it fails: +3% AUC",
+            ),
+            (
+                "stage",
+                json!({"stage": "prod", "from": "6", "to": "7", "reason": "r", "rollback": false, "foreign": false}),
+                "prod: 6 → 7 (r)",
+            ),
+            (
+                "stage",
+                json!({"stage": "prod", "from": "7", "to": "6", "rollback": true, "foreign": false}),
+                "prod: 7 → 6 back",
+            ),
             ("stage", json!({"stage": "canary", "from": "7", "to": null, "reason": "ended"}), "canary: 7 → – (ended)"),
             ("rollout", json!({"told": "pause", "reason": "incident 42"}), "told to pause: incident 42"),
             ("rollout", json!({"told": "external", "succeeded": false}), "the other controller says it failed"),
             ("rollout", json!({"phase": "Progressing", "why": "step 1 begins"}), "Progressing: step 1 begins"),
             ("rollout", json!({"weight": 10.0, "ts": "T"}), "10% of the traffic"),
             ("rollout", json!({"note": "step 1 is done"}), "step 1 is done"),
-            ("signal", json!({"outcome": "applied", "detail": "", "signal": {"action": "block", "group": "drift", "reasons": ["r"]}}), "block of drift applied: r"),
-            ("signal", json!({"outcome": "ignored", "detail": "the model is frozen", "signal": {"action": "rollback", "group": "slo", "reasons": ["r"]}}), "rollback of slo ignored: the model is frozen"),
-            ("rollback", json!({"from": "7", "to": null, "reason": "r", "automatic": true}), "prod stays on 7: nothing stable to go back to: r"),
-            ("rollback", json!({"from": "7", "to": "6", "reason": "r", "automatic": false}), "prod goes back from 7 to 6: r"),
-            ("rollback_drill", json!({"from": "7", "to": "6", "reason": "drill"}), "practised: prod would go back from 7 to 6: drill"),
+            (
+                "signal",
+                json!({"outcome": "applied", "detail": "", "signal": {"action": "block", "group": "drift", "reasons": ["r"]}}),
+                "block of drift applied: r",
+            ),
+            (
+                "signal",
+                json!({"outcome": "ignored", "detail": "the model is frozen", "signal": {"action": "rollback", "group": "slo", "reasons": ["r"]}}),
+                "rollback of slo ignored: the model is frozen",
+            ),
+            (
+                "rollback",
+                json!({"from": "7", "to": null, "reason": "r", "automatic": true}),
+                "prod stays on 7: nothing stable to go back to: r",
+            ),
+            (
+                "rollback",
+                json!({"from": "7", "to": "6", "reason": "r", "automatic": false}),
+                "prod goes back from 7 to 6: r",
+            ),
+            (
+                "rollback_drill",
+                json!({"from": "7", "to": "6", "reason": "drill"}),
+                "practised: prod would go back from 7 to 6: drill",
+            ),
             ("rollback_confirmed", json!({"window_end": "T"}), "it was seen serving in the window ending T"),
-            ("override", json!({"rule": "drift/psi", "subject": "temp", "until_ms": 0, "reason": "sensor"}), "drift/psi temp does not hold it up until 1970-01-01T00:00:00Z: sensor"),
+            (
+                "override",
+                json!({"rule": "drift/psi", "subject": "temp", "until_ms": 0, "reason": "sensor"}),
+                "drift/psi temp does not hold it up until 1970-01-01T00:00:00Z: sensor",
+            ),
             ("freeze", json!({"reason": "incident 42"}), "automatic actions stop: incident 42"),
             ("resume", json!({}), "automatic actions go on"),
-            ("registry_drift", json!({"stage": "prod", "expected": "6", "found": null}), "somebody else moved prod in the other registry: expected 6, found nothing"),
-            ("registry_drift", json!({"recreated": true}), "deleted and made again in the other registry: what was known of it is void"),
+            (
+                "registry_drift",
+                json!({"stage": "prod", "expected": "6", "found": null}),
+                "somebody else moved prod in the other registry: expected 6, found nothing",
+            ),
+            (
+                "registry_drift",
+                json!({"recreated": true}),
+                "deleted and made again in the other registry: what was known of it is void",
+            ),
             ("new_event", json!({"a": 1}), "{\"a\":1}"),
             // A payload that is not what it was: shown, not dropped.
             ("stage", json!({"b": 2}), "{\"b\":2}"),

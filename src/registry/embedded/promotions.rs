@@ -257,6 +257,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
             at: &at,
             actor: desk.actor,
             comment,
+            retry,
             rollout: plan.map(|plan| rollout::describe(policy, plan)),
         },
     );
@@ -297,6 +298,12 @@ pub(super) fn finish(change: &Change<'_>, id: &str, status: &str) -> Result<(), 
     }
     change.prepare_cached("UPDATE promotions SET record = ?2 WHERE id = ?1")?.execute([id, &record.to_string()])?;
     Ok(())
+}
+
+/// Why the promotion tries something again that was rolled back, if it does.
+pub(super) fn retried(tx: &Connection, id: &str) -> Result<Option<String>, RegistryError> {
+    let record = stored(tx, id)?;
+    Ok(record.and_then(|r| r.get("retry")?.as_str().map(str::to_owned)))
 }
 
 fn stored(tx: &Connection, id: &str) -> Result<Option<Value>, RegistryError> {

@@ -181,7 +181,8 @@ fn carry_out(
                 }
             }
             Effect::AskGate => {
-                let (answer, _) = promotions::ask(change, desk, &candidate, &state.to, None)?;
+                let retry = promotions::retried(change, &state.id)?;
+                let (answer, _) = promotions::ask(change, desk, &candidate, &state.to, retry.as_deref())?;
                 let pass = answer.verdict == GateVerdict::Pass;
                 let why = answer.reasons.join("; ");
                 let plan = desk.policy.transitions.iter().find(|t| t.from == state.from && t.to == state.to);

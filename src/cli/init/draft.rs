@@ -1,0 +1,215 @@
+//! The text of a drafted policy: valid YAML with a comment on every choice. What data cannot tell is called a guess.
+
+use std::fmt::Write as _;
+
+use super::profile::{Column, Profile};
+use super::roles::Roles;
+use crate::cli::show;
+use crate::judge::verdict::short;
+
+/// What a draft is made of.
+pub struct Draft<'a> {
+    pub model: &'a str,
+    /// The name was made of the file's.
+    pub model_is_guessed: bool,
+    /// As the policy names it.
+    pub snapshot: &'a str,
+    pub profile: &'a Profile,
+    pub roles: &'a Roles<'a>,
+}
+
+const SLO: &str = "  slo:
+    window: {size: 5m, slide: 1m, lateness: 10s}  # guess: needs min_samples requests in each
+    rules:
+    - latency_p95_ms: {id: p95, lt: 200}  # guess: what was promised to callers, in milliseconds
+    - error_rate: {lt: 0.01, unit: fraction}  # guess: one request in a hundred
+";
+
+impl Draft<'_> {
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        self.head(&mut out);
+        self.features(&mut out);
+        self.outcomes(&mut out);
+        self.checks(&mut out);
+        self.promotion(&mut out);
+        out
+    }
+
+    fn can_judge_segments(&self) -> bool {
+        self.roles.score.is_some() && self.roles.label.is_some() && !self.roles.segments.is_empty()
+    }
+
+    fn head(&self, out: &mut String) {
+        let guess = if self.model_is_guessed { "  # guess: by the file's name" } else { "" };
+        let rows = show::count(self.profile.rows);
+        let _ = writeln!(
+            out,
+            "# Drafted from {} ({rows} rows). Read every line before it guards anything:",
+            shown(self.snapshot)
+        );
+        let _ = writeln!(
+            out,
+            "# what the data cannot tell is called a guess. `driftgate check --policy FILE` gives advice."
+        );
+        let _ = writeln!(out, "apiVersion: driftgate/v1\nmodel: {}{guess}\n\nbaseline:", name(self.model));
+        let _ = writeln!(
+            out,
+            "  snapshot: {}  # from this file's folder; {{version}} in it stands for the model's version",
+            quoted(self.snapshot)
+        );
+        let columns = [
+            self.roles.score.map(|c| format!("score: {}", name(&c.name))),
+            self.roles.label.as_ref().map(|l| format!("label: {}", name(&l.column))),
+        ];
+        let columns: Vec<String> = columns.into_iter().flatten().collect();
+        if columns.is_empty() {
+            out.push_str("  # no column of scores or labels was found: name them with --score and --label\n");
+        } else {
+            let _ = writeln!(out, "  columns: {{{}}}", columns.join(", "));
+        }
+    }
+
+    fn features(&self, out: &mut String) {
+        out.push_str("\nfeatures:\n");
+        if !self.roles.numeric.is_empty() {
+            out.push_str("  numeric:\n");
+        }
+        for c in &self.roles.numeric {
+            let range = format!("{} to {}", short(c.min), short(c.max));
+            let _ = writeln!(out, "  - {}  # {range}, {}{}", name(&c.name), values(c), missing(c));
+        }
+        if !self.roles.categorical.is_empty() {
+            out.push_str("  categorical:\n");
+        }
+        for c in &self.roles.categorical {
+            let _ = writeln!(out, "  - {}  # {}{}", name(&c.name), values(c), missing(c));
+        }
+        if !self.roles.left.is_empty() {
+            out.push_str("  # left out:\n");
+        }
+        for (column, why) in &self.roles.left {
+            let _ = writeln!(out, "  # - {}: {why}", shown(column));
+        }
+    }
+
+    fn outcomes(&self, out: &mut String) {
+        if self.roles.score.is_some() {
+            out.push_str("\nscore: {threshold: 0.5}  # guess: scores from here on are predicted positive\n");
+        }
+        let segments: Vec<String> = self.roles.segments.iter().map(|s| name(s)).collect();
+        if self.can_judge_segments() {
+            let _ = writeln!(
+                out,
+                "\nsegments: [{}]  # categories with 2 to 20 values; a*b crosses two",
+                segments.join(", ")
+            );
+        } else if !segments.is_empty() {
+            let _ = writeln!(
+                out,
+                "\n# segments: [{}]  # to compare, once there are scores and labels",
+                segments.join(", ").replace('\n', " ")
+            );
+        }
+        if let Some(label) = &self.roles.label {
+            let values: Vec<String> =
+                label.values.iter().map(|(text, yes)| format!("{}: {}", quoted(text), u8::from(*yes))).collect();
+            let values = if values.is_empty() { String::new() } else { format!(", values: {{{}}}", values.join(", ")) };
+            let guess = if label.guessed { "which value is 1, and " } else { "" };
+            let _ = writeln!(
+                out,
+                "\nlabels: {{horizon: 30d, attribute: label_time, lateness: 1h{values}}}  # guess: {guess}how long after its prediction a label comes"
+            );
+        }
+        out.push_str("\nlateness: 5m  # guess: how far a record may lie behind the newest one of its stream\n");
+        out.push_str("min_samples: 200  # below it nothing is said of a window\n");
+    }
+
+    fn checks(&self, out: &mut String) {
+        out.push_str("\nchecks:\n  drift:\n    window: {size: 7d, slide: 1d}  # whole weeks, so that weekends do not look like drift\n    rules:\n");
+        out.push_str(
+            "    - psi: {of: features, lt: 0.2, warn: 0.1}  # the customary limits: 0.1 has moved, 0.2 has moved far\n",
+        );
+        if self.roles.score.is_some() {
+            out.push_str("    - psi: {id: psi_score, of: score, lt: 0.2, warn: 0.1}\n");
+        }
+        out.push_str("    - ks_p: {of: features, gte: 0.01, correction: holm, min_effect: 0.1}  # corrected for many features; no small effects\n");
+        out.push_str("    - missing_rate: {of: features, max_increase: 0.05}  # against the training data\n");
+        out.push_str("    - invalid_rate: {of: features, lte: 0.01}  # a changed type upstream\n");
+        if self.can_judge_segments() {
+            out.push_str("  fairness:\n    window: {size: 28d, slide: 7d}  # long, since positives of small segments are rare\n    rules:\n");
+            for (at, segment) in self.roles.segments.iter().enumerate() {
+                let id = if at == 0 { String::new() } else { format!("id: tpr_gap_{}, ", at + 1) };
+                let comment = if at == 0 { "  # guess: how far apart true positive rates may be" } else { "" };
+                let _ =
+                    writeln!(out, "    - tpr_gap: {{{id}by: {}, lt: 0.1, min_positives: 30}}{comment}", name(segment));
+            }
+        } else {
+            out.push_str("  # no fairness group: it needs scores, labels, and a category with 2 to 20 values\n");
+        }
+        out.push_str(SLO);
+    }
+
+    fn promotion(&self, out: &mut String) {
+        let fairness = if self.can_judge_segments() { "fairness, " } else { "" };
+        let _ = write!(
+            out,
+            "
+transitions:
+- from: dev
+  to: staging
+  approvals: auto  # happens by itself once everything here is attached and passes
+  evidence: [artifact_digest, env_lock, tests, security_scan, schema]
+  schema: {{allow: [add_optional]}}  # a new optional input is fine, a removed one is not
+- from: staging
+  to: prod
+  evidence: [data_snapshot, code_commit, pii_controls]  # add signature once keys are pinned under signing
+  checks: [drift, {fairness}slo]
+  approvals: {{roles: {{owner: 1, reviewer: 1}}, distinct: true, expires: 72h}}  # two people, each in a role
+  rollout:
+    steps: [{{weight: 10, for: 30m}}, {{weight: 50, for: 2h}}, {{weight: 100, bake: 1h}}]  # percent of the traffic
+    checks: [slo]
+    on_inconclusive: pause  # too little data stops a step, and does not fail it
+
+rollback:  # by itself and without asking a gate
+  to: last_stable
+  triggers: [{{rule: slo/p95, for: 5m}}, {{rule: slo/error_rate, for: 5m}}]  # what a version does, not what the world does
+"
+        );
+    }
+}
+
+fn values(column: &Column) -> String {
+    format!("{} values", show::count(column.distinct as u64))
+}
+
+fn missing(column: &Column) -> String {
+    if column.missing == 0 {
+        return String::new();
+    }
+    #[allow(clippy::cast_precision_loss, reason = "for people")]
+    let share = column.missing as f64 / (column.missing + column.count).max(1) as f64;
+    format!(", {}% missing", short(share * 100.0))
+}
+
+/// A name in YAML: plain where no reader could take it for something else.
+fn name(text: &str) -> String {
+    const WORDS: [&str; 11] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"];
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !WORDS.iter().any(|w| text.eq_ignore_ascii_case(w));
+    if plain { text.to_owned() } else { quoted(text) }
+}
+
+/// A text in double quotes; JSON's escapes are YAML's, too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A name in a comment, which ends where its line does.
+fn shown(text: &str) -> String {
+    name(text)
+        .chars()
+        .map(|c| if c.is_control() || "\u{85}\u{2028}\u{2029}".contains(c) { '\u{fffd}' } else { c })
+        .collect()
+}

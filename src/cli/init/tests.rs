@@ -1,0 +1,198 @@
+//! Drafts from snapshots of several kinds: each is a valid policy that can read its own snapshot, without advice against it.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::policy::lint::lint;
+use crate::policy::{Policy, parse};
+use crate::snapshot;
+
+fn args(snapshot: &Path) -> Args {
+    Args {
+        snapshot: snapshot.to_owned(),
+        model: None,
+        score: None,
+        label: None,
+        id: Vec::new(),
+        out: None,
+        force: false,
+    }
+}
+
+/// A table of 200 rows: a header, and what stands in row i.
+fn csv(header: &str, row: impl Fn(usize) -> String) -> String {
+    (0..200).fold(format!("{header}\n"), |mut text, i| {
+        let _ = writeln!(text, "{}", row(i));
+        text
+    })
+}
+
+fn share(i: usize) -> f64 {
+    f64::from(u32::try_from(i % 10).unwrap()) / 10.0
+}
+
+fn third(i: usize) -> f64 {
+    f64::from(u32::try_from(i).unwrap()) / 3.0
+}
+
+/// The draft of a CSV text, as text and as policy; its baseline must be buildable.
+fn drafted(text: &str, change: impl FnOnce(&mut Args)) -> (String, Policy) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train set v1.csv");
+    std::fs::write(&path, text).unwrap();
+    let out = folder.path().join("policy.yaml");
+    let mut args = args(&path);
+    change(&mut args);
+    args.out = Some(out.clone());
+    assert_eq!(run(&args).map_err(|f| f.error).unwrap(), exit::PASS);
+    let draft = std::fs::read_to_string(&out).unwrap();
+    let policy = parse(&draft, &out).unwrap_or_else(|e| panic!("{e}\n{draft}"));
+    let location = snapshot::location_for(&policy, "1").unwrap().unwrap();
+    assert_eq!(location, "train set v1.csv");
+    snapshot::load(&policy, "1", &location).unwrap_or_else(|e| panic!("{e}\n{draft}"));
+    (draft, policy)
+}
+
+fn refused(text: &str, change: impl FnOnce(&mut Args)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    let mut args = args(&path);
+    change(&mut args);
+    let failure = run(&args).unwrap_err();
+    assert_eq!(failure.code, exit::INPUT);
+    format!("{:#}", failure.error)
+}
+
+#[test]
+fn a_usual_snapshot() {
+    let header = "transaction_id,amount,attempts,age,country,channel,constant,empty,score,label";
+    let text = csv(header, |i| {
+        format!(
+            "t{i},{},{},{},{},{},7,,{},{}",
+            third(i),
+            i % 4,
+            18 + i % 50,
+            ["DE", "US", "FR"][i % 3],
+            ["web", "app"][i % 2],
+            share(i),
+            i % 2
+        )
+    });
+    let (draft, policy) = drafted(&text, |_| {});
+    assert_eq!(policy.model, "train_set_v1");
+    assert_eq!(policy.features.numeric, ["amount", "age"], "{draft}");
+    assert_eq!(policy.features.categorical, ["attempts", "country", "channel"]);
+    assert_eq!(policy.baseline.score_column.as_deref(), Some("score"));
+    assert_eq!(policy.baseline.label_column.as_deref(), Some("label"));
+    let segments: Vec<&str> = policy.segments.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(segments, ["channel", "country", "attempts"], "the fewest values first");
+    for comment in [
+        "# - transaction_id: all values differ: it names rows",
+        "# - constant: is constant",
+        "# - empty: has no values",
+        "- amount  # 0 to 66.33, 200 values",
+    ] {
+        assert!(draft.contains(comment), "{comment}\n{draft}");
+    }
+    assert_eq!(lint(&policy), [], "{draft}");
+    assert_eq!(policy.transitions.len(), 2);
+    assert_eq!(policy.rollback.as_ref().map(|r| r.triggers.len()), Some(2));
+}
+
+#[test]
+fn a_snapshot_without_scores_and_labels() {
+    let (draft, policy) = drafted(&csv("a,b", |i| format!("{},{}", i % 77, ["x", "y"][i % 2])), |_| {});
+    assert!(policy.segments.is_empty() && policy.groups.iter().all(|g| g.name != "fairness"), "{draft}");
+    assert!(draft.contains("# segments: [b]") && draft.contains("no column of scores or labels was found"), "{draft}");
+    assert!(lint(&policy).iter().all(|l| l.message.contains("fairness")), "{:?}", lint(&policy));
+}
+
+#[test]
+fn labels_that_are_texts_are_mapped() {
+    let row = |values: [&'static str; 2]| move |i: usize| format!("{},{},{}", i % 77, share(i), values[i % 2]);
+    let (draft, policy) = drafted(&csv("a,Probability,OUTCOME", row(["settled", "chargeback"])), |_| {});
+    let values = &policy.labels.as_ref().unwrap().values;
+    assert_eq!((values.get("chargeback"), values.get("settled")), (Some(&true), Some(&false)), "{draft}");
+    assert!(!draft.contains("which value is 1"), "{draft}");
+    let (draft, _) = drafted(&csv("a,score,y", row(["blue", "red"])), |_| {});
+    assert!(draft.contains("guess: which value is 1, and how long"), "{draft}");
+}
+
+#[test]
+fn what_is_said_wins_over_names() {
+    let text =
+        csv("row,a,score,p,label,bought", |i| format!("{},{},{},{},{},{}", i % 90, i % 77, i, share(i), i, i % 2));
+    let (draft, policy) = drafted(&text, |args| {
+        args.model = Some("fraud".into());
+        args.score = Some("p".into());
+        args.label = Some("bought".into());
+        args.id = vec!["row".into()];
+    });
+    assert_eq!(
+        (policy.model.as_str(), policy.features.numeric.as_slice()),
+        ("fraud", &["a".to_owned()][..]),
+        "{draft}"
+    );
+    assert_eq!(policy.baseline.score_column.as_deref(), Some("p"));
+    assert_eq!(policy.baseline.label_column.as_deref(), Some("bought"));
+    assert!(draft.contains("# - row: named as an id") && draft.contains("# - score: by its name an output"), "{draft}");
+    // What cannot be meant is refused, with a reason.
+    let message = refused(&text, |args| args.score = Some("label".into()));
+    assert!(message.contains("--score \"label\": its numbers are not from 0 to 1"), "{message}");
+    let message = refused(&text, |args| args.label = Some("a".into()));
+    assert!(message.contains("--label \"a\": 77 values differ; two values are needed"), "{message}");
+    let message = refused(&text, |args| args.id = vec!["none".into()]);
+    assert!(message.contains("--id: there is no column \"none\"; there are \"row\", \"a\""), "{message}");
+    let message = refused(&text, |args| args.model = Some("a/b".into()));
+    assert!(message.contains("the draft would not be valid") && message.contains("without slashes"), "{message}");
+}
+
+#[test]
+fn names_of_every_kind_stay_names() {
+    let header = "\"on\",\"a: b # c\",\"x*y\",\"1.10\",\"features\",\"Größe\",\"it's \"\"q\"\"\",\"null\"";
+    let text = csv(header, |i| format!("{0},{0},{1},{0},{0},{0},{1},{1}", i % 77, i % 3));
+    let (draft, policy) = drafted(&text, |_| {});
+    assert_eq!(policy.features.numeric, ["on", "a: b # c", "1.10", "Größe"], "{draft}");
+    assert_eq!(policy.features.categorical, ["x*y", "it's \"q\"", "null"], "{draft}");
+}
+
+#[test]
+fn the_flights() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flights/train_v1.parquet");
+    let out = path.with_file_name("draft-that-is-not-written.yaml");
+    let text = super::draft(&args(&path), Some(&out)).unwrap();
+    let policy = parse(&text, &out).unwrap();
+    assert!(
+        policy.features.numeric.iter().any(|f| f == "temp")
+            && policy.features.categorical.iter().any(|f| f == "carrier"),
+        "{text}"
+    );
+    assert!(policy.segments.iter().any(|s| s.name == "origin"), "{text}");
+    assert_eq!(lint(&policy), []);
+    let location = snapshot::location_for(&policy, "1").unwrap().unwrap();
+    assert_eq!(location, "train_v1.parquet");
+    snapshot::load(&policy, "1", &location).unwrap();
+}
+
+#[test]
+fn nothing_is_overwritten_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (snapshot, out) = (folder.path().join("t.csv"), folder.path().join("p.yaml"));
+    std::fs::write(&snapshot, csv("a", |i| (i % 77).to_string())).unwrap();
+    std::fs::write(&out, "mine").unwrap();
+    let with = |force| run(&Args { out: Some(out.clone()), force, ..args(&snapshot) });
+    let failure = with(false).unwrap_err();
+    assert!(failure.code == exit::INPUT && failure.error.to_string().contains("overwrite it with --force"));
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "mine");
+    assert_eq!(with(true).unwrap(), exit::PASS);
+    assert!(std::fs::read_to_string(&out).unwrap().starts_with("# Drafted from \"t.csv\" (200 rows)"));
+}
+
+#[test]
+fn what_has_no_features_is_refused() {
+    let message = refused(&csv("label,k", |i| format!("{},1", i % 2)), |_| {});
+    assert!(message.contains("none of its columns can be a feature (\"k\": is constant)"), "{message}");
+    assert!(refused("", |_| {}).contains("none of its columns can be a feature"));
+    assert!(refused("a", |args| args.snapshot = "none.csv".into()).contains("none.csv"));
+}

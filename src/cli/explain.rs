@@ -131,7 +131,7 @@ fn as_text(said: &Value, width: usize) -> anyhow::Result<String> {
         }
     }
     for gate in gates.iter().filter(|gate| !gate.ok) {
-        let _ = writeln!(out, "\n{} to {}:", word(gate.verdict), gate.to);
+        let _ = writeln!(out, "\n{} {}:", word(gate.verdict), gate.to);
         for reason in &gate.reasons {
             let _ = writeln!(out, "  - {reason}");
         }
@@ -144,7 +144,13 @@ fn as_text(said: &Value, width: usize) -> anyhow::Result<String> {
         let _ = writeln!(out, "\nblocked by {} since {}: {}", block.group, block.since, block.reasons.join("; "));
     }
     checks(&mut out, &it.verdicts);
-    for result in results(&it.verdicts).filter(|r| r.status != Status::Pass && !r.bins.is_empty()) {
+    let mut shown: Vec<(&str, &str)> = Vec::new();
+    for (group, result) in by_group(&it.verdicts).filter(|(_, r)| r.status != Status::Pass && !r.bins.is_empty()) {
+        // Two rules of a group read the same distribution.
+        if shown.contains(&(group, &result.subject)) {
+            continue;
+        }
+        shown.push((group, &result.subject));
         let title = format!("{} {}: {}", result.rule, result.subject, against(result));
         let _ = write!(out, "\n{}", distribution::chart(&title, &result.bins, result.reference_n, result.n, width));
     }
@@ -160,12 +166,16 @@ fn results(verdicts: &[Verdict]) -> impl Iterator<Item = &Outcome> {
     verdicts.iter().flat_map(|v| &v.results)
 }
 
+fn by_group(verdicts: &[Verdict]) -> impl Iterator<Item = (&str, &Outcome)> {
+    verdicts.iter().flat_map(|v| v.results.iter().map(move |r| (v.group.as_str(), r)))
+}
+
 fn word(verdict: GateVerdict) -> &'static str {
     match verdict {
-        GateVerdict::Pass => "passes",
-        GateVerdict::Block => "blocked",
-        GateVerdict::Inconclusive => "inconclusive",
-        GateVerdict::Pending => "waits for approval",
+        GateVerdict::Pass => "passes to",
+        GateVerdict::Block => "blocked for",
+        GateVerdict::Inconclusive => "inconclusive for",
+        GateVerdict::Pending => "waits for an approval for",
     }
 }
 
@@ -174,11 +184,11 @@ fn answer(it: &Explained, gates: &[Answer]) -> String {
     let order = [GateVerdict::Block, GateVerdict::Inconclusive, GateVerdict::Pending, GateVerdict::Pass];
     let parts = order.into_iter().filter_map(|verdict| {
         let stages: Vec<&str> = gates.iter().filter(|g| g.verdict == verdict).map(|g| g.to.as_str()).collect();
-        (!stages.is_empty()).then(|| format!("{} to {}", word(verdict), stages.join(", ")))
+        (!stages.is_empty()).then(|| format!("{} {}", word(verdict), stages.join(", ")))
     });
     let parts: Vec<String> = parts.collect();
     let stands = if it.stages.is_empty() { "on no stage".to_owned() } else { format!("in {}", it.stages.join(", ")) };
-    format!("{} version {}: {} ({stands} now)", it.model, it.version, parts.join("; "))
+    format!("{} version {}, {stands} now: {}", it.model, it.version, parts.join("; "))
 }
 
 /// Every group with its window, and every result that does not pass.
@@ -230,7 +240,7 @@ fn against(result: &Outcome) -> String {
 /// The segments of every segmentation that was judged, once a group.
 fn segments(out: &mut String, verdicts: &[Verdict]) {
     let mut shown: Vec<(&str, &str)> = Vec::new();
-    for (group, result) in verdicts.iter().flat_map(|v| v.results.iter().map(move |r| (v.group.as_str(), r))) {
+    for (group, result) in by_group(verdicts) {
         let key = (group, result.subject.as_str());
         if result.segments.is_empty() || shown.contains(&key) {
             continue;

@@ -270,6 +270,54 @@ mod tests {
         assert_eq!(next_of(&text), ["driftgate explain m 6   # why nothing can be said of the version in prod"]);
     }
 
+    const POLICY: &str = "apiVersion: driftgate/v1
+model: m
+features: {numeric: [temp]}
+checks: {slo: {window: {size: 1m, slide: 1m}, rules: [{latency_p95_ms: {id: p95, lt: 80}}]}}
+transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight: 10, for: 30m}, {weight: 100, bake: 1h}], checks: [slo]}}]
+";
+
+    #[test]
+    fn a_rollout_is_a_line() {
+        let policy = crate::policy::parse(POLICY, std::path::Path::new("p.yaml")).unwrap();
+        let plan = policy.transitions[0].rollout.as_ref().unwrap();
+        let identity = crate::rollout::Identity {
+            id: "r".into(),
+            model: "m".into(),
+            candidate: "7".into(),
+            champion: Some("6".into()),
+            from: "staging".into(),
+            to: "prod".into(),
+        };
+        let (mut state, _) = crate::rollout::start(identity, &policy, plan, 0);
+        let text = model(|m| m["rollout"] = json!(state));
+        assert!(text.contains("  rollout of 7 (after 6) to prod: Progressing, step 1, 10% of the traffic: "), "{text}");
+        assert!(next_of(&text).is_empty(), "{text}");
+        state.paused = Some("incident 42".into());
+        let text = model(|m| m["rollout"] = json!(state));
+        assert!(
+            text.contains("; paused: incident 42\n") && next_of(&text)[0].starts_with("driftgate rollout resume m "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_registry_is_asked_without_a_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("d.yaml");
+        std::fs::write(folder.path().join("p.yaml"), POLICY).unwrap();
+        std::fs::write(&config, "policies: [p.yaml]\nregistry: {embedded: {path: registry.db}}\n").unwrap();
+        let server = ServerArgs { server: "http://127.0.0.1:1".into(), token_file: None, config: Some(config) };
+        let ask =
+            |model: Option<&str>, json| run(&Args { model: model.map(str::to_owned), json, server: server.clone() });
+        for (model, json) in [(None, false), (Some("m"), false), (None, true), (Some("m"), true)] {
+            assert_eq!(ask(model, json).unwrap(), exit::PASS);
+        }
+        assert_eq!(ask(Some("other"), false).unwrap_err().code, exit::INPUT);
+        let nobody = ServerArgs { config: None, ..server.clone() };
+        assert_eq!(run(&Args { model: None, json: false, server: nobody }).unwrap_err().code, exit::UNREACHABLE);
+    }
+
     #[test]
     fn a_daemon_that_is_not_ready_says_why() {
         let all = json!({"ready": false, "not_ready": {"predictions": "no broker answers"},

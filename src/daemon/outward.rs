@@ -134,6 +134,7 @@ fn follow(
     let mut failing = false;
     let work = move || loop {
         for model in &models {
+            let epoch = registry.epoch();
             let found = match pull::pull(&client, model, &mut runs) {
                 Ok(found) => found,
                 Err(e) => {
@@ -145,7 +146,7 @@ fn follow(
                 }
             };
             failing = false;
-            match registry.follow(model, &found, now_ms()) {
+            match registry.follow(model, &found, epoch, now_ms()) {
                 Ok(drifts) => drifts.iter().for_each(|d| {
                     tracing::warn!(
                         model,

@@ -17,6 +17,7 @@ mod signals;
 mod tests;
 
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
@@ -45,6 +46,8 @@ pub struct Embedded {
     signer: Option<Signer>,
     /// Where changes are told to.
     sinks: Vec<Sink>,
+    /// Counts what was moved in the registry elsewhere: what was read there before a move is out of date.
+    epoch: AtomicU64,
 }
 
 impl Embedded {
@@ -55,7 +58,7 @@ impl Embedded {
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
         let connection = Mutex::new(schema::open(path)?);
         let signer = Signer::open(&Self::key_path(path)).map_err(|e| RegistryError::Audit(e.to_string()))?;
-        Ok(Self { connection, signer: Some(signer), sinks: Vec::new() })
+        Ok(Self { connection, signer: Some(signer), sinks: Vec::new(), epoch: AtomicU64::new(0) })
     }
 
     /// Where the key that signs the audit log of a registry lies: beside it.
@@ -77,7 +80,7 @@ impl Embedded {
     pub fn in_memory() -> Result<Self, RegistryError> {
         let mut connection = Connection::open_in_memory()?;
         schema::prepare(&mut connection)?;
-        Ok(Self { connection: Mutex::new(connection), signer: None, sinks: Vec::new() })
+        Ok(Self { connection: Mutex::new(connection), signer: None, sinks: Vec::new(), epoch: AtomicU64::new(0) })
     }
 
     /// Puts a stage pointer onto a registered version. `None`: it stood there already, nothing was written down.

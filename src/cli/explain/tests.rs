@@ -94,9 +94,9 @@ fn a_blocked_version_is_explained_from_the_answer_to_the_lineage() {
     let (_folder, server) = world();
     let text = explained(&server, "7");
     let first = text.lines().next().unwrap();
-    assert!(first.starts_with("m version 7: blocked to ") && first.ends_with("(in staging now)"), "{text}");
+    assert_eq!(first, "m version 7, in staging now: blocked for prod; waits for an approval for staging", "{text}");
     let places = [
-        "blocked to prod:\n  - drift/psi temp 0.31 breaks lt 0.2 (blocked since 2026-01-02T00:00:00Z)",
+        "blocked for prod:\n  - drift/psi temp 0.31 breaks lt 0.2 (blocked since 2026-01-02T00:00:00Z)",
         "drift: block, 0 of 1 checks pass, window ending 2026-01-02T00:00:00Z",
         "6,012",
         "drift/psi temp: 0.31, limit lt 0.2\n",
@@ -122,7 +122,7 @@ fn a_version_without_verdicts_is_inconclusive() {
     let (_folder, server) = world();
     let text = explained(&server, "6");
     assert!(text.contains("no verdicts: no window of this version was judged yet"), "{text}");
-    assert!(text.contains("no evidence is attached") && text.contains("(in prod now)"), "{text}");
+    assert!(text.contains("no evidence is attached") && text.contains(", in prod now: "), "{text}");
     assert!(text.contains("drift: no verdict yet"), "{text}");
 }
 

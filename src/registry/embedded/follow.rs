@@ -1,6 +1,8 @@
 //! Keeping in step with a registry elsewhere: what others moved there is reported and followed, not fought; versions that
 //! appear there are known here. Approvals, evidence of tests and the like never come from there.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
@@ -24,12 +26,18 @@ pub struct Drift {
 }
 
 impl Embedded {
-    /// Takes over what was found in the registry elsewhere; what others moved there is given back. An alias with a change
-    /// of ours still on its way is left alone.
+    /// How often something was moved elsewhere by us: to be asked before looking there.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Takes over what was found in the registry elsewhere; what others moved there is given back. While a change of ours
+    /// is on its way, or where one got there since `epoch`, pointers are left alone: what was found may be from before.
     ///
     /// # Errors
     /// A registry that fails; nothing was taken over then.
-    pub fn follow(&self, model: &str, found: &Found, now_ms: i64) -> Result<Vec<Drift>, RegistryError> {
+    pub fn follow(&self, model: &str, found: &Found, epoch: u64, now_ms: i64) -> Result<Vec<Drift>, RegistryError> {
         self.write(now_ms, |change| {
             for version in &found.versions {
                 take_version(change, model, version)?;
@@ -37,7 +45,7 @@ impl Embedded {
             let on_its_way: bool = change
                 .prepare_cached("SELECT 1 FROM outgoing WHERE sink = ?1 AND key = ?2 LIMIT 1")?
                 .exists([Sink::Mlflow.name(), model])?;
-            if on_its_way {
+            if on_its_way || self.epoch() != epoch {
                 return Ok(Vec::new());
             }
             let known: std::collections::BTreeMap<String, String> = change
@@ -57,6 +65,7 @@ impl Embedded {
     /// # Errors
     /// A registry that fails.
     pub fn mirrored(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
         self.write(0, |change| mirrored(change, model, alias, version))
     }
 

@@ -35,10 +35,19 @@ fn the_promotion_record_has_the_courses_keys() {
     assert_eq!(record["checks"]["auc"], shown["checks"]["auc"]);
     assert_eq!(record["artifacts"]["data_snapshot"], shown["artifacts"]["data_snapshot"]);
     assert_eq!(record["units"], json!({"latency": "milliseconds", "rates": "fraction"}));
-    // The record is a run as well: it can be decided again, elsewhere.
+    // It is a run as well: decided elsewhere, by a policy that asks for what it shows.
     team.folder.write("record.json", record.to_string());
-    let again = team.folder.driftgate("decide --policy policy.yaml --run record.json --to prod --json");
-    assert_eq!(again.json()["model"], "fraud_classifier");
+    let again = team.folder.driftgate("decide --policy policy.yaml --run record.json --json").exits(1).json();
+    let gates: Vec<(&Value, &Value)> =
+        again["gates"].as_array().unwrap().iter().map(|gate| (&gate["gate"], &gate["outcome"])).collect();
+    for gate in ["slo/p95", "slo/error_rate", "drift/psi", "fairness/tpr_gap", "rollback", "approvals"] {
+        assert!(gates.contains(&(&json!(gate), &json!("pass"))), "{gate} in {again}");
+    }
+    let reasons = again["reasons"].to_string();
+    assert!(
+        reasons.contains("schema, security_scan, tests missing"),
+        "what a record does not show is missed: {reasons}"
+    );
 }
 
 /// Every file below a folder.

@@ -109,16 +109,6 @@ impl Client {
         self.read(&self.ask(Method::GET, url, None)?)
     }
 
-    /// GET of a text that is not JSON.
-    ///
-    /// # Errors
-    /// A daemon that does not answer, or its refusal.
-    pub fn text(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, Failure> {
-        let mut url = self.url(path);
-        url.query_pairs_mut().extend_pairs(query);
-        Ok(String::from_utf8_lossy(&self.ask(Method::GET, url, None)?).into_owned())
-    }
-
     /// POST of a JSON body to a path, given by its parts.
     ///
     /// # Errors
@@ -146,22 +136,19 @@ impl Client {
 
     /// The body of a successful answer.
     fn ask(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Vec<u8>, Failure> {
-        let (status, body) = match &self.local {
-            Some(local) => {
-                let query = url.query().map_or_else(String::new, |q| format!("?{q}"));
-                let path = url.path().strip_prefix(self.base.path().trim_end_matches('/')).unwrap_or(url.path());
-                local.call(method, &format!("{path}{query}"), body)?
-            }
-            None => {
-                let request = self.http.request(method, url);
-                let request = match body {
-                    Some(body) => request.header("content-type", "application/json").body(body),
-                    None => request,
-                };
-                let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
-                let answered = request.send().and_then(|response| Ok((response.status(), response.bytes()?.to_vec())));
-                answered.map_err(|e| self.unreachable(&cause(e)))?
-            }
+        let (status, body) = if let Some(local) = &self.local {
+            let query = url.query().map_or_else(String::new, |q| format!("?{q}"));
+            let path = url.path().strip_prefix(self.base.path().trim_end_matches('/')).unwrap_or(url.path());
+            local.call(method, &format!("{path}{query}"), body)?
+        } else {
+            let request = self.http.request(method, url);
+            let request = match body {
+                Some(body) => request.header("content-type", "application/json").body(body),
+                None => request,
+            };
+            let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
+            let answered = request.send().and_then(|response| Ok((response.status(), response.bytes()?.to_vec())));
+            answered.map_err(|e| self.unreachable(&cause(e)))?
         };
         if status.is_success() {
             return Ok(body);

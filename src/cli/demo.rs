@@ -17,7 +17,7 @@ use crate::intake::Setup;
 use crate::intake::versions::Reference;
 use crate::judge::verdict::{Action, Signal, Status, Verdict};
 use crate::pipeline::Pipeline;
-use crate::registry::{Embedded, Registry};
+use crate::registry::{Embedded, Registration, Registry as _};
 use crate::replay::{self, Input, Observer};
 use crate::view::Shared;
 
@@ -225,6 +225,8 @@ impl Observer for Story {
         {
             // The events name the stage a version serves in; the demo's registry follows them.
             let now = crate::clock::now_ms();
+            let (model, version) = (verdict.model.clone(), verdict.version.clone());
+            self.registry.register(&Registration { model, version, ..Registration::default() }, "demo", now)?;
             self.registry.set_stage(&verdict.model, stage, &verdict.version, "demo", "as the events say", now)?;
         }
         for signal in signals {

@@ -220,14 +220,14 @@ pub fn rollback(args: &RollbackArgs) -> Result<u8, Failure> {
     } else {
         match (to, args.drill) {
             (Some(to), true) => {
-                println!("drill: prod of {} would go from version {version} to {to}; nothing moved", args.model)
+                println!("drill: prod of {} would go from version {version} to {to}; nothing moved", args.model);
             }
             (Some(to), false) => println!(
                 "prod of {} went from version {version} to {to}; pending until the stream shows it serving",
                 args.model
             ),
             (None, _) => {
-                println!("no former prod version of {} is stable: nothing moved; name one with --to", args.model)
+                println!("no former prod version of {} is stable: nothing moved; name one with --to", args.model);
             }
         }
     }

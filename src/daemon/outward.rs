@@ -184,11 +184,11 @@ fn poll(query: &PrometheusConfig, writer: TopicWriter, flags: Arc<Flags>) -> any
     let mut number = 0_u64;
     let work = move || loop {
         match poller.poll() {
-            Ok(polled) => {
-                for warning in &polled.warnings {
+            Ok(answer) => {
+                for warning in &answer.warnings {
                     tracing::warn!(metric, warning, "Prometheus");
                 }
-                for measured in &polled.measured {
+                for measured in &answer.measured {
                     let key = format!("{}/{}", measured.model, measured.version);
                     if let Err(e) = writer.send(&topic, &key, measured.to_json().as_bytes(), number) {
                         tracing::error!(topic, error = %e, "a measurement cannot be sent");

@@ -26,7 +26,7 @@ pub(super) async fn status(State(app): State<Shared>) -> Answered {
     for name in names {
         models.push(status_of(&app, &name).await?);
     }
-    let waiting = registry(&app, |r| r.waiting()).await?;
+    let waiting = registry(&app, crate::registry::Embedded::waiting).await?;
     let waiting: serde_json::Map<String, Value> = waiting.into_iter().map(|(k, n)| (k, n.into())).collect();
     let view = app.view.read();
     Ok(Json(json!({
@@ -52,7 +52,7 @@ async fn status_of(app: &Shared, model: &str) -> Result<Value, Problem> {
     .await?;
     let seen = known_model(app, model)?;
     let worst = |version: &str| {
-        let latest = seen.versions.get(version).into_iter().flat_map(|v| v.latest());
+        let latest = seen.versions.get(version).into_iter().flat_map(crate::view::VersionView::latest);
         let worst = latest.max_by_key(|v| (v.decides(), v.window.end));
         worst.map(|v| {
             let blocking: Vec<String> = v
@@ -153,7 +153,7 @@ pub(super) async fn history(
 /// GET /api/v1/models/{model}/rollout: the last rollout, under way or ended.
 pub(super) async fn rollout(State(app): State<Shared>, Names(model): Names<String>) -> Answered {
     known_model(&app, &model)?;
-    let state = registry(&app, |r| r.rollouts()).await?.into_iter().find(|r| r.model == model);
+    let state = registry(&app, crate::registry::Embedded::rollouts).await?.into_iter().find(|r| r.model == model);
     Ok(Json(json!({"rollout": state})))
 }
 

@@ -2,6 +2,7 @@
 //! A matching digest in a tag proves nothing; this does, where the files are reachable.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ pub fn digest(location: &str) -> Result<String, String> {
         let mut lines = String::new();
         for (path, ..) in &stamp {
             let name = path.strip_prefix(&root).unwrap_or(path);
-            lines.push_str(&format!("{}  {}\n", of_file(path).map_err(failed)?, name.display()));
+            let _ = writeln!(lines, "{}  {}", of_file(path).map_err(failed)?, name.display());
         }
         hex(&Sha256::digest(lines.as_bytes()))
     };

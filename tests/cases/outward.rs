@@ -23,7 +23,8 @@ fn listener(answer: &'static str) -> (String, Receiver<(String, String)>) {
             let mut head = String::new();
             while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
             let head = head.to_lowercase();
-            let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
+            let length =
+                head.lines().find_map(|l| l.strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
             let text = format!(
@@ -46,7 +47,10 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
     service.folder.write("hook.secret", "shared\n");
     service.folder.write(
         "driftgate.yaml",
-        config.replace("publish: {", &format!("publish: {{webhooks: [{{url: \"{url}/hook\", secret_file: hook.secret}}], ")),
+        config.replace(
+            "publish: {",
+            &format!("publish: {{webhooks: [{{url: \"{url}/hook\", secret_file: hook.secret}}], "),
+        ),
     );
     let daemon = Daemon::start(&service.config(), &[]);
     service.register(&daemon, "6", "7");

@@ -81,7 +81,8 @@ impl Service {
         let folder = Folder::new();
         let policy = POLICY.replace("MODEL", model).replace("KPI", kpi).replace("ROLLOUT", rollout);
         folder.write("policy.yaml", policy);
-        let rows: String = (0..1000).map(|i| format!("{},{},{}\n", i % 10, 0.1 + 0.8 * f64::from(i % 2), i % 2)).collect();
+        let rows: String =
+            (0..1000).map(|i| format!("{},{},{}\n", i % 10, 0.1 + 0.8 * f64::from(i % 2), i % 2)).collect();
         folder.write("train.csv", format!("x,score,label\n{rows}"));
         folder.write("tokens", TOKENS);
         for name in ["op", "owner", "reviewer"] {
@@ -217,7 +218,8 @@ impl Service {
     /// Waits until the gate has judged the latest drift and fairness windows of a version.
     pub fn wait_for_gate(&self, daemon: &Daemon, version: &str, code: i32) {
         wait_for(&format!("the gate of {version} to answer {code}"), || {
-            (self.run(daemon, "op", &format!("gate {} {version} --to prod", self.model)).code == Some(code)).then_some(())
+            (self.run(daemon, "op", &format!("gate {} {version} --to prod", self.model)).code == Some(code))
+                .then_some(())
         });
     }
 }
@@ -226,11 +228,9 @@ pub fn now_ms() -> i64 {
     i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
 }
 
-
 /// An event time as verdicts write it.
 pub fn utc(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
 }
 
-pub const CANARY: &str =
-    "{controller: driftgate, steps: [{weight: 10, for: 30m}, {weight: 50, for: 2h}, {weight: 100, bake: 1h}], checks: [slo]}";
+pub const CANARY: &str = "{controller: driftgate, steps: [{weight: 10, for: 30m}, {weight: 50, for: 2h}, {weight: 100, bake: 1h}], checks: [slo]}";

@@ -55,7 +55,9 @@ fn from_register_to_rollback_as_mlflow_shows_it() {
     assert!(known["lineage"]["evidence"].to_string().contains("0.925"), "{known}");
 
     // Drift in the stream blocks the candidate, and clears.
-    let drifted = |minutes: std::ops::Range<i64>, shift: i64| service.shifted(minutes.start, minutes.end, &[serving("6", "prod"), serving("7", "staging")], shift);
+    let drifted = |minutes: std::ops::Range<i64>, shift: i64| {
+        service.shifted(minutes.start, minutes.end, &[serving("6", "prod"), serving("7", "staging")], shift);
+    };
     drifted(0..125, 50);
     service.wait_for_gate(&daemon, "7", 1);
     run("op", &format!("explain {model} 7")).exits(0).prints("drift/psi");

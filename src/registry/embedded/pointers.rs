@@ -166,11 +166,7 @@ pub(super) fn rollback_target(tx: &Connection, model: &str, version: &str) -> ru
     if blocks.is_empty() {
         return Ok(target(current, None));
     }
-    Ok(match last_stable_but(tx, model, &[version, &current])? {
-        Some(stable) => target(stable, None),
-        None => {
-            let caution = format!("it is blocked itself by {}", blocks.join(", "));
-            target(current, Some(caution))
-        }
-    })
+    let stable = last_stable_but(tx, model, &[version, &current])?;
+    let caution = || format!("it is blocked itself by {}", blocks.join(", "));
+    Ok(stable.map_or_else(|| target(current, Some(caution())), |stable| target(stable, None)))
 }

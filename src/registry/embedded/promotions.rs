@@ -268,17 +268,16 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
         )?
         .execute(params![id, model, version, to, desk.now_ms, record.to_string()])?;
     change.tell(Sink::Webhook, model, &json!({"event": "promotion", "record": record}))?;
-    let rollout = match (transition, plan) {
-        (Some(transition), Some(_)) => Some(rollouts::start(change, desk, &id, version, transition, champion)?),
-        _ => {
-            let reason = comment.unwrap_or("the gate passes");
-            pointers::make(
-                change,
-                &Move { model, stage: to, to: version, actor: desk.actor, reason, rollback: false, foreign: false },
-            )?;
-            finish(change, &id, "promoted")?;
-            None
-        }
+    let rollout = if let (Some(transition), Some(_)) = (transition, plan) {
+        Some(rollouts::start(change, desk, &id, version, transition, champion)?)
+    } else {
+        let reason = comment.unwrap_or("the gate passes");
+        pointers::make(
+            change,
+            &Move { model, stage: to, to: version, actor: desk.actor, reason, rollback: false, foreign: false },
+        )?;
+        finish(change, &id, "promoted")?;
+        None
     };
     let record = stored(change, &id)?.unwrap_or(record);
     Ok(Promotion { answer, record: Some(record), rollout })

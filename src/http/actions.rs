@@ -323,12 +323,18 @@ struct Reason {
     reason: Option<String>,
 }
 
+/// Why a rollout stands still while its model is frozen. Breaches end it all the same.
+const FROZEN: &str = "the model is frozen";
+
 /// POST /api/v1/models/{model}/freeze: automatic actions stop.
 pub(super) async fn freeze(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
     let given: Reason = body(given, "a reason")?;
     let reason = said("reason", &given.reason.unwrap_or_default())?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let changed = registry.freeze(&desk.policy.model, desk.actor, &reason, desk.now_ms)?;
+        if changed {
+            registry.tell_rollout(desk, &Told::Pause(FROZEN))?;
+        }
         Ok(json!({"model": desk.policy.model, "frozen": registry.frozen(&desk.policy.model)?, "changed": changed}))
     })
     .await
@@ -339,6 +345,9 @@ pub(super) async fn freeze(State(app): State<Shared>, by: By<OPERATOR>, given: B
 pub(super) async fn resume(State(app): State<Shared>, by: By<OPERATOR>) -> Answered {
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let changed = registry.resume(&desk.policy.model, desk.actor, desk.now_ms)?;
+        if registry.rollout(&desk.policy.model)?.is_some_and(|r| r.paused.as_deref() == Some(FROZEN)) {
+            registry.tell_rollout(desk, &Told::Resume)?;
+        }
         Ok(json!({"model": desk.policy.model, "frozen": null, "changed": changed}))
     })
     .await

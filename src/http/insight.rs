@@ -12,6 +12,7 @@ use super::api::{known_model, pick_known};
 use super::problem::{Names, Parameters, Problem};
 use super::{Shared, registry, with_desk};
 use crate::judge::verdict::{Status, Verdict, utc};
+use crate::policy::Enforce;
 use crate::promotion::record;
 
 type Answered = Result<Json<Value>, Problem>;
@@ -52,7 +53,12 @@ async fn status_of(app: &Shared, model: &str) -> Result<Value, Problem> {
     .await?;
     let seen = known_model(app, model)?;
     let worst = |version: &str| {
+        let enforced = |group: &str| {
+            let group = seen.policy.groups.iter().find(|g| g.name == group);
+            group.is_some_and(|g| g.enforce == Enforce::Block)
+        };
         let latest = seen.versions.get(version).into_iter().flat_map(crate::view::VersionView::latest);
+        let latest = latest.filter(|v| enforced(&v.group));
         let worst = latest.max_by_key(|v| (v.decides(), v.window.end));
         worst.map(|v| {
             let blocking: Vec<String> = v

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::types::{Dossier, Finding, Outcome};
-use crate::policy::Policy;
+use crate::policy::{Policy, RuleKind, Tolerance};
 use crate::yaml::units::show_duration;
 
 /// What a record says beside the dossier and the policy.
@@ -148,9 +148,27 @@ fn triggers(policy: &Policy) -> Vec<String> {
             Some(Hysteresis::Duration(ms)) => format!(" for {}", show_duration(ms)),
         };
         let window = show_duration(group.window.size);
-        Some(format!("{}/{} blocks{hysteresis} (windows of {window})", group.name, rule.id))
+        let breach = breach(policy, &rule.kind);
+        Some(format!("{}/{} blocks{hysteresis}: {breach}, in windows of {window}", group.name, rule.id))
     })
     .collect()
+}
+
+/// What a rule blocks at, in words.
+fn breach(policy: &Policy, kind: &RuleKind) -> String {
+    match kind {
+        RuleKind::Latency { metric, limit, .. } => format!("{metric} at {} ms or above", limit.lt),
+        RuleKind::ErrorRate { limit } => format!("an error rate of {} or above", limit.lt),
+        RuleKind::KpiDrop { of, max } => {
+            let kpi = policy.kpis.get(*of).map_or("the KPI", String::as_str);
+            let drop = match max {
+                Tolerance::Absolute(by) => format!("{by}"),
+                Tolerance::Relative(by) => format!("{}%", crate::judge::verdict::short(by * 100.0)),
+            };
+            format!("{kpi} down more than {drop} against the champion")
+        }
+        other => other.metric().to_owned(),
+    }
 }
 
 /// The record as a note for people: gates passed, rollout plan, rollback criteria.

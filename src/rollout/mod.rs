@@ -12,7 +12,8 @@
 //! A step is done when in every counting group the last window's end is `for` past the step's start (pauses do not count),
 //! a measurement was pass or warn, the last one is, and no breach is under way. Without measurements a step is never done,
 //! and a rollout never succeeds. A window that blocks fails the rollout in every step and during a pause, at once or after the
-//! `for` of the rollback trigger on its rule; once the stage's pointer has moved it is rolled back.
+//! `for` of the rollback trigger on its rule; once the stage's pointer has moved it is rolled back. Outside the counting groups
+//! only rules with a rollback trigger fail it.
 //!
 //! Invariants, tested as laws: an input fed twice changes nothing the second time; a state written down and read back goes on
 //! with the same effects; weights only rise until it fails; nothing is promoted without an answer from the gate.

@@ -224,11 +224,10 @@ fn other_rules_fail_at_once() {
     let mut run = Run::new(PLAN);
     let effects = acts(&run.see(&slo_of("7", 1, Status::Pass, Status::Block)));
     assert!(matches!(&effects[1], Effect::Failed { reason } if reason.contains("slo/error_rate")), "{effects:?}");
-    // Groups that are not among the checks, or do not enforce, fail nothing; nor do mutes and what is still pending.
+    // Groups that do not enforce fail nothing; nor do mutes and what is still pending.
     let mut run = Run::new("steps: [{weight: 10, for: 30m}, {weight: 100, bake: 1h}], checks: [slo, watched]");
     let block = |rule, metric| result(rule, metric, Status::Block, 1.0);
     run.see(&verdict("7", "watched", 0, 1, vec![block("watched/latency_p50_ms", "latency_p50_ms")]));
-    run.see(&verdict("7", "kpi", 0, 1, vec![block("kpi/ctr", "kpi_drop")]));
     let muted = RuleResult { muted: true, ..block("slo/error_rate", "error_rate") };
     let pending = RuleResult { pending: true, ..block("slo/error_rate", "error_rate") };
     run.see(&verdict("7", "slo", 0, 1, vec![muted, pending]));
@@ -236,6 +235,16 @@ fn other_rules_fail_at_once() {
     assert_eq!(run.state.phase, Phase::Progressing);
     let done = [Effect::Phase(Phase::WaitingPromotion), Effect::AskGate];
     assert_eq!(run.pass(1, 30), done, "an observed group is not waited for");
+}
+
+#[test]
+fn what_takes_a_version_back_from_prod_ends_its_rollout_though_it_is_not_measured_by() {
+    let mut run = Run::new(PLAN);
+    let kpi = |status| verdict("7", "kpi", 0, 30, vec![result("kpi/ctr", "kpi_drop", status, 0.02)]);
+    assert_eq!(acts(&run.see(&kpi(Status::Pass))), []);
+    let mut run = Run::new(PLAN);
+    let effects = acts(&run.see(&kpi(Status::Block)));
+    assert!(matches!(&effects[1], Effect::Failed { reason } if reason.contains("kpi/ctr")), "{effects:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::plan;
 use super::state::{Measured, Phase};
 use crate::judge::streak::Breach;
 use crate::judge::verdict::{RuleResult, Status, Verdict, utc};
-use crate::policy::{Group, Hysteresis};
+use crate::policy::{Enforce, Group, Hysteresis, Trigger};
 use crate::yaml::units::show_duration;
 
 impl Machine<'_> {
@@ -45,13 +45,15 @@ impl Machine<'_> {
             }
             return;
         }
-        if let Some(group) = group {
-            if let Some(reason) = self.breached(at, group, verdict) {
-                return self.fail(&reason);
-            }
-            if in_step {
-                self.measure(group, verdict);
-            }
+        // What takes a version back from prod ends its rollout, too, whether or not the rollout measures by it.
+        let guards = group.or_else(|| self.policy.groups.get(at).filter(|g| g.enforce == Enforce::Block));
+        if let Some(guards) = guards
+            && let Some(reason) = self.breached(at, guards, group.is_some(), verdict)
+        {
+            return self.fail(&reason);
+        }
+        if let Some(group) = group.filter(|_| in_step) {
+            self.measure(group, verdict);
         }
         if in_step
             && self.compares()
@@ -85,8 +87,8 @@ impl Machine<'_> {
         measured.last = status;
     }
 
-    /// Why the window fails the rollout, if it does.
-    fn breached(&mut self, at: usize, group: &Group, verdict: &Verdict) -> Option<String> {
+    /// Why the window fails the rollout, if it does: by any rule of a counting group, by triggers of the others.
+    fn breached(&mut self, at: usize, group: &Group, is_counting: bool, verdict: &Verdict) -> Option<String> {
         let mut rules: Vec<(&str, Vec<&RuleResult>)> = Vec::new();
         for result in &verdict.results {
             match rules.iter_mut().find(|(rule, _)| *rule == result.rule) {
@@ -98,7 +100,11 @@ impl Machine<'_> {
         for (rule, results) in rules {
             let blocking: Vec<String> =
                 results.iter().filter(|r| r.decides() == Status::Block).map(|r| r.sentence()).collect();
-            let Some(hysteresis) = self.trigger(at, group, rule) else {
+            let trigger = self.trigger(at, group, rule);
+            if trigger.is_none() && !is_counting {
+                continue;
+            }
+            let Some(hysteresis) = trigger.and_then(|t| t.hysteresis) else {
                 self.state.breaches.remove(rule);
                 reasons.extend(blocking);
                 continue;
@@ -117,12 +123,12 @@ impl Machine<'_> {
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
-    /// The `for` of the rollback trigger on a rule.
-    fn trigger(&self, at: usize, group: &Group, rule: &str) -> Option<Hysteresis> {
+    /// The rollback trigger on a rule.
+    fn trigger(&self, at: usize, group: &Group, rule: &str) -> Option<&Trigger> {
         let id = rule.strip_prefix(group.name.as_str())?.strip_prefix('/')?;
         let triggers = &self.policy.rollback.as_ref()?.triggers;
         let on_rule = |index: usize| group.rules.get(index).is_some_and(|rule| rule.id == id);
-        triggers.iter().find(|trigger| trigger.group == at && on_rule(trigger.rule))?.hysteresis
+        triggers.iter().find(|trigger| trigger.group == at && on_rule(trigger.rule))
     }
 
     /// Takes note of a window of a watched rule; `breached` is `None` where it was not measured. Since when (the first

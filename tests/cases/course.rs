@@ -389,8 +389,8 @@ fn mini_challenge_a_promotion_note() {
     for part in [
         "## Rollout plan\n\n10% for 30m, 50% for 2h, 100% with a bake of 1h; checks slo",
         "## Rollback criteria\n\nBack to version 6, by itself",
-        "- slo/p95 blocks for 5m",
-        "- kpi/ctr_drop_over_1_percent blocks in one window (windows of 30m)",
+        "- slo/p95 blocks for 5m: latency_p95_ms at 80 ms or above",
+        "- kpi/ctr blocks in one window: ctr down more than 1% against the champion, in windows of 30m",
         "- code_commit: git:1234abcd",
     ] {
         assert!(rest.contains(part), "no {part} in {note}");

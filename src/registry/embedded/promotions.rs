@@ -230,6 +230,10 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
     if answer.verdict != GateVerdict::Pass {
         return Ok(Promotion { answer, record: None, rollout: None });
     }
+    if to == PROD {
+        // A new promotion ends the incident.
+        super::thaw(change, model, desk.actor)?;
+    }
     let transition = transition(policy, to, &dossier.stages);
     let plan = transition.and_then(|t| t.rollout.as_ref());
     let at = utc(desk.now_ms);

@@ -99,7 +99,7 @@ pub(super) fn start(
     change
         .prepare_cached("INSERT INTO rollouts (id, model, version, active, at, state) VALUES (?1, ?2, ?3, 1, ?4, ?5)")?
         .execute(params![id, model, version, change.now_ms, json!(state).to_string()])?;
-    carry_out(change, desk, &mut state, effects)?;
+    carry_out(change, desk, &mut state, effects, true)?;
     save(change, &state)?;
     Ok(state)
 }
@@ -117,8 +117,9 @@ pub(super) fn advance(change: &Change<'_>, desk: &Desk<'_>, input: Input<'_>) ->
         return Ok(Some(state));
     };
     let before = state.clone();
+    let by_person = matches!(input, Input::Abort(_));
     let effects = rollout::step(&mut state, desk.policy, plan, input);
-    carry_out(change, desk, &mut state, effects)?;
+    carry_out(change, desk, &mut state, effects, by_person)?;
     if state != before {
         save(change, &state)?;
     }
@@ -141,12 +142,14 @@ pub(super) fn tell(change: &Change<'_>, desk: &Desk<'_>, told: &Told<'_>) -> Res
     advance(change, desk, input)
 }
 
-/// Does what the state machine asks for. Asking the gate gives it the next input.
+/// Does what the state machine asks for. Asking the gate gives it the next input. What a person asked for happens in a
+/// freeze, too, and begins none.
 fn carry_out(
     change: &Change<'_>,
     desk: &Desk<'_>,
     state: &mut State,
     effects: Vec<Effect>,
+    by_person: bool,
 ) -> Result<(), RegistryError> {
     let (model, candidate) = (state.model.clone(), state.candidate.clone());
     let note = |change: &Change<'_>, what: serde_json::Value| {
@@ -188,13 +191,15 @@ fn carry_out(
                 let plan = desk.policy.transitions.iter().find(|t| t.from == state.from && t.to == state.to);
                 if let Some(plan) = plan.and_then(|t| t.rollout.as_ref()) {
                     let next = rollout::step(state, desk.policy, plan, Input::Gate { pass, why });
-                    carry_out(change, desk, state, next)?;
+                    carry_out(change, desk, state, next, by_person)?;
                 }
             }
             // The phase says so, too.
             Effect::Failed { .. } => {}
             Effect::RollBack { reason } => {
-                if state.to == PROD
+                if !by_person && super::frozen(change, &model)?.is_some() {
+                    note(change, json!({"note": format!("not rolled back, since the model is frozen: {reason}")}))?;
+                } else if state.to == PROD
                     && !state.dry_run
                     && pointers::standing(change, &model, PROD)?.as_deref() == Some(&candidate)
                 {
@@ -202,10 +207,10 @@ fn carry_out(
                         model: &model,
                         from: &candidate,
                         to: state.champion.as_deref(),
-                        actor: ACTOR,
+                        actor: if by_person { desk.actor } else { ACTOR },
                         reason: &reason,
                         ts_ms: state.now_ms,
-                        automatic: true,
+                        automatic: !by_person,
                     };
                     rollback::make(change, &request)?;
                 }

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reasons are JSON lists, `at` and `*_at` wall clocks in ms, `since`, `ts` and `rolled_back` event times as signals
 /// write them. Moves and signals are only ever added.
-const TABLES: &str = "
+pub(super) const FIRST: &str = "
 CREATE TABLE models (
     model         TEXT NOT NULL PRIMARY KEY,
     frozen_since  TEXT,
@@ -230,7 +230,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = format(&tx)?;
     if found == 0 {
-        tx.execute_batch(TABLES)?;
+        tx.execute_batch(FIRST)?;
     }
     if found < FORMAT {
         tx.execute_batch(PROMOTION_TABLES)?;

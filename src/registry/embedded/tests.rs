@@ -1,6 +1,8 @@
-//! The embedded registry: versions, pointers and verdicts here; `signals` and `files` have their own.
+//! The embedded registry: versions, pointers and verdicts here; `signals`, `promotions` and `files` have
+//! their own.
 
 mod files;
+mod promotions;
 mod signals;
 
 use super::*;

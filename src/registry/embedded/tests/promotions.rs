@@ -1,0 +1,191 @@
+//! Promotions, what others change elsewhere, and files of an older format, without a stream.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gate::GateVerdict;
+use crate::policy::{Policy, parse};
+use crate::registry::mlflow::pull::{Found, FoundVersion};
+
+const NOW: i64 = 1_700_000_000_000;
+
+fn policy() -> Policy {
+    let text = "apiVersion: driftgate/v1
+model: m
+baseline: {snapshot: s.csv}
+features: {numeric: [x], categorical: []}
+checks:
+  drift: {window: {size: 1h, slide: 1h}, rules: [{psi: {of: features, lt: 0.2}}]}
+transitions:
+- {from: dev, to: staging, approvals: auto, evidence: [tests]}
+- {from: staging, to: prod, checks: [drift], approvals: {roles: {owner: 1}}}
+";
+    parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn with_desk<T>(work: impl FnOnce(&Desk<'_>) -> T) -> T {
+    let (policy, live) = (policy(), |_: &str| Live::default());
+    work(&Desk { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
+}
+
+fn events(registry: &Embedded) -> Vec<String> {
+    let records = registry.audit(Some("m"), 1000).unwrap();
+    records.iter().map(|r| r["event"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_needs_nobody_happens_by_itself_once() {
+    let registry = registry();
+    with_desk(|desk| {
+        let new = Registration { stage: Some("dev".into()), ..plain("3") };
+        let record = registry.register_as(desk, &new, &[]).unwrap();
+        assert_eq!(record.stages, ["dev"], "tests are missing");
+        registry.attach("m", "3", &[("tests".into(), json!("pass"))], "ci", NOW).unwrap();
+        registry.promote_automatically(desk, "3").unwrap();
+        assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some("3"));
+        let records = registry.promotions("m", "3").unwrap();
+        assert_eq!((records.len(), &records[0]["status"]), (1, &json!("promoted")));
+        // Another takes its place; the first does not come back by itself.
+        let next = Registration { stage: Some("dev".into()), ..plain("4") };
+        registry.register_as(desk, &next, &[("tests".into(), json!(true))]).unwrap();
+        registry.promote_automatically(desk, "3").unwrap();
+        assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some("4"));
+        // In a freeze nothing moves.
+        assert!(registry.freeze("m", "ann", "incident", NOW).unwrap());
+        let last = Registration { stage: Some("dev".into()), ..plain("5") };
+        registry.register_as(desk, &last, &[("tests".into(), json!(true))]).unwrap();
+        assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some("4"));
+    });
+}
+
+#[test]
+fn a_stage_that_is_reached_by_promotion_is_given_once_only() {
+    let registry = registry();
+    with_desk(|desk| {
+        let prod = |version: &str| Registration { stage: Some(PROD.into()), ..plain(version) };
+        registry.register_as(desk, &prod("6"), &[]).unwrap();
+        registry.register_as(desk, &prod("6"), &[]).unwrap();
+        let refused = registry.register_as(desk, &prod("7"), &[]).unwrap_err();
+        assert!(refused.to_string().contains("is reached by a promotion"), "{refused}");
+        assert_eq!(registry.version("m", "7").unwrap(), None);
+    });
+}
+
+#[test]
+fn a_wish_that_the_gate_refuses_is_written_down_and_moves_nothing() {
+    let registry = registry();
+    with_desk(|desk| {
+        registry.register_as(desk, &plain("7"), &[]).unwrap();
+        let wish = Wish { version: "7", to: PROD, retry: None, comment: None };
+        let Promotion { answer, record, rollout } = registry.promote(desk, &wish).unwrap();
+        assert_eq!((answer.verdict, record, rollout), (GateVerdict::Block, None, None));
+        assert_eq!(events(&registry), ["register", "gate"]);
+        assert_eq!(registry.standing("m", PROD).unwrap(), None);
+        let unknown = registry.promote(desk, &Wish { version: "8", ..wish }).unwrap_err();
+        assert!(matches!(unknown, RegistryError::UnknownVersion { .. }), "{unknown}");
+        let moon = registry.promote(desk, &Wish { to: "moon", ..wish }).unwrap_err();
+        assert!(matches!(moon, RegistryError::Gate(_)), "{moon}");
+    });
+}
+
+#[test]
+fn prod_goes_back_by_hand_and_what_left_it_so_is_never_a_target_again() {
+    let registry = with_prod(&["5", "6", "7"]);
+    assert_eq!(registry.roll_back("m", None, "ann", "drill", true, 9).unwrap(), ("7".into(), Some("6".into())));
+    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("7"), "a drill moves nothing");
+    let never = registry.roll_back("m", Some("9"), "ann", "why", false, 9).unwrap_err();
+    assert!(matches!(never, RegistryError::UnknownVersion { .. }), "{never}");
+    assert_eq!(registry.roll_back("m", None, "ann", "slow", false, 9).unwrap().1.as_deref(), Some("6"));
+    assert_eq!(registry.frozen("m").unwrap(), None, "a person froze nothing");
+    assert_eq!(registry.pending_rollbacks().unwrap()[0].to, "6");
+    assert_eq!(registry.roll_back("m", None, "ann", "slow, too", false, 10).unwrap().1.as_deref(), Some("5"));
+    assert_eq!(registry.roll_back("m", None, "ann", "and this", false, 11).unwrap().1, None);
+    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("5"));
+}
+
+fn found(version: &str, created_ms: i64) -> FoundVersion {
+    FoundVersion {
+        version: version.into(),
+        created_ms: Some(created_ms),
+        offline: BTreeMap::from([("auc".to_owned(), 0.9)]),
+        ..FoundVersion::default()
+    }
+}
+
+#[test]
+fn what_others_move_elsewhere_is_followed_and_what_we_moved_meanwhile_is_not_taken_for_it() {
+    let registry = registry();
+    let at = |alias: &str, version: &str| BTreeMap::from([(alias.to_owned(), version.to_owned())]);
+    let picture = |aliases| Found { exists: true, aliases, versions: vec![found("1", 5), found("2", 6)] };
+    assert_eq!(registry.follow("m", &picture(at(PROD, "1")), 0, 1).unwrap(), [], "seen for the first time");
+    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("1"));
+    assert_eq!(events(&registry).iter().filter(|e| *e == "registry_drift").count(), 0);
+    let drifts = registry.follow("m", &picture(at(PROD, "2")), registry.epoch(), 2).unwrap();
+    assert_eq!(drifts, [Drift { stage: PROD.into(), expected: Some("1".into()), found: Some("2".into()) }]);
+    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("2"));
+    // Looked at before a move of ours arrived there.
+    let before = registry.epoch();
+    registry.set_stage("m", PROD, "1", "ann", "back", 3).unwrap();
+    registry.mirrored("m", PROD, "1").unwrap();
+    assert_eq!(registry.follow("m", &picture(at(PROD, "2")), before, 4).unwrap(), []);
+    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("1"));
+    // Taken away.
+    let gone = registry.follow("m", &picture(BTreeMap::new()), registry.epoch(), 5).unwrap();
+    assert_eq!(gone, [Drift { stage: PROD.into(), expected: Some("1".into()), found: None }]);
+    assert_eq!(registry.standing("m", PROD).unwrap(), None);
+}
+
+#[test]
+fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
+    let registry = registry();
+    let picture = |created| Found { exists: true, aliases: BTreeMap::new(), versions: vec![found("1", created)] };
+    registry.follow("m", &picture(5), 0, 1).unwrap();
+    registry.attach("m", "1", &[("tests".into(), json!("pass"))], "ci", 2).unwrap();
+    let kinds = |registry: &Embedded| {
+        let dossier = registry.dossier(&policy(), "1", NOW).unwrap();
+        dossier.evidence.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&registry), ["offline", "tests"]);
+    registry.follow("m", &picture(5), 0, 3).unwrap();
+    assert_eq!(kinds(&registry), ["offline", "tests"]);
+    registry.follow("m", &picture(9), 0, 4).unwrap();
+    assert_eq!(kinds(&registry), ["offline"], "what was attached to the old one is not the new one's");
+    assert_eq!(events(&registry).iter().filter(|e| *e == "registry_drift").count(), 1);
+}
+
+#[test]
+fn what_is_told_waits_in_order_until_it_was_delivered() {
+    let registry = registry().telling(vec![Sink::Mlflow, Sink::Webhook]);
+    registry.register(&Registration { stage: Some("dev".into()), ..plain("1") }, "ci", 1).unwrap();
+    registry.set_stage("m", PROD, "1", "ann", "", 2).unwrap();
+    let ops = registry.outgoing(Sink::Mlflow, 10).unwrap();
+    let aliases: Vec<Value> = ops.iter().map(|o| serde_json::from_str::<Value>(&o.body).unwrap()["alias"].clone()).collect();
+    assert_eq!(aliases, ["dev", PROD]);
+    registry.delivered(ops[0].id).unwrap();
+    assert_eq!(registry.outgoing(Sink::Mlflow, 10).unwrap(), ops[1..]);
+    assert_eq!(registry.outgoing(Sink::Anchor, 10).unwrap(), [], "nobody listens there");
+    assert_eq!(registry.waiting().unwrap(), [("mlflow".to_owned(), 1), ("webhook".to_owned(), 2)]);
+}
+
+#[test]
+fn a_file_of_the_first_format_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    {
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(schema::FIRST).unwrap();
+        old.execute_batch(
+            "INSERT INTO versions (model, version, registered_at, registered_by) VALUES ('m', '1', 5, 'ci');
+             INSERT INTO stages (model, stage, version) VALUES ('m', 'prod', '1');",
+        )
+        .unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+    }
+    let registry = Embedded::open(&path).unwrap();
+    assert_eq!(prod(&registry).as_deref(), Some("1"));
+    registry.attach("m", "1", &[("tests".into(), json!("pass"))], "ci", 6).unwrap();
+    assert_eq!(events(&registry), ["evidence"]);
+}

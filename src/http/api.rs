@@ -49,11 +49,14 @@ pub(super) async fn version(State(app): State<Shared>, Names((model, version)): 
     let latest = v.into_iter().flat_map(VersionView::latest);
     let mut verdicts: BTreeMap<String, Value> =
         latest.map(|verdict| (verdict.group.clone(), json!(**verdict))).collect();
-    // Groups the daemon has not judged since it started.
+    // What the registry has, by group: the end of the last window, which decisions follow; and groups the daemon has not
+    // judged since it started.
+    let mut recorded = serde_json::Map::new();
     let (m, name) = (model.clone(), version.clone());
     for text in registry(&app, move |r| r.verdicts(&m, &name)).await? {
         let Ok(verdict) = serde_json::from_str::<Value>(&text) else { continue };
         let Some(group) = verdict.get("group").and_then(Value::as_str) else { continue };
+        recorded.insert(group.to_owned(), verdict.pointer("/window/end").cloned().unwrap_or_default());
         verdicts.entry(group.to_owned()).or_insert(verdict);
     }
     let baseline = match v.and_then(|v| v.baseline.as_ref()) {
@@ -71,6 +74,7 @@ pub(super) async fn version(State(app): State<Shared>, Names((model, version)): 
         "baseline": baseline,
         "blocks": blocks(v, record),
         "verdicts": verdicts,
+        "recorded": recorded,
     })))
 }
 

@@ -18,6 +18,8 @@ pub struct Facts<'a> {
     pub from: Option<&'a str>,
     pub to: &'a str,
     pub dossier: &'a Dossier,
+    /// Whose approvals count, in the order they were given.
+    pub approvers: Vec<&'a str>,
     /// The version's latest verdicts, as they are kept.
     pub verdicts: &'a [Value],
     /// The champion's latest verdicts.
@@ -40,9 +42,6 @@ pub fn record(policy: &Policy, facts: &Facts<'_>) -> Value {
     let evidence = |kind: &str| dossier.evidence.get(kind).map(|e| e.value.clone());
     let digest = dossier.artifact_sha256.clone().map(|d| json!(format!("sha256:{d}"))).or(evidence("artifact_digest"));
     let snapshot = evidence("data_snapshot").or(dossier.snapshot_sha256.clone().map(|d| json!(format!("sha256:{d}"))));
-    let mut approvers: Vec<&str> =
-        dossier.approvals.iter().filter(|a| a.to == facts.to).map(|a| a.actor.as_str()).collect();
-    approvers.dedup();
     let mut artifacts = Map::new();
     artifacts.insert("model_digest".into(), digest.unwrap_or(Value::Null));
     artifacts.insert("data_snapshot".into(), snapshot.unwrap_or(Value::Null));
@@ -58,7 +57,7 @@ pub fn record(policy: &Policy, facts: &Facts<'_>) -> Value {
         "version": number_or_text(facts.version),
         "from_stage": facts.from,
         "to_stage": facts.to,
-        "approvers": approvers,
+        "approvers": facts.approvers,
         "checks": checks(dossier, facts.verdicts),
         "status": "approved",
         "rollback_to": dossier.rollback_target.as_ref().map(|t| number_or_text(&t.version)),

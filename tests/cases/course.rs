@@ -223,6 +223,9 @@ fn example_1_churn_classifier_v3_promotes_to_staging() {
     assert_eq!(team.standing("staging").as_deref(), Some("3"));
 }
 
+/// A text of the policy, and what stands there instead.
+type Change<'a> = (&'a str, &'a str);
+
 /// What `check` has to say of a policy: the place, and the sentence.
 fn advice(policy: &str) -> Vec<(String, String)> {
     let folder = Folder::new();
@@ -244,7 +247,7 @@ fn exercise_1_the_policy_is_valid_and_complete() {
     let rollout = part("  rollout:\n", "\n# Back to");
     let (rollback, keys) =
         (part("rollback:\n", "\n# Whose"), EXERCISE_1[EXERCISE_1.find("signing:").unwrap()..].to_owned());
-    let mistakes: [(&str, &[(&str, &str)], &str, &str); 9] = [
+    let mistakes: [(&str, &[Change], &str, &str); 9] = [
         (
             "no lineage",
             &[("data_snapshot, code_commit, ", "")],

@@ -55,6 +55,7 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
     let daemon = Daemon::start(&service.config(), &[]);
     service.register(&daemon, "6", "7");
     service.minutes(0, 121, &[serving("6", "prod"), serving("7", "staging")]);
+    service.wait_until_judged(&daemon, "7", 120);
     service.wait_for_gate(&daemon, "7", 4);
     let hook = |name: &str, phase: &str, token: Option<&str>| {
         let body = json!({

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::broker::{Daemon, read, wait_for};
-use super::service::{CANARY, MINUTE, Service, Traffic, serving, utc};
+use super::service::{CANARY, Service, Traffic, serving};
 
 #[test]
 fn example_2_fraud_detector_v7_goes_through_its_canary_and_returns_to_v6_after_five_minutes_of_breach() {
@@ -14,6 +14,7 @@ fn example_2_fraud_detector_v7_goes_through_its_canary_and_returns_to_v6_after_f
     // The shadow test on staging: two hours beside production.
     let shadow = [serving("6", "prod"), serving("7", "staging")];
     service.minutes(0, 121, &shadow);
+    service.wait_until_judged(&daemon, "7", 120);
     service.wait_for_gate(&daemon, "7", 4);
     service.approve(&daemon, "7");
     let promoted = service.run(&daemon, "op", "promote fraud_detector 7 --json").exits(0).json();
@@ -49,15 +50,7 @@ fn example_2_fraud_detector_v7_goes_through_its_canary_and_returns_to_v6_after_f
     let slow = [Traffic { latency_ms: 120.0, ..serving("7", "prod") }];
     service.minutes(336, 341, &slow);
     service.minutes(341, 350, &all);
-    let judged_until = |minute: i64| {
-        let end = utc(service.start + minute * MINUTE);
-        wait_for("the slo windows", || {
-            let status = daemon.get("/api/v1/models/fraud_detector/versions/7/verdicts?group=slo&limit=1").1;
-            let verdicts: Value = serde_json::from_str(&status).unwrap();
-            (verdicts["verdicts"][0]["window"]["end"].as_str()? >= end.as_str()).then_some(())
-        });
-    };
-    judged_until(348);
+    service.wait_until_judged(&daemon, "7", 348);
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("7"), "four minutes moved prod");
     service.minutes(350, 357, &slow);
     wait_for("the return to 6", || (service.standing(&daemon, "prod")? == "6").then_some(()));
@@ -94,17 +87,14 @@ fn a_breach_during_the_canary_ends_it_and_a_rollout_without_measurements_never_s
     let daemon = Daemon::start(&service.config(), &[]);
     service.register(&daemon, "6", "7");
     service.minutes(0, 121, &[serving("6", "prod"), serving("7", "staging")]);
+    service.wait_until_judged(&daemon, "7", 120);
     service.wait_for_gate(&daemon, "7", 4);
     service.approve(&daemon, "7");
     service.run(&daemon, "op", "promote fraud_canary 7").exits(0);
     service.wait_for_rollout(&daemon, "Progressing", 10.0);
     // The candidate gets no traffic: hours pass, and nothing is promoted.
     service.minutes(121, 400, &[serving("6", "prod")]);
-    wait_for("hours without the candidate", || {
-        let verdicts = daemon.get("/api/v1/models/fraud_canary/versions/6/verdicts?group=slo&limit=1").1;
-        let verdicts: Value = serde_json::from_str(&verdicts).unwrap();
-        (verdicts["verdicts"][0]["window"]["end"].as_str()? >= utc(service.start + 398 * MINUTE).as_str()).then_some(())
-    });
+    service.wait_until_judged(&daemon, "6", 398);
     service.wait_for_rollout(&daemon, "Progressing", 10.0);
     // Held by a person, and let go again.
     service.run(&daemon, "op", "rollout pause fraud_canary --reason lunch").exits(0).prints("paused: lunch");
@@ -132,6 +122,7 @@ fn example_3_recommendation_model_v22_wins_over_v21_by_its_clicks() {
     let daemon = Daemon::start(&service.config(), &[]);
     service.register(&daemon, "21", "22");
     service.minutes(0, 121, &[serving("21", "prod"), serving("22", "staging")]);
+    service.wait_until_judged(&daemon, "22", 120);
     service.wait_for_gate(&daemon, "22", 4);
     service.approve(&daemon, "22");
     service.run(&daemon, "op", "promote recommendation_model 22").exits(0).prints("10%");

@@ -215,6 +215,16 @@ impl Service {
         self.run(daemon, "op", &format!("gate {model} {version} --to prod")).exits(0);
     }
 
+    /// Waits until a version's service windows up to a minute are in the registry.
+    pub fn wait_until_judged(&self, daemon: &Daemon, version: &str, minute: i64) {
+        let (until, model) = (utc(self.start + minute * MINUTE), &self.model);
+        wait_for(&format!("the windows of {version} up to minute {minute}"), || {
+            let path = format!("/api/v1/models/{model}/versions/{version}");
+            let seen: Value = serde_json::from_str(&daemon.get(&path).1).unwrap();
+            (seen["recorded"]["slo"].as_str()? >= until.as_str()).then_some(())
+        });
+    }
+
     /// Waits until the gate has judged the latest drift and fairness windows of a version.
     pub fn wait_for_gate(&self, daemon: &Daemon, version: &str, code: i32) {
         wait_for(&format!("the gate of {version} to answer {code}"), || {

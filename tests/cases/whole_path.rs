@@ -62,6 +62,7 @@ fn from_register_to_rollback_as_mlflow_shows_it() {
     service.wait_for_gate(&daemon, "7", 1);
     run("op", &format!("explain {model} 7")).exits(0).prints("drift/psi");
     drifted(125..310, 0);
+    service.wait_until_judged(&daemon, "7", 309);
     service.wait_for_gate(&daemon, "7", 4);
     service.approve(&daemon, "7");
     run("op", &format!("promote {model} 7")).exits(0);
@@ -228,6 +229,7 @@ fn killed_at_each_step_of_promote_and_rollback_everything_agrees_and_happened_on
     let mut daemon = Daemon::start(&service.config(), &[]);
     service.register(&daemon, "1", "2");
     service.minutes(0, 121, &[serving("1", "prod"), serving("2", "staging")]);
+    service.wait_until_judged(&daemon, "2", 120);
     service.wait_for_gate(&daemon, "2", 4);
     service.approve(&daemon, "2");
     wait_until_told(&daemon);

@@ -37,6 +37,7 @@ else
 fi
 if [ "$scope" = test ]; then
   have java || packages+=(openjdk-17-jre-headless)
+  have openssl || packages+=(openssl)
   # Maven is needed once, to fetch Kafka.
   compgen -G "$cache/kafka/libs/kafka_2.13-*.jar" >/dev/null || have mvn || packages+=(maven)
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)

@@ -11,6 +11,7 @@ use super::{Embedded, dossier, keep_verdict, record, rollback, signals::ACTOR};
 use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question};
 use crate::judge::verdict::{Verdict, digest, utc};
 use crate::policy::{Approvals, Policy, Transition};
+use crate::promotion::approvals;
 use crate::promotion::record::{self as promotion_record, Facts};
 use crate::promotion::types::Dossier;
 use crate::registry::mlflow::ops;
@@ -246,6 +247,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
     let record = promotion_record::record(
         policy,
         &Facts {
+            approvers: approvers(desk, transition, &dossier),
             id: &id,
             version,
             from: transition.map(|t| t.from.as_str()),
@@ -285,6 +287,20 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
     };
     let record = stored(change, &id)?.unwrap_or(record);
     Ok(Promotion { answer, record: Some(record), rollout })
+}
+
+/// Whose approvals count for a transition, in the order they were given.
+fn approvers<'d>(desk: &Desk<'_>, transition: Option<&Transition>, dossier: &'d Dossier) -> Vec<&'d str> {
+    let Some(transition) = transition else { return Vec::new() };
+    let count = approvals::count(desk.policy, transition, dossier, desk.now_ms);
+    let mut found = Vec::new();
+    for approval in &dossier.approvals {
+        let counts = count.by_role.get(approval.role.as_str()).is_some_and(|by| by.contains(&approval.actor.as_str()));
+        if counts && approval.to == transition.to && !found.contains(&approval.actor.as_str()) {
+            found.push(approval.actor.as_str());
+        }
+    }
+    found
 }
 
 /// Writes the end of a promotion into its record.

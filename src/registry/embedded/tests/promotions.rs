@@ -162,7 +162,8 @@ fn what_is_told_waits_in_order_until_it_was_delivered() {
     registry.register(&Registration { stage: Some("dev".into()), ..plain("1") }, "ci", 1).unwrap();
     registry.set_stage("m", PROD, "1", "ann", "", 2).unwrap();
     let ops = registry.outgoing(Sink::Mlflow, 10).unwrap();
-    let aliases: Vec<Value> = ops.iter().map(|o| serde_json::from_str::<Value>(&o.body).unwrap()["alias"].clone()).collect();
+    let aliases: Vec<Value> =
+        ops.iter().map(|o| serde_json::from_str::<Value>(&o.body).unwrap()["alias"].clone()).collect();
     assert_eq!(aliases, ["dev", PROD]);
     registry.delivered(ops[0].id).unwrap();
     assert_eq!(registry.outgoing(Sink::Mlflow, 10).unwrap(), ops[1..]);

@@ -143,3 +143,75 @@ fn example_3_recommendation_model_v22_wins_over_v21_by_its_clicks() {
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("22"));
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn project_2_a_drift_monitor_blocks_promotion_at_psi_and_ks_also_of_a_candidate_without_traffic() {
+    let service = Service::new("drift_monitor", "", CANARY, "");
+    // The candidate is judged on the model's requests.
+    let policy = service.folder.read("policy.yaml").replace(
+        "    rules: [{psi: {of: features, lt: 0.2, warn: 0.1}}]",
+        "    traffic: model\n    rules: [{psi: {of: features, lt: 0.2, warn: 0.1}}, {ks_p: {of: features, gte: 0.01}}]",
+    );
+    service.folder.write("policy.yaml", policy.replace("checks: [drift, fairness, slo]", "checks: [drift]"));
+    let daemon = Daemon::start(&service.config(), &[]);
+    service.register(&daemon, "1", "2");
+    let drifted = |from, to, shift| service.shifted(from, to, &[serving("1", "prod")], shift);
+    // It counts from when the daemon has its baseline: its pointer is enough for that.
+    wait_for("the candidate's baseline", || {
+        let log = daemon.log();
+        log.lines().any(|l| l.contains("baseline loaded") && l.contains("\"version\":\"2\"")).then_some(())
+    });
+    drifted(0, 95, 4);
+    service.wait_for_gate(&daemon, "2", 1);
+    let answer = service.run(&daemon, "op", "gate drift_monitor 2 --to prod --json").exits(1).json();
+    let reasons = answer["reasons"].to_string();
+    for reason in ["drift/psi x", "breaks lt 0.2", "drift/ks_p x", "breaks gte 0.01"] {
+        assert!(reasons.contains(reason), "no {reason} in {reasons}");
+    }
+    let blocked = format!("driftgate_block_active{{group=\"drift\",model=\"{}\",version=\"2\"}}", service.model);
+    assert_eq!(daemon.metric(&blocked), Some(1.0));
+    drifted(95, 250, 0);
+    service.wait_for_gate(&daemon, "2", 4);
+    assert_eq!(daemon.metric(&blocked), Some(0.0));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn project_3_a_canary_controller_moves_pointers_and_writes_a_promotion_log_with_its_metrics() {
+    let plan = "{controller: driftgate, steps: [{weight: 20, for: 10m}, {weight: 100, bake: 5m}], checks: [slo]}";
+    let service = Service::new("canary_controller", "", plan, "");
+    let daemon = Daemon::start(&service.config(), &[]);
+    service.register(&daemon, "3", "4");
+    service.minutes(0, 121, &[serving("3", "prod"), serving("4", "staging")]);
+    service.wait_until_judged(&daemon, "4", 120);
+    service.wait_for_gate(&daemon, "4", 4);
+    service.approve(&daemon, "4");
+    service.run(&daemon, "op", "promote canary_controller 4 --comment faster").exits(0);
+    service.wait_for_rollout(&daemon, "Progressing", 20.0);
+    let weight = "driftgate_rollout_weight_ratio{model=\"canary_controller\",version=\"4\"}";
+    assert_eq!(daemon.metric(weight), Some(0.2));
+    service.minutes(121, 132, &[serving("3", "prod"), serving("4", "canary")]);
+    service.wait_for_rollout(&daemon, "Promoting", 100.0);
+    assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("4"));
+    service.minutes(132, 139, &[serving("4", "prod")]);
+    service.wait_for_rollout(&daemon, "Succeeded", 100.0);
+    assert_eq!(service.standing(&daemon, "canary"), None);
+    let log = service.run(&daemon, "op", "history canary_controller --limit 100").exits(0).stdout;
+    for line in ["promoted staging → prod, goes back to 3", "20% of the traffic", "100% of the traffic", "Succeeded"]
+    {
+        assert!(log.contains(line), "no {line} in\n{log}");
+    }
+    let records: Value =
+        serde_json::from_str(&daemon.get("/api/v1/models/canary_controller/versions/4/promotions").1).unwrap();
+    let record = &records["promotions"][0];
+    assert_eq!(
+        (&record["status"], &record["comment"], &record["rollback_to"]),
+        (&json!("promoted"), &json!("faster"), &json!(3))
+    );
+    for metric in ["auc", "latency_p95_ms", "error_rate", "drift_psi", "fairness_tpr_gap"] {
+        assert!(record["checks"][metric].is_number(), "no {metric} in {record}");
+    }
+    let note = daemon.get("/api/v1/models/canary_controller/versions/4/promotions?format=markdown").1;
+    assert!(note.contains("20% for 10m, 100% with a bake of 5m") && note.contains("slo/p95 blocks for 5m"), "{note}");
+    assert_eq!(daemon.stop(), Some(0));
+}

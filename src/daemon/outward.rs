@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use super::Flags;
 use crate::clock::now_ms;
-use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom};
+use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
 use crate::publish::courier::{Carrier, Courier};
 use crate::publish::topic::TopicWriter;
 use crate::publish::webhook::{Secret, Webhook};
@@ -32,7 +32,7 @@ pub fn sinks(config: &Config) -> Vec<Sink> {
     // Topics need brokers.
     let kafka = config.kafka.is_some();
     sinks.extend((kafka && config.publish.signals.is_some()).then_some(Sink::Signals));
-    sinks.extend((!config.publish.webhooks.is_empty()).then_some(Sink::Webhook));
+    sinks.extend((0..config.publish.webhooks.len()).map(Sink::Webhook));
     sinks.extend(config.registry.mlflow.is_some().then_some(Sink::Mlflow));
     sinks.extend((kafka && config.audit_topic.is_some()).then_some(Sink::Anchor));
     sinks
@@ -78,7 +78,10 @@ pub fn start(
         let carrier = match (sink, &config.registry.mlflow) {
             (Sink::Signals, _) => topic(&config.publish.signals)?,
             (Sink::Anchor, _) => topic(&config.audit_topic)?,
-            (Sink::Webhook, _) => Carrier::Webhooks(webhooks(config)?),
+            (Sink::Webhook(at), _) => match config.publish.webhooks.get(at) {
+                Some(hook) => Carrier::Webhook(webhook(hook)?),
+                None => continue,
+            },
             (Sink::Mlflow, Some(to)) => Carrier::Mlflow(mlflow(to)?),
             (Sink::Mlflow, None) => continue,
         };
@@ -95,19 +98,16 @@ pub fn start(
     Ok(())
 }
 
-fn webhooks(config: &Config) -> anyhow::Result<Vec<Webhook>> {
-    let hook = |hook: &crate::config::WebhookConfig| {
-        let secret = match &hook.secret_file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("the webhook's secret {} cannot be read", path.display()))?;
-                Some(Secret::new(text.trim()))
-            }
-            None => None,
-        };
-        anyhow::Ok(Webhook::new(&hook.url, secret, TIMEOUT)?)
+fn webhook(hook: &WebhookConfig) -> anyhow::Result<Webhook> {
+    let secret = match &hook.secret_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the webhook's secret {} cannot be read", path.display()))?;
+            Some(Secret::new(text.trim()))
+        }
+        None => None,
     };
-    config.publish.webhooks.iter().map(hook).collect()
+    Ok(Webhook::new(&hook.url, secret, TIMEOUT)?)
 }
 
 /// Sleeps, unless the daemon ends meanwhile; whether it goes on.

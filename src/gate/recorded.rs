@@ -113,7 +113,7 @@ pub fn decide(policy: &Policy, run: &str, to: Option<&str>, now_ms: i64) -> Resu
     }
     found.notes.extend(metrics.unread());
     found.promotion(policy, transition, &dossier, None, now_ms);
-    if let Some(gate) = people::required(run, transition, &dossier)? {
+    if let Some(gate) = people::required(run, transition, &dossier, now_ms)? {
         found.add(gate);
     }
     Ok(found.answer(policy, &to, &version, now_ms))

@@ -19,7 +19,7 @@ use crate::judge::verdict::utc;
 use crate::policy::{Approvals, Policy};
 use crate::promotion::types::Override;
 use crate::registry::PROD;
-use crate::registry::embedded::{GivenApproval, Promotion, Told, Wish};
+use crate::registry::embedded::{FROZEN, GivenApproval, Promotion, Told, Wish};
 use crate::yaml::units;
 
 type Answered = Result<Json<Value>, Problem>;
@@ -120,6 +120,7 @@ fn approving_as(policy: &Policy, given: &ApprovalBody, by: &By<APPROVER>) -> Res
             asked.extend(roles.keys());
         }
     }
+    asked.sort_unstable();
     asked.dedup();
     if asked.is_empty() {
         return Err(Problem::bad_request(format!(
@@ -323,18 +324,13 @@ struct Reason {
     reason: Option<String>,
 }
 
-/// Why a rollout stands still while its model is frozen. Breaches end it all the same.
-const FROZEN: &str = "the model is frozen";
-
 /// POST /api/v1/models/{model}/freeze: automatic actions stop.
 pub(super) async fn freeze(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
     let given: Reason = body(given, "a reason")?;
     let reason = said("reason", &given.reason.unwrap_or_default())?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let changed = registry.freeze(&desk.policy.model, desk.actor, &reason, desk.now_ms)?;
-        if changed {
-            registry.tell_rollout(desk, &Told::Pause(FROZEN))?;
-        }
+        registry.tell_rollout(desk, &Told::Pause(FROZEN))?;
         Ok(json!({"model": desk.policy.model, "frozen": registry.frozen(&desk.policy.model)?, "changed": changed}))
     })
     .await

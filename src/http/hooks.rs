@@ -55,7 +55,12 @@ pub(super) async fn flagger(
         "rollback" => {
             let told = with_desk(&app, &model, "flagger", move |registry, desk| {
                 let state = registry.rollouts()?.into_iter().find(|r| r.model == desk.policy.model);
-                let failed = state.filter(|s| s.candidate == version && s.phase == Phase::Failed).map(|s| s.why);
+                let state = state.filter(|s| s.candidate == version);
+                // A rollout under way is a new try, whatever became of an earlier one.
+                if state.as_ref().is_some_and(|s| !s.phase.is_over()) {
+                    return Ok(None);
+                }
+                let failed = state.filter(|s| s.phase == Phase::Failed).map(|s| s.why);
                 let rolled_back = registry.dossier(desk.policy, &version, desk.now_ms)?.rolled_back;
                 Ok(rolled_back.or(failed))
             })

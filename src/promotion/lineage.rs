@@ -34,6 +34,18 @@ pub fn judge(policy: &Policy, transition: &Transition, dossier: &Dossier) -> Fin
     Finding::new("lineage", Outcome::Block, detail)
 }
 
+/// A stage that transitions lead to is not skipped: the version must have stood on it.
+#[must_use]
+pub fn skipped(policy: &Policy, transition: &Transition, dossier: &Dossier) -> Option<Finding> {
+    let from = &transition.from;
+    let stood = dossier.stood.as_ref()?;
+    if !policy.transitions.iter().any(|t| t.to == *from) || stood.contains(from) {
+        return None;
+    }
+    let detail = format!("the version never was in {from}: promote it there first");
+    Some(Finding::new("from", Outcome::Block, detail))
+}
+
 /// A version must be there to go back to.
 #[must_use]
 pub fn rollback(dossier: &Dossier) -> Finding {

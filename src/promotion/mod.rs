@@ -16,6 +16,7 @@ pub mod schema_diff;
 pub mod signature;
 pub mod types;
 
+use crate::policy::lint::evidence_on_the_way;
 use crate::policy::{Policy, Transition};
 use types::{Dossier, Finding, Outcome};
 
@@ -41,7 +42,7 @@ pub fn gates(
     now_ms: i64,
 ) -> Vec<Finding> {
     let to_prod = transition.to == PROD;
-    let mut found = Vec::new();
+    let mut found: Vec<Finding> = lineage::skipped(policy, transition, dossier).into_iter().collect();
     for kind in &transition.evidence {
         // What lineage lists as missing is not said twice.
         if !(to_prod && lineage::is_missing(kind, dossier)) {
@@ -54,6 +55,13 @@ pub fn gates(
     found.extend(offline::judge(transition, dossier));
     if to_prod {
         found.push(lineage::judge(policy, transition, dossier));
+        // What was asked for on the way still has to hold; the artifact is seen to below.
+        for kind in evidence_on_the_way(policy, transition) {
+            if kind != "artifact_digest" && !asks(transition, &[kind]) && !lineage::is_missing(kind, dossier) {
+                let judged = evidence::judge(kind, policy, transition, dossier);
+                found.extend(judged.filter(|finding| finding.outcome == Outcome::Block));
+            }
+        }
     }
     if !asks(transition, &["artifact_digest"]) {
         found.extend(mutable_artifact(dossier));

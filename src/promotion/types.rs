@@ -92,8 +92,10 @@ pub struct Dossier {
     pub approvals: Vec<Approval>,
     /// Those that have not run out.
     pub overrides: Vec<Override>,
-    /// Stages whose pointer stands on the version, and whether it stood on each stage before.
+    /// Stages whose pointer stands on the version.
     pub stages: Vec<String>,
+    /// Stages whose pointer ever stood on it; `None`: not known, as in a recorded run.
+    pub stood: Option<Vec<String>>,
     /// By role: `baseline`, `champion`.
     pub peers: BTreeMap<String, Peer>,
     /// `None`: no version to go back to.

@@ -26,7 +26,7 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// How a sink is reached.
 pub enum Carrier {
     Topic { writer: TopicWriter, topic: String },
-    Webhooks(Vec<Webhook>),
+    Webhook(Webhook),
     Mlflow(Mlflow),
 }
 
@@ -106,7 +106,7 @@ impl Courier {
             Some("rollback") => Action::Rollback,
             _ => return,
         };
-        *self.view.write().signals.entry((action, self.sink.name().to_owned(), outcome)).or_default() += 1;
+        *self.view.write().signals.entry((action, self.sink.name(), outcome)).or_default() += 1;
     }
 
     fn carry(&self, item: &Outgoing) -> Result<(), Failed> {
@@ -124,18 +124,9 @@ impl Courier {
                 }
                 Err(Failed::Later(format!("{topic} did not acknowledge it within {} s", ACKNOWLEDGED.as_secs())))
             }
-            Carrier::Webhooks(hooks) => {
-                // One that never works must not keep the others from hearing.
-                let mut later = None;
-                for hook in hooks {
-                    match hook.post(&format!("{}-{}", item.at_ms, item.id), &item.body) {
-                        Ok(()) => {}
-                        Err(e) if e.is_transient() => later = Some(e.to_string()),
-                        Err(e) => tracing::error!(error = %e, "a webhook refuses what it is told"),
-                    }
-                }
-                later.map_or(Ok(()), |why| Err(Failed::Later(why)))
-            }
+            Carrier::Webhook(hook) => hook.post(&format!("{}-{}", item.at_ms, item.id), &item.body).map_err(|e| {
+                if e.is_transient() { Failed::Later(e.to_string()) } else { Failed::Never(e.to_string()) }
+            }),
             Carrier::Mlflow(client) => self.operate(client, item),
         }
     }

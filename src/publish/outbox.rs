@@ -15,7 +15,7 @@ use crate::judge::read::verdict_from_json;
 use crate::judge::verdict::{Action, Signal};
 use crate::live;
 use crate::registry::embedded::Desk;
-use crate::registry::{Applied, Embedded, Registry as _};
+use crate::registry::{Applied, Embedded, Registry as _, RegistryError};
 use crate::view::Shared;
 
 /// How long the thread waits for work before it serves the producer again.
@@ -133,7 +133,13 @@ impl Worker {
                     };
                     let live = |version: &str| live::live(&o.view, &model, version);
                     let desk = Desk { policy: &policy, live: &live, actor: "driftgate", now_ms: now_ms() };
-                    o.registry.take(&desk, verdict, &json)
+                    match o.registry.take(&desk, verdict, &json) {
+                        Err(e) if !matches!(e, RegistryError::Sql(_)) => {
+                            tracing::error!(error = %e, model, version, "what follows from a verdict was not done");
+                            o.registry.record_verdict(&model, &version, &group, end_ms, &json)
+                        }
+                        taken => taken,
+                    }
                 });
                 self.publish(number, self.outlets.verdicts_topic.clone(), key, json, None);
             }
@@ -165,28 +171,26 @@ impl Worker {
         }
     }
 
-    /// Tries until it works; the items behind wait, and the checkpoint keeps them.
-    fn until_done<T>(
-        &self,
-        what: &str,
-        mut work: impl FnMut(&Outlets) -> Result<T, crate::registry::RegistryError>,
-    ) -> Option<T> {
-        for attempt in 0_u32.. {
+    /// Tries until it works; the items behind wait, and the checkpoint keeps them. What does not go with what is there
+    /// would not go later either: `None`.
+    fn until_done<T>(&self, what: &str, mut work: impl FnMut(&Outlets) -> Result<T, RegistryError>) -> Option<T> {
+        let mut attempt = 0_u32;
+        loop {
             match work(&self.outlets) {
                 Ok(done) => return Some(done),
-                Err(e) if attempt < 600 => {
+                Err(e @ RegistryError::Sql(_)) => {
                     if attempt.is_power_of_two() || attempt == 0 {
                         tracing::warn!(error = %e, attempt, "{what}; trying again");
                     }
+                    attempt = attempt.saturating_add(1);
                     thread::sleep(RETRY);
                 }
                 Err(e) => {
-                    tracing::error!(error = %e, "{what}; given up after {attempt} attempts");
+                    tracing::error!(error = %e, "{what}, and cannot be");
                     return None;
                 }
             }
         }
-        None
     }
 
     fn publish(&mut self, number: u64, topic: Option<String>, key: String, json: String, action: Option<Action>) {

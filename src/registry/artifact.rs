@@ -17,39 +17,56 @@ use crate::frame::hex;
 type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
 /// Digests of artifacts that were read: gates are asked often, artifacts are large.
-static KNOWN: LazyLock<Mutex<HashMap<PathBuf, (Stamp, String)>>> = LazyLock::new(Mutex::default);
+static KNOWN: LazyLock<Mutex<HashMap<PathBuf, (Stamp, Digested)>>> = LazyLock::new(Mutex::default);
+
+/// A digest, or why there is none.
+type Digested = Result<String, String>;
 
 /// The digest of what lies at a location, lower-case hex. A folder's digest is that of lines `HEX  relative/path`, sorted
 /// by path, as `sha256sum` writes them.
 ///
 /// # Errors
-/// Why the files cannot be read: a URL, a missing file, a folder without files.
-pub fn digest(location: &str) -> Result<String, String> {
-    if location.contains("://") {
-        return Err(format!("{location} is not a path of this machine"));
-    }
+/// Why the files cannot be read: a URL, a missing file, a folder without files, something that is no file.
+pub fn digest(location: &str) -> Digested {
+    let (stamp, digest) = compute(location);
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(PathBuf::from(location), (stamp, digest.clone()));
+    digest
+}
+
+/// What `digest` last said of a location, without reading anything.
+#[must_use]
+pub fn known(location: &str) -> Option<Digested> {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get(Path::new(location)).map(|(_, digest)| digest.clone())
+}
+
+fn compute(location: &str) -> (Stamp, Digested) {
     let root = PathBuf::from(location);
-    let failed = |e: io::Error| format!("{location} cannot be read: {e}");
-    let stamp = stamp(&root).map_err(failed)?;
-    if stamp.is_empty() {
-        return Err(format!("{location} holds no files"));
-    }
+    let stamp = match stamp(&root) {
+        _ if location.contains("://") => return (Vec::new(), Err(format!("{location} is not a path of this machine"))),
+        Ok(stamp) if stamp.is_empty() => return (stamp, Err(format!("{location} holds no files"))),
+        Ok(stamp) => stamp,
+        Err(e) => return (Vec::new(), Err(format!("{location} cannot be read: {e}"))),
+    };
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&root).cloned();
     if let Some((_, digest)) = known.filter(|(then, _)| *then == stamp) {
-        return Ok(digest);
+        return (stamp, digest);
     }
-    let digest = if root.is_file() {
-        of_file(&root).map_err(failed)?
-    } else {
-        let mut lines = String::new();
-        for (path, ..) in &stamp {
-            let name = path.strip_prefix(&root).unwrap_or(path);
-            let _ = writeln!(lines, "{}  {}", of_file(path).map_err(failed)?, name.display());
-        }
-        hex(&Sha256::digest(lines.as_bytes()))
-    };
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(root, (stamp, digest.clone()));
-    Ok(digest)
+    let digest = of_files(&root, &stamp).map_err(|e| format!("{location} cannot be read: {e}"));
+    (stamp, digest)
+}
+
+fn of_files(root: &Path, stamp: &Stamp) -> io::Result<String> {
+    if root.is_file() {
+        return of_file(root);
+    }
+    let mut lines = String::new();
+    for (path, ..) in stamp {
+        let name = path.strip_prefix(root).unwrap_or(path);
+        // Writing to a String does not fail.
+        let _ = writeln!(lines, "{}  {}", of_file(path)?, name.display());
+    }
+    Ok(hex(&Sha256::digest(lines.as_bytes())))
 }
 
 fn of_file(path: &Path) -> io::Result<String> {
@@ -75,6 +92,9 @@ fn stamp(root: &Path) -> io::Result<Stamp> {
             for entry in std::fs::read_dir(&path)? {
                 open.push(entry?.path());
             }
+        } else if !meta.is_file() {
+            // A pipe or a device has no end.
+            return Err(io::Error::other(format!("{} is not a regular file", path.display())));
         } else {
             found.push((path, meta.len(), meta.modified().ok()));
         }
@@ -117,5 +137,9 @@ mod tests {
         assert!(digest("no/such/model").unwrap_err().starts_with("no/such/model cannot be read: "));
         let folder = tempfile::tempdir().unwrap();
         assert!(digest(folder.path().to_str().unwrap()).unwrap_err().ends_with("holds no files"));
+        let device = digest("/dev/zero").unwrap_err();
+        assert!(device.ends_with("is not a regular file"), "{device}");
+        assert_eq!(known("/dev/zero"), Some(Err(device)));
+        assert_eq!(known("never/looked/at"), None);
     }
 }

@@ -27,7 +27,7 @@ pub use change::{Outgoing, Sink};
 pub use dossier::GivenApproval;
 pub use follow::Drift;
 pub use promotions::{Desk, Live, Promotion, Wish};
-pub use rollouts::Told;
+pub use rollouts::{FROZEN, Told};
 
 use super::{ActiveBlock, Applied, Registration, Registry, RegistryError, StageMove, VersionRecord};
 use crate::audit::checkpoint::Signer;
@@ -172,29 +172,7 @@ impl Registry for Embedded {
     /// A `stage` is set only where its pointer never stood on the version: registering again after a rollback does not
     /// promote again.
     fn register(&self, registration: &Registration, actor: &str, now_ms: i64) -> Result<VersionRecord, RegistryError> {
-        let Registration { model, version, stage, .. } = registration;
-        name("the model", model)?;
-        name("the version", version)?;
-        if let Some(stage) = stage {
-            name("the stage", stage)?;
-        }
-        self.write(now_ms, |tx| {
-            let old = record(tx, model, version)?;
-            add_version(tx, model, version, actor)?;
-            fill(tx, registration)?;
-            if record(tx, model, version)? != old {
-                tx.audit(actor, "register", (model, Some(version)), json!(registration))?;
-            }
-            if let Some(stage) = stage
-                && !pointers::has_stood(tx, model, stage, version)?
-            {
-                let new =
-                    Move { model, stage, to: version, actor, reason: "registered", rollback: false, foreign: false };
-                pointers::make(tx, &new)?;
-            }
-            let missing = || RegistryError::UnknownVersion { model: model.clone(), version: version.clone() };
-            record(tx, model, version)?.ok_or_else(missing)
-        })
+        self.write(now_ms, |change| register(change, registration, actor))
     }
 
     fn version(&self, model: &str, version: &str) -> Result<Option<VersionRecord>, RegistryError> {
@@ -239,6 +217,30 @@ impl Registry for Embedded {
                 .collect()
         })
     }
+}
+
+/// Registers a version; the same registration again changes nothing.
+fn register(tx: &Change<'_>, registration: &Registration, actor: &str) -> Result<VersionRecord, RegistryError> {
+    let Registration { model, version, stage, .. } = registration;
+    name("the model", model)?;
+    name("the version", version)?;
+    if let Some(stage) = stage {
+        name("the stage", stage)?;
+    }
+    let old = record(tx, model, version)?;
+    add_version(tx, model, version, actor)?;
+    fill(tx, registration)?;
+    if record(tx, model, version)? != old {
+        tx.audit(actor, "register", (model, Some(version)), json!(registration))?;
+    }
+    if let Some(stage) = stage
+        && !pointers::has_stood(tx, model, stage, version)?
+    {
+        let new = Move { model, stage, to: version, actor, reason: "registered", rollback: false, foreign: false };
+        pointers::make(tx, &new)?;
+    }
+    let missing = || RegistryError::UnknownVersion { model: model.clone(), version: version.clone() };
+    record(tx, model, version)?.ok_or_else(missing)
 }
 
 /// Names go into URLs, paths and metric labels.

@@ -83,6 +83,7 @@ pub fn required(
     run: &Map<String, Value>,
     transition: Option<&Transition>,
     dossier: &Dossier,
+    now_ms: i64,
 ) -> Result<Option<Finding>, RunError> {
     let required = match run.get("required_approvals") {
         None | Some(Value::Null) => return Ok(None),
@@ -99,7 +100,12 @@ pub fn required(
         return Ok(None);
     }
     let mut people: Vec<&str> = Vec::new();
-    for approval in &dossier.approvals {
+    let expires = match transition.map(|t| &t.approvals) {
+        Some(Approvals::Roles { expires, .. }) => *expires,
+        _ => None,
+    };
+    let counts = |a: &&Approval| expires.is_none_or(|expires| a.at_ms.saturating_add(expires) > now_ms);
+    for approval in dossier.approvals.iter().filter(counts) {
         if !people.iter().any(|known| known.eq_ignore_ascii_case(&approval.actor)) {
             people.push(&approval.actor);
         }

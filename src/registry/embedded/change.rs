@@ -17,22 +17,21 @@ use crate::registry::mlflow::ops::Op;
 pub enum Sink {
     /// The signals topic: weights and phases of rollouts.
     Signals,
-    Webhook,
+    /// One of the addresses, by its place in the configuration: each hears of everything, at its own pace.
+    Webhook(usize),
     Mlflow,
     /// The topic that audit checkpoints are anchored in.
     Anchor,
 }
 
 impl Sink {
-    pub const ALL: [Self; 4] = [Self::Signals, Self::Webhook, Self::Mlflow, Self::Anchor];
-
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::Signals => "signals",
-            Self::Webhook => "webhook",
-            Self::Mlflow => "mlflow",
-            Self::Anchor => "anchor",
+            Self::Signals => "signals".to_owned(),
+            Self::Webhook(at) => format!("webhook-{at}"),
+            Self::Mlflow => "mlflow".to_owned(),
+            Self::Anchor => "anchor".to_owned(),
         }
     }
 }
@@ -102,6 +101,12 @@ impl<'t> Change<'t> {
                 .execute(params![sink.name(), key, body.to_string(), self.now_ms])?;
         }
         Ok(())
+    }
+
+    /// Queues something for every webhook.
+    pub fn announce(&self, key: &str, body: &Value) -> Result<(), RegistryError> {
+        let hooks = self.sinks.iter().filter(|sink| matches!(sink, Sink::Webhook(_)));
+        hooks.copied().try_for_each(|hook| self.tell(hook, key, body))
     }
 
     /// Queues tags of a version (as `ops` names them) for MLflow, bound to the version that is there now.

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::change::Sink;
 use super::{Embedded, name, pointers, record};
 use crate::policy::Policy;
 use crate::promotion::evidence;
@@ -102,8 +101,7 @@ impl Embedded {
                 ])?;
             let tag = ops::approvals_tag(given.to, &approvals_of(change, model, version)?);
             change.tag(model, version, vec![tag])?;
-            change.tell(
-                Sink::Webhook,
+            change.announce(
                 model,
                 &json!({"event": "approval", "model": model, "version": version, "approval": approval}),
             )?;
@@ -193,6 +191,7 @@ pub(super) fn read(tx: &Connection, policy: &Policy, version: &str, now_ms: i64)
         artifact_sha256: record.artifact_sha256,
         snapshot_sha256: record.snapshot_sha256,
         stages: record.stages,
+        stood: Some(pointers::stood(tx, model, version)?),
         evidence,
         peers,
     })

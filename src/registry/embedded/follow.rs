@@ -44,7 +44,7 @@ impl Embedded {
             }
             let on_its_way: bool = change
                 .prepare_cached("SELECT 1 FROM outgoing WHERE sink = ?1 AND key = ?2 LIMIT 1")?
-                .exists([Sink::Mlflow.name(), model])?;
+                .exists([Sink::Mlflow.name().as_str(), model])?;
             if on_its_way || self.epoch() != epoch {
                 return Ok(Vec::new());
             }
@@ -98,7 +98,7 @@ fn take_move(
         change.prepare_cached("DELETE FROM mirrored WHERE model = ?1 AND alias = ?2")?.execute([model, stage])?;
         let told = json!({"stage": stage, "expected": expected, "found": null});
         change.audit(ACTOR, "registry_drift", (model, ours.as_deref()), told.clone())?;
-        change.tell(Sink::Webhook, model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
+        change.announce(model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
         pointers::clear(change, model, stage, ACTOR, "taken away there by somebody else")?;
         return Ok(Some(Drift { stage: stage.to_owned(), expected: expected.map(str::to_owned), found: None }));
     };
@@ -116,7 +116,7 @@ fn take_move(
     if !is_news {
         let told = json!({"stage": stage, "expected": drift.expected, "found": found});
         change.audit(ACTOR, "registry_drift", (model, Some(found)), told.clone())?;
-        change.tell(Sink::Webhook, model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
+        change.announce(model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
     }
     let reason = if is_news { "found there" } else { "moved there by somebody else" };
     let new = Move { model, stage, to: found, actor: ACTOR, reason, rollback: false, foreign: true };

@@ -34,6 +34,13 @@ pub(super) fn has_stood(tx: &Connection, model: &str, stage: &str, version: &str
         .exists([model, stage, version])
 }
 
+/// The stages whose pointer ever stood on a version.
+pub(super) fn stood(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Vec<String>> {
+    tx.prepare_cached("SELECT DISTINCT stage FROM stage_moves WHERE model = ?1 AND to_version = ?2 ORDER BY stage")?
+        .query_map([model, version], |row| row.get(0))?
+        .collect()
+}
+
 /// Moves a pointer onto a version that is there and writes it down; `None` if it stands there already.
 /// Promoting a version that is new to prod ends the model's freeze.
 pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMove>, RegistryError> {
@@ -60,18 +67,21 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
     let at = change.now_ms;
     write_down(change, new, from.as_deref(), Some(to))?;
     if !foreign {
+        // An alias elsewhere stays where it stood when our pointer was taken away.
+        let mirrored: Option<String> = change
+            .prepare_cached("SELECT version FROM mirrored WHERE model = ?1 AND alias = ?2")?
+            .query_row([model, stage], |row| row.get(0))
+            .optional()?;
         let op = Op::SetAlias {
             model: model.to_owned(),
             alias: stage.to_owned(),
             version: to.to_owned(),
-            expected: from.clone(),
+            expected: from.clone().or(mirrored),
             created_ms: created_elsewhere(change, model, to)?,
         };
         change.tell(Sink::Mlflow, model, &json!(op))?;
     }
-    change.tell(
-        Sink::Webhook,
-        model,
+    change.announce(model,
         &json!({"event": "stage", "model": model, "stage": stage, "from": from, "to": to, "actor": actor, "reason": reason, "rollback": rollback, "at_ms": at}),
     )?;
     Ok(Some(StageMove {

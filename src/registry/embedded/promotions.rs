@@ -4,10 +4,10 @@
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-use super::change::{Change, Sink};
+use super::change::Change;
 use super::pointers::{self, Move};
 use super::rollouts::{self, Told};
-use super::{Embedded, dossier, keep_verdict, record, rollback, signals::ACTOR};
+use super::{Embedded, dossier, keep_verdict, name, record, rollback, signals::ACTOR};
 use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question};
 use crate::judge::verdict::{Verdict, digest, utc};
 use crate::policy::{Approvals, Policy, Transition};
@@ -66,6 +66,7 @@ impl Embedded {
     /// # Errors
     /// A stage that no transition leads to, or a registry that fails.
     pub fn gate(&self, desk: &Desk<'_>, version: &str, to: &str) -> Result<Answer, RegistryError> {
+        self.look_at_artifact(&desk.policy.model, version)?;
         self.read_checked(|tx| ask(tx, desk, version, to, None).map(|(answer, _)| answer))
     }
 
@@ -81,18 +82,20 @@ impl Embedded {
         given: &[(String, Value)],
     ) -> Result<VersionRecord, RegistryError> {
         let (model, version) = (registration.model.as_str(), registration.version.as_str());
-        if let Some(stage) = &registration.stage
-            && desk.policy.transitions.iter().any(|t| t.to == *stage)
-            && let Some(standing) = self.standing(model, stage)?
-            && standing != version
-            && !self.read(|tx| pointers::has_stood(tx, model, stage, version))?
-        {
-            return Err(RegistryError::Conflict(format!(
-                "{stage:?} of {model:?} stands on version {standing:?} and is reached by a promotion: \
-                 register the version without a stage, then promote it"
-            )));
-        }
-        self.register(registration, desk.actor, desk.now_ms)?;
+        self.write(desk.now_ms, |change| {
+            if let Some(stage) = &registration.stage
+                && desk.policy.transitions.iter().any(|t| t.to == *stage)
+                && let Some(standing) = pointers::standing(change, model, stage)?
+                && standing != version
+                && !pointers::has_stood(change, model, stage, version)?
+            {
+                return Err(RegistryError::Conflict(format!(
+                    "{stage:?} of {model:?} stands on version {standing:?} and is reached by a promotion: \
+                     register the version without a stage, then promote it"
+                )));
+            }
+            super::register(change, registration, desk.actor)
+        })?;
         if !given.is_empty() {
             self.attach(model, version, given, desk.actor, desk.now_ms)?;
         }
@@ -114,6 +117,7 @@ impl Embedded {
     /// # Errors
     /// A version or stage that is not known, a rollout that is under way, or a registry that fails.
     pub fn promote(&self, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {
+        self.look_at_artifact(&desk.policy.model, wish.version)?;
         self.write(desk.now_ms, |change| {
             dossier::known(change, &desk.policy.model, wish.version)?;
             promote(change, desk, wish)
@@ -127,6 +131,9 @@ impl Embedded {
     /// A registry that fails; nothing was done then.
     pub fn take(&self, desk: &Desk<'_>, verdict: &Verdict, json: &str) -> Result<(), RegistryError> {
         let (model, version) = (verdict.model.as_str(), verdict.version.as_str());
+        if verdict.window.complete && !desk.policy.transitions.is_empty() {
+            self.look_at_artifact(model, version)?;
+        }
         self.write(desk.now_ms, |change| {
             keep_verdict(change, model, version, &verdict.group, verdict.window.end, json)?;
             if !verdict.window.complete {
@@ -145,6 +152,7 @@ impl Embedded {
     /// # Errors
     /// A registry that fails.
     pub fn promote_automatically(&self, desk: &Desk<'_>, version: &str) -> Result<(), RegistryError> {
+        self.look_at_artifact(&desk.policy.model, version)?;
         self.write(desk.now_ms, |change| automatic(change, desk, version))
     }
 
@@ -153,7 +161,20 @@ impl Embedded {
     /// # Errors
     /// A registry that fails.
     pub fn tell_rollout(&self, desk: &Desk<'_>, told: &Told<'_>) -> Result<Option<State>, RegistryError> {
+        if let Some(state) = self.rollout(&desk.policy.model).ok().flatten() {
+            self.look_at_artifact(&state.model, &state.candidate)?;
+        }
         self.write(desk.now_ms, |change| rollouts::tell(change, desk, told))
+    }
+
+    /// Computes the digest of a version's artifact where it changed, before anything is locked: files may be large.
+    fn look_at_artifact(&self, model: &str, version: &str) -> Result<(), RegistryError> {
+        let location = self.read(|tx| record(tx, model, version))?.and_then(|r| r.artifact);
+        if let Some(location) = location {
+            // What came of it is asked for under the lock.
+            let _ = artifact::digest(&location);
+        }
+        Ok(())
     }
 
     /// The promotion records of a version, the newest first.
@@ -182,9 +203,15 @@ pub(super) fn ask(
     retry: Option<&str>,
 ) -> Result<(Answer, Dossier), RegistryError> {
     let policy = desk.policy;
+    // A rollout under way keeps the reason it was begun for.
+    let retried = match rollouts::active(tx, &policy.model)?.filter(|r| r.candidate == version && retry.is_none()) {
+        Some(active) => retried(tx, &active.id)?,
+        None => None,
+    };
+    let retry = retry.or(retried.as_deref());
     let record = record(tx, &policy.model, version)?;
     let mut dossier = dossier::read(tx, policy, version, desk.now_ms)?;
-    dossier.recomputed_sha256 = record.as_ref().and_then(|r| r.artifact.as_deref()).map(artifact::digest);
+    dossier.recomputed_sha256 = record.as_ref().and_then(|r| r.artifact.as_deref()).and_then(artifact::known);
     let Live { latest, blocks: raised, seen } = (desk.live)(version);
     let mut blocks = record.as_ref().map(|r| r.blocks.clone()).unwrap_or_default();
     for block in raised {
@@ -210,10 +237,14 @@ pub(super) fn ask(
 fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {
     let (policy, model) = (desk.policy, desk.policy.model.as_str());
     let Wish { version, to, retry, comment } = *wish;
+    name("the stage", to)?;
     if pointers::standing(change, model, to)?.as_deref() == Some(version) {
         return Err(RegistryError::Conflict(format!("version {version:?} of {model:?} is in {to:?} already")));
     }
-    if let Some(active) = rollouts::active(change, model)? {
+    let plans = |t: &Transition| t.to == to && t.rollout.is_some();
+    if let Some(active) = rollouts::active(change, model)?
+        && (active.to == to || desk.policy.transitions.iter().any(plans))
+    {
         return Err(RegistryError::Conflict(format!(
             "a rollout of version {:?} of {model:?} is under way ({}): wait for its end, or abort it",
             active.candidate,
@@ -273,7 +304,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
             "INSERT INTO promotions (id, model, version, stage, at, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![id, model, version, to, desk.now_ms, record.to_string()])?;
-    change.tell(Sink::Webhook, model, &json!({"event": "promotion", "record": record}))?;
+    change.announce(model, &json!({"event": "promotion", "record": record}))?;
     let rollout = if let (Some(transition), Some(_)) = (transition, plan) {
         Some(rollouts::start(change, desk, &id, version, transition, champion)?)
     } else {
@@ -351,6 +382,9 @@ fn automatic(change: &Change<'_>, desk: &Desk<'_>, version: &str) -> Result<(), 
     }
     let Some(record) = record(change, model, version)? else { return Ok(()) };
     for transition in autos() {
+        if transition.rollout.is_some() && rollouts::active(change, model)?.is_some() {
+            continue;
+        }
         let begins = record.stages.contains(&transition.from) || (record.stages.is_empty() && transition.from == "dev");
         if !begins || pointers::has_stood(change, model, &transition.to, version)? {
             continue;

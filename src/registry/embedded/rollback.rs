@@ -48,6 +48,9 @@ impl Embedded {
                     "{PROD} of {model:?} stands on no version: nothing to roll back"
                 )));
             };
+            if to == Some(from.as_str()) {
+                return Err(RegistryError::Conflict(format!("{PROD} of {model:?} stands on version {from:?} already")));
+            }
             if let Some(to) = to {
                 super::dossier::known(change, model, to)?;
                 if !pointers::has_stood(change, model, PROD, to)? {
@@ -160,7 +163,9 @@ pub(super) fn make(change: &Change<'_>, request: &Request<'_>) -> Result<Option<
     if automatic {
         super::freeze(change, model, &ts, &told)?;
     }
-    rollouts::end_by_rollback(change, model, from, &told)?;
+    if target.is_some() {
+        rollouts::end_by_rollback(change, model, from, &told)?;
+    }
     Ok(target)
 }
 

@@ -18,6 +18,9 @@ use crate::rollout::{self, Effect, Input, Phase, State};
 /// The stage pointer of a candidate that has a share of the traffic.
 const CANARY: &str = "canary";
 
+/// Why a rollout stands still while its model is frozen.
+pub const FROZEN: &str = "the model is frozen";
+
 /// What a person, or another controller, tells a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told<'a> {
@@ -117,6 +120,11 @@ pub(super) fn advance(change: &Change<'_>, desk: &Desk<'_>, input: Input<'_>) ->
         return Ok(Some(state));
     };
     let before = state.clone();
+    // While a model is frozen nothing goes on by itself; what breaches ends all the same.
+    if matches!(input, Input::Verdict(_)) && state.paused.is_none() && super::frozen(change, &state.model)?.is_some() {
+        let effects = rollout::step(&mut state, desk.policy, plan, Input::Pause(FROZEN.to_owned()));
+        carry_out(change, desk, &mut state, effects, false)?;
+    }
     let by_person = matches!(input, Input::Abort(_));
     let effects = rollout::step(&mut state, desk.policy, plan, input);
     carry_out(change, desk, &mut state, effects, by_person)?;
@@ -127,7 +135,14 @@ pub(super) fn advance(change: &Change<'_>, desk: &Desk<'_>, input: Input<'_>) ->
 }
 
 pub(super) fn tell(change: &Change<'_>, desk: &Desk<'_>, told: &Told<'_>) -> Result<Option<State>, RegistryError> {
-    let Some(state) = active(change, &desk.policy.model)? else { return Ok(None) };
+    let found = active(change, &desk.policy.model);
+    if let (Err(RegistryError::Conflict(_)), Told::Abort(reason)) = (&found, told) {
+        // What cannot be read can still be ended.
+        change.audit(desk.actor, "rollout", (&desk.policy.model, None), json!({"told": "abort", "reason": reason}))?;
+        change.execute("UPDATE rollouts SET active = 0 WHERE model = ?1 AND active", [&desk.policy.model])?;
+        return Ok(None);
+    }
+    let Some(state) = found? else { return Ok(None) };
     let (what, input) = match *told {
         Told::Pause(reason) => (json!({"told": "pause", "reason": reason}), Input::Pause(reason.to_owned())),
         Told::Resume => (json!({"told": "resume"}), Input::Resume),
@@ -155,8 +170,15 @@ fn carry_out(
     let note = |change: &Change<'_>, what: serde_json::Value| {
         change.audit(desk.actor, "rollout", (&model, Some(&candidate)), what)
     };
+    // A rollback says itself what becomes of the weight; where nothing could be moved, the traffic stays, too.
+    let mut back: Option<Option<String>> = None;
     for effect in effects {
         match effect {
+            Effect::SetWeight(_) if back.is_some() => {
+                if back == Some(None) {
+                    state.weight = 100.0;
+                }
+            }
             Effect::SetWeight(weight) => publish(change, state, Some(weight))?,
             Effect::Phase(phase) => {
                 note(change, json!({"phase": phase.name(), "why": state.why}))?;
@@ -199,6 +221,7 @@ fn carry_out(
             Effect::RollBack { reason } => {
                 if !by_person && super::frozen(change, &model)?.is_some() {
                     note(change, json!({"note": format!("not rolled back, since the model is frozen: {reason}")}))?;
+                    back = Some(None);
                 } else if state.to == PROD
                     && !state.dry_run
                     && pointers::standing(change, &model, PROD)?.as_deref() == Some(&candidate)
@@ -206,13 +229,13 @@ fn carry_out(
                     let request = Request {
                         model: &model,
                         from: &candidate,
-                        to: state.champion.as_deref(),
+                        to: None,
                         actor: if by_person { desk.actor } else { ACTOR },
                         reason: &reason,
                         ts_ms: state.now_ms,
                         automatic: !by_person,
                     };
-                    rollback::make(change, &request)?;
+                    back = Some(rollback::make(change, &request)?);
                 }
             }
         }
@@ -246,7 +269,7 @@ fn publish(change: &Change<'_>, state: &State, weight: Option<f64>) -> Result<()
         change.audit(ACTOR, "rollout", (&state.model, Some(&state.candidate)), json!({"weight": weight, "ts": ts}))?;
     }
     change.tell(Sink::Signals, &format!("{}/{}", state.model, state.candidate), &body)?;
-    change.tell(Sink::Webhook, &state.model, &json!({"event": action, "rollout": body}))
+    change.announce(&state.model, &json!({"event": action, "rollout": body}))
 }
 
 fn save(change: &Change<'_>, state: &State) -> Result<(), RegistryError> {

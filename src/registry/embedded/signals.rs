@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use super::change::{Change, Sink};
+use super::change::Change;
 use super::rollback;
 use crate::judge::verdict::{Action, Signal};
 use crate::registry::mlflow::ops;
@@ -54,7 +54,7 @@ pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, Registr
         json!({"outcome": outcome, "detail": detail, "signal": signal}),
     )?;
     if done {
-        tx.tell(Sink::Webhook, &signal.model, &json!({"event": signal.action.name(), "signal": signal}))?;
+        tx.announce(&signal.model, &json!({"event": signal.action.name(), "signal": signal}))?;
     }
     Ok(applied)
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gate::GateVerdict;
+use crate::gate::{Decided, GateVerdict, GroupVerdict};
+use crate::judge::verdict::Status;
 use crate::policy::{Policy, parse};
 use crate::registry::mlflow::pull::{Found, FoundVersion};
 
@@ -61,6 +62,103 @@ fn what_needs_nobody_happens_by_itself_once() {
     });
 }
 
+/// Prod's latest window of every version passes, and whoever is asked has signed.
+fn with_passing_desk<T>(registry: &Embedded, work: impl FnOnce(&Desk<'_>) -> T) -> T {
+    let text = "apiVersion: driftgate/v1
+model: m
+baseline: {snapshot: s.csv}
+features: {numeric: [x], categorical: []}
+checks:
+  drift: {window: {size: 1h, slide: 1h}, rules: [{psi: {of: features, lt: 0.2}}]}
+transitions:
+- {from: dev, to: staging, approvals: auto, evidence: [tests]}
+- {from: staging, to: prod, checks: [drift], rollout: {steps: [{weight: 100, bake: 1h}], checks: [drift]}}
+";
+    let policy = parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
+    let result = Decided {
+        rule: "drift/psi".into(),
+        subject: "x".into(),
+        decides: Status::Pass,
+        sentence: "drift/psi x 0.01 against lt 0.2".into(),
+    };
+    let latest = vec![GroupVerdict { group: "drift".into(), end_ms: NOW, complete: true, results: vec![result] }];
+    let live = |_: &str| Live { latest: latest.clone(), blocks: Vec::new(), seen: true };
+    for version in ["0", "1"] {
+        registry.register(&plain(version), "ci", 1).unwrap();
+        registry.set_stage("m", PROD, version, "ann", "", 2).unwrap();
+    }
+    work(&Desk { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
+}
+
+/// A version with everything that is asked for, in staging by itself.
+fn ready(registry: &Embedded, desk: &Desk<'_>, version: &str) {
+    let hex = "ab".repeat(31) + &format!("{:02x}", version.parse::<u8>().unwrap());
+    let new = Registration { artifact_sha256: Some(hex.clone()), ..plain(version) };
+    let evidence = [
+        ("tests", json!("pass")),
+        ("data_snapshot", json!(format!("sha256:{hex}"))),
+        ("code_commit", json!("git:1234abcd")),
+    ];
+    let evidence = evidence.map(|(kind, value)| (kind.to_owned(), value));
+    registry.register_as(desk, &new, &evidence).unwrap();
+    assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some(version));
+}
+
+fn promote(registry: &Embedded, desk: &Desk<'_>, version: &str) -> Promotion {
+    registry.promote(desk, &Wish { version, to: PROD, retry: None, comment: None }).unwrap()
+}
+
+#[test]
+fn a_rollout_under_way_holds_up_other_versions_on_their_way_to_staging_in_nothing() {
+    let registry = registry();
+    with_passing_desk(&registry, |desk| {
+        ready(&registry, desk, "2");
+        let begun = promote(&registry, desk, "2");
+        assert_eq!(begun.rollout.unwrap().phase, crate::rollout::Phase::Promoting, "{:?}", begun.answer.reasons);
+        ready(&registry, desk, "3");
+        let refused = registry.promote(desk, &Wish { version: "3", to: PROD, retry: None, comment: None }).unwrap_err();
+        assert!(refused.to_string().contains("is under way"), "{refused}");
+        registry.tell_rollout(desk, &Told::Abort("not this one")).unwrap();
+        assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("1"));
+        assert_eq!(registry.frozen("m").unwrap(), None, "a person's abort freezes nothing");
+        assert_eq!(registry.promotions("m", "2").unwrap()[0]["status"], "rolled_back");
+    });
+}
+
+#[test]
+fn a_rollout_that_fails_never_returns_to_what_was_rolled_back_itself() {
+    let registry = registry();
+    with_passing_desk(&registry, |desk| {
+        ready(&registry, desk, "2");
+        promote(&registry, desk, "2");
+        assert_eq!(
+            registry.roll_back("m", Some("0"), "ann", "1 is broken, too", false, 5).unwrap().1.as_deref(),
+            Some("0")
+        );
+        assert_eq!(registry.rollout("m").unwrap(), None, "the rollback ended it");
+        let same = registry.roll_back("m", Some("0"), "ann", "typo", false, 6).unwrap_err();
+        assert!(same.to_string().contains("stands on version \"0\" already"), "{same}");
+        ready(&registry, desk, "3");
+        promote(&registry, desk, "3");
+        registry.tell_rollout(desk, &Told::Abort("worse")).unwrap();
+        assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("0"));
+    });
+}
+
+#[test]
+fn a_stage_on_the_way_is_not_skipped_and_what_failed_there_does_not_serve() {
+    let registry = registry();
+    with_passing_desk(&registry, |desk| {
+        ready(&registry, desk, "2");
+        registry.attach("m", "2", &[("tests".into(), json!("fail"))], "ci", NOW).unwrap();
+        let answer = promote(&registry, desk, "2").answer;
+        assert!(answer.reasons.iter().any(|r| r.starts_with("tests")), "{:?}", answer.reasons);
+        registry.register_as(desk, &plain("9"), &[]).unwrap();
+        let answer = promote(&registry, desk, "9").answer;
+        assert_eq!(answer.reasons[0], "the version never was in staging: promote it there first");
+    });
+}
+
 #[test]
 fn a_stage_that_is_reached_by_promotion_is_given_once_only() {
     let registry = registry();
@@ -86,6 +184,8 @@ fn a_wish_that_the_gate_refuses_is_written_down_and_moves_nothing() {
         assert_eq!(registry.standing("m", PROD).unwrap(), None);
         let unknown = registry.promote(desk, &Wish { version: "8", ..wish }).unwrap_err();
         assert!(matches!(unknown, RegistryError::UnknownVersion { .. }), "{unknown}");
+        let bad = registry.promote(desk, &Wish { to: "a/b", ..wish }).unwrap_err();
+        assert!(matches!(bad, RegistryError::BadName { .. }), "{bad}");
         let moon = registry.promote(desk, &Wish { to: "moon", ..wish }).unwrap_err();
         assert!(matches!(moon, RegistryError::Gate(_)), "{moon}");
     });
@@ -158,7 +258,7 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
 
 #[test]
 fn what_is_told_waits_in_order_until_it_was_delivered() {
-    let registry = registry().telling(vec![Sink::Mlflow, Sink::Webhook]);
+    let registry = registry().telling(vec![Sink::Mlflow, Sink::Webhook(0)]);
     registry.register(&Registration { stage: Some("dev".into()), ..plain("1") }, "ci", 1).unwrap();
     registry.set_stage("m", PROD, "1", "ann", "", 2).unwrap();
     let ops = registry.outgoing(Sink::Mlflow, 10).unwrap();
@@ -168,7 +268,7 @@ fn what_is_told_waits_in_order_until_it_was_delivered() {
     registry.delivered(ops[0].id).unwrap();
     assert_eq!(registry.outgoing(Sink::Mlflow, 10).unwrap(), ops[1..]);
     assert_eq!(registry.outgoing(Sink::Anchor, 10).unwrap(), [], "nobody listens there");
-    assert_eq!(registry.waiting().unwrap(), [("mlflow".to_owned(), 1), ("webhook".to_owned(), 2)]);
+    assert_eq!(registry.waiting().unwrap(), [("mlflow".to_owned(), 1), ("webhook-0".to_owned(), 2)]);
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //! | | [`intake`] | batches in, sealed panes and watermarks out |
 //! | | [`judge`], [`evaluate`] | rules, streaks, verdicts; panes in, verdicts and signals out |
 //! | | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
-//! | edges | [`clock`], [`view`] | the only clock; the picture that others read |
+//! | edges | [`clock`], [`view`], [`web`] | the only clock; the picture that others read; what HTTP clients share |
 //! | | [`source`], [`snapshot`] | event files and Kafka; training snapshots |
 //! | | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | | [`registry`], [`gate`] | versions, stages, blocks; may a version be promoted? |
@@ -51,5 +51,6 @@ pub mod snapshot;
 pub mod source;
 pub mod stats;
 pub mod view;
+pub mod web;
 pub mod window;
 pub mod yaml;

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::local::Local;
 use super::{Failure, exit};
+use crate::web::{cause, is_loopback};
 
 /// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -148,7 +149,7 @@ impl Client {
             };
             let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
             let answered = request.send().and_then(|response| Ok((response.status(), response.bytes()?.to_vec())));
-            answered.map_err(|e| self.unreachable(&cause(e)))?
+            answered.map_err(|e| self.unreachable(&cause(e, TIMEOUT)))?
         };
         if status.is_success() {
             return Ok(body);
@@ -193,22 +194,6 @@ fn shown(url: &Url) -> String {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.as_str().trim_end_matches('/').to_owned()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-        host == "localhost" || address.is_ok_and(|a| a.is_loopback())
-    })
-}
-
-/// The innermost cause, which says most; reqwest's own texts repeat the URL.
-fn cause(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", TIMEOUT.as_secs());
-    }
-    let error = anyhow::Error::new(error.without_url());
-    error.root_cause().to_string()
 }
 
 /// The server's own words: `{"error": …}`, else the start of its body.

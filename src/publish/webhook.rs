@@ -13,6 +13,7 @@ use reqwest::{StatusCode, Url};
 
 use crate::clock::now_ms;
 use crate::frame::hex;
+use crate::web::{cause, is_loopback};
 
 /// The id of the event: the same one is never another event.
 pub const EVENT_ID: &str = "X-Driftgate-Event-Id";
@@ -171,26 +172,6 @@ fn said(response: Response, status: StatusCode) -> String {
     let _ = response.take(READ_BYTES).read_to_end(&mut body);
     let text: String = String::from_utf8_lossy(&body).trim().chars().take(SHOWN_CHARS).collect();
     if text.is_empty() { status.canonical_reason().unwrap_or("no reason given").to_owned() } else { text }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-        host == "localhost" || address.is_ok_and(|a| a.is_loopback())
-    })
-}
-
-/// The innermost cause, which says most; reqwest's own texts repeat the URL.
-fn cause(error: reqwest::Error, timeout: Duration) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", timeout.as_secs_f64());
-    }
-    let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -174,5 +174,4 @@ pub trait Registry: Send + Sync {
     fn verdicts(&self, model: &str, version: &str) -> Result<Vec<String>, RegistryError>;
 }
 
-/// The stage a rollback moves.
-pub const PROD: &str = "prod";
+pub use crate::promotion::PROD;

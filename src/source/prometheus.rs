@@ -16,6 +16,8 @@ use reqwest::header::ACCEPT;
 use reqwest::redirect::Policy as Redirects;
 use serde::{Deserialize, Serialize};
 
+use crate::web::{cause, is_loopback};
+
 /// Larger answers are refused: one sample a version is a few hundred bytes.
 const MAX_BYTES: u64 = 8 << 20;
 /// An answer that is not Prometheus' is quoted up to here.
@@ -345,26 +347,6 @@ fn sample(series: Series) -> Result<Sample, Unread> {
     #[allow(clippy::cast_possible_truncation, reason = "a whole number within the years -9999 to 9999")]
     let ts_ms = ms as i64;
     Ok(Sample { labels, ts_ms, value: Some(value) })
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-        host == "localhost" || address.is_ok_and(|a| a.is_loopback())
-    })
-}
-
-/// The innermost cause, which says most; reqwest's own texts repeat the URL.
-fn cause(error: reqwest::Error, timeout: Duration) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", timeout.as_secs_f64());
-    }
-    let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use super::{Embedded, dossier, keep_verdict, name, record, rollback, signals::AC
 use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question};
 use crate::judge::verdict::{Verdict, digest, utc};
 use crate::policy::{Approvals, Policy, Transition};
-use crate::promotion::approvals;
 use crate::promotion::record::{self as promotion_record, Facts};
 use crate::promotion::types::Dossier;
+use crate::promotion::{self, approvals};
 use crate::registry::mlflow::ops;
 use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, RegistryError, VersionRecord, artifact};
 use crate::rollout::{self, State};
@@ -266,7 +266,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
         // A new promotion ends the incident.
         super::thaw(change, model, desk.actor)?;
     }
-    let transition = transition(policy, to, &dossier.stages);
+    let transition = promotion::transition(policy, to, &dossier);
     let plan = transition.and_then(|t| t.rollout.as_ref());
     let at = utc(desk.now_ms);
     let seq = super::change::head(change)?.map_or(0, |h| h.seq);
@@ -351,7 +351,7 @@ pub(super) fn finish(change: &Change<'_>, id: &str, status: &str) -> Result<(), 
 }
 
 /// Why the promotion tries something again that was rolled back, if it does.
-pub(super) fn retried(tx: &Connection, id: &str) -> Result<Option<String>, RegistryError> {
+fn retried(tx: &Connection, id: &str) -> Result<Option<String>, RegistryError> {
     let record = stored(tx, id)?;
     Ok(record.and_then(|r| r.get("retry")?.as_str().map(str::to_owned)))
 }
@@ -363,13 +363,6 @@ fn stored(tx: &Connection, id: &str) -> Result<Option<Value>, RegistryError> {
         .query_row([id], |row| row.get(0))
         .optional()?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
-}
-
-/// The transition that a promotion takes: from where the version stands, else the first to that stage.
-pub(super) fn transition<'a>(policy: &'a Policy, to: &str, stages: &[String]) -> Option<&'a Transition> {
-    let mut leading = policy.transitions.iter().filter(|t| t.to == to);
-    let first = leading.clone().next();
-    leading.find(|t| stages.contains(&t.from)).or(first)
 }
 
 /// Transitions with `approvals: auto` happen by themselves, once: a version that ever stood on the stage is not moved

@@ -11,7 +11,7 @@ use super::rollback::{self, Request};
 use super::{Embedded, signals::ACTOR};
 use crate::gate::GateVerdict;
 use crate::judge::verdict::{digest, utc};
-use crate::policy::Transition;
+use crate::policy::{Policy, Rollout, Transition};
 use crate::registry::{PROD, RegistryError};
 use crate::rollout::{self, Effect, Input, Phase, State};
 
@@ -107,11 +107,15 @@ pub(super) fn start(
     Ok(state)
 }
 
+/// What the policy, as it is now, says of a rollout.
+fn plan_of<'p>(policy: &'p Policy, state: &State) -> Option<&'p Rollout> {
+    policy.transitions.iter().find(|t| t.from == state.from && t.to == state.to)?.rollout.as_ref()
+}
+
 /// Gives the rollout under way an input; it may go on, wait or end.
 pub(super) fn advance(change: &Change<'_>, desk: &Desk<'_>, input: Input<'_>) -> Result<Option<State>, RegistryError> {
     let Some(mut state) = active(change, &desk.policy.model)? else { return Ok(None) };
-    let plan = desk.policy.transitions.iter().find(|t| t.from == state.from && t.to == state.to);
-    let Some(plan) = plan.and_then(|t| t.rollout.as_ref()) else {
+    let Some(plan) = plan_of(desk.policy, &state) else {
         // The policy was changed under way: nothing says how to go on, so it stands until somebody ends it.
         if !matches!(input, Input::Abort(_)) {
             return Ok(Some(state));
@@ -206,12 +210,10 @@ fn carry_out(
                 }
             }
             Effect::AskGate => {
-                let retry = promotions::retried(change, &state.id)?;
-                let (answer, _) = promotions::ask(change, desk, &candidate, &state.to, retry.as_deref())?;
+                let (answer, _) = promotions::ask(change, desk, &candidate, &state.to, None)?;
                 let pass = answer.verdict == GateVerdict::Pass;
                 let why = answer.reasons.join("; ");
-                let plan = desk.policy.transitions.iter().find(|t| t.from == state.from && t.to == state.to);
-                if let Some(plan) = plan.and_then(|t| t.rollout.as_ref()) {
+                if let Some(plan) = plan_of(desk.policy, state) {
                     let next = rollout::step(state, desk.policy, plan, Input::Gate { pass, why });
                     carry_out(change, desk, state, next, by_person)?;
                 }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::MlflowError;
+use crate::web::{innermost, is_loopback};
 use wire::Empty;
 pub use wire::{ModelVersion, RegisteredModel, Run};
 
@@ -118,7 +119,7 @@ impl Mlflow {
         let http = http.pool_idle_timeout(IDLE);
         // No proxy knows what this machine calls itself.
         let http = if is_loopback(&base) { http.no_proxy() } else { http };
-        let http = http.build().map_err(|e| MlflowError::Settings { what: "HTTP client", why: cause(e) })?;
+        let http = http.build().map_err(|e| MlflowError::Settings { what: "HTTP client", why: innermost(e) })?;
         Ok(Self { base, auth, timeout, http })
     }
 
@@ -286,7 +287,7 @@ impl Mlflow {
         let url = || self.url().to_owned();
         let unreachable = |message| MlflowError::Unreachable { url: url(), call, message };
         let late = || format!("no answer within {} s", self.timeout.as_secs_f64());
-        let response = request.send().map_err(|e| unreachable(if e.is_timeout() { late() } else { cause(e) }))?;
+        let response = request.send().map_err(|e| unreachable(if e.is_timeout() { late() } else { innermost(e) }))?;
         let status = response.status();
         let body = read(response).map_err(|e| match e.kind() {
             std::io::ErrorKind::TimedOut => unreachable(late()),
@@ -325,23 +326,6 @@ fn name_filter(model: &str) -> String {
         (true, false) => format!("name=\"{model}\""),
         (true, true) => format!("name LIKE '{}'", model.replace('\'', "_")),
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-        host == "localhost" || address.is_ok_and(|a| a.is_loopback())
-    })
-}
-
-/// The innermost cause, which says most; reqwest's own texts repeat the URL.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Limits;
 use crate::intake::names::Names;
-use crate::intake::versions::{Reference, Version};
-use crate::intake::{Intake, SealedPane};
+use crate::intake::versions::{Reference, Spec};
+use crate::intake::{Closing, SealedPane};
 use crate::judge::rules::{Champion, Window, judge};
 use crate::judge::streak::{Breach, Streak};
 use crate::judge::verdict::{Action, Counted, RuleResult, Signal, Status, Verdict, WindowSpan, digest, utc};
 use crate::policy::{Enforce, Group, Policy};
+use crate::schema::Schema;
 use crate::window::layout::Reads;
 use crate::window::pane::Sealed;
 use crate::window::tally::Tally;
@@ -30,6 +32,9 @@ pub struct Judgement {
 /// The judging side of one model.
 pub struct Evaluator {
     policy: Arc<Policy>,
+    reads: Vec<Reads>,
+    /// The intake's names, as of the last closing.
+    names: Names,
     /// By version code, then group.
     versions: Vec<Vec<Rolling>>,
 }
@@ -126,7 +131,8 @@ struct Close<'a> {
 impl Evaluator {
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
-        Self { policy, versions: Vec::new() }
+        let names = Names::new(&Schema::new(&policy), &Limits::default());
+        Self { reads: Reads::of(&policy), names, policy, versions: Vec::new() }
     }
 
     /// Takes over sealed panes.
@@ -147,18 +153,20 @@ impl Evaluator {
         }
     }
 
-    /// Judges every window that ends at or before its group's line. `complete_to` says per group up to which end windows
-    /// are complete: the same as the line while streams flow.
-    pub fn close(&mut self, intake: &Intake, lines: &[Option<i64>], complete_to: &[Option<i64>]) -> Judgement {
+    /// Judges every window behind the lines of a closing, whose panes were all added.
+    pub fn close(&mut self, closing: &Closing) -> Judgement {
+        self.names.take_over(&closing.news);
         let mut out = Judgement::default();
         let policy = Arc::clone(&self.policy);
-        for (at, (group, reads)) in policy.groups.iter().zip(intake.reads()).enumerate() {
-            let Some(line) = lines.get(at).copied().flatten() else { continue };
-            let complete_to = complete_to.get(at).copied().flatten().unwrap_or(i64::MIN);
+        let reads = std::mem::take(&mut self.reads);
+        for (at, (group, reads)) in policy.groups.iter().zip(&reads).enumerate() {
+            let Some(line) = closing.lines.get(at).copied().flatten() else { continue };
+            let complete_to = closing.complete_to.get(at).copied().flatten().unwrap_or(i64::MIN);
             while let Some(end) = self.next_end(at, group).filter(|end| *end <= line) {
-                self.close_end(&Close { at, group, reads, end, complete: end <= complete_to }, intake, &mut out);
+                self.close_end(&Close { at, group, reads, end, complete: end <= complete_to }, closing, &mut out);
             }
         }
+        self.reads = reads;
         out.verdicts.sort_by(|a, b| a.order().cmp(&b.order()));
         out
     }
@@ -167,19 +175,19 @@ impl Evaluator {
         self.versions.iter().filter_map(|v| v.get(group)?.next_end(spec.window.slide)).min()
     }
 
-    fn close_end(&mut self, close: &Close<'_>, intake: &Intake, out: &mut Judgement) {
+    fn close_end(&mut self, close: &Close<'_>, closing: &Closing, out: &mut Judgement) {
         let slide = close.group.window.slide;
-        let mut due = Vec::new();
-        for (code, name, version) in intake.versions() {
+        let mut due: Vec<(u32, &Spec)> = Vec::new();
+        for (code, known) in (0_u32..).zip(closing.known.iter()) {
             let rolling = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at));
             let Some(rolling) = rolling.filter(|r| r.next_end(slide) == Some(close.end)) else { continue };
-            let counts = version.layout(close.at).map_or(0, |l| l.total);
+            let counts = known.spec.layout(close.at).map_or(0, |l| l.total);
             rolling.advance(close.end, close.group, counts, close.reads.segmentations.len());
             let holds = (close.reads.predictions && rolling.sum.predictions + rolling.sum.features > 0)
                 || (close.reads.pairs && rolling.sum.pairs > 0)
                 || rolling.sum.is_measured();
             if holds {
-                due.push((code, name, version));
+                due.push((code, &known.spec));
             }
         }
         // What has slid out entirely takes no memory.
@@ -202,12 +210,12 @@ impl Evaluator {
         }
         let champion = due
             .iter()
-            .filter(|(code, ..)| self.stage(*code, close.at, intake.names()) == Some(PROD))
-            .max_by_key(|(code, ..)| self.sum(*code, close.at).and_then(|s| s.last.as_ref()))
+            .filter(|(code, _)| self.stage(*code, close.at) == Some(PROD))
+            .max_by_key(|(code, _)| self.sum(*code, close.at).and_then(|s| s.last.as_ref()))
             .copied();
-        for (code, name, version) in due {
-            let results = self.judge(close, intake.names(), (code, version), champion);
-            self.conclude(close, intake.names(), (code, name, version), results, out);
+        for (code, spec) in due {
+            let results = self.judge(close, (code, spec), champion);
+            self.conclude(close, (code, spec), results, out);
         }
     }
 
@@ -215,27 +223,28 @@ impl Evaluator {
         Some(&self.versions.get(version as usize)?.get(group)?.sum)
     }
 
-    fn stage<'n>(&self, version: u32, group: usize, names: &'n Names) -> Option<&'n str> {
-        names.stage(self.sum(version, group)?.last.as_ref()?.stage)
+    fn stage(&self, version: u32, group: usize) -> Option<&str> {
+        self.names.stage(self.sum(version, group)?.last.as_ref()?.stage)
     }
 
     fn judge(
         &self,
         close: &Close<'_>,
-        names: &Names,
-        (code, version): (u32, &Version),
-        champion: Option<(u32, &str, &Version)>,
+        (code, spec): (u32, &Spec),
+        champion: Option<(u32, &Spec)>,
     ) -> Vec<RuleResult> {
         let Some(tally) = self.sum(code, close.at) else { return Vec::new() };
         let champion = match champion {
             None => Champion::None,
-            Some((c, ..)) if c == code => Champion::Itself,
-            Some((c, name, v)) => match (self.sum(c, close.at), v.layout(close.at)) {
-                (Some(tally), Some(layout)) => Champion::Other { version: name, tally, layout },
+            Some((c, _)) if c == code => Champion::Itself,
+            Some((c, spec)) => match (self.sum(c, close.at), spec.layout(close.at)) {
+                (Some(tally), Some(layout)) => {
+                    Champion::Other { version: self.names.version(c).unwrap_or_default(), tally, layout }
+                }
                 _ => Champion::None,
             },
         };
-        let reference = match (&version.reference, version.layout(close.at)) {
+        let reference = match (&spec.reference, spec.layout(close.at)) {
             // Whether its baseline is loaded by now must not matter.
             _ if tally.is_only_measured() => Err("the window holds measurements only"),
             (Reference::Baseline { baseline, .. }, Some(layout)) => Ok((&**baseline, layout)),
@@ -246,7 +255,7 @@ impl Evaluator {
             policy: &self.policy,
             group: close.group,
             reads: close.reads,
-            names,
+            names: &self.names,
             reference,
             tally,
             champion,
@@ -257,12 +266,12 @@ impl Evaluator {
     fn conclude(
         &mut self,
         close: &Close<'_>,
-        names: &Names,
-        (code, name, version): (u32, &str, &Version),
+        (code, spec): (u32, &Spec),
         mut results: Vec<RuleResult>,
         out: &mut Judgement,
     ) {
-        let stage = self.stage(code, close.at, names).map(str::to_owned);
+        let stage = self.stage(code, close.at).map(str::to_owned);
+        let name = self.names.version(code).unwrap_or_default().to_owned();
         let policy = Arc::clone(&self.policy);
         let Some(rolling) = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at)) else { return };
         let group = close.group;
@@ -285,7 +294,7 @@ impl Evaluator {
                 result.bins = None;
             }
         }
-        let baseline_sha256 = match &version.reference {
+        let baseline_sha256 = match &spec.reference {
             _ if rolling.sum.is_only_measured() => None,
             Reference::Baseline { sha256, .. } => Some(sha256.to_string()),
             Reference::Unknown | Reference::Failed(_) => None,
@@ -302,7 +311,7 @@ impl Evaluator {
                 baseline_sha256.as_deref().unwrap_or("").as_bytes(),
             ]),
             model: policy.model.clone(),
-            version: name.to_owned(),
+            version: name,
             stage,
             group: group.name.clone(),
             window: span,
@@ -326,6 +335,7 @@ impl Evaluator {
 
     /// Takes over a policy that counts the same; hysteresis starts anew, active blocks stay.
     pub fn adopt(&mut self, policy: Arc<Policy>) {
+        self.reads = Reads::of(&policy);
         self.policy = policy;
         self.forget_streaks();
     }
@@ -359,7 +369,8 @@ impl Evaluator {
             v.resize_with(groups, Rolling::default);
             v
         };
-        Self { policy, versions: state.versions.into_iter().map(restored).collect() }
+        let versions = state.versions.into_iter().map(restored).collect();
+        Self { versions, ..Self::new(policy) }
     }
 }
 

@@ -1,26 +1,39 @@
-//! One model from batches to verdicts: the intake and the evaluator coupled in one process. Replay and daemon both run it,
-//! which is why a replay is the oracle of the daemon.
+//! One model from batches to verdicts: the intake, the workers that count and the evaluator, coupled. Replay and daemon
+//! both run it, which is why a replay is the oracle of the daemon.
+//!
+//! Batches are admitted one after the other, under the intake's lock. Any worker may count an admitted batch, each into
+//! panes of its own. A closing waits until everything admitted before it is counted; then whoever finds it ready merges
+//! the workers' panes and judges, while the others go on counting.
 
-use std::sync::Arc;
+mod order;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::BuiltFor;
 use crate::decode::plan::EventKind;
 use crate::evaluate::{Evaluator, EvaluatorState, Judgement};
+use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use crate::intake::count::Worker;
+use crate::intake::job::Job;
+use crate::intake::panes::{self, Panes};
 use crate::intake::state::IntakeState;
 use crate::intake::versions::Reference;
-use crate::intake::{Intake, SealedPane, Setup};
+use crate::intake::{Counters, Intake, SealedPane, Setup, SourceId};
 use crate::judge::verdict::digest;
 use crate::policy::Policy;
 use crate::window::layout::Reads;
 
+use order::Order;
+
 /// One model's counting and judging.
 pub struct Pipeline {
     pub policy: Arc<Policy>,
-    pub intake: Intake,
-    evaluator: Evaluator,
-    sealed: Vec<SealedPane>,
+    intake: Mutex<Intake>,
+    workers: Vec<Mutex<Worker>>,
+    order: Mutex<Order>,
+    evaluator: Mutex<Evaluator>,
 }
 
 /// A pipeline's durable state.
@@ -57,69 +70,146 @@ fn counts_digest(policy: &Policy) -> String {
     digest(&[counted.as_bytes()])
 }
 
+/// A lock that a panic elsewhere leaves usable: whoever panicked is reported there.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A batch that can be admitted and counted.
+pub trait Batch {
+    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job);
+
+    fn count(&self, worker: &mut Worker, job: &Job);
+}
+
+impl Batch for PredictionBatch {
+    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job) {
+        intake.predictions(source, self, job);
+    }
+
+    fn count(&self, worker: &mut Worker, job: &Job) {
+        worker.predictions(job, self);
+    }
+}
+
+impl Batch for LabelBatch {
+    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job) {
+        intake.labels(source, self, job);
+    }
+
+    fn count(&self, worker: &mut Worker, job: &Job) {
+        worker.labels(job, self);
+    }
+}
+
+impl Batch for FeatureBatch {
+    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job) {
+        intake.features(source, self, job);
+    }
+
+    fn count(&self, worker: &mut Worker, job: &Job) {
+        worker.features(job, self);
+    }
+}
+
+impl Batch for MeasurementBatch {
+    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job) {
+        intake.measurements(source, self, job);
+    }
+
+    fn count(&self, worker: &mut Worker, job: &Job) {
+        worker.measurements(job, self);
+    }
+}
+
 impl Pipeline {
-    /// Takes over a policy that only judges differently: counts stay, hysteresis starts anew. `false` for one that counts
-    /// something else; nothing changes then.
-    pub fn adopt(&mut self, policy: Arc<Policy>) -> bool {
-        if counts_digest(&self.policy) != counts_digest(&policy) {
-            return false;
-        }
-        self.intake.adopt(Arc::clone(&policy));
-        self.evaluator.adopt(Arc::clone(&policy));
-        self.policy = policy;
-        true
-    }
-
-    /// Lets go of versions that are long past; returns their names.
-    pub fn retire(&mut self) -> Vec<String> {
-        let evaluator = &self.evaluator;
-        self.intake.retire(|version| evaluator.holds(version))
-    }
-
-    /// Starts hysteresis anew.
-    pub fn forget_streaks(&mut self) {
-        self.evaluator.forget_streaks();
-    }
-
+    /// An empty pipeline that `workers` threads will count in.
     #[must_use]
-    pub fn new(policy: Arc<Policy>, setup: Setup) -> Self {
+    pub fn new(policy: Arc<Policy>, setup: Setup, workers: usize) -> Self {
+        let intake = Intake::new(Arc::clone(&policy), setup);
+        let evaluator = Evaluator::new(Arc::clone(&policy));
+        Self::of(policy, intake, Panes::default(), evaluator, workers)
+    }
+
+    fn of(policy: Arc<Policy>, intake: Intake, panes: Panes, evaluator: Evaluator, workers: usize) -> Self {
+        let first = Worker::with(panes);
+        let rest = (1..workers.max(1)).map(|_| Worker::default());
         Self {
-            intake: Intake::new(Arc::clone(&policy), setup),
-            evaluator: Evaluator::new(Arc::clone(&policy)),
-            sealed: Vec::new(),
             policy,
+            intake: Mutex::new(intake),
+            workers: std::iter::once(first).chain(rest).map(Mutex::new).collect(),
+            order: Mutex::default(),
+            evaluator: Mutex::new(evaluator),
         }
     }
 
-    /// Closes what the streams have passed.
-    pub fn advance(&mut self) -> Judgement {
-        let bases = self.intake.bases();
-        let lines = self.intake.seal(&bases, &mut self.sealed);
-        self.evaluator.add(self.sealed.drain(..));
-        self.evaluator.close(&self.intake, &lines, &lines)
+    /// The intake, for one caller at a time.
+    pub fn intake(&self) -> MutexGuard<'_, Intake> {
+        lock(&self.intake)
     }
 
-    /// The end of all files: what is left is judged, complete where the streams had passed its end.
-    pub fn finish(&mut self) -> Judgement {
-        let mut bases = self.intake.bases();
-        // No prediction will come any more for a label that waits.
-        bases.predictions_quiet = true;
-        let lines = self.intake.seal(&bases, &mut self.sealed);
-        self.evaluator.add(self.sealed.drain(..));
-        let mut out = self.evaluator.close(&self.intake, &lines, &lines);
-        self.intake.drain(&mut self.sealed);
-        self.evaluator.add(self.sealed.drain(..));
-        let all = vec![Some(i64::MAX); lines.len()];
-        let rest = self.evaluator.close(&self.intake, &all, &lines);
-        out.verdicts.extend(rest.verdicts);
-        out.signals.extend(rest.signals);
-        out
+    /// Admits a translated batch, and moves the closing lines; the job is then to be counted, by the same or another
+    /// thread. `intake` is this pipeline's.
+    pub fn admit<B: Batch>(&self, intake: &mut Intake, source: SourceId, batch: &B, job: &mut Job) {
+        batch.admit(intake, source, job);
+        self.close(intake);
     }
 
-    /// The end up to which every group has closed its windows: verdicts at or before it are all out.
+    /// Moves the closing lines as far as the streams have come. `intake` is this pipeline's.
+    pub fn close(&self, intake: &mut Intake) {
+        let bases = intake.bases();
+        if let Some(closing) = intake.advance(&bases) {
+            lock(&self.order).closings.push_back(closing);
+        }
+    }
+
+    /// Counts an admitted batch, into the panes of worker number `worker`.
+    pub fn count<B: Batch>(&self, worker: usize, batch: &B, job: &Job) {
+        let counters = self.workers.get(worker).map_or_else(Counters::default, |w| {
+            let mut worker = lock(w);
+            batch.count(&mut worker, job);
+            std::mem::take(&mut worker.counters)
+        });
+        lock(&self.order).counted(job.number, counters);
+    }
+
+    /// Judges the closings whose events are all counted, in order; `deliver` gets each with the end up to which all
+    /// verdicts are out then. Returns at once where another thread is judging: it looks again before it ends.
+    pub fn judge(&self, deliver: &mut dyn FnMut(Judgement, i64)) {
+        while lock(&self.order).is_ready() {
+            let Ok(mut evaluator) = self.evaluator.try_lock() else { return };
+            loop {
+                // Not held while judging.
+                let next = lock(&self.order).next();
+                let Some(closing) = next else { break };
+                for (group, line) in closing.lines.iter().enumerate() {
+                    let (Some(line), Some(spec)) = (line, self.policy.groups.get(group)) else { continue };
+                    let before = if *line == i64::MAX { i64::MAX } else { line.div_euclid(spec.window.slide) };
+                    let each =
+                        &mut |f: &mut dyn FnMut(&mut Panes)| self.workers.iter().for_each(|w| f(&mut lock(w).panes));
+                    let sealed = panes::seal(group, before, each).into_iter();
+                    evaluator.add(sealed.map(|((version, pane), sealed)| SealedPane { version, group, pane, sealed }));
+                }
+                let judged = evaluator.close(&closing);
+                deliver(judged, closing.closed_to);
+            }
+        }
+    }
+
+    /// The end of all files, with everything counted: what is left is judged, complete where the streams had passed its
+    /// end.
+    pub fn finish(&self, deliver: &mut dyn FnMut(Judgement, i64)) {
+        let closings = self.intake().finish();
+        lock(&self.order).closings.extend(closings);
+        self.judge(deliver);
+    }
+
+    /// Everything counted so far.
     #[must_use]
-    pub fn closed_to(&self) -> i64 {
-        self.intake.closed().iter().copied().min().unwrap_or(i64::MIN)
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.intake().counters;
+        counters += lock(&self.order).counters;
+        counters
     }
 
     /// Whether the policy reads a stream: labels where it joins them, measurements where rules read them.
@@ -131,15 +221,50 @@ impl Pipeline {
             EventKind::Measurements => !self.policy.measured.is_empty(),
         }
     }
+}
 
+/// What needs the workers to rest.
+impl Pipeline {
+    /// Takes over a policy that only judges differently: counts stay, hysteresis starts anew. `false` for one that counts
+    /// something else; nothing changes then.
+    pub fn adopt(&mut self, policy: Arc<Policy>) -> bool {
+        if counts_digest(&self.policy) != counts_digest(&policy) {
+            return false;
+        }
+        self.intake().adopt(Arc::clone(&policy));
+        lock(&self.evaluator).adopt(Arc::clone(&policy));
+        self.policy = policy;
+        true
+    }
+
+    /// Lets go of versions that are long past; returns their names.
+    pub fn retire(&self) -> Vec<String> {
+        let (evaluator, workers) = (lock(&self.evaluator), self.resting());
+        let panes: Vec<&Panes> = workers.iter().map(|w| &w.panes).collect();
+        self.intake().retire(|version| evaluator.holds(version) || panes.iter().any(|p| p.holds(version)))
+    }
+
+    /// Starts hysteresis anew.
+    pub fn forget_streaks(&mut self) {
+        lock(&self.evaluator).forget_streaks();
+    }
+
+    fn resting(&self) -> Vec<MutexGuard<'_, Worker>> {
+        self.workers.iter().map(lock).collect()
+    }
+
+    /// What a checkpoint keeps.
     #[must_use]
-    pub fn state(&self) -> PipelineState {
+    pub fn state(&mut self) -> PipelineState {
+        let counters = self.counters();
+        let workers = self.resting();
+        let panes: Vec<&Panes> = workers.iter().map(|w| &w.panes).collect();
         PipelineState {
             model: self.policy.model.clone(),
             policy_sha256: self.policy.sha256.clone(),
             counts: counts_digest(&self.policy),
-            intake: self.intake.state(),
-            evaluator: self.evaluator.state(),
+            intake: self.intake().state(&panes, counters),
+            evaluator: lock(&self.evaluator).state(),
         }
     }
 
@@ -148,12 +273,13 @@ impl Pipeline {
     pub fn restore(
         policy: Arc<Policy>,
         setup: Setup,
+        workers: usize,
         state: PipelineState,
         reference: impl FnMut(&str) -> Reference,
     ) -> (Self, Vec<String>) {
-        let (intake, lost) = Intake::restore(Arc::clone(&policy), setup, state.intake, reference);
+        let (intake, panes, lost) = Intake::restore(Arc::clone(&policy), setup, state.intake, reference);
         let evaluator = Evaluator::restore(Arc::clone(&policy), state.evaluator);
-        (Self { intake, evaluator, sealed: Vec::new(), policy }, lost)
+        (Self::of(policy, intake, panes, evaluator, workers), lost)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{Feed, MINUTE, SECOND, minute, policy};
+use super::tests::{Feed, MINUTE, SECOND, feed, minute, policy};
 use super::*;
 use crate::event::{Domain, MeasurementBatch, code};
 use crate::intake::{DecoderId, SourceId};
@@ -55,30 +55,30 @@ struct Streams {
 
 impl Streams {
     fn new(partitions: usize) -> Self {
-        Self::over(Pipeline::new(policy(BUSINESS, ""), Setup::default()), &vec![None; partitions])
+        Self::over(Pipeline::new(policy(BUSINESS, ""), Setup::default(), 2), &vec![None; partitions])
     }
 
-    fn over(mut pipeline: Pipeline, max_ts: &[Option<i64>]) -> Self {
-        let sources = max_ts.iter().map(|ts| pipeline.intake.add_source_at(EventKind::Measurements, *ts)).collect();
-        Self { decoder: pipeline.intake.add_decoder(), sources, pipeline, introduced: false }
+    fn over(pipeline: Pipeline, max_ts: &[Option<i64>]) -> Self {
+        let sources = max_ts.iter().map(|ts| pipeline.intake().add_source_at(EventKind::Measurements, *ts)).collect();
+        let decoder = pipeline.intake().add_decoder();
+        Self { decoder, sources, pipeline, introduced: false }
     }
 
     fn feed(&mut self, partition: usize, events: &[Event]) -> Judgement {
         let mut batch = batch(events, !std::mem::replace(&mut self.introduced, true));
-        self.pipeline.intake.translate_measurements(self.decoder, &mut batch);
-        self.pipeline.intake.measurements(self.sources[partition], &batch);
-        self.pipeline.advance()
+        self.pipeline.intake().translate_measurements(self.decoder, &mut batch);
+        feed(&self.pipeline, self.sources[partition], &batch)
     }
 
     /// Through a checkpoint's bytes and back.
-    fn restart(self) -> Self {
+    fn restart(mut self) -> Self {
         let bytes = postcard::to_stdvec(&self.pipeline.state()).unwrap();
         let state: PipelineState = postcard::from_bytes(&bytes).unwrap();
         let policy = policy(BUSINESS, "");
         assert!(state.counts_by(&policy));
-        let max_ts: Vec<_> = self.sources.iter().map(|s| self.pipeline.intake.progress(*s).max_ts).collect();
+        let max_ts: Vec<_> = self.sources.iter().map(|s| self.pipeline.intake().progress(*s).max_ts).collect();
         let (restored, lost) =
-            Pipeline::restore(policy, Setup::default(), state, |v| panic!("a baseline of {v:?} is asked for"));
+            Pipeline::restore(policy, Setup::default(), 2, state, |v| panic!("a baseline of {v:?} is asked for"));
         assert!(lost.is_empty(), "{lost:?}");
         Self::over(restored, &max_ts)
     }
@@ -99,7 +99,8 @@ fn verdicts(events: &[Event], partitions: usize, deal: &[usize], cuts: &[usize])
     for partition in 0..partitions {
         out.extend(streams.feed(partition, &[event(100 * MINUTE, code::MISSING, 1.0, 1)]).verdicts);
     }
-    assert_eq!((streams.pipeline.intake.counters.late, streams.pipeline.intake.counters.after_close), (0, 0));
+    let counters = streams.pipeline.counters();
+    assert_eq!((counters.late, counters.after_close), (0, 0));
     out.sort_by(|a, b| a.order().cmp(&b.order()));
     assert!(out.iter().all(|v| v.window.complete && v.baseline_sha256.is_none() && v.stage.is_none()));
     out.iter().map(|v| serde_json::to_string(v).unwrap()).collect()
@@ -167,18 +168,18 @@ fn a_window_says_what_was_measured_in_it() {
 #[test]
 fn late_ignored_and_closed_measurements_are_counted_as_such() {
     let rest = "ignore: [{from: 1970-01-01T00:10:00Z, to: 1970-01-01T00:11:00Z, reason: test}]\n";
-    let mut streams = Streams::over(Pipeline::new(policy(BUSINESS, rest), Setup::default()), &[None, None]);
+    let mut streams = Streams::over(Pipeline::new(policy(BUSINESS, rest), Setup::default(), 2), &[None, None]);
     let at = |ts| event(ts, 0, 0.1, 1);
     streams.feed(0, &[at(5 * MINUTE), at(4 * MINUTE), at(4 * MINUTE + LATENESS), at(10 * MINUTE)]);
     streams.sources.truncate(1);
-    let counters = streams.pipeline.intake.counters;
+    let counters = streams.pipeline.counters();
     assert_eq!((counters.measurements, counters.late, counters.ignored, counters.after_close), (4, 1, 1, 0));
     // A partition that begins behind the line.
     let mut streams = Streams::new(1);
     streams.feed(0, &[at(5 * MINUTE)]);
-    streams.sources.push(streams.pipeline.intake.add_source(EventKind::Measurements));
+    streams.sources.push(streams.pipeline.intake().add_source(EventKind::Measurements));
     streams.feed(1, &[at(MINUTE)]);
-    assert_eq!(streams.pipeline.intake.counters.after_close, 1);
+    assert_eq!(streams.pipeline.counters().after_close, 1);
 }
 
 #[test]
@@ -190,15 +191,14 @@ fn a_group_of_both_waits_for_both_and_each_rule_judges_what_it_reads() {
     - measured: {of: cost, lt: 0.5}
 ";
     let mut feed = Feed::new(policy(both, ""));
-    let source = feed.pipeline.intake.add_source(EventKind::Measurements);
-    let decoder = feed.pipeline.intake.add_decoder();
+    let source = feed.pipeline.intake().add_source(EventKind::Measurements);
+    let decoder = feed.pipeline.intake().add_decoder();
     let rows: Vec<_> = [0, 1, 3].into_iter().flat_map(|at| minute(at, 0.0)).collect();
     assert!(feed.predict(&rows).verdicts.is_empty(), "no measurement has come yet");
     let events = [event(SECOND, 0, 0.1, 1), event(2 * MINUTE, 0, 0.7, 1), event(3 * MINUTE, 0, 0.1, 1)];
     let mut batch = batch(&events, true);
-    feed.pipeline.intake.translate_measurements(decoder, &mut batch);
-    feed.pipeline.intake.measurements(source, &batch);
-    let judged = feed.pipeline.advance();
+    feed.pipeline.intake().translate_measurements(decoder, &mut batch);
+    let judged = self::feed(&feed.pipeline, source, &batch);
     let said: Vec<_> =
         judged.verdicts.iter().map(|v| (v.window.end / MINUTE, v.results[0].status, v.results[1].status)).collect();
     use Status::{Block, Insufficient, Pass};
@@ -212,13 +212,12 @@ fn a_group_of_both_waits_for_both_and_each_rule_judges_what_it_reads() {
 #[test]
 fn predictions_neither_hold_nor_count_in_a_group_of_measurements() {
     let mut feed = Feed::new(policy(BUSINESS, ""));
-    let source = feed.pipeline.intake.add_source(EventKind::Measurements);
-    let decoder = feed.pipeline.intake.add_decoder();
+    let source = feed.pipeline.intake().add_source(EventKind::Measurements);
+    let decoder = feed.pipeline.intake().add_decoder();
     assert!(feed.predict(&minute(0, 0.0)).verdicts.is_empty());
     let mut batch = batch(&[event(SECOND, 0, 0.1, 1), event(3 * MINUTE, 0, 0.1, 1)], true);
-    feed.pipeline.intake.translate_measurements(decoder, &mut batch);
-    feed.pipeline.intake.measurements(source, &batch);
-    let judged = feed.pipeline.advance();
+    feed.pipeline.intake().translate_measurements(decoder, &mut batch);
+    let judged = self::feed(&feed.pipeline, source, &batch);
     assert_eq!(judged.verdicts.len(), 2);
     assert!(judged.verdicts.iter().all(|v| v.counted.predictions == 0 && v.baseline_sha256.is_none()));
 }

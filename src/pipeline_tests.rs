@@ -57,6 +57,24 @@ fn row(ts: i64, x: f64) -> Row {
     Row { version: "1", stage: "prod", ts, x, score: 0.7, latency_ms: 10.0, label: None, kpi: None }
 }
 
+/// Admits and counts a batch, by the workers in turn, and judges what that makes ready.
+pub(super) fn feed<B: Batch>(pipeline: &Pipeline, source: SourceId, batch: &B) -> Judgement {
+    let mut job = Job::default();
+    pipeline.admit(&mut pipeline.intake(), source, batch, &mut job);
+    pipeline.count(usize::from(job.number % 2 == 1), batch, &job);
+    all_judged(|deliver| pipeline.judge(deliver))
+}
+
+/// Everything that is judged meanwhile.
+pub(super) fn all_judged(run: impl FnOnce(&mut dyn FnMut(Judgement, i64))) -> Judgement {
+    let mut all = Judgement::default();
+    run(&mut |judged, _| {
+        all.verdicts.extend(judged.verdicts);
+        all.signals.extend(judged.signals);
+    });
+    all
+}
+
 /// A pipeline fed row by row.
 pub(super) struct Feed {
     pub(super) pipeline: Pipeline,
@@ -70,23 +88,20 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(policy: Arc<Policy>) -> Self {
-        Self::over(Pipeline::new(policy, Setup::default()))
+        Self::over(Pipeline::new(policy, Setup::default(), 2))
     }
 
-    fn over(mut pipeline: Pipeline) -> Self {
+    fn over(pipeline: Pipeline) -> Self {
         for version in VERSIONS {
             let found = reference(&pipeline.policy, version);
-            pipeline.intake.set_reference(version, found);
+            pipeline.intake().set_reference(version, found);
         }
-        let decoder = pipeline.intake.add_decoder();
-        Self {
-            predictions: pipeline.intake.add_source(EventKind::Predictions),
-            labels: pipeline.intake.add_source(EventKind::Labels),
-            pipeline,
-            decoder,
-            introduced: false,
-            fed: 0,
-        }
+        let mut intake = pipeline.intake();
+        let decoder = intake.add_decoder();
+        let predictions = intake.add_source(EventKind::Predictions);
+        let labels = intake.add_source(EventKind::Labels);
+        drop(intake);
+        Self { predictions, labels, pipeline, decoder, introduced: false, fed: 0 }
     }
 
     pub(super) fn predict(&mut self, rows: &[Row]) -> Judgement {
@@ -110,10 +125,9 @@ impl Feed {
             batch.segments[0].push(code::MISSING);
             self.fed += 1;
         }
-        self.pipeline.intake.learn(self.decoder, &mut batch);
-        self.pipeline.intake.translate(self.decoder, &mut batch);
-        self.pipeline.intake.predictions(self.predictions, &batch);
-        self.pipeline.advance()
+        self.pipeline.intake().learn(self.decoder, &mut batch);
+        self.pipeline.intake().translate(self.decoder, &mut batch);
+        feed(&self.pipeline, self.predictions, &batch)
     }
 
     /// Labels of rows that were fed from number `first` on.
@@ -128,8 +142,7 @@ impl Feed {
                 kpis.push(r.kpi.map_or(Flag::Missing, Flag::from));
             }
         }
-        self.pipeline.intake.labels(self.labels, &batch);
-        self.pipeline.advance()
+        feed(&self.pipeline, self.labels, &batch)
     }
 }
 
@@ -162,7 +175,7 @@ fn signals_come_on_edges_only() {
     let since: Vec<_> = judged.verdicts.iter().map(|v| v.results[0].since.map(|s| s / MINUTE)).collect();
     assert_eq!(since, [None, Some(2), Some(2), None, Some(5), None]);
     // The window that is left is not complete, and says nothing.
-    let rest = feed.pipeline.finish();
+    let rest = all_judged(|deliver| feed.pipeline.finish(deliver));
     assert_eq!((rest.verdicts.len(), rest.verdicts[0].window.complete, rest.signals.len()), (1, false, 0));
 }
 
@@ -297,19 +310,20 @@ proptest! {
                     let state: PipelineState = postcard::from_bytes(&state).unwrap();
                     let policy = drift_and_fairness();
                     assert!(state.counts_by(&policy));
-                    let (predictions, labels) = (feed.pipeline.intake.progress(feed.predictions), feed.pipeline.intake.progress(feed.labels));
-                    let (mut restored, lost) = Pipeline::restore(Arc::clone(&policy), Setup::default(), state, |v| reference(&policy, v));
+                    let predictions = feed.pipeline.intake().progress(feed.predictions);
+                    let labels = feed.pipeline.intake().progress(feed.labels);
+                    let (restored, lost) = Pipeline::restore(Arc::clone(&policy), Setup::default(), 2, state, |v| reference(&policy, v));
                     assert!(lost.is_empty());
-                    feed.predictions = restored.intake.add_source_at(EventKind::Predictions, predictions.max_ts);
-                    feed.labels = restored.intake.add_source_at(EventKind::Labels, labels.max_ts);
-                    feed.decoder = restored.intake.add_decoder();
+                    feed.predictions = restored.intake().add_source_at(EventKind::Predictions, predictions.max_ts);
+                    feed.labels = restored.intake().add_source_at(EventKind::Labels, labels.max_ts);
+                    feed.decoder = restored.intake().add_decoder();
                     feed.introduced = false;
                     feed.pipeline = restored;
                 }
                 out.extend(feed.predict(r).verdicts);
                 out.extend(feed.label(i * 7, r).verdicts);
             }
-            out.extend(feed.pipeline.finish().verdicts);
+            out.extend(all_judged(|deliver| feed.pipeline.finish(deliver)).verdicts);
             out
         };
         prop_assert_eq!(run(&cuts), run(&[]));

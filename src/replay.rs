@@ -1,21 +1,28 @@
-//! Event files through the pipeline, as fast as they can be read: the same verdicts as the daemon's, in a fixed order.
+//! Event files through the pipeline, as fast as they can be read, by any number of workers: the same verdicts as the
+//! daemon's, in a fixed order. `board` says who does what next, `lane` is one file, `work` the workers.
+
+mod board;
+mod lane;
+mod work;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use crate::decode::plan::EventKind;
 use crate::decode::{Reason, Reject};
-use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use crate::event::{Domain, FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::intake::versions::Reference;
-use crate::intake::{Counters, DecoderId, Setup, SourceId};
+use crate::intake::{Counters, Setup};
 use crate::judge::verdict::{Signal, Verdict};
 use crate::pipeline::Pipeline;
 use crate::policy::{Policy, Traffic};
+use crate::schema::Schema;
 use crate::snapshot;
 use crate::source::columns::FileError;
-use crate::source::files::{Chunk, FileOptions, FileStream, StreamBatch, StreamError};
+use crate::source::files::{FileKind, FileOptions, FileStream, StreamError};
+
+use lane::{FileLane, Lane};
+use work::{Note, Run};
 
 /// What to replay.
 #[derive(Clone, Debug)]
@@ -32,6 +39,13 @@ pub struct Input {
 pub struct InputFile {
     pub path: PathBuf,
     pub options: FileOptions,
+}
+
+impl InputFile {
+    /// How many bytes there are to read, where that is known.
+    fn bytes(&self) -> Option<u64> {
+        if self.path.as_os_str() == "-" { None } else { std::fs::metadata(&self.path).ok().map(|m| m.len()) }
+    }
 }
 
 /// Who is told what while a replay runs.
@@ -121,41 +135,6 @@ pub fn reference(policy: &Policy, version: &str, location: Option<&str>) -> Refe
     }
 }
 
-/// One stream of a replay: its chunks and where they go.
-struct Feed<B> {
-    stream: FileStream<B>,
-    source: SourceId,
-    decoders: Vec<DecoderId>,
-    ended: bool,
-}
-
-impl<B: StreamBatch> Feed<B> {
-    fn open(file: &InputFile, pipeline: &mut Pipeline) -> Result<Self, StreamError> {
-        let stream = FileStream::open(&file.path, pipeline.intake.schema(), &file.options)?;
-        let decoders = (0..stream.decoders).map(|_| pipeline.intake.add_decoder()).collect();
-        Ok(Self { source: pipeline.intake.add_source(B::KIND), decoders, stream, ended: false })
-    }
-
-    fn next(&mut self) -> Result<Option<(Chunk<B>, DecoderId)>, StreamError> {
-        match self.stream.next() {
-            None => {
-                self.ended = true;
-                Ok(None)
-            }
-            Some(chunk) => {
-                let chunk = chunk?;
-                let decoder = self.decoders.get(chunk.decoder).copied().unwrap_or(DecoderId(0));
-                Ok(Some((chunk, decoder)))
-            }
-        }
-    }
-
-    /// How far the stream has come, if it can be read on.
-    fn turn(&self, pipeline: &Pipeline) -> Option<i64> {
-        (!self.ended).then(|| pipeline.intake.progress(self.source).max_ts.unwrap_or(i64::MIN))
-    }
-}
-
 /// Replays the files; verdicts reach the observer by (end, model, version, group).
 ///
 /// # Errors
@@ -173,123 +152,89 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
         return Err(ReplayError::OneStandardInput);
     }
     let setup = Setup { has_features: input.features.is_some(), limits: input.predictions.options.limits };
-    let mut pipeline = Pipeline::new(Arc::clone(policy), setup);
-    let mut outcome = Outcome::default();
+    let workers = input.predictions.options.threads.max(1);
+    let pipeline = Pipeline::new(Arc::clone(policy), setup, workers);
+    let mut lanes: Vec<Box<dyn Lane>> =
+        vec![Box::new(FileLane::<PredictionBatch>::open(&input.predictions, &pipeline, workers)?)];
+    if let (Some(file), Some(_)) = (&input.labels, &policy.labels) {
+        lanes.push(Box::new(FileLane::<LabelBatch>::open(file, &pipeline, workers)?));
+    }
+    if let Some(file) = &input.features {
+        lanes.push(Box::new(FileLane::<FeatureBatch>::open(file, &pipeline, workers)?));
+    }
+    if let Some(file) = input.measurements.as_ref().filter(|_| !policy.measured.is_empty()) {
+        lanes.push(Box::new(FileLane::<MeasurementBatch>::open(file, &pipeline, workers)?));
+    }
+    let run = Run::new(pipeline, lanes.len(), workers);
     let by_model = policy.groups.iter().any(|g| g.traffic == Traffic::Model);
     if input.features.is_some() || by_model {
         let why = if by_model { "traffic: model" } else { "a features file" };
-        for version in versions_in_file(input, &pipeline, why)? {
-            load(&mut pipeline, &version, &mut outcome, observer);
-            pipeline.intake.pin(&version, true);
+        let schema = Arc::clone(run.pipeline.intake().schema());
+        for version in versions_in_file(input, &schema, why)? {
+            let mut intake = run.pipeline.intake();
+            run.load(&mut intake, &version);
+            intake.pin(&version, true);
         }
     }
-    let mut predictions: Feed<PredictionBatch> = Feed::open(&input.predictions, &mut pipeline)?;
-    let mut labels: Option<Feed<LabelBatch>> = match (&input.labels, &policy.labels) {
-        (Some(file), Some(_)) => Some(Feed::open(file, &mut pipeline)?),
-        _ => None,
-    };
-    let mut features: Option<Feed<FeatureBatch>> = match &input.features {
-        Some(file) => Some(Feed::open(file, &mut pipeline)?),
-        None => None,
-    };
-    let mut measurements: Option<Feed<MeasurementBatch>> = match &input.measurements {
-        Some(file) if !policy.measured.is_empty() => Some(Feed::open(file, &mut pipeline)?),
-        _ => None,
-    };
-    let mut ordered = Ordered::default();
-    // The stream that is furthest behind in event time is read on, so that little waits for the others.
-    loop {
-        let turns = [
-            (predictions.turn(&pipeline), EventKind::Predictions),
-            (labels.as_ref().and_then(|f| f.turn(&pipeline)), EventKind::Labels),
-            (features.as_ref().and_then(|f| f.turn(&pipeline)), EventKind::Features),
-            (measurements.as_ref().and_then(|f| f.turn(&pipeline)), EventKind::Measurements),
-        ];
-        let Some((_, kind)) =
-            turns.into_iter().filter_map(|(turn, kind)| Some((turn?, kind))).min_by_key(|(turn, _)| *turn)
-        else {
-            break;
-        };
-        match (kind, &mut labels, &mut features, &mut measurements) {
-            (EventKind::Labels, Some(feed), _, _) => {
-                if let Some((chunk, _)) = feed.next()? {
-                    report_rejects(&feed.stream.path, &chunk, &mut outcome, observer)?;
-                    pipeline.intake.labels(feed.source, &chunk.batch);
-                }
-            }
-            (EventKind::Features, _, Some(feed), _) => {
-                if let Some((mut chunk, decoder)) = feed.next()? {
-                    report_rejects(&feed.stream.path, &chunk, &mut outcome, observer)?;
-                    pipeline.intake.translate_features(decoder, &mut chunk.batch);
-                    pipeline.intake.features(feed.source, &chunk.batch);
-                }
-            }
-            (EventKind::Measurements, _, _, Some(feed)) => {
-                if let Some((mut chunk, decoder)) = feed.next()? {
-                    report_rejects(&feed.stream.path, &chunk, &mut outcome, observer)?;
-                    pipeline.intake.translate_measurements(decoder, &mut chunk.batch);
-                    pipeline.intake.measurements(feed.source, &chunk.batch);
-                }
-            }
-            _ => {
-                if let Some((mut chunk, decoder)) = predictions.next()? {
-                    report_rejects(&predictions.stream.path, &chunk, &mut outcome, observer)?;
-                    pipeline.intake.learn(decoder, &mut chunk.batch);
-                    for version in pipeline.intake.unknown_versions(&chunk.batch) {
-                        load(&mut pipeline, &version, &mut outcome, observer);
-                    }
-                    pipeline.intake.translate(decoder, &mut chunk.batch);
-                    pipeline.intake.predictions(predictions.source, &chunk.batch);
-                }
-                observer.progress(
-                    &pipeline,
-                    predictions.stream.bytes_read.load(Ordering::Relaxed),
-                    predictions.stream.bytes,
-                )?;
-            }
+    let total = input.predictions.bytes();
+    let mut told = Told { outcome: Outcome::default(), observer };
+    std::thread::scope(|threads| {
+        for worker in 1..workers {
+            let (run, lanes) = (&run, &lanes);
+            threads.spawn(move || run.work(worker, lanes, || Ok(())));
         }
-        ordered.take(pipeline.advance());
-        ordered.give(pipeline.closed_to(), observer)?;
-    }
+        run.work(0, &lanes, || {
+            told.take(run.notes())?;
+            let read = lanes.first().map_or(0, |l| l.bytes_read());
+            Ok(told.observer.progress(&run.pipeline, read, total)?)
+        });
+    });
+    let failed = run.finish();
+    told.take(run.notes())?;
+    failed?;
+    let Told { mut outcome, .. } = told;
+    let intake = run.pipeline.intake();
     let needs_one = policy.measured.is_empty() && !outcome.failed.is_empty();
-    if needs_one && pipeline.intake.versions().all(|(_, _, v)| v.baseline().is_none()) {
+    if needs_one && intake.versions().all(|(_, _, v)| v.baseline().is_none()) {
         return Err(ReplayError::NoBaseline);
     }
-    ordered.take(pipeline.finish());
-    ordered.give(i64::MAX, observer)?;
-    outcome.counters = pipeline.intake.counters;
-    outcome.waiting = pipeline.intake.waiting();
-    outcome.versions = pipeline.intake.versions().map(|(_, name, v)| (name.to_owned(), v.predictions)).collect();
+    outcome.waiting = intake.waiting();
+    outcome.versions = intake.versions().map(|(_, name, v)| (name.to_owned(), v.predictions)).collect();
+    drop(intake);
+    outcome.counters = run.pipeline.counters();
     Ok(outcome)
 }
 
-fn load(pipeline: &mut Pipeline, version: &str, outcome: &mut Outcome, observer: &mut dyn Observer) {
-    let found = reference(&pipeline.policy, version, None);
-    if let Reference::Failed(why) = &found {
-        outcome.failed.insert(version.to_owned(), why.clone());
-    }
-    observer.reference(version, &found);
-    pipeline.intake.set_reference(version, found);
+/// Hands notes on to the observer, and keeps count.
+struct Told<'o> {
+    outcome: Outcome,
+    observer: &'o mut dyn Observer,
 }
 
-fn report_rejects<B>(
-    file: &std::path::Path,
-    chunk: &Chunk<B>,
-    outcome: &mut Outcome,
-    observer: &mut dyn Observer,
-) -> Result<(), ReplayError> {
-    outcome.unknown_model += chunk.unknown_model;
-    for (line, reject, payload) in &chunk.rejects {
-        *outcome.rejected.entry(reject.reason).or_default() += 1;
-        observer.reject(file, *line, reject, payload)?;
+impl Told<'_> {
+    fn take(&mut self, notes: impl IntoIterator<Item = Note>) -> Result<(), ReplayError> {
+        for note in notes {
+            match note {
+                Note::Verdict(verdict, signals) => self.observer.verdict(&verdict, &signals)?,
+                Note::Reject { path, line, reject, payload } => {
+                    *self.outcome.rejected.entry(reject.reason).or_default() += 1;
+                    self.observer.reject(&path, line, &reject, &payload)?;
+                }
+                Note::UnknownModel(events) => self.outcome.unknown_model += events,
+                Note::Reference(version, found) => {
+                    if let Reference::Failed(why) = &found {
+                        self.outcome.failed.insert(version.clone(), why.clone());
+                    }
+                    self.observer.reference(&version, &found);
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The distinct versions of the predictions file.
-fn versions_in_file(input: &Input, pipeline: &Pipeline, why: &'static str) -> Result<Vec<String>, ReplayError> {
-    use crate::event::Domain;
-    use crate::source::files::FileKind;
+fn versions_in_file(input: &Input, schema: &Arc<Schema>, why: &'static str) -> Result<Vec<String>, ReplayError> {
     let InputFile { path, options } = &input.predictions;
     match FileKind::of(path)? {
         _ if path.as_os_str() == "-" => Err(ReplayError::StandardInput { why }),
@@ -299,39 +244,16 @@ fn versions_in_file(input: &Input, pipeline: &Pipeline, why: &'static str) -> Re
                 .collect())
         }
         FileKind::JsonLines => {
-            let stream: FileStream<PredictionBatch> = FileStream::open(path, pipeline.intake.schema(), options)?;
+            let mut stream: FileStream<PredictionBatch> = FileStream::open(path, schema, options)?;
+            let mut decoder = stream.decoder();
             let mut found = std::collections::BTreeSet::new();
-            for chunk in stream {
-                found.extend(
-                    chunk?.batch.fresh.into_iter().filter(|(d, _)| *d == Domain::Version).map(|(_, v)| v.into_string()),
-                );
+            while let Some(piece) = stream.next_piece()? {
+                let (chunk, block) = decoder.decode(piece, stream.empty());
+                block.into_iter().for_each(|b| stream.give_back(b));
+                let versions = chunk.batch.fresh.into_iter().filter(|(d, _)| *d == Domain::Version);
+                found.extend(versions.map(|(_, v)| v.into_string()));
             }
             Ok(found.into_iter().collect())
         }
-    }
-}
-
-/// Verdicts waiting for those that come before them.
-#[derive(Default)]
-struct Ordered(BTreeMap<(i64, String, String), (Verdict, Vec<Signal>)>);
-
-impl Ordered {
-    fn take(&mut self, judged: crate::evaluate::Judgement) {
-        for verdict in judged.verdicts {
-            let key = (verdict.window.end, verdict.version.clone(), verdict.group.clone());
-            let signals = judged.signals.iter().filter(|s| s.verdict_id == verdict.verdict_id).cloned().collect();
-            self.0.insert(key, (verdict, signals));
-        }
-    }
-
-    fn give(&mut self, closed_to: i64, observer: &mut dyn Observer) -> Result<(), ReplayError> {
-        while let Some(first) = self.0.first_entry() {
-            if first.key().0 > closed_to {
-                break;
-            }
-            let (verdict, signals) = first.remove();
-            observer.verdict(&verdict, &signals)?;
-        }
-        Ok(())
     }
 }

@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let view = Shared::default();
     view.write()
         .models
-        .insert(policy.model.clone(), new_model_view(&Pipeline::new(Arc::clone(&policy), Setup::default())));
+        .insert(policy.model.clone(), new_model_view(&Pipeline::new(Arc::clone(&policy), Setup::default(), 1)));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind(args.listen))
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     runtime.spawn(http::serve(listener, app, std::future::pending()));
     println!("A year of flights out of New York, judged by {}.", args.data.join(&args.policy).display());
     println!("The API serves meanwhile: http://{address}/ and http://{address}/metrics\n");
-    let options = replay_cli::Options::new(None, std::thread::available_parallelism().map_or(1, usize::from))?;
+    let options = replay_cli::Options::new(None, 1)?;
     let file = |name: &str, kind| options.file(&args.data.join(name), kind);
     let input = Input {
         policy: Arc::clone(&policy),
@@ -276,16 +276,17 @@ impl Observer for Story {
         let mut view = self.view.write();
         let policy = &pipeline.policy;
         if let Some(model) = view.models.get_mut(&policy.model) {
-            model.counters = pipeline.intake.counters;
-            model.waiting = pipeline.intake.waiting();
+            model.counters = pipeline.counters();
+            let intake = pipeline.intake();
+            model.waiting = intake.waiting();
             model.closed = policy
                 .groups
                 .iter()
-                .zip(pipeline.intake.closed())
+                .zip(intake.closed())
                 .filter(|(_, c)| **c > i64::MIN)
                 .map(|(g, c)| (g.name.clone(), *c))
                 .collect();
-            for (_, name, version) in pipeline.intake.versions() {
+            for (_, name, version) in intake.versions() {
                 model.versions.entry(name.to_owned()).or_default().predictions = version.predictions;
             }
         }

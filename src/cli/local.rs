@@ -40,7 +40,7 @@ impl Local {
         let registry = Arc::new(outward::registry(&config)?);
         let view = Shared::default();
         for policy in policies {
-            daemon::show(&Pipeline::new(policy, Setup::default()), registry.as_ref(), &view);
+            daemon::show(&Pipeline::new(policy, Setup::default(), 1), registry.as_ref(), &view);
         }
         view.write().started = true;
         let (tokens, token) = tokens(&config, token)?;

@@ -70,8 +70,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let policy = Arc::new(read_policy(&args.policy)?);
-    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let options = Options::new(args.config.as_deref(), threads)?;
+    let options = Options::new(args.config.as_deref(), super::threads(args.threads))?;
     let input = Input {
         policy: Arc::clone(&policy),
         predictions: options.file(&args.predictions, SourceKind::Predictions),
@@ -133,13 +132,10 @@ impl Options {
         Ok(Self { base, sources: config.sources })
     }
 
-    /// A file of this kind, read by the first source of its kind; only predictions are worth several threads.
+    /// A file of this kind, read by the first source of its kind.
     pub fn file(&self, path: &Path, kind: SourceKind) -> InputFile {
         let source = self.sources.iter().find(|s| s.kind == kind);
-        let mut options = source.map_or_else(|| self.base.clone(), |s| sources::file_options(&self.base, s));
-        if kind != SourceKind::Predictions {
-            options.threads = 1;
-        }
+        let options = source.map_or_else(|| self.base.clone(), |s| sources::file_options(&self.base, s));
         InputFile { path: path.to_owned(), options }
     }
 }
@@ -237,7 +233,7 @@ impl Observer for Summary {
         bar.set_position(read);
         bar.set_message(format!(
             "{} predictions, {} windows",
-            show::count(pipeline.intake.counters.predictions),
+            show::count(pipeline.intake().counters.predictions),
             self.windows
         ));
         Ok(())

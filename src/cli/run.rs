@@ -14,11 +14,14 @@ pub struct Args {
     /// The daemon's configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Threads that read and count; all cores by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let config = daemon::read_config(&args.config)?;
     logging::start();
-    daemon::run(&config)?;
+    daemon::run(&config, super::threads(args.threads))?;
     Ok(exit::PASS)
 }

@@ -35,7 +35,7 @@ use crate::schema::Schema;
 use crate::source::kafka::KafkaSource;
 use crate::view::Shared;
 use dead::DeadLetters;
-use engine::Engine;
+use engine::{Engine, Pace, Parts};
 use loader::Loader;
 use topics::Topic;
 
@@ -79,7 +79,7 @@ pub fn read_policies(config: &Config) -> anyhow::Result<Vec<Arc<Policy>>> {
 ///
 /// # Errors
 /// A configuration, registry or state that cannot be used.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
     let policies = read_policies(config)?;
     let kafka_config = config.kafka.clone().ok_or_else(|| {
         anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")
@@ -130,14 +130,16 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         }
     };
     let setup = sources::setup(config);
-    let (models, kept, unsent) = restore(&policies, checkpoint, setup, registry.as_ref(), &view);
-    let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.pipeline.intake.schema())).collect();
+    let (models, kept, unsent) = restore(&policies, checkpoint, setup, workers, registry.as_ref(), &view);
+    let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.intake().schema())).collect();
     let limits = sources::limits(&config.limits);
     let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
     let names: Vec<String> = policies.iter().map(|p| p.model.clone()).collect();
     outward::start(config, &names, &properties, &registry, &view, &flags)?;
     let loader = Loader::new(Arc::clone(&registry) as Arc<dyn Registry>);
-    let mut engine = Engine::new(
+    let mut outbox = outbox;
+    unsent.into_iter().for_each(|item| outbox.put(item));
+    let engine = Engine::new(Parts {
         models,
         topics,
         kafka,
@@ -145,18 +147,16 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         outbox,
         store,
         registry,
-        view.clone(),
-        config.idle_after,
-        config.state.every,
+        view: view.clone(),
         dead_letters,
-    );
-    unsent.into_iter().for_each(|item| engine.outbox.put(item));
+        pace: Pace { idle_after: config.idle_after, checkpoint_every: config.state.every },
+        workers,
+    });
 
     let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), config, &kept, &view, &flags) else {
         return leave(&flags, Ok(()));
     };
-    engine.kafka.assign(&starts)?;
-    engine.attach(&kept);
+    engine.attach(engine.kafka.assign(&starts)?, &kept);
     health::watch(
         engine.kafka.handle(),
         config.sources.iter().map(|s| s.topic.clone()).collect(),
@@ -165,9 +165,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         Arc::clone(&flags),
     );
     view.write().started = true;
-    tracing::info!(partitions = starts.len(), models = policies.len(), "running");
+    tracing::info!(partitions = starts.len(), models = policies.len(), workers, "running");
     let stop = || flags.stop.load(Ordering::Relaxed);
-    let mut reload = |engine: &mut Engine| {
+    let mut reload = |engine: &Engine| {
         if flags.reload.swap(false, Ordering::Relaxed) {
             reload::policies(engine, config);
         }
@@ -226,13 +226,14 @@ async fn signals(flags: Arc<Flags>) {
     }
 }
 
-type Restored = (Vec<engine::Model>, Vec<SourceState>, Vec<crate::publish::Item>);
+type Restored = (Vec<Pipeline>, Vec<SourceState>, Vec<crate::publish::Item>);
 
 /// Pipelines as the checkpoint kept them; a model whose policy changed in what it counts starts anew, and says so.
 fn restore(
     policies: &[Arc<Policy>],
     checkpoint: Option<Checkpoint>,
     setup: Setup,
+    workers: usize,
     registry: &dyn Registry,
     view: &Shared,
 ) -> Restored {
@@ -242,11 +243,11 @@ fn restore(
     for policy in policies {
         let state = pipelines.iter().position(|p| p.model == policy.model).map(|at| pipelines.swap_remove(at));
         let pipeline = match state {
-            None => Pipeline::new(Arc::clone(policy), setup),
+            None => Pipeline::new(Arc::clone(policy), setup, workers),
             Some(state) if state.counts_by(policy) => {
                 let changed = state.policy_sha256 != policy.sha256;
                 let (mut pipeline, lost) =
-                    Pipeline::restore(Arc::clone(policy), setup, state, |v| loader::load(policy, registry, v));
+                    Pipeline::restore(Arc::clone(policy), setup, workers, state, |v| loader::load(policy, registry, v));
                 for version in lost {
                     tracing::warn!(
                         model = policy.model,
@@ -268,11 +269,11 @@ fn restore(
                     model = policy.model,
                     "the policy changed in what it counts: this model's counts start anew"
                 );
-                Pipeline::new(Arc::clone(policy), setup)
+                Pipeline::new(Arc::clone(policy), setup, workers)
             }
         };
         show(&pipeline, registry, view);
-        models.push(Engine::model(pipeline));
+        models.push(pipeline);
     }
     for left in pipelines {
         tracing::warn!(model = left.model, "the checkpoint holds a model without a policy: its counts are dropped");
@@ -288,7 +289,8 @@ pub fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
         tracing::error!(error = %e, "the registry");
         Vec::new()
     });
-    let known = pipeline.intake.versions().map(|(_, name, _)| name.to_owned());
+    let intake = pipeline.intake();
+    let known = intake.versions().map(|(_, name, _)| name.to_owned());
     let names: std::collections::BTreeSet<String> = records.iter().map(|r| r.version.clone()).chain(known).collect();
     for name in names {
         let version = shown.versions.entry(name.clone()).or_default();
@@ -299,9 +301,9 @@ pub fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
             version.blocks = record.blocks.iter().map(|b| (b.group.clone(), b.reasons.clone())).collect();
         }
     }
-    for (_, name, version) in pipeline.intake.versions() {
+    for (_, name, version) in intake.versions() {
         let Some(v) = shown.versions.get_mut(name) else { continue };
-        match &version.reference {
+        match version.reference() {
             Reference::Baseline { baseline, sha256 } => {
                 v.baseline = Some(Ok(sha256.to_string()));
                 v.reference_rows = Some(baseline.rows);

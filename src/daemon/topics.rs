@@ -1,4 +1,4 @@
-//! A configured topic: its decoder, the batches it fills, and what it rejected.
+//! A configured topic, and the reader of each of its partitions: its decoder, the batches it fills, and what it rejected.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,58 +35,92 @@ pub struct DeadLetter {
 pub struct Topic {
     pub name: String,
     pub kind: EventKind,
-    decoder: JsonDecoder,
-    pub batches: Batches,
     /// Models this topic speaks of, by index.
     pub models: Vec<usize>,
+    format: Format,
+    schemas: Vec<Arc<Schema>>,
+    limits: Limits,
     keep_payload: bool,
+}
+
+/// What was read of a topic, by one of its partitions or by all.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
     pub events: u64,
     pub rejected: BTreeMap<Reason, u64>,
     pub unknown_model: u64,
+}
+
+impl Read {
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.unknown_model += other.unknown_model;
+        for (reason, n) in &other.rejected {
+            *self.rejected.entry(*reason).or_default() += n;
+        }
+    }
+}
+
+/// The reader of one partition.
+pub struct Reader {
+    decoder: JsonDecoder,
+    pub batches: Batches,
+    keep_payload: bool,
+    pub read: Read,
     pub dead: Vec<DeadLetter>,
 }
 
-/// At most so many dead letters wait to be sent; beyond, they are only counted.
+/// At most so many dead letters of a turn are sent; beyond, they are only counted.
 const DEAD_BOUND: usize = 10_000;
 
 impl Topic {
     #[must_use]
     pub fn new(config: &SourceConfig, schemas: &[Arc<Schema>], limits: Limits, keep_payload: bool) -> Self {
-        let kind = sources::kind(config.kind);
         let index = |name: &String| schemas.iter().position(|s| s.model == *name);
         let named: Vec<usize> = config.models.iter().chain(&config.model).filter_map(index).collect();
-        let models: Vec<usize> = if named.is_empty() { (0..schemas.len()).collect() } else { named.clone() };
-        let format = Format { model: named.first().copied(), ..sources::format(config) };
-        let batches = match kind {
-            EventKind::Predictions => Batches::Predictions(
-                schemas
-                    .iter()
-                    .map(|s| PredictionBatch::new(s.numeric.len(), s.categorical.len(), s.segmentations.len()))
-                    .collect(),
-            ),
+        Self {
+            name: config.topic.clone(),
+            kind: sources::kind(config.kind),
+            format: Format { model: named.first().copied(), ..sources::format(config) },
+            models: if named.is_empty() { (0..schemas.len()).collect() } else { named },
+            schemas: schemas.to_vec(),
+            limits,
+            keep_payload,
+        }
+    }
+
+    /// A reader of one of its partitions.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        let schemas = &self.schemas;
+        let batches = match self.kind {
+            EventKind::Predictions => Batches::Predictions(schemas.iter().map(|s| predictions(s)).collect()),
             EventKind::Labels => Batches::Labels(schemas.iter().map(|s| LabelBatch::new(s.kpis.len())).collect()),
             EventKind::Features => Batches::Features(
                 schemas.iter().map(|s| FeatureBatch::new(s.numeric.len(), s.categorical.len())).collect(),
             ),
             EventKind::Measurements => Batches::Measurements(vec![MeasurementBatch::default(); schemas.len()]),
         };
-        Self {
-            name: config.topic.clone(),
-            kind,
-            decoder: JsonDecoder::new(schemas, &format, kind, limits),
+        Reader {
+            decoder: JsonDecoder::new(schemas, &self.format, self.kind, self.limits),
             batches,
-            models,
-            keep_payload,
-            events: 0,
-            rejected: BTreeMap::new(),
-            unknown_model: 0,
+            keep_payload: self.keep_payload,
+            read: Read::default(),
             dead: Vec::new(),
         }
     }
+}
 
+/// An empty batch of a model's predictions.
+#[must_use]
+pub fn predictions(schema: &Schema) -> PredictionBatch {
+    PredictionBatch::new(schema.numeric.len(), schema.categorical.len(), schema.segmentations.len())
+}
+
+impl Reader {
     /// Decodes a message into the batches.
-    pub fn read(&mut self, message: &BorrowedMessage<'_>, now_ms: i64) {
-        self.events += 1;
+    pub fn take(&mut self, message: &BorrowedMessage<'_>, now_ms: i64) {
+        self.read.events += 1;
         let bytes = message.payload().unwrap_or(&[]);
         let record_ts = message.timestamp().to_millis().unwrap_or(now_ms);
         let outcome = match &mut self.batches {
@@ -97,9 +131,9 @@ impl Topic {
         };
         match outcome {
             Ok(Outcome::Row(_)) => {}
-            Ok(Outcome::UnknownModel) => self.unknown_model += 1,
+            Ok(Outcome::UnknownModel) => self.read.unknown_model += 1,
             Err(reject) => {
-                *self.rejected.entry(reject.reason).or_default() += 1;
+                *self.read.rejected.entry(reject.reason).or_default() += 1;
                 if self.dead.len() < DEAD_BOUND {
                     let payload = if self.keep_payload { bytes.to_vec() } else { Vec::new() };
                     self.dead.push(DeadLetter {

@@ -1,9 +1,30 @@
-//! How far windows close, and what is let go: closing lines by watermark, sealed panes, swept joins, retired versions.
+//! How far windows close, and what is let go: closing lines by watermark, swept joins, retired versions.
 
-use super::{Intake, SealedPane};
+use std::sync::Arc;
+
+use super::Intake;
+use super::versions::Known;
 use crate::decode::plan::EventKind;
+use crate::event::Fresh;
 use crate::policy::LabelAttribute;
 use crate::window::watermark::Bases;
+
+/// Closing lines that moved, with all that judging the windows behind them depends on.
+#[derive(Clone, Debug)]
+pub struct Closing {
+    /// Everything admitted before this number must be counted first.
+    pub after: u64,
+    /// By group: windows up to here close. `None` where nothing can close yet.
+    pub lines: Vec<Option<i64>>,
+    /// By group: windows up to here are complete.
+    pub complete_to: Vec<Option<i64>>,
+    /// The end up to which every group has closed its windows.
+    pub closed_to: i64,
+    /// By version code.
+    pub known: Arc<Vec<Known>>,
+    /// Names that are new since the last closing.
+    pub news: Fresh,
+}
 
 impl Intake {
     /// Per group, how far its windows may close by `bases`: by the streams its rules read.
@@ -12,7 +33,7 @@ impl Intake {
         self.policy
             .groups
             .iter()
-            .zip(&self.reads)
+            .zip(self.counting.reads.iter())
             .map(|(group, reads)| {
                 let mut frontier = i64::MAX;
                 if reads.counts_predictions() {
@@ -43,7 +64,7 @@ impl Intake {
         else {
             return frontier;
         };
-        let reads_pairs = self.reads.get(group).is_some_and(|r| r.pairs);
+        let reads_pairs = self.counting.reads.get(group).is_some_and(|r| r.pairs);
         if !reads_pairs || labels.attribute == LabelAttribute::PredictionTime || bases.predictions_quiet {
             return frontier;
         }
@@ -52,26 +73,46 @@ impl Intake {
         join.earliest_waiting(may_come_from).map_or(frontier, |ts| ts.min(frontier))
     }
 
-    /// Seals the panes that no event changes any more and moves the closing line of each group; returns the line per
-    /// group, `None` where nothing can close yet.
-    pub fn seal(&mut self, bases: &Bases, out: &mut Vec<SealedPane>) -> Vec<Option<i64>> {
+    /// Moves the closing line of each group as far as the streams allow. Where a line passed the end of a pane, says what
+    /// is to be judged once everything admitted so far is counted.
+    pub fn advance(&mut self, bases: &Bases) -> Option<Closing> {
         let mut lines = self.frontiers(bases);
+        let mut passed = false;
         for (group, line) in lines.iter_mut().enumerate() {
             let Some(frontier) = *line else { continue };
             let to = self.held(group, frontier, bases);
+            let slide = self.policy.groups.get(group).map_or(1, |g| g.window.slide);
             if let Some(closed) = self.closed.get_mut(group) {
+                passed |= to > *closed && to.div_euclid(slide) > closed.div_euclid(slide);
                 *closed = to.max(*closed);
                 *line = Some(*closed);
             }
-            let slide = self.policy.groups.get(group).map_or(1, |g| g.window.slide);
-            for (version, v) in (0_u32..).zip(&mut self.versions) {
-                for (pane, sealed) in v.seal(group, to.div_euclid(slide)) {
-                    out.push(SealedPane { version, group, pane, sealed });
-                }
-            }
         }
         self.sweep(bases);
-        lines
+        passed.then(|| self.closing(lines.clone(), lines))
+    }
+
+    /// The end of all files: every window that is left, complete where the streams have passed its end.
+    pub fn finish(&mut self) -> [Closing; 2] {
+        let mut bases = self.bases();
+        // No prediction will come any more for a label that waits.
+        bases.predictions_quiet = true;
+        self.advance(&bases);
+        let lines: Vec<Option<i64>> =
+            self.frontiers(&bases).iter().zip(&self.closed).map(|(f, closed)| f.map(|_| *closed)).collect();
+        let all = vec![Some(i64::MAX); lines.len()];
+        [self.closing(lines.clone(), lines.clone()), self.closing(all, lines)]
+    }
+
+    fn closing(&mut self, lines: Vec<Option<i64>>, complete_to: Vec<Option<i64>>) -> Closing {
+        Closing {
+            after: self.admitted,
+            lines,
+            complete_to,
+            closed_to: self.closed.iter().copied().min().unwrap_or(i64::MIN),
+            known: self.known(),
+            news: self.names.news(&mut self.told),
+        }
     }
 
     fn sweep(&mut self, bases: &Bases) {
@@ -81,17 +122,6 @@ impl Intake {
             let swept = join.sweep(p.saturating_sub(lateness).min(l.saturating_sub(labels.lateness)));
             self.counters.unmatched += swept.unmatched;
             self.counters.unlabelled += swept.unlabelled;
-        }
-    }
-
-    /// Seals every open pane: the end of the files.
-    pub fn drain(&mut self, out: &mut Vec<SealedPane>) {
-        for group in 0..self.reads.len() {
-            for (version, v) in (0_u32..).zip(&mut self.versions) {
-                for (pane, sealed) in v.seal(group, i64::MAX) {
-                    out.push(SealedPane { version, group, pane, sealed });
-                }
-            }
         }
     }
 
@@ -105,7 +135,9 @@ impl Intake {
         let since = base.saturating_sub(self.policy.retire_after.max(labels.saturating_add(lateness)));
         let mut retired = Vec::new();
         for (code, version) in (0_u32..).zip(&mut self.versions) {
-            if !in_use(code) && version.retire(since) {
+            if version.is_past(since) && !in_use(code) {
+                version.retire();
+                self.stale = true;
                 retired.extend(self.names.version(code).map(str::to_owned));
             }
         }

@@ -1,364 +1,381 @@
-//! From accepted rows to counts, column by column: each value is located once a version and added to every group that
-//! reads it. Also the counting of joined pairs.
+//! From admitted rows to counts, column by column: each value is located once a version and added to every group that
+//! reads it. Everything here works on a worker's own panes.
 
-use crate::baseline::Baseline;
-use crate::event::{FeatureBatch, FeatureColumns, Flag, PredictionBatch, code, numeric};
-use crate::join::Pair;
-use crate::policy::{LabelAttribute, Policy, Target, Traffic};
+use rustc_hash::FxHashMap;
+
+use super::job::{Counting, Job, Share};
+use super::locate::{Columns, locate};
+use super::pairs;
+use super::panes::Panes;
+use super::versions::Known;
+use super::{Counters, measured};
+use crate::event::{FeatureBatch, Flag, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
+use crate::policy::Target;
 use crate::stats::quantile;
-use crate::window::layout::{Layout, Reads};
+use crate::window::layout::{Block, Layout, Reads};
 use crate::window::tally::Tally;
 
-use super::names::Names;
-use super::versions::Version;
-use super::{BinLookup, Counters, Intake, PaneRows};
-
-/// Rows of a batch that count, and buffers that are reused from batch to batch.
+/// Buffers of a worker, reused from batch to batch.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Row and the groups it counts in, one bit each.
-    accepted: Vec<(u32, u32)>,
-    by_version: Vec<(u32, Vec<(u32, u32)>)>,
+    /// By target of a share: the cell of each row.
     cells: Vec<Vec<u32>>,
-    panes: Vec<(i64, Vec<u32>)>,
-    pane_index: PaneRows,
+    /// Values of the rows that count, where not all of a batch do.
+    values: Vec<f64>,
+    /// The predicted class of each row.
+    classes: Vec<u8>,
+    panes: ByPane,
+    pub(super) joined: Vec<bool>,
 }
 
-impl Scratch {
-    pub fn begin(&mut self, rows: usize) {
-        self.accepted.clear();
-        self.accepted.reserve(rows);
+/// Rows by pane.
+#[derive(Debug, Default)]
+struct ByPane {
+    lists: Vec<(i64, Vec<u32>)>,
+    index: FxHashMap<i64, usize>,
+}
+
+/// Which of the located rows a pane counts: all of them, or those of a list.
+#[derive(Clone, Copy)]
+enum Which<'a> {
+    All(usize),
+    Some(&'a [u32]),
+}
+
+impl Which<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::All(n) => n,
+            Self::Some(list) => list.len(),
+        }
     }
 
-    /// Accepts a row for the groups in `mask`.
     #[inline]
-    pub fn accept(&mut self, row: usize, mask: u32) {
-        self.accepted.push((u32::try_from(row).unwrap_or(u32::MAX), mask));
-    }
-
-    /// Keeps the accepted rows that `keep` says yes to.
-    pub fn retain(&mut self, mut keep: impl FnMut(usize, u32) -> bool) {
-        self.accepted.retain(|&(row, mask)| keep(row as usize, mask));
-    }
-
-    /// Splits the accepted rows by version, in order.
-    #[allow(clippy::indexing_slicing, reason = "accepted rows are rows of the batch; `at` was just found or pushed")]
-    fn split_by_version(&mut self, versions: &[u32]) {
-        self.by_version.iter_mut().for_each(|(_, rows)| rows.clear());
-        let mut at = 0;
-        for &(row, mask) in &self.accepted {
-            let version = versions[row as usize];
-            if self.by_version.get(at).is_none_or(|(v, _)| *v != version) {
-                at = self.by_version.iter().position(|(v, _)| *v == version).unwrap_or_else(|| {
-                    self.by_version.push((version, Vec::new()));
-                    self.by_version.len() - 1
-                });
-            }
-            self.by_version[at].1.push((row, mask));
+    fn each(self, mut f: impl FnMut(usize)) {
+        match self {
+            Self::All(n) => (0..n).for_each(f),
+            Self::Some(list) => list.iter().for_each(|&k| f(k as usize)),
         }
     }
 }
 
-/// The columns that rows are counted from.
-struct View<'a> {
-    ts: &'a [i64],
-    features: &'a FeatureColumns,
-    /// `None` for the features stream.
-    predictions: Option<&'a PredictionBatch>,
+/// One worker's side of counting: its open panes, buffers, and what it counted besides.
+#[derive(Debug, Default)]
+pub struct Worker {
+    pub panes: Panes,
+    scratch: Scratch,
+    /// What was counted since it was last asked.
+    pub counters: Counters,
 }
 
-/// What counting needs of the intake besides the version.
-struct Context<'a> {
-    policy: &'a Policy,
-    reads: &'a [Reads],
-    closed: &'a [i64],
-    names: &'a Names,
-}
-
-impl Intake {
-    /// Counts the accepted rows of a batch for their own versions, and for every active one where a group asks for the
-    /// model's traffic.
-    pub(super) fn count_predictions(&mut self, batch: &PredictionBatch, scratch: &mut Scratch) {
-        let view = View { ts: &batch.ts, features: &batch.features, predictions: Some(batch) };
-        scratch.split_by_version(&batch.version);
-        let by_version = std::mem::take(&mut scratch.by_version);
-        let mask_of = |traffic: Traffic| {
-            let counting = |r: &Reads| r.traffic == traffic && r.counts_predictions();
-            self.reads.iter().enumerate().filter(|(_, r)| counting(r)).fold(0_u32, |m, (g, _)| m | (1 << g))
-        };
-        let (own, shared) = (mask_of(Traffic::Version), mask_of(Traffic::Model));
-        for (version, rows) in by_version.iter().filter(|(_, rows)| !rows.is_empty()) {
-            self.ensure_version(*version);
-            let latest = rows.iter().filter_map(|(row, _)| batch.ts.get(*row as usize)).max().copied();
-            if let Some(v) = self.versions.get_mut(*version as usize) {
-                v.last_ts = v.last_ts.max(latest);
-                v.predictions += rows.len() as u64;
-            }
-            self.count_version(*version, &view, rows, own, scratch);
-        }
-        if shared != 0 {
-            let all = std::mem::take(&mut scratch.accepted);
-            for version in self.active() {
-                self.count_version(version, &view, &all, shared, scratch);
-            }
-            scratch.accepted = all;
-        }
-        scratch.by_version = by_version;
+impl Worker {
+    /// A worker that goes on with open panes.
+    #[must_use]
+    pub fn with(panes: Panes) -> Self {
+        Self { panes, ..Self::default() }
     }
 
-    /// Counts the accepted rows of the features stream for every active version.
-    pub(super) fn count_features(&mut self, batch: &FeatureBatch, scratch: &mut Scratch) {
-        let view = View { ts: &batch.ts, features: &batch.features, predictions: None };
-        let mask = self.reads.iter().enumerate().filter(|(_, r)| r.features).fold(0_u32, |m, (g, _)| m | (1 << g));
-        let all = std::mem::take(&mut scratch.accepted);
-        for version in self.active() {
-            self.count_version(version, &view, &all, mask, scratch);
+    /// Counts an admitted batch of predictions: for their own versions, and for every active one where a group asks for
+    /// the model's traffic.
+    pub fn predictions(&mut self, job: &Job, batch: &PredictionBatch) {
+        let Some(counting) = job.counting.as_deref() else { return };
+        let columns = Columns { ts: &batch.ts, features: &batch.features, predictions: Some(batch) };
+        for (version, rows) in job.by_version.iter().filter(|(_, rows)| !rows.is_empty()) {
+            self.rows(job, counting, &counting.own, *version, &columns, rows);
         }
-        scratch.accepted = all;
+        for &version in &job.active {
+            self.rows(job, counting, &counting.model, version, &columns, &job.accepted);
+        }
+        pairs::count(job, counting, &batch.ids, self.parts());
     }
 
-    fn count_version(
+    /// Counts the pairs that an admitted batch of labels completed.
+    pub fn labels(&mut self, job: &Job, batch: &LabelBatch) {
+        let Some(counting) = job.counting.as_deref() else { return };
+        pairs::count(job, counting, &batch.ids, self.parts());
+    }
+
+    /// Counts an admitted batch of the features stream.
+    pub fn features(&mut self, job: &Job, batch: &FeatureBatch) {
+        let Some(counting) = job.counting.as_deref() else { return };
+        let columns = Columns { ts: &batch.ts, features: &batch.features, predictions: None };
+        for &version in &job.active {
+            self.rows(job, counting, &counting.features, version, &columns, &job.accepted);
+        }
+    }
+
+    /// Counts an admitted batch of measurements.
+    pub fn measurements(&mut self, job: &Job, batch: &MeasurementBatch) {
+        let Some(counting) = job.counting.as_deref() else { return };
+        measured::count(job, counting, batch, &mut self.panes, &mut self.counters);
+    }
+
+    fn parts(&mut self) -> (&mut Panes, &mut Scratch, &mut Counters) {
+        (&mut self.panes, &mut self.scratch, &mut self.counters)
+    }
+
+    /// Counts rows for one version in the groups of a share.
+    #[allow(clippy::indexing_slicing, reason = "a share has a place list a group, and cells are made here, one list a target")]
+    fn rows(
         &mut self,
+        job: &Job,
+        counting: &Counting,
+        share: &Share,
         version: u32,
-        view: &View<'_>,
+        columns: &Columns<'_>,
         rows: &[(u32, u32)],
-        groups: u32,
-        scratch: &mut Scratch,
     ) {
-        let context = Context { policy: &self.policy, reads: &self.reads, closed: &self.closed, names: &self.names };
-        if let Some(v) = self.versions.get_mut(version as usize) {
-            count_rows(v, &context, view, rows, groups, scratch, &mut self.counters);
+        let (Some(known), false) = (job.known.get(version as usize), rows.is_empty()) else { return };
+        let Self { panes, scratch, counters } = self;
+        let baseline = known.spec.baseline();
+        if let Some(baseline) = baseline {
+            if scratch.cells.len() < share.targets.len() {
+                scratch.cells.resize_with(share.targets.len(), Vec::new);
+            }
+            for (target, cells) in share.targets.iter().zip(&mut scratch.cells) {
+                let place = (baseline.as_ref(), known.bins.as_ref());
+                counters.invalid_values += locate(*target, place, columns, rows, &mut scratch.values, cells);
+            }
         }
-    }
-
-    /// Counts a joined pair in the groups it belongs to. `id` is the prediction's.
-    pub(super) fn count_pair(&mut self, pair: Pair<'_>, id: &str) {
-        let Some(labels) = &self.policy.labels else { return };
-        if !pair.outcome.in_time {
-            return;
+        if let (Some(batch), true) = (columns.predictions, share.segments) {
+            classes(batch, rows, counting.policy.threshold, &mut scratch.classes);
         }
-        let ts = match labels.attribute {
-            LabelAttribute::LabelTime => pair.outcome.ts,
-            LabelAttribute::PredictionTime => pair.prediction.ts,
-        };
-        let Some(version) = self.versions.get_mut(pair.prediction.version as usize) else { return };
-        let mut joined = false;
-        for (g, (group, reads)) in self.policy.groups.iter().zip(&self.reads).enumerate() {
-            if !reads.pairs || pair.prediction.groups & (1 << g) == 0 || !counts_anywhere(&pair, reads) {
+        let extent = Extent::of(columns.ts, rows);
+        for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
+            if !share.has(g) {
                 continue;
             }
-            let slide = group.window.slide;
-            let pane = ts.div_euclid(slide);
-            if is_closed(pane, slide, self.closed.get(g)) {
-                self.counters.after_close += 1;
-                continue;
-            }
-            let Some((tally, layout)) = version.open(g, pane) else { continue };
-            joined = true;
-            tally.pairs += 1;
-            tally.saw(pair.prediction.ts, id, pair.prediction.stage);
-            self.counters.unsegmented += add_pair(tally, layout, reads, &pair);
-        }
-        self.counters.joined += u64::from(joined);
-    }
-}
-
-/// Whether a pair says anything to a group's rules.
-fn counts_anywhere(pair: &Pair<'_>, reads: &Reads) -> bool {
-    let labelled = matches!(pair.outcome.label, Flag::No | Flag::Yes);
-    let confusion = !reads.segmentations.is_empty() && labelled && pair.prediction.predicted != Flag::Missing;
-    let scored = reads.auc && labelled && pair.prediction.score_cell != u32::MAX;
-    confusion || scored || reads.kpis.iter().any(|k| pair.outcome.kpis & (1 << k) != 0)
-}
-
-/// Adds a pair; returns in how many segmentations it has no segment.
-fn add_pair(tally: &mut Tally, layout: &Layout, reads: &Reads, pair: &Pair<'_>) -> u64 {
-    let mut unsegmented = 0;
-    let label = match pair.outcome.label {
-        Flag::No => Some(false),
-        Flag::Yes => Some(true),
-        Flag::Missing | Flag::Invalid => None,
-    };
-    let predicted = match pair.prediction.predicted {
-        Flag::No => Some(false),
-        Flag::Yes => Some(true),
-        Flag::Missing | Flag::Invalid => None,
-    };
-    if let (Some(label), Some(predicted)) = (label, predicted) {
-        for (s, segmentation) in reads.segmentations.iter().enumerate() {
-            match pair.segments.get(*segmentation) {
-                Some(&c) if c < code::SPECIAL => {
-                    if let Some(segment) = tally.segment(s, c) {
-                        segment.confusion.count(predicted, label);
+            let closed = job.closed.get(g).copied().unwrap_or(i64::MIN);
+            let found = scratch.panes.split(&extent, columns.ts, rows, (g, group.window.slide, closed));
+            counters.after_close += found.after_close;
+            for at in 0..found.panes {
+                let (pane, ref list) = scratch.panes.lists[at];
+                let which = if found.all { Which::All(rows.len()) } else { Which::Some(list) };
+                let Some((tally, layout)) = panes.open((version, &known.spec), g, pane) else { continue };
+                match columns.predictions {
+                    Some(batch) => {
+                        events(tally, layout, batch, rows, which);
+                        if !reads.segmentations.is_empty() {
+                            predicted_classes(tally, reads, batch, rows, which, &scratch.classes);
+                        }
                     }
+                    None => tally.features += which.len() as u64,
                 }
-                _ => {
-                    unsegmented += 1;
-                    if let Some(n) = tally.unsegmented.get_mut(s) {
-                        *n += 1;
+                if baseline.is_none() {
+                    continue;
+                }
+                let blocks =
+                    if columns.predictions.is_some() { &layout.predictions } else { &layout.features };
+                for (((t, target), place), block) in
+                    (0_u32..).zip(&reads.targets).zip(&share.places[g]).zip(blocks)
+                {
+                    let Some(cells) = place.and_then(|at| scratch.cells.get(at)) else { continue };
+                    add(tally, *block, cells, which);
+                    if let Target::Categorical(feature) = target {
+                        unseen(tally, (t, *block), cells, &columns.features.categorical[*feature], rows, which);
                     }
                 }
             }
         }
     }
-    if let (Some(label), Some(blocks)) = (label, layout.auc) {
-        let block = if label { blocks[1] } else { blocks[0] };
-        let cell = pair.prediction.score_cell as usize;
-        if cell < block.cells {
-            tally.add(block.offset + cell);
-        }
-    }
-    for (block, k) in layout.kpis.iter().zip(&reads.kpis) {
-        if pair.outcome.kpis & (1 << k) != 0 {
-            tally.add(block.offset + usize::from(pair.outcome.kpis_yes & (1 << k) != 0));
-        }
-    }
-    unsegmented
 }
 
-pub(super) fn is_closed(pane: i64, slide: i64, closed: Option<&i64>) -> bool {
-    // A pane's first window ends where the pane ends.
-    closed.is_some_and(|&closed| pane.saturating_add(1).saturating_mul(slide) <= closed)
+/// Adds one to the count of each row's cell.
+#[allow(clippy::indexing_slicing, reason = "which lists located rows")]
+fn add(tally: &mut Tally, block: Block, cells: &[u32], which: Which<'_>) {
+    let Some(counts) = tally.counts.get_mut(block.offset..block.offset + block.cells + 2) else { return };
+    let mut count = |cell: u32| {
+        if let Some(n) = counts.get_mut(cell as usize) {
+            *n += 1;
+        }
+    };
+    match which {
+        Which::All(_) => cells.iter().for_each(|&cell| count(cell)),
+        Which::Some(list) => list.iter().for_each(|&k| count(cells[k as usize])),
+    }
 }
 
-#[allow(
-    clippy::indexing_slicing,
-    reason = "rows are rows of the view's columns; panes and cells are built here, one entry each"
-)]
-fn count_rows(
-    version: &mut Version,
-    context: &Context<'_>,
-    view: &View<'_>,
+/// Tells the unseen categories of the rows apart.
+#[allow(clippy::indexing_slicing, reason = "which lists located rows, and rows are rows of the column")]
+fn unseen(
+    tally: &mut Tally,
+    (target, block): (u32, Block),
+    cells: &[u32],
+    codes: &[u32],
     rows: &[(u32, u32)],
-    groups: u32,
-    scratch: &mut Scratch,
-    counters: &mut Counters,
+    which: Which<'_>,
 ) {
-    let baseline = version.baseline().cloned();
-    let mut cells = std::mem::take(&mut scratch.cells);
-    let mut union: Vec<Target> = Vec::new();
-    for (_, reads) in context.reads.iter().enumerate().filter(|(g, _)| groups & (1 << g) != 0) {
-        union.extend(reads.targets.iter().filter(|t| view.predictions.is_some() || **t != Target::Score));
+    let unseen = u32::try_from(block.cells).unwrap_or(0).saturating_sub(1);
+    // Almost always there are none, and a plain search is fast.
+    if !cells.contains(&unseen) {
+        return;
     }
-    union.sort_unstable();
-    union.dedup();
-    cells.resize_with(union.len().max(cells.len()), Vec::new);
-    if let Some(baseline) = &baseline {
-        let lookup = version.bins(context.names);
-        for (target, cells) in union.iter().zip(&mut cells) {
-            locate(*target, baseline, lookup, view, rows, cells, &mut counters.invalid_values);
+    which.each(|k| {
+        if cells[k] == unseen {
+            tally.unseen(target, codes[rows[k].0 as usize]);
         }
+    });
+}
+
+/// What all rows of a version have in common.
+struct Extent {
+    first: i64,
+    last: i64,
+    /// Groups that every row counts in.
+    groups: u32,
+}
+
+impl Extent {
+    #[allow(clippy::indexing_slicing, reason = "rows are rows of the batch")]
+    fn of(ts: &[i64], rows: &[(u32, u32)]) -> Self {
+        let mut extent = Self { first: i64::MAX, last: i64::MIN, groups: u32::MAX };
+        for &(row, mask) in rows {
+            let ts = ts[row as usize];
+            extent.first = extent.first.min(ts);
+            extent.last = extent.last.max(ts);
+            extent.groups &= mask;
+        }
+        extent
     }
-    for (g, (group, reads)) in context.policy.groups.iter().zip(context.reads).enumerate() {
-        if groups & (1 << g) == 0 {
-            continue;
+}
+
+/// What splitting rows by pane came to.
+struct Split {
+    panes: usize,
+    /// All rows are in the one pane.
+    all: bool,
+    after_close: u64,
+}
+
+impl ByPane {
+    /// Lists the rows of group `g` by pane of `slide` ms; rows of a pane that is closed are counted out.
+    #[allow(clippy::indexing_slicing, reason = "rows are rows of the batch; lists are made here")]
+    fn split(
+        &mut self,
+        extent: &Extent,
+        ts: &[i64],
+        rows: &[(u32, u32)],
+        (g, slide, closed): (usize, i64, i64),
+    ) -> Split {
+        let mut split = Split { panes: 0, all: false, after_close: 0 };
+        let only = extent.first.div_euclid(slide);
+        if only == extent.last.div_euclid(slide) && extent.groups & (1 << g) != 0 {
+            if is_closed(only, slide, closed) {
+                split.after_close = rows.len() as u64;
+                return split;
+            }
+            match self.lists.first_mut() {
+                Some(first) => first.0 = only,
+                None => self.lists.push((only, Vec::new())),
+            }
+            return Split { panes: 1, all: true, ..split };
         }
-        let slide = group.window.slide;
-        scratch.panes.iter_mut().for_each(|(_, ks)| ks.clear());
-        let mut used = 0;
+        self.lists.iter_mut().for_each(|(_, list)| list.clear());
+        self.index.clear();
         let mut last = usize::MAX;
-        scratch.pane_index.clear();
+        // The pane of the last row, and where it begins and ends.
+        let (mut pane, mut from, mut to) = (0, 0, 0);
         for (k, &(row, mask)) in rows.iter().enumerate() {
             if mask & (1 << g) == 0 {
                 continue;
             }
-            let pane = view.ts[row as usize].div_euclid(slide);
-            if is_closed(pane, slide, context.closed.get(g)) {
-                counters.after_close += 1;
+            let ts = ts[row as usize];
+            if ts < from || ts >= to {
+                pane = ts.div_euclid(slide);
+                from = pane.saturating_mul(slide);
+                to = from.saturating_add(slide);
+            }
+            if is_closed(pane, slide, closed) {
+                split.after_close += 1;
                 continue;
             }
-            if last >= used || scratch.panes[last].0 != pane {
-                last = *scratch.pane_index.entry(pane).or_insert(used);
-                if last == used {
-                    if scratch.panes.len() == used {
-                        scratch.panes.push((pane, Vec::new()));
+            if last >= split.panes || self.lists[last].0 != pane {
+                last = *self.index.entry(pane).or_insert(split.panes);
+                if last == split.panes {
+                    if self.lists.len() == split.panes {
+                        self.lists.push((pane, Vec::new()));
                     }
-                    scratch.panes[used].0 = pane;
-                    used += 1;
+                    self.lists[split.panes].0 = pane;
+                    split.panes += 1;
                 }
             }
-            scratch.panes[last].1.push(u32::try_from(k).unwrap_or(u32::MAX));
+            self.lists[last].1.push(u32::try_from(k).unwrap_or(u32::MAX));
         }
-        for (pane, ks) in &scratch.panes[..used] {
-            let Some((tally, layout)) = version.open(g, *pane) else { continue };
-            match view.predictions {
-                Some(batch) => {
-                    count_events(tally, layout, batch, rows, ks);
-                    if !reads.segmentations.is_empty() {
-                        count_predicted(tally, reads, batch, rows, ks, context.policy.threshold);
-                    }
-                }
-                None => tally.features += ks.len() as u64,
-            }
-            if baseline.is_none() {
-                continue;
-            }
-            let blocks = if view.predictions.is_some() { &layout.predictions } else { &layout.features };
-            for ((t, target), block) in (0_u32..).zip(&reads.targets).zip(blocks) {
-                let Ok(at) = union.binary_search(target) else { continue };
-                let cells = &cells[at];
-                for &k in ks {
-                    tally.add(block.offset + cells[k as usize] as usize);
-                }
-                if let Target::Categorical(feature) = target {
-                    let unseen = u32::try_from(block.cells).unwrap_or(0).saturating_sub(1);
-                    for &k in ks.iter().filter(|k| cells[**k as usize] == unseen) {
-                        tally.unseen(t, view.features.categorical[*feature][rows[k as usize].0 as usize]);
-                    }
-                }
-            }
-        }
+        split
     }
-    scratch.cells = cells;
 }
 
-/// Counts of predictions that no baseline is needed for: how many, the last, latency, errors, predicted classes.
-#[allow(clippy::indexing_slicing, reason = "ks index rows, and rows are rows of the batch")]
-fn count_events(tally: &mut Tally, layout: &Layout, batch: &PredictionBatch, rows: &[(u32, u32)], ks: &[u32]) {
-    tally.predictions += ks.len() as u64;
-    for &k in ks {
-        let row = rows[k as usize].0 as usize;
-        tally.saw(batch.ts[row], batch.ids.text(row), batch.stage[row]);
-        if let Some(block) = layout.latency {
-            let x = batch.latency_ms[row];
+pub(super) fn is_closed(pane: i64, slide: i64, closed: i64) -> bool {
+    // A pane's first window ends where the pane ends.
+    pane.saturating_add(1).saturating_mul(slide) <= closed
+}
+
+/// Counts of predictions that no baseline is needed for: how many, the last, latency, errors.
+#[allow(clippy::indexing_slicing, reason = "which lists rows, and rows are rows of the batch")]
+fn events(tally: &mut Tally, layout: &Layout, batch: &PredictionBatch, rows: &[(u32, u32)], which: Which<'_>) {
+    tally.predictions += which.len() as u64;
+    let row_of = |k: usize| rows[k].0 as usize;
+    let latest = tally.last.as_ref().map_or(i64::MIN, |last| last.ts);
+    let mut newest = latest;
+    which.each(|k| newest = newest.max(batch.ts[row_of(k)]));
+    which.each(|k| {
+        let row = row_of(k);
+        if batch.ts[row] == newest {
+            tally.saw(newest, batch.ids.text(row), batch.stage[row]);
+        }
+    });
+    if let Some(block) = layout.latency {
+        which.each(|k| {
+            let x = batch.latency_ms[row_of(k)];
             tally.add(block.offset + if x.is_nan() { absent(block.cells, x) } else { quantile::bucket_of(x) });
-        }
-        if let Some(block) = layout.error {
-            match batch.error[row] {
-                Flag::No => tally.add(block.offset),
-                Flag::Yes => tally.add(block.offset + 1),
-                Flag::Missing => tally.add(block.offset + block.missing()),
-                Flag::Invalid => tally.add(block.offset + block.invalid()),
-            }
-        }
+        });
     }
+    if let Some(block) = layout.error {
+        which.each(|k| {
+            tally.add(
+                block.offset
+                    + match batch.error[row_of(k)] {
+                        Flag::No => 0,
+                        Flag::Yes => 1,
+                        Flag::Missing => block.missing(),
+                        Flag::Invalid => block.invalid(),
+                    },
+            );
+        });
+    }
+}
+
+/// The predicted class of each row: 0, 1, or 2 for none.
+fn classes(batch: &PredictionBatch, rows: &[(u32, u32)], threshold: Option<f64>, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend(rows.iter().map(|&(row, _)| match predicted(batch, row as usize, threshold) {
+        Flag::No => 0,
+        Flag::Yes => 1,
+        Flag::Missing | Flag::Invalid => 2,
+    }));
 }
 
 /// Counts the predicted class of each row in its segments: what label coverage is measured against.
-#[allow(clippy::indexing_slicing, reason = "ks index rows, and rows are rows of the batch")]
-fn count_predicted(
+#[allow(clippy::indexing_slicing, reason = "which lists rows, and rows are rows of the batch")]
+fn predicted_classes(
     tally: &mut Tally,
     reads: &Reads,
     batch: &PredictionBatch,
     rows: &[(u32, u32)],
-    ks: &[u32],
-    threshold: Option<f64>,
+    which: Which<'_>,
+    classes: &[u8],
 ) {
-    for &k in ks {
-        let row = rows[k as usize].0 as usize;
-        let class = match predicted(batch, row, threshold) {
-            Flag::No => 0,
-            Flag::Yes => 1,
-            Flag::Missing | Flag::Invalid => continue,
-        };
-        for (s, segmentation) in reads.segmentations.iter().enumerate() {
-            let segment = batch.segments[*segmentation][row];
+    for (s, segmentation) in reads.segmentations.iter().enumerate() {
+        let codes = &batch.segments[*segmentation];
+        which.each(|k| {
+            let (segment, class) = (codes[rows[k].0 as usize], classes[k]);
             if segment < code::SPECIAL
+                && class < 2
                 && let Some(segment) = tally.segment(s, segment)
             {
-                segment.predicted[class] += 1;
+                segment.predicted[class as usize] += 1;
             }
-        }
+        });
     }
 }
 
@@ -374,53 +391,12 @@ pub(super) fn predicted(batch: &PredictionBatch, row: usize, threshold: Option<f
     }
 }
 
-fn absent(cells: usize, x: f64) -> usize {
+/// The cell of a value that is none: missing, or of the wrong type.
+pub(super) fn absent(cells: usize, x: f64) -> usize {
     cells + usize::from(numeric::is_invalid(x))
 }
 
-/// The cell of each row's value of one target: of its grid or categories, then one for missing and one for invalid.
-#[allow(clippy::indexing_slicing, reason = "a schema's columns are there, with one entry a row")]
-fn locate(
-    target: Target,
-    baseline: &Baseline,
-    bins: &BinLookup,
-    view: &View<'_>,
-    rows: &[(u32, u32)],
-    out: &mut Vec<u32>,
-    invalid: &mut u64,
-) {
-    out.clear();
-    let narrow = |cell: usize| u32::try_from(cell).unwrap_or(u32::MAX);
-    let (values, reference) = match target {
-        Target::Categorical(i) => {
-            let Some(reference) = baseline.categorical.get(i) else { return };
-            let (column, bins) = (&view.features.categorical[i], &bins[i]);
-            let unseen = narrow(reference.names.len());
-            out.extend(rows.iter().map(|&(row, _)| match column[row as usize] {
-                code::MISSING => unseen + 1,
-                code::INVALID => {
-                    *invalid += 1;
-                    unseen + 2
-                }
-                c => bins.get(c as usize).copied().unwrap_or(unseen),
-            }));
-            return;
-        }
-        Target::Numeric(i) => (Some(&view.features.numeric[i]), baseline.numeric.get(i)),
-        Target::Score => (view.predictions.map(|p| &p.score), baseline.score.as_ref()),
-    };
-    let (Some(values), Some(reference)) = (values, reference) else {
-        out.resize(rows.len(), 0);
-        return;
-    };
-    let cells = reference.grid.cells();
-    out.extend(rows.iter().map(|&(row, _)| {
-        let x = values[row as usize];
-        if x.is_nan() {
-            *invalid += u64::from(numeric::is_invalid(x));
-            narrow(absent(cells, x))
-        } else {
-            narrow(reference.grid.locate(x))
-        }
-    }));
+/// What a version is counted against, where it is known.
+pub(super) fn known(job: &Job, version: u32) -> Option<&Known> {
+    job.known.get(version as usize)
 }

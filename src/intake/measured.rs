@@ -1,8 +1,11 @@
-//! Counting of measurements. They need no baseline: a version that is not known yet is counted at once, and nothing is
-//! loaded for it. They have no id, so one that comes twice counts twice.
+//! Measurements. They need no baseline: a version that is not known yet is counted at once, and nothing is loaded for it.
+//! They have no id, so one that comes twice counts twice.
 
-use super::count::is_closed;
-use super::{DecoderId, Intake, Source, SourceId};
+use super::admit::is_ignored;
+use super::count::{is_closed, known};
+use super::job::{Counting, Job};
+use super::panes::Panes;
+use super::{Counters, DecoderId, Intake, Source, SourceId};
 use crate::event::MeasurementBatch;
 use crate::window::watermark::is_late;
 
@@ -14,36 +17,62 @@ impl Intake {
         }
     }
 
-    /// Counts a translated batch of measurements in every group whose rules read their metric.
-    pub fn measurements(&mut self, source: SourceId, batch: &MeasurementBatch) {
+    /// Admits a translated batch of measurements.
+    pub fn measurements(&mut self, source: SourceId, batch: &MeasurementBatch, job: &mut Job) {
+        self.begin(source, batch.len(), job);
         self.counters.measurements += batch.len() as u64;
-        let columns = batch.ts.iter().zip(&batch.version).zip(&batch.metric).zip(&batch.value).zip(&batch.n);
-        for ((((&ts, &version), &metric), &value), &n) in columns {
+        for (row, (&ts, &version)) in batch.ts.iter().zip(&batch.version).enumerate() {
             let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
             let before = progress.advance(ts);
-            if self.policy.ignores.iter().any(|i| i.from <= ts && ts < i.to) {
+            if is_ignored(&self.policy, ts) {
                 self.counters.ignored += 1;
                 continue;
             }
             self.ensure_version(version);
-            let Some(version) = self.versions.get_mut(version as usize) else { continue };
-            version.measured_ts = version.measured_ts.max(Some(ts));
-            version.lay_out(&self.reads, self.has_features);
-            for (g, (group, reads)) in self.policy.groups.iter().zip(&self.reads).enumerate() {
-                let Ok(metric) = reads.measured.binary_search(&(metric as usize)) else { continue };
+            let Some(v) = self.versions.get_mut(version as usize) else { continue };
+            v.measured_ts = v.measured_ts.max(Some(ts));
+            self.stale |= v.lay_out(&self.counting.reads, self.has_features);
+            let metric = batch.metric.get(row).map_or(usize::MAX, |m| *m as usize);
+            let mut mask = 0;
+            for (g, (group, reads)) in self.policy.groups.iter().zip(self.counting.reads.iter()).enumerate() {
+                if reads.measured.binary_search(&metric).is_err() {
+                    continue;
+                }
                 if is_late(ts, before, group.lateness) {
                     self.counters.late += 1;
-                    continue;
+                } else {
+                    mask |= 1 << g;
                 }
-                let slide = group.window.slide;
-                let pane = ts.div_euclid(slide);
-                if is_closed(pane, slide, self.closed.get(g)) {
-                    self.counters.after_close += 1;
-                    continue;
-                }
-                if let Some(measured) = version.open(g, pane).and_then(|(tally, _)| tally.measured(metric)) {
-                    measured.count(value, n);
-                }
+            }
+            job.accept(row, mask);
+        }
+        job.known = self.known();
+    }
+}
+
+/// Counts an admitted batch in every group whose rules read its metrics.
+#[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
+pub(super) fn count(
+    job: &Job,
+    counting: &Counting,
+    batch: &MeasurementBatch,
+    panes: &mut Panes,
+    counters: &mut Counters,
+) {
+    for &(row, mask) in &job.accepted {
+        let row = row as usize;
+        let (ts, version, metric) = (batch.ts[row], batch.version[row], batch.metric[row] as usize);
+        let Some(spec) = known(job, version).map(|k| &*k.spec) else { continue };
+        for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
+            let (true, Ok(metric)) = (mask & (1 << g) != 0, reads.measured.binary_search(&metric)) else { continue };
+            let slide = group.window.slide;
+            let pane = ts.div_euclid(slide);
+            if is_closed(pane, slide, job.closed.get(g).copied().unwrap_or(i64::MIN)) {
+                counters.after_close += 1;
+                continue;
+            }
+            if let Some(measured) = panes.open((version, spec), g, pane).and_then(|(tally, _)| tally.measured(metric)) {
+                measured.count(batch.value[row], batch.n[row]);
             }
         }
     }

@@ -1,31 +1,38 @@
-//! The counting side of one model: batches of source partitions in, sealed panes and watermarks out. It owns the label
-//! join, the open panes and the dictionaries; what a window means is `evaluate`'s. Output depends only on the policy, the
-//! baselines and the order of events within each source partition.
+//! The counting side of one model: batches of source partitions in, sealed panes and watermarks out. `Intake` admits
+//! batches one after the other: it owns the label join, the dictionaries and the closing lines, and says which rows count
+//! (a `Job`). Workers count jobs into panes of their own (`count`, `panes`), at the same time. What a window means is
+//! `evaluate`'s. Output depends only on the policy, the baselines and the order of events within each source partition.
 
+mod admit;
 mod closing;
 pub mod count;
+pub mod job;
+mod locate;
 mod measured;
 pub mod names;
+mod pairs;
+pub mod panes;
 pub mod state;
 pub mod versions;
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Limits;
 use crate::decode::plan::EventKind;
-use crate::event::{FeatureBatch, Flag, LabelBatch, PredictionBatch, PredictionId, code};
-use crate::join::{Arrival, Bounds, Join, Met, Outcome, Pair, Pending};
+use crate::event::{FeatureBatch, PredictionBatch, code};
+use crate::join::{Bounds, Join};
 use crate::policy::Policy;
 use crate::schema::Schema;
 use crate::window::layout::Reads;
 use crate::window::pane::Sealed;
-use crate::window::watermark::{Bases, Progress, base, is_late};
+use crate::window::watermark::{Bases, Progress, base};
 
+pub use closing::Closing;
+use job::Counting;
 use names::{Names, Translation};
-use versions::{Reference, Version};
+use versions::{Known, Reference, Version};
 
 /// A source partition of this intake, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,6 +74,26 @@ pub struct Counters {
     pub unsegmented: u64,
 }
 
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.predictions += other.predictions;
+        self.labels += other.labels;
+        self.features += other.features;
+        self.measurements += other.measurements;
+        self.late += other.late;
+        self.after_close += other.after_close;
+        self.duplicate_predictions += other.duplicate_predictions;
+        self.duplicate_labels += other.duplicate_labels;
+        self.ignored += other.ignored;
+        self.joined += other.joined;
+        self.unmatched += other.unmatched;
+        self.unlabelled += other.unlabelled;
+        self.null_labels += other.null_labels;
+        self.invalid_values += other.invalid_values;
+        self.unsegmented += other.unsegmented;
+    }
+}
+
 /// A sealed pane on its way to the evaluator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SealedPane {
@@ -89,17 +116,28 @@ pub struct Setup {
 pub struct Intake {
     policy: Arc<Policy>,
     schema: Arc<Schema>,
-    reads: Vec<Reads>,
+    counting: Arc<Counting>,
     has_features: bool,
     sources: Vec<Source>,
     translations: Vec<Translation>,
     names: Names,
     versions: Vec<Version>,
+    /// What workers need of the versions, by code; made anew when one of them changed.
+    known: Arc<Vec<Known>>,
+    stale: bool,
     join: Option<Join>,
     /// Per group: windows up to here are closed.
     closed: Vec<i64>,
+    /// Streams that were all idle and have woken up since somebody asked.
+    woken: Vec<EventKind>,
+    /// Batches admitted so far.
+    admitted: u64,
+    /// A row's segment codes on their way into the join.
+    segments: Vec<u32>,
+    /// What the evaluator was told of the names.
+    told: Vec<usize>,
+    /// What admission counted; what workers count is added where it is read.
     pub counters: Counters,
-    scratch: count::Scratch,
 }
 
 impl Intake {
@@ -112,14 +150,19 @@ impl Intake {
             .as_ref()
             .map(|l| Join::new(Bounds { horizon: l.horizon, early: l.lateness }, policy.segments.len()));
         Self {
-            reads: Reads::of(&policy),
+            counting: Arc::new(Counting::new(Arc::clone(&policy))),
             names: Names::new(&schema, &setup.limits),
             closed: vec![i64::MIN; policy.groups.len()],
             sources: Vec::new(),
             translations: Vec::new(),
             versions: Vec::new(),
+            known: Arc::default(),
+            stale: false,
+            woken: Vec::new(),
+            admitted: 0,
+            segments: Vec::new(),
+            told: Vec::new(),
             counters: Counters::default(),
-            scratch: count::Scratch::default(),
             has_features: setup.has_features,
             join,
             schema,
@@ -139,7 +182,7 @@ impl Intake {
 
     #[must_use]
     pub fn reads(&self) -> &[Reads] {
-        &self.reads
+        &self.counting.reads
     }
 
     /// Adds a source partition.
@@ -159,6 +202,32 @@ impl Intake {
         if let Some(s) = self.sources.get_mut(source.0) {
             s.progress.idle = idle;
         }
+    }
+
+    /// A source partition brings something: it is not idle any more. Where all of its stream were, none is passed over
+    /// unread now, so none is.
+    fn wake(&mut self, source: SourceId) {
+        let Some(Source { kind, progress: Progress { idle: true, .. } }) = self.sources.get(source.0) else { return };
+        let kind = *kind;
+        let of_kind = || self.sources.iter().filter(|s| s.kind == kind);
+        if of_kind().all(|s| s.progress.idle) {
+            self.woken.push(kind);
+            self.sources.iter_mut().filter(|s| s.kind == kind).for_each(|s| s.progress.idle = false);
+        }
+        self.set_idle(source, false);
+    }
+
+    /// Whether a stream has woken up that nobody asked for yet.
+    #[must_use]
+    pub fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
+    /// Whether a stream has woken up since somebody asked.
+    pub fn take_woken(&mut self, kind: EventKind) -> bool {
+        let before = self.woken.len();
+        self.woken.retain(|k| *k != kind);
+        self.woken.len() < before
     }
 
     #[must_use]
@@ -202,7 +271,7 @@ impl Intake {
     }
 
     fn is_known(&self, version: u32) -> bool {
-        self.versions.get(version as usize).is_some_and(|v| v.reference != Reference::Unknown)
+        self.versions.get(version as usize).is_some_and(|v| *v.reference() != Reference::Unknown)
     }
 
     /// Gives a version its reference: a baseline, or why there is none.
@@ -215,7 +284,8 @@ impl Intake {
             self.translations.iter_mut().for_each(|t| t.look_again(names));
         }
         if let Some(v) = self.versions.get_mut(at as usize) {
-            v.set_reference(reference, &self.reads, self.has_features);
+            v.set_reference(reference, &self.counting.reads, self.has_features);
+            self.stale = true;
         }
     }
 
@@ -227,6 +297,7 @@ impl Intake {
 
     /// Takes over a policy that counts the same.
     pub fn adopt(&mut self, policy: Arc<Policy>) {
+        self.counting = Arc::new(Counting::new(Arc::clone(&policy)));
         self.policy = policy;
     }
 
@@ -240,9 +311,9 @@ impl Intake {
     }
 
     fn ensure_version(&mut self, code: u32) {
-        let groups = self.reads.len();
         while self.versions.len() <= code as usize && code < code::SPECIAL {
-            self.versions.push(Version::new(groups));
+            self.versions.push(Version::default());
+            self.stale = true;
         }
     }
 
@@ -277,153 +348,12 @@ impl Intake {
         }
     }
 
-    /// Counts a translated batch of predictions whose versions are all known.
-    pub fn predictions(&mut self, source: SourceId, batch: &PredictionBatch) {
-        let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
-        let groups = &self.policy.groups;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.begin(batch.len());
-        let counting = || groups.iter().zip(&self.reads).enumerate().filter(|(_, (_, r))| r.counts_predictions());
-        let late_before = counting().map(|(_, (g, _))| g.lateness).min().unwrap_or(0);
-        let all: u32 = counting().fold(0, |m, (g, _)| m | (1 << g));
-        for (row, &ts) in batch.ts.iter().enumerate() {
-            let before = progress.advance(ts);
-            let mut mask = all;
-            if is_late(ts, before, late_before) {
-                for (g, (group, _)) in counting() {
-                    if is_late(ts, before, group.lateness) {
-                        mask &= !(1 << g);
-                        self.counters.late += 1;
-                    }
-                }
-            }
-            if !self.policy.ignores.is_empty() && self.policy.ignores.iter().any(|i| i.from <= ts && ts < i.to) {
-                self.counters.ignored += 1;
-                continue;
-            }
-            scratch.accept(row, mask);
+    /// What workers and the evaluator need of the versions, by code.
+    pub fn known(&mut self) -> Arc<Vec<Known>> {
+        if std::mem::take(&mut self.stale) {
+            self.known = Arc::new(self.versions.iter().map(|v| v.known.clone()).collect());
         }
-        self.counters.predictions += batch.len() as u64;
-        if self.join.is_some() {
-            self.join_predictions(batch, &mut scratch);
-        }
-        self.count_predictions(batch, &mut scratch);
-        self.scratch = scratch;
-    }
-
-    /// Enters the accepted rows into the join; duplicates are taken out of the batch's accepted rows.
-    #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
-    fn join_predictions(&mut self, batch: &PredictionBatch, scratch: &mut count::Scratch) {
-        let Some(mut join) = self.join.take() else { return };
-        let needs_score_cell = self.reads.iter().any(|r| r.auc);
-        let mut segments = Vec::new();
-        let mut pairs: Vec<(Pending, Vec<u32>, Outcome, usize)> = Vec::new();
-        scratch.retain(|row, mask| {
-            segments.clear();
-            segments.extend(batch.segments.iter().map(|c| c[row]));
-            let version = batch.version[row];
-            let score_cell = if needs_score_cell { self.score_cell(version, batch.score[row]) } else { u32::MAX };
-            let new = Pending::new(
-                batch.ts[row],
-                version,
-                batch.stage[row],
-                mask,
-                score_cell,
-                count::predicted(batch, row, self.policy.threshold),
-            );
-            let met = |p: Pair<'_>| pairs.push((p.prediction, p.segments.to_vec(), p.outcome, row));
-            let arrival = join.prediction(PredictionId(batch.ids.hash[row]), new, &segments, met);
-            match arrival {
-                Arrival::New(ended) => {
-                    self.counters.duplicate_labels += ended.duplicates;
-                    self.counters.unmatched += ended.out_of_bounds;
-                    true
-                }
-                Arrival::Duplicate => {
-                    self.counters.duplicate_predictions += 1;
-                    false
-                }
-            }
-        });
-        for (prediction, segments, outcome, row) in pairs {
-            self.count_pair(Pair { prediction, segments: &segments, outcome }, batch.ids.text(row));
-        }
-        self.join = Some(join);
-    }
-
-    fn score_cell(&self, version: u32, score: f64) -> u32 {
-        let reference = self.versions.get(version as usize).and_then(|v| v.baseline()).and_then(|b| b.score.as_ref());
-        match reference {
-            Some(r) if !score.is_nan() => u32::try_from(r.grid.locate(score)).unwrap_or(u32::MAX),
-            _ => u32::MAX,
-        }
-    }
-
-    /// Joins and counts a batch of labels.
-    #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
-    pub fn labels(&mut self, source: SourceId, batch: &LabelBatch) {
-        let Some(lateness) = self.policy.labels.as_ref().map(|l| l.lateness) else { return };
-        let Some(mut join) = self.join.take() else { return };
-        self.counters.labels += batch.len() as u64;
-        for (row, &ts) in batch.ts.iter().enumerate() {
-            let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { break };
-            let in_time = !is_late(ts, progress.advance(ts), lateness);
-            self.counters.late += u64::from(!in_time);
-            if self.policy.ignores.iter().any(|i| i.from <= ts && ts < i.to) {
-                self.counters.ignored += 1;
-                continue;
-            }
-            let mut outcome = Outcome { ts, label: batch.label[row], kpis: 0, kpis_yes: 0, in_time };
-            for (k, column) in batch.kpis.iter().enumerate() {
-                match column[row] {
-                    Flag::Yes => {
-                        outcome.kpis |= 1 << k;
-                        outcome.kpis_yes |= 1 << k;
-                    }
-                    Flag::No => outcome.kpis |= 1 << k,
-                    Flag::Missing => {}
-                    Flag::Invalid => self.counters.invalid_values += 1,
-                }
-            }
-            self.counters.null_labels += u64::from(outcome.label == Flag::Missing && outcome.kpis == 0);
-            self.counters.invalid_values += u64::from(outcome.label == Flag::Invalid);
-            match join.label(PredictionId(batch.ids.hash[row]), outcome) {
-                Met::Pair(pair) => {
-                    self.count_pair(pair, batch.ids.text(row));
-                }
-                Met::Waits => {}
-                Met::Duplicate => self.counters.duplicate_labels += 1,
-                Met::OutOfBounds => self.counters.unmatched += 1,
-            }
-        }
-        self.join = Some(join);
-    }
-
-    /// Counts a batch of the features stream for every active version.
-    pub fn features(&mut self, source: SourceId, batch: &FeatureBatch) {
-        let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.begin(batch.len());
-        for (row, &ts) in batch.ts.iter().enumerate() {
-            let before = progress.advance(ts);
-            if self.policy.ignores.iter().any(|i| i.from <= ts && ts < i.to) {
-                self.counters.ignored += 1;
-                continue;
-            }
-            let mut mask = 0;
-            let counting = self.reads.iter().enumerate().filter(|(_, r)| r.counts_predictions());
-            for ((g, _), group) in counting.zip(&self.policy.groups) {
-                if is_late(ts, before, group.lateness) {
-                    self.counters.late += 1;
-                } else {
-                    mask |= 1 << g;
-                }
-            }
-            scratch.accept(row, mask);
-        }
-        self.counters.features += batch.len() as u64;
-        self.count_features(batch, &mut scratch);
-        self.scratch = scratch;
+        Arc::clone(&self.known)
     }
 
     /// Predictions and labels that wait for each other.
@@ -432,15 +362,9 @@ impl Intake {
         self.join.as_ref().map_or((0, 0), Join::sizes)
     }
 
-    /// Categories' codes to bins by version are kept here, so that tests can look.
+    /// Per group, up to where windows are closed.
     #[must_use]
     pub fn closed(&self) -> &[i64] {
         &self.closed
     }
 }
-
-/// Bins of category codes: rows of a version's lookup, by feature.
-pub(crate) type BinLookup = Vec<Vec<u32>>;
-
-/// Distinct panes of a batch and their rows.
-pub(crate) type PaneRows = FxHashMap<i64, usize>;

@@ -67,20 +67,59 @@ impl Names {
         self.categorical.get(feature).map_or(0, Dictionary::len)
     }
 
+    /// How many category values of all features are known; only ever grows.
+    #[must_use]
+    pub fn all_categories(&self) -> usize {
+        self.categorical.iter().map(Dictionary::len).sum()
+    }
+
+    /// What was added since `marks`, which is brought up to date: for a copy elsewhere to follow by `take_over`.
+    #[must_use]
+    pub fn news(&self, marks: &mut Vec<usize>) -> Fresh {
+        let categorical = self.categorical.iter().enumerate().map(|(i, d)| (Domain::Categorical(i), d));
+        let segmentations = self.segmentations.iter().enumerate().map(|(i, d)| (Domain::Segmentation(i), d));
+        let own = [(Domain::Version, &self.versions), (Domain::Stage, &self.stages)];
+        let mut news = Fresh::new();
+        for (at, (domain, dictionary)) in own.into_iter().chain(categorical).chain(segmentations).enumerate() {
+            if marks.len() <= at {
+                marks.push(0);
+            }
+            let Some(mark) = marks.get_mut(at) else { continue };
+            for code in *mark..dictionary.len() {
+                let name = u32::try_from(code).ok().and_then(|c| dictionary.name(c)).unwrap_or("");
+                news.push((domain, name.into()));
+            }
+            *mark = dictionary.len();
+        }
+        news
+    }
+
+    /// Follows another's `news`: its codes mean the same here then.
+    pub fn take_over(&mut self, news: &Fresh) {
+        for (domain, text) in news {
+            if let Some(dictionary) = self.dictionary(*domain) {
+                dictionary.intern_always(text);
+            }
+        }
+    }
+
     #[must_use]
     pub fn segment(&self, segmentation: usize, code: u32) -> Option<&str> {
         self.segmentations.get(segmentation)?.name(code)
     }
 
-    fn intern(&mut self, domain: Domain, text: &str) -> u32 {
-        let dictionary = match domain {
+    fn dictionary(&mut self, domain: Domain) -> Option<&mut Dictionary> {
+        match domain {
             Domain::Version => Some(&mut self.versions),
             Domain::Stage => Some(&mut self.stages),
             Domain::Categorical(i) => self.categorical.get_mut(i),
             Domain::Segmentation(i) => self.segmentations.get_mut(i),
             Domain::Restart => None,
-        };
-        dictionary.map_or(code::OVERFLOW, |d| d.intern(text).0)
+        }
+    }
+
+    fn intern(&mut self, domain: Domain, text: &str) -> u32 {
+        self.dictionary(domain).map_or(code::OVERFLOW, |d| d.intern(text).0)
     }
 }
 

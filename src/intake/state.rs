@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::window::pane::Sealed;
 
 use super::names::Names;
+use super::panes::{Panes, open_panes};
 use super::versions::{Reference, Version};
 use super::{Counters, Intake, Setup, SourceId};
 
@@ -44,30 +45,30 @@ impl IntakeState {
 }
 
 impl Intake {
-    /// What to keep. Call `seal` before, so that open panes are few.
+    /// What to keep, with the open panes of all workers, who rest meanwhile.
     #[must_use]
-    pub fn state(&self) -> IntakeState {
-        let versions = self.versions.iter().map(|v| VersionState {
+    pub fn state(&self, workers: &[&Panes], counters: Counters) -> IntakeState {
+        let versions = (0_u32..).zip(&self.versions).map(|(code, v)| VersionState {
             last_ts: v.last_ts,
             measured_ts: v.measured_ts,
             predictions: v.predictions,
             pinned: v.pinned,
-            baseline: match &v.reference {
+            baseline: match v.reference() {
                 Reference::Baseline { sha256, .. } => Some(sha256.to_string()),
                 Reference::Unknown | Reference::Failed(_) => None,
             },
-            panes: (0..self.reads.len()).map(|g| v.open_panes(g)).collect(),
+            panes: (0..self.counting.reads.len()).map(|g| open_panes(code, g, workers.iter().copied())).collect(),
         });
         IntakeState {
             versions: versions.collect(),
             names: self.names.clone(),
             join: self.join.as_ref().map(Join::state),
             closed: self.closed.clone(),
-            counters: self.counters,
+            counters,
         }
     }
 
-    /// An intake as a checkpoint kept it. `reference` gives each version's reference; versions whose baseline is another
+    /// An intake as a checkpoint kept it, and its open panes, for one worker. `reference` gives each version's reference; versions whose baseline is another
     /// than the one they were counted against lose their open panes and are named in the result.
     #[must_use]
     pub fn restore(
@@ -75,8 +76,9 @@ impl Intake {
         setup: Setup,
         state: IntakeState,
         mut reference: impl FnMut(&str) -> Reference,
-    ) -> (Self, Vec<String>) {
+    ) -> (Self, Panes, Vec<String>) {
         let mut intake = Self::new(policy, setup);
+        let mut open = Panes::default();
         let mut lost = Vec::new();
         intake.names = state.names;
         intake.counters = state.counters;
@@ -84,7 +86,7 @@ impl Intake {
             intake.closed = state.closed;
         }
         for (code, kept) in (0_u32..).zip(state.versions) {
-            let mut version = Version::new(intake.reads.len());
+            let mut version = Version::default();
             version.last_ts = kept.last_ts;
             version.measured_ts = kept.measured_ts;
             version.predictions = kept.predictions;
@@ -96,10 +98,11 @@ impl Intake {
                 (Reference::Unknown, None) => true,
                 _ => false,
             };
-            version.set_reference(found, &intake.reads, setup.has_features);
+            version.set_reference(found, &intake.counting.reads, setup.has_features);
+            version.look_up(&intake.names);
             if same {
                 for (group, panes) in kept.panes.into_iter().enumerate() {
-                    panes.into_iter().for_each(|(pane, sealed)| version.put_back(group, pane, sealed));
+                    panes.into_iter().for_each(|(pane, sealed)| open.put_back(code, group, pane, sealed));
                 }
             } else {
                 lost.push(name);
@@ -110,7 +113,8 @@ impl Intake {
             let bounds = Bounds { horizon: labels.horizon, early: labels.lateness };
             intake.join = Some(Join::restore(bounds, intake.policy.segments.len(), join));
         }
-        (intake, lost)
+        intake.stale = true;
+        (intake, open, lost)
     }
 
     /// Adds a source partition with the progress a checkpoint kept.

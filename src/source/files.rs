@@ -1,32 +1,26 @@
-//! Event files of any format as streams of decoded chunks, read ahead on threads of their own.
+//! Event files of any format as pieces: given out in the file's order, decoded by any thread.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
 
 use super::columns::FileError;
 use super::columns::events::{FeatureFile, FileFields, LabelFile, MeasurementFile, PredictionFile};
-use super::jsonl::JsonLines;
+use super::jsonl::{Block, Blocks, LineDecoder};
 use crate::decode::json::{Format, JsonDecoder, Outcome};
 use crate::decode::plan::EventKind;
 use crate::decode::{Limits, Reject};
 use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::schema::Schema;
 
-/// Chunks read ahead of the pipeline.
-const AHEAD: usize = 4;
-
 /// Decoded events and what was not decoded.
 pub struct Chunk<B> {
     pub batch: B,
-    /// Which of the stream's decoders its codes belong to.
-    pub decoder: usize,
-    /// Line or row, from 1; why; and the line's bytes where there are any.
+    /// Line or row within the file or, for lines, within the piece; why; and the line's bytes where there are any.
     pub rejects: Vec<(u64, Reject, Vec<u8>)>,
+    /// How many lines the piece holds.
+    pub lines: u64,
     /// Events of models without a policy here.
     pub unknown_model: u64,
 }
@@ -53,6 +47,12 @@ pub trait StreamBatch: Send + Sized + 'static {
 
     /// Makes room, so that decoding does not allocate event by event.
     fn make_room(&mut self, rows: usize);
+
+    /// Empties the batch for reuse; its memory stays.
+    fn reset(&mut self);
+
+    /// Whether it says what codes mean for the first time.
+    fn has_news(&self) -> bool;
 
     /// Decodes one JSON event into the batch.
     ///
@@ -91,6 +91,14 @@ impl StreamBatch for PredictionBatch {
         self.reserve(rows);
     }
 
+    fn reset(&mut self) {
+        self.clear();
+    }
+
+    fn has_news(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
         json.prediction(bytes, record_ts, std::slice::from_mut(self))
     }
@@ -120,6 +128,14 @@ impl StreamBatch for LabelBatch {
 
     fn make_room(&mut self, rows: usize) {
         self.reserve(rows);
+    }
+
+    fn reset(&mut self) {
+        self.clear();
+    }
+
+    fn has_news(&self) -> bool {
+        false
     }
 
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
@@ -153,6 +169,14 @@ impl StreamBatch for FeatureBatch {
         self.reserve(rows);
     }
 
+    fn reset(&mut self) {
+        self.clear();
+    }
+
+    fn has_news(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
         json.features(bytes, record_ts, std::slice::from_mut(self))
     }
@@ -182,6 +206,14 @@ impl StreamBatch for MeasurementBatch {
 
     fn make_room(&mut self, rows: usize) {
         self.reserve(rows);
+    }
+
+    fn reset(&mut self) {
+        self.clear();
+    }
+
+    fn has_news(&self) -> bool {
+        !self.fresh.is_empty()
     }
 
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
@@ -235,98 +267,127 @@ pub struct FileOptions {
     pub threads: usize,
 }
 
-/// An event file being read.
-pub struct FileStream<B> {
-    pub path: PathBuf,
-    /// How many decoders its chunks come from.
-    pub decoders: usize,
-    /// Bytes read and to read, where known.
-    pub bytes_read: Arc<AtomicU64>,
-    pub bytes: Option<u64>,
-    chunks: Box<dyn Iterator<Item = Result<Chunk<B>, StreamError>> + Send>,
+/// A piece of a file, to be decoded by any thread.
+pub enum Piece<B> {
+    Lines(Block),
+    Columns(Chunk<B>),
 }
 
-impl<B> Iterator for FileStream<B> {
-    type Item = Result<Chunk<B>, StreamError>;
+/// An event file being read: gives pieces in the file's order.
+pub struct FileStream<B> {
+    pub path: PathBuf,
+    /// Bytes to read, where known.
+    pub bytes: Option<u64>,
+    reader: Reader<B>,
+    schema: Arc<Schema>,
+    options: FileOptions,
+}
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.chunks.next()
+enum Reader<B> {
+    Lines(Blocks),
+    Columns { source: ColumnSource<B>, other_models: u64, ended: bool },
+}
+
+/// Decodes pieces of one file; one a thread.
+pub struct PieceDecoder(Option<LineDecoder>);
+
+impl PieceDecoder {
+    /// Decodes a piece; `spare` is an empty batch. The piece's memory comes back, where it can be used again.
+    pub fn decode<B: StreamBatch>(&mut self, piece: Piece<B>, spare: B) -> (Chunk<B>, Option<Block>) {
+        match (piece, &mut self.0) {
+            (Piece::Lines(block), Some(decoder)) => (decoder.decode(&block, spare), Some(block)),
+            (Piece::Columns(chunk), _) => (chunk, None),
+            // A file of columns gives no lines.
+            (Piece::Lines(block), None) => {
+                (Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0 }, Some(block))
+            }
+        }
     }
 }
 
 impl<B: StreamBatch> FileStream<B> {
-    /// Opens a file and starts reading it.
+    /// Opens a file.
     ///
     /// # Errors
     /// A file that cannot be opened, of an unknown kind, or without a column that is needed.
     pub fn open(path: &Path, schema: &Arc<Schema>, options: &FileOptions) -> Result<Self, StreamError> {
         let unreadable = |e: io::Error| StreamError::Read { name: path.display().to_string(), cause: e.to_string() };
-        let bytes_read = Arc::new(AtomicU64::new(0));
-        let (chunks, decoders, bytes): (Box<dyn Iterator<Item = _> + Send>, _, _) = match FileKind::of(path)? {
+        let (reader, bytes) = match FileKind::of(path)? {
+            FileKind::JsonLines if path == Path::new("-") => {
+                (Reader::Lines(Blocks::new(Box::new(io::stdin()), false, options.limits)), None)
+            }
             FileKind::JsonLines => {
-                let (input, bytes): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
-                    (Box::new(io::stdin()), None)
-                } else {
-                    let file = File::open(path).map_err(unreadable)?;
-                    let bytes = file.metadata().ok().map(|m| m.len());
-                    (Box::new(file), bytes)
-                };
-                let name = path.display().to_string();
-                let read = Arc::clone(&bytes_read);
-                let lines = JsonLines::start(input, &name, schema, options, read);
-                (Box::new(lines), options.threads.max(1), bytes)
+                let file = File::open(path).map_err(unreadable)?;
+                let bytes = file.metadata().ok().map(|m| m.len());
+                (Reader::Lines(Blocks::new(Box::new(file), true, options.limits)), bytes)
             }
             FileKind::Columns => {
                 let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
                 let source = B::columns(path, schema, &options.columns, options.limits, options.record_ts)?;
-                (Box::new(read_columns(source, Arc::clone(schema), Arc::clone(&bytes_read), bytes)), 1, Some(bytes))
+                (Reader::Columns { source, other_models: 0, ended: false }, Some(bytes))
             }
         };
-        Ok(Self { path: path.to_owned(), decoders, bytes_read, bytes, chunks })
+        Ok(Self { path: path.to_owned(), bytes, reader, schema: Arc::clone(schema), options: options.clone() })
     }
-}
 
-/// Reads a column file ahead on its own thread.
-fn read_columns<B: StreamBatch>(
-    mut source: ColumnSource<B>,
-    schema: Arc<Schema>,
-    bytes_read: Arc<AtomicU64>,
-    bytes: u64,
-) -> ChunkReceiver<B> {
-    let (send, receive) = sync_channel(AHEAD);
-    thread::spawn(move || {
-        let mut other_models = 0;
-        loop {
-            let mut chunk = Chunk { batch: B::empty(&schema), decoder: 0, rejects: Vec::new(), unknown_model: 0 };
-            let rejects = &mut chunk.rejects;
-            let read = source(&mut chunk.batch, &mut |row, reject| rejects.push((row, reject, Vec::new())));
-            let more = match read {
-                Ok((more, ignored)) => {
-                    chunk.unknown_model = ignored - other_models;
-                    other_models = ignored;
-                    more
-                }
+    /// A decoder of this file's pieces.
+    #[must_use]
+    pub fn decoder(&self) -> PieceDecoder {
+        PieceDecoder(matches!(self.reader, Reader::Lines(_)).then(|| LineDecoder::new::<B>(&self.schema, &self.options)))
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// A file that cannot be read on.
+    pub fn next_piece(&mut self) -> Result<Option<Piece<B>>, StreamError> {
+        match &mut self.reader {
+            Reader::Lines(blocks) => match blocks.next() {
+                Ok(block) => Ok(block.map(Piece::Lines)),
                 Err(e) => {
-                    let _ = send.send(Err(e.into()));
-                    return;
+                    Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() })
                 }
-            };
-            let holds = chunk.batch.rows() > 0 || !chunk.rejects.is_empty() || chunk.unknown_model > 0;
-            if (holds && send.send(Ok(chunk)).is_err()) || !more {
-                bytes_read.store(bytes, Ordering::Relaxed);
-                return;
+            },
+            Reader::Columns { ended: true, .. } => Ok(None),
+            Reader::Columns { source, other_models, ended } => {
+                let mut chunk =
+                    Chunk { batch: B::empty(&self.schema), rejects: Vec::new(), lines: 0, unknown_model: 0 };
+                let rejects = &mut chunk.rejects;
+                let (more, ignored) =
+                    source(&mut chunk.batch, &mut |row, reject| rejects.push((row, reject, Vec::new())))?;
+                *ended = !more;
+                chunk.unknown_model = ignored - *other_models;
+                *other_models = ignored;
+                Ok(Some(Piece::Columns(chunk)))
             }
         }
-    });
-    ChunkReceiver(receive)
-}
+    }
 
-struct ChunkReceiver<B>(Receiver<Result<Chunk<B>, StreamError>>);
+    /// Takes the memory of a decoded piece back.
+    pub fn give_back(&mut self, block: Block) {
+        if let Reader::Lines(blocks) = &mut self.reader {
+            blocks.give_back(block);
+        }
+    }
 
-impl<B> Iterator for ChunkReceiver<B> {
-    type Item = Result<Chunk<B>, StreamError>;
+    /// Bytes read so far, for progress.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        match &self.reader {
+            Reader::Lines(blocks) => blocks.read,
+            Reader::Columns { ended, .. } => if *ended { self.bytes.unwrap_or(0) } else { 0 },
+        }
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.recv().ok()
+    /// An empty batch for this file's events.
+    #[must_use]
+    pub fn empty(&self) -> B {
+        B::empty(&self.schema)
+    }
+
+    /// What the first line is counted from, for the numbers of rejected lines: rows of columns have theirs already.
+    #[must_use]
+    pub fn first_line(&self) -> u64 {
+        u64::from(matches!(self.reader, Reader::Lines(_)))
     }
 }

@@ -1,190 +1,168 @@
-//! JSON lines from a file or standard input: cut into blocks at line ends, decoded by several threads, given on in the
-//! order of the file.
+//! JSON lines from a file or standard input: cut into blocks at line ends by one reader, decoded by any number of threads,
+//! each with a decoder of its own.
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
-use super::files::{Chunk, FileOptions, StreamBatch, StreamError};
+use super::files::{Chunk, FileOptions, StreamBatch};
 use crate::decode::json::{Format, JsonDecoder, Outcome};
-use crate::decode::{Reason, Reject};
+use crate::decode::{Limits, Reason, Reject};
 use crate::schema::Schema;
 
-/// Bytes of one block.
+/// Bytes of one block, about.
 const BLOCK: usize = 1 << 20;
-/// Blocks on their way to and from a decoder.
-const IN_FLIGHT: usize = 2;
 
 /// A run of whole lines.
-struct Block {
+#[derive(Debug, Default)]
+pub struct Block {
+    /// The lines, and after them what is left of the memory's last use.
     bytes: Vec<u8>,
-    /// Number of the first line, from 1.
-    first_line: u64,
-    /// Lines that were too long to keep: their number and length so far.
-    too_long: Vec<(u64, usize)>,
+    filled: usize,
+    /// A line before the first that was too long to keep: its length.
+    too_long: Option<usize>,
 }
 
-/// Decoded blocks in the order of the file.
-pub struct JsonLines<B> {
-    decoders: Vec<Receiver<Result<Chunk<B>, StreamError>>>,
-    next: usize,
-}
-
-impl<B: StreamBatch> JsonLines<B> {
-    /// Starts reading `input` with `threads` decoders. `bytes_read` counts what was read, for progress.
-    pub fn start(
-        input: Box<dyn Read + Send>,
-        name: &str,
-        schema: &Arc<Schema>,
-        options: &FileOptions,
-        bytes_read: Arc<AtomicU64>,
-    ) -> Self {
-        let FileOptions { format, limits, record_ts, threads, .. } = options;
-        let (limits, record_ts) = (*limits, *record_ts);
-        let mut to_decoders = Vec::new();
-        let mut decoders = Vec::new();
-        for decoder in 0..(*threads).max(1) {
-            let (send_block, blocks) = sync_channel::<io::Result<Block>>(IN_FLIGHT);
-            let (send_chunk, chunks) = sync_channel(IN_FLIGHT);
-            let worker = Decoder {
-                json: JsonDecoder::new(
-                    std::slice::from_ref(schema),
-                    &Format { model: Some(0), ..format.clone() },
-                    B::KIND,
-                    limits,
-                ),
-                schema: Arc::clone(schema),
-                record_ts,
-                decoder,
-                rows: 0,
-                name: name.to_owned(),
-            };
-            thread::spawn(move || worker.run::<B>(&blocks, &send_chunk));
-            to_decoders.push(send_block);
-            decoders.push(chunks);
-        }
-        let most = limits.message_bytes;
-        thread::spawn(move || read_blocks(input, most, &to_decoders, &bytes_read));
-        Self { decoders, next: 0 }
+impl Block {
+    fn lines(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or(&[])
     }
 }
 
-impl<B> Iterator for JsonLines<B> {
-    type Item = Result<Chunk<B>, StreamError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        // Blocks go round the decoders, so the first one that has ended is the end.
-        let item = self.decoders.get(self.next)?.recv().ok();
-        self.next = (self.next + 1) % self.decoders.len();
-        item
-    }
-}
-
-/// Cuts the input into blocks of whole lines and deals them out in turn.
-fn read_blocks(
-    mut input: Box<dyn Read + Send>,
+/// Cuts an input into blocks of whole lines.
+pub struct Blocks {
+    input: Box<dyn Read + Send>,
+    /// Whether to wait until a block is full: of a file, not of a pipe, whose next line may be long in coming.
+    full: bool,
+    /// The bound on a line.
     most: usize,
-    decoders: &[SyncSender<io::Result<Block>>],
-    bytes_read: &AtomicU64,
-) {
-    let mut turn = (0..decoders.len()).cycle();
-    let mut send = |block| turn.next().and_then(|i| decoders.get(i)).is_some_and(|d| d.send(block).is_ok());
-    let mut block = Block { bytes: Vec::with_capacity(BLOCK * 2), first_line: 1, too_long: Vec::new() };
-    // Bytes of a line that is being skipped because it is longer than the bound.
-    let mut skipping: Option<usize> = None;
-    let mut buffer = vec![0; BLOCK];
-    loop {
-        let read = match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => {
-                send(Err(e));
-                return;
-            }
-        };
-        bytes_read.fetch_add(read as u64, Ordering::Relaxed);
-        let mut fresh = buffer.get(..read).unwrap_or(&[]);
-        if let Some(skipped) = skipping {
-            let Some(end) = memchr(b'\n', fresh) else {
-                skipping = Some(skipped + fresh.len());
-                continue;
-            };
-            if let Some(last) = block.too_long.last_mut() {
-                last.1 = skipped + end;
-            }
-            skipping = None;
-            fresh = fresh.get(end + 1..).unwrap_or(&[]);
-            block.first_line += 1;
-        }
-        block.bytes.extend_from_slice(fresh);
-        let Some(end) = memrchr(b'\n', &block.bytes) else {
-            if block.bytes.len() > most {
-                // Only this line is in the block.
-                block.too_long.push((block.first_line, block.bytes.len()));
-                skipping = Some(block.bytes.len());
-                block.bytes.clear();
-            }
-            continue;
-        };
-        let rest = block.bytes.split_off(end + 1);
-        let lines = memchr::memchr_iter(b'\n', &block.bytes).count() as u64;
-        let next =
-            Block { bytes: Vec::with_capacity(BLOCK * 2), first_line: block.first_line + lines, too_long: Vec::new() };
-        if !send(Ok(std::mem::replace(&mut block, next))) {
-            return;
-        }
-        block.bytes.extend_from_slice(&rest);
+    /// The start of the line that the last block cut.
+    rest: Vec<u8>,
+    ended: bool,
+    /// Bytes read so far.
+    pub read: u64,
+    /// Memory of blocks that were decoded.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Blocks {
+    #[must_use]
+    pub fn new(input: Box<dyn Read + Send>, full: bool, limits: Limits) -> Self {
+        Self { input, full, most: limits.message_bytes, rest: Vec::new(), ended: false, read: 0, spare: Vec::new() }
     }
-    if !block.bytes.is_empty() || !block.too_long.is_empty() {
-        send(Ok(block));
+
+    /// Takes the memory of a decoded block back.
+    pub fn give_back(&mut self, block: Block) {
+        self.spare.push(block.bytes);
+    }
+
+    /// Reads on behind the first `filled` bytes; returns how many came, none at the end.
+    fn fill(&mut self, bytes: &mut Vec<u8>, filled: usize) -> io::Result<usize> {
+        if bytes.len() < filled + BLOCK {
+            bytes.resize(filled + BLOCK, 0);
+        }
+        let room = bytes.get_mut(filled..filled + BLOCK).unwrap_or(&mut []);
+        let mut came = 0;
+        while came < room.len() && !self.ended {
+            match self.input.read(room.get_mut(came..).unwrap_or(&mut [])) {
+                Ok(0) => self.ended = true,
+                Ok(n) => came += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            }
+            if !self.full && came > 0 {
+                break;
+            }
+        }
+        self.read += came as u64;
+        Ok(came)
+    }
+
+    /// The next block; `None` at the end.
+    ///
+    /// # Errors
+    /// What the input says.
+    pub fn next(&mut self) -> io::Result<Option<Block>> {
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        let mut filled = self.rest.len();
+        if bytes.len() < filled {
+            bytes.resize(filled, 0);
+        }
+        if let Some(start) = bytes.get_mut(..filled) {
+            start.copy_from_slice(&self.rest);
+        }
+        self.rest.clear();
+        while !self.ended {
+            let came = self.fill(&mut bytes, filled)?;
+            let fresh = bytes.get(filled..filled + came).unwrap_or(&[]);
+            let last_end = memrchr(b'\n', fresh);
+            if let (Some(end), false) = (last_end, self.ended) {
+                self.rest.extend_from_slice(fresh.get(end + 1..).unwrap_or(&[]));
+                return Ok(Some(Block { bytes, filled: filled + end + 1, too_long: None }));
+            }
+            filled += came;
+            if filled > self.most && last_end.is_none() && !self.ended {
+                return self.skip(bytes, filled).map(Some);
+            }
+        }
+        Ok((filled > 0).then_some(Block { bytes, filled, too_long: None }))
+    }
+
+    /// Reads past a line that is too long to keep; what follows it is the block.
+    fn skip(&mut self, mut bytes: Vec<u8>, mut length: usize) -> io::Result<Block> {
+        loop {
+            let came = self.fill(&mut bytes, 0)?;
+            let fresh = bytes.get(..came).unwrap_or(&[]);
+            if let Some(end) = memchr(b'\n', fresh) {
+                self.rest.extend_from_slice(fresh.get(end + 1..).unwrap_or(&[]));
+                return Ok(Block { bytes, filled: 0, too_long: Some(length + end) });
+            }
+            length += came;
+            if self.ended {
+                return Ok(Block { bytes, filled: 0, too_long: Some(length) });
+            }
+        }
     }
 }
 
-/// One decoding thread.
-struct Decoder {
+/// Decodes blocks; one a thread.
+pub struct LineDecoder {
     json: JsonDecoder,
-    schema: Arc<Schema>,
     record_ts: i64,
-    decoder: usize,
     /// Rows of the last block, the guess for the next.
     rows: usize,
-    name: String,
 }
 
-impl Decoder {
-    fn run<B: StreamBatch>(
-        mut self,
-        blocks: &Receiver<io::Result<Block>>,
-        chunks: &SyncSender<Result<Chunk<B>, StreamError>>,
-    ) {
-        for block in blocks {
-            let chunk = match block {
-                Ok(block) => Ok(self.decode(&block)),
-                Err(cause) => Err(StreamError::Read { name: self.name.clone(), cause: cause.to_string() }),
-            };
-            if chunks.send(chunk).is_err() {
-                return;
-            }
-        }
+impl LineDecoder {
+    #[must_use]
+    pub fn new<B: StreamBatch>(schema: &Arc<Schema>, options: &FileOptions) -> Self {
+        let FileOptions { format, limits, record_ts, .. } = options;
+        let format = Format { model: Some(0), ..format.clone() };
+        let json = JsonDecoder::new(std::slice::from_ref(schema), &format, B::KIND, *limits);
+        Self { json, record_ts: *record_ts, rows: 0 }
     }
 
-    fn decode<B: StreamBatch>(&mut self, block: &Block) -> Chunk<B> {
-        let mut chunk =
-            Chunk { batch: B::empty(&self.schema), decoder: self.decoder, rejects: Vec::new(), unknown_model: 0 };
+    /// Decodes a block into an empty batch. Rejects are numbered by the line within the block, from 0.
+    pub fn decode<B: StreamBatch>(&mut self, block: &Block, batch: B) -> Chunk<B> {
+        let mut chunk = Chunk { batch, rejects: Vec::new(), lines: 0, unknown_model: 0 };
         chunk.batch.make_room(self.rows + self.rows / 8);
-        for &(line, length) in &block.too_long {
-            chunk.rejects.push((
-                line,
-                Reject::new(Reason::TooLarge, format!("at least {length} bytes in one line")),
-                Vec::new(),
-            ));
+        if let Some(length) = block.too_long {
+            let detail = format!("at least {length} bytes in one line");
+            chunk.rejects.push((0, Reject::new(Reason::TooLarge, detail), Vec::new()));
+            chunk.lines = 1;
         }
-        for (line, text) in (block.first_line..).zip(block.bytes.split(|b| *b == b'\n')) {
+        let mut from = 0;
+        let bytes = block.lines();
+        for end in memchr_iter(b'\n', bytes).chain([bytes.len()]) {
+            let text = bytes.get(from..end).unwrap_or(&[]);
+            from = end + 1;
+            // The last line end is not followed by a line.
+            if end == bytes.len() && text.is_empty() {
+                break;
+            }
+            let line = chunk.lines;
+            chunk.lines += 1;
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
@@ -204,7 +182,6 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
-    use crate::decode::Limits;
     use crate::event::LabelBatch;
 
     fn schema() -> Arc<Schema> {
@@ -222,21 +199,28 @@ mod tests {
         })
     }
 
-    fn read(text: Vec<u8>, threads: usize, limits: Limits) -> (Vec<i64>, Vec<(u64, String)>) {
-        let input = Box::new(io::Cursor::new(text));
+    /// Decodes blocks by several decoders in turn.
+    fn read(text: Vec<u8>, decoders: usize, limits: Limits) -> (Vec<i64>, Vec<(u64, String)>) {
         let options = FileOptions {
             format: Format::default(),
             columns: crate::source::columns::events::FileFields::default(),
             limits,
             record_ts: i64::MAX - 4_000_000,
-            threads,
+            threads: 1,
         };
-        let lines = JsonLines::<LabelBatch>::start(input, "x", &schema(), &options, Arc::default());
+        let schema = schema();
+        let mut blocks = Blocks::new(Box::new(io::Cursor::new(text)), true, limits);
+        let mut decoders: Vec<_> =
+            (0..decoders).map(|_| LineDecoder::new::<LabelBatch>(&schema, &options)).collect();
         let (mut times, mut rejects) = (Vec::new(), Vec::new());
-        for chunk in lines {
-            let chunk = chunk.unwrap();
+        let (mut turn, mut lines) = (0, 1);
+        while let Some(block) = blocks.next().unwrap() {
+            let chunk = decoders[turn].decode(&block, LabelBatch::new(0));
+            turn = (turn + 1) % decoders.len();
             times.extend(&chunk.batch.ts);
-            rejects.extend(chunk.rejects.iter().map(|(line, r, _)| (*line, r.to_string())));
+            rejects.extend(chunk.rejects.iter().map(|(line, r, _)| (lines + line, r.to_string())));
+            lines += chunk.lines;
+            blocks.give_back(block);
         }
         (times, rejects)
     }

@@ -75,7 +75,6 @@ const SEEK: Duration = Duration::from_secs(30);
 pub struct KafkaSource {
     brokers: String,
     consumer: Arc<BaseConsumer<Quiet>>,
-    pub partitions: Vec<Partition>,
 }
 
 /// What a round of reading a partition came to.
@@ -104,7 +103,7 @@ impl KafkaSource {
         }
         let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(KafkaSourceError::Client)?;
         let brokers = properties.get("bootstrap.servers").cloned().unwrap_or_default();
-        Ok(Self { brokers, consumer: Arc::new(consumer), partitions: Vec::new() })
+        Ok(Self { brokers, consumer: Arc::new(consumer) })
     }
 
     /// A handle for questions from other threads.
@@ -117,14 +116,14 @@ impl KafkaSource {
     ///
     /// # Errors
     /// What librdkafka refuses.
-    pub fn assign(&mut self, starts: &BTreeMap<(String, i32), Option<i64>>) -> Result<(), KafkaSourceError> {
+    pub fn assign(&self, starts: &BTreeMap<(String, i32), Option<i64>>) -> Result<Vec<Partition>, KafkaSourceError> {
         let mut list = TopicPartitionList::with_capacity(starts.len());
         for ((topic, partition), start) in starts {
             let offset = start.map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(topic, *partition, offset).map_err(KafkaSourceError::Assign)?;
         }
         self.consumer.assign(&list).map_err(KafkaSourceError::Assign)?;
-        self.partitions = starts
+        let partitions = starts
             .iter()
             .filter_map(|((topic, partition), start)| {
                 let queue = self.consumer.split_partition_queue(topic, *partition)?;
@@ -138,7 +137,8 @@ impl KafkaSource {
                 })
             })
             .collect();
-        self.take_back_early_messages()
+        self.take_back_early_messages()?;
+        Ok(partitions)
     }
 
     /// Fetching begins with `assign`, so messages may reach the client's own queue before their partition has one. From

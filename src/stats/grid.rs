@@ -3,7 +3,12 @@
 //! A grid of K distinct reference values cuts the line into 2K+1 cells: the K values themselves and the open buckets
 //! below, between and above them. What is counted in the cells is merged and read elsewhere.
 
+use std::hint::select_unpredictable;
+
 use super::real::{order_index, plain_zero};
+
+/// Searches that run side by side.
+const LANES: usize = 8;
 
 /// Distinct reference values, strictly increasing: no NaN, no `-0.0`; ±inf are ordinary extreme values.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -61,6 +66,43 @@ impl Grid {
         2 * below + usize::from(self.points.get(below) == Some(&x))
     }
 
+    /// Appends the cell of each value. Several searches run at once, step by step, since one alone waits for its loads.
+    /// A NaN lands in an arbitrary cell.
+    pub fn locate_all(&self, values: &[f64], out: &mut Vec<u32>) {
+        out.reserve(values.len());
+        let (lanes, rest) = values.as_chunks::<LANES>();
+        for lane in lanes {
+            out.extend(self.locate_lanes(lane));
+        }
+        out.extend(rest.iter().map(|&x| narrow(self.locate(x))));
+    }
+
+    #[inline]
+    fn locate_lanes(&self, values: &[f64; LANES]) -> [u32; LANES] {
+        let points = self.points.as_slice();
+        let mut at = [0_usize; LANES];
+        if points.is_empty() {
+            return [0; LANES];
+        }
+        // Every lane halves the same number of candidates, so all of them take the same steps.
+        let mut size = points.len();
+        while size > 1 {
+            let half = size / 2;
+            for (at, x) in at.iter_mut().zip(values) {
+                let middle = *at + half;
+                let before = points.get(middle).is_some_and(|point| point < x);
+                *at = select_unpredictable(before, middle, *at);
+            }
+            size -= half;
+        }
+        let mut cells = [0; LANES];
+        for ((cell, at), x) in cells.iter_mut().zip(at).zip(values) {
+            let below = at + usize::from(points.get(at).is_some_and(|point| point < x));
+            *cell = narrow(2 * below + usize::from(points.get(below) == Some(x)));
+        }
+        cells
+    }
+
     /// Whether a cell is a single value rather than an open bucket.
     #[inline]
     #[must_use]
@@ -86,9 +128,31 @@ impl Grid {
     }
 }
 
+fn narrow(cell: usize) -> u32 {
+    u32::try_from(cell).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn locating_many_is_locating_each(
+            points in prop::collection::vec(-50..50_i32, 0..80),
+            values in prop::collection::vec(prop_oneof![(-60..60_i32).prop_map(f64::from), (-60.0..60.0_f64), Just(f64::INFINITY), Just(f64::NEG_INFINITY)], 0..40),
+        ) {
+            let mut sorted: Vec<f64> = points.into_iter().map(f64::from).collect();
+            sorted.sort_unstable_by(f64::total_cmp);
+            let grid = Grid::from_sorted(&sorted, None, &[]);
+            let mut cells = Vec::new();
+            grid.locate_all(&values, &mut cells);
+            let each: Vec<u32> = values.iter().map(|&x| narrow(grid.locate(x))).collect();
+            prop_assert_eq!(cells, each);
+        }
+    }
 
     #[test]
     fn order_statistics_start_at_the_minimum_and_end_at_the_maximum() {

@@ -94,6 +94,18 @@ impl Sealed {
         }
     }
 
+    /// How many counts its layout has.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        self.counts.len as usize
+    }
+
+    /// A tally of the same layout, with nothing in it.
+    #[must_use]
+    pub fn empty_tally(&self) -> Tally {
+        Tally::new(self.cells(), self.unsegmented.len())
+    }
+
     /// Bytes on the heap, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -208,6 +220,22 @@ mod tests {
             slid.measured.clear();
             panes[1..].iter().for_each(|p| p.add_measured_to(&mut slid));
             prop_assert_eq!(&slid.measured, &rest.measured);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merging_tallies_is_adding_their_panes_in_any_order(tallies in arbitrary()) {
+            let merged = |tallies: &[Tally]| {
+                let mut sum = Tally::new(21, 1);
+                tallies.iter().for_each(|t| sum.merge(t));
+                sum
+            };
+            let backward: Vec<_> = tallies.iter().rev().cloned().collect();
+            prop_assert_eq!(&merged(&tallies), &merged(&backward));
+            let mut window = window_of(&tallies.iter().map(Sealed::new).collect::<Vec<_>>(), 21);
+            window.last = tallies.iter().filter_map(|t| t.last.clone()).max();
+            prop_assert_eq!(merged(&tallies), window);
         }
     }
 

@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::stats::fairness::Confusion;
 use crate::window::measured::Measured;
 
-/// At most so many distinct unseen categories are told apart in one tally; the rest only count as unseen.
-const UNSEEN_BOUND: usize = 4096;
-
 /// Counts of one segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentCounts {
@@ -104,12 +101,36 @@ impl Tally {
         segments.get_mut(at)
     }
 
+    /// Counts an unseen category. How many are told apart is bounded where codes are given, in the order of the events.
     #[inline]
     pub fn unseen(&mut self, target: u32, code: u32) {
-        if self.unseen.len() < UNSEEN_BOUND {
-            *self.unseen.entry((target, code)).or_default() += 1;
-        } else if let Some(count) = self.unseen.get_mut(&(target, code)) {
-            *count += 1;
+        *self.unseen.entry((target, code)).or_default() += 1;
+    }
+
+    /// Adds another tally of the same pane. One whose counts were cleared adds its events only.
+    pub fn merge(&mut self, other: &Self) {
+        self.predictions += other.predictions;
+        self.features += other.features;
+        self.pairs += other.pairs;
+        self.unsegmented.iter_mut().zip(&other.unsegmented).for_each(|(a, b)| *a += b);
+        self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
+        for (s, by_code) in other.segments.iter().enumerate() {
+            for (code, counts) in (0_u32..).zip(by_code).filter(|(_, c)| !c.is_zero()) {
+                if let Some(segment) = self.segment(s, code) {
+                    segment.combine(counts, |a, b| a + b);
+                }
+            }
+        }
+        for (key, n) in &other.unseen {
+            *self.unseen.entry(*key).or_default() += n;
+        }
+        for (metric, pane) in other.measured.iter().enumerate() {
+            if let Some(measured) = self.measured(metric) {
+                measured.merge(pane);
+            }
+        }
+        if other.last > self.last {
+            self.last.clone_from(&other.last);
         }
     }
 
@@ -137,7 +158,8 @@ impl Tally {
     #[inline]
     pub fn saw(&mut self, ts: i64, id: &str, stage: u32) {
         match &mut self.last {
-            Some(last) if (last.ts, last.id.as_str()) >= (ts, id) => {}
+            // The stage decides last, so that it does not matter who saw which first.
+            Some(last) if (last.ts, last.id.as_str(), last.stage) >= (ts, id, stage) => {}
             Some(last) => {
                 last.ts = ts;
                 last.id.clear();

@@ -61,7 +61,7 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
         code: exit::UNREACHABLE,
         error: anyhow!("the audit topic {topic:?} cannot be read: {cause}; --no-anchors leaves it out"),
     };
-    let mut source = KafkaSource::new(properties)?;
+    let source = KafkaSource::new(properties)?;
     let found = match source.handle().partitions(&[topic.to_owned()], PATIENCE) {
         Ok(found) => found,
         Err(KafkaSourceError::Unreachable { brokers, cause }) => {
@@ -77,12 +77,12 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
         Err(other) => return Err(other.into()),
     };
     let starts = found.iter().flat_map(|(topic, n)| (0..*n).map(|p| ((topic.clone(), p), None))).collect();
-    source.assign(&starts)?;
+    let mut partitions = source.assign(&starts)?;
     let mut anchors = Anchors::default();
     let mut last_news = Instant::now();
     loop {
         let error = source.serve(PAUSE);
-        for partition in &mut source.partitions {
+        for partition in &mut partitions {
             let number = partition.partition;
             let drained = partition.drain(BATCH, |message| {
                 let origin = format!("topic {topic}");
@@ -101,7 +101,7 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
                 return Err(unreachable(why.clone()));
             }
         }
-        if source.partitions.iter().all(|p| p.end_reached.is_some()) {
+        if partitions.iter().all(|p| p.end_reached.is_some()) {
             return Ok(anchors);
         }
         if last_news.elapsed() > PATIENCE {

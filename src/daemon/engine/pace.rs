@@ -1,48 +1,77 @@
 //! Which partitions hold the watermark back, and which must wait: idleness, and pausing what runs ahead in event time.
 
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::Engine;
+use super::place::{Place, Sources};
+use super::{Engine, World};
 use crate::decode::plan::EventKind;
 use crate::policy::Policy;
 
 impl Engine {
-    /// Says which partitions are idle for which model: caught up since its last event, and silent for `idle_after`. When a
-    /// stream that was all idle wakes up, its partitions get a fresh start, so that none is passed over unread.
-    pub(super) fn idle(&mut self) {
-        for (m, model) in self.models.iter_mut().enumerate() {
+    /// Says which partitions are idle for which model: caught up since its last event, and silent for `idle_after`. The
+    /// workers rest for it, and only when something changes.
+    pub(super) fn idle(&self) {
+        if !self.idleness_changes(&self.world()) {
+            return;
+        }
+        let mut world = self.resting();
+        self.set_idle(&mut world);
+        for model in &world.models {
+            model.close(&mut model.intake());
+            self.common.judge(model);
+        }
+    }
+
+    /// Whether a partition fell silent, or woke up. One that a worker is at is not silent, and is looked at next time.
+    fn idleness_changes(&self, world: &World) -> bool {
+        let woken = world.models.iter().any(|m| m.intake().has_woken());
+        woken
+            || world.seats.iter().filter_map(|seat| Some((seat, seat.place.try_lock().ok()?))).any(|(seat, place)| {
+                seat.sources.iter().any(|(m, (source, _))| {
+                    world
+                        .models
+                        .get(*m)
+                        .is_some_and(|model| model.intake().progress(*source).idle != self.is_silent(&place, *m))
+                })
+            })
+    }
+
+    fn is_silent(&self, place: &Place, model: usize) -> bool {
+        let last = place.last_event.get(&model).copied();
+        let caught_up = place.partition.end_reached.zip(last).is_some_and(|(end, last)| end >= last);
+        caught_up && place.parked.is_empty() && last.is_some_and(|l| l.elapsed() >= self.pace.idle_after)
+    }
+
+    /// When a stream that was all idle wakes up, its partitions get a fresh start, so that none is passed over unread.
+    fn set_idle(&self, world: &mut World) {
+        let mut seats: Vec<(&mut Place, &Sources)> = world
+            .seats
+            .iter_mut()
+            .map(|s| (s.place.get_mut().unwrap_or_else(PoisonError::into_inner), &s.sources))
+            .collect();
+        let now = Instant::now();
+        for (m, model) in world.models.iter().enumerate() {
+            let mut intake = model.intake();
             for kind in EventKind::ALL {
-                let of_kind: Vec<usize> = (0..self.places.len())
-                    .filter(|&at| {
-                        self.places.get(at).is_some_and(|p| {
-                            p.sources.contains_key(&m) && self.topics.get(p.topic).is_some_and(|t| t.kind == kind)
-                        })
-                    })
-                    .collect();
-                let was_all_idle = of_kind.iter().all(|&at| {
-                    self.places
-                        .get(at)
-                        .and_then(|p| p.sources.get(&m))
-                        .is_some_and(|&s| model.pipeline.intake.progress(s).idle)
-                });
-                let silent = |at: usize| {
-                    let (Some(place), Some(partition)) = (self.places.get(at), self.kafka.partitions.get(at)) else {
-                        return false;
-                    };
-                    let last = place.last_event.get(&m).copied();
-                    let caught_up = partition.end_reached.zip(last).is_some_and(|(end, last)| end >= last);
-                    caught_up && place.parked.is_empty() && last.is_some_and(|l| l.elapsed() >= self.idle_after)
+                let woken = intake.take_woken(kind);
+                let of_kind = |place: &Place, sources: &Sources| {
+                    sources.contains_key(&m) && world.topics.get(place.topic).is_some_and(|t| t.kind == kind)
                 };
-                let idle: Vec<bool> = of_kind.iter().map(|&at| silent(at)).collect();
-                let wakes = was_all_idle && !of_kind.is_empty() && !idle.iter().all(|i| *i);
-                let now = Instant::now();
-                for (&at, &idle) in of_kind.iter().zip(&idle) {
-                    let Some(place) = self.places.get_mut(at) else { continue };
+                let mut of_kind: Vec<_> = seats.iter_mut().filter(|(p, sources)| of_kind(p, sources)).collect();
+                let idle: Vec<bool> = of_kind.iter().map(|(place, _)| self.is_silent(place, m)).collect();
+                let is_idle = |sources: &Sources| {
+                    sources.get(&m).is_some_and(|(source, _)| intake.progress(*source).idle)
+                };
+                let was_all_idle = of_kind.iter().all(|(_, sources)| is_idle(sources));
+                let wakes = woken || (was_all_idle && !of_kind.is_empty() && !idle.iter().all(|i| *i));
+                for ((place, sources), idle) in of_kind.iter_mut().zip(idle) {
                     if wakes {
                         place.last_event.insert(m, now);
                     }
-                    if let Some(&source) = place.sources.get(&m) {
-                        model.pipeline.intake.set_idle(source, idle && !wakes);
+                    if let Some(&(source, _)) = sources.get(&m) {
+                        intake.set_idle(source, idle && !wakes);
                     }
                 }
             }
@@ -50,32 +79,32 @@ impl Engine {
     }
 
     /// Pauses partitions that are ahead in event time of one that lags: what they bring could only wait.
-    pub(super) fn pause_what_runs_ahead(&mut self) {
-        let mut paused = vec![false; self.places.len()];
-        for (m, model) in self.models.iter().enumerate() {
-            let policy = &model.pipeline.policy;
-            let bound = ahead_bound(policy);
-            let lagging = |at: usize| {
-                self.kafka.partitions.get(at).is_some_and(|p| p.end_reached.is_none() && p.halted.is_none())
+    pub(super) fn pause_what_runs_ahead(&self) {
+        let world = self.world();
+        // One that a worker is at has not reached its end, as far as anybody knows.
+        let lagging: Vec<bool> = world
+            .seats
+            .iter()
+            .map(|seat| {
+                seat.place.try_lock().map_or(true, |place| {
+                    place.partition.end_reached.is_none() && place.partition.halted.is_none()
+                })
+            })
+            .collect();
+        let mut paused = vec![false; world.seats.len()];
+        for (m, model) in world.models.iter().enumerate() {
+            let bound = ahead_bound(&model.policy);
+            let reached: Vec<Option<i64>> = {
+                let intake = model.intake();
+                world.seats.iter().map(|seat| intake.progress(seat.sources.get(&m)?.0).max_ts).collect()
             };
-            let max_ts = |at: usize| {
-                self.places
-                    .get(at)
-                    .and_then(|p| p.sources.get(&m))
-                    .and_then(|&s| model.pipeline.intake.progress(s).max_ts)
-            };
-            let of_model =
-                || (0..self.places.len()).filter(|&at| self.places.get(at).is_some_and(|p| p.sources.contains_key(&m)));
-            let Some(slowest) = of_model().filter(|&at| lagging(at)).filter_map(max_ts).min() else { continue };
-            for at in of_model() {
-                if max_ts(at).is_some_and(|ts| ts > slowest.saturating_add(bound))
-                    && let Some(p) = paused.get_mut(at)
-                {
-                    *p = true;
-                }
+            let slowest = reached.iter().zip(&lagging).filter(|(_, lags)| **lags).filter_map(|(ts, _)| *ts).min();
+            let Some(slowest) = slowest else { continue };
+            for (paused, ts) in paused.iter_mut().zip(&reached) {
+                *paused |= ts.is_some_and(|ts| ts > slowest.saturating_add(bound));
             }
         }
-        self.places.iter_mut().zip(paused).for_each(|(place, paused)| place.paused = paused);
+        world.seats.iter().zip(paused).for_each(|(seat, paused)| seat.paused.store(paused, Ordering::Relaxed));
     }
 }
 

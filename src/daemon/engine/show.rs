@@ -1,25 +1,28 @@
-//! The picture that HTTP and metrics read, brought up to date by the counting thread.
+//! The picture that HTTP and metrics read, brought up to date beside the workers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Engine;
-use crate::intake::SourceId;
-use crate::pipeline::Pipeline;
+use crate::daemon::topics::Read;
+use crate::pipeline::{Pipeline, lock};
 use crate::view::ModelView;
 
 impl Engine {
     /// Brings the picture up to date.
-    pub(super) fn show(&mut self) {
-        let mut view = self.view.write();
-        for model in &mut self.models {
-            let retired = model.pipeline.retire();
-            let (intake, policy) = (&model.pipeline.intake, &model.pipeline.policy);
-            let shown = view.models.entry(policy.model.clone()).or_insert_with(|| new_model_view(&model.pipeline));
-            shown.policy = Arc::clone(policy);
-            shown.counters = intake.counters;
+    pub(super) fn show(&self) {
+        let world = self.world();
+        for model in &world.models {
+            let retired = model.retire();
+            let counters = model.counters();
+            let intake = model.intake();
+            let mut view = self.common.view.write();
+            let shown = view.models.entry(model.policy.model.clone()).or_insert_with(|| model_view(model, counters));
+            shown.policy = Arc::clone(&model.policy);
+            shown.counters = counters;
             shown.waiting = intake.waiting();
-            shown.closed = policy
+            shown.closed = model
+                .policy
                 .groups
                 .iter()
                 .zip(intake.closed())
@@ -34,39 +37,57 @@ impl Engine {
                 shown.versions.remove(&name);
             }
         }
-        for (at, (partition, place)) in self.kafka.partitions.iter().zip(&self.places).enumerate() {
-            let source = view.sources.entry((partition.topic.clone(), partition.partition)).or_default();
+        // Events are counted by topic; the first partition carries them.
+        let mut topics: Vec<(Read, Option<(String, i32)>)> =
+            world.past.iter().map(|past| (past.clone(), None)).collect();
+        for seat in &world.seats {
+            let place = lock(&seat.place);
+            let partition = &place.partition;
+            let key = (partition.topic.clone(), partition.partition);
+            let progress: Vec<_> = seat
+                .sources
+                .iter()
+                .filter_map(|(m, (source, _))| world.models.get(*m).map(|model| model.intake().progress(*source)))
+                .collect();
+            if let Some((read, first)) = topics.get_mut(place.topic) {
+                read.add(&place.reader.read);
+                first.get_or_insert_with(|| key.clone());
+            }
+            let mut view = self.common.view.write();
+            let source = view.sources.entry(key).or_default();
             source.next_offset = partition.next;
-            source.paused = place.paused;
-            let progress = |(m, s): (&usize, &SourceId)| self.models.get(*m).map(|m| m.pipeline.intake.progress(*s));
-            source.max_ts = place.sources.iter().filter_map(progress).filter_map(|p| p.max_ts).max();
-            source.idle = place.sources.iter().filter_map(progress).all(|p| p.idle);
+            source.paused = seat.is_paused();
+            source.max_ts = progress.iter().filter_map(|p| p.max_ts).max();
+            source.idle = progress.iter().all(|p| p.idle);
             let halted = format!("{}/{}", partition.topic, partition.partition);
             match &partition.halted {
                 Some(why) => drop(view.not_ready.insert(halted, why.clone())),
                 None => drop(view.not_ready.remove(&halted)),
             }
-            // Events are counted by topic; the first partition carries them.
-            let first = self.kafka.partitions.iter().position(|p| p.topic == partition.topic) == Some(at);
-            if let (true, Some(topic)) = (first, self.topics.get(place.topic)) {
-                if let Some(source) = view.sources.get_mut(&(partition.topic.clone(), partition.partition)) {
-                    source.events = topic.events;
-                }
-                for (reason, n) in &topic.rejected {
-                    view.rejected.insert((topic.name.clone(), *reason), *n);
-                }
-                view.unknown_model.insert(topic.name.clone(), topic.unknown_model);
+        }
+        let mut view = self.common.view.write();
+        for (topic, (read, first)) in world.topics.iter().zip(topics) {
+            if let Some(source) = first.and_then(|key| view.sources.get_mut(&key)) {
+                source.events = read.events;
             }
+            for (reason, n) in &read.rejected {
+                view.rejected.insert((topic.name.clone(), *reason), *n);
+            }
+            view.unknown_model.insert(topic.name.clone(), read.unknown_model);
         }
     }
 }
 
 /// An empty picture of a model.
 #[must_use]
-pub fn new_model_view(pipeline: &Pipeline) -> ModelView {
+pub fn new_model_view(model: &Pipeline) -> ModelView {
+    model_view(model, model.counters())
+}
+
+fn model_view(model: &Pipeline, counters: crate::intake::Counters) -> ModelView {
     ModelView {
-        policy: Arc::clone(&pipeline.policy),
-        counters: pipeline.intake.counters,
+        policy: Arc::clone(&model.policy),
+        counters,
         versions: BTreeMap::new(),
         waiting: (0, 0),
         closed: BTreeMap::new(),

@@ -1,0 +1,162 @@
+//! One partition as a worker takes its turn with it: messages are decoded into batches, admitted and counted. A version
+//! that nobody knows yet makes the partition wait for its baseline.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::World;
+use super::workers::Desk;
+use crate::clock::now_ms;
+use crate::daemon::topics::{Batches, Reader, predictions};
+use crate::event::PredictionBatch;
+use crate::intake::{DecoderId, Intake, SourceId};
+use crate::pipeline::Batch;
+use crate::source::files::StreamBatch;
+use crate::source::kafka::Partition;
+
+/// Messages read from a partition in one turn.
+const ROUND: usize = 2048;
+
+/// A partition.
+pub struct Place {
+    pub topic: usize,
+    pub partition: Partition,
+    pub reader: Reader,
+    /// By model index: when its last event was read.
+    pub last_event: BTreeMap<usize, Instant>,
+    /// Everything before this offset is counted.
+    pub counted: Option<i64>,
+    /// Batches that wait for a baseline, by model index, with their decoder.
+    pub parked: Vec<(usize, DecoderId, PredictionBatch)>,
+}
+
+/// By model index: the source, and the decoder whose codes the batches carry.
+pub type Sources = BTreeMap<usize, (SourceId, DecoderId)>;
+
+/// A partition that one worker at a time takes turns with.
+pub struct Seat {
+    pub place: Mutex<Place>,
+    pub sources: Sources,
+    /// It is ahead of others in event time, and waits for them.
+    pub paused: AtomicBool,
+}
+
+impl Seat {
+    pub fn new(place: Place, sources: Sources) -> Self {
+        Self { place: Mutex::new(place), sources, paused: AtomicBool::new(false) }
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+}
+
+impl Place {
+    /// Takes a turn: counts what waited, or reads on. Returns how many messages there were.
+    pub fn turn(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) -> usize {
+        if !self.parked.is_empty() && !self.count_parked(sources, world, desk) {
+            return 0;
+        }
+        let now = now_ms();
+        let Self { partition, reader, .. } = self;
+        let drained = partition.drain(ROUND, |message| reader.take(message, now));
+        if drained.messages > 0 {
+            self.count(sources, world, desk);
+            if self.parked.is_empty() {
+                self.counted = self.partition.next;
+            }
+            desk.common.bury(&mut self.reader.dead);
+        }
+        drained.messages
+    }
+
+    /// Counts the batches that the turn filled; those of predictions all wait if one must, so that an offset stands for
+    /// all.
+    fn count(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) {
+        let Self { reader, last_event, parked, .. } = self;
+        let filled = Filled { world, sources, last_event };
+        match &mut reader.batches {
+            Batches::Predictions(batches) => {
+                if filled.must_wait(batches, desk) {
+                    for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
+                        if let (Some(model), Some(&(_, decoder))) = (world.models.get(m), sources.get(&m)) {
+                            let empty = predictions(model.intake().schema());
+                            parked.push((m, decoder, std::mem::replace(batch, empty)));
+                        }
+                    }
+                    return;
+                }
+                filled.count(batches, desk, |intake, decoder, batch| intake.translate(decoder, batch));
+            }
+            Batches::Labels(batches) => filled.count(batches, desk, |_, _, _| ()),
+            Batches::Features(batches) => {
+                filled.count(batches, desk, |intake, decoder, batch| intake.translate_features(decoder, batch));
+            }
+            Batches::Measurements(batches) => {
+                filled.count(batches, desk, |intake, decoder, batch| intake.translate_measurements(decoder, batch));
+            }
+        }
+    }
+
+    /// Counts the waiting batches once every version in them is known; returns whether they were.
+    fn count_parked(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) -> bool {
+        let mut wait = false;
+        for (m, _, batch) in &self.parked {
+            wait |= world.models.get(*m).is_some_and(|model| desk.common.wait_for(model, &model.intake(), batch));
+        }
+        if wait {
+            return false;
+        }
+        for (m, decoder, mut batch) in std::mem::take(&mut self.parked) {
+            let (Some(model), Some(&(source, _))) = (world.models.get(m), sources.get(&m)) else { continue };
+            let mut intake = model.intake();
+            intake.translate(decoder, &mut batch);
+            desk.count(model, intake, source, &batch);
+        }
+        self.counted = self.partition.next;
+        true
+    }
+}
+
+/// The batches of a turn, and whose they are.
+struct Filled<'p> {
+    world: &'p World,
+    sources: &'p Sources,
+    last_event: &'p mut BTreeMap<usize, Instant>,
+}
+
+impl Filled<'_> {
+    /// Learns what the batches' codes mean; returns whether a version in them has no baseline yet.
+    fn must_wait(&self, batches: &mut [PredictionBatch], desk: &Desk<'_>) -> bool {
+        let mut wait = false;
+        for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| b.rows() > 0 || b.has_news()) {
+            let (Some(model), Some(&(_, decoder))) = (self.world.models.get(m), self.sources.get(&m)) else { continue };
+            let mut intake = model.intake();
+            intake.learn(decoder, batch);
+            wait |= desk.common.wait_for(model, &intake, batch);
+        }
+        wait
+    }
+
+    fn count<B: StreamBatch + Batch>(
+        self,
+        batches: &mut [B],
+        desk: &mut Desk<'_>,
+        translate: impl Fn(&mut Intake, DecoderId, &mut B),
+    ) {
+        let now = Instant::now();
+        for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| b.rows() > 0 || b.has_news()) {
+            if let (Some(model), Some(&(source, decoder))) = (self.world.models.get(m), self.sources.get(&m)) {
+                let mut intake = model.intake();
+                translate(&mut intake, decoder, batch);
+                if batch.rows() > 0 {
+                    self.last_event.insert(m, now);
+                    desk.count(model, intake, source, batch);
+                }
+            }
+            batch.reset();
+        }
+    }
+}

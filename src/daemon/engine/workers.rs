@@ -1,0 +1,166 @@
+//! The threads that read and count: each takes the next partition that nobody else is at. What they share beside the
+//! models (outbox, loader, dead letters) is `Common`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::time::Duration;
+
+use super::World;
+use crate::daemon::dead::DeadLetters;
+use crate::daemon::loader::Loader;
+use crate::daemon::topics::DeadLetter;
+use crate::event::PredictionBatch;
+use crate::evaluate::Judgement;
+use crate::intake::job::Job;
+use crate::intake::{Intake, SourceId};
+use crate::judge::verdict::Action;
+use crate::pipeline::{Batch, Pipeline, lock};
+use crate::publish::Item;
+use crate::publish::outbox::Outbox;
+use crate::view;
+
+/// How long a worker rests when there is nothing to read.
+const REST: Duration = Duration::from_millis(5);
+
+/// What the threads share beside the models.
+pub struct Common {
+    pub outbox: Mutex<Outbox>,
+    pub loader: Mutex<Loader>,
+    pub dead_letters: Mutex<Option<DeadLetters>>,
+    pub view: view::Shared,
+    /// Nothing is read while too much waits to be delivered.
+    pub hold: AtomicBool,
+    pub stop: AtomicBool,
+}
+
+impl Common {
+    /// Sends dead letters on.
+    pub fn bury(&self, letters: &mut Vec<DeadLetter>) {
+        if letters.is_empty() {
+            return;
+        }
+        match lock(&self.dead_letters).as_mut() {
+            Some(dead) => dead.send(letters.drain(..)),
+            None => letters.clear(),
+        }
+    }
+
+    /// Starts loading what a batch's versions lack; returns whether they lack anything.
+    pub fn wait_for(&self, model: &Pipeline, intake: &Intake, batch: &PredictionBatch) -> bool {
+        let unknown = intake.unknown_versions(batch);
+        for version in &unknown {
+            lock(&self.loader).start(&model.policy, version);
+        }
+        !unknown.is_empty()
+    }
+
+    /// Judges what is ready of a model, and hands verdicts and signals to the outbox.
+    pub fn judge(&self, model: &Pipeline) {
+        model.judge(&mut |judged, _| self.deliver(judged));
+    }
+
+    fn deliver(&self, judged: Judgement) {
+        let items = judged.verdicts.iter().filter_map(|verdict| match serde_json::to_string(verdict) {
+            Ok(json) => Some(Item::Verdict {
+                model: verdict.model.clone(),
+                version: verdict.version.clone(),
+                group: verdict.group.clone(),
+                end_ms: verdict.window.end,
+                json,
+            }),
+            Err(e) => {
+                tracing::error!(error = %e, "a verdict cannot be written");
+                None
+            }
+        });
+        let items: Vec<Item> = items.chain(judged.signals.iter().cloned().map(Item::Signal)).collect();
+        {
+            let mut view = self.view.write();
+            for verdict in judged.verdicts {
+                if let Some(v) = view.version_mut(&verdict.model, &verdict.version) {
+                    v.push(Arc::new(verdict));
+                }
+            }
+            for signal in judged.signals {
+                if let Some(v) = view.version_mut(&signal.model, &signal.version) {
+                    match signal.action {
+                        Action::Block => drop(v.blocks.insert(signal.group, signal.reasons)),
+                        Action::Clear => drop(v.blocks.remove(&signal.group)),
+                        Action::Rollback => {}
+                    }
+                }
+            }
+        }
+        let mut outbox = lock(&self.outbox);
+        items.into_iter().for_each(|item| outbox.put(item));
+    }
+}
+
+/// A worker's own things.
+pub struct Desk<'c> {
+    pub common: &'c Common,
+    worker: usize,
+    job: Job,
+}
+
+impl<'c> Desk<'c> {
+    pub fn new(common: &'c Common, worker: usize) -> Self {
+        Self { common, worker, job: Job::default() }
+    }
+
+    /// Admits a translated batch, counts it, and judges what that makes ready.
+    pub fn count<B: Batch>(
+        &mut self,
+        model: &Pipeline,
+        mut intake: MutexGuard<'_, Intake>,
+        source: SourceId,
+        batch: &B,
+    ) {
+        model.admit(&mut intake, source, batch, &mut self.job);
+        drop(intake);
+        model.count(self.worker, batch, &self.job);
+        self.common.judge(model);
+    }
+
+    /// Reads and counts until told to stop.
+    pub fn work(mut self, world: &RwLock<World>) {
+        // A worker that panics leaves a batch uncounted, so that no window would close any more: all end.
+        let _stop = StopOnPanic(self.common);
+        let mut at = self.worker;
+        let mut idle = 0;
+        while !self.common.stop.load(Ordering::Relaxed) {
+            let read = if self.common.hold.load(Ordering::Relaxed) { None } else { self.turn(world, &mut at) };
+            idle = if read.is_some_and(|(n, _)| n > 0) { 0 } else { idle + 1 };
+            // Every partition was looked at, and none had anything.
+            if idle > read.map_or(0, |(_, seats)| seats) {
+                idle = 0;
+                std::thread::sleep(REST);
+            }
+        }
+    }
+
+    /// Takes a turn with the next partition that is free; returns how many messages it had, and how many partitions there
+    /// are.
+    fn turn(&mut self, world: &RwLock<World>, at: &mut usize) -> Option<(usize, usize)> {
+        let world = world.read().ok()?;
+        let seats = world.seats.len();
+        let seat = world.seats.get(*at % seats.max(1))?;
+        *at = (*at + 1) % seats.max(1);
+        if seat.is_paused() {
+            return Some((0, seats));
+        }
+        let read = seat.place.try_lock().map_or(0, |mut place| place.turn(&seat.sources, &world, self));
+        Some((read, seats))
+    }
+}
+
+/// Stops all threads when one panics.
+pub struct StopOnPanic<'c>(pub &'c Common);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Admission: batches in the order they are read, one after the other. What is late, ignored or a duplicate is decided
+//! here, and labels meet their predictions; the rows and pairs that remain are a job for a worker.
+
+use std::sync::Arc;
+
+use super::job::Job;
+use super::{Intake, Source, SourceId, count};
+use crate::event::{FeatureBatch, Flag, LabelBatch, PredictionBatch, PredictionId};
+use crate::join::{Arrival, Met, Outcome, Pending};
+use crate::policy::Policy;
+use crate::window::watermark::is_late;
+
+impl Intake {
+    /// Admits a translated batch of predictions whose versions are all known.
+    pub fn predictions(&mut self, source: SourceId, batch: &PredictionBatch, job: &mut Job) {
+        self.begin(source, batch.len(), job);
+        let counting = Arc::clone(&self.counting);
+        let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
+        let groups = || {
+            let own = self.policy.groups.iter().zip(counting.reads.iter()).enumerate();
+            own.filter(|(_, (_, r))| r.counts_predictions()).map(|(g, (group, _))| (g, group.lateness))
+        };
+        let least = groups().map(|(_, lateness)| lateness).min().unwrap_or(0);
+        let all: u32 = groups().fold(0, |m, (g, _)| m | (1 << g));
+        for (row, &ts) in batch.ts.iter().enumerate() {
+            let before = progress.advance(ts);
+            let mut mask = all;
+            if is_late(ts, before, least) {
+                for (g, lateness) in groups() {
+                    if is_late(ts, before, lateness) {
+                        mask &= !(1 << g);
+                        self.counters.late += 1;
+                    }
+                }
+            }
+            if is_ignored(&self.policy, ts) {
+                self.counters.ignored += 1;
+                continue;
+            }
+            job.accept(row, mask);
+        }
+        self.counters.predictions += batch.len() as u64;
+        self.join_predictions(batch, job);
+        job.split_by_version(&batch.version);
+        for (version, rows) in job.by_version.iter().filter(|(_, rows)| !rows.is_empty()) {
+            self.ensure_version(*version);
+            let latest = rows.iter().filter_map(|(row, _)| batch.ts.get(*row as usize)).max().copied();
+            if let Some(v) = self.versions.get_mut(*version as usize) {
+                v.last_ts = v.last_ts.max(latest);
+                v.predictions += rows.len() as u64;
+                self.stale |= v.look_up(&self.names);
+            }
+        }
+        if counting.model.groups != 0 {
+            self.count_for_active(job);
+        }
+        job.known = self.known();
+    }
+
+    pub(super) fn begin(&mut self, source: SourceId, rows: usize, job: &mut Job) {
+        self.wake(source);
+        job.begin(self.admitted, &self.counting, &self.closed, rows);
+        self.admitted += 1;
+    }
+
+    /// Says which versions count the model's traffic.
+    fn count_for_active(&mut self, job: &mut Job) {
+        job.active = self.active();
+        for &version in &job.active {
+            if let Some(v) = self.versions.get_mut(version as usize) {
+                self.stale |= v.look_up(&self.names);
+            }
+        }
+    }
+
+    /// Enters the accepted rows into the join; duplicates are taken out of the accepted rows.
+    #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
+    fn join_predictions(&mut self, batch: &PredictionBatch, job: &mut Job) {
+        let Some(mut join) = self.join.take() else { return };
+        let needs_score_cell = self.counting.reads.iter().any(|r| r.auc);
+        let mut accepted = std::mem::take(&mut job.accepted);
+        let mut segments = std::mem::take(&mut self.segments);
+        accepted.retain(|&(row, mask)| {
+            let row = row as usize;
+            segments.clear();
+            segments.extend(batch.segments.iter().map(|c| c[row]));
+            let version = batch.version[row];
+            let score_cell = if needs_score_cell { self.score_cell(version, batch.score[row]) } else { u32::MAX };
+            let new = Pending::new(
+                batch.ts[row],
+                version,
+                batch.stage[row],
+                mask,
+                score_cell,
+                count::predicted(batch, row, self.policy.threshold),
+            );
+            match join.prediction(PredictionId(batch.ids.hash[row]), new, &segments, |pair| job.pair(&pair, row)) {
+                Arrival::New(ended) => {
+                    self.counters.duplicate_labels += ended.duplicates;
+                    self.counters.unmatched += ended.out_of_bounds;
+                    true
+                }
+                Arrival::Duplicate => {
+                    self.counters.duplicate_predictions += 1;
+                    false
+                }
+            }
+        });
+        self.segments = segments;
+        job.accepted = accepted;
+        self.join = Some(join);
+    }
+
+    fn score_cell(&self, version: u32, score: f64) -> u32 {
+        let reference = self.versions.get(version as usize).and_then(|v| v.baseline()).and_then(|b| b.score.as_ref());
+        match reference {
+            Some(r) if !score.is_nan() => u32::try_from(r.grid.locate(score)).unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        }
+    }
+
+    /// Joins a batch of labels.
+    #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
+    pub fn labels(&mut self, source: SourceId, batch: &LabelBatch, job: &mut Job) {
+        self.begin(source, 0, job);
+        let Some(lateness) = self.policy.labels.as_ref().map(|l| l.lateness) else { return };
+        let Some(mut join) = self.join.take() else { return };
+        self.counters.labels += batch.len() as u64;
+        for (row, &ts) in batch.ts.iter().enumerate() {
+            let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { break };
+            let in_time = !is_late(ts, progress.advance(ts), lateness);
+            self.counters.late += u64::from(!in_time);
+            if is_ignored(&self.policy, ts) {
+                self.counters.ignored += 1;
+                continue;
+            }
+            let mut outcome = Outcome { ts, label: batch.label[row], kpis: 0, kpis_yes: 0, in_time };
+            for (k, column) in batch.kpis.iter().enumerate() {
+                match column[row] {
+                    Flag::Yes => {
+                        outcome.kpis |= 1 << k;
+                        outcome.kpis_yes |= 1 << k;
+                    }
+                    Flag::No => outcome.kpis |= 1 << k,
+                    Flag::Missing => {}
+                    Flag::Invalid => self.counters.invalid_values += 1,
+                }
+            }
+            self.counters.null_labels += u64::from(outcome.label == Flag::Missing && outcome.kpis == 0);
+            self.counters.invalid_values += u64::from(outcome.label == Flag::Invalid);
+            match join.label(PredictionId(batch.ids.hash[row]), outcome) {
+                Met::Pair(pair) => job.pair(&pair, row),
+                Met::Waits => {}
+                Met::Duplicate => self.counters.duplicate_labels += 1,
+                Met::OutOfBounds => self.counters.unmatched += 1,
+            }
+        }
+        self.join = Some(join);
+        job.known = self.known();
+    }
+
+    /// Admits a batch of the features stream, for every active version.
+    pub fn features(&mut self, source: SourceId, batch: &FeatureBatch, job: &mut Job) {
+        self.begin(source, batch.len(), job);
+        let counting = Arc::clone(&self.counting);
+        let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
+        for (row, &ts) in batch.ts.iter().enumerate() {
+            let before = progress.advance(ts);
+            if is_ignored(&self.policy, ts) {
+                self.counters.ignored += 1;
+                continue;
+            }
+            let mut mask = 0;
+            let groups = counting.reads.iter().zip(&self.policy.groups).enumerate();
+            for (g, (_, group)) in groups.filter(|(_, (r, _))| r.counts_predictions()) {
+                if is_late(ts, before, group.lateness) {
+                    self.counters.late += 1;
+                } else {
+                    mask |= 1 << g;
+                }
+            }
+            job.accept(row, mask);
+        }
+        self.counters.features += batch.len() as u64;
+        self.count_for_active(job);
+        job.known = self.known();
+    }
+}
+
+/// Whether the policy ignores events of this time.
+pub(super) fn is_ignored(policy: &Policy, ts: i64) -> bool {
+    !policy.ignores.is_empty() && policy.ignores.iter().any(|i| i.from <= ts && ts < i.to)
+}

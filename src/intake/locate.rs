@@ -1,0 +1,83 @@
+//! Where the values of a column lie: the cell of each row's value, of a version's grid or categories, then one cell for
+//! missing and one for invalid values.
+
+use super::count::absent;
+use super::versions::BinLookup;
+use crate::baseline::Baseline;
+use crate::event::{FeatureColumns, PredictionBatch, code, numeric};
+use crate::policy::Target;
+
+/// The columns that rows are counted from.
+pub(super) struct Columns<'a> {
+    pub ts: &'a [i64],
+    pub features: &'a FeatureColumns,
+    /// `None` for the features stream.
+    pub predictions: Option<&'a PredictionBatch>,
+}
+
+/// Fills `out` with the cell of each row's value of one target; returns how many values were invalid. `buffer` is for
+/// values of rows that do not stand one after the other.
+#[allow(clippy::indexing_slicing, reason = "a schema's columns are there, with one entry a row")]
+pub(super) fn locate(
+    target: Target,
+    (baseline, bins): (&Baseline, &BinLookup),
+    columns: &Columns<'_>,
+    rows: &[(u32, u32)],
+    buffer: &mut Vec<f64>,
+    out: &mut Vec<u32>,
+) -> u64 {
+    out.clear();
+    let (values, reference) = match target {
+        Target::Categorical(i) => {
+            let (Some(reference), Some(bins)) = (baseline.categorical.get(i), bins.get(i)) else { return 0 };
+            return categories(&columns.features.categorical[i], bins, reference.names.len(), rows, out);
+        }
+        Target::Numeric(i) => (Some(&columns.features.numeric[i]), baseline.numeric.get(i)),
+        Target::Score => (columns.predictions.map(|p| &p.score), baseline.score.as_ref()),
+    };
+    let (Some(values), Some(reference)) = (values, reference) else {
+        out.resize(rows.len(), 0);
+        return 0;
+    };
+    let values = if rows.len() == values.len() {
+        values.as_slice()
+    } else {
+        buffer.clear();
+        buffer.extend(rows.iter().map(|&(row, _)| values[row as usize]));
+        buffer
+    };
+    reference.grid.locate_all(values, out);
+    let mut invalid = 0;
+    if values.iter().any(|x| x.is_nan()) {
+        let cells = reference.grid.cells();
+        for (&x, cell) in values.iter().zip(out).filter(|(x, _)| x.is_nan()) {
+            *cell = narrow(absent(cells, x));
+            invalid += u64::from(numeric::is_invalid(x));
+        }
+    }
+    invalid
+}
+
+#[allow(clippy::indexing_slicing, reason = "rows are rows of the column")]
+fn categories(codes: &[u32], bins: &[u32], names: usize, rows: &[(u32, u32)], out: &mut Vec<u32>) -> u64 {
+    let unseen = narrow(names);
+    let mut invalid = 0;
+    let mut cell = |c: u32| match c {
+        code::MISSING => unseen + 1,
+        code::INVALID => {
+            invalid += 1;
+            unseen + 2
+        }
+        c => bins.get(c as usize).copied().unwrap_or(unseen),
+    };
+    if rows.len() == codes.len() {
+        out.extend(codes.iter().map(|&c| cell(c)));
+    } else {
+        out.extend(rows.iter().map(|&(row, _)| cell(codes[row as usize])));
+    }
+    invalid
+}
+
+fn narrow(cell: usize) -> u32 {
+    u32::try_from(cell).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,103 @@
+//! Counting of joined pairs: confusion counts of segments, score cells by label, KPIs.
+
+use super::count::{Scratch, is_closed, known};
+use super::job::{Counting, Job, JobPair};
+use super::panes::Panes;
+use super::Counters;
+use crate::event::{Flag, Ids, code};
+use crate::policy::LabelAttribute;
+use crate::window::layout::{Layout, Reads};
+use crate::window::tally::Tally;
+
+/// Counts the pairs of a job in the groups they belong to. `ids` are those of the batch that completed them.
+pub(super) fn count(
+    job: &Job,
+    counting: &Counting,
+    ids: &Ids,
+    (panes, scratch, counters): (&mut Panes, &mut Scratch, &mut Counters),
+) {
+    let (Some(labels), false) = (&counting.policy.labels, job.pairs.is_empty()) else { return };
+    let width = counting.policy.segments.len();
+    scratch.joined.clear();
+    scratch.joined.resize(job.pairs.len(), false);
+    for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
+        if !reads.pairs {
+            continue;
+        }
+        let slide = group.window.slide;
+        let closed = job.closed.get(g).copied().unwrap_or(i64::MIN);
+        for ((at, pair), joined) in job.pairs.iter().enumerate().zip(&mut scratch.joined) {
+            if !pair.outcome.in_time || pair.groups & (1 << g) == 0 || !counts_anywhere(pair, reads) {
+                continue;
+            }
+            let ts = match labels.attribute {
+                LabelAttribute::LabelTime => pair.outcome.ts,
+                LabelAttribute::PredictionTime => pair.ts,
+            };
+            let pane = ts.div_euclid(slide);
+            if is_closed(pane, slide, closed) {
+                counters.after_close += 1;
+                continue;
+            }
+            let spec = known(job, pair.version).map(|k| &*k.spec);
+            let Some((tally, layout)) = spec.and_then(|spec| panes.open((pair.version, spec), g, pane)) else {
+                continue;
+            };
+            *joined = true;
+            tally.pairs += 1;
+            tally.saw(pair.ts, ids.text(pair.row as usize), pair.stage);
+            let segments = job.segments.get(at * width..(at + 1) * width).unwrap_or(&[]);
+            counters.unsegmented += add(tally, layout, reads, pair, segments);
+        }
+    }
+    counters.joined += scratch.joined.iter().filter(|j| **j).count() as u64;
+}
+
+/// Whether a pair says anything to a group's rules.
+fn counts_anywhere(pair: &JobPair, reads: &Reads) -> bool {
+    let labelled = matches!(pair.outcome.label, Flag::No | Flag::Yes);
+    let confusion = !reads.segmentations.is_empty() && labelled && pair.predicted != Flag::Missing;
+    let scored = reads.auc && labelled && pair.score_cell != u32::MAX;
+    confusion || scored || reads.kpis.iter().any(|k| pair.outcome.kpis & (1 << k) != 0)
+}
+
+/// Adds a pair; returns in how many segmentations it has no segment.
+fn add(tally: &mut Tally, layout: &Layout, reads: &Reads, pair: &JobPair, segments: &[u32]) -> u64 {
+    let mut unsegmented = 0;
+    let class = |flag: Flag| match flag {
+        Flag::No => Some(false),
+        Flag::Yes => Some(true),
+        Flag::Missing | Flag::Invalid => None,
+    };
+    let (label, predicted) = (class(pair.outcome.label), class(pair.predicted));
+    if let (Some(label), Some(predicted)) = (label, predicted) {
+        for (s, segmentation) in reads.segmentations.iter().enumerate() {
+            match segments.get(*segmentation) {
+                Some(&c) if c < code::SPECIAL => {
+                    if let Some(segment) = tally.segment(s, c) {
+                        segment.confusion.count(predicted, label);
+                    }
+                }
+                _ => {
+                    unsegmented += 1;
+                    if let Some(n) = tally.unsegmented.get_mut(s) {
+                        *n += 1;
+                    }
+                }
+            }
+        }
+    }
+    if let (Some(label), Some(blocks)) = (label, layout.auc) {
+        let block = if label { blocks[1] } else { blocks[0] };
+        let cell = pair.score_cell as usize;
+        if cell < block.cells {
+            tally.add(block.offset + cell);
+        }
+    }
+    for (block, k) in layout.kpis.iter().zip(&reads.kpis) {
+        if pair.outcome.kpis & (1 << k) != 0 {
+            tally.add(block.offset + usize::from(pair.outcome.kpis_yes & (1 << k) != 0));
+        }
+    }
+    unsegmented
+}

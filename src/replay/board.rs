@@ -1,0 +1,109 @@
+//! Who does what next: the streams of a replay as seen by its workers. Batches are admitted in an order that depends on
+//! the files alone, whatever the number of workers: always from the stream that is furthest behind in event time.
+
+/// A stream, as far as its pieces have come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lane {
+    /// Pieces taken from the file so far.
+    pub taken: u64,
+    /// The piece whose batches are admitted next.
+    pub next: u64,
+    /// Whether a batch of that piece is decoded and waits.
+    pub ready: bool,
+    /// A worker is taking a piece.
+    pub taking: bool,
+    /// The file has no more pieces.
+    pub ended: bool,
+    /// The largest event time admitted.
+    pub reached: Option<i64>,
+}
+
+impl Lane {
+    fn is_done(self) -> bool {
+        self.ended && self.next == self.taken
+    }
+}
+
+/// What a worker is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Admit the next batch of this lane, and count it.
+    Admit(usize),
+    /// Take the next piece of this lane, and decode it.
+    Decode(usize),
+    /// Wait for others.
+    Wait,
+    Done,
+}
+
+/// The lanes, and whether a worker is admitting.
+#[derive(Debug)]
+pub(super) struct Board {
+    pub lanes: Vec<Lane>,
+    pub admitting: bool,
+    /// A worker failed, or the replay was told to stop.
+    pub stopped: bool,
+    /// Pieces that a lane may be ahead of the one that is admitted.
+    ahead: u64,
+}
+
+impl Board {
+    pub fn new(lanes: usize, workers: usize) -> Self {
+        let ahead = u64::try_from(workers).unwrap_or(u64::MAX).saturating_add(1);
+        Self { lanes: vec![Lane::default(); lanes], admitting: false, stopped: false, ahead }
+    }
+
+    /// The lane whose turn it is to be admitted: the one furthest behind in event time; the first of equals.
+    fn due(&self) -> Option<usize> {
+        let left = self.lanes.iter().enumerate().filter(|(_, l)| !l.is_done());
+        left.min_by_key(|(_, l)| l.reached.unwrap_or(i64::MIN)).map(|(at, _)| at)
+    }
+
+    /// What to do next. Admitting comes first: it is serial, and the others wait for it.
+    pub fn task(&self) -> Task {
+        let Some(due) = self.due().filter(|_| !self.stopped) else { return Task::Done };
+        if !self.admitting && self.lanes.get(due).is_some_and(|l| l.ready) {
+            return Task::Admit(due);
+        }
+        let can_take = |l: &Lane| !l.ended && !l.taking && l.taken - l.next < self.ahead;
+        let others = (0..self.lanes.len()).filter(|at| *at != due);
+        match std::iter::once(due).chain(others).find(|at| self.lanes.get(*at).is_some_and(can_take)) {
+            Some(at) => Task::Decode(at),
+            None => Task::Wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(lanes: &[Lane]) -> Board {
+        Board { lanes: lanes.to_vec(), ..Board::new(0, 1) }
+    }
+
+    #[test]
+    fn the_lane_furthest_behind_is_admitted_and_nothing_overtakes_it() {
+        let ahead = Lane { taken: 3, next: 2, ready: true, reached: Some(9), ..Lane::default() };
+        let behind = Lane { taken: 1, next: 1, reached: Some(5), ..Lane::default() };
+        assert_eq!(board(&[ahead, behind]).task(), Task::Decode(1));
+        let taken = Lane { taken: 2, ..behind };
+        assert_eq!(board(&[ahead, taken]).task(), Task::Decode(1), "another piece can be decoded meanwhile");
+        let full = Lane { taken: 3, ..behind };
+        assert_eq!(board(&[ahead, full]).task(), Task::Decode(0));
+        let busy = Lane { taken: 4, ..ahead };
+        assert_eq!(board(&[busy, full]).task(), Task::Wait);
+        let ready = Lane { ready: true, ..full };
+        assert_eq!(board(&[busy, ready]).task(), Task::Admit(1));
+        assert_eq!(Board { admitting: true, ..board(&[busy, ready]) }.task(), Task::Wait);
+    }
+
+    #[test]
+    fn a_lane_that_has_ended_holds_nobody_back() {
+        let done = Lane { taken: 1, next: 1, ended: true, ..Lane::default() };
+        let left = Lane { taken: 1, next: 0, ready: true, reached: Some(5), ..Lane::default() };
+        assert_eq!(board(&[done, left]).task(), Task::Admit(1));
+        assert_eq!(board(&[done, done]).task(), Task::Done);
+        assert_eq!(Board { stopped: true, ..board(&[left]) }.task(), Task::Done);
+    }
+}

@@ -1,0 +1,164 @@
+//! One file of a replay as a lane: its pieces are taken in order, decoded by any worker, and their batches admitted in
+//! order.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use super::work::{Note, Run};
+use super::{InputFile, ReplayError};
+use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use crate::intake::job::Job;
+use crate::intake::{DecoderId, Intake, SourceId};
+use crate::pipeline::{Batch, Pipeline, lock};
+use crate::source::files::{Chunk, FileStream, PieceDecoder, StreamBatch};
+
+/// What a worker does with a lane, whatever its events.
+pub(super) trait Lane: Send + Sync {
+    /// Takes the next piece out of the file; `None` at its end. The function that comes back decodes it.
+    fn take(&self, worker: usize) -> Result<Option<Box<dyn FnOnce(u64) + '_>>, ReplayError>;
+
+    /// Admits the first waiting batch of piece `number`; the function that comes back counts it. Says how far the lane has
+    /// come, and whether the piece has no more batches.
+    fn admit<'a>(&'a self, run: &'a Run, worker: usize, number: u64, job: Job) -> Result<Admitted<'a>, ReplayError>;
+
+    /// Whether a batch of piece `number` waits.
+    fn has(&self, number: u64) -> bool;
+
+    fn bytes_read(&self) -> u64;
+}
+
+/// An admitted batch.
+pub(super) struct Admitted<'a> {
+    pub reached: Option<i64>,
+    /// The piece has no more batches.
+    pub last: bool,
+    /// Counts it, and gives the job back.
+    pub count: Box<dyn FnOnce() -> Job + 'a>,
+}
+
+/// A batch that files are replayed in.
+pub(super) trait Replayed: StreamBatch + Batch + Sync {
+    /// Takes over what its codes mean; loads what its versions need.
+    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run);
+}
+
+impl Replayed for PredictionBatch {
+    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run) {
+        intake.learn(decoder, self);
+        for version in intake.unknown_versions(self) {
+            run.load(intake, &version);
+        }
+        intake.translate(decoder, self);
+    }
+}
+
+impl Replayed for LabelBatch {
+    fn translate(&mut self, _: DecoderId, _: &mut Intake, _: &Run) {}
+}
+
+impl Replayed for FeatureBatch {
+    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, _: &Run) {
+        intake.translate_features(decoder, self);
+    }
+}
+
+impl Replayed for MeasurementBatch {
+    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, _: &Run) {
+        intake.translate_measurements(decoder, self);
+    }
+}
+
+/// One file.
+pub(super) struct FileLane<B> {
+    source: SourceId,
+    path: PathBuf,
+    stream: Mutex<FileStream<B>>,
+    /// One a worker.
+    decoders: Vec<(Mutex<PieceDecoder>, DecoderId)>,
+    decoded: Mutex<Decoded<B>>,
+}
+
+/// Batches that wait, by piece, and memory for more.
+struct Decoded<B> {
+    pieces: BTreeMap<u64, VecDeque<(DecoderId, Chunk<B>)>>,
+    spare: Vec<B>,
+    /// The number of the next line to be admitted.
+    line: u64,
+}
+
+impl<B: Replayed> FileLane<B> {
+    pub fn open(file: &InputFile, pipeline: &Pipeline, workers: usize) -> Result<Self, ReplayError> {
+        let mut intake = pipeline.intake();
+        let stream = FileStream::open(&file.path, intake.schema(), &file.options)?;
+        let shared = stream.first_line() == 0;
+        let first = intake.add_decoder();
+        let decoders = (0..workers)
+            .map(|_| (Mutex::new(stream.decoder()), if shared { first } else { intake.add_decoder() }))
+            .collect();
+        Ok(Self {
+            source: intake.add_source(B::KIND),
+            path: file.path.clone(),
+            decoders,
+            decoded: Mutex::new(Decoded { pieces: BTreeMap::new(), spare: Vec::new(), line: stream.first_line() }),
+            stream: Mutex::new(stream),
+        })
+    }
+}
+
+impl<B: Replayed> Lane for FileLane<B> {
+    fn take(&self, worker: usize) -> Result<Option<Box<dyn FnOnce(u64) + '_>>, ReplayError> {
+        let mut stream = lock(&self.stream);
+        let Some(piece) = stream.next_piece()? else { return Ok(None) };
+        let spare = lock(&self.decoded).spare.pop().unwrap_or_else(|| stream.empty());
+        drop(stream);
+        Ok(Some(Box::new(move |number| {
+            let Some((decoder, id)) = self.decoders.get(worker) else { return };
+            let (chunk, block) = lock(decoder).decode(piece, spare);
+            if let Some(block) = block {
+                lock(&self.stream).give_back(block);
+            }
+            lock(&self.decoded).pieces.entry(number).or_default().push_back((*id, chunk));
+        })))
+    }
+
+    fn admit<'a>(&'a self, run: &'a Run, worker: usize, number: u64, mut job: Job) -> Result<Admitted<'a>, ReplayError> {
+        let mut decoded = lock(&self.decoded);
+        let first = decoded.pieces.get_mut(&number).and_then(|chunks| Some((chunks.pop_front()?, chunks.is_empty())));
+        let Some(((decoder, mut chunk), last)) = first else {
+            return Ok(Admitted { reached: None, last: true, count: Box::new(|| job) });
+        };
+        if last {
+            decoded.pieces.remove(&number);
+        }
+        let line = decoded.line;
+        decoded.line += chunk.lines;
+        drop(decoded);
+        for (at, reject, payload) in chunk.rejects.drain(..) {
+            run.note(Note::Reject { path: self.path.clone(), line: line + at, reject, payload });
+        }
+        if chunk.unknown_model > 0 {
+            run.note(Note::UnknownModel(chunk.unknown_model));
+        }
+        let mut intake = run.pipeline.intake();
+        chunk.batch.translate(decoder, &mut intake, run);
+        run.pipeline.admit(&mut intake, self.source, &chunk.batch, &mut job);
+        let reached = intake.progress(self.source).max_ts;
+        drop(intake);
+        let count = move || {
+            run.pipeline.count(worker, &chunk.batch, &job);
+            chunk.batch.reset();
+            lock(&self.decoded).spare.push(chunk.batch);
+            job
+        };
+        Ok(Admitted { reached, last, count: Box::new(count) })
+    }
+
+    fn has(&self, number: u64) -> bool {
+        lock(&self.decoded).pieces.contains_key(&number)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        lock(&self.stream).bytes_read()
+    }
+}

@@ -1,0 +1,219 @@
+//! The workers of a replay: each takes what the board says is next, until the files have ended. What people are told goes
+//! through notes, which the calling thread hands on.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::board::{Board, Task};
+use super::lane::Lane;
+use super::{ReplayError, reference};
+use crate::decode::Reject;
+use crate::evaluate::Judgement;
+use crate::intake::Intake;
+use crate::intake::job::Job;
+use crate::intake::versions::Reference;
+use crate::judge::verdict::{Signal, Verdict};
+use crate::pipeline::{Pipeline, lock};
+
+/// What is told to the observer, in order.
+pub(super) enum Note {
+    Verdict(Verdict, Vec<Signal>),
+    Reject { path: PathBuf, line: u64, reject: Reject, payload: Vec<u8> },
+    UnknownModel(u64),
+    Reference(String, Reference),
+}
+
+/// A replay under way.
+pub(super) struct Run {
+    pub pipeline: Pipeline,
+    board: Mutex<Board>,
+    changed: Condvar,
+    notes: Mutex<VecDeque<Note>>,
+    ordered: Mutex<Ordered>,
+    failed: Mutex<Option<ReplayError>>,
+}
+
+impl Run {
+    pub fn new(pipeline: Pipeline, lanes: usize, workers: usize) -> Self {
+        Self {
+            pipeline,
+            board: Mutex::new(Board::new(lanes, workers)),
+            changed: Condvar::new(),
+            notes: Mutex::default(),
+            ordered: Mutex::default(),
+            failed: Mutex::default(),
+        }
+    }
+
+    pub fn note(&self, note: Note) {
+        lock(&self.notes).push_back(note);
+    }
+
+    /// The notes so far.
+    pub fn notes(&self) -> VecDeque<Note> {
+        std::mem::take(&mut *lock(&self.notes))
+    }
+
+    /// Loads a version's baseline.
+    pub fn load(&self, intake: &mut Intake, version: &str) {
+        let found = reference(&self.pipeline.policy, version, None);
+        self.note(Note::Reference(version.to_owned(), found.clone()));
+        intake.set_reference(version, found);
+    }
+
+    /// Works until there is nothing left to do. `between` is called now and then; what it says ends the replay.
+    pub fn work(
+        &self,
+        worker: usize,
+        lanes: &[Box<dyn Lane>],
+        mut between: impl FnMut() -> Result<(), ReplayError>,
+    ) {
+        // Whatever ends this worker ends the others.
+        let _leave = Leave(self);
+        let mut job = Job::default();
+        let mut board = lock(&self.board);
+        loop {
+            let done = match board.task() {
+                Task::Done => return,
+                Task::Wait => {
+                    board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+                    drop(board);
+                    between()
+                }
+                Task::Decode(at) => {
+                    board.lanes.get_mut(at).into_iter().for_each(|l| l.taking = true);
+                    drop(board);
+                    self.decode(worker, at, lanes).and_then(|()| between())
+                }
+                Task::Admit(at) => {
+                    let number = board.lanes.get(at).map_or(0, |l| l.next);
+                    board.admitting = true;
+                    drop(board);
+                    self.admit(worker, at, number, lanes, &mut job).and_then(|()| between())
+                }
+            };
+            if let Err(e) = done {
+                lock(&self.failed).get_or_insert(e);
+                return;
+            }
+            board = lock(&self.board);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Board)) {
+        change(&mut lock(&self.board));
+        self.changed.notify_all();
+    }
+
+    fn decode(&self, worker: usize, at: usize, lanes: &[Box<dyn Lane>]) -> Result<(), ReplayError> {
+        let Some(lane) = lanes.get(at) else { return Ok(()) };
+        let taken = lane.take(worker)?;
+        let mut number = 0;
+        self.change(|board| {
+            if let Some(l) = board.lanes.get_mut(at) {
+                l.taking = false;
+                number = l.taken;
+                l.taken += u64::from(taken.is_some());
+                l.ended = taken.is_none();
+            }
+        });
+        if let Some(decode) = taken {
+            decode(number);
+            self.change(|board| {
+                if let Some(l) = board.lanes.get_mut(at).filter(|l| l.next == number) {
+                    l.ready = true;
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn admit(
+        &self,
+        worker: usize,
+        at: usize,
+        number: u64,
+        lanes: &[Box<dyn Lane>],
+        job: &mut Job,
+    ) -> Result<(), ReplayError> {
+        let Some(lane) = lanes.get(at) else { return Ok(()) };
+        let admitted = lane.admit(self, worker, number, std::mem::take(job))?;
+        self.change(|board| {
+            board.admitting = false;
+            if let Some(l) = board.lanes.get_mut(at) {
+                l.reached = l.reached.max(admitted.reached);
+                if admitted.last {
+                    l.next += 1;
+                    l.ready = lane.has(l.next);
+                }
+            }
+        });
+        *job = (admitted.count)();
+        self.judge();
+        Ok(())
+    }
+
+    fn judge(&self) {
+        let mut told = false;
+        self.pipeline.judge(&mut |judged, closed_to| {
+            let mut ordered = lock(&self.ordered);
+            ordered.take(judged);
+            for (verdict, signals) in ordered.give(closed_to) {
+                self.note(Note::Verdict(verdict, signals));
+                told = true;
+            }
+        });
+        if told {
+            self.changed.notify_all();
+        }
+    }
+
+    /// The end of the files: what is left is judged.
+    ///
+    /// # Errors
+    /// What made a worker stop.
+    pub fn finish(&self) -> Result<(), ReplayError> {
+        if let Some(e) = lock(&self.failed).take() {
+            return Err(e);
+        }
+        let mut ordered = lock(&self.ordered);
+        self.pipeline.finish(&mut |judged, _| ordered.take(judged));
+        for (verdict, signals) in ordered.give(i64::MAX) {
+            self.note(Note::Verdict(verdict, signals));
+        }
+        Ok(())
+    }
+}
+
+/// Stops the other workers when one ends, be it by a panic.
+struct Leave<'a>(&'a Run);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.change(|board| board.stopped = true);
+    }
+}
+
+/// Verdicts waiting for those that come before them.
+#[derive(Default)]
+struct Ordered(BTreeMap<(i64, String, String), (Verdict, Vec<Signal>)>);
+
+impl Ordered {
+    fn take(&mut self, judged: Judgement) {
+        for verdict in judged.verdicts {
+            let key = (verdict.window.end, verdict.version.clone(), verdict.group.clone());
+            let signals = judged.signals.iter().filter(|s| s.verdict_id == verdict.verdict_id).cloned().collect();
+            self.0.insert(key, (verdict, signals));
+        }
+    }
+
+    /// Takes out what is in order up to `closed_to`.
+    fn give(&mut self, closed_to: i64) -> Vec<(Verdict, Vec<Signal>)> {
+        let mut out = Vec::new();
+        while let Some(first) = self.0.first_entry().filter(|e| e.key().0 <= closed_to) {
+            out.push(first.remove());
+        }
+        out
+    }
+}

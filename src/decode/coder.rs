@@ -3,6 +3,8 @@
 //! a decoder's shorthand and bound nothing: one that knows too many values starts again. What counts as too many distinct
 //! values is decided in one place, in the order of the events (`intake::names`).
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 
 use crate::event::{Dictionary, Domain, Fresh, code};
@@ -13,6 +15,9 @@ const MOST_VALUES: usize = 1 << 18;
 /// The most parts an intersection has.
 const MAX_PARTS: usize = 4;
 
+/// A text of at most 15 bytes as a number that no other text has: its bytes, and its length in the highest.
+pub type Word = u128;
+
 /// The dictionaries of one decoder and one model.
 #[derive(Clone, Debug)]
 pub struct Coder {
@@ -21,6 +26,41 @@ pub struct Coder {
     categorical: Vec<Dictionary>,
     attributes: Vec<Dictionary>,
     segmentations: Vec<Crossing>,
+    /// Codes of short texts seen lately: of categories, and of attributes.
+    recent_categories: Vec<Recent>,
+    recent_attributes: Vec<Recent>,
+}
+
+/// Codes by word, each in the one place that its word has.
+#[derive(Clone, Debug)]
+struct Recent(Box<[(Word, u32)]>);
+
+/// How many places there are.
+const RECENT: usize = 256;
+
+impl Recent {
+    fn new() -> Self {
+        // No text is the number 1: its length would be 0 and its bytes not.
+        Self(vec![(1, 0); RECENT].into())
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the bits that tell texts apart, folded")]
+    fn place(word: Word) -> usize {
+        let folded = (word as u64) ^ ((word >> 64) as u64);
+        (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
+    }
+
+    #[inline]
+    fn get(&self, word: Word) -> Option<u32> {
+        self.0.get(Self::place(word)).filter(|(known, _)| *known == word).map(|(_, code)| *code)
+    }
+
+    fn put(&mut self, word: Word, code: u32) {
+        if let Some(place) = self.0.get_mut(Self::place(word)) {
+            *place = (word, code);
+        }
+    }
 }
 
 /// A segmentation: codes of the parts' values to the code of the joined value.
@@ -49,6 +89,8 @@ impl Coder {
             categorical: vec![unbounded(); schema.categorical.len()],
             attributes: vec![unbounded(); schema.attributes.len()],
             segmentations: segmentations.collect(),
+            recent_categories: vec![Recent::new(); schema.categorical.len()],
+            recent_attributes: vec![Recent::new(); schema.attributes.len()],
         }
     }
 
@@ -68,6 +110,7 @@ impl Coder {
             crossing.single.clear();
             crossing.crossed.clear();
         }
+        self.recent_categories.iter_mut().chain(&mut self.recent_attributes).for_each(|r| *r = Recent::new());
         fresh.push((Domain::Restart, "".into()));
         true
     }
@@ -89,6 +132,35 @@ impl Coder {
             Some(d) => note(d.intern(text), Domain::Categorical(slot), text, fresh),
             None => code::INVALID,
         }
+    }
+
+    /// The same for a short text of a UTF-8 event, whose word is known.
+    #[inline]
+    pub fn short_category(
+        &mut self,
+        slot: usize,
+        word: Word,
+        event: &[u8],
+        text: Range<usize>,
+        fresh: &mut Fresh,
+    ) -> u32 {
+        if let Some(code) = self.recent_categories.get(slot).and_then(|r| r.get(word)) {
+            return code;
+        }
+        let code = self.category(slot, within(event, text), fresh);
+        self.recent_categories.get_mut(slot).into_iter().for_each(|r| r.put(word, code));
+        code
+    }
+
+    /// The code of an attribute's value that is a short text of a UTF-8 event, whose word is known.
+    #[inline]
+    pub fn short_attribute(&mut self, slot: usize, word: Word, event: &[u8], text: Range<usize>) -> u32 {
+        if let Some(code) = self.recent_attributes.get(slot).and_then(|r| r.get(word)) {
+            return code;
+        }
+        let code = self.attribute(slot, within(event, text));
+        self.recent_attributes.get_mut(slot).into_iter().for_each(|r| r.put(word, code));
+        code
     }
 
     /// The code of an attribute's value; only `segment` understands it.
@@ -138,6 +210,11 @@ impl Coder {
         crossing.crossed.insert(key, found);
         found
     }
+}
+
+/// A text between two quotes of a UTF-8 event.
+fn within(event: &[u8], text: Range<usize>) -> &str {
+    event.get(text).and_then(|t| std::str::from_utf8(t).ok()).unwrap_or("")
 }
 
 #[inline]

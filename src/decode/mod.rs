@@ -1,7 +1,9 @@
-//! Bytes and columns to events: what every format shares. `coder` turns texts into codes, `scan` reads JSON,
+//! Bytes and columns to events: what every format shares. `coder` turns texts into codes, `scan` reads JSON and
+//! `decimal` its numbers,
 //! `plan` and `json` decode JSON events by a schema. No input or output here.
 
 pub mod coder;
+mod decimal;
 pub mod json;
 pub mod plan;
 pub mod scan;

@@ -79,7 +79,7 @@ pub enum Slot {
 }
 
 /// What a key means. One value may serve several: a feature that is a segment attribute too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meaning {
     pub field: Option<Field>,
     pub feature: Option<Slot>,
@@ -92,16 +92,85 @@ pub struct Meaning {
     pub child: Option<usize>,
 }
 
+/// A key of an object, with what a decoder needs at hand when it comes by.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The key as it stands in an event without white space, `"name":`.
+    literal: Box<[u8]>,
+    /// The first eight bytes of the literal and which of them count, and the last eight of a longer one.
+    word: u64,
+    mask: u64,
+    last: u64,
+    pub short: Short,
+    /// Which key followed when last seen.
+    pub next: usize,
+    /// The event in which the key was last seen, to find duplicates.
+    pub seen: u64,
+}
+
+/// What is to be done with the value of a key that has only one meaning of the common kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Short {
+    /// A numeric feature and nothing else.
+    Numeric(usize),
+    /// A categorical feature and nothing else.
+    Categorical(usize),
+    /// A segment attribute and nothing else.
+    Segment(usize),
+    /// Ask the meaning.
+    No,
+}
+
+impl Key {
+    fn new(name: &str) -> Self {
+        let literal: Box<[u8]> = format!("\"{name}\":").into_bytes().into();
+        let mut word = [0; 8];
+        word.iter_mut().zip(&literal).for_each(|(w, l)| *w = *l);
+        let mask = if literal.len() >= 8 { u64::MAX } else { (1 << (8 * literal.len())) - 1 };
+        let last = literal.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+        Self { word: u64::from_le_bytes(word), mask, last, literal, short: Short::No, next: 0, seen: 0 }
+    }
+
+    /// `"name"`, without the colon.
+    #[must_use]
+    pub fn quoted(&self) -> &[u8] {
+        self.literal.get(..self.literal.len() - 1).unwrap_or(&[])
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        // Made from a text, with a quote on both sides.
+        self.quoted().get(1..self.literal.len() - 2).and_then(|n| std::str::from_utf8(n).ok()).unwrap_or("")
+    }
+
+    /// Whether the event goes on with exactly `"name":`; how many bytes that are.
+    #[inline]
+    #[must_use]
+    pub fn stands(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        let rest = bytes.get(at..)?;
+        let word = u64::from_le_bytes(*rest.first_chunk()?);
+        let n = self.literal.len();
+        let stands = (word ^ self.word) & self.mask == 0
+            && match n {
+                ..=8 => true,
+                9..=16 => {
+                    rest.get(n - 8..n).and_then(|last| last.first_chunk()).is_some_and(|l| u64::from_le_bytes(*l) == self.last)
+                }
+                _ => rest.starts_with(&self.literal),
+            };
+        stands.then_some(n)
+    }
+}
+
 /// The keys of one object.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
-    pub keys: Vec<Box<str>>,
+    pub keys: Vec<Key>,
+    /// One a key.
     pub meanings: Vec<Meaning>,
     index: FxHashMap<Box<str>, usize>,
-    /// Which key followed key i (at i + 1; at 0 the first) when last seen.
-    pub followed_by: Vec<usize>,
-    /// The event in which the key was last seen, to find duplicates.
-    pub seen: Vec<u64>,
+    /// Which key came first when last seen.
+    pub first: usize,
 }
 
 #[allow(clippy::indexing_slicing, reason = "`keys`, `meanings` and `index` grow together")]
@@ -111,7 +180,7 @@ impl Node {
             at
         } else {
             let at = self.keys.len();
-            self.keys.push(key.into());
+            self.keys.push(Key { next: at + 1, ..Key::new(key) });
             self.meanings.push(Meaning::default());
             self.index.insert(key.into(), at);
             at
@@ -122,6 +191,26 @@ impl Node {
     #[must_use]
     pub fn find(&self, key: &str) -> Option<usize> {
         self.index.get(key).copied()
+    }
+}
+
+impl Meaning {
+    /// Whether the key is a field of the envelope, or an object, and nothing else.
+    #[must_use]
+    pub fn is_field_only(&self) -> bool {
+        *self == Self { field: self.field, child: self.child, ..Self::default() }
+    }
+
+    fn short(&self) -> Short {
+        let Self { field: None, child: None, kpi: None, attribute: None, feature, segment } = self else {
+            return Short::No;
+        };
+        match (*feature, *segment) {
+            (Some(Slot::Numeric(i)), None) => Short::Numeric(i),
+            (Some(Slot::Categorical(i)), None) => Short::Categorical(i),
+            (None, Some(i)) => Short::Segment(i),
+            _ => Short::No,
+        }
     }
 }
 
@@ -190,8 +279,7 @@ impl Plan {
             EventKind::Measurements => {}
         }
         for node in &mut plan.nodes {
-            node.followed_by = (0..=node.keys.len()).collect();
-            node.seen = vec![0; node.keys.len()];
+            node.keys.iter_mut().zip(&node.meanings).for_each(|(key, meaning)| key.short = meaning.short());
         }
         plan
     }

@@ -1,5 +1,8 @@
 //! A pull scanner over one JSON text: strict (RFC 8259), bounded in depth, without allocation. It knows tokens, not fields.
 
+use super::coder::Word;
+use super::decimal;
+use super::plan::Key;
 use super::{Reason, Reject};
 
 /// A scalar, or a composite that was skipped whole.
@@ -17,10 +20,53 @@ pub enum Token<'a> {
     Composite,
 }
 
+/// A text of at most 15 bytes without escapes, as it stands in an event.
+#[derive(Clone, Copy, Debug)]
+pub struct ShortText {
+    pub word: Word,
+    start: usize,
+    len: usize,
+}
+
+impl ShortText {
+    /// The text whose opening quote stands at `at`, if it is short and sixteen bytes can be read.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    pub fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        let start = at + 1;
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        let word = u128::from_le_bytes(*bytes.get(start..)?.first_chunk()?);
+        let len = match ends(word as u64) {
+            8 => 8 + ends((word >> 64) as u64),
+            len => len,
+        };
+        let short = len <= 15 && bytes.get(start + len) == Some(&b'"');
+        short.then(|| Self { word: (word & ((1 << (8 * len)) - 1)) | (len as Word) << 120, start, len })
+    }
+
+    /// Where the text lies.
+    #[inline]
+    #[must_use]
+    pub fn text(&self) -> std::ops::Range<usize> {
+        self.start..self.start + self.len
+    }
+
+    /// Behind the closing quote.
+    #[inline]
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.start + self.len + 1
+    }
+}
+
 /// A position in one JSON text.
 #[derive(Clone, Debug)]
 pub struct Scanner<'a> {
-    text: &'a str,
+    /// UTF-8.
+    bytes: &'a [u8],
     pos: usize,
     depth_left: usize,
 }
@@ -31,15 +77,21 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// When the bytes are not UTF-8.
     pub fn new(bytes: &'a [u8], depth: usize) -> Result<Self, Reject> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Self { text, pos: 0, depth_left: depth }),
-            Err(e) => Err(Reject::new(Reason::NotJson, format!("not UTF-8 at byte {}", e.valid_up_to()))),
+        // Almost always ASCII, which is quicker to see.
+        if let (false, Err(e)) = (bytes.is_ascii(), std::str::from_utf8(bytes)) {
+            return Err(Reject::new(Reason::NotJson, format!("not UTF-8 at byte {}", e.valid_up_to())));
         }
+        Ok(Self { bytes, pos: 0, depth_left: depth })
+    }
+
+    /// The text between two positions that lie beside ASCII.
+    fn between(&self, start: usize, end: usize) -> &'a str {
+        self.bytes.get(start..end).and_then(|t| std::str::from_utf8(t).ok()).unwrap_or("")
     }
 
     #[inline]
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.pos).copied()
+        self.bytes.get(self.pos).copied()
     }
 
     #[inline]
@@ -52,7 +104,7 @@ impl<'a> Scanner<'a> {
     /// What stands here instead of what was expected.
     #[cold]
     fn unexpected(&self, expected: &str) -> Reject {
-        let rest = self.text.get(self.pos..).unwrap_or("");
+        let rest = self.between(self.pos, self.bytes.len());
         let found = match rest.chars().next() {
             None => "the end: the text is cut short".to_owned(),
             Some(c) if c.is_alphanumeric() => {
@@ -111,24 +163,45 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads `"key":` if it is exactly `key`; otherwise stays.
+    /// The whole text, and where in it this stands.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.pos
+    }
+
+    /// Goes on at a position that somebody else has read up to: between two tokens.
     #[inline]
-    pub fn key_is(&mut self, key: &str) -> bool {
-        let bytes = self.text.as_bytes();
-        let Some(rest) = bytes.get(self.pos..) else { return false };
-        let n = key.len();
-        if rest.first() == Some(&b'"') && rest.get(1..=n) == Some(key.as_bytes()) && rest.get(n + 1) == Some(&b'"') {
-            let at = self.pos;
-            self.pos += n + 2;
-            if self.peek() == Some(b':') {
-                self.pos += 1;
-                return true;
-            }
-            if self.colon().is_ok() {
-                return true;
-            }
-            self.pos = at;
+    pub fn go_to(&mut self, pos: usize) {
+        self.pos = pos;
+    }
+
+    /// Reads `"key":` if it is exactly this key; otherwise stays.
+    #[inline]
+    pub fn skip_key(&mut self, key: &Key) -> bool {
+        if let Some(n) = key.stands(self.bytes, self.pos) {
+            self.pos += n;
+            return true;
         }
+        self.skip_spaced_key(key)
+    }
+
+    /// The same where white space may stand before the colon, or the text ends soon.
+    fn skip_spaced_key(&mut self, key: &Key) -> bool {
+        let quoted = key.quoted();
+        if !self.bytes.get(self.pos..).is_some_and(|rest| rest.starts_with(quoted)) {
+            return false;
+        }
+        let at = self.pos;
+        self.pos += quoted.len();
+        if self.colon().is_ok() {
+            return true;
+        }
+        self.pos = at;
         false
     }
 
@@ -182,7 +255,7 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn literal(&mut self, word: &str, token: Token<'a>) -> Result<Token<'a>, Reject> {
-        if self.text.as_bytes().get(self.pos..self.pos + word.len()) == Some(word.as_bytes()) {
+        if self.bytes.get(self.pos..self.pos + word.len()) == Some(word.as_bytes()) {
             self.pos += word.len();
             Ok(token)
         } else {
@@ -226,7 +299,7 @@ impl<'a> Scanner<'a> {
     /// Checks that nothing but white space follows.
     pub fn end(&mut self) -> Result<(), Reject> {
         self.space();
-        if self.pos == self.text.len() { Ok(()) } else { Err(self.unexpected("the end of the event")) }
+        if self.pos == self.bytes.len() { Ok(()) } else { Err(self.unexpected("the end of the event")) }
     }
 
     #[inline]
@@ -235,14 +308,20 @@ impl<'a> Scanner<'a> {
             return Err(self.unexpected("a string"));
         }
         let start = self.pos + 1;
-        let bytes = self.text.as_bytes();
+        let bytes = self.bytes;
         let mut at = start;
+        while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            let n = ends(u64::from_le_bytes(*chunk));
+            at += n;
+            if n < 8 {
+                break;
+            }
+        }
         loop {
             match bytes.get(at) {
                 Some(b'"') => {
                     self.pos = at + 1;
-                    // Both ends lie beside an ASCII quote, so the slice is on character boundaries.
-                    return Ok(Token::Plain(self.text.get(start..at).unwrap_or("")));
+                    return Ok(Token::Plain(self.between(start, at)));
                 }
                 Some(b'\\') => return self.escaped(start, at, scratch),
                 Some(0..=0x1f) => {
@@ -261,14 +340,14 @@ impl<'a> Scanner<'a> {
     #[cold]
     fn escaped(&mut self, start: usize, first: usize, scratch: &mut String) -> Result<Token<'a>, Reject> {
         scratch.clear();
-        scratch.push_str(self.text.get(start..first).unwrap_or(""));
+        scratch.push_str(self.between(start, first));
         self.pos = first;
         loop {
             let run = self.pos;
             while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..=0x1f)) {
                 self.pos += 1;
             }
-            scratch.push_str(self.text.get(run..self.pos).unwrap_or(""));
+            scratch.push_str(self.between(run, self.pos));
             match self.peek() {
                 Some(b'"') => {
                     self.pos += 1;
@@ -307,7 +386,7 @@ impl<'a> Scanner<'a> {
         let high = self.hex4()?;
         let code = match high {
             0xD800..=0xDBFF => {
-                if self.text.as_bytes().get(self.pos..self.pos + 2) != Some(b"\\u") {
+                if self.bytes.get(self.pos..self.pos + 2) != Some(b"\\u") {
                     return Err(self.unexpected("the second half of a surrogate pair"));
                 }
                 self.pos += 2;
@@ -323,7 +402,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn hex4(&mut self) -> Result<u32, Reject> {
-        let digits = self.text.get(self.pos..self.pos + 4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits = Some(self.between(self.pos, self.pos + 4)).filter(|d| d.len() == 4 && d.bytes().all(|b| b.is_ascii_hexdigit()));
         let Some(code) = digits.and_then(|d| u32::from_str_radix(d, 16).ok()) else {
             return Err(self.unexpected("four hexadecimal digits"));
         };
@@ -343,6 +422,10 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn number(&mut self) -> Result<Token<'a>, Reject> {
         let start = self.pos;
+        if let Some((value, end)) = decimal::read(self.bytes, start) {
+            self.pos = end.get();
+            return Ok(Token::Number(value, self.between(start, self.pos)));
+        }
         if self.peek() == Some(b'-') {
             self.pos += 1;
         }
@@ -366,12 +449,26 @@ impl<'a> Scanner<'a> {
                 return Err(self.unexpected("a digit"));
             }
         }
-        let text = self.text.get(start..self.pos).unwrap_or("");
+        let text = self.between(start, self.pos);
         match fast_float2::parse::<f64, _>(text) {
             Ok(x) => Ok(Token::Number(x, text)),
             Err(_) => Err(self.unexpected("a number")),
         }
     }
+}
+
+/// How many of eight bytes come before the first that ends a plain run of a string: a quote, a backslash or a control
+/// character; 8 if none does.
+#[inline]
+fn ends(chunk: u64) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // A byte that is zero borrows; bytes above the first one found may be marked wrongly, and are not asked.
+    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
+    let quote = zero(chunk ^ (ONES * b'"' as u64));
+    let backslash = zero(chunk ^ (ONES * b'\\' as u64));
+    let control = chunk.wrapping_sub(ONES * 0x20) & !chunk;
+    ((quote | backslash | control) & HIGHS).trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]

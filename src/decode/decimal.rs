@@ -1,0 +1,280 @@
+//! Plain decimals to `f64`, in one pass over the bytes: what events are full of. Correctly rounded by the algorithm of
+//! Lemire, "Number Parsing at a Gigabyte per Second" (2021), for up to 19 digits and no exponent; anything else is left to
+//! `fast_float2`, which is also the oracle of the tests, together with the standard library.
+
+use std::num::NonZeroUsize;
+
+/// A number's value and where it ends, which is behind its first byte.
+pub(super) type Decimal = (f64, NonZeroUsize);
+
+/// More digits than this may not fit into 64 bits.
+const MOST_DIGITS: usize = 19;
+/// Powers of five up to here fit into 64 bits, so that their reciprocals are exact to the last bit that matters.
+const MOST_PLACES: usize = 27;
+/// Reads a decimal that begins at `start` with a minus or a digit; `None` where it is not plain (an exponent, more digits),
+/// not JSON, or too close to the end of the text to be read eight bytes at a time.
+///
+/// How many digits a value has is as good as random, so nothing here branches on it but for the rare cases.
+#[inline]
+pub(super) fn read(bytes: &[u8], start: usize) -> Option<Decimal> {
+    let negative = bytes.get(start) == Some(&b'-');
+    let first = start + usize::from(negative);
+    // Most values begin with one digit.
+    let digit = u64::from(bytes.get(first)?.wrapping_sub(b'0'));
+    let whole = if digit < 10 && bytes.get(first + 1) == Some(&b'.') {
+        Digits { value: digit, count: 1 }
+    } else {
+        Digits::at(bytes, first)?
+    };
+    // JSON wants a digit, and no zero before others.
+    if whole.count == 0 || whole.count == 8 || (whole.count > 1 && digit == 0) {
+        return long(bytes, start);
+    }
+    let mut at = first + whole.count;
+    if bytes.get(at) != Some(&b'.') {
+        return finish(bytes, at, negative, whole.value, 0);
+    }
+    at += 1;
+    // Up to 17 places, as the shortest forms of doubles have them.
+    let one = Digits::at(bytes, at)?;
+    let mut mantissa = one.append(whole.value);
+    let mut places = one.count;
+    if one.count == 8 {
+        let two = Digits::at(bytes, at + 8)?;
+        mantissa = two.append(mantissa);
+        places += two.count;
+        if two.count == 8 {
+            let last = u64::from(bytes.get(at + 16)?.wrapping_sub(b'0'));
+            let is_digit = last < 10;
+            mantissa = if is_digit { mantissa.wrapping_mul(10).wrapping_add(last) } else { mantissa };
+            places += usize::from(is_digit);
+            if is_digit && bytes.get(at + 17)?.is_ascii_digit() {
+                return long(bytes, start);
+            }
+        }
+    }
+    if places == 0 || whole.count + places > MOST_DIGITS {
+        return long(bytes, start);
+    }
+    finish(bytes, at + places, negative, mantissa, places)
+}
+
+#[inline]
+fn finish(bytes: &[u8], end: usize, negative: bool, mantissa: u64, places: usize) -> Option<Decimal> {
+    if matches!(bytes.get(end)?, b'e' | b'E') {
+        return None;
+    }
+    let sign = u64::from(negative) << 63;
+    Some((f64::from_bits(value(mantissa, places).to_bits() | sign), NonZeroUsize::new(end)?))
+}
+
+/// The same, digit by digit, for numbers of unusual length.
+#[cold]
+fn long(bytes: &[u8], start: usize) -> Option<Decimal> {
+    let negative = bytes.get(start) == Some(&b'-');
+    let first = start + usize::from(negative);
+    let mut at = first;
+    let mut mantissa = 0_u64;
+    let mut significant = 0;
+    let mut digits = |at: &mut usize| {
+        let from = *at;
+        while let Some(digit) = bytes.get(*at).map(|b| b.wrapping_sub(b'0')).filter(|d| *d < 10) {
+            significant += usize::from(significant > 0 || digit > 0);
+            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+            *at += 1;
+        }
+        *at - from
+    };
+    let whole = digits(&mut at);
+    if whole == 0 || (whole > 1 && bytes.get(first) == Some(&b'0')) {
+        return None;
+    }
+    let mut places = 0;
+    if bytes.get(at) == Some(&b'.') {
+        at += 1;
+        places = digits(&mut at);
+        if places == 0 {
+            return None;
+        }
+    }
+    if significant > MOST_DIGITS || places > MOST_PLACES {
+        return None;
+    }
+    finish(bytes, at, negative, mantissa, places)
+}
+
+/// A run of digits, of the eight bytes that were looked at.
+#[derive(Clone, Copy)]
+struct Digits {
+    value: u64,
+    count: usize,
+}
+
+impl Digits {
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "measured: a call costs as much as the work")]
+    fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        let chunk = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+        // Digits become 0 to 9. A byte that is none may spoil those above it, which do not matter any more.
+        let digits = chunk ^ 0x3030_3030_3030_3030;
+        let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+        let count = others.trailing_zeros() / 8;
+        // As if zeros stood before them.
+        let digits = digits.checked_shl(64 - 8 * count).unwrap_or(0);
+        // Pairs, then fours, then all eight: "Quickly parsing eight digits", Lemire.
+        let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+        let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
+        let high = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
+        Some(Self { value: low.wrapping_add(high) >> 32, count: count as usize })
+    }
+
+    /// A number with these digits behind its own.
+    #[inline]
+    fn append(self, before: u64) -> u64 {
+        const SHIFTS: [u64; 16] =
+            [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 0, 0, 0, 0, 0, 0, 0];
+        // At most 8; the mask spares a comparison.
+        #[allow(clippy::indexing_slicing, reason = "sixteen entries, and the index is masked to four bits")]
+        before.wrapping_mul(SHIFTS[self.count & 15]).wrapping_add(self.value)
+    }
+}
+
+/// `mantissa` / 10^`places`, correctly rounded.
+#[inline]
+fn value(mantissa: u64, places: usize) -> f64 {
+    if places == 0 || mantissa == 0 {
+        #[allow(clippy::cast_precision_loss, reason = "rounded to the nearest, which is what is asked for")]
+        return mantissa as f64;
+    }
+    RECIPROCALS.get(places).map_or(f64::NAN, |reciprocal| scaled(mantissa, places, *reciprocal))
+}
+
+/// The product with a truncated power of five, and the bits of it that matter. `mantissa` is not 0.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the halves of a 128-bit product")]
+fn scaled(mantissa: u64, places: usize, reciprocal: u128) -> f64 {
+    let shift = mantissa.leading_zeros();
+    let w = mantissa << shift;
+    let mut product = u128::from(w) * (reciprocal >> 64);
+    // The lower half of the reciprocal matters only where the bits below those kept are all ones.
+    if (product >> 64) as u64 & 0x1FF == 0x1FF {
+        product += (u128::from(w) * (reciprocal & u128::from(u64::MAX))) >> 64;
+    }
+    let (low, high) = (product as u64, (product >> 64) as u64);
+    let upper = (high >> 63) as u32;
+    let kept = upper + 64 - 52 - 3;
+    let mut bits = high >> kept;
+    // Halfway between two values: to the even one. Only with few places, where the product is exact.
+    if low <= 1 && places <= 4 && bits & 3 == 1 && bits << kept == high {
+        bits &= !1;
+    }
+    bits = (bits + (bits & 1)) >> 1;
+    #[allow(clippy::cast_possible_wrap, reason = "at most 27 and 63")]
+    let power = {
+        let q = -(places as i64);
+        ((q * (152_170 + 65_536)) >> 16) + 63 + i64::from(upper) - i64::from(shift) + 1023
+    };
+    // Rounding up may carry into the exponent: adding does just that.
+    f64::from_bits(bits.wrapping_add((power.cast_unsigned() << 52).wrapping_sub(1 << 52)))
+}
+
+/// 5^-k as 128-bit integers with the highest bit set, rounded up, k = 0..=27.
+const RECIPROCALS: [u128; MOST_PLACES + 1] = reciprocals();
+
+#[allow(clippy::indexing_slicing, reason = "k is below the length; an overrun would not compile")]
+const fn reciprocals() -> [u128; MOST_PLACES + 1] {
+    let mut table = [1 << 127; MOST_PLACES + 1];
+    let mut power = 1_u128;
+    let mut k = 1;
+    while k <= MOST_PLACES {
+        power *= 5;
+        // floor(2^(z+127) / power) + 1 with 2^z the next power of two: long division, bit by bit.
+        let z = 128 - (power - 1).leading_zeros();
+        let (mut quotient, mut rest, mut bit) = (0_u128, 1_u128, 0);
+        while bit < z + 127 {
+            rest <<= 1;
+            quotient <<= 1;
+            if rest >= power {
+                rest -= power;
+                quotient |= 1;
+            }
+            bit += 1;
+        }
+        table[k] = quotient + 1;
+        k += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is read of a number inside a longer text.
+    fn whole(text: &str) -> Option<f64> {
+        let padded = format!("{text},                                ");
+        read(padded.as_bytes(), 0).map(|(value, end)| {
+            assert_eq!(end.get(), text.len(), "{text}");
+            value
+        })
+    }
+
+    fn agrees(text: &str) {
+        let expected: f64 = text.parse().unwrap();
+        let fast: f64 = fast_float2::parse(text).unwrap();
+        assert_eq!(expected.to_bits(), fast.to_bits());
+        if let Some(read) = whole(text) {
+            assert_eq!(read.to_bits(), expected.to_bits(), "{text}: read {read:e}, it is {expected:e}");
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_read_and_the_rest_is_left() {
+        for text in ["0", "-0", "7", "0.5", "-12.25", "1767225600000", "0.35128306136377719", "9007199254740993.5"] {
+            assert!(whole(text).is_some(), "{text}");
+            agrees(text);
+        }
+        for text in ["1e5", "1.5E3", "12345678901234567890", "0.0000000000000000000000000001", "01", "1.", ".5", "-", "-.5"] {
+            assert_eq!(whole(text), None, "{text}");
+        }
+        assert_eq!(read(b"1", 0), None, "it may go on behind the end");
+    }
+
+    #[test]
+    fn halfway_cases_go_to_the_even_neighbour() {
+        for text in ["9007199254740992.5", "9007199254740993.5", "4503599627370497.5", "4503599627370496.5", "2251799813685248.25", "1125899906842624.125", "1125899906842624.375", "562949953421312.0625"] {
+            agrees(text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn shortest_forms_are_read_back(bits in any::<u64>()) {
+            let x = f64::from_bits(bits);
+            prop_assume!(x.is_finite());
+            agrees(&format!("{x:?}"));
+            // The same digits near one, where events' values lie.
+            let near = f64::from_bits((bits & 0x800F_FFFF_FFFF_FFFF) | (0x3E0 + (bits >> 52 & 0x3F)) << 52);
+            agrees(&format!("{near:?}"));
+        }
+
+        #[test]
+        fn any_digits_are_rounded_as_the_standard_library_does(whole in 0..10_000_000_u64, places in 0..27_usize, digits in any::<u64>(), negative in any::<bool>()) {
+            let fraction: String = digits.to_string().chars().cycle().take(places).collect();
+            let sign = if negative { "-" } else { "" };
+            let point = if places > 0 { "." } else { "" };
+            agrees(&format!("{sign}{whole}{point}{fraction}"));
+        }
+
+        #[test]
+        fn decimals_beside_a_halfway_point_are_told_apart(mantissa in (1_u64 << 52)..(1 << 53), last in 0..10_u32) {
+            // Between two neighbours below 2^53 halves are the midpoints of quarters' scale.
+            agrees(&format!("{mantissa}.5"));
+            agrees(&format!("{}.{last}", mantissa >> 3));
+            agrees(&format!("{}.{}5", mantissa >> 5, last));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The fields of an event's envelope: model, id, version, time and what else is not a feature.
+
+use super::super::plan::Field;
+use super::super::scan::Token;
+use super::super::{Limits, Reason, Reject, parse_rfc3339};
+use super::walk::{Walk, flag, number};
+use super::{ModelDecoder, Stop, TimeUnit};
+use crate::event::{Flag, code};
+
+impl Walk<'_, '_> {
+    pub(super) fn field(&mut self, field: Field, token: Token<'_>) -> Result<(), Stop> {
+        match field {
+            Field::Score => self.row.score = number(token),
+            Field::LatencyMs => self.row.latency_ms = number(token),
+            Field::Error => self.row.error = flag(token),
+            Field::Decision => self.row.decision = flag(token),
+            Field::Value => self.row.value = number(token),
+            Field::Weight => self.row.n = number(token),
+            Field::Label => self.row.label = self.label(token),
+            Field::Ts => self.row.ts = self.time(token)?,
+            Field::Model => return self.model(token),
+            Field::PredictionId => {
+                if let Some(id) = Self::bounded(token, self.scratch, self.text, self.limits, "prediction id")? {
+                    self.row.id.push_str(id);
+                    self.row.has_id = true;
+                }
+            }
+            Field::Version => {
+                let text = Self::bounded(token, self.scratch, self.text, self.limits, "version")?;
+                if let Some(text) = text {
+                    self.row.version = self.coder.version(text, &mut self.row.fresh);
+                }
+            }
+            Field::Metric => {
+                let name = Self::bounded(token, self.scratch, self.text, self.limits, "metric")?;
+                self.row.metric = name.map(|name| self.schema.metric(name).unwrap_or(code::MISSING));
+            }
+            Field::Stage => {
+                let text = Self::canonical(token, self.scratch, self.text, self.limits.string_bytes);
+                self.row.stage = text.map_or(code::MISSING, |t| self.coder.stage(t, &mut self.row.fresh));
+            }
+        }
+        Ok(())
+    }
+
+    /// A text of the envelope: `None` for null, an error for what is no text or too long.
+    fn bounded<'t>(
+        token: Token<'t>,
+        scratch: &'t str,
+        out: &'t mut String,
+        limits: &Limits,
+        what: &str,
+    ) -> Result<Option<&'t str>, Reject> {
+        if token == Token::Null {
+            return Ok(None);
+        }
+        if token == Token::Composite {
+            return Err(Reject::new(Reason::BadText, format!("the {what} is an array or object")));
+        }
+        match Self::canonical(token, scratch, out, limits.string_bytes) {
+            Some("") => Ok(None),
+            Some(text) => Ok(Some(text)),
+            None => {
+                Err(Reject::new(Reason::BadText, format!("the {what} is longer than {} bytes", limits.string_bytes)))
+            }
+        }
+    }
+
+    fn model(&mut self, token: Token<'_>) -> Result<(), Stop> {
+        let Some(name) = Self::bounded(token, self.scratch, self.text, self.limits, "model")? else { return Ok(()) };
+        if name == self.schema.model {
+            self.model_named = Some(self.others.2);
+            return Ok(());
+        }
+        let (before, after, at) = self.others;
+        let is = |m: &ModelDecoder| m.schema.model == name;
+        let other = before.iter().position(is).or_else(|| after.iter().position(is).map(|i| i + at + 1));
+        Err(other.map_or(Stop::UnknownModel, Stop::OtherModel))
+    }
+
+    fn label(&self, token: Token<'_>) -> Flag {
+        let text = match token {
+            Token::Plain(text) => text,
+            Token::Escaped => self.scratch,
+            other => return flag(other),
+        };
+        self.schema.label_values.get(text).map_or(Flag::Invalid, |&yes| yes.into())
+    }
+
+    fn time(&self, token: Token<'_>) -> Result<Option<i64>, Reject> {
+        let text = match token {
+            Token::Null => return Ok(None),
+            Token::Number(x, text) => {
+                // Integers as they stand; 1.7e12 and 5.0 as the integers they are.
+                #[allow(clippy::cast_possible_truncation, reason = "integral and below 2^63")]
+                let integer =
+                    text.parse::<i64>().ok().or_else(|| (x.fract() == 0.0 && x.abs() < 9.2e18).then_some(x as i64));
+                let millis = integer.and_then(|i| match self.time {
+                    TimeUnit::Seconds => i.checked_mul(1000),
+                    TimeUnit::Millis => Some(i),
+                    TimeUnit::Micros => Some(i.div_euclid(1000)),
+                    TimeUnit::Nanos => Some(i.div_euclid(1_000_000)),
+                });
+                // Epoch seconds with a fraction are common; other units have none.
+                #[allow(clippy::cast_possible_truncation, reason = "bounded by the comparison")]
+                let seconds =
+                    (self.time == TimeUnit::Seconds && x.abs() < 9.2e15).then_some((x * 1000.0).floor() as i64);
+                return millis.or(seconds).map(Some).ok_or_else(|| {
+                    Reject::new(Reason::BadTime, format!("the time {text} is not integer milliseconds"))
+                });
+            }
+            Token::Plain(text) => text,
+            Token::Escaped => self.scratch,
+            Token::Bool(_) | Token::Composite => {
+                return Err(Reject::new(Reason::BadTime, "the time is neither a number nor a text"));
+            }
+        };
+        match parse_rfc3339(text) {
+            Some(ms) => Ok(Some(ms)),
+            None => Err(Reject::new(
+                Reason::BadTime,
+                format!("the time {:?} is not RFC 3339", text.chars().take(40).collect::<String>()),
+            )),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! One pass over one event: members by the plan's guesses, values of the usual kind straight into their slots.
+
+use super::super::coder::Coder;
+use super::super::decimal;
+use super::super::plan::{Meaning, Node, Plan, Short, Slot};
+use super::super::scan::{Scanner, ShortText, Token};
+use super::super::{Limits, Reason, Reject};
+use super::row::Row;
+use super::{ModelDecoder, Stop, TimeUnit};
+use crate::event::{Flag, code, numeric};
+use crate::schema::{Schema, canonical_number};
+
+/// One pass over one event.
+pub(super) struct Walk<'w, 'a> {
+    pub scanner: Scanner<'a>,
+    pub event: u64,
+    pub schema: &'w Schema,
+    pub plan: &'w mut Plan,
+    pub coder: &'w mut Coder,
+    pub row: &'w mut Row,
+    pub limits: &'w Limits,
+    /// Whether every short text is within the bound on strings.
+    pub short_texts: bool,
+    pub time: TimeUnit,
+    pub scratch: &'w mut String,
+    pub text: &'w mut String,
+    pub model_named: Option<usize>,
+    /// The models before and after the guessed one, and its index.
+    pub others: (&'w [ModelDecoder], &'w [ModelDecoder], usize),
+}
+
+impl Walk<'_, '_> {
+    /// Reads the object of node `at`.
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "nodes, keys and meanings of a plan are built together; a key is only followed by one that was found"
+    )]
+    pub fn object(&mut self, at: usize) -> Result<(), Stop> {
+        let mut more = self.scanner.enter_object()?;
+        let mut previous = None;
+        while more {
+            if self.usual(at, &mut previous) {
+                more = self.scanner.next_member()?;
+                continue;
+            }
+            let node = &mut self.plan.nodes[at];
+            // The key that followed last time is the guess.
+            let guess = previous.map_or(node.first, |p: usize| node.keys[p].next);
+            let found = if node.keys.get(guess).is_some_and(|key| self.scanner.skip_key(key)) {
+                guess
+            } else {
+                let Some(found) = node.find(self.scanner.key(self.scratch)?) else {
+                    self.scanner.value(self.scratch)?;
+                    more = self.scanner.next_member()?;
+                    continue;
+                };
+                match previous {
+                    Some(p) => node.keys[p].next = found,
+                    None => node.first = found,
+                }
+                found
+            };
+            previous = Some(found);
+            let key = &mut node.keys[found];
+            let again = std::mem::replace(&mut key.seen, self.event) == self.event;
+            self.member(at, found, again)?;
+            more = self.scanner.next_member()?;
+        }
+        Ok(())
+    }
+
+    /// Reads members as long as they are the usual ones: the key that was guessed, without white space, with a value of
+    /// the usual kind for it. Stops before the first that is not, whose value may be written, and then is written anew;
+    /// true where it stopped behind a value that no comma follows.
+    #[inline]
+    fn usual(&mut self, at: usize, previous: &mut Option<usize>) -> bool {
+        let Some(Node { keys, first, .. }) = self.plan.nodes.get_mut(at) else { return false };
+        let bytes = self.scanner.bytes();
+        let mut pos = self.scanner.position();
+        let mut guess = previous.and_then(|p| keys.get(p)).map_or(*first, |key| key.next);
+        let mut behind_a_value = false;
+        while let Some(key) = keys.get_mut(guess) {
+            let Some(n) = key.stands(bytes, pos) else { break };
+            let value = pos + n;
+            let end = match key.short {
+                Short::Numeric(i) => {
+                    let (Some((number, end)), Some(slot)) = (decimal::read(bytes, value), self.row.numeric.get_mut(i))
+                    else {
+                        break;
+                    };
+                    *slot = number;
+                    end.get()
+                }
+                Short::Categorical(i) if self.short_texts => {
+                    let (Some(short), Some(slot)) = (ShortText::at(bytes, value), self.row.categorical.get_mut(i)) else {
+                        break;
+                    };
+                    *slot = self.coder.short_category(i, short.word, bytes, short.text(), &mut self.row.fresh);
+                    short.end()
+                }
+                Short::Segment(i) if self.short_texts => {
+                    let (Some(short), Some(slot)) = (ShortText::at(bytes, value), self.row.segments.get_mut(i)) else {
+                        break;
+                    };
+                    *slot = self.coder.short_attribute(i, short.word, bytes, short.text());
+                    short.end()
+                }
+                Short::Categorical(_) | Short::Segment(_) | Short::No => break,
+            };
+            if key.seen == self.event {
+                break;
+            }
+            behind_a_value = bytes.get(end) != Some(&b',');
+            key.seen = self.event;
+            *previous = Some(guess);
+            guess = key.next;
+            pos = end + usize::from(!behind_a_value);
+            if behind_a_value {
+                break;
+            }
+        }
+        self.scanner.go_to(pos);
+        behind_a_value
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "`at` and `key` come from `object`, which found them in the plan")]
+    fn member(&mut self, at: usize, key: usize, again: bool) -> Result<(), Stop> {
+        let meaning = &self.plan.nodes[at].meanings[key];
+        if again && (meaning.field.is_some() || meaning.child.is_some()) {
+            let name = self.plan.nodes[at].keys[key].name();
+            return Err(Reject::new(Reason::DuplicateKey, format!("the key {name:?} stands twice")).into());
+        }
+        if let Some(child) = meaning.child
+            && self.scanner.at_object()
+        {
+            return self.object(child);
+        }
+        let meaning = *meaning;
+        let token = self.scanner.value(self.scratch)?;
+        if let Some(field) = meaning.field {
+            self.field(field, token)?;
+        }
+        if !meaning.is_field_only() {
+            self.values(&meaning, token, again);
+        }
+        Ok(())
+    }
+
+    /// The text of a token that stands where a string belongs: strings, and numbers and booleans in canonical form.
+    pub(super) fn canonical<'t>(token: Token<'t>, scratch: &'t str, out: &'t mut String, bound: usize) -> Option<&'t str> {
+        let text = match token {
+            Token::Plain(text) => text,
+            Token::Escaped => scratch,
+            Token::Bool(true) => "true",
+            Token::Bool(false) => "false",
+            Token::Number(_, "-0") => "0",
+            Token::Number(_, text) if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') => text,
+            Token::Number(x, _) => {
+                out.clear();
+                canonical_number(x, out);
+                out
+            }
+            Token::Null | Token::Composite => return None,
+        };
+        (text.len() <= bound).then_some(text)
+    }
+
+    fn values(&mut self, meaning: &Meaning, token: Token<'_>, again: bool) {
+        let missing = token == Token::Null;
+        match meaning.feature {
+            Some(Slot::Numeric(i)) => {
+                if let Some(slot) = self.row.numeric.get_mut(i) {
+                    *slot = if again { numeric::INVALID } else { number(token) };
+                }
+            }
+            Some(Slot::Categorical(i)) => {
+                let text = Self::canonical(token, self.scratch, self.text, self.limits.string_bytes);
+                let code = match text {
+                    _ if again => code::INVALID,
+                    Some(text) => self.coder.category(i, text, &mut self.row.fresh),
+                    None if missing => code::MISSING,
+                    None => code::INVALID,
+                };
+                if let Some(slot) = self.row.categorical.get_mut(i) {
+                    *slot = code;
+                }
+            }
+            None => {}
+        }
+        for (slot, from_segments) in [(meaning.attribute, false), (meaning.segment, true)] {
+            let Some(slot) = slot else { continue };
+            let text = Self::canonical(token, self.scratch, self.text, self.limits.string_bytes);
+            let code = match text {
+                Some(text) if !again => self.coder.attribute(slot, text),
+                _ => code::MISSING,
+            };
+            let row = if from_segments { &mut self.row.segments } else { &mut self.row.attributes };
+            if let Some(place) = row.get_mut(slot) {
+                *place = code;
+            }
+        }
+        if let Some(place) = meaning.kpi.and_then(|i| self.row.kpis.get_mut(i)) {
+            *place = if again { Flag::Invalid } else { flag(token) };
+        }
+    }
+}
+
+/// A numeric cell of a token: booleans are 1 and 0, other types are invalid.
+#[inline]
+pub(super) fn number(token: Token<'_>) -> f64 {
+    match token {
+        Token::Number(x, _) => x,
+        Token::Bool(yes) => f64::from(u8::from(yes)),
+        Token::Null => numeric::MISSING,
+        Token::Plain(_) | Token::Escaped | Token::Composite => numeric::INVALID,
+    }
+}
+
+/// 0, 1, true or false.
+#[inline]
+pub(super) fn flag(token: Token<'_>) -> Flag {
+    match token {
+        Token::Bool(yes) => yes.into(),
+        Token::Number(0.0, _) => Flag::No,
+        Token::Number(1.0, _) => Flag::Yes,
+        Token::Null => Flag::Missing,
+        _ => Flag::Invalid,
+    }
+}

@@ -43,7 +43,6 @@ pub fn run(settings: &Settings) -> Part {
             entry("`batch_numpy.py psi`", Box::new(|| batch(settings, "batch_numpy.py", "psi"))),
             entry("`batch_numpy.py all`", Box::new(|| batch(settings, "batch_numpy.py", "all"))),
             evidently,
-            entry("`driftgate replay`, JSON lines", Box::new(|| driftgate("predictions.jsonl", None))),
             entry("`driftgate replay --threads 1`, Parquet", Box::new(|| driftgate("predictions.parquet", Some("1")))),
             entry("`driftgate replay --threads 2`, Parquet", Box::new(|| driftgate("predictions.parquet", Some("2")))),
             entry("`driftgate replay --threads 1`, JSON lines", Box::new(|| driftgate("predictions.jsonl", Some("1")))),
@@ -54,8 +53,8 @@ pub fn run(settings: &Settings) -> Part {
 }
 
 fn part(settings: &Settings, rows: u64, contenders: &[Contender]) -> Part {
-    let [parquet, psi, all, evidently, jsonl, parquet_1, parquet_2, jsonl_1, jsonl_2] = contenders else {
-        panic!("nine contenders")
+    let [parquet, psi, all, evidently, parquet_1, parquet_2, jsonl_1, jsonl_2] = contenders else {
+        panic!("eight contenders")
     };
     let bytes = std::fs::metadata(settings.file("predictions.jsonl")).map_or(0, |m| m.len());
     let about = format!(

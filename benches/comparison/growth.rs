@@ -1,15 +1,15 @@
-//! What more features, more versions and a longer stream cost.
+//! What more features, more versions and a longer stream cost, in processor time.
 
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
 use crate::feed::{Feed, T0, names, noise};
-use crate::process::{Ended, Usage};
+use crate::process::{Ended, Usage, own_cpu};
 use crate::results::{Claim, Part, Spread, Table, count, real, thousands, times};
 use crate::settings::{BINARY, Settings};
 
@@ -18,9 +18,9 @@ const VERSIONS: [usize; 3] = [1, 10, 50];
 /// Features of the events of many versions.
 const SOME: usize = 20;
 const REFERENCE_ROWS: usize = 20_000;
-/// Every contender goes through so many bytes of different events, time and again, for so long.
+/// Every contender goes through so many bytes of different events, time and again, for so many seconds.
 const BYTES: usize = 4 << 20;
-const LONG_ENOUGH: Duration = Duration::from_millis(400);
+const LONG_ENOUGH: f64 = 0.4;
 /// Events decoded before they are counted.
 const BATCH: usize = 512;
 /// How much more a feature may cost where there are many, an event where there are 50 versions, and the second half of a
@@ -50,14 +50,14 @@ fn measure(rounds: usize, what: &str, mut contenders: Vec<(usize, Feed, Vec<Vec<
     // The first round only warms up.
     for round in 0..=rounds {
         for ((n, feed, lines), (_, costs)) in contenders.iter_mut().zip(&mut out) {
-            let (begun, before) = (Instant::now(), feed.counted());
-            while begun.elapsed() < LONG_ENOUGH {
+            let (begun, before) = (own_cpu(), feed.counted());
+            while own_cpu() - begun < LONG_ENOUGH {
                 for chunk in lines.chunks(BATCH) {
                     feed.lines(chunk);
                     feed.advance();
                 }
             }
-            let cost = begun.elapsed().as_secs_f64() * 1e9 / real(feed.counted() - before);
+            let cost = (own_cpu() - begun) * 1e9 / real(feed.counted() - before);
             if round > 0 {
                 eprintln!("growth, round {round} of {rounds}: {n} {what}: {cost:.0} ns an event");
                 costs.push(cost);
@@ -251,23 +251,29 @@ fn report(marks: &[Mark], part: &mut Part) {
         let ((e0, t0, _), (e1, t1, _)) = (&marks[from], &marks[to]);
         real(e1 - e0) / t1.duration_since(*t0).as_secs_f64()
     };
+    // Core nanoseconds of the replay, all its threads together.
+    let cost = |from: usize, to: usize| {
+        let ((e0, _, u0), (e1, _, u1)) = (&marks[from], &marks[to]);
+        (u1.cpu - u0.cpu) * 1e9 / real(e1 - e0)
+    };
     let row = |at: usize| {
         let (events, _, usage) = &marks[at];
         vec![
             count(*events),
+            format!("{:.0}", cost(at - 1, at)),
             thousands(rate(at - 1, at)),
             format!("{:.0} MiB", usage.resident),
             format!("{:.0} MiB", usage.peak),
         ]
     };
-    let head = ["events of one stream", "events/s, the last tenth", "resident", "most resident"];
+    let head = ["events of one stream", "core ns an event, the last tenth", "events/s", "resident", "most resident"];
     part.tables
         .push(Table { head: head.map(str::to_owned).to_vec(), rows: (1..marks.len()).step_by(2).map(row).collect() });
     let (first, last) = (&marks[0], &marks[marks.len() - 1]);
     let one = |x: f64| Spread::of([x]);
     part.claims.push(Claim::at_most(
         "long stream: an event's cost in the second half over the first",
-        one(rate(0, 4) / rate(5, 9)),
+        one(cost(5, 9) / cost(0, 4)),
         STEADY,
         times,
     ));
@@ -277,6 +283,6 @@ fn report(marks: &[Mark], part: &mut Part) {
         STEADY,
         times,
     ));
-    let raw = |(events, at, usage): &Mark| json!({"events": events, "seconds": at.duration_since(first.1).as_secs_f64(), "resident_mib": usage.resident});
+    let raw = |(events, at, usage): &Mark| json!({"events": events, "seconds": at.duration_since(first.1).as_secs_f64(), "cpu_seconds": usage.cpu, "resident_mib": usage.resident});
     part.raw.push(json!({"stream": marks.iter().map(raw).collect::<Vec<_>>()}));
 }

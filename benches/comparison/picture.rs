@@ -7,7 +7,7 @@ use crate::results::{Bar, Bars, Part, thousands};
 
 const WIDTH: f64 = 760.0;
 /// Where names end and bars begin.
-const LEFT: f64 = 200.0;
+const LEFT: f64 = 225.0;
 /// What numbers take behind the longest bar.
 const RIGHT: f64 = 190.0;
 const BAR: f64 = 20.0;

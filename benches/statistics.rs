@@ -35,14 +35,16 @@ fn statistics(c: &mut Criterion) {
     let window = grid.count_sorted(&sorted(7_000_000, WINDOW));
     let bins = bins::bins(&grid, &edges);
     let expected = bins::sum_bins(&bins, &reference);
-    c.bench_function("psi/10 bins from cells", |b| {
+    c.benchmark_group("psi").bench_function("10 bins from cells", |b| {
         b.iter(|| psi(&expected, &bins::sum_bins(&bins, black_box(&window)), Zero::Half));
     });
-    c.bench_function("ks/distance from cells", |b| b.iter(|| ks::distance(&reference, black_box(&window))));
+    let mut group = c.benchmark_group("ks");
+    group.bench_function("distance from cells", |b| b.iter(|| ks::distance(&reference, black_box(&window))));
     let distance = ks::distance(&reference, &window).expect("both have values");
-    c.bench_function("ks/p of large samples", |b| b.iter(|| ks::p_value(black_box(&distance))));
+    group.bench_function("p of large samples", |b| b.iter(|| ks::p_value(black_box(&distance))));
     // The largest product of sizes that is walked exactly.
-    c.bench_function("ks/p of 200 and 500 rows, exact", |b| b.iter(|| ks::p_exact(200, 500, black_box(80))));
+    group.bench_function("p of 200 and 500 rows, exact", |b| b.iter(|| ks::p_exact(200, 500, black_box(80))));
+    group.finish();
 }
 
 criterion_group!(benches, statistics);

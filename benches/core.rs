@@ -1,4 +1,4 @@
-//! The steps of one event and of one window, each alone: decoding, counting, joining, distances, p-values.
+//! The steps of one event, each alone: decoding and joining.
 
 #![allow(
     clippy::indexing_slicing,
@@ -19,9 +19,6 @@ use driftgate::decode::plan::EventKind;
 use driftgate::event::{Flag, PredictionBatch, PredictionId};
 use driftgate::join::{Bounds, Join, Pending};
 use driftgate::schema::Schema;
-use driftgate::stats::grid::Grid;
-use driftgate::stats::psi::{Zero, psi};
-use driftgate::stats::{bins, ks};
 
 const EVENTS: usize = 2000;
 
@@ -85,45 +82,6 @@ fn decode(c: &mut Criterion) {
     group.finish();
 }
 
-fn grid() -> (Grid, Vec<u64>, Vec<f64>) {
-    let mut sorted: Vec<f64> = (0..100_000).map(noise).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let grid = Grid::from_sorted(&sorted, Some(1021), &[]);
-    let cells = grid.count_sorted(&sorted);
-    (grid, cells, sorted)
-}
-
-fn count(c: &mut Criterion) {
-    let (grid, reference, sorted) = grid();
-    let values: Vec<f64> = (0..EVENTS as u64).map(|i| noise(i + 7_000_000)).collect();
-    let mut window = vec![0_u64; grid.cells()];
-    let mut group = c.benchmark_group("count");
-    group.throughput(Throughput::Elements(EVENTS as u64));
-    group.bench_function("locate and add in a grid of 1021 points", |b| {
-        b.iter(|| {
-            for &x in &values {
-                window[grid.locate(black_box(x))] += 1;
-            }
-        });
-    });
-    group.finish();
-    let edges = bins::quantile_edges(&sorted, 10);
-    let grid = Grid::from_sorted(&sorted, Some(1021), &edges.iter().map(|e| e.0).collect::<Vec<_>>());
-    let reference_cells = grid.count_sorted(&sorted);
-    let bins = bins::bins(&grid, &edges);
-    let other = grid.count_sorted(&{
-        let mut v = values.clone();
-        v.sort_unstable_by(f64::total_cmp);
-        v
-    });
-    c.bench_function("psi of 10 bins from cells", |b| {
-        b.iter(|| psi(&bins::sum_bins(&bins, &reference_cells), &bins::sum_bins(&bins, black_box(&other)), Zero::Half));
-    });
-    c.bench_function("ks distance and p from cells", |b| {
-        b.iter(|| ks::distance(&reference, black_box(&window)).map(|d| ks::p_value(&d)));
-    });
-}
-
 fn join(c: &mut Criterion) {
     let ids: Vec<PredictionId> = (0..EVENTS).map(|i| PredictionId::of(&format!("e{i:09}"))).collect();
     let mut group = c.benchmark_group("join");
@@ -140,5 +98,5 @@ fn join(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decode, count, join);
+criterion_group!(benches, decode, join);
 criterion_main!(benches);

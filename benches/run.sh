@@ -1,37 +1,68 @@
 #!/usr/bin/env bash
-# `make bench`: the criterion benches, then whole processes side by side beside a Kafka that is started for the run (or the
-# one in DRIFTGATE_BENCH_KAFKA). The table goes into the README, between its markers.
+# `make bench`: the criterion benches, then driftgate beside what users run today, in one run. The results go into the
+# README between its markers and into benches/results.svg; with DRIFTGATE_BENCH_ONLY they are only printed.
+#
+# DRIFTGATE_BENCH_ONLY=kafka,files,agreement,decode,join,checkpoint,windows,growth,start   some parts only
+# DRIFTGATE_BENCH_ROUNDS=5        how often contenders take turns
+# DRIFTGATE_BENCH_ROWS=1000000    events of the data, which is made once
+# DRIFTGATE_BENCH_LONG=1          the long stream has 100M events, not 10M
+# DRIFTGATE_BENCH_KAFKA=host:port a broker to use, not one started for the run (on DRIFTGATE_BENCH_PORT, 19292)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 kafka=tests/support/kafka.sh
-dir=.cache/kafka
-cargo bench --locked --no-run
-if [ -z "${DRIFTGATE_BENCH_KAFKA:-}" ]; then
-  trap '$kafka stop "$dir"' EXIT
+kafka_dir=.cache/kafka
+out=$PWD/target/bench
+only=${DRIFTGATE_BENCH_ONLY:-}
+
+# wants PART...: whether one of these parts is to be run.
+wants() {
+  local part
+  [ -n "$only" ] || return 0
+  for part in "$@"; do [[ ",$only," == *",$part,"* ]] && return 0; done
+  return 1
+}
+
+# The criterion benches that are there, by name; those of decode, join and checkpoint also become rows of the table.
+criterion=()
+for bench in decode join checkpoint count statistics; do
+  if [ -e "benches/$bench.rs" ] && { [ -z "$only" ] || wants "$bench"; }; then criterion+=("$bench"); fi
+done
+
+mkdir -p "$out"
+targets=(--bench comparison)
+for bench in "${criterion[@]}"; do targets+=(--bench "$bench"); done
+# Compile first: the broker does not sit through it.
+cargo bench --locked --no-run "${targets[@]}"
+
+if wants kafka files agreement growth start; then
+  DRIFTGATE_BENCH_DATA=$(benches/peers/setup.sh data "${DRIFTGATE_BENCH_ROWS:-1000000}")
+  DRIFTGATE_BENCH_PYTHON=$(benches/peers/setup.sh python)
+else
+  # Nothing reads these.
+  DRIFTGATE_BENCH_DATA=$out DRIFTGATE_BENCH_PYTHON=python3
+fi
+export DRIFTGATE_BENCH_DATA DRIFTGATE_BENCH_PYTHON DRIFTGATE_BENCH_OUT=$out
+
+if wants kafka start && [ -z "${DRIFTGATE_BENCH_KAFKA:-}" ]; then
+  trap '$kafka stop "$kafka_dir"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
-  DRIFTGATE_BENCH_KAFKA=$($kafka start "$dir" "${DRIFTGATE_BENCH_PORT:-19292}")
+  DRIFTGATE_BENCH_KAFKA=$($kafka start "$kafka_dir" "${DRIFTGATE_BENCH_PORT:-19292}")
+  DRIFTGATE_BENCH_KAFKA_VERSION=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' tests/support/kafka-pom.xml)
+  export DRIFTGATE_BENCH_KAFKA DRIFTGATE_BENCH_KAFKA_VERSION
 fi
-export DRIFTGATE_BENCH_KAFKA
-export DRIFTGATE_BENCH_OUT=$PWD/target/throughput.md
-cargo bench --locked --bench core -- --quick
-cargo bench --locked --bench throughput
 
-# The table with the machine it was measured on, between the markers.
-{
-  echo '<!-- bench -->'
-  echo "Flights (445,594 predictions of 13 features, 444,005 labels; PSI and KS on everything, TPR gaps), whole"
-  echo "processes from start to end, medians of ${DRIFTGATE_BENCH_ROUNDS:-5} rounds in turn, on $(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1),"
-  echo "$(rustc --version | cut -d' ' -f1,2), $(date -u +%Y-%m-%d), by \`make bench\`:"
-  echo
-  cat "$DRIFTGATE_BENCH_OUT"
-  echo
-  echo "Memory is what is resident at most: of a Parquet replay a part is the mapped file itself, of the daemon most is librdkafka's read-ahead."
-  echo '<!-- /bench -->'
-} >target/bench-section.md
-awk -v section=target/bench-section.md '
-  /<!-- bench -->/ { while ((getline line < section) > 0) print line; inside = !/<!-- \/bench -->/; next }
+# Estimates of an earlier run must not pass for this one's.
+rm -rf "${CARGO_TARGET_DIR:-target}/criterion"
+for bench in "${criterion[@]}"; do cargo bench --locked --bench "$bench" -- --quick --noplot; done
+cargo bench --locked --bench comparison
+
+[ -z "$only" ] || exit 0
+cp "$out/results.svg" benches/results.svg
+{ echo '<!-- bench -->'; cat "$out/section.md"; echo '<!-- /bench -->'; } >"$out/readme-section.md"
+awk -v section="$out/readme-section.md" '
+  /<!-- bench -->/ { while ((getline line < section) > 0) print line; inside = 1; next }
   /<!-- \/bench -->/ { inside = 0; next }
-  !inside' README.md >target/README.new
-mv target/README.new README.md
+  !inside' README.md >"$out/README.md"
+cp "$out/README.md" README.md

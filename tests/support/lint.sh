@@ -9,7 +9,7 @@ set -x
 cargo fmt --check
 cargo clippy --release --locked --all-targets -- -D warnings
 { set +x; } 2>/dev/null
-if have shellcheck; then shellcheck .ci/run benches/run.sh tests/support/*.sh; fi
+if have shellcheck; then shellcheck .ci/run benches/run.sh benches/peers/*.sh tests/support/*.sh; fi
 if have promtool; then
   promtool check config docker/prometheus/prometheus.yml
   promtool test rules docker/prometheus/alerts_test.yml

@@ -1,0 +1,134 @@
+//! The library's pipeline, fed from memory: all that the comparison knows of it is here. Also the made-up models that it is
+//! fed with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use driftgate::baseline::{Baseline, SnapshotColumns};
+use driftgate::decode::Limits;
+use driftgate::decode::json::{Format, JsonDecoder};
+use driftgate::decode::plan::EventKind;
+use driftgate::event::{Domain, Flag, PredictionBatch, code};
+use driftgate::intake::versions::Reference;
+use driftgate::intake::{DecoderId, Setup, SourceId};
+use driftgate::pipeline::Pipeline;
+use driftgate::policy::{self, Policy};
+
+/// A time that is a window's start: 2026-01-01T00:00:00Z in ms.
+pub const T0: i64 = 1_767_225_600_000;
+
+/// Numbers that look random and are the same every time (`SplitMix64`), spread like a logistic distribution.
+pub fn noise(i: u64) -> f64 {
+    let mut z = i.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    #[allow(clippy::cast_precision_loss, reason = "a random number")]
+    let u = ((z ^ (z >> 31)) as f64 / u64::MAX as f64).clamp(1e-12, 1.0 - 1e-12);
+    (u / (1.0 - u)).ln()
+}
+
+/// A policy with so many numeric features, PSI and KS on all of them, windows of 1 h sliding by 5 min.
+pub fn policy_text(features: usize) -> String {
+    format!(
+        "apiVersion: driftgate/v1\nmodel: wide\nbaseline: {{snapshot: \"train_v{{version}}.parquet\"}}\n\
+         features: {{numeric: [{}], categorical: []}}\nlateness: 0s\nmin_samples: 200\n\
+         checks:\n  drift:\n    window: {{size: 1h, slide: 5m}}\n    rules:\n\
+         \x20   - psi: {{of: features, lt: 0.2}}\n    - ks_p: {{of: features, gte: 0.01}}\n",
+        names(features).join(", ")
+    )
+}
+
+/// Names of so many features.
+pub fn names(features: usize) -> Vec<String> {
+    (0..features).map(|f| format!("f{f:03}")).collect()
+}
+
+/// A pipeline that is fed from memory.
+pub struct Feed {
+    pipeline: Pipeline,
+    decoder: JsonDecoder,
+    id: DecoderId,
+    source: SourceId,
+    batch: [PredictionBatch; 1],
+}
+
+impl Feed {
+    /// A model of so many features whose versions 1, 2, … share a training sample of so many rows.
+    pub fn new(features: usize, versions: usize, rows: usize) -> Self {
+        let policy = Arc::new(policy::parse(&policy_text(features), Path::new("policy.yaml")).expect("a policy"));
+        let mut pipeline = Pipeline::new(Arc::clone(&policy), Setup::default());
+        let reference = reference(&policy, features, rows);
+        for version in 1..=versions {
+            pipeline.intake.set_reference(&version.to_string(), reference.clone());
+        }
+        let schema = Arc::clone(pipeline.intake.schema());
+        let (format, limits) = (Format::default(), Limits::default());
+        Self {
+            decoder: JsonDecoder::new(std::slice::from_ref(&schema), &format, EventKind::Predictions, limits),
+            id: pipeline.intake.add_decoder(),
+            source: pipeline.intake.add_source(EventKind::Predictions),
+            pipeline,
+            batch: [PredictionBatch::new(features, 0, 0)],
+        }
+    }
+
+    /// Decodes and counts events.
+    pub fn lines(&mut self, lines: &[Vec<u8>]) {
+        for line in lines {
+            self.decoder.prediction(line, i64::MAX / 2, &mut self.batch).expect("a whole event");
+        }
+        self.count();
+    }
+
+    /// Counts rows of version 1 that are columns already; `value` gives a feature's value in a row.
+    pub fn rows(&mut self, ts: impl Iterator<Item = i64>, value: impl Fn(usize, usize) -> f64) {
+        let batch = &mut self.batch[0];
+        if self.pipeline.intake.counters.predictions == 0 {
+            batch.fresh.push((Domain::Version, "1".into()));
+        }
+        for ts in ts {
+            batch.ids.push("");
+            batch.ts.push(ts);
+            batch.version.push(0);
+            batch.stage.push(code::MISSING);
+            batch.score.push(0.5);
+            batch.decision.push(Flag::Missing);
+            batch.latency_ms.push(0.0);
+            batch.error.push(Flag::Missing);
+        }
+        let rows = batch.ts.len();
+        for (f, column) in batch.features.numeric.iter_mut().enumerate() {
+            column.extend((0..rows).map(|row| value(f, row)));
+        }
+        self.count();
+    }
+
+    fn count(&mut self) {
+        let intake = &mut self.pipeline.intake;
+        let [batch] = &mut self.batch;
+        intake.learn(self.id, batch);
+        intake.translate(self.id, batch);
+        intake.predictions(self.source, batch);
+        batch.clear();
+    }
+
+    /// Closes what the stream has passed and writes the verdicts; gives how many windows those were, and their bytes.
+    pub fn advance(&mut self) -> (usize, usize) {
+        let judged = self.pipeline.advance();
+        let bytes = judged.verdicts.iter().map(|v| serde_json::to_string(v).expect("a verdict").len()).sum();
+        (judged.verdicts.len(), bytes)
+    }
+
+    /// Events counted so far.
+    pub fn counted(&self) -> u64 {
+        self.pipeline.intake.counters.predictions
+    }
+}
+
+fn reference(policy: &Policy, features: usize, rows: usize) -> Reference {
+    let sample = |f: usize| (0..rows).map(|row| noise((f * rows + row) as u64)).collect();
+    let columns = SnapshotColumns { rows, numeric: (0..features).map(sample).collect(), ..SnapshotColumns::default() };
+    let baseline = Baseline::build(policy, "1", "made up", "00", &columns).expect("a baseline");
+    let sha256 = baseline.digest().expect("a digest").into();
+    Reference::Baseline { baseline: Arc::new(baseline), sha256 }
+}

@@ -1,0 +1,80 @@
+//! What a run is told by its environment: which parts, how often, where the data and the peers are.
+
+use std::path::{Path, PathBuf};
+
+/// The driftgate that is measured.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_driftgate");
+
+/// Rounds, unless the environment says otherwise.
+const ROUNDS: usize = 5;
+
+/// One run's settings.
+pub struct Settings {
+    /// Contenders take turns so many times.
+    pub rounds: usize,
+    /// The parts asked for; all where none is named.
+    only: Vec<String>,
+    /// The folder that `make_data.py` filled.
+    pub data: PathBuf,
+    /// The Python of the peers' virtual environment.
+    pub python: PathBuf,
+    /// A broker's address.
+    pub kafka: Option<String>,
+    /// Where table, picture and raw numbers go.
+    pub out: PathBuf,
+    /// Whether the long stream has 100M events.
+    pub long: bool,
+    pub scratch: tempfile::TempDir,
+}
+
+impl Settings {
+    /// Reads the environment; `None` where nothing is set up, as under a plain `cargo bench`.
+    pub fn from_environment() -> Option<Self> {
+        let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let only = text("DRIFTGATE_BENCH_ONLY").unwrap_or_default();
+        let out = path("DRIFTGATE_BENCH_OUT")?;
+        std::fs::create_dir_all(&out).expect("the folder for the results");
+        Some(Self {
+            rounds: text("DRIFTGATE_BENCH_ROUNDS").and_then(|r| r.parse().ok()).unwrap_or(ROUNDS).max(1),
+            only: only.split(',').map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect(),
+            data: path("DRIFTGATE_BENCH_DATA")?,
+            python: path("DRIFTGATE_BENCH_PYTHON")?,
+            kafka: text("DRIFTGATE_BENCH_KAFKA"),
+            long: text("DRIFTGATE_BENCH_LONG").is_some_and(|v| v != "0"),
+            // Beside the results, so that large files lie on the same disk as the build and not in memory.
+            scratch: tempfile::tempdir_in(&out).expect("a scratch folder"),
+            out,
+        })
+    }
+
+    /// Whether a part is to be run.
+    pub fn wants(&self, part: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|o| o == part)
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.data.join(name)
+    }
+
+    /// A script beside this program.
+    pub fn peer(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(name)
+    }
+
+    /// Rows of the data's predictions.
+    pub fn rows(&self) -> u64 {
+        parquet_rows(&self.file("predictions.parquet"))
+    }
+
+    /// Rows of its labels.
+    pub fn labels(&self) -> u64 {
+        parquet_rows(&self.file("labels.parquet"))
+    }
+}
+
+fn parquet_rows(path: &Path) -> u64 {
+    use polars::prelude::{ParquetReader, SerReader as _};
+    let file = std::fs::File::open(path).expect("the bench data");
+    ParquetReader::new(file).num_rows().expect("a Parquet file") as u64
+}

@@ -2,6 +2,7 @@
 //! Which column means what is decided by the readers of events and of snapshots.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use polars::prelude::{
@@ -10,6 +11,7 @@ use polars::prelude::{
 };
 use rustc_hash::FxHashMap;
 
+use super::texts;
 use crate::decode::{Reason, Reject, parse_rfc3339};
 use crate::event::{Flag, code, numeric};
 use crate::schema::{canonical_number, canonical_text};
@@ -149,10 +151,15 @@ impl Cells {
     /// Appends the cells as numbers: NaN and null are missing, what is no number is invalid.
     pub fn numbers(&self, out: &mut Vec<f64>) {
         match self {
-            Self::Float(c) => match c.cont_slice() {
-                Ok(values) => out.extend(values.iter().map(|&x| numeric::cell(x))),
-                Err(_) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, numeric::cell))),
-            },
+            Self::Float(c) => c.downcast_iter().for_each(|array| {
+                let values = array.values().iter().map(|&x| numeric::cell(x));
+                match array.validity().filter(|v| v.unset_bits() > 0) {
+                    None => out.extend(values),
+                    Some(valid) => {
+                        out.extend(values.zip(valid.iter()).map(|(x, v)| if v { x } else { numeric::MISSING }))
+                    }
+                }
+            }),
             #[allow(clippy::cast_precision_loss, reason = "features are doubles")]
             Self::Integer(c) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, |x| x as f64))),
             #[allow(clippy::cast_precision_loss, reason = "features are doubles")]
@@ -197,13 +204,14 @@ impl Cells {
     /// to know, else once a row.
     pub fn codes(&self, mut intern: impl FnMut(&str) -> u32, out: &mut Vec<u32>) {
         match self {
-            Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => self.each_text(|cell| {
-                out.push(match cell {
-                    Cell::Missing => code::MISSING,
-                    Cell::Invalid => code::INVALID,
-                    Cell::Text(text) => intern(text),
-                });
-            }),
+            Self::Text(c) => texts::codes(c, code::MISSING, intern, out),
+            Self::Csv(c) => {
+                let canonical =
+                    |text: &str| if text.is_empty() { code::MISSING } else { intern(&canonical_text(text)) };
+                texts::codes(c, code::MISSING, canonical, out);
+            }
+            Self::Null(n) => out.resize(out.len() + n, code::MISSING),
+            Self::Other(n, _) => out.resize(out.len() + n, code::INVALID),
             _ => {
                 let mut known: FxHashMap<u64, u32> = FxHashMap::default();
                 let mut text = String::new();
@@ -249,6 +257,39 @@ impl Cells {
                 self.each_text(|cell| out.push(named(cell)));
             }
         }
+    }
+
+    /// Appends the cells as milliseconds since the epoch if all are times of `within`; else appends nothing and says so.
+    pub fn times_within(&self, within: &RangeInclusive<i64>, out: &mut Vec<i64>) -> bool {
+        let (ticks, per_ms) = match self {
+            Self::Integer(c) => (c, 1),
+            Self::Time { ticks, clock } => match i64::try_from(MS_NS / clock.nanoseconds) {
+                Ok(per_ms @ 1..) => (ticks, per_ms),
+                _ => return false,
+            },
+            _ => return false,
+        };
+        if ticks.null_count() > 0 {
+            return false;
+        }
+        let start = out.len();
+        for array in ticks.downcast_iter() {
+            match per_ms {
+                1 => out.extend_from_slice(array.values()),
+                _ => out.extend(array.values().iter().map(|t| t.div_euclid(per_ms))),
+            }
+        }
+        let all = out.iter().skip(start).fold(true, |all, ms| all & within.contains(ms));
+        if !all {
+            out.truncate(start);
+        }
+        all
+    }
+
+    /// Whether every cell is a text of one to `most` bytes, as far as is cheap to know.
+    #[must_use]
+    pub fn all_texts_within(&self, most: usize) -> bool {
+        matches!(self, Self::Text(c) if texts::all_within(c, most))
     }
 
     /// Calls `each` with every cell as milliseconds since the epoch, in order.

@@ -103,12 +103,14 @@ enum Left {
 }
 
 /// Some consecutive rows of a file, not decoded yet.
+#[derive(Clone)]
 pub struct Piece {
     /// The number of the first row, counted from 1.
     pub first: u64,
     part: Part,
 }
 
+#[derive(Clone)]
 enum Part {
     Rows(GroupRows),
     Block(Vec<u8>),
@@ -180,6 +182,11 @@ impl ColumnFile {
         Ok(Pieces::of(file, Left::Csv(blocks)))
     }
 
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// The names of all of the file's columns; none for an empty CSV file.
     #[must_use]
     pub fn columns(&self) -> &[String] {
@@ -235,6 +242,28 @@ impl Pieces {
     fn of(file: ColumnFile, left: Left) -> (Arc<ColumnFile>, Self) {
         let file = Arc::new(file);
         (Arc::clone(&file), Self { file, left, rows: 0 })
+    }
+
+    /// All of a Parquet file's pieces at once, each a row group as it was written: for who reads a column whole before the
+    /// next. None of a CSV file.
+    pub fn groups(&mut self) -> Vec<Piece> {
+        let (Left::Parquet(last), Content::Parquet(file)) = (&mut self.left, &self.file.content) else {
+            return Vec::new();
+        };
+        let groups = std::iter::from_fn(|| {
+            let run = file.group_after(last.as_ref())?;
+            *last = Some(run.clone());
+            let first = self.rows + 1;
+            self.rows += run.rows.len() as u64;
+            Some(Piece { first, part: Part::Rows(run) })
+        });
+        groups.collect()
+    }
+
+    /// How many rows were taken.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// The next piece, `None` at the end of the file.

@@ -97,21 +97,17 @@ impl Pages {
         })
     }
 
-    /// The last row up to `rows.end` that a page starts with, `rows.end` if there is none or a page starts there: where
-    /// to end a run of rows so that no page is read twice. The dictionary's last page ends a run, too, since what comes
-    /// after it does not need it.
+    /// Where to end a run of about so many rows that starts at `start`: with a page, so that few are read twice. Where a
+    /// writer gave the dictionary up is the end of a run up to twice as long: reading a long dictionary for each of several
+    /// runs costs as much as their values.
     #[must_use]
-    pub fn cut(&self, rows: &Range<usize>) -> usize {
-        let from = self.data.partition_point(|p| p.rows.start <= rows.start);
-        let to = self.data.partition_point(|p| p.rows.start <= rows.end);
-        let starts = self.data.get(from..to).unwrap_or_default();
-        let plain = starts.iter().find(|p| !p.coded).map(|p| p.rows.start).filter(|&start| self.coded_until(start));
-        plain.or_else(|| starts.last().map(|p| p.rows.start)).unwrap_or(rows.end)
-    }
-
-    /// Whether the page that ends at this row is the dictionary's.
-    fn coded_until(&self, row: usize) -> bool {
-        self.data.iter().any(|p| p.rows.end == row && p.coded)
+    pub fn cut(&self, start: usize, rows: usize) -> usize {
+        let from = self.data.partition_point(|p| p.rows.start <= start);
+        let up_to = |rows: usize| self.data.partition_point(|p| p.rows.start <= start.saturating_add(rows));
+        let starts = |rows: usize| self.data.get(from..up_to(rows)).unwrap_or_default();
+        let coded = from.checked_sub(1).and_then(|at| self.data.get(at)).is_some_and(|p| p.coded);
+        let given_up = starts(rows.saturating_mul(2)).iter().find(|p| coded && !p.coded);
+        given_up.or_else(|| starts(rows).last()).map_or(start.saturating_add(rows), |p| p.rows.start)
     }
 }
 
@@ -130,6 +126,53 @@ fn header(
             Ok(header) => return Ok((header, cursor.position())),
             Err(_) if end < within.end && length < MOST_HEADER => length *= 16,
             Err(e) => return Err(format!("it is damaged: a page has no header ({e})")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dictionary of bytes 0..10, then pages of ten bytes each, with so many rows; the first of them use the dictionary.
+    fn pages(coded: usize, rows: &[usize]) -> Pages {
+        let mut row = 0;
+        let page = |(i, &rows): (usize, &usize)| {
+            row += rows;
+            let at = 10 + 10 * i as u64;
+            Page { rows: row - rows..row, bytes: at..at + 10, coded: i < coded }
+        };
+        Pages { dictionary: Some(0..10), data: rows.iter().enumerate().map(page).collect() }
+    }
+
+    #[test]
+    fn a_span_is_the_pages_of_its_rows_and_the_dictionary_if_one_needs_it() {
+        let pages = pages(2, &[20, 20, 20, 20]);
+        let span = |rows: Range<usize>| pages.span(&rows).unwrap();
+        assert_eq!(span(0..20), Span { rows: 0..20, dictionary: Some(0..10), data: 10..20 });
+        assert_eq!(span(19..41), Span { rows: 0..60, dictionary: Some(0..10), data: 10..40 });
+        assert_eq!(span(40..80), Span { rows: 40..80, dictionary: None, data: 30..50 });
+        assert_eq!(pages.span(&(80..90)), None);
+    }
+
+    #[test]
+    fn runs_end_with_pages_and_where_the_dictionary_was_given_up() {
+        let plain = pages(0, &[20, 20, 20, 20]);
+        assert_eq!([plain.cut(0, 50), plain.cut(40, 30), plain.cut(0, 10)], [40, 60, 10]);
+        let mixed = pages(3, &[20, 20, 15, 20, 20]);
+        assert_eq!([mixed.cut(0, 30), mixed.cut(0, 20), mixed.cut(20, 20), mixed.cut(55, 25)], [55, 20, 55, 75]);
+    }
+
+    #[test]
+    fn headers_that_are_none_are_errors() {
+        for bytes in [vec![], vec![0; 40], vec![255; 40]] {
+            let read = |range: Range<u64>, out: &mut Vec<u8>| {
+                let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+                *out = bytes[range].to_vec();
+                Ok(())
+            };
+            let said = Pages::scan(0..bytes.len() as u64, 10, read).unwrap_err();
+            assert!(said.starts_with("it is damaged: "), "{said}");
         }
     }
 }

@@ -148,25 +148,28 @@ impl ParquetFile {
     /// # Errors
     /// What is wrong with the file, for people.
     pub fn after(&self, last: Option<&GroupRows>) -> Result<Option<GroupRows>, String> {
-        let (mut group, mut start) = last.map_or((0, 0), |l| (l.group, l.rows.end));
-        loop {
-            let Some(found) = self.metadata.row_groups.get(group) else { return Ok(None) };
-            if start < found.num_rows() {
-                let end = self.end_of(group, start, found.num_rows())?;
-                return Ok(Some(GroupRows { group, rows: start..end }));
-            }
-            (group, start) = (group + 1, 0);
-        }
+        let Some(GroupRows { group, rows }) = self.group_after(last) else { return Ok(None) };
+        let end = self.end_of(group, rows.start, rows.end)?;
+        Ok(Some(GroupRows { group, rows: rows.start..end }))
+    }
+
+    /// All rows of a row group after `last`; `None` at the end of the file.
+    pub fn group_after(&self, last: Option<&GroupRows>) -> Option<GroupRows> {
+        let (group, start) = last.map_or((0, 0), |l| (l.group, l.rows.end));
+        let groups = self.metadata.row_groups.iter().enumerate().skip(group);
+        let left = |(at, rows)| GroupRows { group: at, rows: if at == group { start } else { 0 }..rows };
+        groups.map(|(at, g)| left((at, g.num_rows()))).find(|l| !l.rows.is_empty())
     }
 
     /// Where to end a run of rows that starts at `start`: with a page of the column that holds the most bytes.
     fn end_of(&self, group: usize, start: usize, rows: usize) -> Result<usize, String> {
-        let end = start.saturating_add(PIECE_ROWS).min(rows);
+        if rows - start <= PIECE_ROWS {
+            return Ok(rows);
+        }
         let size = |at: usize| self.chunk(group, at).map_or(0, ColumnChunkMetadata::compressed_size);
-        let widest = (0..self.columns.len()).max_by_key(|&at| size(at));
-        match widest.filter(|_| end < rows) {
-            Some(at) => Ok(self.pages(group, at)?.cut(&(start..end))),
-            None => Ok(end),
+        match (0..self.columns.len()).max_by_key(|&at| size(at)) {
+            Some(at) => Ok(self.pages(group, at)?.cut(start, PIECE_ROWS).min(rows)),
+            None => Ok(rows.min(start + PIECE_ROWS)),
         }
     }
 

@@ -45,3 +45,35 @@ fn slot_of(view: u128) -> usize {
     let mixed = ((view >> 64) as u64 ^ (view as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as usize % SLOTS
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::{NamedFrom as _, Series};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_has_the_code_it_was_given(parts in prop::collection::vec(prop::collection::vec(prop::option::of("[ab]{0,14}"), 0..60), 1..4)) {
+            let mut series = Series::new("x".into(), Vec::<Option<String>>::new());
+            for part in &parts {
+                series.append(&Series::new("x".into(), part)).unwrap();
+            }
+            let (mut known, mut found) = (Vec::<String>::new(), Vec::new());
+            let code = |text: &str| {
+                let at = known.iter().position(|k| k == text).unwrap_or_else(|| {
+                    known.push(text.to_owned());
+                    known.len() - 1
+                });
+                u32::try_from(at).unwrap()
+            };
+            codes(series.str().unwrap(), u32::MAX, code, &mut found);
+            let texts: Vec<Option<&str>> = found.iter().map(|&c| known.get(c as usize).map(String::as_str)).collect();
+            let expected: Vec<Option<&str>> = parts.iter().flatten().map(Option::as_deref).collect();
+            prop_assert_eq!(texts, expected);
+            let within = parts.iter().flatten().all(|t| t.as_ref().is_some_and(|t| !t.is_empty() && t.len() <= 9));
+            prop_assert_eq!(all_within(series.str().unwrap(), 9), within);
+        }
+    }
+}

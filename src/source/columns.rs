@@ -3,12 +3,14 @@
 //! in its order, which any thread may read on its own (`ColumnFile`), or is read from its start to its end (`ColumnReader`).
 
 pub mod cells;
+mod clock;
 mod csv;
 mod event_file;
 pub mod events;
 mod pages;
 mod parquet;
 mod rows;
+mod stream;
 mod texts;
 
 use std::fmt::Display;

@@ -11,13 +11,12 @@ use polars::prelude::{
 };
 use rustc_hash::FxHashMap;
 
+use super::clock::{self, Clock};
 use super::texts;
 use crate::decode::{Reason, Reject, parse_rfc3339};
 use crate::event::{Flag, code, numeric};
 use crate::schema::{canonical_number, canonical_text};
 
-const DAY_NS: i128 = 86_400_000_000_000;
-const MS_NS: i128 = 1_000_000;
 /// Longer values are cut in messages.
 const SHOWN_CHARS: usize = 64;
 
@@ -43,14 +42,6 @@ pub enum Cells {
     Null(usize),
     /// So many values of a type nothing can be read from (lists, structs), and the type.
     Other(usize, String),
-}
-
-/// What a tick of a time column is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    nanoseconds: i128,
-    /// Whether the file names a time zone; the ticks are UTC then.
-    zoned: bool,
 }
 
 /// One cell as text.
@@ -80,12 +71,12 @@ impl Cells {
             t if t.is_integer() => Self::Integer(series.cast(&DataType::Int64)?.i64()?.clone()),
             t if t.is_float() || t.is_decimal() => Self::Float(series.cast(&DataType::Float64)?.f64()?.clone()),
             DataType::Boolean => Self::Bool(series.bool()?.clone()),
-            DataType::Date => Self::time(series, DAY_NS, false)?,
+            DataType::Date => Self::time(series, clock::DAY_NS, false)?,
             DataType::Datetime(unit, zone) => {
                 let nanoseconds = match unit {
                     TimeUnit::Nanoseconds => 1,
                     TimeUnit::Microseconds => 1_000,
-                    TimeUnit::Milliseconds => MS_NS,
+                    TimeUnit::Milliseconds => clock::MS_NS,
                 };
                 Self::time(series, nanoseconds, zone.is_some())?
             }
@@ -96,7 +87,7 @@ impl Cells {
 
     fn time(series: &Series, nanoseconds: i128, zoned: bool) -> PolarsResult<Self> {
         let ticks = series.to_physical_repr().cast(&DataType::Int64)?.i64()?.clone();
-        Ok(Self::Time { ticks, clock: Clock { nanoseconds, zoned } })
+        Ok(Self::Time { ticks, clock: Clock::new(nanoseconds, zoned) })
     }
 
     /// The same cells with the texts of a CSV file as they stand: ids and versions, where 1.10 is not 1.1.
@@ -135,7 +126,7 @@ impl Cells {
             Self::Integer(_) | Self::Unsigned(_) => "integers".to_owned(),
             Self::Float(_) => "floats".to_owned(),
             Self::Bool(_) => "booleans".to_owned(),
-            Self::Time { clock, .. } if clock.nanoseconds == DAY_NS => "dates (Date)".to_owned(),
+            Self::Time { clock, .. } if clock.is_days() => "dates (Date)".to_owned(),
             Self::Time { .. } => "times (Datetime)".to_owned(),
             Self::Null(_) => "only nulls".to_owned(),
             Self::Other(_, kind) => format!("values of type {kind}"),
@@ -156,7 +147,7 @@ impl Cells {
                 match array.validity().filter(|v| v.unset_bits() > 0) {
                     None => out.extend(values),
                     Some(valid) => {
-                        out.extend(values.zip(valid.iter()).map(|(x, v)| if v { x } else { numeric::MISSING }))
+                        out.extend(values.zip(valid.iter()).map(|(x, v)| if v { x } else { numeric::MISSING }));
                     }
                 }
             }),
@@ -263,9 +254,9 @@ impl Cells {
     pub fn times_within(&self, within: &RangeInclusive<i64>, out: &mut Vec<i64>) -> bool {
         let (ticks, per_ms) = match self {
             Self::Integer(c) => (c, 1),
-            Self::Time { ticks, clock } => match i64::try_from(MS_NS / clock.nanoseconds) {
-                Ok(per_ms @ 1..) => (ticks, per_ms),
-                _ => return false,
+            Self::Time { ticks, clock } => match clock.per_ms() {
+                Some(per_ms) => (ticks, per_ms),
+                None => return false,
             },
             _ => return false,
         };
@@ -298,7 +289,7 @@ impl Cells {
         match self {
             Self::Integer(c) => c.iter().for_each(|x| each(x.map_or_else(none, Ok))),
             Self::Time { ticks, clock } => ticks.iter().for_each(|x| {
-                let ms = x.map(|t| clock.nanoseconds * i128::from(t) / MS_NS - i128::from(clock.splits(t)));
+                let ms = x.map(|t| clock.ms(t));
                 each(ms.map_or_else(none, |ms| i64::try_from(ms).map_err(|_| bad_time(&ms.to_string()))));
             }),
             Self::Float(_) | Self::Unsigned(_) | Self::Text(_) | Self::Csv(_) | Self::Dictionary(..) => {
@@ -359,25 +350,6 @@ impl Cells {
             Self::Time { clock, .. } => out.push_str(&clock.iso(key.cast_signed())),
             Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => {}
         }
-    }
-}
-
-impl Clock {
-    /// One where a negative tick lies within a millisecond, which division would round up to the epoch.
-    fn splits(self, tick: i64) -> u8 {
-        u8::from(tick < 0 && self.nanoseconds * i128::from(tick) % MS_NS != 0)
-    }
-
-    /// The ISO 8601 text of a tick: a date, a time without zone, or a time in UTC.
-    fn iso(self, tick: i64) -> String {
-        let Ok(instant) = jiff::Timestamp::from_nanosecond(self.nanoseconds.saturating_mul(i128::from(tick))) else {
-            return tick.to_string();
-        };
-        let text = instant.to_string();
-        if self.nanoseconds == DAY_NS {
-            return text.split('T').next().unwrap_or_default().to_owned();
-        }
-        if self.zoned { text } else { text.trim_end_matches('Z').to_owned() }
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cells::{Cell, Cells};
-use super::events::{FileFields, Rejects};
+use super::events::FileFields;
+use super::stream::Rejects;
 use super::{ColumnFile, FileError, Piece, Pieces, Rows};
 use crate::decode::coder::Coder;
 use crate::decode::{FUTURE_TOLERANCE_MS, Limits, Reason, Reject, check_time, check_value, check_weight};

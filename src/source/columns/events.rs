@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use super::cells::{Cell, Cells};
 use super::event_file::{Envelope, EventFile, push_ids};
+pub use super::stream::{EventReader, EventStream, Rejects};
 use super::{ColumnReader, FileError, Piece, Pieces, Rows};
 use crate::decode::coder::Coder;
-use crate::decode::{Limits, Reject, check_value, check_weight};
+use crate::decode::{Limits, check_value, check_weight};
 use crate::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code};
 use crate::schema::Schema;
-
-/// What receives rejected rows: their number counted from 1, and why.
-pub type Rejects<'a> = &'a mut dyn FnMut(u64, Reject);
 
 /// The names of the columns that hold an event's fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,77 +64,10 @@ impl FileFields {
     }
 }
 
-/// What reads pieces of one kind of event file into batches: one for each thread, all of one file. Each has codes of its own.
-pub trait EventReader: Sized + Send {
-    type Batch;
-
-    /// Opens a file; `record_ts` (ms) is what the rows' times must not lie ahead of.
-    ///
-    /// # Errors
-    /// When the file cannot be read or lacks a column that such events need.
-    fn open(
-        path: &Path,
-        schema: Arc<Schema>,
-        fields: &FileFields,
-        limits: Limits,
-        record_ts: i64,
-    ) -> Result<(Self, Pieces), FileError>;
-
-    /// A reader of the same file for another thread, which knows no codes yet.
-    #[must_use]
-    fn fork(&self) -> Self;
-
-    /// Clears `out` and fills it with a piece's events; returns how many rows were of other models.
-    ///
-    /// # Errors
-    /// A damaged file.
-    fn read(&mut self, piece: Piece, out: &mut Self::Batch, rejects: Rejects<'_>) -> Result<u64, FileError>;
-}
-
-/// An event file read from its start to its end by one reader.
-pub struct EventStream<R> {
-    reader: R,
-    pieces: Pieces,
-    ignored: u64,
-}
-
 pub type PredictionFile = EventStream<PredictionReader>;
 pub type LabelFile = EventStream<LabelReader>;
 pub type FeatureFile = EventStream<FeatureReader>;
 pub type MeasurementFile = EventStream<MeasurementReader>;
-
-impl<R: EventReader> EventStream<R> {
-    /// Opens a file; `record_ts` (ms) is what the rows' times must not lie ahead of.
-    ///
-    /// # Errors
-    /// When the file cannot be read or lacks a column that such events need.
-    pub fn open(
-        path: &Path,
-        schema: Arc<Schema>,
-        fields: &FileFields,
-        limits: Limits,
-        record_ts: i64,
-    ) -> Result<Self, FileError> {
-        let (reader, pieces) = R::open(path, schema, fields, limits, record_ts)?;
-        Ok(Self { reader, pieces, ignored: 0 })
-    }
-
-    /// Rows of other models so far.
-    #[must_use]
-    pub fn ignored(&self) -> u64 {
-        self.ignored
-    }
-
-    /// Clears `out` and fills it with the next rows; false at the end of the file.
-    ///
-    /// # Errors
-    /// A damaged file.
-    pub fn next(&mut self, out: &mut R::Batch, rejects: Rejects<'_>) -> Result<bool, FileError> {
-        let Some(piece) = self.pieces.next()? else { return Ok(false) };
-        self.ignored += self.reader.read(piece, out, rejects)?;
-        Ok(true)
-    }
-}
 
 /// Reads predictions.
 pub struct PredictionReader {

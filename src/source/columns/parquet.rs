@@ -11,8 +11,8 @@ use polars::prelude::{ArrowDataType, ArrowField, DataType, Series};
 use polars_buffer::Buffer;
 use polars_parquet::parquet::read::PageMetaData;
 use polars_parquet::read::{
-    BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, column_iter_to_arrays, infer_schema,
-    read_metadata,
+    BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, RowGroupMetadata, column_iter_to_arrays,
+    infer_schema, read_metadata,
 };
 
 use super::pages::{Pages, Span};
@@ -185,7 +185,7 @@ impl ParquetFile {
         let known = self.pages.get(group).and_then(|columns| columns.get(at)).ok_or_else(absent)?;
         let scan = || {
             let chunk = self.chunk(group, at).ok_or_else(absent)?;
-            let rows = self.metadata.row_groups.get(group).map_or(0, |g| g.num_rows());
+            let rows = self.metadata.row_groups.get(group).map_or(0, RowGroupMetadata::num_rows);
             Pages::scan(chunk.byte_range(), rows, |range, out| self.input.read(range, out))
         };
         known.get_or_init(scan).as_ref().map_err(Clone::clone)

@@ -10,7 +10,7 @@ use crate::frame::{self, FrameError, Kind};
 use crate::policy::{GridPoints, Policy, RuleKind, Target};
 use crate::stats::bins::{self, Bin};
 use crate::stats::fairness::Confusion;
-use crate::stats::grid::Grid;
+use crate::stats::grid::{self, Grid};
 
 /// The frame kind of a baseline file.
 pub const KIND: Kind = Kind { tag: *b"BASE", version: 1 };
@@ -94,13 +94,17 @@ pub struct NumericReference {
 }
 
 impl NumericReference {
-    /// Builds the reference; NaN is missing.
+    /// Builds the reference of a column that this policy reads; NaN is missing.
+    #[must_use]
+    pub fn new(policy: &Policy, values: &[f64]) -> Self {
+        Self::build(values, policy.features.grid, &BuiltFor::new(policy).bins)
+    }
+
     fn build(values: &[f64], points: GridPoints, bin_numbers: &[usize]) -> Self {
-        let mut sorted: Vec<f64> = values.iter().filter(|x| !x.is_nan()).map(|x| x + 0.0).collect();
-        sorted.sort_unstable_by(f64::total_cmp);
+        let sorted = grid::sorted(values);
         let mut distinct = 0_usize;
         let mut most = 0_usize;
-        for run in sorted.chunk_by(|a, b| a.total_cmp(b).is_eq()) {
+        for run in sorted.chunk_by(|a, b| a.to_bits() == b.to_bits()) {
             distinct += 1;
             most = most.max(run.len());
         }
@@ -223,14 +227,30 @@ impl Baseline {
         sha256: &str,
         columns: &SnapshotColumns,
     ) -> Result<Self, Vec<BaselineError>> {
+        let reference = |values: &Vec<f64>| NumericReference::new(policy, values);
+        let numeric = columns.numeric.iter().map(reference).collect();
+        let score = columns.score.as_ref().map(reference);
+        Self::of_references(policy, version, (snapshot, sha256), columns, numeric, score)
+    }
+
+    /// Builds a version's reference from its snapshot's columns and the references that were built of the numeric ones.
+    /// `snapshot` is where it was read from, and the SHA-256 of its file.
+    ///
+    /// # Errors
+    /// All columns without a value, or an empty snapshot.
+    pub fn of_references(
+        policy: &Policy,
+        version: &str,
+        (snapshot, sha256): (&str, &str),
+        columns: &SnapshotColumns,
+        numeric: Vec<NumericReference>,
+        score: Option<NumericReference>,
+    ) -> Result<Self, Vec<BaselineError>> {
         if columns.rows == 0 {
             return Err(vec![BaselineError::Empty]);
         }
         let built_for = BuiltFor::new(policy);
-        let reference = |values: &[f64]| NumericReference::build(values, policy.features.grid, &built_for.bins);
-        let numeric: Vec<_> = columns.numeric.iter().map(|c| reference(c)).collect();
         let categorical: Vec<_> = columns.categorical.iter().map(categorical_reference).collect();
-        let score = columns.score.as_deref().map(reference);
         let mut errors = Vec::new();
         let mut need_values = |name: &str, count: u64| {
             if count == 0 {

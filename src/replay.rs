@@ -111,9 +111,10 @@ impl From<FileError> for ReplayError {
     }
 }
 
-/// A version's reference as the policy says where its snapshot is; `location` overrides the policy's.
+/// A version's reference as the policy says where its snapshot is; `location` overrides the policy's. It is read on so
+/// many threads.
 #[must_use]
-pub fn reference(policy: &Policy, version: &str, location: Option<&str>) -> Reference {
+pub fn reference(policy: &Policy, version: &str, location: Option<&str>, threads: usize) -> Reference {
     let location = match location {
         Some(l) => l.to_owned(),
         None => match snapshot::location_for(policy, version) {
@@ -126,7 +127,7 @@ pub fn reference(policy: &Policy, version: &str, location: Option<&str>) -> Refe
             Err(e) => return Reference::Failed(e.to_string()),
         },
     };
-    match snapshot::load(policy, version, &location) {
+    match snapshot::load_on(policy, version, &location, threads) {
         Ok(baseline) => match baseline.digest() {
             Ok(sha256) => Reference::Baseline { baseline: Arc::new(baseline), sha256: sha256.into() },
             Err(e) => Reference::Failed(e.to_string()),
@@ -248,7 +249,7 @@ fn versions_in_file(input: &Input, schema: &Arc<Schema>, why: &'static str) -> R
             let mut decoder = stream.decoder();
             let mut found = std::collections::BTreeSet::new();
             while let Some(piece) = stream.next_piece()? {
-                let (chunk, block) = decoder.decode(piece, stream.empty());
+                let (chunk, block) = decoder.decode(piece, stream.empty())?;
                 block.into_iter().for_each(|b| stream.give_back(b));
                 let versions = chunk.batch.fresh.into_iter().filter(|(d, _)| *d == Domain::Version);
                 found.extend(versions.map(|(_, v)| v.into_string()));

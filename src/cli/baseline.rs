@@ -88,7 +88,8 @@ fn load(what: &What) -> anyhow::Result<(Policy, Baseline)> {
             .ok_or_else(|| anyhow!("the policy has no baseline.snapshot: give a snapshot's path"))?,
     };
     let spinner = show::spinner(&format!("reading {location}"));
-    let baseline = snapshot::load(&policy, version, &location);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let baseline = snapshot::load_on(&policy, version, &location, threads);
     spinner.finish_and_clear();
     Ok((policy, baseline?))
 }

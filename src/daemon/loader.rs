@@ -1,6 +1,6 @@
 //! Baselines loaded off the pipeline's thread: an unseen version's partition waits, the others go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -16,8 +16,6 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A version that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// So many loads at once.
-const AT_ONCE: usize = 8;
 
 /// A model's version by name.
 pub type Key = (String, String);
@@ -27,22 +25,39 @@ pub struct Loader {
     registry: Arc<dyn Registry>,
     send: Sender<(Key, Reference)>,
     receive: Receiver<(Key, Reference)>,
+    /// So many loads at once.
+    at_once: usize,
     under_way: BTreeMap<Key, Instant>,
+    /// Those that wait for a place, in order.
+    queue: VecDeque<(Arc<Policy>, String)>,
     failed: BTreeMap<Key, Instant>,
 }
 
 impl Loader {
     #[must_use]
-    pub fn new(registry: Arc<dyn Registry>) -> Self {
+    pub fn new(registry: Arc<dyn Registry>, at_once: usize) -> Self {
         let (send, receive) = channel();
-        Self { registry, send, receive, under_way: BTreeMap::new(), failed: BTreeMap::new() }
+        Self {
+            registry,
+            send,
+            receive,
+            at_once: at_once.max(1),
+            under_way: BTreeMap::new(),
+            queue: VecDeque::new(),
+            failed: BTreeMap::new(),
+        }
     }
 
     /// Starts loading a version's baseline, unless that is under way.
     pub fn start(&mut self, policy: &Arc<Policy>, version: &str) {
         let key = (policy.model.clone(), version.to_owned());
-        // Who finds no place asks again.
-        if self.under_way.contains_key(&key) || self.under_way.len() >= AT_ONCE {
+        if self.under_way.contains_key(&key) {
+            return;
+        }
+        if self.under_way.len() >= self.at_once {
+            if !self.queue.iter().any(|(p, v)| p.model == policy.model && v == version) {
+                self.queue.push_back((Arc::clone(policy), version.to_owned()));
+            }
             return;
         }
         self.under_way.insert(key.clone(), Instant::now());
@@ -97,6 +112,11 @@ impl Loader {
                 Reference::Unknown => {}
             }
         }
+        while self.under_way.len() < self.at_once
+            && let Some((policy, version)) = self.queue.pop_front()
+        {
+            self.start(&policy, &version);
+        }
         out
     }
 
@@ -114,5 +134,5 @@ pub fn load(policy: &Policy, registry: &dyn Registry, version: &str) -> Referenc
         Ok(record) => record.and_then(|r| r.snapshot),
         Err(e) => return Reference::Failed(e.to_string()),
     };
-    replay::reference(policy, version, location.as_deref())
+    replay::reference(policy, version, location.as_deref(), 1)
 }

@@ -136,7 +136,7 @@ pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
     let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
     let names: Vec<String> = policies.iter().map(|p| p.model.clone()).collect();
     outward::start(config, &names, &properties, &registry, &view, &flags)?;
-    let loader = Loader::new(Arc::clone(&registry) as Arc<dyn Registry>);
+    let loader = Loader::new(Arc::clone(&registry) as Arc<dyn Registry>, workers);
     let mut outbox = outbox;
     unsent.into_iter().for_each(|item| outbox.put(item));
     let engine = Engine::new(Parts {

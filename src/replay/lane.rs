@@ -13,10 +13,13 @@ use crate::intake::{DecoderId, Intake, SourceId};
 use crate::pipeline::{Batch, Pipeline, lock};
 use crate::source::files::{Chunk, FileStream, PieceDecoder, StreamBatch};
 
+/// Decodes a piece that was taken, as number so many.
+pub(super) type Decode<'a> = Box<dyn FnOnce(u64) -> Result<(), ReplayError> + 'a>;
+
 /// What a worker does with a lane, whatever its events.
 pub(super) trait Lane: Send + Sync {
     /// Takes the next piece out of the file; `None` at its end. The function that comes back decodes it.
-    fn take(&self, worker: usize) -> Result<Option<Box<dyn FnOnce(u64) + '_>>, ReplayError>;
+    fn take(&self, worker: usize) -> Result<Option<Decode<'_>>, ReplayError>;
 
     /// Admits the first waiting batch of piece `number`; the function that comes back counts it. Says how far the lane has
     /// come, and whether the piece has no more batches.
@@ -70,12 +73,12 @@ impl Replayed for MeasurementBatch {
 }
 
 /// One file.
-pub(super) struct FileLane<B> {
+pub(super) struct FileLane<B: StreamBatch> {
     source: SourceId,
     path: PathBuf,
     stream: Mutex<FileStream<B>>,
     /// One a worker.
-    decoders: Vec<(Mutex<PieceDecoder>, DecoderId)>,
+    decoders: Vec<(Mutex<PieceDecoder<B>>, DecoderId)>,
     decoded: Mutex<Decoded<B>>,
 }
 
@@ -91,11 +94,7 @@ impl<B: Replayed> FileLane<B> {
     pub fn open(file: &InputFile, pipeline: &Pipeline, workers: usize) -> Result<Self, ReplayError> {
         let mut intake = pipeline.intake();
         let stream = FileStream::open(&file.path, intake.schema(), &file.options)?;
-        let shared = stream.first_line() == 0;
-        let first = intake.add_decoder();
-        let decoders = (0..workers)
-            .map(|_| (Mutex::new(stream.decoder()), if shared { first } else { intake.add_decoder() }))
-            .collect();
+        let decoders = (0..workers).map(|_| (Mutex::new(stream.decoder()), intake.add_decoder())).collect();
         Ok(Self {
             source: intake.add_source(B::KIND),
             path: file.path.clone(),
@@ -107,18 +106,19 @@ impl<B: Replayed> FileLane<B> {
 }
 
 impl<B: Replayed> Lane for FileLane<B> {
-    fn take(&self, worker: usize) -> Result<Option<Box<dyn FnOnce(u64) + '_>>, ReplayError> {
+    fn take(&self, worker: usize) -> Result<Option<Decode<'_>>, ReplayError> {
         let mut stream = lock(&self.stream);
         let Some(piece) = stream.next_piece()? else { return Ok(None) };
         let spare = lock(&self.decoded).spare.pop().unwrap_or_else(|| stream.empty());
         drop(stream);
         Ok(Some(Box::new(move |number| {
-            let Some((decoder, id)) = self.decoders.get(worker) else { return };
-            let (chunk, block) = lock(decoder).decode(piece, spare);
+            let Some((decoder, id)) = self.decoders.get(worker) else { return Ok(()) };
+            let (chunk, block) = lock(decoder).decode(piece, spare)?;
             if let Some(block) = block {
                 lock(&self.stream).give_back(block);
             }
             lock(&self.decoded).pieces.entry(number).or_default().push_back((*id, chunk));
+            Ok(())
         })))
     }
 

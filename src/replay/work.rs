@@ -32,6 +32,7 @@ pub(super) struct Run {
     notes: Mutex<VecDeque<Note>>,
     ordered: Mutex<Ordered>,
     failed: Mutex<Option<ReplayError>>,
+    workers: usize,
 }
 
 impl Run {
@@ -43,6 +44,7 @@ impl Run {
             notes: Mutex::default(),
             ordered: Mutex::default(),
             failed: Mutex::default(),
+            workers,
         }
     }
 
@@ -57,7 +59,7 @@ impl Run {
 
     /// Loads a version's baseline.
     pub fn load(&self, intake: &mut Intake, version: &str) {
-        let found = reference(&self.pipeline.policy, version, None);
+        let found = reference(&self.pipeline.policy, version, None, self.workers);
         self.note(Note::Reference(version.to_owned(), found.clone()));
         intake.set_reference(version, found);
     }
@@ -119,7 +121,7 @@ impl Run {
             }
         });
         if let Some(decode) = taken {
-            decode(number);
+            decode(number)?;
             self.change(|board| {
                 if let Some(l) = board.lanes.get_mut(at).filter(|l| l.next == number) {
                     l.ready = true;

@@ -1,12 +1,18 @@
 //! Parquet and CSV files as rows of named columns, in file order and in bounded memory. What the columns mean is
-//! `events` (event files) and `snapshot` (training data); how a column becomes cells is `cells`.
+//! `events` (event files) and `snapshot` (training data); how a column becomes cells is `cells`. A file is cut into pieces
+//! in its order, which any thread may read on its own (`ColumnFile`), or is read from its start to its end (`ColumnReader`).
 
 pub mod cells;
+mod clock;
 mod csv;
 mod event_file;
 pub mod events;
+mod pages;
+mod parquet;
+mod rows;
+mod stream;
+mod texts;
 
-use std::collections::VecDeque;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Cursor;
@@ -14,18 +20,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use polars::prelude::{
-    ArrowDataType, BooleanChunked, DataFrame, FileMetadata, NewChunkedArray as _, ParallelStrategy, ParquetReader,
-    PlSmallStr, SerReader as _,
-};
+use polars::prelude::DataFrame;
 
-use cells::Cells;
-use csv::CsvBlocks;
+use csv::{CsvBlocks, CsvParser};
+use parquet::{Contents, GroupRows, Input, ParquetFile};
+pub use rows::Rows;
 
 /// Rows handed out at a time.
 pub const BATCH_ROWS: usize = 16_384;
-/// Rows of a row group decoded at a time.
-const CHUNK_ROWS: usize = 131_072;
 /// Columns named in a message at most.
 const NAMED_COLUMNS: usize = 30;
 const PARQUET_MAGIC: &[u8] = b"PAR1";
@@ -72,47 +74,56 @@ impl Format {
     }
 }
 
-/// A file's rows, a batch at a time.
-pub struct ColumnReader {
+/// An open file that several threads may read pieces of at once.
+pub struct ColumnFile {
     path: String,
     format: Format,
     columns: Vec<String>,
     /// Wanted columns of a type polars is not asked to read, with their type.
     opaque: Arc<Vec<(String, String)>>,
-    source: Source,
-    chunk: DataFrame,
-    /// Rows of the chunk handed out.
-    offset: usize,
-    /// Rows of the file handed out.
-    row: u64,
+    content: Content,
 }
 
-enum Source {
-    Parquet(ParquetGroups),
+enum Content {
+    Parquet(Arc<ParquetFile>),
+    Csv(CsvParser),
+}
+
+/// The pieces of a file that no thread has taken yet, in file order. Taking one is cheap: a Parquet piece is a run of rows, a
+/// CSV piece is read, but not parsed.
+pub struct Pieces {
+    file: Arc<ColumnFile>,
+    left: Left,
+    /// Rows taken.
+    rows: u64,
+}
+
+enum Left {
+    /// Behind these rows.
+    Parquet(Option<GroupRows>),
     Csv(CsvBlocks),
 }
 
-/// The bytes of a Parquet file.
-enum Input {
-    File(File),
-    Memory(Arc<[u8]>),
+/// Some consecutive rows of a file, not decoded yet.
+#[derive(Clone)]
+pub struct Piece {
+    /// The number of the first row, counted from 1.
+    pub first: u64,
+    part: Part,
 }
 
-/// The row groups of a Parquet file not read yet, each with metadata of its own so that reading one skips the others.
-struct ParquetGroups {
-    input: Input,
-    groups: VecDeque<Arc<FileMetadata>>,
-    projection: Vec<usize>,
-    /// Rows of the first group already read.
-    offset: usize,
+#[derive(Clone)]
+enum Part {
+    Rows(GroupRows),
+    Block(Vec<u8>),
 }
 
-impl ColumnReader {
+impl ColumnFile {
     /// Opens a file to read those of the `wanted` columns that it has.
     ///
     /// # Errors
     /// When the file cannot be opened or is not what its name or first bytes say.
-    pub fn open(path: &Path, wanted: &[String]) -> Result<Self, FileError> {
+    pub fn open(path: &Path, wanted: &[String]) -> Result<(Arc<Self>, Pieces), FileError> {
         use std::io::{Read as _, Seek as _};
         let name = path.display().to_string();
         let failed = |source| FileError::Open { path: name.clone(), source };
@@ -124,7 +135,10 @@ impl ColumnReader {
         (&file).take(PARQUET_MAGIC.len() as u64).read_to_end(&mut start).map_err(failed)?;
         file.rewind().map_err(failed)?;
         match Format::of(&name, &start) {
-            Some(Format::Parquet) => Self::parquet(name, Input::File(file), wanted),
+            Some(Format::Parquet) => {
+                let input = Input::file(file).map_err(failed)?;
+                Self::parquet(name, input, wanted)
+            }
             Some(Format::Csv) => Self::csv(name, Box::new(file), wanted),
             None => Err(FileError::Format { path: name }),
         }
@@ -134,7 +148,7 @@ impl ColumnReader {
     ///
     /// # Errors
     /// When the bytes are not what the name or the first bytes say.
-    pub fn from_bytes(name: &str, bytes: Vec<u8>, wanted: &[String]) -> Result<Self, FileError> {
+    pub fn from_bytes(name: &str, bytes: Vec<u8>, wanted: &[String]) -> Result<(Arc<Self>, Pieces), FileError> {
         match Format::of(name, &bytes) {
             Some(Format::Parquet) => Self::parquet(name.to_owned(), Input::Memory(bytes.into()), wanted),
             Some(Format::Csv) => Self::csv(name.to_owned(), Box::new(Cursor::new(bytes)), wanted),
@@ -142,35 +156,19 @@ impl ColumnReader {
         }
     }
 
-    fn parquet(path: String, mut input: Input, wanted: &[String]) -> Result<Self, FileError> {
-        let (metadata, schema) = guard(|| input.with(|mut r| Ok((Arc::clone(r.get_metadata()?), r.schema()?))))
+    fn parquet(path: String, input: Input, wanted: &[String]) -> Result<(Arc<Self>, Pieces), FileError> {
+        let (file, Contents { columns, opaque }) = guard(|| ParquetFile::open(input, wanted))
             .map_err(|cause| FileError::Broken { path: path.clone(), format: Format::Parquet, cause })?;
-        let columns: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
-        let mut projection = Vec::new();
-        let mut opaque = Vec::new();
-        for (i, (name, field)) in
-            schema.iter().enumerate().filter(|(_, (name, _))| wanted.iter().any(|w| w == name.as_str()))
-        {
-            if is_readable(field.dtype()) {
-                projection.push(i);
-            } else {
-                opaque.push((name.to_string(), type_name(field.dtype())));
-            }
-        }
-        let groups = metadata.row_groups.iter().map(|group| {
-            let rows = group.num_rows();
-            Arc::new(FileMetadata {
-                num_rows: rows,
-                max_row_group_height: rows,
-                row_groups: vec![group.clone()],
-                ..without_groups(&metadata)
-            })
-        });
-        let source = Source::Parquet(ParquetGroups { input, groups: groups.collect(), projection, offset: 0 });
-        Ok(Self::new(path, Format::Parquet, columns, opaque, source))
+        let content = Content::Parquet(Arc::new(file));
+        let file = Self { path, format: Format::Parquet, columns, opaque: Arc::new(opaque), content };
+        Ok(Pieces::of(file, Left::Parquet(None)))
     }
 
-    fn csv(path: String, input: Box<dyn std::io::Read + Send>, wanted: &[String]) -> Result<Self, FileError> {
+    fn csv(
+        path: String,
+        input: Box<dyn std::io::Read + Send>,
+        wanted: &[String],
+    ) -> Result<(Arc<Self>, Pieces), FileError> {
         let broken = |cause| FileError::Broken { path: path.clone(), format: Format::Csv, cause };
         let (mut blocks, columns) = guard(|| CsvBlocks::open(input)).map_err(broken)?;
         let mut projection: Vec<(usize, String)> = Vec::new();
@@ -181,11 +179,14 @@ impl ColumnReader {
             projection.push((i, name.clone()));
         }
         blocks.project(projection);
-        Ok(Self::new(path, Format::Csv, columns, Vec::new(), Source::Csv(blocks)))
+        let content = Content::Csv(blocks.parser().clone());
+        let file = Self { path, format: Format::Csv, columns, opaque: Arc::default(), content };
+        Ok(Pieces::of(file, Left::Csv(blocks)))
     }
 
-    fn new(path: String, format: Format, columns: Vec<String>, opaque: Vec<(String, String)>, source: Source) -> Self {
-        Self { path, format, columns, opaque: Arc::new(opaque), source, chunk: DataFrame::empty(), offset: 0, row: 0 }
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The names of all of the file's columns; none for an empty CSV file.
@@ -211,139 +212,160 @@ impl ColumnReader {
         Err(FileError::Columns { path: self.path.clone(), missing, columns: self.columns.clone() })
     }
 
+    /// The rows of a piece of this file. Those of Parquet are decoded a column at a time, when its cells are asked for.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn read(&self, piece: Piece) -> Result<Rows, FileError> {
+        let Piece { first, part } = piece;
+        match (&self.content, part) {
+            (Content::Parquet(file), Part::Rows(run)) => {
+                Ok(Rows::of_parquet(Arc::clone(file), run, first, Arc::clone(&self.opaque)))
+            }
+            (Content::Csv(parser), Part::Block(block)) => {
+                let frame = guard(|| parser.parse(&block)).map_err(|cause| self.broken(first - 1, cause))?;
+                Ok(Rows::of_frame(frame, first, true, Arc::clone(&self.opaque)))
+            }
+            (Content::Parquet(_), Part::Block(_)) | (Content::Csv(_), Part::Rows(_)) => {
+                Err(self.broken(first - 1, "a piece of another file was asked for".to_owned()))
+            }
+        }
+    }
+
+    /// The error of a file that cannot be read behind so many rows for this cause.
+    #[must_use]
+    pub fn broken(&self, rows: u64, cause: String) -> FileError {
+        let cause = if rows > 0 { format!("after row {rows}: {cause}") } else { cause };
+        FileError::Broken { path: self.path.clone(), format: self.format, cause }
+    }
+}
+
+impl Pieces {
+    fn of(file: ColumnFile, left: Left) -> (Arc<ColumnFile>, Self) {
+        let file = Arc::new(file);
+        (Arc::clone(&file), Self { file, left, rows: 0 })
+    }
+
+    /// All of a Parquet file's pieces at once, each a row group as it was written: for who reads a column whole before the
+    /// next. None of a CSV file.
+    pub fn groups(&mut self) -> Vec<Piece> {
+        let (Left::Parquet(last), Content::Parquet(file)) = (&mut self.left, &self.file.content) else {
+            return Vec::new();
+        };
+        let groups = std::iter::from_fn(|| {
+            let run = file.group_after(last.as_ref())?;
+            *last = Some(run.clone());
+            let first = self.rows + 1;
+            self.rows += run.rows.len() as u64;
+            Some(Piece { first, part: Part::Rows(run) })
+        });
+        groups.collect()
+    }
+
+    /// How many rows were taken.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The next piece, `None` at the end of the file.
+    ///
+    /// # Errors
+    /// A damaged file.
+    #[allow(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
+    pub fn next(&mut self) -> Result<Option<Piece>, FileError> {
+        let (left, content, first) = (&mut self.left, &self.file.content, self.rows + 1);
+        let next = guard(|| match (left, content) {
+            (Left::Parquet(last), Content::Parquet(file)) => {
+                let Some(run) = file.after(last.as_ref())? else { return Ok(None) };
+                *last = Some(run.clone());
+                Ok(Some((run.rows.len() as u64, Part::Rows(run))))
+            }
+            (Left::Csv(blocks), _) => Ok(blocks.cut()?.map(|(block, rows)| (rows, Part::Block(block)))),
+            (Left::Parquet(_), Content::Csv(_)) => Ok(None),
+        });
+        let next = next.map_err(|cause| self.file.broken(self.rows, cause))?;
+        Ok(next.map(|(rows, part)| {
+            self.rows += rows;
+            Piece { first, part }
+        }))
+    }
+}
+
+/// A file's rows from its start to its end, a batch at a time.
+pub struct ColumnReader {
+    file: Arc<ColumnFile>,
+    pieces: Pieces,
+    chunk: DataFrame,
+    /// Rows of the chunk handed out.
+    offset: usize,
+    /// Rows of the file handed out.
+    row: u64,
+}
+
+impl ColumnReader {
+    /// Opens a file to read those of the `wanted` columns that it has.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or is not what its name or first bytes say.
+    pub fn open(path: &Path, wanted: &[String]) -> Result<Self, FileError> {
+        ColumnFile::open(path, wanted).map(Self::new)
+    }
+
+    /// Reads a file from memory; `name` is for messages and the extension.
+    ///
+    /// # Errors
+    /// When the bytes are not what the name or the first bytes say.
+    pub fn from_bytes(name: &str, bytes: Vec<u8>, wanted: &[String]) -> Result<Self, FileError> {
+        ColumnFile::from_bytes(name, bytes, wanted).map(Self::new)
+    }
+
+    fn new((file, pieces): (Arc<ColumnFile>, Pieces)) -> Self {
+        Self { file, pieces, chunk: DataFrame::empty(), offset: 0, row: 0 }
+    }
+
+    /// The names of all of the file's columns; none for an empty CSV file.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        self.file.columns()
+    }
+
+    #[must_use]
+    pub fn has(&self, column: &str) -> bool {
+        self.file.has(column)
+    }
+
+    /// Checks that the file has these columns. A CSV file without even a header has no rows either, and passes.
+    ///
+    /// # Errors
+    /// The columns that are not there and those that are.
+    pub fn require(&self, needed: &[&str]) -> Result<(), FileError> {
+        self.file.require(needed)
+    }
+
     /// The next at most `BATCH_ROWS` rows, `None` at the end.
     ///
     /// # Errors
     /// A damaged file.
     #[allow(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
     pub fn next(&mut self) -> Result<Option<Rows>, FileError> {
-        if self.offset >= self.chunk.height() {
-            let source = &mut self.source;
-            let chunk = guard(|| match source {
-                Source::Parquet(groups) => groups.next(),
-                Source::Csv(blocks) => blocks.next(),
-            })
-            .map_err(|cause| self.broken(cause))?;
+        while self.offset >= self.chunk.height() {
+            let Some(piece) = self.pieces.next()? else { return Ok(None) };
+            let rows = self.file.read(piece)?;
+            self.chunk = rows.into_frame().map_err(|cause| self.broken(cause))?;
             self.offset = 0;
-            self.chunk = chunk.unwrap_or_default();
-            if self.chunk.height() == 0 {
-                return Ok(None);
-            }
         }
         let frame = self.chunk.slice(i64::try_from(self.offset).unwrap_or(i64::MAX), BATCH_ROWS);
         let first = self.row + 1;
         self.offset += frame.height();
         self.row += frame.height() as u64;
-        Ok(Some(Rows { frame, first, csv: self.format == Format::Csv, opaque: Arc::clone(&self.opaque) }))
+        Ok(Some(Rows::of_frame(frame, first, self.file.format == Format::Csv, Arc::clone(&self.file.opaque))))
     }
 
     /// The error of a file that cannot be read for this cause.
     #[must_use]
     pub fn broken(&self, cause: String) -> FileError {
-        let cause = if self.row > 0 { format!("after row {}: {cause}", self.row) } else { cause };
-        FileError::Broken { path: self.path.clone(), format: self.format, cause }
-    }
-}
-
-/// Some consecutive rows of a file.
-pub struct Rows {
-    frame: DataFrame,
-    /// The number of the first row, counted from 1.
-    pub first: u64,
-    csv: bool,
-    opaque: Arc<Vec<(String, String)>>,
-}
-
-impl Rows {
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.frame.height()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The cells of a column, `None` if the file has no such column or it was not asked for.
-    ///
-    /// # Errors
-    /// What polars says when it cannot convert the column.
-    pub fn cells(&self, column: &str) -> Result<Option<Cells>, String> {
-        if let Some((_, kind)) = self.opaque.iter().find(|(name, _)| name == column) {
-            return Ok(Some(Cells::Other(self.len(), kind.clone())));
-        }
-        match self.frame.column(column) {
-            Ok(found) => {
-                guard(|| Cells::of(found.as_materialized_series(), self.csv).map_err(|e| e.to_string())).map(Some)
-            }
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// Keeps the rows whose mark is true.
-    ///
-    /// # Errors
-    /// What polars says when it cannot.
-    pub fn filter(&mut self, keep: &[bool]) -> Result<(), String> {
-        let mask = BooleanChunked::from_slice(PlSmallStr::EMPTY, keep);
-        self.frame = guard(|| self.frame.filter(&mask).map_err(|e| e.to_string()))?;
-        Ok(())
-    }
-}
-
-impl Input {
-    /// Makes a polars reader over the bytes.
-    fn with<T>(
-        &mut self,
-        run: impl FnOnce(ParquetReader<Box<dyn polars::io::mmap::MmapBytesReader + '_>>) -> polars::prelude::PolarsResult<T>,
-    ) -> Result<T, String> {
-        let reader: Box<dyn polars::io::mmap::MmapBytesReader + '_> = match self {
-            Self::File(file) => Box::new(file),
-            Self::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
-        };
-        run(ParquetReader::new(reader)).map_err(|e| e.to_string())
-    }
-}
-
-impl ParquetGroups {
-    fn next(&mut self) -> Result<Option<DataFrame>, String> {
-        loop {
-            let Some(group) = self.groups.front() else { return Ok(None) };
-            let rows = group.num_rows.saturating_sub(self.offset).min(CHUNK_ROWS);
-            if rows == 0 {
-                self.groups.pop_front();
-                self.offset = 0;
-                continue;
-            }
-            let (group, slice, projection) = (Arc::clone(group), (self.offset, rows), self.projection.clone());
-            self.offset += rows;
-            let frame = self.input.with(|mut reader| {
-                reader.set_metadata(group);
-                let reader = reader.with_projection(Some(projection)).with_slice(Some(slice));
-                reader.read_parallel(ParallelStrategy::Columns).set_rechunk(true).finish()
-            })?;
-            // Polars does not compare its columns' lengths, and a damaged page can end early.
-            let lengths = frame.columns().iter().map(polars::prelude::Column::len);
-            if let Some(short) = lengths.chain([frame.height()]).find(|&len| len != rows) {
-                return Err(format!("it is damaged: a row group holds {short} rows where {rows} are promised"));
-            }
-            return Ok(Some(frame));
-        }
-    }
-}
-
-fn without_groups(metadata: &FileMetadata) -> FileMetadata {
-    FileMetadata {
-        version: metadata.version,
-        num_rows: 0,
-        max_row_group_height: 0,
-        created_by: metadata.created_by.clone(),
-        row_groups: Vec::new(),
-        key_value_metadata: metadata.key_value_metadata.clone(),
-        schema_descr: metadata.schema_descr.clone(),
-        column_orders: metadata.column_orders.clone(),
-        footer_buf: metadata.footer_buf.clone(),
+        self.file.broken(self.row, cause)
     }
 }
 
@@ -357,37 +379,6 @@ pub fn guard<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format!("it is damaged ({})", text.unwrap_or("the decoder stopped")))
     })
-}
-
-/// Types polars is built to read here; others are never touched, since polars panics on some.
-fn is_readable(kind: &ArrowDataType) -> bool {
-    use ArrowDataType as A;
-    if let A::Dictionary(_, value, _) = kind {
-        return is_readable(value);
-    }
-    let number = matches!(
-        kind,
-        A::Int8
-            | A::Int16
-            | A::Int32
-            | A::Int64
-            | A::UInt8
-            | A::UInt16
-            | A::UInt32
-            | A::UInt64
-            | A::Float32
-            | A::Float64
-    );
-    let decimal = matches!(kind, A::Decimal(..) | A::Decimal32(..) | A::Decimal64(..));
-    let text = matches!(kind, A::Utf8 | A::LargeUtf8 | A::Utf8View | A::Binary | A::LargeBinary | A::BinaryView);
-    let other = matches!(kind, A::Null | A::Boolean | A::Date32 | A::Date64 | A::Timestamp(..));
-    number || decimal || text || other
-}
-
-/// The bare name of a type, without its parameters.
-fn type_name(kind: &ArrowDataType) -> String {
-    let full = format!("{kind:?}");
-    full.split(['(', ' ', '{']).next().unwrap_or_default().to_owned()
 }
 
 /// Names for a message: quoted, the first few.

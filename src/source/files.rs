@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::columns::FileError;
-use super::columns::events::{FeatureFile, FileFields, LabelFile, MeasurementFile, PredictionFile};
+use super::columns::events::{EventReader, FeatureReader, FileFields, LabelReader, MeasurementReader, PredictionReader};
+use super::columns::{self, FileError};
 use super::jsonl::{Block, Blocks, LineDecoder};
 use crate::decode::json::{Format, JsonDecoder, Outcome};
 use crate::decode::plan::EventKind;
@@ -40,6 +40,8 @@ pub enum StreamError {
 /// Batches that files can be read into.
 pub trait StreamBatch: Send + Sized + 'static {
     const KIND: EventKind;
+    /// What reads it from Parquet and CSV files.
+    type Columns: EventReader<Batch = Self>;
 
     fn empty(schema: &Schema) -> Self;
 
@@ -59,24 +61,11 @@ pub trait StreamBatch: Send + Sized + 'static {
     /// # Errors
     /// The rejection; nothing was added.
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject>;
-
-    /// Opens a Parquet or CSV file of this kind: a function that reads the next batch.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or without a column that is needed.
-    fn columns(
-        path: &Path,
-        schema: &Arc<Schema>,
-        fields: &FileFields,
-        limits: Limits,
-        record_ts: i64,
-    ) -> Result<ColumnSource<Self>, FileError>;
 }
 
-/// What reads the next batch of a column file: `false` at the end, and how many rows belonged to other models so far.
-pub type ColumnSource<B> = Box<dyn FnMut(&mut B, &mut dyn FnMut(u64, Reject)) -> Result<(bool, u64), FileError> + Send>;
-
 impl StreamBatch for PredictionBatch {
+    type Columns = PredictionReader;
+
     const KIND: EventKind = EventKind::Predictions;
 
     fn empty(schema: &Schema) -> Self {
@@ -103,19 +92,11 @@ impl StreamBatch for PredictionBatch {
         json.prediction(bytes, record_ts, std::slice::from_mut(self))
     }
 
-    fn columns(
-        path: &Path,
-        schema: &Arc<Schema>,
-        fields: &FileFields,
-        limits: Limits,
-        record_ts: i64,
-    ) -> Result<ColumnSource<Self>, FileError> {
-        let mut file = PredictionFile::open(path, Arc::clone(schema), fields, limits, record_ts)?;
-        Ok(Box::new(move |batch, rejects| Ok((file.next(batch, rejects)?, file.ignored()))))
-    }
 }
 
 impl StreamBatch for LabelBatch {
+    type Columns = LabelReader;
+
     const KIND: EventKind = EventKind::Labels;
 
     fn empty(schema: &Schema) -> Self {
@@ -142,19 +123,11 @@ impl StreamBatch for LabelBatch {
         json.label(bytes, record_ts, std::slice::from_mut(self))
     }
 
-    fn columns(
-        path: &Path,
-        schema: &Arc<Schema>,
-        fields: &FileFields,
-        limits: Limits,
-        record_ts: i64,
-    ) -> Result<ColumnSource<Self>, FileError> {
-        let mut file = LabelFile::open(path, Arc::clone(schema), fields, limits, record_ts)?;
-        Ok(Box::new(move |batch, rejects| Ok((file.next(batch, rejects)?, file.ignored()))))
-    }
 }
 
 impl StreamBatch for FeatureBatch {
+    type Columns = FeatureReader;
+
     const KIND: EventKind = EventKind::Features;
 
     fn empty(schema: &Schema) -> Self {
@@ -181,19 +154,11 @@ impl StreamBatch for FeatureBatch {
         json.features(bytes, record_ts, std::slice::from_mut(self))
     }
 
-    fn columns(
-        path: &Path,
-        schema: &Arc<Schema>,
-        fields: &FileFields,
-        limits: Limits,
-        record_ts: i64,
-    ) -> Result<ColumnSource<Self>, FileError> {
-        let mut file = FeatureFile::open(path, Arc::clone(schema), fields, limits, record_ts)?;
-        Ok(Box::new(move |batch, rejects| Ok((file.next(batch, rejects)?, file.ignored()))))
-    }
 }
 
 impl StreamBatch for MeasurementBatch {
+    type Columns = MeasurementReader;
+
     const KIND: EventKind = EventKind::Measurements;
 
     fn empty(_: &Schema) -> Self {
@@ -220,16 +185,6 @@ impl StreamBatch for MeasurementBatch {
         json.measurement(bytes, record_ts, std::slice::from_mut(self))
     }
 
-    fn columns(
-        path: &Path,
-        schema: &Arc<Schema>,
-        fields: &FileFields,
-        limits: Limits,
-        record_ts: i64,
-    ) -> Result<ColumnSource<Self>, FileError> {
-        let mut file = MeasurementFile::open(path, Arc::clone(schema), fields, limits, record_ts)?;
-        Ok(Box::new(move |batch, rejects| Ok((file.next(batch, rejects)?, file.ignored()))))
-    }
 }
 
 /// What kind of file a name stands for.
@@ -268,13 +223,13 @@ pub struct FileOptions {
 }
 
 /// A piece of a file, to be decoded by any thread.
-pub enum Piece<B> {
+pub enum Piece {
     Lines(Block),
-    Columns(Chunk<B>),
+    Columns(columns::Piece),
 }
 
 /// An event file being read: gives pieces in the file's order.
-pub struct FileStream<B> {
+pub struct FileStream<B: StreamBatch> {
     pub path: PathBuf,
     /// Bytes to read, where known.
     pub bytes: Option<u64>,
@@ -283,24 +238,34 @@ pub struct FileStream<B> {
     options: FileOptions,
 }
 
-enum Reader<B> {
+enum Reader<B: StreamBatch> {
     Lines(Blocks),
-    Columns { source: ColumnSource<B>, other_models: u64, ended: bool },
+    Columns { first: B::Columns, pieces: columns::Pieces, ended: bool },
 }
 
 /// Decodes pieces of one file; one a thread.
-pub struct PieceDecoder(Option<LineDecoder>);
+pub enum PieceDecoder<B: StreamBatch> {
+    Lines(LineDecoder),
+    Columns(B::Columns),
+}
 
-impl PieceDecoder {
-    /// Decodes a piece; `spare` is an empty batch. The piece's memory comes back, where it can be used again.
-    pub fn decode<B: StreamBatch>(&mut self, piece: Piece<B>, spare: B) -> (Chunk<B>, Option<Block>) {
-        match (piece, &mut self.0) {
-            (Piece::Lines(block), Some(decoder)) => (decoder.decode(&block, spare), Some(block)),
-            (Piece::Columns(chunk), _) => (chunk, None),
-            // A file of columns gives no lines.
-            (Piece::Lines(block), None) => {
-                (Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0 }, Some(block))
+impl<B: StreamBatch> PieceDecoder<B> {
+    /// Decodes a piece into `spare`, an empty batch. The piece's memory comes back, where it can be used again.
+    ///
+    /// # Errors
+    /// A file that is damaged there.
+    pub fn decode(&mut self, piece: Piece, spare: B) -> Result<(Chunk<B>, Option<Block>), FileError> {
+        match (piece, self) {
+            (Piece::Lines(block), Self::Lines(decoder)) => Ok((decoder.decode(&block, spare), Some(block))),
+            (Piece::Columns(piece), Self::Columns(reader)) => {
+                let mut chunk = Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0 };
+                let rejects = &mut chunk.rejects;
+                chunk.unknown_model =
+                    reader.read(piece, &mut chunk.batch, &mut |row, reject| rejects.push((row, reject, Vec::new())))?;
+                Ok((chunk, None))
             }
+            // A file gives pieces of its own kind only.
+            (_, _) => Ok((Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0 }, None)),
         }
     }
 }
@@ -323,8 +288,10 @@ impl<B: StreamBatch> FileStream<B> {
             }
             FileKind::Columns => {
                 let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-                let source = B::columns(path, schema, &options.columns, options.limits, options.record_ts)?;
-                (Reader::Columns { source, other_models: 0, ended: false }, Some(bytes))
+                let schema = Arc::clone(schema);
+                let (first, pieces) =
+                    B::Columns::open(path, schema, &options.columns, options.limits, options.record_ts)?;
+                (Reader::Columns { first, pieces, ended: false }, Some(bytes))
             }
         };
         Ok(Self { path: path.to_owned(), bytes, reader, schema: Arc::clone(schema), options: options.clone() })
@@ -332,15 +299,18 @@ impl<B: StreamBatch> FileStream<B> {
 
     /// A decoder of this file's pieces.
     #[must_use]
-    pub fn decoder(&self) -> PieceDecoder {
-        PieceDecoder(matches!(self.reader, Reader::Lines(_)).then(|| LineDecoder::new::<B>(&self.schema, &self.options)))
+    pub fn decoder(&self) -> PieceDecoder<B> {
+        match &self.reader {
+            Reader::Lines(_) => PieceDecoder::Lines(LineDecoder::new::<B>(&self.schema, &self.options)),
+            Reader::Columns { first, .. } => PieceDecoder::Columns(first.fork()),
+        }
     }
 
     /// The next piece; `None` at the end.
     ///
     /// # Errors
     /// A file that cannot be read on.
-    pub fn next_piece(&mut self) -> Result<Option<Piece<B>>, StreamError> {
+    pub fn next_piece(&mut self) -> Result<Option<Piece>, StreamError> {
         match &mut self.reader {
             Reader::Lines(blocks) => match blocks.next() {
                 Ok(block) => Ok(block.map(Piece::Lines)),
@@ -348,17 +318,10 @@ impl<B: StreamBatch> FileStream<B> {
                     Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() })
                 }
             },
-            Reader::Columns { ended: true, .. } => Ok(None),
-            Reader::Columns { source, other_models, ended } => {
-                let mut chunk =
-                    Chunk { batch: B::empty(&self.schema), rejects: Vec::new(), lines: 0, unknown_model: 0 };
-                let rejects = &mut chunk.rejects;
-                let (more, ignored) =
-                    source(&mut chunk.batch, &mut |row, reject| rejects.push((row, reject, Vec::new())))?;
-                *ended = !more;
-                chunk.unknown_model = ignored - *other_models;
-                *other_models = ignored;
-                Ok(Some(Piece::Columns(chunk)))
+            Reader::Columns { pieces, ended, .. } => {
+                let piece = pieces.next()?;
+                *ended = piece.is_none();
+                Ok(piece.map(Piece::Columns))
             }
         }
     }
@@ -375,7 +338,8 @@ impl<B: StreamBatch> FileStream<B> {
     pub fn bytes_read(&self) -> u64 {
         match &self.reader {
             Reader::Lines(blocks) => blocks.read,
-            Reader::Columns { ended, .. } => if *ended { self.bytes.unwrap_or(0) } else { 0 },
+            // How much of a file its pieces are is not known, only when it is read.
+            Reader::Columns { ended, .. } => self.bytes.filter(|_| *ended).unwrap_or(0),
         }
     }
 

@@ -32,13 +32,18 @@ impl Grid {
                 sorted.first().into_iter().chain(rest).copied().collect()
             }
         };
-        grid.extend_from_slice(edges);
         grid.retain(|value| !value.is_nan());
+        grid.dedup();
         for value in &mut grid {
             *value = plain_zero(*value);
         }
-        grid.sort_unstable_by(f64::total_cmp);
-        grid.dedup();
+        // The edges are values of the sample, so an exact grid has them already.
+        for edge in edges.iter().filter(|edge| !edge.is_nan()).map(|&edge| plain_zero(edge)) {
+            let at = grid.partition_point(|&point| point < edge);
+            if grid.get(at).is_none_or(|&point| point > edge) {
+                grid.insert(at, edge);
+            }
+        }
         Self { points: grid }
     }
 
@@ -132,6 +137,22 @@ fn narrow(cell: usize) -> u32 {
     u32::try_from(cell).unwrap_or(u32::MAX)
 }
 
+/// The values in ascending order, without NaN and with one zero. They are sorted as integers, which takes half the time of
+/// comparing floats.
+#[must_use]
+pub fn sorted(values: &[f64]) -> Vec<f64> {
+    const SIGN: u64 = 1 << 63;
+    let key = |x: f64| match plain_zero(x).to_bits() {
+        negative @ SIGN.. => !negative,
+        positive => positive | SIGN,
+    };
+    let value = |key: u64| f64::from_bits(if key < SIGN { !key } else { key ^ SIGN });
+    let mut keys: Vec<u64> = values.iter().filter(|x| !x.is_nan()).map(|&x| key(x)).collect();
+    keys.sort_unstable();
+    // In place: the compiler reuses a vector whose items keep their size.
+    keys.into_iter().map(value).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -151,6 +172,16 @@ mod tests {
             grid.locate_all(&values, &mut cells);
             let each: Vec<u32> = values.iter().map(|&x| narrow(grid.locate(x))).collect();
             prop_assert_eq!(cells, each);
+        }
+
+        #[test]
+        fn sorted_is_what_comparing_floats_gives(values in proptest::collection::vec(any::<u64>(), 0..200)) {
+            let mut values: Vec<f64> = values.into_iter().map(f64::from_bits).collect();
+            values.extend([0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1.5, -1.5]);
+            let mut compared: Vec<f64> = values.iter().filter(|x| !x.is_nan()).map(|x| x + 0.0).collect();
+            compared.sort_unstable_by(f64::total_cmp);
+            let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&sorted(&values)), bits(&compared));
         }
     }
 

@@ -2,6 +2,7 @@
 //! Which column means what is decided by the readers of events and of snapshots.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use polars::prelude::{
@@ -10,12 +11,12 @@ use polars::prelude::{
 };
 use rustc_hash::FxHashMap;
 
+use super::clock::{self, Clock};
+use super::texts;
 use crate::decode::{Reason, Reject, parse_rfc3339};
 use crate::event::{Flag, code, numeric};
 use crate::schema::{canonical_number, canonical_text};
 
-const DAY_NS: i128 = 86_400_000_000_000;
-const MS_NS: i128 = 1_000_000;
 /// Longer values are cut in messages.
 const SHOWN_CHARS: usize = 64;
 
@@ -41,14 +42,6 @@ pub enum Cells {
     Null(usize),
     /// So many values of a type nothing can be read from (lists, structs), and the type.
     Other(usize, String),
-}
-
-/// What a tick of a time column is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    nanoseconds: i128,
-    /// Whether the file names a time zone; the ticks are UTC then.
-    zoned: bool,
 }
 
 /// One cell as text.
@@ -78,12 +71,12 @@ impl Cells {
             t if t.is_integer() => Self::Integer(series.cast(&DataType::Int64)?.i64()?.clone()),
             t if t.is_float() || t.is_decimal() => Self::Float(series.cast(&DataType::Float64)?.f64()?.clone()),
             DataType::Boolean => Self::Bool(series.bool()?.clone()),
-            DataType::Date => Self::time(series, DAY_NS, false)?,
+            DataType::Date => Self::time(series, clock::DAY_NS, false)?,
             DataType::Datetime(unit, zone) => {
                 let nanoseconds = match unit {
                     TimeUnit::Nanoseconds => 1,
                     TimeUnit::Microseconds => 1_000,
-                    TimeUnit::Milliseconds => MS_NS,
+                    TimeUnit::Milliseconds => clock::MS_NS,
                 };
                 Self::time(series, nanoseconds, zone.is_some())?
             }
@@ -94,7 +87,7 @@ impl Cells {
 
     fn time(series: &Series, nanoseconds: i128, zoned: bool) -> PolarsResult<Self> {
         let ticks = series.to_physical_repr().cast(&DataType::Int64)?.i64()?.clone();
-        Ok(Self::Time { ticks, clock: Clock { nanoseconds, zoned } })
+        Ok(Self::Time { ticks, clock: Clock::new(nanoseconds, zoned) })
     }
 
     /// The same cells with the texts of a CSV file as they stand: ids and versions, where 1.10 is not 1.1.
@@ -133,7 +126,7 @@ impl Cells {
             Self::Integer(_) | Self::Unsigned(_) => "integers".to_owned(),
             Self::Float(_) => "floats".to_owned(),
             Self::Bool(_) => "booleans".to_owned(),
-            Self::Time { clock, .. } if clock.nanoseconds == DAY_NS => "dates (Date)".to_owned(),
+            Self::Time { clock, .. } if clock.is_days() => "dates (Date)".to_owned(),
             Self::Time { .. } => "times (Datetime)".to_owned(),
             Self::Null(_) => "only nulls".to_owned(),
             Self::Other(_, kind) => format!("values of type {kind}"),
@@ -149,10 +142,15 @@ impl Cells {
     /// Appends the cells as numbers: NaN and null are missing, what is no number is invalid.
     pub fn numbers(&self, out: &mut Vec<f64>) {
         match self {
-            Self::Float(c) => match c.cont_slice() {
-                Ok(values) => out.extend(values.iter().map(|&x| numeric::cell(x))),
-                Err(_) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, numeric::cell))),
-            },
+            Self::Float(c) => c.downcast_iter().for_each(|array| {
+                let values = array.values().iter().map(|&x| numeric::cell(x));
+                match array.validity().filter(|v| v.unset_bits() > 0) {
+                    None => out.extend(values),
+                    Some(valid) => {
+                        out.extend(values.zip(valid.iter()).map(|(x, v)| if v { x } else { numeric::MISSING }));
+                    }
+                }
+            }),
             #[allow(clippy::cast_precision_loss, reason = "features are doubles")]
             Self::Integer(c) => out.extend(c.iter().map(|x| x.map_or(numeric::MISSING, |x| x as f64))),
             #[allow(clippy::cast_precision_loss, reason = "features are doubles")]
@@ -197,13 +195,14 @@ impl Cells {
     /// to know, else once a row.
     pub fn codes(&self, mut intern: impl FnMut(&str) -> u32, out: &mut Vec<u32>) {
         match self {
-            Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => self.each_text(|cell| {
-                out.push(match cell {
-                    Cell::Missing => code::MISSING,
-                    Cell::Invalid => code::INVALID,
-                    Cell::Text(text) => intern(text),
-                });
-            }),
+            Self::Text(c) => texts::codes(c, code::MISSING, intern, out),
+            Self::Csv(c) => {
+                let canonical =
+                    |text: &str| if text.is_empty() { code::MISSING } else { intern(&canonical_text(text)) };
+                texts::codes(c, code::MISSING, canonical, out);
+            }
+            Self::Null(n) => out.resize(out.len() + n, code::MISSING),
+            Self::Other(n, _) => out.resize(out.len() + n, code::INVALID),
             _ => {
                 let mut known: FxHashMap<u64, u32> = FxHashMap::default();
                 let mut text = String::new();
@@ -251,13 +250,46 @@ impl Cells {
         }
     }
 
+    /// Appends the cells as milliseconds since the epoch if all are times of `within`; else appends nothing and says so.
+    pub fn times_within(&self, within: &RangeInclusive<i64>, out: &mut Vec<i64>) -> bool {
+        let (ticks, per_ms) = match self {
+            Self::Integer(c) => (c, 1),
+            Self::Time { ticks, clock } => match clock.per_ms() {
+                Some(per_ms) => (ticks, per_ms),
+                None => return false,
+            },
+            _ => return false,
+        };
+        if ticks.null_count() > 0 {
+            return false;
+        }
+        let start = out.len();
+        for array in ticks.downcast_iter() {
+            match per_ms {
+                1 => out.extend_from_slice(array.values()),
+                _ => out.extend(array.values().iter().map(|t| t.div_euclid(per_ms))),
+            }
+        }
+        let all = out.iter().skip(start).fold(true, |all, ms| all & within.contains(ms));
+        if !all {
+            out.truncate(start);
+        }
+        all
+    }
+
+    /// Whether every cell is a text of one to `most` bytes, as far as is cheap to know.
+    #[must_use]
+    pub fn all_texts_within(&self, most: usize) -> bool {
+        matches!(self, Self::Text(c) if texts::all_within(c, most))
+    }
+
     /// Calls `each` with every cell as milliseconds since the epoch, in order.
     pub fn each_time(&self, mut each: impl FnMut(Result<i64, Reject>)) {
         let none = || Err(Reject::new(Reason::NoTime, "the time is null"));
         match self {
             Self::Integer(c) => c.iter().for_each(|x| each(x.map_or_else(none, Ok))),
             Self::Time { ticks, clock } => ticks.iter().for_each(|x| {
-                let ms = x.map(|t| clock.nanoseconds * i128::from(t) / MS_NS - i128::from(clock.splits(t)));
+                let ms = x.map(|t| clock.ms(t));
                 each(ms.map_or_else(none, |ms| i64::try_from(ms).map_err(|_| bad_time(&ms.to_string()))));
             }),
             Self::Float(_) | Self::Unsigned(_) | Self::Text(_) | Self::Csv(_) | Self::Dictionary(..) => {
@@ -318,25 +350,6 @@ impl Cells {
             Self::Time { clock, .. } => out.push_str(&clock.iso(key.cast_signed())),
             Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => {}
         }
-    }
-}
-
-impl Clock {
-    /// One where a negative tick lies within a millisecond, which division would round up to the epoch.
-    fn splits(self, tick: i64) -> u8 {
-        u8::from(tick < 0 && self.nanoseconds * i128::from(tick) % MS_NS != 0)
-    }
-
-    /// The ISO 8601 text of a tick: a date, a time without zone, or a time in UTC.
-    fn iso(self, tick: i64) -> String {
-        let Ok(instant) = jiff::Timestamp::from_nanosecond(self.nanoseconds.saturating_mul(i128::from(tick))) else {
-            return tick.to_string();
-        };
-        let text = instant.to_string();
-        if self.nanoseconds == DAY_NS {
-            return text.split('T').next().unwrap_or_default().to_owned();
-        }
-        if self.zoned { text } else { text.trim_end_matches('Z').to_owned() }
     }
 }
 

@@ -1,11 +1,9 @@
 //! A CSV file in blocks of whole records, parsed by polars with every column as text.
 
-use std::io::{Cursor, Read};
-use std::sync::Arc;
+use std::io::Read;
 
-use polars::prelude::{
-    CsvParseOptions, CsvReadOptions, DataFrame, DataType, Field, PlSmallStr, Schema, SerReader as _,
-};
+use polars::io::csv::read::_csv_read_internal::{read_chunk, validate_utf8};
+use polars::prelude::{CsvParseOptions, DataFrame, DataType, Field, PlSmallStr, Schema};
 
 /// Bytes parsed at a time.
 const BLOCK: usize = 4 << 20;
@@ -15,10 +13,16 @@ const MAX_RECORD: usize = 64 << 20;
 /// A reader of CSV blocks.
 pub struct CsvBlocks {
     input: Box<dyn Read + Send>,
-    /// Read but not parsed; starts at a record.
+    /// Read but not handed out; starts at a record.
     pending: Vec<u8>,
     ended: bool,
-    width: usize,
+    parser: CsvParser,
+}
+
+/// What makes columns of a block; any thread's.
+#[derive(Clone, Default)]
+pub struct CsvParser {
+    schema: Schema,
     projection: Vec<usize>,
     names: Vec<String>,
 }
@@ -29,8 +33,7 @@ impl CsvBlocks {
     /// # Errors
     /// What went wrong, for people.
     pub fn open(input: Box<dyn Read + Send>) -> Result<(Self, Vec<String>), String> {
-        let mut blocks =
-            Self { input, pending: Vec::new(), ended: false, width: 0, projection: Vec::new(), names: Vec::new() };
+        let mut blocks = Self { input, pending: Vec::new(), ended: false, parser: CsvParser::default() };
         let end = blocks.fill()?;
         let header = blocks.pending.get(..first_record_end(&blocks.pending).unwrap_or(end)).unwrap_or_default();
         let consumed = header.len();
@@ -38,21 +41,28 @@ impl CsvBlocks {
         let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
         let columns = if text.is_empty() { Vec::new() } else { fields(text) };
         blocks.pending.drain(..consumed);
-        blocks.width = columns.len();
+        // Columns go by their place, since a header may name one twice.
+        blocks.parser.schema = (0..columns.len()).map(|i| Field::new(place(i), DataType::String)).collect();
         Ok((blocks, columns))
     }
 
-    /// Chooses the columns to read by their index and the names they get.
+    /// Chooses the columns to read by their index, in order, and the names they get.
     pub fn project(&mut self, columns: Vec<(usize, String)>) {
-        (self.projection, self.names) = columns.into_iter().unzip();
+        (self.parser.projection, self.parser.names) = columns.into_iter().unzip();
     }
 
-    /// The next rows, `None` at the end.
+    /// What parses this file's blocks.
+    #[must_use]
+    pub fn parser(&self) -> &CsvParser {
+        &self.parser
+    }
+
+    /// The next whole records and how many, `None` at the end.
     ///
     /// # Errors
     /// What went wrong, for people.
-    pub fn next(&mut self) -> Result<Option<DataFrame>, String> {
-        if self.projection.is_empty() {
+    pub fn cut(&mut self) -> Result<Option<(Vec<u8>, u64)>, String> {
+        if self.parser.projection.is_empty() {
             return Ok(None);
         }
         loop {
@@ -62,33 +72,13 @@ impl CsvBlocks {
             }
             let rest = self.pending.split_off(end);
             let block = std::mem::replace(&mut self.pending, rest);
-            let frame = self.parse(if self.width > 1 { without_blank_lines(block) } else { block })?;
+            let block = if self.parser.schema.len() > 1 { without_blank_lines(block) } else { block };
             // A block of blank lines is no end.
-            if frame.height() > 0 {
-                return Ok(Some(frame));
+            if !block.is_empty() {
+                let rows = records(&block);
+                return Ok(Some((block, rows)));
             }
         }
-    }
-
-    fn parse(&self, block: Vec<u8>) -> Result<DataFrame, String> {
-        // Columns go by their place, since a header may name one twice.
-        let schema: Schema = (0..self.width).map(|i| Field::new(place(i), DataType::String)).collect();
-        let options = CsvReadOptions {
-            has_header: false,
-            schema: Some(Arc::new(schema)),
-            projection: Some(Arc::new(self.projection.clone())),
-            infer_schema_length: Some(0),
-            rechunk: true,
-            raise_if_empty: false,
-            parse_options: Arc::new(CsvParseOptions::default()),
-            ..CsvReadOptions::default()
-        };
-        let mut frame = options.into_reader_with_file_handle(Cursor::new(block)).finish().map_err(|e| e.to_string())?;
-        let columns = self.projection.iter().zip(&self.names);
-        for (&at, name) in columns {
-            frame.rename(&place(at), PlSmallStr::from_str(name)).map_err(|e| e.to_string())?;
-        }
-        Ok(frame)
     }
 
     /// Reads until a block is there; returns where its last whole record ends.
@@ -114,6 +104,31 @@ impl CsvBlocks {
     }
 }
 
+impl CsvParser {
+    /// The columns of a block, on this thread alone: polars' readers of files parse on threads of their own.
+    ///
+    /// # Errors
+    /// What went wrong, for people.
+    pub fn parse(&self, block: &[u8]) -> Result<DataFrame, String> {
+        if !validate_utf8(block) {
+            return Err("it is not UTF-8".to_owned());
+        }
+        let options = CsvParseOptions::default();
+        let rows = usize::try_from(records(block)).unwrap_or(0);
+        let (schema, projection) = (&self.schema, &self.projection);
+        let frame =
+            read_chunk(block, &options, schema, false, projection, 0, rows, None, usize::MAX, block.len(), Some(0));
+        let mut frame = frame.map_err(|e| e.to_string())?;
+        if frame.height() != rows {
+            return Err(format!("it is malformed: {rows} records were read as {} rows", frame.height()));
+        }
+        for (&at, name) in self.projection.iter().zip(&self.names) {
+            frame.rename(&place(at), PlSmallStr::from_str(name)).map_err(|e| e.to_string())?;
+        }
+        Ok(frame)
+    }
+}
+
 fn place(i: usize) -> PlSmallStr {
     PlSmallStr::from_string(i.to_string())
 }
@@ -128,6 +143,17 @@ fn record_ends(bytes: &[u8]) -> impl Iterator<Item = usize> {
         }
         (!quoted).then_some(at + 1)
     })
+}
+
+/// How many records a block holds.
+fn records(block: &[u8]) -> u64 {
+    let ends = if memchr::memchr(b'"', block).is_none() {
+        memchr::memchr_iter(b'\n', block).count()
+    } else {
+        record_ends(block).count()
+    };
+    let open = last_record_end(block) != Some(block.len()) && !block.is_empty();
+    ends as u64 + u64::from(open)
 }
 
 /// Drops blank lines, which hold no record where a record has several fields; polars reads them as rows of nulls.
@@ -183,8 +209,18 @@ fn fields(record: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
+    use std::io::Cursor;
 
     use super::*;
+
+    impl CsvBlocks {
+        fn next(&mut self) -> Result<Option<DataFrame>, String> {
+            let Some((block, rows)) = self.cut()? else { return Ok(None) };
+            let frame = self.parser.parse(&block)?;
+            assert_eq!(frame.height() as u64, rows);
+            Ok(Some(frame))
+        }
+    }
 
     #[test]
     fn records_end_outside_quotes() {

@@ -6,21 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cells::{Cell, Cells};
-use super::events::{FileFields, Rejects};
-use super::{ColumnReader, FileError, Rows};
+use super::events::FileFields;
+use super::stream::Rejects;
+use super::{ColumnFile, FileError, Piece, Pieces, Rows};
 use crate::decode::coder::Coder;
-use crate::decode::{Limits, Reason, Reject, check_time, check_value, check_weight};
+use crate::decode::{FUTURE_TOLERANCE_MS, Limits, Reason, Reject, check_time, check_value, check_weight};
 use crate::event::{FeatureColumns, Flag, Fresh, Ids, code, numeric};
 use crate::schema::Schema;
 
-/// What all kinds of files share: the reader, the columns of features, and the rows that are no events.
+/// What all kinds of files and all threads that read one share: the file, and which columns hold the features.
 pub(super) struct EventFile {
-    pub(super) reader: ColumnReader,
+    pub(super) file: Arc<ColumnFile>,
     pub(super) schema: Arc<Schema>,
     pub(super) fields: FileFields,
     pub(super) limits: Limits,
     pub(super) record_ts: i64,
-    pub(super) ignored: u64,
     /// Columns of the policy's numeric features, categorical features and attributes.
     pub(super) numeric: Vec<Option<String>>,
     pub(super) categorical: Vec<Option<String>>,
@@ -36,10 +36,31 @@ pub(super) struct Envelope {
     pub(super) measured: bool,
 }
 
+/// The rows of a piece that are events of this model.
+pub(super) struct Events {
+    pub(super) rows: Rows,
+    pub(super) ids: Option<Cells>,
+    /// Where the envelope has a version.
+    pub(super) versions: Option<Cells>,
+    /// How many rows were of other models.
+    pub(super) ignored: u64,
+}
+
 /// Why a row is no event of this model.
 enum Outcome {
     OtherModel,
     Rejected(Reject),
+}
+
+/// Rows that are no events of this model, by the order of the checks.
+type Outcomes = Vec<(usize, Outcome)>;
+
+/// What a text of the envelope is, where codes stand for texts.
+mod class {
+    pub const FINE: u32 = 0;
+    pub const EMPTY: u32 = 1;
+    pub const LONG: u32 = 2;
+    pub const OTHER: u32 = 3;
 }
 
 impl EventFile {
@@ -49,7 +70,7 @@ impl EventFile {
         fields: &FileFields,
         limits: Limits,
         record_ts: i64,
-    ) -> Result<Self, FileError> {
+    ) -> Result<(Self, Pieces), FileError> {
         let f = fields;
         let mut wanted: Vec<String> = [
             &f.prediction_id,
@@ -71,136 +92,143 @@ impl EventFile {
         if !schema.metrics.is_empty() {
             wanted.extend([&f.metric, &f.value, &f.n].map(Clone::clone));
         }
-        let reader = ColumnReader::open(path, &wanted)?;
-        reader.require(&[&f.ts])?;
+        let (file, pieces) = ColumnFile::open(path, &wanted)?;
+        file.require(&[&f.ts])?;
         let found = |names: &[String]| -> Vec<Option<String>> {
-            let column = |name: &String| f.columns_of(name).find(|c| reader.has(c)).map(str::to_owned);
+            let column = |name: &String| f.columns_of(name).find(|c| file.has(c)).map(str::to_owned);
             names.iter().map(column).collect()
         };
         let (numeric, categorical, attributes) =
             (found(&schema.numeric), found(&schema.categorical), found(&schema.attributes));
-        Ok(Self {
-            reader,
-            schema,
-            fields: fields.clone(),
-            limits,
-            record_ts,
-            ignored: 0,
-            numeric,
-            categorical,
-            attributes,
-        })
+        Ok((Self { file, schema, fields: fields.clone(), limits, record_ts, numeric, categorical, attributes }, pieces))
     }
 
-    /// The next rows that are events of this model, and their times.
-    pub(super) fn next(
-        &mut self,
+    /// The rows of a piece that are events of this model, and their times.
+    pub(super) fn read(
+        &self,
+        piece: Piece,
         envelope: Envelope,
         ts: &mut Vec<i64>,
         rejects: Rejects<'_>,
-    ) -> Result<Option<Rows>, FileError> {
-        let Some(mut rows) = self.reader.next()? else { return Ok(None) };
-        let mut outcomes: Vec<Option<Outcome>> = std::iter::repeat_with(|| None).take(rows.len()).collect();
-        let mut any = false;
-        let mut mark = |row: usize, outcome: Outcome| {
-            if let Some(slot @ None) = outcomes.get_mut(row) {
-                *slot = Some(outcome);
-                any = true;
-            }
-        };
+    ) -> Result<Events, FileError> {
+        let mut rows = self.file.read(piece)?;
+        let mut outcomes = Outcomes::new();
         if let Some(models) = self.texts(&rows, &self.fields.model)? {
-            self.each_envelope_text(&models, "model", |row, text| match text {
-                Ok(None) => {}
-                Ok(Some(name)) if name == self.schema.model => {}
-                Ok(Some(_)) => mark(row, Outcome::OtherModel),
-                Err(reject) => mark(row, Outcome::Rejected(reject)),
-            });
+            let own = |name: &str| if name == self.schema.model { class::FINE } else { class::OTHER };
+            self.check_texts(&models, "model", None, own, &mut outcomes);
         }
         if let Some(times) = self.cells(&rows, &self.fields.ts)? {
-            let mut row = 0;
-            times.each_time(|time| {
-                let time = time.and_then(|t| check_time(t, self.record_ts));
-                ts.push(*time.as_ref().unwrap_or(&0));
-                if let Err(reject) = time {
-                    mark(row, Outcome::Rejected(reject));
-                }
-                row += 1;
-            });
+            self.times(&times, ts, &mut outcomes);
         }
-        let checks = [
-            (&self.fields.version, envelope.version, "version", Reason::NoVersion),
-            (&self.fields.prediction_id, envelope.id, "prediction id", Reason::NoId),
-        ];
-        for (column, needed, what, reason) in checks.into_iter().filter(|c| c.1 || c.3 == Reason::NoId) {
-            let Some(cells) = self.texts(&rows, column)? else { continue };
-            self.each_envelope_text(&cells, what, |row, text| match text {
-                Ok(None) if needed => mark(row, Outcome::Rejected(Reject::new(reason, format!("the {what} is empty")))),
-                Ok(_) => {}
-                Err(reject) => mark(row, Outcome::Rejected(reject)),
-            });
+        let fine = |_: &str| class::FINE;
+        let mut versions = None;
+        if envelope.version {
+            versions = self.texts(&rows, &self.fields.version)?;
+            let reason = Some(Reason::NoVersion);
+            versions.iter().for_each(|c| self.check_texts(c, "version", reason, fine, &mut outcomes));
+        }
+        let mut ids = self.texts(&rows, &self.fields.prediction_id)?;
+        if let Some(cells) = ids.as_ref().filter(|ids| !ids.all_texts_within(self.limits.string_bytes)) {
+            let reason = Some(Reason::NoId).filter(|_| envelope.id);
+            self.check_texts(cells, "prediction id", reason, fine, &mut outcomes);
         }
         if envelope.measured {
-            self.check_measured(&rows, |row, reject| mark(row, Outcome::Rejected(reject)))?;
+            self.check_measured(&rows, &mut outcomes)?;
         }
-        if any {
-            let keep: Vec<bool> = outcomes.iter().map(Option::is_none).collect();
-            for (number, outcome) in (rows.first..).zip(outcomes) {
+        let mut ignored = 0;
+        if !outcomes.is_empty() {
+            let mut keep = vec![true; rows.len()];
+            // Of several outcomes of a row the first check's counts.
+            outcomes.sort_by_key(|(row, _)| *row);
+            outcomes.dedup_by_key(|(row, _)| *row);
+            for (row, outcome) in outcomes {
+                keep.get_mut(row).into_iter().for_each(|kept| *kept = false);
                 match outcome {
-                    None => {}
-                    Some(Outcome::OtherModel) => self.ignored += 1,
-                    Some(Outcome::Rejected(reject)) => rejects(number, reject),
+                    Outcome::OtherModel => ignored += 1,
+                    Outcome::Rejected(reject) => rejects(rows.first + row as u64, reject),
                 }
             }
-            rows.filter(&keep).map_err(|cause| self.reader.broken(cause))?;
+            rows.filter(&keep);
             let mut kept = keep.into_iter();
             ts.retain(|_| kept.next().unwrap_or(false));
+            ids = self.texts(&rows, &self.fields.prediction_id)?;
+            versions = if envelope.version { self.texts(&rows, &self.fields.version)? } else { None };
         }
-        Ok(Some(rows))
+        Ok(Events { rows, ids, versions, ignored })
     }
 
-    /// Calls `each` with the row and the reason of every measurement that is none.
-    fn check_measured(&self, rows: &Rows, mut each: impl FnMut(usize, Reject)) -> Result<(), FileError> {
+    /// Appends the times, zero for those that are none.
+    fn times(&self, times: &Cells, ts: &mut Vec<i64>, outcomes: &mut Outcomes) {
+        if times.times_within(&(0..=self.record_ts.saturating_add(FUTURE_TOLERANCE_MS)), ts) {
+            return;
+        }
+        let mut row = 0;
+        times.each_time(|time| {
+            let time = time.and_then(|t| check_time(t, self.record_ts));
+            ts.push(*time.as_ref().unwrap_or(&0));
+            outcomes.extend(time.err().map(|reject| (row, Outcome::Rejected(reject))));
+            row += 1;
+        });
+    }
+
+    /// Checks the texts of an envelope field: `missing` rejects null and empty ones, `of` says what others are.
+    fn check_texts(
+        &self,
+        cells: &Cells,
+        what: &str,
+        missing: Option<Reason>,
+        of: impl Fn(&str) -> u32,
+        outcomes: &mut Outcomes,
+    ) {
+        let bound = self.limits.string_bytes;
+        let mut classes = Vec::with_capacity(cells.len());
+        let class = |text: &str| match text.len() {
+            0 => class::EMPTY,
+            length if length > bound => class::LONG,
+            _ => of(text),
+        };
+        cells.codes(class, &mut classes);
+        for (row, class) in classes.into_iter().enumerate().filter(|(_, class)| *class != class::FINE) {
+            let outcome = match class {
+                class::OTHER => Outcome::OtherModel,
+                class::EMPTY | code::MISSING => {
+                    let Some(reason) = missing else { continue };
+                    Outcome::Rejected(Reject::new(reason, format!("the {what} is empty")))
+                }
+                class::LONG => {
+                    Outcome::Rejected(Reject::new(Reason::BadText, format!("the {what} is longer than {bound} bytes")))
+                }
+                _ => {
+                    let detail = format!("the {what} column holds {}", cells.holds());
+                    Outcome::Rejected(Reject::new(Reason::BadText, detail))
+                }
+            };
+            outcomes.push((row, outcome));
+        }
+    }
+
+    /// Checks what makes a measurement.
+    fn check_measured(&self, rows: &Rows, outcomes: &mut Outcomes) -> Result<(), FileError> {
         if let Some(metrics) = self.texts(rows, &self.fields.metric)? {
-            self.each_envelope_text(&metrics, "metric", |row, text| match text {
-                Ok(Some(_)) => {}
-                Ok(None) => each(row, Reject::new(Reason::NoMetric, "the metric is empty")),
-                Err(reject) => each(row, reject),
-            });
+            self.check_texts(&metrics, "metric", Some(Reason::NoMetric), |_| class::FINE, outcomes);
         }
         let mut cells = Vec::with_capacity(rows.len());
         self.numbers(rows, Some(&self.fields.value), &mut cells)?;
-        cells.iter().enumerate().for_each(|(row, &x)| check_value(x).err().into_iter().for_each(|r| each(row, r)));
+        let rejected = |row, reject| (row, Outcome::Rejected(reject));
+        outcomes.extend(cells.iter().enumerate().filter_map(|(row, &x)| Some(rejected(row, check_value(x).err()?))));
         cells.clear();
         self.numbers(rows, Some(&self.fields.n), &mut cells)?;
-        cells.iter().enumerate().for_each(|(row, &x)| check_weight(x).err().into_iter().for_each(|r| each(row, r)));
+        outcomes.extend(cells.iter().enumerate().filter_map(|(row, &x)| Some(rejected(row, check_weight(x).err()?))));
         Ok(())
     }
 
     fn cells(&self, rows: &Rows, column: &str) -> Result<Option<Cells>, FileError> {
-        rows.cells(column).map_err(|cause| self.reader.broken(format!("column {column:?}: {cause}")))
+        rows.cells(column).map_err(|cause| self.file.broken(rows.first - 1, format!("column {column:?}: {cause}")))
     }
 
     /// The cells of an envelope field that is a text.
     fn texts(&self, rows: &Rows, column: &str) -> Result<Option<Cells>, FileError> {
         Ok(self.cells(rows, column)?.map(Cells::raw))
-    }
-
-    /// Calls `each` with the row and the text of every cell of an envelope field; `None` is null or empty.
-    fn each_envelope_text(&self, cells: &Cells, what: &str, mut each: impl FnMut(usize, Result<Option<&str>, Reject>)) {
-        let mut row = 0;
-        let bound = self.limits.string_bytes;
-        cells.each_text(|cell| {
-            let text = match cell {
-                Cell::Missing | Cell::Text("") => Ok(None),
-                Cell::Text(text) if text.len() <= bound => Ok(Some(text)),
-                Cell::Text(_) => Err(Reject::new(Reason::BadText, format!("the {what} is longer than {bound} bytes"))),
-                Cell::Invalid => {
-                    Err(Reject::new(Reason::BadText, format!("the {what} column holds {}", cells.holds())))
-                }
-            };
-            each(row, text);
-            row += 1;
-        });
     }
 
     /// Appends a column of numbers, missing where the file has no such column.
@@ -249,25 +277,29 @@ impl EventFile {
         &self,
         rows: &Rows,
         column: &str,
-        mut intern: impl FnMut(&str) -> u32,
+        intern: impl FnMut(&str) -> u32,
         out: &mut Vec<u32>,
     ) -> Result<(), FileError> {
-        let bound = self.limits.string_bytes;
-        match self.texts(rows, column)? {
-            Some(cells) => {
-                cells.codes(|t| if t.is_empty() || t.len() > bound { code::MISSING } else { intern(t) }, out);
-            }
-            None => out.resize(out.len() + rows.len(), code::MISSING),
-        }
+        let cells = self.texts(rows, column)?;
+        self.names_of(cells.as_ref(), rows.len(), intern, out);
         Ok(())
     }
 
-    pub(super) fn ids(&self, rows: &Rows, ids: &mut Ids) -> Result<(), FileError> {
-        match self.texts(rows, &self.fields.prediction_id)? {
-            Some(cells) => cells.each_text(|cell| ids.push(if let Cell::Text(text) = cell { text } else { "" })),
-            None => (0..rows.len()).for_each(|_| ids.push("")),
+    /// The same of cells that were read already.
+    pub(super) fn names_of(
+        &self,
+        cells: Option<&Cells>,
+        rows: usize,
+        mut intern: impl FnMut(&str) -> u32,
+        out: &mut Vec<u32>,
+    ) {
+        let bound = self.limits.string_bytes;
+        match cells {
+            Some(cells) => {
+                cells.codes(|t| if t.is_empty() || t.len() > bound { code::MISSING } else { intern(t) }, out);
+            }
+            None => out.resize(out.len() + rows, code::MISSING),
         }
-        Ok(())
     }
 
     /// Appends the features' columns; `also` sees each new category of a slot, with its code.
@@ -291,5 +323,14 @@ impl EventFile {
             self.codes(rows, column.as_deref(), code::INVALID, intern, codes)?;
         }
         Ok(())
+    }
+}
+
+/// Appends ids, empty where there are none.
+pub(super) fn push_ids(cells: Option<&Cells>, rows: usize, ids: &mut Ids) {
+    ids.reserve(rows);
+    match cells {
+        Some(cells) => cells.each_text(|cell| ids.push(if let Cell::Text(text) = cell { text } else { "" })),
+        None => (0..rows).for_each(|_| ids.push("")),
     }
 }

@@ -5,15 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cells::{Cell, Cells};
-use super::event_file::{Envelope, EventFile};
-use super::{ColumnReader, FileError, Rows};
+use super::event_file::{Envelope, EventFile, push_ids};
+pub use super::stream::{EventReader, EventStream, Rejects};
+use super::{ColumnReader, FileError, Piece, Pieces, Rows};
 use crate::decode::coder::Coder;
-use crate::decode::{Limits, Reject, check_value, check_weight};
+use crate::decode::{Limits, check_value, check_weight};
 use crate::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code};
 use crate::schema::Schema;
-
-/// What receives rejected rows: their number counted from 1, and why.
-pub type Rejects<'a> = &'a mut dyn FnMut(u64, Reject);
 
 /// The names of the columns that hold an event's fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +64,14 @@ impl FileFields {
     }
 }
 
-/// A file of predictions.
-pub struct PredictionFile {
-    file: EventFile,
+pub type PredictionFile = EventStream<PredictionReader>;
+pub type LabelFile = EventStream<LabelReader>;
+pub type FeatureFile = EventStream<FeatureReader>;
+pub type MeasurementFile = EventStream<MeasurementReader>;
+
+/// Reads predictions.
+pub struct PredictionReader {
+    file: Arc<EventFile>,
     coder: Coder,
     /// Per attribute: the categorical feature that the same column holds, whose codes spare hashing it twice.
     twin: Vec<Option<usize>>,
@@ -79,72 +82,15 @@ pub struct PredictionFile {
     no_values: BTreeMap<String, bool>,
 }
 
-impl PredictionFile {
-    /// Opens a file of predictions; `record_ts` (ms) is what the rows' times must not lie ahead of.
-    ///
-    /// # Errors
-    /// When the file cannot be read or lacks the time, the version or, where labels are joined, the id.
-    pub fn open(
-        path: &Path,
-        schema: Arc<Schema>,
-        fields: &FileFields,
-        limits: Limits,
-        record_ts: i64,
-    ) -> Result<Self, FileError> {
-        let coder = Coder::new(&schema);
-        let file = EventFile::open(path, schema, fields, limits, record_ts)?;
-        let mut needed = vec![fields.ts.as_str(), fields.version.as_str()];
-        if file.schema.needs_id {
-            needed.push(&fields.prediction_id);
-        }
-        file.reader.require(&needed)?;
+impl PredictionReader {
+    fn new(file: Arc<EventFile>) -> Self {
         let twin = |column: &Option<String>| {
             column.as_ref().and_then(|c| file.categorical.iter().position(|f| f.as_ref() == Some(c)))
         };
         let twin: Vec<Option<usize>> = file.attributes.iter().map(twin).collect();
         let none = vec![Vec::new(); twin.len()];
-        Ok(Self { file, coder, twin, by_twin: none.clone(), codes: none, no_values: BTreeMap::new() })
-    }
-
-    /// Rows of other models so far.
-    #[must_use]
-    pub fn ignored(&self) -> u64 {
-        self.file.ignored
-    }
-
-    /// Clears `out` and fills it with the next rows; false at the end of the file.
-    ///
-    /// # Errors
-    /// A damaged file.
-    pub fn next(&mut self, out: &mut PredictionBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
-        out.clear();
-        let envelope = Envelope { version: true, id: self.file.schema.needs_id, measured: false };
-        let Some(rows) = self.file.next(envelope, &mut out.ts, rejects)? else { return Ok(false) };
-        if self.coder.begin(&mut out.fresh) {
-            self.by_twin.iter_mut().for_each(Vec::clear);
-        }
-        let (file, coder, fresh) = (&self.file, &mut self.coder, &mut out.fresh);
-        let names = &file.fields;
-        file.ids(&rows, &mut out.ids)?;
-        file.names(&rows, &names.version, |t| coder.version(t, fresh), &mut out.version)?;
-        file.names(&rows, &names.stage, |t| coder.stage(t, fresh), &mut out.stage)?;
-        file.numbers(&rows, Some(&names.score), &mut out.score)?;
-        file.numbers(&rows, Some(&names.latency_ms), &mut out.latency_ms)?;
-        file.flags(&rows, &names.decision, &self.no_values, &mut out.decision)?;
-        file.flags(&rows, &names.error, &self.no_values, &mut out.error)?;
-        let (twin, by_twin) = (&self.twin, &mut self.by_twin);
-        file.features(&rows, coder, &mut out.features, fresh, |coder, slot, category, text| {
-            for (attribute, codes) in by_twin.iter_mut().enumerate().filter(|(a, _)| twin.get(*a) == Some(&Some(slot)))
-            {
-                // Category codes are given in order, so a new one stands right behind the known.
-                if category < code::SPECIAL && category as usize == codes.len() {
-                    codes.push(coder.attribute(attribute, text));
-                }
-            }
-        })?;
-        self.attributes(&rows, &out.features)?;
-        self.segments(rows.len(), &mut out.segments, &mut out.fresh);
-        Ok(true)
+        let coder = Coder::new(&file.schema);
+        Self { file, coder, twin, by_twin: none.clone(), codes: none, no_values: BTreeMap::new() }
     }
 
     /// Reads the attributes' codes of these rows.
@@ -176,161 +122,187 @@ impl PredictionFile {
     }
 }
 
-/// A file of labels and KPI outcomes.
-pub struct LabelFile {
-    file: EventFile,
+impl EventReader for PredictionReader {
+    type Batch = PredictionBatch;
+
+    fn open(
+        path: &Path,
+        schema: Arc<Schema>,
+        fields: &FileFields,
+        limits: Limits,
+        record_ts: i64,
+    ) -> Result<(Self, Pieces), FileError> {
+        let (file, pieces) = EventFile::open(path, schema, fields, limits, record_ts)?;
+        let mut needed = vec![fields.ts.as_str(), fields.version.as_str()];
+        if file.schema.needs_id {
+            needed.push(&fields.prediction_id);
+        }
+        file.file.require(&needed)?;
+        Ok((Self::new(Arc::new(file)), pieces))
+    }
+
+    fn fork(&self) -> Self {
+        Self::new(Arc::clone(&self.file))
+    }
+
+    fn read(&mut self, piece: Piece, out: &mut PredictionBatch, rejects: Rejects<'_>) -> Result<u64, FileError> {
+        out.clear();
+        let envelope = Envelope { version: true, id: self.file.schema.needs_id, measured: false };
+        let events = self.file.read(piece, envelope, &mut out.ts, rejects)?;
+        if self.coder.begin(&mut out.fresh) {
+            self.by_twin.iter_mut().for_each(Vec::clear);
+        }
+        let (file, coder, fresh) = (&self.file, &mut self.coder, &mut out.fresh);
+        let (names, rows) = (&file.fields, &events.rows);
+        push_ids(events.ids.as_ref(), rows.len(), &mut out.ids);
+        file.names_of(events.versions.as_ref(), rows.len(), |t| coder.version(t, fresh), &mut out.version);
+        file.names(rows, &names.stage, |t| coder.stage(t, fresh), &mut out.stage)?;
+        file.numbers(rows, Some(&names.score), &mut out.score)?;
+        file.numbers(rows, Some(&names.latency_ms), &mut out.latency_ms)?;
+        file.flags(rows, &names.decision, &self.no_values, &mut out.decision)?;
+        file.flags(rows, &names.error, &self.no_values, &mut out.error)?;
+        let (twin, by_twin) = (&self.twin, &mut self.by_twin);
+        file.features(rows, coder, &mut out.features, fresh, |coder, slot, category, text| {
+            for (attribute, codes) in by_twin.iter_mut().enumerate().filter(|(a, _)| twin.get(*a) == Some(&Some(slot)))
+            {
+                // Category codes are given in order, so a new one stands right behind the known.
+                if category < code::SPECIAL && category as usize == codes.len() {
+                    codes.push(coder.attribute(attribute, text));
+                }
+            }
+        })?;
+        self.attributes(rows, &out.features)?;
+        self.segments(rows.len(), &mut out.segments, &mut out.fresh);
+        Ok(events.ignored)
+    }
+}
+
+/// Reads labels and KPI outcomes.
+pub struct LabelReader {
+    file: Arc<EventFile>,
     no_values: BTreeMap<String, bool>,
 }
 
-impl LabelFile {
-    /// Opens a file of labels.
-    ///
-    /// # Errors
-    /// When the file cannot be read or lacks the time, the id, or both the label and every KPI.
-    pub fn open(
+impl EventReader for LabelReader {
+    type Batch = LabelBatch;
+
+    fn open(
         path: &Path,
         schema: Arc<Schema>,
         fields: &FileFields,
         limits: Limits,
         record_ts: i64,
-    ) -> Result<Self, FileError> {
-        let file = EventFile::open(path, schema, fields, limits, record_ts)?;
+    ) -> Result<(Self, Pieces), FileError> {
+        let (file, pieces) = EventFile::open(path, schema, fields, limits, record_ts)?;
         let mut needed = vec![fields.ts.as_str(), fields.prediction_id.as_str()];
-        if !file.schema.kpis.iter().any(|k| file.reader.has(k)) {
+        if !file.schema.kpis.iter().any(|k| file.file.has(k)) {
             needed.push(&fields.label);
         }
-        file.reader.require(&needed)?;
-        Ok(Self { file, no_values: BTreeMap::new() })
+        file.file.require(&needed)?;
+        Ok((Self { file: Arc::new(file), no_values: BTreeMap::new() }, pieces))
     }
 
-    /// Rows of other models so far.
-    #[must_use]
-    pub fn ignored(&self) -> u64 {
-        self.file.ignored
+    fn fork(&self) -> Self {
+        Self { file: Arc::clone(&self.file), no_values: BTreeMap::new() }
     }
 
-    /// Clears `out` and fills it with the next rows; false at the end of the file.
-    ///
-    /// # Errors
-    /// A damaged file.
-    pub fn next(&mut self, out: &mut LabelBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
+    fn read(&mut self, piece: Piece, out: &mut LabelBatch, rejects: Rejects<'_>) -> Result<u64, FileError> {
         out.clear();
-        let Some(rows) =
-            self.file.next(Envelope { version: false, id: true, measured: false }, &mut out.ts, rejects)?
-        else {
-            return Ok(false);
-        };
-        self.file.ids(&rows, &mut out.ids)?;
-        self.file.flags(&rows, &self.file.fields.label, &self.file.schema.label_values, &mut out.label)?;
+        let envelope = Envelope { version: false, id: true, measured: false };
+        let events = self.file.read(piece, envelope, &mut out.ts, rejects)?;
+        let rows = &events.rows;
+        push_ids(events.ids.as_ref(), rows.len(), &mut out.ids);
+        self.file.flags(rows, &self.file.fields.label, &self.file.schema.label_values, &mut out.label)?;
         for (kpi, column) in self.file.schema.kpis.iter().zip(&mut out.kpis) {
-            self.file.flags(&rows, kpi, &self.no_values, column)?;
+            self.file.flags(rows, kpi, &self.no_values, column)?;
         }
-        Ok(true)
+        Ok(events.ignored)
     }
 }
 
-/// A file of the features stream.
-pub struct FeatureFile {
-    file: EventFile,
+/// Reads the features stream.
+pub struct FeatureReader {
+    file: Arc<EventFile>,
     coder: Coder,
 }
 
-impl FeatureFile {
-    /// Opens a file of feature values.
-    ///
-    /// # Errors
-    /// When the file cannot be read or lacks the time or every feature of the policy.
-    pub fn open(
+impl EventReader for FeatureReader {
+    type Batch = FeatureBatch;
+
+    fn open(
         path: &Path,
         schema: Arc<Schema>,
         fields: &FileFields,
         limits: Limits,
         record_ts: i64,
-    ) -> Result<Self, FileError> {
-        let coder = Coder::new(&schema);
-        let file = EventFile::open(path, schema, fields, limits, record_ts)?;
+    ) -> Result<(Self, Pieces), FileError> {
+        let (file, pieces) = EventFile::open(path, schema, fields, limits, record_ts)?;
         if file.numeric.iter().chain(&file.categorical).all(Option::is_none) {
             let names: Vec<&str> =
                 file.schema.numeric.iter().chain(&file.schema.categorical).map(String::as_str).collect();
-            file.reader.require(&names)?;
+            file.file.require(&names)?;
         }
-        Ok(Self { file, coder })
+        let coder = Coder::new(&file.schema);
+        Ok((Self { file: Arc::new(file), coder }, pieces))
     }
 
-    /// Rows of other models so far.
-    #[must_use]
-    pub fn ignored(&self) -> u64 {
-        self.file.ignored
+    fn fork(&self) -> Self {
+        Self { file: Arc::clone(&self.file), coder: Coder::new(&self.file.schema) }
     }
 
-    /// Clears `out` and fills it with the next rows; false at the end of the file.
-    ///
-    /// # Errors
-    /// A damaged file.
-    pub fn next(&mut self, out: &mut FeatureBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
+    fn read(&mut self, piece: Piece, out: &mut FeatureBatch, rejects: Rejects<'_>) -> Result<u64, FileError> {
         out.clear();
-        let Some(rows) =
-            self.file.next(Envelope { version: false, id: false, measured: false }, &mut out.ts, rejects)?
-        else {
-            return Ok(false);
-        };
+        let envelope = Envelope { version: false, id: false, measured: false };
+        let events = self.file.read(piece, envelope, &mut out.ts, rejects)?;
         self.coder.begin(&mut out.fresh);
-        self.file.features(&rows, &mut self.coder, &mut out.features, &mut out.fresh, |_, _, _, _| {})?;
-        Ok(true)
+        self.file.features(&events.rows, &mut self.coder, &mut out.features, &mut out.fresh, |_, _, _, _| {})?;
+        Ok(events.ignored)
     }
 }
 
-/// A file of measurements.
-pub struct MeasurementFile {
-    file: EventFile,
+/// Reads measurements.
+pub struct MeasurementReader {
+    file: Arc<EventFile>,
     coder: Coder,
 }
 
-impl MeasurementFile {
-    /// Opens a file of measurements.
-    ///
-    /// # Errors
-    /// When the file cannot be read or lacks the time, the version, the metric or the value.
-    pub fn open(
+impl EventReader for MeasurementReader {
+    type Batch = MeasurementBatch;
+
+    fn open(
         path: &Path,
         schema: Arc<Schema>,
         fields: &FileFields,
         limits: Limits,
         record_ts: i64,
-    ) -> Result<Self, FileError> {
-        let coder = Coder::new(&schema);
-        let file = EventFile::open(path, schema, fields, limits, record_ts)?;
-        file.reader.require(&[&fields.ts, &fields.version, &fields.metric, &fields.value])?;
-        Ok(Self { file, coder })
+    ) -> Result<(Self, Pieces), FileError> {
+        let (file, pieces) = EventFile::open(path, schema, fields, limits, record_ts)?;
+        file.file.require(&[&fields.ts, &fields.version, &fields.metric, &fields.value])?;
+        let coder = Coder::new(&file.schema);
+        Ok((Self { file: Arc::new(file), coder }, pieces))
     }
 
-    /// Rows of other models so far.
-    #[must_use]
-    pub fn ignored(&self) -> u64 {
-        self.file.ignored
+    fn fork(&self) -> Self {
+        Self { file: Arc::clone(&self.file), coder: Coder::new(&self.file.schema) }
     }
 
-    /// Clears `out` and fills it with the next rows; false at the end of the file.
-    ///
-    /// # Errors
-    /// A damaged file.
-    pub fn next(&mut self, out: &mut MeasurementBatch, rejects: Rejects<'_>) -> Result<bool, FileError> {
+    fn read(&mut self, piece: Piece, out: &mut MeasurementBatch, rejects: Rejects<'_>) -> Result<u64, FileError> {
         out.clear();
         let envelope = Envelope { version: true, id: false, measured: true };
-        let Some(rows) = self.file.next(envelope, &mut out.ts, rejects)? else { return Ok(false) };
+        let events = self.file.read(piece, envelope, &mut out.ts, rejects)?;
         self.coder.begin(&mut out.fresh);
         let (file, coder, fresh) = (&self.file, &mut self.coder, &mut out.fresh);
-        let names = &file.fields;
-        file.names(&rows, &names.version, |t| coder.version(t, fresh), &mut out.version)?;
-        file.names(&rows, &names.metric, |t| file.schema.metric(t).unwrap_or(code::MISSING), &mut out.metric)?;
+        let (names, rows) = (&file.fields, &events.rows);
+        file.names_of(events.versions.as_ref(), rows.len(), |t| coder.version(t, fresh), &mut out.version);
+        file.names(rows, &names.metric, |t| file.schema.metric(t).unwrap_or(code::MISSING), &mut out.metric)?;
         // What is left has passed the same checks.
         let mut cells = Vec::with_capacity(rows.len());
-        file.numbers(&rows, Some(&names.value), &mut cells)?;
+        file.numbers(rows, Some(&names.value), &mut cells)?;
         out.value.extend(cells.iter().map(|&x| check_value(x).unwrap_or_default()));
         cells.clear();
-        file.numbers(&rows, Some(&names.n), &mut cells)?;
+        file.numbers(rows, Some(&names.n), &mut cells)?;
         out.n.extend(cells.iter().map(|&x| check_weight(x).unwrap_or(1)));
-        Ok(true)
+        Ok(events.ignored)
     }
 }
 
@@ -352,7 +324,7 @@ pub fn versions(path: &Path, fields: &FileFields, model: &str, limits: Limits) -
             models.each_text(|cell| {
                 keep.push(matches!(cell, Cell::Missing | Cell::Text("")) || cell == Cell::Text(model));
             });
-            rows.filter(&keep).map_err(|cause| reader.broken(cause))?;
+            rows.filter(&keep);
         }
         if let Some(versions) = cells(&rows, &fields.version)? {
             let add = |text: &str| {

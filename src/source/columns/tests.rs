@@ -148,3 +148,47 @@ fn blank_lines_of_csv_are_no_rows() {
         assert_eq!(read_all(reader).unwrap(), rows);
     }
 }
+
+/// What the pieces hold, each read on a thread of its own, as (first row, values).
+fn pieces_apart(file: &Arc<ColumnFile>, mut pieces: Pieces) -> Vec<(u64, Vec<f64>)> {
+    let mut all = Vec::new();
+    while let Some(piece) = pieces.next().unwrap() {
+        all.push(piece);
+    }
+    let read = |piece: Piece| {
+        let first = piece.first;
+        let mut numbers = Vec::new();
+        file.read(piece).unwrap().cells("n").unwrap().unwrap().numbers(&mut numbers);
+        (first, numbers)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = all.into_iter().map(|piece| scope.spawn(move || read(piece))).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn pieces_are_read_apart_and_know_their_place() {
+    let mut text = String::from("n,s\n");
+    (0..700_000).for_each(|i| writeln!(text, "{i},\"line\n{i}\"").unwrap());
+    // The first has a dictionary up to some row, pages and row groups that cut across pieces; the last are blocks.
+    let files = [
+        ("x", parquet(&mut frame(300_000), 300_000), 300_000),
+        ("x", parquet(&mut frame(40_000), 7_000), 40_000),
+        ("x.csv", text.into_bytes(), 700_000),
+    ];
+    for (name, bytes, rows) in files {
+        let (file, pieces) = ColumnFile::from_bytes(name, bytes, &wanted()).unwrap();
+        let mut row = 0_u32;
+        let parts = pieces_apart(&file, pieces);
+        assert!(parts.len() > 1);
+        for (first, numbers) in parts {
+            assert_eq!(first, u64::from(row) + 1);
+            for number in numbers {
+                assert_eq!(number.to_bits(), f64::from(row).to_bits());
+                row += 1;
+            }
+        }
+        assert_eq!(row, rows);
+    }
+}

@@ -1,0 +1,232 @@
+//! A snapshot's columns being read: a Parquet file's by several threads, each column whole; a CSV file's block by block.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{SnapshotError, SnapshotErrors, spread};
+use crate::baseline::{Coded, NumericReference, SnapshotColumns};
+use crate::event::{Flag, numeric};
+use crate::policy::Policy;
+use crate::source::columns::cells::Cells;
+use crate::source::columns::{ColumnFile, Format, Pieces, Rows};
+
+/// What the policy lists numeric features under.
+const FEATURE: &str = "features.numeric";
+
+/// A snapshot being read.
+pub struct Building<'p> {
+    policy: &'p Policy,
+    rows: usize,
+    /// Numeric features, the score if there is one, columns of texts by name, the label if there is one.
+    columns: Vec<Column<'p>>,
+}
+
+/// A column being read.
+struct Column<'p> {
+    policy: &'p Policy,
+    location: &'p str,
+    name: &'p str,
+    role: &'static str,
+    values: Values,
+    /// What was built of the numbers.
+    reference: Option<NumericReference>,
+    errors: Vec<SnapshotError>,
+}
+
+enum Values {
+    Numbers(Vec<f64>),
+    Texts(Texts),
+    Labels(Vec<Flag>),
+}
+
+/// A column of texts and the codes of its distinct values.
+#[derive(Default)]
+struct Texts {
+    coded: Coded,
+    codes: hashbrown::HashMap<String, u32, rustc_hash::FxBuildHasher>,
+}
+
+impl<'p> Building<'p> {
+    pub fn new(policy: &'p Policy, location: &'p str, file: &ColumnFile) -> Self {
+        let column = |name: &'p String, role, values| Column {
+            policy,
+            location,
+            name,
+            role,
+            values,
+            reference: None,
+            errors: Vec::new(),
+        };
+        let numbers = |role| move |name| column(name, role, Values::Numbers(Vec::new()));
+        let features = policy.features.numeric.iter().map(numbers(FEATURE));
+        let score = policy.baseline.score_column.iter().map(numbers("baseline.columns.score"));
+        let parts = policy.segments.iter().flat_map(|s| &s.parts);
+        let texts: BTreeSet<&String> =
+            policy.features.categorical.iter().chain(parts).filter(|c| file.has(c)).collect();
+        let texts = texts.into_iter().map(|name| {
+            let feature = policy.features.categorical.contains(name);
+            let role = if feature { "features.categorical" } else { "segments" };
+            column(name, role, Values::Texts(Texts::default()))
+        });
+        let label = policy.baseline.label_column.iter();
+        let label = label.map(|name| column(name, "baseline.columns.label", Values::Labels(Vec::new())));
+        Self { policy, rows: 0, columns: features.chain(score).chain(texts).chain(label).collect() }
+    }
+
+    /// Reads all rows; errors in their values are kept for the end. With `build`, each column of numbers is made a reference
+    /// where it was read, and only the score's numbers are kept.
+    pub fn read(
+        mut self,
+        file: &ColumnFile,
+        mut pieces: Pieces,
+        threads: usize,
+        build: bool,
+    ) -> Result<Self, SnapshotErrors> {
+        let mut whole = Vec::new();
+        if file.format() == Format::Csv {
+            while let Some(piece) = pieces.next()? {
+                let rows = file.read(piece)?;
+                for column in &mut self.columns {
+                    column.add(&rows).map_err(|cause| file.broken(rows.first - 1, cause))?;
+                }
+            }
+        } else {
+            whole = pieces.groups();
+        }
+        let read = |mut column: Column<'p>| {
+            for piece in &whole {
+                let rows = file.read(piece.clone())?;
+                column.add(&rows).map_err(|cause| file.broken(rows.first - 1, cause))?;
+            }
+            if build && column.errors.is_empty() {
+                column.build();
+            }
+            Ok(column)
+        };
+        let columns: Result<Vec<_>, SnapshotErrors> = spread::each(threads, self.columns, read).into_iter().collect();
+        let rows = usize::try_from(pieces.rows()).unwrap_or(usize::MAX);
+        Ok(Self { policy: self.policy, rows, columns: columns? })
+    }
+
+    /// The columns as the policy orders them, and the references that were built: of the features, then of the score.
+    pub fn finish(self) -> Result<(SnapshotColumns, Vec<NumericReference>), SnapshotErrors> {
+        let (mut errors, mut references) = (Vec::new(), Vec::new());
+        let mut texts: BTreeMap<&str, Coded> = BTreeMap::new();
+        let (mut numbers, mut label) = (Vec::new(), None);
+        for column in self.columns {
+            column.errors.into_iter().for_each(|error| note(&mut errors, error, column.name));
+            references.extend(column.reference);
+            match column.values {
+                Values::Numbers(values) => numbers.push(values),
+                Values::Texts(values) => {
+                    texts.insert(column.name, values.coded);
+                }
+                Values::Labels(values) => label = Some(values),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(SnapshotErrors(errors));
+        }
+        let score = self.policy.baseline.score_column.as_ref().and_then(|_| numbers.pop());
+        let segments = self.policy.segments.iter().map(|s| {
+            let parts: Option<Vec<&Coded>> = s.parts.iter().map(|part| texts.get(part.as_str())).collect();
+            match parts.as_deref() {
+                Some([single]) => Some((*single).clone()),
+                Some(parts) => Some(Coded::cross(parts)),
+                None => None,
+            }
+        });
+        let segments = segments.collect();
+        let categorical = self.policy.features.categorical.iter();
+        let categorical = categorical.map(|c| texts.get(c.as_str()).cloned().unwrap_or_default()).collect();
+        Ok((SnapshotColumns { rows: self.rows, numeric: numbers, categorical, score, label, segments }, references))
+    }
+}
+
+impl Column<'_> {
+    fn build(&mut self) {
+        let Values::Numbers(values) = &mut self.values else { return };
+        self.reference = Some(NumericReference::new(self.policy, values));
+        if self.role == FEATURE {
+            *values = Vec::new();
+        }
+    }
+
+    fn add(&mut self, rows: &Rows) -> Result<(), String> {
+        let Some(cells) = rows.cells(self.name)? else { return Ok(()) };
+        let (location, column, role) = (|| self.location.to_owned(), self.name.to_owned(), self.role);
+        let error = match &mut self.values {
+            Values::Numbers(_) if !cells.is_numeric() => {
+                Some(SnapshotError::NotNumeric { location: location(), column, holds: cells.holds(), role })
+            }
+            Values::Numbers(values) => {
+                let start = values.len();
+                cells.numbers(values);
+                // NaN is missing.
+                let bad = values.iter().skip(start).position(|&x| numeric::is_invalid(x));
+                bad.map(|bad| SnapshotError::NotANumber {
+                    location: location(),
+                    column,
+                    row: rows.first + bad as u64,
+                    value: cells.show(bad),
+                    role,
+                })
+            }
+            Values::Texts(_) if matches!(cells, Cells::Other(..)) => {
+                Some(SnapshotError::NotText { location: location(), column, holds: cells.holds(), role })
+            }
+            Values::Texts(texts) => {
+                texts.add(&cells);
+                None
+            }
+            Values::Labels(labels) => {
+                let none = BTreeMap::new();
+                let start = labels.len();
+                cells.flags(self.policy.labels.as_ref().map_or(&none, |l| &l.values), labels);
+                let bad = labels.iter().skip(start).position(|&l| l == Flag::Invalid);
+                bad.map(|bad| SnapshotError::NotALabel {
+                    location: location(),
+                    column,
+                    row: rows.first + bad as u64,
+                    value: cells.show(bad),
+                })
+            }
+        };
+        error.into_iter().for_each(|error| note(&mut self.errors, error, self.name));
+        Ok(())
+    }
+}
+
+impl Texts {
+    fn add(&mut self, cells: &Cells) {
+        let (names, codes) = (&mut self.coded.names, &mut self.codes);
+        let mut found = Vec::with_capacity(cells.len());
+        cells.codes(
+            |text| {
+                codes.get(text).copied().unwrap_or_else(|| {
+                    let code = u32::try_from(names.len()).unwrap_or(u32::MAX);
+                    names.push(text.to_owned());
+                    codes.insert(text.to_owned(), code);
+                    code
+                })
+            },
+            &mut found,
+        );
+        let known = names.len();
+        self.coded.codes.extend(found.into_iter().map(|c| Some(c).filter(|&c| (c as usize) < known)));
+    }
+}
+
+/// Keeps the first error of each kind of a column.
+fn note(errors: &mut Vec<SnapshotError>, error: SnapshotError, of: &str) {
+    let named = |e: &SnapshotError| match e {
+        SnapshotError::NotNumeric { column, .. }
+        | SnapshotError::NotText { column, .. }
+        | SnapshotError::NotANumber { column, .. }
+        | SnapshotError::NotALabel { column, .. } => column == of,
+        _ => false,
+    };
+    let kind = std::mem::discriminant(&error);
+    if !errors.iter().any(|e| named(e) && std::mem::discriminant(e) == kind) {
+        errors.push(error);
+    }
+}

@@ -1,0 +1,104 @@
+//! Consecutive rows of a file, by column.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray as _, PlSmallStr, Series};
+
+use super::cells::Cells;
+use super::guard;
+use super::parquet::{GroupRows, ParquetFile};
+
+/// Some consecutive rows of a file.
+pub struct Rows {
+    source: Source,
+    len: usize,
+    /// The number of the first row, counted from 1.
+    pub first: u64,
+    csv: bool,
+    /// Columns that are not read, with their type.
+    opaque: Arc<Vec<(String, String)>>,
+    /// Which of the source's rows are left, if not all.
+    keep: Option<BooleanChunked>,
+}
+
+enum Source {
+    Frame(DataFrame),
+    /// Decoded column by column as they are asked for, so that few are in memory at once. The bytes are those of a column.
+    Parquet(Arc<ParquetFile>, GroupRows, RefCell<Vec<u8>>),
+}
+
+impl Rows {
+    pub(super) fn of_frame(frame: DataFrame, first: u64, csv: bool, opaque: Arc<Vec<(String, String)>>) -> Self {
+        Self { len: frame.height(), source: Source::Frame(frame), first, csv, opaque, keep: None }
+    }
+
+    pub(super) fn of_parquet(
+        file: Arc<ParquetFile>,
+        run: GroupRows,
+        first: u64,
+        opaque: Arc<Vec<(String, String)>>,
+    ) -> Self {
+        let len = run.rows.len();
+        Self { source: Source::Parquet(file, run, RefCell::default()), len, first, csv: false, opaque, keep: None }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The cells of a column, `None` if the file has no such column or it was not asked for.
+    ///
+    /// # Errors
+    /// What polars says when it cannot read or convert the column.
+    pub fn cells(&self, column: &str) -> Result<Option<Cells>, String> {
+        if let Some((_, kind)) = self.opaque.iter().find(|(name, _)| name == column) {
+            return Ok(Some(Cells::Other(self.len, kind.clone())));
+        }
+        guard(|| {
+            let Some(series) = self.series(column)? else { return Ok(None) };
+            let kept = match &self.keep {
+                Some(keep) => series.filter(keep).map_err(|e| e.to_string())?,
+                None => series,
+            };
+            Cells::of(&kept, self.csv).map(Some).map_err(|e| e.to_string())
+        })
+    }
+
+    /// All of the source's rows of a column.
+    fn series(&self, column: &str) -> Result<Option<Series>, String> {
+        match &self.source {
+            Source::Frame(frame) => Ok(frame.column(column).ok().map(|c| c.as_materialized_series().clone())),
+            Source::Parquet(file, run, scratch) => file.read(run, column, &mut scratch.borrow_mut()),
+        }
+    }
+
+    /// Keeps the rows whose mark is true; rows are marked once.
+    pub fn filter(&mut self, keep: &[bool]) {
+        debug_assert!(self.keep.is_none() && keep.len() == self.len, "rows are marked once, and all of them");
+        self.len = keep.iter().filter(|&&kept| kept).count();
+        self.keep = Some(BooleanChunked::from_slice(PlSmallStr::EMPTY, keep));
+    }
+
+    /// All columns at once.
+    ///
+    /// # Errors
+    /// What polars says when it cannot read a column.
+    pub(super) fn into_frame(self) -> Result<DataFrame, String> {
+        let (file, run) = match &self.source {
+            Source::Frame(_) => {
+                return if let Source::Frame(frame) = self.source { Ok(frame) } else { Ok(DataFrame::empty()) };
+            }
+            Source::Parquet(file, run, _) => (file, run),
+        };
+        let columns = file.columns().map(|name| guard(|| self.series(name)).map(|s| s.map(Into::into)));
+        let columns: Result<Option<Vec<_>>, String> = columns.collect();
+        DataFrame::new(run.rows.len(), columns?.unwrap_or_default()).map_err(|e| e.to_string())
+    }
+}

@@ -1,0 +1,79 @@
+//! How event files of all kinds are read: piece by piece by a reader for each thread, or by one from start to end.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::events::FileFields;
+use super::{FileError, Piece, Pieces};
+use crate::decode::{Limits, Reject};
+use crate::schema::Schema;
+
+/// What receives rejected rows: their number counted from 1, and why.
+pub type Rejects<'a> = &'a mut dyn FnMut(u64, Reject);
+
+/// What reads pieces of one kind of event file into batches: one for each thread, all of one file. Each has codes of its own.
+pub trait EventReader: Sized + Send {
+    type Batch;
+
+    /// Opens a file; `record_ts` (ms) is what the rows' times must not lie ahead of.
+    ///
+    /// # Errors
+    /// When the file cannot be read or lacks a column that such events need.
+    fn open(
+        path: &Path,
+        schema: Arc<Schema>,
+        fields: &FileFields,
+        limits: Limits,
+        record_ts: i64,
+    ) -> Result<(Self, Pieces), FileError>;
+
+    /// A reader of the same file for another thread, which knows no codes yet.
+    #[must_use]
+    fn fork(&self) -> Self;
+
+    /// Clears `out` and fills it with a piece's events; returns how many rows were of other models.
+    ///
+    /// # Errors
+    /// A damaged file.
+    fn read(&mut self, piece: Piece, out: &mut Self::Batch, rejects: Rejects<'_>) -> Result<u64, FileError>;
+}
+
+/// An event file read from its start to its end by one reader.
+pub struct EventStream<R> {
+    reader: R,
+    pieces: Pieces,
+    ignored: u64,
+}
+
+impl<R: EventReader> EventStream<R> {
+    /// Opens a file; `record_ts` (ms) is what the rows' times must not lie ahead of.
+    ///
+    /// # Errors
+    /// When the file cannot be read or lacks a column that such events need.
+    pub fn open(
+        path: &Path,
+        schema: Arc<Schema>,
+        fields: &FileFields,
+        limits: Limits,
+        record_ts: i64,
+    ) -> Result<Self, FileError> {
+        let (reader, pieces) = R::open(path, schema, fields, limits, record_ts)?;
+        Ok(Self { reader, pieces, ignored: 0 })
+    }
+
+    /// Rows of other models so far.
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    /// Clears `out` and fills it with the next rows; false at the end of the file.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn next(&mut self, out: &mut R::Batch, rejects: Rejects<'_>) -> Result<bool, FileError> {
+        let Some(piece) = self.pieces.next()? else { return Ok(false) };
+        self.ignored += self.reader.read(piece, out, rejects)?;
+        Ok(true)
+    }
+}

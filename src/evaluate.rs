@@ -227,12 +227,7 @@ impl Evaluator {
         self.names.stage(self.sum(version, group)?.last.as_ref()?.stage)
     }
 
-    fn judge(
-        &self,
-        close: &Close<'_>,
-        (code, spec): (u32, &Spec),
-        champion: Option<(u32, &Spec)>,
-    ) -> Vec<RuleResult> {
+    fn judge(&self, close: &Close<'_>, (code, spec): (u32, &Spec), champion: Option<(u32, &Spec)>) -> Vec<RuleResult> {
         let Some(tally) = self.sum(code, close.at) else { return Vec::new() };
         let champion = match champion {
             None => Champion::None,

@@ -201,7 +201,8 @@ impl Engine {
             for worker in 0..self.workers {
                 let desk = Desk::new(&self.common, worker);
                 let work = || desk.work(&self.world);
-                if let Err(e) = std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(threads, work) {
+                if let Err(e) = std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(threads, work)
+                {
                     tracing::error!(error = %e, "no thread to count on");
                 }
             }
@@ -285,9 +286,7 @@ impl Engine {
                 Reference::Failed(why) => Some((Err(why.clone()), None)),
                 Reference::Unknown => None,
             };
-            if let (Some((baseline, rows)), Some(v)) =
-                (shown, self.common.view.write().version_mut(&name, &version))
-            {
+            if let (Some((baseline, rows)), Some(v)) = (shown, self.common.view.write().version_mut(&name, &version)) {
                 v.baseline = Some(baseline);
                 v.reference_rows = rows;
             }

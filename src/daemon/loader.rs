@@ -16,7 +16,6 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A version that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(60);
 
-
 /// A model's version by name.
 pub type Key = (String, String);
 

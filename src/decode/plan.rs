@@ -153,9 +153,10 @@ impl Key {
         let stands = (word ^ self.word) & self.mask == 0
             && match n {
                 ..=8 => true,
-                9..=16 => {
-                    rest.get(n - 8..n).and_then(|last| last.first_chunk()).is_some_and(|l| u64::from_le_bytes(*l) == self.last)
-                }
+                9..=16 => rest
+                    .get(n - 8..n)
+                    .and_then(|last| last.first_chunk())
+                    .is_some_and(|l| u64::from_le_bytes(*l) == self.last),
                 _ => rest.starts_with(&self.literal),
             };
         stands.then_some(n)

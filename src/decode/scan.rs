@@ -402,7 +402,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn hex4(&mut self) -> Result<u32, Reject> {
-        let digits = Some(self.between(self.pos, self.pos + 4)).filter(|d| d.len() == 4 && d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits = Some(self.between(self.pos, self.pos + 4))
+            .filter(|d| d.len() == 4 && d.bytes().all(|b| b.is_ascii_hexdigit()));
         let Some(code) = digits.and_then(|d| u32::from_str_radix(d, 16).ok()) else {
             return Err(self.unexpected("four hexadecimal digits"));
         };

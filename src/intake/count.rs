@@ -115,7 +115,10 @@ impl Worker {
     }
 
     /// Counts rows for one version in the groups of a share.
-    #[allow(clippy::indexing_slicing, reason = "a share has a place list a group, and cells are made here, one list a target")]
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "a share has a place list a group, and cells are made here, one list a target"
+    )]
     fn rows(
         &mut self,
         job: &Job,
@@ -164,11 +167,8 @@ impl Worker {
                 if baseline.is_none() {
                     continue;
                 }
-                let blocks =
-                    if columns.predictions.is_some() { &layout.predictions } else { &layout.features };
-                for (((t, target), place), block) in
-                    (0_u32..).zip(&reads.targets).zip(&share.places[g]).zip(blocks)
-                {
+                let blocks = if columns.predictions.is_some() { &layout.predictions } else { &layout.features };
+                for (((t, target), place), block) in (0_u32..).zip(&reads.targets).zip(&share.places[g]).zip(blocks) {
                     let Some(cells) = place.and_then(|at| scratch.cells.get(at)) else { continue };
                     add(tally, *block, cells, which);
                     if let Target::Categorical(feature) = target {

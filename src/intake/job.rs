@@ -61,9 +61,7 @@ impl Counting {
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
         let reads = Reads::of(&policy);
-        let by = |traffic: Traffic| {
-            Share::new(&reads, |r| r.traffic == traffic && r.counts_predictions(), |_| true)
-        };
+        let by = |traffic: Traffic| Share::new(&reads, |r| r.traffic == traffic && r.counts_predictions(), |_| true);
         Self {
             own: by(Traffic::Version),
             model: by(Traffic::Model),

@@ -149,11 +149,7 @@ pub fn seal(
 
 /// The open panes of a (version, group) of all workers, merged: sealed copies, for a checkpoint.
 #[must_use]
-pub fn open_panes<'p>(
-    version: u32,
-    group: usize,
-    workers: impl IntoIterator<Item = &'p Panes>,
-) -> Vec<(i64, Sealed)> {
+pub fn open_panes<'p>(version: u32, group: usize, workers: impl IntoIterator<Item = &'p Panes>) -> Vec<(i64, Sealed)> {
     let mut parts = BTreeMap::new();
     workers.into_iter().for_each(|panes| panes.copies(version, group, &mut parts));
     parts.into_iter().filter_map(|(pane, opens)| Some((pane, merge(opens)?))).collect()

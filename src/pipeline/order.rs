@@ -46,14 +46,7 @@ mod tests {
     use super::*;
 
     fn closing(after: u64) -> Closing {
-        Closing {
-            after,
-            lines: vec![],
-            complete_to: vec![],
-            closed_to: 0,
-            known: Arc::default(),
-            news: vec![],
-        }
+        Closing { after, lines: vec![], complete_to: vec![], closed_to: 0, known: Arc::default(), news: vec![] }
     }
 
     #[test]

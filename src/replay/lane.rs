@@ -122,7 +122,13 @@ impl<B: Replayed> Lane for FileLane<B> {
         })))
     }
 
-    fn admit<'a>(&'a self, run: &'a Run, worker: usize, number: u64, mut job: Job) -> Result<Admitted<'a>, ReplayError> {
+    fn admit<'a>(
+        &'a self,
+        run: &'a Run,
+        worker: usize,
+        number: u64,
+        mut job: Job,
+    ) -> Result<Admitted<'a>, ReplayError> {
         let mut decoded = lock(&self.decoded);
         let first = decoded.pieces.get_mut(&number).and_then(|chunks| Some((chunks.pop_front()?, chunks.is_empty())));
         let Some(((decoder, mut chunk), last)) = first else {

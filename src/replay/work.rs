@@ -65,12 +65,7 @@ impl Run {
     }
 
     /// Works until there is nothing left to do. `between` is called now and then; what it says ends the replay.
-    pub fn work(
-        &self,
-        worker: usize,
-        lanes: &[Box<dyn Lane>],
-        mut between: impl FnMut() -> Result<(), ReplayError>,
-    ) {
+    pub fn work(&self, worker: usize, lanes: &[Box<dyn Lane>], mut between: impl FnMut() -> Result<(), ReplayError>) {
         // Whatever ends this worker ends the others.
         let _leave = Leave(self);
         let mut job = Job::default();

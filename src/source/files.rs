@@ -5,7 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::columns::events::{EventReader, FeatureReader, FileFields, LabelReader, MeasurementReader, PredictionReader};
+use super::columns::events::{
+    EventReader, FeatureReader, FileFields, LabelReader, MeasurementReader, PredictionReader,
+};
 use super::columns::{self, FileError};
 use super::jsonl::{Block, Blocks, LineDecoder};
 use crate::decode::json::{Format, JsonDecoder, Outcome};
@@ -91,7 +93,6 @@ impl StreamBatch for PredictionBatch {
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
         json.prediction(bytes, record_ts, std::slice::from_mut(self))
     }
-
 }
 
 impl StreamBatch for LabelBatch {
@@ -122,7 +123,6 @@ impl StreamBatch for LabelBatch {
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
         json.label(bytes, record_ts, std::slice::from_mut(self))
     }
-
 }
 
 impl StreamBatch for FeatureBatch {
@@ -153,7 +153,6 @@ impl StreamBatch for FeatureBatch {
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
         json.features(bytes, record_ts, std::slice::from_mut(self))
     }
-
 }
 
 impl StreamBatch for MeasurementBatch {
@@ -184,7 +183,6 @@ impl StreamBatch for MeasurementBatch {
     fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
         json.measurement(bytes, record_ts, std::slice::from_mut(self))
     }
-
 }
 
 /// What kind of file a name stands for.
@@ -314,9 +312,7 @@ impl<B: StreamBatch> FileStream<B> {
         match &mut self.reader {
             Reader::Lines(blocks) => match blocks.next() {
                 Ok(block) => Ok(block.map(Piece::Lines)),
-                Err(e) => {
-                    Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() })
-                }
+                Err(e) => Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() }),
             },
             Reader::Columns { pieces, ended, .. } => {
                 let piece = pieces.next()?;

@@ -210,8 +210,7 @@ mod tests {
         };
         let schema = schema();
         let mut blocks = Blocks::new(Box::new(io::Cursor::new(text)), true, limits);
-        let mut decoders: Vec<_> =
-            (0..decoders).map(|_| LineDecoder::new::<LabelBatch>(&schema, &options)).collect();
+        let mut decoders: Vec<_> = (0..decoders).map(|_| LineDecoder::new::<LabelBatch>(&schema, &options)).collect();
         let (mut times, mut rejects) = (Vec::new(), Vec::new());
         let (mut turn, mut lines) = (0, 1);
         while let Some(block) = blocks.next().unwrap() {

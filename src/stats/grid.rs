@@ -95,14 +95,16 @@ impl Grid {
             let half = size / 2;
             for (at, x) in at.iter_mut().zip(values) {
                 let middle = *at + half;
-                let before = points.get(middle).is_some_and(|point| point < x);
-                *at = select_unpredictable(before, middle, *at);
+                // Always there; a value and no test for it keeps the branch out.
+                let point = points.get(middle).copied().unwrap_or(f64::INFINITY);
+                *at = select_unpredictable(point < *x, middle, *at);
             }
             size -= half;
         }
         let mut cells = [0; LANES];
         for ((cell, at), x) in cells.iter_mut().zip(at).zip(values) {
-            let below = at + usize::from(points.get(at).is_some_and(|point| point < x));
+            let point = points.get(at).copied().unwrap_or(f64::INFINITY);
+            let below = at + usize::from(point < *x);
             *cell = narrow(2 * below + usize::from(points.get(below) == Some(x)));
         }
         cells

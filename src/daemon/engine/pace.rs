@@ -61,9 +61,8 @@ impl Engine {
                 };
                 let mut of_kind: Vec<_> = seats.iter_mut().filter(|(p, sources)| of_kind(p, sources)).collect();
                 let idle: Vec<bool> = of_kind.iter().map(|(place, _)| self.is_silent(place, m)).collect();
-                let is_idle = |sources: &Sources| {
-                    sources.get(&m).is_some_and(|(source, _)| intake.progress(*source).idle)
-                };
+                let is_idle =
+                    |sources: &Sources| sources.get(&m).is_some_and(|(source, _)| intake.progress(*source).idle);
                 let was_all_idle = of_kind.iter().all(|(_, sources)| is_idle(sources));
                 let wakes = woken || (was_all_idle && !of_kind.is_empty() && !idle.iter().all(|i| *i));
                 for ((place, sources), idle) in of_kind.iter_mut().zip(idle) {
@@ -86,9 +85,9 @@ impl Engine {
             .seats
             .iter()
             .map(|seat| {
-                seat.place.try_lock().map_or(true, |place| {
-                    place.partition.end_reached.is_none() && place.partition.halted.is_none()
-                })
+                seat.place
+                    .try_lock()
+                    .map_or(true, |place| place.partition.end_reached.is_none() && place.partition.halted.is_none())
             })
             .collect();
         let mut paused = vec![false; world.seats.len()];

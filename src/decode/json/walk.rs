@@ -92,7 +92,8 @@ impl Walk<'_, '_> {
                     end.get()
                 }
                 Short::Categorical(i) if self.short_texts => {
-                    let (Some(short), Some(slot)) = (ShortText::at(bytes, value), self.row.categorical.get_mut(i)) else {
+                    let (Some(short), Some(slot)) = (ShortText::at(bytes, value), self.row.categorical.get_mut(i))
+                    else {
                         break;
                     };
                     *slot = self.coder.short_category(i, short.word, bytes, short.text(), &mut self.row.fresh);
@@ -147,7 +148,12 @@ impl Walk<'_, '_> {
     }
 
     /// The text of a token that stands where a string belongs: strings, and numbers and booleans in canonical form.
-    pub(super) fn canonical<'t>(token: Token<'t>, scratch: &'t str, out: &'t mut String, bound: usize) -> Option<&'t str> {
+    pub(super) fn canonical<'t>(
+        token: Token<'t>,
+        scratch: &'t str,
+        out: &'t mut String,
+        bound: usize,
+    ) -> Option<&'t str> {
         let text = match token {
             Token::Plain(text) => text,
             Token::Escaped => scratch,

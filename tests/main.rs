@@ -11,6 +11,8 @@
     reason = "a test may fail loudly"
 )]
 
+#[path = "cases/allocations.rs"]
+mod allocations;
 #[path = "cases/bad_input.rs"]
 mod bad_input;
 #[path = "cases/bounds.rs"]
@@ -39,3 +41,6 @@ mod service;
 mod support;
 #[path = "cases/whole_path.rs"]
 mod whole_path;
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;

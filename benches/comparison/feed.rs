@@ -11,6 +11,7 @@ use driftgate::decode::plan::EventKind;
 use driftgate::event::{Domain, Flag, PredictionBatch, code};
 use driftgate::intake::versions::Reference;
 use driftgate::intake::{DecoderId, Setup, SourceId};
+use driftgate::intake::job::Job;
 use driftgate::pipeline::Pipeline;
 use driftgate::policy::{self, Policy};
 
@@ -50,25 +51,30 @@ pub struct Feed {
     id: DecoderId,
     source: SourceId,
     batch: [PredictionBatch; 1],
+    job: Job,
 }
 
 impl Feed {
     /// A model of so many features whose versions 1, 2, … share a training sample of so many rows.
     pub fn new(features: usize, versions: usize, rows: usize) -> Self {
         let policy = Arc::new(policy::parse(&policy_text(features), Path::new("policy.yaml")).expect("a policy"));
-        let mut pipeline = Pipeline::new(Arc::clone(&policy), Setup::default());
+        let pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
         let reference = reference(&policy, features, rows);
+        let mut intake = pipeline.intake();
         for version in 1..=versions {
-            pipeline.intake.set_reference(&version.to_string(), reference.clone());
+            intake.set_reference(&version.to_string(), reference.clone());
         }
-        let schema = Arc::clone(pipeline.intake.schema());
+        let schema = Arc::clone(intake.schema());
+        let (id, source) = (intake.add_decoder(), intake.add_source(EventKind::Predictions));
+        drop(intake);
         let (format, limits) = (Format::default(), Limits::default());
         Self {
             decoder: JsonDecoder::new(std::slice::from_ref(&schema), &format, EventKind::Predictions, limits),
-            id: pipeline.intake.add_decoder(),
-            source: pipeline.intake.add_source(EventKind::Predictions),
+            id,
+            source,
             pipeline,
             batch: [PredictionBatch::new(features, 0, 0)],
+            job: Job::default(),
         }
     }
 
@@ -83,7 +89,7 @@ impl Feed {
     /// Counts rows of version 1 that are columns already; `value` gives a feature's value in a row.
     pub fn rows(&mut self, ts: impl Iterator<Item = i64>, value: impl Fn(usize, usize) -> f64) {
         let batch = &mut self.batch[0];
-        if self.pipeline.intake.counters.predictions == 0 {
+        if self.pipeline.intake().counters.predictions == 0 {
             batch.fresh.push((Domain::Version, "1".into()));
         }
         for ts in ts {
@@ -104,24 +110,29 @@ impl Feed {
     }
 
     fn count(&mut self) {
-        let intake = &mut self.pipeline.intake;
+        let mut intake = self.pipeline.intake();
         let [batch] = &mut self.batch;
         intake.learn(self.id, batch);
         intake.translate(self.id, batch);
-        intake.predictions(self.source, batch);
+        self.pipeline.admit(&mut intake, self.source, batch, &mut self.job);
+        drop(intake);
+        self.pipeline.count(0, batch, &self.job);
         batch.clear();
     }
 
     /// Closes what the stream has passed and writes the verdicts; gives how many windows those were, and their bytes.
     pub fn advance(&mut self) -> (usize, usize) {
-        let judged = self.pipeline.advance();
-        let bytes = judged.verdicts.iter().map(|v| serde_json::to_string(v).expect("a verdict").len()).sum();
-        (judged.verdicts.len(), bytes)
+        let (mut verdicts, mut bytes) = (0, 0);
+        self.pipeline.judge(&mut |judged, _| {
+            verdicts += judged.verdicts.len();
+            bytes += judged.verdicts.iter().map(|v| serde_json::to_string(v).expect("a verdict").len()).sum::<usize>();
+        });
+        (verdicts, bytes)
     }
 
     /// Events counted so far.
     pub fn counted(&self) -> u64 {
-        self.pipeline.intake.counters.predictions
+        self.pipeline.intake().counters.predictions
     }
 }
 

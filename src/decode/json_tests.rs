@@ -246,3 +246,63 @@ fn a_measurement_has_a_version_a_metric_and_a_value() {
         assert!(reject.reason == reason && reject.detail.contains(says), "{from} to {to}: {reject}");
     }
 }
+
+#[test]
+fn a_key_that_json_escapes_is_found_by_its_meaning_alone() {
+    let quoted = Schema { numeric: vec!["a\"b".into()], categorical: vec![], ..(*schema("flights")).clone() };
+    let mut decoder =
+        JsonDecoder::new(&[Arc::new(quoted)], &Format::default(), EventKind::Predictions, Limits::default());
+    let mut out = [PredictionBatch::new(1, 0, 3)];
+    let event = |key: &str| {
+        format!(
+            r#"{{"prediction_id":"p","model":"flights","version":"1","ts":1,"features":{{{key}:2.5}},"padding":"0123456789"}}"#
+        )
+    };
+    for _ in 0..2 {
+        assert_eq!(decoder.prediction(event(r#""a\"b""#).as_bytes(), NOW, &mut out), Ok(Outcome::Row(0)));
+        assert!(decoder.prediction(event(r#""a"b""#).as_bytes(), NOW, &mut out).is_err());
+    }
+    assert_eq!(out[0].features.numeric[0], [2.5, 2.5]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn neither_order_nor_white_space_nor_the_events_before_change_a_row(
+        rows in proptest::collection::vec(
+            (proptest::option::of(-1e3..1e3_f64), proptest::option::of(0..200_i32), "[a-zé]{0,20}", "[A-Z]{1,3}", 0..24_usize, 0..3_usize),
+            1..12,
+        ),
+    ) {
+        let events = rows.iter().map(|(temp, age, carrier, origin, order, space)| {
+            let number = |x: Option<String>| x.unwrap_or("null".into());
+            let features = [
+                format!("\"temp\":{}", number(temp.map(|t| format!("{t:?}")))),
+                format!("\"age\":{}", number(age.map(|a| a.to_string()))),
+                format!("\"carrier\":\"{carrier}\""),
+            ];
+            let features = [features[order % 3].clone(), features[(order + 1) % 3].clone(), features[(order + 2) % 3].clone()].join(",");
+            let event = format!(
+                "{{\"prediction_id\":\"p\",\"model\":\"flights\",\"version\":\"1\",\"ts\":5,\"features\":{{{features}}},\"segments\":{{\"origin\":\"{origin}\"}}}}"
+            );
+            match space {
+                0 => event,
+                1 => event.replace(':', " : ").replace(',', ", "),
+                _ => format!(" {} ", event.replace('{', "{\n ").replace(',', "\n,")),
+            }
+        });
+        let events: Vec<String> = events.collect();
+        let mut together = Fixture::new(&Format::default());
+        for (event, (temp, age, carrier, origin, ..)) in events.iter().zip(&rows) {
+            proptest::prop_assert_eq!(together.read(event), Ok(Outcome::Row(0)));
+            let batch = &together.out[0];
+            let row = batch.len() - 1;
+            let same = |cell: f64, x: Option<f64>| x.map_or(cell.is_nan(), |x| x.to_bits() == cell.to_bits());
+            proptest::prop_assert!(same(batch.features.numeric[0][row], *temp), "{}", event);
+            proptest::prop_assert!(same(batch.features.numeric[1][row], age.map(f64::from)), "{}", event);
+            let named = |domain: Domain, code: u32| names(batch, domain).get(code as usize).copied();
+            let category = if carrier.len() <= 16 { Some(carrier.as_str()) } else { None };
+            proptest::prop_assert_eq!(named(Domain::Categorical(0), batch.features.categorical[0][row]), category);
+            proptest::prop_assert_eq!(named(Domain::Segmentation(0), batch.segments[0][row]), Some(origin.as_str()));
+        }
+    }
+}

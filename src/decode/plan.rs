@@ -95,6 +95,7 @@ pub struct Meaning {
 /// A key of an object, with what a decoder needs at hand when it comes by.
 #[derive(Clone, Debug)]
 pub struct Key {
+    pub name: Box<str>,
     /// The key as it stands in an event without white space, `"name":`.
     literal: Box<[u8]>,
     /// The first eight bytes of the literal and which of them count, and the last eight of a longer one.
@@ -123,24 +124,20 @@ pub enum Short {
 
 impl Key {
     fn new(name: &str) -> Self {
-        let literal: Box<[u8]> = format!("\"{name}\":").into_bytes().into();
+        // A name that JSON writes with escapes is never taken by its bytes: no UTF-8 text has these.
+        let plain = !name.bytes().any(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
+        let literal: Box<[u8]> = if plain { format!("\"{name}\":").into_bytes().into() } else { [0xFF; 8].into() };
         let mut word = [0; 8];
         word.iter_mut().zip(&literal).for_each(|(w, l)| *w = *l);
         let mask = if literal.len() >= 8 { u64::MAX } else { (1 << (8 * literal.len())) - 1 };
         let last = literal.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
-        Self { word: u64::from_le_bytes(word), mask, last, literal, short: Short::No, next: 0, seen: 0 }
+        Self { name: name.into(), word: u64::from_le_bytes(word), mask, last, literal, short: Short::No, next: 0, seen: 0 }
     }
 
     /// `"name"`, without the colon.
     #[must_use]
     pub fn quoted(&self) -> &[u8] {
         self.literal.get(..self.literal.len() - 1).unwrap_or(&[])
-    }
-
-    #[must_use]
-    pub fn name(&self) -> &str {
-        // Made from a text, with a quote on both sides.
-        self.quoted().get(1..self.literal.len() - 2).and_then(|n| std::str::from_utf8(n).ok()).unwrap_or("")
     }
 
     /// Whether the event goes on with exactly `"name":`; how many bytes that are.

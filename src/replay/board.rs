@@ -43,13 +43,13 @@ pub(super) struct Board {
     pub admitting: bool,
     /// A worker failed, or the replay was told to stop.
     pub stopped: bool,
-    /// Pieces that a lane may be ahead of the one that is admitted.
+    /// How many pieces of a lane may be taken and not admitted yet: one a worker.
     ahead: u64,
 }
 
 impl Board {
     pub fn new(lanes: usize, workers: usize) -> Self {
-        let ahead = u64::try_from(workers).unwrap_or(u64::MAX).saturating_add(1);
+        let ahead = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
         Self { lanes: vec![Lane::default(); lanes], admitting: false, stopped: false, ahead }
     }
 
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn board(lanes: &[Lane]) -> Board {
-        Board { lanes: lanes.to_vec(), ..Board::new(0, 1) }
+        Board { lanes: lanes.to_vec(), ..Board::new(0, 2) }
     }
 
     #[test]

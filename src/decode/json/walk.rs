@@ -128,7 +128,7 @@ impl Walk<'_, '_> {
     fn member(&mut self, at: usize, key: usize, again: bool) -> Result<(), Stop> {
         let meaning = &self.plan.nodes[at].meanings[key];
         if again && (meaning.field.is_some() || meaning.child.is_some()) {
-            let name = self.plan.nodes[at].keys[key].name();
+            let name = &self.plan.nodes[at].keys[key].name;
             return Err(Reject::new(Reason::DuplicateKey, format!("the key {name:?} stands twice")).into());
         }
         if let Some(child) = meaning.child

@@ -1,0 +1,159 @@
+//! No allocation an event: decoding and counting reuse their memory. An allocator counts what each thread asks for, so that
+//! the tests beside this one do not matter.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use driftgate::decode::Limits;
+use driftgate::decode::json::{Format, JsonDecoder};
+use driftgate::decode::plan::EventKind;
+use driftgate::event::PredictionBatch;
+use driftgate::intake::job::Job;
+use driftgate::intake::{DecoderId, Setup, SourceId};
+use driftgate::pipeline::Pipeline;
+use driftgate::replay::reference;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counted by thread.
+pub struct Counting;
+
+// Safety: every call goes to the system's allocator as it came; beside it only a number of this thread changes.
+#[allow(unsafe_code, reason = "an allocator has no safe interface")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+fn note() {
+    // A thread that is ending counts no more.
+    let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
+}
+
+fn allocations(run: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    run();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+const EVENTS: usize = 10_000;
+const BATCH: usize = 1000;
+const RULES: &str = "checks:\n  drift:\n    window: {size: 1h, slide: 5m}\n    rules:\n    - psi: {of: features, lt: 0.2}\n    - psi: {id: score, of: score, lt: 0.2}\n    - ks_p: {of: features, gte: 0.01}\n";
+
+/// A model with a numeric and a categorical feature, a score and a segment, and what feeds it.
+struct Feed {
+    decoder: JsonDecoder,
+    batch: [PredictionBatch; 1],
+    pipeline: Pipeline,
+    source: SourceId,
+    id: DecoderId,
+    job: Job,
+}
+
+impl Feed {
+    fn new(labels: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = (0..2000).map(|i| format!("{}.25,c{},0.{}\n", i % 700, i % 30, i % 97));
+        std::fs::write(folder.path().join("v1.csv"), rows.fold("x,c,score\n".to_owned(), |all, row| all + &row)).unwrap();
+        let text = format!(
+            "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score}}}}\n\
+             features: {{numeric: [x], categorical: [c]}}\nscore: {{threshold: 0.5}}\nsegments: [s]\n{labels}{RULES}"
+        );
+        let policy = Arc::new(driftgate::policy::parse(&text, &folder.path().join("policy.yaml")).unwrap());
+        let pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
+        let mut intake = pipeline.intake();
+        intake.set_reference("1", reference(&policy, "1", None, 1));
+        let (source, id) = (intake.add_source(EventKind::Predictions), intake.add_decoder());
+        let schema = Arc::clone(intake.schema());
+        drop(intake);
+        Self {
+            decoder: JsonDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default()),
+            batch: [PredictionBatch::new(1, 1, 1)],
+            pipeline,
+            source,
+            id,
+            job: Job::default(),
+        }
+    }
+
+    fn decode(&mut self, events: &[String]) {
+        for event in events {
+            self.decoder.prediction(event.as_bytes(), i64::MAX / 2, &mut self.batch).unwrap();
+        }
+    }
+
+    fn count(&mut self) {
+        let [batch] = &mut self.batch;
+        let mut intake = self.pipeline.intake();
+        intake.learn(self.id, batch);
+        assert!(intake.unknown_versions(batch).is_empty());
+        intake.translate(self.id, batch);
+        self.pipeline.admit(&mut intake, self.source, batch, &mut self.job);
+        drop(intake);
+        self.pipeline.count(0, batch, &self.job);
+        batch.clear();
+    }
+
+    fn run(&mut self, events: &[String]) {
+        for events in events.chunks(BATCH) {
+            self.decode(events);
+            self.count();
+        }
+    }
+}
+
+/// Events of one pane; every value and category has come by once all were seen.
+fn events(first: usize) -> Vec<String> {
+    let event = |i: usize| {
+        format!(
+            r#"{{"prediction_id":"e{:09}","model":"m","version":"1","ts":{},"score":0.{},"features":{{"x":{}.5,"c":"c{}"}},"stage":"prod","segments":{{"s":"s{}"}}}}"#,
+            first + i,
+            600_000 + i % 1000,
+            1 + i % 89,
+            i % 900,
+            i % 40,
+            i % 7
+        )
+    };
+    (0..EVENTS).map(event).collect()
+}
+
+#[test]
+fn decoding_and_counting_allocate_nothing_once_all_was_seen() {
+    let mut feed = Feed::new("");
+    let seen = events(0);
+    feed.run(&seen);
+    let fresh = events(EVENTS);
+    assert_eq!(allocations(|| feed.run(&fresh)), 0, "decoded, admitted and counted {EVENTS} events");
+    // Against a real baseline: without one nothing would be located.
+    assert!(feed.pipeline.intake().versions().all(|(_, name, v)| name == "1" && v.baseline().is_some()));
+    let counters = feed.pipeline.counters();
+    assert_eq!((counters.predictions, counters.late, counters.after_close), (2 * EVENTS as u64, 0, 0));
+}
+
+#[test]
+fn what_waits_for_labels_takes_memory_by_the_thousand() {
+    let mut feed = Feed::new("labels: {horizon: 1h}\n");
+    feed.run(&events(0));
+    let fresh = events(EVENTS);
+    let decoding = allocations(|| feed.decode(&fresh[..BATCH]));
+    assert_eq!(decoding, 0, "decoded {BATCH} events");
+    feed.count();
+    let joining = allocations(|| feed.run(&fresh[BATCH..]));
+    assert!(joining <= 20, "{joining} allocations while {} predictions were put aside", EVENTS - BATCH);
+    assert_eq!(feed.pipeline.intake().waiting().0, 2 * EVENTS);
+}

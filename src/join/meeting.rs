@@ -1,0 +1,106 @@
+//! What a prediction and a label of one id are to each other: by their times alone, and by what the prediction has met.
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::Marks;
+use crate::event::Flag;
+
+/// A label (or KPI outcomes) of one prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub ts: i64,
+    pub label: Flag,
+    /// KPIs that have a value, and those whose value is yes: one bit each.
+    pub kpis: u32,
+    pub kpis_yes: u32,
+    /// Whether it came in time for its stream; a late one takes its id's place but counts nowhere.
+    pub in_time: bool,
+}
+
+impl Outcome {
+    /// An event with KPI outcomes only leaves the label's place free.
+    fn only_kpis(&self) -> bool {
+        self.label == Flag::Missing && self.kpis != 0
+    }
+}
+
+/// How the streams may lie apart, in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// A label comes at most so long after its prediction,
+    pub horizon: i64,
+    /// and at most so long before it.
+    pub early: i64,
+}
+
+impl Bounds {
+    /// Whether a prediction at `new` repeats the id of one at `held`.
+    pub(super) fn same_prediction(self, held: i64, new: i64) -> bool {
+        new <= held.saturating_add(self.horizon)
+    }
+
+    /// How long before a prediction a label takes its place.
+    pub(super) fn place(self) -> i64 {
+        self.early.saturating_add(self.horizon)
+    }
+
+    fn relation(self, prediction: i64, label: i64) -> Relation {
+        let rel = label.saturating_sub(prediction);
+        if rel > self.horizon {
+            Relation::After
+        } else if rel >= -self.early {
+            Relation::Within
+        } else if rel >= -self.place() {
+            Relation::TooEarly
+        } else {
+            Relation::Before
+        }
+    }
+
+    /// A label comes to a prediction: a pair's outcome, or why there is none. What it leaves behind is in `marks`.
+    pub(super) fn meet(self, prediction: i64, marks: &mut Marks, outcome: &Outcome) -> Meeting {
+        let only_kpis = outcome.only_kpis();
+        let relation = self.relation(prediction, outcome.ts);
+        match relation {
+            Relation::Before => return Meeting::Apart,
+            Relation::After => {
+                marks.labelled |= !only_kpis;
+                return Meeting::Apart;
+            }
+            Relation::TooEarly | Relation::Within => {}
+        }
+        let fresh = Outcome {
+            kpis: outcome.kpis & !marks.kpis,
+            label: if marks.labelled { Flag::Missing } else { outcome.label },
+            ..*outcome
+        };
+        let taken = only_kpis || marks.labelled;
+        if taken && fresh.kpis == 0 {
+            return Meeting::Duplicate;
+        }
+        marks.labelled |= !only_kpis;
+        if relation == Relation::TooEarly {
+            return Meeting::OutOfBounds;
+        }
+        marks.kpis |= outcome.kpis;
+        Meeting::Joins(fresh)
+    }
+}
+
+/// How a label lies to a prediction of its id in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    Before,
+    TooEarly,
+    Within,
+    After,
+}
+
+/// What a prediction and a label are to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meeting {
+    Joins(Outcome),
+    Duplicate,
+    OutOfBounds,
+    Apart,
+}

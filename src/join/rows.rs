@@ -1,0 +1,417 @@
+//! Rows of ids, in blocks: a row is written once and never changes, and takes as few bytes as its block's other rows allow.
+//! What changes later (it was labelled, a KPI was counted, it is gone) stands beside the rows. A block goes as a whole when
+//! its last row does.
+
+use rustc_hash::FxHashMap;
+
+/// Rows of a block.
+pub const ROWS: usize = 1 << 16;
+
+const ID: usize = 16;
+/// Codes from here on stand for the special codes at the upper end of 32 bits.
+const SPECIAL: u16 = 0xfff0;
+
+/// What many rows have in common: written once a block.
+pub type Shared = [u32; 4];
+
+/// What changes of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    pub labelled: bool,
+    /// KPIs already counted, one bit each.
+    pub kpis: u32,
+}
+
+/// How many bytes the numbers of a row take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Times within 24 days of the block's first, codes in 16 bits.
+    Narrow,
+    Wide,
+}
+
+impl Layout {
+    /// Bytes of a row with `own` codes of its own.
+    fn stride(self, own: usize) -> usize {
+        self.own_at() + own * if self == Self::Narrow { 2 } else { 4 }
+    }
+
+    /// Where the code of what is shared stands.
+    fn shared_at(self) -> usize {
+        ID + if self == Self::Narrow { 4 } else { 8 }
+    }
+
+    fn own_at(self) -> usize {
+        self.shared_at() + 2
+    }
+}
+
+/// The two bytes that stand for a code, if two can.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the cut bits are all zero or all one, by the condition")]
+fn narrow(code: u32) -> Option<u16> {
+    (code < u32::from(SPECIAL) || code >= 0xffff_0000 | u32::from(SPECIAL)).then_some(code as u16)
+}
+
+#[inline]
+fn widen(code: u16) -> u32 {
+    u32::from(code) | if code >= SPECIAL { 0xffff_0000 } else { 0 }
+}
+
+/// One bit a row; none are kept while all are zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    #[inline]
+    fn get(&self, row: usize) -> bool {
+        self.0.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
+    fn set(&mut self, row: usize, rows: usize) {
+        if self.0.is_empty() {
+            self.0 = vec![0; rows.div_ceil(64)];
+        }
+        if let Some(word) = self.0.get_mut(row / 64) {
+            *word |= 1 << (row % 64);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    /// Blocks were begun in the order of these.
+    order: u64,
+    layout: Layout,
+    stride: usize,
+    /// The time of the first row.
+    base: i64,
+    bytes: Vec<u8>,
+    shared: Vec<Shared>,
+    labelled: Bits,
+    gone: Bits,
+    /// Empty while no KPI was counted.
+    kpis: Vec<u32>,
+    /// Rows that are not gone,
+    live: usize,
+    /// and between which times they lie.
+    times: (i64, i64),
+}
+
+impl Block {
+    fn rows(&self) -> usize {
+        self.bytes.len() / self.stride
+    }
+
+    #[inline]
+    fn at<const N: usize>(&self, row: usize, offset: usize) -> [u8; N] {
+        let from = row * self.stride + offset;
+        self.bytes.get(from..from + N).and_then(|b| b.try_into().ok()).unwrap_or([0; N])
+    }
+
+    #[inline]
+    fn id(&self, row: usize) -> u128 {
+        u128::from_le_bytes(self.at(row, 0))
+    }
+
+    #[inline]
+    fn ts(&self, row: usize) -> i64 {
+        match self.layout {
+            Layout::Narrow => self.base.wrapping_add(i64::from(i32::from_le_bytes(self.at(row, ID)))),
+            Layout::Wide => i64::from_le_bytes(self.at(row, ID)),
+        }
+    }
+
+    #[inline]
+    fn shared(&self, row: usize) -> Shared {
+        let code = u16::from_le_bytes(self.at(row, self.layout.shared_at()));
+        self.shared.get(usize::from(code)).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    fn own(&self, row: usize, out: &mut Vec<u32>) {
+        out.clear();
+        let (from, to) = (row * self.stride + self.layout.own_at(), (row + 1) * self.stride);
+        let bytes = self.bytes.get(from..to).unwrap_or_default();
+        match self.layout {
+            Layout::Narrow => out.extend(bytes.as_chunks().0.iter().map(|b| widen(u16::from_le_bytes(*b)))),
+            Layout::Wide => out.extend(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b))),
+        }
+    }
+
+    fn offset(&self, ts: i64) -> Option<i32> {
+        ts.checked_sub(self.base).and_then(|o| i32::try_from(o).ok())
+    }
+
+    fn is_narrow(own: &[u32]) -> bool {
+        own.iter().all(|c| narrow(*c).is_some())
+    }
+
+    fn fits(&self, ts: i64, own: &[u32]) -> bool {
+        self.layout == Layout::Wide || (self.offset(ts).is_some() && Self::is_narrow(own))
+    }
+
+    fn push(&mut self, id: u128, ts: i64, shared: u16, own: &[u32]) {
+        self.bytes.extend_from_slice(&id.to_le_bytes());
+        match self.layout {
+            Layout::Narrow => {
+                self.bytes.extend_from_slice(&self.offset(ts).unwrap_or(0).to_le_bytes());
+                self.bytes.extend_from_slice(&shared.to_le_bytes());
+                own.iter().for_each(|c| self.bytes.extend_from_slice(&narrow(*c).unwrap_or(u16::MAX).to_le_bytes()));
+            }
+            Layout::Wide => {
+                self.bytes.extend_from_slice(&ts.to_le_bytes());
+                self.bytes.extend_from_slice(&shared.to_le_bytes());
+                own.iter().for_each(|c| self.bytes.extend_from_slice(&c.to_le_bytes()));
+            }
+        }
+        self.live += 1;
+        self.times = (self.times.0.min(ts), self.times.1.max(ts));
+    }
+
+    #[inline]
+    fn marks(&self, row: usize) -> Marks {
+        Marks { labelled: self.labelled.get(row), kpis: self.kpis.get(row).copied().unwrap_or(0) }
+    }
+}
+
+/// Rows by position: the number of a block and the row in it.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// Codes that each row has of its own.
+    own: usize,
+    /// Rows of a block.
+    block_rows: usize,
+    blocks: Vec<Option<Block>>,
+    free: Vec<usize>,
+    open: Option<usize>,
+    begun: u64,
+    /// Codes of what rows of the open block share, and the one used last.
+    codes: FxHashMap<Shared, u16>,
+    last: Option<(Shared, u16)>,
+}
+
+/// Rows dropped by time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    pub rows: u64,
+    pub unlabelled: u64,
+}
+
+impl Rows {
+    /// Rows with `own` codes each, in blocks of so many, at most `ROWS`.
+    #[must_use]
+    pub fn new(own: usize, block_rows: usize) -> Self {
+        Self {
+            own,
+            block_rows: block_rows.clamp(1, ROWS),
+            blocks: Vec::new(),
+            free: Vec::new(),
+            open: None,
+            begun: 0,
+            codes: FxHashMap::default(),
+            last: None,
+        }
+    }
+
+    #[inline]
+    fn block(&self, at: u32) -> Option<(&Block, usize)> {
+        let (number, row) = (at as usize / ROWS, at as usize % ROWS);
+        Some((self.blocks.get(number)?.as_ref()?, row))
+    }
+
+    #[inline]
+    fn block_mut(&mut self, at: u32) -> Option<(&mut Block, usize)> {
+        let (number, row) = (at as usize / ROWS, at as usize % ROWS);
+        Some((self.blocks.get_mut(number)?.as_mut()?, row))
+    }
+
+    /// Whether the row at a position has this id.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, at: u32, id: u128) -> bool {
+        self.block(at).is_some_and(|(b, row)| b.id(row) == id)
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn id(&self, at: u32) -> u128 {
+        self.block(at).map_or(0, |(b, row)| b.id(row))
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn ts(&self, at: u32) -> i64 {
+        self.block(at).map_or(0, |(b, row)| b.ts(row))
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn shared(&self, at: u32) -> Shared {
+        self.block(at).map_or_else(Shared::default, |(b, row)| b.shared(row))
+    }
+
+    /// The row's own codes.
+    #[inline]
+    pub fn own(&self, at: u32, out: &mut Vec<u32>) {
+        match self.block(at) {
+            Some((b, row)) => b.own(row, out),
+            None => out.clear(),
+        }
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn marks(&self, at: u32) -> Marks {
+        self.block(at).map_or_else(Marks::default, |(b, row)| b.marks(row))
+    }
+
+    pub fn set_marks(&mut self, at: u32, marks: Marks) {
+        let rows = self.block_rows;
+        let Some((block, row)) = self.block_mut(at) else { return };
+        if marks.labelled {
+            block.labelled.set(row, rows);
+        }
+        if marks.kpis != 0 && block.kpis.is_empty() {
+            block.kpis = vec![0; rows];
+        }
+        if let Some(kpis) = block.kpis.get_mut(row) {
+            *kpis = marks.kpis;
+        }
+    }
+
+    /// Adds a row; `None` where 2^32 are held already.
+    #[inline]
+    pub fn push(&mut self, id: u128, ts: i64, shared: Shared, own: &[u32]) -> Option<u32> {
+        let rows = self.block_rows;
+        let open = self.open.and_then(|n| self.blocks.get(n)?.as_ref());
+        let full = open.is_none_or(|b| b.rows() >= rows);
+        if full || open.is_some_and(|b| !b.fits(ts, own)) {
+            // A row that did not fit would often not be the last one, and every row fits a wide block.
+            self.begin(ts, if full && Block::is_narrow(own) { Layout::Narrow } else { Layout::Wide })?;
+        }
+        let number = self.open?;
+        let block = self.blocks.get_mut(number)?.as_mut()?;
+        let code = match self.last {
+            Some((last, code)) if last == shared => code,
+            _ => *self.codes.entry(shared).or_insert_with(|| {
+                block.shared.push(shared);
+                // A block has at most as many of these as rows.
+                u16::try_from(block.shared.len() - 1).unwrap_or(u16::MAX)
+            }),
+        };
+        self.last = Some((shared, code));
+        let row = block.rows();
+        block.push(id, ts, code, own);
+        u32::try_from(number * ROWS + row).ok()
+    }
+
+    /// Begins a block.
+    fn begin(&mut self, base: i64, layout: Layout) -> Option<()> {
+        self.codes.clear();
+        self.last = None;
+        if let Some(open) = self.open.take() {
+            if let Some(Some(block)) = self.blocks.get_mut(open) {
+                block.bytes.shrink_to_fit();
+            }
+            self.free_if_empty(open);
+        }
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None if self.blocks.len() * ROWS > u32::MAX as usize => return None,
+            None => {
+                self.blocks.push(None);
+                self.blocks.len() - 1
+            }
+        };
+        let stride = layout.stride(self.own);
+        *self.blocks.get_mut(number)? = Some(Block {
+            order: self.begun,
+            layout,
+            stride,
+            base,
+            bytes: Vec::with_capacity(stride * self.block_rows),
+            shared: Vec::new(),
+            labelled: Bits::default(),
+            gone: Bits::default(),
+            kpis: Vec::new(),
+            live: 0,
+            times: (i64::MAX, i64::MIN),
+        });
+        self.begun += 1;
+        self.open = Some(number);
+        Some(())
+    }
+
+    fn free_if_empty(&mut self, number: usize) {
+        if let Some(place) = self.blocks.get_mut(number)
+            && place.as_ref().is_some_and(|b| b.live == 0)
+        {
+            *place = None;
+            self.free.push(number);
+        }
+    }
+
+    /// Whether the row at a position is there and not gone.
+    #[inline]
+    #[must_use]
+    pub fn holds(&self, at: u32) -> bool {
+        self.block(at).is_some_and(|(b, row)| !b.gone.get(row))
+    }
+
+    /// Takes out one row.
+    pub fn remove(&mut self, at: u32) {
+        let rows = self.block_rows;
+        let Some((block, row)) = self.block_mut(at) else { return };
+        if !block.gone.get(row) {
+            block.gone.set(row, rows);
+            block.live -= 1;
+            let number = at as usize / ROWS;
+            if self.open != Some(number) {
+                self.free_if_empty(number);
+            }
+        }
+    }
+
+    /// Takes out the rows with times before `from`. Blocks that are young enough are not looked into.
+    pub fn drop_before(&mut self, from: i64, mut gone: impl FnMut(i64)) -> Dropped {
+        let mut dropped = Dropped::default();
+        for number in 0..self.blocks.len() {
+            let Some(Some(block)) = self.blocks.get_mut(number) else { continue };
+            if block.times.0 >= from {
+                continue;
+            }
+            let mut times = (i64::MAX, i64::MIN);
+            for row in 0..block.rows() {
+                if block.gone.get(row) {
+                    continue;
+                }
+                let ts = block.ts(row);
+                if ts >= from {
+                    times = (times.0.min(ts), times.1.max(ts));
+                    continue;
+                }
+                block.gone.set(row, self.block_rows);
+                block.live -= 1;
+                dropped.rows += 1;
+                dropped.unlabelled += u64::from(!block.labelled.get(row));
+                gone(ts);
+            }
+            block.times = times;
+            if self.open != Some(number) {
+                self.free_if_empty(number);
+            }
+        }
+        dropped
+    }
+
+    /// The positions of the rows that are not gone, in the order they were added.
+    pub fn positions(&self) -> impl Iterator<Item = u32> {
+        let mut blocks: Vec<_> = self.blocks.iter().enumerate().filter_map(|(n, b)| Some((n, b.as_ref()?))).collect();
+        blocks.sort_unstable_by_key(|(_, b)| b.order);
+        blocks.into_iter().flat_map(|(number, block)| {
+            let position = move |row| u32::try_from(number * ROWS + row).unwrap_or(u32::MAX);
+            (0..block.rows()).filter(|row| !block.gone.get(*row)).map(position)
+        })
+    }
+}

@@ -9,9 +9,9 @@ use driftgate::decode::Limits;
 use driftgate::decode::json::{Format, JsonDecoder};
 use driftgate::decode::plan::EventKind;
 use driftgate::event::{Domain, Flag, PredictionBatch, code};
+use driftgate::intake::job::Job;
 use driftgate::intake::versions::Reference;
 use driftgate::intake::{DecoderId, Setup, SourceId};
-use driftgate::intake::job::Job;
 use driftgate::pipeline::Pipeline;
 use driftgate::policy::{self, Policy};
 

@@ -16,6 +16,7 @@ mod feed;
 mod files;
 mod growth;
 mod machine;
+mod pending;
 mod picture;
 mod process;
 mod results;
@@ -93,6 +94,9 @@ fn run(settings: &Settings) -> Vec<Part> {
         if settings.wants(group) {
             parts.extend(estimates::part(&criterion, group, title, about));
         }
+    }
+    if settings.wants("join") {
+        parts.push(pending::run());
     }
     if settings.wants("windows") {
         parts.push(windows::run(settings.rounds));

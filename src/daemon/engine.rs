@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::{Duration, Instant};
 
 use super::dead::DeadLetters;
-use super::loader::Loader;
+use super::loader::{Key, Loader};
 use super::topics::{Read, Topic};
 use crate::checkpoint::{Checkpoint, SourceState, Store};
 use crate::clock::now_ms;
@@ -279,24 +279,29 @@ impl Engine {
             let mut loader = lock(&self.common.loader);
             (loader.finished(), loader.due())
         };
-        for ((name, version), reference) in finished {
-            let Some(model) = world.models.iter().find(|m| m.policy.model == name) else { continue };
-            let shown = match &reference {
-                Reference::Baseline { baseline, sha256 } => Some((Ok(sha256.to_string()), Some(baseline.rows))),
-                Reference::Failed(why) => Some((Err(why.clone()), None)),
-                Reference::Unknown => None,
-            };
-            if let (Some((baseline, rows)), Some(v)) = (shown, self.common.view.write().version_mut(&name, &version)) {
-                v.baseline = Some(baseline);
-                v.reference_rows = rows;
-            }
-            model.intake().set_reference(&version, reference);
+        for (key, reference) in finished {
+            self.take_over(&world, &key, reference);
+            lock(&self.common.loader).settle(&key);
         }
         for (name, version) in due {
             if let Some(model) = world.models.iter().find(|m| m.policy.model == name) {
                 lock(&self.common.loader).start(&model.policy, &version);
             }
         }
+    }
+
+    fn take_over(&self, world: &World, (name, version): &Key, reference: Reference) {
+        let Some(model) = world.models.iter().find(|m| m.policy.model == *name) else { return };
+        let shown = match &reference {
+            Reference::Baseline { baseline, sha256 } => Some((Ok(sha256.to_string()), Some(baseline.rows))),
+            Reference::Failed(why) => Some((Err(why.clone()), None)),
+            Reference::Unknown => None,
+        };
+        if let (Some((baseline, rows)), Some(v)) = (shown, self.common.view.write().version_mut(name, version)) {
+            v.baseline = Some(baseline);
+            v.reference_rows = rows;
+        }
+        model.intake().set_reference(version, reference);
     }
 
     fn save(&self) {

@@ -61,9 +61,10 @@ impl Loader {
         }
         self.under_way.insert(key.clone(), Instant::now());
         let (policy, registry, send) = (Arc::clone(policy), Arc::clone(&self.registry), self.send.clone());
+        let threads = self.at_once;
         tracing::info!(model = key.0, version = key.1, "loading the baseline of a version");
         let work = move || {
-            let found = load(&policy, registry.as_ref(), &key.1);
+            let found = load(&policy, registry.as_ref(), &key.1, threads);
             // Nobody listens once the daemon has stopped.
             let _ = send.send((key, found));
         };
@@ -72,7 +73,8 @@ impl Loader {
         }
     }
 
-    /// Baselines that were loaded, or failed, since; loads that take too long fail.
+    /// Baselines that were loaded, or failed, since; loads that take too long fail. They are under way, and not begun again,
+    /// until `settle` says that they are taken over.
     pub fn finished(&mut self) -> Vec<(Key, Reference)> {
         let mut out: Vec<_> = self.receive.try_iter().collect();
         for (key, started) in &self.under_way {
@@ -88,7 +90,6 @@ impl Loader {
             }
         }
         for (key, reference) in &out {
-            self.under_way.remove(key);
             match reference {
                 Reference::Failed(why) => {
                     tracing::error!(
@@ -111,12 +112,17 @@ impl Loader {
                 Reference::Unknown => {}
             }
         }
+        out
+    }
+
+    /// A finished load was taken over; what waited for its place begins.
+    pub fn settle(&mut self, key: &Key) {
+        self.under_way.remove(key);
         while self.under_way.len() < self.at_once
             && let Some((policy, version)) = self.queue.pop_front()
         {
             self.start(&policy, &version);
         }
-        out
     }
 
     /// Versions whose load failed long enough ago to try again.
@@ -127,11 +133,11 @@ impl Loader {
     }
 }
 
-/// A version's baseline from where the registry, or else the policy, says its snapshot is.
-pub fn load(policy: &Policy, registry: &dyn Registry, version: &str) -> Reference {
+/// A version's baseline from where the registry, or else the policy, says its snapshot is, read on so many threads.
+pub fn load(policy: &Policy, registry: &dyn Registry, version: &str, threads: usize) -> Reference {
     let location = match registry.version(&policy.model, version) {
         Ok(record) => record.and_then(|r| r.snapshot),
         Err(e) => return Reference::Failed(e.to_string()),
     };
-    replay::reference(policy, version, location.as_deref(), 1)
+    replay::reference(policy, version, location.as_deref(), threads)
 }

@@ -246,8 +246,9 @@ fn restore(
             None => Pipeline::new(Arc::clone(policy), setup, workers),
             Some(state) if state.counts_by(policy) => {
                 let changed = state.policy_sha256 != policy.sha256;
-                let (mut pipeline, lost) =
-                    Pipeline::restore(Arc::clone(policy), setup, workers, state, |v| loader::load(policy, registry, v));
+                let (mut pipeline, lost) = Pipeline::restore(Arc::clone(policy), setup, workers, state, |v| {
+                    loader::load(policy, registry, v, workers)
+                });
                 for version in lost {
                     tracing::warn!(
                         model = policy.model,

@@ -131,7 +131,16 @@ impl Key {
         word.iter_mut().zip(&literal).for_each(|(w, l)| *w = *l);
         let mask = if literal.len() >= 8 { u64::MAX } else { (1 << (8 * literal.len())) - 1 };
         let last = literal.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
-        Self { name: name.into(), word: u64::from_le_bytes(word), mask, last, literal, short: Short::No, next: 0, seen: 0 }
+        Self {
+            name: name.into(),
+            word: u64::from_le_bytes(word),
+            mask,
+            last,
+            literal,
+            short: Short::No,
+            next: 0,
+            seen: 0,
+        }
     }
 
     /// `"name"`, without the colon.

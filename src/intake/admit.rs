@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::job::Job;
 use super::{Intake, Source, SourceId, count};
 use crate::event::{FeatureBatch, Flag, LabelBatch, PredictionBatch, PredictionId};
-use crate::join::{Arrival, Met, Outcome, Pending};
+use crate::join::{Arrival, Join, Met, Outcome, Pending, TOUCHED};
 use crate::policy::Policy;
 use crate::window::watermark::is_late;
 
@@ -80,8 +80,10 @@ impl Intake {
         let needs_score_cell = self.counting.reads.iter().any(|r| r.auc);
         let mut accepted = std::mem::take(&mut job.accepted);
         let mut segments = std::mem::take(&mut self.segments);
+        let mut touched = 0;
         accepted.retain(|&(row, mask)| {
             let row = row as usize;
+            touch(&join, &batch.ids.hash, row, &mut touched);
             segments.clear();
             segments.extend(batch.segments.iter().map(|c| c[row]));
             let version = batch.version[row];
@@ -126,7 +128,9 @@ impl Intake {
         let Some(lateness) = self.policy.labels.as_ref().map(|l| l.lateness) else { return };
         let Some(mut join) = self.join.take() else { return };
         self.counters.labels += batch.len() as u64;
+        let mut touched = 0;
         for (row, &ts) in batch.ts.iter().enumerate() {
+            touch(&join, &batch.ids.hash, row, &mut touched);
             let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { break };
             let in_time = !is_late(ts, progress.advance(ts), lateness);
             self.counters.late += u64::from(!in_time);
@@ -184,6 +188,15 @@ impl Intake {
         self.counters.features += batch.len() as u64;
         self.count_for_active(job);
         job.known = self.known();
+    }
+}
+
+/// Has the join look ahead by some rows, from the row that it has not looked at on.
+#[inline]
+fn touch(join: &Join, ids: &[u128], row: usize, touched: &mut usize) {
+    if row >= *touched {
+        *touched = row + TOUCHED;
+        join.touch(ids.get(row..(row + TOUCHED).min(ids.len())).unwrap_or(&[]));
     }
 }
 

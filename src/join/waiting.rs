@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::flag;
 use super::meeting::Outcome;
 use super::rows::Shared;
 use super::table::Table;
-use super::flag;
 
 /// The bit of a label that came in time for its stream; below it stands the label.
 const IN_TIME: u32 = 4;

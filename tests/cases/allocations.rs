@@ -68,7 +68,8 @@ impl Feed {
     fn new(labels: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rows = (0..2000).map(|i| format!("{}.25,c{},0.{}\n", i % 700, i % 30, i % 97));
-        std::fs::write(folder.path().join("v1.csv"), rows.fold("x,c,score\n".to_owned(), |all, row| all + &row)).unwrap();
+        std::fs::write(folder.path().join("v1.csv"), rows.fold("x,c,score\n".to_owned(), |all, row| all + &row))
+            .unwrap();
         let text = format!(
             "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score}}}}\n\
              features: {{numeric: [x], categorical: [c]}}\nscore: {{threshold: 0.5}}\nsegments: [s]\n{labels}{RULES}"

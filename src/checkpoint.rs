@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::frame::{self, FrameError, Kind};
 use crate::pipeline::PipelineState;
 
-const KIND: Kind = Kind { tag: *b"CKPT", version: 2 };
+const KIND: Kind = Kind { tag: *b"CKPT", version: 3 };
 const FILE: &str = "checkpoint.bin";
 const LOCK: &str = "lock";
 

@@ -41,6 +41,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gib: kib / 1024.0 / 1024.0,
             versions,
+            #[allow(clippy::disallowed_methods, reason = "the day of the measurement")]
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         }
     }

@@ -1,5 +1,5 @@
 //! Bytes and columns to events: what every format shares. `coder` turns texts into codes, `scan` reads JSON and
-//! `decimal` its numbers,
+//! `decimal` and `short` its numbers and short texts,
 //! `plan` and `json` decode JSON events by a schema. No input or output here.
 
 pub mod coder;
@@ -7,6 +7,7 @@ mod decimal;
 pub mod json;
 pub mod plan;
 pub mod scan;
+mod short;
 
 use serde::{Deserialize, Serialize};
 

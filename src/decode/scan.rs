@@ -1,8 +1,8 @@
 //! A pull scanner over one JSON text: strict (RFC 8259), bounded in depth, without allocation. It knows tokens, not fields.
 
-use super::coder::Word;
 use super::decimal;
 use super::plan::Key;
+use super::short::ends;
 use super::{Reason, Reject};
 
 /// A scalar, or a composite that was skipped whole.
@@ -18,48 +18,6 @@ pub enum Token<'a> {
     Escaped,
     /// An array, or an object nobody asked for.
     Composite,
-}
-
-/// A text of at most 15 bytes without escapes, as it stands in an event.
-#[derive(Clone, Copy, Debug)]
-pub struct ShortText {
-    pub word: Word,
-    start: usize,
-    len: usize,
-}
-
-impl ShortText {
-    /// The text whose opening quote stands at `at`, if it is short and sixteen bytes can be read.
-    #[inline]
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "the halves of a word")]
-    pub fn at(bytes: &[u8], at: usize) -> Option<Self> {
-        let start = at + 1;
-        if bytes.get(at) != Some(&b'"') {
-            return None;
-        }
-        let word = u128::from_le_bytes(*bytes.get(start..)?.first_chunk()?);
-        let len = match ends(word as u64) {
-            8 => 8 + ends((word >> 64) as u64),
-            len => len,
-        };
-        let short = len <= 15 && bytes.get(start + len) == Some(&b'"');
-        short.then(|| Self { word: (word & ((1 << (8 * len)) - 1)) | (len as Word) << 120, start, len })
-    }
-
-    /// Where the text lies.
-    #[inline]
-    #[must_use]
-    pub fn text(&self) -> std::ops::Range<usize> {
-        self.start..self.start + self.len
-    }
-
-    /// Behind the closing quote.
-    #[inline]
-    #[must_use]
-    pub fn end(&self) -> usize {
-        self.start + self.len + 1
-    }
 }
 
 /// A position in one JSON text.
@@ -456,20 +414,6 @@ impl<'a> Scanner<'a> {
             Err(_) => Err(self.unexpected("a number")),
         }
     }
-}
-
-/// How many of eight bytes come before the first that ends a plain run of a string: a quote, a backslash or a control
-/// character; 8 if none does.
-#[inline]
-fn ends(chunk: u64) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    // A byte that is zero borrows; bytes above the first one found may be marked wrongly, and are not asked.
-    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let quote = zero(chunk ^ (ONES * b'"' as u64));
-    let backslash = zero(chunk ^ (ONES * b'\\' as u64));
-    let control = chunk.wrapping_sub(ONES * 0x20) & !chunk;
-    ((quote | backslash | control) & HIGHS).trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]

@@ -135,13 +135,11 @@ impl Panes {
     }
 }
 
-/// Takes the panes of a group below `before` out of all workers' panes, merged and sealed, by version and time. `workers`
-/// hands each worker's panes to the function it is given.
-pub fn seal(
-    group: usize,
-    before: i64,
-    workers: &mut dyn FnMut(&mut dyn FnMut(&mut Panes)),
-) -> Vec<((u32, i64), Sealed)> {
+/// Hands each worker's panes to the function it is given.
+pub type EachWorker<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&mut Panes));
+
+/// Takes the panes of a group below `before` out of all workers' panes, merged and sealed, by version and time.
+pub fn seal(group: usize, before: i64, workers: EachWorker<'_>) -> Vec<((u32, i64), Sealed)> {
     let mut parts = BTreeMap::new();
     workers(&mut |panes| panes.take(group, before, &mut parts));
     parts.into_iter().filter_map(|(key, opens)| Some((key, merge(opens)?))).collect()

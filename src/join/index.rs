@@ -59,7 +59,7 @@ impl Part {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "below the number of slots")]
     fn home(&self, fingerprint: u32) -> usize {
-        (u64::from(fingerprint) * self.slots.len() as u64 >> 32) as usize
+        ((u64::from(fingerprint) * self.slots.len() as u64) >> 32) as usize
     }
 
     #[inline]
@@ -112,9 +112,9 @@ impl Part {
         loop {
             at = self.next(at);
             let Some(&slot) = self.slots.get(at).filter(|s| **s != 0) else { break };
-            let home = self.home(parse(slot).0);
+            let wanted = self.home(parse(slot).0);
             // How far it stands from its home, and how far the hole is behind it, around the end.
-            if (at + len - home) % len >= (at + len - hole) % len {
+            if (at + len - wanted) % len >= (at + len - hole) % len {
                 if let Some(free) = self.slots.get_mut(hole) {
                     *free = slot;
                 }

@@ -131,7 +131,7 @@ impl<B: Replayed> Lane for FileLane<B> {
     ) -> Result<Admitted<'a>, ReplayError> {
         let mut decoded = lock(&self.decoded);
         let first = decoded.pieces.get_mut(&number).and_then(|chunks| Some((chunks.pop_front()?, chunks.is_empty())));
-        let Some(((decoder, mut chunk), last)) = first else {
+        let Some(((id, mut chunk), last)) = first else {
             return Ok(Admitted { reached: None, last: true, count: Box::new(|| job) });
         };
         if last {
@@ -147,7 +147,7 @@ impl<B: Replayed> Lane for FileLane<B> {
             run.note(Note::UnknownModel(chunk.unknown_model));
         }
         let mut intake = run.pipeline.intake();
-        chunk.batch.translate(decoder, &mut intake, run);
+        chunk.batch.translate(id, &mut intake, run);
         run.pipeline.admit(&mut intake, self.source, &chunk.batch, &mut job);
         let reached = intake.progress(self.source).max_ts;
         drop(intake);

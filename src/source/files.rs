@@ -310,7 +310,7 @@ impl<B: StreamBatch> FileStream<B> {
     /// A file that cannot be read on.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, StreamError> {
         match &mut self.reader {
-            Reader::Lines(blocks) => match blocks.next() {
+            Reader::Lines(blocks) => match blocks.next_block() {
                 Ok(block) => Ok(block.map(Piece::Lines)),
                 Err(e) => Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() }),
             },

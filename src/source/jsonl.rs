@@ -83,7 +83,7 @@ impl Blocks {
     ///
     /// # Errors
     /// What the input says.
-    pub fn next(&mut self) -> io::Result<Option<Block>> {
+    pub fn next_block(&mut self) -> io::Result<Option<Block>> {
         let mut bytes = self.spare.pop().unwrap_or_default();
         let mut filled = self.rest.len();
         if bytes.len() < filled {
@@ -213,7 +213,7 @@ mod tests {
         let mut decoders: Vec<_> = (0..decoders).map(|_| LineDecoder::new::<LabelBatch>(&schema, &options)).collect();
         let (mut times, mut rejects) = (Vec::new(), Vec::new());
         let (mut turn, mut lines) = (0, 1);
-        while let Some(block) = blocks.next().unwrap() {
+        while let Some(block) = blocks.next_block().unwrap() {
             let chunk = decoders[turn].decode(&block, LabelBatch::new(0));
             turn = (turn + 1) % decoders.len();
             times.extend(&chunk.batch.ts);

@@ -88,14 +88,14 @@ impl Place {
                     }
                     return;
                 }
-                filled.count(batches, desk, |intake, decoder, batch| intake.translate(decoder, batch));
+                filled.count(batches, desk, Intake::translate);
             }
             Batches::Labels(batches) => filled.count(batches, desk, |_, _, _| ()),
             Batches::Features(batches) => {
-                filled.count(batches, desk, |intake, decoder, batch| intake.translate_features(decoder, batch));
+                filled.count(batches, desk, Intake::translate_features);
             }
             Batches::Measurements(batches) => {
-                filled.count(batches, desk, |intake, decoder, batch| intake.translate_measurements(decoder, batch));
+                filled.count(batches, desk, Intake::translate_measurements);
             }
         }
     }

@@ -3,7 +3,8 @@
 use super::super::coder::Coder;
 use super::super::decimal;
 use super::super::plan::{Meaning, Node, Plan, Short, Slot};
-use super::super::scan::{Scanner, ShortText, Token};
+use super::super::scan::{Scanner, Token};
+use super::super::short::ShortText;
 use super::super::{Limits, Reason, Reject};
 use super::row::Row;
 use super::{ModelDecoder, Stop, TimeUnit};

@@ -1,0 +1,100 @@
+//! Strings eight and sixteen bytes at a time: where a plain run ends, and short texts as numbers that tell them apart.
+
+use super::coder::Word;
+
+/// A text of at most 15 bytes without escapes, as it stands in an event.
+#[derive(Clone, Copy, Debug)]
+pub struct ShortText {
+    pub word: Word,
+    start: usize,
+    len: usize,
+}
+
+impl ShortText {
+    /// The text whose opening quote stands at `at`, if it is short and sixteen bytes can be read.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    pub fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        let start = at + 1;
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        let word = u128::from_le_bytes(*bytes.get(start..)?.first_chunk()?);
+        let len = match ends(word as u64) {
+            8 => 8 + ends((word >> 64) as u64),
+            len => len,
+        };
+        let short = len <= 15 && bytes.get(start + len) == Some(&b'"');
+        short.then(|| Self { word: (word & ((1 << (8 * len)) - 1)) | (len as Word) << 120, start, len })
+    }
+
+    /// Where the text lies.
+    #[inline]
+    #[must_use]
+    pub fn text(&self) -> std::ops::Range<usize> {
+        self.start..self.start + self.len
+    }
+
+    /// Behind the closing quote.
+    #[inline]
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.start + self.len + 1
+    }
+}
+
+/// How many of eight bytes come before the first that ends a plain run of a string: a quote, a backslash or a control
+/// character; 8 if none does.
+#[inline]
+pub(super) fn ends(chunk: u64) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const QUOTE: u64 = 0x22;
+    const BACKSLASH: u64 = 0x5C;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // A byte that is zero borrows; bytes above the first one found may be marked wrongly, and are not asked.
+    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
+    let quote = zero(chunk ^ (ONES * QUOTE));
+    let backslash = zero(chunk ^ (ONES * BACKSLASH));
+    let control = chunk.wrapping_sub(ONES * 0x20) & !chunk;
+    ((quote | backslash | control) & HIGHS).trailing_zeros() as usize / 8
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_run_ends_where_a_byte_by_byte_search_says(bytes in any::<[u8; 8]>(), at in 0..9_usize, end in prop_oneof![Just(b'"'), Just(b'\\'), 0..0x20_u8]) {
+            let mut bytes = bytes;
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = end;
+            }
+            let first = bytes.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
+            prop_assert_eq!(ends(u64::from_le_bytes(bytes)), first.unwrap_or(8));
+        }
+
+        #[test]
+        fn short_texts_have_words_of_their_own(a in "[a-c\u{0}-\u{2}é]{0,9}", b in "[a-c\u{0}-\u{2}é]{0,9}") {
+            let read = |text: &str| {
+                let event = format!("\"{text}\"                ");
+                ShortText::at(event.as_bytes(), 0).map(|s| (s.word, s.text(), s.end()))
+            };
+            for text in [&a, &b] {
+                let plain = text.len() <= 15 && text.bytes().all(|b| b > 0x1f);
+                prop_assert_eq!(read(text).map(|(_, range, end)| (range, end)), plain.then_some((1..1 + text.len(), text.len() + 2)));
+            }
+            if let (Some(x), Some(y)) = (read(&a), read(&b)) {
+                prop_assert_eq!(x.0 == y.0, a == b);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_too_near_the_end_is_left() {
+        assert!(ShortText::at(b"\"ab\"", 0).is_none() && ShortText::at(b"\"0123456789abcdef\"       ", 0).is_none());
+    }
+}

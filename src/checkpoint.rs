@@ -1,17 +1,23 @@
-//! Durable state of the daemon: one file, replaced as a whole, so that a crash leaves either the old or the new one.
+//! Durable state of the daemon: one file, replaced as a whole, so that a crash leaves either the old or the new one. What
+//! does not change any more stands in chunk files beside it, each written once, under its digest: they are on the disk before
+//! the file that names them, and go after the last one that did.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde::{Deserialize, Serialize};
 
+use crate::chunk::{Chunk, Digest, EachChunk};
 use crate::frame::{self, FrameError, Kind};
-use crate::pipeline::PipelineState;
+use crate::pipeline::{PipelineState, lock};
 
 const KIND: Kind = Kind { tag: *b"CKPT", version: 3 };
 const FILE: &str = "checkpoint.bin";
 const LOCK: &str = "lock";
+const CHUNKS: &str = "chunks";
 
 /// Everything a restart needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +26,13 @@ pub struct Checkpoint {
     pub pipelines: Vec<PipelineState>,
     /// Verdicts and signals that no outlet has acknowledged yet.
     pub outbox: Vec<crate::publish::Item>,
+}
+
+impl Checkpoint {
+    /// What does not change any more.
+    fn chunks(&mut self, each: EachChunk<'_>) {
+        self.pipelines.iter_mut().for_each(|p| p.intake.chunks(each));
+    }
 }
 
 /// A source partition's place.
@@ -43,6 +56,10 @@ pub enum CheckpointError {
         "the checkpoint {path} is {cause}; move the state folder away to start anew from the beginning of the topics"
     )]
     Damaged { path: PathBuf, cause: FrameError },
+    #[error(
+        "a part of the checkpoint, {path}, {cause}; move the state folder away to start anew from the beginning of the topics"
+    )]
+    Chunk { path: PathBuf, cause: String },
     #[error("the checkpoint {path} cannot be written: {source}")]
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -52,6 +69,8 @@ pub enum CheckpointError {
 /// The state folder, held by this process alone.
 pub struct Store {
     folder: PathBuf,
+    /// Digests of chunks that this process has written or read, by where they lie in memory.
+    known: Mutex<BTreeMap<usize, (Weak<Vec<u8>>, Digest)>>,
     // Held for as long as the store lives.
     _lock: File,
 }
@@ -66,7 +85,7 @@ impl Store {
         fs::create_dir_all(folder).map_err(failed)?;
         let lock = File::create(folder.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { folder: folder.to_owned(), known: Mutex::default(), _lock: lock }),
             Err(fs::TryLockError::WouldBlock) => Err(CheckpointError::Locked { path: folder.to_owned() }),
             Err(fs::TryLockError::Error(e)) => Err(failed(e)),
         }
@@ -87,72 +106,118 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(CheckpointError::Folder { path, source }),
         };
-        frame::decode(KIND, &bytes).map(Some).map_err(|cause| CheckpointError::Damaged { path, cause })
+        let mut checkpoint: Checkpoint =
+            frame::decode(KIND, &bytes).map_err(|cause| CheckpointError::Damaged { path, cause })?;
+        let mut failed = None;
+        checkpoint.chunks(&mut |chunk| {
+            if failed.is_none() {
+                failed = self.fetch(chunk).err();
+            }
+        });
+        failed.map_or(Ok(Some(checkpoint)), Err)
     }
 
-    /// Replaces the checkpoint; when this returns it is on the disk. Returns its size in bytes.
+    fn chunk_path(&self, digest: &str) -> PathBuf {
+        self.folder.join(CHUNKS).join(digest)
+    }
+
+    /// Brings a chunk back from its file.
+    fn fetch(&self, chunk: &mut Chunk) -> Result<(), CheckpointError> {
+        let Chunk::Kept(digest) = chunk else { return Ok(()) };
+        let path = self.chunk_path(digest);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) => return Err(CheckpointError::Chunk { path, cause: format!("cannot be read: {e}") }),
+        };
+        if frame::sha256_hex(&bytes) != *digest {
+            return Err(CheckpointError::Chunk { path, cause: "is damaged: its checksum does not match".to_owned() });
+        }
+        let bytes = Arc::new(bytes);
+        self.know(&bytes, digest);
+        *chunk = Chunk::Here(bytes);
+        Ok(())
+    }
+
+    fn know(&self, bytes: &Arc<Vec<u8>>, digest: &str) {
+        let mut known = lock(&self.known);
+        known.retain(|_, (held, _)| held.strong_count() > 0);
+        known.insert(Arc::as_ptr(bytes).addr(), (Arc::downgrade(bytes), digest.to_owned()));
+    }
+
+    /// Puts a chunk into its file, unless it is there, and its digest in its place; returns how many bytes were written.
+    fn keep(&self, chunk: &mut Chunk) -> io::Result<u64> {
+        let Chunk::Here(bytes) = chunk else { return Ok(0) };
+        let known = lock(&self.known).get(&Arc::as_ptr(bytes).addr()).cloned();
+        // Memory is used again: only a chunk that is still held is the one that stood there.
+        let same = known.filter(|(held, _)| held.upgrade().is_some_and(|held| Arc::ptr_eq(&held, bytes)));
+        let (digest, written) = match same {
+            Some((_, digest)) => (digest, 0),
+            None => {
+                let digest = frame::sha256_hex(bytes);
+                let path = self.chunk_path(&digest);
+                // A file has its name only once it is whole.
+                let written = if path.exists() { 0 } else { replace(&path, bytes)? };
+                self.know(bytes, &digest);
+                (digest, written)
+            }
+        };
+        *chunk = Chunk::Kept(digest);
+        Ok(written)
+    }
+
+    /// Replaces the checkpoint; when this returns it is on the disk. Returns how many bytes were written. Chunks are left in
+    /// the checkpoint as their digests.
     ///
     /// # Errors
     /// A disk that is full or broken; the old checkpoint stays.
-    pub fn save(&self, checkpoint: &Checkpoint) -> Result<u64, CheckpointError> {
-        let bytes = frame::encode(KIND, checkpoint)?;
+    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<u64, CheckpointError> {
         let path = self.path();
-        let fresh = self.folder.join(format!("{FILE}.new"));
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&fresh)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&fresh, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|source| CheckpointError::Write { path: path.clone(), source })?;
-        Ok(bytes.len() as u64)
+        let failed = |source| CheckpointError::Write { path: path.clone(), source };
+        fs::create_dir_all(self.folder.join(CHUNKS)).map_err(failed)?;
+        let (mut written, mut live, mut broken) = (0, BTreeSet::new(), None);
+        checkpoint.chunks(&mut |chunk| match self.keep(chunk) {
+            Ok(bytes) => {
+                written += bytes;
+                if let Chunk::Kept(digest) = chunk {
+                    live.insert(digest.clone());
+                }
+            }
+            Err(e) => broken = Some(e),
+        });
+        if let Some(e) = broken {
+            return Err(failed(e));
+        }
+        let bytes = frame::encode(KIND, checkpoint)?;
+        written += replace(&path, &bytes).map_err(failed)?;
+        self.forget_all_but(&live);
+        Ok(written)
     }
+
+    /// Removes the chunks that the checkpoint does not name any more. One that stays behind only takes room until the next.
+    fn forget_all_but(&self, live: &BTreeSet<Digest>) {
+        let entries = fs::read_dir(self.folder.join(CHUNKS)).into_iter().flatten().flatten();
+        for entry in entries.filter(|e| !e.file_name().to_str().is_some_and(|name| live.contains(name))) {
+            if let Err(e) = fs::remove_file(entry.path()) {
+                tracing::debug!(path = %entry.path().display(), error = %e, "a chunk that is not needed any more stays");
+            }
+        }
+    }
+}
+
+/// Writes a file as a whole: beside its place, synced, then moved there. Returns its size.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<u64> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(bytes.len() as u64)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn checkpoint(next_offset: i64) -> Checkpoint {
-        let source = SourceState {
-            topic: "t".into(),
-            partition: 0,
-            next_offset: Some(next_offset),
-            max_ts: vec![("m".into(), Some(5))],
-        };
-        Checkpoint { sources: vec![source], pipelines: vec![], outbox: vec![] }
-    }
-
-    #[test]
-    fn a_checkpoint_is_replaced_as_a_whole_and_read_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        assert!(store.load().unwrap().is_none());
-        for next in [7, 8] {
-            store.save(&checkpoint(next)).unwrap();
-            assert_eq!(store.load().unwrap().unwrap().sources[0].next_offset, Some(next));
-        }
-        // A crash while the next one was written leaves the last one.
-        fs::write(folder.path().join("checkpoint.bin.new"), b"half").unwrap();
-        assert_eq!(store.load().unwrap().unwrap().sources[0].next_offset, Some(8));
-    }
-
-    #[test]
-    fn a_folder_serves_one_process_and_damage_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let second = Store::open(folder.path()).err().unwrap();
-        assert!(second.to_string().contains("is in use by another driftgate"), "{second}");
-        store.save(&checkpoint(7)).unwrap();
-        let path = folder.path().join(FILE);
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[40] ^= 1;
-        fs::write(&path, bytes).unwrap();
-        let damaged = store.load().err().unwrap().to_string();
-        assert!(
-            damaged.contains("damaged: its checksum does not match") && damaged.contains("move the state folder away"),
-            "{damaged}"
-        );
-    }
-}
+#[path = "checkpoint_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | core | [`stats`] | functions over integer counts |
 //! | | [`yaml`], [`policy`] | YAML with positions; the policy of a model |
-//! | | [`schema`], [`event`], [`frame`] | slots of events; batches in columns; the envelope of binary files |
+//! | | [`schema`], [`event`], [`frame`], [`chunk`] | slots of events; batches in columns; the envelope of binary files, and bytes kept once |
 //! | | [`decode`] | bytes to events |
 //! | | [`baseline`] | a version's reference |
 //! | | [`window`], [`join`] | panes of counts and watermarks; predictions waiting for labels |
@@ -25,6 +25,7 @@
 pub mod audit;
 pub mod baseline;
 pub mod checkpoint;
+pub mod chunk;
 pub mod cli;
 pub mod clock;
 pub mod config;

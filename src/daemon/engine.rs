@@ -340,8 +340,8 @@ impl Engine {
 
     fn write_checkpoint(&self) -> anyhow::Result<u64> {
         let started = Instant::now();
-        let checkpoint = self.checkpoint();
-        let bytes = self.store.save(&checkpoint)?;
+        let mut checkpoint = self.checkpoint();
+        let bytes = self.store.save(&mut checkpoint)?;
         let offsets: Vec<_> =
             checkpoint.sources.iter().filter_map(|s| Some((s.topic.clone(), s.partition, s.next_offset?))).collect();
         self.kafka.commit(&offsets);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chunk::EachChunk;
 use crate::decode::plan::EventKind;
 use crate::join::{Bounds, Join, JoinState};
 use crate::policy::Policy;
@@ -38,6 +39,11 @@ struct VersionState {
 }
 
 impl IntakeState {
+    /// What does not change any more.
+    pub fn chunks(&mut self, each: EachChunk<'_>) {
+        self.join.iter_mut().for_each(|join| join.chunks(each));
+    }
+
     /// Versions with the digest of the baseline that their counts need.
     pub fn versions(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         (0_u32..).zip(&self.versions).filter_map(|(c, v)| Some((self.names.version(c)?, v.baseline.as_deref())))

@@ -2,7 +2,12 @@
 //! What changes later (it was labelled, a KPI was counted, it is gone) stands beside the rows. A block goes as a whole when
 //! its last row does.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::chunk::{Chunk, EachChunk};
 
 /// Rows of a block.
 pub const ROWS: usize = 1 << 16;
@@ -23,7 +28,7 @@ pub struct Marks {
 }
 
 /// How many bytes the numbers of a row take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Layout {
     /// Times within 24 days of the block's first, codes in 16 bits.
     Narrow,
@@ -59,7 +64,7 @@ fn widen(code: u16) -> u32 {
 }
 
 /// One bit a row; none are kept while all are zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Bits(Vec<u64>);
 
 impl Bits {
@@ -69,8 +74,8 @@ impl Bits {
     }
 
     fn set(&mut self, row: usize, rows: usize) {
-        if self.0.is_empty() {
-            self.0 = vec![0; rows.div_ceil(64)];
+        if self.0.len() <= row / 64 {
+            self.0.resize(rows.div_ceil(64).max(row / 64 + 1), 0);
         }
         if let Some(word) = self.0.get_mut(row / 64) {
             *word |= 1 << (row % 64);
@@ -78,7 +83,8 @@ impl Bits {
     }
 }
 
-#[derive(Clone, Debug)]
+/// A copy shares the rows until more are added, so that taking one costs next to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Block {
     /// Blocks were begun in the order of these.
     order: u64,
@@ -86,7 +92,8 @@ struct Block {
     stride: usize,
     /// The time of the first row.
     base: i64,
-    bytes: Vec<u8>,
+    #[serde(skip)]
+    bytes: Arc<Vec<u8>>,
     shared: Vec<Shared>,
     labelled: Bits,
     gone: Bits,
@@ -152,17 +159,19 @@ impl Block {
     }
 
     fn push(&mut self, id: u128, ts: i64, shared: u16, own: &[u32]) {
-        self.bytes.extend_from_slice(&id.to_le_bytes());
+        let offset = self.offset(ts).unwrap_or(0);
+        let bytes = Arc::make_mut(&mut self.bytes);
+        bytes.extend_from_slice(&id.to_le_bytes());
         match self.layout {
             Layout::Narrow => {
-                self.bytes.extend_from_slice(&self.offset(ts).unwrap_or(0).to_le_bytes());
-                self.bytes.extend_from_slice(&shared.to_le_bytes());
-                own.iter().for_each(|c| self.bytes.extend_from_slice(&narrow(*c).unwrap_or(u16::MAX).to_le_bytes()));
+                bytes.extend_from_slice(&offset.to_le_bytes());
+                bytes.extend_from_slice(&shared.to_le_bytes());
+                own.iter().for_each(|c| bytes.extend_from_slice(&narrow(*c).unwrap_or(u16::MAX).to_le_bytes()));
             }
             Layout::Wide => {
-                self.bytes.extend_from_slice(&ts.to_le_bytes());
-                self.bytes.extend_from_slice(&shared.to_le_bytes());
-                own.iter().for_each(|c| self.bytes.extend_from_slice(&c.to_le_bytes()));
+                bytes.extend_from_slice(&ts.to_le_bytes());
+                bytes.extend_from_slice(&shared.to_le_bytes());
+                own.iter().for_each(|c| bytes.extend_from_slice(&c.to_le_bytes()));
             }
         }
         self.live += 1;
@@ -189,6 +198,26 @@ pub struct Rows {
     /// Codes of what rows of the open block share, and the one used last.
     codes: FxHashMap<Shared, u16>,
     last: Option<(Shared, u16)>,
+}
+
+/// Rows as a checkpoint keeps them: as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsState {
+    own: usize,
+    blocks: Vec<Option<Block>>,
+    /// The bytes of each block.
+    bytes: Vec<Chunk>,
+    open: Option<usize>,
+    begun: u64,
+}
+
+impl RowsState {
+    /// The bytes of full blocks.
+    pub fn chunks(&mut self, each: EachChunk<'_>) {
+        let full = self.blocks.iter().zip(&mut self.bytes).enumerate();
+        full.filter(|(number, (block, _))| block.is_some() && self.open != Some(*number))
+            .for_each(|(_, (_, c))| each(c));
+    }
 }
 
 /// Rows dropped by time.
@@ -272,8 +301,8 @@ impl Rows {
         if marks.labelled {
             block.labelled.set(row, rows);
         }
-        if marks.kpis != 0 && block.kpis.is_empty() {
-            block.kpis = vec![0; rows];
+        if marks.kpis != 0 && block.kpis.len() <= row {
+            block.kpis.resize(rows.max(row + 1), 0);
         }
         if let Some(kpis) = block.kpis.get_mut(row) {
             *kpis = marks.kpis;
@@ -312,7 +341,7 @@ impl Rows {
         self.last = None;
         if let Some(open) = self.open.take() {
             if let Some(Some(block)) = self.blocks.get_mut(open) {
-                block.bytes.shrink_to_fit();
+                Arc::get_mut(&mut block.bytes).into_iter().for_each(Vec::shrink_to_fit);
             }
             self.free_if_empty(open);
         }
@@ -330,7 +359,7 @@ impl Rows {
             layout,
             stride,
             base,
-            bytes: Vec::with_capacity(stride * self.block_rows),
+            bytes: Arc::new(Vec::with_capacity(stride * self.block_rows)),
             shared: Vec::new(),
             labelled: Bits::default(),
             gone: Bits::default(),
@@ -403,6 +432,34 @@ impl Rows {
             }
         }
         dropped
+    }
+
+    /// What a checkpoint keeps. The rows themselves are shared, not copied.
+    #[must_use]
+    pub fn state(&self) -> RowsState {
+        let bytes = |b: &Option<Block>| b.as_ref().map_or_else(Chunk::default, |b| Chunk::Here(Arc::clone(&b.bytes)));
+        RowsState {
+            own: self.own,
+            bytes: self.blocks.iter().map(bytes).collect(),
+            blocks: self.blocks.clone(),
+            open: self.open,
+            begun: self.begun,
+        }
+    }
+
+    /// Rows as a checkpoint kept them.
+    #[must_use]
+    pub fn restore(state: RowsState) -> Self {
+        let RowsState { own, mut blocks, bytes, open, begun } = state;
+        for (block, chunk) in blocks.iter_mut().zip(bytes) {
+            if let (Some(block), Chunk::Here(bytes)) = (block, chunk) {
+                block.bytes = bytes;
+            }
+        }
+        let free = blocks.iter().enumerate().filter(|(_, b)| b.is_none()).map(|(number, _)| number).collect();
+        let shared = open.and_then(|number| blocks.get(number)?.as_ref()).map_or(&[][..], |b| b.shared.as_slice());
+        let codes = (0_u16..).zip(shared).map(|(code, shared)| (*shared, code)).collect();
+        Self { blocks, free, open, begun, codes, ..Self::new(own, ROWS) }
     }
 
     /// The positions of the rows that are not gone, in the order they were added.

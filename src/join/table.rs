@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::index::Index;
-use super::rows::{Dropped, Marks, Rows, Shared};
+use super::rows::{Dropped, Marks, Rows, RowsState, Shared};
 
 /// Ids that are looked for together, so that the cache misses of one do not wait for those of another.
 pub const TOUCHED: usize = 64;
@@ -22,6 +22,23 @@ impl Table {
     #[must_use]
     pub fn new(own: usize, block_rows: usize) -> Self {
         Self { rows: Rows::new(own, block_rows), index: Index::new(), more: FxHashMap::default() }
+    }
+
+    /// Rows as a checkpoint kept them, with an index made anew.
+    #[must_use]
+    pub fn restore(state: RowsState) -> Self {
+        let rows = Rows::restore(state);
+        let mut table = Self { index: Index::new(), more: FxHashMap::default(), rows };
+        let positions: Vec<u32> = table.rows.positions().collect();
+        for at in positions {
+            let id = table.rows.id(at);
+            if table.nth(id, 0).is_none() {
+                table.index.insert(id, at);
+            } else {
+                table.more.entry(id).or_default().push(at);
+            }
+        }
+        table
     }
 
     /// How many ids there are.

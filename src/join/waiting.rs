@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::flag;
 use super::meeting::Outcome;
-use super::rows::Shared;
+use super::rows::{RowsState, Shared};
 use super::table::Table;
 
 /// The bit of a label that came in time for its stream; below it stands the label.
@@ -90,9 +90,19 @@ impl Waiting {
         self.table.drop_before(from, |ts| forget(times, ts)).rows
     }
 
-    /// All of them, in the order they were read.
-    pub fn all(&self) -> impl Iterator<Item = (u128, Outcome)> {
-        self.table.rows.positions().map(|at| (self.table.rows.id(at), self.get(at)))
+    /// What a checkpoint keeps.
+    #[must_use]
+    pub fn state(&self) -> RowsState {
+        self.table.rows.state()
+    }
+
+    /// Labels as a checkpoint kept them.
+    #[must_use]
+    pub fn restore(state: RowsState) -> Self {
+        let table = Table::restore(state);
+        let mut times = BTreeMap::new();
+        table.rows.positions().for_each(|at| *times.entry(table.rows.ts(at)).or_default() += 1);
+        Self { table, times }
     }
 }
 

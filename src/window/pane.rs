@@ -1,6 +1,8 @@
 //! Sealed panes: a tally packed into few bytes (a presence bitmap and variable-length integers), and the rolling sum of
 //! panes that makes a window. Packing loses nothing.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::measured::Measured;
@@ -120,7 +122,8 @@ impl Sealed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Packed {
     len: u32,
-    bytes: Box<[u8]>,
+    /// A copy shares them.
+    bytes: Arc<[u8]>,
 }
 
 impl Packed {
@@ -138,7 +141,7 @@ impl Packed {
             }
             bytes.push(u8::try_from(rest).unwrap_or(0));
         }
-        Self { len: u32::try_from(counts.len()).unwrap_or(u32::MAX), bytes: bytes.into_boxed_slice() }
+        Self { len: u32::try_from(counts.len()).unwrap_or(u32::MAX), bytes: bytes.into() }
     }
 
     fn for_each(&self, mut f: impl FnMut(usize, u64)) {

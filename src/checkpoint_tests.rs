@@ -1,0 +1,167 @@
+//! Tests of durable state: replaced as a whole, chunks written once, damage named.
+
+use super::*;
+use crate::event::{Domain, Flag, PredictionBatch, code};
+use crate::intake::Setup;
+use crate::intake::job::Job;
+use crate::pipeline::Pipeline;
+use crate::policy::Policy;
+
+fn checkpoint(next_offset: i64) -> Checkpoint {
+    let source = SourceState {
+        topic: "t".into(),
+        partition: 0,
+        next_offset: Some(next_offset),
+        max_ts: vec![("m".into(), Some(5))],
+    };
+    Checkpoint { sources: vec![source], pipelines: vec![], outbox: vec![] }
+}
+
+#[test]
+fn a_checkpoint_is_replaced_as_a_whole_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    assert!(store.load().unwrap().is_none());
+    for next in [7, 8] {
+        store.save(&mut checkpoint(next)).unwrap();
+        assert_eq!(store.load().unwrap().unwrap().sources[0].next_offset, Some(next));
+    }
+    // A crash while the next one was written leaves the last one.
+    fs::write(folder.path().join("checkpoint.bin.new"), b"half").unwrap();
+    assert_eq!(store.load().unwrap().unwrap().sources[0].next_offset, Some(8));
+}
+
+#[test]
+fn a_folder_serves_one_process_and_damage_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let second = Store::open(folder.path()).err().unwrap();
+    assert!(second.to_string().contains("is in use by another driftgate"), "{second}");
+    store.save(&mut checkpoint(7)).unwrap();
+    let path = folder.path().join(FILE);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let damaged = store.load().err().unwrap().to_string();
+    assert!(
+        damaged.contains("damaged: its checksum does not match") && damaged.contains("move the state folder away"),
+        "{damaged}"
+    );
+}
+
+fn policy() -> Arc<Policy> {
+    let text = "apiVersion: driftgate/v1\nmodel: m\nbaseline: {snapshot: \"v{version}.csv\"}\nfeatures: {numeric: [x], categorical: []}\n\
+        segments: [s]\nlabels: {horizon: 1h}\nchecks:\n  drift:\n    window: {size: 1h, slide: 5m}\n    rules:\n    - psi: {of: features, lt: 0.2}\n";
+    Arc::new(crate::policy::parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// Predictions numbered `rows` enter the join of a model, a millisecond apart.
+fn enter(pipeline: &Pipeline, rows: std::ops::Range<i64>) {
+    let mut batch = PredictionBatch::new(1, 0, 1);
+    for i in rows {
+        batch.ids.push(&i.to_string());
+        batch.ts.push(i);
+        batch.version.push(0);
+        batch.stage.push(code::MISSING);
+        batch.score.push(0.5);
+        batch.decision.push(Flag::Missing);
+        batch.latency_ms.push(0.0);
+        batch.error.push(Flag::Missing);
+        batch.features.numeric[0].push(1.0);
+        batch.segments[0].push(0);
+    }
+    let mut intake = pipeline.intake();
+    let decoder = intake.add_decoder();
+    batch.fresh.extend([(Domain::Version, "1".into()), (Domain::Segmentation(0), "a".into())]);
+    let source = intake.add_source(crate::decode::plan::EventKind::Predictions);
+    intake.learn(decoder, &mut batch);
+    intake.translate(decoder, &mut batch);
+    let mut job = Job::default();
+    pipeline.admit(&mut intake, source, &batch, &mut job);
+    drop(intake);
+    pipeline.count(0, &batch, &job);
+}
+
+fn of(pipeline: &mut Pipeline) -> Checkpoint {
+    Checkpoint { sources: vec![], pipelines: vec![pipeline.state()], outbox: vec![] }
+}
+
+/// The state as bytes, with everything in it.
+fn bytes(state: &PipelineState) -> Vec<u8> {
+    postcard::to_stdvec(state).unwrap()
+}
+
+fn chunk_files(folder: &Path) -> BTreeSet<PathBuf> {
+    fs::read_dir(folder.join(CHUNKS)).into_iter().flatten().map(|e| e.unwrap().path()).collect()
+}
+
+#[test]
+fn what_was_kept_is_not_written_again_and_comes_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut pipeline = Pipeline::new(policy(), Setup::default(), 1);
+    enter(&pipeline, 0..200_000);
+    let all = store.save(&mut of(&mut pipeline)).unwrap();
+    let first = chunk_files(folder.path());
+    assert_eq!(first.len(), 3, "200,000 rows fill three blocks");
+    enter(&pipeline, 200_000..200_500);
+    let more = store.save(&mut of(&mut pipeline)).unwrap();
+    assert!(more * 8 < all, "{more} bytes for 500 more predictions, {all} for all");
+    assert_eq!(chunk_files(folder.path()), first);
+    let now = pipeline.state();
+    let back = store.load().unwrap().unwrap().pipelines.remove(0);
+    assert_eq!(bytes(&back), bytes(&now));
+    let (mut restored, lost) = Pipeline::restore(policy(), Setup::default(), 1, back, |_| panic!("no baseline"));
+    assert!(lost.is_empty());
+    assert_eq!(restored.intake().waiting(), (200_500, 0));
+    // What was read back is not written again either.
+    assert_eq!(store.save(&mut of(&mut restored)).unwrap(), more);
+    assert_eq!(chunk_files(folder.path()), first);
+}
+
+#[test]
+fn a_crash_between_chunks_and_checkpoint_leaves_the_old_one_and_chunks_go_when_nothing_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut pipeline = Pipeline::new(policy(), Setup::default(), 1);
+    enter(&pipeline, 0..70_000);
+    store.save(&mut of(&mut pipeline)).unwrap();
+    let (old, named) = (bytes(&store.load().unwrap().unwrap().pipelines[0]), chunk_files(folder.path()));
+    enter(&pipeline, 70_000..300_000);
+    // The chunks of the next checkpoint are there, whole or not, and the checkpoint is not.
+    let mut next = of(&mut pipeline);
+    let mut kept = 0;
+    next.chunks(&mut |chunk| {
+        store.keep(chunk).unwrap();
+        kept += 1;
+        assert_eq!(bytes(&store.load().unwrap().unwrap().pipelines[0]), old);
+    });
+    fs::write(folder.path().join(CHUNKS).join("0123.new"), b"half").unwrap();
+    assert!(kept == 4 && chunk_files(folder.path()).len() == 5);
+    assert_eq!(bytes(&store.load().unwrap().unwrap().pipelines[0]), old);
+    // The next one that is written takes only what it names along.
+    let mut fewer = Pipeline::new(policy(), Setup::default(), 1);
+    enter(&fewer, 0..70_000);
+    store.save(&mut of(&mut fewer)).unwrap();
+    assert_eq!(chunk_files(folder.path()), named);
+    store.save(&mut checkpoint(1)).unwrap();
+    assert!(chunk_files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_chunk_that_is_damaged_or_gone_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut pipeline = Pipeline::new(policy(), Setup::default(), 1);
+    enter(&pipeline, 0..70_000);
+    store.save(&mut of(&mut pipeline)).unwrap();
+    let path = chunk_files(folder.path()).pop_first().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let damaged = store.load().err().unwrap().to_string();
+    assert!(damaged.contains("is damaged: its checksum does not match") && damaged.contains("chunks"), "{damaged}");
+    fs::remove_file(&path).unwrap();
+    let gone = store.load().err().unwrap().to_string();
+    assert!(gone.contains("cannot be read") && gone.contains("move the state folder away"), "{gone}");
+}

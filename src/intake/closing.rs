@@ -27,34 +27,32 @@ pub struct Closing {
 }
 
 impl Intake {
-    /// Per group, how far its windows may close by `bases`: by the streams its rules read.
-    #[must_use]
-    pub fn frontiers(&self, bases: &Bases) -> Vec<Option<i64>> {
-        self.policy
-            .groups
-            .iter()
-            .zip(self.counting.reads.iter())
-            .map(|(group, reads)| {
-                let mut frontier = i64::MAX;
-                if reads.counts_predictions() {
-                    frontier = bases.predictions?.saturating_sub(group.lateness);
-                }
-                if !reads.measured.is_empty() {
-                    frontier = frontier.min(bases.measurements?.saturating_sub(group.lateness));
-                }
-                if reads.features && bases.has_features {
-                    frontier = frontier.min(bases.features?.saturating_sub(group.lateness));
-                }
-                if reads.pairs {
-                    let labels = self.policy.labels.as_ref()?;
-                    frontier = frontier.min(bases.labels?.saturating_sub(labels.lateness));
-                    if labels.attribute == LabelAttribute::PredictionTime {
-                        frontier = frontier.saturating_sub(labels.horizon);
-                    }
-                }
-                Some(frontier)
-            })
-            .collect()
+    /// How far the windows of a group may close by `bases`: by the streams its rules read.
+    fn frontier(&self, group: usize, bases: &Bases) -> Option<i64> {
+        let (group, reads) = (self.policy.groups.get(group)?, self.counting.reads.get(group)?);
+        let mut frontier = i64::MAX;
+        if reads.counts_predictions() {
+            frontier = bases.predictions?.saturating_sub(group.lateness);
+        }
+        if !reads.measured.is_empty() {
+            frontier = frontier.min(bases.measurements?.saturating_sub(group.lateness));
+        }
+        if reads.features && bases.has_features {
+            frontier = frontier.min(bases.features?.saturating_sub(group.lateness));
+        }
+        if reads.pairs {
+            let labels = self.policy.labels.as_ref()?;
+            frontier = frontier.min(bases.labels?.saturating_sub(labels.lateness));
+            if labels.attribute == LabelAttribute::PredictionTime {
+                frontier = frontier.saturating_sub(labels.horizon);
+            }
+        }
+        Some(frontier)
+    }
+
+    /// The closing line of each group; `None` where nothing can close yet.
+    fn lines(&self, bases: &Bases) -> Vec<Option<i64>> {
+        self.closed.iter().enumerate().map(|(group, closed)| self.frontier(group, bases).map(|_| *closed)).collect()
     }
 
     /// How far the windows of `group` close now: the frontier, held back while a label in them waits for a prediction
@@ -76,20 +74,21 @@ impl Intake {
     /// Moves the closing line of each group as far as the streams allow. Where a line passed the end of a pane, says what
     /// is to be judged once everything admitted so far is counted.
     pub fn advance(&mut self, bases: &Bases) -> Option<Closing> {
-        let mut lines = self.frontiers(bases);
         let mut passed = false;
-        for (group, line) in lines.iter_mut().enumerate() {
-            let Some(frontier) = *line else { continue };
+        for group in 0..self.closed.len() {
+            let Some(frontier) = self.frontier(group, bases) else { continue };
             let to = self.held(group, frontier, bases);
             let slide = self.policy.groups.get(group).map_or(1, |g| g.window.slide);
             if let Some(closed) = self.closed.get_mut(group) {
                 passed |= to > *closed && to.div_euclid(slide) > closed.div_euclid(slide);
                 *closed = to.max(*closed);
-                *line = Some(*closed);
             }
         }
         self.sweep(bases);
-        passed.then(|| self.closing(lines.clone(), lines))
+        passed.then(|| {
+            let lines = self.lines(bases);
+            self.closing(lines.clone(), lines)
+        })
     }
 
     /// The end of all files: every window that is left, complete where the streams have passed its end.
@@ -98,8 +97,7 @@ impl Intake {
         // No prediction will come any more for a label that waits.
         bases.predictions_quiet = true;
         self.advance(&bases);
-        let lines: Vec<Option<i64>> =
-            self.frontiers(&bases).iter().zip(&self.closed).map(|(f, closed)| f.map(|_| *closed)).collect();
+        let lines = self.lines(&bases);
         let all = vec![Some(i64::MAX); lines.len()];
         [self.closing(lines.clone(), lines.clone()), self.closing(all, lines)]
     }

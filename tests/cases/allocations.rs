@@ -149,12 +149,14 @@ fn decoding_and_counting_allocate_nothing_once_all_was_seen() {
 #[test]
 fn what_waits_for_labels_takes_memory_by_the_thousand() {
     let mut feed = Feed::new("labels: {horizon: 1h}\n");
-    feed.run(&events(0));
-    let fresh = events(EVENTS);
+    // So many that the parts of the index have just grown.
+    const BEFORE: usize = 12;
+    (0..BEFORE).for_each(|n| feed.run(&events(n * EVENTS)));
+    let fresh = events(BEFORE * EVENTS);
     let decoding = allocations(|| feed.decode(&fresh[..BATCH]));
     assert_eq!(decoding, 0, "decoded {BATCH} events");
     feed.count();
     let joining = allocations(|| feed.run(&fresh[BATCH..]));
     assert!(joining <= 20, "{joining} allocations while {} predictions were put aside", EVENTS - BATCH);
-    assert_eq!(feed.pipeline.intake().waiting().0, 2 * EVENTS);
+    assert_eq!(feed.pipeline.intake().waiting().0, (BEFORE + 1) * EVENTS);
 }

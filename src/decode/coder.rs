@@ -29,19 +29,21 @@ pub struct Coder {
     /// Codes of short texts seen lately: of categories, and of attributes.
     recent_categories: Vec<Recent>,
     recent_attributes: Vec<Recent>,
+    /// The version seen last.
+    recent_version: (Word, u32),
 }
 
-/// Codes by word, each in the one place that its word has.
+/// Codes by word, each in one of the two places that its word has.
 #[derive(Clone, Debug)]
-struct Recent(Box<[(Word, u32)]>);
+struct Recent(Box<[[(Word, u32); 2]]>);
 
-/// How many places there are.
+/// How many pairs of places there are.
 const RECENT: usize = 256;
 
 impl Recent {
     fn new() -> Self {
         // No text is the number 1: its length would be 0 and its bytes not.
-        Self(vec![(1, 0); RECENT].into())
+        Self(vec![[(1, 0); 2]; RECENT].into())
     }
 
     #[inline]
@@ -53,12 +55,16 @@ impl Recent {
 
     #[inline]
     fn get(&self, word: Word) -> Option<u32> {
-        self.0.get(Self::place(word)).filter(|(known, _)| *known == word).map(|(_, code)| *code)
+        let [first, second] = self.0.get(Self::place(word))?;
+        if first.0 == word {
+            return Some(first.1);
+        }
+        (second.0 == word).then_some(second.1)
     }
 
     fn put(&mut self, word: Word, code: u32) {
-        if let Some(place) = self.0.get_mut(Self::place(word)) {
-            *place = (word, code);
+        if let Some([first, second]) = self.0.get_mut(Self::place(word)) {
+            *second = std::mem::replace(first, (word, code));
         }
     }
 }
@@ -91,6 +97,7 @@ impl Coder {
             segmentations: segmentations.collect(),
             recent_categories: vec![Recent::new(); schema.categorical.len()],
             recent_attributes: vec![Recent::new(); schema.attributes.len()],
+            recent_version: (1, 0),
         }
     }
 
@@ -111,6 +118,7 @@ impl Coder {
             crossing.crossed.clear();
         }
         self.recent_categories.iter_mut().chain(&mut self.recent_attributes).for_each(|r| *r = Recent::new());
+        self.recent_version = (1, 0);
         fresh.push((Domain::Restart, "".into()));
         true
     }
@@ -118,6 +126,15 @@ impl Coder {
     #[inline]
     pub fn version(&mut self, text: &str, fresh: &mut Fresh) -> u32 {
         note(self.versions.intern(text), Domain::Version, text, fresh)
+    }
+
+    /// The same for a short text of a UTF-8 event, whose word is known.
+    #[inline]
+    pub fn short_version(&mut self, word: Word, event: &[u8], text: Range<usize>, fresh: &mut Fresh) -> u32 {
+        if self.recent_version.0 != word {
+            self.recent_version = (word, self.version(within(event, text), fresh));
+        }
+        self.recent_version.1
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 //! Lemire, "Number Parsing at a Gigabyte per Second" (2021), for up to 19 digits and no exponent; anything else is left to
 //! `fast_float2`, which is also the oracle of the tests, together with the standard library.
 
+use std::hint::select_unpredictable;
 use std::num::NonZeroUsize;
 
 /// A number's value and where it ends, which is behind its first byte.
@@ -37,26 +38,39 @@ pub(super) fn read(bytes: &[u8], start: usize) -> Option<Decimal> {
     at += 1;
     // Up to 17 places, as the shortest forms of doubles have them.
     let one = Digits::at(bytes, at)?;
-    let mut mantissa = one.append(whole.value);
-    let mut places = one.count;
+    let (mut mantissa, mut places) = (one.append(whole.value), one.count);
     if one.count == 8 {
+        mantissa = whole.value.wrapping_mul(100_000_000).wrapping_add(one.value);
         let two = Digits::at(bytes, at + 8)?;
         mantissa = two.append(mantissa);
-        places += two.count;
-        if two.count == 8 {
-            let last = u64::from(bytes.get(at + 16)?.wrapping_sub(b'0'));
-            let is_digit = last < 10;
-            mantissa = if is_digit { mantissa.wrapping_mul(10).wrapping_add(last) } else { mantissa };
-            places += usize::from(is_digit);
-            if is_digit && bytes.get(at + 17)?.is_ascii_digit() {
-                return long(bytes, start);
-            }
+        let last = u64::from(bytes.get(at + 16)?.wrapping_sub(b'0'));
+        let is_digit = (two.count == 8) & (last < 10);
+        mantissa = select_unpredictable(is_digit, mantissa.wrapping_mul(10).wrapping_add(last), mantissa);
+        places += two.count + usize::from(is_digit);
+        if is_digit & bytes.get(at + 17)?.is_ascii_digit() {
+            return long(bytes, start);
         }
     }
     if places == 0 || whole.count + places > MOST_DIGITS {
         return long(bytes, start);
     }
     finish(bytes, at + places, negative, mantissa, places)
+}
+
+/// Reads a whole number of at most 15 digits, such as a time; `None` where it is none, not plain, or too close to the end.
+#[inline]
+pub(super) fn whole(bytes: &[u8], start: usize) -> Option<(i64, NonZeroUsize)> {
+    let one = Digits::at(bytes, start)?;
+    let (mut value, mut end) = (one.value, start + one.count);
+    if one.count == 8 {
+        let two = Digits::at(bytes, end)?;
+        value = two.append(value);
+        end += two.count;
+    }
+    let zeros_before = one.count > 1 && bytes.get(start) == Some(&b'0');
+    let plain = !matches!(bytes.get(end)?, b'.' | b'e' | b'E' | b'0'..=b'9');
+    (plain && one.count > 0 && end - start < 16 && !zeros_before).then_some(())?;
+    Some((value.cast_signed(), NonZeroUsize::new(end)?))
 }
 
 #[inline]
@@ -142,9 +156,14 @@ impl Digits {
 /// `mantissa` / 10^`places`, correctly rounded.
 #[inline]
 fn value(mantissa: u64, places: usize) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "rounded to the nearest where it stands alone, exact below")]
+    let plain = mantissa as f64;
     if places == 0 || mantissa == 0 {
-        #[allow(clippy::cast_precision_loss, reason = "rounded to the nearest, which is what is asked for")]
-        return mantissa as f64;
+        return plain;
+    }
+    // Both are exact, so one division rounds once. Which features have few places does not change from event to event.
+    if let (Some(power), true) = (POWERS_OF_TEN.get(places), mantissa <= 1 << 53) {
+        return plain / power;
     }
     RECIPROCALS.get(places).map_or(f64::NAN, |reciprocal| scaled(mantissa, places, *reciprocal))
 }
@@ -177,6 +196,8 @@ fn scaled(mantissa: u64, places: usize, reciprocal: u128) -> f64 {
     // Rounding up may carry into the exponent: adding does just that.
     f64::from_bits(bits.wrapping_add((power.cast_unsigned() << 52).wrapping_sub(1 << 52)))
 }
+
+const POWERS_OF_TEN: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
 
 /// 5^-k as 128-bit integers with the highest bit set, rounded up, k = 0..=27.
 const RECIPROCALS: [u128; MOST_PLACES + 1] = reciprocals();
@@ -242,6 +263,22 @@ mod tests {
             assert_eq!(whole(text), None, "{text}");
         }
         assert_eq!(read(b"1", 0), None, "it may go on behind the end");
+    }
+
+    #[test]
+    fn whole_numbers_are_read_as_they_stand() {
+        let read = |text: &str| whole_number(&format!("{text},                ")).map(|(x, end)| (x, end.get()));
+        for n in [0, 7, 12_345_678, 1_767_225_600_000, 999_999_999_999_999_i64] {
+            assert_eq!(read(&n.to_string()), Some((n, n.to_string().len())));
+        }
+        for text in ["", "-1", "00", "01", "1.5", "1e5", "1E5", "1234567890123456", "x"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(whole_number("1"), None, "it may go on behind the end");
+    }
+
+    fn whole_number(text: &str) -> Option<(i64, NonZeroUsize)> {
+        super::whole(text.as_bytes(), 0)
     }
 
     #[test]

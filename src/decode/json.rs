@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use super::coder::Coder;
+use super::coder::{Coder, Word};
 use super::plan::{EventKind, Fields, Plan};
 use super::scan::Scanner;
+use super::short::ShortText;
 use super::{Limits, Reason, Reject, check_time, check_value, check_weight};
 use crate::event::{FeatureBatch, Flag, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
 use crate::schema::Schema;
@@ -49,6 +50,8 @@ pub struct Format {
 /// The decoder of one model's events of one kind.
 struct ModelDecoder {
     schema: Arc<Schema>,
+    /// The model's name as a short text.
+    word: Word,
     plan: Plan,
     coder: Coder,
     row: Row,
@@ -96,6 +99,7 @@ impl JsonDecoder {
                 kpis: vec![Flag::Missing; schema.kpis.len()],
                 ..Row::default()
             },
+            word: ShortText::word_of(&schema.model),
             schema: Arc::clone(schema),
             event: 0,
         });
@@ -291,6 +295,7 @@ impl JsonDecoder {
             coder: &mut model.coder,
             row: &mut model.row,
             limits: &self.limits,
+            model_word: model.word,
             short_texts: self.limits.string_bytes >= 15,
             time: self.time,
             scratch: &mut self.scratch,

@@ -118,6 +118,10 @@ pub enum Short {
     Categorical(usize),
     /// A segment attribute and nothing else.
     Segment(usize),
+    Score,
+    Time,
+    Version,
+    Model,
     /// Ask the meaning.
     No,
 }
@@ -209,13 +213,17 @@ impl Meaning {
     }
 
     fn short(&self) -> Short {
-        let Self { field: None, child: None, kpi: None, attribute: None, feature, segment } = self else {
+        let Self { field, child: None, kpi: None, attribute: None, feature, segment } = self else {
             return Short::No;
         };
-        match (*feature, *segment) {
-            (Some(Slot::Numeric(i)), None) => Short::Numeric(i),
-            (Some(Slot::Categorical(i)), None) => Short::Categorical(i),
-            (None, Some(i)) => Short::Segment(i),
+        match (*field, *feature, *segment) {
+            (None, Some(Slot::Numeric(i)), None) => Short::Numeric(i),
+            (None, Some(Slot::Categorical(i)), None) => Short::Categorical(i),
+            (None, None, Some(i)) => Short::Segment(i),
+            (Some(Field::Score), None, None) => Short::Score,
+            (Some(Field::Ts), None, None) => Short::Time,
+            (Some(Field::Version), None, None) => Short::Version,
+            (Some(Field::Model), None, None) => Short::Model,
             _ => Short::No,
         }
     }

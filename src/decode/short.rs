@@ -29,6 +29,12 @@ impl ShortText {
         short.then(|| Self { word: (word & ((1 << (8 * len)) - 1)) | (len as Word) << 120, start, len })
     }
 
+    /// The word of a text; 1, which no text has, for one that is not short.
+    #[must_use]
+    pub fn word_of(text: &str) -> Word {
+        Self::at(format!("\"{text}\"                ").as_bytes(), 0).map_or(1, |short| short.word)
+    }
+
     /// Where the text lies.
     #[inline]
     #[must_use]

@@ -1,6 +1,6 @@
 //! One pass over one event: members by the plan's guesses, values of the usual kind straight into their slots.
 
-use super::super::coder::Coder;
+use super::super::coder::{Coder, Word};
 use super::super::decimal;
 use super::super::plan::{Meaning, Node, Plan, Short, Slot};
 use super::super::scan::{Scanner, Token};
@@ -20,6 +20,8 @@ pub(super) struct Walk<'w, 'a> {
     pub coder: &'w mut Coder,
     pub row: &'w mut Row,
     pub limits: &'w Limits,
+    /// The model's name as a short text; 1, which no text is, for a long one.
+    pub model_word: Word,
     /// Whether every short text is within the bound on strings.
     pub short_texts: bool,
     pub time: TimeUnit,
@@ -107,7 +109,27 @@ impl Walk<'_, '_> {
                     *slot = self.coder.short_attribute(i, short.word, bytes, short.text());
                     short.end()
                 }
-                Short::Categorical(_) | Short::Segment(_) | Short::No => break,
+                Short::Score => {
+                    let Some((number, end)) = decimal::read(bytes, value) else { break };
+                    self.row.score = number;
+                    end.get()
+                }
+                Short::Time if self.time == TimeUnit::Millis => {
+                    let Some((ms, end)) = decimal::whole(bytes, value) else { break };
+                    self.row.ts = Some(ms);
+                    end.get()
+                }
+                Short::Version if self.short_texts => {
+                    let Some(short) = ShortText::at(bytes, value).filter(|s| !s.text().is_empty()) else { break };
+                    self.row.version = self.coder.short_version(short.word, bytes, short.text(), &mut self.row.fresh);
+                    short.end()
+                }
+                Short::Model => {
+                    let Some(short) = ShortText::at(bytes, value).filter(|s| s.word == self.model_word) else { break };
+                    self.model_named = Some(self.others.2);
+                    short.end()
+                }
+                Short::Categorical(_) | Short::Segment(_) | Short::Time | Short::Version | Short::No => break,
             };
             if key.seen == self.event {
                 break;

@@ -66,11 +66,14 @@ pub enum CheckpointError {
     Encode(#[from] FrameError),
 }
 
+/// A chunk that was written or read, as long as it is held, and its digest.
+type Written = (Weak<Vec<u8>>, Digest);
+
 /// The state folder, held by this process alone.
 pub struct Store {
     folder: PathBuf,
     /// Digests of chunks that this process has written or read, by where they lie in memory.
-    known: Mutex<BTreeMap<usize, (Weak<Vec<u8>>, Digest)>>,
+    known: Mutex<BTreeMap<usize, Written>>,
     // Held for as long as the store lives.
     _lock: File,
 }
@@ -150,16 +153,15 @@ impl Store {
         let known = lock(&self.known).get(&Arc::as_ptr(bytes).addr()).cloned();
         // Memory is used again: only a chunk that is still held is the one that stood there.
         let same = known.filter(|(held, _)| held.upgrade().is_some_and(|held| Arc::ptr_eq(&held, bytes)));
-        let (digest, written) = match same {
-            Some((_, digest)) => (digest, 0),
-            None => {
-                let digest = frame::sha256_hex(bytes);
-                let path = self.chunk_path(&digest);
-                // A file has its name only once it is whole.
-                let written = if path.exists() { 0 } else { replace(&path, bytes)? };
-                self.know(bytes, &digest);
-                (digest, written)
-            }
+        let (digest, written) = if let Some((_, digest)) = same {
+            (digest, 0)
+        } else {
+            let digest = frame::sha256_hex(bytes);
+            let path = self.chunk_path(&digest);
+            // A file has its name only once it is whole.
+            let written = if path.exists() { 0 } else { replace(&path, bytes)? };
+            self.know(bytes, &digest);
+            (digest, written)
         };
         *chunk = Chunk::Kept(digest);
         Ok(written)

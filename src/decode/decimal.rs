@@ -17,6 +17,7 @@ const MOST_PLACES: usize = 27;
 ///
 /// How many digits a value has is as good as random, so nothing here branches on it but for the rare cases.
 #[inline]
+#[allow(clippy::needless_bitwise_bool, reason = "whether a seventeenth digit is there cannot be guessed")]
 pub(super) fn read(bytes: &[u8], start: usize) -> Option<Decimal> {
     let negative = bytes.get(start) == Some(&b'-');
     let first = start + usize::from(negative);

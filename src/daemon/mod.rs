@@ -112,7 +112,7 @@ pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
         Some(w) => Some(w),
         None => writer(&publish.signals)?,
     };
-    let outbox = Outbox::start(Outlets {
+    let mut outbox = Outbox::start(Outlets {
         registry: Arc::clone(&registry),
         topics: topics_writer,
         signals_topic: publish.signals.clone(),
@@ -137,7 +137,6 @@ pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
     let names: Vec<String> = policies.iter().map(|p| p.model.clone()).collect();
     outward::start(config, &names, &properties, &registry, &view, &flags)?;
     let loader = Loader::new(Arc::clone(&registry) as Arc<dyn Registry>, workers);
-    let mut outbox = outbox;
     unsent.into_iter().for_each(|item| outbox.put(item));
     let engine = Engine::new(Parts {
         models,

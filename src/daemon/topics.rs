@@ -12,6 +12,7 @@ use crate::decode::plan::EventKind;
 use crate::decode::{Limits, Reason, Reject};
 use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::schema::Schema;
+use crate::source::files::StreamBatch;
 
 /// Batches of one kind, one a model.
 pub enum Batches {
@@ -94,12 +95,10 @@ impl Topic {
     pub fn reader(&self) -> Reader {
         let schemas = &self.schemas;
         let batches = match self.kind {
-            EventKind::Predictions => Batches::Predictions(schemas.iter().map(|s| predictions(s)).collect()),
-            EventKind::Labels => Batches::Labels(schemas.iter().map(|s| LabelBatch::new(s.kpis.len())).collect()),
-            EventKind::Features => Batches::Features(
-                schemas.iter().map(|s| FeatureBatch::new(s.numeric.len(), s.categorical.len())).collect(),
-            ),
-            EventKind::Measurements => Batches::Measurements(vec![MeasurementBatch::default(); schemas.len()]),
+            EventKind::Predictions => Batches::Predictions(empty(schemas)),
+            EventKind::Labels => Batches::Labels(empty(schemas)),
+            EventKind::Features => Batches::Features(empty(schemas)),
+            EventKind::Measurements => Batches::Measurements(empty(schemas)),
         };
         Reader {
             decoder: JsonDecoder::new(schemas, &self.format, self.kind, self.limits),
@@ -111,10 +110,9 @@ impl Topic {
     }
 }
 
-/// An empty batch of a model's predictions.
-#[must_use]
-pub fn predictions(schema: &Schema) -> PredictionBatch {
-    PredictionBatch::new(schema.numeric.len(), schema.categorical.len(), schema.segmentations.len())
+/// An empty batch a model.
+fn empty<B: StreamBatch>(schemas: &[Arc<Schema>]) -> Vec<B> {
+    schemas.iter().map(|s| B::empty(s)).collect()
 }
 
 impl Reader {

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::versions::Known;
-use crate::event::Flag;
-use crate::join::{Outcome, Pair};
+use crate::join::{Outcome, Pair, Pending};
 use crate::policy::{Policy, Target, Traffic};
 use crate::window::layout::Reads;
 
@@ -75,14 +74,7 @@ impl Counting {
 /// A joined pair that waits to be counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JobPair {
-    /// The prediction's time.
-    pub ts: i64,
-    pub version: u32,
-    pub stage: u32,
-    /// One bit a group in which the prediction was in time.
-    pub groups: u32,
-    pub score_cell: u32,
-    pub predicted: Flag,
+    pub prediction: Pending,
     pub outcome: Outcome,
     /// The row of the batch that completed it, which carries the prediction's id.
     pub row: u32,
@@ -131,15 +123,9 @@ impl Job {
 
     /// Takes in a pair that `row` of the batch completed.
     pub(super) fn pair(&mut self, pair: &Pair<'_>, row: usize) {
-        let p = &pair.prediction;
         self.segments.extend_from_slice(pair.segments);
         self.pairs.push(JobPair {
-            ts: p.ts,
-            version: p.version,
-            stage: p.stage,
-            groups: p.groups,
-            score_cell: p.score_cell,
-            predicted: p.predicted,
+            prediction: pair.prediction,
             outcome: pair.outcome,
             row: u32::try_from(row).unwrap_or(u32::MAX),
         });

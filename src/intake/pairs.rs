@@ -27,25 +27,26 @@ pub(super) fn count(
         let slide = group.window.slide;
         let closed = job.closed.get(g).copied().unwrap_or(i64::MIN);
         for ((at, pair), joined) in job.pairs.iter().enumerate().zip(&mut scratch.joined) {
-            if !pair.outcome.in_time || pair.groups & (1 << g) == 0 || !counts_anywhere(pair, reads) {
+            if !pair.outcome.in_time || pair.prediction.groups & (1 << g) == 0 || !counts_anywhere(pair, reads) {
                 continue;
             }
             let ts = match labels.attribute {
                 LabelAttribute::LabelTime => pair.outcome.ts,
-                LabelAttribute::PredictionTime => pair.ts,
+                LabelAttribute::PredictionTime => pair.prediction.ts,
             };
             let pane = ts.div_euclid(slide);
             if is_closed(pane, slide, closed) {
                 counters.after_close += 1;
                 continue;
             }
-            let spec = known(job, pair.version).map(|k| &*k.spec);
-            let Some((tally, layout)) = spec.and_then(|spec| panes.open((pair.version, spec), g, pane)) else {
+            let spec = known(job, pair.prediction.version).map(|k| &*k.spec);
+            let Some((tally, layout)) = spec.and_then(|spec| panes.open((pair.prediction.version, spec), g, pane))
+            else {
                 continue;
             };
             *joined = true;
             tally.pairs += 1;
-            tally.saw(pair.ts, ids.text(pair.row as usize), pair.stage);
+            tally.saw(pair.prediction.ts, ids.text(pair.row as usize), pair.prediction.stage);
             let segments = job.segments.get(at * width..(at + 1) * width).unwrap_or(&[]);
             counters.unsegmented += add(tally, layout, reads, pair, segments);
         }
@@ -56,8 +57,8 @@ pub(super) fn count(
 /// Whether a pair says anything to a group's rules.
 fn counts_anywhere(pair: &JobPair, reads: &Reads) -> bool {
     let labelled = matches!(pair.outcome.label, Flag::No | Flag::Yes);
-    let confusion = !reads.segmentations.is_empty() && labelled && pair.predicted != Flag::Missing;
-    let scored = reads.auc && labelled && pair.score_cell != u32::MAX;
+    let confusion = !reads.segmentations.is_empty() && labelled && pair.prediction.predicted != Flag::Missing;
+    let scored = reads.auc && labelled && pair.prediction.score_cell != u32::MAX;
     confusion || scored || reads.kpis.iter().any(|k| pair.outcome.kpis & (1 << k) != 0)
 }
 
@@ -69,7 +70,7 @@ fn add(tally: &mut Tally, layout: &Layout, reads: &Reads, pair: &JobPair, segmen
         Flag::Yes => Some(true),
         Flag::Missing | Flag::Invalid => None,
     };
-    let (label, predicted) = (class(pair.outcome.label), class(pair.predicted));
+    let (label, predicted) = (class(pair.outcome.label), class(pair.prediction.predicted));
     if let (Some(label), Some(predicted)) = (label, predicted) {
         for (s, segmentation) in reads.segmentations.iter().enumerate() {
             match segments.get(*segmentation) {
@@ -89,7 +90,7 @@ fn add(tally: &mut Tally, layout: &Layout, reads: &Reads, pair: &JobPair, segmen
     }
     if let (Some(label), Some(blocks)) = (label, layout.auc) {
         let block = if label { blocks[1] } else { blocks[0] };
-        let cell = pair.score_cell as usize;
+        let cell = pair.prediction.score_cell as usize;
         if cell < block.cells {
             tally.add(block.offset + cell);
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::World;
 use super::workers::Desk;
 use crate::clock::now_ms;
-use crate::daemon::topics::{Batches, Reader, predictions};
+use crate::daemon::topics::{Batches, Reader};
 use crate::event::PredictionBatch;
 use crate::intake::{DecoderId, Intake, SourceId};
 use crate::pipeline::Batch;
@@ -82,7 +82,7 @@ impl Place {
                 if filled.must_wait(batches, desk) {
                     for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
                         if let (Some(model), Some(&(_, decoder))) = (world.models.get(m), sources.get(&m)) {
-                            let empty = predictions(model.intake().schema());
+                            let empty = PredictionBatch::empty(model.intake().schema());
                             parked.push((m, decoder, std::mem::replace(batch, empty)));
                         }
                     }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rdkafka::message::{BorrowedMessage, Message as _};
-
 use super::sources;
 use crate::config::SourceConfig;
 use crate::decode::json::{Format, JsonDecoder, Outcome};
@@ -13,6 +11,7 @@ use crate::decode::{Limits, Reason, Reject};
 use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::schema::Schema;
 use crate::source::files::StreamBatch;
+use crate::source::kafka::Message;
 
 /// Batches of one kind, one a model.
 pub enum Batches {
@@ -117,10 +116,10 @@ fn empty<B: StreamBatch>(schemas: &[Arc<Schema>]) -> Vec<B> {
 
 impl Reader {
     /// Decodes a message into the batches.
-    pub fn take(&mut self, message: &BorrowedMessage<'_>, now_ms: i64) {
+    pub fn take(&mut self, message: &Message<'_>, now_ms: i64) {
         self.read.events += 1;
-        let bytes = message.payload().unwrap_or(&[]);
-        let record_ts = message.timestamp().to_millis().unwrap_or(now_ms);
+        let bytes = message.payload();
+        let record_ts = message.timestamp_ms().unwrap_or(now_ms);
         let outcome = match &mut self.batches {
             Batches::Predictions(b) => self.decoder.prediction(bytes, record_ts, b),
             Batches::Labels(b) => self.decoder.label(bytes, record_ts, b),
@@ -135,7 +134,7 @@ impl Reader {
                 if self.dead.len() < DEAD_BOUND {
                     let payload = if self.keep_payload { bytes.to_vec() } else { Vec::new() };
                     self.dead.push(DeadLetter {
-                        topic: message.topic().to_owned(),
+                        topic: message.topic(),
                         partition: message.partition(),
                         offset: message.offset(),
                         reject,

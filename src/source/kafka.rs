@@ -1,17 +1,21 @@
 //! Topics of events: every partition of the configured topics, read from the offsets that the daemon's state names. Each
 //! partition has a queue of its own, so a partition that must wait is simply not read; librdkafka bounds what it holds.
 
+mod messages;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+pub use messages::Message;
+use messages::Messages;
 
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
 const DEFAULTS: [(&str, &str); 6] = [
@@ -65,7 +69,7 @@ pub struct Partition {
     pub end_reached: Option<Instant>,
     /// Why it is not read any more.
     pub halted: Option<String>,
-    queue: PartitionQueue<Quiet>,
+    messages: Messages,
 }
 
 /// How long a partition may take to be set back.
@@ -75,14 +79,6 @@ const SEEK: Duration = Duration::from_secs(30);
 pub struct KafkaSource {
     brokers: String,
     consumer: Arc<BaseConsumer<Quiet>>,
-}
-
-/// What a round of reading a partition came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
-    pub messages: usize,
-    /// The bound was reached: there may be more.
-    pub more: bool,
 }
 
 impl KafkaSource {
@@ -126,14 +122,14 @@ impl KafkaSource {
         let partitions = starts
             .iter()
             .filter_map(|((topic, partition), start)| {
-                let queue = self.consumer.split_partition_queue(topic, *partition)?;
+                let messages = Messages::of(&self.consumer, topic, *partition)?;
                 Some(Partition {
                     topic: topic.clone(),
                     partition: *partition,
                     next: *start,
                     end_reached: None,
                     halted: None,
-                    queue,
+                    messages,
                 })
             })
             .collect();
@@ -193,44 +189,44 @@ impl KafkaSource {
 }
 
 impl Partition {
-    /// Reads up to `most` messages that are there already, without waiting.
-    pub fn drain(&mut self, most: usize, mut each: impl FnMut(&BorrowedMessage<'_>)) -> Drained {
-        let mut messages = 0;
-        if self.halted.is_some() {
-            return Drained { messages, more: false };
-        }
-        while messages < most {
-            match self.queue.poll(Duration::ZERO) {
-                None => return Drained { messages, more: false },
-                Some(Ok(message)) => {
+    /// Reads up to `most` messages that are there already, without waiting; returns how many.
+    pub fn drain(&mut self, most: usize, mut each: impl FnMut(&Message<'_>)) -> usize {
+        let Self { topic, partition, next, end_reached, halted, messages } = self;
+        let mut drained = 0;
+        while drained < most && halted.is_none() {
+            let mut failed = false;
+            let taken = messages.take(most - drained, |message| match message {
+                // What came after a gap is not counted.
+                _ if halted.is_some() => {}
+                Ok(message) => {
                     // A message that was read before cannot come again within one assignment.
-                    if self.next.is_none_or(|next| message.offset() >= next) {
+                    if next.is_none_or(|next| message.offset() >= next) {
                         each(&message);
-                        self.next = Some(message.offset() + 1);
-                        self.end_reached = None;
-                        messages += 1;
+                        *next = Some(message.offset() + 1);
+                        *end_reached = None;
+                        drained += 1;
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => self.end_reached = Some(Instant::now()),
-                Some(Err(e)) => {
-                    if is_gap(&e) {
-                        let why = format!(
-                            "{}/{}: the messages from offset {} on are gone (retention was faster than this daemon): {e}; counts would have a hole. \
-                             Restore the topic, or move the state folder away to start anew",
-                            self.topic,
-                            self.partition,
-                            self.next.unwrap_or(0)
-                        );
-                        tracing::error!(topic = %self.topic, partition = self.partition, offset = self.next, "{why}");
-                        self.halted = Some(why);
-                    } else {
-                        tracing::warn!(topic = %self.topic, partition = self.partition, error = %e, "a read failed, librdkafka tries again");
-                    }
-                    return Drained { messages, more: false };
+                Err(KafkaError::PartitionEOF(_)) => *end_reached = Some(Instant::now()),
+                Err(e) if is_gap(&e) => {
+                    let why = format!(
+                        "{topic}/{partition}: the messages from offset {} on are gone (retention was faster than this daemon): {e}; counts would have a hole. \
+                         Restore the topic, or move the state folder away to start anew",
+                        next.unwrap_or(0)
+                    );
+                    tracing::error!(topic, partition, offset = *next, "{why}");
+                    *halted = Some(why);
                 }
+                Err(e) => {
+                    tracing::warn!(topic, partition, error = %e, "a read failed, librdkafka tries again");
+                    failed = true;
+                }
+            });
+            if taken == 0 || failed {
+                break;
             }
         }
-        Drained { messages, more: true }
+        drained
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use rdkafka::message::Message as _;
 
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::verify::Anchored;
@@ -84,9 +83,9 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
         let error = source.serve(PAUSE);
         for partition in &mut partitions {
             let number = partition.partition;
-            let drained = partition.drain(BATCH, |message| {
+            let messages = partition.drain(BATCH, |message| {
                 let origin = format!("topic {topic}");
-                match serde_json::from_slice(message.payload().unwrap_or_default()) {
+                match serde_json::from_slice(message.payload()) {
                     Ok(checkpoint) => anchors.checkpoints.push(Anchored { origin, checkpoint }),
                     Err(e) => {
                         let place = format!("offset {} of {topic}/{number}", message.offset());
@@ -94,7 +93,7 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
                     }
                 }
             });
-            if drained.messages > 0 {
+            if messages > 0 {
                 last_news = Instant::now();
             }
             if let Some(why) = &partition.halted {

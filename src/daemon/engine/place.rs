@@ -18,6 +18,8 @@ use crate::source::kafka::Partition;
 
 /// Messages read from a partition in one turn.
 const ROUND: usize = 2048;
+/// So many turns' batches may wait for a baseline; then the partition is not read until it is there.
+const PARKED: usize = 32;
 
 /// A partition.
 pub struct Place {
@@ -54,32 +56,32 @@ impl Seat {
 }
 
 impl Place {
-    /// Takes a turn: counts what waited, or reads on. Returns how many messages there were.
+    /// Takes a turn: counts what waited, and reads on; decoding does not need the baseline. Returns how many messages there were.
     pub fn turn(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) -> usize {
-        if !self.parked.is_empty() && !self.count_parked(sources, world, desk) {
+        if !self.parked.is_empty() && !self.count_parked(sources, world, desk) && self.parked.len() >= PARKED {
             return 0;
         }
         let now = now_ms();
         let Self { partition, reader, .. } = self;
-        let drained = partition.drain(ROUND, |message| reader.take(message, now));
-        if drained.messages > 0 {
+        let messages = partition.drain(ROUND, |message| reader.take(message, now));
+        if messages > 0 {
             self.count(sources, world, desk);
             if self.parked.is_empty() {
                 self.counted = self.partition.next;
             }
             desk.common.bury(&mut self.reader.dead);
         }
-        drained.messages
+        messages
     }
 
-    /// Counts the batches that the turn filled; those of predictions all wait if one must, so that an offset stands for
-    /// all.
+    /// Counts the batches that the turn filled; those of predictions all wait if one must or others wait already, so that an
+    /// offset stands for all and they are counted in order.
     fn count(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) {
         let Self { reader, last_event, parked, .. } = self;
         let filled = Filled { world, sources, last_event };
         match &mut reader.batches {
             Batches::Predictions(batches) => {
-                if filled.must_wait(batches, desk) {
+                if filled.must_wait(batches, desk) || !parked.is_empty() {
                     for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
                         if let (Some(model), Some(&(_, decoder))) = (world.models.get(m), sources.get(&m)) {
                             let empty = PredictionBatch::empty(model.intake().schema());

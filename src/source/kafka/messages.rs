@@ -1,0 +1,139 @@
+//! Messages taken from a partition's queue many at a time. One at a time, `rdkafka` makes an event of each, locks the queue
+//! and looks at the clock three times: a tenth of what the daemon does in all.
+//!
+//! Unsafe code is only here: the client library hands out pointers, and each of them lives in a value that gives it back.
+#![allow(unsafe_code, reason = "the C client's batches have no safe interface")]
+
+use std::ffi::{CStr, CString};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use rdkafka::bindings as native;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{IsError as _, KafkaError};
+
+use super::Quiet;
+
+/// Messages taken at once: what they point to stays in the nearer caches.
+const AT_ONCE: usize = 128;
+
+/// The queue of one partition, and the messages last taken from it.
+pub struct Messages {
+    queue: NonNull<native::rd_kafka_queue_t>,
+    taken: Vec<Taken>,
+    /// Is dropped last: the queue belongs to it.
+    _consumer: Arc<BaseConsumer<Quiet>>,
+}
+
+// Safety: librdkafka's queues and messages may be used from any thread, and `&mut self` admits one at a time.
+unsafe impl Send for Messages {}
+
+/// A message as the client library handed it out.
+#[repr(transparent)]
+struct Taken(NonNull<native::rd_kafka_message_t>);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        // Safety: it came from the queue, and nothing else gives it back.
+        unsafe { native::rd_kafka_message_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// A message while it is looked at.
+pub struct Message<'m> {
+    message: &'m native::rd_kafka_message_t,
+    _taken: PhantomData<&'m Taken>,
+}
+
+impl Messages {
+    /// The queue of an assigned partition, apart from the consumer's own from now on; `None` for a topic whose name no C
+    /// library can take, or a partition that it does not know.
+    pub fn of(consumer: &Arc<BaseConsumer<Quiet>>, topic: &str, partition: i32) -> Option<Self> {
+        let topic = CString::new(topic).ok()?;
+        // Safety: the client lives, since `consumer` is held; the name ends with a zero and is copied.
+        let queue = unsafe {
+            native::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition)
+        };
+        let queue = NonNull::new(queue)?;
+        // Safety: the queue was just handed out; forwarding to nothing makes it a queue of its own.
+        unsafe { native::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };
+        Some(Self { queue, taken: Vec::with_capacity(AT_ONCE), _consumer: Arc::clone(consumer) })
+    }
+
+    /// Takes messages that are there, at most so many, and shows them in order; how many there were.
+    pub fn take(&mut self, most: usize, mut each: impl FnMut(Result<Message<'_>, KafkaError>)) -> usize {
+        self.taken.clear();
+        let most = most.min(self.taken.capacity());
+        let to = self.taken.as_mut_ptr().cast::<*mut native::rd_kafka_message_t>();
+        // Safety: `to` has room for `most` pointers, and a `Taken` is one pointer. Those written are messages, never null.
+        let taken = unsafe { native::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, to, most) };
+        let taken = usize::try_from(taken).unwrap_or(0).min(most);
+        // Safety: so many were written; the list is the one that gives them back.
+        unsafe { self.taken.set_len(taken) };
+        for message in self.taken.drain(..) {
+            // Safety: it is valid until it is given back, at the end of this turn of the loop.
+            let native = unsafe { message.0.as_ref() };
+            each(if native.err.is_error() {
+                Err(error(native))
+            } else {
+                Ok(Message { message: native, _taken: PhantomData })
+            });
+        }
+        taken
+    }
+}
+
+fn error(message: &native::rd_kafka_message_t) -> KafkaError {
+    match message.err {
+        native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => KafkaError::PartitionEOF(message.partition),
+        e => KafkaError::MessageConsumption(e.into()),
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        self.taken.clear();
+        // Safety: it was handed out to this value, which ends here.
+        unsafe { native::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+impl Message<'_> {
+    /// The value; empty for a tombstone.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        match NonNull::new(self.message.payload.cast::<u8>()) {
+            None => &[],
+            // Safety: the message has so many bytes there for as long as it lives.
+            Some(bytes) => unsafe { std::slice::from_raw_parts(bytes.as_ptr(), self.message.len) },
+        }
+    }
+
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.message.offset
+    }
+
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.message.partition
+    }
+
+    /// The topic's name.
+    #[must_use]
+    pub fn topic(&self) -> String {
+        // Safety: a consumed message has a topic, whose name ends with a zero and lives as long.
+        let name = unsafe { CStr::from_ptr(native::rd_kafka_topic_name(self.message.rkt)) };
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The record's time in ms since 1970; `None` if it has none.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        let mut kind = native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // Safety: the message is valid, and `kind` is written to only.
+        let ms = unsafe { native::rd_kafka_message_timestamp(self.message, &raw mut kind) };
+        (ms != -1 && kind != native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE).then_some(ms)
+    }
+}

@@ -21,18 +21,37 @@ const NAP: Duration = Duration::from_millis(50);
 /// Where every partition starts.
 pub type Starts = BTreeMap<(String, i32), Option<i64>>;
 
+/// What the brokers say of the topics.
+pub type Answer = Result<BTreeMap<String, i32>, KafkaSourceError>;
+
+/// Asks the brokers for the topics for the first time, while the registry and the state are opened.
+///
+/// # Errors
+/// A system without threads.
+pub fn ask(kafka: Handle, config: &Config) -> std::io::Result<thread::JoinHandle<Answer>> {
+    let topics = topics(config);
+    thread::Builder::new().name("brokers".into()).spawn(move || kafka.partitions(&topics, TIMEOUT))
+}
+
+fn topics(config: &Config) -> Vec<String> {
+    config.sources.iter().map(|s| s.topic.clone()).collect()
+}
+
 /// Waits until every topic is there; `None` when told to stop meanwhile.
 pub fn wait_for_topics(
     kafka: &Handle,
+    asked: thread::JoinHandle<Answer>,
     config: &Config,
     kept: &[SourceState],
     view: &Shared,
     flags: &Flags,
 ) -> Option<Starts> {
-    let topics: Vec<String> = config.sources.iter().map(|s| s.topic.clone()).collect();
+    let topics = topics(config);
     let mut pause = Duration::from_secs(1);
+    let mut asked = Some(asked);
     while !flags.stop.load(Ordering::Relaxed) {
-        match kafka.partitions(&topics, TIMEOUT) {
+        let first = asked.take().and_then(|asked| asked.join().ok());
+        match first.unwrap_or_else(|| kafka.partitions(&topics, TIMEOUT)) {
             Ok(found) => {
                 view.write().not_ready.remove("kafka");
                 return Some(starts(&found, kept));
@@ -61,7 +80,8 @@ fn starts(found: &BTreeMap<String, i32>, kept: &[SourceState]) -> Starts {
 }
 
 /// Asks the brokers now and then: readiness, lag, and topics that grew.
-pub fn watch(kafka: Handle, topics: Vec<String>, starts: &Starts, view: Shared, flags: Arc<Flags>) {
+pub fn watch(kafka: Handle, config: &Config, starts: &Starts, view: Shared, flags: Arc<Flags>) {
+    let topics = topics(config);
     let partitions: Vec<(String, i32)> = starts.keys().cloned().collect();
     let work = move || {
         while !flags.stop.load(Ordering::Relaxed) {

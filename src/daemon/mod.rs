@@ -85,11 +85,12 @@ pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
         anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")
     })?;
     let tokens = Tokens::load(config.http.tokens_file.as_deref())?;
+    let properties = kafka_config.client_properties()?;
+    let kafka = KafkaSource::new(&properties)?;
+    let asked = health::ask(kafka.handle(), config)?;
     let registry: Arc<Embedded> = Arc::new(outward::registry(config)?);
     let store = Store::open(&config.state.path)?;
     let checkpoint = store.load()?;
-    let properties = kafka_config.client_properties()?;
-    let kafka = KafkaSource::new(&properties)?;
     let view = Shared::default();
     view.write().not_ready.insert("kafka".into(), "not asked yet".into());
 
@@ -152,17 +153,11 @@ pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
         workers,
     });
 
-    let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), config, &kept, &view, &flags) else {
+    let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), asked, config, &kept, &view, &flags) else {
         return leave(&flags, Ok(()));
     };
     engine.attach(engine.kafka.assign(&starts)?, &kept);
-    health::watch(
-        engine.kafka.handle(),
-        config.sources.iter().map(|s| s.topic.clone()).collect(),
-        &starts,
-        view.clone(),
-        Arc::clone(&flags),
-    );
+    health::watch(engine.kafka.handle(), config, &starts, view.clone(), Arc::clone(&flags));
     view.write().started = true;
     tracing::info!(partitions = starts.len(), models = policies.len(), workers, "running");
     let stop = || flags.stop.load(Ordering::Relaxed);

@@ -72,9 +72,6 @@ pub struct Partition {
     messages: Messages,
 }
 
-/// How long a partition may take to be set back.
-const SEEK: Duration = Duration::from_secs(30);
-
 /// The consumer of all partitions.
 pub struct KafkaSource {
     brokers: String,
@@ -118,49 +115,29 @@ impl KafkaSource {
             let offset = start.map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(topic, *partition, offset).map_err(KafkaSourceError::Assign)?;
         }
-        self.consumer.assign(&list).map_err(KafkaSourceError::Assign)?;
+        // The queues come first: fetching begins with `assign`, and what comes before its partition has a queue goes to the
+        // client's own, from where nobody would read it.
         let partitions = starts
             .iter()
             .filter_map(|((topic, partition), start)| {
-                let messages = Messages::of(&self.consumer, topic, *partition)?;
                 Some(Partition {
                     topic: topic.clone(),
                     partition: *partition,
                     next: *start,
                     end_reached: None,
                     halted: None,
-                    messages,
+                    messages: Messages::of(&self.consumer, topic, *partition)?,
                 })
             })
             .collect();
-        self.take_back_early_messages()?;
+        self.consumer.assign(&list).map_err(KafkaSourceError::Assign)?;
         Ok(partitions)
-    }
-
-    /// Fetching begins with `assign`, so messages may reach the client's own queue before their partition has one. From
-    /// there nobody would read them: those partitions are read from the first of them again.
-    fn take_back_early_messages(&self) -> Result<(), KafkaSourceError> {
-        let mut early: BTreeMap<(String, i32), i64> = BTreeMap::new();
-        // One that a thread of the client holds at this moment is in the queue a moment later.
-        while let Some(polled) = self.consumer.poll(Duration::from_millis(20)) {
-            // Errors come again, and are told then.
-            let Ok(message) = polled else { continue };
-            let first = early.entry((message.topic().to_owned(), message.partition())).or_insert(message.offset());
-            *first = (*first).min(message.offset());
-        }
-        for ((topic, partition), first) in early {
-            tracing::debug!(topic, partition, first, "read again from a message that came before its queue");
-            self.consumer.seek(&topic, partition, Offset::Offset(first), SEEK).map_err(KafkaSourceError::Assign)?;
-        }
-        Ok(())
     }
 
     /// Serves the client's own events for up to `wait`; returns an error it reports.
     #[must_use]
     pub fn serve(&self, wait: Duration) -> Option<KafkaError> {
         match self.consumer.poll(wait)? {
-            // What `take_back_early_messages` leaves here: an end of a partition, which its own queue tells again.
-            Err(KafkaError::PartitionEOF(_)) => None,
             Err(e) => Some(e),
             Ok(message) => {
                 let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());

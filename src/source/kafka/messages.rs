@@ -47,14 +47,13 @@ pub struct Message<'m> {
 }
 
 impl Messages {
-    /// The queue of an assigned partition, apart from the consumer's own from now on; `None` for a topic whose name no C
-    /// library can take, or a partition that it does not know.
+    /// The queue of a partition that is to be assigned, apart from the consumer's own from now on; `None` for a topic whose
+    /// name no C library can take.
     pub fn of(consumer: &Arc<BaseConsumer<Quiet>>, topic: &str, partition: i32) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
         // Safety: the client lives, since `consumer` is held; the name ends with a zero and is copied.
-        let queue = unsafe {
-            native::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition)
-        };
+        let queue =
+            unsafe { native::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
         // Safety: the queue was just handed out; forwarding to nothing makes it a queue of its own.
         unsafe { native::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };

@@ -22,7 +22,7 @@ fn id(i: u64) -> u128 {
 /// Enters predictions numbered from `first` on, looking ahead as the intake does.
 fn enter(join: &mut Join, ids: &[u128], first: u64) {
     for (ids, first) in ids.chunks(TOUCHED).zip((first..).step_by(TOUCHED)) {
-        join.touch(ids);
+        join.touch_for_predictions(ids);
         for (id, i) in ids.iter().zip(first..) {
             let pending = Pending::new(i.cast_signed(), 0, (i % 3) as u32, 3, u32::MAX, Flag::from(i % 2 == 0));
             join.prediction(PredictionId(*id), pending, &[(i % 2) as u32, (i % 4) as u32], |_| ());
@@ -75,7 +75,7 @@ fn join(c: &mut Criterion) {
                 let mut met = 0;
                 let begun = Instant::now();
                 for (labels, ids) in labels.chunks(TOUCHED).zip(ids.chunks(TOUCHED)) {
-                    held.touch(ids);
+                    held.touch_for_labels(ids);
                     for (id, ts) in labels {
                         let outcome = Outcome { ts: *ts, label: Flag::Yes, kpis: 0, kpis_yes: 0, in_time: true };
                         met += u64::from(matches!(held.label(PredictionId(*id), outcome), Met::Pair(_)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::job::Job;
 use super::{Intake, Source, SourceId, count};
 use crate::event::{FeatureBatch, Flag, LabelBatch, PredictionBatch, PredictionId};
-use crate::join::{Arrival, Join, Met, Outcome, Pending, TOUCHED};
+use crate::join::{Arrival, Met, Outcome, Pending, TOUCHED};
 use crate::policy::Policy;
 use crate::window::watermark::is_late;
 
@@ -83,7 +83,7 @@ impl Intake {
         let mut touched = 0;
         accepted.retain(|&(row, mask)| {
             let row = row as usize;
-            touch(&join, &batch.ids.hash, row, &mut touched);
+            ahead(&batch.ids.hash, row, &mut touched, |ids| join.touch_for_predictions(ids));
             segments.clear();
             segments.extend(batch.segments.iter().map(|c| c[row]));
             let version = batch.version[row];
@@ -130,7 +130,7 @@ impl Intake {
         self.counters.labels += batch.len() as u64;
         let mut touched = 0;
         for (row, &ts) in batch.ts.iter().enumerate() {
-            touch(&join, &batch.ids.hash, row, &mut touched);
+            ahead(&batch.ids.hash, row, &mut touched, |ids| join.touch_for_labels(ids));
             let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { break };
             let in_time = !is_late(ts, progress.advance(ts), lateness);
             self.counters.late += u64::from(!in_time);
@@ -191,12 +191,12 @@ impl Intake {
     }
 }
 
-/// Has the join look ahead by some rows, from the row that it has not looked at on.
+/// Looks ahead by some rows, from the row on that was not looked at yet.
 #[inline]
-fn touch(join: &Join, ids: &[u128], row: usize, touched: &mut usize) {
+fn ahead(ids: &[u128], row: usize, touched: &mut usize, touch: impl Fn(&[u128])) {
     if row >= *touched {
         *touched = row + TOUCHED;
-        join.touch(ids.get(row..(row + TOUCHED).min(ids.len())).unwrap_or(&[]));
+        touch(ids.get(row..(row + TOUCHED).min(ids.len())).unwrap_or(&[]));
     }
 }
 

@@ -149,7 +149,7 @@ proptest! {
             let (mut found, mut expected) = (Vec::new(), Vec::new());
             match op {
                 Op::Predict { id, new, segments } => {
-                    join.touch(&[id, id + 1]);
+                    join.touch_for_predictions(&[id, id + 1]);
                     let pair = |p: Pair<'_>| found.push((p.prediction, p.segments.to_vec(), p.outcome));
                     let arrival = join.prediction(PredictionId(id), new, &segments, pair);
                     prop_assert_eq!(arrival, rules.prediction(id, new, &segments, &mut expected));

@@ -139,9 +139,16 @@ impl Join {
         }
     }
 
-    /// Brings what the next predictions or labels will read into the cache; of more than `TOUCHED` it would be gone again.
-    pub fn touch(&self, ids: &[u128]) {
+    /// Brings what the next predictions will read into the cache; of more than `TOUCHED` it would be gone again.
+    pub fn touch_for_predictions(&self, ids: &[u128]) {
         self.pending.touch(ids);
+        self.waiting.touch(ids);
+    }
+
+    /// Brings what the next labels will read into the cache, likewise.
+    pub fn touch_for_labels(&self, ids: &[u128]) {
+        self.touch_for_predictions(ids);
+        self.pending.touch_rows(ids);
     }
 
     /// Adds a prediction; calls `pair` for outcomes that waited for it. `segments` has one code a segmentation.

@@ -68,19 +68,16 @@ impl Table {
         (0..).map_while(move |n| self.nth(id, n))
     }
 
-    /// Brings what the next look-ups read into the cache; at most `TOUCHED` at once.
+    /// Brings the slots that the next look-ups read into the cache; at most `TOUCHED` at once.
     pub fn touch(&self, ids: &[u128]) {
-        let mut touched = 0;
-        for id in ids {
-            touched ^= self.index.touch(*id);
-        }
-        std::hint::black_box(touched);
-        let mut touched = 0;
-        for id in ids {
-            // Ids that are not there are hardly ever taken for one that is; then a row is read for nothing.
-            touched ^= self.index.find(*id, |_| true).map_or(0, |at| self.rows.ts(at));
-        }
-        std::hint::black_box(touched);
+        std::hint::black_box(ids.iter().fold(0, |touched, id| touched ^ self.index.touch(*id)));
+    }
+
+    /// Brings the rows of ids that are there into the cache, once their slots are.
+    pub fn touch_rows(&self, ids: &[u128]) {
+        // Ids that are not there are hardly ever taken for one that is; then a row is read for nothing.
+        let row = |id: &u128| self.index.find(*id, |_| true).map_or(0, |at| self.rows.ts(at));
+        std::hint::black_box(ids.iter().fold(0, |touched, id| touched ^ row(id)));
     }
 
     /// Adds a row.

@@ -49,6 +49,12 @@ impl Waiting {
         Outcome::of(self.table.rows.ts(at), self.table.rows.shared(at))
     }
 
+    pub fn touch(&self, ids: &[u128]) {
+        if !self.is_empty() {
+            self.table.touch(ids);
+        }
+    }
+
     /// Keeps a label; `false` for one that waits already.
     pub fn add(&mut self, id: u128, outcome: Outcome) -> bool {
         let mut is_first = true;

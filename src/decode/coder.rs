@@ -33,17 +33,19 @@ pub struct Coder {
     recent_version: (Word, u32),
 }
 
-/// Codes by word, each in one of the two places that its word has.
+/// Codes by word, each in one of the few places that its word has, the newest first.
 #[derive(Clone, Debug)]
-struct Recent(Box<[[(Word, u32); 2]]>);
+struct Recent(Box<[[(Word, u32); WAYS]]>);
 
-/// How many pairs of places there are.
+/// How many places a word has: among some hundred values, hardly ever more share them.
+const WAYS: usize = 4;
+/// How many such sets of places there are.
 const RECENT: usize = 256;
 
 impl Recent {
     fn new() -> Self {
         // No text is the number 1: its length would be 0 and its bytes not.
-        Self(vec![[(1, 0); 2]; RECENT].into())
+        Self(vec![[(1, 0); WAYS]; RECENT].into())
     }
 
     #[inline]
@@ -55,16 +57,14 @@ impl Recent {
 
     #[inline]
     fn get(&self, word: Word) -> Option<u32> {
-        let [first, second] = self.0.get(Self::place(word))?;
-        if first.0 == word {
-            return Some(first.1);
-        }
-        (second.0 == word).then_some(second.1)
+        self.0.get(Self::place(word))?.iter().find(|(known, _)| *known == word).map(|(_, code)| *code)
     }
 
     fn put(&mut self, word: Word, code: u32) {
-        if let Some([first, second]) = self.0.get_mut(Self::place(word)) {
-            *second = std::mem::replace(first, (word, code));
+        if let Some(places) = self.0.get_mut(Self::place(word)) {
+            places.rotate_right(1);
+            let [newest, ..] = places;
+            *newest = (word, code);
         }
     }
 }
@@ -230,7 +230,7 @@ impl Coder {
 }
 
 /// A text between two quotes of a UTF-8 event.
-fn within(event: &[u8], text: Range<usize>) -> &str {
+pub fn within(event: &[u8], text: Range<usize>) -> &str {
     event.get(text).and_then(|t| std::str::from_utf8(t).ok()).unwrap_or("")
 }
 

@@ -118,6 +118,7 @@ pub enum Short {
     Categorical(usize),
     /// A segment attribute and nothing else.
     Segment(usize),
+    Id,
     Score,
     Time,
     Version,
@@ -220,6 +221,7 @@ impl Meaning {
             (None, Some(Slot::Numeric(i)), None) => Short::Numeric(i),
             (None, Some(Slot::Categorical(i)), None) => Short::Categorical(i),
             (None, None, Some(i)) => Short::Segment(i),
+            (Some(Field::PredictionId), None, None) => Short::Id,
             (Some(Field::Score), None, None) => Short::Score,
             (Some(Field::Ts), None, None) => Short::Time,
             (Some(Field::Version), None, None) => Short::Version,

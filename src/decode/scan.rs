@@ -2,7 +2,7 @@
 
 use super::decimal;
 use super::plan::Key;
-use super::short::ends;
+use super::short::plain_until;
 use super::{Reason, Reject};
 
 /// A scalar, or a composite that was skipped whole.
@@ -36,7 +36,9 @@ impl<'a> Scanner<'a> {
     /// When the bytes are not UTF-8.
     pub fn new(bytes: &'a [u8], depth: usize) -> Result<Self, Reject> {
         // Almost always ASCII, which is quicker to see.
-        if let (false, Err(e)) = (bytes.is_ascii(), std::str::from_utf8(bytes)) {
+        if !bytes.is_ascii()
+            && let Err(e) = std::str::from_utf8(bytes)
+        {
             return Err(Reject::new(Reason::NotJson, format!("not UTF-8 at byte {}", e.valid_up_to())));
         }
         Ok(Self { bytes, pos: 0, depth_left: depth })
@@ -267,14 +269,7 @@ impl<'a> Scanner<'a> {
         }
         let start = self.pos + 1;
         let bytes = self.bytes;
-        let mut at = start;
-        while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-            let n = ends(u64::from_le_bytes(*chunk));
-            at += n;
-            if n < 8 {
-                break;
-            }
-        }
+        let mut at = plain_until(bytes, start);
         loop {
             match bytes.get(at) {
                 Some(b'"') => {

@@ -50,10 +50,25 @@ impl ShortText {
     }
 }
 
+/// Where a plain run of a string stops that begins at `at`: at a byte that ends it, or less than eight bytes before the
+/// end of the text.
+#[inline]
+#[must_use]
+pub(super) fn plain_until(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let n = ends(u64::from_le_bytes(*chunk));
+        at += n;
+        if n < 8 {
+            break;
+        }
+    }
+    at
+}
+
 /// How many of eight bytes come before the first that ends a plain run of a string: a quote, a backslash or a control
 /// character; 8 if none does.
 #[inline]
-pub(super) fn ends(chunk: u64) -> usize {
+fn ends(chunk: u64) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const QUOTE: u64 = 0x22;
     const BACKSLASH: u64 = 0x5C;

@@ -1,10 +1,10 @@
 //! One pass over one event: members by the plan's guesses, values of the usual kind straight into their slots.
 
-use super::super::coder::{Coder, Word};
+use super::super::coder::{Coder, Word, within};
 use super::super::decimal;
 use super::super::plan::{Meaning, Node, Plan, Short, Slot};
 use super::super::scan::{Scanner, Token};
-use super::super::short::ShortText;
+use super::super::short::{ShortText, plain_until};
 use super::super::{Limits, Reason, Reject};
 use super::row::Row;
 use super::{ModelDecoder, Stop, TimeUnit};
@@ -108,6 +108,18 @@ impl Walk<'_, '_> {
                     };
                     *slot = self.coder.short_attribute(i, short.word, bytes, short.text());
                     short.end()
+                }
+                Short::Id => {
+                    let text = value + 1..plain_until(bytes, value + 1);
+                    let is_plain = bytes.get(value) == Some(&b'"') && bytes.get(text.end) == Some(&b'"');
+                    if !is_plain || text.is_empty() || text.len() > self.limits.string_bytes {
+                        break;
+                    }
+                    let end = text.end + 1;
+                    self.row.id.clear();
+                    self.row.id.push_str(within(bytes, text));
+                    self.row.has_id = true;
+                    end
                 }
                 Short::Score => {
                     let Some((number, end)) = decimal::read(bytes, value) else { break };

@@ -11,7 +11,7 @@ pub struct ShortText {
 }
 
 impl ShortText {
-    /// The text whose opening quote stands at `at`, if it is short and sixteen bytes can be read.
+    /// The text whose opening quote stands at `at`, if it is short and the event has sixteen bytes.
     #[inline]
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the halves of a word")]
@@ -20,7 +20,10 @@ impl ShortText {
         if bytes.get(at) != Some(&b'"') {
             return None;
         }
-        let word = u128::from_le_bytes(*bytes.get(start..)?.first_chunk()?);
+        let word = match bytes.get(start..)?.first_chunk() {
+            Some(chunk) => u128::from_le_bytes(*chunk),
+            None => rest(bytes, start)?,
+        };
         let len = match ends(word as u64) {
             8 => 8 + ends((word >> 64) as u64),
             len => len,
@@ -48,6 +51,13 @@ impl ShortText {
     pub fn end(&self) -> usize {
         self.start + self.len + 1
     }
+}
+
+/// The last bytes of an event, fewer than sixteen, with zeros behind them, where a run of a string ends too.
+#[inline]
+fn rest(bytes: &[u8], start: usize) -> Option<u128> {
+    let missing = u32::try_from(start + 16 - bytes.len()).ok()?;
+    u128::from_le_bytes(*bytes.last_chunk()?).checked_shr(8 * missing)
 }
 
 /// Where a plain run of a string stops that begins at `at`: at a byte that ends it, or less than eight bytes before the
@@ -115,7 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn a_text_too_near_the_end_is_left() {
-        assert!(ShortText::at(b"\"ab\"", 0).is_none() && ShortText::at(b"\"0123456789abcdef\"       ", 0).is_none());
+    fn a_text_at_the_very_end_is_read_where_the_event_is_long_enough() {
+        let read = |event: &[u8], at| ShortText::at(event, at).map(|s| (s.word, s.end()));
+        let word = ShortText::word_of("ab");
+        for (event, at) in [(&b"{\"segment\": 12, \"x\":\"ab\""[..], 20), (b"{\"segment\": 12, \"x\":\"ab\"}}", 20)] {
+            assert_eq!(read(event, at), Some((word, 24)));
+        }
+        assert_eq!(read(b"{\"segment\": 12, \"x\":\"ab", 20), None, "it does not end");
+        assert_eq!(read(b"{\"segment\": 12, \"x\":\"", 20), None, "nothing follows");
+        assert_eq!(read(b"\"ab\"", 0), None, "less than sixteen bytes in all");
+        assert_eq!(read(b"\"0123456789abcdef\"       ", 0), None, "not short");
     }
 }

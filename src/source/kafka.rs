@@ -22,7 +22,7 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("fetch.min.bytes", "65536"),
     ("fetch.wait.max.ms", "50"),
     ("fetch.queue.backoff.ms", "5"),
-    ("queued.max.messages.kbytes", "16384"),
+    ("queued.max.messages.kbytes", "8192"),
     ("check.crcs", "true"),
     ("log.connection.close", "false"),
 ];

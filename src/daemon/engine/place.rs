@@ -19,7 +19,7 @@ use crate::source::kafka::Partition;
 /// Messages read from a partition in one turn.
 const ROUND: usize = 2048;
 /// So many turns' batches may wait for a baseline; then the partition is not read until it is there.
-const PARKED: usize = 32;
+const PARKED: usize = 16;
 
 /// A partition.
 pub struct Place {

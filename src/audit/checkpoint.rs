@@ -19,6 +19,8 @@ use crate::frame::sha256_hex;
 /// What every signed message begins with: the key's signatures mean nothing else.
 const DOMAIN: &str = "driftgate-audit-v1";
 /// The owner alone reads and writes a key.
+/// What an Ed25519 key is made from (RFC 8032).
+const SEED_BYTES: usize = 32;
 const PRIVATE: u32 = 0o600;
 /// Mode bits that let everybody on the machine at a key.
 const EVERYBODY: u32 = 0o007;
@@ -104,7 +106,10 @@ impl Signer {
 
     /// A new key in a new file; when this returns it is on the disk.
     fn create(path: &Path) -> Result<Self, KeyError> {
-        let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::Generate)?;
+        // From the system's own source: setting up the library's takes longer than all else that a start does.
+        let mut seed = [0; SEED_BYTES];
+        getrandom::fill(&mut seed).map_err(|_| KeyError::Generate)?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| KeyError::Generate)?;
         let pem = to_pem(PRIVATE_PEM, pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?.as_ref());
         let failed = |source| KeyError::Write { path: path.to_owned(), source };
         let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path).map_err(failed)?;

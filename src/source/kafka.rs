@@ -18,12 +18,14 @@ pub use messages::Message;
 use messages::Messages;
 
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 7] = [
     ("fetch.min.bytes", "65536"),
     ("fetch.wait.max.ms", "50"),
     ("fetch.queue.backoff.ms", "5"),
     ("queued.max.messages.kbytes", "8192"),
     ("check.crcs", "true"),
+    // A start waits half of it between its first connection and its second.
+    ("reconnect.backoff.ms", "20"),
     ("log.connection.close", "false"),
 ];
 /// Exact counting rests on these.

@@ -19,8 +19,9 @@ use crate::publish::Item;
 use crate::publish::outbox::Outbox;
 use crate::view;
 
-/// How long a worker rests when there is nothing to read.
-const REST: Duration = Duration::from_millis(5);
+/// How long a worker rests when there is nothing to read: at first, and when that was so again and again.
+const SHORTEST_REST: Duration = Duration::from_micros(250);
+const LONGEST_REST: Duration = Duration::from_millis(5);
 
 /// What the threads share beside the models.
 pub struct Common {
@@ -128,13 +129,19 @@ impl<'c> Desk<'c> {
         let _stop = StopOnPanic(self.common);
         let mut at = self.worker;
         let mut idle = 0;
+        let mut rest = SHORTEST_REST;
         while !self.common.stop.load(Ordering::Relaxed) {
             let read = if self.common.hold.load(Ordering::Relaxed) { None } else { self.turn(world, &mut at) };
-            idle = if read.is_some_and(|(n, _)| n > 0) { 0 } else { idle + 1 };
+            if read.is_some_and(|(n, _)| n > 0) {
+                (idle, rest) = (0, SHORTEST_REST);
+                continue;
+            }
+            idle += 1;
             // Every partition was looked at, and none had anything.
             if idle > read.map_or(0, |(_, seats)| seats) {
                 idle = 0;
-                std::thread::sleep(REST);
+                std::thread::sleep(rest);
+                rest = (rest * 2).min(LONGEST_REST);
             }
         }
     }

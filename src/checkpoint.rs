@@ -14,7 +14,7 @@ use crate::chunk::{Chunk, Digest, EachChunk};
 use crate::frame::{self, FrameError, Kind};
 use crate::pipeline::{PipelineState, lock};
 
-const KIND: Kind = Kind { tag: *b"CKPT", version: 3 };
+const KIND: Kind = Kind { tag: *b"CKPT", version: 4 };
 const FILE: &str = "checkpoint.bin";
 const LOCK: &str = "lock";
 const CHUNKS: &str = "chunks";
@@ -31,7 +31,10 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// What does not change any more.
     fn chunks(&mut self, each: EachChunk<'_>) {
-        self.pipelines.iter_mut().for_each(|p| p.intake.chunks(each));
+        for pipeline in &mut self.pipelines {
+            pipeline.intake.chunks(each);
+            pipeline.evaluator.chunks(each);
+        }
     }
 }
 

@@ -15,6 +15,29 @@ pub enum Chunk {
     Kept(Digest),
 }
 
+/// Less is not worth a file of its own.
+const WORTH_A_FILE: usize = 16 << 10;
+
+impl Chunk {
+    /// The bytes; none of a chunk that is in its file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Here(bytes) => bytes,
+            Self::Kept(_) => &[],
+        }
+    }
+
+    /// Whether it stands in a file, or is large enough to.
+    #[must_use]
+    pub fn is_worth_a_file(&self) -> bool {
+        match self {
+            Self::Here(bytes) => bytes.len() >= WORTH_A_FILE,
+            Self::Kept(_) => true,
+        }
+    }
+}
+
 impl Default for Chunk {
     fn default() -> Self {
         Self::Here(Arc::default())

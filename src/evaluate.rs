@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chunk::EachChunk;
 use crate::decode::Limits;
 use crate::intake::names::Names;
 use crate::intake::versions::{Reference, Spec};
@@ -79,6 +80,14 @@ pub struct EvaluatorState {
 struct RollingState {
     panes: Vec<(i64, Vec<Sealed>)>,
     memory: Memory,
+}
+
+impl EvaluatorState {
+    /// What does not change any more.
+    pub fn chunks(&mut self, each: EachChunk<'_>) {
+        let rolling = self.versions.iter_mut().flatten();
+        rolling.flat_map(|r| &mut r.panes).flat_map(|(_, sealed)| sealed).for_each(|sealed| sealed.chunks(each));
+    }
 }
 
 impl Rolling {

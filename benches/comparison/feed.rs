@@ -12,7 +12,7 @@ use driftgate::event::{Domain, Flag, PredictionBatch, code};
 use driftgate::intake::job::Job;
 use driftgate::intake::versions::Reference;
 use driftgate::intake::{DecoderId, Setup, SourceId};
-use driftgate::pipeline::Pipeline;
+use driftgate::pipeline::{Pipeline, PipelineState};
 use driftgate::policy::{self, Policy};
 
 /// A time that is a window's start: 2026-01-01T00:00:00Z in ms.
@@ -44,6 +44,11 @@ pub fn names(features: usize) -> Vec<String> {
     (0..features).map(|f| format!("f{f:03}")).collect()
 }
 
+/// The same policy, whose predictions wait a day for labels.
+pub fn labelled_policy_text(features: usize) -> String {
+    policy_text(features).replace("lateness: 0s\n", "labels: {horizon: 1d}\nlateness: 0s\n")
+}
+
 /// A pipeline that is fed from memory.
 pub struct Feed {
     pipeline: Pipeline,
@@ -57,7 +62,12 @@ pub struct Feed {
 impl Feed {
     /// A model of so many features whose versions 1, 2, … share a training sample of so many rows.
     pub fn new(features: usize, versions: usize, rows: usize) -> Self {
-        let policy = Arc::new(policy::parse(&policy_text(features), Path::new("policy.yaml")).expect("a policy"));
+        Self::of(&policy_text(features), features, versions, rows)
+    }
+
+    /// The same with a policy of one's own.
+    pub fn of(policy: &str, features: usize, versions: usize, rows: usize) -> Self {
+        let policy = Arc::new(policy::parse(policy, Path::new("policy.yaml")).expect("a policy"));
         let pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
         let reference = reference(&policy, features, rows);
         let mut intake = pipeline.intake();
@@ -89,11 +99,12 @@ impl Feed {
     /// Counts rows of version 1 that are columns already; `value` gives a feature's value in a row.
     pub fn rows(&mut self, ts: impl Iterator<Item = i64>, value: impl Fn(usize, usize) -> f64) {
         let batch = &mut self.batch[0];
-        if self.pipeline.intake().counters.predictions == 0 {
+        let counted = self.pipeline.intake().counters.predictions;
+        if counted == 0 {
             batch.fresh.push((Domain::Version, "1".into()));
         }
-        for ts in ts {
-            batch.ids.push("");
+        for (id, ts) in (counted..).zip(ts) {
+            batch.ids.push(&id.to_string());
             batch.ts.push(ts);
             batch.version.push(0);
             batch.stage.push(code::MISSING);
@@ -128,6 +139,11 @@ impl Feed {
             bytes += judged.verdicts.iter().map(|v| serde_json::to_string(v).expect("a verdict").len()).sum::<usize>();
         });
         (verdicts, bytes)
+    }
+
+    /// What a checkpoint keeps.
+    pub fn state(&mut self) -> PipelineState {
+        self.pipeline.state()
     }
 
     /// Events counted so far.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::measured::Measured;
 use super::tally::{Last, SegmentCounts, Tally};
+use crate::chunk::{Chunk, EachChunk};
 
 /// A tally that no event changes any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,10 +109,17 @@ impl Sealed {
         Tally::new(self.cells(), self.unsegmented.len())
     }
 
+    /// Its counts, where they are many: they do not change any more.
+    pub fn chunks(&mut self, each: EachChunk<'_>) {
+        if self.counts.chunk.is_worth_a_file() {
+            each(&mut self.counts.chunk);
+        }
+    }
+
     /// Bytes on the heap, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.counts.bytes.len()
+        self.counts.chunk.bytes().len()
             + size_of_val(&*self.measured)
             + self.segments.len() * size_of::<(u32, u32, SegmentCounts)>()
             + self.unseen.len() * 16
@@ -123,7 +131,7 @@ impl Sealed {
 struct Packed {
     len: u32,
     /// A copy shares them.
-    bytes: Arc<[u8]>,
+    chunk: Chunk,
 }
 
 impl Packed {
@@ -141,11 +149,12 @@ impl Packed {
             }
             bytes.push(u8::try_from(rest).unwrap_or(0));
         }
-        Self { len: u32::try_from(counts.len()).unwrap_or(u32::MAX), bytes: bytes.into() }
+        Self { len: u32::try_from(counts.len()).unwrap_or(u32::MAX), chunk: Chunk::Here(Arc::new(bytes)) }
     }
 
     fn for_each(&self, mut f: impl FnMut(usize, u64)) {
-        let (bitmap, values) = self.bytes.split_at((self.len as usize).div_ceil(8).min(self.bytes.len()));
+        let bytes = self.chunk.bytes();
+        let (bitmap, values) = bytes.split_at((self.len as usize).div_ceil(8).min(bytes.len()));
         let mut values = values.iter();
         for (i, &byte) in bitmap.iter().enumerate() {
             let mut bits = byte;
@@ -245,7 +254,12 @@ mod tests {
     #[test]
     fn a_pane_of_a_hundred_features_is_small() {
         let counts: Vec<u64> = (0..2041 * 100).map(|i| if i % 2 == 0 { 90 } else { 0 }).collect();
-        let sealed = Sealed::new(&tally(counts, vec![], 0));
+        let mut sealed = Sealed::new(&tally(counts, vec![], 0));
         assert!(sealed.bytes() < 130_000, "{} bytes: 288 such panes must stay under 40 MB", sealed.bytes());
+        // A checkpoint writes them once.
+        let mut chunks = Vec::new();
+        sealed.chunks(&mut |chunk| chunks.push(chunk.bytes().len()));
+        assert!(matches!(chunks[..], [n] if n > 100_000), "{chunks:?}");
+        Sealed::new(&tally(vec![1; 100], vec![], 0)).chunks(&mut |_| panic!("a small pane is no chunk"));
     }
 }

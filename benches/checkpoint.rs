@@ -13,7 +13,7 @@ use driftgate::checkpoint::{Checkpoint, Store};
 #[path = "comparison/feed.rs"]
 mod feed;
 
-use feed::{Feed, T0, labelled_policy_text, noise};
+use feed::{Feed, T0, noise, policy_text};
 
 const FEATURES: usize = 100;
 const REFERENCE: usize = 20_000;
@@ -40,7 +40,8 @@ fn save(store: &Store, feed: &mut Feed) -> (Duration, u64) {
 }
 
 fn checkpoint(c: &mut Criterion) {
-    let mut feed = Feed::of(&labelled_policy_text(FEATURES), FEATURES, 1, REFERENCE);
+    let policy = policy_text(FEATURES).replace("lateness: 0s\n", "lateness: 0s\nlabels: {horizon: 1d}\n");
+    let mut feed = Feed::of(&policy, FEATURES, 1, REFERENCE);
     (0..PANES).for_each(|number| pane(&mut feed, number));
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
 

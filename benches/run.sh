@@ -5,7 +5,7 @@
 # DRIFTGATE_BENCH_ONLY=kafka,files,agreement,decode,join,checkpoint,windows,growth,start   some parts only
 # DRIFTGATE_BENCH_ROUNDS=5        how often contenders take turns
 # DRIFTGATE_BENCH_ROWS=1000000    events of the data, which is made once
-# DRIFTGATE_BENCH_LONG=1          the long stream has 100M events, not 10M
+# DRIFTGATE_BENCH_STREAM=100000000  events of the long stream
 # DRIFTGATE_BENCH_KAFKA=host:port a broker to use, not one started for the run (on DRIFTGATE_BENCH_PORT, 19292)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

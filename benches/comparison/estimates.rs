@@ -2,17 +2,19 @@
 //!
 //! A benchmark belongs to the part that its group is named after: `decode` (or `decode …`), `join`, `checkpoint`. In the
 //! group `decode`, what is ours has driftgate in its name and all others are what it is compared with; in the group `join`,
-//! every benchmark that counts elements has the target.
+//! every benchmark that counts elements has the target; in `checkpoint`, one is written first and one again.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::results::{Claim, Part, Spread, Table, thousands, times};
+use crate::results::{Claim, Part, Spread, Table, percent, thousands, times};
 
 /// Events a second that the label join has to reach on one core.
 const JOIN_RATE: f64 = 3e6;
+/// What a checkpoint of few changes may take of one of everything.
+const MUCH_LESS: f64 = 0.5;
 
 /// One benchmark: nanoseconds an iteration and elements in it.
 struct Estimate {
@@ -85,7 +87,11 @@ pub fn part(folder: &Path, group: &str, title: &str, about: &str) -> Option<Part
         title: title.to_owned(),
         about: about.to_owned(),
         tables: vec![Table { head, rows: all.iter().map(row).collect() }],
-        claims: if group == "decode" { against_the_fastest(&all) } else { join_rates(group, &all) },
+        claims: match group {
+            "decode" => against_the_fastest(&all),
+            "join" => join_rates(&all),
+            _ => again_over_first(&all).into_iter().collect(),
+        },
         raw: all.iter().map(raw).collect(),
         ..Part::default()
     })
@@ -101,15 +107,20 @@ fn against_the_fastest(all: &[Estimate]) -> Vec<Claim> {
     vec![Claim::at_least(&format!("decoding and counting on one core, over {}", other.name), ratio, 1.0, times)]
 }
 
-fn join_rates(group: &str, all: &[Estimate]) -> Vec<Claim> {
-    if group != "join" {
-        return Vec::new();
-    }
+fn join_rates(all: &[Estimate]) -> Vec<Claim> {
     let claim = |e: &Estimate| {
         let what = format!("label join on one core, events a second: {}", e.name);
         Some(Claim::at_least(&what, e.rate()?, JOIN_RATE, thousands))
     };
     all.iter().filter_map(claim).collect()
+}
+
+/// A checkpoint costs what changed.
+fn again_over_first(all: &[Estimate]) -> Option<Claim> {
+    let named = |what: &str| all.iter().find(|e| e.name.contains(what)).map(|e| e.nanoseconds);
+    let (again, first) = (named("again")?, named("first")?);
+    let ratio = Spread { median: again.median / first.median, min: again.min / first.max, max: again.max / first.min };
+    Some(Claim::at_most("a checkpoint after five more minutes, of the first one's time", ratio, MUCH_LESS, percent))
 }
 
 /// A duration in nanoseconds, for people.

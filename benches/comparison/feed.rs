@@ -44,11 +44,6 @@ pub fn names(features: usize) -> Vec<String> {
     (0..features).map(|f| format!("f{f:03}")).collect()
 }
 
-/// The same policy, whose predictions wait a day for labels.
-pub fn labelled_policy_text(features: usize) -> String {
-    policy_text(features).replace("lateness: 0s\n", "labels: {horizon: 1d}\nlateness: 0s\n")
-}
-
 /// A pipeline that is fed from memory.
 pub struct Feed {
     pipeline: Pipeline,
@@ -142,6 +137,7 @@ impl Feed {
     }
 
     /// What a checkpoint keeps.
+    #[allow(dead_code, reason = "asked for by the bench of checkpoints, which shares this file")]
     pub fn state(&mut self) -> PipelineState {
         self.pipeline.state()
     }

@@ -33,7 +33,7 @@ pub fn run(settings: &Settings) -> Part {
     let mut part = Part { title: "Growth".to_owned(), ..Part::default() };
     features(settings.rounds, &mut part);
     versions(settings.rounds, &mut part);
-    let stream = Stream { events: if settings.long { 100_000_000 } else { 10_000_000 } };
+    let stream = Stream { events: settings.stream };
     part.about = format!(
         "Features and versions: JSON events decoded and counted from memory on one core, PSI and KS on everything. The long \
          stream: {} events of the bench data, one every 10 ms of event time, and their labels, piped into `driftgate \

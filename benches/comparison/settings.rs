@@ -7,6 +7,8 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_driftgate");
 
 /// Rounds, unless the environment says otherwise.
 const ROUNDS: usize = 5;
+/// Events of the long stream, likewise.
+const STREAM: u64 = 100_000_000;
 
 /// One run's settings.
 pub struct Settings {
@@ -22,8 +24,8 @@ pub struct Settings {
     pub kafka: Option<String>,
     /// Where table, picture and raw numbers go.
     pub out: PathBuf,
-    /// Whether the long stream has 100M events.
-    pub long: bool,
+    /// Events of the long stream.
+    pub stream: u64,
     pub scratch: tempfile::TempDir,
 }
 
@@ -41,7 +43,7 @@ impl Settings {
             data: path("DRIFTGATE_BENCH_DATA")?,
             python: path("DRIFTGATE_BENCH_PYTHON")?,
             kafka: text("DRIFTGATE_BENCH_KAFKA"),
-            long: text("DRIFTGATE_BENCH_LONG").is_some_and(|v| v != "0"),
+            stream: text("DRIFTGATE_BENCH_STREAM").and_then(|n| n.parse().ok()).unwrap_or(STREAM).max(10),
             // Beside the results, so that large files lie on the same disk as the build and not in memory.
             scratch: tempfile::tempdir_in(&out).expect("a scratch folder"),
             out,

@@ -230,7 +230,7 @@ impl Coder {
 }
 
 /// A text between two quotes of a UTF-8 event.
-pub fn within(event: &[u8], text: Range<usize>) -> &str {
+pub(super) fn within(event: &[u8], text: Range<usize>) -> &str {
     event.get(text).and_then(|t| std::str::from_utf8(t).ok()).unwrap_or("")
 }
 

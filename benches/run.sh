@@ -55,7 +55,14 @@ fi
 
 # Estimates of an earlier run must not pass for this one's.
 rm -rf "${CARGO_TARGET_DIR:-target}/criterion"
-for bench in "${criterion[@]}"; do cargo bench --locked --bench "$bench" -- --quick --noplot; done
+# Contenders of one bench take turns by rounds: a machine is not as fast at one time as at another.
+for bench in "${criterion[@]}"; do
+  rounds=1
+  case $bench in decode | join | checkpoint) rounds=${DRIFTGATE_BENCH_ROUNDS:-5} ;; esac
+  for round in $(seq "$rounds"); do
+    cargo bench --locked --bench "$bench" -- --quick --noplot --save-baseline "round-$round"
+  done
+done
 cargo bench --locked --bench comparison
 
 [ -z "$only" ] || exit 0

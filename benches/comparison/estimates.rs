@@ -1,11 +1,12 @@
-//! What the criterion benches measured, as parts of the comparison: their medians are read from target/criterion.
+//! What the criterion benches measured, as parts of the comparison: the medians of their rounds are read from
+//! target/criterion.
 //!
 //! A benchmark belongs to the part that its group is named after: `decode` (or `decode …`), `join`, `checkpoint`. In the
 //! group `decode`, what is ours has driftgate in its name and all others are what it is compared with; in the group `join`,
 //! every benchmark that counts elements has the target; in `checkpoint`, one is written first and one again.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -13,24 +14,27 @@ use crate::results::{Claim, Part, Spread, Table, percent, thousands, times};
 
 /// Events a second that the label join has to reach on one core.
 const JOIN_RATE: f64 = 3e6;
+/// More rounds than this are not looked for.
+const MOST_ROUNDS: usize = 1000;
 /// What a checkpoint of few changes may take of one of everything.
 const MUCH_LESS: f64 = 0.5;
 
-/// One benchmark: nanoseconds an iteration and elements in it.
+/// One benchmark: nanoseconds an iteration, a round each, and elements in it.
 struct Estimate {
     group: String,
     name: String,
-    nanoseconds: Spread,
+    rounds: Vec<f64>,
     elements: Option<f64>,
 }
 
 impl Estimate {
-    /// Reads a benchmark's folder.
+    /// Reads the rounds of a benchmark, which are folders of its own; `None` where there are none.
     fn read(folder: &Path) -> Option<Self> {
-        let json = |name: &str| -> Option<Value> { serde_json::from_slice(&fs::read(folder.join(name)).ok()?).ok() };
-        let (what, estimates) = (json("benchmark.json")?, json("estimates.json")?);
-        let median = &estimates["median"];
-        let bound = |name: &str| median["confidence_interval"][name].as_f64();
+        let rounds: Vec<PathBuf> =
+            (1..=MOST_ROUNDS).map(|n| folder.join(format!("round-{n}"))).take_while(|f| f.is_dir()).collect();
+        let json = |path: PathBuf| -> Option<Value> { serde_json::from_slice(&fs::read(path).ok()?).ok() };
+        let what = json(rounds.first()?.join("benchmark.json"))?;
+        let median = |round: &PathBuf| json(round.join("estimates.json"))?["median"]["point_estimate"].as_f64();
         Some(Self {
             group: what["group_id"].as_str()?.to_owned(),
             name: [&what["function_id"], &what["value_str"]]
@@ -38,33 +42,32 @@ impl Estimate {
                 .filter_map(Value::as_str)
                 .collect::<Vec<_>>()
                 .join(" "),
-            nanoseconds: Spread {
-                median: median["point_estimate"].as_f64()?,
-                min: bound("lower_bound")?,
-                max: bound("upper_bound")?,
-            },
+            rounds: rounds.iter().map(median).collect::<Option<_>>()?,
             elements: what["throughput"]["Elements"].as_f64(),
         })
     }
 
-    /// Elements a second: the median, and its confidence bounds.
+    fn nanoseconds(&self) -> Spread {
+        Spread::of(self.rounds.iter().copied())
+    }
+
+    /// Elements a second.
     fn rate(&self) -> Option<Spread> {
-        let rate = |ns: f64| Some(self.elements? * 1e9 / ns);
-        let Spread { median, min, max } = self.nanoseconds;
-        Some(Spread { median: rate(median)?, min: rate(max)?, max: rate(min)? })
+        let elements = self.elements?;
+        Some(Spread::of(self.rounds.iter().map(|ns| elements * 1e9 / ns)))
+    }
+
+    /// How long this took of another's time, round by round.
+    fn of_the_time_of(&self, other: &Self) -> Spread {
+        Spread::of(self.rounds.iter().zip(&other.rounds).map(|(a, b)| a / b))
     }
 }
 
 /// All benchmarks below a folder.
 fn estimates(folder: &Path, out: &mut Vec<Estimate>) {
+    out.extend(Estimate::read(folder));
     let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir()) {
-        if path.file_name().is_some_and(|n| n == "new") {
-            out.extend(Estimate::read(&path));
-        } else {
-            estimates(&path, out);
-        }
-    }
+    entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir()).for_each(|path| estimates(&path, out));
 }
 
 /// The part of one group; `None` where it was not measured.
@@ -77,12 +80,12 @@ pub fn part(folder: &Path, group: &str, title: &str, about: &str) -> Option<Part
         return None;
     }
     let row = |e: &Estimate| {
-        let each = e.elements.map_or_else(String::new, |n| format!("{:.0} ns", e.nanoseconds.median / n));
+        let each = e.elements.map_or_else(String::new, |n| format!("{:.0} ns", e.nanoseconds().median / n));
         let rate = e.rate().map_or_else(String::new, |r| r.show(thousands));
-        vec![format!("{} {}", e.group, e.name), time(e.nanoseconds.median), each, rate]
+        vec![format!("{} {}", e.group, e.name), time(e.nanoseconds().median), each, rate]
     };
     let head = ["", "a run", "an element", "elements/s"].map(str::to_owned).to_vec();
-    let raw = |e: &Estimate| json!({"group": e.group, "name": e.name, "nanoseconds": e.nanoseconds.median, "elements": e.elements});
+    let raw = |e: &Estimate| json!({"group": e.group, "name": e.name, "nanoseconds": e.rounds, "elements": e.elements});
     Some(Part {
         title: title.to_owned(),
         about: about.to_owned(),
@@ -99,12 +102,14 @@ pub fn part(folder: &Path, group: &str, title: &str, about: &str) -> Option<Part
 
 /// Ours beside the fastest of the others.
 fn against_the_fastest(all: &[Estimate]) -> Vec<Claim> {
-    let rated = || all.iter().filter_map(|e| Some((e.name.contains("driftgate"), e, e.rate()?)));
-    let fastest =
-        |ours: bool| rated().filter(|(is_ours, ..)| *is_ours == ours).max_by(|a, b| a.2.median.total_cmp(&b.2.median));
-    let (Some((_, _, ours)), Some((_, other, theirs))) = (fastest(true), fastest(false)) else { return Vec::new() };
-    let ratio = Spread { median: ours.median / theirs.median, min: ours.min / theirs.max, max: ours.max / theirs.min };
-    vec![Claim::at_least(&format!("decoding and counting on one core, over {}", other.name), ratio, 1.0, times)]
+    let fastest = |ours: bool| {
+        all.iter()
+            .filter(|e| e.elements.is_some() && e.name.contains("driftgate") == ours)
+            .min_by(|a, b| a.nanoseconds().median.total_cmp(&b.nanoseconds().median))
+    };
+    let (Some(ours), Some(other)) = (fastest(true), fastest(false)) else { return Vec::new() };
+    let what = format!("decoding and counting on one core, over {}", other.name);
+    vec![Claim::at_least(&what, other.of_the_time_of(ours), 1.0, times)]
 }
 
 fn join_rates(all: &[Estimate]) -> Vec<Claim> {
@@ -117,9 +122,8 @@ fn join_rates(all: &[Estimate]) -> Vec<Claim> {
 
 /// A checkpoint costs what changed.
 fn again_over_first(all: &[Estimate]) -> Option<Claim> {
-    let named = |what: &str| all.iter().find(|e| e.name.contains(what)).map(|e| e.nanoseconds);
-    let (again, first) = (named("again")?, named("first")?);
-    let ratio = Spread { median: again.median / first.median, min: again.min / first.max, max: again.max / first.min };
+    let named = |what: &str| all.iter().find(|e| e.name.contains(what));
+    let ratio = named("again")?.of_the_time_of(named("first")?);
     Some(Claim::at_most("a checkpoint after five more minutes, of the first one's time", ratio, MUCH_LESS, percent))
 }
 

@@ -155,6 +155,7 @@ proptest! {
                     prop_assert_eq!(arrival, rules.prediction(id, new, &segments, &mut expected));
                 }
                 Op::Label { id, outcome } => {
+                    join.touch_for_labels(&[id, id + 1]);
                     let met = match join.label(PredictionId(id), outcome) {
                         Met::Pair(p) => {
                             found.push((p.prediction, p.segments.to_vec(), p.outcome));

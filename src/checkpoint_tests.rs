@@ -1,9 +1,11 @@
 //! Tests of durable state: replaced as a whole, chunks written once, damage named.
 
 use super::*;
+use crate::baseline::{Baseline, SnapshotColumns};
 use crate::event::{Domain, Flag, PredictionBatch, code};
 use crate::intake::Setup;
 use crate::intake::job::Job;
+use crate::intake::versions::Reference;
 use crate::pipeline::Pipeline;
 use crate::policy::Policy;
 
@@ -164,4 +166,67 @@ fn a_chunk_that_is_damaged_or_gone_is_named() {
     fs::remove_file(&path).unwrap();
     let gone = store.load().err().unwrap().to_string();
     assert!(gone.contains("cannot be read") && gone.contains("move the state folder away"), "{gone}");
+}
+
+#[test]
+fn sealed_panes_are_written_once_and_come_back_whole() {
+    const FEATURES: usize = 30;
+    const ROWS: usize = 4000;
+    const MINUTE: i64 = 60_000;
+    let names: Vec<String> = (0..FEATURES).map(|f| format!("f{f}")).collect();
+    let text = format!(
+        "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\"}}\nfeatures: {{numeric: [{}], categorical: []}}\n\
+         lateness: 0s\nchecks:\n  drift:\n    window: {{size: 1h, slide: 5m}}\n    rules:\n    - psi: {{of: features, lt: 0.2}}\n    - ks_p: {{of: features, gte: 0.01}}\n",
+        names.join(", ")
+    );
+    let policy = Arc::new(crate::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}")));
+    let value = |f: usize, row: usize| f64::from(u32::try_from((row * 7919 + f * 13) % ROWS).unwrap());
+    let columns = SnapshotColumns {
+        rows: ROWS,
+        numeric: (0..FEATURES).map(|f| (0..ROWS).map(|row| value(f, row)).collect()).collect(),
+        ..SnapshotColumns::default()
+    };
+    let baseline = Arc::new(Baseline::build(&policy, "1", "made up", "00", &columns).unwrap());
+    let reference = Reference::Baseline { sha256: baseline.digest().unwrap().into(), baseline };
+    let mut pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
+    pipeline.intake().set_reference("1", reference.clone());
+    let source = pipeline.intake().add_source(crate::decode::plan::EventKind::Predictions);
+    let decoder = pipeline.intake().add_decoder();
+    let pane = |pipeline: &Pipeline, number: i64| {
+        let mut batch = PredictionBatch::new(FEATURES, 0, 0);
+        for row in 0..ROWS {
+            batch.ids.push("");
+            batch.ts.push(number * 5 * MINUTE + i64::try_from(row).unwrap());
+            batch.version.push(0);
+            batch.stage.push(code::MISSING);
+            batch.score.push(0.5);
+            batch.decision.push(Flag::Missing);
+            batch.latency_ms.push(0.0);
+            batch.error.push(Flag::Missing);
+            batch.features.numeric.iter_mut().enumerate().for_each(|(f, c)| c.push(value(f, row)));
+        }
+        if number == 0 {
+            batch.fresh.push((Domain::Version, "1".into()));
+        }
+        let mut intake = pipeline.intake();
+        intake.learn(decoder, &mut batch);
+        intake.translate(decoder, &mut batch);
+        let mut job = Job::default();
+        pipeline.admit(&mut intake, source, &batch, &mut job);
+        drop(intake);
+        pipeline.count(0, &batch, &job);
+        pipeline.judge(&mut |_, _| ());
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    (0..4).for_each(|number| pane(&pipeline, number));
+    store.save(&mut of(&mut pipeline)).unwrap();
+    let first = chunk_files(folder.path());
+    // The fourth is still open; equal panes share a file.
+    assert_eq!(first.len(), 1);
+    let back = store.load().unwrap().unwrap().pipelines.remove(0);
+    assert_eq!(bytes(&back), bytes(&pipeline.state()));
+    let (mut restored, lost) = Pipeline::restore(policy, Setup::default(), 1, back, |_| reference.clone());
+    assert!(lost.is_empty());
+    assert_eq!(bytes(&restored.state()), bytes(&pipeline.state()));
 }

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::baseline::{Baseline, SnapshotColumns};
+use crate::decode::plan::EventKind;
 use crate::event::{Domain, Flag, PredictionBatch, code};
-use crate::intake::Setup;
 use crate::intake::job::Job;
 use crate::intake::versions::Reference;
+use crate::intake::{DecoderId, Setup, SourceId};
 use crate::pipeline::Pipeline;
 use crate::policy::Policy;
 
@@ -57,31 +58,46 @@ fn policy() -> Arc<Policy> {
     Arc::new(crate::policy::parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}")))
 }
 
+/// Adds a prediction of the version 1, without segments.
+fn push(batch: &mut PredictionBatch, id: &str, ts: i64, value: impl Fn(usize) -> f64) {
+    batch.ids.push(id);
+    batch.ts.push(ts);
+    batch.version.push(0);
+    batch.stage.push(code::MISSING);
+    batch.score.push(0.5);
+    batch.decision.push(Flag::Missing);
+    batch.latency_ms.push(0.0);
+    batch.error.push(Flag::Missing);
+    batch.features.numeric.iter_mut().enumerate().for_each(|(f, column)| column.push(value(f)));
+}
+
+/// Admits and counts a batch.
+fn feed(pipeline: &Pipeline, source: SourceId, decoder: DecoderId, batch: &mut PredictionBatch) {
+    let mut intake = pipeline.intake();
+    intake.learn(decoder, batch);
+    intake.translate(decoder, batch);
+    let mut job = Job::default();
+    pipeline.admit(&mut intake, source, batch, &mut job);
+    drop(intake);
+    pipeline.count(0, batch, &job);
+}
+
+/// A source of predictions and its decoder.
+fn source(pipeline: &Pipeline) -> (SourceId, DecoderId) {
+    let mut intake = pipeline.intake();
+    (intake.add_source(EventKind::Predictions), intake.add_decoder())
+}
+
 /// Predictions numbered `rows` enter the join of a model, a millisecond apart.
 fn enter(pipeline: &Pipeline, rows: std::ops::Range<i64>) {
     let mut batch = PredictionBatch::new(1, 0, 1);
     for i in rows {
-        batch.ids.push(&i.to_string());
-        batch.ts.push(i);
-        batch.version.push(0);
-        batch.stage.push(code::MISSING);
-        batch.score.push(0.5);
-        batch.decision.push(Flag::Missing);
-        batch.latency_ms.push(0.0);
-        batch.error.push(Flag::Missing);
-        batch.features.numeric[0].push(1.0);
+        push(&mut batch, &i.to_string(), i, |_| 1.0);
         batch.segments[0].push(0);
     }
-    let mut intake = pipeline.intake();
-    let decoder = intake.add_decoder();
     batch.fresh.extend([(Domain::Version, "1".into()), (Domain::Segmentation(0), "a".into())]);
-    let source = intake.add_source(crate::decode::plan::EventKind::Predictions);
-    intake.learn(decoder, &mut batch);
-    intake.translate(decoder, &mut batch);
-    let mut job = Job::default();
-    pipeline.admit(&mut intake, source, &batch, &mut job);
-    drop(intake);
-    pipeline.count(0, &batch, &job);
+    let (source, decoder) = source(pipeline);
+    feed(pipeline, source, decoder, &mut batch);
 }
 
 fn of(pipeline: &mut Pipeline) -> Checkpoint {
@@ -190,31 +206,16 @@ fn sealed_panes_are_written_once_and_come_back_whole() {
     let reference = Reference::Baseline { sha256: baseline.digest().unwrap().into(), baseline };
     let mut pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
     pipeline.intake().set_reference("1", reference.clone());
-    let source = pipeline.intake().add_source(crate::decode::plan::EventKind::Predictions);
-    let decoder = pipeline.intake().add_decoder();
+    let (source, decoder) = source(&pipeline);
     let pane = |pipeline: &Pipeline, number: i64| {
         let mut batch = PredictionBatch::new(FEATURES, 0, 0);
         for row in 0..ROWS {
-            batch.ids.push("");
-            batch.ts.push(number * 5 * MINUTE + i64::try_from(row).unwrap());
-            batch.version.push(0);
-            batch.stage.push(code::MISSING);
-            batch.score.push(0.5);
-            batch.decision.push(Flag::Missing);
-            batch.latency_ms.push(0.0);
-            batch.error.push(Flag::Missing);
-            batch.features.numeric.iter_mut().enumerate().for_each(|(f, c)| c.push(value(f, row)));
+            push(&mut batch, "", number * 5 * MINUTE + i64::try_from(row).unwrap(), |f| value(f, row));
         }
         if number == 0 {
             batch.fresh.push((Domain::Version, "1".into()));
         }
-        let mut intake = pipeline.intake();
-        intake.learn(decoder, &mut batch);
-        intake.translate(decoder, &mut batch);
-        let mut job = Job::default();
-        pipeline.admit(&mut intake, source, &batch, &mut job);
-        drop(intake);
-        pipeline.count(0, &batch, &job);
+        feed(pipeline, source, decoder, &mut batch);
         pipeline.judge(&mut |_, _| ());
     };
     let folder = tempfile::tempdir().unwrap();

@@ -18,9 +18,9 @@ use crate::frame::sha256_hex;
 
 /// What every signed message begins with: the key's signatures mean nothing else.
 const DOMAIN: &str = "driftgate-audit-v1";
-/// The owner alone reads and writes a key.
 /// What an Ed25519 key is made from (RFC 8032).
 const SEED_BYTES: usize = 32;
+/// The owner alone reads and writes a key.
 const PRIVATE: u32 = 0o600;
 /// Mode bits that let everybody on the machine at a key.
 const EVERYBODY: u32 = 0o007;

@@ -11,6 +11,7 @@ use super::versions::Known;
 use super::{Counters, measured};
 use crate::event::{FeatureBatch, Flag, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
 use crate::policy::Target;
+use crate::stats::grid::read_ahead;
 use crate::stats::quantile;
 use crate::window::layout::{Block, Layout, Reads};
 use crate::window::tally::Tally;
@@ -184,6 +185,7 @@ impl Worker {
 #[allow(clippy::indexing_slicing, reason = "which lists located rows")]
 fn add(tally: &mut Tally, block: Block, cells: &[u32], which: Which<'_>) {
     let Some(counts) = tally.counts.get_mut(block.offset..block.offset + block.cells + 2) else { return };
+    read_ahead(counts, which.len());
     let mut count = |cell: u32| {
         if let Some(n) = counts.get_mut(cell as usize) {
             *n += 1;

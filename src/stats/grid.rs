@@ -9,6 +9,8 @@ use super::real::{order_index, plain_zero};
 
 /// Searches that run side by side.
 const LANES: usize = 8;
+/// So many reads of a table are worth reading all of it before.
+const MANY: usize = 64;
 
 /// Distinct reference values, strictly increasing: no NaN, no `-0.0`; ±inf are ordinary extreme values.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -75,6 +77,7 @@ impl Grid {
     /// A NaN lands in an arbitrary cell.
     pub fn locate_all(&self, values: &[f64], out: &mut Vec<u32>) {
         out.reserve(values.len());
+        read_ahead(&self.points, values.len());
         let (lanes, rest) = values.as_chunks::<LANES>();
         for lane in lanes {
             out.extend(self.locate_lanes(lane));
@@ -132,6 +135,17 @@ impl Grid {
             }
         }
         counts
+    }
+}
+
+/// Reads every cache line of a table in order, where so many random reads of it will follow that they need most of its
+/// lines: the processor fetches what is read in order ahead, and each random read would wait for its own line.
+pub fn read_ahead<T: Copy>(table: &[T], reads: usize) {
+    let line = (64 / size_of::<T>().max(1)).max(1);
+    if reads >= MANY {
+        table.iter().step_by(line).for_each(|&value| {
+            std::hint::black_box(value);
+        });
     }
 }
 

@@ -3,19 +3,34 @@
 //! A grid of K distinct reference values cuts the line into 2K+1 cells: the K values themselves and the open buckets
 //! below, between and above them. What is counted in the cells is merged and read elsewhere.
 
-use std::hint::select_unpredictable;
+use serde::{Deserialize, Serialize};
 
+use super::guide::{Guide, LANES};
 use super::real::{order_index, plain_zero};
 
-/// Searches that run side by side.
-const LANES: usize = 8;
 /// So many reads of a table are worth reading all of it before.
 const MANY: usize = 64;
 
 /// Distinct reference values, strictly increasing: no NaN, no `-0.0`; ±inf are ordinary extreme values.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Points")]
 pub struct Grid {
     points: Vec<f64>,
+    /// Follows from the points, and is not stored with them.
+    #[serde(skip)]
+    guide: Guide,
+}
+
+/// What is stored of a grid.
+#[derive(Deserialize)]
+struct Points {
+    points: Vec<f64>,
+}
+
+impl From<Points> for Grid {
+    fn from(Points { points }: Points) -> Self {
+        Self { guide: Guide::new(&points), points }
+    }
 }
 
 impl Grid {
@@ -46,7 +61,7 @@ impl Grid {
                 grid.insert(at, edge);
             }
         }
-        Self { points: grid }
+        Points { points: grid }.into()
     }
 
     /// The grid points, strictly increasing.
@@ -73,44 +88,21 @@ impl Grid {
         2 * below + usize::from(self.points.get(below) == Some(&x))
     }
 
-    /// Appends the cell of each value. Several searches run at once, step by step, since one alone waits for its loads.
-    /// A NaN lands in an arbitrary cell.
+    /// Appends the cell of each value, several at once by the grid's guide. A NaN lands in an arbitrary cell.
     pub fn locate_all(&self, values: &[f64], out: &mut Vec<u32>) {
+        let points = self.points.as_slice();
         out.reserve(values.len());
-        read_ahead(&self.points, values.len());
+        read_ahead(points, values.len());
+        read_ahead(self.guide.starts(), values.len());
         let (lanes, rest) = values.as_chunks::<LANES>();
         for lane in lanes {
-            out.extend(self.locate_lanes(lane));
+            let mut cells = self.guide.below(points, lane);
+            for (cell, x) in cells.iter_mut().zip(lane) {
+                *cell = 2 * *cell + usize::from(points.get(*cell) == Some(x));
+            }
+            out.extend(cells.map(narrow));
         }
         out.extend(rest.iter().map(|&x| narrow(self.locate(x))));
-    }
-
-    #[inline]
-    fn locate_lanes(&self, values: &[f64; LANES]) -> [u32; LANES] {
-        let points = self.points.as_slice();
-        let mut at = [0_usize; LANES];
-        if points.is_empty() {
-            return [0; LANES];
-        }
-        // Every lane halves the same number of candidates, so all of them take the same steps.
-        let mut size = points.len();
-        while size > 1 {
-            let half = size / 2;
-            for (at, x) in at.iter_mut().zip(values) {
-                let middle = *at + half;
-                // Always there; a value and no test for it keeps the branch out.
-                let point = points.get(middle).copied().unwrap_or(f64::INFINITY);
-                *at = select_unpredictable(point < *x, middle, *at);
-            }
-            size -= half;
-        }
-        let mut cells = [0; LANES];
-        for ((cell, at), x) in cells.iter_mut().zip(at).zip(values) {
-            let point = points.get(at).copied().unwrap_or(f64::INFINITY);
-            let below = at + usize::from(point < *x);
-            *cell = narrow(2 * below + usize::from(points.get(below) == Some(x)));
-        }
-        cells
     }
 
     /// Whether a cell is a single value rather than an open bucket.

@@ -4,7 +4,7 @@
 //! `u64` over the cells of a reference [`grid::Grid`] (or over categories, confusion cells, latency buckets); it is
 //! summed, subtracted and merged elsewhere, and only read here.
 //!
-//! - [`grid`]: the reference grid and the cell of a value; [`bins`]: quantile bins as runs of cells.
+//! - [`grid`]: the reference grid and the cell of a value (`guide`: where to look for it); [`bins`]: quantile bins as runs of cells.
 //! - [`psi`], [`ks`], [`chi2`]: drift of a distribution against the reference.
 //! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
 //!   between segments, in exact [`ratio`]s.
@@ -24,6 +24,7 @@ pub mod chi2;
 pub mod confusion;
 pub mod fairness;
 pub mod grid;
+mod guide;
 pub mod ks;
 pub mod ks_tail;
 pub mod multiplicity;

@@ -1,6 +1,10 @@
 //! Who does what next: the streams of a replay as seen by its workers. Batches are admitted in an order that depends on
 //! the files alone, whatever the number of workers: always from the stream that is furthest behind in event time.
 
+/// Pieces of a lane in memory beside those that the workers have in hand, so that nobody waits for the one whose piece is
+/// due, nor while a baseline is loaded.
+const SPARE: u64 = 2;
+
 /// A stream, as far as its pieces have come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lane {
@@ -43,14 +47,19 @@ pub(super) struct Board {
     pub admitting: bool,
     /// A worker failed, or the replay was told to stop.
     pub stopped: bool,
-    /// How many pieces of a lane may be taken and not admitted yet: one a worker.
+    /// How many pieces of a lane may be taken and not admitted yet.
     ahead: u64,
 }
 
 impl Board {
     pub fn new(lanes: usize, workers: usize) -> Self {
-        let ahead = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
-        Self { lanes: vec![Lane::default(); lanes], admitting: false, stopped: false, ahead }
+        let in_hand = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
+        Self {
+            lanes: vec![Lane::default(); lanes],
+            admitting: false,
+            stopped: false,
+            ahead: in_hand.saturating_add(SPARE),
+        }
     }
 
     /// The lane whose turn it is to be admitted: the one furthest behind in event time; the first of equals.
@@ -79,7 +88,7 @@ mod tests {
     use super::*;
 
     fn board(lanes: &[Lane]) -> Board {
-        Board { lanes: lanes.to_vec(), ..Board::new(0, 2) }
+        Board { lanes: lanes.to_vec(), ahead: 2, ..Board::new(0, 2) }
     }
 
     #[test]

@@ -7,7 +7,6 @@ use super::job::{Counting, Job, Share};
 use super::locate::{Columns, locate};
 use super::pairs;
 use super::panes::Panes;
-use super::versions::Known;
 use super::{Counters, measured};
 use crate::event::{FeatureBatch, Flag, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
 use crate::policy::Target;
@@ -129,7 +128,7 @@ impl Worker {
         columns: &Columns<'_>,
         rows: &[(u32, u32)],
     ) {
-        let (Some(known), false) = (job.known.get(version as usize), rows.is_empty()) else { return };
+        let (Some(known), false) = (job.known(version), rows.is_empty()) else { return };
         let Self { panes, scratch, counters } = self;
         let baseline = known.spec.baseline();
         if let Some(baseline) = baseline {
@@ -149,7 +148,7 @@ impl Worker {
             if !share.has(g) {
                 continue;
             }
-            let closed = job.closed.get(g).copied().unwrap_or(i64::MIN);
+            let closed = job.closed_to(g);
             let found = scratch.panes.split(&extent, columns.ts, rows, (g, group.window.slide, closed));
             counters.after_close += found.after_close;
             for at in 0..found.panes {
@@ -396,9 +395,4 @@ pub(super) fn predicted(batch: &PredictionBatch, row: usize, threshold: Option<f
 /// The cell of a value that is none: missing, or of the wrong type.
 pub(super) fn absent(cells: usize, x: f64) -> usize {
     cells + usize::from(numeric::is_invalid(x))
-}
-
-/// What a version is counted against, where it is known.
-pub(super) fn known(job: &Job, version: u32) -> Option<&Known> {
-    job.known.get(version as usize)
 }

@@ -115,6 +115,16 @@ impl Job {
         self.segments.clear();
     }
 
+    /// What a version is counted against, where it is known.
+    pub(super) fn known(&self, version: u32) -> Option<&Known> {
+        self.known.get(version as usize)
+    }
+
+    /// Where a group's windows were closed to when the batch was admitted.
+    pub(super) fn closed_to(&self, group: usize) -> i64 {
+        self.closed.get(group).copied().unwrap_or(i64::MIN)
+    }
+
     /// Accepts a row for the groups in `mask`.
     #[inline]
     pub(super) fn accept(&mut self, row: usize, mask: u32) {

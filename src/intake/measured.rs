@@ -2,7 +2,7 @@
 //! They have no id, so one that comes twice counts twice.
 
 use super::admit::is_ignored;
-use super::count::{is_closed, known};
+use super::count::is_closed;
 use super::job::{Counting, Job};
 use super::panes::Panes;
 use super::{Counters, DecoderId, Intake, Source, SourceId};
@@ -62,12 +62,12 @@ pub(super) fn count(
     for &(row, mask) in &job.accepted {
         let row = row as usize;
         let (ts, version, metric) = (batch.ts[row], batch.version[row], batch.metric[row] as usize);
-        let Some(spec) = known(job, version).map(|k| &*k.spec) else { continue };
+        let Some(spec) = job.known(version).map(|k| &*k.spec) else { continue };
         for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
             let (true, Ok(metric)) = (mask & (1 << g) != 0, reads.measured.binary_search(&metric)) else { continue };
             let slide = group.window.slide;
             let pane = ts.div_euclid(slide);
-            if is_closed(pane, slide, job.closed.get(g).copied().unwrap_or(i64::MIN)) {
+            if is_closed(pane, slide, job.closed_to(g)) {
                 counters.after_close += 1;
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Counting of joined pairs: confusion counts of segments, score cells by label, KPIs.
 
 use super::Counters;
-use super::count::{Scratch, is_closed, known};
+use super::count::{Scratch, is_closed};
 use super::job::{Counting, Job, JobPair};
 use super::panes::Panes;
 use crate::event::{Flag, Ids, code};
@@ -25,7 +25,7 @@ pub(super) fn count(
             continue;
         }
         let slide = group.window.slide;
-        let closed = job.closed.get(g).copied().unwrap_or(i64::MIN);
+        let closed = job.closed_to(g);
         for ((at, pair), joined) in job.pairs.iter().enumerate().zip(&mut scratch.joined) {
             if !pair.outcome.in_time || pair.prediction.groups & (1 << g) == 0 || !counts_anywhere(pair, reads) {
                 continue;
@@ -39,7 +39,7 @@ pub(super) fn count(
                 counters.after_close += 1;
                 continue;
             }
-            let spec = known(job, pair.prediction.version).map(|k| &*k.spec);
+            let spec = job.known(pair.prediction.version).map(|k| &*k.spec);
             let Some((tally, layout)) = spec.and_then(|spec| panes.open((pair.prediction.version, spec), g, pane))
             else {
                 continue;

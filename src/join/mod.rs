@@ -13,6 +13,7 @@
 //!
 //! A prediction repeats an id up to `horizon` after the one held; later it uses the id anew, beside the first.
 
+mod block;
 mod index;
 mod meeting;
 mod rows;

@@ -1,188 +1,17 @@
-//! Rows of ids, in blocks: a row is written once and never changes, and takes as few bytes as its block's other rows allow.
-//! What changes later (it was labelled, a KPI was counted, it is gone) stands beside the rows. A block goes as a whole when
-//! its last row does.
+//! Rows of ids, in blocks (`block`): a row is written once and never changes, and a block goes as a whole when its last row
+//! does. What changes later (it was labelled, a KPI was counted, it is gone) stands beside the rows.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::block::{Block, Layout};
+pub use super::block::{Marks, Shared};
 use crate::chunk::{Chunk, EachChunk};
 
 /// Rows of a block.
 pub const ROWS: usize = 1 << 16;
-
-const ID: usize = 16;
-/// Codes from here on stand for the special codes at the upper end of 32 bits.
-const SPECIAL: u16 = 0xfff0;
-
-/// What many rows have in common: written once a block.
-pub type Shared = [u32; 4];
-
-/// What changes of a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    pub labelled: bool,
-    /// KPIs already counted, one bit each.
-    pub kpis: u32,
-}
-
-/// How many bytes the numbers of a row take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Layout {
-    /// Times within 24 days of the block's first, codes in 16 bits.
-    Narrow,
-    Wide,
-}
-
-impl Layout {
-    /// Bytes of a row with `own` codes of its own.
-    fn stride(self, own: usize) -> usize {
-        self.own_at() + own * if self == Self::Narrow { 2 } else { 4 }
-    }
-
-    /// Where the code of what is shared stands.
-    fn shared_at(self) -> usize {
-        ID + if self == Self::Narrow { 4 } else { 8 }
-    }
-
-    fn own_at(self) -> usize {
-        self.shared_at() + 2
-    }
-}
-
-/// The two bytes that stand for a code, if two can.
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "the cut bits are all zero or all one, by the condition")]
-fn narrow(code: u32) -> Option<u16> {
-    (code < u32::from(SPECIAL) || code >= 0xffff_0000 | u32::from(SPECIAL)).then_some(code as u16)
-}
-
-#[inline]
-fn widen(code: u16) -> u32 {
-    u32::from(code) | if code >= SPECIAL { 0xffff_0000 } else { 0 }
-}
-
-/// One bit a row; none are kept while all are zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    #[inline]
-    fn get(&self, row: usize) -> bool {
-        self.0.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
-    }
-
-    fn set(&mut self, row: usize, rows: usize) {
-        if self.0.len() <= row / 64 {
-            self.0.resize(rows.div_ceil(64).max(row / 64 + 1), 0);
-        }
-        if let Some(word) = self.0.get_mut(row / 64) {
-            *word |= 1 << (row % 64);
-        }
-    }
-}
-
-/// A copy shares the rows until more are added, so that taking one costs next to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Block {
-    /// Blocks were begun in the order of these.
-    order: u64,
-    layout: Layout,
-    stride: usize,
-    /// The time of the first row.
-    base: i64,
-    #[serde(skip)]
-    bytes: Arc<Vec<u8>>,
-    shared: Vec<Shared>,
-    labelled: Bits,
-    gone: Bits,
-    /// Empty while no KPI was counted.
-    kpis: Vec<u32>,
-    /// Rows that are not gone,
-    live: usize,
-    /// and between which times they lie.
-    times: (i64, i64),
-}
-
-impl Block {
-    fn rows(&self) -> usize {
-        self.bytes.len() / self.stride
-    }
-
-    #[inline]
-    fn at<const N: usize>(&self, row: usize, offset: usize) -> [u8; N] {
-        let from = row * self.stride + offset;
-        self.bytes.get(from..from + N).and_then(|b| b.try_into().ok()).unwrap_or([0; N])
-    }
-
-    #[inline]
-    fn id(&self, row: usize) -> u128 {
-        u128::from_le_bytes(self.at(row, 0))
-    }
-
-    #[inline]
-    fn ts(&self, row: usize) -> i64 {
-        match self.layout {
-            Layout::Narrow => self.base.wrapping_add(i64::from(i32::from_le_bytes(self.at(row, ID)))),
-            Layout::Wide => i64::from_le_bytes(self.at(row, ID)),
-        }
-    }
-
-    #[inline]
-    fn shared(&self, row: usize) -> Shared {
-        let code = u16::from_le_bytes(self.at(row, self.layout.shared_at()));
-        self.shared.get(usize::from(code)).copied().unwrap_or_default()
-    }
-
-    #[inline]
-    fn own(&self, row: usize, out: &mut Vec<u32>) {
-        out.clear();
-        let (from, to) = (row * self.stride + self.layout.own_at(), (row + 1) * self.stride);
-        let bytes = self.bytes.get(from..to).unwrap_or_default();
-        match self.layout {
-            Layout::Narrow => out.extend(bytes.as_chunks().0.iter().map(|b| widen(u16::from_le_bytes(*b)))),
-            Layout::Wide => out.extend(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b))),
-        }
-    }
-
-    fn offset(&self, ts: i64) -> Option<i32> {
-        ts.checked_sub(self.base).and_then(|o| i32::try_from(o).ok())
-    }
-
-    fn is_narrow(own: &[u32]) -> bool {
-        own.iter().all(|c| narrow(*c).is_some())
-    }
-
-    fn fits(&self, ts: i64, own: &[u32]) -> bool {
-        self.layout == Layout::Wide || (self.offset(ts).is_some() && Self::is_narrow(own))
-    }
-
-    fn push(&mut self, id: u128, ts: i64, shared: u16, own: &[u32]) {
-        let offset = self.offset(ts).unwrap_or(0);
-        let bytes = Arc::make_mut(&mut self.bytes);
-        bytes.extend_from_slice(&id.to_le_bytes());
-        match self.layout {
-            Layout::Narrow => {
-                bytes.extend_from_slice(&offset.to_le_bytes());
-                bytes.extend_from_slice(&shared.to_le_bytes());
-                own.iter().for_each(|c| bytes.extend_from_slice(&narrow(*c).unwrap_or(u16::MAX).to_le_bytes()));
-            }
-            Layout::Wide => {
-                bytes.extend_from_slice(&ts.to_le_bytes());
-                bytes.extend_from_slice(&shared.to_le_bytes());
-                own.iter().for_each(|c| bytes.extend_from_slice(&c.to_le_bytes()));
-            }
-        }
-        self.live += 1;
-        self.times = (self.times.0.min(ts), self.times.1.max(ts));
-    }
-
-    #[inline]
-    fn marks(&self, row: usize) -> Marks {
-        Marks { labelled: self.labelled.get(row), kpis: self.kpis.get(row).copied().unwrap_or(0) }
-    }
-}
 
 /// Rows by position: the number of a block and the row in it.
 #[derive(Clone, Debug)]
@@ -353,20 +182,7 @@ impl Rows {
                 self.blocks.len() - 1
             }
         };
-        let stride = layout.stride(self.own);
-        *self.blocks.get_mut(number)? = Some(Block {
-            order: self.begun,
-            layout,
-            stride,
-            base,
-            bytes: Arc::new(Vec::with_capacity(stride * self.block_rows)),
-            shared: Vec::new(),
-            labelled: Bits::default(),
-            gone: Bits::default(),
-            kpis: Vec::new(),
-            live: 0,
-            times: (i64::MAX, i64::MIN),
-        });
+        *self.blocks.get_mut(number)? = Some(Block::new(self.begun, layout, base, self.own, self.block_rows));
         self.begun += 1;
         self.open = Some(number);
         Some(())

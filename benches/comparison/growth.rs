@@ -21,8 +21,8 @@ const REFERENCE_ROWS: usize = 20_000;
 /// Every contender goes through so many bytes of different events, time and again, for so many seconds.
 const BYTES: usize = 4 << 20;
 const LONG_ENOUGH: f64 = 0.4;
-/// Events decoded before they are counted.
-const BATCH: usize = 512;
+/// Events decoded before they are counted: as many as the daemon takes from a partition in one turn.
+const BATCH: usize = 2_048;
 /// How much more a feature may cost where there are many, an event where there are 50 versions, and the second half of a
 /// long stream.
 const LINEAR: f64 = 1.5;

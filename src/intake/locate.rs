@@ -1,6 +1,8 @@
 //! Where the values of a column lie: the cell of each row's value, of a version's grid or categories, then one cell for
 //! missing and one for invalid values.
 
+use std::ops::Range;
+
 use super::count::absent;
 use super::versions::BinLookup;
 use crate::baseline::Baseline;
@@ -39,8 +41,8 @@ pub(super) fn locate(
         out.resize(rows.len(), 0);
         return 0;
     };
-    let values = if rows.len() == values.len() {
-        values.as_slice()
+    let values = if let Some(run) = run(rows) {
+        &values[run]
     } else {
         buffer.clear();
         buffer.extend(rows.iter().map(|&(row, _)| values[row as usize]));
@@ -70,12 +72,17 @@ fn categories(codes: &[u32], bins: &[u32], names: usize, rows: &[(u32, u32)], ou
         }
         c => bins.get(c as usize).copied().unwrap_or(unseen),
     };
-    if rows.len() == codes.len() {
-        out.extend(codes.iter().map(|&c| cell(c)));
-    } else {
-        out.extend(rows.iter().map(|&(row, _)| cell(codes[row as usize])));
+    match run(rows) {
+        Some(run) => out.extend(codes[run].iter().map(|&c| cell(c))),
+        None => out.extend(rows.iter().map(|&(row, _)| cell(codes[row as usize]))),
     }
     invalid
+}
+
+/// The rows as a range, where they stand one after the other; they are in the batch's order.
+fn run(rows: &[(u32, u32)]) -> Option<Range<usize>> {
+    let (first, last) = (rows.first()?.0 as usize, rows.last()?.0 as usize);
+    (last - first + 1 == rows.len()).then_some(first..last + 1)
 }
 
 fn narrow(cell: usize) -> u32 {

@@ -88,3 +88,27 @@ fn run(rows: &[(u32, u32)]) -> Option<Range<usize>> {
 fn narrow(cell: usize) -> u32 {
     u32::try_from(cell).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_a_run_where_none_is_left_out() {
+        let of = |rows: &[u32]| run(&rows.iter().map(|&row| (row, 1)).collect::<Vec<_>>());
+        assert_eq!([of(&[]), of(&[7]), of(&[7, 8, 9])], [None, Some(7..8), Some(7..10)]);
+        assert_eq!([of(&[7, 9]), of(&[0, 1, 3])], [None, None]);
+    }
+
+    #[test]
+    fn categories_of_a_run_and_of_scattered_rows_are_those_of_their_rows() {
+        let (codes, bins) = ([0, 1, code::MISSING, code::INVALID, 2, 0], [1, 0]);
+        let located = |rows: &[u32]| {
+            let (mut out, rows) = (Vec::new(), rows.iter().map(|&row| (row, 1)).collect::<Vec<_>>());
+            let invalid = categories(&codes, &bins, 2, &rows, &mut out);
+            (out, invalid)
+        };
+        assert_eq!(located(&[1, 2, 3, 4]), (vec![0, 3, 4, 2], 1));
+        assert_eq!(located(&[0, 2, 5]), (vec![1, 3, 1], 0));
+    }
+}

@@ -84,11 +84,10 @@ impl Worker {
         let Some(counting) = job.counting.as_deref() else { return };
         let columns = Columns { ts: &batch.ts, features: &batch.features, predictions: Some(batch) };
         for (version, rows) in &job.by_version {
-            rows.chunks(AT_ONCE).for_each(|rows| self.rows(job, counting, &counting.own, *version, &columns, rows));
+            self.rows(job, counting, &counting.own, *version, &columns, rows);
         }
         for &version in &job.active {
-            let rows = job.accepted.chunks(AT_ONCE);
-            rows.for_each(|rows| self.rows(job, counting, &counting.model, version, &columns, rows));
+            self.rows(job, counting, &counting.model, version, &columns, &job.accepted);
         }
         pairs::count(job, counting, &batch.ids, self.parts());
     }
@@ -104,8 +103,7 @@ impl Worker {
         let Some(counting) = job.counting.as_deref() else { return };
         let columns = Columns { ts: &batch.ts, features: &batch.features, predictions: None };
         for &version in &job.active {
-            let rows = job.accepted.chunks(AT_ONCE);
-            rows.for_each(|rows| self.rows(job, counting, &counting.features, version, &columns, rows));
+            self.rows(job, counting, &counting.features, version, &columns, &job.accepted);
         }
     }
 
@@ -120,11 +118,24 @@ impl Worker {
     }
 
     /// Counts rows for one version in the groups of a share.
+    fn rows(
+        &mut self,
+        job: &Job,
+        counting: &Counting,
+        share: &Share,
+        version: u32,
+        columns: &Columns<'_>,
+        rows: &[(u32, u32)],
+    ) {
+        rows.chunks(AT_ONCE).for_each(|rows| self.rows_at_once(job, counting, share, version, columns, rows));
+    }
+
+    /// The same for some of the rows, at least one.
     #[allow(
         clippy::indexing_slicing,
         reason = "a share has a place list a group, and cells are made here, one list a target"
     )]
-    fn rows(
+    fn rows_at_once(
         &mut self,
         job: &Job,
         counting: &Counting,

@@ -3,94 +3,103 @@
 //! `fast_float2`, which is also the oracle of the tests, together with the standard library.
 
 use std::hint::select_unpredictable;
-use std::num::NonZeroUsize;
 
-/// A number's value and where it ends, which is behind its first byte.
-pub(super) type Decimal = (f64, NonZeroUsize);
+/// A number's value and how many bytes it takes: more than there are for what is no number.
+pub(super) type Decimal = (f64, usize);
+const NONE: Decimal = (0.0, usize::MAX);
 
 /// More digits than this may not fit into 64 bits.
 const MOST_DIGITS: usize = 19;
 /// Powers of five up to here fit into 64 bits, so that their reciprocals are exact to the last bit that matters.
 const MOST_PLACES: usize = 27;
-/// Reads a decimal that begins at `start` with a minus or a digit; `None` where it is not plain (an exponent, more digits),
-/// not JSON, or too close to the end of the text to be read eight bytes at a time.
+/// How far a number of the usual length is looked at: its sign, seven digits and a point, seventeen places, and what stops
+/// them, read eight bytes at a time.
+const WINDOW: usize = 32;
+
+/// Reads the decimal that `text` begins with; `None` where it is not plain (an exponent, more digits), not JSON, or may go on
+/// behind the end of the text.
+pub(super) fn read(text: &[u8]) -> Option<Decimal> {
+    let (number, end) = digits(text);
+    let goes_on = matches!(text.get(end)?, b'e' | b'E');
+    (!goes_on).then_some((number, end))
+}
+
+/// The same up to an exponent, which is for the caller to see: the text goes on behind the digits.
 ///
 /// How many digits a value has is as good as random, so nothing here branches on it but for the rare cases.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "measured: inlined wholly it takes an eighth less")]
 #[allow(clippy::needless_bitwise_bool, reason = "whether a seventeenth digit is there cannot be guessed")]
-pub(super) fn read(bytes: &[u8], start: usize) -> Option<Decimal> {
-    let negative = bytes.get(start) == Some(&b'-');
-    let first = start + usize::from(negative);
+#[allow(clippy::indexing_slicing, reason = "a sign, seven digits, a point and 18 more bytes are within the window")]
+pub(super) fn digits(text: &[u8]) -> Decimal {
+    let Some(window) = text.first_chunk::<WINDOW>() else { return long(text) };
+    let minus = usize::from(window[0] == b'-');
     // Most values begin with one digit.
-    let digit = u64::from(bytes.get(first)?.wrapping_sub(b'0'));
-    let whole = if digit < 10 && bytes.get(first + 1) == Some(&b'.') {
-        Digits { value: digit, count: 1 }
-    } else {
-        Digits::at(bytes, first)?
-    };
-    // JSON wants a digit, and no zero before others.
-    if whole.count == 0 || whole.count == 8 || (whole.count > 1 && digit == 0) {
-        return long(bytes, start);
-    }
-    let mut at = first + whole.count;
-    if bytes.get(at) != Some(&b'.') {
-        #[allow(clippy::cast_precision_loss, reason = "at most eight digits")]
-        return finish(bytes, at, negative, whole.value as f64);
+    let digit = u64::from(window[minus].wrapping_sub(b'0'));
+    let (mut whole, mut at) = (digit, minus + 1);
+    if digit >= 10 || window[at] != b'.' {
+        let run = Digits::at(window, minus);
+        // JSON wants a digit, and no zero before others.
+        if run.count == 0 || run.count == 8 || (run.count > 1 && digit == 0) {
+            return long(text);
+        }
+        (whole, at) = (run.value(), minus + run.count);
+        if window[at] != b'.' {
+            #[allow(clippy::cast_precision_loss, reason = "at most seven digits")]
+            return (signed(minus, whole as f64), at);
+        }
     }
     at += 1;
     // Up to 17 places, as the shortest forms of doubles have them.
-    let one = Digits::at(bytes, at)?;
-    let (mut mantissa, mut places) = (one.append(whole.value), one.count);
-    if one.count == 8 {
-        mantissa = whole.value.wrapping_mul(100_000_000).wrapping_add(one.value);
-        let two = Digits::at(bytes, at + 8)?;
-        mantissa = two.append(mantissa);
-        let last = u64::from(bytes.get(at + 16)?.wrapping_sub(b'0'));
-        let is_digit = (two.count == 8) & (last < 10);
-        mantissa = select_unpredictable(is_digit, mantissa.wrapping_mul(10).wrapping_add(last), mantissa);
-        places += two.count + usize::from(is_digit);
-        if is_digit & bytes.get(at + 17)?.is_ascii_digit() {
-            return long(bytes, start);
+    let run = Digits::at(window, at);
+    if run.count < 8 {
+        if run.count == 0 {
+            return long(text);
         }
+        return (signed(minus, value(run.behind(whole), run.count)), at + run.count);
     }
-    if places == 0 || whole.count + places > MOST_DIGITS {
-        return long(bytes, start);
+    let next = Digits::at(window, at + 8);
+    let sixteen = next.behind(whole.wrapping_mul(100_000_000).wrapping_add(eight(run.digits)));
+    let last = u64::from(window[at + 16].wrapping_sub(b'0'));
+    let is_digit = (next.count == 8) & (last < 10);
+    let mantissa = select_unpredictable(is_digit, sixteen.wrapping_mul(10).wrapping_add(last), sixteen);
+    let places = 8 + next.count + usize::from(is_digit);
+    let end = at + places;
+    if (is_digit & window[at + 17].is_ascii_digit()) | (end - minus > MOST_DIGITS + 1) {
+        return long(text);
     }
-    finish(bytes, at + places, negative, value(mantissa, places))
+    (signed(minus, value(mantissa, places)), end)
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "as of `digits`")]
+#[allow(clippy::indexing_slicing, reason = "two entries, and the index is masked to one bit")]
+fn signed(minus: usize, value: f64) -> f64 {
+    const SIGNS: [u64; 2] = [0, 1 << 63];
+    f64::from_bits(value.to_bits() | SIGNS[minus & 1])
 }
 
 /// Reads a whole number of at most 15 digits, such as a time; `None` where it is none, not plain, or too close to the end.
 #[inline]
-pub(super) fn whole(bytes: &[u8], start: usize) -> Option<(i64, NonZeroUsize)> {
-    let one = Digits::at(bytes, start)?;
-    let (mut value, mut end) = (one.value, start + one.count);
+pub(super) fn whole(text: &[u8]) -> Option<(i64, usize)> {
+    let window = text.first_chunk::<16>()?;
+    let one = Digits::at(window, 0);
+    let (mut value, mut end) = (one.value(), one.count);
     if one.count == 8 {
-        let two = Digits::at(bytes, end)?;
-        value = two.append(value);
+        let two = Digits::at(window, 8);
+        value = two.behind(value);
         end += two.count;
     }
-    let zeros_before = one.count > 1 && bytes.get(start) == Some(&b'0');
-    let plain = !matches!(bytes.get(end)?, b'.' | b'e' | b'E' | b'0'..=b'9');
-    (plain && one.count > 0 && end - start < 16 && !zeros_before).then_some(())?;
-    Some((value.cast_signed(), NonZeroUsize::new(end)?))
+    let zeros_before = one.count > 1 && text.first() == Some(&b'0');
+    let plain = !matches!(text.get(end)?, b'.' | b'e' | b'E' | b'0'..=b'9');
+    (plain && one.count > 0 && end < 16 && !zeros_before).then_some((value.cast_signed(), end))
 }
 
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "as of `read`")]
-fn finish(bytes: &[u8], end: usize, negative: bool, value: f64) -> Option<Decimal> {
-    if matches!(bytes.get(end)?, b'e' | b'E') {
-        return None;
-    }
-    let sign = u64::from(negative) << 63;
-    Some((f64::from_bits(value.to_bits() | sign), NonZeroUsize::new(end)?))
-}
-
-/// The same, digit by digit, for numbers of unusual length.
+/// The same as `digits`, one by one, for numbers of unusual length or near the end of the text.
 #[cold]
-fn long(bytes: &[u8], start: usize) -> Option<Decimal> {
-    let negative = bytes.get(start) == Some(&b'-');
-    let first = start + usize::from(negative);
+fn long(bytes: &[u8]) -> Decimal {
+    let negative = bytes.first() == Some(&b'-');
+    let first = usize::from(negative);
     let mut at = first;
     let mut mantissa = 0_u64;
     let mut significant = 0;
@@ -105,70 +114,82 @@ fn long(bytes: &[u8], start: usize) -> Option<Decimal> {
     };
     let whole = digits(&mut at);
     if whole == 0 || (whole > 1 && bytes.get(first) == Some(&b'0')) {
-        return None;
+        return NONE;
     }
     let mut places = 0;
     if bytes.get(at) == Some(&b'.') {
         at += 1;
         places = digits(&mut at);
         if places == 0 {
-            return None;
+            return NONE;
         }
     }
     if significant > MOST_DIGITS || places > MOST_PLACES {
-        return None;
+        return NONE;
     }
-    finish(bytes, at, negative, value(mantissa, places))
+    // It may go on behind the end.
+    if at == bytes.len() { NONE } else { (signed(first, value(mantissa, places)), at) }
 }
 
 /// A run of digits, of the eight bytes that were looked at.
 #[derive(Clone, Copy)]
 struct Digits {
-    value: u64,
+    /// 0 to 9 each, the first in the lowest byte. Those behind the run are anything.
+    digits: u64,
+    /// At most 8.
     count: usize,
 }
 
 impl Digits {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "measured: a call costs as much as the work")]
-    fn at(bytes: &[u8], at: usize) -> Option<Self> {
-        let chunk = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
-        // Digits become 0 to 9. A byte that is none may spoil those above it, which do not matter any more.
-        let digits = chunk ^ 0x3030_3030_3030_3030;
+    fn at<const N: usize>(window: &[u8; N], at: usize) -> Self {
+        let mut chunk = [0; 8];
+        chunk.copy_from_slice(&window[at..at + 8]);
+        let digits = u64::from_le_bytes(chunk) ^ 0x3030_3030_3030_3030;
+        // A byte that is no digit may spoil those above it, which do not matter any more.
         let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
-        let count = others.trailing_zeros() / 8;
+        Self { digits, count: others.trailing_zeros() as usize / 8 }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "at most 8")]
+    fn value(self) -> u64 {
         // As if zeros stood before them.
-        let digits = digits.checked_shl(64 - 8 * count).unwrap_or(0);
-        // Pairs, then fours, then all eight: "Quickly parsing eight digits", Lemire.
-        let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
-        let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
-        let high = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
-        Some(Self { value: low.wrapping_add(high) >> 32, count: count as usize })
+        eight(self.digits.checked_shl(64 - 8 * self.count as u32).unwrap_or(0))
     }
 
     /// A number with these digits behind its own.
     #[inline]
-    fn append(self, before: u64) -> u64 {
+    fn behind(self, before: u64) -> u64 {
         const SHIFTS: [u64; 16] =
             [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 0, 0, 0, 0, 0, 0, 0];
         // At most 8; the mask spares a comparison.
         #[allow(clippy::indexing_slicing, reason = "sixteen entries, and the index is masked to four bits")]
-        before.wrapping_mul(SHIFTS[self.count & 15]).wrapping_add(self.value)
+        before.wrapping_mul(SHIFTS[self.count & 15]).wrapping_add(self.value())
     }
+}
+
+/// Eight digits of 0 to 9, the first in the lowest byte: pairs, then fours, then all ("Quickly parsing eight digits", Lemire).
+#[inline]
+fn eight(digits: u64) -> u64 {
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
+    let high = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
+    low.wrapping_add(high) >> 32
 }
 
 /// `mantissa` / 10^`places`, correctly rounded.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "as of `read`")]
 fn value(mantissa: u64, places: usize) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "rounded to the nearest where it stands alone, exact below")]
-    let plain = mantissa as f64;
-    if places == 0 || mantissa == 0 {
-        return plain;
-    }
     // Both are exact, so one division rounds once. Which features have few places does not change from event to event.
     if let (Some(power), true) = (POWERS_OF_TEN.get(places), mantissa <= 1 << 53) {
-        return plain / power;
+        #[allow(clippy::cast_precision_loss, reason = "exact up to here")]
+        return mantissa.cast_signed() as f64 / power;
+    }
+    if mantissa == 0 {
+        return 0.0;
     }
     RECIPROCALS.get(places).map_or(f64::NAN, |reciprocal| scaled(mantissa, places, *reciprocal))
 }
@@ -242,8 +263,8 @@ mod tests {
     /// What is read of a number inside a longer text.
     fn whole(text: &str) -> Option<f64> {
         let padded = format!("{text},                                ");
-        read(padded.as_bytes(), 0).map(|(value, end)| {
-            assert_eq!(end.get(), text.len(), "{text}");
+        read(padded.as_bytes()).map(|(value, end)| {
+            assert_eq!(end, text.len(), "{text}");
             value
         })
     }
@@ -268,12 +289,12 @@ mod tests {
         {
             assert_eq!(whole(text), None, "{text}");
         }
-        assert_eq!(read(b"1", 0), None, "it may go on behind the end");
+        assert_eq!(read(b"1"), None, "it may go on behind the end");
     }
 
     #[test]
     fn whole_numbers_are_read_as_they_stand() {
-        let read = |text: &str| whole_number(&format!("{text},                ")).map(|(x, end)| (x, end.get()));
+        let read = |text: &str| whole_number(&format!("{text},                "));
         for n in [0, 7, 12_345_678, 1_767_225_600_000, 999_999_999_999_999_i64] {
             assert_eq!(read(&n.to_string()), Some((n, n.to_string().len())));
         }
@@ -283,8 +304,8 @@ mod tests {
         assert_eq!(whole_number("1"), None, "it may go on behind the end");
     }
 
-    fn whole_number(text: &str) -> Option<(i64, NonZeroUsize)> {
-        super::whole(text.as_bytes(), 0)
+    fn whole_number(text: &str) -> Option<(i64, usize)> {
+        super::whole(text.as_bytes())
     }
 
     #[test]
@@ -321,6 +342,22 @@ mod tests {
             let sign = if negative { "-" } else { "" };
             let point = if places > 0 { "." } else { "" };
             agrees(&format!("{sign}{whole}{point}{fraction}"));
+        }
+
+        #[test]
+        fn whole_numbers_are_rounded_as_the_standard_library_does(n in any::<u64>(), odd in (1_u64 << 53)..(1 << 54), up in 0..9_u32) {
+            agrees(&n.to_string());
+            // Half of these lie halfway between two values.
+            agrees(&(odd << up).to_string());
+        }
+
+        #[test]
+        fn numbers_are_read_near_the_end_as_they_are_far_from_it(x in any::<f64>(), bits in any::<u64>(), more in "[,} ]{0,40}") {
+            for x in [x, f64::from_bits((bits & 0x800F_FFFF_FFFF_FFFF) | (0x3E0 + (bits >> 52 & 0x3F)) << 52)] {
+                let text = format!("{x}");
+                let near = read(format!("{text}{more}").as_bytes());
+                prop_assert_eq!(near, if more.is_empty() { None } else { whole(&text).map(|value| (value, text.len())) });
+            }
         }
 
         #[test]

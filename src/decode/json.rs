@@ -13,6 +13,7 @@ use crate::event::{FeatureBatch, Flag, Fresh, LabelBatch, MeasurementBatch, Pred
 use crate::schema::Schema;
 
 mod fields;
+mod numbers;
 mod row;
 mod walk;
 

@@ -154,23 +154,22 @@ impl Key {
         self.literal.get(..self.literal.len() - 1).unwrap_or(&[])
     }
 
-    /// Whether the event goes on with exactly `"name":`; how many bytes that are.
+    /// What follows exactly `"name":`, if the text goes on with it.
     #[inline]
     #[must_use]
-    pub fn stands(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        let rest = bytes.get(at..)?;
-        let word = u64::from_le_bytes(*rest.first_chunk()?);
+    pub fn behind<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+        let word = u64::from_le_bytes(*text.first_chunk()?);
         let n = self.literal.len();
         let stands = (word ^ self.word) & self.mask == 0
             && match n {
                 ..=8 => true,
-                9..=16 => rest
+                9..=16 => text
                     .get(n - 8..n)
                     .and_then(|last| last.first_chunk())
                     .is_some_and(|l| u64::from_le_bytes(*l) == self.last),
-                _ => rest.starts_with(&self.literal),
+                _ => text.starts_with(&self.literal),
             };
-        stands.then_some(n)
+        if stands { text.get(n..) } else { None }
     }
 }
 

@@ -144,8 +144,8 @@ impl<'a> Scanner<'a> {
     /// Reads `"key":` if it is exactly this key; otherwise stays.
     #[inline]
     pub fn skip_key(&mut self, key: &Key) -> bool {
-        if let Some(n) = key.stands(self.bytes, self.pos) {
-            self.pos += n;
+        if let Some(behind) = self.bytes.get(self.pos..).and_then(|text| key.behind(text)) {
+            self.pos = self.bytes.len() - behind.len();
             return true;
         }
         self.skip_spaced_key(key)
@@ -275,8 +275,8 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn number(&mut self) -> Result<Token<'a>, Reject> {
         let start = self.pos;
-        if let Some((value, end)) = decimal::read(self.bytes, start) {
-            self.pos = end.get();
+        if let Some((value, end)) = self.bytes.get(start..).and_then(decimal::read) {
+            self.pos = start + end;
             return Ok(Token::Number(value, self.between(start, self.pos)));
         }
         if self.peek() == Some(b'-') {

@@ -7,7 +7,7 @@ use super::super::scan::{Scanner, Token};
 use super::super::short::{ShortText, plain_until};
 use super::super::{Limits, Reason, Reject};
 use super::row::Row;
-use super::{ModelDecoder, Stop, TimeUnit};
+use super::{ModelDecoder, Stop, TimeUnit, numbers};
 use crate::event::{Flag, code, numeric};
 use crate::schema::{Schema, canonical_number};
 
@@ -83,17 +83,21 @@ impl Walk<'_, '_> {
         let mut guess = previous.and_then(|p| keys.get(p)).map_or(*first, |key| key.next);
         let mut behind_a_value = false;
         while let Some(key) = keys.get_mut(guess) {
-            let Some(n) = key.stands(bytes, pos) else { break };
-            let value = pos + n;
+            if let Short::Numeric(_) = key.short {
+                let text = bytes.get(pos..).unwrap_or(&[]);
+                let run = numbers::read(keys, guess, self.event, text, &mut self.row.numeric);
+                pos = bytes.len() - run.rest.len();
+                *previous = run.last.or(*previous);
+                let Some(next) = run.next else {
+                    behind_a_value = run.last.is_some() && !run.at_comma;
+                    break;
+                };
+                guess = next;
+                continue;
+            }
+            let Some(behind) = bytes.get(pos..).and_then(|text| key.behind(text)) else { break };
+            let value = bytes.len() - behind.len();
             let end = match key.short {
-                Short::Numeric(i) => {
-                    let (Some((number, end)), Some(slot)) = (decimal::read(bytes, value), self.row.numeric.get_mut(i))
-                    else {
-                        break;
-                    };
-                    *slot = number;
-                    end.get()
-                }
                 Short::Categorical(i) if self.short_texts => {
                     let (Some(short), Some(slot)) = (ShortText::at(bytes, value), self.row.categorical.get_mut(i))
                     else {
@@ -122,14 +126,14 @@ impl Walk<'_, '_> {
                     end
                 }
                 Short::Score => {
-                    let Some((number, end)) = decimal::read(bytes, value) else { break };
+                    let Some((number, n)) = decimal::read(behind) else { break };
                     self.row.score = number;
-                    end.get()
+                    value + n
                 }
                 Short::Time if self.time == TimeUnit::Millis => {
-                    let Some((ms, end)) = decimal::whole(bytes, value) else { break };
+                    let Some((ms, n)) = decimal::whole(behind) else { break };
                     self.row.ts = Some(ms);
-                    end.get()
+                    value + n
                 }
                 Short::Version if self.short_texts => {
                     let Some(short) = ShortText::at(bytes, value).filter(|s| !s.text().is_empty()) else { break };
@@ -141,7 +145,7 @@ impl Walk<'_, '_> {
                     self.model_named = Some(self.others.2);
                     short.end()
                 }
-                Short::Categorical(_) | Short::Segment(_) | Short::Time | Short::Version | Short::No => break,
+                _ => break,
             };
             if key.seen == self.event {
                 break;

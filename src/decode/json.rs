@@ -289,7 +289,7 @@ impl JsonDecoder {
         model.row.reset();
         model.event += 1;
         let mut walk = Walk {
-            scanner: Scanner::new(bytes, self.limits.depth)?,
+            scanner: Scanner::new(bytes, self.limits.depth),
             event: model.event,
             schema: &model.schema,
             plan: &mut model.plan,

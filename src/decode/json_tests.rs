@@ -134,8 +134,10 @@ fn a_broken_envelope_is_rejected_with_what_was_read() {
         assert_eq!(f.read(text).unwrap_err().to_string(), says, "{text}");
     }
     assert!(f.out.iter().all(PredictionBatch::is_empty));
-    let utf8 = f.decoder.prediction(b"{\"a\":\"\xff\"}", NOW, &mut f.out).unwrap_err();
-    assert_eq!(utf8.to_string(), "not_json: not UTF-8 at byte 6");
+    for text in [&b"{\"a\":\"\xff\"}"[..], b"{\"a\xffa\":1}", b"{\"a\":1\xff}", b"\xff\xff\xff\xff\xff\xff\xff\xff1}"] {
+        let reject = f.decoder.prediction(text, NOW, &mut f.out).unwrap_err();
+        assert!(reject.to_string().starts_with("not_json: not UTF-8 at byte "), "{reject}");
+    }
 }
 
 #[test]
@@ -276,7 +278,7 @@ proptest::proptest! {
         let events = rows.iter().map(|(temp, age, carrier, origin, order, space)| {
             let number = |x: Option<String>| x.unwrap_or("null".into());
             let features = [
-                format!("\"temp\":{}", number(temp.map(|t| format!("{t:?}")))),
+                format!("\"temp\":{}", number(temp.map(|t| if order % 2 == 0 { format!("{t:?}") } else { format!("{t:e}") }))),
                 format!("\"age\":{}", number(age.map(|a| a.to_string()))),
                 format!("\"carrier\":\"{carrier}\""),
             ];
@@ -304,5 +306,24 @@ proptest::proptest! {
             proptest::prop_assert_eq!(named(Domain::Categorical(0), batch.features.categorical[0][row]), category);
             proptest::prop_assert_eq!(named(Domain::Segmentation(0), batch.segments[0][row]), Some(origin.as_str()));
         }
+    }
+
+    #[test]
+    fn an_event_that_is_cut_or_not_utf8_is_rejected_wherever_it_breaks(at in 0..166_usize, byte in 0x80..=0xFF_u8, cut in proptest::bool::ANY) {
+        let event = r#"{"prediction_id":"p","model":"flights","version":"1","ts":5,"features":{"temp":0.35128306136377719,"age":-3.0,"carrier":"United"},"segments":{"origin":"JFK"},"x":"y"}"#;
+        proptest::prop_assert_eq!(event.len(), 166);
+        let mut f = Fixture::new(&Format::default());
+        proptest::prop_assert_eq!(f.read(event), Ok(Outcome::Row(0)));
+        let mut broken = event.as_bytes().to_vec();
+        if cut {
+            broken.truncate(at);
+        } else {
+            broken[at] = byte;
+        }
+        let reject = f.decoder.prediction(&broken, NOW, &mut f.out).unwrap_err();
+        let says = if cut { "not_json: expected".to_owned() } else { format!("not_json: not UTF-8 at byte {at}") };
+        proptest::prop_assert!(reject.to_string().starts_with(&says), "{}", reject);
+        proptest::prop_assert_eq!(f.out[0].len(), 1);
+        proptest::prop_assert_eq!(f.read(event), Ok(Outcome::Row(0)));
     }
 }

@@ -96,7 +96,8 @@ pub struct Meaning {
 #[derive(Clone, Debug)]
 pub struct Key {
     pub name: Box<str>,
-    /// The key as it stands in an event without white space, `"name":`.
+    /// The key as it stands in an event without white space, `"name":`; nothing for a name that JSON writes with escapes,
+    /// which is never taken by its bytes.
     literal: Box<[u8]>,
     /// The first eight bytes of the literal and which of them count, and the last eight of a longer one.
     word: u64,
@@ -129,9 +130,8 @@ pub enum Short {
 
 impl Key {
     fn new(name: &str) -> Self {
-        // A name that JSON writes with escapes is never taken by its bytes: no UTF-8 text has these.
         let plain = !name.bytes().any(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
-        let literal: Box<[u8]> = if plain { format!("\"{name}\":").into_bytes().into() } else { [0xFF; 8].into() };
+        let literal: Box<[u8]> = if plain { format!("\"{name}\":").into_bytes().into() } else { [].into() };
         let mut word = [0; 8];
         word.iter_mut().zip(&literal).for_each(|(w, l)| *w = *l);
         let mask = if literal.len() >= 8 { u64::MAX } else { (1 << (8 * literal.len())) - 1 };
@@ -151,7 +151,7 @@ impl Key {
     /// `"name"`, without the colon.
     #[must_use]
     pub fn quoted(&self) -> &[u8] {
-        self.literal.get(..self.literal.len() - 1).unwrap_or(&[])
+        self.literal.split_last().map_or(&[], |(_, quoted)| quoted)
     }
 
     /// What follows exactly `"name":`, if the text goes on with it.
@@ -162,11 +162,12 @@ impl Key {
         let n = self.literal.len();
         let stands = (word ^ self.word) & self.mask == 0
             && match n {
-                ..=8 => true,
+                1..=8 => true,
                 9..=16 => text
                     .get(n - 8..n)
                     .and_then(|last| last.first_chunk())
                     .is_some_and(|l| u64::from_le_bytes(*l) == self.last),
+                0 => false,
                 _ => text.starts_with(&self.literal),
             };
         if stands { text.get(n..) } else { None }

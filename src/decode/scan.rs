@@ -1,5 +1,7 @@
 //! A pull scanner over one JSON text: strict (RFC 8259), bounded in depth, without allocation. It knows tokens, not fields.
 
+use std::str::Utf8Error;
+
 use super::decimal;
 use super::plan::Key;
 use super::{Reason, Reject};
@@ -24,25 +26,28 @@ pub enum Token<'a> {
 /// A position in one JSON text.
 #[derive(Clone, Debug)]
 pub struct Scanner<'a> {
-    /// UTF-8.
     bytes: &'a [u8],
     pos: usize,
     depth_left: usize,
+    /// Whether the bytes are known to be UTF-8. Nobody asks where all that was read is ASCII.
+    is_utf8: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// A scanner at the start of `bytes`.
-    ///
-    /// # Errors
-    /// When the bytes are not UTF-8.
-    pub fn new(bytes: &'a [u8], depth: usize) -> Result<Self, Reject> {
-        // Almost always ASCII, which is quicker to see.
-        if !bytes.is_ascii()
-            && let Err(e) = std::str::from_utf8(bytes)
-        {
-            return Err(Reject::new(Reason::NotJson, format!("not UTF-8 at byte {}", e.valid_up_to())));
+    #[must_use]
+    pub fn new(bytes: &'a [u8], depth: usize) -> Self {
+        Self { bytes, pos: 0, depth_left: depth, is_utf8: false }
+    }
+
+    /// Checks that the bytes are UTF-8, once.
+    #[inline]
+    fn utf8(&mut self) -> Result<(), Reject> {
+        if !self.is_utf8 {
+            std::str::from_utf8(self.bytes).map_err(|e| not_utf8(&e))?;
+            self.is_utf8 = true;
         }
-        Ok(Self { bytes, pos: 0, depth_left: depth })
+        Ok(())
     }
 
     /// The text between two positions that lie beside ASCII.
@@ -65,6 +70,9 @@ impl<'a> Scanner<'a> {
     /// What stands here instead of what was expected.
     #[cold]
     fn unexpected(&self, expected: &str) -> Reject {
+        if let Err(e) = std::str::from_utf8(self.bytes) {
+            return not_utf8(&e);
+        }
         let rest = self.between(self.pos, self.bytes.len());
         let found = match rest.chars().next() {
             None => "the end: the text is cut short".to_owned(),
@@ -154,7 +162,7 @@ impl<'a> Scanner<'a> {
     /// The same where white space may stand before the colon, or the text ends soon.
     fn skip_spaced_key(&mut self, key: &Key) -> bool {
         let quoted = key.quoted();
-        if !self.bytes.get(self.pos..).is_some_and(|rest| rest.starts_with(quoted)) {
+        if quoted.is_empty() || !self.bytes.get(self.pos..).is_some_and(|rest| rest.starts_with(quoted)) {
             return false;
         }
         let at = self.pos;
@@ -310,13 +318,18 @@ impl<'a> Scanner<'a> {
     }
 }
 
+#[cold]
+fn not_utf8(e: &Utf8Error) -> Reject {
+    Reject::new(Reason::NotJson, format!("not UTF-8 at byte {}", e.valid_up_to()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn value(text: &str) -> Result<(String, String), Reject> {
         let mut scratch = String::new();
-        let mut s = Scanner::new(text.as_bytes(), 8)?;
+        let mut s = Scanner::new(text.as_bytes(), 8);
         let token = s.value(&mut scratch)?;
         let token = format!("{token:?}");
         s.end()?;

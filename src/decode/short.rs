@@ -2,7 +2,7 @@
 
 use super::coder::Word;
 
-/// A text of at most 15 bytes without escapes, as it stands in an event.
+/// An ASCII text of at most 15 bytes without escapes, as it stands in an event.
 #[derive(Clone, Copy, Debug)]
 pub struct ShortText {
     pub word: Word,
@@ -75,8 +75,8 @@ pub(super) fn plain_until(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// How many of eight bytes come before the first that ends a plain run of a string: a quote, a backslash or a control
-/// character; 8 if none does.
+/// How many of eight bytes come before the first that ends a plain run of a string: a quote, a backslash, a control
+/// character, or what is not ASCII and is looked at more closely; 8 if none does.
 #[inline]
 fn ends(chunk: u64) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -88,7 +88,7 @@ fn ends(chunk: u64) -> usize {
     let quote = zero(chunk ^ (ONES * QUOTE));
     let backslash = zero(chunk ^ (ONES * BACKSLASH));
     let control = chunk.wrapping_sub(ONES * 0x20) & !chunk;
-    ((quote | backslash | control) & HIGHS).trailing_zeros() as usize / 8
+    ((quote | backslash | control | chunk) & HIGHS).trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]
@@ -99,12 +99,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_run_ends_where_a_byte_by_byte_search_says(bytes in any::<[u8; 8]>(), at in 0..9_usize, end in prop_oneof![Just(b'"'), Just(b'\\'), 0..0x20_u8]) {
+        fn a_run_ends_where_a_byte_by_byte_search_says(bytes in any::<[u8; 8]>(), at in 0..9_usize, end in prop_oneof![Just(b'"'), Just(b'\\'), 0..0x20_u8, 0x80..=0xFF_u8]) {
             let mut bytes = bytes;
             if let Some(byte) = bytes.get_mut(at) {
                 *byte = end;
             }
-            let first = bytes.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
+            let first = bytes.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f | 0x80..));
             prop_assert_eq!(ends(u64::from_le_bytes(bytes)), first.unwrap_or(8));
         }
 
@@ -115,7 +115,7 @@ mod tests {
                 ShortText::at(event.as_bytes(), 0).map(|s| (s.word, s.text(), s.end()))
             };
             for text in [&a, &b] {
-                let plain = text.len() <= 15 && text.bytes().all(|b| b > 0x1f);
+                let plain = text.len() <= 15 && text.bytes().all(|b| (0x20..0x80).contains(&b));
                 prop_assert_eq!(read(text).map(|(_, range, end)| (range, end)), plain.then_some((1..1 + text.len(), text.len() + 2)));
             }
             if let (Some(x), Some(y)) = (read(&a), read(&b)) {

@@ -7,6 +7,7 @@ use crate::decode::short::plain_until;
 impl<'a> Scanner<'a> {
     #[inline]
     pub(super) fn string(&mut self, scratch: &mut String) -> Result<Token<'a>, Reject> {
+        self.utf8()?;
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a string"));
         }
@@ -24,7 +25,7 @@ impl<'a> Scanner<'a> {
                     self.pos = at;
                     return Err(self.unexpected("a string without control characters"));
                 }
-                Some(_) => at += 1,
+                Some(_) => at = plain_until(bytes, at + 1),
                 None => {
                     self.pos = at;
                     return Err(self.unexpected("the string's end"));

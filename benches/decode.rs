@@ -134,9 +134,9 @@ fn policy() -> policy::Policy {
 
 /// What the events themselves look like, as training data.
 fn reference(policy: &policy::Policy, batch: &PredictionBatch) -> Reference {
-    let named = |codes: &[u32]| Coded {
-        names: (0..=codes.iter().copied().max().unwrap_or(0)).map(|c| format!("{c}")).collect(),
-        codes: codes.iter().map(|c| Some(*c)).collect(),
+    let named = |codes: &[u32]| {
+        let names = (0..=codes.iter().copied().max().unwrap_or(0)).map(|c| format!("{c}")).collect();
+        Arc::new(Coded { names, codes: codes.iter().map(|c| Some(*c)).collect() })
     };
     let columns = SnapshotColumns {
         rows: batch.len(),

@@ -2,6 +2,7 @@
 //! Built from plain columns (who reads the file is `snapshot`), stored as a checked binary frame.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -156,7 +157,7 @@ pub struct Coded {
 impl Coded {
     /// Crosses columns: the values joined by `*`, null where any part is.
     #[must_use]
-    pub fn cross(parts: &[&Self]) -> Self {
+    pub fn cross(parts: &[&Arc<Self>]) -> Self {
         let rows = parts.first().map_or(0, |p| p.codes.len());
         let mut index: BTreeMap<String, u32> = BTreeMap::new();
         let mut out = Self::default();
@@ -192,11 +193,11 @@ pub struct SnapshotColumns {
     pub rows: usize,
     /// In the policy's order; NaN is missing.
     pub numeric: Vec<Vec<f64>>,
-    pub categorical: Vec<Coded>,
+    pub categorical: Vec<Arc<Coded>>,
     pub score: Option<Vec<f64>>,
     pub label: Option<Vec<Flag>>,
     /// One a segmentation; `None` where a part has no column.
-    pub segments: Vec<Option<Coded>>,
+    pub segments: Vec<Option<Arc<Coded>>>,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -250,7 +251,7 @@ impl Baseline {
             return Err(vec![BaselineError::Empty]);
         }
         let built_for = BuiltFor::new(policy);
-        let categorical: Vec<_> = columns.categorical.iter().map(categorical_reference).collect();
+        let categorical: Vec<_> = columns.categorical.iter().map(|c| categorical_reference(c)).collect();
         let mut errors = Vec::new();
         let mut need_values = |name: &str, count: u64| {
             if count == 0 {
@@ -269,7 +270,7 @@ impl Baseline {
             (Some(scores), Some(labels), Some(reference)) => Some(split_by_label(scores, labels, reference)),
             _ => None,
         };
-        let segments = columns.segments.iter().map(|s| segment_reference(policy, columns, s.as_ref())).collect();
+        let segments = columns.segments.iter().map(|s| segment_reference(policy, columns, s.as_deref())).collect();
         Ok(Self {
             model: policy.model.clone(),
             version: version.to_owned(),

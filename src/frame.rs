@@ -1,6 +1,8 @@
 //! The envelope of every binary file we write: magic, kind, format version, length, payload, SHA-256 of all before it.
 //! Bytes only; who reads and writes files is elsewhere.
 
+use std::io::{self, Read};
+
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -31,10 +33,13 @@ pub enum FrameError {
     Payload(String),
 }
 
+/// Bytes that say of which kind a frame is.
+pub const IDENTITY: usize = 8;
+
 /// Whether the bytes start like a frame of this kind.
 #[must_use]
 pub fn is(kind: Kind, bytes: &[u8]) -> bool {
-    bytes.get(..4) == Some(MAGIC) && bytes.get(4..8) == Some(&kind.tag)
+    bytes.get(..4) == Some(MAGIC) && bytes.get(4..IDENTITY) == Some(&kind.tag)
 }
 
 /// Encodes `value` into a frame.
@@ -97,6 +102,22 @@ pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, FrameE
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// The same of all that can be read, a little at a time.
+///
+/// # Errors
+/// What reading says.
+pub fn sha256_hex_of(mut input: impl Read) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = input.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hex(&hash.finalize()));
+        }
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
 }
 
 /// Lower-case hex.

@@ -13,7 +13,7 @@ use std::fmt::Display;
 use crate::baseline::{Baseline, BaselineError, KIND, NumericReference, SnapshotColumns};
 use crate::frame;
 use crate::policy::{Policy, RuleKind};
-use crate::source::columns::{ColumnFile, FileError, quoted};
+use crate::source::columns::{FileError, quoted};
 #[cfg(test)]
 use crate::{baseline::Coded, event::Flag};
 use columns::Building;
@@ -102,37 +102,37 @@ pub fn load(policy: &Policy, version: &str, location: &str) -> Result<Baseline, 
 /// # Errors
 /// What cannot be fetched, read, or does not fit the policy.
 pub fn load_on(policy: &Policy, version: &str, location: &str, threads: usize) -> Result<Baseline, SnapshotErrors> {
-    let bytes = fetch::fetch(&policy.directory, location)
-        .map_err(|cause| SnapshotError::Fetch { location: location.to_owned(), cause })?;
+    let failed = |cause| SnapshotError::Fetch { location: location.to_owned(), cause };
     let wrong = |source| SnapshotError::Baseline { location: location.to_owned(), source };
-    if frame::is(KIND, &bytes) {
-        return Baseline::decode(&bytes, policy).map_err(|e| wrong(e).into());
+    let mut fetched = fetch::fetch(&policy.directory, location).map_err(failed)?;
+    if frame::is(KIND, &fetched.start(frame::IDENTITY).map_err(failed)?) {
+        return Baseline::decode(&fetched.bytes().map_err(failed)?, policy).map_err(|e| wrong(e).into());
     }
-    let sha256 = frame::sha256_hex(&bytes);
-    let (columns, mut references) = read_on(policy, bytes, location, threads, true)?;
+    let sha256 = fetched.sha256().map_err(failed)?;
+    let (wanted, needed) = columns_of(policy);
+    let columns = fetched.columns(location, &wanted)?;
+    let (columns, mut references) = read_on(policy, columns, needed, location, threads, true)?;
+    fetched.check().map_err(failed)?;
     let score = columns.score.as_ref().and_then(|_| references.pop());
     Baseline::of_references(policy, version, (location, &sha256), &columns, references, score)
         .map_err(|errors| SnapshotErrors(errors.into_iter().map(wrong).collect()))
 }
 
-/// Reads the columns the policy names from a Parquet or CSV file's bytes, on this thread.
+/// Columns the snapshot must have, with what the policy names them under.
+type Needed = Vec<(String, &'static str)>;
+
+/// The columns and, with `build`, the references of the numeric ones, whose numbers are then left out.
 ///
 /// # Errors
 /// A damaged file, missing columns and values that do not fit the policy.
-pub fn read(policy: &Policy, bytes: Vec<u8>, location: &str) -> Result<SnapshotColumns, SnapshotErrors> {
-    read_on(policy, bytes, location, 1, false).map(|(columns, _)| columns)
-}
-
-/// The columns and, with `build`, the references of the numeric ones, whose numbers are then left out.
 fn read_on(
     policy: &Policy,
-    bytes: Vec<u8>,
+    (file, pieces): fetch::Columns,
+    needed: Needed,
     location: &str,
     threads: usize,
     build: bool,
 ) -> Result<(SnapshotColumns, Vec<NumericReference>), SnapshotErrors> {
-    let (wanted, needed) = columns_of(policy);
-    let (file, pieces) = ColumnFile::from_bytes(location, bytes, &wanted)?;
     let missing: Vec<SnapshotError> = needed
         .into_iter()
         .filter(|(column, _)| !file.has(column))
@@ -149,9 +149,9 @@ fn read_on(
     Building::new(policy, location, &file).read(&file, pieces, threads, build)?.finish()
 }
 
-/// The columns a policy names, and those the snapshot must have with what the policy names them under.
-fn columns_of(policy: &Policy) -> (Vec<String>, Vec<(String, &'static str)>) {
-    let mut needed: Vec<(String, &'static str)> = Vec::new();
+/// The columns a policy names, and those the snapshot must have.
+fn columns_of(policy: &Policy) -> (Vec<String>, Needed) {
+    let mut needed = Needed::new();
     let mut need = |column: &String, role| {
         if !needed.iter().any(|(known, _)| known == column) {
             needed.push((column.clone(), role));

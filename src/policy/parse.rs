@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::groups::{self, Outline, Surroundings};
 use super::names::Names;
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Millis, Mute, Policy};
 use super::{PolicyErrors, names, signing, transitions};
+use crate::frame::sha256_hex;
 use crate::yaml::{self, Item, Map, units};
 
 const KEYS: &[&str] = &[
@@ -96,7 +95,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
         transitions: transitions?,
         rollback: all(rollback)?,
         signing_keys: signing_keys?,
-        sha256: sha256(text),
+        sha256: sha256_hex(text.as_bytes()),
         directory: file.parent().map(PathBuf::from).unwrap_or_default(),
         features: names.features,
         segments: names.segments,
@@ -112,15 +111,6 @@ fn all<T>(part: Option<Option<T>>) -> Option<Option<T>> {
         Some(read) => read.map(Some),
         None => Some(None),
     }
-}
-
-fn sha256(text: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// Model names stand in URL paths and registry names.

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use super::types::{Dossier, Evidence, Finding, Outcome};
 use super::{schema_diff, signature};
-use crate::frame::hex;
+use crate::frame;
 use crate::policy::{EVIDENCE_KINDS, Policy, Transition};
 
 /// Every kind of evidence.
@@ -128,7 +127,7 @@ pub fn evidence_sha256(evidence: &BTreeMap<String, Evidence>) -> String {
         canonical(&evidence.value, &mut text);
     }
     text.push('}');
-    hex(&Sha256::digest(text.as_bytes()))
+    frame::sha256_hex(text.as_bytes())
 }
 
 /// JSON without white space, keys sorted.

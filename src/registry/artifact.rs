@@ -4,14 +4,12 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
-
-use crate::frame::hex;
+use crate::frame::{sha256_hex, sha256_hex_of};
 
 /// Size and time of change of every file: as long as they stay, so does the digest.
 type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
@@ -66,20 +64,11 @@ fn of_files(root: &Path, stamp: &Stamp) -> io::Result<String> {
         // Writing to a String does not fail.
         let _ = writeln!(lines, "{}  {}", of_file(path)?, name.display());
     }
-    Ok(hex(&Sha256::digest(lines.as_bytes())))
+    Ok(sha256_hex(lines.as_bytes()))
 }
 
 fn of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hex(&hash.finalize()));
-        }
-        hash.update(buffer.get(..read).unwrap_or_default());
-    }
+    sha256_hex_of(File::open(path)?)
 }
 
 /// The files below a path, sorted.
@@ -128,7 +117,7 @@ mod tests {
         std::fs::write(folder.path().join("a"), "").unwrap();
         let lines = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a\n\
                      ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  sub/b\n";
-        assert_eq!(digest(folder.path().to_str().unwrap()), Ok(hex(&Sha256::digest(lines.as_bytes()))));
+        assert_eq!(digest(folder.path().to_str().unwrap()), Ok(sha256_hex(lines.as_bytes())));
     }
 
     #[test]

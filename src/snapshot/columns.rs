@@ -1,6 +1,7 @@
 //! A snapshot's columns being read: a Parquet file's by several threads, each column whole; a CSV file's block by block.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{SnapshotError, SnapshotErrors, spread};
 use crate::baseline::{Coded, NumericReference, SnapshotColumns};
@@ -110,7 +111,7 @@ impl<'p> Building<'p> {
     /// The columns as the policy orders them, and the references that were built: of the features, then of the score.
     pub fn finish(self) -> Result<(SnapshotColumns, Vec<NumericReference>), SnapshotErrors> {
         let (mut errors, mut references) = (Vec::new(), Vec::new());
-        let mut texts: BTreeMap<&str, Coded> = BTreeMap::new();
+        let mut texts: BTreeMap<&str, Arc<Coded>> = BTreeMap::new();
         let (mut numbers, mut label) = (Vec::new(), None);
         for column in self.columns {
             column.errors.into_iter().for_each(|error| note(&mut errors, error, column.name));
@@ -118,7 +119,7 @@ impl<'p> Building<'p> {
             match column.values {
                 Values::Numbers(values) => numbers.push(values),
                 Values::Texts(values) => {
-                    texts.insert(column.name, values.coded);
+                    texts.insert(column.name, Arc::new(values.coded));
                 }
                 Values::Labels(values) => label = Some(values),
             }
@@ -128,10 +129,10 @@ impl<'p> Building<'p> {
         }
         let score = self.policy.baseline.score_column.as_ref().and_then(|_| numbers.pop());
         let segments = self.policy.segments.iter().map(|s| {
-            let parts: Option<Vec<&Coded>> = s.parts.iter().map(|part| texts.get(part.as_str())).collect();
+            let parts: Option<Vec<&Arc<Coded>>> = s.parts.iter().map(|part| texts.get(part.as_str())).collect();
             match parts.as_deref() {
-                Some([single]) => Some((*single).clone()),
-                Some(parts) => Some(Coded::cross(parts)),
+                Some([single]) => Some(Arc::clone(single)),
+                Some(parts) => Some(Coded::cross(parts).into()),
                 None => None,
             }
         });

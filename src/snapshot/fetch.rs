@@ -1,30 +1,152 @@
-//! The bytes of a snapshot by its location: a file, or an object in a store.
+//! A snapshot by its location: a file, which stays where it is and is read as it is needed, or an object of a store, whose
+//! bytes are fetched.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _, Seek as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use object_store::{ObjectStore, ObjectStoreExt as _, parse_url_opts};
+
+use crate::frame::{sha256_hex, sha256_hex_of};
+use crate::source::columns::{ColumnFile, FileError, Pieces};
 
 /// A snapshot that is not there after this long has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Environment variables that configure object stores.
 const OPTIONS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
-/// Reads the bytes at `location`: a path, relative to `directory`, or a URL.
+/// A snapshot's columns, not read yet.
+pub type Columns = (Arc<ColumnFile>, Pieces);
+
+/// A snapshot at hand.
+pub enum Fetched {
+    Memory(Vec<u8>),
+    File(OpenFile),
+}
+
+/// A file that was opened, and what it was then.
+pub struct OpenFile {
+    file: File,
+    /// For messages.
+    path: String,
+    stamp: Stamp,
+}
+
+/// Length and time of change: as long as they stay, so do the bytes.
+type Stamp = (u64, Option<SystemTime>);
+
+/// Finds what is at `location`: a path, relative to `directory`, or a URL.
 ///
 /// # Errors
 /// What went wrong and what to do, for people.
-pub fn fetch(directory: &Path, location: &str) -> Result<Vec<u8>, String> {
+pub fn fetch(directory: &Path, location: &str) -> Result<Fetched, String> {
     match location.split_once("://") {
-        Some(("file", path)) => read(Path::new(path)),
-        Some(_) => remote(location),
-        None => read(&directory.join(location)),
+        Some(("file", path)) => open(Path::new(path)),
+        Some(_) => remote(location).map(Fetched::Memory),
+        None => open(&directory.join(location)),
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let shown: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    std::fs::read(path).map_err(|e| format!("cannot read the file {:?}: {e}", shown.display().to_string()))
+impl Fetched {
+    /// The first bytes, at most so many.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn start(&self, length: usize) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.get(..length).unwrap_or(bytes).to_vec()),
+            Self::File(file) => file.bytes(length as u64),
+        }
+    }
+
+    /// All bytes.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn bytes(self) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes),
+            Self::File(file) => file.bytes(u64::MAX),
+        }
+    }
+
+    /// SHA-256 of all bytes, lower-case hex. A file's are read a little at a time.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn sha256(&self) -> Result<String, String> {
+        match self {
+            Self::Memory(bytes) => Ok(sha256_hex(bytes)),
+            Self::File(file) => file.read(|input| sha256_hex_of(input)),
+        }
+    }
+
+    /// Its columns. Bytes in memory are handed over to them.
+    ///
+    /// # Errors
+    /// Bytes that are no such file.
+    pub fn columns(&mut self, location: &str, wanted: &[String]) -> Result<Columns, FileError> {
+        match self {
+            Self::Memory(bytes) => ColumnFile::from_bytes(location, std::mem::take(bytes), wanted),
+            Self::File(OpenFile { file, path, .. }) => {
+                let same = file.try_clone().map_err(|source| FileError::Open { path: path.clone(), source })?;
+                ColumnFile::from_file(location, same, wanted)
+            }
+        }
+    }
+
+    /// Whether what was read is still what there is.
+    ///
+    /// # Errors
+    /// A file that changed since it was opened.
+    pub fn check(&self) -> Result<(), String> {
+        let Self::File(OpenFile { file, path, stamp: opened }) = self else { return Ok(()) };
+        match file.metadata().map(|now| stamp(&now)) {
+            Ok(now) if now == *opened => Ok(()),
+            Ok(_) => Err(format!(
+                "the file {path:?} changed while it was read; write a snapshot under another name, then rename it"
+            )),
+            Err(e) => Err(cannot_read(path, &e)),
+        }
+    }
+}
+
+impl OpenFile {
+    /// Reads from the start.
+    fn read<T>(&self, read: impl FnOnce(&File) -> io::Result<T>) -> Result<T, String> {
+        let mut file = &self.file;
+        file.rewind().and_then(|()| read(file)).map_err(|e| cannot_read(&self.path, &e))
+    }
+
+    fn bytes(&self, most: u64) -> Result<Vec<u8>, String> {
+        self.read(|input| {
+            let mut bytes = Vec::new();
+            input.take(most).read_to_end(&mut bytes).map(|_| bytes)
+        })
+    }
+}
+
+fn stamp(of: &Metadata) -> Stamp {
+    (of.len(), of.modified().ok())
+}
+
+fn cannot_read(path: &str, e: &io::Error) -> String {
+    format!("cannot read the file {path:?}: {e}")
+}
+
+fn open(path: &Path) -> Result<Fetched, String> {
+    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found)));
+    let (mut file, found) = opened.map_err(|e| cannot_read(&shown, &e))?;
+    if found.is_file() {
+        return Ok(Fetched::File(OpenFile { file, path: shown, stamp: stamp(&found) }));
+    }
+    // A pipe can be read once only.
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|e| cannot_read(&shown, &e))?;
+    Ok(Fetched::Memory(bytes))
 }
 
 fn remote(location: &str) -> Result<Vec<u8>, String> {

@@ -1,10 +1,12 @@
 //! Snapshots by what is read from them and by what is said about them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use polars::prelude::*;
 
 use super::*;
+use crate::source::columns::ColumnFile;
 
 const FEATURES: &str = "features: {numeric: [temp, flag], categorical: [carrier]}";
 
@@ -53,6 +55,12 @@ fn with(mut frame: DataFrame, name: &str, values: Series) -> DataFrame {
     frame
 }
 
+fn read(policy: &Policy, bytes: Vec<u8>, location: &str) -> Result<SnapshotColumns, SnapshotErrors> {
+    let (wanted, needed) = columns_of(policy);
+    let columns = ColumnFile::from_bytes(location, bytes, &wanted)?;
+    read_on(policy, columns, needed, location, 1, false).map(|(columns, _)| columns)
+}
+
 fn messages(policy: &Policy, bytes: Vec<u8>, location: &str) -> Vec<String> {
     read(policy, bytes, location).unwrap_err().to_string().lines().map(str::to_owned).collect()
 }
@@ -62,9 +70,8 @@ fn check(columns: &SnapshotColumns) {
     assert_eq!(columns.numeric[0][0].to_bits(), 1.5_f64.to_bits());
     assert!(columns.numeric[0][1].is_nan() && columns.numeric[0][2].is_nan());
     assert_eq!(columns.numeric[1], [1.0, 0.0, 1.0]);
-    let coded = |names: &[&str], codes: &[Option<u32>]| Coded {
-        names: names.iter().map(|&n| n.to_owned()).collect(),
-        codes: codes.to_vec(),
+    let coded = |names: &[&str], codes: &[Option<u32>]| {
+        Arc::new(Coded { names: names.iter().map(|&n| n.to_owned()).collect(), codes: codes.to_vec() })
     };
     let carrier = coded(&["US", "AA"], &[Some(0), Some(1), Some(0)]);
     assert_eq!(columns.categorical, std::slice::from_ref(&carrier));
@@ -159,6 +166,18 @@ fn locations_follow_the_policy_and_stay_in_place() {
 }
 
 #[test]
+fn a_file_that_changes_while_it_is_read_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.csv");
+    std::fs::write(&path, "temp\n1\n").unwrap();
+    let fetched = fetch::fetch(folder.path(), "train.csv").unwrap();
+    assert_eq!((fetched.sha256(), fetched.check()), (Ok(frame::sha256_hex(b"temp\n1\n")), Ok(())));
+    std::fs::write(&path, "temp\n1\n2\n").unwrap();
+    let said = fetched.check().unwrap_err();
+    assert!(said.contains("train.csv\" changed while it was read"), "{said}");
+}
+
+#[test]
 fn a_snapshot_and_its_baseline_load_alike() {
     let folder = tempfile::tempdir().unwrap();
     let policy = policy(FEATURES, "psi: {of: features, lt: 0.2}", folder.path());
@@ -170,6 +189,14 @@ fn a_snapshot_and_its_baseline_load_alike() {
     assert_eq!(load(&policy, "1", "v1.baseline").unwrap(), baseline);
     let url = format!("file://{}", folder.path().join("train_v1.parquet").display());
     assert_eq!(load(&policy, "1", &url).unwrap().snapshot, url);
+    // A pipe is read once, from its start to its end.
+    let pipe = folder.path().join("pipe.parquet");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let piped = std::thread::scope(|threads| {
+        threads.spawn(|| std::fs::write(&pipe, &bytes).unwrap());
+        load(&policy, "1", "pipe.parquet").unwrap()
+    });
+    assert_eq!(Baseline { snapshot: baseline.snapshot.clone(), ..piped }, baseline);
     let said = load(&policy, "1", "absent.parquet").unwrap_err().to_string();
     assert!(
         said.starts_with("cannot fetch the snapshot \"absent.parquet\": cannot read the file ")

@@ -124,23 +124,34 @@ impl ColumnFile {
     /// # Errors
     /// When the file cannot be opened or is not what its name or first bytes say.
     pub fn open(path: &Path, wanted: &[String]) -> Result<(Arc<Self>, Pieces), FileError> {
-        use std::io::{Read as _, Seek as _};
         let name = path.display().to_string();
-        let failed = |source| FileError::Open { path: name.clone(), source };
-        let mut file = File::open(path).map_err(failed)?;
+        match File::open(path) {
+            Ok(file) => Self::from_file(&name, file, wanted),
+            Err(source) => Err(FileError::Open { path: name, source }),
+        }
+    }
+
+    /// Reads an open file from its start; `name` is for messages and the extension.
+    ///
+    /// # Errors
+    /// When the file is a folder or is not what the name or the first bytes say.
+    pub fn from_file(name: &str, mut file: File, wanted: &[String]) -> Result<(Arc<Self>, Pieces), FileError> {
+        use std::io::{Read as _, Seek as _};
+        let failed = |source| FileError::Open { path: name.to_owned(), source };
         if file.metadata().map_err(failed)?.is_dir() {
             return Err(failed(std::io::ErrorKind::IsADirectory.into()));
         }
         let mut start = Vec::new();
+        file.rewind().map_err(failed)?;
         (&file).take(PARQUET_MAGIC.len() as u64).read_to_end(&mut start).map_err(failed)?;
         file.rewind().map_err(failed)?;
-        match Format::of(&name, &start) {
+        match Format::of(name, &start) {
             Some(Format::Parquet) => {
                 let input = Input::file(file).map_err(failed)?;
-                Self::parquet(name, input, wanted)
+                Self::parquet(name.to_owned(), input, wanted)
             }
-            Some(Format::Csv) => Self::csv(name, Box::new(file), wanted),
-            None => Err(FileError::Format { path: name }),
+            Some(Format::Csv) => Self::csv(name.to_owned(), Box::new(file), wanted),
+            None => Err(FileError::Format { path: name.to_owned() }),
         }
     }
 

@@ -42,7 +42,7 @@ impl Grid {
     #[must_use]
     pub fn from_sorted(sorted: &[f64], points: Option<usize>, edges: &[f64]) -> Self {
         let mut grid: Vec<f64> = match points {
-            None => sorted.to_vec(),
+            None => sorted.chunk_by(|a, b| a.to_bits() == b.to_bits()).filter_map(<[f64]>::first).copied().collect(),
             Some(count) => {
                 let intervals = count.saturating_sub(1);
                 let rest = (1..=intervals).filter_map(|i| sorted.get(order_index(i, sorted.len(), intervals)));
@@ -155,7 +155,8 @@ pub fn sorted(values: &[f64]) -> Vec<f64> {
         positive => positive | SIGN,
     };
     let value = |key: u64| f64::from_bits(if key < SIGN { !key } else { key ^ SIGN });
-    let mut keys: Vec<u64> = values.iter().filter(|x| !x.is_nan()).map(|&x| key(x)).collect();
+    let mut keys = Vec::with_capacity(values.len());
+    keys.extend(values.iter().filter(|x| !x.is_nan()).map(|&x| key(x)));
     keys.sort_unstable();
     // In place: the compiler reuses a vector whose items keep their size.
     keys.into_iter().map(value).collect()

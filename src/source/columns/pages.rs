@@ -97,17 +97,18 @@ impl Pages {
         })
     }
 
-    /// Where to end a run of about so many rows that starts at `start`: with a page, so that few are read twice. Where a
-    /// writer gave the dictionary up is the end of a run up to twice as long: reading a long dictionary for each of several
-    /// runs costs as much as their values.
+    /// Where to end a run of about so many rows that starts at `start`: with a page, so that few are read twice; up to
+    /// `most` rows where no page ends before. Where a writer gave the dictionary up is the end of a run up to twice that
+    /// long: reading a long dictionary for each of several runs costs as much as their values.
     #[must_use]
-    pub fn cut(&self, start: usize, rows: usize) -> usize {
+    pub fn cut(&self, start: usize, rows: usize, most: usize) -> usize {
         let from = self.data.partition_point(|p| p.rows.start <= start);
         let up_to = |rows: usize| self.data.partition_point(|p| p.rows.start <= start.saturating_add(rows));
         let starts = |rows: usize| self.data.get(from..up_to(rows)).unwrap_or_default();
         let coded = from.checked_sub(1).and_then(|at| self.data.get(at)).is_some_and(|p| p.coded);
-        let given_up = starts(rows.saturating_mul(2)).iter().find(|p| coded && !p.coded);
-        given_up.or_else(|| starts(rows).last()).map_or(start.saturating_add(rows), |p| p.rows.start)
+        let given_up = starts(most.saturating_mul(2)).iter().find(|p| coded && !p.coded);
+        let end = given_up.or_else(|| starts(rows).last()).or_else(|| starts(most).first());
+        end.map_or(start.saturating_add(most), |p| p.rows.start)
     }
 }
 
@@ -158,9 +159,12 @@ mod tests {
     #[test]
     fn runs_end_with_pages_and_where_the_dictionary_was_given_up() {
         let plain = pages(0, &[20, 20, 20, 20]);
-        assert_eq!([plain.cut(0, 50), plain.cut(40, 30), plain.cut(0, 10)], [40, 60, 10]);
+        assert_eq!([plain.cut(0, 50, 50), plain.cut(40, 30, 30), plain.cut(0, 10, 10)], [40, 60, 10]);
+        assert_eq!([plain.cut(0, 10, 50), plain.cut(0, 30, 50), plain.cut(5, 10, 14)], [20, 20, 19]);
         let mixed = pages(3, &[20, 20, 15, 20, 20]);
-        assert_eq!([mixed.cut(0, 30), mixed.cut(0, 20), mixed.cut(20, 20), mixed.cut(55, 25)], [55, 20, 55, 75]);
+        let cuts = [(0, 30), (0, 20), (20, 20), (55, 25)].map(|(start, rows)| mixed.cut(start, rows, rows));
+        assert_eq!(cuts, [55, 20, 55, 75]);
+        assert_eq!(mixed.cut(0, 10, 30), 55);
     }
 
     #[test]

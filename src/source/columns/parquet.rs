@@ -19,6 +19,11 @@ use super::pages::{Pages, Span};
 
 /// Rows decoded at a time: few enough that a column of them stays in a core's cache.
 const PIECE_ROWS: usize = 65_536;
+/// So many rows before the end of the file runs are as short as pages allow: whoever has the last one keeps the others
+/// waiting.
+const LAST_ROWS: usize = 2 * PIECE_ROWS;
+/// Rows of a short run.
+const SHORT_ROWS: usize = PIECE_ROWS / 3;
 
 /// Where the bytes of the file are.
 pub enum Input {
@@ -163,12 +168,15 @@ impl ParquetFile {
 
     /// Where to end a run of rows that starts at `start`: with a page of the column that holds the most bytes.
     fn end_of(&self, group: usize, start: usize, rows: usize) -> Result<usize, String> {
-        if rows - start <= PIECE_ROWS {
+        let behind = self.metadata.row_groups.iter().skip(group + 1).map(RowGroupMetadata::num_rows);
+        let left = behind.fold(rows - start, usize::saturating_add);
+        let wanted = if left > LAST_ROWS { PIECE_ROWS } else { SHORT_ROWS };
+        if rows - start <= wanted {
             return Ok(rows);
         }
         let size = |at: usize| self.chunk(group, at).map_or(0, ColumnChunkMetadata::compressed_size);
         match (0..self.columns.len()).max_by_key(|&at| size(at)) {
-            Some(at) => Ok(self.pages(group, at)?.cut(start, PIECE_ROWS).min(rows)),
+            Some(at) => Ok(self.pages(group, at)?.cut(start, wanted, PIECE_ROWS).min(rows)),
             None => Ok(rows.min(start + PIECE_ROWS)),
         }
     }

@@ -7,7 +7,7 @@
 
 mod order;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +146,15 @@ impl Pipeline {
     /// The intake, for one caller at a time.
     pub fn intake(&self) -> MutexGuard<'_, Intake> {
         lock(&self.intake)
+    }
+
+    /// The intake, unless somebody has it: for who would rather go on than wait for a batch to be admitted.
+    pub fn try_intake(&self) -> Option<MutexGuard<'_, Intake>> {
+        match self.intake.try_lock() {
+            Ok(intake) => Some(intake),
+            Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Admits a translated batch, and moves the closing lines; the job is then to be counted, by the same or another

@@ -231,11 +231,11 @@ impl Observer for Summary {
     fn progress(&mut self, pipeline: &Pipeline, read: u64, total: Option<u64>) -> anyhow::Result<()> {
         let bar = self.bar.get_or_insert_with(|| show::bytes_bar(total, "replaying"));
         bar.set_position(read);
-        bar.set_message(format!(
-            "{} predictions, {} windows",
-            show::count(pipeline.intake().counters.predictions),
-            self.windows
-        ));
+        // A worker does not wait for another to say how far it is.
+        if let Some(intake) = pipeline.try_intake() {
+            let predictions = show::count(intake.counters.predictions);
+            bar.set_message(format!("{predictions} predictions, {} windows", self.windows));
+        }
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::work::{Note, Run};
 use super::{InputFile, ReplayError};
@@ -80,6 +81,8 @@ pub(super) struct FileLane<B: StreamBatch> {
     /// One a worker.
     decoders: Vec<(Mutex<PieceDecoder<B>>, DecoderId)>,
     decoded: Mutex<Decoded<B>>,
+    /// Bytes that pieces were taken of; told without waiting for who takes one.
+    bytes_read: AtomicU64,
 }
 
 /// Batches that wait, by piece, and memory for more.
@@ -101,6 +104,7 @@ impl<B: Replayed> FileLane<B> {
             decoders,
             decoded: Mutex::new(Decoded { pieces: BTreeMap::new(), spare: Vec::new(), line: stream.first_line() }),
             stream: Mutex::new(stream),
+            bytes_read: AtomicU64::new(0),
         })
     }
 }
@@ -108,7 +112,9 @@ impl<B: Replayed> FileLane<B> {
 impl<B: Replayed> Lane for FileLane<B> {
     fn take(&self, worker: usize) -> Result<Option<Decode<'_>>, ReplayError> {
         let mut stream = lock(&self.stream);
-        let Some(piece) = stream.next_piece()? else { return Ok(None) };
+        let piece = stream.next_piece()?;
+        self.bytes_read.store(stream.bytes_read(), Ordering::Relaxed);
+        let Some(piece) = piece else { return Ok(None) };
         let spare = lock(&self.decoded).spare.pop().unwrap_or_else(|| stream.empty());
         drop(stream);
         Ok(Some(Box::new(move |number| {
@@ -165,6 +171,6 @@ impl<B: Replayed> Lane for FileLane<B> {
     }
 
     fn bytes_read(&self) -> u64 {
-        lock(&self.stream).bytes_read()
+        self.bytes_read.load(Ordering::Relaxed)
     }
 }

@@ -29,19 +29,21 @@ pub fn run(settings: &Settings) -> Part {
         assert_eq!(summary["counters"]["joined"].as_u64(), Some(settings.labels()), "every label is joined");
         sample
     };
-    let rounds = settings.rounds;
+    let rounds = settings.quick_rounds();
     let entry = |name, run| Entry { name, events: rows, rounds, run };
-    let evidently = Entry {
-        rounds: rounds.min(EVIDENTLY_ROUNDS),
-        ..entry("`batch_evidently.py psi`", Box::new(|| batch(settings, "batch_evidently.py", "psi")))
+    let peer = |name, script: &'static str, mode: &'static str| Entry {
+        rounds: settings.rounds,
+        ..entry(name, Box::new(move || batch(settings, script, mode)))
     };
+    let evidently = peer("`batch_evidently.py psi`", "batch_evidently.py", "psi");
+    let evidently = Entry { rounds: settings.rounds.min(EVIDENTLY_ROUNDS), ..evidently };
     let contenders = take_turns(
         "files",
         rounds,
         vec![
             entry("`driftgate replay`, Parquet", Box::new(|| driftgate("predictions.parquet", None))),
-            entry("`batch_numpy.py psi`", Box::new(|| batch(settings, "batch_numpy.py", "psi"))),
-            entry("`batch_numpy.py all`", Box::new(|| batch(settings, "batch_numpy.py", "all"))),
+            peer("`batch_numpy.py psi`", "batch_numpy.py", "psi"),
+            peer("`batch_numpy.py all`", "batch_numpy.py", "all"),
             evidently,
             entry("`driftgate replay --threads 1`, Parquet", Box::new(|| driftgate("predictions.parquet", Some("1")))),
             entry("`driftgate replay --threads 2`, Parquet", Box::new(|| driftgate("predictions.parquet", Some("2")))),

@@ -55,7 +55,8 @@ fn main() {
     let parts = run(&settings);
     let machine = Machine::read(&settings.python);
     let picture = picture::draw(&parts, &machine);
-    let section = table::section(&parts, &machine, settings.rounds, picture.as_ref().map(|_| PICTURE));
+    let section =
+        table::section(&parts, &machine, (settings.rounds, settings.quick_rounds()), picture.as_ref().map(|_| PICTURE));
     println!("{section}");
     let write = |name: &str, text: &str| std::fs::write(settings.out.join(name), text).expect("the results");
     write("section.md", &section);

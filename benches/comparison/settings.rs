@@ -7,6 +7,9 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_driftgate");
 
 /// Rounds, unless the environment says otherwise.
 const ROUNDS: usize = 5;
+/// For each of them, so many runs of what takes a second or two: on a shared machine the ratio of two such runs swings by
+/// more than a tenth.
+const QUICK_RUNS: usize = 3;
 /// Events of the long stream, likewise.
 const STREAM: u64 = 100_000_000;
 
@@ -48,6 +51,11 @@ impl Settings {
             scratch: tempfile::tempdir_in(&out).expect("a scratch folder"),
             out,
         })
+    }
+
+    /// How often a quick contender takes its turn.
+    pub fn quick_rounds(&self) -> usize {
+        self.rounds * QUICK_RUNS
     }
 
     /// Whether a part is to be run.

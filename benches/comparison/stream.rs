@@ -42,7 +42,7 @@ pub fn run(settings: &Settings, brokers: &str) -> Part {
     assert_eq!(events, rows + settings.labels(), "every event was published once");
     let expected = complete_verdicts(settings, &settings.file("predictions.jsonl"));
     assert!(!expected.is_empty(), "the data closes no window: make more rows");
-    let verdicts: Vec<String> = (0..settings.rounds).map(|_| topics.make("verdicts", 1)).collect();
+    let verdicts: Vec<String> = (0..settings.quick_rounds()).map(|_| topics.make("verdicts", 1)).collect();
     let mut runs = verdicts.iter();
     let stream = Stream { brokers, predictions: &predictions, labels: &labels, rows, events };
     let python = |mode: &str| {
@@ -62,10 +62,11 @@ pub fn run(settings: &Settings, brokers: &str) -> Part {
         assert!(said == expected, "the daemon's verdicts are not the replay's:\n{said:#?}\n{expected:#?}");
         sample
     };
-    let rounds = settings.rounds;
+    let rounds = settings.quick_rounds();
     // The broker compiles its code while it serves for the first time, at the cost of whoever asks.
     bare(brokers, &names, events);
     let entry = |name, events, run| Entry { name, events, rounds, run };
+    let peer = |name, run| Entry { rounds: settings.rounds, ..entry(name, rows, run) };
     let contenders = take_turns(
         "kafka",
         rounds,
@@ -76,8 +77,8 @@ pub fn run(settings: &Settings, brokers: &str) -> Part {
                 Box::new(|| bare(brokers, &names, events)),
             ),
             entry("`driftgate run`, to the last event", events, Box::new(|| one(&topics))),
-            entry("`stream_python.py`", rows, Box::new(|| python("orjson"))),
-            entry("`stream_python.py none`, messages dropped", rows, Box::new(|| python("none"))),
+            peer("`stream_python.py`", Box::new(|| python("orjson"))),
+            peer("`stream_python.py none`, messages dropped", Box::new(|| python("none"))),
         ],
     );
     part(&stream, &contenders, expected.len())

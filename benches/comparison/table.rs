@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use crate::results::{Claim, Part, Table};
 
 /// The whole section, without its markers.
-pub fn section(parts: &[Part], machine: &Machine, rounds: usize, picture: Option<&str>) -> String {
+pub fn section(parts: &[Part], machine: &Machine, (rounds, quick): (usize, usize), picture: Option<&str>) -> String {
     let mut out = String::new();
     if let Some(path) = picture {
         let _ = writeln!(out, "![Events a second of driftgate and what users run today]({path})\n");
@@ -14,7 +14,8 @@ pub fn section(parts: &[Part], machine: &Machine, rounds: usize, picture: Option
     let _ = writeln!(
         out,
         "Measured by `make bench` on {}, {}: {}.\n\
-         Contenders take turns; the medians of {rounds} rounds are shown, in parentheses the smallest and the largest.\n",
+         Contenders take turns; the medians of {rounds} rounds are shown ({quick} of what takes a second or two), in \
+         parentheses the smallest and the largest.\n",
         machine.hardware(),
         machine.date,
         machine.versions.join(", ")

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
@@ -88,6 +88,11 @@ impl Signer {
     /// # Errors
     /// A file that cannot be read or written, that everybody may read, or that holds something else.
     pub fn open(path: &Path) -> Result<Self, KeyError> {
+        Self::read(path)?.map_or_else(|| Self::create(path), Ok)
+    }
+
+    /// The key in this file; `None` where there is no file.
+    fn read(path: &Path) -> Result<Option<Self>, KeyError> {
         match fs::read_to_string(path) {
             Ok(text) => {
                 let failed = |source| KeyError::Read { path: path.to_owned(), source };
@@ -96,15 +101,16 @@ impl Signer {
                     return Err(KeyError::Exposed { path: path.to_owned(), mode });
                 }
                 let pair = from_pem(PRIVATE_PEM, &text).and_then(|der| Ed25519KeyPair::from_pkcs8(&der).ok());
-                pair.and_then(Self::of).ok_or_else(|| KeyError::NotAKey { path: path.to_owned() })
+                pair.and_then(Self::of).map(Some).ok_or_else(|| KeyError::NotAKey { path: path.to_owned() })
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Self::create(path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(KeyError::NotAKey { path: path.to_owned() }),
             Err(source) => Err(KeyError::Read { path: path.to_owned(), source }),
         }
     }
 
-    /// A new key in a new file; when this returns it is on the disk.
+    /// A new key in a new file, or the key of whoever made the file meanwhile; when this returns it is on the disk. The file
+    /// is there at once with all of its key, since half a key would stop every later start.
     fn create(path: &Path) -> Result<Self, KeyError> {
         // From the system's own source: setting up the library's takes longer than all else that a start does.
         let mut seed = [0; SEED_BYTES];
@@ -112,19 +118,19 @@ impl Signer {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| KeyError::Generate)?;
         let pem = to_pem(PRIVATE_PEM, pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?.as_ref());
         let failed = |source| KeyError::Write { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path).map_err(failed)?;
         let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut write = || {
+        let write = || {
+            let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(PRIVATE)).tempfile_in(folder)?;
             file.write_all(pem.as_bytes())?;
-            file.sync_all()?;
+            file.as_file().sync_all()?;
+            file.persist_noclobber(path)?;
             File::open(folder)?.sync_all()
         };
-        if let Err(e) = write() {
-            // Half a key would stop every later start.
-            let _ = fs::remove_file(path);
-            return Err(failed(e));
+        match write() {
+            Ok(()) => Self::of(pair).ok_or(KeyError::Generate),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Self::read(path)?.ok_or_else(|| failed(e)),
+            Err(e) => Err(failed(e)),
         }
-        Self::of(pair).ok_or(KeyError::Generate)
     }
 
     fn of(pair: Ed25519KeyPair) -> Option<Self> {

@@ -65,6 +65,26 @@ fn a_file_that_cannot_be_the_key_is_never_replaced() {
 }
 
 #[test]
+fn who_opens_a_new_key_at_once_has_the_same() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.key");
+        let all_ready = std::sync::Barrier::new(4);
+        let open = || {
+            all_ready.wait();
+            Signer::open(&path).unwrap().public_key()
+        };
+        let keys = std::thread::scope(|scope| {
+            let threads = [(); 4].map(|()| scope.spawn(open));
+            threads.map(|t| t.join().unwrap())
+        });
+        assert!(keys.iter().all(|key| *key == Signer::open(&path).unwrap().public_key()), "{keys:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing but the key is left");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
 fn a_checkpoint_has_a_fixed_form() {
     let folder = tempfile::tempdir().unwrap();
     let signer = signer(folder.path());

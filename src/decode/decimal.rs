@@ -98,8 +98,7 @@ pub(super) fn whole(text: &[u8]) -> Option<(i64, usize)> {
 /// The same as `digits`, one by one, for numbers of unusual length or near the end of the text.
 #[cold]
 fn long(bytes: &[u8]) -> Decimal {
-    let negative = bytes.first() == Some(&b'-');
-    let first = usize::from(negative);
+    let first = usize::from(bytes.first() == Some(&b'-'));
     let mut at = first;
     let mut mantissa = 0_u64;
     let mut significant = 0;
@@ -181,7 +180,7 @@ fn eight(digits: u64) -> u64 {
 
 /// `mantissa` / 10^`places`, correctly rounded.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "as of `read`")]
+#[allow(clippy::inline_always, reason = "as of `digits`")]
 fn value(mantissa: u64, places: usize) -> f64 {
     // Both are exact, so one division rounds once. Which features have few places does not change from event to event.
     if let (Some(power), true) = (POWERS_OF_TEN.get(places), mantissa <= 1 << 53) {
@@ -196,7 +195,7 @@ fn value(mantissa: u64, places: usize) -> f64 {
 
 /// The product with a truncated power of five, and the bits of it that matter. `mantissa` is not 0.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "as of `read`")]
+#[allow(clippy::inline_always, reason = "as of `digits`")]
 #[allow(clippy::cast_possible_truncation, reason = "the halves of a 128-bit product")]
 fn scaled(mantissa: u64, places: usize, reciprocal: u128) -> f64 {
     let shift = mantissa.leading_zeros();

@@ -2,7 +2,7 @@
 # `make bench`: the criterion benches, then driftgate beside what users run today, in one run. The results go into the
 # README between its markers and into benches/results.svg; with DRIFTGATE_BENCH_ONLY they are only printed.
 #
-# DRIFTGATE_BENCH_ONLY=kafka,files,agreement,decode,join,checkpoint,windows,growth,start   some parts only
+# DRIFTGATE_BENCH_ONLY=kafka,files,agreement,decode,join,checkpoint,allocations,windows,growth,start   some parts only
 # DRIFTGATE_BENCH_ROUNDS=5        how often contenders take turns
 # DRIFTGATE_BENCH_ROWS=1000000    events of the data, which is made once
 # DRIFTGATE_BENCH_STREAM=100000000  events of the long stream

@@ -112,11 +112,12 @@ pub fn sha256_hex_of(mut input: impl Read) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let read = input.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hex(&hash.finalize()));
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(read) => hash.update(buffer.get(..read).unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
         }
-        hash.update(buffer.get(..read).unwrap_or_default());
     }
 }
 

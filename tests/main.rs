@@ -19,6 +19,8 @@ mod bad_input;
 mod bounds;
 #[path = "cases/broker.rs"]
 mod broker;
+#[path = "support/counting.rs"]
+mod counting;
 #[path = "cases/course.rs"]
 mod course;
 #[path = "cases/golden.rs"]
@@ -43,4 +45,4 @@ mod support;
 mod whole_path;
 
 #[global_allocator]
-static ALLOCATOR: allocations::Counting = allocations::Counting;
+static ALLOCATOR: counting::Counting = counting::Counting;

@@ -17,7 +17,7 @@ const FEATURES: [usize; 4] = [1, 10, 100, 1_000];
 const VERSIONS: [usize; 3] = [1, 10, 50];
 /// Features of the events of many versions.
 const SOME: usize = 20;
-const REFERENCE_ROWS: usize = 20_000;
+pub const REFERENCE_ROWS: usize = 20_000;
 /// Every contender goes through so many bytes of different events, time and again, for so many seconds.
 const BYTES: usize = 4 << 20;
 const LONG_ENOUGH: f64 = 0.4;
@@ -68,7 +68,7 @@ fn measure(rounds: usize, what: &str, mut contenders: Vec<(usize, Feed, Vec<Vec<
 }
 
 /// Events of so many features and versions, about `BYTES` of them.
-fn events(features: usize, versions: usize) -> Vec<Vec<u8>> {
+pub fn events(features: usize, versions: usize) -> Vec<Vec<u8>> {
     let names = names(features);
     let event = |i: usize| {
         let value = |(f, name): (usize, &String)| format!("\"{name}\":{}", noise((i * features + f) as u64 + 77));

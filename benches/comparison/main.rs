@@ -11,6 +11,9 @@
 )]
 
 mod agreement;
+mod allocations;
+#[path = "../../tests/support/counting.rs"]
+mod counting;
 mod estimates;
 mod feed;
 mod files;
@@ -32,6 +35,9 @@ use std::path::{Path, PathBuf};
 use machine::Machine;
 use results::Part;
 use settings::Settings;
+
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;
 
 /// Where the README finds the picture.
 const PICTURE: &str = "benches/results.svg";
@@ -102,6 +108,9 @@ fn run(settings: &Settings) -> Vec<Part> {
     }
     if settings.wants("join") {
         parts.push(pending::run());
+    }
+    if settings.wants("allocations") {
+        parts.push(allocations::run());
     }
     if settings.wants("windows") {
         parts.push(windows::run(settings.rounds));

@@ -1,8 +1,5 @@
-//! No allocation an event: decoding and counting reuse their memory. An allocator counts what each thread asks for, so that
-//! the tests beside this one do not matter.
+//! No allocation an event: decoding and counting reuse their memory.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 
 use driftgate::decode::Limits;
@@ -14,41 +11,7 @@ use driftgate::intake::{DecoderId, Setup, SourceId};
 use driftgate::pipeline::Pipeline;
 use driftgate::replay::reference;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counted by thread.
-pub struct Counting;
-
-// Safety: every call goes to the system's allocator as it came; beside it only a number of this thread changes.
-#[allow(unsafe_code, reason = "an allocator has no safe interface")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-fn note() {
-    // A thread that is ending counts no more.
-    let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
-}
-
-fn allocations(run: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
-    run();
-    ALLOCATIONS.with(Cell::get) - before
-}
+use crate::counting::allocations;
 
 const EVENTS: usize = 10_000;
 const BATCH: usize = 1000;

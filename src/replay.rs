@@ -166,7 +166,7 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     if let Some(file) = input.measurements.as_ref().filter(|_| !policy.measured.is_empty()) {
         lanes.push(Box::new(FileLane::<MeasurementBatch>::open(file, &pipeline, workers)?));
     }
-    let run = Run::new(pipeline, lanes.len(), workers);
+    let run = Run::new(pipeline, &lanes, workers);
     let by_model = policy.groups.iter().any(|g| g.traffic == Traffic::Model);
     if input.features.is_some() || by_model {
         let why = if by_model { "traffic: model" } else { "a features file" };

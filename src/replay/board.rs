@@ -1,10 +1,6 @@
 //! Who does what next: the streams of a replay as seen by its workers. Batches are admitted in an order that depends on
 //! the files alone, whatever the number of workers: always from the stream that is furthest behind in event time.
 
-/// Pieces of a lane in memory beside those that the workers have in hand, so that nobody waits for the one whose piece is
-/// due, nor while a baseline is loaded.
-const SPARE: u64 = 2;
-
 /// A stream, as far as its pieces have come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lane {
@@ -20,9 +16,18 @@ pub(super) struct Lane {
     pub ended: bool,
     /// The largest event time admitted.
     pub reached: Option<i64>,
+    /// How many pieces may be taken and not admitted yet.
+    ahead: u64,
 }
 
 impl Lane {
+    /// A lane of which so many pieces may be in memory beside those that the workers have in hand, so that nobody waits for
+    /// the one whose piece is due, nor while a baseline is loaded.
+    pub fn new(workers: usize, spare: u64) -> Self {
+        let in_hand = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
+        Self { ahead: in_hand.saturating_add(spare), ..Self::default() }
+    }
+
     fn is_done(self) -> bool {
         self.ended && self.next == self.taken
     }
@@ -47,19 +52,11 @@ pub(super) struct Board {
     pub admitting: bool,
     /// A worker failed, or the replay was told to stop.
     pub stopped: bool,
-    /// How many pieces of a lane may be taken and not admitted yet.
-    ahead: u64,
 }
 
 impl Board {
-    pub fn new(lanes: usize, workers: usize) -> Self {
-        let in_hand = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
-        Self {
-            lanes: vec![Lane::default(); lanes],
-            admitting: false,
-            stopped: false,
-            ahead: in_hand.saturating_add(SPARE),
-        }
+    pub fn new(lanes: Vec<Lane>) -> Self {
+        Self { lanes, admitting: false, stopped: false }
     }
 
     /// The lane whose turn it is to be admitted: the one furthest behind in event time; the first of equals.
@@ -74,7 +71,7 @@ impl Board {
         if !self.admitting && self.lanes.get(due).is_some_and(|l| l.ready) {
             return Task::Admit(due);
         }
-        let can_take = |l: &Lane| !l.ended && !l.taking && l.taken - l.next < self.ahead;
+        let can_take = |l: &Lane| !l.ended && !l.taking && l.taken - l.next < l.ahead;
         let others = (0..self.lanes.len()).filter(|at| *at != due);
         match std::iter::once(due).chain(others).find(|at| self.lanes.get(*at).is_some_and(can_take)) {
             Some(at) => Task::Decode(at),
@@ -88,13 +85,17 @@ mod tests {
     use super::*;
 
     fn board(lanes: &[Lane]) -> Board {
-        Board { lanes: lanes.to_vec(), ahead: 2, ..Board::new(0, 2) }
+        Board::new(lanes.to_vec())
+    }
+
+    fn lane() -> Lane {
+        Lane::new(2, 0)
     }
 
     #[test]
     fn the_lane_furthest_behind_is_admitted_and_nothing_overtakes_it() {
-        let ahead = Lane { taken: 3, next: 2, ready: true, reached: Some(9), ..Lane::default() };
-        let behind = Lane { taken: 1, next: 1, reached: Some(5), ..Lane::default() };
+        let ahead = Lane { taken: 3, next: 2, ready: true, reached: Some(9), ..lane() };
+        let behind = Lane { taken: 1, next: 1, reached: Some(5), ..lane() };
         assert_eq!(board(&[ahead, behind]).task(), Task::Decode(1));
         let taken = Lane { taken: 2, ..behind };
         assert_eq!(board(&[ahead, taken]).task(), Task::Decode(1), "another piece can be decoded meanwhile");
@@ -109,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_lane_that_has_ended_holds_nobody_back() {
-        let done = Lane { taken: 1, next: 1, ended: true, ..Lane::default() };
-        let left = Lane { taken: 1, next: 0, ready: true, reached: Some(5), ..Lane::default() };
+        let done = Lane { taken: 1, next: 1, ended: true, ..lane() };
+        let left = Lane { taken: 1, next: 0, ready: true, reached: Some(5), ..lane() };
         assert_eq!(board(&[done, left]).task(), Task::Admit(1));
         assert_eq!(board(&[done, done]).task(), Task::Done);
         assert_eq!(Board { stopped: true, ..board(&[left]) }.task(), Task::Done);

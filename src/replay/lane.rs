@@ -14,6 +14,12 @@ use crate::intake::{DecoderId, Intake, SourceId};
 use crate::pipeline::{Batch, Pipeline, lock};
 use crate::source::files::{Chunk, FileStream, PieceDecoder, StreamBatch};
 
+/// Pieces of columns are large, and take tens of milliseconds each.
+const SPARE_OF_COLUMNS: u64 = 2;
+/// Pieces of lines take a millisecond each. On a shared machine a worker that has the one that is due is often kept from
+/// its core for longer.
+const SPARE_OF_LINES: u64 = 12;
+
 /// Decodes a piece that was taken, as number so many.
 pub(super) type Decode<'a> = Box<dyn FnOnce(u64) -> Result<(), ReplayError> + 'a>;
 
@@ -30,6 +36,9 @@ pub(super) trait Lane: Send + Sync {
     fn has(&self, number: u64) -> bool;
 
     fn bytes_read(&self) -> u64;
+
+    /// How many pieces are worth having in memory, beside those in hand.
+    fn spare_pieces(&self) -> u64;
 }
 
 /// An admitted batch.
@@ -172,5 +181,9 @@ impl<B: Replayed> Lane for FileLane<B> {
 
     fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    fn spare_pieces(&self) -> u64 {
+        if lock(&self.stream).is_lines() { SPARE_OF_LINES } else { SPARE_OF_COLUMNS }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use super::board::{Board, Task};
+use super::board::{self, Board, Task};
 use super::lane::Lane;
 use super::{ReplayError, reference};
 use crate::decode::Reject;
@@ -36,10 +36,11 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub fn new(pipeline: Pipeline, lanes: usize, workers: usize) -> Self {
+    pub fn new(pipeline: Pipeline, lanes: &[Box<dyn Lane>], workers: usize) -> Self {
+        let on_board = lanes.iter().map(|lane| board::Lane::new(workers, lane.spare_pieces()));
         Self {
             pipeline,
-            board: Mutex::new(Board::new(lanes, workers)),
+            board: Mutex::new(Board::new(on_board.collect())),
             changed: Condvar::new(),
             notes: Mutex::default(),
             ordered: Mutex::default(),

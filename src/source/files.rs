@@ -348,6 +348,12 @@ impl<B: StreamBatch> FileStream<B> {
     /// What the first line is counted from, for the numbers of rejected lines: rows of columns have theirs already.
     #[must_use]
     pub fn first_line(&self) -> u64 {
-        u64::from(matches!(self.reader, Reader::Lines(_)))
+        u64::from(self.is_lines())
+    }
+
+    /// Whether its pieces are blocks of lines, not runs of rows.
+    #[must_use]
+    pub fn is_lines(&self) -> bool {
+        matches!(self.reader, Reader::Lines(_))
     }
 }

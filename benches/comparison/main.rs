@@ -18,6 +18,7 @@ mod estimates;
 mod feed;
 mod files;
 mod growth;
+mod long;
 mod machine;
 mod pending;
 mod picture;

@@ -40,7 +40,7 @@ pub fn run() -> Part {
             "features": features, "versions": versions, "at_first": at_first, "events": counted, "allocations": asked,
         }));
     }
-    let spread = Spread { median: most, min: most, max: most };
+    let spread = Spread::of([most]);
     Part {
         title: "Allocations".to_owned(),
         about: "JSON events decoded, admitted and counted from memory, after all of them were seen once.".to_owned(),

@@ -232,7 +232,7 @@ fn report(rounds: &[Round], tenth: &Mark, part: &mut Part) {
     let grown = last.mark.usage.resident / tenth.usage.resident;
     part.claims.push(Claim::at_most(
         &format!("long stream: resident after {} events over {}", count(last.mark.events), count(tenth.events)),
-        Spread { median: grown, min: grown, max: grown },
+        Spread::of([grown]),
         STEADY,
         times,
     ));

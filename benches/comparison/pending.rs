@@ -28,7 +28,7 @@ pub fn run() -> Part {
     assert_eq!(join.sizes().0 as u64, PENDING, "all of them wait");
     let taken = most - before;
     eprintln!("pending: {}", mib(taken));
-    let spread = Spread { median: taken, min: taken, max: taken };
+    let spread = Spread::of([taken]);
     Part {
         title: "Waiting for labels".to_owned(),
         about:

@@ -13,11 +13,14 @@ const VERSIONS: [usize; 3] = [1, 10, 50];
 /// Features of the events of many versions.
 const SOME: usize = 20;
 pub const REFERENCE_ROWS: usize = 20_000;
-/// Every contender goes through so many bytes of different events, time and again, for so many seconds.
+/// Every contender goes through so many bytes of different events, or a whole batch of them, time and again, for so many
+/// seconds.
 const BYTES: usize = 4 << 20;
 const LONG_ENOUGH: f64 = 0.4;
-/// Events decoded before they are counted: as many as the daemon takes from a partition in one turn.
+/// Events decoded before they are counted: as many as the daemon takes from a partition in one turn, or as it lets wait
+/// there, which is fewer where they are wide. A replay's block of lines is no smaller.
 const BATCH: usize = 2_048;
+const BATCH_BYTES: usize = 8 << 20;
 /// How much more a feature may cost where there are many, and an event where there are 50 versions.
 const LINEAR: f64 = 1.5;
 const MANY_VERSIONS: f64 = 1.5;
@@ -45,7 +48,7 @@ fn measure(rounds: usize, what: &str, mut contenders: Vec<(usize, Feed, Vec<Vec<
         for ((n, feed, lines), (_, costs)) in contenders.iter_mut().zip(&mut out) {
             let (begun, before) = (own_cpu(), feed.counted());
             while own_cpu() - begun < LONG_ENOUGH {
-                for chunk in lines.chunks(BATCH) {
+                for chunk in lines.chunks(batch(&lines[0])) {
                     feed.lines(chunk);
                     feed.advance();
                 }
@@ -60,7 +63,12 @@ fn measure(rounds: usize, what: &str, mut contenders: Vec<(usize, Feed, Vec<Vec<
     out
 }
 
-/// Events of so many features and versions, about `BYTES` of them.
+/// How many such events are decoded before they are counted.
+fn batch(event: &[u8]) -> usize {
+    BATCH.min(BATCH_BYTES / event.len())
+}
+
+/// Events of so many features and versions: about `BYTES` of them, and a whole batch at least.
 pub fn events(features: usize, versions: usize) -> Vec<Vec<u8>> {
     let names = names(features);
     let event = |i: usize| {
@@ -73,7 +81,8 @@ pub fn events(features: usize, versions: usize) -> Vec<Vec<u8>> {
         )
         .into_bytes()
     };
-    let wanted = (BYTES / event(0).len()).max(2 * versions);
+    let first = event(0);
+    let wanted = (BYTES / first.len()).max(batch(&first));
     (0..wanted).map(event).collect()
 }
 

@@ -11,8 +11,12 @@ use crate::decode::json::{Format, JsonDecoder, Outcome};
 use crate::decode::{Limits, Reason, Reject};
 use crate::schema::Schema;
 
-/// Bytes of one block, about.
+/// Bytes of one block, about, unless its lines are so long that they would be few.
 const BLOCK: usize = 1 << 20;
+/// Lines worth having in a block: counting them reads the grid and the counts of each feature once a block.
+const LINES: usize = 512;
+/// Most bytes of a block, about, however long its lines are.
+const MOST_BLOCK: usize = 8 << 20;
 
 /// A run of whole lines.
 #[derive(Debug, Default)]
@@ -37,6 +41,8 @@ pub struct Blocks {
     full: bool,
     /// The bound on a line.
     most: usize,
+    /// Bytes to read for the next block.
+    wanted: usize,
     /// The start of the line that the last block cut.
     rest: Vec<u8>,
     ended: bool,
@@ -49,7 +55,16 @@ pub struct Blocks {
 impl Blocks {
     #[must_use]
     pub fn new(input: Box<dyn Read + Send>, full: bool, limits: Limits) -> Self {
-        Self { input, full, most: limits.message_bytes, rest: Vec::new(), ended: false, read: 0, spare: Vec::new() }
+        Self {
+            input,
+            full,
+            most: limits.message_bytes,
+            wanted: BLOCK,
+            rest: Vec::new(),
+            ended: false,
+            read: 0,
+            spare: Vec::new(),
+        }
     }
 
     /// Takes the memory of a decoded block back.
@@ -59,10 +74,11 @@ impl Blocks {
 
     /// Reads on behind the first `filled` bytes; returns how many came, none at the end.
     fn fill(&mut self, bytes: &mut Vec<u8>, filled: usize) -> io::Result<usize> {
-        if bytes.len() < filled + BLOCK {
-            bytes.resize(filled + BLOCK, 0);
+        let end = filled + self.wanted;
+        if bytes.len() < end {
+            bytes.resize(end, 0);
         }
-        let room = bytes.get_mut(filled..filled + BLOCK).unwrap_or(&mut []);
+        let room = bytes.get_mut(filled..end).unwrap_or(&mut []);
         let mut came = 0;
         while came < room.len() && !self.ended {
             match self.input.read(room.get_mut(came..).unwrap_or(&mut [])) {
@@ -99,7 +115,13 @@ impl Blocks {
             let last_end = memrchr(b'\n', fresh);
             if let (Some(end), false) = (last_end, self.ended) {
                 self.rest.extend_from_slice(fresh.get(end + 1..).unwrap_or(&[]));
-                return Ok(Some(Block { bytes, filled: filled + end + 1, too_long: None }));
+                let block = Block { bytes, filled: filled + end + 1, too_long: None };
+                if self.full {
+                    // By one of its lines, so that blocks depend on the file alone and cost no second look at it.
+                    let line = memchr(b'\n', block.lines()).map_or(0, |end| end + 1);
+                    self.wanted = line.saturating_mul(LINES).clamp(BLOCK, MOST_BLOCK);
+                }
+                return Ok(Some(block));
             }
             filled += came;
             if filled > self.most && last_end.is_none() && !self.ended {
@@ -240,6 +262,20 @@ mod tests {
             assert_eq!(rejects.iter().map(|r| r.0).collect::<Vec<_>>(), [9, 30_011, 60_013, 90_015]);
             assert!(rejects[0].1.starts_with("not_json: expected the string's end at byte 8"), "{}", rejects[0].1);
         }
+    }
+
+    #[test]
+    fn blocks_hold_more_bytes_where_lines_are_long() {
+        let blocks_of = |line: usize, full| {
+            let text = [vec![b'y'; line - 1], vec![b'\n']].concat().repeat((40 << 20) / line);
+            let mut blocks = Blocks::new(Box::new(io::Cursor::new(text)), full, Limits::default());
+            std::iter::from_fn(move || blocks.next_block().unwrap().map(|b| b.lines().len() / line)).collect::<Vec<_>>()
+        };
+        let (narrow, wide, huge) = (blocks_of(1 << 10, true), blocks_of(8 << 10, true), blocks_of(64 << 10, true));
+        assert_eq!(narrow, [1_024; 40]);
+        assert_eq!(wide, [[128].as_slice(), &[512; 9], &[384]].concat());
+        assert_eq!(huge, [16, 128, 128, 128, 128, 112], "no more than 8 MiB");
+        assert_eq!(blocks_of(8 << 10, false), [128; 40], "what a pipe holds is not waited for");
     }
 
     #[test]

@@ -27,8 +27,12 @@ mod course;
 mod golden;
 #[path = "cases/kafka.rs"]
 mod kafka;
+#[path = "support/long_stream.rs"]
+mod long_stream;
 #[path = "cases/measurements.rs"]
 mod measurements;
+#[path = "cases/memory.rs"]
+mod memory;
 #[path = "cases/mlflow.rs"]
 mod mlflow;
 #[path = "cases/outward.rs"]

@@ -1,16 +1,15 @@
 //! One long stream through one process, beside new processes that read its start, in turn: neither an event's cost nor the
 //! memory may grow with the number of events.
 
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
 use serde_json::json;
 
 use crate::feed::T0;
-use crate::process::{Ended, Usage};
+use crate::long_stream::{Replay, Template, Times, pipe, write_labels};
+use crate::process::Usage;
 use crate::results::{Claim, Part, Spread, Table, count, real, thousands, times};
 use crate::settings::{BINARY, Settings};
 
@@ -23,12 +22,9 @@ const WARM: u64 = 100;
 /// How much more an event may cost than in a new process, and how much more memory there may be after all than after a
 /// tenth.
 const STEADY: f64 = 1.1;
-/// Milliseconds of event time between two events.
-const STEP: i64 = 10;
+const TIMES: Times = Times { first: T0, step: 10 };
 /// Lines that the stream is made of.
 const TEMPLATES: usize = 50_000;
-const LABEL_EVERY: u64 = 10;
-const LABEL_AFTER: i64 = 60_000;
 
 /// Where a stream stood.
 struct Mark {
@@ -38,6 +34,11 @@ struct Mark {
 }
 
 impl Mark {
+    fn of(replay: &Replay<'_>) -> Self {
+        let usage = Usage::of(replay.pid()).expect("the replay runs");
+        Self { events: replay.sent(), at: Instant::now(), usage }
+    }
+
     /// Core nanoseconds an event since then, all threads together.
     fn cost_to(&self, later: &Self) -> f64 {
         (later.usage.cpu - self.usage.cpu) * 1e9 / real(later.events - self.events)
@@ -64,26 +65,26 @@ pub fn run(settings: &Settings, part: &mut Part) {
     let (rounds, tenth) = thread::scope(|scope| {
         let start = |name: String, events| {
             let labels = pipe(settings.scratch.path().join(name));
-            let replay = Replay::start(settings, &labels, &templates);
-            scope.spawn(move || write_labels(&labels, events));
+            let replay = Replay::start(BINARY, &settings.file("policy.yaml"), &labels, &templates, TIMES);
+            scope.spawn(move || write_labels(&labels, "credit", TIMES, events));
             replay
         };
         let mut long = start("labels-long.jsonl".to_owned(), events);
         long.send_to(events / 10);
-        let tenth = long.mark();
+        let tenth = Mark::of(&long);
         let mut rounds = Vec::new();
         for round in 1..=ROUNDS {
             let pause = events * round / ROUNDS;
             long.send_to(pause - measured);
-            let before = long.mark();
+            let before = Mark::of(&long);
             long.send_to(pause);
-            let mark = long.mark();
+            let mark = Mark::of(&long);
             let warm = events / WARM;
             let mut short = start(format!("labels-{round}.jsonl"), warm + measured);
             short.send_to(warm);
-            let warmed = short.mark();
+            let warmed = Mark::of(&short);
             short.send_to(warm + measured);
-            let new = warmed.cost_to(&short.mark());
+            let new = warmed.cost_to(&Mark::of(&short));
             short.end();
             let round = Round { rate: before.rate_to(&mark), cost: before.cost_to(&mark), new, mark };
             eprintln!(
@@ -99,112 +100,6 @@ pub fn run(settings: &Settings, part: &mut Part) {
         (rounds, tenth)
     });
     report(&rounds, &tenth, part);
-}
-
-/// A replay that is fed line by line.
-struct Replay<'t> {
-    child: Ended,
-    to: BufWriter<ChildStdin>,
-    templates: &'t [Template],
-    sent: u64,
-    line: Vec<u8>,
-}
-
-impl<'t> Replay<'t> {
-    fn start(settings: &Settings, labels: &Path, templates: &'t [Template]) -> Self {
-        let mut child = Ended(
-            Command::new(BINARY)
-                .args(["replay", "--json", "--policy"])
-                .arg(settings.file("policy.yaml"))
-                .args(["--predictions", "-", "--labels"])
-                .arg(labels)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("driftgate replay runs"),
-        );
-        let to = BufWriter::with_capacity(1 << 18, child.0.stdin.take().expect("its input"));
-        Self { child, to, templates, sent: 0, line: Vec::new() }
-    }
-
-    /// Sends events until there were so many.
-    fn send_to(&mut self, events: u64) {
-        for i in self.sent..events {
-            let template = &self.templates[usize::try_from(i).expect("64 bits") % self.templates.len()];
-            template.write(i, time(i), &mut self.line);
-            self.to.write_all(&self.line).expect("the replay reads on");
-        }
-        self.to.flush().expect("the replay reads on");
-        self.sent = self.sent.max(events);
-    }
-
-    fn mark(&self) -> Mark {
-        let usage = Usage::of(self.child.0.id()).expect("the replay runs");
-        Mark { events: self.sent, at: Instant::now(), usage }
-    }
-
-    fn end(self) {
-        let Self { mut child, to, .. } = self;
-        drop(to);
-        assert!(child.0.wait().expect("a child").success(), "the replay of the stream");
-    }
-}
-
-/// A named pipe.
-fn pipe(path: PathBuf) -> PathBuf {
-    let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
-    assert!(made.success(), "a named pipe for the labels");
-    path
-}
-
-/// Writes the labels of so many events.
-fn write_labels(path: &Path, events: u64) {
-    let to = std::fs::OpenOptions::new().write(true).open(path).expect("the named pipe");
-    let mut to = BufWriter::with_capacity(1 << 18, to);
-    for i in (0..events).step_by(usize::try_from(LABEL_EVERY).expect("a small number")) {
-        let (ts, label) = (time(i) + LABEL_AFTER, i / LABEL_EVERY % 2);
-        writeln!(to, "{{\"prediction_id\":\"e{i:09}\",\"model\":\"credit\",\"ts\":{ts},\"label\":{label}}}")
-            .expect("the replay reads on");
-    }
-    to.flush().expect("the replay reads on");
-}
-
-fn time(i: u64) -> i64 {
-    T0 + STEP * i64::try_from(i).expect("fewer than 2^63 events")
-}
-
-/// A line of the bench data, cut where its id and its time stand.
-struct Template {
-    line: Vec<u8>,
-    id: usize,
-    ts: usize,
-}
-
-impl Template {
-    fn new(line: &str) -> Self {
-        let after = |key: &str| line.find(key).expect("the bench data's lines") + key.len();
-        let (id, ts) = (after("\"prediction_id\":\"e"), after("\"ts\":"));
-        let mut line = line.as_bytes().to_vec();
-        line.push(b'\n');
-        Self { line, id, ts }
-    }
-
-    /// The line with another id of 9 digits and another time of 13.
-    fn write(&self, i: u64, ts: i64, out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(&self.line);
-        digits(i, &mut out[self.id..self.id + 9]);
-        digits(ts.unsigned_abs(), &mut out[self.ts..self.ts + 13]);
-    }
-}
-
-/// A number over digits that are there, from the right.
-fn digits(mut n: u64, out: &mut [u8]) {
-    for digit in out.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(n % 10).expect("a digit");
-        n /= 10;
-    }
 }
 
 fn templates(path: &Path) -> Vec<Template> {

@@ -19,6 +19,8 @@ mod feed;
 mod files;
 mod growth;
 mod long;
+#[path = "../../tests/support/long_stream.rs"]
+mod long_stream;
 mod machine;
 mod pending;
 mod picture;

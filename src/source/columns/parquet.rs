@@ -17,13 +17,12 @@ use polars_parquet::read::{
 
 use super::pages::{Pages, Span};
 
-/// Rows decoded at a time: few enough that a column of them stays in a core's cache.
-const PIECE_ROWS: usize = 65_536;
-/// So many rows before the end of the file runs are as short as pages allow: whoever has the last one keeps the others
-/// waiting.
-const LAST_ROWS: usize = 2 * PIECE_ROWS;
-/// Rows of a short run.
-const SHORT_ROWS: usize = PIECE_ROWS / 3;
+/// Most rows decoded at a time: few enough that a column of them stays in a core's cache.
+const MOST_ROWS: usize = 65_536;
+/// Values decoded at a time, about: rows of many columns are fewer, since each thread holds a piece or two,
+const PIECE_VALUES: usize = 64 * MOST_ROWS;
+/// but no fewer than this.
+const LEAST_ROWS: usize = 8_192;
 
 /// Where the bytes of the file are.
 pub enum Input {
@@ -170,14 +169,18 @@ impl ParquetFile {
     fn end_of(&self, group: usize, start: usize, rows: usize) -> Result<usize, String> {
         let behind = self.metadata.row_groups.iter().skip(group + 1).map(RowGroupMetadata::num_rows);
         let left = behind.fold(rows - start, usize::saturating_add);
-        let wanted = if left > LAST_ROWS { PIECE_ROWS } else { SHORT_ROWS };
+        let many = (PIECE_VALUES / self.columns.len().max(1)).clamp(LEAST_ROWS, MOST_ROWS);
+        // The last runs are as short as pages allow: whoever has the last one keeps the others waiting.
+        let wanted = if left > 2 * many { many } else { many / 3 };
+        // Reading a page twice costs more than the memory of some more rows.
+        let most = MOST_ROWS.min(4 * many);
         if rows - start <= wanted {
             return Ok(rows);
         }
         let size = |at: usize| self.chunk(group, at).map_or(0, ColumnChunkMetadata::compressed_size);
         match (0..self.columns.len()).max_by_key(|&at| size(at)) {
-            Some(at) => Ok(self.pages(group, at)?.cut(start, wanted, PIECE_ROWS).min(rows)),
-            None => Ok(rows.min(start + PIECE_ROWS)),
+            Some(at) => Ok(self.pages(group, at)?.cut(start, wanted, most).min(rows)),
+            None => Ok(rows.min(start + most)),
         }
     }
 

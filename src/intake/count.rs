@@ -13,7 +13,7 @@ use crate::policy::Target;
 use crate::stats::grid::read_ahead;
 use crate::stats::quantile;
 use crate::window::layout::{Block, Layout, Reads};
-use crate::window::tally::Tally;
+use crate::window::tally::OpenTally;
 
 /// Rows located and then counted at once: the cells of some dozen features stay in a core's second cache in between.
 const AT_ONCE: usize = 8_192;
@@ -198,7 +198,7 @@ impl Worker {
 
 /// Adds one to the count of each row's cell.
 #[allow(clippy::indexing_slicing, reason = "which lists located rows")]
-fn add(tally: &mut Tally, block: Block, cells: &[u32], which: Which<'_>) {
+fn add(tally: &mut OpenTally, block: Block, cells: &[u32], which: Which<'_>) {
     let Some(counts) = tally.counts.get_mut(block.offset..block.offset + block.cells + 2) else { return };
     read_ahead(counts, which.len());
     let mut count = |cell: u32| {
@@ -215,7 +215,7 @@ fn add(tally: &mut Tally, block: Block, cells: &[u32], which: Which<'_>) {
 /// Tells the unseen categories of the rows apart.
 #[allow(clippy::indexing_slicing, reason = "which lists located rows, and rows are rows of the column")]
 fn unseen(
-    tally: &mut Tally,
+    tally: &mut OpenTally,
     (target, block): (u32, Block),
     cells: &[u32],
     codes: &[u32],
@@ -329,7 +329,7 @@ pub(super) fn is_closed(pane: i64, slide: i64, closed: i64) -> bool {
 
 /// Counts of predictions that no baseline is needed for: how many, the last, latency, errors.
 #[allow(clippy::indexing_slicing, reason = "which lists rows, and rows are rows of the batch")]
-fn events(tally: &mut Tally, layout: &Layout, batch: &PredictionBatch, rows: &[(u32, u32)], which: Which<'_>) {
+fn events(tally: &mut OpenTally, layout: &Layout, batch: &PredictionBatch, rows: &[(u32, u32)], which: Which<'_>) {
     tally.predictions += which.len() as u64;
     let row_of = |k: usize| rows[k].0 as usize;
     let latest = tally.last.as_ref().map_or(i64::MIN, |last| last.ts);
@@ -375,7 +375,7 @@ fn classes(batch: &PredictionBatch, rows: &[(u32, u32)], threshold: Option<f64>,
 /// Counts the predicted class of each row in its segments: what label coverage is measured against.
 #[allow(clippy::indexing_slicing, reason = "which lists rows, and rows are rows of the batch")]
 fn predicted_classes(
-    tally: &mut Tally,
+    tally: &mut OpenTally,
     reads: &Reads,
     batch: &PredictionBatch,
     rows: &[(u32, u32)],

@@ -7,7 +7,7 @@ use super::panes::Panes;
 use crate::event::{Flag, Ids, code};
 use crate::policy::LabelAttribute;
 use crate::window::layout::{Layout, Reads};
-use crate::window::tally::Tally;
+use crate::window::tally::OpenTally;
 
 /// Counts the pairs of a job in the groups they belong to. `ids` are those of the batch that completed them.
 pub(super) fn count(
@@ -63,7 +63,7 @@ fn counts_anywhere(pair: &JobPair, reads: &Reads) -> bool {
 }
 
 /// Adds a pair; returns in how many segmentations it has no segment.
-fn add(tally: &mut Tally, layout: &Layout, reads: &Reads, pair: &JobPair, segments: &[u32]) -> u64 {
+fn add(tally: &mut OpenTally, layout: &Layout, reads: &Reads, pair: &JobPair, segments: &[u32]) -> u64 {
     let mut unsegmented = 0;
     let class = |flag: Flag| match flag {
         Flag::No => Some(false),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::window::layout::Layout;
 use crate::window::pane::Sealed;
-use crate::window::tally::Tally;
+use crate::window::tally::{OpenTally, Tally};
 
 use super::versions::Spec;
 
@@ -19,7 +19,7 @@ const DENSE_PANES: usize = 4;
 #[derive(Clone, Debug)]
 pub enum Open {
     Dense {
-        tally: Box<Tally>,
+        tally: Box<OpenTally>,
         touched: u64,
         /// The spec it was counted under.
         generation: u64,
@@ -32,6 +32,8 @@ pub enum Open {
 struct Row {
     panes: BTreeMap<i64, Open>,
     dense: usize,
+    /// What was taken out of open panes because their counts were full.
+    full: Vec<(i64, Sealed)>,
 }
 
 /// The open panes of one worker.
@@ -61,24 +63,28 @@ impl Panes {
         (version, spec): (u32, &'a Spec),
         group: usize,
         pane: i64,
-    ) -> Option<(&'a mut Tally, &'a Layout)> {
+    ) -> Option<(&'a mut OpenTally, &'a Layout)> {
         let layout = spec.layout(group)?;
         self.touches += 1;
         let touches = self.touches;
-        let Row { panes, dense } = self.row(version, group)?;
-        let fresh = || Box::new(Tally::new(layout.total, layout.segmentations));
+        let Row { panes, dense, full } = self.row(version, group)?;
+        let fresh = || Box::new(OpenTally::new(layout.total, layout.segmentations));
         let open = panes.entry(pane).or_insert_with(|| {
             *dense += 1;
             Open::Dense { tally: fresh(), touched: touches, generation: spec.generation }
         });
         if let Open::Packed(sealed) = open {
             let mut tally = fresh();
-            sealed.add_to(&mut tally);
-            tally.last.clone_from(&sealed.last);
+            if sealed.events() < OpenTally::FULL {
+                sealed.add_to(&mut tally);
+                tally.last.clone_from(&sealed.last);
+            } else {
+                full.push((pane, (**sealed).clone()));
+            }
             *dense += 1;
             *open = Open::Dense { tally, touched: touches, generation: spec.generation };
         }
-        let room = (DENSE_BYTES / (layout.total * size_of::<u64>()).max(1)).max(DENSE_PANES);
+        let room = (DENSE_BYTES / (layout.total * size_of::<u32>()).max(1)).max(DENSE_PANES);
         if *dense > room {
             pack_oldest(panes, touches);
             *dense -= 1;
@@ -91,6 +97,10 @@ impl Panes {
                     *generation = spec.generation;
                     tally.counts.clear();
                     tally.counts.resize(layout.total, 0);
+                }
+                if tally.is_full() {
+                    full.push((pane, Sealed::new(tally)));
+                    *tally = fresh();
                 }
                 Some((tally, layout))
             }
@@ -107,7 +117,7 @@ impl Panes {
     /// Takes out the panes of a group below `before`: version, pane and counts, in order.
     fn take(&mut self, group: usize, before: i64, out: &mut BTreeMap<(u32, i64), Vec<Open>>) {
         for (version, groups) in (0_u32..).zip(&mut self.versions) {
-            let Some(Row { panes, dense }) = groups.get_mut(group) else { continue };
+            let Some(Row { panes, dense, full }) = groups.get_mut(group) else { continue };
             if panes.first_key_value().is_none_or(|(&first, _)| first >= before) {
                 continue;
             }
@@ -115,6 +125,9 @@ impl Panes {
             for (pane, open) in std::mem::replace(panes, rest) {
                 *dense -= usize::from(matches!(open, Open::Dense { .. }));
                 out.entry((version, pane)).or_default().push(open);
+            }
+            for (pane, sealed) in full.extract_if(.., |(pane, _)| *pane < before) {
+                out.entry((version, pane)).or_default().push(Open::Packed(Box::new(sealed)));
             }
         }
     }
@@ -131,6 +144,9 @@ impl Panes {
         let row = self.versions.get(version as usize).and_then(|groups| groups.get(group));
         for (&pane, open) in row.iter().flat_map(|r| &r.panes) {
             out.entry(pane).or_default().push(open.clone());
+        }
+        for (pane, sealed) in row.iter().flat_map(|r| &r.full) {
+            out.entry(*pane).or_default().push(Open::Packed(Box::new(sealed.clone())));
         }
     }
 }
@@ -169,21 +185,14 @@ fn merge(opens: Vec<Open>) -> Option<Sealed> {
                 }
                 dense.push(tally);
             }
-            Open::Packed(sealed) => packed.push(sealed),
+            Open::Packed(sealed) => packed.push(*sealed),
         }
     }
-    // The widest first: those that were cleared merge into it.
-    dense.sort_by_key(|t| std::cmp::Reverse(t.counts.len()));
-    let mut dense = dense.into_iter();
-    let mut sum = match (dense.next(), packed.len()) {
-        (Some(first), _) => first,
-        (None, 0) => return None,
-        (None, 1) => return packed.pop().map(|sealed| *sealed),
-        (None, _) => Box::new(packed.iter().max_by_key(|p| p.cells()).map(|p| p.empty_tally()).unwrap_or_default()),
-    };
-    for tally in dense {
-        sum.merge(&tally);
+    packed.extend(Sealed::sum(dense));
+    if packed.len() <= 1 {
+        return packed.pop();
     }
+    let mut sum: Tally = packed.iter().max_by_key(|p| p.cells())?.empty_tally();
     for sealed in packed {
         sealed.add_to(&mut sum);
         sum.last = sum.last.max(sealed.last);
@@ -203,5 +212,60 @@ fn pack_oldest(panes: &mut BTreeMap<i64, Open>, touches: u64) {
         && let Open::Dense { tally, .. } = open
     {
         *open = Open::Packed(Box::new(Sealed::new(tally)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Spec {
+        let layout = Layout {
+            predictions: Vec::new(),
+            features: Vec::new(),
+            auc: None,
+            latency: None,
+            error: None,
+            kpis: Vec::new(),
+            segmentations: 0,
+            total: 2,
+        };
+        Spec { layouts: vec![layout], ..Spec::default() }
+    }
+
+    /// Counts so many events at once, all of them in the second cell, and one more.
+    fn count(panes: &mut Panes, events: u64) {
+        let spec = spec();
+        let (tally, _) = panes.open((0, &spec), 0, 7).unwrap();
+        tally.predictions += events;
+        tally.counts[1] += u32::try_from(events).unwrap();
+        let (tally, _) = panes.open((0, &spec), 0, 7).unwrap();
+        tally.predictions += 1;
+        tally.add(0);
+    }
+
+    fn counted(sealed: &Sealed) -> (u64, Vec<u64>) {
+        let mut sum = sealed.empty_tally();
+        sealed.add_to(&mut sum);
+        (sum.predictions, sum.counts)
+    }
+
+    #[test]
+    fn a_pane_holds_more_events_than_a_count_of_32_bits() {
+        let many = OpenTally::FULL;
+        let mut panes = Panes::default();
+        (0..3).for_each(|_| count(&mut panes, many));
+        let expected = (3 * many + 3, vec![3, 3 * many]);
+        let open = open_panes(0, 0, [&panes]);
+        assert_eq!(open.iter().map(|(pane, sealed)| (*pane, counted(sealed))).collect::<Vec<_>>(), [(7, expected)]);
+        // A restart from that, and a second worker.
+        let (mut again, mut second) = (Panes::default(), Panes::default());
+        open.into_iter().for_each(|(pane, sealed)| again.put_back(0, 0, pane, sealed));
+        count(&mut again, many - 1);
+        count(&mut second, 5);
+        let sealed = seal(0, 8, &mut |f| [&mut again, &mut second].into_iter().for_each(|panes| f(panes)));
+        assert_eq!(sealed.len(), 1);
+        assert_eq!(counted(&sealed[0].1), (4 * many + 9, vec![5, 4 * many + 4]));
+        assert!(!again.holds(0) && open_panes(0, 0, [&again, &second]).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::measured::Measured;
-use super::tally::{Last, SegmentCounts, Tally};
+use super::tally::{Count, Last, OpenTally, SegmentCounts, Tally};
 use crate::chunk::{Chunk, EachChunk};
 
 /// A tally that no event changes any more.
@@ -27,8 +27,33 @@ pub struct Sealed {
 }
 
 impl Sealed {
+    /// What several tallies counted of one pane, added. One whose counts were cleared adds its events only.
     #[must_use]
-    pub fn new(tally: &Tally) -> Self {
+    pub fn sum(mut tallies: Vec<Box<OpenTally>>) -> Option<Self> {
+        // The widest first: those that were cleared have no counts to add.
+        tallies.sort_by_key(|t| std::cmp::Reverse(t.counts.len()));
+        let (first, rest) = tallies.split_first_mut()?;
+        rest.iter().for_each(|t| first.merge_all_but_counts(t));
+        let counts = match rest {
+            [] => Packed::new(&first.counts),
+            [second] if second.counts.len() == first.counts.len() => {
+                Packed::of(first.counts.len(), first.counts.iter().zip(&second.counts).map(|(a, b)| a.get() + b.get()))
+            }
+            rest => {
+                let mut sums: Vec<u64> = first.counts.iter().map(|n| n.get()).collect();
+                rest.iter().for_each(|t| sums.iter_mut().zip(&t.counts).for_each(|(sum, n)| *sum += n.get()));
+                Packed::new(&sums)
+            }
+        };
+        Some(Self::with(first, counts))
+    }
+
+    #[must_use]
+    pub fn new<C: Count>(tally: &Tally<C>) -> Self {
+        Self::with(tally, Packed::new(&tally.counts))
+    }
+
+    fn with<C: Count>(tally: &Tally<C>, counts: Packed) -> Self {
         let mut segments = Vec::new();
         for (s, by_code) in (0_u32..).zip(&tally.segments) {
             segments.extend((0_u32..).zip(by_code).filter(|(_, c)| !c.is_zero()).map(|(code, c)| (s, code, *c)));
@@ -40,7 +65,7 @@ impl Sealed {
             features: tally.features,
             pairs: tally.pairs,
             unsegmented: tally.unsegmented.clone(),
-            counts: Packed::new(&tally.counts),
+            counts,
             segments,
             unseen,
             last: tally.last.clone(),
@@ -48,8 +73,14 @@ impl Sealed {
         }
     }
 
+    /// Events counted.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.predictions + self.features + self.pairs
+    }
+
     /// Adds this pane to a window.
-    pub fn add_to(&self, window: &mut Tally) {
+    pub fn add_to<C: Count>(&self, window: &mut Tally<C>) {
         window.predictions += self.predictions;
         window.features += self.features;
         window.pairs += self.pairs;
@@ -58,7 +89,7 @@ impl Sealed {
     }
 
     /// Adds this pane's measurements alone.
-    pub fn add_measured_to(&self, window: &mut Tally) {
+    pub fn add_measured_to<C: Count>(&self, window: &mut Tally<C>) {
         for (metric, pane) in self.measured.iter().enumerate() {
             if let Some(measured) = window.measured(metric) {
                 measured.merge(pane);
@@ -76,13 +107,13 @@ impl Sealed {
         window.unseen.retain(|_, n| *n > 0);
     }
 
-    fn apply(&self, window: &mut Tally, op: impl Fn(u64, u64) -> u64 + Copy) {
+    fn apply<C: Count>(&self, window: &mut Tally<C>, op: impl Fn(u64, u64) -> u64 + Copy) {
         window.unsegmented.iter_mut().zip(&self.unsegmented).for_each(|(a, &b)| *a = op(*a, b));
         // A pane counted before its version had a baseline has another layout: only its events count.
         if self.counts.len as usize == window.counts.len() {
             self.counts.for_each(|at, n| {
                 if let Some(count) = window.counts.get_mut(at) {
-                    *count = op(*count, n);
+                    *count = C::of(op(count.get(), n));
                 }
             });
         }
@@ -135,9 +166,13 @@ struct Packed {
 }
 
 impl Packed {
-    fn new(counts: &[u64]) -> Self {
-        let mut bytes = vec![0_u8; counts.len().div_ceil(8)];
-        for (at, &n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
+    fn new<C: Count>(counts: &[C]) -> Self {
+        Self::of(counts.len(), counts.iter().map(|n| n.get()))
+    }
+
+    fn of(len: usize, counts: impl Iterator<Item = u64>) -> Self {
+        let mut bytes = vec![0_u8; len.div_ceil(8)];
+        for (at, n) in counts.enumerate().filter(|(_, n)| *n > 0) {
             if let Some(byte) = bytes.get_mut(at / 8) {
                 *byte |= 1 << (at % 8);
             }
@@ -149,7 +184,7 @@ impl Packed {
             }
             bytes.push(u8::try_from(rest).unwrap_or(0));
         }
-        Self { len: u32::try_from(counts.len()).unwrap_or(u32::MAX), chunk: Chunk::Here(Arc::new(bytes)) }
+        Self { len: u32::try_from(len).unwrap_or(u32::MAX), chunk: Chunk::Here(Arc::new(bytes)) }
     }
 
     fn for_each(&self, mut f: impl FnMut(usize, u64)) {
@@ -235,19 +270,28 @@ mod tests {
         }
     }
 
+    /// The same as an open pane counts it; larger counts are cut to what fits.
+    fn open(t: &Tally) -> Box<OpenTally> {
+        let mut open = OpenTally::new(0, 1);
+        open.merge_all_but_counts(t);
+        open.counts = t.counts.iter().map(|&n| u32::of(n)).collect();
+        Box::new(open)
+    }
+
     proptest! {
         #[test]
-        fn merging_tallies_is_adding_their_panes_in_any_order(tallies in arbitrary()) {
-            let merged = |tallies: &[Tally]| {
-                let mut sum = Tally::new(21, 1);
-                tallies.iter().for_each(|t| sum.merge(t));
-                sum
-            };
-            let backward: Vec<_> = tallies.iter().rev().cloned().collect();
-            prop_assert_eq!(&merged(&tallies), &merged(&backward));
-            let mut window = window_of(&tallies.iter().map(Sealed::new).collect::<Vec<_>>(), 21);
-            window.last = tallies.iter().filter_map(|t| t.last.clone()).max();
-            prop_assert_eq!(merged(&tallies), window);
+        fn summing_tallies_is_adding_their_panes_in_any_order(tallies in arbitrary(), cleared in any::<bool>()) {
+            let mut open: Vec<_> = tallies.iter().map(open).collect();
+            if cleared {
+                open[0].counts.clear();
+            }
+            let sum = Sealed::sum(open.clone()).unwrap();
+            let backward = Sealed::sum(open.iter().rev().cloned().collect());
+            prop_assert_eq!(Some(&sum), backward.as_ref());
+            let panes: Vec<_> = open.iter().map(|t| Sealed::new(t)).collect();
+            let len = open.iter().map(|t| t.counts.len()).max().unwrap();
+            prop_assert_eq!(window_of(std::slice::from_ref(&sum), len), window_of(&panes, len));
+            prop_assert_eq!(sum.last, panes.into_iter().filter_map(|p| p.last).max());
         }
     }
 

@@ -192,3 +192,20 @@ fn pieces_are_read_apart_and_know_their_place() {
         assert_eq!(row, rows);
     }
 }
+
+#[test]
+fn pieces_of_wide_files_have_fewer_rows() {
+    let lengths = |columns: u32| {
+        let one = Column::new("n".into(), (0..100_000).collect::<Vec<i32>>());
+        let named = |i: u32| one.clone().with_name(if i == 0 { "n".into() } else { format!("n{i}").into() });
+        let mut frame = DataFrame::new(100_000, (0..columns).map(named).collect()).unwrap();
+        let names: Vec<String> = frame.get_column_names().iter().map(ToString::to_string).collect();
+        let (file, pieces) = ColumnFile::from_bytes("x", parquet(&mut frame, 100_000), &names).unwrap();
+        let parts = pieces_apart(&file, pieces);
+        let read: Vec<f64> = parts.iter().flat_map(|(_, numbers)| numbers.clone()).collect();
+        assert_eq!(read, (0..100_000).map(f64::from).collect::<Vec<_>>());
+        parts.iter().map(|(_, numbers)| numbers.len()).max()
+    };
+    assert!(lengths(2) > Some(65_000), "{:?}", lengths(2));
+    assert!(lengths(300) <= Some(4 * 64 * 65_536 / 300), "{:?}", lengths(300));
+}

@@ -140,9 +140,11 @@ pub fn p_exact(n: u64, m: u64, h: u128) -> PValue {
         next[lo] = 1.0;
         next[lo.saturating_sub(1)] = 1.0;
         let d = real(diagonal.unsigned_abs());
+        // A division for each cell would take half of the time.
+        let inverse = 1.0 / d;
         let cells = next[lo + 1..=hi + 1].iter_mut().zip(&weights[lo..=hi]);
         for ((cell, x), from) in cells.zip(prev[lo..=hi + 1].windows(2)) {
-            *cell = (x * from[0] + (d - x) * from[1]) / d;
+            *cell = (x * from[0] + (d - x) * from[1]) * inverse;
         }
         std::mem::swap(&mut prev, &mut next);
     }
@@ -186,7 +188,7 @@ pub fn kolmogorov_sf(x: f64) -> PValue {
 
 /// A sample below this makes the correction drift from the exact value by over 4% at p = 1e-5 (8-fold at 6 rows),
 const SMALL_SAMPLE: u64 = 300;
-/// so it is computed exactly there too, up to this n·m (about 2 ms),
+/// so it is computed exactly there too, up to this n·m (1 to 4 ms),
 const SMALL_SAMPLE_LIMIT: u128 = 20_000_000;
 /// where the corrected p is below this; above it both agree within 1%.
 const SMALL_SAMPLE_P: f64 = 0.05;

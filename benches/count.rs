@@ -8,7 +8,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 
 use driftgate::stats::grid::Grid;
 use driftgate::window::pane::Sealed;
-use driftgate::window::tally::Tally;
+use driftgate::window::tally::{OpenTally, Tally};
 
 const REFERENCE: u64 = 100_000;
 const EVENTS: u64 = 2_000;
@@ -49,8 +49,8 @@ fn locate(c: &mut Criterion) {
 }
 
 /// A tally of a wide model in which a pane's events were counted.
-fn pane(grid: &Grid, seed: u64) -> Tally {
-    let mut tally = Tally::new(FEATURES * grid.cells(), 0);
+fn pane(grid: &Grid, seed: u64) -> OpenTally {
+    let mut tally = OpenTally::new(FEATURES * grid.cells(), 0);
     for event in 0..EVENTS {
         for feature in 0..FEATURES {
             let x = noise(seed + event * 1_000 + feature as u64);
@@ -63,7 +63,7 @@ fn pane(grid: &Grid, seed: u64) -> Tally {
 
 fn update(c: &mut Criterion) {
     let (grid, values) = (grid(POINTS), values());
-    let mut tally = Tally::new(grid.cells(), 0);
+    let mut tally = OpenTally::new(grid.cells(), 0);
     let mut group = c.benchmark_group("pane update");
     group.throughput(Throughput::Elements(EVENTS));
     group.bench_function("locate and add", |b| {
@@ -81,7 +81,7 @@ fn merge(c: &mut Criterion) {
         b.iter(|| Sealed::new(black_box(&tally)));
     });
     let window = || {
-        let mut window = Tally::new(FEATURES * grid.cells(), 0);
+        let mut window: Tally = Tally::new(FEATURES * grid.cells(), 0);
         sealed.add_to(&mut window);
         window
     };

@@ -263,7 +263,7 @@ mod tests {
         open.into_iter().for_each(|(pane, sealed)| again.put_back(0, 0, pane, sealed));
         count(&mut again, many - 1);
         count(&mut second, 5);
-        let sealed = seal(0, 8, &mut |f| [&mut again, &mut second].into_iter().for_each(|panes| f(panes)));
+        let sealed = seal(0, 8, &mut |f| [&mut again, &mut second].into_iter().for_each(&mut *f));
         assert_eq!(sealed.len(), 1);
         assert_eq!(counted(&sealed[0].1), (4 * many + 9, vec![5, 4 * many + 4]));
         assert!(!again.holds(0) && open_panes(0, 0, [&again, &second]).is_empty());

@@ -197,8 +197,8 @@ fn pieces_are_read_apart_and_know_their_place() {
 fn pieces_of_wide_files_have_fewer_rows() {
     let lengths = |columns: u32| {
         let one = Column::new("n".into(), (0..100_000).collect::<Vec<i32>>());
-        let named = |i: u32| one.clone().with_name(if i == 0 { "n".into() } else { format!("n{i}").into() });
-        let mut frame = DataFrame::new(100_000, (0..columns).map(named).collect()).unwrap();
+        let column = |i: u32| one.clone().with_name(if i == 0 { "n".into() } else { format!("n{i}").into() });
+        let mut frame = DataFrame::new(100_000, (0..columns).map(column).collect()).unwrap();
         let names: Vec<String> = frame.get_column_names().iter().map(ToString::to_string).collect();
         let (file, pieces) = ColumnFile::from_bytes("x", parquet(&mut frame, 100_000), &names).unwrap();
         let parts = pieces_apart(&file, pieces);

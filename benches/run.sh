@@ -44,15 +44,6 @@ else
 fi
 export DRIFTGATE_BENCH_DATA DRIFTGATE_BENCH_PYTHON DRIFTGATE_BENCH_OUT=$out
 
-if wants kafka start && [ -z "${DRIFTGATE_BENCH_KAFKA:-}" ]; then
-  trap '$kafka stop "$kafka_dir"' EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
-  DRIFTGATE_BENCH_KAFKA=$($kafka start "$kafka_dir" "${DRIFTGATE_BENCH_PORT:-19292}")
-  DRIFTGATE_BENCH_KAFKA_VERSION=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' tests/support/kafka-pom.xml)
-  export DRIFTGATE_BENCH_KAFKA DRIFTGATE_BENCH_KAFKA_VERSION
-fi
-
 # Estimates of an earlier run must not pass for this one's.
 rm -rf "${CARGO_TARGET_DIR:-target}/criterion"
 # Contenders of one bench take turns by rounds: a machine is not as fast at one time as at another.
@@ -63,6 +54,18 @@ for bench in "${criterion[@]}"; do
     cargo bench --locked --bench "$bench" -- --quick --noplot --save-baseline "round-$round"
   done
 done
+
+if wants kafka start && [ -z "${DRIFTGATE_BENCH_KAFKA:-}" ]; then
+  trap '$kafka stop "$kafka_dir"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  DRIFTGATE_BENCH_KAFKA=$($kafka start "$kafka_dir" "${DRIFTGATE_BENCH_PORT:-19292}")
+  DRIFTGATE_BENCH_KAFKA_VERSION=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' tests/support/kafka-pom.xml)
+  # Run by the comparison once nothing needs the broker any more: what it does meanwhile takes a few hundredths of a core.
+  DRIFTGATE_BENCH_KAFKA_STOP="$kafka stop $kafka_dir"
+  export DRIFTGATE_BENCH_KAFKA DRIFTGATE_BENCH_KAFKA_VERSION DRIFTGATE_BENCH_KAFKA_STOP
+fi
+
 cargo bench --locked --bench comparison
 
 [ -z "$only" ] || exit 0

@@ -88,6 +88,10 @@ fn run(settings: &Settings) -> Vec<Part> {
     if let Some(brokers) = broker("kafka") {
         parts.push(stream::run(settings, brokers));
     }
+    if let Some(brokers) = broker("start") {
+        parts.push(start::run(settings, brokers));
+    }
+    settings.stop_kafka();
     if settings.wants("files") {
         parts.push(files::run(settings));
     }
@@ -120,9 +124,6 @@ fn run(settings: &Settings) -> Vec<Part> {
     }
     if settings.wants("growth") {
         parts.push(growth::run(settings));
-    }
-    if let Some(brokers) = broker("start") {
-        parts.push(start::run(settings, brokers));
     }
     parts
 }

@@ -14,8 +14,9 @@ use serde_json::Value;
 use crate::results::Sample;
 use crate::settings::BINARY;
 
-/// How often a process's memory is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often a process's memory is looked at: often enough for its peak, seldom enough to take nothing from what runs on
+/// every core.
+const LOOK: Duration = Duration::from_millis(20);
 /// Ticks of /proc's processor times in a second, on every Linux there is.
 const TICKS: f64 = 100.0;
 
@@ -48,6 +49,13 @@ pub fn cpu(pid: u32) -> Option<f64> {
     Some((ticks()? + ticks()?) / TICKS)
 }
 
+/// Processor time of all children that have ended, in seconds.
+fn ended_children_cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("this process's times");
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace().skip(13).take(2);
+    fields.map(|ticks| ticks.parse::<f64>().expect("a number of ticks")).sum::<f64>() / TICKS
+}
+
 /// Processor time of this thread, in seconds: unlike the clock's, it is nearly the same on a machine that is busy.
 pub fn own_cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("a kernel with scheduler statistics");
@@ -61,22 +69,24 @@ pub fn run(command: &mut Command) -> (Sample, String) {
     let mut said = tempfile::tempfile().expect("a scratch file");
     let handle = |f: &File| Stdio::from(f.try_clone().expect("a file handle"));
     command.stdin(Stdio::null()).stdout(handle(&printed)).stderr(handle(&said));
+    let cpu = ended_children_cpu();
     let begun = Instant::now();
     let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?} does not run: {e}"));
     let pid = child.id();
     let ended = AtomicBool::new(false);
-    let (status, seconds, usage) = thread::scope(|scope| {
+    let (status, seconds, peak) = thread::scope(|scope| {
         let watcher = scope.spawn(|| {
-            let mut usage = Usage::default();
+            let mut peak = 0.0;
             while !ended.load(Ordering::Relaxed) {
-                usage = Usage::of(pid).unwrap_or(usage);
-                thread::sleep(LOOK);
+                peak = Usage::of(pid).map_or(peak, |usage| usage.peak);
+                thread::park_timeout(LOOK);
             }
-            usage
+            peak
         });
         let status = child.wait().expect("a child");
         let seconds = begun.elapsed().as_secs_f64();
         ended.store(true, Ordering::Relaxed);
+        watcher.thread().unpark();
         (status, seconds, watcher.join().expect("the watcher"))
     });
     let text = |file: &mut File| {
@@ -86,7 +96,7 @@ pub fn run(command: &mut Command) -> (Sample, String) {
     };
     let printed = text(&mut printed);
     assert!(status.success(), "{command:?} failed: {status}\n{printed}{}", text(&mut said));
-    (Sample { seconds, after_start: None, resident: usage.peak, cpu: usage.cpu }, printed)
+    (Sample { seconds, after_start: None, resident: peak, cpu: ended_children_cpu() - cpu }, printed)
 }
 
 /// Ends a child that must not outlive a failure.

@@ -1,6 +1,7 @@
 //! What a run is told by its environment: which parts, how often, where the data and the peers are.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The driftgate that is measured.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_driftgate");
@@ -25,6 +26,8 @@ pub struct Settings {
     pub python: PathBuf,
     /// A broker's address.
     pub kafka: Option<String>,
+    /// What stops that broker, if it was started for the run.
+    kafka_stop: Option<String>,
     /// Where table, picture and raw numbers go.
     pub out: PathBuf,
     /// Events of the long stream.
@@ -46,6 +49,7 @@ impl Settings {
             data: path("DRIFTGATE_BENCH_DATA")?,
             python: path("DRIFTGATE_BENCH_PYTHON")?,
             kafka: text("DRIFTGATE_BENCH_KAFKA"),
+            kafka_stop: text("DRIFTGATE_BENCH_KAFKA_STOP"),
             stream: text("DRIFTGATE_BENCH_STREAM").and_then(|n| n.parse().ok()).unwrap_or(STREAM).max(10),
             // Beside the results, so that large files lie on the same disk as the build and not in memory.
             scratch: tempfile::tempdir_in(&out).expect("a scratch folder"),
@@ -61,6 +65,15 @@ impl Settings {
     /// Whether a part is to be run.
     pub fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|o| o == part)
+    }
+
+    /// Stops the broker if it was started for the run, so that it takes nothing from what is measured without it.
+    pub fn stop_kafka(&self) {
+        let mut words = self.kafka_stop.iter().flat_map(|command| command.split_whitespace());
+        if let Some(program) = words.next() {
+            let status = Command::new(program).args(words).status().expect("what stops the broker runs");
+            assert!(status.success(), "the broker stops");
+        }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {

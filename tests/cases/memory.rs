@@ -7,7 +7,7 @@ use super::support::Folder;
 
 const EVENTS: u64 = 100_000_000;
 const TIMES: Times = Times { first: 1_767_225_600_000, step: 1 };
-/// An hour of predictions and a minute of predictions that wait for labels are all that is kept.
+/// An hour of counts and two minutes of predictions that wait for labels are all that is kept.
 const POLICY: &str = "\
 apiVersion: driftgate/v1
 model: m

@@ -1,12 +1,11 @@
 //! From admitted rows to counts, column by column: each value is located once a version and added to every group that
 //! reads it. Everything here works on a worker's own panes.
 
-use rustc_hash::FxHashMap;
-
 use super::job::{Counting, Job, Share};
 use super::locate::{Columns, locate};
 use super::pairs;
 use super::panes::Panes;
+use super::split::{ByPane, Extent, Which};
 use super::{Counters, measured};
 use crate::event::{FeatureBatch, Flag, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
 use crate::policy::Target;
@@ -29,37 +28,6 @@ pub struct Scratch {
     classes: Vec<u8>,
     panes: ByPane,
     pub(super) joined: Vec<bool>,
-}
-
-/// Rows by pane.
-#[derive(Debug, Default)]
-struct ByPane {
-    lists: Vec<(i64, Vec<u32>)>,
-    index: FxHashMap<i64, usize>,
-}
-
-/// Which of the located rows a pane counts: all of them, or those of a list.
-#[derive(Clone, Copy)]
-enum Which<'a> {
-    All(usize),
-    Some(&'a [u32]),
-}
-
-impl Which<'_> {
-    fn len(self) -> usize {
-        match self {
-            Self::All(n) => n,
-            Self::Some(list) => list.len(),
-        }
-    }
-
-    #[inline]
-    fn each(self, mut f: impl FnMut(usize)) {
-        match self {
-            Self::All(n) => (0..n).for_each(f),
-            Self::Some(list) => list.iter().for_each(|&k| f(k as usize)),
-        }
-    }
 }
 
 /// One worker's side of counting: its open panes, buffers, and what it counted besides.
@@ -232,99 +200,6 @@ fn unseen(
             tally.unseen(target, codes[rows[k].0 as usize]);
         }
     });
-}
-
-/// What all rows of a version have in common.
-struct Extent {
-    first: i64,
-    last: i64,
-    /// Groups that every row counts in.
-    groups: u32,
-}
-
-impl Extent {
-    #[allow(clippy::indexing_slicing, reason = "rows are rows of the batch")]
-    fn of(ts: &[i64], rows: &[(u32, u32)]) -> Self {
-        let mut extent = Self { first: i64::MAX, last: i64::MIN, groups: u32::MAX };
-        for &(row, mask) in rows {
-            let ts = ts[row as usize];
-            extent.first = extent.first.min(ts);
-            extent.last = extent.last.max(ts);
-            extent.groups &= mask;
-        }
-        extent
-    }
-}
-
-/// What splitting rows by pane came to.
-struct Split {
-    panes: usize,
-    /// All rows are in the one pane.
-    all: bool,
-    after_close: u64,
-}
-
-impl ByPane {
-    /// Lists the rows of group `g` by pane of `slide` ms; rows of a pane that is closed are counted out.
-    #[allow(clippy::indexing_slicing, reason = "rows are rows of the batch; lists are made here")]
-    fn split(
-        &mut self,
-        extent: &Extent,
-        ts: &[i64],
-        rows: &[(u32, u32)],
-        (g, slide, closed): (usize, i64, i64),
-    ) -> Split {
-        let mut split = Split { panes: 0, all: false, after_close: 0 };
-        let only = extent.first.div_euclid(slide);
-        if only == extent.last.div_euclid(slide) && extent.groups & (1 << g) != 0 {
-            if is_closed(only, slide, closed) {
-                split.after_close = rows.len() as u64;
-                return split;
-            }
-            match self.lists.first_mut() {
-                Some(first) => first.0 = only,
-                None => self.lists.push((only, Vec::new())),
-            }
-            return Split { panes: 1, all: true, ..split };
-        }
-        self.lists.iter_mut().for_each(|(_, list)| list.clear());
-        self.index.clear();
-        let mut last = usize::MAX;
-        // The pane of the last row, and where it begins and ends.
-        let (mut pane, mut from, mut to) = (0, 0, 0);
-        for (k, &(row, mask)) in rows.iter().enumerate() {
-            if mask & (1 << g) == 0 {
-                continue;
-            }
-            let ts = ts[row as usize];
-            if ts < from || ts >= to {
-                pane = ts.div_euclid(slide);
-                from = pane.saturating_mul(slide);
-                to = from.saturating_add(slide);
-            }
-            if is_closed(pane, slide, closed) {
-                split.after_close += 1;
-                continue;
-            }
-            if last >= split.panes || self.lists[last].0 != pane {
-                last = *self.index.entry(pane).or_insert(split.panes);
-                if last == split.panes {
-                    if self.lists.len() == split.panes {
-                        self.lists.push((pane, Vec::new()));
-                    }
-                    self.lists[split.panes].0 = pane;
-                    split.panes += 1;
-                }
-            }
-            self.lists[last].1.push(u32::try_from(k).unwrap_or(u32::MAX));
-        }
-        split
-    }
-}
-
-pub(super) fn is_closed(pane: i64, slide: i64, closed: i64) -> bool {
-    // A pane's first window ends where the pane ends.
-    pane.saturating_add(1).saturating_mul(slide) <= closed
 }
 
 /// Counts of predictions that no baseline is needed for: how many, the last, latency, errors.

@@ -2,9 +2,9 @@
 //! They have no id, so one that comes twice counts twice.
 
 use super::admit::is_ignored;
-use super::count::is_closed;
 use super::job::{Counting, Job};
 use super::panes::Panes;
+use super::split::is_closed;
 use super::{Counters, DecoderId, Intake, Source, SourceId};
 use crate::event::MeasurementBatch;
 use crate::window::watermark::is_late;

@@ -12,6 +12,7 @@ mod measured;
 pub mod names;
 mod pairs;
 pub mod panes;
+mod split;
 pub mod state;
 pub mod versions;
 

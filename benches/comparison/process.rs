@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const TICKS: f64 = 100.0;
 
 /// What a process uses: the most memory resident so far, what is resident now (MiB), and processor time (s).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub peak: f64,
     pub resident: f64,
@@ -31,29 +31,39 @@ pub struct Usage {
 impl Usage {
     /// `None` once the process has ended.
     pub fn of(pid: u32) -> Option<Self> {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let mib = |name: &str| {
-            let line = status.lines().find(|l| l.starts_with(name))?;
-            Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
-        };
-        Some(Self { peak: mib("VmHWM:")?, resident: mib("VmRSS:")?, cpu: cpu(pid)? })
+        let (peak, resident) = memory(pid)?;
+        Some(Self { peak, resident, cpu: cpu(pid)? })
     }
+}
+
+/// The most memory of a process so far, and what is resident now, in MiB.
+fn memory(pid: u32) -> Option<(f64, f64)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mib = |name: &str| {
+        let line = status.lines().find(|l| l.starts_with(name))?;
+        Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+    };
+    Some((mib("VmHWM:")?, mib("VmRSS:")?))
 }
 
 /// Processor time of a process and its threads, user's and kernel's, in seconds.
 pub fn cpu(pid: u32) -> Option<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<f64>().ok();
-    Some((ticks()? + ticks()?) / TICKS)
+    times_of(&pid.to_string(), 11)
 }
 
-/// Processor time of all children that have ended, in seconds.
+/// The same of all children of this process that have ended.
 fn ended_children_cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("this process's times");
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace().skip(13).take(2);
-    fields.map(|ticks| ticks.parse::<f64>().expect("a number of ticks")).sum::<f64>() / TICKS
+    times_of("self", 13).expect("this process's times")
+}
+
+/// The sum of two processor times, of the user and of the kernel, in /proc's `stat` of a process: `field` is the first of
+/// them, counted behind the process's name.
+fn times_of(process: &str, field: usize) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(field);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / TICKS)
 }
 
 /// Processor time of this thread, in seconds: unlike the clock's, it is nearly the same on a machine that is busy.
@@ -78,7 +88,7 @@ pub fn run(command: &mut Command) -> (Sample, String) {
         let watcher = scope.spawn(|| {
             let mut peak = 0.0;
             while !ended.load(Ordering::Relaxed) {
-                peak = Usage::of(pid).map_or(peak, |usage| usage.peak);
+                peak = memory(pid).map_or(peak, |(peak, _)| peak);
                 thread::park_timeout(LOOK);
             }
             peak

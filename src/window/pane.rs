@@ -34,16 +34,12 @@ impl Sealed {
         tallies.sort_by_key(|t| std::cmp::Reverse(t.counts.len()));
         let (first, rest) = tallies.split_first_mut()?;
         rest.iter().for_each(|t| first.merge_all_but_counts(t));
-        let counts = match rest {
-            [] => Packed::new(&first.counts),
-            [second] if second.counts.len() == first.counts.len() => {
-                Packed::of(first.counts.len(), first.counts.iter().zip(&second.counts).map(|(a, b)| a.get() + b.get()))
-            }
-            rest => {
-                let mut sums: Vec<u64> = first.counts.iter().map(|n| n.get()).collect();
-                rest.iter().for_each(|t| sums.iter_mut().zip(&t.counts).for_each(|(sum, n)| *sum += n.get()));
-                Packed::new(&sums)
-            }
+        let counts = if rest.is_empty() {
+            Packed::new(&first.counts)
+        } else {
+            let mut sums: Vec<u64> = first.counts.iter().map(|&n| n.into()).collect();
+            rest.iter().for_each(|t| sums.iter_mut().zip(&t.counts).for_each(|(sum, &n)| *sum += u64::from(n)));
+            Packed::new(&sums)
         };
         Some(Self::with(first, counts))
     }
@@ -113,7 +109,7 @@ impl Sealed {
         if self.counts.len as usize == window.counts.len() {
             self.counts.for_each(|at, n| {
                 if let Some(count) = window.counts.get_mut(at) {
-                    *count = C::of(op(count.get(), n));
+                    *count = C::of(op((*count).into(), n));
                 }
             });
         }
@@ -167,12 +163,8 @@ struct Packed {
 
 impl Packed {
     fn new<C: Count>(counts: &[C]) -> Self {
-        Self::of(counts.len(), counts.iter().map(|n| n.get()))
-    }
-
-    fn of(len: usize, counts: impl Iterator<Item = u64>) -> Self {
-        let mut bytes = vec![0_u8; len.div_ceil(8)];
-        for (at, n) in counts.enumerate().filter(|(_, n)| *n > 0) {
+        let mut bytes = vec![0_u8; counts.len().div_ceil(8)];
+        for (at, n) in counts.iter().map(|&n| n.into()).enumerate().filter(|(_, n)| *n > 0) {
             if let Some(byte) = bytes.get_mut(at / 8) {
                 *byte |= 1 << (at % 8);
             }
@@ -184,7 +176,7 @@ impl Packed {
             }
             bytes.push(u8::try_from(rest).unwrap_or(0));
         }
-        Self { len: u32::try_from(len).unwrap_or(u32::MAX), chunk: Chunk::Here(Arc::new(bytes)) }
+        Self { len: u32::try_from(counts.len()).unwrap_or(u32::MAX), chunk: Chunk::Here(Arc::new(bytes)) }
     }
 
     fn for_each(&self, mut f: impl FnMut(usize, u64)) {

@@ -52,26 +52,12 @@ pub struct Last {
 }
 
 /// One of a tally's counts.
-pub trait Count: Copy + Default + Eq {
-    fn add_one(&mut self);
-
-    fn get(self) -> u64;
-
+pub trait Count: Copy + Default + Into<u64> {
     /// A count of so many, or of as many as it can hold.
     fn of(n: u64) -> Self;
 }
 
 impl Count for u64 {
-    #[inline]
-    fn add_one(&mut self) {
-        *self += 1;
-    }
-
-    #[inline]
-    fn get(self) -> u64 {
-        self
-    }
-
     #[inline]
     fn of(n: u64) -> Self {
         n
@@ -79,16 +65,6 @@ impl Count for u64 {
 }
 
 impl Count for u32 {
-    #[inline]
-    fn add_one(&mut self) {
-        *self += 1;
-    }
-
-    #[inline]
-    fn get(self) -> u64 {
-        self.into()
-    }
-
     #[inline]
     fn of(n: u64) -> Self {
         Self::try_from(n).unwrap_or(Self::MAX)
@@ -129,6 +105,14 @@ impl OpenTally {
     pub fn is_full(&self) -> bool {
         self.events() >= Self::FULL
     }
+
+    #[inline]
+    pub fn add(&mut self, at: usize) {
+        debug_assert!(at < self.counts.len(), "a layout of another baseline");
+        if let Some(count) = self.counts.get_mut(at) {
+            *count += 1;
+        }
+    }
 }
 
 impl<C: Count> Tally<C> {
@@ -151,14 +135,6 @@ impl<C: Count> Tally<C> {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.predictions + self.features + self.pairs
-    }
-
-    #[inline]
-    pub fn add(&mut self, at: usize) {
-        debug_assert!(at < self.counts.len(), "a layout of another baseline");
-        if let Some(count) = self.counts.get_mut(at) {
-            count.add_one();
-        }
     }
 
     /// The counts of a segment, made where it is new.

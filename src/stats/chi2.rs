@@ -57,6 +57,33 @@ pub fn chi2_sf(x: f64, df: u64) -> PValue {
     }
 }
 
+/// The x that χ²(df) exceeds with probability `alpha`: the inverse of [`chi2_sf`], by bisection on its logarithm.
+/// 0 for df 0 and for an α of 1 or more; `None` for an α that is not positive.
+#[must_use]
+pub fn chi2_isf(alpha: f64, df: u64) -> Option<f64> {
+    if alpha.is_nan() || alpha <= 0.0 {
+        return None;
+    }
+    if df == 0 || alpha >= 1.0 {
+        return Some(0.0);
+    }
+    let (ln_alpha, df_real) = (alpha.ln(), real(df));
+    // P(χ²(df) ≥ df + 2√(df·t) + 2t) ≤ exp(−t) (Laurent and Massart 2000, lemma 1).
+    let t = -ln_alpha;
+    let (mut below, mut above) = (0.0, df_real + 2.0 * (df_real * t).sqrt() + 2.0 * t);
+    loop {
+        let middle = f64::midpoint(below, above);
+        if middle <= below || middle >= above || above - below <= 1e-14 * above {
+            return Some(middle);
+        }
+        if chi2_sf(middle, df).ln_p > ln_alpha {
+            below = middle;
+        } else {
+            above = middle;
+        }
+    }
+}
+
 /// ln(x^a·e^(−x)/Γ(a)). From 20 on by Stirling's series around x = a, where the terms would cancel.
 fn ln_prefactor(a: f64, x: f64) -> f64 {
     if a < 20.0 {
@@ -148,6 +175,33 @@ mod tests {
             assert!((value.ln_p - ln_p).abs() <= tolerance, "{x} {df}: {} {ln_p}", value.ln_p);
             assert!((value.p - ln_p.exp()).abs() <= 1e-9 * ln_p.exp());
         }
+    }
+
+    /// (α, df, x) by scipy 1.17, `scipy.stats.chi2.isf`.
+    #[allow(clippy::unreadable_literal, clippy::excessive_precision, reason = "copied as printed")]
+    const QUANTILES: &[(f64, u64, f64)] = &[
+        (0.001, 1, 10.827566170662733),
+        (0.001, 9, 27.877164871256575),
+        (0.001, 19, 43.82019596451753),
+        (0.01, 9, 21.665994333461928),
+        (0.05, 1, 3.8414588206941285),
+        (0.001, 451, 549.5353349987017),
+        (0.001, 600, 712.7711628852962),
+        (0.001, 9999, 10441.708713915372),
+        (0.001, 99999, 101386.6886225523),
+        (0.5, 3, 2.3659738843753377),
+        (0.999, 4, 0.09080403553897913),
+        (1e-10, 50, 141.84380360643843),
+    ];
+
+    #[test]
+    fn quantiles_are_those_of_scipy() {
+        for (alpha, df, x) in QUANTILES {
+            let found = chi2_isf(*alpha, *df).unwrap();
+            assert!((found - x).abs() <= 1e-9 * x, "{alpha} {df}: {found} {x}");
+        }
+        assert_eq!((chi2_isf(0.5, 0), chi2_isf(1.0, 3), chi2_isf(0.0, 3)), (Some(0.0), Some(0.0), None));
+        assert_eq!(chi2_isf(f64::NAN, 3), None);
     }
 
     #[test]

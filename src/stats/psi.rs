@@ -2,7 +2,11 @@
 //!
 //! The zero rule decides verdicts (the same counts give 0.1 or 35 by rule), so [`method_name`] carries it everywhere.
 
+use super::chi2::chi2_isf;
 use super::real::{length, real, total};
+
+/// How unlikely a PSI has to be without drift for a limit to stand above chance.
+pub const CHANCE: f64 = 0.001;
 
 /// What a bin without counts contributes.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -63,6 +67,16 @@ pub fn expected_null(n: u64, m: u64, bins: usize) -> Option<f64> {
     (n > 0 && m > 0).then(|| (1.0 / real(n) + 1.0 / real(m)) * length(bins.saturating_sub(1)))
 }
 
+/// What PSI exceeds with probability `alpha` when nothing has drifted: (1/n + 1/m)·χ²_isf(α, bins − 1), from the same limit
+/// as [`expected_null`]. A limit below it at [`CHANCE`] lies within chance. `None` when a size is 0 or α is not positive.
+#[must_use]
+pub fn null_quantile(n: u64, m: u64, bins: usize, alpha: f64) -> Option<f64> {
+    if n == 0 || m == 0 {
+        return None;
+    }
+    Some((1.0 / real(n) + 1.0 / real(m)) * chi2_isf(alpha, bins.saturating_sub(1) as u64)?)
+}
+
 /// The method's name in every output: `quantile-10/half`, `quantile-20/floor:1e-4`, `categories/half`.
 /// `quantiles` is the number of quantile bins asked for, `None` for categories.
 #[must_use]
@@ -111,6 +125,25 @@ mod tests {
         assert_eq!(psi(&[1, 2], &[1], Zero::Half), None);
         assert_eq!(expected_null(0, 5, 10), None);
         assert!((expected_null(200, 1000, 10).unwrap_or(0.0) - 0.054).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_null_quantile_uses_both_sizes() {
+        // By scipy 1.17: (1/n + 1/m)*scipy.stats.chi2.isf(alpha, bins - 1).
+        #[allow(clippy::unreadable_literal, reason = "copied as printed")]
+        let rows = [
+            (1000, 2000, 452, 0.001, 0.8243030024980527),
+            (200, 50009, 10, 0.001, 0.13994326731397563),
+            (200, 30, 10, 0.001, 1.0686246533981687),
+            (300, 300, 791, 0.01, 5.902671778605116),
+        ];
+        for (n, m, bins, alpha, expected) in rows {
+            let found = null_quantile(n, m, bins, alpha).unwrap_or(f64::NAN);
+            assert!((found - expected).abs() <= 1e-9 * expected, "{n} {m} {bins} {alpha}: {found} {expected}");
+        }
+        assert_eq!(null_quantile(0, 5, 10, CHANCE), None);
+        assert_eq!(null_quantile(5, 0, 10, CHANCE), None);
+        assert_eq!(null_quantile(5, 5, 1, CHANCE), Some(0.0));
     }
 
     #[test]

@@ -41,6 +41,8 @@ mod outward;
 mod replay;
 #[path = "cases/rollouts.rs"]
 mod rollouts;
+#[path = "cases/rules.rs"]
+mod rules;
 #[path = "cases/service.rs"]
 mod service;
 #[path = "cases/support.rs"]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::rules::{Judged, Window, enough, limit, real, upper, warned};
+use super::rules::{Judged, Window, enough, enough_events, limit, real, upper, warned};
 use super::verdict::{Status, number};
 use crate::baseline::Baseline;
 use crate::policy::{Correction, Subject, Target, Upper, Zero};
@@ -36,6 +36,14 @@ struct Counts<'c> {
     invalid: u64,
     reference_n: u64,
     reference_missing: u64,
+}
+
+impl Counts<'_> {
+    /// Events of the window: the samples of rates of missing and invalid values. `n` counts only the values measured, of
+    /// which a feature that is gone has none.
+    fn events(&self) -> u64 {
+        self.n + self.missing + self.invalid
+    }
 }
 
 /// A p-value on the way to its status.
@@ -258,15 +266,15 @@ impl Reader<'_, '_> {
 
     pub fn missing_rate(&self, subject: &Subject<f64>) -> Judged {
         let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
-        let (total, reference_total) = (c.n + c.missing + c.invalid, c.reference_n + c.reference_missing);
+        let reference_total = c.reference_n + c.reference_missing;
         let rate = |k: u64, n: u64| (n > 0).then(|| real(k) / real(n));
         let reference = rate(c.reference_missing, reference_total);
-        let value = rate(c.missing, total).zip(reference).map(|(now, then)| now - then);
-        let (status, reason) = enough(c.n, self.window.policy.min_samples, value, |v| {
+        let value = rate(c.missing, c.events()).zip(reference).map(|(now, then)| now - then);
+        let (status, reason) = enough_events(c.events(), self.window.policy.min_samples, value, |v| {
             if v > subject.limit { Status::Block } else { Status::Pass }
         });
         let mut evidence =
-            vec![("rate", number(rate(c.missing, total))), ("limit", limit("max_increase", subject.limit))];
+            vec![("rate", number(rate(c.missing, c.events()))), ("limit", limit("max_increase", subject.limit))];
         evidence.extend(tail(&c));
         evidence.push(("reference_value", number(reference)));
         Judged { subject: self.name(subject.target), status, value, evidence, reason, bins: None }
@@ -274,10 +282,8 @@ impl Reader<'_, '_> {
 
     pub fn invalid_rate(&self, subject: &Subject<f64>) -> Judged {
         let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
-        let total = c.n + c.missing + c.invalid;
-        let value = (total > 0).then(|| real(c.invalid) / real(total));
-        // Measured on every event: a feature whose values are all invalid has n = 0 and must not hide.
-        let (status, reason) = enough(total, self.window.policy.min_samples, value, |v| {
+        let value = (c.events() > 0).then(|| real(c.invalid) / real(c.events()));
+        let (status, reason) = enough_events(c.events(), self.window.policy.min_samples, value, |v| {
             if v > subject.limit { Status::Block } else { Status::Pass }
         });
         let mut evidence = vec![("limit", limit("lte", subject.limit))];

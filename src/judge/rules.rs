@@ -173,6 +173,22 @@ pub(super) fn enough(
     }
 }
 
+/// The same for shares of all events of a window.
+pub(super) fn enough_events(
+    events: u64,
+    least: u64,
+    value: Option<f64>,
+    status: impl FnOnce(f64) -> Status,
+) -> (Status, Option<String>) {
+    match value {
+        Some(_) if events < least => {
+            (Status::Insufficient, Some(format!("{events} events are fewer than min_samples {least}")))
+        }
+        Some(value) => (status(value), None),
+        None => (Status::Insufficient, Some("the window has no events, or the snapshot has none".to_owned())),
+    }
+}
+
 /// `{"lt": x}` and the like.
 pub(super) fn limit(name: &str, value: f64) -> Value {
     json!({ name: value })

@@ -81,6 +81,17 @@ impl<'w, 'a> Reader<'w, 'a> {
         at.and_then(|i| self.segments.get(i)).map_or(Value::Null, |s| s.name.into())
     }
 
+    /// The two ends of a gap by what is good for those who are judged: a high TPR, a low FPR. Of selection nothing is known
+    /// to be good.
+    fn ends(&self, rate: Rate, ends: Option<(usize, usize)>) -> [(&'static str, Value); 2] {
+        let (highest, lowest) = (self.name(ends.map(|e| e.0)), self.name(ends.map(|e| e.1)));
+        match rate {
+            Rate::Tpr => [("best", highest), ("worst", lowest)],
+            Rate::Fpr => [("best", lowest), ("worst", highest)],
+            Rate::Selection => [("highest", highest), ("lowest", lowest)],
+        }
+    }
+
     fn finish(
         &self,
         status: Status,
@@ -116,13 +127,12 @@ impl<'w, 'a> Reader<'w, 'a> {
             Some(_) if limit_.warn.is_some_and(at_least) => Status::Warn,
             Some(_) => Status::Pass,
         };
-        let evidence = vec![
+        let mut evidence = vec![
             ("lower", number(found.as_ref().map(|g| g.lower))),
             ("upper", number(found.as_ref().map(|g| g.upper))),
-            ("best", self.name(found.as_ref().map(|g| g.best))),
-            ("worst", self.name(found.as_ref().map(|g| g.worst))),
-            ("limit", limit("lt", limit_.lt)),
         ];
+        evidence.extend(self.ends(rate, found.as_ref().map(|g| (g.highest, g.lowest))));
+        evidence.push(("limit", limit("lt", limit_.lt)));
         let few = || self.too_few(&eligible, least, unit(rate));
         let reason = if found.is_none() { few() } else { warned(status, limit_) };
         let reference = self.reference_of(rate, least, |c, e| fairness::gap(c, e, rate).map(|g| g.value));
@@ -146,16 +156,19 @@ impl<'w, 'a> Reader<'w, 'a> {
             Some(_) if limit_.warn.is_some_and(exact) => Status::Warn,
             Some(_) => Status::Pass,
         };
-        let evidence = vec![
+        // The two rates' gaps are compared with one limit: best and worst are those of the rate with the larger gap.
+        let rate = found.as_ref().map(|e| e.rate);
+        let mut evidence = vec![
             ("lower", number(found.as_ref().map(|e| e.worst.lower))),
             ("upper", number(found.as_ref().map(|e| e.worst.upper))),
-            ("best", self.name(found.as_ref().map(|e| e.worst.best))),
-            ("worst", self.name(found.as_ref().map(|e| e.worst.worst))),
-            ("limit", limit("lt", limit_.lt)),
+            ("driven_by", rate.map_or(Value::Null, |r| r.name().into())),
         ];
+        let ends = found.as_ref().map(|e| (e.worst.highest, e.worst.lowest));
+        evidence.extend(self.ends(rate.unwrap_or(Rate::Tpr), ends));
+        evidence.push(("limit", limit("lt", limit_.lt)));
         let eligible: Vec<usize> = tpr.iter().copied().filter(|i| fpr.contains(i)).collect();
-        let reason =
-            found.is_none().then(|| self.too_few(&eligible, least, "positives and as many negatives")).flatten();
+        let few = || self.too_few(&eligible, least, "positives and as many negatives");
+        let reason = if found.is_none() { few() } else { warned(status, limit_) };
         let reference = self.reference_of(Rate::Tpr, least, |c, e| {
             fairness::equalized_odds(c, e, &Rate::Fpr.eligible(c, least)).map(|e| e.worst.value)
         });
@@ -171,11 +184,8 @@ impl<'w, 'a> Reader<'w, 'a> {
             Some(_) if below => Status::Block,
             Some(_) => Status::Pass,
         };
-        let evidence = vec![
-            ("best", self.name(found.as_ref().map(|i| i.best))),
-            ("worst", self.name(found.as_ref().map(|i| i.worst))),
-            ("limit", limit("gte", gte)),
-        ];
+        let mut evidence = self.ends(Rate::Selection, found.as_ref().map(|i| (i.highest, i.lowest))).to_vec();
+        evidence.push(("limit", limit("gte", gte)));
         let reason = found.is_none().then(|| {
             self.too_few(&eligible, least, "pairs").unwrap_or_else(|| "nobody is selected in any segment".to_owned())
         });

@@ -88,6 +88,16 @@ pub enum Rate {
 }
 
 impl Rate {
+    /// As verdicts spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tpr => "tpr",
+            Self::Fpr => "fpr",
+            Self::Selection => "selection_rate",
+        }
+    }
+
     /// Numerator and denominator.
     #[must_use]
     pub fn counts(self, segment: &Confusion) -> (u64, u64) {

@@ -1,8 +1,8 @@
 //! Fairness across segments: gaps between rates as exact rationals, and confidence bounds of gaps.
 //!
 //! Functions take all segments and the indexes of the eligible ones, so that what they name is an index of the caller's
-//! own slice. Who is eligible is the caller's decision; [`Rate::eligible`] is the usual one. Best and worst are the first
-//! in the given order among equals.
+//! own slice. Who is eligible is the caller's decision; [`Rate::eligible`] is the usual one. Highest and lowest are the first
+//! in the given order among equals; which of them is good depends on the rate.
 
 use super::confusion::DISPLAY_ALPHA;
 use super::proportion::newcombe;
@@ -20,12 +20,12 @@ pub struct Gap {
     #[serde(skip)]
     pub exact: Ratio,
     /// Index of the segment with the largest rate.
-    pub best: usize,
+    pub highest: usize,
     /// Index of the segment with the smallest rate.
-    pub worst: usize,
-    /// Newcombe 95% lower bound of best − worst.
+    pub lowest: usize,
+    /// Newcombe 95% lower bound of highest − lowest.
     pub lower: f64,
-    /// Newcombe 95% upper bound of best − worst.
+    /// Newcombe 95% upper bound of highest − lowest.
     pub upper: f64,
 }
 
@@ -43,36 +43,36 @@ impl Gap {
     }
 }
 
-fn between(segments: &[Confusion], rate: Rate, best: usize, worst: usize) -> Option<Gap> {
-    let (high, low) = (segments.get(best)?, segments.get(worst)?);
+fn between(segments: &[Confusion], rate: Rate, highest: usize, lowest: usize) -> Option<Gap> {
+    let (high, low) = (segments.get(highest)?, segments.get(lowest)?);
     let exact = rate.exact(high)?.minus(rate.exact(low)?)?;
     let ((k1, n1), (k2, n2)) = (rate.counts(high), rate.counts(low));
     let (lower, upper) = newcombe(k1, n1, k2, n2, DISPLAY_ALPHA)?;
-    Some(Gap { value: exact.value(), exact, best, worst, lower, upper })
+    Some(Gap { value: exact.value(), exact, highest, lowest, lower, upper })
 }
 
 /// Indexes of the largest and the smallest rate among the eligible segments that have one, and their number.
 fn extremes(segments: &[Confusion], eligible: &[usize], rate: Rate) -> Option<(usize, usize, usize)> {
     let mut rated = eligible.iter().filter_map(|index| Some((*index, rate.exact(segments.get(*index)?)?)));
     let first = rated.next()?;
-    let (mut best, mut worst, mut count) = (first, first, 1);
+    let (mut highest, mut lowest, mut count) = (first, first, 1);
     for candidate in rated {
         count += 1;
-        if candidate.1 > best.1 {
-            best = candidate;
+        if candidate.1 > highest.1 {
+            highest = candidate;
         }
-        if candidate.1 < worst.1 {
-            worst = candidate;
+        if candidate.1 < lowest.1 {
+            lowest = candidate;
         }
     }
-    Some((best.0, worst.0, count))
+    Some((highest.0, lowest.0, count))
 }
 
 /// The gap of a rate over the eligible segments: max − min. `None` with fewer than two segments that have the rate.
 #[must_use]
 pub fn gap(segments: &[Confusion], eligible: &[usize], rate: Rate) -> Option<Gap> {
-    let (best, worst, count) = extremes(segments, eligible, rate)?;
-    if count < 2 { None } else { between(segments, rate, best, worst) }
+    let (highest, lowest, count) = extremes(segments, eligible, rate)?;
+    if count < 2 { None } else { between(segments, rate, highest, lowest) }
 }
 
 /// The largest absolute difference of a rate to a named reference segment's. `None` when the reference has no rate or
@@ -85,8 +85,8 @@ pub fn gap_to_reference(segments: &[Confusion], eligible: &[usize], rate: Rate, 
         let Some(other) = segments.get(*index).and_then(|segment| rate.exact(segment)) else {
             continue;
         };
-        let (best, worst) = if other > base { (*index, reference) } else { (reference, *index) };
-        let found = between(segments, rate, best, worst)?;
+        let (highest, lowest) = if other > base { (*index, reference) } else { (reference, *index) };
+        let found = between(segments, rate, highest, lowest)?;
         if widest.is_none_or(|gap| found.exact > gap.exact) {
             widest = Some(found);
         }
@@ -103,18 +103,18 @@ pub struct Impact {
     #[serde(skip)]
     pub exact: Ratio,
     /// Index of the segment with the largest selection rate.
-    pub best: usize,
+    pub highest: usize,
     /// Index of the segment with the smallest selection rate.
-    pub worst: usize,
+    pub lowest: usize,
 }
 
 /// Disparate impact: the smallest selection rate over the largest, in [0, 1]. One segment has 1. `None` without
 /// segments, or when nobody is selected anywhere.
 #[must_use]
 pub fn disparate_impact(segments: &[Confusion], eligible: &[usize]) -> Option<Impact> {
-    let (best, worst, _) = extremes(segments, eligible, Rate::Selection)?;
-    let exact = impact_against(segments.get(worst)?, segments.get(best)?)?;
-    Some(Impact { value: exact.value(), exact, best, worst })
+    let (highest, lowest, _) = extremes(segments, eligible, Rate::Selection)?;
+    let exact = impact_against(segments.get(lowest)?, segments.get(highest)?)?;
+    Some(Impact { value: exact.value(), exact, highest, lowest })
 }
 
 /// Selection rate of a segment over that of a reference segment; `None` when a rate is missing or the reference's is 0.
@@ -284,7 +284,7 @@ mod tests {
         let segments = [segment(0, 0), segment(5, 10), segment(9, 10), segment(9, 10), segment(5, 10)];
         let eligible = Rate::Tpr.eligible(&segments, 10);
         assert_eq!(eligible, [1, 2, 3, 4]);
-        assert_eq!(gap(&segments, &eligible, Rate::Tpr).map(|gap| (gap.best, gap.worst)), Some((2, 1)));
+        assert_eq!(gap(&segments, &eligible, Rate::Tpr).map(|gap| (gap.highest, gap.lowest)), Some((2, 1)));
         assert_eq!(gap(&segments, &[0, 1], Rate::Tpr), None);
         assert_eq!(gap(&segments, &[7, 8], Rate::Tpr), None);
         assert_eq!(Rate::Tpr.eligible(&segments, 0), [1, 2, 3, 4]);

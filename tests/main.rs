@@ -23,6 +23,8 @@ mod broker;
 mod counting;
 #[path = "cases/course.rs"]
 mod course;
+#[path = "cases/events.rs"]
+mod events;
 #[path = "cases/golden.rs"]
 mod golden;
 #[path = "cases/kafka.rs"]

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use polars::prelude::{ParquetReader, SerReader as _};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{Failure, exit, replay, show};
 use crate::config::{SourceConfig, SourceFields, SourceKind};
 use crate::daemon::read_config;
+use crate::decode::scan::{Scanner, Token};
+use crate::decode::{Limits, Reject};
 use crate::policy::Policy;
 use crate::schema::canonical_number;
 use crate::source::columns;
@@ -240,9 +241,10 @@ impl Input {
         let kind = if let Some(kind) = kind {
             kind
         } else if lines.read(&mut first)? {
-            let keys: Map<String, Value> = serde_json::from_slice(&first).map_err(|e| lines.wrong(&e.to_string()))?;
+            let mut keys: Vec<String> = Vec::new();
+            members(&first, |key, _| keys.push(key.to_owned())).map_err(|e| lines.wrong(&e.detail))?;
             lines.first = Some(first);
-            kind_of(keys.keys().map(String::as_str), &policy.kpis)?
+            kind_of(keys.iter().map(String::as_str), &policy.kpis)?
         } else {
             SourceKind::Predictions
         };
@@ -281,10 +283,33 @@ struct Lines {
     key: String,
 }
 
-/// All that is read of a line. The rest is checked to be JSON and skipped.
-#[derive(Deserialize)]
-struct Line {
-    prediction_id: Option<Value>,
+/// Reads a line's object, and shows each of its members. The rest is checked to be JSON and skipped.
+fn members(line: &[u8], mut each: impl FnMut(&str, Member<'_>)) -> Result<(), Reject> {
+    let (mut key, mut text) = (String::new(), String::new());
+    let mut scanner = Scanner::new(line, Limits::default().depth);
+    let mut more = scanner.enter_object()?;
+    while more {
+        let name = scanner.key(&mut key)?;
+        let member = match scanner.value(&mut text)? {
+            Token::Escaped => Member::Text(&text),
+            Token::Number(_, "-0") => Member::Text("0"),
+            Token::Number(_, text) if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') => Member::Text(text),
+            Token::Plain(text) => Member::Text(text),
+            Token::Number(x, _) => Member::Number(x),
+            Token::Bool(yes) => Member::Text(if yes { "true" } else { "false" }),
+            Token::Null | Token::Composite => Member::Other,
+        };
+        each(name, member);
+        more = scanner.next_member()?;
+    }
+    scanner.end()
+}
+
+/// What stands under a key, as far as an id may be made of it.
+enum Member<'a> {
+    Text(&'a str),
+    Number(f64),
+    Other,
 }
 
 impl Lines {
@@ -316,16 +341,17 @@ impl Lines {
         if out.trim_ascii_start().first() != Some(&b'{') {
             return Err(self.wrong("it does not begin with {"));
         }
-        let line: Line = serde_json::from_slice(out).map_err(|e| self.wrong(&e.to_string()))?;
+        self.key.clear();
+        let key = &mut self.key;
+        let read = members(out, |name, member| match member {
+            _ if name != "prediction_id" => {}
+            Member::Text(id) => id.clone_into(key),
+            Member::Number(id) => canonical_number(id, key),
+            Member::Other => {}
+        });
+        read.map_err(|e| self.wrong(&e.detail))?;
         if !self.keyed {
             return Ok(Some(None));
-        }
-        self.key.clear();
-        match line.prediction_id {
-            Some(Value::String(id)) => self.key = id,
-            Some(Value::Number(id)) if id.is_f64() => canonical_number(id.as_f64().unwrap_or_default(), &mut self.key),
-            Some(id @ (Value::Number(_) | Value::Bool(_))) => self.key = id.to_string(),
-            _ => {}
         }
         Ok(Some((!self.key.is_empty()).then_some(self.key.as_bytes())))
     }
@@ -357,7 +383,7 @@ mod tests {
 
     #[test]
     fn lines_are_published_as_they_stand() {
-        let text = "{\"prediction_id\":\"a\\u00e9\", \"x\": [1,{}]}\r\n\n {\"prediction_id\":7}\n{\"prediction_id\":7.0}\n{\"y\":null}";
+        let text = "{\"prediction_id\":\"a\\u00e9\", \"x\": [1,{}]}\r\n\n {\"prediction_id\":7}\n{\"prediction_id\":7.0}\n{\"y\":NaN}";
         let key = |k: &str| Some(k.to_owned());
         let read = all(lines(text, true)).unwrap();
         assert_eq!(read.iter().map(|(k, _)| k.clone()).collect::<Vec<_>>(), [key("aé"), key("7"), key("7"), None]);
@@ -369,8 +395,8 @@ mod tests {
     fn a_line_that_is_no_object_is_named() {
         for (text, says) in [
             ("{}\n[1]\n", "x.jsonl:2: not a JSON object: it does not begin with {"),
-            ("\n{\"a\":}", "x.jsonl:2: not a JSON object: expected value"),
-            ("{} {}", "trailing"),
+            ("\n{\"a\":}", "x.jsonl:2: not a JSON object: expected a value at byte 5, found '}'"),
+            ("{} {}", "expected the end of the event"),
         ] {
             let error = all(lines(text, true)).unwrap_err();
             assert!(error.contains(says), "{error}");

@@ -92,6 +92,62 @@ fn wrong_types_are_invalid_and_nulls_missing_but_the_event_counts() {
 }
 
 #[test]
+fn nan_is_missing_and_infinity_is_extreme_wherever_they_stand() {
+    let mut f = Fixture::new(&Format::default());
+    let event = |x: &str| {
+        format!(
+            r#"{{"prediction_id":"p","model":"flights","version":"1","ts":1,"score":{x},"latency_ms":{x},"error":{x},"decision":{x},"stage":{x},"features":{{"temp":{x},"carrier":{x},"age":2,"other":{x}}},"segments":{{"origin":{x}}},"unread":{{"a":[{x}]}}}}"#
+        )
+    };
+    // Twice each: known keys in their usual order are read by a shorter way.
+    for x in ["NaN", "1", "NaN", "Infinity", "-Infinity", "Infinity"] {
+        for text in [event(x), event(x).replace(':', " : ")] {
+            assert_eq!(f.read(&text), Ok(Outcome::Row(0)), "{text}");
+            let batch = &f.out[0];
+            let row = batch.len() - 1;
+            let (temp, score) = (batch.features.numeric[0][row], batch.score[row]);
+            let of = |column: &[u32]| column[row];
+            assert_eq!(batch.features.numeric[1][row], 2.0);
+            if x == "NaN" {
+                for cell in [temp, score, batch.latency_ms[row]] {
+                    assert!(cell.is_nan() && !numeric::is_invalid(cell), "{text}");
+                }
+                assert_eq!((batch.error[row], batch.decision[row]), (Flag::Missing, Flag::Missing));
+                let codes = [of(&batch.stage), of(&batch.features.categorical[0]), of(&batch.segments[0])];
+                assert_eq!(codes, [code::MISSING; 3], "{text}");
+            } else {
+                let number = if x == "1" { 1.0 } else { x.parse::<f64>().unwrap() };
+                assert_eq!([temp, score, batch.latency_ms[row]], [number; 3], "{text}");
+            }
+        }
+    }
+    assert_eq!(names(&f.out[0], Domain::Categorical(0)), ["1", "inf", "-inf"], "as a Parquet file's floats");
+    assert!(f.read(r#"{"prediction_id":"p","model":"flights","version":NaN,"ts":1}"#).is_err());
+}
+
+#[test]
+fn a_label_that_is_nan_is_null_and_a_measured_value_must_be_finite() {
+    let schemas = [schema("flights")];
+    let mut labels = JsonDecoder::new(&schemas, &Format::default(), EventKind::Labels, Limits::default());
+    let mut out = [LabelBatch::new(1)];
+    for label in ["NaN", "Infinity"] {
+        let text =
+            format!(r#"{{"prediction_id":"a","model":"flights","ts":5,"label":{label},"kpi":{{"ctr":{label}}}}}"#);
+        assert_eq!(labels.label(text.as_bytes(), NOW, &mut out), Ok(Outcome::Row(0)));
+    }
+    assert_eq!(out[0].label, [Flag::Missing, Flag::Invalid]);
+    assert_eq!(out[0].kpis[0], [Flag::Missing, Flag::Invalid]);
+    let mut measured = JsonDecoder::new(&schemas, &Format::default(), EventKind::Measurements, Limits::default());
+    let mut out = [MeasurementBatch::default()];
+    for (value, n, reason) in
+        [("NaN", "1", Reason::BadValue), ("-Infinity", "1", Reason::BadValue), ("1", "Infinity", Reason::BadWeight)]
+    {
+        let text = format!(r#"{{"model":"flights","version":"1","ts":5,"metric":"cost","value":{value},"n":{n}}}"#);
+        assert_eq!(measured.measurement(text.as_bytes(), NOW, &mut out).unwrap_err().reason, reason, "{text}");
+    }
+}
+
+#[test]
 fn a_broken_envelope_is_rejected_with_what_was_read() {
     let mut f = Fixture::new(&Format::default());
     let deep = format!("{{\"x\":{}", "[".repeat(1000));
@@ -104,7 +160,8 @@ fn a_broken_envelope_is_rejected_with_what_was_read() {
             r#"{"model":"flights","ts":1"#,
             "not_json: expected ',' or '}' at byte 25, found the end: the text is cut short",
         ),
-        (r#"{"model":"flights","ts":1,"score":NaN}"#, "not_json: expected a value at byte 34, found \"NaN\""),
+        (r#"{"model":"flights","ts":1,"score":nan}"#, "not_json: expected a value at byte 34, found \"nan\""),
+        (r#"{"model":"flights","version":"1","prediction_id":"a","ts":NaN}"#, "no_time: the event has no time"),
         (&deep, "too_deep: nested deeper than the bound at byte 68"),
         (&large, "too_large: 5008 bytes, the bound is 4096"),
         (r#"{"ts":1,"version":"1"}"#, "no_model: the event names no model"),

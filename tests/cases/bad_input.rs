@@ -204,7 +204,7 @@ fn an_event_that_cannot_be_read_is_a_dead_letter_and_the_run_goes_on() {
         (whole[..whole.len() - 4].to_owned(), "not_json"),
         (format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000)), "too_deep"),
         ("[".repeat(10_000), "not_json"),
-        (whole.replace("0.5", "NaN"), "not_json"),
+        (whole.replace("0.5", "nan"), "not_json"),
         (whole.clone() + " and more", "not_json"),
         ("null".to_owned(), "not_json"),
         (whole.replacen('{', "{\"model\": \"shop\", ", 1), "duplicate_key"),

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::tz::TimeZone;
+
+use crate::decode::time::zone;
 use crate::yaml::{Item, units};
 
 /// One topic of events. Its format is JSON, the only one so far.
@@ -17,6 +20,8 @@ pub struct SourceConfig {
     /// Features by their name in the message, to their name in the policy.
     pub rename: BTreeMap<String, String>,
     pub timestamp: TimestampUnit,
+    /// Where clocks stood that wrote times without a zone.
+    pub timezone: Option<TimeZone>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +35,7 @@ pub enum SourceKind {
 /// How an event's time is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimestampUnit {
-    /// A text is RFC 3339, a number is milliseconds.
+    /// A text is RFC 3339 or digits, a number is milliseconds.
     #[default]
     Rfc3339OrMs,
     Seconds,
@@ -150,7 +155,7 @@ pub(super) fn sources(item: &Item) -> Option<Vec<SourceConfig>> {
 }
 
 fn source(item: &Item) -> Option<SourceConfig> {
-    let map = item.map(&["topic", "kind", "format", "fields", "models", "model", "rename", "timestamp"])?;
+    let map = item.map(&["topic", "kind", "format", "fields", "models", "model", "rename", "timestamp", "timezone"])?;
     let topic = map.require("topic", "predictions").and_then(|item| topic(&item));
     let kinds = [
         ("predictions", SourceKind::Predictions),
@@ -175,6 +180,8 @@ fn source(item: &Item) -> Option<SourceConfig> {
         ("ns", TimestampUnit::Nanos),
     ];
     let timestamp = map.get("timestamp").map_or(Some(TimestampUnit::default()), |item| item.choice(&units));
+    let timezone = map.get("timezone").map(|item| item.convert("a time zone", time_zone));
+    let timezone = timezone.map_or(Some(None), |zone| zone.map(Some));
     Some(SourceConfig {
         topic: topic?,
         kind: kind?,
@@ -183,6 +190,16 @@ fn source(item: &Item) -> Option<SourceConfig> {
         model,
         rename: rename?,
         timestamp: timestamp?,
+        timezone: timezone?,
+    })
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    zone(name).ok_or_else(|| {
+        format!(
+            "expected a time zone, read {}: write UTC, a name such as Europe/Berlin or an offset such as +02:00",
+            units::quote(name)
+        )
     })
 }
 

@@ -2,8 +2,9 @@
 
 use crate::config::{self, Config, SourceConfig, SourceKind, TimestampUnit};
 use crate::decode::Limits;
-use crate::decode::json::{Format, TimeUnit};
+use crate::decode::json::Format;
 use crate::decode::plan::{EventKind, Fields};
+use crate::decode::time::{TimeFormat, TimeUnit};
 use crate::intake::Setup;
 use crate::source::columns::events::FileFields;
 use crate::source::files::FileOptions;
@@ -65,14 +66,20 @@ pub fn format(source: &SourceConfig) -> Format {
             n: f.n,
             rename: source.rename.iter().map(|(from, to)| (from.clone(), to.clone())).collect(),
         },
-        time: match source.timestamp {
-            TimestampUnit::Rfc3339OrMs | TimestampUnit::Millis => TimeUnit::Millis,
-            TimestampUnit::Seconds => TimeUnit::Seconds,
-            TimestampUnit::Micros => TimeUnit::Micros,
-            TimestampUnit::Nanos => TimeUnit::Nanos,
-        },
+        time: time(source),
         model: None,
     }
+}
+
+/// How a source writes its times.
+fn time(source: &SourceConfig) -> TimeFormat {
+    let unit = match source.timestamp {
+        TimestampUnit::Rfc3339OrMs | TimestampUnit::Millis => TimeUnit::Millis,
+        TimestampUnit::Seconds => TimeUnit::Seconds,
+        TimestampUnit::Micros => TimeUnit::Micros,
+        TimestampUnit::Nanos => TimeUnit::Nanos,
+    };
+    TimeFormat { unit, zone: source.timezone.clone() }
 }
 
 /// File options with a source's mapping: JSON lines as on the topic, columns by each pointer's last part.
@@ -97,6 +104,7 @@ pub fn file_options(base: &FileOptions, source: &SourceConfig) -> FileOptions {
             value: column(&f.value, "value"),
             n: column(&f.n, "n"),
             rename: source.rename.clone(),
+            time: time(source),
         },
         ..base.clone()
     }

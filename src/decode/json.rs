@@ -8,6 +8,7 @@ use super::coder::{Coder, Word};
 use super::plan::{EventKind, Fields, Plan};
 use super::scan::Scanner;
 use super::short::ShortText;
+use super::time::TimeFormat;
 use super::{Limits, Reason, Reject, check_time, check_value, check_weight};
 use crate::event::{FeatureBatch, Flag, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
 use crate::schema::Schema;
@@ -19,16 +20,6 @@ mod walk;
 
 use row::{Row, UNSET};
 use walk::Walk;
-
-/// How a source writes its integer times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum TimeUnit {
-    Seconds,
-    #[default]
-    Millis,
-    Micros,
-    Nanos,
-}
 
 /// What became of an event that was not rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +34,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, Default)]
 pub struct Format {
     pub fields: Fields,
-    pub time: TimeUnit,
+    pub time: TimeFormat,
     /// The model of events that name none.
     pub model: Option<usize>,
 }
@@ -64,7 +55,7 @@ struct ModelDecoder {
 pub struct JsonDecoder {
     models: Vec<ModelDecoder>,
     limits: Limits,
-    time: TimeUnit,
+    time: TimeFormat,
     default_model: Option<usize>,
     /// The model of the last event: the guess for the next.
     guess: usize,
@@ -107,7 +98,7 @@ impl JsonDecoder {
         Self {
             models: models.collect(),
             limits,
-            time: format.time,
+            time: format.time.clone(),
             default_model: format.model,
             guess: format.model.unwrap_or(0),
             scratch: String::new(),
@@ -298,7 +289,7 @@ impl JsonDecoder {
             limits: &self.limits,
             model_word: model.word,
             short_texts: self.limits.string_bytes >= 15,
-            time: self.time,
+            time: &self.time,
             scratch: &mut self.scratch,
             text: &mut self.text,
             model_named: names,

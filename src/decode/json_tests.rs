@@ -3,6 +3,7 @@
 #![allow(clippy::float_cmp, reason = "values are passed on, not computed")]
 
 use super::*;
+use crate::decode::time::TimeUnit;
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -168,11 +169,16 @@ fn a_broken_envelope_is_rejected_with_what_was_read() {
         (r#"{"model":"flights","version":"1","prediction_id":"a"}"#, "no_time: the event has no time"),
         (
             r#"{"model":"flights","version":"1","prediction_id":"a","ts":"yesterday"}"#,
-            "bad_time: the time \"yesterday\" is not RFC 3339",
+            "bad_time: the time \"yesterday\" is neither a number of milliseconds nor RFC 3339",
         ),
         (
-            r#"{"model":"flights","version":"1","prediction_id":"a","ts":1.5}"#,
-            "bad_time: the time 1.5 is not integer milliseconds",
+            r#"{"model":"flights","version":"1","prediction_id":"a","ts":Infinity}"#,
+            "bad_time: the time \"Infinity\" is neither a number of milliseconds nor RFC 3339",
+        ),
+        (
+            r#"{"model":"flights","version":"1","prediction_id":"a","ts":"2023-11-15 00:00:00"}"#,
+            "bad_time: the time \"2023-11-15 00:00:00\" has no time zone: write `timezone: UTC`, or the zone of its clock, under \
+             the source in the configuration (--config)",
         ),
         (r#"{"model":"flights","version":"1","prediction_id":"a","ts":-1}"#, "bad_time: time -1 ms is before 1970"),
         (
@@ -225,12 +231,43 @@ fn fields_may_stand_elsewhere_and_features_at_the_top() {
         rename: vec![("cust_age".into(), "age".into())],
         ..Fields::default()
     };
-    let mut f = Fixture::new(&Format { fields, time: TimeUnit::Seconds, model: None });
+    let mut f = Fixture::new(&Format { fields, time: TimeFormat { unit: TimeUnit::Seconds, zone: None }, model: None });
     let text = r#"{"meta":{"id":"a","time":1362131640.5},"model":"flights","version":"1","temp":3,"cust_age":40,"origin":"JFK"}"#;
     assert_eq!(f.read(text), Ok(Outcome::Row(0)));
     assert_eq!(f.out[0].ts, [1_362_131_640_500]);
     assert_eq!((f.out[0].features.numeric[0][0], f.out[0].features.numeric[1][0]), (3.0, 40.0));
     assert_eq!(names(&f.out[0], Domain::Segmentation(0)), ["JFK"]);
+}
+
+#[test]
+fn times_are_numbers_digits_and_texts_in_the_sources_unit_and_zone() {
+    let read = |unit, zone: &str, ts: &str| {
+        let time = TimeFormat { unit, zone: crate::decode::time::zone(zone) };
+        let mut f = Fixture::new(&Format { time, ..Format::default() });
+        let event = format!(r#"{{"prediction_id":"p","model":"flights","version":"1","ts":{ts},"score":0.25}}"#);
+        // The second time by the shorter way for what is as guessed.
+        for text in [&event, &event] {
+            assert_eq!(f.read(text), Ok(Outcome::Row(0)), "{text}");
+        }
+        assert_eq!(f.out[0].ts[0], f.out[0].ts[1], "{event}");
+        f.out[0].ts[0]
+    };
+    let at = 1_700_006_400_000;
+    for (unit, zone, ts) in [
+        (TimeUnit::Millis, "", "1700006400000.25"),
+        (TimeUnit::Millis, "", "\"1700006400000\""),
+        (TimeUnit::Millis, "", "1.7000064e12"),
+        (TimeUnit::Millis, "", "\"2023-11-15 00:00:00Z\""),
+        (TimeUnit::Millis, "UTC", "\"2023-11-15T00:00:00.000\""),
+        (TimeUnit::Millis, "Europe/Berlin", "\"2023-11-15 01:00:00\""),
+        (TimeUnit::Seconds, "", "1700006400"),
+        (TimeUnit::Seconds, "", "\"1700006400.0004\""),
+        (TimeUnit::Micros, "", "1700006400000123"),
+        (TimeUnit::Nanos, "", "1700006400000123456"),
+        (TimeUnit::Nanos, "", "\"1700006400000123456\""),
+    ] {
+        assert_eq!(read(unit, zone, ts), at, "{ts}");
+    }
 }
 
 #[test]

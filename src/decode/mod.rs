@@ -1,5 +1,5 @@
 //! Bytes and columns to events: what every format shares. `coder` turns texts into codes, `scan` reads JSON and
-//! `decimal` and `short` its numbers and short texts,
+//! `decimal` and `short` its numbers and short texts, `time` says which instants times of every format mean,
 //! `plan` and `json` decode JSON events by a schema. No input or output here.
 
 pub mod coder;
@@ -8,6 +8,7 @@ pub mod json;
 pub mod plan;
 pub mod scan;
 mod short;
+pub mod time;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ pub enum Reason {
     NoModel,
     NoVersion,
     NoTime,
-    /// A time that is neither integer milliseconds nor RFC 3339, or before 1970.
+    /// A time that is neither a number nor RFC 3339, is before 1970, or has no zone where the source names none.
     BadTime,
     /// More than an hour ahead of the record's own time.
     Future,

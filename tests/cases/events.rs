@@ -1,6 +1,6 @@
 //! How the values of an event may be written: numbers that are none, times, labels and decisions, alike in every format.
 
-use polars::prelude::{Column, DataFrame, IntoColumn as _, NamedFrom as _, ParquetWriter, Series};
+use polars::prelude::{Column, DataFrame, IntoColumn as _, IntoSeries as _, NamedFrom as _, ParquetWriter, Series};
 use serde_json::{Value, json};
 
 use crate::support::Folder;
@@ -98,4 +98,120 @@ fn nan_is_missing_and_infinity_extreme_in_every_format() {
     for file in ["p.csv", "p.parquet"] {
         assert_eq!(replay(&folder, file, "").0, verdicts, "{file}");
     }
+}
+
+/// Writes a configuration whose source of predictions has these keys.
+fn configure(folder: &Folder, keys: &str) {
+    let text = format!(
+        "policies: [policy.yaml]\nkafka: {{brokers: \"127.0.0.1:1\", group: g}}\nsources:\n\
+         - {{topic: p, kind: predictions, format: json{keys}}}\n\
+         registry: {{embedded: {{path: r.db}}}}\nstate: {{path: state/}}\n"
+    );
+    folder.write("config.yaml", text);
+}
+
+/// Writes 200 events as JSON lines and CSV, with times as `ts` writes them, quoted or not, and as Parquet.
+fn write_events(folder: &Folder, quoted: bool, ts: impl Fn(i64) -> String, column: Series) {
+    let (mut lines, mut rows) = (String::new(), "version,ts,x,y\n".to_owned());
+    for i in 0..200 {
+        let at = ts(i);
+        let quote = if quoted { "\"" } else { "" };
+        lines += &format!(
+            r#"{{"model":"m","version":"1","ts":{quote}{at}{quote},"features":{{"x":{},"y":{}}}}}"#,
+            i % 10,
+            i % 10
+        );
+        lines += "\n";
+        rows += &format!("1,{at},{},{}\n", i % 10, i % 10);
+    }
+    folder.write("p.jsonl", lines);
+    folder.write("p.csv", rows);
+    let numbers = || (0..200).map(|i| i % 10).collect::<Vec<i64>>();
+    let columns = vec![
+        Series::new("version".into(), vec!["1"; 200]),
+        column,
+        Series::new("x".into(), numbers()),
+        Series::new("y".into(), numbers()),
+    ];
+    write_parquet(folder, "p.parquet", columns);
+}
+
+fn times<T>(of: impl Fn(i64) -> T) -> Series
+where
+    Series: polars::prelude::NamedFrom<Vec<T>, [T]>,
+{
+    Series::new("ts".into(), (0..200).map(of).collect::<Vec<T>>())
+}
+
+/// Replays the events of each format: all are of noon of 2023-11-15 and later, and come to the same verdicts.
+#[track_caller]
+fn all_are_of_that_day(folder: &Folder, what: &str) {
+    let (verdicts, summary) = replay(folder, "p.jsonl", "--config config.yaml");
+    assert_eq!((&summary["rejected"], &summary["counters"]["predictions"]), (&json!({}), &json!(200)), "{what}");
+    assert_eq!(verdicts.len(), 1, "{what}");
+    assert_eq!(verdicts[0]["window"]["start"], "2023-11-15T00:00:00Z", "{what}");
+    for file in ["p.csv", "p.parquet"] {
+        assert_eq!(replay(folder, file, "--config config.yaml").0, verdicts, "{what}, {file}");
+    }
+}
+
+#[test]
+fn the_unit_of_a_sources_times_holds_in_every_format() {
+    let folder = folder();
+    for (unit, per_second) in [("s", 1), ("ms", 1_000), ("us", 1_000_000), ("ns", 1_000_000_000_i64)] {
+        configure(&folder, &format!(", timestamp: {unit}"));
+        let ticks = |i: i64| (NOON / 1000 + i) * per_second;
+        write_events(&folder, false, |i| ticks(i).to_string(), times(ticks));
+        all_are_of_that_day(&folder, unit);
+        // As text, as protocol buffers write 64-bit integers in JSON.
+        write_events(&folder, true, |i| ticks(i).to_string(), times(|i| ticks(i).to_string()));
+        all_are_of_that_day(&folder, &format!("{unit} as text"));
+    }
+    configure(&folder, ", timestamp: s");
+    let seconds = |i: i64| (NOON / 1000 + i) as f64 + 0.123;
+    write_events(&folder, false, |i| seconds(i).to_string(), times(seconds));
+    all_are_of_that_day(&folder, "seconds with a fraction");
+    configure(&folder, "");
+    let millis = |i: i64| (NOON + i) as f64 + 0.25;
+    write_events(&folder, false, |i| millis(i).to_string(), times(millis));
+    all_are_of_that_day(&folder, "milliseconds with a fraction");
+    write_events(&folder, true, |i| millis(i).to_string(), times(|i| millis(i).to_string()));
+    all_are_of_that_day(&folder, "milliseconds with a fraction, as text");
+}
+
+#[test]
+fn a_time_without_a_zone_is_read_by_the_sources_zone_or_refused_in_every_format() {
+    use polars::prelude::{DataType, TimeUnit};
+
+    let folder = folder();
+    let text = |i: i64| format!("2023-11-15 {:02}:{:02}:00.5", 1 + i / 60, i % 60);
+    // Berlin's clock shows 01:00 at midnight UTC.
+    let naive = |hours: i64| {
+        let at = move |i: i64| NOON - 43_200_000 + (hours * 60 + i) * 60_000 + 500;
+        times(at).cast(&DataType::Datetime(TimeUnit::Milliseconds, None)).unwrap()
+    };
+    write_events(&folder, true, text, naive(1));
+    configure(&folder, "");
+    for file in ["p.jsonl", "p.csv", "p.parquet"] {
+        let (verdicts, summary) = replay(&folder, file, "--config config.yaml");
+        assert_eq!((verdicts.len(), &summary["rejected"]), (0, &json!({"bad_time": 200})), "{file}");
+        let run = folder.driftgate(&format!("replay --policy policy.yaml --predictions {file}"));
+        run.exits(0).prints("has no time zone: write `timezone: UTC`");
+    }
+    configure(&folder, ", timezone: Europe/Berlin");
+    all_are_of_that_day(&folder, "Europe/Berlin");
+    configure(&folder, ", timezone: UTC");
+    all_are_of_that_day(&folder, "UTC");
+    // Columns with a zone need none.
+    configure(&folder, ", timezone: America/New_York");
+    let instant = |i: i64| NOON + i * 60_000;
+    let zoned = times(instant).i64().unwrap().clone();
+    let zoned = zoned.into_datetime(TimeUnit::Milliseconds, Some(polars::prelude::TimeZone::UTC));
+    let text = |i: i64| format!("2023-11-15T{:02}:{:02}:00Z", 12 + i / 60, i % 60);
+    write_events(&folder, true, text, zoned.into_series());
+    all_are_of_that_day(&folder, "with a zone");
+    configure(&folder, ", timezone: Mars");
+    folder.driftgate("replay --policy policy.yaml --config config.yaml --predictions p.csv").exits(2).says(
+        "expected a time zone, read \"Mars\": write UTC, a name such as Europe/Berlin or an offset such as +02:00",
+    );
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::config::SourceKind;
 use crate::decode::Reason;
+use crate::decode::time::TimeFormat;
 use crate::event::numeric;
 use crate::policy::Policy;
 use crate::schema::Schema;
@@ -19,7 +20,7 @@ enum Form {
     Text,
     /// The canonical text of a category or segment value.
     Canonical,
-    /// Integer milliseconds.
+    /// A number as it stands, else integer milliseconds.
     Time,
     Number,
     /// 0, 1, booleans, and texts that the policy may map to them.
@@ -70,10 +71,14 @@ impl Column {
     }
 
     fn times(&mut self, cells: &Cells) {
+        // In which unit they are is for the topic's source to say.
+        if matches!(cells, Cells::Integer(_) | Cells::Unsigned(_) | Cells::Float(_)) {
+            return self.numbers(cells, &BTreeMap::new());
+        }
         // What is no time goes along as it is, to be rejected where it is read.
         let mut as_text: Option<Self> = None;
         let mut row = 0;
-        cells.each_time(|time| {
+        cells.each_time(&TimeFormat::default(), |time| {
             match time {
                 Ok(ms) => self.push(|out| out.extend_from_slice(itoa::Buffer::new().format(ms).as_bytes())),
                 Err(reject) if reject.reason == Reason::NoTime => self.push(|_| {}),

@@ -2,9 +2,9 @@
 
 use super::super::plan::Field;
 use super::super::scan::Token;
-use super::super::{Limits, Reason, Reject, parse_rfc3339};
+use super::super::{Limits, Reason, Reject};
 use super::walk::{Walk, flag, number};
-use super::{ModelDecoder, Stop, TimeUnit};
+use super::{ModelDecoder, Stop};
 use crate::event::{Flag, code};
 
 impl Walk<'_, '_> {
@@ -90,37 +90,13 @@ impl Walk<'_, '_> {
     fn time(&self, token: Token<'_>) -> Result<Option<i64>, Reject> {
         let text = match token {
             Token::Null => return Ok(None),
-            Token::Number(x, text) => {
-                // Integers as they stand; 1.7e12 and 5.0 as the integers they are.
-                #[allow(clippy::cast_possible_truncation, reason = "integral and below 2^63")]
-                let integer =
-                    text.parse::<i64>().ok().or_else(|| (x.fract() == 0.0 && x.abs() < 9.2e18).then_some(x as i64));
-                let millis = integer.and_then(|i| match self.time {
-                    TimeUnit::Seconds => i.checked_mul(1000),
-                    TimeUnit::Millis => Some(i),
-                    TimeUnit::Micros => Some(i.div_euclid(1000)),
-                    TimeUnit::Nanos => Some(i.div_euclid(1_000_000)),
-                });
-                // Epoch seconds with a fraction are common; other units have none.
-                #[allow(clippy::cast_possible_truncation, reason = "bounded by the comparison")]
-                let seconds =
-                    (self.time == TimeUnit::Seconds && x.abs() < 9.2e15).then_some((x * 1000.0).floor() as i64);
-                return millis.or(seconds).map(Some).ok_or_else(|| {
-                    Reject::new(Reason::BadTime, format!("the time {text} is not integer milliseconds"))
-                });
-            }
+            Token::Number(x, text) => return self.time.number(x, text).map(Some),
             Token::Plain(text) => text,
             Token::Escaped => self.scratch,
             Token::Bool(_) | Token::Composite => {
                 return Err(Reject::new(Reason::BadTime, "the time is neither a number nor a text"));
             }
         };
-        match parse_rfc3339(text) {
-            Some(ms) => Ok(Some(ms)),
-            None => Err(Reject::new(
-                Reason::BadTime,
-                format!("the time {:?} is not RFC 3339", text.chars().take(40).collect::<String>()),
-            )),
-        }
+        if text.is_empty() { Ok(None) } else { self.time.text(text).map(Some) }
     }
 }

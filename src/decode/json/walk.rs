@@ -5,9 +5,10 @@ use super::super::decimal;
 use super::super::plan::{Meaning, Node, Plan, Short, Slot};
 use super::super::scan::{Scanner, Token};
 use super::super::short::{ShortText, plain_until};
+use super::super::time::TimeFormat;
 use super::super::{Limits, Reason, Reject};
 use super::row::Row;
-use super::{ModelDecoder, Stop, TimeUnit, numbers};
+use super::{ModelDecoder, Stop, numbers};
 use crate::event::{Flag, code, numeric};
 use crate::schema::{Schema, canonical_number};
 
@@ -24,7 +25,7 @@ pub(super) struct Walk<'w, 'a> {
     pub model_word: Word,
     /// Whether every short text is within the bound on strings.
     pub short_texts: bool,
-    pub time: TimeUnit,
+    pub time: &'w TimeFormat,
     pub scratch: &'w mut String,
     pub text: &'w mut String,
     pub model_named: Option<usize>,
@@ -130,8 +131,9 @@ impl Walk<'_, '_> {
                     self.row.score = number;
                     value + n
                 }
-                Short::Time if self.time == TimeUnit::Millis => {
-                    let Some((ms, n)) = decimal::whole(behind) else { break };
+                Short::Time => {
+                    let Some((ticks, n)) = decimal::whole(behind) else { break };
+                    let Some(ms) = self.time.unit.millis(ticks) else { break };
                     self.row.ts = Some(ms);
                     value + n
                 }

@@ -13,7 +13,8 @@ use rustc_hash::FxHashMap;
 
 use super::clock::{self, Clock};
 use super::texts;
-use crate::decode::{Reason, Reject, parse_rfc3339};
+use crate::decode::time::{self, TimeFormat};
+use crate::decode::{Reason, Reject};
 use crate::event::{Flag, code, numeric};
 use crate::schema::{canonical_number, canonical_text};
 
@@ -251,12 +252,14 @@ impl Cells {
     }
 
     /// Appends the cells as milliseconds since the epoch if all are times of `within`; else appends nothing and says so.
-    pub fn times_within(&self, within: &RangeInclusive<i64>, out: &mut Vec<i64>) -> bool {
-        let (ticks, per_ms) = match self {
-            Self::Integer(c) => (c, 1),
-            Self::Time { ticks, clock } => match clock.per_ms() {
-                Some(per_ms) => (ticks, per_ms),
-                None => return false,
+    pub fn times_within(&self, format: &TimeFormat, within: &RangeInclusive<i64>, out: &mut Vec<i64>) -> bool {
+        let (ticks, unit) = match self {
+            Self::Integer(c) => (c, format.unit),
+            Self::Time { ticks, clock } if clock.is_zoned() || format.is_utc() => match clock.per_ms() {
+                Some(1) => (ticks, time::TimeUnit::Millis),
+                Some(1_000) => (ticks, time::TimeUnit::Micros),
+                Some(1_000_000) => (ticks, time::TimeUnit::Nanos),
+                _ => return false,
             },
             _ => return false,
         };
@@ -265,9 +268,9 @@ impl Cells {
         }
         let start = out.len();
         for array in ticks.downcast_iter() {
-            match per_ms {
-                1 => out.extend_from_slice(array.values()),
-                _ => out.extend(array.values().iter().map(|t| t.div_euclid(per_ms))),
+            match unit {
+                time::TimeUnit::Millis => out.extend_from_slice(array.values()),
+                unit => out.extend(array.values().iter().map(|t| unit.millis(*t).unwrap_or(i64::MAX))),
             }
         }
         let all = out.iter().skip(start).fold(true, |all, ms| all & within.contains(ms));
@@ -284,23 +287,32 @@ impl Cells {
     }
 
     /// Calls `each` with every cell as milliseconds since the epoch, in order.
-    pub fn each_time(&self, mut each: impl FnMut(Result<i64, Reject>)) {
+    pub fn each_time(&self, format: &TimeFormat, mut each: impl FnMut(Result<i64, Reject>)) {
         let none = || Err(Reject::new(Reason::NoTime, "the time is null"));
+        let text = |x: Option<&str>| match x {
+            None => none(),
+            Some(text) if is_missing(text.trim()) => Err(Reject::new(Reason::NoTime, "the time is empty")),
+            Some(text) => format.text(text),
+        };
         match self {
-            Self::Integer(c) => c.iter().for_each(|x| each(x.map_or_else(none, Ok))),
-            Self::Time { ticks, clock } => ticks.iter().for_each(|x| {
-                let ms = x.map(|t| clock.ms(t));
-                each(ms.map_or_else(none, |ms| i64::try_from(ms).map_err(|_| bad_time(&ms.to_string()))));
+            Self::Integer(c) => c.iter().for_each(|x| each(x.map_or_else(none, |x| format.integer(x)))),
+            Self::Unsigned(c) => c.iter().for_each(|x| {
+                each(x.map_or_else(none, |x| format.integer(i64::try_from(x).unwrap_or(i64::MAX))));
             }),
-            Self::Float(_) | Self::Unsigned(_) | Self::Text(_) | Self::Csv(_) | Self::Dictionary(..) => {
-                self.each_text(|cell| match cell {
-                    Cell::Missing => each(none()),
-                    Cell::Invalid => each(Err(bad_time("?"))),
-                    Cell::Text(text) => each(parse_time(text)),
-                });
-            }
+            Self::Float(c) => c.iter().for_each(|x| {
+                each(x.filter(|x| !x.is_nan()).map_or_else(none, |x| format.float(x)));
+            }),
+            Self::Time { ticks, clock } => ticks.iter().for_each(|tick| {
+                each(tick.map_or_else(none, |tick| time_of_tick(*clock, tick, format)));
+            }),
+            Self::Text(c) | Self::Csv(c) => c.iter().for_each(|x| each(text(x))),
+            Self::Dictionary(..) => self.each_text(|cell| match cell {
+                Cell::Text(t) => each(text(Some(t))),
+                Cell::Missing | Cell::Invalid => each(none()),
+            }),
             Self::Bool(_) | Self::Other(..) => {
-                (0..self.len()).for_each(|_| each(Err(bad_time(&format!("the column holds {}", self.holds())))));
+                let detail = format!("the time column holds {}", self.holds());
+                (0..self.len()).for_each(|_| each(Err(Reject::new(Reason::BadTime, detail.clone()))));
             }
             Self::Null(n) => (0..*n).for_each(|_| each(none())),
         }
@@ -402,16 +414,17 @@ fn texts_of_bytes(bytes: &BinaryChunked) -> StringChunked {
     bytes.iter().map(|b| b.map(String::from_utf8_lossy)).collect()
 }
 
-fn bad_time(text: &str) -> Reject {
-    Reject::new(Reason::BadTime, format!("time {:?} is neither integer milliseconds nor RFC 3339", cut(text)))
-}
-
-fn parse_time(text: &str) -> Result<i64, Reject> {
-    let text = text.trim();
-    if is_missing(text) {
-        return Err(Reject::new(Reason::NoTime, "the time is empty"));
+/// A tick in milliseconds: of a column that names no zone, by the source's.
+fn time_of_tick(clock: Clock, tick: i64, format: &TimeFormat) -> Result<i64, Reject> {
+    if clock.is_zoned() || format.is_utc() {
+        // Beyond any time there is.
+        return Ok(i64::try_from(clock.ms(tick)).unwrap_or(i64::MAX));
     }
-    text.parse::<i64>().ok().or_else(|| parse_rfc3339(text)).ok_or_else(|| bad_time(text))
+    let text = clock.iso(tick);
+    match clock.local(tick) {
+        Some(local) => format.local(local, &text),
+        None => Err(Reject::new(Reason::BadTime, format!("the time {} is out of range", cut(&text)))),
+    }
 }
 
 #[cfg(test)]

@@ -60,10 +60,19 @@ fn flags(cells: &Cells) -> Vec<Flag> {
     out
 }
 
-fn times(cells: &Cells) -> Vec<Result<i64, Reason>> {
-    let mut out = Vec::new();
-    cells.each_time(|t| out.push(t.map_err(|r| r.reason)));
+/// The times of a source with this zone, and of this unit; all of them at once where that is possible.
+fn times_by(cells: &Cells, zone: &str, unit: time::TimeUnit) -> Vec<Result<i64, Reason>> {
+    let (mut out, mut at_once) = (Vec::new(), Vec::new());
+    let format = TimeFormat { unit, zone: (!zone.is_empty()).then(|| time::zone(zone).unwrap()) };
+    cells.each_time(&format, |t| out.push(t.map_err(|r| r.reason)));
+    if cells.times_within(&format, &(i64::MIN..=i64::MAX - 1), &mut at_once) {
+        assert_eq!(at_once.into_iter().map(Ok).collect::<Vec<_>>(), out);
+    }
     out
+}
+
+fn times(cells: &Cells) -> Vec<Result<i64, Reason>> {
+    times_by(cells, "", time::TimeUnit::Millis)
 }
 
 fn owned(texts: &[Option<&str>]) -> Vec<Option<String>> {
@@ -151,6 +160,11 @@ fn flags_of_every_type() {
     assert_eq!(flags(&Cells::Other(1, "List".to_owned())), [Invalid]);
 }
 
+/// Instants: a cast would drop the zone.
+fn zoned(ticks: &[Option<i64>], unit: TimeUnit) -> Series {
+    series(ticks).i64().unwrap().clone().into_datetime(unit, Some(TimeZone::UTC)).into_series()
+}
+
 #[test]
 fn times_of_every_type() {
     let (none, bad) = (Err(Reason::NoTime), Err(Reason::BadTime));
@@ -161,22 +175,54 @@ fn times_of_every_type() {
         let ticks = series(&[Some(1_362_131_640_123 * per_ms), Some(-per_ms), None])
             .cast(&DataType::Datetime(unit, None))
             .unwrap();
-        assert_eq!(times(&cells(&ticks)), [Ok(1_362_131_640_123), Ok(-1), none]);
+        assert_eq!(times(&cells(&ticks)), [bad, bad, none], "nobody says in which zone");
+        let of = |zone| times_by(&cells(&ticks), zone, time::TimeUnit::Seconds);
+        assert_eq!(of("UTC"), [Ok(1_362_131_640_123), Ok(-1), none]);
+        assert_eq!(of("Europe/Berlin"), [Ok(1_362_128_040_123), Ok(-3_600_001), none]);
+        let zoned = zoned(&[Some(1_362_131_640_123 * per_ms), Some(-per_ms), None], unit);
+        assert_eq!(times(&cells(&zoned)), [Ok(1_362_131_640_123), Ok(-1), none]);
+        assert_eq!(times(&cells(&zoned.drop_nulls())), [Ok(1_362_131_640_123), Ok(-1)]);
+        assert_eq!(
+            times_by(&cells(&ticks.drop_nulls()), "UTC", time::TimeUnit::Nanos),
+            [Ok(1_362_131_640_123), Ok(-1)]
+        );
     }
-    let before = series(&[-1_i64]).cast(&DataType::Datetime(TimeUnit::Nanoseconds, None)).unwrap();
+    let before = zoned(&[Some(-1_i64)], TimeUnit::Nanoseconds);
     assert_eq!(times(&cells(&before)), [Ok(-1)]);
-    assert_eq!(times(&cells(&series(&[1_i32]).cast(&DataType::Date).unwrap())), [Ok(86_400_000)]);
-    assert_eq!(times(&cells(&series(&[5.0, 5.5, f64::NAN]))), [Ok(5), bad, none]);
+    let date = cells(&series(&[1_i32]).cast(&DataType::Date).unwrap());
+    assert_eq!(times(&date), [bad]);
+    assert_eq!(times_by(&date, "UTC", time::TimeUnit::Millis), [Ok(86_400_000)]);
+    assert_eq!(times_by(&date, "America/New_York", time::TimeUnit::Millis), [Ok(104_400_000)]);
+    assert_eq!(times(&cells(&series(&[5.0, 5.5, f64::NAN, f64::INFINITY]))), [Ok(5), Ok(5), none, bad]);
+    for (unit, ticks) in [
+        (time::TimeUnit::Seconds, 1_362_131_640_i64),
+        (time::TimeUnit::Micros, 1_362_131_640_000_999),
+        (time::TimeUnit::Nanos, 1_362_131_640_000_999_999),
+    ] {
+        let expected = [Ok(1_362_131_640_000)];
+        assert_eq!(times_by(&cells(&series(&[ticks])), "", unit), expected);
+        assert_eq!(times_by(&cells(&series(&[u64::try_from(ticks).unwrap()])), "", unit), expected);
+        assert_eq!(times_by(&csv(&[Some(&ticks.to_string())]), "", unit), expected);
+        assert_eq!(times_by(&cells(&series(&[ticks.to_string().as_str()])), "", unit), expected);
+    }
+    assert_eq!(
+        times_by(&cells(&series(&[1_362_131_640.123_f64])), "", time::TimeUnit::Seconds),
+        [Ok(1_362_131_640_123)]
+    );
+    assert_eq!(times_by(&cells(&series(&[i64::MAX])), "", time::TimeUnit::Seconds), [bad]);
     let written = [
         Some("2013-03-01T09:54:00Z"),
         Some("2013-03-01T10:54:00+01:00"),
         Some("1362131640000"),
+        Some("1362131640000.5"),
         Some("2013-03-01T09:54:00"),
         Some(""),
         Some("soon"),
     ];
-    let read = [Ok(1_362_131_640_000), Ok(1_362_131_640_000), Ok(1_362_131_640_000), bad, none, bad];
+    let at = Ok(1_362_131_640_000);
+    let read = [at, at, at, at, bad, none, bad];
     assert_eq!(times(&cells(&series(&written[..]))), read);
     assert_eq!(times(&csv(&written)), read);
+    assert_eq!(times_by(&csv(&written), "UTC", time::TimeUnit::Millis)[4], at);
     assert_eq!(times(&cells(&series(&[true]))), [bad]);
 }

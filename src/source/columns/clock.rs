@@ -31,6 +31,17 @@ impl Clock {
         (self.nanoseconds * i128::from(tick)).div_euclid(MS_NS)
     }
 
+    /// Whether the ticks are UTC for sure.
+    pub(super) fn is_zoned(self) -> bool {
+        self.zoned
+    }
+
+    /// What a clock showed at a tick; `None` beyond its range.
+    pub(super) fn local(self, tick: i64) -> Option<jiff::civil::DateTime> {
+        let at = jiff::Timestamp::from_nanosecond(self.nanoseconds.saturating_mul(i128::from(tick))).ok()?;
+        Some(jiff::tz::Offset::UTC.to_datetime(at))
+    }
+
     /// The ISO 8601 text of a tick: a date, a time without zone, or a time in UTC.
     pub(super) fn iso(self, tick: i64) -> String {
         let Ok(instant) = jiff::Timestamp::from_nanosecond(self.nanoseconds.saturating_mul(i128::from(tick))) else {

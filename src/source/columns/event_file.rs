@@ -159,11 +159,11 @@ impl EventFile {
 
     /// Appends the times, zero for those that are none.
     fn times(&self, times: &Cells, ts: &mut Vec<i64>, outcomes: &mut Outcomes) {
-        if times.times_within(&(0..=self.record_ts.saturating_add(FUTURE_TOLERANCE_MS)), ts) {
+        if times.times_within(&self.fields.time, &(0..=self.record_ts.saturating_add(FUTURE_TOLERANCE_MS)), ts) {
             return;
         }
         let mut row = 0;
-        times.each_time(|time| {
+        times.each_time(&self.fields.time, |time| {
             let time = time.and_then(|t| check_time(t, self.record_ts));
             ts.push(*time.as_ref().unwrap_or(&0));
             outcomes.extend(time.err().map(|reject| (row, Outcome::Rejected(reject))));

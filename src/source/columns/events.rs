@@ -9,11 +9,12 @@ use super::event_file::{Envelope, EventFile, push_ids};
 pub use super::stream::{EventReader, EventStream, Rejects};
 use super::{ColumnReader, FileError, Piece, Pieces, Rows};
 use crate::decode::coder::Coder;
+use crate::decode::time::TimeFormat;
 use crate::decode::{Limits, check_value, check_weight};
 use crate::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code};
 use crate::schema::Schema;
 
-/// The names of the columns that hold an event's fields.
+/// The names of the columns that hold an event's fields, and how times are written in theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileFields {
     pub prediction_id: String,
@@ -31,6 +32,7 @@ pub struct FileFields {
     pub n: String,
     /// A column's name to the name of the feature or attribute it holds.
     pub rename: BTreeMap<String, String>,
+    pub time: TimeFormat,
 }
 
 impl Default for FileFields {
@@ -51,6 +53,7 @@ impl Default for FileFields {
             value: name("value"),
             n: name("n"),
             rename: BTreeMap::new(),
+            time: TimeFormat::default(),
         }
     }
 }

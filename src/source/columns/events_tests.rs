@@ -182,7 +182,7 @@ fn broken_envelopes_are_rejected_by_row_and_other_models_ignored() {
     assert_eq!(names(&batch, Domain::Segmentation(0), &batch.segments[0]), ["US", "-"]);
     let expected = [
         (3, "no_time: the time is null"),
-        (4, "bad_time: time \"soon\" is neither integer milliseconds nor RFC 3339"),
+        (4, "bad_time: the time \"soon\" is neither a number of milliseconds nor RFC 3339"),
         (5, "future: time 2017-07-14T02:40:00Z is more than an hour ahead of its record's 2014-05-13T16:53:20Z"),
         (6, "no_version: the version is empty"),
         (7, "no_id: the prediction id is empty"),
@@ -247,8 +247,8 @@ fn labels_and_kpis() {
 #[test]
 fn features_need_no_version_and_no_id() {
     let folder = Folder::new();
-    let instants =
-        Series::new("ts".into(), [5_000_i64, 6_000]).cast(&DataType::Datetime(TimeUnit::Microseconds, None)).unwrap();
+    let ticks = Series::new("ts".into(), [5_000_i64, 6_000]).i64().unwrap().clone();
+    let instants = ticks.into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_series();
     let mut frame = df!("temp" => [1_u8, 2], "carrier" => ["US", "AA"]).unwrap();
     frame.with_column(instants.into_column()).unwrap();
     let mut file =

@@ -32,12 +32,23 @@ pub struct Question<'a> {
     pub latest: Vec<GroupVerdict>,
     /// The version's active blocks, of any group.
     pub blocks: &'a [ActiveBlock],
-    /// The version was registered, or seen in events.
-    pub known: bool,
+    pub standing: Standing<'a>,
     /// What the registry knows of the version.
     pub dossier: &'a Dossier,
     /// Why a version that was rolled back is tried again.
     pub retry: Option<&'a str>,
+}
+
+/// What is known of the version itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing<'a> {
+    Registered,
+    /// Events name it, the registry does not.
+    OnlySeen,
+    /// Neither; these versions of the model are known.
+    Unknown {
+        others: &'a [String],
+    },
 }
 
 /// The decision. Nothing but `Pass` means go.
@@ -114,10 +125,7 @@ pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
     let mut found = Found::default();
     let groups = counting(policy, to, &mut found.notes)?;
     let transition = promotion::transition(policy, to, dossier);
-    if !question.known {
-        let detail = format!("version {version:?} of {:?} was neither registered nor seen in events", policy.model);
-        found.add(Finding::new("registered", Outcome::Inconclusive, detail));
-    }
+    found.add_registration(question, transition);
     found.needs_a_check(policy, to, &groups, transition);
     let overrides = live::Overrides::at(&dossier.overrides, now_ms);
     for group in &groups {
@@ -130,7 +138,7 @@ pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
             .push(format!("{}: blocked since {}, but the group does not count for {to:?}", block.group, block.since));
     }
     // Of a version that nobody knows there is nothing to say but that.
-    if question.known {
+    if !matches!(question.standing, Standing::Unknown { .. }) {
         found.promotion(policy, transition, dossier, question.retry, now_ms);
     }
     Ok(found.answer(policy, to, version, now_ms))
@@ -193,6 +201,32 @@ impl Found {
         self.gates.push(gate);
     }
 
+    /// Says that the version is not registered, where that is so and matters.
+    fn add_registration(&mut self, question: &Question<'_>, transition: Option<&Transition>) {
+        let Question { policy, version, to, .. } = question;
+        let model = &policy.model;
+        match question.standing {
+            Standing::Registered => {}
+            Standing::OnlySeen if *to == PROD && transition.is_some() => {
+                let detail = format!(
+                    "version {version:?} of {model:?} is not registered: events name it, but nobody registered it; \
+                     run driftgate register {model} {version}"
+                );
+                self.add(Finding::new("registered", Outcome::Block, detail));
+            }
+            Standing::OnlySeen => {}
+            Standing::Unknown { others } => {
+                let others = match others {
+                    [] => "no version of it is known".to_owned(),
+                    _ => format!("known are {}", listed(others)),
+                };
+                let detail =
+                    format!("version {version:?} of {model:?} was neither registered nor seen in events; {others}");
+                self.add(Finding::new("registered", Outcome::Inconclusive, detail));
+            }
+        }
+    }
+
     /// Takes the gates that ask for no live data.
     pub fn promotion(
         &mut self,
@@ -248,6 +282,14 @@ impl Found {
             gates: self.gates,
         }
     }
+}
+
+/// The newest of many names, so that an answer stays short.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 10;
+    let left_out = names.len().saturating_sub(MOST);
+    let newest: Vec<&str> = names.iter().skip(left_out).map(String::as_str).collect();
+    if left_out == 0 { newest.join(", ") } else { format!("{} and {left_out} older ones", newest.join(", ")) }
 }
 
 #[cfg(test)]

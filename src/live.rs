@@ -16,9 +16,12 @@ pub fn live(view: &Shared, model: &str, version: &str) -> Live {
 /// The same in a picture that is at hand.
 #[must_use]
 pub fn of(view: &View, model: &str, version: &str) -> Live {
-    let Some(seen) = view.models.get(model).and_then(|m| m.versions.get(version)) else { return Live::default() };
+    let Some(model) = view.models.get(model) else { return Live::default() };
+    let Some(seen) = model.versions.get(version) else {
+        return Live { others: model.versions.keys().cloned().collect(), ..Live::default() };
+    };
     let latest = seen.latest().map(|verdict| GroupVerdict::from_verdict(verdict)).collect();
-    Live { latest, blocks: blocks(seen), seen: true }
+    Live { latest, blocks: blocks(seen), seen: true, others: Vec::new() }
 }
 
 /// The blocks that the pipeline raised.

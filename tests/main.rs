@@ -37,6 +37,8 @@ mod measurements;
 mod memory;
 #[path = "cases/mlflow.rs"]
 mod mlflow;
+#[path = "cases/outcomes.rs"]
+mod outcomes;
 #[path = "cases/outward.rs"]
 mod outward;
 #[path = "cases/replay.rs"]

@@ -11,6 +11,7 @@ use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::terminal::{out, outln};
 use super::{Failure, exit, show};
 use crate::audit::checkpoint::{PublicKey, PublicKeys, Signer};
 use crate::audit::verify::{Anchored, Report, verify};
@@ -68,9 +69,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let Command::Verify(args) = &args.command;
     let checked = check(args)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&checked.to_json())?);
+        outln!("{}", serde_json::to_string_pretty(&checked.to_json())?);
     } else {
-        print!("{}", checked.to_text());
+        out!("{}", checked.to_text());
     }
     Ok(if checked.is_intact() { exit::PASS } else { exit::BLOCK })
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
+use super::terminal::{out, outln};
 use super::{Failure, exit, replay, show};
 use crate::baseline::{Baseline, NumericReference};
 use crate::policy::Policy;
@@ -61,9 +62,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Command::Show { what, json } => {
             let (policy, baseline) = load(what)?;
             if *json {
-                println!("{}", serde_json::to_string_pretty(&as_json(&policy, &baseline)?)?);
+                outln!("{}", serde_json::to_string_pretty(&as_json(&policy, &baseline)?)?);
             } else {
-                print!("{}", as_text(&policy, &baseline)?);
+                out!("{}", as_text(&policy, &baseline)?);
             }
             Ok(exit::PASS)
         }
@@ -100,7 +101,7 @@ fn build(what: &What, out: Option<&Path>) -> Result<u8, Failure> {
         out.map_or_else(|| PathBuf::from(format!("{}-{}.baseline", policy.model, baseline.version)), Path::to_owned);
     let bytes = baseline.encode()?;
     std::fs::write(&path, &bytes).with_context(|| format!("{} cannot be written", path.display()))?;
-    println!(
+    outln!(
         "{}: {} rows of {} in {} bytes, sha256 {}",
         path.display(),
         show::count(baseline.rows),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::terminal::{errln, out, outln};
 use super::{Failure, exit, show};
 use crate::config::{self, Config};
 use crate::http::Tokens;
@@ -40,11 +41,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let report = Report::new(args.config.as_deref(), &args.policy);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report.to_json())?);
+        outln!("{}", serde_json::to_string_pretty(&report.to_json())?);
     } else {
-        print!("{}", report.to_text());
+        out!("{}", report.to_text());
         for error in &report.errors {
-            eprintln!("{error}");
+            errln!("{error}");
         }
     }
     Ok(if !report.errors.is_empty() {

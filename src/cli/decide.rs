@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Failure;
+use super::terminal::outln;
 use crate::clock::now_ms;
 use crate::gate::Answer;
 use crate::gate::recorded;
@@ -34,9 +35,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let answer = decide(args)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        outln!("{}", serde_json::to_string_pretty(&answer)?);
     } else {
-        println!("{answer}");
+        outln!("{answer}");
     }
     Ok(answer.verdict.exit_code())
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
+use super::terminal::outln;
 use super::{Failure, exit, replay as replay_cli, show};
 use crate::daemon::engine::new_model_view;
 use crate::decode::Reject;
@@ -76,8 +77,8 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         now_ms: || STREAM_TIME.load(Ordering::Relaxed),
     };
     runtime.spawn(http::serve(listener, app, std::future::pending()));
-    println!("A year of flights out of New York, judged by {}.", args.data.join(&args.policy).display());
-    println!("The API serves meanwhile: http://{address}/ and http://{address}/metrics\n");
+    outln!("A year of flights out of New York, judged by {}.", args.data.join(&args.policy).display());
+    outln!("The API serves meanwhile: http://{address}/ and http://{address}/metrics\n");
     let options = replay_cli::Options::new(None, 1)?;
     let file = |name: &str, kind| options.file(&args.data.join(name), kind);
     let input = Input {
@@ -103,7 +104,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let outcome = replay::run(&input, &mut story)?;
     story.end(&outcome, begun.elapsed());
     if args.stay {
-        println!("\nStill serving http://{address}/ until Ctrl-C.");
+        outln!("\nStill serving http://{address}/ until Ctrl-C.");
         runtime.block_on(tokio::signal::ctrl_c())?;
     }
     Ok(exit::PASS)
@@ -139,7 +140,7 @@ impl Story {
 
     fn explain(&mut self, what: &'static str, text: &str) {
         if self.explained.insert(what) {
-            println!("            {text}");
+            outln!("            {text}");
         }
     }
 
@@ -152,7 +153,7 @@ impl Story {
                 let more = signal.reasons.len().saturating_sub(1);
                 let first = signal.reasons.first().map_or("", String::as_str);
                 let and = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-                println!("{day}  BLOCK  {model} {version} ({stage}), {}: {first}{and}", signal.group);
+                outln!("{day}  BLOCK  {model} {version} ({stage}), {}: {first}{and}", signal.group);
                 if stage == "prod" {
                     self.explain("prod", "next: an alert, since it serves already; retrain on newer data. Its successors stay free to be promoted.");
                 } else {
@@ -178,9 +179,9 @@ impl Story {
                 }
             }
             Action::Clear => {
-                println!("{day}  clear  {model} {version} ({stage}), {}: back within its limits", signal.group);
+                outln!("{day}  clear  {model} {version} ({stage}), {}: back within its limits", signal.group);
             }
-            Action::Rollback => println!(
+            Action::Rollback => outln!(
                 "{day}  ROLLBACK  {model} {version} to {}",
                 signal.rollback_to.as_deref().unwrap_or("nothing: no stable version")
             ),
@@ -189,7 +190,7 @@ impl Story {
 
     fn end(&self, outcome: &replay::Outcome, took: Duration) {
         let c = &outcome.counters;
-        println!(
+        outln!(
             "\n{} predictions and {} labels in {:.1} s: {} windows judged.",
             show::count(c.predictions),
             show::count(c.labels),
@@ -208,8 +209,8 @@ impl Story {
             };
             table.add_row([name.clone(), n(Action::Block), n(Action::Clear), now]);
         }
-        println!("{table}");
-        println!("Next: driftgate replay --help for your own files, config/driftgate.yaml for your own Kafka.");
+        outln!("{table}");
+        outln!("Next: driftgate replay --help for your own files, config/driftgate.yaml for your own Kafka.");
     }
 }
 
@@ -254,20 +255,20 @@ impl Observer for Story {
     }
 
     fn reject(&mut self, file: &Path, line: u64, reject: &Reject, _payload: &[u8]) -> anyhow::Result<()> {
-        println!("rejected {}:{line}: {reject}", file.display());
+        outln!("rejected {}:{line}: {reject}", file.display());
         Ok(())
     }
 
     fn reference(&mut self, version: &str, reference: &Reference) {
         match reference {
             Reference::Baseline { baseline, sha256 } => {
-                println!("version {version}: baseline of {} training rows", show::count(baseline.rows));
+                outln!("version {version}: baseline of {} training rows", show::count(baseline.rows));
                 if let Some(v) = self.view.write().version_mut(&baseline.model, version) {
                     v.baseline = Some(Ok(sha256.to_string()));
                     v.reference_rows = Some(baseline.rows);
                 }
             }
-            Reference::Failed(why) => println!("version {version}: no baseline: {why}"),
+            Reference::Failed(why) => outln!("version {version}: no baseline: {why}"),
             Reference::Unknown => {}
         }
     }

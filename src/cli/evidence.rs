@@ -8,6 +8,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, ServerArgs};
+use super::terminal::outln;
 use super::{Failure, exit};
 use crate::judge::verdict::utc;
 use crate::promotion::types::Evidence;
@@ -88,11 +89,11 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let kept: Vec<Evidence> =
         answer.get("evidence").cloned().map(serde_json::from_value).transpose()?.unwrap_or_default();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&kept)?);
+        outln!("{}", serde_json::to_string_pretty(&kept)?);
     } else {
-        println!("{} version {} has", args.model, args.version);
+        outln!("{} version {} has", args.model, args.version);
         for evidence in kept {
-            println!("  {:<16} {}  ({}, {})", evidence.kind, evidence.value, evidence.actor, utc(evidence.at_ms));
+            outln!("  {:<16} {}  ({}, {})", evidence.kind, evidence.value, evidence.actor, utc(evidence.at_ms));
         }
     }
     Ok(exit::PASS)

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::client::{Client, ServerArgs};
 use super::status::printable;
+use super::terminal::{out, outln};
 use super::{Failure, exit, show};
 use crate::gate::{Answer, GateVerdict};
 use crate::judge::verdict::{Status, short};
@@ -112,10 +113,10 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let path = ["api", "v1", "models", &args.model, "versions", &args.version, "explain"];
     let said: Value = Client::new(&args.server)?.get(&path, &[])?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&said)?);
+        outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
         let width = show::table(&[]).width().map_or(distribution::WIDTH, usize::from);
-        print!("{}", printable(&as_text(&said, width)?));
+        out!("{}", printable(&as_text(&said, width)?));
     }
     Ok(exit::PASS)
 }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::{Client, ServerArgs};
+use super::terminal::outln;
 use super::{Failure, exit, show};
 use crate::gate::{Answer, GateVerdict};
 use crate::yaml::units;
@@ -52,9 +53,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let path = ["api", "v1", "gate", &args.model, &args.version];
     let answer: Answer = wait(args, || client.get(&path, &[("to", &args.to)]))?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        outln!("{}", serde_json::to_string_pretty(&answer)?);
     } else {
-        println!("{answer}");
+        outln!("{answer}");
     }
     Ok(answer.verdict.exit_code())
 }

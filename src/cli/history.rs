@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::client::{Client, ServerArgs};
 use super::status::printable;
+use super::terminal::{out, outln};
 use super::{Failure, exit};
 use sentence::sentence;
 pub(super) use sentence::short;
@@ -48,9 +49,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let path = ["api", "v1", "models", &args.model, "history"];
     let said: Value = Client::new(&args.server)?.get(&path, &[("limit", &limit)])?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&said)?);
+        outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
-        print!("{}", printable(&as_text(&args.model, &said, args.limit)?));
+        out!("{}", printable(&as_text(&args.model, &said, args.limit)?));
     }
     Ok(exit::PASS)
 }

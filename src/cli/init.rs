@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
+use super::terminal::{out, outln};
 use super::{Failure, exit, show};
 use draft::Draft;
 use roles::{Roles, Wishes};
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     }
     let text = draft(args, out)?;
     let Some(out) = out else {
-        print!("{text}");
+        out!("{text}");
         return Ok(exit::PASS);
     };
     let mut options = std::fs::OpenOptions::new();
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             anyhow!("{} cannot be written: {e}", out.display())
         }
     })?;
-    println!("{}: read its comments, then run driftgate check --policy {}", out.display(), out.display());
+    outln!("{}: read its comments, then run driftgate check --policy {}", out.display(), out.display());
     Ok(exit::PASS)
 }
 

@@ -17,6 +17,7 @@ use anyhow::{Context as _, anyhow};
 use polars::prelude::{ParquetReader, SerReader as _};
 use serde_json::json;
 
+use super::terminal::{errln, outln};
 use super::{Failure, exit, replay, show};
 use crate::config::{SourceConfig, SourceFields, SourceKind};
 use crate::daemon::read_config;
@@ -77,7 +78,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         None => source.as_ref().map(|s| s.kind),
     };
     if source.is_some_and(|s| s.fields != SourceFields::default() || !s.rename.is_empty()) {
-        eprintln!(
+        errln!(
             "driftgate: the configuration's source for {:?} reads other fields than those that are published",
             args.topic
         );
@@ -120,12 +121,12 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             "file": args.file.display().to_string(), "topic": args.topic, "kind": kind, "partitions": sender.partitions,
             "published": published, "seconds": seconds, "events_per_second": rate.round(), "interrupted": interrupted,
         });
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        outln!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate")]
         let rate = show::count(rate.round() as u64);
         let until = if interrupted { ", interrupted" } else { "" };
-        println!(
+        outln!(
             "{}: {} {kind} published to {} ({} partition{}) in {seconds:.1} s, {rate} a second{until}",
             args.file.display(),
             show::count(published),

@@ -21,10 +21,13 @@ mod replay;
 mod run;
 mod show;
 mod status;
+mod terminal;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use terminal::errln;
 
 /// Exit codes that scripts rely on.
 pub mod exit {
@@ -117,7 +120,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("driftgate: {:#}", failure.error);
+            errln!("driftgate: {:#}", failure.error);
             ExitCode::from(failure.code)
         }
     }

@@ -4,6 +4,7 @@ use anyhow::anyhow;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, ServerArgs};
+use super::terminal::{out, outln};
 use super::{Failure, exit};
 use crate::gate::Answer;
 use crate::promotion::record;
@@ -49,13 +50,13 @@ pub fn promote(args: &PromoteArgs) -> Result<u8, Failure> {
     let answer: Answer = serde_json::from_value(said.clone())?;
     let record = said.get("record").filter(|r| !r.is_null());
     match (args.json, args.note, record) {
-        (true, ..) => println!("{}", serde_json::to_string_pretty(&said)?),
-        (false, true, Some(record)) => print!("{}", record::note(record)),
+        (true, ..) => outln!("{}", serde_json::to_string_pretty(&said)?),
+        (false, true, Some(record)) => out!("{}", record::note(record)),
         _ => {
-            println!("{answer}");
+            outln!("{answer}");
             match said.get("rollout").filter(|r| !r.is_null()) {
                 Some(rollout) => print_rollout(&serde_json::from_value(rollout.clone())?),
-                None if answer.ok => println!("{} of {} is in {} now", args.version, args.model, args.to),
+                None if answer.ok => outln!("{} of {} is in {} now", args.version, args.model, args.to),
                 None => {}
             }
         }
@@ -105,12 +106,12 @@ pub fn approve(args: &ApproveArgs) -> Result<u8, Failure> {
     let path = ["api", "v1", "models", &args.model, "versions", &args.version, "approvals"];
     let said: Value = client.post(&path, &body)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&said)?);
+        outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
         let of = |key: &str| said.pointer(&format!("/approval/{key}")).and_then(Value::as_str).unwrap_or_default();
-        println!("{} approved {} version {} for {} as {}", of("actor"), args.model, args.version, args.to, of("role"));
+        outln!("{} approved {} version {} for {} as {}", of("actor"), args.model, args.version, args.to, of("role"));
         let answer: Answer = serde_json::from_value(said.get("gate").cloned().unwrap_or_default())?;
-        println!("{answer}");
+        outln!("{answer}");
     }
     Ok(exit::PASS)
 }
@@ -167,9 +168,9 @@ pub fn rollout(args: &RolloutArgs) -> Result<u8, Failure> {
         client.post(&path, &body)?
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&state)?);
+        outln!("{}", serde_json::to_string_pretty(&state)?);
     } else if state.is_null() {
-        println!("{} has had no rollout", args.model);
+        outln!("{} has had no rollout", args.model);
     } else {
         print_rollout(&serde_json::from_value(state)?);
     }
@@ -216,18 +217,18 @@ pub fn rollback(args: &RollbackArgs) -> Result<u8, Failure> {
     let said: Value = client.post(&path, &body)?;
     let to = said.get("to").and_then(Value::as_str);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&said)?);
+        outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
         match (to, args.drill) {
             (Some(to), true) => {
-                println!("drill: prod of {} would go from version {version} to {to}; nothing moved", args.model);
+                outln!("drill: prod of {} would go from version {version} to {to}; nothing moved", args.model);
             }
-            (Some(to), false) => println!(
+            (Some(to), false) => outln!(
                 "prod of {} went from version {version} to {to}; pending until the stream shows it serving",
                 args.model
             ),
             (None, _) => {
-                println!("no former prod version of {} is stable: nothing moved; name one with --to", args.model);
+                outln!("no former prod version of {} is stable: nothing moved; name one with --to", args.model);
             }
         }
     }
@@ -291,10 +292,10 @@ pub fn override_rule(args: &OverrideArgs) -> Result<u8, Failure> {
     let path = ["api", "v1", "models", &args.model, "versions", &args.version, "overrides"];
     let said: Value = Client::new(&args.server)?.post(&path, &body)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&said)?);
+        outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
         let until = said.get("until").and_then(Value::as_str).unwrap_or_default();
-        println!(
+        outln!(
             "{} {} does not hold up {} version {} until {until}",
             args.rule,
             args.subject.as_deref().unwrap_or("(every subject)"),
@@ -322,7 +323,7 @@ pub struct FreezeArgs {
 pub fn freeze(args: &FreezeArgs) -> Result<u8, Failure> {
     let path = ["api", "v1", "models", &args.model, "freeze"];
     let said: Value = Client::new(&args.server)?.post(&path, &json!({"reason": args.reason}))?;
-    println!("{} is frozen {}", args.model, said.get("frozen").and_then(Value::as_str).unwrap_or_default());
+    outln!("{} is frozen {}", args.model, said.get("frozen").and_then(Value::as_str).unwrap_or_default());
     Ok(exit::PASS)
 }
 
@@ -341,7 +342,7 @@ pub fn resume(args: &ResumeArgs) -> Result<u8, Failure> {
     let path = ["api", "v1", "models", &args.model, "resume"];
     let said: Value = Client::new(&args.server)?.post(&path, &json!({}))?;
     let was = said.get("changed").and_then(Value::as_bool).unwrap_or_default();
-    println!("{} {}", args.model, if was { "goes on by itself again" } else { "was not frozen" });
+    outln!("{} {}", args.model, if was { "goes on by itself again" } else { "was not frozen" });
     Ok(exit::PASS)
 }
 
@@ -354,7 +355,7 @@ fn put(body: &mut Value, key: &str, value: Option<&str>) {
 
 fn print_rollout(state: &State) {
     let paused = state.paused.as_ref().map_or_else(String::new, |why| format!(", paused: {why}"));
-    println!(
+    outln!(
         "rollout of {} version {}: {}, {}% of the traffic{paused}\n  {}",
         state.model,
         state.candidate,

@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Map, Value};
 
 use super::client::{Client, ServerArgs};
+use super::terminal::{errln, out, outln};
 use super::{Failure, exit};
 use crate::judge::verdict::utc;
 use crate::registry::artifact::digest;
@@ -90,9 +91,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let path = ["api", "v1", "models", &args.model, "versions", &args.version];
     let record: VersionRecord = Client::new(&args.server)?.post(&path, &body(&registration, args.evidence()?))?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&record)?);
+        outln!("{}", serde_json::to_string_pretty(&record)?);
     } else {
-        print!("{}", as_text(&record));
+        out!("{}", as_text(&record));
     }
     Ok(exit::PASS)
 }
@@ -105,7 +106,7 @@ fn absolute(location: &str) -> anyhow::Result<String> {
     }
     let path = std::path::absolute(location).with_context(|| format!("the path {location:?}"))?;
     if !path.exists() {
-        eprintln!("driftgate: there is no file {} on this machine", path.display());
+        errln!("driftgate: there is no file {} on this machine", path.display());
     }
     Ok(path.display().to_string())
 }

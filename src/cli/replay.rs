@@ -1,6 +1,8 @@
 //! `driftgate replay`: the daemon's pipeline over files, with a summary.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod fail_on;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +12,8 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::{Failure, exit, show};
+use super::terminal::{errln, out, outln};
+use super::{Failure, exit, show, terminal};
 use crate::clock::now_ms;
 use crate::config::{self, SourceConfig, SourceKind};
 use crate::daemon::sources;
@@ -23,6 +26,7 @@ use crate::policy::{self, Enforce};
 use crate::replay::{self, Input, InputFile, Observer, Outcome};
 use crate::source::columns::events::FileFields;
 use crate::source::files::FileOptions;
+use fail_on::{FailOn, FileEvents, Tried};
 
 /// Runs the daemon's pipeline over files and prints what it would have said
 #[derive(Debug, clap::Args)]
@@ -60,9 +64,10 @@ pub struct Args {
     /// Threads; all cores by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Exits with 1 if a complete verdict of an enforced group blocks (or, with warn, warns); mutes and `for` count
-    #[arg(long, value_name = "STATUS", value_parser = ["warn", "block"])]
-    fail_on: Option<String>,
+    /// Exits with 1 if a window of an enforced group blocks (or, with warn, warns), complete or not; with 3 if nothing
+    /// conclusive was judged; with 0 otherwise, and says which. Mutes and `for` count
+    #[arg(long, value_name = "STATUS")]
+    fail_on: Option<FailOn>,
     /// Prints the summary as JSON
     #[arg(long)]
     json: bool,
@@ -80,7 +85,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     };
     let blocking = policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect();
     let mut summary = Summary {
-        blocking,
+        tried: Tried::new(blocking),
         verdicts: args.verdicts.as_deref().map(create).transpose()?,
         signals: args.signals.as_deref().map(create).transpose()?,
         dead_letters: args.dead_letters.as_deref().map(create).transpose()?,
@@ -88,17 +93,45 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     };
     let outcome = replay::run(&input, &mut summary)?;
     summary.finish()?;
+    let decided = args.fail_on.map(|fail_on| summary.tried.decide(fail_on, &file_events(&input, &summary, &outcome)));
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary.to_json(&outcome))?);
+        let mut said = summary.to_json(&outcome);
+        if let (Value::Object(said), Some((code, why))) = (&mut said, &decided) {
+            said.insert("fail_on".into(), json!({"exit_code": code, "reason": why}));
+        }
+        outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
-        print!("{}", summary.to_text(&policy.model, &outcome));
+        out!("{}", summary.to_text(&policy.model, &outcome));
+        if let Some((code, why)) = &decided {
+            outln!("{}: {why}", fail_on_word(*code));
+        }
     }
-    let worst = match args.fail_on.as_deref() {
-        Some("block") => summary.worst == Some(Status::Block),
-        Some(_) => summary.warned || summary.worst == Some(Status::Block),
-        None => false,
+    Ok(decided.map_or(exit::PASS, |(code, _)| code))
+}
+
+/// What an exit code of `--fail-on` means.
+fn fail_on_word(code: u8) -> &'static str {
+    match code {
+        exit::BLOCK => "failed",
+        exit::INCONCLUSIVE => "inconclusive",
+        _ => "passed",
+    }
+}
+
+/// Events read and rejected, by file.
+fn file_events(input: &Input, summary: &Summary, outcome: &Outcome) -> Vec<FileEvents> {
+    let c = &outcome.counters;
+    let of = |file: &InputFile, counted: u64| {
+        let rejects = summary.rejects.get(&file.path);
+        let rejected = rejects.map_or(0, |r| r.count);
+        let first = rejects.map(|r| r.first.clone());
+        FileEvents { file: file.path.clone(), read: counted.saturating_add(rejected), rejected, first }
     };
-    Ok(if worst { exit::BLOCK } else { exit::PASS })
+    let mut files = vec![of(&input.predictions, c.predictions)];
+    files.extend(input.features.as_ref().map(|f| of(f, c.features)));
+    files.extend(input.labels.as_ref().map(|f| of(f, c.labels)));
+    files.extend(input.measurements.as_ref().map(|f| of(f, c.measurements)));
+    files
 }
 
 /// Reads and validates a policy file.
@@ -142,7 +175,7 @@ impl Options {
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
     let out: Box<dyn Write> = if path == Path::new("-") {
-        Box::new(io::stdout())
+        Box::new(terminal::results())
     } else {
         Box::new(File::create(path).with_context(|| format!("{} cannot be written", path.display()))?)
     };
@@ -162,8 +195,8 @@ struct RuleSummary {
 /// Collects what the summary says, and writes verdicts and signals as they come.
 #[derive(Default)]
 struct Summary {
-    /// Groups that enforce: only these can fail a run.
-    blocking: BTreeSet<String>,
+    /// What `--fail-on` decides by.
+    tried: Tried,
     verdicts: Option<BufWriter<Box<dyn Write>>>,
     signals: Option<BufWriter<Box<dyn Write>>>,
     dead_letters: Option<BufWriter<Box<dyn Write>>>,
@@ -173,10 +206,15 @@ struct Summary {
     windows: u64,
     incomplete: u64,
     signal_counts: BTreeMap<&'static str, u64>,
-    /// The worst status of a complete verdict, and whether any warned.
-    worst: Option<Status>,
-    warned: bool,
     first_rejects: BTreeMap<&'static str, String>,
+    rejects: BTreeMap<PathBuf, Rejects>,
+}
+
+/// What was rejected of a file.
+struct Rejects {
+    count: u64,
+    /// Place and reason of the first.
+    first: String,
 }
 
 impl Observer for Summary {
@@ -184,10 +222,8 @@ impl Observer for Summary {
         self.windows += 1;
         if !verdict.window.complete {
             self.incomplete += 1;
-        } else if self.blocking.contains(&verdict.group) {
-            self.worst = self.worst.max(Some(verdict.decides()));
-            self.warned |= verdict.decides() == Status::Warn;
         }
+        self.tried.note(verdict);
         for result in &verdict.results {
             let rule = self.rules.entry((verdict.version.clone(), result.rule.clone())).or_default();
             rule.judged += 1;
@@ -214,6 +250,12 @@ impl Observer for Summary {
     fn reject(&mut self, file: &Path, line: u64, reject: &Reject, _payload: &[u8]) -> anyhow::Result<()> {
         let first = || format!("{}:{line}: {}", file.display(), reject.detail);
         self.first_rejects.entry(reject.reason.name()).or_insert_with(first);
+        match self.rejects.get_mut(file) {
+            Some(rejects) => rejects.count += 1,
+            None => {
+                self.rejects.insert(file.to_owned(), Rejects { count: 1, first: first() });
+            }
+        }
         if let Some(out) = &mut self.dead_letters {
             let letter = json!({"file": file.display().to_string(), "line": line, "reason": reject.reason.name(), "detail": reject.detail});
             serde_json::to_writer(&mut *out, &letter)?;
@@ -224,7 +266,7 @@ impl Observer for Summary {
 
     fn reference(&mut self, version: &str, reference: &Reference) {
         if let Reference::Failed(why) = reference {
-            eprintln!("driftgate: version {version} has no baseline, its verdicts will be insufficient: {why}");
+            errln!("driftgate: version {version} has no baseline, its verdicts will be insufficient: {why}");
         }
     }
 

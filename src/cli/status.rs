@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::client::{Client, ServerArgs};
+use super::terminal::{out, outln};
 use super::{Failure, exit, show};
 use crate::judge::verdict::{Status, short};
 use crate::registry::{ActiveBlock, PROD, PendingRollback};
@@ -74,14 +75,14 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         None => client.get(&["api", "v1", "status"], &[])?,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&said)?);
+        outln!("{}", serde_json::to_string_pretty(&said)?);
         return Ok(exit::PASS);
     }
     let text = match &args.model {
         Some(_) => model_text(&serde_json::from_value(said)?),
         None => all_text(&serde_json::from_value(said)?),
     };
-    print!("{}", printable(&text));
+    out!("{}", printable(&text));
     Ok(exit::PASS)
 }
 

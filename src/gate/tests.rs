@@ -90,8 +90,17 @@ fn ask(policy: &Policy, to: &str, latest: Vec<GroupVerdict>, blocks: &[ActiveBlo
 }
 
 fn ask_with(policy: &Policy, to: &str, latest: Vec<GroupVerdict>, blocks: &[ActiveBlock], dossier: &Dossier) -> Answer {
-    let question =
-        Question { policy, to, version: "2", now_ms: NOW, latest, blocks, known: true, dossier, retry: None };
+    let question = Question {
+        policy,
+        to,
+        version: "2",
+        now_ms: NOW,
+        latest,
+        blocks,
+        standing: Standing::Registered,
+        dossier,
+        retry: None,
+    };
     decide(&question).unwrap()
 }
 
@@ -158,7 +167,7 @@ fn every_reason_is_listed_what_blocks_first() {
         now_ms: NOW + 3 * HOUR,
         latest,
         blocks: &[block("slo", &["r"])],
-        known: false,
+        standing: Standing::Unknown { others: &["1".to_owned(), "3".to_owned()] },
         dossier: &Dossier::default(),
         retry: None,
     };
@@ -168,7 +177,7 @@ fn every_reason_is_listed_what_blocks_first() {
         &[
             "r (blocked since 2026-03-01T10:00:00Z)",
             "slo/p95 latency 95 breaks lt 80 (window ending 2026-03-01T11:00:00Z)",
-            "version \"2\" of \"m\" was neither registered nor seen in events",
+            "version \"2\" of \"m\" was neither registered nor seen in events; known are 1, 3",
             "drift: no verdict yet",
             "slo: stale, the last window ended 2026-03-01T11:00:00Z, 4h ago, and counts for 3h",
         ],
@@ -249,7 +258,7 @@ fn a_stage_that_no_transition_leads_to_is_a_mistake_of_the_asker() {
         now_ms: NOW,
         latest: passing(),
         blocks: &[],
-        known: true,
+        standing: Standing::Registered,
         dossier: &Dossier::default(),
         retry: None,
     };
@@ -375,4 +384,36 @@ fn a_verdict_is_taken_as_it_decides() {
     let got = judged(vec![RuleResult { pending: true, ..result(Status::Block, "a") }]);
     assert_eq!((got.status_decides(), worst(&got).len()), (Status::Warn, 0));
     assert_eq!(judged(vec![]).status_decides(), Status::Insufficient);
+}
+
+#[test]
+fn what_was_only_seen_is_said_to_be_unregistered_before_what_follows_from_that() {
+    let policy = policy(TRANSITIONS);
+    let of = |standing, to| {
+        let question = Question {
+            policy: &policy,
+            to,
+            version: "2",
+            now_ms: NOW,
+            latest: passing(),
+            blocks: &[],
+            standing,
+            dossier: &Dossier::default(),
+            retry: None,
+        };
+        decide(&question).unwrap()
+    };
+    let seen = of(Standing::OnlySeen, "prod");
+    assert_eq!(seen.verdict, GateVerdict::Block);
+    assert!(seen.reasons[0].starts_with("version \"2\" of \"m\" is not registered: "), "{:?}", seen.reasons);
+    assert!(seen.reasons[0].ends_with("run driftgate register m 2"), "{:?}", seen.reasons);
+    let registered = of(Standing::Registered, "prod");
+    assert!(registered.reasons.iter().all(|r| !r.contains("not registered")), "{:?}", registered.reasons);
+}
+
+#[test]
+fn of_many_versions_the_newest_are_named() {
+    let names: Vec<String> = (1..=14).map(|n| n.to_string()).collect();
+    assert_eq!(listed(&names), "5, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 4 older ones");
+    assert_eq!(listed(&names[..2]), "1, 2");
 }

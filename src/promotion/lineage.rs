@@ -51,8 +51,9 @@ pub fn skipped(policy: &Policy, transition: &Transition, dossier: &Dossier) -> O
 pub fn rollback(dossier: &Dossier) -> Finding {
     match &dossier.rollback_target {
         None => {
-            let detail =
-                format!("no rollback target: no stable version has been in {PROD}; register one with --stage {PROD}");
+            let detail = format!(
+                "no rollback target: no stable version has been in {PROD}; register the first one there with driftgate register MODEL VERSION --stage {PROD}"
+            );
             Finding::new("rollback", Outcome::Block, detail)
         }
         Some(target) => match &target.caution {
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(found.outcome, Outcome::Block);
         assert_eq!(
             found.detail,
-            "no rollback target: no stable version has been in prod; register one with --stage prod"
+            "no rollback target: no stable version has been in prod; register the first one there with driftgate register MODEL VERSION --stage prod"
         );
         let with = |caution: Option<&str>| Dossier {
             rollback_target: Some(RollbackTarget { version: "6".into(), caution: caution.map(str::to_owned) }),

@@ -95,7 +95,7 @@ fn what_blocks_outweighs_what_is_inconclusive_and_that_what_waits() {
         &[
             "slo/p95 x 95 breaks lt 80 (window ending 2026-03-01T11:00:00Z)",
             "tests did not pass: its status is \"failed\", read \"failed\"",
-            "no rollback target: no stable version has been in prod; register one with --stage prod",
+            "no rollback target: no stable version has been in prod; register the first one there with driftgate register MODEL VERSION --stage prod",
             "drift: no verdict yet",
             missing,
         ],
@@ -144,7 +144,7 @@ fn what_was_rolled_back_needs_a_reason() {
             now_ms: NOW,
             latest,
             blocks: &[],
-            known: true,
+            standing: Standing::Registered,
             dossier: &back,
             retry,
         })

@@ -8,7 +8,7 @@ use super::change::Change;
 use super::pointers::{self, Move};
 use super::rollouts::{self, Told};
 use super::{Embedded, dossier, keep_verdict, name, record, rollback, signals::ACTOR};
-use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question};
+use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question, Standing};
 use crate::judge::verdict::{Verdict, digest, utc};
 use crate::policy::{Approvals, Policy, Transition};
 use crate::promotion::record::{self as promotion_record, Facts};
@@ -27,6 +27,8 @@ pub struct Live {
     pub blocks: Vec<ActiveBlock>,
     /// It was seen in events.
     pub seen: bool,
+    /// Where it was not, the model's versions that were.
+    pub others: Vec<String>,
 }
 
 /// Who asks, under which policy, and what the stream says.
@@ -212,13 +214,23 @@ pub(super) fn ask(
     let record = record(tx, &policy.model, version)?;
     let mut dossier = dossier::read(tx, policy, version, desk.now_ms)?;
     dossier.recomputed_sha256 = record.as_ref().and_then(|r| r.artifact.as_deref()).and_then(artifact::known);
-    let Live { latest, blocks: raised, seen } = (desk.live)(version);
+    let Live { latest, blocks: raised, seen, mut others } = (desk.live)(version);
     let mut blocks = record.as_ref().map(|r| r.blocks.clone()).unwrap_or_default();
     for block in raised {
         if !blocks.iter().any(|b| b.group == block.group) {
             blocks.push(block);
         }
     }
+    let standing = match (&record, seen) {
+        (Some(_), _) => Standing::Registered,
+        (None, true) => Standing::OnlySeen,
+        (None, false) => {
+            let registered = names_of(tx, &policy.model)?;
+            others.retain(|v| !registered.contains(v));
+            others.extend(registered);
+            Standing::Unknown { others: &others }
+        }
+    };
     let question = Question {
         policy,
         to,
@@ -226,12 +238,18 @@ pub(super) fn ask(
         now_ms: desk.now_ms,
         latest,
         blocks: &blocks,
-        known: seen || record.is_some(),
+        standing,
         dossier: &dossier,
         retry,
     };
     let answer = gate::decide(&question)?;
     Ok((answer, dossier))
+}
+
+/// The model's registered versions, the newest last.
+fn names_of(tx: &Connection, model: &str) -> Result<Vec<String>, RegistryError> {
+    let mut all = tx.prepare_cached("SELECT version FROM versions WHERE model = ?1 ORDER BY id")?;
+    Ok(all.query_map([model], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {

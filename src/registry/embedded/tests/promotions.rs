@@ -82,7 +82,7 @@ transitions:
         sentence: "drift/psi x 0.01 against lt 0.2".into(),
     };
     let latest = vec![GroupVerdict { group: "drift".into(), end_ms: NOW, complete: true, results: vec![result] }];
-    let live = |_: &str| Live { latest: latest.clone(), blocks: Vec::new(), seen: true };
+    let live = |_: &str| Live { latest: latest.clone(), blocks: Vec::new(), seen: true, others: Vec::new() };
     for version in ["0", "1"] {
         registry.register(&plain(version), "ci", 1).unwrap();
         registry.set_stage("m", PROD, version, "ann", "", 2).unwrap();

@@ -4,7 +4,7 @@ use crate::gate::GroupVerdict;
 use crate::judge::verdict::{Status, utc};
 use crate::promotion::types::ActiveBlock;
 use crate::registry::embedded::Live;
-use crate::view::{Shared, VersionView, View};
+use crate::view::{Kept, Shared, VersionView, View};
 
 /// What is known of a version from its events.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn of(view: &View, model: &str, version: &str) -> Live {
 #[must_use]
 pub fn blocks(seen: &VersionView) -> Vec<ActiveBlock> {
     let block = |(group, reasons): (&String, &Vec<String>)| {
-        let latest = seen.verdicts.get(group).and_then(|kept| kept.back());
+        let latest = seen.verdicts.get(group).and_then(Kept::latest);
         let since = latest.map(|l| {
             let blocking = l.results.iter().filter(|r| r.status == Status::Block);
             blocking.filter_map(|r| r.since).min().unwrap_or(l.window.end)

@@ -1,7 +1,9 @@
 //! What the daemon shows of itself: a picture that the pipeline replaces piece by piece and that HTTP and metrics read.
 //! Facts only; nothing here decides anything.
 
-use std::collections::{BTreeMap, VecDeque};
+mod kept;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::decode::Reason;
@@ -9,8 +11,7 @@ use crate::intake::Counters;
 use crate::judge::verdict::{Action, Verdict};
 use crate::policy::Policy;
 
-/// How many verdicts of a (version, group) are kept to look back at.
-pub const RECENT_VERDICTS: usize = 200;
+pub use kept::{Brief, Keep, Kept, Past};
 
 /// The shared picture.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +43,11 @@ pub struct View {
     pub unknown_model: BTreeMap<String, u64>,
     /// Signals by action, sink and outcome (`ok`, `error`, `ignored`).
     pub signals: BTreeMap<(Action, String, &'static str), u64>,
+    /// What can never be delivered and was dropped, by sink.
+    pub undeliverable: BTreeMap<String, u64>,
     pub checkpoint: CheckpointView,
+    /// How many verdicts are kept to look back at.
+    pub keep: Keep,
 }
 
 impl View {
@@ -54,6 +59,14 @@ impl View {
     /// The picture of one version, made where it is new.
     pub fn version_mut(&mut self, model: &str, version: &str) -> Option<&mut VersionView> {
         Some(self.models.get_mut(model)?.versions.entry(version.to_owned()).or_default())
+    }
+
+    /// Adds the newest verdict of its version and group.
+    pub fn push(&mut self, verdict: Arc<Verdict>) {
+        let keep = self.keep;
+        if let Some(version) = self.version_mut(&verdict.model, &verdict.version) {
+            version.push(verdict, keep);
+        }
     }
 }
 
@@ -98,25 +111,21 @@ pub struct VersionView {
     pub baseline: Option<Result<String, String>>,
     /// Rows of its training snapshot.
     pub reference_rows: Option<u64>,
-    /// By group, the newest last.
-    pub verdicts: BTreeMap<String, VecDeque<Arc<Verdict>>>,
+    /// By group.
+    pub verdicts: BTreeMap<String, Kept>,
     /// Groups with an active block, and their reasons.
     pub blocks: BTreeMap<String, Vec<String>>,
 }
 
 impl VersionView {
-    /// Adds a verdict, newest last, and forgets the oldest beyond the bound.
-    pub fn push(&mut self, verdict: Arc<Verdict>) {
-        let kept = self.verdicts.entry(verdict.group.clone()).or_default();
-        if kept.len() == RECENT_VERDICTS {
-            kept.pop_front();
-        }
-        kept.push_back(verdict);
+    /// Adds the newest verdict of its group.
+    pub fn push(&mut self, verdict: Arc<Verdict>, keep: Keep) {
+        self.verdicts.entry(verdict.group.clone()).or_default().push(verdict, keep);
     }
 
     /// The newest verdict of each group.
     pub fn latest(&self) -> impl Iterator<Item = &Arc<Verdict>> {
-        self.verdicts.values().filter_map(VecDeque::back)
+        self.verdicts.values().filter_map(Kept::latest)
     }
 }
 

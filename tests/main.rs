@@ -13,6 +13,8 @@
 
 #[path = "cases/allocations.rs"]
 mod allocations;
+#[path = "cases/backlog.rs"]
+mod backlog;
 #[path = "cases/bad_input.rs"]
 mod bad_input;
 #[path = "cases/bounds.rs"]

@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 use super::terminal::{errln, out, outln};
 use super::{Failure, exit, show};
 use crate::config::{self, Config};
+use crate::daemon::sources;
 use crate::http::Tokens;
 use crate::policy::lint::{Lint, lint};
 use crate::policy::{self, Policy};
+use crate::view::Keep;
 use watch::Watch;
 
 /// Validates policies and configurations and gives advice
@@ -71,6 +73,8 @@ struct Report {
     errors: Vec<String>,
     config: Option<(PathBuf, Vec<Lint>)>,
     policies: Vec<Checked>,
+    /// What the configuration says of the verdicts that are kept.
+    keep: Keep,
 }
 
 impl Report {
@@ -79,6 +83,7 @@ impl Report {
         let mut files = BTreeSet::new();
         let parsed = config.and_then(|path| Some((path, report.config(path)?)));
         if let Some((_, config)) = &parsed {
+            report.keep = sources::keep(&config.limits);
             match config.policy_files() {
                 Ok(found) => found.iter().for_each(|file| report.policy(file, &mut files)),
                 Err(error) => report.errors.push(error.to_string()),
@@ -114,7 +119,7 @@ impl Report {
         match policy::parse(&text, file) {
             Ok(policy) => {
                 let mut lints = lint(&policy);
-                if let Some(location) = Watch::new(&policy).missing_snapshot() {
+                if let Some(location) = Watch::new(&policy, self.keep).missing_snapshot() {
                     let message = format!(
                         "{location} does not exist: versions would have no baseline, unless they are registered with their own"
                     );
@@ -163,7 +168,7 @@ impl Report {
             warn(&mut out, file, lints);
         }
         for Checked { file, policy, lints } in &self.policies {
-            let watch = Watch::new(policy);
+            let watch = Watch::new(policy, self.keep);
             let _ = writeln!(out, "{}: {}", file.display(), watch.summary());
             let _ = writeln!(out, "{}", watch.table());
             warn(&mut out, file, lints);
@@ -182,7 +187,7 @@ impl Report {
 
     fn to_json(&self) -> Value {
         let policies = self.policies.iter().map(|Checked { file, policy, lints }| {
-            let mut watch = Watch::new(policy).to_json();
+            let mut watch = Watch::new(policy, self.keep).to_json();
             if let Some(watch) = watch.as_object_mut() {
                 watch.insert("file".to_owned(), file.display().to_string().into());
                 watch.insert("warnings".to_owned(), json!(lints));

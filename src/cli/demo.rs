@@ -248,9 +248,7 @@ impl Observer for Story {
                 }
             }
         }
-        if let Some(v) = self.view.write().version_mut(&verdict.model, &verdict.version) {
-            v.push(Arc::new(verdict.clone()));
-        }
+        self.view.write().push(Arc::new(verdict.clone()));
         Ok(())
     }
 

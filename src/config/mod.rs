@@ -91,11 +91,23 @@ pub struct Limits {
     pub categories: usize,
     /// Distinct values of one segment attribute.
     pub segments: usize,
+    /// Verdicts of a version and group that are kept in memory to look back at.
+    pub verdicts: usize,
+    /// How many of them, the newest, are kept with their evidence.
+    pub whole_verdicts: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message_bytes: 1 << 20, depth: 64, string_bytes: 1024, categories: 10_000, segments: 10_000 }
+        Self {
+            message_bytes: 1 << 20,
+            depth: 64,
+            string_bytes: 1024,
+            categories: 10_000,
+            segments: 10_000,
+            verdicts: 200,
+            whole_verdicts: 1,
+        }
     }
 }
 
@@ -249,7 +261,8 @@ impl Reader<'_> {
 }
 
 fn limits(item: &Item) -> Option<Limits> {
-    let map = item.map(&["message_bytes", "depth", "string_bytes", "categories", "segments"])?;
+    let map =
+        item.map(&["message_bytes", "depth", "string_bytes", "categories", "segments", "verdicts", "whole_verdicts"])?;
     let default = Limits::default();
     let bytes = |key, default: usize, most: u64| match map.get(key) {
         None => Some(default),
@@ -265,12 +278,16 @@ fn limits(item: &Item) -> Option<Limits> {
     let depth = counted("depth", default.depth, 128);
     let categories = counted("categories", default.categories, 1_000_000);
     let segments = counted("segments", default.segments, 1_000_000);
+    let verdicts = counted("verdicts", default.verdicts, 100_000);
+    let whole_verdicts = counted("whole_verdicts", default.whole_verdicts, 1000);
     Some(Limits {
         message_bytes: message_bytes?,
         depth: depth?,
         string_bytes: string_bytes?,
         categories: categories?,
         segments: segments?,
+        verdicts: verdicts?,
+        whole_verdicts: whole_verdicts?,
     })
 }
 

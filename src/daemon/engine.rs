@@ -34,8 +34,6 @@ use workers::{Common, Desk, StopOnPanic};
 const TICK: Duration = Duration::from_millis(10);
 /// How often stage pointers are asked for.
 const PINS_EVERY: Duration = Duration::from_secs(5);
-/// Items that may wait for the outlets before reading pauses.
-const OUTBOX_BOUND: usize = 20_000;
 
 /// What the workers work on.
 pub struct World {
@@ -228,7 +226,7 @@ impl Engine {
                 tracing::warn!(error = %e, "kafka");
             }
             let waiting = lock(&self.common.outbox).settle();
-            self.common.hold.store(waiting >= OUTBOX_BOUND, Ordering::Relaxed);
+            self.common.hold.store(waiting.is_full(), Ordering::Relaxed);
             self.pause_what_runs_ahead();
             self.baselines();
             self.idle();

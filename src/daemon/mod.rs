@@ -93,6 +93,7 @@ pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
     let checkpoint = store.load()?;
     let view = Shared::default();
     view.write().not_ready.insert("kafka".into(), "not asked yet".into());
+    view.write().keep = sources::keep(&config.limits);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(config.http.listen)).with_context(|| {
@@ -280,6 +281,7 @@ fn restore(
 pub fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
     let model = &pipeline.policy.model;
     let mut shown = engine::new_model_view(pipeline);
+    let keep = view.read().keep;
     let records = registry.versions(Some(model)).unwrap_or_else(|e| {
         tracing::error!(error = %e, "the registry");
         Vec::new()
@@ -290,7 +292,9 @@ pub fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
     for name in names {
         let version = shown.versions.entry(name.clone()).or_default();
         for json in registry.verdicts(model, &name).unwrap_or_default() {
-            version.verdicts.extend(verdict_from_json(&json).map(|v| (v.group.clone(), [Arc::new(v)].into())));
+            if let Some(verdict) = verdict_from_json(&json) {
+                version.push(Arc::new(verdict), keep);
+            }
         }
         if let Some(record) = records.iter().find(|r| r.version == name) {
             version.blocks = record.blocks.iter().map(|b| (b.group.clone(), b.reasons.clone())).collect();

@@ -8,6 +8,7 @@ use crate::decode::time::{TimeFormat, TimeUnit};
 use crate::intake::Setup;
 use crate::source::columns::events::FileFields;
 use crate::source::files::FileOptions;
+use crate::view::Keep;
 
 /// The decoders' bounds.
 #[must_use]
@@ -20,6 +21,12 @@ pub fn limits(l: &config::Limits) -> Limits {
         segments: l.segments,
         ..Limits::default()
     }
+}
+
+/// How many verdicts are kept to look back at.
+#[must_use]
+pub fn keep(l: &config::Limits) -> Keep {
+    Keep { verdicts: l.verdicts, whole: l.whole_verdicts }
 }
 
 /// What the intakes are told.

@@ -15,11 +15,10 @@ use super::actions::{self, By, OPERATOR};
 use super::problem::{Names, Parameters, Problem, named};
 use super::{Shared, registry, with_desk};
 use crate::gate::Answer;
-use crate::judge::verdict::Verdict;
 use crate::live;
 use crate::policy::Policy;
 use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, VersionRecord};
-use crate::view::{ModelView, VersionView};
+use crate::view::{ModelView, Past, VersionView};
 
 /// Verdicts in a list, unless the request says how many.
 const LISTED: usize = 50;
@@ -85,7 +84,8 @@ pub(super) struct Which {
     limit: Option<usize>,
 }
 
-/// GET /api/v1/models/{model}/versions/{version}/verdicts?group=&limit=
+/// GET /api/v1/models/{model}/versions/{version}/verdicts?group=&limit=: the newest first; older ones without their
+/// evidence, and with `"brief": true`.
 pub(super) async fn verdicts(
     State(app): State<Shared>,
     Names((model, version)): Names<(String, String)>,
@@ -107,9 +107,9 @@ pub(super) async fn verdicts(
         }
     }
     let of = |group: &&String| which.group.as_ref().is_none_or(|g| g == *group);
-    let mut list: Vec<&Verdict> =
-        kept.into_iter().flatten().filter(|(g, _)| of(g)).flat_map(|(_, v)| v).map(AsRef::as_ref).collect();
-    list.sort_by_key(|v| std::cmp::Reverse(v.order()));
+    let mut list: Vec<Past<'_>> =
+        kept.into_iter().flatten().filter(|(g, _)| of(g)).flat_map(|(_, kept)| kept.newest_first()).collect();
+    list.sort_by(|a, b| b.order().cmp(&a.order()));
     list.truncate(limit);
     Ok(Json(json!({"verdicts": list})))
 }
@@ -254,7 +254,7 @@ fn summary(model: &str, seen: &ModelView, records: &[VersionRecord]) -> Value {
         let v = seen.versions.get(version);
         let record = records.iter().find(|r| r.version == version);
         let group = |group: &str| {
-            let latest = v.and_then(|v| v.verdicts.get(group)?.back());
+            let latest = v.and_then(|v| v.verdicts.get(group)?.latest());
             let line = latest.map(
                 |l| json!({"status": l.status, "verdict_id": l.verdict_id, "window": l.window, "counted": l.counted}),
             );

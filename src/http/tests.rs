@@ -137,7 +137,7 @@ fn models_and_versions_are_shown() {
     let (code, one) = server.get(&format!("{AT}/versions/1"));
     assert_eq!((code, &one["baseline"]), (200, &json!({"sha256": "b", "rows": 50_009})));
     assert_eq!((&one["registry"]["stages"], &one["stages"]), (&json!(["prod"]), &json!(["prod"])));
-    let latest = picture().models[MODEL].versions["1"].verdicts["drift"].back().cloned().unwrap();
+    let latest = picture().models[MODEL].versions["1"].verdicts["drift"].latest().cloned().unwrap();
     assert_eq!(one["verdicts"]["drift"].to_string(), serde_json::to_string(&*latest).unwrap());
     let (_, three) = server.get(&format!("{AT}/versions/3"));
     assert_eq!(
@@ -162,6 +162,11 @@ fn verdicts_come_newest_first() {
     assert_eq!(ids("?group=drift"), [format!("1-drift-{END}"), format!("1-drift-{}", END - 24 * HOUR)]);
     assert_eq!(ids("?group=drift&limit=1"), [format!("1-drift-{END}")]);
     assert_eq!(ids("").len(), 4);
+    let (_, list) = server.get(&format!("{AT}/versions/1/verdicts?group=drift"));
+    let (newest, older) = (&list["verdicts"][0], &list["verdicts"][1]);
+    assert!(newest["results"][0]["bins"].is_array() && newest.get("brief").is_none(), "{newest}");
+    let result = json!([{"rule": "drift/psi", "metric": "psi", "subject": "temp", "status": "pass", "value": 0.1}]);
+    assert_eq!((&older["results"], &older["brief"]), (&result, &json!(true)));
     let at = format!("{AT}/versions/1/verdicts");
     assert_eq!(
         server.get(&format!("{at}?group=kpi")),

@@ -9,7 +9,8 @@ pub mod webhook;
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::verdict::Signal;
+use crate::judge::verdict::{Action, Signal};
+use crate::registry::embedded::{Given, GivenVerdict};
 
 /// Something to deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,45 @@ impl Item {
         match self {
             Self::Verdict { model, version, .. } => format!("{model}/{version}"),
             Self::Signal(s) => format!("{}/{}", s.model, s.version),
+        }
+    }
+
+    /// About the memory it takes while it waits.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Verdict { json, .. } => json.len(),
+                Self::Signal(signal) => signal.reasons.iter().map(String::len).sum(),
+            }
+    }
+
+    /// A verdict's JSON; a signal's is written once the registry has said what came of it.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        match self {
+            Self::Verdict { json, .. } => json,
+            Self::Signal(_) => "",
+        }
+    }
+
+    /// What a signal asks for.
+    #[must_use]
+    pub fn action(&self) -> Option<Action> {
+        match self {
+            Self::Verdict { .. } => None,
+            Self::Signal(signal) => Some(signal.action),
+        }
+    }
+
+    /// As the registry takes it.
+    #[must_use]
+    pub fn as_given(&self) -> Given<'_> {
+        match self {
+            Self::Verdict { model, version, group, end_ms, json } => {
+                Given::Verdict(GivenVerdict { model, version, group, end_ms: *end_ms, json })
+            }
+            Self::Signal(signal) => Given::Signal(signal),
         }
     }
 }

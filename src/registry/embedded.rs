@@ -3,6 +3,7 @@
 //! verdicts are here.
 
 mod audit;
+mod batch;
 mod change;
 mod dossier;
 mod follow;
@@ -17,12 +18,13 @@ mod signals;
 mod tests;
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde_json::json;
 
+pub use batch::{Given, GivenVerdict, Stream, Taken};
 pub use change::{Outgoing, Sink};
 pub use dossier::GivenApproval;
 pub use follow::Drift;
@@ -48,6 +50,8 @@ pub struct Embedded {
     sinks: Vec<Sink>,
     /// Counts what was moved in the registry elsewhere: what was read there before a move is out of date.
     epoch: AtomicU64,
+    /// Transactions that were written.
+    written: AtomicU64,
 }
 
 impl Embedded {
@@ -58,7 +62,13 @@ impl Embedded {
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
         let connection = Mutex::new(schema::open(path)?);
         let signer = Signer::open(&Self::key_path(path)).map_err(|e| RegistryError::Audit(e.to_string()))?;
-        Ok(Self { connection, signer: Some(signer), sinks: Vec::new(), epoch: AtomicU64::new(0) })
+        Ok(Self {
+            connection,
+            signer: Some(signer),
+            sinks: Vec::new(),
+            epoch: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        })
     }
 
     /// Where the key that signs the audit log of a registry lies: beside it.
@@ -80,7 +90,13 @@ impl Embedded {
     pub fn in_memory() -> Result<Self, RegistryError> {
         let mut connection = Connection::open_in_memory()?;
         schema::prepare(&mut connection)?;
-        Ok(Self { connection: Mutex::new(connection), signer: None, sinks: Vec::new(), epoch: AtomicU64::new(0) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+            signer: None,
+            sinks: Vec::new(),
+            epoch: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        })
     }
 
     /// Puts a stage pointer onto a registered version. `None`: it stood there already, nothing was written down.
@@ -147,7 +163,14 @@ impl Embedded {
         let out = work(&change)?;
         change.seal(self.signer.as_ref())?;
         tx.commit()?;
+        self.written.fetch_add(1, Ordering::Relaxed);
         Ok(out)
+    }
+
+    /// How many transactions this process has written; each is synced to the disk.
+    #[must_use]
+    pub fn transactions(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// As `read`, for what can fail in other ways than the database's.

@@ -8,16 +8,25 @@ use serde_json::{Value, json};
 use crate::cli::show;
 use crate::policy::{Enforce, GridPoints, Group, Policy, RuleKind, Target, Traffic};
 use crate::stats::quantile;
+use crate::view::Keep;
 use crate::window::layout::Reads;
 use crate::yaml::units::show_duration;
 
 /// Counts of a categorical feature, and of a segment attribute times its four outcomes: a guess, without data.
 const CATEGORIES: u64 = 100;
 const SEGMENTS: u64 = 200;
+/// What a verdict takes while it is kept: a result with its evidence, a bin and a segment that it lists; and without them.
+const RESULT_BYTES: u64 = 1500;
+const BINS: u64 = 20;
+const BIN_BYTES: u64 = 450;
+const SEGMENT_BYTES: u64 = 1200;
+const BRIEF_RESULT_BYTES: u64 = 24;
+const BRIEF_BYTES: u64 = 250;
 
 /// A policy and what it keeps.
 pub struct Watch<'p> {
     policy: &'p Policy,
+    keep: Keep,
     snapshots: Snapshots,
 }
 
@@ -34,12 +43,12 @@ enum Snapshots {
 }
 
 impl<'p> Watch<'p> {
-    pub fn new(policy: &'p Policy) -> Self {
+    pub fn new(policy: &'p Policy, keep: Keep) -> Self {
         let snapshots = match policy.baseline.snapshot.as_deref() {
             None => Snapshots::Unnamed,
             Some(pattern) => Snapshots::find(&policy.directory, pattern),
         };
-        Self { policy, snapshots }
+        Self { policy, keep, snapshots }
     }
 
     /// A line on the whole of it.
@@ -69,7 +78,7 @@ impl<'p> Watch<'p> {
                 traffic(group.traffic).to_owned(),
                 rules.join(", "),
                 subjects(group).to_string(),
-                memory(self.policy, group).map_or_else(|| "by the snapshot".to_owned(), size),
+                self.of_group(group).map_or_else(|| "by the snapshot".to_owned(), size),
             ]);
         }
         table
@@ -81,7 +90,7 @@ impl<'p> Watch<'p> {
                 "group": group.name, "window_ms": group.window.size, "slide_ms": group.window.slide, "lateness_ms": group.lateness,
                 "enforce": enforce(group.enforce), "traffic": traffic(group.traffic),
                 "rules": group.rules.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(),
-                "subjects": subjects(group), "memory_bytes": memory(self.policy, group),
+                "subjects": subjects(group), "memory_bytes": self.of_group(group),
             })
         };
         let (location, files) = match &self.snapshots {
@@ -97,7 +106,12 @@ impl<'p> Watch<'p> {
     }
 
     fn memory(&self) -> Option<u64> {
-        self.policy.groups.iter().map(|g| memory(self.policy, g)).sum()
+        self.policy.groups.iter().map(|g| self.of_group(g)).sum()
+    }
+
+    /// A version's panes in a group and the verdicts that are kept of it.
+    fn of_group(&self, group: &Group) -> Option<u64> {
+        Some(panes(self.policy, group)?.saturating_add(verdicts(group, self.keep)))
     }
 
     /// A snapshot that every version needs and that is not there.
@@ -191,7 +205,7 @@ fn subjects(group: &Group) -> usize {
 }
 
 /// About the bytes of a version's panes in this group: 1.2 a count; `None` where the snapshot decides.
-fn memory(policy: &Policy, group: &Group) -> Option<u64> {
+fn panes(policy: &Policy, group: &Group) -> Option<u64> {
     let reads = Reads::new(group);
     let cells = |target: &Target| match (target, policy.features.grid) {
         (Target::Categorical(_), _) => Some(CATEGORIES),
@@ -207,6 +221,22 @@ fn memory(policy: &Policy, group: &Group) -> Option<u64> {
     counts += 2 * (u64::from(reads.error) + reads.kpis.len() as u64);
     let panes = u64::try_from(group.window.size / group.window.slide.max(1)).ok()?;
     Some(panes.saturating_mul(counts).saturating_mul(6) / 5)
+}
+
+/// About the bytes of the verdicts that are kept of a version in this group: of those kept whole with all that they may
+/// list, of the others the values.
+fn verdicts(group: &Group, keep: Keep) -> u64 {
+    let reads = Reads::new(group);
+    let bins = reads.targets.iter().map(|target| match target {
+        Target::Categorical(_) => CATEGORIES,
+        _ => BINS,
+    });
+    let checks = subjects(group) as u64;
+    let listed = bins.sum::<u64>() * BIN_BYTES + reads.segmentations.len() as u64 * CATEGORIES * SEGMENT_BYTES;
+    let whole = checks * RESULT_BYTES + listed;
+    let brief = checks * BRIEF_RESULT_BYTES + BRIEF_BYTES;
+    let kept = (keep.whole as u64, keep.verdicts.saturating_sub(keep.whole) as u64);
+    whole.saturating_mul(kept.0).saturating_add(brief.saturating_mul(kept.1))
 }
 
 /// Bytes for people.
@@ -244,11 +274,18 @@ checks:
     #[test]
     fn memory_grows_with_panes_and_grids() {
         let policy = policy(", grid: {points: 101}");
-        let of: Vec<Option<u64>> = policy.groups.iter().map(|g| memory(&policy, g)).collect();
+        let of: Vec<Option<u64>> = policy.groups.iter().map(|g| panes(&policy, g)).collect();
         assert_eq!(of, [Some(7 * (3 * 203 + CATEGORIES) * 6 / 5), Some(4 * SEGMENTS * 6 / 5)]);
         assert_eq!(policy.groups.iter().map(subjects).collect::<Vec<_>>(), [5, 1]);
         let exact = self::policy(", grid: {points: exact}");
-        assert!(Watch::new(&exact).memory().is_none());
+        assert!(Watch::new(&exact, Keep::default()).memory().is_none());
+        // Verdicts are counted by the bounds that the configuration gives.
+        let of = |verdicts, whole| Watch::new(&policy, Keep { verdicts, whole }).memory().unwrap();
+        let (drift, fair) = (5 * 1500 + (3 * 20 + 100) * 450, 1500 + 100 * 1200);
+        let panes = 7 * (3 * 203 + CATEGORIES) * 6 / 5 + 4 * SEGMENTS * 6 / 5;
+        assert_eq!(of(1, 1), panes + drift + fair);
+        assert_eq!(of(200, 200), panes + 200 * (drift + fair));
+        assert_eq!(of(201, 1) - of(1, 1), 200 * (6 * 24 + 2 * 250));
         assert_eq!(
             (size(999), size(48_230), size(1_234_567_890)),
             ("999 bytes".into(), "48 KB".into(), "1,234 MB".into())

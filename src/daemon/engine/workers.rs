@@ -78,9 +78,7 @@ impl Common {
         {
             let mut view = self.view.write();
             for verdict in judged.verdicts {
-                if let Some(v) = view.version_mut(&verdict.model, &verdict.version) {
-                    v.push(Arc::new(verdict));
-                }
+                view.push(Arc::new(verdict));
             }
             for signal in judged.signals {
                 if let Some(v) = view.version_mut(&signal.model, &signal.version) {
@@ -94,6 +92,10 @@ impl Common {
         }
         let mut outbox = lock(&self.outbox);
         items.into_iter().for_each(|item| outbox.put(item));
+        // The thread that keeps house lets go again.
+        if outbox.waiting().is_full() {
+            self.hold.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Ledger {
     pub frozen: Vec<String>,
     /// Things that wait, by sink.
     pub waiting: Vec<(String, u64)>,
+    /// Transactions that this process has written.
+    pub transactions: u64,
 }
 
 /// Whether a version may be promoted to a stage.
@@ -42,6 +44,7 @@ impl Ledger {
             rollouts: registry.rollouts()?,
             pending: registry.pending_rollbacks()?,
             waiting: registry.waiting()?,
+            transactions: registry.transactions(),
             ..Self::default()
         };
         for (model, seen) in &view.models {
@@ -102,6 +105,12 @@ pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
     for model in &ledger.frozen {
         set(&frozen, &[model], 1.0)?;
     }
+    let transactions = page.counts(
+        "registry_transactions_total",
+        &[],
+        "Changes written to the registry, each synced to the disk; what the stream brings is written in batches.",
+    )?;
+    super::add(&transactions, &[], ledger.transactions)?;
     let waiting = page.gauges("undelivered", &["sink"], "Things that wait to be told to a sink.")?;
     for (sink, count) in &ledger.waiting {
         set(&waiting, &[sink], super::real(*count))?;

@@ -9,7 +9,7 @@ use crate::decode::Reason;
 use crate::intake::Counters;
 use crate::judge::verdict::{Action, Counted, RuleResult, Status, Verdict, WindowSpan};
 use crate::policy;
-use crate::view::{CheckpointView, ModelView, SourceView, View};
+use crate::view::{CheckpointView, Keep, ModelView, SourceView, View};
 
 /// 2013-03-08T00:00:00Z, the end of the windows here.
 pub const END: i64 = 1_362_700_800_000;
@@ -93,37 +93,56 @@ pub fn picture() -> View {
     one.predictions = 6012;
     one.baseline = Some(Ok("b".into()));
     one.reference_rows = Some(50_009);
-    one.push(verdict(
-        "1",
-        "drift",
-        END - 24 * HOUR,
-        vec![result("drift/psi", "psi", "temp", Status::Pass, Some(0.1), vec![])],
-    ));
-    one.push(verdict(
-        "1",
-        "drift",
-        END,
-        vec![
-            blocking,
-            result("drift/psi", "psi", "carrier", Status::Insufficient, None, vec![]),
-            result("drift/psi_2", "psi", "temp", Status::Warn, Some(0.25), vec![]),
-            result("drift/ks_p", "ks_p", "temp", Status::Pass, Some(0.0625), p_value),
-        ],
-    ));
-    one.push(verdict(
-        "1",
-        "fairness",
-        END,
-        vec![result("fairness/tpr_gap", "tpr_gap", "origin", Status::Warn, Some(0.25), vec![("segments", segments)])],
-    ));
+    one.push(
+        verdict(
+            "1",
+            "drift",
+            END - 24 * HOUR,
+            vec![result("drift/psi", "psi", "temp", Status::Pass, Some(0.1), vec![])],
+        ),
+        Keep::default(),
+    );
+    one.push(
+        verdict(
+            "1",
+            "drift",
+            END,
+            vec![
+                blocking,
+                result("drift/psi", "psi", "carrier", Status::Insufficient, None, vec![]),
+                result("drift/psi_2", "psi", "temp", Status::Warn, Some(0.25), vec![]),
+                result("drift/ks_p", "ks_p", "temp", Status::Pass, Some(0.0625), p_value),
+            ],
+        ),
+        Keep::default(),
+    );
+    one.push(
+        verdict(
+            "1",
+            "fairness",
+            END,
+            vec![result(
+                "fairness/tpr_gap",
+                "tpr_gap",
+                "origin",
+                Status::Warn,
+                Some(0.25),
+                vec![("segments", segments)],
+            )],
+        ),
+        Keep::default(),
+    );
     let slo = vec![
         result("slo/latency_p95_ms", "latency_p95_ms", "latency_ms", Status::Pass, Some(62.5), vec![]),
         result("slo/error_rate", "error_rate", "error", Status::Pass, Some(0.0), vec![]),
     ];
-    one.push(verdict("1", "slo", END, slo));
+    one.push(verdict("1", "slo", END, slo), Keep::default());
     one.blocks.insert("drift".into(), vec!["drift/psi temp 0.31 breaks lt 0.2".into()]);
     let two = view.version_mut(MODEL, "2").unwrap();
-    two.push(verdict("2", "drift", END, vec![result("drift/psi", "psi", "temp", Status::Pass, Some(0.01), vec![])]));
+    two.push(
+        verdict("2", "drift", END, vec![result("drift/psi", "psi", "temp", Status::Pass, Some(0.01), vec![])]),
+        Keep::default(),
+    );
     let three = view.version_mut(MODEL, "3").unwrap();
     three.baseline = Some(Err("train_v3.parquet is not there".into()));
     view.sources.insert(

@@ -136,17 +136,7 @@ impl Embedded {
         if verdict.window.complete && !desk.policy.transitions.is_empty() {
             self.look_at_artifact(model, version)?;
         }
-        self.write(desk.now_ms, |change| {
-            keep_verdict(change, model, version, &verdict.group, verdict.window.end, json)?;
-            if !verdict.window.complete {
-                return Ok(());
-            }
-            rollouts::advance(change, desk, rollout::Input::Verdict(verdict))?;
-            if verdict.stage.as_deref() == Some(PROD) && verdict.counted.predictions > 0 {
-                rollback::confirm(change, model, version, (verdict.window.start, verdict.window.end))?;
-            }
-            automatic(change, desk, version)
-        })
+        self.write(desk.now_ms, |change| follow(change, desk, verdict, json))
     }
 
     /// Promotes a version by the transitions that need nobody's approval, if they pass now.
@@ -170,7 +160,7 @@ impl Embedded {
     }
 
     /// Computes the digest of a version's artifact where it changed, before anything is locked: files may be large.
-    fn look_at_artifact(&self, model: &str, version: &str) -> Result<(), RegistryError> {
+    pub(super) fn look_at_artifact(&self, model: &str, version: &str) -> Result<(), RegistryError> {
         let location = self.read(|tx| record(tx, model, version))?.and_then(|r| r.artifact);
         if let Some(location) = location {
             // What came of it is asked for under the lock.
@@ -194,6 +184,20 @@ impl Embedded {
             Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
         })
     }
+}
+
+/// Keeps a verdict and does what follows from it.
+pub(super) fn follow(change: &Change<'_>, desk: &Desk<'_>, verdict: &Verdict, json: &str) -> Result<(), RegistryError> {
+    let (model, version) = (verdict.model.as_str(), verdict.version.as_str());
+    keep_verdict(change, model, version, &verdict.group, verdict.window.end, json)?;
+    if !verdict.window.complete {
+        return Ok(());
+    }
+    rollouts::advance(change, desk, rollout::Input::Verdict(verdict))?;
+    if verdict.stage.as_deref() == Some(PROD) && verdict.counted.predictions > 0 {
+        rollback::confirm(change, model, version, (verdict.window.start, verdict.window.end))?;
+    }
+    automatic(change, desk, version)
 }
 
 /// The gate's answer with everything that is known.
@@ -385,7 +389,7 @@ fn stored(tx: &Connection, id: &str) -> Result<Option<Value>, RegistryError> {
 
 /// Transitions with `approvals: auto` happen by themselves, once: a version that ever stood on the stage is not moved
 /// there again, and nothing moves while the model is frozen.
-fn automatic(change: &Change<'_>, desk: &Desk<'_>, version: &str) -> Result<(), RegistryError> {
+pub(super) fn automatic(change: &Change<'_>, desk: &Desk<'_>, version: &str) -> Result<(), RegistryError> {
     let model = desk.policy.model.as_str();
     let autos = || desk.policy.transitions.iter().filter(|t| t.approvals == Approvals::Auto && t.to != PROD);
     if autos().next().is_none() || super::frozen(change, model)?.is_some() {

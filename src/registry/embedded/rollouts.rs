@@ -61,6 +61,11 @@ impl Embedded {
     }
 }
 
+/// Whether a rollout of a model is under way.
+pub(super) fn is_active(tx: &Connection, model: &str) -> rusqlite::Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM rollouts WHERE model = ?1 AND active")?.exists([model])
+}
+
 pub(super) fn active(tx: &Connection, model: &str) -> Result<Option<State>, RegistryError> {
     let text: Option<String> = tx
         .prepare_cached("SELECT state FROM rollouts WHERE model = ?1 AND active")?

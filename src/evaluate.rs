@@ -352,6 +352,14 @@ impl Evaluator {
         }
     }
 
+    /// Lets go of a version's panes, hysteresis and blocks; windows that were judged stay so.
+    pub fn count_anew(&mut self, version: u32) {
+        for rolling in self.versions.get_mut(version as usize).into_iter().flatten() {
+            let memory = Memory { last_end: rolling.memory.last_end, ..Memory::default() };
+            *rolling = Rolling { memory, ..Rolling::default() };
+        }
+    }
+
     /// What a checkpoint keeps.
     #[must_use]
     pub fn state(&self) -> EvaluatorState {

@@ -137,6 +137,12 @@ pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
             .notes
             .push(format!("{}: blocked since {}, but the group does not count for {to:?}", block.group, block.since));
     }
+    if let Some(anew) = dossier.anew_ms {
+        let anew = utc(anew);
+        found.notes.push(format!(
+            "version {version:?} was made anew in MLflow {anew}: windows that ended by then are a deleted one's"
+        ));
+    }
     // Of a version that nobody knows there is nothing to say but that.
     if !matches!(question.standing, Standing::Unknown { .. }) {
         found.promotion(policy, transition, dossier, question.retry, now_ms);

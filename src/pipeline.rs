@@ -258,6 +258,16 @@ impl Pipeline {
         lock(&self.evaluator).forget_streaks();
     }
 
+    /// Lets go of all that was counted and judged of a version: its name stands for another one, whose baseline is to be
+    /// loaded.
+    pub fn count_anew(&self, version: &str) {
+        let mut intake = self.intake();
+        let Some(code) = intake.names().version_code(version) else { return };
+        lock(&self.evaluator).count_anew(code);
+        self.resting().iter_mut().for_each(|worker| worker.panes.let_go(code));
+        intake.set_reference(version, Reference::Unknown);
+    }
+
     fn resting(&self) -> Vec<MutexGuard<'_, Worker>> {
         self.workers.iter().map(lock).collect()
     }

@@ -45,6 +45,8 @@ pub struct View {
     pub signals: BTreeMap<(Action, String, &'static str), u64>,
     /// What can never be delivered and was dropped, by sink.
     pub undeliverable: BTreeMap<String, u64>,
+    /// By model: versions with pointers or tags that MLflow does not have.
+    pub unregistered: BTreeMap<String, u64>,
     pub checkpoint: CheckpointView,
     /// How many verdicts are kept to look back at.
     pub keep: Keep,

@@ -37,6 +37,8 @@ mod long_stream;
 mod measurements;
 #[path = "cases/memory.rs"]
 mod memory;
+#[path = "cases/mirror.rs"]
+mod mirror;
 #[path = "cases/mlflow.rs"]
 mod mlflow;
 #[path = "cases/outcomes.rs"]

@@ -22,7 +22,7 @@ use crate::intake::versions::Reference;
 use crate::pipeline::{Pipeline, lock};
 use crate::policy::Policy;
 use crate::publish::outbox::Outbox;
-use crate::registry::Registry;
+use crate::registry::{Embedded, Registry as _};
 use crate::source::kafka::{KafkaSource, Partition};
 use crate::view::Shared;
 
@@ -51,7 +51,7 @@ pub struct Engine {
     common: Common,
     pub kafka: KafkaSource,
     store: Store,
-    registry: Arc<dyn Registry>,
+    registry: Arc<Embedded>,
     pace: Pace,
     workers: usize,
 }
@@ -71,7 +71,7 @@ pub struct Parts {
     pub loader: Loader,
     pub outbox: Outbox,
     pub store: Store,
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<Embedded>,
     pub view: Shared,
     pub dead_letters: Option<DeadLetters>,
     pub pace: Pace,
@@ -240,7 +240,48 @@ impl Engine {
             }
             if pinned.elapsed() >= PINS_EVERY {
                 self.pin_registered();
+                self.count_anew();
                 pinned = Instant::now();
+            }
+        }
+    }
+
+    /// Versions whose number was a deleted one's start anew. That is noted once a checkpoint has it.
+    fn count_anew(&self) {
+        let models: Vec<String> = self.world().models.iter().map(|m| m.policy.model.clone()).collect();
+        for model in models {
+            let versions = match self.registry.to_count_anew(&model) {
+                Ok(versions) if versions.is_empty() => continue,
+                Ok(versions) => versions,
+                Err(e) => {
+                    tracing::warn!(model, error = %e, "the registry does not say which versions were made anew");
+                    continue;
+                }
+            };
+            self.let_go(&model, &versions);
+            if let Err(e) = self.write_checkpoint() {
+                tracing::error!(error = %e, "the checkpoint was not written; the last one stays");
+                continue;
+            }
+            for version in versions {
+                tracing::warn!(model, version, "a version of this number was deleted: this one is counted anew");
+                if let Err(e) = self.registry.counted_anew(&model, &version) {
+                    tracing::warn!(model, version, error = %e, "that cannot be written down; it is counted anew again");
+                }
+            }
+        }
+    }
+
+    fn let_go(&self, model: &str, versions: &[String]) {
+        let world = self.resting();
+        let Some(pipeline) = world.models.iter().find(|m| m.policy.model == *model) else { return };
+        let mut view = self.common.view.write();
+        for version in versions {
+            pipeline.count_anew(version);
+            lock(&self.common.loader).start(&pipeline.policy, version);
+            if let Some(shown) = view.version_mut(model, version) {
+                shown.verdicts.clear();
+                shown.blocks.clear();
             }
         }
     }

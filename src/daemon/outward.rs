@@ -1,5 +1,5 @@
-//! The threads that tell others and ask others: couriers to topic, webhooks and MLflow, what others changed in MLflow,
-//! and Prometheus queries whose samples become measurements.
+//! The threads that tell others and ask others: couriers to topics and webhooks, the mirror of the registry in MLflow, and
+//! Prometheus queries whose samples become measurements.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::Flags;
-use crate::clock::now_ms;
 use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
 use crate::publish::courier::{Carrier, Courier};
+use crate::publish::mirror::Mirror;
 use crate::publish::topic::TopicWriter;
 use crate::publish::webhook::{Secret, Webhook};
 use crate::registry::embedded::{Embedded, Sink};
-use crate::registry::mlflow::{Auth, Mlflow, RunCache, pull};
+use crate::registry::mlflow::{Auth, Mlflow};
 use crate::source::prometheus::{Poller, Query, VersionOf};
 use crate::view::Shared;
 
@@ -75,22 +75,25 @@ pub fn start(
             let writer = TopicWriter::new(properties)?;
             anyhow::Ok(Carrier::Topic { writer, topic: topic.clone().unwrap_or_default() })
         };
-        let carrier = match (sink, &config.registry.mlflow) {
-            (Sink::Signals, _) => topic(&config.publish.signals)?,
-            (Sink::Anchor, _) => topic(&config.audit_topic)?,
-            (Sink::Webhook(at), _) => match config.publish.webhooks.get(at) {
+        view.write().undeliverable.entry(sink.name()).or_default();
+        let carrier = match sink {
+            Sink::Signals => topic(&config.publish.signals)?,
+            Sink::Anchor => topic(&config.audit_topic)?,
+            Sink::Webhook(at) => match config.publish.webhooks.get(at) {
                 Some(hook) => Carrier::Webhook(webhook(hook)?),
                 None => continue,
             },
-            (Sink::Mlflow, Some(to)) => Carrier::Mlflow(mlflow(to)?),
-            (Sink::Mlflow, None) => continue,
+            // Kept in step below.
+            Sink::Mlflow => continue,
         };
         let (registry, view) = (Arc::clone(registry), view.clone());
         let flags = Arc::clone(flags);
         Courier { sink, carrier, registry, view }.start(move || flags.stop.load(Ordering::Relaxed))?;
     }
-    if let Some(from) = &config.registry.mlflow {
-        follow(mlflow(from)?, from.every, models.to_vec(), Arc::clone(registry), Arc::clone(flags))?;
+    if let Some(at) = &config.registry.mlflow {
+        let (registry, view, flags) = (Arc::clone(registry), view.clone(), Arc::clone(flags));
+        Mirror { client: mlflow(at)?, every: at.every, models: models.to_vec(), registry, view }
+            .start(move || flags.stop.load(Ordering::Relaxed))?;
     }
     for query in &config.prometheus {
         poll(query, TopicWriter::new(properties)?, Arc::clone(flags))?;
@@ -120,50 +123,6 @@ fn sleep(flags: &Flags, span: Duration) -> bool {
         thread::sleep(TICK.min(span));
     }
     !flags.stop.load(Ordering::Relaxed)
-}
-
-/// Asks MLflow every so often what others changed there.
-fn follow(
-    client: Mlflow,
-    every: Duration,
-    models: Vec<String>,
-    registry: Arc<Embedded>,
-    flags: Arc<Flags>,
-) -> std::io::Result<()> {
-    let mut runs = RunCache::default();
-    let mut failing = false;
-    let work = move || loop {
-        for model in &models {
-            let epoch = registry.epoch();
-            let found = match pull::pull(&client, model, &mut runs) {
-                Ok(found) => found,
-                Err(e) => {
-                    if !failing {
-                        tracing::warn!(model, error = %e, "MLflow does not say what changed; it is asked again");
-                    }
-                    failing = true;
-                    continue;
-                }
-            };
-            failing = false;
-            match registry.follow(model, &found, epoch, now_ms()) {
-                Ok(drifts) => drifts.iter().for_each(|d| {
-                    tracing::warn!(
-                        model,
-                        stage = d.stage,
-                        expected = d.expected,
-                        found = d.found,
-                        "registry_drift: somebody else moved this pointer"
-                    );
-                }),
-                Err(e) => tracing::error!(model, error = %e, "what MLflow says cannot be taken over"),
-            }
-        }
-        if !sleep(&flags, every) {
-            return;
-        }
-    };
-    thread::Builder::new().name("follow-mlflow".into()).spawn(work).map(drop)
 }
 
 /// Makes measurements of a Prometheus query's samples, in the topic that they are read from.

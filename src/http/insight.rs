@@ -46,9 +46,10 @@ pub(super) async fn model_status(State(app): State<Shared>, Names(model): Names<
 
 async fn status_of(app: &Shared, model: &str) -> Result<Value, Problem> {
     let name = model.to_owned();
-    let (records, frozen, rollouts, pending) = registry(app, move |r| {
+    let (records, frozen, rollouts, pending, problems) = registry(app, move |r| {
         use crate::registry::Registry as _;
-        Ok((r.versions(Some(&name))?, r.frozen(&name)?, r.rollouts()?, r.pending_rollbacks()?))
+        let problems = r.problems(Some(&name))?;
+        Ok((r.versions(Some(&name))?, r.frozen(&name)?, r.rollouts()?, r.pending_rollbacks()?, problems))
     })
     .await?;
     let seen = known_model(app, model)?;
@@ -91,6 +92,7 @@ async fn status_of(app: &Shared, model: &str) -> Result<Value, Problem> {
         "frozen": frozen,
         "rollout": rollouts.into_iter().find(|r| r.model == model),
         "rollback_pending": pending.into_iter().find(|p| p.model == model),
+        "problems": problems,
         "versions": versions,
     }))
 }

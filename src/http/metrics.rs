@@ -117,6 +117,22 @@ impl Page {
         for ((action, sink, outcome), count) in &view.signals {
             add(&signals, &[action.name(), sink, outcome], *count)?;
         }
+        let undeliverable = self.counts(
+            "undeliverable_total",
+            &["sink"],
+            "Changes and signals that a sink can never take and that were dropped; the log says why.",
+        )?;
+        for (sink, count) in &view.undeliverable {
+            add(&undeliverable, &[sink], *count)?;
+        }
+        let unregistered = self.gauges(
+            "mlflow_unregistered_versions",
+            &["model"],
+            "Versions with pointers or tags that MLflow is told once they are registered there.",
+        )?;
+        for (model, versions) in &view.unregistered {
+            set(&unregistered, &[model], real(*versions))?;
+        }
         Ok(())
     }
 

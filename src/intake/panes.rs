@@ -114,6 +114,11 @@ impl Panes {
         self.versions.get(version as usize).is_some_and(|groups| groups.iter().any(|r| !r.panes.is_empty()))
     }
 
+    /// Drops the open panes of a version.
+    pub fn let_go(&mut self, version: u32) {
+        self.versions.get_mut(version as usize).into_iter().for_each(Vec::clear);
+    }
+
     /// Takes out the panes of a group below `before`: version, pane and counts, in order.
     fn take(&mut self, group: usize, before: i64, out: &mut BTreeMap<(u32, i64), Vec<Open>>) {
         for (version, groups) in (0_u32..).zip(&mut self.versions) {

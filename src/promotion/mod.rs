@@ -42,7 +42,8 @@ pub fn gates(
     now_ms: i64,
 ) -> Vec<Finding> {
     let to_prod = transition.to == PROD;
-    let mut found: Vec<Finding> = lineage::skipped(policy, transition, dossier).into_iter().collect();
+    let mut found: Vec<Finding> = lost(dossier).into_iter().collect();
+    found.extend(lineage::skipped(policy, transition, dossier));
     for kind in &transition.evidence {
         // What lineage lists as missing is not said twice.
         if !(to_prod && lineage::is_missing(kind, dossier)) {
@@ -77,7 +78,12 @@ pub fn gates(
 /// What holds even where a policy has no transitions.
 #[must_use]
 pub fn always(dossier: &Dossier, retry: Option<&str>) -> Vec<Finding> {
-    mutable_artifact(dossier).into_iter().chain(lineage::rolled_back(dossier, retry)).collect()
+    lost(dossier).into_iter().chain(mutable_artifact(dossier)).chain(lineage::rolled_back(dossier, retry)).collect()
+}
+
+/// The registry that we keep in step with does not have the version any more.
+fn lost(dossier: &Dossier) -> Option<Finding> {
+    dossier.lost.as_ref().map(|why| Finding::new("registry_drift", Outcome::Block, why.clone()))
 }
 
 /// Digests that contradict each other.

@@ -102,6 +102,10 @@ pub struct Dossier {
     pub rollback_target: Option<RollbackTarget>,
     /// When (RFC 3339) the version, or another with the same artifact, was rolled back, and which.
     pub rolled_back: Option<String>,
+    /// Why the version cannot be promoted whatever speaks for it: the registry that we keep in step with lost it.
+    pub lost: Option<String>,
+    /// When it was made under the number of a deleted version, ms: windows that ended by then are left out.
+    pub anew_ms: Option<i64>,
 }
 
 /// How one gate came out, for reasons, the promotion record and the audit log.

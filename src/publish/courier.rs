@@ -1,4 +1,4 @@
-//! Carries what the registry has queued for others to them: one thread a sink, in order, again and again until it is
+//! Carries what the registry has queued for topics and webhooks to them: one thread a sink, in order, again and again until it is
 //! there. What can never be delivered is logged, counted and left behind, so that it does not hold up the rest.
 
 use std::sync::Arc;
@@ -9,11 +9,8 @@ use serde_json::Value;
 
 use super::topic::TopicWriter;
 use super::webhook::Webhook;
-use crate::clock::now_ms;
 use crate::judge::verdict::Action;
 use crate::registry::embedded::{Embedded, Outgoing, Sink};
-use crate::registry::mlflow::client::Mlflow;
-use crate::registry::mlflow::ops::{self, Delivered, Op};
 use crate::view::Shared;
 
 /// Between two looks into an empty queue.
@@ -27,7 +24,6 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(10);
 pub enum Carrier {
     Topic { writer: TopicWriter, topic: String },
     Webhook(Webhook),
-    Mlflow(Mlflow),
 }
 
 /// Why something was not delivered.
@@ -76,6 +72,7 @@ impl Courier {
                 Err(Failed::Never(why)) => {
                     failures = 0;
                     tracing::error!(sink = self.sink.name(), "something can never be delivered and is dropped: {why}");
+                    *self.view.write().undeliverable.entry(self.sink.name()).or_default() += 1;
                     self.done(&next, "error");
                 }
                 Err(Failed::Later(why)) => {
@@ -127,28 +124,6 @@ impl Courier {
             Carrier::Webhook(hook) => hook.post(&format!("{}-{}", item.at_ms, item.id), &item.body).map_err(|e| {
                 if e.is_transient() { Failed::Later(e.to_string()) } else { Failed::Never(e.to_string()) }
             }),
-            Carrier::Mlflow(client) => self.operate(client, item),
-        }
-    }
-
-    fn operate(&self, client: &Mlflow, item: &Outgoing) -> Result<(), Failed> {
-        let op: Op = serde_json::from_str(&item.body).map_err(|e| Failed::Never(e.to_string()))?;
-        // A wrong token or a proxy's page is somebody's to mend: until then it waits. What can never be is `Refused`.
-        let delivered = ops::deliver(client, &op).map_err(|e| Failed::Later(e.to_string()))?;
-        let registry = |e: crate::registry::RegistryError| Failed::Later(e.to_string());
-        match (delivered, &op) {
-            (Delivered::Done | Delivered::Already, Op::SetAlias { model, alias, version, .. }) => {
-                self.registry.mirrored(model, alias, version).map_err(registry)
-            }
-            (Delivered::Drift { found }, Op::SetAlias { model, alias, expected, .. }) => {
-                tracing::warn!(model, alias, found, "somebody else moved this alias; it is not moved again");
-                self.registry
-                    .drifted(model, alias, expected.as_deref(), found.as_deref(), now_ms())
-                    .map(drop)
-                    .map_err(registry)
-            }
-            (Delivered::Refused(why), _) => Err(Failed::Never(why)),
-            _ => Ok(()),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Verdicts and signals outward: to the registry and to Kafka topics, by a thread of its own, until they are acknowledged.
 //! What is not acknowledged yet is part of the checkpoint, so nothing is lost; ids make a second delivery harmless.
-//! `webhook` is the client of one receiver.
+//! `courier` carries what the ledger queued, `mirror` keeps MLflow in step, `webhook` is the client of one receiver.
 
 pub mod courier;
+pub mod mirror;
 pub mod outbox;
 pub mod topic;
 pub mod webhook;

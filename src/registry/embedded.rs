@@ -7,6 +7,8 @@ mod batch;
 mod change;
 mod dossier;
 mod follow;
+mod identity;
+mod mirror;
 mod outgoing;
 mod pointers;
 mod promotions;
@@ -27,7 +29,9 @@ use serde_json::json;
 pub use batch::{Given, GivenVerdict, Stream, Taken};
 pub use change::{Outgoing, Sink};
 pub use dossier::GivenApproval;
-pub use follow::Drift;
+pub use follow::{Drift, Followed};
+pub use identity::Problem;
+pub use mirror::Due;
 pub use promotions::{Desk, Live, Promotion, Wish};
 pub use rollouts::{FROZEN, Told};
 
@@ -48,8 +52,6 @@ pub struct Embedded {
     signer: Option<Signer>,
     /// Where changes are told to.
     sinks: Vec<Sink>,
-    /// Counts what was moved in the registry elsewhere: what was read there before a move is out of date.
-    epoch: AtomicU64,
     /// Transactions that were written.
     written: AtomicU64,
 }
@@ -62,13 +64,7 @@ impl Embedded {
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
         let connection = Mutex::new(schema::open(path)?);
         let signer = Signer::open(&Self::key_path(path)).map_err(|e| RegistryError::Audit(e.to_string()))?;
-        Ok(Self {
-            connection,
-            signer: Some(signer),
-            sinks: Vec::new(),
-            epoch: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-        })
+        Ok(Self { connection, signer: Some(signer), sinks: Vec::new(), written: AtomicU64::new(0) })
     }
 
     /// Where the key that signs the audit log of a registry lies: beside it.
@@ -90,13 +86,7 @@ impl Embedded {
     pub fn in_memory() -> Result<Self, RegistryError> {
         let mut connection = Connection::open_in_memory()?;
         schema::prepare(&mut connection)?;
-        Ok(Self {
-            connection: Mutex::new(connection),
-            signer: None,
-            sinks: Vec::new(),
-            epoch: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-        })
+        Ok(Self { connection: Mutex::new(connection), signer: None, sinks: Vec::new(), written: AtomicU64::new(0) })
     }
 
     /// Puts a stage pointer onto a registered version. `None`: it stood there already, nothing was written down.
@@ -278,6 +268,7 @@ fn name(what: &'static str, value: &str) -> Result<(), RegistryError> {
     Err(RegistryError::BadName { what, value: value.chars().take(LONGEST_NAME).collect(), why })
 }
 
+/// Keeps the latest verdict of a group; one of a deleted version whose number another has taken is not that one's.
 fn keep_verdict(
     tx: &Connection,
     model: &str,
@@ -287,7 +278,9 @@ fn keep_verdict(
     json: &str,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO verdicts (model, version, group_name, end_ms, json) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO verdicts (model, version, group_name, end_ms, json)
+         SELECT ?1, ?2, ?3, ?4, ?5
+         WHERE NOT EXISTS (SELECT 1 FROM versions WHERE model = ?1 AND version = ?2 AND anew_ms >= ?4)
          ON CONFLICT (model, version, group_name) DO UPDATE SET end_ms = excluded.end_ms, json = excluded.json
          WHERE excluded.end_ms >= end_ms",
     )?
@@ -362,6 +355,8 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRecord> {
         blocks: Vec::new(),
         registered_at: row.get("registered_at")?,
         rolled_back: row.get("rolled_back")?,
+        lost_at: row.get("lost_at")?,
+        anew_ms: row.get("anew_ms")?,
     })
 }
 

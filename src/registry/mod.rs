@@ -35,6 +35,12 @@ pub struct VersionRecord {
     pub registered_at: i64,
     /// Whether it was rolled back from prod, and when (event time, RFC 3339).
     pub rolled_back: Option<String>,
+    /// When it was noticed that MLflow does not have it any more: wall clock, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at: Option<i64>,
+    /// When it was made in MLflow under the number of a deleted version, ms: windows that ended by then were that one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew_ms: Option<i64>,
 }
 
 /// A move of a stage pointer.

@@ -15,12 +15,12 @@ use super::mlflow::{Server, mlflow_url};
 use super::service::{CANARY, Service, Traffic, serving};
 
 /// What the configuration says of MLflow.
-fn registry(url: &str) -> String {
+pub fn registry(url: &str) -> String {
     format!("registry: {{embedded: {{path: registry.db}}, mlflow: {{url: \"{url}\", every: 1s}}}}\n")
 }
 
 /// Makes versions 1 to `last` of a model in MLflow; each has a training run.
-fn versions(server: &Server, model: &str, last: u32) {
+pub fn versions(server: &Server, model: &str, last: u32) {
     for n in 1..=last {
         let run = server.run("1234abcd", &[("auc", 0.90 + 0.005 * f64::from(n))], &[("depth", "6")]);
         server.finish(&run);
@@ -29,7 +29,7 @@ fn versions(server: &Server, model: &str, last: u32) {
 }
 
 /// Until MLflow was told everything.
-fn wait_until_told(daemon: &Daemon) {
+pub fn wait_until_told(daemon: &Daemon) {
     wait_for("MLflow to be told everything", || {
         let status: Value = serde_json::from_str(&daemon.get("/api/v1/status").1).unwrap();
         status["undelivered"].get("mlflow").is_none().then_some(())

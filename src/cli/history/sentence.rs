@@ -156,6 +156,12 @@ fn drifted(p: Payload<'_>) -> String {
     if p.is("recreated") {
         return "deleted and made again in the other registry: what was known of it is void".to_owned();
     }
+    if p.is("deleted") {
+        return "deleted in the other registry: nothing promotes it until it is back".to_owned();
+    }
+    if p.is("returned") {
+        return "it is back in the other registry".to_owned();
+    }
     let stage = p.or("stage", "a stage");
     let (expected, found) = (p.or("expected", "nothing"), p.or("found", "nothing"));
     format!("somebody else moved {stage} in the other registry: expected {expected}, found {found}")

@@ -3,7 +3,7 @@
 use super::{Page, Result, flag, set};
 use crate::http::api;
 use crate::live;
-use crate::registry::embedded::{Desk, Embedded};
+use crate::registry::embedded::{Desk, Embedded, Problem};
 use crate::registry::{PendingRollback, Registry as _, RegistryError, VersionRecord};
 use crate::rollout::{Phase, State};
 use crate::view::View;
@@ -20,6 +20,8 @@ pub struct Ledger {
     pub frozen: Vec<String>,
     /// Things that wait, by sink.
     pub waiting: Vec<(String, u64)>,
+    /// What MLflow lost.
+    pub problems: Vec<Problem>,
     /// Transactions that this process has written.
     pub transactions: u64,
 }
@@ -44,6 +46,7 @@ impl Ledger {
             rollouts: registry.rollouts()?,
             pending: registry.pending_rollbacks()?,
             waiting: registry.waiting()?,
+            problems: registry.problems(None)?,
             transactions: registry.transactions(),
             ..Self::default()
         };
@@ -104,6 +107,19 @@ pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
     let frozen = page.gauges("model_frozen", &["model"], "Automatic actions on the model stand still; always 1.")?;
     for model in &ledger.frozen {
         set(&frozen, &[model], 1.0)?;
+    }
+    let drift = page.gauges(
+        "registry_drift",
+        &["model", "kind", "name"],
+        "MLflow lost a version, or the stage pointer that stood on one; always 1.",
+    )?;
+    for problem in &ledger.problems {
+        let (kind, name) = match (&problem.stage, &problem.version) {
+            (Some(stage), _) => ("stage", stage),
+            (None, Some(version)) => ("version", version),
+            (None, None) => continue,
+        };
+        set(&drift, &[&problem.model, kind, name], 1.0)?;
     }
     let transactions = page.counts(
         "registry_transactions_total",

@@ -5,12 +5,12 @@ use std::cell::Cell;
 use std::ops::Deref;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::mirror;
 use crate::audit::chain::{self, Entry, Head};
 use crate::audit::checkpoint::Signer;
 use crate::registry::RegistryError;
-use crate::registry::mlflow::ops::Op;
 
 /// Where changes are told to, beside the registry itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,7 @@ pub enum Sink {
     Signals,
     /// One of the addresses, by its place in the configuration: each hears of everything, at its own pace.
     Webhook(usize),
+    /// It is kept in step by comparing, without a queue.
     Mlflow,
     /// The topic that audit checkpoints are anchored in.
     Anchor,
@@ -109,11 +110,9 @@ impl<'t> Change<'t> {
         hooks.copied().try_for_each(|hook| self.tell(hook, key, body))
     }
 
-    /// Queues tags of a version (as `ops` names them) for MLflow, bound to the version that is there now.
-    pub fn tag(&self, model: &str, version: &str, tags: Vec<(String, String)>) -> Result<(), RegistryError> {
-        let created_ms = created_elsewhere(self, model, version)?;
-        let op = Op::SetTags { model: model.to_owned(), version: version.to_owned(), tags, created_ms };
-        self.tell(Sink::Mlflow, model, &json!(op))
+    /// Says what tags of a version (as `ops` names them) shall be in MLflow.
+    pub fn tag(&self, model: &str, version: &str, tags: &[(String, String)]) -> Result<(), RegistryError> {
+        Ok(mirror::tag(self, model, version, tags)?)
     }
 
     /// Signs the head of the audit log if it moved. Every signature is kept: a record changed later disagrees with its own.
@@ -126,15 +125,6 @@ impl<'t> Change<'t> {
             .execute(params![head.seq.cast_signed(), json.to_string()])?;
         self.tell(Sink::Anchor, "audit", &json)
     }
-}
-
-/// When a version was made in the registry that we keep in step with.
-pub(super) fn created_elsewhere(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<i64>> {
-    let created: Option<Option<i64>> = tx
-        .prepare_cached("SELECT created_elsewhere_ms FROM versions WHERE model = ?1 AND version = ?2")?
-        .query_row([model, version], |row| row.get(0))
-        .optional()?;
-    Ok(created.flatten())
 }
 
 /// The last record of the audit log.

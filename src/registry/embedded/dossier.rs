@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::{Embedded, name, pointers, record};
+use super::{Embedded, identity, name, pointers, record};
 use crate::policy::Policy;
 use crate::promotion::evidence;
 use crate::promotion::types::{Approval, Dossier, Evidence, Override, Peer};
@@ -100,7 +100,7 @@ impl Embedded {
                     approval.comment
                 ])?;
             let tag = ops::approvals_tag(given.to, &approvals_of(change, model, version)?);
-            change.tag(model, version, vec![tag])?;
+            change.tag(model, version, &[tag])?;
             change.announce(
                 model,
                 &json!({"event": "approval", "model": model, "version": version, "approval": approval}),
@@ -184,6 +184,8 @@ pub(super) fn read(tx: &Connection, policy: &Policy, version: &str, now_ms: i64)
     }
     Ok(Dossier {
         recomputed_sha256: None,
+        lost: identity::lost(tx, model, version)?,
+        anew_ms: record.anew_ms,
         approvals: approvals_of(tx, model, version)?,
         overrides: overrides_of(tx, model, version, now_ms)?,
         rollback_target: pointers::rollback_target(tx, model, version)?,

@@ -1,20 +1,21 @@
 //! Keeping in step with a registry elsewhere: what others moved there is reported and followed, not fought; versions that
 //! appear there are known here. Approvals, evidence of tests and the like never come from there.
 
-use std::sync::atomic::Ordering;
+use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use super::change::{Change, Sink};
+use super::change::Change;
+use super::mirror::{self, Due};
 use super::pointers::{self, Move};
-use super::{Embedded, dossier, name};
+use super::{Embedded, dossier, identity, name};
 use crate::promotion::evidence;
 use crate::registry::RegistryError;
-use crate::registry::mlflow::pull::{Found, FoundVersion, moves};
+use crate::registry::mlflow::pull::{Found, FoundVersion};
 
 /// As whom a change that somebody made elsewhere is written down.
-const ACTOR: &str = "mlflow";
+pub(super) const ACTOR: &str = "mlflow";
 
 /// A pointer that somebody else moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,48 +26,59 @@ pub struct Drift {
     pub found: Option<String>,
 }
 
-impl Embedded {
-    /// How often something was moved elsewhere by us: to be asked before looking there.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::SeqCst)
-    }
+/// What came of a look at the registry elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Pointers that others moved.
+    pub drifts: Vec<Drift>,
+    /// Versions that were deleted there.
+    pub lost: Vec<String>,
+    /// Versions that took a deleted one's number.
+    pub anew: Vec<String>,
+    /// What is to be written there.
+    pub due: Due,
+}
 
-    /// Takes over what was found in the registry elsewhere; what others moved there is given back. While a change of ours
-    /// is on its way, or where one got there since `epoch`, pointers are left alone: what was found may be from before.
+impl Embedded {
+    /// Takes over what was found in the registry elsewhere, and says what is to be changed there. A pointer stands in three
+    /// places: here, there, and where it stood there when we last wrote or saw it. One that moved there and not here was moved
+    /// by somebody, and ours follows; so it does where both moved. One that moved here alone is to be moved there.
     ///
     /// # Errors
     /// A registry that fails; nothing was taken over then.
-    pub fn follow(&self, model: &str, found: &Found, epoch: u64, now_ms: i64) -> Result<Vec<Drift>, RegistryError> {
+    pub fn follow(&self, model: &str, found: &Found, now_ms: i64) -> Result<Followed, RegistryError> {
         self.write(now_ms, |change| {
+            let mut followed = Followed::default();
             for version in &found.versions {
-                take_version(change, model, version)?;
+                if take_version(change, model, version)? {
+                    followed.anew.push(version.version.clone());
+                }
             }
-            let on_its_way: bool = change
-                .prepare_cached("SELECT 1 FROM outgoing WHERE sink = ?1 AND key = ?2 LIMIT 1")?
-                .exists([Sink::Mlflow.name().as_str(), model])?;
-            if on_its_way || self.epoch() != epoch {
-                return Ok(Vec::new());
+            for version in &found.gone {
+                if identity::lose(change, model, version)? {
+                    followed.lost.push(version.clone());
+                }
             }
-            let known: std::collections::BTreeMap<String, String> = change
-                .prepare_cached("SELECT alias, version FROM mirrored WHERE model = ?1")?
-                .query_map([model], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            let mut drifts = Vec::new();
-            for moved in moves(&known, &found.aliases) {
-                drifts.extend(take_move(change, model, &moved.alias, moved.known.as_deref(), moved.found.as_deref())?);
+            let ours = mirror::pointers(change, model)?;
+            let known = mirror::last_seen(change, model)?;
+            let stages: BTreeSet<&String> = ours.keys().chain(known.keys()).chain(found.aliases.keys()).collect();
+            let mut to_move = Vec::new();
+            for stage in stages {
+                let place = Place {
+                    ours: ours.get(stage).map(String::as_str),
+                    known: known.get(stage).map(String::as_str),
+                    there: found.aliases.get(stage).map(String::as_str),
+                };
+                match place.asks(|| mirror::stood_before(change, model, stage))? {
+                    Asks::Nothing => {}
+                    Asks::Note(version) => mirror::mirrored(change, model, stage, version)?,
+                    Asks::Follow => followed.drifts.extend(take_move(change, model, stage, place.known, place.there)?),
+                    Asks::Move { expected } => to_move.push((stage.clone(), expected.map(str::to_owned))),
+                }
             }
-            Ok(drifts)
+            followed.due = mirror::due(change, model, found, to_move)?;
+            Ok(followed)
         })
-    }
-
-    /// What an alias elsewhere stands on now, after we moved it or found it moved.
-    ///
-    /// # Errors
-    /// A registry that fails.
-    pub fn mirrored(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
-        self.epoch.fetch_add(1, Ordering::SeqCst);
-        self.write(0, |change| mirrored(change, model, alias, version))
     }
 
     /// An alias that we wanted to move stood where somebody else had put it.
@@ -85,6 +97,52 @@ impl Embedded {
     }
 }
 
+/// Where a pointer stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    ours: Option<&'a str>,
+    /// There, when we last wrote or saw it.
+    known: Option<&'a str>,
+    there: Option<&'a str>,
+}
+
+/// What is to be done about it.
+enum Asks<'a> {
+    Nothing,
+    /// Both agree.
+    Note(&'a str),
+    /// Somebody moved it there.
+    Follow,
+    /// It moved here.
+    Move {
+        expected: Option<&'a str>,
+    },
+}
+
+impl<'a> Place<'a> {
+    /// `before` is where ours stood before its last move: asked where nothing was ever written or seen there.
+    fn asks(self, before: impl FnOnce() -> rusqlite::Result<Option<String>>) -> rusqlite::Result<Asks<'a>> {
+        let Self { ours, known, there } = self;
+        Ok(match (ours, there) {
+            (Some(ours), Some(there)) if ours == there => {
+                if known == Some(there) {
+                    Asks::Nothing
+                } else {
+                    Asks::Note(there)
+                }
+            }
+            // Ours was taken away here, or never stood: an alias is never deleted.
+            (None, there) if there == known => Asks::Nothing,
+            (Some(_), Some(there)) if known == Some(there) => Asks::Move { expected: known },
+            (Some(ours), None) if known != Some(ours) => Asks::Move { expected: known },
+            (Some(_), Some(there)) if known.is_none() && before()?.as_deref() == Some(there) => {
+                Asks::Move { expected: Some(there) }
+            }
+            _ => Asks::Follow,
+        })
+    }
+}
+
 /// Whether something was moved that we knew to stand elsewhere; what we see for the first time is just taken over.
 fn take_move(
     change: &Change<'_>,
@@ -99,10 +157,10 @@ fn take_move(
         let told = json!({"stage": stage, "expected": expected, "found": null});
         change.audit(ACTOR, "registry_drift", (model, ours.as_deref()), told.clone())?;
         change.announce(model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
-        pointers::clear(change, model, stage, ACTOR, "taken away there by somebody else")?;
+        identity::take_away(change, model, stage, "somebody took it away in MLflow, or deleted the version")?;
         return Ok(Some(Drift { stage: stage.to_owned(), expected: expected.map(str::to_owned), found: None }));
     };
-    mirrored(change, model, stage, found)?;
+    mirror::mirrored(change, model, stage, found)?;
     if ours.as_deref() == Some(found) || name("the stage", stage).is_err() {
         return Ok(None);
     }
@@ -124,43 +182,27 @@ fn take_move(
     Ok((!is_news).then_some(drift))
 }
 
-fn mirrored(change: &Change<'_>, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
-    change
-        .prepare_cached("INSERT OR REPLACE INTO mirrored (model, alias, version) VALUES (?1, ?2, ?3)")?
-        .execute([model, alias, version])?;
-    Ok(())
-}
-
 /// Registers a version that appeared elsewhere and fills in what we lack; what is here already stays. One that was deleted
-/// there and made again is another version under the same number: it is reported, and not taken for the old one.
-fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<(), RegistryError> {
+/// there and made again is another version under the same number: it is reported, and not taken for the old one. Whether it
+/// is such a one.
+fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<bool, RegistryError> {
     let version = found.version.as_str();
     if name("the version", version).is_err() {
-        return Ok(());
+        return Ok(false);
     }
+    let mut anew = false;
     let known: Option<Option<i64>> = change
         .prepare_cached("SELECT created_elsewhere_ms FROM versions WHERE model = ?1 AND version = ?2")?
         .query_row([model, version], |row| row.get(0))
         .optional()?;
     match known {
-        Some(Some(created)) if Some(created) == found.created_ms => {}
-        Some(Some(created)) => {
-            change.audit(
-                ACTOR,
-                "registry_drift",
-                (model, Some(version)),
-                json!({"recreated": true, "created_ms": found.created_ms, "known_ms": created}),
-            )?;
-            // Whatever was approved or attached was for the other one.
-            for table in ["evidence", "approvals"] {
-                change.execute(&format!("DELETE FROM {table} WHERE model = ?1 AND version = ?2"), [model, version])?;
+        Some(Some(known)) => match found.created_ms {
+            Some(created) if created != known => {
+                identity::make_anew(change, model, version, (known, created))?;
+                anew = true;
             }
-            change.execute(
-                "UPDATE versions SET snapshot = NULL, snapshot_sha256 = NULL, artifact_sha256 = NULL, artifact = NULL
-                 WHERE model = ?1 AND version = ?2",
-                [model, version],
-            )?;
-        }
+            _ => identity::find_again(change, model, version)?,
+        },
         Some(None) => {}
         None => {
             super::add_version(change, model, version, ACTOR)?;
@@ -174,7 +216,7 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
     }
     change
         .prepare_cached(
-            "UPDATE versions SET created_elsewhere_ms = ?3, snapshot = coalesce(snapshot, ?4),
+            "UPDATE versions SET created_elsewhere_ms = coalesce(?3, created_elsewhere_ms), snapshot = coalesce(snapshot, ?4),
                  snapshot_sha256 = coalesce(snapshot_sha256, ?5), artifact_sha256 = coalesce(artifact_sha256, ?6),
                  baseline_version = coalesce(baseline_version, ?7)
              WHERE model = ?1 AND version = ?2",
@@ -212,5 +254,5 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
             )?
             .execute(params![model, version, kind, value.to_string(), ACTOR, change.now_ms])?;
     }
-    Ok(())
+    Ok(anew)
 }

@@ -21,15 +21,19 @@ impl Embedded {
         })
     }
 
-    /// How many things wait, by sink.
+    /// How many things wait, by sink: records and posts, and models that MLflow is to be told something of.
     ///
     /// # Errors
     /// A registry that fails.
     pub fn waiting(&self) -> Result<Vec<(String, u64)>, RegistryError> {
         self.read(|tx| {
-            tx.prepare_cached("SELECT sink, count(*) FROM outgoing GROUP BY sink ORDER BY sink")?
+            let mut waiting: Vec<(String, u64)> = tx
+                .prepare_cached("SELECT sink, count(*) FROM outgoing GROUP BY sink ORDER BY sink")?
                 .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
-                .collect()
+                .collect::<Result<_, _>>()?;
+            waiting.extend(self.undelivered_to_mlflow(tx)?);
+            waiting.sort();
+            Ok(waiting)
         })
     }
 

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
-use super::change::{Change, Sink, created_elsewhere};
+use super::change::Change;
+use super::{identity, mirror};
 use crate::promotion::types::RollbackTarget;
-use crate::registry::mlflow::ops::Op;
 use crate::registry::{PROD, RegistryError, StageMove};
 
 /// A move to make.
@@ -28,20 +28,27 @@ pub(super) fn standing(tx: &Connection, model: &str, stage: &str) -> rusqlite::R
         .optional()
 }
 
-/// Whether a pointer ever stood on a version.
+/// Whether a pointer ever stood on a version. What stood on a deleted one of the same number does not count.
 pub(super) fn has_stood(tx: &Connection, model: &str, stage: &str, version: &str) -> rusqlite::Result<bool> {
-    tx.prepare_cached("SELECT 1 FROM stage_moves WHERE model = ?1 AND stage = ?2 AND to_version = ?3 LIMIT 1")?
-        .exists([model, stage, version])
+    tx.prepare_cached(
+        "SELECT 1 FROM stage_moves WHERE model = ?1 AND stage = ?2 AND to_version = ?3 AND at >= coalesce(
+             (SELECT anew_noticed FROM versions WHERE model = ?1 AND version = ?3), at) LIMIT 1",
+    )?
+    .exists([model, stage, version])
 }
 
 /// The stages whose pointer ever stood on a version.
 pub(super) fn stood(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Vec<String>> {
-    tx.prepare_cached("SELECT DISTINCT stage FROM stage_moves WHERE model = ?1 AND to_version = ?2 ORDER BY stage")?
-        .query_map([model, version], |row| row.get(0))?
-        .collect()
+    tx.prepare_cached(
+        "SELECT DISTINCT stage FROM stage_moves WHERE model = ?1 AND to_version = ?2 AND at >= coalesce(
+             (SELECT anew_noticed FROM versions WHERE model = ?1 AND version = ?2), at) ORDER BY stage",
+    )?
+    .query_map([model, version], |row| row.get(0))?
+    .collect()
 }
 
-/// Moves a pointer onto a version that is there and writes it down; `None` if it stands there already.
+/// Moves a pointer onto a version that is there and writes it down; `None` if it stands there already. None of ours goes onto
+/// a version that MLflow lost.
 /// Promoting a version that is new to prod ends the model's freeze.
 pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMove>, RegistryError> {
     let &Move { model, stage, to, actor, reason, rollback, foreign } = new;
@@ -49,6 +56,10 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
     if from.as_deref() == Some(to) {
         return Ok(None);
     }
+    if !foreign && let Some(lost) = identity::lost(change, model, to)? {
+        return Err(RegistryError::Conflict(format!("{stage} cannot move there: {lost}")));
+    }
+    identity::stands_again(change, new)?;
     change.audit(
         actor,
         "stage",
@@ -67,19 +78,7 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
     let at = change.now_ms;
     write_down(change, new, from.as_deref(), Some(to))?;
     if !foreign {
-        // An alias elsewhere stays where it stood when our pointer was taken away.
-        let mirrored: Option<String> = change
-            .prepare_cached("SELECT version FROM mirrored WHERE model = ?1 AND alias = ?2")?
-            .query_row([model, stage], |row| row.get(0))
-            .optional()?;
-        let op = Op::SetAlias {
-            model: model.to_owned(),
-            alias: stage.to_owned(),
-            version: to.to_owned(),
-            expected: from.clone().or(mirrored),
-            created_ms: created_elsewhere(change, model, to)?,
-        };
-        change.tell(Sink::Mlflow, model, &json!(op))?;
+        mirror::changed(change, model)?;
     }
     change.announce(model,
         &json!({"event": "stage", "model": model, "stage": stage, "from": from, "to": to, "actor": actor, "reason": reason, "rollback": rollback, "at_ms": at}),
@@ -140,7 +139,7 @@ pub(super) fn history(tx: &Connection, model: &str) -> rusqlite::Result<Vec<Stag
 }
 
 /// The version that left prod last, not by a rollback, and that nothing is known against: it has no active block, and
-/// no rollback of it was ever applied, not even one that found no version to go back to.
+/// no rollback of it was ever applied, not even one that found no version to go back to. MLflow still has it.
 pub(super) fn last_stable(tx: &Connection, model: &str, failing: &str) -> rusqlite::Result<Option<String>> {
     last_stable_but(tx, model, &[failing, failing])
 }
@@ -152,9 +151,12 @@ fn last_stable_but(tx: &Connection, model: &str, not: &[&str; 2]) -> rusqlite::R
            AND m.from_version IS NOT NULL AND m.from_version NOT IN (?3, ?4)
            AND NOT EXISTS (SELECT 1 FROM blocks AS b WHERE b.model = ?1 AND b.version = m.from_version)
            AND NOT EXISTS (SELECT 1 FROM versions AS v
-                           WHERE v.model = ?1 AND v.version = m.from_version AND v.rolled_back IS NOT NULL)
+                           WHERE v.model = ?1 AND v.version = m.from_version
+                             AND (v.rolled_back IS NOT NULL OR v.lost_at IS NOT NULL OR v.anew_noticed >= m.at))
            AND NOT EXISTS (SELECT 1 FROM signals AS s
-                           WHERE s.model = ?1 AND s.version = m.from_version AND s.action = 'rollback' AND s.done)
+                           WHERE s.model = ?1 AND s.version = m.from_version AND s.action = 'rollback' AND s.done
+                             AND NOT EXISTS (SELECT 1 FROM versions AS v
+                                             WHERE v.model = ?1 AND v.version = s.version AND v.anew_ms >= s.ts_ms))
          ORDER BY m.id DESC LIMIT 1",
     )?
     .query_row([model, PROD, not[0], not[1]], |row| row.get(0))
@@ -169,14 +171,18 @@ pub(super) fn rollback_target(tx: &Connection, model: &str, version: &str) -> ru
     let Some(current) = current else {
         return Ok(last_stable(tx, model, version)?.and_then(|v| target(v, None)));
     };
-    let blocks: Vec<String> = tx
+    let mut against: Vec<String> = tx
         .prepare_cached("SELECT group_name FROM blocks WHERE model = ?1 AND version = ?2 ORDER BY group_name")?
         .query_map([model, &current], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    if blocks.is_empty() {
+    let mut caution = format!("it is blocked itself by {}", against.join(", "));
+    if identity::lost(tx, model, &current)?.is_some() {
+        "MLflow does not have it any more".clone_into(&mut caution);
+        against.push(caution.clone());
+    }
+    if against.is_empty() {
         return Ok(target(current, None));
     }
     let stable = last_stable_but(tx, model, &[version, &current])?;
-    let caution = || format!("it is blocked itself by {}", blocks.join(", "));
-    Ok(stable.map_or_else(|| target(current, Some(caution())), |stable| target(stable, None)))
+    Ok(stable.map_or_else(|| target(current, Some(caution)), |stable| target(stable, None)))
 }

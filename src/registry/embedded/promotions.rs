@@ -218,7 +218,10 @@ pub(super) fn ask(
     let record = record(tx, &policy.model, version)?;
     let mut dossier = dossier::read(tx, policy, version, desk.now_ms)?;
     dossier.recomputed_sha256 = record.as_ref().and_then(|r| r.artifact.as_deref()).and_then(artifact::known);
-    let Live { latest, blocks: raised, seen, mut others } = (desk.live)(version);
+    let Live { mut latest, blocks: raised, seen, mut others } = (desk.live)(version);
+    if let Some(anew) = dossier.anew_ms {
+        latest.retain(|verdict| verdict.end_ms > anew);
+    }
     let mut blocks = record.as_ref().map(|r| r.blocks.clone()).unwrap_or_default();
     for block in raised {
         if !blocks.iter().any(|b| b.group == block.group) {
@@ -274,7 +277,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
         )));
     }
     let (answer, dossier) = ask(change, desk, version, to, retry)?;
-    change.tag(model, version, ops::gate_tags(to, &answer, None))?;
+    change.tag(model, version, &ops::gate_tags(to, &answer, None))?;
     change.audit(
         desk.actor,
         "gate",

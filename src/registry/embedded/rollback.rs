@@ -147,7 +147,7 @@ pub(super) fn make(change: &Change<'_>, request: &Request<'_>) -> Result<Option<
                  VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![model, from, to, ts_ms])?;
-        change.tag(model, from, vec![ops::rollback_tag(from, Some(to), reason, &ts)])?;
+        change.tag(model, from, &[ops::rollback_tag(from, Some(to), reason, &ts)])?;
     }
     if target.is_some() {
         let promoted: Option<String> = change

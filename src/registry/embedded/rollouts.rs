@@ -304,6 +304,11 @@ fn end(change: &Change<'_>, state: &mut State, phase: Phase, why: &str) -> Resul
     save(change, state)
 }
 
+/// A candidate that is not there any more ends its rollout; nothing is left of it to move.
+pub(super) fn end_by_drift(change: &Change<'_>, model: &str, version: &str, why: &str) -> Result<(), RegistryError> {
+    end_by_rollback(change, model, version, why)
+}
+
 /// A rollback ends the rollout of the version it takes away.
 pub(super) fn end_by_rollback(change: &Change<'_>, model: &str, version: &str, why: &str) -> Result<(), RegistryError> {
     let Some(mut state) = active(change, model)?.filter(|s| s.candidate == version) else { return Ok(()) };

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
+use super::mirror;
 use crate::registry::RegistryError;
 
 /// The format this driftgate reads and writes (`user_version`). 0 is an empty file.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 /// How long a call waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -95,7 +96,7 @@ CREATE TABLE verdicts (
 
 /// What format 2 added: promotions, their evidence, and the audit log. `value`, `record`, `state` and `body` are JSON;
 /// `until` is a wall clock in ms. Audit records are only ever added, in the order of `seq`.
-const PROMOTION_TABLES: &str = "
+pub(super) const PROMOTION_TABLES: &str = "
 ALTER TABLE versions ADD COLUMN artifact TEXT;
 ALTER TABLE versions ADD COLUMN baseline_version TEXT;
 ALTER TABLE versions ADD COLUMN created_elsewhere_ms INTEGER;
@@ -188,6 +189,37 @@ CREATE TABLE audit_checkpoints (
 ) STRICT;
 ";
 
+/// What format 3 added. What MLflow shall say is state, no queue: tags by version, and by model the number of the last change
+/// and of the last one that is there. A version that took a deleted one's number has when it was made there (`anew_ms`) and
+/// when that was noticed here, one that is not there any more when that was noticed; `lost_stages` are pointers that were
+/// taken away there.
+const MIRROR_TABLES: &str = "
+ALTER TABLE versions ADD COLUMN anew_ms INTEGER;
+ALTER TABLE versions ADD COLUMN anew_noticed INTEGER;
+ALTER TABLE versions ADD COLUMN count_anew INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE versions ADD COLUMN lost_at INTEGER;
+CREATE TABLE lost_stages (
+    model   TEXT NOT NULL,
+    stage   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    reason  TEXT NOT NULL,
+    PRIMARY KEY (model, stage)
+) STRICT;
+CREATE TABLE mirror (
+    model   TEXT NOT NULL PRIMARY KEY,
+    changed INTEGER NOT NULL,
+    settled INTEGER NOT NULL
+) STRICT;
+CREATE TABLE mirror_tags (
+    model   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    PRIMARY KEY (model, version, key)
+) STRICT;
+";
+
 /// Opens a registry file, making it and its folder where they are missing.
 pub(super) fn open(path: &Path) -> Result<Connection, RegistryError> {
     let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
@@ -232,8 +264,12 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
     if found == 0 {
         tx.execute_batch(FIRST)?;
     }
-    if found < FORMAT {
+    if found < 2 {
         tx.execute_batch(PROMOTION_TABLES)?;
+    }
+    if found < FORMAT {
+        tx.execute_batch(MIRROR_TABLES)?;
+        mirror::from_format_2(&tx)?;
         tx.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(tx.commit()?)

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use super::change::Change;
-use super::rollback;
+use super::{identity, rollback};
 use crate::judge::verdict::{Action, Signal};
 use crate::registry::mlflow::ops;
 use crate::registry::{Applied, RegistryError};
@@ -22,6 +22,12 @@ pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, Registr
     let ts_ms = ts.as_millisecond();
     super::add_version(tx, &signal.model, &signal.version, ACTOR)?;
     let applied = match signal.action {
+        _ if identity::made_anew(tx, &signal.model, &signal.version)?.is_some_and(|anew| ts_ms <= anew) => {
+            let version = &signal.version;
+            Applied::Ignored(format!(
+                "version {version:?} was made anew in MLflow since: its window was a deleted one's"
+            ))
+        }
         Action::Block | Action::Clear => block_or_clear(tx, signal, ts_ms)?,
         Action::Rollback => rollback::by_signal(tx, signal, ts_ms)?,
     };
@@ -90,6 +96,6 @@ fn block_or_clear(tx: &Change<'_>, signal: &Signal, ts_ms: i64) -> Result<Applie
     }
     let status = if signal.action == Action::Block { "block" } else { "clear" };
     let tags = ops::block_tags(&signal.group, status, &signal.reasons, &signal.ts);
-    tx.tag(&signal.model, &signal.version, tags)?;
+    tx.tag(&signal.model, &signal.version, &tags)?;
     Ok(Applied::Done { rollback_to: None })
 }

@@ -2,6 +2,7 @@
 //! their own.
 
 mod batches;
+mod elsewhere;
 mod files;
 mod promotions;
 mod signals;

@@ -1,6 +1,6 @@
 //! A model registry kept by MLflow, by its REST API (2.0, as MLflow 3 serves it). driftgate's own ledger stays the truth
-//! for approvals, evidence and the audit log: MLflow is told every change (`ops`, idempotent) and asked what others
-//! changed there (`pull`).
+//! for approvals, evidence and the audit log: MLflow is asked what stands there (`pull`), and told what
+//! differs from what shall be (`ops`, idempotent).
 //!
 //! Stage pointers are MLflow's aliases. They have neither history nor compare-and-set, so a pointer that somebody else
 //! moved is reported and left where it stands.
@@ -15,4 +15,4 @@ mod stub;
 pub use client::{Auth, Mlflow};
 pub use error::MlflowError;
 pub use ops::{Delivered, Op};
-pub use pull::{ForeignMove, Found, RunCache};
+pub use pull::{Found, RunCache};

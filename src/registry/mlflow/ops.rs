@@ -1,5 +1,5 @@
-//! What driftgate tells MLflow: operations for a durable queue, each of which may be delivered any number of times, and
-//! the tags that show a version's gates to those who look at MLflow.
+//! What driftgate tells MLflow: operations, each of which may be carried out any number of times, and the tags that show a
+//! version's gates to those who look at MLflow.
 //!
 //! MLflow numbers versions itself, so none is made here: an operation on a version that is missing, or that was made
 //! anew under the same number, is refused for good. An alias that somebody else moved is left where it stands, and no
@@ -7,13 +7,15 @@
 
 mod tags;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::client::{Mlflow, ModelVersion};
 use super::error::MlflowError;
 
 use tags::{allowed_key, allowed_value};
-pub use tags::{approvals_tag, block_tags, gate_tags, rollback_tag};
+pub use tags::{approvals_tag, block_tags, decided_tags, gate_tags, rollback_tag};
 
 /// A change of MLflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +121,12 @@ fn set_alias(
     // MLflow has no compare-and-set: another's write may have come between, and won.
     let found = read()?;
     Ok(if found.as_deref() == Some(version) { Delivered::Done } else { Delivered::Drift { found } })
+}
+
+/// Of the tags that shall be, those that are not there so.
+#[must_use]
+pub fn differing(there: &BTreeMap<String, String>, wanted: Vec<(String, String)>) -> Vec<(String, String)> {
+    wanted.into_iter().filter(|(key, value)| there.get(&allowed_key(key)) != Some(&allowed_value(value))).collect()
 }
 
 fn set_tags(mlflow: &Mlflow, found: &ModelVersion, tags: &[(String, String)]) -> Result<Delivered, MlflowError> {

@@ -1,14 +1,15 @@
 //! What stands in MLflow: the aliases of a registered model and its versions with what their tags and runs say, in
-//! driftgate's terms; and which aliases somebody else moved. Approvals are never read from here: anybody who may edit a
-//! model can write its tags.
+//! driftgate's terms. Approvals are never read from here: anybody who may edit a model can write its tags.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::client::{Mlflow, ModelVersion, Run};
 use super::error::MlflowError;
 
 /// Where MLflow's clients note the commit a run was started from.
 const RUN_COMMIT: &str = "mlflow.source.git.commit";
+/// Tags of a version that driftgate writes start so.
+const OURS: &str = "gate.";
 /// Tags of a version that hold an offline metric start so.
 const METRIC: &str = "metric.";
 /// A run in one of these states is taken to change no more.
@@ -23,6 +24,8 @@ pub struct Found {
     pub aliases: BTreeMap<String, String>,
     /// By number.
     pub versions: Vec<FoundVersion>,
+    /// Versions that were asked for by number, and that it does not have.
+    pub gone: Vec<String>,
 }
 
 /// A version as MLflow describes it. What comes from a tag is read from `driftgate.<name>`, else from `<name>`.
@@ -47,6 +50,8 @@ pub struct FoundVersion {
     pub offline: BTreeMap<String, f64>,
     /// Tag `baseline_version`: the version its offline metrics are compared with.
     pub baseline_version: Option<String>,
+    /// The tags that driftgate writes: those that start with `gate.`.
+    pub tags: BTreeMap<String, String>,
     /// What could not be read of it, a sentence each.
     pub problems: Vec<String>,
 }
@@ -55,14 +60,6 @@ pub struct FoundVersion {
 /// fresh cache only.
 #[derive(Clone, Debug, Default)]
 pub struct RunCache(BTreeMap<String, Run>);
-
-/// An alias that stands elsewhere than driftgate last wrote or saw it; `None`: not there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForeignMove {
-    pub alias: String,
-    pub known: Option<String>,
-    pub found: Option<String>,
-}
 
 /// Reads a registered model with its versions and their runs.
 ///
@@ -94,7 +91,20 @@ pub fn pull(mlflow: &Mlflow, model: &str, runs: &mut RunCache) -> Result<Found, 
         });
         versions.push(described(version, run));
     }
-    Ok(Found { exists: true, aliases: registered.aliases, versions })
+    Ok(Found { exists: true, aliases: registered.aliases, versions, gone: Vec::new() })
+}
+
+/// Asks for those of the known versions that a pull did not find: a list in pages may pass over one while others are deleted.
+///
+/// # Errors
+/// As `pull`.
+pub fn confirm_gone(mlflow: &Mlflow, model: &str, known: Vec<String>, found: &mut Found) -> Result<(), MlflowError> {
+    for version in known {
+        if !found.versions.iter().any(|v| v.version == version) && mlflow.version(model, &version)?.is_none() {
+            found.gone.push(version);
+        }
+    }
+    Ok(())
 }
 
 fn run(mlflow: &Mlflow, id: &str) -> Result<Result<Run, String>, MlflowError> {
@@ -133,25 +143,12 @@ fn described(version: ModelVersion, run: Option<Result<&Run, &String>>) -> Found
         baseline_version: tag("baseline_version"),
         offline,
         problems,
+        tags: version.tags.into_iter().filter(|(key, _)| key.starts_with(OURS)).collect(),
         version: version.version,
         status: version.status,
         source: version.source,
         run_id: version.run_id,
     }
-}
-
-/// The aliases that differ between what driftgate last wrote or saw and what stands in MLflow, by name.
-#[must_use]
-pub fn moves(known: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<ForeignMove> {
-    let aliases: BTreeSet<&String> = known.keys().chain(found.keys()).collect();
-    let differs = aliases.into_iter().filter(|alias| known.get(*alias) != found.get(*alias));
-    differs
-        .map(|alias| ForeignMove {
-            alias: alias.clone(),
-            known: known.get(alias).cloned(),
-            found: found.get(alias).cloned(),
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Promotions, what others change elsewhere, and files of an older format, without a stream.
+//! Promotions and files of an older format, without a stream.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -206,69 +205,24 @@ fn prod_goes_back_by_hand_and_what_left_it_so_is_never_a_target_again() {
     assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("5"));
 }
 
-fn found(version: &str, created_ms: i64) -> FoundVersion {
-    FoundVersion {
-        version: version.into(),
-        created_ms: Some(created_ms),
-        offline: BTreeMap::from([("auc".to_owned(), 0.9)]),
-        ..FoundVersion::default()
-    }
-}
-
-#[test]
-fn what_others_move_elsewhere_is_followed_and_what_we_moved_meanwhile_is_not_taken_for_it() {
-    let registry = registry();
-    let at = |alias: &str, version: &str| BTreeMap::from([(alias.to_owned(), version.to_owned())]);
-    let picture = |aliases| Found { exists: true, aliases, versions: vec![found("1", 5), found("2", 6)] };
-    assert_eq!(registry.follow("m", &picture(at(PROD, "1")), 0, 1).unwrap(), [], "seen for the first time");
-    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("1"));
-    assert_eq!(events(&registry).iter().filter(|e| *e == "registry_drift").count(), 0);
-    let drifts = registry.follow("m", &picture(at(PROD, "2")), registry.epoch(), 2).unwrap();
-    assert_eq!(drifts, [Drift { stage: PROD.into(), expected: Some("1".into()), found: Some("2".into()) }]);
-    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("2"));
-    // Looked at before a move of ours arrived there.
-    let before = registry.epoch();
-    registry.set_stage("m", PROD, "1", "ann", "back", 3).unwrap();
-    registry.mirrored("m", PROD, "1").unwrap();
-    assert_eq!(registry.follow("m", &picture(at(PROD, "2")), before, 4).unwrap(), []);
-    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("1"));
-    // Taken away.
-    let gone = registry.follow("m", &picture(BTreeMap::new()), registry.epoch(), 5).unwrap();
-    assert_eq!(gone, [Drift { stage: PROD.into(), expected: Some("1".into()), found: None }]);
-    assert_eq!(registry.standing("m", PROD).unwrap(), None);
-}
-
-#[test]
-fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
-    let registry = registry();
-    let picture = |created| Found { exists: true, aliases: BTreeMap::new(), versions: vec![found("1", created)] };
-    registry.follow("m", &picture(5), 0, 1).unwrap();
-    registry.attach("m", "1", &[("tests".into(), json!("pass"))], "ci", 2).unwrap();
-    let kinds = |registry: &Embedded| {
-        let dossier = registry.dossier(&policy(), "1", NOW).unwrap();
-        dossier.evidence.into_keys().collect::<Vec<_>>()
-    };
-    assert_eq!(kinds(&registry), ["offline", "tests"]);
-    registry.follow("m", &picture(5), 0, 3).unwrap();
-    assert_eq!(kinds(&registry), ["offline", "tests"]);
-    registry.follow("m", &picture(9), 0, 4).unwrap();
-    assert_eq!(kinds(&registry), ["offline"], "what was attached to the old one is not the new one's");
-    assert_eq!(events(&registry).iter().filter(|e| *e == "registry_drift").count(), 1);
-}
-
 #[test]
 fn what_is_told_waits_in_order_until_it_was_delivered() {
     let registry = registry().telling(vec![Sink::Mlflow, Sink::Webhook(0)]);
     registry.register(&Registration { stage: Some("dev".into()), ..plain("1") }, "ci", 1).unwrap();
     registry.set_stage("m", PROD, "1", "ann", "", 2).unwrap();
-    let ops = registry.outgoing(Sink::Mlflow, 10).unwrap();
-    let aliases: Vec<Value> =
-        ops.iter().map(|o| serde_json::from_str::<Value>(&o.body).unwrap()["alias"].clone()).collect();
-    assert_eq!(aliases, ["dev", PROD]);
-    registry.delivered(ops[0].id).unwrap();
-    assert_eq!(registry.outgoing(Sink::Mlflow, 10).unwrap(), ops[1..]);
+    let posts = registry.outgoing(Sink::Webhook(0), 10).unwrap();
+    let stages: Vec<Value> =
+        posts.iter().map(|o| serde_json::from_str::<Value>(&o.body).unwrap()["stage"].clone()).collect();
+    assert_eq!(stages, ["dev", PROD]);
+    registry.delivered(posts[0].id).unwrap();
+    assert_eq!(registry.outgoing(Sink::Webhook(0), 10).unwrap(), posts[1..]);
     assert_eq!(registry.outgoing(Sink::Anchor, 10).unwrap(), [], "nobody listens there");
-    assert_eq!(registry.waiting().unwrap(), [("mlflow".to_owned(), 1), ("webhook-0".to_owned(), 2)]);
+    let waiting = |registry: &Embedded| registry.waiting().unwrap();
+    assert_eq!(waiting(&registry), [("mlflow".to_owned(), 1), ("webhook-0".to_owned(), 1)]);
+    // MLflow is told what a model has come to, not each change.
+    let unsettled = registry.unsettled().unwrap();
+    registry.settled("m", unsettled[0].1).unwrap();
+    assert_eq!(waiting(&registry), [("webhook-0".to_owned(), 1)]);
 }
 
 #[test]
@@ -289,4 +243,59 @@ fn a_file_of_the_first_format_is_taken_over() {
     assert_eq!(prod(&registry).as_deref(), Some("1"));
     registry.attach("m", "1", &[("tests".into(), json!("pass"))], "ci", 6).unwrap();
     assert_eq!(events(&registry), ["evidence"]);
+}
+
+#[test]
+fn what_a_queue_of_the_second_format_held_for_mlflow_is_what_shall_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    {
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(schema::FIRST).unwrap();
+        old.execute_batch(schema::PROMOTION_TABLES).unwrap();
+        let gate = json!({"seq": 0, "ts": "2013-03-08T00:00:00Z", "actor": "ann", "event": "gate", "model": "m", "version": "1",
+            "payload": {"to": "prod", "verdict": "block", "reasons": ["slow", "old"], "policy_sha256": "ab"}, "prev": ""});
+        let queued = json!({"op": "set_tags", "model": "m", "version": "2", "tags": [["gate.check.slo", "clear"]]});
+        let alias = json!({"op": "set_alias", "model": "m", "alias": "prod", "version": "2", "expected": "1"});
+        old.execute_batch(&format!(
+            "INSERT INTO versions (model, version, registered_at, registered_by) VALUES ('m', '1', 5, 'ci'), ('m', '2', 6, 'ci');
+             INSERT INTO stages (model, stage, version) VALUES ('m', 'prod', '2');
+             INSERT INTO stage_moves (model, stage, from_version, to_version, at, actor, reason, rollback)
+                 VALUES ('m', 'prod', '1', '2', 7, 'ann', '', 0);
+             INSERT INTO mirrored (model, alias, version) VALUES ('m', 'prod', '1');
+             INSERT INTO blocks (model, version, group_name, since, reasons, signal_id, verdict_id)
+                 VALUES ('m', '1', 'drift', 't', '[\"psi\"]', 's', 'v');
+             INSERT INTO audit (seq, bytes, hash) VALUES (0, '{gate}', 'h');
+             INSERT INTO outgoing (sink, key, body, at) VALUES ('mlflow', 'm', '{queued}', 1), ('mlflow', 'm', '{alias}', 1),
+                 ('webhook-0', 'm', '{{}}', 1);"
+        ))
+        .unwrap();
+        old.pragma_update(None, "user_version", 2).unwrap();
+    }
+    for _ in 0..2 {
+        let registry = Embedded::open(&path).unwrap().telling(vec![Sink::Mlflow, Sink::Webhook(0)]);
+        assert_eq!(registry.waiting().unwrap(), [("mlflow".to_owned(), 1), ("webhook-0".to_owned(), 1)]);
+        let there =
+            |version: &str| FoundVersion { version: version.into(), created_ms: Some(1), ..FoundVersion::default() };
+        let aliases = [("prod".to_owned(), "1".to_owned())].into();
+        let found = Found { exists: true, aliases, versions: vec![there("1"), there("2")], gone: vec![] };
+        let due = registry.follow("m", &found, NOW).unwrap().due;
+        let written: Vec<Value> = due.ops.iter().map(|op| json!(op)).collect();
+        assert_eq!(
+            written[0],
+            json!({"op": "set_alias", "model": "m", "alias": "prod", "version": "2", "expected": "1", "created_ms": 1})
+        );
+        let tags = json!([
+            ["gate.prod.reasons", "slow; old"],
+            ["gate.prod.policy_sha256", "ab"],
+            ["gate.prod.decided_at", "2013-03-08T00:00:00Z"],
+            ["gate.prod.verdict", "block"],
+            ["gate.check.drift.reasons", "psi"],
+            ["gate.check.drift.at", "t"],
+            ["gate.check.drift", "block"]
+        ]);
+        assert_eq!((&written[1]["version"], &written[1]["tags"]), (&json!("1"), &tags));
+        assert_eq!(written[2]["tags"], json!([["gate.check.slo", "clear"]]));
+        assert_eq!(written.len(), 3);
+    }
 }

@@ -19,17 +19,31 @@ const LONGEST_TRIGGER: usize = 500;
 /// `gate.<stage>.verdict`, `.reasons`, `.policy_sha256`, `.decided_at` and, where there is one, `.evidence_url`.
 #[must_use]
 pub fn gate_tags(stage: &str, answer: &Answer, evidence_url: Option<&str>) -> Vec<(String, String)> {
-    let tag = |name: &str, value: String| (format!("gate.{stage}.{name}"), value);
-    let mut tags = vec![
-        // Also where empty: the reasons of an earlier answer must not stay.
-        tag("reasons", answer.reasons.join(PARTED_BY)),
-        tag("policy_sha256", answer.policy_sha256.clone()),
-        tag("decided_at", answer.evaluated_at.clone()),
-    ];
-    tags.extend(evidence_url.map(|url| tag("evidence_url", url.to_owned())));
-    // Last, here and below: whoever sees it sees its reasons as well.
-    tags.push(tag("verdict", answer.verdict.name().to_owned()));
+    let reasons: Vec<&str> = answer.reasons.iter().map(String::as_str).collect();
+    let mut tags = decided_tags(stage, answer.verdict.name(), &reasons, &answer.policy_sha256, &answer.evaluated_at);
+    let url = evidence_url.map(|url| (format!("gate.{stage}.evidence_url"), url.to_owned()));
+    tags.splice(3..3, url);
     tags
+}
+
+/// The same of an answer's parts, without an address.
+#[must_use]
+pub fn decided_tags(
+    stage: &str,
+    verdict: &str,
+    reasons: &[&str],
+    policy_sha256: &str,
+    decided_at: &str,
+) -> Vec<(String, String)> {
+    let tag = |name: &str, value: String| (format!("gate.{stage}.{name}"), value);
+    vec![
+        // Also where empty: the reasons of an earlier answer must not stay.
+        tag("reasons", reasons.join(PARTED_BY)),
+        tag("policy_sha256", policy_sha256.to_owned()),
+        tag("decided_at", decided_at.to_owned()),
+        // Last, here and below: whoever sees it sees its reasons as well.
+        tag("verdict", verdict.to_owned()),
+    ]
 }
 
 /// `gate.rollback` of the version that prod was taken from: `{"from","to","trigger","at"}` (RFC 3339); `to` is null where

@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -109,22 +108,25 @@ fn an_unknown_model_is_empty() {
     stub.asked();
 }
 
-fn aliases() -> impl Strategy<Value = BTreeMap<String, String>> {
-    prop::collection::btree_map("[ab]{1,2}", "[123]", 0..5)
+#[test]
+fn a_version_that_a_list_passed_over_is_asked_for_before_it_is_gone() {
+    let missing = (404, json!({"error_code": "RESOURCE_DOES_NOT_EXIST"}).to_string());
+    let there = (200, json!({"model_version": version(3, None, &[])}).to_string());
+    let stub = Stub::answering([there, missing]);
+    let one = FoundVersion { version: "1".into(), ..FoundVersion::default() };
+    let mut found = Found { exists: true, versions: vec![one], ..Found::default() };
+    confirm_gone(&stub.client(), "m", ["1", "3", "4"].map(str::to_owned).to_vec(), &mut found).unwrap();
+    assert_eq!(found.gone, ["4"]);
+    assert_eq!(stub.lines().len(), 2);
+    let stub = Stub::answering([(503, String::new())]);
+    assert!(confirm_gone(&stub.client(), "m", vec!["3".into()], &mut found).unwrap_err().is_transient());
 }
 
-proptest! {
-    #[test]
-    fn moves_lead_from_known_to_found(known in aliases(), found in aliases()) {
-        let mut walked = known.clone();
-        for moved in moves(&known, &found) {
-            prop_assert_ne!(&moved.known, &moved.found);
-            prop_assert_eq!(walked.get(&moved.alias), moved.known.as_ref());
-            match moved.found {
-                Some(version) => walked.insert(moved.alias, version),
-                None => walked.remove(&moved.alias),
-            };
-        }
-        prop_assert_eq!(walked, found);
-    }
+#[test]
+fn the_tags_that_driftgate_writes_are_read_to_be_compared() {
+    let stub =
+        Stub::answering([model(), page(&[version(1, None, &[("gate.check.drift", "block"), ("owner", "ann")])])]);
+    let found = pull(&stub.client(), "m", &mut RunCache::default()).unwrap();
+    assert_eq!(found.versions[0].tags, BTreeMap::from([("gate.check.drift".to_owned(), "block".to_owned())]));
+    stub.asked();
 }

@@ -67,7 +67,9 @@ impl Mirror {
             if now >= not_before {
                 let all = now >= due;
                 match self.models(all).and_then(|models| self.round(&models, &mut memory, stop)) {
-                    Ok(()) => memory.failures = 0,
+                    // Where nothing was asked for, nothing is known.
+                    Ok(asked) if asked => memory.failures = 0,
+                    Ok(_) => {}
                     Err(e) => {
                         if memory.failures.is_power_of_two() || memory.failures == 0 {
                             let attempt = memory.failures + 1;
@@ -96,14 +98,14 @@ impl Mirror {
         Ok(models)
     }
 
-    /// Looks at every model; what fails of one does not hold up the others.
+    /// Looks at every model; what fails of one does not hold up the others. Whether there were any.
     fn round(
         &self,
         models: &BTreeMap<String, i64>,
         memory: &mut Memory,
         stop: &dyn Fn() -> bool,
-    ) -> Result<(), Failed> {
-        let mut failed = Ok(());
+    ) -> Result<bool, Failed> {
+        let mut failed = Ok(!models.is_empty());
         for (model, changed) in models {
             if stop() {
                 break;

@@ -53,6 +53,7 @@ fn a_version_is_described_by_tags_and_run() {
         code_commit: Some("c0ffee".into()),
         offline: BTreeMap::from([("auc".into(), 0.9)]),
         baseline_version: Some("1".into()),
+        tags: BTreeMap::from([("gate.prod.approvals".into(), "[{\"actor\":\"mallory\"}]".into())]),
         problems: vec!["its tag \"metric.f1\" is not a number: \"high\"".into()],
     };
     assert_eq!(found.versions, [expected]);

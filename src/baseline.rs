@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Flag;
 use crate::frame::{self, FrameError, Kind};
 use crate::policy::{GridPoints, Policy, RuleKind, Target};
+use crate::schema::{cross, crossed_parts};
 use crate::stats::bins::{self, Bin};
 use crate::stats::fairness::Confusion;
 use crate::stats::grid::{self, Grid};
@@ -155,27 +156,24 @@ pub struct Coded {
 }
 
 impl Coded {
-    /// Crosses columns: the values joined by `*`, null where any part is.
+    fn name(&self, row: usize) -> Option<&str> {
+        let code = self.codes.get(row).copied().flatten()?;
+        self.names.get(code as usize).map(String::as_str)
+    }
+
+    /// Crosses columns: the values joined as in the name of an intersection, null where any part is.
     #[must_use]
     pub fn cross(parts: &[&Arc<Self>]) -> Self {
         let rows = parts.first().map_or(0, |p| p.codes.len());
         let mut index: BTreeMap<String, u32> = BTreeMap::new();
         let mut out = Self::default();
-        let mut key = String::new();
+        let (mut key, mut values) = (String::new(), Vec::new());
         for row in 0..rows {
             key.clear();
-            let mut whole = true;
-            for (i, part) in parts.iter().enumerate() {
-                let name = part.codes.get(row).copied().flatten().and_then(|c| part.names.get(c as usize));
-                let Some(name) = name else {
-                    whole = false;
-                    break;
-                };
-                if i > 0 {
-                    key.push('*');
-                }
-                key.push_str(name);
-            }
+            values.clear();
+            values.extend(parts.iter().map_while(|part| part.name(row)));
+            let whole = values.len() == parts.len();
+            cross(values.iter().copied(), &mut key);
             out.codes.push(whole.then(|| {
                 *index.entry(key.clone()).or_insert_with(|| {
                     out.names.push(key.clone());
@@ -212,6 +210,10 @@ pub enum BaselineError {
         "the baseline was built for other features, bins, segments or another threshold than this policy's: build it again from the snapshot"
     )]
     OtherPolicy,
+    #[error(
+        "the segment {segment:?} of {segmentation} is named as an earlier driftgate did, which took different values for one: build the baseline again from the snapshot"
+    )]
+    OldSegments { segmentation: String, segment: String },
     #[error(transparent)]
     File(#[from] FrameError),
 }
@@ -312,6 +314,14 @@ impl Baseline {
         let baseline: Self = frame::decode(KIND, bytes)?;
         if baseline.built_for != BuiltFor::new(policy) {
             return Err(BaselineError::OtherPolicy);
+        }
+        for (segmentation, segments) in policy.segments.iter().zip(&baseline.segments) {
+            let parts = segmentation.parts.len();
+            let mut names = segments.iter().flat_map(BTreeMap::keys).filter(|_| parts > 1);
+            if let Some(segment) = names.find(|name| crossed_parts(name) != Some(parts)) {
+                let segmentation = segmentation.name.clone();
+                return Err(BaselineError::OldSegments { segmentation, segment: segment.clone() });
+            }
         }
         Ok(baseline)
     }

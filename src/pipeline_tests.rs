@@ -130,6 +130,17 @@ impl Feed {
         feed(&self.pipeline, self.predictions, &batch)
     }
 
+    /// Labels by id, time and class.
+    fn outcomes(&mut self, labels: &[(String, i64, Option<bool>)]) -> Judgement {
+        let mut batch = LabelBatch::new(0);
+        for (id, ts, label) in labels {
+            batch.ids.push(id);
+            batch.ts.push(*ts);
+            batch.label.push(label.map_or(Flag::Missing, Flag::from));
+        }
+        feed(&self.pipeline, self.labels, &batch)
+    }
+
     /// Labels of rows that were fed from number `first` on.
     fn label(&mut self, first: usize, rows: &[Row]) -> Judgement {
         let mut batch = LabelBatch::new(self.pipeline.policy.kpis.len());
@@ -284,6 +295,46 @@ fn a_window_waits_for_the_prediction_of_a_label_that_came_before_it() {
     assert_eq!(judged.verdicts.iter().map(|v| (v.window.end / MINUTE, v.counted.labels)).collect::<Vec<_>>(), [(1, 1)]);
 }
 
+#[test]
+fn a_null_label_is_counted_and_leaves_everything_to_the_true_one() {
+    let auc = "  quality:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - auc: {gte: 0.5}\n";
+    let rows: Vec<Row> = minute(0, 0.0).into_iter().map(|r| Row { score: r.x / 1000.0, ..r }).collect();
+    let last = [row(10 * MINUTE, 0.0)];
+    // Null labels so long after their predictions, read before the predictions or after them.
+    let judged = |nulls: &[i64], first: bool| {
+        let mut feed = Feed::new(policy(auc, "labels: {horizon: 2m, lateness: 5s}\n"));
+        let label = |r: &Row, at: i64, yes: Option<bool>| (format!("1-{}", r.ts / SECOND), r.ts + at, yes);
+        let mut labels: Vec<_> = nulls.iter().flat_map(|&at| rows.iter().map(move |r| label(r, at, None))).collect();
+        labels.extend(rows.iter().map(|r| label(r, 30 * SECOND, Some(r.x > 500.0))));
+        labels.push(("none".into(), 10 * MINUTE, Some(true)));
+        labels.sort_by_key(|(_, ts, _)| *ts);
+        let mut out = Vec::new();
+        if !first {
+            out.extend(feed.predict(&rows).verdicts);
+        }
+        let (before, after) = labels.split_at(labels.len() / 2);
+        out.extend(feed.outcomes(before).verdicts);
+        if first {
+            out.extend(feed.predict(&rows).verdicts);
+        }
+        out.extend(feed.outcomes(after).verdicts);
+        out.extend(feed.predict(&last).verdicts);
+        out.extend(all_judged(|deliver| feed.pipeline.finish(deliver)).verdicts);
+        let c = feed.pipeline.counters();
+        (out, c.null_labels, (c.duplicate_labels, c.joined, c.unlabelled))
+    };
+    let (plain, none, counted) = judged(&[], false);
+    assert_eq!((none, counted), (0, (0, 60, 0)));
+    assert_eq!(plain.iter().map(|v| v.counted.labels).sum::<u64>(), 60);
+    for nulls in [&[2 * SECOND][..], &[-4 * SECOND, 40 * SECOND], &[30 * SECOND]] {
+        for first in [false, true] {
+            let (with, null, counted_with) = judged(nulls, first);
+            assert!(with == plain, "{nulls:?} {first}");
+            assert_eq!((null, counted_with), (60 * nulls.len() as u64, counted), "{nulls:?} {first}");
+        }
+    }
+}
+
 fn drift_and_fairness() -> Arc<Policy> {
     let checks = format!(
         "{PSI}  quality:\n    window: {{size: 3m, slide: 1m, lateness: 30s}}\n    rules:\n    - auc: {{gte: 0.5}}\n"
@@ -309,7 +360,7 @@ proptest! {
                     let state: Vec<u8> = postcard::to_stdvec(&feed.pipeline.state()).unwrap();
                     let state: PipelineState = postcard::from_bytes(&state).unwrap();
                     let policy = drift_and_fairness();
-                    assert!(state.counts_by(&policy));
+                    assert_eq!(state.anew(&policy), None);
                     let predictions = feed.pipeline.intake().progress(feed.predictions);
                     let labels = feed.pipeline.intake().progress(feed.labels);
                     let (restored, lost) = Pipeline::restore(Arc::clone(&policy), Setup::default(), 2, state, |v| reference(&policy, v));

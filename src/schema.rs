@@ -124,6 +124,41 @@ fn is_plain_decimal(text: &str) -> bool {
     all_digits(whole) && all_digits(fraction) && (whole.len() == 1 || !whole.starts_with('0'))
 }
 
+/// What parts the values of an intersection in its name, and what stands before a character of a value that would be taken
+/// for one.
+const BETWEEN: char = '*';
+const ESCAPE: char = '\\';
+
+/// The name of an intersection: its parts' values joined by `*`, with a `\` before each `*` and `\` of a value, so that other
+/// parts have another name. Appends to `out`.
+pub fn cross<'a>(parts: impl IntoIterator<Item = &'a str>, out: &mut String) {
+    for (i, part) in parts.into_iter().enumerate() {
+        if i > 0 {
+            out.push(BETWEEN);
+        }
+        for c in part.chars() {
+            if matches!(c, BETWEEN | ESCAPE) {
+                out.push(ESCAPE);
+            }
+            out.push(c);
+        }
+    }
+}
+
+/// How many parts a name has that `cross` may have written; `None` for another text.
+#[must_use]
+pub fn crossed_parts(name: &str) -> Option<usize> {
+    let (mut parts, mut chars) = (1, name.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            BETWEEN => parts += 1,
+            ESCAPE => drop(chars.next().filter(|c| matches!(*c, BETWEEN | ESCAPE))?),
+            _ => {}
+        }
+    }
+    Some(parts)
+}
+
 /// Python's `repr` of a float, which is the shortest round trip with an exponent from 1e16 and below 1e-4 on.
 struct Shortest(f64);
 
@@ -171,6 +206,27 @@ mod tests {
         ] {
             assert_eq!(number(x), text);
         }
+    }
+
+    #[test]
+    fn other_parts_have_another_name() {
+        let name = |parts: &[&str]| {
+            let mut out = String::new();
+            cross(parts.iter().copied(), &mut out);
+            assert_eq!(crossed_parts(&out), Some(parts.len()), "{out}");
+            out
+        };
+        assert_eq!(name(&["JFK", "UA"]), "JFK*UA");
+        assert_eq!([name(&["a*b", "c"]), name(&["a", "b*c"])], [r"a\*b*c", r"a*b\*c"]);
+        let values = ["", "*", r"\", r"\*", r"*\", r"\\", "a", "a*", r"a\", "é*"];
+        let mut seen = std::collections::BTreeSet::new();
+        for a in values {
+            for b in values {
+                assert!(seen.insert(name(&[a, b])), "{a} and {b}");
+                values.iter().for_each(|c| assert!(seen.insert(name(&[a, b, c])), "{a}, {b} and {c}"));
+            }
+        }
+        assert_eq!([crossed_parts(r"a\b*c"), crossed_parts(r"a*b\"), crossed_parts("a*b*c")], [None, None, Some(3)]);
     }
 
     #[test]

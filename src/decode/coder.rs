@@ -8,7 +8,7 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use crate::event::{Dictionary, Domain, Fresh, code};
-use crate::schema::Schema;
+use crate::schema::{Schema, cross};
 
 /// A decoder that knows more values than this starts again with the next batch.
 const MOST_VALUES: usize = 1 << 18;
@@ -217,12 +217,8 @@ impl Coder {
             return known;
         }
         let mut joined = String::new();
-        for (i, (part, c)) in crossing.parts.iter().zip(key).enumerate() {
-            if i > 0 {
-                joined.push('*');
-            }
-            joined.push_str(self.attributes.get(*part).and_then(|d| d.name(c)).unwrap_or(""));
-        }
+        let parts = crossing.parts.iter().zip(key);
+        cross(parts.map(|(part, c)| self.attributes.get(*part).and_then(|d| d.name(c)).unwrap_or("")), &mut joined);
         let found = note(crossing.names.intern(&joined), Domain::Segmentation(s), &joined, fresh);
         crossing.crossed.insert(key, found);
         found

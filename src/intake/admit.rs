@@ -150,8 +150,14 @@ impl Intake {
                     Flag::Invalid => self.counters.invalid_values += 1,
                 }
             }
-            self.counters.null_labels += u64::from(outcome.label == Flag::Missing && outcome.kpis == 0);
-            self.counters.invalid_values += u64::from(outcome.label == Flag::Invalid);
+            match outcome.label {
+                Flag::Missing => self.counters.null_labels += u64::from(outcome.kpis == 0),
+                Flag::Invalid => self.counters.invalid_values += 1,
+                Flag::No | Flag::Yes => {}
+            }
+            if outcome.is_empty() {
+                continue;
+            }
             match join.label(PredictionId(batch.ids.hash[row]), outcome) {
                 Met::Pair(pair) => job.pair(&pair, row),
                 Met::Waits => {}

@@ -107,6 +107,13 @@ fn any_flag() -> impl Strategy<Value = Flag> {
     prop_oneof![Just(Flag::Yes), Just(Flag::No), Just(Flag::Missing), Just(Flag::Invalid)]
 }
 
+/// Outcomes that say something.
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    (any_time(), any_flag(), 0..4_u32, 0..4_u32, any::<bool>())
+        .prop_map(|(ts, label, kpis, yes, in_time)| Outcome { ts, label, kpis, kpis_yes: kpis & yes, in_time })
+        .prop_filter("an outcome that says nothing is not joined", |o| !o.is_empty())
+}
+
 /// Codes that take two bytes, that do not, and the special ones.
 fn any_code() -> impl Strategy<Value = u32> {
     prop_oneof![8 => 0..5_u32, 1 => 65_500..65_600_u32, 1 => u32::MAX - 20..=u32::MAX, 1 => any::<u32>()]
@@ -126,12 +133,7 @@ fn any_op() -> impl Strategy<Value = Op> {
                 new: Pending::new(ts, version % 3, version, groups, cell, predicted),
                 segments,
             }),
-        8 => (id(), any_time(), any_flag(), 0..4_u32, 0..4_u32, any::<bool>()).prop_map(
-            |(id, ts, label, kpis, yes, in_time)| Op::Label {
-                id,
-                outcome: Outcome { ts, label, kpis, kpis_yes: kpis & yes, in_time },
-            }
-        ),
+        8 => (id(), any_outcome()).prop_map(|(id, outcome)| Op::Label { id, outcome }),
         2 => (0..1000_i64).prop_map(Op::Sweep),
         1 => Just(Op::Restart),
     ]

@@ -18,9 +18,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// An event with KPI outcomes only leaves the label's place free.
-    fn only_kpis(&self) -> bool {
-        self.label == Flag::Missing && self.kpis != 0
+    /// Whether there is a label: a null one, and one that cannot be read, leave the label's place free.
+    fn has_label(&self) -> bool {
+        matches!(self.label, Flag::No | Flag::Yes)
+    }
+
+    /// Whether it says nothing: neither a label nor a KPI. Such an event joins nothing and is not to be kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.has_label() && self.kpis == 0
     }
 }
 
@@ -59,12 +65,12 @@ impl Bounds {
 
     /// A label comes to a prediction: a pair's outcome, or why there is none. What it leaves behind is in `marks`.
     pub(super) fn meet(self, prediction: i64, marks: &mut Marks, outcome: &Outcome) -> Meeting {
-        let only_kpis = outcome.only_kpis();
+        let has_label = outcome.has_label();
         let relation = self.relation(prediction, outcome.ts);
         match relation {
             Relation::Before => return Meeting::Apart,
             Relation::After => {
-                marks.labelled |= !only_kpis;
+                marks.labelled |= has_label;
                 return Meeting::Apart;
             }
             Relation::TooEarly | Relation::Within => {}
@@ -74,11 +80,11 @@ impl Bounds {
             label: if marks.labelled { Flag::Missing } else { outcome.label },
             ..*outcome
         };
-        let taken = only_kpis || marks.labelled;
+        let taken = !has_label || marks.labelled;
         if taken && fresh.kpis == 0 {
             return Meeting::Duplicate;
         }
-        marks.labelled |= !only_kpis;
+        marks.labelled |= has_label;
         if relation == Relation::TooEarly {
             return Meeting::OutOfBounds;
         }

@@ -44,15 +44,23 @@ fn a_pair_joins_once_in_either_order_and_within_its_bounds() {
 }
 
 #[test]
-fn a_null_label_takes_the_place_but_kpis_alone_do_not() {
-    let mut j = Join::new(BOUNDS, 1);
-    predict(&mut j, "a", 50);
-    assert!(
-        matches!(j.label(id("a"), Outcome { kpis: 1, kpis_yes: 1, ..outcome(60, Flag::Missing) }), Met::Pair(p) if p.outcome.kpis == 1)
-    );
-    assert!(matches!(j.label(id("a"), outcome(60, Flag::Missing)), Met::Pair(_)));
-    assert_eq!(j.label(id("a"), outcome(61, Flag::Yes)), Met::Duplicate);
-    assert_eq!(j.label(id("a"), Outcome { kpis: 1, ..outcome(61, Flag::Missing) }), Met::Duplicate);
+fn kpis_without_a_label_leave_the_labels_place_free() {
+    for none in [Flag::Missing, Flag::Invalid] {
+        let mut j = Join::new(BOUNDS, 1);
+        predict(&mut j, "a", 50);
+        let kpi = |ts, label| Outcome { kpis: 1, kpis_yes: 1, ..outcome(ts, label) };
+        assert!(matches!(j.label(id("a"), kpi(60, none)), Met::Pair(p) if p.outcome.kpis == 1));
+        assert!(matches!(j.label(id("a"), outcome(61, Flag::Yes)), Met::Pair(p) if p.outcome.label == Flag::Yes));
+        assert_eq!(j.label(id("a"), outcome(61, Flag::No)), Met::Duplicate);
+        assert_eq!(j.label(id("a"), kpi(61, none)), Met::Duplicate);
+        // Before their prediction, and beyond its horizon.
+        j.label(id("b"), kpi(55, none));
+        j.label(id("b"), outcome(56, Flag::No));
+        assert_eq!(predict(&mut j, "b", 50), (true, 2));
+        predict(&mut j, "c", 50);
+        assert_eq!(j.label(id("c"), kpi(151, none)), Met::Waits);
+        assert!(matches!(j.label(id("c"), outcome(140, Flag::Yes)), Met::Pair(p) if p.outcome.label == Flag::Yes));
+    }
 }
 
 #[test]

@@ -105,7 +105,14 @@ impl Waiting {
     /// Labels as a checkpoint kept them.
     #[must_use]
     pub fn restore(state: RowsState) -> Self {
-        let table = Table::restore(state);
+        let mut table = Table::restore(state);
+        // Earlier driftgates kept labels that say nothing.
+        let at_all: Vec<u32> = table.rows.positions().collect();
+        for at in at_all {
+            if Outcome::of(table.rows.ts(at), table.rows.shared(at)).is_empty() {
+                table.remove(table.rows.id(at), at);
+            }
+        }
         let mut times = BTreeMap::new();
         table.rows.positions().for_each(|at| *times.entry(table.rows.ts(at)).or_default() += 1);
         Self { table, times }

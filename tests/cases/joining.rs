@@ -1,0 +1,146 @@
+//! What joins what: labels that say nothing, and segments whose values look like others' names; in every format.
+
+use polars::prelude::{DataFrame, NamedFrom as _, ParquetWriter, Series};
+use serde_json::{Value, json};
+
+use crate::support::{Folder, Label, START, Shop, lines};
+
+const REPLAY: &str = "replay --policy policy.yaml";
+
+/// A count as the summary writes it.
+fn counted(n: usize) -> String {
+    if n < 1000 { n.to_string() } else { format!("{},{:03}", n / 1000, n % 1000) }
+}
+
+#[test]
+fn null_labels_are_counted_and_change_nothing_else() {
+    let (folder, mut shop) = (Shop::folder(), Shop::new(1500));
+    shop.labels.retain(|l| l.label.is_some());
+    shop.write_jsonl(&folder, "a");
+    let verdicts = |arguments: &str| {
+        let run = folder.driftgate(&format!("{REPLAY} {arguments} --verdicts v.jsonl")).exits(0);
+        (folder.read("v.jsonl"), run.stdout)
+    };
+    let (expected, plain) = verdicts("--predictions a-p.jsonl --labels a-l.jsonl");
+    assert!(expected.lines().count() > 50 && !plain.contains("null labels"), "{plain}");
+
+    // Each label is null at first, and again a minute after it is known.
+    let null = |l: &Label, ts: i64| Label { ts, label: None, ..l.clone() };
+    let nulls: Vec<Label> =
+        shop.labels.iter().flat_map(|l| [null(l, l.ts - 60_000), null(l, l.ts), null(l, l.ts + 60_000)]).collect();
+    let (mut with, count) = (shop.clone(), nulls.len());
+    with.labels = nulls.into_iter().chain(shop.labels).collect();
+    with.labels.sort_by_key(|l| (l.ts, l.label.is_some()));
+    with.write_jsonl(&folder, "b");
+    with.write_csv(&folder, "b");
+    with.write_parquet(&folder, "b");
+    // As pandas writes them: the column is float, and null is NaN.
+    folder.write("nan-l.csv", folder.read("b-l.csv").replace(",\n", ",NaN\n"));
+    let labels = &with.labels;
+    let column = |l: &Label| l.label.map_or(f64::NAN, |l| if l == 1 { 1.0 } else { 0.0 });
+    write_parquet(
+        &folder,
+        "nan-l.parquet",
+        vec![
+            Series::new("prediction_id".into(), labels.iter().map(|l| l.id.as_str()).collect::<Vec<_>>()),
+            Series::new("ts".into(), labels.iter().map(|l| l.ts).collect::<Vec<_>>()),
+            Series::new("label".into(), labels.iter().map(column).collect::<Vec<_>>()),
+        ],
+    );
+    for file in ["b-l.jsonl", "b-l.csv", "b-l.parquet", "nan-l.csv", "nan-l.parquet"] {
+        for threads in [1, 2] {
+            let (found, summary) = verdicts(&format!("--predictions a-p.jsonl --labels {file} --threads {threads}"));
+            assert!(found == expected, "{file}, {threads} threads");
+            assert!(summary.contains(&format!("{} null labels", counted(count))), "{file}: {summary}");
+        }
+    }
+}
+
+const CROSSED: &str = r#"apiVersion: driftgate/v1
+model: m
+baseline: {snapshot: "train_v{version}.csv", columns: {score: score, label: label}}
+features: {numeric: [x], categorical: []}
+score: {threshold: 0.5}
+segments: [u, u*v]
+labels: {horizon: 1h}
+min_samples: 1
+checks:
+  g:
+    window: {size: 1h, slide: 1h}
+    rules:
+    - tpr_gap: {by: u, lt: 0.6, min_positives: 2}
+    - tpr_gap: {id: cross, by: u*v, lt: 0.6, min_positives: 2}
+"#;
+
+/// Values of two attributes, and the name of the intersection.
+const PARTS: [(&str, &str, &str); 6] = [
+    ("a*b", "c", r"a\*b*c"),
+    ("a", "b*c", r"a*b\*c"),
+    (r"a\", "b*c", r"a\\*b\*c"),
+    (r"a\*b", "c", r"a\\\*b*c"),
+    ("*", r"\", r"\**\\"),
+    ("z", "z", "z*z"),
+];
+
+#[test]
+fn intersections_are_told_apart_by_their_parts() {
+    let folder = Folder::new();
+    folder.write("policy.yaml", CROSSED);
+    // Of intersection number i, i + 1 of ten positives are found, in the snapshot one more.
+    let rows = |more: usize| {
+        (0..10).flat_map(move |n| PARTS.iter().enumerate().map(move |(i, (u, v, _))| (u, v, n < i + 1 + more)))
+    };
+    let snapshot = rows(1).map(|(u, v, found)| format!("1,{},1,{u},{v}\n", f64::from(found)));
+    folder.write("train_v1.csv", format!("x,score,label,u,v\n{}", snapshot.collect::<String>()));
+    let all: Vec<_> = rows(0).enumerate().map(|(i, (u, v, found))| (format!("p{i}"), u, v, f64::from(found))).collect();
+    folder.write(
+        "p.jsonl",
+        lines(all.iter().map(|(id, u, v, score)| {
+            json!({"prediction_id": id, "version": "1", "ts": START, "score": score, "features": {"x": 1}, "segments": {"u": u, "v": v}})
+        })),
+    );
+    let csv = all.iter().map(|(id, u, v, score)| format!("{id},1,{START},{score},1,{u},{v}\n")).collect::<String>();
+    folder.write("p.csv", format!("prediction_id,version,ts,score,x,u,v\n{csv}"));
+    let texts = |f: &dyn Fn(usize) -> String| (0..all.len()).map(f).collect::<Vec<_>>();
+    write_parquet(
+        &folder,
+        "p.parquet",
+        vec![
+            Series::new("prediction_id".into(), texts(&|i| all[i].0.clone())),
+            Series::new("version".into(), texts(&|_| "1".to_owned())),
+            Series::new("ts".into(), vec![START; all.len()]),
+            Series::new("score".into(), all.iter().map(|p| p.3).collect::<Vec<_>>()),
+            Series::new("x".into(), vec![1.0; all.len()]),
+            Series::new("u".into(), texts(&|i| (*all[i].1).to_owned())),
+            Series::new("v".into(), texts(&|i| (*all[i].2).to_owned())),
+        ],
+    );
+    folder.write("l.jsonl", lines(all.iter().map(|p| json!({"prediction_id": p.0, "ts": START, "label": 1}))));
+    for file in ["p.jsonl", "p.csv", "p.parquet"] {
+        folder.driftgate(&format!("{REPLAY} --predictions {file} --labels l.jsonl --verdicts v.jsonl")).exits(0);
+        let verdicts = folder.json_lines("v.jsonl");
+        assert_eq!(verdicts.len(), 1, "{file}");
+        let segments = |result: usize| -> Vec<(String, Value, Value)> {
+            let segments = verdicts[0]["results"][result]["segments"].as_array().unwrap().iter();
+            segments
+                .map(|s| (s["segment"].as_str().unwrap().to_owned(), s["tp"].clone(), s["reference_tpr"].clone()))
+                .collect()
+        };
+        let mut expected: Vec<_> = (0_u32..)
+            .zip(PARTS)
+            .map(|(i, (_, _, name))| (name.to_owned(), json!(i + 1), json!(f64::from(i + 2) / 10.0)))
+            .collect();
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(segments(1), expected, "{file}");
+        // A single attribute's values stay as they are.
+        let mut single: Vec<&str> = PARTS.iter().map(|p| p.0).collect();
+        single.sort_unstable();
+        assert_eq!(segments(0).iter().map(|s| s.0.as_str()).collect::<Vec<_>>(), single, "{file}");
+    }
+}
+
+fn write_parquet(folder: &Folder, name: &str, columns: Vec<Series>) {
+    let columns = columns.into_iter().map(polars::prelude::IntoColumn::into_column).collect();
+    let mut frame = DataFrame::new_infer_height(columns).unwrap();
+    ParquetWriter::new(std::fs::File::create(folder.path(name)).unwrap()).finish(&mut frame).unwrap();
+}

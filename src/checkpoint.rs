@@ -13,8 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::chunk::{Chunk, Digest, EachChunk};
 use crate::frame::{self, FrameError, Kind};
 use crate::pipeline::{PipelineState, lock};
+use crate::publish::Item;
+use crate::state_v4;
 
-const KIND: Kind = Kind { tag: *b"CKPT", version: 4 };
+const KIND: Kind = Kind { tag: *b"CKPT", version: 5 };
+/// The format of the release before, which is read too.
+const BEFORE: Kind = Kind { version: 4, ..KIND };
 const FILE: &str = "checkpoint.bin";
 const LOCK: &str = "lock";
 const CHUNKS: &str = "chunks";
@@ -25,7 +29,7 @@ pub struct Checkpoint {
     pub sources: Vec<SourceState>,
     pub pipelines: Vec<PipelineState>,
     /// Verdicts and signals that no outlet has acknowledged yet.
-    pub outbox: Vec<crate::publish::Item>,
+    pub outbox: Vec<Item>,
 }
 
 impl Checkpoint {
@@ -49,6 +53,22 @@ pub struct SourceState {
     pub max_ts: Vec<(String, Option<i64>)>,
 }
 
+impl From<state_v4::Checkpoint> for Checkpoint {
+    fn from(old: state_v4::Checkpoint) -> Self {
+        let source = |s: state_v4::SourceState| SourceState {
+            topic: s.topic,
+            partition: s.partition,
+            next_offset: s.next_offset,
+            max_ts: s.max_ts,
+        };
+        Self {
+            sources: old.sources.into_iter().map(source).collect(),
+            pipelines: old.pipelines.into_iter().map(PipelineState::from).collect(),
+            outbox: old.outbox.into_iter().map(Item::from).collect(),
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     #[error("the state folder {path} cannot be used: {source}; check that it exists and is writable")]
@@ -59,6 +79,16 @@ pub enum CheckpointError {
         "the checkpoint {path} is {cause}; move the state folder away to start anew from the beginning of the topics"
     )]
     Damaged { path: PathBuf, cause: FrameError },
+    #[error(
+        "the checkpoint {path} is of format {found}, from a newer driftgate; this one reads formats {} and {}, and left it as it is: run the newer \
+         driftgate, or move the state folder away to start anew from the beginning of the topics", BEFORE.version, KIND.version
+    )]
+    Newer { path: PathBuf, found: u32 },
+    #[error(
+        "the checkpoint {path} is of format {found}; this driftgate reads formats {} and {}, and left it as it is: run a release in between first, \
+         or move the state folder away to start anew from the beginning of the topics", BEFORE.version, KIND.version
+    )]
+    Older { path: PathBuf, found: u32 },
     #[error(
         "a part of the checkpoint, {path}, {cause}; move the state folder away to start anew from the beginning of the topics"
     )]
@@ -112,8 +142,7 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(CheckpointError::Folder { path, source }),
         };
-        let mut checkpoint: Checkpoint =
-            frame::decode(KIND, &bytes).map_err(|cause| CheckpointError::Damaged { path, cause })?;
+        let mut checkpoint = self.decode(&bytes)?;
         let mut failed = None;
         checkpoint.chunks(&mut |chunk| {
             if failed.is_none() {
@@ -121,6 +150,52 @@ impl Store {
             }
         });
         failed.map_or(Ok(Some(checkpoint)), Err)
+    }
+
+    /// The checkpoint in bytes of this format, or of the release before.
+    fn decode(&self, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
+        let damaged = |cause| CheckpointError::Damaged { path: self.path(), cause };
+        let found = frame::version(KIND, bytes).map_err(damaged)?;
+        if found == KIND.version {
+            return frame::decode(KIND, bytes).map_err(damaged);
+        }
+        if found != BEFORE.version {
+            let path = self.path();
+            return Err(if found > KIND.version {
+                CheckpointError::Newer { path, found }
+            } else {
+                CheckpointError::Older { path, found }
+            });
+        }
+        let old: state_v4::Checkpoint = frame::decode(BEFORE, bytes).map_err(damaged)?;
+        let mut checkpoint = Checkpoint::from(old);
+        let kept = self.keep_before(&mut checkpoint)?;
+        tracing::info!(
+            kept = %kept.display(),
+            "the checkpoint of the release before was taken over; a copy for going back is kept, remove it when it is not needed any more"
+        );
+        Ok(checkpoint)
+    }
+
+    /// Keeps what the release before would need to go on from: its checkpoint and chunks, in a folder of their own, which
+    /// take no more room than they have as long as they are here as well. Returns the folder.
+    fn keep_before(&self, checkpoint: &mut Checkpoint) -> Result<PathBuf, CheckpointError> {
+        let folder = self.folder.join(format!("format-{}", BEFORE.version));
+        let failed = |source| CheckpointError::Write { path: folder.clone(), source };
+        fs::create_dir_all(folder.join(CHUNKS)).map_err(failed)?;
+        let mut files = vec![(self.path(), folder.join(FILE))];
+        checkpoint.chunks(&mut |chunk| {
+            if let Chunk::Kept(digest) = chunk {
+                files.push((self.chunk_path(digest), folder.join(CHUNKS).join(digest)));
+            }
+        });
+        for (from, to) in files {
+            // A chunk that is gone is told when it is read.
+            if !to.exists() && from.exists() {
+                fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).map_err(failed)?;
+            }
+        }
+        Ok(folder)
     }
 
     fn chunk_path(&self, digest: &str) -> PathBuf {

@@ -7,7 +7,7 @@ use crate::event::{Domain, Flag, PredictionBatch, code};
 use crate::intake::job::Job;
 use crate::intake::versions::Reference;
 use crate::intake::{DecoderId, Setup, SourceId};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Anew, Pipeline};
 use crate::policy::Policy;
 
 fn checkpoint(next_offset: i64) -> Checkpoint {
@@ -230,4 +230,80 @@ fn sealed_panes_are_written_once_and_come_back_whole() {
     let (mut restored, lost) = Pipeline::restore(policy, Setup::default(), 1, back, |_| reference.clone());
     assert!(lost.is_empty());
     assert_eq!(bytes(&restored.state()), bytes(&pipeline.state()));
+}
+
+/// A store on the state that the release before left, and its folder.
+fn of_the_release_before() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/upgrade/before.tgz");
+    let untar = std::process::Command::new("tar").arg("-xzf").arg(kept).arg("-C").arg(folder.path()).status();
+    assert!(untar.unwrap().success());
+    let store = Store::open(&folder.path().join("state")).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn the_checkpoint_of_the_release_before_is_read_and_kept() {
+    let (folder, store) = of_the_release_before();
+    let before = fs::read(store.path()).unwrap();
+    let read = store.load().unwrap().unwrap();
+    let offsets: Vec<_> = read.sources.iter().map(|s| (s.topic.as_str(), s.next_offset)).collect();
+    let expected =
+        [("upgrade-labels", Some(227)), ("upgrade-measurements", Some(15)), ("upgrade-predictions", Some(312))];
+    assert_eq!(offsets.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(expected));
+    let models: BTreeSet<&str> = read.pipelines.iter().map(|p| p.model.as_str()).collect();
+    assert_eq!(models, BTreeSet::from(["f", "m", "w"]));
+    // Reading changes nothing but for the copy.
+    assert_eq!(fs::read(store.path()).unwrap(), before);
+    let written = &mut read.clone();
+    store.save(written).unwrap();
+    assert_ne!(fs::read(store.path()).unwrap(), before);
+    let again = store.load().unwrap().unwrap();
+    for (was, is) in read.pipelines.iter().zip(&again.pipelines) {
+        assert_eq!(bytes(was), bytes(is));
+    }
+    let kept = folder.path().join("state/format-4");
+    assert_eq!(fs::read(kept.join(FILE)).unwrap(), before);
+    assert_eq!(chunk_files(&kept).len(), 3);
+    let from_copy = Store::open(&kept).unwrap().load().unwrap().unwrap();
+    assert_eq!(from_copy.pipelines.len(), 3);
+}
+
+#[test]
+fn counts_of_the_release_before_serve_the_policies_that_count_the_same() {
+    let (_folder, store) = of_the_release_before();
+    let read = store.load().unwrap().unwrap();
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/upgrade");
+    let policy = |model: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(policies.join(format!("{model}.yaml"))).unwrap();
+        assert!(text.contains(from));
+        crate::policy::parse(&text.replace(from, to), Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let anew = |model: &str, from: &str, to: &str| {
+        read.pipelines.iter().find(|p| p.model == model).unwrap().anew(&policy(model, from, to))
+    };
+    assert_eq!([anew("m", "", ""), anew("w", "", ""), anew("m", "lt: 0.5", "lt: 0.6")], [None, None, None]);
+    for (from, to) in [("lateness: 5m", "lateness: 6m"), ("categorical: [c]", "categorical: [u]"), ("by: u,", "by: v,")]
+    {
+        assert_eq!(anew("m", from, to), Some(Anew::Policy), "{to}");
+    }
+    assert_eq!(anew("f", "", ""), Some(Anew::Rule("choice/selection_gap".into())));
+}
+
+#[test]
+fn a_checkpoint_of_another_format_is_refused_and_left_as_it_is() {
+    for (version, says) in [(6, "from a newer driftgate"), (3, "run a release in between first")] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let other = frame::encode(Kind { version, ..KIND }, &vec![7_u8; 100]).unwrap();
+        fs::write(store.path(), &other).unwrap();
+        let refused = store.load().err().unwrap().to_string();
+        assert!(refused.contains(says) && refused.contains(&format!("format {version}")), "{refused}");
+        assert_eq!(fs::read(store.path()).unwrap(), other);
+        // A version that damage made is no other format.
+        let mut damaged = frame::encode(KIND, &vec![7_u8; 100]).unwrap();
+        damaged[8] = u8::try_from(version).unwrap();
+        fs::write(store.path(), &damaged).unwrap();
+        assert!(store.load().err().unwrap().to_string().contains("damaged: its checksum"));
+    }
 }

@@ -16,6 +16,7 @@ use crate::judge::streak::{Breach, Streak};
 use crate::judge::verdict::{Action, Counted, RuleResult, Signal, Status, Verdict, WindowSpan, digest, utc};
 use crate::policy::{Enforce, Group, Policy};
 use crate::schema::Schema;
+use crate::state_v4;
 use crate::window::layout::Reads;
 use crate::window::pane::Sealed;
 use crate::window::tally::Tally;
@@ -80,6 +81,28 @@ pub struct EvaluatorState {
 struct RollingState {
     panes: Vec<(i64, Vec<Sealed>)>,
     memory: Memory,
+}
+
+impl From<state_v4::EvaluatorState> for EvaluatorState {
+    fn from(old: state_v4::EvaluatorState) -> Self {
+        let rolling = |r: state_v4::RollingState| RollingState {
+            panes: r.panes.into_iter().map(|(pane, of)| (pane, of.into_iter().map(Sealed::from).collect())).collect(),
+            memory: r.memory.into(),
+        };
+        Self { versions: old.versions.into_iter().map(|v| v.into_iter().map(rolling).collect()).collect() }
+    }
+}
+
+impl From<state_v4::Memory> for Memory {
+    fn from(old: state_v4::Memory) -> Self {
+        let trigger = |t: state_v4::TriggerState| TriggerState { breach: t.breach.into(), fired: t.fired };
+        Self {
+            last_end: old.last_end,
+            streaks: old.streaks.into_iter().map(|(of, streak)| (of, streak.into())).collect(),
+            blocked: old.blocked,
+            triggers: old.triggers.into_iter().map(|(at, t)| (at, trigger(t))).collect(),
+        }
+    }
 }
 
 impl EvaluatorState {

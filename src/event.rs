@@ -105,6 +105,13 @@ impl Dictionary {
         Self { bound: u32::try_from(bound).unwrap_or(code::SPECIAL).min(code::SPECIAL), ..Self::default() }
     }
 
+    /// A dictionary with these texts in the order of their codes.
+    #[must_use]
+    pub fn of(names: Vec<Box<str>>, bound: u32) -> Self {
+        let codes = (0_u32..).zip(&names).map(|(code, name)| (name.clone(), code)).collect();
+        Self { codes, names, bound }
+    }
+
     /// The code of `text`, and whether it is new.
     #[inline]
     pub fn intern(&mut self, text: &str) -> (u32, bool) {

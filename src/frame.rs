@@ -59,12 +59,32 @@ pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, FrameError
     Ok(out)
 }
 
+/// The version of a frame of this kind; of one that `decode` would not take, only once its length and checksum are right.
+///
+/// # Errors
+/// When the bytes are not such a frame; of another version, when they are damaged.
+pub fn version(kind: Kind, bytes: &[u8]) -> Result<u32, FrameError> {
+    match header(kind, bytes)? {
+        (found, _) if found == kind.version => Ok(found),
+        (found, length) => payload(bytes, length).map(|_| found),
+    }
+}
+
 /// Decodes a frame of this kind and version, checking length and checksum first.
 ///
 /// # Errors
 /// When the bytes are not such a frame, whole and undamaged.
 pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, FrameError> {
-    let Some((header, rest)) = bytes.split_at_checked(HEADER) else {
+    let (version, length) = header(kind, bytes)?;
+    if version != kind.version {
+        return Err(FrameError::WrongVersion { found: version, expected: kind.version });
+    }
+    postcard::from_bytes(payload(bytes, length)?).map_err(|e| FrameError::Payload(e.to_string()))
+}
+
+/// The version and the payload's length of a frame of this kind.
+fn header(kind: Kind, bytes: &[u8]) -> Result<(u32, usize), FrameError> {
+    let Some((header, _)) = bytes.split_at_checked(HEADER) else {
         return Err(if bytes.starts_with(MAGIC) {
             FrameError::Truncated { have: bytes.len(), want: HEADER }
         } else {
@@ -81,21 +101,22 @@ pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, FrameE
         let text = |t: &[u8]| String::from_utf8_lossy(t).into_owned();
         return Err(FrameError::WrongKind { found: text(tag), expected: text(&kind.tag) });
     }
-    let version = version.try_into().map_or(0, u32::from_le_bytes);
-    if version != kind.version {
-        return Err(FrameError::WrongVersion { found: version, expected: kind.version });
-    }
     let length = usize::try_from(length.try_into().map_or(0, u64::from_le_bytes)).unwrap_or(usize::MAX);
+    Ok((version.try_into().map_or(0, u32::from_le_bytes), length))
+}
+
+/// The payload of a frame that is whole and undamaged.
+fn payload(bytes: &[u8], length: usize) -> Result<&[u8], FrameError> {
     let want = length.saturating_add(HEADER + CHECKSUM);
     if bytes.len() != want {
         return Err(FrameError::Truncated { have: bytes.len(), want });
     }
-    let (payload, sum) = rest.split_at(length);
-    let (body, _) = bytes.split_at(HEADER + length);
+    // Of this length by the check above.
+    let (body, sum) = bytes.split_at(HEADER + length);
     if Sha256::digest(body).as_slice() != sum {
         return Err(FrameError::Checksum);
     }
-    postcard::from_bytes(payload).map_err(|e| FrameError::Payload(e.to_string()))
+    Ok(body.split_at(HEADER).1)
 }
 
 /// Lower-case hex of SHA-256.

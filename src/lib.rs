@@ -12,6 +12,7 @@
 //! | | [`window`], [`join`] | panes of counts and watermarks; predictions waiting for labels |
 //! | | [`intake`] | batches in, sealed panes and watermarks out |
 //! | | [`judge`], [`evaluate`] | rules, streaks, verdicts; panes in, verdicts and signals out |
+//! | | [`state_v4`] | the state that the release before kept, frozen |
 //! | | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
 //! | edges | [`clock`], [`view`], [`web`] | the only clock; the picture that others read; what HTTP clients share |
 //! | | [`source`], [`snapshot`] | event files and Kafka; training snapshots |
@@ -50,6 +51,7 @@ pub mod rollout;
 pub mod schema;
 pub mod snapshot;
 pub mod source;
+pub mod state_v4;
 pub mod stats;
 pub mod view;
 pub mod web;

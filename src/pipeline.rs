@@ -5,13 +5,13 @@
 //! panes of its own. A closing waits until everything admitted before it is counted; then whoever finds it ready merges
 //! the workers' panes and judges, while the others go on counting.
 
+pub mod counted;
 mod order;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::BuiltFor;
 use crate::decode::plan::EventKind;
 use crate::evaluate::{Evaluator, EvaluatorState, Judgement};
 use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
@@ -21,10 +21,11 @@ use crate::intake::panes::{self, Panes};
 use crate::intake::state::IntakeState;
 use crate::intake::versions::Reference;
 use crate::intake::{Counters, Intake, SealedPane, Setup, SourceId};
-use crate::judge::verdict::digest;
 use crate::policy::Policy;
-use crate::window::layout::Reads;
+use crate::state_v4;
+use crate::state_v4::counted::{counted_otherwise, counts_digest};
 
+use counted::describe;
 use order::Order;
 
 /// One model's counting and judging.
@@ -40,34 +41,56 @@ pub struct Pipeline {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PipelineState {
     pub model: String,
-    /// Digest of the policy it was judged by, and of what that policy counts.
+    /// Digest of the policy it was judged by.
     pub policy_sha256: String,
-    pub counts: String,
+    pub counts: Counts,
     pub intake: IntakeState,
     pub evaluator: EvaluatorState,
 }
 
+/// What the counts of a state are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Counts {
+    /// As `counted` describes it.
+    Described(String),
+    /// As driftgate 0.1 named it.
+    V4(String),
+}
+
+/// Why the counts of a state do not serve a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Anew {
+    /// The policy counts something else.
+    Policy,
+    /// The driftgate that wrote it kept other counts for this rule.
+    Rule(String),
+}
+
 impl PipelineState {
-    /// Whether its counts serve a policy: the same features, grid, segments, labels, windows and reads.
+    /// Why its counts do not serve a policy; `None` where they do: the same features, grid, segments, labels, windows and
+    /// reads.
     #[must_use]
-    pub fn counts_by(&self, policy: &Policy) -> bool {
-        self.counts == counts_digest(policy)
+    pub fn anew(&self, policy: &Policy) -> Option<Anew> {
+        match &self.counts {
+            Counts::Described(text) => (*text != describe(policy)).then_some(Anew::Policy),
+            Counts::V4(digest) => match counted_otherwise(policy) {
+                Some(rule) => Some(Anew::Rule(rule)),
+                None => (*digest != counts_digest(policy)).then_some(Anew::Policy),
+            },
+        }
     }
 }
 
-/// A digest of everything in a policy that decides what is counted, and nothing that only decides how it is judged.
-fn counts_digest(policy: &Policy) -> String {
-    let groups: Vec<_> =
-        policy.groups.iter().map(|g| (&g.name, g.window, g.lateness, g.traffic, Reads::new(g))).collect();
-    let counted = format!(
-        "{:?}{:?}{:?}{:?}{:?}{groups:?}",
-        BuiltFor::new(policy),
-        policy.labels,
-        policy.kpis,
-        policy.measured,
-        policy.ignores
-    );
-    digest(&[counted.as_bytes()])
+impl From<state_v4::PipelineState> for PipelineState {
+    fn from(old: state_v4::PipelineState) -> Self {
+        Self {
+            model: old.model,
+            policy_sha256: old.policy_sha256,
+            counts: Counts::V4(old.counts),
+            intake: old.intake.into(),
+            evaluator: old.evaluator.into(),
+        }
+    }
 }
 
 /// A lock that a panic elsewhere leaves usable: whoever panicked is reported there.
@@ -237,7 +260,7 @@ impl Pipeline {
     /// Takes over a policy that only judges differently: counts stay, hysteresis starts anew. `false` for one that counts
     /// something else; nothing changes then.
     pub fn adopt(&mut self, policy: Arc<Policy>) -> bool {
-        if counts_digest(&self.policy) != counts_digest(&policy) {
+        if describe(&self.policy) != describe(&policy) {
             return false;
         }
         self.intake().adopt(Arc::clone(&policy));
@@ -281,7 +304,7 @@ impl Pipeline {
         PipelineState {
             model: self.policy.model.clone(),
             policy_sha256: self.policy.sha256.clone(),
-            counts: counts_digest(&self.policy),
+            counts: Counts::Described(describe(&self.policy)),
             intake: self.intake().state(&panes, counters),
             evaluator: lock(&self.evaluator).state(),
         }

@@ -29,6 +29,8 @@ mod course;
 mod events;
 #[path = "cases/golden.rs"]
 mod golden;
+#[path = "cases/joining.rs"]
+mod joining;
 #[path = "cases/kafka.rs"]
 mod kafka;
 #[path = "support/long_stream.rs"]
@@ -55,6 +57,8 @@ mod rules;
 mod service;
 #[path = "cases/support.rs"]
 mod support;
+#[path = "cases/upgrade.rs"]
+mod upgrade;
 #[path = "cases/whole_path.rs"]
 mod whole_path;
 

@@ -26,7 +26,7 @@ use crate::http::{self, App, Tokens};
 use crate::intake::Setup;
 use crate::intake::versions::Reference;
 use crate::judge::read::verdict_from_json;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Anew, Pipeline};
 use crate::policy::{self, Policy};
 use crate::publish::outbox::{Outbox, Outlets};
 use crate::publish::topic::TopicWriter;
@@ -239,34 +239,33 @@ fn restore(
         let state = pipelines.iter().position(|p| p.model == policy.model).map(|at| pipelines.swap_remove(at));
         let pipeline = match state {
             None => Pipeline::new(Arc::clone(policy), setup, workers),
-            Some(state) if state.counts_by(policy) => {
-                let changed = state.policy_sha256 != policy.sha256;
-                let (mut pipeline, lost) = Pipeline::restore(Arc::clone(policy), setup, workers, state, |v| {
-                    loader::load(policy, registry, v, workers)
-                });
-                for version in lost {
-                    tracing::warn!(
-                        model = policy.model,
-                        version,
-                        "the baseline is not the one this version was counted against: its open windows start anew"
-                    );
+            Some(state) => match state.anew(policy) {
+                None => {
+                    let changed = state.policy_sha256 != policy.sha256;
+                    let (mut pipeline, lost) = Pipeline::restore(Arc::clone(policy), setup, workers, state, |v| {
+                        loader::load(policy, registry, v, workers)
+                    });
+                    for version in lost {
+                        tracing::warn!(
+                            model = policy.model,
+                            version,
+                            "the baseline is not the one this version was counted against: its open windows start anew"
+                        );
+                    }
+                    if changed {
+                        pipeline.forget_streaks();
+                        tracing::info!(
+                            model = policy.model,
+                            "the policy's limits changed: counts are kept, hysteresis starts anew"
+                        );
+                    }
+                    pipeline
                 }
-                if changed {
-                    pipeline.forget_streaks();
-                    tracing::info!(
-                        model = policy.model,
-                        "the policy's limits changed: counts are kept, hysteresis starts anew"
-                    );
+                Some(why) => {
+                    warn_anew(&policy.model, &why);
+                    Pipeline::new(Arc::clone(policy), setup, workers)
                 }
-                pipeline
-            }
-            Some(_) => {
-                tracing::warn!(
-                    model = policy.model,
-                    "the policy changed in what it counts: this model's counts start anew"
-                );
-                Pipeline::new(Arc::clone(policy), setup, workers)
-            }
+            },
         };
         show(&pipeline, registry, view);
         models.push(pipeline);
@@ -275,6 +274,19 @@ fn restore(
         tracing::warn!(model = left.model, "the checkpoint holds a model without a policy: its counts are dropped");
     }
     (models, sources, outbox)
+}
+
+fn warn_anew(model: &str, why: &Anew) {
+    match why {
+        Anew::Policy => {
+            tracing::warn!(model, "the policy changed in what it counts: this model's counts start anew");
+        }
+        Anew::Rule(rule) => tracing::warn!(
+            model,
+            rule,
+            "the release before kept other counts for this rule: this model's counts start anew"
+        ),
+    }
 }
 
 /// Puts a model into the picture, with the verdicts and blocks that the registry keeps.

@@ -26,6 +26,7 @@ use crate::event::{FeatureBatch, PredictionBatch, code};
 use crate::join::{Bounds, Join};
 use crate::policy::Policy;
 use crate::schema::Schema;
+use crate::state_v4;
 use crate::window::layout::Reads;
 use crate::window::pane::Sealed;
 use crate::window::watermark::{Bases, Progress, base};
@@ -73,6 +74,28 @@ pub struct Counters {
     pub null_labels: u64,
     pub invalid_values: u64,
     pub unsegmented: u64,
+}
+
+impl From<state_v4::Counters> for Counters {
+    fn from(old: state_v4::Counters) -> Self {
+        Self {
+            predictions: old.predictions,
+            labels: old.labels,
+            features: old.features,
+            measurements: old.measurements,
+            late: old.late,
+            after_close: old.after_close,
+            duplicate_predictions: old.duplicate_predictions,
+            duplicate_labels: old.duplicate_labels,
+            ignored: old.ignored,
+            joined: old.joined,
+            unmatched: old.unmatched,
+            unlabelled: old.unlabelled,
+            null_labels: old.null_labels,
+            invalid_values: old.invalid_values,
+            unsegmented: old.unsegmented,
+        }
+    }
 }
 
 impl std::ops::AddAssign for Counters {

@@ -7,6 +7,7 @@ use crate::baseline::Baseline;
 use crate::decode::Limits;
 use crate::event::{Dictionary, Domain, FeatureBatch, Fresh, MeasurementBatch, PredictionBatch, code};
 use crate::schema::Schema;
+use crate::state_v4;
 
 /// What the codes in panes and pending predictions mean.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,6 +16,19 @@ pub struct Names {
     stages: Dictionary,
     categorical: Vec<Dictionary>,
     segmentations: Vec<Dictionary>,
+}
+
+impl From<state_v4::Names> for Names {
+    fn from(old: state_v4::Names) -> Self {
+        let one = |d: state_v4::Dictionary| Dictionary::of(d.names, d.bound);
+        let all = |d: Vec<state_v4::Dictionary>| d.into_iter().map(one).collect();
+        Self {
+            versions: one(old.versions),
+            stages: one(old.stages),
+            categorical: all(old.categorical),
+            segmentations: all(old.segmentations),
+        }
+    }
 }
 
 impl Names {

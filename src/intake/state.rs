@@ -9,6 +9,7 @@ use crate::chunk::EachChunk;
 use crate::decode::plan::EventKind;
 use crate::join::{Bounds, Join, JoinState};
 use crate::policy::Policy;
+use crate::state_v4;
 use crate::window::pane::Sealed;
 
 use super::names::Names;
@@ -36,6 +37,33 @@ struct VersionState {
     baseline: Option<String>,
     /// Open panes by group.
     panes: Vec<Vec<(i64, Sealed)>>,
+}
+
+impl From<state_v4::IntakeState> for IntakeState {
+    fn from(old: state_v4::IntakeState) -> Self {
+        Self {
+            names: old.names.into(),
+            versions: old.versions.into_iter().map(VersionState::from).collect(),
+            join: old.join.map(JoinState::from),
+            closed: old.closed,
+            counters: old.counters.into(),
+        }
+    }
+}
+
+impl From<state_v4::VersionState> for VersionState {
+    fn from(old: state_v4::VersionState) -> Self {
+        let panes =
+            |of: Vec<(i64, state_v4::Sealed)>| of.into_iter().map(|(pane, sealed)| (pane, sealed.into())).collect();
+        Self {
+            last_ts: old.last_ts,
+            measured_ts: old.measured_ts,
+            predictions: old.predictions,
+            pinned: old.pinned,
+            baseline: old.baseline,
+            panes: old.panes.into_iter().map(panes).collect(),
+        }
+    }
 }
 
 impl IntakeState {

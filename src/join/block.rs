@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state_v4;
+
 const ID: usize = 16;
 /// Codes from here on stand for the special codes at the upper end of 32 bits.
 const SPECIAL: u16 = 0xfff0;
@@ -96,6 +98,27 @@ pub struct Block {
     pub live: usize,
     /// and between which times they lie.
     pub times: (i64, i64),
+}
+
+impl From<state_v4::Block> for Block {
+    fn from(old: state_v4::Block) -> Self {
+        Self {
+            order: old.order,
+            layout: match old.layout {
+                state_v4::RowLayout::Narrow => Layout::Narrow,
+                state_v4::RowLayout::Wide => Layout::Wide,
+            },
+            stride: old.stride,
+            base: old.base,
+            bytes: Arc::default(),
+            shared: old.shared,
+            labelled: Bits(old.labelled),
+            gone: Bits(old.gone),
+            kpis: old.kpis,
+            live: old.live,
+            times: old.times,
+        }
+    }
 }
 
 impl Block {

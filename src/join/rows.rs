@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::block::{Block, Layout};
 pub use super::block::{Marks, Shared};
 use crate::chunk::{Chunk, EachChunk};
+use crate::state_v4;
 
 /// Rows of a block.
 pub const ROWS: usize = 1 << 16;
@@ -38,6 +39,13 @@ pub struct RowsState {
     bytes: Vec<Chunk>,
     open: Option<usize>,
     begun: u64,
+}
+
+impl From<state_v4::RowsState> for RowsState {
+    fn from(old: state_v4::RowsState) -> Self {
+        let blocks = old.blocks.into_iter().map(|b| b.map(Block::from)).collect();
+        Self { own: old.own, blocks, bytes: old.bytes, open: old.open, begun: old.begun }
+    }
 }
 
 impl RowsState {

@@ -8,6 +8,7 @@ use super::rows::RowsState;
 use super::table::Table;
 use super::waiting::Waiting;
 use crate::chunk::EachChunk;
+use crate::state_v4;
 
 /// The join table as a checkpoint keeps it: the rows of predictions and labels as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,12 @@ pub struct JoinState {
     pending: RowsState,
     early: RowsState,
     swept_at: i64,
+}
+
+impl From<state_v4::JoinState> for JoinState {
+    fn from(old: state_v4::JoinState) -> Self {
+        Self { pending: old.pending.into(), early: old.early.into(), swept_at: old.swept_at }
+    }
 }
 
 impl JoinState {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::verdict::Status;
 use crate::policy::Hysteresis;
+use crate::state_v4;
 
 /// The run of windows a (rule, subject) is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,18 @@ pub struct Breach {
     first_end: i64,
     windows: u32,
     last_end: i64,
+}
+
+impl From<state_v4::Streak> for Streak {
+    fn from(old: state_v4::Streak) -> Self {
+        Self { status: old.status, since: old.since, breach: old.breach.into() }
+    }
+}
+
+impl From<state_v4::Breach> for Breach {
+    fn from(old: state_v4::Breach) -> Self {
+        Self { first_end: old.first_end, windows: old.windows, last_end: old.last_end }
+    }
 }
 
 impl Breach {

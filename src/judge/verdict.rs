@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::state_v4;
+
 /// What a check or a window came to, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -262,6 +264,24 @@ pub struct Signal {
     pub reasons: Vec<String>,
     pub verdict_id: String,
     pub policy_sha256: String,
+}
+
+impl From<state_v4::Signal> for Signal {
+    fn from(old: state_v4::Signal) -> Self {
+        Self {
+            signal_id: old.signal_id,
+            ts: old.ts,
+            model: old.model,
+            version: old.version,
+            group: old.group,
+            action: old.action,
+            stage: old.stage,
+            rollback_to: old.rollback_to,
+            reasons: old.reasons,
+            verdict_id: old.verdict_id,
+            policy_sha256: old.policy_sha256,
+        }
+    }
 }
 
 /// SHA-256 over parts, each with its length before it, so that no two lists of parts collide. Lower-case hex.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::verdict::{Action, Signal};
 use crate::registry::embedded::{Given, GivenVerdict};
+use crate::state_v4;
 
 /// Something to deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,17 @@ pub enum Item {
         json: String,
     },
     Signal(Signal),
+}
+
+impl From<state_v4::Item> for Item {
+    fn from(old: state_v4::Item) -> Self {
+        match old {
+            state_v4::Item::Verdict { model, version, group, end_ms, json } => {
+                Self::Verdict { model, version, group, end_ms, json }
+            }
+            state_v4::Item::Signal(signal) => Self::Signal(signal.into()),
+        }
+    }
 }
 
 impl Item {

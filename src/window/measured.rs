@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state_v4;
+
 /// Fixed-point units of 1.
 const SCALE: u64 = 1_000_000_000;
 /// Decimals that a sum has, and that its mean is continued by.
@@ -22,6 +24,12 @@ pub struct Measured {
     /// The smallest and the largest value as keys that compare like them; nothing while `n` is 0.
     low: i64,
     high: i64,
+}
+
+impl From<state_v4::Measured> for Measured {
+    fn from(old: state_v4::Measured) -> Self {
+        Self { n: old.n, sum: old.sum, low: old.low, high: old.high }
+    }
 }
 
 impl Measured {

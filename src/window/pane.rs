@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::measured::Measured;
 use super::tally::{Count, Last, OpenTally, SegmentCounts, Tally};
 use crate::chunk::{Chunk, EachChunk};
+use crate::state_v4;
 
 /// A tally that no event changes any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,22 @@ pub struct Sealed {
     pub last: Option<Last>,
     /// By metric of `Reads::measured`, up to the last one that was measured.
     measured: Box<[Measured]>,
+}
+
+impl From<state_v4::Sealed> for Sealed {
+    fn from(old: state_v4::Sealed) -> Self {
+        Self {
+            predictions: old.predictions,
+            features: old.features,
+            pairs: old.pairs,
+            unsegmented: old.unsegmented,
+            counts: Packed { len: old.counts.len, chunk: old.counts.chunk },
+            segments: old.segments.into_iter().map(|(s, code, counts)| (s, code, counts.into())).collect(),
+            unseen: old.unseen,
+            last: old.last.map(Last::from),
+            measured: old.measured.into_iter().map(Measured::from).collect(),
+        }
+    }
 }
 
 impl Sealed {

@@ -7,6 +7,7 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::state_v4;
 use crate::stats::fairness::Confusion;
 use crate::window::measured::Measured;
 
@@ -17,6 +18,13 @@ pub struct SegmentCounts {
     pub confusion: Confusion,
     /// Predictions by predicted class, labelled or not.
     pub predicted: [u64; 2],
+}
+
+impl From<state_v4::SegmentCounts> for SegmentCounts {
+    fn from(old: state_v4::SegmentCounts) -> Self {
+        let state_v4::SegmentCounts { tp, fn_, fp, tn, predicted } = old;
+        Self { confusion: Confusion { tp, fn_, fp, tn }, predicted }
+    }
 }
 
 impl SegmentCounts {
@@ -49,6 +57,12 @@ pub struct Last {
     pub id: String,
     /// Dictionary code of its stage.
     pub stage: u32,
+}
+
+impl From<state_v4::Last> for Last {
+    fn from(old: state_v4::Last) -> Self {
+        Self { ts: old.ts, id: old.id, stage: old.stage }
+    }
 }
 
 /// One of a tally's counts.

@@ -53,6 +53,16 @@ pub fn topic(name: &str, partitions: i32) -> String {
     unique
 }
 
+/// Makes a topic of this very name with one partition, anew where there is one.
+pub fn renew(name: &str) {
+    block_on(admin().delete_topics(&[name], &AdminOptions::new())).unwrap();
+    wait_for("the topic", || {
+        let new = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+        let made = block_on(admin().create_topics([&new], &AdminOptions::new())).unwrap();
+        made.into_iter().all(|t| t.is_ok()).then_some(())
+    });
+}
+
 /// Deletes the records of a partition before an offset.
 pub fn delete_before(topic: &str, partition: i32, offset: i64) {
     let mut list = TopicPartitionList::new();

@@ -33,6 +33,8 @@ mod golden;
 mod joining;
 #[path = "cases/kafka.rs"]
 mod kafka;
+#[path = "cases/limits.rs"]
+mod limits;
 #[path = "support/long_stream.rs"]
 mod long_stream;
 #[path = "cases/measurements.rs"]

@@ -14,7 +14,7 @@ use super::status::printable;
 use super::terminal::{out, outln};
 use super::{Failure, exit, show};
 use crate::gate::{Answer, GateVerdict};
-use crate::judge::verdict::{Status, short};
+use crate::judge::verdict::{Status, written};
 use crate::promotion::types::{Approval, Override, RollbackTarget};
 use crate::registry::ActiveBlock;
 use record::Lineage;
@@ -230,8 +230,7 @@ fn checks(out: &mut String, verdicts: &[Verdict]) {
 }
 
 fn limit(result: &Outcome) -> String {
-    let number = |v: &Value| v.as_f64().map_or_else(|| v.to_string(), short);
-    result.limit.iter().map(|(name, value)| format!("{name} {}", number(value))).collect::<Vec<_>>().join(", ")
+    result.limit.iter().map(|(name, value)| format!("{name} {}", written(value))).collect::<Vec<_>>().join(", ")
 }
 
 fn against(result: &Outcome) -> String {

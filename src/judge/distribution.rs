@@ -3,14 +3,16 @@
 
 use serde_json::{Value, json};
 
-use super::rules::{Judged, Window, enough, enough_events, limit, real, upper, warned};
+use super::rules::{Judged, Window, at_least, at_most, enough, enough_events, limit, real, upper, warned};
 use super::verdict::{Status, number};
 use crate::baseline::Baseline;
 use crate::policy::{Correction, Subject, Target, Upper, Zero};
 use crate::stats::bins::{Bin, sum_bins};
 use crate::stats::chi2::pearson;
 use crate::stats::grid::Grid;
+use crate::stats::limit::{Amount, Limit};
 use crate::stats::psi::{Zero as ZeroRule, contributions, expected_null, method_name, psi};
+use crate::stats::ratio::Ratio;
 use crate::stats::{auc, ks, multiplicity};
 use crate::window::layout::{Block, Layout};
 
@@ -49,7 +51,8 @@ impl Counts<'_> {
 /// A p-value on the way to its status.
 struct Tested {
     p: f64,
-    effect: f64,
+    /// What `min_effect` is compared with.
+    effect: Amount,
     evidence: Vec<(&'static str, Value)>,
 }
 
@@ -129,7 +132,7 @@ impl Reader<'_, '_> {
         Judged { subject: self.name(subject.target), status, value, evidence, reason, bins: shown }
     }
 
-    pub fn ks_p(&self, of: &[Subject<f64>], correction: Correction, min_effect: f64) -> Vec<Judged> {
+    pub fn ks_p(&self, of: &[Subject<Limit>], correction: Correction, min_effect: Limit) -> Vec<Judged> {
         let least = self.window.policy.min_samples;
         let tested: Vec<_> = of.iter().map(|s| self.counts(s.target).map(|c| (self.test(s.target, &c), c))).collect();
         let measured: Vec<f64> =
@@ -150,9 +153,8 @@ impl Reader<'_, '_> {
                     (Some(t), _) => Some((t.p, None)),
                     (None, _) => None,
                 };
-                let effect = test.as_ref().map_or(0.0, |t| t.effect);
-                let blocks =
-                    |p: f64| if p < subject.limit && effect >= min_effect { Status::Block } else { Status::Pass };
+                let matters = test.as_ref().is_some_and(|t| min_effect.order(t.effect).is_ge());
+                let blocks = |p: f64| if matters { at_least(p, subject.limit) } else { Status::Pass };
                 let (status, reason) = enough(c.n, least, decisive.map(|d| d.0), blocks);
                 let value = test.as_ref().map(|t| t.p);
                 let mut evidence = match test {
@@ -197,7 +199,7 @@ impl Reader<'_, '_> {
             let (p, method) = ks::p_value(&distance);
             return Some(Tested {
                 p: p.p,
-                effect: distance.d_lo,
+                effect: distance.exact().map_or(Amount::Float(distance.d_lo), Amount::Exact),
                 evidence: vec![
                     ("ln_p", number(Some(p.ln_p))),
                     ("adjusted", Value::Null),
@@ -214,7 +216,7 @@ impl Reader<'_, '_> {
         let effect = (found.statistic / real(c.n + c.reference_n)).sqrt();
         Some(Tested {
             p: found.p.p,
-            effect,
+            effect: effect.into(),
             evidence: vec![
                 ("ln_p", number(Some(found.p.ln_p))),
                 ("adjusted", Value::Null),
@@ -229,7 +231,7 @@ impl Reader<'_, '_> {
         })
     }
 
-    pub fn ks_lcb(&self, subject: &Subject<f64>, subjects: usize, budget: f64, design_effect: f64) -> Judged {
+    pub fn ks_lcb(&self, subject: &Subject<Limit>, subjects: usize, budget: f64, design_effect: f64) -> Judged {
         let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
         let Some(reference) = self.baseline.numeric(subject.target) else {
             return Judged::insufficient(
@@ -245,9 +247,7 @@ impl Reader<'_, '_> {
             .as_ref()
             .map(|d| ks::lcb(d.d_lo, d.n, d.m, budget / (features * evaluations), budget / features, design_effect));
         let value = bound.as_ref().map(|b| b.lcb);
-        let (status, reason) = enough(c.n, self.window.policy.min_samples, value, |v| {
-            if v > subject.limit { Status::Block } else { Status::Pass }
-        });
+        let (status, reason) = enough(c.n, self.window.policy.min_samples, value, |v| at_most(v, subject.limit));
         let mut evidence = vec![
             ("d", number(distance.as_ref().map(|d| d.d_lo))),
             ("d_hi", number(distance.as_ref().map(|d| d.d_hi))),
@@ -264,41 +264,41 @@ impl Reader<'_, '_> {
         Judged { subject: self.name(subject.target), status, value, evidence, reason, bins }
     }
 
-    pub fn missing_rate(&self, subject: &Subject<f64>) -> Judged {
+    pub fn missing_rate(&self, subject: &Subject<Limit>) -> Judged {
         let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
         let reference_total = c.reference_n + c.reference_missing;
-        let rate = |k: u64, n: u64| (n > 0).then(|| real(k) / real(n));
-        let reference = rate(c.reference_missing, reference_total);
-        let value = rate(c.missing, c.events()).zip(reference).map(|(now, then)| now - then);
-        let (status, reason) = enough_events(c.events(), self.window.policy.min_samples, value, |v| {
-            if v > subject.limit { Status::Block } else { Status::Pass }
-        });
+        let (rate, reference) =
+            (Ratio::of_counts(c.missing, c.events()), Ratio::of_counts(c.reference_missing, reference_total));
+        let increase = rate.zip(reference).and_then(|(now, then)| now.minus(then));
+        let value = increase.map(Ratio::value);
+        let (status, reason) =
+            enough_events(c.events(), self.window.policy.min_samples, increase, |v| at_most(v, subject.limit));
         let mut evidence =
-            vec![("rate", number(rate(c.missing, c.events()))), ("limit", limit("max_increase", subject.limit))];
+            vec![("rate", number(rate.map(Ratio::value))), ("limit", limit("max_increase", subject.limit))];
         evidence.extend(tail(&c));
-        evidence.push(("reference_value", number(reference)));
+        evidence.push(("reference_value", number(reference.map(Ratio::value))));
         Judged { subject: self.name(subject.target), status, value, evidence, reason, bins: None }
     }
 
-    pub fn invalid_rate(&self, subject: &Subject<f64>) -> Judged {
+    pub fn invalid_rate(&self, subject: &Subject<Limit>) -> Judged {
         let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
-        let value = (c.events() > 0).then(|| real(c.invalid) / real(c.events()));
-        let (status, reason) = enough_events(c.events(), self.window.policy.min_samples, value, |v| {
-            if v > subject.limit { Status::Block } else { Status::Pass }
-        });
+        let rate = Ratio::of_counts(c.invalid, c.events());
+        let value = rate.map(Ratio::value);
+        let (status, reason) =
+            enough_events(c.events(), self.window.policy.min_samples, rate, |v| at_most(v, subject.limit));
         let mut evidence = vec![("limit", limit("lte", subject.limit))];
         evidence.extend(tail(&c));
         Judged { subject: self.name(subject.target), status, value, evidence, reason, bins: None }
     }
 
-    pub fn auc(&self, gte: f64) -> Judged {
+    pub fn auc(&self, gte: Limit) -> Judged {
         let counts = &self.window.tally.counts;
         let found = self.layout.auc.and_then(|[no, yes]| auc::auc(yes.slice(counts), no.slice(counts), Grid::is_atom));
         let n = self.layout.auc.map_or(0, |b| b.iter().map(|b| b.slice(counts).iter().sum::<u64>()).sum());
         let reference = self.baseline.score_by_label.as_ref().and_then(|[no, yes]| auc::auc(yes, no, Grid::is_atom));
         let value = found.as_ref().map(|a| a.mid);
-        let (status, reason) =
-            enough(n, self.window.policy.min_samples, value, |v| if v < gte { Status::Block } else { Status::Pass });
+        let exact = found.as_ref().map(|a| a.exact);
+        let (status, reason) = enough(n, self.window.policy.min_samples, exact, |v| at_least(v, gte));
         let evidence = vec![
             ("lower", number(found.as_ref().map(|a| a.lo))),
             ("upper", number(found.as_ref().map(|a| a.hi))),

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use super::rules::{Judged, Window, limit};
 use super::verdict::Status;
 use crate::policy::{Aggregate, Bound, Side};
+use crate::stats::limit::{Amount, Limit};
 use crate::window::measured::Measured;
 
 pub(super) fn judge(w: &Window<'_>, of: usize, aggregate: Aggregate, bound: Bound) -> Judged {
@@ -35,15 +36,16 @@ fn value(cell: &Measured, aggregate: Aggregate) -> Option<f64> {
 }
 
 /// Means and sums are compared as the integers they are.
-fn compare(cell: &Measured, aggregate: Aggregate, value: f64, limit: f64) -> Ordering {
-    match aggregate {
-        Aggregate::Mean => cell.cmp_mean(limit),
-        Aggregate::Sum => cell.cmp_sum(limit),
-        Aggregate::Max | Aggregate::Min => value.total_cmp(&(limit + 0.0)),
-    }
+fn compare(cell: &Measured, aggregate: Aggregate, value: f64, limit: Limit) -> Ordering {
+    let exact = match aggregate {
+        Aggregate::Mean => cell.exact_mean(),
+        Aggregate::Sum => cell.exact_sum(),
+        Aggregate::Max | Aggregate::Min => None,
+    };
+    limit.order(exact.map_or(Amount::Float(value), Amount::Exact))
 }
 
-fn status(bound: Bound, compare: impl Fn(f64) -> Ordering) -> (Status, Option<String>) {
+fn status(bound: Bound, compare: impl Fn(Limit) -> Ordering) -> (Status, Option<String>) {
     if !bound.side.passes(compare(bound.limit)) {
         return (Status::Block, None);
     }
@@ -83,19 +85,20 @@ mod tests {
         ] {
             for (value, status) in [0.3, 0.4, 0.45, 0.5, 0.6].into_iter().zip(statuses) {
                 for aggregate in Aggregate::ALL {
-                    let bound = Bound { side, limit, warn: Some(warn) };
+                    let bound = Bound { side, limit: Limit::of(limit).unwrap(), warn: Limit::of(warn) };
                     assert_eq!(of(&[(value, 1)], aggregate, bound).0, status, "{value} {bound:?} {aggregate:?}");
                 }
             }
         }
-        let bound = |side| Bound { side, limit: 0.0, warn: Some(if side == Side::Lt { -1.0 } else { 1.0 }) };
+        let warn = |side| Limit::of(if side == Side::Lt { -1.0 } else { 1.0 });
+        let bound = |side| Bound { side, limit: Limit::ZERO, warn: warn(side) };
         assert_eq!(of(&[(-0.5, 1)], Aggregate::Mean, bound(Side::Lt)).1.as_deref(), Some("at or above warn -1"));
         assert_eq!(of(&[(0.5, 1)], Aggregate::Max, bound(Side::Gte)).1.as_deref(), Some("below warn 1"));
     }
 
     #[test]
     fn each_aggregate_judges_its_own_value() {
-        let below = Bound { side: Side::Lt, limit: 2.0, warn: None };
+        let below = Bound { side: Side::Lt, limit: Limit::whole(2), warn: None };
         let measurements = [(1.0, 3), (4.0, 1)];
         // The mean is 7 / 4, the sum 7.
         for (aggregate, status) in [
@@ -106,7 +109,7 @@ mod tests {
         ] {
             assert_eq!(of(&measurements, aggregate, below).0, status, "{aggregate:?}");
         }
-        let exact = Bound { side: Side::Lte, limit: 0.3, warn: None };
+        let exact = Bound { side: Side::Lte, limit: Limit::of(0.3).unwrap(), warn: None };
         assert_eq!(of(&[(0.1, 3)], Aggregate::Sum, exact).0, Status::Pass, "0.1 three times is 0.3, not above it");
     }
 }

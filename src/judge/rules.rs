@@ -10,6 +10,7 @@ use super::verdict::{RuleResult, Status};
 use crate::baseline::Baseline;
 use crate::intake::names::Names;
 use crate::policy::{Group, Policy, Rule, RuleKind, Target, Upper};
+use crate::stats::limit::{Amount, Limit};
 use crate::window::layout::{Layout, Reads};
 use crate::window::tally::Tally;
 
@@ -143,14 +144,25 @@ pub fn subjects(policy: &Policy, kind: &RuleKind) -> Vec<String> {
 }
 
 /// Block at or above `lt`, warn at or above `warn`.
-pub(super) fn upper(value: f64, limit: Upper) -> Status {
-    if value >= limit.lt {
+pub(super) fn upper(value: impl Into<Amount>, limit: Upper) -> Status {
+    let value = value.into();
+    if limit.lt.order(value).is_ge() {
         Status::Block
-    } else if limit.warn.is_some_and(|w| value >= w) {
+    } else if limit.warn.is_some_and(|warn| warn.order(value).is_ge()) {
         Status::Warn
     } else {
         Status::Pass
     }
+}
+
+/// Block above the limit.
+pub(super) fn at_most(value: impl Into<Amount>, limit: Limit) -> Status {
+    if limit.order(value).is_gt() { Status::Block } else { Status::Pass }
+}
+
+/// Block below the limit.
+pub(super) fn at_least(value: impl Into<Amount>, limit: Limit) -> Status {
+    if limit.order(value).is_lt() { Status::Block } else { Status::Pass }
 }
 
 /// Why a result warns, where a limit says so.
@@ -159,11 +171,11 @@ pub(super) fn warned(status: Status, limit: Upper) -> Option<String> {
 }
 
 /// Turns a status into `insufficient` where fewer than `least` were measured.
-pub(super) fn enough(
+pub(super) fn enough<V>(
     n: u64,
     least: u64,
-    value: Option<f64>,
-    status: impl FnOnce(f64) -> Status,
+    value: Option<V>,
+    status: impl FnOnce(V) -> Status,
 ) -> (Status, Option<String>) {
     match value {
         None if n == 0 => (Status::Insufficient, Some("nothing was measured".to_owned())),
@@ -174,11 +186,11 @@ pub(super) fn enough(
 }
 
 /// The same for shares of all events of a window.
-pub(super) fn enough_events(
+pub(super) fn enough_events<V>(
     events: u64,
     least: u64,
-    value: Option<f64>,
-    status: impl FnOnce(f64) -> Status,
+    value: Option<V>,
+    status: impl FnOnce(V) -> Status,
 ) -> (Status, Option<String>) {
     match value {
         Some(_) if events < least => {
@@ -190,8 +202,8 @@ pub(super) fn enough_events(
 }
 
 /// `{"lt": x}` and the like.
-pub(super) fn limit(name: &str, value: f64) -> Value {
-    json!({ name: value })
+pub(super) fn limit(name: &str, limit: Limit) -> Value {
+    json!({ name: limit.value() })
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

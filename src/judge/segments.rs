@@ -3,11 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rules::{Judged, Window, limit, warned};
+use super::rules::{Judged, Window, at_least, at_most, limit, upper, warned};
 use super::verdict::{Status, number};
 use crate::baseline::Baseline;
 use crate::policy::{GapMeasure, LabelAttribute, RuleKind, Upper};
-use crate::stats::fairness::{self, Confusion, Rate, Ratio};
+use crate::stats::fairness::{self, Confusion, Rate};
+use crate::stats::limit::{Amount, Limit};
 use crate::window::tally::SegmentCounts;
 
 /// Two-sided α of intervals that are shown, and of `tpr_drop_lcb`; one-sided 0.05 per family in `tpr_gap_lcb`.
@@ -120,13 +121,7 @@ impl<'w, 'a> Reader<'w, 'a> {
     fn gap(&self, rate: Rate, limit_: Upper, least: u64) -> Judged {
         let eligible = rate.eligible(&self.confusions, least);
         let found = fairness::gap(&self.confusions, &eligible, rate);
-        let at_least = |limit: f64| found.as_ref().zip(Ratio::from_decimal(limit)).is_some_and(|(g, l)| g.at_least(l));
-        let status = match found {
-            None => Status::Insufficient,
-            Some(_) if at_least(limit_.lt) => Status::Block,
-            Some(_) if limit_.warn.is_some_and(at_least) => Status::Warn,
-            Some(_) => Status::Pass,
-        };
+        let status = found.map_or(Status::Insufficient, |g| upper(g.exact, limit_));
         let mut evidence = vec![
             ("lower", number(found.as_ref().map(|g| g.lower))),
             ("upper", number(found.as_ref().map(|g| g.upper))),
@@ -148,14 +143,7 @@ impl<'w, 'a> Reader<'w, 'a> {
         let (tpr, fpr) = (Rate::Tpr.eligible(&self.confusions, least), Rate::Fpr.eligible(&self.confusions, least));
         let found = fairness::equalized_odds(&self.confusions, &tpr, &fpr);
         let value = found.as_ref().map(|e| e.worst.value);
-        let exact =
-            |limit: f64| found.as_ref().zip(Ratio::from_decimal(limit)).is_some_and(|(e, l)| e.worst.at_least(l));
-        let status = match found {
-            None => Status::Insufficient,
-            Some(_) if exact(limit_.lt) => Status::Block,
-            Some(_) if limit_.warn.is_some_and(exact) => Status::Warn,
-            Some(_) => Status::Pass,
-        };
+        let status = found.map_or(Status::Insufficient, |e| upper(e.worst.exact, limit_));
         // The two rates' gaps are compared with one limit: best and worst are those of the rate with the larger gap.
         let rate = found.as_ref().map(|e| e.rate);
         let mut evidence = vec![
@@ -175,15 +163,10 @@ impl<'w, 'a> Reader<'w, 'a> {
         self.finish(status, value, evidence, reason, &eligible, reference)
     }
 
-    fn disparate_impact(&self, gte: f64, least: u64) -> Judged {
+    fn disparate_impact(&self, gte: Limit, least: u64) -> Judged {
         let eligible = Rate::Selection.eligible(&self.confusions, least);
         let found = if eligible.len() < 2 { None } else { fairness::disparate_impact(&self.confusions, &eligible) };
-        let below = found.as_ref().zip(Ratio::from_decimal(gte)).is_some_and(|(i, l)| i.exact < l);
-        let status = match found {
-            None => Status::Insufficient,
-            Some(_) if below => Status::Block,
-            Some(_) => Status::Pass,
-        };
+        let status = found.map_or(Status::Insufficient, |i| at_least(i.exact, gte));
         let mut evidence = self.ends(Rate::Selection, found.as_ref().map(|i| (i.highest, i.lowest))).to_vec();
         evidence.push(("limit", limit("gte", gte)));
         let reason = found.is_none().then(|| {
@@ -194,7 +177,7 @@ impl<'w, 'a> Reader<'w, 'a> {
         self.finish(status, found.map(|i| i.value), evidence, reason, &eligible, reference)
     }
 
-    fn gap_bound(&self, lte: f64, least: u64, reference: Option<&str>) -> Judged {
+    fn gap_bound(&self, lte: Limit, least: u64, reference: Option<&str>) -> Judged {
         let eligible = Rate::Tpr.eligible(&self.confusions, least);
         let base = reference.map(|name| self.segments.iter().position(|s| s.name == name));
         let found = match base {
@@ -211,8 +194,8 @@ impl<'w, 'a> Reader<'w, 'a> {
                         .unwrap_or_else(|| "the reference segment is not eligible".to_owned()),
                 ),
             ),
-            Some(b) if b.exceeds(lte) => (Status::Block, None),
-            Some(b) if b.underpowered(lte) => (Status::Warn, Some("underpowered".to_owned())),
+            Some(b) if b.exceeds(lte.value()) => (Status::Block, None),
+            Some(b) if b.underpowered(lte.value()) => (Status::Warn, Some("underpowered".to_owned())),
             Some(_) => (Status::Pass, None),
         };
         let evidence = vec![
@@ -227,7 +210,7 @@ impl<'w, 'a> Reader<'w, 'a> {
         self.finish(status, found.map(|b| b.lcb), evidence, reason, &eligible, snapshot)
     }
 
-    fn drop(&self, max: f64, least: u64, lcb: bool) -> Judged {
+    fn drop(&self, max: Limit, least: u64, lcb: bool) -> Judged {
         let eligible: Vec<usize> = Rate::Tpr
             .eligible(&self.confusions, least)
             .into_iter()
@@ -239,15 +222,12 @@ impl<'w, 'a> Reader<'w, 'a> {
         });
         let worst =
             falls.max_by(|(_, a), (_, b)| if lcb { a.lower.total_cmp(&b.lower) } else { a.exact.cmp(&b.exact) });
-        let blocks = |f: &fairness::Fall| {
-            if lcb { f.lower > max } else { Ratio::from_decimal(max).is_some_and(|l| f.exact > l) }
-        };
+        let judged = |f: &fairness::Fall| if lcb { Amount::Float(f.lower) } else { Amount::Exact(f.exact) };
         let (status, reason) = match &worst {
             None => {
                 (Status::Insufficient, Some(format!("no segment has {least} positives here and any in the snapshot")))
             }
-            Some((_, f)) if blocks(f) => (Status::Block, None),
-            Some(_) => (Status::Pass, None),
+            Some((_, f)) => (at_most(judged(f), max), None),
         };
         let evidence = vec![
             ("lower", number(worst.as_ref().map(|(_, f)| f.lower))),

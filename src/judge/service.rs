@@ -35,18 +35,9 @@ pub(super) fn error_rate(w: &Window<'_>, layout: &Layout, limit_: Upper) -> Judg
     let (ok, errors) = yes_no(layout.error, &w.tally.counts);
     let (missing, invalid) = layout.error.map_or((0, 0), |b| b.absent(&w.tally.counts));
     let n = ok + errors;
-    let value = (n > 0).then(|| real(errors) / real(n));
-    // Compared as fractions: 2 of 200 is not below 0.01.
-    let reaches = |l: f64| Ratio::of_counts(errors, n).zip(Ratio::from_decimal(l)).is_some_and(|(r, l)| r >= l);
-    let (status, reason) = enough(n, w.policy.min_samples, value, |_| {
-        if reaches(limit_.lt) {
-            Status::Block
-        } else if limit_.warn.is_some_and(reaches) {
-            Status::Warn
-        } else {
-            Status::Pass
-        }
-    });
+    let rate = Ratio::of_counts(errors, n);
+    let value = rate.map(Ratio::value);
+    let (status, reason) = enough(n, w.policy.min_samples, rate, |v| upper(v, limit_));
     let reason = reason.or_else(|| warned(status, limit_));
     let interval = wilson(errors, n, ALPHA);
     let evidence = vec![
@@ -90,8 +81,10 @@ pub(super) fn kpi_drop(w: &Window<'_>, layout: &Layout, kpi: usize, max: Toleran
     let base = (base_n > 0).then(|| real(base_yes) / real(base_n));
     let difference = newcombe(yes, n, base_yes, base_n, ALPHA);
     let allowed = match max {
-        Tolerance::Absolute(x) => Some(x),
-        Tolerance::Relative(x) => base.map(|b| b * x),
+        Tolerance::Absolute(x) => Some(x.value()),
+        Tolerance::Relative(x) => {
+            Ratio::of_counts(base_yes, base_n).and_then(|base| base.times(x.ratio())).map(Ratio::value)
+        }
     };
     let drop = rate.zip(base).and_then(|(rate, base)| match max {
         Tolerance::Absolute(_) => Some(base - rate),

@@ -91,7 +91,7 @@ impl RuleResult {
                 out.push_str(if self.status == Status::Block { " breaks " } else { " against " });
                 out.push_str(k);
                 out.push(' ');
-                out.push_str(&v.to_string());
+                out.push_str(&written(v));
             }
         }
         if let Some(reason) = &self.reason {
@@ -100,6 +100,12 @@ impl RuleResult {
         }
         out
     }
+}
+
+/// A limit as the policy has it: all its digits, and no more.
+#[must_use]
+pub fn written(limit: &Value) -> String {
+    limit.as_f64().map_or_else(|| limit.to_string(), |number| number.to_string())
 }
 
 /// A number for people: four significant digits.
@@ -339,6 +345,14 @@ mod tests {
             RuleResult { value: Some(0.31), muted: false, ..result }.sentence(),
             "drift/psi temp 0.31 breaks lt 0.2"
         );
+    }
+
+    #[test]
+    fn limits_are_shown_as_written() {
+        for (limit, text) in [(80.0, "80"), (0.011, "0.011"), (0.123_456_7, "0.1234567"), (1e-9, "0.000000001")] {
+            assert_eq!(written(&limit.into()), text);
+        }
+        assert_eq!(written(&80.into()), "80");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::types::{Approvals, Correction, Enforce, Group, Hysteresis, Policy, Rule, RuleKind, Transition};
+use crate::stats::limit::Limit;
 use crate::yaml::units::show_duration;
 
 /// One piece of advice and where in the policy it belongs.
@@ -82,10 +83,10 @@ impl Lints {
     /// A p-value per feature blocks healthy models, the more the more features there are.
     fn noisy(&mut self, path: &str, rule: &Rule) {
         let RuleKind::KsP { of, correction: Correction::None, min_effect } = &rule.kind else { return };
-        if *min_effect > 0.0 {
+        if *min_effect > Limit::ZERO {
             return;
         }
-        let healthy: f64 = of.iter().map(|subject| 1.0 - subject.limit.clamp(0.0, 1.0)).product();
+        let healthy: f64 = of.iter().map(|subject| 1.0 - subject.limit.value()).product();
         let noise = 1.0 - healthy;
         if noise >= NOISY {
             self.say(

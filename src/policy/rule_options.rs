@@ -5,6 +5,7 @@ use super::subjects::{LimitReader, single, subjects, upper};
 use super::types::{
     Aggregate, Bound, Correction, GapMeasure, MOST_VALUE, RuleKind, Side, Subject, Tolerance, Upper, Zero,
 };
+use crate::stats::limit::Limit;
 use crate::yaml::{Item, Map, units};
 
 /// Metrics and the options they take.
@@ -38,16 +39,16 @@ const RATE: &str = "a rate from 0 to 1";
 const SOME_RATE: &str = "a rate above 0, at most 1";
 const ABOVE_ZERO: &str = "a number above 0";
 
-fn rate(number: f64) -> bool {
-    (0.0..=1.0).contains(&number)
+fn rate(number: Limit) -> bool {
+    (Limit::ZERO..=Limit::ONE).contains(&number)
 }
 
-fn some_rate(number: f64) -> bool {
-    number > 0.0 && number <= 1.0
+fn some_rate(number: Limit) -> bool {
+    number > Limit::ZERO && number <= Limit::ONE
 }
 
-fn above_zero(number: f64) -> bool {
-    number > 0.0
+fn above_zero(number: Limit) -> bool {
+    number > Limit::ZERO
 }
 
 /// Reads a rule's options. The outer `None`: there is no such metric, or it has no options at all.
@@ -148,11 +149,13 @@ fn zero(item: &Item) -> Option<Zero> {
 
 fn ks_p(map: &Map, names: &Names) -> Option<RuleKind> {
     let read = |map: &Map, base| single(map, base, "gte", "0.01", "a p-value above 0, at most 1", some_rate);
-    let of: Option<Vec<Subject<f64>>> = subjects(map, names, &LimitReader { keys: &["gte"], read, categorical: true });
+    let of: Option<Vec<Subject<Limit>>> =
+        subjects(map, names, &LimitReader { keys: &["gte"], read, categorical: true });
     let words = [("none", Correction::None), ("holm", Correction::Holm), ("bh", Correction::Bh)];
     let correction = map.get("correction").map_or(Some(Correction::None), |item| item.choice(&words));
-    let effect = |item: Item| item.number("a D from 0 to below 1", |number| (0.0..1.0).contains(&number));
-    let min_effect = map.get("min_effect").map_or(Some(0.0), effect);
+    let below_one = |number| (Limit::ZERO..Limit::ONE).contains(&number);
+    let effect = |item: Item| item.limit("a D from 0 to below 1", below_one);
+    let min_effect = map.get("min_effect").map_or(Some(Limit::ZERO), effect);
     Some(RuleKind::KsP { of: of?, correction: correction?, min_effect: min_effect? })
 }
 
@@ -187,9 +190,9 @@ fn latency(metric: &'static str, quantile: f64, map: &Map) -> Option<RuleKind> {
 fn error_rate(map: &Map) -> Option<RuleKind> {
     let unit = map.get("unit").map_or(Some(false), |item| item.choice(&[("fraction", false), ("percent", true)]));
     let limit = if unit? {
-        let percent =
-            upper(map, None, "a percentage above 0, at most 100", "1", |number| number > 0.0 && number <= 100.0)?;
-        Upper { lt: percent.lt / 100.0, warn: percent.warn.map(|warn| warn / 100.0) }
+        let allowed = |number| number > Limit::ZERO && number <= Limit::HUNDRED;
+        let percent = upper(map, None, "a percentage above 0, at most 100", "1", allowed)?;
+        Upper { lt: percent.lt.of_percent(), warn: percent.warn.map(Limit::of_percent) }
     } else {
         upper(map, None, "a fraction above 0, at most 1 (or `unit: percent`)", "0.01", some_rate)?
     };
@@ -216,7 +219,7 @@ fn measured(map: &Map, names: &mut Names) -> Option<RuleKind> {
 
 /// Exactly one of `lt`, `lte`, `gt` and `gte`, with a `warn` on the side that passes.
 fn bound(map: &Map) -> Option<Bound> {
-    let amount = |item: &Item| item.number("a number from -1e12 to 1e12", |number| number.abs() <= MOST_VALUE);
+    let amount = |item: &Item| item.limit("a number from -1e12 to 1e12", |number| number.value().abs() <= MOST_VALUE);
     let given: Vec<(Side, Item)> =
         Side::ALL.into_iter().filter_map(|side| Some((side, map.get(side.name())?))).collect();
     let (side, item) = match given.as_slice() {
@@ -255,8 +258,8 @@ pub(super) fn tolerance(item: &Item) -> Option<Tolerance> {
     }
     let map = item.map(&["absolute", "relative"])?;
     match (map.get("absolute"), map.get("relative")) {
-        (Some(item), None) => item.number(RATE, rate).map(Tolerance::Absolute),
-        (None, Some(item)) => item.number(RATE, rate).map(Tolerance::Relative),
+        (Some(item), None) => item.limit(RATE, rate).map(Tolerance::Absolute),
+        (None, Some(item)) => item.limit(RATE, rate).map(Tolerance::Relative),
         (Some(_), Some(_)) => item.fail("both `absolute` and `relative`: keep one"),
         (None, None) => item.fail("neither `absolute` nor `relative`: write one, like {relative: 0.01}"),
     }

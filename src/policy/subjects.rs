@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::names::Names;
 use super::types::{Subject, Target, Upper};
+use crate::stats::limit::Limit;
 use crate::yaml::{Item, Map, units};
 
 /// How to read the limits of one rule.
@@ -90,16 +91,16 @@ pub(super) fn upper(
     base: Option<Upper>,
     wanted: &str,
     example: &str,
-    allowed: fn(f64) -> bool,
+    allowed: fn(Limit) -> bool,
 ) -> Option<Upper> {
     let lt = match (map.get("lt"), base) {
-        (Some(item), _) => item.number(wanted, allowed),
+        (Some(item), _) => item.limit(wanted, allowed),
         (None, Some(base)) => Some(base.lt),
         (None, None) => map.require("lt", example).and(None),
     };
     let item = map.get("warn");
     let warn = match &item {
-        Some(item) => Some(item.number(wanted, allowed)?),
+        Some(item) => Some(item.limit(wanted, allowed)?),
         None => base.and_then(|base| base.warn),
     };
     let lt = lt?;
@@ -114,15 +115,15 @@ pub(super) fn upper(
 /// A single limit under `key`.
 pub(super) fn single(
     map: &Map,
-    base: Option<f64>,
+    base: Option<Limit>,
     key: &str,
     example: &str,
     wanted: &str,
-    allowed: fn(f64) -> bool,
-) -> Option<f64> {
+    allowed: fn(Limit) -> bool,
+) -> Option<Limit> {
     match (map.get(key), base) {
-        (Some(item), _) => item.number(wanted, allowed),
+        (Some(item), _) => item.limit(wanted, allowed),
         (None, Some(base)) => Some(base),
-        (None, None) => map.require(key, example)?.number(wanted, allowed),
+        (None, None) => map.require(key, example)?.limit(wanted, allowed),
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::stats::limit::Limit;
 
 const EXAMPLE: &str = include_str!("../../config/policies/example.yaml");
 
@@ -44,6 +45,11 @@ fn and(rest: &str) -> String {
 
 fn read(text: &str) -> Result<Policy, String> {
     parse(text, Path::new("dir/p.yaml")).map_err(|errors| errors.to_string().replace("dir/p.yaml:", ""))
+}
+
+/// The limit that a number's text says.
+fn at(number: f64) -> Limit {
+    Limit::of(number).unwrap()
 }
 
 fn rule(text: &str) -> RuleKind {
@@ -83,7 +89,7 @@ fn the_shipped_example_parses() {
     assert_eq!(triggers[2].hysteresis, None);
     let RuleKind::Psi { of, .. } = &policy.groups[0].rules[0].kind else { panic!("not psi") };
     assert_eq!(of.len(), 9);
-    assert_eq!(of[4].limit, Upper { lt: 0.5, warn: Some(0.3) });
+    assert_eq!(of[4].limit, Upper { lt: at(0.5), warn: Some(at(0.3)) });
     assert_eq!(policy.target_name(of[4].target), "attempts_24h");
     assert_eq!(policy.target_name(Target::Score), "score");
     assert_eq!(policy.target_name(Target::Categorical(99)), "");
@@ -108,7 +114,7 @@ fn defaults() {
             hysteresis: None,
             kind: RuleKind::Psi {
                 of: [Target::Numeric(0), Target::Numeric(1), Target::Categorical(0)]
-                    .map(|target| Subject { target, limit: Upper { lt: 0.2, warn: None } })
+                    .map(|target| Subject { target, limit: Upper { lt: at(0.2), warn: None } })
                     .to_vec(),
                 bins: 10,
                 zero: Zero::Half,
@@ -349,8 +355,8 @@ fn a_named_baseline_a_cost_and_people() {
     .unwrap();
     let transition = &policy.transitions[0];
     let of = |at: usize| (transition.offline[at].limit, transition.offline[at].versus.as_str());
-    assert_eq!(of(0), (OfflineLimit::MinGain(Tolerance::Absolute(0.02)), "10"));
-    assert_eq!(of(1), (OfflineLimit::MaxIncrease(Tolerance::Relative(1.5)), "champion"));
+    assert_eq!(of(0), (OfflineLimit::MinGain(Tolerance::Absolute(at(0.02))), "10"));
+    assert_eq!(of(1), (OfflineLimit::MaxIncrease(Tolerance::Relative(at(1.5))), "champion"));
     assert_eq!(transition.schema_allow.len(), 3);
     let Approvals::Roles { people, .. } = &transition.approvals else { panic!("{:?}", transition.approvals) };
     assert_eq!(people.get("owner").unwrap(), &["ann@org"]);

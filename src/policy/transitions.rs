@@ -8,6 +8,7 @@ use super::types::{
     Approvals, Compare, EVIDENCE_KINDS, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit, RollbackPlan,
     RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
 };
+use crate::stats::limit::Limit;
 use crate::yaml::{Item, units};
 
 const SCHEMA_CHANGES: [&str; 3] = ["add_optional", "remove_optional", "widen"];
@@ -247,9 +248,10 @@ fn compare(item: &Item, written: &Checks, steps: Option<&[RolloutStep]>, checks:
     let map = item.map(&["of", "min_gain", "confidence", "latency"])?;
     let place = map.require("of", "ctr").and_then(|item| kpi_rule(&item, written));
     let min_gain = map.require("min_gain", "{relative: 0.015}").and_then(|item| tolerance(&item));
-    let level = |number| number > 0.5 && number < 1.0;
+    let level = |number| number > Limit::HALF && number < Limit::ONE;
+    let usual = Limit::whole(95).of_percent();
     let confidence =
-        map.get("confidence").map_or(Some(0.95), |item| item.number("a confidence above 0.5 and below 1", level));
+        map.get("confidence").map_or(Some(usual), |item| item.limit("a confidence above 0.5 and below 1", level));
     let latency = map.get("latency").map(|item| latency_compare(&item, written, checks));
     if let Some([before @ .., _]) = steps
         && !before.iter().any(|step| step.weight > 0.0)
@@ -307,7 +309,7 @@ fn latency_compare(item: &Item, written: &Checks, checks: Option<&[usize]>) -> O
 /// An increase that is tolerated; `absolute` says what its absolute form is.
 fn increase(item: &Item, absolute: &str) -> Option<Tolerance> {
     let map = item.map(&["absolute", "relative"])?;
-    let number = |item: Item, wanted: &str| item.number(wanted, |number| number >= 0.0);
+    let number = |item: Item, wanted: &str| item.limit(wanted, |number| number >= Limit::ZERO);
     match (map.get("absolute"), map.get("relative")) {
         (Some(item), None) => number(item, absolute).map(Tolerance::Absolute),
         (None, Some(item)) => number(item, "a share, 0 or more").map(Tolerance::Relative),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::signing::SigningKey;
+use crate::stats::limit::Limit;
 
 /// A span of event time in milliseconds.
 pub type Millis = i64;
@@ -152,8 +153,8 @@ pub struct Subject<L> {
 /// Blocks at or above `lt`, warns at or above `warn`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Upper {
-    pub lt: f64,
-    pub warn: Option<f64>,
+    pub lt: Limit,
+    pub warn: Option<Limit>,
 }
 
 /// How PSI treats empty bins.
@@ -182,8 +183,8 @@ pub enum GapMeasure {
 /// A drop that is tolerated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tolerance {
-    Absolute(f64),
-    Relative(f64),
+    Absolute(Limit),
+    Relative(Limit),
 }
 
 /// Measured values, and limits on them, lie within plus and minus this.
@@ -256,8 +257,8 @@ impl Side {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
     pub side: Side,
-    pub limit: f64,
-    pub warn: Option<f64>,
+    pub limit: Limit,
+    pub warn: Option<Limit>,
 }
 
 /// One rule. `by` is an index into `Policy::segments`.
@@ -270,23 +271,23 @@ pub enum RuleKind {
     },
     /// Blocks below the limit (`gte`).
     KsP {
-        of: Vec<Subject<f64>>,
+        of: Vec<Subject<Limit>>,
         correction: Correction,
-        min_effect: f64,
+        min_effect: Limit,
     },
     /// Blocks above the limit (`lte`); `budget` is the false-block probability a day, `design_effect` is φ.
     KsLcb {
-        of: Vec<Subject<f64>>,
+        of: Vec<Subject<Limit>>,
         budget: f64,
         design_effect: f64,
     },
     /// Blocks above the limit (`max_increase`).
     MissingRate {
-        of: Vec<Subject<f64>>,
+        of: Vec<Subject<Limit>>,
     },
     /// Blocks above the limit (`lte`).
     InvalidRate {
-        of: Vec<Subject<f64>>,
+        of: Vec<Subject<Limit>>,
     },
     Gap {
         measure: GapMeasure,
@@ -297,26 +298,26 @@ pub enum RuleKind {
     /// Blocks below the limit (`gte`).
     DisparateImpact {
         by: usize,
-        gte: f64,
+        gte: Limit,
         min_positives: u64,
     },
     /// Blocks above the limit (`lte`); against a named segment or over all pairs.
     TprGapLcb {
         by: usize,
-        lte: f64,
+        lte: Limit,
         min_positives: u64,
         reference: Option<String>,
     },
     /// Blocks when a segment's TPR lies more than `max` below the snapshot's (`lcb`: when Newcombe's lower bound does).
     TprDrop {
         by: usize,
-        max: f64,
+        max: Limit,
         min_positives: u64,
         lcb: bool,
     },
     /// Blocks below the limit (`gte`).
     Auc {
-        gte: f64,
+        gte: Limit,
     },
     /// `quantile` in (0, 1), the limit in milliseconds; `metric` is the name in the policy, e.g. `latency_p95_ms`.
     Latency {
@@ -516,7 +517,7 @@ pub struct Compare {
     /// The candidate's rate must be at least so much above the champion's.
     pub min_gain: Tolerance,
     /// Of the whole rollout's comparison, above 0.5 and below 1.
-    pub confidence: f64,
+    pub confidence: Limit,
     pub latency: Option<LatencyCompare>,
 }
 

@@ -6,15 +6,12 @@ use serde_json::Value;
 
 use super::types::{Dossier, Finding, Outcome};
 use crate::policy::{OfflineGate, OfflineLimit, Tolerance, Transition};
+use crate::stats::limit::{self, ratio};
 
 /// The decimal that a number's shortest text says; `None` beyond about 28 digits or 7.9e28.
 #[must_use]
 pub fn decimal(number: f64) -> Option<Decimal> {
-    text_decimal(&format!("{number:?}"))
-}
-
-fn text_decimal(text: &str) -> Option<Decimal> {
-    Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok()
+    limit::decimal(&format!("{number:e}"))
 }
 
 /// A decimal with its sign, without needless zeros.
@@ -48,7 +45,7 @@ fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(Outcome, String), S
         return Ok((Outcome::Warn, detail));
     };
     let read = |value: &Value| {
-        text_decimal(&value.to_string()).ok_or_else(|| {
+        limit::decimal(&value.to_string()).ok_or_else(|| {
             format!("{metric} {value} has more digits than are compared exactly: attach a rounded value")
         })
     };
@@ -59,24 +56,21 @@ fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(Outcome, String), S
     };
     let too_large = || format!("{metric} {new} and {old} are too large to be compared exactly");
     let change = new.checked_sub(old).ok_or_else(too_large)?;
-    let (limit, bound, shown) = match tolerance {
-        Tolerance::Absolute(x) => {
-            let limit = decimal(x).ok_or_else(too_large)?;
-            (limit, limit, signed(change))
-        }
+    // Compared as ratios: a product or a difference of decimals may have more digits than a decimal holds.
+    let exact = ratio(new).minus(ratio(old)).ok_or_else(too_large)?;
+    let (bound, asked, shown) = match tolerance {
+        Tolerance::Absolute(x) => (x.ratio(), signed(x.decimal()), signed(change)),
         Tolerance::Relative(x) => {
             if old <= Decimal::ZERO {
                 return Err(format!(
                     "{metric} of {whose} is {old}: a relative change needs one above 0, ask for an absolute one"
                 ));
             }
-            let limit = decimal(x).ok_or_else(too_large)?;
-            let bound = limit.checked_mul(old).ok_or_else(too_large)?;
-            (limit, bound, percent(change.checked_div(old).ok_or_else(too_large)?))
+            let bound = ratio(old).times(x.ratio()).ok_or_else(too_large)?;
+            (bound, format!("+{}", x.percent()), percent(change.checked_div(old).ok_or_else(too_large)?))
         }
     };
-    let asked = if matches!(tolerance, Tolerance::Relative(_)) { percent(limit) } else { signed(limit) };
-    let (passes, verdict) = match (is_gain, change.cmp(&bound)) {
+    let (passes, verdict) = match (is_gain, exact.cmp(&bound)) {
         (true, order) if order.is_ge() => (true, format!("at least the {asked} asked for")),
         (true, _) => (false, format!("below the {asked} asked for")),
         (false, order) if order.is_le() => (true, format!("at most the {asked} allowed")),
@@ -189,6 +183,20 @@ mod tests {
         );
         let (outcome, detail) = ask("min_gain: {relative: 0.02}", &with(json!({"auc": 1, "baseline_auc": 0})));
         assert!(outcome == Outcome::Inconclusive && detail.contains("ask for an absolute one"), "{detail}");
+    }
+
+    #[test]
+    fn a_relative_change_is_compared_with_all_its_digits() {
+        // The product of the limit and the old value has 39 decimals, eleven more than a decimal holds.
+        let old = 0.123_456_789_012_345_6;
+        let of = |gain: &str| {
+            ask(&format!("min_gain: {{relative: {gain}}}"), &with(json!({"auc": 0.2, "baseline_auc": old})))
+        };
+        // 0.2 / 0.1234567890123456 - 1 = 0.62000001458000116802001984338...
+        assert_eq!(of("0.62000001458000116802001").0, Outcome::Pass);
+        let (outcome, detail) = of("0.62000001458000116802002");
+        assert_eq!(outcome, Outcome::Block, "{detail}");
+        assert!(detail.ends_with("below the +62.000001458000116802002% asked for"), "{detail}");
     }
 
     #[test]

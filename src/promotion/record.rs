@@ -162,7 +162,7 @@ fn breach(policy: &Policy, kind: &RuleKind) -> String {
             let kpi = policy.kpis.get(*of).map_or("the KPI", String::as_str);
             let drop = match max {
                 Tolerance::Absolute(by) => format!("{by}"),
-                Tolerance::Relative(by) => format!("{}%", crate::judge::verdict::short(by * 100.0)),
+                Tolerance::Relative(by) => by.percent(),
             };
             format!("{kpi} down more than {drop} against the champion")
         }

@@ -80,9 +80,11 @@ pub(super) fn decide(state: &State, policy: &Policy, rollout: &Rollout, compare:
     let sums = &state.comparison;
     let kpi = plan::kpi(policy, compare);
     let steps = rollout.steps.iter().filter(|step| plan::compares(step)).count().max(1);
-    #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
-    let alpha = (1.0 - compare.confidence) / steps as f64;
-    let bounds = difference(sums.candidate_yes, sums.candidate_n, sums.champion_yes, sums.champion_n, alpha);
+    let left = Ratio::ONE.minus(compare.confidence.ratio());
+    let alpha = left.and_then(|left| left.over(Ratio::of_counts(steps as u64, 1)?));
+    let bounds = alpha.and_then(|alpha| {
+        difference(sums.candidate_yes, sums.candidate_n, sums.champion_yes, sums.champion_n, alpha.value())
+    });
     let rates = Ratio::of_counts(sums.candidate_yes, sums.candidate_n)
         .zip(Ratio::of_counts(sums.champion_yes, sums.champion_n));
     let (Some((lower, upper)), Some((candidate, champion))) = (bounds, rates) else {
@@ -124,7 +126,7 @@ fn gains(candidate: Ratio, champion: Ratio, asked: Tolerance) -> bool {
         Tolerance::Relative(_) if champion == Ratio::ZERO => return gain.is_some_and(|gain| gain > Ratio::ZERO),
         Tolerance::Relative(x) => (gain.and_then(|gain| gain.over(champion)), x),
     };
-    gain.zip(Ratio::from_decimal(asked)).is_some_and(|(gain, asked)| gain >= asked)
+    gain.is_some_and(|gain| asked.order(gain).is_ge())
 }
 
 /// Why latency speaks against the candidate, if it is compared and does.
@@ -137,10 +139,11 @@ fn slower(state: &State, compare: &Compare) -> Option<String> {
     };
     let increase = Ratio::of_counts(candidate, 1).zip(Ratio::of_counts(champion, 1)).and_then(|(a, b)| a.minus(b));
     let (increase, limit) = match allowed {
-        Tolerance::Absolute(ms) => (increase, Ratio::from_decimal(ms * 1000.0)),
+        // In microseconds, as the latencies.
+        Tolerance::Absolute(ms) => (increase, Ratio::of_counts(1000, 1).and_then(|us| us.times(ms.ratio()))),
         Tolerance::Relative(x) => (
             increase.zip(Ratio::of_counts(champion, 1)).and_then(|(increase, champion)| increase.over(champion)),
-            Ratio::from_decimal(x),
+            Some(x.ratio()),
         ),
     };
     let within = candidate <= champion || increase.zip(limit).is_some_and(|(increase, limit)| increase <= limit);

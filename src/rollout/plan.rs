@@ -1,6 +1,5 @@
 //! The plan of a rollout for people.
 
-use crate::judge::verdict::short;
 use crate::policy::{Compare, Policy, Rollout, RolloutStep, RuleKind, Tolerance};
 use crate::yaml::units::show_duration;
 
@@ -57,8 +56,8 @@ pub(super) fn kpi<'a>(policy: &'a Policy, compare: &Compare) -> &'a str {
 /// `1.5%` of the champion's, or `0.02` as it is.
 pub(super) fn amount(tolerance: Tolerance) -> String {
     match tolerance {
-        Tolerance::Absolute(x) => short(x),
-        Tolerance::Relative(x) => format!("{}%", short(x * 100.0)),
+        Tolerance::Absolute(x) => x.to_string(),
+        Tolerance::Relative(x) => x.percent(),
     }
 }
 
@@ -68,9 +67,9 @@ fn comparison(policy: &Policy, compare: &Compare) -> String {
         format!(" and latency at most {}{unit} above", amount(latency.max_increase))
     });
     format!(
-        "{} at least {} above the champion's{latency}, {}% confidence",
+        "{} at least {} above the champion's{latency}, {} confidence",
         kpi(policy, compare),
         amount(compare.min_gain),
-        short(compare.confidence * 100.0)
+        compare.confidence.percent()
     )
 }

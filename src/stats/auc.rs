@@ -1,5 +1,6 @@
 //! Area under the ROC curve from score counts by label, as an interval when scores are binned.
 
+use super::ratio::Ratio;
 use super::real::{total, wide};
 
 /// AUC as far as the cells tell.
@@ -11,13 +12,16 @@ pub struct Auc {
     pub hi: f64,
     /// Half of them right: (lo + hi)/2.
     pub mid: f64,
+    /// `mid`, exactly: compare it with a limit.
+    #[serde(skip)]
+    pub exact: Ratio,
 }
 
 /// P(score of a positive > score of a negative) from counts over the same ascending cells (Mann & Whitney 1947).
 ///
 /// Ties at an atom count half; in an open bucket their order is unknown, which makes [`Auc`] an interval at most as wide
-/// as the largest bucket's share. `is_atom` says which cells hold one value. `None` when a side is empty or the slices
-/// differ in length.
+/// as the largest bucket's share. `is_atom` says which cells hold one value. `None` when a side is empty, the slices
+/// differ in length, or there are more pairs than 2^125.
 #[must_use]
 pub fn auc(positives: &[u64], negatives: &[u64], is_atom: impl Fn(usize) -> bool) -> Option<Auc> {
     let pairs = u128::from(total(positives)?) * u128::from(total(negatives)?);
@@ -34,7 +38,9 @@ pub fn auc(positives: &[u64], negatives: &[u64], is_atom: impl Fn(usize) -> bool
     }
     let certain = wide(right) + wide(tied) / 2.0;
     let of_pairs = |count: f64| (count / wide(pairs)).min(1.0);
+    let halves = right.checked_mul(2)?.checked_add(tied)?.checked_add(unknown)?;
     Some(Auc {
+        exact: Ratio::new(i128::try_from(halves).ok()?, i128::try_from(pairs.checked_mul(2)?).ok()?)?,
         lo: of_pairs(certain),
         hi: of_pairs(certain + wide(unknown)),
         mid: of_pairs(certain + wide(unknown) / 2.0),
@@ -48,9 +54,10 @@ mod tests {
     #[test]
     fn ties_at_atoms_count_half_and_widen_nothing() {
         let found = auc(&[0, 4, 0], &[0, 4, 0], |cell| cell % 2 == 1);
-        assert_eq!(found, Some(Auc { lo: 0.5, hi: 0.5, mid: 0.5 }));
+        let half = Ratio::new(1, 2).unwrap();
+        assert_eq!(found, Some(Auc { lo: 0.5, hi: 0.5, mid: 0.5, exact: half }));
         let open = auc(&[4], &[4], |_| false);
-        assert_eq!(open, Some(Auc { lo: 0.0, hi: 1.0, mid: 0.5 }));
+        assert_eq!(open, Some(Auc { lo: 0.0, hi: 1.0, mid: 0.5, exact: half }));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! every reference value it is exact; with a compressed one it is an interval, and p(lower end) is conservative.
 
 use super::ks_tail::beyond;
+use super::ratio::Ratio;
 use super::real::{gcd, real, wide};
 use std::f64::consts::{LN_2, PI};
 
@@ -28,6 +29,14 @@ pub struct Distance {
     pub n: u64,
     /// Reference sample size.
     pub m: u64,
+}
+
+impl Distance {
+    /// `d_lo` as the ratio that it is; `None` where it does not fit (n·m below 2^127 always does).
+    #[must_use]
+    pub fn exact(&self) -> Option<Ratio> {
+        Ratio::new(i128::try_from(self.h).ok()?, i128::try_from(self.lcm).ok()?)
+    }
 }
 
 /// A p-value with its logarithm, because p underflows first.

@@ -7,7 +7,7 @@
 //! - [`grid`]: the reference grid and the cell of a value (`guide`: where to look for it); [`bins`]: quantile bins as runs of cells.
 //! - [`psi`], [`ks`], [`chi2`]: drift of a distribution against the reference.
 //! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
-//!   between segments, in exact [`ratio`]s.
+//!   between segments, in exact [`ratio`]s; [`limit`]: the decimals that values are compared with.
 //! - [`sequential`]: the difference of two rates, for looking at it all the time.
 //! - [`auc`], [`quantile`]: ranking quality and latency from binned counts.
 //! - [`multiplicity`]: adjusted p-values over many subjects.
@@ -27,6 +27,7 @@ pub mod grid;
 mod guide;
 pub mod ks;
 pub mod ks_tail;
+pub mod limit;
 pub mod multiplicity;
 pub mod proportion;
 pub mod psi;

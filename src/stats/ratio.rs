@@ -15,6 +15,8 @@ pub struct Ratio {
 impl Ratio {
     /// 0.
     pub const ZERO: Self = Self { num: 0, den: 1 };
+    /// 1.
+    pub const ONE: Self = Self { num: 1, den: 1 };
 
     /// `num`/`den` in lowest terms; `None` when `den` is 0 or a sign change does not fit.
     #[must_use]
@@ -57,14 +59,24 @@ impl Ratio {
     /// self − other; `None` when it does not fit (counts below 2^62 always do).
     #[must_use]
     pub fn minus(self, other: Self) -> Option<Self> {
-        let num = self.num.checked_mul(other.den)?.checked_sub(other.num.checked_mul(self.den)?)?;
-        Self::new(num, self.den.checked_mul(other.den)?)
+        let shared = i128::try_from(gcd(self.den.unsigned_abs(), other.den.unsigned_abs())).ok()?;
+        let (own, others) = (self.den / shared, other.den / shared);
+        let num = self.num.checked_mul(others)?.checked_sub(other.num.checked_mul(own)?)?;
+        Self::new(num, self.den.checked_mul(others)?)
+    }
+
+    /// self · other; `None` when it does not fit.
+    #[must_use]
+    pub fn times(self, other: Self) -> Option<Self> {
+        // Reduced crosswise first, so that only what remains is multiplied.
+        let (a, b) = (Self::new(self.num, other.den)?, Self::new(other.num, self.den)?);
+        Self::new(a.num.checked_mul(b.num)?, a.den.checked_mul(b.den)?)
     }
 
     /// self / other; `None` when other is 0 or the result does not fit.
     #[must_use]
     pub fn over(self, other: Self) -> Option<Self> {
-        Self::new(self.num.checked_mul(other.den)?, self.den.checked_mul(other.num)?)
+        self.times(Self::new(other.den, other.num)?)
     }
 
     /// ceil(self·n), at least 0; `None` when it does not fit.
@@ -161,5 +173,16 @@ mod tests {
         assert_eq!((Ratio::new(1, 0), Ratio::new(i128::MIN, -1)), (None, None));
         assert_eq!(Ratio::ZERO.over(Ratio::ZERO), None);
         assert_eq!(Ratio::new(3, -6), Ratio::new(-1, 2));
+    }
+
+    #[test]
+    fn what_is_alike_is_reduced_before_it_is_multiplied() {
+        let of = |num, den| Ratio::new(num, den).unwrap();
+        let tiny = 10_i128.pow(30);
+        assert_eq!(of(7, tiny).minus(of(3, tiny)), Some(of(4, tiny)));
+        assert_eq!(of(7, tiny).times(of(tiny, 3)), Some(of(7, 3)));
+        assert_eq!(of(7, tiny).over(of(3, tiny)), Some(of(7, 3)));
+        assert_eq!(of(1, tiny).times(of(1, tiny)), None);
+        assert_eq!((of(-2, 3).times(of(3, 4)), of(2, 3).over(of(-4, 3))), (Some(of(-1, 2)), Some(of(-1, 2))));
     }
 }

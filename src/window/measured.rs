@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::state_v4;
+use crate::stats::ratio::Ratio;
 
 /// Fixed-point units of 1.
 const SCALE: u64 = 1_000_000_000;
@@ -81,18 +82,16 @@ impl Measured {
         })
     }
 
-    /// How the sum compares with a limit, both in billionths.
+    /// The sum, exactly: compare it with a limit.
     #[must_use]
-    pub fn cmp_sum(&self, limit: f64) -> Ordering {
-        self.sum.cmp(&fixed(limit))
+    pub fn exact_sum(&self) -> Option<Ratio> {
+        if self.n == 0 { None } else { Ratio::new(self.sum, i128::from(SCALE)) }
     }
 
-    /// How the mean compares with a limit: by what was summed, not by a rounded mean.
+    /// The mean, exactly: by what was summed, not by a rounded mean.
     #[must_use]
-    pub fn cmp_mean(&self, limit: f64) -> Ordering {
-        let n = i128::from(self.n.max(1));
-        let rest = self.sum.rem_euclid(n);
-        self.sum.div_euclid(n).cmp(&fixed(limit)).then(rest.cmp(&0))
+    pub fn exact_mean(&self) -> Option<Ratio> {
+        Ratio::new(self.sum, i128::from(SCALE).checked_mul(i128::from(self.n))?)
     }
 }
 
@@ -147,6 +146,7 @@ mod tests {
 
     use super::*;
     use crate::policy::MOST_VALUE;
+    use crate::stats::limit::Limit;
 
     fn of(measurements: &[(f64, u64)]) -> Measured {
         let mut cell = Measured::default();
@@ -190,12 +190,21 @@ mod tests {
 
     #[test]
     fn a_mean_at_its_limit_is_at_its_limit() {
-        assert_eq!(of(&[(0.3, 1), (0.6, 1), (0.6, 1)]).cmp_mean(0.5), Ordering::Equal);
-        assert_eq!(of(&[(0.3, 1), (0.6, 1), (0.600_000_001, 1)]).cmp_mean(0.5), Ordering::Greater);
-        assert_eq!(of(&[(0.3, 1), (0.6, 1), (0.599_999_999, 1)]).cmp_mean(0.5), Ordering::Less);
-        assert_eq!(of(&[(-0.3, 1), (-0.6, 1), (-0.6, 1)]).cmp_mean(-0.5), Ordering::Equal);
-        assert_eq!(of(&[(-1.0, 1), (0.0, 2)]).cmp_mean(-0.333_333_333), Ordering::Less);
-        assert_eq!(of(&[(0.1, 3)]).cmp_sum(0.3), Ordering::Equal);
+        let mean = |measurements: &[(f64, u64)], limit: f64| {
+            Limit::of(limit).unwrap().order(of(measurements).exact_mean().unwrap())
+        };
+        assert_eq!(mean(&[(0.3, 1), (0.6, 1), (0.6, 1)], 0.5), Ordering::Equal);
+        assert_eq!(mean(&[(0.3, 1), (0.6, 1), (0.600_000_001, 1)], 0.5), Ordering::Greater);
+        assert_eq!(mean(&[(0.3, 1), (0.6, 1), (0.599_999_999, 1)], 0.5), Ordering::Less);
+        assert_eq!(mean(&[(-0.3, 1), (-0.6, 1), (-0.6, 1)], -0.5), Ordering::Equal);
+        assert_eq!(mean(&[(-1.0, 1), (0.0, 2)], -0.333_333_333), Ordering::Less);
+        // Neither is rounded to the other's digits.
+        assert_eq!(mean(&[(1.0, 1), (0.0, 2)], 0.333_333_333_333), Ordering::Greater);
+        assert_eq!(mean(&[(1.0, 1), (0.0, 2)], 0.333_333_333_334), Ordering::Less);
+        let sum = of(&[(0.1, 3)]).exact_sum().unwrap();
+        assert_eq!(Limit::of(0.3).unwrap().order(sum), Ordering::Equal);
+        assert_eq!(Limit::read("0.300000000001").unwrap().order(sum), Ordering::Less);
+        assert_eq!((Measured::default().exact_mean(), Measured::default().exact_sum()), (None, None));
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use std::fmt::Display;
 
 use super::tree::{Entry, Node, Position, Value, join};
 use super::{FileError, known_names, units};
+use crate::stats::limit::Limit;
 
 /// Collects the errors of one file.
 #[derive(Default)]
@@ -183,6 +184,16 @@ impl<'a> Item<'a> {
     #[must_use]
     pub fn number(&self, wanted: &str, allowed: impl Fn(f64) -> bool) -> Option<f64> {
         let number = self.convert("a number", units::number)?;
+        if self.quoted("a number") {
+            return None;
+        }
+        allowed(number).then_some(number).or_else(|| self.fail(format!("expected {wanted}, read {}", self.describe())))
+    }
+
+    /// A number that values are compared with, exactly as written, for which `allowed` holds.
+    #[must_use]
+    pub fn limit(&self, wanted: &str, allowed: impl Fn(Limit) -> bool) -> Option<Limit> {
+        let number = self.convert("a number", units::limit)?;
         if self.quoted("a number") {
             return None;
         }

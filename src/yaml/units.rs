@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::stats::limit::Limit;
+
 const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 /// A hundred years: longer durations are slips of the finger.
 const LONGEST: i64 = 36_525 * 86_400_000;
@@ -49,6 +51,21 @@ pub fn number(text: &str) -> Result<f64, String> {
         return Err(format!("expected a number, read {read}, write {value}"));
     }
     Err(format!("expected a number, read {read}: write it like 0.2, without units"))
+}
+
+/// A number that values are compared with, as it is written.
+///
+/// # Errors
+/// Says what to write instead.
+pub fn limit(text: &str) -> Result<Limit, String> {
+    number(text)?;
+    Limit::read(text).ok_or_else(|| {
+        format!(
+            "expected a number of at most {} decimals and 28 digits, read {}: write fewer",
+            Limit::DECIMALS,
+            quote(text)
+        )
+    })
 }
 
 fn is_number(text: &str) -> bool {

@@ -15,6 +15,7 @@ use crate::judge::verdict::utc;
 use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side, Subject, Tolerance, Upper};
 use crate::promotion::offline::decimal;
 use crate::promotion::types::{Finding, Outcome};
+use crate::stats::limit::Limit;
 
 /// Names that promotion records give to metrics.
 const ALIASES: [(&str, &str); 5] = [
@@ -48,12 +49,17 @@ impl Amount {
         Self { float: self.float / 100.0, decimal, has_unit: self.has_unit }
     }
 
-    fn passes(&self, side: Side, limit: f64) -> bool {
-        let order = match (self.decimal, decimal(limit)) {
-            (Some(value), Some(limit)) => value.cmp(&limit),
-            _ => self.float.total_cmp(&limit),
-        };
-        side.passes(order)
+    fn passes(&self, side: Side, limit: Limit) -> bool {
+        side.passes(match self.decimal {
+            Some(value) => value.cmp(&limit.decimal()),
+            None => limit.order(self.float),
+        })
+    }
+}
+
+impl From<Limit> for Amount {
+    fn from(limit: Limit) -> Self {
+        Self { float: limit.value(), decimal: Some(limit.decimal()), has_unit: true }
     }
 }
 
@@ -191,9 +197,9 @@ fn range(kind: &RuleKind) -> Option<(f64, f64, &'static str)> {
 /// A rule's limit, the tightest first where its subjects have their own.
 fn limits(policy: &Policy, kind: &RuleKind) -> (Bound, Vec<(String, Bound)>) {
     let upper = |limit: Upper| Bound { side: Side::Lt, limit: limit.lt, warn: limit.warn };
-    let most = |limit: f64| Bound { side: Side::Lte, limit, warn: None };
-    let least = |limit: f64| Bound { side: Side::Gte, limit, warn: None };
-    let each = |of: &[Subject<f64>], bound: &dyn Fn(f64) -> Bound| -> Vec<Bound> {
+    let most = |limit: Limit| Bound { side: Side::Lte, limit, warn: None };
+    let least = |limit: Limit| Bound { side: Side::Gte, limit, warn: None };
+    let each = |of: &[Subject<Limit>], bound: &dyn Fn(Limit) -> Bound| -> Vec<Bound> {
         of.iter().map(|s| bound(s.limit)).collect()
     };
     let bounds = match kind {
@@ -210,14 +216,14 @@ fn limits(policy: &Policy, kind: &RuleKind) -> (Bound, Vec<(String, Bound)>) {
         RuleKind::Measured { bound, .. } => vec![*bound],
     };
     let tighter = |one: Bound, other: Bound| {
-        let pick = |a: f64, b: f64| if matches!(one.side, Side::Lt | Side::Lte) { a.min(b) } else { a.max(b) };
+        let pick = |a: Limit, b: Limit| if matches!(one.side, Side::Lt | Side::Lte) { a.min(b) } else { a.max(b) };
         let warn = match (one.warn, other.warn) {
             (Some(a), Some(b)) => Some(pick(a, b)),
             (a, b) => a.or(b),
         };
         Bound { side: one.side, limit: pick(one.limit, other.limit), warn }
     };
-    let tightest = bounds.iter().copied().reduce(tighter).unwrap_or(most(0.0));
+    let tightest = bounds.iter().copied().reduce(tighter).unwrap_or(most(Limit::ZERO));
     // Latency and errors have no subject that a run would name.
     let named = match kind {
         RuleKind::Latency { .. } | RuleKind::ErrorRate { .. } | RuleKind::Auc { .. } | RuleKind::Measured { .. } => {
@@ -304,7 +310,7 @@ fn one(name: &str, kind: &RuleKind, subject: Option<&str>, value: &Amount, bound
         (Side::Gte, true) | (Side::Lt, false) => ">=",
     };
     let subject = subject.map_or_else(String::new, |subject| format!(" {subject}"));
-    let mut detail = format!("{name}{subject} {} {sign} {}", shown.amount(value), shown.number(bound.limit));
+    let mut detail = format!("{name}{subject} {} {sign} {}", shown.amount(value), shown.limit(bound.limit));
     if !passes {
         // A percentage where a fraction is meant is the likeliest of mistakes.
         let would_pass = || value.hundredth().passes(bound.side, bound.limit);
@@ -316,7 +322,7 @@ fn one(name: &str, kind: &RuleKind, subject: Option<&str>, value: &Amount, bound
     match bound.warn.filter(|warn| !value.passes(bound.side, *warn)) {
         Some(warn) => {
             let side = if matches!(bound.side, Side::Lt | Side::Lte) { "above" } else { "below" };
-            (Outcome::Warn, format!("{detail}, at or {side} warn {}", shown.number(warn)))
+            (Outcome::Warn, format!("{detail}, at or {side} warn {}", shown.limit(warn)))
         }
         None => (Outcome::Pass, detail),
     }
@@ -352,7 +358,7 @@ impl Shown {
         }
     }
 
-    fn number(self, x: f64) -> String {
-        self.amount(&Amount { float: x, decimal: decimal(x), has_unit: true })
+    fn limit(self, limit: Limit) -> String {
+        self.amount(&limit.into())
     }
 }

@@ -175,6 +175,11 @@ fn rates_are_fractions_unless_the_run_says_percent() {
     assert_eq!(ask(&good(json!({"online": online(0.2), "units": percent}))).verdict, GateVerdict::Pass);
     let answer = ask(&good(json!({"online": online(1.0), "units": percent})));
     assert_eq!(answer.reasons, ["slo/error_rate 1% >= 1%"], "exactly at the limit");
+    let written = policy(&POLICY.replace("error_rate: {lt: 0.01}", "error_rate: {lt: 1.1, unit: percent}"));
+    let at = |rate: f64| decide(&written, &good(json!({"online": online(rate)})), None, NOW).unwrap().reasons;
+    // In floats the limit would be 0.011000000000000001.
+    assert!(at(0.011)[0].starts_with("slo/error_rate 1.1% >= 1.1%"), "{:?}", at(0.011));
+    assert_eq!(at(0.010_999), Vec::<String>::new());
     let error = decide(&policy(POLICY), &good(json!({"online": online(4.0)})), None, NOW).unwrap_err();
     assert!(error.to_string().starts_with("online.error_rate: expected a fraction from 0 to 1, or `units:"), "{error}");
 }

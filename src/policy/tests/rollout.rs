@@ -58,13 +58,14 @@ fn options() {
 #[test]
 fn a_comparison_finds_its_rules() {
     let read = rollout(", compare: {of: ctr, min_gain: {relative: 0.015}}").compare.unwrap();
-    let expected = Compare { group: 2, rule: 1, min_gain: Tolerance::Relative(0.015), confidence: 0.95, latency: None };
+    let expected =
+        Compare { group: 2, rule: 1, min_gain: Tolerance::Relative(at(0.015)), confidence: at(0.95), latency: None };
     assert_eq!(read, expected);
     let latency = "latency: {max_increase: {absolute: 12}}";
     let read = rollout(&format!(", compare: {{of: ctr, min_gain: {{absolute: 0.01}}, confidence: 0.99, {latency}}}"));
-    let expected = LatencyCompare { group: 0, rule: 2, max_increase: Tolerance::Absolute(12.0) };
+    let expected = LatencyCompare { group: 0, rule: 2, max_increase: Tolerance::Absolute(at(12.0)) };
     assert_eq!(read.compare.unwrap().latency, Some(expected), "the p95 of the checks, wherever it stands");
-    assert!((read.compare.unwrap().confidence - 0.99).abs() < 1e-12);
+    assert_eq!(read.compare.unwrap().confidence, at(0.99));
     let plain = PLAN.replace("[plain, g]", "[plain]");
     let text = with(&format!("{plain}, compare: {{of: ctr, min_gain: {{absolute: 0}}, {latency}}}"));
     let policy = super::read(&text).unwrap();

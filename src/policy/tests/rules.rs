@@ -4,25 +4,25 @@ use super::*;
 
 #[test]
 fn rule_kinds() {
-    let limit = |lt: f64| Upper { lt, warn: None };
+    let limit = |lt: f64| Upper { lt: at(lt), warn: None };
     assert_eq!(
         rule("ks_p: {of: [c, score, b], gte: 0.01, correction: bh, min_effect: 0.1, except: {b: {gte: 0.001}}}"),
         RuleKind::KsP {
             of: vec![
-                Subject { target: Target::Categorical(0), limit: 0.01 },
-                Subject { target: Target::Score, limit: 0.01 },
-                Subject { target: Target::Numeric(1), limit: 0.001 },
+                Subject { target: Target::Categorical(0), limit: at(0.01) },
+                Subject { target: Target::Score, limit: at(0.01) },
+                Subject { target: Target::Numeric(1), limit: at(0.001) },
             ],
             correction: Correction::Bh,
-            min_effect: 0.1,
+            min_effect: at(0.1),
         }
     );
     assert_eq!(
         rule("ks_lcb: {of: features, lte: 0.05}"),
         RuleKind::KsLcb {
             of: vec![
-                Subject { target: Target::Numeric(0), limit: 0.05 },
-                Subject { target: Target::Numeric(1), limit: 0.05 }
+                Subject { target: Target::Numeric(0), limit: at(0.05) },
+                Subject { target: Target::Numeric(1), limit: at(0.05) }
             ],
             budget: 0.01,
             design_effect: 1.0,
@@ -30,7 +30,7 @@ fn rule_kinds() {
     );
     assert_eq!(
         rule("error_rate: {lt: 1, warn: 0.5, unit: percent}"),
-        RuleKind::ErrorRate { limit: Upper { lt: 0.01, warn: Some(0.005) } }
+        RuleKind::ErrorRate { limit: Upper { lt: at(0.01), warn: Some(at(0.005)) } }
     );
     assert_eq!(
         rule("latency_p99_ms: {lt: 80}"),
@@ -42,29 +42,34 @@ fn rule_kinds() {
     );
     assert_eq!(
         rule("tpr_gap_lcb: {by: c, lte: 0, reference: \"1\"}"),
-        RuleKind::TprGapLcb { by: 0, lte: 0.0, min_positives: 30, reference: Some("1".into()) }
+        RuleKind::TprGapLcb { by: 0, lte: Limit::ZERO, min_positives: 30, reference: Some("1".into()) }
     );
     assert_eq!(
         rule("tpr_drop_lcb: {by: c, max: 0.1, min_positives: 5}"),
-        RuleKind::TprDrop { by: 0, max: 0.1, min_positives: 5, lcb: true }
+        RuleKind::TprDrop { by: 0, max: at(0.1), min_positives: 5, lcb: true }
     );
     assert_eq!(
         rule("kpi_drop: {of: ctr, max: {absolute: 0.01}}"),
-        RuleKind::KpiDrop { of: 0, max: Tolerance::Absolute(0.01) }
+        RuleKind::KpiDrop { of: 0, max: Tolerance::Absolute(at(0.01)) }
     );
     let measured = |aggregate, bound| RuleKind::Measured { of: 0, aggregate, bound };
     assert_eq!(
         rule("measured: {of: cost_per_1k, lt: 0.5, warn: 0.4, agg: max}"),
-        measured(Aggregate::Max, Bound { side: Side::Lt, limit: 0.5, warn: Some(0.4) })
+        measured(Aggregate::Max, Bound { side: Side::Lt, limit: at(0.5), warn: Some(at(0.4)) })
     );
     assert_eq!(
         rule("measured: {id: revenue, of: revenue, gte: -2}"),
-        measured(Aggregate::Mean, Bound { side: Side::Gte, limit: -2.0, warn: None })
+        measured(Aggregate::Mean, Bound { side: Side::Gte, limit: at(-2.0), warn: None })
     );
     let RuleKind::Psi { zero, bins, .. } = rule("psi: {of: a, lt: 0.2, zero: floor:1e-4, bins: 20}") else {
         panic!("not psi")
     };
     assert_eq!((zero, bins), (Zero::Floor(1e-4), 20));
+    assert_eq!(
+        rule("error_rate: {lt: 1.1, warn: 0.7, unit: percent}"),
+        RuleKind::ErrorRate { limit: Upper { lt: at(0.011), warn: Some(at(0.007)) } },
+        "in floats it would be 0.011000000000000001"
+    );
     for metric in ["tpr_gap", "fpr_gap", "selection_gap", "disparate_impact", "tpr_drop", "auc", "missing_rate"] {
         let options = match metric {
             "auc" => "{gte: 0.7}",
@@ -84,8 +89,8 @@ fn exceptions_inherit_what_they_leave_out() {
     else {
         panic!("not psi")
     };
-    assert_eq!(of[1].limit, Upper { lt: 0.5, warn: Some(0.1) });
-    assert_eq!(of[2].limit, Upper { lt: 0.2, warn: Some(0.15) });
+    assert_eq!(of[1].limit, Upper { lt: at(0.5), warn: Some(at(0.1)) });
+    assert_eq!(of[2].limit, Upper { lt: at(0.2), warn: Some(at(0.15)) });
     rule_says(
         "psi: {of: features, lt: 0.2, warn: 0.1, except: {b: {lt: 0.05}}}",
         "the rule's warn 0.1 is not below lt 0.05",
@@ -110,6 +115,14 @@ fn rule_mistakes() {
         ("psi: {of: features, lt: true}", "expected a number, read \"true\""),
         ("psi: {of: features, lt: [1]}", "expected a number, read a list of 1"),
         ("psi: {of: features, lt: }", "expected a number, read nothing"),
+        (
+            "psi: {of: features, lt: 0.000000000000000000000000001}",
+            "expected a number of at most 26 decimals and 28 digits, read \"0.000000000000000000000000001\": write fewer",
+        ),
+        ("psi: {of: features, lt: 0.12345678901234567890123456789}", "read \"0.12345678901234567890123456789\""),
+        ("measured: {of: x, lt: 1e300}", "expected a number of at most 26 decimals and 28 digits, read \"1e300\""),
+        ("psi: {of: features, lt: 0.2, warn: 0.200000000000000000001}", "is not below lt 0.2"),
+        ("error_rate: {lt: 1.00000000000000000001}", "expected a fraction above 0, at most 1"),
         ("psi: {of: features, lt: 0}", "expected a number above 0, read \"0\""),
         ("psi: {of: features, lt: 0.2, warn: 0.2}", "psi.warn: warn 0.2 is not below lt 0.2"),
         ("psi: {of: features, lt: 0.2, bins: 1}", "expected a whole number from 2 to 100, read \"1\""),

@@ -160,7 +160,7 @@ fn a_window_says_what_was_measured_in_it() {
     let peak = |end: i64| &judged.verdicts.iter().find(|v| v.window.end == end * MINUTE).unwrap().results[1];
     assert_eq!((peak(2).pending, peak(3).pending), (true, false), "`for: 2`");
     assert_eq!(serde_json::to_value(peak(2)).unwrap()["subject"], "cost");
-    assert_eq!((peak(2).metric, peak(2).get("method").unwrap().as_str()), ("measured", Some("max")));
+    assert_eq!((&*peak(2).metric, peak(2).get("method").unwrap().as_str()), ("measured", Some("max")));
     assert_eq!(judged.verdicts.len(), 3, "and none where nothing was measured");
     assert_eq!((judged.verdicts[0].counted.predictions, judged.verdicts[0].counted.labels), (0, 0));
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::policy::metrics::Subjects;
 use crate::policy::{LabelAttribute, Policy, RuleKind};
 
 /// The slots of one model's events. Indexes into these lists are the columns of a batch.
@@ -69,14 +70,7 @@ impl Schema {
 /// Whether any rule of the policy reads the features stream's values.
 #[must_use]
 pub fn reads_features(kind: &RuleKind) -> bool {
-    matches!(
-        kind,
-        RuleKind::Psi { .. }
-            | RuleKind::KsP { .. }
-            | RuleKind::KsLcb { .. }
-            | RuleKind::MissingRate { .. }
-            | RuleKind::InvalidRate { .. }
-    )
+    matches!(kind.spec().subjects, Subjects::Features { .. })
 }
 
 /// Integral numbers at or above this are written in their shortest float form.

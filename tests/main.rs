@@ -57,6 +57,8 @@ mod rollouts;
 mod rules;
 #[path = "cases/service.rs"]
 mod service;
+#[path = "cases/subjects.rs"]
+mod subjects;
 #[path = "cases/support.rs"]
 mod support;
 #[path = "cases/upgrade.rs"]

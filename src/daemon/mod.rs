@@ -303,9 +303,16 @@ pub fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
     let names: std::collections::BTreeSet<String> = records.iter().map(|r| r.version.clone()).chain(known).collect();
     for name in names {
         let version = shown.versions.entry(name.clone()).or_default();
-        for json in registry.verdicts(model, &name).unwrap_or_default() {
-            if let Some(verdict) = verdict_from_json(&json) {
-                version.push(Arc::new(verdict), keep);
+        let stored = registry.verdicts(model, &name).unwrap_or_else(|e| {
+            tracing::error!(error = %e, model, version = name, "the verdicts of a version are not read: it counts as not judged");
+            Vec::new()
+        });
+        for json in stored {
+            match verdict_from_json(&json) {
+                Ok(verdict) => version.push(Arc::new(verdict), keep),
+                Err(e) => {
+                    tracing::error!(error = %e, model, version = name, "a group counts as not judged until its next window");
+                }
             }
         }
         if let Some(record) = records.iter().find(|r| r.version == name) {

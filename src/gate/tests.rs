@@ -334,11 +334,11 @@ fn spans_have_two_units() {
 fn result(status: Status, subject: &str) -> RuleResult {
     RuleResult {
         rule: "drift/psi".into(),
-        metric: "psi",
+        metric: "psi".into(),
         subject: subject.into(),
         status,
         value: Some(0.31),
-        evidence: vec![("limit", serde_json::json!({"lt": 0.2}))],
+        evidence: vec![("limit", serde_json::json!({"lt": 0.2}))].into(),
         reason: None,
         since: None,
         pending: false,

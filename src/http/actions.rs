@@ -251,6 +251,16 @@ pub(super) async fn overrides(State(app): State<Shared>, by: By<OPERATOR>, given
             rules.join(", ")
         )));
     }
+    if let Some(subject) = &given.subject {
+        let known = subjects_of(&policy, &given.rule);
+        if !known.contains(subject) {
+            return Err(Problem::bad_request(format!(
+                "{} has no results on {subject:?}; {}",
+                given.rule,
+                crate::yaml::known_names(subject, known.iter().map(String::as_str))
+            )));
+        }
+    }
     let now_ms = (app.now_ms)();
     let until_ms = match (&given.r#for, &given.until) {
         (Some(span), None) => units::duration(span)
@@ -279,6 +289,14 @@ pub(super) async fn overrides(State(app): State<Shared>, by: By<OPERATOR>, given
     })
     .await
     .map(Json)
+}
+
+/// What the results of a rule, named as group/id, are about.
+fn subjects_of(policy: &Policy, rule: &str) -> Vec<String> {
+    let Some((group, id)) = rule.split_once('/') else { return Vec::new() };
+    let group = policy.groups.iter().find(|g| g.name == group);
+    let rule = group.and_then(|g| g.rules.iter().find(|r| r.id == id));
+    rule.map(|rule| policy.subjects(&rule.kind)).unwrap_or_default()
 }
 
 #[derive(Deserialize)]

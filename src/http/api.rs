@@ -53,7 +53,13 @@ pub(super) async fn version(State(app): State<Shared>, Names((model, version)): 
     let mut recorded = serde_json::Map::new();
     let (m, name) = (model.clone(), version.clone());
     for text in registry(&app, move |r| r.verdicts(&m, &name)).await? {
-        let Ok(verdict) = serde_json::from_str::<Value>(&text) else { continue };
+        let verdict = match serde_json::from_str::<Value>(&text) {
+            Ok(verdict) => verdict,
+            Err(e) => {
+                tracing::error!(error = %e, model, version, "a verdict in the registry cannot be read and is not shown");
+                continue;
+            }
+        };
         let Some(group) = verdict.get("group").and_then(Value::as_str) else { continue };
         recorded.insert(group.to_owned(), verdict.pointer("/window/end").cloned().unwrap_or_default());
         verdicts.entry(group.to_owned()).or_insert(verdict);

@@ -9,7 +9,7 @@ use super::service;
 use super::verdict::{RuleResult, Status};
 use crate::baseline::Baseline;
 use crate::intake::names::Names;
-use crate::policy::{Group, Policy, Rule, RuleKind, Target, Upper};
+use crate::policy::{Group, Policy, Rule, RuleKind, Upper};
 use crate::stats::limit::{Amount, Limit};
 use crate::window::layout::{Layout, Reads};
 use crate::window::tally::Tally;
@@ -75,18 +75,20 @@ fn judge_rule(window: &Window<'_>, rule: &Rule) -> Vec<RuleResult> {
             vec![measured::judge(window, *of, *aggregate, *bound)]
         }
         (kind, Ok((baseline, layout))) => by_kind(window, kind, baseline, layout),
-        (_, Err(why)) => subjects(window.policy, &rule.kind)
+        (_, Err(why)) => window
+            .policy
+            .subjects(&rule.kind)
             .into_iter()
             .map(|subject| Judged { evidence: vec![("n", 0.into())], ..Judged::insufficient(subject, why) })
             .collect(),
     };
     let named = |j: Judged| RuleResult {
         rule: format!("{}/{}", window.group.name, rule.id),
-        metric: rule.kind.metric(),
+        metric: rule.kind.metric().into(),
         subject: j.subject,
         status: j.status,
         value: j.value,
-        evidence: j.evidence,
+        evidence: j.evidence.into(),
         reason: j.reason,
         since: None,
         pending: false,
@@ -117,29 +119,6 @@ fn by_kind(w: &Window<'_>, kind: &RuleKind, baseline: &Baseline, layout: &Layout
         RuleKind::ErrorRate { limit } => vec![service::error_rate(w, layout, *limit)],
         RuleKind::KpiDrop { of, max } => vec![service::kpi_drop(w, layout, *of, *max)],
         RuleKind::Measured { of, aggregate, bound } => vec![measured::judge(w, *of, *aggregate, *bound)],
-    }
-}
-
-/// The subjects of a rule, as verdicts name them.
-#[must_use]
-pub fn subjects(policy: &Policy, kind: &RuleKind) -> Vec<String> {
-    let named = |t: Target| policy.target_name(t).to_owned();
-    let segmentation = |by: usize| vec![policy.segments.get(by).map_or_else(String::new, |s| s.name.clone())];
-    match kind {
-        RuleKind::Psi { of, .. } => of.iter().map(|s| named(s.target)).collect(),
-        RuleKind::KsP { of, .. }
-        | RuleKind::KsLcb { of, .. }
-        | RuleKind::MissingRate { of }
-        | RuleKind::InvalidRate { of } => of.iter().map(|s| named(s.target)).collect(),
-        RuleKind::Gap { by, .. }
-        | RuleKind::DisparateImpact { by, .. }
-        | RuleKind::TprGapLcb { by, .. }
-        | RuleKind::TprDrop { by, .. } => segmentation(*by),
-        RuleKind::Auc { .. } => vec!["score".to_owned()],
-        RuleKind::Latency { .. } => vec!["latency_ms".to_owned()],
-        RuleKind::ErrorRate { .. } => vec!["error".to_owned()],
-        RuleKind::KpiDrop { of, .. } => vec![policy.kpis.get(*of).cloned().unwrap_or_default()],
-        RuleKind::Measured { of, .. } => vec![policy.measured.get(*of).cloned().unwrap_or_default()],
     }
 }
 

@@ -1,5 +1,7 @@
 //! Verdicts and signals as they leave us: JSON with keys in a fixed order, times in UTC, numbers finite or null.
 
+use std::borrow::Cow;
+
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,12 +49,12 @@ impl Status {
 pub struct RuleResult {
     /// `group/id`.
     pub rule: String,
-    pub metric: &'static str,
+    pub metric: Cow<'static, str>,
     pub subject: String,
     pub status: Status,
     pub value: Option<f64>,
     /// Everything beside the value, in the order it is written.
-    pub evidence: Vec<(&'static str, Value)>,
+    pub evidence: Evidence,
     /// Why it is insufficient, or a warning beyond the warning limit.
     pub reason: Option<String>,
     /// End of the first window of this run of windows with this status; only where it is not pass.
@@ -64,11 +66,28 @@ pub struct RuleResult {
     pub bins: Option<Value>,
 }
 
+/// What stands in a result beside what every result has, in the order it is written. Whatever its names are, it is read
+/// back as it was written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence(pub Vec<(Cow<'static, str>, Value)>);
+
+impl FromIterator<(&'static str, Value)> for Evidence {
+    fn from_iter<I: IntoIterator<Item = (&'static str, Value)>>(pieces: I) -> Self {
+        Self(pieces.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect())
+    }
+}
+
+impl From<Vec<(&'static str, Value)>> for Evidence {
+    fn from(pieces: Vec<(&'static str, Value)>) -> Self {
+        pieces.into_iter().collect()
+    }
+}
+
 impl RuleResult {
     /// A piece of evidence by name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.evidence.iter().find(|(k, _)| *k == name).map(|(_, v)| v)
+        self.evidence.0.iter().find(|(k, _)| *k == name).map(|(_, v)| v)
     }
 
     /// What decisions see: a pending breach only warns, a muted result passes.
@@ -137,11 +156,11 @@ impl Serialize for RuleResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("rule", &self.rule)?;
-        map.serialize_entry("metric", self.metric)?;
+        map.serialize_entry("metric", &self.metric)?;
         map.serialize_entry("subject", &self.subject)?;
         map.serialize_entry("status", &self.status)?;
         map.serialize_entry("value", &number(self.value))?;
-        for (key, value) in self.evidence.iter().filter(|(key, _)| *key != "segments") {
+        for (key, value) in self.evidence.0.iter().filter(|(key, _)| *key != "segments") {
             map.serialize_entry(key, value)?;
         }
         if let Some(reason) = &self.reason {
@@ -198,14 +217,14 @@ impl Serialize for WindowSpan {
 }
 
 /// What a window counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     pub predictions: u64,
     pub labels: u64,
 }
 
-/// A window of one (model, version, group), judged. A fact: no decision changes it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A window of one (model, version, group), judged. A fact: no decision changes it. Read back by `read`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     pub verdict_id: String,
     pub model: String,
@@ -325,11 +344,11 @@ mod tests {
     fn a_result_is_written_in_order_and_never_with_a_number_that_is_not_finite() {
         let result = RuleResult {
             rule: "drift/psi".into(),
-            metric: "psi",
+            metric: "psi".into(),
             subject: "temp".into(),
             status: Status::Block,
             value: Some(f64::INFINITY),
-            evidence: vec![("limit", serde_json::json!({"lt": 0.2})), ("n", 3.into())],
+            evidence: vec![("limit", serde_json::json!({"lt": 0.2})), ("n", 3.into())].into(),
             reason: None,
             since: Some(1_362_700_800_000),
             pending: false,

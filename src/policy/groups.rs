@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::metrics::Subjects;
 use super::names::Names;
 use super::rule_options;
 use super::types::{
@@ -152,14 +153,7 @@ fn default_stale_after(window: WindowSpec, lateness: Millis, rules: &[Rule], sur
 }
 
 fn reads_only_features(kind: &RuleKind) -> bool {
-    match kind {
-        RuleKind::Psi { of, .. } => of.iter().all(|subject| subject.target != Target::Score),
-        RuleKind::KsP { of, .. }
-        | RuleKind::KsLcb { of, .. }
-        | RuleKind::MissingRate { of }
-        | RuleKind::InvalidRate { of } => of.iter().all(|subject| subject.target != Target::Score),
-        _ => false,
-    }
+    matches!(kind.spec().subjects, Subjects::Features { .. }) && !kind.targets().contains(&Target::Score)
 }
 
 fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
@@ -254,8 +248,7 @@ fn needs(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings
             "{metric} reads labels, and the policy has none: write `labels: {{horizon: 2d}}` at the top"
         ));
     }
-    let decides = !matches!(kind, RuleKind::Auc { .. } | RuleKind::KpiDrop { .. });
-    if decides && !surroundings.threshold {
+    if kind.spec().counts.reads_decisions() && !surroundings.threshold {
         item.report(format!(
             "{metric} reads decisions, and those come from the score: write `score: {{threshold: 0.5}}` at the top"
         ));

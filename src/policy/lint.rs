@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::metrics::Guard;
 use super::types::{Approvals, Correction, Enforce, Group, Hysteresis, Policy, Rule, RuleKind, Transition};
 use crate::stats::limit::Limit;
 use crate::yaml::units::show_duration;
@@ -36,31 +37,6 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     lints.unused_groups(policy);
     lints.rollback(policy);
     lints.0
-}
-
-/// What a rule guards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guard {
-    Service,
-    Drift,
-    Fairness,
-    Outcome,
-}
-
-fn guard(kind: &RuleKind) -> Guard {
-    match kind {
-        RuleKind::Latency { .. } | RuleKind::ErrorRate { .. } => Guard::Service,
-        RuleKind::Psi { .. }
-        | RuleKind::KsP { .. }
-        | RuleKind::KsLcb { .. }
-        | RuleKind::MissingRate { .. }
-        | RuleKind::InvalidRate { .. } => Guard::Drift,
-        RuleKind::Gap { .. }
-        | RuleKind::DisparateImpact { .. }
-        | RuleKind::TprGapLcb { .. }
-        | RuleKind::TprDrop { .. } => Guard::Fairness,
-        RuleKind::Auc { .. } | RuleKind::KpiDrop { .. } | RuleKind::Measured { .. } => Guard::Outcome,
-    }
 }
 
 struct Lints(Vec<Lint>);
@@ -121,7 +97,8 @@ impl Lints {
         if checks.is_empty() {
             self.say(format!("{path}.checks"), format!("no group with `enforce: block` guards the way to {PROD}, and nothing promotes without a check: name groups"));
         } else {
-            let guards = |groups: &[&Group], what| groups.iter().flat_map(|g| &g.rules).any(|r| guard(&r.kind) == what);
+            let guards =
+                |groups: &[&Group], what| groups.iter().flat_map(|g| &g.rules).any(|r| r.kind.spec().guards == what);
             let rollout = transition.rollout.as_ref().map(|r| groups(&r.checks)).unwrap_or_default();
             if !guards(&checks, Guard::Service) && !guards(&rollout, Guard::Service) {
                 self.say(
@@ -193,7 +170,7 @@ impl Lints {
             let Some(rule) = group.rules.get(trigger.rule) else { continue };
             let path = format!("rollback.triggers[{at}]");
             let name = format!("{}/{}", group.name, rule.id);
-            if matches!(guard(&rule.kind), Guard::Drift | Guard::Fairness) {
+            if matches!(rule.kind.spec().guards, Guard::Drift | Guard::Fairness) {
                 self.say(
                     format!("{path}.rule"),
                     format!("{name} watches the world rather than the version: the older version lives in the same world and may do worse; trigger on latency, errors or a KPI"),

@@ -1,8 +1,11 @@
 //! The policy of a model: its file's parser here and in `parse`, `names`, `groups`, `rule_options`, `subjects`,
-//! `transitions` and `signing`; its validated form in `types`.
+//! `transitions` and `signing`; its validated form in `types`; the table of what rules can be in `metrics`,
+//! and what a parsed one is by it in `kinds`.
 
 mod groups;
+mod kinds;
 pub mod lint;
+pub mod metrics;
 mod names;
 mod parse;
 mod rule_options;

@@ -18,6 +18,27 @@ impl Policy {
     pub fn target_name(&self, target: Target) -> &str {
         name_of(&self.features, target)
     }
+
+    /// What a rule's results are about, as verdicts name it, in the policy's order.
+    #[must_use]
+    pub fn subjects(&self, kind: &RuleKind) -> Vec<String> {
+        let Self { features, segments, kpis, measured, .. } = self;
+        kind.subjects(&Vocabulary { features, segments, kpis, measured })
+    }
+}
+
+/// What rules refer to by index.
+pub(super) struct Vocabulary<'a> {
+    features: &'a FeatureSpec,
+    pub segments: &'a [Segmentation],
+    pub kpis: &'a [String],
+    pub measured: &'a [String],
+}
+
+impl<'a> Vocabulary<'a> {
+    pub fn target(&self, target: Target) -> &'a str {
+        name_of(self.features, target)
+    }
 }
 
 fn name_of(features: &FeatureSpec, target: Target) -> &str {
@@ -79,10 +100,6 @@ impl Names {
         })
     }
 
-    pub fn target_name(&self, target: Target) -> &str {
-        name_of(&self.features, target)
-    }
-
     /// The index of a declared segmentation.
     pub fn segmentation(&self, item: &Item) -> Option<usize> {
         let text = item.text("a segment attribute")?;
@@ -106,26 +123,10 @@ impl Names {
         index_of(&mut self.measured, name)
     }
 
-    /// The subjects that a rule's results name.
+    /// What a rule's results are about, as verdicts name it.
     pub fn subjects_of(&self, kind: &RuleKind) -> Vec<String> {
-        let named = |target: Target| self.target_name(target).to_owned();
-        match kind {
-            RuleKind::Psi { of, .. } => of.iter().map(|subject| named(subject.target)).collect(),
-            RuleKind::KsP { of, .. }
-            | RuleKind::KsLcb { of, .. }
-            | RuleKind::MissingRate { of }
-            | RuleKind::InvalidRate { of } => of.iter().map(|subject| named(subject.target)).collect(),
-            RuleKind::Gap { by, .. }
-            | RuleKind::DisparateImpact { by, .. }
-            | RuleKind::TprGapLcb { by, .. }
-            | RuleKind::TprDrop { by, .. } => {
-                self.segments.get(*by).map(|segment| segment.name.clone()).into_iter().collect()
-            }
-            RuleKind::KpiDrop { of, .. } => self.kpis.get(*of).cloned().into_iter().collect(),
-            RuleKind::Measured { of, .. } => self.measured.get(*of).cloned().into_iter().collect(),
-            RuleKind::Auc { .. } => vec!["score".to_owned()],
-            RuleKind::Latency { .. } | RuleKind::ErrorRate { .. } => Vec::new(),
-        }
+        let Self { features, segments, kpis, measured, .. } = self;
+        kind.subjects(&Vocabulary { features, segments, kpis, measured })
     }
 }
 

@@ -2,24 +2,24 @@
 
 use std::collections::HashSet;
 
+use super::metrics::{Bounds, Metric, Subjects};
 use super::names::Names;
 use super::types::{Subject, Target, Upper};
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, Map, units};
 
-/// How to read the limits of one rule.
-pub(super) struct LimitReader<L> {
-    /// The keys an exception may set.
-    pub keys: &'static [&'static str],
-    pub read: fn(&Map, Option<L>) -> Option<L>,
-    /// Whether the rule can look at categorical features.
-    pub categorical: bool,
+/// A limit that a rule's options hold.
+pub(super) trait ReadLimit: Copy {
+    /// Reads the limit of a rule, or of an exception to its `base`.
+    fn in_options(map: &Map, base: Option<Self>, metric: &'static Metric) -> Option<Self>;
 }
 
 /// The subjects of a rule with their limits, in the policy's order.
-pub(super) fn subjects<L: Copy>(map: &Map, names: &Names, reader: &LimitReader<L>) -> Option<Vec<Subject<L>>> {
-    let targets = map.require("of", "features").and_then(|item| targets(&item, names, reader.categorical));
-    let base = (reader.read)(map, None);
+pub(super) fn subjects<L: ReadLimit>(map: &Map, names: &Names, metric: &'static Metric) -> Option<Vec<Subject<L>>> {
+    let categorical = metric.subjects == Subjects::Features { categorical: true };
+    let keys = metric.limit.keys();
+    let targets = map.require("of", "features").and_then(|item| targets(&item, names, categorical));
+    let base = L::in_options(map, None, metric);
     let (targets, base) = (targets?, base?);
     let mut subjects: Vec<_> = targets.into_iter().map(|target| Subject { target, limit: base }).collect();
     if let Some(item) = map.get("except") {
@@ -34,13 +34,10 @@ pub(super) fn subjects<L: Copy>(map: &Map, names: &Names, reader: &LimitReader<L
                 ));
                 continue;
             };
-            let Some(options) = item.map(reader.keys) else { continue };
+            let Some(options) = item.map(keys) else { continue };
             if options.is_empty() {
-                item.report(format!(
-                    "expected a limit, read an empty mapping: write one of {}",
-                    reader.keys.join(", ")
-                ));
-            } else if let Some(limit) = (reader.read)(&options, Some(base)) {
+                item.report(format!("expected a limit, read an empty mapping: write one of {}", keys.join(", ")));
+            } else if let Some(limit) = L::in_options(&options, Some(base), metric) {
                 subject.limit = limit;
             }
         }
@@ -85,22 +82,40 @@ fn targets(item: &Item, names: &Names, categorical: bool) -> Option<Vec<Target>>
     Some(targets)
 }
 
-/// `lt` and `warn`; `wanted` says which limits are allowed.
-pub(super) fn upper(
-    map: &Map,
-    base: Option<Upper>,
-    wanted: &str,
-    example: &str,
-    allowed: fn(Limit) -> bool,
-) -> Option<Upper> {
+/// `lt` and a `warn` below it.
+impl ReadLimit for Upper {
+    fn in_options(map: &Map, base: Option<Self>, metric: &'static Metric) -> Option<Self> {
+        upper(map, base, metric, metric.bounds)
+    }
+}
+
+/// The one key that the limit has.
+impl ReadLimit for Limit {
+    fn in_options(map: &Map, base: Option<Self>, metric: &'static Metric) -> Option<Self> {
+        let key = metric.limit.keys().first()?;
+        match (map.get(key), base) {
+            (Some(item), _) => limit(&item, metric.bounds),
+            (None, Some(base)) => Some(base),
+            (None, None) => limit(&map.require(key, metric.example)?, metric.bounds),
+        }
+    }
+}
+
+/// A number within bounds.
+pub(super) fn limit(item: &Item, bounds: Bounds) -> Option<Limit> {
+    item.limit(bounds.wanted(), |number| bounds.allow(number))
+}
+
+/// `lt` and `warn` within `bounds`.
+pub(super) fn upper(map: &Map, base: Option<Upper>, metric: &Metric, bounds: Bounds) -> Option<Upper> {
     let lt = match (map.get("lt"), base) {
-        (Some(item), _) => item.limit(wanted, allowed),
+        (Some(item), _) => limit(&item, bounds),
         (None, Some(base)) => Some(base.lt),
-        (None, None) => map.require("lt", example).and(None),
+        (None, None) => map.require("lt", metric.example).and(None),
     };
     let item = map.get("warn");
     let warn = match &item {
-        Some(item) => Some(item.limit(wanted, allowed)?),
+        Some(item) => Some(limit(item, bounds)?),
         None => base.and_then(|base| base.warn),
     };
     let lt = lt?;
@@ -110,20 +125,4 @@ pub(super) fn upper(
         return place.fail(format!("{whose}warn {warn} is not below lt {lt}: write a `warn` below the limit"));
     }
     Some(Upper { lt, warn })
-}
-
-/// A single limit under `key`.
-pub(super) fn single(
-    map: &Map,
-    base: Option<Limit>,
-    key: &str,
-    example: &str,
-    wanted: &str,
-    allowed: fn(Limit) -> bool,
-) -> Option<Limit> {
-    match (map.get(key), base) {
-        (Some(item), _) => item.limit(wanted, allowed),
-        (None, Some(base)) => Some(base),
-        (None, None) => map.require(key, example)?.limit(wanted, allowed),
-    }
 }

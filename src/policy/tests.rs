@@ -218,7 +218,10 @@ fn top_level_mistakes() {
         ("baseline: {columns: {id: x}}\n", "baseline.columns.id: unknown key `id`"),
         ("mute: [{until: 2013-10-01, reason: x}]\n", "mute[0]: this would mute every rule"),
         ("mute: [{of: z, until: 2013-10-01, reason: x}]\n", "unknown subject \"z\"; known here: `a`, `b`, `c`"),
-        ("mute: [{rule: g/latency_p95_ms, of: a, until: 2013-10-01, reason: x}]\n", "known here: none"),
+        (
+            "mute: [{rule: g/latency_p95_ms, of: a, until: 2013-10-01, reason: x}]\n",
+            "unknown subject \"a\"; known here: `latency_ms`",
+        ),
         ("mute: [{rule: psi, until: 2013-10-01, reason: x}]\n", "unknown rule \"psi\"; write `g/psi`"),
         ("mute: [{of: a, reason: x}]\n", "mute[0].until: missing: write `until: 2013-10-01`"),
         ("mute: [{of: a, until: soon, reason: x}]\n", "expected a time, read \"soon\""),

@@ -342,53 +342,6 @@ pub enum RuleKind {
     },
 }
 
-impl RuleKind {
-    /// The metric's name, as the policy and the verdict spell it.
-    #[must_use]
-    pub fn metric(&self) -> &'static str {
-        match self {
-            Self::Psi { .. } => "psi",
-            Self::KsP { .. } => "ks_p",
-            Self::KsLcb { .. } => "ks_lcb",
-            Self::MissingRate { .. } => "missing_rate",
-            Self::InvalidRate { .. } => "invalid_rate",
-            Self::Gap { measure: GapMeasure::Tpr, .. } => "tpr_gap",
-            Self::Gap { measure: GapMeasure::Fpr, .. } => "fpr_gap",
-            Self::Gap { measure: GapMeasure::Selection, .. } => "selection_gap",
-            Self::Gap { measure: GapMeasure::EqualizedOdds, .. } => "equalized_odds",
-            Self::DisparateImpact { .. } => "disparate_impact",
-            Self::TprGapLcb { .. } => "tpr_gap_lcb",
-            Self::TprDrop { lcb: false, .. } => "tpr_drop",
-            Self::TprDrop { lcb: true, .. } => "tpr_drop_lcb",
-            Self::Auc { .. } => "auc",
-            Self::Latency { metric, .. } => metric,
-            Self::ErrorRate { .. } => "error_rate",
-            Self::KpiDrop { .. } => "kpi_drop",
-            Self::Measured { .. } => "measured",
-        }
-    }
-
-    /// Whether the rule counts joined (prediction, label) pairs rather than predictions.
-    #[must_use]
-    pub fn reads_labels(&self) -> bool {
-        matches!(
-            self,
-            Self::Gap { .. }
-                | Self::DisparateImpact { .. }
-                | Self::TprGapLcb { .. }
-                | Self::TprDrop { .. }
-                | Self::Auc { .. }
-                | Self::KpiDrop { .. }
-        )
-    }
-
-    /// Whether the rule reads measurements rather than predictions.
-    #[must_use]
-    pub fn reads_measurements(&self) -> bool {
-        matches!(self, Self::Measured { .. })
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hysteresis {
     /// So many consecutive measured windows.

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan};
+use crate::judge::verdict::{Counted, Evidence, RuleResult, Status, Verdict, WindowSpan};
 use crate::policy::{Policy, parse};
 
 const MINUTE: i64 = 60_000;
@@ -78,11 +78,11 @@ fn verdict(version: &str, group: &str, start: i64, end: i64, results: Vec<RuleRe
 fn result(rule: &str, metric: &'static str, status: Status, value: f64) -> RuleResult {
     RuleResult {
         rule: rule.into(),
-        metric,
+        metric: metric.into(),
         subject: metric.into(),
         status,
         value: Some(value),
-        evidence: Vec::new(),
+        evidence: Evidence::default(),
         reason: None,
         since: None,
         pending: false,

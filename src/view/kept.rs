@@ -1,6 +1,7 @@
 //! The verdicts of a (version, group) that are kept to look back at: the newest ones whole, of the older ones what each
 //! rule came to. Evidence, bins and segments are nearly all of a verdict's memory.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -112,7 +113,7 @@ struct Frame {
 #[derive(Debug, PartialEq, Eq)]
 struct Check {
     rule: Box<str>,
-    metric: &'static str,
+    metric: Cow<'static, str>,
     subject: Box<str>,
 }
 
@@ -146,7 +147,7 @@ impl Frame {
     fn new(verdict: &Verdict) -> Self {
         let check = |r: &RuleResult| Check {
             rule: r.rule.as_str().into(),
-            metric: r.metric,
+            metric: r.metric.clone(),
             subject: r.subject.as_str().into(),
         };
         Self {
@@ -206,7 +207,7 @@ impl Serialize for Written<'_> {
         let Self { check, short } = self;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("rule", &check.rule)?;
-        map.serialize_entry("metric", check.metric)?;
+        map.serialize_entry("metric", &check.metric)?;
         map.serialize_entry("subject", &check.subject)?;
         map.serialize_entry("status", &short.status)?;
         map.serialize_entry("value", &number(short.value))?;
@@ -229,11 +230,11 @@ mod tests {
     fn verdict(end: i64, value: f64, stage: Option<&str>) -> Arc<Verdict> {
         let result = RuleResult {
             rule: "drift/psi".into(),
-            metric: "psi",
+            metric: "psi".into(),
             subject: "temp".into(),
             status: Status::Block,
             value: Some(value),
-            evidence: vec![("limit", json!({"lt": 0.2})), ("n", 600.into())],
+            evidence: vec![("limit", json!({"lt": 0.2})), ("n", 600.into())].into(),
             reason: Some("why".into()),
             since: Some(end),
             pending: true,

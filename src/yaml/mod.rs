@@ -75,7 +75,7 @@ fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
 
 /// The names quoted and listed, with a guess at the one that was meant: the tail of an "unknown" message.
 #[must_use]
-fn known_names<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+pub fn known_names<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     const SHOWN: usize = 30;
     let mut text = String::from("known here: ");
     let total = known.clone().into_iter().count();

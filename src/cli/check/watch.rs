@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::cli::show;
-use crate::policy::{Enforce, GridPoints, Group, Policy, RuleKind, Target, Traffic};
+use crate::policy::{Enforce, GridPoints, Group, Policy, Target, Traffic};
 use crate::stats::quantile;
 use crate::view::Keep;
 use crate::window::layout::Reads;
@@ -193,15 +193,7 @@ fn traffic(traffic: Traffic) -> &'static str {
 
 /// Results in one verdict of the group.
 fn subjects(group: &Group) -> usize {
-    let of = |kind: &RuleKind| match kind {
-        RuleKind::Psi { of, .. } => of.len(),
-        RuleKind::KsP { of, .. }
-        | RuleKind::KsLcb { of, .. }
-        | RuleKind::MissingRate { of }
-        | RuleKind::InvalidRate { of } => of.len(),
-        _ => 1,
-    };
-    group.rules.iter().map(|r| of(&r.kind)).sum()
+    group.rules.iter().map(|rule| rule.kind.bounds().len()).sum()
 }
 
 /// About the bytes of a version's panes in this group: 1.2 a count; `None` where the snapshot decides.

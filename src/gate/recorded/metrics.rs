@@ -10,9 +10,9 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Number, Value};
 
 use super::{KINDS, RESERVED, RunError, gate};
-use crate::judge::rules::subjects;
 use crate::judge::verdict::utc;
-use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side, Subject, Tolerance, Upper};
+use crate::policy::metrics::Subjects;
+use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side};
 use crate::promotion::offline::decimal;
 use crate::promotion::types::{Finding, Outcome};
 use crate::stats::limit::Limit;
@@ -172,7 +172,9 @@ impl Reader<'_> {
         let amount = Amount::read(number, percent).ok_or_else(|| RunError::value(at, "a finite number", &value))?;
         // By the metric, also where it stands under a rule's id.
         let rule = self.policy.rules().find(|rule| key(self.policy, rule) == metric || rule.id == metric);
-        let Some((least, most, what)) = rule.and_then(|rule| range(&rule.kind)) else { return Ok(amount) };
+        let Some((least, most, what)) = rule.and_then(|rule| rule.kind.spec().values.range()) else {
+            return Ok(amount);
+        };
         if (least..=most).contains(&amount.float) {
             return Ok(amount);
         }
@@ -181,40 +183,9 @@ impl Reader<'_> {
     }
 }
 
-/// What a metric can be.
-fn range(kind: &RuleKind) -> Option<(f64, f64, &'static str)> {
-    match kind {
-        RuleKind::Psi { .. } => Some((0.0, f64::MAX, "0 or more")),
-        RuleKind::Latency { .. } => Some((0.0, f64::MAX, "milliseconds, 0 or more")),
-        RuleKind::KpiDrop { .. } | RuleKind::Measured { .. } => None,
-        RuleKind::MissingRate { .. } | RuleKind::TprGapLcb { .. } | RuleKind::TprDrop { .. } => {
-            Some((-1.0, 1.0, "a fraction from -1 to 1"))
-        }
-        _ => Some((0.0, 1.0, "a fraction from 0 to 1")),
-    }
-}
-
 /// A rule's limit, the tightest first where its subjects have their own.
 fn limits(policy: &Policy, kind: &RuleKind) -> (Bound, Vec<(String, Bound)>) {
-    let upper = |limit: Upper| Bound { side: Side::Lt, limit: limit.lt, warn: limit.warn };
-    let most = |limit: Limit| Bound { side: Side::Lte, limit, warn: None };
-    let least = |limit: Limit| Bound { side: Side::Gte, limit, warn: None };
-    let each = |of: &[Subject<Limit>], bound: &dyn Fn(Limit) -> Bound| -> Vec<Bound> {
-        of.iter().map(|s| bound(s.limit)).collect()
-    };
-    let bounds = match kind {
-        RuleKind::Psi { of, .. } => of.iter().map(|s| upper(s.limit)).collect(),
-        RuleKind::KsP { of, .. } => each(of, &least),
-        RuleKind::KsLcb { of, .. } | RuleKind::MissingRate { of } | RuleKind::InvalidRate { of } => each(of, &most),
-        RuleKind::Gap { limit, .. } | RuleKind::Latency { limit, .. } | RuleKind::ErrorRate { limit } => {
-            vec![upper(*limit)]
-        }
-        RuleKind::DisparateImpact { gte, .. } | RuleKind::Auc { gte } => vec![least(*gte)],
-        RuleKind::TprGapLcb { lte, .. } => vec![most(*lte)],
-        RuleKind::TprDrop { max, .. }
-        | RuleKind::KpiDrop { max: Tolerance::Absolute(max) | Tolerance::Relative(max), .. } => vec![most(*max)],
-        RuleKind::Measured { bound, .. } => vec![*bound],
-    };
+    let bounds = kind.bounds();
     let tighter = |one: Bound, other: Bound| {
         let pick = |a: Limit, b: Limit| if matches!(one.side, Side::Lt | Side::Lte) { a.min(b) } else { a.max(b) };
         let warn = match (one.warn, other.warn) {
@@ -223,13 +194,12 @@ fn limits(policy: &Policy, kind: &RuleKind) -> (Bound, Vec<(String, Bound)>) {
         };
         Bound { side: one.side, limit: pick(one.limit, other.limit), warn }
     };
-    let tightest = bounds.iter().copied().reduce(tighter).unwrap_or(most(Limit::ZERO));
+    let none = Bound { side: Side::Lte, limit: Limit::ZERO, warn: None };
+    let tightest = bounds.iter().copied().reduce(tighter).unwrap_or(none);
     // Latency and errors have no subject that a run would name.
-    let named = match kind {
-        RuleKind::Latency { .. } | RuleKind::ErrorRate { .. } | RuleKind::Auc { .. } | RuleKind::Measured { .. } => {
-            Vec::new()
-        }
-        kind => subjects(policy, kind).into_iter().zip(bounds).collect(),
+    let named = match kind.spec().subjects {
+        Subjects::Only(_) | Subjects::Measured => Vec::new(),
+        _ => policy.subjects(kind).into_iter().zip(bounds).collect(),
     };
     (tightest, named)
 }
@@ -251,9 +221,13 @@ impl Metrics {
         let of_metric = policy.rules().filter(|r| key(policy, r) == metric);
         let universe: Vec<String> =
             of_metric.flat_map(|r| limits(policy, &r.kind).1).map(|(subject, _)| subject).collect();
+        // A number without a subject is about the only one that the rule has.
+        let subjects = policy.subjects(&rule.kind);
+        let only = if let [only] = subjects.as_slice() { Some(only.as_str()) } else { None };
         let judge = |value: &Amount, subject: Option<&str>, bound: Bound| {
             let (outcome, detail) = one(&name, &rule.kind, subject, value, bound);
-            let mute = policy.mutes.iter().find(|m| outcome != Outcome::Pass && mutes(m, &name, subject, now_ms));
+            let mute =
+                policy.mutes.iter().find(|m| outcome != Outcome::Pass && mutes(m, &name, subject.or(only), now_ms));
             match mute {
                 Some(m) => {
                     let detail = format!("{detail} (muted until {}: {})", utc(m.until), m.reason);

@@ -165,7 +165,7 @@ impl<'a> Spread<'a> {
         let subject = result.subject.as_str();
         self.set(&f.check_status, &[&result.rule, subject], Some(f64::from(result.status.rank())))?;
         let distance = || result.get("d").and_then(Value::as_f64);
-        match result.metric {
+        match &*result.metric {
             "psi" => self.first("psi", &f.psi, subject, &[subject], result.value),
             "ks_p" => {
                 let test = result.get("test").and_then(Value::as_str).unwrap_or("ks");

@@ -43,11 +43,11 @@ pub fn result(
     let (rule, subject) = (rule.to_owned(), subject.to_owned());
     RuleResult {
         rule,
-        metric,
+        metric: metric.into(),
         subject,
         status,
         value,
-        evidence,
+        evidence: evidence.into(),
         reason: None,
         since: None,
         pending: false,

@@ -1,5 +1,6 @@
 //! Groups and rules: what their options mean, and what is said about mistakes in them.
 
+use super::super::metrics::{Counts, LimitForm, METRICS, Metric, Subjects};
 use super::*;
 
 #[test]
@@ -80,6 +81,96 @@ fn rule_kinds() {
         };
         assert_eq!(rule(&format!("{metric}: {options}")).metric(), metric);
     }
+}
+
+/// A rule of a metric with what it must have.
+fn least(metric: &'static Metric) -> String {
+    let of = match metric.subjects {
+        Subjects::Features { .. } => "of: [a, score], ",
+        Subjects::Segmentation => "by: c, ",
+        Subjects::Kpi | Subjects::Measured => "of: ctr, ",
+        Subjects::Only(_) => "",
+    };
+    let example = metric.example;
+    format!("{}: {{{of}{}: {example}}}", metric.name, metric.limit.keys()[0])
+}
+
+#[test]
+fn every_metric_of_the_table_is_a_rule_and_its_subjects_can_be_muted() {
+    let until = "until: 2026-01-01, reason: r";
+    for metric in METRICS {
+        let text = with_rule(&least(metric));
+        let policy = read(&text).unwrap();
+        let kind = &policy.groups[0].rules[0].kind;
+        assert_eq!(kind.spec(), metric);
+        assert!(metric.limit.keys().iter().all(|key| metric.options.contains(key)), "{}", metric.name);
+        let bounds = kind.bounds();
+        let subjects = policy.subjects(kind);
+        assert!(!subjects.is_empty() && subjects.len() == bounds.len(), "{}: {subjects:?}", metric.name);
+        assert!(metric.limit.side().is_none_or(|side| bounds.iter().all(|bound| bound.side == side)));
+        for subject in &subjects {
+            let mute = format!(
+                "{text}mute: [{{rule: g/{}, of: {subject}, {until}}}, {{of: {subject}, {until}}}]\n",
+                metric.name
+            );
+            assert_eq!(read(&mute).unwrap().mutes[0].of.as_ref(), Some(subject));
+        }
+        let known = subjects.iter().map(|s| format!("`{s}`")).collect::<Vec<_>>().join(", ");
+        let unknown = format!("{text}mute: [{{rule: g/{}, of: nobody, {until}}}]\n", metric.name);
+        says(&unknown, &format!("unknown subject \"nobody\"; known here: {known}"));
+    }
+    let subjects = |text: &str| {
+        let policy = read(&with_rule(text)).unwrap();
+        policy.subjects(&policy.groups[0].rules[0].kind)
+    };
+    assert_eq!(subjects("latency_p50_ms: {lt: 1}"), ["latency_ms"]);
+    assert_eq!(subjects("error_rate: {lt: 1}"), ["error"]);
+    assert_eq!(subjects("auc: {gte: 1}"), ["score"]);
+    assert_eq!(subjects("tpr_gap: {by: c*d, lt: 1}"), ["c*d"]);
+    assert_eq!(subjects("psi: {of: [score, c], lt: 1}"), ["score", "c"]);
+}
+
+#[test]
+fn the_reference_in_readme_is_the_table() {
+    let mut table =
+        String::from("| metric | results about | counts | limit | other options |\n|---|---|---|---|---|\n");
+    let code = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    for metric in METRICS {
+        let about = match metric.subjects {
+            Subjects::Features { categorical: true } => "features, `score` (`of`)".to_owned(),
+            Subjects::Features { categorical: false } => "numeric features, `score` (`of`)".to_owned(),
+            Subjects::Segmentation => "a segment attribute (`by`)".to_owned(),
+            Subjects::Kpi => "a KPI (`of`)".to_owned(),
+            Subjects::Measured => "a measured metric (`of`)".to_owned(),
+            Subjects::Only(subject) => format!("`{subject}`"),
+        };
+        let counts = match metric.counts {
+            Counts::Predictions => "predictions",
+            Counts::Pairs => "labelled predictions",
+            Counts::DecidedPairs => "labelled predictions with a decision",
+            Counts::Measurements => "measurements",
+        };
+        let wanted = match metric.limit {
+            LimitForm::Drop => "`absolute` or `relative`, a rate from 0 to 1",
+            _ => metric.bounds.wanted(),
+        };
+        let common = ["of", "by", "id", "for"];
+        let others: Vec<&str> = metric
+            .options
+            .iter()
+            .copied()
+            .filter(|key| !common.contains(key) && !metric.limit.keys().contains(key))
+            .collect();
+        let _ = writeln!(
+            table,
+            "| `{}` | {about} | {counts} | {}: {wanted} | {} |",
+            metric.name,
+            code(metric.limit.keys()),
+            code(&others)
+        );
+    }
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(&table), "README.md has another table of metrics; it should be\n{table}");
 }
 
 #[test]

@@ -157,13 +157,21 @@ impl<'g> Batch<'_, 'g> {
 
     /// A verdict that something follows from.
     fn each(&self, verdict: &GivenVerdict<'_>) -> Result<(), RegistryError> {
-        let (Some(policy), Some(read)) = ((self.stream.policy)(verdict.model), verdict_from_json(verdict.json)) else {
-            return self.keep(verdict);
+        let Some(policy) = (self.stream.policy)(verdict.model) else { return self.keep(verdict) };
+        let GivenVerdict { model, version, .. } = *verdict;
+        let followed = match verdict_from_json(verdict.json) {
+            Ok(read) => {
+                self.apart(|batch| batch.at_desk(&policy, |desk| follow(batch.change, desk, &read, verdict.json)))?
+            }
+            Err(e) => {
+                let why = e.to_string();
+                let paused = self.apart(|batch| {
+                    batch.at_desk(&policy, |desk| rollouts::pause_unread(batch.change, desk, version, &why))
+                })?;
+                paused.and(Err(why))
+            }
         };
-        let followed =
-            self.apart(|batch| batch.at_desk(&policy, |desk| follow(batch.change, desk, &read, verdict.json)))?;
         if let Err(why) = followed {
-            let GivenVerdict { model, version, .. } = *verdict;
             tracing::error!(error = why, model, version, "what follows from a verdict was not done");
             self.keep(verdict)?;
         }

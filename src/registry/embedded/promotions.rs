@@ -310,11 +310,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
             to,
             dossier: &dossier,
             verdicts: &verdicts_of(change, model, version)?,
-            champion_verdicts: &champion
-                .iter()
-                .map(|v| verdicts_of(change, model, v))
-                .collect::<Result<Vec<_>, _>>()?
-                .concat(),
+            champion_verdicts: &champion.as_deref().map_or_else(|| Ok(Vec::new()), |v| champions(change, model, v))?,
             gates: &answer.gates,
             at: &at,
             actor: desk.actor,
@@ -416,10 +412,29 @@ pub(super) fn automatic(change: &Change<'_>, desk: &Desk<'_>, version: &str) -> 
     Ok(())
 }
 
-fn verdicts_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Vec<Value>> {
+/// The champion's verdicts stand in the record beside the candidate's; one that cannot be read leaves them out.
+fn champions(tx: &Connection, model: &str, version: &str) -> Result<Vec<Value>, RegistryError> {
+    match verdicts_of(tx, model, version) {
+        Err(RegistryError::Conflict(why)) => {
+            tracing::error!(error = why, model, version, "the promotion record does not have the champion's checks");
+            Ok(Vec::new())
+        }
+        found => found,
+    }
+}
+
+fn verdicts_of(tx: &Connection, model: &str, version: &str) -> Result<Vec<Value>, RegistryError> {
     let texts: Vec<String> = tx
         .prepare_cached("SELECT json FROM verdicts WHERE model = ?1 AND version = ?2 ORDER BY group_name")?
         .query_map([model, version], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+    let read = |text: &String| {
+        serde_json::from_str(text).map_err(|e| {
+            let whose = format!("version {version:?} of {model:?}");
+            RegistryError::Conflict(format!(
+                "a verdict of {whose} cannot be read: {e}; wait for its group's next window"
+            ))
+        })
+    };
+    texts.iter().map(read).collect()
 }

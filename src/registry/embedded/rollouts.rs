@@ -143,6 +143,21 @@ pub(super) fn advance(change: &Change<'_>, desk: &Desk<'_>, input: Input<'_>) ->
     Ok(Some(state))
 }
 
+/// Pauses the rollout that a verdict of a version is about, where it cannot be read: what it says is not known, and that
+/// must not pass for nothing.
+pub(super) fn pause_unread(
+    change: &Change<'_>,
+    desk: &Desk<'_>,
+    version: &str,
+    why: &str,
+) -> Result<(), RegistryError> {
+    let about = |state: &State| state.candidate == version || state.champion.as_deref() == Some(version);
+    if active(change, &desk.policy.model)?.is_some_and(|state| about(&state)) {
+        tell(change, desk, &Told::Pause(why))?;
+    }
+    Ok(())
+}
+
 pub(super) fn tell(change: &Change<'_>, desk: &Desk<'_>, told: &Told<'_>) -> Result<Option<State>, RegistryError> {
     let found = active(change, &desk.policy.model);
     if let (Err(RegistryError::Conflict(_)), Told::Abort(reason)) = (&found, told) {

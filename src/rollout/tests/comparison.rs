@@ -16,7 +16,7 @@ fn kpi_of(champion: &str, end: i64, (yes, n): (u64, u64), (base_yes, base_n): (u
         ("champion_rate", rate(base_yes, base_n)),
         ("champion_n", base_n.into()),
     ];
-    let ctr = RuleResult { evidence, ..result("kpi/ctr", "kpi_drop", Status::Pass, 0.0) };
+    let ctr = RuleResult { evidence: evidence.into(), ..result("kpi/ctr", "kpi_drop", Status::Pass, 0.0) };
     verdict("7", "kpi", end - 30, end, vec![ctr])
 }
 

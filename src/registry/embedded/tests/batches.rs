@@ -50,11 +50,11 @@ impl Item {
         let end = NOW + hour * HOUR;
         let result = RuleResult {
             rule: format!("{group}/psi"),
-            metric: "psi",
+            metric: "psi".into(),
             subject: "x".into(),
             status: Status::Pass,
             value: Some(0.01),
-            evidence: vec![("limit", json!({"lt": 0.2}))],
+            evidence: vec![("limit", json!({"lt": 0.2}))].into(),
             reason: None,
             since: None,
             pending: false,

@@ -125,6 +125,38 @@ fn a_rollout_under_way_holds_up_other_versions_on_their_way_to_staging_in_nothin
 }
 
 #[test]
+fn a_verdict_that_cannot_be_read_pauses_the_rollout_it_is_about_and_is_no_record() {
+    let registry = registry();
+    with_passing_desk(&registry, |desk| {
+        ready(&registry, desk, "2");
+        promote(&registry, desk, "2");
+        let paused = || registry.rollout("m").unwrap().unwrap().paused;
+        let policy = std::sync::Arc::new(desk.policy.clone());
+        let (policy, live) = (|_: &str| Some(policy.clone()), |_: &str, version: &str| (desk.live)(version));
+        let stream = Stream { policy: &policy, live: &live, now_ms: NOW };
+        let take = |version| {
+            let cut = GivenVerdict { model: "m", version, group: "drift", end_ms: NOW, json: "{\"verdict_id\":" };
+            registry.take_all(&[Given::Verdict(cut)], &stream).unwrap();
+        };
+        take("0");
+        assert_eq!(paused(), None, "of a version that is not in it");
+        take("2");
+        let why = paused().unwrap_or_default();
+        assert!(why.starts_with("a stored verdict cannot be read: EOF"), "{why}");
+        assert_eq!(registry.verdicts("m", "2").unwrap(), ["{\"verdict_id\":"], "it is kept");
+    });
+    let registry = self::registry();
+    with_passing_desk(&registry, |desk| {
+        ready(&registry, desk, "2");
+        registry.record_verdict("m", "2", "drift", NOW, "{\"verdict_id\":").unwrap();
+        let refused = registry.promote(desk, &Wish { version: "2", to: PROD, retry: None, comment: None }).unwrap_err();
+        assert!(refused.to_string().starts_with("a verdict of version \"2\" of \"m\" cannot be read: "), "{refused}");
+        // One of the version that another follows on the stage holds up nobody else.
+        ready(&registry, desk, "3");
+    });
+}
+
+#[test]
 fn a_rollout_that_fails_never_returns_to_what_was_rolled_back_itself() {
     let registry = registry();
     with_passing_desk(&registry, |desk| {

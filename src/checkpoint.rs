@@ -49,6 +49,9 @@ pub struct SourceState {
     pub partition: i32,
     /// The offset to read next; `None` where nothing was read yet.
     pub next_offset: Option<i64>,
+    /// The id of the topic that the offset belongs to, and the leader's epoch of the record before it, where they are known.
+    pub topic_id: Option<String>,
+    pub leader_epoch: Option<i32>,
     /// The largest event time by model.
     pub max_ts: Vec<(String, Option<i64>)>,
 }
@@ -59,6 +62,9 @@ impl From<state_v4::Checkpoint> for Checkpoint {
             topic: s.topic,
             partition: s.partition,
             next_offset: s.next_offset,
+            // Taken as they are found.
+            topic_id: None,
+            leader_epoch: None,
             max_ts: s.max_ts,
         };
         Self {

@@ -15,6 +15,8 @@ fn checkpoint(next_offset: i64) -> Checkpoint {
         topic: "t".into(),
         partition: 0,
         next_offset: Some(next_offset),
+        topic_id: Some("MkU3OEVWQTU3MDUyRDQzQg".into()),
+        leader_epoch: Some(3),
         max_ts: vec![("m".into(), Some(5))],
     };
     Checkpoint { sources: vec![source], pipelines: vec![], outbox: vec![] }

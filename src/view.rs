@@ -1,6 +1,7 @@
 //! What the daemon shows of itself: a picture that the pipeline replaces piece by piece and that HTTP and metrics read.
 //! Facts only; nothing here decides anything.
 
+pub mod inputs;
 mod kept;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,12 @@ pub struct View {
     pub models: BTreeMap<String, ModelView>,
     /// By topic (or file) and partition.
     pub sources: BTreeMap<(String, i32), SourceView>,
+    /// Topics that were deleted and made anew, and what to do about it.
+    pub replaced: BTreeMap<String, String>,
+    /// When a topic was last known to be the one that is read.
+    pub verified: BTreeMap<String, std::time::Instant>,
+    /// What was read of each topic, and what of it was rejected lately.
+    pub inputs: BTreeMap<String, inputs::InputView>,
     /// Rejected events by topic and reason.
     pub rejected: BTreeMap<(String, Reason), u64>,
     /// Events of models without a policy, by topic.

@@ -49,12 +49,18 @@ mod mlflow;
 mod outcomes;
 #[path = "cases/outward.rs"]
 mod outward;
+#[path = "cases/positions.rs"]
+mod positions;
+#[path = "cases/rejected.rs"]
+mod rejected;
 #[path = "cases/replay.rs"]
 mod replay;
 #[path = "cases/rollouts.rs"]
 mod rollouts;
 #[path = "cases/rules.rs"]
 mod rules;
+#[path = "cases/secure.rs"]
+mod secure;
 #[path = "cases/service.rs"]
 mod service;
 #[path = "cases/subjects.rs"]

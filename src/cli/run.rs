@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Failure, exit, logging};
-use crate::daemon;
+use crate::daemon::{self, health::Accepted};
 
 /// Watches the configured topics until it is told to stop (SIGTERM, SIGINT)
 #[derive(Debug, clap::Args)]
@@ -17,11 +17,23 @@ pub struct Args {
     /// Threads that read and count; all cores by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Reads a topic that was deleted and made anew from its beginning; the log and /ready say its ID
+    #[arg(long = "accept-new-topic", value_name = "TOPIC=ID", value_parser = accepted)]
+    accepted: Vec<Accepted>,
+}
+
+fn accepted(text: &str) -> Result<Accepted, String> {
+    match text.split_once('=') {
+        Some((topic, id)) if !topic.is_empty() && !id.is_empty() => {
+            Ok(Accepted { topic: topic.to_owned(), id: id.to_owned() })
+        }
+        _ => Err("expected TOPIC=ID, as the log and /ready of the daemon that refused it say".to_owned()),
+    }
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let config = daemon::read_config(&args.config)?;
     logging::start();
-    daemon::run(&config, super::threads(args.threads))?;
+    daemon::run(&config, super::threads(args.threads), &args.accepted)?;
     Ok(exit::PASS)
 }

@@ -34,6 +34,8 @@ use workers::{Common, Desk, StopOnPanic};
 const TICK: Duration = Duration::from_millis(10);
 /// How often stage pointers are asked for.
 const PINS_EVERY: Duration = Duration::from_secs(5);
+/// How long a stop waits for ends of partitions.
+const LAST_ENDS: Duration = Duration::from_millis(250);
 
 /// What the workers work on.
 pub struct World {
@@ -90,6 +92,7 @@ impl Engine {
                 outbox: Mutex::new(parts.outbox),
                 loader: Mutex::new(parts.loader),
                 dead_letters: Mutex::new(parts.dead_letters),
+                rejections: Mutex::default(),
                 view: parts.view,
                 hold: AtomicBool::new(false),
                 stop: AtomicBool::new(false),
@@ -208,6 +211,7 @@ impl Engine {
             self.keep_house(stop, reload);
             self.common.stop.store(true, Ordering::Relaxed);
         });
+        self.reach_ends();
         tracing::info!("stopping: delivering and saving what was counted");
         if !lock(&self.common.outbox).flush(Duration::from_secs(10)) {
             tracing::warn!("some verdicts and signals are not delivered yet; they are kept and sent after the restart");
@@ -216,15 +220,54 @@ impl Engine {
         self.write_checkpoint().map(|_| ())
     }
 
+    /// Waits a moment for the ends of partitions that were read up to there: librdkafka tells of an end a fetch after the
+    /// last record. A checkpoint that does not know the end would take a transaction's marker for a record.
+    fn reach_ends(&self) {
+        let mut desk = Desk::new(&self.common, 0);
+        let until = Instant::now() + LAST_ENDS;
+        let world = self.world();
+        let at_end = |seat: &Seat| {
+            seat.is_paused() || {
+                let place = lock(&seat.place);
+                place.partition.end_reached.is_some() || place.partition.halted.is_some() || !place.parked.is_empty()
+            }
+        };
+        while Instant::now() < until && !world.seats.iter().all(at_end) {
+            for seat in world.seats.iter().filter(|seat| !at_end(seat)) {
+                lock(&seat.place).turn(&seat.sources, &world, &mut desk);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops reading topics that were made anew, and goes on with those that were doubted and are the same.
+    fn heed_topics(&self) {
+        let world = self.world();
+        let view = self.common.view.read();
+        let (replaced, verified) = (&view.replaced, &view.verified);
+        for seat in &world.seats {
+            let Ok(mut place) = seat.place.try_lock() else { continue };
+            let partition = &mut place.partition;
+            if let Some(why) = replaced.get(&partition.topic)
+                && partition.halted.as_ref() != Some(why)
+            {
+                partition.halted = Some(why.clone());
+            }
+            let same = verified.get(&partition.topic).copied();
+            if partition.doubted.is_some_and(|since| same.is_some_and(|at| at > since)) {
+                partition.doubted = None;
+            }
+        }
+    }
+
     fn keep_house(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) {
         let mut saved = Instant::now();
         let mut shown = Instant::now();
         let mut pinned = Instant::now();
         while !stop() && !self.common.stop.load(Ordering::Relaxed) {
             reload(self);
-            if let Some(e) = self.kafka.serve(TICK) {
-                tracing::warn!(error = %e, "kafka");
-            }
+            self.kafka.serve(TICK);
+            self.heed_topics();
             let waiting = lock(&self.common.outbox).settle();
             self.common.hold.store(waiting.is_full(), Ordering::Relaxed);
             self.pause_what_runs_ahead();
@@ -367,6 +410,8 @@ impl Engine {
                 topic: place.partition.topic.clone(),
                 partition: place.partition.partition,
                 next_offset: place.counted,
+                topic_id: place.partition.topic_id.clone(),
+                leader_epoch: place.partition.leader_epoch(),
                 max_ts: max_ts.collect(),
             });
         }
@@ -381,8 +426,9 @@ impl Engine {
         let started = Instant::now();
         let mut checkpoint = self.checkpoint();
         let bytes = self.store.save(&mut checkpoint)?;
-        let offsets: Vec<_> =
-            checkpoint.sources.iter().filter_map(|s| Some((s.topic.clone(), s.partition, s.next_offset?))).collect();
+        let replaced: Vec<String> = self.common.view.read().replaced.keys().cloned().collect();
+        let of_topic = checkpoint.sources.iter().filter(|s| !replaced.contains(&s.topic));
+        let offsets: Vec<_> = of_topic.filter_map(|s| Some((s.topic.clone(), s.partition, s.next_offset?))).collect();
         self.kafka.commit(&offsets);
         let view = &mut self.common.view.write().checkpoint;
         view.written += 1;

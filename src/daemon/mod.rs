@@ -1,12 +1,13 @@
 //! The daemon: configuration to running parts, and their orderly end. `engine` is the counting thread, `topics` its inputs,
 //! `loader` brings baselines, `health` asks the brokers, `reload` takes over changed policies, `dead` keeps what was
-//! rejected, `outward` tells others, `sources` translates the configuration.
+//! rejected and `rejections` tells of it, `outward` tells others, `sources` translates the configuration.
 
 pub mod dead;
 pub mod engine;
 pub mod health;
 pub mod loader;
 pub mod outward;
+pub mod rejections;
 pub mod reload;
 pub mod sources;
 pub mod topics;
@@ -36,6 +37,7 @@ use crate::source::kafka::KafkaSource;
 use crate::view::Shared;
 use dead::DeadLetters;
 use engine::{Engine, Pace, Parts};
+use health::{Accepted, Before};
 use loader::Loader;
 use topics::Topic;
 
@@ -79,7 +81,8 @@ pub fn read_policies(config: &Config) -> anyhow::Result<Vec<Arc<Policy>>> {
 ///
 /// # Errors
 /// A configuration, registry or state that cannot be used.
-pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
+pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Result<()> {
+    known_topics(config, accepted)?;
     let policies = read_policies(config)?;
     let kafka_config = config.kafka.clone().ok_or_else(|| {
         anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")
@@ -154,7 +157,8 @@ pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
         workers,
     });
 
-    let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), asked, config, &kept, &view, &flags) else {
+    let before = Before { kept: &kept, accepted };
+    let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), asked, config, &before, &view, &flags) else {
         return leave(&flags, Ok(()));
     };
     engine.attach(engine.kafka.assign(&starts)?, &kept);
@@ -173,6 +177,22 @@ pub fn run(config: &Config, workers: usize) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     });
     leave(&flags, done)
+}
+
+/// A topic that is to be accepted is one that is read.
+fn known_topics(config: &Config, accepted: &[Accepted]) -> anyhow::Result<()> {
+    let is_source = |a: &&Accepted| config.sources.iter().any(|s| s.topic == a.topic);
+    match accepted.iter().find(|a| !is_source(a)) {
+        None => Ok(()),
+        Some(a) => {
+            let topics: Vec<&str> = config.sources.iter().map(|s| s.topic.as_str()).collect();
+            Err(anyhow!(
+                "--accept-new-topic names {:?}, which is no source's topic; they are {}",
+                a.topic,
+                topics.join(", ")
+            ))
+        }
+    }
 }
 
 /// Ends the process without waiting for librdkafka's threads, whose end has no bound; everything is saved by now.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::sources;
+use super::{rejections, sources};
 use crate::config::SourceConfig;
 use crate::decode::json::{Format, JsonDecoder, Outcome};
 use crate::decode::plan::EventKind;
@@ -29,6 +30,8 @@ pub struct DeadLetter {
     pub reject: Reject,
     /// Empty unless the configuration asks for it.
     pub payload: Vec<u8>,
+    /// What the message looks like; only now and then.
+    pub read: Option<String>,
 }
 
 /// One topic.
@@ -68,6 +71,8 @@ pub struct Reader {
     keep_payload: bool,
     pub read: Read,
     pub dead: Vec<DeadLetter>,
+    /// By reason: when a rejected message was described last.
+    described: BTreeMap<Reason, Instant>,
 }
 
 /// At most so many dead letters of a turn are sent; beyond, they are only counted.
@@ -105,6 +110,7 @@ impl Topic {
             keep_payload: self.keep_payload,
             read: Read::default(),
             dead: Vec::new(),
+            described: BTreeMap::new(),
         }
     }
 }
@@ -133,12 +139,19 @@ impl Reader {
                 *self.read.rejected.entry(reject.reason).or_default() += 1;
                 if self.dead.len() < DEAD_BOUND {
                     let payload = if self.keep_payload { bytes.to_vec() } else { Vec::new() };
+                    let now = Instant::now();
+                    let due = self.described.get(&reject.reason).is_none_or(|at| now - *at >= rejections::EVERY);
+                    let read = due.then(|| {
+                        self.described.insert(reject.reason, now);
+                        rejections::described(bytes)
+                    });
                     self.dead.push(DeadLetter {
                         topic: message.topic(),
                         partition: message.partition(),
                         offset: message.offset(),
                         reject,
                         payload,
+                        read,
                     });
                 }
             }

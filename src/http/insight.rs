@@ -14,6 +14,8 @@ use super::{Shared, registry, with_desk};
 use crate::judge::verdict::{Status, Verdict, utc};
 use crate::policy::Enforce;
 use crate::promotion::record;
+use crate::view::View;
+use crate::view::inputs::problems;
 
 type Answered = Result<Json<Value>, Problem>;
 
@@ -34,8 +36,19 @@ pub(super) async fn status(State(app): State<Shared>) -> Answered {
         "ready": view.is_ready(),
         "not_ready": view.not_ready,
         "undelivered": waiting,
+        "inputs": inputs_of(&view),
         "models": models,
     })))
+}
+
+/// GET /api/v1/inputs: what was read of each topic, what share of it was rejected lately, and an example of each reason.
+pub(super) async fn inputs(State(app): State<Shared>) -> Json<Value> {
+    let view = app.view.read();
+    Json(json!({"inputs": inputs_of(&view), "problems": problems(&view.inputs)}))
+}
+
+fn inputs_of(view: &View) -> Vec<Value> {
+    view.inputs.iter().map(|(topic, input)| input.json(topic)).collect()
 }
 
 /// GET /api/v1/models/{model}/status

@@ -104,6 +104,24 @@ impl Page {
         for ((topic, reason), count) in &view.rejected {
             add(&rejected, &[topic, reason.name()], *count)?;
         }
+        let replaced = self.gauges(
+            "topic_replaced",
+            &["topic"],
+            "The topic was deleted and made anew, and is not read until somebody accepts it; always 1.",
+        )?;
+        for topic in view.replaced.keys() {
+            set(&replaced, &[topic], 1.0)?;
+        }
+        let share = self.gauges(
+            "rejected_ratio",
+            &["topic"],
+            "Share of the events of the last minutes (or of the last events, where they are few) that was rejected, 0 to 1.",
+        )?;
+        for (topic, input) in &view.inputs {
+            if let Some(ratio) = input.recent().share() {
+                set(&share, &[topic], ratio)?;
+            }
+        }
         let unknown =
             self.counts("unknown_model_events_total", &["topic"], "Events of models without a policy, ignored.")?;
         for (topic, count) in &view.unknown_model {

@@ -69,6 +69,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(scrape))
         .route("/api/v1/models", get(api::models))
         .route("/api/v1/status", get(insight::status))
+        .route("/api/v1/inputs", get(insight::inputs))
         .route(MODEL, get(api::model))
         .route(&model("/status"), get(insight::model_status))
         .route(&model("/history"), get(insight::history))
@@ -161,7 +162,8 @@ async fn scrape(State(app): State<Shared>) -> Result<Response, Problem> {
 
 async fn nothing_here(uri: Uri) -> Problem {
     Problem::not_found(format!(
-        "there is nothing at {}; there are /, /live, /ready, /metrics, /api/v1/status, /api/v1/models, \
+        "there is nothing at {}; there are /, /live, /ready, /metrics, /api/v1/status, /api/v1/inputs, \
+         /api/v1/models, \
          /api/v1/models/{{model}} with /status, /history, /rollout, /freeze and /resume, \
          /api/v1/models/{{model}}/versions/{{version}} with /verdicts, /explain, /promotions, /evidence, /approvals, \
          /promote, /rollback and /overrides, /api/v1/gate/{{model}}/{{version}}?to=STAGE, and /hooks/flagger/{{hook}}",

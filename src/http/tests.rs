@@ -113,6 +113,22 @@ fn a_probe_sees_what_is_waited_for() {
 }
 
 #[test]
+fn inputs_are_shown_with_what_was_rejected_and_an_example() {
+    let server = Server::start("");
+    let (code, shown) = server.get("/api/v1/inputs");
+    let input = &shown["inputs"][0];
+    assert_eq!(
+        (code, &input["topic"], &input["recent"]),
+        (200, &json!("predictions"), &json!({"events": 15, "rejected": 3, "share": 0.2}))
+    );
+    assert_eq!(input["rejected"], json!({"not_json": 3}));
+    assert_eq!(input["examples"]["not_json"]["offset"], 12);
+    assert_eq!(shown["problems"], json!([input["problem"]]));
+    assert!(input["problem"].as_str().unwrap().starts_with("3 of the last 15 events of \"predictions\" were rejected"));
+    assert_eq!(server.get("/api/v1/status").1["inputs"], shown["inputs"]);
+}
+
+#[test]
 fn models_and_versions_are_shown() {
     let server = Server::start("");
     let (code, list) = server.get("/api/v1/models");

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+
+use crate::source::kafka::Troubles;
 
 /// What became of the record with this number.
 #[derive(Clone, Debug)]
@@ -17,9 +20,20 @@ pub struct Delivery {
     pub result: Result<(), KafkaError>,
 }
 
-struct Deliveries(Sender<Delivery>);
+struct Deliveries {
+    send: Sender<Delivery>,
+    troubles: Troubles,
+}
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.troubles.hear(&error, reason);
+    }
+
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, "librdkafka: {message}");
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<u64>;
@@ -27,7 +41,7 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, number: Box<u64>) {
         let result = result.as_ref().map(|_| ()).map_err(|(e, _)| e.clone());
         // The receiver lives as long as the producer's owner.
-        let _ = self.0.send(Delivery { number: *number, result });
+        let _ = self.send.send(Delivery { number: *number, result });
     }
 }
 
@@ -50,7 +64,10 @@ impl TopicWriter {
         }
         config.set("enable.idempotence", "true");
         let (send, deliveries) = channel();
-        Ok(Self { producer: config.create_with_context(Deliveries(send))?, deliveries })
+        Ok(Self {
+            producer: config.create_with_context(Deliveries { send, troubles: Troubles::default() })?,
+            deliveries,
+        })
     }
 
     /// Hands a record to the producer, waiting while its queue is full.

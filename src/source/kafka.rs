@@ -1,7 +1,9 @@
 //! Topics of events: every partition of the configured topics, read from the offsets that the daemon's state names. Each
 //! partition has a queue of its own, so a partition that must wait is simply not read; librdkafka bounds what it holds.
 
+mod identity;
 mod messages;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,13 +11,15 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 pub use messages::Message;
-use messages::Messages;
+use messages::{Messages, Taken};
+pub use trouble::Troubles;
 
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
 const DEFAULTS: [(&str, &str); 7] = [
@@ -36,13 +40,24 @@ const FIXED: [(&str, &str); 4] = [
     ("enable.partition.eof", "true"),
 ];
 
-/// Tells of errors, but not of the end of a partition, which is none.
-pub struct Quiet;
+/// Keeps what the client says of its connections, and logs each complaint now and then.
+#[derive(Default)]
+pub struct Quiet {
+    troubles: Troubles,
+}
 
 impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            tracing::warn!(error = %error, reason, "librdkafka");
+        self.troubles.hear(&error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            self.troubles.hear_log(facility, message);
+        } else if (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
+            tracing::warn!(facility, "librdkafka: {message}");
+        } else {
+            tracing::debug!(facility, "librdkafka: {message}");
         }
     }
 }
@@ -53,8 +68,19 @@ impl ConsumerContext for Quiet {}
 pub enum KafkaSourceError {
     #[error("the Kafka client cannot be made: {0}; check kafka.properties in the configuration")]
     Client(KafkaError),
+    #[error(
+        "sasl.mechanism in kafka.properties is OAUTHBEARER, and nothing gives a token: set enable.sasl.oauthbearer.unsecure.jwt to true for unsecured \
+         tokens. Tokens of an identity provider (OpenID Connect, sasl.oauthbearer.method: oidc) are not supported: use SCRAM, PLAIN or a client certificate"
+    )]
+    NoToken,
     #[error("no broker of {brokers} answers: {cause}; trying again")]
-    Unreachable { brokers: String, cause: KafkaError },
+    Unreachable { brokers: String, cause: String },
+    #[error("the topic {topic:?} on {brokers} cannot be read now: {cause}; trying again")]
+    Topic { topic: String, brokers: String, cause: KafkaError },
+    #[error(
+        "the brokers {brokers} do not let this user read the topic {topic:?}: grant it READ and DESCRIBE on the topic, and READ on the group; trying again"
+    )]
+    NotAllowed { topic: String, brokers: String },
     #[error("the topic {topic:?} does not exist on {brokers}; create it, or correct sources in the configuration")]
     NoTopic { topic: String, brokers: String },
     #[error("the partitions cannot be assigned: {0}")]
@@ -65,13 +91,41 @@ pub enum KafkaSourceError {
 pub struct Partition {
     pub topic: String,
     pub partition: i32,
-    /// The offset to read next; `None` before the first message, wherever that is.
+    /// The offset to read next: after the last record read and, at the end of the partition, after the control records that
+    /// follow it. `None` before the first record or end, wherever that is.
     pub next: Option<i64>,
     /// When the end was reached last.
     pub end_reached: Option<Instant>,
     /// Why it is not read any more.
     pub halted: Option<String>,
-    messages: Messages,
+    /// The id of the topic that the offset belongs to.
+    pub topic_id: Option<String>,
+    /// When the client said that it does not know the topic: nothing is read until the id was asked for after that.
+    pub doubted: Option<Instant>,
+    /// None where it is not read from the start.
+    messages: Option<Messages>,
+    /// In which leader's epoch the record before `next` was written, as the start says.
+    started_in: Option<i32>,
+}
+
+/// Where a partition starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The offset; the beginning without one.
+    pub next: Option<i64>,
+    /// In which leader's epoch the record before it was written.
+    pub leader_epoch: Option<i32>,
+    pub topic_id: Option<String>,
+    /// Why it is not read at all.
+    pub halted: Option<String>,
+}
+
+/// A topic as the brokers have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub partitions: i32,
+    /// None where the brokers give topics no ids.
+    pub id: Option<String>,
 }
 
 /// The consumer of all partitions.
@@ -86,6 +140,12 @@ impl KafkaSource {
     /// # Errors
     /// Properties that librdkafka refuses.
     pub fn new(properties: &BTreeMap<String, String>) -> Result<Self, KafkaSourceError> {
+        let is = |property: &str, value: &str| properties.get(property).is_some_and(|v| v.eq_ignore_ascii_case(value));
+        let by_token = ["sasl.mechanism", "sasl.mechanisms"].iter().any(|p| is(p, "OAUTHBEARER"));
+        // The client would wait for a token without a word.
+        if by_token && (is("sasl.oauthbearer.method", "oidc") || !is("enable.sasl.oauthbearer.unsecure.jwt", "true")) {
+            return Err(KafkaSourceError::NoToken);
+        }
         let mut config = ClientConfig::new();
         for (k, v) in DEFAULTS {
             config.set(k, v);
@@ -96,7 +156,8 @@ impl KafkaSource {
         for (k, v) in FIXED {
             config.set(k, v);
         }
-        let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(KafkaSourceError::Client)?;
+        let consumer: BaseConsumer<Quiet> =
+            config.create_with_context(Quiet::default()).map_err(KafkaSourceError::Client)?;
         let brokers = properties.get("bootstrap.servers").cloned().unwrap_or_default();
         Ok(Self { brokers, consumer: Arc::new(consumer) })
     }
@@ -111,47 +172,41 @@ impl KafkaSource {
     ///
     /// # Errors
     /// What librdkafka refuses.
-    pub fn assign(&self, starts: &BTreeMap<(String, i32), Option<i64>>) -> Result<Vec<Partition>, KafkaSourceError> {
+    pub fn assign(&self, starts: &BTreeMap<(String, i32), Start>) -> Result<Vec<Partition>, KafkaSourceError> {
         let mut list = TopicPartitionList::with_capacity(starts.len());
-        for ((topic, partition), start) in starts {
-            let offset = start.map_or(Offset::Beginning, Offset::Offset);
+        for ((topic, partition), start) in starts.iter().filter(|(_, start)| start.halted.is_none()) {
+            let offset = start.next.map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(topic, *partition, offset).map_err(KafkaSourceError::Assign)?;
+            if let (Some(_), Some(epoch)) = (start.next, start.leader_epoch) {
+                identity::set_leader_epoch(&mut list, topic, *partition, epoch);
+            }
         }
         // The queues come first: fetching begins with `assign`, and what comes before its partition has a queue goes to the
         // client's own, from where nobody would read it.
         let partitions = starts
             .iter()
-            .filter_map(|((topic, partition), start)| {
-                Some(Partition {
-                    topic: topic.clone(),
-                    partition: *partition,
-                    next: *start,
-                    end_reached: None,
-                    halted: None,
-                    messages: Messages::of(&self.consumer, topic, *partition)?,
-                })
+            .map(|((topic, partition), start)| Partition {
+                topic: topic.clone(),
+                partition: *partition,
+                next: start.next,
+                end_reached: None,
+                halted: start.halted.clone(),
+                topic_id: start.topic_id.clone(),
+                doubted: None,
+                messages: match start.halted {
+                    None => Messages::of(&self.consumer, topic, *partition),
+                    Some(_) => None,
+                },
+                started_in: start.leader_epoch,
             })
             .collect();
         self.consumer.assign(&list).map_err(KafkaSourceError::Assign)?;
         Ok(partitions)
     }
 
-    /// Serves the client's own events for up to `wait`; returns an error it reports.
-    #[must_use]
-    pub fn serve(&self, wait: Duration) -> Option<KafkaError> {
-        match self.consumer.poll(wait)? {
-            Err(e) => Some(e),
-            Ok(message) => {
-                let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-                tracing::error!(
-                    topic,
-                    partition,
-                    offset,
-                    "a message came outside its partition's queue and is not counted"
-                );
-                None
-            }
-        }
+    /// Serves the client's own events for up to `wait`.
+    pub fn serve(&self, wait: Duration) {
+        serve(&self.consumer, wait);
     }
 
     /// Commits offsets for tools that show lag; state does not depend on it.
@@ -167,17 +222,43 @@ impl KafkaSource {
     }
 }
 
+/// Serves a client's own events for up to `wait`; its context hears of errors. Returns whether there was one.
+fn serve(consumer: &BaseConsumer<Quiet>, wait: Duration) -> bool {
+    match consumer.poll(wait) {
+        None => false,
+        Some(Err(_)) => true,
+        Some(Ok(message)) => {
+            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+            tracing::error!(
+                topic,
+                partition,
+                offset,
+                "a message came outside its partition's queue and is not counted"
+            );
+            true
+        }
+    }
+}
+
 impl Partition {
+    /// In which leader's epoch the last record that was read was written.
+    #[must_use]
+    pub fn leader_epoch(&self) -> Option<i32> {
+        self.messages.as_ref().and_then(Messages::leader_epoch).or(self.started_in)
+    }
+
     /// Reads up to `most` messages that are there already, without waiting; returns how many.
     pub fn drain(&mut self, most: usize, mut each: impl FnMut(&Message<'_>)) -> usize {
-        let Self { topic, partition, next, end_reached, halted, messages } = self;
+        let Self { topic, partition, next, end_reached, halted, doubted, messages: Some(messages), .. } = self else {
+            return 0;
+        };
         let mut drained = 0;
-        while drained < most && halted.is_none() {
+        while drained < most && halted.is_none() && doubted.is_none() {
             let mut failed = false;
-            let taken = messages.take(most - drained, |message| match message {
+            let taken = messages.take(most - drained, |taken| match taken {
                 // What came after a gap is not counted.
                 _ if halted.is_some() => {}
-                Ok(message) => {
+                Taken::Record(message) => {
                     // A message that was read before cannot come again within one assignment.
                     if next.is_none_or(|next| message.offset() >= next) {
                         each(&message);
@@ -186,17 +267,28 @@ impl Partition {
                         drained += 1;
                     }
                 }
-                Err(KafkaError::PartitionEOF(_)) => *end_reached = Some(Instant::now()),
-                Err(e) if is_gap(&e) => {
+                // Transaction markers, aborted records and what compaction removed lie behind it: they are no records that
+                // could be missing once retention has reached them.
+                Taken::End(offset) => {
+                    *next = (*next).max(Some(offset));
+                    *end_reached = Some(Instant::now());
+                }
+                Taken::Failed(e) if is_gap(&e) => {
                     let why = format!(
-                        "{topic}/{partition}: the messages from offset {} on are gone (retention was faster than this daemon): {e}; counts would have a hole. \
-                         Restore the topic, or move the state folder away to start anew",
+                        "{topic}/{partition}: offset {}, the next to be counted, is not in the log any more: {e}; records from there on may be gone \
+                         uncounted (retention was faster than this daemon), so counts would have a hole. Restore the topic, or move the state folder away \
+                         to start anew",
                         next.unwrap_or(0)
                     );
                     tracing::error!(topic, partition, offset = *next, "{why}");
                     *halted = Some(why);
                 }
-                Err(e) => {
+                Taken::Failed(e) if is_unknown(&e) => {
+                    tracing::warn!(topic, partition, error = %e, "the topic is gone; if it comes back, its id tells whether it is the same");
+                    // What was taken with it is counted: it cannot be put back, and may be of the same topic.
+                    *doubted = Some(Instant::now());
+                }
+                Taken::Failed(e) => {
                     tracing::warn!(topic, partition, error = %e, "a read failed, librdkafka tries again");
                     failed = true;
                 }
@@ -221,6 +313,18 @@ fn is_gap(e: &KafkaError) -> bool {
     )
 }
 
+/// A topic that was deleted, or deleted and made anew.
+fn is_unknown(e: &KafkaError) -> bool {
+    matches!(
+        e.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
+}
+
 /// Questions to the brokers.
 #[derive(Clone)]
 pub struct Handle {
@@ -236,18 +340,76 @@ impl Handle {
     pub fn partitions(&self, topics: &[String], timeout: Duration) -> Result<BTreeMap<String, i32>, KafkaSourceError> {
         let mut found = BTreeMap::new();
         for topic in topics {
-            let metadata = self
-                .consumer
-                .fetch_metadata(Some(topic), timeout)
-                .map_err(|cause| KafkaSourceError::Unreachable { brokers: self.brokers.clone(), cause })?;
-            let here = metadata.topics().iter().find(|t| t.name() == topic).filter(|t| t.error().is_none());
-            let count = here.map_or(0, |t| t.partitions().len());
-            match i32::try_from(count) {
-                Ok(n) if n > 0 => found.insert(topic.clone(), n),
-                _ => return Err(KafkaSourceError::NoTopic { topic: topic.clone(), brokers: self.brokers.clone() }),
+            let metadata =
+                self.consumer.fetch_metadata(Some(topic), timeout).map_err(|cause| self.unreachable(&cause))?;
+            let here = metadata.topics().iter().find(|t| t.name() == topic);
+            let (topic, brokers) = (topic.clone(), self.brokers.clone());
+            match here.and_then(|t| t.error()).map(RDKafkaErrorCode::from) {
+                None => {}
+                Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                    return Err(KafkaSourceError::NotAllowed { topic, brokers });
+                }
+                Some(RDKafkaErrorCode::LeaderNotAvailable | RDKafkaErrorCode::NotLeaderForPartition) => {
+                    let cause = KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable);
+                    return Err(KafkaSourceError::Topic { topic, brokers, cause });
+                }
+                Some(_) => return Err(KafkaSourceError::NoTopic { topic, brokers }),
+            }
+            match i32::try_from(here.map_or(0, |t| t.partitions().len())) {
+                Ok(n) if n > 0 => found.insert(topic, n),
+                _ => return Err(KafkaSourceError::NoTopic { topic, brokers }),
             };
         }
+        self.consumer.context().troubles.clear();
         Ok(found)
+    }
+
+    /// How many partitions each topic has, and its id.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time, or a topic that does not exist.
+    pub fn topics(&self, topics: &[String], timeout: Duration) -> Result<BTreeMap<String, Found>, KafkaSourceError> {
+        let partitions = self.partitions(topics, timeout)?;
+        let mut ids = self.ids(topics, timeout)?;
+        let found = partitions.into_iter().map(|(topic, partitions)| {
+            let id = ids.remove(&topic);
+            (topic, Found { partitions, id })
+        });
+        Ok(found.collect())
+    }
+
+    /// The ids of topics; one that does not exist has none, and none has one where the brokers give none.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time.
+    pub fn ids(&self, topics: &[String], timeout: Duration) -> Result<BTreeMap<String, String>, KafkaSourceError> {
+        match identity::ids(&self.consumer, topics, timeout) {
+            Err(e) if e.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => Ok(BTreeMap::new()),
+            Err(e) => Err(self.unreachable(&e)),
+            Ok(ids) => Ok(ids),
+        }
+    }
+
+    /// Serves the client's own events for up to `wait`.
+    pub fn serve(&self, wait: Duration) {
+        serve(&self.consumer, wait);
+    }
+
+    /// What the client last said of its connections, with what to check; `None` while they work.
+    #[must_use]
+    pub fn trouble(&self) -> Option<KafkaSourceError> {
+        let cause = self.consumer.context().troubles.why()?;
+        Some(KafkaSourceError::Unreachable { brokers: self.brokers.clone(), cause })
+    }
+
+    /// Brokers that do not answer, and why: in the client's own words, which say more than that time is over.
+    fn unreachable(&self, error: &KafkaError) -> KafkaSourceError {
+        let until = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < until && serve(&self.consumer, Duration::ZERO) {}
+        self.trouble().unwrap_or_else(|| KafkaSourceError::Unreachable {
+            brokers: self.brokers.clone(),
+            cause: error.to_string(),
+        })
     }
 
     /// The high watermark of a partition: the offset after its last message.

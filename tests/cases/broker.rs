@@ -47,10 +47,29 @@ fn admin() -> AdminClient<DefaultClientContext> {
 /// A topic name nobody else uses, made with so many partitions.
 pub fn topic(name: &str, partitions: i32) -> String {
     let unique = format!("{name}-{}-{:x}", std::process::id(), std::ptr::from_ref(&name).addr());
-    let new = NewTopic::new(&unique, partitions, TopicReplication::Fixed(1));
+    make_topic(&unique, partitions, &[]);
+    unique
+}
+
+/// Makes a topic of this name with these settings.
+pub fn make_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let mut new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    for (key, value) in settings {
+        new = new.set(key, value);
+    }
     let made = block_on(admin().create_topics([&new], &AdminOptions::new())).unwrap();
     made.into_iter().for_each(|t| drop(t.unwrap()));
-    unique
+}
+
+/// Deletes a topic, and waits until it is gone.
+pub fn delete_topic(name: &str) {
+    let gone = block_on(admin().delete_topics(&[name], &AdminOptions::new())).unwrap();
+    gone.into_iter().for_each(|t| drop(t.unwrap()));
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
+    wait_for("the topic to be gone", || {
+        let metadata = consumer.fetch_metadata(None, Duration::from_secs(10)).unwrap();
+        metadata.topics().iter().all(|t| t.name() != name).then_some(())
+    });
 }
 
 /// Makes a topic of this very name with one partition, anew where there is one.
@@ -82,6 +101,30 @@ pub fn publish(topic: &str, records: impl IntoIterator<Item = (i32, String, Vec<
         }
     }
     producer.flush(Duration::from_secs(30)).unwrap();
+}
+
+/// Publishes records in one transaction, which is then committed or aborted.
+pub fn publish_in_transaction(topic: &str, records: impl IntoIterator<Item = (i32, String, Vec<u8>)>, commit: bool) {
+    let wait = Duration::from_secs(30);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .set("transactional.id", format!("{topic}-writer"))
+        .create()
+        .unwrap();
+    producer.init_transactions(wait).unwrap();
+    producer.begin_transaction().unwrap();
+    for (partition, key, payload) in records {
+        let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&payload);
+        producer.send(record).map_err(|(e, _)| e).unwrap();
+    }
+    producer.flush(wait).unwrap();
+    if commit { producer.commit_transaction(wait).unwrap() } else { producer.abort_transaction(wait).unwrap() }
+}
+
+/// The first offset of a partition and the one after its last, markers included.
+pub fn log_range(topic: &str, partition: i32) -> (i64, i64) {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
+    consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).unwrap()
 }
 
 /// Everything that is in a topic now, as JSON, by partition.
@@ -135,9 +178,15 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `driftgate run` on a configuration that listens on port 0.
     pub fn start(config: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(config, environment, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(config: &Path, environment: &[(&str, &str)], more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_driftgate"))
             .args(["run", "--config"])
             .arg(config)
+            .args(more)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

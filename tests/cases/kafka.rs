@@ -10,16 +10,16 @@ use super::broker::{Daemon, brokers, committed, delete_before, flights, publish,
 use super::support::{Folder, json_lines};
 
 /// Topics of one test.
-struct Topics {
-    predictions: String,
-    labels: String,
-    verdicts: String,
-    signals: String,
-    dead: String,
+pub struct Topics {
+    pub predictions: String,
+    pub labels: String,
+    pub verdicts: String,
+    pub signals: String,
+    pub dead: String,
 }
 
 impl Topics {
-    fn new(name: &str, partitions: i32) -> Self {
+    pub fn new(name: &str, partitions: i32) -> Self {
         Self {
             predictions: topic(&format!("{name}-predictions"), partitions),
             labels: topic(&format!("{name}-labels"), partitions),
@@ -29,7 +29,7 @@ impl Topics {
         }
     }
 
-    fn config(&self, policy: &str, idle_after: &str) -> String {
+    pub fn config(&self, policy: &str, idle_after: &str) -> String {
         format!(
             "policies: [\"{policy}\"]\n\
              kafka: {{brokers: \"{}\", group: \"{}\"}}\n\
@@ -177,7 +177,7 @@ fn promtool(metrics: &str) {
     assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
 }
 
-const SHOP: &str = "\
+pub const SHOP: &str = "\
 apiVersion: driftgate/v1
 model: shop
 baseline: {snapshot: \"shop_v{version}.csv\", columns: {score: score, label: label}}
@@ -194,7 +194,7 @@ checks:
     - psi: {of: features, lt: 0.2}
 ";
 
-fn shop(folder: &Folder, topics: &Topics) -> PathBuf {
+pub fn shop(folder: &Folder, topics: &Topics) -> PathBuf {
     folder.write("shop.yaml", SHOP);
     let rows: String = (0..1000).map(|i| format!("{i},{},{}\n", f64::from(i % 10) / 10.0, i % 2)).collect();
     folder.write("shop_v1.csv", format!("x,score,label\n{rows}"));
@@ -202,12 +202,12 @@ fn shop(folder: &Folder, topics: &Topics) -> PathBuf {
     folder.path("driftgate.yaml")
 }
 
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
 }
 
 /// A thousand predictions of one window; `shift` moves x.
-fn window(version: &str, start: i64, shift: i64) -> Vec<(i32, String, Vec<u8>)> {
+pub fn window(version: &str, start: i64, shift: i64) -> Vec<(i32, String, Vec<u8>)> {
     let event = |i: i64| {
         let id = format!("{version}-{start}-{i}");
         let event = json!({"prediction_id": id, "model": "shop", "version": version, "ts": start + i * 9, "score": 0.3, "features": {"x": i + shift}, "stage": "staging"});

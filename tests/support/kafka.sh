@@ -5,13 +5,17 @@ set -euo pipefail
 usage() {
   cat <<'EOF'
 usage: kafka.sh install DIR                                    fetch Kafka's jars with Maven (nothing to do when they are there)
-       kafka.sh start DIR [PORT]                               start a broker on 127.0.0.1:PORT (19092; the controller takes PORT+1)
+       kafka.sh start DIR [PORT] [--secure]                    start a broker on 127.0.0.1:PORT (19092; the controller takes PORT+1);
+                                                               --secure adds SASL_SSL on PORT+2 and SSL with client certificates on PORT+3
        kafka.sh status DIR                                     print the address of the running broker, or fail
        kafka.sh stop DIR
        kafka.sh create-topic DIR TOPIC PARTITIONS [KEY=VALUE]...   settings of the topic
        kafka.sh delete-records DIR TOPIC PARTITION OFFSET      drop what lies before OFFSET
 
-Each start begins with empty data, except with KEEP=1. START_TIMEOUT (60) is in seconds. The log is DIR/server.log.
+With --secure the user is alice, the password only-for-these-tests (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512), OAUTHBEARER takes unsecured
+tokens, and DIR/tls has the certificates: ca.pem, client.pem with client.key, and other-ca.pem, which signed nothing here.
+
+KAFKA_LIBS names a directory with Kafka's jars, DIR/libs by default. Each start begins with empty data, except with KEEP=1. START_TIMEOUT (60) is in seconds. The log is DIR/server.log.
 EOF
 }
 
@@ -19,12 +23,13 @@ die() { echo "kafka.sh: $*" >&2; exit 1; }
 
 pom=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kafka-pom.xml
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$pom")
+readonly password=only-for-these-tests
 readonly cluster_id=MkU3OEVBNTcwNTJENDM2Qk
 
-installed() { [ -e "$dir/libs/kafka_2.13-$version.jar" ]; }
+installed() { [ -e "$libs/kafka_2.13-$version.jar" ]; }
 
 # A class from Kafka's jars, quiet but for errors.
-tool() { java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$dir/libs/*" "$@"; }
+tool() { java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$libs/*" "$@"; }
 
 # The process id of this directory's broker; fails when none runs. The command line guards against a reused id.
 running() {
@@ -42,15 +47,52 @@ need_running() { running >/dev/null || die "no broker runs in $dir: kafka.sh sta
 
 install() {
   installed && return
-  command -v mvn >/dev/null || die "Kafka's jars are missing in $dir/libs and mvn was not found: run make setup"
-  local fresh="$dir/libs.$$"
+  command -v mvn >/dev/null || die "Kafka's jars are missing in $libs and mvn was not found: run make setup"
+  local fresh="$libs.$$"
   # A broken download must not look like an installation.
   trap 'rm -rf "$fresh"' RETURN
-  echo "fetching Apache Kafka $version into $dir/libs"
+  echo "fetching Apache Kafka $version into $libs"
   mvn -B -q -f "$pom" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$fresh" </dev/null || die "Maven could not fetch Kafka's jars"
-  rm -rf "$dir/libs"
-  mv "$fresh" "$dir/libs"
+  rm -rf "$libs"
+  mv "$fresh" "$libs"
+}
+
+# Certificates of a certificate authority of these tests, for the broker and for a client.
+certificates() {
+  local tls=$1 name
+  rm -rf "$tls"
+  mkdir -p "$tls"
+  fresh() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 "$@" 2>"$tls/openssl.log" || die "openssl: $(cat "$tls/openssl.log")"; }
+  for name in ca other-ca; do fresh -x509 -subj "/CN=driftgate-test-$name" -keyout "$tls/$name.key" -out "$tls/$name.pem"; done
+  for name in broker client; do
+    fresh -subj "/CN=$name" -keyout "$tls/$name.key" -out "$tls/$name.csr"
+    openssl x509 -req -in "$tls/$name.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 3650 \
+      -extfile <(echo "subjectAltName=IP:127.0.0.1,DNS:localhost") -out "$tls/$name.pem" 2>"$tls/openssl.log" || die "openssl: $(cat "$tls/openssl.log")"
+  done
+  cat "$tls/broker.key" "$tls/broker.pem" >"$tls/broker-store.pem"
+}
+
+# Listeners that ask who is there.
+secure() {
+  local port=$1 jaas=org.apache.kafka.common.security mechanism
+  sed -i -e "s|^listeners=.*|&,SASL_SSL://127.0.0.1:$((port + 2)),SSL://127.0.0.1:$((port + 3))|" \
+    -e "s|^advertised.listeners=.*|&,SASL_SSL://127.0.0.1:$((port + 2)),SSL://127.0.0.1:$((port + 3))|" \
+    -e "s|^listener.security.protocol.map=.*|&,SASL_SSL:SASL_SSL,SSL:SSL|" "$dir/server.properties"
+  cat >>"$dir/server.properties" <<EOF
+ssl.keystore.type=PEM
+ssl.keystore.location=$dir/tls/broker-store.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=$dir/tls/ca.pem
+listener.name.ssl.ssl.client.auth=required
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
+listener.name.sasl_ssl.plain.sasl.jaas.config=$jaas.plain.PlainLoginModule required user_alice="$password";
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=$jaas.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";
+EOF
+  for mechanism in scram-sha-256 scram-sha-512; do
+    echo "listener.name.sasl_ssl.$mechanism.sasl.jaas.config=$jaas.scram.ScramLoginModule required;" >>"$dir/server.properties"
+    format+=(--add-scram "${mechanism^^}=[name=alice,password=$password]")
+  done
 }
 
 configure() {
@@ -75,23 +117,34 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+log.cleaner.backoff.ms=500
 EOF
 }
 
 start() {
-  local port=${1:-19092} pid deadline
+  local port=19092 secure= pid deadline p ports format=()
+  while [ $# -gt 0 ]; do
+    if [ "$1" = --secure ]; then secure=1; else port=$1; fi
+    shift
+  done
   [[ $port =~ ^[0-9]+$ ]] || die "the port is not a number: '$port'"
-  installed || die "Kafka is not in $dir: kafka.sh install $dir"
+  installed || die "Kafka is not in $libs: kafka.sh install $dir"
   if pid=$(running); then die "a broker already runs in $dir: process $pid, $(address)"; fi
-  for p in "$port" "$((port + 1))"; do
+  ports=("$port" "$((port + 1))")
+  [ -z "$secure" ] || ports+=("$((port + 2))" "$((port + 3))")
+  for p in "${ports[@]}"; do
     if listening "$p"; then die "port $p is taken: name another one, kafka.sh start $dir PORT"; fi
   done
   [ "${KEEP:-0}" = 1 ] || rm -rf "$dir/data"
   configure "$port"
-  tool kafka.tools.StorageTool format --ignore-formatted -t "$cluster_id" -c "$dir/server.properties" >"$dir/format.log" 2>&1 ||
+  if [ -n "$secure" ]; then
+    certificates "$dir/tls"
+    secure "$port"
+  fi
+  tool kafka.tools.StorageTool format --ignore-formatted -t "$cluster_id" -c "$dir/server.properties" "${format[@]}" >"$dir/format.log" 2>&1 ||
     die "formatting the storage failed: $(tail -n 3 "$dir/format.log")"
   # A session of its own: the terminal's interrupt must not reach the broker before its users have stopped.
-  setsid nohup java -Xms512m -Xmx512m -Dlog4j2.level=INFO -cp "$dir/libs/*" kafka.Kafka "$dir/server.properties" \
+  setsid nohup java -Xms512m -Xmx512m -Dlog4j2.level=INFO -cp "$libs/*" kafka.Kafka "$dir/server.properties" \
     </dev/null >"$dir/server.log" 2>&1 &
   pid=$!
   echo "$pid" >"$dir/pid"
@@ -151,10 +204,11 @@ verb=${1:-}
 if [ $# -lt 2 ]; then usage >&2; exit 2; fi
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
+libs=${KAFKA_LIBS:-$dir/libs}
 shift 2
 case "$verb/$#" in
   install/0) install ;;
-  start/0 | start/1) start "$@" ;;
+  start/[012]) start "$@" ;;
   stop/0) stop ;;
   status/0) status ;;
   create-topic/[2-9]) create_topic "$@" ;;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::verify::Anchored;
 use crate::cli::{Failure, exit};
-use crate::source::kafka::{KafkaSource, KafkaSourceError};
+use crate::source::kafka::{KafkaSource, KafkaSourceError, Start};
 
 /// Brokers that are silent for so long cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,12 +75,12 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
         }
         Err(other) => return Err(other.into()),
     };
-    let starts = found.iter().flat_map(|(topic, n)| (0..*n).map(|p| ((topic.clone(), p), None))).collect();
+    let starts = found.iter().flat_map(|(topic, n)| (0..*n).map(|p| ((topic.clone(), p), Start::default()))).collect();
     let mut partitions = source.assign(&starts)?;
     let mut anchors = Anchors::default();
     let mut last_news = Instant::now();
     loop {
-        let error = source.serve(PAUSE);
+        source.serve(PAUSE);
         for partition in &mut partitions {
             let number = partition.partition;
             let messages = partition.drain(BATCH, |message| {
@@ -104,7 +104,7 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
             return Ok(anchors);
         }
         if last_news.elapsed() > PATIENCE {
-            let cause = error.map_or_else(|| "no end".to_owned(), |e| e.to_string());
+            let cause = source.handle().trouble().map_or_else(|| "no end".to_owned(), |e| e.to_string());
             return Err(unreachable(format!("nothing came for {} s ({cause})", PATIENCE.as_secs())));
         }
     }

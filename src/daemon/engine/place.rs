@@ -66,10 +66,11 @@ impl Place {
         let messages = partition.drain(ROUND, |message| reader.take(message, now));
         if messages > 0 {
             self.count(sources, world, desk);
-            if self.parked.is_empty() {
-                self.counted = self.partition.next;
-            }
             desk.common.bury(&mut self.reader.dead);
+        }
+        // Also without messages: the end of a partition may lie beyond its last one.
+        if self.parked.is_empty() {
+            self.counted = self.partition.next;
         }
         messages
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Engine;
 use crate::daemon::topics::Read;
@@ -60,11 +61,13 @@ impl Engine {
             source.max_ts = progress.iter().filter_map(|p| p.max_ts).max();
             source.idle = progress.iter().all(|p| p.idle);
             let halted = format!("{}/{}", partition.topic, partition.partition);
-            match &partition.halted {
+            // Of a topic that was made anew one sentence for all of its partitions stands there already.
+            match partition.halted.as_ref().filter(|_| !view.replaced.contains_key(&partition.topic)) {
                 Some(why) => drop(view.not_ready.insert(halted, why.clone())),
                 None => drop(view.not_ready.remove(&halted)),
             }
         }
+        let now = Instant::now();
         let mut view = self.common.view.write();
         for (topic, (read, first)) in world.topics.iter().zip(topics) {
             if let Some(source) = first.and_then(|key| view.sources.get_mut(&key)) {
@@ -74,6 +77,14 @@ impl Engine {
                 view.rejected.insert((topic.name.clone(), *reason), *n);
             }
             view.unknown_model.insert(topic.name.clone(), read.unknown_model);
+            let input = view.inputs.entry(topic.name.clone()).or_default();
+            input.update(now, read.events, &read.rejected, read.unknown_model);
+            let unreadable = input.unreadable(&topic.name);
+            let name = format!("{} is unreadable", topic.name);
+            match unreadable {
+                Some(why) => drop(view.not_ready.insert(name, why)),
+                None => drop(view.not_ready.remove(&name)),
+            }
         }
     }
 }

@@ -3,11 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::World;
 use crate::daemon::dead::DeadLetters;
 use crate::daemon::loader::Loader;
+use crate::daemon::rejections::Rejections;
 use crate::daemon::topics::DeadLetter;
 use crate::evaluate::Judgement;
 use crate::event::PredictionBatch;
@@ -28,6 +29,7 @@ pub struct Common {
     pub outbox: Mutex<Outbox>,
     pub loader: Mutex<Loader>,
     pub dead_letters: Mutex<Option<DeadLetters>>,
+    pub rejections: Mutex<Rejections>,
     pub view: view::Shared,
     /// Nothing is read while too much waits to be delivered.
     pub hold: AtomicBool,
@@ -35,11 +37,12 @@ pub struct Common {
 }
 
 impl Common {
-    /// Sends dead letters on.
+    /// Tells of rejected messages, and sends the dead letters on.
     pub fn bury(&self, letters: &mut Vec<DeadLetter>) {
         if letters.is_empty() {
             return;
         }
+        lock(&self.rejections).hear(letters, Instant::now(), &self.view);
         match lock(&self.dead_letters).as_mut() {
             Some(dead) => dead.send(letters.drain(..)),
             None => letters.clear(),

@@ -52,6 +52,7 @@ driftgate_last_verdict_timestamp_seconds{group="slo",model="credit eu",version="
 driftgate_predictions_total{model="credit eu",version="1"} 6012
 driftgate_events_total{topic="predictions"} 15
 driftgate_rejected_events_total{reason="not_json",topic="predictions"} 4
+driftgate_rejected_ratio{topic="predictions"} 0.2
 driftgate_unknown_model_events_total{topic="predictions"} 6
 driftgate_late_events_total{model="credit eu"} 3
 driftgate_labels_joined_total{model="credit eu"} 5990

@@ -9,6 +9,7 @@ use crate::decode::Reason;
 use crate::intake::Counters;
 use crate::judge::verdict::{Action, Counted, RuleResult, Status, Verdict, WindowSpan};
 use crate::policy;
+use crate::view::inputs::Example;
 use crate::view::{CheckpointView, Keep, ModelView, SourceView, View};
 
 /// 2013-03-08T00:00:00Z, the end of the windows here.
@@ -152,6 +153,12 @@ pub fn picture() -> View {
     view.sources.insert(("predictions".into(), 1), SourceView { events: 5, ..SourceView::default() });
     view.rejected.insert(("predictions".into(), Reason::NotJson), 4);
     view.unknown_model.insert("predictions".into(), 6);
+    let input = view.inputs.entry("predictions".into()).or_default();
+    input.update(std::time::Instant::now(), 15, &[(Reason::NotJson, 3)].into(), 6);
+    let detail = "expected a value at byte 0, found \u{fc}".into();
+    input
+        .examples
+        .insert(Reason::NotJson, Example { partition: 0, offset: 12, detail, read: "an empty message".into() });
     view.signals.insert((Action::Block, "registry".into(), "ok"), 1);
     view.checkpoint = CheckpointView { written: 2, failed: 0, last_ms: Some(END), last_bytes: 512, last_seconds: 0.25 };
     view

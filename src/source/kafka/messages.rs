@@ -21,7 +21,9 @@ const AT_ONCE: usize = 128;
 /// The queue of one partition, and the messages last taken from it.
 pub struct Messages {
     queue: NonNull<native::rd_kafka_queue_t>,
-    taken: Vec<Taken>,
+    taken: Vec<Given>,
+    /// Of the last record.
+    leader_epoch: Option<i32>,
     /// Is dropped last: the queue belongs to it.
     _consumer: Arc<BaseConsumer<Quiet>>,
 }
@@ -31,19 +33,27 @@ unsafe impl Send for Messages {}
 
 /// A message as the client library handed it out.
 #[repr(transparent)]
-struct Taken(NonNull<native::rd_kafka_message_t>);
+struct Given(NonNull<native::rd_kafka_message_t>);
 
-impl Drop for Taken {
+impl Drop for Given {
     fn drop(&mut self) {
         // Safety: it came from the queue, and nothing else gives it back.
         unsafe { native::rd_kafka_message_destroy(self.0.as_ptr()) }
     }
 }
 
+/// What a partition's queue holds.
+pub enum Taken<'m> {
+    Record(Message<'m>),
+    /// The end of what may be read: the offset after the last record, control records included.
+    End(i64),
+    Failed(KafkaError),
+}
+
 /// A message while it is looked at.
 pub struct Message<'m> {
     message: &'m native::rd_kafka_message_t,
-    _taken: PhantomData<&'m Taken>,
+    _taken: PhantomData<&'m Given>,
 }
 
 impl Messages {
@@ -57,36 +67,40 @@ impl Messages {
         let queue = NonNull::new(queue)?;
         // Safety: the queue was just handed out; forwarding to nothing makes it a queue of its own.
         unsafe { native::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };
-        Some(Self { queue, taken: Vec::with_capacity(AT_ONCE), _consumer: Arc::clone(consumer) })
+        Some(Self { queue, taken: Vec::with_capacity(AT_ONCE), leader_epoch: None, _consumer: Arc::clone(consumer) })
+    }
+
+    /// In which leader's epoch the last record was written.
+    pub fn leader_epoch(&self) -> Option<i32> {
+        self.leader_epoch
     }
 
     /// Takes messages that are there, at most so many, and shows them in order; how many there were.
-    pub fn take(&mut self, most: usize, mut each: impl FnMut(Result<Message<'_>, KafkaError>)) -> usize {
+    pub fn take(&mut self, most: usize, mut each: impl FnMut(Taken<'_>)) -> usize {
         self.taken.clear();
         let most = most.min(self.taken.capacity());
         let to = self.taken.as_mut_ptr().cast::<*mut native::rd_kafka_message_t>();
-        // Safety: `to` has room for `most` pointers, and a `Taken` is one pointer. Those written are messages, never null.
+        // Safety: `to` has room for `most` pointers, and a `Given` is one pointer. Those written are messages, never null.
         let taken = unsafe { native::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, to, most) };
         let taken = usize::try_from(taken).unwrap_or(0).min(most);
         // Safety: so many were written; the list is the one that gives them back.
         unsafe { self.taken.set_len(taken) };
-        for message in self.taken.drain(..) {
+        for (at, message) in self.taken.drain(..).enumerate() {
             // Safety: it is valid until it is given back, at the end of this turn of the loop.
             let native = unsafe { message.0.as_ref() };
-            each(if native.err.is_error() {
-                Err(error(native))
-            } else {
-                Ok(Message { message: native, _taken: PhantomData })
+            // The last one may be the partition's end.
+            if at + 2 >= taken {
+                // Safety: the same.
+                let epoch = unsafe { native::rd_kafka_message_leader_epoch(native) };
+                self.leader_epoch = if epoch < 0 { self.leader_epoch } else { Some(epoch) };
+            }
+            each(match native.err {
+                native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Taken::End(native.offset),
+                e if e.is_error() => Taken::Failed(KafkaError::MessageConsumption(e.into())),
+                _ => Taken::Record(Message { message: native, _taken: PhantomData }),
             });
         }
         taken
-    }
-}
-
-fn error(message: &native::rd_kafka_message_t) -> KafkaError {
-    match message.err {
-        native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => KafkaError::PartitionEOF(message.partition),
-        e => KafkaError::MessageConsumption(e.into()),
     }
 }
 

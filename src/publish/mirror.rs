@@ -148,6 +148,9 @@ impl Mirror {
         if memory.refused.contains(&name) {
             return Ok(());
         }
+        if let Op::SetAlias { model, alias, version, .. } = op {
+            self.registry.writing(model, alias, version)?;
+        }
         match (ops::deliver(&self.client, op)?, op) {
             (Delivered::Done | Delivered::Already, Op::SetAlias { model, alias, version, .. }) => {
                 self.registry.mirrored(model, alias, version)?;

@@ -59,6 +59,13 @@ impl Embedded {
                     followed.lost.push(version.clone());
                 }
             }
+            for (stage, version) in mirror::being_written(change, model)? {
+                if found.aliases.get(&stage) == Some(&version) {
+                    mirror::mirrored(change, model, &stage, &version)?;
+                } else {
+                    mirror::not_written(change, model, &stage)?;
+                }
+            }
             let ours = mirror::pointers(change, model)?;
             let known = mirror::last_seen(change, model)?;
             let stages: BTreeSet<&String> = ours.keys().chain(known.keys()).chain(found.aliases.keys()).collect();

@@ -49,6 +49,19 @@ impl Embedded {
         })
     }
 
+    /// An alias is about to be moved in MLflow: where it stands there afterwards, it was moved by us.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn writing(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
+        self.write(0, |change| {
+            change
+                .prepare_cached("INSERT OR REPLACE INTO mirror_writes (model, alias, version) VALUES (?1, ?2, ?3)")?
+                .execute([model, alias, version])?;
+            Ok(())
+        })
+    }
+
     /// What an alias stands on in MLflow now that we moved it.
     ///
     /// # Errors
@@ -94,7 +107,18 @@ pub(super) fn tag(tx: &Connection, model: &str, version: &str, tags: &[(String, 
 pub(super) fn mirrored(tx: &Connection, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
     tx.prepare_cached("INSERT OR REPLACE INTO mirrored (model, alias, version) VALUES (?1, ?2, ?3)")?
         .execute([model, alias, version])?;
+    not_written(tx, model, alias)
+}
+
+/// An alias is not about to be moved any more.
+pub(super) fn not_written(tx: &Connection, model: &str, alias: &str) -> Result<(), RegistryError> {
+    tx.prepare_cached("DELETE FROM mirror_writes WHERE model = ?1 AND alias = ?2")?.execute([model, alias])?;
     Ok(())
+}
+
+/// Aliases that we were about to move when the process died, and where to.
+pub(super) fn being_written(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+    pairs(tx, "SELECT alias, version FROM mirror_writes WHERE model = ?1", model)
 }
 
 /// Where each alias of a model stood in MLflow when we last wrote or saw it.

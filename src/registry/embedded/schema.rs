@@ -192,7 +192,7 @@ CREATE TABLE audit_checkpoints (
 /// What format 3 added. What MLflow shall say is state, no queue: tags by version, and by model the number of the last change
 /// and of the last one that is there. A version that took a deleted one's number has when it was made there (`anew_ms`) and
 /// when that was noticed here, one that is not there any more when that was noticed; `lost_stages` are pointers that were
-/// taken away there.
+/// taken away there, `mirror_writes` aliases that we are about to move: a process that dies meanwhile knows its own move again.
 const MIRROR_TABLES: &str = "
 ALTER TABLE versions ADD COLUMN anew_ms INTEGER;
 ALTER TABLE versions ADD COLUMN anew_noticed INTEGER;
@@ -210,6 +210,12 @@ CREATE TABLE mirror (
     model   TEXT NOT NULL PRIMARY KEY,
     changed INTEGER NOT NULL,
     settled INTEGER NOT NULL
+) STRICT;
+CREATE TABLE mirror_writes (
+    model   TEXT NOT NULL,
+    alias   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    PRIMARY KEY (model, alias)
 ) STRICT;
 CREATE TABLE mirror_tags (
     model   TEXT NOT NULL,

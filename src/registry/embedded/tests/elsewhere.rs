@@ -1,7 +1,7 @@
 //! What stands in MLflow and what shall stand there: versions that are deleted, made anew and registered later, pointers that
 //! others move.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -273,6 +273,7 @@ impl There {
             match op {
                 Op::SetAlias { alias, version, expected, .. } => {
                     assert!(self.aliases.get(alias).is_none_or(|there| Some(there) == expected.as_ref()), "{op:?}");
+                    registry.writing("m", alias, version).unwrap();
                     self.aliases.insert(alias.clone(), version.clone());
                     if at < killed_after {
                         registry.mirrored("m", alias, version).unwrap();
@@ -297,15 +298,28 @@ fn however_both_sides_move_and_die_they_agree_in_the_end_and_no_alias_is_deleted
             registry.register(&plain(version), "ci", 1).unwrap();
         }
         let mut there = There { aliases: BTreeMap::new(), tags: BTreeMap::new() };
+        // Stages that somebody moved there since the last look, and where ours is to stay, as long as nobody moves it there.
+        let (mut foreign, mut stays) = (BTreeSet::new(), BTreeMap::new());
         for step in 0..12_u32 {
             let stage = ["prod", "staging"][below(2) as usize];
             let version = ["1", "2", "3"][below(3) as usize];
             match below(5) {
-                0 => drop(registry.set_stage("m", stage, version, "ann", "", NOW).unwrap()),
-                1 => drop(there.aliases.insert(stage.to_owned(), version.to_owned())),
+                0 => {
+                    registry.set_stage("m", stage, version, "ann", "", NOW).unwrap();
+                    if !foreign.contains(stage) {
+                        stays.insert(stage, version);
+                    }
+                }
+                1 => {
+                    there.aliases.insert(stage.to_owned(), version.to_owned());
+                    foreign.insert(stage);
+                    stays.remove(stage);
+                }
                 2 => drop(registry.apply(&signal(Action::Block, version, "drift", step), NOW).unwrap()),
-                3 => there.reconcile(&registry, below(3) as usize),
-                _ => there.reconcile(&registry, usize::MAX),
+                at => {
+                    there.reconcile(&registry, if at == 3 { below(3) as usize } else { usize::MAX });
+                    foreign.clear();
+                }
             }
         }
         let before: Vec<String> = there.aliases.keys().cloned().collect();
@@ -313,7 +327,12 @@ fn however_both_sides_move_and_die_they_agree_in_the_end_and_no_alias_is_deleted
         there.reconcile(&registry, usize::MAX);
         assert_eq!(registry.follow("m", &there.picture(), NOW).unwrap(), Followed::default(), "nothing is left to do");
         for stage in ["prod", "staging"] {
-            assert_eq!(registry.standing("m", stage).unwrap().as_ref(), there.aliases.get(stage));
+            let standing = registry.standing("m", stage).unwrap();
+            assert_eq!(standing.as_ref(), there.aliases.get(stage));
+            assert!(
+                stays.get(stage).is_none_or(|to| standing.as_deref() == Some(*to)),
+                "our own move is nobody else's"
+            );
         }
         assert!(before.iter().all(|alias| there.aliases.contains_key(alias)));
         for record in registry.versions(Some("m")).unwrap() {

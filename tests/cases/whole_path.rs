@@ -261,6 +261,9 @@ fn killed_at_each_step_of_promote_and_rollback_everything_agrees_and_happened_on
             if !told {
                 deaths += 1;
                 daemon = Daemon::start(&service.config(), &[]);
+                // It answers before it has read its checkpoint.
+                let status = format!("/api/v1/models/{model}/status");
+                wait_for("the model", || (daemon.get(&status).0 == 200).then_some(()));
             }
             // A request that died with the daemon was not done, or done whole: asking again settles it.
             if service.standing(&daemon, "prod").as_deref() != Some(expected) {

@@ -210,6 +210,34 @@ fn signals_come_on_edges_only() {
 }
 
 #[test]
+fn a_version_that_is_counted_anew_has_no_past() {
+    let checks = "  drift:\n    window: {size: 4m, slide: 1m}\n    rules: [{psi: {of: features, lt: 0.2}}]\n";
+    let mut feed = Feed::new(policy(checks, ""));
+    // A minute of events far from the baseline, of both versions.
+    let minute = |at: i64| -> Vec<Row> {
+        let rows =
+            (0..40).flat_map(|i| VERSIONS.map(|version| Row { version, ..row(at * MINUTE + i * SECOND, 5000.0) }));
+        rows.collect()
+    };
+    let blocked = |judged: &Judgement| -> Vec<String> { judged.signals.iter().map(|s| s.version.clone()).collect() };
+    let before = feed.predict(&(0..4).flat_map(minute).collect::<Vec<_>>());
+    assert_eq!(blocked(&before), ["1", "2"]);
+    // Panes that are judged, and one that is open.
+    feed.pipeline.count_anew("1");
+    let unknown = VERSIONS.map(|version| feed.pipeline.intake().is_unknown(version));
+    assert_eq!(unknown, [true, false]);
+    feed.pipeline.intake().set_reference("1", reference(&feed.pipeline.policy, "1"));
+    let after = feed.predict(&(4..7).flat_map(minute).collect::<Vec<_>>());
+    let counted = |version: &str| -> Vec<u64> {
+        after.verdicts.iter().filter(|v| v.version == version).map(|v| v.counted.predictions).collect()
+    };
+    assert_eq!(counted("2"), [160, 160, 160]);
+    assert_eq!(counted("1"), [40, 80], "windows hold nothing of the other one");
+    // What blocked before is said again of this one; the other has its block already.
+    assert_eq!(blocked(&after), ["1"]);
+}
+
+#[test]
 fn hysteresis_mutes_and_enforcement_change_decisions_not_facts() {
     let rows: Vec<Row> = (0..6).flat_map(|at| minute(at, 900.0)).collect();
     let of = |checks: &str, rest: &str| Feed::new(policy(checks, rest)).predict(&rows);

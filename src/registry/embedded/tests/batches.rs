@@ -42,7 +42,7 @@ fn passing(_: &str, _: &str) -> Live {
 /// Something of the stream.
 enum Item {
     Verdict(Box<Verdict>, String),
-    Signal(Signal),
+    Signal(Box<Signal>),
 }
 
 impl Item {
@@ -79,10 +79,8 @@ impl Item {
     }
 
     fn signal(action: Action, version: &str, group: &str, hour: i64) -> Self {
-        Self::Signal(Signal {
-            ts: utc(NOW + hour * HOUR),
-            ..signal(action, version, group, u32::try_from(hour).unwrap())
-        })
+        let said = signal(action, version, group, u32::try_from(hour).unwrap());
+        Self::Signal(Box::new(Signal { ts: utc(NOW + hour * HOUR), ..said }))
     }
 
     fn given(&self) -> Given<'_> {

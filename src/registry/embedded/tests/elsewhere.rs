@@ -290,7 +290,7 @@ fn however_both_sides_move_and_die_they_agree_in_the_end_and_no_alias_is_deleted
     let mut random: u64 = 7;
     let mut below = |n: u64| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % n
+        usize::try_from((random >> 33) % n).unwrap()
     };
     for _ in 0..60 {
         let registry = registry();
@@ -301,8 +301,8 @@ fn however_both_sides_move_and_die_they_agree_in_the_end_and_no_alias_is_deleted
         // Stages that somebody moved there since the last look, and where ours is to stay, as long as nobody moves it there.
         let (mut foreign, mut stays) = (BTreeSet::new(), BTreeMap::new());
         for step in 0..12_u32 {
-            let stage = ["prod", "staging"][below(2) as usize];
-            let version = ["1", "2", "3"][below(3) as usize];
+            let stage = ["prod", "staging"][below(2)];
+            let version = ["1", "2", "3"][below(3)];
             match below(5) {
                 0 => {
                     registry.set_stage("m", stage, version, "ann", "", NOW).unwrap();
@@ -317,7 +317,7 @@ fn however_both_sides_move_and_die_they_agree_in_the_end_and_no_alias_is_deleted
                 }
                 2 => drop(registry.apply(&signal(Action::Block, version, "drift", step), NOW).unwrap()),
                 at => {
-                    there.reconcile(&registry, if at == 3 { below(3) as usize } else { usize::MAX });
+                    there.reconcile(&registry, if at == 3 { below(3) } else { usize::MAX });
                     foreign.clear();
                 }
             }

@@ -5,6 +5,7 @@
 //! panes of its own. A closing waits until everything admitted before it is counted; then whoever finds it ready merges
 //! the workers' panes and judges, while the others go on counting.
 
+pub mod absent;
 pub mod counted;
 mod order;
 

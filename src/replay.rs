@@ -3,6 +3,7 @@
 
 mod board;
 mod lane;
+mod remarks;
 mod work;
 
 use std::collections::BTreeMap;
@@ -83,6 +84,8 @@ pub struct Outcome {
     /// Versions without a baseline, and why.
     pub failed: BTreeMap<String, String>,
     pub waiting: (usize, usize),
+    /// What is worth saying of the files, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -194,7 +197,9 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     told.take(run.notes())?;
     failed?;
     let Told { mut outcome, .. } = told;
+    let findings: Vec<_> = lanes.iter().map(|lane| lane.findings()).collect();
     let intake = run.pipeline.intake();
+    outcome.remarks = remarks::remarks(policy, intake.schema(), &findings);
     let needs_one = policy.measured.is_empty() && !outcome.failed.is_empty();
     if needs_one && intake.versions().all(|(_, _, v)| v.baseline().is_none()) {
         return Err(ReplayError::NoBaseline);

@@ -1,7 +1,9 @@
 //! What a policy names, compiled once: features, segment attributes, KPIs and measured metrics as slots, and the canonical form of values.
 //! Decoders write into these slots; nothing downstream looks a name up again.
 
-use std::collections::BTreeMap;
+mod classes;
+
+pub use classes::Classes;
 
 use crate::policy::metrics::Subjects;
 use crate::policy::{LabelAttribute, Policy, RuleKind};
@@ -19,8 +21,10 @@ pub struct Schema {
     pub kpis: Vec<String>,
     /// Metrics of measurements that rules read.
     pub metrics: Vec<String>,
-    /// Label texts the policy maps to 0 and 1.
-    pub label_values: BTreeMap<String, bool>,
+    /// How labels are read.
+    pub labels: Classes,
+    /// How decisions are read.
+    pub decisions: Classes,
     /// Whether predictions need an id: where labels are configured.
     pub needs_id: bool,
     /// Whether pairs count in the prediction's window.
@@ -51,7 +55,8 @@ impl Schema {
             segmentations,
             kpis: policy.kpis.clone(),
             metrics: policy.measured.clone(),
-            label_values: policy.labels.as_ref().map(|l| l.values.clone()).unwrap_or_default(),
+            labels: policy.labels.as_ref().map(|l| Classes::new(&l.values)).unwrap_or_default(),
+            decisions: Classes::new(&policy.decision_values),
             needs_id: policy.labels.is_some(),
             prediction_time: policy.labels.as_ref().is_some_and(|l| l.attribute == LabelAttribute::PredictionTime),
         }

@@ -3,6 +3,7 @@
 
 pub mod inputs;
 mod kept;
+pub mod remarks;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -46,6 +47,8 @@ pub struct View {
     pub inputs: BTreeMap<String, inputs::InputView>,
     /// Rejected events by topic and reason.
     pub rejected: BTreeMap<(String, Reason), u64>,
+    /// What is worth telling of each topic's events that count.
+    pub remarks: BTreeMap<String, remarks::TopicRemarks>,
     /// Events of models without a policy, by topic.
     pub unknown_model: BTreeMap<String, u64>,
     /// Signals by action, sink and outcome (`ok`, `error`, `ignored`).

@@ -67,6 +67,8 @@ mod service;
 mod subjects;
 #[path = "cases/support.rs"]
 mod support;
+#[path = "cases/topics.rs"]
+mod topics;
 #[path = "cases/upgrade.rs"]
 mod upgrade;
 #[path = "cases/whole_path.rs"]

@@ -322,6 +322,9 @@ impl Lines {
                 return Ok(false);
             }
             self.number += 1;
+            if self.number == 1 && out.starts_with(b"\xef\xbb\xbf") {
+                out.drain(..3);
+            }
             out.truncate(out.trim_ascii_end().len());
             if !out.is_empty() {
                 return Ok(true);
@@ -384,7 +387,7 @@ mod tests {
 
     #[test]
     fn lines_are_published_as_they_stand() {
-        let text = "{\"prediction_id\":\"a\\u00e9\", \"x\": [1,{}]}\r\n\n {\"prediction_id\":7}\n{\"prediction_id\":7.0}\n{\"y\":NaN}";
+        let text = "\u{feff}{\"prediction_id\":\"a\\u00e9\", \"x\": [1,{}]}\r\n\n {\"prediction_id\":7}\n{\"prediction_id\":7.0}\n{\"y\":NaN}";
         let key = |k: &str| Some(k.to_owned());
         let read = all(lines(text, true)).unwrap();
         assert_eq!(read.iter().map(|(k, _)| k.clone()).collect::<Vec<_>>(), [key("aé"), key("7"), key("7"), None]);

@@ -324,6 +324,9 @@ impl Summary {
             let n: u64 = outcome.rejected.iter().filter(|(r, _)| r.name() == *reason).map(|(_, n)| n).sum();
             let _ = writeln!(out, "rejected {} ({reason}), the first at {first}", show::count(n));
         }
+        for remark in &outcome.remarks {
+            let _ = writeln!(out, "note: {remark}");
+        }
         let mut table = show::table(&[
             "version",
             "rule",
@@ -383,6 +386,7 @@ impl Summary {
         json!({
             "windows": self.windows, "incomplete": self.incomplete, "signals": self.signal_counts, "versions": outcome.versions,
             "counters": outcome.counters, "rejected": rejected, "unknown_model": outcome.unknown_model, "failed": outcome.failed, "rules": rules,
+            "remarks": outcome.remarks,
         })
     }
 }

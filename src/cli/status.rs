@@ -35,6 +35,9 @@ struct All {
     not_ready: Map<String, Value>,
     /// Things that wait, by sink.
     undelivered: Map<String, Value>,
+    /// What is worth a look in the events that count.
+    #[serde(default)]
+    remarks: Vec<String>,
     models: Vec<Model>,
 }
 
@@ -104,6 +107,9 @@ fn all_text(all: &All) -> String {
     }
     for (sink, count) in all.undelivered.iter().filter(|(_, count)| count.as_u64() != Some(0)) {
         let _ = writeln!(out, "{count} messages wait for {sink}: it does not take them, see the daemon's log");
+    }
+    for remark in &all.remarks {
+        let _ = writeln!(out, "look at {remark}");
     }
     if all.models.is_empty() {
         out.push_str("no models: the configuration names no policy\n");

@@ -4,6 +4,7 @@
 
 mod pace;
 mod place;
+mod remarks;
 mod show;
 mod workers;
 
@@ -282,6 +283,7 @@ impl Engine {
                 shown = Instant::now();
             }
             if pinned.elapsed() >= PINS_EVERY {
+                self.remark();
                 self.pin_registered();
                 self.count_anew();
                 pinned = Instant::now();

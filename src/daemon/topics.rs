@@ -7,7 +7,10 @@ use std::time::Instant;
 use super::{rejections, sources};
 use crate::config::SourceConfig;
 use crate::decode::json::{Format, JsonDecoder, Outcome};
-use crate::decode::plan::EventKind;
+use crate::decode::notes::Notes;
+use crate::decode::plan::{EventKind, Fields};
+use crate::decode::seen::Seen;
+use crate::decode::time::TimeUnit;
 use crate::decode::{Limits, Reason, Reject};
 use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::schema::Schema;
@@ -52,12 +55,23 @@ pub struct Read {
     pub events: u64,
     pub rejected: BTreeMap<Reason, u64>,
     pub unknown_model: u64,
+    /// Messages without a value, which are no events.
+    pub tombstones: u64,
+    /// What is worth telling of the events that count.
+    pub notes: Notes,
+    /// Events that count, by model.
+    pub rows: BTreeMap<usize, u64>,
 }
 
 impl Read {
     pub fn add(&mut self, other: &Self) {
         self.events += other.events;
         self.unknown_model += other.unknown_model;
+        self.tombstones += other.tombstones;
+        self.notes.merge(&other.notes);
+        for (model, n) in &other.rows {
+            *self.rows.entry(*model).or_default() += n;
+        }
         for (reason, n) in &other.rejected {
             *self.rejected.entry(*reason).or_default() += n;
         }
@@ -94,6 +108,12 @@ impl Topic {
         }
     }
 
+    /// Where its events' fields stand, and in which unit their times are.
+    #[must_use]
+    pub fn places(&self) -> (&Fields, TimeUnit) {
+        (&self.format.fields, self.format.time.unit)
+    }
+
     /// A reader of one of its partitions.
     #[must_use]
     pub fn reader(&self) -> Reader {
@@ -120,9 +140,39 @@ fn empty<B: StreamBatch>(schemas: &[Arc<Schema>]) -> Vec<B> {
     schemas.iter().map(|s| B::empty(s)).collect()
 }
 
+fn look_at<B: StreamBatch>(batches: &[B], notes: &mut Notes, rows: &mut BTreeMap<usize, u64>) {
+    for (model, batch) in batches.iter().enumerate().filter(|(_, b)| b.rows() > 0) {
+        notes.times(batch.times());
+        *rows.entry(model).or_default() += batch.rows() as u64;
+    }
+}
+
 impl Reader {
+    /// Looks at what a turn brought, before it is counted.
+    pub fn look(&mut self) {
+        let Self { decoder, batches, read, .. } = self;
+        let mut notes = std::mem::take(&mut decoder.notes);
+        match batches {
+            Batches::Predictions(b) => look_at(b, &mut notes, &mut read.rows),
+            Batches::Labels(b) => look_at(b, &mut notes, &mut read.rows),
+            Batches::Features(b) => look_at(b, &mut notes, &mut read.rows),
+            Batches::Measurements(b) => look_at(b, &mut notes, &mut read.rows),
+        }
+        read.notes.merge(&notes);
+    }
+
+    /// What any event of a model has had.
+    #[must_use]
+    pub fn seen(&self, model: usize) -> Seen {
+        self.decoder.seen(model)
+    }
+
     /// Decodes a message into the batches.
     pub fn take(&mut self, message: &Message<'_>, now_ms: i64) {
+        if message.is_tombstone() {
+            self.read.tombstones += 1;
+            return;
+        }
         self.read.events += 1;
         let bytes = message.payload();
         let record_ts = message.timestamp_ms().unwrap_or(now_ms);

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use super::coder::{Coder, Word};
+use super::notes::Notes;
 use super::plan::{EventKind, Fields, Plan};
 use super::scan::Scanner;
+use super::seen::Seen;
 use super::short::ShortText;
 use super::time::TimeFormat;
 use super::{Limits, Reason, Reject, check_time, check_value, check_weight};
@@ -61,6 +63,8 @@ pub struct JsonDecoder {
     guess: usize,
     scratch: String,
     text: String,
+    /// What is worth telling of the events so far.
+    pub notes: Notes,
 }
 
 /// What ended the walk over an event early.
@@ -103,6 +107,7 @@ impl JsonDecoder {
             guess: format.model.unwrap_or(0),
             scratch: String::new(),
             text: String::new(),
+            notes: Notes::default(),
         }
     }
 
@@ -124,6 +129,9 @@ impl JsonDecoder {
         }
         if model.schema.needs_id && !row.has_id {
             return Err(Reject::new(Reason::NoId, "the event has no prediction id, and the policy joins labels by it"));
+        }
+        if row.decision == Flag::Invalid {
+            self.notes.decisions.add(&row.unmapped);
         }
         batch.ids.push(&row.id);
         batch.ts.push(ts);
@@ -163,6 +171,9 @@ impl JsonDecoder {
         let row = &model.row;
         if !row.has_id {
             return Err(Reject::new(Reason::NoId, "the label has no prediction id"));
+        }
+        if row.label == Flag::Invalid {
+            self.notes.labels.add(&row.unmapped);
         }
         batch.ids.push(&row.id);
         batch.ts.push(ts);
@@ -223,6 +234,12 @@ impl JsonDecoder {
         Ok(Outcome::Row(at))
     }
 
+    /// What any event of a model has had so far.
+    #[must_use]
+    pub fn seen(&self, model: usize) -> Seen {
+        self.models.get(model).map(|m| Seen::of(&m.plan, &m.schema)).unwrap_or_default()
+    }
+
     /// Begins a batch of the guessed model, if nothing is in it yet.
     fn begin(&mut self, fresh: &mut Fresh) {
         if !fresh.is_empty() {
@@ -275,6 +292,8 @@ impl JsonDecoder {
     /// Walks one event by model `at`'s plan; returns whether the event names its model.
     fn walk_event(&mut self, at: usize, bytes: &[u8]) -> Result<bool, Stop> {
         let names: Option<usize> = None;
+        // Some programs begin every text with a byte order mark, and every file.
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let Some((before, rest)) = self.models.split_at_mut_checked(at) else { return Err(Stop::UnknownModel) };
         let Some((model, after)) = rest.split_first_mut() else { return Err(Stop::UnknownModel) };
         model.row.reset();

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::decode::time::TimeUnit;
+use crate::schema::Classes;
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -16,7 +17,8 @@ fn schema(model: &str) -> Arc<Schema> {
         segmentations: vec![vec![0], vec![1], vec![0, 1]],
         kpis: vec!["ctr".into()],
         metrics: vec!["cost".into(), "refunds".into()],
-        label_values: [("late".to_owned(), true), ("in time".to_owned(), false)].into(),
+        labels: Classes::new(&[("late".to_owned(), true), ("in time".to_owned(), false)].into()),
+        decisions: Classes::new(&[("approve".to_owned(), true), ("deny".to_owned(), false)].into()),
         needs_id: true,
         prediction_time: false,
     })

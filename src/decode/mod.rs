@@ -1,12 +1,15 @@
 //! Bytes and columns to events: what every format shares. `coder` turns texts into codes, `scan` reads JSON and
 //! `decimal` and `short` its numbers and short texts, `time` says which instants times of every format mean,
+//! `notes` and `seen` keep what is worth telling of events that count,
 //! `plan` and `json` decode JSON events by a schema. No input or output here.
 
 pub mod coder;
 mod decimal;
 pub mod json;
+pub mod notes;
 pub mod plan;
 pub mod scan;
+pub mod seen;
 mod short;
 pub mod time;
 

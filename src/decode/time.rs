@@ -69,18 +69,9 @@ impl TimeUnit {
         }
     }
 
-    /// The value of the key `timestamp` that asks for it.
+    /// What it counts, in words.
     #[must_use]
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Seconds => "s",
-            Self::Millis => "ms",
-            Self::Micros => "us",
-            Self::Nanos => "ns",
-        }
-    }
-
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Seconds => "seconds",
             Self::Millis => "milliseconds",

@@ -37,6 +37,7 @@ pub(super) async fn status(State(app): State<Shared>) -> Answered {
         "not_ready": view.not_ready,
         "undelivered": waiting,
         "inputs": inputs_of(&view),
+        "remarks": view.remarks.values().flat_map(|of_topic| &of_topic.sentences).collect::<Vec<_>>(),
         "models": models,
     })))
 }

@@ -37,6 +37,9 @@ pub fn render(view: &View, ledger: &Ledger) -> Result<String> {
     TextEncoder::new().encode_to_string(&page.0.gather())
 }
 
+/// Absent names that have a series of their own, a topic.
+const MOST_ABSENT: usize = 100;
+
 /// The families of one scrape.
 struct Page(prometheus::Registry);
 
@@ -122,6 +125,7 @@ impl Page {
                 set(&share, &[topic], ratio)?;
             }
         }
+        self.remarks(view)?;
         let unknown =
             self.counts("unknown_model_events_total", &["topic"], "Events of models without a policy, ignored.")?;
         for (topic, count) in &view.unknown_model {
@@ -154,6 +158,43 @@ impl Page {
         Ok(())
     }
 
+    /// What is worth telling of events that count, and of messages that are none.
+    fn remarks(&self, view: &View) -> Result<()> {
+        let tombstones = self.counts(
+            "tombstones_total",
+            &["topic"],
+            "Messages without a value, which are no events and are skipped.",
+        )?;
+        let unmapped = self.counts(
+            "unmapped_values_total",
+            &["topic", "field"],
+            "Labels and decisions that stand for no class by the policy's mapping.",
+        )?;
+        let early = self.gauges(
+            "early_times_ratio",
+            &["topic"],
+            "Share of the events whose times are before 1980, as those of seconds read as milliseconds are, 0 to 1.",
+        )?;
+        let absent = self.gauges(
+            "absent_name",
+            &["topic", "model", "name"],
+            "A name that the model's policy reads and no event of the topic has had; always 1.",
+        )?;
+        for (topic, of_topic) in &view.remarks {
+            let notes = &of_topic.notes;
+            add(&tombstones, &[topic], of_topic.tombstones)?;
+            add(&unmapped, &[topic, "label"], notes.labels.count)?;
+            add(&unmapped, &[topic, "decision"], notes.decisions.count)?;
+            if notes.events > 0 {
+                set(&early, &[topic], real(notes.early) / real(notes.events))?;
+            }
+            for (model, name) in of_topic.absent.iter().take(MOST_ABSENT) {
+                set(&absent, &[topic, model, name], 1.0)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What happened to a model's events.
     fn counters(&self, view: &View) -> Result<()> {
         type Read = fn(&ModelView) -> u64;
@@ -167,9 +208,7 @@ impl Page {
                 |m| m.counters.late,
             ),
             ("after_close_total", "Events that came for a window that was judged already.", |m| m.counters.after_close),
-            ("labels_joined_total", "Pairs of a prediction and its label, one for each version that scored it.", |m| {
-                m.counters.joined
-            }),
+            ("labels_joined_total", "Labels that met their prediction.", |m| m.counters.joined),
             ("labels_unmatched_total", "Labels dropped without a prediction, or too far from it in time.", |m| {
                 m.counters.unmatched
             }),

@@ -271,12 +271,14 @@ fn predicted_classes(
     }
 }
 
-/// The predicted class of a row: the decision if there, else the score against the threshold.
+/// The predicted class of a row: the decision if there, else the score against the threshold. A decision of no class is no
+/// reason to ask the score: it decided otherwise somewhere.
 #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
 pub(super) fn predicted(batch: &PredictionBatch, row: usize, threshold: Option<f64>) -> Flag {
     match batch.decision[row] {
         known @ (Flag::No | Flag::Yes) => known,
-        Flag::Missing | Flag::Invalid => match threshold {
+        Flag::Invalid => Flag::Missing,
+        Flag::Missing => match threshold {
             Some(threshold) if !batch.score[row].is_nan() => (batch.score[row] >= threshold).into(),
             _ => Flag::Missing,
         },

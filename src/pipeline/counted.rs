@@ -31,6 +31,9 @@ struct Counted<'p> {
     /// From and to, in ms.
     ignore: Vec<(i64, i64)>,
     groups: Vec<Kept<'p>>,
+    /// What decisions mean; left out where the policy says nothing, as before there was such a key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    decisions: &'p BTreeMap<String, bool>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +87,7 @@ pub fn describe(policy: &Policy) -> String {
         measured: &policy.measured,
         ignore: policy.ignores.iter().map(|Ignore { from, to, reason: _ }| (*from, *to)).collect(),
         groups: policy.groups.iter().map(|group| kept(policy, group)).collect(),
+        decisions: &policy.decision_values,
     };
     // Strings, numbers and lists always are JSON, but for a threshold that is not finite: a policy has none.
     serde_json::to_string(&counted).unwrap_or_default()
@@ -175,6 +179,7 @@ mod tests {
             ("of: cost", "of: costs"),
             ("00:02Z", "00:03Z"),
             ("bins: 20", "bins: 30"),
+            ("lateness: 1m\nmin", "lateness: 1m\ndecision: {values: {approve: 1}}\nmin"),
         ] {
             assert_ne!(describe(&policy(&POLICY.replacen(from, to, 1))), text, "{to}");
         }

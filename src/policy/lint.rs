@@ -1,9 +1,10 @@
 //! Advice on a policy that is valid: what it leaves unguarded, and rules that will be noisy. A lint is no error, since
 //! each has cases where it is wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::metrics::Guard;
+use super::number_of;
 use super::types::{Approvals, Correction, Enforce, Group, Hysteresis, Policy, Rule, RuleKind, Transition};
 use crate::stats::limit::Limit;
 use crate::yaml::units::show_duration;
@@ -30,6 +31,8 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     for group in &policy.groups {
         lints.group(group);
     }
+    lints.classes("labels.values", policy.labels.as_ref().map(|l| &l.values));
+    lints.classes("decision.values", Some(&policy.decision_values));
     for (at, transition) in policy.transitions.iter().enumerate().filter(|(_, t)| t.to == PROD) {
         lints.promotion(policy, at, transition);
     }
@@ -52,6 +55,38 @@ impl Lints {
             self.noisy(&path, rule);
             if let Some(message) = too_short(group, rule.hysteresis) {
                 self.say(format!("{path}.for"), message);
+            }
+        }
+    }
+
+    /// A mapping that leaves a class to 0, 1, true and false, or gives one of these another meaning.
+    fn classes(&mut self, path: &str, values: Option<&BTreeMap<String, bool>>) {
+        let Some(values) = values.filter(|values| !values.is_empty()) else { return };
+        for (class, means) in [(false, "0 and false"), (true, "1 and true")] {
+            if values.values().all(|c| *c != class) {
+                let class = u8::from(class);
+                self.say(
+                    path,
+                    format!("names nothing for class {class}: only {means} mean it then; name what else does, so that nothing is left out"),
+                );
+            }
+        }
+        for (value, class) in values {
+            let usual = match (value.as_str(), number_of(value)) {
+                ("true", _) => true,
+                ("false", _) => false,
+                (_, Some(number)) if number == 0.0 || number == 1.0 => number > 0.5,
+                _ => continue,
+            };
+            if usual != *class {
+                self.say(
+                    path,
+                    format!(
+                        "{value:?} means {} here and {} everywhere else: is that meant?",
+                        u8::from(*class),
+                        u8::from(usual)
+                    ),
+                );
             }
         }
     }

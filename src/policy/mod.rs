@@ -17,6 +17,7 @@ mod transitions;
 pub mod types;
 
 pub use crate::yaml::{FileError as PolicyError, FileErrors as PolicyErrors};
+pub(crate) use parse::number_of;
 pub use parse::parse;
 pub use signing::{SignatureAlgorithm, SigningKey};
 pub use types::*;

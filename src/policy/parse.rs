@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "score",
     "segments",
     "labels",
+    "decision",
     "lateness",
     "min_samples",
     "retire_after",
@@ -58,6 +59,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let threshold = map.get("score").map(|item| threshold(&item));
     let default_lateness = lateness.unwrap_or(DEFAULT_LATENESS);
     let labels = map.get("labels").map(|item| labels(&item, default_lateness));
+    let decision_values = map.get("decision").map_or_else(|| Some(BTreeMap::new()), |item| decision(&item));
     let features = map.get("features").map_or_else(|| Some(names::no_features()), |item| names::features(&item));
     let segments = map.get("segments").map_or_else(|| Some(Vec::new()), |item| names::segments(&item));
     let mut names = Names::new(features, segments);
@@ -87,6 +89,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
         baseline: baseline?,
         threshold: all(threshold)?,
         labels: all(labels)?,
+        decision_values: decision_values?,
         min_samples: min_samples?,
         retire_after: retire_after?,
         groups: groups?,
@@ -174,7 +177,7 @@ fn labels(item: &Item, lateness: Millis) -> Option<LabelSpec> {
         item.choice(&[("label_time", LabelAttribute::LabelTime), ("prediction_time", LabelAttribute::PredictionTime)])
     });
     let lateness = map.get("lateness").map_or(Some(lateness), |item| item.duration(true));
-    let values = map.get("values").map_or_else(|| Some(BTreeMap::new()), |item| label_values(&item));
+    let values = map.get("values").map_or_else(|| Some(BTreeMap::new()), |item| class_values(&item));
     Some(LabelSpec {
         horizon: horizon?,
         attribute: attribute.unwrap_or(LabelAttribute::LabelTime),
@@ -183,24 +186,40 @@ fn labels(item: &Item, lateness: Millis) -> Option<LabelSpec> {
     })
 }
 
-fn label_values(item: &Item) -> Option<BTreeMap<String, bool>> {
+fn decision(item: &Item) -> Option<BTreeMap<String, bool>> {
+    let map = item.map(&["values"])?;
+    map.require("values", "{approve: 1, deny: 0}").and_then(|item| class_values(&item))
+}
+
+/// What values stand for which class. One that the mapping names is what it says, 0, 1, true and false too.
+fn class_values(item: &Item) -> Option<BTreeMap<String, bool>> {
     let map = item.open_map("a mapping such as {\"yes\": 1, \"no\": 0}")?;
-    let mut values = BTreeMap::new();
-    for (label, item) in map.entries() {
+    let mut values: BTreeMap<String, bool> = BTreeMap::new();
+    for (value, item) in map.entries() {
         let Some(class) = item.choice(&[("1", true), ("0", false), ("true", true), ("false", false)]) else {
             continue;
         };
-        let fixed = match label {
-            "1" | "true" => Some(true),
-            "0" | "false" => Some(false),
-            _ => None,
-        };
-        if fixed.is_some_and(|fixed| fixed != class) {
-            item.report(format!("the label {} always means {label}: leave it out", units::quote(label)));
+        let number = number_of(value);
+        let same = |other: &str| number.is_some() && number_of(other) == number;
+        if let Some((other, _)) = values.iter().find(|(other, c)| **c != class && same(other)) {
+            item.report(format!(
+                "{} and {} are one number: give it one class",
+                units::quote(other),
+                units::quote(value)
+            ));
         }
-        values.insert(label.to_owned(), class);
+        values.insert(value.to_owned(), class);
     }
     Some(values)
+}
+
+/// The number that a text writes in digits.
+pub fn number_of(text: &str) -> Option<f64> {
+    let of_number = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
+    if !text.bytes().all(of_number) {
+        return None;
+    }
+    text.parse().ok().filter(|x: &f64| x.is_finite())
 }
 
 fn mutes(item: &Item, outline: &Outline, groups: Option<&[Group]>, names: &Names) -> Option<Vec<Mute>> {

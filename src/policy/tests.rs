@@ -157,7 +157,7 @@ rollback: {triggers: [{rule: g/nothing}]}
 3:25: features.numeric[1]: "a" is named twice: keep one
 3:43: features.categorical[0]: a feature cannot be called "score": `rename` it in the daemon's configuration
 4:11: lateness: expected a duration, read "3600": the unit is missing, write 3600s, or another of d, h, m, s, ms
-5:1: limt: unknown key `limt`; known here: `apiVersion`, `model`, `task`, `metadata`, `baseline`, `features`, `score`, `segments`, `labels`, `lateness`, `min_samples`, `retire_after`, `checks`, `mute`, `ignore`, `transitions`, `rollback`, `signing`
+5:1: limt: unknown key `limt`; known here: `apiVersion`, `model`, `task`, `metadata`, `baseline`, `features`, `score`, `segments`, `labels`, `decision`, `lateness`, `min_samples`, `retire_after`, `checks`, `mute`, `ignore`, `transitions`, `rollback`, `signing`
 8:20: checks.g.window.size: size 7d is not a multiple of slide 2d: write a size that is, like 8d
 10:31: checks.g.rules[0].psi.lt: expected a number, read "0,2", write 0.2
 11:12: checks.g.rules[1].psy: unknown rule `psy`; "#;
@@ -251,7 +251,17 @@ fn top_level_mistakes() {
         ("[c, c*d]", "[c*c]", "crosses `c` with itself"),
         ("[c, c*d]", "[a*b*c*d*e]", "crosses 5 attributes: cross at most 4"),
         ("horizon: 1d", "attribute: label_time", "labels.horizon: missing"),
-        ("horizon: 1d", "horizon: 1d, values: {\"1\": 0}", "the label \"1\" always means 1"),
+        (
+            "horizon: 1d",
+            "horizon: 1d, values: {\"2\": 1, \"2.0\": 0}",
+            "\"2\" and \"2.0\" are one number: give it one class",
+        ),
+        ("model: m", "model: m\ndecision: {}", "decision.values: missing: write `values: {approve: 1, deny: 0}`"),
+        (
+            "model: m",
+            "model: m\ndecision: {values: {approve: yes}}",
+            "decision.values.approve: expected `1` or `0` or `true` or `false`",
+        ),
         (
             "horizon: 1d",
             "horizon: 1d, values: {ja: 2}",

@@ -23,6 +23,8 @@ pub struct Policy {
     pub threshold: Option<f64>,
     pub segments: Vec<Segmentation>,
     pub labels: Option<LabelSpec>,
+    /// What decisions the policy maps to 0 and 1 beside 0, 1, true and false.
+    pub decision_values: BTreeMap<String, bool>,
     /// Names of the KPIs that `kpi_drop` rules read, in order of first use.
     pub kpis: Vec<String>,
     /// Names of the metrics that `measured` rules read, in order of first use.

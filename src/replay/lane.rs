@@ -6,8 +6,13 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::remarks::Findings;
 use super::work::{Note, Run};
 use super::{InputFile, ReplayError};
+use crate::decode::notes::Notes;
+use crate::decode::plan::Fields;
+use crate::decode::seen::Seen;
+use crate::decode::time::TimeUnit;
 use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::intake::job::Job;
 use crate::intake::{DecoderId, Intake, SourceId};
@@ -36,6 +41,9 @@ pub(super) trait Lane: Send + Sync {
     fn has(&self, number: u64) -> bool;
 
     fn bytes_read(&self) -> u64;
+
+    /// What is worth saying of the file, once it was read.
+    fn findings(&self) -> Findings;
 
     /// How many pieces are worth having in memory, beside those in hand.
     fn spare_pieces(&self) -> u64;
@@ -90,6 +98,9 @@ pub(super) struct FileLane<B: StreamBatch> {
     /// One a worker.
     decoders: Vec<(Mutex<PieceDecoder<B>>, DecoderId)>,
     decoded: Mutex<Decoded<B>>,
+    /// Where its fields stand, and in which unit its times are.
+    fields: Fields,
+    unit: TimeUnit,
     /// Bytes that pieces were taken of; told without waiting for who takes one.
     bytes_read: AtomicU64,
 }
@@ -100,6 +111,8 @@ struct Decoded<B> {
     spare: Vec<B>,
     /// The number of the next line to be admitted.
     line: u64,
+    /// Of what was admitted.
+    notes: Notes,
 }
 
 impl<B: Replayed> FileLane<B> {
@@ -111,8 +124,15 @@ impl<B: Replayed> FileLane<B> {
             source: intake.add_source(B::KIND),
             path: file.path.clone(),
             decoders,
-            decoded: Mutex::new(Decoded { pieces: BTreeMap::new(), spare: Vec::new(), line: stream.first_line() }),
+            decoded: Mutex::new(Decoded {
+                pieces: BTreeMap::new(),
+                spare: Vec::new(),
+                line: stream.first_line(),
+                notes: Notes::default(),
+            }),
             stream: Mutex::new(stream),
+            fields: file.options.format.fields.clone(),
+            unit: file.options.format.time.unit,
             bytes_read: AtomicU64::new(0),
         })
     }
@@ -154,6 +174,7 @@ impl<B: Replayed> Lane for FileLane<B> {
         }
         let line = decoded.line;
         decoded.line += chunk.lines;
+        decoded.notes.merge(&chunk.notes);
         drop(decoded);
         for (at, reject, payload) in chunk.rejects.drain(..) {
             run.note(Note::Reject { path: self.path.clone(), line: line + at, reject, payload });
@@ -181,6 +202,22 @@ impl<B: Replayed> Lane for FileLane<B> {
 
     fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    fn findings(&self) -> Findings {
+        let mut seen: Option<Seen> = None;
+        for (decoder, _) in &self.decoders {
+            let of_one = lock(decoder).seen();
+            seen.get_or_insert_with(|| of_one.clone()).merge(&of_one);
+        }
+        Findings {
+            path: self.path.clone(),
+            kind: B::KIND,
+            fields: self.fields.clone(),
+            unit: self.unit,
+            notes: lock(&self.decoded).notes.clone(),
+            seen: seen.unwrap_or_default(),
+        }
     }
 
     fn spare_pieces(&self) -> u64 {

@@ -7,6 +7,7 @@ use super::{SnapshotError, SnapshotErrors, spread};
 use crate::baseline::{Coded, NumericReference, SnapshotColumns};
 use crate::event::{Flag, numeric};
 use crate::policy::Policy;
+use crate::schema::Classes;
 use crate::source::columns::cells::Cells;
 use crate::source::columns::{ColumnFile, Format, Pieces, Rows};
 
@@ -180,9 +181,9 @@ impl Column<'_> {
                 None
             }
             Values::Labels(labels) => {
-                let none = BTreeMap::new();
+                let classes = self.policy.labels.as_ref().map(|l| Classes::new(&l.values)).unwrap_or_default();
                 let start = labels.len();
-                cells.flags(self.policy.labels.as_ref().map_or(&none, |l| &l.values), labels);
+                cells.flags(&classes, labels);
                 let bad = labels.iter().skip(start).position(|&l| l == Flag::Invalid);
                 bad.map(|bad| SnapshotError::NotALabel {
                     location: location(),

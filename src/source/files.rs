@@ -11,7 +11,9 @@ use super::columns::events::{
 use super::columns::{self, FileError};
 use super::jsonl::{Block, Blocks, LineDecoder};
 use crate::decode::json::{Format, JsonDecoder, Outcome};
+use crate::decode::notes::Notes;
 use crate::decode::plan::EventKind;
+use crate::decode::seen::Seen;
 use crate::decode::{Limits, Reject};
 use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::schema::Schema;
@@ -25,6 +27,8 @@ pub struct Chunk<B> {
     pub lines: u64,
     /// Events of models without a policy here.
     pub unknown_model: u64,
+    /// What is worth telling of the others.
+    pub notes: Notes,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +51,12 @@ pub trait StreamBatch: Send + Sized + 'static {
 
     fn empty(schema: &Schema) -> Self;
 
-    fn rows(&self) -> usize;
+    fn rows(&self) -> usize {
+        self.times().len()
+    }
+
+    /// The rows' times.
+    fn times(&self) -> &[i64];
 
     /// Makes room, so that decoding does not allocate event by event.
     fn make_room(&mut self, rows: usize);
@@ -74,8 +83,8 @@ impl StreamBatch for PredictionBatch {
         Self::new(schema.numeric.len(), schema.categorical.len(), schema.segmentations.len())
     }
 
-    fn rows(&self) -> usize {
-        self.len()
+    fn times(&self) -> &[i64] {
+        &self.ts
     }
 
     fn make_room(&mut self, rows: usize) {
@@ -104,8 +113,8 @@ impl StreamBatch for LabelBatch {
         Self::new(schema.kpis.len())
     }
 
-    fn rows(&self) -> usize {
-        self.len()
+    fn times(&self) -> &[i64] {
+        &self.ts
     }
 
     fn make_room(&mut self, rows: usize) {
@@ -134,8 +143,8 @@ impl StreamBatch for FeatureBatch {
         Self::new(schema.numeric.len(), schema.categorical.len())
     }
 
-    fn rows(&self) -> usize {
-        self.len()
+    fn times(&self) -> &[i64] {
+        &self.ts
     }
 
     fn make_room(&mut self, rows: usize) {
@@ -164,8 +173,8 @@ impl StreamBatch for MeasurementBatch {
         Self::default()
     }
 
-    fn rows(&self) -> usize {
-        self.len()
+    fn times(&self) -> &[i64] {
+        &self.ts
     }
 
     fn make_room(&mut self, rows: usize) {
@@ -256,14 +265,31 @@ impl<B: StreamBatch> PieceDecoder<B> {
         match (piece, self) {
             (Piece::Lines(block), Self::Lines(decoder)) => Ok((decoder.decode(&block, spare), Some(block))),
             (Piece::Columns(piece), Self::Columns(reader)) => {
-                let mut chunk = Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0 };
+                let mut chunk =
+                    Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0, notes: Notes::default() };
                 let rejects = &mut chunk.rejects;
                 chunk.unknown_model =
                     reader.read(piece, &mut chunk.batch, &mut |row, reject| rejects.push((row, reject, Vec::new())))?;
+                chunk.notes = reader.take_notes();
+                chunk.notes.times(chunk.batch.times());
                 Ok((chunk, None))
             }
             // A file gives pieces of its own kind only.
-            (_, _) => Ok((Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0 }, None)),
+            (_, _) => Ok((
+                Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0, notes: Notes::default() },
+                None,
+            )),
+        }
+    }
+}
+
+impl<B: StreamBatch> PieceDecoder<B> {
+    /// What any event that this decoder read has had.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        match self {
+            Self::Lines(decoder) => decoder.seen(),
+            Self::Columns(reader) => reader.seen(),
         }
     }
 }

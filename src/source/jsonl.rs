@@ -8,6 +8,8 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::files::{Chunk, FileOptions, StreamBatch};
 use crate::decode::json::{Format, JsonDecoder, Outcome};
+use crate::decode::notes::Notes;
+use crate::decode::seen::Seen;
 use crate::decode::{Limits, Reason, Reject};
 use crate::schema::Schema;
 
@@ -46,6 +48,10 @@ pub struct Blocks {
     /// The start of the line that the last block cut.
     rest: Vec<u8>,
     ended: bool,
+    /// Whether the first bytes were looked at.
+    begun: bool,
+    /// Lines end with a carriage return alone, as those of old Mac programs.
+    carriage: bool,
     /// Bytes read so far.
     pub read: u64,
     /// Memory of blocks that were decoded.
@@ -62,6 +68,8 @@ impl Blocks {
             wanted: BLOCK,
             rest: Vec::new(),
             ended: false,
+            begun: false,
+            carriage: false,
             read: 0,
             spare: Vec::new(),
         }
@@ -92,6 +100,15 @@ impl Blocks {
             }
         }
         self.read += came as u64;
+        let fresh = room.get_mut(..came).unwrap_or(&mut []);
+        if !self.begun && came > 0 {
+            self.begun = true;
+            // A last one may be half of a line end.
+            self.carriage = memchr(b'\n', fresh).is_none() && memchr(b'\r', fresh).is_some_and(|at| at + 1 < came);
+        }
+        if self.carriage {
+            fresh.iter_mut().filter(|b| **b == b'\r').for_each(|b| *b = b'\n');
+        }
         Ok(came)
     }
 
@@ -165,9 +182,15 @@ impl LineDecoder {
         Self { json, record_ts: *record_ts, rows: 0 }
     }
 
+    /// What any event has had so far.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.json.seen(0)
+    }
+
     /// Decodes a block into an empty batch. Rejects are numbered by the line within the block, from 0.
     pub fn decode<B: StreamBatch>(&mut self, block: &Block, batch: B) -> Chunk<B> {
-        let mut chunk = Chunk { batch, rejects: Vec::new(), lines: 0, unknown_model: 0 };
+        let mut chunk = Chunk { batch, rejects: Vec::new(), lines: 0, unknown_model: 0, notes: Notes::default() };
         chunk.batch.make_room(self.rows + self.rows / 8);
         if let Some(length) = block.too_long {
             let detail = format!("at least {length} bytes in one line");
@@ -195,6 +218,8 @@ impl LineDecoder {
             }
         }
         self.rows = chunk.batch.rows();
+        chunk.notes = std::mem::take(&mut self.json.notes);
+        chunk.notes.times(chunk.batch.times());
         chunk
     }
 }
@@ -215,7 +240,8 @@ mod tests {
             segmentations: vec![],
             kpis: vec![],
             metrics: vec![],
-            label_values: [].into(),
+            labels: crate::schema::Classes::default(),
+            decisions: crate::schema::Classes::default(),
             needs_id: true,
             prediction_time: false,
         })
@@ -262,6 +288,21 @@ mod tests {
             assert_eq!(rejects.iter().map(|r| r.0).collect::<Vec<_>>(), [9, 30_011, 60_013, 90_015]);
             assert!(rejects[0].1.starts_with("not_json: expected the string's end at byte 8"), "{}", rejects[0].1);
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_line_ends_of_any_kind_cost_no_line() {
+        let lines: Vec<String> =
+            (0..5).map(|i| format!("{{\"prediction_id\":\"{i}\",\"model\":\"m\",\"ts\":{i},\"label\":1}}")).collect();
+        for end in ["\n", "\r\n", "\r"] {
+            for (mark, last) in [("\u{feff}", end), ("", "")] {
+                let (times, rejects) =
+                    read(format!("{mark}{}{last}", lines.join(end)).into_bytes(), 1, Limits::default());
+                assert_eq!((times, rejects), (vec![0, 1, 2, 3, 4], vec![]), "{end:?}");
+            }
+        }
+        let (times, rejects) = read(format!("{}\rnope\r{}", lines[0], lines[1]).into_bytes(), 1, Limits::default());
+        assert_eq!((times, rejects[0].0), (vec![0, 1], 2), "lines are counted");
     }
 
     #[test]

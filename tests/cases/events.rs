@@ -215,3 +215,221 @@ fn a_time_without_a_zone_is_read_by_the_sources_zone_or_refused_in_every_format(
         "expected a time zone, read \"Mars\": write UTC, a name such as Europe/Berlin or an offset such as +02:00",
     );
 }
+
+const LABELLED: &str = r#"apiVersion: driftgate/v1
+model: m
+baseline: {snapshot: train.csv}
+features: {numeric: [x]}
+score: {threshold: 0.5}
+segments: [g]
+labels: {horizon: 1d, attribute: prediction_time}
+lateness: 1h
+checks:
+  fair:
+    window: {size: 1d, slide: 1d}
+    rules:
+    - tpr_gap: {by: g, lt: 0.3, min_positives: 5}
+    - selection_gap: {by: g, lt: 0.3}
+"#;
+
+/// A folder with 200 predictions of two segments, whose policy has these labels and decisions.
+fn labelled(labels: &str, more: &str, decision: impl Fn(i64) -> &'static str) -> Folder {
+    let folder = folder();
+    let policy = LABELLED.replace("prediction_time}", &format!("prediction_time{labels}}}\n{more}"));
+    folder.write("policy.yaml", policy);
+    let lines: String = (0..200)
+        .map(|i| {
+            let (g, decision) = (["a", "b"][(i % 2) as usize], decision(i));
+            format!(
+                r#"{{"model":"m","version":"1","prediction_id":"p{i}","ts":{},"score":0.{},"features":{{"x":{}}},"segments":{{"g":"{g}"}}{decision}}}"#,
+                NOON + i,
+                i % 10,
+                i % 10
+            ) + "\n"
+        })
+        .collect();
+    folder.write("p.jsonl", lines);
+    folder
+}
+
+/// Writes the labels of every prediction, positive where `i % 3` is 0, as JSON writes them, and as columns.
+fn write_labels(folder: &Folder, json: [&str; 2], csv: [&str; 2], column: impl Fn(bool) -> Series) {
+    let yes = |i: i64| i % 3 == 0;
+    let lines: String = (0..200)
+        .map(|i| {
+            let label = json[usize::from(yes(i))];
+            format!(r#"{{"model":"m","prediction_id":"p{i}","ts":{},"label":{label}}}"#, NOON + i) + "\n"
+        })
+        .collect();
+    folder.write("l.jsonl", lines);
+    let rows: String = (0..200).map(|i| format!("p{i},{},{}\n", NOON + i, csv[usize::from(yes(i))])).collect();
+    folder.write("l.csv", format!("prediction_id,ts,label\n{rows}"));
+    let mut labels = column(yes(0));
+    for i in 1..200 {
+        labels.append(&column(yes(i))).unwrap();
+    }
+    let columns = vec![
+        Series::new("prediction_id".into(), (0..200).map(|i| format!("p{i}")).collect::<Vec<_>>()),
+        Series::new("ts".into(), (0..200).map(|i| NOON + i).collect::<Vec<i64>>()),
+        labels,
+    ];
+    write_parquet(folder, "l.parquet", columns);
+}
+
+/// Replays the labels of each format: what came of them, and the summary.
+fn judged(folder: &Folder) -> Vec<(String, Value, Value)> {
+    ["l.jsonl", "l.csv", "l.parquet"]
+        .into_iter()
+        .map(|file| {
+            let (verdicts, summary) = replay(folder, "p.jsonl", &format!("--labels {file}"));
+            (file.to_owned(), verdicts.first().map_or(Value::Null, |v| v["results"].clone()), summary)
+        })
+        .collect()
+}
+
+fn label<T>(of: impl Fn(bool) -> T) -> impl Fn(bool) -> Series
+where
+    Series: polars::prelude::NamedFrom<Vec<T>, [T]>,
+{
+    move |yes| Series::new("label".into(), vec![of(yes)])
+}
+
+#[test]
+fn labels_mean_what_the_policy_maps_however_they_are_written() {
+    let plain = labelled("", "", |_| "");
+    write_labels(&plain, ["0", "1"], ["0", "1"], label(i64::from));
+    let expected = judged(&plain);
+    assert!(expected.iter().all(|(_, results, _)| *results == expected[0].1));
+    assert_eq!(expected[0].1[0]["segments"][0]["tp"], 14, "labels have joined");
+    let same = |what: &str, folder: &Folder| {
+        for (file, results, summary) in judged(folder) {
+            assert_eq!(results, expected[0].1, "{what}, {file}");
+            assert_eq!(
+                (&summary["counters"]["joined"], &summary["counters"]["invalid_values"]),
+                (&json!(200), &json!(0))
+            );
+            assert_eq!(summary["remarks"], json!([]), "{what}, {file}");
+        }
+    };
+    write_labels(&plain, ["\"0\"", "\"1\""], ["0.0", "1.0"], label(|yes| if yes { "1" } else { "0" }));
+    same("texts of digits", &plain);
+    write_labels(&plain, ["false", "true"], ["FALSE", "TRUE"], label(|yes| yes));
+    same("booleans", &plain);
+    write_labels(&plain, ["0.0", "1.0"], ["False", "True"], label(|yes| if yes { 1.0 } else { 0.0 }));
+    same("floats", &plain);
+    let signs = labelled(", values: {\"-1\": 0}", "", |_| "");
+    write_labels(&signs, ["-1", "1"], ["-1", "1"], label(|yes| if yes { 1_i64 } else { -1 }));
+    same("1 and -1", &signs);
+    write_labels(&signs, ["-1.0", "\"1\""], ["-1.0", "1.0"], label(|yes| if yes { 1.0 } else { -1.0 }));
+    same("1.0 and -1.0", &signs);
+    write_labels(&signs, ["\"-1\"", "true"], [" -1", "true"], label(|yes| if yes { "true" } else { "-1" }));
+    same("true and \"-1\"", &signs);
+    let ranks = labelled(", values: {1: 0, 2: 1}", "", |_| "");
+    write_labels(&ranks, ["1", "2"], ["1", "2"], label(|yes| if yes { 2_i64 } else { 1 }));
+    same("2 and 1, where 1 is the negative one", &ranks);
+    ranks.driftgate("check --policy policy.yaml").exits(0).prints("\"1\" means 0 here and 1 everywhere else");
+    signs.driftgate("check --policy policy.yaml").exits(0).prints("labels.values: names nothing for class 1");
+}
+
+#[test]
+fn a_label_of_no_class_is_counted_and_named_and_never_positive() {
+    let folder = labelled(", values: {\"-1\": 0}", "", |_| "");
+    write_labels(&folder, ["2", "\"maybe\""], ["2", "maybe"], label(|yes| if yes { "maybe" } else { "2" }));
+    for (file, results, summary) in judged(&folder) {
+        assert_eq!(summary["counters"]["invalid_values"], 200, "{file}");
+        let remark = summary["remarks"][0].as_str().unwrap();
+        assert!(remark.starts_with(&format!("{file}: 200 labels of no class, such as \"maybe\"")), "{remark}");
+        assert!(remark.contains("`labels.values`"), "{remark}");
+        for segment in results[0]["segments"].as_array().into_iter().flatten() {
+            assert_eq!((&segment["tp"], &segment["fn"]), (&json!(0), &json!(0)), "{file}: {segment}");
+        }
+    }
+    let run = folder.driftgate("replay --policy policy.yaml --predictions p.jsonl --labels l.csv");
+    run.exits(0).prints("note: l.csv: 200 labels of no class, such as \"maybe\"");
+}
+
+#[test]
+fn a_decision_that_is_a_text_goes_by_its_mapping_and_never_falls_back_to_the_score() {
+    // Everybody of segment a is approved, and nobody of b, whatever the score.
+    let decision = |i: i64| if i % 2 == 0 { r#","decision":"approve""# } else { r#","decision":"deny""# };
+    let mapped = labelled("", "decision: {values: {approve: 1, deny: 0}}\n", decision);
+    write_labels(&mapped, ["0", "1"], ["0", "1"], label(i64::from));
+    let (verdicts, summary) = replay(&mapped, "p.jsonl", "--labels l.jsonl");
+    assert_eq!(summary["counters"]["invalid_values"], 0);
+    let tpr = |verdict: &Value| -> Vec<Value> {
+        let segments = result(verdict, "fair/tpr_gap", "g")["segments"].as_array().unwrap();
+        segments.iter().map(|s| s["tpr"].clone()).collect()
+    };
+    assert_eq!(tpr(&verdicts[0]), [json!(1.0), json!(0.0)]);
+    let unmapped = labelled("", "", decision);
+    write_labels(&unmapped, ["0", "1"], ["0", "1"], label(i64::from));
+    let (verdicts, summary) = replay(&unmapped, "p.jsonl", "--labels l.jsonl");
+    assert_eq!(summary["counters"]["invalid_values"], 200);
+    let remark = summary["remarks"][0].as_str().unwrap();
+    assert!(
+        remark.contains("200 decisions of no class, such as \"approve\"") && remark.contains("`decision.values`"),
+        "{remark}"
+    );
+    for verdict in &verdicts {
+        let gap = result(verdict, "fair/tpr_gap", "g");
+        assert_eq!((&gap["value"], &gap["status"]), (&Value::Null, &json!("insufficient")), "{gap}");
+    }
+}
+
+#[test]
+fn names_that_no_event_has_are_said() {
+    let folder = folder();
+    let event = |i: i64| {
+        format!(r#"{{"model":"m","version":"1","ts":{},"features":{{"X":{},"y":{}}}}}"#, NOON + i, i % 10, i % 10)
+            + "\n"
+    };
+    folder.write("p.jsonl", (0..200).map(event).collect::<String>());
+    folder.write(
+        "p.csv",
+        (0..200).map(|i| format!("1,{},{}\n", NOON + i, i % 10)).fold("version,ts,y\n".to_owned(), |a, b| a + &b),
+    );
+    configure(&folder, ", fields: {decision: /desicion}");
+    for file in ["p.jsonl", "p.csv"] {
+        let (_, summary) = replay(&folder, file, "");
+        assert_eq!(summary["remarks"], json!([format!("{file}: no event of 200 has `x`")]));
+        let (_, summary) = replay(&folder, file, "--config config.yaml");
+        assert_eq!(summary["remarks"], json!([format!("{file}: no event of 200 has `x`, `desicion`")]));
+    }
+    // Features as one column of structs; tests/data/events/make_nested.py wrote it.
+    let nested = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/events/nested.parquet");
+    folder.write("p.parquet", std::fs::read(nested).unwrap());
+    let run = folder.driftgate("replay --policy policy.yaml --predictions p.parquet");
+    run.exits(0)
+        .prints("note: p.parquet: no event of 200 has `x`, `y`; its column `features` holds columns of its own");
+}
+
+#[test]
+fn seconds_read_as_milliseconds_are_said_with_the_key_to_write() {
+    let folder = folder();
+    let ticks = |i: i64| NOON / 1000 + i;
+    write_events(&folder, false, |i| ticks(i).to_string(), times(ticks));
+    for file in ["p.jsonl", "p.csv", "p.parquet"] {
+        let run = folder.driftgate(&format!("replay --policy policy.yaml --predictions {file}"));
+        run.exits(0)
+            .prints(&format!("note: {file}: the median of its times is before 1980"))
+            .prints("write `timestamp: s`");
+    }
+    configure(&folder, ", timestamp: s");
+    let (_, summary) = replay(&folder, "p.csv", "--config config.yaml");
+    assert_eq!(summary["remarks"], json!([]));
+}
+
+#[test]
+fn a_byte_order_mark_and_carriage_returns_cost_json_lines_nothing() {
+    let folder = folder();
+    write_events(&folder, false, |i| (NOON + i).to_string(), times(|i| NOON + i));
+    let plain = folder.read("p.jsonl");
+    let (expected, _) = replay(&folder, "p.jsonl", "");
+    for text in
+        [format!("\u{feff}{plain}"), plain.replace('\n', "\r"), format!("\u{feff}{}", plain.replace('\n', "\r\n"))]
+    {
+        folder.write("q.jsonl", text);
+        let (verdicts, summary) = replay(&folder, "q.jsonl", "");
+        assert_eq!((&verdicts, &summary["rejected"]), (&expected, &json!({})));
+    }
+}

@@ -253,7 +253,7 @@ fn a_block_closes_the_gate_a_clear_opens_it_and_bad_messages_are_told_apart() {
         ("not_json", b"{\"model\":\"shop\",\"ts\":1".to_vec()),
         ("too_deep", format!("{{\"x\":{deep}").into_bytes()),
         ("duplicate_key", br#"{"model":"shop","ts":1,"ts":2}"#.to_vec()),
-        ("not_json", br#"{"model":"shop","ts":1,"score":NaN}"#.to_vec()),
+        ("not_json", br#"{"model":"shop","ts":1,"score":nan}"#.to_vec()),
         ("future", format!(r#"{{"prediction_id":"f","model":"shop","version":"1","ts":{future}}}"#).into_bytes()),
         ("bad_time", br#"{"prediction_id":"o","model":"shop","version":"1","ts":-5}"#.to_vec()),
         ("no_id", br#"{"model":"shop","version":"1","ts":5}"#.to_vec()),

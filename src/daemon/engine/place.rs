@@ -65,6 +65,7 @@ impl Place {
         let Self { partition, reader, .. } = self;
         let messages = partition.drain(ROUND, |message| reader.take(message, now));
         if messages > 0 {
+            self.reader.look();
             self.count(sources, world, desk);
             desk.common.bury(&mut self.reader.dead);
         }

@@ -3,20 +3,22 @@
 use super::super::plan::Field;
 use super::super::scan::Token;
 use super::super::{Limits, Reason, Reject};
-use super::walk::{Walk, flag, number};
+use super::walk::{Walk, number};
 use super::{ModelDecoder, Stop};
 use crate::event::{Flag, code};
+use crate::schema::Classes;
 
 impl Walk<'_, '_> {
     pub(super) fn field(&mut self, field: Field, token: Token<'_>) -> Result<(), Stop> {
+        let schema = self.schema;
         match field {
             Field::Score => self.row.score = number(token),
             Field::LatencyMs => self.row.latency_ms = number(token),
-            Field::Error => self.row.error = flag(token),
-            Field::Decision => self.row.decision = flag(token),
+            Field::Error => self.row.error = self.flag(token, &Classes::default()),
+            Field::Decision => self.row.decision = self.class(token, &schema.decisions),
             Field::Value => self.row.value = number(token),
             Field::Weight => self.row.n = number(token),
-            Field::Label => self.row.label = self.label(token),
+            Field::Label => self.row.label = self.class(token, &schema.labels),
             Field::Ts => self.row.ts = self.time(token)?,
             Field::Model => return self.model(token),
             Field::PredictionId => {
@@ -33,7 +35,7 @@ impl Walk<'_, '_> {
             }
             Field::Metric => {
                 let name = Self::bounded(token, self.scratch, self.text, self.limits, "metric")?;
-                self.row.metric = name.map(|name| self.schema.metric(name).unwrap_or(code::MISSING));
+                self.row.metric = name.map(|name| schema.metric(name).unwrap_or(code::MISSING));
             }
             Field::Stage => {
                 let text = Self::canonical(token, self.scratch, self.text, self.limits.string_bytes);
@@ -78,13 +80,27 @@ impl Walk<'_, '_> {
         Err(other.map_or(Stop::UnknownModel, Stop::OtherModel))
     }
 
-    fn label(&self, token: Token<'_>) -> Flag {
-        let text = match token {
-            Token::Plain(text) => text,
-            Token::Escaped => self.scratch,
-            other => return flag(other),
-        };
-        self.schema.label_values.get(text).map_or(Flag::Invalid, |&yes| yes.into())
+    /// A label or a decision; one of no class is kept for people.
+    fn class(&mut self, token: Token<'_>, classes: &Classes) -> Flag {
+        let flag = self.flag(token, classes);
+        if flag == Flag::Invalid {
+            let text = Self::canonical(token, self.scratch, self.text, usize::MAX);
+            self.row.unmapped.clear();
+            self.row.unmapped.push_str(text.unwrap_or("an array or object"));
+        }
+        flag
+    }
+
+    /// A yes or no.
+    pub(super) fn flag(&self, token: Token<'_>, classes: &Classes) -> Flag {
+        match token {
+            Token::Bool(yes) => classes.boolean(yes),
+            Token::Number(x, _) => classes.number(x),
+            Token::Plain(text) => classes.text(text),
+            Token::Escaped => classes.text(self.scratch),
+            Token::Null => Flag::Missing,
+            Token::Composite => Flag::Invalid,
+        }
     }
 
     fn time(&self, token: Token<'_>) -> Result<Option<i64>, Reject> {

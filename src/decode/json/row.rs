@@ -27,6 +27,8 @@ pub(super) struct Row {
     pub metric: Option<u32>,
     pub value: f64,
     pub n: f64,
+    /// The label or decision where it stands for no class, for people.
+    pub unmapped: String,
     pub fresh: Fresh,
 }
 

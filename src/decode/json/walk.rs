@@ -10,7 +10,7 @@ use super::super::{Limits, Reason, Reject};
 use super::row::Row;
 use super::{ModelDecoder, Stop, numbers};
 use crate::event::{Flag, code, numeric};
-use crate::schema::{Schema, canonical_number};
+use crate::schema::{Classes, Schema, canonical_number};
 
 /// One pass over one event.
 pub(super) struct Walk<'w, 'a> {
@@ -246,8 +246,12 @@ impl Walk<'_, '_> {
                 *place = code;
             }
         }
+        let flag = match meaning.kpi {
+            Some(_) if !again => self.flag(token, &Classes::default()),
+            _ => Flag::Invalid,
+        };
         if let Some(place) = meaning.kpi.and_then(|i| self.row.kpis.get_mut(i)) {
-            *place = if again { Flag::Invalid } else { flag(token) };
+            *place = flag;
         }
     }
 }
@@ -260,17 +264,5 @@ pub(super) fn number(token: Token<'_>) -> f64 {
         Token::Bool(yes) => f64::from(u8::from(yes)),
         Token::Null => numeric::MISSING,
         Token::Plain(_) | Token::Escaped | Token::Composite => numeric::INVALID,
-    }
-}
-
-/// 0, 1, true or false.
-#[inline]
-pub(super) fn flag(token: Token<'_>) -> Flag {
-    match token {
-        Token::Bool(yes) => yes.into(),
-        Token::Number(0.0, _) => Flag::No,
-        Token::Number(1.0, _) => Flag::Yes,
-        Token::Null => Flag::Missing,
-        _ => Flag::Invalid,
     }
 }

@@ -1,7 +1,6 @@
 //! A column of a Parquet or CSV file as cells: numbers, texts, codes, flags and times by the rules of the event schema.
 //! Which column means what is decided by the readers of events and of snapshots.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use super::texts;
 use crate::decode::time::{self, TimeFormat};
 use crate::decode::{Reason, Reject};
 use crate::event::{Flag, code, numeric};
-use crate::schema::{canonical_number, canonical_text};
+use crate::schema::{Classes, canonical_number, canonical_text};
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS: usize = 64;
@@ -219,35 +218,32 @@ impl Cells {
         }
     }
 
-    /// Appends the cells as yes or no: 0, 1 and booleans, and of texts those `values` maps. A CSV file's texts may
-    /// be any of them.
-    pub fn flags(&self, values: &BTreeMap<String, bool>, out: &mut Vec<Flag>) {
-        let mapped = |text: &str| values.get(text).map_or(Flag::Invalid, |&yes| yes.into());
-        let named = |cell: Cell<'_>| match cell {
-            Cell::Missing => Flag::Missing,
-            Cell::Invalid => Flag::Invalid,
-            Cell::Text(text) => mapped(text),
-        };
+    /// Appends the cells as yes or no. A CSV file's texts are what they write.
+    pub fn flags(&self, classes: &Classes, out: &mut Vec<Flag>) {
         match self {
-            Self::Bool(c) => out.extend(c.iter().map(|x| x.map_or(Flag::Missing, Flag::from))),
-            Self::Csv(c) => out.extend(c.iter().map(|x| match x.map(str::trim) {
+            Self::Bool(c) => out.extend(c.iter().map(|x| x.map_or(Flag::Missing, |yes| classes.boolean(yes)))),
+            Self::Csv(c) => out.extend(c.iter().map(|x| match x {
                 None => Flag::Missing,
-                Some(text) => match mapped(text) {
-                    Flag::Invalid => flag_of_number(parse_number(text)),
+                Some(text) => match classes.text(text) {
+                    Flag::Invalid if is_missing(text.trim()) => Flag::Missing,
                     flag => flag,
                 },
             })),
             Self::Integer(_) | Self::Unsigned(_) | Self::Float(_) => {
                 let mut numbers = Vec::with_capacity(self.len());
                 self.numbers(&mut numbers);
-                out.extend(numbers.into_iter().map(flag_of_number));
+                out.extend(numbers.into_iter().map(|x| classes.number(x)));
             }
             Self::Time { .. } => self.each_text(|cell| {
                 out.push(if cell == Cell::Missing { Flag::Missing } else { Flag::Invalid });
             }),
-            Self::Text(_) | Self::Dictionary(..) | Self::Null(_) | Self::Other(..) => {
-                self.each_text(|cell| out.push(named(cell)));
-            }
+            Self::Text(_) | Self::Dictionary(..) | Self::Null(_) | Self::Other(..) => self.each_text(|cell| {
+                out.push(match cell {
+                    Cell::Missing => Flag::Missing,
+                    Cell::Invalid => Flag::Invalid,
+                    Cell::Text(text) => classes.text(text),
+                });
+            }),
         }
     }
 
@@ -391,17 +387,6 @@ pub fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
         None => text.to_owned(),
-    }
-}
-
-#[allow(clippy::float_cmp, reason = "0 and 1 are exact")]
-fn flag_of_number(x: f64) -> Flag {
-    match x {
-        _ if numeric::is_invalid(x) => Flag::Invalid,
-        _ if x.is_nan() => Flag::Missing,
-        _ if x == 0.0 => Flag::No,
-        _ if x == 1.0 => Flag::Yes,
-        _ => Flag::Invalid,
     }
 }
 

@@ -56,7 +56,8 @@ fn texts(cells: &Cells) -> Vec<Option<String>> {
 
 fn flags(cells: &Cells) -> Vec<Flag> {
     let mut out = Vec::new();
-    cells.flags(&BTreeMap::from([("late".to_owned(), true), ("on time".to_owned(), false)]), &mut out);
+    let values = [("late".to_owned(), true), ("on time".to_owned(), false), ("-1".to_owned(), false)];
+    cells.flags(&Classes::new(&values.into()), &mut out);
     out
 }
 
@@ -150,12 +151,28 @@ fn texts_of_every_type() {
 #[test]
 fn flags_of_every_type() {
     use Flag::{Invalid, Missing, No, Yes};
-    assert_eq!(flags(&cells(&series(&[Some(0_i64), Some(1), Some(2), None]))), [No, Yes, Invalid, Missing]);
-    assert_eq!(flags(&cells(&series(&[0.0, 1.0, 0.5, f64::NAN]))), [No, Yes, Invalid, Missing]);
+    assert_eq!(
+        flags(&cells(&series(&[Some(0_i64), Some(1), Some(2), Some(-1), None]))),
+        [No, Yes, Invalid, No, Missing]
+    );
+    assert_eq!(flags(&cells(&series(&[0.0, 1.0, 0.5, -1.0, f64::NAN]))), [No, Yes, Invalid, No, Missing]);
     assert_eq!(flags(&cells(&series(&[Some(true), Some(false), None]))), [Yes, No, Missing]);
-    assert_eq!(flags(&cells(&series(&[Some("late"), Some("on time"), Some("1"), None]))), [Yes, No, Invalid, Missing]);
-    let read = csv(&[Some("late"), Some("1"), Some("0.0"), Some("true"), Some("False"), Some(""), Some("x"), None]);
-    assert_eq!(flags(&read), [Yes, Yes, No, Yes, No, Missing, Invalid, Missing]);
+    assert_eq!(
+        flags(&cells(&series(&[Some("late"), Some("on time"), Some("1"), Some("no"), None]))),
+        [Yes, No, Yes, Invalid, Missing]
+    );
+    let read = csv(&[
+        Some("late"),
+        Some("1"),
+        Some("0.0"),
+        Some("true"),
+        Some("False"),
+        Some(""),
+        Some("x"),
+        Some("-1.0"),
+        None,
+    ]);
+    assert_eq!(flags(&read), [Yes, Yes, No, Yes, No, Missing, Invalid, No, Missing]);
     assert_eq!(flags(&cells(&series(&[Some(1_i32), None]).cast(&DataType::Date).unwrap())), [Invalid, Missing]);
     assert_eq!(flags(&Cells::Other(1, "List".to_owned())), [Invalid]);
 }

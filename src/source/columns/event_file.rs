@@ -1,7 +1,6 @@
 //! What files of all kinds of events share: the envelope's checks, which columns hold the features, and columns
 //! of a batch by name.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,9 +9,12 @@ use super::events::FileFields;
 use super::stream::Rejects;
 use super::{ColumnFile, FileError, Piece, Pieces, Rows};
 use crate::decode::coder::Coder;
+use crate::decode::notes::Unmapped;
+use crate::decode::plan::Field;
+use crate::decode::seen::Seen;
 use crate::decode::{FUTURE_TOLERANCE_MS, Limits, Reason, Reject, check_time, check_value, check_weight};
 use crate::event::{FeatureColumns, Flag, Fresh, Ids, code, numeric};
-use crate::schema::Schema;
+use crate::schema::{Classes, Schema};
 
 /// What all kinds of files and all threads that read one share: the file, and which columns hold the features.
 pub(super) struct EventFile {
@@ -101,6 +103,29 @@ impl EventFile {
         let (numeric, categorical, attributes) =
             (found(&schema.numeric), found(&schema.categorical), found(&schema.attributes));
         Ok((Self { file, schema, fields: fields.clone(), limits, record_ts, numeric, categorical, attributes }, pieces))
+    }
+
+    /// Which names the file has columns for.
+    pub(super) fn seen(&self) -> Seen {
+        let there = |columns: &[Option<String>]| columns.iter().map(Option::is_some).collect();
+        let f = &self.fields;
+        let fields = [
+            (Field::Score, &f.score),
+            (Field::Label, &f.label),
+            (Field::LatencyMs, &f.latency_ms),
+            (Field::Error, &f.error),
+            (Field::Decision, &f.decision),
+            (Field::Stage, &f.stage),
+            (Field::Weight, &f.n),
+        ];
+        Seen {
+            numeric: there(&self.numeric),
+            categorical: there(&self.categorical),
+            attributes: there(&self.attributes),
+            kpis: self.schema.kpis.iter().map(|kpi| self.file.has(kpi)).collect(),
+            fields: fields.iter().filter(|(_, column)| self.file.has(column)).map(|(field, _)| *field).collect(),
+            nested: ["features", "segments", "kpi"].into_iter().find(|c| self.file.has(c)).map(str::to_owned),
+        }
     }
 
     /// The rows of a piece that are events of this model, and their times.
@@ -240,16 +265,27 @@ impl EventFile {
         Ok(())
     }
 
-    /// Appends a column of flags, missing where the file has no such column.
+    /// Appends a column of flags, missing where the file has no such column; what stands for no class is noted.
     pub(super) fn flags(
         &self,
         rows: &Rows,
         column: &str,
-        values: &BTreeMap<String, bool>,
+        classes: &Classes,
+        unmapped: Option<&mut Unmapped>,
         out: &mut Vec<Flag>,
     ) -> Result<(), FileError> {
+        let start = out.len();
         match self.cells(rows, column)? {
-            Some(cells) => cells.flags(values, out),
+            Some(cells) => {
+                cells.flags(classes, out);
+                if let Some(unmapped) = unmapped {
+                    let invalid = out.iter().skip(start).enumerate().filter(|(_, flag)| **flag == Flag::Invalid);
+                    invalid.for_each(|(row, _)| match unmapped.count {
+                        0 => unmapped.add(&cells.show(row)),
+                        _ => unmapped.count += 1,
+                    });
+                }
+            }
             None => out.resize(out.len() + rows.len(), Flag::Missing),
         }
         Ok(())

@@ -9,10 +9,12 @@ use super::event_file::{Envelope, EventFile, push_ids};
 pub use super::stream::{EventReader, EventStream, Rejects};
 use super::{ColumnReader, FileError, Piece, Pieces, Rows};
 use crate::decode::coder::Coder;
+use crate::decode::notes::Notes;
+use crate::decode::seen::Seen;
 use crate::decode::time::TimeFormat;
 use crate::decode::{Limits, check_value, check_weight};
 use crate::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code};
-use crate::schema::Schema;
+use crate::schema::{Classes, Schema};
 
 /// The names of the columns that hold an event's fields, and how times are written in theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ pub struct PredictionReader {
     by_twin: Vec<Vec<u32>>,
     /// Attribute codes of a batch.
     codes: Vec<Vec<u32>>,
-    no_values: BTreeMap<String, bool>,
+    notes: Notes,
 }
 
 impl PredictionReader {
@@ -93,7 +95,7 @@ impl PredictionReader {
         let twin: Vec<Option<usize>> = file.attributes.iter().map(twin).collect();
         let none = vec![Vec::new(); twin.len()];
         let coder = Coder::new(&file.schema);
-        Self { file, coder, twin, by_twin: none.clone(), codes: none, no_values: BTreeMap::new() }
+        Self { file, coder, twin, by_twin: none.clone(), codes: none, notes: Notes::default() }
     }
 
     /// Reads the attributes' codes of these rows.
@@ -148,6 +150,14 @@ impl EventReader for PredictionReader {
         Self::new(Arc::clone(&self.file))
     }
 
+    fn take_notes(&mut self) -> Notes {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn seen(&self) -> Seen {
+        self.file.seen()
+    }
+
     fn read(&mut self, piece: Piece, out: &mut PredictionBatch, rejects: Rejects<'_>) -> Result<u64, FileError> {
         out.clear();
         let envelope = Envelope { version: true, id: self.file.schema.needs_id, measured: false };
@@ -162,8 +172,8 @@ impl EventReader for PredictionReader {
         file.names(rows, &names.stage, |t| coder.stage(t, fresh), &mut out.stage)?;
         file.numbers(rows, Some(&names.score), &mut out.score)?;
         file.numbers(rows, Some(&names.latency_ms), &mut out.latency_ms)?;
-        file.flags(rows, &names.decision, &self.no_values, &mut out.decision)?;
-        file.flags(rows, &names.error, &self.no_values, &mut out.error)?;
+        file.flags(rows, &names.decision, &file.schema.decisions, Some(&mut self.notes.decisions), &mut out.decision)?;
+        file.flags(rows, &names.error, &Classes::default(), None, &mut out.error)?;
         let (twin, by_twin) = (&self.twin, &mut self.by_twin);
         file.features(rows, coder, &mut out.features, fresh, |coder, slot, category, text| {
             for (attribute, codes) in by_twin.iter_mut().enumerate().filter(|(a, _)| twin.get(*a) == Some(&Some(slot)))
@@ -183,7 +193,7 @@ impl EventReader for PredictionReader {
 /// Reads labels and KPI outcomes.
 pub struct LabelReader {
     file: Arc<EventFile>,
-    no_values: BTreeMap<String, bool>,
+    notes: Notes,
 }
 
 impl EventReader for LabelReader {
@@ -202,11 +212,19 @@ impl EventReader for LabelReader {
             needed.push(&fields.label);
         }
         file.file.require(&needed)?;
-        Ok((Self { file: Arc::new(file), no_values: BTreeMap::new() }, pieces))
+        Ok((Self { file: Arc::new(file), notes: Notes::default() }, pieces))
     }
 
     fn fork(&self) -> Self {
-        Self { file: Arc::clone(&self.file), no_values: BTreeMap::new() }
+        Self { file: Arc::clone(&self.file), notes: Notes::default() }
+    }
+
+    fn take_notes(&mut self) -> Notes {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn seen(&self) -> Seen {
+        self.file.seen()
     }
 
     fn read(&mut self, piece: Piece, out: &mut LabelBatch, rejects: Rejects<'_>) -> Result<u64, FileError> {
@@ -215,9 +233,10 @@ impl EventReader for LabelReader {
         let events = self.file.read(piece, envelope, &mut out.ts, rejects)?;
         let rows = &events.rows;
         push_ids(events.ids.as_ref(), rows.len(), &mut out.ids);
-        self.file.flags(rows, &self.file.fields.label, &self.file.schema.label_values, &mut out.label)?;
+        let unmapped = Some(&mut self.notes.labels);
+        self.file.flags(rows, &self.file.fields.label, &self.file.schema.labels, unmapped, &mut out.label)?;
         for (kpi, column) in self.file.schema.kpis.iter().zip(&mut out.kpis) {
-            self.file.flags(rows, kpi, &self.no_values, column)?;
+            self.file.flags(rows, kpi, &Classes::default(), None, column)?;
         }
         Ok(events.ignored)
     }
@@ -251,6 +270,10 @@ impl EventReader for FeatureReader {
 
     fn fork(&self) -> Self {
         Self { file: Arc::clone(&self.file), coder: Coder::new(&self.file.schema) }
+    }
+
+    fn seen(&self) -> Seen {
+        self.file.seen()
     }
 
     fn read(&mut self, piece: Piece, out: &mut FeatureBatch, rejects: Rejects<'_>) -> Result<u64, FileError> {
@@ -287,6 +310,10 @@ impl EventReader for MeasurementReader {
 
     fn fork(&self) -> Self {
         Self { file: Arc::clone(&self.file), coder: Coder::new(&self.file.schema) }
+    }
+
+    fn seen(&self) -> Seen {
+        self.file.seen()
     }
 
     fn read(&mut self, piece: Piece, out: &mut MeasurementBatch, rejects: Rejects<'_>) -> Result<u64, FileError> {

@@ -20,7 +20,8 @@ fn schema() -> Arc<crate::schema::Schema> {
         segmentations: vec![vec![0], vec![1], vec![0, 1]],
         kpis: names(&["ctr"]),
         metrics: names(&["cost", "refunds"]),
-        label_values: BTreeMap::from([("late".to_owned(), true), ("on time".to_owned(), false)]),
+        labels: Classes::new(&BTreeMap::from([("late".to_owned(), true), ("on time".to_owned(), false)])),
+        decisions: Classes::default(),
         needs_id: true,
         prediction_time: false,
     })
@@ -132,7 +133,7 @@ fn wrong_types_are_invalid_and_the_event_counts() {
     let lists = Series::new("carrier".into(), [Series::new("".into(), [1, 2]), Series::new("".into(), [3])]);
     let mut frame = df!(
         "prediction_id" => [1_i64, 2], "ts" => [5_i64, 6], "version" => [1.0, 1.5],
-        "score" => ["high", "low"], "decision" => ["1", "0"], "temp" => [Some("35"), None], "age" => [true, false],
+        "score" => ["high", "low"], "decision" => ["approve", "deny"], "temp" => [Some("35"), None], "age" => [true, false],
     )
     .unwrap();
     frame.with_column(lists.into_column()).unwrap();

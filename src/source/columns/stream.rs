@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::events::FileFields;
 use super::{FileError, Piece, Pieces};
+use crate::decode::notes::Notes;
+use crate::decode::seen::Seen;
 use crate::decode::{Limits, Reject};
 use crate::schema::Schema;
 
@@ -30,6 +32,14 @@ pub trait EventReader: Sized + Send {
     /// A reader of the same file for another thread, which knows no codes yet.
     #[must_use]
     fn fork(&self) -> Self;
+
+    /// Takes what is worth telling of the values read since this was asked last.
+    fn take_notes(&mut self) -> Notes {
+        Notes::default()
+    }
+
+    /// Which names the file has columns for.
+    fn seen(&self) -> Seen;
 
     /// Clears `out` and fills it with a piece's events; returns how many rows were of other models.
     ///

@@ -113,6 +113,12 @@ impl Drop for Messages {
 }
 
 impl Message<'_> {
+    /// Whether it has no value: a mark that its key is deleted.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.message.payload.is_null()
+    }
+
     /// The value; empty for a tombstone.
     #[must_use]
     pub fn payload(&self) -> &[u8] {

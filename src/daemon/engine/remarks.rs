@@ -1,0 +1,92 @@
+//! What is worth telling of the events that count, looked at now and then: said once in the log, shown as long as it holds.
+
+use std::collections::BTreeMap;
+
+use super::{Engine, World};
+use crate::daemon::topics::{Read, Topic};
+use crate::decode::plan::EventKind;
+use crate::decode::seen::Seen;
+use crate::pipeline::absent::{absent, sentence};
+use crate::pipeline::lock;
+use crate::view::remarks::TopicRemarks;
+
+/// Fewer events say nothing of a stream.
+const TELLING: u64 = 100;
+
+/// By topic and model: how many events count, and what any has had.
+type Had = BTreeMap<(usize, usize), (u64, Seen)>;
+
+impl Engine {
+    /// Looks at what all topics have brought so far.
+    pub(super) fn remark(&self) {
+        let world = self.world();
+        let (read, had) = read_so_far(&world);
+        let remarks: BTreeMap<String, TopicRemarks> = world
+            .topics
+            .iter()
+            .zip(&read)
+            .enumerate()
+            .map(|(at, (topic, read))| (topic.name.clone(), of_topic(&world, (at, topic), read, &had)))
+            .collect();
+        let mut view = self.common.view.write();
+        for (topic, of_topic) in &remarks {
+            for sentence in of_topic.new_since(view.remarks.get(topic)) {
+                tracing::warn!(topic, "{sentence}");
+            }
+        }
+        view.remarks = remarks;
+    }
+}
+
+fn read_so_far(world: &World) -> (Vec<Read>, Had) {
+    let (mut read, mut had) = (world.past.clone(), Had::new());
+    for seat in &world.seats {
+        let place = lock(&seat.place);
+        if let Some(total) = read.get_mut(place.topic) {
+            total.add(&place.reader.read);
+        }
+        for (&model, &rows) in &place.reader.read.rows {
+            let seen = place.reader.seen(model);
+            let (all, merged) = had.entry((place.topic, model)).or_insert_with(|| (0, seen.clone()));
+            *all += rows;
+            merged.merge(&seen);
+        }
+    }
+    (read, had)
+}
+
+fn of_topic(world: &World, (at, topic): (usize, &Topic), read: &Read, had: &Had) -> TopicRemarks {
+    let (fields, unit) = topic.places();
+    let mut remarks =
+        TopicRemarks { notes: read.notes.clone(), tombstones: read.tombstones, ..TopicRemarks::default() };
+    let mut told = read.notes.clone();
+    if told.events < TELLING {
+        told.early = 0;
+    }
+    remarks.sentences = told.sentences(&topic.name, unit);
+    for (model, pipeline) in world.models.iter().enumerate() {
+        let Some((rows, seen)) = had.get(&(at, model)).filter(|(rows, _)| *rows >= TELLING) else { continue };
+        let mut seen = seen.clone();
+        // A model's events may come by several topics, and its features in a stream of their own.
+        for ((other, _), (_, had)) in had.iter().filter(|((_, m), _)| *m == model) {
+            let kind = world.topics.get(*other).map(|t| t.kind);
+            if kind == Some(topic.kind) || (topic.kind == EventKind::Predictions && kind == Some(EventKind::Features)) {
+                seen.merge(had);
+            }
+        }
+        let streamed = pipeline.policy.features.numeric.len() + pipeline.policy.features.categorical.len() > 0
+            && topic.kind == EventKind::Features;
+        // Predictions may carry what the features' stream does not.
+        let names = if streamed {
+            Vec::new()
+        } else {
+            absent(&seen, &pipeline.policy, pipeline.intake().schema(), fields, topic.kind)
+        };
+        if !names.is_empty() {
+            remarks.sentences.push(sentence(&topic.name, *rows, &names, None));
+            let model = &pipeline.policy.model;
+            remarks.absent.extend(names.into_iter().map(|name| (model.clone(), name)));
+        }
+    }
+    remarks
+}

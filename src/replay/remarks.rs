@@ -1,0 +1,44 @@
+//! What is worth saying of files that were read without an error: times that look like another unit's, values that stand for no
+//! class, names that no event had.
+
+use std::path::PathBuf;
+
+use crate::decode::notes::Notes;
+use crate::decode::plan::{EventKind, Fields};
+use crate::decode::seen::Seen;
+use crate::decode::time::TimeUnit;
+use crate::pipeline::absent::{absent, sentence};
+use crate::policy::Policy;
+use crate::schema::Schema;
+
+/// What was found in one file.
+pub(super) struct Findings {
+    pub path: PathBuf,
+    pub kind: EventKind,
+    pub fields: Fields,
+    pub unit: TimeUnit,
+    pub notes: Notes,
+    pub seen: Seen,
+}
+
+/// A sentence each, in the order of the files.
+pub(super) fn remarks(policy: &Policy, schema: &Schema, files: &[Findings]) -> Vec<String> {
+    let mut out = Vec::new();
+    let features = files.iter().find(|f| f.kind == EventKind::Features && f.notes.events > 0);
+    for file in files.iter().filter(|f| f.notes.events > 0) {
+        let name = file.path.display().to_string();
+        out.extend(file.notes.sentences(&name, file.unit));
+        let mut seen = file.seen.clone();
+        match (file.kind, features) {
+            // A feature may come with the predictions or in a stream of its own.
+            (EventKind::Predictions, Some(features)) => seen.merge(&features.seen),
+            (EventKind::Features, _) => continue,
+            _ => {}
+        }
+        let absent = absent(&seen, policy, schema, &file.fields, file.kind);
+        if !absent.is_empty() {
+            out.push(sentence(&name, file.notes.events, &absent, seen.nested.as_deref()));
+        }
+    }
+    out
+}

@@ -132,14 +132,14 @@ impl Dictionary {
         (next, true)
     }
 
-    /// The code of `text`, coded even beyond the bound.
+    /// The code of `text`, coded even beyond the bound; one that is new takes no place from those that are bounded.
     pub fn intern_always(&mut self, text: &str) -> u32 {
         if let Some(&code) = self.codes.get(text) {
             return code;
         }
         let bound = std::mem::replace(&mut self.bound, code::SPECIAL);
-        let (code, _) = self.insert(text);
-        self.bound = bound;
+        let (code, new) = self.insert(text);
+        self.bound = bound.saturating_add(u32::from(new)).min(code::SPECIAL);
         code
     }
 
@@ -177,6 +177,17 @@ mod tests {
             [(0, true), (1, true), (0, false), (code::OVERFLOW, false)]
         );
         assert_eq!((d.name(1), d.name(code::MISSING)), (Some("y"), None));
+    }
+
+    #[test]
+    fn what_is_always_coded_takes_no_place() {
+        let mut d = Dictionary::new(2);
+        d.intern("x");
+        assert_eq!(
+            [d.intern_always("a"), d.intern_always("x"), d.intern_always("a"), d.intern_always("b")],
+            [1, 0, 1, 2]
+        );
+        assert_eq!([d.intern("y"), d.intern("z")], [(3, true), (code::OVERFLOW, false)]);
     }
 
     #[test]

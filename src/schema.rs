@@ -96,31 +96,11 @@ pub fn canonical_number(x: f64, out: &mut String) {
     debug_assert!(written.is_ok(), "writing to a String cannot fail");
 }
 
-/// The canonical text of a CSV field that stands where a category or segment value belongs: plain decimal numbers
-/// (`5.0`, not `007` nor `1e5`) become canonical numbers, Python's `True` and `False` become `true` and `false`.
+/// The canonical text of a boolean that a CSV file or a program spells in its own case: R's `TRUE`, Python's `True`. Other
+/// texts of a CSV file stay as they are written: `1.10` is not `1.1`.
 #[must_use]
-pub fn canonical_text(text: &str) -> std::borrow::Cow<'_, str> {
-    match text {
-        "True" => return "true".into(),
-        "False" => return "false".into(),
-        _ => {}
-    }
-    if text.contains('.')
-        && is_plain_decimal(text)
-        && let Ok(x) = text.parse::<f64>()
-    {
-        let mut out = String::new();
-        canonical_number(x, &mut out);
-        return out.into();
-    }
-    text.into()
-}
-
-fn is_plain_decimal(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let Some((whole, fraction)) = digits.split_once('.') else { return false };
-    let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    all_digits(whole) && all_digits(fraction) && (whole.len() == 1 || !whole.starts_with('0'))
+pub fn boolean(text: &str) -> Option<&'static str> {
+    ["true", "false"].into_iter().find(|canonical| text.eq_ignore_ascii_case(canonical))
 }
 
 /// What parts the values of an intersection in its name, and what stands before a character of a value that would be taken
@@ -229,18 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn csv_text_keeps_codes_and_reads_floats() {
-        for (text, canonical) in [
-            ("5.0", "5"),
-            ("007", "007"),
-            ("1e5", "1e5"),
-            ("0.50", "0.5"),
-            ("US", "US"),
-            ("True", "true"),
-            ("00.5", "00.5"),
-            ("12", "12"),
-        ] {
-            assert_eq!(canonical_text(text), canonical);
-        }
+    fn booleans_have_one_text_whatever_their_case() {
+        assert_eq!(
+            ["TRUE", "True", "true", "FALSE", "False"].map(boolean),
+            [Some("true"), Some("true"), Some("true"), Some("false"), Some("false")]
+        );
+        assert_eq!(["T", "yes", "1", "", " true", "1.10"].map(boolean), [None; 6]);
     }
 }

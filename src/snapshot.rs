@@ -13,6 +13,7 @@ use std::fmt::Display;
 use crate::baseline::{Baseline, BaselineError, KIND, NumericReference, SnapshotColumns};
 use crate::frame;
 use crate::policy::{Policy, RuleKind};
+use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{FileError, quoted};
 #[cfg(test)]
 use crate::{baseline::Coded, event::Flag};
@@ -110,7 +111,7 @@ pub fn load_on(policy: &Policy, version: &str, location: &str, threads: usize) -
     }
     let sha256 = fetched.sha256().map_err(failed)?;
     let (wanted, needed) = columns_of(policy);
-    let columns = fetched.columns(location, &wanted)?;
+    let columns = fetched.columns(location, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
     let (columns, mut references) = read_on(policy, columns, needed, location, threads, true)?;
     fetched.check().map_err(failed)?;
     let score = columns.score.as_ref().and_then(|_| references.pop());

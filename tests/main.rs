@@ -27,6 +27,8 @@ mod counting;
 mod course;
 #[path = "cases/events.rs"]
 mod events;
+#[path = "cases/formats.rs"]
+mod formats;
 #[path = "cases/golden.rs"]
 mod golden;
 #[path = "cases/joining.rs"]

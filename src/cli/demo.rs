@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     runtime.spawn(http::serve(listener, app, std::future::pending()));
     outln!("A year of flights out of New York, judged by {}.", args.data.join(&args.policy).display());
     outln!("The API serves meanwhile: http://{address}/ and http://{address}/metrics\n");
-    let options = replay_cli::Options::new(None, 1)?;
+    let options = replay_cli::Options::new(&policy, None, 1)?;
     let file = |name: &str, kind| options.file(&args.data.join(name), kind);
     let input = Input {
         policy: Arc::clone(&policy),

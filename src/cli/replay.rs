@@ -25,6 +25,7 @@ use crate::pipeline::Pipeline;
 use crate::policy::{self, Enforce};
 use crate::replay::{self, Input, InputFile, Observer, Outcome};
 use crate::source::columns::events::FileFields;
+use crate::source::columns::nulls::NullTexts;
 use crate::source::files::FileOptions;
 use fail_on::{FailOn, FileEvents, Tried};
 
@@ -75,7 +76,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let policy = Arc::new(read_policy(&args.policy)?);
-    let options = Options::new(args.config.as_deref(), super::threads(args.threads))?;
+    let options = Options::new(&policy, args.config.as_deref(), super::threads(args.threads))?;
     let input = Input {
         policy: Arc::clone(&policy),
         predictions: options.file(&args.predictions, SourceKind::Predictions),
@@ -148,11 +149,14 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn new(config: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
+    pub fn new(policy: &policy::Policy, config: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
         let limits = crate::decode::Limits::default();
         let mut base = FileOptions {
             format: Format::default(),
-            columns: FileFields::default(),
+            columns: FileFields {
+                null_values: NullTexts::listed(policy.baseline.null_values.as_deref()),
+                ..FileFields::default()
+            },
             limits,
             record_ts: now_ms(),
             threads,

@@ -22,6 +22,8 @@ pub struct SourceConfig {
     pub timestamp: TimestampUnit,
     /// Where clocks stood that wrote times without a zone.
     pub timezone: Option<TimeZone>,
+    /// Texts of CSV files that mean null, in place of the policy's or the usual ones.
+    pub null_values: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,7 +157,18 @@ pub(super) fn sources(item: &Item) -> Option<Vec<SourceConfig>> {
 }
 
 fn source(item: &Item) -> Option<SourceConfig> {
-    let map = item.map(&["topic", "kind", "format", "fields", "models", "model", "rename", "timestamp", "timezone"])?;
+    let map = item.map(&[
+        "topic",
+        "kind",
+        "format",
+        "fields",
+        "models",
+        "model",
+        "rename",
+        "timestamp",
+        "timezone",
+        "null_values",
+    ])?;
     let topic = map.require("topic", "predictions").and_then(|item| topic(&item));
     let kinds = [
         ("predictions", SourceKind::Predictions),
@@ -182,6 +195,10 @@ fn source(item: &Item) -> Option<SourceConfig> {
     let timestamp = map.get("timestamp").map_or(Some(TimestampUnit::default()), |item| item.choice(&units));
     let timezone = map.get("timezone").map(|item| item.convert("a time zone", time_zone));
     let timezone = timezone.map_or(Some(None), |zone| zone.map(Some));
+    let null_values = match map.get("null_values") {
+        Some(item) => item.texts("texts that mean null").map(Some),
+        None => Some(None),
+    };
     Some(SourceConfig {
         topic: topic?,
         kind: kind?,
@@ -191,6 +208,7 @@ fn source(item: &Item) -> Option<SourceConfig> {
         rename: rename?,
         timestamp: timestamp?,
         timezone: timezone?,
+        null_values: null_values?,
     })
 }
 

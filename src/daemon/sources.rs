@@ -1,5 +1,7 @@
 //! A source's configuration as the decoders take it, for topics and for files.
 
+use std::sync::Arc;
+
 use crate::config::{self, Config, SourceConfig, SourceKind, TimestampUnit};
 use crate::decode::Limits;
 use crate::decode::json::Format;
@@ -7,6 +9,7 @@ use crate::decode::plan::{EventKind, Fields};
 use crate::decode::time::{TimeFormat, TimeUnit};
 use crate::intake::Setup;
 use crate::source::columns::events::FileFields;
+use crate::source::columns::nulls::NullTexts;
 use crate::source::files::FileOptions;
 use crate::view::Keep;
 
@@ -112,6 +115,10 @@ pub fn file_options(base: &FileOptions, source: &SourceConfig) -> FileOptions {
             n: column(&f.n, "n"),
             rename: source.rename.clone(),
             time: time(source),
+            null_values: source
+                .null_values
+                .as_ref()
+                .map_or_else(|| Arc::clone(&base.columns.null_values), |texts| Arc::new(NullTexts::new(texts.clone()))),
         },
         ..base.clone()
     }

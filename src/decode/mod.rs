@@ -46,6 +46,8 @@ pub enum Reason {
     BadValue,
     /// The `n` of a measurement that is no whole number from 1 on, or out of range.
     BadWeight,
+    /// A record of a CSV file whose quotes or fields cannot be.
+    BadRecord,
 }
 
 impl Reason {
@@ -67,10 +69,11 @@ impl Reason {
             Self::NoMetric => "no_metric",
             Self::BadValue => "bad_value",
             Self::BadWeight => "bad_weight",
+            Self::BadRecord => "bad_record",
         }
     }
 
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NotJson,
         Self::DuplicateKey,
         Self::TooDeep,
@@ -85,6 +88,7 @@ impl Reason {
         Self::NoMetric,
         Self::BadValue,
         Self::BadWeight,
+        Self::BadRecord,
     ];
 }
 

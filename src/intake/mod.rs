@@ -12,10 +12,12 @@ mod measured;
 pub mod names;
 mod pairs;
 pub mod panes;
+mod spelling;
 mod split;
 pub mod state;
 pub mod versions;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -268,8 +270,14 @@ impl Intake {
 
     /// Translates the rest of a batch that was learned from, once no version of it is unknown.
     pub fn translate(&mut self, decoder: DecoderId, batch: &mut PredictionBatch) {
+        let rows = 0..batch.len();
+        self.translate_rows(decoder, batch, rows);
+    }
+
+    /// The same of the next rows of a batch, where a later row's version is still unknown.
+    pub fn translate_rows(&mut self, decoder: DecoderId, batch: &mut PredictionBatch, rows: Range<usize>) {
         if let Some(t) = self.translations.get_mut(decoder.0) {
-            t.predictions(batch);
+            t.predictions(&mut self.names, batch, rows);
         }
     }
 
@@ -280,18 +288,19 @@ impl Intake {
         }
     }
 
-    /// Versions of a batch that was learned from, which have neither a baseline nor a failure to load one yet.
+    /// Versions of a batch that was learned from, which have neither a baseline nor a failure to load one yet, each with the
+    /// first row that has it.
     #[must_use]
-    pub fn unknown_versions(&self, batch: &PredictionBatch) -> Vec<String> {
-        let mut unknown: Vec<u32> = Vec::new();
+    pub fn unknown_versions(&self, batch: &PredictionBatch) -> Vec<(usize, String)> {
+        let mut unknown: Vec<(usize, u32)> = Vec::new();
         let mut last = code::MISSING;
-        for &v in &batch.version {
-            if v != last && !self.is_known(v) && !unknown.contains(&v) {
-                unknown.push(v);
+        for (row, &v) in batch.version.iter().enumerate() {
+            if v != last && !self.is_known(v) && !unknown.iter().any(|(_, known)| *known == v) {
+                unknown.push((row, v));
             }
             last = v;
         }
-        unknown.iter().filter_map(|&v| self.names.version(v)).map(str::to_owned).collect()
+        unknown.iter().filter_map(|&(row, v)| Some((row, self.names.version(v)?.to_owned()))).collect()
     }
 
     fn is_known(&self, version: u32) -> bool {

@@ -1,6 +1,9 @@
 //! The dictionaries of one model and the translation of decoders' codes into them. Decoders share nothing: a batch brings
 //! the values its codes mean for the first time, and they are taken over in the batch's order.
 
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
@@ -42,7 +45,7 @@ impl Names {
         }
     }
 
-    /// Makes a baseline's categories known whatever the bound: only unseen ones may be beyond it.
+    /// Makes a baseline's categories known whatever the bound, which is on unseen ones alone.
     pub fn know(&mut self, baseline: &Baseline) {
         for (dictionary, reference) in self.categorical.iter_mut().zip(&baseline.categorical) {
             for name in &reference.names {
@@ -149,17 +152,44 @@ pub struct Translation {
 /// How many times a decoder may start again while a batch waits for its baseline.
 const GENERATIONS: usize = 4;
 
+/// The code of a category that no row of an admitted batch has had yet.
+const WAITS: u32 = code::SPECIAL - 1;
+
 #[derive(Clone, Debug, Default)]
 struct Tables {
     versions: Vec<u32>,
     stages: Vec<u32>,
     categorical: Vec<Vec<u32>>,
     segmentations: Vec<Vec<u32>>,
+    /// The texts of categories that wait, by feature and the decoder's code: they take a place once a row with one is
+    /// admitted, when the baselines of the rows before are known. So which unseen ones are within the bound depends on
+    /// the order of the events alone, and not on how many of them a batch holds.
+    waiting: FxHashMap<(usize, usize), Box<str>>,
     /// Categories beyond the bound: feature, the decoder's code, text. A baseline loaded later may know them.
     beyond: Vec<(usize, usize, Box<str>)>,
 }
 
 impl Tables {
+    /// Translates categories of a feature; those that waited take their places.
+    fn categories(&mut self, names: &mut Names, feature: usize, column: &mut [u32]) {
+        let codes = grow(&mut self.categorical, feature);
+        for c in column.iter_mut().filter(|c| **c < code::SPECIAL) {
+            let at = *c as usize;
+            *c = match codes.get_mut(at) {
+                Some(slot) if *slot == WAITS => {
+                    let text = self.waiting.remove(&(feature, at)).unwrap_or_default();
+                    *slot = names.intern(Domain::Categorical(feature), &text);
+                    if *slot == code::OVERFLOW {
+                        self.beyond.push((feature, at, text));
+                    }
+                    *slot
+                }
+                Some(slot) => *slot,
+                None => code::OVERFLOW,
+            };
+        }
+    }
+
     fn look_again(&mut self, names: &Names) {
         let categorical = &mut self.categorical;
         self.beyond.retain(|(feature, at, text)| {
@@ -190,19 +220,19 @@ impl Translation {
                 self.generation += 1;
                 continue;
             }
-            let found = names.intern(domain, &text);
             let tables = &mut self.current;
             match domain {
-                Domain::Version => tables.versions.push(found),
-                Domain::Stage => tables.stages.push(found),
+                Domain::Version => tables.versions.push(names.intern(domain, &text)),
+                Domain::Stage => tables.stages.push(names.intern(domain, &text)),
                 Domain::Categorical(i) => {
                     let codes = grow(&mut tables.categorical, i);
-                    if found == code::OVERFLOW {
-                        tables.beyond.push((i, codes.len(), text));
-                    }
-                    codes.push(found);
+                    tables.waiting.insert((i, codes.len()), text);
+                    codes.push(WAITS);
                 }
-                Domain::Segmentation(i) => grow(&mut tables.segmentations, i).push(found),
+                Domain::Segmentation(i) => {
+                    let found = names.intern(domain, &text);
+                    grow(&mut tables.segmentations, i).push(found);
+                }
                 Domain::Restart => {}
             }
         }
@@ -215,16 +245,17 @@ impl Translation {
         translate(&self.current.versions, &mut batch.version);
     }
 
-    /// Translates everything else of a batch that was learned from, once its baselines are known.
-    pub fn predictions(&mut self, batch: &mut PredictionBatch) {
+    /// Translates everything else of rows of a batch that was learned from, once their baselines are known. Each row comes
+    /// here once, and in order.
+    pub fn predictions(&mut self, names: &mut Names, batch: &mut PredictionBatch, rows: Range<usize>) {
         let older = self.previous.iter_mut().find(|(g, _)| *g == batch.generation).map(|(_, tables)| tables);
         let tables = older.unwrap_or(&mut self.current);
-        translate(&tables.stages, &mut batch.stage);
+        translate(&tables.stages, batch.stage.get_mut(rows.clone()).unwrap_or_default());
         for (i, column) in batch.features.categorical.iter_mut().enumerate() {
-            translate(grow(&mut tables.categorical, i), column);
+            tables.categories(names, i, column.get_mut(rows.clone()).unwrap_or_default());
         }
         for (i, column) in batch.segments.iter_mut().enumerate() {
-            translate(grow(&mut tables.segmentations, i), column);
+            translate(grow(&mut tables.segmentations, i), column.get_mut(rows.clone()).unwrap_or_default());
         }
     }
 
@@ -236,7 +267,7 @@ impl Translation {
     pub fn features(&mut self, names: &mut Names, batch: &mut FeatureBatch) {
         self.learn(names, &mut batch.fresh);
         for (i, column) in batch.features.categorical.iter_mut().enumerate() {
-            translate(grow(&mut self.current.categorical, i), column);
+            self.current.categories(names, i, column);
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::baseline::Baseline;
 use crate::window::layout::{Layout, Reads};
 
 use super::names::Names;
+use super::spelling;
 
 /// What a version is compared with.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -129,7 +130,7 @@ impl Version {
         for (feature, (bins, reference)) in lookup.iter_mut().zip(&baseline.categorical).enumerate() {
             for code in bins.len()..names.categories(feature) {
                 let name = u32::try_from(code).ok().and_then(|c| names.category(feature, c)).unwrap_or("");
-                let bin = reference.names.binary_search_by(|n| n.as_str().cmp(name)).unwrap_or(reference.names.len());
+                let bin = spelling::find(&reference.names, name).unwrap_or(reference.names.len());
                 bins.push(u32::try_from(bin).unwrap_or(u32::MAX));
             }
         }

@@ -147,10 +147,11 @@ fn metadata(item: &Item) -> Option<BTreeMap<String, String>> {
     Some(metadata)
 }
 
-const NO_BASELINE: BaselineSpec = BaselineSpec { snapshot: None, score_column: None, label_column: None };
+const NO_BASELINE: BaselineSpec =
+    BaselineSpec { snapshot: None, score_column: None, label_column: None, null_values: None };
 
 fn baseline(item: &Item) -> Option<BaselineSpec> {
-    let map = item.map(&["snapshot", "columns"])?;
+    let map = item.map(&["snapshot", "columns", "null_values"])?;
     let snapshot = map.get("snapshot").and_then(|item| {
         let text = item.text("the snapshot's path or URL")?;
         let rest = text.replace("{version}", "");
@@ -162,7 +163,8 @@ fn baseline(item: &Item) -> Option<BaselineSpec> {
     });
     let columns = map.get("columns").and_then(|item| item.map(&["score", "label"]));
     let column = |key| columns.as_ref()?.get(key)?.name("a column's name").map(str::to_owned);
-    Some(BaselineSpec { snapshot, score_column: column("score"), label_column: column("label") })
+    let null_values = map.get("null_values").and_then(|item| item.texts("texts that mean null"));
+    Some(BaselineSpec { snapshot, score_column: column("score"), label_column: column("label"), null_values })
 }
 
 fn threshold(item: &Item) -> Option<f64> {

@@ -51,6 +51,8 @@ pub struct BaselineSpec {
     pub snapshot: Option<String>,
     pub score_column: Option<String>,
     pub label_column: Option<String>,
+    /// Texts of CSV files that mean null, in place of the usual ones.
+    pub null_values: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -67,10 +67,15 @@ pub(super) trait Replayed: StreamBatch + Batch + Sync {
 impl Replayed for PredictionBatch {
     fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run) {
         intake.learn(decoder, self);
-        for version in intake.unknown_versions(self) {
+        // A baseline is known from the first row of its version on, however many rows a batch has.
+        let mut done = 0;
+        for (row, version) in intake.unknown_versions(self) {
+            intake.translate_rows(decoder, self, done..row);
             run.load(intake, &version);
+            done = row;
         }
-        intake.translate(decoder, self);
+        let rest = done..self.len();
+        intake.translate_rows(decoder, self, rest);
     }
 }
 

@@ -86,7 +86,7 @@ impl<'p> Building<'p> {
         let mut whole = Vec::new();
         if file.format() == Format::Csv {
             while let Some(piece) = pieces.next()? {
-                let rows = file.read(piece)?;
+                let rows = file.read_whole(piece)?;
                 for column in &mut self.columns {
                     column.add(&rows).map_err(|cause| file.broken(rows.first - 1, cause))?;
                 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use object_store::{ObjectStore, ObjectStoreExt as _, parse_url_opts};
 
 use crate::frame::{sha256_hex, sha256_hex_of};
+use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnFile, FileError, Pieces};
 
 /// A snapshot that is not there after this long has failed.
@@ -87,12 +88,12 @@ impl Fetched {
     ///
     /// # Errors
     /// Bytes that are no such file.
-    pub fn columns(&mut self, location: &str, wanted: &[String]) -> Result<Columns, FileError> {
+    pub fn columns(&mut self, location: &str, wanted: &[String], nulls: &Arc<NullTexts>) -> Result<Columns, FileError> {
         match self {
-            Self::Memory(bytes) => ColumnFile::from_bytes(location, std::mem::take(bytes), wanted),
+            Self::Memory(bytes) => ColumnFile::from_bytes(location, std::mem::take(bytes), wanted, nulls),
             Self::File(OpenFile { file, path, .. }) => {
                 let same = file.try_clone().map_err(|source| FileError::Open { path: path.clone(), source })?;
-                ColumnFile::from_file(location, same, wanted)
+                ColumnFile::from_file(location, same, wanted, nulls)
             }
         }
     }

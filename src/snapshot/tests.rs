@@ -57,7 +57,8 @@ fn with(mut frame: DataFrame, name: &str, values: Series) -> DataFrame {
 
 fn read(policy: &Policy, bytes: Vec<u8>, location: &str) -> Result<SnapshotColumns, SnapshotErrors> {
     let (wanted, needed) = columns_of(policy);
-    let columns = ColumnFile::from_bytes(location, bytes, &wanted)?;
+    let columns =
+        ColumnFile::from_bytes(location, bytes, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
     read_on(policy, columns, needed, location, 1, false).map(|(columns, _)| columns)
 }
 

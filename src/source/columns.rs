@@ -7,11 +7,16 @@ mod clock;
 mod csv;
 mod event_file;
 pub mod events;
+mod footer;
+pub mod nulls;
 mod pages;
 mod parquet;
+mod records;
 mod rows;
 mod stream;
 mod texts;
+mod thrift;
+mod widen;
 
 use std::fmt::Display;
 use std::fs::File;
@@ -22,7 +27,8 @@ use std::sync::Arc;
 
 use polars::prelude::DataFrame;
 
-use csv::{CsvBlocks, CsvParser};
+use csv::{Block, CsvBlocks, CsvParser};
+use nulls::NullTexts;
 use parquet::{Contents, GroupRows, Input, ParquetFile};
 pub use rows::Rows;
 
@@ -115,18 +121,18 @@ pub struct Piece {
 #[derive(Clone)]
 enum Part {
     Rows(GroupRows),
-    Block(Vec<u8>),
+    Block(Block),
 }
 
 impl ColumnFile {
-    /// Opens a file to read those of the `wanted` columns that it has.
+    /// Opens a file to read those of the `wanted` columns that it has; `nulls` are a CSV file's.
     ///
     /// # Errors
     /// When the file cannot be opened or is not what its name or first bytes say.
-    pub fn open(path: &Path, wanted: &[String]) -> Result<(Arc<Self>, Pieces), FileError> {
+    pub fn open(path: &Path, wanted: &[String], nulls: &Arc<NullTexts>) -> Result<(Arc<Self>, Pieces), FileError> {
         let name = path.display().to_string();
         match File::open(path) {
-            Ok(file) => Self::from_file(&name, file, wanted),
+            Ok(file) => Self::from_file(&name, file, wanted, nulls),
             Err(source) => Err(FileError::Open { path: name, source }),
         }
     }
@@ -135,7 +141,12 @@ impl ColumnFile {
     ///
     /// # Errors
     /// When the file is a folder or is not what the name or the first bytes say.
-    pub fn from_file(name: &str, mut file: File, wanted: &[String]) -> Result<(Arc<Self>, Pieces), FileError> {
+    pub fn from_file(
+        name: &str,
+        mut file: File,
+        wanted: &[String],
+        nulls: &Arc<NullTexts>,
+    ) -> Result<(Arc<Self>, Pieces), FileError> {
         use std::io::{Read as _, Seek as _};
         let failed = |source| FileError::Open { path: name.to_owned(), source };
         if file.metadata().map_err(failed)?.is_dir() {
@@ -150,7 +161,7 @@ impl ColumnFile {
                 let input = Input::file(file).map_err(failed)?;
                 Self::parquet(name.to_owned(), input, wanted)
             }
-            Some(Format::Csv) => Self::csv(name.to_owned(), Box::new(file), wanted),
+            Some(Format::Csv) => Self::csv(name.to_owned(), Box::new(file), wanted, nulls),
             None => Err(FileError::Format { path: name.to_owned() }),
         }
     }
@@ -159,10 +170,15 @@ impl ColumnFile {
     ///
     /// # Errors
     /// When the bytes are not what the name or the first bytes say.
-    pub fn from_bytes(name: &str, bytes: Vec<u8>, wanted: &[String]) -> Result<(Arc<Self>, Pieces), FileError> {
+    pub fn from_bytes(
+        name: &str,
+        bytes: Vec<u8>,
+        wanted: &[String],
+        nulls: &Arc<NullTexts>,
+    ) -> Result<(Arc<Self>, Pieces), FileError> {
         match Format::of(name, &bytes) {
             Some(Format::Parquet) => Self::parquet(name.to_owned(), Input::Memory(bytes.into()), wanted),
-            Some(Format::Csv) => Self::csv(name.to_owned(), Box::new(Cursor::new(bytes)), wanted),
+            Some(Format::Csv) => Self::csv(name.to_owned(), Box::new(Cursor::new(bytes)), wanted, nulls),
             None => Err(FileError::Format { path: name.to_owned() }),
         }
     }
@@ -179,6 +195,7 @@ impl ColumnFile {
         path: String,
         input: Box<dyn std::io::Read + Send>,
         wanted: &[String],
+        nulls: &Arc<NullTexts>,
     ) -> Result<(Arc<Self>, Pieces), FileError> {
         let broken = |cause| FileError::Broken { path: path.clone(), format: Format::Csv, cause };
         let (mut blocks, columns) = guard(|| CsvBlocks::open(input)).map_err(broken)?;
@@ -189,7 +206,7 @@ impl ColumnFile {
             }
             projection.push((i, name.clone()));
         }
-        blocks.project(projection);
+        blocks.project(projection, Arc::clone(nulls));
         let content = Content::Csv(blocks.parser().clone());
         let file = Self { path, format: Format::Csv, columns, opaque: Arc::default(), content };
         Ok(Pieces::of(file, Left::Csv(blocks)))
@@ -234,12 +251,25 @@ impl ColumnFile {
                 Ok(Rows::of_parquet(Arc::clone(file), run, first, Arc::clone(&self.opaque)))
             }
             (Content::Csv(parser), Part::Block(block)) => {
-                let frame = guard(|| parser.parse(&block)).map_err(|cause| self.broken(first - 1, cause))?;
-                Ok(Rows::of_frame(frame, first, true, Arc::clone(&self.opaque)))
+                let parsed = guard(|| parser.parse(&block)).map_err(|cause| self.broken(first - 1, cause))?;
+                let (frame, malformed) = parsed;
+                Ok(Rows::of_frame(frame, first, true, Arc::clone(&self.opaque)).with_malformed(malformed))
             }
             (Content::Parquet(_), Part::Block(_)) | (Content::Csv(_), Part::Rows(_)) => {
                 Err(self.broken(first - 1, "a piece of another file was asked for".to_owned()))
             }
+        }
+    }
+
+    /// The same where a row that cannot be read is a damaged file.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn read_whole(&self, piece: Piece) -> Result<Rows, FileError> {
+        let mut rows = self.read(piece)?;
+        match rows.take_malformed().into_iter().next() {
+            Some(malformed) => Err(self.broken(0, malformed.why)),
+            None => Ok(rows),
         }
     }
 
@@ -312,6 +342,8 @@ pub struct ColumnReader {
     offset: usize,
     /// Rows of the file handed out.
     row: u64,
+    /// Rows that cannot be read are rows of nulls, and no error.
+    lenient: bool,
 }
 
 impl ColumnReader {
@@ -320,7 +352,15 @@ impl ColumnReader {
     /// # Errors
     /// When the file cannot be opened or is not what its name or first bytes say.
     pub fn open(path: &Path, wanted: &[String]) -> Result<Self, FileError> {
-        ColumnFile::open(path, wanted).map(Self::new)
+        Self::open_with(path, wanted, &Arc::default())
+    }
+
+    /// The same with a CSV file's texts that mean null.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or is not what its name or first bytes say.
+    pub fn open_with(path: &Path, wanted: &[String], nulls: &Arc<NullTexts>) -> Result<Self, FileError> {
+        ColumnFile::open(path, wanted, nulls).map(Self::new)
     }
 
     /// Reads a file from memory; `name` is for messages and the extension.
@@ -328,11 +368,17 @@ impl ColumnReader {
     /// # Errors
     /// When the bytes are not what the name or the first bytes say.
     pub fn from_bytes(name: &str, bytes: Vec<u8>, wanted: &[String]) -> Result<Self, FileError> {
-        ColumnFile::from_bytes(name, bytes, wanted).map(Self::new)
+        ColumnFile::from_bytes(name, bytes, wanted, &Arc::default()).map(Self::new)
     }
 
     fn new((file, pieces): (Arc<ColumnFile>, Pieces)) -> Self {
-        Self { file, pieces, chunk: DataFrame::empty(), offset: 0, row: 0 }
+        Self { file, pieces, chunk: DataFrame::empty(), offset: 0, row: 0, lenient: false }
+    }
+
+    /// Takes rows that cannot be read as rows of nulls.
+    #[must_use]
+    pub fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
     }
 
     /// The names of all of the file's columns; none for an empty CSV file.
@@ -362,7 +408,7 @@ impl ColumnReader {
     pub fn next(&mut self) -> Result<Option<Rows>, FileError> {
         while self.offset >= self.chunk.height() {
             let Some(piece) = self.pieces.next()? else { return Ok(None) };
-            let rows = self.file.read(piece)?;
+            let rows = if self.lenient { self.file.read(piece)? } else { self.file.read_whole(piece)? };
             self.chunk = rows.into_frame().map_err(|cause| self.broken(cause))?;
             self.offset = 0;
         }

@@ -118,6 +118,15 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// A list of texts, each as it is written; one may be empty.
+    pub fn texts(&self, wanted: &str) -> Option<Vec<String>> {
+        let text = |item: Item<'a>| match item.scalar() {
+            Some(text) => Some(text.to_owned()),
+            None => item.fail(format!("expected {wanted}: write each in quotes, \"\" or \"null\"")),
+        };
+        self.list(wanted)?.into_iter().map(text).collect()
+    }
+
     #[must_use]
     pub fn list(&self, wanted: &str) -> Option<Vec<Item<'a>>> {
         let Value::List(nodes) = &self.node.value else {

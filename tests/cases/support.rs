@@ -316,7 +316,7 @@ pub fn lines(values: impl Iterator<Item = Value>) -> String {
     values.map(|v| v.to_string() + "\n").collect()
 }
 
-fn write_parquet(path: &Path, columns: Vec<Series>) {
+pub fn write_parquet(path: &Path, columns: Vec<Series>) {
     let columns = columns.into_iter().map(polars::prelude::IntoColumn::into_column).collect();
     let mut frame = DataFrame::new_infer_height(columns).unwrap();
     ParquetWriter::new(std::fs::File::create(path).unwrap()).with_row_group_size(Some(700)).finish(&mut frame).unwrap();

@@ -11,6 +11,7 @@ use crate::event::numeric;
 use crate::policy::Policy;
 use crate::schema::Schema;
 use crate::source::columns::cells::{Cell, Cells, parse_number};
+use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnReader, FileError};
 
 /// How a column's values are written.
@@ -229,7 +230,8 @@ impl Rows {
             object.fields.retain(|f| columns.contains(&f.column) || !f.default.is_empty());
         }
         let wanted: Vec<String> = objects.iter().flat_map(|o| &o.fields).map(|f| f.column.clone()).collect();
-        let reader = ColumnReader::open(path, &wanted)?;
+        let reader =
+            ColumnReader::open_with(path, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
         require(&reader, policy, kind)?;
         let keyed = !matches!(kind, SourceKind::Features | SourceKind::Measurements) && reader.has("prediction_id");
         let ids = keyed.then(|| Field::new("prediction_id", Form::Text));

@@ -52,7 +52,7 @@ impl Common {
     /// Starts loading what a batch's versions lack; returns whether they lack anything.
     pub fn wait_for(&self, model: &Pipeline, intake: &Intake, batch: &PredictionBatch) -> bool {
         let unknown = intake.unknown_versions(batch);
-        for version in &unknown {
+        for (_, version) in &unknown {
             lock(&self.loader).start(&model.policy, version);
         }
         !unknown.is_empty()

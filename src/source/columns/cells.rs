@@ -12,10 +12,15 @@ use rustc_hash::FxHashMap;
 
 use super::clock::{self, Clock};
 use super::texts;
+use super::widen::{self, Decimal};
 use crate::decode::time::{self, TimeFormat};
 use crate::decode::{Reason, Reject};
 use crate::event::{Flag, code, numeric};
+<<<<<<< HEAD
 use crate::schema::{Classes, canonical_number, canonical_text};
+=======
+use crate::schema::{boolean, canonical_number};
+>>>>>>> 6294ab0 (Values mean the same in every file format)
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS: usize = 64;
@@ -69,7 +74,13 @@ impl Cells {
             }
             DataType::UInt64 => Self::Unsigned(series.u64()?.clone()),
             t if t.is_integer() => Self::Integer(series.cast(&DataType::Int64)?.i64()?.clone()),
-            t if t.is_float() || t.is_decimal() => Self::Float(series.cast(&DataType::Float64)?.f64()?.clone()),
+            DataType::Float32 => Self::Float(widen::singles(series.f32()?)),
+            DataType::Decimal(_, scale) => {
+                let column = series.decimal()?.physical();
+                let values: Vec<_> = column.iter().map(|v| v.map(|v| Decimal::new(v, *scale))).collect();
+                return Self::of(&widen::decimals(series.name(), &values), csv);
+            }
+            t if t.is_float() => Self::Float(series.cast(&DataType::Float64)?.f64()?.clone()),
             DataType::Boolean => Self::Bool(series.bool()?.clone()),
             DataType::Date => Self::time(series, clock::DAY_NS, false)?,
             DataType::Datetime(unit, zone) => {
@@ -170,8 +181,8 @@ impl Cells {
         match self {
             Self::Text(c) => c.iter().for_each(|x| each(x.map_or(Cell::Missing, Cell::Text))),
             Self::Csv(c) => c.iter().for_each(|x| match x {
-                None | Some("") => each(Cell::Missing),
-                Some(text) => each(Cell::Text(&canonical_text(text))),
+                None => each(Cell::Missing),
+                Some(text) => each(Cell::Text(boolean(text).unwrap_or(text))),
             }),
             Self::Null(n) => (0..*n).for_each(|_| each(Cell::Missing)),
             Self::Other(n, _) => (0..*n).for_each(|_| each(Cell::Invalid)),
@@ -197,9 +208,7 @@ impl Cells {
         match self {
             Self::Text(c) => texts::codes(c, code::MISSING, intern, out),
             Self::Csv(c) => {
-                let canonical =
-                    |text: &str| if text.is_empty() { code::MISSING } else { intern(&canonical_text(text)) };
-                texts::codes(c, code::MISSING, canonical, out);
+                texts::codes(c, code::MISSING, |text| intern(boolean(text).unwrap_or(text)), out);
             }
             Self::Null(n) => out.resize(out.len() + n, code::MISSING),
             Self::Other(n, _) => out.resize(out.len() + n, code::INVALID),
@@ -361,18 +370,17 @@ impl Cells {
     }
 }
 
-/// A text of a CSV file as a number: empty, NaN, null and NA are missing, what is no number is invalid.
+/// A text of a CSV file as a number: an empty one and NaN are missing, what is no number is invalid.
 #[must_use]
 pub fn parse_number(text: &str) -> f64 {
     let text = text.trim();
     if let Ok(x) = fast_float2::parse::<f64, _>(text) {
         return numeric::cell(x);
     }
-    match text {
-        "True" | "true" | "TRUE" => 1.0,
-        "False" | "false" | "FALSE" => 0.0,
-        _ if is_missing(text) => numeric::MISSING,
-        _ => numeric::INVALID,
+    match boolean(text) {
+        Some(yes) => f64::from(u8::from(yes == "true")),
+        None if is_missing(text) => numeric::MISSING,
+        None => numeric::INVALID,
     }
 }
 

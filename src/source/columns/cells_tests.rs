@@ -142,8 +142,8 @@ fn texts_of_every_type() {
     assert_eq!(texts(&cells(&series(&[&b"ok"[..], &b"\xff"[..]]))), owned(&[Some("ok"), Some("\u{fffd}")]));
     assert_eq!(texts(&Cells::Other(1, "List".to_owned())), owned(&[Some("?")]));
     assert_eq!(
-        texts(&csv(&[Some("5.0"), Some("007"), Some(""), Some("True"), None])),
-        owned(&[Some("5"), Some("007"), None, Some("true"), None])
+        texts(&csv(&[Some("5.0"), Some("007"), Some("1.10"), Some("TRUE"), Some("False"), None])),
+        owned(&[Some("5.0"), Some("007"), Some("1.10"), Some("true"), Some("false"), None])
     );
     assert_eq!(texts(&csv(&[Some("1.10"), Some("")]).raw()), owned(&[Some("1.10"), Some("")]));
 }

@@ -1,9 +1,15 @@
-//! A CSV file in blocks of whole records, parsed by polars with every column as text.
+//! A CSV file in blocks of whole records, parsed by polars with every column as text. A record that breaks the rules of
+//! quotes (RFC 4180) costs itself, and not the file: `records` says where it ends.
 
+use std::borrow::Cow;
 use std::io::Read;
+use std::sync::Arc;
 
 use polars::io::csv::read::_csv_read_internal::{read_chunk, validate_utf8};
-use polars::prelude::{CsvParseOptions, DataFrame, DataType, Field, PlSmallStr, Schema};
+use polars::prelude::{CsvParseOptions, DataFrame, DataType, Field, IntoColumn as _, PlSmallStr, Schema};
+
+use super::nulls::NullTexts;
+use super::records::{self, Records};
 
 /// Bytes parsed at a time.
 const BLOCK: usize = 4 << 20;
@@ -16,7 +22,30 @@ pub struct CsvBlocks {
     /// Read but not handed out; starts at a record.
     pending: Vec<u8>,
     ended: bool,
+    /// The line that `pending` starts in, counted from 1.
+    line: u64,
+    /// Lines end with a carriage return alone.
+    carriage: bool,
     parser: CsvParser,
+}
+
+/// Some whole records, not parsed yet.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    bytes: Vec<u8>,
+    /// The line of its first byte, counted from 1.
+    line: u64,
+    /// Records that are none; empty ones stand in their places.
+    malformed: Vec<Malformed>,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// Its place among the records of its block.
+    pub row: usize,
+    /// Where it is and what is wrong with it, for people.
+    pub why: String,
 }
 
 /// What makes columns of a block; any thread's.
@@ -25,6 +54,7 @@ pub struct CsvParser {
     schema: Schema,
     projection: Vec<usize>,
     names: Vec<String>,
+    nulls: Arc<NullTexts>,
 }
 
 impl CsvBlocks {
@@ -33,22 +63,30 @@ impl CsvBlocks {
     /// # Errors
     /// What went wrong, for people.
     pub fn open(input: Box<dyn Read + Send>) -> Result<(Self, Vec<String>), String> {
-        let mut blocks = Self { input, pending: Vec::new(), ended: false, parser: CsvParser::default() };
-        let end = blocks.fill()?;
-        let header = blocks.pending.get(..first_record_end(&blocks.pending).unwrap_or(end)).unwrap_or_default();
-        let consumed = header.len();
+        let mut blocks =
+            Self { input, pending: Vec::new(), ended: false, line: 1, carriage: false, parser: CsvParser::default() };
+        blocks.read(BLOCK)?;
+        // Only old spreadsheets end lines so.
+        if memchr::memchr(b'\n', &blocks.pending).is_none() && memchr::memchr(b'\r', &blocks.pending).is_some() {
+            blocks.carriage = true;
+            line_feeds(&mut blocks.pending);
+        }
+        let end = records::first_end(&blocks.pending).unwrap_or(blocks.pending.len());
+        let header = blocks.pending.get(..end).unwrap_or_default();
         let text = std::str::from_utf8(header).map_err(|_| "its header is not UTF-8".to_owned())?;
         let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
-        let columns = if text.is_empty() { Vec::new() } else { fields(text) };
-        blocks.pending.drain(..consumed);
+        let columns = if text.is_empty() { Vec::new() } else { records::fields(text) };
+        blocks.line += records::lines(header);
+        blocks.pending.drain(..end);
         // Columns go by their place, since a header may name one twice.
         blocks.parser.schema = (0..columns.len()).map(|i| Field::new(place(i), DataType::String)).collect();
         Ok((blocks, columns))
     }
 
-    /// Chooses the columns to read by their index, in order, and the names they get.
-    pub fn project(&mut self, columns: Vec<(usize, String)>) {
+    /// Chooses the columns to read by their index, in order, and the names they get; and what texts mean null.
+    pub fn project(&mut self, columns: Vec<(usize, String)>, nulls: Arc<NullTexts>) {
         (self.parser.projection, self.parser.names) = columns.into_iter().unzip();
+        self.parser.nulls = nulls;
     }
 
     /// What parses this file's blocks.
@@ -61,71 +99,156 @@ impl CsvBlocks {
     ///
     /// # Errors
     /// What went wrong, for people.
-    pub fn cut(&mut self) -> Result<Option<(Vec<u8>, u64)>, String> {
+    pub fn cut(&mut self) -> Result<Option<(Block, u64)>, String> {
         if self.parser.projection.is_empty() {
             return Ok(None);
         }
+        let columns = self.parser.schema.len();
         loop {
-            let end = self.fill()?;
+            let Records { end, malformed } = self.fill(columns)?;
             if end == 0 {
                 return Ok(None);
             }
             let rest = self.pending.split_off(end);
-            let block = std::mem::replace(&mut self.pending, rest);
-            let block = if self.parser.schema.len() > 1 { without_blank_lines(block) } else { block };
+            let bytes = std::mem::replace(&mut self.pending, rest);
+            let line = self.line;
+            self.line += records::lines(&bytes);
+            let block = if malformed.is_empty() {
+                Block { bytes, line, malformed: Vec::new() }
+            } else {
+                Block::without(&bytes, line, columns, malformed)
+            };
             // A block of blank lines is no end.
-            if !block.is_empty() {
-                let rows = records(&block);
+            let rows = records::count(&without_blank_lines(&block.bytes, columns));
+            if rows > 0 {
                 return Ok(Some((block, rows)));
             }
         }
     }
 
-    /// Reads until a block is there; returns where its last whole record ends.
-    fn fill(&mut self) -> Result<usize, String> {
+    /// Reads until so many bytes are there, or all.
+    fn read(&mut self, wanted: usize) -> Result<(), String> {
+        while !self.ended && self.pending.len() < wanted {
+            let (had, more) = (self.pending.len(), (wanted - self.pending.len()) as u64);
+            let read = self.input.by_ref().take(more).read_to_end(&mut self.pending).map_err(|e| e.to_string())?;
+            if self.carriage {
+                line_feeds(self.pending.get_mut(had..).unwrap_or_default());
+            }
+            self.ended = read == 0;
+        }
+        Ok(())
+    }
+
+    /// Reads until whole records are there; returns where the last one ends, and which are none.
+    fn fill(&mut self, columns: usize) -> Result<Records, String> {
         let mut wanted = BLOCK;
         loop {
-            while !self.ended && self.pending.len() < wanted {
-                let more = (wanted - self.pending.len()) as u64;
-                let read = self.input.by_ref().take(more).read_to_end(&mut self.pending).map_err(|e| e.to_string())?;
-                self.ended = read == 0;
-            }
-            if self.ended {
-                return Ok(self.pending.len());
-            }
-            if let Some(end) = last_record_end(&self.pending) {
-                return Ok(end);
+            self.read(wanted)?;
+            let found = records::find(&self.pending, columns, self.ended);
+            if found.end > 0 || self.ended {
+                return Ok(found);
             }
             if wanted >= MAX_RECORD {
-                return Err(format!("a record is longer than {} MiB: a quote is not closed", MAX_RECORD >> 20));
+                // Its first line is no record, then, and the next may be one.
+                return Ok(records::find(&self.pending, columns, true));
             }
             wanted *= 2;
         }
     }
 }
 
+impl Block {
+    /// A block whose malformed records are empty ones.
+    fn without(bytes: &[u8], line: u64, columns: usize, malformed: Vec<records::Malformed>) -> Self {
+        let mut out = Self { bytes: Vec::with_capacity(bytes.len()), line, malformed: Vec::new() };
+        let (mut done, mut row, mut at) = (0, 0, line);
+        for record in malformed {
+            let before = bytes.get(done..record.bytes.start).unwrap_or_default();
+            row += records::count(&without_blank_lines(before, columns));
+            at += records::lines(before);
+            out.bytes.extend_from_slice(before);
+            out.bytes.extend(empty(columns));
+            out.malformed.push(Malformed {
+                row: usize::try_from(row).unwrap_or(usize::MAX),
+                why: format!("line {at}: {}", record.why),
+            });
+            row += 1;
+            at += records::lines(bytes.get(record.bytes.clone()).unwrap_or_default());
+            done = record.bytes.end;
+        }
+        out.bytes.extend_from_slice(bytes.get(done..).unwrap_or_default());
+        out
+    }
+}
+
 impl CsvParser {
-    /// The columns of a block, on this thread alone: polars' readers of files parse on threads of their own.
+    /// The columns of a block, on this thread alone: polars' readers of files parse on threads of their own. Rows of null
+    /// stand for the records that are malformed.
     ///
     /// # Errors
     /// What went wrong, for people.
-    pub fn parse(&self, block: &[u8]) -> Result<DataFrame, String> {
-        if !validate_utf8(block) {
+    pub fn parse(&self, block: &Block) -> Result<(DataFrame, Vec<Malformed>), String> {
+        let mut malformed = block.malformed.clone();
+        let frame = match self.frame(&block.bytes) {
+            Ok(frame) => frame,
+            Err(cause) => {
+                let found = self.wrong(&block.bytes);
+                if found.is_empty() {
+                    return Err(cause);
+                }
+                let more = Block::without(&block.bytes, block.line, self.schema.len(), found);
+                let frame = self.frame(&more.bytes)?;
+                malformed.extend(more.malformed);
+                malformed.sort_by_key(|m| m.row);
+                frame
+            }
+        };
+        Ok((frame, malformed))
+    }
+
+    fn frame(&self, bytes: &[u8]) -> Result<DataFrame, String> {
+        if !validate_utf8(bytes) {
             return Err("it is not UTF-8".to_owned());
         }
-        let options = CsvParseOptions::default();
-        let rows = usize::try_from(records(block)).unwrap_or(0);
+        let block = without_blank_lines(bytes, self.schema.len());
+        let options = CsvParseOptions { missing_is_null: self.nulls.has(""), ..CsvParseOptions::default() };
+        let rows = usize::try_from(records::count(&block)).unwrap_or(0);
         let (schema, projection) = (&self.schema, &self.projection);
         let frame =
-            read_chunk(block, &options, schema, false, projection, 0, rows, None, usize::MAX, block.len(), Some(0));
+            read_chunk(&block, &options, schema, false, projection, 0, rows, None, usize::MAX, block.len(), Some(0));
         let mut frame = frame.map_err(|e| e.to_string())?;
         if frame.height() != rows {
             return Err(format!("it is malformed: {rows} records were read as {} rows", frame.height()));
         }
         for (&at, name) in self.projection.iter().zip(&self.names) {
+            let found = frame.column(&place(at)).and_then(|c| c.str().map(|texts| self.nulls.out_of(texts)));
+            if let Some(texts) = found.map_err(|e| e.to_string())? {
+                frame.replace(&place(at), texts.into_column()).map_err(|e| e.to_string())?;
+            }
             frame.rename(&place(at), PlSmallStr::from_str(name)).map_err(|e| e.to_string())?;
         }
         Ok(frame)
+    }
+
+    /// Records with more fields than there are columns, or that are not UTF-8.
+    fn wrong(&self, bytes: &[u8]) -> Vec<records::Malformed> {
+        let columns = self.schema.len();
+        let mut found = Vec::new();
+        let mut start = 0;
+        for end in records::ends(bytes).chain([bytes.len()]) {
+            let record = bytes.get(start..end).unwrap_or_default();
+            let fields = records::number_of_fields(record);
+            let why = if std::str::from_utf8(record).is_err() {
+                Some("the record is not UTF-8; write the file in UTF-8".to_owned())
+            } else if fields > columns {
+                Some(format!("the record has {fields} fields, the header {columns}; put fields with commas in quotes"))
+            } else {
+                None
+            };
+            found.extend(why.map(|why| records::Malformed { bytes: start..end, why }));
+            start = end;
+        }
+        found
     }
 }
 
@@ -133,77 +256,35 @@ fn place(i: usize) -> PlSmallStr {
     PlSmallStr::from_string(i.to_string())
 }
 
-/// Ends of records: line feeds outside quotes.
-fn record_ends(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    let mut quoted = false;
-    memchr::memchr2_iter(b'"', b'\n', bytes).filter_map(move |at| {
-        if bytes.get(at) == Some(&b'"') {
-            quoted = !quoted;
-            return None;
-        }
-        (!quoted).then_some(at + 1)
-    })
+/// A record of nulls.
+fn empty(columns: usize) -> Vec<u8> {
+    let mut record = vec![b','; columns.saturating_sub(1)];
+    record.push(b'\n');
+    record
 }
 
-/// How many records a block holds.
-fn records(block: &[u8]) -> u64 {
-    let ends = if memchr::memchr(b'"', block).is_none() {
-        memchr::memchr_iter(b'\n', block).count()
-    } else {
-        record_ends(block).count()
-    };
-    let open = last_record_end(block) != Some(block.len()) && !block.is_empty();
-    ends as u64 + u64::from(open)
+fn line_feeds(bytes: &mut [u8]) {
+    bytes.iter_mut().filter(|b| **b == b'\r').for_each(|b| *b = b'\n');
 }
 
 /// Drops blank lines, which hold no record where a record has several fields; polars reads them as rows of nulls.
-fn without_blank_lines(block: Vec<u8>) -> Vec<u8> {
+fn without_blank_lines(block: &[u8], columns: usize) -> Cow<'_, [u8]> {
     let has = |needle: &[u8]| {
-        block.starts_with(needle.get(1..).unwrap_or_default()) || memchr::memmem::find(&block, needle).is_some()
+        block.starts_with(needle.get(1..).unwrap_or_default()) || memchr::memmem::find(block, needle).is_some()
     };
-    if !has(b"\n\n") && !has(b"\n\r\n") {
-        return block;
+    if columns <= 1 || (!has(b"\n\n") && !has(b"\n\r\n")) {
+        return block.into();
     }
     let mut out = Vec::with_capacity(block.len());
     let mut start = 0;
-    for end in record_ends(&block).chain([block.len()]) {
+    for end in records::ends(block).chain([block.len()]) {
         let record = block.get(start..end).unwrap_or_default();
         if !record.trim_ascii().is_empty() {
             out.extend_from_slice(record);
         }
         start = end;
     }
-    out
-}
-
-fn first_record_end(bytes: &[u8]) -> Option<usize> {
-    record_ends(bytes).next()
-}
-
-fn last_record_end(bytes: &[u8]) -> Option<usize> {
-    if memchr::memchr(b'"', bytes).is_none() {
-        return memchr::memrchr(b'\n', bytes).map(|at| at + 1);
-    }
-    record_ends(bytes).last()
-}
-
-/// The fields of one record (RFC 4180).
-fn fields(record: &str) -> Vec<String> {
-    let mut out = vec![String::new()];
-    let mut quoted = false;
-    let mut chars = record.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                out.last_mut().into_iter().for_each(|f| f.push('"'));
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => out.push(String::new()),
-            _ => out.last_mut().into_iter().for_each(|f| f.push(c)),
-        }
-    }
-    out
+    out.into()
 }
 
 #[cfg(test)]
@@ -216,18 +297,72 @@ mod tests {
     impl CsvBlocks {
         fn next(&mut self) -> Result<Option<DataFrame>, String> {
             let Some((block, rows)) = self.cut()? else { return Ok(None) };
-            let frame = self.parser.parse(&block)?;
-            assert_eq!(frame.height() as u64, rows);
+            let (frame, malformed) = self.parser.parse(&block)?;
+            assert_eq!((frame.height() as u64, malformed), (rows, Vec::new()));
             Ok(Some(frame))
         }
     }
 
+    /// The first column's texts and what is said of malformed records, of a whole file.
+    fn read(text: &str) -> (Vec<Option<String>>, Vec<String>) {
+        let (mut blocks, columns) = CsvBlocks::open(Box::new(Cursor::new(text.to_owned().into_bytes()))).unwrap();
+        let columns = columns.into_iter().enumerate().collect();
+        blocks.project(columns, Arc::default());
+        let (mut texts, mut said) = (Vec::new(), Vec::new());
+        while let Some((block, rows)) = blocks.cut().unwrap() {
+            let before = texts.len();
+            let (frame, malformed) = blocks.parser.parse(&block).unwrap();
+            texts.extend(frame.column("id").unwrap().str().unwrap().iter().map(|t| t.map(str::to_owned)));
+            assert_eq!((texts.len() - before) as u64, rows);
+            for Malformed { row, why } in malformed {
+                assert_eq!(texts[before + row], None, "{why}");
+                said.push(why);
+            }
+        }
+        (texts, said)
+    }
+
     #[test]
-    fn records_end_outside_quotes() {
-        assert_eq!(last_record_end(b"a,b\n1,2\n3"), Some(8));
-        assert_eq!(last_record_end(b"a,\"b\n1\",2\n3,\"x\n"), Some(10));
-        assert_eq!(last_record_end(b"abc"), None);
-        assert_eq!(fields("a,\"b,\"\"c\"\"\",,d"), ["a", "b,\"c\"", "", "d"]);
+    fn a_stray_quote_costs_its_record_and_says_its_line() {
+        let good = |i: usize| format!("r{i},{i},\"note, {i}\"\n");
+        for (bad, why) in [
+            ("x,5\" disc,y\n", "a quote stands inside a field"),
+            ("x,1,\"never closed\n", "text follows the quote"),
+            ("x,\"a\"b,y\n", "text follows the quote"),
+            ("x,\"1,y\n", "text follows the quote"),
+            ("\"x,1,y\n", "text follows the quote"),
+            ("x,1,y,z\n", "the record has 4 fields, the header 3"),
+        ] {
+            let text = format!("id,n,note\n{}{}{bad}{}{}", good(0), good(1), good(2), good(3));
+            let (ids, said) = read(&text);
+            let expected = [Some("r0"), Some("r1"), None, Some("r2"), Some("r3")];
+            assert_eq!(ids, expected.map(|t| t.map(str::to_owned)), "{bad}");
+            assert!(said.len() == 1 && said[0].starts_with("line 4: ") && said[0].contains(why), "{bad} {said:?}");
+        }
+        // Nothing closes it, in the last record and before others without quotes.
+        for (text, line) in [("id,n\na,1\nb,\"2\n", 3), ("id,n\n\nb,\"2\nc,3\nd,4", 3)] {
+            let (ids, said) = read(text);
+            assert_eq!(ids.iter().filter(|id| id.is_none()).count(), 1);
+            assert!(ids.len() > 1 && said.len() == 1 && said[0].starts_with(&format!("line {line}: ")), "{said:?}");
+        }
+        // A text in quotes may hold lines; not so many that the record is another one then.
+        let (ids, said) = read("id,n\na,\"1\n2\"\nb,\"3\nc,4\"\nd,5\n");
+        assert_eq!((ids.len(), said), (3, Vec::new()));
+        let (ids, said) = read("id,n,m\na,\"1,x\nb,2,\"\nd,5,6\n");
+        assert_eq!((ids.iter().flatten().collect::<Vec<_>>(), said.len()), (vec!["d"], 2), "{said:?}");
+    }
+
+    #[test]
+    fn quotes_in_pairs_inside_a_field_are_its_text() {
+        let (ids, said) = read("id,n\nsaid \"hi\",1\n a \"b\" c,2\n");
+        assert_eq!(ids, [Some("said \"hi\"".to_owned()), Some(" a \"b\" c".to_owned())]);
+        assert!(said.is_empty());
+    }
+
+    #[test]
+    fn lines_may_end_with_carriage_returns_alone() {
+        let (ids, said) = read("id,n\ra,1\r\rb,\"x\ry\"\r");
+        assert_eq!((ids, said), (vec![Some("a".to_owned()), Some("b".to_owned())], Vec::new()));
     }
 
     #[test]
@@ -239,7 +374,7 @@ mod tests {
         assert!(text.len() > 2 * BLOCK);
         let (mut blocks, columns) = CsvBlocks::open(Box::new(Cursor::new(text.into_bytes()))).unwrap();
         assert_eq!(columns, ["id", "note"]);
-        blocks.project(vec![(0, "id".to_owned()), (1, "note".to_owned())]);
+        blocks.project(vec![(0, "id".to_owned()), (1, "note".to_owned())], Arc::default());
         let mut row = 0;
         while let Some(frame) = blocks.next().unwrap() {
             let (ids, notes) = (frame.column("id").unwrap(), frame.column("note").unwrap());

@@ -94,7 +94,7 @@ impl EventFile {
         if !schema.metrics.is_empty() {
             wanted.extend([&f.metric, &f.value, &f.n].map(Clone::clone));
         }
-        let (file, pieces) = ColumnFile::open(path, &wanted)?;
+        let (file, pieces) = ColumnFile::open(path, &wanted, &f.null_values)?;
         file.require(&[&f.ts])?;
         let found = |names: &[String]| -> Vec<Option<String>> {
             let column = |name: &String| f.columns_of(name).find(|c| file.has(c)).map(str::to_owned);
@@ -137,7 +137,9 @@ impl EventFile {
         rejects: Rejects<'_>,
     ) -> Result<Events, FileError> {
         let mut rows = self.file.read(piece)?;
-        let mut outcomes = Outcomes::new();
+        let malformed = rows.take_malformed().into_iter();
+        let malformed = malformed.map(|m| (m.row, Outcome::Rejected(Reject::new(Reason::BadRecord, m.why))));
+        let mut outcomes: Outcomes = malformed.collect();
         if let Some(models) = self.texts(&rows, &self.fields.model)? {
             let own = |name: &str| if name == self.schema.model { class::FINE } else { class::OTHER };
             self.check_texts(&models, "model", None, own, &mut outcomes);

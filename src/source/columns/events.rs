@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::cells::{Cell, Cells};
 use super::event_file::{Envelope, EventFile, push_ids};
+use super::nulls::NullTexts;
 pub use super::stream::{EventReader, EventStream, Rejects};
 use super::{ColumnReader, FileError, Piece, Pieces, Rows};
 use crate::decode::coder::Coder;
@@ -35,6 +36,8 @@ pub struct FileFields {
     /// A column's name to the name of the feature or attribute it holds.
     pub rename: BTreeMap<String, String>,
     pub time: TimeFormat,
+    /// What texts of a CSV file mean null, in every column.
+    pub null_values: Arc<NullTexts>,
 }
 
 impl Default for FileFields {
@@ -56,6 +59,7 @@ impl Default for FileFields {
             n: name("n"),
             rename: BTreeMap::new(),
             time: TimeFormat::default(),
+            null_values: Arc::default(),
         }
     }
 }
@@ -341,7 +345,8 @@ impl EventReader for MeasurementReader {
 /// # Errors
 /// When the file cannot be read or has no version column.
 pub fn versions(path: &Path, fields: &FileFields, model: &str, limits: Limits) -> Result<BTreeSet<String>, FileError> {
-    let mut reader = ColumnReader::open(path, &[fields.version.clone(), fields.model.clone()])?;
+    let wanted = [fields.version.clone(), fields.model.clone()];
+    let mut reader = ColumnReader::open_with(path, &wanted, &fields.null_values)?.lenient();
     reader.require(&[&fields.version])?;
     let mut found = BTreeSet::new();
     while let Some(mut rows) = reader.next()? {

@@ -121,7 +121,7 @@ fn predictions_of_parquet_and_csv_are_the_same() {
     check_predictions(&batch);
     assert_eq!((rejected.len(), ignored), (0, 0));
     let text = "prediction_id,ts,version,stage,score,decision,error,latency_ms,temp,carrier,region\n\
-        a,1362131640000,1,prod,0.5,True,0,12.5,35.5,US,7.0\n\
+        a,1362131640000,1,prod,0.5,True,0,12.5,35.5,US,7\n\
         b,2013-03-01T09:54:01Z,2,,NaN,,1,,,AA,\n\
         c,1362131642000,1,prod,1.0,0,,,False,,8\n";
     check_predictions(&predictions(&folder.csv(text), &FileFields::default(), Limits::default()).0);

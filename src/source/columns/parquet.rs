@@ -7,15 +7,22 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 
-use polars::prelude::{ArrowDataType, ArrowField, DataType, Series};
+use polars::prelude::{ArrowDataType, ArrowField, ArrowSchema, DataType, Series};
 use polars_buffer::Buffer;
-use polars_parquet::parquet::read::PageMetaData;
+use polars_parquet::parquet::read::{PageMetaData, deserialize_metadata};
+use polars_parquet::parquet::schema::types::{
+    PhysicalType, PrimitiveConvertedType, PrimitiveLogicalType, PrimitiveType,
+};
+use polars_parquet::read::schema::{
+    parquet_to_arrow_schema, read_custom_key_value_metadata, read_schema_from_metadata,
+};
 use polars_parquet::read::{
     BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, RowGroupMetadata, column_iter_to_arrays,
-    infer_schema, read_metadata,
 };
 
+use super::footer::{self, Footer};
 use super::pages::{Pages, Span};
+use super::{guard, widen};
 
 /// Most rows decoded at a time: few enough that a column of them stays in a core's cache.
 const MOST_ROWS: usize = 65_536;
@@ -23,6 +30,9 @@ const MOST_ROWS: usize = 65_536;
 const PIECE_VALUES: usize = 64 * MOST_ROWS;
 /// but no fewer than this.
 const LEAST_ROWS: usize = 8_192;
+/// What a file ends with: the length of its description in four bytes, and four that say what it is.
+const TAIL: u64 = 8;
+const MAGIC: &[u8] = b"PAR1";
 
 /// Where the bytes of the file are.
 pub enum Input {
@@ -43,6 +53,18 @@ pub struct ParquetFile {
 struct Column {
     name: String,
     field: ArrowField,
+    form: Form,
+}
+
+/// What the bytes of values are that polars has no type for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// It has one.
+    Typed,
+    /// Float16.
+    Half,
+    /// A decimal with so many digits behind the point.
+    Decimal(usize),
 }
 
 /// Some rows of one row group.
@@ -91,6 +113,29 @@ impl Input {
         }
     }
 
+    /// The file's description of itself, which stands at its end.
+    fn description(&self) -> Result<Vec<u8>, String> {
+        let length = match self {
+            Self::File { length, .. } => *length,
+            Self::Memory(bytes) => bytes.len() as u64,
+        };
+        let mut tail = Vec::new();
+        let cut =
+            || "it does not end as a Parquet file does (with PAR1): it was cut, or is still being written".to_owned();
+        let end = length.checked_sub(TAIL).ok_or_else(cut)?;
+        self.read(end..length, &mut tail)?;
+        let size = match tail.split_first_chunk::<4>() {
+            Some((size, MAGIC)) => u64::from(u32::from_le_bytes(*size)),
+            Some((_, b"PARE")) => return Err("it is encrypted as a whole, which cannot be read".to_owned()),
+            _ => return Err(cut()),
+        };
+        let start =
+            end.checked_sub(size).ok_or_else(|| "it is damaged: its description is longer than the file".to_owned())?;
+        let mut bytes = Vec::new();
+        self.read(start..end, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// The bytes of a span: in `scratch`, or where they are if they are in memory already.
     fn span(&self, span: &Span, scratch: &mut Vec<u8>) -> Result<Buffer<u8>, String> {
         if let Self::Memory(bytes) = self {
@@ -120,26 +165,41 @@ impl ParquetFile {
     ///
     /// # Errors
     /// What is wrong with the file, for people.
-    pub fn open(mut input: Input, wanted: &[String]) -> Result<(Self, Contents), String> {
-        let metadata = match &mut input {
-            Input::File { file, .. } => read_metadata(file),
-            Input::Memory(bytes) => read_metadata(&mut Cursor::new(&**bytes)),
-        }
-        .map_err(|e| e.to_string())?;
-        let schema = infer_schema(&metadata).map_err(|e| e.to_string())?;
-        let mut contents =
-            Contents { columns: schema.iter_names().map(ToString::to_string).collect(), opaque: Vec::new() };
+    pub fn open(input: Input, wanted: &[String]) -> Result<(Self, Contents), String> {
+        let bytes = input.description()?;
+        let described = |wanted: &[String]| {
+            footer::read(&bytes, wanted).ok_or_else(|| "it is damaged: its description of itself is none".to_owned())
+        };
+        let Footer { bytes: of_wanted, columns: names, kept, mut opaque } = described(wanted)?;
+        let metadata = match metadata(of_wanted) {
+            Ok(metadata) => metadata,
+            Err(cause) => {
+                // What is out of specification is told of its column, and keeps nobody from the others.
+                let wrong = |name: &String| {
+                    Some((name.clone(), metadata(described(std::slice::from_ref(name)).ok()?.bytes).err()?))
+                };
+                let wrong: Vec<_> = kept.iter().filter_map(wrong).collect();
+                let right: Vec<String> = kept.into_iter().filter(|n| wrong.iter().all(|(name, _)| name != n)).collect();
+                if wrong.is_empty() {
+                    return Err(cause);
+                }
+                opaque.extend(wrong.into_iter().map(|(name, cause)| (name, format!("no known type ({cause})"))));
+                metadata(described(&right)?.bytes)?
+            }
+        };
         let mut columns = Vec::new();
-        for (name, field) in schema.iter().filter(|(name, _)| wanted.iter().any(|w| w == name.as_str())) {
-            if is_readable(field.dtype()) {
-                columns.push(Column { name: name.to_string(), field: field.clone() });
+        for (field, kind) in fields(&metadata) {
+            let (field, form) = readable(field, kind);
+            let name = field.name.to_string();
+            if is_readable(field.dtype()) || form != Form::Typed {
+                columns.push(Column { name, field, form });
             } else {
-                contents.opaque.push((name.to_string(), type_name(field.dtype())));
+                opaque.push((name, type_name(field.dtype())));
             }
         }
         let of_group = |_: &_| std::iter::repeat_with(OnceLock::new).take(columns.len()).collect();
         let pages = metadata.row_groups.iter().map(of_group).collect();
-        Ok((Self { input, metadata, columns, pages }, contents))
+        Ok((Self { input, metadata, columns, pages }, Contents { columns: names, opaque }))
     }
 
     /// The names of the columns that are read.
@@ -208,7 +268,7 @@ impl ParquetFile {
     /// What is wrong with the file, for people.
     pub fn read(&self, run: &GroupRows, column: &str, scratch: &mut Vec<u8>) -> Result<Option<Series>, String> {
         let Some(at) = self.columns.iter().position(|c| c.name == column) else { return Ok(None) };
-        let Some(Column { field, .. }) = self.columns.get(at) else { return Ok(None) };
+        let Some(Column { field, form, .. }) = self.columns.get(at) else { return Ok(None) };
         let Some(chunk) = self.chunk(run.group, at) else {
             return Ok(Some(Series::full_null(field.name.clone(), run.rows.len(), &DataType::from_arrow_field(field))));
         };
@@ -236,8 +296,60 @@ impl ParquetFile {
             let (short, promised) = (series.len(), run.rows.len());
             return Err(format!("it is damaged: a column holds {short} rows where {promised} are promised"));
         }
-        Ok(Some(series))
+        let bytes = || series.binary().map_err(|e| e.to_string());
+        Ok(Some(match *form {
+            Form::Typed => series,
+            Form::Half => widen::halves(bytes()?),
+            Form::Decimal(scale) => widen::decimals_of_bytes(bytes()?, scale)?,
+        }))
     }
+}
+
+fn metadata(description: Vec<u8>) -> Result<FileMetadata, String> {
+    guard(|| deserialize_metadata(Buffer::from_vec(description)).map_err(|e| e.to_string()))
+}
+
+/// Each column's field: as the program that wrote the file has it, where that can be read and says so, else by its Parquet type.
+fn fields(metadata: &FileMetadata) -> Vec<(ArrowField, Option<&PrimitiveType>)> {
+    let schema = metadata.schema();
+    let arrow: Option<ArrowSchema> = guard(|| {
+        let mut pairs = read_custom_key_value_metadata(metadata.key_value_metadata());
+        read_schema_from_metadata(&mut pairs).map_err(|e| e.to_string())
+    })
+    .unwrap_or_default();
+    let own = parquet_to_arrow_schema(schema.fields());
+    let field = |own: &ArrowField| {
+        let name = &own.name;
+        let written = arrow.as_ref().and_then(|a| a.get(name));
+        let field = written.filter(|f| !matches!(f.dtype(), ArrowDataType::Extension(_))).unwrap_or(own).clone();
+        let of_name = schema.columns().iter().find(|c| c.path_in_schema.first().is_some_and(|n| n == name));
+        (field, of_name.map(|c| &c.descriptor.primitive_type))
+    };
+    own.iter_values().map(field).collect()
+}
+
+/// The field to read a column by, and what its bytes are where polars has no type for them.
+fn readable(mut field: ArrowField, kind: Option<&PrimitiveType>) -> (ArrowField, Form) {
+    let Some(kind) = kind else { return (field, Form::Typed) };
+    let decimal = match (kind.logical_type, kind.converted_type) {
+        (Some(PrimitiveLogicalType::Decimal(precision, scale)), _)
+        | (None, Some(PrimitiveConvertedType::Decimal(precision, scale))) => Some((precision, scale)),
+        _ => None,
+    };
+    let (dtype, form) = match (kind.physical_type, decimal) {
+        (PhysicalType::FixedLenByteArray(2), _) if kind.logical_type == Some(PrimitiveLogicalType::Float16) => {
+            (ArrowDataType::FixedSizeBinary(2), Form::Half)
+        }
+        (PhysicalType::FixedLenByteArray(length), Some((_, scale))) if length > 16 => {
+            (ArrowDataType::FixedSizeBinary(length), Form::Decimal(scale))
+        }
+        (PhysicalType::ByteArray, Some((_, scale))) => (ArrowDataType::BinaryView, Form::Decimal(scale)),
+        // The writer's type may be wider than the numbers are.
+        (_, Some((precision, scale))) => (ArrowDataType::Decimal(precision, scale), Form::Typed),
+        _ => return (field, Form::Typed),
+    };
+    field.dtype = dtype;
+    (field, form)
 }
 
 /// Types polars is built to read here; others are never touched, since polars panics on some.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray as _, PlSmallStr, Series};
 
 use super::cells::Cells;
+use super::csv::Malformed;
 use super::guard;
 use super::parquet::{GroupRows, ParquetFile};
 
@@ -20,6 +21,8 @@ pub struct Rows {
     opaque: Arc<Vec<(String, String)>>,
     /// Which of the source's rows are left, if not all.
     keep: Option<BooleanChunked>,
+    /// Rows of null in the places of what cannot be read.
+    malformed: Vec<Malformed>,
 }
 
 enum Source {
@@ -30,7 +33,24 @@ enum Source {
 
 impl Rows {
     pub(super) fn of_frame(frame: DataFrame, first: u64, csv: bool, opaque: Arc<Vec<(String, String)>>) -> Self {
-        Self { len: frame.height(), source: Source::Frame(frame), first, csv, opaque, keep: None }
+        Self {
+            len: frame.height(),
+            source: Source::Frame(frame),
+            first,
+            csv,
+            opaque,
+            keep: None,
+            malformed: Vec::new(),
+        }
+    }
+
+    pub(super) fn with_malformed(self, malformed: Vec<Malformed>) -> Self {
+        Self { malformed, ..self }
+    }
+
+    /// Which rows stand for what cannot be read, and why.
+    pub(super) fn take_malformed(&mut self) -> Vec<Malformed> {
+        std::mem::take(&mut self.malformed)
     }
 
     pub(super) fn of_parquet(
@@ -40,7 +60,8 @@ impl Rows {
         opaque: Arc<Vec<(String, String)>>,
     ) -> Self {
         let len = run.rows.len();
-        Self { source: Source::Parquet(file, run, RefCell::default()), len, first, csv: false, opaque, keep: None }
+        let source = Source::Parquet(file, run, RefCell::default());
+        Self { source, len, first, csv: false, opaque, keep: None, malformed: Vec::new() }
     }
 
     #[must_use]

@@ -178,7 +178,7 @@ fn pieces_are_read_apart_and_know_their_place() {
         ("x.csv", text.into_bytes(), 700_000),
     ];
     for (name, bytes, rows) in files {
-        let (file, pieces) = ColumnFile::from_bytes(name, bytes, &wanted()).unwrap();
+        let (file, pieces) = ColumnFile::from_bytes(name, bytes, &wanted(), &Arc::default()).unwrap();
         let mut row = 0_u32;
         let parts = pieces_apart(&file, pieces);
         assert!(parts.len() > 1);
@@ -200,7 +200,8 @@ fn pieces_of_wide_files_have_fewer_rows() {
         let column = |i: u32| one.clone().with_name(if i == 0 { "n".into() } else { format!("n{i}").into() });
         let mut frame = DataFrame::new(100_000, (0..columns).map(column).collect()).unwrap();
         let names: Vec<String> = frame.get_column_names().iter().map(ToString::to_string).collect();
-        let (file, pieces) = ColumnFile::from_bytes("x", parquet(&mut frame, 100_000), &names).unwrap();
+        let (file, pieces) =
+            ColumnFile::from_bytes("x", parquet(&mut frame, 100_000), &names, &Arc::default()).unwrap();
         let parts = pieces_apart(&file, pieces);
         let read: Vec<f64> = parts.iter().flat_map(|(_, numbers)| numbers.clone()).collect();
         assert_eq!(read, (0..100_000).map(f64::from).collect::<Vec<_>>());

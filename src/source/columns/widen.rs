@@ -1,0 +1,326 @@
+//! Narrow floats and decimals as doubles. A narrow float stands for the shortest decimal that reads back as it, so the
+//! float32 of 0.1 is the 0.1 that other files and events spell out; a decimal is the double nearest to it.
+
+use std::io::Write as _;
+
+use polars::prelude::arity::unary_elementwise_values;
+use polars::prelude::{BinaryChunked, Float32Chunked, Float64Chunked, Int64Chunked, IntoSeries as _, Series};
+
+/// A float32 from here on may be shorter than its digits before the point, and one below this from where on its digits
+/// behind the point are too many for an exact product.
+const EXACT_BELOW: f64 = 16_777_216.0;
+const EXACT_FROM: f64 = 1e-3;
+/// Digits behind the point that are tried one after the other; values with more are written out.
+const TRIED: usize = 4;
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+/// Whole numbers below this are doubles.
+const EXACT_INTEGER: u128 = 1 << 53;
+
+/// A float32 as the double of its shortest decimal.
+#[inline]
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "whether it comes back is what is asked")]
+#[allow(clippy::float_cmp, reason = "the same or not")]
+pub fn single(x: f32) -> f64 {
+    let exact = f64::from(x);
+    let size = exact.abs();
+    if size < EXACT_BELOW && exact.fract() == 0.0 || !exact.is_finite() {
+        return exact;
+    }
+    if (EXACT_FROM..EXACT_BELOW).contains(&size) {
+        // Products of 24 bits and so few powers are exact, and so is the rounding to the decimal that is nearest.
+        for power in POWERS.iter().skip(1).take(TRIED) {
+            let decimal = (exact * power).round_ties_even() / power;
+            if decimal as f32 == x {
+                return decimal;
+            }
+        }
+    }
+    let mut text = zmij::Buffer::new();
+    fast_float2::parse(text.format_finite(x)).unwrap_or(exact)
+}
+
+/// A float16, by its bits, as the double of its shortest decimal.
+#[must_use]
+pub fn half(bits: u16) -> f64 {
+    let exact = exact_half(bits);
+    if exact == 0.0 || !exact.is_finite() {
+        return exact;
+    }
+    // What lies between the middles to its neighbours reads back as it; the middles themselves if its last bit is even.
+    let (below, above) = (exact_half((bits & 0x7fff) - 1), exact_half((bits & 0x7fff) + 1));
+    let size = exact.abs();
+    let above = if above.is_finite() { above } else { size + (size - below) };
+    let (low, high) = (f64::midpoint(below, size), f64::midpoint(size, above));
+    let reads_back = |x: f64| low < x && x < high || bits & 1 == 0 && (x == low || x == high);
+    let whole = POWERS.iter().take(5).rev().map(|power| (size / power).round_ties_even() * power);
+    let broken = POWERS.iter().skip(1).take(12).map(|power| (size * power).round_ties_even() / power);
+    let found = whole.chain(broken).find(|&x| reads_back(x)).unwrap_or(size);
+    found.copysign(exact)
+}
+
+fn exact_half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    let size = match exponent {
+        0 => fraction * 2_f64.powi(-24),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        _ => (1024.0 + fraction) * 2_f64.powi(exponent - 25),
+    };
+    if bits >> 15 == 0 { size } else { -size }
+}
+
+/// A column of float32.
+#[must_use]
+pub fn singles(column: &Float32Chunked) -> Float64Chunked {
+    unary_elementwise_values(column, single)
+}
+
+/// A column of float16, each in two bytes.
+#[must_use]
+pub fn halves(column: &BinaryChunked) -> Series {
+    let value = |bytes: &[u8]| Some(half(u16::from_le_bytes(bytes.try_into().ok()?)));
+    let found: Float64Chunked = column.iter().map(|bytes| bytes.and_then(value)).collect();
+    found.with_name(column.name().clone()).into_series()
+}
+
+/// A column of decimals: as whole numbers where all are, which keeps long ones apart, else as doubles.
+#[must_use]
+pub fn decimals(name: &str, values: &[Option<Decimal>]) -> Series {
+    let whole = |value: &Option<Decimal>| value.map(|d| d.whole().ok_or(())).transpose();
+    if let Ok(whole) = values.iter().map(whole).collect::<Result<Int64Chunked, ()>>() {
+        return whole.with_name(name.into()).into_series();
+    }
+    let doubles: Float64Chunked = values.iter().map(|v| v.map(Decimal::double)).collect();
+    doubles.with_name(name.into()).into_series()
+}
+
+/// A column of decimals, each in bytes, the highest first, and with so many digits behind the point.
+///
+/// # Errors
+/// A number of more than 256 bits.
+pub fn decimals_of_bytes(column: &BinaryChunked, scale: usize) -> Result<Series, String> {
+    let long = || "it holds a decimal of more than 256 bits".to_owned();
+    let value = |bytes: Option<&[u8]>| bytes.map(|b| Decimal::of_bytes(b, scale).ok_or_else(long)).transpose();
+    let values: Vec<Option<Decimal>> = column.iter().map(value).collect::<Result<_, _>>()?;
+    Ok(decimals(column.name(), &values))
+}
+
+/// A decimal: its digits as one number, the sign, and how many of them stand behind the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    negative: bool,
+    /// Of 256 bits, the lower half first.
+    digits: [u128; 2],
+    scale: usize,
+}
+
+impl Decimal {
+    #[must_use]
+    pub fn new(unscaled: i128, scale: usize) -> Self {
+        Self { negative: unscaled < 0, digits: [unscaled.unsigned_abs(), 0], scale }
+    }
+
+    /// A number in two's complement, the highest byte first; `None` if it has more than 256 bits.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8], scale: usize) -> Option<Self> {
+        let negative = bytes.first().is_some_and(|b| b >> 7 == 1);
+        let sign = if negative { 0xff } else { 0 };
+        let skipped = bytes.len().saturating_sub(32);
+        let (head, tail) = bytes.split_at_checked(skipped)?;
+        if head.iter().any(|&b| b != sign) || (skipped > 0 && tail.first().is_some_and(|b| b >> 7 != sign >> 7)) {
+            return None;
+        }
+        let mut wide = [sign; 32];
+        wide.get_mut(32 - tail.len()..)?.copy_from_slice(tail);
+        let (high, low) = wide.split_at_checked(16)?;
+        let number = |half: &[u8]| Some(u128::from_be_bytes(half.try_into().ok()?));
+        let (mut high, mut low) = (number(high)?, number(low)?);
+        if negative {
+            (low, high) = ((!low).wrapping_add(1), (!high).wrapping_add(u128::from(low == 0)));
+        }
+        Some(Self { negative, digits: [low, high], scale })
+    }
+
+    /// Divides the digits by ten; returns the last one.
+    fn pop(&mut self) -> u8 {
+        let [low, high] = self.digits;
+        // A digit of the upper half is worth 2^128, which is ten times this and 6.
+        const PART: u128 = u128::MAX / 10;
+        let (upper, left) = (high / 10, high % 10);
+        let rest = left * 6 + low % 10;
+        let lower = left * PART + low / 10 + rest / 10;
+        self.digits = [lower, upper];
+        u8::try_from(rest % 10).unwrap_or(0)
+    }
+
+    /// The number if it is a whole one that 64 bits hold.
+    fn whole(mut self) -> Option<i64> {
+        for _ in 0..self.scale {
+            if self.digits == [0, 0] {
+                break;
+            }
+            if self.pop() != 0 {
+                return None;
+            }
+        }
+        let [size, 0] = self.digits else { return None };
+        let size = i128::try_from(size).ok()?;
+        i64::try_from(if self.negative { -size } else { size }).ok()
+    }
+
+    /// The double nearest to it.
+    #[allow(clippy::cast_precision_loss, reason = "exact below 2^53")]
+    fn double(mut self) -> f64 {
+        let size = match (self.digits, POWERS.get(self.scale)) {
+            // Both are exact, so the quotient is rounded once.
+            ([digits, 0], Some(power)) if digits < EXACT_INTEGER => digits as f64 / power,
+            _ => {
+                let scale = self.scale;
+                let mut text = Vec::with_capacity(88);
+                while self.digits != [0, 0] {
+                    text.push(b'0' + self.pop());
+                }
+                text.push(b'0');
+                text.reverse();
+                // Writing to memory does not fail.
+                let _ = write!(text, "e-{scale}");
+                fast_float2::parse(&text).unwrap_or(f64::NAN)
+            }
+        };
+        if self.negative { -size } else { size }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_hex(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+    }
+
+    /// Checks a value against the standard library's shortest text, which may go the other way from halfway between two.
+    fn check(x: f32) {
+        let (wide, text) = (single(x), format!("{x:e}"));
+        let by_text: f64 = text.parse().unwrap();
+        if wide.to_bits() != by_text.to_bits() {
+            let away = |wide: f64| (wide - f64::from(x)).abs();
+            assert!(wide as f32 == x && away(wide) <= away(by_text), "{x:e}: {wide:e}");
+            let digits = |text: &str| text.chars().take_while(|c| *c != 'e').filter(char::is_ascii_digit).count();
+            assert!(digits(&format!("{wide:e}")) <= digits(&text), "{x:e}: {wide:e}");
+        }
+    }
+
+    #[test]
+    fn float32_is_its_shortest_decimal() {
+        for (x, wide) in
+            [(0.1_f32, 0.1), (-0.7, -0.7), (1e-7, 1e-7), (16_777_217.0, 16_777_216.0), (123_456_790.0, 123_456_790.0)]
+        {
+            assert_eq!(single(x).to_bits(), f64::to_bits(wide), "{x}");
+        }
+        assert!(single(f32::NAN).is_nan() && single(f32::INFINITY).is_infinite());
+        assert_eq!(single(-0.0).to_bits(), (-0.0_f64).to_bits());
+        // Bit patterns over all of them, and all that lie beside powers of ten.
+        for bits in (0..=u32::MAX).step_by(7_919) {
+            let x = f32::from_bits(bits);
+            if x.is_finite() {
+                check(x);
+            }
+        }
+        for power in -45..39 {
+            let near: f32 = format!("1e{power}").parse().unwrap();
+            for bits in near.to_bits().saturating_sub(300)..near.to_bits().saturating_add(300) {
+                let x = f32::from_bits(bits);
+                if x.is_finite() {
+                    check(x);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn float16_is_its_shortest_decimal() {
+        // By numpy: float(str(numpy.float16(x))).
+        for (bits, wide) in [
+            (0x2e66, 0.1),
+            (0xb266, -0.2),
+            (0x3c00, 1.0),
+            (0x4248, 3.14),
+            (0x0001, 6e-8),
+            (0x03ff, 6.1e-5),
+            (0x7bff, 65_500.0),
+            (0x5640, 100.0),
+            (0x8000, -0.0),
+        ] {
+            assert_eq!(half(bits).to_bits(), f64::to_bits(wide), "{bits:#x}");
+        }
+        assert!(half(0x7c00).is_infinite() && half(0x7e00).is_nan());
+        // Every one lies nearest to the decimal it is given.
+        for bits in 1..0x7c00_u16 {
+            let (exact, wide) = (exact_half(bits), half(bits));
+            let away = |other: u16| (exact_half(other) - wide).abs();
+            assert!((exact - wide).abs() <= away(bits - 1), "{bits:#x}");
+            assert!(bits == 0x7bff || (exact - wide).abs() <= away(bits + 1), "{bits:#x}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_the_doubles_nearest_to_them() {
+        let written = |text: &str| {
+            let (digits, scale) =
+                text.split_once('.').map_or((text.to_owned(), 0), |(w, f)| (format!("{w}{f}"), f.len()));
+            Decimal::new(digits.parse().unwrap(), scale)
+        };
+        for text in [
+            "0.1",
+            "-12.34",
+            "0.30000000000000004",
+            "9007199254740993.5",
+            "-0.00000000000000000000000000000000001",
+            "12345678901234567890123456789.012345678",
+        ] {
+            assert_eq!(written(text).double().to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+        }
+        assert_eq!(
+            [written("5.00").whole(), written("-120").whole(), written("0.0").whole()],
+            [Some(5), Some(-120), Some(0)]
+        );
+        assert_eq!([written("5.01").whole(), written("9223372036854775808").whole()], [None, None]);
+        assert_eq!(written("-9223372036854775808").whole(), Some(i64::MIN));
+        // By Python: (10**60 + 1).to_bytes(32, "big", signed=True).hex() and the like.
+        for (hex, scale, double) in [
+            ("000000000000009f4f2726179a224501d762422c946590d91000000000000001", 0, 1e60),
+            ("ffffffffffffff60b0d8d9e865ddbafe289dbdd36b9a6f26efffffffffffffff", 59, -10.0),
+            ("0000000000000100000000000000000000000000000000000000000000000000", 0, 1.606_938_044_258_990_3e60),
+            ("8000000000000000000000000000000000000000000000000000000000000000", 76, -5.789_604_461_865_809_8),
+            ("ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", 1, -0.1),
+            ("00ff", 1, 25.5),
+            ("ff", 0, -1.0),
+        ] {
+            let bytes = of_hex(hex);
+            assert_eq!(Decimal::of_bytes(&bytes, scale).unwrap().double().to_bits(), f64::to_bits(double), "{hex}");
+            let (negative, mut longer) = (bytes[0] >> 7 == 1, bytes.clone());
+            longer.splice(0..0, [if negative { 0xff } else { 0 }; 20]);
+            assert_eq!(Decimal::of_bytes(&longer, scale), Decimal::of_bytes(&bytes, scale));
+        }
+        assert_eq!(Decimal::of_bytes(&[1; 33], 0), None);
+        assert_eq!(Decimal::of_bytes(&[], 2).unwrap().whole(), Some(0));
+    }
+
+    #[test]
+    fn whole_decimals_are_integers_and_others_doubles() {
+        let column = |values: &[(i128, usize)]| {
+            decimals("x", &values.iter().map(|&(v, s)| Some(Decimal::new(v, s))).chain([None]).collect::<Vec<_>>())
+        };
+        let whole = column(&[(500, 2), (9_007_199_254_740_993, 0)]);
+        assert_eq!(whole.i64().unwrap().iter().collect::<Vec<_>>(), [Some(5), Some(9_007_199_254_740_993), None]);
+        assert_eq!(
+            column(&[(500, 2), (125, 2)]).f64().unwrap().iter().collect::<Vec<_>>(),
+            [Some(5.0), Some(1.25), None]
+        );
+    }
+}

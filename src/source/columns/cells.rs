@@ -16,11 +16,7 @@ use super::widen::{self, Decimal};
 use crate::decode::time::{self, TimeFormat};
 use crate::decode::{Reason, Reject};
 use crate::event::{Flag, code, numeric};
-<<<<<<< HEAD
-use crate::schema::{Classes, canonical_number, canonical_text};
-=======
-use crate::schema::{boolean, canonical_number};
->>>>>>> 6294ab0 (Values mean the same in every file format)
+use crate::schema::{Classes, boolean, canonical_number};
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS: usize = 64;

@@ -53,9 +53,8 @@ fn float32_is_the_decimal_that_it_prints() {
     let column = |name: &str| Series::new(name.into(), (0..700).map(|i| values[i % 7]).collect::<Vec<_>>());
     write_parquet(&folder.path("train.parquet"), vec![column("x"), column("y")]);
     // As JSON prints them.
-    let of = |i: usize| {
-        json!({"x": ["0.1", "0.2", "0.3", "0.7", "1.1", "123.456", "1e-6"][i % 7].parse::<f64>().unwrap()})["x"].clone()
-    };
+    let texts = ["0.1", "0.2", "0.3", "0.7", "1.1", "123.456", "1e-6"];
+    let of = |i: usize| -> f64 { texts[i % 7].parse().unwrap() };
     folder.write("p.jsonl", lines((0..700).map(|i| event(i, &json!({"x": of(i), "y": of(i)})))));
     unmoved(&results(&folder, "p.jsonl"), &[]);
     // Events in float32, training data in text.

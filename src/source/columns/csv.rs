@@ -349,7 +349,11 @@ mod tests {
         let (ids, said) = read("id,n\na,\"1\n2\"\nb,\"3\nc,4\"\nd,5\n");
         assert_eq!((ids.len(), said), (3, Vec::new()));
         let (ids, said) = read("id,n,m\na,\"1,x\nb,2,\"\nd,5,6\n");
-        assert_eq!((ids.iter().flatten().collect::<Vec<_>>(), said.len()), (vec!["d"], 2), "{said:?}");
+        assert_eq!(
+            (ids.iter().flatten().map(String::as_str).collect::<Vec<_>>(), said.len()),
+            (vec!["d"], 2),
+            "{said:?}"
+        );
     }
 
     #[test]

@@ -33,6 +33,8 @@ mod formats;
 mod golden;
 #[path = "cases/joining.rs"]
 mod joining;
+#[path = "cases/init.rs"]
+mod init;
 #[path = "cases/kafka.rs"]
 mod kafka;
 #[path = "cases/limits.rs"]

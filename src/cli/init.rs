@@ -2,23 +2,27 @@
 //! is `roles`, and the text is `draft`.
 
 mod draft;
+mod limits;
+mod names;
 mod profile;
 mod roles;
 
-use std::io::Write as _;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
 use super::terminal::{out, outln};
 use super::{Failure, exit, show};
+use crate::snapshot as training;
 use draft::Draft;
+use limits::Limits;
 use roles::{Roles, Wishes};
 
 /// Drafts a policy from a training snapshot, with a comment on every choice
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The draft is valid and watches something; its limits are common ones, not yours. Read it, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml"
+    after_help = "The draft watches drift and, where there are scores and labels, fairness, by limits that the training data itself keeps. What names and values leave open is asked for in a terminal, and marked `unclear` elsewhere. Read it, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml"
 )]
 pub struct Args {
     /// The training snapshot, Parquet or CSV
@@ -33,9 +37,18 @@ pub struct Args {
     /// The column with what happened; by default found by its name
     #[arg(long, value_name = "COL")]
     label: Option<String>,
+    /// The label's value that means 1
+    #[arg(long, value_name = "VALUE")]
+    positive: Option<String>,
     /// A column that names rows and is no feature; can be given several times
     #[arg(long, value_name = "COL")]
     id: Vec<String>,
+    /// Drafts latency and error limits too, which the snapshot says nothing about
+    #[arg(long)]
+    slo: bool,
+    /// Drafts the way to prod too: evidence, approvals, a rollout, and with --slo a rollback
+    #[arg(long)]
+    promotion: bool,
     /// Where the draft goes; standard output by default (or -)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -84,31 +97,94 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
     let profile = profile::profile(snapshot);
     spinner.finish_and_clear();
     let profile = profile?;
-    let wishes = Wishes { score: args.score.as_deref(), label: args.label.as_deref(), ids: &args.id };
-    let roles = Roles::of(&profile, &wishes).with_context(|| format!("no policy for {}", snapshot.display()))?;
-    let model = match &args.model {
-        Some(model) => model.clone(),
-        None => named_by(snapshot),
+    let wishes = Wishes {
+        score: args.score.as_deref(),
+        label: args.label.as_deref(),
+        positive: args.positive.as_deref(),
+        ids: &args.id,
     };
-    let draft = Draft {
-        model: &model,
+    let roles =
+        Roles::of(&profile, &wishes, &mut ask).with_context(|| format!("no policy for {}", snapshot.display()))?;
+    let (model, location, version) = named_by(snapshot, out)?;
+    let mut draft = Draft {
+        model: args.model.as_deref().unwrap_or(&model),
         model_is_guessed: args.model.is_none(),
-        snapshot: &location(snapshot, out)?,
+        snapshot: &location,
         profile: &profile,
         roles: &roles,
+        limits: &Limits { min_effect: limits::EFFECT, ..Limits::default() },
+        slo: args.slo,
+        promotion: args.promotion,
     };
-    let text = draft.text();
     // The names come from outside; whatever is wrong with them is said now.
-    crate::policy::parse(&text, out.unwrap_or(Path::new("policy.yaml"))).context("the draft would not be valid")?;
+    let path = out.unwrap_or(Path::new("policy.yaml"));
+    let parsed = |text: &str| crate::policy::parse(text, path).context("the draft would not be valid");
+    let policy = parsed(&draft.text())?;
+    let baseline = training::load(&policy, &version, &snapshot_of(&policy, &version)?)?;
+    let limits = limits::measure(&policy, &baseline, snapshot)?;
+    draft.limits = &limits;
+    let text = draft.text();
+    parsed(&text)?;
     Ok(text)
 }
 
-/// A model's name from a file's: what cannot stand in one is left out.
-fn named_by(snapshot: &Path) -> String {
+/// Where a version's snapshot lies by the draft.
+fn snapshot_of(policy: &crate::policy::Policy, version: &str) -> anyhow::Result<String> {
+    training::location_for(policy, version)?.context("the draft names no snapshot")
+}
+
+/// Asks a person at a terminal; nobody else is there to answer.
+fn ask(question: &str, answers: &[String]) -> Option<usize> {
+    let (input, mut screen) = (std::io::stdin(), std::io::stderr());
+    if !input.is_terminal() || !screen.is_terminal() {
+        return None;
+    }
+    let mut shown = format!("{question}\n");
+    for (at, answer) in answers.iter().enumerate() {
+        shown += &format!("  {} {answer}\n", at + 1);
+    }
+    loop {
+        write!(screen, "{shown}Number, or Enter to leave it open: ").and_then(|()| screen.flush()).ok()?;
+        let mut line = String::new();
+        // At the end of the input nobody answers any more.
+        if input.lock().read_line(&mut line).ok()? == 0 || line.trim().is_empty() {
+            return None;
+        }
+        if let Some(at) =
+            line.trim().parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|at| *at < answers.len())
+        {
+            return Some(at);
+        }
+    }
+}
+
+/// What a file's name says: the model's name, the snapshot as the policy names it, and the version it is of. `fraud_v3.parquet`
+/// is the snapshot of version 3 of `fraud`, and the policy names those of all its versions.
+fn named_by(snapshot: &Path, out: Option<&Path>) -> anyhow::Result<(String, String, String)> {
+    let location = location(snapshot, out)?;
     let stem = snapshot.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let (of_model, version) = versioned(&stem).unwrap_or((&stem, "1"));
     let name: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
-    if name.chars().any(char::is_alphanumeric) { name } else { "model".to_owned() }
+        of_model.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
+    let name = if name.chars().any(char::is_alphanumeric) { name } else { "model".to_owned() };
+    let mut named = location.clone();
+    if versioned(&stem).is_some()
+        && let Some(at) = location.rfind(&stem)
+    {
+        let end = at + stem.len();
+        named.replace_range(end - version.len()..end, "{version}");
+    }
+    Ok((name, named, version.to_owned()))
+}
+
+/// The name before a version at the end of a file's name, and the version: of `fraud_v3` or `fraud-v1.2`.
+fn versioned(stem: &str) -> Option<(&str, &str)> {
+    let at = stem.rfind(['v', 'V'])?;
+    let (before, after) = stem.split_at(at);
+    let version = after.get(1..)?;
+    let parted = before.ends_with(['_', '-', '.', ' ']) && before.len() > 1;
+    let number = version.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    (parted && number).then(|| (before.get(..before.len() - 1).unwrap_or(before), version))
 }
 
 /// The snapshot as the policy names it: from the policy's folder where it lies below it, else from the root. On standard

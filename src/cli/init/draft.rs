@@ -1,9 +1,11 @@
 //! The text of a drafted policy: valid YAML with a comment on every choice. What data cannot tell is called a guess.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::limits::{self, Limits};
 use super::profile::{Column, Profile};
-use super::roles::Roles;
+use super::roles::{Label, Roles};
 use crate::cli::show;
 use crate::judge::verdict::short;
 
@@ -16,6 +18,10 @@ pub struct Draft<'a> {
     pub snapshot: &'a str,
     pub profile: &'a Profile,
     pub roles: &'a Roles<'a>,
+    pub limits: &'a Limits,
+    /// Groups of rules that a snapshot says nothing about, if they are asked for.
+    pub slo: bool,
+    pub promotion: bool,
 }
 
 const SLO: &str = "  slo:
@@ -25,6 +31,12 @@ const SLO: &str = "  slo:
     - error_rate: {lt: 0.01, unit: fraction}  # guess: one request in a hundred
 ";
 
+const ROLLBACK: &str = "
+rollback:  # by itself and without asking a gate
+  to: last_stable
+  triggers: [{rule: slo/p95, for: 5m}, {rule: slo/error_rate, for: 5m}]  # what a version does, not what the world does
+";
+
 impl Draft<'_> {
     pub fn text(&self) -> String {
         let mut out = String::new();
@@ -32,12 +44,24 @@ impl Draft<'_> {
         self.features(&mut out);
         self.outcomes(&mut out);
         self.checks(&mut out);
-        self.promotion(&mut out);
+        if self.promotion {
+            self.transitions(&mut out);
+        }
         out
+    }
+
+    /// Categorical features that PSI can judge.
+    fn judged(&self) -> impl Iterator<Item = &&Column> {
+        self.roles.categorical.iter().filter(|c| !self.limits.too_many.contains_key(&c.name))
     }
 
     fn can_judge_segments(&self) -> bool {
         self.roles.score.is_some() && self.roles.label.is_some() && !self.roles.segments.is_empty()
+    }
+
+    /// The label, where the policy says what its values mean or need not.
+    fn label_in_snapshot(&self) -> Option<&Label> {
+        self.roles.label.as_ref().filter(|l| l.values.is_empty() || self.can_judge_segments())
     }
 
     fn head(&self, out: &mut String) {
@@ -52,6 +76,9 @@ impl Draft<'_> {
             out,
             "# what the data cannot tell is called a guess. `driftgate check --policy FILE` gives advice."
         );
+        for unclear in &self.roles.unclear {
+            let _ = writeln!(out, "# unclear: {}", one_line(unclear));
+        }
         let _ = writeln!(out, "apiVersion: driftgate/v1\nmodel: {}{guess}\n\nbaseline:", name(self.model));
         let _ = writeln!(
             out,
@@ -60,12 +87,15 @@ impl Draft<'_> {
         );
         let columns = [
             self.roles.score.map(|c| format!("score: {}", name(&c.name))),
-            self.roles.label.as_ref().map(|l| format!("label: {}", name(&l.column))),
+            self.label_in_snapshot().map(|l| format!("label: {}", name(&l.column))),
         ];
         let columns: Vec<String> = columns.into_iter().flatten().collect();
-        if columns.is_empty() {
+        if let (Some(label), None) = (&self.roles.label, self.label_in_snapshot()) {
+            let _ = writeln!(out, "  # the labels are in {}, and nothing here reads them", shown(&label.column));
+        } else if columns.is_empty() {
             out.push_str("  # no column of scores or labels was found: name them with --score and --label\n");
-        } else {
+        }
+        if !columns.is_empty() {
             let _ = writeln!(out, "  columns: {{{}}}", columns.join(", "));
         }
     }
@@ -79,14 +109,22 @@ impl Draft<'_> {
             let range = format!("{} to {}", short(c.min), short(c.max));
             let _ = writeln!(out, "  - {}  # {range}, {}{}", name(&c.name), values(c), missing(c));
         }
-        if !self.roles.categorical.is_empty() {
+        if self.judged().next().is_some() {
             out.push_str("  categorical:\n");
         }
-        for c in &self.roles.categorical {
+        for c in self.judged() {
             let _ = writeln!(out, "  - {}  # {}{}", name(&c.name), values(c), missing(c));
         }
-        if !self.roles.left.is_empty() {
+        if !self.roles.left.is_empty() || !self.limits.too_many.is_empty() {
             out.push_str("  # left out:\n");
+        }
+        for (column, limit) in &self.limits.too_many {
+            let _ = writeln!(
+                out,
+                "  # - {}: so many categories differ by a PSI of {} without drift; with a larger min_samples it can be judged",
+                shown(column),
+                short(*limit)
+            );
         }
         for (column, why) in &self.roles.left {
             let _ = writeln!(out, "  # - {}: {why}", shown(column));
@@ -116,9 +154,12 @@ impl Draft<'_> {
                 label.values.iter().map(|(text, yes)| format!("{}: {}", quoted(text), u8::from(*yes))).collect();
             let values = if values.is_empty() { String::new() } else { format!(", values: {{{}}}", values.join(", ")) };
             let guess = if label.guessed { "which value is 1, and " } else { "" };
+            // Labels make predictions need an id.
+            let mark = if self.can_judge_segments() { "" } else { "# " };
             let _ = writeln!(
                 out,
-                "\nlabels: {{horizon: 30d, attribute: label_time, lateness: 1h{values}}}  # guess: {guess}how long after its prediction a label comes"
+                "\n{mark}labels: {{horizon: 30d, attribute: label_time, lateness: 1h{}}}  # guess: {guess}how long after its prediction a label comes",
+                one_line(&values)
             );
         }
         out.push_str("\nlateness: 5m  # guess: how far a record may lie behind the newest one of its stream\n");
@@ -126,32 +167,62 @@ impl Draft<'_> {
     }
 
     fn checks(&self, out: &mut String) {
-        out.push_str("\nchecks:\n  drift:\n    window: {size: 7d, slide: 1d}  # whole weeks, so that weekends do not look like drift\n    rules:\n");
-        out.push_str(
-            "    - psi: {of: features, lt: 0.2, warn: 0.1}  # the customary limits: 0.1 has moved, 0.2 has moved far\n",
+        out.push_str("\n# No limit lies below what parts of the training data come to among themselves, in windows of min_samples rows and more.\n");
+        out.push_str("checks:\n  drift:\n    window: {size: 7d, slide: 1d}  # whole weeks, so that weekends do not look like drift\n    rules:\n");
+        let psi = |limit: f64| format!("{{lt: {}, warn: {}}}", short(limit), short((limit * 50.0).round() / 100.0));
+        let except = except(&self.limits.psi, psi);
+        let _ = writeln!(
+            out,
+            "    - psi: {{of: features, lt: 0.2, warn: 0.1{except}}}  # the customary limits: 0.1 has moved, 0.2 has moved far"
         );
         if self.roles.score.is_some() {
-            out.push_str("    - psi: {id: psi_score, of: score, lt: 0.2, warn: 0.1}\n");
+            let limit = self.limits.psi_score.unwrap_or(limits::PSI);
+            let warn = (limit * 50.0).round() / 100.0;
+            let _ =
+                writeln!(out, "    - psi: {{id: psi_score, of: score, lt: {}, warn: {}}}", short(limit), short(warn));
         }
-        out.push_str("    - ks_p: {of: features, gte: 0.01, correction: holm, min_effect: 0.1}  # corrected for many features; no small effects\n");
-        out.push_str("    - missing_rate: {of: features, max_increase: 0.05}  # against the training data\n");
+        if !self.limits.tested.is_empty() {
+            let names: Vec<String> = self.limits.tested.iter().map(|n| name(n)).collect();
+            let effect = short(self.limits.min_effect);
+            let _ = writeln!(
+                out,
+                "    - ks_p: {{of: [{}], gte: 0.01, correction: holm, min_effect: {effect}}}  # corrected for many features; no small effects",
+                names.join(", ")
+            );
+        }
+        let except = self::except(&self.limits.missing, |limit| format!("{{max_increase: {}}}", short(limit)));
+        let _ = writeln!(
+            out,
+            "    - missing_rate: {{of: features, max_increase: 0.05{except}}}  # against the training data"
+        );
         out.push_str("    - invalid_rate: {of: features, lte: 0.01}  # a changed type upstream\n");
         if self.can_judge_segments() {
             out.push_str("  fairness:\n    window: {size: 28d, slide: 7d}  # long, since positives of small segments are rare\n    rules:\n");
             for (at, segment) in self.roles.segments.iter().enumerate() {
-                let id = if at == 0 { String::new() } else { format!("id: tpr_gap_{}, ", at + 1) };
-                let comment = if at == 0 { "  # guess: how far apart true positive rates may be" } else { "" };
-                let _ =
-                    writeln!(out, "    - tpr_gap: {{{id}by: {}, lt: 0.1, min_positives: 30}}{comment}", name(segment));
+                let id = if at == 0 { String::new() } else { format!("id: tpr_gap_lcb_{}, ", at + 1) };
+                let limit = short(self.limits.gaps.get(at).copied().unwrap_or(limits::GAP));
+                let comment = if at == 0 {
+                    "  # the rates are surely further apart than this, and than in the training data"
+                } else {
+                    ""
+                };
+                let _ = writeln!(
+                    out,
+                    "    - tpr_gap_lcb: {{{id}by: {}, lte: {limit}, min_positives: 30}}{comment}",
+                    name(segment)
+                );
             }
         } else {
             out.push_str("  # no fairness group: it needs scores, labels, and a category with 2 to 20 values\n");
         }
-        out.push_str(SLO);
+        if self.slo {
+            out.push_str(SLO);
+        }
     }
 
-    fn promotion(&self, out: &mut String) {
-        let fairness = if self.can_judge_segments() { "fairness, " } else { "" };
+    fn transitions(&self, out: &mut String) {
+        let fairness = if self.can_judge_segments() { ", fairness" } else { "" };
+        let (slo, watched) = if self.slo { (", slo", "slo") } else { ("", "drift") };
         let _ = write!(
             out,
             "
@@ -164,19 +235,28 @@ transitions:
 - from: staging
   to: prod
   evidence: [data_snapshot, code_commit, pii_controls]  # add signature once keys are pinned under signing
-  checks: [drift, {fairness}slo]
+  checks: [drift{fairness}{slo}]
   approvals: {{roles: {{owner: 1, reviewer: 1}}, distinct: true, expires: 72h}}  # two people, each in a role
   rollout:
     steps: [{{weight: 10, for: 30m}}, {{weight: 50, for: 2h}}, {{weight: 100, bake: 1h}}]  # percent of the traffic
-    checks: [slo]
+    checks: [{watched}]
     on_inconclusive: pause  # too little data stops a step, and does not fail it
-
-rollback:  # by itself and without asking a gate
-  to: last_stable
-  triggers: [{{rule: slo/p95, for: 5m}}, {{rule: slo/error_rate, for: 5m}}]  # what a version does, not what the world does
 "
         );
+        if self.slo {
+            out.push_str(ROLLBACK);
+        }
     }
+}
+
+/// The exceptions of a rule, by feature.
+fn except(limits: &BTreeMap<String, f64>, of: impl Fn(f64) -> String) -> String {
+    if limits.is_empty() {
+        return String::new();
+    }
+    let each: Vec<String> =
+        limits.iter().map(|(feature, limit)| format!("{}: {}", name(feature), of(*limit))).collect();
+    format!(", except: {{{}}}", each.join(", "))
 }
 
 fn values(column: &Column) -> String {
@@ -208,8 +288,10 @@ fn quoted(text: &str) -> String {
 
 /// A name in a comment, which ends where its line does.
 fn shown(text: &str) -> String {
-    name(text)
-        .chars()
-        .map(|c| if c.is_control() || "\u{85}\u{2028}\u{2029}".contains(c) { '\u{fffd}' } else { c })
-        .collect()
+    one_line(&name(text))
+}
+
+/// A text without what ends a line or is no character of YAML.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || "\u{85}\u{2028}\u{2029}".contains(c) { '\u{fffd}' } else { c }).collect()
 }

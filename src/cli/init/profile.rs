@@ -42,6 +42,8 @@ pub struct Column {
     pub distinct: usize,
     /// No value comes twice, as far as they were told apart.
     pub all_differ: bool,
+    /// Every value is a date, or begins with one.
+    pub dates: bool,
     /// The texts of the values, in order, where there are at most `KEPT`.
     pub values: Vec<String>,
     /// Of the numbers; NaN where there are none.
@@ -87,6 +89,7 @@ struct Building {
     missing: u64,
     seen: HashSet<u64>,
     repeats: bool,
+    dates: bool,
     values: BTreeSet<String>,
     min: f64,
     max: f64,
@@ -103,6 +106,7 @@ impl Building {
             missing: 0,
             seen: HashSet::new(),
             repeats: false,
+            dates: true,
             values: BTreeSet::new(),
             min: f64::NAN,
             max: f64::NAN,
@@ -146,6 +150,7 @@ impl Building {
 
     fn value(&mut self, text: &str) {
         self.count += 1;
+        self.dates = self.dates && is_date(text);
         if self.seen.len() < TOLD_APART {
             let is_new = self.seen.insert(xxh3_64(text.as_bytes()));
             self.repeats |= !is_new;
@@ -172,11 +177,21 @@ impl Building {
             missing: self.missing,
             distinct: self.seen.len(),
             all_differ: !self.repeats && self.count > 0,
+            dates: self.dates && self.count > 0,
             values,
             min: self.min,
             max: self.max,
         }
     }
+}
+
+/// Whether a text begins with a date, as 2013-03-01 or 2013/03/01.
+fn is_date(text: &str) -> bool {
+    let digits = |part: Option<&str>, length: usize| {
+        part.is_some_and(|p| p.len() == length && p.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let mut parts = text.get(..10).unwrap_or_default().split(['-', '/']);
+    digits(parts.next(), 4) && digits(parts.next(), 2) && digits(parts.next(), 2)
 }
 
 #[cfg(test)]

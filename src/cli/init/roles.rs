@@ -3,6 +3,7 @@
 
 use anyhow::anyhow;
 
+use super::names::{self, Output};
 use super::profile::{Column, Kind, Profile};
 use crate::source::columns::quoted;
 
@@ -18,34 +19,63 @@ const SEGMENT: std::ops::RangeInclusive<usize> = 2..=20;
 const SEGMENTS: usize = 6;
 /// Bytes of a name in a policy.
 const LONGEST: usize = 200;
+/// Of so many values of a text more than half must come again.
+const TEXT_ROWS: u64 = 50;
 /// Names that mean something else wherever a feature is named.
 const RESERVED: [&str; 3] = ["score", "label", "features"];
 
-const SCORES: [&str; 10] = [
-    "score",
-    "probability",
-    "prediction",
-    "proba",
-    "prob",
-    "y_score",
-    "y_pred",
-    "y_prob",
-    "predicted",
-    "prediction_score",
-];
-const LABELS: [&str; 8] = ["label", "target", "y", "outcome", "y_true", "labels", "ground_truth", "actual"];
 /// Words for the class that scores are high for, and for the other one.
-const POSITIVE: [&str; 12] =
-    ["1", "true", "yes", "y", "t", "positive", "pos", "fraud", "bad", "default", "churn", "chargeback"];
-const NEGATIVE: [&str; 11] = ["0", "false", "no", "n", "f", "negative", "neg", "good", "ok", "legit", "settled"];
+const POSITIVE: [&str; 18] = [
+    "1",
+    "true",
+    "yes",
+    "y",
+    "t",
+    "positive",
+    "pos",
+    "fraud",
+    "bad",
+    "default",
+    "churn",
+    "chargeback",
+    "churned",
+    "exited",
+    "survived",
+    "spam",
+    "defaulted",
+    "attrited customer",
+];
+const NEGATIVE: [&str; 16] = [
+    "0",
+    "false",
+    "no",
+    "n",
+    "f",
+    "negative",
+    "neg",
+    "good",
+    "ok",
+    "legit",
+    "settled",
+    "normal",
+    "ham",
+    "stayed",
+    "retained",
+    "existing customer",
+];
 
 /// What was said on the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes<'a> {
     pub score: Option<&'a str>,
     pub label: Option<&'a str>,
+    /// The label's value that means 1.
+    pub positive: Option<&'a str>,
     pub ids: &'a [String],
 }
+
+/// Asks which of some answers is right; `None` where nobody answers.
+pub type Ask<'a> = &'a mut dyn FnMut(&str, &[String]) -> Option<usize>;
 
 /// A column of outcomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +98,8 @@ pub struct Roles<'p> {
     pub segments: Vec<&'p str>,
     /// What is no feature, and why.
     pub left: Vec<(&'p str, String)>,
+    /// What the names and values leave open, and which flag decides it.
+    pub unclear: Vec<String>,
 }
 
 impl<'p> Roles<'p> {
@@ -75,33 +107,16 @@ impl<'p> Roles<'p> {
     ///
     /// # Errors
     /// A named column that is not there or cannot be what it is said to be; a file without features.
-    pub fn of(profile: &'p Profile, wishes: &Wishes<'_>) -> anyhow::Result<Self> {
+    pub fn of(profile: &'p Profile, wishes: &Wishes<'_>, ask: Ask<'_>) -> anyhow::Result<Self> {
         let columns = &profile.columns;
         let mut roles = Self::default();
         for name in wishes.ids.iter().map(String::as_str) {
             find(columns, name, "--id")?;
         }
         let is_id = |c: &Column| wishes.ids.contains(&c.name);
-        roles.score = match wishes.score {
-            Some(name) => {
-                let column = find(columns, name, "--score")?;
-                if let Some(why) = no_score(column) {
-                    return Err(anyhow!("--score {name:?}: {why}"));
-                }
-                Some(column)
-            }
-            None => named(columns, &SCORES)
-                .find(|c| !is_id(c) && Some(c.name.as_str()) != wishes.label && no_score(c).is_none()),
-        };
+        roles.find_label(columns, wishes, ask)?;
+        roles.find_score(columns, wishes, ask)?;
         let score = roles.score.map(|c| c.name.as_str());
-        roles.label = match wishes.label {
-            Some(name) => {
-                Some(label(find(columns, name, "--label")?).map_err(|why| anyhow!("--label {name:?}: {why}"))?)
-            }
-            None => named(columns, &LABELS)
-                .filter(|c| !is_id(c) && Some(c.name.as_str()) != score)
-                .find_map(|c| label(c).ok()),
-        };
         for column in columns {
             let name = column.name.as_str();
             if score == Some(name) || roles.label.as_ref().is_some_and(|l| l.column == name) {
@@ -121,17 +136,115 @@ impl<'p> Roles<'p> {
         roles.segments = segments(&roles.categorical);
         Ok(roles)
     }
+
+    /// The column of outcomes: the one that was said, the likeliest by its name, or the last one if it could be.
+    fn find_label(&mut self, columns: &'p [Column], wishes: &Wishes<'_>, ask: Ask<'_>) -> anyhow::Result<()> {
+        let found = match wishes.label {
+            Some(name) => {
+                Some(label(find(columns, name, "--label")?).map_err(|why| anyhow!("--label {name:?}: {why}"))?)
+            }
+            None => {
+                let may = |c: &&Column| !wishes.ids.contains(&c.name) && wishes.score != Some(c.name.as_str());
+                let may = |c: &&Column| may(c) && names::output(&c.name).is_none() && label(c).is_ok();
+                let mut named: Vec<(usize, &Column)> =
+                    columns.iter().filter(may).filter_map(|c| Some((names::outcome(&c.name)?, c))).collect();
+                named.sort_by_key(|(rank, _)| *rank);
+                let is_input = |c: &&Column| names::output(&c.name).is_none() && !wishes.ids.contains(&c.name);
+                let last = columns.iter().rfind(is_input).filter(may).filter(|c| label(c).is_ok_and(|l| !l.guessed));
+                let sure = match named.as_slice() {
+                    [(_, only)] => names::is_outcome(&only.name) || last.is_none_or(|l| l.name == only.name),
+                    named => named.first().is_some_and(|(_, c)| names::is_outcome(&c.name)),
+                };
+                let mut likely: Vec<&Column> = named.into_iter().map(|(_, c)| c).collect();
+                likely.extend(last.filter(|l| likely.iter().all(|c| c.name != l.name)));
+                let chosen = if sure {
+                    likely.first().copied()
+                } else {
+                    self.choose("label", "says what happened", &likely, ask)
+                };
+                chosen.and_then(|c| label(c).ok())
+            }
+        };
+        let Some(mut found) = found else {
+            if let Some(positive) = wishes.positive {
+                return Err(anyhow!("--positive {positive:?}: no column of labels was found; name it with --label"));
+            }
+            return Ok(());
+        };
+        if let Some(positive) = wishes.positive {
+            let among: Vec<String> = found.values.iter().map(|(text, _)| text.clone()).collect();
+            if !among.iter().any(|text| text == positive) {
+                return Err(anyhow!(
+                    "--positive {positive:?}: the labels are {}",
+                    if among.is_empty() { "0 and 1".to_owned() } else { quoted(&among) }
+                ));
+            }
+            found.values.iter_mut().for_each(|(text, yes)| *yes = text == positive);
+            found.guessed = false;
+        }
+        if found.guessed {
+            let texts: Vec<String> = found.values.iter().map(|(text, _)| text.clone()).collect();
+            match ask(&format!("Which value of {:?} means 1, what scores are high for?", found.column), &texts) {
+                Some(at) => {
+                    found.values.iter_mut().enumerate().for_each(|(i, (_, yes))| *yes = i == at);
+                    found.guessed = false;
+                }
+                None => self.unclear.push(format!("which label means 1: {}; say it with --positive", quoted(&texts))),
+            }
+        }
+        self.label = Some(found);
+        Ok(())
+    }
+
+    /// The column of scores: the one that was said, or of the model's outputs by their names the likeliest that holds
+    /// probabilities.
+    fn find_score(&mut self, columns: &'p [Column], wishes: &Wishes<'_>, ask: Ask<'_>) -> anyhow::Result<()> {
+        if let Some(name) = wishes.score {
+            let column = find(columns, name, "--score")?;
+            if let Some(why) = no_score(column) {
+                return Err(anyhow!("--score {name:?}: {why}"));
+            }
+            self.score = Some(column);
+            return Ok(());
+        }
+        let label = self.label.as_ref().map(|l| l.column.as_str());
+        let may = |c: &&Column| !wishes.ids.contains(&c.name) && label != Some(c.name.as_str());
+        let outputs = columns.iter().filter(may).filter_map(|c| Some((names::output(&c.name)?, c)));
+        let fits =
+            |(output, c): &(Output, &Column)| *output != Output::OtherClass && no_score(c).is_none() && !is_hard(c);
+        let mut found: Vec<(Output, &Column)> = outputs.filter(fits).collect();
+        found.sort_by_key(|(output, _)| *output);
+        let best = found.first().map(|(output, _)| *output);
+        let likely: Vec<&Column> = found.iter().filter(|(output, _)| Some(*output) == best).map(|(_, c)| *c).collect();
+        self.score = self.choose("score", "holds the model's scores", &likely, ask);
+        Ok(())
+    }
+
+    /// The first of some likely columns, or what is answered; says what is unclear where nobody answers.
+    fn choose(&mut self, flag: &str, what: &str, likely: &[&'p Column], ask: Ask<'_>) -> Option<&'p Column> {
+        let (first, others) = likely.split_first()?;
+        if others.is_empty() && flag == "score" {
+            return Some(first);
+        }
+        let mut answers: Vec<String> = likely.iter().map(|c| c.name.clone()).collect();
+        answers.push("none of them".to_owned());
+        if let Some(at) = ask(&format!("Which column {what}?"), &answers) {
+            return likely.get(at).copied();
+        }
+        answers.pop();
+        self.unclear.push(format!(
+            "which column {what}: {} is taken of {}; say it with --{flag}",
+            quoted(std::slice::from_ref(&first.name)),
+            quoted(&answers)
+        ));
+        Some(first)
+    }
 }
 
 fn find<'p>(columns: &'p [Column], name: &str, flag: &str) -> anyhow::Result<&'p Column> {
     let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
     let found = columns.iter().find(|c| c.name == name);
     found.ok_or_else(|| anyhow!("{flag}: there is no column {name:?}; there are {}", quoted(&names)))
-}
-
-/// Columns of these names, the likeliest name first, whatever their case.
-fn named<'p>(columns: &'p [Column], names: &'static [&'static str]) -> impl Iterator<Item = &'p Column> {
-    names.iter().flat_map(move |name| columns.iter().filter(move |c| c.name.eq_ignore_ascii_case(name)))
 }
 
 fn is_number(column: &Column) -> bool {
@@ -145,6 +258,11 @@ fn no_score(column: &Column) -> Option<String> {
     (column.min < 0.0 || column.max > 1.0).then(|| "its numbers are not from 0 to 1".to_owned())
 }
 
+/// Whether a column of a model's outputs holds classes, not how sure it is.
+fn is_hard(column: &Column) -> bool {
+    column.distinct <= 2 || !is_number(column)
+}
+
 /// A column as outcomes, or why it is none.
 fn label(column: &Column) -> Result<Label, String> {
     let of = |values, guessed| Label { column: column.name.clone(), values, guessed };
@@ -156,7 +274,12 @@ fn label(column: &Column) -> Result<Label, String> {
         (Kind::Bool, _) => Ok(of(Vec::new(), false)),
         (Kind::Whole, _) if column.min >= 0.0 && column.max <= 1.0 => Ok(of(Vec::new(), false)),
         (Kind::Text, [first, second]) => {
-            let says = |words: &[&str], value: &String| words.iter().any(|w| value.eq_ignore_ascii_case(w));
+            let says = |words: &[&str], value: &String| {
+                let value = value.trim().trim_end_matches('.');
+                let above = value.starts_with('>') && words.contains(&"1");
+                let below = value.starts_with('<') && words.contains(&"0");
+                above || below || words.iter().any(|w| value.eq_ignore_ascii_case(w))
+            };
             let first_is_positive = match (says(&POSITIVE, first), says(&POSITIVE, second)) {
                 (true, false) => Some(true),
                 (false, true) => Some(false),
@@ -176,25 +299,42 @@ fn label(column: &Column) -> Result<Label, String> {
 /// Why a column is no feature.
 fn left_out(column: &Column) -> Option<String> {
     let Column { name, kind, distinct, .. } = column;
-    let is_named = |names: &[&str]| names.iter().any(|n| name.eq_ignore_ascii_case(n));
     let named_badly = name.trim().is_empty() || name.len() > LONGEST || name.chars().any(char::is_control);
-    let of_the_model = is_named(&SCORES) || is_named(&LABELS) || RESERVED.contains(&name.as_str());
+    let rows = column.all_differ && column.count >= ID_ROWS;
     Some(match kind {
         _ if named_badly => "no policy can name it so".to_owned(),
-        _ if of_the_model => "by its name an output or an outcome, not an input".to_owned(),
+        _ if names::output(name) == Some(Output::OtherClass) => {
+            "by its name the probability of the other class".to_owned()
+        }
+        _ if names::output(name).is_some() && is_hard(column) => {
+            "by its name a model's class, not how sure it is: events carry it as decision".to_owned()
+        }
+        _ if names::output(name).is_some() || names::is_outcome(name) || RESERVED.contains(&name.as_str()) => {
+            "by its name an output or an outcome, not an input".to_owned()
+        }
         Kind::Opaque(kind) => format!("holds values of type {kind}"),
         Kind::Empty => "has no values".to_owned(),
         Kind::Time => "holds times".to_owned(),
         _ if *distinct == 1 => "is constant".to_owned(),
-        Kind::Whole | Kind::Text if column.all_differ && column.count >= ID_ROWS => {
-            "all values differ: it names rows".to_owned()
-        }
+        Kind::Text if rows => "all values differ: it names rows".to_owned(),
+        Kind::Whole if rows && (names::is_id(name) || is_run(column)) => "all values differ: it names rows".to_owned(),
+        Kind::Whole | Kind::Text if names::is_id(name) && *distinct > 20 => "by its name it names rows".to_owned(),
+        Kind::Text if column.dates => "holds times".to_owned(),
         Kind::Text if *distinct > MOST_CATEGORIES => format!("more than {MOST_CATEGORIES} categories"),
+        Kind::Text if column.count >= TEXT_ROWS && *distinct as u64 > column.count / 2 => {
+            format!("{distinct} of {} values differ", column.count)
+        }
         Kind::Number | Kind::Whole if !(column.min.is_finite() && column.max.is_finite()) => {
             "holds numbers that are not finite".to_owned()
         }
         Kind::Whole | Kind::Number | Kind::Bool | Kind::Text => return None,
     })
+}
+
+/// Whether whole numbers count the rows.
+#[allow(clippy::cast_precision_loss, reason = "compared with some rows' slack")]
+fn is_run(column: &Column) -> bool {
+    column.max - column.min < column.count as f64
 }
 
 fn is_categorical(column: &Column) -> bool {

@@ -13,7 +13,10 @@ fn args(snapshot: &Path) -> Args {
         model: None,
         score: None,
         label: None,
+        positive: None,
         id: Vec::new(),
+        slo: false,
+        promotion: false,
         out: None,
         force: false,
     }
@@ -49,6 +52,7 @@ fn drafted(text: &str, change: impl FnOnce(&mut Args)) -> (String, Policy) {
     let policy = parse(&draft, &out).unwrap_or_else(|e| panic!("{e}\n{draft}"));
     let location = snapshot::location_for(&policy, "1").unwrap().unwrap();
     assert_eq!(location, "train set v1.csv");
+    assert_eq!(policy.baseline.snapshot.as_deref(), Some("train set v{version}.csv"));
     snapshot::load(&policy, "1", &location).unwrap_or_else(|e| panic!("{e}\n{draft}"));
     (draft, policy)
 }
@@ -80,7 +84,7 @@ fn a_usual_snapshot() {
         )
     });
     let (draft, policy) = drafted(&text, |_| {});
-    assert_eq!(policy.model, "train_set_v1");
+    assert_eq!(policy.model, "train_set");
     assert_eq!(policy.features.numeric, ["amount", "age"], "{draft}");
     assert_eq!(policy.features.categorical, ["attempts", "country", "channel"]);
     assert_eq!(policy.baseline.score_column.as_deref(), Some("score"));
@@ -96,8 +100,14 @@ fn a_usual_snapshot() {
         assert!(draft.contains(comment), "{comment}\n{draft}");
     }
     assert_eq!(lint(&policy), [], "{draft}");
-    assert_eq!(policy.transitions.len(), 2);
+    let groups: Vec<&str> = policy.groups.iter().map(|g| g.name.as_str()).collect();
+    assert_eq!((groups, policy.transitions.len(), policy.rollback.is_none()), (vec!["drift", "fairness"], 0, true));
+    let (draft, policy) = drafted(&text, |args| (args.slo, args.promotion) = (true, true));
+    assert_eq!(lint(&policy), [], "{draft}");
+    assert_eq!((policy.groups.len(), policy.transitions.len()), (3, 2));
     assert_eq!(policy.rollback.as_ref().map(|r| r.triggers.len()), Some(2));
+    let (draft, policy) = drafted(&text, |args| args.promotion = true);
+    assert_eq!((policy.groups.len(), policy.transitions.len(), policy.rollback.is_none()), (2, 2, true), "{draft}");
 }
 
 #[test]
@@ -111,12 +121,26 @@ fn a_snapshot_without_scores_and_labels() {
 #[test]
 fn labels_that_are_texts_are_mapped() {
     let row = |values: [&'static str; 2]| move |i: usize| format!("{},{},{}", i % 77, share(i), values[i % 2]);
-    let (draft, policy) = drafted(&csv("a,Probability,OUTCOME", row(["settled", "chargeback"])), |_| {});
+    let (draft, policy) = drafted(
+        &csv("a,g,Probability,OUTCOME", |i| {
+            format!("{},{},{},{}", i % 77, ["x", "z"][i / 2 % 2], share(i), ["settled", "chargeback"][i % 2])
+        }),
+        |_| {},
+    );
     let values = &policy.labels.as_ref().unwrap().values;
     assert_eq!((values.get("chargeback"), values.get("settled")), (Some(&true), Some(&false)), "{draft}");
     assert!(!draft.contains("which value is 1"), "{draft}");
     let (draft, _) = drafted(&csv("a,score,y", row(["blue", "red"])), |_| {});
-    assert!(draft.contains("guess: which value is 1, and how long"), "{draft}");
+    assert!(draft.contains("# unclear: which label means 1: \"blue\", \"red\"; say it with --positive"), "{draft}");
+    let (draft, _) = drafted(&csv("a,score,y", row(["blue", "red"])), |args| args.positive = Some("blue".into()));
+    assert!(!draft.contains("unclear"), "{draft}");
+    let text =
+        csv("a,g,score,y", |i| format!("{},{},{},{}", i % 77, ["x", "z"][i / 2 % 2], share(i), ["blue", "red"][i % 2]));
+    let (draft, policy) = drafted(&text, |args| args.positive = Some("blue".into()));
+    let values = &policy.labels.as_ref().unwrap().values;
+    assert_eq!((values.get("blue"), values.get("red")), (Some(&true), Some(&false)), "{draft}");
+    let message = refused(&text, |args| args.positive = Some("green".into()));
+    assert!(message.contains("--positive \"green\": the labels are \"blue\", \"red\""), "{message}");
 }
 
 #[test]
@@ -171,7 +195,10 @@ fn the_flights() {
     assert!(policy.segments.iter().any(|s| s.name == "origin"), "{text}");
     assert_eq!(lint(&policy), []);
     let location = snapshot::location_for(&policy, "1").unwrap().unwrap();
-    assert_eq!(location, "train_v1.parquet");
+    assert_eq!(
+        (location.as_str(), policy.baseline.snapshot.as_deref()),
+        ("train_v1.parquet", Some("train_v{version}.parquet"))
+    );
     snapshot::load(&policy, "1", &location).unwrap();
 }
 
@@ -195,4 +222,107 @@ fn what_has_no_features_is_refused() {
     assert!(message.contains("none of its columns can be a feature (\"k\": is constant)"), "{message}");
     assert!(refused("", |_| {}).contains("none of its columns can be a feature"));
     assert!(refused("a", |args| args.snapshot = "none.csv".into()).contains("none.csv"));
+}
+
+/// Profiles a table and gives every column its part; `answer` is what a person says.
+fn parts(
+    header: &str,
+    row: impl Fn(usize) -> String,
+    answer: Option<usize>,
+) -> (Vec<String>, Option<String>, Option<String>, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, csv(header, row)).unwrap();
+    let profile = profile::profile(&path).unwrap();
+    let mut asked = Vec::new();
+    let mut ask = |question: &str, _: &[String]| {
+        asked.push(question.to_owned());
+        answer
+    };
+    let roles = Roles::of(&profile, &Wishes::default(), &mut ask).unwrap();
+    let features = roles.numeric.iter().chain(&roles.categorical).map(|c| c.name.clone()).collect();
+    let unclear = if answer.is_some() { asked } else { roles.unclear };
+    (features, roles.score.map(|c| c.name.clone()), roles.label.map(|l| l.column), unclear)
+}
+
+#[test]
+fn labels_and_scores_of_real_tables_are_found() {
+    let yes = |i: usize| ["no", "yes"][i % 2];
+    let own = |parts: (Vec<String>, Option<String>, Option<String>, Vec<String>)| {
+        (parts.0.join(" "), parts.1, parts.2, parts.3.len())
+    };
+    let some = |text: &str| Some(text.to_owned());
+    // A hard prediction beside a probability, and the other class's.
+    let found = parts(
+        "customerID,tenure,Churn,prediction,proba_0,proba_1",
+        |i| format!("c{i},{},{},{},{},{}", i % 72, yes(i), yes(i / 2), 1.0 - share(i), share(i)),
+        None,
+    );
+    assert_eq!(own(found), ("tenure".to_owned(), some("proba_1"), some("Churn"), 0));
+    let found = parts("age,y_pred,y_true", |i| format!("{},{},{}", i % 60, i % 2, i / 2 % 2), None);
+    assert_eq!(own(found), ("age".to_owned(), None, some("y_true"), 0));
+    // What could be a label is one where nothing says better so.
+    let found = parts("age,default,balance,y", |i| format!("{},{},{},{}", i % 60, yes(i / 3), i * 7, yes(i)), None);
+    assert_eq!(own(found), ("age balance default".to_owned(), None, some("y"), 0));
+    let found = parts("age,default,class", |i| format!("{},{},{}", i % 60, yes(i / 3), ["good", "bad"][i % 2]), None);
+    assert_eq!(own(found), ("age default".to_owned(), None, some("class"), 1));
+    let found = parts("age,sex,Attrited", |i| format!("{},{},{}", i % 60, ["f", "m"][i % 2], i / 2 % 2), None);
+    assert_eq!(own(found), ("age sex".to_owned(), None, some("Attrited"), 1));
+    // Somebody who answers is heard.
+    let found =
+        parts("age,default,class", |i| format!("{},{},{}", i % 60, yes(i / 3), ["good", "bad"][i % 2]), Some(1));
+    assert_eq!(own(found), ("age class".to_owned(), None, some("default"), 1));
+    let found =
+        parts("age,default,class", |i| format!("{},{},{}", i % 60, yes(i / 3), ["good", "bad"][i % 2]), Some(2));
+    assert_eq!(own(found), ("age default class".to_owned(), None, None, 1));
+    let found = parts("age,income", |i| format!("{}, {}", i % 60, ["<=50K", ">50K"][i % 2]), None);
+    assert_eq!(own(found), ("age".to_owned(), None, some("income"), 0));
+}
+
+#[test]
+fn what_names_rows_is_left_out_and_numbers_that_differ_are_not() {
+    let found = parts(
+        "row_id,Name,city,fnlwgt,seen,code",
+        |i| format!("{},Ms {i},c{},{},2013-03-{:02},7", i + 5, i % 7, i * 37, i % 28 + 1),
+        None,
+    );
+    assert_eq!(found.0, ["fnlwgt", "city"]);
+}
+
+#[test]
+fn a_version_in_the_files_name_stands_for_all() {
+    for (stem, expected) in [
+        ("fraud_v1", Some(("fraud", "1"))),
+        ("fraud-V12.3", Some(("fraud", "12.3"))),
+        ("a v2", Some(("a", "2"))),
+        ("fraud_v", None),
+        ("v1", None),
+        ("_v1", None),
+        ("rev2", None),
+        ("fraud_v1_final", None),
+    ] {
+        assert_eq!(versioned(stem), expected, "{stem}");
+    }
+}
+
+#[test]
+fn limits_are_those_that_the_training_data_keeps() {
+    // Half of the rows are another season's, one column has many categories, and one is missing in places.
+    let text = (0..1200).fold("season,noise,shop,gap\n".to_owned(), |text, i| {
+        let (season, noise) = (if i < 600 { i % 97 } else { 60 + i % 97 }, i * 7919 % 1009);
+        format!(
+            "{text}{season},{noise},s{},{}\n",
+            i * 31 % 400,
+            if (300..400).contains(&i) { String::new() } else { (i % 80).to_string() }
+        )
+    });
+    let (draft, policy) = drafted(&text, |_| {});
+    assert!(draft.contains("except: {season: {lt: "), "{draft}");
+    assert!(draft.contains("# - shop: so many categories differ by a PSI of"), "{draft}");
+    assert!(draft.contains("ks_p: {of: [noise, gap]"), "{draft}");
+    assert!(
+        draft.contains("missing_rate: {of: features, max_increase: 0.05, except: {gap: {max_increase: "),
+        "{draft}"
+    );
+    assert_eq!(policy.features.categorical, Vec::<String>::new());
 }

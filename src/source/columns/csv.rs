@@ -149,6 +149,9 @@ impl CsvBlocks {
                 return Ok(found);
             }
             if wanted >= MAX_RECORD {
+                if records::lines(&self.pending) == 0 {
+                    return Err(format!("line {} is longer than {} MiB", self.line, MAX_RECORD >> 20));
+                }
                 // Its first line is no record, then, and the next may be one.
                 return Ok(records::find(&self.pending, columns, true));
             }

@@ -91,7 +91,7 @@ fn check(columns: &SnapshotColumns) {
 #[test]
 fn parquet_and_csv_are_read_alike() {
     check(&read(&plain(), parquet(&mut frame()), "train").unwrap());
-    let text = "temp,flag,carrier,region,score,label,more\n 1.5,True,US,7.0,0.25,late,x\nNaN,False,AA,,0.5,0.0,x\nNA,True,US,8,1,,x\n";
+    let text = "temp,flag,carrier,region,score,label,more\n 1.5,True,US,7,0.25,late,x\nNaN,False,AA,,0.5,0.0,x\nNA,True,US,8,1,,x\n";
     check(&read(&plain(), text.into(), "train.csv").unwrap());
     let decimal = Series::new("".into(), [1.5, 2.0, 3.0]).cast(&DataType::Decimal(10, 2)).unwrap();
     assert_eq!(

@@ -230,7 +230,7 @@ fn a_record_that_cannot_be_read_costs_itself_and_says_its_line() {
         assert_eq!((letters.len(), letters[0]["reason"].as_str()), (1, Some("bad_record")), "{letters:?}");
         assert_eq!(letters[0]["line"], 151);
         assert!(letters[0]["detail"].as_str().unwrap().starts_with(said), "{letters:?}");
-        let counted = run.json()["predictions"].as_u64().unwrap();
+        let counted = run.json()["counters"]["predictions"].as_u64().unwrap();
         assert_eq!(counted, 299);
         // Training data must be right.
         folder.write("train.csv", rows(bad));
@@ -242,7 +242,7 @@ fn a_record_that_cannot_be_read_costs_itself_and_says_its_line() {
 #[test]
 fn which_unseen_categories_are_named_does_not_depend_on_the_format() {
     let folder = Folder::new();
-    folder.write("policy.yaml", policy("{categorical: [c]}", PSI).replace("train.parquet", "train_{version}.csv"));
+    folder.write("policy.yaml", policy("{categorical: [c]}", PSI).replace("train.parquet", "\"train_{version}.csv\""));
     let known = |prefix: &str| (0..3000).fold("c\n".to_owned(), |t, i| format!("{t}{prefix}{i}\n"));
     folder.write("train_1.csv", known("k"));
     folder.write("train_2.csv", known("l"));

@@ -172,7 +172,11 @@ fn drafts_of_real_tables_are_valid_and_block_none_of_their_own_rows() {
         let draft = folder.read("policy.yaml");
         folder.driftgate("check --policy policy.yaml").exits(0);
         let features = draft.split("\nfeatures:").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
-        let listed = |name: &str| features.lines().any(|l| l.trim_start().starts_with(&format!("- {name} ")));
+        let listed = |name: &str| {
+            features
+                .lines()
+                .any(|l| l.trim_start().starts_with(&format!("- {name} ")) || l.contains(&format!("- \"{name}\" ")))
+        };
         for name in table.left.iter().copied().chain(table.label).chain(table.score) {
             assert!(!listed(name), "{name} is a feature in\n{draft}");
         }
@@ -180,9 +184,9 @@ fn drafts_of_real_tables_are_valid_and_block_none_of_their_own_rows() {
         let columns = draft.lines().find(|l| l.trim_start().starts_with("columns:")).unwrap_or_default();
         assert!(table.score.is_none_or(|s| columns.contains(&format!("score: {s}"))), "{draft}");
         assert!(
-            table.label.is_none_or(
-                |l| draft.contains(&format!("label: {l}")) || draft.contains(&format!("the labels are in {l}"))
-            ),
+            table.label.is_none_or(|l| draft.contains(&format!("label: {l}"))
+                || draft.contains(&format!("label: \"{l}\""))
+                || draft.contains(&format!("the labels are in {l}"))),
             "{draft}"
         );
         assert!(!draft.contains("slo") && !draft.contains("approvals"), "{draft}");

@@ -150,7 +150,11 @@ impl<'p> Roles<'p> {
                     columns.iter().filter(may).filter_map(|c| Some((names::outcome(&c.name)?, c))).collect();
                 named.sort_by_key(|(rank, _)| *rank);
                 let is_input = |c: &&Column| names::output(&c.name).is_none() && !wishes.ids.contains(&c.name);
-                let last = columns.iter().rfind(is_input).filter(may).filter(|c| label(c).is_ok_and(|l| !l.guessed));
+                let last = columns
+                    .iter()
+                    .rfind(is_input)
+                    .filter(may)
+                    .filter(|c| label(c).is_ok_and(|l| !l.guessed) && is_plain(c));
                 let sure = match named.as_slice() {
                     [(_, only)] => names::is_outcome(&only.name) || last.is_none_or(|l| l.name == only.name),
                     named => named.first().is_some_and(|(_, c)| names::is_outcome(&c.name)),
@@ -256,6 +260,12 @@ fn no_score(column: &Column) -> Option<String> {
         return Some("it holds no numbers".to_owned());
     }
     (column.min < 0.0 || column.max > 1.0).then(|| "its numbers are not from 0 to 1".to_owned())
+}
+
+/// Whether both values of a column are words of outcomes, or 0 and 1.
+fn is_plain(column: &Column) -> bool {
+    let words = POSITIVE.iter().chain(&NEGATIVE);
+    column.kind != Kind::Text || column.values.iter().all(|v| words.clone().any(|w| v.trim().eq_ignore_ascii_case(w)))
 }
 
 /// Whether a column of a model's outputs holds classes, not how sure it is.

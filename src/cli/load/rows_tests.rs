@@ -138,7 +138,7 @@ fn csv_texts_are_read_by_what_they_stand_for() {
         (
             Some("007".to_owned()),
             json!({"model": "m", "prediction_id": "007", "version": "1.10", "ts": 1_362_096_000_000_i64,
-                "features": {"a": 35.0, "b": "x", "n": 1.0, "c": "5"}, "stage": "prod", "segments": {"n": "true"}})
+                "features": {"a": 35.0, "b": "x", "n": 1.0, "c": "5.0"}, "stage": "prod", "segments": {"n": "true"}})
         )
     );
     assert_eq!(events[1].1["ts"], "soon");

@@ -31,10 +31,10 @@ mod events;
 mod formats;
 #[path = "cases/golden.rs"]
 mod golden;
-#[path = "cases/joining.rs"]
-mod joining;
 #[path = "cases/init.rs"]
 mod init;
+#[path = "cases/joining.rs"]
+mod joining;
 #[path = "cases/kafka.rs"]
 mod kafka;
 #[path = "cases/limits.rs"]

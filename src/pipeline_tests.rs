@@ -43,6 +43,8 @@ fn reference(policy: &Policy, version: &str) -> Reference {
 /// One prediction and, if it has one, its label.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    /// Its version and its number, unless given.
+    id: Option<String>,
     version: &'static str,
     stage: &'static str,
     ts: i64,
@@ -54,7 +56,7 @@ pub(super) struct Row {
 }
 
 fn row(ts: i64, x: f64) -> Row {
-    Row { version: "1", stage: "prod", ts, x, score: 0.7, latency_ms: 10.0, label: None, kpi: None }
+    Row { id: None, version: "1", stage: "prod", ts, x, score: 0.7, latency_ms: 10.0, label: None, kpi: None }
 }
 
 /// Admits and counts a batch, by the workers in turn, and judges what that makes ready.
@@ -115,7 +117,7 @@ impl Feed {
         for r in rows {
             batch.version.push(code(&VERSIONS, r.version));
             batch.stage.push(code(&STAGES, r.stage));
-            batch.ids.push(&format!("{}-{}", r.version, self.fed));
+            batch.ids.push(&r.id.clone().unwrap_or_else(|| format!("{}-{}", r.version, self.fed)));
             batch.ts.push(r.ts);
             batch.score.push(r.score);
             batch.decision.push(Flag::Missing);
@@ -128,6 +130,23 @@ impl Feed {
         self.pipeline.intake().learn(self.decoder, &mut batch);
         self.pipeline.intake().translate(self.decoder, &mut batch);
         feed(&self.pipeline, self.predictions, &batch)
+    }
+
+    /// What a restart does.
+    fn put_away_and_restore(&mut self, policy: &Arc<Policy>) {
+        let state: Vec<u8> = postcard::to_stdvec(&self.pipeline.state()).unwrap();
+        let state: PipelineState = postcard::from_bytes(&state).unwrap();
+        assert_eq!(state.anew(policy), None);
+        let predictions = self.pipeline.intake().progress(self.predictions);
+        let labels = self.pipeline.intake().progress(self.labels);
+        let (restored, lost) =
+            Pipeline::restore(Arc::clone(policy), Setup::default(), 2, state, |v| reference(policy, v));
+        assert!(lost.is_empty());
+        self.predictions = restored.intake().add_source_at(EventKind::Predictions, predictions.max_ts);
+        self.labels = restored.intake().add_source_at(EventKind::Labels, labels.max_ts);
+        self.decoder = restored.intake().add_decoder();
+        self.introduced = false;
+        self.pipeline = restored;
     }
 
     /// Labels by id, time and class.
@@ -363,6 +382,77 @@ fn a_null_label_is_counted_and_leaves_everything_to_the_true_one() {
     }
 }
 
+const MIRRORED: &str = "  quality:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - auc: {gte: 0.5}\n  own:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - psi: {of: features, lt: 9}\n  all:\n    window: {size: 1m, slide: 1m}\n    traffic: model\n    rules:\n    - psi: {of: features, lt: 9}\n";
+
+/// Requests that version 1 scored, and the same scored by version 2 a second later.
+fn mirrored() -> (Vec<Row>, Vec<Row>) {
+    let rows = (0..3).flat_map(|at| minute(at, 0.0)).enumerate();
+    let first = rows.map(|(n, r)| Row { id: Some(format!("r{n}")), score: r.x / 1000.0, ..r }).collect::<Vec<_>>();
+    let second = first.iter().map(|r| Row { version: "2", stage: "staging", ts: r.ts + SECOND, ..r.clone() });
+    let second = second.collect();
+    (first, second)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn mirrored_versions_are_judged_as_each_alone(
+        delay in -4..100_i64,
+        labels_first in any::<bool>(),
+        cut in prop::option::of(0..30_usize),
+        chunk in 1..40_usize,
+    ) {
+        let mirrored_policy = || policy(MIRRORED, "labels: {horizon: 2m, lateness: 10s}\n");
+        let (first, second) = mirrored();
+        let labels: Vec<(String, i64, Option<bool>)> =
+            first.iter().map(|r| (r.id.clone().unwrap(), r.ts + delay * SECOND, Some(r.x > 500.0))).collect();
+        let last = [Row { id: Some("last".into()), ..row(20 * MINUTE, 0.0) }];
+        let run = |versions: &[&[Row]], cut: Option<usize>| -> (Vec<Verdict>, Counters) {
+            let mut feed = Feed::new(mirrored_policy());
+            // Versions whose snapshot is there count the model's traffic.
+            VERSIONS.iter().for_each(|v| feed.pipeline.intake().pin(v, true));
+            let mut rows: Vec<Row> = versions.iter().copied().flatten().cloned().collect();
+            rows.sort_by_key(|r| r.ts);
+            let mut out = Vec::new();
+            for at in 0..first.len().div_ceil(chunk).max(rows.len().div_ceil(chunk)) {
+                if Some(at) == cut {
+                    feed.put_away_and_restore(&mirrored_policy());
+                }
+                let rows = rows.chunks(chunk).nth(at).unwrap_or_default();
+                let labels = labels.chunks(chunk).nth(at).unwrap_or_default();
+                if labels_first {
+                    out.extend(feed.outcomes(labels).verdicts);
+                }
+                out.extend(feed.predict(rows).verdicts);
+                if !labels_first {
+                    out.extend(feed.outcomes(labels).verdicts);
+                }
+            }
+            out.extend(feed.predict(&last).verdicts);
+            out.extend(feed.outcomes(&[("none".into(), 20 * MINUTE, Some(true))]).verdicts);
+            out.extend(all_judged(|deliver| feed.pipeline.finish(deliver)).verdicts);
+            let counters = feed.pipeline.counters();
+            (out, counters)
+        };
+        let (both, counters) = run(&[&first, &second], cut);
+        let of = |all: &[Verdict], version: &str, group: &str| {
+            let of = all.iter().filter(|v| v.version == version && v.group == group && v.window.end <= 10 * MINUTE);
+            of.map(|v| (v.window.end, v.status, v.counted, v.results.clone())).collect::<Vec<_>>()
+        };
+        let (one, two) = (run(&[&first], None).0, run(&[&second], None).0);
+        for group in ["quality", "own"] {
+            prop_assert_eq!(of(&both, "1", group), of(&one, "1", group));
+            prop_assert_eq!(of(&both, "2", group), of(&two, "2", group));
+        }
+        // A request is one request of the model, by whichever version it was scored first.
+        for version in VERSIONS {
+            prop_assert_eq!(of(&both, version, "all"), of(&one, version, "all"));
+        }
+        prop_assert_eq!((counters.duplicate_predictions, counters.duplicate_labels, counters.unmatched), (0, 0, 0));
+        prop_assert_eq!((counters.joined, counters.after_close), (360, 0));
+    }
+}
+
 fn drift_and_fairness() -> Arc<Policy> {
     let checks = format!(
         "{PSI}  quality:\n    window: {{size: 3m, slide: 1m, lateness: 30s}}\n    rules:\n    - auc: {{gte: 0.5}}\n"
@@ -385,19 +475,7 @@ proptest! {
             let mut out = Vec::new();
             for (i, r) in rows.chunks(7).enumerate() {
                 if cuts.contains(&i) {
-                    let state: Vec<u8> = postcard::to_stdvec(&feed.pipeline.state()).unwrap();
-                    let state: PipelineState = postcard::from_bytes(&state).unwrap();
-                    let policy = drift_and_fairness();
-                    assert_eq!(state.anew(&policy), None);
-                    let predictions = feed.pipeline.intake().progress(feed.predictions);
-                    let labels = feed.pipeline.intake().progress(feed.labels);
-                    let (restored, lost) = Pipeline::restore(Arc::clone(&policy), Setup::default(), 2, state, |v| reference(&policy, v));
-                    assert!(lost.is_empty());
-                    feed.predictions = restored.intake().add_source_at(EventKind::Predictions, predictions.max_ts);
-                    feed.labels = restored.intake().add_source_at(EventKind::Labels, labels.max_ts);
-                    feed.decoder = restored.intake().add_decoder();
-                    feed.introduced = false;
-                    feed.pipeline = restored;
+                    feed.put_away_and_restore(&drift_and_fairness());
                 }
                 out.extend(feed.predict(r).verdicts);
                 out.extend(feed.label(i * 7, r).verdicts);

@@ -208,7 +208,9 @@ impl Page {
                 |m| m.counters.late,
             ),
             ("after_close_total", "Events that came for a window that was judged already.", |m| m.counters.after_close),
-            ("labels_joined_total", "Labels that met their prediction.", |m| m.counters.joined),
+            ("labels_joined_total", "Pairs of a prediction and its label, one for each version that scored it.", |m| {
+                m.counters.joined
+            }),
             ("labels_unmatched_total", "Labels dropped without a prediction, or too far from it in time.", |m| {
                 m.counters.unmatched
             }),

@@ -82,8 +82,10 @@ impl Intake {
         let mut accepted = std::mem::take(&mut job.accepted);
         let mut segments = std::mem::take(&mut self.segments);
         let mut touched = 0;
-        accepted.retain(|&(row, mask)| {
-            let row = row as usize;
+        // A request that several versions scored is counted once where the model's traffic is counted.
+        let own_groups = !self.counting.model.groups;
+        accepted.retain_mut(|(row, mask)| {
+            let row = *row as usize;
             ahead(&batch.ids.hash, row, &mut touched, |ids| join.touch_for_predictions(ids));
             segments.clear();
             segments.extend(batch.segments.iter().map(|c| c[row]));
@@ -93,21 +95,26 @@ impl Intake {
                 batch.ts[row],
                 version,
                 batch.stage[row],
-                mask,
+                *mask,
                 score_cell,
                 count::predicted(batch, row, self.policy.threshold),
             );
-            match join.prediction(PredictionId(batch.ids.hash[row]), new, &segments, |pair| job.pair(&pair, row)) {
-                Arrival::New(ended) => {
-                    self.counters.duplicate_labels += ended.duplicates;
-                    self.counters.unmatched += ended.out_of_bounds;
-                    true
+            let arrival =
+                join.prediction(PredictionId(batch.ids.hash[row]), new, &segments, |pair| job.pair(&pair, row));
+            let ended = match arrival {
+                Arrival::New(ended) => ended,
+                Arrival::Beside(ended) => {
+                    *mask &= own_groups;
+                    ended
                 }
                 Arrival::Duplicate => {
                     self.counters.duplicate_predictions += 1;
-                    false
+                    return false;
                 }
-            }
+            };
+            self.counters.duplicate_labels += ended.duplicates;
+            self.counters.unmatched += ended.out_of_bounds;
+            true
         });
         self.segments = segments;
         job.accepted = accepted;
@@ -159,9 +166,8 @@ impl Intake {
             if outcome.is_empty() {
                 continue;
             }
-            match join.label(PredictionId(batch.ids.hash[row]), outcome) {
-                Met::Pair(pair) => job.pair(&pair, row),
-                Met::Waits => {}
+            match join.label(PredictionId(batch.ids.hash[row]), outcome, |pair| job.pair(&pair, row)) {
+                Met::Pairs(_) | Met::Waits => {}
                 Met::Duplicate => self.counters.duplicate_labels += 1,
                 Met::OutOfBounds => self.counters.unmatched += 1,
             }

@@ -56,7 +56,8 @@ impl Intake {
     }
 
     /// How far the windows of `group` close now: the frontier, held back while a label in them waits for a prediction
-    /// that may still come (a label may be stamped up to its lateness before its prediction).
+    /// that may still come (a label may be stamped up to its lateness before its prediction). Where several versions score
+    /// one request, that may be another one's prediction of a label that was joined.
     fn held(&self, group: usize, frontier: i64, bases: &Bases) -> i64 {
         let (Some(join), Some(labels), Some(g)) = (&self.join, &self.policy.labels, self.policy.groups.get(group))
         else {
@@ -68,7 +69,8 @@ impl Intake {
         }
         let Some(predictions) = bases.predictions else { return frontier };
         let may_come_from = predictions.saturating_sub(g.lateness).saturating_sub(labels.lateness);
-        join.earliest_waiting(may_come_from).map_or(frontier, |ts| ts.min(frontier))
+        let held = if join.is_mirrored() { Some(may_come_from) } else { join.earliest_waiting(may_come_from) };
+        held.map_or(frontier, |ts| ts.min(frontier))
     }
 
     /// Moves the closing line of each group as far as the streams allow. Where a line passed the end of a pane, says what

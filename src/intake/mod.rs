@@ -68,6 +68,7 @@ pub struct Counters {
     pub duplicate_labels: u64,
     /// In an interval the policy ignores.
     pub ignored: u64,
+    /// Pairs: a label of several versions' predictions makes as many.
     pub joined: u64,
     /// Labels dropped without a prediction, or too far from it.
     pub unmatched: u64,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::first::Firsts;
 use crate::state_v4;
 
 const ID: usize = 16;
@@ -94,6 +95,8 @@ pub struct Block {
     pub gone: Bits,
     /// Empty while no KPI was counted.
     pub kpis: Vec<u32>,
+    /// The first label of a row's id, where the row met it first.
+    pub firsts: Firsts,
     /// Rows that are not gone,
     pub live: usize,
     /// and between which times they lie.
@@ -115,6 +118,7 @@ impl From<state_v4::Block> for Block {
             labelled: Bits(old.labelled),
             gone: Bits(old.gone),
             kpis: old.kpis,
+            firsts: Firsts::default(),
             live: old.live,
             times: old.times,
         }
@@ -135,6 +139,7 @@ impl Block {
             labelled: Bits::default(),
             gone: Bits::default(),
             kpis: Vec::new(),
+            firsts: Firsts::default(),
             live: 0,
             times: (i64::MAX, i64::MIN),
         }

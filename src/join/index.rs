@@ -15,7 +15,7 @@ struct Part {
     used: usize,
 }
 
-/// Positions by the hash of an id.
+/// Positions by the hash of an id; an id may have several.
 #[derive(Clone, Debug)]
 pub struct Index {
     parts: Vec<Part>,
@@ -76,6 +76,19 @@ impl Part {
             let (found, position) = parse(slot);
             if found == fingerprint && is(position) {
                 return Some(at);
+            }
+            at = self.next(at);
+        }
+    }
+
+    /// Calls `each` with the positions of this fingerprint.
+    #[inline]
+    fn find_all(&self, fingerprint: u32, mut each: impl FnMut(u32)) {
+        let mut at = self.home(fingerprint);
+        while let Some(&slot) = self.slots.get(at).filter(|s| **s != 0) {
+            let (found, position) = parse(slot);
+            if found == fingerprint {
+                each(position);
             }
             at = self.next(at);
         }
@@ -144,7 +157,16 @@ impl Index {
         self.len
     }
 
-    /// The position of an id; `is` says whether a row has it.
+    /// Calls `each` with the positions that an id may have, in no order.
+    #[inline]
+    pub fn find_all(&self, id: u128, each: impl FnMut(u32)) {
+        let (part, fingerprint) = place(hash(id));
+        if let Some(part) = self.parts.get(part) {
+            part.find_all(fingerprint, each);
+        }
+    }
+
+    /// A position of an id; `is` says whether a row has it.
     #[inline]
     pub fn find(&self, id: u128, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let (part, fingerprint) = place(hash(id));
@@ -160,7 +182,7 @@ impl Index {
         self.parts.get(part).and_then(|p| p.slots.get(p.home(fingerprint))).copied().unwrap_or(0)
     }
 
-    /// Adds an id that is not there.
+    /// Adds a position of an id.
     #[inline]
     pub fn insert(&mut self, id: u128, position: u32) {
         let (part, fingerprint) = place(hash(id));
@@ -169,17 +191,6 @@ impl Index {
             part.put(slot(fingerprint, position));
             part.used += 1;
             self.len += 1;
-        }
-    }
-
-    /// Gives an id another position.
-    pub fn replace(&mut self, id: u128, old: u32, new: u32) {
-        let (part, fingerprint) = place(hash(id));
-        if let Some(part) = self.parts.get_mut(part)
-            && let Some(at) = part.find(fingerprint, |p| p == old)
-            && let Some(place) = part.slots.get_mut(at)
-        {
-            *place = slot(fingerprint, new);
         }
     }
 
@@ -217,7 +228,7 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{BTreeSet, HashMap};
 
     use proptest::prelude::*;
 
@@ -229,34 +240,33 @@ mod tests {
             let mut index = Index::new();
             // Few ids in few parts, so that they stand in each other's way.
             let ids: Vec<u128> = (0_u128..).filter(|id| hash(*id) % 256 < 2).take(40).collect();
-            let mut model: HashMap<u128, u32> = HashMap::new();
+            let mut model: HashMap<u128, BTreeSet<u32>> = HashMap::new();
             let mut owner: HashMap<u32, u128> = HashMap::new();
             for (n, (at, op)) in (0_u32..).zip(ops) {
                 let id = ids[usize::try_from(at).unwrap()];
-                match (op, model.get(&id).copied()) {
+                match (op, model.get(&id).and_then(|of| of.iter().nth(n as usize % of.len().max(1)).copied())) {
                     (0, _) => {
                         index.retain(|p| p % 3 != 0);
-                        model.retain(|_, p| *p % 3 != 0);
+                        model.values_mut().for_each(|of| of.retain(|p| p % 3 != 0));
                     }
                     (1..=3, Some(position)) => {
                         index.remove(id, position);
-                        model.remove(&id);
+                        model.entry(id).or_default().remove(&position);
                     }
-                    (4, Some(position)) => {
-                        owner.insert(n, id);
-                        index.replace(id, position, n);
-                        model.insert(id, n);
-                    }
-                    (_, None) => {
+                    _ => {
                         owner.insert(n, id);
                         index.insert(id, n);
-                        model.insert(id, n);
+                        model.entry(id).or_default().insert(n);
                     }
-                    _ => {}
                 }
-                prop_assert_eq!(index.len(), model.len());
+                prop_assert_eq!(index.len(), model.values().map(BTreeSet::len).sum::<usize>());
                 for id in &ids {
-                    prop_assert_eq!(index.find(*id, |p| owner[&p] == *id), model.get(id).copied());
+                    let expected = model.get(id).cloned().unwrap_or_default();
+                    let found = index.find(*id, |p| owner[&p] == *id);
+                    prop_assert!(found.map_or(expected.is_empty(), |p| expected.contains(&p)));
+                    let mut all = BTreeSet::new();
+                    index.find_all(*id, |p| all.extend((owner[&p] == *id).then_some(p)));
+                    prop_assert_eq!(all, expected);
                 }
             }
         }

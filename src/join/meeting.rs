@@ -18,6 +18,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// One that cannot be read is as good as none.
+    pub(super) fn readable(self) -> Self {
+        Self { label: if self.has_label() { self.label } else { Flag::Missing }, ..self }
+    }
+
     /// Whether there is a label: a null one, and one that cannot be read, leave the label's place free.
     fn has_label(&self) -> bool {
         matches!(self.label, Flag::No | Flag::Yes)
@@ -43,6 +48,26 @@ impl Bounds {
     /// Whether a prediction at `new` repeats the id of one at `held`.
     pub(super) fn same_prediction(self, held: i64, new: i64) -> bool {
         new <= held.saturating_add(self.horizon)
+    }
+
+    /// Whether predictions of two versions at these times may be of one request.
+    pub(super) fn one_request(self, a: i64, b: i64) -> bool {
+        self.same_prediction(a, b) && self.same_prediction(b, a)
+    }
+
+    /// Whether a label at `label` is for a prediction at `prediction`, if for any: it joins, or is too early to.
+    pub(super) fn takes(self, prediction: i64, label: i64) -> bool {
+        matches!(self.relation(prediction, label), Relation::Within | Relation::TooEarly)
+    }
+
+    /// Whether a label that another prediction met is left to one at `prediction`.
+    pub(super) fn leaves(self, prediction: i64, label: i64) -> bool {
+        matches!(self.relation(prediction, label), Relation::Within | Relation::After)
+    }
+
+    /// The time of the earliest label that joins a prediction.
+    pub(super) fn earliest(self, prediction: i64) -> i64 {
+        prediction.saturating_sub(self.early)
     }
 
     /// How long before a prediction a label takes its place.

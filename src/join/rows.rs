@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Layout};
 pub use super::block::{Marks, Shared};
+use super::meeting::{Bounds, Outcome};
 use crate::chunk::{Chunk, EachChunk};
 use crate::state_v4;
 
@@ -35,8 +36,10 @@ pub struct Rows {
 pub struct RowsState {
     own: usize,
     blocks: Vec<Option<Block>>,
-    /// The bytes of each block.
+    /// The bytes of each block,
     bytes: Vec<Chunk>,
+    /// and of its first labels.
+    firsts: Vec<Chunk>,
     open: Option<usize>,
     begun: u64,
 }
@@ -44,16 +47,19 @@ pub struct RowsState {
 impl From<state_v4::RowsState> for RowsState {
     fn from(old: state_v4::RowsState) -> Self {
         let blocks = old.blocks.into_iter().map(|b| b.map(Block::from)).collect();
-        Self { own: old.own, blocks, bytes: old.bytes, open: old.open, begun: old.begun }
+        let firsts = vec![Chunk::default(); old.bytes.len()];
+        Self { own: old.own, blocks, bytes: old.bytes, firsts, open: old.open, begun: old.begun }
     }
 }
 
 impl RowsState {
-    /// The bytes of full blocks.
+    /// The bytes of full blocks, and first labels where they are many: most labels come soon, so that those of older blocks
+    /// hardly change.
     pub fn chunks(&mut self, each: EachChunk<'_>) {
         let full = self.blocks.iter().zip(&mut self.bytes).enumerate();
         full.filter(|(number, (block, _))| block.is_some() && self.open != Some(*number))
             .for_each(|(_, (_, c))| each(c));
+        self.firsts.iter_mut().filter(|c| c.is_worth_a_file()).for_each(each);
     }
 }
 
@@ -146,6 +152,32 @@ impl Rows {
         }
     }
 
+    /// The first label of the row's id, where this row joined it first.
+    #[inline]
+    #[must_use]
+    pub fn first(&self, at: u32, bounds: Bounds) -> Option<Outcome> {
+        self.block(at).and_then(|(b, row)| b.firsts.get(row, || bounds.earliest(b.ts(row))))
+    }
+
+    /// Keeps it; `false` where it cannot be kept here.
+    #[inline]
+    pub fn set_first(&mut self, at: u32, bounds: Bounds, outcome: &Outcome) -> bool {
+        let rows = self.block_rows;
+        self.block_mut(at).is_some_and(|(b, row)| b.firsts.set(row, rows, bounds.earliest(b.ts(row)), outcome))
+    }
+
+    /// Reads what a look-up of the row reads.
+    #[inline]
+    pub fn touch(&self, at: u32) -> u64 {
+        self.block(at).map_or(0, |(b, row)| b.ts(row).cast_unsigned() ^ b.firsts.bits(row))
+    }
+
+    /// Rows were added in the order of this.
+    #[must_use]
+    pub fn order(&self, at: u32) -> (u64, usize) {
+        self.block(at).map_or((u64::MAX, 0), |(b, row)| (b.order, row))
+    }
+
     /// Adds a row; `None` where 2^32 are held already.
     #[inline]
     pub fn push(&mut self, id: u128, ts: i64, shared: Shared, own: &[u32]) -> Option<u32> {
@@ -226,12 +258,14 @@ impl Rows {
         }
     }
 
-    /// Takes out the rows with times before `from`. Blocks that are young enough are not looked into.
-    pub fn drop_before(&mut self, from: i64, mut gone: impl FnMut(i64)) -> Dropped {
+    /// Takes out the rows with times before `from`, and of the labelled ones those before `labelled_from`; `gone` is told
+    /// their times, and whether they were labelled. Blocks that are young enough are not looked into.
+    pub fn drop_before(&mut self, from: i64, labelled_from: i64, mut gone: impl FnMut(i64, bool)) -> Dropped {
         let mut dropped = Dropped::default();
+        let latest = from.max(labelled_from);
         for number in 0..self.blocks.len() {
             let Some(Some(block)) = self.blocks.get_mut(number) else { continue };
-            if block.times.0 >= from {
+            if block.times.0 >= latest {
                 continue;
             }
             let mut times = (i64::MAX, i64::MIN);
@@ -239,16 +273,16 @@ impl Rows {
                 if block.gone.get(row) {
                     continue;
                 }
-                let ts = block.ts(row);
-                if ts >= from {
+                let (ts, labelled) = (block.ts(row), block.labelled.get(row));
+                if ts >= if labelled { labelled_from } else { from } {
                     times = (times.0.min(ts), times.1.max(ts));
                     continue;
                 }
                 block.gone.set(row, self.block_rows);
                 block.live -= 1;
                 dropped.rows += 1;
-                dropped.unlabelled += u64::from(!block.labelled.get(row));
-                gone(ts);
+                dropped.unlabelled += u64::from(!labelled);
+                gone(ts, labelled);
             }
             block.times = times;
             if self.open != Some(number) {
@@ -261,10 +295,13 @@ impl Rows {
     /// What a checkpoint keeps. The rows themselves are shared, not copied.
     #[must_use]
     pub fn state(&self) -> RowsState {
-        let bytes = |b: &Option<Block>| b.as_ref().map_or_else(Chunk::default, |b| Chunk::Here(Arc::clone(&b.bytes)));
+        let here = |bytes: Option<&Arc<Vec<u8>>>| bytes.map_or_else(Chunk::default, |b| Chunk::Here(Arc::clone(b)));
+        let bytes = |b: &Option<Block>| here(b.as_ref().map(|b| &b.bytes));
+        let firsts = |b: &Option<Block>| here(b.as_ref().map(|b| &b.firsts.bytes));
         RowsState {
             own: self.own,
             bytes: self.blocks.iter().map(bytes).collect(),
+            firsts: self.blocks.iter().map(firsts).collect(),
             blocks: self.blocks.clone(),
             open: self.open,
             begun: self.begun,
@@ -274,10 +311,11 @@ impl Rows {
     /// Rows as a checkpoint kept them.
     #[must_use]
     pub fn restore(state: RowsState) -> Self {
-        let RowsState { own, mut blocks, bytes, open, begun } = state;
-        for (block, chunk) in blocks.iter_mut().zip(bytes) {
-            if let (Some(block), Chunk::Here(bytes)) = (block, chunk) {
+        let RowsState { own, mut blocks, bytes, firsts, open, begun } = state;
+        for ((block, bytes), firsts) in blocks.iter_mut().zip(bytes).zip(firsts) {
+            if let (Some(block), Chunk::Here(bytes), Chunk::Here(firsts)) = (block, bytes, firsts) {
                 block.bytes = bytes;
+                block.firsts.bytes = firsts;
             }
         }
         let free = blocks.iter().enumerate().filter(|(_, b)| b.is_none()).map(|(number, _)| number).collect();

@@ -16,11 +16,12 @@ pub struct JoinState {
     pending: RowsState,
     early: RowsState,
     swept_at: i64,
+    mirrored: bool,
 }
 
 impl From<state_v4::JoinState> for JoinState {
     fn from(old: state_v4::JoinState) -> Self {
-        Self { pending: old.pending.into(), early: old.early.into(), swept_at: old.swept_at }
+        Self { pending: old.pending.into(), early: old.early.into(), swept_at: old.swept_at, mirrored: false }
     }
 }
 
@@ -36,7 +37,12 @@ impl Join {
     /// What a checkpoint keeps. Rows are shared and not copied, so that this takes no time to speak of.
     #[must_use]
     pub fn state(&self) -> JoinState {
-        JoinState { pending: self.pending.rows.state(), early: self.waiting.state(), swept_at: self.swept_at }
+        JoinState {
+            pending: self.pending.rows.state(),
+            early: self.waiting.state(),
+            swept_at: self.swept_at,
+            mirrored: self.mirrored,
+        }
     }
 
     /// A table as a checkpoint kept it.
@@ -46,6 +52,7 @@ impl Join {
             pending: Table::restore(state.pending),
             waiting: Waiting::restore(state.early),
             swept_at: state.swept_at,
+            mirrored: state.mirrored,
             ..Self::new(bounds, width)
         }
     }

@@ -1,10 +1,11 @@
-//! Labels that wait for their prediction, by id, in the order they were read.
+//! Labels by id, in the order they were read: those that no prediction met yet, and those that one met and that predictions
+//! of other versions may still meet.
 
 use std::collections::BTreeMap;
 
 use super::flag;
 use super::meeting::Outcome;
-use super::rows::{RowsState, Shared};
+use super::rows::{Marks, RowsState, Shared};
 use super::table::Table;
 
 /// The bit of a label that came in time for its stream; below it stands the label.
@@ -16,33 +17,62 @@ impl Outcome {
     }
 
     fn of(ts: i64, [label, kpis, kpis_yes, _]: Shared) -> Self {
-        Self { ts, label: flag(label & !IN_TIME), kpis, kpis_yes, in_time: label & IN_TIME != 0 }
+        Self { ts, label: flag(label & !IN_TIME), kpis, kpis_yes, in_time: label & IN_TIME != 0 }.readable()
     }
 }
 
-/// Labels without a prediction yet.
+/// So many labels of one id are kept: all of them are looked through for each that comes.
+const MOST_OF_AN_ID: usize = 256;
+
+/// What becomes of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Stays,
+    /// A prediction met it.
+    Met,
+    /// It is kept elsewhere.
+    Goes,
+}
+
+/// Labels by id.
 #[derive(Clone, Debug)]
 pub struct Waiting {
+    /// Rows of labels that were met are marked as labelled.
     table: Table,
-    /// How many there are by time.
+    /// How many there are by time, of those that were not met.
     times: BTreeMap<i64, u32>,
+    unmet: usize,
+    /// Positions of an id's labels.
+    found: Vec<u32>,
 }
+
+const MET: Marks = Marks { labelled: true, kpis: 0 };
 
 impl Waiting {
     #[must_use]
     pub fn new(block_rows: usize) -> Self {
-        Self { table: Table::new(0, block_rows), times: BTreeMap::new() }
+        Self::of(Table::new(0, block_rows))
     }
 
-    /// How many ids wait.
+    fn of(table: Table) -> Self {
+        Self { table, times: BTreeMap::new(), unmet: 0, found: Vec::new() }
+    }
+
+    /// How many were not met.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.table.len()
+    pub fn unmet(&self) -> usize {
+        self.unmet
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Whether there are labels of an id.
+    #[must_use]
+    pub fn has(&self, id: u128) -> bool {
+        self.table.has(id)
     }
 
     fn get(&self, at: u32) -> Outcome {
@@ -55,45 +85,77 @@ impl Waiting {
         }
     }
 
-    /// Keeps a label; `false` for one that waits already.
-    pub fn add(&mut self, id: u128, outcome: Outcome) -> bool {
-        let mut is_first = true;
-        for at in self.table.all(id) {
-            is_first = false;
-            if self.get(at) == outcome {
-                return false;
-            }
+    /// Whether the very same label is there.
+    #[must_use]
+    pub fn holds(&mut self, id: u128, outcome: &Outcome) -> bool {
+        let mut found = std::mem::take(&mut self.found);
+        self.table.all(id, &mut found);
+        let holds = found.iter().any(|at| self.get(*at) == *outcome);
+        self.found = found;
+        holds
+    }
+
+    /// Keeps a label that is not there; `false` where its id has as many as are kept of one.
+    pub fn add(&mut self, id: u128, outcome: &Outcome, met: bool) -> bool {
+        self.table.all(id, &mut self.found);
+        if self.found.len() >= MOST_OF_AN_ID {
+            return false;
         }
-        if self.table.add(id, is_first, outcome.ts, outcome.shared(), &[]).is_some() {
-            *self.times.entry(outcome.ts).or_default() += 1;
+        let at = self.table.add(id, self.found.len(), outcome.ts, outcome.shared(), &[]);
+        match at {
+            Some(at) if met => self.table.mark(at, MET),
+            Some(_) => self.count(outcome.ts),
+            None => {}
         }
         true
     }
 
-    /// Takes out the labels of an id that `keep` says no to.
-    pub fn retain(&mut self, id: u128, mut keep: impl FnMut(Outcome) -> bool) {
-        let mut n = 0;
-        while let Some(at) = self.table.nth(id, n) {
-            let outcome = self.get(at);
-            if keep(outcome) {
-                n += 1;
-            } else {
-                self.table.remove(id, at);
-                forget(&mut self.times, outcome.ts);
+    /// Tells `meet` each label of an id, and whether it was met before; it says what becomes of it.
+    pub fn meet(&mut self, id: u128, mut meet: impl FnMut(&Outcome, bool) -> Fate) {
+        let mut found = std::mem::take(&mut self.found);
+        self.table.all(id, &mut found);
+        for &at in &found {
+            let (outcome, was_met) = (self.get(at), self.table.rows.marks(at).labelled);
+            let fate = meet(&outcome, was_met);
+            if fate != Fate::Stays && !was_met {
+                self.forget(outcome.ts);
+            }
+            match fate {
+                Fate::Stays => {}
+                Fate::Met => self.table.mark(at, MET),
+                Fate::Goes => self.table.remove(id, at),
             }
         }
+        self.found = found;
     }
 
-    /// The earliest time at or after `from`.
+    fn count(&mut self, ts: i64) {
+        *self.times.entry(ts).or_default() += 1;
+        self.unmet += 1;
+    }
+
+    fn forget(&mut self, ts: i64) {
+        forget(&mut self.times, ts);
+        self.unmet -= 1;
+    }
+
+    /// The earliest time at or after `from` of those that were not met.
     #[must_use]
     pub fn earliest(&self, from: i64) -> Option<i64> {
         self.times.range(from..).next().map(|(&ts, _)| ts)
     }
 
-    /// Takes out the labels before `from`; returns how many.
-    pub fn drop_before(&mut self, from: i64) -> u64 {
+    /// Takes out the labels before `from`, and of those that were met the ones before `met_from`; returns how many were not.
+    pub fn drop_before(&mut self, from: i64, met_from: i64) -> u64 {
         let times = &mut self.times;
-        self.table.drop_before(from, |ts| forget(times, ts)).rows
+        let gone = |ts, met: bool| {
+            if !met {
+                forget(times, ts);
+            }
+        };
+        let dropped = self.table.drop_before(from, met_from, gone).unlabelled;
+        self.unmet -= usize::try_from(dropped).unwrap_or(self.unmet).min(self.unmet);
+        dropped
     }
 
     /// What a checkpoint keeps.
@@ -105,17 +167,18 @@ impl Waiting {
     /// Labels as a checkpoint kept them.
     #[must_use]
     pub fn restore(state: RowsState) -> Self {
-        let mut table = Table::restore(state);
-        // Earlier driftgates kept labels that say nothing.
-        let at_all: Vec<u32> = table.rows.positions().collect();
-        for at in at_all {
-            if Outcome::of(table.rows.ts(at), table.rows.shared(at)).is_empty() {
-                table.remove(table.rows.id(at), at);
+        let mut waiting = Self::of(Table::restore(state));
+        let all: Vec<u32> = waiting.table.rows.positions().collect();
+        for at in all {
+            let outcome = waiting.get(at);
+            if outcome.is_empty() {
+                // Earlier driftgates kept labels that say nothing.
+                waiting.table.remove(waiting.table.rows.id(at), at);
+            } else if !waiting.table.rows.marks(at).labelled {
+                waiting.count(outcome.ts);
             }
         }
-        let mut times = BTreeMap::new();
-        table.rows.positions().for_each(|at| *times.entry(table.rows.ts(at)).or_default() += 1);
-        Self { table, times }
+        waiting
     }
 }
 

@@ -3,7 +3,8 @@
 use polars::prelude::{DataFrame, NamedFrom as _, ParquetWriter, Series};
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Label, START, Shop, lines};
+use super::broker::{Daemon, brokers, publish, read, topic, wait_for};
+use crate::support::{Folder, Label, Prediction, START, Shop, lines};
 
 const REPLAY: &str = "replay --policy policy.yaml";
 
@@ -47,13 +48,135 @@ fn null_labels_are_counted_and_change_nothing_else() {
             Series::new("label".into(), labels.iter().map(column).collect::<Vec<_>>()),
         ],
     );
-    for file in ["b-l.jsonl", "b-l.csv", "b-l.parquet", "nan-l.csv", "nan-l.parquet"] {
+    let text = folder.read("b-l.jsonl");
+    assert!(text.contains("\"label\":null,"), "{text}");
+    folder.write("nan-l.jsonl", text.replace("\"label\":null,", "\"label\":NaN,"));
+    folder.write("absent-l.jsonl", text.replace("\"label\":null,", ""));
+    let files = ["b-l.jsonl", "b-l.csv", "b-l.parquet", "nan-l.jsonl", "nan-l.csv", "nan-l.parquet", "absent-l.jsonl"];
+    for file in files {
         for threads in [1, 2] {
             let (found, summary) = verdicts(&format!("--predictions a-p.jsonl --labels {file} --threads {threads}"));
             assert!(found == expected, "{file}, {threads} threads");
             assert!(summary.contains(&format!("{} null labels", counted(count))), "{file}: {summary}");
         }
     }
+}
+
+/// The shop's orders scored by version 1, and the same orders under the same ids by version 2 some seconds later.
+fn mirrored(orders: i64) -> (Shop, Shop, Shop) {
+    let mut first = Shop::new(orders);
+    first.predictions.iter_mut().for_each(|p| p.version = "1");
+    let mut second = first.clone();
+    for p in &mut second.predictions {
+        (p.version, p.ts) = ("2", p.ts + 4_000);
+        p.score = p.score.map(|score| 1.0 - score);
+    }
+    let mut both = first.clone();
+    both.predictions.extend(second.predictions.clone());
+    both.predictions.sort_by_key(|p| p.ts);
+    (first, second, both)
+}
+
+#[test]
+fn versions_that_score_the_same_requests_are_judged_as_each_alone() {
+    let (folder, (first, second, both)) = (Shop::folder(), mirrored(1200));
+    first.write_jsonl(&folder, "first");
+    second.write_jsonl(&folder, "second");
+    let verdicts = |arguments: &str| {
+        let run = folder.driftgate(&format!("{REPLAY} {arguments} --verdicts v.jsonl")).exits(0);
+        (folder.json_lines("v.jsonl"), run.stdout)
+    };
+    let (one, summary) = verdicts("--predictions first-p.jsonl --labels first-l.jsonl");
+    let (two, _) = verdicts("--predictions second-p.jsonl --labels first-l.jsonl");
+    let joined = joined_of(&summary);
+    both.write_jsonl(&folder, "both");
+    both.write_csv(&folder, "both");
+    both.write_parquet(&folder, "both");
+    // Each prediction twice: the same version twice is a duplicate.
+    let mut twice = both.clone();
+    twice.predictions.extend(both.predictions.clone());
+    twice.predictions.sort_by_key(|p| p.ts);
+    twice.write_jsonl(&folder, "twice");
+    for file in ["both-p.jsonl", "both-p.csv", "both-p.parquet", "twice-p.jsonl"] {
+        for threads in [1, 2] {
+            let (found, summary) =
+                verdicts(&format!("--predictions {file} --labels first-l.jsonl --threads {threads}"));
+            for (version, alone) in [("1", &one), ("2", &two)] {
+                let of = |all: &[Value]| all.iter().filter(|v| v["version"] == version).cloned().collect::<Vec<_>>();
+                assert!(of(alone).len() > 50 && of(&found) == of(alone), "{file}, version {version}");
+            }
+            assert!(joined > 500 && joined_of(&summary) == 2 * joined, "{file}: {summary}");
+            assert_eq!(summary.contains("duplicate predictions"), file.starts_with("twice"), "{summary}");
+        }
+    }
+}
+
+/// How many pairs a replay's summary names.
+fn joined_of(summary: &str) -> usize {
+    let before = summary.split(" joined").next().unwrap();
+    before.rsplit(' ').next().unwrap().replace(',', "").parse().unwrap()
+}
+
+#[test]
+fn a_shadows_own_topic_is_joined_by_the_daemon_as_by_a_replay_over_a_restart() {
+    let (folder, (mut first, mut second, mut both)) = (Shop::folder(), mirrored(600));
+    // What comes long after closes every window before it.
+    let after = Prediction { id: "last".into(), ts: START + 60 * 3_600_000, ..first.predictions[0].clone() };
+    for shop in [&mut first, &mut both] {
+        shop.predictions.push(after.clone());
+        shop.labels.push(Label { id: "none".into(), ts: after.ts, label: Some(1) });
+    }
+    second.predictions.push(Prediction { version: "2", ..after.clone() });
+    both.write_jsonl(&folder, "both");
+    folder.driftgate(&format!("{REPLAY} --predictions both-p.jsonl --labels both-l.jsonl --verdicts v.jsonl")).exits(0);
+    let until = START + 50 * 3_600_000;
+    let ends_before =
+        |v: &Value| v["window"]["end"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond() < until;
+    let expected: Vec<Value> = folder.json_lines("v.jsonl").into_iter().filter(ends_before).collect();
+
+    let topics = ["predictions", "shadow", "labels", "verdicts"].map(|name| topic(&format!("mirrored-{name}"), 1));
+    folder.write(
+        "driftgate.yaml",
+        format!(
+            "policies: [policy.yaml]\nkafka: {{brokers: \"{}\", group: \"{}\"}}\nsources:\n\
+             - {{topic: \"{}\", kind: predictions, format: json}}\n- {{topic: \"{}\", kind: predictions, format: json}}\n\
+             - {{topic: \"{}\", kind: labels, format: json}}\nidle_after: 600s\nregistry: {{embedded: {{path: registry.db}}}}\n\
+             publish: {{verdicts: \"{}\"}}\nstate: {{path: state, every: 1s}}\nhttp: {{listen: \"127.0.0.1:0\"}}\n",
+            brokers(), topics[0], topics[0], topics[1], topics[2], topics[3]
+        ),
+    );
+    let streams = [first.predictions_jsonl(), second.predictions_jsonl(), first.labels_jsonl()];
+    let mut sent = [0; 3];
+    // Parts of the streams, in another order each time.
+    for (part, order) in [[0, 1, 2], [2, 0, 1], [1, 2, 0]].into_iter().enumerate() {
+        let daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
+        for stream in order {
+            let lines: Vec<&str> = streams[stream].lines().collect();
+            let to = lines.len() * (part + 1) / 3;
+            let records = lines[sent[stream]..to].iter().map(|l| (0, String::new(), l.as_bytes().to_vec()));
+            publish(&topics[stream], records.collect::<Vec<_>>());
+            sent[stream] = to;
+            let events = format!("driftgate_events_total{{topic=\"{}\"}}", topics[stream]);
+            let of_part = to - lines.len() * part / 3;
+            #[allow(clippy::cast_precision_loss, reason = "some hundred")]
+            wait_for("the part", || daemon.metric(&events).filter(|n| *n >= of_part as f64));
+        }
+        if part == 2 {
+            wait_for("all verdicts", || {
+                (read(&topics[3]).iter().filter(|v| ends_before(v)).count() >= expected.len()).then_some(())
+            });
+        }
+        assert_eq!(daemon.stop(), Some(0));
+    }
+    let found: Vec<Value> = read(&topics[3]).into_iter().filter(ends_before).collect();
+    let by_id = |all: Vec<Value>| -> std::collections::BTreeMap<String, Value> {
+        all.into_iter().map(|v| (v["verdict_id"].as_str().unwrap().to_owned(), v)).collect()
+    };
+    let (found, expected) = (by_id(found), by_id(expected));
+    for (id, verdict) in &expected {
+        assert_eq!(found.get(id), Some(verdict), "{} {}", verdict["version"], verdict["window"]["end"]);
+    }
+    assert_eq!(found.len(), expected.len());
 }
 
 const CROSSED: &str = r#"apiVersion: driftgate/v1

@@ -49,9 +49,9 @@ fn null_labels_are_counted_and_change_nothing_else() {
         ],
     );
     let text = folder.read("b-l.jsonl");
-    assert!(text.contains("\"label\":null,"), "{text}");
-    folder.write("nan-l.jsonl", text.replace("\"label\":null,", "\"label\":NaN,"));
-    folder.write("absent-l.jsonl", text.replace("\"label\":null,", ""));
+    assert!(text.contains(",\"label\":null"), "{text}");
+    folder.write("nan-l.jsonl", text.replace(",\"label\":null", ",\"label\":NaN"));
+    folder.write("absent-l.jsonl", text.replace(",\"label\":null", ""));
     let files = ["b-l.jsonl", "b-l.csv", "b-l.parquet", "nan-l.jsonl", "nan-l.csv", "nan-l.parquet", "absent-l.jsonl"];
     for file in files {
         for threads in [1, 2] {

@@ -1,6 +1,8 @@
 //! The judging side of one model: sealed panes and closing lines in, verdicts and signals out. Windows are rolling sums of
 //! panes. Output depends only on the policy, the baselines and the panes: no clock, no input or output.
 
+mod outcomes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,10 +13,11 @@ use crate::decode::Limits;
 use crate::intake::names::Names;
 use crate::intake::versions::{Reference, Spec};
 use crate::intake::{Closing, SealedPane};
-use crate::judge::rules::{Champion, Window, judge};
+use crate::judge::kpi::{Compared, Outcomes};
+use crate::judge::rules::{Window, judge};
 use crate::judge::streak::{Breach, Streak};
 use crate::judge::verdict::{Action, Counted, RuleResult, Signal, Status, Verdict, WindowSpan, digest, utc};
-use crate::policy::{Enforce, Group, Policy};
+use crate::policy::{Enforce, Group, Policy, RuleKind};
 use crate::schema::Schema;
 use crate::state_v4;
 use crate::window::layout::Reads;
@@ -52,7 +55,7 @@ struct Rolling {
 }
 
 /// What a (version, group) remembers from window to window.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Memory {
     /// The end of the last window judged or passed over.
     last_end: Option<i64>,
@@ -62,6 +65,8 @@ struct Memory {
     blocked: bool,
     /// By index into the policy's triggers.
     triggers: BTreeMap<usize, TriggerState>,
+    /// What `kpi_drop` rules compare with.
+    outcomes: Outcomes,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +106,7 @@ impl From<state_v4::Memory> for Memory {
             streaks: old.streaks.into_iter().map(|(of, streak)| (of, streak.into())).collect(),
             blocked: old.blocked,
             triggers: old.triggers.into_iter().map(|(at, t)| (at, trigger(t))).collect(),
+            outcomes: Outcomes::default(),
         }
     }
 }
@@ -120,8 +126,8 @@ impl Rolling {
         Some(self.memory.last_end.map_or(first, |last| first.max(last.saturating_add(slide))))
     }
 
-    /// Moves the window to end at `end`; what slid out is dropped.
-    fn advance(&mut self, end: i64, group: &Group, counts: usize, segmentations: usize) {
+    /// Moves the window to end at `end`; returns what slid out.
+    fn advance(&mut self, end: i64, group: &Group, counts: usize, segmentations: usize) -> Vec<(i64, Vec<Sealed>)> {
         let slide = group.window.slide;
         let (from, to) = ((end - group.window.size).div_euclid(slide), end.div_euclid(slide));
         if self.summed.is_none() || self.sum.counts.len() != counts {
@@ -130,8 +136,9 @@ impl Rolling {
         }
         let (was_from, was_to) = self.summed.unwrap_or((from, from));
         let kept = self.panes.split_off(&from);
-        for (pane, sealed) in std::mem::replace(&mut self.panes, kept) {
-            if was_from <= pane && pane < was_to {
+        let left: Vec<_> = std::mem::replace(&mut self.panes, kept).into_iter().collect();
+        for (pane, sealed) in &left {
+            if (was_from..was_to).contains(pane) {
                 sealed.iter().for_each(|s| s.subtract_from(&mut self.sum));
             }
         }
@@ -148,6 +155,7 @@ impl Rolling {
         self.sum.last = self.panes.range(from..to).flat_map(|(_, s)| s).filter_map(|s| s.last.as_ref()).max().cloned();
         self.summed = Some((from, to));
         self.memory.last_end = Some(end);
+        left
     }
 }
 
@@ -214,7 +222,10 @@ impl Evaluator {
             let rolling = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at));
             let Some(rolling) = rolling.filter(|r| r.next_end(slide) == Some(close.end)) else { continue };
             let counts = known.spec.layout(close.at).map_or(0, |l| l.total);
-            rolling.advance(close.end, close.group, counts, close.reads.segmentations.len());
+            let left = rolling.advance(close.end, close.group, counts, close.reads.segmentations.len());
+            if let Some(layout) = known.spec.layout(close.at).filter(|_| !close.reads.kpis.is_empty()) {
+                rolling.remember(&left, layout, &self.names, close);
+            }
             let holds = (close.reads.predictions && rolling.sum.predictions + rolling.sum.features > 0)
                 || (close.reads.pairs && rolling.sum.pairs > 0)
                 || rolling.sum.is_measured();
@@ -242,11 +253,12 @@ impl Evaluator {
         }
         let champion = due
             .iter()
-            .filter(|(code, _)| self.stage(*code, close.at) == Some(PROD))
-            .max_by_key(|(code, _)| self.sum(*code, close.at).and_then(|s| s.last.as_ref()))
-            .copied();
-        for (code, spec) in due {
-            let results = self.judge(close, (code, spec), champion);
+            .map(|(code, _)| *code)
+            .filter(|code| self.stage(*code, close.at) == Some(PROD))
+            .max_by_key(|code| self.sum(*code, close.at).and_then(|s| s.last.as_ref()));
+        let compared = self.compare(close, closing, &due, champion);
+        for ((code, spec), compared) in due.into_iter().zip(compared) {
+            let results = self.judge(close, (code, spec), &compared);
             self.conclude(close, (code, spec), results, out);
         }
     }
@@ -259,18 +271,8 @@ impl Evaluator {
         self.names.stage(self.sum(version, group)?.last.as_ref()?.stage)
     }
 
-    fn judge(&self, close: &Close<'_>, (code, spec): (u32, &Spec), champion: Option<(u32, &Spec)>) -> Vec<RuleResult> {
+    fn judge(&self, close: &Close<'_>, (code, spec): (u32, &Spec), kpis: &[Compared]) -> Vec<RuleResult> {
         let Some(tally) = self.sum(code, close.at) else { return Vec::new() };
-        let champion = match champion {
-            None => Champion::None,
-            Some((c, _)) if c == code => Champion::Itself,
-            Some((c, spec)) => match (self.sum(c, close.at), spec.layout(close.at)) {
-                (Some(tally), Some(layout)) => {
-                    Champion::Other { version: self.names.version(c).unwrap_or_default(), tally, layout }
-                }
-                _ => Champion::None,
-            },
-        };
         let reference = match (&spec.reference, spec.layout(close.at)) {
             // Whether its baseline is loaded by now must not matter.
             _ if tally.is_only_measured() => Err("the window holds measurements only"),
@@ -285,7 +287,7 @@ impl Evaluator {
             names: &self.names,
             reference,
             tally,
-            champion,
+            kpis,
         })
     }
 
@@ -303,11 +305,16 @@ impl Evaluator {
         let Some(rolling) = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at)) else { return };
         let group = close.group;
         for result in &mut results {
-            let hysteresis = group
+            let rule = group
                 .rules
                 .iter()
-                .find(|r| result.rule.strip_prefix(&group.name).and_then(|s| s.strip_prefix('/')) == Some(&r.id))
-                .and_then(|r| r.hysteresis);
+                .find(|r| result.rule.strip_prefix(&group.name).and_then(|s| s.strip_prefix('/')) == Some(&r.id));
+            let hysteresis = rule.and_then(|r| r.hysteresis);
+            if let (Some(RuleKind::KpiDrop { of, .. }), Status::Block) = (rule.map(|r| &r.kind), result.status)
+                && let Ok(at) = close.reads.kpis.binary_search(of)
+            {
+                rolling.memory.outcomes.kpi(at).blocked(close.end);
+            }
             let streak = rolling.memory.streaks.entry(format!("{} {}", result.rule, result.subject)).or_default();
             let (since, pending) = streak.note(close.end, group.window.slide, result.status, hysteresis);
             result.since = (result.status != Status::Pass).then_some(since);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::distribution;
+use super::kpi::Compared;
 use super::measured;
 use super::segments;
 use super::service;
@@ -23,21 +24,8 @@ pub struct Window<'a> {
     /// The baseline and the layout of the counts, or why there is none.
     pub reference: Result<(&'a Baseline, &'a Layout), &'a str>,
     pub tally: &'a Tally,
-    /// The champion's version and window, for rules that compare with it.
-    pub champion: Champion<'a>,
-}
-
-/// The version in prod at this window, as the events say.
-#[derive(Clone, Copy)]
-pub enum Champion<'a> {
-    None,
-    /// The judged version is it.
-    Itself,
-    Other {
-        version: &'a str,
-        tally: &'a Tally,
-        layout: &'a Layout,
-    },
+    /// By KPI of `reads`: what it is compared with.
+    pub kpis: &'a [Compared],
 }
 
 /// A result before its rule's name is put on it.
@@ -74,7 +62,7 @@ fn judge_rule(window: &Window<'_>, rule: &Rule) -> Vec<RuleResult> {
         (RuleKind::Measured { of, aggregate, bound }, Err(_)) => {
             vec![measured::judge(window, *of, *aggregate, *bound)]
         }
-        (kind, Ok((baseline, layout))) => by_kind(window, kind, baseline, layout),
+        (_, Ok((baseline, layout))) => by_kind(window, rule, baseline, layout),
         (_, Err(why)) => window
             .policy
             .subjects(&rule.kind)
@@ -98,7 +86,8 @@ fn judge_rule(window: &Window<'_>, rule: &Rule) -> Vec<RuleResult> {
     judged.into_iter().map(named).collect()
 }
 
-fn by_kind(w: &Window<'_>, kind: &RuleKind, baseline: &Baseline, layout: &Layout) -> Vec<Judged> {
+fn by_kind(w: &Window<'_>, rule: &Rule, baseline: &Baseline, layout: &Layout) -> Vec<Judged> {
+    let kind = &rule.kind;
     let d = distribution::Reader { window: w, baseline, layout };
     match kind {
         RuleKind::Psi { of, bins, zero } => of.iter().map(|s| d.psi(s, *bins, *zero)).collect(),
@@ -117,7 +106,7 @@ fn by_kind(w: &Window<'_>, kind: &RuleKind, baseline: &Baseline, layout: &Layout
         }
         RuleKind::Latency { quantile, limit, .. } => vec![service::latency(w, layout, *quantile, *limit)],
         RuleKind::ErrorRate { limit } => vec![service::error_rate(w, layout, *limit)],
-        RuleKind::KpiDrop { of, max } => vec![service::kpi_drop(w, layout, *of, *max)],
+        RuleKind::KpiDrop { .. } => service::kpi_drop(w, layout, rule).into_iter().collect(),
         RuleKind::Measured { of, aggregate, bound } => vec![measured::judge(w, *of, *aggregate, *bound)],
     }
 }

@@ -1,12 +1,13 @@
-//! Rules on how the service behaves: latency quantiles, error rate, KPIs against the champion.
+//! Rules on how the service behaves: latency quantiles, error rate, KPIs against the champion or what stands in for it.
 
 use serde_json::Value;
 
-use super::rules::{Champion, Judged, Window, enough, limit, real, upper, warned};
+use super::kpi::Share;
+use super::rules::{Judged, Window, enough, limit, real, upper, warned};
 use super::verdict::{Status, number};
-use crate::policy::{Tolerance, Upper};
+use crate::policy::{KpiVersus, Rule, RuleKind, Tolerance, Upper};
 use crate::stats::fairness::Ratio;
-use crate::stats::proportion::{newcombe, wilson};
+use crate::stats::proportion::wilson;
 use crate::stats::quantile;
 use crate::window::layout::{Block, Layout};
 
@@ -51,60 +52,76 @@ pub(super) fn error_rate(w: &Window<'_>, layout: &Layout, limit_: Upper) -> Judg
     Judged { subject: "error".to_owned(), status, value, evidence, reason, bins: None }
 }
 
-/// Blocks when even Newcombe's upper bound of (this − champion) lies below −tolerance.
-pub(super) fn kpi_drop(w: &Window<'_>, layout: &Layout, kpi: usize, max: Tolerance) -> Judged {
-    let subject = w.policy.kpis.get(kpi).cloned().unwrap_or_default();
-    let at = w.reads.kpis.binary_search(&kpi).unwrap_or(usize::MAX);
+/// How far a rate lies below its reference, in the limit's terms.
+fn dropped(max: Tolerance, own: Share, reference: Share) -> Option<f64> {
+    own.rate().zip(reference.rate()).and_then(|(own, reference)| match max {
+        Tolerance::Absolute(_) => Some(reference - own),
+        Tolerance::Relative(_) => (reference > 0.0).then(|| (reference - own) / reference),
+    })
+}
+
+/// Blocks when even the upper bound of (this − reference) lies below −tolerance: Newcombe's of the window where the rule asks
+/// for a breach that lasts, else bounds that hold at every window, of the window and of the sums since the comparison began.
+pub(super) fn kpi_drop(w: &Window<'_>, layout: &Layout, rule: &Rule) -> Option<Judged> {
+    let RuleKind::KpiDrop { of, max, versus } = rule.kind else { return None };
+    let subject = w.policy.kpis.get(of).cloned().unwrap_or_default();
+    let at = w.reads.kpis.binary_search(&of).unwrap_or(usize::MAX);
     let (no, yes) = yes_no(layout.kpis.get(at).copied(), &w.tally.counts);
-    let n = no + yes;
-    let rate = (n > 0).then(|| real(yes) / real(n));
+    let own = Share { yes, n: no + yes };
     let (limit_name, tolerance) = match max {
         Tolerance::Absolute(x) => ("absolute", x),
         Tolerance::Relative(x) => ("relative", x),
     };
-    let mut evidence = vec![("rate", number(rate)), ("limit", limit(limit_name, tolerance)), ("n", n.into())];
-    let (version, tally, champion_layout) = match w.champion {
-        Champion::Itself => {
-            let reason = Some("this version is the champion".to_owned());
-            return Judged { subject, status: Status::Pass, value: None, evidence, reason, bins: None };
-        }
-        Champion::None => {
-            return Judged {
-                evidence,
-                ..Judged::insufficient(subject, "no version in prod to compare with in this window")
-            };
-        }
-        Champion::Other { version, tally, layout } => (version, tally, layout),
-    };
-    let (base_no, base_yes) = yes_no(champion_layout.kpis.get(at).copied(), &tally.counts);
-    let base_n = base_no + base_yes;
-    let base = (base_n > 0).then(|| real(base_yes) / real(base_n));
-    let difference = newcombe(yes, n, base_yes, base_n, ALPHA);
-    let allowed = match max {
-        Tolerance::Absolute(x) => Some(x.value()),
-        Tolerance::Relative(x) => {
-            Ratio::of_counts(base_yes, base_n).and_then(|base| base.times(x.ratio())).map(Ratio::value)
-        }
-    };
-    let drop = rate.zip(base).and_then(|(rate, base)| match max {
-        Tolerance::Absolute(_) => Some(base - rate),
-        Tolerance::Relative(_) => (base > 0.0).then(|| (base - rate) / base),
+    let mut evidence = vec![("rate", number(own.rate())), ("limit", limit(limit_name, tolerance)), ("n", own.n.into())];
+    let compared = w.kpis.get(at).and_then(|kpi| match versus {
+        KpiVersus::Champion => kpi.beside.as_ref().or(kpi.before.as_ref()),
+        KpiVersus::Predecessor => kpi.before.as_ref(),
     });
-    let (status, reason) = enough(n.min(base_n), w.policy.min_samples, drop, |_| {
-        if difference.zip(allowed).is_some_and(|((_, upper), allowed)| upper < -allowed) {
-            Status::Block
-        } else {
-            Status::Pass
-        }
-    });
+    let Some(compared) = compared else {
+        let reason = "nothing to compare with in this window: no other version in prod, and no earlier time in prod";
+        return Some(Judged { evidence, ..Judged::insufficient(subject, reason) });
+    };
+    let lasts = rule.hysteresis.is_some();
+    let decision = compared.decide(own, max, lasts);
+    let reference = compared.reference;
+    let total = decision.total;
+    // The value is that of what decides.
+    let by_sums = decision.by_total && !decision.by_window;
+    let drop = match total.filter(|_| by_sums) {
+        Some(total) => dropped(max, total.own, total.reference),
+        None => dropped(max, own, reference),
+    };
+    let blocks = decision.blocks();
+    let (status, reason) =
+        enough(
+            own.n.min(reference.n),
+            w.policy.min_samples,
+            drop,
+            |_| {
+                if blocks { Status::Block } else { Status::Pass }
+            },
+        );
+    let reason = reason.or_else(|| total.filter(|_| by_sums).map(|total| format!("by the sums {}", total.of)));
     evidence.extend([
-        ("champion", Value::from(version)),
-        ("champion_rate", number(base)),
-        ("champion_n", base_n.into()),
-        ("lower", number(difference.map(|d| d.0))),
-        ("upper", number(difference.map(|d| d.1))),
+        ("versus", compared.versus.name().into()),
+        ("champion", Value::from(compared.version.as_str())),
+        ("champion_rate", number(reference.rate())),
+        ("champion_n", reference.n.into()),
+        ("lower", number(decision.bounds.map(|d| d.0))),
+        ("upper", number(decision.bounds.map(|d| d.1))),
+        ("method", if lasts { "newcombe" } else { "always-valid" }.into()),
     ]);
-    Judged { subject, status, value: drop, evidence, reason, bins: None }
+    if let Some(total) = total {
+        evidence.extend([
+            ("total_rate", number(total.own.rate())),
+            ("total_n", total.own.n.into()),
+            ("total_champion_rate", number(total.reference.rate())),
+            ("total_champion_n", total.reference.n.into()),
+            ("total_lower", number(total.bounds.map(|b| b.0))),
+            ("total_upper", number(total.bounds.map(|b| b.1))),
+        ]);
+    }
+    Some(Judged { subject, status, value: drop, evidence, reason, bins: None })
 }
 
 fn yes_no(block: Option<Block>, counts: &[u64]) -> (u64, u64) {

@@ -169,7 +169,8 @@ fn baseline(item: &Item) -> Option<BaselineSpec> {
 
 fn threshold(item: &Item) -> Option<f64> {
     let map = item.map(&["threshold"])?;
-    map.require("threshold", "0.5")?.number("a threshold from 0 to 1", |number| (0.0..=1.0).contains(&number))
+    // Scores may be probabilities, logits or points: whatever can be compared with a finite number.
+    map.require("threshold", "0.5")?.number("a finite number", f64::is_finite)
 }
 
 fn labels(item: &Item, lateness: Millis) -> Option<LabelSpec> {

@@ -3,7 +3,7 @@
 use super::metrics::{self, Bounds, METRICS, Metric};
 use super::names::Names;
 use super::subjects::{ReadLimit as _, limit, subjects, upper};
-use super::types::{Aggregate, Bound, Correction, GapMeasure, RuleKind, Side, Tolerance, Upper, Zero};
+use super::types::{Aggregate, Bound, Correction, GapMeasure, KpiVersus, RuleKind, Side, Tolerance, Upper, Zero};
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, Map, units};
 
@@ -145,10 +145,10 @@ fn error_rate(metric: &'static Metric, map: &Map) -> Option<RuleKind> {
 fn kpi_drop(metric: &'static Metric, map: &Map, names: &mut Names) -> Option<RuleKind> {
     let of = map.require("of", "ctr").and_then(|item| item.name("a KPI's name"));
     let max = map.require("max", metric.example).and_then(|item| tolerance(&item));
-    let versus = map.get("versus").map_or(Some(()), |item| item.choice(&[("champion", ())]));
-    let (of, max) = (of?, max?);
-    versus?;
-    Some(RuleKind::KpiDrop { of: names.kpi(of), max })
+    let words = [("champion", KpiVersus::Champion), ("predecessor", KpiVersus::Predecessor)];
+    let versus = map.get("versus").map_or(Some(KpiVersus::Champion), |item| item.choice(&words));
+    let (of, max, versus) = (of?, max?, versus?);
+    Some(RuleKind::KpiDrop { of: names.kpi(of), max, versus })
 }
 
 fn measured(metric: &'static Metric, map: &Map, names: &mut Names) -> Option<RuleKind> {

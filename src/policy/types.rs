@@ -191,6 +191,15 @@ pub enum Tolerance {
     Relative(Limit),
 }
 
+/// What a KPI is compared with first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KpiVersus {
+    /// The version in prod in the same window; where there is none beside a version in prod, as `Predecessor`.
+    Champion,
+    /// The version that was in prod before this one; where there is none, the version's own past.
+    Predecessor,
+}
+
 /// Measured values, and limits on them, lie within plus and minus this.
 pub const MOST_VALUE: f64 = 1e12;
 /// The `n` of a measurement is from 1 to this.
@@ -333,10 +342,11 @@ pub enum RuleKind {
     ErrorRate {
         limit: Upper,
     },
-    /// `of` is an index into `Policy::kpis`; compared with the champion's rate in the same window.
+    /// `of` is an index into `Policy::kpis`.
     KpiDrop {
         of: usize,
         max: Tolerance,
+        versus: KpiVersus,
     },
     /// `of` is an index into `Policy::measured`.
     Measured {

@@ -158,7 +158,7 @@ fn breach(policy: &Policy, kind: &RuleKind) -> String {
     match kind {
         RuleKind::Latency { metric, limit, .. } => format!("{metric} at {} ms or above", limit.lt),
         RuleKind::ErrorRate { limit } => format!("an error rate of {} or above", limit.lt),
-        RuleKind::KpiDrop { of, max } => {
+        RuleKind::KpiDrop { of, max, .. } => {
             let kpi = policy.kpis.get(*of).map_or("the KPI", String::as_str);
             let drop = match max {
                 Tolerance::Absolute(by) => format!("{by}"),

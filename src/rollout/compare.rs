@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::plan;
 use super::state::State;
+use crate::judge::kpi::Versus;
 use crate::judge::verdict::{RuleResult, Verdict, short};
 use crate::policy::{Compare, Policy, Rollout, Tolerance};
 use crate::stats::ratio::Ratio;
@@ -52,8 +53,9 @@ pub(super) fn count(state: &mut State, policy: &Policy, compare: &Compare, verdi
         return false;
     }
     let read = |result: &RuleResult| {
-        // Another champion's counts do not add to those of this one.
-        let versus = result.get("champion").and_then(Value::as_str);
+        // Another champion's counts do not add to those of this one, nor do those of a time when it served alone.
+        let beside = result.get("versus").is_none_or(|versus| versus.as_str() == Some(Versus::Champion.name()));
+        let versus = result.get("champion").and_then(Value::as_str).filter(|_| beside);
         let sample = |rate: &str, n: &str| {
             let (rate, n) = (result.get(rate)?.as_f64()?, result.get(n)?.as_u64()?);
             #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

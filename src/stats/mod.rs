@@ -10,6 +10,7 @@
 //!   between segments, in exact [`ratio`]s; [`limit`]: the decimals that values are compared with.
 //! - [`sequential`]: the difference of two rates, for looking at it all the time.
 //! - [`auc`], [`quantile`]: ranking quality and latency from binned counts.
+//! - [`draws`]: random draws that are the same each time, for what `check` simulates.
 //! - [`multiplicity`]: adjusted p-values over many subjects.
 //!
 //! Not here: windows, policies, I/O, clocks. Functions never panic and never return NaN: what cannot be computed is
@@ -22,6 +23,7 @@ pub mod auc;
 pub mod bins;
 pub mod chi2;
 pub mod confusion;
+pub mod draws;
 pub mod fairness;
 pub mod grid;
 mod guide;

@@ -141,6 +141,14 @@ impl Sealed {
         }
     }
 
+    /// One of its counts.
+    #[must_use]
+    pub fn count(&self, at: usize) -> u64 {
+        let mut found = 0;
+        self.counts.for_each(|i, n| found = if i == at { n } else { found });
+        found
+    }
+
     /// How many counts its layout has.
     #[must_use]
     pub fn cells(&self) -> usize {

@@ -51,7 +51,7 @@ fn rule_kinds() {
     );
     assert_eq!(
         rule("kpi_drop: {of: ctr, max: {absolute: 0.01}}"),
-        RuleKind::KpiDrop { of: 0, max: Tolerance::Absolute(at(0.01)) }
+        RuleKind::KpiDrop { of: 0, max: Tolerance::Absolute(at(0.01)), versus: KpiVersus::Champion }
     );
     let measured = |aggregate, bound| RuleKind::Measured { of: 0, aggregate, bound };
     assert_eq!(
@@ -283,8 +283,13 @@ fn rules_need_labels_and_a_threshold() {
     assert!(read(&auc.replace("score: {threshold: 0.5}\n", "")).is_ok());
     says(&auc.replace("labels: {horizon: 1d}\n", ""), "auc reads labels");
     // A threshold with an error of its own is not also missing.
-    let message = read(&gap.replace("0.5", "2")).unwrap_err();
-    assert_eq!(message, "4:20: score.threshold: expected a threshold from 0 to 1, read \"2\"");
+    let message = read(&gap.replace("0.5", ".inf")).unwrap_err();
+    assert_eq!(message, "4:20: score.threshold: expected a finite number, read \".inf\": write the number itself");
+    // Scores need not be probabilities: logits, points.
+    for threshold in ["-1.5", "0", "2", "640", "1e6"] {
+        let policy = read(&gap.replace("0.5", threshold)).unwrap();
+        assert_eq!(policy.threshold, Some(threshold.parse().unwrap()));
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::support::{Folder, lines};
 const HOUR: i64 = 3_600_000;
 const START: i64 = 472_224 * HOUR;
 
-/// A policy with a rule of every metric, each with what it must have. Measurements stand in a file of their own.
+/// A policy with a rule of every metric, each with what it must have.
 const POLICY: &str = "apiVersion: driftgate/v1
 model: m
 baseline: {snapshot: \"train_v{version}.csv\", columns: {score: score, label: label}}
@@ -62,6 +62,8 @@ fn folder() -> Folder {
     let label = |i: i64| json!({"prediction_id": format!("p{i}"), "ts": START + i * 1000, "label": i % 2, "kpi": {"ctr": i % 2}});
     folder.write("p.jsonl", lines((0..600).map(prediction)));
     folder.write("l.jsonl", lines((0..600).map(label)));
+    let cost = json!({"version": "1", "ts": START, "metric": "cost", "value": 1});
+    folder.write("c.jsonl", lines(std::iter::once(cost)));
     folder
 }
 
@@ -77,7 +79,7 @@ fn metrics(folder: &Folder) -> BTreeSet<String> {
 #[test]
 fn the_subjects_of_every_metric_are_taken_by_mutes_and_overrides() {
     let folder = folder();
-    folder.driftgate("replay --policy policy.yaml --predictions p.jsonl --labels l.jsonl --verdicts v.jsonl").exits(0);
+    folder.driftgate("replay --policy policy.yaml --predictions p.jsonl --labels l.jsonl --measurements c.jsonl --verdicts v.jsonl").exits(0);
     let verdict = folder.json_lines("v.jsonl").remove(0);
     let of = |result: &Value, key: &str| result[key].as_str().unwrap().to_owned();
     let results: Vec<(String, String, String)> = verdict["results"]
@@ -101,7 +103,7 @@ fn the_subjects_of_every_metric_are_taken_by_mutes_and_overrides() {
     folder.write("muted.yaml", format!("{POLICY}mute:\n{mutes}"));
     folder
         .driftgate(
-            "replay --policy muted.yaml --predictions p.jsonl --labels l.jsonl --verdicts m.jsonl --signals s.jsonl",
+            "replay --policy muted.yaml --predictions p.jsonl --labels l.jsonl --measurements c.jsonl --verdicts m.jsonl --signals s.jsonl",
         )
         .exits(0);
     let muted = folder.json_lines("m.jsonl").remove(0);

@@ -18,6 +18,7 @@
 //! | | [`source`], [`snapshot`] | event files and Kafka; training snapshots |
 //! | | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | | [`registry`], [`gate`] | versions, stages, blocks; may a version be promoted? |
+//! | | [`problems`] | what is wrong, the worst first |
 //! | | [`publish`], [`http`], [`checkpoint`] | verdicts and signals outward; the API; durable state |
 //! | composition | [`config`], [`replay`], [`daemon`], [`cli`] | what runs where |
 //!
@@ -43,6 +44,7 @@ pub mod judge;
 pub mod live;
 pub mod pipeline;
 pub mod policy;
+pub mod problems;
 pub mod promotion;
 pub mod publish;
 pub mod registry;

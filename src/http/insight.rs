@@ -13,9 +13,10 @@ use super::problem::{Names, Parameters, Problem};
 use super::{Shared, registry, with_desk};
 use crate::judge::verdict::{Status, Verdict, utc};
 use crate::policy::Enforce;
+use crate::problems::{self, ModelFacts};
 use crate::promotion::record;
+use crate::registry::PROD;
 use crate::view::View;
-use crate::view::inputs::problems;
 
 type Answered = Result<Json<Value>, Problem>;
 
@@ -25,14 +26,19 @@ const LISTED: usize = 100;
 /// GET /api/v1/status: every model in a few lines.
 pub(super) async fn status(State(app): State<Shared>) -> Answered {
     let names: Vec<String> = app.view.read().models.keys().cloned().collect();
+    let undelivered = registry(&app, crate::registry::Embedded::waiting).await?;
+    let mut problems = problems::of_daemon(&app.view.read(), &undelivered);
     let mut models = Vec::new();
     for name in names {
-        models.push(status_of(&app, &name).await?);
+        let (model, found) = status_of(&app, &name).await?;
+        models.push(model);
+        problems.extend(found);
     }
-    let waiting = registry(&app, crate::registry::Embedded::waiting).await?;
-    let waiting: serde_json::Map<String, Value> = waiting.into_iter().map(|(k, n)| (k, n.into())).collect();
+    problems.sort_by_key(|p| p.severity);
+    let waiting: serde_json::Map<String, Value> = undelivered.into_iter().map(|(k, n)| (k, n.into())).collect();
     let view = app.view.read();
     Ok(Json(json!({
+        "problems": problems,
         "ready": view.is_ready(),
         "not_ready": view.not_ready,
         "undelivered": waiting,
@@ -45,7 +51,7 @@ pub(super) async fn status(State(app): State<Shared>) -> Answered {
 /// GET /api/v1/inputs: what was read of each topic, what share of it was rejected lately, and an example of each reason.
 pub(super) async fn inputs(State(app): State<Shared>) -> Json<Value> {
     let view = app.view.read();
-    Json(json!({"inputs": inputs_of(&view), "problems": problems(&view.inputs)}))
+    Json(json!({"inputs": inputs_of(&view), "problems": crate::view::inputs::problems(&view.inputs)}))
 }
 
 fn inputs_of(view: &View) -> Vec<Value> {
@@ -55,18 +61,27 @@ fn inputs_of(view: &View) -> Vec<Value> {
 /// GET /api/v1/models/{model}/status
 pub(super) async fn model_status(State(app): State<Shared>, Names(model): Names<String>) -> Answered {
     known_model(&app, &model)?;
-    Ok(Json(status_of(&app, &model).await?))
+    Ok(Json(status_of(&app, &model).await?.0))
 }
 
-async fn status_of(app: &Shared, model: &str) -> Result<Value, Problem> {
+/// A model in a few lines, and what is wrong with it.
+async fn status_of(app: &Shared, model: &str) -> Result<(Value, Vec<problems::Problem>), Problem> {
     let name = model.to_owned();
-    let (records, frozen, rollouts, pending, problems) = registry(app, move |r| {
+    let facts = registry(app, move |r| {
         use crate::registry::Registry as _;
-        let problems = r.problems(Some(&name))?;
-        Ok((r.versions(Some(&name))?, r.frozen(&name)?, r.rollouts()?, r.pending_rollbacks()?, problems))
+        Ok(ModelFacts {
+            records: r.versions(Some(&name))?,
+            frozen: r.frozen(&name)?,
+            rollout: r.rollouts()?.into_iter().find(|rollout| rollout.model == name),
+            pending: r.pending_rollbacks()?.into_iter().find(|p| p.model == name),
+            lost: r.problems(Some(&name))?,
+            last_prod_move: r.history(&name)?.into_iter().rfind(|m| m.stage == PROD),
+        })
     })
     .await?;
     let seen = known_model(app, model)?;
+    let found = problems::of_model(model, &seen, &facts, (app.now_ms)());
+    let records = &facts.records;
     let worst = |version: &str| {
         let enforced = |group: &str| {
             let group = seen.policy.groups.iter().find(|g| g.name == group);
@@ -99,16 +114,17 @@ async fn status_of(app: &Shared, model: &str) -> Result<Value, Problem> {
             "worst": worst(version),
         }));
     }
-    Ok(json!({
+    let status = json!({
         "model": model,
+        "problems": found,
         "policy_sha256": seen.policy.sha256,
         "metadata": seen.policy.metadata,
-        "frozen": frozen,
-        "rollout": rollouts.into_iter().find(|r| r.model == model),
-        "rollback_pending": pending.into_iter().find(|p| p.model == model),
-        "problems": problems,
+        "frozen": facts.frozen,
+        "rollout": facts.rollout,
+        "rollback_pending": facts.pending,
         "versions": versions,
-    }))
+    });
+    Ok((status, found))
 }
 
 /// GET /api/v1/models/{model}/versions/{version}/explain: everything that speaks for and against a version.

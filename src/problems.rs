@@ -1,0 +1,382 @@
+//! What is wrong, the worst first: everything that is halted, blocked, refused, undelivered, unknown, stale or late, over all
+//! models, each in a sentence with what to do about it. Values in, sentences out: who collects the facts is elsewhere.
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::verdict::{Status, Verdict, utc};
+use crate::policy::{Enforce, Policy};
+use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord, embedded};
+use crate::rollout::{Phase, State};
+use crate::view::{ModelView, VersionView, View};
+
+/// How bad it is; the first is the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Something is not read, counted or served at all.
+    Halted,
+    /// What serves production fails, or does not serve as the registry says.
+    Production,
+    /// Input is refused, or results do not leave.
+    Refused,
+    /// Something waits for a person.
+    Waiting,
+    /// Nothing can be said of what serves production.
+    Unknown,
+    /// A version that does not serve production is blocked, or nothing can be said of it.
+    Candidate,
+    /// Some events were left out of the counts.
+    Partial,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub severity: Severity,
+    pub model: Option<String>,
+    pub version: Option<String>,
+    pub problem: String,
+    /// What an operator does next.
+    pub next: Option<String>,
+}
+
+/// What the registry says of a model.
+#[derive(Clone, Debug, Default)]
+pub struct ModelFacts {
+    pub records: Vec<VersionRecord>,
+    /// Since when and why automatic actions stand still.
+    pub frozen: Option<String>,
+    /// The last rollout, under way or ended.
+    pub rollout: Option<State>,
+    pub pending: Option<PendingRollback>,
+    /// What the registry elsewhere (MLflow) lost: versions, and pointers that were taken away.
+    pub lost: Vec<embedded::Problem>,
+    /// The last move of the pointer prod.
+    pub last_prod_move: Option<StageMove>,
+}
+
+/// What is wrong with the daemon as a whole; `undelivered` are the things that wait, by sink.
+#[must_use]
+pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
+    let plain = |severity, problem, next: &str| Problem {
+        severity,
+        model: None,
+        version: None,
+        problem,
+        next: Some(next.to_owned()),
+    };
+    let mut found: Vec<Problem> = view
+        .not_ready
+        .iter()
+        .map(|(what, why)| plain(Severity::Halted, format!("not ready: {what}: {why}"), "see the daemon's log"))
+        .collect();
+    if !view.started && found.is_empty() {
+        found.push(plain(Severity::Halted, "not ready: it is starting".to_owned(), "wait, or see the daemon's log"));
+    }
+    found.extend(inputs(view));
+    found.extend(outlets(view));
+    for (sink, count) in undelivered.iter().filter(|(_, count)| *count > 0) {
+        let problem = format!("{count} messages wait for {sink}: it does not take them");
+        found.push(plain(Severity::Refused, problem, "see the daemon's log"));
+    }
+    if view.started && view.models.is_empty() {
+        let next = "name a policy in the configuration under policies";
+        found.push(plain(Severity::Halted, "no models: the configuration names no policy".to_owned(), next));
+    }
+    found.sort_by_key(|p| p.severity);
+    found
+}
+
+/// What is wrong with what is read, by topic.
+fn inputs(view: &View) -> Vec<Problem> {
+    let plain = |severity, problem: &str, next: &str| Problem {
+        severity,
+        model: None,
+        version: None,
+        problem: problem.to_owned(),
+        next: Some(next.to_owned()),
+    };
+    let mut all = Vec::new();
+    for (topic, input) in &view.inputs {
+        let Some(problem) = input.problem(topic) else { continue };
+        let severity = if input.unreadable(topic).is_some() { Severity::Refused } else { Severity::Partial };
+        all.push(plain(severity, &problem, "read the dead letters: they name the origin and the reason"));
+    }
+    for sentence in view.remarks.values().flat_map(|of_topic| &of_topic.sentences) {
+        all.push(plain(
+            Severity::Refused,
+            sentence,
+            "compare the events with the source's configuration and the policy",
+        ));
+    }
+    all
+}
+
+/// What others were told in vain.
+fn outlets(view: &View) -> Vec<Problem> {
+    let dropped = view.undeliverable.iter().filter(|(_, n)| **n > 0).map(|(sink, n)| Problem {
+        severity: Severity::Refused,
+        model: None,
+        version: None,
+        problem: format!("{n} messages can never be delivered to {sink} and were dropped"),
+        next: Some("see the daemon's log: it names each of them".to_owned()),
+    });
+    let unregistered = view.unregistered.iter().filter(|(_, n)| **n > 0).map(|(model, n)| Problem {
+        severity: Severity::Candidate,
+        model: Some(model.clone()),
+        version: None,
+        problem: format!(
+            "{n} versions with stages or blocks here are not registered in MLflow, which is not told of them"
+        ),
+        next: Some("register them in MLflow: it is told then".to_owned()),
+    });
+    dropped.chain(unregistered).collect()
+}
+
+/// What is wrong with a model; `now_ms` is the clock that freshness is measured by.
+#[must_use]
+pub fn of_model(model: &str, seen: &ModelView, facts: &ModelFacts, now_ms: i64) -> Vec<Problem> {
+    let found = Found { model, seen, facts, now_ms };
+    let mut all = found.pointers();
+    all.extend(found.waiting());
+    let mut names: Vec<&str> = facts.records.iter().map(|r| r.version.as_str()).collect();
+    names.extend(seen.versions.keys().map(String::as_str).filter(|v| !names.contains(v)).collect::<Vec<_>>());
+    for name in &names {
+        all.extend(found.version(name));
+    }
+    if names.is_empty() {
+        let next = format!("driftgate register {} VERSION, or check that events name the model", quoted(model));
+        all.push(found.problem(
+            Severity::Unknown,
+            None,
+            "no versions: none is registered, and no event names one",
+            next,
+        ));
+    }
+    all.extend(found.left_out());
+    all.sort_by_key(|p| p.severity);
+    all
+}
+
+struct Found<'a> {
+    model: &'a str,
+    seen: &'a ModelView,
+    facts: &'a ModelFacts,
+    now_ms: i64,
+}
+
+impl Found<'_> {
+    fn problem(&self, severity: Severity, version: Option<&str>, problem: impl Into<String>, next: String) -> Problem {
+        Problem {
+            severity,
+            model: Some(self.model.to_owned()),
+            version: version.map(str::to_owned),
+            problem: problem.into(),
+            next: Some(next),
+        }
+    }
+
+    fn explain(&self, version: &str, why: &str) -> String {
+        format!("driftgate explain {} {}   # {why}", quoted(self.model), quoted(version))
+    }
+
+    /// Prod's pointer and who serves.
+    fn pointers(&self) -> Vec<Problem> {
+        let mut all = Vec::new();
+        if let Some(PendingRollback { from, to, since, .. }) = &self.facts.pending {
+            let what = format!("rolled back from {from} to {to} at {since}, and {to} was not seen serving since");
+            let next = format!("make sure that {to} serves instead of {from}: the traffic does not show it yet");
+            all.push(self.problem(Severity::Production, Some(to), what, next));
+        }
+        all.extend(self.facts.lost.iter().map(|lost| self.lost(lost)));
+        let prod_is_lost = self.facts.lost.iter().any(|lost| lost.stage.as_deref() == Some(PROD));
+        let in_prod = |v: &VersionRecord| v.stages.iter().any(|s| s == PROD);
+        if prod_is_lost || self.facts.records.iter().any(in_prod) {
+            return all;
+        }
+        let register =
+            |version: &str| format!("driftgate register {} {} --stage {PROD}", quoted(self.model), quoted(version));
+        if let Some(StageMove { from: Some(from), to: None, at, actor, reason, .. }) = &self.facts.last_prod_move {
+            let what = format!("{PROD} points to no version since {}: {actor} took it from {from}: {reason}", utc(*at));
+            all.push(self.problem(Severity::Production, Some(from), what, register(from)));
+        } else if let Some(version) = self.serving() {
+            let what =
+                format!("events say that version {version} serves {PROD}, and the registry has no version there");
+            all.push(self.problem(Severity::Production, Some(version), what, register(version)));
+        }
+        all
+    }
+
+    fn lost(&self, lost: &embedded::Problem) -> Problem {
+        let embedded::Problem { version, stage, since, detail, .. } = lost;
+        let stands_in_prod = |version: &String| {
+            self.facts.records.iter().any(|r| r.version == *version && r.stages.iter().any(|s| s == PROD))
+        };
+        let is_prod =
+            stage.as_deref() == Some(PROD) || (stage.is_none() && version.as_ref().is_some_and(stands_in_prod));
+        let severity = if is_prod { Severity::Production } else { Severity::Candidate };
+        let next = match (stage, version) {
+            (Some(stage), Some(version)) => {
+                format!("driftgate register {} {} --stage {}", quoted(self.model), quoted(version), quoted(stage))
+            }
+            _ => "register the version in MLflow again, or promote another".to_owned(),
+        };
+        self.problem(severity, version.as_deref(), format!("registry_drift since {since}: {detail}"), next)
+    }
+
+    /// The version that the latest windows show in prod.
+    fn serving(&self) -> Option<&str> {
+        let latest = self.seen.versions.iter().flat_map(|(name, v)| v.latest().map(move |verdict| (name, verdict)));
+        let in_prod = latest.filter(|(_, verdict)| verdict.stage.as_deref() == Some(PROD));
+        in_prod.max_by_key(|(_, verdict)| verdict.window.end).map(|(name, _)| name.as_str())
+    }
+
+    /// What stands still until a person does something.
+    fn waiting(&self) -> Vec<Problem> {
+        let mut all = Vec::new();
+        if let Some(frozen) = &self.facts.frozen {
+            let next = format!(
+                "driftgate resume {}   # once the cause is known: nothing moves by itself until then",
+                quoted(self.model)
+            );
+            all.push(self.problem(Severity::Waiting, None, format!("frozen {frozen}"), next));
+        }
+        let Some(state) = self.facts.rollout.as_ref().filter(|state| !state.phase.is_over()) else { return all };
+        let act = |action: &str, why: &str| format!("driftgate rollout {action} {}   # {why}", quoted(self.model));
+        let version = Some(state.candidate.as_str());
+        if let Some(why) = &state.paused {
+            let what = format!("the rollout of {} is paused: {why}", state.candidate);
+            let next = act("resume", "or abort, once it is clear why it stands still");
+            all.push(self.problem(Severity::Waiting, version, what, next));
+        } else if state.phase == Phase::WaitingPromotion && !state.confirmed {
+            let what = format!("the rollout of {} waits: {}", state.candidate, state.why);
+            all.push(self.problem(
+                Severity::Waiting,
+                version,
+                what,
+                act("promote", "it waits for a person, or for the gate"),
+            ));
+        }
+        all
+    }
+
+    fn version(&self, name: &str) -> Vec<Problem> {
+        let record = self.facts.records.iter().find(|r| r.version == name);
+        let stages = record.map_or(&[][..], |r| &r.stages);
+        let seen = self.seen.versions.get(name);
+        let in_prod = stages.iter().any(|s| s == PROD);
+        let title = match stages {
+            [] => format!("version {name}"),
+            _ => format!("version {name} ({})", stages.join(", ")),
+        };
+        let mut all = Vec::new();
+        let blocking = blocking(&self.seen.policy, record, seen);
+        if let Some((first, more)) = blocking.split_first() {
+            let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+            let severity = if in_prod { Severity::Production } else { Severity::Candidate };
+            let next = self
+                .explain(name, if in_prod { "what is wrong with the version in prod" } else { "why it is blocked" });
+            all.push(self.problem(severity, Some(name), format!("{title} is blocked: {first}{more}"), next));
+        }
+        if let Some(Err(why)) = seen.and_then(|s| s.baseline.as_ref()) {
+            let severity = if in_prod { Severity::Unknown } else { Severity::Candidate };
+            let next = "correct where its snapshot lies: it is tried again".to_owned();
+            all.push(self.problem(severity, Some(name), format!("{title} has no baseline: {why}"), next));
+        }
+        if !stages.is_empty() && blocking.is_empty() {
+            let severity = if in_prod { Severity::Unknown } else { Severity::Candidate };
+            if let Some(why) = self.unsure(seen) {
+                let next = self.explain(name, "why nothing can be said of it");
+                all.push(self.problem(severity, Some(name), format!("{title}: {why}"), next));
+            }
+        }
+        all
+    }
+
+    /// Why the enforced groups say nothing of a version now.
+    fn unsure(&self, seen: Option<&VersionView>) -> Option<String> {
+        let enforced = self.seen.policy.groups.iter().filter(|g| g.enforce == Enforce::Block);
+        let mut why: Vec<(Status, String)> = Vec::new();
+        for group in enforced {
+            let latest = seen.and_then(|s| s.latest().find(|v| v.group == group.name));
+            let Some(latest) = latest else {
+                why.push((Status::Warn, format!("group {} has not judged it yet", group.name)));
+                continue;
+            };
+            let end = utc(latest.window.end);
+            if self.now_ms.saturating_sub(latest.window.end) > group.stale_after {
+                why.push((Status::Block, format!("group {} is stale: its last window ended {end}", group.name)));
+            } else if latest.decides() == Status::Insufficient {
+                let reason = first_reason(latest, Status::Insufficient);
+                why.push((Status::Insufficient, format!("group {} has too little data: {reason}", group.name)));
+            }
+        }
+        why.into_iter().max_by_key(|(status, _)| *status).map(|(_, why)| why)
+    }
+
+    /// Events that the model's counts lack.
+    fn left_out(&self) -> Vec<Problem> {
+        let c = &self.seen.counters;
+        let lateness = "raise lateness in the policy, or find out why they come late".to_owned();
+        let labels = c.joined.saturating_add(c.unmatched);
+        [
+            (c.after_close, format!("{} events came after their window was judged", c.after_close), lateness.clone()),
+            (c.late, format!("{} times an event was later than lateness allows", c.late), lateness),
+            (
+                if c.unmatched.saturating_mul(20) > labels { c.unmatched } else { 0 },
+                format!("{} of {labels} labels found no prediction", c.unmatched),
+                "compare the ids and times of labels and predictions".to_owned(),
+            ),
+            (
+                c.invalid_values,
+                format!("{} values were invalid: of a wrong type or out of range", c.invalid_values),
+                "compare the events with the policy's features; missing_rate and invalid_rate name them".to_owned(),
+            ),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(_, what, next)| self.problem(Severity::Partial, None, what, next))
+        .collect()
+    }
+}
+
+/// Sentences that say why a version is blocked: active blocks, and verdicts of enforced groups.
+fn blocking(policy: &Policy, record: Option<&VersionRecord>, seen: Option<&VersionView>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
+    for block in record.into_iter().flat_map(|r| &r.blocks) {
+        told.push(&block.group);
+        let first = block.reasons.first().cloned().unwrap_or_else(|| format!("group {}", block.group));
+        all.push(format!("{first} (since {})", block.since));
+    }
+    for (group, reasons) in
+        seen.into_iter().flat_map(|s| &s.blocks).filter(|(group, _)| !told.contains(&group.as_str()))
+    {
+        all.push(reasons.first().cloned().unwrap_or_else(|| format!("group {group}")));
+    }
+    let enforced = |name: &str| policy.groups.iter().any(|g| g.name == name && g.enforce == Enforce::Block);
+    let raised = |name: &str| seen.is_some_and(|s| s.blocks.contains_key(name)) || told.contains(&name);
+    for verdict in seen.into_iter().flat_map(VersionView::latest) {
+        if verdict.decides() == Status::Block && enforced(&verdict.group) && !raised(&verdict.group) {
+            all.push(first_reason(verdict, Status::Block));
+        }
+    }
+    all
+}
+
+fn first_reason(verdict: &Verdict, status: Status) -> String {
+    let result = verdict.results.iter().find(|r| r.decides() == status);
+    result.map_or_else(|| format!("group {}", verdict.group), crate::judge::verdict::RuleResult::sentence)
+}
+
+/// A name as a shell takes it.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Each kind of problem has its sentence, its place in the order and its next step.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::*;
+use crate::decode::Reason;
+use crate::intake::Counters;
+use crate::judge::verdict::{Counted, RuleResult, WindowSpan};
+use crate::registry::ActiveBlock;
+use crate::view::inputs::InputView;
+
+const HOUR: i64 = 3_600_000;
+const NOW: i64 = 1_772_359_200_000;
+
+const POLICY: &str = "apiVersion: driftgate/v1
+model: m
+baseline: {snapshot: train.csv}
+features: {numeric: [temp]}
+lateness: 0s
+checks:
+  drift: {window: {size: 1h, slide: 1h}, rules: [{psi: {of: features, lt: 0.2}}]}
+  look: {enforce: observe, window: {size: 1h, slide: 1h}, rules: [{psi: {of: features, lt: 0.2}}]}
+";
+
+fn verdict(version: &str, group: &str, status: Status, end: i64, stage: Option<&str>) -> Arc<Verdict> {
+    let result = RuleResult {
+        rule: format!("{group}/psi"),
+        metric: "psi",
+        subject: "temp".into(),
+        status,
+        value: Some(0.31),
+        evidence: vec![("limit", serde_json::json!({"lt": 0.2}))],
+        reason: None,
+        since: None,
+        pending: false,
+        muted: false,
+        bins: None,
+    };
+    Arc::new(Verdict {
+        verdict_id: "v".into(),
+        model: "m".into(),
+        version: version.into(),
+        stage: stage.map(str::to_owned),
+        group: group.into(),
+        window: WindowSpan { start: end - HOUR, end, complete: true },
+        status,
+        results: vec![result],
+        counted: Counted { predictions: 1, labels: 0 },
+        policy_sha256: "p".into(),
+        baseline_sha256: None,
+    })
+}
+
+fn record(version: &str, stages: &[&str]) -> VersionRecord {
+    let stages = stages.iter().map(|&s| s.to_owned()).collect();
+    VersionRecord { model: "m".into(), version: version.into(), stages, ..VersionRecord::default() }
+}
+
+fn seen(verdicts: &[Arc<Verdict>]) -> ModelView {
+    let policy = Arc::new(crate::policy::parse(POLICY, Path::new("p.yaml")).unwrap());
+    let mut seen = ModelView {
+        policy,
+        counters: Counters::default(),
+        versions: std::collections::BTreeMap::new(),
+        waiting: (0, 0),
+        closed: std::collections::BTreeMap::new(),
+    };
+    for verdict in verdicts {
+        seen.versions.entry(verdict.version.clone()).or_default().push(Arc::clone(verdict));
+    }
+    seen
+}
+
+fn facts(records: Vec<VersionRecord>) -> ModelFacts {
+    ModelFacts { records, ..ModelFacts::default() }
+}
+
+fn told(problems: &[Problem]) -> Vec<(Severity, &str)> {
+    problems.iter().map(|p| (p.severity, p.problem.as_str())).collect()
+}
+
+#[test]
+fn a_version_that_passes_in_prod_is_no_problem() {
+    let seen = seen(&[verdict("1", "drift", Status::Pass, NOW - HOUR, Some("prod"))]);
+    assert_eq!(told(&of_model("m", &seen, &facts(vec![record("1", &["prod"])]), NOW)), []);
+}
+
+#[test]
+fn a_blocked_version_is_a_problem_wherever_it_stands() {
+    let block = |version| verdict(version, "drift", Status::Block, NOW - HOUR, None);
+    let mut standing = record("2", &[]);
+    let since = "2026-03-01T09:00:00Z".to_owned();
+    let reasons = vec!["drift/psi temp 0.31 breaks lt 0.2".to_owned()];
+    standing.blocks = vec![ActiveBlock {
+        group: "drift".into(),
+        since,
+        reasons,
+        signal_id: String::new(),
+        verdict_id: String::new(),
+    }];
+    let seen = seen(&[block("1"), block("2"), block("3"), verdict("4", "look", Status::Block, NOW - HOUR, None)]);
+    let problems = of_model("m", &seen, &facts(vec![record("1", &["prod"]), standing, record("3", &["staging"])]), NOW);
+    assert_eq!(
+        told(&problems),
+        [
+            (Severity::Production, "version 1 (prod) is blocked: drift/psi temp 0.31 breaks lt 0.2"),
+            (
+                Severity::Candidate,
+                "version 2 is blocked: drift/psi temp 0.31 breaks lt 0.2 (since 2026-03-01T09:00:00Z)"
+            ),
+            (Severity::Candidate, "version 3 (staging) is blocked: drift/psi temp 0.31 breaks lt 0.2"),
+        ]
+    );
+    assert_eq!(problems[2].next.as_deref(), Some("driftgate explain m 3   # why it is blocked"));
+}
+
+#[test]
+fn a_prod_pointer_that_is_lost_is_a_problem() {
+    let passing = seen(&[verdict("1", "drift", Status::Pass, NOW - HOUR, Some("prod"))]);
+    let lost = StageMove {
+        stage: "prod".into(),
+        from: Some("1".into()),
+        to: None,
+        at: NOW,
+        actor: "mlflow".into(),
+        reason: "taken away there by somebody else".into(),
+    };
+    let mut known = facts(vec![record("1", &[])]);
+    known.last_prod_move = Some(lost);
+    let problems = of_model("m", &passing, &known, NOW);
+    let what = "prod points to no version since 2026-03-01T10:00:00Z: mlflow took it from 1: taken away there by somebody else";
+    assert_eq!(told(&problems), [(Severity::Production, what)]);
+    assert_eq!(problems[0].next.as_deref(), Some("driftgate register m 1 --stage prod"));
+    let gone = |stage: Option<&str>, version: &str| embedded::Problem {
+        kind: "registry_drift",
+        model: "m".into(),
+        version: Some(version.into()),
+        stage: stage.map(str::to_owned),
+        since: "2026-03-01T10:00:00Z".into(),
+        detail: "it was deleted in MLflow".into(),
+    };
+    known.lost = vec![gone(Some("prod"), "1"), gone(None, "2")];
+    let what = "registry_drift since 2026-03-01T10:00:00Z: it was deleted in MLflow";
+    let problems = of_model("m", &passing, &known, NOW);
+    assert_eq!(told(&problems), [(Severity::Production, what), (Severity::Candidate, what)]);
+    let problems = of_model("m", &passing, &facts(Vec::new()), NOW);
+    let what = "events say that version 1 serves prod, and the registry has no version there";
+    assert_eq!(told(&problems), [(Severity::Production, what)]);
+}
+
+#[test]
+fn what_cannot_be_said_of_a_stage_is_a_problem() {
+    let records = || facts(vec![record("1", &["prod"]), record("2", &["staging"])]);
+    let problems = of_model("m", &seen(&[]), &records(), NOW);
+    let (prod, staging) = (
+        "version 1 (prod): group drift has not judged it yet",
+        "version 2 (staging): group drift has not judged it yet",
+    );
+    assert_eq!(told(&problems), [(Severity::Unknown, prod), (Severity::Candidate, staging)]);
+    let old = seen(&[
+        verdict("1", "drift", Status::Pass, NOW - 4 * HOUR, None),
+        verdict("2", "drift", Status::Insufficient, NOW - HOUR, None),
+    ]);
+    let problems = of_model("m", &old, &records(), NOW);
+    let stale = "version 1 (prod): group drift is stale: its last window ended 2026-03-01T06:00:00Z";
+    assert_eq!(problems[0].problem, stale);
+    assert!(problems[1].problem.starts_with("version 2 (staging): group drift has too little data: drift/psi temp"));
+    let mut failed = seen(&[]);
+    failed.versions.entry("9".into()).or_default().baseline = Some(Err("no such file".into()));
+    let problems = of_model("m", &failed, &facts(Vec::new()), NOW);
+    assert_eq!(told(&problems), [(Severity::Candidate, "version 9 has no baseline: no such file")]);
+    let nobody = of_model("m", &seen(&[]), &facts(Vec::new()), NOW);
+    assert_eq!(told(&nobody), [(Severity::Unknown, "no versions: none is registered, and no event names one")]);
+}
+
+#[test]
+fn what_waits_for_a_person_is_a_problem() {
+    let passing = seen(&[verdict("1", "drift", Status::Pass, NOW - HOUR, Some("prod"))]);
+    let mut known = facts(vec![record("1", &["prod"])]);
+    known.frozen = Some("since 2026-01-02T00:00:00Z: by ana: incident 42".into());
+    known.pending = Some(PendingRollback {
+        model: "m".into(),
+        from: "2".into(),
+        to: "1".into(),
+        since: "2026-03-01T09:00:00Z".into(),
+    });
+    let problems = of_model("m", &passing, &known, NOW);
+    let severities: Vec<Severity> = problems.iter().map(|p| p.severity).collect();
+    assert_eq!(severities, [Severity::Production, Severity::Waiting]);
+    assert!(problems[0].next.as_ref().unwrap().starts_with("make sure that 1 serves instead of 2"));
+    assert!(problems[1].next.as_ref().unwrap().starts_with("driftgate resume m "));
+}
+
+#[test]
+fn events_that_were_left_out_are_a_problem() {
+    let mut passing = seen(&[verdict("1", "drift", Status::Pass, NOW - HOUR, Some("prod"))]);
+    passing.counters =
+        Counters { after_close: 2, late: 3, joined: 90, unmatched: 10, invalid_values: 4, ..Counters::default() };
+    let problems = of_model("m", &passing, &facts(vec![record("1", &["prod"])]), NOW);
+    assert_eq!(
+        told(&problems),
+        [
+            (Severity::Partial, "2 events came after their window was judged"),
+            (Severity::Partial, "3 times an event was later than lateness allows"),
+            (Severity::Partial, "10 of 100 labels found no prediction"),
+            (Severity::Partial, "4 values were invalid: of a wrong type or out of range"),
+        ]
+    );
+}
+
+#[test]
+fn the_daemons_own_problems_come_in_order() {
+    let mut view = View { started: true, ..View::default() };
+    view.models.insert("m".into(), seen(&[]));
+    assert_eq!(told(&of_daemon(&view, &[("webhook".into(), 0)])), []);
+    let rejected = |n: u64| {
+        let mut input = InputView::default();
+        input.update(Instant::now(), 100, &[(Reason::BadTime, n)].into(), 0);
+        input
+    };
+    view.inputs.insert("p".into(), rejected(3));
+    view.undeliverable.insert("signals".into(), 2);
+    view.unregistered.insert("m".into(), 1);
+    view.not_ready.insert("kafka".into(), "no broker answers".into());
+    let problems = of_daemon(&view, &[("webhook".into(), 3)]);
+    assert_eq!(
+        told(&problems),
+        [
+            (Severity::Halted, "not ready: kafka: no broker answers"),
+            (Severity::Refused, "2 messages can never be delivered to signals and were dropped"),
+            (Severity::Refused, "3 messages wait for webhook: it does not take them"),
+            (
+                Severity::Candidate,
+                "1 versions with stages or blocks here are not registered in MLflow, which is not told of them"
+            ),
+            (
+                Severity::Partial,
+                "3 of the last 100 events of \"p\" were rejected and count nowhere (since the start: bad_time 3)"
+            ),
+        ]
+    );
+    view.inputs.insert("p".into(), rejected(99));
+    assert_eq!(of_daemon(&view, &[])[1].severity, Severity::Refused);
+    view.not_ready.clear();
+    view.started = false;
+    assert_eq!(of_daemon(&view, &[])[0].problem, "not ready: it is starting");
+}
+
+#[test]
+fn names_are_quoted_for_a_shell() {
+    assert_eq!(
+        [quoted("fraud_detector"), quoted("a b"), quoted("a'; rm")],
+        ["fraud_detector", "'a b'", r"'a'\''; rm'"]
+    );
+}

@@ -9,6 +9,7 @@ use crate::decode::Reason;
 use crate::intake::Counters;
 use crate::judge::verdict::{Counted, RuleResult, WindowSpan};
 use crate::registry::ActiveBlock;
+use crate::view::Keep;
 use crate::view::inputs::InputView;
 
 const HOUR: i64 = 3_600_000;
@@ -68,7 +69,7 @@ fn seen(verdicts: &[Arc<Verdict>]) -> ModelView {
         closed: std::collections::BTreeMap::new(),
     };
     for verdict in verdicts {
-        seen.versions.entry(verdict.version.clone()).or_default().push(Arc::clone(verdict));
+        seen.versions.entry(verdict.version.clone()).or_default().push(Arc::clone(verdict), Keep::default());
     }
     seen
 }

@@ -28,11 +28,11 @@ checks:
 fn verdict(version: &str, group: &str, status: Status, end: i64, stage: Option<&str>) -> Arc<Verdict> {
     let result = RuleResult {
         rule: format!("{group}/psi"),
-        metric: "psi",
+        metric: "psi".into(),
         subject: "temp".into(),
         status,
         value: Some(0.31),
-        evidence: vec![("limit", serde_json::json!({"lt": 0.2}))],
+        evidence: vec![("limit", serde_json::json!({"lt": 0.2}))].into(),
         reason: None,
         since: None,
         pending: false,

@@ -120,7 +120,7 @@ pub fn load_on(policy: &Policy, version: &str, location: &str, threads: usize) -
 }
 
 /// Columns the snapshot must have, with what the policy names them under.
-type Needed = Vec<(String, &'static str)>;
+pub(crate) type Needed = Vec<(String, &'static str)>;
 
 /// The columns and, with `build`, the references of the numeric ones, whose numbers are then left out.
 ///
@@ -151,7 +151,7 @@ fn read_on(
 }
 
 /// The columns a policy names, and those the snapshot must have.
-fn columns_of(policy: &Policy) -> (Vec<String>, Needed) {
+pub(crate) fn columns_of(policy: &Policy) -> (Vec<String>, Needed) {
     let mut needed = Needed::new();
     let mut need = |column: &String, role| {
         if !needed.iter().any(|(known, _)| known == column) {

@@ -1,7 +1,11 @@
 //! `driftgate check`: validates policies and the daemon's configuration, and gives advice on both. What the advice is, is
-//! `policy::lint` and `deployment`; what a policy watches, for people, is `watch`.
+//! `policy::lint` and `deployment`, `snapshot` and `chance` where training data is at hand, and `alarms` on what rules do
+//! without drift; what a policy watches, for people, is `watch`.
 
+mod alarms;
+mod chance;
 mod deployment;
+mod snapshot;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -17,12 +21,13 @@ use crate::http::Tokens;
 use crate::policy::lint::{Lint, lint};
 use crate::policy::{self, Policy};
 use crate::view::Keep;
+use alarms::Alarm;
 use watch::Watch;
 
 /// Validates policies and configurations and gives advice
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 valid, 1 valid with warnings under --strict, 2 errors.\n\nExamples:\n  driftgate check --config config/driftgate.yaml\n  driftgate check --policy policy.yaml --strict"
+    after_help = "Exit codes: 0 valid, 1 valid with warnings under --strict, 2 errors.\n\nExamples:\n  driftgate check --config config/driftgate.yaml\n  driftgate check --policy policy.yaml --strict\n  driftgate check --policy policy.yaml --alarms"
 )]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub struct Args {
@@ -35,13 +40,16 @@ pub struct Args {
     /// Exits with 1 if there are warnings
     #[arg(long)]
     strict: bool,
+    /// Shows for each rule on how many days a month it blocks without any drift, and what it finds
+    #[arg(long)]
+    alarms: bool,
     /// Prints what was found as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let report = Report::new(args.config.as_deref(), &args.policy);
+    let report = Report { show_alarms: args.alarms, ..Report::new(args.config.as_deref(), &args.policy) };
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&report.to_json())?);
     } else {
@@ -64,6 +72,7 @@ struct Checked {
     file: PathBuf,
     policy: Policy,
     lints: Vec<Lint>,
+    alarms: Vec<Alarm>,
 }
 
 /// Everything that was found.
@@ -75,6 +84,8 @@ struct Report {
     policies: Vec<Checked>,
     /// What the configuration says of the verdicts that are kept.
     keep: Keep,
+    /// Whether the alarms of all rules are asked for.
+    show_alarms: bool,
 }
 
 impl Report {
@@ -119,13 +130,24 @@ impl Report {
         match policy::parse(&text, file) {
             Ok(policy) => {
                 let mut lints = lint(&policy);
-                if let Some(location) = Watch::new(&policy, self.keep).missing_snapshot() {
+                let watch = Watch::new(&policy, self.keep);
+                if let Some(location) = watch.missing_snapshot() {
                     let message = format!(
                         "{location} does not exist: versions would have no baseline, unless they are registered with their own"
                     );
                     lints.push(Lint { path: "baseline.snapshot".to_owned(), message });
                 }
-                self.policies.push(Checked { file: file.to_owned(), policy, lints });
+                let sample = watch.sample();
+                let found = sample.map(|(version, location)| snapshot::read(&policy, &version, &location));
+                let found = found.unwrap_or_default();
+                lints.extend(found.lints);
+                let chance = chance::lint(&policy, found.baseline.as_ref());
+                let alarms = alarms::alarms(&policy, found.baseline.as_ref());
+                // One line a rule.
+                let noisy = alarms.iter().filter_map(Alarm::lint).filter(|l| chance.iter().all(|c| c.path != l.path));
+                let noisy: Vec<Lint> = noisy.collect();
+                lints.extend(chance.into_iter().chain(noisy));
+                self.policies.push(Checked { file: file.to_owned(), policy, lints, alarms });
             }
             Err(errors) => self.errors.push(errors.to_string()),
         }
@@ -167,10 +189,13 @@ impl Report {
             let _ = writeln!(out, "{}: the daemon's configuration, {} policies", file.display(), self.policies.len());
             warn(&mut out, file, lints);
         }
-        for Checked { file, policy, lints } in &self.policies {
+        for Checked { file, policy, lints, alarms } in &self.policies {
             let watch = Watch::new(policy, self.keep);
             let _ = writeln!(out, "{}: {}", file.display(), watch.summary());
             let _ = writeln!(out, "{}", watch.table());
+            if self.show_alarms {
+                let _ = writeln!(out, "{}", alarms::table(alarms));
+            }
             warn(&mut out, file, lints);
         }
         let warnings = self.warnings();
@@ -186,11 +211,14 @@ impl Report {
     }
 
     fn to_json(&self) -> Value {
-        let policies = self.policies.iter().map(|Checked { file, policy, lints }| {
+        let policies = self.policies.iter().map(|Checked { file, policy, lints, alarms }| {
             let mut watch = Watch::new(policy, self.keep).to_json();
             if let Some(watch) = watch.as_object_mut() {
                 watch.insert("file".to_owned(), file.display().to_string().into());
                 watch.insert("warnings".to_owned(), json!(lints));
+                if self.show_alarms {
+                    watch.insert("alarms".to_owned(), alarms.iter().map(Alarm::to_json).collect());
+                }
             }
             watch
         });

@@ -1,12 +1,11 @@
-//! Advice on a policy that is valid: what it leaves unguarded, and rules that will be noisy. A lint is no error, since
-//! each has cases where it is wrong.
+//! Advice on a policy that is valid: what it leaves unguarded, and `for` that says nothing. A lint is no error, since each has
+//! cases where it is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::metrics::Guard;
 use super::number_of;
-use super::types::{Approvals, Correction, Enforce, Group, Hysteresis, Policy, Rule, RuleKind, Transition};
-use crate::stats::limit::Limit;
+use super::types::{Approvals, Enforce, Group, Hysteresis, Policy, Transition};
 use crate::yaml::units::show_duration;
 
 /// One piece of advice and where in the policy it belongs.
@@ -21,8 +20,6 @@ pub struct Lint {
 const PROD: &str = "prod";
 /// What a version's lineage needs: data, code and the artifact they made.
 pub const LINEAGE: [&str; 3] = ["data_snapshot", "code_commit", "artifact_digest"];
-/// A window of a healthy model that blocks more often than this is noisy.
-const NOISY: f64 = 0.05;
 
 /// Everything worth a second thought, in the policy's order.
 #[must_use]
@@ -52,7 +49,6 @@ impl Lints {
     fn group(&mut self, group: &Group) {
         for (at, rule) in group.rules.iter().enumerate() {
             let path = format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric());
-            self.noisy(&path, rule);
             if let Some(message) = too_short(group, rule.hysteresis) {
                 self.say(format!("{path}.for"), message);
             }
@@ -88,27 +84,6 @@ impl Lints {
                     ),
                 );
             }
-        }
-    }
-
-    /// A p-value per feature blocks healthy models, the more the more features there are.
-    fn noisy(&mut self, path: &str, rule: &Rule) {
-        let RuleKind::KsP { of, correction: Correction::None, min_effect } = &rule.kind else { return };
-        if *min_effect > Limit::ZERO {
-            return;
-        }
-        let healthy: f64 = of.iter().map(|subject| 1.0 - subject.limit.value()).product();
-        let noise = 1.0 - healthy;
-        if noise >= NOISY {
-            self.say(
-                path,
-                format!(
-                    "{} subjects without a correction: about {:.0}% of a healthy model's windows block by chance, and large windows \
-                     block on drift too small to matter; write `correction: holm`, a `min_effect`, or both",
-                    of.len(),
-                    noise * 100.0
-                ),
-            );
         }
     }
 
@@ -306,13 +281,6 @@ rollback: {triggers: [{rule: slo/p95, for: 5m}]}
         assert_eq!(lints("7d", ", min_effect: 0.05", GOOD), []);
         assert_eq!(lints("8", ", correction: holm", GOOD), []);
         assert_eq!(lints("7d", ", correction: bh", ""), []);
-    }
-
-    #[test]
-    fn many_p_values_are_noisy() {
-        let found = lints("7d", "", GOOD);
-        assert_eq!(paths(&found), ["checks.drift.rules[1].ks_p"]);
-        assert!(found[0].1.starts_with("6 subjects without a correction: about 6% of"), "{found:?}");
     }
 
     #[test]

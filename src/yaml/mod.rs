@@ -63,7 +63,7 @@ pub fn read<T>(text: &str, file: &Path, build: impl FnOnce(&Item) -> Option<T>) 
 
 /// The known name nearest to what was written, if it is near enough to be a slip of the finger.
 #[must_use]
-fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (written.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()

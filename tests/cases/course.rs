@@ -238,7 +238,12 @@ fn advice(policy: &str) -> Vec<(String, String)> {
 
 #[test]
 fn exercise_1_the_policy_is_valid_and_complete() {
-    assert_eq!(advice(EXERCISE_1), []);
+    // The gap that the exercise asks for is within chance at so few positives, and nothing else is amiss.
+    let found = advice(EXERCISE_1);
+    assert!(
+        matches!(&found[..], [(path, message)] if path == "checks.fairness.rules[0].tpr_gap" && message.contains("without any drift")),
+        "{found:?}"
+    );
     let part = |from: &str, to: &str| {
         let start = EXERCISE_1.find(from).unwrap();
         let end = start + EXERCISE_1[start..].find(to).unwrap();

@@ -38,8 +38,8 @@ enum Snapshots {
     Remote(String),
     /// One file for every version, and whether it is there.
     One(String, bool),
-    /// So many files that some version could name.
-    Matching(String, usize),
+    /// So many files that some version could name, and the last of these versions.
+    Matching(String, usize, Option<String>),
 }
 
 impl<'p> Watch<'p> {
@@ -97,7 +97,7 @@ impl<'p> Watch<'p> {
             Snapshots::Unnamed => (None, None),
             Snapshots::Remote(location) => (Some(location), None),
             Snapshots::One(location, there) => (Some(location), Some(usize::from(*there))),
-            Snapshots::Matching(location, files) => (Some(location), Some(*files)),
+            Snapshots::Matching(location, files, _) => (Some(location), Some(*files)),
         };
         json!({
             "model": self.policy.model, "policy_sha256": self.policy.sha256, "memory_bytes": self.memory(),
@@ -112,6 +112,16 @@ impl<'p> Watch<'p> {
     /// A version's panes in a group and the verdicts that are kept of it.
     fn of_group(&self, group: &Group) -> Option<u64> {
         Some(panes(self.policy, group)?.saturating_add(verdicts(group, self.keep)))
+    }
+
+    /// A version whose snapshot is at hand, and where that lies, as the policy names it.
+    pub fn sample(&self) -> Option<(String, String)> {
+        let pattern = self.policy.baseline.snapshot.as_deref()?;
+        match &self.snapshots {
+            Snapshots::One(_, true) => Some(("1".to_owned(), pattern.to_owned())),
+            Snapshots::Matching(_, _, Some(version)) => Some((version.clone(), pattern.replace("{version}", version))),
+            _ => None,
+        }
     }
 
     /// A snapshot that every version needs and that is not there.
@@ -146,11 +156,15 @@ impl Snapshots {
             .into_iter()
             .flatten()
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let files = names.filter(|name| {
-            let Some(version) = name.strip_prefix(head).and_then(|n| version_in(n, tail)) else { return false };
-            rest.is_none_or(|rest| folder.join(name).join(rest.replace("{version}", version)).exists())
+        let versions = names.filter_map(|name| {
+            let version = name.strip_prefix(head).and_then(|n| version_in(n, tail))?;
+            let there = rest.is_none_or(|rest| folder.join(&name).join(rest.replace("{version}", version)).exists());
+            there.then(|| version.to_owned())
         });
-        Self::Matching(shown, files.count())
+        let versions: Vec<String> = versions.collect();
+        // 10 comes after 9.
+        let last = versions.iter().max_by_key(|version| (version.len(), version.as_str())).cloned();
+        Self::Matching(shown, versions.len(), last)
     }
 }
 
@@ -170,8 +184,8 @@ impl std::fmt::Display for Snapshots {
             Self::Remote(location) => write!(f, "{location} (not looked at)"),
             Self::One(location, true) => write!(f, "{location}, for every version"),
             Self::One(location, false) => write!(f, "{location}, which does not exist"),
-            Self::Matching(location, 1) => write!(f, "{location}, 1 file there"),
-            Self::Matching(location, files) => write!(f, "{location}, {files} files there"),
+            Self::Matching(location, 1, _) => write!(f, "{location}, 1 file there"),
+            Self::Matching(location, files, _) => write!(f, "{location}, {files} files there"),
         }
     }
 }
@@ -294,7 +308,7 @@ checks:
         std::fs::write(folder.path().join("7/t-7.csv"), "").unwrap();
         let find = |pattern: &str| Snapshots::find(folder.path(), pattern);
         let files = |pattern: &str| match find(pattern) {
-            Snapshots::Matching(_, files) => files,
+            Snapshots::Matching(_, files, _) => files,
             other => panic!("{other:?}"),
         };
         assert_eq!(

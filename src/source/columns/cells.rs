@@ -140,6 +140,12 @@ impl Cells {
         }
     }
 
+    /// Whether nothing can be read from it, since its values have parts (structs, lists).
+    #[must_use]
+    pub fn is_nested(&self) -> bool {
+        matches!(self, Self::Other(..))
+    }
+
     /// Whether the column can hold numbers.
     #[must_use]
     pub fn is_numeric(&self) -> bool {

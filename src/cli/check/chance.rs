@@ -1,0 +1,96 @@
+//! Limits on PSI that lie within chance: below the 99.9% quantile of PSI without drift, at the fewest samples that are judged.
+
+use serde_json::Value;
+
+use crate::baseline::Baseline;
+use crate::cli::show;
+use crate::judge::verdict::short;
+use crate::policy::lint::Lint;
+use crate::policy::{Policy, RuleKind, Target};
+use crate::stats::psi::{CHANCE, null_quantile};
+
+/// Subjects that a warning names.
+const NAMED: usize = 3;
+
+/// A subject whose limit is too low.
+struct Low<'p> {
+    name: &'p str,
+    bins: usize,
+    rows: u64,
+    lt: f64,
+    quantile: f64,
+}
+
+/// A warning for each PSI rule with such limits.
+pub fn lint(policy: &Policy, baseline: Option<&Baseline>) -> Vec<Lint> {
+    let n = policy.min_samples;
+    let mut found = Vec::new();
+    for group in &policy.groups {
+        for (at, rule) in group.rules.iter().enumerate() {
+            let RuleKind::Psi { of, bins, .. } = &rule.kind else { continue };
+            let low = of.iter().filter_map(|subject| {
+                let (bins, rows) = sizes(baseline, subject.target, *bins)?;
+                let quantile = null_quantile(n, rows, bins, CHANCE)?;
+                let name = policy.target_name(subject.target);
+                (subject.limit.lt.value() < quantile).then_some(Low {
+                    name,
+                    bins,
+                    rows,
+                    lt: subject.limit.lt.value(),
+                    quantile,
+                })
+            });
+            let mut low: Vec<Low<'_>> = low.collect();
+            low.sort_by(|a, b| b.quantile.total_cmp(&a.quantile));
+            if let Some(message) = message(&low, n) {
+                found.push(Lint { path: format!("checks.{}.rules[{at}].psi", group.name), message });
+            }
+        }
+    }
+    found
+}
+
+/// Bins and training rows; without a snapshot those of a numeric feature in a large one.
+fn sizes(baseline: Option<&Baseline>, target: Target, bins: usize) -> Option<(usize, u64)> {
+    let Some(baseline) = baseline else {
+        return (!matches!(target, Target::Categorical(_))).then_some((bins, u64::MAX));
+    };
+    match target {
+        Target::Categorical(i) => baseline.categorical.get(i).map(|r| (r.names.len() + 1, r.count)),
+        numeric => {
+            let reference = baseline.numeric(numeric)?;
+            Some((reference.bins.get(&bins).map_or(bins, Vec::len), reference.count))
+        }
+    }
+}
+
+fn message(low: &[Low<'_>], n: u64) -> Option<String> {
+    let worst = low.first()?;
+    let one = |l: &Low<'_>| {
+        let rows =
+            if l.rows == u64::MAX { String::new() } else { format!(" against {} of training", show::count(l.rows)) };
+        format!("{} ({} bins{rows}: {} where the limit is {})", l.name, l.bins, short(l.quantile), short(l.lt))
+    };
+    let mut named: Vec<String> = low.iter().take(NAMED).map(one).collect();
+    if low.len() > NAMED {
+        named.push(format!("{} more", low.len() - NAMED));
+    }
+    let limit = (worst.quantile * 100.0).ceil() / 100.0;
+    Some(format!(
+        "the limit is within chance: without any drift PSI of {} samples exceeds it in more than one window of a thousand, for {}; \
+         write `except: {{{}: {{lt: {limit}}}}}`, raise `min_samples`, or leave such features to `missing_rate` and rules on fewer categories",
+        show::count(n),
+        named.join(", "),
+        quoted(worst.name)
+    ))
+}
+
+/// A name as YAML takes it wherever it stands.
+fn quoted(name: &str) -> String {
+    let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.to_owned()
+    } else {
+        Value::from(name).to_string()
+    }
+}

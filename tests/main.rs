@@ -37,6 +37,8 @@ mod init;
 mod joining;
 #[path = "cases/kafka.rs"]
 mod kafka;
+#[path = "cases/kpis.rs"]
+mod kpis;
 #[path = "cases/limits.rs"]
 mod limits;
 #[path = "support/long_stream.rs"]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::kpi::Share;
-use super::rules::{Judged, Window, enough, limit, real, upper, warned};
+use super::rules::{Judged, Window, enough, limit, upper, warned};
 use super::verdict::{Status, number};
 use crate::policy::{KpiVersus, Rule, RuleKind, Tolerance, Upper};
 use crate::stats::fairness::Ratio;

@@ -151,7 +151,7 @@ fn kpis_join_every_version_too_and_each_once() {
     meets(&mut j, "a", kpi(53, 3), &[(0, 50)]);
     let mut kpis = Vec::new();
     j.prediction(id("a"), Pending { version: 1, ..pending(50) }, &[7], |p| {
-        kpis.push((p.outcome.kpis, p.outcome.label))
+        kpis.push((p.outcome.kpis, p.outcome.label));
     });
     assert_eq!(kpis, [(1, Flag::Missing), (0, Flag::Yes), (2, Flag::Missing)]);
 }

@@ -29,6 +29,8 @@ mod course;
 mod events;
 #[path = "cases/formats.rs"]
 mod formats;
+#[path = "fuzz/mod.rs"]
+mod fuzz;
 #[path = "cases/golden.rs"]
 mod golden;
 #[path = "cases/init.rs"]

@@ -122,6 +122,7 @@ async fn status_of(app: &Shared, model: &str) -> Result<(Value, Vec<problems::Pr
         "frozen": facts.frozen,
         "rollout": facts.rollout,
         "rollback_pending": facts.pending,
+        "registry_drift": facts.lost,
         "versions": versions,
     });
     Ok((status, found))

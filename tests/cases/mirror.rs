@@ -65,9 +65,9 @@ fn what_is_deleted_in_mlflow_is_drift_and_what_is_made_anew_has_no_past() {
     let gate = json_of(&daemon, &format!("/api/v1/gate/{model}/2?to=prod"));
     assert!(gate["reasons"][0].as_str().unwrap().starts_with("registry_drift: MLflow has no version \"2\""), "{gate}");
     service.run(&daemon, "op", &format!("promote {model} 2")).exits(1);
-    let problems = wait_for("the problems in the status", || {
+    let problems = wait_for("what MLflow lost in the status", || {
         let status = service.status(&daemon);
-        let problems = status["problems"].as_array()?.clone();
+        let problems = status["registry_drift"].as_array()?.clone();
         (problems.len() == 2).then_some(problems)
     });
     assert_eq!(

@@ -255,16 +255,17 @@ fn which_unseen_categories_are_named_does_not_depend_on_the_format() {
     let version = |i: usize| if i % 100 == 99 && i > 6_000 { "2" } else { "1" };
     let ts = |i: usize| START + i64::try_from(i).unwrap();
     let rows = 20_000;
+    // Lines so long that the first block has fewer unseen ones than there are places.
+    let note = "x".repeat(200);
     folder.write(
         "p.csv",
         (0..rows).fold("version,ts,c\n".to_owned(), |t, i| format!("{t}{},{},{}\n", version(i), ts(i), category(i))),
     );
     folder.write(
         "p.jsonl",
-        lines(
-            (0..rows)
-                .map(|i| json!({"model": "m", "version": version(i), "ts": ts(i), "features": {"c": category(i)}})),
-        ),
+        lines((0..rows).map(
+            |i| json!({"model": "m", "version": version(i), "ts": ts(i), "features": {"c": category(i)}, "note": note}),
+        )),
     );
     let columns = vec![
         Series::new("version".into(), (0..rows).map(version).collect::<Vec<_>>()),

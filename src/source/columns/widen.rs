@@ -16,6 +16,8 @@ const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
     1e21, 1e22,
 ];
+/// A digit above 128 bits is worth 2^128, which is ten times this and 6.
+const PART: u128 = u128::MAX / 10;
 /// Whole numbers below this are doubles.
 const EXACT_INTEGER: u128 = 1 << 53;
 
@@ -148,8 +150,6 @@ impl Decimal {
     /// Divides the digits by ten; returns the last one.
     fn pop(&mut self) -> u8 {
         let [low, high] = self.digits;
-        // A digit of the upper half is worth 2^128, which is ten times this and 6.
-        const PART: u128 = u128::MAX / 10;
         let (upper, left) = (high / 10, high % 10);
         let rest = left * 6 + low % 10;
         let lower = left * PART + low / 10 + rest / 10;

@@ -15,7 +15,9 @@ use crate::stats::fairness::Confusion;
 use crate::stats::grid::{self, Grid};
 
 /// The frame kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 1 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 2 };
+/// Baselines of before knew nothing of `Beside`.
+const KIND_1: Kind = Kind { tag: *b"BASE", version: 1 };
 
 /// A numeric feature with at most so many distinct reference values is tested by chi-square.
 const DISCRETE_DISTINCT: usize = 50;
@@ -44,6 +46,97 @@ pub struct Baseline {
     pub segments: Vec<Option<BTreeMap<String, Confusion>>>,
     /// What the baseline was built for; a policy that reads something else needs another build.
     pub built_for: BuiltFor,
+    pub beside: Beside,
+}
+
+/// What only some rules ask of a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Segmentations that rules on selection read, in order.
+    pub selection_by: Vec<usize>,
+    /// One for each: decisions over all rows with a score, labelled or not; `None` where the snapshot has no such column or
+    /// no score.
+    pub selection: Vec<Option<BTreeMap<String, Confusion>>>,
+    /// The column of the policy's `unit` and how its values repeat.
+    pub unit: Option<(String, Repeats)>,
+}
+
+/// How the values of a column repeat: with b_i rows of the i-th value, Σ b_i and Σ b_i².
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeats {
+    pub rows: u64,
+    pub squares: u64,
+}
+
+impl Repeats {
+    fn of(column: &Coded) -> Self {
+        let mut by_code = vec![0_u64; column.names.len()];
+        // A row that names no unit is one of its own.
+        let mut repeats = Self::default();
+        for code in &column.codes {
+            repeats.rows += 1;
+            match code.and_then(|c| by_code.get_mut(c as usize)) {
+                Some(count) => *count += 1,
+                None => repeats.squares += 1,
+            }
+        }
+        repeats.squares = by_code.iter().fold(repeats.squares, |sum, b| sum.saturating_add(b.saturating_mul(*b)));
+        repeats
+    }
+
+    /// The design effect 1 + (b − 1)·ρ of Kish (Survey Sampling, 1965, section 5.4) with the b of clusters that differ in size,
+    /// Σ b_i²/Σ b_i, and ρ = 1: rows of one unit say all the same. An upper bound where they do not; 1 where nothing repeats.
+    #[must_use]
+    pub fn design_effect(self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "a relative error of 2^-53")]
+        let (squares, rows) = (self.squares as f64, self.rows as f64);
+        (squares / rows.max(1.0)).max(1.0)
+    }
+}
+
+impl Beside {
+    /// What a policy asks for: segmentations of rules on selection, and the unit's column.
+    #[must_use]
+    pub fn asked_by(policy: &Policy) -> (Vec<usize>, Option<&str>) {
+        (Self::selection_by(policy), policy.unit.as_deref())
+    }
+
+    fn selection_by(policy: &Policy) -> Vec<usize> {
+        let mut by: Vec<usize> = policy.rules().filter_map(|r| r.kind.selection_by()).collect();
+        by.sort_unstable();
+        by.dedup();
+        by
+    }
+
+    fn new(policy: &Policy, columns: &SnapshotColumns) -> Self {
+        let selection_by = Self::selection_by(policy);
+        let of = |by: &usize| selection_reference(policy, columns, columns.segments.get(*by)?.as_deref()?);
+        let unit = policy.unit.clone().zip(columns.unit.as_deref().map(Repeats::of));
+        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit }
+    }
+
+    /// Whether it holds what a policy asks for.
+    fn serves(&self, policy: &Policy) -> bool {
+        let (selection_by, unit) = Self::asked_by(policy);
+        self.selection_by == selection_by && self.unit.as_ref().map(|u| u.0.as_str()) == unit
+    }
+}
+
+/// A baseline as format 1 has it: still what the digest of a baseline is taken of where nothing is kept beside it, so that
+/// counts which were made against it stay comparable.
+#[derive(Serialize)]
+struct Format1<'b> {
+    model: &'b str,
+    version: &'b str,
+    snapshot: &'b str,
+    snapshot_sha256: &'b str,
+    rows: u64,
+    numeric: &'b [NumericReference],
+    categorical: &'b [CategoricalReference],
+    score: &'b Option<NumericReference>,
+    score_by_label: &'b Option<[Vec<u64>; 2]>,
+    segments: &'b [Option<BTreeMap<String, Confusion>>],
+    built_for: &'b BuiltFor,
 }
 
 /// The part of a policy a baseline depends on.
@@ -196,16 +289,14 @@ pub struct SnapshotColumns {
     pub label: Option<Vec<Flag>>,
     /// One a segmentation; `None` where a part has no column.
     pub segments: Vec<Option<Arc<Coded>>>,
+    /// The column of the policy's `unit`.
+    pub unit: Option<Arc<Coded>>,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BaselineError {
     #[error("the snapshot has no rows")]
     Empty,
-    #[error(
-        "column {column:?} holds no values: every row is null or NaN; leave the feature out of the policy or fix the snapshot"
-    )]
-    NoValues { column: String },
     #[error(
         "the baseline was built for other features, bins, segments or another threshold than this policy's: build it again from the snapshot"
     )]
@@ -222,7 +313,7 @@ impl Baseline {
     /// Builds a version's reference from its snapshot's columns.
     ///
     /// # Errors
-    /// All columns without a value, or an empty snapshot.
+    /// An empty snapshot.
     pub fn build(
         policy: &Policy,
         version: &str,
@@ -239,8 +330,10 @@ impl Baseline {
     /// Builds a version's reference from its snapshot's columns and the references that were built of the numeric ones.
     /// `snapshot` is where it was read from, and the SHA-256 of its file.
     ///
+    /// A column that is null throughout leaves the others judged: of it alone nothing can be said.
+    ///
     /// # Errors
-    /// All columns without a value, or an empty snapshot.
+    /// An empty snapshot.
     pub fn of_references(
         policy: &Policy,
         version: &str,
@@ -254,20 +347,6 @@ impl Baseline {
         }
         let built_for = BuiltFor::new(policy);
         let categorical: Vec<_> = columns.categorical.iter().map(|c| categorical_reference(c)).collect();
-        let mut errors = Vec::new();
-        let mut need_values = |name: &str, count: u64| {
-            if count == 0 {
-                errors.push(BaselineError::NoValues { column: name.to_owned() });
-            }
-        };
-        policy.features.numeric.iter().zip(&numeric).for_each(|(n, r)| need_values(n, r.count));
-        policy.features.categorical.iter().zip(&categorical).for_each(|(n, r)| need_values(n, r.count));
-        if let (Some(name), Some(r)) = (&policy.baseline.score_column, &score) {
-            need_values(name, r.count);
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
         let score_by_label = match (&columns.score, &columns.label, &score) {
             (Some(scores), Some(labels), Some(reference)) => Some(split_by_label(scores, labels, reference)),
             _ => None,
@@ -285,6 +364,7 @@ impl Baseline {
             score_by_label,
             segments,
             built_for,
+            beside: Beside::new(policy, columns),
         })
     }
 
@@ -296,6 +376,19 @@ impl Baseline {
             Target::Score => self.score.as_ref(),
             Target::Categorical(_) => None,
         }
+    }
+
+    /// Decisions in the snapshot by segment, of a segmentation that a rule on selection reads.
+    #[must_use]
+    pub fn selection(&self, by: usize) -> Option<&BTreeMap<String, Confusion>> {
+        let at = self.beside.selection_by.binary_search(&by).ok()?;
+        self.beside.selection.get(at)?.as_ref()
+    }
+
+    /// The design effect of a rule: the one that is written, else what repeats in the snapshot, else 1.
+    #[must_use]
+    pub fn design_effect(&self, written: Option<f64>) -> f64 {
+        written.or_else(|| Some(self.beside.unit.as_ref()?.1.design_effect())).unwrap_or(1.0)
     }
 
     /// The baseline as a file's bytes.
@@ -312,7 +405,7 @@ impl Baseline {
     /// A damaged or foreign file, or one built for another policy.
     pub fn decode(bytes: &[u8], policy: &Policy) -> Result<Self, BaselineError> {
         let baseline: Self = frame::decode(KIND, bytes)?;
-        if baseline.built_for != BuiltFor::new(policy) {
+        if baseline.built_for != BuiltFor::new(policy) || !baseline.beside.serves(policy) {
             return Err(BaselineError::OtherPolicy);
         }
         for (segmentation, segments) in policy.segments.iter().zip(&baseline.segments) {
@@ -331,7 +424,23 @@ impl Baseline {
     /// # Errors
     /// When it cannot be serialized.
     pub fn digest(&self) -> Result<String, FrameError> {
-        Ok(frame::sha256_hex(&self.encode()?))
+        if self.beside != Beside::default() {
+            return Ok(frame::sha256_hex(&self.encode()?));
+        }
+        let of_before = Format1 {
+            model: &self.model,
+            version: &self.version,
+            snapshot: &self.snapshot,
+            snapshot_sha256: &self.snapshot_sha256,
+            rows: self.rows,
+            numeric: &self.numeric,
+            categorical: &self.categorical,
+            score: &self.score,
+            score_by_label: &self.score_by_label,
+            segments: &self.segments,
+            built_for: &self.built_for,
+        };
+        Ok(frame::sha256_hex(&frame::encode(KIND_1, &of_before)?))
     }
 }
 
@@ -370,6 +479,21 @@ fn split_by_label(scores: &[f64], labels: &[Flag], reference: &NumericReference)
         }
     }
     split
+}
+
+fn selection_reference(
+    policy: &Policy,
+    columns: &SnapshotColumns,
+    segments: &Coded,
+) -> Option<BTreeMap<String, Confusion>> {
+    let (scores, threshold) = (columns.score.as_ref()?, policy.threshold?);
+    let mut by_code = vec![[0_u64; 2]; segments.names.len()];
+    for (&code, &score) in segments.codes.iter().zip(scores).filter(|(_, score)| !score.is_nan()) {
+        if let Some([no, yes]) = code.and_then(|c| by_code.get_mut(c as usize)) {
+            *if score >= threshold { yes } else { no } += 1;
+        }
+    }
+    Some(segments.names.iter().cloned().zip(by_code.into_iter().map(Confusion::of_decisions)).collect())
 }
 
 fn segment_reference(

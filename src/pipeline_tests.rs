@@ -34,6 +34,7 @@ fn reference(policy: &Policy, version: &str) -> Reference {
         numeric: vec![x],
         categorical: vec![],
         segments: vec![None],
+        unit: None,
     };
     let baseline = Baseline::build(policy, version, "made up", "00", &columns).unwrap();
     let sha256 = baseline.digest().unwrap().into();

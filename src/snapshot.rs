@@ -162,6 +162,7 @@ pub(crate) fn columns_of(policy: &Policy) -> (Vec<String>, Needed) {
     policy.features.categorical.iter().for_each(|c| need(c, "features.categorical"));
     policy.baseline.score_column.iter().for_each(|c| need(c, "baseline.columns.score"));
     policy.baseline.label_column.iter().for_each(|c| need(c, "baseline.columns.label"));
+    policy.unit.iter().for_each(|c| need(c, "unit"));
     for group in &policy.groups {
         for rule in &group.rules {
             if let RuleKind::TprDrop { by, .. } = rule.kind {

@@ -143,7 +143,8 @@ impl Worker {
                     Some(batch) => {
                         events(tally, layout, batch, rows, which);
                         if !reads.segmentations.is_empty() {
-                            predicted_classes(tally, reads, batch, rows, which, &scratch.classes);
+                            counters.unsegmented +=
+                                predicted_classes(tally, reads, batch, rows, which, &scratch.classes);
                         }
                     }
                     None => tally.features += which.len() as u64,
@@ -247,7 +248,8 @@ fn classes(batch: &PredictionBatch, rows: &[(u32, u32)], threshold: Option<f64>,
     }));
 }
 
-/// Counts the predicted class of each row in its segments: what label coverage is measured against.
+/// Counts the predicted class of each row in its segments: whom rules on selection are about, and what label coverage is
+/// measured against. Returns how many predictions with a class have no segment, over segmentations that no pair is counted in.
 #[allow(clippy::indexing_slicing, reason = "which lists rows, and rows are rows of the batch")]
 fn predicted_classes(
     tally: &mut OpenTally,
@@ -256,19 +258,28 @@ fn predicted_classes(
     rows: &[(u32, u32)],
     which: Which<'_>,
     classes: &[u8],
-) {
-    for (s, segmentation) in reads.segmentations.iter().enumerate() {
+) -> u64 {
+    let mut unsegmented = 0;
+    for (s, (segmentation, labelled)) in reads.segmentations.iter().zip(&reads.labelled).enumerate() {
         let codes = &batch.segments[*segmentation];
+        let mut without = 0;
         which.each(|k| {
             let (segment, class) = (codes[rows[k].0 as usize], classes[k]);
-            if segment < code::SPECIAL
-                && class < 2
-                && let Some(segment) = tally.segment(s, segment)
-            {
+            if class >= 2 {
+                return;
+            }
+            if segment >= code::SPECIAL {
+                without += 1;
+            } else if let Some(segment) = tally.segment(s, segment) {
                 segment.predicted[class as usize] += 1;
             }
         });
+        if !labelled && let Some(n) = tally.unsegmented.get_mut(s) {
+            *n += without;
+            unsegmented += without;
+        }
     }
+    unsegmented
 }
 
 /// The predicted class of a row: the decision if there, else the score against the threshold. A decision of no class is no

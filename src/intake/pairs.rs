@@ -58,7 +58,7 @@ pub(super) fn count(
 /// Whether a pair says anything to a group's rules.
 fn counts_anywhere(pair: &JobPair, reads: &Reads) -> bool {
     let labelled = matches!(pair.outcome.label, Flag::No | Flag::Yes);
-    let confusion = !reads.segmentations.is_empty() && labelled && pair.prediction.predicted != Flag::Missing;
+    let confusion = reads.labelled.contains(&true) && labelled && pair.prediction.predicted != Flag::Missing;
     let scored = reads.auc && labelled && pair.prediction.score_cell != u32::MAX;
     confusion || scored || reads.kpis.iter().any(|k| pair.outcome.kpis & (1 << k) != 0)
 }
@@ -73,7 +73,8 @@ fn add(tally: &mut OpenTally, layout: &Layout, reads: &Reads, pair: &JobPair, se
     };
     let (label, predicted) = (class(pair.outcome.label), class(pair.prediction.predicted));
     if let (Some(label), Some(predicted)) = (label, predicted) {
-        for (s, segmentation) in reads.segmentations.iter().enumerate() {
+        let segmentations = reads.segmentations.iter().zip(&reads.labelled).enumerate();
+        for (s, (segmentation, _)) in segmentations.filter(|(_, (_, labelled))| **labelled) {
             match segments.get(*segmentation) {
                 Some(&c) if c < code::SPECIAL => {
                     if let Some(segment) = tally.segment(s, c) {

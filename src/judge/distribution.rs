@@ -8,10 +8,10 @@ use super::verdict::{Status, number};
 use crate::baseline::Baseline;
 use crate::policy::{Correction, Subject, Target, Upper, Zero};
 use crate::stats::bins::{Bin, sum_bins};
-use crate::stats::chi2::pearson;
+use crate::stats::chi2::{pearson_pooled, sparse};
 use crate::stats::grid::Grid;
 use crate::stats::limit::{Amount, Limit};
-use crate::stats::psi::{Zero as ZeroRule, contributions, expected_null, method_name, psi};
+use crate::stats::psi::{CHANCE, Zero as ZeroRule, contributions, expected_null, method_name, null_quantile, psi};
 use crate::stats::ratio::Ratio;
 use crate::stats::{auc, ks, multiplicity};
 use crate::window::layout::{Block, Layout};
@@ -22,6 +22,9 @@ const DAY_MS: f64 = 86_400_000.0;
 const SHOWN_CATEGORIES: usize = 50;
 /// At most so many unseen categories are named.
 const SHOWN_UNSEEN: usize = 5;
+
+/// A PSI limit below the 99.9% quantile of PSI without drift.
+const WITHIN_CHANCE: &str = "the limit is within chance at this n";
 
 /// Reads a window's distributions.
 pub(super) struct Reader<'w, 'a> {
@@ -53,6 +56,8 @@ struct Tested {
     p: f64,
     /// What `min_effect` is compared with.
     effect: Amount,
+    /// All categories are too rare to be told apart.
+    blind: bool,
     evidence: Vec<(&'static str, Value)>,
 }
 
@@ -108,6 +113,17 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// Turns a status into `insufficient` where the snapshot has too few values to compare with.
+    fn against(&self, reference: u64, (status, reason): (Status, Option<String>)) -> (Status, Option<String>) {
+        let least = self.window.policy.min_reference;
+        let why = match reference {
+            0 => "the snapshot has no value of it".to_owned(),
+            _ if status == Status::Insufficient || reference >= least => return (status, reason),
+            n => format!("reference_n {n} is below min_reference {least}"),
+        };
+        (Status::Insufficient, Some(why))
+    }
+
     pub fn psi(&self, subject: &Subject<Upper>, bins: usize, zero: Zero) -> Judged {
         let Some(c) = self.counts(subject.target) else { return self.absent(subject.target) };
         let zero = match zero {
@@ -116,14 +132,18 @@ impl Reader<'_, '_> {
         };
         let (reference, counted, edges) = self.binned(subject.target, bins, c.cells);
         let value = psi(&reference, &counted, zero);
-        let (status, reason) = enough(c.n, self.window.policy.min_samples, value, |v| upper(v, subject.limit));
-        let reason = reason.or_else(|| warned(status, subject.limit));
+        let judged = enough(c.n, self.window.policy.min_samples, value, |v| upper(v, subject.limit));
+        let (status, reason) = self.against(c.reference_n, judged);
+        let chance = null_quantile(c.n, c.reference_n, reference.len(), CHANCE);
+        let reason = reason.or_else(|| psi_note(status, subject.limit, chance));
         let categorical = matches!(subject.target, Target::Categorical(_));
         let mut evidence = vec![
             ("limit", limit("lt", subject.limit.lt)),
             ("method", method_name((!categorical).then_some(bins), zero).into()),
             ("expected_null", number(expected_null(c.n, c.reference_n, reference.len()))),
         ];
+        let sparse = sparse(&reference, &counted);
+        evidence.extend((sparse > 0).then(|| ("sparse", sparse.into())));
         evidence.extend(tail(&c));
         let shown = (status != Status::Pass).then(|| self.shown(subject.target, &reference, &counted, &edges));
         if status != Status::Pass {
@@ -135,8 +155,10 @@ impl Reader<'_, '_> {
     pub fn ks_p(&self, of: &[Subject<Limit>], correction: Correction, min_effect: Limit) -> Vec<Judged> {
         let least = self.window.policy.min_samples;
         let tested: Vec<_> = of.iter().map(|s| self.counts(s.target).map(|c| (self.test(s.target, &c), c))).collect();
+        let counts =
+            |t: &Tested, c: &Counts<'_>| c.n >= least && c.reference_n >= self.window.policy.min_reference && !t.blind;
         let measured: Vec<f64> =
-            tested.iter().flatten().filter_map(|(t, c)| t.as_ref().filter(|_| c.n >= least).map(|t| t.p)).collect();
+            tested.iter().flatten().filter_map(|(t, c)| t.as_ref().filter(|t| counts(t, c)).map(|t| t.p)).collect();
         let mut adjusted = match correction {
             Correction::None => Vec::new(),
             Correction::Holm => multiplicity::holm(&measured),
@@ -149,13 +171,19 @@ impl Reader<'_, '_> {
                 let Some((test, c)) = tested else { return self.absent(subject.target) };
                 let decisive = match (&test, correction) {
                     (Some(t), Correction::None) => Some((t.p, None)),
-                    (Some(t), _) if c.n >= least => adjusted.next().map_or(Some((t.p, None)), |a| Some((a, Some(a)))),
+                    (Some(t), _) if counts(t, &c) => adjusted.next().map_or(Some((t.p, None)), |a| Some((a, Some(a)))),
                     (Some(t), _) => Some((t.p, None)),
                     (None, _) => None,
                 };
                 let matters = test.as_ref().is_some_and(|t| min_effect.order(t.effect).is_ge());
                 let blocks = |p: f64| if matters { at_least(p, subject.limit) } else { Status::Pass };
-                let (status, reason) = enough(c.n, least, decisive.map(|d| d.0), blocks);
+                let (status, reason) = self.against(c.reference_n, enough(c.n, least, decisive.map(|d| d.0), blocks));
+                let blind = test.as_ref().is_some_and(|t| t.blind) && status != Status::Insufficient;
+                let (status, reason) = if blind {
+                    (Status::Insufficient, Some("no category is expected 5 times at this n".to_owned()))
+                } else {
+                    (status, reason)
+                };
                 let value = test.as_ref().map(|t| t.p);
                 let mut evidence = match test {
                     Some(t) => {
@@ -200,6 +228,7 @@ impl Reader<'_, '_> {
             return Some(Tested {
                 p: p.p,
                 effect: distance.exact().map_or(Amount::Float(distance.d_lo), Amount::Exact),
+                blind: false,
                 evidence: vec![
                     ("ln_p", number(Some(p.ln_p))),
                     ("adjusted", Value::Null),
@@ -211,24 +240,22 @@ impl Reader<'_, '_> {
             });
         }
         let (reference, counted, _) = self.binned(target, 10, c.cells);
-        let found = pearson(&reference, &counted)?;
+        let (found, pooled) = pearson_pooled(&reference, &counted)?;
         // Cramér's V of a 2 × K table: the effect that `min_effect` is compared with.
         let effect = (found.statistic / real(c.n + c.reference_n)).sqrt();
-        Some(Tested {
-            p: found.p.p,
-            effect: effect.into(),
-            evidence: vec![
-                ("ln_p", number(Some(found.p.ln_p))),
-                ("adjusted", Value::Null),
-                ("d", Value::Null),
-                ("d_hi", Value::Null),
-                ("test", test.into()),
-                ("method", "pearson".into()),
-                ("statistic", number(Some(found.statistic))),
-                ("df", found.df.into()),
-                ("cramers_v", number(Some(effect))),
-            ],
-        })
+        let mut evidence = vec![
+            ("ln_p", number(Some(found.p.ln_p))),
+            ("adjusted", Value::Null),
+            ("d", Value::Null),
+            ("d_hi", Value::Null),
+            ("test", test.into()),
+            ("method", "pearson".into()),
+            ("statistic", number(Some(found.statistic))),
+            ("df", found.df.into()),
+            ("cramers_v", number(Some(effect))),
+        ];
+        evidence.extend((pooled > 0).then(|| ("pooled", pooled.into())));
+        Some(Tested { p: found.p.p, effect: effect.into(), blind: pooled > 0 && found.df == 0, evidence })
     }
 
     pub fn ks_lcb(&self, subject: &Subject<Limit>, subjects: usize, budget: f64, design_effect: f64) -> Judged {
@@ -247,7 +274,8 @@ impl Reader<'_, '_> {
             .as_ref()
             .map(|d| ks::lcb(d.d_lo, d.n, d.m, budget / (features * evaluations), budget / features, design_effect));
         let value = bound.as_ref().map(|b| b.lcb);
-        let (status, reason) = enough(c.n, self.window.policy.min_samples, value, |v| at_most(v, subject.limit));
+        let judged = enough(c.n, self.window.policy.min_samples, value, |v| at_most(v, subject.limit));
+        let (status, reason) = self.against(c.reference_n, judged);
         let mut evidence = vec![
             ("d", number(distance.as_ref().map(|d| d.d_lo))),
             ("d_hi", number(distance.as_ref().map(|d| d.d_hi))),
@@ -256,6 +284,7 @@ impl Reader<'_, '_> {
             ("method", "dkw-massart".into()),
             ("limit", limit("lte", subject.limit)),
         ];
+        evidence.extend((design_effect > 1.0).then(|| ("design_effect", number(Some(design_effect)))));
         evidence.extend(tail(&c));
         let bins = (status != Status::Pass).then(|| {
             let (reference, counted, edges) = self.binned(subject.target, 10, c.cells);
@@ -271,8 +300,9 @@ impl Reader<'_, '_> {
             (Ratio::of_counts(c.missing, c.events()), Ratio::of_counts(c.reference_missing, reference_total));
         let increase = rate.zip(reference).and_then(|(now, then)| now.minus(then));
         let value = increase.map(Ratio::value);
-        let (status, reason) =
-            enough_events(c.events(), self.window.policy.min_samples, increase, |v| at_most(v, subject.limit));
+        let judged = enough_events(c.events(), self.window.policy.min_samples, increase, |v| at_most(v, subject.limit));
+        // The share of missing values in the snapshot is one of all its rows.
+        let (status, reason) = self.against(reference_total, judged);
         let mut evidence =
             vec![("rate", number(rate.map(Ratio::value))), ("limit", limit("max_increase", subject.limit))];
         evidence.extend(tail(&c));
@@ -340,6 +370,21 @@ impl Reader<'_, '_> {
         let list: Vec<Value> =
             named.iter().take(SHOWN_UNSEEN).map(|(n, name)| json!({"category": name, "window": n})).collect();
         Some(("unseen", list.into()))
+    }
+}
+
+/// Why PSI warns, and whether its limit lies where PSI comes without any drift.
+fn psi_note(status: Status, limit: Upper, chance: Option<f64>) -> Option<String> {
+    let within = |limit: Limit| chance.is_some_and(|chance| limit.value() < chance);
+    let warns = warned(status, limit);
+    match (warns, within(limit.lt)) {
+        (None, false) => None,
+        (None, true) => Some(WITHIN_CHANCE.to_owned()),
+        (Some(warns), true) => Some(format!("{warns}; {WITHIN_CHANCE}")),
+        (Some(warns), false) if limit.warn.is_some_and(within) => {
+            Some(format!("{warns}, which is within chance at this n"))
+        }
+        (Some(warns), false) => Some(warns),
     }
 }
 

@@ -93,7 +93,8 @@ fn by_kind(w: &Window<'_>, rule: &Rule, baseline: &Baseline, layout: &Layout) ->
         RuleKind::Psi { of, bins, zero } => of.iter().map(|s| d.psi(s, *bins, *zero)).collect(),
         RuleKind::KsP { of, correction, min_effect } => d.ks_p(of, *correction, *min_effect),
         RuleKind::KsLcb { of, budget, design_effect } => {
-            of.iter().map(|s| d.ks_lcb(s, of.len(), *budget, *design_effect)).collect()
+            let effect = baseline.design_effect(*design_effect);
+            of.iter().map(|s| d.ks_lcb(s, of.len(), *budget, effect)).collect()
         }
         RuleKind::MissingRate { of } => of.iter().map(|s| d.missing_rate(s)).collect(),
         RuleKind::InvalidRate { of } => of.iter().map(|s| d.invalid_rate(s)).collect(),
@@ -102,7 +103,7 @@ fn by_kind(w: &Window<'_>, rule: &Rule, baseline: &Baseline, layout: &Layout) ->
         | RuleKind::DisparateImpact { by, .. }
         | RuleKind::TprGapLcb { by, .. }
         | RuleKind::TprDrop { by, .. } => {
-            vec![segments::Reader::new(w, baseline, *by).judge(kind)]
+            vec![segments::Reader::new(w, baseline, kind, *by).judge(kind)]
         }
         RuleKind::Latency { quantile, limit, .. } => vec![service::latency(w, layout, *quantile, *limit)],
         RuleKind::ErrorRate { limit } => vec![service::error_rate(w, layout, *limit)],

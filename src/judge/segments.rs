@@ -3,12 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rules::{Judged, Window, at_least, at_most, limit, upper, warned};
+use super::rules::{Judged, Window, at_least, at_most, limit, real, upper, warned};
 use super::verdict::{Status, number};
 use crate::baseline::Baseline;
 use crate::policy::{GapMeasure, LabelAttribute, RuleKind, Upper};
 use crate::stats::fairness::{self, Confusion, Rate};
-use crate::stats::limit::{Amount, Limit};
+use crate::stats::limit::Limit;
 use crate::window::tally::SegmentCounts;
 
 /// Two-sided α of intervals that are shown, and of `tpr_drop_lcb`; one-sided 0.05 per family in `tpr_gap_lcb`.
@@ -29,16 +29,23 @@ pub(super) struct Reader<'w, 'a> {
     /// Pairs without a segment.
     unsegmented: u64,
     confusions: Vec<Confusion>,
+    /// Every prediction with a decision is counted, and no label.
+    selection: bool,
+    /// How many rows that depend on each other count as one, in rules that have a bound.
+    design_effect: f64,
     /// The snapshot's segments.
     reference: Option<&'w std::collections::BTreeMap<String, Confusion>>,
 }
 
 impl<'w, 'a> Reader<'w, 'a> {
-    pub fn new(window: &'w Window<'a>, baseline: &'w Baseline, by: usize) -> Self {
-        let reference = baseline.segments.get(by).and_then(Option::as_ref);
+    pub fn new(window: &'w Window<'a>, baseline: &'w Baseline, kind: &RuleKind, by: usize) -> Self {
+        let selection = kind.selection_by().is_some();
+        let reference =
+            if selection { baseline.selection(by) } else { baseline.segments.get(by).and_then(Option::as_ref) };
+        let read = |c: &SegmentCounts| if selection { c.decisions() } else { c.confusion };
         let at = window.reads.segmentations.binary_search(&by).ok();
         let counted = at.and_then(|s| window.tally.segments.get(s));
-        let named = (0_u32..).zip(counted.into_iter().flatten()).filter(|(_, c)| c.confusion.total() > 0);
+        let named = (0_u32..).zip(counted.into_iter().flatten()).filter(|(_, c)| read(c).total() > 0);
         let mut segments: Vec<Segment<'w>> = named
             .filter_map(|(code, counts)| {
                 let name = window.names.segment(by, code)?;
@@ -48,8 +55,15 @@ impl<'w, 'a> Reader<'w, 'a> {
         segments.sort_unstable_by_key(|s| s.name);
         Self {
             subject: window.policy.segments.get(by).map_or_else(String::new, |s| s.name.clone()),
-            unsegmented: at.and_then(|s| window.tally.unsegmented.get(s)).copied().unwrap_or(0),
-            confusions: segments.iter().map(|s| s.counts.confusion).collect(),
+            // Where both are counted, it is pairs that are counted without a segment.
+            unsegmented: at
+                .filter(|s| window.reads.labelled.get(*s) != Some(&selection))
+                .and_then(|s| window.tally.unsegmented.get(s))
+                .copied()
+                .unwrap_or(0),
+            confusions: segments.iter().map(|s| read(&s.counts)).collect(),
+            selection,
+            design_effect: kind.design_effect().map_or(1.0, |written| baseline.design_effect(written)),
             segments,
             reference,
             window,
@@ -73,7 +87,8 @@ impl<'w, 'a> Reader<'w, 'a> {
             RuleKind::TprGapLcb { lte, min_positives, reference, .. } => {
                 self.gap_bound(*lte, *min_positives, reference.as_deref())
             }
-            RuleKind::TprDrop { max, min_positives, lcb, .. } => self.drop(*max, *min_positives, *lcb),
+            RuleKind::TprDrop { max, min_positives, lcb: false, .. } => self.drop(*max, *min_positives),
+            RuleKind::TprDrop { max, min_positives, lcb: true, .. } => self.drop_bound(*max, *min_positives),
             _ => Judged::insufficient(self.subject.clone(), "not a rule on segments"),
         }
     }
@@ -102,7 +117,8 @@ impl<'w, 'a> Reader<'w, 'a> {
         eligible: &[usize],
         reference: Option<f64>,
     ) -> Judged {
-        let n: u64 = self.confusions.iter().map(Confusion::positives).sum();
+        let counted = if self.selection { Confusion::total } else { Confusion::positives };
+        let n: u64 = self.confusions.iter().map(counted).sum();
         evidence.push(("n", n.into()));
         evidence.push(("reference_value", number(reference)));
         if self.unsegmented > 0 {
@@ -170,7 +186,8 @@ impl<'w, 'a> Reader<'w, 'a> {
         let mut evidence = self.ends(Rate::Selection, found.as_ref().map(|i| (i.highest, i.lowest))).to_vec();
         evidence.push(("limit", limit("gte", gte)));
         let reason = found.is_none().then(|| {
-            self.too_few(&eligible, least, "pairs").unwrap_or_else(|| "nobody is selected in any segment".to_owned())
+            self.too_few(&eligible, least, unit(Rate::Selection))
+                .unwrap_or_else(|| "nobody is selected in any segment".to_owned())
         });
         let reference =
             self.reference_of(Rate::Selection, least, |c, e| fairness::disparate_impact(c, e).map(|i| i.value));
@@ -183,8 +200,8 @@ impl<'w, 'a> Reader<'w, 'a> {
         let found = match base {
             // The named segment is not in this window.
             Some(None) => None,
-            Some(Some(at)) => fairness::tpr_gap_lcb(&self.confusions, &eligible, ALPHA, Some(at)),
-            None => fairness::tpr_gap_lcb(&self.confusions, &eligible, ALPHA, None),
+            Some(Some(at)) => fairness::tpr_gap_lcb(&self.confusions, &eligible, ALPHA, Some(at), self.design_effect),
+            None => fairness::tpr_gap_lcb(&self.confusions, &eligible, ALPHA, None, self.design_effect),
         };
         let (status, reason) = match &found {
             None => (
@@ -198,7 +215,7 @@ impl<'w, 'a> Reader<'w, 'a> {
             Some(b) if b.underpowered(lte.value()) => (Status::Warn, Some("underpowered".to_owned())),
             Some(_) => (Status::Pass, None),
         };
-        let evidence = vec![
+        let mut evidence = vec![
             ("lower", number(found.as_ref().map(|b| b.lcb))),
             ("upper", number(found.as_ref().map(|b| b.upper))),
             ("best", self.name(found.as_ref().map(|b| b.best))),
@@ -206,28 +223,34 @@ impl<'w, 'a> Reader<'w, 'a> {
             ("alpha", number(found.as_ref().map(|b| b.alpha_pair))),
             ("limit", limit("lte", lte)),
         ];
+        evidence.extend(self.effect());
         let snapshot = self.reference_of(Rate::Tpr, least, |c, e| fairness::gap(c, e, Rate::Tpr).map(|g| g.value));
         self.finish(status, found.map(|b| b.lcb), evidence, reason, &eligible, snapshot)
     }
 
-    fn drop(&self, max: Limit, least: u64, lcb: bool) -> Judged {
-        let eligible: Vec<usize> = Rate::Tpr
-            .eligible(&self.confusions, least)
-            .into_iter()
-            .filter(|&i| self.segments.get(i).and_then(|s| s.reference).is_some_and(|r| r.positives() > 0))
-            .collect();
-        let falls = eligible.iter().filter_map(|&i| {
+    /// The segments with so many positives here and in the snapshot.
+    fn comparable(&self, least: u64, there: u64) -> Vec<usize> {
+        let in_snapshot =
+            |i: &usize| self.segments.get(*i).and_then(|s| s.reference).is_some_and(|r| r.positives() >= there.max(1));
+        Rate::Tpr.eligible(&self.confusions, least).into_iter().filter(in_snapshot).collect()
+    }
+
+    /// How far each of the segments has fallen below the snapshot, with intervals at two-sided `alpha`.
+    fn falls(&self, eligible: &[usize], alpha: f64) -> Vec<(usize, fairness::Fall)> {
+        let fall = |&i: &usize| {
             let s = self.segments.get(i)?;
-            Some((i, fairness::fall_below(&s.reference?, &s.counts.confusion, Rate::Tpr, ALPHA)?))
-        });
-        let worst =
-            falls.max_by(|(_, a), (_, b)| if lcb { a.lower.total_cmp(&b.lower) } else { a.exact.cmp(&b.exact) });
-        let judged = |f: &fairness::Fall| if lcb { Amount::Float(f.lower) } else { Amount::Exact(f.exact) };
+            let now = &s.counts.confusion;
+            Some((i, fairness::fall_below(&s.reference?, now, Rate::Tpr, alpha, self.design_effect)?))
+        };
+        eligible.iter().filter_map(fall).collect()
+    }
+
+    fn drop(&self, max: Limit, least: u64) -> Judged {
+        let eligible = self.comparable(least, least);
+        let worst = self.falls(&eligible, ALPHA).into_iter().max_by(|(_, a), (_, b)| a.exact.cmp(&b.exact));
         let (status, reason) = match &worst {
-            None => {
-                (Status::Insufficient, Some(format!("no segment has {least} positives here and any in the snapshot")))
-            }
-            Some((_, f)) => (at_most(judged(f), max), None),
+            None => (Status::Insufficient, Some(format!("no segment has {least} positives here and in the snapshot"))),
+            Some((_, f)) => (at_most(f.exact, max), None),
         };
         let evidence = vec![
             ("lower", number(worst.as_ref().map(|(_, f)| f.lower))),
@@ -235,8 +258,35 @@ impl<'w, 'a> Reader<'w, 'a> {
             ("worst", self.name(worst.as_ref().map(|(i, _)| *i))),
             ("limit", limit("max", max)),
         ];
-        let value = worst.map(|(_, f)| if lcb { f.lower } else { f.value });
-        self.finish(status, value, evidence, reason, &eligible, None)
+        self.finish(status, worst.map(|(_, f)| f.value), evidence, reason, &eligible, None)
+    }
+
+    /// The bound takes the sizes of both samples into account, so any in the snapshot will do. The largest of S bounds decides:
+    /// each is at two-sided α/S (Bonferroni).
+    fn drop_bound(&self, max: Limit, least: u64) -> Judged {
+        let eligible = self.comparable(least, 1);
+        let alpha = ALPHA / real(eligible.len().max(1) as u64);
+        let worst = self.falls(&eligible, alpha).into_iter().max_by(|(_, a), (_, b)| a.lower.total_cmp(&b.lower));
+        let (status, reason) = match &worst {
+            None => {
+                (Status::Insufficient, Some(format!("no segment has {least} positives here and any in the snapshot")))
+            }
+            Some((_, f)) => (at_most(f.lower, max), None),
+        };
+        let mut evidence = vec![
+            ("lower", number(worst.as_ref().map(|(_, f)| f.lower))),
+            ("upper", number(worst.as_ref().map(|(_, f)| f.upper))),
+            ("worst", self.name(worst.as_ref().map(|(i, _)| *i))),
+            ("alpha", number(Some(alpha).filter(|_| worst.is_some()))),
+            ("limit", limit("max", max)),
+        ];
+        evidence.extend(self.effect());
+        self.finish(status, worst.map(|(_, f)| f.lower), evidence, reason, &eligible, None)
+    }
+
+    /// The design effect, where there is one.
+    fn effect(&self) -> Option<(&'static str, Value)> {
+        (self.design_effect > 1.0).then(|| ("design_effect", number(Some(self.design_effect))))
     }
 
     /// The segments by name, with their rates here and in the snapshot.
@@ -244,10 +294,17 @@ impl<'w, 'a> Reader<'w, 'a> {
         let prediction_time =
             self.window.policy.labels.as_ref().is_some_and(|l| l.attribute == LabelAttribute::PredictionTime);
         let list = self.segments.iter().enumerate().map(|(i, s)| {
-            let c = s.counts.confusion;
-            let interval = Rate::Tpr.interval(&c);
             let mut m = Map::new();
             m.insert("segment".into(), s.name.into());
+            let [no, yes] = s.counts.predicted;
+            if self.selection {
+                selected(&mut m, s);
+                m.insert("eligible".into(), eligible.contains(&i).into());
+                m.insert("predicted".into(), json!({"positive": yes, "negative": no}));
+                return Value::Object(m);
+            }
+            let c = s.counts.confusion;
+            let interval = Rate::Tpr.interval(&c);
             for (key, n) in [("tp", c.tp), ("fn", c.fn_), ("fp", c.fp), ("tn", c.tn)] {
                 m.insert(key.into(), n.into());
             }
@@ -256,7 +313,6 @@ impl<'w, 'a> Reader<'w, 'a> {
             m.insert("tpr_upper".into(), number(interval.map(|i| i.1)));
             m.insert("reference_tpr".into(), number(s.reference.and_then(|r| Rate::Tpr.value(&r))));
             m.insert("eligible".into(), eligible.contains(&i).into());
-            let [no, yes] = s.counts.predicted;
             m.insert("predicted".into(), json!({"positive": yes, "negative": no}));
             if prediction_time {
                 let (u1, u0) = (yes.saturating_sub(c.selected()), no.saturating_sub(c.fn_ + c.tn));
@@ -270,10 +326,22 @@ impl<'w, 'a> Reader<'w, 'a> {
     }
 }
 
+/// Who is selected in a segment, here and in the snapshot.
+fn selected(m: &mut Map<String, Value>, s: &Segment<'_>) {
+    let c = s.counts.decisions();
+    let interval = Rate::Selection.interval(&c);
+    m.insert("selected".into(), c.selected().into());
+    m.insert("n".into(), c.total().into());
+    m.insert("selection_rate".into(), number(Rate::Selection.value(&c)));
+    m.insert("selection_rate_lower".into(), number(interval.map(|i| i.0)));
+    m.insert("selection_rate_upper".into(), number(interval.map(|i| i.1)));
+    m.insert("reference_selection_rate".into(), number(s.reference.and_then(|r| Rate::Selection.value(&r))));
+}
+
 fn unit(rate: Rate) -> &'static str {
     match rate {
         Rate::Tpr => "positives",
         Rate::Fpr => "negatives",
-        Rate::Selection => "pairs",
+        Rate::Selection => "predictions with a decision",
     }
 }

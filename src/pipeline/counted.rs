@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::baseline::BuiltFor;
+use crate::baseline::{Beside, BuiltFor};
 use crate::policy::{GridPoints, Group, Ignore, LabelAttribute, LabelSpec, Policy, Target, Traffic};
 use crate::window::layout::Reads;
 
@@ -34,6 +34,11 @@ struct Counted<'p> {
     /// What decisions mean; left out where the policy says nothing, as before there was such a key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     decisions: &'p BTreeMap<String, bool>,
+    /// Segmentations of which the baseline holds the snapshot's decisions, and the column whose repeats it counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    selection: Vec<&'p str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'p str>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +60,9 @@ struct Kept<'p> {
     /// Names, in the order of their counts.
     distributions: Vec<&'p str>,
     segments: Vec<&'p str>,
+    /// Those of them that count predictions only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    selection: Vec<&'p str>,
     kpis: Vec<&'p str>,
     measured: Vec<&'p str>,
     auc: bool,
@@ -70,6 +78,8 @@ struct Kept<'p> {
 pub fn describe(policy: &Policy) -> String {
     // Naming every field: one that is added must be taken in here, or left out knowingly.
     let BuiltFor { numeric, categorical, segmentations, grid, bins, threshold, score } = BuiltFor::new(policy);
+    let segment = |i: &usize| policy.segments.get(*i).map(|s| s.name.as_str());
+    let (selection_by, unit) = Beside::asked_by(policy);
     let counted = Counted {
         counted: VERSION,
         numeric,
@@ -88,6 +98,8 @@ pub fn describe(policy: &Policy) -> String {
         ignore: policy.ignores.iter().map(|Ignore { from, to, reason: _ }| (*from, *to)).collect(),
         groups: policy.groups.iter().map(|group| kept(policy, group)).collect(),
         decisions: &policy.decision_values,
+        selection: selection_by.iter().filter_map(segment).collect(),
+        unit,
     };
     // Strings, numbers and lists always are JSON, but for a threshold that is not finite: a policy has none.
     serde_json::to_string(&counted).unwrap_or_default()
@@ -103,8 +115,22 @@ fn labels(spec: &LabelSpec) -> Labels<'_> {
 }
 
 fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
-    let Reads { targets, segmentations, auc, latency, error, kpis, measured, predictions, pairs, features, traffic } =
-        Reads::new(group);
+    let Reads {
+        targets,
+        segmentations,
+        labelled,
+        auc,
+        latency,
+        error,
+        kpis,
+        measured,
+        predictions,
+        pairs,
+        features,
+        traffic,
+    } = Reads::new(group);
+    let segment = |i: &usize| policy.segments.get(*i).map(|s| s.name.as_str());
+    let unlabelled = segmentations.iter().zip(&labelled).filter(|(_, labelled)| !**labelled);
     let named = |of: &'p [String], at: &[usize]| at.iter().filter_map(|i| of.get(*i)).map(String::as_str).collect();
     let distribution = |target: &Target| match target {
         Target::Numeric(i) => policy.features.numeric.get(*i).map(String::as_str),
@@ -121,7 +147,8 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
             Traffic::Model => "model",
         },
         distributions: targets.iter().filter_map(distribution).collect(),
-        segments: segmentations.iter().filter_map(|i| policy.segments.get(*i)).map(|s| s.name.as_str()).collect(),
+        segments: segmentations.iter().filter_map(segment).collect(),
+        selection: unlabelled.filter_map(|(i, _)| segment(i)).collect(),
         kpis: named(&policy.kpis, &kpis),
         measured: named(&policy.measured, &measured),
         auc,
@@ -180,6 +207,9 @@ mod tests {
             ("00:02Z", "00:03Z"),
             ("bins: 20", "bins: 30"),
             ("lateness: 1m\nmin", "lateness: 1m\ndecision: {values: {approve: 1}}\nmin"),
+            ("labels: {", "unit: /user\nlabels: {"),
+            ("tpr_gap: {by: s*t", "selection_gap: {by: s*t"),
+            ("    - auc", "    - selection_gap: {by: s*t, lt: 0.5}\n    - auc"),
         ] {
             assert_ne!(describe(&policy(&POLICY.replacen(from, to, 1))), text, "{to}");
         }

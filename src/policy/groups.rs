@@ -240,10 +240,7 @@ fn rule(item: &Item, names: &mut Names, surroundings: &Surroundings) -> Option<R
 
 /// What a rule needs from the rest of the policy.
 fn needs(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings) {
-    if !kind.reads_labels() {
-        return;
-    }
-    if !surroundings.has_labels {
+    if kind.reads_labels() && !surroundings.has_labels {
         item.report(format!(
             "{metric} reads labels, and the policy has none: write `labels: {{horizon: 2d}}` at the top"
         ));

@@ -49,6 +49,30 @@ impl RuleKind {
         self.spec().counts.reads_labels()
     }
 
+    /// Of a rule whose bound takes the dependence of rows into account: the design effect that is written, if one is.
+    #[must_use]
+    #[expect(clippy::option_option, reason = "the outer is the rule's, the inner the file's")]
+    pub fn design_effect(&self) -> Option<Option<f64>> {
+        match self {
+            Self::KsLcb { design_effect, .. }
+            | Self::TprGapLcb { design_effect, .. }
+            | Self::TprDrop { design_effect, lcb: true, .. } => Some(*design_effect),
+            _ => None,
+        }
+    }
+
+    /// The segmentation of a rule over segments.
+    #[must_use]
+    pub fn segmentation(&self) -> Option<usize> {
+        self.index().filter(|_| self.spec().subjects == Subjects::Segmentation)
+    }
+
+    /// The segmentation of a rule on who is selected: it counts every prediction with a decision, labelled or not.
+    #[must_use]
+    pub fn selection_by(&self) -> Option<usize> {
+        self.segmentation().filter(|_| self.spec().counts == Counts::Decisions)
+    }
+
     /// Whether the rule reads measurements rather than predictions.
     #[must_use]
     pub fn reads_measurements(&self) -> bool {

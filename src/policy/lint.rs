@@ -30,6 +30,7 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     }
     lints.classes("labels.values", policy.labels.as_ref().map(|l| &l.values));
     lints.classes("decision.values", Some(&policy.decision_values));
+    lints.design_effects(policy);
     for (at, transition) in policy.transitions.iter().enumerate().filter(|(_, t)| t.to == PROD) {
         lints.promotion(policy, at, transition);
     }
@@ -44,6 +45,29 @@ struct Lints(Vec<Lint>);
 impl Lints {
     fn say(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(Lint { path: path.into(), message: message.into() });
+    }
+
+    /// Asks for the design effects that only the snapshot's repeats tell something about.
+    fn design_effects(&mut self, policy: &Policy) {
+        let Some(unit) = &policy.unit else { return };
+        for group in &policy.groups {
+            let without = group.rules.iter().enumerate().filter(|(_, r)| r.kind.design_effect() == Some(None));
+            for (at, rule) in without {
+                self.say(
+                    format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric()),
+                    format!("no `design_effect`: it is estimated from how often {unit:?} repeats in the snapshot, as if rows of one {unit:?} said all the same; write `design_effect: …` where you know better"),
+                );
+            }
+        }
+        for (at, transition) in policy.transitions.iter().enumerate() {
+            let compare = transition.rollout.as_ref().and_then(|r| r.compare.as_ref());
+            if compare.is_some_and(|c| c.design_effect <= 1.0) {
+                self.say(
+                    format!("transitions[{at}].rollout.compare"),
+                    format!("no `design_effect`, though rows of one {unit:?} depend on each other: the comparison takes them for independent and decides too early; write `design_effect: …`"),
+                );
+            }
+        }
     }
 
     fn group(&mut self, group: &Group) {

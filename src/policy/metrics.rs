@@ -35,6 +35,8 @@ pub enum Guard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counts {
     Predictions,
+    /// Predictions with a decision, labelled or not.
+    Decisions,
     /// Joined pairs of prediction and label.
     Pairs,
     /// Joined pairs by decision and label.
@@ -104,7 +106,7 @@ impl Counts {
 
     #[must_use]
     pub fn reads_decisions(self) -> bool {
-        self == Self::DecidedPairs
+        matches!(self, Self::Decisions | Self::DecidedPairs)
     }
 }
 
@@ -210,9 +212,10 @@ pub(super) static MISSING_RATE: Metric = Metric {
 pub(super) static INVALID_RATE: Metric = drift("invalid_rate");
 pub(super) static TPR_GAP: Metric = gap("tpr_gap");
 pub(super) static FPR_GAP: Metric = gap("fpr_gap");
-pub(super) static SELECTION_GAP: Metric = gap("selection_gap");
+pub(super) static SELECTION_GAP: Metric = Metric { counts: Counts::Decisions, ..gap("selection_gap") };
 pub(super) static EQUALIZED_ODDS: Metric = gap("equalized_odds");
 pub(super) static DISPARATE_IMPACT: Metric = Metric {
+    counts: Counts::Decisions,
     limit: LimitForm::AtLeast("gte"),
     example: "0.8",
     options: &["by", "gte", "min_positives", "id", "for"],
@@ -222,11 +225,12 @@ pub(super) static TPR_GAP_LCB: Metric = Metric {
     limit: LimitForm::AtMost("lte"),
     bounds: Bounds::Rate,
     values: Values::Difference,
-    options: &["by", "lte", "min_positives", "reference", "id", "for"],
+    options: &["by", "lte", "min_positives", "reference", "design_effect", "id", "for"],
     ..gap("tpr_gap_lcb")
 };
 pub(super) static TPR_DROP: Metric = tpr_drop("tpr_drop");
-pub(super) static TPR_DROP_LCB: Metric = tpr_drop("tpr_drop_lcb");
+pub(super) static TPR_DROP_LCB: Metric =
+    Metric { options: &["by", "max", "min_positives", "design_effect", "id", "for"], ..tpr_drop("tpr_drop_lcb") };
 pub(super) static AUC: Metric = Metric {
     name: "auc",
     guards: Guard::Outcome,

@@ -20,10 +20,12 @@ const KEYS: &[&str] = &[
     "features",
     "score",
     "segments",
+    "unit",
     "labels",
     "decision",
     "lateness",
     "min_samples",
+    "min_reference",
     "retire_after",
     "checks",
     "mute",
@@ -55,6 +57,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let baseline = map.get("baseline").map_or_else(|| Some(NO_BASELINE), |item| baseline(&item));
     let lateness = map.get("lateness").map_or(Some(DEFAULT_LATENESS), |item| item.duration(true));
     let min_samples = map.get("min_samples").map_or(Some(DEFAULT_MIN_SAMPLES), |item| item.whole(1, 1_000_000_000));
+    let min_reference = map.get("min_reference").map_or(min_samples, |item| item.whole(1, 1_000_000_000));
     let retire_after = map.get("retire_after").map_or(Some(DEFAULT_RETIRE_AFTER), |item| item.duration(false));
     let threshold = map.get("score").map(|item| threshold(&item));
     let default_lateness = lateness.unwrap_or(DEFAULT_LATENESS);
@@ -62,6 +65,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let decision_values = map.get("decision").map_or_else(|| Some(BTreeMap::new()), |item| decision(&item));
     let features = map.get("features").map_or_else(|| Some(names::no_features()), |item| names::features(&item));
     let segments = map.get("segments").map_or_else(|| Some(Vec::new()), |item| names::segments(&item));
+    let unit = map.get("unit").map(|item| unit(&item));
     let mut names = Names::new(features, segments);
     let surroundings = Surroundings {
         lateness: default_lateness,
@@ -90,7 +94,9 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
         threshold: all(threshold)?,
         labels: all(labels)?,
         decision_values: decision_values?,
+        unit: all(unit)?,
         min_samples: min_samples?,
+        min_reference: min_reference?,
         retire_after: retire_after?,
         groups: groups?,
         mutes: mutes?,
@@ -171,6 +177,17 @@ fn threshold(item: &Item) -> Option<f64> {
     let map = item.map(&["threshold"])?;
     // Scores may be probabilities, logits or points: whatever can be compared with a finite number.
     map.require("threshold", "0.5")?.number("a finite number", f64::is_finite)
+}
+
+/// `/user_id`: where events name the unit whose rows depend on each other. The snapshot has it as a column of that name.
+fn unit(item: &Item) -> Option<String> {
+    let text = item.text("where events name the unit, like /user_id")?;
+    let name = text.rsplit('/').next().unwrap_or(text).replace("~1", "/").replace("~0", "~");
+    if name.is_empty() {
+        return item
+            .fail(format!("expected where events name the unit, read {}: write it like /user_id", units::quote(text)));
+    }
+    Some(name)
 }
 
 fn labels(item: &Item, lateness: Millis) -> Option<LabelSpec> {

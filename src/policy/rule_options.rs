@@ -37,18 +37,20 @@ fn options(metric: &'static Metric, map: &Map, names: &mut Names) -> Option<Rule
             let (by, min_positives) = segments(map, names);
             let lte = Limit::in_options(map, None, metric);
             let reference = map.get("reference").map(|item| item.name("a segment's value"));
-            let (by, lte, min_positives) = (by?, lte?, min_positives?);
+            let effect = written_design_effect(map);
+            let (by, lte, min_positives, design_effect) = (by?, lte?, min_positives?, effect?);
             let reference = match reference {
                 Some(name) => Some(name?.to_owned()),
                 None => None,
             };
-            Some(RuleKind::TprGapLcb { by, lte, min_positives, reference })
+            Some(RuleKind::TprGapLcb { by, lte, min_positives, reference, design_effect })
         }
         "tpr_drop" | "tpr_drop_lcb" => {
             let (by, min_positives) = segments(map, names);
             let max = Limit::in_options(map, None, metric);
             let lcb = metric.name == "tpr_drop_lcb";
-            Some(RuleKind::TprDrop { by: by?, max: max?, min_positives: min_positives?, lcb })
+            let design_effect = written_design_effect(map)?;
+            Some(RuleKind::TprDrop { by: by?, max: max?, min_positives: min_positives?, lcb, design_effect })
         }
         "auc" => Some(RuleKind::Auc { gte: Limit::in_options(map, None, metric)? }),
         "latency_p50_ms" => latency(metric, 0.5, map),
@@ -108,9 +110,18 @@ fn ks_lcb(metric: &'static Metric, map: &Map, names: &Names) -> Option<RuleKind>
     let of = subjects(map, names, metric);
     let share = |item: Item| item.number("a probability above 0 and below 1", |number| number > 0.0 && number < 1.0);
     let budget = map.get("budget").map_or(Some(0.01), share);
-    let effect = |item: Item| item.number("a design effect of 1 or more", |number| number >= 1.0);
-    let design_effect = map.get("design_effect").map_or(Some(1.0), effect);
+    let design_effect = written_design_effect(map);
     Some(RuleKind::KsLcb { of: of?, budget: budget?, design_effect: design_effect? })
+}
+
+/// By how much the variance of rows that depend on each other is larger than that of as many which do not.
+pub(super) fn design_effect(item: &Item) -> Option<f64> {
+    item.number("a design effect of 1 or more", |number| number >= 1.0)
+}
+
+#[expect(clippy::option_option, reason = "the outer is the reader's, the inner the file's")]
+fn written_design_effect(map: &Map) -> Option<Option<f64>> {
+    map.get("design_effect").map_or(Some(None), |item| design_effect(&item).map(Some))
 }
 
 /// `by` and `min_positives`, which every rule over segments takes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::groups::{Outline, hysteresis};
-use super::rule_options::tolerance;
+use super::rule_options::{design_effect, tolerance};
 use super::types::{
     Approvals, Compare, EVIDENCE_KINDS, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit, RollbackPlan,
     RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
@@ -245,13 +245,14 @@ fn with_shadow(mut steps: Vec<RolloutStep>, hold: Millis, item: &Item) -> Option
 }
 
 fn compare(item: &Item, written: &Checks, steps: Option<&[RolloutStep]>, checks: Option<&[usize]>) -> Option<Compare> {
-    let map = item.map(&["of", "min_gain", "confidence", "latency"])?;
+    let map = item.map(&["of", "min_gain", "confidence", "latency", "design_effect"])?;
     let place = map.require("of", "ctr").and_then(|item| kpi_rule(&item, written));
     let min_gain = map.require("min_gain", "{relative: 0.015}").and_then(|item| tolerance(&item));
     let level = |number| number > Limit::HALF && number < Limit::ONE;
     let usual = Limit::whole(95).of_percent();
     let confidence =
         map.get("confidence").map_or(Some(usual), |item| item.limit("a confidence above 0.5 and below 1", level));
+    let design_effect = map.get("design_effect").map_or(Some(1.0), |item| design_effect(&item));
     let latency = map.get("latency").map(|item| latency_compare(&item, written, checks));
     if let Some([before @ .., _]) = steps
         && !before.iter().any(|step| step.weight > 0.0)
@@ -265,7 +266,7 @@ fn compare(item: &Item, written: &Checks, steps: Option<&[RolloutStep]>, checks:
         Some(latency) => Some(latency?),
         None => None,
     };
-    Some(Compare { group, rule, min_gain: min_gain?, confidence: confidence?, latency })
+    Some(Compare { group, rule, min_gain: min_gain?, confidence: confidence?, latency, design_effect: design_effect? })
 }
 
 /// The first `kpi_drop` rule that reads the KPI.

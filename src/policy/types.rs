@@ -22,6 +22,8 @@ pub struct Policy {
     /// Scores at or above this are predicted positive; `None` without `score:`.
     pub threshold: Option<f64>,
     pub segments: Vec<Segmentation>,
+    /// The column of the snapshot that names the unit (a user, a device) whose rows depend on each other.
+    pub unit: Option<String>,
     pub labels: Option<LabelSpec>,
     /// What decisions the policy maps to 0 and 1 beside 0, 1, true and false.
     pub decision_values: BTreeMap<String, bool>,
@@ -30,6 +32,8 @@ pub struct Policy {
     /// Names of the metrics that `measured` rules read, in order of first use.
     pub measured: Vec<String>,
     pub min_samples: u64,
+    /// Fewer training values than this are nothing to compare with; `min_samples` unless given.
+    pub min_reference: u64,
     /// A version without predictions for this long is no longer active.
     pub retire_after: Millis,
     pub groups: Vec<Group>,
@@ -288,11 +292,12 @@ pub enum RuleKind {
         correction: Correction,
         min_effect: Limit,
     },
-    /// Blocks above the limit (`lte`); `budget` is the false-block probability a day, `design_effect` is φ.
+    /// Blocks above the limit (`lte`); `budget` is the false-block probability a day, `design_effect` is φ: what `unit`
+    /// gives unless it is written, or 1.
     KsLcb {
         of: Vec<Subject<Limit>>,
         budget: f64,
-        design_effect: f64,
+        design_effect: Option<f64>,
     },
     /// Blocks above the limit (`max_increase`).
     MissingRate {
@@ -320,6 +325,7 @@ pub enum RuleKind {
         lte: Limit,
         min_positives: u64,
         reference: Option<String>,
+        design_effect: Option<f64>,
     },
     /// Blocks when a segment's TPR lies more than `max` below the snapshot's (`lcb`: when Newcombe's lower bound does).
     TprDrop {
@@ -327,6 +333,7 @@ pub enum RuleKind {
         max: Limit,
         min_positives: u64,
         lcb: bool,
+        design_effect: Option<f64>,
     },
     /// Blocks below the limit (`gte`).
     Auc {
@@ -485,6 +492,8 @@ pub struct Compare {
     pub min_gain: Tolerance,
     /// Of the whole rollout's comparison, above 0.5 and below 1.
     pub confidence: Limit,
+    /// How many rows that depend on each other count as one: samples count as n/φ.
+    pub design_effect: f64,
     pub latency: Option<LatencyCompare>,
 }
 

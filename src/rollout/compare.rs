@@ -13,7 +13,7 @@ use crate::judge::kpi::Versus;
 use crate::judge::verdict::{RuleResult, Verdict, short};
 use crate::policy::{Compare, Policy, Rollout, Tolerance};
 use crate::stats::ratio::Ratio;
-use crate::stats::sequential::difference;
+use crate::stats::sequential::difference_of_dependent;
 
 /// What a comparison says, each with the sentence that says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,9 +84,9 @@ pub(super) fn decide(state: &State, policy: &Policy, rollout: &Rollout, compare:
     let steps = rollout.steps.iter().filter(|step| plan::compares(step)).count().max(1);
     let left = Ratio::ONE.minus(compare.confidence.ratio());
     let alpha = left.and_then(|left| left.over(Ratio::of_counts(steps as u64, 1)?));
-    let bounds = alpha.and_then(|alpha| {
-        difference(sums.candidate_yes, sums.candidate_n, sums.champion_yes, sums.champion_n, alpha.value())
-    });
+    let (of_candidate, of_champion) = ((sums.candidate_yes, sums.candidate_n), (sums.champion_yes, sums.champion_n));
+    let bounds = alpha
+        .and_then(|alpha| difference_of_dependent(of_candidate, of_champion, alpha.value(), compare.design_effect));
     let rates = Ratio::of_counts(sums.candidate_yes, sums.candidate_n)
         .zip(Ratio::of_counts(sums.champion_yes, sums.champion_n));
     let (Some((lower, upper)), Some((candidate, champion))) = (bounds, rates) else {

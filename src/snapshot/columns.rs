@@ -63,10 +63,16 @@ impl<'p> Building<'p> {
         let score = policy.baseline.score_column.iter().map(numbers("baseline.columns.score"));
         let parts = policy.segments.iter().flat_map(|s| &s.parts);
         let texts: BTreeSet<&String> =
-            policy.features.categorical.iter().chain(parts).filter(|c| file.has(c)).collect();
+            policy.features.categorical.iter().chain(parts).chain(&policy.unit).filter(|c| file.has(c)).collect();
         let texts = texts.into_iter().map(|name| {
             let feature = policy.features.categorical.contains(name);
-            let role = if feature { "features.categorical" } else { "segments" };
+            let role = if feature {
+                "features.categorical"
+            } else if policy.unit.as_ref() == Some(name) {
+                "unit"
+            } else {
+                "segments"
+            };
             column(name, role, Values::Texts(Texts::default()))
         });
         let label = policy.baseline.label_column.iter();
@@ -140,7 +146,9 @@ impl<'p> Building<'p> {
         let segments = segments.collect();
         let categorical = self.policy.features.categorical.iter();
         let categorical = categorical.map(|c| texts.get(c.as_str()).cloned().unwrap_or_default()).collect();
-        Ok((SnapshotColumns { rows: self.rows, numeric: numbers, categorical, score, label, segments }, references))
+        let unit = self.policy.unit.as_ref().and_then(|c| texts.get(c.as_str()).cloned());
+        let rows = self.rows;
+        Ok((SnapshotColumns { rows, numeric: numbers, categorical, score, label, segments, unit }, references))
     }
 }
 

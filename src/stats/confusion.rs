@@ -31,6 +31,12 @@ impl Confusion {
         }
     }
 
+    /// Decisions without labels, `[negative, positive]`: only the predicted class means anything.
+    #[must_use]
+    pub fn of_decisions([no, yes]: [u64; 2]) -> Self {
+        Self { fp: yes, tn: no, ..Self::default() }
+    }
+
     /// Labelled positives.
     #[must_use]
     pub fn positives(&self) -> u64 {

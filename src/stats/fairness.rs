@@ -5,7 +5,7 @@
 //! in the given order among equals; which of them is good depends on the rate.
 
 use super::confusion::DISPLAY_ALPHA;
-use super::proportion::newcombe;
+use super::proportion::{newcombe, newcombe_of_dependent};
 use super::real::real;
 
 pub use super::confusion::{Confusion, Rate};
@@ -175,7 +175,8 @@ impl GapBound {
 }
 
 /// Bounds of the TPR gap over the ordered pairs of eligible segments by Newcombe's interval, simultaneous by
-/// Bonferroni: two-sided α per pair is 2α/(S(S−1)), or α/(S−1) when only pairs with `reference` are compared.
+/// Bonferroni: two-sided α per pair is 2α/(S(S−1)), or α/(S−1) when only pairs with `reference` are compared. Each sample
+/// counts as n/φ, φ being the design effect of rows that depend on each other.
 ///
 /// `None` with fewer than two eligible segments with positives, a reference that is not among them, or α outside (0, 1).
 #[must_use]
@@ -184,6 +185,7 @@ pub fn tpr_gap_lcb(
     eligible: &[usize],
     alpha: f64,
     reference: Option<usize>,
+    design_effect: f64,
 ) -> Option<GapBound> {
     let counted = |index: &usize| segments.get(*index).map(|s| (*index, Rate::Tpr.counts(s))).filter(|s| s.1.1 > 0);
     let rated: Vec<(usize, (u64, u64))> = eligible.iter().filter_map(counted).collect();
@@ -198,7 +200,7 @@ pub fn tpr_gap_lcb(
             if reference.is_some_and(|base| base != *best && base != *worst) {
                 continue;
             }
-            let (lcb, pair_upper) = newcombe(*k1, *n1, *k2, *n2, alpha_pair)?;
+            let (lcb, pair_upper) = newcombe_of_dependent((*k1, *n1), (*k2, *n2), alpha_pair, design_effect)?;
             let upper = bound.map_or(pair_upper, |found| found.upper.max(pair_upper));
             let found = match bound {
                 Some(kept) if kept.lcb >= lcb => GapBound { upper, ..kept },
@@ -224,13 +226,12 @@ pub struct Fall {
     pub upper: f64,
 }
 
-/// The fall of a segment's rate below the snapshot's, with its Newcombe interval at two-sided `alpha`. `None` when a
-/// side has no such rate or α is outside (0, 1).
+/// The fall of a segment's rate below the snapshot's, with its Newcombe interval at two-sided `alpha`, samples counted as
+/// n/φ by the design effect φ. `None` when a side has no such rate or α is outside (0, 1).
 #[must_use]
-pub fn fall_below(snapshot: &Confusion, now: &Confusion, rate: Rate, alpha: f64) -> Option<Fall> {
+pub fn fall_below(snapshot: &Confusion, now: &Confusion, rate: Rate, alpha: f64, design_effect: f64) -> Option<Fall> {
     let exact = rate.exact(snapshot)?.minus(rate.exact(now)?)?;
-    let ((k1, n1), (k2, n2)) = (rate.counts(snapshot), rate.counts(now));
-    let (lower, upper) = newcombe(k1, n1, k2, n2, alpha)?;
+    let (lower, upper) = newcombe_of_dependent(rate.counts(snapshot), rate.counts(now), alpha, design_effect)?;
     Some(Fall { value: exact.value(), exact, lower, upper })
 }
 
@@ -293,17 +294,17 @@ mod tests {
     #[test]
     fn bounds_name_the_pair_and_know_what_they_cannot_tell() {
         let segments = [segment(160, 200), segment(150, 200), segment(100, 200)];
-        let bound = tpr_gap_lcb(&segments, &[0, 1, 2], 0.05, None);
+        let bound = tpr_gap_lcb(&segments, &[0, 1, 2], 0.05, None, 1.0);
         assert!(bound.is_some_and(|b| b.best == 0 && b.worst == 2 && b.exceeds(0.03) && !b.underpowered(0.03)));
-        let close = tpr_gap_lcb(&segments, &[0, 1], 0.05, Some(1));
+        let close = tpr_gap_lcb(&segments, &[0, 1], 0.05, Some(1), 1.0);
         assert!(close.is_some_and(|b| !b.exceeds(0.03) && b.underpowered(0.03) && !b.underpowered(0.5)));
-        assert_eq!(tpr_gap_lcb(&segments, &[0, 1], 0.05, Some(2)), None);
-        assert_eq!(tpr_gap_lcb(&segments, &[0, 1], 0.0, None), None);
+        assert_eq!(tpr_gap_lcb(&segments, &[0, 1], 0.05, Some(2), 1.0), None);
+        assert_eq!(tpr_gap_lcb(&segments, &[0, 1], 0.0, None, 1.0), None);
     }
 
     #[test]
     fn falls_and_late_labels() {
-        let fall = fall_below(&segment(90, 100), &segment(70, 100), Rate::Tpr, 0.05);
+        let fall = fall_below(&segment(90, 100), &segment(70, 100), Rate::Tpr, 0.05, 1.0);
         assert!(fall.is_some_and(|d| d.exact == Ratio::from_decimal(0.2).unwrap_or(Ratio::ZERO) && d.lower > 0.05));
         assert_eq!(label_bounds(0, 0, 0, 0), None);
         assert!(label_bounds(0, 0, 3, 0).is_some_and(|b| b.observed.is_none() && b.lo == 0.0 && b.hi == 1.0));

@@ -302,7 +302,7 @@ fn fair(id: &str, input: &Value, field: &str, expected: &Value) -> bool {
             return true;
         }
         "lcb_rule" => {
-            let found = fairness::tpr_gap_lcb(&segments, &eligible, alpha, None);
+            let found = fairness::tpr_gap_lcb(&segments, &eligible, alpha, None, 1.0);
             rule(found.map_or("insufficient_evidence", |b| if b.exceeds(limit) { "block" } else { "pass" }));
             return true;
         }
@@ -316,9 +316,9 @@ fn fair(id: &str, input: &Value, field: &str, expected: &Value) -> bool {
             fairness::gap_to_reference(&segments, &all(Rate::Tpr), Rate::Tpr, reference).map(|g| g.value)
         }
         "tpr_gap_min_pos" => fairness::gap(&segments, &eligible, Rate::Tpr).map(|gap| gap.value),
-        "tpr_gap_lcb_pairs" => fairness::tpr_gap_lcb(&segments, &all(Rate::Tpr), alpha, None).map(|b| b.lcb),
+        "tpr_gap_lcb_pairs" => fairness::tpr_gap_lcb(&segments, &all(Rate::Tpr), alpha, None, 1.0).map(|b| b.lcb),
         "tpr_gap_lcb_vs_ref" => {
-            fairness::tpr_gap_lcb(&segments, &all(Rate::Tpr), alpha, Some(reference)).map(|b| b.lcb)
+            fairness::tpr_gap_lcb(&segments, &all(Rate::Tpr), alpha, Some(reference), 1.0).map(|b| b.lcb)
         }
         _ => return false,
     };

@@ -17,13 +17,19 @@ pub fn normal_quantile(alpha_two_sided: f64) -> Option<f64> {
 /// `None` when n is 0, k exceeds n, or α is outside (0, 1).
 #[must_use]
 pub fn wilson(k: u64, n: u64, alpha_two_sided: f64) -> Option<(f64, f64)> {
+    wilson_of_dependent(k, n, alpha_two_sided, 1.0)
+}
+
+/// The same where rows depend on each other: the sample counts as n/φ, φ being the design effect (Kish, Survey Sampling,
+/// 1965, section 8.2). A φ that is not above 1 is 1.
+fn wilson_of_dependent(k: u64, n: u64, alpha_two_sided: f64, design_effect: f64) -> Option<(f64, f64)> {
     let z = normal_quantile(alpha_two_sided)?;
     if n == 0 || k > n {
         return None;
     }
-    let (size, rate, square) = (real(n), real(k) / real(n), z * z);
+    let (size, rate, square) = (real(n) / design_effect.max(1.0), real(k) / real(n), z * z);
     let centre = rate + square / (2.0 * size);
-    let half = z * (rate * (real(n - k) / size) / size + square / (4.0 * size * size)).sqrt();
+    let half = z * (rate * (real(n - k) / real(n)) / size + square / (4.0 * size * size)).sqrt();
     let scale = 1.0 + square / size;
     // At the ends the closed form is exactly 0 or 1 and only rounding would differ.
     let lo = if k == 0 { 0.0 } else { ((centre - half) / scale).clamp(0.0, 1.0) };
@@ -36,8 +42,20 @@ pub fn wilson(k: u64, n: u64, alpha_two_sided: f64) -> Option<(f64, f64)> {
 /// `None` when [`wilson`] is for either side.
 #[must_use]
 pub fn newcombe(k1: u64, n1: u64, k2: u64, n2: u64, alpha_two_sided: f64) -> Option<(f64, f64)> {
-    let (lo1, hi1) = wilson(k1, n1, alpha_two_sided)?;
-    let (lo2, hi2) = wilson(k2, n2, alpha_two_sided)?;
+    newcombe_of_dependent((k1, n1), (k2, n2), alpha_two_sided, 1.0)
+}
+
+/// The same where rows depend on each other: both samples count as n/φ, φ being the design effect. A φ that is not above 1
+/// is 1.
+#[must_use]
+pub fn newcombe_of_dependent(
+    (k1, n1): (u64, u64),
+    (k2, n2): (u64, u64),
+    alpha_two_sided: f64,
+    design_effect: f64,
+) -> Option<(f64, f64)> {
+    let (lo1, hi1) = wilson_of_dependent(k1, n1, alpha_two_sided, design_effect)?;
+    let (lo2, hi2) = wilson_of_dependent(k2, n2, alpha_two_sided, design_effect)?;
     let (rate1, rate2) = (real(k1) / real(n1), real(k2) / real(n2));
     let difference = rate1 - rate2;
     let lo = difference - (rate1 - lo1).hypot(hi2 - rate2);
@@ -116,6 +134,19 @@ mod tests {
         assert!(wilson(0, 20, 0.05).is_some_and(|(lo, hi)| lo == 0.0 && hi < 0.2));
         assert!(wilson(20, 20, 0.05).is_some_and(|(lo, hi)| hi == 1.0 && lo > 0.8));
         assert_eq!((wilson(1, 0, 0.05), wilson(2, 1, 0.05)), (None, None));
+    }
+
+    #[test]
+    fn dependent_rows_count_as_fewer() {
+        // Newcombe's interval of 40 of 50 less 30 of 50, from the Wilson intervals of scipy 1.17 (`binomtest(…).proportion_ci`).
+        let (lo, hi) = newcombe_of_dependent((160, 200), (120, 200), 0.05, 4.0).unwrap();
+        assert!(
+            (lo - 0.020_133_900_869_208_08).abs() < 1e-9 && (hi - 0.363_592_352_055_335_7).abs() < 1e-9,
+            "{lo} {hi}"
+        );
+        for effect in [1.0, 0.5, f64::NAN] {
+            assert_eq!(newcombe_of_dependent((3, 7), (2, 9), 0.05, effect), newcombe(3, 7, 2, 9, 0.05));
+        }
     }
 
     #[test]

@@ -34,11 +34,24 @@ const TIGHTEST_AT: f64 = 10_000.0;
 /// `None` when a side is empty, a count of successes exceeds its n, or α is outside (0, 1).
 #[must_use]
 pub fn difference(yes_a: u64, n_a: u64, yes_b: u64, n_b: u64, alpha: f64) -> Option<(f64, f64)> {
+    difference_of_dependent((yes_a, n_a), (yes_b, n_b), alpha, 1.0)
+}
+
+/// [`difference`] where records depend on each other: each sample counts as n/φ, φ being the design effect. One that is not
+/// above 1 is 1.
+#[must_use]
+pub fn difference_of_dependent(
+    (yes_a, n_a): (u64, u64),
+    (yes_b, n_b): (u64, u64),
+    alpha: f64,
+    design_effect: f64,
+) -> Option<(f64, f64)> {
     if n_a == 0 || n_b == 0 || yes_a > n_a || yes_b > n_b || !(alpha > 0.0 && alpha < 1.0) {
         return None;
     }
-    let (size_a, size_b) = (real(n_a), real(n_b));
-    let mean = real(yes_a) / size_a - real(yes_b) / size_b;
+    let mean = real(yes_a) / real(n_a) - real(yes_b) / real(n_b);
+    let effect = design_effect.max(1.0);
+    let (size_a, size_b) = (real(n_a) / effect, real(n_b) / effect);
     let variance = smoothed_variance(yes_a, n_a) / size_a + smoothed_variance(yes_b, n_b) / size_b;
     around(mean, variance, 1.0 / (1.0 / size_a + 1.0 / size_b), alpha)
 }

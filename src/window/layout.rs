@@ -11,8 +11,10 @@ use crate::stats::quantile;
 pub struct Reads {
     /// Distributions, in order, each once.
     pub targets: Vec<Target>,
-    /// Segmentations whose confusion counts are kept.
+    /// Segmentations whose counts are kept.
     pub segmentations: Vec<usize>,
+    /// Which of them rules on joined pairs read: the others count predictions only.
+    pub labelled: Vec<bool>,
     /// Score cells by label.
     pub auc: bool,
     pub latency: bool,
@@ -35,6 +37,7 @@ impl Reads {
         let mut reads = Self {
             targets: Vec::new(),
             segmentations: Vec::new(),
+            labelled: Vec::new(),
             auc: false,
             latency: false,
             error: false,
@@ -69,6 +72,9 @@ impl Reads {
         reads.features &= reads.targets.iter().any(|t| *t != Target::Score);
         reads.segmentations.sort_unstable();
         reads.segmentations.dedup();
+        let by_pairs =
+            |by: &usize| group.rules.iter().any(|r| r.kind.reads_labels() && r.kind.segmentation() == Some(*by));
+        reads.labelled = reads.segmentations.iter().map(by_pairs).collect();
         reads.kpis.sort_unstable();
         reads.kpis.dedup();
         reads.measured.sort_unstable();

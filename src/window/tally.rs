@@ -28,6 +28,12 @@ impl From<state_v4::SegmentCounts> for SegmentCounts {
 }
 
 impl SegmentCounts {
+    /// Decisions as confusion counts of which only the predicted class means anything: for rates of selection.
+    #[must_use]
+    pub fn decisions(&self) -> Confusion {
+        Confusion::of_decisions(self.predicted)
+    }
+
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()

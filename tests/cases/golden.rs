@@ -64,7 +64,7 @@ fn near(a: &Value, b: &Value, tolerance: f64) -> bool {
 
 /// What is wrong with a result; nothing if it is as expected.
 fn differs(result: &Value, golden: &Value) -> Option<&'static str> {
-    let same = ["n", "missing", "reference_n", "test"];
+    let same = ["n", "missing", "reference_n", "test", "pooled"];
     if same.iter().any(|key| golden.get(key).is_some_and(|expected| result[key] != *expected)) {
         return Some("counts");
     }

@@ -125,7 +125,7 @@ impl Judge<'_> {
                 self.psi(of.iter().map(|s| (s.target, s.limit.lt.value())), *bins, *zero)
             }
             RuleKind::KsP { of, correction, min_effect, .. } => self.ks_p(of, *correction, min_effect.value()),
-            RuleKind::KsLcb { of, budget, design_effect, .. } => self.ks_lcb(of, *budget, *design_effect),
+            RuleKind::KsLcb { of, budget, design_effect, .. } => self.ks_lcb(of, *budget, design_effect.unwrap_or(1.0)),
             RuleKind::MissingRate { of, .. } => {
                 let limits: Vec<(f64, f64)> = of.iter().map(|s| (self.missing(s.target), s.limit.value())).collect();
                 self.rates(&limits, "missing values")
@@ -231,7 +231,7 @@ impl Judge<'_> {
                         (distances.blocking(rhythm, limit, lasts), distances.finds(limit, draws))
                     }
                     None => {
-                        let on = OnBins::Pearson(drift::chi2_limit(shape, alpha), min_effect);
+                        let on = OnBins::Pearson(alpha, min_effect);
                         drift::on_bins(rhythm, shape, n, &on, lasts, draws)
                     }
                 }

@@ -184,6 +184,9 @@ impl<'a> Spread<'a> {
     fn segments(&mut self, result: &'a RuleResult) -> Result<usize> {
         let Some(Value::Array(listed)) = result.get("segments") else { return Ok(0) };
         let subject = result.subject.as_str();
+        if listed.iter().all(|s| s.get("tpr").is_none()) {
+            return Ok(0);
+        }
         if !self.seen.insert(("tpr", subject)) {
             return Ok(0);
         }

@@ -58,8 +58,14 @@ fn options() {
 #[test]
 fn a_comparison_finds_its_rules() {
     let read = rollout(", compare: {of: ctr, min_gain: {relative: 0.015}}").compare.unwrap();
-    let expected =
-        Compare { group: 2, rule: 1, min_gain: Tolerance::Relative(at(0.015)), confidence: at(0.95), latency: None };
+    let expected = Compare {
+        group: 2,
+        rule: 1,
+        min_gain: Tolerance::Relative(at(0.015)),
+        confidence: at(0.95),
+        latency: None,
+        design_effect: 1.0,
+    };
     assert_eq!(read, expected);
     let latency = "latency: {max_increase: {absolute: 12}}";
     let read = rollout(&format!(", compare: {{of: ctr, min_gain: {{absolute: 0.01}}, confidence: 0.99, {latency}}}"));

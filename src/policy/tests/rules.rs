@@ -26,7 +26,7 @@ fn rule_kinds() {
                 Subject { target: Target::Numeric(1), limit: at(0.05) }
             ],
             budget: 0.01,
-            design_effect: 1.0,
+            design_effect: None,
         }
     );
     assert_eq!(
@@ -43,11 +43,17 @@ fn rule_kinds() {
     );
     assert_eq!(
         rule("tpr_gap_lcb: {by: c, lte: 0, reference: \"1\"}"),
-        RuleKind::TprGapLcb { by: 0, lte: Limit::ZERO, min_positives: 30, reference: Some("1".into()) }
+        RuleKind::TprGapLcb {
+            by: 0,
+            lte: Limit::ZERO,
+            min_positives: 30,
+            reference: Some("1".into()),
+            design_effect: None
+        }
     );
     assert_eq!(
         rule("tpr_drop_lcb: {by: c, max: 0.1, min_positives: 5}"),
-        RuleKind::TprDrop { by: 0, max: at(0.1), min_positives: 5, lcb: true }
+        RuleKind::TprDrop { by: 0, max: at(0.1), min_positives: 5, lcb: true, design_effect: None }
     );
     assert_eq!(
         rule("kpi_drop: {of: ctr, max: {absolute: 0.01}}"),
@@ -146,6 +152,7 @@ fn the_reference_in_readme_is_the_table() {
         };
         let counts = match metric.counts {
             Counts::Predictions => "predictions",
+            Counts::Decisions => "predictions with a decision",
             Counts::Pairs => "labelled predictions",
             Counts::DecidedPairs => "labelled predictions with a decision",
             Counts::Measurements => "measurements",

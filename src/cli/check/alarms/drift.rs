@@ -6,7 +6,7 @@ use super::simulate::{Blocking, Counts, Rhythm, Successes, sample, share_of, sma
 use crate::baseline::Baseline;
 use crate::policy::{Correction, Hysteresis, Target, Zero};
 use crate::stats::bins::sum_bins;
-use crate::stats::chi2::{chi2_isf, pearson};
+use crate::stats::chi2::pearson_pooled;
 use crate::stats::draws::Draws;
 use crate::stats::psi::{Zero as ZeroRule, psi};
 
@@ -113,7 +113,7 @@ fn normal_at(p: f64) -> f64 {
 /// A statistic of the bins of a window and of the reference, and the limit it breaks.
 pub enum OnBins {
     Psi(ZeroRule, f64),
-    /// X² above the first, Cramér's V at least the second.
+    /// p below the first, Cramér's V at least the second.
     Pearson(f64, f64),
 }
 
@@ -129,9 +129,9 @@ impl OnBins {
     fn breaks(&self, reference: &[u64], window: &[u64]) -> bool {
         match *self {
             Self::Psi(zero, lt) => psi(reference, window, zero).is_some_and(|value| value >= lt),
-            Self::Pearson(limit, effect) => pearson(reference, window).is_some_and(|found| {
+            Self::Pearson(alpha, effect) => pearson_pooled(reference, window).is_some_and(|(found, _)| {
                 let n: u64 = reference.iter().chain(window).sum();
-                found.statistic > limit && (found.statistic / real(n.max(1))).sqrt() >= effect
+                found.p.p < alpha && (found.statistic / real(n.max(1))).sqrt() >= effect
             }),
         }
     }
@@ -260,12 +260,6 @@ pub fn level(alpha: f64, correction: Correction, subjects: usize) -> f64 {
         Correction::None => alpha,
         Correction::Holm | Correction::Bh => alpha / real(subjects.max(1) as u64),
     }
-}
-
-/// X² beyond which p is below `alpha`.
-pub fn chi2_limit(shape: &Shape, alpha: f64) -> f64 {
-    let bins = shape.shares.iter().filter(|s| **s > 0.0).count();
-    chi2_isf(alpha, bins.saturating_sub(1) as u64).unwrap_or(f64::MAX)
 }
 
 /// The shape that chi-square assumes where nothing is known.

@@ -139,10 +139,8 @@ fn ask(question: &str, answers: &[String]) -> Option<usize> {
     if !input.is_terminal() || !screen.is_terminal() {
         return None;
     }
-    let mut shown = format!("{question}\n");
-    for (at, answer) in answers.iter().enumerate() {
-        shown += &format!("  {} {answer}\n", at + 1);
-    }
+    let numbered = answers.iter().enumerate().map(|(at, answer)| format!("  {} {answer}\n", at + 1));
+    let shown: String = std::iter::once(format!("{question}\n")).chain(numbered).collect();
     loop {
         write!(screen, "{shown}Number, or Enter to leave it open: ").and_then(|()| screen.flush()).ok()?;
         let mut line = String::new();

@@ -119,6 +119,7 @@ impl<'a> Item<'a> {
     }
 
     /// A list of texts, each as it is written; one may be empty.
+    #[must_use]
     pub fn texts(&self, wanted: &str) -> Option<Vec<String>> {
         let text = |item: Item<'a>| match item.scalar() {
             Some(text) => Some(text.to_owned()),

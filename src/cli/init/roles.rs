@@ -139,35 +139,10 @@ impl<'p> Roles<'p> {
 
     /// The column of outcomes: the one that was said, the likeliest by its name, or the last one if it could be.
     fn find_label(&mut self, columns: &'p [Column], wishes: &Wishes<'_>, ask: Ask<'_>) -> anyhow::Result<()> {
-        let found = match wishes.label {
-            Some(name) => {
-                Some(label(find(columns, name, "--label")?).map_err(|why| anyhow!("--label {name:?}: {why}"))?)
-            }
-            None => {
-                let may = |c: &&Column| !wishes.ids.contains(&c.name) && wishes.score != Some(c.name.as_str());
-                let may = |c: &&Column| may(c) && names::output(&c.name).is_none() && label(c).is_ok();
-                let mut named: Vec<(usize, &Column)> =
-                    columns.iter().filter(may).filter_map(|c| Some((names::outcome(&c.name)?, c))).collect();
-                named.sort_by_key(|(rank, _)| *rank);
-                let is_input = |c: &&Column| names::output(&c.name).is_none() && !wishes.ids.contains(&c.name);
-                let last = columns
-                    .iter()
-                    .rfind(is_input)
-                    .filter(may)
-                    .filter(|c| label(c).is_ok_and(|l| !l.guessed) && is_plain(c));
-                let sure = match named.as_slice() {
-                    [(_, only)] => names::is_outcome(&only.name) || last.is_none_or(|l| l.name == only.name),
-                    named => named.first().is_some_and(|(_, c)| names::is_outcome(&c.name)),
-                };
-                let mut likely: Vec<&Column> = named.into_iter().map(|(_, c)| c).collect();
-                likely.extend(last.filter(|l| likely.iter().all(|c| c.name != l.name)));
-                let chosen = if sure {
-                    likely.first().copied()
-                } else {
-                    self.choose("label", "says what happened", &likely, ask)
-                };
-                chosen.and_then(|c| label(c).ok())
-            }
+        let found = if let Some(name) = wishes.label {
+            Some(label(find(columns, name, "--label")?).map_err(|why| anyhow!("--label {name:?}: {why}"))?)
+        } else {
+            self.likely_label(columns, wishes, &mut *ask)
         };
         let Some(mut found) = found else {
             if let Some(positive) = wishes.positive {
@@ -198,6 +173,27 @@ impl<'p> Roles<'p> {
         }
         self.label = Some(found);
         Ok(())
+    }
+
+    /// The likeliest label by names, by values and by its place.
+    fn likely_label(&mut self, columns: &'p [Column], wishes: &Wishes<'_>, ask: Ask<'_>) -> Option<Label> {
+        let may = |c: &&Column| !wishes.ids.contains(&c.name) && wishes.score != Some(c.name.as_str());
+        let may = |c: &&Column| may(c) && names::output(&c.name).is_none() && label(c).is_ok();
+        let mut named: Vec<(usize, &Column)> =
+            columns.iter().filter(may).filter_map(|c| Some((names::outcome(&c.name)?, c))).collect();
+        named.sort_by_key(|(rank, _)| *rank);
+        let is_input = |c: &&Column| names::output(&c.name).is_none() && !wishes.ids.contains(&c.name);
+        let last =
+            columns.iter().rfind(is_input).filter(may).filter(|c| label(c).is_ok_and(|l| !l.guessed) && is_plain(c));
+        let sure = match named.as_slice() {
+            [(_, only)] => names::is_outcome(&only.name) || last.is_none_or(|l| l.name == only.name),
+            named => named.first().is_some_and(|(_, c)| names::is_outcome(&c.name)),
+        };
+        let mut likely: Vec<&Column> = named.into_iter().map(|(_, c)| c).collect();
+        likely.extend(last.filter(|l| likely.iter().all(|c| c.name != l.name)));
+        let chosen =
+            if sure { likely.first().copied() } else { self.choose("label", "says what happened", &likely, ask) };
+        chosen.and_then(|c| label(c).ok())
     }
 
     /// The column of scores: the one that was said, or of the model's outputs by their names the likeliest that holds

@@ -175,12 +175,11 @@ pub struct Structure {
 impl Structure {
     /// Appends a field with these bytes as its value; fields come in the order of their numbers.
     pub fn field(&mut self, id: i16, kind: u8, value: &[u8]) {
-        match u8::try_from(i32::from(id) - i32::from(self.last)) {
-            Ok(more @ 1..=15) => self.bytes.push(more << 4 | kind),
-            _ => {
-                self.bytes.push(kind);
-                varint(zigzag(i64::from(id)), &mut self.bytes);
-            }
+        if let Ok(more @ 1..=15) = u8::try_from(i32::from(id) - i32::from(self.last)) {
+            self.bytes.push(more << 4 | kind);
+        } else {
+            self.bytes.push(kind);
+            varint(zigzag(i64::from(id)), &mut self.bytes);
         }
         self.last = id;
         self.bytes.extend_from_slice(value);

@@ -61,7 +61,7 @@ pub struct Beside {
     pub unit: Option<(String, Repeats)>,
 }
 
-/// How the values of a column repeat: with b_i rows of the i-th value, Σ b_i and Σ b_i².
+/// How the values of a column repeat: with `b_i` rows of the i-th value, `Σ b_i` and `Σ b_i²`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repeats {
     pub rows: u64,
@@ -85,7 +85,7 @@ impl Repeats {
     }
 
     /// The design effect 1 + (b − 1)·ρ of Kish (Survey Sampling, 1965, section 5.4) with the b of clusters that differ in size,
-    /// Σ b_i²/Σ b_i, and ρ = 1: rows of one unit say all the same. An upper bound where they do not; 1 where nothing repeats.
+    /// `Σ b_i²/Σ b_i`, and ρ = 1: rows of one unit say all the same. An upper bound where they do not; 1 where nothing repeats.
     #[must_use]
     pub fn design_effect(self) -> f64 {
         #[allow(clippy::cast_precision_loss, reason = "a relative error of 2^-53")]

@@ -51,7 +51,6 @@ impl RuleKind {
 
     /// Of a rule whose bound takes the dependence of rows into account: the design effect that is written, if one is.
     #[must_use]
-    #[expect(clippy::option_option, reason = "the outer is the rule's, the inner the file's")]
     pub fn design_effect(&self) -> Option<Option<f64>> {
         match self {
             Self::KsLcb { design_effect, .. }

@@ -67,7 +67,7 @@ pub fn expected_null(n: u64, m: u64, bins: usize) -> Option<f64> {
     (n > 0 && m > 0).then(|| (1.0 / real(n) + 1.0 / real(m)) * length(bins.saturating_sub(1)))
 }
 
-/// What PSI exceeds with probability `alpha` when nothing has drifted: (1/n + 1/m)·χ²_isf(α, bins − 1), from the same limit
+/// What PSI exceeds with probability `alpha` when nothing has drifted: `(1/n + 1/m)·χ²_isf(α, bins − 1)`, from the same limit
 /// as [`expected_null`]. A limit below it at [`CHANCE`] lies within chance. `None` when a size is 0 or α is not positive.
 #[must_use]
 pub fn null_quantile(n: u64, m: u64, bins: usize, alpha: f64) -> Option<f64> {

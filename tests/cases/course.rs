@@ -321,7 +321,7 @@ fn exercise_2_claims_risk_v12_is_blocked() {
             "auc 0.901 is +0.009 against 0.892 of version 10 (baseline), below the +0.02 asked for",
             "lineage is incomplete: data_snapshot, code_commit, artifact_digest, env_lock, pii_controls, security_scan, \
              signature, tests missing; attach as evidence",
-            "no rollback target: no stable version has been in prod; register one with --stage prod",
+            "no rollback target: no stable version has been in prod; register the first one there with driftgate register MODEL VERSION --stage prod",
             "1 of 2 approvals: owner by owner@org; reviewer is missing",
         ])
     );

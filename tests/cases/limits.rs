@@ -8,6 +8,7 @@ const POLICY: &str = "apiVersion: driftgate/v1
 model: m
 baseline: {snapshot: \"train_v{version}.csv\"}
 features: {numeric: [x, z]}
+min_reference: 60
 checks:
   g:
     window: {size: 1h, slide: 1h}

@@ -125,7 +125,10 @@ impl Judge<'_> {
                 self.psi(of.iter().map(|s| (s.target, s.limit.lt.value())), *bins, *zero)
             }
             RuleKind::KsP { of, correction, min_effect, .. } => self.ks_p(of, *correction, min_effect.value()),
-            RuleKind::KsLcb { of, budget, design_effect, .. } => self.ks_lcb(of, *budget, design_effect.unwrap_or(1.0)),
+            RuleKind::KsLcb { of, budget, design_effect, .. } => {
+                let effect = self.baseline.map_or(design_effect.unwrap_or(1.0), |b| b.design_effect(*design_effect));
+                self.ks_lcb(of, *budget, effect)
+            }
             RuleKind::MissingRate { of, .. } => {
                 let limits: Vec<(f64, f64)> = of.iter().map(|s| (self.missing(s.target), s.limit.value())).collect();
                 self.rates(&limits, "missing values")

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::rules::{Judged, Window, at_least, at_most, enough, enough_events, limit, real, upper, warned};
 use super::verdict::{Status, number};
 use crate::baseline::Baseline;
+use crate::event::code;
 use crate::policy::{Correction, Subject, Target, Upper, Zero};
 use crate::stats::bins::{Bin, sum_bins};
 use crate::stats::chi2::{pearson_pooled, sparse};
@@ -239,8 +240,9 @@ impl Reader<'_, '_> {
                 ],
             });
         }
-        let (reference, counted, _) = self.binned(target, 10, c.cells);
-        let (found, pooled) = pearson_pooled(&reference, &counted)?;
+        let (mut reference, mut counted, _) = self.binned(target, 10, c.cells);
+        let scattered = self.tell_unseen_apart(target, &mut reference, &mut counted);
+        let (found, pooled) = pearson_pooled(&reference, &counted, scattered)?;
         // Cramér's V of a 2 × K table: the effect that `min_effect` is compared with.
         let effect = (found.statistic / real(c.n + c.reference_n)).sqrt();
         let mut evidence = vec![
@@ -354,6 +356,25 @@ impl Reader<'_, '_> {
             }
         };
         edges.iter().zip(reference.iter().zip(counted)).map(bin).collect()
+    }
+
+    /// Puts each unseen category in place of the one bin they share: together they are in no row of the snapshot by
+    /// construction, and where categories are many and rare some are unseen in any window. Returns how many values stay where
+    /// they cannot be told apart.
+    fn tell_unseen_apart(&self, target: Target, reference: &mut Vec<u64>, counted: &mut Vec<u64>) -> u64 {
+        let at = self.window.reads.targets.binary_search(&target).ok().and_then(|at| u32::try_from(at).ok());
+        let (Target::Categorical(_), Some(at)) = (target, at) else { return 0 };
+        let (Some(unseen), Some(_)) = (counted.pop(), reference.pop()) else { return 0 };
+        let of_target = || self.window.tally.unseen.iter().filter(|((t, _), _)| *t == at);
+        let mut each: Vec<u64> = of_target().map(|(_, n)| *n).collect();
+        // With too many of them, which have a code of their own depends on which came first.
+        if each.iter().sum::<u64>() != unseen || of_target().any(|((_, code), _)| *code >= code::SPECIAL) {
+            return unseen;
+        }
+        each.sort_unstable();
+        reference.extend(each.iter().map(|_| 0));
+        counted.append(&mut each);
+        0
     }
 
     /// The most frequent unseen categories.

@@ -55,8 +55,7 @@ struct Expected {
 impl Expected {
     fn new(reference: &[u64], window: &[u64]) -> Option<Self> {
         let (m, n) = (total(reference)?, total(window)?);
-        let fits = m > 0 && n > 0 && reference.len() == window.len();
-        fits.then(|| Self { smaller: m.min(n).into(), both: u128::from(m) + u128::from(n) })
+        (m > 0 && n > 0).then(|| Self { smaller: m.min(n).into(), both: u128::from(m) + u128::from(n) })
     }
 
     /// Whether a column of so many counts is expected fewer than `least` times, in integers.
@@ -79,25 +78,41 @@ pub fn sparse(reference: &[u64], window: &[u64]) -> u64 {
 /// After Cochran (Some methods for strengthening the common χ² tests, Biometrics 10, 1954): all columns that are expected
 /// fewer than 5 times in the smaller sample are added up into one cell; where even that is expected less than once and
 /// there are two other columns or more, the rarest of these (the first of equals) joins it.
+///
+/// Which columns are pooled depends on the counts of both samples together, so that the test stays one of homogeneity. What
+/// the reference has not must therefore come as the columns it consists of, not as one that is empty there by construction;
+/// `scattered` are counts of the window whose columns are not known, which are pooled.
 #[must_use]
-pub fn pearson_pooled(reference: &[u64], window: &[u64]) -> Option<(Chi2, u64)> {
-    let expected = Expected::new(reference, window)?;
-    let columns = reference.iter().zip(window).map(|(r, w)| (*r, *w)).filter(|(r, w)| *r > 0 || *w > 0);
+pub fn pearson_pooled(reference: &[u64], window: &[u64], scattered: u64) -> Option<(Chi2, u64)> {
+    if reference.len() != window.len() {
+        return None;
+    }
+    let mut columns: Vec<(u64, u64)> = reference.iter().copied().zip(window.iter().copied()).collect();
+    columns.push((0, scattered));
+    columns.retain(|(r, w)| *r > 0 || *w > 0);
+    let table = |columns: &[(u64, u64)]| {
+        let (reference, window): (Vec<u64>, Vec<u64>) = columns.iter().copied().unzip();
+        pearson(&reference, &window)
+    };
+    let expected = Expected::new(reference, &[window, &[scattered]].concat())?;
     let sum = |(r, w): &(u64, u64)| u128::from(*r) + u128::from(*w);
-    let (mut rare, mut kept): (Vec<_>, Vec<_>) =
-        columns.partition(|column| expected.is_below(sum(column), LEAST_EXPECTED));
+    let last = columns.len().checked_sub(1).filter(|_| scattered > 0);
+    let is_rare =
+        |(at, column): &(usize, (u64, u64))| Some(*at) == last || expected.is_below(sum(column), LEAST_EXPECTED);
+    let (rare, kept): (Vec<_>, Vec<_>) = columns.iter().copied().enumerate().partition(is_rare);
+    let without_place = |columns: Vec<(usize, (u64, u64))>| columns.into_iter().map(|(_, c)| c).collect::<Vec<_>>();
+    let (mut rare, mut kept) = (without_place(rare), without_place(kept));
     let together: u128 = rare.iter().map(sum).sum();
     if !rare.is_empty() && kept.len() >= 2 && expected.is_below(together, LEAST_POOLED) {
         let rarest = kept.iter().enumerate().min_by_key(|(_, column)| sum(column)).map(|(at, _)| at);
         rare.extend(rarest.map(|at| kept.remove(at)));
     }
     if rare.len() < 2 {
-        return Some((pearson(reference, window)?, 0));
+        return Some((table(&columns)?, 0));
     }
     let add = |sum: (u64, u64), column: &(u64, u64)| (sum.0.saturating_add(column.0), sum.1.saturating_add(column.1));
     kept.push(rare.iter().fold((0, 0), add));
-    let (reference, window): (Vec<u64>, Vec<u64>) = kept.into_iter().unzip();
-    Some((pearson(&reference, &window)?, rare.len() as u64))
+    Some((table(&kept)?, rare.len() as u64))
 }
 
 /// P(χ²(df) ≥ x), the regularised upper incomplete gamma function Q(df/2, x/2), with its logarithm.
@@ -297,7 +312,7 @@ mod tests {
     #[test]
     fn rare_columns_are_pooled() {
         for (reference, window, pooled, df, statistic, p) in POOLED {
-            let (found, n) = pearson_pooled(reference, window).unwrap();
+            let (found, n) = pearson_pooled(reference, window, 0).unwrap();
             assert_eq!((n, found.df), (*pooled, *df), "{reference:?} {window:?}");
             assert!((found.statistic - statistic).abs() <= 1e-10 * statistic.max(1.0), "{found:?}");
             assert!((found.p.p - p).abs() <= 1e-9 * p, "{found:?}");
@@ -305,10 +320,16 @@ mod tests {
                 assert_eq!(Some(found), pearson(reference, window));
             }
         }
+        // Counts without columns join what is rare, as one column more.
+        let (reference, window, pooled, ..) = POOLED[0];
+        let apart: Vec<u64> = window.iter().copied().chain([1, 1, 1]).collect();
+        let (with, without) = ([reference, &[0, 0, 0]].concat(), pearson_pooled(reference, window, 3).unwrap());
+        let individually = pearson_pooled(&with, &apart, 0).unwrap();
+        assert_eq!((without.0, without.1, individually.1), (individually.0, pooled + 1, pooled + 3));
         assert_eq!((sparse(POOLED[0].0, POOLED[0].1), sparse(POOLED[4].0, POOLED[4].1)), (3, 0));
-        assert_eq!((pearson_pooled(&[1], &[1, 2]), pearson_pooled(&[0, 0], &[1, 2])), (None, None));
+        assert_eq!((pearson_pooled(&[1], &[1, 2], 0), pearson_pooled(&[0, 0], &[1, 2], 3)), (None, None));
         let big = u64::MAX / 4;
-        assert!(pearson_pooled(&[big, big], &[1, big]).is_some_and(|(t, _)| t.p.p <= 1.0));
+        assert!(pearson_pooled(&[big, big], &[1, big], 0).is_some_and(|(t, _)| t.p.p <= 1.0));
     }
 
     /// How often 600 windows of 300 without drift are found to differ at 0.01 from a sample of 10,000, over 791 categories of
@@ -347,7 +368,7 @@ mod tests {
     #[test]
     fn hundreds_of_rare_categories_alarm_no_more_often_than_they_should() {
         let unpooled = |r: &[u64], w: &[u64]| pearson(r, w).map(|t| t.p.p);
-        let pooled = |r: &[u64], w: &[u64]| pearson_pooled(r, w).map(|(t, _)| t.p.p);
+        let pooled = |r: &[u64], w: &[u64]| pearson_pooled(r, w, 0).map(|(t, _)| t.p.p);
         // A few common categories and a long tail of rare ones; a gentler tail. numpy and scipy count 128 and 80 of 600 unpooled,
         // 8 and 9 pooled.
         for exponent in [-1.5, -1.0] {

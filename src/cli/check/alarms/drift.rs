@@ -129,7 +129,7 @@ impl OnBins {
     fn breaks(&self, reference: &[u64], window: &[u64]) -> bool {
         match *self {
             Self::Psi(zero, lt) => psi(reference, window, zero).is_some_and(|value| value >= lt),
-            Self::Pearson(alpha, effect) => pearson_pooled(reference, window).is_some_and(|(found, _)| {
+            Self::Pearson(alpha, effect) => pearson_pooled(reference, window, 0).is_some_and(|(found, _)| {
                 let n: u64 = reference.iter().chain(window).sum();
                 found.p.p < alpha && (found.statistic / real(n.max(1))).sqrt() >= effect
             }),

@@ -228,15 +228,12 @@ impl Judge<'_> {
             let key = if shape.discrete { shape.key() } else { Vec::new() };
             let draws = &mut self.draws;
             let (blocking, finds) = *known.entry((key, alpha.to_bits())).or_insert_with(|| {
-                match distances.as_ref().filter(|_| !shape.discrete) {
-                    Some(distances) => {
-                        let limit = distances.critical(alpha).max(min_effect);
-                        (distances.blocking(rhythm, limit, lasts), distances.finds(limit, draws))
-                    }
-                    None => {
-                        let on = OnBins::Pearson(alpha, min_effect);
-                        drift::on_bins(rhythm, shape, n, &on, lasts, draws)
-                    }
+                if let Some(distances) = distances.as_ref().filter(|_| !shape.discrete) {
+                    let limit = distances.critical(alpha).max(min_effect);
+                    (distances.blocking(rhythm, limit, lasts), distances.finds(limit, draws))
+                } else {
+                    let on = OnBins::Pearson(alpha, min_effect);
+                    drift::on_bins(rhythm, shape, n, &on, lasts, draws)
                 }
             });
             all = both(all, blocking);

@@ -83,16 +83,15 @@ fn nested<'n>(names: &'n [String], rows: Option<&Rows>) -> Vec<(&'n str, String)
 }
 
 fn absent(column: &str, location: &str, names: &[String], nested: &[(&str, String)]) -> String {
-    let mut said = format!("the snapshot {location} has no column {column:?}");
     let same = names.iter().find(|name| name.trim().eq_ignore_ascii_case(column.trim()));
-    match same.map(String::as_str).or_else(|| nearest(column, names.iter().map(String::as_str))) {
-        Some(name) => said.push_str(&format!("; did you mean {name:?}?")),
-        None => said.push_str(&format!("; its columns are {}", quoted(names))),
-    }
-    if let Some((name, holds)) = nested.first() {
-        said.push_str(&format!("; {name:?} is nested ({holds}): write what is in it as columns of their own"));
-    }
-    said
+    let hint = match same.map(String::as_str).or_else(|| nearest(column, names.iter().map(String::as_str))) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => format!("its columns are {}", quoted(names)),
+    };
+    let nested = nested.first().map_or_else(String::new, |(name, holds)| {
+        format!("; {name:?} is nested ({holds}): write what is in it as columns of their own")
+    });
+    format!("the snapshot {location} has no column {column:?}; {hint}{nested}")
 }
 
 /// Why a column cannot be what the policy says it is.

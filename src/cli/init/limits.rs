@@ -89,6 +89,10 @@ pub fn measure(policy: &Policy, baseline: &Baseline, snapshot: &Path) -> anyhow:
         }
         limits.missing(name, found.missing);
     }
+    // Without any other feature there would be nothing to watch: the limit that fits is written all the same.
+    if policy.features.numeric.is_empty() && limits.too_many.len() == policy.features.categorical.len() {
+        limits.psi.append(&mut limits.too_many);
+    }
     if let (Some(reference), Some(values)) = (&baseline.score, columns.numeric.get(policy.features.numeric.len())) {
         let chance = chance(reference.default_bins().len(), reference.count, policy.min_samples);
         let fits = up((of_numbers(reference, values, least).psi * MARGIN).max(chance));

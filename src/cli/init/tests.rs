@@ -326,3 +326,16 @@ fn limits_are_those_that_the_training_data_keeps() {
     );
     assert_eq!(policy.features.categorical, Vec::<String>::new());
 }
+
+#[test]
+fn a_column_of_many_categories_alone_is_kept_with_the_limit_that_fits() {
+    let text = (0..2000).fold("ticket\n".to_owned(), |text, i| format!("{text}k{}\n", i * 7919 % 450));
+    let (draft, policy) = drafted(&text, |_| {});
+    assert_eq!(policy.features.categorical, ["ticket"], "{draft}");
+    // (1/200 + 1/2000)·χ²_isf(0.001, 450) is 3.0164 (scipy): no limit lies below it.
+    let limits = policy.rules().find_map(|rule| match &rule.kind {
+        crate::policy::RuleKind::Psi { of, .. } => of.first().map(|subject| subject.limit.lt.value()),
+        _ => None,
+    });
+    assert!(limits.is_some_and(|lt| lt >= 3.0163), "{draft}");
+}

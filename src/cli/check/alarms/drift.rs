@@ -148,7 +148,7 @@ pub fn on_bins(
 ) -> (Blocking, Option<f64>) {
     let shares = shape.with_unseen();
     let work = Counts::work(shares.len(), n, rhythm.panes) + 2 * shares.len();
-    let each = rhythm.looks(work * REFERENCES);
+    let each = rhythm.looks(work, REFERENCES);
     let mut sum = Blocking::default();
     for _ in 0..REFERENCES {
         let reference = sample(&shares, shape.rows, draws);
@@ -183,7 +183,7 @@ impl Distances {
     pub fn new(rhythm: Rhythm, n: u64, m: u64, draws: &mut Draws) -> Self {
         let cells = usize::try_from(n).unwrap_or(CELLS).saturating_mul(4).clamp(64, CELLS);
         let shares = vec![1.0; cells];
-        let looks = rhythm.looks((cells + Counts::work(1, n, rhythm.panes)) * REFERENCES / 6);
+        let looks = rhythm.looks((cells + Counts::work(1, n, rhythm.panes)) / 6, REFERENCES);
         let run = |draws: &mut Draws| {
             let reference = sample(&shares, m, draws);
             let total = real(reference.iter().sum::<u64>());
@@ -278,7 +278,7 @@ pub fn rate_above(
     let above = |yes: u64| real(yes) / real(n) - base > limit + 1e-12;
     let blocking = if base > 0.0 {
         let mut window = Successes::new(base, n, rhythm.panes, draws);
-        rhythm.follow(rhythm.looks(20), lasts, || {
+        rhythm.follow(rhythm.looks(20, 1), lasts, || {
             window.slide(draws);
             above(window.sum)
         })

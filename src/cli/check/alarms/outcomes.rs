@@ -20,7 +20,7 @@ fn real(n: u64) -> f64 {
     real
 }
 
-/// AUC and its standard error in a window of `n` pairs (Hanley & McNeil 1982), as in training; `None` where the snapshot has
+/// AUC and its standard error in a window of `n` pairs (Hanley and `McNeil` 1982), as in training; `None` where the snapshot has
 /// no scores or labels.
 fn training_auc(baseline: &Baseline, n: u64) -> Option<(f64, f64)> {
     let [no, yes] = baseline.score_by_label.as_ref()?;
@@ -46,7 +46,7 @@ pub fn auc_below(
     let mut panes: std::collections::VecDeque<f64> = (0..rhythm.panes).map(|_| draws.normal()).collect();
     let mut sum: f64 = panes.iter().sum();
     let root = real(rhythm.panes as u64).sqrt();
-    let blocking = rhythm.follow(rhythm.looks(20), lasts, || {
+    let blocking = rhythm.follow(rhythm.looks(20, 1), lasts, || {
         let z = draws.normal();
         sum += z - panes.pop_front().unwrap_or(0.0);
         panes.push_back(z);
@@ -67,7 +67,7 @@ pub fn kpi_drop(
 ) -> (Blocking, Option<f64>) {
     let (mut sum, own_n) = (Blocking::default(), n);
     let least = n.min(1);
-    let looks = rhythm.looks(60 * COMPARISONS);
+    let looks = rhythm.looks(60, COMPARISONS);
     for _ in 0..COMPARISONS {
         let mut kpi = Kpi::default();
         let mut own = Successes::new(KPI_RATE, own_n, rhythm.panes, draws);

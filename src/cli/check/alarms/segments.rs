@@ -101,7 +101,7 @@ fn simulate(
     let mut windows: Vec<Successes> =
         rates.iter().map(|rate| Successes::new(*rate, least, rhythm.panes, draws)).collect();
     let mut yes = vec![0; rates.len()];
-    let blocking = rhythm.follow(rhythm.looks(20 * rates.len().max(1)), lasts, || {
+    let blocking = rhythm.follow(rhythm.looks(20 * rates.len().max(1), 1), lasts, || {
         for (yes, window) in yes.iter_mut().zip(&mut windows) {
             window.slide(draws);
             *yes = window.sum;

@@ -11,10 +11,11 @@ use crate::stats::draws::Draws;
 const DAY_MS: i64 = 86_400_000;
 /// Slides a window is simulated in at most: neighbours of more are almost the same window.
 const PANES: i64 = 288;
-/// Steps of work for one subject; what is cheap is looked at more often.
+/// Steps of work for one subject, at most.
 const WORK: usize = 8_000_000;
-/// Looks of one subject, at most.
-const LOOKS: usize = 60_000;
+/// Days of one subject that are enough, or windows where a day has few.
+const DAYS: usize = 600;
+const WINDOWS: usize = 4_000;
 
 /// How a group's windows follow each other, as they are simulated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,10 +60,11 @@ impl Rhythm {
         i64::try_from(self.day().max(self.panes)).unwrap_or(i64::MAX)
     }
 
-    /// How many windows to look at, of so much work each: whole days, two at least.
-    pub fn looks(self, work: usize) -> usize {
+    /// How many windows to look at in each of so many runs, of so much work each: whole days, two at least.
+    pub fn looks(self, work: usize, runs: usize) -> usize {
         let day = self.day();
-        (WORK / work.max(1)).min(LOOKS).div_euclid(day).max(2).saturating_mul(day)
+        let enough = DAYS.saturating_mul(day).max(WINDOWS).min(WORK / work.max(1));
+        (enough / runs.max(1)).div_euclid(day).max(2).saturating_mul(day)
     }
 
     /// Follows `looks` windows; `breaches` moves on by a slide and says whether the window breaks its limit.
@@ -76,8 +78,8 @@ impl Rhythm {
         let day = self.day();
         for look in 1..=looks {
             end = end.saturating_add(self.slide);
-            let breached = breaches();
-            let blocks = breach.note(end, self.slide, Some(breached), lasts);
+            let breaks = breaches();
+            let blocks = breach.note(end, self.slide, Some(breaks), lasts);
             windows += usize::from(blocks);
             today |= blocks;
             if look % day == 0 {
@@ -288,9 +290,9 @@ mod tests {
             })
         };
         assert_eq!(every(12, None), Blocking { windows: 20.0 / 240.0, days: 1.0 });
-        assert_eq!(every(48, None).days, 0.5);
-        assert_eq!(every(2, Some(Hysteresis::Windows(2))).days, 0.0);
-        assert_eq!(every(1, Some(Hysteresis::Duration(3_600_000))).windows, 239.0 / 240.0);
+        assert_eq!(every(48, None), Blocking { windows: 5.0 / 240.0, days: 0.5 });
+        assert_eq!(every(2, Some(Hysteresis::Windows(2))), Blocking::default());
+        assert_eq!(every(1, Some(Hysteresis::Duration(3_600_000))), Blocking { windows: 239.0 / 240.0, days: 1.0 });
     }
 
     #[test]

@@ -145,6 +145,7 @@ fn reference(policy: &policy::Policy, batch: &PredictionBatch) -> Reference {
         score: Some(batch.score.clone()),
         label: None,
         segments: vec![None, None],
+        unit: None,
     };
     let baseline = Baseline::build(policy, "1", "made up", "00", &columns).expect("a baseline");
     Reference::Baseline { sha256: baseline.digest().expect("a digest").into(), baseline: Arc::new(baseline) }

@@ -212,7 +212,6 @@ impl Found {
         let Question { policy, version, to, .. } = question;
         let model = &policy.model;
         match question.standing {
-            Standing::Registered => {}
             Standing::OnlySeen if *to == PROD && transition.is_some() => {
                 let detail = format!(
                     "version {version:?} of {model:?} is not registered: events name it, but nobody registered it; \
@@ -220,7 +219,7 @@ impl Found {
                 );
                 self.add(Finding::new("registered", Outcome::Block, detail));
             }
-            Standing::OnlySeen => {}
+            Standing::Registered | Standing::OnlySeen => {}
             Standing::Unknown { others } => {
                 let others = match others {
                     [] => "no version of it is known".to_owned(),

@@ -24,6 +24,9 @@
 //!
 //! The core has no async, files, network or clock: its output depends only on configuration, baselines and ordered input.
 
+// `cli::terminal` prints without a panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod audit;
 pub mod baseline;
 pub mod checkpoint;

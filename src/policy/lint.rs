@@ -93,9 +93,8 @@ impl Lints {
         }
         for (value, class) in values {
             let usual = match (value.as_str(), number_of(value)) {
-                ("true", _) => true,
-                ("false", _) => false,
-                (_, Some(number)) if number == 0.0 || number == 1.0 => number > 0.5,
+                ("true", _) | (_, Some(1.0)) => true,
+                ("false", _) | (_, Some(0.0)) => false,
                 _ => continue,
             };
             if usual != *class {

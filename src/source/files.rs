@@ -251,6 +251,7 @@ enum Reader<B: StreamBatch> {
 }
 
 /// Decodes pieces of one file; one a thread.
+#[allow(clippy::large_enum_variant, reason = "there is one a file and thread, which is not moved")]
 pub enum PieceDecoder<B: StreamBatch> {
     Lines(LineDecoder),
     Columns(B::Columns),

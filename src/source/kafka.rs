@@ -76,7 +76,7 @@ pub enum KafkaSourceError {
     #[error("no broker of {brokers} answers: {cause}; trying again")]
     Unreachable { brokers: String, cause: String },
     #[error("the topic {topic:?} on {brokers} cannot be read now: {cause}; trying again")]
-    Topic { topic: String, brokers: String, cause: KafkaError },
+    Topic { topic: String, brokers: String, cause: Box<KafkaError> },
     #[error(
         "the brokers {brokers} do not let this user read the topic {topic:?}: grant it READ and DESCRIBE on the topic, and READ on the group; trying again"
     )]
@@ -344,14 +344,14 @@ impl Handle {
                 self.consumer.fetch_metadata(Some(topic), timeout).map_err(|cause| self.unreachable(&cause))?;
             let here = metadata.topics().iter().find(|t| t.name() == topic);
             let (topic, brokers) = (topic.clone(), self.brokers.clone());
-            match here.and_then(|t| t.error()).map(RDKafkaErrorCode::from) {
+            match here.and_then(rdkafka::metadata::MetadataTopic::error).map(RDKafkaErrorCode::from) {
                 None => {}
                 Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                     return Err(KafkaSourceError::NotAllowed { topic, brokers });
                 }
                 Some(RDKafkaErrorCode::LeaderNotAvailable | RDKafkaErrorCode::NotLeaderForPartition) => {
                     let cause = KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable);
-                    return Err(KafkaSourceError::Topic { topic, brokers, cause });
+                    return Err(KafkaSourceError::Topic { topic, brokers, cause: Box::new(cause) });
                 }
                 Some(_) => return Err(KafkaSourceError::NoTopic { topic, brokers }),
             }

@@ -1,11 +1,11 @@
 //! How the values of an event may be written: numbers that are none, times, labels and decisions, alike in every format.
 
-use polars::prelude::{Column, DataFrame, IntoColumn as _, IntoSeries as _, NamedFrom as _, ParquetWriter, Series};
+use polars::prelude::{Column, DataFrame, IntoColumn, IntoSeries as _, NamedFrom as _, ParquetWriter, Series};
 use serde_json::{Value, json};
 
 use crate::support::Folder;
 
-const POLICY: &str = r#"apiVersion: driftgate/v1
+const POLICY: &str = r"apiVersion: driftgate/v1
 model: m
 baseline: {snapshot: train.csv}
 features: {numeric: [x, y]}
@@ -19,7 +19,7 @@ checks:
     - ks_p: {of: features, gte: 0.001}
     - missing_rate: {of: features, max_increase: 0.05}
     - invalid_rate: {of: features, lte: 0.01}
-"#;
+";
 /// Noon of 2023-11-15, UTC.
 const NOON: i64 = 1_700_049_600_000;
 
@@ -39,7 +39,7 @@ fn folder() -> Folder {
 }
 
 fn write_parquet(folder: &Folder, name: &str, columns: Vec<Series>) {
-    let columns: Vec<Column> = columns.into_iter().map(|s| s.into_column()).collect();
+    let columns: Vec<Column> = columns.into_iter().map(IntoColumn::into_column).collect();
     let mut frame = DataFrame::new_infer_height(columns).unwrap();
     ParquetWriter::new(std::fs::File::create(folder.path(name)).unwrap()).finish(&mut frame).unwrap();
 }
@@ -216,7 +216,7 @@ fn a_time_without_a_zone_is_read_by_the_sources_zone_or_refused_in_every_format(
     );
 }
 
-const LABELLED: &str = r#"apiVersion: driftgate/v1
+const LABELLED: &str = r"apiVersion: driftgate/v1
 model: m
 baseline: {snapshot: train.csv}
 features: {numeric: [x]}
@@ -230,7 +230,7 @@ checks:
     rules:
     - tpr_gap: {by: g, lt: 0.3, min_positives: 5}
     - selection_gap: {by: g, lt: 0.3}
-"#;
+";
 
 /// A folder with 200 predictions of two segments, whose policy has these labels and decisions.
 fn labelled(labels: &str, more: &str, decision: impl Fn(i64) -> &'static str) -> Folder {

@@ -248,7 +248,7 @@ fn which_unseen_categories_are_named_does_not_depend_on_the_format() {
     folder.write("train_2.csv", known("l"));
     // Unseen ones fill the places; later rows repeat some within and some beyond, and another version comes in between.
     let category = |i: usize| match i {
-        0..12_000 if i % 10 == 0 => format!("k{}", i % 3000),
+        0..12_000 if i.is_multiple_of(10) => format!("k{}", i % 3000),
         0..14_000 => format!("u{i}"),
         _ => format!("u{}", [3001, 9_999, 11_001, 11_112, 13_500][i % 5]),
     };

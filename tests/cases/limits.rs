@@ -79,7 +79,7 @@ fn a_value_at_its_limit_is_at_its_limit() {
 fn a_recorded_run_is_judged_by_the_same_limits() {
     let folder = folder();
     let decide = |error_rate: Value, unit: &str| {
-        let run = json!({"model": "m", "version": "1", "missing_rate": {"x": 0.05, "z": 0.04999999}, "latency_p95_ms": 1,
+        let run = json!({"model": "m", "version": "1", "missing_rate": {"x": 0.05, "z": 0.049_999_99}, "latency_p95_ms": 1,
             "error_rate": error_rate, "units": {"error_rate": unit}});
         folder.write("run.json", run.to_string());
         folder.driftgate("decide --policy policy.yaml --run run.json --json").json()["reasons"].clone()

@@ -438,7 +438,7 @@ fn bounds_of_several_segments_and_of_dependent_rows_are_wider() {
         results(&folder, "--predictions p.csv --labels l.csv")
     };
     let near = |r: &Value, key: &str, expected: f64| {
-        assert!((r[key].as_f64().unwrap() - expected).abs() < 1e-9, "{key} {expected}: {r}")
+        assert!((r[key].as_f64().unwrap() - expected).abs() < 1e-9, "{key} {expected}: {r}");
     };
     // Newcombe's interval of the fall, from scipy's Wilson intervals, at 0.05 for each of two segments. At 0.05 for one of them
     // its lower end is 0.0669, above the limit.

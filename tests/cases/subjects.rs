@@ -106,8 +106,8 @@ fn the_subjects_of_every_metric_are_taken_by_mutes_and_overrides() {
             "replay --policy muted.yaml --predictions p.jsonl --labels l.jsonl --measurements c.jsonl --verdicts m.jsonl --signals s.jsonl",
         )
         .exits(0);
-    let muted = folder.json_lines("m.jsonl").remove(0);
-    assert!(muted["results"].as_array().unwrap().iter().all(|r| r["muted"] == true), "{muted}");
+    let verdict = folder.json_lines("m.jsonl").remove(0);
+    assert!(verdict["results"].as_array().unwrap().iter().all(|r| r["muted"] == true), "{verdict}");
     assert_eq!(folder.read("s.jsonl"), "");
     folder.driftgate("register m 1 --config d.yaml").exits(0);
     let mut seen = BTreeSet::new();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::broker::{Daemon, brokers, publish, topic, wait_for};
 use crate::support::{Folder, lines};
 
-const POLICY: &str = r#"apiVersion: driftgate/v1
+const POLICY: &str = r"apiVersion: driftgate/v1
 model: shop
 baseline: {snapshot: train.csv}
 features: {numeric: [x, age]}
@@ -20,7 +20,7 @@ checks:
     rules:
     - psi: {of: features, lt: 0.2}
     - latency_p95_ms: {lt: 100}
-"#;
+";
 
 /// Publishes a message without a value.
 fn bury(topic: &str, key: &str) {

@@ -2,7 +2,7 @@
 //! fails when it panics, takes too long, or lets a number out that is not finite. `make fuzz` runs it for longer; what fails
 //! is written to `target/fuzz` and, once mended, kept in `corpus`.
 //!
-//! DRIFTGATE_FUZZ_SECONDS (2): how long each target runs. DRIFTGATE_FUZZ_SEED (1): where its mutations start.
+//! `DRIFTGATE_FUZZ_SECONDS` (2): how long each target runs. `DRIFTGATE_FUZZ_SEED` (1): where its mutations start.
 
 mod mutate;
 mod targets;
@@ -80,14 +80,12 @@ fn fuzz<T: Target>(name: &str, target: &T) -> u64 {
             let done = catch_unwind(AssertUnwindSafe(|| target.take(input)));
             *watch.at.lock().unwrap() = None;
             tried += 1;
-            match done {
-                Ok(was) => accepted += u64::from(was),
-                Err(_) => {
-                    let file = keep(name, input);
-                    watch.done.store(true, Ordering::Relaxed);
-                    panic!("{name} fails on {}", file.display());
-                }
-            }
+            let Ok(was) = done else {
+                let file = keep(name, input);
+                watch.done.store(true, Ordering::Relaxed);
+                panic!("{name} fails on {}", file.display());
+            };
+            accepted += u64::from(was);
         };
         seeds.iter().for_each(|seed| one(seed));
         let mut mutator = Mutator::new(setting("DRIFTGATE_FUZZ_SEED", 1), seeds.clone());

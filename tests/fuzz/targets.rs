@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use driftgate::baseline::Baseline;
 use driftgate::checkpoint::Store;
+use driftgate::decode::json::Format;
 use driftgate::decode::{Limits, Reject};
 use driftgate::frame::sha256_hex;
 use driftgate::http::{App, Tokens, router};
@@ -17,6 +18,7 @@ use driftgate::pipeline::Pipeline;
 use driftgate::policy::{self, Policy};
 use driftgate::registry::Embedded;
 use driftgate::replay::{Input, InputFile, Observer};
+use driftgate::source::columns::events::FileFields;
 use driftgate::source::files::FileOptions;
 use driftgate::{config, daemon, replay, snapshot, view};
 use serde_json::Value;
@@ -85,8 +87,8 @@ impl Bench {
         let path = self.path(name);
         std::fs::write(&path, bytes).unwrap();
         let options = FileOptions {
-            format: Default::default(),
-            columns: Default::default(),
+            format: Format::default(),
+            columns: FileFields::default(),
             limits: Limits::default(),
             record_ts: 1_800_000_000_000,
             threads: 1,

@@ -87,9 +87,10 @@ impl Troubles {
         }
         inner.logged.insert(said.clone(), now);
         drop(inner);
-        match advice {
-            Some(advice) => tracing::warn!("kafka: {said}; {advice}"),
-            None => tracing::warn!("kafka: {said}"),
+        if let Some(advice) = advice {
+            tracing::warn!("kafka: {said}; {advice}");
+        } else {
+            tracing::warn!("kafka: {said}");
         }
     }
 

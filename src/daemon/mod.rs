@@ -5,6 +5,7 @@
 pub mod dead;
 pub mod engine;
 pub mod health;
+mod leave;
 pub mod loader;
 pub mod outward;
 pub mod rejections;
@@ -201,7 +202,7 @@ fn leave(flags: &Flags, done: anyhow::Result<()>) -> anyhow::Result<()> {
     match done {
         Ok(()) => {
             tracing::info!("stopped");
-            std::process::exit(0)
+            leave::leave(0)
         }
         Err(e) => Err(e),
     }
@@ -228,12 +229,12 @@ async fn signals(flags: Arc<Flags>) {
             }
             () = tokio::time::sleep(wait), if since.is_some() => {
                 tracing::error!("not stopped within {} s; leaving. The last checkpoint holds", GRACE.as_secs());
-                std::process::exit(1);
+                leave::leave(1);
             }
         }
         if since.is_some() {
             tracing::warn!("second signal: leaving at once. The last checkpoint holds");
-            std::process::exit(130);
+            leave::leave(130);
         }
         tracing::info!("stopping; a second signal leaves at once");
         flags.stop.store(true, Ordering::Relaxed);

@@ -21,6 +21,11 @@ pub(super) fn count(
     let width = counting.policy.segments.len();
     scratch.joined.clear();
     scratch.joined.resize(job.pairs.len(), false);
+    // Where no rule reads pairs, they are joined all the same.
+    if !counting.reads.iter().any(|reads| reads.pairs) {
+        counters.joined += job.pairs.iter().filter(|pair| pair.outcome.in_time && says_something(pair)).count() as u64;
+        return;
+    }
     for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
         if !reads.pairs {
             continue;
@@ -55,9 +60,18 @@ pub(super) fn count(
     counters.joined += scratch.joined.iter().filter(|j| **j).count() as u64;
 }
 
+fn is_labelled(pair: &JobPair) -> bool {
+    matches!(pair.outcome.label, Flag::No | Flag::Yes)
+}
+
+/// Whether the label's event holds a label or a KPI.
+fn says_something(pair: &JobPair) -> bool {
+    is_labelled(pair) || pair.outcome.kpis != 0
+}
+
 /// Whether a pair says anything to a group's rules.
 fn counts_anywhere(pair: &JobPair, reads: &Reads) -> bool {
-    let labelled = matches!(pair.outcome.label, Flag::No | Flag::Yes);
+    let labelled = is_labelled(pair);
     let confusion = reads.labelled.contains(&true) && labelled && pair.prediction.predicted != Flag::Missing;
     let scored = reads.auc && labelled && pair.prediction.score_cell != u32::MAX;
     confusion || scored || reads.kpis.iter().any(|k| pair.outcome.kpis & (1 << k) != 0)

@@ -18,18 +18,23 @@ pub fn absent(seen: &Seen, policy: &Policy, schema: &Schema, fields: &Fields, ki
     let incoming = |name: &String| {
         fields.rename.iter().find(|(_, to)| to == name).map_or_else(|| name.clone(), |(from, _)| from.clone())
     };
-    let unseen = |names: &[String], seen: &[bool]| -> Vec<String> {
-        names.iter().zip(seen).filter(|(_, seen)| !**seen).map(|(n, _)| incoming(n)).collect()
+    let unseen = |names: &[String], seen: &[bool], reads: &dyn Fn(usize) -> bool| -> Vec<String> {
+        let all = names.iter().zip(seen).enumerate();
+        all.filter(|(at, (_, seen))| !**seen && reads(*at)).map(|(_, (n, _))| incoming(n)).collect()
     };
     if matches!(kind, EventKind::Predictions | EventKind::Features) {
-        unseen(&schema.numeric, &seen.numeric).into_iter().for_each(&mut name);
-        unseen(&schema.categorical, &seen.categorical).into_iter().for_each(&mut name);
+        let reads: Vec<Reads> = policy.groups.iter().map(Reads::new).collect();
+        let read = |target: Target| reads.iter().any(|r| r.targets.contains(&target));
+        unseen(&schema.numeric, &seen.numeric, &|at| read(Target::Numeric(at))).into_iter().for_each(&mut name);
+        unseen(&schema.categorical, &seen.categorical, &|at| read(Target::Categorical(at)))
+            .into_iter()
+            .for_each(&mut name);
     }
     if kind == EventKind::Predictions {
-        unseen(&schema.attributes, &seen.attributes).into_iter().for_each(&mut name);
+        unseen(&schema.attributes, &seen.attributes, &|_| true).into_iter().for_each(&mut name);
     }
     if kind == EventKind::Labels {
-        unseen(&schema.kpis, &seen.kpis).into_iter().for_each(&mut name);
+        unseen(&schema.kpis, &seen.kpis, &|_| true).into_iter().for_each(&mut name);
     }
     let plain = Fields::default();
     for (field, place, usual) in places(fields, &plain, kind) {

@@ -334,6 +334,10 @@ fn selection_counts_every_decision_and_needs_no_label() {
         folder.write("p.csv", csv(&format!("prediction_id,{column_name},g,h"), rows.clone()));
         folder.write("l.csv", format!("prediction_id,ts,label\n{labels}"));
         let files = if labelled { "--predictions p.csv --labels l.csv" } else { "--predictions p.csv" };
+        if labelled {
+            // Labels that no rule reads are joined all the same.
+            folder.driftgate(&format!("replay --policy policy.yaml {files}")).exits(0).prints("600 labels, 600 joined");
+        }
         for files in [files, "--predictions p.csv"] {
             let found = results(&folder, files);
             let impact = of(&found, "g/disparate_impact", "g");

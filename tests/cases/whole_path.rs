@@ -173,8 +173,9 @@ impl Proxy {
         self.writes_left.store(write, Ordering::SeqCst);
     }
 
-    fn spare(&self) {
-        self.writes_left.store(-1, Ordering::SeqCst);
+    /// Kills nobody from now on; whether somebody is being killed.
+    fn spare(&self) -> bool {
+        self.writes_left.swap(-1, Ordering::SeqCst) == 0
     }
 }
 
@@ -193,7 +194,7 @@ fn forward(
             break;
         }
         let is_write = chunk.starts_with(b"POST ");
-        let dies = is_write && left.load(Ordering::SeqCst) >= 0 && left.fetch_sub(1, Ordering::SeqCst) == 1;
+        let dies = is_write && left.load(Ordering::SeqCst) > 0 && left.fetch_sub(1, Ordering::SeqCst) == 1;
         if dies && after.load(Ordering::SeqCst) == 0 {
             kill(victim);
             break;
@@ -257,8 +258,12 @@ fn killed_at_each_step_of_promote_and_rollback_everything_agrees_and_happened_on
                 let status: Value = serde_json::from_str(&daemon.try_get("/api/v1/status")?).ok()?;
                 status["undelivered"].get("mlflow").is_none().then_some(true)
             });
-            proxy.spare();
-            if !told {
+            // The answer to its last write may reach it shortly before it dies of it.
+            let dies = proxy.spare();
+            if dies {
+                wait_for("the end of the daemon", || daemon.is_gone().then_some(()));
+            }
+            if dies || !told {
                 deaths += 1;
                 daemon = Daemon::start(&service.config(), &[]);
                 // It answers before it has read its checkpoint.

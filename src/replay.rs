@@ -208,6 +208,7 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     outcome.versions = intake.versions().map(|(_, name, v)| (name.to_owned(), v.predictions)).collect();
     drop(intake);
     outcome.counters = run.pipeline.counters();
+    outcome.remarks.extend(remarks::unjoined(&findings, &outcome.counters));
     Ok(outcome)
 }
 

@@ -27,6 +27,8 @@ pub struct Schema {
     pub decisions: Classes,
     /// Whether predictions need an id: where labels are configured.
     pub needs_id: bool,
+    /// Whether a rule reads `error`.
+    pub reads_error: bool,
     /// Whether pairs count in the prediction's window.
     pub prediction_time: bool,
 }
@@ -58,6 +60,7 @@ impl Schema {
             labels: policy.labels.as_ref().map(|l| Classes::new(&l.values)).unwrap_or_default(),
             decisions: Classes::new(&policy.decision_values),
             needs_id: policy.labels.is_some(),
+            reads_error: policy.rules().any(|r| matches!(r.kind, RuleKind::ErrorRate { .. })),
             prediction_time: policy.labels.as_ref().is_some_and(|l| l.attribute == LabelAttribute::PredictionTime),
         }
     }

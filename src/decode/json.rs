@@ -133,6 +133,9 @@ impl JsonDecoder {
         if row.decision == Flag::Invalid {
             self.notes.decisions.add(&row.unmapped);
         }
+        if row.error == Flag::Invalid && model.schema.reads_error {
+            self.notes.errors.add(&row.bad_error);
+        }
         batch.ids.push(&row.id);
         batch.ts.push(ts);
         batch.version.push(row.version);
@@ -174,6 +177,9 @@ impl JsonDecoder {
         }
         if row.label == Flag::Invalid {
             self.notes.labels.add(&row.unmapped);
+        }
+        if row.kpis.contains(&Flag::Invalid) {
+            self.notes.kpis.add(&row.bad_kpi);
         }
         batch.ids.push(&row.id);
         batch.ts.push(ts);

@@ -20,6 +20,7 @@ fn schema(model: &str) -> Arc<Schema> {
         labels: Classes::new(&[("late".to_owned(), true), ("in time".to_owned(), false)].into()),
         decisions: Classes::new(&[("approve".to_owned(), true), ("deny".to_owned(), false)].into()),
         needs_id: true,
+        reads_error: true,
         prediction_time: false,
     })
 }

@@ -139,6 +139,9 @@ impl Default for Limits {
 /// How far ahead of its record's time an event's time may lie.
 pub const FUTURE_TOLERANCE_MS: i64 = 3_600_000;
 
+/// No clock shows such a time: it was counted in smaller units.
+const YEAR_10000_MS: i64 = 253_402_300_800_000;
+
 /// Checks an event time (ms): not before 1970, and at most an hour ahead of `record_ts`.
 ///
 /// # Errors
@@ -149,10 +152,12 @@ pub fn check_time(ts: i64, record_ts: i64) -> Result<i64, Reject> {
     }
     if ts > record_ts.saturating_add(FUTURE_TOLERANCE_MS) {
         let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string());
-        return Err(Reject::new(
-            Reason::Future,
-            format!("time {} is more than an hour ahead of its record's {}", at(ts), at(record_ts)),
-        ));
+        let mut detail = format!("time {} is more than an hour ahead of its record's {}", at(ts), at(record_ts));
+        if ts > YEAR_10000_MS {
+            detail
+                .push_str("; if its source counts microseconds or nanoseconds, write `timestamp: us` or `ns` under it");
+        }
+        return Err(Reject::new(Reason::Future, detail));
     }
     Ok(ts)
 }

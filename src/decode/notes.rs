@@ -1,5 +1,5 @@
-//! What is worth telling of events that count all the same: labels and decisions that stand for no class, and times long before
-//! any model was watched. Each piece of a file, or turn with a partition, brings its own; they add up in the order of the events.
+//! What is worth telling of events that count all the same: labels, decisions and flags that stand for no class, and times long
+//! before any model was watched. Each piece of a file, or turn with a partition, brings its own; they add up in the order of the events.
 
 use std::fmt::Write as _;
 
@@ -19,6 +19,9 @@ pub struct Notes {
     pub early: u64,
     pub labels: Unmapped,
     pub decisions: Unmapped,
+    /// Of `error`, where a rule reads it.
+    pub errors: Unmapped,
+    pub kpis: Unmapped,
 }
 
 /// Values that stand for no class.
@@ -59,6 +62,8 @@ impl Notes {
         self.early += later.early;
         self.labels.merge(&later.labels);
         self.decisions.merge(&later.decisions);
+        self.errors.merge(&later.errors);
+        self.kpis.merge(&later.kpis);
     }
 
     /// Whether more than half of the times, and so their median, are before 1980.
@@ -99,6 +104,15 @@ impl Notes {
             let _ =
                 write!(text, " of no class, such as {:?}: map what they mean to 0 or 1 under `{key}`", values.example);
             out.push(text);
+        }
+        for (values, what) in [(&self.errors, "`error`"), (&self.kpis, "a KPI")] {
+            if values.count > 0 {
+                let s = if values.count > 1 { "s" } else { "" };
+                out.push(format!(
+                    "{source}: {} value{s} of {what} that is none of 0, 1, true and false, such as {:?}: invalid, and in no rate",
+                    values.count, values.example
+                ));
+            }
         }
         out
     }

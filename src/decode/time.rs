@@ -129,7 +129,8 @@ impl TimeFormat {
         if let Some(ms) = instant(text) {
             return Ok(ms);
         }
-        if let Ok(local) = text.parse::<DateTime>() {
+        let cut = without_long_fraction(text);
+        if let Ok(local) = cut.as_deref().unwrap_or(text).parse::<DateTime>() {
             return self.local(local, text);
         }
         let number = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
@@ -178,6 +179,13 @@ fn instant(text: &str) -> Option<i64> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at.as_millisecond());
     }
+    let cut = without_long_fraction(text);
+    let text = cut.as_deref().unwrap_or(text);
+    if cut.is_some()
+        && let Ok(at) = text.parse::<Timestamp>()
+    {
+        return Some(at.as_millisecond());
+    }
     let (text, utc) = match ["UTC", "GMT", "Z", "z"].iter().find_map(|zone| text.strip_suffix(zone)) {
         Some(before) => (before.trim_end(), true),
         None => (text, false),
@@ -189,6 +197,16 @@ fn instant(text: &str) -> Option<i64> {
         _ => return None,
     };
     rewritten.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+}
+
+/// A time without the digits behind its nanoseconds, of which RFC 3339 allows any number; `None` where there are none.
+fn without_long_fraction(text: &str) -> Option<String> {
+    const NANOSECONDS: usize = 9;
+    let point = text.find(['.', ','])?;
+    let (before, behind) = text.split_at_checked(point + 1)?;
+    let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = behind.get(digits..)?;
+    (digits > NANOSECONDS).then(|| format!("{before}{}{rest}", behind.get(..NANOSECONDS).unwrap_or_default()))
 }
 
 /// The zone of a name: UTC, one of the IANA database, or a fixed offset.
@@ -280,6 +298,10 @@ mod tests {
             assert_eq!(format(TimeUnit::Seconds, "").text(text), Ok(MIDNIGHT), "{text}");
         }
         assert_eq!(format(TimeUnit::Nanos, "").text("2023-11-15T00:00:00.1239Z"), Ok(MIDNIGHT + 123));
+        for text in ["2023-11-15T00:00:00.123456789012345Z", "2023-11-15 01:00:00.1230000000000+01:00"] {
+            assert_eq!(format(TimeUnit::Millis, "").text(text), Ok(MIDNIGHT + 123), "{text}");
+        }
+        assert_eq!(format(TimeUnit::Millis, "UTC").text("2023-11-15 00:00:00.1234567890123"), Ok(MIDNIGHT + 123));
     }
 
     #[test]

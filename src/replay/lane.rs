@@ -62,6 +62,11 @@ pub(super) struct Admitted<'a> {
 pub(super) trait Replayed: StreamBatch + Batch + Sync {
     /// Takes over what its codes mean; loads what its versions need.
     fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run);
+
+    /// The first event's id; empty where events have none.
+    fn first_id(&self) -> &str {
+        ""
+    }
 }
 
 impl Replayed for PredictionBatch {
@@ -77,10 +82,18 @@ impl Replayed for PredictionBatch {
         let rest = done..self.len();
         intake.translate_rows(decoder, self, rest);
     }
+
+    fn first_id(&self) -> &str {
+        self.ids.text(0)
+    }
 }
 
 impl Replayed for LabelBatch {
     fn translate(&mut self, _: DecoderId, _: &mut Intake, _: &Run) {}
+
+    fn first_id(&self) -> &str {
+        self.ids.text(0)
+    }
 }
 
 impl Replayed for FeatureBatch {
@@ -118,6 +131,7 @@ struct Decoded<B> {
     line: u64,
     /// Of what was admitted.
     notes: Notes,
+    first_id: String,
 }
 
 impl<B: Replayed> FileLane<B> {
@@ -134,6 +148,7 @@ impl<B: Replayed> FileLane<B> {
                 spare: Vec::new(),
                 line: stream.first_line(),
                 notes: Notes::default(),
+                first_id: String::new(),
             }),
             stream: Mutex::new(stream),
             fields: file.options.format.fields.clone(),
@@ -180,6 +195,9 @@ impl<B: Replayed> Lane for FileLane<B> {
         let line = decoded.line;
         decoded.line += chunk.lines;
         decoded.notes.merge(&chunk.notes);
+        if decoded.first_id.is_empty() {
+            decoded.first_id.push_str(chunk.batch.first_id());
+        }
         drop(decoded);
         for (at, reject, payload) in chunk.rejects.drain(..) {
             run.note(Note::Reject { path: self.path.clone(), line: line + at, reject, payload });
@@ -215,12 +233,14 @@ impl<B: Replayed> Lane for FileLane<B> {
             let of_one = lock(decoder).seen();
             seen.get_or_insert_with(|| of_one.clone()).merge(&of_one);
         }
+        let decoded = lock(&self.decoded);
         Findings {
             path: self.path.clone(),
             kind: B::KIND,
             fields: self.fields.clone(),
             unit: self.unit,
-            notes: lock(&self.decoded).notes.clone(),
+            notes: decoded.notes.clone(),
+            first_id: decoded.first_id.clone(),
             seen: seen.unwrap_or_default(),
         }
     }

@@ -7,9 +7,13 @@ use crate::decode::notes::Notes;
 use crate::decode::plan::{EventKind, Fields};
 use crate::decode::seen::Seen;
 use crate::decode::time::TimeUnit;
+use crate::intake::Counters;
 use crate::pipeline::absent::{absent, sentence};
 use crate::policy::Policy;
 use crate::schema::Schema;
+
+/// Longer ids are cut.
+const SHOWN_CHARS: usize = 40;
 
 /// What was found in one file.
 pub(super) struct Findings {
@@ -19,6 +23,8 @@ pub(super) struct Findings {
     pub unit: TimeUnit,
     pub notes: Notes,
     pub seen: Seen,
+    /// The id of its first event.
+    pub first_id: String,
 }
 
 /// A sentence each, in the order of the files.
@@ -41,4 +47,26 @@ pub(super) fn remarks(policy: &Policy, schema: &Schema, files: &[Findings]) -> V
         }
     }
     out
+}
+
+/// What to say where labels came for predictions and none of them met one.
+pub(super) fn unjoined(files: &[Findings], counters: &Counters) -> Option<String> {
+    let of = |kind| files.iter().find(|f| f.kind == kind && f.notes.events > 0);
+    let (predictions, labels) = (of(EventKind::Predictions)?, of(EventKind::Labels)?);
+    let known = counters.labels.saturating_sub(counters.null_labels + labels.notes.labels.count);
+    if counters.joined > 0 || known == 0 {
+        return None;
+    }
+    Some(format!(
+        "none of {known} labels met a prediction: their ids differ (the first is {:?} in {}, {:?} in {}), or their times lie \
+         further apart than `labels.horizon`",
+        shown(&predictions.first_id),
+        predictions.path.display(),
+        shown(&labels.first_id),
+        labels.path.display()
+    ))
+}
+
+fn shown(id: &str) -> String {
+    id.chars().take(SHOWN_CHARS).collect()
 }

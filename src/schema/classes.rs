@@ -12,13 +12,19 @@ pub struct Classes {
     texts: BTreeMap<String, bool>,
     /// Those of the texts that are numbers.
     numbers: Vec<(f64, bool)>,
+    /// What the policy says of false and true, in whatever case it writes them.
+    booleans: [Option<bool>; 2],
 }
 
 impl Classes {
     #[must_use]
     pub fn new(values: &BTreeMap<String, bool>) -> Self {
         let numbers = values.iter().filter_map(|(text, class)| Some((number_of(text)?, *class))).collect();
-        Self { texts: values.clone(), numbers }
+        let word = |word: &str| {
+            let other_case = || values.iter().find(|(text, _)| text.eq_ignore_ascii_case(word)).map(|(_, class)| class);
+            values.get(word).or_else(other_case).copied()
+        };
+        Self { texts: values.clone(), numbers, booleans: ["false", "true"].map(word) }
     }
 
     /// The class of a number; NaN is no value.
@@ -38,10 +44,8 @@ impl Classes {
     #[inline]
     #[must_use]
     pub fn boolean(&self, yes: bool) -> Flag {
-        if self.texts.is_empty() {
-            return yes.into();
-        }
-        self.texts.get(if yes { "true" } else { "false" }).copied().unwrap_or(yes).into()
+        let [no, of_true] = self.booleans;
+        if yes { of_true } else { no }.unwrap_or(yes).into()
     }
 
     /// The class of a text: by the mapping as it stands, else as the number or boolean that it writes.
@@ -95,5 +99,9 @@ mod tests {
         let words = classes(&[("late", true), ("on time", false), ("true", false)]);
         assert_eq!(["late", "on time", " late ", "Late"].map(|t| words.text(t)), [Yes, No, Yes, Invalid]);
         assert_eq!([words.boolean(true), words.boolean(false), words.text("TRUE")], [No, No, No]);
+        // As Python writes them.
+        let turned = classes(&[("True", false), ("False", true)]);
+        assert_eq!([turned.boolean(true), turned.boolean(false)], [No, Yes]);
+        assert_eq!(["True", "true", "FALSE"].map(|t| turned.text(t)), [No, No, Yes]);
     }
 }

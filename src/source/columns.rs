@@ -48,8 +48,18 @@ pub enum FileError {
     Format { path: String },
     #[error("cannot read {path:?} as {format}: {cause}; write the file again or fetch it anew")]
     Broken { path: String, format: Format, cause: String },
-    #[error("{path:?} has no column {}; its columns are {}; name the columns in the configuration's `fields`", quoted(.missing), quoted(.columns))]
+    #[error("{path:?} has no column {}; its columns are {}; {}", quoted(.missing), quoted(.columns), advice(.columns))]
     Columns { path: String, missing: Vec<String>, columns: Vec<String> },
+}
+
+/// What helps where a column is not there.
+fn advice(columns: &[String]) -> String {
+    let parted = |only: &String| [';', '\t', '|'].into_iter().find(|&c| only.contains(c));
+    match columns {
+        [only] => parted(only).map(|by| format!("its fields are parted by {by:?}: write commas")),
+        _ => None,
+    }
+    .unwrap_or_else(|| "name the columns in the configuration's `fields`".to_owned())
 }
 
 /// What a file is.

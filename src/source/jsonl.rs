@@ -243,6 +243,7 @@ mod tests {
             labels: crate::schema::Classes::default(),
             decisions: crate::schema::Classes::default(),
             needs_id: true,
+            reads_error: true,
             prediction_time: false,
         })
     }

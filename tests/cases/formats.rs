@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use polars::prelude::{NamedFrom as _, Series};
+use polars::prelude::{DataType, NamedFrom as _, Series};
 use serde_json::{Value, json};
 
 use crate::support::{Folder, START, lines, write_parquet};
@@ -289,4 +289,103 @@ fn which_unseen_categories_are_named_does_not_depend_on_the_format() {
     }
     // 10,000 places for unseen ones, and none of them is taken by what the baselines know.
     assert!(first.contains("u9999") && first.contains("u11001") && !first.contains("u13500"), "{first}");
+}
+
+const JOINED: &str = "apiVersion: driftgate/v1\nmodel: m\nbaseline: {snapshot: train.csv}\nfeatures: {numeric: [x]}\nmin_samples: 10\n\
+                      labels: {horizon: 1d, attribute: prediction_time}\nchecks:\n  drift:\n    window: {size: 1d, slide: 1d}\n    rules:\n    \
+                      - psi: {of: features, lt: 0.2}\n";
+
+fn numbered() -> String {
+    (0..50).fold("x\n".to_owned(), |text, i| text + &format!("{i}\n"))
+}
+
+/// Keys of databases are decimals of up to 38 digits.
+#[test]
+fn ids_longer_than_any_integer_are_told_apart() {
+    let folder = Folder::new();
+    folder.write("policy.yaml", JOINED);
+    folder.write("train.csv", numbered());
+    let id = |i: usize| format!("1000000000000000000000000000{i:03}");
+    let ids = |name: &str| {
+        let texts = Series::new(name.into(), (0..50).map(id).collect::<Vec<_>>());
+        texts.cast(&DataType::Decimal(38, 0)).unwrap()
+    };
+    let ts = || Series::new("ts".into(), (0..50).map(|i| START + 1000 * i).collect::<Vec<i64>>());
+    let numbers = |name: &str, of: fn(i64) -> i64| Series::new(name.into(), (0..50).map(of).collect::<Vec<_>>());
+    let versions = Series::new("version".into(), vec!["1"; 50]);
+    write_parquet(&folder.path("p.parquet"), vec![ids("prediction_id"), versions, ts(), numbers("x", |i| i)]);
+    write_parquet(&folder.path("l.parquet"), vec![ids("prediction_id"), ts(), numbers("label", |i| i % 2)]);
+    let label = |i: usize| json!({"model": "m", "prediction_id": id(i), "ts": START + 1000 * i as i64, "label": 1});
+    folder.write("l.jsonl", lines((0..50).map(label)));
+    for labels in ["l.parquet", "l.jsonl"] {
+        folder
+            .driftgate(&format!("replay --policy policy.yaml --predictions p.parquet --labels {labels}"))
+            .exits(0)
+            .prints("m: 50 predictions of versions 1 (50); 50 labels, 50 joined");
+    }
+}
+
+/// pandas writes the keys of a column with gaps as 1000.0.
+#[test]
+fn labels_that_meet_no_prediction_are_told_with_the_ids_of_both() {
+    let folder = Folder::new();
+    folder.write("policy.yaml", JOINED);
+    folder.write("train.csv", numbered());
+    let rows = |of: &dyn Fn(i64) -> String| (0..50).map(of).collect::<String>();
+    let predictions = rows(&|i| format!("{},1,{},{i}\n", 1000 + i, START + i));
+    folder.write("p.csv", format!("prediction_id,version,ts,x\n{predictions}"));
+    let labels = rows(&|i| format!("{}.0,{},1\n", 1000 + i, START + i));
+    folder.write("l.csv", format!("prediction_id,ts,label\n{labels}"));
+    folder.driftgate("replay --policy policy.yaml --predictions p.csv --labels l.csv").exits(0).prints(
+        "note: none of 50 labels met a prediction: their ids differ (the first is \"1000\" in p.csv, \"1000.0\" in l.csv), or",
+    );
+    // Nulls and labels of no class met nothing for another reason.
+    let nulls = rows(&|i| format!("{},{},{}\n", 1000 + i, START + i, if i % 2 == 0 { "" } else { "?" }));
+    folder.write("l.csv", format!("prediction_id,ts,label\n{nulls}"));
+    let run = folder.driftgate("replay --policy policy.yaml --predictions p.csv --labels l.csv").exits(0);
+    assert!(!run.stdout.contains("met a prediction"), "{}", run.stdout);
+}
+
+/// A status code where a flag belongs is no success.
+#[test]
+fn errors_that_are_neither_yes_nor_no_are_told() {
+    let folder = Folder::new();
+    folder.write(
+        "policy.yaml",
+        "apiVersion: driftgate/v1\nmodel: m\nbaseline: {snapshot: train.csv}\nfeatures: {numeric: [x]}\nmin_samples: 10\nchecks:\n  slo:\n    window: {size: 1d, slide: 1d}\n    rules:\n    \
+         - error_rate: {lt: 0.5, unit: fraction}\n",
+    );
+    folder.write("train.csv", numbered());
+    let code = |i: i64| if i % 5 == 0 { 500 } else { 0 };
+    let rows: String = (0..50).map(|i| format!("1,{},{}\n", START + i, code(i))).collect();
+    folder.write("p.csv", format!("version,ts,error\n{rows}"));
+    let events =
+        (0..50).map(|i| json!({"model": "m", "version": "1", "ts": START + i, "error": code(i), "decision": "x"}));
+    folder.write("p.jsonl", lines(events));
+    for file in ["p.csv", "p.jsonl"] {
+        folder.driftgate(&format!("replay --policy policy.yaml --predictions {file}")).exits(0).prints(&format!(
+            "note: {file}: 10 values of `error` that is none of 0, 1, true and false, such as \"500\": invalid, and in no rate"
+        ));
+    }
+}
+
+/// What a CSV file begins with, and what parts its fields.
+#[test]
+fn a_csv_file_that_is_none_says_why() {
+    let folder = Folder::new();
+    folder.write("policy.yaml", JOINED.replace("labels: {horizon: 1d, attribute: prediction_time}\n", ""));
+    folder.write("train.csv", numbered());
+    let rows: String = (0..50).map(|i| format!("1,{},{i}\n", START + i)).collect();
+    let replay = |text: String| {
+        folder.write("p.csv", text);
+        folder.driftgate("replay --policy policy.yaml --predictions p.csv")
+    };
+    let said = "m: 50 predictions of versions 1 (50)";
+    replay(format!("\n\n  \nversion,ts,x\n{rows}")).exits(0).prints(said);
+    replay(format!("\u{feff}\nversion,ts,x\n{rows}")).exits(0).prints(said);
+    replay(format!("version,ts,x\r{rows}")).exits(2).says("its header ends with a carriage return alone");
+    for (by, named) in [(";", "';'"), ("\t", "'\\t'")] {
+        let text = format!("version,ts,x\n{rows}").replace(',', by);
+        replay(text).exits(2).says(&format!("its fields are parted by {named}: write commas"));
+    }
 }

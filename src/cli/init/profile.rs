@@ -120,7 +120,12 @@ impl Building {
             Cells::Text(_) | Cells::Dictionary(..) => self.kind = Some(Kind::Text),
             Cells::Time { .. } => self.kind = Some(Kind::Time),
             Cells::Other(_, kind) => self.kind = Some(Kind::Opaque(kind.clone())),
-            Cells::Csv(_) | Cells::Integer(_) | Cells::Unsigned(_) | Cells::Float(_) | Cells::Null(_) => {}
+            Cells::Csv(_)
+            | Cells::Integer(_)
+            | Cells::Unsigned(_)
+            | Cells::Float(_)
+            | Cells::Long(..)
+            | Cells::Null(_) => {}
         }
         let mut numbers = Vec::new();
         if cells.is_numeric() {

@@ -73,7 +73,7 @@ impl Column {
 
     fn times(&mut self, cells: &Cells) {
         // In which unit they are is for the topic's source to say.
-        if matches!(cells, Cells::Integer(_) | Cells::Unsigned(_) | Cells::Float(_)) {
+        if matches!(cells, Cells::Integer(_) | Cells::Unsigned(_) | Cells::Float(_) | Cells::Long(..)) {
             return self.numbers(cells, &BTreeMap::new());
         }
         // What is no time goes along as it is, to be rejected where it is read.
@@ -100,7 +100,9 @@ impl Column {
         match cells {
             Cells::Integer(c) => c.iter().for_each(|x| self.push(|out| x.into_iter().for_each(|x| integer(x, out)))),
             Cells::Unsigned(c) => c.iter().for_each(|x| self.push(|out| x.into_iter().for_each(|x| integer(x, out)))),
-            Cells::Float(c) => c.iter().for_each(|x| self.push(|out| x.into_iter().for_each(|x| float(x, out)))),
+            Cells::Float(c) | Cells::Long(c, _) => {
+                c.iter().for_each(|x| self.push(|out| x.into_iter().for_each(|x| float(x, out))));
+            }
             Cells::Bool(c) => c.iter().for_each(|x| {
                 let text: &[u8] = x.map_or(b"", |yes| if yes { b"true" } else { b"false" });
                 self.push(|out| out.extend_from_slice(text));

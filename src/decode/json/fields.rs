@@ -14,7 +14,14 @@ impl Walk<'_, '_> {
         match field {
             Field::Score => self.row.score = number(token),
             Field::LatencyMs => self.row.latency_ms = number(token),
-            Field::Error => self.row.error = self.flag(token, &Classes::default()),
+            Field::Error => {
+                self.row.error = self.flag(token, &Classes::default());
+                if self.row.error == Flag::Invalid && schema.reads_error {
+                    let text = Self::canonical(token, self.scratch, self.text, usize::MAX);
+                    self.row.bad_error.clear();
+                    self.row.bad_error.push_str(text.unwrap_or("an array or object"));
+                }
+            }
             Field::Decision => self.row.decision = self.class(token, &schema.decisions),
             Field::Value => self.row.value = number(token),
             Field::Weight => self.row.n = number(token),

@@ -29,6 +29,9 @@ pub(super) struct Row {
     pub n: f64,
     /// The label or decision where it stands for no class, for people.
     pub unmapped: String,
+    /// The same of `error`, and of the last KPI.
+    pub bad_error: String,
+    pub bad_kpi: String,
     pub fresh: Fresh,
 }
 

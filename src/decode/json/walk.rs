@@ -250,6 +250,11 @@ impl Walk<'_, '_> {
             Some(_) if !again => self.flag(token, &Classes::default()),
             _ => Flag::Invalid,
         };
+        if flag == Flag::Invalid && meaning.kpi.is_some() {
+            let text = Self::canonical(token, self.scratch, self.text, usize::MAX);
+            self.row.bad_kpi.clear();
+            self.row.bad_kpi.push_str(text.unwrap_or("an array or object"));
+        }
         if let Some(place) = meaning.kpi.and_then(|i| self.row.kpis.get_mut(i)) {
             *place = flag;
         }

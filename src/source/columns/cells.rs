@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::clock::{self, Clock};
 use super::texts;
-use super::widen::{self, Decimal};
+use super::widen::{self, Decimal, Decimals};
 use crate::decode::time::{self, TimeFormat};
 use crate::decode::{Reason, Reject};
 use crate::event::{Flag, code, numeric};
@@ -33,6 +33,8 @@ pub enum Cells {
     Integer(Int64Chunked),
     Unsigned(UInt64Chunked),
     Float(Float64Chunked),
+    /// Decimals of which whole ones are too long for doubles: the doubles nearest to them, and their texts.
+    Long(Float64Chunked, StringChunked),
     Bool(BooleanChunked),
     /// Days and instants, in ticks since the epoch.
     Time {
@@ -74,7 +76,11 @@ impl Cells {
             DataType::Decimal(_, scale) => {
                 let column = series.decimal()?.physical();
                 let values: Vec<_> = column.iter().map(|v| v.map(|v| Decimal::new(v, *scale))).collect();
-                return Self::of(&widen::decimals(series.name(), &values), csv);
+                match widen::decimals(&values) {
+                    Decimals::Whole(c) => Self::Integer(c),
+                    Decimals::Doubles(c) => Self::Float(c),
+                    Decimals::Long(numbers, texts) => Self::Long(numbers, texts),
+                }
             }
             t if t.is_float() => Self::Float(series.cast(&DataType::Float64)?.f64()?.clone()),
             DataType::Boolean => Self::Bool(series.bool()?.clone()),
@@ -113,7 +119,7 @@ impl Cells {
             Self::Dictionary(c, _) => c.len(),
             Self::Integer(c) | Self::Time { ticks: c, .. } => c.len(),
             Self::Unsigned(c) => c.len(),
-            Self::Float(c) => c.len(),
+            Self::Float(c) | Self::Long(c, _) => c.len(),
             Self::Bool(c) => c.len(),
             Self::Null(n) | Self::Other(n, _) => *n,
         }
@@ -131,6 +137,7 @@ impl Cells {
             Self::Text(_) | Self::Csv(_) => "text (String)".to_owned(),
             Self::Dictionary(..) => "text (Categorical)".to_owned(),
             Self::Integer(_) | Self::Unsigned(_) => "integers".to_owned(),
+            Self::Long(..) => "decimals".to_owned(),
             Self::Float(_) => "floats".to_owned(),
             Self::Bool(_) => "booleans".to_owned(),
             Self::Time { clock, .. } if clock.is_days() => "dates (Date)".to_owned(),
@@ -155,7 +162,7 @@ impl Cells {
     /// Appends the cells as numbers: NaN and null are missing, what is no number is invalid.
     pub fn numbers(&self, out: &mut Vec<f64>) {
         match self {
-            Self::Float(c) => c.downcast_iter().for_each(|array| {
+            Self::Float(c) | Self::Long(c, _) => c.downcast_iter().for_each(|array| {
                 let values = array.values().iter().map(|&x| numeric::cell(x));
                 match array.validity().filter(|v| v.unset_bits() > 0) {
                     None => out.extend(values),
@@ -181,7 +188,7 @@ impl Cells {
     /// Calls `each` with the canonical text of every cell, in order.
     pub fn each_text(&self, mut each: impl FnMut(Cell<'_>)) {
         match self {
-            Self::Text(c) => c.iter().for_each(|x| each(x.map_or(Cell::Missing, Cell::Text))),
+            Self::Text(c) | Self::Long(_, c) => c.iter().for_each(|x| each(x.map_or(Cell::Missing, Cell::Text))),
             Self::Csv(c) => c.iter().for_each(|x| match x {
                 None => each(Cell::Missing),
                 Some(text) => each(Cell::Text(boolean(text).unwrap_or(text))),
@@ -208,7 +215,7 @@ impl Cells {
     /// to know, else once a row.
     pub fn codes(&self, mut intern: impl FnMut(&str) -> u32, out: &mut Vec<u32>) {
         match self {
-            Self::Text(c) => texts::codes(c, code::MISSING, intern, out),
+            Self::Text(c) | Self::Long(_, c) => texts::codes(c, code::MISSING, intern, out),
             Self::Csv(c) => {
                 texts::codes(c, code::MISSING, |text| intern(boolean(text).unwrap_or(text)), out);
             }
@@ -240,7 +247,7 @@ impl Cells {
                     flag => flag,
                 },
             })),
-            Self::Integer(_) | Self::Unsigned(_) | Self::Float(_) => {
+            Self::Integer(_) | Self::Unsigned(_) | Self::Float(_) | Self::Long(..) => {
                 let mut numbers = Vec::with_capacity(self.len());
                 self.numbers(&mut numbers);
                 out.extend(numbers.into_iter().map(|x| classes.number(x)));
@@ -306,7 +313,7 @@ impl Cells {
             Self::Unsigned(c) => c.iter().for_each(|x| {
                 each(x.map_or_else(none, |x| format.integer(i64::try_from(x).unwrap_or(i64::MAX))));
             }),
-            Self::Float(c) => c.iter().for_each(|x| {
+            Self::Float(c) | Self::Long(c, _) => c.iter().for_each(|x| {
                 each(x.filter(|x| !x.is_nan()).map_or_else(none, |x| format.float(x)));
             }),
             Self::Time { ticks, clock } => ticks.iter().for_each(|tick| {
@@ -351,7 +358,7 @@ impl Cells {
             Self::Unsigned(c) => c.iter().collect(),
             Self::Float(c) => c.iter().map(|x| x.filter(|x| !x.is_nan()).map(f64::to_bits)).collect(),
             Self::Bool(c) => c.iter().map(|x| x.map(u64::from)).collect(),
-            Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => Vec::new(),
+            Self::Text(_) | Self::Csv(_) | Self::Long(..) | Self::Null(_) | Self::Other(..) => Vec::new(),
         }
     }
 
@@ -367,7 +374,7 @@ impl Cells {
             Self::Float(_) => canonical_number(f64::from_bits(key), out),
             Self::Bool(_) => out.push_str(if key == 0 { "false" } else { "true" }),
             Self::Time { clock, .. } => out.push_str(&clock.iso(key.cast_signed())),
-            Self::Text(_) | Self::Csv(_) | Self::Null(_) | Self::Other(..) => {}
+            Self::Text(_) | Self::Csv(_) | Self::Long(..) | Self::Null(_) | Self::Other(..) => {}
         }
     }
 }

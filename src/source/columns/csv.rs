@@ -71,10 +71,19 @@ impl CsvBlocks {
             blocks.carriage = true;
             line_feeds(&mut blocks.pending);
         }
+        let blank = records::blank_lines(&blocks.pending);
+        blocks.line += records::lines(blocks.pending.get(..blank).unwrap_or_default());
+        blocks.pending.drain(..blank);
         let end = records::first_end(&blocks.pending).unwrap_or(blocks.pending.len());
         let header = blocks.pending.get(..end).unwrap_or_default();
         let text = std::str::from_utf8(header).map_err(|_| "its header is not UTF-8".to_owned())?;
         let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+        if text.contains('\r') && !text.contains('"') {
+            return Err(
+                "its header ends with a carriage return alone, later lines with line feeds; end all lines alike"
+                    .to_owned(),
+            );
+        }
         let columns = if text.is_empty() { Vec::new() } else { records::fields(text) };
         blocks.line += records::lines(header);
         blocks.pending.drain(..end);

@@ -177,7 +177,8 @@ impl EventReader for PredictionReader {
         file.numbers(rows, Some(&names.score), &mut out.score)?;
         file.numbers(rows, Some(&names.latency_ms), &mut out.latency_ms)?;
         file.flags(rows, &names.decision, &file.schema.decisions, Some(&mut self.notes.decisions), &mut out.decision)?;
-        file.flags(rows, &names.error, &Classes::default(), None, &mut out.error)?;
+        let errors = Some(&mut self.notes.errors).filter(|_| file.schema.reads_error);
+        file.flags(rows, &names.error, &Classes::default(), errors, &mut out.error)?;
         let (twin, by_twin) = (&self.twin, &mut self.by_twin);
         file.features(rows, coder, &mut out.features, fresh, |coder, slot, category, text| {
             for (attribute, codes) in by_twin.iter_mut().enumerate().filter(|(a, _)| twin.get(*a) == Some(&Some(slot)))
@@ -240,7 +241,7 @@ impl EventReader for LabelReader {
         let unmapped = Some(&mut self.notes.labels);
         self.file.flags(rows, &self.file.fields.label, &self.file.schema.labels, unmapped, &mut out.label)?;
         for (kpi, column) in self.file.schema.kpis.iter().zip(&mut out.kpis) {
-            self.file.flags(rows, kpi, &Classes::default(), None, column)?;
+            self.file.flags(rows, kpi, &Classes::default(), Some(&mut self.notes.kpis), column)?;
         }
         Ok(events.ignored)
     }

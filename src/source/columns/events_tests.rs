@@ -23,6 +23,7 @@ fn schema() -> Arc<crate::schema::Schema> {
         labels: Classes::new(&BTreeMap::from([("late".to_owned(), true), ("on time".to_owned(), false)])),
         decisions: Classes::default(),
         needs_id: true,
+        reads_error: true,
         prediction_time: false,
     })
 }

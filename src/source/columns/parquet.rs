@@ -331,6 +331,11 @@ fn fields(metadata: &FileMetadata) -> Vec<(ArrowField, Option<&PrimitiveType>)> 
 /// The field to read a column by, and what its bytes are where polars has no type for them.
 fn readable(mut field: ArrowField, kind: Option<&PrimitiveType>) -> (ArrowField, Form) {
     let Some(kind) = kind else { return (field, Form::Typed) };
+    // Days are written, whatever the program kept in memory.
+    if field.dtype == ArrowDataType::Date64 && kind.physical_type == PhysicalType::Int32 {
+        field.dtype = ArrowDataType::Date32;
+        return (field, Form::Typed);
+    }
     let decimal = match (kind.logical_type, kind.converted_type) {
         (Some(PrimitiveLogicalType::Decimal(precision, scale)), _)
         | (None, Some(PrimitiveConvertedType::Decimal(precision, scale))) => Some((precision, scale)),

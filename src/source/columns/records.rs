@@ -140,6 +140,16 @@ pub fn ends(bytes: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
+/// The length of the blank lines that a text begins with, behind its byte order mark.
+#[must_use]
+pub fn blank_lines(bytes: &[u8]) -> usize {
+    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let text = bytes.get(mark..).unwrap_or_default();
+    let first = text.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(text.len());
+    let blank = text.get(..first).unwrap_or_default();
+    memchr::memrchr(b'\n', blank).map_or(0, |at| mark + at + 1)
+}
+
 #[must_use]
 pub fn first_end(bytes: &[u8]) -> Option<usize> {
     ends(bytes).next()

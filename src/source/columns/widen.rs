@@ -4,7 +4,11 @@
 use std::io::Write as _;
 
 use polars::prelude::arity::unary_elementwise_values;
-use polars::prelude::{BinaryChunked, Float32Chunked, Float64Chunked, Int64Chunked, IntoSeries as _, Series};
+use polars::prelude::{
+    BinaryChunked, Float32Chunked, Float64Chunked, Int64Chunked, Int128Chunked, IntoSeries as _, Series, StringChunked,
+};
+
+use crate::schema::canonical_number;
 
 /// A float32 from here on may be shorter than its digits before the point, and one below this from where on its digits
 /// behind the point are too many for an exact product.
@@ -18,6 +22,9 @@ const POWERS: [f64; 23] = [
 ];
 /// A digit above 128 bits is worth 2^128, which is ten times this and 6.
 const PART: u128 = u128::MAX / 10;
+/// Digits of the longest decimal that polars has a type for, and the least number with more.
+const LONGEST_DECIMAL: usize = 38;
+const MOST_DECIMAL: i128 = 10_i128.pow(38);
 /// Whole numbers below this are doubles.
 const EXACT_INTEGER: u128 = 1 << 53;
 
@@ -89,14 +96,35 @@ pub fn halves(column: &BinaryChunked) -> Series {
     found.with_name(column.name().clone()).into_series()
 }
 
+/// A column of decimals.
+pub enum Decimals {
+    /// All are whole and 64 bits hold them.
+    Whole(Int64Chunked),
+    /// What doubles tell apart.
+    Doubles(Float64Chunked),
+    /// Some are whole and longer than that, as keys are: as doubles, and as texts.
+    Long(Float64Chunked, StringChunked),
+}
+
 /// A column of decimals: as whole numbers where all are, which keeps long ones apart, else as doubles.
-pub fn decimals(name: &str, values: &[Option<Decimal>]) -> Series {
+#[must_use]
+pub fn decimals(values: &[Option<Decimal>]) -> Decimals {
     let whole = |value: &Option<Decimal>| value.map(|d| d.whole().ok_or(())).transpose();
     if let Ok(whole) = values.iter().map(whole).collect::<Result<Int64Chunked, ()>>() {
-        return whole.with_name(name.into()).into_series();
+        return Decimals::Whole(whole);
     }
-    let doubles: Float64Chunked = values.iter().map(|v| v.map(Decimal::double)).collect();
-    doubles.with_name(name.into()).into_series()
+    let doubles = values.iter().map(|v| v.map(Decimal::double)).collect();
+    if !values.iter().flatten().any(|d| d.long().is_some()) {
+        return Decimals::Doubles(doubles);
+    }
+    let text = |d: Decimal| {
+        d.long().unwrap_or_else(|| {
+            let mut text = String::new();
+            canonical_number(d.double(), &mut text);
+            text
+        })
+    };
+    Decimals::Long(doubles, values.iter().map(|v| v.map(text)).collect())
 }
 
 /// A column of decimals, each in bytes, the highest first, and with so many digits behind the point.
@@ -107,7 +135,21 @@ pub fn decimals_of_bytes(column: &BinaryChunked, scale: usize) -> Result<Series,
     let long = || "it holds a decimal of more than 256 bits".to_owned();
     let value = |bytes: Option<&[u8]>| bytes.map(|b| Decimal::of_bytes(b, scale).ok_or_else(long)).transpose();
     let values: Vec<Option<Decimal>> = column.iter().map(value).collect::<Result<_, _>>()?;
-    Ok(decimals(column.name(), &values))
+    Ok(match decimals(&values) {
+        Decimals::Whole(whole) => whole.with_name(column.name().clone()).into_series(),
+        Decimals::Doubles(doubles) => doubles.with_name(column.name().clone()).into_series(),
+        Decimals::Long(doubles, texts) => {
+            // Texts of numbers are no text: polars has a type for those of 38 digits.
+            let narrow = |v: &Option<Decimal>| v.map(|d| d.unscaled().ok_or(())).transpose();
+            match values.iter().map(narrow).collect::<Result<Int128Chunked, ()>>() {
+                Ok(narrow) if scale <= LONGEST_DECIMAL => {
+                    drop(texts);
+                    narrow.with_name(column.name().clone()).into_decimal_unchecked(LONGEST_DECIMAL, scale).into_series()
+                }
+                _ => doubles.with_name(column.name().clone()).into_series(),
+            }
+        }
+    })
 }
 
 /// A decimal: its digits as one number, the sign, and how many of them stand behind the point.
@@ -169,6 +211,36 @@ impl Decimal {
         let [size, 0] = self.digits else { return None };
         let size = i128::try_from(size).ok()?;
         i64::try_from(if self.negative { -size } else { size }).ok()
+    }
+
+    /// The digits of a whole number that no double tells from its neighbours.
+    fn long(mut self) -> Option<String> {
+        for _ in 0..self.scale {
+            if self.digits == [0, 0] {
+                break;
+            }
+            if self.pop() != 0 {
+                return None;
+            }
+        }
+        if matches!(self.digits, [low, 0] if low < EXACT_INTEGER) {
+            return None;
+        }
+        let mut digits = Vec::with_capacity(80);
+        while self.digits != [0, 0] {
+            digits.push(char::from(b'0' + self.pop()));
+        }
+        if self.negative {
+            digits.push('-');
+        }
+        Some(digits.into_iter().rev().collect())
+    }
+
+    /// Its digits with the sign, if they are at most 38.
+    fn unscaled(self) -> Option<i128> {
+        let [size, 0] = self.digits else { return None };
+        let size = i128::try_from(size).ok().filter(|&size| size < MOST_DECIMAL)?;
+        Some(if self.negative { -size } else { size })
     }
 
     /// The double nearest to it.
@@ -314,13 +386,33 @@ mod tests {
     #[test]
     fn whole_decimals_are_integers_and_others_doubles() {
         let column = |values: &[(i128, usize)]| {
-            decimals("x", &values.iter().map(|&(v, s)| Some(Decimal::new(v, s))).chain([None]).collect::<Vec<_>>())
+            decimals(&values.iter().map(|&(v, s)| Some(Decimal::new(v, s))).chain([None]).collect::<Vec<_>>())
         };
-        let whole = column(&[(500, 2), (9_007_199_254_740_993, 0)]);
-        assert_eq!(whole.i64().unwrap().iter().collect::<Vec<_>>(), [Some(5), Some(9_007_199_254_740_993), None]);
-        assert_eq!(
-            column(&[(500, 2), (125, 2)]).f64().unwrap().iter().collect::<Vec<_>>(),
-            [Some(5.0), Some(1.25), None]
-        );
+        let Decimals::Whole(whole) = column(&[(500, 2), (9_007_199_254_740_993, 0)]) else { panic!("not whole") };
+        assert_eq!(whole.iter().collect::<Vec<_>>(), [Some(5), Some(9_007_199_254_740_993), None]);
+        let Decimals::Doubles(doubles) = column(&[(500, 2), (125, 2)]) else { panic!("not doubles") };
+        assert_eq!(doubles.iter().collect::<Vec<_>>(), [Some(5.0), Some(1.25), None]);
+    }
+
+    #[test]
+    fn long_decimals_are_told_apart() {
+        let long = 10_i128.pow(30);
+        let values = [Decimal::new(long, 0), Decimal::new((long + 1) * 100, 2), Decimal::new(-long - 2, 0)];
+        let values: Vec<Option<Decimal>> =
+            values.into_iter().chain([Decimal::new(150, 2), Decimal::new(7, 0)]).map(Some).chain([None]).collect();
+        let Decimals::Long(numbers, texts) = decimals(&values) else { panic!("not long") };
+        let expected = [
+            "1000000000000000000000000000000",
+            "1000000000000000000000000000001",
+            "-1000000000000000000000000000002",
+            "1.5",
+            "7",
+        ];
+        assert_eq!(texts.iter().flatten().collect::<Vec<_>>(), expected);
+        assert_eq!(numbers.iter().flatten().collect::<Vec<_>>(), [1e30, 1e30, -1e30, 1.5, 7.0]);
+        // In the bytes of a decimal256 too.
+        let bytes: BinaryChunked = [long, long + 1].iter().map(|v| Some(v.to_be_bytes().to_vec())).collect();
+        let cells = super::super::cells::Cells::of(&decimals_of_bytes(&bytes, 0).unwrap(), false).unwrap();
+        assert_eq!([cells.show(0), cells.show(1)], [expected[0], expected[1]]);
     }
 }

@@ -2,7 +2,7 @@
 //! `policy::lint` and `deployment`, `snapshot` and `chance` where training data is at hand, and `alarms` on what rules do
 //! without drift; what a policy watches, for people, is `watch`.
 
-mod alarms;
+pub(super) mod alarms;
 mod chance;
 mod deployment;
 mod snapshot;

@@ -12,12 +12,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
+use super::check::alarms::alarms;
 use super::terminal::{out, outln};
 use super::{Failure, exit, show};
 use crate::snapshot as training;
 use draft::Draft;
 use limits::Limits;
 use roles::{Roles, Wishes};
+
+/// How often limits are raised until `check` finds no rule that alarms too often.
+const RAISES: usize = 12;
 
 /// Drafts a policy from a training snapshot, with a comment on every choice
 #[derive(Debug, clap::Args)]
@@ -106,13 +110,13 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
     let roles =
         Roles::of(&profile, &wishes, &mut ask).with_context(|| format!("no policy for {}", snapshot.display()))?;
     let (model, location, version) = named_by(snapshot, out)?;
-    let mut draft = Draft {
+    let draft = Draft {
         model: args.model.as_deref().unwrap_or(&model),
         model_is_guessed: args.model.is_none(),
         snapshot: &location,
         profile: &profile,
         roles: &roles,
-        limits: &Limits { min_effect: limits::EFFECT, ..Limits::default() },
+        limits: &Limits::default(),
         slo: args.slo,
         promotion: args.promotion,
     };
@@ -121,11 +125,19 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
     let parsed = |text: &str| crate::policy::parse(text, path).context("the draft would not be valid");
     let policy = parsed(&draft.text())?;
     let baseline = training::load(&policy, &version, &snapshot_of(&policy, &version)?)?;
-    let limits = limits::measure(&policy, &baseline, snapshot)?;
-    draft.limits = &limits;
-    let text = draft.text();
-    parsed(&text)?;
-    Ok(text)
+    let mut limits = limits::measure(&policy, &baseline, snapshot)?;
+    let mut left = RAISES;
+    loop {
+        let text = Draft { limits: &limits, ..draft }.text();
+        let policy = parsed(&text)?;
+        let often: Vec<String> =
+            alarms(&policy, Some(&baseline)).into_iter().filter(|a| a.lint().is_some()).map(|a| a.rule).collect();
+        if often.is_empty() || left == 0 {
+            return Ok(text);
+        }
+        often.iter().for_each(|rule| limits.raise(rule));
+        left -= 1;
+    }
 }
 
 /// Where a version's snapshot lies by the draft.

@@ -173,7 +173,14 @@ impl Draft<'_> {
         let except = except(&self.limits.psi, psi);
         let _ = writeln!(
             out,
-            "    - psi: {{of: features, lt: 0.2, warn: 0.1{except}}}  # the customary limits: 0.1 has moved, 0.2 has moved far"
+            "    - psi: {{of: features, lt: {}, warn: {}{except}}}  # {}",
+            short(self.limits.psi_all),
+            short((self.limits.psi_all * 50.0).round() / 100.0),
+            if self.limits.psi_all > limits::PSI {
+                "above the customary 0.2, which so few rows of so many features reach without drift"
+            } else {
+                "the customary limits: 0.1 has moved, 0.2 has moved far"
+            }
         );
         if self.roles.score.is_some() {
             let limit = self.limits.psi_score.unwrap_or(limits::PSI);
@@ -193,7 +200,8 @@ impl Draft<'_> {
         let except = self::except(&self.limits.missing, |limit| format!("{{max_increase: {}}}", short(limit)));
         let _ = writeln!(
             out,
-            "    - missing_rate: {{of: features, max_increase: 0.05{except}}}  # against the training data"
+            "    - missing_rate: {{of: features, max_increase: {}{except}}}  # against the training data",
+            short(self.limits.missing_all)
         );
         out.push_str("    - invalid_rate: {of: features, lte: 0.01}  # a changed type upstream\n");
         if self.can_judge_segments() {

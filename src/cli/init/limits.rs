@@ -27,6 +27,8 @@ pub const MISSING: f64 = 0.05;
 pub const GAP: f64 = 0.1;
 /// How much further than the training data's own parts a window may go.
 const MARGIN: f64 = 1.3;
+/// How much a limit is raised at a time that alarms too often.
+const STEP: f64 = 1.1;
 /// A feature whose parts are further apart than this is not tested by KS: its order is a trend.
 const TREND: f64 = 0.25;
 /// Categories whose limit would lie above this are too many to be judged by PSI.
@@ -35,20 +37,39 @@ const USELESS: f64 = 1.0;
 const MIN_POSITIVES: u64 = 30;
 
 /// Where limits lie, and what they are measured by.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// PSI limits above the customary one, by feature, each with what the parts come to.
+    /// Of every feature that has no limit of its own.
+    pub psi_all: f64,
+    pub missing_all: f64,
+    /// PSI limits above that, by feature, each with what the parts come to.
     pub psi: BTreeMap<String, f64>,
     pub psi_score: Option<f64>,
     /// Features that KS tests: numbers of many values, without a trend.
     pub tested: Vec<String>,
     pub min_effect: f64,
-    /// Increases of missing values above the customary one, by feature.
+    /// Increases of missing values above that of all, by feature.
     pub missing: BTreeMap<String, f64>,
     /// By segmentation.
     pub gaps: Vec<f64>,
     /// Categorical features with too many categories for PSI, and the limit that would fit.
     pub too_many: BTreeMap<String, f64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            psi_all: PSI,
+            missing_all: MISSING,
+            psi: BTreeMap::new(),
+            psi_score: None,
+            tested: Vec::new(),
+            min_effect: EFFECT,
+            missing: BTreeMap::new(),
+            gaps: Vec::new(),
+            too_many: BTreeMap::new(),
+        }
+    }
 }
 
 /// What one column's parts come to at most.
@@ -66,7 +87,7 @@ struct Spread {
 pub fn measure(policy: &Policy, baseline: &Baseline, snapshot: &Path) -> anyhow::Result<Limits> {
     let columns = read(policy, snapshot)?;
     let least = usize::try_from(policy.min_samples).unwrap_or(usize::MAX);
-    let mut limits = Limits { min_effect: EFFECT, ..Limits::default() };
+    let mut limits = Limits::default();
     for (at, (name, reference)) in policy.features.numeric.iter().zip(&baseline.numeric).enumerate() {
         let Some(values) = columns.numeric.get(at) else { continue };
         let found = of_numbers(reference, values, least);
@@ -103,6 +124,31 @@ pub fn measure(policy: &Policy, baseline: &Baseline, snapshot: &Path) -> anyhow:
 }
 
 impl Limits {
+    /// Raises what a rule of the draft is limited by, since it would block too often without drift.
+    pub fn raise(&mut self, rule: &str) {
+        let raised = |limit: f64| up(limit * STEP);
+        match rule {
+            "drift/psi" => {
+                self.psi_all = raised(self.psi_all);
+                self.psi.values_mut().for_each(|limit| *limit = raised(*limit));
+                self.psi.retain(|_, limit| *limit > self.psi_all);
+            }
+            "drift/psi_score" => self.psi_score = Some(raised(self.psi_score.unwrap_or(PSI))),
+            "drift/ks_p" => self.min_effect = raised(self.min_effect).min(1.0),
+            "drift/missing_rate" => {
+                self.missing_all = raised(self.missing_all).min(1.0);
+                self.missing.values_mut().for_each(|limit| *limit = raised(*limit).min(1.0));
+                self.missing.retain(|_, limit| *limit > self.missing_all);
+            }
+            _ => {
+                let Some(place) = rule.strip_prefix("fairness/tpr_gap_lcb") else { return };
+                let at =
+                    place.strip_prefix('_').and_then(|n| n.parse::<usize>().ok()).map_or(0, |n| n.saturating_sub(1));
+                self.gaps.get_mut(at).into_iter().for_each(|gap| *gap = raised(*gap).min(1.0));
+            }
+        }
+    }
+
     fn psi(&mut self, name: &str, found: f64, chance: f64) {
         let fits = up((found * MARGIN).max(chance));
         if fits > PSI {

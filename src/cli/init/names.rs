@@ -171,7 +171,8 @@ pub fn outcome(name: &str) -> Option<usize> {
     let whole = words.join("_");
     let sure = OUTCOMES.iter().position(|n| *n == whole);
     sure.or_else(|| {
-        let likely = LIKELY.iter().position(|n| *n == whole || words.iter().any(|w| w == n));
+        // A number of something is an input; UCI's heart disease is `num` alone.
+        let likely = LIKELY.iter().position(|n| *n == whole || (*n != "num" && words.iter().any(|w| w == n)));
         // A word alone says more than one among others.
         likely.map(|at| OUTCOMES.len() + at + if words.len() > 2 { LIKELY.len() } else { 0 })
     })
@@ -211,6 +212,8 @@ mod tests {
             outcome("y") < outcome("default")
                 && outcome("Churn") < outcome("Churn reason code")
                 && outcome("age").is_none()
+                && outcome("num_dependents").is_none()
+                && outcome("num").is_some()
         );
         assert!(is_id("PassengerId") && is_id("id") && is_id("Unnamed: 0") && !is_id("paid") && !is_id("identity"));
     }

@@ -279,6 +279,13 @@ fn label(column: &Column) -> Result<Label, String> {
     match (&column.kind, column.values.as_slice()) {
         (Kind::Bool, _) => Ok(of(Vec::new(), false)),
         (Kind::Whole, _) if column.min >= 0.0 && column.max <= 1.0 => Ok(of(Vec::new(), false)),
+        // 1 among two numbers beside it is the outcome; of 1 and 2 either may be.
+        (Kind::Whole, [first, second]) => {
+            let one = |text: &str| text.parse() == Ok(1.0_f64);
+            let first_is_positive = one(first) && column.min < 0.0;
+            let known = column.min < 0.0 && (one(first) || one(second));
+            Ok(of(vec![(first.clone(), first_is_positive), (second.clone(), !first_is_positive)], !known))
+        }
         (Kind::Text, [first, second]) => {
             let says = |words: &[&str], value: &String| {
                 let value = value.trim().trim_end_matches('.');
@@ -298,7 +305,7 @@ fn label(column: &Column) -> Result<Label, String> {
             let positive = first_is_positive.unwrap_or(false);
             Ok(of(vec![(first.clone(), positive), (second.clone(), !positive)], first_is_positive.is_none()))
         }
-        _ => Err("its values are neither 0 and 1 nor two texts".to_owned()),
+        _ => Err("its values are neither two whole numbers nor two texts".to_owned()),
     }
 }
 

@@ -339,3 +339,53 @@ fn a_column_of_many_categories_alone_is_kept_with_the_limit_that_fits() {
     });
     assert!(limits.is_some_and(|lt| lt >= 3.0163), "{draft}");
 }
+
+/// UCI writes good and bad credit as 1 and 2, and LIBSVM's classes are 1 and -1.
+#[test]
+fn two_numbers_are_a_label() {
+    let text = csv("amount,num_dependents,class", |i| format!("{},{},{}", third(i), 1 + i % 2, 1 + i % 3 / 2));
+    let (draft, policy) = drafted(&text, |_| {});
+    assert_eq!(policy.features.categorical, ["num_dependents"], "{draft}");
+    assert!(draft.contains(r#"# unclear: which label means 1: "1", "2"; say it with --positive"#), "{draft}");
+    assert!(!draft.contains("which column"), "{draft}");
+    let text = csv("amount,score,channel,target", |i| {
+        format!("{},{},{},{}", third(i), share(i), ["a", "b"][i % 2], if i % 3 == 0 { 1 } else { -1 })
+    });
+    let (draft, policy) = drafted(&text, |_| {});
+    assert!(!draft.contains("unclear"), "{draft}");
+    let values = policy.labels.as_ref().map(|l| l.values.clone()).unwrap();
+    assert_eq!(values.into_iter().collect::<Vec<_>>(), [("-1".to_owned(), false), ("1".to_owned(), true)], "{draft}");
+    assert!(
+        refused(&csv("a,b", |i| format!("{},{}", third(i), i % 5)), |args| args.label = Some("b".into()))
+            .contains("5 values differ")
+    );
+}
+
+/// `check` has nothing to say of a draft, however many features and however few rows there are.
+#[test]
+fn no_rule_of_a_draft_alarms_too_often() {
+    let mut state = 7_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 40
+    };
+    let header: Vec<String> = (0..30).map(|i| format!("f{i}")).collect();
+    let mut text = format!("{},age\n", header.join(","));
+    for _ in 0..500 {
+        let values: Vec<String> = (0..30).map(|_| next().to_string()).collect();
+        let age = if next() % 5 == 0 { String::new() } else { (next() % 80).to_string() };
+        let _ = writeln!(text, "{},{age}", values.join(","));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, &text).unwrap();
+    let out = folder.path().join("policy.yaml");
+    run(&Args { out: Some(out.clone()), ..args(&path) }).map_err(|f| f.error).unwrap();
+    let draft = std::fs::read_to_string(&out).unwrap();
+    let policy = parse(&draft, &out).unwrap();
+    let baseline = snapshot::load(&policy, "1", &snapshot::location_for(&policy, "1").unwrap().unwrap()).unwrap();
+    let said: Vec<_> =
+        alarms(&policy, Some(&baseline)).iter().filter_map(super::super::check::alarms::Alarm::lint).collect();
+    assert_eq!(said, [], "{draft}");
+    assert!(draft.contains("above the customary 0.2"), "{draft}");
+}

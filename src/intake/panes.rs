@@ -31,7 +31,8 @@ pub enum Open {
 #[derive(Clone, Debug, Default)]
 struct Row {
     panes: BTreeMap<i64, Open>,
-    dense: usize,
+    /// Those that are not packed.
+    dense: Vec<i64>,
     /// What was taken out of open panes because their counts were full.
     full: Vec<(i64, Sealed)>,
 }
@@ -70,7 +71,7 @@ impl Panes {
         let Row { panes, dense, full } = self.row(version, group)?;
         let fresh = || Box::new(OpenTally::new(layout.total, layout.segmentations));
         let open = panes.entry(pane).or_insert_with(|| {
-            *dense += 1;
+            dense.push(pane);
             Open::Dense { tally: fresh(), touched: touches, generation: spec.generation }
         });
         if let Open::Packed(sealed) = open {
@@ -81,13 +82,12 @@ impl Panes {
             } else {
                 full.push((pane, (**sealed).clone()));
             }
-            *dense += 1;
+            dense.push(pane);
             *open = Open::Dense { tally, touched: touches, generation: spec.generation };
         }
         let room = (DENSE_BYTES / (layout.total * size_of::<u32>()).max(1)).max(DENSE_PANES);
-        if *dense > room {
-            pack_oldest(panes, touches);
-            *dense -= 1;
+        if dense.len() > room {
+            pack_oldest(panes, dense, touches);
         }
         match panes.get_mut(&pane)? {
             Open::Dense { tally, touched, generation } => {
@@ -127,8 +127,8 @@ impl Panes {
                 continue;
             }
             let rest = panes.split_off(&before);
+            dense.retain(|pane| *pane >= before);
             for (pane, open) in std::mem::replace(panes, rest) {
-                *dense -= usize::from(matches!(open, Open::Dense { .. }));
                 out.entry((version, pane)).or_default().push(open);
             }
             for (pane, sealed) in full.extract_if(.., |(pane, _)| *pane < before) {
@@ -205,18 +205,21 @@ fn merge(opens: Vec<Open>) -> Option<Sealed> {
     Some(Sealed::new(&sum))
 }
 
-fn pack_oldest(panes: &mut BTreeMap<i64, Open>, touches: u64) {
-    let oldest = panes
-        .values_mut()
-        .filter(|o| matches!(o, Open::Dense { touched, .. } if *touched < touches))
-        .min_by_key(|o| match o {
-            Open::Dense { touched, .. } => *touched,
-            Open::Packed(_) => u64::MAX,
-        });
-    if let Some(open) = oldest
-        && let Open::Dense { tally, .. } = open
-    {
-        *open = Open::Packed(Box::new(Sealed::new(tally)));
+/// Packs the panes that were touched longest ago: a part of the unpacked ones at once, since each look at all of them for one
+/// would take as long as there are panes.
+fn pack_oldest(panes: &mut BTreeMap<i64, Open>, dense: &mut Vec<i64>, touches: u64) {
+    let many = (dense.len() / 4).max(1);
+    dense.select_nth_unstable_by_key(many - 1, |pane| match panes.get(pane) {
+        Some(Open::Dense { touched, .. }) => *touched,
+        _ => 0,
+    });
+    for pane in dense.drain(..many) {
+        if let Some(open) = panes.get_mut(&pane)
+            && let Open::Dense { tally, touched, .. } = open
+            && *touched < touches
+        {
+            *open = Open::Packed(Box::new(Sealed::new(tally)));
+        }
     }
 }
 
@@ -272,5 +275,31 @@ mod tests {
         assert_eq!(sealed.len(), 1);
         assert_eq!(counted(&sealed[0].1), (4 * many + 9, vec![5, 4 * many + 4]));
         assert!(!again.holds(0) && open_panes(0, 0, [&again, &second]).is_empty());
+    }
+
+    #[test]
+    fn many_panes_in_disorder_are_counted_and_few_stay_unpacked() {
+        let spec = Spec { layouts: vec![Layout { total: 100_000, ..spec().layouts.remove(0) }], ..Spec::default() };
+        let room = DENSE_BYTES / (100_000 * size_of::<u32>());
+        let (mut panes, mut expected) = (Panes::default(), BTreeMap::new());
+        for i in 0..400_i64 {
+            // Forwards, with steps back to panes that were packed since.
+            let pane = if i % 7 == 0 { i / 2 } else { i };
+            let (tally, _) = panes.open((0, &spec), 0, pane).unwrap();
+            tally.predictions += 1;
+            tally.counts[1] += 1;
+            *expected.entry(pane).or_insert(0_u64) += 1;
+            let Row { panes, dense, .. } = &panes.versions[0][0];
+            let unpacked = panes.values().filter(|o| matches!(o, Open::Dense { .. })).count();
+            assert!(unpacked == dense.len() && unpacked <= room, "{unpacked}");
+        }
+        for (before, left) in [(100, true), (i64::MAX, false)] {
+            for ((_, pane), sealed) in seal(0, before, &mut |each| each(&mut panes)) {
+                assert_eq!(Some(counted(&sealed).0), expected.remove(&pane), "{pane}");
+            }
+            assert_eq!(expected.is_empty(), !left);
+            let Row { panes, dense, .. } = &panes.versions[0][0];
+            assert_eq!(dense.len(), panes.values().filter(|o| matches!(o, Open::Dense { .. })).count());
+        }
     }
 }

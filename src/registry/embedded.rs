@@ -246,8 +246,11 @@ fn register(tx: &Change<'_>, registration: &Registration, actor: &str) -> Result
     if record(tx, model, version)? != old {
         tx.audit(actor, "register", (model, Some(version)), json!(registration))?;
     }
+    // Whoever registers again promotes nothing again; a pointer that was taken away is put back.
+    let rolled_back = old.is_some_and(|old| old.rolled_back.is_some());
     if let Some(stage) = stage
-        && !pointers::has_stood(tx, model, stage, version)?
+        && (!pointers::has_stood(tx, model, stage, version)?
+            || (!rolled_back && pointers::standing(tx, model, stage)?.is_none()))
     {
         let new = Move { model, stage, to: version, actor, reason: "registered", rollback: false, foreign: false };
         pointers::make(tx, &new)?;

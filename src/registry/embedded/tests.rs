@@ -116,6 +116,17 @@ fn registering_again_after_a_rollback_does_not_promote_again() {
 }
 
 #[test]
+fn registering_again_puts_a_pointer_back_that_somebody_took_away() {
+    let registry = with_prod(&["1", "2"]);
+    let new = Registration { stage: Some(PROD.into()), ..plain("2") };
+    assert!(registry.drifted("m", PROD, Some("2"), None, 5).is_ok());
+    assert_eq!(prod(&registry), None);
+    assert_eq!(registry.register(&new, "ann", 6).unwrap().stages, [PROD]);
+    assert_eq!(prod(&registry).as_deref(), Some("2"));
+    assert_eq!(registry.problems(Some("m")).unwrap().len(), 0);
+}
+
+#[test]
 fn names_that_do_not_fit_a_path_are_refused() {
     let registry = registry();
     let long = "x".repeat(201);

@@ -289,11 +289,17 @@ impl Found {
     }
 }
 
+/// A name as it stands in a sentence, whatever characters an event gave it.
+#[must_use]
+pub fn in_line(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.chars().any(char::is_control) { name.escape_debug().to_string().into() } else { name.into() }
+}
+
 /// The newest of many names, so that an answer stays short.
 fn listed(names: &[String]) -> String {
     const MOST: usize = 10;
     let left_out = names.len().saturating_sub(MOST);
-    let newest: Vec<&str> = names.iter().skip(left_out).map(String::as_str).collect();
+    let newest: Vec<_> = names.iter().skip(left_out).map(|name| in_line(name)).collect();
     if left_out == 0 { newest.join(", ") } else { format!("{} and {left_out} older ones", newest.join(", ")) }
 }
 

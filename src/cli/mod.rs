@@ -118,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
     };
     match done {
+        Ok(exit::PASS) if terminal::is_lost() => ExitCode::from(exit::INPUT),
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             errln!("driftgate: {:#}", failure.error);

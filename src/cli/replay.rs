@@ -181,7 +181,8 @@ fn create(path: &Path) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
     let out: Box<dyn Write> = if path == Path::new("-") {
         Box::new(terminal::results())
     } else {
-        Box::new(File::create(path).with_context(|| format!("{} cannot be written", path.display()))?)
+        let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+        Box::new(terminal::until_closed(file))
     };
     Ok(BufWriter::with_capacity(1 << 18, out))
 }

@@ -3,6 +3,15 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Something printed did not get where it should, and its reader has not just gone away.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether anything that was printed is lost: a command that says so has not succeeded.
+pub fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
 
 /// Prints to standard output.
 pub fn print(text: fmt::Arguments<'_>) {
@@ -11,21 +20,59 @@ pub fn print(text: fmt::Arguments<'_>) {
 
 /// Prints a line to standard error.
 pub fn print_error(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(Steered(io::stderr().lock()), "{text}");
 }
 
 fn write(out: &mut impl Write, text: fmt::Arguments<'_>) {
-    match out.write_fmt(text).and_then(|()| out.flush()) {
+    match Steered(&mut *out).write_fmt(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            LOST.store(true, Ordering::Relaxed);
             print_error(format_args!("driftgate: standard output cannot be written: {error}"));
         }
         _ => {}
     }
 }
 
+/// Names and texts come from outside and must not steer a terminal: characters that would are written as JSON escapes them,
+/// so that JSON stays the same JSON.
+struct Steered<W>(W);
+
+impl<W: Write> Steered<W> {
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        let mut rest = text;
+        while let Some(at) = rest.find(steers) {
+            let (before, from) = rest.split_at(at);
+            self.0.write_all(before.as_bytes())?;
+            let mut characters = from.chars();
+            if let Some(c) = characters.next() {
+                write!(self.0, "\\u{:04x}", u32::from(c))?;
+            }
+            rest = characters.as_str();
+        }
+        self.0.write_all(rest.as_bytes())
+    }
+
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        match text.as_str() {
+            Some(text) => self.text(text),
+            None => self.text(&text.to_string()),
+        }
+    }
+}
+
+/// Control characters but for line ends and tabs, and what turns the direction of writing around.
+fn steers(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Standard output as a file of results: what comes after its reader has gone away is dropped.
 pub fn results() -> impl Write {
-    UntilClosed { out: Some(io::stdout()) }
+    until_closed(io::stdout())
+}
+
+/// A file of results, which may be a pipe.
+pub fn until_closed(out: impl Write) -> impl Write {
+    UntilClosed { out: Some(out) }
 }
 
 /// A writer that ends quietly when its reader goes away.
@@ -103,5 +150,19 @@ mod tests {
         assert!(out.write_all(b"gh").is_ok() && out.flush().is_ok());
         let mut full = UntilClosed { out: Some(Pipe(3, ErrorKind::StorageFull)) };
         assert_eq!(full.write_all(b"abcdef").unwrap_err().kind(), ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn what_comes_from_outside_steers_no_terminal_and_json_stays_the_same() {
+        let name = "a\u{1b}[2J\r\u{202e}b\u{9b}1A\tä\n";
+        let printed = |text: &str| {
+            let mut out = Vec::new();
+            write(&mut out, format_args!("{text}"));
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(printed(name), "a\\u001b[2J\\u000d\\u202eb\\u009b1A\tä\n");
+        let json = serde_json::json!({"name": name}).to_string();
+        assert_ne!(printed(&json), json);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&printed(&json)).unwrap()["name"], name);
     }
 }

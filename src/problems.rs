@@ -7,6 +7,7 @@ use crate::judge::verdict::{Status, Verdict, utc};
 use crate::policy::{Enforce, Policy};
 use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord, embedded};
 use crate::rollout::{Phase, State};
+use crate::view::failing::Part;
 use crate::view::{ModelView, VersionView, View};
 
 /// How bad it is; the first is the worst.
@@ -25,6 +26,8 @@ pub enum Severity {
     Unknown,
     /// A version that does not serve production is blocked, or nothing can be said of it.
     Candidate,
+    /// A limit is nearly reached, or it is breached and nothing follows from that.
+    Warning,
     /// Some events were left out of the counts.
     Partial,
 }
@@ -75,9 +78,20 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
     }
     found.extend(inputs(view));
     found.extend(outlets(view));
+    found.extend(failing(view));
+    found.extend(behind(view));
     for (sink, count) in undelivered.iter().filter(|(_, count)| *count > 0) {
-        let problem = format!("{count} messages wait for {sink}: it does not take them");
+        let why = view.failing.get(&Part::Sink(sink.clone())).map_or("it does not take them", String::as_str);
+        let problem = format!("{count} messages wait for {sink}: {why}");
         found.push(plain(Severity::Refused, problem, "see the daemon's log"));
+    }
+    let waits = |sink: &String| undelivered.iter().any(|(other, count)| other == sink && *count > 0);
+    for (part, why) in &view.failing {
+        if let Part::Sink(sink) = part
+            && !waits(sink)
+        {
+            found.push(plain(Severity::Refused, format!("{sink} does not answer: {why}"), "see the daemon's log"));
+        }
     }
     if view.started && view.models.is_empty() {
         let next = "name a policy in the configuration under policies";
@@ -98,7 +112,12 @@ fn inputs(view: &View) -> Vec<Problem> {
     };
     let mut all = Vec::new();
     for (topic, input) in &view.inputs {
-        let Some(problem) = input.problem(topic) else { continue };
+        let Some(problem) = input.problem(topic) else {
+            let what = input.left_out(topic);
+            let next = "GET /api/v1/inputs has an example of each reason";
+            all.extend(what.iter().map(|what| plain(Severity::Partial, what, next)));
+            continue;
+        };
         let severity = if input.unreadable(topic).is_some() { Severity::Refused } else { Severity::Partial };
         all.push(plain(severity, &problem, "read the dead letters: they name the origin and the reason"));
     }
@@ -108,6 +127,86 @@ fn inputs(view: &View) -> Vec<Problem> {
             sentence,
             "compare the events with the source's configuration and the policy",
         ));
+    }
+    all
+}
+
+/// What fails and is tried again, but for what is told elsewhere: sinks.
+fn failing(view: &View) -> Vec<Problem> {
+    let tell = |(part, why): (&Part, &String)| {
+        let (severity, problem, next) = match part {
+            Part::Daemon => (
+                Severity::Unknown,
+                format!("{why}: what the daemon reads, rejects and cannot write is not known"),
+                "ask the daemon: driftgate status --server URL",
+            ),
+            Part::Reading => (
+                Severity::Halted,
+                format!("nothing is read until results are delivered: {why}"),
+                "see the daemon's log: it says what does not take them",
+            ),
+            Part::Registry => (
+                Severity::Halted,
+                format!("what was judged does not get into the registry, and nothing follows from it: {why}"),
+                "see that nothing else holds the registry's file, and that its disk has room",
+            ),
+            Part::Policies => (
+                Severity::Waiting,
+                format!("the policies were not taken over: {why}"),
+                "driftgate check --config FILE, then SIGHUP or a restart",
+            ),
+            Part::DeadLetters => (
+                Severity::Refused,
+                format!("dead letters are not kept: {why}"),
+                "see publish.dead_letters in the configuration: the topic, or the disk of the path",
+            ),
+            Part::Query(metric) => {
+                (Severity::Unknown, format!("{metric} is not measured: {why}"), "see prometheus in the configuration")
+            }
+            Part::Sink(_) => return None,
+        };
+        Some(Problem { severity, model: None, version: None, problem, next: Some(next.to_owned()) })
+    };
+    let mut all: Vec<Problem> = view.failing.iter().filter_map(tell).collect();
+    if view.dead_letters_lost > 0 && !view.failing.contains_key(&Part::DeadLetters) {
+        all.push(Problem {
+            severity: Severity::Partial,
+            model: None,
+            version: None,
+            problem: format!("{} dead letters could not be kept since the start", view.dead_letters_lost),
+            next: Some("GET /api/v1/inputs has an example of each reason".to_owned()),
+        });
+    }
+    all
+}
+
+/// Partitions that are not read as fast as they are written; what is said to be unreadable is told already.
+fn behind(view: &View) -> Vec<Problem> {
+    let is_told = |topic: &str, partition: i32| {
+        view.not_ready.contains_key("kafka")
+            || view.not_ready.contains_key(&format!("{topic}/{partition}"))
+            || view.replaced.contains_key(topic)
+    };
+    let mut all = Vec::new();
+    for ((topic, partition), behind) in view.behind.iter().filter(|((t, p), _)| !is_told(t, *p)) {
+        let Some(source) = view.sources.get(&(topic.clone(), *partition)) else { continue };
+        let lag = source.lag().unwrap_or(0);
+        let (severity, problem, next) = if let Some(stood) = behind.stuck() {
+            let why = if source.paused { ", since others are behind it in event time" } else { "" };
+            let what =
+                format!("{lag} messages wait in {topic}/{partition}, and none was read for {} s{why}", stood.as_secs());
+            (
+                Severity::Halted,
+                what,
+                "is a transaction open there, a baseline not loaded, or another partition behind? see the daemon's log",
+            )
+        } else if let Some((more, span)) = behind.grows() {
+            let what = format!("{lag} messages wait in {topic}/{partition}, {more} more than {} s ago", span.as_secs());
+            (Severity::Unknown, what, "more is written than read: give it more cores (--threads)")
+        } else {
+            continue;
+        };
+        all.push(Problem { severity, model: None, version: None, problem, next: Some(next.to_owned()) });
     }
     all
 }
@@ -283,14 +382,44 @@ impl Found<'_> {
             let next = "correct where its snapshot lies: it is tried again".to_owned();
             all.push(self.problem(severity, Some(name), format!("{title} has no baseline: {why}"), next));
         }
-        if !stages.is_empty() && blocking.is_empty() {
-            let severity = if in_prod { Severity::Unknown } else { Severity::Candidate };
+        // Where no pointer says which version serves, any may.
+        let may_serve = in_prod || !self.facts.records.iter().any(|r| !r.stages.is_empty());
+        let is_judgeable = seen.is_some_and(|s| !matches!(s.baseline, Some(Err(_))));
+        if (!stages.is_empty() || (may_serve && is_judgeable)) && blocking.is_empty() {
+            let severity = if may_serve { Severity::Unknown } else { Severity::Candidate };
             if let Some(why) = self.unsure(seen) {
                 let next = self.explain(name, "why nothing can be said of it");
                 all.push(self.problem(severity, Some(name), format!("{title}: {why}"), next));
             }
         }
+        if let Some(warning) = seen.and_then(|seen| self.warned(seen)) {
+            let next = self.explain(name, "what its limits are and how it came there");
+            all.push(self.problem(Severity::Warning, Some(name), format!("{title} {warning}"), next));
+        }
         all
+    }
+
+    /// What the latest windows show beside what blocks: warnings, breaches of groups that only warn, and muted ones.
+    fn warned(&self, seen: &VersionView) -> Option<String> {
+        let mut first: Option<String> = None;
+        let mut more = 0;
+        for group in self.seen.policy.groups.iter().filter(|g| g.enforce != Enforce::Observe) {
+            let Some(latest) = seen.latest().find(|v| v.group == group.name) else { continue };
+            for result in &latest.results {
+                let what = match (result.muted, result.status, result.decides()) {
+                    (true, Status::Block, _) => "is muted and breaks a limit",
+                    (false, Status::Warn, _) | (false, _, Status::Warn) => "warns",
+                    (false, Status::Block, _) if group.enforce == Enforce::Warn => "breaks a limit that only warns",
+                    _ => continue,
+                };
+                match &first {
+                    None => first = Some(format!("{what}: {}", result.sentence())),
+                    Some(_) => more += 1,
+                }
+            }
+        }
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        first.map(|first| first + &more)
     }
 
     /// Why the enforced groups say nothing of a version now.
@@ -319,13 +448,21 @@ impl Found<'_> {
         let c = &self.seen.counters;
         let lateness = "raise lateness in the policy, or find out why they come late".to_owned();
         let labels = c.joined.saturating_add(c.unmatched);
+        let share_of = |part: u64, percent: u64, all: u64| {
+            if part.saturating_mul(100) > all.saturating_mul(percent) { part } else { 0 }
+        };
         [
             (c.after_close, format!("{} events came after their window was judged", c.after_close), lateness.clone()),
             (c.late, format!("{} times an event was later than lateness allows", c.late), lateness),
             (
-                if c.unmatched.saturating_mul(20) > labels { c.unmatched } else { 0 },
+                share_of(c.unmatched, 5, labels),
                 format!("{} of {labels} labels found no prediction", c.unmatched),
                 "compare the ids and times of labels and predictions".to_owned(),
+            ),
+            (
+                share_of(c.unsegmented, 1, c.predictions),
+                format!("{} times a prediction had no value of a segment and was left out of it", c.unsegmented),
+                "compare the events with the policy's segments".to_owned(),
             ),
             (
                 c.invalid_values,

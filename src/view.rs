@@ -1,6 +1,8 @@
 //! What the daemon shows of itself: a picture that the pipeline replaces piece by piece and that HTTP and metrics read.
 //! Facts only; nothing here decides anything.
 
+pub mod behind;
+pub mod failing;
 pub mod inputs;
 mod kept;
 pub mod remarks;
@@ -58,6 +60,12 @@ pub struct View {
     /// By model: versions with pointers or tags that MLflow does not have.
     pub unregistered: BTreeMap<String, u64>,
     pub checkpoint: CheckpointView,
+    /// What does not work at the moment, and why.
+    pub failing: failing::Failing,
+    /// By topic (or file) and partition: whether it is read as fast as it is written.
+    pub behind: BTreeMap<(String, i32), behind::Behind>,
+    /// Dead letters that could not be kept.
+    pub dead_letters_lost: u64,
     /// How many verdicts are kept to look back at.
     pub keep: Keep,
 }

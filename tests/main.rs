@@ -30,6 +30,8 @@ mod counting;
 mod course;
 #[path = "cases/events.rs"]
 mod events;
+#[path = "cases/failing.rs"]
+mod failing;
 #[path = "cases/formats.rs"]
 mod formats;
 #[path = "fuzz/mod.rs"]

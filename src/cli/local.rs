@@ -17,6 +17,7 @@ use crate::http::{App, Tokens, router};
 use crate::intake::Setup;
 use crate::pipeline::Pipeline;
 use crate::view::Shared;
+use crate::view::failing::Part;
 
 /// An answer is never longer.
 const MOST_BYTES: usize = 256 << 20;
@@ -43,6 +44,7 @@ impl Local {
             daemon::show(&Pipeline::new(policy, Setup::default(), 1), registry.as_ref(), &view);
         }
         view.write().started = true;
+        view.fails(Part::Daemon, "the registry alone answers");
         let (tokens, token) = tokens(&config, token)?;
         let router = router(App { view, registry, tokens, now_ms });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -9,6 +9,8 @@ use serde_json::json;
 
 use super::topics::DeadLetter;
 use crate::publish::topic::TopicWriter;
+use crate::view::Shared;
+use crate::view::failing::Part;
 
 /// Where dead letters go.
 pub enum DeadLetters {
@@ -29,10 +31,8 @@ impl DeadLetters {
     }
 
     /// Sends dead letters on.
-    pub fn send(&mut self, letters: impl Iterator<Item = DeadLetter>) {
-        let mut any = false;
+    pub fn send(&mut self, letters: impl Iterator<Item = DeadLetter>, view: &Shared) {
         for letter in letters {
-            any = true;
             let mut text = json!({
                 "topic": letter.topic, "partition": letter.partition, "offset": letter.offset,
                 "reason": letter.reject.reason.name(), "detail": letter.reject.detail,
@@ -49,23 +49,37 @@ impl DeadLetters {
                 Self::File(file) => writeln!(file, "{text}").map_err(|e| e.to_string()),
             };
             if let Err(e) = sent {
-                tracing::warn!(error = e, "a dead letter was not kept");
+                lost(view, &e);
             }
         }
+        self.serve(view);
+    }
+
+    /// Hears what became of those that are on their way.
+    pub fn serve(&mut self, view: &Shared) {
         match self {
             Self::Topic { writer, .. } => {
                 for delivery in writer.poll(std::time::Duration::ZERO) {
-                    if let Err(e) = delivery.result {
-                        tracing::warn!(error = %e, "a dead letter was not delivered");
+                    match delivery.result {
+                        Ok(()) => view.works(&Part::DeadLetters),
+                        Err(e) => lost(view, &e.to_string()),
                     }
                 }
             }
-            Self::File(file) if any => {
-                if let Err(e) = file.flush() {
-                    tracing::warn!(error = %e, "a dead letter was not kept");
-                }
-            }
-            Self::File(_) => {}
+            Self::File(file) if file.buffer().is_empty() => {}
+            Self::File(file) => match file.flush() {
+                Ok(()) => view.works(&Part::DeadLetters),
+                Err(e) => view.fails(Part::DeadLetters, e.to_string()),
+            },
         }
+    }
+}
+
+/// One that could not be kept.
+fn lost(view: &Shared, why: &str) {
+    let mut view = view.write();
+    view.dead_letters_lost += 1;
+    if view.failing.insert(Part::DeadLetters, why.to_owned()).as_deref() != Some(why) {
+        tracing::warn!(error = why, "dead letters are not kept");
     }
 }

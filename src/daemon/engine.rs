@@ -22,10 +22,11 @@ use crate::intake::Setup;
 use crate::intake::versions::Reference;
 use crate::pipeline::{Pipeline, lock};
 use crate::policy::Policy;
-use crate::publish::outbox::Outbox;
+use crate::publish::outbox::{Outbox, Waiting};
 use crate::registry::{Embedded, Registry as _};
 use crate::source::kafka::{KafkaSource, Partition};
 use crate::view::Shared;
+use crate::view::failing::Part;
 
 use place::{Place, Seat, Sources};
 pub use show::new_model_view;
@@ -37,6 +38,12 @@ const TICK: Duration = Duration::from_millis(10);
 const PINS_EVERY: Duration = Duration::from_secs(5);
 /// How long a stop waits for ends of partitions.
 const LAST_ENDS: Duration = Duration::from_millis(250);
+/// The name under which readiness lists checkpoints that cannot be written.
+const CHECKPOINT: &str = "checkpoint";
+/// A checkpoint that fails again and again is logged each so many times.
+const SAY_AGAIN: u64 = 60;
+/// Reading may pause for so long until somebody is told.
+const HELD: Duration = Duration::from_secs(10);
 
 /// What the workers work on.
 pub struct World {
@@ -265,12 +272,27 @@ impl Engine {
         let mut saved = Instant::now();
         let mut shown = Instant::now();
         let mut pinned = Instant::now();
+        let mut held: Option<Instant> = None;
         while !stop() && !self.common.stop.load(Ordering::Relaxed) {
             reload(self);
             self.kafka.serve(TICK);
             self.heed_topics();
             let waiting = lock(&self.common.outbox).settle();
             self.common.hold.store(waiting.is_full(), Ordering::Relaxed);
+            if waiting.is_full() {
+                if let Some(since) = held.filter(|since| since.elapsed() >= HELD) {
+                    let Waiting { items, bytes } = waiting;
+                    let why = format!(
+                        "{items} verdicts and signals ({} MiB) are not delivered yet since {} s",
+                        bytes >> 20,
+                        since.elapsed().as_secs()
+                    );
+                    self.common.view.fails(Part::Reading, why);
+                }
+                held.get_or_insert_with(Instant::now);
+            } else if held.take().is_some() {
+                self.common.view.works(&Part::Reading);
+            }
             self.pause_what_runs_ahead();
             self.baselines();
             self.idle();
@@ -280,6 +302,9 @@ impl Engine {
             }
             if shown.elapsed() >= Duration::from_millis(500) {
                 self.show();
+                if let Some(dead) = lock(&self.common.dead_letters).as_mut() {
+                    dead.serve(&self.common.view);
+                }
                 shown = Instant::now();
             }
             if pinned.elapsed() >= PINS_EVERY {
@@ -304,8 +329,7 @@ impl Engine {
                 }
             };
             self.let_go(&model, &versions);
-            if let Err(e) = self.write_checkpoint() {
-                tracing::error!(error = %e, "the checkpoint was not written; the last one stays");
+            if !self.save() {
                 continue;
             }
             for version in versions {
@@ -388,10 +412,28 @@ impl Engine {
         model.intake().set_reference(version, reference);
     }
 
-    fn save(&self) {
-        if let Err(e) = self.write_checkpoint() {
-            self.common.view.write().checkpoint.failed += 1;
-            tracing::error!(error = %e, "the checkpoint was not written; the last one stays");
+    /// Writes a checkpoint; whether it was written. A restart would fall behind the last one further and further.
+    fn save(&self) -> bool {
+        let view = &self.common.view;
+        match self.write_checkpoint() {
+            Ok(_) => {
+                if view.read().not_ready.contains_key(CHECKPOINT) {
+                    view.write().not_ready.remove(CHECKPOINT);
+                    tracing::info!("the checkpoint is written again");
+                }
+                true
+            }
+            Err(e) => {
+                let mut view = view.write();
+                view.checkpoint.failed += 1;
+                let why = format!("{e:#}; the last one stays, and a restart would go on from there");
+                if view.not_ready.insert(CHECKPOINT.to_owned(), why).is_none()
+                    || view.checkpoint.failed % SAY_AGAIN == 0
+                {
+                    tracing::error!(error = %e, "the checkpoint was not written; the last one stays");
+                }
+                false
+            }
         }
     }
 

@@ -169,7 +169,7 @@ pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Re
     let stop = || flags.stop.load(Ordering::Relaxed);
     let mut reload = |engine: &Engine| {
         if flags.reload.swap(false, Ordering::Relaxed) {
-            reload::policies(engine, config);
+            reload::policies(engine, config, &view);
         }
     };
     let done = engine.run(&stop, &mut reload);

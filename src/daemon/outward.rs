@@ -17,8 +17,9 @@ use crate::publish::topic::TopicWriter;
 use crate::publish::webhook::{Secret, Webhook};
 use crate::registry::embedded::{Embedded, Sink};
 use crate::registry::mlflow::{Auth, Mlflow};
-use crate::source::prometheus::{Poller, Query, VersionOf};
+use crate::source::prometheus::{Poller, Query, Skipped, VersionOf};
 use crate::view::Shared;
+use crate::view::failing::Part;
 
 /// A call that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,7 +97,7 @@ pub fn start(
             .start(move || flags.stop.load(Ordering::Relaxed))?;
     }
     for query in &config.prometheus {
-        poll(query, TopicWriter::new(properties)?, Arc::clone(flags))?;
+        poll(query, TopicWriter::new(properties)?, view.clone(), Arc::clone(flags))?;
     }
     Ok(())
 }
@@ -126,7 +127,7 @@ fn sleep(flags: &Flags, span: Duration) -> bool {
 }
 
 /// Makes measurements of a Prometheus query's samples, in the topic that they are read from.
-fn poll(query: &PrometheusConfig, writer: TopicWriter, flags: Arc<Flags>) -> anyhow::Result<()> {
+fn poll(query: &PrometheusConfig, writer: TopicWriter, view: Shared, flags: Arc<Flags>) -> anyhow::Result<()> {
     let version = match &query.version {
         VersionFrom::Fixed(version) => VersionOf::Fixed(version.clone()),
         VersionFrom::Label(label) => VersionOf::Label(label.clone()),
@@ -141,9 +142,11 @@ fn poll(query: &PrometheusConfig, writer: TopicWriter, flags: Arc<Flags>) -> any
     let poller = Poller::new(asked, query.token_file.clone(), TIMEOUT)?;
     let (topic, metric, every) = (query.topic.clone(), query.metric.clone(), query.every);
     let mut number = 0_u64;
+    let part = Part::Query(metric.clone());
     let work = move || loop {
         match poller.poll() {
             Ok(answer) => {
+                let mut why: Option<String> = None;
                 for warning in &answer.warnings {
                     tracing::warn!(metric, warning, "Prometheus");
                 }
@@ -151,14 +154,33 @@ fn poll(query: &PrometheusConfig, writer: TopicWriter, flags: Arc<Flags>) -> any
                     let key = format!("{}/{}", measured.model, measured.version);
                     if let Err(e) = writer.send(&topic, &key, measured.to_json().as_bytes(), number) {
                         tracing::error!(topic, error = %e, "a measurement cannot be sent");
+                        why = Some(format!("a measurement cannot be sent to {topic}: {e}"));
                     }
                     number += 1;
                 }
                 for failed in writer.poll(Duration::from_millis(50)).filter_map(|d| d.result.err()) {
                     tracing::warn!(topic, error = %failed, "a measurement was not delivered");
+                    why = Some(format!("a measurement was not delivered to {topic}: {failed}"));
+                }
+                // A ratio without requests is no number and no failure, as long as other samples are.
+                let Skipped { not_finite, without_version, histograms } = answer.skipped;
+                if answer.measured.is_empty() || without_version + histograms > 0 {
+                    why.get_or_insert_with(|| {
+                        format!(
+                            "{} samples count; {not_finite} are no numbers, {without_version} name no version, {histograms} are histograms",
+                            answer.measured.len()
+                        )
+                    });
+                }
+                match why {
+                    None => view.works(&part),
+                    Some(why) => view.fails(part.clone(), why),
                 }
             }
-            Err(e) => tracing::warn!(metric, error = %e, "a query has no answer; it is asked again"),
+            Err(e) => {
+                tracing::warn!(metric, error = %e, "a query has no answer; it is asked again");
+                view.fails(part.clone(), e.to_string());
+            }
         }
         if !sleep(&flags, every) {
             writer.flush(Duration::from_secs(2));

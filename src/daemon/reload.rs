@@ -8,22 +8,26 @@ use super::sources;
 use super::topics::Topic;
 use crate::config::Config;
 use crate::pipeline::Pipeline;
+use crate::policy::Policy;
 use crate::schema::Schema;
+use crate::view::Shared;
+use crate::view::failing::Part;
 
 /// Takes over what changed in the policies; a file with errors changes nothing.
-pub fn policies(engine: &Engine, config: &Config) {
+pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
     let fresh = match super::read_policies(config) {
         Ok(fresh) => fresh,
         Err(e) => {
             tracing::error!("the policies are not taken over: {e:#}");
+            view.fails(Part::Policies, format!("those read before hold: {e:#}"));
             return;
         }
     };
+    heed_models(engine, &fresh, view);
     for policy in fresh {
         let name = policy.model.clone();
         let mut world = engine.resting();
         let Some(model) = world.models.iter_mut().find(|m| m.policy.model == name) else {
-            tracing::warn!(model = name, "a new policy: restart driftgate to start counting for it");
             continue;
         };
         if model.policy.sha256 == policy.sha256 {
@@ -43,5 +47,23 @@ pub fn policies(engine: &Engine, config: &Config) {
         let keep_payload = config.publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
         let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
         engine.start_anew(&policy, sources::setup(config), topics);
+    }
+}
+
+/// Says which models a restart would add or leave out.
+fn heed_models(engine: &Engine, fresh: &[Arc<Policy>], view: &Shared) {
+    let counted: Vec<String> = engine.resting().models.iter().map(|m| m.policy.model.clone()).collect();
+    let mut why: Vec<String> = Vec::new();
+    for new in fresh.iter().map(|p| &p.model).filter(|m| !counted.contains(m)) {
+        tracing::warn!(model = new, "a new policy: restart driftgate to start counting for it");
+        why.push(format!("the model {new:?} is new and counted after a restart only"));
+    }
+    for gone in counted.iter().filter(|m| !fresh.iter().any(|p| p.model == **m)) {
+        tracing::warn!(model = gone, "its policy is gone, and the one read before holds until a restart");
+        why.push(format!("the model {gone:?} has none any more, and the one read before holds until a restart"));
+    }
+    match why.as_slice() {
+        [] => view.works(&Part::Policies),
+        why => view.fails(Part::Policies, why.join("; ")),
     }
 }

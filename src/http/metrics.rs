@@ -147,6 +147,16 @@ impl Page {
         for (sink, count) in &view.undeliverable {
             add(&undeliverable, &[sink], *count)?;
         }
+        let lost = self.counts("dead_letters_lost_total", &[], "Dead letters that could not be kept.")?;
+        add(&lost, &[], view.dead_letters_lost)?;
+        let failing = self.gauges(
+            "failing",
+            &["part"],
+            "What does not work at the moment and is tried again; always 1. The status says why.",
+        )?;
+        for part in view.failing.keys() {
+            set(&failing, &[&part.name()], 1.0)?;
+        }
         let unregistered = self.gauges(
             "mlflow_unregistered_versions",
             &["model"],

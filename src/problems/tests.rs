@@ -250,6 +250,93 @@ fn the_daemons_own_problems_come_in_order() {
 }
 
 #[test]
+fn a_version_that_may_serve_is_watched_without_a_pointer() {
+    let old = seen(&[verdict("1", "drift", Status::Pass, NOW - 4 * HOUR, None)]);
+    let stale = "version 1: group drift is stale: its last window ended 2026-03-01T06:00:00Z";
+    assert_eq!(told(&of_model("m", &old, &facts(Vec::new()), NOW)), [(Severity::Unknown, stale)]);
+    assert_eq!(told(&of_model("m", &old, &facts(vec![record("1", &[])]), NOW)), [(Severity::Unknown, stale)]);
+    // Another one serves.
+    let both = seen(&[
+        verdict("1", "drift", Status::Pass, NOW - 4 * HOUR, None),
+        verdict("2", "drift", Status::Pass, NOW - HOUR, None),
+    ]);
+    assert_eq!(told(&of_model("m", &both, &facts(vec![record("2", &["prod"])]), NOW)), []);
+}
+
+#[test]
+fn what_warns_is_muted_or_only_warned_of_is_told_after_what_blocks() {
+    let changed = |status, change: fn(&mut RuleResult)| {
+        let mut verdict = Arc::unwrap_or_clone(verdict("1", "drift", status, NOW - HOUR, None));
+        verdict.results.iter_mut().for_each(change);
+        Arc::new(verdict)
+    };
+    let known = facts(vec![record("1", &["prod"])]);
+    let muted = seen(&[changed(Status::Block, |r| r.muted = true)]);
+    let what = "version 1 (prod) is muted and breaks a limit: drift/psi temp 0.31 breaks lt 0.2";
+    assert_eq!(told(&of_model("m", &muted, &known, NOW)), [(Severity::Warning, what)]);
+    let pending = seen(&[changed(Status::Block, |r| r.pending = true)]);
+    let told_of = of_model("m", &pending, &known, NOW);
+    assert!(told_of[0].problem.starts_with("version 1 (prod) warns: drift/psi temp 0.31"), "{told_of:?}");
+    let mut soft = seen(&[changed(Status::Block, |_| {})]);
+    let policy = POLICY.replace("drift: {window", "drift: {enforce: warn, window");
+    soft.policy = Arc::new(crate::policy::parse(&policy, Path::new("p.yaml")).unwrap());
+    let what = "version 1 (prod) breaks a limit that only warns: drift/psi temp 0.31 breaks lt 0.2";
+    assert_eq!(told(&of_model("m", &soft, &known, NOW)), [(Severity::Warning, what)]);
+}
+
+#[test]
+fn whatever_fails_and_is_tried_again_is_told_until_it_works() {
+    let shared = crate::view::Shared::default();
+    shared.write().started = true;
+    shared.write().models.insert("m".into(), seen(&[]));
+    let found = || of_daemon(&shared.read(), &[("mlflow".into(), 2)]);
+    let mlflow = Part::Sink("mlflow".into());
+    for (part, severity, begins) in [
+        (Part::Daemon, Severity::Unknown, "no space: what the daemon reads, rejects and cannot write is not known"),
+        (Part::Reading, Severity::Halted, "nothing is read until results are delivered: no space"),
+        (Part::Registry, Severity::Halted, "what was judged does not get into the registry"),
+        (Part::Policies, Severity::Waiting, "the policies were not taken over: no space"),
+        (Part::DeadLetters, Severity::Refused, "dead letters are not kept: no space"),
+        (Part::Query("cost".into()), Severity::Unknown, "cost is not measured: no space"),
+        (Part::Sink("webhook".into()), Severity::Refused, "webhook does not answer: no space"),
+        (mlflow, Severity::Refused, "2 messages wait for mlflow: no space"),
+    ] {
+        shared.fails(part.clone(), "no space");
+        let problems = found();
+        let is_told = |p: &Problem| p.severity == severity && p.problem.starts_with(begins);
+        assert!(problems.iter().any(is_told), "{part:?}: {problems:?}");
+        shared.works(&part);
+        assert_eq!(told(&found()), [(Severity::Refused, "2 messages wait for mlflow: it does not take them")]);
+    }
+}
+
+#[test]
+fn a_partition_that_is_not_read_is_told_and_few_rejected_events_are() {
+    use std::time::Duration;
+    let mut view = View { started: true, ..View::default() };
+    view.models.insert("m".into(), seen(&[]));
+    let key = ("p".to_owned(), 0);
+    let source = crate::view::SourceView { next_offset: Some(5), high_watermark: Some(8), ..Default::default() };
+    view.sources.insert(key.clone(), source);
+    let start = Instant::now();
+    let mut behind = crate::view::behind::Behind::default();
+    behind.update(start, Some(5), 3);
+    behind.update(start + Duration::from_secs(40), Some(5), 3);
+    view.behind.insert(key, behind);
+    let stuck = "3 messages wait in p/0, and none was read for 40 s";
+    assert_eq!(told(&of_daemon(&view, &[])), [(Severity::Halted, stuck)]);
+    view.behind.clear();
+    let mut input = InputView::default();
+    input.update(start, 5, &[(Reason::NotJson, 5)].into(), 0);
+    view.inputs.insert("p".into(), input);
+    let few = "5 of 5 events of \"p\" were rejected and count nowhere (not_json 5) since the start";
+    assert_eq!(told(&of_daemon(&view, &[])), [(Severity::Partial, few)]);
+    view.inputs.clear();
+    view.dead_letters_lost = 7;
+    assert_eq!(told(&of_daemon(&view, &[]))[0].1, "7 dead letters could not be kept since the start");
+}
+
+#[test]
 fn names_are_quoted_for_a_shell() {
     assert_eq!(
         [quoted("fraud_detector"), quoted("a b"), quoted("a'; rm")],

@@ -12,6 +12,7 @@ use super::webhook::Webhook;
 use crate::judge::verdict::Action;
 use crate::registry::embedded::{Embedded, Outgoing, Sink};
 use crate::view::Shared;
+use crate::view::failing::Part;
 
 /// Between two looks into an empty queue.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -67,10 +68,12 @@ impl Courier {
             match self.carry(&next) {
                 Ok(()) => {
                     failures = 0;
+                    self.view.works(&self.part());
                     self.done(&next, "ok");
                 }
                 Err(Failed::Never(why)) => {
                     failures = 0;
+                    self.view.works(&self.part());
                     tracing::error!(sink = self.sink.name(), "something can never be delivered and is dropped: {why}");
                     *self.view.write().undeliverable.entry(self.sink.name()).or_default() += 1;
                     self.done(&next, "error");
@@ -79,6 +82,7 @@ impl Courier {
                     if failures.is_power_of_two() || failures == 0 {
                         tracing::warn!(sink = self.sink.name(), attempt = failures + 1, "not delivered yet: {why}");
                     }
+                    self.view.fails(self.part(), why);
                     failures = failures.saturating_add(1);
                     let pause = Duration::from_millis(250).saturating_mul(1 << failures.min(6)).min(LONGEST_PAUSE);
                     let until = std::time::Instant::now() + pause;
@@ -88,6 +92,10 @@ impl Courier {
                 }
             }
         }
+    }
+
+    fn part(&self) -> Part {
+        Part::Sink(self.sink.name())
     }
 
     fn done(&self, item: &Outgoing, outcome: &'static str) {

@@ -13,6 +13,7 @@ use crate::registry::mlflow::client::Mlflow;
 use crate::registry::mlflow::ops::{self, Delivered, Op};
 use crate::registry::mlflow::{MlflowError, RunCache, pull};
 use crate::view::Shared;
+use crate::view::failing::Part;
 
 /// Between two looks whether something changed here.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -62,19 +63,24 @@ impl Mirror {
         let mut memory = Memory::default();
         let mut due = Instant::now();
         let mut not_before = due;
+        let part = Part::Sink(Sink::Mlflow.name());
         while !stop() {
             let now = Instant::now();
             if now >= not_before {
                 let all = now >= due;
                 match self.models(all).and_then(|models| self.round(&models, &mut memory, stop)) {
                     // Where nothing was asked for, nothing is known.
-                    Ok(asked) if asked => memory.failures = 0,
+                    Ok(asked) if asked => {
+                        memory.failures = 0;
+                        self.view.works(&part);
+                    }
                     Ok(_) => {}
                     Err(e) => {
                         if memory.failures.is_power_of_two() || memory.failures == 0 {
                             let attempt = memory.failures + 1;
                             tracing::warn!(error = %e, attempt, "MLflow is not in step with the registry yet");
                         }
+                        self.view.fails(part.clone(), e.to_string());
                         not_before = now + PAUSE.saturating_mul(1 << memory.failures.min(6)).min(LONGEST_PAUSE);
                         memory.failures = memory.failures.saturating_add(1);
                     }

@@ -17,6 +17,7 @@ use crate::live;
 use crate::registry::embedded::{Given, Stream, Taken};
 use crate::registry::{Applied, Embedded, RegistryError};
 use crate::view::Shared;
+use crate::view::failing::Part;
 
 /// How long the thread waits for work before it serves the producer again.
 const TICK: Duration = Duration::from_millis(20);
@@ -189,11 +190,15 @@ impl Worker {
         loop {
             let stream = Stream { policy: &policy, live: &live, now_ms: now_ms() };
             match self.outlets.registry.take_all(&given, &stream) {
-                Ok(taken) => return taken,
+                Ok(taken) => {
+                    view.works(&Part::Registry);
+                    return taken;
+                }
                 Err(e @ RegistryError::Sql(_)) => {
                     if attempt.is_power_of_two() || attempt == 0 {
                         tracing::warn!(error = %e, attempt, "verdicts and signals are not in the registry yet; trying again");
                     }
+                    view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));
                     attempt = attempt.saturating_add(1);
                     thread::sleep(RETRY);
                 }
@@ -269,6 +274,7 @@ impl Worker {
             let Some(Sent { topic, item, json }) = self.sent.remove(&delivery.number) else { continue };
             match delivery.result {
                 Ok(()) => {
+                    self.outlets.view.works(&Part::Sink(topic));
                     if let Some(action) = item.action() {
                         self.count(action, "topic", "ok");
                     }
@@ -290,6 +296,7 @@ impl Worker {
                 }
                 Err(e) => {
                     tracing::warn!(topic, error = %e, "a record was not delivered; sending it again");
+                    self.outlets.view.fails(Part::Sink(topic.clone()), e.to_string());
                     thread::sleep(RETRY);
                     self.publish(delivery.number, Some(topic), item, json);
                 }

@@ -128,10 +128,28 @@ impl InputView {
         })
     }
 
-    fn sentence(&self, topic: &str, recent: Recent) -> String {
-        let Recent { events, rejected, .. } = recent;
+    /// What was left out since the start, where it is no problem lately, in a sentence for each kind.
+    #[must_use]
+    pub fn left_out(&self, topic: &str) -> Vec<String> {
+        let Recent { events, rejected, unknown_model } = self.total();
+        let of =
+            |n: u64, what: &str| (n > 0).then(|| format!("{n} of {events} events of {topic:?} {what} since the start"));
+        let reasons = self.reasons();
+        of(rejected, &format!("were rejected and count nowhere ({reasons})"))
+            .into_iter()
+            .chain(of(unknown_model, "named a model without a policy and count nowhere"))
+            .collect()
+    }
+
+    fn reasons(&self) -> String {
         let reasons: Vec<String> =
             self.rejected.iter().filter(|(_, n)| **n > 0).map(|(reason, n)| format!("{} {n}", reason.name())).collect();
+        reasons.join(", ")
+    }
+
+    fn sentence(&self, topic: &str, recent: Recent) -> String {
+        let Recent { events, rejected, .. } = recent;
+        let reasons = self.reasons();
         let most =
             self.rejected.iter().max_by_key(|(_, n)| **n).and_then(|(reason, _)| self.examples.get_key_value(reason));
         let example = most.map_or_else(String::new, |(reason, example)| {
@@ -140,7 +158,7 @@ impl InputView {
         });
         format!(
             "{rejected} of the last {events} events of {topic:?} were rejected and count nowhere (since the start: {}){example}",
-            reasons.join(", ")
+            reasons
         )
     }
 

@@ -55,11 +55,14 @@ impl Engine {
                 first.get_or_insert_with(|| key.clone());
             }
             let mut view = self.common.view.write();
-            let source = view.sources.entry(key).or_default();
+            let source = view.sources.entry(key.clone()).or_default();
             source.next_offset = partition.next;
             source.paused = seat.is_paused();
             source.max_ts = progress.iter().filter_map(|p| p.max_ts).max();
             source.idle = progress.iter().all(|p| p.idle);
+            if let (Some(lag), next) = (source.lag(), source.next_offset) {
+                view.behind.entry(key).or_default().update(Instant::now(), next, lag);
+            }
             let halted = format!("{}/{}", partition.topic, partition.partition);
             // Of a topic that was made anew one sentence for all of its partitions stands there already.
             match partition.halted.as_ref().filter(|_| !view.replaced.contains_key(&partition.topic)) {

@@ -1,0 +1,57 @@
+//! What does not work at the moment: whoever tries says so here, and takes it back once it works again.
+
+use std::collections::BTreeMap;
+
+use super::Shared;
+
+/// Something that can fail and be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Nobody asked the daemon: the registry alone answers.
+    Daemon,
+    /// Reading pauses until what waits to be delivered is fewer.
+    Reading,
+    /// Verdicts and signals on their way to the registry.
+    Registry,
+    Policies,
+    DeadLetters,
+    /// A topic, a webhook or MLflow, by the name that its other figures have.
+    Sink(String),
+    /// A Prometheus query, by its metric.
+    Query(String),
+}
+
+impl Part {
+    /// What metrics call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Daemon => "daemon".to_owned(),
+            Self::Reading => "reading".to_owned(),
+            Self::Registry => "registry".to_owned(),
+            Self::Policies => "policies".to_owned(),
+            Self::DeadLetters => "dead_letters".to_owned(),
+            Self::Sink(name) => format!("sink {name}"),
+            Self::Query(metric) => format!("query {metric}"),
+        }
+    }
+}
+
+/// Why each of them fails.
+pub type Failing = BTreeMap<Part, String>;
+
+impl Shared {
+    /// A part fails.
+    pub fn fails(&self, part: Part, why: impl Into<String>) {
+        self.write().failing.insert(part, why.into());
+    }
+
+    /// A part works, again or still.
+    pub fn works(&self, part: &Part) {
+        // Mostly nothing fails, and readers do not wait for each other.
+        let fails = self.read().failing.contains_key(part);
+        if fails {
+            self.write().failing.remove(part);
+        }
+    }
+}

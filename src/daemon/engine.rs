@@ -428,7 +428,7 @@ impl Engine {
                 view.checkpoint.failed += 1;
                 let why = format!("{e:#}; the last one stays, and a restart would go on from there");
                 if view.not_ready.insert(CHECKPOINT.to_owned(), why).is_none()
-                    || view.checkpoint.failed % SAY_AGAIN == 0
+                    || view.checkpoint.failed.is_multiple_of(SAY_AGAIN)
                 {
                     tracing::error!(error = %e, "the checkpoint was not written; the last one stays");
                 }

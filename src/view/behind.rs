@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_backlog_that_is_worked_off_does_not_grow() {
-        let looks = |lag: fn(i64) -> i64| behind((0..60).map(|i| (i * 10, i as i64, lag(i as i64))));
+        let looks =
+            |lag: fn(i64) -> i64| behind((0..60_u32).map(|i| (u64::from(i) * 10, i64::from(i), lag(i64::from(i)))));
         assert_eq!(looks(|i| 1_000_000 - 10_000 * i).grows(), None);
         assert_eq!(looks(|i| 100 * i).grows(), None, "few");
         let (more, span) = looks(|i| 20_000 + 5_000 * i).grows().unwrap();

@@ -157,8 +157,7 @@ impl InputView {
             format!(", such as {topic}/{partition} offset {offset}: {}: {detail}; it is {read}", reason.name())
         });
         format!(
-            "{rejected} of the last {events} events of {topic:?} were rejected and count nowhere (since the start: {}){example}",
-            reasons
+            "{rejected} of the last {events} events of {topic:?} were rejected and count nowhere (since the start: {reasons}){example}"
         )
     }
 

@@ -389,3 +389,36 @@ fn a_csv_file_that_is_none_says_why() {
         replay(text).exits(2).says(&format!("its fields are parted by {named}: write commas"));
     }
 }
+
+/// UUIDs and bytes are texts, and two columns of one name are none.
+#[test]
+fn keys_of_bytes_are_told_apart() {
+    let folder = Folder::new();
+    let types = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/types").join(name);
+    for file in ["keys.parquet", "twice.parquet"] {
+        std::fs::copy(types(file), folder.path(file)).unwrap();
+    }
+    let text = JOINED.replace("{numeric: [x]}", "{categorical: [code, raw]}");
+    folder.write("policy.yaml", text.replace("train.csv", "keys.parquet"));
+    let label = |i: usize| {
+        let id = format!("123e4567-e89b-12d3-a456-4266141740{i:02x}");
+        json!({"model": "m", "prediction_id": id, "ts": 1_700_006_400_000_i64 + 1000 * i as i64, "label": 1})
+    };
+    folder.write("l.jsonl", lines((0..40).map(label)));
+    folder
+        .driftgate("replay --policy policy.yaml --predictions keys.parquet --labels l.jsonl --verdicts v.jsonl")
+        .exits(0)
+        .prints("m: 40 predictions of versions 1 (40); 40 labels, 40 joined");
+    let shown = folder.driftgate("baseline show --policy policy.yaml --version 1 --json").exits(0).stdout;
+    for name in ["ab0", "ab1", "fffe00", "fffe03"] {
+        assert!(shown.contains(name), "{name}\n{shown}");
+    }
+    folder.write(
+        "policy.yaml",
+        text.replace("train.csv", "keys.parquet").replace("labels: {horizon: 1d, attribute: prediction_time}\n", ""),
+    );
+    folder
+        .driftgate("replay --policy policy.yaml --predictions twice.parquet")
+        .exits(2)
+        .says("cannot read \"twice.parquet\" as Parquet: it has two columns named \"code\"");
+}

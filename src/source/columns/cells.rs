@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use polars::prelude::{
-    BinaryChunked, BooleanChunked, CategoricalMapping, DataType, Float64Chunked, Int64Chunked, PolarsResult, Series,
-    StringChunked, TimeUnit, UInt32Chunked, UInt64Chunked,
+    BooleanChunked, CategoricalMapping, DataType, Float64Chunked, Int64Chunked, PolarsResult, Series, StringChunked,
+    TimeUnit, UInt32Chunked, UInt64Chunked,
 };
 use rustc_hash::FxHashMap;
 
@@ -65,7 +65,7 @@ impl Cells {
         Ok(match series.dtype() {
             DataType::String if csv => Self::Csv(series.str()?.clone()),
             DataType::String => Self::Text(series.str()?.clone()),
-            DataType::Binary => Self::Text(texts_of_bytes(series.binary()?)),
+            DataType::Binary => Self::Text(texts::of_bytes(series.binary()?)),
             DataType::Categorical(_, names) | DataType::Enum(_, names) => {
                 let codes = series.to_physical_repr().cast(&DataType::UInt32)?;
                 Self::Dictionary(codes.u32()?.clone(), Arc::clone(names))
@@ -409,11 +409,6 @@ pub fn cut(text: &str) -> String {
 
 fn not_a_number(there: bool) -> f64 {
     if there { numeric::INVALID } else { numeric::MISSING }
-}
-
-/// Bytes without a declared encoding are read as text; what is not UTF-8 keeps a replacement character.
-fn texts_of_bytes(bytes: &BinaryChunked) -> StringChunked {
-    bytes.iter().map(|b| b.map(String::from_utf8_lossy)).collect()
 }
 
 /// A tick in milliseconds: of a column that names no zone, by the source's.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 
-use polars::prelude::{ArrowDataType, ArrowField, ArrowSchema, DataType, Series};
+use polars::prelude::{ArrowDataType, ArrowField, ArrowSchema, DataType, IntoSeries as _, Series};
 use polars_buffer::Buffer;
 use polars_parquet::parquet::read::{PageMetaData, deserialize_metadata};
 use polars_parquet::parquet::schema::types::{
@@ -22,7 +22,7 @@ use polars_parquet::read::{
 
 use super::footer::{self, Footer};
 use super::pages::{Pages, Span};
-use super::{guard, widen};
+use super::{guard, texts, widen};
 
 /// Most rows decoded at a time: few enough that a column of them stays in a core's cache.
 const MOST_ROWS: usize = 65_536;
@@ -65,6 +65,10 @@ enum Form {
     Half,
     /// A decimal with so many digits behind the point.
     Decimal(usize),
+    /// Sixteen bytes that are written in hexadecimal digits.
+    Uuid,
+    /// Bytes of one length.
+    Bytes,
 }
 
 /// Some rows of one row group.
@@ -171,6 +175,10 @@ impl ParquetFile {
             footer::read(&bytes, wanted).ok_or_else(|| "it is damaged: its description of itself is none".to_owned())
         };
         let Footer { bytes: of_wanted, columns: names, kept, mut opaque } = described(wanted)?;
+        let twice = |name: &&String| names.iter().filter(|n| n == name).count() > 1;
+        if let Some(name) = wanted.iter().find(twice) {
+            return Err(format!("it has two columns named {name:?}"));
+        }
         let metadata = match metadata(of_wanted) {
             Ok(metadata) => metadata,
             Err(cause) => {
@@ -301,6 +309,8 @@ impl ParquetFile {
             Form::Typed => series,
             Form::Half => widen::halves(bytes()?),
             Form::Decimal(scale) => widen::decimals_of_bytes(bytes()?, scale)?,
+            Form::Uuid => texts::uuids(bytes()?),
+            Form::Bytes => bytes()?.clone().into_series(),
         }))
     }
 }
@@ -349,6 +359,14 @@ fn readable(mut field: ArrowField, kind: Option<&PrimitiveType>) -> (ArrowField,
             (ArrowDataType::FixedSizeBinary(length), Form::Decimal(scale))
         }
         (PhysicalType::ByteArray, Some((_, scale))) => (ArrowDataType::BinaryView, Form::Decimal(scale)),
+        (PhysicalType::FixedLenByteArray(16), None) if kind.logical_type == Some(PrimitiveLogicalType::Uuid) => {
+            (ArrowDataType::FixedSizeBinary(16), Form::Uuid)
+        }
+        (PhysicalType::FixedLenByteArray(length), None)
+            if kind.converted_type != Some(PrimitiveConvertedType::Interval) =>
+        {
+            (ArrowDataType::FixedSizeBinary(length), Form::Bytes)
+        }
         // The writer's type may be wider than the numbers are.
         (_, Some((precision, scale))) => (ArrowDataType::Decimal(precision, scale), Form::Typed),
         _ => return (field, Form::Typed),

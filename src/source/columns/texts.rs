@@ -1,6 +1,10 @@
-//! Codes of a column's texts without hashing each: a text met lately is known by its view (its bytes, or where they are).
+//! Codes of a column's texts without hashing each: a text met lately is known by its view (its bytes, or where they are). And
+//! texts of columns of bytes.
 
-use polars::prelude::StringChunked;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use polars::prelude::{BinaryChunked, IntoSeries as _, Series, StringChunked};
 
 /// Views known at a time; a power of two.
 const SLOTS: usize = 512;
@@ -31,6 +35,33 @@ pub fn codes(texts: &StringChunked, missing: u32, mut code: impl FnMut(&str) -> 
             out.extend(views.zip(array.iter()).map(|((row, view), text)| text.map_or(missing, |_| of(row, view))));
         }
     }
+}
+
+/// Bytes without a declared encoding as text: those that are none in hexadecimal digits, which keeps keys apart.
+pub fn of_bytes(bytes: &BinaryChunked) -> StringChunked {
+    let text = |b| std::str::from_utf8(b).map_or_else(|_| Cow::Owned(hexadecimal(b)), Cow::Borrowed);
+    bytes.iter().map(|b: Option<&[u8]>| b.map(text)).collect()
+}
+
+/// UUIDs as they are written: 123e4567-e89b-12d3-a456-426614174000.
+pub fn uuids(bytes: &BinaryChunked) -> Series {
+    let text = |b: &[u8]| {
+        let mut text = hexadecimal(b);
+        for at in [20, 16, 12, 8].into_iter().filter(|_| b.len() == 16) {
+            text.insert(at, '-');
+        }
+        text
+    };
+    let texts: StringChunked = bytes.iter().map(|b| b.map(text)).collect();
+    texts.with_name(bytes.name().clone()).into_series()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len() + 4), |mut text, byte| {
+        // Writing to memory does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Whether every text is there, and of one to `most` bytes.

@@ -112,10 +112,11 @@ fn inputs(view: &View) -> Vec<Problem> {
     };
     let mut all = Vec::new();
     for (topic, input) in &view.inputs {
-        let Some(problem) = input.problem(topic) else {
-            let what = input.left_out(topic);
-            let next = "GET /api/v1/inputs has an example of each reason";
-            all.extend(what.iter().map(|what| plain(Severity::Partial, what, next)));
+        for what in input.left_out(topic) {
+            all.push(plain(Severity::Partial, &what, "GET /api/v1/inputs has an example of each reason"));
+        }
+        // What makes the daemon not ready is told already.
+        let Some(problem) = input.problem(topic).filter(|why| !view.not_ready.values().any(|told| told == why)) else {
             continue;
         };
         let severity = if input.unreadable(topic).is_some() { Severity::Refused } else { Severity::Partial };
@@ -192,7 +193,11 @@ fn behind(view: &View) -> Vec<Problem> {
         let Some(source) = view.sources.get(&(topic.clone(), *partition)) else { continue };
         let lag = source.lag().unwrap_or(0);
         let (severity, problem, next) = if let Some(stood) = behind.stuck() {
-            let why = if source.paused { ", since others are behind it in event time" } else { "" };
+            let why = match source.held_by_transaction {
+                0 if source.paused => ", since others are behind it in event time",
+                0 => "",
+                _ => ": a transaction is open before them",
+            };
             let what =
                 format!("{lag} messages wait in {topic}/{partition}, and none was read for {} s{why}", stood.as_secs());
             (

@@ -97,6 +97,8 @@ pub struct SourceView {
     /// The offset to read next, and the high watermark, where known.
     pub next_offset: Option<i64>,
     pub high_watermark: Option<i64>,
+    /// How much of what is there cannot be read yet, since a transaction is open before it.
+    pub held_by_transaction: i64,
     /// The largest event time read, in ms.
     pub max_ts: Option<i64>,
     pub idle: bool,

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::topics::DeadLetter;
 use crate::publish::topic::TopicWriter;
-use crate::view::Shared;
 use crate::view::failing::Part;
+use crate::view::{Shared, View};
 
 /// Where dead letters go.
 pub enum DeadLetters {
@@ -69,7 +69,7 @@ impl DeadLetters {
             Self::File(file) if file.buffer().is_empty() => {}
             Self::File(file) => match file.flush() {
                 Ok(()) => view.works(&Part::DeadLetters),
-                Err(e) => view.fails(Part::DeadLetters, e.to_string()),
+                Err(e) => fails(&mut view.write(), &e.to_string()),
             },
         }
     }
@@ -79,6 +79,10 @@ impl DeadLetters {
 fn lost(view: &Shared, why: &str) {
     let mut view = view.write();
     view.dead_letters_lost += 1;
+    fails(&mut view, why);
+}
+
+fn fails(view: &mut View, why: &str) {
     if view.failing.insert(Part::DeadLetters, why.to_owned()).as_deref() != Some(why) {
         tracing::warn!(error = why, "dead letters are not kept");
     }

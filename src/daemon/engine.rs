@@ -426,7 +426,7 @@ impl Engine {
             Err(e) => {
                 let mut view = view.write();
                 view.checkpoint.failed += 1;
-                let why = format!("{e:#}; the last one stays, and a restart would go on from there");
+                let why = format!("{e}; the last one stays, and a restart would go on from there");
                 if view.not_ready.insert(CHECKPOINT.to_owned(), why).is_none()
                     || view.checkpoint.failed.is_multiple_of(SAY_AGAIN)
                 {

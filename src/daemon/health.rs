@@ -196,8 +196,11 @@ pub fn watch(kafka: Handle, config: &Config, starts: &Starts, view: Shared, flag
                     grown(&found, &partitions, &view);
                     for (topic, partition) in &partitions {
                         if let Some(high) = kafka.high_watermark(topic, *partition, TIMEOUT) {
-                            view.write().sources.entry((topic.clone(), *partition)).or_default().high_watermark =
-                                Some(high);
+                            let held = kafka.held_by_transaction(topic, *partition);
+                            let mut view = view.write();
+                            let source = view.sources.entry((topic.clone(), *partition)).or_default();
+                            source.high_watermark = Some(high + held);
+                            source.held_by_transaction = held;
                         }
                     }
                 }

@@ -331,6 +331,18 @@ fn a_partition_that_is_not_read_is_told_and_few_rejected_events_are() {
     view.inputs.insert("p".into(), input);
     let few = "5 of 5 events of \"p\" were rejected and count nowhere (not_json 5) since the start";
     assert_eq!(told(&of_daemon(&view, &[])), [(Severity::Partial, few)]);
+    let (mut many, mut unreadable) = (InputView::default(), InputView::default());
+    many.update(start, 100, &[(Reason::NotJson, 40)].into(), 30);
+    unreadable.update(start, 100, &[(Reason::NotJson, 95)].into(), 0);
+    view.not_ready.insert("q is unreadable".into(), unreadable.unreadable("q").unwrap());
+    view.inputs = [("p".to_owned(), many), ("q".to_owned(), unreadable)].into();
+    let problems = of_daemon(&view, &[]);
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].problem.starts_with("not ready: q is unreadable: 95 of the last 100 events"));
+    let unknown = "30 of 100 events of \"p\" named a model without a policy and count nowhere since the start";
+    assert_eq!(problems[1].problem, unknown);
+    assert!(problems[2].problem.starts_with("40 of the last 100 events of \"p\" were rejected"));
+    view.not_ready.clear();
     view.inputs.clear();
     view.dead_letters_lost = 7;
     assert_eq!(told(&of_daemon(&view, &[]))[0].1, "7 dead letters could not be kept since the start");

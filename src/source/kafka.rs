@@ -6,7 +6,7 @@ mod messages;
 mod trouble;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -15,6 +15,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 pub use messages::Message;
@@ -22,7 +23,9 @@ use messages::{Messages, Taken};
 pub use trouble::Troubles;
 
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
-const DEFAULTS: [(&str, &str); 7] = [
+const DEFAULTS: [(&str, &str); 8] = [
+    // How far transactions that are open reach is told here only.
+    ("statistics.interval.ms", "5000"),
     ("fetch.min.bytes", "65536"),
     ("fetch.wait.max.ms", "50"),
     ("fetch.queue.backoff.ms", "5"),
@@ -44,11 +47,22 @@ const FIXED: [(&str, &str); 4] = [
 #[derive(Default)]
 pub struct Quiet {
     troubles: Troubles,
+    /// By topic and partition: how much of the log lies behind the start of a transaction that is open.
+    open: Mutex<BTreeMap<(String, i32), i64>>,
 }
 
 impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
         self.troubles.hear(&error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, topic) in statistics.topics {
+            for (id, p) in topic.partitions.iter().filter(|(id, p)| **id >= 0 && p.ls_offset >= 0) {
+                open.insert((name.clone(), *id), (p.hi_offset - p.ls_offset).max(0));
+            }
+        }
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -412,7 +426,15 @@ impl Handle {
         })
     }
 
-    /// The high watermark of a partition: the offset after its last message.
+    /// How much of a partition's log cannot be read yet, since a transaction is open before it.
+    #[must_use]
+    pub fn held_by_transaction(&self, topic: &str, partition: i32) -> i64 {
+        let key = (topic.to_owned(), partition);
+        let open = &self.consumer.client().context().open;
+        open.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or(0)
+    }
+
+    /// The offset after a partition's last record that can be read: what a transaction holds that is open lies behind it.
     #[must_use]
     pub fn high_watermark(&self, topic: &str, partition: i32, timeout: Duration) -> Option<i64> {
         self.consumer.fetch_watermarks(topic, partition, timeout).ok().map(|(_, high)| high)

@@ -128,16 +128,20 @@ impl InputView {
         })
     }
 
-    /// What was left out since the start, where it is no problem lately, in a sentence for each kind.
+    /// What was left out since the start and is not in `problem`, in a sentence for each kind.
     #[must_use]
     pub fn left_out(&self, topic: &str) -> Vec<String> {
         let Recent { events, rejected, unknown_model } = self.total();
-        let of =
-            |n: u64, what: &str| (n > 0).then(|| format!("{n} of {events} events of {topic:?} {what} since the start"));
+        let recent = self.recent();
+        let rejected_is_told = recent.reaches(recent.rejected, NOTEWORTHY);
+        let unknown_is_told = !rejected_is_told && recent.reaches(recent.unknown_model, UNREADABLE);
+        let of = |n: u64, told: bool, what: &str| {
+            (n > 0 && !told).then(|| format!("{n} of {events} events of {topic:?} {what} since the start"))
+        };
         let reasons = self.reasons();
-        of(rejected, &format!("were rejected and count nowhere ({reasons})"))
+        of(rejected, rejected_is_told, &format!("were rejected and count nowhere ({reasons})"))
             .into_iter()
-            .chain(of(unknown_model, "named a model without a policy and count nowhere"))
+            .chain(of(unknown_model, unknown_is_told, "named a model without a policy and count nowhere"))
             .collect()
     }
 

@@ -106,6 +106,13 @@ pub fn publish(topic: &str, records: impl IntoIterator<Item = (i32, String, Vec<
 /// Publishes records in one transaction, which is then committed or aborted.
 pub fn publish_in_transaction(topic: &str, records: impl IntoIterator<Item = (i32, String, Vec<u8>)>, commit: bool) {
     let wait = Duration::from_secs(30);
+    let producer = open_transaction(topic, records);
+    if commit { producer.commit_transaction(wait).unwrap() } else { producer.abort_transaction(wait).unwrap() }
+}
+
+/// Publishes records in a transaction that stays open.
+pub fn open_transaction(topic: &str, records: impl IntoIterator<Item = (i32, String, Vec<u8>)>) -> BaseProducer {
+    let wait = Duration::from_secs(30);
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers())
         .set("transactional.id", format!("{topic}-writer"))
@@ -118,7 +125,7 @@ pub fn publish_in_transaction(topic: &str, records: impl IntoIterator<Item = (i3
         producer.send(record).map_err(|(e, _)| e).unwrap();
     }
     producer.flush(wait).unwrap();
-    if commit { producer.commit_transaction(wait).unwrap() } else { producer.abort_transaction(wait).unwrap() }
+    producer
 }
 
 /// The first offset of a partition and the one after its last, markers included.

@@ -3,8 +3,11 @@
 
 use std::path::Path;
 
+use rdkafka::producer::Producer as _;
+
 use super::broker::{
-    Daemon, delete_before, delete_topic, log_range, make_topic, publish, publish_in_transaction, wait_for,
+    Daemon, delete_before, delete_topic, log_range, make_topic, open_transaction, publish, publish_in_transaction,
+    wait_for,
 };
 use super::kafka::{Topics, now_ms, shop, window};
 use super::support::Folder;
@@ -66,6 +69,26 @@ fn a_transactional_topic_emptied_by_retention_has_lost_nothing_and_no_lag() {
         assert_eq!(counted, Some(read + 7.0));
         assert_eq!(daemon.stop(), Some(0));
     }
+}
+
+#[test]
+fn what_an_open_transaction_holds_is_lag() {
+    let topics = Topics::new("open", 1);
+    let folder = Folder::new();
+    let daemon = Daemon::start(&shop(&folder, &topics), &[]);
+    assert_ready(&daemon);
+    let start = now_ms() - 600_000;
+    publish_in_transaction(&topics.predictions, predictions(start, 10), true);
+    wait_for("the events", || events(&daemon, &topics.predictions).filter(|n| *n >= 10.0));
+    wait_for("no lag", || lag(&daemon, &topics.predictions).filter(|lag| *lag == 0.0));
+    let producer = open_transaction(&topics.predictions, predictions(start + 20_000, 5));
+    publish(&topics.predictions, predictions(start + 40_000, 7));
+    wait_for("all that is behind it", || lag(&daemon, &topics.predictions).filter(|lag| *lag == 12.0));
+    assert_eq!(events(&daemon, &topics.predictions), Some(10.0));
+    producer.commit_transaction(std::time::Duration::from_secs(30)).unwrap();
+    wait_for("the events", || events(&daemon, &topics.predictions).filter(|n| *n >= 22.0));
+    wait_for("no lag", || lag(&daemon, &topics.predictions).filter(|lag| *lag == 0.0));
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]

@@ -64,6 +64,7 @@ pub(super) trait Replayed: StreamBatch + Batch + Sync {
     fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run);
 
     /// The first event's id; empty where events have none.
+    #[allow(clippy::unnecessary_literal_bound, reason = "those with ids lend them")]
     fn first_id(&self) -> &str {
         ""
     }

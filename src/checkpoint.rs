@@ -54,6 +54,8 @@ pub struct SourceState {
     pub leader_epoch: Option<i32>,
     /// The largest event time by model.
     pub max_ts: Vec<(String, Option<i64>)>,
+    /// Models that did not count the records before it, and have had none since.
+    pub behind: Vec<String>,
 }
 
 impl From<state_v4::Checkpoint> for Checkpoint {
@@ -66,6 +68,7 @@ impl From<state_v4::Checkpoint> for Checkpoint {
             topic_id: None,
             leader_epoch: None,
             max_ts: s.max_ts,
+            behind: Vec::new(),
         };
         Self {
             sources: old.sources.into_iter().map(source).collect(),

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::chunk::EachChunk;
 use crate::decode::Limits;
 use crate::intake::names::Names;
-use crate::intake::versions::{Reference, Spec};
+use crate::intake::starts::{Cause, Starts};
+use crate::intake::versions::{Known, Reference, Spec};
 use crate::intake::{Closing, SealedPane};
 use crate::judge::kpi::{Compared, Outcomes};
 use crate::judge::rules::{Window, judge};
@@ -166,6 +167,8 @@ struct Close<'a> {
     reads: &'a Reads,
     end: i64,
     complete: bool,
+    /// Where the counts of all versions begin.
+    starts: Starts,
 }
 
 impl Evaluator {
@@ -203,7 +206,8 @@ impl Evaluator {
             let Some(line) = closing.lines.get(at).copied().flatten() else { continue };
             let complete_to = closing.complete_to.get(at).copied().flatten().unwrap_or(i64::MIN);
             while let Some(end) = self.next_end(at, group).filter(|end| *end <= line) {
-                self.close_end(&Close { at, group, reads, end, complete: end <= complete_to }, closing, &mut out);
+                let close = Close { at, group, reads, end, complete: end <= complete_to, starts: closing.starts };
+                self.close_end(&close, closing, &mut out);
             }
         }
         self.reads = reads;
@@ -217,7 +221,7 @@ impl Evaluator {
 
     fn close_end(&mut self, close: &Close<'_>, closing: &Closing, out: &mut Judgement) {
         let slide = close.group.window.slide;
-        let mut due: Vec<(u32, &Spec)> = Vec::new();
+        let mut due: Vec<(u32, &Known)> = Vec::new();
         for (code, known) in (0_u32..).zip(closing.known.iter()) {
             let rolling = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at));
             let Some(rolling) = rolling.filter(|r| r.next_end(slide) == Some(close.end)) else { continue };
@@ -230,7 +234,7 @@ impl Evaluator {
                 || (close.reads.pairs && rolling.sum.pairs > 0)
                 || rolling.sum.is_measured();
             if holds {
-                due.push((code, &known.spec));
+                due.push((code, known));
             }
         }
         // What has slid out entirely takes no memory.
@@ -256,10 +260,11 @@ impl Evaluator {
             .map(|(code, _)| *code)
             .filter(|code| self.stage(*code, close.at) == Some(PROD))
             .max_by_key(|code| self.sum(*code, close.at).and_then(|s| s.last.as_ref()));
-        let compared = self.compare(close, closing, &due, champion);
-        for ((code, spec), compared) in due.into_iter().zip(compared) {
-            let results = self.judge(close, (code, spec), &compared);
-            self.conclude(close, (code, spec), results, out);
+        let specs: Vec<(u32, &Spec)> = due.iter().map(|(code, known)| (*code, &*known.spec)).collect();
+        let compared = self.compare(close, closing, &specs, champion);
+        for ((code, known), compared) in due.into_iter().zip(compared) {
+            let results = self.judge(close, (code, &known.spec), &compared);
+            self.conclude(close, (code, known), results, out);
         }
     }
 
@@ -295,7 +300,7 @@ impl Evaluator {
     fn conclude(
         &mut self,
         close: &Close<'_>,
-        (code, spec): (u32, &Spec),
+        (code, known): (u32, &Known),
         mut results: Vec<RuleResult>,
         out: &mut Judgement,
     ) {
@@ -304,6 +309,8 @@ impl Evaluator {
         let policy = Arc::clone(&self.policy);
         let Some(rolling) = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at)) else { return };
         let group = close.group;
+        let span = WindowSpan { start: close.end - group.window.size, end: close.end, complete: close.complete };
+        let cut = cut(&policy, close, known, span.start);
         for result in &mut results {
             let rule = group
                 .rules
@@ -312,11 +319,19 @@ impl Evaluator {
             let hysteresis = rule.and_then(|r| r.hysteresis);
             if let (Some(RuleKind::KpiDrop { of, .. }), Status::Block) = (rule.map(|r| &r.kind), result.status)
                 && let Ok(at) = close.reads.kpis.binary_search(of)
+                && cut.is_none()
             {
                 rolling.memory.outcomes.kpi(at).blocked(close.end);
             }
             let streak = rolling.memory.streaks.entry(format!("{} {}", result.rule, result.subject)).or_default();
+            // What was counted in part says nothing of what lasts.
+            let mut aside = *streak;
+            let streak = if cut.is_none() { streak } else { &mut aside };
             let (since, pending) = streak.note(close.end, group.window.slide, result.status, hysteresis);
+            if let Some((from, cause)) = cut {
+                let why = || format!("the window is incomplete: its counts begin at {}: {}", utc(from), cause.name());
+                result.reason.get_or_insert_with(why);
+            }
             result.since = (result.status != Status::Pass).then_some(since);
             result.pending = pending;
             result.muted = policy.mutes.iter().any(|m| {
@@ -328,34 +343,38 @@ impl Evaluator {
                 result.bins = None;
             }
         }
-        let baseline_sha256 = match &spec.reference {
+        let baseline_sha256 = match &known.spec.reference {
             _ if rolling.sum.is_only_measured() => None,
             Reference::Baseline { sha256, .. } => Some(sha256.to_string()),
             Reference::Unknown | Reference::Failed(_) => None,
         };
-        let span = WindowSpan { start: close.end - group.window.size, end: close.end, complete: close.complete };
+        // A window whose counts begin within it is another one than the whole window, and has another id.
+        let begun = cut.map(|(from, _)| from.to_le_bytes());
+        let (start, end) = (span.start.to_le_bytes(), span.end.to_le_bytes());
+        let mut identity: Vec<&[u8]> = vec![
+            policy.model.as_bytes(),
+            name.as_bytes(),
+            group.name.as_bytes(),
+            &start,
+            &end,
+            policy.sha256.as_bytes(),
+            baseline_sha256.as_deref().unwrap_or("").as_bytes(),
+        ];
+        identity.extend(begun.as_ref().map(<[u8; 8]>::as_slice));
         let verdict = Verdict {
-            verdict_id: digest(&[
-                policy.model.as_bytes(),
-                name.as_bytes(),
-                group.name.as_bytes(),
-                &span.start.to_le_bytes(),
-                &span.end.to_le_bytes(),
-                policy.sha256.as_bytes(),
-                baseline_sha256.as_deref().unwrap_or("").as_bytes(),
-            ]),
+            verdict_id: digest(&identity),
             model: policy.model.clone(),
             version: name,
             stage,
             group: group.name.clone(),
-            window: span,
+            window: WindowSpan { complete: span.complete && cut.is_none(), ..span },
             status: results.iter().map(|r| r.status).max().unwrap_or(Status::Pass),
             results,
             counted: Counted { predictions: rolling.sum.predictions, labels: rolling.sum.pairs },
             policy_sha256: policy.sha256.clone(),
             baseline_sha256,
         };
-        if close.complete {
+        if verdict.window.complete {
             signals(&policy, close, &verdict, &mut rolling.memory, &mut out.signals);
         }
         out.verdicts.push(verdict);
@@ -382,10 +401,12 @@ impl Evaluator {
         }
     }
 
-    /// Lets go of a version's panes, hysteresis and blocks; windows that were judged stay so.
-    pub fn count_anew(&mut self, version: u32) {
+    /// Lets go of a version's panes and hysteresis, and of the blocks of one that was another version; windows that were
+    /// judged stay so.
+    pub fn count_anew(&mut self, version: u32, cause: Cause) {
         for rolling in self.versions.get_mut(version as usize).into_iter().flatten() {
-            let memory = Memory { last_end: rolling.memory.last_end, ..Memory::default() };
+            let Memory { last_end, blocked, .. } = rolling.memory;
+            let memory = Memory { last_end, blocked: blocked && cause != Cause::Version, ..Memory::default() };
             *rolling = Rolling { memory, ..Rolling::default() };
         }
     }
@@ -414,6 +435,13 @@ impl Evaluator {
         let versions = state.versions.into_iter().map(restored).collect();
         Self { versions, ..Self::new(policy) }
     }
+}
+
+/// Why a window that starts there was counted in part, if it was: where its counts begin, and the cause.
+fn cut(policy: &Policy, close: &Close<'_>, known: &Known, start: i64) -> Option<(i64, Cause)> {
+    let of = |starts: &Starts| starts.whole_from(policy, close.reads).filter(|(from, _)| start < *from);
+    // The later of both, and of equals the version's own.
+    [of(&close.starts), of(&known.starts)].into_iter().flatten().max_by_key(|(from, _)| *from)
 }
 
 /// The signals of a complete verdict: on edges only.

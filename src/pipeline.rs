@@ -19,7 +19,8 @@ use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::intake::count::Worker;
 use crate::intake::job::Job;
 use crate::intake::panes::{self, Panes};
-use crate::intake::state::IntakeState;
+use crate::intake::starts::Cause;
+use crate::intake::state::{IntakeState, Lost};
 use crate::intake::versions::Reference;
 use crate::intake::{Counters, Intake, SealedPane, Setup, SourceId};
 use crate::policy::Policy;
@@ -285,11 +286,21 @@ impl Pipeline {
     /// Lets go of all that was counted and judged of a version: its name stands for another one, whose baseline is to be
     /// loaded.
     pub fn count_anew(&self, version: &str) {
+        self.begin_anew(version, Reference::Unknown, Cause::Version);
+    }
+
+    /// Lets go of all that was counted of a version against another baseline than this one.
+    pub fn replace_baseline(&self, version: &str, reference: Reference) {
+        self.begin_anew(version, reference, Cause::Baseline);
+    }
+
+    fn begin_anew(&self, version: &str, reference: Reference, cause: Cause) {
         let mut intake = self.intake();
         let Some(code) = intake.names().version_code(version) else { return };
-        lock(&self.evaluator).count_anew(code);
+        lock(&self.evaluator).count_anew(code, cause);
         self.resting().iter_mut().for_each(|worker| worker.panes.let_go(code));
-        intake.set_reference(version, Reference::Unknown);
+        intake.begin_version(code, cause);
+        intake.set_reference(version, reference);
     }
 
     fn resting(&self) -> Vec<MutexGuard<'_, Worker>> {
@@ -311,7 +322,8 @@ impl Pipeline {
         }
     }
 
-    /// A pipeline as a checkpoint kept it, and the versions whose counts could not be kept.
+    /// A pipeline as a checkpoint kept it, and the versions whose counts could not be kept. `reference` is asked for baselines
+    /// that the checkpoint does not hold.
     #[must_use]
     pub fn restore(
         policy: Arc<Policy>,
@@ -319,9 +331,12 @@ impl Pipeline {
         workers: usize,
         state: PipelineState,
         reference: impl FnMut(&str) -> Reference,
-    ) -> (Self, Vec<String>) {
+    ) -> (Self, Vec<Lost>) {
         let (intake, panes, lost) = Intake::restore(Arc::clone(&policy), setup, state.intake, reference);
-        let evaluator = Evaluator::restore(Arc::clone(&policy), state.evaluator);
+        let mut evaluator = Evaluator::restore(Arc::clone(&policy), state.evaluator);
+        for code in lost.iter().filter_map(|lost| intake.names().version_code(&lost.version)) {
+            evaluator.count_anew(code, Cause::Baseline);
+        }
         (Self::of(policy, intake, panes, evaluator, workers), lost)
     }
 }

@@ -234,8 +234,13 @@ fn a_version_that_is_counted_anew_has_no_past() {
     };
     assert_eq!(counted("2"), [160, 160, 160]);
     assert_eq!(counted("1"), [40, 80], "windows hold nothing of the other one");
-    // What blocked before is said again of this one; the other has its block already.
-    assert_eq!(blocked(&after), ["1"]);
+    // Windows that reach back to the other one's time say nothing; from then on what blocks is said again of this one.
+    let complete = |judged: &Judgement| -> Vec<bool> {
+        judged.verdicts.iter().filter(|v| v.version == "1").map(|v| v.window.complete).collect()
+    };
+    assert_eq!((complete(&after), blocked(&after)), (vec![false, false], vec![]));
+    let later = feed.predict(&(7..9).flat_map(minute).collect::<Vec<_>>());
+    assert_eq!((complete(&later), blocked(&later)), (vec![false, true], vec!["1".to_owned()]));
 }
 
 #[test]

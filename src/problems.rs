@@ -387,6 +387,11 @@ impl Found<'_> {
             let next = "correct where its snapshot lies: it is tried again".to_owned();
             all.push(self.problem(severity, Some(name), format!("{title} has no baseline: {why}"), next));
         }
+        if let Some(why) = seen.and_then(|s| s.snapshot.as_ref()) {
+            let what = format!("the snapshot of {title} cannot be read, its counts go on: {why}");
+            let next = "correct where its snapshot lies: it is tried again".to_owned();
+            all.push(self.problem(Severity::Partial, Some(name), what, next));
+        }
         // Where no pointer says which version serves, any may.
         let may_serve = in_prod || !self.facts.records.iter().any(|r| !r.stages.is_empty());
         let is_judgeable = seen.is_some_and(|s| !matches!(s.baseline, Some(Err(_))));
@@ -440,6 +445,13 @@ impl Found<'_> {
             let end = utc(latest.window.end);
             if self.now_ms.saturating_sub(latest.window.end) > group.stale_after {
                 why.push((Status::Block, format!("group {} is stale: its last window ended {end}", group.name)));
+            } else if !latest.window.complete {
+                let reason =
+                    latest.results.iter().find_map(|r| r.reason.as_deref()).unwrap_or("counts began within it");
+                why.push((
+                    Status::Insufficient,
+                    format!("group {}: its last window is incomplete: {reason}", group.name),
+                ));
             } else if latest.decides() == Status::Insufficient {
                 let reason = first_reason(latest, Status::Insufficient);
                 why.push((Status::Insufficient, format!("group {} has too little data: {reason}", group.name)));

@@ -123,6 +123,8 @@ pub struct ModelView {
     pub waiting: (usize, usize),
     /// Watermark of each group in ms: windows up to here are closed.
     pub closed: BTreeMap<String, i64>,
+    /// Windows that were judged without all of their events.
+    pub incomplete: u64,
 }
 
 /// One version of a model.
@@ -131,6 +133,10 @@ pub struct VersionView {
     pub predictions: u64,
     /// Digest of its baseline, or why there is none.
     pub baseline: Option<Result<String, String>>,
+    /// Why its snapshot cannot be read now, where its counts go on against a baseline that the state holds.
+    pub snapshot: Option<String>,
+    /// How often its baseline was replaced by another one.
+    pub replaced: u64,
     /// Rows of its training snapshot.
     pub reference_rows: Option<u64>,
     /// By group.

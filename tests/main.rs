@@ -33,6 +33,8 @@ mod course;
 mod events;
 #[path = "cases/failing.rs"]
 mod failing;
+#[path = "cases/faults/mod.rs"]
+mod faults;
 #[path = "cases/formats.rs"]
 mod formats;
 #[path = "fuzz/mod.rs"]

@@ -6,6 +6,7 @@ mod pace;
 mod place;
 mod remarks;
 mod show;
+mod snapshots;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,9 @@ use super::loader::{Key, Loader};
 use super::topics::{Read, Topic};
 use crate::checkpoint::{Checkpoint, SourceState, Store};
 use crate::clock::now_ms;
-use crate::intake::Setup;
+use crate::intake::starts::Cause;
 use crate::intake::versions::Reference;
+use crate::intake::{Intake, Setup};
 use crate::pipeline::{Pipeline, lock};
 use crate::policy::Policy;
 use crate::publish::outbox::{Outbox, Waiting};
@@ -36,6 +38,8 @@ use workers::{Common, Desk, StopOnPanic};
 const TICK: Duration = Duration::from_millis(10);
 /// How often stage pointers are asked for.
 const PINS_EVERY: Duration = Duration::from_secs(5);
+/// How long reading waits for a first look at the snapshots of restored versions.
+const CHECK: Duration = Duration::from_secs(3);
 /// How long a stop waits for ends of partitions.
 const LAST_ENDS: Duration = Duration::from_millis(250);
 /// The name under which readiness lists checkpoints that cannot be written.
@@ -64,6 +68,29 @@ pub struct Engine {
     registry: Arc<Embedded>,
     pace: Pace,
     workers: usize,
+}
+
+/// How far a partition had come for a model whose counts start anew.
+#[derive(Clone, Copy)]
+enum Reached {
+    /// No record of the model has come by.
+    Nothing,
+    /// Nothing later than this.
+    To(i64),
+    /// What waited, or came before, was not counted.
+    Unknown,
+}
+
+impl Reached {
+    fn of(seat: &Seat, model: usize, intake: &Intake) -> Option<Self> {
+        let (source, _) = *seat.sources.get(&model)?;
+        let waits = lock(&seat.place).parked.iter().any(|(m, ..)| *m == model);
+        Some(match intake.progress(source).max_ts {
+            _ if waits || intake.is_behind(source) => Self::Unknown,
+            Some(ts) => Self::To(ts),
+            None => Self::Nothing,
+        })
+    }
 }
 
 /// How often things are done.
@@ -103,6 +130,7 @@ impl Engine {
                 rejections: Mutex::default(),
                 view: parts.view,
                 hold: AtomicBool::new(false),
+                unchecked: Mutex::default(),
                 stop: AtomicBool::new(false),
             },
             kafka: parts.kafka,
@@ -123,8 +151,9 @@ impl Engine {
         self.world.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connects the assigned partitions to the models, with the largest times a checkpoint kept.
-    pub fn attach(&self, partitions: Vec<Partition>, kept: &[SourceState]) {
+    /// Connects the assigned partitions to the models, with the largest times a checkpoint kept. `fresh` are models that a
+    /// checkpoint had other counts of.
+    pub fn attach(&self, partitions: Vec<Partition>, kept: &[SourceState], fresh: &[String]) {
         let mut world = self.resting();
         let world = &mut *world;
         let now = Instant::now();
@@ -145,13 +174,28 @@ impl Engine {
             for &m in &topic.models {
                 let Some(model) = world.models.get(m).filter(|model| model.reads(topic.kind)) else { continue };
                 let name = &model.policy.model;
-                let max_ts = state.and_then(|s| s.max_ts.iter().find(|(n, _)| n == name)).and_then(|(_, ts)| *ts);
+                let known = state.and_then(|s| s.max_ts.iter().find(|(n, _)| n == name));
+                let max_ts = known.and_then(|(_, ts)| *ts);
                 let mut intake = model.intake();
-                sources.insert(m, (intake.add_source_at(topic.kind, max_ts), intake.add_decoder()));
+                let source = intake.add_source_at(topic.kind, max_ts);
+                match (known, state) {
+                    (None, _) if place.partition.behind => intake.begin_behind(source, None, Cause::Behind),
+                    (Some(_), Some(s)) if s.behind.contains(name) => intake.begin_behind(source, None, Cause::Behind),
+                    // Its topic was made anew: what was left of the one before is not read any more.
+                    (Some(_), Some(s)) if s.next_offset > Some(0) && place.partition.next.is_none() => {
+                        intake.begin_behind(source, None, Cause::Behind);
+                    }
+                    (Some((_, Some(ts))), _) if fresh.contains(name) => {
+                        intake.begin_behind(source, Some(*ts), Cause::Policy);
+                    }
+                    _ => {}
+                }
+                sources.insert(m, (source, intake.add_decoder()));
                 place.last_event.insert(m, now);
             }
             world.seats.push(Seat::new(place, sources));
         }
+        world.models.iter().for_each(|model| model.intake().begin_lost());
     }
 
     /// Starts a model's counts anew under another policy, from where its topics stand now.
@@ -162,6 +206,8 @@ impl Engine {
         let Some(model) = world.models.get_mut(at) else { return };
         let pinned: Vec<String> =
             model.intake().versions().filter(|(_, _, v)| v.pinned).map(|(_, n, _)| n.to_owned()).collect();
+        let reached: Vec<Option<Reached>> =
+            world.seats.iter().map(|seat| Reached::of(seat, at, &model.intake())).collect();
         *model = Pipeline::new(Arc::clone(policy), setup, self.workers);
         for version in pinned {
             model.intake().pin(&version, true);
@@ -169,7 +215,7 @@ impl Engine {
         }
         world.topics = topics;
         let now = Instant::now();
-        for Seat { place, sources, .. } in &mut world.seats {
+        for (Seat { place, sources, .. }, reached) in world.seats.iter_mut().zip(reached) {
             let place = place.get_mut().unwrap_or_else(PoisonError::into_inner);
             place.parked.retain(|(m, ..)| *m != at);
             if place.parked.is_empty() {
@@ -187,7 +233,15 @@ impl Engine {
                 let mut intake = model.intake();
                 let decoder = intake.add_decoder();
                 if m == at {
-                    sources.insert(m, (intake.add_source(topic.kind), decoder));
+                    let source = intake.add_source(topic.kind);
+                    match reached {
+                        Some(Reached::To(ts)) => intake.begin_behind(source, Some(ts), Cause::Policy),
+                        Some(Reached::Nothing) => {}
+                        Some(Reached::Unknown) => intake.begin_behind(source, None, Cause::Policy),
+                        None if place.partition.next > Some(0) => intake.begin_behind(source, None, Cause::Policy),
+                        None => {}
+                    }
+                    sources.insert(m, (source, decoder));
                     place.last_event.insert(m, now);
                 } else if let Some(source) = sources.get_mut(&m) {
                     source.1 = decoder;
@@ -205,6 +259,7 @@ impl Engine {
     /// # Errors
     /// A checkpoint that cannot be written at the end.
     pub fn run(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) -> anyhow::Result<()> {
+        self.check_restored();
         self.pin_registered();
         std::thread::scope(|threads| {
             for worker in 0..self.workers {
@@ -278,7 +333,8 @@ impl Engine {
             self.kafka.serve(TICK);
             self.heed_topics();
             let waiting = lock(&self.common.outbox).settle();
-            self.common.hold.store(waiting.is_full(), Ordering::Relaxed);
+            let hold = waiting.is_full() || lock(&self.common.unchecked).holds();
+            self.common.hold.store(hold, Ordering::Relaxed);
             if waiting.is_full() {
                 if let Some(since) = held.filter(|since| since.elapsed() >= HELD) {
                     let Waiting { items, bytes } = waiting;
@@ -387,7 +443,17 @@ impl Engine {
             let mut loader = lock(&self.common.loader);
             (loader.finished(), loader.due())
         };
-        for (key, reference) in finished {
+        let slow = lock(&self.common.loader).slow(CHECK);
+        for (key, elapsed) in slow {
+            let why = || format!("its snapshot has been read for {} s without an end", elapsed.as_secs());
+            if snapshots::kept_of(&world, &key).is_some() && !self.is_told(&key) {
+                self.unreachable(&key, &why());
+            }
+        }
+        // What replaces a baseline needs the workers to rest.
+        let (others, fresh): (Vec<_>, Vec<_>) =
+            finished.into_iter().partition(|(key, found)| snapshots::is_another(&world, key, found));
+        for (key, reference) in fresh {
             self.take_over(&world, &key, reference);
             lock(&self.common.loader).settle(&key);
         }
@@ -396,10 +462,33 @@ impl Engine {
                 lock(&self.common.loader).start(&model.policy, &version);
             }
         }
+        drop(world);
+        for (key, reference) in others {
+            self.replace(&key, reference);
+            lock(&self.common.loader).settle(&key);
+        }
     }
 
-    fn take_over(&self, world: &World, (name, version): &Key, reference: Reference) {
+    fn take_over(&self, world: &World, key: &Key, reference: Reference) {
+        let (name, version) = key;
+        lock(&self.common.unchecked).versions.remove(key);
         let Some(model) = world.models.iter().find(|m| m.policy.model == *name) else { return };
+        if snapshots::kept_of(world, key).is_some() {
+            match reference {
+                Reference::Failed(why) => self.unreachable(key, &why),
+                Reference::Baseline { .. } | Reference::Unknown => self.reachable(key),
+            }
+            return;
+        }
+        self.common.view.write().not_ready.remove(&snapshots::name(name, version));
+        if let Reference::Failed(why) = &reference {
+            let known =
+                self.common.view.read().models.get(name).and_then(|m| m.versions.get(version)?.baseline.clone());
+            if known != Some(Err(why.clone())) {
+                let what = "no baseline, verdicts will be insufficient until there is one";
+                tracing::error!(model = name, version, "{what}: {why}");
+            }
+        }
         let shown = match &reference {
             Reference::Baseline { baseline, sha256 } => Some((Ok(sha256.to_string()), Some(baseline.rows))),
             Reference::Failed(why) => Some((Err(why.clone()), None)),
@@ -450,6 +539,10 @@ impl Engine {
                 let model = world.models.get(*m)?;
                 Some((model.policy.model.clone(), model.intake().progress(*source).max_ts))
             });
+            let behind = of.iter().filter_map(|(m, (source, _))| {
+                let model = world.models.get(*m)?;
+                model.intake().is_behind(*source).then(|| model.policy.model.clone())
+            });
             sources.push(SourceState {
                 topic: place.partition.topic.clone(),
                 partition: place.partition.partition,
@@ -457,6 +550,7 @@ impl Engine {
                 topic_id: place.partition.topic_id.clone(),
                 leader_epoch: place.partition.leader_epoch(),
                 max_ts: max_ts.collect(),
+                behind: behind.collect(),
             });
         }
         Checkpoint {

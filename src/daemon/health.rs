@@ -76,7 +76,9 @@ pub fn wait_for_topics(
         match first.unwrap_or_else(|| kafka.topics(&topics, TIMEOUT)) {
             Ok(found) => {
                 view.write().not_ready.remove("kafka");
-                return Some(starts(&found, before, view));
+                let mut starts = starts(&found, before, view);
+                cut(kafka, &mut starts);
+                return Some(starts);
             }
             Err(e) => {
                 tracing::warn!("{e}; next attempt in {} s", pause.as_secs());
@@ -90,6 +92,15 @@ pub fn wait_for_topics(
         pause = (pause * 2).min(MOST);
     }
     None
+}
+
+/// Says of which partitions that are read from their beginning records were deleted before it. Where the brokers do not say,
+/// there may be some.
+fn cut(kafka: &Handle, starts: &mut Starts) {
+    for ((topic, partition), start) in starts.iter_mut().filter(|(_, s)| s.next.is_none() && s.halted.is_none()) {
+        let low = (0..3).find_map(|_| kafka.low_watermark(topic, *partition, TIMEOUT));
+        start.cut = low != Some(0);
+    }
 }
 
 /// Where the partitions start: where the state says, unless the topic is another one than that which was counted.
@@ -121,6 +132,7 @@ fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -
                     leader_epoch: s.leader_epoch,
                     topic_id: known.clone(),
                     halted: Some(why.clone()),
+                    cut: false,
                 };
                 ((topic.clone(), s.partition), start)
             }));
@@ -136,6 +148,7 @@ fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -
                 leader_epoch: state.and_then(|s| s.leader_epoch),
                 topic_id: id.clone().or_else(|| known.clone()),
                 halted: None,
+                cut: false,
             };
             starts.insert((topic.clone(), p), start);
         }
@@ -254,6 +267,7 @@ mod tests {
             topic_id: id.map(str::to_owned),
             leader_epoch: Some(2),
             max_ts: vec![],
+            behind: vec![],
         }
     }
 

@@ -1,8 +1,10 @@
-//! Baselines loaded off the pipeline's thread: an unseen version's partition waits, the others go on.
+//! Baselines loaded off the pipeline's thread: an unseen version's partition waits, the others go on. Versions that a state
+//! holds the baseline of are counted against that at once; their snapshots are looked at beside.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,11 +15,33 @@ use crate::replay;
 
 /// A load that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// A version that failed is tried again after this.
-const RETRY: Duration = Duration::from_secs(60);
+/// One that takes longer than this holds up no other.
+const SLOW: Duration = Duration::from_secs(5);
+/// A version that failed is tried again after this, and after twice as long each time,
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// up to this.
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// How often a wait looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A model's version by name.
 pub type Key = (String, String);
+
+/// A load of a version's baseline on a thread of its own.
+struct Load {
+    started: Instant,
+    /// It was reported as failed since it took too long; its thread goes on.
+    given_up: bool,
+    /// Its result is being taken over.
+    done: bool,
+}
+
+/// A load that failed.
+struct Failure {
+    at: Instant,
+    /// It is tried again after this.
+    pause: Duration,
+}
 
 /// Loads under way.
 pub struct Loader {
@@ -26,10 +50,10 @@ pub struct Loader {
     receive: Receiver<(Key, Reference)>,
     /// So many loads at once.
     at_once: usize,
-    under_way: BTreeMap<Key, Instant>,
+    under_way: BTreeMap<Key, Load>,
     /// Those that wait for a place, in order.
     queue: VecDeque<(Arc<Policy>, String)>,
-    failed: BTreeMap<Key, Instant>,
+    failed: BTreeMap<Key, Failure>,
 }
 
 impl Loader {
@@ -53,13 +77,13 @@ impl Loader {
         if self.under_way.contains_key(&key) {
             return;
         }
-        if self.under_way.len() >= self.at_once {
+        if self.is_full() {
             if !self.queue.iter().any(|(p, v)| p.model == policy.model && v == version) {
                 self.queue.push_back((Arc::clone(policy), version.to_owned()));
             }
             return;
         }
-        self.under_way.insert(key.clone(), Instant::now());
+        self.under_way.insert(key.clone(), Load { started: Instant::now(), given_up: false, done: false });
         let (policy, registry, send) = (Arc::clone(policy), Arc::clone(&self.registry), self.send.clone());
         let threads = self.at_once;
         tracing::info!(model = key.0, version = key.1, "loading the baseline of a version");
@@ -73,31 +97,27 @@ impl Loader {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.under_way.values().filter(|load| load.started.elapsed() < SLOW).count() >= self.at_once
+    }
+
     /// Baselines that were loaded, or failed, since; loads that take too long fail. They are under way, and not begun again,
     /// until `settle` says that they are taken over.
     pub fn finished(&mut self) -> Vec<(Key, Reference)> {
         let mut out: Vec<_> = self.receive.try_iter().collect();
-        for (key, started) in &self.under_way {
-            if started.elapsed() > TIMEOUT && !out.iter().any(|(k, _)| k == key) {
-                out.push((
-                    key.clone(),
-                    Reference::Failed(format!(
-                        "the snapshot of version {:?} was not loaded within {} s",
-                        key.1,
-                        TIMEOUT.as_secs()
-                    )),
-                ));
+        for (key, load) in &mut self.under_way {
+            if out.iter().any(|(k, _)| k == key) {
+                load.done = true;
+            } else if load.started.elapsed() > TIMEOUT && !load.given_up {
+                load.given_up = true;
+                out.push((key.clone(), Reference::Failed(too_slow(&key.1, TIMEOUT))));
             }
         }
         for (key, reference) in &out {
             match reference {
-                Reference::Failed(why) => {
-                    tracing::error!(
-                        model = key.0,
-                        version = key.1,
-                        "no baseline, verdicts will be insufficient until there is one: {why}"
-                    );
-                    self.failed.insert(key.clone(), Instant::now());
+                Reference::Failed(_) => {
+                    let pause = self.failed.get(key).map_or(FIRST_RETRY, |f| (f.pause * 2).min(LAST_RETRY));
+                    self.failed.insert(key.clone(), Failure { at: Instant::now(), pause });
                 }
                 Reference::Baseline { baseline, sha256 } => {
                     tracing::info!(
@@ -112,24 +132,49 @@ impl Loader {
                 Reference::Unknown => {}
             }
         }
+        self.start_waiting();
         out
     }
 
     /// A finished load was taken over; what waited for its place begins.
     pub fn settle(&mut self, key: &Key) {
-        self.under_way.remove(key);
-        while self.under_way.len() < self.at_once
+        // A thread that took too long is not doubled by another one.
+        if self.under_way.get(key).is_some_and(|load| load.done) {
+            self.under_way.remove(key);
+        }
+        self.start_waiting();
+    }
+
+    fn start_waiting(&mut self) {
+        while !self.is_full()
             && let Some((policy, version)) = self.queue.pop_front()
         {
             self.start(&policy, &version);
         }
     }
 
-    /// Versions whose load failed long enough ago to try again.
+    /// Versions whose load failed long enough ago to try again, or was forgotten meanwhile.
     pub fn due(&mut self) -> Vec<Key> {
-        let due: Vec<Key> = self.failed.iter().filter(|(_, at)| at.elapsed() > RETRY).map(|(k, _)| k.clone()).collect();
-        self.failed.retain(|k, _| !due.contains(k));
+        let is_due = |key: &Key, f: &Failure| f.at.elapsed() > f.pause && !self.under_way.contains_key(key);
+        let due: Vec<Key> = self.failed.iter().filter(|(k, f)| is_due(k, f)).map(|(k, _)| k.clone()).collect();
+        for key in &due {
+            if let Some(failure) = self.failed.get_mut(key) {
+                failure.at = Instant::now();
+            }
+        }
         due
+    }
+
+    /// A version is not tried again.
+    pub fn forget(&mut self, key: &Key) {
+        self.failed.remove(key);
+        self.queue.retain(|(policy, version)| (&policy.model, version) != (&key.0, &key.1));
+    }
+
+    /// Versions whose snapshots are being read for longer than this, and for how long.
+    pub fn slow(&self, than: Duration) -> Vec<(Key, Duration)> {
+        let slow = self.under_way.iter().filter(|(_, load)| !load.done).map(|(k, load)| (k, load.started.elapsed()));
+        slow.filter(|(_, elapsed)| *elapsed > than).map(|(key, elapsed)| (key.clone(), elapsed)).collect()
     }
 }
 
@@ -140,4 +185,53 @@ pub fn load(policy: &Policy, registry: &dyn Registry, version: &str, threads: us
         Err(e) => return Reference::Failed(e.to_string()),
     };
     replay::reference(policy, version, location.as_deref(), threads)
+}
+
+/// The same, tried for a minute, and given up at once when told to stop. `tell` hears why it is tried again.
+pub fn load_patiently(
+    policy: &Arc<Policy>,
+    registry: &Arc<dyn Registry>,
+    version: &str,
+    threads: usize,
+    stop: &AtomicBool,
+    tell: &dyn Fn(&str),
+) -> Reference {
+    let until = Instant::now() + TIMEOUT;
+    let mut last = too_slow(version, TIMEOUT);
+    loop {
+        let (send, receive) = channel();
+        let (policy, registry, version) = (Arc::clone(policy), Arc::clone(registry), version.to_owned());
+        let work = move || drop(send.send(load(&policy, registry.as_ref(), &version, threads)));
+        if let Err(e) = thread::Builder::new().name("baseline".into()).spawn(work) {
+            return Reference::Failed(e.to_string());
+        }
+        let started = Instant::now();
+        let found = loop {
+            match receive.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until && !stop.load(Ordering::Relaxed) => {
+                    if started.elapsed() > Duration::from_secs(2) {
+                        tell("its snapshot is being read");
+                    }
+                }
+                found => break found,
+            }
+        };
+        match found {
+            Ok(Reference::Failed(why)) => last = why,
+            Ok(found) => return found,
+            Err(_) => return Reference::Failed(last),
+        }
+        tell(&last);
+        let again = Instant::now() + FIRST_RETRY;
+        while Instant::now() < again {
+            if Instant::now() >= until || stop.load(Ordering::Relaxed) {
+                return Reference::Failed(last);
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+fn too_slow(version: &str, after: Duration) -> String {
+    format!("the snapshot of version {version:?} was not loaded within {} s", after.as_secs())
 }

@@ -26,6 +26,7 @@ use crate::clock::now_ms;
 use crate::config::{Config, DeadLetterTarget};
 use crate::http::{self, App, Tokens};
 use crate::intake::Setup;
+use crate::intake::state::Lost;
 use crate::intake::versions::Reference;
 use crate::judge::read::verdict_from_json;
 use crate::pipeline::{Anew, Pipeline};
@@ -136,7 +137,12 @@ pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Re
         }
     };
     let setup = sources::setup(config);
-    let (models, kept, unsent) = restore(&policies, checkpoint, setup, workers, registry.as_ref(), &view);
+    let Restored { models, kept, unsent, fresh } =
+        restore(&policies, checkpoint, setup, workers, &registry, &view, &flags);
+    // What could not be restored within that time must not be written down as lost.
+    if flags.stop.load(Ordering::Relaxed) {
+        return leave(&flags, Ok(()));
+    }
     let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.intake().schema())).collect();
     let limits = sources::limits(&config.limits);
     let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
@@ -162,7 +168,7 @@ pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Re
     let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), asked, config, &before, &view, &flags) else {
         return leave(&flags, Ok(()));
     };
-    engine.attach(engine.kafka.assign(&starts)?, &kept);
+    engine.attach(engine.kafka.assign(&starts)?, &kept, &fresh);
     health::watch(engine.kafka.handle(), config, &starts, view.clone(), Arc::clone(&flags));
     view.write().started = true;
     tracing::info!(partitions = starts.len(), models = policies.len(), workers, "running");
@@ -242,7 +248,14 @@ async fn signals(flags: Arc<Flags>) {
     }
 }
 
-type Restored = (Vec<Pipeline>, Vec<SourceState>, Vec<crate::publish::Item>);
+/// What a checkpoint comes to.
+struct Restored {
+    models: Vec<Pipeline>,
+    kept: Vec<SourceState>,
+    unsent: Vec<crate::publish::Item>,
+    /// Models whose counts start anew.
+    fresh: Vec<String>,
+}
 
 /// Pipelines as the checkpoint kept them; a model whose policy changed in what it counts starts anew, and says so.
 fn restore(
@@ -250,12 +263,14 @@ fn restore(
     checkpoint: Option<Checkpoint>,
     setup: Setup,
     workers: usize,
-    registry: &dyn Registry,
+    registry: &Arc<Embedded>,
     view: &Shared,
+    flags: &Flags,
 ) -> Restored {
     let Checkpoint { sources, mut pipelines, outbox } =
         checkpoint.unwrap_or(Checkpoint { sources: vec![], pipelines: vec![], outbox: vec![] });
-    let mut models = Vec::new();
+    let shared = Arc::clone(registry) as Arc<dyn Registry>;
+    let (mut models, mut fresh) = (Vec::new(), Vec::new());
     for policy in policies {
         let state = pipelines.iter().position(|p| p.model == policy.model).map(|at| pipelines.swap_remove(at));
         let pipeline = match state {
@@ -264,13 +279,22 @@ fn restore(
                 None => {
                     let changed = state.policy_sha256 != policy.sha256;
                     let (mut pipeline, lost) = Pipeline::restore(Arc::clone(policy), setup, workers, state, |v| {
-                        loader::load(policy, registry, v, workers)
+                        let waits = format!("version {v} of {}", policy.model);
+                        let tell = |why: &str| {
+                            let why = format!("the state does not hold its baseline, so that it is waited for: {why}");
+                            if view.write().not_ready.insert(waits.clone(), why.clone()).as_ref() != Some(&why) {
+                                tracing::warn!(model = policy.model, version = v, "{why}");
+                            }
+                        };
+                        let found = loader::load_patiently(policy, &shared, v, workers, &flags.stop, &tell);
+                        view.write().not_ready.remove(&waits);
+                        found
                     });
-                    for version in lost {
+                    for Lost { version, why } in lost {
                         tracing::warn!(
                             model = policy.model,
                             version,
-                            "the baseline is not the one this version was counted against: its open windows start anew"
+                            "the counts of this version start anew, and windows that reach back are incomplete: {why}"
                         );
                     }
                     if changed {
@@ -284,17 +308,18 @@ fn restore(
                 }
                 Some(why) => {
                     warn_anew(&policy.model, &why);
+                    fresh.push(policy.model.clone());
                     Pipeline::new(Arc::clone(policy), setup, workers)
                 }
             },
         };
-        show(&pipeline, registry, view);
+        show(&pipeline, registry.as_ref(), view);
         models.push(pipeline);
     }
     for left in pipelines {
         tracing::warn!(model = left.model, "the checkpoint holds a model without a policy: its counts are dropped");
     }
-    (models, sources, outbox)
+    Restored { models, kept: sources, unsent: outbox, fresh }
 }
 
 fn warn_anew(model: &str, why: &Anew) {

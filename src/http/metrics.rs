@@ -208,7 +208,7 @@ impl Page {
     /// What happened to a model's events.
     fn counters(&self, view: &View) -> Result<()> {
         type Read = fn(&ModelView) -> u64;
-        let families: [(&str, &str, Read); 10] = [
+        let families: [(&str, &str, Read); 11] = [
             ("invalid_values_total", "Values of a wrong type or out of range, by model; their events count.", |m| {
                 m.counters.invalid_values
             }),
@@ -235,6 +235,11 @@ impl Page {
                 "duplicate_events_total",
                 "Predictions and labels whose id was there before; the first one counts.",
                 |m| m.counters.duplicate_predictions + m.counters.duplicate_labels,
+            ),
+            (
+                "incomplete_windows_total",
+                "Windows that were judged without all of their events, since counts began within them.",
+                |m| m.incomplete,
             ),
             ("ignored_events_total", "Events of a time the policy ignores.", |m| m.counters.ignored),
         ];
@@ -305,6 +310,16 @@ impl Page {
         )?;
         let predictions =
             self.counts("predictions_total", &["model", "version"], "Predictions counted for the version.")?;
+        let unreachable = self.gauges(
+            "snapshot_unreachable",
+            &["model", "version"],
+            "The version's snapshot cannot be read, and its counts go on against a baseline that the state holds; always 1.",
+        )?;
+        let replaced = self.counts(
+            "baseline_replaced_total",
+            &["model", "version"],
+            "How often the version's snapshot was another one than it was counted against, so that its counts started anew.",
+        )?;
         let blocked = self.gauges(
             "block_active",
             &["model", "version", "group"],
@@ -315,6 +330,12 @@ impl Page {
             set(&info, &[model, metadata("team"), metadata("severity")], 1.0)?;
             for (version, v) in &seen.versions {
                 add(&predictions, &[model, version], v.predictions)?;
+                if v.snapshot.is_some() {
+                    set(&unreachable, &[model, version], 1.0)?;
+                }
+                if v.replaced > 0 {
+                    add(&replaced, &[model, version], v.replaced)?;
+                }
                 let groups = seen.policy.groups.iter().map(|g| &g.name).filter(|g| !v.blocks.contains_key(*g));
                 groups
                     .map(|g| (g, false))

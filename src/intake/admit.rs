@@ -14,6 +14,7 @@ impl Intake {
     /// Admits a translated batch of predictions whose versions are all known.
     pub fn predictions(&mut self, source: SourceId, batch: &PredictionBatch, job: &mut Job) {
         self.begin(source, batch.len(), job);
+        self.first_of(source, batch.ts.first().copied());
         let counting = Arc::clone(&self.counting);
         let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
         let groups = || {
@@ -49,6 +50,7 @@ impl Intake {
             if let Some(v) = self.versions.get_mut(*version as usize) {
                 v.last_ts = v.last_ts.max(latest);
                 v.predictions += rows.len() as u64;
+                v.bare |= v.baseline().is_none();
                 self.stale |= v.look_up(&self.names);
             }
         }
@@ -69,6 +71,7 @@ impl Intake {
         job.active = self.active();
         for &version in &job.active {
             if let Some(v) = self.versions.get_mut(version as usize) {
+                v.bare |= v.baseline().is_none() && !job.accepted.is_empty();
                 self.stale |= v.look_up(&self.names);
             }
         }
@@ -133,6 +136,7 @@ impl Intake {
     #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
     pub fn labels(&mut self, source: SourceId, batch: &LabelBatch, job: &mut Job) {
         self.begin(source, 0, job);
+        self.first_of(source, batch.ts.first().copied());
         let Some(lateness) = self.policy.labels.as_ref().map(|l| l.lateness) else { return };
         let Some(mut join) = self.join.take() else { return };
         self.counters.labels += batch.len() as u64;
@@ -179,6 +183,7 @@ impl Intake {
     /// Admits a batch of the features stream, for every active version.
     pub fn features(&mut self, source: SourceId, batch: &FeatureBatch, job: &mut Job) {
         self.begin(source, batch.len(), job);
+        self.first_of(source, batch.ts.first().copied());
         let counting = Arc::clone(&self.counting);
         let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
         for (row, &ts) in batch.ts.iter().enumerate() {

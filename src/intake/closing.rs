@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Intake;
+use super::starts::Starts;
 use super::versions::Known;
 use crate::decode::plan::EventKind;
 use crate::event::Fresh;
@@ -22,6 +23,8 @@ pub struct Closing {
     pub closed_to: i64,
     /// By version code.
     pub known: Arc<Vec<Known>>,
+    /// Where the counts of all versions begin.
+    pub starts: Starts,
     /// Names that are new since the last closing.
     pub news: Fresh,
 }
@@ -111,6 +114,7 @@ impl Intake {
             complete_to,
             closed_to: self.closed.iter().copied().min().unwrap_or(i64::MIN),
             known: self.known(),
+            starts: self.starts,
             news: self.names.news(&mut self.told),
         }
     }

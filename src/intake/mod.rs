@@ -14,7 +14,9 @@ mod pairs;
 pub mod panes;
 mod spelling;
 mod split;
+pub mod starts;
 pub mod state;
+mod stored;
 pub mod versions;
 
 use std::ops::Range;
@@ -36,6 +38,7 @@ use crate::window::watermark::{Bases, Progress, base};
 pub use closing::Closing;
 use job::Counting;
 use names::{Names, Translation};
+use starts::{Cause, Starts};
 use versions::{Known, Reference, Version};
 
 /// A source partition of this intake, by its index.
@@ -51,6 +54,8 @@ pub struct DecoderId(pub usize);
 struct Source {
     kind: EventKind,
     progress: Progress,
+    /// Its records before the first one that is read were not counted, and none was read yet.
+    behind: bool,
 }
 
 /// What happened to events beyond being counted; only ever grows.
@@ -155,6 +160,8 @@ pub struct Intake {
     join: Option<Join>,
     /// Per group: windows up to here are closed.
     closed: Vec<i64>,
+    /// Where the counts of all versions begin.
+    starts: Starts,
     /// Streams that were all idle and have woken up since somebody asked.
     woken: Vec<EventKind>,
     /// Batches admitted so far.
@@ -180,6 +187,7 @@ impl Intake {
             counting: Arc::new(Counting::new(Arc::clone(&policy))),
             names: Names::new(&schema, &setup.limits),
             closed: vec![i64::MIN; policy.groups.len()],
+            starts: Starts::default(),
             sources: Vec::new(),
             translations: Vec::new(),
             versions: Vec::new(),
@@ -214,7 +222,7 @@ impl Intake {
 
     /// Adds a source partition.
     pub fn add_source(&mut self, kind: EventKind) -> SourceId {
-        self.sources.push(Source { kind, progress: Progress::default() });
+        self.sources.push(Source { kind, progress: Progress::default(), behind: false });
         SourceId(self.sources.len() - 1)
     }
 
@@ -234,7 +242,9 @@ impl Intake {
     /// A source partition brings something: it is not idle any more. Where all of its stream were, none is passed over
     /// unread now, so none is.
     fn wake(&mut self, source: SourceId) {
-        let Some(Source { kind, progress: Progress { idle: true, .. } }) = self.sources.get(source.0) else { return };
+        let Some(Source { kind, progress: Progress { idle: true, .. }, .. }) = self.sources.get(source.0) else {
+            return;
+        };
         let kind = *kind;
         let of_kind = || self.sources.iter().filter(|s| s.kind == kind);
         if of_kind().all(|s| s.progress.idle) {
@@ -317,10 +327,64 @@ impl Intake {
             let names = &self.names;
             self.translations.iter_mut().for_each(|t| t.look_again(names));
         }
+        let late = matches!(reference, Reference::Baseline { .. });
         if let Some(v) = self.versions.get_mut(at as usize) {
             v.set_reference(reference, &self.counting.reads, self.has_features);
             self.stale = true;
+            if late && std::mem::take(&mut v.bare) {
+                self.begin_version(at, Cause::Baseline);
+            }
         }
+    }
+
+    /// The counts of a version begin behind everything that was read so far.
+    pub fn begin_version(&mut self, version: u32, cause: Cause) {
+        for kind in EventKind::ALL {
+            let of_kind = self.sources.iter().filter(|s| s.kind == kind);
+            let reached = of_kind.filter_map(|s| s.progress.max_ts).max();
+            if let (Some(ts), Some(v)) = (reached, self.versions.get_mut(version as usize)) {
+                v.known.starts.raise(kind, ts.saturating_add(1), cause);
+                self.stale = true;
+            }
+        }
+    }
+
+    /// A source partition is read from behind records that were not counted, all at most `before` where that is known: the
+    /// model's counts begin there.
+    pub fn begin_behind(&mut self, source: SourceId, before: Option<i64>, cause: Cause) {
+        let Some(s) = self.sources.get_mut(source.0) else { return };
+        match before {
+            Some(ts) => self.starts.raise(s.kind, ts.saturating_add(1), cause),
+            None => s.behind = true,
+        }
+    }
+
+    /// Whether a source partition was begun behind records whose times are not known, and has brought nothing since.
+    #[must_use]
+    pub fn is_behind(&self, source: SourceId) -> bool {
+        self.sources.get(source.0).is_some_and(|s| s.behind)
+    }
+
+    /// The first record of a source partition that was begun behind others: those were at most the lateness ahead of it.
+    fn first_of(&mut self, source: SourceId, ts: Option<i64>) {
+        let Some(Source { kind, behind: behind @ true, .. }) = self.sources.get_mut(source.0) else { return };
+        let Some(ts) = ts else { return };
+        *behind = false;
+        let kind = *kind;
+        let groups = || self.policy.groups.iter().zip(self.counting.reads.iter());
+        // A partition that had nothing for as long as a whole window of the others had nothing before it either.
+        let settled = groups().zip(&self.closed).all(|((group, reads), closed)| {
+            let whole = self.starts.whole_from(&self.policy, reads);
+            whole.is_some_and(|(from, _)| *closed >= from.saturating_add(group.window.size))
+        });
+        if settled {
+            return;
+        }
+        let lateness = match (kind, &self.policy.labels) {
+            (EventKind::Labels, Some(labels)) => labels.lateness,
+            _ => groups().map(|(g, _)| g.lateness).max().unwrap_or(0),
+        };
+        self.starts.raise(kind, ts.saturating_add(lateness).saturating_add(1), Cause::Behind);
     }
 
     /// Whether a version has neither a baseline nor a failure to load one.

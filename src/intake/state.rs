@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Baseline;
 use crate::chunk::EachChunk;
 use crate::decode::plan::EventKind;
 use crate::join::{Bounds, Join, JoinState};
@@ -14,6 +15,8 @@ use crate::window::pane::Sealed;
 
 use super::names::Names;
 use super::panes::{Panes, open_panes};
+use super::starts::{Cause, Starts};
+use super::stored::StoredBaseline;
 use super::versions::{Reference, Version};
 use super::{Counters, Intake, Setup, SourceId};
 
@@ -24,6 +27,7 @@ pub struct IntakeState {
     versions: Vec<VersionState>,
     join: Option<JoinState>,
     closed: Vec<i64>,
+    starts: Starts,
     counters: Counters,
 }
 
@@ -35,8 +39,20 @@ struct VersionState {
     pinned: bool,
     /// Digest of the baseline its panes were counted against.
     baseline: Option<String>,
+    /// That baseline itself; the release before did not keep it.
+    stored: Option<StoredBaseline>,
+    /// It was counted without one.
+    bare: bool,
+    starts: Starts,
     /// Open panes by group.
     panes: Vec<Vec<(i64, Sealed)>>,
+}
+
+/// A version whose counts could not be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    pub version: String,
+    pub why: String,
 }
 
 impl From<state_v4::IntakeState> for IntakeState {
@@ -46,6 +62,7 @@ impl From<state_v4::IntakeState> for IntakeState {
             versions: old.versions.into_iter().map(VersionState::from).collect(),
             join: old.join.map(JoinState::from),
             closed: old.closed,
+            starts: Starts::default(),
             counters: old.counters.into(),
         }
     }
@@ -61,6 +78,9 @@ impl From<state_v4::VersionState> for VersionState {
             predictions: old.predictions,
             pinned: old.pinned,
             baseline: old.baseline,
+            stored: None,
+            bare: false,
+            starts: Starts::default(),
             panes: old.panes.into_iter().map(panes).collect(),
         }
     }
@@ -70,6 +90,7 @@ impl IntakeState {
     /// What does not change any more.
     pub fn chunks(&mut self, each: EachChunk<'_>) {
         self.join.iter_mut().for_each(|join| join.chunks(each));
+        self.versions.iter_mut().filter_map(|v| v.stored.as_mut()).for_each(|stored| stored.chunks(each));
     }
 
     /// Versions with the digest of the baseline that their counts need.
@@ -91,6 +112,9 @@ impl Intake {
                 Reference::Baseline { sha256, .. } => Some(sha256.to_string()),
                 Reference::Unknown | Reference::Failed(_) => None,
             },
+            stored: v.baseline().map(|baseline| StoredBaseline::new(baseline, &v.stored)),
+            bare: v.bare,
+            starts: v.known.starts,
             panes: (0..self.counting.reads.len()).map(|g| open_panes(code, g, workers.iter().copied())).collect(),
         });
         IntakeState {
@@ -98,19 +122,21 @@ impl Intake {
             names: self.names.clone(),
             join: self.join.as_ref().map(Join::state),
             closed: self.closed.clone(),
+            starts: self.starts,
             counters,
         }
     }
 
-    /// An intake as a checkpoint kept it, and its open panes, for one worker. `reference` gives each version's reference; versions whose baseline is another
-    /// than the one they were counted against lose their open panes and are named in the result.
+    /// An intake as a checkpoint kept it, and its open panes, for one worker. `reference` gives the reference of a version
+    /// whose baseline the checkpoint does not hold; versions whose baseline is another than the one they were counted
+    /// against lose their counts and are named in the result.
     #[must_use]
     pub fn restore(
         policy: Arc<Policy>,
         setup: Setup,
         state: IntakeState,
         mut reference: impl FnMut(&str) -> Reference,
-    ) -> (Self, Panes, Vec<String>) {
+    ) -> (Self, Panes, Vec<Lost>) {
         let mut intake = Self::new(policy, setup);
         let mut open = Panes::default();
         let mut lost = Vec::new();
@@ -119,27 +145,43 @@ impl Intake {
         if state.closed.len() == intake.closed.len() {
             intake.closed = state.closed;
         }
+        intake.starts = state.starts;
         for (code, kept) in (0_u32..).zip(state.versions) {
             let mut version = Version::default();
             version.last_ts = kept.last_ts;
             version.measured_ts = kept.measured_ts;
             version.predictions = kept.predictions;
             version.pinned = kept.pinned;
+            version.bare = kept.bare;
+            version.known.starts = kept.starts;
             let name = intake.names.version(code).unwrap_or_default().to_owned();
-            let found = if kept.baseline.is_some() { reference(&name) } else { Reference::Unknown };
-            let same = match (&found, &kept.baseline) {
-                (Reference::Baseline { sha256, .. }, Some(kept)) => **sha256 == **kept,
-                (Reference::Unknown, None) => true,
-                _ => false,
+            let stored = kept.stored.as_ref().and_then(|s| Baseline::decode(s.bytes(), &intake.policy).ok());
+            let found = match (&kept.baseline, stored) {
+                (None, _) => Reference::Unknown,
+                (Some(sha256), Some(baseline)) => {
+                    Reference::Baseline { baseline: Arc::new(baseline), sha256: sha256.as_str().into() }
+                }
+                (Some(_), None) => reference(&name),
+            };
+            let why = match (&found, &kept.baseline) {
+                (Reference::Baseline { sha256, .. }, Some(kept)) => {
+                    (**sha256 != **kept).then(|| format!("its baseline is {sha256} now, it was counted against {kept}"))
+                }
+                (Reference::Failed(why), Some(kept)) => {
+                    Some(format!("the baseline {kept} that it was counted against cannot be loaded: {why}"))
+                }
+                (Reference::Unknown, Some(kept)) => Some(format!("the baseline {kept} is not loaded")),
+                (_, None) => None,
             };
             version.set_reference(found, &intake.counting.reads, setup.has_features);
             version.look_up(&intake.names);
-            if same {
+            if let Some(why) = why {
+                version.anew = Some(Cause::Baseline);
+                lost.push(Lost { version: name, why });
+            } else {
                 for (group, panes) in kept.panes.into_iter().enumerate() {
                     panes.into_iter().for_each(|(pane, sealed)| open.put_back(code, group, pane, sealed));
                 }
-            } else {
-                lost.push(name);
             }
             intake.versions.push(version);
         }
@@ -149,6 +191,16 @@ impl Intake {
         }
         intake.stale = true;
         (intake, open, lost)
+    }
+
+    /// Versions whose counts could not be kept begin where the sources stand, once all of those are there.
+    pub fn begin_lost(&mut self) {
+        for code in (0_u32..).take(self.versions.len()) {
+            let anew = self.versions.get_mut(code as usize).and_then(|v| v.anew.take());
+            if let Some(cause) = anew {
+                self.begin_version(code, cause);
+            }
+        }
     }
 
     /// Adds a source partition with the progress a checkpoint kept.

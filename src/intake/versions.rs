@@ -8,6 +8,8 @@ use crate::window::layout::{Layout, Reads};
 
 use super::names::Names;
 use super::spelling;
+use super::starts::{Cause, Starts};
+use super::stored::Stored;
 
 /// What a version is compared with.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -57,6 +59,8 @@ pub type BinLookup = Vec<Vec<u32>>;
 pub struct Known {
     pub spec: Arc<Spec>,
     pub bins: Arc<BinLookup>,
+    /// Where this version's counts begin, beside the model's.
+    pub starts: Starts,
 }
 
 /// One version of the model.
@@ -71,6 +75,12 @@ pub struct Version {
     pub measured_ts: Option<i64>,
     /// Its predictions read so far.
     pub predictions: u64,
+    /// It was counted without a baseline.
+    pub bare: bool,
+    /// Its counts could not be kept over a restart: they begin where its sources stand.
+    pub anew: Option<Cause>,
+    /// Where its baseline stands in the state folder.
+    pub stored: Stored,
     /// How many category codes, of all features, its bins were looked up for.
     looked_up: usize,
 }
@@ -91,7 +101,8 @@ impl Version {
         let mut spec = Spec { reference, layouts: Vec::new(), generation: self.known.spec.generation + 1 };
         let baseline = spec.baseline().cloned();
         spec.layouts = reads.iter().map(|r| Layout::new(r, baseline.as_deref(), features_stream)).collect();
-        self.known = Known { spec: Arc::new(spec), bins: Arc::default() };
+        self.known = Known { spec: Arc::new(spec), bins: Arc::default(), ..self.known };
+        self.stored = Stored::default();
         self.looked_up = 0;
     }
 
@@ -113,7 +124,9 @@ impl Version {
     /// Lets the baseline go.
     pub fn retire(&mut self) {
         let generation = self.known.spec.generation + 1;
-        self.known = Known { spec: Arc::new(Spec { generation, ..Spec::default() }), bins: Arc::default() };
+        let spec = Arc::new(Spec { generation, ..Spec::default() });
+        self.known = Known { spec, bins: Arc::default(), ..self.known };
+        self.stored = Stored::default();
         self.looked_up = 0;
     }
 

@@ -44,9 +44,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::intake::starts::Starts;
 
     fn closing(after: u64) -> Closing {
-        Closing { after, lines: vec![], complete_to: vec![], closed_to: 0, known: Arc::default(), news: vec![] }
+        let (known, starts) = (Arc::default(), Starts::default());
+        Closing { after, lines: vec![], complete_to: vec![], closed_to: 0, known, starts, news: vec![] }
     }
 
     #[test]

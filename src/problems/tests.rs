@@ -67,6 +67,7 @@ fn seen(verdicts: &[Arc<Verdict>]) -> ModelView {
         versions: std::collections::BTreeMap::new(),
         waiting: (0, 0),
         closed: std::collections::BTreeMap::new(),
+        incomplete: 0,
     };
     for verdict in verdicts {
         seen.versions.entry(verdict.version.clone()).or_default().push(Arc::clone(verdict), Keep::default());

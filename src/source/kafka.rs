@@ -114,6 +114,8 @@ pub struct Partition {
     pub halted: Option<String>,
     /// The id of the topic that the offset belongs to.
     pub topic_id: Option<String>,
+    /// Whether there were records before the first one that is read.
+    pub behind: bool,
     /// When the client said that it does not know the topic: nothing is read until the id was asked for after that.
     pub doubted: Option<Instant>,
     /// None where it is not read from the start.
@@ -132,6 +134,8 @@ pub struct Start {
     pub topic_id: Option<String>,
     /// Why it is not read at all.
     pub halted: Option<String>,
+    /// Records were deleted before the beginning that is read from.
+    pub cut: bool,
 }
 
 /// A topic as the brokers have it.
@@ -206,6 +210,7 @@ impl KafkaSource {
                 end_reached: None,
                 halted: start.halted.clone(),
                 topic_id: start.topic_id.clone(),
+                behind: start.next.map_or(start.cut, |next| next > 0),
                 doubted: None,
                 messages: match start.halted {
                     None => Messages::of(&self.consumer, topic, *partition),
@@ -424,6 +429,12 @@ impl Handle {
             brokers: self.brokers.clone(),
             cause: error.to_string(),
         })
+    }
+
+    /// The offset of the first record that a partition still has.
+    #[must_use]
+    pub fn low_watermark(&self, topic: &str, partition: i32, timeout: Duration) -> Option<i64> {
+        self.consumer.fetch_watermarks(topic, partition, timeout).ok().map(|(low, _)| low)
     }
 
     /// How much of a partition's log cannot be read yet, since a transaction is open before it.

@@ -33,10 +33,14 @@ impl Engine {
             for (_, name, version) in intake.versions() {
                 shown.versions.entry(name.to_owned()).or_default().predictions = version.predictions;
             }
+            let mut gone = Vec::new();
             // Their series disappear; the registry still knows them.
             for name in retired {
                 shown.versions.remove(&name);
+                gone.push((model.policy.model.clone(), name));
             }
+            drop(view);
+            gone.iter().for_each(|key| self.forget_snapshot(key));
         }
         // Events are counted by topic; the first partition carries them.
         let mut topics: Vec<(Read, Option<(String, i32)>)> =
@@ -105,5 +109,6 @@ fn model_view(model: &Pipeline, counters: crate::intake::Counters) -> ModelView 
         versions: BTreeMap::new(),
         waiting: (0, 0),
         closed: BTreeMap::new(),
+        incomplete: 0,
     }
 }

@@ -1,13 +1,14 @@
 //! The threads that read and count: each takes the next partition that nobody else is at. What they share beside the
 //! models (outbox, loader, dead letters) is `Common`.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
 
 use super::World;
 use crate::daemon::dead::DeadLetters;
-use crate::daemon::loader::Loader;
+use crate::daemon::loader::{Key, Loader};
 use crate::daemon::rejections::Rejections;
 use crate::daemon::topics::DeadLetter;
 use crate::evaluate::Judgement;
@@ -33,7 +34,22 @@ pub struct Common {
     pub view: view::Shared,
     /// Nothing is read while too much waits to be delivered.
     pub hold: AtomicBool,
+    /// Restored versions whose snapshots were not looked at yet.
+    pub unchecked: Mutex<Unchecked>,
     pub stop: AtomicBool,
+}
+
+/// Versions whose snapshots are looked at before reading begins, and until when that waits for them.
+#[derive(Debug, Default)]
+pub struct Unchecked {
+    pub versions: BTreeSet<Key>,
+    pub until: Option<Instant>,
+}
+
+impl Unchecked {
+    pub fn holds(&self) -> bool {
+        !self.versions.is_empty() && self.until.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 impl Common {
@@ -81,6 +97,9 @@ impl Common {
         {
             let mut view = self.view.write();
             for verdict in judged.verdicts {
+                if let Some(model) = view.models.get_mut(&verdict.model).filter(|_| !verdict.window.complete) {
+                    model.incomplete += 1;
+                }
                 view.push(Arc::new(verdict));
             }
             for signal in judged.signals {

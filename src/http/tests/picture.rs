@@ -79,7 +79,7 @@ pub fn picture() -> View {
     let counters =
         Counters { late: 3, joined: 5990, duplicate_predictions: 1, duplicate_labels: 2, ..Counters::default() };
     let closed = [("drift".to_owned(), END), ("fairness".to_owned(), i64::MIN)].into();
-    let seen = ModelView { policy, counters, versions: [].into(), waiting: (7, 8), closed };
+    let seen = ModelView { policy, counters, versions: [].into(), waiting: (7, 8), closed, incomplete: 0 };
     let mut view = View { started: true, models: [(MODEL.to_owned(), seen)].into(), ..View::default() };
     let limit = ("limit", json!({"lt": 0.2}));
     let blocking = RuleResult {

@@ -1,0 +1,118 @@
+//! Snapshots of versions that are counted against a baseline which the state holds: whether they can still be read, and
+//! whether they are still the same.
+
+use std::time::Instant;
+
+use super::{CHECK, Engine, World};
+use crate::daemon::loader::Key;
+use crate::intake::versions::Reference;
+use crate::pipeline::lock;
+
+impl Engine {
+    /// Looks at the snapshots of restored versions; reading waits a moment for the answers. Versions that have none yet are
+    /// tried again at once.
+    pub(super) fn check_restored(&self) {
+        let world = self.world();
+        for model in &world.models {
+            let intake = model.intake();
+            for (_, name, version) in intake.versions() {
+                let counted = match version.reference() {
+                    Reference::Baseline { .. } => {
+                        let key = (model.policy.model.clone(), name.to_owned());
+                        lock(&self.common.unchecked).versions.insert(key);
+                        true
+                    }
+                    Reference::Failed(_) => true,
+                    Reference::Unknown => version.bare,
+                };
+                if counted {
+                    lock(&self.common.loader).start(&model.policy, name);
+                }
+            }
+        }
+        let mut unchecked = lock(&self.common.unchecked);
+        unchecked.until = Some(Instant::now() + CHECK);
+        self.common.hold.store(unchecked.holds(), std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether it was said already that a version's snapshot cannot be read.
+    pub(super) fn is_told(&self, (model, version): &Key) -> bool {
+        let view = self.common.view.read();
+        view.models.get(model).and_then(|m| m.versions.get(version)).is_some_and(|v| v.snapshot.is_some())
+    }
+
+    /// Says that a version's snapshot cannot be read, and that its counts go on.
+    pub(super) fn unreachable(&self, (model, version): &Key, why: &str) {
+        let mut view = self.common.view.write();
+        let Some(shown) = view.version_mut(model, version) else { return };
+        let known = shown.snapshot.replace(why.to_owned());
+        let what = format!(
+            "its snapshot cannot be read, its counts go on against the baseline that the state holds, and it is tried again: {why}"
+        );
+        if known.is_none() {
+            tracing::warn!(model, version, "{what}");
+        }
+        view.not_ready.insert(name(model, version), what);
+    }
+
+    /// A version's snapshot can be read, and is the one that it is counted against.
+    pub(super) fn reachable(&self, (model, version): &Key) {
+        let mut view = self.common.view.write();
+        let Some(shown) = view.version_mut(model, version) else { return };
+        if shown.snapshot.take().is_some() {
+            tracing::info!(model, version, "its snapshot can be read again, and is the one that it is counted against");
+        }
+        view.not_ready.remove(&name(model, version));
+    }
+
+    /// Nothing is said of a version's snapshot any more, and it is not tried again.
+    pub(super) fn forget_snapshot(&self, key: &Key) {
+        lock(&self.common.loader).forget(key);
+        self.common.view.write().not_ready.remove(&name(&key.0, &key.1));
+    }
+
+    /// Counts a version anew against another baseline: what was counted against the one before says nothing of it.
+    pub(super) fn replace(&self, key: &Key, reference: Reference) {
+        let (name, version) = key;
+        lock(&self.common.unchecked).versions.remove(key);
+        let world = self.resting();
+        let (Some(model), Reference::Baseline { baseline, sha256 }) =
+            (world.models.iter().find(|m| m.policy.model == *name), &reference)
+        else {
+            return;
+        };
+        tracing::warn!(
+            model = name,
+            version,
+            sha256 = &**sha256,
+            "the snapshot of this version is another one than it was counted against: its counts start anew, and windows that reach back are incomplete"
+        );
+        if let Some(shown) = self.common.view.write().version_mut(name, version) {
+            shown.baseline = Some(Ok(sha256.to_string()));
+            shown.reference_rows = Some(baseline.rows);
+            shown.replaced += 1;
+        }
+        model.replace_baseline(version, reference);
+        self.reachable(key);
+    }
+}
+
+pub(super) fn name(model: &str, version: &str) -> String {
+    format!("the snapshot of version {version} of {model}")
+}
+
+/// The digest of the baseline that a version is counted against now.
+pub(super) fn kept_of(world: &World, (model, version): &Key) -> Option<String> {
+    let model = world.models.iter().find(|m| m.policy.model == *model)?;
+    let intake = model.intake();
+    intake.versions().find(|(_, name, _)| name == version).and_then(|(_, _, v)| match v.reference() {
+        Reference::Baseline { sha256, .. } => Some(sha256.to_string()),
+        Reference::Unknown | Reference::Failed(_) => None,
+    })
+}
+
+/// Whether what was found is another baseline than the one that the version is counted against.
+pub(super) fn is_another(world: &World, key: &Key, found: &Reference) -> bool {
+    let Reference::Baseline { sha256, .. } = found else { return false };
+    kept_of(world, key).is_some_and(|kept| *kept != **sha256)
+}

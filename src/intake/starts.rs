@@ -1,0 +1,125 @@
+//! Where counts begin that do not hold everything from the beginning of a stream on: a state that was lost, a policy that
+//! was away or counts something else, a baseline that was replaced. Windows that reach back before it are not whole.
+
+use serde::{Deserialize, Serialize};
+
+use crate::decode::plan::EventKind;
+use crate::policy::{LabelAttribute, Policy};
+use crate::window::layout::Reads;
+
+/// Why counts begin somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// Reading began behind records that this model did not count.
+    Behind,
+    /// The policy counts something else since.
+    Policy,
+    /// The version's baseline is another one, or came later than its first events.
+    Baseline,
+    /// A version of this number was deleted and made anew.
+    Version,
+}
+
+impl Cause {
+    /// For people: `its counts begin at …: …`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Behind => "earlier records were not read for this model",
+            Self::Policy => "the policy counts something else since",
+            Self::Baseline => "its events before were not counted against this baseline",
+            Self::Version => "a version of this number was deleted and this one made anew",
+        }
+    }
+}
+
+/// The first event time from which on everything of a stream was counted; everything there was without one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Starts {
+    predictions: Option<i64>,
+    labels: Option<i64>,
+    features: Option<i64>,
+    measurements: Option<i64>,
+    cause: Option<Cause>,
+}
+
+impl Starts {
+    /// Of a stream everything from `from` on was counted, and earlier events perhaps not.
+    pub fn raise(&mut self, kind: EventKind, from: i64, cause: Cause) {
+        let of = match kind {
+            EventKind::Predictions => &mut self.predictions,
+            EventKind::Labels => &mut self.labels,
+            EventKind::Features => &mut self.features,
+            EventKind::Measurements => &mut self.measurements,
+        };
+        if of.is_none_or(|is| is < from) {
+            *of = Some(from);
+            self.cause = Some(cause);
+        }
+    }
+
+    /// From where on windows of a group are whole, and why not before; `None` where all are.
+    #[must_use]
+    pub fn whole_from(&self, policy: &Policy, reads: &Reads) -> Option<(i64, Cause)> {
+        let cause = self.cause?;
+        let mut from = None;
+        if reads.counts_predictions() {
+            from = from.max(self.predictions);
+        }
+        if reads.features {
+            from = from.max(self.features);
+        }
+        if !reads.measured.is_empty() {
+            from = from.max(self.measurements);
+        }
+        if let (true, Some(labels)) = (reads.pairs, &policy.labels) {
+            // A window holds pairs of predictions that came before it, or of labels stamped before their predictions.
+            let (before, early) = match labels.attribute {
+                LabelAttribute::LabelTime => (labels.horizon, 0),
+                LabelAttribute::PredictionTime => (0, labels.lateness),
+            };
+            from = from.max(self.predictions.map(|ts| ts.saturating_add(before)));
+            from = from.max(self.labels.map(|ts| ts.saturating_add(early)));
+        }
+        Some((from?, cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_group_is_whole_from_where_all_that_it_reads_is() {
+        const HOUR: i64 = 3_600_000;
+        let text = |attribute: &str| {
+            format!(
+                "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score, label: label}}}}\n\
+                 features: {{numeric: [x], categorical: []}}\nscore: {{threshold: 0.5}}\nsegments: [s]\n\
+                 labels: {{horizon: 2h, lateness: 1h, attribute: {attribute}}}\nchecks:\n\
+                 \x20 drift:\n    window: {{size: 1h, slide: 1h}}\n    rules: [{{psi: {{of: features, lt: 0.2}}}}]\n\
+                 \x20 fair:\n    window: {{size: 1h, slide: 1h}}\n    rules: [{{tpr_gap: {{by: s, lt: 0.2}}}}]\n\
+                 \x20 cost:\n    window: {{size: 1h, slide: 1h}}\n    rules: [{{measured: {{of: cost, lt: 1}}}}]\n"
+            )
+        };
+        for (attribute, fair) in [("label_time", [12, 20]), ("prediction_time", [10, 21])] {
+            let policy = crate::policy::parse(&text(attribute), Path::new("p.yaml")).unwrap();
+            let reads = Reads::of(&policy);
+            let whole = |starts: &Starts| -> Vec<Option<i64>> {
+                reads.iter().map(|r| starts.whole_from(&policy, r).map(|(ts, _)| ts / HOUR)).collect()
+            };
+            let mut starts = Starts::default();
+            assert_eq!(whole(&starts), [None, None, None]);
+            starts.raise(EventKind::Predictions, 10 * HOUR, Cause::Policy);
+            starts.raise(EventKind::Predictions, 9 * HOUR, Cause::Policy);
+            assert_eq!(whole(&starts), [Some(10), Some(fair[0]), None]);
+            starts.raise(EventKind::Labels, 20 * HOUR, Cause::Behind);
+            assert_eq!(whole(&starts), [Some(10), Some(fair[1]), None]);
+            starts.raise(EventKind::Features, 11 * HOUR, Cause::Behind);
+            starts.raise(EventKind::Measurements, 5 * HOUR, Cause::Behind);
+            assert_eq!(whole(&starts), [Some(11), Some(fair[1]), Some(5)]);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Faults injected into a running daemon against a real Kafka: what it says afterwards is what a replay says, or it says that
+//! it cannot know.
+
+mod snapshots;
+mod starts;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::broker::Daemon;
+use super::support::Folder;
+
+/// Events as they are published: partition, key, payload.
+pub type Events = Vec<(i32, String, Vec<u8>)>;
+
+/// The complete verdicts of a replay of these events in this folder, by id.
+pub fn replayed(folder: &Folder, policy: &str, more: &str, predictions: &[&Events]) -> BTreeMap<String, Value> {
+    let lines: Vec<u8> = predictions
+        .iter()
+        .flat_map(|of| of.iter())
+        .flat_map(|(_, _, payload)| [payload.as_slice(), b"\n"].concat())
+        .collect();
+    folder.write("events.jsonl", lines);
+    folder
+        .driftgate(&format!("replay --policy {policy} --predictions events.jsonl {more} --verdicts replayed.jsonl"))
+        .exits(0);
+    complete(folder.json_lines("replayed.jsonl"))
+}
+
+/// The complete ones of some verdicts, by id; of each id there is one content.
+pub fn complete(verdicts: impl IntoIterator<Item = Value>) -> BTreeMap<String, Value> {
+    let mut by_id: BTreeMap<String, Value> = BTreeMap::new();
+    for verdict in verdicts.into_iter().filter(|v| v["window"]["complete"] == true) {
+        let id = verdict["verdict_id"].as_str().unwrap().to_owned();
+        if let Some(before) = by_id.insert(id, verdict.clone()) {
+            assert_eq!(before, verdict, "one id with two contents");
+        }
+    }
+    by_id
+}
+
+/// Every verdict has the content that the replay's of its id has, but for `since`, which looks back as far as counts go.
+pub fn assert_known(found: &BTreeMap<String, Value>, replayed: &BTreeMap<String, Value>) {
+    for (id, verdict) in found {
+        let known = replayed.get(id).unwrap_or_else(|| panic!("the replay has no such verdict: {verdict}"));
+        let without = |v: &Value| {
+            let mut v = v.clone();
+            v["results"]
+                .as_array_mut()
+                .unwrap()
+                .iter_mut()
+                .for_each(|r| drop(r.as_object_mut().unwrap().remove("since")));
+            v
+        };
+        assert_eq!(without(verdict), without(known));
+    }
+}
+
+/// Waits until so many predictions of the version were counted.
+pub fn wait_counted(daemon: &Daemon, version: &str, least: f64) {
+    let series = format!("driftgate_predictions_total{{model=\"shop\",version=\"{version}\"}}");
+    super::broker::wait_for("the predictions to be counted", || daemon.metric(&series).filter(|n| *n >= least));
+}

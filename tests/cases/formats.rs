@@ -295,8 +295,12 @@ const JOINED: &str = "apiVersion: driftgate/v1\nmodel: m\nbaseline: {snapshot: t
                       labels: {horizon: 1d, attribute: prediction_time}\nchecks:\n  drift:\n    window: {size: 1d, slide: 1d}\n    rules:\n    \
                       - psi: {of: features, lt: 0.2}\n";
 
+fn rows(of: &dyn Fn(i64) -> String) -> String {
+    (0..50).map(of).collect()
+}
+
 fn numbered() -> String {
-    (0..50).fold("x\n".to_owned(), |text, i| text + &format!("{i}\n"))
+    format!("x\n{}", rows(&|i| format!("{i}\n")))
 }
 
 /// Keys of databases are decimals of up to 38 digits.
@@ -315,7 +319,7 @@ fn ids_longer_than_any_integer_are_told_apart() {
     let versions = Series::new("version".into(), vec!["1"; 50]);
     write_parquet(&folder.path("p.parquet"), vec![ids("prediction_id"), versions, ts(), numbers("x", |i| i)]);
     write_parquet(&folder.path("l.parquet"), vec![ids("prediction_id"), ts(), numbers("label", |i| i % 2)]);
-    let label = |i: usize| json!({"model": "m", "prediction_id": id(i), "ts": START + 1000 * i as i64, "label": 1});
+    let label = |i: usize| json!({"model": "m", "prediction_id": id(i), "ts": START + 1000 * i64::try_from(i).unwrap(), "label": 1});
     folder.write("l.jsonl", lines((0..50).map(label)));
     for labels in ["l.parquet", "l.jsonl"] {
         folder
@@ -331,7 +335,6 @@ fn labels_that_meet_no_prediction_are_told_with_the_ids_of_both() {
     let folder = Folder::new();
     folder.write("policy.yaml", JOINED);
     folder.write("train.csv", numbered());
-    let rows = |of: &dyn Fn(i64) -> String| (0..50).map(of).collect::<String>();
     let predictions = rows(&|i| format!("{},1,{},{i}\n", 1000 + i, START + i));
     folder.write("p.csv", format!("prediction_id,version,ts,x\n{predictions}"));
     let labels = rows(&|i| format!("{}.0,{},1\n", 1000 + i, START + i));
@@ -357,7 +360,7 @@ fn errors_that_are_neither_yes_nor_no_are_told() {
     );
     folder.write("train.csv", numbered());
     let code = |i: i64| if i % 5 == 0 { 500 } else { 0 };
-    let rows: String = (0..50).map(|i| format!("1,{},{}\n", START + i, code(i))).collect();
+    let rows = rows(&|i| format!("1,{},{}\n", START + i, code(i)));
     folder.write("p.csv", format!("version,ts,error\n{rows}"));
     let events =
         (0..50).map(|i| json!({"model": "m", "version": "1", "ts": START + i, "error": code(i), "decision": "x"}));
@@ -375,7 +378,7 @@ fn a_csv_file_that_is_none_says_why() {
     let folder = Folder::new();
     folder.write("policy.yaml", JOINED.replace("labels: {horizon: 1d, attribute: prediction_time}\n", ""));
     folder.write("train.csv", numbered());
-    let rows: String = (0..50).map(|i| format!("1,{},{i}\n", START + i)).collect();
+    let rows = rows(&|i| format!("1,{},{i}\n", START + i));
     let replay = |text: String| {
         folder.write("p.csv", text);
         folder.driftgate("replay --policy policy.yaml --predictions p.csv")
@@ -402,7 +405,7 @@ fn keys_of_bytes_are_told_apart() {
     folder.write("policy.yaml", text.replace("train.csv", "keys.parquet"));
     let label = |i: usize| {
         let id = format!("123e4567-e89b-12d3-a456-4266141740{i:02x}");
-        json!({"model": "m", "prediction_id": id, "ts": 1_700_006_400_000_i64 + 1000 * i as i64, "label": 1})
+        json!({"model": "m", "prediction_id": id, "ts": 1_700_006_400_000_i64 + 1000 * i64::try_from(i).unwrap(), "label": 1})
     };
     folder.write("l.jsonl", lines((0..40).map(label)));
     folder

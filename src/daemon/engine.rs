@@ -48,6 +48,9 @@ const CHECKPOINT: &str = "checkpoint";
 const SAY_AGAIN: u64 = 60;
 /// Reading may pause for so long until somebody is told.
 const HELD: Duration = Duration::from_secs(10);
+/// How long a stop waits for the topics of verdicts, and of dead letters.
+const LAST_DELIVERIES: Duration = Duration::from_secs(8);
+const LAST_DEAD_LETTERS: Duration = Duration::from_secs(3);
 
 /// What the workers work on.
 pub struct World {
@@ -276,8 +279,12 @@ impl Engine {
         });
         self.reach_ends();
         tracing::info!("stopping: delivering and saving what was counted");
-        if !lock(&self.common.outbox).flush(Duration::from_secs(10)) {
+        if !lock(&self.common.outbox).flush(LAST_DELIVERIES) {
             tracing::warn!("some verdicts and signals are not delivered yet; they are kept and sent after the restart");
+        }
+        let unwritten = lock(&self.common.dead_letters).as_ref().map_or(0, |dead| dead.flush(LAST_DEAD_LETTERS));
+        if unwritten > 0 {
+            tracing::error!(unwritten, "dead letters are lost: their topic or file does not take them");
         }
         self.show();
         self.write_checkpoint().map(|_| ())
@@ -358,9 +365,6 @@ impl Engine {
             }
             if shown.elapsed() >= Duration::from_millis(500) {
                 self.show();
-                if let Some(dead) = lock(&self.common.dead_letters).as_mut() {
-                    dead.serve(&self.common.view);
-                }
                 shown = Instant::now();
             }
             if pinned.elapsed() >= PINS_EVERY {

@@ -149,6 +149,14 @@ impl Page {
         }
         let lost = self.counts("dead_letters_lost_total", &[], "Dead letters that could not be kept.")?;
         add(&lost, &[], view.dead_letters_lost)?;
+        let failures = self.counts(
+            "delivery_failures_total",
+            &["sink"],
+            "Attempts to deliver that failed and are made again, by sink.",
+        )?;
+        for (sink, count) in &view.delivery_failures {
+            add(&failures, &[sink], *count)?;
+        }
         let failing = self.gauges(
             "failing",
             &["part"],

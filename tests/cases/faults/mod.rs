@@ -1,6 +1,8 @@
 //! Faults injected into a running daemon against a real Kafka: what it says afterwards is what a replay says, or it says that
 //! it cannot know.
 
+mod delivery;
+mod outcomes;
 mod snapshots;
 mod starts;
 

@@ -239,10 +239,9 @@ impl Engine {
                     let source = intake.add_source(topic.kind);
                     match reached {
                         Some(Reached::To(ts)) => intake.begin_behind(source, Some(ts), Cause::Policy),
-                        Some(Reached::Nothing) => {}
                         Some(Reached::Unknown) => intake.begin_behind(source, None, Cause::Policy),
                         None if place.partition.next > Some(0) => intake.begin_behind(source, None, Cause::Policy),
-                        None => {}
+                        Some(Reached::Nothing) | None => {}
                     }
                     sources.insert(m, (source, decoder));
                     place.last_event.insert(m, now);
@@ -332,7 +331,7 @@ impl Engine {
 
     fn keep_house(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) {
         let mut saved = Instant::now();
-        let mut shown = Instant::now();
+        let mut displayed = Instant::now();
         let mut pinned = Instant::now();
         let mut held: Option<Instant> = None;
         while !stop() && !self.common.stop.load(Ordering::Relaxed) {
@@ -340,8 +339,8 @@ impl Engine {
             self.kafka.serve(TICK);
             self.heed_topics();
             let waiting = lock(&self.common.outbox).settle();
-            let hold = waiting.is_full() || lock(&self.common.unchecked).holds();
-            self.common.hold.store(hold, Ordering::Relaxed);
+            let paused = waiting.is_full() || lock(&self.common.unchecked).holds();
+            self.common.hold.store(paused, Ordering::Relaxed);
             if waiting.is_full() {
                 if let Some(since) = held.filter(|since| since.elapsed() >= HELD) {
                     let Waiting { items, bytes } = waiting;
@@ -363,9 +362,9 @@ impl Engine {
                 self.save();
                 saved = Instant::now();
             }
-            if shown.elapsed() >= Duration::from_millis(500) {
+            if displayed.elapsed() >= Duration::from_millis(500) {
                 self.show();
-                shown = Instant::now();
+                displayed = Instant::now();
             }
             if pinned.elapsed() >= PINS_EVERY {
                 self.remark();

@@ -70,25 +70,28 @@ fn by_id(found: Vec<Value>, key: &str) -> BTreeMap<String, Value> {
     all
 }
 
+/// Each request that a receiver got: the status it answered, and the body.
+type Heard = Arc<Mutex<Vec<(u16, Value)>>>;
+
 /// A receiver that answers 404 until it is told to answer 200, and what it was sent.
-fn receiver() -> (String, Arc<AtomicBool>, Arc<Mutex<Vec<(u16, Value)>>>) {
+fn receiver() -> (String, Arc<AtomicBool>, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (open, heard) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
     let (is_open, sent) = (Arc::clone(&open), Arc::clone(&heard));
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let mut reader = BufReader::new(stream);
-            let mut head = String::new();
-            while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
-            let head = head.to_lowercase();
+            let mut request = BufReader::new(stream);
+            let mut lines = String::new();
+            while request.read_line(&mut lines).is_ok_and(|n| n > 2) {}
+            let headers = lines.to_lowercase();
             let length =
-                head.lines().find_map(|l| l.strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
+                headers.lines().find_map(|l| l.strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
             let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
+            request.read_exact(&mut body).unwrap();
             let code = if is_open.load(Ordering::SeqCst) { 200 } else { 404 };
             sent.lock().unwrap().push((code, serde_json::from_slice(&body).unwrap()));
-            let _ = write!(reader.get_mut(), "HTTP/1.1 {code} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = write!(request.get_mut(), "HTTP/1.1 {code} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         }
     });
     (url, open, heard)

@@ -191,7 +191,7 @@ impl Pipeline {
 
     /// Moves the closing lines as far as the streams have come. `intake` is this pipeline's.
     pub fn close(&self, intake: &mut Intake) {
-        let bases = intake.bases();
+        let Some(bases) = intake.closing_bases() else { return };
         if let Some(closing) = intake.advance(&bases) {
             lock(&self.order).closings.push_back(closing);
         }

@@ -155,7 +155,11 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     if files.into_iter().flatten().filter(|f| f.path.as_os_str() == "-").count() > 1 {
         return Err(ReplayError::OneStandardInput);
     }
-    let setup = Setup { has_features: input.features.is_some(), limits: input.predictions.options.limits };
+    let setup = Setup {
+        has_features: input.features.is_some(),
+        limits: input.predictions.options.limits,
+        confirmed_only: false,
+    };
     let workers = input.predictions.options.threads.max(1);
     let pipeline = Pipeline::new(Arc::clone(policy), setup, workers);
     let mut lanes: Vec<Box<dyn Lane>> =

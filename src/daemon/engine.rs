@@ -2,6 +2,7 @@
 //! client, says who is idle and who must wait, takes over baselines, shows the picture and writes checkpoints. What changes
 //! models or partitions waits until the workers are between two turns.
 
+mod ask;
 mod pace;
 mod place;
 mod remarks;
@@ -30,6 +31,8 @@ use crate::source::kafka::{KafkaSource, Partition};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
+use ask::Asker;
+use pace::Quest;
 use place::{Place, Seat, Sources};
 pub use show::new_model_view;
 use workers::{Common, Desk, StopOnPanic};
@@ -60,6 +63,8 @@ pub struct World {
     pub seats: Vec<Seat>,
     /// By topic: what readers that are gone had read.
     past: Vec<Read>,
+    /// Counts up whenever models' sources or partitions change.
+    generation: u64,
 }
 
 /// The engine.
@@ -71,6 +76,7 @@ pub struct Engine {
     registry: Arc<Embedded>,
     pace: Pace,
     workers: usize,
+    quest: Mutex<Quest>,
 }
 
 /// How far a partition had come for a model whose counts start anew.
@@ -124,8 +130,17 @@ impl Engine {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let past = vec![Read::default(); parts.topics.len()];
+        let asker = Asker::start(parts.kafka.handle())
+            .inspect_err(|e| tracing::error!(error = %e, "no thread to ask the brokers on: no window will close"))
+            .ok();
         Self {
-            world: RwLock::new(World { models: parts.models, topics: parts.topics, seats: Vec::new(), past }),
+            world: RwLock::new(World {
+                models: parts.models,
+                topics: parts.topics,
+                seats: Vec::new(),
+                past,
+                generation: 0,
+            }),
             common: Common {
                 outbox: Mutex::new(parts.outbox),
                 loader: Mutex::new(parts.loader),
@@ -136,6 +151,7 @@ impl Engine {
                 unchecked: Mutex::default(),
                 stop: AtomicBool::new(false),
             },
+            quest: Mutex::new(Quest::new(asker)),
             kafka: parts.kafka,
             store: parts.store,
             registry: parts.registry,
@@ -157,10 +173,16 @@ impl Engine {
     /// Connects the assigned partitions to the models, with the largest times a checkpoint kept. `fresh` are models that a
     /// checkpoint had other counts of.
     pub fn attach(&self, partitions: Vec<Partition>, kept: &[SourceState], fresh: &[String]) {
+        self.resting().seats.clear();
+        self.attach_to(partitions, kept, fresh);
+    }
+
+    /// The same beside those that are connected.
+    fn attach_to(&self, partitions: Vec<Partition>, kept: &[SourceState], fresh: &[String]) {
         let mut world = self.resting();
         let world = &mut *world;
         let now = Instant::now();
-        world.seats.clear();
+        world.generation += 1;
         for partition in partitions {
             let Some(t) = world.topics.iter().position(|t| t.name == partition.topic) else { continue };
             let Some(topic) = world.topics.get(t) else { continue };
@@ -217,6 +239,7 @@ impl Engine {
             lock(&self.common.loader).start(policy, &version);
         }
         world.topics = topics;
+        world.generation += 1;
         let now = Instant::now();
         for (Seat { place, sources, .. }, reached) in world.seats.iter_mut().zip(reached) {
             let place = place.get_mut().unwrap_or_else(PoisonError::into_inner);

@@ -96,6 +96,17 @@ impl Intake {
         })
     }
 
+    /// Whether a window would close by how far the streams have come, if that were confirmed.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        let bases = self.bases();
+        self.closed.iter().zip(&self.policy.groups).enumerate().any(|(group, (closed, spec))| {
+            let Some(frontier) = self.frontier(group, &bases) else { return false };
+            let to = self.held(group, frontier, &bases);
+            to > *closed && to.div_euclid(spec.window.slide) > closed.div_euclid(spec.window.slide)
+        })
+    }
+
     /// The end of all files: every window that is left, complete where the streams have passed its end.
     pub fn finish(&mut self) -> [Closing; 2] {
         let mut bases = self.bases();

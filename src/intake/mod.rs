@@ -142,6 +142,8 @@ pub struct Setup {
     /// Whether a features stream will come.
     pub has_features: bool,
     pub limits: Limits,
+    /// Whether windows close only as far as `Intake::confirm` allows: where partitions may hold what is not read yet.
+    pub confirmed_only: bool,
 }
 
 /// The counting side of one model.
@@ -164,6 +166,10 @@ pub struct Intake {
     starts: Starts,
     /// Streams that were all idle and have woken up since somebody asked.
     woken: Vec<EventKind>,
+    /// Whether windows close by `confirmed` alone.
+    confirmed_only: bool,
+    /// How far the streams had come when it was last confirmed that no quiet partition holds anything unread.
+    confirmed: Option<Bases>,
     /// Batches admitted so far.
     admitted: u64,
     /// A row's segment codes on their way into the join.
@@ -194,6 +200,8 @@ impl Intake {
             known: Arc::default(),
             stale: false,
             woken: Vec::new(),
+            confirmed_only: setup.confirmed_only,
+            confirmed: None,
             admitted: 0,
             segments: Vec::new(),
             told: Vec::new(),
@@ -429,21 +437,47 @@ impl Intake {
     }
 
     fn base_of(&self, kind: EventKind) -> Option<i64> {
-        base(self.sources.iter().filter(|s| s.kind == kind).map(|s| &s.progress))
+        base(self.sources.iter().filter(|s| s.kind == kind).map(|s| s.progress))
     }
 
     /// How far the streams have come.
     #[must_use]
     pub fn bases(&self) -> Bases {
-        let mut predictions = self.sources.iter().filter(|s| s.kind == EventKind::Predictions).peekable();
+        self.bases_by(|at| self.progress(SourceId(at)))
+    }
+
+    /// The bases by what `progress` says of each source partition.
+    fn bases_by(&self, progress: impl Fn(usize) -> Progress) -> Bases {
+        let of_kind = |kind: EventKind| {
+            self.sources.iter().enumerate().filter(move |(_, s)| s.kind == kind).map(|(at, _)| progress(at))
+        };
+        let mut predictions = of_kind(EventKind::Predictions).peekable();
         Bases {
-            predictions: self.base_of(EventKind::Predictions),
-            labels: self.base_of(EventKind::Labels),
-            features: self.base_of(EventKind::Features),
-            measurements: self.base_of(EventKind::Measurements),
+            predictions: base(of_kind(EventKind::Predictions)),
+            labels: base(of_kind(EventKind::Labels)),
+            features: base(of_kind(EventKind::Features)),
+            measurements: base(of_kind(EventKind::Measurements)),
             has_features: self.has_features,
-            predictions_quiet: predictions.peek().is_some() && predictions.all(|s| s.progress.idle),
+            predictions_quiet: predictions.peek().is_some() && predictions.all(|p| p.idle),
         }
+    }
+
+    /// Takes note of how far each source partition had come, and which were idle, at a moment for which that is confirmed:
+    /// windows may close as far as these streams had come. A partition that is not named holds its stream.
+    pub fn confirm(&mut self, stood: &[(SourceId, Progress)]) {
+        let mut by_source = vec![Progress::default(); self.sources.len()];
+        for (source, progress) in stood {
+            if let Some(of_source) = by_source.get_mut(source.0) {
+                *of_source = *progress;
+            }
+        }
+        self.confirmed = Some(self.bases_by(|at| by_source.get(at).copied().unwrap_or_default()));
+    }
+
+    /// The bases that windows close by; `None` where nothing is confirmed yet.
+    #[must_use]
+    pub fn closing_bases(&self) -> Option<Bases> {
+        if self.confirmed_only { self.confirmed } else { Some(self.bases()) }
     }
 
     /// What workers and the evaluator need of the versions, by code.

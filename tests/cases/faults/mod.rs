@@ -2,6 +2,7 @@
 //! it cannot know.
 
 mod delivery;
+mod idleness;
 mod outcomes;
 mod snapshots;
 mod starts;

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build demo test fuzz bench lint clean
+.PHONY: help setup setup-build build demo test soak fuzz bench lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +22,9 @@ demo: build ## run the main job on the data in the repository, with the HTTP ser
 
 test: setup ## run all tests against a Kafka broker: the one in DRIFTGATE_TEST_KAFKA, or one started for the run
 	@tests/support/test.sh
+
+soak: setup ## run the long fault tests as well
+	@tests/support/test.sh -- --include-ignored faults::
 
 SECONDS_EACH ?= 120
 fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader of foreign bytes, SECONDS_EACH (120) for each

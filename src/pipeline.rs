@@ -132,8 +132,9 @@ impl Batch for FeatureBatch {
         intake.features(source, self, job);
     }
 
-    /// It waits in the intake.
-    fn count(&self, _: &mut Worker, _: &Job) {}
+    fn count(&self, worker: &mut Worker, job: &Job) {
+        worker.features(job, self);
+    }
 }
 
 impl Batch for MeasurementBatch {
@@ -185,13 +186,12 @@ impl Pipeline {
     /// thread. `intake` is this pipeline's.
     pub fn admit<B: Batch>(&self, intake: &mut Intake, source: SourceId, batch: &B, job: &mut Job) {
         batch.admit(intake, source, job);
-        intake.release(job);
         self.close(intake);
     }
 
     /// Moves the closing lines as far as the streams have come. `intake` is this pipeline's.
     pub fn close(&self, intake: &mut Intake) {
-        let bases = intake.bases();
+        let Some(bases) = intake.closing_bases() else { return };
         if let Some(closing) = intake.advance(&bases) {
             lock(&self.order).closings.push_back(closing);
         }
@@ -202,25 +202,9 @@ impl Pipeline {
         let counters = self.workers.get(worker).map_or_else(Counters::default, |w| {
             let mut worker = lock(w);
             batch.count(&mut worker, job);
-            worker.released(job);
             std::mem::take(&mut worker.counters)
         });
         lock(&self.order).counted(job.number, counters);
-    }
-
-    /// Counts events of the features stream that need not wait any more, all of them at the `end` of the streams, and moves the
-    /// closing lines: for when no batch came, but the streams have come further.
-    pub fn close_alone(&self, end: bool) {
-        let mut job = Job::default();
-        let released = {
-            let mut intake = self.intake();
-            let released = intake.release_alone(end, &mut job);
-            self.close(&mut intake);
-            released
-        };
-        if released {
-            self.count(0, &FeatureBatch::default(), &job);
-        }
     }
 
     /// Judges the closings whose events are all counted, in order; `deliver` gets each with the end up to which all
@@ -249,7 +233,6 @@ impl Pipeline {
     /// The end of all files, with everything counted: what is left is judged, complete where the streams had passed its
     /// end.
     pub fn finish(&self, deliver: &mut dyn FnMut(Judgement, i64)) {
-        self.close_alone(true);
         let closings = self.intake().finish();
         lock(&self.order).closings.extend(closings);
         self.judge(deliver);

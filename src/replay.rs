@@ -155,7 +155,11 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     if files.into_iter().flatten().filter(|f| f.path.as_os_str() == "-").count() > 1 {
         return Err(ReplayError::OneStandardInput);
     }
-    let setup = Setup { has_features: input.features.is_some(), limits: input.predictions.options.limits };
+    let setup = Setup {
+        has_features: input.features.is_some(),
+        limits: input.predictions.options.limits,
+        confirmed_only: false,
+    };
     let workers = input.predictions.options.threads.max(1);
     let pipeline = Pipeline::new(Arc::clone(policy), setup, workers);
     let mut lanes: Vec<Box<dyn Lane>> =
@@ -171,13 +175,13 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     }
     let run = Run::new(pipeline, &lanes, workers);
     let by_model = policy.groups.iter().any(|g| g.traffic == Traffic::Model);
-    if by_model {
-        let why = "traffic: model";
+    if input.features.is_some() || by_model {
+        let why = if by_model { "traffic: model" } else { "a features file" };
         let schema = Arc::clone(run.pipeline.intake().schema());
         for version in versions_in_file(input, &schema, why)? {
             let mut intake = run.pipeline.intake();
             run.load(&mut intake, &version);
-            intake.expect(&version);
+            intake.pin(&version, true);
         }
     }
     let total = input.predictions.bytes();

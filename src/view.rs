@@ -35,7 +35,7 @@ impl Shared {
 /// Everything there is to see.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// What is not ready yet, by name: why. Ready when empty and `started`.
+    /// What is not ready yet, by name: why. Ready when empty, `started` and nothing is `undelivered`.
     pub not_ready: BTreeMap<String, String>,
     pub started: bool,
     pub models: BTreeMap<String, ModelView>,
@@ -57,11 +57,15 @@ pub struct View {
     pub signals: BTreeMap<(Action, String, &'static str), u64>,
     /// What can never be delivered and was dropped, by sink.
     pub undeliverable: BTreeMap<String, u64>,
+    /// Attempts to deliver that failed, by sink.
+    pub delivery_failures: BTreeMap<String, u64>,
     /// By model: versions with pointers or tags that MLflow does not have.
     pub unregistered: BTreeMap<String, u64>,
     pub checkpoint: CheckpointView,
     /// What does not work at the moment, and why.
     pub failing: failing::Failing,
+    /// What of it has not taken anything for a while.
+    pub undelivered: std::collections::BTreeSet<failing::Part>,
     /// By topic (or file) and partition: whether it is read as fast as it is written.
     pub behind: BTreeMap<(String, i32), behind::Behind>,
     /// Dead letters that could not be kept.
@@ -73,7 +77,7 @@ pub struct View {
 impl View {
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.started && self.not_ready.is_empty()
+        self.started && self.not_ready.is_empty() && self.undelivered.is_empty()
     }
 
     /// The picture of one version, made where it is new.

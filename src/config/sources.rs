@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::tz::TimeZone;
 
-use crate::decode::time::zone;
+use crate::decode::time::{FUTURE_MS, zone};
 use crate::yaml::{Item, units};
 
 /// One topic of events. Its format is JSON, the only one so far.
@@ -22,6 +22,8 @@ pub struct SourceConfig {
     pub timestamp: TimestampUnit,
     /// Where clocks stood that wrote times without a zone.
     pub timezone: Option<TimeZone>,
+    /// How far ahead of its record's time an event's time may lie, in ms.
+    pub future: i64,
     /// Texts of CSV files that mean null, in place of the policy's or the usual ones.
     pub null_values: Option<Vec<String>>,
 }
@@ -167,6 +169,7 @@ fn source(item: &Item) -> Option<SourceConfig> {
         "rename",
         "timestamp",
         "timezone",
+        "future",
         "null_values",
     ])?;
     let topic = map.require("topic", "predictions").and_then(|item| topic(&item));
@@ -195,6 +198,7 @@ fn source(item: &Item) -> Option<SourceConfig> {
     let timestamp = map.get("timestamp").map_or(Some(TimestampUnit::default()), |item| item.choice(&units));
     let timezone = map.get("timezone").map(|item| item.convert("a time zone", time_zone));
     let timezone = timezone.map_or(Some(None), |zone| zone.map(Some));
+    let future = map.get("future").map_or(Some(FUTURE_MS), |item| item.convert("a duration", units::duration));
     let null_values = match map.get("null_values") {
         Some(item) => item.texts("texts that mean null").map(Some),
         None => Some(None),
@@ -208,6 +212,7 @@ fn source(item: &Item) -> Option<SourceConfig> {
         rename: rename?,
         timestamp: timestamp?,
         timezone: timezone?,
+        future: future?,
         null_values: null_values?,
     })
 }

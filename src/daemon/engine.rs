@@ -2,6 +2,7 @@
 //! client, says who is idle and who must wait, takes over baselines, shows the picture and writes checkpoints. What changes
 //! models or partitions waits until the workers are between two turns.
 
+mod ask;
 mod pace;
 mod place;
 mod remarks;
@@ -30,6 +31,8 @@ use crate::source::kafka::{KafkaSource, Partition};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
+use ask::Asker;
+use pace::Quest;
 use place::{Place, Seat, Sources};
 pub use show::new_model_view;
 use workers::{Common, Desk, StopOnPanic};
@@ -48,6 +51,9 @@ const CHECKPOINT: &str = "checkpoint";
 const SAY_AGAIN: u64 = 60;
 /// Reading may pause for so long until somebody is told.
 const HELD: Duration = Duration::from_secs(10);
+/// How long a stop waits for the topics of verdicts, and of dead letters.
+const LAST_DELIVERIES: Duration = Duration::from_secs(8);
+const LAST_DEAD_LETTERS: Duration = Duration::from_secs(3);
 
 /// What the workers work on.
 pub struct World {
@@ -57,6 +63,8 @@ pub struct World {
     pub seats: Vec<Seat>,
     /// By topic: what readers that are gone had read.
     past: Vec<Read>,
+    /// Counts up whenever models' sources or partitions change.
+    generation: u64,
 }
 
 /// The engine.
@@ -68,6 +76,7 @@ pub struct Engine {
     registry: Arc<Embedded>,
     pace: Pace,
     workers: usize,
+    quest: Mutex<Quest>,
 }
 
 /// How far a partition had come for a model whose counts start anew.
@@ -121,8 +130,17 @@ impl Engine {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let past = vec![Read::default(); parts.topics.len()];
+        let asker = Asker::start(parts.kafka.handle())
+            .inspect_err(|e| tracing::error!(error = %e, "no thread to ask the brokers on: no window will close"))
+            .ok();
         Self {
-            world: RwLock::new(World { models: parts.models, topics: parts.topics, seats: Vec::new(), past }),
+            world: RwLock::new(World {
+                models: parts.models,
+                topics: parts.topics,
+                seats: Vec::new(),
+                past,
+                generation: 0,
+            }),
             common: Common {
                 outbox: Mutex::new(parts.outbox),
                 loader: Mutex::new(parts.loader),
@@ -133,6 +151,7 @@ impl Engine {
                 unchecked: Mutex::default(),
                 stop: AtomicBool::new(false),
             },
+            quest: Mutex::new(Quest::new(asker)),
             kafka: parts.kafka,
             store: parts.store,
             registry: parts.registry,
@@ -154,10 +173,16 @@ impl Engine {
     /// Connects the assigned partitions to the models, with the largest times a checkpoint kept. `fresh` are models that a
     /// checkpoint had other counts of.
     pub fn attach(&self, partitions: Vec<Partition>, kept: &[SourceState], fresh: &[String]) {
+        self.resting().seats.clear();
+        self.attach_to(partitions, kept, fresh);
+    }
+
+    /// The same beside those that are connected.
+    fn attach_to(&self, partitions: Vec<Partition>, kept: &[SourceState], fresh: &[String]) {
         let mut world = self.resting();
         let world = &mut *world;
         let now = Instant::now();
-        world.seats.clear();
+        world.generation += 1;
         for partition in partitions {
             let Some(t) = world.topics.iter().position(|t| t.name == partition.topic) else { continue };
             let Some(topic) = world.topics.get(t) else { continue };
@@ -214,6 +239,7 @@ impl Engine {
             lock(&self.common.loader).start(policy, &version);
         }
         world.topics = topics;
+        world.generation += 1;
         let now = Instant::now();
         for (Seat { place, sources, .. }, reached) in world.seats.iter_mut().zip(reached) {
             let place = place.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -236,10 +262,9 @@ impl Engine {
                     let source = intake.add_source(topic.kind);
                     match reached {
                         Some(Reached::To(ts)) => intake.begin_behind(source, Some(ts), Cause::Policy),
-                        Some(Reached::Nothing) => {}
                         Some(Reached::Unknown) => intake.begin_behind(source, None, Cause::Policy),
                         None if place.partition.next > Some(0) => intake.begin_behind(source, None, Cause::Policy),
-                        None => {}
+                        Some(Reached::Nothing) | None => {}
                     }
                     sources.insert(m, (source, decoder));
                     place.last_event.insert(m, now);
@@ -259,8 +284,8 @@ impl Engine {
     /// # Errors
     /// A checkpoint that cannot be written at the end.
     pub fn run(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) -> anyhow::Result<()> {
+        self.check_restored();
         self.pin_registered();
-        self.look_at_snapshots();
         std::thread::scope(|threads| {
             for worker in 0..self.workers {
                 let desk = Desk::new(&self.common, worker);
@@ -276,8 +301,12 @@ impl Engine {
         });
         self.reach_ends();
         tracing::info!("stopping: delivering and saving what was counted");
-        if !lock(&self.common.outbox).flush(Duration::from_secs(10)) {
+        if !lock(&self.common.outbox).flush(LAST_DELIVERIES) {
             tracing::warn!("some verdicts and signals are not delivered yet; they are kept and sent after the restart");
+        }
+        let unwritten = lock(&self.common.dead_letters).as_ref().map_or(0, |dead| dead.flush(LAST_DEAD_LETTERS));
+        if unwritten > 0 {
+            tracing::error!(unwritten, "dead letters are lost: their topic or file does not take them");
         }
         self.show();
         self.write_checkpoint().map(|_| ())
@@ -325,7 +354,7 @@ impl Engine {
 
     fn keep_house(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) {
         let mut saved = Instant::now();
-        let mut shown = Instant::now();
+        let mut displayed = Instant::now();
         let mut pinned = Instant::now();
         let mut held: Option<Instant> = None;
         while !stop() && !self.common.stop.load(Ordering::Relaxed) {
@@ -333,8 +362,8 @@ impl Engine {
             self.kafka.serve(TICK);
             self.heed_topics();
             let waiting = lock(&self.common.outbox).settle();
-            let hold = waiting.is_full() || lock(&self.common.unchecked).holds();
-            self.common.hold.store(hold, Ordering::Relaxed);
+            let paused = waiting.is_full() || lock(&self.common.unchecked).holds();
+            self.common.hold.store(paused, Ordering::Relaxed);
             if waiting.is_full() {
                 if let Some(since) = held.filter(|since| since.elapsed() >= HELD) {
                     let Waiting { items, bytes } = waiting;
@@ -356,12 +385,9 @@ impl Engine {
                 self.save();
                 saved = Instant::now();
             }
-            if shown.elapsed() >= Duration::from_millis(500) {
+            if displayed.elapsed() >= Duration::from_millis(500) {
                 self.show();
-                if let Some(dead) = lock(&self.common.dead_letters).as_mut() {
-                    dead.serve(&self.common.view);
-                }
-                shown = Instant::now();
+                displayed = Instant::now();
             }
             if pinned.elapsed() >= PINS_EVERY {
                 self.remark();

@@ -193,28 +193,17 @@ fn same_topics(ids: &BTreeMap<String, String>, starts: &Starts, asked: Instant, 
     }
 }
 
-/// Asks the brokers now and then: readiness, lag, topics that grew, and every second whether they still are the same topics.
+/// Asks the brokers now and then whether they answer, and every second whether they still are the same topics.
 pub fn watch(kafka: Handle, config: &Config, starts: &Starts, view: Shared, flags: Arc<Flags>) {
     let topics = topics(config);
     let starts = starts.clone();
-    let partitions: Vec<(String, i32)> = starts.keys().cloned().collect();
     let work = move || {
         while !flags.stop.load(Ordering::Relaxed) {
             match kafka.partitions(&topics, TIMEOUT) {
-                Ok(found) => {
+                Ok(_) => {
                     let was = view.write().not_ready.remove("kafka");
                     if was.is_some() {
                         tracing::info!("the brokers answer again");
-                    }
-                    grown(&found, &partitions, &view);
-                    for (topic, partition) in &partitions {
-                        if let Some(high) = kafka.high_watermark(topic, *partition, TIMEOUT) {
-                            let held = kafka.held_by_transaction(topic, *partition);
-                            let mut view = view.write();
-                            let source = view.sources.entry((topic.clone(), *partition)).or_default();
-                            source.high_watermark = Some(high + held);
-                            source.held_by_transaction = held;
-                        }
                     }
                 }
                 Err(e) => {
@@ -237,21 +226,6 @@ pub fn watch(kafka: Handle, config: &Config, starts: &Starts, view: Shared, flag
     };
     if let Err(e) = thread::Builder::new().name("health".into()).spawn(work) {
         tracing::error!(error = %e, "no thread to watch the brokers on");
-    }
-}
-
-/// A topic with more partitions than are read would be counted in part: say so until the daemon is restarted.
-fn grown(found: &BTreeMap<String, i32>, partitions: &[(String, i32)], view: &Shared) {
-    for (topic, n) in found {
-        let read = partitions.iter().filter(|(t, _)| t == topic).count();
-        if usize::try_from(*n).is_ok_and(|n| n > read) && !view.read().replaced.contains_key(topic) {
-            let why = format!(
-                "{topic} has {n} partitions, {read} are read: restart driftgate to read the new ones from their beginning"
-            );
-            if view.write().not_ready.insert(format!("{topic} grew"), why.clone()).is_none() {
-                tracing::error!("{why}");
-            }
-        }
     }
 }
 

@@ -172,6 +172,7 @@ impl Loader {
     }
 
     /// Versions whose snapshots are being read for longer than this, and for how long.
+    #[must_use]
     pub fn slow(&self, than: Duration) -> Vec<(Key, Duration)> {
         let slow = self.under_way.iter().filter(|(_, load)| !load.done).map(|(k, load)| (k, load.started.elapsed()));
         slow.filter(|(_, elapsed)| *elapsed > than).map(|(key, elapsed)| (key.clone(), elapsed)).collect()

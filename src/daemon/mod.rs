@@ -31,13 +31,17 @@ use crate::intake::versions::Reference;
 use crate::judge::read::verdict_from_json;
 use crate::pipeline::{Anew, Pipeline};
 use crate::policy::{self, Policy};
+use crate::publish::lane::Lane;
 use crate::publish::outbox::{Outbox, Outlets};
+use crate::publish::standing::Standing;
 use crate::publish::topic::TopicWriter;
+use crate::registry::embedded::Sink;
 use crate::registry::{Embedded, Registry};
 use crate::schema::Schema;
 use crate::source::kafka::KafkaSource;
 use crate::view::Shared;
-use dead::DeadLetters;
+use crate::view::failing::Part;
+use dead::{DeadLetters, Target};
 use engine::{Engine, Pace, Parts};
 use health::{Accepted, Before};
 use loader::Loader;
@@ -113,29 +117,26 @@ pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Re
     }));
     runtime.spawn(signals(Arc::clone(&flags)));
 
-    let writer = |topic: &Option<String>| topic.as_ref().map(|_| TopicWriter::new(&properties)).transpose();
     let publish = &config.publish;
-    let topics_writer = match writer(&publish.verdicts)? {
-        Some(w) => Some(w),
-        None => writer(&publish.signals)?,
+    let verdicts = match &publish.verdicts {
+        Some(topic) => {
+            let standing = Standing::new(Part::Sink(Sink::Verdicts.name()), view.clone());
+            Some(Lane::new(TopicWriter::new(&properties)?, topic.clone(), standing))
+        }
+        None => None,
     };
-    let mut outbox = Outbox::start(Outlets {
-        registry: Arc::clone(&registry),
-        topics: topics_writer,
-        signals_topic: publish.signals.clone(),
-        verdicts_topic: publish.verdicts.clone(),
-        view: view.clone(),
-    });
+    let mut outbox = Outbox::start(Outlets { registry: Arc::clone(&registry), verdicts, view: view.clone() });
     let keep_payload = publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
     let dead_letters = match publish.dead_letters.as_ref().map(|d| &d.to) {
         None => None,
         Some(DeadLetterTarget::Path(path)) => {
-            Some(DeadLetters::to_file(path).with_context(|| format!("dead letters cannot go to {}", path.display()))?)
+            Some(Target::file(path).with_context(|| format!("dead letters cannot go to {}", path.display()))?)
         }
         Some(DeadLetterTarget::Topic(topic)) => {
-            Some(DeadLetters::Topic { writer: TopicWriter::new(&properties)?, topic: topic.clone() })
+            Some(Target::Topic { writer: TopicWriter::new(&properties)?, topic: topic.clone() })
         }
     };
+    let dead_letters = dead_letters.map(|target| DeadLetters::start(target, &view)).transpose()?;
     let setup = sources::setup(config);
     let Restored { models, kept, unsent, fresh } =
         restore(&policies, checkpoint, setup, workers, &registry, &view, &flags);

@@ -12,7 +12,9 @@ use anyhow::Context as _;
 use super::Flags;
 use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
 use crate::publish::courier::{Carrier, Courier};
+use crate::publish::lane::{Body, Lane, Letter};
 use crate::publish::mirror::Mirror;
+use crate::publish::standing::Standing;
 use crate::publish::topic::TopicWriter;
 use crate::publish::webhook::{Secret, Webhook};
 use crate::registry::embedded::{Embedded, Sink};
@@ -26,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a sleeping thread looks whether it should end.
 const TICK: Duration = Duration::from_millis(200);
 
+/// So many samples wait for their topic.
+const MOST_SAMPLES: usize = 10_000;
+
 /// Which sinks a configuration has.
 #[must_use]
 pub fn sinks(config: &Config) -> Vec<Sink> {
@@ -33,6 +38,7 @@ pub fn sinks(config: &Config) -> Vec<Sink> {
     // Topics need brokers.
     let kafka = config.kafka.is_some();
     sinks.extend((kafka && config.publish.signals.is_some()).then_some(Sink::Signals));
+    sinks.extend((kafka && config.publish.verdicts.is_some()).then_some(Sink::Verdicts));
     sinks.extend((0..config.publish.webhooks.len()).map(Sink::Webhook));
     sinks.extend(config.registry.mlflow.is_some().then_some(Sink::Mlflow));
     sinks.extend((kafka && config.audit_topic.is_some()).then_some(Sink::Anchor));
@@ -73,8 +79,9 @@ pub fn start(
 ) -> anyhow::Result<()> {
     for sink in sinks(config) {
         let topic = |topic: &Option<String>| {
-            let writer = TopicWriter::new(properties)?;
-            anyhow::Ok(Carrier::Topic { writer, topic: topic.clone().unwrap_or_default() })
+            let (writer, standing) =
+                (TopicWriter::new(properties)?, Standing::new(Part::Sink(sink.name()), view.clone()));
+            anyhow::Ok(Carrier::Topic(Box::new(Lane::new(writer, topic.clone().unwrap_or_default(), standing))))
         };
         view.write().undeliverable.entry(sink.name()).or_default();
         let carrier = match sink {
@@ -84,8 +91,8 @@ pub fn start(
                 Some(hook) => Carrier::Webhook(webhook(hook)?),
                 None => continue,
             },
-            // Kept in step below.
-            Sink::Mlflow => continue,
+            // Kept in step below, and carried by the outbox.
+            Sink::Mlflow | Sink::Verdicts => continue,
         };
         let (registry, view) = (Arc::clone(registry), view.clone());
         let flags = Arc::clone(flags);
@@ -97,7 +104,9 @@ pub fn start(
             .start(move || flags.stop.load(Ordering::Relaxed))?;
     }
     for query in &config.prometheus {
-        poll(query, TopicWriter::new(properties)?, view.clone(), Arc::clone(flags))?;
+        let standing = Standing::new(Part::Query(query.metric.clone()), view.clone());
+        let lane = Lane::new(TopicWriter::new(properties)?, query.topic.clone(), standing);
+        poll(query, lane, view.clone(), Arc::clone(flags))?;
     }
     Ok(())
 }
@@ -127,7 +136,7 @@ fn sleep(flags: &Flags, span: Duration) -> bool {
 }
 
 /// Makes measurements of a Prometheus query's samples, in the topic that they are read from.
-fn poll(query: &PrometheusConfig, writer: TopicWriter, view: Shared, flags: Arc<Flags>) -> anyhow::Result<()> {
+fn poll(query: &PrometheusConfig, mut lane: Lane<()>, view: Shared, flags: Arc<Flags>) -> anyhow::Result<()> {
     let version = match &query.version {
         VersionFrom::Fixed(version) => VersionOf::Fixed(version.clone()),
         VersionFrom::Label(label) => VersionOf::Label(label.clone()),
@@ -140,8 +149,7 @@ fn poll(query: &PrometheusConfig, writer: TopicWriter, view: Shared, flags: Arc<
         metric: query.metric.clone(),
     };
     let poller = Poller::new(asked, query.token_file.clone(), TIMEOUT)?;
-    let (topic, metric, every) = (query.topic.clone(), query.metric.clone(), query.every);
-    let mut number = 0_u64;
+    let (metric, every) = (query.metric.clone(), query.every);
     let part = Part::Query(metric.clone());
     let work = move || loop {
         match poller.poll() {
@@ -152,15 +160,10 @@ fn poll(query: &PrometheusConfig, writer: TopicWriter, view: Shared, flags: Arc<
                 }
                 for measured in &answer.measured {
                     let key = format!("{}/{}", measured.model, measured.version);
-                    if let Err(e) = writer.send(&topic, &key, measured.to_json().as_bytes(), number) {
-                        tracing::error!(topic, error = %e, "a measurement cannot be sent");
-                        why = Some(format!("a measurement cannot be sent to {topic}: {e}"));
-                    }
-                    number += 1;
+                    lane.push(Letter::new((), key, Body::Text(measured.to_json())));
                 }
-                for failed in writer.poll(Duration::from_millis(50)).filter_map(|d| d.result.err()) {
-                    tracing::warn!(topic, error = %failed, "a measurement was not delivered");
-                    why = Some(format!("a measurement was not delivered to {topic}: {failed}"));
+                while lane.len() > MOST_SAMPLES && lane.pop().is_some() {
+                    lane.standing.dropped(1, "the oldest of too many samples that wait for their topic");
                 }
                 // A ratio without requests is no number and no failure, as long as other samples are.
                 let Skipped { not_finite, without_version, histograms } = answer.skipped;
@@ -172,9 +175,12 @@ fn poll(query: &PrometheusConfig, writer: TopicWriter, view: Shared, flags: Arc<
                         )
                     });
                 }
+                // What fails waits for the next question.
+                while !lane.is_empty() && lane.turn().pause.is_none() {}
                 match why {
-                    None => view.works(&part),
                     Some(why) => view.fails(part.clone(), why),
+                    None if lane.is_empty() => view.works(&part),
+                    None => {}
                 }
             }
             Err(e) => {
@@ -183,7 +189,6 @@ fn poll(query: &PrometheusConfig, writer: TopicWriter, view: Shared, flags: Arc<
             }
         }
         if !sleep(&flags, every) {
-            writer.flush(Duration::from_secs(2));
             return;
         }
     };

@@ -38,6 +38,7 @@ pub fn setup(config: &Config) -> Setup {
     Setup {
         has_features: config.sources.iter().any(|s| s.kind == SourceKind::Features),
         limits: limits(&config.limits),
+        confirmed_only: true,
     }
 }
 
@@ -89,7 +90,7 @@ fn time(source: &SourceConfig) -> TimeFormat {
         TimestampUnit::Micros => TimeUnit::Micros,
         TimestampUnit::Nanos => TimeUnit::Nanos,
     };
-    TimeFormat { unit, zone: source.timezone.clone() }
+    TimeFormat { unit, zone: source.timezone.clone(), future: source.future }
 }
 
 /// File options with a source's mapping: JSON lines as on the topic, columns by each pointer's last part.

@@ -291,7 +291,7 @@ impl JsonDecoder {
             self.guess = at;
             let ts = self.models.get(at).and_then(|m| m.row.ts);
             let ts = ts.ok_or_else(|| Reject::new(Reason::NoTime, "the event has no time"))?;
-            return Ok(Some((at, check_time(ts, record_ts)?)));
+            return Ok(Some((at, check_time(ts, record_ts, self.time.future)?)));
         }
     }
 

@@ -234,7 +234,11 @@ fn fields_may_stand_elsewhere_and_features_at_the_top() {
         rename: vec![("cust_age".into(), "age".into())],
         ..Fields::default()
     };
-    let mut f = Fixture::new(&Format { fields, time: TimeFormat { unit: TimeUnit::Seconds, zone: None }, model: None });
+    let mut f = Fixture::new(&Format {
+        fields,
+        time: TimeFormat { unit: TimeUnit::Seconds, ..TimeFormat::default() },
+        model: None,
+    });
     let text = r#"{"meta":{"id":"a","time":1362131640.5},"model":"flights","version":"1","temp":3,"cust_age":40,"origin":"JFK"}"#;
     assert_eq!(f.read(text), Ok(Outcome::Row(0)));
     assert_eq!(f.out[0].ts, [1_362_131_640_500]);
@@ -243,9 +247,33 @@ fn fields_may_stand_elsewhere_and_features_at_the_top() {
 }
 
 #[test]
+fn an_event_may_lie_as_far_ahead_of_its_record_as_its_source_says() {
+    for (future, ahead, says) in [
+        (60_000, 60_000, None),
+        (60_000, 60_001, Some("is more than 1m ahead of its record's")),
+        (0, 1, Some("is more than 0s ahead of its record's")),
+        (7_200_000, 7_200_000, None),
+        (crate::decode::time::FUTURE_MS, 3_600_001, Some("is more than an hour ahead of its record's")),
+    ] {
+        let time = TimeFormat { future, ..TimeFormat::default() };
+        let mut f = Fixture::new(&Format { time, ..Format::default() });
+        let ts = NOW + ahead;
+        let read =
+            f.read(&format!(r#"{{"prediction_id":"p","model":"flights","version":"1","ts":{ts},"score":0.25}}"#));
+        match says {
+            None => assert_eq!(read, Ok(Outcome::Row(0))),
+            Some(says) => {
+                let reject = read.unwrap_err();
+                assert!(reject.reason == Reason::Future && reject.detail.contains(says), "{reject}");
+            }
+        }
+    }
+}
+
+#[test]
 fn times_are_numbers_digits_and_texts_in_the_sources_unit_and_zone() {
     let read = |unit, zone: &str, ts: &str| {
-        let time = TimeFormat { unit, zone: crate::decode::time::zone(zone) };
+        let time = TimeFormat { unit, zone: crate::decode::time::zone(zone), ..TimeFormat::default() };
         let mut f = Fixture::new(&Format { time, ..Format::default() });
         let event = format!(r#"{{"prediction_id":"p","model":"flights","version":"1","ts":{ts},"score":0.25}}"#);
         // The second time by the shorter way for what is as guessed.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::numeric;
 use crate::policy::{MOST_VALUE, MOST_WEIGHT};
+use crate::yaml::units::show_duration;
 
 /// Why an event was rejected whole. Everything else that is wrong with an event is counted and the event still counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,23 +137,21 @@ impl Default for Limits {
     }
 }
 
-/// How far ahead of its record's time an event's time may lie.
-pub const FUTURE_TOLERANCE_MS: i64 = 3_600_000;
-
 /// No clock shows such a time: it was counted in smaller units.
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
 
-/// Checks an event time (ms): not before 1970, and at most an hour ahead of `record_ts`.
+/// Checks an event time (ms): not before 1970, and at most `future` ms ahead of `record_ts`.
 ///
 /// # Errors
 /// The rejection, with what was read.
-pub fn check_time(ts: i64, record_ts: i64) -> Result<i64, Reject> {
+pub fn check_time(ts: i64, record_ts: i64, future: i64) -> Result<i64, Reject> {
     if ts < 0 {
         return Err(Reject::new(Reason::BadTime, format!("time {ts} ms is before 1970")));
     }
-    if ts > record_ts.saturating_add(FUTURE_TOLERANCE_MS) {
+    if ts > record_ts.saturating_add(future) {
         let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string());
-        let mut detail = format!("time {} is more than an hour ahead of its record's {}", at(ts), at(record_ts));
+        let most = if future == time::FUTURE_MS { "an hour".to_owned() } else { show_duration(future) };
+        let mut detail = format!("time {} is more than {most} ahead of its record's {}", at(ts), at(record_ts));
         if ts > YEAR_10000_MS {
             detail
                 .push_str("; if its source counts microseconds or nanoseconds, write `timestamp: us` or `ns` under it");

@@ -19,12 +19,23 @@ pub enum TimeUnit {
 }
 
 /// How a source writes its times.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeFormat {
     pub unit: TimeUnit,
     /// Where clocks stood that wrote times without a zone; without it such times are refused.
     pub zone: Option<TimeZone>,
+    /// How far ahead of its record's time an event's time may lie, in ms.
+    pub future: i64,
 }
+
+impl Default for TimeFormat {
+    fn default() -> Self {
+        Self { unit: TimeUnit::default(), zone: None, future: FUTURE_MS }
+    }
+}
+
+/// How far ahead of its record's time an event's time may lie where the source does not say.
+pub const FUTURE_MS: i64 = 3_600_000;
 
 impl TimeUnit {
     /// Whole ticks as the millisecond they lie in.
@@ -235,7 +246,7 @@ mod tests {
     const MIDNIGHT: i64 = 1_700_006_400_000;
 
     fn format(unit: TimeUnit, name: &str) -> TimeFormat {
-        TimeFormat { unit, zone: (!name.is_empty()).then(|| zone(name).unwrap()) }
+        TimeFormat { unit, zone: (!name.is_empty()).then(|| zone(name).unwrap()), ..TimeFormat::default() }
     }
 
     #[test]

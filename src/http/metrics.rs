@@ -149,6 +149,14 @@ impl Page {
         }
         let lost = self.counts("dead_letters_lost_total", &[], "Dead letters that could not be kept.")?;
         add(&lost, &[], view.dead_letters_lost)?;
+        let failures = self.counts(
+            "delivery_failures_total",
+            &["sink"],
+            "Attempts to deliver that failed and are made again, by sink.",
+        )?;
+        for (sink, count) in &view.delivery_failures {
+            add(&failures, &[sink], *count)?;
+        }
         let failing = self.gauges(
             "failing",
             &["part"],
@@ -208,7 +216,7 @@ impl Page {
     /// What happened to a model's events.
     fn counters(&self, view: &View) -> Result<()> {
         type Read = fn(&ModelView) -> u64;
-        let families: [(&str, &str, Read); 12] = [
+        let families: [(&str, &str, Read); 11] = [
             ("invalid_values_total", "Values of a wrong type or out of range, by model; their events count.", |m| {
                 m.counters.invalid_values
             }),
@@ -218,11 +226,6 @@ impl Page {
                 |m| m.counters.late,
             ),
             ("after_close_total", "Events that came for a window that was judged already.", |m| m.counters.after_close),
-            (
-                "features_undecided_total",
-                "Events of the features stream that were too many to wait for predictions: a version that shows later misses them.",
-                |m| m.counters.features_undecided,
-            ),
             ("labels_joined_total", "Pairs of a prediction and its label, one for each version that scored it.", |m| {
                 m.counters.joined
             }),

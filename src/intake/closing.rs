@@ -96,6 +96,17 @@ impl Intake {
         })
     }
 
+    /// Whether a window would close by how far the streams have come, if that were confirmed.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        let bases = self.bases();
+        self.closed.iter().zip(&self.policy.groups).enumerate().any(|(group, (closed, spec))| {
+            let Some(frontier) = self.frontier(group, &bases) else { return false };
+            let to = self.held(group, frontier, &bases);
+            to > *closed && to.div_euclid(spec.window.slide) > closed.div_euclid(spec.window.slide)
+        })
+    }
+
     /// The end of all files: every window that is left, complete where the streams have passed its end.
     pub fn finish(&mut self) -> [Closing; 2] {
         let mut bases = self.bases();
@@ -132,18 +143,11 @@ impl Intake {
     /// Versions whose predictions are long past, that nothing keeps and whose windows are all judged (`in_use` says no):
     /// their baselines are let go, to be loaded again should they come back. Returns their names.
     pub fn retire(&mut self, in_use: impl Fn(u32) -> bool) -> Vec<String> {
-        let Some(mut base) = self.base_of(EventKind::Predictions) else { return Vec::new() };
+        let Some(base) = self.base_of(EventKind::Predictions) else { return Vec::new() };
         // A label may still come for as long as the horizon.
         let labels = self.policy.labels.as_ref().map_or(0, |l| l.horizon.saturating_add(l.lateness));
         let lateness = self.policy.groups.iter().map(|g| g.lateness).max().unwrap_or(0);
-        let mut after = self.policy.retire_after.max(labels.saturating_add(lateness));
-        // So may events of the features stream, up to `retire_after` behind its last prediction.
-        if self.has_features && self.counting.features.groups != 0 {
-            let Some(features) = self.base_of(EventKind::Features) else { return Vec::new() };
-            base = base.min(features);
-            after = after.max(self.policy.retire_after.saturating_add(lateness));
-        }
-        let since = base.saturating_sub(after);
+        let since = base.saturating_sub(self.policy.retire_after.max(labels.saturating_add(lateness)));
         let mut retired = Vec::new();
         for (code, version) in (0_u32..).zip(&mut self.versions) {
             if version.is_past(since) && !in_use(code) {

@@ -6,7 +6,6 @@
 mod admit;
 mod closing;
 pub mod count;
-mod held;
 pub mod job;
 mod locate;
 mod measured;
@@ -18,7 +17,6 @@ mod split;
 pub mod starts;
 pub mod state;
 mod stored;
-mod traffic;
 pub mod versions;
 
 use std::ops::Range;
@@ -38,7 +36,6 @@ use crate::window::pane::Sealed;
 use crate::window::watermark::{Bases, Progress, base};
 
 pub use closing::Closing;
-use held::Held;
 use job::Counting;
 use names::{Names, Translation};
 use starts::{Cause, Starts};
@@ -85,8 +82,6 @@ pub struct Counters {
     pub null_labels: u64,
     pub invalid_values: u64,
     pub unsegmented: u64,
-    /// Of the features stream, counted before it was known for which versions.
-    pub features_undecided: u64,
 }
 
 impl From<state_v4::Counters> for Counters {
@@ -107,7 +102,6 @@ impl From<state_v4::Counters> for Counters {
             null_labels: old.null_labels,
             invalid_values: old.invalid_values,
             unsegmented: old.unsegmented,
-            features_undecided: 0,
         }
     }
 }
@@ -129,7 +123,6 @@ impl std::ops::AddAssign for Counters {
         self.null_labels += other.null_labels;
         self.invalid_values += other.invalid_values;
         self.unsegmented += other.unsegmented;
-        self.features_undecided += other.features_undecided;
     }
 }
 
@@ -149,6 +142,8 @@ pub struct Setup {
     /// Whether a features stream will come.
     pub has_features: bool,
     pub limits: Limits,
+    /// Whether windows close only as far as `Intake::confirm` allows: where partitions may hold what is not read yet.
+    pub confirmed_only: bool,
 }
 
 /// The counting side of one model.
@@ -169,10 +164,12 @@ pub struct Intake {
     closed: Vec<i64>,
     /// Where the counts of all versions begin.
     starts: Starts,
-    /// Events of the features stream that wait for predictions.
-    held: Held,
     /// Streams that were all idle and have woken up since somebody asked.
     woken: Vec<EventKind>,
+    /// Whether windows close by `confirmed` alone.
+    confirmed_only: bool,
+    /// How far the streams had come when it was last confirmed that no quiet partition holds anything unread.
+    confirmed: Option<Bases>,
     /// Batches admitted so far.
     admitted: u64,
     /// A row's segment codes on their way into the join.
@@ -197,13 +194,14 @@ impl Intake {
             names: Names::new(&schema, &setup.limits),
             closed: vec![i64::MIN; policy.groups.len()],
             starts: Starts::default(),
-            held: Held::default(),
             sources: Vec::new(),
             translations: Vec::new(),
             versions: Vec::new(),
             known: Arc::default(),
             stale: false,
             woken: Vec::new(),
+            confirmed_only: setup.confirmed_only,
+            confirmed: None,
             admitted: 0,
             segments: Vec::new(),
             told: Vec::new(),
@@ -409,7 +407,7 @@ impl Intake {
         self.policy = policy;
     }
 
-    /// Keeps a version active whatever its own traffic: it has a stage pointer.
+    /// Keeps a version active whatever its traffic (it has a stage pointer, or a replay's file names it).
     pub fn pin(&mut self, version: &str, pinned: bool) {
         let at = self.names.intern_version(version);
         self.ensure_version(at);
@@ -430,22 +428,56 @@ impl Intake {
         (0_u32..).zip(&self.versions).filter_map(|(c, v)| Some((c, self.names.version(c)?, v)))
     }
 
+    /// Versions that are active at the predictions' base: pinned, or with predictions within `retire_after`.
+    fn active(&self) -> Vec<u32> {
+        let since =
+            self.base_of(EventKind::Predictions).map_or(i64::MIN, |b| b.saturating_sub(self.policy.retire_after));
+        let is_active = |v: &Version| v.pinned || v.last_ts.is_some_and(|ts| ts >= since);
+        self.versions().filter(|(_, _, v)| is_active(v)).map(|(c, ..)| c).collect()
+    }
+
     fn base_of(&self, kind: EventKind) -> Option<i64> {
-        base(self.sources.iter().filter(|s| s.kind == kind).map(|s| &s.progress))
+        base(self.sources.iter().filter(|s| s.kind == kind).map(|s| s.progress))
     }
 
     /// How far the streams have come.
     #[must_use]
     pub fn bases(&self) -> Bases {
-        let mut predictions = self.sources.iter().filter(|s| s.kind == EventKind::Predictions).peekable();
+        self.bases_by(|at| self.progress(SourceId(at)))
+    }
+
+    /// The bases by what `progress` says of each source partition.
+    fn bases_by(&self, progress: impl Fn(usize) -> Progress) -> Bases {
+        let of_kind = |kind: EventKind| {
+            self.sources.iter().enumerate().filter(move |(_, s)| s.kind == kind).map(|(at, _)| progress(at))
+        };
+        let mut predictions = of_kind(EventKind::Predictions).peekable();
         Bases {
-            predictions: self.base_of(EventKind::Predictions),
-            labels: self.base_of(EventKind::Labels),
-            features: self.base_of(EventKind::Features),
-            measurements: self.base_of(EventKind::Measurements),
+            predictions: base(of_kind(EventKind::Predictions)),
+            labels: base(of_kind(EventKind::Labels)),
+            features: base(of_kind(EventKind::Features)),
+            measurements: base(of_kind(EventKind::Measurements)),
             has_features: self.has_features,
-            predictions_quiet: predictions.peek().is_some() && predictions.all(|s| s.progress.idle),
+            predictions_quiet: predictions.peek().is_some() && predictions.all(|p| p.idle),
         }
+    }
+
+    /// Takes note of how far each source partition had come, and which were idle, at a moment for which that is confirmed:
+    /// windows may close as far as these streams had come. A partition that is not named holds its stream.
+    pub fn confirm(&mut self, stood: &[(SourceId, Progress)]) {
+        let mut by_source = vec![Progress::default(); self.sources.len()];
+        for (source, progress) in stood {
+            if let Some(of_source) = by_source.get_mut(source.0) {
+                *of_source = *progress;
+            }
+        }
+        self.confirmed = Some(self.bases_by(|at| by_source.get(at).copied().unwrap_or_default()));
+    }
+
+    /// The bases that windows close by; `None` where nothing is confirmed yet.
+    #[must_use]
+    pub fn closing_bases(&self) -> Option<Bases> {
+        if self.confirmed_only { self.confirmed } else { Some(self.bases()) }
     }
 
     /// What workers and the evaluator need of the versions, by code.

@@ -1,16 +1,21 @@
-//! Verdicts and signals outward: to the registry and to Kafka topics, by a thread of its own, until they are acknowledged.
-//! What is not acknowledged yet is part of the checkpoint, so nothing is lost; ids make a second delivery harmless.
-//! `courier` carries what the ledger queued, `mirror` keeps MLflow in step, `webhook` is the client of one receiver.
+//! Verdicts and signals outward: to the registry first, by a thread that waits for nothing else, and from there to topics and
+//! webhooks, each by a thread of its own, until they are acknowledged. What is not acknowledged yet is part of the checkpoint or
+//! of the registry, so nothing is lost; ids make a second delivery harmless. `outbox` is the way to the registry, `courier`
+//! carries what the ledger queued, `lane` is the way to a topic, `mirror` keeps MLflow in step, `webhook` is the client of one
+//! receiver, `standing` says how a sink does.
 
 pub mod courier;
+pub mod lane;
 pub mod mirror;
 pub mod outbox;
+mod shorten;
+pub mod standing;
 pub mod topic;
 pub mod webhook;
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::verdict::{Action, Signal};
+use crate::judge::verdict::Signal;
 use crate::registry::embedded::{Given, GivenVerdict};
 use crate::state_v4;
 
@@ -59,21 +64,12 @@ impl Item {
             }
     }
 
-    /// A verdict's JSON; a signal's is written once the registry has said what came of it.
+    /// A verdict's JSON. A signal is told by the registry, with what came of it.
     #[must_use]
     pub fn json(&self) -> &str {
         match self {
             Self::Verdict { json, .. } => json,
             Self::Signal(_) => "",
-        }
-    }
-
-    /// What a signal asks for.
-    #[must_use]
-    pub fn action(&self) -> Option<Action> {
-        match self {
-            Self::Verdict { .. } => None,
-            Self::Signal(signal) => Some(signal.action),
         }
     }
 

@@ -1,26 +1,27 @@
-//! The delivery thread: items go to the registry, as many as wait in one transaction, then each to its topic, in order, again
-//! and again until it is there.
+//! The delivery threads: one takes items to the registry, as many as wait in one transaction, and waits for nothing else; one
+//! publishes verdicts. Both in order, again and again until it is there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rdkafka::error::RDKafkaErrorCode;
-
 use super::Item;
-use super::topic::TopicWriter;
+use super::lane::{Body, FLIGHT, Lane, Letter};
 use crate::clock::now_ms;
 use crate::judge::verdict::{Action, Signal};
 use crate::live;
-use crate::registry::embedded::{Given, Stream, Taken};
+use crate::registry::embedded::{Given, Sink, Stream, Taken};
 use crate::registry::{Applied, Embedded, RegistryError};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
-/// How long the thread waits for work before it serves the producer again.
+/// Between two looks whether everything is acknowledged.
 const TICK: Duration = Duration::from_millis(20);
+/// Between two looks into the registry's queue.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Pause before something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// At most so many items are written to the registry in one transaction: others who write wait so long.
@@ -31,13 +32,27 @@ const BATCH_BYTES: usize = 8 << 20;
 const MOST_ITEMS: usize = 20_000;
 const MOST_BYTES: usize = 64 << 20;
 
+/// Verdicts that wait for their topic stay in memory up to so many and so many bytes; beyond, they wait in the registry's file.
+const MEMORY_ITEMS: usize = 5_000;
+const MEMORY_BYTES: usize = 16 << 20;
+/// At most so many bytes of verdicts are put into that file: then reading pauses.
+const FILE_BYTES: usize = 1 << 30;
+
 /// Where items go.
 pub struct Outlets {
     pub registry: Arc<Embedded>,
-    pub topics: Option<TopicWriter>,
-    pub signals_topic: Option<String>,
-    pub verdicts_topic: Option<String>,
+    /// Signals go to their topic from the registry's own queue, with what became of them.
+    pub verdicts: Option<Lane<Of>>,
     pub view: Shared,
+}
+
+/// Which verdict a letter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The item of this number.
+    Item(u64),
+    /// A row of the registry's queue.
+    Row(i64),
 }
 
 /// What is not acknowledged yet.
@@ -71,9 +86,27 @@ impl Outbox {
     pub fn start(outlets: Outlets) -> Self {
         let (to, items) = channel();
         let (report, done) = channel();
-        let thread = thread::Builder::new()
-            .name("outbox".into())
-            .spawn(move || Worker { outlets, report, sent: BTreeMap::new() }.run(&items));
+        let Outlets { registry, verdicts, view } = outlets;
+        let backlog = Arc::new(Backlog::default());
+        let verdicts = verdicts.and_then(|lane| {
+            let (to, items) = channel();
+            let to_topic = ToTopic {
+                lane,
+                items,
+                registry: Arc::clone(&registry),
+                report: report.clone(),
+                backlog: Arc::clone(&backlog),
+            };
+            match thread::Builder::new().name("to-verdicts".into()).spawn(move || to_topic.run()) {
+                Ok(_) => Some(to),
+                Err(e) => {
+                    tracing::error!(error = %e, "no thread to publish verdicts on");
+                    None
+                }
+            }
+        });
+        let worker = Worker { registry, view, verdicts, report, backlog, in_file: None };
+        let thread = thread::Builder::new().name("outbox".into()).spawn(move || worker.run(&items));
         Self { to, done, pending: VecDeque::new(), bytes: 0, next: 0, thread: thread.ok() }
     }
 
@@ -131,75 +164,114 @@ impl Outbox {
     }
 }
 
-/// A record under way.
-struct Sent {
-    topic: String,
-    item: Arc<Item>,
-    /// What is sent in place of the item's own JSON.
-    json: Option<String>,
+/// What waits in memory for the verdicts' topic.
+#[derive(Default)]
+struct Backlog {
+    items: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
+impl Backlog {
+    fn is_full(&self) -> bool {
+        self.items.load(Ordering::Relaxed) >= MEMORY_ITEMS || self.bytes.load(Ordering::Relaxed) >= MEMORY_BYTES
+    }
+
+    fn add(&self, bytes: usize) {
+        self.items.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) {
+        self.items.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The thread that writes to the registry. It waits for nothing else.
 struct Worker {
-    outlets: Outlets,
+    registry: Arc<Embedded>,
+    view: Shared,
+    verdicts: Option<Sender<(u64, Arc<Item>)>>,
     report: Sender<u64>,
-    /// By number.
-    sent: BTreeMap<u64, Sent>,
+    backlog: Arc<Backlog>,
+    /// Bytes of verdicts put into the registry's queue since it was empty; `None` while it is.
+    in_file: Option<usize>,
 }
 
 impl Worker {
     fn run(mut self, items: &Receiver<(u64, Arc<Item>)>) {
-        loop {
-            match items.recv_timeout(TICK) {
-                Ok(first) => self.deliver(batch(first, items)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            self.serve(Duration::ZERO);
+        // What a run before left there goes first.
+        self.in_file = self.queued().then_some(0);
+        while let Ok(first) = items.recv() {
+            self.deliver(batch(first, items));
         }
-        if let Some(topics) = &self.outlets.topics {
-            topics.flush(Duration::from_secs(5));
+    }
+
+    fn queued(&self) -> bool {
+        self.verdicts.is_some()
+            && self.registry.outgoing(Sink::Verdicts, 1).map_or(self.in_file.is_some(), |rows| !rows.is_empty())
+    }
+
+    /// Whether verdicts wait in the registry's file: where too many wait in memory, and until the file's are published.
+    fn to_file(&mut self) -> bool {
+        if self.in_file.is_some() && !self.queued() {
+            self.in_file = None;
         }
-        self.serve(Duration::ZERO);
+        if self.in_file.is_none() && self.backlog.is_full() {
+            tracing::warn!("many verdicts wait for their topic: further ones wait in the registry's file");
+            self.in_file = Some(0);
+        }
+        while self.in_file.is_some_and(|bytes| bytes >= FILE_BYTES) && self.queued() {
+            thread::sleep(RETRY);
+        }
+        self.in_file.is_some()
     }
 
     fn deliver(&mut self, batch: Vec<(u64, Arc<Item>)>) {
-        let taken = self.take(&batch);
+        let to_file = self.verdicts.is_some() && self.to_file();
+        let taken = self.take(&batch, to_file);
         for ((number, item), taken) in batch.into_iter().zip(taken) {
-            match (&*item, taken) {
-                (Item::Verdict { .. }, _) => {
-                    self.publish(number, self.outlets.verdicts_topic.clone(), item, None);
+            match &*item {
+                Item::Signal(signal) => {
+                    self.applied(signal.clone(), taken);
+                    let _ = self.report.send(number);
                 }
-                (Item::Signal(signal), taken) => {
-                    let signal = self.applied(signal.clone(), taken);
-                    let json = serde_json::to_string(&signal).unwrap_or_default();
-                    self.publish(number, self.outlets.signals_topic.clone(), item, Some(json));
-                }
+                Item::Verdict { json, .. } => match (&self.verdicts, &mut self.in_file) {
+                    (Some(_), Some(bytes)) if to_file => {
+                        *bytes += json.len();
+                        let _ = self.report.send(number);
+                    }
+                    (Some(to), _) => {
+                        self.backlog.add(item.bytes());
+                        let _ = to.send((number, item));
+                    }
+                    (None, _) => drop(self.report.send(number)),
+                },
             }
-            self.serve(Duration::ZERO);
         }
     }
 
     /// Writes a batch to the registry, again and again until it is there; the items behind wait, and the checkpoint keeps
     /// them. What came of each, in the same order.
-    fn take(&self, batch: &[(u64, Arc<Item>)]) -> Vec<Taken> {
-        let view = &self.outlets.view;
+    fn take(&self, batch: &[(u64, Arc<Item>)], queue_verdicts: bool) -> Vec<Taken> {
+        let view = &self.view;
         let given: Vec<Given<'_>> = batch.iter().map(|(_, item)| item.as_given()).collect();
         let policy = |model: &str| view.read().models.get(model).map(|m| Arc::clone(&m.policy));
         let live = |model: &str, version: &str| live::live(view, model, version);
         let mut attempt = 0_u32;
         loop {
-            let stream = Stream { policy: &policy, live: &live, now_ms: now_ms() };
-            match self.outlets.registry.take_all(&given, &stream) {
+            let stream = Stream { policy: &policy, live: &live, now_ms: now_ms(), queue_verdicts };
+            match self.registry.take_all(&given, &stream) {
                 Ok(taken) => {
-                    view.works(&Part::Registry);
+                    self.view.works(&Part::Registry);
                     return taken;
                 }
                 Err(e @ RegistryError::Sql(_)) => {
                     if attempt.is_power_of_two() || attempt == 0 {
                         tracing::warn!(error = %e, attempt, "verdicts and signals are not in the registry yet; trying again");
                     }
-                    view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));
                     attempt = attempt.saturating_add(1);
+                    self.view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));
                     thread::sleep(RETRY);
                 }
                 Err(e) => {
@@ -210,14 +282,18 @@ impl Worker {
         }
     }
 
-    /// Counts and announces what the registry did with a signal; returns the signal with where a rollback went.
-    fn applied(&self, mut signal: Signal, taken: Taken) -> Signal {
+    /// Counts and announces what the registry did with a signal.
+    fn applied(&self, mut signal: Signal, taken: Taken) {
         let outcome = match taken {
             Taken::Signal(Applied::Done { rollback_to }) => {
                 signal.rollback_to = rollback_to;
                 "ok"
             }
-            Taken::Signal(Applied::Already) => "already",
+            // It was announced when it was applied.
+            Taken::Signal(Applied::Already) => {
+                self.count(signal.action, "already");
+                return;
+            }
             Taken::Signal(Applied::Ignored(why)) => {
                 let action = signal.action.name();
                 tracing::info!(
@@ -226,7 +302,8 @@ impl Worker {
                     action,
                     "the registry ignored a signal: {why}"
                 );
-                "ignored"
+                self.count(signal.action, "ignored");
+                return;
             }
             Taken::Failed(why) => {
                 tracing::error!(
@@ -239,73 +316,78 @@ impl Worker {
             }
             Taken::Verdict => "error",
         };
-        self.count(signal.action, "registry", outcome);
+        self.count(signal.action, outcome);
         announce(&signal);
-        signal
     }
 
-    /// Sends an item's JSON, or another in its place.
-    fn publish(&mut self, number: u64, topic: Option<String>, item: Arc<Item>, json: Option<String>) {
-        let (Some(topics), Some(topic)) = (&self.outlets.topics, topic) else {
-            let _ = self.report.send(number);
-            return;
-        };
-        let payload = json.as_deref().unwrap_or_else(|| item.json());
-        match topics.send(&topic, &item.key(), payload.as_bytes(), number) {
-            Ok(()) => drop(self.sent.insert(number, Sent { topic, item, json })),
-            Err(e) => self.give_up(number, &topic, item.action(), &e.to_string()),
-        }
+    fn count(&self, action: Action, outcome: &'static str) {
+        *self.view.write().signals.entry((action, "registry".to_owned(), outcome)).or_default() += 1;
     }
+}
 
-    fn give_up(&self, number: u64, topic: &str, action: Option<Action>, why: &str) {
-        tracing::error!(topic, "a record can never be delivered and is dropped: {why}");
-        *self.outlets.view.write().undeliverable.entry("topic".to_owned()).or_default() += 1;
-        if let Some(action) = action {
-            self.count(action, "topic", "error");
-        }
-        let _ = self.report.send(number);
-    }
+/// The thread that publishes verdicts.
+struct ToTopic {
+    lane: Lane<Of>,
+    items: Receiver<(u64, Arc<Item>)>,
+    registry: Arc<Embedded>,
+    report: Sender<u64>,
+    backlog: Arc<Backlog>,
+}
 
-    /// Takes what the brokers acknowledged; what failed is sent again, shorter if it was too large.
-    fn serve(&mut self, wait: Duration) {
-        let Some(topics) = &self.outlets.topics else { return };
-        let deliveries: Vec<_> = topics.poll(wait).collect();
-        for delivery in deliveries {
-            let Some(Sent { topic, item, json }) = self.sent.remove(&delivery.number) else { continue };
-            match delivery.result {
-                Ok(()) => {
-                    self.outlets.view.works(&Part::Sink(topic));
-                    if let Some(action) = item.action() {
-                        self.count(action, "topic", "ok");
-                    }
-                    let _ = self.report.send(delivery.number);
+impl ToTopic {
+    fn run(mut self) {
+        while self.fill() {
+            let turn = self.lane.turn();
+            let mut rows = Vec::new();
+            for letter in turn.done.into_iter().chain(turn.dropped) {
+                match letter.number {
+                    Of::Item(number) => drop(self.report.send(number)),
+                    Of::Row(id) => rows.push(id),
                 }
-                Err(e) if e.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                    let bytes = json.as_deref().unwrap_or_else(|| item.json()).len();
-                    match without_evidence(item.json()) {
-                        Some(shorter) if shorter.len() < bytes => {
-                            tracing::warn!(
-                                topic,
-                                bytes,
-                                "a verdict is too large for the topic and is published without bins and segments"
-                            );
-                            self.publish(delivery.number, Some(topic), item, Some(shorter));
-                        }
-                        _ => self.give_up(delivery.number, &topic, item.action(), &e.to_string()),
-                    }
-                }
-                Err(e) => {
-                    tracing::warn!(topic, error = %e, "a record was not delivered; sending it again");
-                    self.outlets.view.fails(Part::Sink(topic.clone()), e.to_string());
-                    thread::sleep(RETRY);
-                    self.publish(delivery.number, Some(topic), item, json);
-                }
+            }
+            if !rows.is_empty()
+                && let Err(e) = self.registry.delivered(&rows)
+            {
+                tracing::warn!(error = %e, "deliveries cannot be written down: they are made once more");
+            }
+            if let Some(pause) = turn.pause {
+                thread::sleep(pause);
             }
         }
     }
 
-    fn count(&self, action: Action, sink: &str, outcome: &'static str) {
-        *self.outlets.view.write().signals.entry((action, sink.to_owned(), outcome)).or_default() += 1;
+    /// Takes what waits: of memory first, since what waits in the file is newer. Whether there can be more.
+    fn fill(&mut self) -> bool {
+        if self.lane.is_empty() {
+            match self.items.recv_timeout(LOOK_EVERY) {
+                Ok((number, item)) => self.push(number, item),
+                Err(RecvTimeoutError::Timeout) => self.rows(),
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        // Rows in the lane are newer than nothing in memory, and older than what comes to it.
+        while self.lane.len() < FLIGHT
+            && let Ok((number, item)) = self.items.try_recv()
+        {
+            self.push(number, item);
+        }
+        true
+    }
+
+    fn push(&mut self, number: u64, item: Arc<Item>) {
+        self.backlog.take(item.bytes());
+        self.lane.push(Letter::new(Of::Item(number), item.key(), Body::Item(item)));
+    }
+
+    fn rows(&mut self) {
+        match self.registry.outgoing(Sink::Verdicts, FLIGHT) {
+            Ok(rows) => {
+                for row in rows {
+                    self.lane.push(Letter::new(Of::Row(row.id), row.key, Body::Text(row.body)));
+                }
+            }
+            Err(e) => tracing::warn!(error = %e, "the queue of verdicts cannot be read"),
+        }
     }
 }
 
@@ -321,18 +403,6 @@ fn batch(first: (u64, Arc<Item>), items: &Receiver<(u64, Arc<Item>)>) -> Vec<(u6
         batch.push(next);
     }
     batch
-}
-
-/// A verdict without what makes it long.
-fn without_evidence(json: &str) -> Option<String> {
-    let mut verdict: serde_json::Value = serde_json::from_str(json).ok()?;
-    for result in verdict.get_mut("results")?.as_array_mut()? {
-        let result = result.as_object_mut()?;
-        for key in ["bins", "segments", "unseen"] {
-            result.shift_remove(key);
-        }
-    }
-    serde_json::to_string(&verdict).ok()
 }
 
 fn announce(signal: &Signal) {

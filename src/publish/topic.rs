@@ -1,8 +1,10 @@
-//! Records to Kafka topics: idempotent, acknowledged by all replicas, and told apart once they are.
+//! Records to Kafka topics: idempotent, acknowledged by all replicas, a flight of them at a time. A producer that can go on no
+//! more is replaced by a new one.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
@@ -13,11 +15,44 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 
 use crate::source::kafka::Troubles;
 
+/// How long the records of a flight may take to be acknowledged.
+const ACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// What the configuration can set otherwise. A topic that is not there is told of after the propagation time.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("compression.type", "lz4"),
+    ("linger.ms", "5"),
+    ("message.max.bytes", "10485760"),
+    ("message.timeout.ms", "20000"),
+    ("topic.metadata.propagation.max.ms", "5000"),
+];
+
+/// Why a record is not in its topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// The record by itself, or its batch, is larger than the topic takes, or the client.
+    TooLarge(String),
+    /// It may be taken later.
+    Later(String),
+}
+
+impl Unsent {
+    fn of(topic: &str, error: &KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge) => {
+                Self::TooLarge(error.to_string())
+            }
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                Self::Later(format!("the topic {topic:?} does not exist; create it"))
+            }
+            _ => Self::Later(format!("the topic {topic:?} does not take records: {error}")),
+        }
+    }
+}
+
 /// What became of the record with this number.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    pub number: u64,
-    pub result: Result<(), KafkaError>,
+struct Delivery {
+    number: u64,
+    result: Result<(), KafkaError>,
 }
 
 struct Deliveries {
@@ -45,10 +80,12 @@ impl ProducerContext for Deliveries {
     }
 }
 
-/// A producer whose deliveries can be asked for.
+/// A producer, made anew where it cannot go on.
 pub struct TopicWriter {
+    config: ClientConfig,
     producer: BaseProducer<Deliveries>,
     deliveries: Receiver<Delivery>,
+    next: u64,
 }
 
 impl TopicWriter {
@@ -58,28 +95,61 @@ impl TopicWriter {
     /// Properties that librdkafka refuses.
     pub fn new(properties: &BTreeMap<String, String>) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
-        config.set("compression.type", "lz4").set("linger.ms", "5").set("message.max.bytes", "10485760");
+        for (k, v) in DEFAULTS {
+            config.set(k, v);
+        }
         for (k, v) in properties.iter().filter(|(k, _)| !is_for_consumers(k)) {
             config.set(k, v);
         }
         config.set("enable.idempotence", "true");
-        let (send, deliveries) = channel();
-        Ok(Self {
-            producer: config.create_with_context(Deliveries { send, troubles: Troubles::default() })?,
-            deliveries,
-        })
+        let (producer, deliveries) = producer(&config)?;
+        Ok(Self { config, producer, deliveries, next: 0 })
+    }
+
+    /// Sends records (key and payload) and waits until each is acknowledged or has failed; the answers are in their order.
+    pub fn carry(&mut self, topic: &str, records: &[(&str, &[u8])]) -> Vec<Result<(), Unsent>> {
+        let first = self.next;
+        let until = Instant::now() + ACKNOWLEDGED;
+        let mut results: Vec<Option<Result<(), Unsent>>> = vec![None; records.len()];
+        for ((key, payload), result) in records.iter().zip(&mut results) {
+            if let Err(e) = self.send(topic, key, payload, until) {
+                *result = Some(Err(Unsent::of(topic, &e)));
+            }
+            self.next += 1;
+        }
+        while results.iter().any(Option::is_none) && Instant::now() < until {
+            self.producer.poll(Duration::from_millis(20));
+            for Delivery { number, result } in self.deliveries.try_iter() {
+                let at = number.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+                if let Some(slot) = at.and_then(|at| results.get_mut(at)) {
+                    *slot = Some(result.map_err(|e| Unsent::of(topic, &e)));
+                }
+            }
+            if self.producer.client().fatal_error().is_some() {
+                break;
+            }
+        }
+        let unanswered = || match self.producer.client().fatal_error() {
+            Some((_, why)) => Unsent::Later(format!("the producer for {topic:?} cannot go on and is made anew: {why}")),
+            None => Unsent::Later(format!("{topic:?} did not acknowledge it within {} s", ACKNOWLEDGED.as_secs())),
+        };
+        let results: Vec<Result<(), Unsent>> =
+            results.into_iter().map(|r| r.unwrap_or_else(|| Err(unanswered()))).collect();
+        if results.iter().any(|r| matches!(r, Err(Unsent::Later(_)))) {
+            self.renew();
+        }
+        results
     }
 
     /// Hands a record to the producer, waiting while its queue is full.
-    ///
-    /// # Errors
-    /// A record that can never be sent (too large, topic invalid).
-    pub fn send(&self, topic: &str, key: &str, payload: &[u8], number: u64) -> Result<(), KafkaError> {
-        let mut record = BaseRecord::with_opaque_to(topic, Box::new(number)).key(key).payload(payload);
+    fn send(&self, topic: &str, key: &str, payload: &[u8], until: Instant) -> Result<(), KafkaError> {
+        let mut record = BaseRecord::with_opaque_to(topic, Box::new(self.next)).key(key).payload(payload);
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
-                Err((e, back)) if e.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                Err((e, back))
+                    if e.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) && Instant::now() < until =>
+                {
                     record = back;
                     self.producer.poll(Duration::from_millis(20));
                 }
@@ -88,18 +158,25 @@ impl TopicWriter {
         }
     }
 
-    /// Serves the producer and takes what was delivered or failed since.
-    pub fn poll(&self, wait: Duration) -> impl Iterator<Item = Delivery> + '_ {
-        self.producer.poll(wait);
-        self.deliveries.try_iter()
-    }
-
-    /// Waits for records under way.
-    pub fn flush(&self, wait: Duration) {
-        if let Err(e) = self.producer.flush(wait) {
-            tracing::warn!(error = %e, "not everything was acknowledged in time; it stays in the checkpoint");
+    /// A new producer: the old one may have failed for good, and remembers for minutes which topics were not there.
+    fn renew(&mut self) {
+        match producer(&self.config) {
+            Ok((producer, deliveries)) => {
+                let old = std::mem::replace(&mut self.producer, producer);
+                self.deliveries = deliveries;
+                // Its end has no bound.
+                if let Err(e) = thread::Builder::new().name("old-producer".into()).spawn(move || drop(old)) {
+                    tracing::warn!(error = %e, "no thread to end a producer on");
+                }
+            }
+            Err(e) => tracing::warn!(error = %e, "no new producer can be made; the old one goes on"),
         }
     }
+}
+
+fn producer(config: &ClientConfig) -> Result<(BaseProducer<Deliveries>, Receiver<Delivery>), KafkaError> {
+    let (send, deliveries) = channel();
+    Ok((config.create_with_context(Deliveries { send, troubles: Troubles::default() })?, deliveries))
 }
 
 /// Properties that a producer would warn about.

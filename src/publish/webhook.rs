@@ -64,18 +64,11 @@ pub enum WebhookError {
 }
 
 impl WebhookError {
-    /// Whether the same event may arrive when it is sent again.
+    /// Whether the receiver says that it does not take this very content. Everything else may pass: a receiver that is
+    /// deployed anew answers 404, one whose secret changes 401.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
-            Self::Url
-            | Self::EmptySecret { .. }
-            | Self::Client { .. }
-            | Self::EventId { .. }
-            | Self::Redirect { .. } => false,
-        }
+    pub fn is_of_content(&self) -> bool {
+        matches!(self, Self::EventId { .. } | Self::Refused { status: 400 | 413 | 415 | 422, .. })
     }
 }
 
@@ -263,20 +256,21 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_from_a_failure_that_may_pass() {
-        for (line, transient) in [
-            ("400 Bad Request", false),
+    fn a_refusal_of_the_content_is_told_from_a_failure_that_may_pass() {
+        for (line, of_content) in [
+            ("400 Bad Request", true),
             ("401 Unauthorized", false),
             ("404 Not Found", false),
-            ("408 Request Timeout", true),
+            ("408 Request Timeout", false),
             ("410 Gone", false),
-            ("425 Too Early", true),
-            ("429 Too Many Requests", true),
-            ("500 Internal Server Error", true),
-            ("503 Service Unavailable", true),
+            ("413 Payload Too Large", true),
+            ("422 Unprocessable Entity", true),
+            ("429 Too Many Requests", false),
+            ("500 Internal Server Error", false),
+            ("503 Service Unavailable", false),
         ] {
             let error = refused(line, "");
-            assert_eq!(error.is_transient(), transient, "{error}");
+            assert_eq!(error.is_of_content(), of_content, "{error}");
             let (code, reason) = line.split_once(' ').unwrap();
             assert!(error.to_string().ends_with(&format!("refused event \"id-1\" ({code}): {reason}")), "{error}");
         }
@@ -294,7 +288,7 @@ mod tests {
         let expected = format!(
             "the webhook at http://127.0.0.1:{port} redirects (302), and redirects are not followed: give the final URL"
         );
-        assert!(error.to_string() == expected && !error.is_transient(), "{error}");
+        assert!(error.to_string() == expected && !error.is_of_content(), "{error}");
     }
 
     #[test]
@@ -305,10 +299,10 @@ mod tests {
         let silent = Webhook::new(&url, None, Duration::from_millis(100)).unwrap();
         let error = silent.post("id-1", "{}").unwrap_err();
         let expected = format!("the webhook at http://localhost:{port} cannot be reached: no answer within 0.1 s");
-        assert!(error.to_string() == expected && error.is_transient(), "{error}");
+        assert!(error.to_string() == expected && !error.is_of_content(), "{error}");
         drop(listener);
         let error = webhook(port, None).post("id-1", "{}").unwrap_err();
-        assert!(error.is_transient() && error.to_string().contains("refused"), "{error}");
+        assert!(!error.is_of_content() && error.to_string().contains("refused"), "{error}");
         assert!(!error.to_string().contains("hidden"), "{error}");
     }
 
@@ -319,7 +313,6 @@ mod tests {
         }
         let new = |secret| Webhook::new("https://u:hidden@example.org/T0K3N", secret, Duration::from_secs(1));
         let error = new(Some(Secret::new(""))).unwrap_err();
-        assert!(!error.is_transient(), "{error}");
         assert_eq!(error, WebhookError::EmptySecret { host: "https://example.org".into() });
         let good = new(Some(Secret::new("s3cret"))).unwrap();
         assert_eq!(
@@ -327,6 +320,6 @@ mod tests {
             r#"Webhook { host: "https://example.org", .. } Some(Secret(…))"#
         );
         let error = good.post("two\nlines", "{}").unwrap_err();
-        assert!(matches!(error, WebhookError::EventId { .. }) && !error.is_transient(), "{error}");
+        assert!(matches!(error, WebhookError::EventId { .. }) && error.is_of_content(), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! Topics of events: every partition of the configured topics, read from the offsets that the daemon's state names. Each
 //! partition has a queue of its own, so a partition that must wait is simply not read; librdkafka bounds what it holds.
 
+mod ends;
 mod identity;
 mod messages;
 mod trouble;
@@ -199,9 +200,29 @@ impl KafkaSource {
                 identity::set_leader_epoch(&mut list, topic, *partition, epoch);
             }
         }
-        // The queues come first: fetching begins with `assign`, and what comes before its partition has a queue goes to the
-        // client's own, from where nobody would read it.
-        let partitions = starts
+        let partitions = self.partitions(starts);
+        self.consumer.assign(&list).map_err(KafkaSourceError::Assign)?;
+        Ok(partitions)
+    }
+
+    /// Starts reading more partitions, from their beginning, beside those that are read.
+    ///
+    /// # Errors
+    /// What librdkafka refuses.
+    pub fn assign_more(&self, starts: &BTreeMap<(String, i32), Start>) -> Result<Vec<Partition>, KafkaSourceError> {
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for (topic, partition) in starts.keys() {
+            list.add_partition_offset(topic, *partition, Offset::Beginning).map_err(KafkaSourceError::Assign)?;
+        }
+        let partitions = self.partitions(starts);
+        self.consumer.incremental_assign(&list).map_err(KafkaSourceError::Assign)?;
+        Ok(partitions)
+    }
+
+    /// The queues come first: fetching begins with the assignment, and what comes before its partition has a queue goes to the
+    /// client's own, from where nobody would read it.
+    fn partitions(&self, starts: &BTreeMap<(String, i32), Start>) -> Vec<Partition> {
+        starts
             .iter()
             .map(|((topic, partition), start)| Partition {
                 topic: topic.clone(),
@@ -218,9 +239,7 @@ impl KafkaSource {
                 },
                 started_in: start.leader_epoch,
             })
-            .collect();
-        self.consumer.assign(&list).map_err(KafkaSourceError::Assign)?;
-        Ok(partitions)
+            .collect()
     }
 
     /// Serves the client's own events for up to `wait`.
@@ -445,9 +464,35 @@ impl Handle {
         open.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or(0)
     }
 
-    /// The offset after a partition's last record that can be read: what a transaction holds that is open lies behind it.
+    /// The topics as the brokers have them now; one that does not exist, or may not be described, is left out.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time.
+    pub fn described(&self, topics: &[String], timeout: Duration) -> Result<BTreeMap<String, Found>, KafkaSourceError> {
+        match identity::described(&self.consumer, topics, timeout) {
+            Err(e) if e.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => {
+                let found = self.partitions(topics, timeout)?;
+                Ok(found.into_iter().map(|(topic, partitions)| (topic, Found { partitions, id: None })).collect())
+            }
+            Err(e) => Err(self.unreachable(&e)),
+            Ok(found) => Ok(found),
+        }
+    }
+
+    /// The high watermarks of partitions: the offset after the last record, those of open transactions and markers included. A
+    /// partition whose leader does not answer is left out.
     #[must_use]
-    pub fn high_watermark(&self, topic: &str, partition: i32, timeout: Duration) -> Option<i64> {
-        self.consumer.fetch_watermarks(topic, partition, timeout).ok().map(|(_, high)| high)
+    pub fn high_watermarks(&self, partitions: &[(String, i32)], timeout: Duration) -> BTreeMap<(String, i32), i64> {
+        match ends::of(&self.consumer, partitions, timeout) {
+            Ok(found) => found,
+            Err(e) if e.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => {
+                let one = |key: &(String, i32)| {
+                    let (_, stable) = self.consumer.fetch_watermarks(&key.0, key.1, timeout).ok()?;
+                    Some((key.clone(), stable + self.held_by_transaction(&key.0, key.1)))
+                };
+                partitions.iter().filter_map(one).collect()
+            }
+            Err(_) => BTreeMap::new(),
+        }
     }
 }

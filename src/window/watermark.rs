@@ -37,7 +37,7 @@ pub fn is_late(ts: i64, largest_before: Option<i64>, lateness: i64) -> bool {
 /// The base of a stream: its watermark for a lateness L is `base − L`. The minimum over partitions that are not idle,
 /// the maximum when all are; `None` while a partition that is not idle has shown nothing, or without partitions.
 #[must_use]
-pub fn base<'a>(partitions: impl Iterator<Item = &'a Progress>) -> Option<i64> {
+pub fn base(partitions: impl Iterator<Item = Progress>) -> Option<i64> {
     let mut active: Option<Option<i64>> = None;
     let mut idle: Option<i64> = None;
     for p in partitions {
@@ -99,7 +99,7 @@ mod tests {
             (vec![p(Some(5), true), p(Some(9), true)], Some(9)),
             (vec![p(None, true)], None),
         ] {
-            assert_eq!(base(partitions.iter()), expected, "{partitions:?}");
+            assert_eq!(base(partitions.iter().copied()), expected, "{partitions:?}");
         }
     }
 

@@ -56,6 +56,12 @@ impl Seat {
 }
 
 impl Place {
+    /// Whether everything before an offset was read and admitted.
+    pub fn is_read_to(&self, end: i64) -> bool {
+        let Partition { next, halted, doubted, .. } = &self.partition;
+        self.parked.is_empty() && halted.is_none() && doubted.is_none() && next.is_some_and(|next| next >= end)
+    }
+
     /// Takes a turn: counts what waited, and reads on; decoding does not need the baseline. Returns how many messages there were.
     pub fn turn(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) -> usize {
         if !self.parked.is_empty() && !self.count_parked(sources, world, desk) && self.parked.len() >= PARKED {

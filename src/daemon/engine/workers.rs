@@ -60,7 +60,7 @@ impl Common {
         }
         lock(&self.rejections).hear(letters, Instant::now(), &self.view);
         match lock(&self.dead_letters).as_mut() {
-            Some(dead) => dead.send(letters.drain(..), &self.view),
+            Some(dead) => dead.send(letters.drain(..)),
             None => letters.clear(),
         }
     }

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::change::Change;
+use super::change::{Change, Sink};
 use super::promotions::{automatic, follow};
-use super::{Desk, Embedded, Live, keep_verdict, name, rollouts, signals};
+use super::{Desk, Embedded, Live, keep_verdict, rollouts, signals};
 use crate::judge::read::verdict_from_json;
 use crate::judge::verdict::Signal;
 use crate::policy::{Approvals, Policy};
@@ -38,6 +38,8 @@ pub struct Stream<'a> {
     /// By model and version.
     pub live: &'a dyn Fn(&str, &str) -> Live,
     pub now_ms: i64,
+    /// Whether verdicts wait here for their topic.
+    pub queue_verdicts: bool,
 }
 
 /// What came of it.
@@ -71,6 +73,12 @@ impl Embedded {
             let mut batch = Batch { change, stream, latest: BTreeMap::new(), driven: HashMap::new() };
             let taken = given.iter().map(|given| batch.take(given)).collect::<Result<_, _>>()?;
             batch.finish()?;
+            if stream.queue_verdicts {
+                for given in given {
+                    let Given::Verdict(GivenVerdict { model, version, json, .. }) = given else { continue };
+                    change.tell_text(Sink::Verdicts, &format!("{model}/{version}"), json)?;
+                }
+            }
             Ok(taken)
         })
     }
@@ -178,11 +186,7 @@ impl<'g> Batch<'_, 'g> {
         Ok(())
     }
 
-    /// A signal whose names no registry takes is ignored, not an error.
     fn signal(&self, signal: &Signal) -> Result<Taken, RegistryError> {
-        if let Err(error) = name("the model", &signal.model).and_then(|()| name("the version", &signal.version)) {
-            return Ok(Taken::Signal(Applied::Ignored(error.to_string())));
-        }
         Ok(self.apart(|batch| signals::apply(batch.change, signal))?.map_or_else(Taken::Failed, Taken::Signal))
     }
 

@@ -15,8 +15,10 @@ use crate::registry::RegistryError;
 /// Where changes are told to, beside the registry itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sink {
-    /// The signals topic: weights and phases of rollouts.
+    /// The signals topic: signals with what became of them, weights and phases of rollouts.
     Signals,
+    /// The verdicts topic: what does not wait in memory.
+    Verdicts,
     /// One of the addresses, by its place in the configuration: each hears of everything, at its own pace.
     Webhook(usize),
     /// It is kept in step by comparing, without a queue.
@@ -30,6 +32,7 @@ impl Sink {
     pub fn name(self) -> String {
         match self {
             Self::Signals => "signals".to_owned(),
+            Self::Verdicts => "verdicts".to_owned(),
             Self::Webhook(at) => format!("webhook-{at}"),
             Self::Mlflow => "mlflow".to_owned(),
             Self::Anchor => "anchor".to_owned(),
@@ -97,9 +100,14 @@ impl<'t> Change<'t> {
 
     /// Queues something for a sink, if there is one.
     pub fn tell(&self, sink: Sink, key: &str, body: &Value) -> Result<(), RegistryError> {
+        if self.sinks.contains(&sink) { self.tell_text(sink, key, &body.to_string()) } else { Ok(()) }
+    }
+
+    /// The same with JSON that is written already.
+    pub fn tell_text(&self, sink: Sink, key: &str, body: &str) -> Result<(), RegistryError> {
         if self.sinks.contains(&sink) {
             self.prepare_cached("INSERT INTO outgoing (sink, key, body, at) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![sink.name(), key, body.to_string(), self.now_ms])?;
+                .execute(params![sink.name(), key, body, self.now_ms])?;
         }
         Ok(())
     }

@@ -37,13 +37,16 @@ impl Embedded {
         })
     }
 
-    /// Takes something off that was delivered.
+    /// Takes off what was delivered.
     ///
     /// # Errors
     /// A registry that fails.
-    pub fn delivered(&self, id: i64) -> Result<(), RegistryError> {
+    pub fn delivered(&self, ids: &[i64]) -> Result<(), RegistryError> {
         self.write(0, |change| {
-            change.prepare_cached("DELETE FROM outgoing WHERE id = ?1")?.execute([id])?;
+            let mut delete = change.prepare_cached("DELETE FROM outgoing WHERE id = ?1")?;
+            for id in ids {
+                delete.execute([id])?;
+            }
             Ok(())
         })
     }

@@ -9,7 +9,7 @@ use super::mirror;
 use crate::registry::RegistryError;
 
 /// The format this driftgate reads and writes (`user_version`). 0 is an empty file.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 /// How long a call waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -226,6 +226,9 @@ CREATE TABLE mirror_tags (
 ) STRICT;
 ";
 
+/// What format 4 added: the JSON of a signal as it is told, with what became of it.
+const OUTCOMES: &str = "ALTER TABLE signals ADD COLUMN body TEXT;";
+
 /// Opens a registry file, making it and its folder where they are missing.
 pub(super) fn open(path: &Path) -> Result<Connection, RegistryError> {
     let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
@@ -273,9 +276,12 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
     if found < 2 {
         tx.execute_batch(PROMOTION_TABLES)?;
     }
-    if found < FORMAT {
+    if found < 3 {
         tx.execute_batch(MIRROR_TABLES)?;
         mirror::from_format_2(&tx)?;
+    }
+    if found < FORMAT {
+        tx.execute_batch(OUTCOMES)?;
         tx.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(tx.commit()?)

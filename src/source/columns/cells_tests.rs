@@ -64,7 +64,8 @@ fn flags(cells: &Cells) -> Vec<Flag> {
 /// The times of a source with this zone, and of this unit; all of them at once where that is possible.
 fn times_by(cells: &Cells, zone: &str, unit: time::TimeUnit) -> Vec<Result<i64, Reason>> {
     let (mut out, mut at_once) = (Vec::new(), Vec::new());
-    let format = TimeFormat { unit, zone: (!zone.is_empty()).then(|| time::zone(zone).unwrap()) };
+    let format =
+        TimeFormat { unit, zone: (!zone.is_empty()).then(|| time::zone(zone).unwrap()), ..TimeFormat::default() };
     cells.each_time(&format, |t| out.push(t.map_err(|r| r.reason)));
     if cells.times_within(&format, &(i64::MIN..=i64::MAX - 1), &mut at_once) {
         assert_eq!(at_once.into_iter().map(Ok).collect::<Vec<_>>(), out);

@@ -12,7 +12,7 @@ use crate::decode::coder::Coder;
 use crate::decode::notes::Unmapped;
 use crate::decode::plan::Field;
 use crate::decode::seen::Seen;
-use crate::decode::{FUTURE_TOLERANCE_MS, Limits, Reason, Reject, check_time, check_value, check_weight};
+use crate::decode::{Limits, Reason, Reject, check_time, check_value, check_weight};
 use crate::event::{FeatureColumns, Flag, Fresh, Ids, code, numeric};
 use crate::schema::{Classes, Schema};
 
@@ -186,12 +186,12 @@ impl EventFile {
 
     /// Appends the times, zero for those that are none.
     fn times(&self, times: &Cells, ts: &mut Vec<i64>, outcomes: &mut Outcomes) {
-        if times.times_within(&self.fields.time, &(0..=self.record_ts.saturating_add(FUTURE_TOLERANCE_MS)), ts) {
+        if times.times_within(&self.fields.time, &(0..=self.record_ts.saturating_add(self.fields.time.future)), ts) {
             return;
         }
         let mut row = 0;
         times.each_time(&self.fields.time, |time| {
-            let time = time.and_then(|t| check_time(t, self.record_ts));
+            let time = time.and_then(|t| check_time(t, self.record_ts, self.fields.time.future));
             ts.push(*time.as_ref().unwrap_or(&0));
             outcomes.extend(time.err().map(|reject| (row, Outcome::Rejected(reject))));
             row += 1;

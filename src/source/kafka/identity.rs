@@ -16,20 +16,20 @@ use rdkafka::bindings as native;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{IsError as _, KafkaError, RDKafkaErrorCode};
 
-use super::Quiet;
+use super::{Found, Quiet};
 
 /// A pointer that a function of the client library takes back.
-struct Owned<T> {
+pub(super) struct Owned<T> {
     it: NonNull<T>,
     give_back: unsafe extern "C" fn(*mut T),
 }
 
 impl<T> Owned<T> {
-    fn new(it: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Option<Self> {
+    pub(super) fn new(it: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Option<Self> {
         Some(Self { it: NonNull::new(it)?, give_back })
     }
 
-    fn ptr(&self) -> *mut T {
+    pub(super) fn ptr(&self) -> *mut T {
         self.it.as_ptr()
     }
 }
@@ -50,6 +50,19 @@ pub fn ids(
     topics: &[String],
     timeout: Duration,
 ) -> Result<BTreeMap<String, String>, KafkaError> {
+    let found = described(consumer, topics, timeout)?;
+    Ok(found.into_iter().filter_map(|(topic, found)| Some((topic, found.id?))).collect())
+}
+
+/// How many partitions topics have, and their ids. A topic that does not exist is left out.
+///
+/// # Errors
+/// Brokers that do not answer in time.
+pub fn described(
+    consumer: &BaseConsumer<Quiet>,
+    topics: &[String],
+    timeout: Duration,
+) -> Result<BTreeMap<String, Found>, KafkaError> {
     let mut names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
     names.sort();
     names.dedup();
@@ -103,15 +116,18 @@ pub fn ids(
             let topic = *described.add(at);
             let error = native::rd_kafka_error_code(native::rd_kafka_TopicDescription_error(topic));
             let name = std::ffi::CStr::from_ptr(native::rd_kafka_TopicDescription_name(topic));
-            let id = native::rd_kafka_TopicDescription_topic_id(topic);
-            if error.is_error() || id.is_null() {
+            if error.is_error() {
                 continue;
             }
-            let most = native::rd_kafka_Uuid_most_significant_bits(id);
-            let least = native::rd_kafka_Uuid_least_significant_bits(id);
-            if let Some(id) = text(most, least) {
-                found.insert(name.to_string_lossy().into_owned(), id);
-            }
+            let mut partitions = 0;
+            native::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
+            let id = native::rd_kafka_TopicDescription_topic_id(topic);
+            let id = (!id.is_null()).then(|| {
+                let most = native::rd_kafka_Uuid_most_significant_bits(id);
+                text(most, native::rd_kafka_Uuid_least_significant_bits(id))
+            });
+            let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+            found.insert(name.to_string_lossy().into_owned(), Found { partitions, id: id.flatten() });
         }
         Ok(found)
     }

@@ -1,7 +1,9 @@
 //! Faults injected into a running daemon against a real Kafka: what it says afterwards is what a replay says, or it says that
 //! it cannot know.
 
-mod features;
+mod delivery;
+mod idleness;
+mod outcomes;
 mod snapshots;
 mod starts;
 

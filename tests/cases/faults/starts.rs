@@ -73,7 +73,7 @@ fn a_policy_that_was_away_for_one_run_has_no_whole_windows_over_it_and_a_cut_log
     folder.write("shop.yaml", sliding());
     folder.write("other.yaml", sliding().replace("model: shop", "model: other"));
     let with = |policies: &str| {
-        folder.write("driftgate.yaml", topics.config("shop.yaml", "2s").replace("[\"shop.yaml\"]", policies))
+        folder.write("driftgate.yaml", topics.config("shop.yaml", "2s").replace("[\"shop.yaml\"]", policies));
     };
     let first = now_ms() / 10_000 * 10_000 - 200_000;
     let at = |n: i64| -> super::Events {

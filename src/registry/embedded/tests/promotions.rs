@@ -133,7 +133,7 @@ fn a_verdict_that_cannot_be_read_pauses_the_rollout_it_is_about_and_is_no_record
         let paused = || registry.rollout("m").unwrap().unwrap().paused;
         let policy = std::sync::Arc::new(desk.policy.clone());
         let (policy, live) = (|_: &str| Some(policy.clone()), |_: &str, version: &str| (desk.live)(version));
-        let stream = Stream { policy: &policy, live: &live, now_ms: NOW };
+        let stream = Stream { policy: &policy, live: &live, now_ms: NOW, queue_verdicts: false };
         let take = |version| {
             let cut = GivenVerdict { model: "m", version, group: "drift", end_ms: NOW, json: "{\"verdict_id\":" };
             registry.take_all(&[Given::Verdict(cut)], &stream).unwrap();
@@ -246,7 +246,7 @@ fn what_is_told_waits_in_order_until_it_was_delivered() {
     let stages: Vec<Value> =
         posts.iter().map(|o| serde_json::from_str::<Value>(&o.body).unwrap()["stage"].clone()).collect();
     assert_eq!(stages, ["dev", PROD]);
-    registry.delivered(posts[0].id).unwrap();
+    registry.delivered(&[posts[0].id]).unwrap();
     assert_eq!(registry.outgoing(Sink::Webhook(0), 10).unwrap(), posts[1..]);
     assert_eq!(registry.outgoing(Sink::Anchor, 10).unwrap(), [], "nobody listens there");
     let waiting = |registry: &Embedded| registry.waiting().unwrap();

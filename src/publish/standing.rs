@@ -1,0 +1,103 @@
+//! How one sink does: what fails is tried again with longer and longer pauses, counted, logged now and then, and shown as not
+//! ready once it has lasted.
+
+use std::time::{Duration, Instant};
+
+use crate::view::Shared;
+use crate::view::failing::Part;
+
+/// The first pause before something that failed is tried again, and the longest.
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// A sink that has failed for so long is told of in `/ready`.
+const LASTING: Duration = Duration::from_secs(3);
+
+/// The standing of one sink.
+pub struct Standing {
+    part: Part,
+    /// What metrics call it.
+    sink: String,
+    view: Shared,
+    failures: u32,
+    /// When the first attempt of those that failed one after the other began.
+    since: Option<Instant>,
+}
+
+impl Standing {
+    #[must_use]
+    pub fn new(part: Part, view: Shared) -> Self {
+        let sink = match &part {
+            Part::Sink(name) => name.clone(),
+            Part::DeadLetters => "dead-letters".to_owned(),
+            other => other.name(),
+        };
+        view.write().undeliverable.entry(sink.clone()).or_default();
+        view.write().delivery_failures.entry(sink.clone()).or_default();
+        Self { part, sink, view, failures: 0, since: None }
+    }
+
+    /// An attempt that began at `began` has failed; how long to wait before the next.
+    pub fn failed(&mut self, began: Instant, why: &str) -> Duration {
+        let since = *self.since.get_or_insert(began);
+        if self.failures.is_power_of_two() || self.failures == 0 {
+            tracing::warn!(sink = self.sink, attempt = self.failures + 1, "not delivered yet: {why}");
+        }
+        let pause = PAUSE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        let mut view = self.view.write();
+        *view.delivery_failures.entry(self.sink.clone()).or_default() += 1;
+        view.failing.insert(self.part.clone(), format!("{why}; trying again"));
+        if since.elapsed() >= LASTING {
+            view.undelivered.insert(self.part.clone());
+        }
+        pause
+    }
+
+    /// Something was delivered.
+    pub fn delivered(&mut self) {
+        if self.since.take().is_some() {
+            self.failures = 0;
+            tracing::info!(sink = self.sink, "delivered again");
+            let mut view = self.view.write();
+            view.failing.remove(&self.part);
+            view.undelivered.remove(&self.part);
+        }
+    }
+
+    /// Something was given up.
+    pub fn dropped(&self, n: u64, why: &str) {
+        tracing::error!(sink = self.sink, dropped = n, "something can never be delivered and is dropped: {why}");
+        let mut view = self.view.write();
+        *view.undeliverable.entry(self.sink.clone()).or_default() += n;
+        if self.part == Part::DeadLetters {
+            view.dead_letters_lost += n;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_and_shown_once_they_last_until_something_is_delivered() {
+        let view = Shared::default();
+        view.write().started = true;
+        let mut standing = Standing::new(Part::Sink("s".into()), view.clone());
+        let now = Instant::now();
+        assert_eq!(standing.failed(now, "away"), PAUSE);
+        assert!(view.read().is_ready());
+        for _ in 0..20 {
+            standing.failed(now, "away");
+        }
+        assert_eq!(standing.failed(now, "away"), LONGEST_PAUSE);
+        standing.since = now.checked_sub(LASTING);
+        standing.failed(now, "away");
+        assert!(!view.read().is_ready());
+        assert_eq!(view.read().failing[&Part::Sink("s".into())], "away; trying again");
+        assert_eq!(view.read().delivery_failures["s"], 23);
+        standing.delivered();
+        assert!(view.read().is_ready());
+        assert_eq!(standing.failed(Instant::now(), "away"), PAUSE);
+    }
+}

@@ -1,6 +1,7 @@
 //! The judging side of one model: sealed panes and closing lines in, verdicts and signals out. Windows are rolling sums of
 //! panes. Output depends only on the policy, the baselines and the panes: no clock, no input or output.
 
+mod blocks;
 mod outcomes;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ use crate::window::layout::Reads;
 use crate::window::pane::Sealed;
 use crate::window::tally::Tally;
 
+pub use blocks::Blocks;
+
 /// The stage that rollback triggers watch, and whose version is the champion.
 const PROD: &str = "prod";
 
@@ -43,6 +46,8 @@ pub struct Evaluator {
     names: Names,
     /// By version code, then group.
     versions: Vec<Vec<Rolling>>,
+    /// Blocks that were signalled before these counts began.
+    before: Blocks,
 }
 
 /// The windows of one (version, group).
@@ -62,8 +67,8 @@ struct Memory {
     last_end: Option<i64>,
     /// By (rule, subject) as `rule subject`.
     streaks: BTreeMap<String, Streak>,
-    /// A block was signalled and not cleared.
-    blocked: bool,
+    /// A block was signalled by the window that ends there, and not cleared.
+    blocked: Option<i64>,
     /// By index into the policy's triggers.
     triggers: BTreeMap<usize, TriggerState>,
     /// What `kpi_drop` rules compare with.
@@ -105,7 +110,8 @@ impl From<state_v4::Memory> for Memory {
         Self {
             last_end: old.last_end,
             streaks: old.streaks.into_iter().map(|(of, streak)| (of, streak.into())).collect(),
-            blocked: old.blocked,
+            // Which window it was is not known.
+            blocked: old.blocked.then_some(i64::MIN),
             triggers: old.triggers.into_iter().map(|(at, t)| (at, trigger(t))).collect(),
             outcomes: Outcomes::default(),
         }
@@ -175,7 +181,7 @@ impl Evaluator {
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
         let names = Names::new(&Schema::new(&policy), &Limits::default());
-        Self { reads: Reads::of(&policy), names, policy, versions: Vec::new() }
+        Self { reads: Reads::of(&policy), names, policy, versions: Vec::new(), before: Blocks::new() }
     }
 
     /// Takes over sealed panes.
@@ -375,6 +381,9 @@ impl Evaluator {
             baseline_sha256,
         };
         if verdict.window.complete {
+            if let Some(since) = blocks::taken(&mut self.before, &verdict) {
+                rolling.memory.blocked.get_or_insert(since);
+            }
             signals(&policy, close, &verdict, &mut rolling.memory, &mut out.signals);
         }
         out.verdicts.push(verdict);
@@ -406,7 +415,8 @@ impl Evaluator {
     pub fn count_anew(&mut self, version: u32, cause: Cause) {
         for rolling in self.versions.get_mut(version as usize).into_iter().flatten() {
             let Memory { last_end, blocked, .. } = rolling.memory;
-            let memory = Memory { last_end, blocked: blocked && cause != Cause::Version, ..Memory::default() };
+            let blocked = blocked.filter(|_| cause != Cause::Version);
+            let memory = Memory { last_end, blocked, ..Memory::default() };
             *rolling = Rolling { memory, ..Rolling::default() };
         }
     }
@@ -475,13 +485,15 @@ fn signals(policy: &Policy, close: &Close<'_>, verdict: &Verdict, memory: &mut M
         // A pending breach neither blocks nor clears.
         let settled =
             verdict.results.iter().filter(|r| !r.muted).all(|r| matches!(r.status, Status::Pass | Status::Warn));
-        if !reasons.is_empty() && !memory.blocked {
-            memory.blocked = true;
+        if !reasons.is_empty() && memory.blocked.is_none() {
+            memory.blocked = Some(close.end);
             emit(Action::Block, reasons);
-        } else if settled && memory.blocked {
-            memory.blocked = false;
+        } else if settled && memory.blocked.take().is_some() {
             emit(Action::Clear, Vec::new());
         }
+    } else if memory.blocked.take().is_some() {
+        // The policy blocked by this group once.
+        emit(Action::Clear, Vec::new());
     }
     let in_prod = verdict.stage.as_deref().is_none_or(|s| s == PROD);
     let triggers = policy.rollback.iter().flat_map(|r| &r.triggers).enumerate().filter(|(_, t)| t.group == close.at);

@@ -6,6 +6,7 @@
 //! the workers' panes and judges, while the others go on counting.
 
 pub mod absent;
+mod blocks;
 pub mod counted;
 mod order;
 
@@ -297,7 +298,13 @@ impl Pipeline {
     fn begin_anew(&self, version: &str, reference: Reference, cause: Cause) {
         let mut intake = self.intake();
         let Some(code) = intake.names().version_code(version) else { return };
-        lock(&self.evaluator).count_anew(code, cause);
+        {
+            let mut evaluator = lock(&self.evaluator);
+            evaluator.count_anew(code, cause);
+            if cause == Cause::Version {
+                evaluator.forget_blocks(version);
+            }
+        }
         self.resting().iter_mut().for_each(|worker| worker.panes.let_go(code));
         intake.begin_version(code, cause);
         intake.set_reference(version, reference);

@@ -382,6 +382,20 @@ impl Found<'_> {
                 .explain(name, if in_prod { "what is wrong with the version in prod" } else { "why it is blocked" });
             all.push(self.problem(severity, Some(name), format!("{title} is blocked: {first}{more}"), next));
         }
+        let gone = |group: &str| self.seen.policy.groups.iter().all(|g| g.name != group);
+        for block in record.into_iter().flat_map(|r| &r.blocks).filter(|b| gone(&b.group)) {
+            let (group, since) = (&block.group, &block.since);
+            let what = format!(
+                "{title} is blocked since {since} by {group:?}, a group that the policy does not have: no window will clear it"
+            );
+            let next = format!(
+                "driftgate unblock {} {} --group {} --reason REASON",
+                quoted(self.model),
+                quoted(name),
+                quoted(group)
+            );
+            all.push(self.problem(Severity::Waiting, Some(name), what, next));
+        }
         if let Some(Err(why)) = seen.and_then(|s| s.baseline.as_ref()) {
             let severity = if in_prod { Severity::Unknown } else { Severity::Candidate };
             let next = "correct where its snapshot lies: it is tried again".to_owned();

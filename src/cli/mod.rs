@@ -22,6 +22,7 @@ mod run;
 mod show;
 mod status;
 mod terminal;
+mod unblock;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,7 @@ enum Command {
     Override(promote::OverrideArgs),
     Freeze(promote::FreezeArgs),
     Resume(promote::ResumeArgs),
+    Unblock(unblock::Args),
     Status(status::Args),
     Explain(explain::Args),
     History(history::Args),
@@ -108,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Override(args) => promote::override_rule(&args),
         Command::Freeze(args) => promote::freeze(&args),
         Command::Resume(args) => promote::resume(&args),
+        Command::Unblock(args) => unblock::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Decide(args) => decide::run(&args),
         Command::Status(args) => status::run(&args),

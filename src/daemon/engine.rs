@@ -3,6 +3,7 @@
 //! models or partitions waits until the workers are between two turns.
 
 mod ask;
+mod blocks;
 mod pace;
 mod place;
 mod remarks;
@@ -233,7 +234,9 @@ impl Engine {
             model.intake().versions().filter(|(_, _, v)| v.pinned).map(|(_, n, _)| n.to_owned()).collect();
         let reached: Vec<Option<Reached>> =
             world.seats.iter().map(|seat| Reached::of(seat, at, &model.intake())).collect();
+        let blocks = model.blocks();
         *model = Pipeline::new(Arc::clone(policy), setup, self.workers);
+        model.inherit(blocks);
         for version in pinned {
             model.intake().pin(&version, true);
             lock(&self.common.loader).start(policy, &version);
@@ -275,7 +278,13 @@ impl Engine {
         }
         let mut view = self.common.view.write();
         if let Some(model) = world.models.get(at) {
-            view.models.insert(policy.model.clone(), new_model_view(model));
+            let mut shown = new_model_view(model);
+            // What is blocked stays so until a window passes.
+            let before = view.models.remove(&policy.model).map(|m| m.versions).unwrap_or_default();
+            for (version, before) in before.into_iter().filter(|(_, v)| !v.blocks.is_empty()) {
+                shown.versions.entry(version).or_default().blocks = before.blocks;
+            }
+            view.models.insert(policy.model.clone(), shown);
         }
     }
 
@@ -286,6 +295,7 @@ impl Engine {
     pub fn run(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) -> anyhow::Result<()> {
         self.check_restored();
         self.pin_registered();
+        self.heed_unblocked();
         std::thread::scope(|threads| {
             for worker in 0..self.workers {
                 let desk = Desk::new(&self.common, worker);
@@ -393,6 +403,7 @@ impl Engine {
                 self.remark();
                 self.pin_registered();
                 self.count_anew();
+                self.heed_unblocked();
                 pinned = Instant::now();
             }
         }

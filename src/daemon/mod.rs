@@ -2,6 +2,7 @@
 //! `loader` brings baselines, `health` asks the brokers, `reload` takes over changed policies, `dead` keeps what was
 //! rejected and `rejections` tells of it, `outward` tells others, `sources` translates the configuration.
 
+mod blocks;
 pub mod dead;
 pub mod engine;
 pub mod health;
@@ -314,6 +315,7 @@ fn restore(
                 }
             },
         };
+        blocks::take_over(&pipeline, registry, &outbox);
         show(&pipeline, registry.as_ref(), view);
         models.push(pipeline);
     }

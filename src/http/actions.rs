@@ -291,6 +291,30 @@ pub(super) async fn overrides(State(app): State<Shared>, by: By<OPERATOR>, given
     .map(Json)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnblockBody {
+    reason: String,
+    group: Option<String>,
+}
+
+/// POST …/unblock: `{"reason": "…"}`, and if wanted `"group"`.
+pub(super) async fn unblock(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
+    let given: UnblockBody = body(given, "a reason, and if wanted group")?;
+    let reason = said("reason", &given.reason)?;
+    let view = app.view.clone();
+    with_desk(&app, &by.model, &by.actor, move |registry, desk| {
+        let model = desk.policy.model.as_str();
+        let ended = registry.unblock(model, &by.version, given.group.as_deref(), desk.actor, &reason, desk.now_ms)?;
+        if let Some(shown) = view.write().version_mut(model, &by.version) {
+            ended.iter().for_each(|block| drop(shown.blocks.remove(&block.group)));
+        }
+        Ok(json!({"model": model, "version": by.version, "ended": ended}))
+    })
+    .await
+    .map(Json)
+}
+
 /// What the results of a rule, named as group/id, are about.
 fn subjects_of(policy: &Policy, rule: &str) -> Vec<String> {
     let Some((group, id)) = rule.split_once('/') else { return Vec::new() };

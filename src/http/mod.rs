@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `api` | models, versions, verdicts, registering, the gate |
-//! | `actions` | evidence, approvals, promotions, rollouts, rollbacks, overrides, freezes |
+//! | `actions` | evidence, approvals, promotions, rollouts, rollbacks, overrides, unblocking, freezes |
 //! | `insight` | status, explanations, history, promotion records |
 //! | `hooks` | Flagger's webhooks |
 //! | `auth` | tokens and roles |
@@ -85,6 +85,7 @@ pub fn router(app: App) -> Router {
         .route(&version("/promote"), post(actions::promote))
         .route(&version("/rollback"), post(actions::rollback))
         .route(&version("/overrides"), post(actions::overrides))
+        .route(&version("/unblock"), post(actions::unblock))
         .route("/hooks/flagger/{hook}", post(hooks::flagger))
         .route("/api/v1/gate/{model}/{version}", get(api::gate))
         .fallback(nothing_here)
@@ -168,7 +169,7 @@ async fn nothing_here(uri: Uri) -> Problem {
          /api/v1/models, \
          /api/v1/models/{{model}} with /status, /history, /rollout, /freeze and /resume, \
          /api/v1/models/{{model}}/versions/{{version}} with /verdicts, /explain, /promotions, /evidence, /approvals, \
-         /promote, /rollback and /overrides, /api/v1/gate/{{model}}/{{version}}?to=STAGE, and /hooks/flagger/{{hook}}",
+         /promote, /rollback, /overrides and /unblock, /api/v1/gate/{{model}}/{{version}}?to=STAGE, and /hooks/flagger/{{hook}}",
         uri.path()
     ))
 }

@@ -18,6 +18,7 @@ mod schema;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod unblock;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +35,7 @@ pub use identity::Problem;
 pub use mirror::Due;
 pub use promotions::{Desk, Live, Promotion, Wish};
 pub use rollouts::{FROZEN, Told};
+pub use unblock::Unblocked;
 
 use super::{ActiveBlock, Applied, Registration, Registry, RegistryError, StageMove, VersionRecord};
 use crate::audit::checkpoint::Signer;

@@ -31,6 +31,9 @@ pub fn sentence(event: &str, payload: &Value) -> String {
             p.text("window_end").map(|end| format!("it was seen serving in the window ending {end}"))
         }
         "override" => overridden(p),
+        "unblock" => {
+            p.text("group").map(|group| format!("the block of {group} was ended by hand{}", p.after("reason")))
+        }
         "freeze" => Some(format!("automatic actions stop{}", p.after("reason"))),
         "resume" => Some("automatic actions go on".to_owned()),
         "registry_drift" => Some(drifted(p)),

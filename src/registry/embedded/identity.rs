@@ -182,9 +182,17 @@ pub(super) fn make_anew(
             take_away(change, model, &stage, &why)?;
         }
     }
-    for table in
-        ["evidence", "approvals", "overrides", "verdicts", "blocks", "mirror_tags", "mirror_writes", "mirrored"]
-    {
+    for table in [
+        "evidence",
+        "approvals",
+        "overrides",
+        "verdicts",
+        "blocks",
+        "unblocked",
+        "mirror_tags",
+        "mirror_writes",
+        "mirrored",
+    ] {
         change.execute(&format!("DELETE FROM {table} WHERE model = ?1 AND version = ?2"), [model, version])?;
     }
     change.execute(

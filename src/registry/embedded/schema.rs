@@ -226,8 +226,18 @@ CREATE TABLE mirror_tags (
 ) STRICT;
 ";
 
-/// What format 4 added: the JSON of a signal as it is told, with what became of it.
-const OUTCOMES: &str = "ALTER TABLE signals ADD COLUMN body TEXT;";
+/// What format 4 added: the JSON of a signal as it is told, with what became of it; blocks that a person ended, until whoever
+/// counts knows.
+const OUTCOMES: &str = "
+ALTER TABLE signals ADD COLUMN body TEXT;
+CREATE TABLE unblocked (
+    model      TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    group_name TEXT NOT NULL,
+    since_ms   INTEGER NOT NULL,
+    PRIMARY KEY (model, version, group_name)
+) STRICT;
+";
 
 /// Opens a registry file, making it and its folder where they are missing.
 pub(super) fn open(path: &Path) -> Result<Connection, RegistryError> {

@@ -1,0 +1,50 @@
+//! `driftgate unblock`: ends a version's active blocks by a person's word.
+
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerArgs};
+use super::terminal::outln;
+use super::{Failure, exit};
+
+/// Ends the active blocks of a version; the next window that breaks a limit blocks it again
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A block ends by itself with the next complete window of its group that passes. Where none comes any more (the version has no events, the group left the policy), a person ends it.\n\nExamples:\n  driftgate unblock fraud_detector 7 --reason \"the group was renamed\"\n  driftgate unblock fraud_detector 7 --group drift --reason \"the sensor was replaced\""
+)]
+pub struct Args {
+    /// The model
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Its version
+    #[arg(value_name = "VERSION")]
+    version: String,
+    /// The group whose block ends; without it all of the version's
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Why; it goes into the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Prints the blocks that ended as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let mut body = json!({"reason": args.reason});
+    if let (Some(fields), Some(group)) = (body.as_object_mut(), &args.group) {
+        fields.insert("group".to_owned(), group.as_str().into());
+    }
+    let path = ["api", "v1", "models", &args.model, "versions", &args.version, "unblock"];
+    let said: Value = Client::new(&args.server)?.post(&path, &body)?;
+    if args.json {
+        outln!("{}", serde_json::to_string_pretty(&said)?);
+        return Ok(exit::PASS);
+    }
+    for block in said.get("ended").and_then(Value::as_array).into_iter().flatten() {
+        let of = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default();
+        outln!("{} no longer blocks {} version {} (since {})", of("group"), args.model, args.version, of("since"));
+    }
+    Ok(exit::PASS)
+}

@@ -1,0 +1,53 @@
+//! Active blocks at the start: the registry knows them, whatever became of the counts.
+
+use crate::evaluate::Blocks;
+use crate::judge::verdict::Action;
+use crate::pipeline::Pipeline;
+use crate::publish::Item;
+use crate::registry::{Embedded, Registry as _, RegistryError};
+
+/// Gives a pipeline the blocks that are active by the registry and by what it was not told yet, and takes those away that it
+/// was never told of.
+pub fn take_over(pipeline: &Pipeline, registry: &Embedded, unsent: &[Item]) {
+    if let Err(e) = agree(pipeline, registry, unsent) {
+        let model = &pipeline.policy.model;
+        tracing::error!(model, error = %e, "the registry does not say what it blocks: a block from before may stay until `driftgate unblock`");
+    }
+}
+
+fn agree(pipeline: &Pipeline, registry: &Embedded, unsent: &[Item]) -> Result<(), RegistryError> {
+    let model = &pipeline.policy.model;
+    let mut active = Blocks::new();
+    for record in registry.versions(Some(model))? {
+        for block in record.blocks {
+            // A time that nobody can read was before any window.
+            let since = block.since.parse().map_or(i64::MIN, jiff::Timestamp::as_millisecond);
+            active.insert((record.version.clone(), block.group), since);
+        }
+    }
+    let mut known = pipeline.blocks();
+    for item in unsent {
+        let Item::Signal(signal) = item else { continue };
+        let ts = signal.ts.parse().map_or(i64::MIN, jiff::Timestamp::as_millisecond);
+        let key = (signal.version.clone(), signal.group.clone());
+        match signal.action {
+            _ if signal.model != *model => {}
+            Action::Block => {
+                // The registry will be told.
+                known.remove(&key);
+                active.insert(key, ts);
+            }
+            Action::Clear => drop(active.remove(&key)),
+            Action::Rollback => {}
+        }
+    }
+    for ((version, group), since) in known {
+        let is_known = since == i64::MIN || registry.was_told_of_block(model, &version, &group, since)?;
+        if !is_known {
+            tracing::warn!(model, version, group, "the registry does not know of a block: the next breach blocks anew");
+            pipeline.unblock(&version, &group, since);
+        }
+    }
+    pipeline.inherit(active);
+    Ok(())
+}

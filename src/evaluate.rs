@@ -19,7 +19,7 @@ use crate::judge::kpi::{Compared, Outcomes};
 use crate::judge::rules::{Window, judge};
 use crate::judge::streak::{Breach, Streak};
 use crate::judge::verdict::{Action, Counted, RuleResult, Signal, Status, Verdict, WindowSpan, digest, utc};
-use crate::policy::{Enforce, Group, Policy, RuleKind};
+use crate::policy::{Enforce, Group, Policy, RuleKind, Traffic};
 use crate::schema::Schema;
 use crate::state_v4;
 use crate::window::layout::Reads;
@@ -316,7 +316,7 @@ impl Evaluator {
         let Some(rolling) = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at)) else { return };
         let group = close.group;
         let span = WindowSpan { start: close.end - group.window.size, end: close.end, complete: close.complete };
-        let cut = cut(&policy, close, known, span.start);
+        let cut = cut(&policy, close, known, &span);
         for result in &mut results {
             let rule = group
                 .rules
@@ -334,9 +334,8 @@ impl Evaluator {
             let mut aside = *streak;
             let streak = if cut.is_none() { streak } else { &mut aside };
             let (since, pending) = streak.note(close.end, group.window.slide, result.status, hysteresis);
-            if let Some((from, cause)) = cut {
-                let why = || format!("the window is incomplete: its counts begin at {}: {}", utc(from), cause.name());
-                result.reason.get_or_insert_with(why);
+            if let Some(cut) = &cut {
+                result.reason.get_or_insert_with(|| cut.why());
             }
             result.since = (result.status != Status::Pass).then_some(since);
             result.pending = pending;
@@ -355,7 +354,7 @@ impl Evaluator {
             Reference::Unknown | Reference::Failed(_) => None,
         };
         // A window whose counts begin within it is another one than the whole window, and has another id.
-        let begun = cut.map(|(from, _)| from.to_le_bytes());
+        let begun = cut.as_ref().map(|cut| cut.at().to_le_bytes());
         let (start, end) = (span.start.to_le_bytes(), span.end.to_le_bytes());
         let mut identity: Vec<&[u8]> = vec![
             policy.model.as_bytes(),
@@ -447,11 +446,41 @@ impl Evaluator {
     }
 }
 
-/// Why a window that starts there was counted in part, if it was: where its counts begin, and the cause.
-fn cut(policy: &Policy, close: &Close<'_>, known: &Known, start: i64) -> Option<(i64, Cause)> {
-    let of = |starts: &Starts| starts.whole_from(policy, close.reads).filter(|(from, _)| start < *from);
-    // The later of both, and of equals the version's own.
-    [of(&close.starts), of(&known.starts)].into_iter().flatten().max_by_key(|(from, _)| *from)
+/// What a window that was counted in part lacks.
+enum Cut {
+    Begun(i64, Cause),
+    Ended(i64),
+}
+
+impl Cut {
+    fn at(&self) -> i64 {
+        match self {
+            Self::Begun(at, _) | Self::Ended(at) => *at,
+        }
+    }
+
+    fn why(&self) -> String {
+        match self {
+            Self::Begun(from, cause) => {
+                format!("the window is incomplete: its counts begin at {}: {}", utc(*from), cause.name())
+            }
+            Self::Ended(until) => {
+                format!("the window is incomplete: its counts end at {}: the version was not active after", utc(*until))
+            }
+        }
+    }
+}
+
+/// Whether a window was counted in part: where its counts begin, or end.
+fn cut(policy: &Policy, close: &Close<'_>, known: &Known, span: &WindowSpan) -> Option<Cut> {
+    let whole_from = |starts: &Starts| starts.whole_from(policy, close.reads);
+    let traffic = Some(known.traffic).filter(|_| close.group.traffic == Traffic::Model);
+    let active_from = traffic.and_then(|t| Some((t.from?, Cause::Inactive)));
+    // The latest, and of equals the version's own.
+    let begun = [whole_from(&close.starts), whole_from(&known.starts), active_from].into_iter().flatten();
+    let begun = begun.filter(|(from, _)| span.start < *from).max_by_key(|(from, _)| *from);
+    let ended = || traffic.and_then(|t| t.until).filter(|until| *until < span.end);
+    begun.map(|(from, cause)| Cut::Begun(from, cause)).or_else(|| ended().map(Cut::Ended))
 }
 
 /// The signals of a complete verdict: on edges only.

@@ -133,9 +133,8 @@ impl Batch for FeatureBatch {
         intake.features(source, self, job);
     }
 
-    fn count(&self, worker: &mut Worker, job: &Job) {
-        worker.features(job, self);
-    }
+    /// It waits in the intake.
+    fn count(&self, _: &mut Worker, _: &Job) {}
 }
 
 impl Batch for MeasurementBatch {
@@ -187,6 +186,7 @@ impl Pipeline {
     /// thread. `intake` is this pipeline's.
     pub fn admit<B: Batch>(&self, intake: &mut Intake, source: SourceId, batch: &B, job: &mut Job) {
         batch.admit(intake, source, job);
+        intake.release(job);
         self.close(intake);
     }
 
@@ -203,9 +203,25 @@ impl Pipeline {
         let counters = self.workers.get(worker).map_or_else(Counters::default, |w| {
             let mut worker = lock(w);
             batch.count(&mut worker, job);
+            worker.released(job);
             std::mem::take(&mut worker.counters)
         });
         lock(&self.order).counted(job.number, counters);
+    }
+
+    /// Counts events of the features stream that need not wait any more, all of them at the `end` of the streams, and moves the
+    /// closing lines: for when no batch came, but the streams have come further.
+    pub fn close_alone(&self, end: bool) {
+        let mut job = Job::default();
+        let released = {
+            let mut intake = self.intake();
+            let released = intake.release_alone(end, &mut job);
+            self.close(&mut intake);
+            released
+        };
+        if released {
+            self.count(0, &FeatureBatch::default(), &job);
+        }
     }
 
     /// Judges the closings whose events are all counted, in order; `deliver` gets each with the end up to which all
@@ -234,6 +250,7 @@ impl Pipeline {
     /// The end of all files, with everything counted: what is left is judged, complete where the streams had passed its
     /// end.
     pub fn finish(&self, deliver: &mut dyn FnMut(Judgement, i64)) {
+        self.close_alone(true);
         let closings = self.intake().finish();
         lock(&self.order).closings.extend(closings);
         self.judge(deliver);

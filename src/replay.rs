@@ -175,13 +175,13 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     }
     let run = Run::new(pipeline, &lanes, workers);
     let by_model = policy.groups.iter().any(|g| g.traffic == Traffic::Model);
-    if input.features.is_some() || by_model {
-        let why = if by_model { "traffic: model" } else { "a features file" };
+    if by_model {
+        let why = "traffic: model";
         let schema = Arc::clone(run.pipeline.intake().schema());
         for version in versions_in_file(input, &schema, why)? {
             let mut intake = run.pipeline.intake();
             run.load(&mut intake, &version);
-            intake.pin(&version, true);
+            intake.expect(&version);
         }
     }
     let total = input.predictions.bytes();

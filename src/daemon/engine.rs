@@ -293,9 +293,9 @@ impl Engine {
     /// # Errors
     /// A checkpoint that cannot be written at the end.
     pub fn run(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) -> anyhow::Result<()> {
-        self.check_restored();
         self.pin_registered();
         self.heed_unblocked();
+        self.look_at_snapshots();
         std::thread::scope(|threads| {
             for worker in 0..self.workers {
                 let desk = Desk::new(&self.common, worker);

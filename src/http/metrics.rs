@@ -216,7 +216,7 @@ impl Page {
     /// What happened to a model's events.
     fn counters(&self, view: &View) -> Result<()> {
         type Read = fn(&ModelView) -> u64;
-        let families: [(&str, &str, Read); 11] = [
+        let families: [(&str, &str, Read); 12] = [
             ("invalid_values_total", "Values of a wrong type or out of range, by model; their events count.", |m| {
                 m.counters.invalid_values
             }),
@@ -226,6 +226,11 @@ impl Page {
                 |m| m.counters.late,
             ),
             ("after_close_total", "Events that came for a window that was judged already.", |m| m.counters.after_close),
+            (
+                "features_undecided_total",
+                "Events of the features stream that were too many to wait for predictions: a version that shows later misses them.",
+                |m| m.counters.features_undecided,
+            ),
             ("labels_joined_total", "Pairs of a prediction and its label, one for each version that scored it.", |m| {
                 m.counters.joined
             }),

@@ -15,7 +15,7 @@ impl Intake {
     pub fn predictions(&mut self, source: SourceId, batch: &PredictionBatch, job: &mut Job) {
         self.begin(source, batch.len(), job);
         self.first_of(source, batch.ts.first().copied());
-        let counting = Arc::clone(&self.counting);
+        let (counting, reached) = (Arc::clone(&self.counting), self.reached());
         let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
         let groups = || {
             let own = self.policy.groups.iter().zip(counting.reads.iter()).enumerate();
@@ -53,9 +53,10 @@ impl Intake {
                 v.bare |= v.baseline().is_none();
                 self.stale |= v.look_up(&self.names);
             }
+            self.note_activity(*version, &batch.ts, rows);
         }
         if counting.model.groups != 0 {
-            self.count_for_active(job);
+            self.count_for_active(&batch.ts, reached, job);
         }
         job.known = self.known();
     }
@@ -64,17 +65,6 @@ impl Intake {
         self.wake(source);
         job.begin(self.admitted, &self.counting, &self.closed, rows);
         self.admitted += 1;
-    }
-
-    /// Says which versions count the model's traffic.
-    fn count_for_active(&mut self, job: &mut Job) {
-        job.active = self.active();
-        for &version in &job.active {
-            if let Some(v) = self.versions.get_mut(version as usize) {
-                v.bare |= v.baseline().is_none() && !job.accepted.is_empty();
-                self.stale |= v.look_up(&self.names);
-            }
-        }
     }
 
     /// Enters the accepted rows into the join; duplicates are taken out of the accepted rows.
@@ -180,7 +170,7 @@ impl Intake {
         job.known = self.known();
     }
 
-    /// Admits a batch of the features stream, for every active version.
+    /// Admits a batch of the features stream; it is counted once the predictions have passed its time.
     pub fn features(&mut self, source: SourceId, batch: &FeatureBatch, job: &mut Job) {
         self.begin(source, batch.len(), job);
         self.first_of(source, batch.ts.first().copied());
@@ -204,7 +194,7 @@ impl Intake {
             job.accept(row, mask);
         }
         self.counters.features += batch.len() as u64;
-        self.count_for_active(job);
+        self.hold(batch, job);
         job.known = self.known();
     }
 }

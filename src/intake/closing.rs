@@ -143,11 +143,18 @@ impl Intake {
     /// Versions whose predictions are long past, that nothing keeps and whose windows are all judged (`in_use` says no):
     /// their baselines are let go, to be loaded again should they come back. Returns their names.
     pub fn retire(&mut self, in_use: impl Fn(u32) -> bool) -> Vec<String> {
-        let Some(base) = self.base_of(EventKind::Predictions) else { return Vec::new() };
+        let Some(mut base) = self.base_of(EventKind::Predictions) else { return Vec::new() };
         // A label may still come for as long as the horizon.
         let labels = self.policy.labels.as_ref().map_or(0, |l| l.horizon.saturating_add(l.lateness));
         let lateness = self.policy.groups.iter().map(|g| g.lateness).max().unwrap_or(0);
-        let since = base.saturating_sub(self.policy.retire_after.max(labels.saturating_add(lateness)));
+        let mut after = self.policy.retire_after.max(labels.saturating_add(lateness));
+        // So may events of the features stream, up to `retire_after` behind its last prediction.
+        if self.has_features && self.counting.features.groups != 0 {
+            let Some(features) = self.base_of(EventKind::Features) else { return Vec::new() };
+            base = base.min(features);
+            after = after.max(self.policy.retire_after.saturating_add(lateness));
+        }
+        let since = base.saturating_sub(after);
         let mut retired = Vec::new();
         for (code, version) in (0_u32..).zip(&mut self.versions) {
             if version.is_past(since) && !in_use(code) {

@@ -7,7 +7,7 @@ use super::pairs;
 use super::panes::Panes;
 use super::split::{ByPane, Extent, Which};
 use super::{Counters, measured};
-use crate::event::{FeatureBatch, Flag, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
+use crate::event::{Flag, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
 use crate::policy::Target;
 use crate::stats::grid::read_ahead;
 use crate::stats::quantile;
@@ -54,8 +54,15 @@ impl Worker {
         for (version, rows) in &job.by_version {
             self.rows(job, counting, &counting.own, *version, &columns, rows);
         }
-        for &version in &job.active {
-            self.rows(job, counting, &counting.model, version, &columns, &job.accepted);
+        let latest = if job.active.is_empty() { None } else { batch.ts.iter().max().copied() };
+        for &(version, limit) in &job.active {
+            if latest.is_some_and(|latest| latest > limit) {
+                let in_time = |(row, _): &&(u32, u32)| batch.ts.get(*row as usize).is_some_and(|ts| *ts <= limit);
+                let rows: Vec<(u32, u32)> = job.accepted.iter().filter(in_time).copied().collect();
+                self.rows(job, counting, &counting.model, version, &columns, &rows);
+            } else {
+                self.rows(job, counting, &counting.model, version, &columns, &job.accepted);
+            }
         }
         pairs::count(job, counting, &batch.ids, self.parts());
     }
@@ -66,12 +73,13 @@ impl Worker {
         pairs::count(job, counting, &batch.ids, self.parts());
     }
 
-    /// Counts an admitted batch of the features stream.
-    pub fn features(&mut self, job: &Job, batch: &FeatureBatch) {
+    /// Counts the events of the features stream that were kept until this job.
+    pub fn released(&mut self, job: &Job) {
         let Some(counting) = job.counting.as_deref() else { return };
+        let batch = &job.released.batch;
         let columns = Columns { ts: &batch.ts, features: &batch.features, predictions: None };
-        for &version in &job.active {
-            self.rows(job, counting, &counting.features, version, &columns, &job.accepted);
+        for (version, rows) in &job.released.by_version {
+            self.rows(job, counting, &counting.features, *version, &columns, rows);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::held::Released;
 use super::versions::Known;
 use crate::join::{Outcome, Pair, Pending};
 use crate::policy::{Policy, Target, Traffic};
@@ -17,7 +18,7 @@ pub struct Counting {
     pub own: Share,
     /// Predictions counted for every active version.
     pub model: Share,
-    /// Events of the features stream, counted for every active version.
+    /// Events of the features stream, counted for every version that was active then.
     pub features: Share,
 }
 
@@ -94,8 +95,10 @@ pub struct Job {
     pub(super) accepted: Vec<(u32, u32)>,
     /// The same by version.
     pub(super) by_version: Vec<(u32, Vec<(u32, u32)>)>,
-    /// Versions that count the model's traffic, or the features stream.
-    pub(super) active: Vec<u32>,
+    /// Events of the features stream that were kept until now.
+    pub(super) released: Released,
+    /// Versions that count the model's traffic, and up to which time.
+    pub(super) active: Vec<(u32, i64)>,
     pub(super) pairs: Vec<JobPair>,
     /// Segment codes of the pairs, one a segmentation each.
     pub(super) segments: Vec<u32>,
@@ -111,6 +114,7 @@ impl Job {
         self.accepted.reserve(rows);
         self.by_version.iter_mut().for_each(|(_, rows)| rows.clear());
         self.active.clear();
+        self.released.clear();
         self.pairs.clear();
         self.segments.clear();
     }

@@ -6,6 +6,7 @@
 mod admit;
 mod closing;
 pub mod count;
+mod held;
 pub mod job;
 mod locate;
 mod measured;
@@ -17,6 +18,7 @@ mod split;
 pub mod starts;
 pub mod state;
 mod stored;
+mod traffic;
 pub mod versions;
 
 use std::ops::Range;
@@ -36,6 +38,7 @@ use crate::window::pane::Sealed;
 use crate::window::watermark::{Bases, Progress, base};
 
 pub use closing::Closing;
+use held::Held;
 use job::Counting;
 use names::{Names, Translation};
 use starts::{Cause, Starts};
@@ -82,6 +85,8 @@ pub struct Counters {
     pub null_labels: u64,
     pub invalid_values: u64,
     pub unsegmented: u64,
+    /// Of the features stream, counted before it was known for which versions.
+    pub features_undecided: u64,
 }
 
 impl From<state_v4::Counters> for Counters {
@@ -102,6 +107,7 @@ impl From<state_v4::Counters> for Counters {
             null_labels: old.null_labels,
             invalid_values: old.invalid_values,
             unsegmented: old.unsegmented,
+            features_undecided: 0,
         }
     }
 }
@@ -123,6 +129,7 @@ impl std::ops::AddAssign for Counters {
         self.null_labels += other.null_labels;
         self.invalid_values += other.invalid_values;
         self.unsegmented += other.unsegmented;
+        self.features_undecided += other.features_undecided;
     }
 }
 
@@ -164,6 +171,8 @@ pub struct Intake {
     closed: Vec<i64>,
     /// Where the counts of all versions begin.
     starts: Starts,
+    /// Events of the features stream that wait for predictions.
+    held: Held,
     /// Streams that were all idle and have woken up since somebody asked.
     woken: Vec<EventKind>,
     /// Whether windows close by `confirmed` alone.
@@ -194,6 +203,7 @@ impl Intake {
             names: Names::new(&schema, &setup.limits),
             closed: vec![i64::MIN; policy.groups.len()],
             starts: Starts::default(),
+            held: Held::default(),
             sources: Vec::new(),
             translations: Vec::new(),
             versions: Vec::new(),
@@ -407,7 +417,7 @@ impl Intake {
         self.policy = policy;
     }
 
-    /// Keeps a version active whatever its traffic (it has a stage pointer, or a replay's file names it).
+    /// Keeps a version active whatever its own traffic: it has a stage pointer.
     pub fn pin(&mut self, version: &str, pinned: bool) {
         let at = self.names.intern_version(version);
         self.ensure_version(at);
@@ -426,14 +436,6 @@ impl Intake {
     /// The versions seen or registered, by code.
     pub fn versions(&self) -> impl Iterator<Item = (u32, &str, &Version)> {
         (0_u32..).zip(&self.versions).filter_map(|(c, v)| Some((c, self.names.version(c)?, v)))
-    }
-
-    /// Versions that are active at the predictions' base: pinned, or with predictions within `retire_after`.
-    fn active(&self) -> Vec<u32> {
-        let since =
-            self.base_of(EventKind::Predictions).map_or(i64::MIN, |b| b.saturating_sub(self.policy.retire_after));
-        let is_active = |v: &Version| v.pinned || v.last_ts.is_some_and(|ts| ts >= since);
-        self.versions().filter(|(_, _, v)| is_active(v)).map(|(c, ..)| c).collect()
     }
 
     fn base_of(&self, kind: EventKind) -> Option<i64> {

@@ -18,6 +18,8 @@ pub enum Cause {
     Baseline,
     /// A version of this number was deleted and made anew.
     Version,
+    /// The version was not active, so that it did not count the model's traffic.
+    Inactive,
 }
 
 impl Cause {
@@ -28,6 +30,7 @@ impl Cause {
             Self::Behind => "earlier records were not read for this model",
             Self::Policy => "the policy counts something else since",
             Self::Baseline => "its events before were not counted against this baseline",
+            Self::Inactive => "the version was not active before",
             Self::Version => "a version of this number was deleted and this one made anew",
         }
     }

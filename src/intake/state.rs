@@ -13,10 +13,12 @@ use crate::policy::Policy;
 use crate::state_v4;
 use crate::window::pane::Sealed;
 
+use super::held::{Activity, Held};
 use super::names::Names;
 use super::panes::{Panes, open_panes};
 use super::starts::{Cause, Starts};
 use super::stored::StoredBaseline;
+use super::traffic::ModelTraffic;
 use super::versions::{Reference, Version};
 use super::{Counters, Intake, Setup, SourceId};
 
@@ -28,6 +30,8 @@ pub struct IntakeState {
     join: Option<JoinState>,
     closed: Vec<i64>,
     starts: Starts,
+    /// Events of the features stream that wait.
+    held: Held,
     counters: Counters,
 }
 
@@ -44,6 +48,9 @@ struct VersionState {
     /// It was counted without one.
     bare: bool,
     starts: Starts,
+    /// By group.
+    activity: Vec<Activity>,
+    model: ModelTraffic,
     /// Open panes by group.
     panes: Vec<Vec<(i64, Sealed)>>,
 }
@@ -63,6 +70,7 @@ impl From<state_v4::IntakeState> for IntakeState {
             join: old.join.map(JoinState::from),
             closed: old.closed,
             starts: Starts::default(),
+            held: Held::default(),
             counters: old.counters.into(),
         }
     }
@@ -81,6 +89,8 @@ impl From<state_v4::VersionState> for VersionState {
             stored: None,
             bare: false,
             starts: Starts::default(),
+            activity: vec![Activity::until(old.last_ts); old.panes.len()],
+            model: ModelTraffic::of_v4(old.pinned, old.last_ts),
             panes: old.panes.into_iter().map(panes).collect(),
         }
     }
@@ -115,6 +125,8 @@ impl Intake {
             stored: v.baseline().map(|baseline| StoredBaseline::new(baseline, &v.stored)),
             bare: v.bare,
             starts: v.known.starts,
+            activity: v.activity.clone(),
+            model: v.model,
             panes: (0..self.counting.reads.len()).map(|g| open_panes(code, g, workers.iter().copied())).collect(),
         });
         IntakeState {
@@ -123,6 +135,7 @@ impl Intake {
             join: self.join.as_ref().map(Join::state),
             closed: self.closed.clone(),
             starts: self.starts,
+            held: self.held.clone(),
             counters,
         }
     }
@@ -146,6 +159,7 @@ impl Intake {
             intake.closed = state.closed;
         }
         intake.starts = state.starts;
+        intake.held = state.held;
         for (code, kept) in (0_u32..).zip(state.versions) {
             let mut version = Version::default();
             version.last_ts = kept.last_ts;
@@ -153,6 +167,9 @@ impl Intake {
             version.predictions = kept.predictions;
             version.pinned = kept.pinned;
             version.bare = kept.bare;
+            version.activity = kept.activity;
+            version.model = kept.model;
+            version.known.traffic = kept.model.span();
             version.known.starts = kept.starts;
             let name = intake.names.version(code).unwrap_or_default().to_owned();
             let stored = kept.stored.as_ref().and_then(|s| Baseline::decode(s.bytes(), &intake.policy).ok());

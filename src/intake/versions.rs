@@ -6,10 +6,12 @@ use std::sync::Arc;
 use crate::baseline::Baseline;
 use crate::window::layout::{Layout, Reads};
 
+use super::held::Activity;
 use super::names::Names;
 use super::spelling;
 use super::starts::{Cause, Starts};
 use super::stored::Stored;
+use super::traffic::{ModelTraffic, Span};
 
 /// What a version is compared with.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -61,6 +63,8 @@ pub struct Known {
     pub bins: Arc<BinLookup>,
     /// Where this version's counts begin, beside the model's.
     pub starts: Starts,
+    /// Where it counts the model's traffic.
+    pub traffic: Span,
 }
 
 /// One version of the model.
@@ -75,6 +79,9 @@ pub struct Version {
     pub measured_ts: Option<i64>,
     /// Its predictions read so far.
     pub predictions: u64,
+    /// By group: when it has predictions, where a features stream is read.
+    pub activity: Vec<Activity>,
+    pub model: ModelTraffic,
     /// It was counted without a baseline.
     pub bare: bool,
     /// Its counts could not be kept over a restart: they begin where its sources stand.

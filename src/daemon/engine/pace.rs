@@ -233,10 +233,8 @@ impl Engine {
                 stood.push((stands.source, Progress { idle, ..stands.progress }));
             }
             if known {
-                let mut intake = model.intake();
-                intake.confirm(&stood);
-                model.close(&mut intake);
-                drop(intake);
+                model.intake().confirm(&stood);
+                model.close_alone(false);
                 self.common.judge(model);
             }
         }
@@ -308,6 +306,17 @@ impl Engine {
                 let intake = model.intake();
                 world.seats.iter().map(|seat| intake.progress(seat.sources.get(&m)?.0).max_ts).collect()
             };
+            let (held, base) = {
+                let intake = model.intake();
+                (intake.waiting_features(), intake.bases().predictions)
+            };
+            if held > MOST_HELD {
+                for ((paused, seat), ts) in paused.iter_mut().zip(&world.seats).zip(&reached) {
+                    let topic = lock(&seat.place).topic;
+                    let is_features = world.topics.get(topic).is_some_and(|t| t.kind == EventKind::Features);
+                    *paused |= is_features && ts.is_some() && *ts > base;
+                }
+            }
             let slowest = reached.iter().zip(&lagging).filter(|(_, lags)| **lags).filter_map(|(ts, _)| *ts).min();
             let Some(slowest) = slowest else { continue };
             for (paused, ts) in paused.iter_mut().zip(&reached) {
@@ -317,6 +326,9 @@ impl Engine {
         world.seats.iter().zip(paused).for_each(|(seat, paused)| seat.paused.store(paused, Ordering::Relaxed));
     }
 }
+
+/// Events of the features stream may wait for predictions in so many bytes; then that stream is not read beyond those.
+const MOST_HELD: usize = 64 << 20;
 
 /// How far a partition may run ahead of one that lags, in ms of event time: its disorder and a part of the horizon.
 fn ahead_bound(policy: &Policy) -> i64 {

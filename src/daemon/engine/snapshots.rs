@@ -9,23 +9,20 @@ use crate::intake::versions::Reference;
 use crate::pipeline::lock;
 
 impl Engine {
-    /// Looks at the snapshots of restored versions; reading waits a moment for the answers. Versions that have none yet are
-    /// tried again at once.
-    pub(super) fn check_restored(&self) {
+    /// Looks at the snapshots of restored versions and of those with a stage pointer; reading waits a moment for the answers.
+    /// Versions that have none yet are tried again at once.
+    pub(super) fn look_at_snapshots(&self) {
         let world = self.world();
         for model in &world.models {
             let intake = model.intake();
             for (_, name, version) in intake.versions() {
                 let counted = match version.reference() {
-                    Reference::Baseline { .. } => {
-                        let key = (model.policy.model.clone(), name.to_owned());
-                        lock(&self.common.unchecked).versions.insert(key);
-                        true
-                    }
-                    Reference::Failed(_) => true,
-                    Reference::Unknown => version.bare,
+                    Reference::Baseline { .. } | Reference::Failed(_) => true,
+                    Reference::Unknown => version.bare || version.pinned,
                 };
                 if counted {
+                    let key = (model.policy.model.clone(), name.to_owned());
+                    lock(&self.common.unchecked).versions.insert(key);
                     lock(&self.common.loader).start(&model.policy, name);
                 }
             }

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod delivery;
+mod features;
 mod idleness;
 mod outcomes;
 mod snapshots;

@@ -15,6 +15,7 @@ use crate::frame::{self, FrameError, Kind};
 use crate::pipeline::{PipelineState, lock};
 use crate::publish::Item;
 use crate::state_v4;
+use crate::window::front::Front;
 
 const KIND: Kind = Kind { tag: *b"CKPT", version: 5 };
 /// The format of the release before, which is read too.
@@ -52,8 +53,8 @@ pub struct SourceState {
     /// The id of the topic that the offset belongs to, and the leader's epoch of the record before it, where they are known.
     pub topic_id: Option<String>,
     pub leader_epoch: Option<i32>,
-    /// The largest event time by model.
-    pub max_ts: Vec<(String, Option<i64>)>,
+    /// How far its events have come, by model.
+    pub fronts: Vec<(String, Front)>,
     /// Models that did not count the records before it, and have had none since.
     pub behind: Vec<String>,
 }
@@ -67,7 +68,7 @@ impl From<state_v4::Checkpoint> for Checkpoint {
             // Taken as they are found.
             topic_id: None,
             leader_epoch: None,
-            max_ts: s.max_ts,
+            fronts: s.max_ts.into_iter().map(|(model, ts)| (model, Front::new(0, ts))).collect(),
             behind: Vec::new(),
         };
         Self {

@@ -9,6 +9,7 @@ use crate::intake::versions::Reference;
 use crate::intake::{DecoderId, Setup, SourceId};
 use crate::pipeline::{Anew, Pipeline};
 use crate::policy::Policy;
+use crate::window::front::{ANY, Front};
 
 fn checkpoint(next_offset: i64) -> Checkpoint {
     let source = SourceState {
@@ -17,7 +18,7 @@ fn checkpoint(next_offset: i64) -> Checkpoint {
         next_offset: Some(next_offset),
         topic_id: Some("MkU3OEVWQTU3MDUyRDQzQg".into()),
         leader_epoch: Some(3),
-        max_ts: vec![("m".into(), Some(5))],
+        fronts: vec![("m".into(), Front::new(60_000, Some(5)))],
         behind: vec![],
     };
     Checkpoint { sources: vec![source], pipelines: vec![], outbox: vec![] }
@@ -88,7 +89,7 @@ fn feed(pipeline: &Pipeline, source: SourceId, decoder: DecoderId, batch: &mut P
 /// A source of predictions and its decoder.
 fn source(pipeline: &Pipeline) -> (SourceId, DecoderId) {
     let mut intake = pipeline.intake();
-    (intake.add_source(EventKind::Predictions), intake.add_decoder())
+    (intake.add_source(EventKind::Predictions, ANY, None), intake.add_decoder())
 }
 
 /// Predictions numbered `rows` enter the join of a model, a millisecond apart.

@@ -8,6 +8,7 @@ use super::*;
 use crate::event::{Domain, MeasurementBatch, code};
 use crate::intake::{DecoderId, SourceId};
 use crate::judge::verdict::Status;
+use crate::window::front::{ANY, Front};
 
 const VERSIONS: [&str; 2] = ["1", "2"];
 const LATENESS: i64 = 30 * SECOND;
@@ -55,11 +56,12 @@ struct Streams {
 
 impl Streams {
     fn new(partitions: usize) -> Self {
-        Self::over(Pipeline::new(policy(BUSINESS, ""), Setup::default(), 2), &vec![None; partitions])
+        Self::over(Pipeline::new(policy(BUSINESS, ""), Setup::default(), 2), vec![None; partitions])
     }
 
-    fn over(pipeline: Pipeline, max_ts: &[Option<i64>]) -> Self {
-        let sources = max_ts.iter().map(|ts| pipeline.intake().add_source_at(EventKind::Measurements, *ts)).collect();
+    fn over(pipeline: Pipeline, fronts: Vec<Option<Front>>) -> Self {
+        let add = |front| pipeline.intake().add_source(EventKind::Measurements, ANY, front);
+        let sources = fronts.into_iter().map(add).collect();
         let decoder = pipeline.intake().add_decoder();
         Self { decoder, sources, pipeline, introduced: false }
     }
@@ -76,11 +78,11 @@ impl Streams {
         let state: PipelineState = postcard::from_bytes(&bytes).unwrap();
         let policy = policy(BUSINESS, "");
         assert_eq!(state.anew(&policy), None);
-        let max_ts: Vec<_> = self.sources.iter().map(|s| self.pipeline.intake().progress(*s).max_ts).collect();
+        let fronts: Vec<_> = self.sources.iter().map(|s| self.pipeline.intake().front(*s).cloned()).collect();
         let (restored, lost) =
             Pipeline::restore(policy, Setup::default(), 2, state, |v| panic!("a baseline of {v:?} is asked for"));
         assert!(lost.is_empty(), "{lost:?}");
-        Self::over(restored, &max_ts)
+        Self::over(restored, fronts)
     }
 }
 
@@ -97,7 +99,8 @@ fn verdicts(events: &[Event], partitions: usize, deal: &[usize], cuts: &[usize])
     }
     // What no rule reads moves the watermark past all windows.
     for partition in 0..partitions {
-        out.extend(streams.feed(partition, &[event(100 * MINUTE, code::MISSING, 1.0, 1)]).verdicts);
+        let last = event(100 * MINUTE, code::MISSING, 1.0, 1);
+        out.extend(streams.feed(partition, &[last, last]).verdicts);
     }
     let counters = streams.pipeline.counters();
     assert_eq!((counters.late, counters.after_close), (0, 0));
@@ -168,16 +171,16 @@ fn a_window_says_what_was_measured_in_it() {
 #[test]
 fn late_ignored_and_closed_measurements_are_counted_as_such() {
     let rest = "ignore: [{from: 1970-01-01T00:10:00Z, to: 1970-01-01T00:11:00Z, reason: test}]\n";
-    let mut streams = Streams::over(Pipeline::new(policy(BUSINESS, rest), Setup::default(), 2), &[None, None]);
+    let mut streams = Streams::over(Pipeline::new(policy(BUSINESS, rest), Setup::default(), 2), vec![None, None]);
     let at = |ts| event(ts, 0, 0.1, 1);
-    streams.feed(0, &[at(5 * MINUTE), at(4 * MINUTE), at(4 * MINUTE + LATENESS), at(10 * MINUTE)]);
+    streams.feed(0, &[at(5 * MINUTE), at(5 * MINUTE), at(4 * MINUTE), at(4 * MINUTE + LATENESS), at(10 * MINUTE)]);
     streams.sources.truncate(1);
     let counters = streams.pipeline.counters();
-    assert_eq!((counters.measurements, counters.late, counters.ignored, counters.after_close), (4, 1, 1, 0));
+    assert_eq!((counters.measurements, counters.late, counters.ignored, counters.after_close), (5, 1, 1, 0));
     // A partition that begins behind the line.
     let mut streams = Streams::new(1);
-    streams.feed(0, &[at(5 * MINUTE)]);
-    streams.sources.push(streams.pipeline.intake().add_source(EventKind::Measurements));
+    streams.feed(0, &[at(5 * MINUTE), at(5 * MINUTE)]);
+    streams.sources.push(streams.pipeline.intake().add_source(EventKind::Measurements, ANY, None));
     streams.feed(1, &[at(MINUTE)]);
     assert_eq!(streams.pipeline.counters().after_close, 1);
 }
@@ -191,7 +194,7 @@ fn a_group_of_both_waits_for_both_and_each_rule_judges_what_it_reads() {
     - measured: {of: cost, lt: 0.5}
 ";
     let mut feed = Feed::new(policy(both, ""));
-    let source = feed.pipeline.intake().add_source(EventKind::Measurements);
+    let source = feed.pipeline.intake().add_source(EventKind::Measurements, ANY, None);
     let decoder = feed.pipeline.intake().add_decoder();
     let rows: Vec<_> = [0, 1, 3].into_iter().flat_map(|at| minute(at, 0.0)).collect();
     assert!(feed.predict(&rows).verdicts.is_empty(), "no measurement has come yet");
@@ -212,7 +215,7 @@ fn a_group_of_both_waits_for_both_and_each_rule_judges_what_it_reads() {
 #[test]
 fn predictions_neither_hold_nor_count_in_a_group_of_measurements() {
     let mut feed = Feed::new(policy(BUSINESS, ""));
-    let source = feed.pipeline.intake().add_source(EventKind::Measurements);
+    let source = feed.pipeline.intake().add_source(EventKind::Measurements, ANY, None);
     let decoder = feed.pipeline.intake().add_decoder();
     assert!(feed.predict(&minute(0, 0.0)).verdicts.is_empty());
     let mut batch = batch(&[event(SECOND, 0, 0.1, 1), event(3 * MINUTE, 0, 0.1, 1)], true);

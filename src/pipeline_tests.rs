@@ -11,6 +11,7 @@ use crate::event::{Domain, Flag, LabelBatch, PredictionBatch, code, numeric};
 use crate::intake::{DecoderId, SourceId};
 use crate::judge::verdict::{Action, Status, Verdict};
 use crate::policy;
+use crate::window::front::ANY;
 
 pub(super) const SECOND: i64 = 1000;
 pub(super) const MINUTE: i64 = 60 * SECOND;
@@ -101,8 +102,8 @@ impl Feed {
         }
         let mut intake = pipeline.intake();
         let decoder = intake.add_decoder();
-        let predictions = intake.add_source(EventKind::Predictions);
-        let labels = intake.add_source(EventKind::Labels);
+        let predictions = intake.add_source(EventKind::Predictions, ANY, None);
+        let labels = intake.add_source(EventKind::Labels, ANY, None);
         drop(intake);
         Self { predictions, labels, pipeline, decoder, introduced: false, fed: 0 }
     }
@@ -138,13 +139,12 @@ impl Feed {
         let state: Vec<u8> = postcard::to_stdvec(&self.pipeline.state()).unwrap();
         let state: PipelineState = postcard::from_bytes(&state).unwrap();
         assert_eq!(state.anew(policy), None);
-        let predictions = self.pipeline.intake().progress(self.predictions);
-        let labels = self.pipeline.intake().progress(self.labels);
+        let [predictions, labels] = [self.predictions, self.labels].map(|s| self.pipeline.intake().front(s).cloned());
         let (restored, lost) =
             Pipeline::restore(Arc::clone(policy), Setup::default(), 2, state, |v| reference(policy, v));
         assert!(lost.is_empty());
-        self.predictions = restored.intake().add_source_at(EventKind::Predictions, predictions.max_ts);
-        self.labels = restored.intake().add_source_at(EventKind::Labels, labels.max_ts);
+        self.predictions = restored.intake().add_source(EventKind::Predictions, ANY, predictions);
+        self.labels = restored.intake().add_source(EventKind::Labels, ANY, labels);
         self.decoder = restored.intake().add_decoder();
         self.introduced = false;
         self.pipeline = restored;
@@ -332,11 +332,12 @@ fn judged_in_pieces(policy: &Arc<Policy>, rows: &[Row], cuts: &[usize]) -> Judge
         if cuts.contains(&i) {
             let state: Vec<u8> = postcard::to_stdvec(&feed.pipeline.state()).unwrap();
             let state: PipelineState = postcard::from_bytes(&state).unwrap();
-            let places = [feed.predictions, feed.labels].map(|s| feed.pipeline.intake().progress(s).max_ts);
+            let [predictions, labels] =
+                [feed.predictions, feed.labels].map(|s| feed.pipeline.intake().front(s).cloned());
             let (restored, _) =
                 Pipeline::restore(Arc::clone(policy), Setup::default(), 2, state, |v| reference(policy, v));
-            feed.predictions = restored.intake().add_source_at(EventKind::Predictions, places[0]);
-            feed.labels = restored.intake().add_source_at(EventKind::Labels, places[1]);
+            feed.predictions = restored.intake().add_source(EventKind::Predictions, ANY, predictions);
+            feed.labels = restored.intake().add_source(EventKind::Labels, ANY, labels);
             feed.decoder = restored.intake().add_decoder();
             feed.introduced = false;
             feed.pipeline = restored;

@@ -80,6 +80,7 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
     found.extend(outlets(view));
     found.extend(failing(view));
     found.extend(behind(view));
+    found.extend(ahead(view));
     for (sink, count) in undelivered.iter().filter(|(_, count)| *count > 0) {
         let why = view.failing.get(&Part::Sink(sink.clone())).map_or("it does not take them", String::as_str);
         let problem = format!("{count} messages wait for {sink}: {why}");
@@ -214,6 +215,21 @@ fn behind(view: &View) -> Vec<Problem> {
         all.push(Problem { severity, model: None, version: None, problem, next: Some(next.to_owned()) });
     }
     all
+}
+
+/// Partitions whose last events are ahead of their pace, with none after them that would confirm or contradict their times.
+fn ahead(view: &View) -> impl Iterator<Item = Problem> {
+    let waiting = view.sources.iter().filter(|(_, source)| source.idle && source.ahead > 0);
+    waiting.map(|((topic, partition), source)| Problem {
+        severity: Severity::Partial,
+        model: None,
+        version: None,
+        problem: format!(
+            "the last events of {topic}/{partition} ({}) are ahead of its pace: its windows wait for others to confirm their times",
+            source.ahead
+        ),
+        next: Some("they close with the next events; see `future` of the source in the configuration".to_owned()),
+    })
 }
 
 /// What others were told in vain.
@@ -484,6 +500,14 @@ impl Found<'_> {
         };
         [
             (c.after_close, format!("{} events came after their window was judged", c.after_close), lateness.clone()),
+            (
+                c.ahead,
+                format!(
+                    "{} events were ahead of their partition's pace, and the events after them contradict their times",
+                    c.ahead
+                ),
+                "see the clocks of those who write them; the daemon's log has examples".to_owned(),
+            ),
             (c.late, format!("{} times an event was later than lateness allows", c.late), lateness),
             (
                 share_of(c.unmatched, 5, labels),

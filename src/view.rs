@@ -103,8 +103,10 @@ pub struct SourceView {
     pub high_watermark: Option<i64>,
     /// How much of what is there cannot be read yet, since a transaction is open before it.
     pub held_by_transaction: i64,
-    /// The largest event time read, in ms.
+    /// The largest event time that its events agree on, in ms.
     pub max_ts: Option<i64>,
+    /// Its last events that are ahead of its pace, while nothing confirms or contradicts their times.
+    pub ahead: usize,
     pub idle: bool,
     pub paused: bool,
 }

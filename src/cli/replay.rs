@@ -312,6 +312,7 @@ impl Summary {
         let notable = [
             ("late", c.late),
             ("after their window closed", c.after_close),
+            ("ahead of their partition's pace", c.ahead),
             ("duplicate predictions", c.duplicate_predictions),
             ("duplicate labels", c.duplicate_labels),
             ("in ignored time", c.ignored),

@@ -31,6 +31,7 @@ use crate::registry::{Embedded, Registry as _};
 use crate::source::kafka::{KafkaSource, Partition};
 use crate::view::Shared;
 use crate::view::failing::Part;
+use crate::window::front::Front;
 
 use ask::Asker;
 use pace::Quest;
@@ -95,7 +96,7 @@ impl Reached {
     fn of(seat: &Seat, model: usize, intake: &Intake) -> Option<Self> {
         let (source, _) = *seat.sources.get(&model)?;
         let waits = lock(&seat.place).parked.iter().any(|(m, ..)| *m == model);
-        Some(match intake.progress(source).max_ts {
+        Some(match intake.front(source).and_then(Front::claimed) {
             _ if waits || intake.is_behind(source) => Self::Unknown,
             Some(ts) => Self::To(ts),
             None => Self::Nothing,
@@ -200,10 +201,11 @@ impl Engine {
             for &m in &topic.models {
                 let Some(model) = world.models.get(m).filter(|model| model.reads(topic.kind)) else { continue };
                 let name = &model.policy.model;
-                let known = state.and_then(|s| s.max_ts.iter().find(|(n, _)| n == name));
-                let max_ts = known.and_then(|(_, ts)| *ts);
+                let known = state.and_then(|s| s.fronts.iter().find(|(n, _)| n == name));
+                let front = known.map(|(_, front)| front.clone());
+                let claimed = front.as_ref().and_then(Front::claimed);
                 let mut intake = model.intake();
-                let source = intake.add_source_at(topic.kind, max_ts);
+                let source = intake.add_source(topic.kind, topic.future(), front);
                 match (known, state) {
                     (None, _) if place.partition.behind => intake.begin_behind(source, None, Cause::Behind),
                     (Some(_), Some(s)) if s.behind.contains(name) => intake.begin_behind(source, None, Cause::Behind),
@@ -211,8 +213,8 @@ impl Engine {
                     (Some(_), Some(s)) if s.next_offset > Some(0) && place.partition.next.is_none() => {
                         intake.begin_behind(source, None, Cause::Behind);
                     }
-                    (Some((_, Some(ts))), _) if fresh.contains(name) => {
-                        intake.begin_behind(source, Some(*ts), Cause::Policy);
+                    (Some(_), _) if fresh.contains(name) && claimed.is_some() => {
+                        intake.begin_behind(source, claimed, Cause::Policy);
                     }
                     _ => {}
                 }
@@ -262,7 +264,7 @@ impl Engine {
                 let mut intake = model.intake();
                 let decoder = intake.add_decoder();
                 if m == at {
-                    let source = intake.add_source(topic.kind);
+                    let source = intake.add_source(topic.kind, topic.future(), None);
                     match reached {
                         Some(Reached::To(ts)) => intake.begin_behind(source, Some(ts), Cause::Policy),
                         Some(Reached::Unknown) => intake.begin_behind(source, None, Cause::Policy),
@@ -572,9 +574,9 @@ impl Engine {
         let mut sources = Vec::new();
         for Seat { place, sources: of, .. } in &mut world.seats {
             let place = place.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let max_ts = of.iter().filter_map(|(m, (source, _))| {
+            let fronts = of.iter().filter_map(|(m, (source, _))| {
                 let model = world.models.get(*m)?;
-                Some((model.policy.model.clone(), model.intake().progress(*source).max_ts))
+                Some((model.policy.model.clone(), model.intake().front(*source)?.clone()))
             });
             let behind = of.iter().filter_map(|(m, (source, _))| {
                 let model = world.models.get(*m)?;
@@ -586,7 +588,7 @@ impl Engine {
                 next_offset: place.counted,
                 topic_id: place.partition.topic_id.clone(),
                 leader_epoch: place.partition.leader_epoch(),
-                max_ts: max_ts.collect(),
+                fronts: fronts.collect(),
                 behind: behind.collect(),
             });
         }

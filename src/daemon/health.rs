@@ -106,7 +106,7 @@ fn cut(kafka: &Handle, starts: &mut Starts) {
 /// Where the partitions start: where the state says, unless the topic is another one than that which was counted.
 fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -> Starts {
     let mut starts = Starts::new();
-    for (topic, Found { partitions, id }) in found {
+    for (topic, Found { partitions, id, .. }) in found {
         let kept: Vec<&SourceState> = before.kept.iter().filter(|s| s.topic == *topic).collect();
         let known = kept.iter().find_map(|s| s.topic_id.clone());
         // Of a topic of which nothing was counted, nothing can be missed.
@@ -240,13 +240,13 @@ mod tests {
             next_offset,
             topic_id: id.map(str::to_owned),
             leader_epoch: Some(2),
-            max_ts: vec![],
+            fronts: vec![],
             behind: vec![],
         }
     }
 
     fn started(partitions: i32, id: Option<&str>, kept: &[SourceState], accepted: &[Accepted]) -> (Starts, bool) {
-        let found = [("t".to_owned(), Found { partitions, id: id.map(str::to_owned) })].into();
+        let found = [("t".to_owned(), Found { partitions, id: id.map(str::to_owned), ..Found::default() })].into();
         let view = Shared::default();
         let starts = starts(&found, &Before { kept, accepted }, &view);
         let replaced = view.read().replaced.contains_key("t");

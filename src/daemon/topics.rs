@@ -114,6 +114,12 @@ impl Topic {
         (&self.format.fields, self.format.time.unit)
     }
 
+    /// How far ahead of its partition's pace an event's time may lie, in ms.
+    #[must_use]
+    pub fn future(&self) -> i64 {
+        self.format.time.future
+    }
+
     /// A reader of one of its partitions.
     #[must_use]
     pub fn reader(&self) -> Reader {

@@ -38,7 +38,7 @@ pub enum Reason {
     NoTime,
     /// A time that is neither a number nor RFC 3339, is before 1970, or has no zone where the source names none.
     BadTime,
-    /// More than an hour ahead of the record's own time.
+    /// Further ahead of the record's own time than its source allows.
     Future,
     NoId,
     /// A measurement that does not say of what.
@@ -150,7 +150,7 @@ pub fn check_time(ts: i64, record_ts: i64, future: i64) -> Result<i64, Reject> {
     }
     if ts > record_ts.saturating_add(future) {
         let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string());
-        let most = if future == time::FUTURE_MS { "an hour".to_owned() } else { show_duration(future) };
+        let most = show_duration(future);
         let mut detail = format!("time {} is more than {most} ahead of its record's {}", at(ts), at(record_ts));
         if ts > YEAR_10000_MS {
             detail

@@ -35,7 +35,7 @@ impl Default for TimeFormat {
 }
 
 /// How far ahead of its record's time an event's time may lie where the source does not say.
-pub const FUTURE_MS: i64 = 3_600_000;
+pub const FUTURE_MS: i64 = 60_000;
 
 impl TimeUnit {
     /// Whole ticks as the millisecond they lie in.

@@ -37,6 +37,13 @@ impl Ids {
         self.text.truncate(self.ends.last().map_or(0, |&e| e as usize));
     }
 
+    /// What tells row `i`'s id from others, nearly always; `None` where it has none.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "half of a hash is one")]
+    pub fn key(&self, i: usize) -> Option<u64> {
+        self.hash.get(i).filter(|_| !self.text(i).is_empty()).map(|hash| *hash as u64)
+    }
+
     /// The text of row `i`'s id; empty beyond the end.
     #[must_use]
     pub fn text(&self, i: usize) -> &str {

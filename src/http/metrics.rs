@@ -216,7 +216,7 @@ impl Page {
     /// What happened to a model's events.
     fn counters(&self, view: &View) -> Result<()> {
         type Read = fn(&ModelView) -> u64;
-        let families: [(&str, &str, Read); 12] = [
+        let families: [(&str, &str, Read); 13] = [
             ("invalid_values_total", "Values of a wrong type or out of range, by model; their events count.", |m| {
                 m.counters.invalid_values
             }),
@@ -224,6 +224,11 @@ impl Page {
                 "late_events_total",
                 "Events too far behind their partition's newest one, once for each group that left them out.",
                 |m| m.counters.late,
+            ),
+            (
+                "ahead_events_total",
+                "Events further ahead of their partition's pace than it allows, whose times the events after them contradicted.",
+                |m| m.counters.ahead,
             ),
             ("after_close_total", "Events that came for a window that was judged already.", |m| m.counters.after_close),
             (

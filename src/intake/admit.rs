@@ -14,9 +14,8 @@ impl Intake {
     /// Admits a translated batch of predictions whose versions are all known.
     pub fn predictions(&mut self, source: SourceId, batch: &PredictionBatch, job: &mut Job) {
         self.begin(source, batch.len(), job);
-        self.first_of(source, batch.ts.first().copied());
         let (counting, reached) = (Arc::clone(&self.counting), self.reached());
-        let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
+        let Some(Source { front, .. }) = self.sources.get_mut(source.0) else { return };
         let groups = || {
             let own = self.policy.groups.iter().zip(counting.reads.iter()).enumerate();
             own.filter(|(_, (_, r))| r.counts_predictions()).map(|(g, (group, _))| (g, group.lateness))
@@ -24,7 +23,7 @@ impl Intake {
         let least = groups().map(|(_, lateness)| lateness).min().unwrap_or(0);
         let all: u32 = groups().fold(0, |m, (g, _)| m | (1 << g));
         for (row, &ts) in batch.ts.iter().enumerate() {
-            let before = progress.advance(ts);
+            let before = front.advance(ts, || batch.ids.key(row));
             let mut mask = all;
             if is_late(ts, before, least) {
                 for (g, lateness) in groups() {
@@ -40,6 +39,7 @@ impl Intake {
             }
             job.accept(row, mask);
         }
+        self.settle(source);
         self.counters.predictions += batch.len() as u64;
         self.counters.invalid_values += batch.decision.iter().filter(|d| **d == Flag::Invalid).count() as u64;
         self.join_predictions(batch, job);
@@ -126,15 +126,14 @@ impl Intake {
     #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
     pub fn labels(&mut self, source: SourceId, batch: &LabelBatch, job: &mut Job) {
         self.begin(source, 0, job);
-        self.first_of(source, batch.ts.first().copied());
         let Some(lateness) = self.policy.labels.as_ref().map(|l| l.lateness) else { return };
         let Some(mut join) = self.join.take() else { return };
         self.counters.labels += batch.len() as u64;
         let mut touched = 0;
         for (row, &ts) in batch.ts.iter().enumerate() {
             ahead(&batch.ids.hash, row, &mut touched, |ids| join.touch_for_labels(ids));
-            let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { break };
-            let in_time = !is_late(ts, progress.advance(ts), lateness);
+            let Some(Source { front, .. }) = self.sources.get_mut(source.0) else { break };
+            let in_time = !is_late(ts, front.advance(ts, || batch.ids.key(row)), lateness);
             self.counters.late += u64::from(!in_time);
             if is_ignored(&self.policy, ts) {
                 self.counters.ignored += 1;
@@ -167,17 +166,17 @@ impl Intake {
             }
         }
         self.join = Some(join);
+        self.settle(source);
         job.known = self.known();
     }
 
     /// Admits a batch of the features stream; it is counted once the predictions have passed its time.
     pub fn features(&mut self, source: SourceId, batch: &FeatureBatch, job: &mut Job) {
         self.begin(source, batch.len(), job);
-        self.first_of(source, batch.ts.first().copied());
         let counting = Arc::clone(&self.counting);
-        let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
+        let Some(Source { front, .. }) = self.sources.get_mut(source.0) else { return };
         for (row, &ts) in batch.ts.iter().enumerate() {
-            let before = progress.advance(ts);
+            let before = front.advance(ts, || None);
             if is_ignored(&self.policy, ts) {
                 self.counters.ignored += 1;
                 continue;
@@ -193,6 +192,7 @@ impl Intake {
             }
             job.accept(row, mask);
         }
+        self.settle(source);
         self.counters.features += batch.len() as u64;
         self.hold(batch, job);
         job.known = self.known();

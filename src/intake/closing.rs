@@ -109,7 +109,7 @@ impl Intake {
 
     /// The end of all files: every window that is left, complete where the streams have passed its end.
     pub fn finish(&mut self) -> [Closing; 2] {
-        let mut bases = self.bases();
+        let mut bases = self.bases_at_end();
         // No prediction will come any more for a label that waits.
         bases.predictions_quiet = true;
         self.advance(&bases);

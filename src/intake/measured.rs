@@ -20,11 +20,10 @@ impl Intake {
     /// Admits a translated batch of measurements.
     pub fn measurements(&mut self, source: SourceId, batch: &MeasurementBatch, job: &mut Job) {
         self.begin(source, batch.len(), job);
-        self.first_of(source, batch.ts.first().copied());
         self.counters.measurements += batch.len() as u64;
         for (row, (&ts, &version)) in batch.ts.iter().zip(&batch.version).enumerate() {
-            let Some(Source { progress, .. }) = self.sources.get_mut(source.0) else { return };
-            let before = progress.advance(ts);
+            let Some(Source { front, .. }) = self.sources.get_mut(source.0) else { return };
+            let before = front.advance(ts, || None);
             if is_ignored(&self.policy, ts) {
                 self.counters.ignored += 1;
                 continue;
@@ -47,6 +46,7 @@ impl Intake {
             }
             job.accept(row, mask);
         }
+        self.settle(source);
         job.known = self.known();
     }
 }

@@ -33,6 +33,7 @@ use crate::join::{Bounds, Join};
 use crate::policy::Policy;
 use crate::schema::Schema;
 use crate::state_v4;
+use crate::window::front::Front;
 use crate::window::layout::Reads;
 use crate::window::pane::Sealed;
 use crate::window::watermark::{Bases, Progress, base};
@@ -56,9 +57,17 @@ pub struct DecoderId(pub usize);
 #[derive(Clone, Debug)]
 struct Source {
     kind: EventKind,
-    progress: Progress,
+    front: Front,
+    /// Caught up, and silent for the configured time.
+    idle: bool,
     /// Its records before the first one that is read were not counted, and none was read yet.
     behind: bool,
+}
+
+impl Source {
+    fn progress(&self) -> Progress {
+        Progress { max_ts: self.front.reached(), idle: self.idle }
+    }
 }
 
 /// What happened to events beyond being counted; only ever grows.
@@ -72,6 +81,8 @@ pub struct Counters {
     pub late: u64,
     /// Came for a pane whose windows are closed.
     pub after_close: u64,
+    /// Ahead of their partition's pace, and contradicted by the events after them.
+    pub ahead: u64,
     pub duplicate_predictions: u64,
     pub duplicate_labels: u64,
     /// In an interval the policy ignores.
@@ -98,6 +109,7 @@ impl From<state_v4::Counters> for Counters {
             measurements: old.measurements,
             late: old.late,
             after_close: old.after_close,
+            ahead: 0,
             duplicate_predictions: old.duplicate_predictions,
             duplicate_labels: old.duplicate_labels,
             ignored: old.ignored,
@@ -120,6 +132,7 @@ impl std::ops::AddAssign for Counters {
         self.measurements += other.measurements;
         self.late += other.late;
         self.after_close += other.after_close;
+        self.ahead += other.ahead;
         self.duplicate_predictions += other.duplicate_predictions;
         self.duplicate_labels += other.duplicate_labels;
         self.ignored += other.ignored;
@@ -238,9 +251,16 @@ impl Intake {
         &self.counting.reads
     }
 
-    /// Adds a source partition.
-    pub fn add_source(&mut self, kind: EventKind) -> SourceId {
-        self.sources.push(Source { kind, progress: Progress::default(), behind: false });
+    /// Adds a source partition whose times may lie so far ahead of its pace, in ms: where it begins, or as a checkpoint kept it.
+    pub fn add_source(&mut self, kind: EventKind, future: i64, kept: Option<Front>) -> SourceId {
+        // What is no further ahead than the lateness makes nobody late.
+        let least = match (kind, &self.policy.labels) {
+            (EventKind::Labels, Some(labels)) => labels.lateness,
+            _ => self.policy.groups.iter().map(|g| g.lateness).min().unwrap_or(0),
+        };
+        let tolerance = future.max(least);
+        let front = kept.map_or_else(|| Front::new(tolerance, None), |front| front.with(tolerance));
+        self.sources.push(Source { kind, front, idle: false, behind: false });
         SourceId(self.sources.len() - 1)
     }
 
@@ -253,21 +273,19 @@ impl Intake {
     /// Says whether a source partition is idle (caught up and silent).
     pub fn set_idle(&mut self, source: SourceId, idle: bool) {
         if let Some(s) = self.sources.get_mut(source.0) {
-            s.progress.idle = idle;
+            s.idle = idle;
         }
     }
 
     /// A source partition brings something: it is not idle any more. Where all of its stream were, none is passed over
     /// unread now, so none is.
     fn wake(&mut self, source: SourceId) {
-        let Some(Source { kind, progress: Progress { idle: true, .. }, .. }) = self.sources.get(source.0) else {
-            return;
-        };
+        let Some(Source { kind, idle: true, .. }) = self.sources.get(source.0) else { return };
         let kind = *kind;
         let of_kind = || self.sources.iter().filter(|s| s.kind == kind);
-        if of_kind().all(|s| s.progress.idle) {
+        if of_kind().all(|s| s.idle) {
             self.woken.push(kind);
-            self.sources.iter_mut().filter(|s| s.kind == kind).for_each(|s| s.progress.idle = false);
+            self.sources.iter_mut().filter(|s| s.kind == kind).for_each(|s| s.idle = false);
         }
         self.set_idle(source, false);
     }
@@ -287,7 +305,19 @@ impl Intake {
 
     #[must_use]
     pub fn progress(&self, source: SourceId) -> Progress {
-        self.sources.get(source.0).map_or(Progress::default(), |s| s.progress)
+        self.sources.get(source.0).map_or(Progress::default(), Source::progress)
+    }
+
+    /// How far a source partition has come, to be kept.
+    #[must_use]
+    pub fn front(&self, source: SourceId) -> Option<&Front> {
+        self.sources.get(source.0).map(|s| &s.front)
+    }
+
+    /// The last event of a source partition that was ahead of its pace and contradicted since somebody asked: its time, and
+    /// what the partition had reached.
+    pub fn take_ahead(&mut self, source: SourceId) -> Option<(i64, i64)> {
+        self.sources.get_mut(source.0)?.front.take_example()
     }
 
     /// Takes over what a batch's codes mean, and translates its versions. Every batch comes here, in its decoder's order.
@@ -359,7 +389,7 @@ impl Intake {
     pub fn begin_version(&mut self, version: u32, cause: Cause) {
         for kind in EventKind::ALL {
             let of_kind = self.sources.iter().filter(|s| s.kind == kind);
-            let reached = of_kind.filter_map(|s| s.progress.max_ts).max();
+            let reached = of_kind.filter_map(|s| s.front.claimed()).max();
             if let (Some(ts), Some(v)) = (reached, self.versions.get_mut(version as usize)) {
                 v.known.starts.raise(kind, ts.saturating_add(1), cause);
                 self.stale = true;
@@ -383,10 +413,12 @@ impl Intake {
         self.sources.get(source.0).is_some_and(|s| s.behind)
     }
 
-    /// The first record of a source partition that was begun behind others: those were at most the lateness ahead of it.
-    fn first_of(&mut self, source: SourceId, ts: Option<i64>) {
-        let Some(Source { kind, behind: behind @ true, .. }) = self.sources.get_mut(source.0) else { return };
-        let Some(ts) = ts else { return };
+    /// What is known of a source partition's front once a batch was admitted: events that were ahead of it, and the first
+    /// record where it was begun behind others: those were at most the lateness ahead of it.
+    fn settle(&mut self, source: SourceId) {
+        let Some(Source { kind, front, behind, .. }) = self.sources.get_mut(source.0) else { return };
+        self.counters.ahead += front.take_refuted();
+        let Some(ts) = front.take_first().filter(|_| *behind) else { return };
         *behind = false;
         let kind = *kind;
         let groups = || self.policy.groups.iter().zip(self.counting.reads.iter());
@@ -439,13 +471,21 @@ impl Intake {
     }
 
     fn base_of(&self, kind: EventKind) -> Option<i64> {
-        base(self.sources.iter().filter(|s| s.kind == kind).map(|s| s.progress))
+        base(self.sources.iter().filter(|s| s.kind == kind).map(Source::progress))
     }
 
     /// How far the streams have come.
     #[must_use]
     pub fn bases(&self) -> Bases {
         self.bases_by(|at| self.progress(SourceId(at)))
+    }
+
+    /// The same where nothing more will come, and so nothing contradicts a time any more.
+    fn bases_at_end(&self) -> Bases {
+        self.bases_by(|at| {
+            let at_end = |s: &Source| Progress { max_ts: s.front.claimed(), idle: s.idle };
+            self.sources.get(at).map_or(Progress::default(), at_end)
+        })
     }
 
     /// The bases by what `progress` says of each source partition.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::chunk::EachChunk;
-use crate::decode::plan::EventKind;
 use crate::join::{Bounds, Join, JoinState};
 use crate::policy::Policy;
 use crate::state_v4;
@@ -20,7 +19,7 @@ use super::starts::{Cause, Starts};
 use super::stored::StoredBaseline;
 use super::traffic::ModelTraffic;
 use super::versions::{Reference, Version};
-use super::{Counters, Intake, Setup, SourceId};
+use super::{Counters, Intake, Setup};
 
 /// An intake's durable state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -218,14 +217,5 @@ impl Intake {
                 self.begin_version(code, cause);
             }
         }
-    }
-
-    /// Adds a source partition with the progress a checkpoint kept.
-    pub fn add_source_at(&mut self, kind: EventKind, max_ts: Option<i64>) -> SourceId {
-        let source = self.add_source(kind);
-        if let Some(s) = self.sources.get_mut(source.0) {
-            s.progress.max_ts = max_ts;
-        }
-        source
     }
 }

@@ -98,7 +98,7 @@ impl Intake {
     /// How far the predictions were read.
     pub(super) fn reached(&self) -> Option<i64> {
         let of_predictions = self.sources.iter().filter(|s| s.kind == EventKind::Predictions);
-        of_predictions.filter_map(|s| s.progress.max_ts).max()
+        of_predictions.filter_map(|s| s.front.claimed()).max()
     }
 
     /// Says which versions count the accepted rows of the model's traffic, and up to which time; `reached` is how far

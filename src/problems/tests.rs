@@ -198,13 +198,24 @@ fn what_waits_for_a_person_is_a_problem() {
 #[test]
 fn events_that_were_left_out_are_a_problem() {
     let mut passing = seen(&[verdict("1", "drift", Status::Pass, NOW - HOUR, Some("prod"))]);
-    passing.counters =
-        Counters { after_close: 2, late: 3, joined: 90, unmatched: 10, invalid_values: 4, ..Counters::default() };
+    passing.counters = Counters {
+        after_close: 2,
+        ahead: 1,
+        late: 3,
+        joined: 90,
+        unmatched: 10,
+        invalid_values: 4,
+        ..Counters::default()
+    };
     let problems = of_model("m", &passing, &facts(vec![record("1", &["prod"])]), NOW);
     assert_eq!(
         told(&problems),
         [
             (Severity::Partial, "2 events came after their window was judged"),
+            (
+                Severity::Partial,
+                "1 events were ahead of their partition's pace, and the events after them contradict their times",
+            ),
             (Severity::Partial, "3 times an event was later than lateness allows"),
             (Severity::Partial, "10 of 100 labels found no prediction"),
             (Severity::Partial, "4 values were invalid: of a wrong type or out of range"),

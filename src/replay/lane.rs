@@ -141,7 +141,7 @@ impl<B: Replayed> FileLane<B> {
         let stream = FileStream::open(&file.path, intake.schema(), &file.options)?;
         let decoders = (0..workers).map(|_| (Mutex::new(stream.decoder()), intake.add_decoder())).collect();
         Ok(Self {
-            source: intake.add_source(B::KIND),
+            source: intake.add_source(B::KIND, file.options.format.time.future, None),
             path: file.path.clone(),
             decoders,
             decoded: Mutex::new(Decoded {

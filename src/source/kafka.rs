@@ -145,6 +145,8 @@ pub struct Found {
     pub partitions: i32,
     /// None where the brokers give topics no ids.
     pub id: Option<String>,
+    /// Partitions that no broker leads now, where that was asked: nobody says where they end.
+    pub leaderless: Vec<i32>,
 }
 
 /// The consumer of all partitions.
@@ -411,7 +413,7 @@ impl Handle {
         let mut ids = self.ids(topics, timeout)?;
         let found = partitions.into_iter().map(|(topic, partitions)| {
             let id = ids.remove(&topic);
-            (topic, Found { partitions, id })
+            (topic, Found { partitions, id, leaderless: Vec::new() })
         });
         Ok(found.collect())
     }
@@ -472,7 +474,10 @@ impl Handle {
         match identity::described(&self.consumer, topics, timeout) {
             Err(e) if e.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => {
                 let found = self.partitions(topics, timeout)?;
-                Ok(found.into_iter().map(|(topic, partitions)| (topic, Found { partitions, id: None })).collect())
+                Ok(found
+                    .into_iter()
+                    .map(|(topic, partitions)| (topic, Found { partitions, ..Found::default() }))
+                    .collect())
             }
             Err(e) => Err(self.unreachable(&e)),
             Ok(found) => Ok(found),

@@ -1,6 +1,7 @@
 //! Windows of counts: `layout` says which count stands where, `tally` counts (`measured` what other systems measured),
-//! `pane` keeps sealed panes small, `watermark` says how far a stream has come.
+//! `pane` keeps sealed panes small, `front` says how far a partition has come and `watermark` how far a stream has.
 
+pub mod front;
 pub mod layout;
 pub mod measured;
 pub mod pane;

@@ -1,30 +1,15 @@
 //! How far streams have come in event time. A record is late by its own partition's largest time; a stream's base is the
 //! smallest of its partitions that are not idle, so that windows close only when every active partition has passed them.
 
-use serde::{Deserialize, Serialize};
-
 use crate::decode::plan::EventKind;
 
 /// A source partition's progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// The largest event time read, in ms.
+    /// The largest event time that its events agree on, in ms.
     pub max_ts: Option<i64>,
     /// Caught up and silent for the configured time. A lagging partition is never idle.
-    #[serde(skip)]
     pub idle: bool,
-}
-
-impl Progress {
-    /// Takes note of a record's time; returns the largest time before it.
-    #[inline]
-    pub fn advance(&mut self, ts: i64) -> Option<i64> {
-        let before = self.max_ts;
-        if before.is_none_or(|m| ts > m) {
-            self.max_ts = Some(ts);
-        }
-        before
-    }
 }
 
 /// Whether a record is late: behind the largest earlier time of its partition by more than `lateness` ms.
@@ -105,10 +90,8 @@ mod tests {
 
     #[test]
     fn lateness_is_measured_from_the_largest_earlier_time() {
-        let mut progress = Progress::default();
-        assert!(!is_late(0, progress.advance(100), 10));
-        assert!(!is_late(90, progress.advance(90), 10));
-        assert!(is_late(89, progress.advance(89), 10));
-        assert_eq!(progress.max_ts, Some(100));
+        assert!(!is_late(0, None, 10));
+        assert!(!is_late(90, Some(100), 10));
+        assert!(is_late(89, Some(100), 10));
     }
 }

@@ -41,7 +41,7 @@ impl Feed {
         let pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
         let mut intake = pipeline.intake();
         intake.set_reference("1", reference(&policy, "1", None, 1));
-        let (source, id) = (intake.add_source(EventKind::Predictions), intake.add_decoder());
+        let (source, id) = (intake.add_source(EventKind::Predictions, 60_000, None), intake.add_decoder());
         let schema = Arc::clone(intake.schema());
         drop(intake);
         Self {

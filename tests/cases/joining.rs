@@ -120,13 +120,16 @@ fn joined_of(summary: &str) -> usize {
 #[test]
 fn a_shadows_own_topic_is_joined_by_the_daemon_as_by_a_replay_over_a_restart() {
     let (folder, (mut first, mut second, mut both)) = (Shop::folder(), mirrored(600));
-    // What comes long after closes every window before it.
-    let after = Prediction { id: "last".into(), ts: START + 60 * 3_600_000, ..first.predictions[0].clone() };
-    for shop in [&mut first, &mut both] {
-        shop.predictions.push(after.clone());
-        shop.labels.push(Label { id: "none".into(), ts: after.ts, label: Some(1) });
+    // What comes long after closes every window before it: three, so that its time is believed.
+    for n in 0..3 {
+        let ts = START + 60 * 3_600_000 + n;
+        let after = Prediction { id: format!("last-{n}"), ts, ..first.predictions[0].clone() };
+        for shop in [&mut first, &mut both] {
+            shop.predictions.push(after.clone());
+            shop.labels.push(Label { id: format!("none-{n}"), ts, label: Some(1) });
+        }
+        second.predictions.push(Prediction { version: "2", ..after });
     }
-    second.predictions.push(Prediction { version: "2", ..after.clone() });
     both.write_jsonl(&folder, "both");
     folder.driftgate(&format!("{REPLAY} --predictions both-p.jsonl --labels both-l.jsonl --verdicts v.jsonl")).exits(0);
     let until = START + 50 * 3_600_000;

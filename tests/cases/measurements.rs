@@ -159,6 +159,11 @@ http: {{listen: \"127.0.0.1:0\"}}
     // Up to 01:30: the first hour closes, the second stays open in the checkpoint.
     for (from, to, judged) in [(0, 6, 2), (6, 9, 4)] {
         send(from, to);
+        if to == MEASURED.len() {
+            // Others that no rule reads confirm the time of the last one, two hours after the one before.
+            let confirm = |minute| (0, String::new(), event(&(minute, "1", "churn", 7.0, 1)).to_string().into_bytes());
+            publish(&measurements, [251, 252].map(confirm));
+        }
         let daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
         wait_for("the verdicts", || (read(&verdicts).len() >= judged).then_some(()));
         assert_eq!(daemon.stop(), Some(0));

@@ -69,7 +69,10 @@ fn ask(kafka: &Handle, partitions: &Partitions) -> Answer {
     let Ok(topics) = kafka.described(&names, TIMEOUT) else {
         return Answer { topics: None, ends: BTreeMap::new() };
     };
-    let exists = |topic: &str, partition: i32| topics.get(topic).is_some_and(|found| partition < found.partitions);
+    // One that does not exist, or has no leader, would leave the question for all others without an answer.
+    let exists = |topic: &str, partition: i32| {
+        topics.get(topic).is_some_and(|found| partition < found.partitions && !found.leaderless.contains(&partition))
+    };
     let all = partitions.iter().flat_map(|(topic, of)| of.iter().map(move |p| (topic.clone(), *p)));
     let ends = kafka.high_watermarks(&all.filter(|(topic, p)| exists(topic, *p)).collect::<Vec<_>>(), TIMEOUT);
     Answer { topics: Some(topics), ends }

@@ -281,7 +281,7 @@ impl Engine {
                 self.attach_to(partitions, &[], &[]);
             }
             Err(e) => {
-                tracing::error!(error = %e, "partitions that a topic got cannot be read; its windows wait, trying again")
+                tracing::error!(error = %e, "partitions that a topic got cannot be read; its windows wait, trying again");
             }
         }
     }

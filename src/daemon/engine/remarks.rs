@@ -1,6 +1,6 @@
 //! What is worth telling of the events that count, looked at now and then: said once in the log, shown as long as it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, World};
 use crate::daemon::topics::{Read, Topic};
@@ -35,6 +35,34 @@ impl Engine {
             }
         }
         view.remarks = remarks;
+        drop(view);
+        tell_ahead(&world);
+    }
+}
+
+/// Tells of events whose times the events after them contradicted: one of each topic and model.
+fn tell_ahead(world: &World) {
+    let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string());
+    let mut told = BTreeSet::new();
+    for seat in &world.seats {
+        for (&m, &(source, _)) in &seat.sources {
+            let Some(model) = world.models.get(m) else { continue };
+            let Some((ts, reached)) = model.intake().take_ahead(source) else { continue };
+            let place = lock(&seat.place);
+            if told.insert((place.topic, m)) {
+                let (topic, partition, model) =
+                    (&place.partition.topic, place.partition.partition, &model.policy.model);
+                tracing::warn!(
+                    topic,
+                    partition,
+                    model,
+                    "an event's time {} is ahead of its partition's pace, which had reached {}, and the events after it contradict it: it counts in \
+                     its own window and closes none",
+                    at(ts),
+                    at(reached)
+                );
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::Engine;
 use crate::daemon::topics::Read;
 use crate::pipeline::{Pipeline, lock};
 use crate::view::ModelView;
+use crate::window::front::Front;
 
 impl Engine {
     /// Brings the picture up to date.
@@ -52,7 +53,10 @@ impl Engine {
             let progress: Vec<_> = seat
                 .sources
                 .iter()
-                .filter_map(|(m, (source, _))| world.models.get(*m).map(|model| model.intake().progress(*source)))
+                .filter_map(|(m, (source, _))| {
+                    let intake = world.models.get(*m)?.intake();
+                    Some((intake.progress(*source), intake.front(*source).map_or(0, Front::waiting)))
+                })
                 .collect();
             if let Some((read, first)) = topics.get_mut(place.topic) {
                 read.add(&place.reader.read);
@@ -62,8 +66,9 @@ impl Engine {
             let source = view.sources.entry(key.clone()).or_default();
             source.next_offset = partition.next;
             source.paused = seat.is_paused();
-            source.max_ts = progress.iter().filter_map(|p| p.max_ts).max();
-            source.idle = progress.iter().all(|p| p.idle);
+            source.max_ts = progress.iter().filter_map(|(p, _)| p.max_ts).max();
+            source.idle = progress.iter().all(|(p, _)| p.idle);
+            source.ahead = progress.iter().map(|(_, ahead)| *ahead).max().unwrap_or(0);
             if let (Some(lag), next) = (source.lag(), source.next_offset) {
                 view.behind.entry(key).or_default().update(Instant::now(), next, lag);
             }

@@ -120,14 +120,21 @@ pub fn described(
                 continue;
             }
             let mut partitions = 0;
-            native::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
+            let each = native::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
+            let mut leaderless = Vec::new();
+            for at in 0..partitions {
+                let leader = native::rd_kafka_TopicPartitionInfo_leader(*each.add(at));
+                if leader.is_null() || native::rd_kafka_Node_id(leader) < 0 {
+                    leaderless.push(native::rd_kafka_TopicPartitionInfo_partition(*each.add(at)));
+                }
+            }
             let id = native::rd_kafka_TopicDescription_topic_id(topic);
             let id = (!id.is_null()).then(|| {
                 let most = native::rd_kafka_Uuid_most_significant_bits(id);
                 text(most, native::rd_kafka_Uuid_least_significant_bits(id))
             });
             let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-            found.insert(name.to_string_lossy().into_owned(), Found { partitions, id: id.flatten() });
+            found.insert(name.to_string_lossy().into_owned(), Found { partitions, id: id.flatten(), leaderless });
         }
         Ok(found)
     }

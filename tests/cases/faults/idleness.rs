@@ -12,8 +12,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
 
 use super::{Events, assert_known, complete, replayed};
-use crate::broker::{Daemon, brokers, publish, topic, wait_for};
-use crate::support::Folder;
+use crate::broker::{Daemon, brokers, publish, read, topic, wait_for};
+use crate::support::{Folder, Random};
 
 const WINDOW: i64 = 10_000;
 /// 2023-11-14T22:13:20Z, where a window starts.
@@ -304,4 +304,62 @@ fn a_broker_that_hangs_is_not_silent() {
         std::thread::sleep(Duration::from_secs(12));
         broker.signal("CONT");
     });
+}
+
+/// Windows dealt to partitions at random, with pauses longer and shorter than `idle_after`, kills, and single events ahead: every
+/// complete verdict is the replay's, and none is missing.
+#[test]
+#[ignore = "make soak"]
+fn pauses_kills_and_events_ahead_at_random_change_no_verdict() {
+    let seed: u64 = std::env::var("DRIFTGATE_SOAK_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let mut random = Random(seed);
+    let (topic, verdicts) = (topic("random", 4), topic("random-verdicts", 1));
+    let folder = folder(&brokers(), &topic);
+    let config = folder.read("driftgate.yaml") + &format!("publish: {{verdicts: \"{verdicts}\"}}\n");
+    folder.write("driftgate.yaml", config);
+    let mut daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
+    let mut published: Vec<Events> = Vec::new();
+    let mut used = 1 + random.below(4);
+    for window in 0..60 {
+        let mut all = events(window, 0, 100);
+        for (at, part) in all.chunks_mut(25).enumerate() {
+            if random.below(4) == 0 {
+                used = 1 + random.below(4);
+            }
+            for event in part.iter_mut() {
+                event.0 = i32::try_from(random.below(used)).unwrap();
+            }
+            let mut part = part.to_vec();
+            if random.below(10) == 0 {
+                let ahead = format!("ahead-{window}-{at}");
+                let ts = START + (window + 7 + i64::try_from(random.below(5000)).unwrap()) * WINDOW;
+                let event =
+                    json!({"prediction_id": ahead, "model": "shop", "version": "1", "ts": ts, "features": {"x": 1}});
+                part.insert(10, (part[10].0, ahead, event.to_string().into_bytes()));
+            }
+            publish(&topic, part.clone());
+            published.push(part);
+            match random.below(12) {
+                0 => std::thread::sleep(Duration::from_millis(1500 + random.below(1500))),
+                1 => std::thread::sleep(Duration::from_millis(random.below(1000))),
+                2 => {
+                    daemon.signal("KILL");
+                    wait_for("the process to be gone", || daemon.is_gone().then_some(()));
+                    daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
+                }
+                _ => {}
+            }
+        }
+    }
+    let known = replayed(&folder, "policy.yaml", "", &published.iter().collect::<Vec<_>>());
+    let until = START + 59 * WINDOW;
+    let end = |v: &Value| v["window"]["end"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let expected = known.values().filter(|v| end(v) <= until).count();
+    assert_eq!(expected, 59);
+    let found = wait_for("the windows to be judged", || {
+        let found = complete(read(&verdicts));
+        (found.values().filter(|v| end(v) <= until).count() >= expected).then_some(found)
+    });
+    assert_known(&found, &known);
+    assert_eq!(daemon.metric("driftgate_after_close_total{model=\"shop\"}"), Some(0.0));
 }

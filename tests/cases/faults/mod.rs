@@ -1,6 +1,7 @@
 //! Faults injected into a running daemon against a real Kafka: what it says afterwards is what a replay says, or it says that
 //! it cannot know.
 
+mod ahead;
 mod blocks;
 mod delivery;
 mod features;

@@ -121,8 +121,8 @@ pub struct Partition {
     pub doubted: Option<Instant>,
     /// None where it is not read from the start.
     messages: Option<Messages>,
-    /// In which leader's epoch the record before `next` was written, as the start says.
-    started_in: Option<i32>,
+    /// The offset of the start, and in which leader's epoch the record before it was written.
+    started_in: Option<(i64, i32)>,
 }
 
 /// Where a partition starts.
@@ -239,7 +239,7 @@ impl KafkaSource {
                     None => Messages::of(&self.consumer, topic, *partition),
                     Some(_) => None,
                 },
-                started_in: start.leader_epoch,
+                started_in: start.next.zip(start.leader_epoch),
             })
             .collect()
     }
@@ -281,10 +281,13 @@ fn serve(consumer: &BaseConsumer<Quiet>, wait: Duration) -> bool {
 }
 
 impl Partition {
-    /// In which leader's epoch the last record that was read was written.
+    /// In which leader's epoch the record before the one to read next was written. Unknown behind markers and what compaction
+    /// removed: with the epoch of a record before those, brokers would answer that the log ends before `next`.
     #[must_use]
     pub fn leader_epoch(&self) -> Option<i32> {
-        self.messages.as_ref().and_then(Messages::leader_epoch).or(self.started_in)
+        let next = self.next?;
+        let started = self.started_in.filter(|(start, _)| *start == next).map(|(_, epoch)| epoch);
+        self.messages.as_ref().and_then(|messages| messages.leader_epoch(next)).or(started)
     }
 
     /// Reads up to `most` messages that are there already, without waiting; returns how many.

@@ -91,8 +91,13 @@ pub fn delete_before(topic: &str, partition: i32, offset: i64) {
 
 /// Publishes records in order: (partition, key, payload).
 pub fn publish(topic: &str, records: impl IntoIterator<Item = (i32, String, Vec<u8>)>) {
+    publish_to(&brokers(), topic, records);
+}
+
+/// The same to a broker of the test's own.
+pub fn publish_to(brokers: &str, topic: &str, records: impl IntoIterator<Item = (i32, String, Vec<u8>)>) {
     let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers()).set("message.max.bytes", "100000000").create().unwrap();
+        ClientConfig::new().set("bootstrap.servers", brokers).set("message.max.bytes", "100000000").create().unwrap();
     for (partition, key, payload) in records {
         let mut record = BaseRecord::to(topic).partition(partition).key(&key).payload(&payload);
         while let Err((_, back)) = producer.send(record) {
@@ -136,8 +141,13 @@ pub fn log_range(topic: &str, partition: i32) -> (i64, i64) {
 
 /// Everything that is in a topic now, as JSON, by partition.
 pub fn read(topic: &str) -> Vec<Value> {
+    read_from(&brokers(), topic)
+}
+
+/// The same from a broker of the test's own.
+pub fn read_from(brokers: &str, topic: &str) -> Vec<Value> {
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers())
+        .set("bootstrap.servers", brokers)
         .set("group.id", "reader")
         .set("enable.auto.commit", "false")
         .create()

@@ -22,8 +22,8 @@ const AT_ONCE: usize = 128;
 pub struct Messages {
     queue: NonNull<native::rd_kafka_queue_t>,
     taken: Vec<Given>,
-    /// Of the last record.
-    leader_epoch: Option<i32>,
+    /// The offset after the last record, and in which leader's epoch that record was written.
+    last: Option<(i64, i32)>,
     /// Is dropped last: the queue belongs to it.
     _consumer: Arc<BaseConsumer<Quiet>>,
 }
@@ -67,12 +67,12 @@ impl Messages {
         let queue = NonNull::new(queue)?;
         // Safety: the queue was just handed out; forwarding to nothing makes it a queue of its own.
         unsafe { native::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };
-        Some(Self { queue, taken: Vec::with_capacity(AT_ONCE), leader_epoch: None, _consumer: Arc::clone(consumer) })
+        Some(Self { queue, taken: Vec::with_capacity(AT_ONCE), last: None, _consumer: Arc::clone(consumer) })
     }
 
-    /// In which leader's epoch the last record was written.
-    pub fn leader_epoch(&self) -> Option<i32> {
-        self.leader_epoch
+    /// In which leader's epoch the record before an offset was written, if that is the last one taken.
+    pub fn leader_epoch(&self, next: i64) -> Option<i32> {
+        self.last.filter(|(after, _)| *after == next).map(|(_, epoch)| epoch)
     }
 
     /// Takes messages that are there, at most so many, and shows them in order; how many there were.
@@ -88,11 +88,11 @@ impl Messages {
         for (at, message) in self.taken.drain(..).enumerate() {
             // Safety: it is valid until it is given back, at the end of this turn of the loop.
             let native = unsafe { message.0.as_ref() };
-            // The last one may be the partition's end.
-            if at + 2 >= taken {
+            // The last one may be the partition's end, for which the client library says epoch 0, whatever the leader's is.
+            if at + 2 >= taken && !native.err.is_error() {
                 // Safety: the same.
                 let epoch = unsafe { native::rd_kafka_message_leader_epoch(native) };
-                self.leader_epoch = if epoch < 0 { self.leader_epoch } else { Some(epoch) };
+                self.last = Some((native.offset + 1, epoch)).filter(|_| epoch >= 0);
             }
             each(match native.err {
                 native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Taken::End(native.offset),

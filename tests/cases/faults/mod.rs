@@ -3,10 +3,13 @@
 
 mod ahead;
 mod blocks;
+mod brokers;
+mod day;
 mod delivery;
 mod features;
 mod idleness;
 mod outcomes;
+mod own_broker;
 mod snapshots;
 mod starts;
 

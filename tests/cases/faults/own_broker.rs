@@ -1,0 +1,67 @@
+//! A broker of one test, which that test may stop, kill and start again with what it has stored.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+pub struct OwnBroker {
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl OwnBroker {
+    pub fn start() -> Self {
+        // The controller takes the port that follows.
+        let free = |port: u16| (port..port + 2).all(|p| std::net::TcpListener::bind(("127.0.0.1", p)).is_ok());
+        let from = 24_000 + u16::try_from(std::process::id() % 300).unwrap() * 10;
+        let port = (0..100).map(|i| from + i * 2).find(|port| free(*port)).expect("two free ports");
+        let broker = Self { folder: tempfile::tempdir().unwrap(), port };
+        broker.start_again();
+        broker
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn make_topic(&self, name: &str, partitions: i32) {
+        self.script(&["create-topic"], &[name, &partitions.to_string()]);
+    }
+
+    pub fn start_again(&self) {
+        self.script(&["start"], &[&self.port.to_string()]);
+    }
+
+    pub fn stop(&self) {
+        self.script(&["stop"], &[]);
+    }
+
+    /// SIGKILL, as when its machine dies.
+    pub fn kill(&self) {
+        let id = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
+        assert!(Command::new("kill").args(["-9", id.trim()]).status().unwrap().success());
+        while std::path::Path::new("/proc").join(id.trim()).exists() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    fn script(&self, before: &[&str], after: &[&str]) {
+        let of_tests = std::env::var("DRIFTGATE_TEST_KAFKA_DIR")
+            .map_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/kafka"), PathBuf::from);
+        let run = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka.sh"))
+            .args(before)
+            .arg(self.folder.path())
+            .args(after)
+            .env("KAFKA_LIBS", of_tests.join("libs"))
+            .env("KEEP", "1")
+            .env("START_TIMEOUT", "180")
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -57,6 +57,8 @@ pub struct SourceState {
     pub fronts: Vec<(String, Front)>,
     /// Models that did not count the records before it, and have had none since.
     pub behind: Vec<String>,
+    /// Of them those that go on behind a hole, and until when its records may be, by event time in ms.
+    pub holes: Vec<(String, i64)>,
 }
 
 impl From<state_v4::Checkpoint> for Checkpoint {
@@ -70,6 +72,7 @@ impl From<state_v4::Checkpoint> for Checkpoint {
             leader_epoch: None,
             fronts: s.max_ts.into_iter().map(|(model, ts)| (model, Front::new(0, ts))).collect(),
             behind: Vec::new(),
+            holes: Vec::new(),
         };
         Self {
             sources: old.sources.into_iter().map(source).collect(),
@@ -85,24 +88,22 @@ pub enum CheckpointError {
     Folder { path: PathBuf, source: io::Error },
     #[error("the state folder {path} is in use by another driftgate: two daemons on one state would count twice")]
     Locked { path: PathBuf },
-    #[error(
-        "the checkpoint {path} is {cause}; move the state folder away to start anew from the beginning of the topics"
-    )]
+    #[error("the checkpoint {path} is {cause}; move this file away to start anew from the beginning of the topics")]
     Damaged { path: PathBuf, cause: FrameError },
     #[error(
         "the checkpoint {path} is of format {found}, from a newer driftgate; this one reads formats {} and {}, and left it as it is: run the newer \
-         driftgate, or move the state folder away to start anew from the beginning of the topics", BEFORE.version, KIND.version
+         driftgate, or move this file and the folder chunks beside it away to start anew from the beginning of the topics", BEFORE.version, KIND.version
     )]
     Newer { path: PathBuf, found: u32 },
     #[error(
         "the checkpoint {path} is of format {found}; this driftgate reads formats {} and {}, and left it as it is: run a release in between first, \
-         or move the state folder away to start anew from the beginning of the topics", BEFORE.version, KIND.version
+         or move this file and the folder chunks beside it away to start anew from the beginning of the topics", BEFORE.version, KIND.version
     )]
     Older { path: PathBuf, found: u32 },
     #[error(
-        "a part of the checkpoint, {path}, {cause}; move the state folder away to start anew from the beginning of the topics"
+        "a part of the checkpoint, {path}, {cause}; move the checkpoint {checkpoint} away to start anew from the beginning of the topics"
     )]
-    Chunk { path: PathBuf, cause: String },
+    Chunk { path: PathBuf, checkpoint: PathBuf, cause: String },
     #[error("the checkpoint {path} cannot be written: {source}")]
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -218,10 +219,17 @@ impl Store {
         let path = self.chunk_path(digest);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(e) => return Err(CheckpointError::Chunk { path, cause: format!("cannot be read: {e}") }),
+            Err(e) => {
+                return Err(CheckpointError::Chunk {
+                    path,
+                    checkpoint: self.path(),
+                    cause: format!("cannot be read: {e}"),
+                });
+            }
         };
         if frame::sha256_hex(&bytes) != *digest {
-            return Err(CheckpointError::Chunk { path, cause: "is damaged: its checksum does not match".to_owned() });
+            let cause = "is damaged: its checksum does not match".to_owned();
+            return Err(CheckpointError::Chunk { path, checkpoint: self.path(), cause });
         }
         let bytes = Arc::new(bytes);
         self.know(&bytes, digest);
@@ -246,8 +254,9 @@ impl Store {
         } else {
             let digest = frame::sha256_hex(bytes);
             let path = self.chunk_path(&digest);
-            // A file has its name only once it is whole.
-            let written = if path.exists() { 0 } else { replace(&path, bytes)? };
+            // One that a checkpoint before left may be damaged by now.
+            let is_there = fs::read(&path).is_ok_and(|there| there == **bytes);
+            let written = if is_there { 0 } else { replace(&path, bytes)? };
             self.know(bytes, &digest);
             (digest, written)
         };

@@ -20,6 +20,7 @@ fn checkpoint(next_offset: i64) -> Checkpoint {
         leader_epoch: Some(3),
         fronts: vec![("m".into(), Front::new(60_000, Some(5)))],
         behind: vec![],
+        holes: vec![],
     };
     Checkpoint { sources: vec![source], pipelines: vec![], outbox: vec![] }
 }
@@ -51,7 +52,9 @@ fn a_folder_serves_one_process_and_damage_is_named() {
     fs::write(&path, bytes).unwrap();
     let damaged = store.load().err().unwrap().to_string();
     assert!(
-        damaged.contains("damaged: its checksum does not match") && damaged.contains("move the state folder away"),
+        damaged.contains("damaged: its checksum does not match")
+            && damaged.contains("checkpoint.bin")
+            && damaged.contains("move this file away"),
         "{damaged}"
     );
 }
@@ -185,7 +188,12 @@ fn a_chunk_that_is_damaged_or_gone_is_named() {
     assert!(damaged.contains("is damaged: its checksum does not match") && damaged.contains("chunks"), "{damaged}");
     fs::remove_file(&path).unwrap();
     let gone = store.load().err().unwrap().to_string();
-    assert!(gone.contains("cannot be read") && gone.contains("move the state folder away"), "{gone}");
+    assert!(
+        gone.contains("cannot be read")
+            && gone.contains("move the checkpoint ")
+            && gone.contains("checkpoint.bin away"),
+        "{gone}"
+    );
 }
 
 #[test]

@@ -76,6 +76,13 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
     if !view.started && found.is_empty() {
         found.push(plain(Severity::Halted, "not ready: it is starting".to_owned(), "wait, or see the daemon's log"));
     }
+    for why in &view.doubts.why {
+        let next = format!(
+            "restore it from a backup while driftgate is stopped, or start it once with --accept-new-registry {}",
+            view.doubts.id
+        );
+        found.push(plain(Severity::Production, why.clone(), &next));
+    }
     found.extend(inputs(view));
     found.extend(outlets(view));
     found.extend(failing(view));

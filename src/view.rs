@@ -68,6 +68,8 @@ pub struct View {
     pub undelivered: std::collections::BTreeSet<failing::Part>,
     /// By topic (or file) and partition: whether it is read as fast as it is written.
     pub behind: BTreeMap<(String, i32), behind::Behind>,
+    /// What speaks against the registry being the one that the state belongs to.
+    pub doubts: crate::daemon::ledger::Doubts,
     /// Dead letters that could not be kept.
     pub dead_letters_lost: u64,
     /// How many verdicts are kept to look back at.

@@ -18,6 +18,7 @@ use crate::audit::verify::{Anchored, Report, verify};
 use crate::config::Config;
 use crate::daemon::read_config;
 use crate::registry::Embedded;
+use crate::registry::embedded::home;
 use anchors::Anchors;
 use store::Log;
 
@@ -79,7 +80,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 fn check(args: &VerifyArgs) -> Result<Checked, Failure> {
     let config = args.config.as_deref().map(read_config).transpose()?;
     let path = match (&config, &args.registry) {
-        (Some(config), _) => config.registry.path.clone(),
+        (Some(config), _) => home::find(&config.registry.path, &config.registry_before()),
         (None, Some(path)) => path.clone(),
         (None, None) => return Err(anyhow!("name a registry with --registry, or a configuration with --config").into()),
     };

@@ -40,6 +40,7 @@ impl Local {
         let policies = daemon::read_policies(&config)?;
         let registry = Arc::new(outward::registry(&config)?);
         let view = Shared::default();
+        view.write().doubts = daemon::ledger::doubts(&config, &registry)?;
         for policy in policies {
             daemon::show(&Pipeline::new(policy, Setup::default(), 1), registry.as_ref(), &view);
         }

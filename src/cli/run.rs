@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Failure, exit, logging};
-use crate::daemon::{self, health::Accepted};
+use crate::daemon;
+use crate::daemon::health::{Accepted, Gap, Word};
 
 /// Watches the configured topics until it is told to stop (SIGTERM, SIGINT)
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,24 @@ pub struct Args {
     threads: Option<u16>,
     /// Reads a topic that was deleted and made anew from its beginning; the log and /ready say its ID
     #[arg(long = "accept-new-topic", value_name = "TOPIC=ID", value_parser = accepted)]
-    accepted: Vec<Accepted>,
+    topics: Vec<Accepted>,
+    /// Goes on behind records that are gone from a partition, from OFFSET, which the log and /ready say; windows that may lack
+    /// them are incomplete
+    #[arg(long = "accept-gap", value_name = "TOPIC/PARTITION=OFFSET", value_parser = gap)]
+    gaps: Vec<Gap>,
+    /// Goes on with a registry that was made anew or put in place of the one before; the log and the status say its ID
+    #[arg(long = "accept-new-registry", value_name = "ID")]
+    registry: Option<String>,
+}
+
+fn gap(text: &str) -> Result<Gap, String> {
+    let parsed = || {
+        let (place, offset) = text.rsplit_once('=')?;
+        let (topic, partition) = place.rsplit_once('/')?;
+        let (partition, next) = (partition.parse().ok()?, offset.parse().ok()?);
+        (!topic.is_empty()).then(|| Gap { topic: topic.to_owned(), partition, next })
+    };
+    parsed().ok_or_else(|| "expected TOPIC/PARTITION=OFFSET, as the log and /ready say".to_owned())
 }
 
 fn accepted(text: &str) -> Result<Accepted, String> {
@@ -34,6 +52,8 @@ fn accepted(text: &str) -> Result<Accepted, String> {
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let config = daemon::read_config(&args.config)?;
     logging::start();
-    daemon::run(&config, super::threads(args.threads), &args.accepted)?;
+    let Args { topics, gaps, registry, .. } = args;
+    let word = Word { topics: topics.clone(), gaps: gaps.clone(), registry: registry.clone() };
+    daemon::run(&config, super::threads(args.threads), &word)?;
     Ok(exit::PASS)
 }

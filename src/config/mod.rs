@@ -97,6 +97,14 @@ pub struct Limits {
     pub whole_verdicts: usize,
 }
 
+impl Config {
+    /// Where a release before kept the registry.
+    #[must_use]
+    pub fn registry_before(&self) -> PathBuf {
+        self.state.path.join("registry.db")
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -164,7 +172,7 @@ impl Reader<'_> {
         }
         let idle_after = map.get("idle_after").map_or(Some(Duration::from_secs(30)), |item| duration(&item));
         let registry = map.get("registry").map_or_else(
-            || Some(RegistryConfig { path: self.directory.join("state/registry.db"), mlflow: None }),
+            || Some(RegistryConfig { path: self.directory.join(outward::REGISTRY), mlflow: None }),
             |item| self.registry(&item),
         );
         let publish = map.get("publish").map_or_else(|| Some(PublishConfig::default()), |item| self.publish(&item));

@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::{Reader, duration, sources};
 use crate::yaml::Item;
 
+/// Where the registry lies if nothing else is said: apart from the state, which operators move away to count anew.
+pub(super) const REGISTRY: &str = "registry/registry.db";
+
 /// Where the registry lies, and what it is kept in step with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryConfig {
@@ -56,14 +59,14 @@ impl Reader<'_> {
     pub(super) fn registry(&self, item: &Item) -> Option<RegistryConfig> {
         let map = item.map(&["embedded", "mlflow"])?;
         if map.get("embedded").is_none() && map.get("mlflow").is_none() {
-            return item.fail("no registry in it: write {embedded: {path: state/registry.db}}");
+            return item.fail("no registry in it: write {embedded: {path: registry/registry.db}}");
         }
         let path = match map.get("embedded") {
             Some(item) => {
-                let path = item.map(&["path"]).and_then(|map| map.require("path", "state/registry.db"));
+                let path = item.map(&["path"]).and_then(|map| map.require("path", "registry/registry.db"));
                 path.and_then(|path| self.path(&path))
             }
-            None => Some(self.directory.join("state/registry.db")),
+            None => Some(self.directory.join(REGISTRY)),
         };
         let mlflow = map.get("mlflow").map(|item| self.mlflow(&item));
         Some(RegistryConfig {

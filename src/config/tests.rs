@@ -41,7 +41,7 @@ fn the_shipped_example_parses() {
     assert_eq!(config.sources[1].fields.ts, ["ts"]);
     assert_eq!(config.sources[2].rename.get("cust_age").map(String::as_str), Some("age"));
     assert_eq!(config.sources[2].timestamp, TimestampUnit::Millis);
-    assert_eq!(config.registry, RegistryConfig { path: "config/state/registry.db".into(), mlflow: None });
+    assert_eq!(config.registry, RegistryConfig { path: "config/registry/registry.db".into(), mlflow: None });
     assert_eq!(
         config.publish.dead_letters,
         Some(DeadLetters { to: DeadLetterTarget::Topic("driftgate.dead".into()), full_payload: false })

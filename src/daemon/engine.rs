@@ -205,8 +205,17 @@ impl Engine {
                 let front = known.map(|(_, front)| front.clone());
                 let claimed = front.as_ref().and_then(Front::claimed);
                 let mut intake = model.intake();
-                let source = intake.add_source(topic.kind, topic.future(), front);
+                // Whatever is gone was there before somebody went on behind it.
+                let kept = state.and_then(|s| s.holes.iter().find(|(n, _)| n == name)).map(|(_, until)| *until);
+                let until = || now_ms().saturating_add(topic.future());
+                let hole = kept.or_else(|| place.partition.gap.then(until));
+                // How far it had come says nothing of where it goes on.
+                let source = intake.add_source(topic.kind, topic.future(), front.filter(|_| hole.is_none()));
+                if let Some(until) = hole {
+                    intake.begin_hole(source, until);
+                }
                 match (known, state) {
+                    _ if hole.is_some() => {}
                     (None, _) if place.partition.behind => intake.begin_behind(source, None, Cause::Behind),
                     (Some(_), Some(s)) if s.behind.contains(name) => intake.begin_behind(source, None, Cause::Behind),
                     // Its topic was made anew: what was left of the one before is not read any more.
@@ -582,6 +591,10 @@ impl Engine {
                 let model = world.models.get(*m)?;
                 model.intake().is_behind(*source).then(|| model.policy.model.clone())
             });
+            let holes = of.iter().filter_map(|(m, (source, _))| {
+                let model = world.models.get(*m)?;
+                Some((model.policy.model.clone(), model.intake().hole(*source)?))
+            });
             sources.push(SourceState {
                 topic: place.partition.topic.clone(),
                 partition: place.partition.partition,
@@ -590,6 +603,7 @@ impl Engine {
                 leader_epoch: place.partition.leader_epoch(),
                 fronts: fronts.collect(),
                 behind: behind.collect(),
+                holes: holes.collect(),
             });
         }
         Checkpoint {

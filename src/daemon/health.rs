@@ -32,6 +32,23 @@ pub struct Accepted {
     pub id: String,
 }
 
+/// A hole in a partition that an operator wants passed over: the offset that was to be counted next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub topic: String,
+    pub partition: i32,
+    pub next: i64,
+}
+
+/// What an operator accepts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    pub topics: Vec<Accepted>,
+    pub gaps: Vec<Gap>,
+    /// The id of a registry.
+    pub registry: Option<String>,
+}
+
 /// Asks the brokers for the topics for the first time, while the registry and the state are opened.
 ///
 /// # Errors
@@ -48,7 +65,7 @@ fn topics(config: &Config) -> Vec<String> {
 /// What the start of the partitions rests on.
 pub struct Before<'b> {
     pub kept: &'b [SourceState],
-    pub accepted: &'b [Accepted],
+    pub word: &'b Word,
 }
 
 /// Waits until every topic is there; `None` when told to stop meanwhile.
@@ -78,6 +95,7 @@ pub fn wait_for_topics(
                 view.write().not_ready.remove("kafka");
                 let mut starts = starts(&found, before, view);
                 cut(kafka, &mut starts);
+                pass_over(kafka, &mut starts, &before.word.gaps);
                 return Some(starts);
             }
             Err(e) => {
@@ -103,6 +121,43 @@ fn cut(kafka: &Handle, starts: &mut Starts) {
     }
 }
 
+/// Goes on behind the holes that an operator accepts: at the next record that there is.
+fn pass_over(kafka: &Handle, starts: &mut Starts, gaps: &[Gap]) {
+    for Gap { topic, partition, next } in gaps {
+        let Some(start) = starts.get_mut(&(topic.clone(), *partition)) else {
+            tracing::warn!(topic, partition, "--accept-gap names a partition that is not read: it changes nothing");
+            continue;
+        };
+        if start.next != Some(*next) {
+            let is = start.next;
+            tracing::warn!(
+                topic,
+                partition,
+                "--accept-gap names offset {next}, and the next to be counted is {is:?}: it changes nothing"
+            );
+            continue;
+        }
+        let Some((low, high)) = (0..3).find_map(|_| kafka.range(topic, *partition, TIMEOUT)) else {
+            tracing::error!(
+                topic,
+                partition,
+                "the brokers do not say where it begins and ends: nothing is passed over"
+            );
+            continue;
+        };
+        // A log that lost its end goes on below what was counted.
+        let from = low.max((*next).min(high));
+        tracing::warn!(
+            topic,
+            partition,
+            next,
+            from,
+            "a hole is passed over: windows that may lack its records are incomplete"
+        );
+        *start = Start { next: Some(from), leader_epoch: None, gap: true, ..start.clone() };
+    }
+}
+
 /// Where the partitions start: where the state says, unless the topic is another one than that which was counted.
 fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -> Starts {
     let mut starts = Starts::new();
@@ -112,7 +167,7 @@ fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -
         // Of a topic of which nothing was counted, nothing can be missed.
         let counted = kept.iter().any(|s| s.next_offset > Some(0));
         let replaced = counted && known.is_some() && id.is_some() && known != *id;
-        let accepted = before.accepted.iter().find(|a| a.topic == *topic);
+        let accepted = before.word.topics.iter().find(|a| a.topic == *topic);
         let is_accepted = accepted.is_some_and(|a| Some(&a.id) == id.as_ref());
         if let Some(Accepted { id: given, .. }) = accepted.filter(|_| !is_accepted) {
             let id = id.as_deref().unwrap_or("none");
@@ -133,6 +188,7 @@ fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -
                     topic_id: known.clone(),
                     halted: Some(why.clone()),
                     cut: false,
+                    gap: false,
                 };
                 ((topic.clone(), s.partition), start)
             }));
@@ -149,6 +205,7 @@ fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -
                 topic_id: id.clone().or_else(|| known.clone()),
                 halted: None,
                 cut: false,
+                gap: false,
             };
             starts.insert((topic.clone(), p), start);
         }
@@ -242,13 +299,15 @@ mod tests {
             leader_epoch: Some(2),
             fronts: vec![],
             behind: vec![],
+            holes: vec![],
         }
     }
 
     fn started(partitions: i32, id: Option<&str>, kept: &[SourceState], accepted: &[Accepted]) -> (Starts, bool) {
         let found = [("t".to_owned(), Found { partitions, id: id.map(str::to_owned), ..Found::default() })].into();
         let view = Shared::default();
-        let starts = starts(&found, &Before { kept, accepted }, &view);
+        let word = Word { topics: accepted.to_vec(), ..Word::default() };
+        let starts = starts(&found, &Before { kept, word: &word }, &view);
         let replaced = view.read().replaced.contains_key("t");
         assert_eq!(replaced, view.read().not_ready.contains_key("t was made anew"));
         (starts, replaced)

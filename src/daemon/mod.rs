@@ -7,6 +7,7 @@ pub mod dead;
 pub mod engine;
 pub mod health;
 mod leave;
+pub mod ledger;
 pub mod loader;
 pub mod outward;
 pub mod rejections;
@@ -44,7 +45,7 @@ use crate::view::Shared;
 use crate::view::failing::Part;
 use dead::{DeadLetters, Target};
 use engine::{Engine, Pace, Parts};
-use health::{Accepted, Before};
+use health::{Before, Word};
 use loader::Loader;
 use topics::Topic;
 
@@ -88,8 +89,8 @@ pub fn read_policies(config: &Config) -> anyhow::Result<Vec<Arc<Policy>>> {
 ///
 /// # Errors
 /// A configuration, registry or state that cannot be used.
-pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Result<()> {
-    known_topics(config, accepted)?;
+pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
+    known_topics(config, word)?;
     let policies = read_policies(config)?;
     let kafka_config = config.kafka.clone().ok_or_else(|| {
         anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")
@@ -102,6 +103,7 @@ pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Re
     let store = Store::open(&config.state.path)?;
     let checkpoint = store.load()?;
     let view = Shared::default();
+    view.write().doubts = ledger::settle(config, &registry, word.registry.as_deref())?;
     view.write().not_ready.insert("kafka".into(), "not asked yet".into());
     view.write().keep = sources::keep(&config.limits);
 
@@ -166,10 +168,16 @@ pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Re
         workers,
     });
 
-    let before = Before { kept: &kept, accepted };
+    let before = Before { kept: &kept, word };
     let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), asked, config, &before, &view, &flags) else {
         return leave(&flags, Ok(()));
     };
+    let mut doubts = view.read().doubts.clone();
+    if doubts.is_first {
+        let has_committed = engine.kafka.handle().has_committed(starts.keys());
+        ledger::first_start(config, &mut doubts, has_committed)?;
+        view.write().doubts = doubts;
+    }
     engine.attach(engine.kafka.assign(&starts)?, &kept, &fresh);
     health::watch(engine.kafka.handle(), config, &starts, view.clone(), Arc::clone(&flags));
     view.write().started = true;
@@ -189,17 +197,14 @@ pub fn run(config: &Config, workers: usize, accepted: &[Accepted]) -> anyhow::Re
 }
 
 /// A topic that is to be accepted is one that is read.
-fn known_topics(config: &Config, accepted: &[Accepted]) -> anyhow::Result<()> {
-    let is_source = |a: &&Accepted| config.sources.iter().any(|s| s.topic == a.topic);
-    match accepted.iter().find(|a| !is_source(a)) {
+fn known_topics(config: &Config, word: &Word) -> anyhow::Result<()> {
+    let topics = word.topics.iter().map(|a| ("--accept-new-topic", &a.topic));
+    let mut named = topics.chain(word.gaps.iter().map(|g| ("--accept-gap", &g.topic)));
+    match named.find(|(_, topic)| config.sources.iter().all(|s| s.topic != **topic)) {
         None => Ok(()),
-        Some(a) => {
+        Some((option, topic)) => {
             let topics: Vec<&str> = config.sources.iter().map(|s| s.topic.as_str()).collect();
-            Err(anyhow!(
-                "--accept-new-topic names {:?}, which is no source's topic; they are {}",
-                a.topic,
-                topics.join(", ")
-            ))
+            Err(anyhow!("{option} names {topic:?}, which is no source's topic; they are {}", topics.join(", ")))
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::publish::mirror::Mirror;
 use crate::publish::standing::Standing;
 use crate::publish::topic::TopicWriter;
 use crate::publish::webhook::{Secret, Webhook};
+use crate::registry::embedded::home::{self, Home};
 use crate::registry::embedded::{Embedded, Sink};
 use crate::registry::mlflow::{Auth, Mlflow};
 use crate::source::prometheus::{Poller, Query, Skipped, VersionOf};
@@ -45,12 +46,29 @@ pub fn sinks(config: &Config) -> Vec<Sink> {
     sinks
 }
 
-/// Opens the registry of a configuration, telling its changes to the sinks there are.
+/// Opens the registry of a configuration, telling its changes to the sinks there are. One that a release before kept in the
+/// state folder is moved to its place.
 ///
 /// # Errors
 /// A registry that cannot be opened.
 pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
-    Ok(Embedded::open(&config.registry.path)?.telling(sinks(config)))
+    let path = &config.registry.path;
+    let at = match home::settle(path, &config.registry_before()) {
+        Home::There => path.clone(),
+        Home::Moved => {
+            tracing::warn!(from = %config.registry_before().display(), to = %path.display(), "the registry and its key were moved to a folder of their own");
+            path.clone()
+        }
+        Home::Stays(at, why) => {
+            tracing::warn!(at = %at.display(), "the registry stays in the state folder for now, and is not moved to {}: {why}", path.display());
+            at
+        }
+        Home::Both(other) => {
+            tracing::warn!(used = %path.display(), other = %other.display(), "there are two registries; the one in the state folder is not used");
+            path.clone()
+        }
+    };
+    Ok(Embedded::open(&at)?.telling(sinks(config)))
 }
 
 /// A client of the MLflow that a configuration names.

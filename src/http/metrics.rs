@@ -107,6 +107,12 @@ impl Page {
         for ((topic, reason), count) in &view.rejected {
             add(&rejected, &[topic, reason.name()], *count)?;
         }
+        let doubts = self.gauges(
+            "registry_doubted",
+            &[],
+            "Whether the registry or the audit key is not the one that the state belongs to: 1, else 0. The status says why.",
+        )?;
+        set(&doubts, &[], if view.doubts.why.is_empty() { 0.0 } else { 1.0 })?;
         let replaced = self.gauges(
             "topic_replaced",
             &["topic"],

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Intake;
-use super::starts::Starts;
+use super::starts::{Cause, Starts};
 use super::versions::Known;
 use crate::decode::plan::EventKind;
 use crate::event::Fresh;
@@ -119,13 +119,20 @@ impl Intake {
     }
 
     fn closing(&mut self, lines: Vec<Option<i64>>, complete_to: Vec<Option<i64>>) -> Closing {
+        // What is gone in a hole may be of any window that closes before the first record behind it.
+        let mut starts = self.starts;
+        if let Some(line) = lines.iter().copied().flatten().max() {
+            for (kind, until) in self.sources.iter().filter_map(|s| Some((s.kind, s.hole?))) {
+                starts.raise(kind, line.min(until), Cause::Gap);
+            }
+        }
         Closing {
             after: self.admitted,
             lines,
             complete_to,
             closed_to: self.closed.iter().copied().min().unwrap_or(i64::MIN),
             known: self.known(),
-            starts: self.starts,
+            starts,
             news: self.names.news(&mut self.told),
         }
     }

@@ -62,6 +62,8 @@ struct Source {
     idle: bool,
     /// Its records before the first one that is read were not counted, and none was read yet.
     behind: bool,
+    /// Among them are some that followed records that were counted, of times before this one: an operator went on behind a hole.
+    hole: Option<i64>,
 }
 
 impl Source {
@@ -260,7 +262,7 @@ impl Intake {
         };
         let tolerance = future.max(least);
         let front = kept.map_or_else(|| Front::new(tolerance, None), |front| front.with(tolerance));
-        self.sources.push(Source { kind, front, idle: false, behind: false });
+        self.sources.push(Source { kind, front, idle: false, behind: false, hole: None });
         SourceId(self.sources.len() - 1)
     }
 
@@ -407,6 +409,20 @@ impl Intake {
         }
     }
 
+    /// A source partition is read on behind records that are gone uncounted: they may be of any time from those that were
+    /// counted up to the first one that is read, and before `until`.
+    pub fn begin_hole(&mut self, source: SourceId, until: i64) {
+        if let Some(s) = self.sources.get_mut(source.0) {
+            (s.behind, s.hole) = (true, Some(until));
+        }
+    }
+
+    /// Until when the records of a hole may be that a source partition is read on behind, if it has brought nothing since.
+    #[must_use]
+    pub fn hole(&self, source: SourceId) -> Option<i64> {
+        self.sources.get(source.0)?.hole
+    }
+
     /// Whether a source partition was begun behind records whose times are not known, and has brought nothing since.
     #[must_use]
     pub fn is_behind(&self, source: SourceId) -> bool {
@@ -416,25 +432,26 @@ impl Intake {
     /// What is known of a source partition's front once a batch was admitted: events that were ahead of it, and the first
     /// record where it was begun behind others: those were at most the lateness ahead of it.
     fn settle(&mut self, source: SourceId) {
-        let Some(Source { kind, front, behind, .. }) = self.sources.get_mut(source.0) else { return };
+        let Some(Source { kind, front, behind, hole, .. }) = self.sources.get_mut(source.0) else { return };
         self.counters.ahead += front.take_refuted();
         let Some(ts) = front.take_first().filter(|_| *behind) else { return };
         *behind = false;
-        let kind = *kind;
+        let (kind, hole) = (*kind, hole.take());
         let groups = || self.policy.groups.iter().zip(self.counting.reads.iter());
         // A partition that had nothing for as long as a whole window of the others had nothing before it either.
         let settled = groups().zip(&self.closed).all(|((group, reads), closed)| {
             let whole = self.starts.whole_from(&self.policy, reads);
             whole.is_some_and(|(from, _)| *closed >= from.saturating_add(group.window.size))
         });
-        if settled {
+        if settled && hole.is_none() {
             return;
         }
+        let cause = if hole.is_some() { Cause::Gap } else { Cause::Behind };
         let lateness = match (kind, &self.policy.labels) {
             (EventKind::Labels, Some(labels)) => labels.lateness,
             _ => groups().map(|(g, _)| g.lateness).max().unwrap_or(0),
         };
-        self.starts.raise(kind, ts.saturating_add(lateness).saturating_add(1), Cause::Behind);
+        self.starts.raise(kind, ts.saturating_add(lateness).saturating_add(1), cause);
     }
 
     /// Whether a version has neither a baseline nor a failure to load one.

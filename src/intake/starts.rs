@@ -20,6 +20,8 @@ pub enum Cause {
     Version,
     /// The version was not active, so that it did not count the model's traffic.
     Inactive,
+    /// Records were gone before they were counted, and an operator went on behind them.
+    Gap,
 }
 
 impl Cause {
@@ -31,6 +33,7 @@ impl Cause {
             Self::Policy => "the policy counts something else since",
             Self::Baseline => "its events before were not counted against this baseline",
             Self::Inactive => "the version was not active before",
+            Self::Gap => "records before were gone uncounted, which an operator accepted",
             Self::Version => "a version of this number was deleted and this one made anew",
         }
     }

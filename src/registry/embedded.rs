@@ -7,7 +7,9 @@ mod batch;
 mod change;
 mod dossier;
 mod follow;
+pub mod home;
 mod identity;
+mod likeness;
 mod mirror;
 mod outgoing;
 mod pointers;
@@ -32,6 +34,7 @@ pub use change::{Outgoing, Sink};
 pub use dossier::GivenApproval;
 pub use follow::{Drift, Followed};
 pub use identity::Problem;
+pub use likeness::Likeness;
 pub use mirror::Due;
 pub use promotions::{Desk, Live, Promotion, Wish};
 pub use rollouts::{FROZEN, Told};
@@ -52,6 +55,8 @@ pub struct Embedded {
     connection: Mutex<Connection>,
     /// Signs the head of the audit log.
     signer: Option<Signer>,
+    /// The id of another key that signed before.
+    other_key: Option<String>,
     /// Where changes are told to.
     sinks: Vec<Sink>,
     /// Transactions that were written.
@@ -64,9 +69,11 @@ impl Embedded {
     /// # Errors
     /// A path that cannot be opened or written, a damaged file, or one of another format.
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
-        let connection = Mutex::new(schema::open(path)?);
+        let connection = schema::open(path)?;
         let signer = Signer::open(&Self::key_path(path)).map_err(|e| RegistryError::Audit(e.to_string()))?;
-        Ok(Self { connection, signer: Some(signer), sinks: Vec::new(), written: AtomicU64::new(0) })
+        let other_key = likeness::note_key(&connection, &signer.public_key().id())?;
+        let connection = Mutex::new(connection);
+        Ok(Self { connection, signer: Some(signer), other_key, sinks: Vec::new(), written: AtomicU64::new(0) })
     }
 
     /// Where the key that signs the audit log of a registry lies: beside it.
@@ -88,7 +95,8 @@ impl Embedded {
     pub fn in_memory() -> Result<Self, RegistryError> {
         let mut connection = Connection::open_in_memory()?;
         schema::prepare(&mut connection)?;
-        Ok(Self { connection: Mutex::new(connection), signer: None, sinks: Vec::new(), written: AtomicU64::new(0) })
+        let connection = Mutex::new(connection);
+        Ok(Self { connection, signer: None, other_key: None, sinks: Vec::new(), written: AtomicU64::new(0) })
     }
 
     /// Puts a stage pointer onto a registered version. `None`: it stood there already, nothing was written down.

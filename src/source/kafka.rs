@@ -24,6 +24,8 @@ use messages::{Messages, Taken};
 pub use trouble::Troubles;
 
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
+/// How long the brokers may take to say what the group has committed.
+const COMMITTED: Duration = Duration::from_secs(5);
 const DEFAULTS: [(&str, &str); 8] = [
     // How far transactions that are open reach is told here only.
     ("statistics.interval.ms", "5000"),
@@ -117,6 +119,8 @@ pub struct Partition {
     pub topic_id: Option<String>,
     /// Whether there were records before the first one that is read.
     pub behind: bool,
+    /// It goes on behind records that are gone, which an operator accepted.
+    pub gap: bool,
     /// When the client said that it does not know the topic: nothing is read until the id was asked for after that.
     pub doubted: Option<Instant>,
     /// None where it is not read from the start.
@@ -137,6 +141,8 @@ pub struct Start {
     pub halted: Option<String>,
     /// Records were deleted before the beginning that is read from.
     pub cut: bool,
+    /// It goes on behind records that are gone, which an operator accepted.
+    pub gap: bool,
 }
 
 /// A topic as the brokers have it.
@@ -234,6 +240,7 @@ impl KafkaSource {
                 halted: start.halted.clone(),
                 topic_id: start.topic_id.clone(),
                 behind: start.next.map_or(start.cut, |next| next > 0),
+                gap: start.gap,
                 doubted: None,
                 messages: match start.halted {
                     None => Messages::of(&self.consumer, topic, *partition),
@@ -318,10 +325,10 @@ impl Partition {
                 }
                 Taken::Failed(e) if is_gap(&e) => {
                     let why = format!(
-                        "{topic}/{partition}: offset {}, the next to be counted, is not in the log any more: {e}; records from there on may be gone \
-                         uncounted (retention was faster than this daemon), so counts would have a hole. Restore the topic, or move the state folder away \
-                         to start anew",
-                        next.unwrap_or(0)
+                        "{topic}/{partition}: offset {next}, the next to be counted, is not in the log any more: {e}; records from there on may be gone \
+                         uncounted (retention was faster than this daemon), so counts would have a hole. Restore the topic, or start driftgate once \
+                         with --accept-gap {topic}/{partition}={next}: windows that may lack these records are incomplete then and signal nothing",
+                        next = next.unwrap_or(0)
                     );
                     tracing::error!(topic, partition, offset = *next, "{why}");
                     *halted = Some(why);
@@ -459,6 +466,23 @@ impl Handle {
     #[must_use]
     pub fn low_watermark(&self, topic: &str, partition: i32, timeout: Duration) -> Option<i64> {
         self.consumer.fetch_watermarks(topic, partition, timeout).ok().map(|(low, _)| low)
+    }
+
+    /// The offset of the first record that a partition still has, and where it ends.
+    #[must_use]
+    pub fn range(&self, topic: &str, partition: i32, timeout: Duration) -> Option<(i64, i64)> {
+        self.consumer.fetch_watermarks(topic, partition, timeout).ok()
+    }
+
+    /// Whether the group has committed an offset of any of these partitions; `false` where the brokers do not say.
+    #[must_use]
+    pub fn has_committed<'p>(&self, partitions: impl Iterator<Item = &'p (String, i32)>) -> bool {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in partitions {
+            list.add_partition(topic, *partition);
+        }
+        let found = self.consumer.committed_offsets(list, COMMITTED);
+        found.is_ok_and(|list| list.elements().iter().any(|e| matches!(e.offset(), Offset::Offset(n) if n > 0)))
     }
 
     /// How much of a partition's log cannot be read yet, since a transaction is open before it.

@@ -114,7 +114,7 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
 /// there.
 fn the_anchor_shows_a_cut_log(folder: &Folder, last: i64) {
     folder.driftgate("audit verify --config driftgate.yaml").exits(0);
-    let database = rusqlite::Connection::open(folder.path("state/registry.db")).unwrap();
+    let database = rusqlite::Connection::open(folder.path("registry/registry.db")).unwrap();
     // Where the database itself shows nothing: at a record that a signature is of.
     let sealed = "SELECT max(seq) FROM audit_checkpoints WHERE seq < ?1";
     let cut: i64 = database.query_row(sealed, [last], |row| row.get(0)).unwrap();

@@ -32,6 +32,11 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
     if config.policies.is_empty() {
         say("policies", "there are none: the daemon would watch nothing; name policy files".to_owned());
     }
+    if config.registry.path == config.registry_before() {
+        let message = "it lies in the state folder, which is moved away to count anew: name a folder of its own, like registry/registry.db; the next start \
+                       moves it there";
+        say("registry.embedded.path", message.to_owned());
+    }
     match &config.kafka {
         None => say("kafka", "there is none: the daemon would read nothing; name the brokers".to_owned()),
         Some(kafka) => {

@@ -227,7 +227,7 @@ CREATE TABLE mirror_tags (
 ";
 
 /// What format 4 added: the JSON of a signal as it is told, with what became of it; blocks that a person ended, until whoever
-/// counts knows.
+/// counts knows; what tells this file from another.
 const OUTCOMES: &str = "
 ALTER TABLE signals ADD COLUMN body TEXT;
 CREATE TABLE unblocked (
@@ -237,6 +237,12 @@ CREATE TABLE unblocked (
     since_ms   INTEGER NOT NULL,
     PRIMARY KEY (model, version, group_name)
 ) STRICT;
+CREATE TABLE likeness (
+    id      TEXT NOT NULL,
+    made_ms INTEGER,
+    key_id  TEXT
+) STRICT;
+INSERT INTO likeness (id) VALUES (lower(hex(randomblob(8))));
 ";
 
 /// Opens a registry file, making it and its folder where they are missing.
@@ -292,6 +298,9 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
     }
     if found < FORMAT {
         tx.execute_batch(OUTCOMES)?;
+        if found == 0 {
+            tx.execute("UPDATE likeness SET made_ms = ?1", [crate::clock::now_ms()])?;
+        }
         tx.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(tx.commit()?)

@@ -10,6 +10,7 @@ mod features;
 mod idleness;
 mod outcomes;
 mod own_broker;
+mod remedy;
 mod snapshots;
 mod starts;
 

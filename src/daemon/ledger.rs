@@ -1,0 +1,136 @@
+//! Whether the registry is the one that the state belongs to. The state folder holds the id of the registry that this daemon
+//! ran with; where another one, or another audit key, takes its place, stages, approvals and the audit log of before are missing,
+//! and that is told until an operator restores them or accepts the new one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::judge::verdict::utc;
+use crate::registry::embedded::{Likeness, home};
+use crate::registry::{Embedded, RegistryError};
+
+/// The file in the state folder that holds the registry's id.
+const FILE: &str = "registry-id";
+/// A registry that was made within this time was made by this start.
+const JUST_NOW_MS: i64 = 60_000;
+/// The checkpoint beside it.
+const CHECKPOINT: &str = "checkpoint.bin";
+
+/// What is wrong with the registry that was opened, as sentences; and its id, to accept it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doubts {
+    pub id: String,
+    /// The state belongs to another one.
+    pub is_another: bool,
+    /// Neither a state nor a registry was here before this start.
+    pub is_first: bool,
+    pub why: Vec<String>,
+}
+
+/// Looks whether the registry belongs to the state, without changing anything.
+///
+/// # Errors
+/// A registry that fails.
+pub fn doubts(config: &Config, registry: &Embedded) -> Result<Doubts, RegistryError> {
+    let Likeness { id, made_ms, key_id } = registry.likeness()?;
+    let path = home::find(&config.registry.path, &config.registry_before());
+    let made = made_ms.map_or_else(String::new, |at| format!(", made at {},", utc(at)));
+    let lost = "versions, stages, approvals and the audit log of before are not in it";
+    let (mut why, mut is_first) = (Vec::new(), false);
+    let path_shown = path.display();
+    match fs::read_to_string(marker(&config.state.path)) {
+        Ok(known) if known.trim() == id => {}
+        Ok(_) => why.push(format!(
+            "the registry {path_shown} (id {id}){made} is not the one that the state belongs to: {lost}"
+        )),
+        // A release before wrote none.
+        Err(_) => {
+            let saved = saved_ms(&config.state.path);
+            is_first = saved.is_none() && made_ms.is_some_and(|made| now_ms().saturating_sub(made) < JUST_NOW_MS);
+            if saved.zip(made_ms).is_some_and(|(saved, made)| made > saved) {
+                why.push(format!("the registry {path_shown} (id {id}){made} is newer than the state: {lost}"));
+            }
+        }
+    }
+    let is_another = !why.is_empty();
+    if let (Some(_), Some(key)) = (registry.other_key(), key_id) {
+        why.push(format!(
+            "the audit key {} is not the one that the registry's records were signed with ({key}): `audit verify` needs that one's public half",
+            Embedded::key_path(&path).display()
+        ));
+    }
+    Ok(Doubts { id, is_another, is_first, why })
+}
+
+/// The same, with what an operator accepted; what is not doubted is remembered.
+///
+/// # Errors
+/// A registry that fails, or a state folder that cannot be written.
+pub fn settle(config: &Config, registry: &Embedded, accepted: Option<&str>) -> anyhow::Result<Doubts> {
+    let mut found = doubts(config, registry)?;
+    let is_accepted = accepted == Some(found.id.as_str());
+    if let Some(given) = accepted.filter(|_| !is_accepted) {
+        tracing::warn!(
+            "--accept-new-registry names the id {given}, and the registry's is {}: it changes nothing",
+            found.id
+        );
+    }
+    if is_accepted {
+        registry.accept_key()?;
+        found = Doubts { id: found.id, ..Doubts::default() };
+    }
+    for why in &found.why {
+        tracing::error!("{why}. Restore it from a backup, or accept it with --accept-new-registry {}", found.id);
+    }
+    if !found.is_first {
+        remember(config, &found)?;
+    }
+    Ok(found)
+}
+
+/// What a first start comes to, once the brokers say whether the group has committed offsets.
+///
+/// # Errors
+/// A state folder that cannot be written.
+pub fn first_start(config: &Config, found: &mut Doubts, has_committed: bool) -> anyhow::Result<()> {
+    if has_committed {
+        let path = config.registry.path.display();
+        let why = format!(
+            "the registry {path} (id {}) is new, and so is the state, but the Kafka group has committed offsets: a driftgate ran before, and \
+             its versions, stages, approvals and audit log are not in it",
+            found.id
+        );
+        tracing::error!("{why}. Restore it from a backup, or accept it with --accept-new-registry {}", found.id);
+        (found.is_another, found.why) = (true, vec![why]);
+    }
+    remember(config, found)
+}
+
+fn remember(config: &Config, found: &Doubts) -> anyhow::Result<()> {
+    let marker = marker(&config.state.path);
+    // Of a state that no registry was noted for, and that is older than this one, something must stand there.
+    let noted = match (found.is_another, marker.exists()) {
+        (false, _) => found.id.as_str(),
+        (true, true) => return Ok(()),
+        (true, false) => "another",
+    };
+    if fs::read_to_string(&marker).ok().as_deref() != Some(noted) {
+        let fresh = marker.with_extension("new");
+        fs::write(&fresh, noted)?;
+        fs::rename(&fresh, &marker)?;
+    }
+    Ok(())
+}
+
+fn marker(state: &Path) -> PathBuf {
+    state.join(FILE)
+}
+
+/// When the checkpoint was written, by the wall clock, ms.
+fn saved_ms(state: &Path) -> Option<i64> {
+    let written = fs::metadata(state.join(CHECKPOINT)).ok()?.modified().ok()?;
+    i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}

@@ -105,7 +105,8 @@ pub fn publish_to(brokers: &str, topic: &str, records: impl IntoIterator<Item = 
             record = back;
         }
     }
-    producer.flush(Duration::from_secs(30)).unwrap();
+    // A broker that hung takes a while to lead again.
+    producer.flush(Duration::from_secs(120)).unwrap();
 }
 
 /// Publishes records in one transaction, which is then committed or aborted.

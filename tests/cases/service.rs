@@ -96,14 +96,15 @@ impl Service {
             start: (now_ms() - 60 * 60 * MINUTE) / (60 * MINUTE) * (60 * MINUTE),
             folder,
         };
+        // Event time may run ahead of the clock by some minutes.
         service.folder.write(
             "driftgate.yaml",
             format!(
                 "policies: [policy.yaml]\n\
                  kafka: {{brokers: \"{}\", group: \"{}\"}}\n\
                  sources:\n\
-                 - {{topic: \"{}\", kind: predictions, format: json}}\n\
-                 - {{topic: \"{}\", kind: labels, format: json}}\n\
+                 - {{topic: \"{}\", kind: predictions, format: json, future: 10m}}\n\
+                 - {{topic: \"{}\", kind: labels, format: json, future: 10m}}\n\
                  idle_after: 1s\n\
                  publish: {{signals: \"{}\"}}\n\
                  state: {{path: state, every: 1s}}\n\

@@ -1,8 +1,6 @@
 //! Silence, and what only looks like it: an unused partition, brokers that are away, an open transaction, partitions that a topic
 //! gets. No window closes over what may lie unread, and none waits for ever.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -11,8 +9,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
 
+use super::own_broker::OwnBroker;
 use super::{Events, assert_known, complete, replayed};
-use crate::broker::{Daemon, brokers, publish, read, topic, wait_for};
+use crate::broker::{Daemon, brokers, publish, publish_to, read, topic, wait_for};
 use crate::support::{Folder, Random};
 
 const WINDOW: i64 = 10_000;
@@ -216,73 +215,21 @@ fn a_daemon_that_was_stopped_for_a_while_takes_no_partition_for_silent() {
     wait_judged(&daemon, &[(0, 1500), (1, 500)]);
 }
 
-/// A broker that can be away.
-struct Broker {
-    folder: tempfile::TempDir,
-    port: u16,
-}
-
-impl Broker {
-    fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let broker = Self { folder: tempfile::tempdir().unwrap(), port };
-        broker.run(&["start", "DIR", &port.to_string()]);
-        broker
-    }
-
-    fn run(&self, arguments: &[&str]) {
-        let of_tests = std::env::var("DRIFTGATE_TEST_KAFKA_DIR")
-            .map_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/kafka"), PathBuf::from);
-        let folder = self.folder.path().display().to_string();
-        let run = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka.sh"))
-            .args(arguments.iter().map(|a| if *a == "DIR" { folder.as_str() } else { a }))
-            .env("KAFKA_LIBS", of_tests.join("libs"))
-            .env("KEEP", "1")
-            .output()
-            .unwrap();
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
-        assert!(Command::new("kill").args([&format!("-{name}"), pid.trim()]).status().unwrap().success());
-    }
-
-    fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    fn publish(&self, topic: &str, events: Events) {
-        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", self.address()).create().unwrap();
-        for (partition, key, payload) in events {
-            let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&payload);
-            producer.send(record).map_err(|(e, _)| e).unwrap();
-        }
-        producer.flush(WAIT).unwrap();
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.run(&["stop", "DIR"]);
-    }
-}
-
 /// One partition is ahead of the other in event time, which goes on after the outage.
-fn outage(ends: &dyn Fn(&Broker)) {
-    let broker = Broker::start();
-    broker.run(&["create-topic", "DIR", "away", "2"]);
+fn outage(ends: &dyn Fn(&OwnBroker)) {
+    let broker = OwnBroker::start();
+    broker.make_topic("away", 2);
     let folder = folder(&broker.address(), "away");
     let config = folder.read("driftgate.yaml").replace("idle_after: 1s", "idle_after: 5s");
     folder.write("driftgate.yaml", config);
     let daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
     let all = [events(0, 1, 1000), events(0, 0, 500), events(1, 0, 500), events(2, 0, 500)];
     let (before, after) = all[0].split_at(500);
-    broker.publish("away", before.to_vec());
-    broker.publish("away", all[1..].concat());
+    publish_to(&broker.address(), "away", before.to_vec());
+    publish_to(&broker.address(), "away", all[1..].concat());
     wait_read(&daemon, 2000.0);
     ends(&broker);
-    broker.publish("away", after.to_vec());
+    publish_to(&broker.address(), "away", after.to_vec());
     wait_judged(&daemon, &[(0, 1500), (1, 500)]);
     assert_replayed(&daemon, &folder, &all);
 }
@@ -290,9 +237,9 @@ fn outage(ends: &dyn Fn(&Broker)) {
 #[test]
 fn a_broker_that_is_away_is_not_silent() {
     outage(&|broker| {
-        broker.signal("KILL");
+        broker.kill();
         std::thread::sleep(Duration::from_secs(7));
-        broker.run(&["start", "DIR", &broker.port.to_string()]);
+        broker.start_again();
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 pub struct OwnBroker {
     folder: tempfile::TempDir,
@@ -12,8 +13,13 @@ impl OwnBroker {
     pub fn start() -> Self {
         // The controller takes the port that follows.
         let free = |port: u16| (port..port + 2).all(|p| std::net::TcpListener::bind(("127.0.0.1", p)).is_ok());
+        // Below those that connections take, and for each broker of this process others.
+        static BEGUN: AtomicU16 = AtomicU16::new(0);
         let from = 24_000 + u16::try_from(std::process::id() % 300).unwrap() * 10;
-        let port = (0..100).map(|i| from + i * 2).find(|port| free(*port)).expect("two free ports");
+        let port = std::iter::repeat_with(|| from + BEGUN.fetch_add(2, Ordering::Relaxed))
+            .take(100)
+            .find(|port| free(*port))
+            .expect("two free ports");
         let broker = Self { folder: tempfile::tempdir().unwrap(), port };
         broker.start_again();
         broker
@@ -33,6 +39,11 @@ impl OwnBroker {
 
     pub fn stop(&self) {
         self.script(&["stop"], &[]);
+    }
+
+    pub fn signal(&self, name: &str) {
+        let id = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
+        assert!(Command::new("kill").args([&format!("-{name}"), id.trim()]).status().unwrap().success());
     }
 
     /// SIGKILL, as when its machine dies.

@@ -8,6 +8,7 @@ mod day;
 mod delivery;
 mod features;
 mod idleness;
+mod lost_tail;
 mod outcomes;
 mod own_broker;
 mod remedy;

@@ -55,6 +55,20 @@ impl OwnBroker {
         }
     }
 
+    /// What was written last of a topic with one partition is lost, as after a power cut; the broker must not run.
+    pub fn lose_tail(&self, topic: &str) {
+        let folder = self.folder.path().join(format!("data/{topic}-0"));
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|kind| kind == "snapshot") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        let log = std::fs::OpenOptions::new().write(true).open(folder.join("00000000000000000000.log")).unwrap();
+        // A batch that is not whole is cut off when the broker comes back.
+        log.set_len(log.metadata().unwrap().len() - 10).unwrap();
+    }
+
     fn script(&self, before: &[&str], after: &[&str]) {
         let of_tests = std::env::var("DRIFTGATE_TEST_KAFKA_DIR")
             .map_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/kafka"), PathBuf::from);

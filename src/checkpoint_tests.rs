@@ -228,7 +228,7 @@ fn sealed_panes_are_written_once_and_come_back_whole() {
             batch.fresh.push((Domain::Version, "1".into()));
         }
         feed(pipeline, source, decoder, &mut batch);
-        pipeline.judge(&mut |_, _| ());
+        pipeline.judge_all(&mut |_, _| ());
     };
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();

@@ -44,6 +44,8 @@ pub struct Evaluator {
     reads: Vec<Reads>,
     /// The intake's names, as of the last closing.
     names: Names,
+    /// The closing under way.
+    closing: Option<Closing>,
     /// By version code, then group.
     versions: Vec<Vec<Rolling>>,
     /// Blocks that were signalled before these counts began.
@@ -181,7 +183,7 @@ impl Evaluator {
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
         let names = Names::new(&Schema::new(&policy), &Limits::default());
-        Self { reads: Reads::of(&policy), names, policy, versions: Vec::new(), before: Blocks::new() }
+        Self { reads: Reads::of(&policy), names, policy, closing: None, versions: Vec::new(), before: Blocks::new() }
     }
 
     /// Takes over sealed panes.
@@ -202,23 +204,44 @@ impl Evaluator {
         }
     }
 
-    /// Judges every window behind the lines of a closing, whose panes were all added.
-    pub fn close(&mut self, closing: &Closing) -> Judgement {
+    /// Begins a closing, whose panes were all added; the one before must be done.
+    pub fn begin(&mut self, closing: Closing) {
         self.names.take_over(&closing.news);
-        let mut out = Judgement::default();
+        self.closing = Some(closing);
+    }
+
+    /// Whether windows of a closing are left to be judged.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// Judges the next windows behind the lines of the closing under way, those of one end, and says up to which end all
+    /// verdicts are out then. `None` once there is no closing under way any more.
+    pub fn judge_next(&mut self) -> Option<(Judgement, i64)> {
+        let closing = self.closing.take()?;
         let policy = Arc::clone(&self.policy);
+        let due = |(at, group): (usize, &Group)| {
+            let line = closing.lines.get(at).copied().flatten()?;
+            self.next_end(at, group).filter(|end| *end <= line)
+        };
+        let ends: Vec<Option<i64>> = policy.groups.iter().enumerate().map(due).collect();
+        let mut out = Judgement::default();
+        let Some(end) = ends.iter().flatten().min().copied() else { return Some((out, closing.closed_to)) };
         let reads = std::mem::take(&mut self.reads);
         for (at, (group, reads)) in policy.groups.iter().zip(&reads).enumerate() {
-            let Some(line) = closing.lines.get(at).copied().flatten() else { continue };
-            let complete_to = closing.complete_to.get(at).copied().flatten().unwrap_or(i64::MIN);
-            while let Some(end) = self.next_end(at, group).filter(|end| *end <= line) {
-                let close = Close { at, group, reads, end, complete: end <= complete_to, starts: closing.starts };
-                self.close_end(&close, closing, &mut out);
+            if ends.get(at).copied().flatten() != Some(end) {
+                continue;
             }
+            let complete_to = closing.complete_to.get(at).copied().flatten().unwrap_or(i64::MIN);
+            let close = Close { at, group, reads, end, complete: end <= complete_to, starts: closing.starts };
+            self.close_end(&close, &closing, &mut out);
         }
         self.reads = reads;
         out.verdicts.sort_by(|a, b| a.order().cmp(&b.order()));
-        out
+        let closed_to = closing.closed_to.min(end);
+        self.closing = Some(closing);
+        Some((out, closed_to))
     }
 
     fn next_end(&self, group: usize, spec: &Group) -> Option<i64> {

@@ -10,6 +10,7 @@ mod blocks;
 pub mod counted;
 mod order;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use serde::{Deserialize, Serialize};
@@ -224,27 +225,48 @@ impl Pipeline {
         }
     }
 
-    /// Judges the closings whose events are all counted, in order; `deliver` gets each with the end up to which all
-    /// verdicts are out then. Returns at once where another thread is judging: it looks again before it ends.
-    pub fn judge(&self, deliver: &mut dyn FnMut(Judgement, i64)) {
-        while lock(&self.order).is_ready() {
+    /// Judges the closings whose events are all counted, in order, the windows of one end after the other; `deliver` gets
+    /// them with the end up to which all verdicts are out then, and says whether to go on. What is left is judged by the next
+    /// call. Returns at once where another thread is judging: it looks again before it ends.
+    pub fn judge(&self, deliver: &mut dyn FnMut(Judgement, i64) -> ControlFlow<()>) {
+        loop {
             let Ok(mut evaluator) = self.evaluator.try_lock() else { return };
-            loop {
-                // Not held while judging.
-                let next = lock(&self.order).next();
-                let Some(closing) = next else { break };
-                for (group, line) in closing.lines.iter().enumerate() {
-                    let (Some(line), Some(spec)) = (line, self.policy.groups.get(group)) else { continue };
-                    let before = if *line == i64::MAX { i64::MAX } else { line.div_euclid(spec.window.slide) };
-                    let each =
-                        &mut |f: &mut dyn FnMut(&mut Panes)| self.workers.iter().for_each(|w| f(&mut lock(w).panes));
-                    let sealed = panes::seal(group, before, each).into_iter();
-                    evaluator.add(sealed.map(|((version, pane), sealed)| SealedPane { version, group, pane, sealed }));
+            while let Some((judged, closed_to)) = self.next_judged(&mut evaluator) {
+                if deliver(judged, closed_to).is_break() {
+                    return;
                 }
-                let judged = evaluator.close(&closing);
-                deliver(judged, closing.closed_to);
+            }
+            drop(evaluator);
+            if !lock(&self.order).is_ready() {
+                return;
             }
         }
+    }
+
+    /// The windows of the next end that can be judged.
+    fn next_judged(&self, evaluator: &mut Evaluator) -> Option<(Judgement, i64)> {
+        if let Some(judged) = evaluator.judge_next() {
+            return Some(judged);
+        }
+        // Not held while judging.
+        let closing = lock(&self.order).next()?;
+        for (group, line) in closing.lines.iter().enumerate() {
+            let (Some(line), Some(spec)) = (line, self.policy.groups.get(group)) else { continue };
+            let before = if *line == i64::MAX { i64::MAX } else { line.div_euclid(spec.window.slide) };
+            let each = &mut |f: &mut dyn FnMut(&mut Panes)| self.workers.iter().for_each(|w| f(&mut lock(w).panes));
+            let sealed = panes::seal(group, before, each).into_iter();
+            evaluator.add(sealed.map(|((version, pane), sealed)| SealedPane { version, group, pane, sealed }));
+        }
+        evaluator.begin(closing);
+        evaluator.judge_next()
+    }
+
+    /// How many closings wait to be judged, and whether anybody could judge now.
+    #[must_use]
+    pub fn unjudged(&self) -> (usize, bool) {
+        let under_way = self.evaluator.try_lock().is_ok_and(|e| e.is_under_way());
+        let order = lock(&self.order);
+        (order.closings.len() + usize::from(under_way), under_way || order.is_ready())
     }
 
     /// The end of all files, with everything counted: what is left is judged, complete where the streams had passed its
@@ -253,7 +275,15 @@ impl Pipeline {
         self.close_alone(true);
         let closings = self.intake().finish();
         lock(&self.order).closings.extend(closings);
-        self.judge(deliver);
+        self.judge_all(deliver);
+    }
+
+    /// Judges everything that can be judged.
+    pub fn judge_all(&self, deliver: &mut dyn FnMut(Judgement, i64)) {
+        self.judge(&mut |judged, closed_to| {
+            deliver(judged, closed_to);
+            ControlFlow::Continue(())
+        });
     }
 
     /// Everything counted so far.
@@ -356,12 +386,16 @@ impl Pipeline {
         state: PipelineState,
         reference: impl FnMut(&str) -> Reference,
     ) -> (Self, Vec<Lost>) {
-        let (intake, panes, lost) = Intake::restore(Arc::clone(&policy), setup, state.intake, reference);
+        let (mut intake, panes, lost) = Intake::restore(Arc::clone(&policy), setup, state.intake, reference);
         let mut evaluator = Evaluator::restore(Arc::clone(&policy), state.evaluator);
         for code in lost.iter().filter_map(|lost| intake.names().version_code(&lost.version)) {
             evaluator.count_anew(code, Cause::Baseline);
         }
-        (Self::of(policy, intake, panes, evaluator, workers), lost)
+        // What was closed and not judged when the checkpoint was written.
+        let closing = intake.closed_before();
+        let pipeline = Self::of(policy, intake, panes, evaluator, workers);
+        lock(&pipeline.order).closings.push_back(closing);
+        (pipeline, lost)
     }
 }
 

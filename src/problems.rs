@@ -172,6 +172,11 @@ fn failing(view: &View) -> Vec<Problem> {
             Part::Query(metric) => {
                 (Severity::Unknown, format!("{metric} is not measured: {why}"), "see prometheus in the configuration")
             }
+            Part::Labels(model) => (
+                Severity::Unknown,
+                format!("{model}: labels are silent, and what reads them is judged without: {why}"),
+                "see where labels stay; labels.silent_after in the policy says how long they are waited for",
+            ),
             Part::Sink(_) => return None,
         };
         Some(Problem { severity, model: None, version: None, problem, next: Some(next.to_owned()) })
@@ -516,6 +521,14 @@ impl Found<'_> {
                 "see the clocks of those who write them; the daemon's log has examples".to_owned(),
             ),
             (c.late, format!("{} times an event was later than lateness allows", c.late), lateness),
+            (
+                c.given_up,
+                format!(
+                    "{} predictions or labels were given up waiting for each other, since they took too much memory",
+                    c.given_up
+                ),
+                "find out why labels are late, shorten the horizon, or raise limits.join_bytes".to_owned(),
+            ),
             (
                 share_of(c.unmatched, 5, labels),
                 format!("{} of {labels} labels found no prediction", c.unmatched),

@@ -15,7 +15,7 @@ use crate::event::{Domain, FeatureBatch, LabelBatch, MeasurementBatch, Predictio
 use crate::intake::versions::Reference;
 use crate::intake::{Counters, Setup};
 use crate::judge::verdict::{Signal, Verdict};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, lock};
 use crate::policy::{Policy, Traffic};
 use crate::schema::Schema;
 use crate::snapshot;
@@ -50,7 +50,7 @@ impl InputFile {
 }
 
 /// Who is told what while a replay runs.
-pub trait Observer {
+pub trait Observer: Send {
     /// A verdict with the signals that follow from it, in the order of verdicts.
     ///
     /// # Errors
@@ -173,7 +173,8 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
     if let Some(file) = input.measurements.as_ref().filter(|_| !policy.measured.is_empty()) {
         lanes.push(Box::new(FileLane::<MeasurementBatch>::open(file, &pipeline, workers)?));
     }
-    let run = Run::new(pipeline, &lanes, workers);
+    let told = Told { outcome: Outcome::default(), observer };
+    let run = Run::new(pipeline, &lanes, workers, told);
     let by_model = policy.groups.iter().any(|g| g.traffic == Traffic::Model);
     if by_model {
         let why = "traffic: model";
@@ -185,22 +186,21 @@ pub fn run(input: &Input, observer: &mut dyn Observer) -> Result<Outcome, Replay
         }
     }
     let total = input.predictions.bytes();
-    let mut told = Told { outcome: Outcome::default(), observer };
     std::thread::scope(|threads| {
         for worker in 1..workers {
             let (run, lanes) = (&run, &lanes);
             threads.spawn(move || run.work(worker, lanes, || Ok(())));
         }
         run.work(0, &lanes, || {
-            told.take(run.notes())?;
+            run.tell()?;
             let read = lanes.first().map_or(0, |l| l.bytes_read());
-            Ok(told.observer.progress(&run.pipeline, read, total)?)
+            Ok(lock(&run.told).observer.progress(&run.pipeline, read, total)?)
         });
     });
     let failed = run.finish();
-    told.take(run.notes())?;
+    run.tell()?;
     failed?;
-    let Told { mut outcome, .. } = told;
+    let mut outcome = std::mem::take(&mut lock(&run.told).outcome);
     let findings: Vec<_> = lanes.iter().map(|lane| lane.findings()).collect();
     let intake = run.pipeline.intake();
     outcome.remarks = remarks::remarks(policy, intake.schema(), &findings);
@@ -223,21 +223,19 @@ struct Told<'o> {
 }
 
 impl Told<'_> {
-    fn take(&mut self, notes: impl IntoIterator<Item = Note>) -> Result<(), ReplayError> {
-        for note in notes {
-            match note {
-                Note::Verdict(verdict, signals) => self.observer.verdict(&verdict, &signals)?,
-                Note::Reject { path, line, reject, payload } => {
-                    *self.outcome.rejected.entry(reject.reason).or_default() += 1;
-                    self.observer.reject(&path, line, &reject, &payload)?;
+    fn take(&mut self, note: Note) -> Result<(), ReplayError> {
+        match note {
+            Note::Verdict(verdict, signals) => self.observer.verdict(&verdict, &signals)?,
+            Note::Reject { path, line, reject, payload } => {
+                *self.outcome.rejected.entry(reject.reason).or_default() += 1;
+                self.observer.reject(&path, line, &reject, &payload)?;
+            }
+            Note::UnknownModel(events) => self.outcome.unknown_model += events,
+            Note::Reference(version, found) => {
+                if let Reference::Failed(why) = &found {
+                    self.outcome.failed.insert(version.clone(), why.clone());
                 }
-                Note::UnknownModel(events) => self.outcome.unknown_model += events,
-                Note::Reference(version, found) => {
-                    if let Reference::Failed(why) = &found {
-                        self.outcome.failed.insert(version.clone(), why.clone());
-                    }
-                    self.observer.reference(&version, &found);
-                }
+                self.observer.reference(&version, &found);
             }
         }
         Ok(())

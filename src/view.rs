@@ -129,6 +129,8 @@ pub struct ModelView {
     pub versions: BTreeMap<String, VersionView>,
     /// Predictions that wait for labels, and labels that wait for predictions.
     pub waiting: (usize, usize),
+    /// Bytes that they take.
+    pub join_bytes: usize,
     /// Watermark of each group in ms: windows up to here are closed.
     pub closed: BTreeMap<String, i64>,
     /// Windows that were judged without all of their events.

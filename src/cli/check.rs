@@ -20,6 +20,7 @@ use crate::daemon::sources;
 use crate::http::Tokens;
 use crate::policy::lint::{Lint, lint};
 use crate::policy::{self, Policy};
+use crate::publish::outbox;
 use crate::view::Keep;
 use alarms::Alarm;
 use watch::Watch;
@@ -75,6 +76,9 @@ struct Checked {
     alarms: Vec<Alarm>,
 }
 
+/// Reading pauses while so much of results waits to be delivered.
+const OUTBOX_BYTES: u64 = outbox::MOST_BYTES as u64;
+
 /// Everything that was found.
 #[derive(Default)]
 struct Report {
@@ -84,6 +88,8 @@ struct Report {
     policies: Vec<Checked>,
     /// What the configuration says of the verdicts that are kept.
     keep: Keep,
+    /// How many bytes of one model may wait to be joined.
+    join_bytes: u64,
     /// Whether the alarms of all rules are asked for.
     show_alarms: bool,
 }
@@ -95,6 +101,7 @@ impl Report {
         let parsed = config.and_then(|path| Some((path, report.config(path)?)));
         if let Some((_, config)) = &parsed {
             report.keep = sources::keep(&config.limits);
+            report.join_bytes = config.limits.join_bytes as u64;
             match config.policy_files() {
                 Ok(found) => found.iter().for_each(|file| report.policy(file, &mut files)),
                 Err(error) => report.errors.push(error.to_string()),
@@ -187,6 +194,7 @@ impl Report {
         };
         if let Some((file, lints)) = &self.config {
             let _ = writeln!(out, "{}: the daemon's configuration, {} policies", file.display(), self.policies.len());
+            let _ = writeln!(out, "{}", self.bound());
             warn(&mut out, file, lints);
         }
         for Checked { file, policy, lints, alarms } in &self.policies {
@@ -210,6 +218,19 @@ impl Report {
         out
     }
 
+    /// What the daemon may hold, beside what each version takes.
+    fn bound(&self) -> String {
+        let joined = self.policies.iter().filter(|c| c.policy.labels.is_some()).count() as u64;
+        let mut parts = vec![format!("{} of results that are not delivered yet", watch::size(OUTBOX_BYTES))];
+        if joined > 0 {
+            let each = watch::size(self.join_bytes);
+            parts.push(format!(
+                "{each} of predictions and labels that wait for each other, for each of {joined} models"
+            ));
+        }
+        format!("memory: what each version takes (below), and at most {}", parts.join(" and "))
+    }
+
     fn to_json(&self) -> Value {
         let policies = self.policies.iter().map(|Checked { file, policy, lints, alarms }| {
             let mut watch = Watch::new(policy, self.keep).to_json();
@@ -225,8 +246,12 @@ impl Report {
         let policies: Vec<Value> = policies.collect();
         // One text holds all errors of a file, a line each.
         let errors: Vec<&str> = self.errors.iter().flat_map(|e| e.lines()).collect();
-        let config =
-            self.config.as_ref().map(|(file, lints)| json!({"file": file.display().to_string(), "warnings": lints}));
+        let config = self.config.as_ref().map(|(file, lints)| {
+            json!({
+                "file": file.display().to_string(), "warnings": lints,
+                "memory": {"undelivered_bytes": OUTBOX_BYTES, "join_bytes": self.join_bytes},
+            })
+        });
         json!({"valid": errors.is_empty(), "errors": errors, "warnings": self.warnings(), "config": config, "policies": policies})
     }
 }

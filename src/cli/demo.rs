@@ -167,7 +167,9 @@ impl Story {
                 if let Some(worst) =
                     verdict.results.iter().find(|r| r.decides() == Status::Block && r.metric == "tpr_gap")
                 {
-                    let name = |key: &str| worst.get(key).and_then(serde_json::Value::as_str).unwrap_or("?").to_owned();
+                    let name = |key: &str| {
+                        worst.get(key).as_ref().and_then(serde_json::Value::as_str).unwrap_or("?").to_owned()
+                    };
                     self.explain(
                         "fairness",
                         &format!(

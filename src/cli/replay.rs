@@ -177,8 +177,8 @@ impl Options {
     }
 }
 
-fn create(path: &Path) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
-    let out: Box<dyn Write> = if path == Path::new("-") {
+fn create(path: &Path) -> anyhow::Result<BufWriter<Box<dyn Write + Send>>> {
+    let out: Box<dyn Write + Send> = if path == Path::new("-") {
         Box::new(terminal::results())
     } else {
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -202,9 +202,9 @@ struct RuleSummary {
 struct Summary {
     /// What `--fail-on` decides by.
     tried: Tried,
-    verdicts: Option<BufWriter<Box<dyn Write>>>,
-    signals: Option<BufWriter<Box<dyn Write>>>,
-    dead_letters: Option<BufWriter<Box<dyn Write>>>,
+    verdicts: Option<BufWriter<Box<dyn Write + Send>>>,
+    signals: Option<BufWriter<Box<dyn Write + Send>>>,
+    dead_letters: Option<BufWriter<Box<dyn Write + Send>>>,
     bar: Option<ProgressBar>,
     /// By version, rule.
     rules: BTreeMap<(String, String), RuleSummary>,

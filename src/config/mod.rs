@@ -91,6 +91,8 @@ pub struct Limits {
     pub categories: usize,
     /// Distinct values of one segment attribute.
     pub segments: usize,
+    /// Bytes of predictions and labels of one model that wait for each other.
+    pub join_bytes: usize,
     /// Verdicts of a version and group that are kept in memory to look back at.
     pub verdicts: usize,
     /// How many of them, the newest, are kept with their evidence.
@@ -113,6 +115,7 @@ impl Default for Limits {
             string_bytes: 1024,
             categories: 10_000,
             segments: 10_000,
+            join_bytes: 2 << 30,
             verdicts: 200,
             whole_verdicts: 1,
         }
@@ -269,23 +272,32 @@ impl Reader<'_> {
 }
 
 fn limits(item: &Item) -> Option<Limits> {
-    let map =
-        item.map(&["message_bytes", "depth", "string_bytes", "categories", "segments", "verdicts", "whole_verdicts"])?;
+    let map = item.map(&[
+        "message_bytes",
+        "depth",
+        "string_bytes",
+        "categories",
+        "segments",
+        "join_bytes",
+        "verdicts",
+        "whole_verdicts",
+    ])?;
     let default = Limits::default();
-    let bytes = |key, default: usize, most: u64| match map.get(key) {
+    let between = |key, default: usize, least: u64, most: u64, range: String| match map.get(key) {
         None => Some(default),
         Some(item) => match item.convert("a size", units::size)? {
-            bytes if (1..=most).contains(&bytes) => usize::try_from(bytes).ok(),
-            bytes => item
-                .fail(format!("expected a size up to {}MiB, read {bytes} bytes: write a size in between", most >> 20)),
+            bytes if (least..=most).contains(&bytes) => usize::try_from(bytes).ok(),
+            bytes => item.fail(format!("expected a size {range}, read {bytes} bytes: write a size in between")),
         },
     };
+    let bytes = |key, default, most: u64| between(key, default, 1, most, format!("up to {}MiB", most >> 20));
     let counted = |key, default: usize, most| map.get(key).map_or(Some(default), |item| count(&item, 1, most));
     let message_bytes = bytes("message_bytes", default.message_bytes, 256 << 20);
     let string_bytes = bytes("string_bytes", default.string_bytes, 1 << 20);
     let depth = counted("depth", default.depth, 128);
     let categories = counted("categories", default.categories, 1_000_000);
     let segments = counted("segments", default.segments, 1_000_000);
+    let join_bytes = between("join_bytes", default.join_bytes, 16 << 20, 1 << 40, "from 16MiB to 1024GiB".to_owned());
     let verdicts = counted("verdicts", default.verdicts, 100_000);
     let whole_verdicts = counted("whole_verdicts", default.whole_verdicts, 1000);
     Some(Limits {
@@ -294,6 +306,7 @@ fn limits(item: &Item) -> Option<Limits> {
         string_bytes: string_bytes?,
         categories: categories?,
         segments: segments?,
+        join_bytes: join_bytes?,
         verdicts: verdicts?,
         whole_verdicts: whole_verdicts?,
     })

@@ -245,6 +245,8 @@ impl Engine {
             model.intake().versions().filter(|(_, _, v)| v.pinned).map(|(_, n, _)| n.to_owned()).collect();
         let reached: Vec<Option<Reached>> =
             world.seats.iter().map(|seat| Reached::of(seat, at, &model.intake())).collect();
+        // Under the policy that it was counted for.
+        model.judge_all(&mut |judged, _| self.common.deliver(judged));
         let blocks = model.blocks();
         *model = Pipeline::new(Arc::clone(policy), setup, self.workers);
         model.inherit(blocks);

@@ -22,6 +22,7 @@ pub fn limits(l: &config::Limits) -> Limits {
         string_bytes: l.string_bytes,
         categories: l.categories,
         segments: l.segments,
+        join_bytes: l.join_bytes,
         ..Limits::default()
     }
 }

@@ -122,6 +122,8 @@ pub struct Limits {
     pub segments: usize,
     /// Distinct versions of one model.
     pub versions: usize,
+    /// Bytes of what waits to be joined, of one model.
+    pub join_bytes: usize,
 }
 
 impl Default for Limits {
@@ -133,6 +135,7 @@ impl Default for Limits {
             categories: 10_000,
             segments: 10_000,
             versions: 10_000,
+            join_bytes: 2 << 30,
         }
     }
 }

@@ -222,7 +222,7 @@ impl Page {
     /// What happened to a model's events.
     fn counters(&self, view: &View) -> Result<()> {
         type Read = fn(&ModelView) -> u64;
-        let families: [(&str, &str, Read); 13] = [
+        let families: [(&str, &str, Read); 14] = [
             ("invalid_values_total", "Values of a wrong type or out of range, by model; their events count.", |m| {
                 m.counters.invalid_values
             }),
@@ -249,7 +249,14 @@ impl Page {
                 m.counters.unmatched
             }),
             ("null_labels_total", "Labels that say nothing.", |m| m.counters.null_labels),
-            ("unlabelled_predictions_total", "Predictions given up waiting for a label.", |m| m.counters.unlabelled),
+            ("unlabelled_predictions_total", "Predictions dropped without a label, once none could come.", |m| {
+                m.counters.unlabelled
+            }),
+            (
+                "join_given_up_total",
+                "Predictions and labels that could still have met and were dropped, since they took too much memory.",
+                |m| m.counters.given_up,
+            ),
             (
                 "unsegmented_values_total",
                 "Predictions left out of a segmentation, since its attribute is missing.",
@@ -288,7 +295,13 @@ impl Page {
             &["model", "kind"],
             "Predictions that wait for a label, and labels that wait for a prediction.",
         )?;
+        let bytes = self.gauges(
+            "join_bytes",
+            &["model"],
+            "Bytes of predictions and labels that wait for each other; limits.join_bytes bounds them.",
+        )?;
         for (model, seen) in &view.models {
+            set(&bytes, &[model], real(seen.join_bytes as u64))?;
             for (group, &ms) in seen.closed.iter().filter(|(_, ms)| **ms > i64::MIN) {
                 set(&watermark, &[model, group], seconds(ms))?;
             }

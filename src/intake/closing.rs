@@ -79,6 +79,9 @@ impl Intake {
     /// Moves the closing line of each group as far as the streams allow. Where a line passed the end of a pane, says what
     /// is to be judged once everything admitted so far is counted.
     pub fn advance(&mut self, bases: &Bases) -> Option<Closing> {
+        if let Some(to) = bases.labels_silent_to {
+            self.starts.raise(EventKind::Labels, to, Cause::Silent);
+        }
         let mut passed = false;
         for group in 0..self.closed.len() {
             let Some(frontier) = self.frontier(group, bases) else { continue };
@@ -118,6 +121,12 @@ impl Intake {
         [self.closing(lines.clone(), lines.clone()), self.closing(all, lines)]
     }
 
+    /// The closing lines as they stand, once more: after a restart, for what was not judged behind them.
+    pub fn closed_before(&mut self) -> Closing {
+        let lines: Vec<Option<i64>> = self.closed.iter().map(|line| Some(*line).filter(|l| *l > i64::MIN)).collect();
+        self.closing(lines.clone(), lines)
+    }
+
     fn closing(&mut self, lines: Vec<Option<i64>>, complete_to: Vec<Option<i64>>) -> Closing {
         // What is gone in a hole may be of any window that closes before the first record behind it.
         let mut starts = self.starts;
@@ -140,10 +149,22 @@ impl Intake {
     fn sweep(&mut self, bases: &Bases) {
         let (Some(join), Some(labels)) = (&mut self.join, &self.policy.labels) else { return };
         let lateness = self.policy.groups.iter().map(|g| g.lateness).max().unwrap_or(0);
-        if let (Some(p), Some(l)) = (bases.predictions, bases.labels) {
+        let mut of_labels = self.sources.iter().filter(|s| s.kind == EventKind::Labels);
+        // Of files that were read no label will come.
+        let last = if of_labels.all(|s| s.ended) { bases.labels.max(bases.predictions) } else { bases.labels };
+        if let (Some(p), Some(l)) = (bases.predictions, last) {
             let swept = join.sweep(p.saturating_sub(lateness).min(l.saturating_sub(labels.lateness)));
             self.counters.unmatched += swept.unmatched;
             self.counters.unlabelled += swept.unlabelled;
+        }
+        if let Some(given_up) = join.give_up(self.join_bytes) {
+            self.counters.given_up += given_up.predictions + given_up.labels;
+            if given_up.predictions > 0 {
+                self.starts.raise_joined(given_up.from, Cause::GivenUp);
+            }
+            if given_up.labels > 0 {
+                self.starts.raise(EventKind::Labels, given_up.from, Cause::GivenUp);
+            }
         }
     }
 

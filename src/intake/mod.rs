@@ -64,6 +64,8 @@ struct Source {
     behind: bool,
     /// Among them are some that followed records that were counted, of times before this one: an operator went on behind a hole.
     hole: Option<i64>,
+    /// It has no more events: a file that was read.
+    ended: bool,
 }
 
 impl Source {
@@ -100,6 +102,8 @@ pub struct Counters {
     pub unsegmented: u64,
     /// Of the features stream, counted before it was known for which versions.
     pub features_undecided: u64,
+    /// Predictions and labels that waited for each other and were given up, since they took too much memory.
+    pub given_up: u64,
 }
 
 impl From<state_v4::Counters> for Counters {
@@ -122,6 +126,7 @@ impl From<state_v4::Counters> for Counters {
             invalid_values: old.invalid_values,
             unsegmented: old.unsegmented,
             features_undecided: 0,
+            given_up: 0,
         }
     }
 }
@@ -145,6 +150,7 @@ impl std::ops::AddAssign for Counters {
         self.invalid_values += other.invalid_values;
         self.unsegmented += other.unsegmented;
         self.features_undecided += other.features_undecided;
+        self.given_up += other.given_up;
     }
 }
 
@@ -182,6 +188,8 @@ pub struct Intake {
     known: Arc<Vec<Known>>,
     stale: bool,
     join: Option<Join>,
+    /// How many bytes that may take.
+    join_bytes: usize,
     /// Per group: windows up to here are closed.
     closed: Vec<i64>,
     /// Where the counts of all versions begin.
@@ -233,6 +241,7 @@ impl Intake {
             counters: Counters::default(),
             has_features: setup.has_features,
             join,
+            join_bytes: setup.limits.join_bytes,
             schema,
             policy,
         }
@@ -262,7 +271,7 @@ impl Intake {
         };
         let tolerance = future.max(least);
         let front = kept.map_or_else(|| Front::new(tolerance, None), |front| front.with(tolerance));
-        self.sources.push(Source { kind, front, idle: false, behind: false, hole: None });
+        self.sources.push(Source { kind, front, idle: false, behind: false, hole: None, ended: false });
         SourceId(self.sources.len() - 1)
     }
 
@@ -276,6 +285,13 @@ impl Intake {
     pub fn set_idle(&mut self, source: SourceId, idle: bool) {
         if let Some(s) = self.sources.get_mut(source.0) {
             s.idle = idle;
+        }
+    }
+
+    /// A source has no more events.
+    pub fn end(&mut self, source: SourceId) {
+        if let Some(s) = self.sources.get_mut(source.0) {
+            s.ended = true;
         }
     }
 
@@ -511,9 +527,11 @@ impl Intake {
             self.sources.iter().enumerate().filter(move |(_, s)| s.kind == kind).map(|(at, _)| progress(at))
         };
         let mut predictions = of_kind(EventKind::Predictions).peekable();
+        let silent_to = self.labels_silent_to(&progress);
         Bases {
             predictions: base(of_kind(EventKind::Predictions)),
-            labels: base(of_kind(EventKind::Labels)),
+            labels: base(of_kind(EventKind::Labels)).max(silent_to),
+            labels_silent_to: silent_to,
             features: base(of_kind(EventKind::Features)),
             measurements: base(of_kind(EventKind::Measurements)),
             has_features: self.has_features,
@@ -545,6 +563,32 @@ impl Intake {
             self.known = Arc::new(self.versions.iter().map(|v| v.known.clone()).collect());
         }
         Arc::clone(&self.known)
+    }
+
+    /// The time up to which no labels are waited for: all of their partitions were read to the end, and the last label is
+    /// behind the predictions by more than the policy's `silent_after`.
+    fn labels_silent_to(&self, progress: impl Fn(usize) -> Progress) -> Option<i64> {
+        let spec = self.policy.labels.as_ref()?;
+        let of_kind =
+            |kind| self.sources.iter().enumerate().filter(move |(_, s)| s.kind == kind).map(|(at, _)| progress(at));
+        let mut labels = of_kind(EventKind::Labels).peekable();
+        if labels.peek().is_none() || !labels.all(|p| p.idle) {
+            return None;
+        }
+        let to = base(of_kind(EventKind::Predictions))?.saturating_sub(spec.silent_after);
+        base(of_kind(EventKind::Labels)).is_none_or(|last| last < to).then_some(to)
+    }
+
+    /// Where no labels are waited for any more: the time of the last one, and up to which time.
+    #[must_use]
+    pub fn silent_labels(&self) -> Option<(Option<i64>, i64)> {
+        self.labels_silent_to(|at| self.progress(SourceId(at))).map(|to| (self.base_of(EventKind::Labels), to))
+    }
+
+    /// Bytes of predictions and labels that wait for each other.
+    #[must_use]
+    pub fn join_bytes(&self) -> usize {
+        self.join.as_ref().map_or(0, Join::bytes)
     }
 
     /// Predictions and labels that wait for each other.

@@ -22,6 +22,10 @@ pub enum Cause {
     Inactive,
     /// Records were gone before they were counted, and an operator went on behind them.
     Gap,
+    /// The stream of labels was silent for too long.
+    Silent,
+    /// What waited to be joined took too much memory.
+    GivenUp,
 }
 
 impl Cause {
@@ -35,18 +39,28 @@ impl Cause {
             Self::Inactive => "the version was not active before",
             Self::Gap => "records before were gone uncounted, which an operator accepted",
             Self::Version => "a version of this number was deleted and this one made anew",
+            Self::Silent => "no label had come for longer than `silent_after`, and none was waited for",
+            Self::GivenUp => "what had waited for its label took more than `limits.join_bytes` and was given up",
         }
     }
 }
 
-/// The first event time from which on everything of a stream was counted; everything there was without one.
+/// The first event time from which on everything of a stream was counted, and why not before; everything there was without
+/// one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Starts {
-    predictions: Option<i64>,
-    labels: Option<i64>,
-    features: Option<i64>,
-    measurements: Option<i64>,
-    cause: Option<Cause>,
+    predictions: Option<(i64, Cause)>,
+    labels: Option<(i64, Cause)>,
+    features: Option<(i64, Cause)>,
+    measurements: Option<(i64, Cause)>,
+    /// Of the predictions that may be joined.
+    joined: Option<(i64, Cause)>,
+}
+
+fn later(of: &mut Option<(i64, Cause)>, from: i64, cause: Cause) {
+    if of.is_none_or(|(is, _)| is < from) {
+        *of = Some((from, cause));
+    }
 }
 
 impl Starts {
@@ -58,25 +72,31 @@ impl Starts {
             EventKind::Features => &mut self.features,
             EventKind::Measurements => &mut self.measurements,
         };
-        if of.is_none_or(|is| is < from) {
-            *of = Some(from);
-            self.cause = Some(cause);
-        }
+        later(of, from, cause);
+    }
+
+    /// Predictions from `from` on may still be joined, and earlier ones perhaps not.
+    pub fn raise_joined(&mut self, from: i64, cause: Cause) {
+        later(&mut self.joined, from, cause);
     }
 
     /// From where on windows of a group are whole, and why not before; `None` where all are.
     #[must_use]
     pub fn whole_from(&self, policy: &Policy, reads: &Reads) -> Option<(i64, Cause)> {
-        let cause = self.cause?;
-        let mut from = None;
+        let mut from: Option<(i64, Cause)> = None;
+        let mut reads_it = |start: Option<(i64, Cause)>, more: i64| {
+            if let Some((ts, cause)) = start {
+                later(&mut from, ts.saturating_add(more), cause);
+            }
+        };
         if reads.counts_predictions() {
-            from = from.max(self.predictions);
+            reads_it(self.predictions, 0);
         }
         if reads.features {
-            from = from.max(self.features);
+            reads_it(self.features, 0);
         }
         if !reads.measured.is_empty() {
-            from = from.max(self.measurements);
+            reads_it(self.measurements, 0);
         }
         if let (true, Some(labels)) = (reads.pairs, &policy.labels) {
             // A window holds pairs of predictions that came before it, or of labels stamped before their predictions.
@@ -84,10 +104,11 @@ impl Starts {
                 LabelAttribute::LabelTime => (labels.horizon, 0),
                 LabelAttribute::PredictionTime => (0, labels.lateness),
             };
-            from = from.max(self.predictions.map(|ts| ts.saturating_add(before)));
-            from = from.max(self.labels.map(|ts| ts.saturating_add(early)));
+            reads_it(self.predictions, before);
+            reads_it(self.joined, before);
+            reads_it(self.labels, early);
         }
-        Some((from?, cause))
+        from
     }
 }
 
@@ -126,6 +147,11 @@ mod tests {
             starts.raise(EventKind::Features, 11 * HOUR, Cause::Behind);
             starts.raise(EventKind::Measurements, 5 * HOUR, Cause::Behind);
             assert_eq!(whole(&starts), [Some(11), Some(fair[1]), Some(5)]);
+            // What was given up waiting for its label was counted where labels are not read.
+            starts.raise_joined(30 * HOUR, Cause::GivenUp);
+            assert_eq!(whole(&starts), [Some(11), Some(30 + fair[0] - 10), Some(5)]);
+            let fair = reads.iter().find(|r| r.pairs).and_then(|r| starts.whole_from(&policy, r));
+            assert_eq!(fair.map(|(_, cause)| cause), Some(Cause::GivenUp));
         }
     }
 }

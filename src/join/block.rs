@@ -126,6 +126,13 @@ impl From<state_v4::Block> for Block {
 }
 
 impl Block {
+    /// Bytes of its rows and of what stands beside them.
+    pub fn bytes(&self) -> usize {
+        let bits = (self.labelled.0.capacity() + self.gone.0.capacity()) * 8;
+        let beside = self.shared.capacity() * size_of::<Shared>() + self.kpis.capacity() * 4;
+        self.bytes.capacity() + self.firsts.bytes.capacity() + bits + beside + size_of::<Self>()
+    }
+
     /// An empty block whose rows have `own` codes each, with room for so many.
     pub fn new(order: u64, layout: Layout, base: i64, own: usize, rows: usize) -> Self {
         let stride = layout.stride(own);

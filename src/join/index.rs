@@ -205,6 +205,12 @@ impl Index {
     }
 
     /// Keeps the positions that `keep` says yes to.
+    /// Bytes of the slots.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.slots.capacity() * size_of_val(part.slots.first().unwrap_or(&0))).sum()
+    }
+
     pub fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
         let mut kept = Vec::new();
         for part in &mut self.parts {

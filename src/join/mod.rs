@@ -124,6 +124,8 @@ pub struct Join {
     pending: Table,
     waiting: Waiting,
     swept_at: i64,
+    /// Blocks begun when its bytes were looked at last.
+    looked_at: u64,
     /// Whether a request was ever scored by several versions.
     mirrored: bool,
     /// A prediction's own codes: its score's cell and its segments.
@@ -139,6 +141,15 @@ pub struct Swept {
     pub unmatched: u64,
 }
 
+/// What was dropped although it might still have been joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GivenUp {
+    pub predictions: u64,
+    pub labels: u64,
+    /// All that is older.
+    pub from: i64,
+}
+
 impl Join {
     /// A table whose predictions have `width` segment codes each.
     #[must_use]
@@ -152,6 +163,7 @@ impl Join {
             pending: Table::new(1 + width, block_rows),
             waiting: Waiting::new(block_rows),
             swept_at: i64::MIN,
+            looked_at: 0,
             mirrored: false,
             codes: Vec::with_capacity(1 + width),
             found: Vec::new(),
@@ -365,6 +377,47 @@ impl Join {
             unlabelled: self.pending.drop_before(from, from, |_, _| ()).unlabelled,
             unmatched: self.waiting.drop_before(from, watermark.saturating_sub(self.bounds.early)),
         }
+    }
+
+    /// Drops the oldest of what waits, in time, where all of it takes more than so many bytes; looks once a block of rows.
+    pub fn give_up(&mut self, most: usize) -> Option<GivenUp> {
+        let begun = self.pending.rows.begun() + self.waiting.rows().begun();
+        if begun == self.looked_at {
+            return None;
+        }
+        self.looked_at = begun;
+        let bytes = self.bytes();
+        if bytes <= most {
+            return None;
+        }
+        // An eighth more, so that it is not done again for the next block.
+        let mut excess = bytes.saturating_sub(most - most / 8);
+        let mut blocks: Vec<(i64, usize)> =
+            self.pending.rows.full_blocks().chain(self.waiting.rows().full_blocks()).collect();
+        blocks.sort_unstable();
+        let rows: usize = blocks.iter().map(|(_, rows)| rows).sum();
+        let a_row = bytes / rows.max(1);
+        let mut from = None;
+        for (latest, rows) in blocks {
+            from = Some(latest.saturating_add(1));
+            excess = excess.saturating_sub(rows * a_row);
+            if excess == 0 {
+                break;
+            }
+        }
+        let from = from?;
+        let (unmet, held) = (self.waiting.unmet(), self.pending.len());
+        self.pending.drop_before(from, from, |_, _| ());
+        self.waiting.drop_before(from, from);
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let predictions = count(held.saturating_sub(self.pending.len()));
+        Some(GivenUp { predictions, labels: count(unmet.saturating_sub(self.waiting.unmet())), from })
+    }
+
+    /// Bytes of all that is held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.pending.bytes() + self.waiting.bytes()
     }
 
     /// Predictions held, and labels that wait for a first one.

@@ -204,6 +204,24 @@ impl Rows {
         u32::try_from(number * ROWS + row).ok()
     }
 
+    /// How many blocks were begun.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Bytes of all blocks.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.blocks.iter().flatten().map(Block::bytes).sum()
+    }
+
+    /// The blocks that no row is added to any more: the latest time of each, and how many rows it has.
+    pub fn full_blocks(&self) -> impl Iterator<Item = (i64, usize)> {
+        let numbered = self.blocks.iter().enumerate().filter(|(number, _)| self.open != Some(*number));
+        numbered.filter_map(|(_, block)| block.as_ref().map(|b| (b.times.1, b.rows())))
+    }
+
     /// Begins a block.
     fn begin(&mut self, base: i64, layout: Layout) -> Option<()> {
         self.codes.clear();

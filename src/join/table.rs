@@ -60,6 +60,14 @@ impl Table {
         self.len() == 0
     }
 
+    /// Bytes of the rows and their index.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let more = self.more.len() * 2 * size_of::<(u128, Vec<u32>)>()
+            + self.more.values().map(|m| m.capacity() * 4).sum::<usize>();
+        self.rows.bytes() + self.index.bytes() + more
+    }
+
     /// Whether an id has a row.
     #[must_use]
     pub fn has(&self, id: u128) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::flag;
 use super::meeting::Outcome;
-use super::rows::{Marks, RowsState, Shared};
+use super::rows::{Marks, Rows, RowsState, Shared};
 use super::table::Table;
 
 /// The bit of a label that came in time for its stream; below it stands the label.
@@ -67,6 +67,18 @@ impl Waiting {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    #[must_use]
+    pub fn rows(&self) -> &Rows {
+        &self.table.rows
+    }
+
+    /// Bytes of all labels, with their times.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        // A tree's nodes are not full.
+        self.table.bytes() + self.times.len() * 2 * size_of::<(i64, u32)>()
     }
 
     /// Whether there are labels of an id.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Map, Value};
 
-use super::verdict::{Evidence, RuleResult, Status, Verdict, WindowSpan};
+use super::verdict::{Evidence, Json, RuleResult, Status, Verdict, WindowSpan};
 use crate::policy::metrics;
 
 /// A text that is no verdict.
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for RuleResult {
         let mut fields = Map::deserialize(deserializer)?;
         let common = Common::take(&mut fields).map_err(Error::custom)?;
         // What is left stands in the order it was written in.
-        let evidence = Evidence(fields.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect());
+        let evidence = fields.into_iter().collect();
         Ok(Self { evidence, ..common.0 })
     }
 }
@@ -69,7 +69,7 @@ impl Common {
             },
             pending: optional(fields, "pending", Value::as_bool)?.unwrap_or(false),
             muted: optional(fields, "muted", Value::as_bool)?.unwrap_or(false),
-            bins: fields.shift_remove("bins"),
+            bins: fields.shift_remove("bins").map(Json::from),
         }))
     }
 }
@@ -130,7 +130,7 @@ mod tests {
             JSON.replace("\"psi\",\"subject\"", "\"wasserstein\",\"subject\"").replace("\"method\"", "\"bandwidth\"");
         let verdict = verdict_from_json(&json).unwrap();
         assert_eq!(verdict.results[0].metric, "wasserstein");
-        assert_eq!(verdict.results[0].get("bandwidth"), Some(&json!("quantile-10/half")));
+        assert_eq!(verdict.results[0].get("bandwidth"), Some(json!("quantile-10/half")));
         assert_eq!(serde_json::to_string(&verdict).unwrap(), json);
     }
 
@@ -187,7 +187,7 @@ mod tests {
         let evidence = prop::collection::vec((name.clone(), value()), 0..8).prop_map(|mut pieces| {
             let mut seen = std::collections::BTreeSet::new();
             pieces.retain(|(name, _)| seen.insert(name.clone()));
-            Evidence(pieces)
+            pieces.into_iter().collect::<Evidence>()
         });
         let float = prop_oneof![any::<f64>(), 0.0..1.0_f64].prop_filter("finite", |x| x.is_finite());
         let flags = (any::<bool>(), any::<bool>(), prop::sample::select(Status::ALL.to_vec()));
@@ -204,7 +204,7 @@ mod tests {
                 since,
                 pending,
                 muted,
-                bins,
+                bins: bins.map(Json::from),
             },
         )
     }
@@ -229,7 +229,7 @@ mod tests {
             let read = verdict_from_json(&json).unwrap();
             prop_assert_eq!(serde_json::to_string(&read).unwrap(), json);
             // But for the place of segments, which are written last.
-            let last = |r: &RuleResult| r.evidence.0.last().is_none_or(|(name, _)| name == "segments")
+            let last = |r: &RuleResult| r.evidence.names().last().is_none_or(|name| name == "segments")
                 || r.get("segments").is_none();
             if verdict.results.iter().all(last) {
                 prop_assert_eq!(read, verdict);

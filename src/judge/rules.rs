@@ -81,7 +81,7 @@ fn judge_rule(window: &Window<'_>, rule: &Rule) -> Vec<RuleResult> {
         since: None,
         pending: false,
         muted: false,
-        bins: j.bins,
+        bins: j.bins.map(Into::into),
     };
     judged.into_iter().map(named).collect()
 }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde::de::{MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::state_v4;
@@ -63,17 +65,27 @@ pub struct RuleResult {
     pub pending: bool,
     pub muted: bool,
     /// The distributions beside each other; only where it is not pass.
-    pub bins: Option<Value>,
+    pub bins: Option<Json>,
 }
 
-/// What stands in a result beside what every result has, in the order it is written. Whatever its names are, it is read
-/// back as it was written.
+/// What stands in a result beside what every result has, in the order it is written: the text of a JSON object, which takes
+/// a tenth of what its values would. Whatever its names are, it is read back as it was written.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Evidence(pub Vec<(Cow<'static, str>, Value)>);
+pub struct Evidence(Box<str>);
 
-impl FromIterator<(&'static str, Value)> for Evidence {
-    fn from_iter<I: IntoIterator<Item = (&'static str, Value)>>(pieces: I) -> Self {
-        Self(pieces.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect())
+impl<K: AsRef<str>> FromIterator<(K, Value)> for Evidence {
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(pieces: I) -> Self {
+        let mut text = String::new();
+        for (name, value) in pieces {
+            text.push(if text.is_empty() { '{' } else { ',' });
+            text.push_str(&Value::from(name.as_ref()).to_string());
+            text.push(':');
+            text.push_str(&value.to_string());
+        }
+        if !text.is_empty() {
+            text.push('}');
+        }
+        Self(text.into())
     }
 }
 
@@ -83,11 +95,77 @@ impl From<Vec<(&'static str, Value)>> for Evidence {
     }
 }
 
+impl Evidence {
+    /// Its pieces by name, in their order.
+    fn pieces(&self) -> Pieces<'_> {
+        // The text was written by `from_iter`.
+        if self.0.is_empty() { Pieces::default() } else { serde_json::from_str(&self.0).unwrap_or_default() }
+    }
+
+    /// The names of its pieces.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.pieces().0.into_iter().map(|(name, _)| name.into_owned()).collect()
+    }
+}
+
+/// Names and the texts of their values.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+struct Pieces<'t>(#[serde(borrow, deserialize_with = "pieces")] Vec<(Cow<'t, str>, &'t RawValue)>);
+
+/// A name that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
+
+fn pieces<'de: 't, 't, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Cow<'t, str>, &'t RawValue)>, D::Error> {
+    struct Each;
+    impl<'de> Visitor<'de> for Each {
+        type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                all.push((name, value));
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_map(Each)
+}
+
+/// JSON that is kept as a text, for few read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Json(Box<str>);
+
+impl From<Value> for Json {
+    fn from(value: Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        text.serialize(serializer)
+    }
+}
+
 impl RuleResult {
     /// A piece of evidence by name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.evidence.0.iter().find(|(k, _)| *k == name).map(|(_, v)| v)
+    pub fn get(&self, name: &str) -> Option<Value> {
+        // Most results have no such piece, and are not looked through for it.
+        if !self.evidence.0.contains(name) {
+            return None;
+        }
+        let pieces = self.evidence.pieces();
+        let (_, text) = pieces.0.iter().find(|(key, _)| key == name)?;
+        serde_json::from_str(text.get()).ok()
     }
 
     /// What decisions see: a pending breach only warns, a muted result passes.
@@ -106,7 +184,7 @@ impl RuleResult {
         let value = self.value.map_or_else(|| "no value".to_owned(), short);
         let mut out = format!("{} {} {value}", self.rule, self.subject);
         if let Some(Value::Object(limit)) = self.get("limit") {
-            for (k, v) in limit {
+            for (k, v) in &limit {
                 out.push_str(if self.status == Status::Block { " breaks " } else { " against " });
                 out.push_str(k);
                 out.push(' ');
@@ -160,7 +238,9 @@ impl Serialize for RuleResult {
         map.serialize_entry("subject", &self.subject)?;
         map.serialize_entry("status", &self.status)?;
         map.serialize_entry("value", &number(self.value))?;
-        for (key, value) in self.evidence.0.iter().filter(|(key, _)| *key != "segments") {
+        let Pieces(pieces) = self.evidence.pieces();
+        let (segments, pieces): (Vec<_>, Vec<_>) = pieces.iter().partition(|(key, _)| key == "segments");
+        for (key, value) in pieces {
             map.serialize_entry(key, value)?;
         }
         if let Some(reason) = &self.reason {
@@ -175,8 +255,8 @@ impl Serialize for RuleResult {
         if self.muted {
             map.serialize_entry("muted", &true)?;
         }
-        if let Some(segments) = self.get("segments") {
-            map.serialize_entry("segments", segments)?;
+        for (key, value) in segments {
+            map.serialize_entry(key, value)?;
         }
         if let Some(bins) = &self.bins {
             map.serialize_entry("bins", bins)?;
@@ -353,7 +433,7 @@ mod tests {
             since: Some(1_362_700_800_000),
             pending: false,
             muted: true,
-            bins: Some(Value::Array(vec![])),
+            bins: Some(Value::Array(vec![]).into()),
         };
         assert_eq!(
             serde_json::to_string(&result).unwrap(),

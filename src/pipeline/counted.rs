@@ -106,7 +106,7 @@ pub fn describe(policy: &Policy) -> String {
 }
 
 fn labels(spec: &LabelSpec) -> Labels<'_> {
-    let LabelSpec { horizon, attribute, lateness, values } = spec;
+    let LabelSpec { horizon, attribute, lateness, values, silent_after: _ } = spec;
     let attribute = match attribute {
         LabelAttribute::LabelTime => "label_time",
         LabelAttribute::PredictionTime => "prediction_time",

@@ -190,18 +190,35 @@ fn unit(item: &Item) -> Option<String> {
     Some(name)
 }
 
+/// Labels that come once a day are not silent yet.
+const SILENT_AFTER: Millis = 2 * 86_400_000;
+
+fn silent_after(item: &Item, horizon: Option<Millis>) -> Option<Millis> {
+    let millis = item.duration(false)?;
+    match horizon.filter(|horizon| millis < *horizon) {
+        Some(_) => item.fail("shorter than the horizon, within which labels may come: write at least the horizon"),
+        None => Some(millis),
+    }
+}
+
 fn labels(item: &Item, lateness: Millis) -> Option<LabelSpec> {
-    let map = item.map(&["horizon", "attribute", "lateness", "values"])?;
+    let map = item.map(&["horizon", "attribute", "lateness", "silent_after", "values"])?;
     let horizon = map.require("horizon", "2d").and_then(|item| item.duration(false));
     let attribute = map.get("attribute").and_then(|item| {
         item.choice(&[("label_time", LabelAttribute::LabelTime), ("prediction_time", LabelAttribute::PredictionTime)])
     });
     let lateness = map.get("lateness").map_or(Some(lateness), |item| item.duration(true));
+    let silent_after = map.get("silent_after").map(|item| silent_after(&item, horizon));
     let values = map.get("values").map_or_else(|| Some(BTreeMap::new()), |item| class_values(&item));
+    let horizon = horizon?;
     Some(LabelSpec {
-        horizon: horizon?,
+        horizon,
         attribute: attribute.unwrap_or(LabelAttribute::LabelTime),
         lateness: lateness?,
+        silent_after: match silent_after {
+            Some(millis) => millis?,
+            None => SILENT_AFTER.max(horizon.saturating_mul(2)),
+        },
         values: values?,
     })
 }

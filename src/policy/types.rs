@@ -88,6 +88,8 @@ pub struct LabelSpec {
     pub horizon: Millis,
     pub attribute: LabelAttribute,
     pub lateness: Millis,
+    /// A stream of labels that was read to its end and is so far behind the predictions is not waited for any more.
+    pub silent_after: Millis,
     /// What the policy maps to 0 and 1 beside 0, 1, true and false.
     pub values: BTreeMap<String, bool>,
 }

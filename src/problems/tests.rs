@@ -66,6 +66,7 @@ fn seen(verdicts: &[Arc<Verdict>]) -> ModelView {
         counters: Counters::default(),
         versions: std::collections::BTreeMap::new(),
         waiting: (0, 0),
+        join_bytes: 0,
         closed: std::collections::BTreeMap::new(),
         incomplete: 0,
     };

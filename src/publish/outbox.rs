@@ -30,7 +30,7 @@ const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 8 << 20;
 /// Reading pauses while so many items wait, or so many bytes.
 const MOST_ITEMS: usize = 20_000;
-const MOST_BYTES: usize = 64 << 20;
+pub const MOST_BYTES: usize = 64 << 20;
 
 /// Verdicts that wait for their topic stay in memory up to so many and so many bytes; beyond, they wait in the registry's file.
 const MEMORY_ITEMS: usize = 5_000;

@@ -16,6 +16,8 @@ pub(super) struct Lane {
     pub ended: bool,
     /// The largest event time admitted.
     pub reached: Option<i64>,
+    /// The pipeline was told that there is no more.
+    pub told_end: bool,
     /// How many pieces may be taken and not admitted yet.
     ahead: u64,
 }
@@ -63,6 +65,20 @@ impl Board {
     fn due(&self) -> Option<usize> {
         let left = self.lanes.iter().enumerate().filter(|(_, l)| !l.is_done());
         left.min_by_key(|(_, l)| l.reached.unwrap_or(i64::MIN)).map(|(at, _)| at)
+    }
+
+    /// Lanes that are done, of which the pipeline is to be told before the next batch of `at` is admitted: those that this
+    /// one has passed in time, so that it does not matter when their ends were found.
+    pub fn passed(&mut self, at: usize) -> Vec<usize> {
+        let reached = self.lanes.get(at).and_then(|l| l.reached);
+        let passed = |l: &Lane| l.is_done() && !l.told_end && l.reached < reached;
+        let found = self.lanes.iter_mut().enumerate().filter(|(_, l)| passed(l));
+        found
+            .map(|(at, lane)| {
+                lane.told_end = true;
+                at
+            })
+            .collect()
     }
 
     /// What to do next. Admitting comes first: it is serial, and the others wait for it.
@@ -113,6 +129,9 @@ mod tests {
         let done = Lane { taken: 1, next: 1, ended: true, ..lane() };
         let left = Lane { taken: 1, next: 0, ready: true, reached: Some(5), ..lane() };
         assert_eq!(board(&[done, left]).task(), Task::Admit(1));
+        assert_eq!((board(&[done, left]).passed(1), board(&[done, left]).passed(0)), (vec![0], vec![]));
+        let ahead = Lane { reached: Some(5), ..done };
+        assert!(board(&[ahead, left]).passed(1).is_empty(), "as far as that its end may not be found yet");
         assert_eq!(board(&[done, done]).task(), Task::Done);
         assert_eq!(Board { stopped: true, ..board(&[left]) }.task(), Task::Done);
     }

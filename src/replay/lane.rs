@@ -35,7 +35,11 @@ pub(super) trait Lane: Send + Sync {
 
     /// Admits the first waiting batch of piece `number`; the function that comes back counts it. Says how far the lane has
     /// come, and whether the piece has no more batches.
-    fn admit<'a>(&'a self, run: &'a Run, worker: usize, number: u64, job: Job) -> Result<Admitted<'a>, ReplayError>;
+    fn admit<'a>(&'a self, run: &'a Run<'_>, worker: usize, number: u64, job: Job)
+    -> Result<Admitted<'a>, ReplayError>;
+
+    /// Tells the pipeline that there is no more.
+    fn end(&self, pipeline: &Pipeline);
 
     /// Whether a batch of piece `number` waits.
     fn has(&self, number: u64) -> bool;
@@ -61,7 +65,7 @@ pub(super) struct Admitted<'a> {
 /// A batch that files are replayed in.
 pub(super) trait Replayed: StreamBatch + Batch + Sync {
     /// Takes over what its codes mean; loads what its versions need.
-    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run);
+    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run<'_>);
 
     /// The first event's id; empty where events have none.
     #[allow(clippy::unnecessary_literal_bound, reason = "those with ids lend them")]
@@ -71,7 +75,7 @@ pub(super) trait Replayed: StreamBatch + Batch + Sync {
 }
 
 impl Replayed for PredictionBatch {
-    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run) {
+    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run<'_>) {
         intake.learn(decoder, self);
         // A baseline is known from the first row of its version on, however many rows a batch has.
         let mut done = 0;
@@ -90,7 +94,7 @@ impl Replayed for PredictionBatch {
 }
 
 impl Replayed for LabelBatch {
-    fn translate(&mut self, _: DecoderId, _: &mut Intake, _: &Run) {}
+    fn translate(&mut self, _: DecoderId, _: &mut Intake, _: &Run<'_>) {}
 
     fn first_id(&self) -> &str {
         self.ids.text(0)
@@ -98,13 +102,13 @@ impl Replayed for LabelBatch {
 }
 
 impl Replayed for FeatureBatch {
-    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, _: &Run) {
+    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, _: &Run<'_>) {
         intake.translate_features(decoder, self);
     }
 }
 
 impl Replayed for MeasurementBatch {
-    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, _: &Run) {
+    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, _: &Run<'_>) {
         intake.translate_measurements(decoder, self);
     }
 }
@@ -180,7 +184,7 @@ impl<B: Replayed> Lane for FileLane<B> {
 
     fn admit<'a>(
         &'a self,
-        run: &'a Run,
+        run: &'a Run<'_>,
         worker: usize,
         number: u64,
         mut job: Job,
@@ -218,6 +222,10 @@ impl<B: Replayed> Lane for FileLane<B> {
             job
         };
         Ok(Admitted { reached, last, count: Box::new(count) })
+    }
+
+    fn end(&self, pipeline: &Pipeline) {
+        pipeline.intake().end(self.source);
     }
 
     fn has(&self, number: u64) -> bool {

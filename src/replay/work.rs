@@ -1,13 +1,14 @@
 //! The workers of a replay: each takes what the board says is next, until the files have ended. What people are told goes
-//! through notes, which the calling thread hands on.
+//! through notes, which the calling thread hands on, or whoever adds to them when they are many.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::board::{self, Board, Task};
 use super::lane::Lane;
-use super::{ReplayError, reference};
+use super::{ReplayError, Told, reference};
 use crate::decode::Reject;
 use crate::evaluate::Judgement;
 use crate::intake::Intake;
@@ -24,19 +25,23 @@ pub(super) enum Note {
     Reference(String, Reference),
 }
 
+/// At most so many notes wait to be told.
+const MOST_NOTES: usize = 32;
+
 /// A replay under way.
-pub(super) struct Run {
+pub(super) struct Run<'o> {
     pub pipeline: Pipeline,
     board: Mutex<Board>,
     changed: Condvar,
     notes: Mutex<VecDeque<Note>>,
     ordered: Mutex<Ordered>,
     failed: Mutex<Option<ReplayError>>,
+    pub told: Mutex<Told<'o>>,
     workers: usize,
 }
 
-impl Run {
-    pub fn new(pipeline: Pipeline, lanes: &[Box<dyn Lane>], workers: usize) -> Self {
+impl<'o> Run<'o> {
+    pub fn new(pipeline: Pipeline, lanes: &[Box<dyn Lane>], workers: usize, told: Told<'o>) -> Self {
         let on_board = lanes.iter().map(|lane| board::Lane::new(workers, lane.spare_pieces()));
         Self {
             pipeline,
@@ -45,6 +50,7 @@ impl Run {
             notes: Mutex::default(),
             ordered: Mutex::default(),
             failed: Mutex::default(),
+            told: Mutex::new(told),
             workers,
         }
     }
@@ -53,9 +59,17 @@ impl Run {
         lock(&self.notes).push_back(note);
     }
 
-    /// The notes so far.
-    pub fn notes(&self) -> VecDeque<Note> {
-        std::mem::take(&mut *lock(&self.notes))
+    /// Tells the observer the notes so far.
+    ///
+    /// # Errors
+    /// What ends the replay.
+    pub fn tell(&self) -> Result<(), ReplayError> {
+        // Held throughout, so that what two workers tell stays in order.
+        let mut told = lock(&self.told);
+        loop {
+            let Some(note) = lock(&self.notes).pop_front() else { return Ok(()) };
+            told.take(note)?;
+        }
     }
 
     /// Loads a version's baseline.
@@ -87,7 +101,9 @@ impl Run {
                 Task::Admit(at) => {
                     let number = board.lanes.get(at).map_or(0, |l| l.next);
                     board.admitting = true;
+                    let passed = board.passed(at);
                     drop(board);
+                    passed.iter().filter_map(|at| lanes.get(*at)).for_each(|lane| lane.end(&self.pipeline));
                     self.admit(worker, at, number, lanes, &mut job).and_then(|()| between())
                 }
             };
@@ -148,23 +164,35 @@ impl Run {
             }
         });
         *job = (admitted.count)();
-        self.judge();
-        Ok(())
+        self.judge()
     }
 
-    fn judge(&self) {
-        let mut told = false;
-        self.pipeline.judge(&mut |judged, closed_to| {
-            let mut ordered = lock(&self.ordered);
-            ordered.take(judged);
-            for (verdict, signals) in ordered.give(closed_to) {
-                self.note(Note::Verdict(verdict, signals));
-                told = true;
+    fn judge(&self) -> Result<(), ReplayError> {
+        let mut failed = Ok(());
+        self.pipeline.judge(&mut |judged, closed_to| match self.give(judged, closed_to) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => {
+                failed = Err(e);
+                ControlFlow::Break(())
             }
         });
-        if told {
-            self.changed.notify_all();
+        failed
+    }
+
+    /// Takes over what was judged, and tells what is in its place then: whoever judges does not run ahead of what is written.
+    fn give(&self, judged: Judgement, closed_to: i64) -> Result<(), ReplayError> {
+        {
+            let mut ordered = lock(&self.ordered);
+            ordered.take(judged);
+            let mut notes = lock(&self.notes);
+            while let Some((verdict, signals)) = ordered.next(closed_to) {
+                notes.push_back(Note::Verdict(verdict, signals));
+            }
+            if notes.len() < MOST_NOTES {
+                return Ok(());
+            }
         }
+        self.tell()
     }
 
     /// The end of the files: what is left is judged.
@@ -175,19 +203,21 @@ impl Run {
         if let Some(e) = lock(&self.failed).take() {
             return Err(e);
         }
-        let mut ordered = lock(&self.ordered);
-        self.pipeline.finish(&mut |judged, _| ordered.take(judged));
-        for (verdict, signals) in ordered.give(i64::MAX) {
-            self.note(Note::Verdict(verdict, signals));
-        }
-        Ok(())
+        let mut failed = Ok(());
+        self.pipeline.finish(&mut |judged, closed_to| {
+            if failed.is_ok() {
+                failed = self.give(judged, closed_to);
+            }
+        });
+        failed?;
+        self.give(Judgement::default(), i64::MAX)
     }
 }
 
 /// Stops the other workers when one ends, be it by a panic.
-struct Leave<'a>(&'a Run);
+struct Leave<'a, 'o>(&'a Run<'o>);
 
-impl Drop for Leave<'_> {
+impl Drop for Leave<'_, '_> {
     fn drop(&mut self) {
         self.0.change(|board| board.stopped = true);
     }
@@ -206,12 +236,8 @@ impl Ordered {
         }
     }
 
-    /// Takes out what is in order up to `closed_to`.
-    fn give(&mut self, closed_to: i64) -> Vec<(Verdict, Vec<Signal>)> {
-        let mut out = Vec::new();
-        while let Some(first) = self.0.first_entry().filter(|e| e.key().0 <= closed_to) {
-            out.push(first.remove());
-        }
-        out
+    /// Takes out the first one, if nothing can come before it any more.
+    fn next(&mut self, closed_to: i64) -> Option<(Verdict, Vec<Signal>)> {
+        Some(self.0.first_entry().filter(|e| e.key().0 <= closed_to)?.remove())
     }
 }

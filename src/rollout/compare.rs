@@ -55,7 +55,8 @@ pub(super) fn count(state: &mut State, policy: &Policy, compare: &Compare, verdi
     let read = |result: &RuleResult| {
         // Another champion's counts do not add to those of this one, nor do those of a time when it served alone.
         let beside = result.get("versus").is_none_or(|versus| versus.as_str() == Some(Versus::Champion.name()));
-        let versus = result.get("champion").and_then(Value::as_str).filter(|_| beside);
+        let versus = result.get("champion");
+        let versus = versus.as_ref().and_then(Value::as_str).filter(|_| beside);
         let sample = |rate: &str, n: &str| {
             let (rate, n) = (result.get(rate)?.as_f64()?, result.get(n)?.as_u64()?);
             #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

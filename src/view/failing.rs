@@ -19,6 +19,8 @@ pub enum Part {
     Sink(String),
     /// A Prometheus query, by its metric.
     Query(String),
+    /// No labels come of a model.
+    Labels(String),
 }
 
 impl Part {
@@ -33,6 +35,7 @@ impl Part {
             Self::DeadLetters => "dead_letters".to_owned(),
             Self::Sink(name) => format!("sink {name}"),
             Self::Query(metric) => format!("query {metric}"),
+            Self::Labels(model) => format!("labels {model}"),
         }
     }
 }

@@ -94,8 +94,10 @@ pub struct Brief {
     status: Status,
     counted: Counted,
     frame: Arc<Frame>,
-    /// In the order of the frame's checks.
-    results: Box<[Short]>,
+    /// In the order of the frame's checks: values, not a number where there is none,
+    values: Box<[f64]>,
+    /// and what they came to.
+    states: Box<[State]>,
 }
 
 /// What one verdict has in common with the next.
@@ -117,12 +119,22 @@ struct Check {
     subject: Box<str>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Short {
-    value: Option<f64>,
-    status: Status,
-    pending: bool,
-    muted: bool,
+/// A status with two bits, in a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State(u8);
+
+const PENDING: u8 = 4;
+const MUTED: u8 = 8;
+
+impl State {
+    fn new(result: &RuleResult) -> Self {
+        let flag = |is: bool, bit: u8| if is { bit } else { 0 };
+        Self(result.status.rank() | flag(result.pending, PENDING) | flag(result.muted, MUTED))
+    }
+
+    fn status(self) -> Status {
+        Status::ALL.into_iter().find(|s| s.rank() == self.0 & 3).unwrap_or(Status::Insufficient)
+    }
 }
 
 impl Brief {
@@ -131,14 +143,14 @@ impl Brief {
             Some(frame) if frame.fits(verdict) => Arc::clone(frame),
             _ => Arc::new(Frame::new(verdict)),
         };
-        let short = |r: &RuleResult| Short { value: r.value, status: r.status, pending: r.pending, muted: r.muted };
         Self {
             verdict_id: verdict.verdict_id.as_str().into(),
             window: verdict.window,
             status: verdict.status,
             counted: verdict.counted,
             frame,
-            results: verdict.results.iter().map(short).collect(),
+            values: verdict.results.iter().map(|r| r.value.unwrap_or(f64::NAN)).collect(),
+            states: verdict.results.iter().map(State::new).collect(),
         }
     }
 }
@@ -178,8 +190,12 @@ impl Frame {
 impl Serialize for Brief {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { frame, .. } = self;
-        let results: Vec<Written<'_>> =
-            frame.checks.iter().zip(&self.results).map(|(check, short)| Written { check, short }).collect();
+        let results: Vec<Written<'_>> = frame
+            .checks
+            .iter()
+            .zip(self.values.iter().zip(&self.states))
+            .map(|(check, (&value, &state))| Written { check, value, state })
+            .collect();
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("verdict_id", &self.verdict_id)?;
         map.serialize_entry("model", &frame.model)?;
@@ -199,22 +215,23 @@ impl Serialize for Brief {
 
 struct Written<'b> {
     check: &'b Check,
-    short: &'b Short,
+    value: f64,
+    state: State,
 }
 
 impl Serialize for Written<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { check, short } = self;
+        let Self { check, value, state } = *self;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("rule", &check.rule)?;
         map.serialize_entry("metric", &check.metric)?;
         map.serialize_entry("subject", &check.subject)?;
-        map.serialize_entry("status", &short.status)?;
-        map.serialize_entry("value", &number(short.value))?;
-        if short.pending {
+        map.serialize_entry("status", &state.status())?;
+        map.serialize_entry("value", &number(Some(value)))?;
+        if state.0 & PENDING != 0 {
             map.serialize_entry("pending", &true)?;
         }
-        if short.muted {
+        if state.0 & MUTED != 0 {
             map.serialize_entry("muted", &true)?;
         }
         map.end()
@@ -239,7 +256,7 @@ mod tests {
             since: Some(end),
             pending: true,
             muted: false,
-            bins: Some(json!([{"le": 1.0, "reference": 5, "window": 3}])),
+            bins: Some(json!([{"le": 1.0, "reference": 5, "window": 3}]).into()),
         };
         Arc::new(Verdict {
             verdict_id: format!("v{end}"),

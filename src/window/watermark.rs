@@ -50,6 +50,8 @@ pub struct Bases {
     pub has_features: bool,
     /// No prediction is on its way: every partition is idle, or the file has ended.
     pub predictions_quiet: bool,
+    /// No label came for so long that up to here none is waited for: the labels' base then.
+    pub labels_silent_to: Option<i64>,
 }
 
 impl Bases {

@@ -16,12 +16,16 @@ use crate::yaml::units::show_duration;
 const CATEGORIES: u64 = 100;
 const SEGMENTS: u64 = 200;
 /// What a verdict takes while it is kept: a result with its evidence, a bin and a segment that it lists; and without them.
-const RESULT_BYTES: u64 = 1500;
+const RESULT_BYTES: u64 = 500;
 const BINS: u64 = 20;
-const BIN_BYTES: u64 = 450;
-const SEGMENT_BYTES: u64 = 1200;
-const BRIEF_RESULT_BYTES: u64 = 24;
-const BRIEF_BYTES: u64 = 250;
+const BIN_BYTES: u64 = 60;
+const SEGMENT_BYTES: u64 = 300;
+const BRIEF_RESULT_BYTES: u64 = 9;
+const BRIEF_BYTES: u64 = 350;
+/// A grid's point in a baseline: value, counts, and its part of the guide.
+const POINT_BYTES: u64 = 32;
+/// A check's streak.
+const STREAK_BYTES: u64 = 150;
 
 /// A policy and what it keeps.
 pub struct Watch<'p> {
@@ -105,13 +109,16 @@ impl<'p> Watch<'p> {
         })
     }
 
-    fn memory(&self) -> Option<u64> {
-        self.policy.groups.iter().map(|g| self.of_group(g)).sum()
+    /// About the bytes of a version: its baseline, and what its groups take.
+    pub fn memory(&self) -> Option<u64> {
+        let groups: u64 = self.policy.groups.iter().map(|g| self.of_group(g)).sum::<Option<u64>>()?;
+        Some(groups.saturating_add(baseline(self.policy)?))
     }
 
-    /// A version's panes in a group and the verdicts that are kept of it.
+    /// A version's panes in a group, open ones too, their sum and the verdicts that are kept of it.
     fn of_group(&self, group: &Group) -> Option<u64> {
-        Some(panes(self.policy, group)?.saturating_add(verdicts(group, self.keep)))
+        let (panes, verdicts) = (panes(self.policy, group)?, verdicts(group, self.keep));
+        Some(panes.saturating_add(open_panes(self.policy, group)?).saturating_add(verdicts))
     }
 
     /// A version whose snapshot is at hand, and where that lies, as the policy names it.
@@ -210,21 +217,52 @@ fn subjects(group: &Group) -> usize {
     group.rules.iter().map(|rule| rule.kind.bounds().len()).sum()
 }
 
-/// About the bytes of a version's panes in this group: 1.2 a count; `None` where the snapshot decides.
-fn panes(policy: &Policy, group: &Group) -> Option<u64> {
-    let reads = Reads::new(group);
-    let cells = |target: &Target| match (target, policy.features.grid) {
+/// Counts of a target; `None` where the snapshot decides.
+fn cells(policy: &Policy, target: &Target) -> Option<u64> {
+    match (target, policy.features.grid) {
         (Target::Categorical(_), _) => Some(CATEGORIES),
         (_, GridPoints::At(points)) => Some(2 * points as u64 + 1),
         (_, GridPoints::Exact) => None,
+    }
+}
+
+/// About the bytes of a version's baseline.
+fn baseline(policy: &Policy) -> Option<u64> {
+    let numeric = policy.features.numeric.len() as u64 + 1;
+    let points = match policy.features.grid {
+        GridPoints::At(points) => points as u64,
+        GridPoints::Exact => return None,
     };
-    let mut counts = reads.targets.iter().map(cells).sum::<Option<u64>>()?;
+    Some(numeric * points * POINT_BYTES + policy.features.categorical.len() as u64 * CATEGORIES * POINT_BYTES)
+}
+
+/// Counts of one pane.
+fn counts(policy: &Policy, group: &Group) -> Option<u64> {
+    let reads = Reads::new(group);
+    let mut counts = reads.targets.iter().map(|target| cells(policy, target)).sum::<Option<u64>>()?;
     if reads.auc {
-        counts += 2 * cells(&Target::Score)?;
+        counts += 2 * cells(policy, &Target::Score)?;
     }
     counts += reads.segmentations.len() as u64 * SEGMENTS;
     counts += if reads.latency { quantile::BUCKETS as u64 } else { 0 };
     counts += 2 * (u64::from(reads.error) + reads.kpis.len() as u64);
+    Some(counts)
+}
+
+/// About the bytes of a version's unpacked panes in this group on each core, which are as many as the lateness spans, and of
+/// their rolling sum.
+fn open_panes(policy: &Policy, group: &Group) -> Option<u64> {
+    let (counts, slide) = (counts(policy, group)?, group.window.slide.max(1));
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let open = u64::try_from(group.lateness / slide).unwrap_or(0).saturating_add(2);
+    let room = (16 << 20) / (4 * counts).max(1);
+    let unpacked = open.min(room.max(2)).saturating_mul(4 * counts).saturating_mul(cores);
+    Some(unpacked.saturating_add(8 * counts))
+}
+
+/// About the bytes of a version's panes in this group: 1.2 a count; `None` where the snapshot decides.
+fn panes(policy: &Policy, group: &Group) -> Option<u64> {
+    let counts = counts(policy, group)?;
     let panes = u64::try_from(group.window.size / group.window.slide.max(1)).ok()?;
     Some(panes.saturating_mul(counts).saturating_mul(6) / 5)
 }
@@ -239,14 +277,14 @@ fn verdicts(group: &Group, keep: Keep) -> u64 {
     });
     let checks = subjects(group) as u64;
     let listed = bins.sum::<u64>() * BIN_BYTES + reads.segmentations.len() as u64 * CATEGORIES * SEGMENT_BYTES;
-    let whole = checks * RESULT_BYTES + listed;
+    let whole = checks * RESULT_BYTES + listed + checks * STREAK_BYTES;
     let brief = checks * BRIEF_RESULT_BYTES + BRIEF_BYTES;
     let kept = (keep.whole as u64, keep.verdicts.saturating_sub(keep.whole) as u64);
     whole.saturating_mul(kept.0).saturating_add(brief.saturating_mul(kept.1))
 }
 
 /// Bytes for people.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes} bytes"),
         10_000..10_000_000 => format!("{} KB", bytes / 1000),
@@ -287,11 +325,16 @@ checks:
         assert!(Watch::new(&exact, Keep::default()).memory().is_none());
         // Verdicts are counted by the bounds that the configuration gives.
         let of = |verdicts, whole| Watch::new(&policy, Keep { verdicts, whole }).memory().unwrap();
-        let (drift, fair) = (5 * 1500 + (3 * 20 + 100) * 450, 1500 + 100 * 1200);
+        let (drift, fair) = (5 * (500 + 150) + (3 * 20 + 100) * 60, 500 + 150 + 100 * 300);
         let panes = 7 * (3 * 203 + CATEGORIES) * 6 / 5 + 4 * SEGMENTS * 6 / 5;
+        let open: u64 = policy.groups.iter().map(|g| open_panes(&policy, g).unwrap()).sum();
+        let cores = std::thread::available_parallelism().unwrap().get() as u64;
+        // Two panes of each group on each core, and a sum of eight bytes a count.
+        assert_eq!(open, (3 * 203 + CATEGORIES + SEGMENTS) * (2 * 4 * cores + 8));
+        let panes = panes + open + 3 * 101 * POINT_BYTES + CATEGORIES * POINT_BYTES;
         assert_eq!(of(1, 1), panes + drift + fair);
         assert_eq!(of(200, 200), panes + 200 * (drift + fair));
-        assert_eq!(of(201, 1) - of(1, 1), 200 * (6 * 24 + 2 * 250));
+        assert_eq!(of(201, 1) - of(1, 1), 200 * (6 * 9 + 2 * 350));
         assert_eq!(
             (size(999), size(48_230), size(1_234_567_890)),
             ("999 bytes".into(), "48 KB".into(), "1,234 MB".into())

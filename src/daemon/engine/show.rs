@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use super::Engine;
 use crate::daemon::topics::Read;
+use crate::judge::verdict::utc;
 use crate::pipeline::{Pipeline, lock};
 use crate::view::ModelView;
+use crate::view::failing::Part;
 use crate::window::front::Front;
 
 impl Engine {
@@ -21,8 +23,9 @@ impl Engine {
             let mut view = self.common.view.write();
             let shown = view.models.entry(model.policy.model.clone()).or_insert_with(|| model_view(model, counters));
             shown.policy = Arc::clone(&model.policy);
-            shown.counters = counters;
             shown.waiting = intake.waiting();
+            shown.join_bytes = intake.join_bytes();
+            let given_up = std::mem::replace(&mut shown.counters, counters).given_up;
             shown.closed = model
                 .policy
                 .groups
@@ -41,6 +44,10 @@ impl Engine {
                 gone.push((model.policy.model.clone(), name));
             }
             drop(view);
+            let silent = intake.silent_labels();
+            drop(intake);
+            self.tell_silence(model, silent);
+            tell_given_up(model, given_up, counters.given_up);
             gone.iter().for_each(|key| self.forget_snapshot(key));
         }
         // Events are counted by topic; the first partition carries them.
@@ -101,6 +108,46 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Says whose labels are silent, once when that begins and once when it ends.
+    fn tell_silence(&self, model: &Pipeline, silent: Option<(Option<i64>, i64)>) {
+        let (name, view) = (&model.policy.model, &self.common.view);
+        let part = Part::Labels(name.clone());
+        let was = view.read().failing.contains_key(&part);
+        match silent {
+            Some((last, to)) => {
+                let last = last
+                    .map_or_else(|| "no label has come".to_owned(), |ts| format!("the last label is of {}", utc(ts)));
+                let why = format!("{last}, and labels up to {} are not waited for any more", utc(to));
+                if !was {
+                    tracing::warn!(
+                        model = name,
+                        "labels are silent: {why}; windows that read them are judged without, and are incomplete"
+                    );
+                }
+                view.fails(part, why);
+            }
+            None if was => {
+                tracing::info!(model = name, "labels come again");
+                view.works(&part);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Says that predictions or labels were given up, at the first time and each time that they have doubled.
+fn tell_given_up(model: &Pipeline, before: u64, now: u64) {
+    if now > 0 && before.checked_ilog2() != now.checked_ilog2() {
+        let model = &model.policy.model;
+        tracing::warn!(
+            model,
+            events = now,
+            "what waits to be joined takes more than limits.join_bytes: the oldest was given up, and windows that could hold it are incomplete"
+        );
+    }
+}
+
 /// An empty picture of a model.
 #[must_use]
 pub fn new_model_view(model: &Pipeline) -> ModelView {
@@ -113,6 +160,7 @@ fn model_view(model: &Pipeline, counters: crate::intake::Counters) -> ModelView 
         counters,
         versions: BTreeMap::new(),
         waiting: (0, 0),
+        join_bytes: 0,
         closed: BTreeMap::new(),
         incomplete: 0,
     }

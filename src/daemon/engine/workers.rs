@@ -2,6 +2,7 @@
 //! models (outbox, loader, dead letters) is `Common`.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
@@ -24,6 +25,11 @@ use crate::view;
 /// How long a worker rests when there is nothing to read: at first, and when that was so again and again.
 const SHORTEST_REST: Duration = Duration::from_micros(250);
 const LONGEST_REST: Duration = Duration::from_millis(5);
+
+/// Judging gives way to reading, checkpoints and a stop after this time, once the windows of an end are judged.
+const LONGEST_JUDGING: Duration = Duration::from_millis(100);
+/// Nothing is read of a model while so many closings of it wait to be judged.
+const MOST_CLOSINGS: usize = 64;
 
 /// What the threads share beside the models.
 pub struct Common {
@@ -74,23 +80,48 @@ impl Common {
         !unknown.is_empty()
     }
 
-    /// Judges what is ready of a model, and hands verdicts and signals to the outbox.
+    /// Judges what is ready of a model for a while, and hands verdicts and signals to the outbox as far as that takes them.
+    /// What is left is judged by whoever comes by next.
     pub fn judge(&self, model: &Pipeline) {
-        model.judge(&mut |judged, _| self.deliver(judged));
+        let until = Instant::now() + LONGEST_JUDGING;
+        model.judge(&mut |judged, _| {
+            self.deliver(judged);
+            let full = self.hold.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed);
+            if full || Instant::now() >= until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
     }
 
-    fn deliver(&self, judged: Judgement) {
-        let items = judged.verdicts.iter().filter_map(|verdict| match serde_json::to_string(verdict) {
-            Ok(json) => Some(Item::Verdict {
-                model: verdict.model.clone(),
-                version: verdict.version.clone(),
-                group: verdict.group.clone(),
-                end_ms: verdict.window.end,
-                json,
-            }),
-            Err(e) => {
-                tracing::error!(error = %e, "a verdict cannot be written");
-                None
+    /// Judges what is left of all models before more is read. Whether more may be read then: nothing is left, or others are
+    /// at it and not far behind.
+    fn catch_up(&self, models: &[Pipeline]) -> bool {
+        let mut read = true;
+        for model in models {
+            if model.unjudged().1 {
+                self.judge(model);
+                read &= !model.unjudged().1;
+            }
+            read &= model.unjudged().0 < MOST_CLOSINGS;
+        }
+        read
+    }
+
+    pub fn deliver(&self, judged: Judgement) {
+        // A text that grew while it was written takes up to twice its length.
+        let mut text = Vec::new();
+        let items = judged.verdicts.iter().filter_map(|verdict| {
+            text.clear();
+            match serde_json::to_writer(&mut text, verdict) {
+                Ok(()) => Some(Item::Verdict {
+                    model: verdict.model.clone(),
+                    version: verdict.version.clone(),
+                    group: verdict.group.clone(),
+                    end_ms: verdict.window.end,
+                    json: String::from_utf8_lossy(&text).into_owned(),
+                }),
+                Err(e) => {
+                    tracing::error!(error = %e, "a verdict cannot be written");
+                    None
+                }
             }
         });
         let items: Vec<Item> = items.chain(judged.signals.iter().cloned().map(Item::Signal)).collect();
@@ -175,6 +206,9 @@ impl<'c> Desk<'c> {
     fn turn(&mut self, world: &RwLock<World>, at: &mut usize) -> Option<(usize, usize)> {
         let world = world.read().ok()?;
         let seats = world.seats.len();
+        if !self.common.catch_up(&world.models) {
+            return Some((0, seats));
+        }
         let seat = world.seats.get(*at % seats.max(1))?;
         *at = (*at + 1) % seats.max(1);
         if seat.is_paused() {

@@ -164,11 +164,12 @@ impl<'a> Spread<'a> {
         let f = self.families;
         let subject = result.subject.as_str();
         self.set(&f.check_status, &[&result.rule, subject], Some(f64::from(result.status.rank())))?;
-        let distance = || result.get("d").and_then(Value::as_f64);
+        let distance = || result.get("d").as_ref().and_then(Value::as_f64);
         match &*result.metric {
             "psi" => self.first("psi", &f.psi, subject, &[subject], result.value),
             "ks_p" => {
-                let test = result.get("test").and_then(Value::as_str).unwrap_or("ks");
+                let test = result.get("test");
+                let test = test.as_ref().and_then(Value::as_str).unwrap_or("ks");
                 self.first("p", &f.drift_pvalue, subject, &[subject, test], result.value)?;
                 self.first("d", &f.ks_statistic, subject, &[subject], distance())
             }

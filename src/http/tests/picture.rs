@@ -79,12 +79,13 @@ pub fn picture() -> View {
     let counters =
         Counters { late: 3, joined: 5990, duplicate_predictions: 1, duplicate_labels: 2, ..Counters::default() };
     let closed = [("drift".to_owned(), END), ("fairness".to_owned(), i64::MIN)].into();
-    let seen = ModelView { policy, counters, versions: [].into(), waiting: (7, 8), closed, incomplete: 0 };
+    let seen =
+        ModelView { policy, counters, versions: [].into(), waiting: (7, 8), join_bytes: 9, closed, incomplete: 0 };
     let mut view = View { started: true, models: [(MODEL.to_owned(), seen)].into(), ..View::default() };
     let limit = ("limit", json!({"lt": 0.2}));
     let blocking = RuleResult {
         since: Some(END),
-        bins: Some(json!([{"le": 28.9, "reference": 5120, "window": 310}])),
+        bins: Some(json!([{"le": 28.9, "reference": 5120, "window": 310}]).into()),
         ..result("drift/psi", "psi", "temp", Status::Block, Some(0.31), vec![limit])
     };
     let p_value = vec![("d", json!(0.125)), ("test", json!("ks")), ("limit", json!({"gte": 0.01}))];

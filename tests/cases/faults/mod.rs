@@ -3,6 +3,7 @@
 
 mod ahead;
 mod blocks;
+mod bounds;
 mod brokers;
 mod day;
 mod delivery;

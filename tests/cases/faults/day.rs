@@ -45,8 +45,11 @@ const FAULTS: [Fault; 8] = [
     Fault::SnapshotAway,
 ];
 
+/// Events, each with the time at which it is published.
+type Stream = Vec<(i64, Value)>;
+
 /// The shop's orders without those of the nights, version 2 only once it is deployed; each stream by when it is published.
-fn orders(random: &mut Random) -> (Vec<(i64, Value)>, Vec<(i64, Value)>) {
+fn orders(random: &mut Random) -> (Stream, Stream) {
     let mut shop = Shop::new(24_000);
     let asleep = |ts: i64| NIGHTS_MS.iter().any(|(at, long)| (*at..at + long).contains(&(ts - START)));
     shop.predictions.retain(|p| !asleep(p.ts));
@@ -165,9 +168,9 @@ impl Site {
             Fault::Reload => self.daemon().signal("HUP"),
             Fault::KillBroker | Fault::StopBroker => {
                 if matches!(fault, Fault::KillBroker) {
-                    self.broker.kill()
+                    self.broker.kill();
                 } else {
-                    self.broker.stop()
+                    self.broker.stop();
                 }
                 std::thread::sleep(moment + moment);
                 self.broker.start_again();
@@ -193,6 +196,11 @@ impl Site {
         let lines = |of: &[(i64, Value)]| of.iter().map(|(_, e)| e.to_string() + "\n").collect::<String>();
         self.folder.write("p.jsonl", lines(predictions));
         self.folder.write("l.jsonl", lines(labels));
+        if let Ok(keep) = std::env::var("DRIFTGATE_SIMULATION_KEEP") {
+            for name in ["p.jsonl", "l.jsonl", "policy.yaml", "train_v1.csv", "train_v2.csv", "driftgate.yaml"] {
+                std::fs::copy(self.folder.path(name), format!("{keep}/{name}")).unwrap();
+            }
+        }
         self.folder
             .driftgate("replay --policy policy.yaml --predictions p.jsonl --labels l.jsonl --verdicts replayed.jsonl")
             .exits(0);
@@ -206,13 +214,14 @@ fn a_day_with_quiet_nights_restarts_outages_and_a_deployment_is_the_replays() {
     let seed = std::env::var("DRIFTGATE_SIMULATION_SEED")
         .ok()
         .and_then(|s| s.parse().ok())
-        .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
+        .unwrap_or_else(|| crate::kafka::now_ms().unsigned_abs());
     println!("DRIFTGATE_SIMULATION_SEED={seed}");
     let random = &mut Random(seed);
     let (mut predictions, mut labels) = orders(random);
     let mut site = Site::open();
     let last = tick_of(predictions.last().unwrap().0.max(labels.last().unwrap().0));
-    for tick in 0..=last {
+    // The first labels come before their predictions.
+    for tick in -1..=last {
         let of =
             |events: &[(i64, Value)]| -> Vec<_> { events.iter().filter(|e| tick_of(e.0) == tick).cloned().collect() };
         let (orders, outcomes) = (of(&predictions), of(&labels));

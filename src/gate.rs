@@ -150,6 +150,14 @@ pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
     Ok(found.answer(policy, to, version, now_ms))
 }
 
+/// The answer while the registry gives none: inconclusive, and why.
+#[must_use]
+pub fn unanswered(policy: &Policy, to: &str, version: &str, why: &str, now_ms: i64) -> Answer {
+    let mut found = Found::default();
+    found.add(Finding::new("registry", Outcome::Inconclusive, why));
+    found.answer(policy, to, version, now_ms)
+}
+
 /// The groups that count, in the policy's order; notes say which are named and do not.
 ///
 /// # Errors

@@ -14,8 +14,13 @@ use crate::decode::Reason;
 use crate::intake::Counters;
 use crate::judge::verdict::{Action, Verdict};
 use crate::policy::Policy;
+use crate::registry::VersionRecord;
 
 pub use kept::{Brief, Keep, Kept, Past};
+
+/// So many versions of a model are shown that nobody registered; and so many where nobody knows which those are.
+const MOST_UNREGISTERED: usize = 50;
+const MOST_VERSIONS: usize = 1000;
 
 /// The shared picture.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +87,28 @@ impl View {
         self.started && self.not_ready.is_empty() && self.undelivered.is_empty()
     }
 
+    /// Leaves out versions of which there are too many: those that are not registered, but for the ones with the most predictions.
+    /// Where the registry does not say which are, more stay.
+    pub fn leave_out(&mut self, registered: Option<&[VersionRecord]>) {
+        let most = if registered.is_some() { MOST_UNREGISTERED } else { MOST_VERSIONS };
+        for (name, model) in &mut self.models {
+            let is_registered = |version: &String| {
+                registered.is_some_and(|r| r.iter().any(|r| r.model == *name && r.version == *version))
+            };
+            let mut unregistered: Vec<(std::cmp::Reverse<u64>, String)> = model
+                .versions
+                .iter()
+                .filter(|(version, _)| !is_registered(version))
+                .map(|(version, v)| (std::cmp::Reverse(v.predictions), version.clone()))
+                .collect();
+            unregistered.sort();
+            for (_, version) in unregistered.into_iter().skip(most) {
+                model.versions.remove(&version);
+                model.left_out += 1;
+            }
+        }
+    }
+
     /// The picture of one version, made where it is new.
     pub fn version_mut(&mut self, model: &str, version: &str) -> Option<&mut VersionView> {
         Some(self.models.get_mut(model)?.versions.entry(version.to_owned()).or_default())
@@ -135,6 +162,8 @@ pub struct ModelView {
     pub closed: BTreeMap<String, i64>,
     /// Windows that were judged without all of their events.
     pub incomplete: u64,
+    /// Versions that have no place here, since they are too many.
+    pub left_out: u64,
 }
 
 /// One version of a model.
@@ -170,6 +199,8 @@ impl VersionView {
 /// Checkpoints so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CheckpointView {
+    /// Since when one is being written.
+    pub since: Option<std::time::Instant>,
     pub written: u64,
     pub failed: u64,
     /// When the last one was written (wall clock, ms), its size and how long it took.

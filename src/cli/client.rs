@@ -70,6 +70,17 @@ impl Client {
         Ok(Self { local, ..client })
     }
 
+    /// A client that works on a registry itself, waiting no longer than this for other processes.
+    ///
+    /// # Errors
+    /// As `new`; a registry that another process holds is a `RegistryError`.
+    pub fn patient(args: &ServerArgs, patience: Duration) -> Result<Self, Failure> {
+        let Some(path) = args.config.as_deref() else { return Self::new(args) };
+        let client = Self::new(&ServerArgs { config: None, ..args.clone() })?;
+        let local = Local::open_within(path, client.token.as_deref(), patience)?;
+        Ok(Self { local: Some(local), ..client })
+    }
+
     /// Whether somebody's own token is sent.
     #[must_use]
     pub fn has_token(&self) -> bool {

@@ -7,9 +7,15 @@ use std::time::{Duration, Instant};
 use super::client::{Client, ServerArgs};
 use super::terminal::outln;
 use super::{Failure, exit, show};
-use crate::gate::{Answer, GateVerdict};
+use crate::clock::now_ms;
+use crate::daemon;
+use crate::gate::{self, Answer, GateVerdict};
+use crate::http::BUSY;
+use crate::registry::RegistryError;
 use crate::yaml::units;
 
+/// How long a registry is waited for that another process holds.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Between two questions of `--wait`.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -49,15 +55,27 @@ fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let client = Client::new(&args.server)?;
-    let path = ["api", "v1", "gate", &args.model, &args.version];
-    let answer: Answer = wait(args, || client.get(&path, &[("to", &args.to)]))?;
+    let answer = wait(args, || ask(args))?;
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&answer)?);
     } else {
         outln!("{answer}");
     }
     Ok(answer.verdict.exit_code())
+}
+
+/// Asks once. A registry that another process holds is not waited for.
+fn ask(args: &Args) -> Result<Answer, Failure> {
+    match Client::patient(&args.server, PATIENCE) {
+        Ok(client) => client.get(&["api", "v1", "gate", &args.model, &args.version], &[("to", &args.to)]),
+        Err(failure) => {
+            let busy = failure.error.downcast_ref().is_some_and(RegistryError::is_busy);
+            let Some(config) = args.server.config.as_deref().filter(|_| busy) else { return Err(failure) };
+            let policies = daemon::read_policies(&daemon::read_config(config)?)?;
+            let Some(policy) = policies.iter().find(|p| p.model == args.model) else { return Err(failure) };
+            Ok(gate::unanswered(policy, &args.to, &args.version, BUSY, now_ms()))
+        }
+    }
 }
 
 /// Asks, and with `--wait` again until the answer is final or the time is up. A daemon that answered once may restart.

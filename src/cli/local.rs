@@ -7,6 +7,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{Method, Request, StatusCode};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tower::ServiceExt as _;
 
 use super::Failure;
@@ -16,6 +17,7 @@ use crate::daemon::{self, outward};
 use crate::http::{App, Tokens, router};
 use crate::intake::Setup;
 use crate::pipeline::Pipeline;
+use crate::registry::Embedded;
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -36,9 +38,25 @@ impl Local {
     /// # Errors
     /// A configuration, policy, token or registry that cannot be used.
     pub fn open(path: &Path, token: Option<&str>) -> Result<Self, Failure> {
+        Self::open_by(path, token, outward::registry)
+    }
+
+    /// The same, waiting no longer than this for other processes.
+    ///
+    /// # Errors
+    /// As `open`; a registry that another process holds is a `RegistryError`.
+    pub fn open_within(path: &Path, token: Option<&str>, patience: Duration) -> Result<Self, Failure> {
+        Self::open_by(path, token, |config| Ok(outward::registry_within(config, patience)?))
+    }
+
+    fn open_by(
+        path: &Path,
+        token: Option<&str>,
+        registry: impl FnOnce(&Config) -> anyhow::Result<Embedded>,
+    ) -> Result<Self, Failure> {
         let config = daemon::read_config(path)?;
         let policies = daemon::read_policies(&config)?;
-        let registry = Arc::new(outward::registry(&config)?);
+        let registry = Arc::new(registry(&config)?);
         let view = Shared::default();
         view.write().doubts = daemon::ledger::doubts(&config, &registry)?;
         for policy in policies {

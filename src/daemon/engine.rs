@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use super::claim::Claim;
 use super::dead::DeadLetters;
 use super::loader::{Key, Loader};
 use super::topics::{Read, Topic};
@@ -48,7 +49,7 @@ const CHECK: Duration = Duration::from_secs(3);
 /// How long a stop waits for ends of partitions.
 const LAST_ENDS: Duration = Duration::from_millis(250);
 /// The name under which readiness lists checkpoints that cannot be written.
-const CHECKPOINT: &str = "checkpoint";
+pub const CHECKPOINT: &str = "checkpoint";
 /// A checkpoint that fails again and again is logged each so many times.
 const SAY_AGAIN: u64 = 60;
 /// Reading may pause for so long until somebody is told.
@@ -305,10 +306,12 @@ impl Engine {
     ///
     /// # Errors
     /// A checkpoint that cannot be written at the end.
-    pub fn run(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) -> anyhow::Result<()> {
+    pub fn run(&self, claim: &Claim, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) -> anyhow::Result<()> {
         self.pin_registered();
         self.heed_unblocked();
         self.look_at_snapshots();
+        // Nothing is read before it is known that nobody else does.
+        self.common.hold.store(true, Ordering::Relaxed);
         std::thread::scope(|threads| {
             for worker in 0..self.workers {
                 let desk = Desk::new(&self.common, worker);
@@ -319,10 +322,12 @@ impl Engine {
                 }
             }
             let _stop = StopOnPanic(&self.common);
-            self.keep_house(stop, reload);
+            self.keep_house(claim, stop, reload);
             self.common.stop.store(true, Ordering::Relaxed);
         });
-        self.reach_ends();
+        if claim.is_settled() {
+            self.reach_ends();
+        }
         tracing::info!("stopping: delivering and saving what was counted");
         if !lock(&self.common.outbox).flush(LAST_DELIVERIES) {
             tracing::warn!("some verdicts and signals are not delivered yet; they are kept and sent after the restart");
@@ -375,7 +380,7 @@ impl Engine {
         }
     }
 
-    fn keep_house(&self, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) {
+    fn keep_house(&self, claim: &Claim, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) {
         let mut saved = Instant::now();
         let mut displayed = Instant::now();
         let mut pinned = Instant::now();
@@ -385,7 +390,7 @@ impl Engine {
             self.kafka.serve(TICK);
             self.heed_topics();
             let waiting = lock(&self.common.outbox).settle();
-            let paused = waiting.is_full() || lock(&self.common.unchecked).holds();
+            let paused = waiting.is_full() || lock(&self.common.unchecked).holds() || !claim.is_settled();
             self.common.hold.store(paused, Ordering::Relaxed);
             if waiting.is_full() {
                 if let Some(since) = held.filter(|since| since.elapsed() >= HELD) {
@@ -618,7 +623,10 @@ impl Engine {
     fn write_checkpoint(&self) -> anyhow::Result<u64> {
         let started = Instant::now();
         let mut checkpoint = self.checkpoint();
-        let bytes = self.store.save(&mut checkpoint)?;
+        self.common.view.write().checkpoint.since = Some(Instant::now());
+        let saved = self.store.save(&mut checkpoint);
+        self.common.view.write().checkpoint.since = None;
+        let bytes = saved?;
         let replaced: Vec<String> = self.common.view.read().replaced.keys().cloned().collect();
         let of_topic = checkpoint.sources.iter().filter(|s| !replaced.contains(&s.topic));
         let offsets: Vec<_> = of_topic.filter_map(|s| Some((s.topic.clone(), s.partition, s.next_offset?))).collect();

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Flags;
+use super::engine::CHECKPOINT;
 use crate::checkpoint::SourceState;
 use crate::config::Config;
 use crate::source::kafka::{Found, Handle, KafkaSourceError, Start};
@@ -17,6 +18,8 @@ const EVERY: Duration = Duration::from_secs(5);
 const EVERY_ID: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const MOST: Duration = Duration::from_secs(10);
+/// A checkpoint that takes longer is told.
+const SLOW_CHECKPOINT: Duration = Duration::from_secs(10);
 const NAP: Duration = Duration::from_millis(50);
 
 /// Where every partition starts.
@@ -246,6 +249,23 @@ fn same_topics(ids: &BTreeMap<String, String>, starts: &Starts, asked: Instant, 
             (_, Some(_)) | (None, None) => drop(view.write().verified.insert(topic.clone(), asked)),
             // It is gone.
             (Some(_), None) => {}
+        }
+    }
+}
+
+/// Says so where the disk takes a checkpoint without an end: nothing else can be said then by who writes it.
+pub async fn watch_checkpoint(view: Shared) {
+    loop {
+        tokio::time::sleep(EVERY_ID).await;
+        let since = view.read().checkpoint.since;
+        if let Some(takes) = since.map(|since| since.elapsed()).filter(|takes| *takes > SLOW_CHECKPOINT) {
+            let why = format!(
+                "the checkpoint is being written for {} s without an end, and windows wait meanwhile: look at the disk of the state folder",
+                takes.as_secs()
+            );
+            if view.write().not_ready.insert(CHECKPOINT.to_owned(), why.clone()).is_none() {
+                tracing::error!("{why}");
+            }
         }
     }
 }

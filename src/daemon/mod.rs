@@ -1,8 +1,9 @@
 //! The daemon: configuration to running parts, and their orderly end. `engine` is the counting thread, `topics` its inputs,
-//! `loader` brings baselines, `health` asks the brokers, `reload` takes over changed policies, `dead` keeps what was
-//! rejected and `rejections` tells of it, `outward` tells others, `sources` translates the configuration.
+//! `loader` brings baselines, `claim` keeps a second daemon away, `health` asks the brokers, `reload` takes over changed
+//! policies, `dead` keeps what was rejected and `rejections` tells of it, `outward` tells others, `sources` translates the configuration.
 
 mod blocks;
+pub mod claim;
 pub mod dead;
 pub mod engine;
 pub mod health;
@@ -40,9 +41,10 @@ use crate::publish::topic::TopicWriter;
 use crate::registry::embedded::Sink;
 use crate::registry::{Embedded, Registry};
 use crate::schema::Schema;
-use crate::source::kafka::KafkaSource;
+use crate::source::kafka::{self, KafkaSource};
 use crate::view::Shared;
 use crate::view::failing::Part;
+use claim::Claim;
 use dead::{DeadLetters, Target};
 use engine::{Engine, Pace, Parts};
 use health::{Before, Word};
@@ -101,6 +103,8 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     let asked = health::ask(kafka.handle(), config)?;
     let registry: Arc<Embedded> = Arc::new(outward::registry(config)?);
     let store = Store::open(&config.state.path)?;
+    let me = kafka::mark(&config.state.path, now_ms())
+        .with_context(|| format!("the state folder {} cannot be written", config.state.path.display()))?;
     let checkpoint = store.load()?;
     let view = Shared::default();
     view.write().doubts = ledger::settle(config, &registry, word.registry.as_deref())?;
@@ -119,6 +123,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
         let _ = http_ends.await;
     }));
     runtime.spawn(signals(Arc::clone(&flags)));
+    runtime.spawn(health::watch_checkpoint(view.clone()));
 
     let publish = &config.publish;
     let verdicts = match &publish.verdicts {
@@ -178,6 +183,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
         ledger::first_start(config, &mut doubts, has_committed)?;
         view.write().doubts = doubts;
     }
+    let claim = Claim::start(engine.kafka.handle(), me, &starts, view.clone(), Arc::clone(&flags))?;
     engine.attach(engine.kafka.assign(&starts)?, &kept, &fresh);
     health::watch(engine.kafka.handle(), config, &starts, view.clone(), Arc::clone(&flags));
     view.write().started = true;
@@ -188,7 +194,8 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
             reload::policies(engine, config, &view);
         }
     };
-    let done = engine.run(&stop, &mut reload);
+    let done = engine.run(&claim, &stop, &mut reload);
+    claim.end(engine.kafka.handle(), &kafka_config.group);
     let _ = end_http.send(());
     runtime.block_on(async {
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;

@@ -17,6 +17,7 @@ use crate::publish::mirror::Mirror;
 use crate::publish::standing::Standing;
 use crate::publish::topic::TopicWriter;
 use crate::publish::webhook::{Secret, Webhook};
+use crate::registry::RegistryError;
 use crate::registry::embedded::home::{self, Home};
 use crate::registry::embedded::{Embedded, Sink};
 use crate::registry::mlflow::{Auth, Mlflow};
@@ -69,6 +70,15 @@ pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
         }
     };
     Ok(Embedded::open(&at)?.telling(sinks(config)))
+}
+
+/// The same where it lies now, waiting no longer than this for other processes.
+///
+/// # Errors
+/// As `registry`.
+pub fn registry_within(config: &Config, patience: Duration) -> Result<Embedded, RegistryError> {
+    let at = home::find(&config.registry.path, &config.registry_before());
+    Ok(Embedded::open_within(&at, patience)?.telling(sinks(config)))
 }
 
 /// A client of the MLflow that a configuration names.

@@ -2,6 +2,8 @@
 //! registry say of a version stands beside each other; neither is corrected by the other.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 use super::actions::{self, By, OPERATOR};
 use super::problem::{Names, Parameters, Problem, named};
 use super::{Shared, registry, with_desk};
-use crate::gate::Answer;
+use crate::gate::{self, Answer};
 use crate::live;
 use crate::policy::Policy;
 use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, VersionRecord};
@@ -183,8 +185,21 @@ pub(super) async fn gate(
             named(stages(&seen.policy))
         ))
     })?;
-    with_desk(&app, &model, "", move |registry, desk| registry.gate(desk, &version, &to)).await.map(Json)
+    let now_ms = (app.now_ms)();
+    let late = gate::unanswered(&seen.policy, &to, &version, BUSY, now_ms);
+    let policy = Arc::clone(&seen.policy);
+    let asked = with_desk(&app, &model, "", move |registry, desk| match registry.gate(desk, &version, &to) {
+        Err(e) if e.is_busy() => Ok(gate::unanswered(&policy, &to, &version, BUSY, now_ms)),
+        said => said,
+    });
+    tokio::time::timeout(GATE_WITHIN, asked).await.unwrap_or(Ok(late)).map(Json)
 }
+
+/// The gate answers within this time, whatever the registry does.
+const GATE_WITHIN: Duration = Duration::from_millis(700);
+/// Why it says nothing else then.
+pub const BUSY: &str =
+    "the registry does not answer: another process holds it, or its disk is slow; ask again, and look for who holds it";
 
 /// The stages the policy's transitions lead to, or prod.
 pub(super) fn stages(policy: &Policy) -> Vec<&str> {

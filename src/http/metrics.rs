@@ -318,6 +318,12 @@ impl Page {
             &[],
             checkpoint.failed,
         )?;
+        let under_way = self.gauges(
+            "checkpoint_under_way_seconds",
+            &[],
+            "How long the checkpoint that is being written takes already, in seconds; 0 between two.",
+        )?;
+        set(&under_way, &[], checkpoint.since.map_or(0.0, |since| since.elapsed().as_secs_f64()))?;
         let Some(ms) = checkpoint.last_ms else { return Ok(()) };
         let gauges = [
             (
@@ -340,6 +346,11 @@ impl Page {
 
     /// Which models and versions there are, and where they stand.
     fn versions(&self, view: &View, records: &[VersionRecord]) -> Result<()> {
+        let left_out = self.gauges(
+            "versions_left_out",
+            &["model"],
+            "Versions that only events name and that have no series here, since they are too many.",
+        )?;
         let info = self.gauges(
             "model_info",
             &["model", "team", "severity"],
@@ -365,6 +376,7 @@ impl Page {
         for (model, seen) in &view.models {
             let metadata = |key: &str| seen.policy.metadata.get(key).map_or("", String::as_str);
             set(&info, &[model, metadata("team"), metadata("severity")], 1.0)?;
+            set(&left_out, &[model], real(seen.left_out))?;
             for (version, v) in &seen.versions {
                 add(&predictions, &[model, version], v.predictions)?;
                 if v.snapshot.is_some() {

@@ -34,12 +34,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
+pub use api::BUSY;
 pub use auth::Tokens;
 use problem::Problem;
 
 use crate::live;
-use crate::registry::RegistryError;
 use crate::registry::embedded::{Desk, Embedded};
+use crate::registry::{Registry as _, RegistryError};
 use crate::view;
 
 /// A request's body is at most this long.
@@ -151,7 +152,9 @@ async fn ready(State(app): State<Shared>) -> Response {
 async fn scrape(State(app): State<Shared>) -> Result<Response, Problem> {
     let text = tokio::task::spawn_blocking(move || {
         // A copy, so that the pipeline does not wait for a scrape.
-        let view = app.view.read().clone();
+        let mut view = app.view.read().clone();
+        let registered = app.registry.versions(None).ok();
+        view.leave_out(registered.as_deref());
         // What the pipeline counts stays visible when the registry fails.
         let ledger = metrics::Ledger::read(&view, &app.registry, (app.now_ms)()).unwrap_or_else(|error| {
             tracing::warn!(%error, "stages and gates are missing in the metrics");

@@ -107,14 +107,20 @@ impl Intake {
         let lateness = self.policy.groups.iter().map(|g| g.lateness).max().unwrap_or(0);
         let whole = self.base_of(EventKind::Predictions).map(|base| base.saturating_sub(lateness));
         let model = self.counting.model.groups;
-        let times = job.accepted.iter().filter(|(_, mask)| mask & model != 0);
-        let latest = times.filter_map(|(row, _)| ts.get(*row as usize)).max().copied();
+        let times = || {
+            let rows = job.accepted.iter().filter(|(_, mask)| mask & model != 0);
+            rows.filter_map(|(row, _)| ts.get(*row as usize).copied())
+        };
+        let span = times().min().zip(times().max());
         for (code, v) in (0_u32..).zip(&mut self.versions) {
             v.model.renew(v.model_limit(self.policy.retire_after), reached, whole);
             self.stale |= v.known.traffic != v.model.span();
             v.known.traffic = v.model.span();
-            let (true, Some(latest)) = (v.model.started, latest) else { continue };
+            let (true, Some((earliest, latest))) = (v.model.started, span) else { continue };
             self.stale |= v.leave_out(latest);
+            if !v.model.counts(earliest) {
+                continue;
+            }
             job.active.push((code, v.model.limit));
             v.bare |= v.baseline().is_none();
             self.stale |= v.look_up(&self.names);

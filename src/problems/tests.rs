@@ -69,6 +69,7 @@ fn seen(verdicts: &[Arc<Verdict>]) -> ModelView {
         join_bytes: 0,
         closed: std::collections::BTreeMap::new(),
         incomplete: 0,
+        left_out: 0,
     };
     for verdict in verdicts {
         seen.versions.entry(verdict.version.clone()).or_default().push(Arc::clone(verdict), Keep::default());

@@ -17,6 +17,8 @@ use crate::source::kafka::Troubles;
 
 /// How long the records of a flight may take to be acknowledged.
 const ACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// How often is looked whether they are.
+const LOOK: Duration = Duration::from_millis(1);
 /// What the configuration can set otherwise. A topic that is not there is told of after the propagation time.
 const DEFAULTS: [(&str, &str); 5] = [
     ("compression.type", "lz4"),
@@ -118,7 +120,7 @@ impl TopicWriter {
             self.next += 1;
         }
         while results.iter().any(Option::is_none) && Instant::now() < until {
-            self.producer.poll(Duration::from_millis(20));
+            self.serve();
             for Delivery { number, result } in self.deliveries.try_iter() {
                 let at = number.checked_sub(first).and_then(|at| usize::try_from(at).ok());
                 if let Some(slot) = at.and_then(|at| results.get_mut(at)) {
@@ -151,11 +153,18 @@ impl TopicWriter {
                     if e.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) && Instant::now() < until =>
                 {
                     record = back;
-                    self.producer.poll(Duration::from_millis(20));
+                    self.serve();
                 }
                 Err((e, _)) => return Err(e),
             }
         }
+    }
+
+    /// Serves the producer and waits a moment. The client itself would wait by the wall clock, and for an hour longer where that is
+    /// set back by one.
+    fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
+        thread::sleep(LOOK);
     }
 
     /// A new producer: the old one may have failed for good, and remembers for minutes which topics were not there.

@@ -24,7 +24,8 @@ mod unblock;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde_json::json;
@@ -38,6 +39,7 @@ pub use likeness::Likeness;
 pub use mirror::Due;
 pub use promotions::{Desk, Live, Promotion, Wish};
 pub use rollouts::{FROZEN, Told};
+pub use schema::is_busy;
 pub use unblock::Unblocked;
 
 use super::{ActiveBlock, Applied, Registration, Registry, RegistryError, StageMove, VersionRecord};
@@ -53,6 +55,8 @@ const LONGEST_NAME: usize = 200;
 #[derive(Debug)]
 pub struct Embedded {
     connection: Mutex<Connection>,
+    /// Reads while the other one writes, or waits to; a registry in memory has none.
+    reader: Option<Mutex<Connection>>,
     /// Signs the head of the audit log.
     signer: Option<Signer>,
     /// The id of another key that signed before.
@@ -69,11 +73,20 @@ impl Embedded {
     /// # Errors
     /// A path that cannot be opened or written, a damaged file, or one of another format.
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
-        let connection = schema::open(path)?;
+        Self::open_within(path, schema::PATIENCE)
+    }
+
+    /// The same, waiting no longer than this for other processes.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_within(path: &Path, patience: Duration) -> Result<Self, RegistryError> {
+        let connection = schema::open(path, patience)?;
+        let reader = Some(Mutex::new(schema::reader(path, patience)?));
         let signer = Signer::open(&Self::key_path(path)).map_err(|e| RegistryError::Audit(e.to_string()))?;
         let other_key = likeness::note_key(&connection, &signer.public_key().id())?;
         let connection = Mutex::new(connection);
-        Ok(Self { connection, signer: Some(signer), other_key, sinks: Vec::new(), written: AtomicU64::new(0) })
+        Ok(Self { connection, reader, signer: Some(signer), other_key, sinks: Vec::new(), written: AtomicU64::new(0) })
     }
 
     /// Where the key that signs the audit log of a registry lies: beside it.
@@ -96,7 +109,14 @@ impl Embedded {
         let mut connection = Connection::open_in_memory()?;
         schema::prepare(&mut connection)?;
         let connection = Mutex::new(connection);
-        Ok(Self { connection, signer: None, other_key: None, sinks: Vec::new(), written: AtomicU64::new(0) })
+        Ok(Self {
+            connection,
+            reader: None,
+            signer: None,
+            other_key: None,
+            sinks: Vec::new(),
+            written: AtomicU64::new(0),
+        })
     }
 
     /// Puts a stage pointer onto a registered version. `None`: it stood there already, nothing was written down.
@@ -178,14 +198,18 @@ impl Embedded {
         &self,
         look: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.reading();
         let tx = connection.transaction()?;
         look(&tx)
     }
 
+    fn reading(&self) -> MutexGuard<'_, Connection> {
+        self.reader.as_ref().unwrap_or(&self.connection).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// One picture: all its queries see the same state.
     fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, RegistryError> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.reading();
         let tx = connection.transaction()?;
         Ok(look(&tx)?)
     }

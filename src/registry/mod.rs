@@ -128,6 +128,14 @@ pub enum RegistryError {
     BadName { what: &'static str, value: String, why: &'static str },
 }
 
+impl RegistryError {
+    /// Whether another process holds the registry; asked again, it may answer.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Open { source, .. } | Self::Sql(source) if embedded::is_busy(source))
+    }
+}
+
 /// What every registry can do. Calls may block; the daemon makes them off its async threads.
 pub trait Registry: Send + Sync {
     /// Adds a version; the same registration again changes nothing.

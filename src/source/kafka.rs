@@ -3,6 +3,7 @@
 
 mod ends;
 mod identity;
+mod mark;
 mod messages;
 mod trouble;
 
@@ -13,12 +14,14 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use mark::Committed;
+pub use mark::{Mark, mark};
 pub use messages::Message;
 use messages::{Messages, Taken};
 pub use trouble::Troubles;
@@ -45,6 +48,9 @@ const FIXED: [(&str, &str); 4] = [
     ("auto.offset.reset", "error"),
     ("enable.partition.eof", "true"),
 ];
+
+/// How often a wait looks whether there is something.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Keeps what the client says of its connections, and logs each complaint now and then.
 #[derive(Default)]
@@ -159,6 +165,7 @@ pub struct Found {
 pub struct KafkaSource {
     brokers: String,
     consumer: Arc<BaseConsumer<Quiet>>,
+    committed: Arc<Mutex<Committed>>,
 }
 
 impl KafkaSource {
@@ -186,13 +193,17 @@ impl KafkaSource {
         let consumer: BaseConsumer<Quiet> =
             config.create_with_context(Quiet::default()).map_err(KafkaSourceError::Client)?;
         let brokers = properties.get("bootstrap.servers").cloned().unwrap_or_default();
-        Ok(Self { brokers, consumer: Arc::new(consumer) })
+        Ok(Self { brokers, consumer: Arc::new(consumer), committed: Arc::default() })
     }
 
     /// A handle for questions from other threads.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { brokers: self.brokers.clone(), consumer: Arc::clone(&self.consumer) }
+        Handle {
+            brokers: self.brokers.clone(),
+            consumer: Arc::clone(&self.consumer),
+            committed: Arc::clone(&self.committed),
+        }
     }
 
     /// Starts reading partitions from their offsets; from the beginning without one.
@@ -258,20 +269,28 @@ impl KafkaSource {
 
     /// Commits offsets for tools that show lag; state does not depend on it.
     pub fn commit(&self, offsets: &[(String, i32, i64)]) {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (topic, partition, next) in offsets {
-            // Fails only for offsets that do not exist.
-            let _ = list.add_partition_offset(topic, *partition, Offset::Offset(*next));
-        }
-        if let Err(e) = self.consumer.commit(&list, CommitMode::Async) {
-            tracing::debug!(error = %e, "offsets were not committed; only lag tools need them");
-        }
+        self.handle().commit(offsets);
     }
 }
 
-/// Serves a client's own events for up to `wait`; its context hears of errors. Returns whether there was one.
+/// Serves a client's own events for up to `wait`; its context hears of errors. Returns whether there was one. The client waits by
+/// the wall clock, and for an hour longer where that is set back by one: so it does not wait itself.
 fn serve(consumer: &BaseConsumer<Quiet>, wait: Duration) -> bool {
-    match consumer.poll(wait) {
+    let until = Instant::now() + wait;
+    loop {
+        if serve_now(consumer) {
+            return true;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        std::thread::sleep(left.min(LOOK));
+    }
+}
+
+fn serve_now(consumer: &BaseConsumer<Quiet>) -> bool {
+    match consumer.poll(Duration::ZERO) {
         None => false,
         Some(Err(_)) => true,
         Some(Ok(message)) => {
@@ -380,6 +399,7 @@ fn is_unknown(e: &KafkaError) -> bool {
 pub struct Handle {
     brokers: String,
     consumer: Arc<BaseConsumer<Quiet>>,
+    committed: Arc<Mutex<Committed>>,
 }
 
 impl Handle {

@@ -241,6 +241,11 @@ impl Daemon {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// The exit code of one that ends by itself.
+    pub fn stop_code(&mut self) -> Option<i32> {
+        wait_for("the daemon's end", || self.child.try_wait().unwrap()).code()
+    }
+
     /// The body of a GET, if somebody answers.
     pub fn try_get(&self, path: &str) -> Option<String> {
         reqwest::blocking::get(format!("{}{path}", self.url)).ok()?.text().ok()

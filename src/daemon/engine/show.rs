@@ -163,5 +163,6 @@ fn model_view(model: &Pipeline, counters: crate::intake::Counters) -> ModelView 
         join_bytes: 0,
         closed: BTreeMap::new(),
         incomplete: 0,
+        left_out: 0,
     }
 }

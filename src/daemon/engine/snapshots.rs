@@ -29,7 +29,6 @@ impl Engine {
         }
         let mut unchecked = lock(&self.common.unchecked);
         unchecked.until = Some(Instant::now() + CHECK);
-        self.common.hold.store(unchecked.holds(), std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Whether it was said already that a version's snapshot cannot be read.

@@ -79,8 +79,16 @@ pub fn picture() -> View {
     let counters =
         Counters { late: 3, joined: 5990, duplicate_predictions: 1, duplicate_labels: 2, ..Counters::default() };
     let closed = [("drift".to_owned(), END), ("fairness".to_owned(), i64::MIN)].into();
-    let seen =
-        ModelView { policy, counters, versions: [].into(), waiting: (7, 8), join_bytes: 9, closed, incomplete: 0 };
+    let seen = ModelView {
+        policy,
+        counters,
+        versions: [].into(),
+        waiting: (7, 8),
+        join_bytes: 9,
+        closed,
+        incomplete: 0,
+        left_out: 0,
+    };
     let mut view = View { started: true, models: [(MODEL.to_owned(), seen)].into(), ..View::default() };
     let limit = ("limit", json!({"lt": 0.2}));
     let blocking = RuleResult {
@@ -161,6 +169,7 @@ pub fn picture() -> View {
         .examples
         .insert(Reason::NotJson, Example { partition: 0, offset: 12, detail, read: "an empty message".into() });
     view.signals.insert((Action::Block, "registry".into(), "ok"), 1);
-    view.checkpoint = CheckpointView { written: 2, failed: 0, last_ms: Some(END), last_bytes: 512, last_seconds: 0.25 };
+    view.checkpoint =
+        CheckpointView { since: None, written: 2, failed: 0, last_ms: Some(END), last_bytes: 512, last_seconds: 0.25 };
     view
 }

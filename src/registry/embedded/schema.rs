@@ -11,7 +11,7 @@ use crate::registry::RegistryError;
 /// The format this driftgate reads and writes (`user_version`). 0 is an empty file.
 pub(super) const FORMAT: i64 = 4;
 /// How long a call waits for another process that writes.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reasons are JSON lists, `at` and `*_at` wall clocks in ms, `since`, `ts` and `rolled_back` event times as signals
 /// write them. Moves and signals are only ever added.
@@ -245,14 +245,15 @@ CREATE TABLE likeness (
 INSERT INTO likeness (id) VALUES (lower(hex(randomblob(8))));
 ";
 
-/// Opens a registry file, making it and its folder where they are missing.
-pub(super) fn open(path: &Path) -> Result<Connection, RegistryError> {
+/// Opens a registry file, making it and its folder where they are missing; waits so long for others.
+pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, RegistryError> {
     let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| failed(failure(ffi::SQLITE_CANTOPEN, error.to_string())))?;
     }
     let mut connection = Connection::open(path).map_err(failed)?;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience;
+    connection.busy_timeout(patience).map_err(failed)?;
     loop {
         match prepare(&mut connection) {
             Ok(()) => return Ok(connection),
@@ -266,15 +267,24 @@ pub(super) fn open(path: &Path) -> Result<Connection, RegistryError> {
     }
 }
 
-fn is_busy(error: &rusqlite::Error) -> bool {
+/// Another connection of the file, which only reads: it waits for nobody who writes.
+pub(super) fn reader(path: &Path, patience: Duration) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(patience)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Whether another connection holds the file.
+#[must_use]
+pub fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
 }
 
 /// Sets a connection up, checks what is there, and makes the tables of an empty file.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> {
-    connection.busy_timeout(PATIENCE)?;
     // Read before anything is written: a file of somebody else stays as it is.
-    format(connection)?;
+    let found = format(connection)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -283,6 +293,10 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
         return Err(
             failure(ffi::SQLITE_CORRUPT, format!("the file is damaged ({health}); restore it from a backup")).into()
         );
+    }
+    // Whoever only reads need not wait for somebody who writes.
+    if found == FORMAT {
+        return Ok(());
     }
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = format(&tx)?;

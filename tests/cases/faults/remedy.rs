@@ -79,7 +79,7 @@ fn a_registry_or_an_audit_key_that_is_not_the_states_is_told_until_it_is_accepte
         ("is not the one that the state belongs to", "is not the one that the registry's records were signed with");
     let first = |daemon: &Daemon| {
         let server = format!("--server {}", daemon.url);
-        wait_for("the model", || (daemon.get("/api/v1/models/shop/status").0 == 200).then_some(()));
+        wait_for("readiness", || (daemon.get("/ready").0 == 200).then_some(()));
         let status = folder.driftgate(&format!("status {server}")).stdout;
         (status.lines().next().unwrap().to_owned(), folder.driftgate(&format!("status --problems {server}")).stdout)
     };

@@ -47,7 +47,7 @@ use crate::view::failing::Part;
 use claim::Claim;
 use dead::{DeadLetters, Target};
 use engine::{Engine, Pace, Parts};
-use health::{Before, Word};
+use health::{Before, Starts, Word};
 use loader::Loader;
 use topics::Topic;
 
@@ -177,12 +177,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), asked, config, &before, &view, &flags) else {
         return leave(&flags, Ok(()));
     };
-    let mut doubts = view.read().doubts.clone();
-    if doubts.is_first {
-        let has_committed = engine.kafka.handle().has_committed(starts.keys());
-        ledger::first_start(config, &mut doubts, has_committed)?;
-        view.write().doubts = doubts;
-    }
+    settle_first_start(config, &engine, &starts, &view)?;
     let claim = Claim::start(engine.kafka.handle(), me, &starts, view.clone(), Arc::clone(&flags))?;
     engine.attach(engine.kafka.assign(&starts)?, &kept, &fresh);
     health::watch(engine.kafka.handle(), config, &starts, view.clone(), Arc::clone(&flags));
@@ -201,6 +196,17 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     });
     leave(&flags, done)
+}
+
+/// Where neither a state nor a registry was here before: whether the brokers know of a driftgate that was.
+fn settle_first_start(config: &Config, engine: &Engine, starts: &Starts, view: &Shared) -> anyhow::Result<()> {
+    let mut doubts = view.read().doubts.clone();
+    if doubts.is_first {
+        let has_committed = engine.kafka.handle().has_committed(starts.keys());
+        ledger::first_start(config, &mut doubts, has_committed)?;
+        view.write().doubts = doubts;
+    }
+    Ok(())
 }
 
 /// A topic that is to be accepted is one that is read.

@@ -74,13 +74,13 @@ fn a_clock_that_is_stepped_by_an_hour_stops_nothing_and_changes_no_verdict() {
     let start = now_ms() / 10_000 * 10_000 - 300_000;
     let mut published = Events::new();
     let checkpoints = || daemon.metric("driftgate_checkpoint_written_total").unwrap_or(0.0);
-    let stamped = || daemon.metric("driftgate_checkpoint_last_timestamp_seconds").unwrap_or(0.0);
+    let written_at = || daemon.metric("driftgate_checkpoint_last_timestamp_seconds").unwrap_or(0.0);
     for (at, step) in (0_i64..).zip([0, HOUR, 0, -HOUR, HOUR, -HOUR]) {
         clock.step(step);
         let since = Instant::now();
-        let part = part(start, at * 3..at * 3 + 3);
-        publish(&topics.predictions, part.clone());
-        published.extend(part);
+        let chunk = part(start, at * 3..at * 3 + 3);
+        publish(&topics.predictions, chunk.clone());
+        published.extend(chunk);
         let before = checkpoints();
         let closed = (start + (at * 3 + 2) * 10_000) as f64 / 1000.0;
         wait_for("the windows to close", || {
@@ -90,7 +90,7 @@ fn a_clock_that_is_stepped_by_an_hour_stops_nothing_and_changes_no_verdict() {
         wait_for("two checkpoints", || (checkpoints() >= before + 2.0).then_some(()));
         assert!(since.elapsed() < SOON, "{step}: {:?}", since.elapsed());
         // That the clock is since indeed.
-        let ahead = stamped() - now_ms() as f64 / 1000.0;
+        let ahead = written_at() - now_ms() as f64 / 1000.0;
         assert!((ahead - step as f64 / 1000.0).abs() < 30.0, "{step}: {ahead}");
         assert_eq!(daemon.get("/ready").0, 200, "{step}: {}", daemon.get("/ready").1);
     }

@@ -18,7 +18,7 @@ use crate::judge::verdict::{Signal, Verdict};
 use crate::pipeline::{Pipeline, lock};
 use crate::policy::{Policy, Traffic};
 use crate::schema::Schema;
-use crate::snapshot;
+use crate::snapshot::{self, SnapshotErrors};
 use crate::source::columns::FileError;
 use crate::source::files::{FileKind, FileOptions, FileStream, StreamError};
 
@@ -118,25 +118,33 @@ impl From<FileError> for ReplayError {
 /// many threads.
 #[must_use]
 pub fn reference(policy: &Policy, version: &str, location: Option<&str>, threads: usize) -> Reference {
-    let location = match location {
-        Some(l) => l.to_owned(),
-        None => match snapshot::location_for(policy, version) {
-            Ok(Some(l)) => l,
-            Ok(None) => {
-                return Reference::Failed(format!(
-                    "version {version:?} has no snapshot: neither the registry nor the policy's baseline.snapshot names one"
-                ));
-            }
-            Err(e) => return Reference::Failed(e.to_string()),
-        },
+    try_reference(policy, version, location, threads).unwrap_or_else(|errors| Reference::Failed(errors.to_string()))
+}
+
+/// The same with the errors of its snapshot as they are.
+///
+/// # Errors
+/// What cannot be fetched, read, or does not fit the policy.
+pub fn try_reference(
+    policy: &Policy,
+    version: &str,
+    location: Option<&str>,
+    threads: usize,
+) -> Result<Reference, SnapshotErrors> {
+    let named = match location {
+        Some(l) => Some(l.to_owned()),
+        None => snapshot::location_for(policy, version)?,
     };
-    match snapshot::load_on(policy, version, &location, threads) {
-        Ok(baseline) => match baseline.digest() {
-            Ok(sha256) => Reference::Baseline { baseline: Arc::new(baseline), sha256: sha256.into() },
-            Err(e) => Reference::Failed(e.to_string()),
-        },
+    let Some(location) = named else {
+        return Ok(Reference::Failed(format!(
+            "version {version:?} has no snapshot: neither the registry nor the policy's baseline.snapshot names one"
+        )));
+    };
+    let baseline = snapshot::load_on(policy, version, &location, threads)?;
+    Ok(match baseline.digest() {
+        Ok(sha256) => Reference::Baseline { baseline: Arc::new(baseline), sha256: sha256.into() },
         Err(e) => Reference::Failed(e.to_string()),
-    }
+    })
 }
 
 /// Replays the files; verdicts reach the observer by (end, model, version, group).

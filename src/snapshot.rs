@@ -4,6 +4,7 @@
 
 mod columns;
 mod fetch;
+pub mod places;
 mod spread;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,38 @@ impl Display for SnapshotErrors {
 
 impl std::error::Error for SnapshotErrors {}
 
+impl SnapshotErrors {
+    /// What is wrong without anything that the snapshot holds, for whoever may know that it is wrong and not what is in it.
+    #[must_use]
+    pub fn without_content(&self) -> String {
+        let texts: Vec<String> = self.0.iter().map(SnapshotError::without_content).collect();
+        texts.join("\n")
+    }
+}
+
+impl SnapshotError {
+    fn without_content(&self) -> String {
+        match self {
+            Self::NoColumn { location, column, role, .. } => {
+                format!("snapshot {location:?} has no column {column:?}, which the policy names under {role}")
+            }
+            Self::NotANumber { location, column, row, role, .. } => format!(
+                "snapshot {location:?}: column {column:?}, row {row}: no number, and the policy lists it under {role}; the daemon's log has the value"
+            ),
+            Self::NotALabel { location, column, row, .. } => {
+                format!("snapshot {location:?}: column {column:?}, row {row}: no label; the daemon's log has the value")
+            }
+            Self::File(error) => format!("snapshot: {}", error.without_content()),
+            Self::BadVersion { .. }
+            | Self::TooLarge { .. }
+            | Self::Fetch { .. }
+            | Self::NotNumeric { .. }
+            | Self::NotText { .. }
+            | Self::Baseline { .. } => self.to_string(),
+        }
+    }
+}
+
 impl<E: Into<SnapshotError>> From<E> for SnapshotErrors {
     fn from(e: E) -> Self {
         Self(vec![e.into()])
@@ -49,6 +82,8 @@ pub enum SnapshotError {
         "cannot name a snapshot by version {version:?}: it holds {found:?}, which could lead to another file; register the version under a plain name"
     )]
     BadVersion { version: String, found: String },
+    #[error("snapshot {location:?} {what}, more than is held in memory: sample it")]
+    TooLarge { location: String, what: String },
     #[error("cannot fetch the snapshot {location:?}: {cause}")]
     Fetch { location: String, cause: String },
     #[error("snapshot: {0}")]

@@ -17,6 +17,8 @@
 
 #[path = "cases/allocations.rs"]
 mod allocations;
+#[path = "cases/attacks/mod.rs"]
+mod attacks;
 #[path = "cases/backlog.rs"]
 mod backlog;
 #[path = "cases/bad_input.rs"]

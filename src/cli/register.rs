@@ -87,6 +87,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         artifact,
         baseline_version: args.baseline_version.clone(),
         stage: args.stage.clone(),
+        corrects_snapshot: false,
     };
     let path = ["api", "v1", "models", &args.model, "versions", &args.version];
     let record: VersionRecord = Client::new(&args.server)?.post(&path, &body(&registration, args.evidence()?))?;
@@ -122,6 +123,7 @@ fn body(registration: &Registration, evidence: Map<String, Value>) -> Value {
         artifact,
         baseline_version,
         stage,
+        corrects_snapshot: _,
     } = registration;
     let fields = [
         ("snapshot", snapshot),

@@ -19,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::snapshot::places::Places;
 use crate::yaml::{self, Item, units};
 
 /// The daemon's configuration, validated.
@@ -38,6 +39,8 @@ pub struct Config {
     pub state: StateConfig,
     pub http: HttpConfig,
     pub limits: Limits,
+    /// Where snapshots may lie that registrations and tags name, beside the folder or bucket of a policy.
+    pub snapshots: Places,
     /// Queries whose samples become measurements.
     pub prometheus: Vec<PrometheusConfig>,
     /// The topic that anchors the audit log.
@@ -159,6 +162,7 @@ const KEYS: &[&str] = &[
     "state",
     "http",
     "limits",
+    "snapshots",
     "prometheus",
     "audit",
 ];
@@ -182,6 +186,7 @@ impl Reader<'_> {
         let state = self.state(map.get("state").as_ref());
         let http = self.http(map.get("http").as_ref());
         let limits = map.get("limits").map_or_else(|| Some(Limits::default()), |item| limits(&item));
+        let snapshots = map.get("snapshots").map_or_else(|| Some(Places::default()), |item| self.places(&item));
         let prometheus = map.get("prometheus").map_or_else(|| Some(Vec::new()), |item| self.prometheus(&item));
         let audit = map.get("audit").map(|item| Self::audit(&item));
         if let (None, Some(item)) = (&kafka, map.get("audit").or(map.get("prometheus"))) {
@@ -205,6 +210,7 @@ impl Reader<'_> {
             state: state?,
             http: http?,
             limits: limits?,
+            snapshots: snapshots?,
             directory: self.directory,
         })
     }
@@ -212,6 +218,25 @@ impl Reader<'_> {
     /// A path, from the configuration file's folder.
     fn path(&self, item: &Item) -> Option<PathBuf> {
         Some(self.directory.join(item.text("a path")?))
+    }
+
+    /// Folders and URLs, each wrong one told at its place.
+    fn places(&self, item: &Item) -> Option<Places> {
+        let items = item.list("folders and URLs, like [\"/data/training/\", \"s3://training/approved/\"]")?;
+        let prefixes: Vec<String> =
+            items.iter().map(|i| i.text("a folder or a URL").map(str::to_owned)).collect::<Option<_>>()?;
+        match Places::parse(&self.directory, &prefixes) {
+            Ok(places) => Some(places),
+            Err(errors) => {
+                for (at, why) in errors {
+                    if let Some(item) = items.get(at) {
+                        let read = units::quote(prefixes.get(at).map_or("", String::as_str));
+                        item.report(format!("expected a folder or a URL, read {read}: {why}"));
+                    }
+                }
+                None
+            }
+        }
     }
 
     fn publish(&self, item: &Item) -> Option<PublishConfig> {

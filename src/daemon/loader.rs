@@ -12,6 +12,7 @@ use crate::intake::versions::Reference;
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::replay;
+use crate::snapshot::places::Places;
 
 /// A load that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -43,13 +44,21 @@ struct Failure {
     pause: Duration,
 }
 
+/// Where baselines come from.
+#[derive(Clone)]
+pub struct Origin {
+    registry: Arc<dyn Registry>,
+    /// Where snapshots may lie that registrations name.
+    places: Arc<Places>,
+    /// So many threads read one.
+    pub threads: usize,
+}
+
 /// Loads under way.
 pub struct Loader {
-    registry: Arc<dyn Registry>,
+    origin: Origin,
     send: Sender<(Key, Reference)>,
     receive: Receiver<(Key, Reference)>,
-    /// So many loads at once.
-    at_once: usize,
     under_way: BTreeMap<Key, Load>,
     /// Those that wait for a place, in order.
     queue: VecDeque<(Arc<Policy>, String)>,
@@ -58,17 +67,9 @@ pub struct Loader {
 
 impl Loader {
     #[must_use]
-    pub fn new(registry: Arc<dyn Registry>, at_once: usize) -> Self {
+    pub fn new(origin: Origin) -> Self {
         let (send, receive) = channel();
-        Self {
-            registry,
-            send,
-            receive,
-            at_once: at_once.max(1),
-            under_way: BTreeMap::new(),
-            queue: VecDeque::new(),
-            failed: BTreeMap::new(),
-        }
+        Self { origin, send, receive, under_way: BTreeMap::new(), queue: VecDeque::new(), failed: BTreeMap::new() }
     }
 
     /// Starts loading a version's baseline, unless that is under way.
@@ -84,11 +85,10 @@ impl Loader {
             return;
         }
         self.under_way.insert(key.clone(), Load { started: Instant::now(), given_up: false, done: false });
-        let (policy, registry, send) = (Arc::clone(policy), Arc::clone(&self.registry), self.send.clone());
-        let threads = self.at_once;
+        let (policy, origin, send) = (Arc::clone(policy), self.origin.clone(), self.send.clone());
         tracing::info!(model = key.0, version = key.1, "loading the baseline of a version");
         let work = move || {
-            let found = load(&policy, registry.as_ref(), &key.1, threads);
+            let found = origin.load(&policy, &key.1);
             // Nobody listens once the daemon has stopped.
             let _ = send.send((key, found));
         };
@@ -98,7 +98,7 @@ impl Loader {
     }
 
     fn is_full(&self) -> bool {
-        self.under_way.values().filter(|load| load.started.elapsed() < SLOW).count() >= self.at_once
+        self.under_way.values().filter(|load| load.started.elapsed() < SLOW).count() >= self.origin.threads.max(1)
     }
 
     /// Baselines that were loaded, or failed, since; loads that take too long fail. They are under way, and not begun again,
@@ -179,56 +179,73 @@ impl Loader {
     }
 }
 
-/// A version's baseline from where the registry, or else the policy, says its snapshot is, read on so many threads.
-pub fn load(policy: &Policy, registry: &dyn Registry, version: &str, threads: usize) -> Reference {
-    let location = match registry.version(&policy.model, version) {
-        Ok(record) => record.and_then(|r| r.snapshot),
-        Err(e) => return Reference::Failed(e.to_string()),
-    };
-    replay::reference(policy, version, location.as_deref(), threads)
-}
+impl Origin {
+    #[must_use]
+    pub fn new(registry: Arc<dyn Registry>, places: Places, threads: usize) -> Self {
+        Self { registry, places: Arc::new(places), threads }
+    }
 
-/// The same, tried for a minute, and given up at once when told to stop. `tell` hears why it is tried again.
-pub fn load_patiently(
-    policy: &Arc<Policy>,
-    registry: &Arc<dyn Registry>,
-    version: &str,
-    threads: usize,
-    stop: &AtomicBool,
-    tell: &dyn Fn(&str),
-) -> Reference {
-    let until = Instant::now() + TIMEOUT;
-    let mut last = too_slow(version, TIMEOUT);
-    loop {
-        let (send, receive) = channel();
-        let (policy, registry, version) = (Arc::clone(policy), Arc::clone(registry), version.to_owned());
-        let work = move || drop(send.send(load(&policy, registry.as_ref(), &version, threads)));
-        if let Err(e) = thread::Builder::new().name("baseline".into()).spawn(work) {
-            return Reference::Failed(e.to_string());
-        }
-        let started = Instant::now();
-        let found = loop {
-            match receive.recv_timeout(LOOK) {
-                Err(RecvTimeoutError::Timeout) if Instant::now() < until && !stop.load(Ordering::Relaxed) => {
-                    if started.elapsed() > Duration::from_secs(2) {
-                        tell("its snapshot is being read");
-                    }
-                }
-                found => break found,
-            }
+    /// A version's baseline from where the registry, or else the policy, says its snapshot is.
+    #[must_use]
+    pub fn load(&self, policy: &Policy, version: &str) -> Reference {
+        let location = match self.registry.version(&policy.model, version) {
+            Ok(record) => record.and_then(|r| r.snapshot),
+            Err(e) => return Reference::Failed(e.to_string()),
         };
-        match found {
-            Ok(Reference::Failed(why)) => last = why,
-            Ok(found) => return found,
-            Err(_) => return Reference::Failed(last),
-        }
-        tell(&last);
-        let again = Instant::now() + FIRST_RETRY;
-        while Instant::now() < again {
-            if Instant::now() >= until || stop.load(Ordering::Relaxed) {
-                return Reference::Failed(last);
+        if let Some(location) = &location {
+            let allowed = self.places.as_ref().clone().with(&policy.directory, policy.baseline.snapshot.as_deref());
+            if let Err(e) = allowed.check(&policy.directory, location) {
+                return Reference::Failed(e.to_string());
             }
-            thread::sleep(LOOK);
+        }
+        replay::try_reference(policy, version, location.as_deref(), self.threads).unwrap_or_else(|errors| {
+            // Whoever may read the log may read the snapshot; whoever asks over HTTP may not.
+            tracing::warn!(model = policy.model, version, error = %errors, "the version's baseline cannot be built");
+            Reference::Failed(errors.without_content())
+        })
+    }
+
+    /// The same, tried for a minute, and given up at once when told to stop. `tell` hears why it is tried again.
+    pub fn load_patiently(
+        &self,
+        policy: &Arc<Policy>,
+        version: &str,
+        stop: &AtomicBool,
+        tell: &dyn Fn(&str),
+    ) -> Reference {
+        let until = Instant::now() + TIMEOUT;
+        let mut last = too_slow(version, TIMEOUT);
+        loop {
+            let (send, receive) = channel();
+            let (policy, origin, version) = (Arc::clone(policy), self.clone(), version.to_owned());
+            let work = move || drop(send.send(origin.load(&policy, &version)));
+            if let Err(e) = thread::Builder::new().name("baseline".into()).spawn(work) {
+                return Reference::Failed(e.to_string());
+            }
+            let started = Instant::now();
+            let found = loop {
+                match receive.recv_timeout(LOOK) {
+                    Err(RecvTimeoutError::Timeout) if Instant::now() < until && !stop.load(Ordering::Relaxed) => {
+                        if started.elapsed() > Duration::from_secs(2) {
+                            tell("its snapshot is being read");
+                        }
+                    }
+                    found => break found,
+                }
+            };
+            match found {
+                Ok(Reference::Failed(why)) => last = why,
+                Ok(found) => return found,
+                Err(_) => return Reference::Failed(last),
+            }
+            tell(&last);
+            let again = Instant::now() + FIRST_RETRY;
+            while Instant::now() < again {
+                if Instant::now() >= until || stop.load(Ordering::Relaxed) {
+                    return Reference::Failed(last);
+                }
+                thread::sleep(LOOK);
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ use anyhow::{Context as _, anyhow};
 
 use crate::checkpoint::{Checkpoint, SourceState, Store};
 use crate::clock::now_ms;
-use crate::config::{Config, DeadLetterTarget};
+use crate::config::{Config, DeadLetterTarget, PublishConfig};
 use crate::http::{self, App, Tokens};
 use crate::intake::Setup;
 use crate::intake::state::Lost;
@@ -48,7 +48,7 @@ use claim::Claim;
 use dead::{DeadLetters, Target};
 use engine::{Engine, Pace, Parts};
 use health::{Before, Starts, Word};
-use loader::Loader;
+use loader::{Loader, Origin};
 use topics::Topic;
 
 /// How long an orderly end may take before the process leaves anyway.
@@ -135,19 +135,12 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     };
     let mut outbox = Outbox::start(Outlets { registry: Arc::clone(&registry), verdicts, view: view.clone() });
     let keep_payload = publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
-    let dead_letters = match publish.dead_letters.as_ref().map(|d| &d.to) {
-        None => None,
-        Some(DeadLetterTarget::Path(path)) => {
-            Some(Target::file(path).with_context(|| format!("dead letters cannot go to {}", path.display()))?)
-        }
-        Some(DeadLetterTarget::Topic(topic)) => {
-            Some(Target::Topic { writer: TopicWriter::new(&properties)?, topic: topic.clone() })
-        }
-    };
+    let dead_letters = dead_letters(publish, &properties)?;
     let dead_letters = dead_letters.map(|target| DeadLetters::start(target, &view)).transpose()?;
     let setup = sources::setup(config);
+    let origin = Origin::new(Arc::clone(&registry) as Arc<dyn Registry>, config.snapshots.clone(), workers);
     let Restored { models, kept, unsent, fresh } =
-        restore(&policies, checkpoint, setup, workers, &registry, &view, &flags);
+        restore(&policies, checkpoint, setup, &origin, &registry, &view, &flags);
     // What could not be restored within that time must not be written down as lost.
     if flags.stop.load(Ordering::Relaxed) {
         return leave(&flags, Ok(()));
@@ -157,7 +150,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
     let names: Vec<String> = policies.iter().map(|p| p.model.clone()).collect();
     outward::start(config, &names, &properties, &registry, &view, &flags)?;
-    let loader = Loader::new(Arc::clone(&registry) as Arc<dyn Registry>, workers);
+    let loader = Loader::new(origin);
     unsent.into_iter().for_each(|item| outbox.put(item));
     let engine = Engine::new(Parts {
         models,
@@ -277,19 +270,32 @@ struct Restored {
     fresh: Vec<String>,
 }
 
+/// Where dead letters go.
+fn dead_letters(publish: &PublishConfig, properties: &BTreeMap<String, String>) -> anyhow::Result<Option<Target>> {
+    Ok(match publish.dead_letters.as_ref().map(|d| &d.to) {
+        None => None,
+        Some(DeadLetterTarget::Path(path)) => {
+            Some(Target::file(path).with_context(|| format!("dead letters cannot go to {}", path.display()))?)
+        }
+        Some(DeadLetterTarget::Topic(topic)) => {
+            Some(Target::Topic { writer: TopicWriter::new(properties)?, topic: topic.clone() })
+        }
+    })
+}
+
 /// Pipelines as the checkpoint kept them; a model whose policy changed in what it counts starts anew, and says so.
 fn restore(
     policies: &[Arc<Policy>],
     checkpoint: Option<Checkpoint>,
     setup: Setup,
-    workers: usize,
+    origin: &Origin,
     registry: &Arc<Embedded>,
     view: &Shared,
     flags: &Flags,
 ) -> Restored {
     let Checkpoint { sources, mut pipelines, outbox } =
         checkpoint.unwrap_or(Checkpoint { sources: vec![], pipelines: vec![], outbox: vec![] });
-    let shared = Arc::clone(registry) as Arc<dyn Registry>;
+    let workers = origin.threads;
     let (mut models, mut fresh) = (Vec::new(), Vec::new());
     for policy in policies {
         let state = pipelines.iter().position(|p| p.model == policy.model).map(|at| pipelines.swap_remove(at));
@@ -306,7 +312,7 @@ fn restore(
                                 tracing::warn!(model = policy.model, version = v, "{why}");
                             }
                         };
-                        let found = loader::load_patiently(policy, &shared, v, workers, &flags.stop, &tell);
+                        let found = origin.load_patiently(policy, v, &flags.stop, &tell);
                         view.write().not_ready.remove(&waits);
                         found
                     });

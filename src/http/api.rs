@@ -145,8 +145,9 @@ pub(super) async fn register(
     let Body { snapshot, snapshot_sha256, artifact_sha256, artifact, baseline_version, stage, evidence } =
         actions::body(given, what)?;
     let By { model, version, actor, .. } = by;
-    known_model(&app, &model)?;
+    let seen = known_model(&app, &model)?;
     tracing::info!(actor, model, version, stage, "registering a version");
+    let baseline = seen.versions.get(&version).and_then(|v| v.baseline.as_ref());
     let registration = Registration {
         model: model.clone(),
         version,
@@ -156,6 +157,7 @@ pub(super) async fn register(
         artifact,
         baseline_version,
         stage,
+        corrects_snapshot: baseline.is_some_and(Result::is_err),
     };
     let (was_there, record) = with_desk(&app, &model, &actor, move |r, desk| {
         let was_there = r.version(&registration.model, &registration.version)?.is_some();

@@ -331,7 +331,7 @@ fn add_version(tx: &Change<'_>, model: &str, version: &str, actor: &str) -> rusq
     Ok(())
 }
 
-/// Writes the fields that a version lacks; one that it has must be the same.
+/// Writes the fields that a version lacks; one that it has must be the same, but for a snapshot that is corrected.
 fn fill(tx: &Connection, new: &Registration) -> Result<(), RegistryError> {
     let Some(old) = record(tx, &new.model, &new.version)? else { return Ok(()) };
     let fields = [
@@ -344,13 +344,15 @@ fn fill(tx: &Connection, new: &Registration) -> Result<(), RegistryError> {
     for (field, old, given) in fields {
         if let (Some(old), Some(given)) = (old, given)
             && old != *given
+            && !(new.corrects_snapshot && field.starts_with("snapshot"))
         {
             let (model, version) = (new.model.clone(), new.version.clone());
             return Err(RegistryError::Immutable { model, version, field, old, new: given.clone() });
         }
     }
     tx.prepare_cached(
-        "UPDATE versions SET snapshot = coalesce(snapshot, ?3), snapshot_sha256 = coalesce(snapshot_sha256, ?4),
+        "UPDATE versions SET snapshot = CASE WHEN ?8 THEN coalesce(?3, snapshot) ELSE coalesce(snapshot, ?3) END,
+             snapshot_sha256 = CASE WHEN ?8 THEN coalesce(?4, snapshot_sha256) ELSE coalesce(snapshot_sha256, ?4) END,
              artifact_sha256 = coalesce(artifact_sha256, ?5), artifact = coalesce(artifact, ?6),
              baseline_version = coalesce(baseline_version, ?7)
          WHERE model = ?1 AND version = ?2",
@@ -362,7 +364,8 @@ fn fill(tx: &Connection, new: &Registration) -> Result<(), RegistryError> {
         new.snapshot_sha256,
         new.artifact_sha256,
         new.artifact,
-        new.baseline_version
+        new.baseline_version,
+        new.corrects_snapshot,
     ])?;
     Ok(())
 }

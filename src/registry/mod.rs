@@ -74,6 +74,9 @@ pub struct Registration {
     /// A stage pointer to put on it.
     #[serde(default)]
     pub stage: Option<String>,
+    /// The snapshot that the version has cannot be read: another one may take its place.
+    #[serde(skip)]
+    pub corrects_snapshot: bool,
 }
 
 /// A rollback whose old version was not seen serving yet.

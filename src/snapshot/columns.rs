@@ -14,6 +14,16 @@ use crate::source::columns::{ColumnFile, Format, Pieces, Rows};
 /// What the policy lists numeric features under.
 const FEATURE: &str = "features.numeric";
 
+/// A snapshot has no more rows than this,
+const MOST_ROWS: u64 = 200_000_000;
+/// and no more values are held at a time: 4 GiB of numbers.
+const MOST_VALUES: u64 = 1 << 29;
+
+/// A text of a category or segment is no longer than this,
+const MOST_TEXT: usize = 64 << 10;
+/// and those of a column that differ are together no longer than this.
+const MOST_TEXTS: usize = 1 << 30;
+
 /// A snapshot being read.
 pub struct Building<'p> {
     policy: &'p Policy,
@@ -45,6 +55,10 @@ enum Values {
 struct Texts {
     coded: Coded,
     codes: hashbrown::HashMap<String, u32, rustc_hash::FxBuildHasher>,
+    /// Bytes of the distinct values.
+    bytes: usize,
+    /// Why no more is read.
+    over: Option<String>,
 }
 
 impl<'p> Building<'p> {
@@ -90,8 +104,13 @@ impl<'p> Building<'p> {
         build: bool,
     ) -> Result<Self, SnapshotErrors> {
         let mut whole = Vec::new();
+        // A Parquet file's columns are read one after the other on each thread, a CSV file's all together.
+        let together = if file.format() == Format::Csv { self.columns.len() } else { threads.min(self.columns.len()) };
+        let location = self.columns.first().map_or("", |c| c.location);
+        let bounded = move |rows: u64| bounded(rows, together, location);
         if file.format() == Format::Csv {
             while let Some(piece) = pieces.next()? {
+                bounded(pieces.rows())?;
                 let rows = file.read_whole(piece)?;
                 for column in &mut self.columns {
                     column.add(&rows).map_err(|cause| file.broken(rows.first - 1, cause))?;
@@ -99,9 +118,13 @@ impl<'p> Building<'p> {
             }
         } else {
             whole = pieces.groups();
+            bounded(pieces.rows())?;
         }
         let read = |mut column: Column<'p>| {
             for piece in &whole {
+                if column.is_too_large() {
+                    break;
+                }
                 let rows = file.read(piece.clone())?;
                 column.add(&rows).map_err(|cause| file.broken(rows.first - 1, cause))?;
             }
@@ -153,6 +176,11 @@ impl<'p> Building<'p> {
 }
 
 impl Column<'_> {
+    /// Nothing more of it is read.
+    fn is_too_large(&self) -> bool {
+        self.errors.iter().any(|e| matches!(e, SnapshotError::TooLarge { .. }))
+    }
+
     fn build(&mut self) {
         let Values::Numbers(values) = &mut self.values else { return };
         self.reference = Some(NumericReference::new(self.policy, values));
@@ -162,6 +190,9 @@ impl Column<'_> {
     }
 
     fn add(&mut self, rows: &Rows) -> Result<(), String> {
+        if self.is_too_large() {
+            return Ok(());
+        }
         let Some(cells) = rows.cells(self.name)? else { return Ok(()) };
         let (location, column, role) = (|| self.location.to_owned(), self.name.to_owned(), self.role);
         let error = match &mut self.values {
@@ -186,7 +217,10 @@ impl Column<'_> {
             }
             Values::Texts(texts) => {
                 texts.add(&cells);
-                None
+                texts.over.take().map(|what| {
+                    let what = format!("has a column {column:?} that {what}");
+                    SnapshotError::TooLarge { location: location(), what }
+                })
             }
             Values::Labels(labels) => {
                 let classes = self.policy.labels.as_ref().map(|l| Classes::new(&l.values)).unwrap_or_default();
@@ -208,12 +242,19 @@ impl Column<'_> {
 
 impl Texts {
     fn add(&mut self, cells: &Cells) {
-        let (names, codes) = (&mut self.coded.names, &mut self.codes);
+        let (names, codes, bytes, over) = (&mut self.coded.names, &mut self.codes, &mut self.bytes, &mut self.over);
         let mut found = Vec::with_capacity(cells.len());
         cells.codes(
             |text| {
+                if text.len() > MOST_TEXT || *bytes > MOST_TEXTS {
+                    let what =
+                        || format!("holds a text of {} bytes, or {bytes} bytes in texts that differ", text.len());
+                    over.get_or_insert_with(what);
+                    return u32::MAX;
+                }
                 codes.get(text).copied().unwrap_or_else(|| {
                     let code = u32::try_from(names.len()).unwrap_or(u32::MAX);
+                    *bytes += text.len();
                     names.push(text.to_owned());
                     codes.insert(text.to_owned(), code);
                     code
@@ -224,6 +265,16 @@ impl Texts {
         let known = names.len();
         self.coded.codes.extend(found.into_iter().map(|c| Some(c).filter(|&c| (c as usize) < known)));
     }
+}
+
+/// Refuses more values than fit into memory, of so many rows and of so many columns at a time.
+fn bounded(rows: u64, columns: usize, location: &str) -> Result<(), SnapshotError> {
+    if rows > MOST_ROWS || rows.saturating_mul(columns as u64) > MOST_VALUES {
+        let (location, what) =
+            (location.to_owned(), format!("has {rows} rows or more, {columns} columns of which are held at a time"));
+        return Err(SnapshotError::TooLarge { location, what });
+    }
+    Ok(())
 }
 
 /// Keeps the first error of each kind of a column.

@@ -1,12 +1,14 @@
-//! A snapshot by its location: a file, which stays where it is and is read as it is needed, or an object of a store, whose
-//! bytes are fetched.
+//! A snapshot by its location: a file, which stays where it is and is read as it is needed, or an object of a store, which is
+//! fetched into a file that has no name. A pipe is read into memory.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::StreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _, parse_url_opts};
 
 use crate::frame::{sha256_hex, sha256_hex_of};
@@ -15,6 +17,10 @@ use crate::source::columns::{ColumnFile, FileError, Pieces};
 
 /// A snapshot that is not there after this long has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// A snapshot is no longer than this.
+const MOST_BYTES: u64 = 16 << 30;
+/// What is read of a pipe stays in memory, and is no longer than this.
+const MOST_PIPED: u64 = 1 << 30;
 /// Environment variables that configure object stores.
 const OPTIONS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
@@ -45,7 +51,7 @@ type Stamp = (u64, Option<SystemTime>);
 pub fn fetch(directory: &Path, location: &str) -> Result<Fetched, String> {
     match location.split_once("://") {
         Some(("file", path)) => open(Path::new(path)),
-        Some(_) => remote(location).map(Fetched::Memory),
+        Some(_) => remote(location).map(Fetched::File),
         None => open(&directory.join(location)),
     }
 }
@@ -142,15 +148,30 @@ fn open(path: &Path) -> Result<Fetched, String> {
     let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found)));
     let (mut file, found) = opened.map_err(|e| cannot_read(&shown, &e))?;
     if found.is_file() {
+        within(found.len(), MOST_BYTES).map_err(|why| format!("the file {shown:?} {why}"))?;
         return Ok(Fetched::File(OpenFile { file, path: shown, stamp: stamp(&found) }));
+    }
+    if !found.file_type().is_fifo() {
+        return Err(format!("{shown:?} is no regular file: name a Parquet or CSV file, or a built baseline"));
     }
     // A pipe can be read once only.
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|e| cannot_read(&shown, &e))?;
+    let read = (&mut file).take(MOST_PIPED + 1).read_to_end(&mut bytes).map_err(|e| cannot_read(&shown, &e))?;
+    within(read as u64, MOST_PIPED).map_err(|why| format!("the pipe {shown:?} {why}"))?;
     Ok(Fetched::Memory(bytes))
 }
 
-fn remote(location: &str) -> Result<Vec<u8>, String> {
+fn within(length: u64, most: u64) -> Result<(), String> {
+    if length <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "is longer than {} GiB, the most that is read: sample it, or build a baseline of it elsewhere",
+        most >> 30
+    ))
+}
+
+fn remote(location: &str) -> Result<OpenFile, String> {
     let url = reqwest::Url::parse(location).map_err(|e| format!("it is no URL: {e}"))?;
     let options = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
     let options: Vec<(String, String)> = options.filter(|(k, _)| OPTIONS.iter().any(|o| k.starts_with(o))).collect();
@@ -162,7 +183,7 @@ fn remote(location: &str) -> Result<Vec<u8>, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
         runtime.block_on(async {
             match tokio::time::timeout(TIMEOUT, get(store.as_ref(), &path)).await {
-                Ok(got) => got.map_err(|e| e.to_string()),
+                Ok(got) => got,
                 Err(_) => Err(format!("no answer within {} s; is the store reachable?", TIMEOUT.as_secs())),
             }
         })
@@ -172,6 +193,18 @@ fn remote(location: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-async fn get(store: &dyn ObjectStore, path: &object_store::path::Path) -> object_store::Result<Vec<u8>> {
-    Ok(store.get(path).await?.bytes().await?.to_vec())
+/// Copies an object into a file without a name, a part at a time.
+async fn get(store: &dyn ObjectStore, path: &object_store::path::Path) -> Result<OpenFile, String> {
+    let got = store.get(path).await.map_err(|e| e.to_string())?;
+    within(got.meta.size, MOST_BYTES).map_err(|why| format!("the object {why}"))?;
+    let mut file = tempfile::tempfile().map_err(|e| format!("no file to fetch it into: {e}"))?;
+    let (mut parts, mut length) = (got.into_stream(), 0);
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|e| e.to_string())?;
+        length += part.len() as u64;
+        within(length, MOST_BYTES).map_err(|why| format!("the object {why}"))?;
+        file.write_all(&part).map_err(|e| format!("cannot keep what was fetched: {e}"))?;
+    }
+    let found = file.metadata().map_err(|e| e.to_string())?;
+    Ok(OpenFile { stamp: stamp(&found), path: path.to_string(), file })
 }

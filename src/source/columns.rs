@@ -52,6 +52,18 @@ pub enum FileError {
     Columns { path: String, missing: Vec<String>, columns: Vec<String> },
 }
 
+impl FileError {
+    /// What is wrong without anything that the file holds.
+    #[must_use]
+    pub fn without_content(&self) -> String {
+        match self {
+            Self::Open { .. } | Self::Format { .. } => self.to_string(),
+            Self::Broken { path, format, .. } => format!("cannot read {path:?} as {format}"),
+            Self::Columns { path, missing, .. } => format!("{path:?} has no column {}", quoted(missing)),
+        }
+    }
+}
+
 /// What helps where a column is not there.
 fn advice(columns: &[String]) -> String {
     let parted = |only: &String| [';', '\t', '|'].into_iter().find(|&c| only.contains(c));

@@ -9,6 +9,10 @@ use polars_parquet_format::{Encoding, PageHeader, PageType};
 
 /// Bytes read to find a header in; longer ones are read again.
 const HEADER: u64 = 256;
+/// A page that unpacks to more than this is none that somebody wrote to be read.
+const MOST_UNPACKED: i32 = 1 << 30;
+/// All pages of a column in a row group unpack to no more than this: a reader may need them at once.
+const MOST_TOGETHER: u64 = 4 << 30;
 /// A header longer than this is none.
 const MOST_HEADER: u64 = 1 << 20;
 
@@ -52,10 +56,17 @@ impl Pages {
         read: impl Fn(Range<u64>, &mut Vec<u8>) -> Result<(), String>,
     ) -> Result<Self, String> {
         let mut pages = Self { dictionary: None, data: Vec::new() };
-        let (mut at, mut row, mut bytes) = (chunk.start, 0, Vec::new());
+        let (mut at, mut row, mut bytes, mut unpacked) = (chunk.start, 0, Vec::new(), 0_u64);
         while row < rows {
             let (header, length) = header(at..chunk.end, &read, &mut bytes)?;
             let body = u64::try_from(header.compressed_page_size).map_err(|_| "it is damaged: a page of no size")?;
+            if header.uncompressed_page_size > MOST_UNPACKED {
+                return Err(format!("a page unpacks to {} bytes, more than 1 GiB", header.uncompressed_page_size));
+            }
+            unpacked += u64::try_from(header.uncompressed_page_size).unwrap_or(0);
+            if unpacked > MOST_TOGETHER {
+                return Err("a column unpacks to more than 4 GiB in one row group: write smaller row groups".to_owned());
+            }
             let end = at.saturating_add(length).saturating_add(body);
             if end > chunk.end {
                 return Err("it is damaged: a page ends behind its column".to_owned());

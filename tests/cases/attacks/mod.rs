@@ -1,0 +1,3 @@
+//! Attacks on a running daemon, as whoever may send events, register versions or reach its port would try them.
+
+mod locations;

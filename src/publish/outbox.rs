@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Item;
 use super::lane::{Body, FLIGHT, Lane, Letter};
@@ -26,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 /// At most so many items are written to the registry in one transaction: others who write wait so long.
 const BATCH: usize = 1000;
+/// Verdicts wait so long for others that share their transaction, unless a signal is among them.
+const GATHER: Duration = Duration::from_millis(30);
 /// And about so many bytes of them.
 const BATCH_BYTES: usize = 8 << 20;
 /// Reading pauses while so many items wait, or so many bytes.
@@ -145,8 +147,8 @@ impl Outbox {
 
     /// Waits until everything is acknowledged, for at most `wait`; returns whether it is.
     pub fn flush(&mut self, wait: Duration) -> bool {
-        let until = std::time::Instant::now() + wait;
-        while self.settle().items > 0 && std::time::Instant::now() < until {
+        let until = Instant::now() + wait;
+        while self.settle().items > 0 && Instant::now() < until {
             thread::sleep(TICK);
         }
         self.pending.is_empty()
@@ -391,15 +393,17 @@ impl ToTopic {
     }
 }
 
-/// What waits, up to the bounds of a batch.
+/// What waits, up to the bounds of a batch, and what comes within a moment: windows are judged one end after the other.
 fn batch(first: (u64, Arc<Item>), items: &Receiver<(u64, Arc<Item>)>) -> Vec<(u64, Arc<Item>)> {
-    let mut bytes = first.1.bytes();
+    let until = Instant::now() + GATHER;
+    let is_signal = |item: &Item| matches!(item, Item::Signal(_));
+    let (mut bytes, mut at_once) = (first.1.bytes(), is_signal(&first.1));
     let mut batch = vec![first];
-    while batch.len() < BATCH
-        && bytes < BATCH_BYTES
-        && let Ok(next) = items.try_recv()
-    {
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
+        let wait = if at_once { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+        let Ok(next) = items.recv_timeout(wait) else { break };
         bytes += next.1.bytes();
+        at_once |= is_signal(&next.1);
         batch.push(next);
     }
     batch

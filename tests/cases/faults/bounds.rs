@@ -76,7 +76,7 @@ fn verdicts_that_cannot_be_delivered_take_bounded_memory_and_are_the_replays_aft
     wait_counted(&daemon, "4", 120.0);
     assert_eq!(daemon.stop(), Some(0));
     // Then somebody holds the registry, until the process is killed.
-    let daemon = Daemon::start(&config, &[]);
+    let mut daemon = Daemon::start(&config, &[]);
     let registry = rusqlite::Connection::open(folder.path("registry/registry.db")).unwrap();
     registry.busy_timeout(Duration::from_secs(10)).unwrap();
     registry.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -84,6 +84,7 @@ fn verdicts_that_cannot_be_delivered_take_bounded_memory_and_are_the_replays_aft
     let peak = peak_mib(daemon.id());
     assert!(peak < 500, "{peak} MiB resident");
     daemon.signal("KILL");
+    wait_for("the kill", || daemon.is_gone().then_some(()));
     registry.execute_batch("ROLLBACK").unwrap();
     drop(registry);
 

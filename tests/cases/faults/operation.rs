@@ -116,6 +116,10 @@ fn the_gate_answers_at_once_while_another_process_holds_the_registry() {
         run
     };
     wait_for("a pass", || (gate() == "pass").then_some(()));
+    // The daemon knows a verdict a moment before it is in the registry.
+    wait_for("a pass by the registry alone", || {
+        (folder.driftgate("gate shop 1 --to prod --config driftgate.yaml").code == Some(0)).then_some(())
+    });
     let holder = rusqlite::Connection::open(folder.path("registry.db")).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     // The daemon has verdicts to write meanwhile.

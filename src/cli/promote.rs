@@ -347,7 +347,7 @@ pub fn resume(args: &ResumeArgs) -> Result<u8, Failure> {
 }
 
 /// Adds a field that was given.
-fn put(body: &mut Value, key: &str, value: Option<&str>) {
+pub(super) fn put(body: &mut Value, key: &str, value: Option<&str>) {
     if let (Some(fields), Some(value)) = (body.as_object_mut() as Option<&mut Map<String, Value>>, value) {
         fields.insert(key.to_owned(), value.into());
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Client, ServerArgs};
+use super::promote::put;
 use super::terminal::outln;
 use super::{Failure, exit};
 
@@ -33,9 +34,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let mut body = json!({"reason": args.reason});
-    if let (Some(fields), Some(group)) = (body.as_object_mut(), &args.group) {
-        fields.insert("group".to_owned(), group.as_str().into());
-    }
+    put(&mut body, "group", args.group.as_deref());
     let path = ["api", "v1", "models", &args.model, "versions", &args.version, "unblock"];
     let said: Value = Client::new(&args.server)?.post(&path, &body)?;
     if args.json {

@@ -1,7 +1,6 @@
 //! Where a snapshot may lie that a registration or a tag names. Whoever writes these texts is not who runs the daemon: without
 //! bounds they could make it read any file of its machine, and any bucket that its keys open.
 
-use std::fmt::Display;
 use std::path::{Component, Path, PathBuf};
 
 use reqwest::Url;
@@ -102,21 +101,6 @@ impl Place {
             Self::Folder(folder) => folder.canonicalize().ok().map(Self::Folder),
             Self::Store { .. } => None,
         }
-    }
-}
-
-impl Display for Places {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (i, place) in self.0.iter().enumerate() {
-            f.write_str(if i > 0 { ", " } else { "" })?;
-            match place {
-                Place::Folder(folder) => write!(f, "{}", folder.display())?,
-                Place::Store { root: (scheme, host), segments } => {
-                    write!(f, "{scheme}://{host}/{}", segments.join("/"))?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

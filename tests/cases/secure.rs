@@ -1,9 +1,7 @@
 //! Brokers that ask who is there: SASL over TLS and client certificates against a real one, started here; and what is wrong
 //! with a connection is said, with what to check.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -11,6 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 
 use super::broker::{Daemon, wait_for};
+use super::faults::own_broker::OwnBroker;
 use super::kafka::{SHOP, now_ms, window};
 use super::support::Folder;
 
@@ -18,56 +17,29 @@ const PASSWORD: &str = "only-for-these-tests";
 const TOPIC: &str = "predictions";
 
 /// A broker with secured listeners, stopped at the end.
-struct Broker {
-    folder: tempfile::TempDir,
-    port: u16,
-}
-
-fn script() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka.sh")
-}
+struct Broker(OwnBroker);
 
 impl Broker {
     fn start() -> Self {
-        // Where the broker that the other tests use has Kafka's jars.
-        let of_tests = std::env::var("DRIFTGATE_TEST_KAFKA_DIR")
-            .map_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/kafka"), PathBuf::from);
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_ports();
-        let run = Command::new(script())
-            .arg("start")
-            .arg(folder.path())
-            .args([&port.to_string(), "--secure"])
-            .env("KAFKA_LIBS", of_tests.join("libs"))
-            .output()
-            .unwrap();
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        let broker = Self { folder, port };
-        let made = Command::new(script())
-            .args(["create-topic"])
-            .arg(broker.folder.path())
-            .args([TOPIC, "1"])
-            .env("KAFKA_LIBS", of_tests.join("libs"))
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        broker
+        let broker = OwnBroker::start_secured();
+        broker.make_topic(TOPIC, 1);
+        Self(broker)
     }
 
     fn file(&self, name: &str) -> String {
-        self.folder.path().join("tls").join(name).display().to_string()
+        self.0.folder.path().join("tls").join(name).display().to_string()
     }
 
     fn plain(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.0.address()
     }
 
     fn sasl(&self) -> String {
-        format!("127.0.0.1:{}", self.port + 2)
+        format!("127.0.0.1:{}", self.0.port + 2)
     }
 
     fn mutual(&self) -> String {
-        format!("127.0.0.1:{}", self.port + 3)
+        format!("127.0.0.1:{}", self.0.port + 3)
     }
 
     /// Properties for the SASL listener.
@@ -95,19 +67,6 @@ impl Broker {
             file("ssl.key.location", "client.key"),
         ]
     }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        // By its process id, which the script keeps in the folder.
-        let _ = Command::new(script()).arg("stop").arg(self.folder.path()).status();
-    }
-}
-
-/// Four ports in a row that are free now.
-fn free_ports() -> u16 {
-    let free = |port: u16| (port..port + 4).all(|p| TcpListener::bind(("127.0.0.1", p)).is_ok());
-    (0..100).map(|i| 23_000 + i * 10).find(|port| free(*port)).expect("four free ports")
 }
 
 fn config(folder: &Folder, brokers: &str, group: &str, properties: &[(String, String)]) -> PathBuf {

@@ -13,7 +13,7 @@ mod idleness;
 mod lost_tail;
 mod operation;
 mod outcomes;
-mod own_broker;
+pub mod own_broker;
 mod remedy;
 mod snapshots;
 mod starts;

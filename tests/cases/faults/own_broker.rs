@@ -5,22 +5,33 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 pub struct OwnBroker {
-    folder: tempfile::TempDir,
-    port: u16,
+    pub folder: tempfile::TempDir,
+    pub port: u16,
+    /// Options of its start.
+    options: &'static [&'static str],
 }
 
 impl OwnBroker {
+    /// The controller takes the port that follows its own.
     pub fn start() -> Self {
-        // The controller takes the port that follows.
-        let free = |port: u16| (port..port + 2).all(|p| std::net::TcpListener::bind(("127.0.0.1", p)).is_ok());
+        Self::start_with(2, &[])
+    }
+
+    /// With secured listeners on the two ports that follow the controller's.
+    pub fn start_secured() -> Self {
+        Self::start_with(4, &["--secure"])
+    }
+
+    fn start_with(ports: u16, options: &'static [&'static str]) -> Self {
+        let free = |port: u16| (port..port + ports).all(|p| std::net::TcpListener::bind(("127.0.0.1", p)).is_ok());
         // Below those that connections take, and for each broker of this process others.
         static BEGUN: AtomicU16 = AtomicU16::new(0);
         let from = 24_000 + u16::try_from(std::process::id() % 300).unwrap() * 10;
-        let port = std::iter::repeat_with(|| from + BEGUN.fetch_add(2, Ordering::Relaxed))
+        let port = std::iter::repeat_with(|| from + BEGUN.fetch_add(ports, Ordering::Relaxed))
             .take(100)
             .find(|port| free(*port))
-            .expect("two free ports");
-        let broker = Self { folder: tempfile::tempdir().unwrap(), port };
+            .expect("free ports in a row");
+        let broker = Self { folder: tempfile::tempdir().unwrap(), port, options };
         broker.start_again();
         broker
     }
@@ -34,23 +45,27 @@ impl OwnBroker {
     }
 
     pub fn start_again(&self) {
-        self.script(&["start"], &[&self.port.to_string()]);
+        let port = self.port.to_string();
+        self.script(&["start"], &[&[port.as_str()], self.options].concat());
     }
 
     pub fn stop(&self) {
         self.script(&["stop"], &[]);
     }
 
+    fn id(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("pid")).unwrap().trim().to_owned()
+    }
+
     pub fn signal(&self, name: &str) {
-        let id = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
-        assert!(Command::new("kill").args([&format!("-{name}"), id.trim()]).status().unwrap().success());
+        assert!(Command::new("kill").args([format!("-{name}"), self.id()]).status().unwrap().success());
     }
 
     /// SIGKILL, as when its machine dies.
     pub fn kill(&self) {
-        let id = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
-        assert!(Command::new("kill").args(["-9", id.trim()]).status().unwrap().success());
-        while std::path::Path::new("/proc").join(id.trim()).exists() {
+        let id = self.id();
+        self.signal("KILL");
+        while std::path::Path::new("/proc").join(&id).exists() {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build demo test soak fuzz bench lint clean
+.PHONY: help setup setup-build build release demo test soak fuzz bench lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -16,6 +16,9 @@ setup-build:
 
 build: setup-build ## build target/release/driftgate
 	cargo build --release --locked
+
+release: setup-build ## build target/archive/driftgate-VERSION-TARGET.tar.gz: the binary, its SBOM, alert rules, examples, and the archive's SHA-256
+	@tests/support/release.sh
 
 demo: build ## run the main job on the data in the repository, with the HTTP server
 	target/release/driftgate demo
@@ -33,7 +36,7 @@ fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader o
 bench: setup ## measure, beside a Kafka started for the run, and write the table into the README
 	@benches/run.sh
 
-lint: setup-build ## check format, lints, shell scripts, alert rules and dependencies, the last three where their tools are installed
+lint: setup-build ## check format, lints, dependencies (advisories, licences, sources), images by digest, and shell scripts and alert rules where their tools are installed
 	@tests/support/lint.sh
 
 clean: ## remove what was built and fetched

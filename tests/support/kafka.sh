@@ -122,7 +122,7 @@ EOF
 }
 
 start() {
-  local port=19092 secure= pid deadline p ports format=()
+  local port=19092 secure='' pid deadline p ports format=()
   while [ $# -gt 0 ]; do
     if [ "$1" = --secure ]; then secure=1; else port=$1; fi
     shift

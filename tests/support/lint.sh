@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, lints, and what the tools at hand can say about scripts, alert rules and dependencies.
+# Format, lints, dependencies, images, and what the tools at hand can say about scripts and alert rules.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -9,9 +9,28 @@ set -x
 cargo fmt --check
 cargo clippy --release --locked --all-targets -- -D warnings
 { set +x; } 2>/dev/null
+
+# An image without a digest, or an action without a commit, is another one tomorrow.
+files=(docker/Dockerfile docker/compose.yaml config/examples/github-actions.yaml)
+while IFS= read -r file; do files+=("$file"); done < <(find .github -name '*.y*ml' 2>/dev/null)
+if loose=$(grep -nHE '^FROM |^ *image: |^ *-? *uses: ' "${files[@]}" | grep -vE '@(sha256:[0-9a-f]{64}|[0-9a-f]{40})\b|image: driftgate$|uses: \./'); then
+  echo "lint: pin these by digest:" >&2
+  echo "$loose" >&2
+  exit 1
+fi
+
 if have shellcheck; then shellcheck .ci/run benches/run.sh benches/peers/*.sh tests/support/*.sh; fi
 if have promtool; then
   promtool check config docker/prometheus/prometheus.yml
   promtool test rules docker/prometheus/alerts_test.yml
 fi
-if have cargo-deny; then cargo deny --all-features --locked check; fi
+
+tools=$(tests/support/cargo_tool.sh cargo-deny)
+deny() { PATH=$tools:$PATH cargo deny --all-features --locked "$@"; }
+deny check --hide-inclusion-graph licenses bans sources
+# Known advisories need their database, a repository of its own. Where it cannot be had, that is said and nothing else is.
+if deny fetch db; then
+  deny check advisories
+else
+  echo "lint: the database of advisories cannot be fetched, so dependencies were not held against it" >&2
+fi

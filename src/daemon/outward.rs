@@ -14,9 +14,10 @@ use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, Webhook
 use crate::publish::courier::{Carrier, Courier};
 use crate::publish::lane::{Body, Lane, Letter};
 use crate::publish::mirror::Mirror;
+use crate::publish::signing::Secret;
 use crate::publish::standing::Standing;
 use crate::publish::topic::TopicWriter;
-use crate::publish::webhook::{Secret, Webhook};
+use crate::publish::webhook::Webhook;
 use crate::registry::RegistryError;
 use crate::registry::embedded::home::{self, Home};
 use crate::registry::embedded::{Embedded, Sink};

@@ -2,13 +2,14 @@
 //! webhooks, each by a thread of its own, until they are acknowledged. What is not acknowledged yet is part of the checkpoint or
 //! of the registry, so nothing is lost; ids make a second delivery harmless. `outbox` is the way to the registry, `courier`
 //! carries what the ledger queued, `lane` is the way to a topic, `mirror` keeps MLflow in step, `webhook` is the client of one
-//! receiver, `standing` says how a sink does.
+//! receiver and `signing` what it signs with, `standing` says how a sink does.
 
 pub mod courier;
 pub mod lane;
 pub mod mirror;
 pub mod outbox;
 mod shorten;
+pub mod signing;
 pub mod standing;
 pub mod topic;
 pub mod webhook;

@@ -1,48 +1,23 @@
-//! Events to a URL: one JSON POST each, signed with HMAC-SHA256 (RFC 2104), so that its receiver can tell who sent it and
-//! whether it is old. When and how often something is tried again is for the caller.
+//! Events to a URL: one JSON POST each, signed (`signing`), so that its receiver can tell who sent it and whether it is old. When and how often something is tried again is for the caller.
 
 use std::fmt;
 use std::io::Read as _;
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{StatusCode, Url};
 
+use super::signing::{self, Secret};
 use crate::clock::now_ms;
-use crate::frame::hex;
 use crate::web::{cause, is_loopback};
 
-/// The id of the event: the same one is never another event.
-pub const EVENT_ID: &str = "X-Driftgate-Event-Id";
-/// When it was sent, seconds since the epoch; receivers refuse what is old.
-pub const TIMESTAMP: &str = "X-Driftgate-Timestamp";
-/// `sha256=` and the hex of the HMAC of timestamp, a dot and the body.
-pub const SIGNATURE: &str = "X-Driftgate-Signature";
 /// An answer is quoted up to here.
 const SHOWN_CHARS: usize = 200;
 /// No more of an answer is read; 4 bytes a character.
 const READ_BYTES: u64 = 800;
 const AGENT: &str = concat!("driftgate/", env!("CARGO_PKG_VERSION"));
-
-/// What a sender and its receivers share. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    #[must_use]
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Why an event did not arrive. Messages name the host only: paths, too, are secret for many receivers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +26,10 @@ pub enum WebhookError {
     Url,
     #[error("the webhook at {host} has an empty secret: give one, or leave it out to send unsigned events")]
     EmptySecret { host: String },
+    #[error(
+        "the secret of the webhook at {host} starts with whsec_, and what follows is no base64: copy it whole from the receiver"
+    )]
+    Secret { host: String },
     #[error("the HTTP client for the webhook at {host} cannot be set up: {cause}")]
     Client { host: String, cause: String },
     #[error("the event id {event_id:?} cannot be sent to the webhook at {host}: it may hold printable ASCII only")]
@@ -99,8 +78,10 @@ impl Webhook {
             return Err(WebhookError::Url);
         }
         let host = url.origin().ascii_serialization();
-        if secret.as_ref().is_some_and(|Secret(s)| s.is_empty()) {
-            return Err(WebhookError::EmptySecret { host });
+        match secret.as_ref().map(Secret::check) {
+            Some(Err(signing::BadSecret::Empty)) => return Err(WebhookError::EmptySecret { host }),
+            Some(Err(signing::BadSecret::Base64)) => return Err(WebhookError::Secret { host }),
+            Some(Ok(())) | None => {}
         }
         // Redirects would take signed events elsewhere.
         let http = Client::builder().timeout(timeout).user_agent(AGENT).redirect(Redirects::none());
@@ -124,16 +105,19 @@ impl Webhook {
         let host = || self.host.clone();
         let id = HeaderValue::from_str(event_id)
             .map_err(|_| WebhookError::EventId { host: host(), event_id: event_id.to_owned() })?;
-        let request = self
+        let mut request = self
             .http
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(EVENT_ID, id)
-            .header(TIMESTAMP, timestamp_s.to_string());
-        let request = match &self.secret {
-            Some(secret) => request.header(SIGNATURE, signature(secret, timestamp_s, body)),
-            None => request,
-        };
+            .header(signing::EVENT_ID, id.clone())
+            .header(signing::TIMESTAMP, timestamp_s)
+            .header(signing::STANDARD_ID, id)
+            .header(signing::STANDARD_TIMESTAMP, timestamp_s);
+        if let Some(secret) = &self.secret {
+            request = request
+                .header(signing::SIGNATURE, secret.signature(timestamp_s, body))
+                .header(signing::STANDARD_SIGNATURE, secret.standard_signature(event_id, timestamp_s, body));
+        }
         let response = request
             .body(body.to_owned())
             .send()
@@ -148,14 +132,6 @@ impl Webhook {
         let said = said(response, status);
         Err(WebhookError::Refused { host: host(), event_id: event_id.to_owned(), status: status.as_u16(), said })
     }
-}
-
-/// The signature's header for a body sent at a time in seconds since the epoch.
-#[must_use]
-pub fn signature(secret: &Secret, timestamp_s: i64, body: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.0.as_bytes());
-    let tag = hmac::sign(&key, format!("{timestamp_s}.{body}").as_bytes());
-    format!("sha256={}", hex(tag.as_ref()))
 }
 
 /// The start of an answer, or what its code means.
@@ -239,6 +215,10 @@ mod tests {
             "x-driftgate-event-id: id-1",
             "x-driftgate-timestamp: 1362096000",
             &format!("x-driftgate-signature: sha256={signed}"),
+            "webhook-id: id-1",
+            "webhook-timestamp: 1362096000",
+            // printf 'id-1.1362096000.{"a":"ä"}' | openssl dgst -sha256 -hmac s3cret -binary | base64
+            "webhook-signature: v1,GqtvI+vM7jKcBU6thduxaK73TOY/C5IE3iu6slMWN1w=",
             "authorization: Basic dXNlcjpoaWRkZW4=",
         ] {
             assert!(request.contains(&format!("\r\n{header}\r\n")), "{header} in {request}");
@@ -314,6 +294,8 @@ mod tests {
         let new = |secret| Webhook::new("https://u:hidden@example.org/T0K3N", secret, Duration::from_secs(1));
         let error = new(Some(Secret::new(""))).unwrap_err();
         assert_eq!(error, WebhookError::EmptySecret { host: "https://example.org".into() });
+        let error = new(Some(Secret::new("whsec_!"))).unwrap_err();
+        assert_eq!(error, WebhookError::Secret { host: "https://example.org".into() });
         let good = new(Some(Secret::new("s3cret"))).unwrap();
         assert_eq!(
             format!("{good:?} {:?}", good.secret),

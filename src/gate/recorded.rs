@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::{Answer, Found, GateError, counting};
 use crate::policy::{Policy, Transition};
 use crate::promotion::evidence::{self, EvidenceError, KINDS, show};
-use crate::promotion::types::{Dossier, Evidence, Finding, Outcome, Peer, RollbackTarget};
+use crate::promotion::types::{Dossier, Evidence, Finding, Outcome, Peer, Requester, RollbackTarget};
 use crate::promotion::{PROD, transition};
 
 /// A run that cannot be decided.
@@ -104,6 +104,9 @@ pub fn decide(policy: &Policy, run: &str, to: Option<&str>, now_ms: i64) -> Resu
     }
     let approvals = people::approvals(run, policy, transition, &to, &dossier, now_ms)?;
     dossier.approvals = approvals;
+    // Whose wish the promotion is.
+    let actor = run.get("actor").and_then(Value::as_str).filter(|actor| !actor.is_empty());
+    dossier.requesters.extend(actor.map(|actor| Requester { actor: actor.to_owned(), to: Some(to.clone()) }));
     found.needs_a_check(policy, &to, &groups, transition);
     let metrics = metrics::read(run, policy)?;
     for group in groups {

@@ -297,6 +297,8 @@ fn transition_mistakes() {
         ("{from: a, to: b, approvals: {roles: {}}}", "expected at least one role"),
         ("{from: a, to: b, approvals: {roles: {owner: 0}}}", "expected a whole number from 1 to 20"),
         ("{from: a, to: b, approvals: {roles: {owner: 1}, expires: 72}}", "the unit is missing"),
+        ("{from: a, to: b, approvals: {roles: {owner: 1}, exclude: [author]}}", "unknown \"author\""),
+        ("{from: a, to: b, approvals: {roles: {owner: 1}, exclude: [requester, requester]}}", "is named twice"),
         ("{from: a, to: b, approvals: {roles: {owner: 1}, distinct: yes}}", "expected true or false, read \"yes\""),
         ("{from: a, to: b, offline: [{metric: auc, min_gain: 0.02}]}", "say which of the two"),
         (

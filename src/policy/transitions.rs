@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::groups::{Outline, hysteresis};
 use super::rule_options::{design_effect, tolerance};
 use super::types::{
-    Approvals, Compare, EVIDENCE_KINDS, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit, RollbackPlan,
-    RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
+    Approvals, Compare, EVIDENCE_KINDS, Excluded, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit,
+    RollbackPlan, RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
 };
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, units};
@@ -119,7 +119,7 @@ fn approvals(item: &Item) -> Option<Approvals> {
             _ => item.fail("expected `auto` or the roles that approve: write {roles: {owner: 1, reviewer: 1}}"),
         };
     }
-    let map = item.map(&["roles", "people", "distinct", "expires"])?;
+    let map = item.map(&["roles", "people", "distinct", "exclude", "expires"])?;
     let roles = map.require("roles", "{owner: 1, reviewer: 1}").and_then(|item| roles(&item));
     let people = map.get("people").map_or_else(|| Some(BTreeMap::new()), |item| people(&item, roles.as_ref()?));
     let distinct = map.get("distinct").map_or(Some(true), |item| item.boolean());
@@ -128,7 +128,13 @@ fn approvals(item: &Item) -> Option<Approvals> {
         Some(expires) => Some(expires?),
         None => None,
     };
-    Some(Approvals::Roles { roles: roles?, people: people?, distinct: distinct?, expires })
+    let exclude = map.get("exclude").map_or_else(|| Some(Vec::new()), |item| excluded(&item));
+    Some(Approvals::Roles { roles: roles?, people: people?, distinct: distinct?, exclude: exclude?, expires })
+}
+
+fn excluded(item: &Item) -> Option<Vec<Excluded>> {
+    let named = words(item, "those who cannot approve", &Excluded::ALL.map(|(name, _)| name))?;
+    Some(Excluded::ALL.into_iter().filter(|(name, _)| named.iter().any(|n| n == name)).map(|(_, who)| who).collect())
 }
 
 fn roles(item: &Item) -> Option<BTreeMap<String, u32>> {

@@ -451,9 +451,32 @@ pub enum Approvals {
         people: BTreeMap<String, Vec<String>>,
         /// A person counts once over all roles.
         distinct: bool,
+        /// Who cannot sign, whatever role their token has.
+        exclude: Vec<Excluded>,
         /// How long a signature holds.
         expires: Option<Millis>,
     },
+}
+
+/// Who does not judge their own work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excluded {
+    /// Whoever registered the version or changed what is registered, and whoever asked for the promotion.
+    Requester,
+    /// Whoever attached a piece of the evidence that counts.
+    Evidence,
+}
+
+impl Excluded {
+    pub const ALL: [(&str, Self); 2] = [("requester", Self::Requester), ("evidence", Self::Evidence)];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requester => "requester",
+            Self::Evidence => "evidence",
+        }
+    }
 }
 
 /// How the traffic moves to a version, and what must hold meanwhile.

@@ -1,5 +1,5 @@
 //! Who has signed a promotion, and whose signature still holds: each is bound to the artifact, the policy and the evidence
-//! that its signer saw, and runs out.
+//! that its signer saw, and runs out. Whom the policy excludes signs nothing, whenever they became what excludes them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::evidence::{artifact_sha256, evidence_sha256};
 use super::types::{Approval, Dossier, Finding, Outcome};
 use crate::judge::verdict::utc;
-use crate::policy::{Approvals, Policy, Transition};
+use crate::policy::{Approvals, Excluded, Policy, Transition};
 
 /// The signatures for a transition, counted and not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,8 +33,47 @@ pub fn judge(policy: &Policy, transition: &Transition, dossier: &Dossier, now_ms
         // Writing to a String does not fail.
         let _ = write!(detail, "{lead}{} by {} ({why})", approval.role, approval.actor);
     }
+    let excluded = all_excluded(transition, dossier);
+    if !excluded.is_empty() {
+        // Writing to a String does not fail.
+        let _ = write!(detail, "; not by {}", excluded.join(", "));
+    }
     let outcome = if count.taken == count.places { Outcome::Pass } else { Outcome::Pending };
     Some(Finding::new("approvals", outcome, detail))
+}
+
+/// Why somebody cannot sign under a transition, as a clause; `None`: they can.
+#[must_use]
+pub fn excluded(transition: &Transition, dossier: &Dossier, actor: &str) -> Option<String> {
+    let Approvals::Roles { exclude, .. } = &transition.approvals else { return None };
+    exclude.iter().find_map(|who| match who {
+        Excluded::Requester => {
+            let own = dossier.requesters.iter().filter(|r| same(&r.actor, actor));
+            own.filter_map(|r| match &r.to {
+                None => Some("registered the version".to_owned()),
+                Some(to) if *to == transition.to => Some("asked for the promotion".to_owned()),
+                Some(_) => None,
+            })
+            .next()
+        }
+        Excluded::Evidence => {
+            let own = dossier.evidence.values().find(|e| same(&e.actor, actor));
+            own.map(|e| format!("attached {}", e.kind))
+        }
+    })
+}
+
+/// Everybody who cannot sign, with why.
+fn all_excluded(transition: &Transition, dossier: &Dossier) -> Vec<String> {
+    let known = dossier.requesters.iter().map(|r| &r.actor).chain(dossier.evidence.values().map(|e| &e.actor));
+    let mut people: Vec<&String> = Vec::new();
+    for actor in known {
+        if !people.iter().any(|other| same(other, actor)) {
+            people.push(actor);
+        }
+    }
+    let why = |actor: &&String| excluded(transition, dossier, actor).map(|why| format!("{actor} ({why})"));
+    people.iter().filter_map(why).collect()
 }
 
 fn of_role(count: &Count<'_>, role: &str, wanted: usize) -> String {
@@ -50,7 +89,9 @@ fn of_role(count: &Count<'_>, role: &str, wanted: usize) -> String {
 /// Counts the signatures under a transition.
 #[must_use]
 pub fn count<'d>(policy: &Policy, transition: &Transition, dossier: &'d Dossier, now_ms: i64) -> Count<'d> {
-    let Approvals::Roles { roles, people, distinct, expires } = &transition.approvals else { return Count::default() };
+    let Approvals::Roles { roles, people, distinct, expires, .. } = &transition.approvals else {
+        return Count::default();
+    };
     let (artifact, evidence) = (artifact_sha256(dossier), evidence_sha256(&dossier.evidence));
     let why_void = |approval: &Approval| -> Option<String> {
         let since = || utc(approval.at_ms);
@@ -60,6 +101,9 @@ pub fn count<'d>(policy: &Policy, transition: &Transition, dossier: &'d Dossier,
         let may = people.get(&approval.role);
         if may.is_some_and(|may| !may.iter().any(|name| same(name, &approval.actor))) {
             return Some("the policy names others for this role".to_owned());
+        }
+        if let Some(why) = excluded(transition, dossier, &approval.actor) {
+            return Some(format!("{why}, which excludes them"));
         }
         if approval.artifact_sha256 != artifact {
             return Some(format!("the artifact has changed since {}", since()));

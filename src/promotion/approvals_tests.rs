@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::testing::{HEX, dossier, evidence, policy};
+use super::super::types::Requester;
 use super::*;
 
 const HOUR: i64 = 3_600_000;
@@ -53,6 +54,36 @@ fn both_roles_by_two_people_pass() {
     assert_eq!(judge(&policy, &policy.transitions[0], &dossier, 0), None, "none are asked for");
     dossier.approvals.iter_mut().for_each(|a| a.to = "staging".into());
     assert_eq!(ask(&policy, &dossier, 0).0, Outcome::Pending, "for another stage");
+}
+
+#[test]
+fn whom_the_policy_excludes_signs_nothing_whenever_they_became_that() {
+    let strict = policy("approvals: {roles: {owner: 1, reviewer: 1}, exclude: [requester, evidence]}");
+    let mut dossier = base();
+    sign(&mut dossier, &strict, "ann@org", "owner", 0);
+    sign(&mut dossier, &strict, "bob@org", "reviewer", 0);
+    // `ci` attached the tests, and does not sign.
+    let (outcome, detail) = ask(&strict, &dossier, 1);
+    assert_eq!((outcome, detail.ends_with("; not by ci (attached tests)")), (Outcome::Pass, true), "{detail}");
+    let asks = |actor: &str, to: Option<&str>| Requester { actor: actor.into(), to: to.map(str::to_owned) };
+    dossier.requesters = vec![asks("bob@org", Some("staging"))];
+    assert_eq!(ask(&strict, &dossier, 1).0, Outcome::Pass, "another stage");
+    // An approval of before does not count any more, whatever the spelling.
+    dossier.requesters.push(asks("Bob@Org", Some("prod")));
+    let (outcome, detail) = ask(&strict, &dossier, 1);
+    assert_eq!(outcome, Outcome::Pending);
+    assert!(detail.contains("void: reviewer by bob@org (asked for the promotion, which excludes them)"), "{detail}");
+    dossier.requesters = vec![asks("ann@org", None)];
+    let detail = ask(&strict, &dossier, 1).1;
+    assert!(detail.contains("void: owner by ann@org (registered the version, which excludes them)"), "{detail}");
+    assert!(detail.contains("not by ann@org (registered the version), ci (attached tests)"), "{detail}");
+    // Without it everybody may sign.
+    let loose = policy(ROLES);
+    let mut dossier = base();
+    dossier.requesters = vec![asks("ann@org", None)];
+    sign(&mut dossier, &loose, "ann@org", "owner", 0);
+    sign(&mut dossier, &loose, "ci", "reviewer", 0);
+    assert_eq!(ask(&loose, &dossier, 1).0, Outcome::Pass);
 }
 
 #[test]

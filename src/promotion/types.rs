@@ -78,6 +78,14 @@ pub struct RollbackTarget {
     pub caution: Option<String>,
 }
 
+/// Somebody whose wish a promotion is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requester {
+    pub actor: String,
+    /// The stage they asked to promote the version to; `None`: they registered it.
+    pub to: Option<String>,
+}
+
 /// Everything the registry knows of a version that a gate asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dossier {
@@ -90,6 +98,8 @@ pub struct Dossier {
     pub snapshot_sha256: Option<String>,
     /// Every approval ever given, the oldest first.
     pub approvals: Vec<Approval>,
+    /// Who registered the version, and who asked for its promotion.
+    pub requesters: Vec<Requester>,
     /// Those that have not run out.
     pub overrides: Vec<Override>,
     /// Stages whose pointer stands on the version.

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::{Embedded, identity, name, pointers, record};
-use crate::policy::Policy;
+use super::{Embedded, follow, identity, name, pointers, record, schema, signals};
+use crate::policy::{Approvals, Excluded, Policy, Transition};
+use crate::promotion::approvals;
 use crate::promotion::evidence;
-use crate::promotion::types::{Approval, Dossier, Evidence, Override, Peer};
+use crate::promotion::types::{Approval, Dossier, Evidence, Override, Peer, Requester};
 use crate::registry::mlflow::ops;
 use crate::registry::{PROD, RegistryError};
 
@@ -70,6 +71,7 @@ impl Embedded {
         self.write(now_ms, |change| {
             known(change, model, version)?;
             let dossier = read(change, given.policy, version, now_ms)?;
+            may_approve(given, &dossier, model, version)?;
             let approval = Approval {
                 to: given.to.to_owned(),
                 actor: given.actor.to_owned(),
@@ -156,6 +158,38 @@ pub struct GivenApproval<'a> {
     pub actor: &'a str,
 }
 
+/// Refuses an approval that could never count: every transition to the stage excludes who gives it.
+fn may_approve(given: &GivenApproval<'_>, dossier: &Dossier, model: &str, version: &str) -> Result<(), RegistryError> {
+    let mut why = None;
+    for transition in given.policy.transitions.iter().filter(|t| t.to == given.to) {
+        match approvals::excluded(transition, dossier, given.actor) {
+            None => return Ok(()),
+            Some(found) => why = Some(found),
+        }
+    }
+    why.map_or(Ok(()), |why| {
+        Err(RegistryError::Conflict(format!(
+            "{} {why} and cannot approve it: the policy of {model:?} excludes them (approvals.exclude); somebody else approves \
+             version {version:?}",
+            given.actor
+        )))
+    })
+}
+
+/// Who registered a version or asked for its promotion, by the audit log, where the policy asks for it.
+fn requesters(tx: &Connection, policy: &Policy, version: &str) -> rusqlite::Result<Vec<Requester>> {
+    let asks = |t: &Transition| matches!(&t.approvals, Approvals::Roles { exclude, .. } if exclude.contains(&Excluded::Requester));
+    if !policy.transitions.iter().any(asks) {
+        return Ok(Vec::new());
+    }
+    let found = tx
+        .prepare_cached(schema::REQUESTS)?
+        .query_map([policy.model.as_str(), version], |row| Ok(Requester { actor: row.get(0)?, to: row.get(1)? }))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    // What driftgate or MLflow did is nobody's wish.
+    Ok(found.into_iter().filter(|r| r.actor != signals::ACTOR && r.actor != follow::ACTOR).collect())
+}
+
 /// Fails where a version is not registered.
 pub(super) fn known(tx: &Connection, model: &str, version: &str) -> Result<(), RegistryError> {
     if record(tx, model, version)?.is_none() {
@@ -187,6 +221,7 @@ pub(super) fn read(tx: &Connection, policy: &Policy, version: &str, now_ms: i64)
         lost: identity::lost(tx, model, version)?,
         anew_ms: record.anew_ms,
         approvals: approvals_of(tx, model, version)?,
+        requesters: requesters(tx, policy, version)?,
         overrides: overrides_of(tx, model, version, now_ms)?,
         rollback_target: pointers::rollback_target(tx, model, version)?,
         rolled_back: rolled_back(tx, model, version, &evidence, record.artifact_sha256.as_deref())?,

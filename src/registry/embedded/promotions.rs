@@ -12,7 +12,7 @@ use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question, Standing};
 use crate::judge::verdict::{Verdict, digest, utc};
 use crate::policy::{Approvals, Policy, Transition};
 use crate::promotion::record::{self as promotion_record, Facts};
-use crate::promotion::types::Dossier;
+use crate::promotion::types::{Dossier, Requester};
 use crate::promotion::{self, approvals};
 use crate::registry::mlflow::ops;
 use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, RegistryError, VersionRecord, artifact};
@@ -208,6 +208,18 @@ pub(super) fn ask(
     to: &str,
     retry: Option<&str>,
 ) -> Result<(Answer, Dossier), RegistryError> {
+    ask_for(tx, desk, version, to, retry, None)
+}
+
+/// The same where somebody asks for the promotion itself: it is their wish from now on.
+fn ask_for(
+    tx: &Connection,
+    desk: &Desk<'_>,
+    version: &str,
+    to: &str,
+    retry: Option<&str>,
+    asks: Option<Requester>,
+) -> Result<(Answer, Dossier), RegistryError> {
     let policy = desk.policy;
     // A rollout under way keeps the reason it was begun for.
     let retried = match rollouts::active(tx, &policy.model)?.filter(|r| r.candidate == version && retry.is_none()) {
@@ -217,6 +229,7 @@ pub(super) fn ask(
     let retry = retry.or(retried.as_deref());
     let record = record(tx, &policy.model, version)?;
     let mut dossier = dossier::read(tx, policy, version, desk.now_ms)?;
+    dossier.requesters.extend(asks);
     dossier.recomputed_sha256 = record.as_ref().and_then(|r| r.artifact.as_deref()).and_then(artifact::known);
     let Live { mut latest, blocks: raised, seen, mut others } = (desk.live)(version);
     if let Some(anew) = dossier.anew_ms {
@@ -276,7 +289,8 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
             active.phase.name()
         )));
     }
-    let (answer, dossier) = ask(change, desk, version, to, retry)?;
+    let asks = Requester { actor: desk.actor.to_owned(), to: Some(to.to_owned()) };
+    let (answer, dossier) = ask_for(change, desk, version, to, retry, Some(asks))?;
     change.tag(model, version, &ops::gate_tags(to, &answer, None))?;
     change.audit(
         desk.actor,

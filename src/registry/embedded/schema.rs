@@ -245,6 +245,25 @@ CREATE TABLE likeness (
 INSERT INTO likeness (id) VALUES (lower(hex(randomblob(8))));
 ";
 
+/// Who registered a version or asked for its promotion (`?1`, `?2`), and to which stage: what the audit log says, found by the
+/// index below.
+pub(super) const REQUESTS: &str = "
+SELECT DISTINCT
+    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.actor'),
+    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.to')
+FROM audit
+WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate')
+  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model') = ?1
+  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version') = ?2";
+
+/// What finds them without reading the whole log. It holds nothing that the log does not say.
+const REQUESTS_INDEX: &str = "
+CREATE INDEX IF NOT EXISTS audit_requests ON audit (
+    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model'),
+    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version')
+) WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate');
+";
+
 /// Opens a registry file, making it and its folder where they are missing; waits so long for others.
 pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, RegistryError> {
     let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
@@ -315,6 +334,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
         if found == 0 {
             tx.execute("UPDATE likeness SET made_ms = ?1", [crate::clock::now_ms()])?;
         }
+        tx.execute_batch(REQUESTS_INDEX)?;
         tx.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(tx.commit()?)

@@ -164,6 +164,16 @@ fn failing(view: &View) -> Vec<Problem> {
                 format!("the policies were not taken over: {why}"),
                 "driftgate check --config FILE, then SIGHUP or a restart",
             ),
+            Part::Tokens => (
+                Severity::Waiting,
+                format!("the tokens were not taken over, and those read before hold: {why}"),
+                "correct http.tokens_file, then SIGHUP",
+            ),
+            Part::Issuer => (
+                Severity::Waiting,
+                format!("the issuer of tokens does not give its keys, and those from before hold: {why}"),
+                "see that the daemon reaches http.oidc.issuer",
+            ),
             Part::DeadLetters => (
                 Severity::Refused,
                 format!("dead letters are not kept: {why}"),

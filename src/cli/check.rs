@@ -113,8 +113,14 @@ impl Report {
             // A policy that cannot be read is not a model that is not known.
             let unknown =
                 if report.errors.is_empty() { deployment::unknown_models(&config, &policies) } else { Vec::new() };
-            let tokens = Tokens::load(config.http.tokens_file.as_deref()).map(|t| !t.is_empty());
-            let lints = deployment::lint(&config, &policies, tokens.map_err(|e| e.to_string()));
+            let tokens = match Tokens::load(config.http.tokens_file.as_deref()) {
+                Err(e) if e.is_content() => {
+                    report.errors.push(e.to_string());
+                    Ok(true)
+                }
+                read => read.map(|t| !t.is_empty()).map_err(|e| e.to_string()),
+            };
+            let lints = deployment::lint(&config, &policies, tokens);
             report.errors.extend(unknown.into_iter().map(|l| format!("{}: {}: {}", path.display(), l.path, l.message)));
             report.config = Some((path.to_owned(), lints));
         }

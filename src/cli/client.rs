@@ -30,7 +30,7 @@ pub struct ServerArgs {
     /// The daemon's address
     #[arg(long, value_name = "URL", env = "DRIFTGATE_SERVER", default_value = "http://127.0.0.1:9464")]
     pub server: String,
-    /// A file with the token for changes; without it the environment's `DRIFTGATE_TOKEN`
+    /// A file with the token, for changes and where reading needs one; without it the environment's `DRIFTGATE_TOKEN`
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Works on the registry and the policies that this configuration names, without a daemon

@@ -13,7 +13,7 @@ use super::terminal::outln;
 use super::{Failure, exit, replay as replay_cli, show};
 use crate::daemon::engine::new_model_view;
 use crate::decode::Reject;
-use crate::http::{self, App, Tokens};
+use crate::http::{self, Access, App, Tokens};
 use crate::intake::Setup;
 use crate::intake::versions::Reference;
 use crate::judge::verdict::{Action, Signal, Status, Verdict};
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let app = App {
         view: view.clone(),
         registry: Arc::clone(&registry),
-        tokens: Tokens::default(),
+        access: Arc::new(Access::open(Tokens::default())),
         now_ms: || STREAM_TIME.load(Ordering::Relaxed),
     };
     runtime.spawn(http::serve(listener, app, std::future::pending()));

@@ -14,7 +14,8 @@ use super::Failure;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::daemon::{self, outward};
-use crate::http::{App, Tokens, router};
+use crate::http::auth::{Reading, Roles, Rules, is_issuers};
+use crate::http::{Access, App, Tokens, router};
 use crate::intake::Setup;
 use crate::pipeline::Pipeline;
 use crate::registry::Embedded;
@@ -64,8 +65,8 @@ impl Local {
         }
         view.write().started = true;
         view.fails(Part::Daemon, "the registry alone answers");
-        let (tokens, token) = tokens(&config, token)?;
-        let router = router(App { view, registry, tokens, now_ms });
+        let (access, token) = access(&config, token)?;
+        let router = router(App { view, registry, access: Arc::new(access), now_ms });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { router, runtime, token })
     }
@@ -89,16 +90,18 @@ impl Local {
     }
 }
 
-/// The tokens that hold here, and the one to call with.
-fn tokens(config: &Config, given: Option<&str>) -> Result<(Tokens, String), Failure> {
+/// Who is let in here, and the token to call with. Whoever can open the registry's file can read it.
+fn access(config: &Config, given: Option<&str>) -> Result<(Access, String), Failure> {
     if let Some(token) = given {
-        return Ok((Tokens::load(config.http.tokens_file.as_deref())?, token.to_owned()));
+        let access = Access::load(Rules { reading: Reading::Open, metrics: Reading::Open, ..config.http.rules() })?;
+        if let Some(issuer) = access.issuer().filter(|_| is_issuers(token)) {
+            issuer.refresh().map_err(|why| anyhow::anyhow!("the issuer of tokens does not give its keys: {why}"))?;
+        }
+        return Ok((access, token.to_owned()));
     }
     // Whoever can write the registry's file needs no token; the name is the operating system's.
     let token = format!("local-{}", std::process::id());
-    let tokens = Tokens::parse(&format!("{token} operator * {}", actor()))
-        .map_err(|_| anyhow::anyhow!("the user's name {:?} cannot stand in the audit log: set USER", actor()))?;
-    Ok((tokens, token))
+    Ok((Access::open(Tokens::one(&token, Roles::OPERATOR, "*", &actor())), token))
 }
 
 /// Who acts where no token says it: the user of the operating system, as far as it is known.

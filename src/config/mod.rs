@@ -2,6 +2,7 @@
 //! place. Relative paths start in the file's folder; policy files are found by `policy_files`, secrets are read by
 //! `KafkaConfig::client_properties`.
 
+mod access;
 mod files;
 mod kafka;
 mod outward;
@@ -19,6 +20,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::http::auth::OidcConfig;
+pub use crate::http::auth::Reading;
 use crate::snapshot::places::Places;
 use crate::yaml::{self, Item, units};
 
@@ -81,6 +84,12 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Without it nothing can be changed over HTTP.
     pub tokens_file: Option<PathBuf>,
+    /// Who may read; `None`: everybody on loopback, whoever has a token beyond it.
+    pub read: Option<Reading>,
+    /// Who may read `/metrics`.
+    pub metrics: Reading,
+    /// Whose tokens are taken beside those of the file.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Bounds on what the streams may make the daemon hold.
@@ -274,7 +283,7 @@ impl Reader<'_> {
 
     fn http(&self, item: Option<&Item>) -> Option<HttpConfig> {
         let map = match item {
-            Some(item) => Some(item.map(&["listen", "tokens_file"])?),
+            Some(item) => Some(item.map(&["listen", "tokens_file", "read", "metrics", "oidc"])?),
             None => None,
         };
         let get = |key| map.as_ref().and_then(|map| map.get(key));
@@ -286,8 +295,20 @@ impl Reader<'_> {
             })
         });
         let tokens_file = get("tokens_file").map(|item| self.path(&item));
+        let read = get("read").map(|item| access::reading(&item));
+        let metrics = get("metrics").map_or(Some(Reading::Open), |item| access::reading(&item));
+        let oidc = get("oidc").map(|item| self.oidc(&item));
         Some(HttpConfig {
             listen: listen?,
+            oidc: match oidc {
+                Some(oidc) => Some(oidc?),
+                None => None,
+            },
+            read: match read {
+                Some(read) => Some(read?),
+                None => None,
+            },
+            metrics: metrics?,
             tokens_file: match tokens_file {
                 Some(path) => Some(path?),
                 None => None,

@@ -27,7 +27,7 @@ use anyhow::{Context as _, anyhow};
 use crate::checkpoint::{Checkpoint, SourceState, Store};
 use crate::clock::now_ms;
 use crate::config::{Config, DeadLetterTarget, PublishConfig};
-use crate::http::{self, App, Tokens};
+use crate::http::{self, Access, App};
 use crate::intake::Setup;
 use crate::intake::state::Lost;
 use crate::intake::versions::Reference;
@@ -97,7 +97,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     let kafka_config = config.kafka.clone().ok_or_else(|| {
         anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")
     })?;
-    let tokens = Tokens::load(config.http.tokens_file.as_deref())?;
+    let access = Arc::new(Access::load(config.http.rules())?);
     let properties = kafka_config.client_properties()?;
     let kafka = KafkaSource::new(&properties)?;
     let asked = health::ask(kafka.handle(), config)?;
@@ -117,12 +117,17 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     })?;
     tracing::info!(address = %listener.local_addr()?, "http");
     let flags = Arc::new(Flags::default());
-    let app = App { view: view.clone(), registry: Arc::clone(&registry), tokens, now_ms };
+    if let Some(warning) = access.warning(config.http.listen) {
+        tracing::warn!("{warning}");
+    }
+    watch_issuer(&access, &view)?;
+    let app = App { view: view.clone(), registry: Arc::clone(&registry), access: Arc::clone(&access), now_ms };
     let (end_http, http_ends) = tokio::sync::oneshot::channel::<()>();
     let server = runtime.spawn(http::serve(listener, app, async {
         let _ = http_ends.await;
     }));
-    runtime.spawn(signals(Arc::clone(&flags)));
+    let to_reload = view.clone();
+    runtime.spawn(signals(Arc::clone(&flags), move || reload::tokens(&access, &to_reload)));
     runtime.spawn(health::watch_checkpoint(view.clone()));
 
     let publish = &config.publish;
@@ -191,6 +196,20 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     leave(&flags, done)
 }
 
+/// Keeps the keys of the tokens' issuer, and says where they do not come.
+fn watch_issuer(access: &Access, view: &Shared) -> anyhow::Result<()> {
+    let Some(issuer) = access.issuer() else { return Ok(()) };
+    let view = view.clone();
+    let told = issuer.watch(move |found| match found {
+        Ok(()) => view.works(&Part::Issuer),
+        Err(why) => {
+            tracing::warn!("the issuer of tokens does not give its keys, and those from before hold: {why}");
+            view.fails(Part::Issuer, why);
+        }
+    });
+    told.context("no thread for the issuer of tokens")
+}
+
 /// Where neither a state nor a registry was here before: whether the brokers know of a driftgate that was.
 fn settle_first_start(config: &Config, engine: &Engine, starts: &Starts, view: &Shared) -> anyhow::Result<()> {
     let mut doubts = view.read().doubts.clone();
@@ -227,8 +246,9 @@ fn leave(flags: &Flags, done: anyhow::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// SIGTERM and SIGINT stop, a second one at once; SIGHUP reads the policies again.
-async fn signals(flags: Arc<Flags>) {
+/// SIGTERM and SIGINT stop, a second one at once; SIGHUP reads tokens and policies again: `at_hangup` what does not wait
+/// for the counting thread.
+async fn signals(flags: Arc<Flags>, at_hangup: impl Fn()) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
@@ -243,6 +263,7 @@ async fn signals(flags: Arc<Flags>) {
             _ = term.recv() => {}
             _ = int.recv() => {}
             _ = hup.recv() => {
+                at_hangup();
                 flags.reload.store(true, Ordering::Relaxed);
                 continue;
             }

@@ -1,4 +1,4 @@
-//! SIGHUP: the policies are read again. Changed limits keep the counts and reset hysteresis; changed features, grid,
+//! SIGHUP: tokens and policies are read again. Changed limits keep the counts and reset hysteresis; changed features, grid,
 //! segments, labels or windows start that model's counts anew.
 
 use std::sync::Arc;
@@ -7,11 +7,26 @@ use super::engine::Engine;
 use super::sources;
 use super::topics::Topic;
 use crate::config::Config;
+use crate::http::Access;
 use crate::pipeline::Pipeline;
 use crate::policy::Policy;
 use crate::schema::Schema;
 use crate::view::Shared;
 use crate::view::failing::Part;
+
+/// Takes over the tokens; those that cannot be used change nothing.
+pub fn tokens(access: &Access, view: &Shared) {
+    match access.reload() {
+        Ok(count) => {
+            tracing::info!(tokens = count, "the tokens were read again");
+            view.works(&Part::Tokens);
+        }
+        Err(e) => {
+            tracing::error!("the tokens are not taken over, and those read before hold: {e}");
+            view.fails(Part::Tokens, e.to_string());
+        }
+    }
+}
 
 /// Takes over what changed in the policies; a file with errors changes nothing.
 pub fn policies(engine: &Engine, config: &Config, view: &Shared) {

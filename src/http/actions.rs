@@ -5,14 +5,13 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::api::known_model;
-use super::auth::Role;
+use super::auth::Caller;
 use super::problem::{Names, Problem};
 use super::{Shared, with_desk};
 use crate::judge::verdict::utc;
@@ -27,28 +26,25 @@ type Answered = Result<Json<Value>, Problem>;
 /// A body that may be missing or too long.
 type Body = Result<Bytes, BytesRejection>;
 
-/// Who asks for a change, and of what. `ROLE` is the least role that may.
-pub(super) struct By<const ROLE: u8> {
+/// Who asks for a change, and of what. That they may has been seen to by the rule of the route.
+pub(super) struct By {
     pub actor: String,
+    /// As whom they may approve; empty: as anybody.
     pub roles: Vec<String>,
     pub model: String,
     pub version: String,
 }
 
-pub(super) const APPROVER: u8 = 1;
-pub(super) const OPERATOR: u8 = 2;
-
-impl<const ROLE: u8> FromRequestParts<Shared> for By<ROLE> {
+impl FromRequestParts<Shared> for By {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned);
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Problem::internal("a route that changes something has no rule"))?;
         let Names(names) = Names::<std::collections::HashMap<String, String>>::from_request_parts(parts, app).await?;
         let part = |key: &str| names.get(key).cloned().unwrap_or_default();
         let model = part("model");
-        let needs = if ROLE == APPROVER { Role::Approver } else { Role::Operator };
-        let (actor, roles) = app.tokens.authorize_as(header.as_deref(), needs, &model)?;
-        Ok(Self { actor: actor.to_owned(), roles: roles.to_vec(), version: part("version"), model })
+        Ok(Self { roles: caller.approves_as(&model), actor: caller.actor, version: part("version"), model })
     }
 }
 
@@ -62,7 +58,7 @@ pub(super) fn body<T: DeserializeOwned>(body: Body, what: &str) -> Result<T, Pro
 }
 
 /// POST …/evidence: `{"tests": "pass", "offline": {"auc": 0.88}, …}`
-pub(super) async fn evidence(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
+pub(super) async fn evidence(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: Map<String, Value> = body(given, "a value for each kind of evidence")?;
     if given.is_empty() {
         return Err(Problem::bad_request("the body names no evidence; write {\"tests\": \"pass\"} and the like"));
@@ -92,7 +88,7 @@ fn prod() -> String {
 }
 
 /// POST …/approvals: `{"to": "prod", "role": "owner"}`
-pub(super) async fn approvals(State(app): State<Shared>, by: By<APPROVER>, given: Body) -> Answered {
+pub(super) async fn approvals(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: ApprovalBody = body(given, "any of to, role and comment")?;
     let policy = known_model(&app, &by.model)?.policy;
     let role = approving_as(&policy, &given, &by)?;
@@ -113,7 +109,7 @@ pub(super) async fn approvals(State(app): State<Shared>, by: By<APPROVER>, given
 }
 
 /// The role that is approved in: the one that is named, if the token and the policy know it; else the only one there is.
-fn approving_as(policy: &Policy, given: &ApprovalBody, by: &By<APPROVER>) -> Result<String, Problem> {
+fn approving_as(policy: &Policy, given: &ApprovalBody, by: &By) -> Result<String, Problem> {
     let mut asked: Vec<&String> = Vec::new();
     for transition in policy.transitions.iter().filter(|t| t.to == given.to) {
         if let Approvals::Roles { roles, .. } = &transition.approvals {
@@ -172,7 +168,7 @@ struct PromoteBody {
 }
 
 /// POST …/promote: `{"to": "prod"}`; 200 whatever the gate says, with its verdict.
-pub(super) async fn promote(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
+pub(super) async fn promote(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: PromoteBody = body(given, "any of to, retry and comment")?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let wish = Wish {
@@ -203,7 +199,7 @@ struct RollbackBody {
 }
 
 /// POST …/rollback: `{"reason": "…"}`
-pub(super) async fn rollback(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
+pub(super) async fn rollback(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: RollbackBody = body(given, "a reason, and if wanted to and drill")?;
     let reason = said("reason", &given.reason)?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
@@ -237,7 +233,7 @@ struct OverrideBody {
 }
 
 /// POST …/overrides: `{"rule": "drift/psi", "subject": "temp", "for": "24h", "reason": "…"}`
-pub(super) async fn overrides(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
+pub(super) async fn overrides(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: OverrideBody = body(given, "rule, reason, for or until, and if wanted subject")?;
     let reason = said("reason", &given.reason)?;
     let policy = known_model(&app, &by.model)?.policy;
@@ -299,7 +295,7 @@ struct UnblockBody {
 }
 
 /// POST …/unblock: `{"reason": "…"}`, and if wanted `"group"`.
-pub(super) async fn unblock(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
+pub(super) async fn unblock(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: UnblockBody = body(given, "a reason, and if wanted group")?;
     let reason = said("reason", &given.reason)?;
     let view = app.view.clone();
@@ -331,7 +327,7 @@ struct RolloutBody {
 }
 
 /// POST /api/v1/models/{model}/rollout: `{"action": "pause", "reason": "…"}`
-pub(super) async fn rollout(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
+pub(super) async fn rollout(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: RolloutBody = body(given, "action (pause, resume, abort, promote, succeeded, failed) and reason")?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let reason = given.reason.as_deref().unwrap_or("no reason given");
@@ -367,7 +363,7 @@ struct Reason {
 }
 
 /// POST /api/v1/models/{model}/freeze: automatic actions stop.
-pub(super) async fn freeze(State(app): State<Shared>, by: By<OPERATOR>, given: Body) -> Answered {
+pub(super) async fn freeze(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: Reason = body(given, "a reason")?;
     let reason = said("reason", &given.reason.unwrap_or_default())?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
@@ -380,7 +376,7 @@ pub(super) async fn freeze(State(app): State<Shared>, by: By<OPERATOR>, given: B
 }
 
 /// POST /api/v1/models/{model}/resume: automatic actions go on.
-pub(super) async fn resume(State(app): State<Shared>, by: By<OPERATOR>) -> Answered {
+pub(super) async fn resume(State(app): State<Shared>, by: By) -> Answered {
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let changed = registry.resume(&desk.policy.model, desk.actor, desk.now_ms)?;
         if registry.rollout(&desk.policy.model)?.is_some_and(|r| r.paused.as_deref() == Some(FROZEN)) {

@@ -13,7 +13,8 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::actions::{self, By, OPERATOR};
+use super::actions::{self, By};
+use super::guard::Sight;
 use super::problem::{Names, Parameters, Problem, named};
 use super::{Shared, registry, with_desk};
 use crate::gate::{self, Answer};
@@ -29,11 +30,12 @@ const MOST_LISTED: usize = 1000;
 type Answered = Result<Json<Value>, Problem>;
 
 /// GET /api/v1/models
-pub(super) async fn models(State(app): State<Shared>) -> Answered {
+pub(super) async fn models(State(app): State<Shared>, sight: Sight) -> Answered {
     let records = registry(&app, |r| r.versions(None)).await?;
     // A copy, so that the pipeline does not wait for an answer to be written.
     let models = app.view.read().models.clone();
-    let models: Vec<Value> = models.iter().map(|(name, seen)| summary(name, seen, &records)).collect();
+    let models = models.iter().filter(|(name, _)| sight.sees(name));
+    let models: Vec<Value> = models.map(|(name, seen)| summary(name, seen, &records)).collect();
     Ok(Json(json!({"models": models})))
 }
 
@@ -138,7 +140,7 @@ struct Body {
 /// POST /api/v1/models/{model}/versions/{version}
 pub(super) async fn register(
     State(app): State<Shared>,
-    by: By<OPERATOR>,
+    by: By,
     given: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<VersionRecord>), Problem> {
     let what = "any of snapshot, snapshot_sha256, artifact_sha256, artifact, baseline_version, stage and evidence";
@@ -235,6 +237,12 @@ pub(super) async fn pick_known(
 pub(super) fn known_model(app: &Shared, model: &str) -> Result<ModelView, Problem> {
     let view = app.view.read();
     view.models.get(model).cloned().ok_or_else(|| {
+        if !app.access.is_open() {
+            // Whoever asks may not be one who may know them all.
+            return Problem::not_found(format!(
+                "no policy is for model {model:?}; GET /api/v1/models lists those there are"
+            ));
+        }
         let models = named(view.models.keys().map(String::as_str));
         Problem::not_found(format!("no policy is for model {model:?}; the models are {models}"))
     })

@@ -1,88 +1,55 @@
-//! Who may change something over HTTP: bearer tokens with a role, a pattern of models and the actor they stand for, from
-//! a file or from the environment. Only digests of tokens are kept, and they are compared in constant time. What a token
-//! is needed for is decided by the routes.
+//! Who asks, and what they may do: bearer tokens with roles, a pattern of models and the actor they stand for. What a route
+//! needs stands in the table of routes; whether reading needs a token is the configuration's word.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `roles` | roles, and the models they hold for |
+//! | `tokens` | tokens of a file or of the environment |
+//! | `oidc`, `jwks` | tokens of an issuer, and the keys that it publishes |
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+mod jwks;
+pub mod oidc;
+pub mod roles;
+pub mod tokens;
 
-use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Where tokens come from when no file is configured; the same format as the file.
-pub const ENVIRONMENT: &str = "DRIFTGATE_TOKENS";
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use oidc::Issuer;
+pub use oidc::OidcConfig;
+pub use roles::{Grant, Role, Roles};
+pub use tokens::{ENVIRONMENT, Tokens, TokensError};
 
-/// What a token may do; each role may do what the ones before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    Viewer,
-    Approver,
-    Operator,
+/// Who may read over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Everybody who reaches the port.
+    Open,
+    /// Whoever has a token.
+    Token,
 }
 
-impl Role {
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Approver, Self::Operator];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Approver => "approver",
-            Self::Operator => "operator",
-        }
-    }
+/// Who is let in, as the configuration says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub tokens_file: Option<PathBuf>,
+    pub reading: Reading,
+    pub metrics: Reading,
+    pub oidc: Option<OidcConfig>,
 }
 
-/// One token: its digest and what it stands for. `Debug` shows no digest: a weak token can be guessed from it.
-#[derive(Clone, PartialEq, Eq)]
-struct Token {
-    sha256: [u8; 32],
-    role: Role,
-    /// As whom it may approve; empty: as anybody the policy asks for.
-    approves_as: Vec<String>,
-    models: String,
-    actor: String,
+/// Somebody who was recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// As the audit log names them.
+    pub actor: String,
+    pub grants: Vec<Grant>,
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sha256: _, role, approves_as: _, models, actor } = self;
-        f.debug_struct("Token")
-            .field("role", role)
-            .field("models", models)
-            .field("actor", actor)
-            .finish_non_exhaustive()
-    }
-}
-
-/// All tokens that are known; none without configuration, and then nothing can be changed over HTTP.
-#[derive(Clone, Debug, Default)]
-pub struct Tokens(Vec<Token>);
-
-/// A line of the tokens file that cannot be used; it never quotes the token.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum BadLine {
-    #[error("line {line}: {found} fields, four are needed: TOKEN role models-pattern actor")]
-    Fields { line: usize, found: usize },
-    #[error("line {line}: {found:?} is not a role; the roles are viewer, approver and operator")]
-    Role { line: usize, found: String },
-    #[error("line {line}: the same token as in line {first}; each line needs a token of its own")]
-    Twice { line: usize, first: usize },
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum TokensError {
-    #[error("the tokens file {} cannot be read: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("the environment's {ENVIRONMENT} is not UTF-8")]
-    NotText,
-    #[error("{origin}: {}", joined(lines))]
-    Lines { origin: String, lines: Vec<BadLine> },
-}
-
-fn joined(lines: &[BadLine]) -> String {
-    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// Why a request may not change something.
+/// Why a request is refused.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
     #[error(
@@ -90,194 +57,269 @@ pub enum Refusal {
          as http.tokens_file in the configuration, or give the same lines in the environment as {ENVIRONMENT}, and restart"
     )]
     NoTokens,
+    #[error(
+        "reading over HTTP needs a token here, and no token is configured: name a file with lines \
+         `TOKEN role models-pattern actor` as http.tokens_file in the configuration, or let everybody read by http: {{read: open}}, and restart"
+    )]
+    NobodyReads,
     #[error("this needs a token: send the header `Authorization: Bearer TOKEN`")]
     Missing,
     #[error("this token is not known")]
     Unknown,
-    #[error("the token of {actor} has the role {has}, this needs {needs}", has = has.name(), needs = needs.name())]
-    Role { actor: String, has: Role, needs: Role },
-    #[error("the token of {actor} is for models {models:?}, not for {model:?}")]
+    #[error("this token is not taken: {why}")]
+    Issuer { why: String },
+    #[error("tokens of {issuer} cannot be judged, since its keys are not known: {why}")]
+    NoKeys { issuer: String, why: String },
+    #[error(
+        "the token of {actor} gives no role here: no value of its claim {claim:?} is in http.oidc.roles of the configuration"
+    )]
+    NoRole { actor: String, claim: String },
+    #[error(
+        "a password of the browser is good for reading only: send changes with the header `Authorization: Bearer TOKEN`"
+    )]
+    Password,
+    #[error("the token of {actor} has the role {has}, this needs {needs}{hint}", needs = needs.name(), hint = hint(*needs))]
+    Role { actor: String, has: String, needs: Role },
+    #[error("the token of {actor} is for models {models}, not for {model}")]
     Model { actor: String, models: String, model: String },
 }
 
-impl Tokens {
-    /// Reads the tokens of a file, or without one those of the environment.
+/// How to give what an operator does not have by being one.
+fn hint(needs: Role) -> &'static str {
+    match needs {
+        Role::Approver => {
+            "; approving is a role of its own, which no other brings along: write approver, approver:ROLE or operator+approver:ROLE in the \
+             token's line"
+        }
+        Role::Viewer | Role::Operator => "",
+    }
+}
+
+impl Caller {
+    /// Whether it may do what needs a role, to a model; `None`: to all models.
     ///
     /// # Errors
-    /// A file that cannot be read, and every line that cannot be used.
-    pub fn load(file: Option<&Path>) -> Result<Self, TokensError> {
-        let (origin, text) = match file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| TokensError::Read { path: path.to_owned(), source })?;
-                (path.display().to_string(), text)
-            }
-            None => match std::env::var(ENVIRONMENT) {
-                Ok(text) => (ENVIRONMENT.to_owned(), text),
-                Err(std::env::VarError::NotPresent) => return Ok(Self::default()),
-                Err(std::env::VarError::NotUnicode(_)) => return Err(TokensError::NotText),
-            },
+    /// Why it may not.
+    pub fn may(&self, needs: Role, model: Option<&str>) -> Result<(), Refusal> {
+        let covers = |grant: &&Grant| model.map_or_else(|| grant.covers_all(), |model| grant.covers(model));
+        let here: Vec<&Grant> = self.grants.iter().filter(covers).collect();
+        if here.iter().any(|grant| grant.roles.has(needs)) {
+            return Ok(());
+        }
+        let list = |of: &mut dyn Iterator<Item = String>| {
+            let mut all: Vec<String> = of.collect();
+            all.dedup();
+            all.join(", ")
         };
-        Self::parse(&text).map_err(|lines| TokensError::Lines { origin, lines })
-    }
-
-    /// Reads lines of `TOKEN role models-pattern actor`, where a role may say as whom it approves (`approver:owner`); a field that starts with `#` begins a comment.
-    ///
-    /// # Errors
-    /// Every line that cannot be used.
-    pub fn parse(text: &str) -> Result<Self, Vec<BadLine>> {
-        let mut tokens: Vec<(usize, Token)> = Vec::new();
-        let mut errors = Vec::new();
-        for (line, content) in (1..).zip(text.lines()) {
-            let fields: Vec<&str> = content.split_whitespace().take_while(|f| !f.starts_with('#')).collect();
-            match fields.as_slice() {
-                [] => {}
-                &[token, role, models, actor] => {
-                    let sha256: [u8; 32] = Sha256::digest(token).into();
-                    let first = tokens.iter().find(|(_, t)| t.sha256 == sha256).map(|(line, _)| *line);
-                    // `approver:owner,reviewer` may approve as these only.
-                    let (name, approves) = role.split_once(':').unwrap_or((role, ""));
-                    let approves_as = approves.split(',').filter(|r| !r.is_empty()).map(str::to_owned).collect();
-                    match (first, Role::ALL.into_iter().find(|r| r.name() == name)) {
-                        (Some(first), _) => errors.push(BadLine::Twice { line, first }),
-                        (_, None) => errors.push(BadLine::Role { line, found: role.to_owned() }),
-                        (None, Some(role)) => {
-                            tokens.push((
-                                line,
-                                Token { sha256, role, approves_as, models: models.to_owned(), actor: actor.to_owned() },
-                            ));
-                        }
-                    }
-                }
-                other => errors.push(BadLine::Fields { line, found: other.len() }),
-            }
-        }
-        if errors.is_empty() { Ok(Self(tokens.into_iter().map(|(_, t)| t).collect())) } else { Err(errors) }
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The actor behind an `Authorization` header, if it may do what needs `needs` to `model`.
-    ///
-    /// # Errors
-    /// Why it may not.
-    pub fn authorize(&self, header: Option<&str>, needs: Role, model: &str) -> Result<&str, Refusal> {
-        self.authorize_as(header, needs, model).map(|(actor, _)| actor)
-    }
-
-    /// The actor, and as whom it may approve (empty: as anybody).
-    ///
-    /// # Errors
-    /// Why it may not.
-    pub fn authorize_as(&self, header: Option<&str>, needs: Role, model: &str) -> Result<(&str, &[String]), Refusal> {
-        if self.is_empty() {
-            return Err(Refusal::NoTokens);
-        }
-        let (scheme, token) = header.and_then(|h| h.trim().split_once(' ')).ok_or(Refusal::Missing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Refusal::Missing);
-        }
-        let sha256: [u8; 32] = Sha256::digest(token.trim()).into();
-        // Every token is compared, so that the time says nothing about which one was close.
-        let found = self.0.iter().fold(None, |found, t| if same(&t.sha256, &sha256) { Some(t) } else { found });
-        let token = found.ok_or(Refusal::Unknown)?;
-        if token.role < needs {
-            return Err(Refusal::Role { actor: token.actor.clone(), has: token.role, needs });
-        }
-        if !matches(&token.models, model) {
+        let actor = self.actor.clone();
+        if here.is_empty() {
             return Err(Refusal::Model {
-                actor: token.actor.clone(),
-                models: token.models.clone(),
-                model: model.to_owned(),
+                actor,
+                models: list(&mut self.grants.iter().map(|g| format!("{:?}", g.models))),
+                model: model.map_or_else(|| "all models".to_owned(), |model| format!("{model:?}")),
             });
         }
-        Ok((&token.actor, &token.approves_as))
+        Err(Refusal::Role { actor, has: list(&mut here.iter().map(|g| g.roles.to_string())), needs })
+    }
+
+    /// Whether it may read of a model.
+    #[must_use]
+    pub fn sees(&self, model: &str) -> bool {
+        self.grants.iter().any(|grant| grant.covers(model))
+    }
+
+    /// Whether it may read of every model there can be.
+    #[must_use]
+    pub fn sees_all(&self) -> bool {
+        self.grants.iter().any(Grant::covers_all)
+    }
+
+    /// As whom it may approve for a model; empty: as anybody that the policy asks for.
+    #[must_use]
+    pub fn approves_as(&self, model: &str) -> Vec<String> {
+        let here = self.grants.iter().filter(|grant| grant.covers(model)).filter_map(|grant| grant.roles.approves_as());
+        let lists: Vec<&[String]> = here.collect();
+        if lists.iter().any(|list| list.is_empty()) { Vec::new() } else { lists.concat() }
     }
 }
 
-/// Compares digests in a time that does not depend on where they differ.
-fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    std::hint::black_box(a.iter().zip(b).fold(0_u8, |differs, (x, y)| differs | (x ^ y))) == 0
+/// Who is let in. Tokens are exchanged while it is in use.
+#[derive(Debug)]
+pub struct Access {
+    tokens: RwLock<Arc<Tokens>>,
+    tokens_file: Option<PathBuf>,
+    issuer: Option<Arc<Issuer>>,
+    reading: Reading,
+    metrics: Reading,
 }
 
-/// Whether a name matches a pattern in which `*` stands for any text.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((prefix, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut name) = name.strip_prefix(prefix) else { return false };
-    let (middle, suffix) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in middle.split('*') {
-        let Some(at) = name.find(part) else { return false };
-        name = name.get(at + part.len()..).unwrap_or_default();
+impl Access {
+    /// Everybody may read; changes need one of the tokens.
+    #[must_use]
+    pub fn open(tokens: Tokens) -> Self {
+        let tokens = RwLock::new(Arc::new(tokens));
+        Self { tokens, tokens_file: None, issuer: None, reading: Reading::Open, metrics: Reading::Open }
     }
-    name.ends_with(suffix)
+
+    /// Everything but probes needs one of the tokens.
+    #[must_use]
+    pub fn closed(tokens: Tokens) -> Self {
+        Self { reading: Reading::Token, metrics: Reading::Token, ..Self::open(tokens) }
+    }
+
+    /// As the configuration says.
+    ///
+    /// # Errors
+    /// Tokens that cannot be used.
+    pub fn load(rules: Rules) -> Result<Self, TokensError> {
+        let Rules { tokens_file, reading, metrics, oidc } = rules;
+        let tokens = Tokens::load(tokens_file.as_deref())?;
+        let issuer = oidc.map(|config| Arc::new(Issuer::new(config)));
+        Ok(Self { tokens_file, issuer, reading, metrics, ..Self::open(tokens) })
+    }
+
+    /// The issuer whose tokens are taken.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&Arc<Issuer>> {
+        self.issuer.as_ref()
+    }
+
+    /// Reads the tokens again; where they cannot be used, those from before hold.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn reload(&self) -> Result<usize, TokensError> {
+        let fresh = Tokens::load(self.tokens_file.as_deref())?;
+        let count = fresh.len();
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        Ok(count)
+    }
+
+    /// Whether anybody may read.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.reading == Reading::Open
+    }
+
+    /// Whether anybody may scrape.
+    #[must_use]
+    pub fn metrics_are_open(&self) -> bool {
+        self.metrics == Reading::Open
+    }
+
+    /// Whether nobody at all could read.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        !self.is_open() && self.knows_nobody()
+    }
+
+    /// What the start says where nobody could read.
+    #[must_use]
+    pub fn warning(&self, listen: SocketAddr) -> Option<String> {
+        self.is_shut().then(|| {
+            format!(
+                "nobody can read over HTTP: reading needs a token at {listen}, and none is configured; name a file as http.tokens_file, or let \
+                 everybody read by http: {{read: open}}"
+            )
+        })
+    }
+
+    fn knows_nobody(&self) -> bool {
+        self.tokens().is_empty() && self.issuer.is_none()
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who stands behind an `Authorization` header, for what needs a role. A browser sends the token as a password, with
+    /// every request of whatever page is open in it, so that is good for reading only.
+    ///
+    /// # Errors
+    /// Why nobody is recognised.
+    pub async fn recognise(&self, header: Option<&str>, needs: Role) -> Result<Caller, Refusal> {
+        if self.knows_nobody() {
+            return Err(if needs == Role::Viewer { Refusal::NobodyReads } else { Refusal::NoTokens });
+        }
+        let (scheme, credentials) = header.and_then(|h| h.trim().split_once(' ')).ok_or(Refusal::Missing)?;
+        let token = match scheme.to_ascii_lowercase().as_str() {
+            "bearer" => credentials.trim().to_owned(),
+            "basic" if needs == Role::Viewer => password(credentials).ok_or(Refusal::Missing)?,
+            "basic" => return Err(Refusal::Password),
+            _ => return Err(Refusal::Missing),
+        };
+        if let Some(known) = self.tokens().find(&token) {
+            return Ok(known.clone());
+        }
+        match &self.issuer {
+            Some(issuer) if is_issuers(&token) => issuer.recognise(&token).await,
+            _ => Err(Refusal::Unknown),
+        }
+    }
+}
+
+/// Whether a token looks like an issuer's: header, claims and signature.
+#[must_use]
+pub fn is_issuers(token: &str) -> bool {
+    token.bytes().filter(|b| *b == b'.').count() == 2
+}
+
+/// The password of `Basic` credentials.
+fn password(credentials: &str) -> Option<String> {
+    let text = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+    text.split_once(':').map(|(_, password)| password.trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FILE: &str = "# people\nsecret-1 operator * alice   # everything\n\nsecret-2 viewer fraud_* bob\n";
+    const OP: &str = "op-0123456789abcdef0123456789";
+    const VIEW: &str = "view-0123456789abcdef0123456789";
 
-    #[test]
-    fn a_token_stands_for_its_actor_role_and_models() {
-        let tokens = Tokens::parse(FILE).unwrap();
-        assert_eq!(tokens.authorize(Some("Bearer secret-1"), Role::Operator, "any"), Ok("alice"));
-        assert_eq!(tokens.authorize(Some("bearer  secret-2 "), Role::Viewer, "fraud_detector"), Ok("bob"));
-        let refusal = |header, needs, model| tokens.authorize(header, needs, model).unwrap_err();
-        assert_eq!(refusal(None, Role::Viewer, "m"), Refusal::Missing);
-        assert_eq!(refusal(Some("Basic secret-1"), Role::Viewer, "m"), Refusal::Missing);
-        assert_eq!(refusal(Some("Bearer secret-3"), Role::Viewer, "m"), Refusal::Unknown);
-        assert_eq!(
-            refusal(Some("Bearer secret-2"), Role::Operator, "m").to_string(),
-            "the token of bob has the role viewer, this needs operator"
-        );
-        assert_eq!(
-            refusal(Some("Bearer secret-2"), Role::Viewer, "m").to_string(),
-            r#"the token of bob is for models "fraud_*", not for "m""#
-        );
-        assert_eq!(Tokens::default().authorize(Some("Bearer secret-1"), Role::Viewer, "m"), Err(Refusal::NoTokens));
+    fn access() -> Access {
+        Access::closed(Tokens::parse(&format!("{OP} operator * alice\n{VIEW} viewer fraud_* bob\n")).unwrap())
+    }
+
+    fn recognise(access: &Access, header: &str, needs: Role) -> Result<String, Refusal> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(access.recognise(Some(header).filter(|h| !h.is_empty()), needs)).map(|caller| caller.actor)
     }
 
     #[test]
-    fn every_bad_line_is_reported_and_no_token_is_shown() {
-        let errors =
-            Tokens::parse("secret-1 operator *\nsecret-2 root * eve\nsecret-3 viewer * a\nsecret-3 viewer * b\n")
-                .unwrap_err();
-        assert_eq!(
-            joined(&errors),
-            "line 1: 3 fields, four are needed: TOKEN role models-pattern actor; \
-             line 2: \"root\" is not a role; the roles are viewer, approver and operator; \
-             line 4: the same token as in line 3; each line needs a token of its own"
-        );
-        let shown = format!("{:?}", Tokens::parse(FILE).unwrap());
-        assert!(shown.contains("alice") && !shown.contains("secret") && !shown.contains("sha256"), "{shown}");
+    fn a_bearer_token_is_recognised_and_a_password_for_reading_only() {
+        let access = access();
+        let of = |header: &str, needs| recognise(&access, header, needs);
+        assert_eq!(of(&format!("Bearer {OP}"), Role::Operator), Ok("alice".to_owned()));
+        assert_eq!(of(&format!("bearer  {VIEW} "), Role::Viewer), Ok("bob".to_owned()));
+        assert_eq!(of("", Role::Viewer), Err(Refusal::Missing));
+        assert_eq!(of("Digest x", Role::Viewer), Err(Refusal::Missing));
+        assert_eq!(of("Bearer x", Role::Viewer), Err(Refusal::Unknown));
+        // Any user, and the token as password.
+        let basic = "Basic bWU6b3AtMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk=";
+        assert_eq!(of(basic, Role::Viewer), Ok("alice".to_owned()));
+        assert_eq!(of(basic, Role::Operator), Err(Refusal::Password));
+        assert_eq!(of("Basic !", Role::Viewer), Err(Refusal::Missing));
+        let none = Access::closed(Tokens::default());
+        assert_eq!(recognise(&none, "Bearer x", Role::Viewer), Err(Refusal::NobodyReads));
+        assert_eq!(recognise(&none, "Bearer x", Role::Operator), Err(Refusal::NoTokens));
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let error = Tokens::load(Some(Path::new("no/such/tokens"))).unwrap_err().to_string();
-        assert!(error.starts_with("the tokens file no/such/tokens cannot be read: "), "{error}");
-    }
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, name) in [
-            ("*", ""),
-            ("*", "a"),
-            ("a*", "a"),
-            ("a*c", "abc"),
-            ("*b*", "abc"),
-            ("a*b*c", "axbyc"),
-            ("a*a", "aa"),
-            ("m", "m"),
-        ] {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [("m", "mm"), ("a*c", "ab"), ("a*a", "a"), ("a*b*c", "acb"), ("*b", "bc"), ("", "a")] {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
+    fn a_role_holds_for_its_models() {
+        let grant =
+            |roles: &str, models: &str| Grant { roles: Roles::parse(roles).unwrap(), models: models.to_owned() };
+        let bob = Caller { actor: "bob".into(), grants: vec![grant("viewer", "fraud_*")] };
+        assert_eq!(bob.may(Role::Viewer, Some("fraud_1")), Ok(()));
+        let told = |needs, model| bob.may(needs, model).unwrap_err().to_string();
+        assert_eq!(told(Role::Operator, Some("fraud_1")), "the token of bob has the role viewer, this needs operator");
+        assert_eq!(told(Role::Viewer, Some("m")), r#"the token of bob is for models "fraud_*", not for "m""#);
+        assert_eq!(told(Role::Viewer, None), r#"the token of bob is for models "fraud_*", not for all models"#);
+        let both =
+            Caller { actor: "eve".into(), grants: vec![grant("viewer", "*"), grant("approver:owner", "fraud_*")] };
+        assert!(both.may(Role::Approver, Some("fraud_1")).is_ok() && both.sees_all());
+        assert_eq!(both.approves_as("fraud_1"), ["owner"]);
+        let why = both.may(Role::Approver, Some("m")).unwrap_err().to_string();
+        assert!(why.contains("has the role viewer") && why.contains("operator+approver:ROLE"), "{why}");
     }
 }

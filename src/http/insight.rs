@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{known_model, pick_known};
+use super::guard::Sight;
 use super::problem::{Names, Parameters, Problem};
 use super::{Shared, registry, with_desk};
 use crate::judge::verdict::{Status, Verdict, utc};
@@ -24,10 +25,12 @@ type Answered = Result<Json<Value>, Problem>;
 const LISTED: usize = 100;
 
 /// GET /api/v1/status: every model in a few lines.
-pub(super) async fn status(State(app): State<Shared>) -> Answered {
-    let names: Vec<String> = app.view.read().models.keys().cloned().collect();
+pub(super) async fn status(State(app): State<Shared>, sight: Sight) -> Answered {
+    let names: Vec<String> = app.view.read().models.keys().filter(|name| sight.sees(name)).cloned().collect();
     let undelivered = registry(&app, crate::registry::Embedded::waiting).await?;
-    let mut problems = problems::of_daemon(&app.view.read(), &undelivered);
+    let is_whole = sight.sees_all();
+    // Topics serve several models, and what the daemon says of itself may name any.
+    let mut problems = if is_whole { problems::of_daemon(&app.view.read(), &undelivered) } else { Vec::new() };
     let mut models = Vec::new();
     for name in names {
         let (model, found) = status_of(&app, &name).await?;
@@ -42,14 +45,17 @@ pub(super) async fn status(State(app): State<Shared>) -> Answered {
         "ready": view.is_ready(),
         "not_ready": view.not_ready,
         "undelivered": waiting,
-        "inputs": inputs_of(&view),
-        "remarks": view.remarks.values().flat_map(|of_topic| &of_topic.sentences).collect::<Vec<_>>(),
+        "inputs": if is_whole { inputs_of(&view) } else { Vec::new() },
+        "remarks": view.remarks.values().filter(|_| is_whole).flat_map(|of_topic| &of_topic.sentences).collect::<Vec<_>>(),
         "models": models,
     })))
 }
 
 /// GET /api/v1/inputs: what was read of each topic, what share of it was rejected lately, and an example of each reason.
-pub(super) async fn inputs(State(app): State<Shared>) -> Json<Value> {
+pub(super) async fn inputs(State(app): State<Shared>, sight: Sight) -> Json<Value> {
+    if !sight.sees_all() {
+        return Json(json!({"inputs": [], "problems": []}));
+    }
     let view = app.view.read();
     Json(json!({"inputs": inputs_of(&view), "problems": crate::view::inputs::problems(&view.inputs)}))
 }

@@ -1,5 +1,5 @@
 //! The HTTP edge: what the daemon shows of itself and what it lets be changed. Reads come from the shared picture and the
-//! registry; every change needs a bearer token. Nothing is decided here.
+//! registry; every change needs a bearer token, and reading too where others reach the port. Nothing is decided here.
 //!
 //! | module | holds |
 //! |---|---|
@@ -7,6 +7,8 @@
 //! | `actions` | evidence, approvals, promotions, rollouts, rollbacks, overrides, unblocking, freezes |
 //! | `insight` | status, explanations, history, promotion records |
 //! | `hooks` | Flagger's webhooks |
+//! | `routes` | every route and what it needs |
+//! | `guard` | the rule of a route, before its handler |
 //! | `auth` | tokens and roles |
 //! | `metrics` | the picture as Prometheus text |
 //! | `dashboard` | the page for people |
@@ -16,29 +18,29 @@ mod actions;
 mod api;
 pub mod auth;
 mod dashboard;
+mod guard;
 mod hooks;
 mod insight;
 pub mod metrics;
 mod problem;
+pub mod routes;
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
 pub use api::BUSY;
-pub use auth::Tokens;
+pub use auth::{Access, Tokens};
 use problem::Problem;
 
-use crate::live;
 use crate::registry::embedded::{Desk, Embedded};
 use crate::registry::{Registry as _, RegistryError};
 use crate::view;
@@ -50,7 +52,8 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub struct App {
     pub view: view::Shared,
     pub registry: Arc<Embedded>,
-    pub tokens: Tokens,
+    /// Who is let in.
+    pub access: Arc<Access>,
     /// The wall clock, ms.
     pub now_ms: fn() -> i64,
 }
@@ -59,40 +62,8 @@ type Shared = Arc<App>;
 
 /// Every route.
 pub fn router(app: App) -> Router {
-    const MODEL: &str = "/api/v1/models/{model}";
-    const VERSION: &str = "/api/v1/models/{model}/versions/{version}";
-    let model = |path: &str| format!("{MODEL}{path}");
-    let version = |path: &str| format!("{VERSION}{path}");
-    Router::new()
-        .route("/", get(dashboard::page))
-        .route("/live", get(async || "live"))
-        .route("/ready", get(ready))
-        .route("/metrics", get(scrape))
-        .route("/api/v1/models", get(api::models))
-        .route("/api/v1/status", get(insight::status))
-        .route("/api/v1/inputs", get(insight::inputs))
-        .route(MODEL, get(api::model))
-        .route(&model("/status"), get(insight::model_status))
-        .route(&model("/history"), get(insight::history))
-        .route(&model("/rollout"), get(insight::rollout).post(actions::rollout))
-        .route(&model("/freeze"), post(actions::freeze))
-        .route(&model("/resume"), post(actions::resume))
-        .route(VERSION, get(api::version).post(api::register))
-        .route(&version("/verdicts"), get(api::verdicts))
-        .route(&version("/explain"), get(insight::explain))
-        .route(&version("/promotions"), get(insight::promotions))
-        .route(&version("/evidence"), post(actions::evidence))
-        .route(&version("/approvals"), post(actions::approvals))
-        .route(&version("/promote"), post(actions::promote))
-        .route(&version("/rollback"), post(actions::rollback))
-        .route(&version("/overrides"), post(actions::overrides))
-        .route(&version("/unblock"), post(actions::unblock))
-        .route("/hooks/flagger/{hook}", post(hooks::flagger))
-        .route("/api/v1/gate/{model}/{version}", get(api::gate))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(other_method)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(Arc::new(app))
+    let app = Arc::new(app);
+    routes::table(&app, BODY_LIMIT).fallback(nothing_here).method_not_allowed_fallback(other_method).with_state(app)
 }
 
 /// Answers on `listener` until `shutdown` completes, then finishes the requests that are under way.
@@ -126,10 +97,15 @@ async fn with_desk<T: Send + 'static>(
     let policy = api::known_model(app, model)?.policy;
     let (view, actor, now_ms) = (app.view.clone(), actor.to_owned(), (app.now_ms)());
     registry(app, move |registry| {
-        let live = |version: &str| live::live(&view, &policy.model, version);
+        let live = |version: &str| crate::live::live(&view, &policy.model, version);
         call(registry, &Desk { policy: &policy, live: &live, actor: &actor, now_ms })
     })
     .await
+}
+
+/// GET /live
+async fn live() -> &'static str {
+    "live"
 }
 
 /// GET /ready
@@ -167,14 +143,7 @@ async fn scrape(State(app): State<Shared>) -> Result<Response, Problem> {
 }
 
 async fn nothing_here(uri: Uri) -> Problem {
-    Problem::not_found(format!(
-        "there is nothing at {}; there are /, /live, /ready, /metrics, /api/v1/status, /api/v1/inputs, \
-         /api/v1/models, \
-         /api/v1/models/{{model}} with /status, /history, /rollout, /freeze and /resume, \
-         /api/v1/models/{{model}}/versions/{{version}} with /verdicts, /explain, /promotions, /evidence, /approvals, \
-         /promote, /rollback, /overrides and /unblock, /api/v1/gate/{{model}}/{{version}}?to=STAGE, and /hooks/flagger/{{hook}}",
-        uri.path()
-    ))
+    Problem::not_found(format!("there is nothing at {}; there are {}", uri.path(), routes::paths()))
 }
 
 async fn other_method(method: Method, uri: Uri) -> Problem {

@@ -41,6 +41,17 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
+    pub fn too_long(most: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {most} bytes"))
+    }
+
+    /// The same, where a browser asks: it takes the token as a password.
+    pub fn asking_browsers(self) -> Self {
+        let challenge =
+            self.challenge.map(|_| r#"Basic realm="driftgate: the token is the password", charset="UTF-8""#);
+        Self { challenge, ..self }
+    }
+
     /// Something that does not depend on the request: logged, too.
     pub fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
@@ -73,9 +84,16 @@ impl IntoResponse for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let (status, challenge) = match &refusal {
-            Refusal::Missing => (StatusCode::UNAUTHORIZED, Some(r#"Bearer realm="driftgate""#)),
-            Refusal::Unknown => (StatusCode::UNAUTHORIZED, Some(r#"Bearer realm="driftgate", error="invalid_token""#)),
-            Refusal::NoTokens | Refusal::Role { .. } | Refusal::Model { .. } => (StatusCode::FORBIDDEN, None),
+            Refusal::Missing | Refusal::Password => (StatusCode::UNAUTHORIZED, Some(r#"Bearer realm="driftgate""#)),
+            Refusal::NoKeys { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Refusal::Unknown | Refusal::Issuer { .. } => {
+                (StatusCode::UNAUTHORIZED, Some(r#"Bearer realm="driftgate", error="invalid_token""#))
+            }
+            Refusal::NoTokens
+            | Refusal::NobodyReads
+            | Refusal::NoRole { .. }
+            | Refusal::Role { .. }
+            | Refusal::Model { .. } => (StatusCode::FORBIDDEN, None),
         };
         Self { challenge, ..Self::new(status, refusal.to_string()) }
     }

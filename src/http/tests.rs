@@ -9,7 +9,7 @@ use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{App, Tokens, serve};
+use super::{Access, App, Tokens, serve};
 use crate::registry::{Embedded, Registration, Registry};
 use crate::view::{Shared, View};
 use picture::{END, HOUR, MODEL, picture};
@@ -45,7 +45,7 @@ impl Server {
         let app = App {
             view: view.clone(),
             registry: Arc::new(registry),
-            tokens: Tokens::parse(tokens).unwrap(),
+            access: Arc::new(Access::open(Tokens::parse(tokens).unwrap())),
             now_ms: || END + 10_000,
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -243,39 +243,45 @@ fn the_gate_answers_200_whatever_it_says() {
     assert_eq!(server.get("/api/v1/gate/x/1?to=prod").0, 404);
 }
 
-const TOKENS: &str = "op operator credit* alice\nview viewer * bob\nother operator fraud_* eve\n";
+const OP: &str = "op-0123456789abcdef0123456789";
+const VIEW: &str = "view-0123456789abcdef0123456789";
+const OTHER: &str = "other-0123456789abcdef0123456789";
+
+fn tokens() -> String {
+    format!("{OP} operator credit* alice\n{VIEW} viewer * bob\n{OTHER} operator fraud_* eve\n")
+}
 
 #[test]
 fn a_version_is_registered_once() {
-    let server = Server::start(TOKENS);
+    let server = Server::start(&tokens());
     let at = format!("{AT}/versions/4");
     let (code, record) =
-        server.post(&at, "op", r#"{"snapshot": "s3://train/4.parquet", "artifact_sha256": "aa", "stage": "staging"}"#);
+        server.post(&at, OP, r#"{"snapshot": "s3://train/4.parquet", "artifact_sha256": "aa", "stage": "staging"}"#);
     assert_eq!(
         (code, &record["version"], &record["snapshot"], &record["stages"]),
         (201, &json!("4"), &json!("s3://train/4.parquet"), &json!(["staging"])),
         "{record}"
     );
-    assert_eq!(server.post(&at, "op", r#"{"artifact_sha256": "aa"}"#).0, 200);
-    assert_eq!(server.post(&at, "op", "").0, 200);
-    let (code, refused) = server.post(&at, "op", r#"{"artifact_sha256": "bb"}"#);
+    assert_eq!(server.post(&at, OP, r#"{"artifact_sha256": "aa"}"#).0, 200);
+    assert_eq!(server.post(&at, OP, "").0, 200);
+    let (code, refused) = server.post(&at, OP, r#"{"artifact_sha256": "bb"}"#);
     assert!(code == 409 && refused["error"].as_str().unwrap().contains("another artifact_sha256"), "{refused}");
     assert_eq!(server.get(&format!("{AT}/versions/4")).1["registry"]["version"], "4");
     for body in ["{", "[1]", r#"{"stag": "prod"}"#, r#"{"model": "other"}"#, r#"{"stage": 3}"#] {
-        let (code, refused) = server.post(&at, "op", body);
+        let (code, refused) = server.post(&at, OP, body);
         assert!(
             code == 400 && refused["error"].as_str().unwrap().starts_with("the body is not what this takes: "),
             "{refused}"
         );
     }
-    assert_eq!(server.post(&at, "op", &" ".repeat(1024 * 1024 + 1)).0, 413);
+    assert_eq!(server.post(&at, OP, &" ".repeat(1024 * 1024 + 1)).0, 413);
     let long = format!("{AT}/versions/{}", "v".repeat(300));
-    assert_eq!(server.post(&long, "op", "").0, 400);
+    assert_eq!(server.post(&long, OP, "").0, 400);
 }
 
 #[test]
 fn changing_something_needs_the_right_token() {
-    let server = Server::start(TOKENS);
+    let server = Server::start(&tokens());
     let at = format!("{AT}/versions/4");
     let missing = server.ask(Method::POST, &at, None, "{}");
     assert_eq!(
@@ -287,17 +293,14 @@ fn changing_something_needs_the_right_token() {
         error("this needs a token: send the header `Authorization: Bearer TOKEN`")
     );
     assert_eq!(server.post(&at, "wrong", "{}"), (401, error("this token is not known")));
+    assert_eq!(server.post(&at, VIEW, "{}"), (403, error("the token of bob has the role viewer, this needs operator")));
     assert_eq!(
-        server.post(&at, "view", "{}"),
-        (403, error("the token of bob has the role viewer, this needs operator"))
-    );
-    assert_eq!(
-        server.post(&at, "other", "{}"),
+        server.post(&at, OTHER, "{}"),
         (403, error(r#"the token of eve is for models "fraud_*", not for "credit eu""#))
     );
-    assert_eq!(server.post("/api/v1/models/fraud_x/versions/1", "other", "{}").0, 404);
+    assert_eq!(server.post("/api/v1/models/fraud_x/versions/1", OTHER, "{}").0, 404);
     assert_eq!(server.get(&at).0, 404);
-    let (code, refused) = Server::start("").post(&at, "op", "{}");
+    let (code, refused) = Server::start("").post(&at, OP, "{}");
     assert!(code == 403 && refused["error"].as_str().unwrap().contains("http.tokens_file"), "{refused}");
 }
 

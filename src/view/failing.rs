@@ -14,6 +14,10 @@ pub enum Part {
     /// Verdicts and signals on their way to the registry.
     Registry,
     Policies,
+    /// Those of people and pipelines, over HTTP.
+    Tokens,
+    /// Who gives people their tokens.
+    Issuer,
     DeadLetters,
     /// A topic, a webhook or MLflow, by the name that its other figures have.
     Sink(String),
@@ -32,6 +36,8 @@ impl Part {
             Self::Reading => "reading".to_owned(),
             Self::Registry => "registry".to_owned(),
             Self::Policies => "policies".to_owned(),
+            Self::Tokens => "tokens".to_owned(),
+            Self::Issuer => "issuer".to_owned(),
             Self::DeadLetters => "dead_letters".to_owned(),
             Self::Sink(name) => format!("sink {name}"),
             Self::Query(metric) => format!("query {metric}"),

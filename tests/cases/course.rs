@@ -14,7 +14,7 @@ const POLICY: &str = include_str!("course/policy.yaml");
 const EXERCISE_1: &str = include_str!("../../config/policies/exercise-1.yaml");
 const RUN: &str = include_str!("course/run.json");
 
-/// Name, role, models and actor of each token; its text is `NAME-secret`.
+/// Name, role, models and actor of each token; its text is `secret(NAME)`.
 const TOKENS: [(&str, &str, &str, &str); 6] = [
     ("owner", "approver:owner", "*", "owner@company"),
     ("reviewer", "approver:reviewer", "*", "reviewer@company"),
@@ -23,6 +23,11 @@ const TOKENS: [(&str, &str, &str, &str); 6] = [
     ("churn", "approver", "churn_*", "carl@company"),
     ("ci", "operator", "*", "ci@company"),
 ];
+
+fn secret(name: &str) -> String {
+    format!("{name}-secret-of-these-tests-0123456789")
+}
+
 const MINUTE: i64 = 60_000;
 /// Predictions of a version a minute.
 const EACH: i64 = 30;
@@ -49,10 +54,10 @@ impl Team {
             "policies: [policy.yaml]\nregistry: {embedded: {path: state/registry.db}}\nhttp: {tokens_file: tokens}\n",
         );
         let token = |(name, role, models, actor): (&str, &str, &str, &str)| {
-            folder.write(&format!("{name}.token"), format!("{name}-secret\n"));
-            format!("{name}-secret {role} {models} {actor}\n")
+            folder.write_secret(&format!("{name}.token"), secret(name) + "\n");
+            format!("{} {role} {models} {actor}\n", secret(name))
         };
-        folder.write("tokens", TOKENS.map(token).concat());
+        folder.write_secret("tokens", TOKENS.map(token).concat());
         let rows: String =
             (0..1000).map(|i| format!("{},{},{}\n", i % 10, 0.1 + 0.8 * f64::from(i % 2), i % 2)).collect();
         folder.write("train.csv", format!("x,score,label\n{rows}"));

@@ -32,7 +32,7 @@ fn what_cannot_be_written_or_read_is_said_until_it_works() {
          state: {{path: state, every: 1s}}\nhttp: {{listen: \"127.0.0.1:0\", tokens_file: tokens}}\n",
         brokers()
     );
-    folder.write("tokens", "secret operator * ops\n");
+    folder.write_secret("tokens", "secret-of-these-tests-0123456789 operator * ops\n");
     folder.write("driftgate.yaml", config);
     let daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
     wait_for("readiness", || (daemon.get("/ready").0 == 200).then_some(()));
@@ -71,7 +71,7 @@ fn what_cannot_be_written_or_read_is_said_until_it_works() {
     assert_eq!(daemon.metric("driftgate_dead_letters_lost_total"), Some(0.0), "it waits");
 
     let server = &daemon.url;
-    folder.write("token", "secret");
+    folder.write_secret("token", "secret-of-these-tests-0123456789");
     folder.driftgate(&format!("register shop 1 --stage prod --server {server} --token-file token")).exits(0);
     wait_for("the webhook", || {
         problems(&daemon)

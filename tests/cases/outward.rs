@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use serde_json::{Value, json};
 
 use super::broker::{Daemon, read, topic, wait_for};
-use super::service::{Service, serving};
+use super::service::{Service, serving, token};
 use super::support::Folder;
 
 const EXTERNAL: &str = "{controller: external, checks: [slo]}";
@@ -82,7 +82,7 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
     assert_eq!(hook("event", "Progressing", None).0, 200);
     assert_eq!(hook("post-rollout", "Succeeded", None).0, 401, "an end needs a token");
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("6"));
-    assert_eq!(hook("post-rollout", "Succeeded", Some("op-token")).0, 200);
+    assert_eq!(hook("post-rollout", "Succeeded", Some(&token("op"))).0, 200);
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("7"));
     service.run(&daemon, "op", "rollback fraud_flagger --reason practice").exits(0);
     assert_eq!(hook("rollback", "Progressing", None).0, 200, "2xx means roll back");
@@ -101,7 +101,7 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
         assert!(events.iter().any(|e| e["event"] == event), "no {event} among {events:?}");
     }
     assert!(!events.iter().any(|e| e.to_string().contains("-token")), "{events:?}");
-    assert!(!daemon.log().contains("op-token") && !daemon.log().contains("owner-token"));
+    assert!(!daemon.log().contains(&token("op")) && !daemon.log().contains(&token("owner")));
     wait_for("the anchor", || (!read(&anchor).is_empty()).then_some(()));
     assert_eq!(daemon.stop(), Some(0));
 

@@ -12,10 +12,17 @@ pub const MINUTE: i64 = 60_000;
 /// Predictions of a version a minute.
 const EACH: i64 = 30;
 
-/// Tokens of the people in these tests.
-const TOKENS: &str = "op-token operator * ci@company\n\
-                      owner-token approver:owner * owner@company\n\
-                      reviewer-token approver:reviewer * reviewer@company\n";
+/// Name, roles, models and actor of the people in these tests.
+const PEOPLE: [(&str, &str, &str, &str); 3] = [
+    ("op", "operator", "*", "ci@company"),
+    ("owner", "approver:owner", "*", "owner@company"),
+    ("reviewer", "approver:reviewer", "*", "reviewer@company"),
+];
+
+/// Somebody's token.
+pub fn token(name: &str) -> String {
+    format!("{name}-token-of-these-tests-0123456789")
+}
 
 /// The same for every model here; `KPI` and `ROLLOUT` are filled in.
 const POLICY: &str = "\
@@ -84,10 +91,11 @@ impl Service {
         let rows: String =
             (0..1000).map(|i| format!("{},{},{}\n", i % 10, 0.1 + 0.8 * f64::from(i % 2), i % 2)).collect();
         folder.write("train.csv", format!("x,score,label\n{rows}"));
-        folder.write("tokens", TOKENS);
-        for name in ["op", "owner", "reviewer"] {
-            folder.write(&format!("{name}.token"), format!("{name}-token\n"));
-        }
+        let line = |(name, roles, models, actor): (&str, &str, &str, &str)| {
+            folder.write_secret(&format!("{name}.token"), token(name) + "\n");
+            format!("{} {roles} {models} {actor}\n", token(name))
+        };
+        folder.write_secret("tokens", PEOPLE.map(line).concat());
         let service = Self {
             model: model.to_owned(),
             predictions: topic(&format!("{model}-predictions"), 1),

@@ -23,6 +23,13 @@ impl Folder {
         std::fs::write(self.path(name), content).unwrap();
     }
 
+    /// Writes what only its owner may read.
+    pub fn write_secret(&self, name: &str, content: impl AsRef<[u8]>) {
+        use std::os::unix::fs::PermissionsExt as _;
+        self.write(name, content);
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }

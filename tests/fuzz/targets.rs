@@ -10,7 +10,7 @@ use driftgate::checkpoint::Store;
 use driftgate::decode::json::Format;
 use driftgate::decode::{Limits, Reject};
 use driftgate::frame::sha256_hex;
-use driftgate::http::{App, Tokens, router};
+use driftgate::http::{Access, App, Tokens, router};
 use driftgate::intake::Setup;
 use driftgate::intake::versions::Reference;
 use driftgate::judge::verdict::{Signal, Verdict};
@@ -304,8 +304,9 @@ impl Http {
         let view = view::Shared::default();
         daemon::show(&Pipeline::new(Arc::clone(&bench.policy), Setup::default(), 1), registry.as_ref(), &view);
         view.write().started = true;
-        let tokens = Tokens::parse(&format!("{TOKEN} operator * tester")).unwrap();
-        let router = router(App { view, registry, tokens, now_ms: || 1_700_000_000_000 });
+        let tokens = Tokens::parse(&format!("{TOKEN} operator+approver * tester")).unwrap();
+        let router =
+            router(App { view, registry, access: Arc::new(Access::open(tokens)), now_ms: || 1_700_000_000_000 });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { router, runtime }
     }

@@ -38,6 +38,8 @@ fi
 if [ "$scope" = test ]; then
   have java || packages+=(openjdk-17-jre-headless)
   have openssl || packages+=(openssl)
+  have node || packages+=(nodejs)
+  have npm || packages+=(npm)
   # Maven is needed once, to fetch Kafka.
   compgen -G "$cache/kafka/libs/kafka_2.13-*.jar" >/dev/null || have mvn || packages+=(maven)
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
@@ -65,4 +67,5 @@ if [ "$scope" = test ]; then
   fi
   "$root/tests/support/kafka.sh" install "$cache/kafka"
   "$root/tests/support/mlflow.sh" install
+  "$root/tests/support/issuer.sh" install
 fi

@@ -1,6 +1,6 @@
 //! What a configuration and its policies lack together.
 
-use crate::config::{Config, SourceConfig, SourceKind};
+use crate::config::{Config, Reading, SourceConfig, SourceKind};
 use crate::policy::Policy;
 use crate::policy::lint::Lint;
 
@@ -73,14 +73,17 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
             );
         }
     }
-    if !config.http.listen.ip().is_loopback() && tokens == Ok(false) {
+    let listen = config.http.listen;
+    if config.http.reading() == Reading::Token && tokens == Ok(false) {
         say(
             "http.tokens_file",
             format!(
-                "{} is open to other machines, and there are no tokens: everybody can read, nobody can register versions; name a file of tokens",
-                config.http.listen
+                "reading needs a token at {listen}, and there are none: nobody can read or change anything; name a file of tokens"
             ),
         );
+    }
+    if config.http.reading() == Reading::Open && !listen.ip().to_canonical().is_loopback() {
+        say("http.read", format!("{listen} is open to other machines: everybody who reaches it can read; write token"));
     }
     if let Err(error) = tokens {
         say("http.tokens_file", error);
@@ -139,10 +142,12 @@ checks:
         let config = "policies: [p.yaml]\nkafka: {brokers: \"k:9092\"}\nsources: [{topic: p, kind: predictions}, {topic: l, kind: labels}]\nhttp: {listen: \"0.0.0.0:9464\"}\n";
         let found = advice(config, Ok(false));
         assert!(
-            found.len() == 1 && found[0].0 == "http.tokens_file" && found[0].1.contains("0.0.0.0:9464 is open"),
+            found.len() == 1 && found[0].0 == "http.tokens_file" && found[0].1.contains("nobody can read or change"),
             "{found:?}"
         );
         assert_eq!(advice(config, Ok(true)), []);
+        let found = advice(&config.replace("9464\"", "9464\", read: open"), Ok(true));
+        assert!(found.len() == 1 && found[0].1.contains("0.0.0.0:9464 is open"), "{found:?}");
         assert_eq!(advice(config, Err("the tokens file".into()))[0].1, "the tokens file");
     }
 }

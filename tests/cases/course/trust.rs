@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{TOKENS, Team};
+use super::{TOKENS, Team, secret};
 
 /// The record that the course shows.
 const RECORD: &str = include_str!("record.json");
@@ -61,7 +61,7 @@ fn only_those_whose_token_says_so_approve_and_no_token_is_shown() {
     let team = Team::new("fraud_classifier");
     team.register_6_and_7(0.935);
     team.judge(&[("6", "prod", 62.0), ("7", "staging", 62.0)]);
-    team.folder.write("unknown.token", "unknown-secret\n");
+    team.folder.write("unknown.token", secret("unknown"));
     for (who, arguments, says) in [
         ("viewer", "approve MODEL 7", "the token of viewer@company has the role viewer, this needs approver"),
         ("churn", "approve MODEL 7 --role owner", r#"is for models "churn_*", not for "fraud_classifier""#),
@@ -71,6 +71,8 @@ fn only_those_whose_token_says_so_approve_and_no_token_is_shown() {
         ("owner", "approve MODEL 7 --to staging", "asks nobody to approve"),
         ("owner", "promote MODEL 7", "has the role approver, this needs operator"),
         ("reviewer", "evidence add MODEL 7 --set tests=pass", "has the role approver, this needs operator"),
+        // Approving is a role of its own.
+        ("ci", "approve MODEL 7 --role owner", "write approver, approver:ROLE or operator+approver:ROLE"),
     ] {
         team.by(who, arguments).exits(2).says(says);
     }
@@ -83,7 +85,7 @@ fn only_those_whose_token_says_so_approve_and_no_token_is_shown() {
     let history = team.run("history MODEL --json").exits(0).stdout;
     for (name, ..) in TOKENS {
         assert!(["viewer", "churn", "ann"].contains(&name) || history.contains(&format!("{name}@company")), "{name}");
-        let secret = format!("{name}-secret");
+        let secret = secret(name);
         assert!(!team.said.borrow().contains(&secret), "{secret} was printed");
         for file in files(&team.folder.path("state")) {
             let bytes = std::fs::read(&file).unwrap();

@@ -5,7 +5,7 @@ use super::super::broker::{Daemon, delete_before, publish, read, wait_for};
 use super::super::kafka::{SHOP, Topics, now_ms, shop, window};
 use super::super::support::Folder;
 
-const TOKENS: (&str, &str) = ("DRIFTGATE_TOKENS", "s3cret operator * alice");
+const TOKENS: (&str, &str) = ("DRIFTGATE_TOKENS", "s3cret-of-these-tests-0123456789 operator * alice");
 
 struct Shop {
     folder: Folder,
@@ -49,7 +49,7 @@ fn open(name: &str) -> Shop {
     let topics = Topics::new(name, 2);
     let folder = Folder::new();
     shop(&folder, &topics);
-    folder.write("token", "s3cret");
+    folder.write_secret("token", "s3cret-of-these-tests-0123456789");
     Shop { folder, topics, first: now_ms() / 10_000 * 10_000 - 400_000, windows: 0 }
 }
 

@@ -58,8 +58,8 @@ fn a_clock_that_is_stepped_by_an_hour_stops_nothing_and_changes_no_verdict() {
     let (folder, topics) = (Folder::new(), Topics::new("clock", 2));
     let config = shop(&folder, &topics);
     folder.write("shop.yaml", SHOP.replace("labels: {horizon: 1h, lateness: 1s}\n", ""));
-    folder.write("tokens", "secret operator * ops\n");
-    folder.write("token", "secret");
+    folder.write_secret("tokens", "secret-of-these-tests-0123456789 operator * ops\n");
+    folder.write_secret("token", "secret-of-these-tests-0123456789");
     // A webhook where nobody listens at first.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = topics

@@ -1,0 +1,96 @@
+//! Who may read and change something over HTTP.
+
+use std::time::Duration;
+
+use super::{HttpConfig, Reader, duration};
+use crate::http::auth::{Grant, OidcConfig, Reading, Roles, Rules};
+use crate::yaml::{Item, units};
+
+impl HttpConfig {
+    /// Who may read: as it is written; otherwise everybody on this machine, and only holders of tokens where others reach
+    /// a port.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        let is_ours = self.listen.ip().to_canonical().is_loopback();
+        self.read.unwrap_or(if is_ours { Reading::Open } else { Reading::Token })
+    }
+
+    /// Who is let in.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            tokens_file: self.tokens_file.clone(),
+            reading: self.reading(),
+            metrics: self.metrics,
+            oidc: self.oidc.clone(),
+        }
+    }
+}
+
+pub(super) fn reading(item: &Item) -> Option<Reading> {
+    item.choice(&[("open", Reading::Open), ("token", Reading::Token)])
+}
+
+impl Reader<'_> {
+    /// An issuer of tokens, and what its claims give.
+    pub(super) fn oidc(&self, item: &Item) -> Option<OidcConfig> {
+        let map = item.map(&["issuer", "audience", "claim", "roles", "actor", "every", "tls"])?;
+        let issuer = map.require("issuer", "https://login.example.com/realms/ml").and_then(|item| issuer(&item));
+        let audience = map.require("audience", "driftgate").and_then(|item| {
+            if item.is_list() { item.texts("audiences") } else { Some(vec![item.name("an audience")?.to_owned()]) }
+        });
+        let claim = map.require("claim", "realm_access.roles").and_then(|item| item.name("a claim").map(str::to_owned));
+        let grants =
+            map.require("roles", "{ml-operators: {role: operator, models: \"*\"}}").and_then(|item| grants(&item));
+        let actor = map.get("actor").map_or(Some("sub"), |item| item.name("a claim")).map(str::to_owned);
+        let every = map.get("every").map_or(Some(Duration::from_secs(600)), |item| duration(&item));
+        let ca_file = match map.get("tls") {
+            Some(item) => {
+                let path = item.map(&["ca_file"])?.require("ca_file", "/etc/ssl/company-ca.pem")?;
+                Some(self.path(&path)?)
+            }
+            None => None,
+        };
+        Some(OidcConfig {
+            issuer: issuer?,
+            audience: audience?,
+            claim: claim?,
+            grants: grants?,
+            actor: actor?,
+            every: every?,
+            ca_file,
+        })
+    }
+}
+
+fn issuer(item: &Item) -> Option<String> {
+    let text = item.text("the address of an issuer")?;
+    let url = reqwest::Url::parse(text).ok();
+    if url.is_some_and(|url| url.scheme() == "https" || url.scheme() == "http" && crate::web::is_loopback(&url)) {
+        return Some(text.to_owned());
+    }
+    let read = units::quote(text);
+    item.fail(format!(
+        "expected an address that begins with https://, read {read}: keys that come otherwise could be anybody's"
+    ))
+}
+
+/// What each value of the claim gives.
+fn grants(item: &Item) -> Option<Vec<(String, Grant)>> {
+    let map = item.open_map("a mapping such as {ml-operators: {role: operator, models: \"*\"}}")?;
+    if map.is_empty() {
+        return item.fail("expected at least one value of the claim, read an empty mapping: nobody could do anything");
+    }
+    let mut grants = Vec::new();
+    for (value, item) in map.entries() {
+        let given = item.map(&["role", "models"])?;
+        let roles = given.require("role", "operator").and_then(|item| {
+            let text = item.text("roles")?;
+            Roles::parse(text).map_or_else(|e| item.fail(e.to_string()), Some)
+        });
+        let models =
+            given.require("models", "\"*\"").and_then(|item| item.name("a pattern of models").map(str::to_owned));
+        grants.push((value.to_owned(), Grant { roles: roles?, models: models? }));
+    }
+    Some(grants)
+}

@@ -1,0 +1,108 @@
+//! What stands before every handler: the rule of its route. Whoever is let through is handed on with the request.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::Shared;
+use super::auth::{Caller, Role};
+use super::hooks::Call;
+use super::problem::Problem;
+use super::routes::Needs;
+
+/// The rule of one route.
+#[derive(Clone)]
+pub(super) struct Rule {
+    pub app: Shared,
+    pub needs: Needs,
+    pub is_hook: bool,
+    pub body_limit: usize,
+}
+
+/// Which models whoever asks may see.
+#[derive(Clone, Debug)]
+pub(super) struct Sight(Option<Caller>);
+
+impl Sight {
+    pub fn sees(&self, model: &str) -> bool {
+        self.0.as_ref().is_none_or(|caller| caller.sees(model))
+    }
+
+    /// Whether nothing is hidden from it.
+    pub fn sees_all(&self) -> bool {
+        self.0.as_ref().is_none_or(Caller::sees_all)
+    }
+}
+
+impl FromRequestParts<Shared> for Sight {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::internal("a route has no rule"))
+    }
+}
+
+/// Lets a request through to its handler, or refuses it.
+pub(super) async fn guard(State(rule): State<Rule>, request: Request, next: Next) -> Response {
+    let is_page = rule.needs == Needs::Page;
+    match admit(&rule, request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) if is_page => problem.asking_browsers().into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn admit(rule: &Rule, request: Request) -> Result<Request, Problem> {
+    let (mut parts, mut body) = request.into_parts();
+    let access = &rule.app.access;
+    let mut call = None;
+    if rule.is_hook {
+        // Flagger names the model in the body, and can send a token nowhere else.
+        let bytes =
+            axum::body::to_bytes(body, rule.body_limit).await.map_err(|_| Problem::too_long(rule.body_limit))?;
+        call = Some(Call::read(&bytes)?);
+        body = Body::from(bytes);
+    }
+    let tells_an_end = call.as_ref().is_some_and(|call| call.succeeded().is_some());
+    let (needs, open) = match rule.needs {
+        Needs::Probe => (Role::Viewer, true),
+        Needs::Metrics => (Role::Viewer, access.metrics_are_open()),
+        Needs::Report if tells_an_end => (Role::Operator, false),
+        Needs::Page | Needs::Read | Needs::Report => (Role::Viewer, access.is_open()),
+        Needs::Approve => (Role::Approver, false),
+        Needs::Operate => (Role::Operator, false),
+    };
+    if open {
+        parts.extensions.insert(Sight(None));
+        return Ok(Request::from_parts(parts, body));
+    }
+    let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned);
+    let (header, model) = match &call {
+        Some(call) => {
+            let sent = header.or_else(|| call.token().map(|token| format!("Bearer {token}")));
+            (sent, Some(call.model().to_owned()))
+        }
+        None => (header, model_of(&mut parts, &rule.app).await?),
+    };
+    let caller = access.recognise(header.as_deref(), needs).await?;
+    match (&model, rule.needs) {
+        (Some(model), _) => caller.may(needs, Some(model))?,
+        // Lists are cut to what the caller may see.
+        (None, Needs::Page | Needs::Read) => {}
+        // Figures of every model.
+        (None, _) => caller.may(needs, None)?,
+    }
+    parts.extensions.insert(Sight(Some(caller.clone())));
+    parts.extensions.insert(caller);
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The model that the path names.
+async fn model_of(parts: &mut Parts, app: &Shared) -> Result<Option<String>, Problem> {
+    let names = RawPathParams::from_request_parts(parts, app).await;
+    let names = names.map_err(|e| Problem::bad_request(e.body_text()))?;
+    Ok(names.iter().find(|(name, _)| *name == "model").map(|(_, value)| value.to_owned()))
+}

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::chunk::{Chunk, Digest, EachChunk};
 use crate::frame::{self, FrameError, Kind};
 use crate::pipeline::{PipelineState, lock};
+use crate::private;
 use crate::publish::Item;
 use crate::state_v4;
 use crate::window::front::Front;
@@ -23,6 +24,8 @@ const BEFORE: Kind = Kind { version: 4, ..KIND };
 const FILE: &str = "checkpoint.bin";
 const LOCK: &str = "lock";
 const CHUNKS: &str = "chunks";
+/// Files that are kept beside it.
+const FILES: [&str; 4] = [FILE, "checkpoint.bin.new", "instance", "registry-id"];
 
 /// Everything a restart needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -129,10 +132,18 @@ impl Store {
     /// A folder that cannot be made or written, or that another process holds.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let failed = |source| CheckpointError::Folder { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
-        let lock = File::create(folder.join(LOCK)).map_err(failed)?;
+        private::make_folder(folder).map_err(failed)?;
+        let lock = private::create(&folder.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), known: Mutex::default(), _lock: lock }),
+            Ok(()) => {
+                for name in FILES {
+                    private::tighten(&folder.join(name));
+                }
+                for name in [CHUNKS.to_owned(), format!("format-{}", BEFORE.version)] {
+                    private::tighten_all(&folder.join(name));
+                }
+                Ok(Self { folder: folder.to_owned(), known: Mutex::default(), _lock: lock })
+            }
             Err(fs::TryLockError::WouldBlock) => Err(CheckpointError::Locked { path: folder.to_owned() }),
             Err(fs::TryLockError::Error(e)) => Err(failed(e)),
         }
@@ -193,7 +204,7 @@ impl Store {
     fn keep_before(&self, checkpoint: &mut Checkpoint) -> Result<PathBuf, CheckpointError> {
         let folder = self.folder.join(format!("format-{}", BEFORE.version));
         let failed = |source| CheckpointError::Write { path: folder.clone(), source };
-        fs::create_dir_all(folder.join(CHUNKS)).map_err(failed)?;
+        private::make_folder(&folder.join(CHUNKS)).map_err(failed)?;
         let mut files = vec![(self.path(), folder.join(FILE))];
         checkpoint.chunks(&mut |chunk| {
             if let Chunk::Kept(digest) = chunk {
@@ -272,7 +283,7 @@ impl Store {
     pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<u64, CheckpointError> {
         let path = self.path();
         let failed = |source| CheckpointError::Write { path: path.clone(), source };
-        fs::create_dir_all(self.folder.join(CHUNKS)).map_err(failed)?;
+        private::make_folder(&self.folder.join(CHUNKS)).map_err(failed)?;
         let (mut written, mut live, mut broken) = (0, BTreeSet::new(), None);
         checkpoint.chunks(&mut |chunk| match self.keep(chunk) {
             Ok(bytes) => {
@@ -307,7 +318,7 @@ impl Store {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<u64> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
-    let mut file = File::create(&fresh)?;
+    let mut file = private::create(Path::new(&fresh))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;

@@ -137,6 +137,7 @@ pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
             .notes
             .push(format!("{}: blocked since {}, but the group does not count for {to:?}", block.group, block.since));
     }
+    found.notes.extend(dossier.differing());
     if let Some(anew) = dossier.anew_ms {
         let anew = utc(anew);
         found.notes.push(format!(

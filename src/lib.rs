@@ -47,6 +47,7 @@ pub mod judge;
 pub mod live;
 pub mod pipeline;
 pub mod policy;
+pub mod private;
 pub mod problems;
 pub mod promotion;
 pub mod publish;

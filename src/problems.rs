@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::verdict::{Status, Verdict, utc};
 use crate::policy::{Enforce, Policy};
+use crate::registry::embedded::UNCONFIRMED;
 use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord, embedded};
 use crate::rollout::{Phase, State};
 use crate::view::failing::Part;
@@ -330,7 +331,7 @@ impl Found<'_> {
             let next = format!("make sure that {to} serves instead of {from}: the traffic does not show it yet");
             all.push(self.problem(Severity::Production, Some(to), what, next));
         }
-        all.extend(self.facts.lost.iter().map(|lost| self.lost(lost)));
+        all.extend(self.facts.lost.iter().filter(|lost| self.concerns(lost)).map(|lost| self.lost(lost)));
         let prod_is_lost = self.facts.lost.iter().any(|lost| lost.stage.as_deref() == Some(PROD));
         let in_prod = |v: &VersionRecord| v.stages.iter().any(|s| s == PROD);
         if prod_is_lost || self.facts.records.iter().any(in_prod) {
@@ -349,8 +350,15 @@ impl Found<'_> {
         all
     }
 
+    /// MLflow has aliases for other ends, too: those that nobody named here are a problem where the policy names them.
+    fn concerns(&self, lost: &embedded::Problem) -> bool {
+        let stage = lost.stage.as_deref().unwrap_or(PROD);
+        let transitions = &self.seen.policy.transitions;
+        lost.kind != UNCONFIRMED || stage == PROD || transitions.iter().any(|t| t.from == stage || t.to == stage)
+    }
+
     fn lost(&self, lost: &embedded::Problem) -> Problem {
-        let embedded::Problem { version, stage, since, detail, .. } = lost;
+        let embedded::Problem { kind, version, stage, since, detail, .. } = lost;
         let stands_in_prod = |version: &String| {
             self.facts.records.iter().any(|r| r.version == *version && r.stages.iter().any(|s| s == PROD))
         };
@@ -358,12 +366,15 @@ impl Found<'_> {
             stage.as_deref() == Some(PROD) || (stage.is_none() && version.as_ref().is_some_and(stands_in_prod));
         let severity = if is_prod { Severity::Production } else { Severity::Candidate };
         let next = match (stage, version) {
+            (Some(_), Some(_)) if *kind != UNCONFIRMED => {
+                "put the alias back in MLflow, or promote a version by its gate".to_owned()
+            }
             (Some(stage), Some(version)) => {
                 format!("driftgate register {} {} --stage {}", quoted(self.model), quoted(version), quoted(stage))
             }
             _ => "register the version in MLflow again, or promote another".to_owned(),
         };
-        self.problem(severity, version.as_deref(), format!("registry_drift since {since}: {detail}"), next)
+        self.problem(severity, version.as_deref(), format!("{kind} since {since}: {detail}"), next)
     }
 
     /// The version that the latest windows show in prod.

@@ -77,6 +77,8 @@ pub struct View {
     pub doubts: crate::daemon::ledger::Doubts,
     /// Dead letters that could not be kept.
     pub dead_letters_lost: u64,
+    /// How often their file was full and a new one was begun.
+    pub dead_letters_turned: u64,
     /// How many verdicts are kept to look back at.
     pub keep: Keep,
 }

@@ -100,6 +100,7 @@ impl Signer {
                 if mode & EVERYBODY != 0 {
                     return Err(KeyError::Exposed { path: path.to_owned(), mode });
                 }
+                crate::private::tighten(path);
                 let pair = from_pem(PRIVATE_PEM, &text).and_then(|der| Ed25519KeyPair::from_pkcs8(&der).ok());
                 pair.and_then(Self::of).map(Some).ok_or_else(|| KeyError::NotAKey { path: path.to_owned() })
             }

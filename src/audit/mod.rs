@@ -2,11 +2,12 @@
 //! with and names the SHA-256 of the record before it, so a change in the middle shows. A chain alone shows neither a
 //! cut tail nor a log that was rewritten as a whole: signed checkpoints, kept elsewhere too, do.
 //!
-//! [`chain`] makes records, [`checkpoint`] signs where the log stands, [`verify`] checks all of it. Where records are
-//! kept is no business of this module.
+//! [`chain`] makes records, [`checkpoint`] signs where the log stands, [`verify`] checks all of it; [`state`] is what follows
+//! from the records, to be held against what a registry has. Where records are kept is no business of this module.
 
 pub mod chain;
 pub mod checkpoint;
+pub mod state;
 pub mod verify;
 
 pub use chain::{Entry, GENESIS, Head, Record, Row, Stored, append};

@@ -1,5 +1,5 @@
-//! `driftgate audit verify`: whether the audit log of a registry is what was written. The log is read without writing
-//! anything (`store`); signed checkpoints that lie elsewhere come from a file or a topic (`anchors`). Anchors are read
+//! `driftgate audit verify`: whether the audit log of a registry is what was written, and whether what the registry has follows
+//! from it. Both are read without writing anything (`store`); signed checkpoints that lie elsewhere come from a file or a topic (`anchors`). Anchors are read
 //! first: what they vouch for was in the log by then, so a daemon may go on writing meanwhile.
 
 mod anchors;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::terminal::{out, outln};
 use super::{Failure, exit, show};
 use crate::audit::checkpoint::{PublicKey, PublicKeys, Signer};
+use crate::audit::state::{Mismatch, State};
 use crate::audit::verify::{Anchored, Report, verify};
 use crate::config::Config;
 use crate::daemon::read_config;
@@ -38,7 +39,7 @@ enum Command {
     Verify(VerifyArgs),
 }
 
-/// Checks every record, the chain they form, and the signed checkpoints; writes nothing
+/// Checks every record, the chain they form, the signed checkpoints, and what the registry has against them; writes nothing
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Whoever can change the registry and its key can rewrite both: only checkpoints kept elsewhere show that.\n\nExit codes: 0 intact, 1 problems, 2 something cannot be read, 5 the brokers cannot be reached.\n\nExamples:\n  driftgate audit verify --config config/driftgate.yaml\n  driftgate audit verify --registry copy/registry.db --public-key audit.pem --anchors anchors.jsonl"
@@ -151,12 +152,27 @@ fn span(from: u64, to: u64) -> String {
     if from == to { format!("record {from} is") } else { format!("records {from} to {to} are") }
 }
 
+/// What the registry has and the log does not say, and the other way around.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "problem", rename_all = "snake_case")]
+enum Unheld {
+    #[error(
+        "the log is empty, beside a registry that is in use: its records were removed, or the registry was put together by hand"
+    )]
+    NoLog,
+    #[error("{0}")]
+    Mismatch(Mismatch),
+}
+
 /// Everything that was found.
 #[derive(Debug)]
 struct Checked {
     registry: String,
     report: Report,
     unsealed: Vec<Unsealed>,
+    unheld: Vec<Unheld>,
+    /// What a release before had without a record of it, as the upgrade wrote it down.
+    taken_over: Vec<Mismatch>,
     /// Checkpoints that lay elsewhere.
     anchors: usize,
 }
@@ -166,6 +182,10 @@ impl Checked {
         let own = log.checkpoints.into_iter().map(|checkpoint| Anchored { origin: DATABASE.to_owned(), checkpoint });
         let count = anchors.checkpoints.len();
         let all: Vec<Anchored> = own.chain(anchors.checkpoints).collect();
+        let said = State::of_log(&log.rows);
+        let mut unheld: Vec<Unheld> =
+            (log.rows.is_empty() && log.is_used).then_some(Unheld::NoLog).into_iter().collect();
+        unheld.extend(said.against(&log.state).into_iter().map(Unheld::Mismatch));
         let report = verify(log.rows, &all, keys);
         let mut unsealed: Vec<Unsealed> =
             log.unreadable.into_iter().map(|seq| Unsealed::UnreadableCheckpoint { seq }).collect();
@@ -174,11 +194,12 @@ impl Checked {
             let from = report.vouched.as_ref().map_or(0, |v| v.seq) + 1;
             unsealed.push(Unsealed::Unvouched { from, to: head.seq });
         }
-        Self { registry: registry.display().to_string(), report, unsealed, anchors: count }
+        let registry = registry.display().to_string();
+        Self { registry, report, unsealed, unheld, taken_over: said.taken_over, anchors: count }
     }
 
     fn is_intact(&self) -> bool {
-        self.report.is_intact() && self.unsealed.is_empty()
+        self.report.is_intact() && self.unsealed.is_empty() && self.unheld.is_empty()
     }
 
     fn to_text(&self) -> String {
@@ -189,10 +210,17 @@ impl Checked {
         for problem in &self.unsealed {
             let _ = writeln!(out, "{problem}");
         }
+        for problem in &self.unheld {
+            let _ = writeln!(out, "{problem}");
+        }
+        for Mismatch { fact, registry, .. } in &self.taken_over {
+            let was = if registry.is_some() { "was there without a record" } else { "was not there, against the log" };
+            let _ = writeln!(out, "note: {fact} {was} when the file of a release before was taken over");
+        }
         if self.anchors == 0 {
             out.push_str("no checkpoint from elsewhere was compared: a log rewritten by somebody who has its key would not show\n");
         }
-        let problems = self.report.problems.len() + self.unsealed.len();
+        let problems = self.report.problems.len() + self.unsealed.len() + self.unheld.len();
         let _ = match problems {
             0 => writeln!(out, "intact: the audit log of {}", self.registry),
             1 => writeln!(out, "NOT INTACT: 1 problem in the audit log of {}", self.registry),
@@ -210,7 +238,9 @@ impl Checked {
             problem
         };
         let report = self.report.problems.iter().map(|p| said(json!(p), p.to_string()));
-        let problems: Vec<Value> = report.chain(self.unsealed.iter().map(|p| said(json!(p), p.to_string()))).collect();
+        let unsealed = self.unsealed.iter().map(|p| said(json!(p), p.to_string()));
+        let unheld = self.unheld.iter().map(|p| said(json!(p), p.to_string()));
+        let problems: Vec<Value> = report.chain(unsealed).chain(unheld).collect();
         json!({
             "intact": self.is_intact(),
             "registry": self.registry,
@@ -221,6 +251,7 @@ impl Checked {
             "anchors": self.anchors,
             "head": self.report.head,
             "vouched": self.report.vouched,
+            "taken_over": self.taken_over,
         })
     }
 }

@@ -158,6 +158,9 @@ fn as_text(record: &VersionRecord) -> String {
             let _ = writeln!(out, "  {name:<16} {value}");
         }
     }
+    for differing in record.differing() {
+        let _ = writeln!(out, "  {:<16} {differing}", "differs");
+    }
     for block in &record.blocks {
         let _ =
             writeln!(out, "  {:<16} {} since {}: {}", "blocked", block.group, block.since, block.reasons.join("; "));

@@ -64,7 +64,13 @@ pub struct DeadLetters {
     pub to: DeadLetterTarget,
     /// Whether the rejected message itself goes along, not just its origin and the reason.
     pub full_payload: bool,
+    /// What the file, and the one before it, take together.
+    pub most_bytes: u64,
 }
+
+/// What a file of dead letters takes, unless the configuration says so.
+const DEAD_BYTES: u64 = 1 << 30;
+const LEAST_DEAD_BYTES: u64 = 1 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeadLetterTarget {
@@ -258,7 +264,7 @@ impl Reader<'_> {
     }
 
     fn dead_letters(&self, item: &Item) -> Option<DeadLetters> {
-        let map = item.map(&["topic", "path", "payload"])?;
+        let map = item.map(&["topic", "path", "payload", "max_bytes"])?;
         let full_payload =
             map.get("payload").map_or(Some(false), |item| item.choice(&[("none", false), ("full", true)]));
         let to = match (map.get("topic"), map.get("path")) {
@@ -267,7 +273,17 @@ impl Reader<'_> {
             (Some(_), Some(_)) => return item.fail("both `topic` and `path`: keep one"),
             (None, None) => return item.fail("neither `topic` nor `path`: write one, like {topic: driftgate.dead}"),
         };
-        Some(DeadLetters { to, full_payload: full_payload? })
+        let most_bytes = match map.get("max_bytes") {
+            None => Some(DEAD_BYTES),
+            Some(item) if matches!(to, DeadLetterTarget::Topic(_)) => {
+                item.fail("a topic keeps its own bound: leave it out, or write `path` in place of `topic`")
+            }
+            Some(item) => match item.convert("a size", units::size)? {
+                bytes if bytes >= LEAST_DEAD_BYTES => Some(bytes),
+                bytes => item.fail(format!("expected a size from 1MiB, read {bytes} bytes")),
+            },
+        };
+        Some(DeadLetters { to, full_payload: full_payload?, most_bytes: most_bytes? })
     }
 
     fn state(&self, item: Option<&Item>) -> Option<StateConfig> {

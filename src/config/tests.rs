@@ -44,7 +44,11 @@ fn the_shipped_example_parses() {
     assert_eq!(config.registry, RegistryConfig { path: "config/registry/registry.db".into(), mlflow: None });
     assert_eq!(
         config.publish.dead_letters,
-        Some(DeadLetters { to: DeadLetterTarget::Topic("driftgate.dead".into()), full_payload: false })
+        Some(DeadLetters {
+            to: DeadLetterTarget::Topic("driftgate.dead".into()),
+            full_payload: false,
+            most_bytes: 1 << 30
+        })
     );
     assert_eq!(config.state, StateConfig { path: "config/state".into(), every: Duration::from_secs(10) });
     assert_eq!(config.limits, Limits::default());

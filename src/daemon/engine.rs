@@ -421,6 +421,7 @@ impl Engine {
                 self.remark();
                 self.pin_registered();
                 self.count_anew();
+                self.load_replaced();
                 self.heed_unblocked();
                 pinned = Instant::now();
             }
@@ -447,6 +448,34 @@ impl Engine {
                 tracing::warn!(model, version, "a version of this number was deleted: this one is counted anew");
                 if let Err(e) = self.registry.counted_anew(&model, &version) {
                     tracing::warn!(model, version, error = %e, "that cannot be written down; it is counted anew again");
+                }
+            }
+        }
+    }
+
+    /// Versions that were registered with another snapshot than they are counted against: their baselines are loaded anew.
+    fn load_replaced(&self) {
+        for model in &self.world().models {
+            let policy = &model.policy;
+            let replaced = self.registry.snapshots_replaced(&policy.model).unwrap_or_else(|e| {
+                tracing::warn!(model = policy.model, error = %e, "the registry does not say which snapshots were replaced");
+                Vec::new()
+            });
+            for version in replaced {
+                // Where one is being loaded, it may be the one before: it is asked for again.
+                if lock(&self.common.loader).is_under_way(&policy.model, &version) {
+                    continue;
+                }
+                tracing::warn!(
+                    model = policy.model,
+                    version,
+                    "another snapshot was registered: its baseline is loaded anew"
+                );
+                if let Err(e) = self.registry.snapshot_taken(&policy.model, &version) {
+                    tracing::warn!(model = policy.model, version, error = %e, "that cannot be written down; it is loaded again");
+                }
+                if model.intake().names().version_code(&version).is_some() {
+                    lock(&self.common.loader).start(policy, &version);
                 }
             }
         }

@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::judge::verdict::utc;
+use crate::private;
 use crate::registry::embedded::{Likeness, home};
 use crate::registry::{Embedded, RegistryError};
 
@@ -119,7 +120,7 @@ fn remember(config: &Config, found: &Doubts) -> anyhow::Result<()> {
     };
     if fs::read_to_string(&marker).ok().as_deref() != Some(noted) {
         let fresh = marker.with_extension("new");
-        fs::write(&fresh, noted)?;
+        private::write(&fresh, noted.as_bytes())?;
         fs::rename(&fresh, &marker)?;
     }
     Ok(())

@@ -97,6 +97,13 @@ impl Loader {
         }
     }
 
+    /// Whether a version's baseline is being loaded, or waits for its place.
+    #[must_use]
+    pub fn is_under_way(&self, model: &str, version: &str) -> bool {
+        self.under_way.contains_key(&(model.to_owned(), version.to_owned()))
+            || self.queue.iter().any(|(policy, queued)| policy.model == model && queued == version)
+    }
+
     fn is_full(&self) -> bool {
         self.under_way.values().filter(|load| load.started.elapsed() < SLOW).count() >= self.origin.threads.max(1)
     }
@@ -189,7 +196,7 @@ impl Origin {
     #[must_use]
     pub fn load(&self, policy: &Policy, version: &str) -> Reference {
         let location = match self.registry.version(&policy.model, version) {
-            Ok(record) => record.and_then(|r| r.snapshot),
+            Ok(record) => record.and_then(|r| r.snapshot_in_use().map(str::to_owned)),
             Err(e) => return Reference::Failed(e.to_string()),
         };
         if let Some(location) = &location {

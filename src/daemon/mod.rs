@@ -293,12 +293,12 @@ struct Restored {
 
 /// Where dead letters go.
 fn dead_letters(publish: &PublishConfig, properties: &BTreeMap<String, String>) -> anyhow::Result<Option<Target>> {
-    Ok(match publish.dead_letters.as_ref().map(|d| &d.to) {
+    Ok(match publish.dead_letters.as_ref().map(|d| (&d.to, d.most_bytes)) {
         None => None,
-        Some(DeadLetterTarget::Path(path)) => {
-            Some(Target::file(path).with_context(|| format!("dead letters cannot go to {}", path.display()))?)
-        }
-        Some(DeadLetterTarget::Topic(topic)) => {
+        Some((DeadLetterTarget::Path(path), most_bytes)) => Some(
+            Target::file(path, most_bytes).with_context(|| format!("dead letters cannot go to {}", path.display()))?,
+        ),
+        Some((DeadLetterTarget::Topic(topic), _)) => {
             Some(Target::Topic { writer: TopicWriter::new(properties)?, topic: topic.clone() })
         }
     })

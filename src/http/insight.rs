@@ -16,7 +16,7 @@ use crate::judge::verdict::{Status, Verdict, utc};
 use crate::policy::Enforce;
 use crate::problems::{self, ModelFacts};
 use crate::promotion::record;
-use crate::registry::PROD;
+use crate::registry::{PROD, VersionRecord};
 use crate::view::View;
 
 type Answered = Result<Json<Value>, Problem>;
@@ -116,6 +116,7 @@ async fn status_of(app: &Shared, model: &str) -> Result<(Value, Vec<problems::Pr
             "stages": record.map_or(&[][..], |r| &r.stages),
             "blocks": record.map_or(&[][..], |r| &r.blocks),
             "rolled_back": record.and_then(|r| r.rolled_back.clone()),
+            "differing": record.map_or_else(Vec::new, VersionRecord::differing),
             "predictions": seen.versions.get(version).map_or(0, |v| v.predictions),
             "worst": worst(version),
         }));
@@ -161,12 +162,14 @@ pub(super) async fn explain(State(app): State<Shared>, Names((model, version)): 
         "frozen": frozen,
         "rollback_target": dossier.rollback_target,
         "lineage": {
-            "snapshot": record.as_ref().and_then(|r| r.snapshot.clone()),
+            "snapshot": record.as_ref().and_then(|r| r.snapshot_in_use().map(str::to_owned)),
             "snapshot_sha256": record.as_ref().and_then(|r| r.snapshot_sha256.clone()),
             "artifact": record.as_ref().and_then(|r| r.artifact.clone()),
             "artifact_sha256": record.as_ref().and_then(|r| r.artifact_sha256.clone()),
             "baseline_sha256": view.baseline.and_then(Result::ok),
             "policy_sha256": seen.policy.sha256,
+            "differing": dossier.differing(),
+            "reported": dossier.reported,
             "evidence": dossier.evidence.into_values().collect::<Vec<_>>(),
         },
         "approvals": dossier.approvals,

@@ -155,6 +155,9 @@ impl Page {
         }
         let lost = self.counts("dead_letters_lost_total", &[], "Dead letters that could not be kept.")?;
         add(&lost, &[], view.dead_letters_lost)?;
+        let help = "How often the file of dead letters was full: the letters of the file before it went.";
+        let turned = self.counts("dead_letters_file_turns_total", &[], help)?;
+        add(&turned, &[], view.dead_letters_turned)?;
         let failures = self.counts(
             "delivery_failures_total",
             &["sink"],

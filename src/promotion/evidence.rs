@@ -159,6 +159,31 @@ fn canonical(value: &Value, out: &mut String) {
     }
 }
 
+/// A sentence where MLflow says something else of a version than somebody who may.
+#[must_use]
+pub fn differs(kind: &str, said: &Value, reported: Option<&Value>) -> Option<String> {
+    let reported = reported?;
+    let digest = |value: &Value| value.as_str().and_then(sha256_hex);
+    let same = said == reported || (digest(said).is_some() && digest(said) == digest(reported));
+    (!same)
+        .then(|| format!("{kind} is {} here, MLflow reports {}, which counts for nothing", show(said), show(reported)))
+}
+
+/// What MLflow says of some of these kinds, for a sentence; empty where it says nothing.
+#[must_use]
+pub fn reported_only<'k>(kinds: impl IntoIterator<Item = &'k str>, dossier: &Dossier) -> String {
+    let of = |kind: &str| match kind {
+        "data_snapshot" => "snapshot_sha256".to_owned(),
+        "artifact_digest" => "artifact_sha256".to_owned(),
+        other => other.to_owned(),
+    };
+    let found: Vec<String> = kinds
+        .into_iter()
+        .filter_map(|kind| Some(format!("{kind} {}", show(dossier.reported.get(&of(kind))?))))
+        .collect();
+    if found.is_empty() { String::new() } else { format!("; reported by MLflow, not confirmed: {}", found.join(", ")) }
+}
+
 /// JSON for messages, cut to what fits a line.
 #[must_use]
 pub fn show(value: &Value) -> String {
@@ -186,7 +211,8 @@ pub fn judge(kind: &str, policy: &Policy, transition: &Transition, dossier: &Dos
         if let ("data_snapshot", Some(digest)) = (kind, &dossier.snapshot_sha256) {
             return Some(Finding::new(gate, Outcome::Pass, format!("data_snapshot: sha256:{digest}, as registered")));
         }
-        return Some(Finding::new(gate, Outcome::Block, format!("{kind} missing: attach it as evidence")));
+        let detail = format!("{kind} missing: attach it as evidence{}", reported_only([kind], dossier));
+        return Some(Finding::new(gate, Outcome::Block, detail));
     };
     let read = show(&evidence.value);
     Some(match kind {
@@ -214,7 +240,10 @@ pub fn artifact(dossier: &Dossier) -> Finding {
         return Finding::new(gate, Outcome::Block, detail);
     }
     let Some(digest) = artifact_sha256(dossier) else {
-        let detail = "the artifact has no digest: register the version with one, or attach artifact_digest";
+        let detail = format!(
+            "the artifact has no digest: register the version with one, or attach artifact_digest{}",
+            reported_only(["artifact_digest"], dossier)
+        );
         return Finding::new(gate, Outcome::Block, detail);
     };
     if let (Some(registered), Some(attached)) = (registered, &attached)

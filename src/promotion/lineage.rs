@@ -2,7 +2,7 @@
 //! version that came back is not sent again by itself.
 
 use super::PROD;
-use super::evidence::artifact_sha256;
+use super::evidence::{artifact_sha256, reported_only};
 use super::types::{Dossier, Finding, Outcome};
 use crate::policy::lint::{LINEAGE, evidence_on_the_way};
 use crate::policy::{Policy, Transition};
@@ -30,7 +30,11 @@ pub fn judge(policy: &Policy, transition: &Transition, dossier: &Dossier) -> Fin
     if missing.is_empty() {
         return Finding::new("lineage", Outcome::Pass, format!("lineage is complete: {}", needed.join(", ")));
     }
-    let detail = format!("lineage is incomplete: {} missing; attach as evidence", missing.join(", "));
+    let detail = format!(
+        "lineage is incomplete: {} missing; attach as evidence{}",
+        missing.join(", "),
+        reported_only(missing.iter().copied(), dossier)
+    );
     Finding::new("lineage", Outcome::Block, detail)
 }
 

@@ -38,7 +38,10 @@ fn one(gate: &OfflineGate, dossier: &Dossier) -> Finding {
 fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(Outcome, String), String> {
     let metric = gate.metric.as_str();
     let own = attached(dossier, metric).ok_or_else(|| {
-        format!("{metric} is not known offline: attach offline evidence, like {{\"{metric}\": 0.88}}")
+        let reported = dossier.reported.get("offline").and_then(|offline| offline.get(metric));
+        let reported =
+            reported.map_or_else(String::new, |value| format!("; reported by MLflow, not confirmed: {metric} {value}"));
+        format!("{metric} is not known offline: attach offline evidence, like {{\"{metric}\": 0.88}}{reported}")
     })?;
     let Some((other, whose)) = theirs(gate, dossier)? else {
         let detail = format!("{metric} {own} has nothing to compare with: no version is in prod yet");

@@ -91,11 +91,16 @@ pub struct Requester {
 pub struct Dossier {
     /// By kind.
     pub evidence: BTreeMap<String, Evidence>,
+    /// What MLflow says of it, by kind: anybody who may edit a model there can write it, so it is shown and decides nothing.
+    pub reported: BTreeMap<String, Value>,
     /// The digest the version was registered with, lower-case hex.
     pub artifact_sha256: Option<String>,
     /// The digest of the artifact's files as they are now, where they are reachable; `Err`: why they are not.
     pub recomputed_sha256: Option<Result<String, String>>,
+    /// Where its training snapshot is and what it is compared with, as registered.
+    pub snapshot: Option<String>,
     pub snapshot_sha256: Option<String>,
+    pub baseline_version: Option<String>,
     /// Every approval ever given, the oldest first.
     pub approvals: Vec<Approval>,
     /// Who registered the version, and who asked for its promotion.
@@ -116,6 +121,26 @@ pub struct Dossier {
     pub lost: Option<String>,
     /// When it was made under the number of a deleted version, ms: windows that ended by then are left out.
     pub anew_ms: Option<i64>,
+}
+
+impl Dossier {
+    /// What MLflow says otherwise than somebody who may, a sentence each.
+    #[must_use]
+    pub fn differing(&self) -> Vec<String> {
+        let registered = |digest: &Option<String>| digest.as_deref().map(Value::from);
+        let attached = |kind: &str| self.evidence.get(kind).map(|e| e.value.clone());
+        [
+            ("snapshot", registered(&self.snapshot)),
+            ("snapshot_sha256", registered(&self.snapshot_sha256).or_else(|| attached("data_snapshot"))),
+            ("artifact_sha256", registered(&self.artifact_sha256).or_else(|| attached("artifact_digest"))),
+            ("baseline_version", attached("baseline_version").or_else(|| registered(&self.baseline_version))),
+            ("code_commit", attached("code_commit")),
+            ("offline", attached("offline")),
+        ]
+        .into_iter()
+        .filter_map(|(kind, said)| super::evidence::differs(kind, &said?, self.reported.get(kind)))
+        .collect()
+    }
 }
 
 /// How one gate came out, for reasons, the promotion record and the audit log.

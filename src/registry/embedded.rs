@@ -7,6 +7,7 @@ mod batch;
 mod change;
 mod dossier;
 mod follow;
+pub mod held;
 pub mod home;
 mod identity;
 mod likeness;
@@ -21,7 +22,9 @@ mod signals;
 #[cfg(test)]
 mod tests;
 mod unblock;
+mod upgrade;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,7 +37,7 @@ pub use batch::{Given, GivenVerdict, Stream, Taken};
 pub use change::{Outgoing, Sink};
 pub use dossier::GivenApproval;
 pub use follow::{Drift, Followed};
-pub use identity::Problem;
+pub use identity::{Problem, UNCONFIRMED};
 pub use likeness::Likeness;
 pub use mirror::Due;
 pub use promotions::{Desk, Live, Promotion, Wish};
@@ -85,8 +88,14 @@ impl Embedded {
         let reader = Some(Mutex::new(schema::reader(path, patience)?));
         let signer = Signer::open(&Self::key_path(path)).map_err(|e| RegistryError::Audit(e.to_string()))?;
         let other_key = likeness::note_key(&connection, &signer.public_key().id())?;
+        let upgraded = upgrade::is_due(&connection)?;
         let connection = Mutex::new(connection);
-        Ok(Self { connection, reader, signer: Some(signer), other_key, sinks: Vec::new(), written: AtomicU64::new(0) })
+        let signer = Some(signer);
+        let registry = Self { connection, reader, signer, other_key, sinks: Vec::new(), written: AtomicU64::new(0) };
+        if upgraded {
+            registry.write(crate::clock::now_ms(), upgrade::settle)?;
+        }
+        Ok(registry)
     }
 
     /// Where the key that signs the audit log of a registry lies: beside it.
@@ -136,7 +145,7 @@ impl Embedded {
         name("the stage", stage)?;
         self.write(now_ms, |change| {
             dossier::known(change, model, version)?;
-            pointers::make(change, &Move { model, stage, to: version, actor, reason, rollback: false, foreign: false })
+            pointers::make(change, &Move { model, stage, to: version, actor, reason, rollback: false })
         })
     }
 
@@ -273,8 +282,18 @@ fn register(tx: &Change<'_>, registration: &Registration, actor: &str) -> Result
     let old = record(tx, model, version)?;
     add_version(tx, model, version, actor)?;
     fill(tx, registration)?;
-    if record(tx, model, version)? != old {
-        tx.audit(actor, "register", (model, Some(version)), json!(registration))?;
+    let new = record(tx, model, version)?.unwrap_or_default();
+    if old.as_ref() != Some(&new) {
+        let mut said = json!(registration);
+        let differing = new.differing();
+        if let (false, Some(said)) = (differing.is_empty(), said.as_object_mut()) {
+            said.insert("differing".into(), json!(differing));
+        }
+        tx.audit(actor, "register", (model, Some(version)), said)?;
+        // Counted against what MLflow named so far.
+        if old.as_ref().is_some_and(|old| old.snapshot_in_use() != new.snapshot_in_use()) {
+            identity::replace_snapshot(tx, model, version)?;
+        }
     }
     // Whoever registers again promotes nothing again; a pointer that was taken away is put back.
     let rolled_back = old.is_some_and(|old| old.rolled_back.is_some());
@@ -282,7 +301,7 @@ fn register(tx: &Change<'_>, registration: &Registration, actor: &str) -> Result
         && (!pointers::has_stood(tx, model, stage, version)?
             || (!rolled_back && pointers::standing(tx, model, stage)?.is_none()))
     {
-        let new = Move { model, stage, to: version, actor, reason: "registered", rollback: false, foreign: false };
+        let new = Move { model, stage, to: version, actor, reason: "registered", rollback: false };
         pointers::make(tx, &new)?;
     }
     let missing = || RegistryError::UnknownVersion { model: model.clone(), version: version.clone() };
@@ -393,14 +412,20 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRecord> {
         rolled_back: row.get("rolled_back")?,
         lost_at: row.get("lost_at")?,
         anew_ms: row.get("anew_ms")?,
+        reported: BTreeMap::new(),
     })
 }
 
-/// Adds what moves: stages and blocks, each by name.
+/// Adds what moves: stages and blocks, each by name, and what is reported. A pointer that stands for nothing is no stage.
 fn with_state(tx: &Connection, mut record: VersionRecord) -> rusqlite::Result<VersionRecord> {
     let key = [&record.model, &record.version];
+    record.reported = dossier::reported_of(tx, &record.model, &record.version)?;
     record.stages = tx
-        .prepare_cached("SELECT stage FROM stages WHERE model = ?1 AND version = ?2 ORDER BY stage")?
+        .prepare_cached(
+            "SELECT stage FROM stages AS s WHERE model = ?1 AND version = ?2
+                 AND NOT EXISTS (SELECT 1 FROM lost_stages AS l WHERE l.model = s.model AND l.stage = s.stage)
+             ORDER BY stage",
+        )?
         .query_map(key, |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     record.blocks = tx

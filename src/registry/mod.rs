@@ -5,9 +5,13 @@ pub mod artifact;
 pub mod embedded;
 pub mod mlflow;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::judge::verdict::Signal;
+use crate::promotion::evidence::differs as dossier_differs;
 
 pub use crate::promotion::types::ActiveBlock;
 pub use embedded::Embedded;
@@ -41,6 +45,31 @@ pub struct VersionRecord {
     /// When it was made in MLflow under the number of a deleted version, ms: windows that ended by then were that one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anew_ms: Option<i64>,
+    /// What MLflow says of it, by kind (`snapshot`, `code_commit`, `offline`, …): shown, and nothing is decided by it. The
+    /// snapshot alone is read from there while nobody who may has named one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reported: BTreeMap<String, Value>,
+}
+
+impl VersionRecord {
+    /// Where its training snapshot is read: as registered, else as MLflow says.
+    #[must_use]
+    pub fn snapshot_in_use(&self) -> Option<&str> {
+        self.snapshot.as_deref().or_else(|| self.reported.get("snapshot")?.as_str())
+    }
+
+    /// What was registered otherwise than MLflow says, a sentence each.
+    #[must_use]
+    pub fn differing(&self) -> Vec<String> {
+        let said = [
+            ("snapshot", &self.snapshot),
+            ("snapshot_sha256", &self.snapshot_sha256),
+            ("artifact_sha256", &self.artifact_sha256),
+            ("baseline_version", &self.baseline_version),
+        ];
+        let said = said.into_iter().filter_map(|(kind, said)| Some((kind, Value::from(said.as_deref()?))));
+        said.filter_map(|(kind, said)| dossier_differs(kind, &said, self.reported.get(kind))).collect()
+    }
 }
 
 /// A move of a stage pointer.

@@ -43,6 +43,7 @@ fn a_version_that_is_registered_in_mlflow_later_gets_its_stage_and_its_block() {
     wait_for("nothing to wait for", || (daemon.metric(&waiting)? == 0.0).then_some(()));
     assert_eq!(daemon.metric("driftgate_undeliverable_total{sink=\"mlflow\"}"), Some(0.0));
     assert_eq!(daemon.stop(), Some(0));
+    service.folder.driftgate(&format!("audit verify --config {}", service.config().display())).exits(0);
 }
 
 #[test]
@@ -85,7 +86,11 @@ fn what_is_deleted_in_mlflow_is_drift_and_what_is_made_anew_has_no_past() {
     server.call(Method::DELETE, "2.0/mlflow/registered-models/delete", &json!({"name": model}));
     server.mlflow.create_model(&model).unwrap();
     versions(&server, &model, 2);
+    wait_for("the deleted one's counts to be gone", || daemon.log().contains("this one is counted anew").then_some(()));
+    // An alias there is nobody's word here.
     server.mlflow.set_alias(&model, "staging", "2").unwrap();
+    assert_eq!(service.standing(&daemon, "staging"), None);
+    service.run(&daemon, "op", &format!("register {model} 2 --stage staging")).exits(0);
     wait_for("the new version in staging", || (service.standing(&daemon, "staging")? == "2").then_some(()));
     let reasons = || {
         let gate = json_of(&daemon, &format!("/api/v1/gate/{model}/2?to=prod"));
@@ -96,7 +101,6 @@ fn what_is_deleted_in_mlflow_is_drift_and_what_is_made_anew_has_no_past() {
     }
     assert!(!reasons().iter().any(|r| r.contains("registry_drift")), "{:?}", reasons());
     let of_version = || json_of(&daemon, &format!("/api/v1/models/{model}/versions/2"));
-    wait_for("the deleted one's counts to be gone", || daemon.log().contains("this one is counted anew").then_some(()));
     assert_eq!((&of_version()["verdicts"], &of_version()["recorded"]), (&json!({}), &json!({})));
     assert!(
         json_of(&daemon, &format!("/api/v1/models/{model}/versions/2/explain"))["approvals"]
@@ -111,4 +115,5 @@ fn what_is_deleted_in_mlflow_is_drift_and_what_is_made_anew_has_no_past() {
     wait_for("a window of its own", || of_version()["recorded"]["slo"].as_str().map(drop));
     assert!(!reasons().contains(&"slo: no verdict yet".to_owned()), "{:?}", reasons());
     assert_eq!(daemon.stop(), Some(0));
+    service.folder.driftgate(&format!("audit verify --config {}", service.config().display())).exits(0);
 }

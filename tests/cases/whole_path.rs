@@ -52,7 +52,7 @@ fn from_register_to_rollback_as_mlflow_shows_it() {
     let known: Value =
         serde_json::from_str(&daemon.get(&format!("/api/v1/models/{model}/versions/5/explain")).1).unwrap();
     assert_eq!(known["lineage"]["snapshot"], "train.csv", "{known}");
-    assert!(known["lineage"]["evidence"].to_string().contains("0.925"), "{known}");
+    assert!(known["lineage"]["reported"].to_string().contains("0.925"), "{known}");
 
     // Drift in the stream blocks the candidate, and clears.
     let drifted = |minutes: std::ops::Range<i64>, shift: i64| {
@@ -77,10 +77,10 @@ fn from_register_to_rollback_as_mlflow_shows_it() {
     service.minutes(470, 532, &[serving("7", "prod")]);
     service.wait_for_rollout(&daemon, "Succeeded", 100.0);
 
-    // Somebody else moves an alias: it is reported, and not fought.
+    // Somebody else moves an alias: it is reported, and neither followed nor fought.
     server.mlflow.set_alias(&model, "staging", "5").unwrap();
     wait_for("the report of a foreign move", || daemon.log().contains("registry_drift").then_some(()));
-    assert_eq!(service.standing(&daemon, "staging").as_deref(), Some("5"));
+    assert_eq!(service.standing(&daemon, "staging").as_deref(), Some("7"));
     assert_eq!(server.aliases(&model).get("staging").map(String::as_str), Some("5"));
 
     // An approval in a tag is nobody's.

@@ -1,5 +1,5 @@
-//! The audit log as it lies in a registry's file, read in one picture and without writing to it: no missing file or key
-//! is made, no format is converted.
+//! The audit log as it lies in a registry's file, and what the registry has beside it, read in one picture and without writing
+//! to it: no missing file or key is made, no format is converted.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::audit::chain::Row;
 use crate::audit::checkpoint::Checkpoint;
+use crate::audit::state::State;
+use crate::registry::embedded::held;
 
 /// Records and checkpoints of one moment.
 #[derive(Debug, Default)]
@@ -16,6 +18,10 @@ pub struct Log {
     pub checkpoints: Vec<Checkpoint>,
     /// The numbers of checkpoints that are none.
     pub unreadable: Vec<u64>,
+    /// What the registry has.
+    pub state: State,
+    /// Whether anything was ever kept in it.
+    pub is_used: bool,
 }
 
 /// Reads the log of the registry at `path`.
@@ -46,6 +52,13 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
 
 fn log(connection: &mut Connection) -> rusqlite::Result<Log> {
     let tx = connection.transaction()?;
+    let (state, is_used) = (held::read(&tx)?, held::is_used(&tx)?);
+    let has =
+        |table: &str| tx.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([table]);
+    if !has("audit")? || !has("audit_checkpoints")? {
+        // Somebody took the log away: as good as an empty one.
+        return Ok(Log { state, is_used, ..Log::default() });
+    }
     let rows = tx
         .prepare("SELECT seq, CAST(bytes AS BLOB), CAST(hash AS BLOB) FROM audit ORDER BY seq")?
         .query_map([], |row| {
@@ -57,7 +70,7 @@ fn log(connection: &mut Connection) -> rusqlite::Result<Log> {
             })
         })?
         .collect::<Result<Vec<Row>, _>>()?;
-    let mut log = Log { rows, ..Log::default() };
+    let mut log = Log { rows, state, is_used, ..Log::default() };
     let mut statement = tx.prepare("SELECT seq, CAST(json AS BLOB) FROM audit_checkpoints ORDER BY seq")?;
     let found =
         statement.query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Vec<u8>>(1)?)))?;

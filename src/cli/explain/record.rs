@@ -1,5 +1,6 @@
 //! Where a version comes from and what people did with it: lineage, approvals, overrides, promotions, the way back.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -19,6 +20,10 @@ pub struct Lineage {
     baseline_sha256: Option<String>,
     policy_sha256: Option<String>,
     evidence: Vec<Evidence>,
+    #[serde(default)]
+    reported: BTreeMap<String, Value>,
+    #[serde(default)]
+    differing: Vec<String>,
 }
 
 pub fn lineage(out: &mut String, lineage: &Lineage) {
@@ -39,6 +44,15 @@ pub fn lineage(out: &mut String, lineage: &Lineage) {
     }
     if lineage.evidence.is_empty() {
         out.push_str("  no evidence is attached\n");
+    }
+    if !lineage.reported.is_empty() {
+        out.push_str("  reported by MLflow, not confirmed:\n");
+    }
+    for (kind, value) in &lineage.reported {
+        let _ = writeln!(out, "    {kind:<16} {}", short(value));
+    }
+    for differing in &lineage.differing {
+        let _ = writeln!(out, "  differs: {differing}");
     }
 }
 

@@ -37,6 +37,8 @@ pub fn sentence(event: &str, payload: &Value) -> String {
         "freeze" => Some(format!("automatic actions stop{}", p.after("reason"))),
         "resume" => Some("automatic actions go on".to_owned()),
         "registry_drift" => Some(drifted(p)),
+        "reported" => p.text("kind").map(|kind| format!("MLflow reports {kind}: {}", short(p.get("value")))),
+        "upgrade" => Some("the file of a release before was taken over".to_owned()),
         _ => None,
     };
     cut(&said.unwrap_or_else(|| payload.to_string()))

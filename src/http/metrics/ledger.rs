@@ -3,7 +3,7 @@
 use super::{Page, Result, flag, set};
 use crate::http::api;
 use crate::live;
-use crate::registry::embedded::{Desk, Embedded, Problem};
+use crate::registry::embedded::{Desk, Embedded, Problem, UNCONFIRMED};
 use crate::registry::{PendingRollback, Registry as _, RegistryError, VersionRecord};
 use crate::rollout::{Phase, State};
 use crate::view::View;
@@ -111,9 +111,9 @@ pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
     let drift = page.gauges(
         "registry_drift",
         &["model", "kind", "name"],
-        "MLflow lost a version, or the stage pointer that stood on one; always 1.",
+        "MLflow lost a version, or a stage's alias stands elsewhere there; always 1.",
     )?;
-    for problem in &ledger.problems {
+    for problem in ledger.problems.iter().filter(|p| p.kind != UNCONFIRMED) {
         let (kind, name) = match (&problem.stage, &problem.version) {
             (Some(stage), _) => ("stage", stage),
             (None, Some(version)) => ("version", version),

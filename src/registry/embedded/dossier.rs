@@ -35,16 +35,18 @@ impl Embedded {
         self.write(now_ms, |change| {
             known(change, model, version)?;
             let kept = evidence_of(change, model, version)?;
+            let reported = reported_of(change, model, version)?;
             for new in &checked {
                 if kept.get(&new.kind).is_some_and(|old| old.value == new.value) {
                     continue;
                 }
-                change.audit(
-                    actor,
-                    "evidence",
-                    (model, Some(version)),
-                    json!({"kind": new.kind, "value": new.value}),
-                )?;
+                let mut said = json!({"kind": new.kind, "value": new.value});
+                if let (Some(other), Some(said)) = (reported.get(&new.kind), said.as_object_mut())
+                    && *other != new.value
+                {
+                    said.insert("reported".into(), other.clone());
+                }
+                change.audit(actor, "evidence", (model, Some(version)), said)?;
                 change
                     .prepare_cached(
                         "INSERT OR REPLACE INTO evidence (model, version, kind, value, actor, at)
@@ -205,7 +207,7 @@ pub(super) fn read(tx: &Connection, policy: &Policy, version: &str, now_ms: i64)
     let evidence = evidence_of(tx, model, version)?;
     let mut peers = BTreeMap::new();
     let named = evidence.get("baseline_version").and_then(|e| e.value.as_str().map(str::to_owned));
-    if let Some(baseline) = named.or(record.baseline_version) {
+    if let Some(baseline) = named.or_else(|| record.baseline_version.clone()) {
         peers.insert("baseline".to_owned(), peer(tx, model, &baseline)?);
     }
     if let Some(champion) = pointers::standing(tx, model, PROD)?.filter(|champion| champion != version) {
@@ -226,7 +228,10 @@ pub(super) fn read(tx: &Connection, policy: &Policy, version: &str, now_ms: i64)
         rollback_target: pointers::rollback_target(tx, model, version)?,
         rolled_back: rolled_back(tx, model, version, &evidence, record.artifact_sha256.as_deref())?,
         artifact_sha256: record.artifact_sha256,
+        snapshot: record.snapshot,
         snapshot_sha256: record.snapshot_sha256,
+        baseline_version: record.baseline_version,
+        reported: record.reported,
         stages: record.stages,
         stood: Some(pointers::stood(tx, model, version)?),
         evidence,
@@ -273,6 +278,16 @@ pub(super) fn evidence_of(tx: &Connection, model: &str, version: &str) -> rusqli
             let kind: String = row.get(0)?;
             let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
             Ok((kind.clone(), Evidence { kind, value, actor: row.get(2)?, at_ms: row.get(3)? }))
+        })?
+        .collect()
+}
+
+/// What MLflow says of a version, by kind.
+pub(super) fn reported_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<BTreeMap<String, Value>> {
+    tx.prepare_cached("SELECT kind, value FROM reported WHERE model = ?1 AND version = ?2")?
+        .query_map([model, version], |row| {
+            let text: String = row.get(1)?;
+            Ok((row.get(0)?, serde_json::from_str(&text).unwrap_or(Value::String(text))))
         })?
         .collect()
 }

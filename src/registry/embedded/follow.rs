@@ -1,5 +1,6 @@
-//! Keeping in step with a registry elsewhere: what others moved there is reported and followed, not fought; versions that
-//! appear there are known here. Approvals, evidence of tests and the like never come from there.
+//! Keeping in step with a registry elsewhere. What others moved there is reported, and neither followed nor fought; versions
+//! that appear there are known here, and what their tags say is shown. It decides nothing: anybody who may edit a model there
+//! can write it.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,6 @@ use serde_json::json;
 
 use super::change::Change;
 use super::mirror::{self, Due};
-use super::pointers::{self, Move};
 use super::{Embedded, dossier, identity, name};
 use crate::promotion::evidence;
 use crate::registry::RegistryError;
@@ -40,9 +40,10 @@ pub struct Followed {
 }
 
 impl Embedded {
-    /// Takes over what was found in the registry elsewhere, and says what is to be changed there. A pointer stands in three
-    /// places: here, there, and where it stood there when we last wrote or saw it. One that moved there and not here was moved
-    /// by somebody, and ours follows; so it does where both moved. One that moved here alone is to be moved there.
+    /// Writes down what was found in the registry elsewhere, and says what is to be changed there. A pointer stands in three
+    /// places: here, there, and where it stood there when we last wrote or saw it. One that moved there was moved by somebody,
+    /// also where ours moved at the same time: that is told once, ours stays where it is, and so does theirs until ours moves
+    /// again. One that moved here alone is to be moved there.
     ///
     /// # Errors
     /// A registry that fails; nothing was taken over then.
@@ -68,18 +69,28 @@ impl Embedded {
             }
             let ours = mirror::pointers(change, model)?;
             let known = mirror::last_seen(change, model)?;
-            let stages: BTreeSet<&String> = ours.keys().chain(known.keys()).chain(found.aliases.keys()).collect();
+            let told = mirror::moved_elsewhere(change, model)?;
+            let stages: BTreeSet<&String> =
+                ours.keys().chain(known.keys()).chain(told.keys()).chain(found.aliases.keys()).collect();
             let mut to_move = Vec::new();
             for stage in stages {
                 let place = Place {
                     ours: ours.get(stage).map(String::as_str),
                     known: known.get(stage).map(String::as_str),
                     there: found.aliases.get(stage).map(String::as_str),
+                    told: told.get(stage).map(Option::as_deref),
                 };
                 match place.asks(|| mirror::stood_before(change, model, stage))? {
                     Asks::Nothing => {}
-                    Asks::Note(version) => mirror::mirrored(change, model, stage, version)?,
-                    Asks::Follow => followed.drifts.extend(take_move(change, model, stage, place.known, place.there)?),
+                    Asks::Note(version) => {
+                        mirror::mirrored(change, model, stage, version)?;
+                        mirror::agrees(change, model, stage)?;
+                    }
+                    Asks::Forget => {
+                        mirror::forget(change, model, stage)?;
+                        mirror::agrees(change, model, stage)?;
+                    }
+                    Asks::Tell => followed.drifts.extend(tell_move(change, model, stage, place.known, place.there)?),
                     Asks::Move { expected } => to_move.push((stage.clone(), expected.map(str::to_owned))),
                 }
             }
@@ -100,7 +111,7 @@ impl Embedded {
         found: Option<&str>,
         now_ms: i64,
     ) -> Result<Option<Drift>, RegistryError> {
-        self.write(now_ms, |change| take_move(change, model, stage, expected, found))
+        self.write(now_ms, |change| tell_move(change, model, stage, expected, found))
     }
 }
 
@@ -111,6 +122,8 @@ struct Place<'a> {
     /// There, when we last wrote or saw it.
     known: Option<&'a str>,
     there: Option<&'a str>,
+    /// Where it was told to stand there since somebody else moved it.
+    told: Option<Option<&'a str>>,
 }
 
 /// What is to be done about it.
@@ -118,8 +131,10 @@ enum Asks<'a> {
     Nothing,
     /// Both agree.
     Note(&'a str),
+    /// It stands on nothing, here and there.
+    Forget,
     /// Somebody moved it there.
-    Follow,
+    Tell,
     /// It moved here.
     Move {
         expected: Option<&'a str>,
@@ -129,67 +144,62 @@ enum Asks<'a> {
 impl<'a> Place<'a> {
     /// `before` is where ours stood before its last move: asked where nothing was ever written or seen there.
     fn asks(self, before: impl FnOnce() -> rusqlite::Result<Option<String>>) -> rusqlite::Result<Asks<'a>> {
-        let Self { ours, known, there } = self;
+        let Self { ours, known, there, told } = self;
         Ok(match (ours, there) {
             (Some(ours), Some(there)) if ours == there => {
-                if known == Some(there) {
+                if known == Some(there) && told.is_none() {
                     Asks::Nothing
                 } else {
                     Asks::Note(there)
                 }
             }
+            (None, None) => Asks::Forget,
+            (_, there) if told == Some(there) => Asks::Nothing,
+            // Somebody's hand is on it: where it goes next is told, too.
+            _ if told.is_some() => Asks::Tell,
             // Ours was taken away here, or never stood: an alias is never deleted.
             (None, there) if there == known => Asks::Nothing,
-            (Some(_), Some(there)) if known == Some(there) => Asks::Move { expected: known },
+            (Some(_), there) if there == known => Asks::Move { expected: known },
             (Some(ours), None) if known != Some(ours) => Asks::Move { expected: known },
             (Some(_), Some(there)) if known.is_none() && before()?.as_deref() == Some(there) => {
                 Asks::Move { expected: Some(there) }
             }
-            _ => Asks::Follow,
+            _ => Asks::Tell,
         })
     }
 }
 
-/// Whether something was moved that we knew to stand elsewhere; what we see for the first time is just taken over.
-fn take_move(
+/// Writes down that somebody else moved a pointer there. Ours stays. What stands there where nothing ever stood here is told
+/// in the status and no drift.
+fn tell_move(
     change: &Change<'_>,
     model: &str,
     stage: &str,
     expected: Option<&str>,
     found: Option<&str>,
 ) -> Result<Option<Drift>, RegistryError> {
-    let ours = pointers::standing(change, model, stage)?;
-    let Some(found) = found else {
-        change.prepare_cached("DELETE FROM mirrored WHERE model = ?1 AND alias = ?2")?.execute([model, stage])?;
-        let told = json!({"stage": stage, "expected": expected, "found": null});
-        change.audit(ACTOR, "registry_drift", (model, ours.as_deref()), told.clone())?;
-        change.announce(model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
-        identity::take_away(change, model, stage, "somebody took it away in MLflow, or deleted the version")?;
-        return Ok(Some(Drift { stage: stage.to_owned(), expected: expected.map(str::to_owned), found: None }));
-    };
-    mirror::mirrored(change, model, stage, found)?;
-    if ours.as_deref() == Some(found) || name("the stage", stage).is_err() {
+    let ours = mirror::pointers(change, model)?.remove(stage);
+    if found.is_some() && ours.as_deref() == found {
+        mirror::agrees(change, model, stage)?;
+        mirror::mirrored(change, model, stage, found.unwrap_or_default())?;
         return Ok(None);
     }
-    super::add_version(change, model, found, ACTOR)?;
-    let drift = Drift {
-        stage: stage.to_owned(),
-        expected: expected.map(str::to_owned).or(ours),
-        found: Some(found.to_owned()),
-    };
-    let is_news = drift.expected.is_none();
-    if !is_news {
-        let told = json!({"stage": stage, "expected": drift.expected, "found": found});
-        change.audit(ACTOR, "registry_drift", (model, Some(found)), told.clone())?;
-        change.announce(model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
+    mirror::moved_there(change, model, stage, found, change.now_ms)?;
+    let expected = expected.map(str::to_owned).or_else(|| ours.clone());
+    if name("the stage", stage).is_err() {
+        return Ok(None);
     }
-    let reason = if is_news { "found there" } else { "moved there by somebody else" };
-    let new = Move { model, stage, to: found, actor: ACTOR, reason, rollback: false, foreign: true };
-    pointers::make(change, &new)?;
-    Ok((!is_news).then_some(drift))
+    if let (None, Some(found)) = (&ours, found) {
+        change.audit(ACTOR, "reported", (model, Some(found)), json!({"kind": "stage", "value": stage}))?;
+        return Ok(None);
+    }
+    let told = json!({"stage": stage, "expected": expected, "found": found, "ours": ours});
+    change.audit(ACTOR, "registry_drift", (model, ours.as_deref().or(found)), told.clone())?;
+    change.announce(model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
+    Ok(Some(Drift { stage: stage.to_owned(), expected, found: found.map(str::to_owned) }))
 }
 
-/// Registers a version that appeared elsewhere and fills in what we lack; what is here already stays. One that was deleted
+/// Registers a version that appeared elsewhere, and writes down what is said of it there. One that was deleted
 /// there and made again is another version under the same number: it is reported, and not taken for the old one. Whether it
 /// is such a one.
 fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<bool, RegistryError> {
@@ -223,43 +233,42 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
     }
     change
         .prepare_cached(
-            "UPDATE versions SET created_elsewhere_ms = coalesce(?3, created_elsewhere_ms), snapshot = coalesce(snapshot, ?4),
-                 snapshot_sha256 = coalesce(snapshot_sha256, ?5), artifact_sha256 = coalesce(artifact_sha256, ?6),
-                 baseline_version = coalesce(baseline_version, ?7)
+            "UPDATE versions SET created_elsewhere_ms = coalesce(?3, created_elsewhere_ms)
              WHERE model = ?1 AND version = ?2",
         )?
-        .execute(params![
-            model,
-            version,
-            found.created_ms,
-            found.snapshot,
-            found.snapshot_sha256,
-            found.artifact_sha256,
-            found.baseline_version
-        ])?;
-    let mut offered = Vec::new();
-    if !found.offline.is_empty() {
-        offered.push(("offline", json!(found.offline)));
-    }
-    if let Some(commit) = &found.code_commit {
-        offered.push(("code_commit", json!(commit)));
-    }
-    let kept = dossier::evidence_of(change, model, version)?;
-    for (kind, value) in offered {
-        // What somebody attached here is authenticated; it stands before what a tag says.
-        if kept.get(kind).is_some_and(|e| e.actor != ACTOR) {
+        .execute(params![model, version, found.created_ms])?;
+    report(change, model, found)?;
+    Ok(anew)
+}
+
+/// Kinds that stay as they were first reported, until somebody who may says something else: a version is counted against one
+/// baseline, whoever edits tags.
+const FIRST_STAYS: [&str; 2] = ["snapshot", "snapshot_sha256"];
+
+/// Writes down what MLflow says of a version. It is shown beside what was said here, and counts for nothing.
+fn report(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<(), RegistryError> {
+    let version = found.version.as_str();
+    let text = |kind, value: &Option<String>| Some((kind, json!(value.as_ref()?)));
+    let said = [
+        text("snapshot", &found.snapshot),
+        text("snapshot_sha256", &found.snapshot_sha256),
+        text("artifact_sha256", &found.artifact_sha256),
+        text("baseline_version", &found.baseline_version),
+        text("code_commit", &found.code_commit),
+        (!found.offline.is_empty()).then(|| ("offline", json!(found.offline))),
+    ];
+    let kept = dossier::reported_of(change, model, version)?;
+    for (kind, value) in said.into_iter().flatten() {
+        let is_known = kept.get(kind).is_some_and(|kept| *kept == value || FIRST_STAYS.contains(&kind));
+        if is_known || value.to_string().len() > evidence::MOST_BYTES {
             continue;
         }
-        let Ok(value) = evidence::check_value(kind, &value) else { continue };
-        if kept.get(kind).is_some_and(|e| e.value == value) {
-            continue;
-        }
-        change.audit(ACTOR, "evidence", (model, Some(version)), json!({"kind": kind, "value": value}))?;
+        change.audit(ACTOR, "reported", (model, Some(version)), json!({"kind": kind, "value": value}))?;
         change
             .prepare_cached(
-                "INSERT OR REPLACE INTO evidence (model, version, kind, value, actor, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT OR REPLACE INTO reported (model, version, kind, value, at) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![model, version, kind, value.to_string(), ACTOR, change.now_ms])?;
+            .execute(params![model, version, kind, value.to_string(), change.now_ms])?;
     }
-    Ok(anew)
+    Ok(())
 }

@@ -80,7 +80,7 @@ fn folder_of(path: &Path) -> &Path {
 fn move_to(path: &Path, before: &Path, step: Step<'_>) -> Result<(), String> {
     let folder = folder_of(path);
     let failed = |what: &str, e: io::Error| format!("{what}: {e}");
-    fs::create_dir_all(folder).map_err(|e| failed(&format!("{} cannot be made", folder.display()), e))?;
+    crate::private::make_folder(folder).map_err(|e| failed(&format!("{} cannot be made", folder.display()), e))?;
     sync(folder_of(folder)).map_err(|e| failed("its folder cannot be synced", e))?;
     step("folder")?;
     let device = |path: &Path| fs::metadata(path).map(|m| m.dev());

@@ -7,20 +7,23 @@ use serde_json::{Value, json};
 
 use super::change::Change;
 use super::follow::ACTOR;
-use super::pointers::{self, Move};
+use super::pointers::Move;
 use super::{Embedded, rollouts};
 use crate::judge::verdict::utc;
 use crate::registry::RegistryError;
 
-/// Something that the registry elsewhere does not have any more.
+/// The kind of an alias that nobody who may has said here.
+pub const UNCONFIRMED: &str = "unconfirmed_stage";
+
+/// Something that the registry elsewhere says otherwise, or does not have any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// `registry_drift`.
+    /// `registry_drift`; [`UNCONFIRMED`]: an alias there that nobody who may has said here.
     pub kind: &'static str,
     pub model: String,
-    /// The version that is gone, or that the pointer stood on.
+    /// The version that is gone, or that the pointer stands on: ours, of an unconfirmed one theirs.
     pub version: Option<String>,
-    /// The pointer that was taken away.
+    /// The pointer that stands for nothing, or elsewhere.
     pub stage: Option<String>,
     /// When it was noticed: wall clock, RFC 3339.
     pub since: String,
@@ -28,8 +31,8 @@ pub struct Problem {
 }
 
 impl Embedded {
-    /// What MLflow lost of a model (of all for `None`): versions that were deleted there, pointers that were taken away there
-    /// and stand on nothing since.
+    /// Where MLflow says something else of a model (of all for `None`): pointers that stand for nothing any more, aliases
+    /// that others moved or took away there, versions that were deleted there.
     ///
     /// # Errors
     /// A registry that fails.
@@ -44,12 +47,13 @@ impl Embedded {
                         kind: "registry_drift",
                         model: row.get(0)?,
                         since: utc(row.get(3)?),
-                        detail: format!("{stage} stood on version {version} and stands on none: {why}"),
+                        detail: format!("{stage} stood on version {version} and stands on none that counts: {why}"),
                         version: Some(version),
                         stage: Some(stage),
                     })
                 })?
                 .collect::<Result<_, _>>()?;
+            found.extend(moved(tx, model)?);
             let versions = "SELECT model, version, lost_at FROM versions
                             WHERE lost_at IS NOT NULL AND (model = ?1 OR ?1 IS NULL) ORDER BY id";
             let lost = tx.prepare_cached(versions)?.query_map([model], |row| {
@@ -90,6 +94,31 @@ impl Embedded {
         })
     }
 
+    /// Versions whose snapshot is another one since they were registered.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn snapshots_replaced(&self, model: &str) -> Result<Vec<String>, RegistryError> {
+        self.read(|tx| {
+            tx.prepare_cached("SELECT version FROM versions WHERE model = ?1 AND snapshot_replaced ORDER BY id")?
+                .query_map([model], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// A version's baseline is being loaded anew; a restart looks at it in any case.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn snapshot_taken(&self, model: &str, version: &str) -> Result<(), RegistryError> {
+        self.write(0, |change| {
+            change
+                .prepare_cached("UPDATE versions SET snapshot_replaced = 0 WHERE model = ?1 AND version = ?2")?
+                .execute([model, version])?;
+            Ok(())
+        })
+    }
+
     /// A version is counted anew, and will be after a restart.
     ///
     /// # Errors
@@ -102,6 +131,39 @@ impl Embedded {
             Ok(())
         })
     }
+}
+
+/// Aliases that stand elsewhere than the pointers here.
+fn moved(tx: &Connection, model: Option<&str>) -> rusqlite::Result<Vec<Problem>> {
+    let moved = "SELECT m.model, m.stage, m.version, m.at, s.version FROM moved_elsewhere AS m
+                 LEFT JOIN stages AS s ON s.model = m.model AND s.stage = m.stage AND NOT EXISTS (
+                     SELECT 1 FROM lost_stages AS l WHERE l.model = m.model AND l.stage = m.stage)
+                 WHERE m.model = ?1 OR ?1 IS NULL ORDER BY m.model, m.stage";
+    let mut moved = tx.prepare_cached(moved)?;
+    let rows = moved.query_map([model], |row| {
+        let (stage, there, ours): (String, Option<String>, Option<String>) = (row.get(1)?, row.get(2)?, row.get(4)?);
+        let since = utc(row.get(3)?);
+        let (kind, detail) = match (&ours, &there) {
+            (Some(ours), there) => {
+                let there = there.as_ref().map_or("nothing".to_owned(), |v| format!("version {v}"));
+                let detail = format!(
+                    "{stage} stands on version {ours}; somebody moved its alias in MLflow, where it stands on {there}: put it \
+                     back there, or promote by the gate"
+                );
+                ("registry_drift", detail)
+            }
+            (None, Some(there)) => {
+                let detail = format!(
+                    "MLflow says that {stage} stands on version {there}; nobody who may has said so here, so that it is no \
+                     {stage} version and no target of a rollback"
+                );
+                (UNCONFIRMED, detail)
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Problem { kind, model: row.get(0)?, version: ours.or(there), stage: Some(stage), since, detail }))
+    })?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 /// When the version was made that took a deleted one's number (ms, by MLflow's clock): windows that ended by then were the
@@ -179,7 +241,7 @@ pub(super) fn make_anew(
     rollouts::end_by_drift(change, model, version, &why)?;
     for (stage, standing) in super::mirror::pointers(change, model)? {
         if standing == version {
-            take_away(change, model, &stage, &why)?;
+            void(change, model, &stage, version, change.now_ms, &why)?;
         }
     }
     for table in [
@@ -192,6 +254,8 @@ pub(super) fn make_anew(
         "mirror_tags",
         "mirror_writes",
         "mirrored",
+        "moved_elsewhere",
+        "reported",
     ] {
         change.execute(&format!("DELETE FROM {table} WHERE model = ?1 AND version = ?2"), [model, version])?;
     }
@@ -201,22 +265,29 @@ pub(super) fn make_anew(
     )?;
     change.execute(
         "UPDATE versions SET snapshot = NULL, snapshot_sha256 = NULL, artifact_sha256 = NULL, artifact = NULL,
-             baseline_version = NULL, rolled_back = NULL, lost_at = NULL, anew_ms = ?3, anew_noticed = ?4, count_anew = 1
+             baseline_version = NULL, rolled_back = NULL, lost_at = NULL, anew_ms = ?3, anew_noticed = ?4, count_anew = 1,
+             snapshot_replaced = 0
          WHERE model = ?1 AND version = ?2",
         params![model, version, created_ms, change.now_ms],
     )?;
     Ok(())
 }
 
-/// Takes a pointer away that stands on nothing elsewhere, and remembers that until it stands on something again.
-pub(super) fn take_away(change: &Change<'_>, model: &str, stage: &str, why: &str) -> Result<(), RegistryError> {
-    let Some(version) = pointers::standing(change, model, stage)? else { return Ok(()) };
-    change
-        .prepare_cached(
-            "INSERT OR REPLACE INTO lost_stages (model, stage, version, at, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![model, stage, version, change.now_ms, why])?;
-    pointers::clear(change, model, stage, ACTOR, why)
+/// A pointer stands for nothing any more, until it is put onto something again. It stays where it is, so that nobody takes its
+/// place without a gate.
+pub(super) fn void(
+    tx: &Connection,
+    model: &str,
+    stage: &str,
+    version: &str,
+    now_ms: i64,
+    why: &str,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO lost_stages (model, stage, version, at, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![model, stage, version, now_ms, why])?;
+    Ok(())
 }
 
 /// A pointer stands on something again.
@@ -224,5 +295,14 @@ pub(super) fn stands_again(change: &Change<'_>, new: &Move<'_>) -> rusqlite::Res
     change
         .prepare_cached("DELETE FROM lost_stages WHERE model = ?1 AND stage = ?2")?
         .execute([new.model, new.stage])?;
+    // It is moved there, too, whoever moved it there before.
+    super::mirror::agrees(change, new.model, new.stage)
+}
+
+/// A version's snapshot is another one than it may be counted against: whoever counts loads its baseline anew.
+pub(super) fn replace_snapshot(change: &Change<'_>, model: &str, version: &str) -> rusqlite::Result<()> {
+    change
+        .prepare_cached("UPDATE versions SET snapshot_replaced = 1 WHERE model = ?1 AND version = ?2")?
+        .execute([model, version])?;
     Ok(())
 }

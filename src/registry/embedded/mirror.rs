@@ -126,9 +126,48 @@ pub(super) fn last_seen(tx: &Connection, model: &str) -> rusqlite::Result<BTreeM
     pairs(tx, "SELECT alias, version FROM mirrored WHERE model = ?1", model)
 }
 
-/// Where the model's pointers stand.
+/// Where the model's pointers stand; without those that stand for nothing any more.
 pub(super) fn pointers(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, String>> {
-    pairs(tx, "SELECT stage, version FROM stages WHERE model = ?1", model)
+    let standing = "SELECT stage, version FROM stages AS s
+                    WHERE model = ?1 AND NOT EXISTS (
+                        SELECT 1 FROM lost_stages AS l WHERE l.model = s.model AND l.stage = s.stage)";
+    pairs(tx, standing, model)
+}
+
+/// Aliases that somebody else moved, and where they stand there (`None`: on nothing), until they agree or ours moves.
+pub(super) fn moved_elsewhere(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, Option<String>>> {
+    tx.prepare_cached("SELECT stage, version FROM moved_elsewhere WHERE model = ?1")?
+        .query_map([model], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Notes that somebody else moved an alias, and where it stands there now.
+pub(super) fn moved_there(
+    tx: &Connection,
+    model: &str,
+    alias: &str,
+    version: Option<&str>,
+    now_ms: i64,
+) -> Result<(), RegistryError> {
+    match version {
+        Some(version) => mirrored(tx, model, alias, version)?,
+        None => forget(tx, model, alias)?,
+    }
+    tx.prepare_cached("INSERT OR REPLACE INTO moved_elsewhere (model, stage, version, at) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![model, alias, version, now_ms])?;
+    Ok(())
+}
+
+/// An alias stands on nothing there.
+pub(super) fn forget(tx: &Connection, model: &str, alias: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM mirrored WHERE model = ?1 AND alias = ?2")?.execute([model, alias])?;
+    Ok(())
+}
+
+/// Nothing is to be told of an alias any more: both agree, or ours moved and is to be moved there.
+pub(super) fn agrees(tx: &Connection, model: &str, alias: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM moved_elsewhere WHERE model = ?1 AND stage = ?2")?.execute([model, alias])?;
+    Ok(())
 }
 
 fn pairs(tx: &Connection, query: &str, model: &str) -> rusqlite::Result<BTreeMap<String, String>> {

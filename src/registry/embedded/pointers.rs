@@ -17,21 +17,35 @@ pub(super) struct Move<'a> {
     pub reason: &'a str,
     /// driftgate, or somebody who asked it to, takes the stage back.
     pub rollback: bool,
-    /// Somebody else moved it in the registry that we keep in step with: it is not moved there again.
-    pub foreign: bool,
 }
 
-/// Where a pointer stands.
+/// Where a pointer stands, also where it stands for nothing any more (`is_void`).
 pub(super) fn standing(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<Option<String>> {
     tx.prepare_cached("SELECT version FROM stages WHERE model = ?1 AND stage = ?2")?
         .query_row([model, stage], |row| row.get(0))
         .optional()
 }
 
-/// Whether a pointer ever stood on a version. What stood on a deleted one of the same number does not count.
+/// Whether a pointer stands for nothing: on a number that MLflow gave to another version, or where nobody put it who may. It
+/// still keeps its place from being taken without a gate.
+pub(super) fn is_void(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM lost_stages WHERE model = ?1 AND stage = ?2")?.exists([model, stage])
+}
+
+/// Whether a stage ever was somebody's decision here: from then on it is reached by its gate.
+pub(super) fn ever_stood(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<bool> {
+    tx.prepare_cached(
+        "SELECT 1 FROM stage_moves
+         WHERE model = ?1 AND stage = ?2 AND to_version IS NOT NULL AND NOT elsewhere LIMIT 1",
+    )?
+    .exists([model, stage])
+}
+
+/// Whether a pointer ever stood on a version, put there by somebody who may. What stood on a deleted one of the same number
+/// does not count.
 pub(super) fn has_stood(tx: &Connection, model: &str, stage: &str, version: &str) -> rusqlite::Result<bool> {
     tx.prepare_cached(
-        "SELECT 1 FROM stage_moves WHERE model = ?1 AND stage = ?2 AND to_version = ?3 AND at >= coalesce(
+        "SELECT 1 FROM stage_moves WHERE model = ?1 AND stage = ?2 AND to_version = ?3 AND NOT elsewhere AND at >= coalesce(
              (SELECT anew_noticed FROM versions WHERE model = ?1 AND version = ?3), at) LIMIT 1",
     )?
     .exists([model, stage, version])
@@ -40,7 +54,7 @@ pub(super) fn has_stood(tx: &Connection, model: &str, stage: &str, version: &str
 /// The stages whose pointer ever stood on a version.
 pub(super) fn stood(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Vec<String>> {
     tx.prepare_cached(
-        "SELECT DISTINCT stage FROM stage_moves WHERE model = ?1 AND to_version = ?2 AND at >= coalesce(
+        "SELECT DISTINCT stage FROM stage_moves WHERE model = ?1 AND to_version = ?2 AND NOT elsewhere AND at >= coalesce(
              (SELECT anew_noticed FROM versions WHERE model = ?1 AND version = ?2), at) ORDER BY stage",
     )?
     .query_map([model, version], |row| row.get(0))?
@@ -51,12 +65,12 @@ pub(super) fn stood(tx: &Connection, model: &str, version: &str) -> rusqlite::Re
 /// a version that MLflow lost.
 /// Promoting a version that is new to prod ends the model's freeze.
 pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMove>, RegistryError> {
-    let &Move { model, stage, to, actor, reason, rollback, foreign } = new;
+    let &Move { model, stage, to, actor, reason, rollback } = new;
     let from = standing(change, model, stage)?;
-    if from.as_deref() == Some(to) {
+    if from.as_deref() == Some(to) && !is_void(change, model, stage)? {
         return Ok(None);
     }
-    if !foreign && let Some(lost) = identity::lost(change, model, to)? {
+    if let Some(lost) = identity::lost(change, model, to)? {
         return Err(RegistryError::Conflict(format!("{stage} cannot move there: {lost}")));
     }
     identity::stands_again(change, new)?;
@@ -64,7 +78,7 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
         actor,
         "stage",
         (model, Some(to)),
-        json!({"stage": stage, "from": from, "to": to, "reason": reason, "rollback": rollback, "foreign": foreign}),
+        json!({"stage": stage, "from": from, "to": to, "reason": reason, "rollback": rollback}),
     )?;
     if stage == PROD && !rollback && !has_stood(change, model, stage, to)? {
         super::thaw(change, model, actor)?;
@@ -77,9 +91,7 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
         .execute([model, stage, to])?;
     let at = change.now_ms;
     write_down(change, new, from.as_deref(), Some(to))?;
-    if !foreign {
-        mirror::changed(change, model)?;
-    }
+    mirror::changed(change, model)?;
     change.announce(model,
         &json!({"event": "stage", "model": model, "stage": stage, "from": from, "to": to, "actor": actor, "reason": reason, "rollback": rollback, "at_ms": at}),
     )?;
@@ -105,8 +117,34 @@ pub(super) fn clear(
     let payload = json!({"stage": stage, "from": from, "to": null, "reason": reason});
     change.audit(actor, "stage", (model, Some(&from)), payload)?;
     change.prepare_cached("DELETE FROM stages WHERE model = ?1 AND stage = ?2")?.execute([model, stage])?;
-    let gone = Move { model, stage, to: "", actor, reason, rollback: false, foreign: false };
+    let gone = Move { model, stage, to: "", actor, reason, rollback: false };
+    identity::stands_again(change, &gone)?;
     write_down(change, &gone, Some(&from), None)
+}
+
+/// Puts a pointer back that a release before let MLflow take away; `is_ours`: somebody who may had put it there.
+pub(super) fn restore(
+    change: &Change<'_>,
+    model: &str,
+    stage: &str,
+    version: &str,
+    is_ours: bool,
+) -> Result<(), RegistryError> {
+    let (actor, reason) = (super::signals::ACTOR, "MLflow takes no pointer away");
+    let payload = json!({
+        "stage": stage, "from": null, "to": version, "reason": reason, "rollback": false, "elsewhere": !is_ours,
+    });
+    change.audit(actor, "stage", (model, Some(version)), payload)?;
+    change
+        .prepare_cached("INSERT OR REPLACE INTO stages (model, stage, version) VALUES (?1, ?2, ?3)")?
+        .execute([model, stage, version])?;
+    change
+        .prepare_cached(
+            "INSERT INTO stage_moves (model, stage, from_version, to_version, at, actor, reason, rollback, elsewhere)
+             VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, 0, ?7)",
+        )?
+        .execute(params![model, stage, version, change.now_ms, actor, reason, !is_ours])?;
+    Ok(())
 }
 
 fn write_down(change: &Change<'_>, new: &Move<'_>, from: Option<&str>, to: Option<&str>) -> Result<(), RegistryError> {
@@ -139,7 +177,8 @@ pub(super) fn history(tx: &Connection, model: &str) -> rusqlite::Result<Vec<Stag
 }
 
 /// The version that left prod last, not by a rollback, and that nothing is known against: it has no active block, and
-/// no rollback of it was ever applied, not even one that found no version to go back to. MLflow still has it.
+/// no rollback of it was ever applied, not even one that found no version to go back to. MLflow still has it. It came to
+/// prod by its gate, or by somebody who may put it there; a move that was made in MLflow makes nothing stable.
 pub(super) fn last_stable(tx: &Connection, model: &str, failing: &str) -> rusqlite::Result<Option<String>> {
     last_stable_but(tx, model, &[failing, failing])
 }
@@ -149,6 +188,10 @@ fn last_stable_but(tx: &Connection, model: &str, not: &[&str; 2]) -> rusqlite::R
         "SELECT m.from_version FROM stage_moves AS m
          WHERE m.model = ?1 AND m.stage = ?2 AND NOT m.rollback
            AND m.from_version IS NOT NULL AND m.from_version NOT IN (?3, ?4)
+           AND EXISTS (SELECT 1 FROM stage_moves AS e
+                       WHERE e.model = ?1 AND e.stage = ?2 AND e.to_version = m.from_version AND e.id < m.id AND NOT e.elsewhere
+                         AND e.at >= coalesce((SELECT anew_noticed FROM versions AS v
+                                               WHERE v.model = ?1 AND v.version = e.to_version), e.at))
            AND NOT EXISTS (SELECT 1 FROM blocks AS b WHERE b.model = ?1 AND b.version = m.from_version)
            AND NOT EXISTS (SELECT 1 FROM versions AS v
                            WHERE v.model = ?1 AND v.version = m.from_version
@@ -178,6 +221,9 @@ pub(super) fn rollback_target(tx: &Connection, model: &str, version: &str) -> ru
     let mut caution = format!("it is blocked itself by {}", against.join(", "));
     if identity::lost(tx, model, &current)?.is_some() {
         "MLflow does not have it any more".clone_into(&mut caution);
+        against.push(caution.clone());
+    } else if is_void(tx, model, PROD)? {
+        "nobody who may has put it there, or its number is another version's since".clone_into(&mut caution);
         against.push(caution.clone());
     }
     if against.is_empty() {

@@ -73,7 +73,8 @@ impl Embedded {
     }
 
     /// Registers a version with its evidence, and promotes it by the transitions that need nobody. A stage that
-    /// transitions lead to is given here only while no version stands on it; afterwards it takes a promotion.
+    /// transitions lead to is given here only while no version ever stood there by somebody's word; afterwards it takes a
+    /// promotion, whatever becomes of the pointer in MLflow.
     ///
     /// # Errors
     /// As `register` and `attach`, and a stage that is taken.
@@ -87,12 +88,14 @@ impl Embedded {
         self.write(desk.now_ms, |change| {
             if let Some(stage) = &registration.stage
                 && desk.policy.transitions.iter().any(|t| t.to == *stage)
-                && let Some(standing) = pointers::standing(change, model, stage)?
-                && standing != version
+                && pointers::ever_stood(change, model, stage)?
                 && !pointers::has_stood(change, model, stage, version)?
             {
+                let standing = pointers::standing(change, model, stage)?;
+                let stands =
+                    standing.map_or("stood on a version before".to_owned(), |v| format!("stands on version {v:?}"));
                 return Err(RegistryError::Conflict(format!(
-                    "{stage:?} of {model:?} stands on version {standing:?} and is reached by a promotion: \
+                    "{stage:?} of {model:?} {stands} and is reached by a promotion: \
                      register the version without a stage, then promote it"
                 )));
             }
@@ -276,7 +279,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
     let (policy, model) = (desk.policy, desk.policy.model.as_str());
     let Wish { version, to, retry, comment } = *wish;
     name("the stage", to)?;
-    if pointers::standing(change, model, to)?.as_deref() == Some(version) {
+    if pointers::standing(change, model, to)?.as_deref() == Some(version) && !pointers::is_void(change, model, to)? {
         return Err(RegistryError::Conflict(format!("version {version:?} of {model:?} is in {to:?} already")));
     }
     let plans = |t: &Transition| t.to == to && t.rollout.is_some();
@@ -344,10 +347,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
         Some(rollouts::start(change, desk, &id, version, transition, champion)?)
     } else {
         let reason = comment.unwrap_or("the gate passes");
-        pointers::make(
-            change,
-            &Move { model, stage: to, to: version, actor: desk.actor, reason, rollback: false, foreign: false },
-        )?;
+        pointers::make(change, &Move { model, stage: to, to: version, actor: desk.actor, reason, rollback: false })?;
         finish(change, &id, "promoted")?;
         None
     };

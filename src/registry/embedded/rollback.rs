@@ -136,7 +136,7 @@ pub(super) fn make(change: &Change<'_>, request: &Request<'_>) -> Result<Option<
         None => format!("version {from:?} should be rolled back, but no former {PROD} version is stable: {reason}"),
     };
     if let Some(to) = &target {
-        let back = Move { model, stage: PROD, to, actor, reason: &told, rollback: true, foreign: false };
+        let back = Move { model, stage: PROD, to, actor, reason: &told, rollback: true };
         pointers::make(change, &back)?;
         change
             .prepare_cached("UPDATE versions SET rolled_back = ?3 WHERE model = ?1 AND version = ?2")?

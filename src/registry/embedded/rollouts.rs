@@ -224,7 +224,6 @@ fn carry_out(
                             actor: desk.actor,
                             reason: &reason,
                             rollback: false,
-                            foreign: false,
                         },
                     )?;
                 }

@@ -1,15 +1,16 @@
 //! The file of the embedded registry: its tables, its format number, and what a connection needs before it is used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
 use super::mirror;
+use crate::private;
 use crate::registry::RegistryError;
 
 /// The format this driftgate reads and writes (`user_version`). 0 is an empty file.
-pub(super) const FORMAT: i64 = 4;
+pub(super) const FORMAT: i64 = 5;
 /// How long a call waits for another process that writes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -193,7 +194,7 @@ CREATE TABLE audit_checkpoints (
 /// and of the last one that is there. A version that took a deleted one's number has when it was made there (`anew_ms`) and
 /// when that was noticed here, one that is not there any more when that was noticed; `lost_stages` are pointers that were
 /// taken away there, `mirror_writes` aliases that we are about to move: a process that dies meanwhile knows its own move again.
-const MIRROR_TABLES: &str = "
+pub(super) const MIRROR_TABLES: &str = "
 ALTER TABLE versions ADD COLUMN anew_ms INTEGER;
 ALTER TABLE versions ADD COLUMN anew_noticed INTEGER;
 ALTER TABLE versions ADD COLUMN count_anew INTEGER NOT NULL DEFAULT 0;
@@ -228,7 +229,7 @@ CREATE TABLE mirror_tags (
 
 /// What format 4 added: the JSON of a signal as it is told, with what became of it; blocks that a person ended, until whoever
 /// counts knows; what tells this file from another.
-const OUTCOMES: &str = "
+pub(super) const OUTCOMES: &str = "
 ALTER TABLE signals ADD COLUMN body TEXT;
 CREATE TABLE unblocked (
     model      TEXT NOT NULL,
@@ -264,18 +265,54 @@ CREATE INDEX IF NOT EXISTS audit_requests ON audit (
 ) WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate');
 ";
 
+/// What format 5 added: what MLflow says of a version, which counts for nothing until somebody who may says it here; where its
+/// aliases stand that others moved; which of the old moves were taken over from there. A row of `lost_stages` is a pointer
+/// that stands for nothing any more. `upgraded_from` is the format that the file had, until that is in the audit log.
+const REPORTS: &str = "
+CREATE TABLE reported (
+    model   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    kind    TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (model, version, kind)
+) STRICT;
+CREATE TABLE moved_elsewhere (
+    model   TEXT NOT NULL,
+    stage   TEXT NOT NULL,
+    version TEXT,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (model, stage)
+) STRICT;
+ALTER TABLE versions ADD COLUMN snapshot_replaced INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE likeness ADD COLUMN upgraded_from INTEGER;
+DROP TRIGGER stage_moves_never_change;
+ALTER TABLE stage_moves ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
+UPDATE stage_moves SET elsewhere = 1 WHERE actor = 'mlflow';
+CREATE TRIGGER stage_moves_never_change BEFORE UPDATE ON stage_moves
+    BEGIN SELECT RAISE(ABORT, 'moves are only added'); END;
+";
+
 /// Opens a registry file, making it and its folder where they are missing; waits so long for others.
 pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, RegistryError> {
     let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
+    let cannot = |error: std::io::Error| failed(failure(ffi::SQLITE_CANTOPEN, error.to_string()));
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| failed(failure(ffi::SQLITE_CANTOPEN, error.to_string())))?;
+        private::make_folder(folder).map_err(cannot)?;
     }
+    // SQLite gives the files that it makes beside it the same rights.
+    private::make_file(path).map_err(cannot)?;
     let mut connection = Connection::open(path).map_err(failed)?;
     let until = Instant::now() + patience;
     connection.busy_timeout(patience).map_err(failed)?;
     loop {
         match prepare(&mut connection) {
-            Ok(()) => return Ok(connection),
+            Ok(()) => {
+                for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+                    private::tighten(&file);
+                }
+                return Ok(connection);
+            }
             // Switching to the write-ahead log does not wait for others by itself.
             Err(RegistryError::Sql(source)) if is_busy(&source) && Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(20));
@@ -284,6 +321,12 @@ pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, Regist
             Err(other) => return Err(other),
         }
     }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Another connection of the file, which only reads: it waits for nobody who writes.
@@ -327,14 +370,22 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
     }
     if found < 3 {
         tx.execute_batch(MIRROR_TABLES)?;
-        mirror::from_format_2(&tx)?;
     }
-    if found < FORMAT {
+    if found < 4 {
         tx.execute_batch(OUTCOMES)?;
         if found == 0 {
             tx.execute("UPDATE likeness SET made_ms = ?1", [crate::clock::now_ms()])?;
         }
+    }
+    if found < FORMAT {
+        tx.execute_batch(REPORTS)?;
         tx.execute_batch(REQUESTS_INDEX)?;
+        if found < 3 {
+            mirror::from_format_2(&tx)?;
+        }
+        if found > 0 {
+            tx.execute("UPDATE likeness SET upgraded_from = ?1", [found])?;
+        }
         tx.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(tx.commit()?)

@@ -6,6 +6,7 @@ mod elsewhere;
 mod files;
 mod promotions;
 mod signals;
+mod upgrades;
 
 use super::*;
 use crate::judge::verdict::Action;
@@ -44,6 +45,23 @@ fn signal(action: Action, version: &str, group: &str, hour: u32) -> Signal {
         verdict_id: format!("verdict-{hour}"),
         policy_sha256: "p".into(),
     }
+}
+
+/// What of the registry does not follow from its log.
+fn unheld(registry: &Embedded) -> Vec<String> {
+    let connection = registry.connection.lock().unwrap();
+    let rows: Vec<crate::audit::Row> = connection
+        .prepare("SELECT seq, bytes, hash FROM audit ORDER BY seq")
+        .unwrap()
+        .query_map([], |row| {
+            let bytes: String = row.get(1)?;
+            Ok(crate::audit::Row { seq: row.get::<_, i64>(0)?.cast_unsigned(), bytes: bytes.into(), hash: row.get(2)? })
+        })
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let found = crate::audit::state::State::of_log(&rows).against(&held::read(&connection).unwrap());
+    found.iter().map(ToString::to_string).collect()
 }
 
 fn prod(registry: &Embedded) -> Option<String> {
@@ -116,14 +134,18 @@ fn registering_again_after_a_rollback_does_not_promote_again() {
 }
 
 #[test]
-fn registering_again_puts_a_pointer_back_that_somebody_took_away() {
+fn a_pointer_stays_that_somebody_takes_away_in_mlflow() {
     let registry = with_prod(&["1", "2"]);
     let new = Registration { stage: Some(PROD.into()), ..plain("2") };
-    assert!(registry.drifted("m", PROD, Some("2"), None, 5).is_ok());
-    assert_eq!(prod(&registry), None);
-    assert_eq!(registry.register(&new, "ann", 6).unwrap().stages, [PROD]);
+    let drift = registry.drifted("m", PROD, Some("2"), None, 5).unwrap().unwrap();
+    assert_eq!((drift.expected.as_deref(), drift.found), (Some("2"), None));
     assert_eq!(prod(&registry).as_deref(), Some("2"));
-    assert_eq!(registry.problems(Some("m")).unwrap().len(), 0);
+    let problem = registry.problems(Some("m")).unwrap().remove(0);
+    assert!(problem.kind == "registry_drift" && problem.detail.contains("it stands on nothing"), "{problem:?}");
+    assert_eq!(registry.register(&new, "ann", 6).unwrap().stages, [PROD]);
+    assert_eq!(registry.history("m").unwrap().len(), 2, "nothing moved");
+    registry.set_stage("m", PROD, "1", "ann", "back", 7).unwrap();
+    assert_eq!(registry.problems(Some("m")).unwrap().len(), 0, "it is due there");
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub fn mark(folder: &Path, now_ms: i64) -> std::io::Result<Mark> {
         _ => {
             let here = std::ptr::from_ref(&file).addr().to_le_bytes();
             let made = name(&[&now_ms.to_le_bytes(), &std::process::id().to_le_bytes(), &here]);
-            std::fs::write(&file, &made)?;
+            crate::private::write(&file, made.as_bytes())?;
             made
         }
     };

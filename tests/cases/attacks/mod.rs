@@ -1,7 +1,10 @@
-//! Attacks on a running daemon, as whoever may send events, register versions or reach its port would try them.
+//! Attacks on a running daemon, as whoever may send events, register versions or reach its port would try them; edit models in
+//! MLflow, or its files.
 
+mod audit_state;
 mod locations;
 mod matrix;
+mod mlflow;
 mod oidc;
 mod reading;
 mod tokens;

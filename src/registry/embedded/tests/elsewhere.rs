@@ -74,47 +74,144 @@ fn set_alias(alias: &str, version: &str, expected: Option<&str>, created_ms: i64
 }
 
 #[test]
-fn what_others_move_elsewhere_is_followed_and_what_we_moved_is_to_be_moved_there() {
+fn what_others_move_elsewhere_is_told_and_what_we_moved_is_to_be_moved_there() {
     let registry = registry();
-    let both = [("1", 5), ("2", 6)];
-    let follow = |aliases: &[(&str, &str)], now| registry.follow("m", &picture(aliases, &both), now).unwrap();
-    assert_eq!(follow(&[(PROD, "1")], 1), Followed::default(), "seen for the first time");
-    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("1"));
+    let all = [("1", 5), ("2", 6), ("3", 7)];
+    let follow = |aliases: &[(&str, &str)], now| registry.follow("m", &picture(aliases, &all), now).unwrap();
+    let standing = || registry.standing("m", PROD).unwrap();
+    assert_eq!(follow(&[(PROD, "1"), ("latest", "2")], 1), Followed::default(), "seen for the first time");
+    assert_eq!(standing(), None, "nobody who may has said so");
+    let kinds =
+        || registry.problems(Some("m")).unwrap().iter().map(|p| (p.kind, p.stage.clone().unwrap())).collect::<Vec<_>>();
+    assert_eq!(kinds(), [(UNCONFIRMED, "latest".to_owned()), (UNCONFIRMED, PROD.to_owned())]);
     assert_eq!(events(&registry).iter().filter(|e| *e == "registry_drift").count(), 0);
+    registry.set_stage("m", PROD, "1", "ann", "first", 1).unwrap();
+    assert_eq!(follow(&[(PROD, "1")], 1), Followed::default());
+    assert_eq!(kinds(), []);
     let drift = |expected: &str, found: Option<&str>| Drift {
         stage: PROD.into(),
         expected: Some(expected.into()),
         found: found.map(str::to_owned),
     };
+    // Away and back: ours stays, and what they put there was never in prod.
     assert_eq!(follow(&[(PROD, "2")], 2).drifts, [drift("1", Some("2"))]);
-    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("2"));
-    // Moved here: due there until it is.
-    registry.set_stage("m", PROD, "1", "ann", "back", 3).unwrap();
+    assert_eq!(follow(&[(PROD, "2")], 2), Followed::default(), "told once, and not fought over");
+    assert_eq!((standing().as_deref(), kinds()), (Some("1"), vec![("registry_drift", PROD.to_owned())]));
+    assert_eq!(follow(&[(PROD, "1")], 2), Followed::default());
+    assert_eq!(kinds(), []);
+    assert_eq!(registry.roll_back("m", None, "ann", "drill", true, 2).unwrap(), ("1".to_owned(), None));
+    let error = registry.roll_back("m", Some("2"), "ann", "", true, 2).unwrap_err();
+    assert!(error.to_string().contains("never was in prod"), "{error}");
+    // Moved here, where they stand elsewhere: due there until it is.
+    assert_eq!(follow(&[(PROD, "2")], 2).drifts.len(), 1);
+    registry.set_stage("m", PROD, "3", "ann", "on", 3).unwrap();
     for now in [4, 5] {
         let followed = follow(&[(PROD, "2")], now);
-        assert_eq!((followed.drifts, followed.due.ops), (vec![], vec![set_alias(PROD, "1", Some("2"), 5)]));
+        assert_eq!((followed.drifts, followed.due.ops), (vec![], vec![set_alias(PROD, "3", Some("2"), 7)]));
     }
     // It got there, and the process died before that was written down.
-    assert_eq!(follow(&[(PROD, "1")], 6), Followed::default());
-    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("1"));
-    // Both moved: theirs stands.
-    registry.set_stage("m", PROD, "2", "ann", "on", 7).unwrap();
-    let three = picture(&[(PROD, "3")], &[("1", 5), ("2", 6), ("3", 7)]);
-    assert_eq!(registry.follow("m", &three, 8).unwrap().drifts, [drift("1", Some("3"))]);
-    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("3"));
-    // Taken away: said until it stands on something again.
-    assert_eq!(follow(&[], 9).drifts, [drift("3", None)]);
-    assert_eq!(registry.standing("m", PROD).unwrap(), None);
-    let problem = registry.problems(Some("m")).unwrap().remove(0);
-    assert_eq!(
-        (problem.kind, problem.stage.as_deref(), problem.version.as_deref()),
-        ("registry_drift", Some(PROD), Some("3"))
-    );
-    assert!(problem.detail.contains("stands on none"), "{problem:?}");
+    assert_eq!(follow(&[(PROD, "3")], 6), Followed::default());
+    // Both moved: each stays where it is.
+    registry.set_stage("m", PROD, "1", "ann", "back", 7).unwrap();
+    assert_eq!(follow(&[(PROD, "2")], 8).drifts, [drift("3", Some("2"))]);
+    assert_eq!(follow(&[(PROD, "2")], 8), Followed::default());
+    assert_eq!(standing().as_deref(), Some("1"));
+    // Taken away: said until ours moves.
+    assert_eq!(follow(&[], 9).drifts, [drift("2", None)]);
     assert_eq!(follow(&[], 10), Followed::default(), "once");
-    registry.set_stage("m", PROD, "1", "ann", "again", 11).unwrap();
+    assert_eq!(standing().as_deref(), Some("1"));
+    let problem = registry.problems(Some("m")).unwrap().remove(0);
+    assert_eq!((problem.stage.as_deref(), problem.version.as_deref()), (Some(PROD), Some("1")));
+    assert!(problem.detail.contains("it stands on nothing"), "{problem:?}");
+    registry.set_stage("m", PROD, "2", "ann", "again", 11).unwrap();
     assert_eq!(registry.problems(None).unwrap(), []);
-    assert_eq!(follow(&[], 12).due.ops, [set_alias(PROD, "1", None, 5)]);
+    assert_eq!(follow(&[], 12).due.ops, [set_alias(PROD, "2", None, 6)]);
+}
+
+#[test]
+fn a_stage_that_was_once_given_is_reached_by_its_gate_whatever_becomes_of_it_elsewhere() {
+    let registry = registry();
+    let all = [("1", 5), ("2", 6), ("3", 7)];
+    let follow = |aliases: &[(&str, &str)], versions: &[(&str, i64)]| {
+        registry.follow("m", &picture(aliases, versions), NOW + 1).unwrap();
+    };
+    let give = |version: &str, stage: &str| {
+        let new = Registration { stage: Some(stage.into()), ..plain(version) };
+        at_desk(NOW, |desk| registry.register_as(desk, &new, &[]).map(|_| ()))
+    };
+    // What stands there already is nobody's word.
+    follow(&[(PROD, "3"), ("staging", "3")], &all);
+    give("1", PROD).unwrap();
+    for (aliases, versions) in [(&[(PROD, "3")][..], &all[..]), (&[], &all), (&[], &[("1", 50), ("2", 6), ("3", 70)])] {
+        follow(aliases, versions);
+        for version in ["2", "3"] {
+            let error = give(version, PROD).unwrap_err();
+            assert!(error.to_string().contains("is reached by a promotion"), "{error}");
+        }
+    }
+    // Its own number is another version's now: it stands for nothing, and is no way back.
+    let error = give("1", PROD).unwrap_err();
+    assert!(error.to_string().contains("is reached by a promotion"), "{error}");
+    assert_eq!(registry.version("m", "1").unwrap().unwrap().stages, Vec::<String>::new());
+    let target = registry.dossier(&policy(), "2", NOW).unwrap().rollback_target.unwrap();
+    assert!(target.version == "1" && target.caution.is_some(), "{target:?}");
+    assert_eq!(unheld(&registry), Vec::<String>::new());
+    // Staging is free still, for the first who may.
+    give("2", "staging").unwrap();
+    assert!(give("3", "staging").is_err());
+}
+
+#[test]
+fn what_tags_say_is_shown_and_counts_for_nothing_and_who_may_says_it_anew() {
+    let registry = registry();
+    let tagged = |snapshot: &str, commit: &str| {
+        let version = FoundVersion {
+            snapshot: Some(snapshot.into()),
+            snapshot_sha256: Some("cd".repeat(32)),
+            artifact_sha256: Some("cd".repeat(32)),
+            code_commit: Some(commit.into()),
+            baseline_version: Some("9".into()),
+            ..found("1", 5)
+        };
+        registry.follow("m", &Found { versions: vec![version], ..picture(&[], &[]) }, 1).unwrap();
+    };
+    tagged("theirs.csv", "git:theirs");
+    let record = || registry.version("m", "1").unwrap().unwrap();
+    assert_eq!((record().snapshot_in_use(), record().artifact_sha256), (Some("theirs.csv"), None));
+    let dossier = || registry.dossier(&policy(), "1", NOW).unwrap();
+    assert!(dossier().evidence.is_empty() && dossier().peers.is_empty() && dossier().snapshot_sha256.is_none());
+    assert_eq!(dossier().reported.len(), 6, "{:?}", dossier().reported);
+    let answer = at_desk(NOW, |desk| registry.gate(desk, "1", PROD).unwrap());
+    let lineage = answer.reasons.iter().find(|r| r.contains("lineage")).unwrap();
+    assert!(lineage.contains("code_commit, artifact_digest missing"), "{lineage}");
+    assert!(lineage.contains("reported by MLflow, not confirmed: data_snapshot") && lineage.contains("git:theirs"));
+    // A tag that is edited does not change what a version is counted against.
+    tagged("again.csv", "git:again");
+    assert_eq!(
+        (record().snapshot_in_use(), &dossier().reported["code_commit"]),
+        (Some("theirs.csv"), &json!("git:again"))
+    );
+    assert_eq!(registry.snapshots_replaced("m").unwrap(), Vec::<String>::new());
+
+    let new = Registration { snapshot: Some("ours.csv".into()), artifact_sha256: Some("ab".repeat(32)), ..plain("1") };
+    let given = [("code_commit".to_owned(), json!("git:ours"))];
+    at_desk(NOW, |desk| registry.register_as(desk, &new, &given).unwrap());
+    assert_eq!(record().snapshot_in_use(), Some("ours.csv"));
+    assert_eq!(registry.snapshots_replaced("m").unwrap(), ["1"]);
+    registry.snapshot_taken("m", "1").unwrap();
+    tagged("theirs.csv", "git:theirs");
+    assert_eq!((record().snapshot_in_use(), registry.snapshots_replaced("m").unwrap().len()), (Some("ours.csv"), 0));
+    assert_eq!(dossier().evidence["code_commit"].value, "git:ours");
+    let differing = dossier().differing();
+    assert_eq!(differing.len(), 3, "{differing:?}");
+    assert!(differing[0].contains("snapshot is \"ours.csv\" here, MLflow reports \"theirs.csv\""), "{differing:?}");
+    let answer = at_desk(NOW, |desk| registry.gate(desk, "1", PROD).unwrap());
+    assert!(answer.notes.iter().any(|note| note.contains("MLflow reports \"git:theirs\"")), "{:?}", answer.notes);
+    let audit = registry.audit(Some("m"), 100).unwrap();
+    let last = |event: &str| audit.iter().rfind(|r| r["event"] == event).unwrap()["payload"].clone();
+    assert!(last("register")["differing"].to_string().contains("theirs.csv"), "{audit:?}");
+    assert_eq!(last("evidence")["reported"], "git:again");
+    assert_eq!(unheld(&registry), Vec::<String>::new());
 }
 
 #[test]
@@ -124,6 +221,8 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
         registry.follow("m", &picture(aliases, &[("1", created)]), now).unwrap()
     };
     let created = 1_699_999_000_000;
+    follow(created, &[], 1);
+    registry.set_stage("m", "staging", "1", "ann", "tested", 1).unwrap();
     follow(created, &[("staging", "1")], 1);
     registry.attach("m", "1", &[("tests".into(), json!("pass"))], "ci", 2).unwrap();
     let over = Override {
@@ -139,15 +238,15 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
     registry.apply(&signal(Action::Block, "1", "slo", 1), 2).unwrap();
     let kinds = || registry.dossier(&policy(), "1", NOW).unwrap().evidence.into_keys().collect::<Vec<_>>();
     let gate = |end, to: &str| at_desk(end, |desk| registry.gate(desk, "1", to).unwrap());
-    assert_eq!(kinds(), ["offline", "tests"]);
+    assert_eq!(kinds(), ["tests"]);
     assert_eq!(gate(NOW, "staging").verdict, GateVerdict::Pass);
     let same = follow(created, &[("staging", "1")], 3);
-    assert_eq!((same.anew, kinds().len()), (vec![], 2));
+    assert_eq!((same.anew, kinds().len()), (vec![], 1));
 
     let anew = NOW - 1000;
     let followed = follow(anew, &[], 4);
     assert_eq!((followed.anew, followed.lost), (vec!["1".to_owned()], vec![]));
-    assert_eq!(kinds(), ["offline"], "what was attached to the old one is not the new one's");
+    assert!(kinds().is_empty(), "what was attached to the old one is not the new one's");
     assert_eq!(registry.verdicts("m", "1").unwrap(), Vec::<String>::new());
     let record = registry.version("m", "1").unwrap().unwrap();
     assert_eq!((record.blocks, record.stages, record.anew_ms), (vec![], vec![], Some(anew)));
@@ -168,15 +267,21 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
     assert_eq!(registry.verdicts("m", "1").unwrap(), Vec::<String>::new());
     assert_eq!(registry.version("m", "1").unwrap().unwrap().blocks, []);
     // Its own count; but it never was in staging.
-    registry.record_verdict("m", "1", "drift", anew + 1, "own").unwrap();
-    assert_eq!(registry.verdicts("m", "1").unwrap(), ["own"]);
+    registry.record_verdict("m", "1", "drift", anew + 1, "{}").unwrap();
+    assert_eq!(registry.verdicts("m", "1").unwrap(), ["{}"]);
     assert_eq!(gate(anew + 1, "staging").verdict, GateVerdict::Pass);
     assert!(gate(anew + 1, "prod").reasons[0].contains("never was in staging"));
     let own = Signal { ts: crate::judge::verdict::utc(anew + 1), ..signal(Action::Block, "1", "drift", 3) };
     assert_eq!(registry.apply(&own, 6).unwrap(), Applied::Done { rollback_to: None });
-    // An alias there stands on the new one: somebody put it there.
+    // An alias there stands on the new one: that is nobody's word here. It takes the gate.
     assert_eq!(follow(anew, &[("staging", "1")], 7).drifts, []);
-    assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some("1"));
+    assert_eq!(registry.version("m", "1").unwrap().unwrap().stages, Vec::<String>::new());
+    let own = Signal { ts: crate::judge::verdict::utc(anew + 2), ..signal(Action::Clear, "1", "drift", 4) };
+    registry.apply(&own, 8).unwrap();
+    let wish = Wish { version: "1", to: "staging", retry: None, comment: None };
+    assert!(at_desk(NOW, |desk| registry.promote(desk, &wish).unwrap()).record.is_some());
+    assert_eq!(registry.version("m", "1").unwrap().unwrap().stages, ["staging"]);
+    assert_eq!(unheld(&registry), Vec::<String>::new());
     assert_eq!(events(&registry).iter().filter(|e| *e == "registry_drift").count(), 1);
 }
 
@@ -184,7 +289,8 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
 fn what_mlflow_lost_is_neither_promoted_nor_rolled_back_to_until_it_is_back() {
     let registry = registry().telling(vec![Sink::Webhook(0)]);
     let all = [("1", 5), ("2", 6), ("3", 7)];
-    registry.follow("m", &picture(&[(PROD, "1")], &all), 1).unwrap();
+    registry.follow("m", &picture(&[], &all), 1).unwrap();
+    registry.set_stage("m", PROD, "1", "ann", "", 1).unwrap();
     registry.set_stage("m", PROD, "2", "ann", "", 2).unwrap();
     registry.follow("m", &picture(&[(PROD, "2")], &all), 3).unwrap();
     let without_1 = Found { gone: vec!["1".into()], ..picture(&[(PROD, "2")], &all[1..]) };
@@ -286,7 +392,7 @@ impl There {
 }
 
 #[test]
-fn however_both_sides_move_and_die_they_agree_in_the_end_and_no_alias_is_deleted() {
+fn however_both_sides_move_and_die_ours_stays_what_differs_is_told_and_no_alias_is_deleted() {
     let mut random: u64 = 7;
     let mut below = |n: u64| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -298,15 +404,17 @@ fn however_both_sides_move_and_die_they_agree_in_the_end_and_no_alias_is_deleted
             registry.register(&plain(version), "ci", 1).unwrap();
         }
         let mut there = There { aliases: BTreeMap::new(), tags: BTreeMap::new() };
-        // Stages that somebody moved there since the last look, and where ours is to stay, as long as nobody moves it there.
-        let (mut foreign, mut stays) = (BTreeSet::new(), BTreeMap::new());
+        // Stages that somebody moved there since the last look; where ours is to stand, here and, as long as nobody moves it
+        // there, there.
+        let (mut foreign, mut ours, mut stays) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         for step in 0..12_u32 {
             let stage = ["prod", "staging"][below(2)];
             let version = ["1", "2", "3"][below(3)];
             match below(5) {
                 0 => {
-                    registry.set_stage("m", stage, version, "ann", "", NOW).unwrap();
-                    if !foreign.contains(stage) {
+                    let moved = registry.set_stage("m", stage, version, "ann", "", NOW).unwrap();
+                    ours.insert(stage, version);
+                    if moved.is_some() && !foreign.contains(stage) {
                         stays.insert(stage, version);
                     }
                 }
@@ -327,13 +435,18 @@ fn however_both_sides_move_and_die_they_agree_in_the_end_and_no_alias_is_deleted
         there.reconcile(&registry, usize::MAX);
         assert_eq!(registry.follow("m", &there.picture(), NOW).unwrap(), Followed::default(), "nothing is left to do");
         for stage in ["prod", "staging"] {
-            let standing = registry.standing("m", stage).unwrap();
-            assert_eq!(standing.as_ref(), there.aliases.get(stage));
-            assert!(
-                stays.get(stage).is_none_or(|to| standing.as_deref() == Some(*to)),
-                "our own move is nobody else's"
+            assert_eq!(
+                registry.standing("m", stage).unwrap().as_deref(),
+                ours.get(stage).copied(),
+                "nobody moves ours"
             );
+            let is_there = |to: &&str| there.aliases.get(stage).map(String::as_str) == Some(*to);
+            assert!(stays.get(stage).is_none_or(is_there), "our own move gets there");
+            let told = registry.problems(Some("m")).unwrap().iter().any(|p| p.stage.as_deref() == Some(stage));
+            let agree = there.aliases.get(stage).map(String::as_str) == ours.get(stage).copied();
+            assert_eq!(told, !agree, "{stage}: what differs is told");
         }
+        assert_eq!(unheld(&registry), Vec::<String>::new());
         assert!(before.iter().all(|alias| there.aliases.contains_key(alias)));
         for record in registry.versions(Some("m")).unwrap() {
             let told = there.tags.get(&record.version).and_then(|tags| tags.get("gate.check.drift"));

@@ -275,6 +275,11 @@ fn a_file_of_the_first_format_is_taken_over() {
     assert_eq!(prod(&registry).as_deref(), Some("1"));
     registry.attach("m", "1", &[("tests".into(), json!("pass"))], "ci", 6).unwrap();
     assert_eq!(events(&registry), ["evidence"]);
+    let upgrade = &registry.audit(None, 10).unwrap()[0];
+    assert_eq!(
+        (&upgrade["event"], &upgrade["payload"]["taken_over"][0]["kind"]),
+        (&json!("upgrade"), &json!("pointer"))
+    );
 }
 
 #[test]

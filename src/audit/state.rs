@@ -1,0 +1,414 @@
+//! What follows from the log: every pointer with its moves, approval, override, piece of evidence, block, registration and
+//! promotion, as facts. Two such pictures are compared fact by fact: the log's, and the one that a registry's tables show.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::chain::{Record, Row};
+use crate::frame::sha256_hex;
+
+/// The most characters of a value in a message.
+const SHOWN: usize = 120;
+/// What a pointer's value ends with where it stands for nothing any more.
+const VOID: &str = " (void)";
+
+/// What a fact is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Pointer,
+    Moves,
+    Approval,
+    Override,
+    Evidence,
+    Block,
+    Registration,
+    RolledBack,
+    Freeze,
+    Promotion,
+    Lost,
+}
+
+/// Which fact: `name` is the stage, the version, or what tells several of a version apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fact {
+    pub kind: Kind,
+    pub model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    pub name: String,
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, model, version, name } = self;
+        let version = version.as_deref().unwrap_or("–");
+        match kind {
+            Kind::Pointer => write!(f, "the pointer {name} of {model:?}"),
+            Kind::Moves => write!(f, "the moves of the pointer {name} of {model:?}"),
+            Kind::Approval => write!(f, "an approval of version {version:?} of {model:?}"),
+            Kind::Override => write!(f, "an override for version {version:?} of {model:?}"),
+            Kind::Evidence => write!(f, "the evidence {name} of version {version:?} of {model:?}"),
+            Kind::Block => write!(f, "the block of version {version:?} of {model:?} by {name}"),
+            Kind::Registration => write!(f, "the {name} that version {version:?} of {model:?} is registered with"),
+            Kind::RolledBack => write!(f, "the mark that version {version:?} of {model:?} was rolled back"),
+            Kind::Freeze => write!(f, "the freeze of {model:?}"),
+            Kind::Lost => write!(f, "the mark that MLflow lost version {version:?} of {model:?}"),
+            Kind::Promotion => write!(f, "the promotion record {name} of version {version:?} of {model:?}"),
+        }
+    }
+}
+
+/// A fact that the log and the registry do not agree on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mismatch {
+    #[serde(flatten)]
+    pub fact: Fact,
+    /// As the log says; `None`: it says nothing of it.
+    pub log: Option<String>,
+    /// The record that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
+    /// As the registry has it.
+    pub registry: Option<String>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fact, log, record, registry } = self;
+        let by = record.map_or_else(String::new, |record| format!(" (record {record})"));
+        match (log.as_deref().map(shown), registry.as_deref().map(shown)) {
+            (None, Some(has)) => {
+                write!(f, "{fact} does not follow from the log: the registry has {has}, which no record says")
+            }
+            (Some(said), None) => {
+                write!(f, "{fact} is missing from the registry: the log says {said}{by}, and no record takes it away")
+            }
+            (said, has) => {
+                let (said, has) = (said.unwrap_or_default(), has.unwrap_or_default());
+                write!(f, "{fact} does not follow from the log: the registry has {has}, the log says {said}{by}")
+            }
+        }
+    }
+}
+
+fn shown(value: &str) -> String {
+    let mut text: String = value.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if value.chars().nth(SHOWN).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+/// Facts with their values, and the records that they are from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    facts: BTreeMap<Fact, (String, u64)>,
+    /// What a release before had, and its log did not say: taken over when the file was upgraded.
+    pub taken_over: Vec<Mismatch>,
+    /// Whether facts of registration are known: an older file mixes them with what MLflow said.
+    without_registrations: bool,
+}
+
+/// What the record of an upgrade holds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Upgrade {
+    pub from: i64,
+    /// What was there and did not follow from the log.
+    pub taken_over: Vec<Mismatch>,
+    /// What the upgrade changed itself.
+    pub changed: Vec<Mismatch>,
+}
+
+impl State {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    #[must_use]
+    pub fn get(&self, fact: &Fact) -> Option<&str> {
+        self.facts.get(fact).map(|(value, _)| value.as_str())
+    }
+
+    /// What a version is registered with.
+    #[must_use]
+    pub fn registration(&self, model: &str, version: &str, field: &str) -> Option<&str> {
+        self.get(&fact(Kind::Registration, model, Some(version), field))
+    }
+
+    /// Leaves registrations out of a comparison.
+    pub fn forget_registrations(&mut self) {
+        self.without_registrations = true;
+    }
+
+    pub fn pointer(&mut self, model: &str, stage: &str, version: &str, void: bool, record: u64) {
+        let value = format!("version {version}{}", if void { VOID } else { "" });
+        self.set(Kind::Pointer, model, None, stage, Some(value), record);
+    }
+
+    /// Adds a move to those of a stage; `elsewhere`: a release before followed MLflow.
+    pub fn moved(
+        &mut self,
+        (model, stage): (&str, &str),
+        (from, to): (Option<&str>, Option<&str>),
+        actor: &str,
+        elsewhere: bool,
+        record: u64,
+    ) {
+        let fact = fact(Kind::Moves, model, None, stage);
+        let (moves, at) = self.facts.entry(fact).or_default();
+        if !moves.is_empty() {
+            moves.push_str(", ");
+        }
+        let by = if elsewhere && to.is_some() { "in MLflow by" } else { "by" };
+        // Writing to a String does not fail.
+        let _ = write!(moves, "{} → {} {by} {actor}", from.unwrap_or("–"), to.unwrap_or("–"));
+        *at = record;
+    }
+
+    pub fn approval(&mut self, model: &str, version: &str, approval: &Value, record: u64) {
+        self.several(Kind::Approval, model, version, approval, record);
+    }
+
+    pub fn exception(&mut self, model: &str, version: &str, given: &Value, record: u64) {
+        self.several(Kind::Override, model, version, given, record);
+    }
+
+    pub fn evidence(&mut self, (model, version): (&str, &str), kind: &str, value: &Value, actor: &str, record: u64) {
+        let value = format!("{} by {actor}", canonical(value));
+        self.set(Kind::Evidence, model, Some(version), kind, Some(value), record);
+    }
+
+    pub fn block(&mut self, (model, version): (&str, &str), group: &str, signal: &str, since: &str, record: u64) {
+        let value = format!("signal {signal} since {since}");
+        self.set(Kind::Block, model, Some(version), group, Some(value), record);
+    }
+
+    pub fn registered(&mut self, (model, version): (&str, &str), field: &str, value: &str, record: u64) {
+        self.set(Kind::Registration, model, Some(version), field, Some(value.to_owned()), record);
+    }
+
+    pub fn rolled_back(&mut self, model: &str, version: &str, at: &str, record: u64) {
+        self.set(Kind::RolledBack, model, Some(version), "", Some(at.to_owned()), record);
+    }
+
+    pub fn lost(&mut self, model: &str, version: &str, record: u64) {
+        self.set(Kind::Lost, model, Some(version), "", Some("lost".to_owned()), record);
+    }
+
+    pub fn frozen(&mut self, model: &str, record: u64) {
+        self.set(Kind::Freeze, model, None, "", Some("frozen".to_owned()), record);
+    }
+
+    /// A promotion record, without what its end adds to it.
+    pub fn promotion(&mut self, (model, version): (&str, &str), id: &str, promoted: &Value, record: u64) {
+        let mut promoted = promoted.clone();
+        if let Some(fields) = promoted.as_object_mut() {
+            fields.remove("status");
+            fields.remove("ended_at");
+        }
+        let to = promoted.get("to_stage").and_then(Value::as_str).unwrap_or("–").to_owned();
+        let value = format!("to {to}, digest {}", digest(&promoted));
+        self.set(Kind::Promotion, model, Some(version), id, Some(value), record);
+    }
+
+    /// The same approval or override given twice counts twice.
+    fn several(&mut self, kind: Kind, model: &str, version: &str, value: &Value, record: u64) {
+        let text = canonical(value);
+        let id = digest(value);
+        let name = (1..).map(|n| format!("{id}-{n}"));
+        let mut free = name.filter(|name| !self.facts.contains_key(&fact(kind, model, Some(version), name)));
+        if let Some(name) = free.next() {
+            self.set(kind, model, Some(version), &name, Some(text), record);
+        }
+    }
+
+    fn set(&mut self, kind: Kind, model: &str, version: Option<&str>, name: &str, value: Option<String>, record: u64) {
+        let fact = fact(kind, model, version, name);
+        match value {
+            Some(value) => drop(self.facts.insert(fact, (value, record))),
+            None => drop(self.facts.remove(&fact)),
+        }
+    }
+
+    /// What the records say, one after the other. One that cannot be read says nothing; whether the log is whole is checked
+    /// elsewhere.
+    #[must_use]
+    pub fn of_log<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Self {
+        let mut state = Self::default();
+        for row in rows {
+            if let Ok(record) = Record::read(&row.bytes) {
+                state.take(&record);
+            }
+        }
+        state
+    }
+
+    fn take(&mut self, record: &Record) {
+        let Record { seq, payload, .. } = record;
+        let Some(model) = record.model.as_deref() else { return };
+        if record.event == "upgrade" {
+            return self.upgraded(payload, *seq);
+        }
+        let text = |key: &str| payload.get(key).and_then(Value::as_str);
+        let is = |key: &str| payload.get(key) == Some(&Value::Bool(true));
+        let Some(version) = record.version.as_deref() else {
+            match record.event.as_str() {
+                "freeze" => self.frozen(model, *seq),
+                "resume" => self.set(Kind::Freeze, model, None, "", None, *seq),
+                _ => {}
+            }
+            return;
+        };
+        let of = (model, version);
+        match record.event.as_str() {
+            "stage" => {
+                let Some(stage) = text("stage") else { return };
+                let (from, to) = (text("from"), text("to"));
+                match to {
+                    Some(to) => self.pointer(model, stage, to, false, *seq),
+                    None => self.set(Kind::Pointer, model, None, stage, None, *seq),
+                }
+                self.moved((model, stage), (from, to), &record.actor, is("foreign") || is("elsewhere"), *seq);
+            }
+            "register" => {
+                for field in FIELDS {
+                    if let Some(value) = text(field) {
+                        self.registered(of, field, value, *seq);
+                    }
+                }
+            }
+            "evidence" => {
+                if let (Some(kind), Some(value)) = (text("kind"), payload.get("value")) {
+                    self.evidence(of, kind, value, &record.actor, *seq);
+                }
+            }
+            "approval" => self.approval(model, version, payload, *seq),
+            "override" => self.exception(model, version, payload, *seq),
+            "signal" if text("outcome") == Some("applied") => self.signal(of, payload, *seq),
+            "unblock" => {
+                if let Some(group) = text("group") {
+                    self.set(Kind::Block, model, Some(version), group, None, *seq);
+                }
+            }
+            "rollback" => {
+                if let (Some(_), Some(at)) = (text("to"), text("ts")) {
+                    self.rolled_back(model, version, at, *seq);
+                }
+                if is("automatic") {
+                    self.frozen(model, *seq);
+                }
+            }
+            "promotion" => {
+                if let Some(id) = text("promotion_id") {
+                    self.promotion(of, id, payload, *seq);
+                }
+            }
+            "registry_drift" if is("recreated") => self.made_anew(model, version, *seq),
+            "registry_drift" if is("deleted") => self.lost(model, version, *seq),
+            "registry_drift" if is("returned") => self.set(Kind::Lost, model, Some(version), "", None, *seq),
+            _ => {}
+        }
+    }
+
+    fn signal(&mut self, (model, version): (&str, &str), payload: &Value, record: u64) {
+        let text = |key: &str| payload.get("signal").and_then(|signal| signal.get(key)).and_then(Value::as_str);
+        let (Some(group), Some(action)) = (text("group"), text("action")) else { return };
+        match action {
+            "block" => {
+                let (signal, since) = (text("signal_id").unwrap_or_default(), text("ts").unwrap_or_default());
+                self.block((model, version), group, signal, since, record);
+            }
+            "clear" => self.set(Kind::Block, model, Some(version), group, None, record),
+            _ => {}
+        }
+    }
+
+    /// A number that was deleted and made anew in MLflow has no past; a pointer on it stands for nothing.
+    fn made_anew(&mut self, model: &str, version: &str, record: u64) {
+        const PAST: [Kind; 7] = [
+            Kind::Approval,
+            Kind::Override,
+            Kind::Evidence,
+            Kind::Block,
+            Kind::Registration,
+            Kind::RolledBack,
+            Kind::Lost,
+        ];
+        self.facts.retain(|fact, _| {
+            !(fact.model == model && fact.version.as_deref() == Some(version) && PAST.contains(&fact.kind))
+        });
+        let stood = format!("version {version}");
+        for (fact, (value, at)) in &mut self.facts {
+            if fact.kind == Kind::Pointer && fact.model == model && *value == stood {
+                value.push_str(VOID);
+                *at = record;
+            }
+        }
+    }
+
+    fn upgraded(&mut self, payload: &Value, record: u64) {
+        let Ok(upgrade) = serde_json::from_value::<Upgrade>(payload.clone()) else { return };
+        for Mismatch { fact, registry, .. } in upgrade.taken_over.iter().chain(&upgrade.changed) {
+            match registry {
+                Some(value) => drop(self.facts.insert(fact.clone(), (value.clone(), record))),
+                None => drop(self.facts.remove(fact)),
+            }
+        }
+        self.taken_over.extend(upgrade.taken_over);
+    }
+
+    /// Every fact on which this one, the log's, and the registry's do not agree.
+    #[must_use]
+    pub fn against(&self, registry: &Self) -> Vec<Mismatch> {
+        let without = self.without_registrations || registry.without_registrations;
+        let all: BTreeSet<&Fact> = self.facts.keys().chain(registry.facts.keys()).collect();
+        all.into_iter()
+            .filter(|fact| !(without && fact.kind == Kind::Registration))
+            .filter_map(|fact| {
+                let (log, has) = (self.facts.get(fact), registry.get(fact));
+                (log.map(|(value, _)| value.as_str()) != has).then(|| Mismatch {
+                    fact: fact.clone(),
+                    log: log.map(|(value, _)| value.clone()),
+                    record: log.map(|(_, record)| *record),
+                    registry: has.map(str::to_owned),
+                })
+            })
+            .collect()
+    }
+}
+
+/// What registering says of a version.
+pub const FIELDS: [&str; 5] = ["snapshot", "snapshot_sha256", "artifact_sha256", "artifact", "baseline_version"];
+
+fn fact(kind: Kind, model: &str, version: Option<&str>, name: &str) -> Fact {
+    Fact { kind, model: model.to_owned(), version: version.map(str::to_owned), name: name.to_owned() }
+}
+
+/// JSON with its keys in order, however it was written.
+fn canonical(value: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let ordered: BTreeMap<&String, Value> = map.iter().map(|(key, value)| (key, sorted(value))).collect();
+                json!(ordered)
+            }
+            Value::Array(items) => items.iter().map(sorted).collect(),
+            other => other.clone(),
+        }
+    }
+    sorted(value).to_string()
+}
+
+fn digest(value: &Value) -> String {
+    sha256_hex(canonical(value).as_bytes()).chars().take(16).collect()
+}

@@ -180,6 +180,11 @@ fn failing(view: &View) -> Vec<Problem> {
                 format!("dead letters are not kept: {why}"),
                 "see publish.dead_letters in the configuration: the topic, or the disk of the path",
             ),
+            Part::Tls => (
+                Severity::Waiting,
+                format!("https: {why}"),
+                "put a certificate and its key where http.tls names them: they are read when they change, and on SIGHUP",
+            ),
             Part::Query(metric) => {
                 (Severity::Unknown, format!("{metric} is not measured: {why}"), "see prometheus in the configuration")
             }

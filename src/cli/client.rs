@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -14,6 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::local::Local;
+use super::terminal::errln;
+use super::trust::Trust;
 use super::{Failure, exit};
 use crate::web::{cause, is_loopback};
 
@@ -36,6 +39,8 @@ pub struct ServerArgs {
     /// Works on the registry and the policies that this configuration names, without a daemon
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub trust: Trust,
 }
 
 /// Asks one daemon, or what it would ask.
@@ -65,7 +70,10 @@ impl Client {
             }
             None => std::env::var(TOKEN).ok(),
         };
-        let client = Self::with_token(&args.server, token.as_deref())?;
+        // A registry's file shows no certificate.
+        let none = Trust::default();
+        let trust = if args.config.is_none() { &args.trust } else { &none };
+        let client = Self::with_token(&args.server, token.as_deref(), trust)?;
         let local = args.config.as_deref().map(|path| Local::open(path, client.token.as_deref())).transpose()?;
         Ok(Self { local, ..client })
     }
@@ -76,7 +84,7 @@ impl Client {
     /// As `new`; a registry that another process holds is a `RegistryError`.
     pub fn patient(args: &ServerArgs, patience: Duration) -> Result<Self, Failure> {
         let Some(path) = args.config.as_deref() else { return Self::new(args) };
-        let client = Self::new(&ServerArgs { config: None, ..args.clone() })?;
+        let client = Self::new(&ServerArgs { config: None, trust: Trust::default(), ..args.clone() })?;
         let local = Local::open_within(path, client.token.as_deref(), patience)?;
         Ok(Self { local: Some(local), ..client })
     }
@@ -87,7 +95,7 @@ impl Client {
         self.token.is_some()
     }
 
-    fn with_token(server: &str, token: Option<&str>) -> Result<Self, Failure> {
+    fn with_token(server: &str, token: Option<&str>, trust: &Trust) -> Result<Self, Failure> {
         let no_url = || anyhow!("the server is not a URL such as http://127.0.0.1:9464: correct --server");
         let mut base = Url::parse(server).map_err(|_| no_url())?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
@@ -106,7 +114,8 @@ impl Client {
         let http = Http::builder().timeout(TIMEOUT).connect_timeout(TIMEOUT).redirect(Redirects::none());
         // No proxy knows what this machine calls itself.
         let http = if is_loopback(&base) { http.no_proxy() } else { http };
-        Ok(Self { base, token, http: http.build().context("the HTTP client cannot be set up")?, local: None })
+        let http = trust.add_to(http)?.build().context("the HTTP client cannot be set up")?;
+        Ok(Self { base, token, http, local: None })
     }
 
     /// GET of a path, given by its parts, with a query.
@@ -153,6 +162,7 @@ impl Client {
             let path = url.path().strip_prefix(self.base.path().trim_end_matches('/')).unwrap_or(url.path());
             local.call(method, &format!("{path}{query}"), body)?
         } else {
+            self.warn_of_a_token_in_clear();
             let request = self.http.request(method, url);
             let request = match body {
                 Some(body) => request.header("content-type", "application/json").body(body),
@@ -174,6 +184,18 @@ impl Client {
             return Err(self.refused(&format!("{said}; name a file with it as --token-file, or set {TOKEN}")));
         }
         Err(self.refused(&said))
+    }
+
+    fn warn_of_a_token_in_clear(&self) {
+        static SAID: Once = Once::new();
+        if self.token.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base) {
+            SAID.call_once(|| {
+                errln!(
+                    "driftgate: warning: the token goes to {} in clear, where others may read it: use https:// (http.tls of the daemon)",
+                    shown(&self.base)
+                );
+            });
+        }
     }
 
     fn unreachable(&self, cause: &str) -> Failure {
@@ -239,7 +261,7 @@ mod tests {
 
     fn ask(answer: &'static str) -> (Result<Value, (u8, String)>, String) {
         let (address, served) = answering(answer);
-        let client = Client::with_token(&address, Some("s3cret\n")).unwrap();
+        let client = Client::with_token(&address, Some("s3cret\n"), &Trust::default()).unwrap();
         assert!(!format!("{client:?}").contains("s3cret") && !format!("{client:?}").contains("hidden"));
         let got = client.get(&["api", "a b/c"], &[("to", "prod")]).map_err(|f| (f.code, format!("{:#}", f.error)));
         (got, served.join().unwrap())
@@ -273,7 +295,8 @@ mod tests {
     #[test]
     fn a_daemon_that_is_not_there_is_unreachable() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let client = Client::with_token(&format!("http://127.0.0.1:{port}"), Some("s3cret")).unwrap();
+        let client =
+            Client::with_token(&format!("http://127.0.0.1:{port}"), Some("s3cret"), &Trust::default()).unwrap();
         let failure = client.get::<Value>(&["x"], &[]).unwrap_err();
         let text = format!("{:#}", failure.error);
         assert_eq!(failure.code, 5);
@@ -286,7 +309,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_asked_is_said_before() {
-        let failed = |server, token| format!("{:#}", Client::with_token(server, token).unwrap_err().error);
+        let failed =
+            |server, token| format!("{:#}", Client::with_token(server, token, &Trust::default()).unwrap_err().error);
         assert!(failed("localhost:9464", None).contains("correct --server"));
         assert!(failed("ftp://x", None).contains("correct --server"));
         let text = failed("http://x", Some("two words"));

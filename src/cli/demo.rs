@@ -13,7 +13,7 @@ use super::terminal::outln;
 use super::{Failure, exit, replay as replay_cli, show};
 use crate::daemon::engine::new_model_view;
 use crate::decode::Reject;
-use crate::http::{self, Access, App, Tokens};
+use crate::http::{self, Access, App, Tokens, Traffic};
 use crate::intake::Setup;
 use crate::intake::versions::Reference;
 use crate::judge::verdict::{Action, Signal, Status, Verdict};
@@ -75,6 +75,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         registry: Arc::clone(&registry),
         access: Arc::new(Access::open(Tokens::default())),
         now_ms: || STREAM_TIME.load(Ordering::Relaxed),
+        traffic: Traffic::default(),
     };
     runtime.spawn(http::serve(listener, app, std::future::pending()));
     outln!("A year of flights out of New York, judged by {}.", args.data.join(&args.policy).display());

@@ -15,7 +15,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::daemon::{self, outward};
 use crate::http::auth::{Reading, Roles, Rules, is_issuers};
-use crate::http::{Access, App, Tokens, router};
+use crate::http::{Access, App, Tokens, Traffic, router};
 use crate::intake::Setup;
 use crate::pipeline::Pipeline;
 use crate::registry::Embedded;
@@ -66,7 +66,7 @@ impl Local {
         view.write().started = true;
         view.fails(Part::Daemon, "the registry alone answers");
         let (access, token) = access(&config, token)?;
-        let router = router(App { view, registry, access: Arc::new(access), now_ms });
+        let router = router(App { view, registry, access: Arc::new(access), now_ms, traffic: Traffic::default() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { router, runtime, token })
     }

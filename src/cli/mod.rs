@@ -22,6 +22,7 @@ mod run;
 mod show;
 mod status;
 mod terminal;
+mod trust;
 mod unblock;
 
 use std::process::ExitCode;

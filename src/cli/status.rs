@@ -212,6 +212,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::trust::Trust;
 
     fn version(version: &str, stages: &[&str], blocks: &Value, status: &str) -> Value {
         let worst = json!({"group": "drift", "status": status, "window_end": "2026-01-02T00:00:00Z",
@@ -304,7 +305,12 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
         let config = folder.path().join("d.yaml");
         std::fs::write(folder.path().join("p.yaml"), POLICY).unwrap();
         std::fs::write(&config, "policies: [p.yaml]\nregistry: {embedded: {path: registry.db}}\n").unwrap();
-        let server = ServerArgs { server: "http://127.0.0.1:1".into(), token_file: None, config: Some(config) };
+        let server = ServerArgs {
+            server: "http://127.0.0.1:1".into(),
+            token_file: None,
+            config: Some(config),
+            trust: Trust::default(),
+        };
         let ask = |model: Option<&str>, json| {
             run(&Args { model: model.map(str::to_owned), json, problems: json, server: server.clone() })
         };

@@ -1,5 +1,6 @@
 //! Who may read and change something over HTTP.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{HttpConfig, Reader, duration};
@@ -11,8 +12,16 @@ impl HttpConfig {
     /// a port.
     #[must_use]
     pub fn reading(&self) -> Reading {
-        let is_ours = self.listen.ip().to_canonical().is_loopback();
+        let is_ours = self.outermost().ip().to_canonical().is_loopback();
         self.read.unwrap_or(if is_ours { Reading::Open } else { Reading::Token })
+    }
+
+    /// The port that other machines reach, if there is one; else the one without TLS.
+    #[must_use]
+    pub fn outermost(&self) -> SocketAddr {
+        let tls = self.tls.iter().map(|tls| tls.listen);
+        let mut ports = std::iter::once(self.listen).chain(tls);
+        ports.find(|port| !port.ip().to_canonical().is_loopback()).unwrap_or(self.listen)
     }
 
     /// Who is let in.

@@ -4,6 +4,7 @@
 
 mod access;
 mod files;
+mod http;
 mod kafka;
 mod outward;
 mod sources;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use crate::yaml::{FileError as ConfigError, FileErrors as ConfigErrors};
 pub use files::PolicyFilesError;
+pub use http::{CONNECTIONS, TlsConfig};
 pub use kafka::{KafkaConfig, SecretError};
 pub use outward::{MlflowConfig, PrometheusConfig, RegistryConfig, VersionFrom, WebhookConfig};
 pub use sources::{SourceConfig, SourceFields, SourceKind, TimestampUnit};
@@ -96,6 +98,11 @@ pub struct HttpConfig {
     pub metrics: Reading,
     /// Whose tokens are taken beside those of the file.
     pub oidc: Option<OidcConfig>,
+    /// How many there may be at a time; without it as many as is usual, and as descriptors allow.
+    pub connections: Option<usize>,
+    /// Names that requests may carry as `Host`, beside those of the machine itself.
+    pub hosts: Vec<String>,
+    pub tls: Option<TlsConfig>,
 }
 
 /// Bounds on what the streams may make the daemon hold.
@@ -299,18 +306,17 @@ impl Reader<'_> {
 
     fn http(&self, item: Option<&Item>) -> Option<HttpConfig> {
         let map = match item {
-            Some(item) => Some(item.map(&["listen", "tokens_file", "read", "metrics", "oidc"])?),
+            Some(item) => {
+                Some(item.map(&["listen", "tokens_file", "connections", "hosts", "tls", "read", "metrics", "oidc"])?)
+            }
             None => None,
         };
         let get = |key| map.as_ref().and_then(|map| map.get(key));
-        let listen = get("listen").map_or(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464))), |item| {
-            let text = item.text("an address with a port")?;
-            text.parse().ok().or_else(|| {
-                let read = units::quote(text);
-                item.fail(format!("expected an address with a port, read {read}: write it like \"127.0.0.1:9464\""))
-            })
-        });
+        let listen =
+            get("listen").map_or(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464))), |item| http::address(&item));
         let tokens_file = get("tokens_file").map(|item| self.path(&item));
+        let (connections, hosts) = (http::connections(map.as_ref()), http::hosts(map.as_ref()));
+        let tls = get("tls").map(|item| self.tls(&item));
         let read = get("read").map(|item| access::reading(&item));
         let metrics = get("metrics").map_or(Some(Reading::Open), |item| access::reading(&item));
         let oidc = get("oidc").map(|item| self.oidc(&item));
@@ -325,6 +331,12 @@ impl Reader<'_> {
                 None => None,
             },
             metrics: metrics?,
+            connections: connections?,
+            hosts: hosts?,
+            tls: match tls {
+                Some(tls) => Some(tls?),
+                None => None,
+            },
             tokens_file: match tokens_file {
                 Some(path) => Some(path?),
                 None => None,

@@ -157,6 +157,26 @@ limits: {message_bytes: 1MB, depth: 0}
 }
 
 #[test]
+fn who_may_reach_the_server_is_read() {
+    let text = "http: {listen: \"0.0.0.0:1\", connections: 40, hosts: [gate.example.com., \"[2001:db8::1]\"],
+  tls: {listen: \"0.0.0.0:2\", certificate: a.pem, key: /b.key, client_ca: c.pem}}";
+    let http = read(text).unwrap().http;
+    assert_eq!((http.connections, http.hosts), (Some(40), vec!["gate.example.com".into(), "[2001:db8::1]".into()]));
+    // Where only TLS is reached by others, they need a token to read all the same.
+    let behind = read("http: {tls: {listen: \"0.0.0.0:2\", certificate: a.pem, key: b.key}}").unwrap().http;
+    assert_eq!((behind.reading(), behind.outermost().port()), (Reading::Token, 2));
+    let tls = http.tls.unwrap();
+    assert_eq!((tls.listen.port(), tls.certificate, tls.key), (2, "etc/a.pem".into(), "/b.key".into()));
+    assert_eq!(tls.client_ca, Some("etc/c.pem".into()));
+    says("http: {connections: 31}", "http.connections: expected a whole number from 32 to 100000, read \"31\"");
+    says("http: {hosts: [\"a:1\"]}", "http.hosts[0]: expected a host name without a port, read \"a:1\"");
+    says("http: {hosts: [\"http://a/\"]}", "expected a host name without a port");
+    says("http: {tls: {listen: \"0.0.0.0:2\", key: k}}", "http.tls.certificate: missing");
+    says("http: {tls: {listen: 9465}}", "http.tls.listen: expected an address with a port");
+    says("http: {tls: {cert: a}}", "unknown key `cert`");
+}
+
+#[test]
 fn mistakes() {
     let source = |options: &str| format!("sources: [{{topic: t, kind: features{options}}}]");
     for (text, expected) in [

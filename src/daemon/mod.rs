@@ -1,16 +1,19 @@
 //! The daemon: configuration to running parts, and their orderly end. `engine` is the counting thread, `topics` its inputs,
 //! `loader` brings baselines, `claim` keeps a second daemon away, `health` asks the brokers, `reload` takes over changed
-//! policies, `dead` keeps what was rejected and `rejections` tells of it, `outward` tells others, `sources` translates the configuration.
+//! policies, `ports` is what it listens on, `descriptors` how many files and sockets it may open, `dead` keeps what was rejected
+//! and `rejections` tells of it, `outward` tells others, `sources` translates the configuration.
 
 mod blocks;
 pub mod claim;
 pub mod dead;
+pub mod descriptors;
 pub mod engine;
 pub mod health;
 mod leave;
 pub mod ledger;
 pub mod loader;
 pub mod outward;
+mod ports;
 pub mod rejections;
 pub mod reload;
 pub mod sources;
@@ -99,6 +102,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     })?;
     let access = Arc::new(Access::load(config.http.rules())?);
     let properties = kafka_config.client_properties()?;
+    let descriptors = descriptors::raise();
     let kafka = KafkaSource::new(&properties)?;
     let asked = health::ask(kafka.handle(), config)?;
     let registry: Arc<Embedded> = Arc::new(outward::registry(config)?);
@@ -112,18 +116,21 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     view.write().keep = sources::keep(&config.limits);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let listener = runtime.block_on(tokio::net::TcpListener::bind(config.http.listen)).with_context(|| {
-        format!("cannot listen on {}; is another driftgate running? change http.listen", config.http.listen)
-    })?;
-    tracing::info!(address = %listener.local_addr()?, "http");
+    let (ports, traffic) = ports::open(&config.http, descriptors, &runtime, &view)?;
     let flags = Arc::new(Flags::default());
-    if let Some(warning) = access.warning(config.http.listen) {
+    if let Some(warning) = access.warning(config.http.outermost()) {
         tracing::warn!("{warning}");
     }
     watch_issuer(&access, &view)?;
-    let app = App { view: view.clone(), registry: Arc::clone(&registry), access: Arc::clone(&access), now_ms };
+    let app = App {
+        view: view.clone(),
+        registry: Arc::clone(&registry),
+        access: Arc::clone(&access),
+        now_ms,
+        traffic: traffic.clone(),
+    };
     let (end_http, http_ends) = tokio::sync::oneshot::channel::<()>();
-    let server = runtime.spawn(http::serve(listener, app, async {
+    let server = runtime.spawn(http::server::serve(ports, http::router(app), traffic.connections, async {
         let _ = http_ends.await;
     }));
     let to_reload = view.clone();

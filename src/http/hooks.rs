@@ -75,7 +75,7 @@ impl Call {
 /// POST /hooks/flagger/confirm-rollout and the like: may it go on?
 pub(super) async fn gate(State(app): State<Shared>, body: Bytes) -> Answered {
     let (model, version, to) = Call::read(&body)?.question(&app)?;
-    let answer = with_desk(&app, &model, "flagger", move |registry, desk| registry.gate(desk, &version, &to)).await?;
+    let answer = with_desk(&app, &model, "", move |registry, desk| registry.gate(desk, &version, &to)).await?;
     let status = if answer.verdict == GateVerdict::Pass { StatusCode::OK } else { StatusCode::FORBIDDEN };
     Ok((status, format!("{answer}\n")).into_response())
 }
@@ -83,7 +83,7 @@ pub(super) async fn gate(State(app): State<Shared>, body: Bytes) -> Answered {
 /// POST /hooks/flagger/rollback: shall it go back?
 pub(super) async fn rollback(State(app): State<Shared>, body: Bytes) -> Answered {
     let (model, version, _) = Call::read(&body)?.question(&app)?;
-    let told = with_desk(&app, &model, "flagger", move |registry, desk| {
+    let told = with_desk(&app, &model, "", move |registry, desk| {
         let state = registry.rollouts()?.into_iter().find(|r| r.model == desk.policy.model);
         let state = state.filter(|s| s.candidate == version);
         // A rollout under way is a new try, whatever became of an earlier one.

@@ -4,6 +4,7 @@
 
 mod judged;
 pub mod ledger;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use prometheus::{GaugeVec, IntCounterVec, Opts, TextEncoder};
 use crate::registry::VersionRecord;
 use crate::view::{CheckpointView, ModelView, View};
 pub use ledger::Ledger;
+pub use server::server;
 
 /// What the text is served as.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

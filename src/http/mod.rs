@@ -13,6 +13,8 @@
 //! | `metrics` | the picture as Prometheus text |
 //! | `dashboard` | the page for people |
 //! | `problem` | errors as JSON; path and query as they reach handlers |
+//! | `server` | connections, their bounds in number and time, TLS, the names the server is asked by |
+//! | `slots` | how many requests work on the registry at once |
 
 mod actions;
 mod api;
@@ -24,6 +26,8 @@ mod insight;
 pub mod metrics;
 mod problem;
 pub mod routes;
+pub mod server;
+pub mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +44,9 @@ use serde_json::json;
 pub use api::BUSY;
 pub use auth::{Access, Tokens};
 use problem::Problem;
+use server::connections::Connections;
+use server::{Hosts, Port};
+use slots::{Kind, Slots};
 
 use crate::registry::embedded::{Desk, Embedded};
 use crate::registry::{Registry as _, RegistryError};
@@ -56,6 +63,15 @@ pub struct App {
     pub access: Arc<Access>,
     /// The wall clock, ms.
     pub now_ms: fn() -> i64,
+    pub traffic: Traffic,
+}
+
+/// What bounds requests, and what became of them.
+#[derive(Clone, Default)]
+pub struct Traffic {
+    pub connections: Arc<Connections>,
+    pub slots: Arc<Slots>,
+    pub certificates: Option<Arc<server::tls::Certificates>>,
 }
 
 type Shared = Arc<App>;
@@ -75,19 +91,35 @@ pub async fn serve(
     app: App,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await
+    let hosts = Hosts::of(&[], listener.local_addr()?.ip());
+    let connections = Arc::clone(&app.traffic.connections);
+    server::serve(vec![Port { listener, hosts, tls: None }], router(app), connections, shutdown).await
 }
 
-/// Calls the registry off the async threads.
+/// Reads the registry off the async threads.
 async fn registry<T: Send + 'static>(
     app: &Shared,
     call: impl FnOnce(&Embedded) -> Result<T, RegistryError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let registry = Arc::clone(&app.registry);
-    tokio::task::spawn_blocking(move || call(&registry)).await.map_err(Problem::internal)?.map_err(Problem::from)
+    in_turn(app, Kind::Read, move |app| call(&app.registry)).await?.map_err(Problem::from)
 }
 
-/// Calls the registry with the model's policy and what the stream says, on behalf of somebody.
+/// Does what may take a while off the async threads, once it is its turn. The turn lasts as long as the work, whoever waits.
+async fn in_turn<T: Send + 'static>(
+    app: &Shared,
+    kind: Kind,
+    work: impl FnOnce(&App) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let turn = app.traffic.slots.turn(kind).await?;
+    let app = Arc::clone(app);
+    let done = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work(&app)
+    });
+    done.await.map_err(Problem::internal)
+}
+
+/// Calls the registry with the model's policy and what the stream says, on behalf of somebody; of nobody (`""`), to read.
 async fn with_desk<T: Send + 'static>(
     app: &Shared,
     model: &str,
@@ -96,11 +128,12 @@ async fn with_desk<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let policy = api::known_model(app, model)?.policy;
     let (view, actor, now_ms) = (app.view.clone(), actor.to_owned(), (app.now_ms)());
-    registry(app, move |registry| {
+    let kind = if actor.is_empty() { Kind::Read } else { Kind::Change };
+    let done = in_turn(app, kind, move |app| {
         let live = |version: &str| crate::live::live(&view, &policy.model, version);
-        call(registry, &Desk { policy: &policy, live: &live, actor: &actor, now_ms })
-    })
-    .await
+        call(&app.registry, &Desk { policy: &policy, live: &live, actor: &actor, now_ms })
+    });
+    done.await?.map_err(Problem::from)
 }
 
 /// GET /live
@@ -126,7 +159,7 @@ async fn ready(State(app): State<Shared>) -> Response {
 
 /// GET /metrics
 async fn scrape(State(app): State<Shared>) -> Result<Response, Problem> {
-    let text = tokio::task::spawn_blocking(move || {
+    let text = in_turn(&app, Kind::Scrape, |app| {
         // A copy, so that the pipeline does not wait for a scrape.
         let mut view = app.view.read().clone();
         let registered = app.registry.versions(None).ok();
@@ -136,9 +169,9 @@ async fn scrape(State(app): State<Shared>) -> Result<Response, Problem> {
             tracing::warn!(%error, "stages and gates are missing in the metrics");
             metrics::Ledger::default()
         });
-        metrics::render(&view, &ledger)
+        Ok::<_, prometheus::Error>(metrics::render(&view, &ledger)? + &metrics::server(&app.traffic)?)
     });
-    let text = text.await.map_err(Problem::internal)?.map_err(Problem::internal)?;
+    let text = text.await?.map_err(Problem::internal)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

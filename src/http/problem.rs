@@ -77,6 +77,9 @@ impl IntoResponse for Problem {
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static(challenge));
         }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            super::server::ask_again(response.headers_mut());
+        }
         response
     }
 }

@@ -9,7 +9,7 @@ use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Access, App, Tokens, serve};
+use super::{Access, App, Tokens, Traffic, serve};
 use crate::registry::{Embedded, Registration, Registry};
 use crate::view::{Shared, View};
 use picture::{END, HOUR, MODEL, picture};
@@ -47,6 +47,7 @@ impl Server {
             registry: Arc::new(registry),
             access: Arc::new(Access::open(Tokens::parse(tokens).unwrap())),
             now_ms: || END + 10_000,
+            traffic: Traffic::default(),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

@@ -313,6 +313,7 @@ fn whatever_fails_and_is_tried_again_is_told_until_it_works() {
         (Part::Tokens, Severity::Waiting, "the tokens were not taken over, and those read before hold: no space"),
         (Part::Issuer, Severity::Waiting, "the issuer of tokens does not give its keys"),
         (Part::DeadLetters, Severity::Refused, "dead letters are not kept: no space"),
+        (Part::Tls, Severity::Waiting, "https: no space"),
         (Part::Query("cost".into()), Severity::Unknown, "cost is not measured: no space"),
         (Part::Sink("webhook".into()), Severity::Refused, "webhook does not answer: no space"),
         (mlflow, Severity::Refused, "2 messages wait for mlflow: no space"),

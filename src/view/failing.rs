@@ -19,6 +19,8 @@ pub enum Part {
     /// Who gives people their tokens.
     Issuer,
     DeadLetters,
+    /// The certificate of the TLS port.
+    Tls,
     /// A topic, a webhook or MLflow, by the name that its other figures have.
     Sink(String),
     /// A Prometheus query, by its metric.
@@ -39,6 +41,7 @@ impl Part {
             Self::Tokens => "tokens".to_owned(),
             Self::Issuer => "issuer".to_owned(),
             Self::DeadLetters => "dead_letters".to_owned(),
+            Self::Tls => "tls".to_owned(),
             Self::Sink(name) => format!("sink {name}"),
             Self::Query(metric) => format!("query {metric}"),
             Self::Labels(model) => format!("labels {model}"),

@@ -201,15 +201,21 @@ impl Daemon {
 
     /// The same with more arguments.
     pub fn start_with(config: &Path, environment: &[(&str, &str)], more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_driftgate"))
-            .args(["run", "--config"])
-            .arg(config)
-            .args(more)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_driftgate"));
+        command.args(["run", "--config"]).arg(config).args(more).envs(environment.iter().copied());
+        Self::run(command)
+    }
+
+    /// The same under a limit of the shell, as `ulimit` takes it.
+    pub fn start_limited(config: &Path, limit: &str) -> Self {
+        let mut command = Command::new("bash");
+        let script = format!("ulimit {limit}; exec \"$@\"");
+        command.args(["-c", &script, "limited", env!("CARGO_BIN_EXE_driftgate"), "run", "--config"]).arg(config);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = Arc::clone(&log);

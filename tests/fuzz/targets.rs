@@ -10,7 +10,7 @@ use driftgate::checkpoint::Store;
 use driftgate::decode::json::Format;
 use driftgate::decode::{Limits, Reject};
 use driftgate::frame::sha256_hex;
-use driftgate::http::{Access, App, Tokens, router};
+use driftgate::http::{Access, App, Tokens, Traffic, router};
 use driftgate::intake::Setup;
 use driftgate::intake::versions::Reference;
 use driftgate::judge::verdict::{Signal, Verdict};
@@ -305,8 +305,13 @@ impl Http {
         daemon::show(&Pipeline::new(Arc::clone(&bench.policy), Setup::default(), 1), registry.as_ref(), &view);
         view.write().started = true;
         let tokens = Tokens::parse(&format!("{TOKEN} operator+approver * tester")).unwrap();
-        let router =
-            router(App { view, registry, access: Arc::new(Access::open(tokens)), now_ms: || 1_700_000_000_000 });
+        let router = router(App {
+            view,
+            registry,
+            access: Arc::new(Access::open(tokens)),
+            now_ms: || 1_700_000_000_000,
+            traffic: Traffic::default(),
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { router, runtime }
     }

@@ -1,6 +1,7 @@
 //! What a configuration and its policies lack together.
 
 use crate::config::{Config, Reading, SourceConfig, SourceKind};
+use crate::http::server::tls::Certificates;
 use crate::policy::Policy;
 use crate::policy::lint::Lint;
 
@@ -73,7 +74,7 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
             );
         }
     }
-    let listen = config.http.listen;
+    let listen = config.http.outermost();
     if config.http.reading() == Reading::Token && tokens == Ok(false) {
         say(
             "http.tokens_file",
@@ -84,6 +85,15 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
     }
     if config.http.reading() == Reading::Open && !listen.ip().to_canonical().is_loopback() {
         say("http.read", format!("{listen} is open to other machines: everybody who reaches it can read; write token"));
+    }
+    if let Some(tls) = &config.http.tls {
+        if !config.http.listen.ip().is_loopback() {
+            let message = "it is open to other machines without TLS beside http.tls: let it listen on 127.0.0.1";
+            say("http.listen", message.to_owned());
+        }
+        if let Err(error) = Certificates::load(tls) {
+            say("http.tls", format!("{error}; on this machine, at least"));
+        }
     }
     if let Err(error) = tokens {
         say("http.tokens_file", error);
@@ -149,5 +159,9 @@ checks:
         let found = advice(&config.replace("9464\"", "9464\", read: open"), Ok(true));
         assert!(found.len() == 1 && found[0].1.contains("0.0.0.0:9464 is open"), "{found:?}");
         assert_eq!(advice(config, Err("the tokens file".into()))[0].1, "the tokens file");
+        let tls = "9464\", tls: {listen: \"0.0.0.0:9465\", certificate: nowhere.pem, key: nowhere.key}";
+        let found = advice(&config.replace("9464\"", tls), Ok(true));
+        assert_eq!(found.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["http.listen", "http.tls"]);
+        assert!(found[1].1.starts_with("the certificate file nowhere.pem cannot be read"), "{found:?}");
     }
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
+use crate::cli::trust::Trust;
 use crate::judge::verdict::{Action, Signal};
 use crate::registry::{Embedded, Registration, Registry as _};
 
@@ -79,7 +80,12 @@ fn world() -> (TempDir, ServerArgs) {
         policy_sha256: "p".into(),
     };
     registry.apply(&block, 3000).unwrap();
-    let server = ServerArgs { server: "http://127.0.0.1:1".into(), token_file: None, config: Some(path("d.yaml")) };
+    let server = ServerArgs {
+        server: "http://127.0.0.1:1".into(),
+        token_file: None,
+        config: Some(path("d.yaml")),
+        trust: Trust::default(),
+    };
     (folder, server)
 }
 

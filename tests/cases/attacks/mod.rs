@@ -2,9 +2,13 @@
 //! MLflow, or its files.
 
 mod audit_state;
+mod connections;
+mod hosts;
 mod locations;
 mod matrix;
 mod mlflow;
 mod oidc;
+mod raw;
 mod reading;
+mod tls;
 mod tokens;

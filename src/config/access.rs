@@ -46,7 +46,11 @@ impl Reader<'_> {
         let map = item.map(&["issuer", "audience", "claim", "roles", "actor", "every", "tls"])?;
         let issuer = map.require("issuer", "https://login.example.com/realms/ml").and_then(|item| issuer(&item));
         let audience = map.require("audience", "driftgate").and_then(|item| {
-            if item.is_list() { item.texts("audiences") } else { Some(vec![item.name("an audience")?.to_owned()]) }
+            if !item.is_list() {
+                return Some(vec![item.name("an audience")?.to_owned()]);
+            }
+            let all = item.texts("audiences")?;
+            if all.is_empty() { item.fail("expected at least one audience, read an empty list") } else { Some(all) }
         });
         let claim = map.require("claim", "realm_access.roles").and_then(|item| item.name("a claim").map(str::to_owned));
         let grants =
@@ -102,4 +106,72 @@ fn grants(item: &Item) -> Option<Vec<(String, Grant)>> {
         grants.push((value.to_owned(), Grant { roles: roles?, models: models? }));
     }
     Some(grants)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn http(text: &str) -> Result<HttpConfig, String> {
+        let text = format!("policies: [p.yaml]\nhttp: {text}\n");
+        crate::config::parse(&text, Path::new("c.yaml")).map(|config| config.http).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn beyond_loopback_only_holders_of_tokens_read_unless_it_is_written() {
+        for (listen, read, reading) in [
+            ("127.0.0.1:1", "", Reading::Open),
+            ("127.9.9.9:1", "", Reading::Open),
+            ("[::1]:1", "", Reading::Open),
+            ("[::ffff:127.0.0.1]:1", "", Reading::Open),
+            ("0.0.0.0:1", "", Reading::Token),
+            ("[::]:1", "", Reading::Token),
+            ("10.0.0.1:1", "", Reading::Token),
+            ("0.0.0.0:1", ", read: open", Reading::Open),
+            ("127.0.0.1:1", ", read: token", Reading::Token),
+        ] {
+            let found = http(&format!("{{listen: \"{listen}\"{read}}}")).unwrap();
+            assert_eq!((found.reading(), found.metrics), (reading, Reading::Open), "{listen}{read}");
+        }
+        assert!(http("{read: everybody}").unwrap_err().contains("open"));
+    }
+
+    #[test]
+    fn an_issuer_is_read_with_what_its_claims_give() {
+        let oidc = |more: &str| {
+            let issuer = "issuer: \"https://login.example.com\", audience: driftgate, claim: groups, roles: {ops: {role: operator, models: \"*\"}}";
+            http(&format!("{{oidc: {{{issuer}{more}}}}}")).map(|http| http.oidc.unwrap())
+        };
+        let found = oidc("").unwrap();
+        assert_eq!((found.actor.as_str(), found.every.as_secs(), found.ca_file), ("sub", 600, None));
+        assert_eq!(found.audience, ["driftgate"]);
+        assert_eq!((found.grants[0].0.as_str(), found.grants[0].1.models.as_str()), ("ops", "*"));
+        assert_eq!(oidc(", actor: email, tls: {ca_file: ca.pem}").unwrap().ca_file.unwrap().to_str(), Some("ca.pem"));
+        for (text, why) in [
+            ("{oidc: {audience: a, claim: g, roles: {o: {role: operator, models: \"*\"}}}}", "issuer"),
+            (
+                "{oidc: {issuer: \"http://login.example.com\", audience: a, claim: g, roles: {o: {role: operator, models: \"*\"}}}}",
+                "begins with https://",
+            ),
+            (
+                "{oidc: {issuer: \"https://x\", audience: [], claim: g, roles: {o: {role: operator, models: \"*\"}}}}",
+                "audience",
+            ),
+            ("{oidc: {issuer: \"https://x\", audience: a, claim: g, roles: {}}}", "at least one value"),
+            (
+                "{oidc: {issuer: \"https://x\", audience: a, claim: g, roles: {o: {role: root, models: \"*\"}}}}",
+                "is not a role",
+            ),
+            (
+                "{oidc: {issuer: \"https://x\", audience: a, claim: g, roles: {o: {role: \"approver:\", models: \"*\"}}}}",
+                "approves as nobody",
+            ),
+            ("{oidc: {issuer: \"https://x\", audience: a, claim: g, roles: {o: {role: operator}}}}", "models"),
+        ] {
+            let told = http(text).unwrap_err();
+            assert!(told.contains(why), "{text}: {told}");
+        }
+    }
 }

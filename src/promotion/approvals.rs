@@ -48,13 +48,12 @@ pub fn excluded(transition: &Transition, dossier: &Dossier, actor: &str) -> Opti
     let Approvals::Roles { exclude, .. } = &transition.approvals else { return None };
     exclude.iter().find_map(|who| match who {
         Excluded::Requester => {
-            let own = dossier.requesters.iter().filter(|r| same(&r.actor, actor));
-            own.filter_map(|r| match &r.to {
+            let mut own = dossier.requesters.iter().filter(|r| same(&r.actor, actor));
+            own.find_map(|r| match &r.to {
                 None => Some("registered the version".to_owned()),
                 Some(to) if *to == transition.to => Some("asked for the promotion".to_owned()),
                 Some(_) => None,
             })
-            .next()
         }
         Excluded::Evidence => {
             let own = dossier.evidence.values().find(|e| same(&e.actor, actor));

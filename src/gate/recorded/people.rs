@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{RunError, gate};
 use crate::policy::{Approvals, Policy, Transition};
+use crate::promotion::approvals::excluded;
 use crate::promotion::evidence::{artifact_sha256, evidence_sha256};
 use crate::promotion::types::{Approval, Dossier, Finding, Outcome};
 
@@ -104,7 +105,9 @@ pub fn required(
         Some(Approvals::Roles { expires, .. }) => *expires,
         _ => None,
     };
-    let counts = |a: &&Approval| expires.is_none_or(|expires| a.at_ms.saturating_add(expires) > now_ms);
+    let is_kept_out = |a: &Approval| transition.is_some_and(|t| excluded(t, dossier, &a.actor).is_some());
+    let counts =
+        |a: &&Approval| expires.is_none_or(|expires| a.at_ms.saturating_add(expires) > now_ms) && !is_kept_out(a);
     for approval in dossier.approvals.iter().filter(counts) {
         if !people.iter().any(|known| known.eq_ignore_ascii_case(&approval.actor)) {
             people.push(&approval.actor);

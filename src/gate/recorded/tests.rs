@@ -225,6 +225,20 @@ fn approvals_of_a_run() {
 }
 
 #[test]
+fn whoever_the_run_says_asked_for_it_does_not_approve_it_where_the_policy_says_so() {
+    let strict = POLICY.replace("reviewer: 1}", "reviewer: 1}, exclude: [requester]");
+    let of = |changes| decide(&policy(&strict), &good(changes), None, NOW).unwrap();
+    assert_eq!(of(json!({"actor": "ci@org"})).verdict, GateVerdict::Pass);
+    let answer = of(json!({"actor": "Bob@org"}));
+    assert_eq!(answer.verdict, GateVerdict::Pending);
+    has(&answer, Outcome::Pending, "void: reviewer by bob@org (asked for the promotion, which excludes them)");
+    // Nor do they count towards what the run itself asks for.
+    let answer =
+        of(json!({"actor": "ann@org", "approvals": ["owner@org", "reviewer@org", "ann@org"], "required_approvals": 3}));
+    has(&answer, Outcome::Pending, "2 of 3 approvals that the run requires: owner@org, reviewer@org");
+}
+
+#[test]
 fn a_champion_that_the_run_says_nothing_of_is_missed() {
     let versus = POLICY.replace("{absolute: 0.02}}]\n  approvals", "{absolute: 0.02}, versus: champion}]\n  approvals");
     let of = |changes| decide(&policy(&versus), &good(changes), None, NOW).unwrap();

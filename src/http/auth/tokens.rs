@@ -116,7 +116,7 @@ impl Tokens {
             (Some(path), None) => (format!("the tokens file {}", path.display()), read(path)),
         };
         let (text, mode) = read?;
-        let mut told: Vec<String> = mode.and_then(|mode| open_to_all(mode)).into_iter().collect();
+        let mut told: Vec<String> = mode.and_then(open_to_all).into_iter().collect();
         match Self::parse(&text) {
             Ok(tokens) if told.is_empty() && !tokens.is_empty() => {
                 if mode.is_some_and(|mode| mode & GROUP_WRITES != 0) {

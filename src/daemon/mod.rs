@@ -118,10 +118,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (ports, traffic) = ports::open(&config.http, descriptors, &runtime, &view)?;
     let flags = Arc::new(Flags::default());
-    if let Some(warning) = access.warning(config.http.outermost()) {
-        tracing::warn!("{warning}");
-    }
-    watch_issuer(&access, &view)?;
+    watch_access(&access, config, &view)?;
     let app = App {
         view: view.clone(),
         registry: Arc::clone(&registry),
@@ -203,8 +200,11 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     leave(&flags, done)
 }
 
-/// Keeps the keys of the tokens' issuer, and says where they do not come.
-fn watch_issuer(access: &Access, view: &Shared) -> anyhow::Result<()> {
+/// Says where nobody is let in, and keeps the keys of the tokens' issuer.
+fn watch_access(access: &Access, config: &Config, view: &Shared) -> anyhow::Result<()> {
+    if let Some(warning) = access.warning(config.http.outermost()) {
+        tracing::warn!("{warning}");
+    }
     let Some(issuer) = access.issuer() else { return Ok(()) };
     let view = view.clone();
     let told = issuer.watch(move |found| match found {

@@ -53,7 +53,7 @@ impl Secret {
     /// An empty secret, or one that says that it is base64 and is not.
     pub fn check(&self) -> Result<(), BadSecret> {
         match self.0.strip_prefix(IN_BASE64) {
-            Some(rest) if rest.is_empty() => Err(BadSecret::Empty),
+            Some("") => Err(BadSecret::Empty),
             Some(rest) => STANDARD.decode(rest).map(|_| ()).map_err(|_| BadSecret::Base64),
             None if self.0.is_empty() => Err(BadSecret::Empty),
             None => Ok(()),

@@ -75,7 +75,7 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
         }
     }
     let listen = config.http.outermost();
-    if config.http.reading() == Reading::Token && tokens == Ok(false) {
+    if config.http.reading() == Reading::Token && tokens == Ok(false) && config.http.oidc.is_none() {
         say(
             "http.tokens_file",
             format!(

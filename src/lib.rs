@@ -59,6 +59,8 @@ pub mod snapshot;
 pub mod source;
 pub mod state_v4;
 pub mod stats;
+pub mod stores;
+pub mod text;
 pub mod view;
 pub mod web;
 pub mod window;

@@ -21,6 +21,7 @@ use crate::schema::Schema;
 use crate::snapshot::{self, SnapshotErrors};
 use crate::source::columns::FileError;
 use crate::source::files::{FileKind, FileOptions, FileStream, StreamError};
+use crate::stores::Stores;
 
 use lane::{FileLane, Lane};
 use work::{Note, Run};
@@ -118,7 +119,8 @@ impl From<FileError> for ReplayError {
 /// many threads.
 #[must_use]
 pub fn reference(policy: &Policy, version: &str, location: Option<&str>, threads: usize) -> Reference {
-    try_reference(policy, version, location, threads).unwrap_or_else(|errors| Reference::Failed(errors.to_string()))
+    let found = try_reference(policy, version, location, threads, &Stores::default());
+    found.unwrap_or_else(|errors| Reference::Failed(errors.to_string()))
 }
 
 /// The same with the errors of its snapshot as they are.
@@ -130,6 +132,7 @@ pub fn try_reference(
     version: &str,
     location: Option<&str>,
     threads: usize,
+    stores: &Stores,
 ) -> Result<Reference, SnapshotErrors> {
     let named = match location {
         Some(l) => Some(l.to_owned()),
@@ -140,7 +143,7 @@ pub fn try_reference(
             "version {version:?} has no snapshot: neither the registry nor the policy's baseline.snapshot names one"
         )));
     };
-    let baseline = snapshot::load_on(policy, version, &location, threads)?;
+    let baseline = snapshot::load_on(policy, version, &location, threads, stores)?;
     Ok(match baseline.digest() {
         Ok(sha256) => Reference::Baseline { baseline: Arc::new(baseline), sha256: sha256.into() },
         Err(e) => Reference::Failed(e.to_string()),

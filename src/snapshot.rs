@@ -16,6 +16,7 @@ use crate::frame;
 use crate::policy::{Policy, RuleKind};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{FileError, quoted};
+use crate::stores::Stores;
 #[cfg(test)]
 use crate::{baseline::Coded, event::Flag};
 use columns::Building;
@@ -130,17 +131,23 @@ pub fn location_for(policy: &Policy, version: &str) -> Result<Option<String>, Sn
 /// # Errors
 /// What cannot be fetched, read, or does not fit the policy.
 pub fn load(policy: &Policy, version: &str, location: &str) -> Result<Baseline, SnapshotErrors> {
-    load_on(policy, version, location, 1)
+    load_on(policy, version, location, 1, &Stores::default())
 }
 
 /// The same on so many threads, a column on each.
 ///
 /// # Errors
 /// What cannot be fetched, read, or does not fit the policy.
-pub fn load_on(policy: &Policy, version: &str, location: &str, threads: usize) -> Result<Baseline, SnapshotErrors> {
+pub fn load_on(
+    policy: &Policy,
+    version: &str,
+    location: &str,
+    threads: usize,
+    stores: &Stores,
+) -> Result<Baseline, SnapshotErrors> {
     let failed = |cause| SnapshotError::Fetch { location: location.to_owned(), cause };
     let wrong = |source| SnapshotError::Baseline { location: location.to_owned(), source };
-    let mut fetched = fetch::fetch(&policy.directory, location).map_err(failed)?;
+    let mut fetched = fetch::fetch(&policy.directory, location, stores).map_err(failed)?;
     if frame::is(KIND, &fetched.start(frame::IDENTITY).map_err(failed)?) {
         return Baseline::decode(&fetched.bytes().map_err(failed)?, policy).map_err(|e| wrong(e).into());
     }

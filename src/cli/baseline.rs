@@ -11,6 +11,7 @@ use crate::baseline::{Baseline, NumericReference};
 use crate::policy::Policy;
 use crate::snapshot;
 use crate::stats::fairness::Rate;
+use crate::stores::Stores;
 
 /// Builds a baseline from a training snapshot, or shows one
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,7 @@ fn load(what: &What) -> anyhow::Result<(Policy, Baseline)> {
     };
     let spinner = show::spinner(&format!("reading {location}"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let baseline = snapshot::load_on(&policy, version, &location, threads);
+    let baseline = snapshot::load_on(&policy, version, &location, threads, &Stores::default());
     spinner.finish_and_clear();
     Ok((policy, baseline?))
 }
@@ -143,22 +144,25 @@ fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
             show::number(median(r)),
             show::number(points.last().copied()),
         ];
-        table.add_row(cells);
+        show::row(&mut table, cells);
     }
     for (name, r) in policy.features.categorical.iter().zip(&baseline.categorical) {
         let top = r.names.iter().zip(&r.counts).max_by_key(|(_, n)| **n).map_or("", |(name, _)| name);
         let distinct = show::count(r.names.len() as u64);
-        table.add_row([
-            name.clone(),
-            "category".into(),
-            show::count(r.count),
-            show::count(r.missing),
-            distinct,
-            "chi2".into(),
-            String::new(),
-            format!("most: {top}"),
-            String::new(),
-        ]);
+        show::row(
+            &mut table,
+            [
+                name.clone(),
+                "category".into(),
+                show::count(r.count),
+                show::count(r.missing),
+                distinct,
+                "chi2".into(),
+                String::new(),
+                format!("most: {top}"),
+                String::new(),
+            ],
+        );
     }
     writeln!(out, "{table}")?;
     for (segmentation, segments) in policy.segments.iter().zip(&baseline.segments) {
@@ -173,14 +177,17 @@ fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
         let mut table = show::table(&[segmentation.name.as_str(), "rows", "positives", "TPR", "FPR", "selected"]);
         for (name, c) in segments {
             let rate = |r: Rate| show::number(r.value(c));
-            table.add_row([
-                name.clone(),
-                show::count(c.total()),
-                show::count(c.positives()),
-                rate(Rate::Tpr),
-                rate(Rate::Fpr),
-                rate(Rate::Selection),
-            ]);
+            show::row(
+                &mut table,
+                [
+                    name.clone(),
+                    show::count(c.total()),
+                    show::count(c.positives()),
+                    rate(Rate::Tpr),
+                    rate(Rate::Fpr),
+                    rate(Rate::Selection),
+                ],
+            );
         }
         writeln!(out, "{table}")?;
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use reqwest::blocking::{Client as Http, RequestBuilder};
-use reqwest::redirect::Policy as Redirects;
 use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +17,7 @@ use super::local::Local;
 use super::terminal::errln;
 use super::trust::Trust;
 use super::{Failure, exit};
-use crate::web::{cause, is_loopback};
+use crate::web::{Calls, cause, is_loopback};
 
 /// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,10 +109,7 @@ impl Client {
             )
             .into());
         }
-        // Redirects would take the token elsewhere.
-        let http = Http::builder().timeout(TIMEOUT).connect_timeout(TIMEOUT).redirect(Redirects::none());
-        // No proxy knows what this machine calls itself.
-        let http = if is_loopback(&base) { http.no_proxy() } else { http };
+        let http = Calls::from(TIMEOUT).client(&base).map_err(|why| anyhow!(why))?;
         let http = trust.add_to(http)?.build().context("the HTTP client cannot be set up")?;
         Ok(Self { base, token, http, local: None })
     }

@@ -210,7 +210,7 @@ impl Story {
             } else {
                 format!("blocked by {}", blocked.join(", "))
             };
-            table.add_row([name.clone(), n(Action::Block), n(Action::Clear), now]);
+            show::row(&mut table, [name.clone(), n(Action::Block), n(Action::Clear), now]);
         }
         outln!("{table}");
         outln!("Next: driftgate replay --help for your own files, config/driftgate.yaml for your own Kafka.");

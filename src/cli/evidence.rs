@@ -11,6 +11,8 @@ use super::client::{Client, ServerArgs};
 use super::terminal::outln;
 use super::{Failure, exit};
 use crate::judge::verdict::utc;
+use crate::promotion::evidence::show;
+use crate::promotion::model_signing;
 use crate::promotion::types::Evidence;
 use crate::registry::artifact::digest;
 
@@ -29,7 +31,7 @@ enum Command {
 /// Attaches evidence; the latest of each kind counts, the audit log keeps all
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  driftgate evidence add fraud_detector 7 --set tests=pass --set security_scan=pass --metric auc=0.935\n  driftgate evidence add fraud_detector 7 --artifact model.onnx --env-lock requirements.lock --code-commit $(git rev-parse HEAD)\n  driftgate evidence add fraud_detector 7 --signature model.sig --algorithm ed25519 --key-id release\n  driftgate evidence add fraud_detector 7 --file evidence.json"
+    after_help = "Examples:\n  driftgate evidence add fraud_detector 7 --set tests=pass --set security_scan=pass --metric auc=0.935\n  driftgate evidence add fraud_detector 7 --artifact model.onnx --env-lock requirements.lock --code-commit $(git rev-parse HEAD)\n  driftgate evidence add fraud_detector 7 --signature model.sig --algorithm ed25519 --key-id release\n  driftgate evidence add fraud_detector 7 --signature model.sig\n  driftgate evidence add fraud_detector 7 --file evidence.json"
 )]
 struct AddArgs {
     /// The model
@@ -59,8 +61,8 @@ struct AddArgs {
     /// The commit of the training code
     #[arg(long, value_name = "COMMIT")]
     code_commit: Option<String>,
-    /// A signature over the artifact's digest
-    #[arg(long, value_name = "FILE", requires = "algorithm")]
+    /// A signature over the artifact's digest (with --algorithm), or the model.sig of `OpenSSF` model signing
+    #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
     /// What it was signed with: ed25519 or `ecdsa_p256`
     #[arg(long, value_name = "NAME")]
@@ -93,7 +95,12 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     } else {
         outln!("{} version {} has", args.model, args.version);
         for evidence in kept {
-            outln!("  {:<16} {}  ({}, {})", evidence.kind, evidence.value, evidence.actor, utc(evidence.at_ms));
+            let value = if model_signing::is_bundle(&evidence.value) {
+                show(&evidence.value)
+            } else {
+                evidence.value.to_string()
+            };
+            outln!("  {:<16} {value}  ({}, {})", evidence.kind, evidence.actor, utc(evidence.at_ms));
         }
     }
     Ok(exit::PASS)
@@ -129,12 +136,22 @@ impl AddArgs {
         if let Some(path) = &self.signature {
             let bytes =
                 std::fs::read(path).with_context(|| format!("the signature {} cannot be read", path.display()))?;
-            given.insert(
-                "signature".to_owned(),
-                json!({"algorithm": self.algorithm, "key_id": self.key_id, "signature": signature_text(&bytes)}),
-            );
+            given.insert("signature".to_owned(), self.signature(path, &bytes)?);
         }
         Ok(given)
+    }
+
+    fn signature(&self, path: &Path, bytes: &[u8]) -> anyhow::Result<Value> {
+        if self.algorithm.is_some() {
+            return Ok(json!({"algorithm": self.algorithm, "key_id": self.key_id, "signature": signature_text(bytes)}));
+        }
+        let bundle = serde_json::from_slice::<Value>(bytes).ok().filter(model_signing::is_bundle);
+        bundle.ok_or_else(|| {
+            anyhow!(
+                "{} is no bundle of a model signature: say what it was signed with as --algorithm ed25519 or ecdsa_p256",
+                path.display()
+            )
+        })
     }
 }
 

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::client::{Client, ServerArgs};
-use super::status::printable;
 use super::terminal::{out, outln};
 use super::{Failure, exit, show};
 use crate::gate::{Answer, GateVerdict};
@@ -116,7 +115,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
         let width = show::table(&[]).width().map_or(distribution::WIDTH, usize::from);
-        out!("{}", printable(&as_text(&said, width)?));
+        out!("{}", as_text(&said, width)?);
     }
     Ok(exit::PASS)
 }
@@ -215,16 +214,19 @@ fn checks(out: &mut String, verdicts: &[Verdict]) {
             (false, true) => " (not for long enough)",
             (false, false) => "",
         };
-        table.add_row([
-            r.rule.clone(),
-            r.subject.clone(),
-            format!("{}{mark}", r.status.name()),
-            show::number(r.value),
-            limit(r),
-            r.since.clone().unwrap_or_default(),
-            r.n.map_or_else(|| "–".to_owned(), show::count),
-            r.reason.clone().unwrap_or_default(),
-        ]);
+        show::row(
+            &mut table,
+            [
+                r.rule.clone(),
+                r.subject.clone(),
+                format!("{}{mark}", r.status.name()),
+                show::number(r.value),
+                limit(r),
+                r.since.clone().unwrap_or_default(),
+                r.n.map_or_else(|| "–".to_owned(), show::count),
+                r.reason.clone().unwrap_or_default(),
+            ],
+        );
     }
     let _ = writeln!(out, "{table}");
 }
@@ -251,13 +253,16 @@ fn segments(out: &mut String, verdicts: &[Verdict]) {
         all.sort_by(|a, b| b.eligible.cmp(&a.eligible).then(rate(a).total_cmp(&rate(b))));
         let mut table = show::table(&[result.subject.as_str(), "positives", "TPR", "reference TPR", "eligible"]);
         for s in all.iter().take(SEGMENTS) {
-            table.add_row([
-                s.segment.clone(),
-                show::count(s.tp + s.fn_),
-                show::number(s.tpr),
-                show::number(s.reference_tpr),
-                if s.eligible { "yes" } else { "no: too few" }.to_owned(),
-            ]);
+            show::row(
+                &mut table,
+                [
+                    s.segment.clone(),
+                    show::count(s.tp + s.fn_),
+                    show::number(s.tpr),
+                    show::number(s.reference_tpr),
+                    if s.eligible { "yes" } else { "no: too few" }.to_owned(),
+                ],
+            );
         }
         let _ = writeln!(out, "\n{} {}: {} {}", result.rule, result.subject, result.status.name(), against(result));
         let _ = writeln!(out, "{table}");

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Client, ServerArgs};
-use super::status::printable;
 use super::terminal::{out, outln};
 use super::{Failure, exit};
 use sentence::sentence;
@@ -25,7 +24,7 @@ pub struct Args {
     #[arg(value_name = "MODEL")]
     model: String,
     /// How many records, the newest ones
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
     /// Prints the records as JSON
     #[arg(long)]
@@ -51,7 +50,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
-        out!("{}", printable(&as_text(&args.model, &said, args.limit)?));
+        out!("{}", as_text(&args.model, &said, args.limit)?);
     }
     Ok(exit::PASS)
 }

@@ -57,7 +57,8 @@ impl Local {
     ) -> Result<Self, Failure> {
         let config = daemon::read_config(path)?;
         let policies = daemon::read_policies(&config)?;
-        let registry = Arc::new(registry(&config)?);
+        // Nobody goes on reading an artifact when this process has ended.
+        let registry = Arc::new(registry(&config)?.waiting_for_artifacts());
         let view = Shared::default();
         view.write().doubts = daemon::ledger::doubts(&config, &registry)?;
         for policy in policies {

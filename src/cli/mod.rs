@@ -95,7 +95,15 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // What was written on the command line may come from somewhere else; the usual way keeps colours.
+        Err(e) if e.use_stderr() && std::env::args_os().any(|a| a.to_string_lossy().chars().any(terminal::steers)) => {
+            errln!("{}", e.render().to_string().trim_end());
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(exit::INPUT));
+        }
+        Err(e) => e.exit(),
+    };
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Replay(args) => replay::run(&args),

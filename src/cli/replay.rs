@@ -353,18 +353,21 @@ impl Summary {
                 .iter()
                 .max_by_key(|(name, n)| (**n, std::cmp::Reverse(*name)))
                 .map_or_else(String::new, |(name, n)| format!("{name} ({n})"));
-            table.add_row([
-                version.clone(),
-                rule.clone(),
-                show::count(r.judged),
-                at(Status::Block),
-                at(Status::Warn),
-                at(Status::Insufficient),
-                show::number(quantile(&r.values, 0.5)),
-                show::number(quantile(&r.values, 0.95)),
-                show::number(r.values.last().copied()),
-                most,
-            ]);
+            show::row(
+                &mut table,
+                [
+                    version.clone(),
+                    rule.clone(),
+                    show::count(r.judged),
+                    at(Status::Block),
+                    at(Status::Warn),
+                    at(Status::Insufficient),
+                    show::number(quantile(&r.values, 0.5)),
+                    show::number(quantile(&r.values, 0.95)),
+                    show::number(r.values.last().copied()),
+                    most,
+                ],
+            );
         }
         let _ = writeln!(out, "{table}");
         let signals: Vec<String> = self.signal_counts.iter().map(|(a, n)| format!("{n} {a}")).collect();

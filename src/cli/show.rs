@@ -5,6 +5,7 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::terminal::shown;
 use crate::judge::verdict::short;
 
 /// A table with a header, without more lines than it needs.
@@ -13,8 +14,13 @@ pub fn table(header: &[&str]) -> Table {
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header);
+        .set_header(header.iter().map(|name| shown(name).into_owned()));
     table
+}
+
+/// Adds a row to a table. Cells are escaped before widths are computed, so that the columns stay where they are.
+pub fn row<C: AsRef<str>>(table: &mut Table, cells: impl IntoIterator<Item = C>) {
+    table.add_row(cells.into_iter().map(|cell| shown(cell.as_ref()).into_owned()));
 }
 
 /// A number, or a dash where there is none.

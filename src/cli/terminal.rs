@@ -1,6 +1,7 @@
 //! What commands print. A reader that has gone away (`driftgate gate … | head -1`) changes nothing: the command goes on
 //! without a word and ends with the code that it would have had. `println!` would panic there, and lints refuse it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +21,11 @@ pub fn print(text: fmt::Arguments<'_>) {
 
 /// Prints a line to standard error.
 pub fn print_error(text: fmt::Arguments<'_>) {
-    let _ = writeln!(Steered(io::stderr().lock()), "{text}");
+    let _ = writeln!(Steered::new(io::stderr().lock()), "{text}");
 }
 
 fn write(out: &mut impl Write, text: fmt::Arguments<'_>) {
-    match Steered(&mut *out).write_fmt(text).and_then(|()| out.flush()) {
+    match Steered::new(&mut *out).write_fmt(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             LOST.store(true, Ordering::Relaxed);
             print_error(format_args!("driftgate: standard output cannot be written: {error}"));
@@ -33,41 +34,92 @@ fn write(out: &mut impl Write, text: fmt::Arguments<'_>) {
     }
 }
 
-/// Names and texts come from outside and must not steer a terminal: characters that would are written as JSON escapes them,
-/// so that JSON stays the same JSON.
-struct Steered<W>(W);
+/// Names and texts come from outside and must not steer a terminal, nor look like others: characters that would are written
+/// as JSON escapes them, so that JSON stays the same JSON. Everything that commands print and log goes through here.
+pub struct Steered<W> {
+    out: W,
+    /// The first bytes of a character whose last ones are still to come.
+    cut: Vec<u8>,
+}
 
 impl<W: Write> Steered<W> {
+    pub fn new(out: W) -> Self {
+        Self { out, cut: Vec::new() }
+    }
+
     fn text(&mut self, text: &str) -> io::Result<()> {
         let mut rest = text;
-        while let Some(at) = rest.find(steers) {
+        while let Some(at) = rest.find(|c| steers(c) && !matches!(c, '\n' | '\t')) {
             let (before, from) = rest.split_at(at);
-            self.0.write_all(before.as_bytes())?;
+            self.out.write_all(before.as_bytes())?;
             let mut characters = from.chars();
             if let Some(c) = characters.next() {
-                write!(self.0, "\\u{:04x}", u32::from(c))?;
+                self.out.write_all(escaped(c).as_bytes())?;
             }
             rest = characters.as_str();
         }
-        self.0.write_all(rest.as_bytes())
+        self.out.write_all(rest.as_bytes())
     }
+}
 
-    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
-        match text.as_str() {
-            Some(text) => self.text(text),
-            None => self.text(&text.to_string()),
+impl<W: Write> Write for Steered<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Nearly everything is plain, and results are many.
+        if self.cut.is_empty() && bytes.iter().all(|b| matches!(b, 0x20..=0x7e | b'\n' | b'\t')) {
+            self.out.write_all(bytes)?;
+            return Ok(bytes.len());
+        }
+        let mut all = std::mem::take(&mut self.cut);
+        all.extend_from_slice(bytes);
+        let mut rest = all.as_slice();
+        loop {
+            match std::str::from_utf8(rest) {
+                Ok(text) => {
+                    self.text(text)?;
+                    return Ok(bytes.len());
+                }
+                Err(e) => {
+                    let (text, after) = rest.split_at(e.valid_up_to());
+                    self.text(&String::from_utf8_lossy(text))?;
+                    let Some(bad) = e.error_len() else {
+                        self.cut = after.to_vec();
+                        return Ok(bytes.len());
+                    };
+                    self.text("\u{fffd}")?;
+                    rest = after.get(bad..).unwrap_or_default();
+                }
+            }
         }
     }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
-/// Control characters but for line ends and tabs, and what turns the direction of writing around.
-fn steers(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// A name as it is shown on a line or in a cell of its own: it must neither steer a terminal nor look like two.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if text.chars().any(steers) {
+        text.chars().map(|c| if steers(c) { escaped(c) } else { c.to_string() }).collect::<String>().into()
+    } else {
+        text.into()
+    }
 }
+
+/// As JSON escapes a character.
+fn escaped(c: char) -> String {
+    match c {
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        _ => c.encode_utf16(&mut [0; 2]).iter().fold(String::new(), |text, unit| format!("{text}\\u{unit:04x}")),
+    }
+}
+
+pub use crate::text::steers;
 
 /// Standard output as a file of results: what comes after its reader has gone away is dropped.
 pub fn results() -> impl Write {
-    until_closed(io::stdout())
+    Steered::new(until_closed(io::stdout()))
 }
 
 /// A file of results, which may be a pipe.
@@ -154,15 +206,25 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_steers_no_terminal_and_json_stays_the_same() {
-        let name = "a\u{1b}[2J\r\u{202e}b\u{9b}1A\tä\n";
+        let name = "a\u{1b}[2J\r\u{202e}b\u{9b}1A\tä\u{200b}\u{e0041}\u{7f}\n";
         let printed = |text: &str| {
             let mut out = Vec::new();
             write(&mut out, format_args!("{text}"));
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(printed(name), "a\\u001b[2J\\u000d\\u202eb\\u009b1A\tä\n");
+        assert_eq!(printed(name), "a\\u001b[2J\\u000d\\u202eb\\u009b1A\tä\\u200b\\udb40\\udc41\\u007f\n");
         let json = serde_json::json!({"name": name}).to_string();
         assert_ne!(printed(&json), json);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&printed(&json)).unwrap()["name"], name);
+        assert_eq!(shown("a\nb\tc\u{1b}"), "a\\nb\\tc\\u001b");
+        // However it is cut into pieces; what is no text is shown as such.
+        for size in 1..6 {
+            let mut out = Steered::new(Vec::new());
+            name.as_bytes().chunks(size).for_each(|piece| out.write_all(piece).unwrap());
+            assert_eq!(String::from_utf8(out.out).unwrap(), printed(name));
+        }
+        let mut out = Steered::new(Vec::new());
+        out.write_all(b"a\xffb\x9b1A").unwrap();
+        assert_eq!(String::from_utf8(out.out).unwrap(), "a\u{fffd}b\u{fffd}1A");
     }
 }

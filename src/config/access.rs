@@ -57,13 +57,7 @@ impl Reader<'_> {
             map.require("roles", "{ml-operators: {role: operator, models: \"*\"}}").and_then(|item| grants(&item));
         let actor = map.get("actor").map_or(Some("sub"), |item| item.name("a claim")).map(str::to_owned);
         let every = map.get("every").map_or(Some(Duration::from_secs(600)), |item| duration(&item));
-        let ca_file = match map.get("tls") {
-            Some(item) => {
-                let path = item.map(&["ca_file"])?.require("ca_file", "/etc/ssl/company-ca.pem")?;
-                Some(self.path(&path)?)
-            }
-            None => None,
-        };
+        let ca_file = self.authorities(map.get("tls").as_ref())?;
         Some(OidcConfig {
             issuer: issuer?,
             audience: audience?,

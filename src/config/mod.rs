@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::http::auth::OidcConfig;
 pub use crate::http::auth::Reading;
 use crate::snapshot::places::Places;
+use crate::stores::Stores;
 use crate::yaml::{self, Item, units};
 
 /// The daemon's configuration, validated.
@@ -46,6 +47,10 @@ pub struct Config {
     pub limits: Limits,
     /// Where snapshots may lie that registrations and tags name, beside the folder or bucket of a policy.
     pub snapshots: Places,
+    /// Where artifacts may lie that registrations name, likewise.
+    pub artifacts: Places,
+    /// How object stores are reached.
+    pub stores: Stores,
     /// Queries whose samples become measurements.
     pub prometheus: Vec<PrometheusConfig>,
     /// The topic that anchors the audit log.
@@ -165,13 +170,15 @@ pub fn parse_with(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigErrors> {
     let directory = file.parent().map(PathBuf::from).unwrap_or_default();
-    yaml::read(text, file, |root| Reader { directory, environment }.config(root))
+    yaml::read(text, file, |root| Reader { directory, environment, ca_file: None }.config(root))
 }
 
 /// What reading the values needs besides them.
 pub(crate) struct Reader<'e> {
     directory: PathBuf,
     environment: &'e dyn Fn(&str) -> Option<String>,
+    /// The CAs that are believed where a section does not name its own.
+    ca_file: Option<PathBuf>,
 }
 
 const KEYS: &[&str] = &[
@@ -185,13 +192,17 @@ const KEYS: &[&str] = &[
     "http",
     "limits",
     "snapshots",
+    "artifacts",
     "prometheus",
     "audit",
+    "tls",
 ];
 
 impl Reader<'_> {
-    fn config(self, root: &Item) -> Option<Config> {
+    fn config(mut self, root: &Item) -> Option<Config> {
         let map = root.map(KEYS)?;
+        let tls = map.get("tls").map_or(Some(None), |item| self.authorities(Some(&item)));
+        self.ca_file = tls.clone().flatten();
         let policies = map.get("policies").map_or_else(|| Some(Vec::new()), |item| files::patterns(&item));
         let kafka = map.get("kafka").map(|item| self.kafka(&item));
         let sources = map.get("sources").map_or_else(|| Some(Vec::new()), |item| sources::sources(&item));
@@ -209,6 +220,7 @@ impl Reader<'_> {
         let http = self.http(map.get("http").as_ref());
         let limits = map.get("limits").map_or_else(|| Some(Limits::default()), |item| limits(&item));
         let snapshots = map.get("snapshots").map_or_else(|| Some(Places::default()), |item| self.places(&item));
+        let artifacts = map.get("artifacts").map_or_else(|| Some(Places::default()), |item| self.places(&item));
         let prometheus = map.get("prometheus").map_or_else(|| Some(Vec::new()), |item| self.prometheus(&item));
         let audit = map.get("audit").map(|item| Self::audit(&item));
         if let (None, Some(item)) = (&kafka, map.get("audit").or(map.get("prometheus"))) {
@@ -233,8 +245,18 @@ impl Reader<'_> {
             http: http?,
             limits: limits?,
             snapshots: snapshots?,
+            artifacts: artifacts?,
+            stores: Stores { ca_file: tls? },
             directory: self.directory,
         })
+    }
+
+    /// `{ca_file}`: the certificates of CAs that are believed beside those of the system; by default what the whole
+    /// configuration says.
+    fn authorities(&self, item: Option<&Item>) -> Option<Option<PathBuf>> {
+        let Some(item) = item else { return Some(self.ca_file.clone()) };
+        let path = item.map(&["ca_file"])?.require("ca_file", "/etc/ssl/company-ca.pem")?;
+        self.path(&path).map(Some)
     }
 
     /// A path, from the configuration file's folder.

@@ -22,6 +22,8 @@ pub struct MlflowConfig {
     pub url: String,
     /// Holds `user:password`, or a bearer token.
     pub token_file: Option<PathBuf>,
+    /// Certificates of CAs that are believed.
+    pub ca_file: Option<PathBuf>,
     /// How often it is asked what others changed.
     pub every: Duration,
 }
@@ -32,6 +34,8 @@ pub struct WebhookConfig {
     pub url: String,
     /// Holds the key that messages are signed with.
     pub secret_file: Option<PathBuf>,
+    /// Certificates of CAs that are believed.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A Prometheus query whose samples become measurements in a topic.
@@ -46,6 +50,8 @@ pub struct PrometheusConfig {
     pub topic: String,
     pub every: Duration,
     pub token_file: Option<PathBuf>,
+    /// Certificates of CAs that are believed.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where a sample's version comes from.
@@ -79,19 +85,21 @@ impl Reader<'_> {
     }
 
     fn mlflow(&self, item: &Item) -> Option<MlflowConfig> {
-        let map = item.map(&["url", "token_file", "every"])?;
+        let map = item.map(&["url", "token_file", "every", "tls"])?;
         let url = map.require("url", "https://mlflow.example.com").and_then(|item| url(&item));
         let token_file = map.get("token_file").map(|item| self.path(&item));
         let every = map.get("every").map_or(Some(Duration::from_secs(10)), |item| duration(&item));
-        Some(MlflowConfig { url: url?, token_file: optional(token_file)?, every: every? })
+        let ca_file = self.authorities(map.get("tls").as_ref());
+        Some(MlflowConfig { url: url?, token_file: optional(token_file)?, every: every?, ca_file: ca_file? })
     }
 
     pub(super) fn webhooks(&self, item: &Item) -> Option<Vec<WebhookConfig>> {
         let webhook = |item: &Item| {
-            let map = item.map(&["url", "secret_file"])?;
+            let map = item.map(&["url", "secret_file", "tls"])?;
             let url = map.require("url", "https://chat.example.com/hooks/driftgate").and_then(|item| url(&item));
             let secret_file = map.get("secret_file").map(|item| self.path(&item));
-            Some(WebhookConfig { url: url?, secret_file: optional(secret_file)? })
+            let ca_file = self.authorities(map.get("tls").as_ref());
+            Some(WebhookConfig { url: url?, secret_file: optional(secret_file)?, ca_file: ca_file? })
         };
         all(item.list("webhooks")?.iter().map(webhook))
     }
@@ -108,7 +116,9 @@ impl Reader<'_> {
                 "topic",
                 "every",
                 "token_file",
+                "tls",
             ])?;
+            let ca_file = self.authorities(map.get("tls").as_ref());
             let text =
                 |key, example, what| map.require(key, example).and_then(|item| item.name(what).map(str::to_owned));
             let url = map.require("url", "http://prometheus:9090").and_then(|item| url(&item));
@@ -133,6 +143,7 @@ impl Reader<'_> {
                 topic: topic?,
                 every: every?,
                 token_file: optional(token_file)?,
+                ca_file: ca_file?,
             })
         };
         all(item.list("Prometheus queries")?.iter().map(query))

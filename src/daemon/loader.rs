@@ -13,6 +13,7 @@ use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::replay;
 use crate::snapshot::places::Places;
+use crate::stores::Stores;
 
 /// A load that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -50,6 +51,7 @@ pub struct Origin {
     registry: Arc<dyn Registry>,
     /// Where snapshots may lie that registrations name.
     places: Arc<Places>,
+    stores: Stores,
     /// So many threads read one.
     pub threads: usize,
 }
@@ -188,8 +190,8 @@ impl Loader {
 
 impl Origin {
     #[must_use]
-    pub fn new(registry: Arc<dyn Registry>, places: Places, threads: usize) -> Self {
-        Self { registry, places: Arc::new(places), threads }
+    pub fn new(registry: Arc<dyn Registry>, places: Places, stores: Stores, threads: usize) -> Self {
+        Self { registry, places: Arc::new(places), stores, threads }
     }
 
     /// A version's baseline from where the registry, or else the policy, says its snapshot is.
@@ -205,7 +207,8 @@ impl Origin {
                 return Reference::Failed(e.to_string());
             }
         }
-        replay::try_reference(policy, version, location.as_deref(), self.threads).unwrap_or_else(|errors| {
+        let found = replay::try_reference(policy, version, location.as_deref(), self.threads, &self.stores);
+        found.unwrap_or_else(|errors| {
             // Whoever may read the log may read the snapshot; whoever asks over HTTP may not.
             tracing::warn!(model = policy.model, version, error = %errors, "the version's baseline cannot be built");
             Reference::Failed(errors.without_content())

@@ -147,7 +147,8 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     let dead_letters = dead_letters(publish, &properties)?;
     let dead_letters = dead_letters.map(|target| DeadLetters::start(target, &view)).transpose()?;
     let setup = sources::setup(config);
-    let origin = Origin::new(Arc::clone(&registry) as Arc<dyn Registry>, config.snapshots.clone(), workers);
+    let stores = config.stores.clone();
+    let origin = Origin::new(Arc::clone(&registry) as Arc<dyn Registry>, config.snapshots.clone(), stores, workers);
     let Restored { models, kept, unsent, fresh } =
         restore(&policies, checkpoint, setup, &origin, &registry, &view, &flags);
     // What could not be restored within that time must not be written down as lost.

@@ -2,6 +2,7 @@
 //! Prometheus queries whose samples become measurements.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -25,6 +26,7 @@ use crate::registry::mlflow::{Auth, Mlflow};
 use crate::source::prometheus::{Poller, Query, Skipped, VersionOf};
 use crate::view::Shared;
 use crate::view::failing::Part;
+use crate::web::Calls;
 
 /// A call that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,7 +72,7 @@ pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
             path.clone()
         }
     };
-    Ok(Embedded::open(&at)?.telling(sinks(config)))
+    Ok(told(Embedded::open(&at)?, config, &at))
 }
 
 /// The same where it lies now, waiting no longer than this for other processes.
@@ -79,7 +81,12 @@ pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
 /// As `registry`.
 pub fn registry_within(config: &Config, patience: Duration) -> Result<Embedded, RegistryError> {
     let at = home::find(&config.registry.path, &config.registry_before());
-    Ok(Embedded::open_within(&at, patience)?.telling(sinks(config)))
+    Ok(told(Embedded::open_within(&at, patience)?, config, &at))
+}
+
+/// The registry with what a configuration says of sinks and artifacts.
+fn told(registry: Embedded, config: &Config, at: &Path) -> Embedded {
+    registry.telling(sinks(config)).reading(config.artifacts.clone(), config.stores.clone(), at)
 }
 
 /// A client of the MLflow that a configuration names.
@@ -91,7 +98,11 @@ pub fn mlflow(config: &MlflowConfig) -> anyhow::Result<Mlflow> {
         Some(path) => Auth::from_file(path)?,
         None => Auth::None,
     };
-    Ok(Mlflow::new(&config.url, auth, TIMEOUT)?)
+    Ok(Mlflow::new(&config.url, auth, calls(config.ca_file.as_ref()))?)
+}
+
+fn calls(ca_file: Option<&PathBuf>) -> Calls {
+    Calls { timeout: TIMEOUT, ca_file: ca_file.cloned() }
 }
 
 /// Starts every thread that the configuration asks for.
@@ -149,7 +160,7 @@ fn webhook(hook: &WebhookConfig) -> anyhow::Result<Webhook> {
         }
         None => None,
     };
-    Ok(Webhook::new(&hook.url, secret, TIMEOUT)?)
+    Ok(Webhook::new(&hook.url, secret, calls(hook.ca_file.as_ref()))?)
 }
 
 /// Sleeps, unless the daemon ends meanwhile; whether it goes on.
@@ -177,7 +188,7 @@ fn poll(query: &PrometheusConfig, mut lane: Lane<()>, view: Shared, flags: Arc<F
         version,
         metric: query.metric.clone(),
     };
-    let poller = Poller::new(asked, query.token_file.clone(), TIMEOUT)?;
+    let poller = Poller::new(asked, query.token_file.clone(), calls(query.ca_file.as_ref()))?;
     let (metric, every) = (query.metric.clone(), query.every);
     let part = Part::Query(metric.clone());
     let work = move || loop {

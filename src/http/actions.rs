@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::api::known_model;
 use super::auth::Caller;
 use super::problem::{Names, Problem};
-use super::{Shared, with_desk};
+use super::{Shared, promote_when_read, with_desk};
 use crate::judge::verdict::utc;
 use crate::policy::{Approvals, Policy};
 use crate::promotion::types::Override;
@@ -64,14 +64,17 @@ pub(super) async fn evidence(State(app): State<Shared>, by: By, given: Body) -> 
         return Err(Problem::bad_request("the body names no evidence; write {\"tests\": \"pass\"} and the like"));
     }
     let By { actor, model, version, .. } = by;
-    with_desk(&app, &model, &actor.clone(), move |registry, desk| {
+    let policy = known_model(&app, &model)?.policy;
+    let (of, by) = (version.clone(), actor.clone());
+    let kept = with_desk(&app, &model, &actor.clone(), move |registry, desk| {
         let given: Vec<(String, Value)> = given.into_iter().collect();
         let kept = registry.attach(&desk.policy.model, &version, &given, &actor, desk.now_ms)?;
         registry.promote_automatically(desk, &version)?;
         Ok(json!({"model": desk.policy.model, "version": version, "evidence": kept}))
     })
-    .await
-    .map(Json)
+    .await?;
+    promote_when_read(&app, &policy, &of, &by);
+    Ok(Json(kept))
 }
 
 #[derive(Deserialize)]
@@ -90,6 +93,11 @@ fn prod() -> String {
 /// POST …/approvals: `{"to": "prod", "role": "owner"}`
 pub(super) async fn approvals(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: ApprovalBody = body(given, "any of to, role and comment")?;
+    all_bounded(&[
+        ("to", Some(&given.to), LONGEST_NAME),
+        ("role", given.role.as_deref(), LONGEST_NAME),
+        ("comment", given.comment.as_deref(), LONGEST_REASON),
+    ])?;
     let policy = known_model(&app, &by.model)?.policy;
     let role = approving_as(&policy, &given, &by)?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
@@ -170,6 +178,11 @@ struct PromoteBody {
 /// POST …/promote: `{"to": "prod"}`; 200 whatever the gate says, with its verdict.
 pub(super) async fn promote(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: PromoteBody = body(given, "any of to, retry and comment")?;
+    all_bounded(&[
+        ("to", Some(&given.to), LONGEST_NAME),
+        ("retry", given.retry.as_deref(), LONGEST_REASON),
+        ("comment", given.comment.as_deref(), LONGEST_REASON),
+    ])?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let wish = Wish {
             version: &by.version,
@@ -202,6 +215,7 @@ struct RollbackBody {
 pub(super) async fn rollback(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: RollbackBody = body(given, "a reason, and if wanted to and drill")?;
     let reason = said("reason", &given.reason)?;
+    all_bounded(&[("to", given.to.as_deref(), LONGEST_NAME)])?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let model = desk.policy.model.as_str();
         let standing = registry.standing(model, PROD)?;
@@ -298,6 +312,7 @@ struct UnblockBody {
 pub(super) async fn unblock(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: UnblockBody = body(given, "a reason, and if wanted group")?;
     let reason = said("reason", &given.reason)?;
+    all_bounded(&[("group", given.group.as_deref(), LONGEST_NAME)])?;
     let view = app.view.clone();
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let model = desk.policy.model.as_str();
@@ -329,6 +344,7 @@ struct RolloutBody {
 /// POST /api/v1/models/{model}/rollout: `{"action": "pause", "reason": "…"}`
 pub(super) async fn rollout(State(app): State<Shared>, by: By, given: Body) -> Answered {
     let given: RolloutBody = body(given, "action (pause, resume, abort, promote, succeeded, failed) and reason")?;
+    all_bounded(&[("action", Some(&given.action), LONGEST_NAME), ("reason", given.reason.as_deref(), LONGEST_REASON)])?;
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let reason = given.reason.as_deref().unwrap_or("no reason given");
         let told = match given.action.as_str() {
@@ -388,11 +404,34 @@ pub(super) async fn resume(State(app): State<Shared>, by: By) -> Answered {
     .map(Json)
 }
 
+/// A reason has no more bytes than this.
+const LONGEST_REASON: usize = 2000;
+/// A name of a role, rule, subject, group, stage or action, and a time.
+const LONGEST_NAME: usize = 400;
+/// A location or a digest.
+pub(super) const LONGEST_LOCATION: usize = 4096;
+
 /// A text that must say something.
 fn said(what: &str, text: &str) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Problem::bad_request(format!("say why, as {what}: it goes into the audit log")));
     }
+    bounded(what, text, LONGEST_REASON)?;
     Ok(text.to_owned())
+}
+
+/// Texts that may be missing: they go into the audit log, onto terminals and to other systems.
+pub(super) fn all_bounded(texts: &[(&str, Option<&str>, usize)]) -> Result<(), Problem> {
+    texts
+        .iter()
+        .filter_map(|(what, text, most)| Some((what, (*text)?, most)))
+        .try_for_each(|(what, text, most)| bounded(what, text, *most))
+}
+
+fn bounded(what: &str, text: &str, most: usize) -> Result<(), Problem> {
+    match crate::text::bounded(text, most) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(Problem::bad_request(format!("{what}: {why}"))),
+    }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::actions::{self, By};
 use super::guard::Sight;
 use super::problem::{Names, Parameters, Problem, named};
-use super::{Shared, registry, with_desk};
+use super::{Shared, promote_when_read, registry, with_desk};
 use crate::gate::{self, Answer};
 use crate::live;
 use crate::policy::Policy;
@@ -146,6 +146,14 @@ pub(super) async fn register(
     let what = "any of snapshot, snapshot_sha256, artifact_sha256, artifact, baseline_version, stage and evidence";
     let Body { snapshot, snapshot_sha256, artifact_sha256, artifact, baseline_version, stage, evidence } =
         actions::body(given, what)?;
+    let bounded = |what, text| (what, text, actions::LONGEST_LOCATION);
+    actions::all_bounded(&[
+        bounded("snapshot", snapshot.as_deref()),
+        bounded("snapshot_sha256", snapshot_sha256.as_deref()),
+        bounded("artifact_sha256", artifact_sha256.as_deref()),
+        bounded("artifact", artifact.as_deref()),
+        bounded("baseline_version", baseline_version.as_deref()),
+    ])?;
     let By { model, version, actor, .. } = by;
     let seen = known_model(&app, &model)?;
     tracing::info!(actor, model, version, stage, "registering a version");
@@ -167,6 +175,7 @@ pub(super) async fn register(
         Ok((was_there, r.register_as(desk, &registration, &evidence)?))
     })
     .await?;
+    promote_when_read(&app, &seen.policy, &record.version, &actor);
     Ok((if was_there { StatusCode::OK } else { StatusCode::CREATED }, Json(record)))
 }
 
@@ -196,6 +205,9 @@ pub(super) async fn gate(
         Err(e) if e.is_busy() => Ok(gate::unanswered(&policy, &to, &version, BUSY, now_ms)),
         said => said,
     });
+    if app.registry.waits_for_artifacts() {
+        return asked.await.map(Json);
+    }
     tokio::time::timeout(GATE_WITHIN, asked).await.unwrap_or(Ok(late)).map(Json)
 }
 

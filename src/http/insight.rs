@@ -23,6 +23,7 @@ type Answered = Result<Json<Value>, Problem>;
 
 /// Records in a history, unless the request says how many.
 const LISTED: usize = 100;
+const MOST_LISTED: usize = 10_000;
 
 /// GET /api/v1/status: every model in a few lines.
 pub(super) async fn status(State(app): State<Shared>, sight: Sight) -> Answered {
@@ -194,6 +195,9 @@ pub(super) async fn history(
 ) -> Answered {
     known_model(&app, &model)?;
     let most = limit.unwrap_or(LISTED);
+    if !(1..=MOST_LISTED).contains(&most) {
+        return Err(Problem::bad_request(format!("limit is {most}; it can be 1 to {MOST_LISTED}")));
+    }
     let records = registry(&app, move |r| r.audit(Some(&model), most)).await?;
     Ok(Json(json!({"history": records})))
 }

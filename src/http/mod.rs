@@ -48,6 +48,7 @@ use server::connections::Connections;
 use server::{Hosts, Port};
 use slots::{Kind, Slots};
 
+use crate::policy::Policy;
 use crate::registry::embedded::{Desk, Embedded};
 use crate::registry::{Registry as _, RegistryError};
 use crate::view;
@@ -139,6 +140,30 @@ async fn with_desk<T: Send + 'static>(
 /// GET /live
 async fn live() -> &'static str {
     "live"
+}
+
+/// Promotes a version by the transitions that need nobody once its artifact is read: what was attached or registered just now
+/// may be all that they wait for.
+fn promote_when_read(app: &Shared, policy: &Arc<Policy>, version: &str, actor: &str) {
+    let registry = &app.registry;
+    let reading = registry.is_reading_artifact(policy, version).unwrap_or(false);
+    if !reading || policy.transitions.is_empty() || registry.promotes_later(&policy.model, version) {
+        return;
+    }
+    let (app, policy, version, actor) = (Arc::clone(app), Arc::clone(policy), version.to_owned(), actor.to_owned());
+    let work = move || {
+        let registry = &app.registry;
+        let live = |version: &str| crate::live::live(&app.view, &policy.model, version);
+        let finished = registry.finish_artifact(&policy, &version);
+        registry.promoted(&policy.model, &version);
+        let desk = Desk { policy: &policy, live: &live, actor: &actor, now_ms: (app.now_ms)() };
+        if let Err(e) = finished.and_then(|()| registry.promote_automatically(&desk, &version)) {
+            tracing::warn!(model = policy.model, version, error = %e, "the version is not promoted by itself");
+        }
+    };
+    if let Err(e) = std::thread::Builder::new().name("promote".into()).spawn(work) {
+        tracing::error!(error = %e, "no thread to wait for an artifact on");
+    }
 }
 
 /// GET /ready

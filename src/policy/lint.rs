@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::metrics::Guard;
 use super::number_of;
+use super::signing::SignerTrust;
 use super::types::{Approvals, Enforce, Group, Hysteresis, Policy, Transition};
 use crate::yaml::units::show_duration;
 
@@ -163,7 +164,16 @@ impl Lints {
     /// A signature is worth what its key is.
     fn signatures(&mut self, policy: &Policy) {
         let asks = policy.transitions.iter().position(|t| t.evidence.iter().any(|kind| kind == "signature"));
-        match (asks, policy.signing_keys.is_empty()) {
+        for signer in &policy.model_signers {
+            if matches!(signer.trust, SignerTrust::Authorities { identity: None, .. }) {
+                let message = format!(
+                    "whoever has a certificate of the CA {:?} can sign: write whom the certificate must name as `identity`",
+                    signer.id
+                );
+                self.say("signing.keys", message);
+            }
+        }
+        match (asks, policy.signing_keys.is_empty() && policy.model_signers.is_empty()) {
             (Some(at), true) => self.say(
                 format!("transitions[{at}].evidence"),
                 "it asks for a signature, and no key is pinned, so none verifies: write `signing: {keys: […]}`",

@@ -84,7 +84,8 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let transitions =
         map.get("transitions").map_or_else(|| Some(Vec::new()), |item| transitions::transitions(&item, &written));
     let rollback = map.get("rollback").map(|item| transitions::rollback(&item, &outline));
-    let signing_keys = map.get("signing").map_or_else(|| Some(Vec::new()), |item| signing::signing(&item));
+    let signing = map.get("signing").map_or_else(|| Some(signing::Pinned::default()), |item| signing::signing(&item));
+    let signing = signing.map(|pinned| (pinned.keys, pinned.model_signers)).unzip();
     version?;
     let names = names.complete()?;
     Some(Policy {
@@ -103,7 +104,8 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
         ignores: ignores?,
         transitions: transitions?,
         rollback: all(rollback)?,
-        signing_keys: signing_keys?,
+        signing_keys: signing.0?,
+        model_signers: signing.1?,
         sha256: sha256_hex(text.as_bytes()),
         directory: file.parent().map(PathBuf::from).unwrap_or_default(),
         features: names.features,

@@ -1,9 +1,13 @@
 //! `signing:`: the public keys whose signatures under artifacts count. A key that an artifact brings along proves nothing;
 //! one that the policy pins does.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, ParsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ED25519, EcdsaVerificationAlgorithm,
+    ParsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 
 use crate::yaml::{Item, units};
@@ -16,6 +20,44 @@ pub struct SigningKey {
     pub algorithm: SignatureAlgorithm,
     /// A `SubjectPublicKeyInfo` in DER, or the bare key: 32 bytes, or an uncompressed point of P-256.
     pub public_key: Vec<u8>,
+}
+
+/// Whose bundles of model signatures count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSigner {
+    /// Unique among all keys of the policy.
+    pub id: String,
+    pub trust: SignerTrust,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerTrust {
+    /// A key of P-256, P-384 or P-521.
+    Key {
+        /// A `SubjectPublicKeyInfo` in DER.
+        spki: Vec<u8>,
+        /// SHA-256 of its PEM, which bundles name it by.
+        pem_sha256: String,
+    },
+    /// CAs whose certificates sign.
+    Authorities {
+        anchors: Vec<CertificateDer<'static>>,
+        /// What the signer's certificate must name.
+        identity: Option<String>,
+    },
+}
+
+/// What `signing:` pins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pinned {
+    pub keys: Vec<SigningKey>,
+    pub model_signers: Vec<ModelSigner>,
+}
+
+impl Pinned {
+    fn has(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.id == id) || self.model_signers.iter().any(|signer| signer.id == id)
+    }
 }
 
 /// How an artifact is signed.
@@ -46,6 +88,14 @@ impl SignatureAlgorithm {
     }
 }
 
+/// The curve of a public key that bundles are signed with.
+#[must_use]
+pub fn curve(spki: &[u8]) -> Option<ParsedPublicKey> {
+    let curves: [&'static EcdsaVerificationAlgorithm; 3] =
+        [&ECDSA_P256_SHA256_ASN1, &ECDSA_P384_SHA384_ASN1, &ECDSA_P521_SHA512_ASN1];
+    curves.into_iter().find_map(|curve| ParsedPublicKey::new(curve, spki).ok())
+}
+
 /// Base64, standard or URL-safe, padded or not; white space does not count.
 #[must_use]
 pub fn from_base64(text: &str) -> Option<Vec<u8>> {
@@ -53,28 +103,109 @@ pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD].into_iter().find_map(|engine| engine.decode(&text).ok())
 }
 
-pub(super) fn signing(item: &Item) -> Option<Vec<SigningKey>> {
+pub(super) fn signing(item: &Item) -> Option<Pinned> {
     let map = item.map(&["keys"])?;
     let items = map
         .require("keys", "[{id: release, algorithm: ed25519, public_key: \"…\"}]")
         .and_then(|item| item.list("public keys"))?;
-    let mut keys: Vec<SigningKey> = Vec::new();
+    let mut pinned = Pinned::default();
     let mut complete = true;
     for item in items {
-        let Some(new) = key(&item) else {
+        let Some(new) = one(&item) else {
             complete = false;
             continue;
         };
-        if keys.iter().any(|old| old.id == new.id) {
-            item.report(format!("the key {} is written twice: give each its own id", units::quote(&new.id)));
+        let id = match &new {
+            One::Key(key) => &key.id,
+            One::Signer(signer) => &signer.id,
+        };
+        if pinned.has(id) {
+            item.report(format!("the key {} is written twice: give each its own id", units::quote(id)));
         }
-        keys.push(new);
+        match new {
+            One::Key(key) => pinned.keys.push(key),
+            One::Signer(signer) => pinned.model_signers.push(signer),
+        }
     }
-    complete.then_some(keys)
+    complete.then_some(pinned)
+}
+
+enum One {
+    Key(SigningKey),
+    Signer(ModelSigner),
+}
+
+fn one(item: &Item) -> Option<One> {
+    let map = item.open_map("a key, like {id: release, algorithm: ed25519, public_key: \"…\"}")?;
+    let is_model = map.get("format").map_or(Some(false), |f| f.choice(&[("raw", false), ("model_signing", true)]))?;
+    if is_model { model_signer(item).map(One::Signer) } else { key(item).map(One::Key) }
+}
+
+/// `{id, format: model_signing, public_key}`, or `ca_certificates` and `identity` in place of the key.
+fn model_signer(item: &Item) -> Option<ModelSigner> {
+    let map = item.map(&["id", "format", "public_key", "ca_certificates", "identity"])?;
+    let id = map.require("id", "release").and_then(|item| item.slug("a key's id"));
+    let trust = match (map.get("public_key"), map.get("ca_certificates")) {
+        (Some(key), None) => {
+            if let Some(item) = map.get("identity") {
+                item.report("an identity is looked for in certificates: leave it out beside a public_key");
+            }
+            model_key(&key)
+        }
+        (None, Some(certificates)) => {
+            let identity = match map.get("identity") {
+                Some(item) => Some(item.name("an identity")?.to_owned()),
+                None => None,
+            };
+            anchors(&certificates).map(|anchors| SignerTrust::Authorities { anchors, identity })
+        }
+        (Some(_), Some(_)) => item.fail("both `public_key` and `ca_certificates`: give each its own entry"),
+        (None, None) => item.fail("neither `public_key` nor `ca_certificates`: write one of them, in PEM"),
+    };
+    Some(ModelSigner { id: id?.to_owned(), trust: trust? })
+}
+
+fn model_key(item: &Item) -> Option<SignerTrust> {
+    let Some(text) = item.scalar() else {
+        return item.fail("expected a public key as PEM or base64: write the text in quotes, or indented after `|`");
+    };
+    let spki = match bytes(text) {
+        Ok(bytes) => bytes,
+        Err(message) => return item.fail(message),
+    };
+    // A bare point says no curve, and bundles name keys by their PEM.
+    if spki.first() != Some(&0x30) || curve(&spki).is_none() {
+        let length = spki.len();
+        return item.fail(format!(
+            "{length} bytes that are no public key of P-256, P-384 or P-521: write a PUBLIC KEY in PEM, or its DER in base64"
+        ));
+    }
+    let body = STANDARD.encode(&spki);
+    let lines: Vec<String> = body.as_bytes().chunks(64).map(|l| String::from_utf8_lossy(l).into_owned()).collect();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"));
+    Some(SignerTrust::Key { spki, pem_sha256: crate::frame::sha256_hex(pem.as_bytes()) })
+}
+
+fn anchors(item: &Item) -> Option<Vec<CertificateDer<'static>>> {
+    let text = item.scalar().unwrap_or_default();
+    let read: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match read {
+        Ok(found)
+            if !found.is_empty()
+                && found.iter().all(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok()) =>
+        {
+            Some(found)
+        }
+        Ok(found) if !found.is_empty() => item.fail("a certificate in it cannot be read: write your CA's own, in PEM"),
+        _ if text.contains("PRIVATE KEY") => {
+            item.fail("this is a private key: take it out of the policy, consider it leaked, and write certificates")
+        }
+        _ => item.fail("expected CERTIFICATEs of CAs in PEM: write the text indented after `|`"),
+    }
 }
 
 fn key(item: &Item) -> Option<SigningKey> {
-    let map = item.map(&["id", "algorithm", "public_key"])?;
+    let map = item.map(&["id", "format", "algorithm", "public_key"])?;
     let id = map.require("id", "release").and_then(|item| item.slug("a key's id"));
     let words = SignatureAlgorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
     let algorithm = map.require("algorithm", "ed25519").and_then(|item| item.choice(&words));

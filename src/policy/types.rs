@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::signing::SigningKey;
+use super::signing::{ModelSigner, SigningKey};
 use crate::stats::limit::Limit;
 
 /// A span of event time in milliseconds.
@@ -43,6 +43,8 @@ pub struct Policy {
     pub rollback: Option<RollbackPlan>,
     /// Whose signatures under artifacts count.
     pub signing_keys: Vec<SigningKey>,
+    /// Whose bundles of model signatures count.
+    pub model_signers: Vec<ModelSigner>,
     /// SHA-256 of the policy file's bytes, lower-case hex.
     pub sha256: String,
     /// The folder the policy file lies in: relative snapshot paths start here.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::types::{Dossier, Evidence, Finding, Outcome};
-use super::{schema_diff, signature};
+use super::types::{Dossier, Evidence, Finding, Outcome, Recomputed};
+use super::{model_signing, schema_diff, signature};
 use crate::frame;
 use crate::policy::{EVIDENCE_KINDS, Policy, Transition};
 
@@ -15,6 +15,9 @@ pub const KINDS: [&str; 14] = EVIDENCE_KINDS;
 
 /// Evidence is a summary of this many bytes of JSON at most: a report's own place is elsewhere, its digest stands here.
 pub const MOST_BYTES: usize = 64 * 1024;
+
+/// The bundle of a model signature lists every file of the model.
+pub const MOST_BUNDLE_BYTES: usize = 512 * 1024;
 
 /// What the judged kinds take, for messages.
 const JUDGED: &str = "true, \"pass\", {\"status\": \"pass\"}, {\"passed\": 12, \"failed\": 0} or {\"critical\": 0, \"high\": 0, \"secrets\": 0}";
@@ -26,8 +29,10 @@ pub enum EvidenceError {
     UnknownKind { kind: String },
     #[error("{kind}: expected {expected}, read {read}")]
     Value { kind: String, expected: &'static str, read: String },
-    #[error("{kind}: {bytes} bytes of JSON; attach at most {MOST_BYTES}, and of a longer report its digest")]
-    TooLarge { kind: String, bytes: usize },
+    #[error("{kind}: {bytes} bytes of JSON; attach at most {most}, and of a longer report its digest")]
+    TooLarge { kind: String, bytes: usize, most: usize },
+    #[error("signature: the bundle of a model signature cannot be used: {why}")]
+    Bundle { why: String },
 }
 
 /// A value as it is kept: digests as `sha256:HEX` in lower case, versions as text, everything else as it is.
@@ -40,8 +45,10 @@ pub fn check_value(kind: &str, value: &Value) -> Result<Value, EvidenceError> {
         return Err(EvidenceError::UnknownKind { kind: kind.to_owned() });
     }
     let bytes = value.to_string().len();
-    if bytes > MOST_BYTES {
-        return Err(EvidenceError::TooLarge { kind: kind.to_owned(), bytes });
+    let is_bundle = kind == "signature" && model_signing::is_bundle(value);
+    let most = if is_bundle { MOST_BUNDLE_BYTES } else { MOST_BYTES };
+    if bytes > most {
+        return Err(EvidenceError::TooLarge { kind: kind.to_owned(), bytes, most });
     }
     let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
     let filled = value.as_object().is_some_and(|map| !map.is_empty());
@@ -64,6 +71,10 @@ pub fn check_value(kind: &str, value: &Value) -> Result<Value, EvidenceError> {
             _ if text.is_some() || filled => Ok(value.clone()),
             _ => Err(wrong(JUDGED)),
         },
+        "signature" if is_bundle => {
+            let read = model_signing::Bundle::read(value).and_then(|bundle| bundle.manifest());
+            read.map(|_| value.clone()).map_err(|why| EvidenceError::Bundle { why })
+        }
         "signature" => match signature::Signature::read(value) {
             Some(_) => Ok(value.clone()),
             None => Err(wrong(signature::EXPECTED)),
@@ -197,11 +208,11 @@ pub fn show(value: &Value) -> String {
 
 /// Judges one kind that a transition asks for.
 #[must_use]
-pub fn judge(kind: &str, policy: &Policy, transition: &Transition, dossier: &Dossier) -> Option<Finding> {
+pub fn judge(kind: &str, policy: &Policy, transition: &Transition, dossier: &Dossier, now_ms: i64) -> Option<Finding> {
     let gate = format!("evidence/{kind}");
     match kind {
         "artifact_digest" => return Some(artifact(dossier)),
-        "signature" => return Some(signature::judge(policy, dossier)),
+        "signature" => return Some(signature::judge(policy, dossier, now_ms)),
         // One gate for both.
         "schema_diff" if transition.evidence.iter().any(|k| k == "schema") => return None,
         "schema" | "schema_diff" => return Some(schema_diff::judge(transition, dossier)),
@@ -232,6 +243,12 @@ pub fn judge(kind: &str, policy: &Policy, transition: &Transition, dossier: &Dos
 /// The artifact's digest as registered, as attached and as recomputed must be one.
 #[must_use]
 pub fn artifact(dossier: &Dossier) -> Finding {
+    artifact_as(dossier, dossier.recomputed_sha256.as_ref())
+}
+
+/// The same with what is found of its files now.
+#[must_use]
+pub fn artifact_as(dossier: &Dossier, recomputed: Option<&Recomputed>) -> Finding {
     let gate = "evidence/artifact_digest";
     let (registered, attached) = (dossier.artifact_sha256.as_deref(), attached_digest(dossier));
     if let Some(other) = registered.filter(|text| sha256_hex(text).is_none()) {
@@ -255,16 +272,20 @@ pub fn artifact(dossier: &Dossier) -> Finding {
         );
         return Finding::new(gate, Outcome::Block, detail);
     }
-    let how = match &dossier.recomputed_sha256 {
-        Some(Ok(now)) if *now == digest => "recomputed from its files".to_owned(),
-        Some(Ok(now)) => {
+    let how = match recomputed {
+        Some(Recomputed::Known(now)) if *now == digest => "recomputed from its files".to_owned(),
+        Some(Recomputed::Known(now)) => {
             let detail = format!(
                 "the artifact is mutable: recorded as sha256:{digest}, its files now have sha256:{now}; put the recorded files back, \
                  or register the new ones as a version of their own"
             );
             return Finding::new(gate, Outcome::Block, detail);
         }
-        Some(Err(why)) => format!("not recomputed: {why}"),
+        Some(Recomputed::Computing(how_far)) => return Finding::new(gate, Outcome::Pending, how_far.clone()),
+        Some(Recomputed::Refused(why)) => {
+            return Finding::new(gate, Outcome::Block, format!("the artifact is not recomputed: {why}"));
+        }
+        Some(Recomputed::Unreachable(why)) => format!("not recomputed: {why}"),
         None => "not recomputed: no place of its files is registered".to_owned(),
     };
     Finding::new(gate, Outcome::Pass, format!("artifact sha256:{digest}, {how}"))

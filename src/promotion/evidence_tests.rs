@@ -86,7 +86,7 @@ fn reports_pass_fail_or_say_neither() {
 #[test]
 fn kinds_are_judged_with_what_was_read() {
     let policy = policy("");
-    let of = |kind: &str, dossier: &Dossier| judge(kind, &policy, &policy.transitions[0], dossier).unwrap();
+    let of = |kind: &str, dossier: &Dossier| judge(kind, &policy, &policy.transitions[0], dossier, 0).unwrap();
     let with = |kind: &str, value| dossier(&[(kind, value)]);
     let found = of("tests", &with("tests", json!({"passed": 3, "failed": 1})));
     assert_eq!((found.gate.as_str(), found.outcome), ("evidence/tests", Outcome::Block));
@@ -112,10 +112,16 @@ fn an_artifact_has_one_digest() {
         (with(None, None, None), Outcome::Block, "has no digest"),
         (with(Some("d1"), Some(HEX), None), Outcome::Block, "registered with \"d1\", which is no SHA-256"),
         (with(Some(HEX), None, None), Outcome::Pass, "not recomputed: no place"),
-        (with(None, Some(HEX), Some(Err("gone".into()))), Outcome::Pass, "not recomputed: gone"),
-        (with(Some(HEX), Some(HEX), Some(Ok(HEX.into()))), Outcome::Pass, "recomputed from its files"),
+        (with(None, Some(HEX), Some(Recomputed::Unreachable("gone".into()))), Outcome::Pass, "not recomputed: gone"),
+        (with(Some(HEX), Some(HEX), Some(Recomputed::Known(HEX.into()))), Outcome::Pass, "recomputed from its files"),
         (with(Some(HEX), Some(&other), None), Outcome::Block, "is mutable: registered as"),
-        (with(Some(HEX), None, Some(Ok(other.clone()))), Outcome::Block, "its files now have"),
+        (with(Some(HEX), None, Some(Recomputed::Known(other.clone()))), Outcome::Block, "its files now have"),
+        (with(Some(HEX), None, Some(Recomputed::Computing("1 of 2".into()))), Outcome::Pending, "1 of 2"),
+        (
+            with(Some(HEX), None, Some(Recomputed::Refused("elsewhere".into()))),
+            Outcome::Block,
+            "not recomputed: elsewhere",
+        ),
     ] {
         let found = artifact(&dossier);
         assert_eq!(found.outcome, outcome, "{found:?}");

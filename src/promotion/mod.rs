@@ -1,15 +1,17 @@
 //! The gates of a promotion beside the live checks, as pure functions over what the registry knows of a version. Each
 //! answers with findings: which gate, how it came out, and a sentence; [`gates`] asks them all.
 //!
-//! - `types`: what the registry hands over. `evidence`: its kinds, their values and how they are judged; `signature` and
-//!   `schema_diff` for the two that compare.
+//! - `types`: what the registry hands over. `evidence`: its kinds, their values and how they are judged; `signature`,
+//!   `model_signing` (with `certificates`) and `schema_diff` for those that compare.
 //! - `offline`: metrics against a baseline, in decimals. `approvals`: who has signed. `lineage`: what made the version, and
 //!   where a rollback would go.
 //! - `record`: a promotion for the log and for people.
 
 pub mod approvals;
+pub mod certificates;
 pub mod evidence;
 pub mod lineage;
+pub mod model_signing;
 pub mod offline;
 pub mod record;
 pub mod schema_diff;
@@ -18,7 +20,7 @@ pub mod types;
 
 use crate::policy::lint::evidence_on_the_way;
 use crate::policy::{Policy, Transition};
-use types::{Dossier, Finding, Outcome};
+use types::{Dossier, Finding, Outcome, Recomputed};
 
 /// The stage that serves, for which lineage and a way back must be known.
 pub const PROD: &str = "prod";
@@ -47,7 +49,7 @@ pub fn gates(
     for kind in &transition.evidence {
         // What lineage lists as missing is not said twice.
         if !(to_prod && lineage::is_missing(kind, dossier)) {
-            found.extend(evidence::judge(kind, policy, transition, dossier));
+            found.extend(evidence::judge(kind, policy, transition, dossier, now_ms));
         }
     }
     if !transition.schema_allow.is_empty() && !asks(transition, &["schema", "schema_diff"]) {
@@ -59,8 +61,8 @@ pub fn gates(
         // What was asked for on the way still has to hold; the artifact is seen to below.
         for kind in evidence_on_the_way(policy, transition) {
             if kind != "artifact_digest" && !asks(transition, &[kind]) && !lineage::is_missing(kind, dossier) {
-                let judged = evidence::judge(kind, policy, transition, dossier);
-                found.extend(judged.filter(|finding| finding.outcome == Outcome::Block));
+                let judged = evidence::judge(kind, policy, transition, dossier, now_ms);
+                found.extend(judged.filter(|finding| matches!(finding.outcome, Outcome::Block | Outcome::Pending)));
             }
         }
     }
@@ -86,10 +88,14 @@ fn lost(dossier: &Dossier) -> Option<Finding> {
     dossier.lost.as_ref().map(|why| Finding::new("registry_drift", Outcome::Block, why.clone()))
 }
 
-/// Digests that contradict each other.
+/// Digests that contradict each other, or of which one is not known yet. That the files are out of reach, or lie where they
+/// may not, says nothing of them unless their digest is asked for.
 fn mutable_artifact(dossier: &Dossier) -> Option<Finding> {
-    Some(evidence::artifact(dossier))
-        .filter(|f| f.outcome == Outcome::Block && evidence::artifact_sha256(dossier).is_some())
+    let recomputed = dossier.recomputed_sha256.as_ref().filter(|r| !matches!(r, Recomputed::Refused(_)));
+    let found = Some(evidence::artifact_as(dossier, recomputed));
+    found.filter(|f| {
+        matches!(f.outcome, Outcome::Block | Outcome::Pending) && evidence::artifact_sha256(dossier).is_some()
+    })
 }
 
 fn asks(transition: &Transition, kinds: &[&str]) -> bool {

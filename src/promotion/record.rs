@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::model_signing::{self, Manifest};
 use super::types::{Dossier, Finding, Outcome};
 use crate::policy::{Policy, RuleKind, Tolerance};
 use crate::yaml::units::show_duration;
@@ -48,7 +50,10 @@ pub fn record(policy: &Policy, facts: &Facts<'_>) -> Value {
     artifacts.insert("code_commit".into(), evidence("code_commit").unwrap_or(Value::Null));
     for kind in ["env_lock", "signature"] {
         if let Some(value) = evidence(kind) {
-            artifacts.insert(kind.into(), value);
+            // A bundle lists every file; its statement's digest names it.
+            let listed = model_signing::listed(&value);
+            let shorter = |listed: Arc<Manifest>| json!({"format": "model_signing", "statement_sha256": listed.sha256});
+            artifacts.insert(kind.into(), listed.map_or(value, shorter));
         }
     }
     let champion = dossier.peers.get("champion");

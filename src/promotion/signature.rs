@@ -3,19 +3,22 @@
 //! Tools differ in what they sign. Accepted messages, all of which name one artifact:
 //! - the digest's 32 bytes, its text `sha256:HEX`, and `HEX` alone, by Ed25519 or by ECDSA P-256 with SHA-256;
 //! - the artifact itself, by ECDSA P-256 with SHA-256: its digest is what ECDSA signs, so the file need not be here.
+//!
+//! `OpenSSF` bundles, which list every file, are `model_signing`'s.
 
 use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
 use serde_json::Value;
 
 use super::evidence::artifact_sha256;
-use super::types::{Dossier, Finding, Outcome};
+use super::model_signing;
+use super::types::{Dossier, Finding, Outcome, Recomputed};
+use crate::frame::from_hex;
 use crate::policy::signing::from_base64;
 use crate::policy::{Policy, SignatureAlgorithm, SigningKey};
 
 /// What `signature` evidence looks like, for messages.
-pub const EXPECTED: &str =
-    "{\"algorithm\": \"ed25519\" or \"ecdsa_p256\", \"signature\": base64 or hexadecimal, \"key_id\": optional}";
+pub const EXPECTED: &str = "{\"algorithm\": \"ed25519\" or \"ecdsa_p256\", \"signature\": base64 or hexadecimal, \"key_id\": optional}, or the bundle of a model signature (model.sig)";
 
 /// Bytes of an Ed25519 signature, and of an ECDSA P-256 one of fixed length.
 const FIXED: usize = 64;
@@ -43,7 +46,7 @@ impl Signature {
         let fits =
             |bytes: &Vec<u8>| bytes.len() == FIXED || algorithm == SignatureAlgorithm::EcdsaP256 && is_der(bytes);
         // Hexadecimal first: it is base64 too, of other bytes.
-        let bytes = [from_hex(text), from_base64(text)].into_iter().flatten().find(fits)?;
+        let bytes = [from_hex(text.trim()), from_base64(text)].into_iter().flatten().find(fits)?;
         Some(Self { algorithm, key_id, bytes })
     }
 
@@ -78,21 +81,37 @@ fn is_der(bytes: &[u8]) -> bool {
     (8..=72).contains(&bytes.len()) && bytes.first() == Some(&0x30)
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim();
-    if text.is_empty() || !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    text.as_bytes().chunks(2).map(digits).collect()
-}
-
 /// Judges the attached signature over the artifact's digest.
 #[must_use]
-pub fn judge(policy: &Policy, dossier: &Dossier) -> Finding {
-    match verify(policy, dossier) {
-        Ok(detail) => Finding::new("evidence/signature", Outcome::Pass, detail),
-        Err(why) => Finding::new("evidence/signature", Outcome::Block, why),
+pub fn judge(policy: &Policy, dossier: &Dossier, now_ms: i64) -> Finding {
+    let found = |outcome, detail| Finding::new("evidence/signature", outcome, detail);
+    let attached = dossier.evidence.get("signature").map(|evidence| &evidence.value);
+    let judged = match attached.filter(|value| model_signing::is_bundle(value)) {
+        Some(bundle) => verify_bundle(policy, dossier, bundle, now_ms),
+        None => verify(policy, dossier).map_err(|why| (Outcome::Block, why)),
+    };
+    match judged {
+        Ok(detail) => found(Outcome::Pass, detail),
+        Err((outcome, why)) => found(outcome, why),
+    }
+}
+
+/// The signature of an `OpenSSF` bundle, and what was found of the files that it lists.
+fn verify_bundle(policy: &Policy, dossier: &Dossier, bundle: &Value, now_ms: i64) -> Result<String, (Outcome, String)> {
+    let block = |why: String| (Outcome::Block, why);
+    let cannot = |why| block(format!("the model signature cannot be used: {why}"));
+    let bundle = model_signing::Bundle::read(bundle).map_err(cannot)?;
+    let who = bundle.verify(&policy.model_signers, now_ms).map_err(block)?;
+    bundle.manifest().map_err(cannot)?;
+    match &dossier.listed {
+        Some(Recomputed::Known(files)) => Ok(format!("{who}: {files}")),
+        Some(Recomputed::Computing(how_far)) => Err((Outcome::Pending, how_far.clone())),
+        Some(Recomputed::Unreachable(why) | Recomputed::Refused(why)) => {
+            Err(block(format!("{who}, and the files are not as signed: {why}")))
+        }
+        None => Err(block(format!(
+            "{who}, and no place of the files that it lists is registered: register the version with its artifact's place"
+        ))),
     }
 }
 
@@ -166,7 +185,8 @@ mod tests {
     fn ask(keys: Vec<SigningKey>, value: Value) -> (Outcome, String) {
         let mut policy = policy("evidence: [signature]");
         policy.signing_keys = keys;
-        let found = judge(&policy, &Dossier { artifact_sha256: Some(HEX.into()), ..dossier(&[("signature", value)]) });
+        let found =
+            judge(&policy, &Dossier { artifact_sha256: Some(HEX.into()), ..dossier(&[("signature", value)]) }, 0);
         (found.outcome, found.detail)
     }
 
@@ -238,7 +258,7 @@ mod tests {
         assert!(of(keys(), json!({"algorithm": "ed25519", "signature": "AAAA"})).contains("cannot be read"));
         let mut policy = policy("");
         policy.signing_keys = keys();
-        assert!(judge(&policy, &dossier(&[("signature", good)])).detail.contains("over nothing known"));
-        assert_eq!(judge(&policy, &Dossier::default()).detail, "signature missing: attach it as evidence");
+        assert!(judge(&policy, &dossier(&[("signature", good)]), 0).detail.contains("over nothing known"));
+        assert_eq!(judge(&policy, &Dossier::default(), 0).detail, "signature missing: attach it as evidence");
     }
 }

@@ -43,7 +43,7 @@ fn an_artifact_that_changed_blocks_whatever_is_asked_for() {
         found.into_iter().filter(|f| f.outcome == Outcome::Block).map(|f| f.gate).collect()
     };
     assert!(blocks(&complete).is_empty());
-    let changed = Dossier { recomputed_sha256: Some(Ok("0".repeat(64))), ..complete };
+    let changed = Dossier { recomputed_sha256: Some(Recomputed::Known("0".repeat(64))), ..complete };
     assert_eq!(blocks(&changed), ["evidence/artifact_digest"]);
     assert_eq!(always(&changed, None).len(), 1);
     assert_eq!(always(&Dossier::default(), None), []);

@@ -95,8 +95,10 @@ pub struct Dossier {
     pub reported: BTreeMap<String, Value>,
     /// The digest the version was registered with, lower-case hex.
     pub artifact_sha256: Option<String>,
-    /// The digest of the artifact's files as they are now, where they are reachable; `Err`: why they are not.
-    pub recomputed_sha256: Option<Result<String, String>>,
+    /// The digest of the artifact's files as they are now; `None`: no place of them is registered.
+    pub recomputed_sha256: Option<Recomputed>,
+    /// Whether they are the files that the attached signature lists, where it lists any; what was found is a sentence.
+    pub listed: Option<Recomputed>,
     /// Where its training snapshot is and what it is compared with, as registered.
     pub snapshot: Option<String>,
     pub snapshot_sha256: Option<String>,
@@ -143,13 +145,26 @@ impl Dossier {
     }
 }
 
+/// What is found of an artifact's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recomputed {
+    /// A digest in lower-case hex, or another answer.
+    Known(String),
+    /// They are being read: how far that is.
+    Computing(String),
+    /// Why they cannot be read, or are others.
+    Unreachable(String),
+    /// They lie where artifacts may not lie.
+    Refused(String),
+}
+
 /// How one gate came out, for reasons, the promotion record and the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Pass,
     Warn,
-    /// Waits for somebody's approval.
+    /// Waits for somebody's approval, or for files that are being read.
     Pending,
     /// Too little, too old or no data.
     Inconclusive,

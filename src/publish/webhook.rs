@@ -6,18 +6,16 @@ use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::redirect::Policy as Redirects;
 use reqwest::{StatusCode, Url};
 
 use super::signing::{self, Secret};
 use crate::clock::now_ms;
-use crate::web::{cause, is_loopback};
+use crate::web::{Calls, cause};
 
 /// An answer is quoted up to here.
 const SHOWN_CHARS: usize = 200;
 /// No more of an answer is read; 4 bytes a character.
 const READ_BYTES: u64 = 800;
-const AGENT: &str = concat!("driftgate/", env!("CARGO_PKG_VERSION"));
 
 /// Why an event did not arrive. Messages name the host only: paths, too, are secret for many receivers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +70,8 @@ impl Webhook {
     ///
     /// # Errors
     /// A URL that is none, an empty secret, or TLS that cannot be set up.
-    pub fn new(url: &str, secret: Option<Secret>, timeout: Duration) -> Result<Self, WebhookError> {
+    pub fn new(url: &str, secret: Option<Secret>, calls: impl Into<Calls>) -> Result<Self, WebhookError> {
+        let calls = calls.into();
         let url = Url::parse(url).map_err(|_| WebhookError::Url)?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(WebhookError::Url);
@@ -83,13 +82,10 @@ impl Webhook {
             Some(Err(signing::BadSecret::Base64)) => return Err(WebhookError::Secret { host }),
             Some(Ok(())) | None => {}
         }
-        // Redirects would take signed events elsewhere.
-        let http = Client::builder().timeout(timeout).user_agent(AGENT).redirect(Redirects::none());
-        // No proxy knows what this machine calls itself.
-        let http = if is_loopback(&url) { http.no_proxy() } else { http };
-        match http.build() {
+        let timeout = calls.timeout;
+        match calls.client(&url).and_then(|http| http.build().map_err(|e| cause(e, timeout))) {
             Ok(http) => Ok(Self { url, host, secret, timeout, http }),
-            Err(e) => Err(WebhookError::Client { cause: cause(e, timeout), host }),
+            Err(cause) => Err(WebhookError::Client { cause, host }),
         }
     }
 

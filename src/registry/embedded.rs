@@ -24,7 +24,7 @@ mod tests;
 mod unblock;
 mod upgrade;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,9 +45,12 @@ pub use rollouts::{FROZEN, Told};
 pub use schema::is_busy;
 pub use unblock::Unblocked;
 
+use super::artifact::Artifacts;
 use super::{ActiveBlock, Applied, Registration, Registry, RegistryError, StageMove, VersionRecord};
 use crate::audit::checkpoint::Signer;
 use crate::judge::verdict::Signal;
+use crate::snapshot::places::Places;
+use crate::stores::Stores;
 use change::Change;
 use pointers::Move;
 
@@ -66,6 +69,12 @@ pub struct Embedded {
     other_key: Option<String>,
     /// Where changes are told to.
     sinks: Vec<Sink>,
+    /// Artifacts that are read, and what was found of them.
+    artifacts: Artifacts,
+    /// Whoever asks waits until artifacts are read to their end.
+    waits_for_artifacts: bool,
+    /// Versions that are promoted by themselves, if they may be, once their artifacts are read.
+    promoted_later: Mutex<HashSet<(String, String)>>,
     /// Transactions that were written.
     written: AtomicU64,
 }
@@ -90,8 +99,17 @@ impl Embedded {
         let other_key = likeness::note_key(&connection, &signer.public_key().id())?;
         let upgraded = upgrade::is_due(&connection)?;
         let connection = Mutex::new(connection);
-        let signer = Some(signer);
-        let registry = Self { connection, reader, signer, other_key, sinks: Vec::new(), written: AtomicU64::new(0) };
+        let registry = Self {
+            connection,
+            reader,
+            signer: Some(signer),
+            other_key,
+            sinks: Vec::new(),
+            artifacts: Artifacts::new(Places::default(), Stores::default(), Some(path)),
+            waits_for_artifacts: false,
+            promoted_later: Mutex::default(),
+            written: AtomicU64::new(0),
+        };
         if upgraded {
             registry.write(crate::clock::now_ms(), upgrade::settle)?;
         }
@@ -110,6 +128,37 @@ impl Embedded {
         Self { sinks, ..self }
     }
 
+    /// The registry, reading artifacts from these places, too.
+    #[must_use]
+    pub fn reading(self, places: Places, stores: Stores, path: &Path) -> Self {
+        Self { artifacts: Artifacts::new(places, stores, Some(path)), ..self }
+    }
+
+    /// The registry, waiting until artifacts are read, however long that takes: for a process that ends with its answer.
+    #[must_use]
+    pub fn waiting_for_artifacts(self) -> Self {
+        Self { waits_for_artifacts: true, ..self }
+    }
+
+    /// Whether whoever asks waits until artifacts are read.
+    #[must_use]
+    pub fn waits_for_artifacts(&self) -> bool {
+        self.waits_for_artifacts
+    }
+
+    /// Whether a version is promoted later already; from now on it is.
+    #[must_use]
+    pub fn promotes_later(&self, model: &str, version: &str) -> bool {
+        let mut later = self.promoted_later.lock().unwrap_or_else(PoisonError::into_inner);
+        !later.insert((model.to_owned(), version.to_owned()))
+    }
+
+    /// It was promoted, or may not be.
+    pub fn promoted(&self, model: &str, version: &str) {
+        let mut later = self.promoted_later.lock().unwrap_or_else(PoisonError::into_inner);
+        later.remove(&(model.to_owned(), version.to_owned()));
+    }
+
     /// A registry that goes with the process.
     ///
     /// # Errors
@@ -124,6 +173,9 @@ impl Embedded {
             signer: None,
             other_key: None,
             sinks: Vec::new(),
+            artifacts: Artifacts::default(),
+            waits_for_artifacts: false,
+            promoted_later: Mutex::default(),
             written: AtomicU64::new(0),
         })
     }
@@ -188,7 +240,7 @@ impl Embedded {
     ) -> Result<T, RegistryError> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let change = Change::new(&tx, &self.sinks, now_ms);
+        let change = Change::new(&tx, &self.sinks, &self.artifacts, now_ms);
         let out = work(&change)?;
         change.seal(self.signer.as_ref())?;
         tx.commit()?;
@@ -207,18 +259,18 @@ impl Embedded {
         &self,
         look: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let mut connection = self.reading();
+        let mut connection = self.lock_to_read();
         let tx = connection.transaction()?;
         look(&tx)
     }
 
-    fn reading(&self) -> MutexGuard<'_, Connection> {
+    fn lock_to_read(&self) -> MutexGuard<'_, Connection> {
         self.reader.as_ref().unwrap_or(&self.connection).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One picture: all its queries see the same state.
     fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, RegistryError> {
-        let mut connection = self.reading();
+        let mut connection = self.lock_to_read();
         let tx = connection.transaction()?;
         Ok(look(&tx)?)
     }
@@ -313,7 +365,7 @@ fn name(what: &'static str, value: &str) -> Result<(), RegistryError> {
     let why = match value {
         "" => "it is empty",
         _ if value.len() > LONGEST_NAME => "it is longer than 200 bytes",
-        _ if value.chars().any(char::is_control) => "it has a control character",
+        _ if value.chars().any(crate::text::steers) => "it has a control character, or one that is not seen",
         _ if value.contains('/') => "it has a slash",
         _ => return Ok(()),
     };

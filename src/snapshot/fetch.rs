@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
-use object_store::{ObjectStore, ObjectStoreExt as _, parse_url_opts};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use crate::frame::{sha256_hex, sha256_hex_of};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnFile, FileError, Pieces};
+use crate::stores::Stores;
+use crate::web::with_cause;
 
 /// A snapshot that is not there after this long has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,8 +23,6 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const MOST_BYTES: u64 = 16 << 30;
 /// What is read of a pipe stays in memory, and is no longer than this.
 const MOST_PIPED: u64 = 1 << 30;
-/// Environment variables that configure object stores.
-const OPTIONS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
 /// A snapshot's columns, not read yet.
 pub type Columns = (Arc<ColumnFile>, Pieces);
@@ -48,10 +48,10 @@ type Stamp = (u64, Option<SystemTime>);
 ///
 /// # Errors
 /// What went wrong and what to do, for people.
-pub fn fetch(directory: &Path, location: &str) -> Result<Fetched, String> {
+pub fn fetch(directory: &Path, location: &str, stores: &Stores) -> Result<Fetched, String> {
     match location.split_once("://") {
         Some(("file", path)) => open(Path::new(path)),
-        Some(_) => remote(location).map(Fetched::File),
+        Some(_) => remote(location, stores).map(Fetched::File),
         None => open(&directory.join(location)),
     }
 }
@@ -171,13 +171,8 @@ fn within(length: u64, most: u64) -> Result<(), String> {
     ))
 }
 
-fn remote(location: &str) -> Result<OpenFile, String> {
-    let url = reqwest::Url::parse(location).map_err(|e| format!("it is no URL: {e}"))?;
-    let options = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let options: Vec<(String, String)> = options.filter(|(k, _)| OPTIONS.iter().any(|o| k.starts_with(o))).collect();
-    let (store, path) = parse_url_opts(&url, options).map_err(|e| {
-        format!("{e}; use a path, s3://, gs:// or az://, configured by {}… variables", OPTIONS.join("…, "))
-    })?;
+fn remote(location: &str, stores: &Stores) -> Result<OpenFile, String> {
+    let (store, path) = stores.open(location)?;
     // On a thread of its own, since the caller may be inside a runtime already.
     let work = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
@@ -195,12 +190,12 @@ fn remote(location: &str) -> Result<OpenFile, String> {
 
 /// Copies an object into a file without a name, a part at a time.
 async fn get(store: &dyn ObjectStore, path: &object_store::path::Path) -> Result<OpenFile, String> {
-    let got = store.get(path).await.map_err(|e| e.to_string())?;
+    let got = store.get(path).await.map_err(|e| with_cause(&e))?;
     within(got.meta.size, MOST_BYTES).map_err(|why| format!("the object {why}"))?;
     let mut file = tempfile::tempfile().map_err(|e| format!("no file to fetch it into: {e}"))?;
     let (mut parts, mut length) = (got.into_stream(), 0);
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|e| e.to_string())?;
+        let part = part.map_err(|e| with_cause(&e))?;
         length += part.len() as u64;
         within(length, MOST_BYTES).map_err(|why| format!("the object {why}"))?;
         file.write_all(&part).map_err(|e| format!("cannot keep what was fetched: {e}"))?;

@@ -62,6 +62,13 @@ impl Places {
         self
     }
 
+    /// Whether a real path, without links, lies in one of the places.
+    #[must_use]
+    pub fn holds_real(&self, real: &Path) -> bool {
+        let real = Place::Folder(real.to_owned());
+        self.0.iter().any(|allowed| allowed.holds(&real) || allowed.resolved().is_some_and(|a| a.holds(&real)))
+    }
+
     /// Whether a location (a path relative to `directory`, or a URL) lies in one of the places, also when links are followed.
     ///
     /// # Errors
@@ -75,12 +82,7 @@ impl Places {
         // What is not there leads nowhere.
         let Place::Folder(path) = found else { return Ok(()) };
         let Ok(real) = path.canonicalize() else { return Ok(()) };
-        let real = Place::Folder(real);
-        if self.0.iter().any(|allowed| allowed.holds(&real) || allowed.resolved().is_some_and(|a| a.holds(&real))) {
-            Ok(())
-        } else {
-            Err(refused())
-        }
+        if self.holds_real(&real) { Ok(()) } else { Err(refused()) }
     }
 }
 

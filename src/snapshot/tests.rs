@@ -7,6 +7,7 @@ use polars::prelude::*;
 
 use super::*;
 use crate::source::columns::ColumnFile;
+use crate::stores::Stores;
 
 const FEATURES: &str = "features: {numeric: [temp, flag], categorical: [carrier]}";
 
@@ -171,7 +172,7 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.csv");
     std::fs::write(&path, "temp\n1\n").unwrap();
-    let fetched = fetch::fetch(folder.path(), "train.csv").unwrap();
+    let fetched = fetch::fetch(folder.path(), "train.csv", &Stores::default()).unwrap();
     assert_eq!((fetched.sha256(), fetched.check()), (Ok(frame::sha256_hex(b"temp\n1\n")), Ok(())));
     std::fs::write(&path, "temp\n1\n2\n").unwrap();
     let said = fetched.check().unwrap_err();

@@ -13,10 +13,9 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::ACCEPT;
-use reqwest::redirect::Policy as Redirects;
 use serde::{Deserialize, Serialize};
 
-use crate::web::{cause, is_loopback};
+use crate::web::{Calls, cause};
 
 /// Larger answers are refused: one sample a version is a few hundred bytes.
 const MAX_BYTES: u64 = 8 << 20;
@@ -24,7 +23,6 @@ const MAX_BYTES: u64 = 8 << 20;
 const SHOWN_CHARS: usize = 200;
 /// Times beyond this (ms, the year 9999) are no times.
 const MAX_MS: f64 = 253_402_207_200_000.0;
-const AGENT: &str = concat!("driftgate/", env!("CARGO_PKG_VERSION"));
 
 /// Which version a sample speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +161,8 @@ impl Poller {
     ///
     /// # Errors
     /// A URL that is none, or TLS that cannot be set up.
-    pub fn new(query: Query, token_file: Option<PathBuf>, timeout: Duration) -> Result<Self, PollError> {
+    pub fn new(query: Query, token_file: Option<PathBuf>, calls: impl Into<Calls>) -> Result<Self, PollError> {
+        let calls = calls.into();
         let no_url = || PollError::Url { metric: query.metric.clone() };
         let mut url = Url::parse(&query.url).map_err(|_| no_url())?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -173,13 +172,10 @@ impl Poller {
         url.path_segments_mut().map_err(|()| no_url())?.pop_if_empty().extend(["api", "v1", "query"]);
         url.query_pairs_mut().clear().append_pair("query", &query.query);
         let host = url.origin().ascii_serialization();
-        // Redirects would take the token elsewhere.
-        let http = Client::builder().timeout(timeout).user_agent(AGENT).redirect(Redirects::none());
-        // No proxy knows what this machine calls itself.
-        let http = if is_loopback(&url) { http.no_proxy() } else { http };
-        match http.build() {
+        let timeout = calls.timeout;
+        match calls.client(&url).and_then(|http| http.build().map_err(|e| cause(e, timeout))) {
             Ok(http) => Ok(Self { query, url, host, token_file, timeout, http }),
-            Err(e) => Err(PollError::Client { cause: cause(e, timeout), host }),
+            Err(cause) => Err(PollError::Client { cause, host }),
         }
     }
 

@@ -394,14 +394,10 @@ pub fn table(alarms: &[Alarm]) -> comfy_table::Table {
         let days =
             alarm.days_a_month.map_or_else(|| "not known".to_owned(), |d| format!("{} days a month", days_said(d)));
         let windows = alarm.blocking.map_or_else(String::new, |b| format!("{}%", short(b * 100.0)));
-        table.add_row([
-            alarm.rule.clone(),
-            alarm.windows.clone(),
-            days,
-            windows,
-            alarm.finds.join(", "),
-            alarm.assumes.clone(),
-        ]);
+        show::row(
+            &mut table,
+            [alarm.rule.clone(), alarm.windows.clone(), days, windows, alarm.finds.join(", "), alarm.assumes.clone()],
+        );
     }
     table
 }

@@ -8,6 +8,7 @@ use crate::policy::Policy;
 use crate::policy::lint::Lint;
 use crate::snapshot;
 use crate::source::columns::{ColumnReader, Rows, quoted};
+use crate::stores::Stores;
 use crate::yaml::nearest;
 
 /// Larger files are not read for advice.
@@ -32,7 +33,7 @@ pub fn read(policy: &Policy, version: &str, location: &str) -> Found {
         return Found { baseline: None, lints };
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    match snapshot::load_on(policy, version, location, threads) {
+    match snapshot::load_on(policy, version, location, threads, &Stores::default()) {
         Ok(baseline) => Found { baseline: Some(baseline), lints },
         Err(errors) => {
             let lints = errors.0.iter().map(|e| lint("baseline.snapshot", e.to_string())).collect();

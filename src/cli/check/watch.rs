@@ -74,16 +74,19 @@ impl<'p> Watch<'p> {
             show::table(&["group", "window", "every", "enforce", "traffic", "rules", "subjects", "memory a version"]);
         for group in &self.policy.groups {
             let rules: Vec<&str> = group.rules.iter().map(|r| r.id.as_str()).collect();
-            table.add_row([
-                group.name.clone(),
-                show_duration(group.window.size),
-                show_duration(group.window.slide),
-                enforce(group.enforce).to_owned(),
-                traffic(group.traffic).to_owned(),
-                rules.join(", "),
-                subjects(group).to_string(),
-                self.of_group(group).map_or_else(|| "by the snapshot".to_owned(), size),
-            ]);
+            show::row(
+                &mut table,
+                [
+                    group.name.clone(),
+                    show_duration(group.window.size),
+                    show_duration(group.window.slide),
+                    enforce(group.enforce).to_owned(),
+                    traffic(group.traffic).to_owned(),
+                    rules.join(", "),
+                    subjects(group).to_string(),
+                    self.of_group(group).map_or_else(|| "by the snapshot".to_owned(), size),
+                ],
+            );
         }
         table
     }

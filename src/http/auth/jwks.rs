@@ -9,7 +9,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::oidc::OidcConfig;
-use crate::web::{cause, is_loopback};
+use crate::web::{Calls, cause, is_loopback};
 
 /// The algorithms that are taken: signatures of key pairs.
 pub const TAKEN: [Algorithm; 9] = [
@@ -154,18 +154,7 @@ fn get(address: &str, config: &OidcConfig) -> Result<Value, String> {
 }
 
 fn client(url: &Url, config: &OidcConfig) -> Result<reqwest::blocking::Client, String> {
-    let http = reqwest::blocking::Client::builder().timeout(TIMEOUT).connect_timeout(TIMEOUT);
-    // Redirects would lead to keys of others.
-    let http = http.redirect(reqwest::redirect::Policy::none());
-    let http = if is_loopback(url) { http.no_proxy() } else { http };
-    let http = match &config.ca_file {
-        Some(path) => {
-            let pem = std::fs::read(path)
-                .map_err(|e| format!("the CA certificates {} cannot be read: {e}", path.display()))?;
-            let read = reqwest::Certificate::from_pem_bundle(&pem);
-            http.tls_certs_merge(read.map_err(|e| format!("{}: {}", path.display(), crate::web::innermost(e)))?)
-        }
-        None => http,
-    };
-    http.build().map_err(|e| format!("the HTTP client cannot be set up: {}", crate::web::innermost(e)))
+    let calls = Calls { timeout: TIMEOUT, ca_file: config.ca_file.clone() };
+    let http = calls.client(url)?.build();
+    http.map_err(|e| format!("the HTTP client cannot be set up: {}", crate::web::innermost(e)))
 }

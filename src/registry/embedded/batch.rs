@@ -11,6 +11,7 @@ use super::{Desk, Embedded, Live, keep_verdict, rollouts, signals};
 use crate::judge::read::verdict_from_json;
 use crate::judge::verdict::Signal;
 use crate::policy::{Approvals, Policy};
+use crate::registry::artifact::PATIENCE;
 use crate::registry::{Applied, RegistryError};
 
 /// A verdict, as JSON.
@@ -64,11 +65,10 @@ impl Embedded {
                 Given::Signal(_) => None,
             })
             .collect();
-        for (model, version) in versions {
-            if (stream.policy)(model).is_some_and(|policy| !policy.transitions.is_empty()) {
-                self.look_at_artifact(model, version)?;
-            }
-        }
+        let policies: Vec<_> = versions.iter().map(|(model, version)| ((stream.policy)(model), *version)).collect();
+        let promoted = policies.iter().filter_map(|(policy, version)| Some((policy.as_deref()?, *version)));
+        let promoted: Vec<_> = promoted.filter(|(policy, _)| !policy.transitions.is_empty()).collect();
+        self.look_at_artifacts(PATIENCE, &promoted)?;
         self.write(stream.now_ms, |change| {
             let mut batch = Batch { change, stream, latest: BTreeMap::new(), driven: HashMap::new() };
             let taken = given.iter().map(|given| batch.take(given)).collect::<Result<_, _>>()?;

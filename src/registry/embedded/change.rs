@@ -11,6 +11,7 @@ use super::mirror;
 use crate::audit::chain::{self, Entry, Head};
 use crate::audit::checkpoint::Signer;
 use crate::registry::RegistryError;
+use crate::registry::artifact::Artifacts;
 
 /// Where changes are told to, beside the registry itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +56,8 @@ pub struct Outgoing {
 pub(super) struct Change<'t> {
     tx: &'t Transaction<'t>,
     sinks: &'t [Sink],
+    /// What is known of artifacts.
+    pub artifacts: &'t Artifacts,
     pub now_ms: i64,
     appended: Cell<bool>,
 }
@@ -68,8 +71,8 @@ impl Deref for Change<'_> {
 }
 
 impl<'t> Change<'t> {
-    pub fn new(tx: &'t Transaction<'t>, sinks: &'t [Sink], now_ms: i64) -> Self {
-        Self { tx, sinks, now_ms, appended: Cell::new(false) }
+    pub fn new(tx: &'t Transaction<'t>, sinks: &'t [Sink], artifacts: &'t Artifacts, now_ms: i64) -> Self {
+        Self { tx, sinks, artifacts, now_ms, appended: Cell::new(false) }
     }
 
     /// Adds a record to the audit log.

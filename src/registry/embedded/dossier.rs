@@ -2,6 +2,7 @@
 //! together for the gate.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use super::{Embedded, follow, identity, name, pointers, record, schema, signals}
 use crate::policy::{Approvals, Excluded, Policy, Transition};
 use crate::promotion::approvals;
 use crate::promotion::evidence;
+use crate::promotion::model_signing::{self, Manifest};
 use crate::promotion::types::{Approval, Dossier, Evidence, Override, Peer, Requester};
 use crate::registry::mlflow::ops;
 use crate::registry::{PROD, RegistryError};
@@ -220,6 +222,7 @@ pub(super) fn read(tx: &Connection, policy: &Policy, version: &str, now_ms: i64)
     }
     Ok(Dossier {
         recomputed_sha256: None,
+        listed: None,
         lost: identity::lost(tx, model, version)?,
         anew_ms: record.anew_ms,
         approvals: approvals_of(tx, model, version)?,
@@ -269,6 +272,16 @@ fn rolled_back(
     )?
     .query_row(params![model, version, digest], |row| row.get(0))
     .optional()
+}
+
+/// What the attached signature of a version lists, where it is a bundle.
+pub(super) fn signed_list(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<Arc<Manifest>>> {
+    let text: Option<String> = tx
+        .prepare_cached("SELECT value FROM evidence WHERE model = ?1 AND version = ?2 AND kind = 'signature'")?
+        .query_row([model, version], |row| row.get(0))
+        .optional()?;
+    let value = text.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(value.as_ref().and_then(model_signing::listed))
 }
 
 pub(super) fn evidence_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<BTreeMap<String, Evidence>> {

@@ -1,6 +1,8 @@
 //! Promotions: the gate asked with everything the registry knows, and what follows from its answer, in one transaction:
 //! the record, the pointer or a rollout, and the audit log never disagree.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
@@ -12,10 +14,11 @@ use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question, Standing};
 use crate::judge::verdict::{Verdict, digest, utc};
 use crate::policy::{Approvals, Policy, Transition};
 use crate::promotion::record::{self as promotion_record, Facts};
-use crate::promotion::types::{Dossier, Requester};
-use crate::promotion::{self, approvals};
+use crate::promotion::types::{Dossier, Recomputed, Requester};
+use crate::promotion::{self, approvals, model_signing};
+use crate::registry::artifact::{Artifacts, LONG_PATIENCE, PATIENCE, Task};
 use crate::registry::mlflow::ops;
-use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, RegistryError, VersionRecord, artifact};
+use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, RegistryError, VersionRecord};
 use crate::rollout::{self, State};
 
 /// What the stream says of a version just now.
@@ -68,8 +71,8 @@ impl Embedded {
     /// # Errors
     /// A stage that no transition leads to, or a registry that fails.
     pub fn gate(&self, desk: &Desk<'_>, version: &str, to: &str) -> Result<Answer, RegistryError> {
-        self.look_at_artifact(&desk.policy.model, version)?;
-        self.read_checked(|tx| ask(tx, desk, version, to, None).map(|(answer, _)| answer))
+        self.look_at_artifacts(PATIENCE, &[(desk.policy, version)])?;
+        self.read_checked(|tx| ask(tx, &self.artifacts, desk, version, to, None).map(|(answer, _)| answer))
     }
 
     /// Registers a version with its evidence, and promotes it by the transitions that need nobody. A stage that
@@ -122,7 +125,7 @@ impl Embedded {
     /// # Errors
     /// A version or stage that is not known, a rollout that is under way, or a registry that fails.
     pub fn promote(&self, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {
-        self.look_at_artifact(&desk.policy.model, wish.version)?;
+        self.look_at_artifacts(LONG_PATIENCE, &[(desk.policy, wish.version)])?;
         self.write(desk.now_ms, |change| {
             dossier::known(change, &desk.policy.model, wish.version)?;
             promote(change, desk, wish)
@@ -135,9 +138,9 @@ impl Embedded {
     /// # Errors
     /// A registry that fails; nothing was done then.
     pub fn take(&self, desk: &Desk<'_>, verdict: &Verdict, json: &str) -> Result<(), RegistryError> {
-        let (model, version) = (verdict.model.as_str(), verdict.version.as_str());
+        let version = verdict.version.as_str();
         if verdict.window.complete && !desk.policy.transitions.is_empty() {
-            self.look_at_artifact(model, version)?;
+            self.look_at_artifacts(PATIENCE, &[(desk.policy, version)])?;
         }
         self.write(desk.now_ms, |change| follow(change, desk, verdict, json))
     }
@@ -147,7 +150,7 @@ impl Embedded {
     /// # Errors
     /// A registry that fails.
     pub fn promote_automatically(&self, desk: &Desk<'_>, version: &str) -> Result<(), RegistryError> {
-        self.look_at_artifact(&desk.policy.model, version)?;
+        self.look_at_artifacts(LONG_PATIENCE, &[(desk.policy, version)])?;
         self.write(desk.now_ms, |change| automatic(change, desk, version))
     }
 
@@ -157,19 +160,59 @@ impl Embedded {
     /// A registry that fails.
     pub fn tell_rollout(&self, desk: &Desk<'_>, told: &Told<'_>) -> Result<Option<State>, RegistryError> {
         if let Some(state) = self.rollout(&desk.policy.model).ok().flatten() {
-            self.look_at_artifact(&state.model, &state.candidate)?;
+            self.look_at_artifacts(LONG_PATIENCE, &[(desk.policy, &state.candidate)])?;
         }
         self.write(desk.now_ms, |change| rollouts::tell(change, desk, told))
     }
 
-    /// Computes the digest of a version's artifact where it changed, before anything is locked: files may be large.
-    pub(super) fn look_at_artifact(&self, model: &str, version: &str) -> Result<(), RegistryError> {
-        let location = self.read(|tx| record(tx, model, version))?.and_then(|r| r.artifact);
-        if let Some(location) = location {
-            // What came of it is asked for under the lock.
-            let _ = artifact::digest(&location);
+    /// Has the artifacts of versions looked at, before anything is locked. What came of it is asked for under the lock; those
+    /// that take long are read beside everything else.
+    pub(super) fn look_at_artifacts(
+        &self,
+        patience: Duration,
+        versions: &[(&Policy, &str)],
+    ) -> Result<(), RegistryError> {
+        let mut asked = Vec::new();
+        for (policy, version) in versions {
+            asked.extend(self.asked_of(policy, version)?.into_iter().map(|(location, task)| (*policy, location, task)));
+        }
+        if self.waits_for_artifacts {
+            asked.iter().for_each(|(policy, location, task)| self.artifacts.finish(policy, location, task));
+        }
+        self.artifacts.look(patience, asked.iter().map(|(policy, location, task)| (*policy, location.as_str(), task)));
+        Ok(())
+    }
+
+    /// The same, waiting until all of it is read, however long that takes.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn finish_artifact(&self, policy: &Policy, version: &str) -> Result<(), RegistryError> {
+        for (location, task) in self.asked_of(policy, version)? {
+            self.artifacts.finish(policy, &location, &task);
         }
         Ok(())
+    }
+
+    /// Whether a version's artifact is being read just now.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn is_reading_artifact(&self, policy: &Policy, version: &str) -> Result<bool, RegistryError> {
+        let asked = self.asked_of(policy, version)?;
+        let reading = |found| matches!(found, Recomputed::Computing(_));
+        Ok(asked.iter().any(|(location, task)| reading(self.artifacts.known(policy, location, task))))
+    }
+
+    /// What the gates ask of a version's artifact, and where it lies.
+    fn asked_of(&self, policy: &Policy, version: &str) -> Result<Vec<(String, Task)>, RegistryError> {
+        self.read(|tx| {
+            let location = record(tx, &policy.model, version)?.and_then(|record| record.artifact);
+            let Some(location) = location else { return Ok(Vec::new()) };
+            let listed = dossier::signed_list(tx, &policy.model, version)?;
+            let listed = listed.map(|listed| (location.clone(), Task::Listed(listed)));
+            Ok(listed.into_iter().chain([(location, Task::Digest)]).collect())
+        })
     }
 
     /// The promotion records of a version, the newest first.
@@ -206,17 +249,19 @@ pub(super) fn follow(change: &Change<'_>, desk: &Desk<'_>, verdict: &Verdict, js
 /// The gate's answer with everything that is known.
 pub(super) fn ask(
     tx: &Connection,
+    artifacts: &Artifacts,
     desk: &Desk<'_>,
     version: &str,
     to: &str,
     retry: Option<&str>,
 ) -> Result<(Answer, Dossier), RegistryError> {
-    ask_for(tx, desk, version, to, retry, None)
+    ask_for(tx, artifacts, desk, version, to, retry, None)
 }
 
 /// The same where somebody asks for the promotion itself: it is their wish from now on.
 fn ask_for(
     tx: &Connection,
+    artifacts: &Artifacts,
     desk: &Desk<'_>,
     version: &str,
     to: &str,
@@ -233,7 +278,11 @@ fn ask_for(
     let record = record(tx, &policy.model, version)?;
     let mut dossier = dossier::read(tx, policy, version, desk.now_ms)?;
     dossier.requesters.extend(asks);
-    dossier.recomputed_sha256 = record.as_ref().and_then(|r| r.artifact.as_deref()).and_then(artifact::known);
+    if let Some(location) = record.as_ref().and_then(|record| record.artifact.as_deref()) {
+        dossier.recomputed_sha256 = Some(artifacts.known(policy, location, &Task::Digest));
+        let listed = dossier.evidence.get("signature").and_then(|evidence| model_signing::listed(&evidence.value));
+        dossier.listed = listed.map(|listed| artifacts.known(policy, location, &Task::Listed(listed)));
+    }
     let Live { mut latest, blocks: raised, seen, mut others } = (desk.live)(version);
     if let Some(anew) = dossier.anew_ms {
         latest.retain(|verdict| verdict.end_ms > anew);
@@ -293,7 +342,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
         )));
     }
     let asks = Requester { actor: desk.actor.to_owned(), to: Some(to.to_owned()) };
-    let (answer, dossier) = ask_for(change, desk, version, to, retry, Some(asks))?;
+    let (answer, dossier) = ask_for(change, change.artifacts, desk, version, to, retry, Some(asks))?;
     change.tag(model, version, &ops::gate_tags(to, &answer, None))?;
     change.audit(
         desk.actor,
@@ -417,7 +466,7 @@ pub(super) fn automatic(change: &Change<'_>, desk: &Desk<'_>, version: &str) -> 
         if !begins || pointers::has_stood(change, model, &transition.to, version)? {
             continue;
         }
-        let (answer, _) = ask(change, desk, version, &transition.to, None)?;
+        let (answer, _) = ask(change, change.artifacts, desk, version, &transition.to, None)?;
         if answer.verdict == GateVerdict::Pass {
             let wish = Wish { version, to: &transition.to, retry: None, comment: Some("every gate passes") };
             promote(change, &Desk { actor: ACTOR, ..*desk }, &wish)?;

@@ -229,7 +229,7 @@ fn carry_out(
                 }
             }
             Effect::AskGate => {
-                let (answer, _) = promotions::ask(change, desk, &candidate, &state.to, None)?;
+                let (answer, _) = promotions::ask(change, change.artifacts, desk, &candidate, &state.to, None)?;
                 let pass = answer.verdict == GateVerdict::Pass;
                 let why = answer.reasons.join("; ");
                 if let Some(plan) = plan_of(desk.policy, state) {

@@ -7,14 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::blocking::{Client as Http, RequestBuilder, Response};
-use reqwest::redirect::Policy as Redirects;
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::MlflowError;
-use crate::web::{innermost, is_loopback};
+use crate::web::{Calls, innermost};
 use wire::Empty;
 pub use wire::{ModelVersion, RegisteredModel, Run};
 
@@ -102,7 +101,8 @@ impl Mlflow {
     ///
     /// # Errors
     /// An address that is not http or https, holds a user or password, or a TLS setup that fails.
-    pub fn new(url: &str, auth: Auth, timeout: Duration) -> Result<Self, MlflowError> {
+    pub fn new(url: &str, auth: Auth, calls: impl Into<Calls>) -> Result<Self, MlflowError> {
+        let calls = calls.into();
         let bad = |why: &str| MlflowError::Settings { what: "url", why: why.to_owned() };
         // The text is not quoted: it may hold a password.
         let mut base = Url::parse(url).map_err(|e| bad(&format!("{e}: give one such as http://127.0.0.1:5000")))?;
@@ -114,13 +114,9 @@ impl Mlflow {
         }
         base.set_query(None);
         base.set_fragment(None);
-        // Redirects would take the credentials elsewhere.
-        let http = Http::builder().timeout(timeout).connect_timeout(timeout).redirect(Redirects::none());
-        let http = http.pool_idle_timeout(IDLE);
-        // No proxy knows what this machine calls itself.
-        let http = if is_loopback(&base) { http.no_proxy() } else { http };
-        let http = http.build().map_err(|e| MlflowError::Settings { what: "HTTP client", why: innermost(e) })?;
-        Ok(Self { base, auth, timeout, http })
+        let http = calls.client(&base).and_then(|http| http.pool_idle_timeout(IDLE).build().map_err(innermost));
+        let http = http.map_err(|why| MlflowError::Settings { what: "HTTP client", why })?;
+        Ok(Self { base, auth, timeout: calls.timeout, http })
     }
 
     /// The server's address, without a slash at its end.

@@ -1,7 +1,9 @@
 //! What events are made of: times, ids, flags, codes of texts and the encodings of missing and invalid values; `batch` has
 //! decoded events in columns.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::seeded::Map;
 
 mod batch;
 
@@ -93,9 +95,20 @@ pub type Fresh = Vec<(Domain, Box<str>)>;
 /// Distinct texts and their codes, in order of first sight, up to a bound.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Dictionary {
-    codes: hashbrown::HashMap<Box<str>, u32, rustc_hash::FxBuildHasher>,
+    #[serde(serialize_with = "in_order")]
+    codes: Map<Box<str>, u32>,
     names: Vec<Box<str>>,
     bound: u32,
+    /// Bytes of the texts.
+    #[serde(skip)]
+    bytes: usize,
+}
+
+/// Writes codes in their order: that of the table is another one in every process.
+fn in_order<S: Serializer>(codes: &Map<Box<str>, u32>, to: S) -> Result<S::Ok, S::Error> {
+    let mut sorted: Vec<(&Box<str>, &u32)> = codes.iter().collect();
+    sorted.sort_unstable_by_key(|(_, code)| **code);
+    to.collect_map(sorted)
 }
 
 impl Dictionary {
@@ -109,7 +122,8 @@ impl Dictionary {
     #[must_use]
     pub fn of(names: Vec<Box<str>>, bound: u32) -> Self {
         let codes = (0_u32..).zip(&names).map(|(code, name)| (name.clone(), code)).collect();
-        Self { codes, names, bound }
+        let bytes = names.iter().map(|name| name.len()).sum();
+        Self { codes, names, bound, bytes }
     }
 
     /// The code of `text`, and whether it is new.
@@ -129,6 +143,7 @@ impl Dictionary {
         }
         self.codes.insert(text.into(), next);
         self.names.push(text.into());
+        self.bytes += text.len();
         (next, true)
     }
 
@@ -157,6 +172,12 @@ impl Dictionary {
     #[must_use]
     pub fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// Bytes of the texts that were coded since it was made.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     #[must_use]

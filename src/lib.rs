@@ -55,6 +55,7 @@ pub mod registry;
 pub mod replay;
 pub mod rollout;
 pub mod schema;
+pub mod seeded;
 pub mod snapshot;
 pub mod source;
 pub mod state_v4;

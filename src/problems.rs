@@ -556,6 +556,14 @@ impl Found<'_> {
                 "find out why labels are late, shorten the horizon, or raise limits.join_bytes".to_owned(),
             ),
             (
+                self.seen.refused.names,
+                format!(
+                    "events name {} new versions beyond limits.new_versions an hour, and {} events of them count for no version",
+                    self.seen.refused.names, self.seen.refused.events
+                ),
+                "register the versions that are; does something else than a version stand where events name it?".to_owned(),
+            ),
+            (
                 share_of(c.unmatched, 5, labels),
                 format!("{} of {labels} labels found no prediction", c.unmatched),
                 "compare the ids and times of labels and predictions".to_owned(),

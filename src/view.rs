@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::decode::Reason;
 use crate::intake::Counters;
+use crate::intake::newcomers::Refused;
 use crate::judge::verdict::{Action, Verdict};
 use crate::policy::Policy;
 use crate::registry::VersionRecord;
@@ -140,6 +141,8 @@ pub struct SourceView {
     pub ahead: usize,
     pub idle: bool,
     pub paused: bool,
+    /// It is halted, or what is there is not read and nothing says why: why stands in `not_ready`.
+    pub halted: bool,
 }
 
 impl SourceView {
@@ -166,6 +169,8 @@ pub struct ModelView {
     pub incomplete: u64,
     /// Versions that have no place here, since they are too many.
     pub left_out: u64,
+    /// Names of versions that were not taken on.
+    pub refused: Refused,
 }
 
 /// One version of a model.

@@ -21,8 +21,8 @@ pub struct Args {
     /// Reads a topic that was deleted and made anew from its beginning; the log and /ready say its ID
     #[arg(long = "accept-new-topic", value_name = "TOPIC=ID", value_parser = accepted)]
     topics: Vec<Accepted>,
-    /// Goes on behind records that are gone from a partition, from OFFSET, which the log and /ready say; windows that may lack
-    /// them are incomplete
+    /// Goes on behind records that are gone from a partition, or cannot be read, from OFFSET, which the log and /ready say; windows
+    /// that may lack them are incomplete
     #[arg(long = "accept-gap", value_name = "TOPIC/PARTITION=OFFSET", value_parser = gap)]
     gaps: Vec<Gap>,
     /// Goes on with a registry that was made anew or put in place of the one before; the log and the status say its ID

@@ -127,6 +127,8 @@ pub struct Limits {
     pub verdicts: usize,
     /// How many of them, the newest, are kept with their evidence.
     pub whole_verdicts: usize,
+    /// Versions of one model that events name and nobody registered: so many are taken on an hour.
+    pub new_versions: usize,
 }
 
 impl Config {
@@ -148,6 +150,7 @@ impl Default for Limits {
             join_bytes: 2 << 30,
             verdicts: 200,
             whole_verdicts: 1,
+            new_versions: 100,
         }
     }
 }
@@ -377,6 +380,7 @@ fn limits(item: &Item) -> Option<Limits> {
         "join_bytes",
         "verdicts",
         "whole_verdicts",
+        "new_versions",
     ])?;
     let default = Limits::default();
     let between = |key, default: usize, least: u64, most: u64, range: String| match map.get(key) {
@@ -396,7 +400,9 @@ fn limits(item: &Item) -> Option<Limits> {
     let join_bytes = between("join_bytes", default.join_bytes, 16 << 20, 1 << 40, "from 16MiB to 1024GiB".to_owned());
     let verdicts = counted("verdicts", default.verdicts, 100_000);
     let whole_verdicts = counted("whole_verdicts", default.whole_verdicts, 1000);
+    let new_versions = counted("new_versions", default.new_versions, 1_000_000);
     Some(Limits {
+        new_versions: new_versions?,
         message_bytes: message_bytes?,
         depth: depth?,
         string_bytes: string_bytes?,

@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use super::claim::Claim;
 use super::dead::DeadLetters;
-use super::loader::{Key, Loader};
+use super::loader::{Claim as For, Key, Loader};
 use super::topics::{Read, Topic};
 use crate::checkpoint::{Checkpoint, SourceState, Store};
 use crate::clock::now_ms;
+use crate::intake::newcomers::{Newcomers, Registered};
 use crate::intake::starts::Cause;
 use crate::intake::versions::Reference;
 use crate::intake::{Intake, Setup};
@@ -46,6 +47,10 @@ const TICK: Duration = Duration::from_millis(10);
 const PINS_EVERY: Duration = Duration::from_secs(5);
 /// How long reading waits for a first look at the snapshots of restored versions.
 const CHECK: Duration = Duration::from_secs(3);
+/// The pause between two looks for snapshots of versions that were not taken on.
+const SEEK_EVERY: Duration = Duration::from_millis(250);
+/// Where a version's name comes into a pattern.
+const VERSION: &str = "{version}";
 /// How long a stop waits for ends of partitions.
 const LAST_ENDS: Duration = Duration::from_millis(250);
 /// The name under which readiness lists checkpoints that cannot be written.
@@ -80,6 +85,8 @@ pub struct Engine {
     pace: Pace,
     workers: usize,
     quest: Mutex<Quest>,
+    /// When a snapshot of a version that was not taken on was looked for last.
+    sought: Mutex<Option<Instant>>,
 }
 
 /// How far a partition had come for a model whose counts start anew.
@@ -110,6 +117,8 @@ impl Reached {
 pub struct Pace {
     pub idle_after: Duration,
     pub checkpoint_every: Duration,
+    /// So many versions that nobody registered are taken on an hour.
+    pub new_versions: usize,
 }
 
 /// The parts of an engine.
@@ -136,7 +145,7 @@ impl Engine {
         let asker = Asker::start(parts.kafka.handle())
             .inspect_err(|e| tracing::error!(error = %e, "no thread to ask the brokers on: no window will close"))
             .ok();
-        Self {
+        let engine = Self {
             world: RwLock::new(World {
                 models: parts.models,
                 topics: parts.topics,
@@ -160,7 +169,10 @@ impl Engine {
             registry: parts.registry,
             pace: parts.pace,
             workers: parts.workers.max(1),
-        }
+            sought: Mutex::default(),
+        };
+        engine.world().models.iter().for_each(|model| engine.guard(model));
+        engine
     }
 
     /// What the workers work on, beside them.
@@ -250,10 +262,11 @@ impl Engine {
         model.judge_all(&mut |judged, _| self.common.deliver(judged));
         let blocks = model.blocks();
         *model = Pipeline::new(Arc::clone(policy), setup, self.workers);
+        self.guard(model);
         model.inherit(blocks);
         for version in pinned {
             model.intake().pin(&version, true);
-            lock(&self.common.loader).start(policy, &version);
+            lock(&self.common.loader).start(policy, &version, For::Known);
         }
         world.topics = topics;
         world.generation += 1;
@@ -475,7 +488,7 @@ impl Engine {
                     tracing::warn!(model = policy.model, version, error = %e, "that cannot be written down; it is loaded again");
                 }
                 if model.intake().names().version_code(&version).is_some() {
-                    lock(&self.common.loader).start(policy, &version);
+                    lock(&self.common.loader).start(policy, &version, For::Known);
                 }
             }
         }
@@ -487,7 +500,7 @@ impl Engine {
         let mut view = self.common.view.write();
         for version in versions {
             pipeline.count_anew(version);
-            lock(&self.common.loader).start(&pipeline.policy, version);
+            lock(&self.common.loader).start(&pipeline.policy, version, For::Known);
             if let Some(shown) = view.version_mut(model, version) {
                 shown.verdicts.clear();
                 shown.blocks.clear();
@@ -506,14 +519,18 @@ impl Engine {
                     continue;
                 }
             };
+            let registered = self.registry.registered(&model.policy.model).unwrap_or_default();
             for record in records {
+                if registered.contains(&record.version) {
+                    model.intake().note_registered(&record.version);
+                }
                 let staged = !record.stages.is_empty();
                 let mut intake = model.intake();
                 if staged || intake.names().version_code(&record.version).is_some() {
                     intake.pin(&record.version, staged);
                 }
                 if staged && intake.is_unknown(&record.version) {
-                    lock(&self.common.loader).start(&model.policy, &record.version);
+                    lock(&self.common.loader).start(&model.policy, &record.version, For::Known);
                 }
             }
         }
@@ -541,11 +558,12 @@ impl Engine {
             self.take_over(&world, &key, reference);
             lock(&self.common.loader).settle(&key);
         }
-        for (name, version) in due {
+        for ((name, version), claim) in due {
             if let Some(model) = world.models.iter().find(|m| m.policy.model == name) {
-                lock(&self.common.loader).start(&model.policy, &version);
+                lock(&self.common.loader).start(&model.policy, &version, claim);
             }
         }
+        self.seek(&world);
         drop(world);
         for (key, reference) in others {
             self.replace(&key, reference);
@@ -553,8 +571,45 @@ impl Engine {
         }
     }
 
+    /// Names of versions are taken on by the configuration's limit.
+    fn guard(&self, model: &Pipeline) {
+        let registry = Arc::clone(&self.registry) as Arc<dyn Registered>;
+        model.intake().guard(Newcomers::new(self.pace.new_versions, registry));
+    }
+
+    /// Looks whether a version that was not taken on has a snapshot: beside everything else, and a few a second.
+    fn seek(&self, world: &World) {
+        let mut sought = lock(&self.sought);
+        if sought.is_some_and(|at| at.elapsed() < SEEK_EVERY) || lock(&self.common.loader).seeks() {
+            return;
+        }
+        for model in &world.models {
+            let own = model.policy.baseline.snapshot.as_ref().is_some_and(|pattern| pattern.contains(VERSION));
+            // Where all have the same snapshot, or none has, it says nothing of any.
+            if own && let Some(name) = model.try_intake().and_then(|mut intake| intake.next_sought()) {
+                *sought = Some(Instant::now());
+                lock(&self.common.loader).start(&model.policy, &name, For::Refused);
+                return;
+            }
+        }
+    }
+
     fn take_over(&self, world: &World, key: &Key, reference: Reference) {
         let (name, version) = key;
+        if lock(&self.common.loader).claim(key) == Some(For::Refused) {
+            if let Reference::Baseline { .. } = reference
+                && let Some(model) = world.models.iter().find(|m| m.policy.model == *name)
+            {
+                tracing::info!(
+                    model = name,
+                    version,
+                    "a version that was not taken on has a snapshot: it is counted from here on"
+                );
+                model.intake().take_on(version, false);
+            } else {
+                return;
+            }
+        }
         lock(&self.common.unchecked).versions.remove(key);
         let Some(model) = world.models.iter().find(|m| m.policy.model == *name) else { return };
         if snapshots::kept_of(world, key).is_some() {

@@ -150,6 +150,11 @@ fn pass_over(kafka: &Handle, starts: &mut Starts, gaps: &[Gap]) {
         };
         // A log that lost its end goes on below what was counted.
         let from = low.max((*next).min(high));
+        // Where records are still there, it is that they cannot be read.
+        let Some(from) = kafka.behind_unreadable(topic, *partition, from, high) else {
+            tracing::error!(topic, partition, "the brokers do not say what can be read there: nothing is passed over");
+            continue;
+        };
         tracing::warn!(
             topic,
             partition,

@@ -29,8 +29,27 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A model's version by name.
 pub type Key = (String, String);
 
+/// What a version has to be loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is registered, has a stage, or is counted already: it waits behind no other.
+    Known,
+    /// Only events name it.
+    Named,
+    /// Events name it, and it was not taken on: whether it has a snapshot is looked for once, one after the other.
+    Refused,
+}
+
+impl Claim {
+    #[must_use]
+    pub fn of(registered: bool) -> Self {
+        if registered { Self::Known } else { Self::Named }
+    }
+}
+
 /// A load of a version's baseline on a thread of its own.
 struct Load {
+    claim: Claim,
     started: Instant,
     /// It was reported as failed since it took too long; its thread goes on.
     given_up: bool,
@@ -40,6 +59,7 @@ struct Load {
 
 /// A load that failed.
 struct Failure {
+    claim: Claim,
     at: Instant,
     /// It is tried again after this.
     pause: Duration,
@@ -63,7 +83,7 @@ pub struct Loader {
     receive: Receiver<(Key, Reference)>,
     under_way: BTreeMap<Key, Load>,
     /// Those that wait for a place, in order.
-    queue: VecDeque<(Arc<Policy>, String)>,
+    queue: VecDeque<(Arc<Policy>, String, Claim)>,
     failed: BTreeMap<Key, Failure>,
 }
 
@@ -75,22 +95,27 @@ impl Loader {
     }
 
     /// Starts loading a version's baseline, unless that is under way.
-    pub fn start(&mut self, policy: &Arc<Policy>, version: &str) {
+    pub fn start(&mut self, policy: &Arc<Policy>, version: &str, claim: Claim) {
         let key = (policy.model.clone(), version.to_owned());
         if self.under_way.contains_key(&key) {
             return;
         }
-        if self.is_full() {
-            if !self.queue.iter().any(|(p, v)| p.model == policy.model && v == version) {
-                self.queue.push_back((Arc::clone(policy), version.to_owned()));
+        if self.is_full(claim) {
+            match self.queue.iter_mut().find(|(p, v, _)| p.model == policy.model && v == version) {
+                Some((.., is)) if claim == Claim::Known => *is = claim,
+                Some(_) => {}
+                None => self.queue.push_back((Arc::clone(policy), version.to_owned(), claim)),
             }
             return;
         }
-        self.under_way.insert(key.clone(), Load { started: Instant::now(), given_up: false, done: false });
+        let load = Load { claim, started: Instant::now(), given_up: false, done: false };
+        self.under_way.insert(key.clone(), load);
         let (policy, origin, send) = (Arc::clone(policy), self.origin.clone(), self.send.clone());
-        tracing::info!(model = key.0, version = key.1, "loading the baseline of a version");
+        if claim != Claim::Refused {
+            tracing::info!(model = key.0, version = key.1, "loading the baseline of a version");
+        }
         let work = move || {
-            let found = origin.load(&policy, &key.1);
+            let found = origin.load(&policy, &key.1, claim != Claim::Refused);
             // Nobody listens once the daemon has stopped.
             let _ = send.send((key, found));
         };
@@ -103,11 +128,14 @@ impl Loader {
     #[must_use]
     pub fn is_under_way(&self, model: &str, version: &str) -> bool {
         self.under_way.contains_key(&(model.to_owned(), version.to_owned()))
-            || self.queue.iter().any(|(policy, queued)| policy.model == model && queued == version)
+            || self.queue.iter().any(|(policy, queued, _)| policy.model == model && queued == version)
     }
 
-    fn is_full(&self) -> bool {
-        self.under_way.values().filter(|load| load.started.elapsed() < SLOW).count() >= self.origin.threads.max(1)
+    /// Those that are known have places of their own.
+    fn is_full(&self, claim: Claim) -> bool {
+        let is_known = |claim| claim == Claim::Known;
+        let own = self.under_way.values().filter(|load| is_known(load.claim) == is_known(claim));
+        own.filter(|load| load.started.elapsed() < SLOW).count() >= self.origin.threads.max(1)
     }
 
     /// Baselines that were loaded, or failed, since; loads that take too long fail. They are under way, and not begun again,
@@ -123,10 +151,12 @@ impl Loader {
             }
         }
         for (key, reference) in &out {
+            let claim = self.under_way.get(key).map_or(Claim::Named, |load| load.claim);
             match reference {
+                Reference::Failed(_) if claim == Claim::Refused => {}
                 Reference::Failed(_) => {
                     let pause = self.failed.get(key).map_or(FIRST_RETRY, |f| (f.pause * 2).min(LAST_RETRY));
-                    self.failed.insert(key.clone(), Failure { at: Instant::now(), pause });
+                    self.failed.insert(key.clone(), Failure { claim, at: Instant::now(), pause });
                 }
                 Reference::Baseline { baseline, sha256 } => {
                     tracing::info!(
@@ -155,18 +185,35 @@ impl Loader {
     }
 
     fn start_waiting(&mut self) {
-        while !self.is_full()
-            && let Some((policy, version)) = self.queue.pop_front()
-        {
-            self.start(&policy, &version);
+        for known in [true, false] {
+            let next = |(.., claim): &(Arc<Policy>, String, Claim)| (*claim == Claim::Known) == known;
+            while !self.is_full(Claim::of(known))
+                && let Some(at) = self.queue.iter().position(next)
+                && let Some((policy, version, claim)) = self.queue.remove(at)
+            {
+                self.start(&policy, &version, claim);
+            }
         }
     }
 
+    /// What a load under way is for.
+    #[must_use]
+    pub fn claim(&self, key: &Key) -> Option<Claim> {
+        self.under_way.get(key).map(|load| load.claim)
+    }
+
+    /// Whether a snapshot of a name that was refused is being looked for.
+    #[must_use]
+    pub fn seeks(&self) -> bool {
+        self.under_way.values().any(|load| load.claim == Claim::Refused && !load.done)
+    }
+
     /// Versions whose load failed long enough ago to try again, or was forgotten meanwhile.
-    pub fn due(&mut self) -> Vec<Key> {
+    pub fn due(&mut self) -> Vec<(Key, Claim)> {
         let is_due = |key: &Key, f: &Failure| f.at.elapsed() > f.pause && !self.under_way.contains_key(key);
-        let due: Vec<Key> = self.failed.iter().filter(|(k, f)| is_due(k, f)).map(|(k, _)| k.clone()).collect();
-        for key in &due {
+        let due = self.failed.iter().filter(|(k, f)| is_due(k, f)).map(|(k, f)| (k.clone(), f.claim));
+        let due: Vec<(Key, Claim)> = due.collect();
+        for (key, _) in &due {
             if let Some(failure) = self.failed.get_mut(key) {
                 failure.at = Instant::now();
             }
@@ -177,7 +224,7 @@ impl Loader {
     /// A version is not tried again.
     pub fn forget(&mut self, key: &Key) {
         self.failed.remove(key);
-        self.queue.retain(|(policy, version)| (&policy.model, version) != (&key.0, &key.1));
+        self.queue.retain(|(policy, version, _)| (&policy.model, version) != (&key.0, &key.1));
     }
 
     /// Versions whose snapshots are being read for longer than this, and for how long.
@@ -196,7 +243,7 @@ impl Origin {
 
     /// A version's baseline from where the registry, or else the policy, says its snapshot is.
     #[must_use]
-    pub fn load(&self, policy: &Policy, version: &str) -> Reference {
+    pub fn load(&self, policy: &Policy, version: &str, tell: bool) -> Reference {
         let location = match self.registry.version(&policy.model, version) {
             Ok(record) => record.and_then(|r| r.snapshot_in_use().map(str::to_owned)),
             Err(e) => return Reference::Failed(e.to_string()),
@@ -210,7 +257,9 @@ impl Origin {
         let found = replay::try_reference(policy, version, location.as_deref(), self.threads, &self.stores);
         found.unwrap_or_else(|errors| {
             // Whoever may read the log may read the snapshot; whoever asks over HTTP may not.
-            tracing::warn!(model = policy.model, version, error = %errors, "the version's baseline cannot be built");
+            if tell {
+                tracing::warn!(model = policy.model, version, error = %errors, "the version's baseline cannot be built");
+            }
             Reference::Failed(errors.without_content())
         })
     }
@@ -228,7 +277,7 @@ impl Origin {
         loop {
             let (send, receive) = channel();
             let (policy, origin, version) = (Arc::clone(policy), self.clone(), version.to_owned());
-            let work = move || drop(send.send(origin.load(&policy, &version)));
+            let work = move || drop(send.send(origin.load(&policy, &version, true)));
             if let Err(e) = thread::Builder::new().name("baseline".into()).spawn(work) {
                 return Reference::Failed(e.to_string());
             }

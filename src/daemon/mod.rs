@@ -172,7 +172,11 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
         registry,
         view: view.clone(),
         dead_letters,
-        pace: Pace { idle_after: config.idle_after, checkpoint_every: config.state.every },
+        pace: Pace {
+            idle_after: config.idle_after,
+            checkpoint_every: config.state.every,
+            new_versions: config.limits.new_versions,
+        },
         workers,
     });
 

@@ -83,6 +83,8 @@ pub struct Reader {
     decoder: JsonDecoder,
     pub batches: Batches,
     keep_payload: bool,
+    /// So much of a rejected message goes along.
+    most_payload: usize,
     pub read: Read,
     pub dead: Vec<DeadLetter>,
     /// By reason: when a rejected message was described last.
@@ -134,6 +136,7 @@ impl Topic {
             decoder: JsonDecoder::new(schemas, &self.format, self.kind, self.limits),
             batches,
             keep_payload: self.keep_payload,
+            most_payload: self.limits.message_bytes,
             read: Read::default(),
             dead: Vec::new(),
             described: BTreeMap::new(),
@@ -194,7 +197,9 @@ impl Reader {
             Err(reject) => {
                 *self.read.rejected.entry(reject.reason).or_default() += 1;
                 if self.dead.len() < DEAD_BOUND {
-                    let payload = if self.keep_payload { bytes.to_vec() } else { Vec::new() };
+                    // Of a message that is larger than any that counts, the beginning tells enough.
+                    let kept = bytes.get(..self.most_payload).unwrap_or(bytes);
+                    let payload = if self.keep_payload { kept.to_vec() } else { Vec::new() };
                     let now = Instant::now();
                     let due = self.described.get(&reject.reason).is_none_or(|at| now - *at >= rejections::EVERY);
                     let read = due.then(|| {

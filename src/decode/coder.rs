@@ -5,13 +5,13 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
 use crate::event::{Dictionary, Domain, Fresh, code};
 use crate::schema::{Schema, cross};
+use crate::seeded::Map;
 
-/// A decoder that knows more values than this starts again with the next batch.
+/// A decoder that knows more values than this, or more bytes of them, starts again with the next batch.
 const MOST_VALUES: usize = 1 << 18;
+const MOST_BYTES: usize = 32 << 20;
 /// The most parts an intersection has.
 const MAX_PARTS: usize = 4;
 
@@ -76,7 +76,7 @@ struct Crossing {
     names: Dictionary,
     /// For a single part: the segmentation's code by the attribute's.
     single: Vec<u32>,
-    crossed: FxHashMap<[u32; MAX_PARTS], u32>,
+    crossed: Map<[u32; MAX_PARTS], u32>,
 }
 
 impl Coder {
@@ -87,7 +87,7 @@ impl Coder {
             parts: parts.clone(),
             names: unbounded(),
             single: Vec::new(),
-            crossed: FxHashMap::default(),
+            crossed: Map::default(),
         });
         Self {
             versions: unbounded(),
@@ -104,8 +104,9 @@ impl Coder {
     /// Begins a batch; with too many values known all are forgotten, and `fresh` and the result say so.
     pub fn begin(&mut self, fresh: &mut Fresh) -> bool {
         let own = [&self.versions, &self.stages].into_iter().chain(&self.categorical).chain(&self.attributes);
-        let known = own.chain(self.segmentations.iter().map(|c| &c.names)).map(Dictionary::len).sum::<usize>();
-        if known <= MOST_VALUES {
+        let all = own.chain(self.segmentations.iter().map(|c| &c.names));
+        let (known, bytes) = all.fold((0, 0), |(known, bytes), d| (known + d.len(), bytes + d.bytes()));
+        if known <= MOST_VALUES && bytes <= MOST_BYTES {
             return false;
         }
         let unbounded = || Dictionary::new(usize::MAX);

@@ -1,9 +1,8 @@
 //! Where fields stand in an event, compiled to a tree of keys: names are resolved once, and the order of the last event
 //! is the guess for the next, so that a key costs one comparison.
 
-use rustc_hash::FxHashMap;
-
 use crate::schema::Schema;
+use crate::seeded::Map;
 
 /// Places of the envelope's fields as JSON pointers split into tokens; an empty pointer is the event itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,7 +179,7 @@ pub struct Node {
     pub keys: Vec<Key>,
     /// One a key.
     pub meanings: Vec<Meaning>,
-    index: FxHashMap<Box<str>, usize>,
+    index: Map<Box<str>, usize>,
     /// Which key came first when last seen.
     pub first: usize,
 }

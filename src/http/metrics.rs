@@ -95,8 +95,16 @@ impl Page {
             &["topic", "partition"],
             "Messages that are in the partition but not read yet.",
         )?;
+        let halted = self.gauges(
+            "partition_halted",
+            &["topic", "partition"],
+            "Whether nothing of a partition is read though there is something, and nothing here holds it back: 1, else 0. GET /ready says why.",
+        )?;
         for ((topic, partition), source) in &view.sources {
             add(&events, &[topic], source.events)?;
+            if source.halted || source.next_offset.is_some() {
+                set(&halted, &[topic, &partition.to_string()], flag(source.halted))?;
+            }
             if let Some(messages) = source.lag() {
                 set(&lag, &[topic, &partition.to_string()], real(messages.unsigned_abs()))?;
             }
@@ -227,7 +235,7 @@ impl Page {
     /// What happened to a model's events.
     fn counters(&self, view: &View) -> Result<()> {
         type Read = fn(&ModelView) -> u64;
-        let families: [(&str, &str, Read); 14] = [
+        let families: [(&str, &str, Read); 16] = [
             ("invalid_values_total", "Values of a wrong type or out of range, by model; their events count.", |m| {
                 m.counters.invalid_values
             }),
@@ -277,6 +285,14 @@ impl Page {
                 "Windows that were judged without all of their events, since counts began within them.",
                 |m| m.incomplete,
             ),
+            (
+                "versions_refused_total",
+                "Names of versions in events that nobody registered and that were not taken on, since limits.new_versions an hour were.",
+                |m| m.refused.names,
+            ),
+            ("refused_version_events_total", "Events of versions that were not taken on: they count for none.", |m| {
+                m.refused.events
+            }),
             ("ignored_events_total", "Events of a time the policy ignores.", |m| m.counters.ignored),
         ];
         for (name, help, read) in families {

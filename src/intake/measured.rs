@@ -12,9 +12,7 @@ use crate::window::watermark::is_late;
 impl Intake {
     /// Takes over what a batch's codes mean, and translates it. Every batch comes here, in its decoder's order.
     pub fn translate_measurements(&mut self, decoder: DecoderId, batch: &mut MeasurementBatch) {
-        if let Some(t) = self.translations.get_mut(decoder.0) {
-            t.measurements(&mut self.names, batch);
-        }
+        self.learn_names(decoder, &mut batch.fresh, &mut batch.version);
     }
 
     /// Admits a translated batch of measurements.

@@ -11,6 +11,7 @@ pub mod job;
 mod locate;
 mod measured;
 pub mod names;
+pub mod newcomers;
 mod pairs;
 pub mod panes;
 mod spelling;
@@ -42,6 +43,7 @@ pub use closing::Closing;
 use held::Held;
 use job::Counting;
 use names::{Names, Translation};
+use newcomers::Newcomers;
 use starts::{Cause, Starts};
 use versions::{Known, Reference, Version};
 
@@ -184,6 +186,10 @@ pub struct Intake {
     translations: Vec<Translation>,
     names: Names,
     versions: Vec<Version>,
+    /// Which names of versions are taken on; all of them without it.
+    newcomers: Option<Newcomers>,
+    /// Up to which time events of versions were not taken on by the process before.
+    refused_before: Option<i64>,
     /// What workers need of the versions, by code; made anew when one of them changed.
     known: Arc<Vec<Known>>,
     stale: bool,
@@ -230,6 +236,8 @@ impl Intake {
             sources: Vec::new(),
             translations: Vec::new(),
             versions: Vec::new(),
+            newcomers: None,
+            refused_before: None,
             known: Arc::default(),
             stale: false,
             woken: Vec::new(),
@@ -340,8 +348,9 @@ impl Intake {
 
     /// Takes over what a batch's codes mean, and translates its versions. Every batch comes here, in its decoder's order.
     pub fn learn(&mut self, decoder: DecoderId, batch: &mut PredictionBatch) {
-        if let Some(t) = self.translations.get_mut(decoder.0) {
-            t.learn_predictions(&mut self.names, batch);
+        self.learn_names(decoder, &mut batch.fresh, &mut batch.version);
+        if let Some(t) = self.translations.get(decoder.0) {
+            batch.generation = t.generation();
         }
     }
 
@@ -388,6 +397,7 @@ impl Intake {
     pub fn set_reference(&mut self, version: &str, reference: Reference) {
         let at = self.names.intern_version(version);
         self.ensure_version(at);
+        self.wait_ended(version);
         if let Reference::Baseline { baseline, .. } = &reference {
             self.names.know(baseline);
             let names = &self.names;
@@ -484,6 +494,9 @@ impl Intake {
 
     /// Keeps a version active whatever its own traffic: it has a stage pointer.
     pub fn pin(&mut self, version: &str, pinned: bool) {
+        if self.names.version_code(version).is_none() {
+            self.take_on(version, pinned);
+        }
         let at = self.names.intern_version(version);
         self.ensure_version(at);
         if let Some(v) = self.versions.get_mut(at as usize) {

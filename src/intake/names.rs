@@ -1,15 +1,16 @@
 //! The dictionaries of one model and the translation of decoders' codes into them. Decoders share nothing: a batch brings
 //! the values its codes mean for the first time, and they are taken over in the batch's order.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::decode::Limits;
-use crate::event::{Dictionary, Domain, FeatureBatch, Fresh, MeasurementBatch, PredictionBatch, code};
+use crate::event::{Dictionary, Domain, FeatureBatch, Fresh, PredictionBatch, code};
 use crate::schema::Schema;
+use crate::seeded::Map;
 use crate::state_v4;
 
 /// What the codes in panes and pending predictions mean.
@@ -64,7 +65,13 @@ impl Names {
         self.versions.get(version)
     }
 
+    /// The code of a version that is to be known, however many there are.
     pub fn intern_version(&mut self, version: &str) -> u32 {
+        self.versions.intern_always(version)
+    }
+
+    /// The code of a version, if the bound leaves room for it.
+    pub fn intern_version_within(&mut self, version: &str) -> u32 {
         self.versions.intern(version).0
     }
 
@@ -152,21 +159,42 @@ pub struct Translation {
 /// How many times a decoder may start again while a batch waits for its baseline.
 const GENERATIONS: usize = 4;
 
+/// So many names that were refused before are looked at again in a batch.
+const MOST_AGAIN: usize = 64;
+
 /// The code of a category that no row of an admitted batch has had yet.
 const WAITS: u32 = code::SPECIAL - 1;
 
 #[derive(Clone, Debug, Default)]
 struct Tables {
     versions: Vec<u32>,
+    refused: RefusedNames,
     stages: Vec<u32>,
     categorical: Vec<Vec<u32>>,
     segmentations: Vec<Vec<u32>>,
     /// The texts of categories that wait, by feature and the decoder's code: they take a place once a row with one is
     /// admitted, when the baselines of the rows before are known. So which unseen ones are within the bound depends on
     /// the order of the events alone, and not on how many of them a batch holds.
-    waiting: FxHashMap<(usize, usize), Box<str>>,
+    waiting: Map<(usize, usize), Box<str>>,
     /// Categories beyond the bound: feature, the decoder's code, text. A baseline loaded later may know them.
     beyond: Vec<(usize, usize, Box<str>)>,
+}
+
+/// Names of versions that were not taken on, with the decoder's codes.
+#[derive(Clone, Debug, Default)]
+struct RefusedNames {
+    by_name: Map<Box<str>, usize>,
+    by_code: BTreeMap<usize, Box<str>>,
+    /// Codes of those that nobody has decided over yet.
+    undecided: Vec<usize>,
+}
+
+impl RefusedNames {
+    fn insert(&mut self, name: Box<str>, at: usize) {
+        self.by_code.insert(at, name.clone());
+        self.by_name.insert(name, at);
+        self.undecided.push(at);
+    }
 }
 
 impl Tables {
@@ -209,8 +237,9 @@ impl Translation {
         self.previous.iter_mut().for_each(|(_, tables)| tables.look_again(names));
     }
 
-    /// Takes over what the batch's codes mean for the first time; every batch of a decoder must come here, in order.
-    fn learn(&mut self, names: &mut Names, fresh: &mut Fresh) {
+    /// Takes over what the batch's codes mean for the first time; every batch of a decoder must come here, in order. Where names of
+    /// versions are guarded, unknown ones are refused until they are taken on.
+    pub fn learn(&mut self, names: &mut Names, fresh: &mut Fresh, guarded: bool) {
         for (domain, text) in fresh.drain(..) {
             if domain == Domain::Restart {
                 self.previous.push((self.generation, std::mem::take(&mut self.current)));
@@ -222,6 +251,13 @@ impl Translation {
             }
             let tables = &mut self.current;
             match domain {
+                Domain::Version if guarded => {
+                    let known = names.version_code(&text);
+                    if known.is_none() {
+                        tables.refused.insert(text, tables.versions.len());
+                    }
+                    tables.versions.push(known.unwrap_or(code::OVERFLOW));
+                }
                 Domain::Version => tables.versions.push(names.intern(domain, &text)),
                 Domain::Stage => tables.stages.push(names.intern(domain, &text)),
                 Domain::Categorical(i) => {
@@ -238,11 +274,68 @@ impl Translation {
         }
     }
 
-    /// Learns from a batch and translates its versions, so that their baselines can be looked for.
-    pub fn learn_predictions(&mut self, names: &mut Names, batch: &mut PredictionBatch) {
-        self.learn(names, &mut batch.fresh);
-        batch.generation = self.generation;
-        translate(&self.current.versions, &mut batch.version);
+    /// Which of its tables the codes of the batches that come now are of.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Translates the versions of a batch that was learned from, so that their baselines can be looked for.
+    pub fn translate_versions(&self, versions: &mut [u32]) {
+        translate(&self.current.versions, versions);
+    }
+
+    /// Whether any name is refused.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        !self.current.refused.by_code.is_empty()
+    }
+
+    #[must_use]
+    pub fn is_refused(&self, version: &str) -> bool {
+        self.current.refused.by_name.contains_key(version)
+    }
+
+    /// Names that nobody has decided over yet, in the order they came.
+    #[must_use]
+    pub fn undecided(&self) -> Vec<Box<str>> {
+        let RefusedNames { by_code, undecided, .. } = &self.current.refused;
+        undecided.iter().filter_map(|at| by_code.get(at)).cloned().collect()
+    }
+
+    /// It was decided over all of them.
+    pub fn decided(&mut self) {
+        self.current.refused.undecided.clear();
+    }
+
+    /// Names that were refused before and come again in a batch that was not translated yet.
+    #[must_use]
+    pub fn refused_in(&self, versions: &[u32]) -> Vec<Box<str>> {
+        let RefusedNames { by_code, undecided, .. } = &self.current.refused;
+        let (mut found, mut last) = (Vec::new(), code::MISSING);
+        for &at in versions {
+            if at != last
+                && found.len() < MOST_AGAIN
+                && let Some(name) = by_code.get(&(at as usize))
+                && !undecided.contains(&(at as usize))
+                && !found.contains(name)
+            {
+                found.push(name.clone());
+            }
+            last = at;
+        }
+        found
+    }
+
+    /// A version has this code from now on; returns whether events of it were refused before.
+    pub fn take_on(&mut self, version: &str, to: u32) -> bool {
+        let Tables { versions, refused, .. } = &mut self.current;
+        let Some(at) = refused.by_name.remove(version) else { return false };
+        refused.by_code.remove(&at);
+        if let Some(slot) = versions.get_mut(at) {
+            *slot = to;
+        }
+        !refused.undecided.contains(&at)
     }
 
     /// Translates everything else of rows of a batch that was learned from, once their baselines are known. Each row comes
@@ -259,13 +352,8 @@ impl Translation {
         }
     }
 
-    pub fn measurements(&mut self, names: &mut Names, batch: &mut MeasurementBatch) {
-        self.learn(names, &mut batch.fresh);
-        translate(&self.current.versions, &mut batch.version);
-    }
-
     pub fn features(&mut self, names: &mut Names, batch: &mut FeatureBatch) {
-        self.learn(names, &mut batch.fresh);
+        self.learn(names, &mut batch.fresh, false);
         for (i, column) in batch.features.categorical.iter_mut().enumerate() {
             self.current.categories(names, i, column);
         }

@@ -6,24 +6,47 @@ use crate::schema::boolean;
 /// What a float's text has behind a whole number.
 const BEHIND: &str = ".0";
 
-/// The place of a category in `names`, which are sorted: of the text itself, else of the value that it spells.
-#[must_use]
-pub fn find(names: &[String], text: &str) -> Option<usize> {
-    let place = |text: &str| names.binary_search_by(|n| n.as_str().cmp(text)).ok();
-    place(text).or_else(|| {
-        if boolean(text).is_some() {
-            return names.iter().position(|n| n.eq_ignore_ascii_case(text));
+/// The categories of a baseline, sorted, and what is common to all of them: looked at once, however many are looked for.
+pub struct Spelled<'n> {
+    names: &'n [String],
+    all_whole: bool,
+    all_floats: bool,
+    /// Where the first that spells `false` and `true` stands, in any case.
+    booleans: [Option<usize>; 2],
+}
+
+impl<'n> Spelled<'n> {
+    #[must_use]
+    pub fn new(names: &'n [String]) -> Self {
+        let float = |name: &String| name.strip_suffix(BEHIND).is_some_and(is_whole);
+        Self {
+            names,
+            all_whole: names.iter().all(|n| is_whole(n)),
+            all_floats: names.iter().all(float),
+            booleans: ["false", "true"].map(|text| names.iter().position(|n| n.eq_ignore_ascii_case(text))),
         }
-        // Only where all are whole numbers: versions such as 1.0 and 1 are texts.
-        match text.strip_suffix(BEHIND) {
-            Some(whole) if is_whole(whole) => place(whole).filter(|_| names.iter().all(|n| is_whole(n))),
-            None if is_whole(text) => {
-                let float = |name: &String| name.strip_suffix(BEHIND).is_some_and(is_whole);
-                place(&format!("{text}{BEHIND}")).filter(|_| names.iter().all(float))
+    }
+
+    fn place(&self, text: &str) -> Option<usize> {
+        self.names.binary_search_by(|n| n.as_str().cmp(text)).ok()
+    }
+
+    /// The place of a category: of the text itself, else of the value that it spells.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<usize> {
+        self.place(text).or_else(|| {
+            if let Some(canonical) = boolean(text) {
+                let [no, yes] = self.booleans;
+                return if canonical == "true" { yes } else { no };
             }
-            _ => None,
-        }
-    })
+            // Only where all are whole numbers: versions such as 1.0 and 1 are texts.
+            match text.strip_suffix(BEHIND) {
+                Some(whole) if is_whole(whole) && self.all_whole => self.place(whole),
+                None if is_whole(text) && self.all_floats => self.place(&format!("{text}{BEHIND}")),
+                _ => None,
+            }
+        })
+    }
 }
 
 fn is_whole(text: &str) -> bool {
@@ -38,7 +61,7 @@ mod tests {
     fn found<'a>(names: &'a [&'a str], text: &str) -> Option<&'a str> {
         let owned: Vec<String> = names.iter().map(|&n| n.to_owned()).collect();
         assert!(owned.is_sorted());
-        find(&owned, text).map(|at| names[at])
+        Spelled::new(&owned).find(text).map(|at| names[at])
     }
 
     #[test]

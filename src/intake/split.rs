@@ -1,12 +1,12 @@
 //! Rows of one batch by the pane of their time. Most batches lie in one pane, and are not split.
 
-use rustc_hash::FxHashMap;
+use crate::seeded::Map;
 
 /// Rows by pane.
 #[derive(Debug, Default)]
 pub(super) struct ByPane {
     pub lists: Vec<(i64, Vec<u32>)>,
-    index: FxHashMap<i64, usize>,
+    index: Map<i64, usize>,
 }
 
 /// Which of the located rows a pane counts: all of them, or those of a list.

@@ -26,6 +26,8 @@ pub enum Cause {
     Silent,
     /// What waited to be joined took too much memory.
     GivenUp,
+    /// Its name was one of too many new ones.
+    Refused,
 }
 
 impl Cause {
@@ -40,6 +42,7 @@ impl Cause {
             Self::Gap => "records before were gone uncounted, which an operator accepted",
             Self::Version => "a version of this number was deleted and this one made anew",
             Self::Silent => "no label had come for longer than `silent_after`, and none was waited for",
+            Self::Refused => "its name was one of too many new ones that nobody had registered (`limits.new_versions`)",
             Self::GivenUp => "what had waited for its label took more than `limits.join_bytes` and was given up",
         }
     }

@@ -31,6 +31,8 @@ pub struct IntakeState {
     starts: Starts,
     /// Events of the features stream that wait.
     held: Held,
+    /// Up to which time events of versions were not taken on.
+    refused_to: Option<i64>,
     counters: Counters,
 }
 
@@ -70,6 +72,7 @@ impl From<state_v4::IntakeState> for IntakeState {
             closed: old.closed,
             starts: Starts::default(),
             held: Held::default(),
+            refused_to: None,
             counters: old.counters.into(),
         }
     }
@@ -135,6 +138,7 @@ impl Intake {
             closed: self.closed.clone(),
             starts: self.starts,
             held: self.held.clone(),
+            refused_to: self.refused_to(),
             counters,
         }
     }
@@ -159,6 +163,7 @@ impl Intake {
         }
         intake.starts = state.starts;
         intake.held = state.held;
+        intake.refused_before = state.refused_to;
         for (code, kept) in (0_u32..).zip(state.versions) {
             let mut version = Version::default();
             version.last_ts = kept.last_ts;

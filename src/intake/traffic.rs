@@ -88,7 +88,7 @@ impl Version {
 impl Intake {
     /// Has a version count the model's traffic from the beginning: its predictions are known to follow.
     pub fn expect(&mut self, version: &str) {
-        let at = self.names.intern_version(version);
+        let at = self.names.intern_version_within(version);
         self.ensure_version(at);
         if let Some(v) = self.versions.get_mut(at as usize) {
             v.model = ModelTraffic { expected: true, started: true, limit: i64::MAX, ..ModelTraffic::default() };

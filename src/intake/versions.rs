@@ -8,7 +8,7 @@ use crate::window::layout::{Layout, Reads};
 
 use super::held::Activity;
 use super::names::Names;
-use super::spelling;
+use super::spelling::Spelled;
 use super::starts::{Cause, Starts};
 use super::stored::Stored;
 use super::traffic::{ModelTraffic, Span};
@@ -73,6 +73,8 @@ pub struct Version {
     pub known: Known,
     /// Active whatever its traffic.
     pub pinned: bool,
+    /// Somebody registered it, as far as is known here.
+    pub registered: bool,
     /// The largest time of its predictions.
     pub last_ts: Option<i64>,
     /// The largest time of its measurements.
@@ -148,9 +150,13 @@ impl Version {
         let lookup = Arc::make_mut(&mut self.known.bins);
         lookup.resize_with(baseline.categorical.len(), Vec::new);
         for (feature, (bins, reference)) in lookup.iter_mut().zip(&baseline.categorical).enumerate() {
+            if bins.len() == names.categories(feature) {
+                continue;
+            }
+            let spelled = Spelled::new(&reference.names);
             for code in bins.len()..names.categories(feature) {
                 let name = u32::try_from(code).ok().and_then(|c| names.category(feature, c)).unwrap_or("");
-                let bin = spelling::find(&reference.names, name).unwrap_or(reference.names.len());
+                let bin = spelled.find(name).unwrap_or(reference.names.len());
                 bins.push(u32::try_from(bin).unwrap_or(u32::MAX));
             }
         }

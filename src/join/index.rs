@@ -2,6 +2,10 @@
 //! little memory beside what is there. A slot has the position of a row and 32 bits of its id's hash; whether the ids agree
 //! in all 128 bits is for the caller to say.
 
+use std::hash::BuildHasher as _;
+
+use crate::seeded::Seeded;
+
 /// Parts of an index.
 const PARTS: usize = 256;
 /// Slots of a part's first allocation.
@@ -15,25 +19,13 @@ struct Part {
     used: usize,
 }
 
-/// Positions by the hash of an id; an id may have several.
+/// Positions by the hash of an id; an id may have several. Ids are themselves hashes of texts by a function that anybody can run
+/// backwards, so how they are spread over the slots is decided by a seed.
 #[derive(Clone, Debug)]
 pub struct Index {
     parts: Vec<Part>,
     len: usize,
-}
-
-/// A hash of all bits of an id.
-#[inline]
-fn hash(id: u128) -> u64 {
-    let [low, high] = halves(id);
-    let [low, high] = halves(u128::from(low ^ 0x9e37_79b9_7f4a_7c15) * u128::from(high ^ 0xd1b5_4a32_d192_ed03));
-    low ^ high
-}
-
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "the two halves of it")]
-fn halves(x: u128) -> [u64; 2] {
-    [x as u64, (x >> 64) as u64]
+    seeded: Seeded,
 }
 
 /// The part of a hash, and what is compared within it.
@@ -149,7 +141,13 @@ impl Part {
 impl Index {
     #[must_use]
     pub fn new() -> Self {
-        Self { parts: vec![Part::default(); PARTS], len: 0 }
+        Self { parts: vec![Part::default(); PARTS], len: 0, seeded: Seeded::default() }
+    }
+
+    /// A hash of all bits of an id.
+    #[inline]
+    fn hash(&self, id: u128) -> u64 {
+        self.seeded.hash_one(id)
     }
 
     #[must_use]
@@ -160,7 +158,7 @@ impl Index {
     /// Calls `each` with the positions that an id may have, in no order.
     #[inline]
     pub fn find_all(&self, id: u128, each: impl FnMut(u32)) {
-        let (part, fingerprint) = place(hash(id));
+        let (part, fingerprint) = place(self.hash(id));
         if let Some(part) = self.parts.get(part) {
             part.find_all(fingerprint, each);
         }
@@ -169,7 +167,7 @@ impl Index {
     /// A position of an id; `is` says whether a row has it.
     #[inline]
     pub fn find(&self, id: u128, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
-        let (part, fingerprint) = place(hash(id));
+        let (part, fingerprint) = place(self.hash(id));
         let part = self.parts.get(part)?;
         let at = part.find(fingerprint, &mut is)?;
         part.slots.get(at).map(|s| parse(*s).1)
@@ -178,14 +176,14 @@ impl Index {
     /// The first slot that an id is looked for in, to have it in the cache.
     #[inline]
     pub fn touch(&self, id: u128) -> u64 {
-        let (part, fingerprint) = place(hash(id));
+        let (part, fingerprint) = place(self.hash(id));
         self.parts.get(part).and_then(|p| p.slots.get(p.home(fingerprint))).copied().unwrap_or(0)
     }
 
     /// Adds a position of an id.
     #[inline]
     pub fn insert(&mut self, id: u128, position: u32) {
-        let (part, fingerprint) = place(hash(id));
+        let (part, fingerprint) = place(self.hash(id));
         if let Some(part) = self.parts.get_mut(part) {
             part.make_room();
             part.put(slot(fingerprint, position));
@@ -195,7 +193,7 @@ impl Index {
     }
 
     pub fn remove(&mut self, id: u128, position: u32) {
-        let (part, fingerprint) = place(hash(id));
+        let (part, fingerprint) = place(self.hash(id));
         if let Some(part) = self.parts.get_mut(part)
             && let Some(at) = part.find(fingerprint, |p| p == position)
         {
@@ -204,13 +202,13 @@ impl Index {
         }
     }
 
-    /// Keeps the positions that `keep` says yes to.
     /// Bytes of the slots.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.parts.iter().map(|part| part.slots.capacity() * size_of_val(part.slots.first().unwrap_or(&0))).sum()
     }
 
+    /// Keeps the positions that `keep` says yes to.
     pub fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
         let mut kept = Vec::new();
         for part in &mut self.parts {
@@ -245,7 +243,7 @@ mod tests {
         fn it_finds_what_a_map_finds(ops in prop::collection::vec((0..40_u128, 0..8_u8), 0..400)) {
             let mut index = Index::new();
             // Few ids in few parts, so that they stand in each other's way.
-            let ids: Vec<u128> = (0_u128..).filter(|id| hash(*id) % 256 < 2).take(40).collect();
+            let ids: Vec<u128> = (0_u128..).filter(|id| index.hash(*id) % 256 < 2).take(40).collect();
             let mut model: HashMap<u128, BTreeSet<u32>> = HashMap::new();
             let mut owner: HashMap<u32, u128> = HashMap::new();
             for (n, (at, op)) in (0_u32..).zip(ops) {
@@ -276,5 +274,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Ids that fell on one another in every process while the hash was fixed: one of its factors is zero.
+    #[test]
+    fn ids_that_are_chosen_for_a_fixed_hash_are_spread() {
+        let chosen = |n: u64| u128::from(n) << 64 | 0x9e37_79b9_7f4a_7c15;
+        let mut index = Index::new();
+        let began = std::time::Instant::now();
+        for n in 0..40_000_u32 {
+            assert_eq!(index.find(chosen(n.into()), |_| false), None);
+            index.insert(chosen(n.into()), n);
+        }
+        assert!((0..40_000_u32).all(|n| index.find(chosen(n.into()), |at| at == n) == Some(n)));
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
     }
 }

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Layout};
 pub use super::block::{Marks, Shared};
 use super::meeting::{Bounds, Outcome};
 use crate::chunk::{Chunk, EachChunk};
+use crate::seeded::Map;
 use crate::state_v4;
 
 /// Rows of a block.
@@ -27,7 +27,7 @@ pub struct Rows {
     open: Option<usize>,
     begun: u64,
     /// Codes of what rows of the open block share, and the one used last.
-    codes: FxHashMap<Shared, u16>,
+    codes: Map<Shared, u16>,
     last: Option<(Shared, u16)>,
 }
 
@@ -81,7 +81,7 @@ impl Rows {
             free: Vec::new(),
             open: None,
             begun: 0,
-            codes: FxHashMap::default(),
+            codes: Map::default(),
             last: None,
         }
     }

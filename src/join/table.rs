@@ -1,10 +1,9 @@
 //! Rows with an index by id. An id may have several rows: one a version, one a time that it was used; almost always it has
 //! one, or as many as there are versions beside each other.
 
-use rustc_hash::FxHashMap;
-
 use super::index::Index;
 use super::rows::{Dropped, Marks, Rows, RowsState, Shared};
+use crate::seeded::Map;
 
 /// Ids that are looked for together, so that the cache misses of one do not wait for those of another.
 pub const TOUCHED: usize = 64;
@@ -18,7 +17,7 @@ pub struct Table {
     /// The rows of each id, but for those beyond `IN_INDEX`,
     index: Index,
     /// and these.
-    more: FxHashMap<u128, Vec<u32>>,
+    more: Map<u128, Vec<u32>>,
     /// Whether an id may have several rows.
     several: bool,
     len: usize,
@@ -32,7 +31,7 @@ impl Table {
     }
 
     fn of(rows: Rows) -> Self {
-        Self { rows, index: Index::new(), more: FxHashMap::default(), several: false, len: 0 }
+        Self { rows, index: Index::new(), more: Map::default(), several: false, len: 0 }
     }
 
     /// Rows as a checkpoint kept them, with an index made anew.

@@ -14,6 +14,9 @@ use crate::window::tally::SegmentCounts;
 /// Two-sided α of intervals that are shown, and of `tpr_drop_lcb`; one-sided 0.05 per family in `tpr_gap_lcb`.
 const ALPHA: f64 = 0.05;
 
+/// So many segments of a result are listed: those that decide first. The others are counted.
+const MOST_LISTED: usize = 200;
+
 /// One segment in the window and in the snapshot.
 struct Segment<'a> {
     name: &'a str,
@@ -115,6 +118,7 @@ impl<'w, 'a> Reader<'w, 'a> {
         mut evidence: Vec<(&'static str, Value)>,
         reason: Option<String>,
         eligible: &[usize],
+        decides: &dyn Fn(usize) -> f64,
         reference: Option<f64>,
     ) -> Judged {
         let counted = if self.selection { Confusion::total } else { Confusion::positives };
@@ -124,7 +128,17 @@ impl<'w, 'a> Reader<'w, 'a> {
         if self.unsegmented > 0 {
             evidence.push(("unsegmented", self.unsegmented.into()));
         }
-        evidence.push(("segments", self.listed(eligible)));
+        let listed = self.most_decisive(eligible, decides);
+        if listed.len() < self.segments.len() {
+            let left_out = |among: &dyn Fn(&usize) -> bool| {
+                (0..self.segments.len()).filter(|i| listed.binary_search(i).is_err() && among(i)).collect::<Vec<_>>()
+            };
+            let n: u64 = left_out(&|_| true).into_iter().filter_map(|i| self.confusions.get(i)).map(counted).sum();
+            let eligible = left_out(&|i| eligible.binary_search(i).is_ok()).len();
+            let all = self.segments.len() - listed.len();
+            evidence.push(("segments_left_out", json!({"segments": all, "eligible": eligible, "n": n})));
+        }
+        evidence.push(("segments", self.listed(&listed, eligible)));
         Judged { subject: self.subject.clone(), status, value, evidence, reason, bins: None }
     }
 
@@ -147,7 +161,8 @@ impl<'w, 'a> Reader<'w, 'a> {
         let few = || self.too_few(&eligible, least, unit(rate));
         let reason = if found.is_none() { few() } else { warned(status, limit_) };
         let reference = self.reference_of(rate, least, |c, e| fairness::gap(c, e, rate).map(|g| g.value));
-        self.finish(status, found.map(|g| g.value), evidence, reason, &eligible, reference)
+        let decides = self.extremes(rate, &eligible, found.as_ref().map(|g| (g.highest, g.lowest)));
+        self.finish(status, found.map(|g| g.value), evidence, reason, &eligible, &decides, reference)
     }
 
     fn reference_of(&self, rate: Rate, least: u64, f: impl Fn(&[Confusion], &[usize]) -> Option<f64>) -> Option<f64> {
@@ -170,13 +185,14 @@ impl<'w, 'a> Reader<'w, 'a> {
         let ends = found.as_ref().map(|e| (e.worst.highest, e.worst.lowest));
         evidence.extend(self.ends(rate.unwrap_or(Rate::Tpr), ends));
         evidence.push(("limit", limit("lt", limit_.lt)));
-        let eligible: Vec<usize> = tpr.iter().copied().filter(|i| fpr.contains(i)).collect();
+        let eligible: Vec<usize> = tpr.iter().copied().filter(|i| fpr.binary_search(i).is_ok()).collect();
         let few = || self.too_few(&eligible, least, "positives and as many negatives");
         let reason = if found.is_none() { few() } else { warned(status, limit_) };
         let reference = self.reference_of(Rate::Tpr, least, |c, e| {
             fairness::equalized_odds(c, e, &Rate::Fpr.eligible(c, least)).map(|e| e.worst.value)
         });
-        self.finish(status, value, evidence, reason, &eligible, reference)
+        let decides = self.extremes(rate.unwrap_or(Rate::Tpr), &eligible, ends);
+        self.finish(status, value, evidence, reason, &eligible, &decides, reference)
     }
 
     fn disparate_impact(&self, gte: Limit, least: u64) -> Judged {
@@ -191,7 +207,8 @@ impl<'w, 'a> Reader<'w, 'a> {
         });
         let reference =
             self.reference_of(Rate::Selection, least, |c, e| fairness::disparate_impact(c, e).map(|i| i.value));
-        self.finish(status, found.map(|i| i.value), evidence, reason, &eligible, reference)
+        let decides = self.extremes(Rate::Selection, &eligible, found.as_ref().map(|i| (i.highest, i.lowest)));
+        self.finish(status, found.map(|i| i.value), evidence, reason, &eligible, &decides, reference)
     }
 
     fn gap_bound(&self, lte: Limit, least: u64, reference: Option<&str>) -> Judged {
@@ -225,7 +242,8 @@ impl<'w, 'a> Reader<'w, 'a> {
         ];
         evidence.extend(self.effect());
         let snapshot = self.reference_of(Rate::Tpr, least, |c, e| fairness::gap(c, e, Rate::Tpr).map(|g| g.value));
-        self.finish(status, found.map(|b| b.lcb), evidence, reason, &eligible, snapshot)
+        let decides = self.extremes(Rate::Tpr, &eligible, found.as_ref().map(|b| (b.best, b.worst)));
+        self.finish(status, found.map(|b| b.lcb), evidence, reason, &eligible, &decides, snapshot)
     }
 
     /// The segments with so many positives here and in the snapshot.
@@ -247,7 +265,9 @@ impl<'w, 'a> Reader<'w, 'a> {
 
     fn drop(&self, max: Limit, least: u64) -> Judged {
         let eligible = self.comparable(least, least);
-        let worst = self.falls(&eligible, ALPHA).into_iter().max_by(|(_, a), (_, b)| a.exact.cmp(&b.exact));
+        let falls = self.falls(&eligible, ALPHA);
+        let decides = deepest(&falls, |f| f.value);
+        let worst = falls.into_iter().max_by(|(_, a), (_, b)| a.exact.cmp(&b.exact));
         let (status, reason) = match &worst {
             None => (Status::Insufficient, Some(format!("no segment has {least} positives here and in the snapshot"))),
             Some((_, f)) => (at_most(f.exact, max), None),
@@ -258,7 +278,7 @@ impl<'w, 'a> Reader<'w, 'a> {
             ("worst", self.name(worst.as_ref().map(|(i, _)| *i))),
             ("limit", limit("max", max)),
         ];
-        self.finish(status, worst.map(|(_, f)| f.value), evidence, reason, &eligible, None)
+        self.finish(status, worst.map(|(_, f)| f.value), evidence, reason, &eligible, &decides, None)
     }
 
     /// The bound takes the sizes of both samples into account, so any in the snapshot will do. The largest of S bounds decides:
@@ -266,7 +286,9 @@ impl<'w, 'a> Reader<'w, 'a> {
     fn drop_bound(&self, max: Limit, least: u64) -> Judged {
         let eligible = self.comparable(least, 1);
         let alpha = ALPHA / real(eligible.len().max(1) as u64);
-        let worst = self.falls(&eligible, alpha).into_iter().max_by(|(_, a), (_, b)| a.lower.total_cmp(&b.lower));
+        let falls = self.falls(&eligible, alpha);
+        let decides = deepest(&falls, |f| f.lower);
+        let worst = falls.into_iter().max_by(|(_, a), (_, b)| a.lower.total_cmp(&b.lower));
         let (status, reason) = match &worst {
             None => {
                 (Status::Insufficient, Some(format!("no segment has {least} positives here and any in the snapshot")))
@@ -281,7 +303,7 @@ impl<'w, 'a> Reader<'w, 'a> {
             ("limit", limit("max", max)),
         ];
         evidence.extend(self.effect());
-        self.finish(status, worst.map(|(_, f)| f.lower), evidence, reason, &eligible, None)
+        self.finish(status, worst.map(|(_, f)| f.lower), evidence, reason, &eligible, &decides, None)
     }
 
     /// The design effect, where there is one.
@@ -289,17 +311,55 @@ impl<'w, 'a> Reader<'w, 'a> {
         (self.design_effect > 1.0).then(|| ("design_effect", number(Some(self.design_effect))))
     }
 
-    /// The segments by name, with their rates here and in the snapshot.
-    fn listed(&self, eligible: &[usize]) -> Value {
+    /// How near a rate stands to either end of all: these decide over gaps.
+    fn extremes(&self, rate: Rate, eligible: &[usize], ends: Option<(usize, usize)>) -> impl Fn(usize) -> f64 + use<> {
+        let value = |i: &usize| self.confusions.get(*i).and_then(|c| rate.value(c)).unwrap_or(f64::NAN);
+        let mut sorted = eligible.to_vec();
+        sorted.sort_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
+        let mut places = vec![u64::MAX; self.segments.len()];
+        for (place, i) in sorted.iter().enumerate() {
+            if let Some(slot) = places.get_mut(*i) {
+                *slot = place.min(sorted.len() - 1 - place) as u64;
+            }
+        }
+        move |i| match ends {
+            Some((a, b)) if a == i || b == i => f64::INFINITY,
+            _ => -real(places.get(i).copied().unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// The segments that are listed, by place: all, or those that `decides` says most of; one that is too small only where there
+    /// is room, the larger first.
+    fn most_decisive(&self, eligible: &[usize], decides: &dyn Fn(usize) -> f64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.segments.len()).collect();
+        if order.len() > MOST_LISTED {
+            let key = |i: &usize| {
+                let is_eligible = eligible.binary_search(i).is_ok();
+                let size = self.confusions.get(*i).map_or(0, Confusion::total);
+                (is_eligible, if is_eligible { decides(*i) } else { 0.0 }, size)
+            };
+            order.sort_by_cached_key(|i| {
+                let (is_eligible, decides, size) = key(i);
+                // Largest first; of equals by name.
+                std::cmp::Reverse((is_eligible, Decides(decides), size, std::cmp::Reverse(*i)))
+            });
+            order.truncate(MOST_LISTED);
+            order.sort_unstable();
+        }
+        order
+    }
+
+    /// Segments by name, with their rates here and in the snapshot.
+    fn listed(&self, listed: &[usize], eligible: &[usize]) -> Value {
         let prediction_time =
             self.window.policy.labels.as_ref().is_some_and(|l| l.attribute == LabelAttribute::PredictionTime);
-        let list = self.segments.iter().enumerate().map(|(i, s)| {
+        let list = listed.iter().filter_map(|i| Some((*i, self.segments.get(*i)?))).map(|(i, s)| {
             let mut m = Map::new();
             m.insert("segment".into(), s.name.into());
             let [no, yes] = s.counts.predicted;
             if self.selection {
                 selected(&mut m, s);
-                m.insert("eligible".into(), eligible.contains(&i).into());
+                m.insert("eligible".into(), eligible.binary_search(&i).is_ok().into());
                 m.insert("predicted".into(), json!({"positive": yes, "negative": no}));
                 return Value::Object(m);
             }
@@ -312,7 +372,7 @@ impl<'w, 'a> Reader<'w, 'a> {
             m.insert("tpr_lower".into(), number(interval.map(|i| i.0)));
             m.insert("tpr_upper".into(), number(interval.map(|i| i.1)));
             m.insert("reference_tpr".into(), number(s.reference.and_then(|r| Rate::Tpr.value(&r))));
-            m.insert("eligible".into(), eligible.contains(&i).into());
+            m.insert("eligible".into(), eligible.binary_search(&i).is_ok().into());
             m.insert("predicted".into(), json!({"positive": yes, "negative": no}));
             if prediction_time {
                 let (u1, u0) = (yes.saturating_sub(c.selected()), no.saturating_sub(c.fn_ + c.tn));
@@ -323,6 +383,30 @@ impl<'w, 'a> Reader<'w, 'a> {
             Value::Object(m)
         });
         list.collect()
+    }
+}
+
+/// How far each segment has fallen; those without a fall decide nothing.
+fn deepest<F: Fn(&fairness::Fall) -> f64>(falls: &[(usize, fairness::Fall)], by: F) -> impl Fn(usize) -> f64 + use<F> {
+    let depths: std::collections::BTreeMap<usize, f64> = falls.iter().map(|(i, f)| (*i, by(f))).collect();
+    move |i| depths.get(&i).copied().unwrap_or(f64::NEG_INFINITY)
+}
+
+/// How much a segment decides.
+#[derive(PartialEq)]
+struct Decides(f64);
+
+impl Eq for Decides {}
+
+impl PartialOrd for Decides {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Decides {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
     }
 }
 

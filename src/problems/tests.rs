@@ -70,6 +70,7 @@ fn seen(verdicts: &[Arc<Verdict>]) -> ModelView {
         closed: std::collections::BTreeMap::new(),
         incomplete: 0,
         left_out: 0,
+        refused: crate::intake::newcomers::Refused::default(),
     };
     for verdict in verdicts {
         seen.versions.entry(verdict.version.clone()).or_default().push(Arc::clone(verdict), Keep::default());

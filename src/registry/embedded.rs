@@ -15,6 +15,7 @@ mod mirror;
 mod outgoing;
 mod pointers;
 mod promotions;
+mod registered;
 mod rollback;
 mod rollouts;
 mod schema;
@@ -333,6 +334,7 @@ fn register(tx: &Change<'_>, registration: &Registration, actor: &str) -> Result
     }
     let old = record(tx, model, version)?;
     add_version(tx, model, version, actor)?;
+    registered::take_over(tx, model, version, actor)?;
     fill(tx, registration)?;
     let new = record(tx, model, version)?.unwrap_or_default();
     if old.as_ref() != Some(&new) {

@@ -8,6 +8,7 @@ use crate::baseline::{Coded, NumericReference, SnapshotColumns};
 use crate::event::{Flag, numeric};
 use crate::policy::Policy;
 use crate::schema::Classes;
+use crate::seeded::Map;
 use crate::source::columns::cells::Cells;
 use crate::source::columns::{ColumnFile, Format, Pieces, Rows};
 
@@ -54,7 +55,7 @@ enum Values {
 #[derive(Default)]
 struct Texts {
     coded: Coded,
-    codes: hashbrown::HashMap<String, u32, rustc_hash::FxBuildHasher>,
+    codes: Map<String, u32>,
     /// Bytes of the distinct values.
     bytes: usize,
     /// Why no more is read.

@@ -6,6 +6,7 @@ mod identity;
 mod mark;
 mod messages;
 mod trouble;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,7 @@ pub use mark::{Mark, mark};
 pub use messages::Message;
 use messages::{Messages, Taken};
 pub use trouble::Troubles;
+use unreadable::{Broken, Next, is_unreadable};
 
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
 /// How long the brokers may take to say what the group has committed.
@@ -131,6 +133,8 @@ pub struct Partition {
     pub doubted: Option<Instant>,
     /// None where it is not read from the start.
     messages: Option<Messages>,
+    /// A batch of records that could not be read when it was tried last.
+    broken: Option<Broken>,
     /// The offset of the start, and in which leader's epoch the record before it was written.
     started_in: Option<(i64, i32)>,
 }
@@ -164,6 +168,7 @@ pub struct Found {
 /// The consumer of all partitions.
 pub struct KafkaSource {
     brokers: String,
+    properties: Arc<BTreeMap<String, String>>,
     consumer: Arc<BaseConsumer<Quiet>>,
     committed: Arc<Mutex<Committed>>,
 }
@@ -193,7 +198,8 @@ impl KafkaSource {
         let consumer: BaseConsumer<Quiet> =
             config.create_with_context(Quiet::default()).map_err(KafkaSourceError::Client)?;
         let brokers = properties.get("bootstrap.servers").cloned().unwrap_or_default();
-        Ok(Self { brokers, consumer: Arc::new(consumer), committed: Arc::default() })
+        let properties = Arc::new(properties.clone());
+        Ok(Self { brokers, properties, consumer: Arc::new(consumer), committed: Arc::default() })
     }
 
     /// A handle for questions from other threads.
@@ -201,6 +207,7 @@ impl KafkaSource {
     pub fn handle(&self) -> Handle {
         Handle {
             brokers: self.brokers.clone(),
+            properties: Arc::clone(&self.properties),
             consumer: Arc::clone(&self.consumer),
             committed: Arc::clone(&self.committed),
         }
@@ -257,6 +264,7 @@ impl KafkaSource {
                     None => Messages::of(&self.consumer, topic, *partition),
                     Some(_) => None,
                 },
+                broken: None,
                 started_in: start.next.zip(start.leader_epoch),
             })
             .collect()
@@ -318,16 +326,23 @@ impl Partition {
 
     /// Reads up to `most` messages that are there already, without waiting; returns how many.
     pub fn drain(&mut self, most: usize, mut each: impl FnMut(&Message<'_>)) -> usize {
-        let Self { topic, partition, next, end_reached, halted, doubted, messages: Some(messages), .. } = self else {
+        let Self { topic, partition, next, end_reached, halted, doubted, broken, messages: Some(messages), .. } = self
+        else {
             return 0;
         };
+        match broken.as_mut().map_or(Next::Read, |broken| broken.next(Instant::now())) {
+            Next::Read => {}
+            Next::Wait => return 0,
+            Next::Again => messages.seek(topic, *partition, next.unwrap_or(0)),
+        }
         let mut drained = 0;
         while drained < most && halted.is_none() && doubted.is_none() {
             let mut failed = false;
             let taken = messages.take(most - drained, |taken| match taken {
-                // What came after a gap is not counted.
-                _ if halted.is_some() => {}
+                // What came after a gap, or after what could not be read, is not counted.
+                _ if halted.is_some() || broken.as_ref().is_some_and(Broken::waits) => {}
                 Taken::Record(message) => {
+                    *broken = None;
                     // A message that was read before cannot come again within one assignment.
                     if next.is_none_or(|next| message.offset() >= next) {
                         each(&message);
@@ -339,10 +354,22 @@ impl Partition {
                 // Transaction markers, aborted records and what compaction removed lie behind it: they are no records that
                 // could be missing once retention has reached them.
                 Taken::End(offset) => {
+                    *broken = None;
                     *next = (*next).max(Some(offset));
                     *end_reached = Some(Instant::now());
                 }
-                Taken::Failed(e) if is_gap(&e) => {
+                Taken::Failed(e, at) if is_unreadable(&e) || (is_gap(&e) && broken.is_some()) => {
+                    failed = true;
+                    let broken = broken.get_or_insert_with(Broken::default);
+                    if broken.failed(at, &e, Instant::now()) {
+                        let why = broken.why(topic, *partition, next.unwrap_or(at));
+                        tracing::error!(topic, partition, offset = at, "{why}");
+                        *halted = Some(why);
+                    } else {
+                        tracing::debug!(topic, partition, offset = at, error = %e, "records cannot be read, trying again");
+                    }
+                }
+                Taken::Failed(e, _) if is_gap(&e) => {
                     let why = format!(
                         "{topic}/{partition}: offset {next}, the next to be counted, is not in the log any more: {e}; records from there on may be gone \
                          uncounted (retention was faster than this daemon), so counts would have a hole. Restore the topic, or start driftgate once \
@@ -352,12 +379,12 @@ impl Partition {
                     tracing::error!(topic, partition, offset = *next, "{why}");
                     *halted = Some(why);
                 }
-                Taken::Failed(e) if is_unknown(&e) => {
+                Taken::Failed(e, _) if is_unknown(&e) => {
                     tracing::warn!(topic, partition, error = %e, "the topic is gone; if it comes back, its id tells whether it is the same");
                     // What was taken with it is counted: it cannot be put back, and may be of the same topic.
                     *doubted = Some(Instant::now());
                 }
-                Taken::Failed(e) => {
+                Taken::Failed(e, _) => {
                     tracing::warn!(topic, partition, error = %e, "a read failed, librdkafka tries again");
                     failed = true;
                 }
@@ -365,6 +392,10 @@ impl Partition {
             if taken == 0 || failed {
                 break;
             }
+        }
+        // Nobody reads it any more: what is fetched again and again would only take memory.
+        if broken.is_some() && halted.is_some() {
+            messages.pause(topic, *partition);
         }
         drained
     }
@@ -398,6 +429,7 @@ fn is_unknown(e: &KafkaError) -> bool {
 #[derive(Clone)]
 pub struct Handle {
     brokers: String,
+    properties: Arc<BTreeMap<String, String>>,
     consumer: Arc<BaseConsumer<Quiet>>,
     committed: Arc<Mutex<Committed>>,
 }
@@ -486,6 +518,12 @@ impl Handle {
     #[must_use]
     pub fn low_watermark(&self, topic: &str, partition: i32, timeout: Duration) -> Option<i64> {
         self.consumer.fetch_watermarks(topic, partition, timeout).ok().map(|(low, _)| low)
+    }
+
+    /// What the client complained of last, if that was just now.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        self.consumer.client().context().troubles.why()
     }
 
     /// The offset of the first record that a partition still has, and where it ends.

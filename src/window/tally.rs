@@ -4,9 +4,9 @@
 //!
 //! Open panes count in 32 bits, so that twice as many counts stay in a core's cache; whoever fills one looks at `is_full`.
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::seeded::Map;
 use crate::state_v4;
 use crate::stats::fairness::Confusion;
 use crate::window::measured::Measured;
@@ -107,7 +107,7 @@ pub struct Tally<C = u64> {
     /// By segmentation of `Reads::segmentations`, then by segment code.
     pub segments: Vec<Vec<SegmentCounts>>,
     /// Unseen categories: (index into `Reads::targets`, category code) to count.
-    pub unseen: FxHashMap<(u32, u32), u64>,
+    pub unseen: Map<(u32, u32), u64>,
     pub last: Option<Last>,
     /// By metric of `Reads::measured`, up to the last one that was measured.
     pub measured: Vec<Measured>,
@@ -145,7 +145,7 @@ impl<C: Count> Tally<C> {
             predictions: 0,
             features: 0,
             pairs: 0,
-            unseen: FxHashMap::default(),
+            unseen: Map::default(),
             last: None,
             measured: Vec::new(),
         }

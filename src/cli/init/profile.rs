@@ -2,11 +2,11 @@
 //! Read in batches; memory is bounded by the number of columns.
 
 use std::collections::{BTreeSet, HashSet};
+use std::hash::BuildHasher as _;
 use std::path::Path;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::event::numeric;
+use crate::seeded::Seeded;
 use crate::source::columns::cells::{Cell, Cells};
 use crate::source::columns::{ColumnReader, FileError, Rows};
 
@@ -88,6 +88,7 @@ struct Building {
     count: u64,
     missing: u64,
     seen: HashSet<u64>,
+    seeded: Seeded,
     repeats: bool,
     dates: bool,
     values: BTreeSet<String>,
@@ -105,6 +106,7 @@ impl Building {
             count: 0,
             missing: 0,
             seen: HashSet::new(),
+            seeded: Seeded::default(),
             repeats: false,
             dates: true,
             values: BTreeSet::new(),
@@ -157,7 +159,7 @@ impl Building {
         self.count += 1;
         self.dates = self.dates && is_date(text);
         if self.seen.len() < TOLD_APART {
-            let is_new = self.seen.insert(xxh3_64(text.as_bytes()));
+            let is_new = self.seen.insert(self.seeded.hash_one(text));
             self.repeats |= !is_new;
             if is_new && self.values.len() <= KEPT {
                 self.values.insert(text.to_owned());

@@ -114,7 +114,7 @@ impl Place {
     fn count_parked(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) -> bool {
         let mut wait = false;
         for (m, _, batch) in &self.parked {
-            wait |= world.models.get(*m).is_some_and(|model| desk.common.wait_for(model, &model.intake(), batch));
+            wait |= world.models.get(*m).is_some_and(|model| desk.common.wait_for(model, &mut model.intake(), batch));
         }
         if wait {
             return false;
@@ -145,7 +145,7 @@ impl Filled<'_> {
             let (Some(model), Some(&(_, decoder))) = (self.world.models.get(m), self.sources.get(&m)) else { continue };
             let mut intake = model.intake();
             intake.learn(decoder, batch);
-            wait |= desk.common.wait_for(model, &intake, batch);
+            wait |= desk.common.wait_for(model, &mut intake, batch);
         }
         wait
     }

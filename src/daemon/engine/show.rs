@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Engine;
+use super::workers::MOST_CLOSINGS;
 use crate::daemon::topics::Read;
+use crate::intake::newcomers::Refused;
 use crate::judge::verdict::utc;
 use crate::pipeline::{Pipeline, lock};
-use crate::view::ModelView;
 use crate::view::failing::Part;
+use crate::view::{ModelView, View};
 use crate::window::front::Front;
 
 impl Engine {
@@ -25,6 +28,7 @@ impl Engine {
             shown.policy = Arc::clone(&model.policy);
             shown.waiting = intake.waiting();
             shown.join_bytes = intake.join_bytes();
+            let refused = std::mem::replace(&mut shown.refused, intake.refused());
             let given_up = std::mem::replace(&mut shown.counters, counters).given_up;
             shown.closed = model
                 .policy
@@ -45,7 +49,9 @@ impl Engine {
             }
             drop(view);
             let silent = intake.silent_labels();
+            let now_refused = intake.refused();
             drop(intake);
+            tell_refused(model, refused.names, now_refused.names);
             self.tell_silence(model, silent);
             tell_given_up(model, given_up, counters.given_up);
             gone.iter().for_each(|key| self.forget_snapshot(key));
@@ -53,6 +59,7 @@ impl Engine {
         // Events are counted by topic; the first partition carries them.
         let mut topics: Vec<(Read, Option<(String, i32)>)> =
             world.past.iter().map(|past| (past.clone(), None)).collect();
+        let judges = world.models.iter().any(|model| model.unjudged().0 >= MOST_CLOSINGS);
         for seat in &world.seats {
             let place = lock(&seat.place);
             let partition = &place.partition;
@@ -77,12 +84,23 @@ impl Engine {
             source.idle = progress.iter().all(|(p, _)| p.idle);
             source.ahead = progress.iter().map(|(_, ahead)| *ahead).max().unwrap_or(0);
             if let (Some(lag), next) = (source.lag(), source.next_offset) {
-                view.behind.entry(key).or_default().update(Instant::now(), next, lag);
+                view.behind.entry(key.clone()).or_default().update(Instant::now(), next, lag);
             }
             let halted = format!("{}/{}", partition.topic, partition.partition);
+            let waits = judges || !place.parked.is_empty() || self.common.hold.load(Ordering::Relaxed);
+            let still = if waits || partition.halted.is_some() { None } else { stands_still(&view, &key) };
+            if let Some(source) = view.sources.get_mut(&key) {
+                source.halted = partition.halted.is_some() || still.is_some();
+            }
             // Of a topic that was made anew one sentence for all of its partitions stands there already.
-            match partition.halted.as_ref().filter(|_| !view.replaced.contains_key(&partition.topic)) {
-                Some(why) => drop(view.not_ready.insert(halted, why.clone())),
+            let of_topic = view.replaced.contains_key(&partition.topic);
+            match partition.halted.clone().filter(|_| !of_topic).or(still.map(|why| self.why_still(&halted, &why))) {
+                Some(why) => {
+                    let known = view.not_ready.insert(halted, why.clone()).is_some();
+                    if !known && partition.halted.is_none() {
+                        tracing::error!(topic = partition.topic, partition = partition.partition, "{why}");
+                    }
+                }
                 None => drop(view.not_ready.remove(&halted)),
             }
         }
@@ -108,7 +126,26 @@ impl Engine {
     }
 }
 
+/// How a partition stands still of which records are there and none is read, where nothing here holds it back and no transaction
+/// does.
+fn stands_still(view: &View, key: &(String, i32)) -> Option<String> {
+    let source = view.sources.get(key)?;
+    let stood = view.behind.get(key)?.stuck()?;
+    let lag = source.lag()? - source.held_by_transaction;
+    let held = source.paused || lag <= 0;
+    (!held).then(|| format!("{lag} messages wait, and none was read for {} s", stood.as_secs()))
+}
+
 impl Engine {
+    /// The same, with what the client complained of last.
+    fn why_still(&self, partition: &str, how: &str) -> String {
+        let said =
+            self.kafka.handle().complaint().map_or_else(String::new, |said| format!(" (the Kafka client: {said})"));
+        format!(
+            "{partition}: {how}{said}: look whether its broker answers, and whether a batch of records is damaged or larger than receive.message.max.bytes"
+        )
+    }
+
     /// Says whose labels are silent, once when that begins and once when it ends.
     fn tell_silence(&self, model: &Pipeline, silent: Option<(Option<i64>, i64)>) {
         let (name, view) = (&model.policy.model, &self.common.view);
@@ -133,6 +170,19 @@ impl Engine {
             }
             None => {}
         }
+    }
+}
+
+/// Says that names of versions are not taken on, at the first time and each time that they have doubled.
+fn tell_refused(model: &Pipeline, before: u64, now: u64) {
+    if now > 0 && before.checked_ilog2() != now.checked_ilog2() {
+        let model = &model.policy.model;
+        tracing::warn!(
+            model,
+            names = now,
+            "events name more new versions that nobody registered than limits.new_versions an hour: events of the others count for no version. Register \
+             those that are"
+        );
     }
 }
 
@@ -164,5 +214,6 @@ fn model_view(model: &Pipeline, counters: crate::intake::Counters) -> ModelView 
         closed: BTreeMap::new(),
         incomplete: 0,
         left_out: 0,
+        refused: Refused::default(),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::{CHECK, Engine, World};
-use crate::daemon::loader::Key;
+use crate::daemon::loader::{Claim, Key};
 use crate::intake::versions::Reference;
 use crate::pipeline::lock;
 
@@ -23,7 +23,7 @@ impl Engine {
                 if counted {
                     let key = (model.policy.model.clone(), name.to_owned());
                     lock(&self.common.unchecked).versions.insert(key);
-                    lock(&self.common.loader).start(&model.policy, name);
+                    lock(&self.common.loader).start(&model.policy, name, Claim::Known);
                 }
             }
         }

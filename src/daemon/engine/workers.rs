@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::World;
 use crate::daemon::dead::DeadLetters;
-use crate::daemon::loader::{Key, Loader};
+use crate::daemon::loader::{Claim, Key, Loader};
 use crate::daemon::rejections::Rejections;
 use crate::daemon::topics::DeadLetter;
 use crate::evaluate::Judgement;
 use crate::event::PredictionBatch;
 use crate::intake::job::Job;
+use crate::intake::versions::Reference;
 use crate::intake::{Intake, SourceId};
 use crate::judge::verdict::Action;
 use crate::pipeline::{Batch, Pipeline, lock};
@@ -29,7 +30,10 @@ const LONGEST_REST: Duration = Duration::from_millis(5);
 /// Judging gives way to reading, checkpoints and a stop after this time, once the windows of an end are judged.
 const LONGEST_JUDGING: Duration = Duration::from_millis(100);
 /// Nothing is read of a model while so many closings of it wait to be judged.
-const MOST_CLOSINGS: usize = 64;
+pub const MOST_CLOSINGS: usize = 64;
+
+/// Why a version that nobody registered is counted without its baseline.
+const OUT_OF_PATIENCE: &str = "its baseline is not loaded yet, and events do not wait for it: too many versions that nobody registered had to be waited for";
 
 /// What the threads share beside the models.
 pub struct Common {
@@ -72,12 +76,18 @@ impl Common {
     }
 
     /// Starts loading what a batch's versions lack; returns whether they lack anything.
-    pub fn wait_for(&self, model: &Pipeline, intake: &Intake, batch: &PredictionBatch) -> bool {
-        let unknown = intake.unknown_versions(batch);
-        for (_, version) in &unknown {
-            lock(&self.loader).start(&model.policy, version);
+    pub fn wait_for(&self, model: &Pipeline, intake: &mut Intake, batch: &PredictionBatch) -> bool {
+        let mut waits = false;
+        for (_, version) in intake.unknown_versions(batch) {
+            lock(&self.loader).start(&model.policy, &version, Claim::of(intake.is_registered(&version)));
+            if intake.waits_for(&version) {
+                waits = true;
+            } else {
+                // Its baseline comes beside the stream, and its counts begin there.
+                intake.set_reference(&version, Reference::Failed(OUT_OF_PATIENCE.to_owned()));
+            }
         }
-        !unknown.is_empty()
+        waits
     }
 
     /// Judges what is ready of a model for a while, and hands verdicts and signals to the outbox as far as that takes them.

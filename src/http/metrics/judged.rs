@@ -192,7 +192,8 @@ impl<'a> Spread<'a> {
             return Ok(0);
         }
         let rates = listed.iter().filter_map(|s| Some((s.get("segment")?.as_str()?, s.get("tpr")?.as_f64()?)));
-        let mut left_out = 0;
+        let not_listed = result.get("segments_left_out").and_then(|of| of.get("segments")?.as_u64()).unwrap_or(0);
+        let mut left_out = usize::try_from(not_listed).unwrap_or(usize::MAX);
         for (segment, tpr) in rates {
             if self.segments == MAX_SEGMENTS {
                 left_out += 1;

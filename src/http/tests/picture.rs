@@ -88,6 +88,7 @@ pub fn picture() -> View {
         closed,
         incomplete: 0,
         left_out: 0,
+        refused: crate::intake::newcomers::Refused::default(),
     };
     let mut view = View { started: true, models: [(MODEL.to_owned(), seen)].into(), ..View::default() };
     let limit = ("limit", json!({"lt": 0.2}));

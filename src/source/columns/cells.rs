@@ -8,7 +8,6 @@ use polars::prelude::{
     BooleanChunked, CategoricalMapping, DataType, Float64Chunked, Int64Chunked, PolarsResult, Series, StringChunked,
     TimeUnit, UInt32Chunked, UInt64Chunked,
 };
-use rustc_hash::FxHashMap;
 
 use super::clock::{self, Clock};
 use super::texts;
@@ -17,6 +16,7 @@ use crate::decode::time::{self, TimeFormat};
 use crate::decode::{Reason, Reject};
 use crate::event::{Flag, code, numeric};
 use crate::schema::{Classes, boolean, canonical_number};
+use crate::seeded::Map;
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS: usize = 64;
@@ -222,7 +222,7 @@ impl Cells {
             Self::Null(n) => out.resize(out.len() + n, code::MISSING),
             Self::Other(n, _) => out.resize(out.len() + n, code::INVALID),
             _ => {
-                let mut known: FxHashMap<u64, u32> = FxHashMap::default();
+                let mut known: Map<u64, u32> = Map::default();
                 let mut text = String::new();
                 out.extend(self.keys().into_iter().map(|key| {
                     let Some(key) = key else { return code::MISSING };

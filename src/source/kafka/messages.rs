@@ -8,10 +8,12 @@ use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::bindings as native;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{IsError as _, KafkaError};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Quiet;
 
@@ -25,7 +27,7 @@ pub struct Messages {
     /// The offset after the last record, and in which leader's epoch that record was written.
     last: Option<(i64, i32)>,
     /// Is dropped last: the queue belongs to it.
-    _consumer: Arc<BaseConsumer<Quiet>>,
+    consumer: Arc<BaseConsumer<Quiet>>,
 }
 
 // Safety: librdkafka's queues and messages may be used from any thread, and `&mut self` admits one at a time.
@@ -47,7 +49,8 @@ pub enum Taken<'m> {
     Record(Message<'m>),
     /// The end of what may be read: the offset after the last record, control records included.
     End(i64),
-    Failed(KafkaError),
+    /// What went wrong, and at which offset.
+    Failed(KafkaError, i64),
 }
 
 /// A message while it is looked at.
@@ -67,12 +70,32 @@ impl Messages {
         let queue = NonNull::new(queue)?;
         // Safety: the queue was just handed out; forwarding to nothing makes it a queue of its own.
         unsafe { native::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };
-        Some(Self { queue, taken: Vec::with_capacity(AT_ONCE), last: None, _consumer: Arc::clone(consumer) })
+        Some(Self { queue, taken: Vec::with_capacity(AT_ONCE), last: None, consumer: Arc::clone(consumer) })
     }
 
     /// In which leader's epoch the record before an offset was written, if that is the last one taken.
     pub fn leader_epoch(&self, next: i64) -> Option<i32> {
         self.last.filter(|(after, _)| *after == next).map(|(_, epoch)| epoch)
+    }
+
+    /// Has the client fetch from an offset on once more; what was fetched before and not taken is forgotten.
+    pub fn seek(&self, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        let sought = list
+            .add_partition_offset(topic, partition, Offset::Offset(offset))
+            .and_then(|()| self.consumer.seek_partitions(list, Duration::ZERO));
+        if let Err(e) = sought {
+            tracing::warn!(topic, partition, offset, error = %e, "cannot read from there again");
+        }
+    }
+
+    /// Has the client fetch nothing more.
+    pub fn pause(&self, topic: &str, partition: i32) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        if let Err(e) = self.consumer.pause(&list) {
+            tracing::warn!(topic, partition, error = %e, "what is not read any more is still fetched");
+        }
     }
 
     /// Takes messages that are there, at most so many, and shows them in order; how many there were.
@@ -96,7 +119,7 @@ impl Messages {
             }
             each(match native.err {
                 native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Taken::End(native.offset),
-                e if e.is_error() => Taken::Failed(KafkaError::MessageConsumption(e.into())),
+                e if e.is_error() => Taken::Failed(KafkaError::MessageConsumption(e.into()), native.offset),
                 _ => Taken::Record(Message { message: native, _taken: PhantomData }),
             });
         }

@@ -30,6 +30,8 @@ pub enum Kind {
     Freeze,
     Promotion,
     Lost,
+    Anew,
+    Signal,
 }
 
 /// Which fact: `name` is the stage, the version, or what tells several of a version apart.
@@ -57,6 +59,8 @@ impl fmt::Display for Fact {
             Kind::RolledBack => write!(f, "the mark that version {version:?} of {model:?} was rolled back"),
             Kind::Freeze => write!(f, "the freeze of {model:?}"),
             Kind::Lost => write!(f, "the mark that MLflow lost version {version:?} of {model:?}"),
+            Kind::Anew => write!(f, "the mark that version {version:?} of {model:?} was made anew in MLflow"),
+            Kind::Signal => write!(f, "the rollback {name} of version {version:?} of {model:?}"),
             Kind::Promotion => write!(f, "the promotion record {name} of version {version:?} of {model:?}"),
         }
     }
@@ -205,6 +209,15 @@ impl State {
         self.set(Kind::Lost, model, Some(version), "", Some("lost".to_owned()), record);
     }
 
+    pub fn anew(&mut self, model: &str, version: &str, created_ms: i64, record: u64) {
+        self.set(Kind::Anew, model, Some(version), "", Some(created_ms.to_string()), record);
+    }
+
+    /// A rollback that was signalled and applied.
+    pub fn signalled(&mut self, model: &str, version: &str, id: &str, record: u64) {
+        self.set(Kind::Signal, model, Some(version), id, Some("applied".to_owned()), record);
+    }
+
     pub fn frozen(&mut self, model: &str, record: u64) {
         self.set(Kind::Freeze, model, None, "", Some("frozen".to_owned()), record);
     }
@@ -313,7 +326,12 @@ impl State {
                     self.promotion(of, id, payload, *seq);
                 }
             }
-            "registry_drift" if is("recreated") => self.made_anew(model, version, *seq),
+            "registry_drift" if is("recreated") => {
+                self.made_anew(model, version, *seq);
+                if let Some(created_ms) = payload.get("created_ms").and_then(Value::as_i64) {
+                    self.anew(model, version, created_ms, *seq);
+                }
+            }
             "registry_drift" if is("deleted") => self.lost(model, version, *seq),
             "registry_drift" if is("returned") => self.set(Kind::Lost, model, Some(version), "", None, *seq),
             _ => {}
@@ -329,6 +347,7 @@ impl State {
                 self.block((model, version), group, signal, since, record);
             }
             "clear" => self.set(Kind::Block, model, Some(version), group, None, record),
+            "rollback" => self.signalled(model, version, text("signal_id").unwrap_or_default(), record),
             _ => {}
         }
     }

@@ -191,6 +191,7 @@ pub struct Daemon {
     child: Child,
     log: Arc<Mutex<String>>,
     pub url: String,
+    config: PathBuf,
 }
 
 impl Daemon {
@@ -203,7 +204,7 @@ impl Daemon {
     pub fn start_with(config: &Path, environment: &[(&str, &str)], more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_driftgate"));
         command.args(["run", "--config"]).arg(config).args(more).envs(environment.iter().copied());
-        Self::run(command)
+        Self::run(command, config)
     }
 
     /// The same under a limit of the shell, as `ulimit` takes it.
@@ -211,10 +212,10 @@ impl Daemon {
         let mut command = Command::new("bash");
         let script = format!("ulimit {limit}; exec \"$@\"");
         command.args(["-c", &script, "limited", env!("CARGO_BIN_EXE_driftgate"), "run", "--config"]).arg(config);
-        Self::run(command)
+        Self::run(command, config)
     }
 
-    fn run(mut command: Command) -> Self {
+    fn run(mut command: Command, config: &Path) -> Self {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -226,7 +227,7 @@ impl Daemon {
                 log.push('\n');
             }
         });
-        let mut daemon = Self { child, log, url: String::new() };
+        let mut daemon = Self { child, log, url: String::new(), config: config.to_owned() };
         let address = wait_for("the daemon's address", || {
             let log = daemon.log();
             let line = log.lines().find(|l| l.contains("\"message\":\"http\""))?;
@@ -278,10 +279,16 @@ impl Daemon {
         assert!(done.success());
     }
 
-    /// SIGTERM, and the exit code.
+    /// SIGTERM, and the exit code. Whatever it lived through, its registry follows from its audit log.
     pub fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
         let code = wait_for("the daemon's end", || self.child.try_wait().unwrap());
+        let verify = ["audit", "verify", "--no-anchors", "--json", "--config"];
+        let verified = Command::new(env!("CARGO_BIN_EXE_driftgate")).args(verify).arg(&self.config).output().unwrap();
+        let said: Value = serde_json::from_slice(&verified.stdout).unwrap_or_default();
+        let unheld = |p: &&Value| p["problem"] == "mismatch" || p["problem"] == "no_log";
+        let unheld: Vec<&Value> = said["problems"].as_array().into_iter().flatten().filter(unheld).collect();
+        assert!(unheld.is_empty(), "{unheld:?}");
         code.code()
     }
 }

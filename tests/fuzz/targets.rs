@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use driftgate::baseline::Baseline;
-use driftgate::checkpoint::Store;
+use driftgate::checkpoint::{CheckpointError, Store};
 use driftgate::decode::json::Format;
 use driftgate::decode::{Limits, Reject};
 use driftgate::frame::sha256_hex;
@@ -249,7 +249,13 @@ impl CheckpointFile {
 
 impl Target for CheckpointFile {
     fn take(&self, input: &[u8]) -> bool {
-        let store = Store::open(self.0.path()).unwrap();
+        // A process that another test starts just then holds the lock until it runs something else.
+        let store = loop {
+            match Store::open(self.0.path()) {
+                Err(CheckpointError::Locked { .. }) => std::thread::sleep(std::time::Duration::from_millis(1)),
+                opened => break opened.unwrap(),
+            }
+        };
         let mut good = false;
         for bytes in [input.to_vec(), sealed(input)] {
             std::fs::write(self.0.path().join("checkpoint.bin"), bytes).unwrap();

@@ -19,8 +19,13 @@ pub fn read(tx: &Connection) -> rusqlite::Result<State> {
     let mut state = State::default();
     pointers(tx, format, &mut state)?;
     versions(tx, &mut state)?;
+    rollbacks(tx, &mut state)?;
     // Before format 3 nothing was lost.
     if format > 2 {
+        each(&mut tx.prepare("SELECT model, version, anew_ms FROM versions WHERE anew_ms IS NOT NULL")?, |row| {
+            state.anew(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?, row.get(2)?, 0);
+            Ok(())
+        })?;
         each(&mut tx.prepare("SELECT model, version FROM versions WHERE lost_at IS NOT NULL")?, |row| {
             state.lost(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?, 0);
             Ok(())
@@ -76,8 +81,8 @@ fn pointers(tx: &Connection, format: i64, facts: &mut State) -> rusqlite::Result
     each(&mut tx.prepare(&moves)?, |row| {
         let (model, stage): (String, String) = (row.get(0)?, row.get(1)?);
         let (from, to): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
-        let moved = (from.as_deref(), to.as_deref());
-        facts.moved((&model, &stage), moved, &row.get::<_, String>(4)?, row.get(5)?, 0);
+        let places = (from.as_deref(), to.as_deref());
+        facts.moved((&model, &stage), places, &row.get::<_, String>(4)?, row.get(5)?, 0);
         Ok(())
     })
 }
@@ -99,6 +104,16 @@ fn versions(tx: &Connection, state: &mut State) -> rusqlite::Result<()> {
     each(&mut tx.prepare("SELECT model, version, id, record FROM promotions")?, |row| {
         let (model, version, id): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         state.promotion((&model, &version), &id, &value(row.get(3)?), 0);
+        Ok(())
+    })
+}
+
+/// Signals of rollbacks that were applied: what they name is never gone back to.
+fn rollbacks(tx: &Connection, state: &mut State) -> rusqlite::Result<()> {
+    let applied = "SELECT model, version, signal_id FROM signals WHERE action = 'rollback' AND done";
+    each(&mut tx.prepare(applied)?, |row| {
+        let (model, version): (String, String) = (row.get(0)?, row.get(1)?);
+        state.signalled(&model, &version, &row.get::<_, String>(2)?, 0);
         Ok(())
     })
 }

@@ -45,6 +45,9 @@ fn what_was_written_is_there_after_a_reopen() {
             .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
             .unwrap()
     };
+    assert_eq!(unheld(&registry), Vec::<String>::new());
+    registry.connection.lock().unwrap().execute("DELETE FROM signals WHERE action = 'rollback'", []).unwrap();
+    assert!(unheld(&registry)[0].starts_with("the rollback "), "{:?}", unheld(&registry));
     assert_eq!(setting("journal_mode"), "wal".to_owned().into());
     assert_eq!(setting("synchronous"), 2_i64.into());
     assert_eq!(setting("foreign_keys"), 1_i64.into());

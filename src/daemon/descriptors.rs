@@ -6,10 +6,11 @@ use crate::config::CONNECTIONS;
 /// Kept for everything but connections: files of the registry and the state, sockets to brokers, MLflow and webhooks, and
 /// connections that are about to end.
 const KEPT: u64 = 160;
-/// Fewer connections are of no use.
+/// With fewer connections a flood of reads leaves none to probes; a quarter of the descriptors where those are very few.
 const LEAST: u64 = 32;
 
 /// Raises the soft limit to the hard one; how many descriptors there may be then, if the system says.
+#[must_use]
 #[allow(unsafe_code, reason = "the standard library does not ask for limits")]
 pub fn raise() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -27,10 +28,11 @@ pub fn raise() -> Option<u64> {
 }
 
 /// How many connections there may be with so many descriptors; says where they are fewer than were asked for.
+#[must_use]
 pub fn connections(asked: Option<usize>, descriptors: Option<u64>) -> usize {
     let wanted = asked.unwrap_or(CONNECTIONS);
     let Some(descriptors) = descriptors else { return wanted };
-    let left = usize::try_from(descriptors.saturating_sub(KEPT).max(LEAST)).unwrap_or(usize::MAX);
+    let left = usize::try_from(descriptors.saturating_sub(KEPT).max(LEAST.min(descriptors / 4))).unwrap_or(usize::MAX);
     if left < wanted {
         tracing::warn!(
             descriptors,
@@ -49,7 +51,8 @@ mod tests {
     fn connections_leave_descriptors_for_the_rest() {
         assert_eq!(connections(None, Some(1024)), 256);
         assert_eq!(connections(None, Some(256)), 96);
-        assert_eq!(connections(None, Some(64)), 32);
+        assert_eq!(connections(None, Some(128)), 32);
+        assert_eq!(connections(None, Some(64)), 16);
         assert_eq!(connections(Some(5000), Some(1024)), 864);
         assert_eq!(connections(Some(40), None), 40);
         assert!(raise().is_some_and(|n| n > 0));

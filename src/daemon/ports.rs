@@ -35,9 +35,10 @@ pub fn open(
     }
     for port in &ports {
         let (address, connections) = (port.listener.local_addr()?, bounds.all);
-        match port.tls {
-            None => tracing::info!(%address, connections, descriptors, "http"),
-            Some(_) => tracing::info!(%address, "https"),
+        if port.tls.is_some() {
+            tracing::info!(%address, "https");
+        } else {
+            tracing::info!(%address, connections, descriptors, "http");
         }
     }
     let connections = Arc::new(Connections::new(bounds));

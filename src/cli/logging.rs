@@ -11,7 +11,9 @@ use super::terminal::{Steered, shown};
 
 /// Starts logging; a second call changes nothing.
 pub fn start() {
-    let filter = EnvFilter::try_from_env("DRIFTGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // What the verifier says of certificates is told with the server's name by whoever asked.
+    let usual = || EnvFilter::new("info,rustls_platform_verifier=off");
+    let filter = EnvFilter::try_from_env("DRIFTGATE_LOG").unwrap_or_else(|_| usual());
     // An error of writing is not told to the same place, where it would panic.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     // Fails only where logging was started before.

@@ -3,7 +3,7 @@
 //! can choose keys beforehand that fall on one another, as was possible with a hash that is the same everywhere (80,000 chosen
 //! categories took a minute instead of a tenth of a second).
 //!
-//! What this does not promise: foldhash is no keyed cryptographic function as SipHash is. Somebody who could see its outputs, or
+//! What this does not promise: foldhash is no keyed cryptographic function as `SipHash` is. Somebody who could see its outputs, or
 //! time single look-ups exactly, could work out the seeds. Nothing here shows a hash or an order that follows from one, and who
 //! writes to a topic sees the time of a look-up only through the broker, thousands of events at once. `SipHash` costs four times
 //! as much for a short text, which the decoding of long categories would show; maps beside the path of events (`std`'s `HashMap`)

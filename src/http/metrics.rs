@@ -28,6 +28,7 @@ pub fn render(view: &View, ledger: &Ledger) -> Result<String> {
     let page = Page(prometheus::Registry::new());
     page.sources(view)?;
     page.counters(view)?;
+    page.halted(view)?;
     page.progress(view)?;
     page.checkpoint(&view.checkpoint)?;
     page.versions(view, &ledger.records)?;
@@ -95,16 +96,8 @@ impl Page {
             &["topic", "partition"],
             "Messages that are in the partition but not read yet.",
         )?;
-        let halted = self.gauges(
-            "partition_halted",
-            &["topic", "partition"],
-            "Whether nothing of a partition is read though there is something, and nothing here holds it back: 1, else 0. GET /ready says why.",
-        )?;
         for ((topic, partition), source) in &view.sources {
             add(&events, &[topic], source.events)?;
-            if source.halted || source.next_offset.is_some() {
-                set(&halted, &[topic, &partition.to_string()], flag(source.halted))?;
-            }
             if let Some(messages) = source.lag() {
                 set(&lag, &[topic, &partition.to_string()], real(messages.unsigned_abs()))?;
             }
@@ -300,6 +293,19 @@ impl Page {
             for (model, seen) in &view.models {
                 add(&family, &[model], read(seen))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Which partitions are not read any more.
+    fn halted(&self, view: &View) -> Result<()> {
+        let halted = self.gauges(
+            "partition_halted",
+            &["topic", "partition"],
+            "Whether nothing of a partition is read though there is something, and nothing here holds it back: 1, else 0. GET /ready says why.",
+        )?;
+        for ((topic, partition), source) in view.sources.iter().filter(|(_, s)| s.halted || s.next_offset.is_some()) {
+            set(&halted, &[topic, &partition.to_string()], flag(source.halted))?;
         }
         Ok(())
     }

@@ -117,8 +117,7 @@ impl<'w, 'a> Reader<'w, 'a> {
         value: Option<f64>,
         mut evidence: Vec<(&'static str, Value)>,
         reason: Option<String>,
-        eligible: &[usize],
-        decides: &dyn Fn(usize) -> f64,
+        (eligible, decides): (&[usize], &dyn Fn(usize) -> f64),
         reference: Option<f64>,
     ) -> Judged {
         let counted = if self.selection { Confusion::total } else { Confusion::positives };
@@ -162,7 +161,7 @@ impl<'w, 'a> Reader<'w, 'a> {
         let reason = if found.is_none() { few() } else { warned(status, limit_) };
         let reference = self.reference_of(rate, least, |c, e| fairness::gap(c, e, rate).map(|g| g.value));
         let decides = self.extremes(rate, &eligible, found.as_ref().map(|g| (g.highest, g.lowest)));
-        self.finish(status, found.map(|g| g.value), evidence, reason, &eligible, &decides, reference)
+        self.finish(status, found.map(|g| g.value), evidence, reason, (&eligible, &decides), reference)
     }
 
     fn reference_of(&self, rate: Rate, least: u64, f: impl Fn(&[Confusion], &[usize]) -> Option<f64>) -> Option<f64> {
@@ -192,7 +191,7 @@ impl<'w, 'a> Reader<'w, 'a> {
             fairness::equalized_odds(c, e, &Rate::Fpr.eligible(c, least)).map(|e| e.worst.value)
         });
         let decides = self.extremes(rate.unwrap_or(Rate::Tpr), &eligible, ends);
-        self.finish(status, value, evidence, reason, &eligible, &decides, reference)
+        self.finish(status, value, evidence, reason, (&eligible, &decides), reference)
     }
 
     fn disparate_impact(&self, gte: Limit, least: u64) -> Judged {
@@ -208,7 +207,7 @@ impl<'w, 'a> Reader<'w, 'a> {
         let reference =
             self.reference_of(Rate::Selection, least, |c, e| fairness::disparate_impact(c, e).map(|i| i.value));
         let decides = self.extremes(Rate::Selection, &eligible, found.as_ref().map(|i| (i.highest, i.lowest)));
-        self.finish(status, found.map(|i| i.value), evidence, reason, &eligible, &decides, reference)
+        self.finish(status, found.map(|i| i.value), evidence, reason, (&eligible, &decides), reference)
     }
 
     fn gap_bound(&self, lte: Limit, least: u64, reference: Option<&str>) -> Judged {
@@ -243,7 +242,7 @@ impl<'w, 'a> Reader<'w, 'a> {
         evidence.extend(self.effect());
         let snapshot = self.reference_of(Rate::Tpr, least, |c, e| fairness::gap(c, e, Rate::Tpr).map(|g| g.value));
         let decides = self.extremes(Rate::Tpr, &eligible, found.as_ref().map(|b| (b.best, b.worst)));
-        self.finish(status, found.map(|b| b.lcb), evidence, reason, &eligible, &decides, snapshot)
+        self.finish(status, found.map(|b| b.lcb), evidence, reason, (&eligible, &decides), snapshot)
     }
 
     /// The segments with so many positives here and in the snapshot.
@@ -278,7 +277,7 @@ impl<'w, 'a> Reader<'w, 'a> {
             ("worst", self.name(worst.as_ref().map(|(i, _)| *i))),
             ("limit", limit("max", max)),
         ];
-        self.finish(status, worst.map(|(_, f)| f.value), evidence, reason, &eligible, &decides, None)
+        self.finish(status, worst.map(|(_, f)| f.value), evidence, reason, (&eligible, &decides), None)
     }
 
     /// The bound takes the sizes of both samples into account, so any in the snapshot will do. The largest of S bounds decides:
@@ -303,7 +302,7 @@ impl<'w, 'a> Reader<'w, 'a> {
             ("limit", limit("max", max)),
         ];
         evidence.extend(self.effect());
-        self.finish(status, worst.map(|(_, f)| f.lower), evidence, reason, &eligible, &decides, None)
+        self.finish(status, worst.map(|(_, f)| f.lower), evidence, reason, (&eligible, &decides), None)
     }
 
     /// The design effect, where there is one.

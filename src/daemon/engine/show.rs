@@ -11,6 +11,7 @@ use crate::daemon::topics::Read;
 use crate::intake::newcomers::Refused;
 use crate::judge::verdict::utc;
 use crate::pipeline::{Pipeline, lock};
+use crate::source::kafka::Partition;
 use crate::view::failing::Part;
 use crate::view::{ModelView, View};
 use crate::window::front::Front;
@@ -86,23 +87,8 @@ impl Engine {
             if let (Some(lag), next) = (source.lag(), source.next_offset) {
                 view.behind.entry(key.clone()).or_default().update(Instant::now(), next, lag);
             }
-            let halted = format!("{}/{}", partition.topic, partition.partition);
             let waits = judges || !place.parked.is_empty() || self.common.hold.load(Ordering::Relaxed);
-            let still = if waits || partition.halted.is_some() { None } else { stands_still(&view, &key) };
-            if let Some(source) = view.sources.get_mut(&key) {
-                source.halted = partition.halted.is_some() || still.is_some();
-            }
-            // Of a topic that was made anew one sentence for all of its partitions stands there already.
-            let of_topic = view.replaced.contains_key(&partition.topic);
-            match partition.halted.clone().filter(|_| !of_topic).or(still.map(|why| self.why_still(&halted, &why))) {
-                Some(why) => {
-                    let known = view.not_ready.insert(halted, why.clone()).is_some();
-                    if !known && partition.halted.is_none() {
-                        tracing::error!(topic = partition.topic, partition = partition.partition, "{why}");
-                    }
-                }
-                None => drop(view.not_ready.remove(&halted)),
-            }
+            self.show_halted(&mut view, partition, waits);
         }
         let now = Instant::now();
         let mut view = self.common.view.write();
@@ -137,6 +123,27 @@ fn stands_still(view: &View, key: &(String, i32)) -> Option<String> {
 }
 
 impl Engine {
+    /// Says that a partition is halted, or stands still though nothing here `waits`.
+    fn show_halted(&self, view: &mut View, partition: &Partition, waits: bool) {
+        let key = (partition.topic.clone(), partition.partition);
+        let halted = format!("{}/{}", partition.topic, partition.partition);
+        let still = if waits || partition.halted.is_some() { None } else { stands_still(view, &key) };
+        if let Some(source) = view.sources.get_mut(&key) {
+            source.halted = partition.halted.is_some() || still.is_some();
+        }
+        // Of a topic that was made anew one sentence for all of its partitions stands there already.
+        let of_topic = view.replaced.contains_key(&partition.topic);
+        match partition.halted.clone().filter(|_| !of_topic).or(still.map(|why| self.why_still(&halted, &why))) {
+            Some(why) => {
+                let known = view.not_ready.insert(halted, why.clone()).is_some();
+                if !known && partition.halted.is_none() {
+                    tracing::error!(topic = partition.topic, partition = partition.partition, "{why}");
+                }
+            }
+            None => drop(view.not_ready.remove(&halted)),
+        }
+    }
+
     /// The same, with what the client complained of last.
     fn why_still(&self, partition: &str, how: &str) -> String {
         let said =

@@ -236,7 +236,7 @@ fn killed_at_each_step_of_promote_and_rollback_everything_agrees_and_happened_on
     wait_until_told(&daemon);
     let stages = |daemon: &Daemon| {
         let history: Value =
-            serde_json::from_str(&daemon.get(&format!("/api/v1/models/{model}/history?limit=100000")).1).unwrap();
+            serde_json::from_str(&daemon.get(&format!("/api/v1/models/{model}/history?limit=10000")).1).unwrap();
         let moved = |record: &&Value| record["event"] == "stage" && record["payload"]["stage"] == "prod";
         history["history"].as_array().unwrap().iter().filter(moved).count()
     };

@@ -19,6 +19,7 @@ use crate::http::{Access, App, Tokens, Traffic, router};
 use crate::intake::Setup;
 use crate::pipeline::Pipeline;
 use crate::registry::Embedded;
+use crate::registry::embedded::OWN_ACTORS;
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -110,5 +111,7 @@ fn actor() -> String {
     let name = ["USER", "LOGNAME", "USERNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.trim().is_empty()));
-    name.map_or_else(|| "cli".to_owned(), |name| name.split_whitespace().collect::<Vec<_>>().join("_"))
+    let name = name.map_or_else(|| "cli".to_owned(), |name| name.split_whitespace().collect::<Vec<_>>().join("_"));
+    // A daemon's user is a person here: what it does by hand is not what the daemon does by itself.
+    if OWN_ACTORS.contains(&name.as_str()) { format!("{name}@host") } else { name }
 }

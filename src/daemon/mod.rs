@@ -135,13 +135,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     runtime.spawn(health::watch_checkpoint(view.clone()));
 
     let publish = &config.publish;
-    let verdicts = match &publish.verdicts {
-        Some(topic) => {
-            let standing = Standing::new(Part::Sink(Sink::Verdicts.name()), view.clone());
-            Some(Lane::new(TopicWriter::new(&properties)?, topic.clone(), standing))
-        }
-        None => None,
-    };
+    let verdicts = publish.verdicts.as_ref().map(|topic| verdicts(topic, &properties, &view)).transpose()?;
     let mut outbox = Outbox::start(Outlets { registry: Arc::clone(&registry), verdicts, view: view.clone() });
     let keep_payload = publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
     let dead_letters = dead_letters(publish, &properties)?;
@@ -203,6 +197,12 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     });
     leave(&flags, done)
+}
+
+/// The way of verdicts to their topic.
+fn verdicts<N>(topic: &str, properties: &BTreeMap<String, String>, view: &Shared) -> anyhow::Result<Lane<N>> {
+    let standing = Standing::new(Part::Sink(Sink::Verdicts.name()), view.clone());
+    Ok(Lane::new(TopicWriter::new(properties)?, topic.to_owned(), standing))
 }
 
 /// Says where nobody is let in, and keeps the keys of the tokens' issuer.

@@ -58,6 +58,9 @@ use pointers::Move;
 /// The longest name of a model, version or stage, in bytes.
 const LONGEST_NAME: usize = 200;
 
+/// Who acts in the audit log without being a person; no token is theirs.
+pub const OWN_ACTORS: [&str; 2] = [signals::ACTOR, follow::ACTOR];
+
 /// A registry in an `SQLite` file. Calls block, for up to five seconds while another process writes.
 #[derive(Debug)]
 pub struct Embedded {

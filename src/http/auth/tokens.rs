@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Caller;
 use super::oidc::PREFIX;
 use super::roles::{BadRoles, Grant, Roles};
+use crate::registry::embedded::OWN_ACTORS;
 
 /// Where tokens come from when no file is configured; the same format as the file.
 pub const ENVIRONMENT: &str = "DRIFTGATE_TOKENS";
@@ -61,6 +62,10 @@ pub enum BadLine {
         "line {line}: the actor begins with {PREFIX}, which the actors of an issuer's tokens do: name it otherwise"
     )]
     Actor { line: usize },
+    #[error(
+        "line {line}: the actor {actor} stands in the audit log for what no person did: name the token's otherwise"
+    )]
+    Own { line: usize, actor: String },
     #[error("line {line}: the same token as in line {first}; each line needs a token of its own")]
     Twice { line: usize, first: usize },
     #[error(
@@ -205,6 +210,9 @@ fn read_line(line: usize, content: &str, before: &[(usize, Token)]) -> Result<Op
     if actor.starts_with(PREFIX) {
         bad.push(BadLine::Actor { line });
     }
+    if OWN_ACTORS.contains(&actor) {
+        bad.push(BadLine::Own { line, actor: actor.to_owned() });
+    }
     match Roles::parse(roles) {
         Ok(roles) if bad.is_empty() => {
             let grants = vec![Grant { roles, models: models.to_owned() }];
@@ -306,6 +314,13 @@ mod tests {
              line 7: the token holds characters that no request can send; it is of printable ASCII. `openssl rand -hex 32` makes one"
         );
         assert!(!told(&text).contains(ONE) && !told(&text).contains(TWO) && !told(&text).contains("secret"));
+    }
+
+    #[test]
+    fn no_token_acts_as_what_is_no_person() {
+        for actor in ["driftgate", "mlflow"] {
+            assert!(told(&format!("{ONE} operator * {actor}")).contains("what no person did"), "{actor}");
+        }
     }
 
     #[test]

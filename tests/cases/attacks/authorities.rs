@@ -41,14 +41,14 @@ fn server(folder: &Folder) -> (u16, Receiver<String>) {
     let snapshot = folder.read("train.csv");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (send, heard) = channel();
+    let (send, received) = channel();
     let send = Arc::new(Mutex::new(send));
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let (config, snapshot, send) = (Arc::clone(&config), snapshot.clone(), Arc::clone(&send));
             std::thread::spawn(move || {
-                let tls = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
-                let mut reader = BufReader::new(tls);
+                let session = ServerConnection::new(config).unwrap();
+                let mut reader = BufReader::new(StreamOwned::new(session, stream));
                 let mut head = String::new();
                 while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
                 let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
@@ -74,7 +74,7 @@ fn server(folder: &Folder) -> (u16, Receiver<String>) {
             });
         }
     });
-    (port, heard)
+    (port, received)
 }
 
 /// A daemon that asks all of them, with a version whose snapshot lies in the store.

@@ -113,7 +113,7 @@ fn a_version_with_a_snapshot_of_its_own_is_not_crowded_out() {
     let counted = || daemon.metric("driftgate_predictions_total{model=\"shop\",version=\"1\"}").unwrap_or(0.0);
     while counted() == 0.0 && sent < 15 {
         publish(&topics.predictions, windows[sent].clone());
-        std::thread::sleep(Duration::from_millis(1000));
+        std::thread::sleep(Duration::from_secs(1));
         sent += 1;
     }
     assert!(counted() > 0.0, "it is taken on");

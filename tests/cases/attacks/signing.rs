@@ -1,4 +1,4 @@
-//! Models signed with the OpenSSF tool (tests/data/model_signing, made by `make.py` there), and what somebody would try with
+//! Models signed with the tool of the Open Source Security Foundation (`tests/data/model_signing`, made by `make.py` there), and what somebody would try with
 //! such signatures: another file, one more, one less, another key, statements that lead out of the model.
 
 use std::path::Path;

@@ -142,7 +142,7 @@ fn names_in_files_steer_no_terminal() {
         "init train.csv".to_owned(),
         format!("init {NAME}.csv"),
         format!("gate files {NAME} --{NAME}"),
-        format!("{NAME}"),
+        NAME.to_owned(),
     ];
     let mut told = false;
     for command in &commands {

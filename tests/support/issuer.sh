@@ -18,8 +18,8 @@ install() {
   flock 9
   installed && return
   command -v npm >/dev/null || die "npm was not found: run make setup"
-  cp "$root/tests/support/issuer/package.json" "$dir/"
-  (cd "$dir" && npm install --silent --no-audit --no-fund) || die "npm could not install oidc-provider"
+  cp "$root"/tests/support/issuer/package*.json "$dir/"
+  (cd "$dir" && npm ci --silent --no-audit --no-fund) || die "npm could not install oidc-provider"
   echo "$version" >"$dir/driftgate-installed"
 }
 

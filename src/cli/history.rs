@@ -6,7 +6,7 @@ mod sentence;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{Client, ServerArgs};
 use super::terminal::{out, outln};
@@ -44,15 +44,35 @@ struct Record {
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let limit = args.limit.to_string();
-    let path = ["api", "v1", "models", &args.model, "history"];
-    let said: Value = Client::new(&args.server)?.get(&path, &[("limit", &limit)])?;
+    let said = json!({"history": records(args)?});
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
         out!("{}", as_text(&args.model, &said, args.limit)?);
     }
     Ok(exit::PASS)
+}
+
+/// As many as are asked for: one answer holds no more than its bytes.
+fn records(args: &Args) -> Result<Vec<Value>, Failure> {
+    let client = Client::new(&args.server)?;
+    let path = ["api", "v1", "models", &args.model, "history"];
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let mut found: Vec<Value> = Vec::new();
+    loop {
+        let asked = limit.saturating_sub(found.len()).to_string();
+        let before = found.first().and_then(|first| first.get("seq")).map(Value::to_string);
+        let mut query = vec![("limit", asked.as_str())];
+        query.extend(before.as_deref().map(|before| ("before", before)));
+        let said: Value = client.get(&path, &query)?;
+        let mut older = said.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
+        let ends = said.get("left_out") != Some(&Value::Bool(true)) || older.is_empty();
+        older.append(&mut found);
+        found = older;
+        if ends || found.len() >= limit {
+            return Ok(found);
+        }
+    }
 }
 
 fn as_text(model: &str, said: &Value, limit: u32) -> anyhow::Result<String> {
@@ -93,8 +113,6 @@ fn seconds(ts: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::judge::verdict::{Action, Signal};
     use crate::registry::{Embedded, Registration, Registry as _};

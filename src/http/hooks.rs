@@ -84,7 +84,7 @@ pub(super) async fn gate(State(app): State<Shared>, body: Bytes) -> Answered {
 pub(super) async fn rollback(State(app): State<Shared>, body: Bytes) -> Answered {
     let (model, version, _) = Call::read(&body)?.question(&app)?;
     let told = with_desk(&app, &model, "", move |registry, desk| {
-        let state = registry.rollouts()?.into_iter().find(|r| r.model == desk.policy.model);
+        let state = registry.last_rollout(&desk.policy.model)?;
         let state = state.filter(|s| s.candidate == version);
         // A rollout under way is a new try, whatever became of an earlier one.
         if state.as_ref().is_some_and(|s| !s.phase.is_over()) {

@@ -79,10 +79,10 @@ async fn status_of(app: &Shared, model: &str) -> Result<(Value, Vec<problems::Pr
         Ok(ModelFacts {
             records: r.versions(Some(&name))?,
             frozen: r.frozen(&name)?,
-            rollout: r.rollouts()?.into_iter().find(|rollout| rollout.model == name),
+            rollout: r.last_rollout(&name)?,
             pending: r.pending_rollbacks()?.into_iter().find(|p| p.model == name),
             lost: r.problems(Some(&name))?,
-            last_prod_move: r.history(&name)?.into_iter().rfind(|m| m.stage == PROD),
+            last_prod_move: r.last_move(&name, PROD)?,
         })
     })
     .await?;
@@ -185,27 +185,30 @@ pub(super) async fn explain(State(app): State<Shared>, Names((model, version)): 
 #[serde(deny_unknown_fields)]
 pub(super) struct Limit {
     limit: Option<usize>,
+    /// Only records before this one.
+    before: Option<u64>,
 }
 
-/// GET /api/v1/models/{model}/history: the audit log's records of a model, the oldest first.
+/// GET /api/v1/models/{model}/history: the audit log's last records of a model, the oldest first. `left_out`: older ones were
+/// asked for, too, and the answer would be too long; `before` the first one asks for them.
 pub(super) async fn history(
     State(app): State<Shared>,
     Names(model): Names<String>,
-    Parameters(Limit { limit }): Parameters<Limit>,
+    Parameters(Limit { limit, before }): Parameters<Limit>,
 ) -> Answered {
     known_model(&app, &model)?;
     let most = limit.unwrap_or(LISTED);
     if !(1..=MOST_LISTED).contains(&most) {
         return Err(Problem::bad_request(format!("limit is {most}; it can be 1 to {MOST_LISTED}")));
     }
-    let records = registry(&app, move |r| r.audit(Some(&model), most)).await?;
-    Ok(Json(json!({"history": records})))
+    let found = registry(&app, move |r| r.audit_before(Some(&model), before, most)).await?;
+    Ok(Json(json!({"history": found.records, "left_out": found.left_out})))
 }
 
 /// GET /api/v1/models/{model}/rollout: the last rollout, under way or ended.
 pub(super) async fn rollout(State(app): State<Shared>, Names(model): Names<String>) -> Answered {
     known_model(&app, &model)?;
-    let state = registry(&app, crate::registry::Embedded::rollouts).await?.into_iter().find(|r| r.model == model);
+    let state = registry(&app, move |r| r.last_rollout(&model)).await?;
     Ok(Json(json!({"rollout": state})))
 }
 

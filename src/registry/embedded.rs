@@ -205,6 +205,14 @@ impl Embedded {
         })
     }
 
+    /// The last move of a stage pointer.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn last_move(&self, model: &str, stage: &str) -> Result<Option<StageMove>, RegistryError> {
+        self.read(|tx| pointers::last_move(tx, model, stage))
+    }
+
     /// Since when (event time) and why the model takes no automatic rollback; `None` if it does.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::{Embedded, follow, identity, name, pointers, record, schema, signals};
+use super::{Embedded, audit, follow, identity, name, pointers, record, signals};
 use crate::policy::{Approvals, Excluded, Policy, Transition};
 use crate::promotion::approvals;
 use crate::promotion::evidence;
@@ -48,6 +48,7 @@ impl Embedded {
                 {
                     said.insert("reported".into(), other.clone());
                 }
+                audit::room(change, model, version, "evidence", said.to_string().len())?;
                 change.audit(actor, "evidence", (model, Some(version)), said)?;
                 change
                     .prepare_cached(
@@ -86,6 +87,7 @@ impl Embedded {
                 evidence_sha256: evidence::evidence_sha256(&dossier.evidence),
                 comment: given.comment.map(str::to_owned),
             };
+            audit::room(change, model, version, "approval", 0)?;
             change.audit(given.actor, "approval", (model, Some(version)), json!(approval))?;
             change
                 .prepare_cached(
@@ -122,6 +124,7 @@ impl Embedded {
     pub fn override_rule(&self, model: &str, version: &str, new: &Override) -> Result<(), RegistryError> {
         self.write(new.at_ms, |change| {
             known(change, model, version)?;
+            audit::room(change, model, version, "override", 0)?;
             change.audit(&new.actor, "override", (model, Some(version)), json!(new))?;
             change
                 .prepare_cached(
@@ -187,7 +190,7 @@ fn requesters(tx: &Connection, policy: &Policy, version: &str) -> rusqlite::Resu
         return Ok(Vec::new());
     }
     let found = tx
-        .prepare_cached(schema::REQUESTS)?
+        .prepare_cached(audit::REQUESTS)?
         .query_map([policy.model.as_str(), version], |row| Ok(Requester { actor: row.get(0)?, to: row.get(1)? }))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     // What driftgate or MLflow did is nobody's wish.

@@ -1,6 +1,6 @@
 //! Stage pointers and their history, inside a transaction: where they stand, how they move, where prod goes back to.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use super::change::Change;
@@ -163,17 +163,29 @@ pub(super) fn history(tx: &Connection, model: &str) -> rusqlite::Result<Vec<Stag
     tx.prepare_cached(
         "SELECT stage, from_version, to_version, at, actor, reason FROM stage_moves WHERE model = ?1 ORDER BY id",
     )?
-    .query_map([model], |row| {
-        Ok(StageMove {
-            stage: row.get(0)?,
-            from: row.get(1)?,
-            to: row.get(2)?,
-            at: row.get(3)?,
-            actor: row.get(4)?,
-            reason: row.get(5)?,
-        })
-    })?
+    .query_map([model], stage_move)?
     .collect()
+}
+
+/// The last move of a pointer.
+pub(super) fn last_move(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<Option<StageMove>> {
+    tx.prepare_cached(
+        "SELECT stage, from_version, to_version, at, actor, reason FROM stage_moves
+         WHERE model = ?1 AND stage = ?2 ORDER BY id DESC LIMIT 1",
+    )?
+    .query_row([model, stage], stage_move)
+    .optional()
+}
+
+fn stage_move(row: &Row<'_>) -> rusqlite::Result<StageMove> {
+    Ok(StageMove {
+        stage: row.get(0)?,
+        from: row.get(1)?,
+        to: row.get(2)?,
+        at: row.get(3)?,
+        actor: row.get(4)?,
+        reason: row.get(5)?,
+    })
 }
 
 /// The version that left prod last, not by a rollback, and that nothing is known against: it has no active block, and

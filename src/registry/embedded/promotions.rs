@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::change::Change;
 use super::pointers::{self, Move};
 use super::rollouts::{self, Told};
-use super::{Embedded, dossier, keep_verdict, name, record, rollback, signals::ACTOR};
+use super::{Embedded, audit, dossier, keep_verdict, name, record, rollback, signals::ACTOR};
 use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question, Standing};
 use crate::judge::verdict::{Verdict, digest, utc};
 use crate::policy::{Approvals, Policy, Transition};
@@ -215,20 +215,14 @@ impl Embedded {
         })
     }
 
-    /// The promotion records of a version, the newest first.
+    /// The promotion records of a version, the newest first: the last hundred, of bounded bytes.
     ///
     /// # Errors
     /// A registry that fails.
     pub fn promotions(&self, model: &str, version: &str) -> Result<Vec<Value>, RegistryError> {
-        self.read(|tx| {
-            let texts: Vec<String> = tx
-                .prepare_cached(
-                    "SELECT record FROM promotions WHERE model = ?1 AND version = ?2 ORDER BY at DESC, rowid DESC",
-                )?
-                .query_map([model, version], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
-            Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
-        })
+        let newest = "SELECT record FROM promotions WHERE model = ?1 AND version = ?2 ORDER BY rowid DESC LIMIT 100";
+        let (texts, _) = self.read(|tx| audit::newest(tx, newest, params![model, version]))?;
+        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
 }
 

@@ -59,6 +59,19 @@ impl Embedded {
         })?;
         Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
+
+    /// The last rollout of a model, under way or ended.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn last_rollout(&self, model: &str) -> Result<Option<State>, RegistryError> {
+        let text: Option<String> = self.read(|tx| {
+            tx.prepare_cached("SELECT state FROM rollouts WHERE model = ?1 ORDER BY rowid DESC LIMIT 1")?
+                .query_row([model], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
 }
 
 /// Whether a rollout of a model is under way.

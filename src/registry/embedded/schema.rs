@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
-use super::mirror;
+use super::{audit, mirror};
 use crate::private;
 use crate::registry::RegistryError;
 
@@ -246,25 +246,6 @@ CREATE TABLE likeness (
 INSERT INTO likeness (id) VALUES (lower(hex(randomblob(8))));
 ";
 
-/// Who registered a version or asked for its promotion (`?1`, `?2`), and to which stage: what the audit log says, found by the
-/// index below.
-pub(super) const REQUESTS: &str = "
-SELECT DISTINCT
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.actor'),
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.to')
-FROM audit
-WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate')
-  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model') = ?1
-  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version') = ?2";
-
-/// What finds them without reading the whole log. It holds nothing that the log does not say.
-const REQUESTS_INDEX: &str = "
-CREATE INDEX IF NOT EXISTS audit_requests ON audit (
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model'),
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version')
-) WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate');
-";
-
 /// What format 5 added: what MLflow says of a version, which counts for nothing until somebody who may says it here; where its
 /// aliases stand that others moved; which of the old moves were taken over from there. A row of `lost_stages` is a pointer
 /// that stands for nothing any more. `upgraded_from` is the format that the file had, until that is in the audit log.
@@ -291,6 +272,7 @@ ALTER TABLE stage_moves ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
 UPDATE stage_moves SET elsewhere = 1 WHERE actor = 'mlflow';
 CREATE TRIGGER stage_moves_never_change BEFORE UPDATE ON stage_moves
     BEGIN SELECT RAISE(ABORT, 'moves are only added'); END;
+CREATE INDEX rollouts_of ON rollouts (model);
 ";
 
 /// Opens a registry file, making it and its folder where they are missing; waits so long for others.
@@ -379,7 +361,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
     }
     if found < FORMAT {
         tx.execute_batch(REPORTS)?;
-        tx.execute_batch(REQUESTS_INDEX)?;
+        tx.execute_batch(audit::INDEXES)?;
         if found < 3 {
             mirror::from_format_2(&tx)?;
         }

@@ -18,7 +18,7 @@ use crate::judge::verdict::{Signal, Verdict};
 use crate::pipeline::{Pipeline, lock};
 use crate::policy::{Policy, Traffic};
 use crate::schema::Schema;
-use crate::snapshot::{self, SnapshotErrors};
+use crate::snapshot::{self, Reach, SnapshotErrors};
 use crate::source::columns::FileError;
 use crate::source::files::{FileKind, FileOptions, FileStream, StreamError};
 use crate::stores::Stores;
@@ -119,7 +119,7 @@ impl From<FileError> for ReplayError {
 /// many threads.
 #[must_use]
 pub fn reference(policy: &Policy, version: &str, location: Option<&str>, threads: usize) -> Reference {
-    let found = try_reference(policy, version, location, threads, &Stores::default());
+    let found = try_reference(policy, version, location, threads, &Stores::default(), Reach::Anything);
     found.unwrap_or_else(|errors| Reference::Failed(errors.to_string()))
 }
 
@@ -133,6 +133,7 @@ pub fn try_reference(
     location: Option<&str>,
     threads: usize,
     stores: &Stores,
+    reach: Reach<'_>,
 ) -> Result<Reference, SnapshotErrors> {
     let named = match location {
         Some(l) => Some(l.to_owned()),
@@ -143,7 +144,7 @@ pub fn try_reference(
             "version {version:?} has no snapshot: neither the registry nor the policy's baseline.snapshot names one"
         )));
     };
-    let baseline = snapshot::load_on(policy, version, &location, threads, stores)?;
+    let baseline = snapshot::load_on(policy, version, &location, threads, stores, reach)?;
     Ok(match baseline.digest() {
         Ok(sha256) => Reference::Baseline { baseline: Arc::new(baseline), sha256: sha256.into() },
         Err(e) => Reference::Failed(e.to_string()),

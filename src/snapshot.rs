@@ -20,6 +20,7 @@ use crate::stores::Stores;
 #[cfg(test)]
 use crate::{baseline::Coded, event::Flag};
 use columns::Building;
+pub use fetch::Reach;
 
 /// What is wrong with a snapshot, all of it.
 #[derive(Debug)]
@@ -51,14 +52,17 @@ impl SnapshotErrors {
 impl SnapshotError {
     fn without_content(&self) -> String {
         match self {
-            Self::NoColumn { location, column, role, .. } => {
-                format!("snapshot {location:?} has no column {column:?}, which the policy names under {role}")
+            Self::NoColumn { location, column, role, columns } => {
+                format!(
+                    "snapshot {location:?} has no column {column:?}, which the policy names under {role}; it has {} columns",
+                    columns.len()
+                )
             }
             Self::NotANumber { location, column, row, role, .. } => format!(
-                "snapshot {location:?}: column {column:?}, row {row}: no number, and the policy lists it under {role}; the daemon's log has the value"
+                "snapshot {location:?}: column {column:?}, row {row}: no number, and the policy lists it under {role}"
             ),
             Self::NotALabel { location, column, row, .. } => {
-                format!("snapshot {location:?}: column {column:?}, row {row}: no label; the daemon's log has the value")
+                format!("snapshot {location:?}: column {column:?}, row {row}: no label")
             }
             Self::File(error) => format!("snapshot: {}", error.without_content()),
             Self::BadVersion { .. }
@@ -131,7 +135,7 @@ pub fn location_for(policy: &Policy, version: &str) -> Result<Option<String>, Sn
 /// # Errors
 /// What cannot be fetched, read, or does not fit the policy.
 pub fn load(policy: &Policy, version: &str, location: &str) -> Result<Baseline, SnapshotErrors> {
-    load_on(policy, version, location, 1, &Stores::default())
+    load_on(policy, version, location, 1, &Stores::default(), Reach::Anything)
 }
 
 /// The same on so many threads, a column on each.
@@ -144,10 +148,11 @@ pub fn load_on(
     location: &str,
     threads: usize,
     stores: &Stores,
+    reach: Reach<'_>,
 ) -> Result<Baseline, SnapshotErrors> {
     let failed = |cause| SnapshotError::Fetch { location: location.to_owned(), cause };
     let wrong = |source| SnapshotError::Baseline { location: location.to_owned(), source };
-    let mut fetched = fetch::fetch(&policy.directory, location, stores).map_err(failed)?;
+    let mut fetched = fetch::fetch(&policy.directory, location, stores, reach).map_err(failed)?;
     if frame::is(KIND, &fetched.start(frame::IDENTITY).map_err(failed)?) {
         return Baseline::decode(&fetched.bytes().map_err(failed)?, policy).map_err(|e| wrong(e).into());
     }

@@ -91,7 +91,8 @@ fn load(what: &What) -> anyhow::Result<(Policy, Baseline)> {
     };
     let spinner = show::spinner(&format!("reading {location}"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let baseline = snapshot::load_on(&policy, version, &location, threads, &Stores::default());
+    let baseline =
+        snapshot::load_on(&policy, version, &location, threads, &Stores::default(), snapshot::Reach::Anything);
     spinner.finish_and_clear();
     Ok((policy, baseline?))
 }

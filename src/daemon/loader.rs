@@ -12,6 +12,7 @@ use crate::intake::versions::Reference;
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::replay;
+use crate::snapshot::Reach;
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
 
@@ -248,19 +249,17 @@ impl Origin {
             Ok(record) => record.and_then(|r| r.snapshot_in_use().map(str::to_owned)),
             Err(e) => return Reference::Failed(e.to_string()),
         };
-        if let Some(location) = &location {
-            let allowed = self.places.as_ref().clone().with(&policy.directory, policy.baseline.snapshot.as_deref());
-            if let Err(e) = allowed.check(&policy.directory, location) {
-                return Reference::Failed(e.to_string());
-            }
-        }
-        let found = replay::try_reference(policy, version, location.as_deref(), self.threads, &self.stores);
+        let allowed = self.places.as_ref().clone().with(&policy.directory, policy.baseline.snapshot.as_deref());
+        let reach = if location.is_some() { Reach::Within(&allowed) } else { Reach::Files };
+        let found = replay::try_reference(policy, version, location.as_deref(), self.threads, &self.stores, reach);
         found.unwrap_or_else(|errors| {
-            // Whoever may read the log may read the snapshot; whoever asks over HTTP may not.
+            let why = errors.without_content();
             if tell {
-                tracing::warn!(model = policy.model, version, error = %errors, "the version's baseline cannot be built");
+                // Who named the location may have named a file of secrets; a policy's author names snapshots.
+                let error = if location.is_some() { why.clone() } else { errors.to_string() };
+                tracing::warn!(model = policy.model, version, error, "the version's baseline cannot be built");
             }
-            Reference::Failed(errors.without_content())
+            Reference::Failed(why)
         })
     }
 

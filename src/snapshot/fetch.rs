@@ -1,9 +1,9 @@
 //! A snapshot by its location: a file, which stays where it is and is read as it is needed, or an object of a store, which is
-//! fetched into a file that has no name. A pipe is read into memory.
+//! fetched into a file that has no name. A pipe is read into memory, and only where somebody waits for that command.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
+use super::places::{NotAllowed, Places, real_path};
 use crate::frame::{sha256_hex, sha256_hex_of};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnFile, FileError, Pieces};
@@ -26,6 +27,17 @@ const MOST_PIPED: u64 = 1 << 30;
 
 /// A snapshot's columns, not read yet.
 pub type Columns = (Arc<ColumnFile>, Pieces);
+
+/// Where a location may lead, by whose word it is.
+#[derive(Clone, Copy)]
+pub enum Reach<'p> {
+    /// Anywhere, also to a pipe: of whoever gives a command and waits for it.
+    Anything,
+    /// To any regular file: of a policy, read by the daemon.
+    Files,
+    /// To regular files and objects of these places: of a registration or a tag.
+    Within(&'p Places),
+}
 
 /// A snapshot at hand.
 pub enum Fetched {
@@ -48,11 +60,14 @@ type Stamp = (u64, Option<SystemTime>);
 ///
 /// # Errors
 /// What went wrong and what to do, for people.
-pub fn fetch(directory: &Path, location: &str, stores: &Stores) -> Result<Fetched, String> {
+pub fn fetch(directory: &Path, location: &str, stores: &Stores, reach: Reach<'_>) -> Result<Fetched, String> {
+    if let Reach::Within(places) = reach {
+        places.check(directory, location).map_err(|e| e.to_string())?;
+    }
     match location.split_once("://") {
-        Some(("file", path)) => open(Path::new(path)),
+        Some(("file", path)) => open(Path::new(path), location, reach),
         Some(_) => remote(location, stores).map(Fetched::File),
-        None => open(&directory.join(location)),
+        None => open(&directory.join(location), location, reach),
     }
 }
 
@@ -143,15 +158,37 @@ fn cannot_read(path: &str, e: &io::Error) -> String {
     format!("cannot read the file {path:?}: {e}")
 }
 
-fn open(path: &Path) -> Result<Fetched, String> {
+/// Opens a file, and judges what was opened: a link may have taken the place of what was looked at before.
+fn open_within(path: &Path, location: &str, reach: Reach<'_>) -> Result<io::Result<File>, NotAllowed> {
+    let refused = || NotAllowed { location: location.to_owned() };
+    let mut options = OpenOptions::new();
+    options.read(true);
+    if !matches!(reach, Reach::Anything) {
+        // A pipe that nobody writes to is not waited for.
+        options.custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY);
+    }
+    let opened = options.open(path);
+    let Reach::Within(places) = reach else { return Ok(opened) };
+    let real = match &opened {
+        Ok(file) => real_path(file, path).map_err(|_| refused())?,
+        // Nor is told what there is elsewhere.
+        Err(_) => path.ancestors().find_map(|above| above.canonicalize().ok()).ok_or_else(refused)?,
+    };
+    // Where nothing was opened, a folder above all places says nothing of what lies elsewhere.
+    let above = opened.is_err() && places.lie_below(&real);
+    if above || places.holds_real(&real) { Ok(opened) } else { Err(refused()) }
+}
+
+fn open(path: &Path, location: &str, reach: Reach<'_>) -> Result<Fetched, String> {
     let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-    let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found)));
+    let opened = open_within(path, location, reach).map_err(|e| e.to_string())?;
+    let opened = opened.and_then(|file| file.metadata().map(|found| (file, found)));
     let (mut file, found) = opened.map_err(|e| cannot_read(&shown, &e))?;
     if found.is_file() {
         within(found.len(), MOST_BYTES).map_err(|why| format!("the file {shown:?} {why}"))?;
         return Ok(Fetched::File(OpenFile { file, path: shown, stamp: stamp(&found) }));
     }
-    if !found.file_type().is_fifo() {
+    if !found.file_type().is_fifo() || !matches!(reach, Reach::Anything) {
         return Err(format!("{shown:?} is no regular file: name a Parquet or CSV file, or a built baseline"));
     }
     // A pipe can be read once only.

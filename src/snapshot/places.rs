@@ -1,6 +1,10 @@
 //! Where a snapshot may lie that a registration or a tag names. Whoever writes these texts is not who runs the daemon: without
 //! bounds they could make it read any file of its machine, and any bucket that its keys open.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use reqwest::Url;
@@ -69,6 +73,13 @@ impl Places {
         self.0.iter().any(|allowed| allowed.holds(&real) || allowed.resolved().is_some_and(|a| a.holds(&real)))
     }
 
+    /// Whether a folder lies above one of the places.
+    #[must_use]
+    pub fn lie_below(&self, real: &Path) -> bool {
+        let above = Place::Folder(real.to_owned());
+        self.0.iter().any(|allowed| above.holds(allowed))
+    }
+
     /// Whether a location (a path relative to `directory`, or a URL) lies in one of the places, also when links are followed.
     ///
     /// # Errors
@@ -84,6 +95,22 @@ impl Places {
         let Ok(real) = path.canonicalize() else { return Ok(()) };
         if self.holds_real(&real) { Ok(()) } else { Err(refused()) }
     }
+}
+
+/// Where an open file lies, without links; `path` is what was opened.
+///
+/// # Errors
+/// A file that is not there any more, where the system does not name what is open.
+pub fn real_path(file: &File, path: &Path) -> io::Result<PathBuf> {
+    if let Ok(real) = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        return Ok(real);
+    }
+    let real = path.canonicalize()?;
+    let (there, open) = (std::fs::symlink_metadata(&real)?, file.metadata()?);
+    if (there.dev(), there.ino()) == (open.dev(), open.ino()) {
+        return Ok(real);
+    }
+    Err(io::Error::other("it was replaced while it was opened"))
 }
 
 impl Place {

@@ -172,7 +172,7 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.csv");
     std::fs::write(&path, "temp\n1\n").unwrap();
-    let fetched = fetch::fetch(folder.path(), "train.csv", &Stores::default()).unwrap();
+    let fetched = fetch::fetch(folder.path(), "train.csv", &Stores::default(), fetch::Reach::Anything).unwrap();
     assert_eq!((fetched.sha256(), fetched.check()), (Ok(frame::sha256_hex(b"temp\n1\n")), Ok(())));
     std::fs::write(&path, "temp\n1\n2\n").unwrap();
     let said = fetched.check().unwrap_err();
@@ -214,4 +214,30 @@ fn a_snapshot_and_its_baseline_load_alike() {
     let (empty, rest) = (&loaded.numeric[at], loaded.numeric.iter().enumerate().filter(|(i, _)| *i != at));
     assert_eq!((empty.count, empty.missing), (0, loaded.rows));
     assert!(rest.into_iter().all(|(_, r)| r.count > 0));
+}
+
+#[test]
+fn what_others_name_is_judged_by_what_was_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, elsewhere) = (folder.path().join("own"), folder.path().join("elsewhere"));
+    std::fs::create_dir_all(elsewhere.join("below")).unwrap();
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(elsewhere.join("secret.csv"), "temp\n1\n").unwrap();
+    std::fs::write(own.join("train.csv"), "temp\n1\n").unwrap();
+    std::os::unix::fs::symlink(elsewhere.join("below"), own.join("link")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(own.join("fifo")).status().unwrap().success());
+    let places = places::Places::default().with(&own, None);
+    let said = |location: &str, reach| fetch::fetch(&own, location, &Stores::default(), reach).err();
+    let within = Reach::Within(&places);
+    assert_eq!(said("train.csv", within), None);
+    // As texts these lie in the folder.
+    for outside in ["link/../secret.csv", "link/../absent.csv"] {
+        assert!(places.check(&own, outside).is_ok());
+        assert!(said(outside, within).is_some_and(|why| why.contains("lies outside")), "{outside}");
+    }
+    assert!(said("absent.csv", within).is_some_and(|why| why.contains("No such file")));
+    for reach in [within, Reach::Files] {
+        assert!(said("fifo", reach).is_some_and(|why| why.contains("is no regular file")));
+    }
+    assert_eq!(said("link/../secret.csv", Reach::Files), None);
 }

@@ -59,7 +59,9 @@ impl FileError {
         match self {
             Self::Open { .. } | Self::Format { .. } => self.to_string(),
             Self::Broken { path, format, .. } => format!("cannot read {path:?} as {format}"),
-            Self::Columns { path, missing, .. } => format!("{path:?} has no column {}", quoted(missing)),
+            Self::Columns { path, missing, columns } => {
+                format!("{path:?} has no column {}; it has {} columns", quoted(missing), columns.len())
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ pub fn read(policy: &Policy, version: &str, location: &str) -> Found {
         return Found { baseline: None, lints };
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    match snapshot::load_on(policy, version, location, threads, &Stores::default()) {
+    match snapshot::load_on(policy, version, location, threads, &Stores::default(), snapshot::Reach::Anything) {
         Ok(baseline) => Found { baseline: Some(baseline), lints },
         Err(errors) => {
             let lints = errors.0.iter().map(|e| lint("baseline.snapshot", e.to_string())).collect();

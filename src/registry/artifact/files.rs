@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{At, Each, MOST_FILES, Part};
+use crate::snapshot::places::real_path;
 
 /// Folders within folders.
 const DEEPEST: usize = 64;
@@ -108,6 +109,10 @@ pub(super) fn read(path: &PathBuf, state: &State, each: Each<'_>) -> Result<(), 
         OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path);
     let mut file = file.map_err(of)?;
     same(&file)?;
+    // A link may have taken the place of a folder above it, before or after it was listed.
+    if real_path(&file, path).map_err(of)? != *path {
+        return Err(format!("{} lies elsewhere than it was listed", path.display()));
+    }
     let mut buffer = vec![0; PIECE];
     let mut left = state.length;
     while left > 0 {

@@ -206,3 +206,19 @@ fn a_single_file_and_links_are_listed_too() {
         "{found:?}"
     );
 }
+
+#[test]
+fn a_folder_that_a_link_takes_the_place_of_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().canonicalize().unwrap().join("own");
+    std::fs::create_dir_all(own.join("a")).unwrap();
+    std::fs::write(own.join("a/model.bin"), "bytes").unwrap();
+    let (parts, _) = files::list(&own, &|_| true).unwrap();
+    let [Part { at: At::File { path, state }, .. }] = parts.as_slice() else { panic!("one file") };
+    assert_eq!(files::read(path, state, &mut |_| Ok(())), Ok(()));
+    // The same file, state and all, by another way.
+    std::fs::rename(own.join("a"), folder.path().join("elsewhere")).unwrap();
+    symlink(folder.path().join("elsewhere"), own.join("a")).unwrap();
+    let why = files::read(path, state, &mut |_| Ok(())).unwrap_err();
+    assert!(why.contains("lies elsewhere than it was listed"), "{why}");
+}

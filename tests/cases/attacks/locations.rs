@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use serde_json::Value;
 
 use crate::broker::{Daemon, wait_for};
-use crate::service::{CANARY, Service, serving};
+use crate::service::{CANARY, Service, serving, token};
 use crate::support::Folder;
 
 const SECRET: &str = "hunter2";
@@ -30,6 +30,9 @@ fn a_snapshot_lies_where_snapshots_may_lie_and_is_corrected_by_registering_again
     let service = Service::new("locations", "", CANARY, "");
     let folder = &service.folder;
     symlink(elsewhere.path("payroll.csv"), folder.path("link.csv")).unwrap();
+    std::fs::create_dir(elsewhere.path("below")).unwrap();
+    symlink(elsewhere.path("below"), folder.path("below")).unwrap();
+    std::fs::hard_link(folder.path("tokens"), folder.path("t.csv")).unwrap();
     folder.write("own.csv", format!("name,{SECRET}\nx,1\n"));
     folder.write("values.csv", format!("x,score,label\n{SECRET},0.5,1\n"));
     let daemon = Daemon::start(&service.config(), &[]);
@@ -39,6 +42,9 @@ fn a_snapshot_lies_where_snapshots_may_lie_and_is_corrected_by_registering_again
         ("13", folder.path("link.csv").display().to_string()),
         ("14", "http://127.0.0.1:1/latest/meta-data".to_owned()),
         ("15", "s3://payroll/all.parquet".to_owned()),
+        // By its text it is a file of the folder; what is opened is not.
+        ("16", "below/../payroll.csv".to_owned()),
+        ("17", "below/../absent.csv".to_owned()),
     ];
     for (n, (version, location)) in (0..).zip(&outside) {
         let version: &'static str = version;
@@ -50,8 +56,11 @@ fn a_snapshot_lies_where_snapshots_may_lie_and_is_corrected_by_registering_again
     assert!(why.contains("has no column \"x\""), "{why}");
     let why = refused(&service, &daemon, "22", 11, "values.csv");
     assert!(why.contains("column \"x\", row 1: no number"), "{why}");
-    // Whoever reads the log is told.
-    assert!(daemon.log().contains(SECRET));
+    let why = refused(&service, &daemon, "23", 12, "t.csv");
+    assert!(why.contains("has no column \"x\"") && why.contains("it has 1 columns"), "{why}");
+    // Nor to whoever reads the log.
+    let log = daemon.log();
+    assert!(log.contains("has no column") && !log.contains(SECRET) && !log.contains(&token("op")), "{log}");
     // It is corrected by registering again, and then stays.
     let model = &service.model;
     service.run(&daemon, "op", &format!("register {model} 22 --snapshot train.csv")).exits(0);

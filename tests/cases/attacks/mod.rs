@@ -20,3 +20,4 @@ mod signing;
 mod terminal;
 mod tls;
 mod tokens;
+mod waits;

@@ -33,7 +33,7 @@ fn a_restart_needs_no_snapshot_and_one_that_hangs_holds_up_nobody() {
     wait_counted(&daemon, "1", 1500.0);
     wait_counted(&daemon, "2", 1500.0);
     assert_eq!(daemon.stop(), Some(0));
-    // The one is gone, the other hangs: a pipe that nobody writes to.
+    // The one is gone, the other is a pipe that nobody writes to, which is not waited for.
     std::fs::rename(folder.path("shop_v1.csv"), folder.path("away.csv")).unwrap();
     std::fs::remove_file(folder.path("shop_v2.csv")).unwrap();
     assert!(Command::new("mkfifo").arg(folder.path("shop_v2.csv")).status().unwrap().success());

@@ -81,6 +81,8 @@ mod rules;
 mod secure;
 #[path = "cases/service.rs"]
 mod service;
+#[path = "cases/store.rs"]
+mod store;
 #[path = "cases/subjects.rs"]
 mod subjects;
 #[path = "cases/support.rs"]

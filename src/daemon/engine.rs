@@ -112,6 +112,11 @@ impl Reached {
     }
 }
 
+/// Whether events of other models come with those of a model.
+fn shares(topics: &[Topic], model: usize) -> bool {
+    topics.iter().any(|topic| topic.models.len() > 1 && topic.models.contains(&model))
+}
+
 /// How often things are done.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -171,7 +176,12 @@ impl Engine {
             workers: parts.workers.max(1),
             sought: Mutex::default(),
         };
-        engine.world().models.iter().for_each(|model| engine.guard(model));
+        {
+            let world = engine.world();
+            for (at, model) in world.models.iter().enumerate() {
+                engine.guard(model, shares(&world.topics, at));
+            }
+        }
         engine
     }
 
@@ -208,6 +218,7 @@ impl Engine {
                 last_event: BTreeMap::new(),
                 counted: partition.next,
                 parked: Vec::new(),
+                parked_since: None,
                 partition,
             };
             let mut sources = Sources::new();
@@ -262,7 +273,7 @@ impl Engine {
         model.judge_all(&mut |judged, _| self.common.deliver(judged));
         let blocks = model.blocks();
         *model = Pipeline::new(Arc::clone(policy), setup, self.workers);
-        self.guard(model);
+        self.guard(model, shares(&topics, at));
         model.inherit(blocks);
         for version in pinned {
             model.intake().pin(&version, true);
@@ -572,9 +583,9 @@ impl Engine {
     }
 
     /// Names of versions are taken on by the configuration's limit.
-    fn guard(&self, model: &Pipeline) {
+    fn guard(&self, model: &Pipeline, shares: bool) {
         let registry = Arc::clone(&self.registry) as Arc<dyn Registered>;
-        model.intake().guard(Newcomers::new(self.pace.new_versions, registry));
+        model.intake().guard(Newcomers::new(self.pace.new_versions, registry).sharing(shares));
     }
 
     /// Looks whether a version that was not taken on has a snapshot: beside everything else, and a few a second.

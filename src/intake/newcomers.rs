@@ -18,10 +18,13 @@ use crate::event::{Fresh, code};
 const MOST_LIVE: usize = 1000;
 /// Names that were refused and whose snapshots are looked for, one after the other.
 const MOST_SOUGHT: usize = 20_000;
-/// Events wait so long for baselines of versions that nobody registered,
+/// Events wait so long for baselines of versions that nobody registered, and so long for those of registered ones where other
+/// models' events wait with them,
 const PATIENCE: Duration = Duration::from_secs(60);
-/// and so much of the time that passes without waiting comes back.
+/// and so much of the time that passes without waiting comes back: a tenth for the ones,
 const REGAINED: u32 = 10;
+/// a thirtieth for the others, which is two minutes an hour.
+const REGAINED_SHARED: u32 = 30;
 
 /// Says which versions are registered.
 pub trait Registered: Send + Sync {
@@ -50,14 +53,18 @@ pub struct Newcomers {
     sought: VecDeque<Box<str>>,
     again: BTreeSet<Box<str>>,
     waits: Waits,
+    /// Of registered versions, where other models have the same topic: these are not held up by them for long.
+    shared: Option<Waits>,
 }
 
-/// Waiting for baselines of versions that nobody registered.
+/// Waiting for baselines of versions.
 struct Waits {
     of: BTreeSet<String>,
     /// When waiting or not waiting began.
     since: Instant,
     left: Duration,
+    /// This part of the time without waiting comes back.
+    regained: u32,
 }
 
 impl Newcomers {
@@ -73,8 +80,15 @@ impl Newcomers {
             refused: Refused::default(),
             sought: VecDeque::new(),
             again: BTreeSet::new(),
-            waits: Waits { of: BTreeSet::new(), since: now, left: PATIENCE },
+            waits: Waits::new(now, REGAINED),
+            shared: None,
         }
+    }
+
+    /// The same for a model that shares a topic with others.
+    #[must_use]
+    pub fn sharing(self, shares: bool) -> Self {
+        Self { shared: shares.then(|| Waits::new(Instant::now(), REGAINED_SHARED)), ..self }
     }
 
     /// Whether there is room for one more.
@@ -107,11 +121,15 @@ impl Newcomers {
 }
 
 impl Waits {
+    fn new(now: Instant, regained: u32) -> Self {
+        Self { of: BTreeSet::new(), since: now, left: PATIENCE, regained }
+    }
+
     /// Whether there is patience to wait for a version's baseline.
     fn for_one(&mut self, version: &str, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since);
         if self.of.is_empty() {
-            self.left = (self.left + passed / REGAINED).min(PATIENCE);
+            self.left = (self.left + passed / self.regained).min(PATIENCE);
             self.since = now;
         } else if passed >= self.left {
             return false;
@@ -252,11 +270,13 @@ impl Intake {
         self.newcomers.as_ref().map_or_else(Refused::default, |newcomers| newcomers.refused)
     }
 
-    /// Whether events wait for the baseline of a version: always for a registered one, for others while there is patience.
+    /// Whether events wait for the baseline of a version: for a registered one always where that holds up no other model, else
+    /// while there is patience.
     pub fn waits_for(&mut self, version: &str) -> bool {
         let registered = self.is_registered(version);
         match &mut self.newcomers {
             Some(newcomers) if !registered => newcomers.waits.for_one(version, Instant::now()),
+            Some(Newcomers { shared: Some(waits), .. }) => waits.for_one(version, Instant::now()),
             _ => true,
         }
     }
@@ -264,7 +284,9 @@ impl Intake {
     /// A version's reference is there, or it is not waited for any more.
     pub(super) fn wait_ended(&mut self, version: &str) {
         if let Some(newcomers) = &mut self.newcomers {
-            newcomers.waits.end(version, Instant::now());
+            let now = Instant::now();
+            newcomers.waits.end(version, now);
+            newcomers.shared.iter_mut().for_each(|waits| waits.end(version, now));
         }
     }
 }
@@ -340,7 +362,7 @@ mod tests {
     fn waiting_for_what_nobody_registered_takes_a_minute_and_then_a_tenth_of_the_time() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let mut waits = Waits { of: BTreeSet::new(), since: start, left: PATIENCE };
+        let mut waits = Waits::new(start, REGAINED);
         assert!(waits.for_one("a", at(0)) && waits.for_one("b", at(40)) && waits.for_one("a", at(59)));
         assert!(!waits.for_one("a", at(60)) && !waits.for_one("b", at(60)));
         waits.end("a", at(60));
@@ -351,5 +373,25 @@ mod tests {
         assert!(!waits.for_one("d", at(172)));
         waits.end("d", at(172));
         assert!(waits.for_one("e", at(2000)) && waits.for_one("e", at(2059)) && !waits.for_one("e", at(2060)));
+    }
+
+    #[test]
+    fn a_registered_version_is_waited_for_as_long_as_that_holds_up_no_other_model_for_long() {
+        let policy = Arc::new(crate::policy::parse(POLICY, std::path::Path::new("p.yaml")).unwrap());
+        for shares in [false, true] {
+            let mut intake = Intake::new(Arc::clone(&policy), super::super::Setup::default());
+            intake.guard(Newcomers::new(1, Arc::new(One)).sharing(shares));
+            intake.note_registered("known");
+            assert!(intake.is_registered("known") && intake.waits_for("known"));
+            // A minute later.
+            let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
+            if let Some(waits) = intake.newcomers.as_mut().and_then(|n| n.shared.as_mut()) {
+                waits.since = long_ago;
+            }
+            assert_eq!(intake.waits_for("known"), !shares);
+            intake.wait_ended("known");
+            intake.note_registered("next");
+            assert_eq!(intake.waits_for("next"), !shares);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::broker::{Daemon, brokers, committed, delete_before, flights, publish, read, topic, wait_for};
+use super::store::Store;
 use super::support::{Folder, json_lines};
 
 /// Topics of one test.
@@ -344,12 +345,14 @@ fn a_turn_with_a_version_whose_baseline_is_loading_is_counted_once_over_a_restar
     // Without labels no id would tell a second count.
     let unlabelled = SHOP.replace("labels: {horizon: 1h, lateness: 1s}\n", "");
     folder.write("shop.yaml", &unlabelled);
-    folder.write("other.yaml", unlabelled.replace("model: shop", "model: other").replace("shop_v", "other_v"));
+    folder.write(
+        "other.yaml",
+        unlabelled.replace("model: shop", "model: other").replace("shop_v", "s3://training/other_v"),
+    );
     let text = topics.config("shop.yaml", "2s").replace("[\"shop.yaml\"]", "[\"shop.yaml\", \"other.yaml\"]");
     folder.write("driftgate.yaml", text);
-    // The other model's snapshot never comes: a pipe that nobody writes to.
-    let pipe = folder.path("other_v1.csv");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // The other model's snapshot does not come yet.
+    let store = Store::start(folder.read("shop_v1.csv"));
     let first = now_ms() / 10_000 * 10_000 - 60_000;
     let of_other = |(p, id, payload): (i32, String, Vec<u8>)| {
         let text = String::from_utf8(payload).unwrap().replace("\"shop\"", "\"other\"");
@@ -357,14 +360,13 @@ fn a_turn_with_a_version_whose_baseline_is_loading_is_counted_once_over_a_restar
     };
     let both = window("1", first, 0).into_iter().flat_map(|e| [e.clone(), of_other(e)]).map(|(_, k, v)| (0, k, v));
     publish(&topics.predictions, both);
-    let daemon = Daemon::start(&config, &[]);
+    let daemon = Daemon::start(&config, &store.variables());
     let events = format!("driftgate_events_total{{topic=\"{}\"}}", topics.predictions);
     // The first turn, however much of both models it holds: the partition waits with it for the baseline.
     wait_for("the first events", || daemon.metric(&events).filter(|n| *n >= 2.0));
     assert_eq!(daemon.stop(), Some(0));
-    std::fs::remove_file(&pipe).unwrap();
-    std::fs::copy(folder.path("shop_v1.csv"), &pipe).unwrap();
-    let daemon = Daemon::start(&config, &[]);
+    store.answer();
+    let daemon = Daemon::start(&config, &store.variables());
     let counted =
         |model: &str| daemon.metric(&format!("driftgate_predictions_total{{model=\"{model}\",version=\"1\"}}"));
     wait_for("both models", || (counted("shop") >= Some(1000.0) && counted("other") >= Some(1000.0)).then_some(()));

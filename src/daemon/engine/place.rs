@@ -32,6 +32,8 @@ pub struct Place {
     pub counted: Option<i64>,
     /// Batches that wait for a baseline, by model index, with their decoder.
     pub parked: Vec<(usize, DecoderId, PredictionBatch)>,
+    /// Since when they wait, and when that began by the clock in ms.
+    pub parked_since: Option<(Instant, i64)>,
 }
 
 /// By model index: the source, and the decoder whose codes the batches carry.
@@ -74,6 +76,11 @@ impl Place {
             self.reader.look();
             self.count(sources, world, desk);
             desk.common.bury(&mut self.reader.dead);
+        }
+        if self.parked.is_empty() {
+            self.parked_since = None;
+        } else {
+            self.parked_since.get_or_insert((Instant::now(), now));
         }
         // Also without messages: the end of a partition may lie beyond its last one.
         if self.parked.is_empty() {

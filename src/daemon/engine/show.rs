@@ -1,12 +1,13 @@
 //! The picture that HTTP and metrics read, brought up to date beside the workers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::Engine;
+use super::place::Place;
 use super::workers::MOST_CLOSINGS;
+use super::{Engine, World};
 use crate::daemon::topics::Read;
 use crate::intake::newcomers::Refused;
 use crate::judge::verdict::utc;
@@ -15,6 +16,11 @@ use crate::source::kafka::Partition;
 use crate::view::failing::Part;
 use crate::view::{ModelView, View};
 use crate::window::front::Front;
+
+/// A partition that waits for a baseline longer than this is told.
+const TOLD: Duration = Duration::from_secs(3);
+/// So many of the versions that it waits for are named.
+const MOST_NAMED: usize = 3;
 
 impl Engine {
     /// Brings the picture up to date.
@@ -77,9 +83,13 @@ impl Engine {
                 read.add(&place.reader.read);
                 first.get_or_insert_with(|| key.clone());
             }
+            let waited_for = waited_for(&world, &place);
             let mut view = self.common.view.write();
+            tell_waiting(&mut view, &key, waited_for);
             let source = view.sources.entry(key.clone()).or_default();
-            source.next_offset = partition.next;
+            // What waits is not counted.
+            source.next_offset =
+                if place.parked.is_empty() { partition.next } else { place.counted.or(partition.next) };
             source.paused = seat.is_paused();
             source.max_ts = progress.iter().filter_map(|(p, _)| p.max_ts).max();
             source.idle = progress.iter().all(|(p, _)| p.idle);
@@ -109,6 +119,38 @@ impl Engine {
                 None => drop(view.not_ready.remove(&name)),
             }
         }
+    }
+}
+
+/// What a partition has been waiting for so long that it is told.
+fn waited_for(world: &World, place: &Place) -> Option<String> {
+    let (_, since) = place.parked_since.filter(|(since, _)| !place.parked.is_empty() && since.elapsed() > TOLD)?;
+    let mut of = BTreeSet::new();
+    for (m, _, batch) in &place.parked {
+        if let Some(model) = world.models.get(*m) {
+            let unknown = model.intake().unknown_versions(batch);
+            of.extend(unknown.into_iter().map(|(_, version)| format!("version {version:?} of {}", model.policy.model)));
+        }
+    }
+    let named: Vec<String> = of.iter().take(MOST_NAMED).cloned().collect();
+    let more = if of.len() > MOST_NAMED { " and others" } else { "" };
+    let named = if named.is_empty() { "a version".to_owned() } else { named.join(", ") };
+    Some(format!(
+        "it waits for the baseline of {named}{more} since {}, and nothing is counted of it: look whether the snapshot's store answers",
+        utc(since)
+    ))
+}
+
+/// Says, or does not say any more, that a partition waits for a baseline.
+fn tell_waiting(view: &mut View, (topic, partition): &(String, i32), waited_for: Option<String>) {
+    let name = format!("counting of {topic}/{partition}");
+    match waited_for {
+        Some(why) => {
+            if view.not_ready.insert(name, why.clone()).is_none() {
+                tracing::warn!(topic, partition, "{why}");
+            }
+        }
+        None => drop(view.not_ready.remove(&name)),
     }
 }
 

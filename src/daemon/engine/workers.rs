@@ -33,7 +33,7 @@ const LONGEST_JUDGING: Duration = Duration::from_millis(100);
 pub const MOST_CLOSINGS: usize = 64;
 
 /// Why a version that nobody registered is counted without its baseline.
-const OUT_OF_PATIENCE: &str = "its baseline is not loaded yet, and events do not wait for it: too many versions that nobody registered had to be waited for";
+const OUT_OF_PATIENCE: &str = "its baseline is not loaded yet, and events do not wait for it: versions of this model had to be waited for too long";
 
 /// What the threads share beside the models.
 pub struct Common {

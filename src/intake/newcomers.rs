@@ -381,7 +381,7 @@ mod tests {
         for shares in [false, true] {
             let mut intake = Intake::new(Arc::clone(&policy), super::super::Setup::default());
             intake.guard(Newcomers::new(1, Arc::new(One)).sharing(shares));
-            intake.note_registered("known");
+            intake.take_on("known", true);
             assert!(intake.is_registered("known") && intake.waits_for("known"));
             // A minute later.
             let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
@@ -390,7 +390,7 @@ mod tests {
             }
             assert_eq!(intake.waits_for("known"), !shares);
             intake.wait_ended("known");
-            intake.note_registered("next");
+            intake.take_on("next", true);
             assert_eq!(intake.waits_for("next"), !shares);
         }
     }

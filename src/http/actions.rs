@@ -285,6 +285,13 @@ pub(super) async fn overrides(State(app): State<Shared>, by: By, given: Body) ->
     if until_ms <= now_ms {
         return Err(Problem::bad_request(format!("until {} is over already", utc(until_ms))));
     }
+    if until_ms.saturating_sub(now_ms) > LONGEST_OVERRIDE_MS {
+        return Err(Problem::bad_request(format!(
+            "until {} is more than 30 days ahead: an override holds for 30 days at most; change the policy for good, or \
+             give it again then",
+            utc(until_ms)
+        )));
+    }
     with_desk(&app, &by.model, &by.actor, move |registry, desk| {
         let new = Override {
             rule: given.rule,
@@ -404,6 +411,8 @@ pub(super) async fn resume(State(app): State<Shared>, by: By) -> Answered {
     .map(Json)
 }
 
+/// An override holds no longer than this: 30 days.
+const LONGEST_OVERRIDE_MS: i64 = 30 * 24 * 3_600_000;
 /// A reason has no more bytes than this.
 const LONGEST_REASON: usize = 2000;
 /// A name of a role, rule, subject, group, stage or action, and a time.

@@ -106,9 +106,10 @@ impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         let status = match &error {
             RegistryError::Immutable { .. } | RegistryError::Conflict(_) => StatusCode::CONFLICT,
-            RegistryError::BadName { .. } | RegistryError::Gate(_) | RegistryError::Evidence(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            RegistryError::BadName { .. }
+            | RegistryError::UnknownStage { .. }
+            | RegistryError::Gate(_)
+            | RegistryError::Evidence(_) => StatusCode::BAD_REQUEST,
             RegistryError::UnknownVersion { .. } => StatusCode::NOT_FOUND,
             RegistryError::Open { .. }
             | RegistryError::Sql(_)

@@ -198,7 +198,7 @@ impl Embedded {
         reason: &str,
         now_ms: i64,
     ) -> Result<Option<StageMove>, RegistryError> {
-        name("the stage", stage)?;
+        registered::stage_name(stage)?;
         self.write(now_ms, |change| {
             dossier::known(change, model, version)?;
             pointers::make(change, &Move { model, stage, to: version, actor, reason, rollback: false })
@@ -337,18 +337,22 @@ impl Registry for Embedded {
 
 /// Registers a version; the same registration again changes nothing.
 fn register(tx: &Change<'_>, registration: &Registration, actor: &str) -> Result<VersionRecord, RegistryError> {
+    let registration = &Registration {
+        snapshot_sha256: registration.snapshot_sha256.as_deref().map(registered::normal_digest),
+        artifact_sha256: registration.artifact_sha256.as_deref().map(registered::normal_digest),
+        ..registration.clone()
+    };
     let Registration { model, version, stage, .. } = registration;
     name("the model", model)?;
     name("the version", version)?;
-    if let Some(stage) = stage {
-        name("the stage", stage)?;
-    }
+    stage.as_deref().map_or(Ok(()), registered::stage_name)?;
     let old = record(tx, model, version)?;
     add_version(tx, model, version, actor)?;
-    registered::take_over(tx, model, version, actor)?;
+    let taken_over = registered::take_over(tx, model, version, actor)?;
     fill(tx, registration)?;
     let new = record(tx, model, version)?.unwrap_or_default();
-    if old.as_ref() != Some(&new) {
+    // Also where MLflow or a signal had brought all of it: whose wish it is counts among who may approve.
+    if taken_over || old.as_ref() != Some(&new) {
         let mut said = json!(registration);
         let differing = new.differing();
         if let (false, Some(said)) = (differing.is_empty(), said.as_object_mut()) {
@@ -463,12 +467,16 @@ fn record(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Optio
 }
 
 fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRecord> {
+    // Older releases kept digests as they were given.
+    let digest = |column| {
+        Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.as_deref().map(registered::normal_digest))
+    };
     Ok(VersionRecord {
         model: row.get("model")?,
         version: row.get("version")?,
         snapshot: row.get("snapshot")?,
-        snapshot_sha256: row.get("snapshot_sha256")?,
-        artifact_sha256: row.get("artifact_sha256")?,
+        snapshot_sha256: digest("snapshot_sha256")?,
+        artifact_sha256: digest("artifact_sha256")?,
         artifact: row.get("artifact")?,
         baseline_version: row.get("baseline_version")?,
         stages: Vec::new(),

@@ -158,6 +158,8 @@ pub enum RegistryError {
     Audit(String),
     #[error("{what} {value:?} is not allowed: {why}")]
     BadName { what: &'static str, value: String, why: &'static str },
+    #[error("the policy of {model:?} knows no stage {stage:?}: write one of {}, exactly so", known.join(", "))]
+    UnknownStage { model: String, stage: String, known: Vec<String> },
 }
 
 impl RegistryError {

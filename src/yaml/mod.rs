@@ -6,7 +6,7 @@ mod read;
 mod tree;
 pub mod units;
 
-pub use read::{Item, Map, Sink};
+pub use read::{Item, Map, Sink, is_slug};
 pub use tree::Position;
 
 use std::fmt::{self, Write as _};

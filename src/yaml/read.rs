@@ -327,7 +327,7 @@ impl<'a> Map<'a> {
 }
 
 #[must_use]
-fn is_slug(text: &str) -> bool {
+pub fn is_slug(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }

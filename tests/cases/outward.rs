@@ -82,11 +82,26 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
     assert_eq!(hook("event", "Progressing", None).0, 200);
     assert_eq!(hook("post-rollout", "Succeeded", None).0, 401, "an end needs a token");
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("6"));
+    // What the gate passed on is not what would go to prod now.
+    service.run(&daemon, "op", "evidence add fraud_flagger 7 --set code_commit=git:deadbeef").exits(0);
+    let (code, text) = hook("post-rollout", "Succeeded", Some(&token("op")));
+    assert!(code == 409 && text.contains("0 of 2 approvals"), "{code} {text}");
+    service.run(&daemon, "op", "rollout succeeded fraud_flagger").exits(2).says("does not pass any more");
+    assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("6"));
+    service.run(&daemon, "op", "evidence add fraud_flagger 7 --set code_commit=git:1234abcd").exits(0);
     assert_eq!(hook("post-rollout", "Succeeded", Some(&token("op"))).0, 200);
     assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("7"));
     service.run(&daemon, "op", "rollback fraud_flagger --reason practice").exits(0);
+    service.run(&daemon, "op", "rollback fraud_flagger --to 7 --reason again").exits(2).says("rolled back itself");
+    service.run(&daemon, "op", "register fraud_flagger 8 --stage Prod").exits(2).says("knows no stage");
     assert_eq!(hook("rollback", "Progressing", None).0, 200, "2xx means roll back");
     assert_eq!(hook("no-such-hook", "", None).0, 404);
+    for (how_long, code, says) in
+        [("--for 31d", 2, "30 days"), ("--until 9999-01-01T00:00:00Z", 2, "30 days"), ("--for 30d", 0, "")]
+    {
+        let command = format!("override fraud_flagger 7 --rule slo/p95 --reason known {how_long}");
+        service.run(&daemon, "op", &command).exits(code).says(says);
+    }
 
     let mut events = Vec::new();
     wait_for("the webhook of the rollback", || {

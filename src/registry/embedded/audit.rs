@@ -14,23 +14,27 @@ pub(super) const MOST_ATTACHED: i64 = 500;
 /// And so many bytes of records of them.
 const MOST_ATTACHED_BYTES: i64 = 8 << 20;
 
-/// Who registered a version or asked for its promotion (`?1`, `?2`), and to which stage: what the audit log says, found by the
-/// index below.
+/// Who registered a version, gave it a stage or asked for its promotion (`?1`, `?2`), and to which stage: what the audit log
+/// says, found by the index below. A stage that was taken back was nobody's wish for the version.
 pub(super) const REQUESTS: &str = "
 SELECT DISTINCT
     json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.actor'),
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.to')
+    CASE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') WHEN 'stage'
+        THEN json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.stage')
+        ELSE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.to') END
 FROM audit
-WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate')
+WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate', 'stage')
   AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model') = ?1
-  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version') = ?2";
+  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version') = ?2
+  AND (json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') <> 'stage'
+       OR json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.rollback') = 0)";
 
 /// What finds records without reading the whole log. They hold nothing that the log does not say.
 pub(super) const INDEXES: &str = "
 CREATE INDEX IF NOT EXISTS audit_requests ON audit (
     json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model'),
     json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version')
-) WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate');
+) WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate', 'stage');
 CREATE INDEX IF NOT EXISTS audit_of ON audit (
     json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model')
 );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::{Embedded, audit, follow, identity, name, pointers, record, signals};
+use super::{Embedded, OWN_ACTORS, audit, identity, name, pointers, record, registered};
 use crate::policy::{Approvals, Excluded, Policy, Transition};
 use crate::promotion::approvals;
 use crate::promotion::evidence;
@@ -189,12 +189,13 @@ fn requesters(tx: &Connection, policy: &Policy, version: &str) -> rusqlite::Resu
     if !policy.transitions.iter().any(asks) {
         return Ok(Vec::new());
     }
-    let found = tx
+    let mut found = tx
         .prepare_cached(audit::REQUESTS)?
         .query_map([policy.model.as_str(), version], |row| Ok(Requester { actor: row.get(0)?, to: row.get(1)? }))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
+    found.extend(registered::by(tx, &policy.model, version)?.map(|actor| Requester { actor, to: None }));
     // What driftgate or MLflow did is nobody's wish.
-    Ok(found.into_iter().filter(|r| r.actor != signals::ACTOR && r.actor != follow::ACTOR).collect())
+    Ok(found.into_iter().filter(|r| !OWN_ACTORS.contains(&r.actor.as_str())).collect())
 }
 
 /// Fails where a version is not registered.
@@ -264,13 +265,14 @@ fn rolled_back(
     registered: Option<&str>,
 ) -> rusqlite::Result<Option<String>> {
     let attached = evidence.get("artifact_digest").and_then(|e| e.value.as_str());
-    let digest = registered.or(attached).map(|d| d.trim_start_matches("sha256:").to_owned());
+    let digest = registered.or(attached).map(|d| d.to_ascii_lowercase().trim_start_matches("sha256:").to_owned());
     tx.prepare_cached(
         "SELECT 'version ' || v.version || ' was rolled back at ' || v.rolled_back FROM versions AS v
          LEFT JOIN evidence AS e
              ON e.model = v.model AND e.version = v.version AND e.kind = 'artifact_digest'
          WHERE v.model = ?1 AND v.rolled_back IS NOT NULL
-           AND (v.version = ?2 OR v.artifact_sha256 = ?3 OR e.value = '\"sha256:' || ?3 || '\"' OR e.value = '\"' || ?3 || '\"')
+           AND (v.version = ?2 OR lower(v.artifact_sha256) IN (?3, 'sha256:' || ?3)
+                OR lower(e.value) IN ('\"sha256:' || ?3 || '\"', '\"' || ?3 || '\"'))
          ORDER BY v.rolled_back DESC LIMIT 1",
     )?
     .query_row(params![model, version, digest], |row| row.get(0))

@@ -266,9 +266,9 @@ pub(super) fn make_anew(
     change.execute(
         "UPDATE versions SET snapshot = NULL, snapshot_sha256 = NULL, artifact_sha256 = NULL, artifact = NULL,
              baseline_version = NULL, rolled_back = NULL, lost_at = NULL, anew_ms = ?3, anew_noticed = ?4, count_anew = 1,
-             snapshot_replaced = 0
+             snapshot_replaced = 0, registered_by = ?5
          WHERE model = ?1 AND version = ?2",
-        params![model, version, created_ms, change.now_ms],
+        params![model, version, created_ms, change.now_ms, super::follow::ACTOR],
     )?;
     Ok(())
 }

@@ -218,6 +218,39 @@ fn last_stable_but(tx: &Connection, model: &str, not: &[&str; 2]) -> rusqlite::R
     .optional()
 }
 
+/// What is known against a return of prod to a version that stood there, as a clause with what to do: it is lost or blocked,
+/// or was taken out of prod, or should have been, since it last came there by its gate.
+pub(super) fn against(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<String>> {
+    if let Some(lost) = identity::lost(tx, model, version)? {
+        return Ok(Some(lost));
+    }
+    let blocks: Option<String> = tx
+        .prepare_cached(
+            "SELECT group_concat(group_name || ' since ' || since, ', ') FROM blocks WHERE model = ?1 AND version = ?2",
+        )?
+        .query_row([model, version], |row| row.get(0))?;
+    if let Some(blocks) = blocks {
+        return Ok(Some(format!("it is blocked by {blocks} (driftgate unblock ends a block, with a reason)")));
+    }
+    let came: Option<(i64, i64)> = tx
+        .prepare_cached(
+            "SELECT id, at FROM stage_moves
+             WHERE model = ?1 AND stage = ?2 AND to_version = ?3 AND NOT rollback AND NOT elsewhere ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([model, PROD, version], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (id, at) = came.unwrap_or((0, 0));
+    let failed = tx
+        .prepare_cached(
+            "SELECT 1 FROM stage_moves WHERE model = ?1 AND stage = ?2 AND from_version = ?3 AND rollback AND id > ?4
+             UNION ALL
+             SELECT 1 FROM signals WHERE model = ?1 AND version = ?3 AND action = 'rollback' AND done AND applied_at >= ?5",
+        )?
+        .exists(params![model, PROD, version, id, at])?;
+    let why = "it was rolled back itself, or should have been (driftgate promote --retry brings it back by its gate)";
+    Ok(failed.then(|| why.to_owned()))
+}
+
 /// Where a rollback of a version that is promoted now would go: what stands in prod, else the last stable one. A block
 /// on what stands there is said, not held against its successor.
 pub(super) fn rollback_target(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<RollbackTarget>> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::change::Change;
 use super::pointers::{self, Move};
 use super::rollouts::{self, Told};
-use super::{Embedded, audit, dossier, keep_verdict, name, record, rollback, signals::ACTOR};
+use super::{Embedded, audit, dossier, keep_verdict, record, registered, rollback, signals::ACTOR};
 use crate::gate::{self, Answer, GateVerdict, GroupVerdict, Question, Standing};
 use crate::judge::verdict::{Verdict, digest, utc};
 use crate::policy::{Approvals, Policy, Transition};
@@ -88,6 +88,9 @@ impl Embedded {
         given: &[(String, Value)],
     ) -> Result<VersionRecord, RegistryError> {
         let (model, version) = (registration.model.as_str(), registration.version.as_str());
+        if let Some(stage) = &registration.stage {
+            registered::known_stage(desk.policy, stage)?;
+        }
         self.write(desk.now_ms, |change| {
             if let Some(stage) = &registration.stage
                 && desk.policy.transitions.iter().any(|t| t.to == *stage)
@@ -157,12 +160,16 @@ impl Embedded {
     /// Tells the rollout of a model something; `None`: no rollout is under way.
     ///
     /// # Errors
-    /// A registry that fails.
+    /// Another controller's success where the gate does not pass any more, or a registry that fails.
     pub fn tell_rollout(&self, desk: &Desk<'_>, told: &Told<'_>) -> Result<Option<State>, RegistryError> {
         if let Some(state) = self.rollout(&desk.policy.model).ok().flatten() {
             self.look_at_artifacts(LONG_PATIENCE, &[(desk.policy, &state.candidate)])?;
         }
-        self.write(desk.now_ms, |change| rollouts::tell(change, desk, told))
+        // A refusal is written down, so it is no error before that is committed.
+        self.write(desk.now_ms, |change| match rollouts::refused(change, desk, told)? {
+            Some(why) => Ok(Err(RegistryError::Conflict(why))),
+            None => rollouts::tell(change, desk, told).map(Ok),
+        })?
     }
 
     /// Has the artifacts of versions looked at, before anything is locked. What came of it is asked for under the lock; those
@@ -321,7 +328,7 @@ fn names_of(tx: &Connection, model: &str) -> Result<Vec<String>, RegistryError> 
 fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {
     let (policy, model) = (desk.policy, desk.policy.model.as_str());
     let Wish { version, to, retry, comment } = *wish;
-    name("the stage", to)?;
+    registered::stage_name(to)?;
     if pointers::standing(change, model, to)?.as_deref() == Some(version) && !pointers::is_void(change, model, to)? {
         return Err(RegistryError::Conflict(format!("version {version:?} of {model:?} is in {to:?} already")));
     }

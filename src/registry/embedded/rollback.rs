@@ -32,7 +32,8 @@ impl Embedded {
     /// prod goes; `None`: there is no stable version.
     ///
     /// # Errors
-    /// A model without a version in prod, a version that never was in prod, or a registry that fails.
+    /// A model without a version in prod, a version that never was in prod or has something against it, or a registry that
+    /// fails.
     pub fn roll_back(
         &self,
         model: &str,
@@ -56,6 +57,12 @@ impl Embedded {
                 if !pointers::has_stood(change, model, PROD, to)? {
                     return Err(RegistryError::Conflict(format!(
                         "version {to:?} of {model:?} never was in {PROD}: a rollback returns, a promotion goes on"
+                    )));
+                }
+                if let Some(why) = pointers::against(change, model, to)? {
+                    return Err(RegistryError::Conflict(format!(
+                        "{PROD} of {model:?} does not go back to version {to:?}: {why}; name another one with --to, or \
+                         leave it out for the last stable one"
                     )));
                 }
             }

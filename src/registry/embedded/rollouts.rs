@@ -12,6 +12,7 @@ use super::{Embedded, signals::ACTOR};
 use crate::gate::GateVerdict;
 use crate::judge::verdict::{digest, utc};
 use crate::policy::{Policy, Rollout, Transition};
+use crate::promotion::types::{Finding, Outcome};
 use crate::registry::{PROD, RegistryError};
 use crate::rollout::{self, Effect, Input, Phase, State};
 
@@ -192,6 +193,53 @@ pub(super) fn tell(change: &Change<'_>, desk: &Desk<'_>, told: &Told<'_>) -> Res
     };
     change.audit(desk.actor, "rollout", (&state.model, Some(&state.candidate)), what)?;
     advance(change, desk, input)
+}
+
+/// Gates that ask for no live data: whatever they leave open is no want of events.
+const RECORDED: [&str; 11] = [
+    "evidence",
+    "offline",
+    "schema",
+    "lineage",
+    "from",
+    "rollback",
+    "retry",
+    "approvals",
+    "registry_drift",
+    "registered",
+    "checks",
+];
+
+/// Why prod does not move at the end of another controller's rollout: the gate passed when it began, and what speaks
+/// against the version by now is written down. Live checks that want data refuse nothing, as during the rollout.
+pub(super) fn refused(change: &Change<'_>, desk: &Desk<'_>, told: &Told<'_>) -> Result<Option<String>, RegistryError> {
+    if !matches!(told, Told::External { succeeded: true }) {
+        return Ok(None);
+    }
+    let Some(mut state) = active(change, &desk.policy.model)?.filter(|state| state.external) else { return Ok(None) };
+    let (answer, _) = promotions::ask(change, change.artifacts, desk, &state.candidate, &state.to, None)?;
+    let is_live = |gate: &str| {
+        let group = gate.split('/').next().unwrap_or(gate);
+        !RECORDED.contains(&group) && desk.policy.groups.iter().any(|g| g.name == group)
+    };
+    let holds = |finding: &&Finding| match finding.outcome {
+        Outcome::Pass | Outcome::Warn => false,
+        Outcome::Block | Outcome::Pending => true,
+        Outcome::Inconclusive => !is_live(&finding.gate),
+    };
+    let against: Vec<&str> = answer.gates.iter().filter(holds).map(|finding| finding.detail.as_str()).collect();
+    if against.is_empty() {
+        return Ok(None);
+    }
+    let why = format!("the gate does not pass any more: {}", against.join("; "));
+    let said = json!({"told": "external", "succeeded": true, "refused": why});
+    change.audit(desk.actor, "rollout", (&state.model, Some(&state.candidate)), said)?;
+    state.why.clone_from(&why);
+    save(change, &state)?;
+    Ok(Some(format!(
+        "{} of {:?} did not move to version {:?}: {why}; mend that and say again that the rollout succeeded, or abort it",
+        state.to, state.model, state.candidate
+    )))
 }
 
 /// Does what the state machine asks for. Asking the gate gives it the next input. What a person asked for happens in a

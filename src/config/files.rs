@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Config;
+use super::{Config, DeadLetterTarget};
+use crate::registry::embedded::Embedded;
 use crate::yaml::{Item, units};
 
 /// Why the policy files cannot be listed.
@@ -52,6 +53,43 @@ impl Config {
         files.sort();
         files.dedup();
         Ok(files)
+    }
+
+    /// What belongs to the daemon itself: files of tokens, secrets and keys, its state, and the registry, which lies here.
+    #[must_use]
+    pub fn own_files(&self, registry: &Path) -> Vec<PathBuf> {
+        let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+        // A state that lies about everything else would leave no place for artifacts.
+        let state = Some(&self.state.path).filter(|state| {
+            matches!((real(state), real(&self.directory)), (Ok(state), Ok(directory)) if !directory.starts_with(&state))
+        });
+        let dead = self.publish.dead_letters.as_ref().and_then(|dead| match &dead.to {
+            DeadLetterTarget::Path(path) => Some(path),
+            DeadLetterTarget::Topic(_) => None,
+        });
+        let beside = |end: &str| {
+            let mut path = registry.as_os_str().to_owned();
+            path.push(end);
+            PathBuf::from(path)
+        };
+        let kafka = self.kafka.iter().flat_map(|kafka| {
+            let named = kafka.properties.iter().filter(|(property, _)| property.ends_with(".location"));
+            kafka.property_files.values().cloned().chain(named.map(|(_, path)| PathBuf::from(path)))
+        });
+        self.http
+            .tokens_file
+            .iter()
+            .chain(self.http.tls.iter().map(|tls| &tls.key))
+            .chain(self.registry.mlflow.iter().filter_map(|mlflow| mlflow.token_file.as_ref()))
+            .chain(self.publish.webhooks.iter().filter_map(|webhook| webhook.secret_file.as_ref()))
+            .chain(self.prometheus.iter().filter_map(|query| query.token_file.as_ref()))
+            .chain(state)
+            .chain(dead)
+            .cloned()
+            .chain(kafka)
+            .chain(["", "-wal", "-shm", "-journal"].map(beside))
+            .chain([Embedded::key_path(registry)])
+            .collect()
     }
 }
 

@@ -86,7 +86,7 @@ pub fn registry_within(config: &Config, patience: Duration) -> Result<Embedded, 
 
 /// The registry with what a configuration says of sinks and artifacts.
 fn told(registry: Embedded, config: &Config, at: &Path) -> Embedded {
-    registry.telling(sinks(config)).reading(config.artifacts.clone(), config.stores.clone(), at)
+    registry.telling(sinks(config)).reading(config.artifacts.clone(), config.stores.clone(), config.own_files(at), at)
 }
 
 /// A client of the MLflow that a configuration names.

@@ -274,10 +274,11 @@ pub fn artifact_as(dossier: &Dossier, recomputed: Option<&Recomputed>) -> Findin
     }
     let how = match recomputed {
         Some(Recomputed::Known(now)) if *now == digest => "recomputed from its files".to_owned(),
-        Some(Recomputed::Known(now)) => {
+        Some(Recomputed::Known(_)) => {
+            // Not which: the place may be one that whoever asks may not read.
             let detail = format!(
-                "the artifact is mutable: recorded as sha256:{digest}, its files now have sha256:{now}; put the recorded files back, \
-                 or register the new ones as a version of their own"
+                "the artifact is mutable: recorded as sha256:{digest}, its files now have another digest, which the daemon's log \
+                 has; put the recorded files back, or register the new ones as a version of their own"
             );
             return Finding::new(gate, Outcome::Block, detail);
         }
@@ -285,7 +286,13 @@ pub fn artifact_as(dossier: &Dossier, recomputed: Option<&Recomputed>) -> Findin
         Some(Recomputed::Refused(why)) => {
             return Finding::new(gate, Outcome::Block, format!("the artifact is not recomputed: {why}"));
         }
-        Some(Recomputed::Unreachable(why)) => format!("not recomputed: {why}"),
+        Some(Recomputed::Unreachable(why)) => {
+            let detail = format!(
+                "the artifact is recorded as sha256:{digest}, and whether its files are still so is not known: {why}; make the \
+                 recorded files readable there again, then ask again"
+            );
+            return Finding::new(gate, Outcome::Inconclusive, detail);
+        }
         None => "not recomputed: no place of its files is registered".to_owned(),
     };
     Finding::new(gate, Outcome::Pass, format!("artifact sha256:{digest}, {how}"))

@@ -112,7 +112,12 @@ fn an_artifact_has_one_digest() {
         (with(None, None, None), Outcome::Block, "has no digest"),
         (with(Some("d1"), Some(HEX), None), Outcome::Block, "registered with \"d1\", which is no SHA-256"),
         (with(Some(HEX), None, None), Outcome::Pass, "not recomputed: no place"),
-        (with(None, Some(HEX), Some(Recomputed::Unreachable("gone".into()))), Outcome::Pass, "not recomputed: gone"),
+        (with(None, Some(HEX), Some(Recomputed::Unreachable("gone".into()))), Outcome::Inconclusive, "not known: gone"),
+        (
+            with(Some(HEX), None, Some(Recomputed::Unreachable("gone".into()))),
+            Outcome::Inconclusive,
+            "readable there again",
+        ),
         (with(Some(HEX), Some(HEX), Some(Recomputed::Known(HEX.into()))), Outcome::Pass, "recomputed from its files"),
         (with(Some(HEX), Some(&other), None), Outcome::Block, "is mutable: registered as"),
         (with(Some(HEX), None, Some(Recomputed::Known(other.clone()))), Outcome::Block, "its files now have"),

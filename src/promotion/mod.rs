@@ -67,7 +67,10 @@ pub fn gates(
         }
     }
     if !asks(transition, &["artifact_digest"]) {
-        found.extend(mutable_artifact(dossier));
+        let asks_for = |kind: &&str| matches!(*kind, "artifact_digest" | "signature");
+        let is_asked_for = asks(transition, &["signature"])
+            || (to_prod && evidence_on_the_way(policy, transition).iter().any(asks_for));
+        found.extend(mutable_artifact(dossier, is_asked_for));
     }
     if to_prod {
         found.push(lineage::rollback(dossier));
@@ -80,7 +83,11 @@ pub fn gates(
 /// What holds even where a policy has no transitions.
 #[must_use]
 pub fn always(dossier: &Dossier, retry: Option<&str>) -> Vec<Finding> {
-    lost(dossier).into_iter().chain(mutable_artifact(dossier)).chain(lineage::rolled_back(dossier, retry)).collect()
+    lost(dossier)
+        .into_iter()
+        .chain(mutable_artifact(dossier, false))
+        .chain(lineage::rolled_back(dossier, retry))
+        .collect()
 }
 
 /// The registry that we keep in step with does not have the version any more.
@@ -89,12 +96,18 @@ fn lost(dossier: &Dossier) -> Option<Finding> {
 }
 
 /// Digests that contradict each other, or of which one is not known yet. That the files are out of reach, or lie where they
-/// may not, says nothing of them unless their digest is asked for.
-fn mutable_artifact(dossier: &Dossier) -> Option<Finding> {
-    let recomputed = dossier.recomputed_sha256.as_ref().filter(|r| !matches!(r, Recomputed::Refused(_)));
+/// may not, says nothing of them unless their digest or a signature over it is asked for.
+fn mutable_artifact(dossier: &Dossier, is_asked_for: bool) -> Option<Finding> {
+    let recomputed = dossier.recomputed_sha256.as_ref();
+    let recomputed = recomputed.filter(|r| is_asked_for || !matches!(r, Recomputed::Refused(_)));
     let found = Some(evidence::artifact_as(dossier, recomputed));
     found.filter(|f| {
-        matches!(f.outcome, Outcome::Block | Outcome::Pending) && evidence::artifact_sha256(dossier).is_some()
+        let counts = match f.outcome {
+            Outcome::Block | Outcome::Pending => true,
+            Outcome::Inconclusive => is_asked_for,
+            Outcome::Pass | Outcome::Warn => false,
+        };
+        counts && evidence::artifact_sha256(dossier).is_some()
     })
 }
 

@@ -48,3 +48,25 @@ fn an_artifact_that_changed_blocks_whatever_is_asked_for() {
     assert_eq!(always(&changed, None).len(), 1);
     assert_eq!(always(&Dossier::default(), None), []);
 }
+
+#[test]
+fn an_artifact_that_cannot_be_read_passes_nowhere_where_its_digest_or_a_signature_is_asked_for() {
+    let complete = |found| Dossier {
+        artifact_sha256: Some(HEX.into()),
+        recomputed_sha256: Some(found),
+        ..dossier(&[("tests", json!(true)), ("signature", json!("x"))])
+    };
+    let of = |asked: &str, to: usize, found: Recomputed| {
+        let policy = policy(asked);
+        let found = gates(&policy, &policy.transitions[to], &complete(found), None, 0);
+        found.into_iter().find(|f| f.gate == "evidence/artifact_digest").map(|f| f.outcome)
+    };
+    let (away, outside) = (|| Recomputed::Unreachable("gone".into()), || Recomputed::Refused("outside".into()));
+    for asked in ["evidence: [artifact_digest]", "evidence: [signature]"] {
+        assert_eq!(of(asked, 1, away()), Some(Outcome::Inconclusive), "{asked}");
+        assert_eq!(of(asked, 1, outside()), Some(Outcome::Block), "{asked}");
+    }
+    // The way to prod asks for it.
+    assert_eq!(of("", 1, away()), Some(Outcome::Inconclusive));
+    assert_eq!(always(&complete(away()), None), [], "without transitions nobody asks for it");
+}

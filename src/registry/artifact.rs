@@ -3,13 +3,14 @@
 //!
 //! Where an artifact lies is a text that somebody sent: it leads nowhere but to where artifacts may lie. Artifacts are large:
 //! they are read on threads of their own, a file once, and what came of it is kept in the registry as long as size, times and
-//! inode (or tag and version of a store) stay. `files` reads folders, `objects` stores, `kept` is the table in the registry,
+//! inode (or tag and version of a store) stay. `files` reads folders, `own` keeps the daemon's own files out, `objects` reads stores, `kept` is the table in the registry,
 //! `listed` compares with what a signature lists.
 
 mod files;
 mod kept;
 mod listed;
 mod objects;
+mod own;
 #[cfg(test)]
 mod tests;
 
@@ -73,6 +74,8 @@ pub struct Artifacts {
     /// Where they may lie beside the folder or bucket of a policy.
     places: Places,
     stores: Stores,
+    /// Files of the daemon itself, which are nobody's artifacts.
+    own: Arc<[PathBuf]>,
     works: Arc<Works>,
 }
 
@@ -158,7 +161,14 @@ impl Artifacts {
     #[must_use]
     pub fn new(places: Places, stores: Stores, file: Option<&Path>) -> Self {
         let works = Works { file: file.map(Path::to_owned), ..Works::default() };
-        Self { places, stores, works: Arc::new(works) }
+        Self { places, stores, own: Arc::default(), works: Arc::new(works) }
+    }
+
+    /// The same, reading none of these files and folders.
+    #[must_use]
+    pub fn but_not(mut self, own: Vec<PathBuf>) -> Self {
+        self.own = own.into();
+        self
     }
 
     /// Looks at artifacts beside everything else, and waits so long for them; for one that takes longer only once.
@@ -216,14 +226,18 @@ impl Artifacts {
             )
         };
         self.places_of(policy).check(&policy.directory, location).map_err(|_| refused())?;
-        Ok(match location.split_once("://") {
+        let path = match location.split_once("://") {
             Some(("file", path)) => path.to_owned(),
-            Some(_) => location.to_owned(),
+            Some(_) => return Ok(location.to_owned()),
             None => {
                 let path = std::path::absolute(policy.directory.join(location)).map_err(|_| refused())?;
                 path.to_str().ok_or_else(refused)?.to_owned()
             }
-        })
+        };
+        if own::Resolved::of(&self.own).hold(Path::new(&path)) {
+            return Err(format!("{} is a file of the daemon itself, and no artifact", shown(location)));
+        }
+        Ok(path)
     }
 
     fn places_of(&self, policy: &Policy) -> Places {
@@ -251,6 +265,7 @@ impl Artifacts {
             task: task.clone(),
             places: self.places_of(policy),
             stores: self.stores.clone(),
+            own: Arc::clone(&self.own),
             before: work.last.clone(),
             works: Arc::clone(&self.works),
             progress,
@@ -319,6 +334,7 @@ struct Look {
     task: Task,
     places: Places,
     stores: Stores,
+    own: Arc<[PathBuf]>,
     /// What was found before.
     before: Option<Last>,
     works: Arc<Works>,
@@ -329,7 +345,8 @@ impl Look {
     fn run(self) {
         let (location, name) = (&self.key.0, &self.key.1);
         let remote = location.contains("://");
-        let listed = Parts::list(location, &self.places, &self.stores);
+        let known = self.before.as_ref().and_then(|last| last.found.clone().ok());
+        let listed = Parts::list(location, &self.places, &self.own, &self.stores);
         let (stamp, found) = match listed {
             Err(why) => (String::new(), Err(why)),
             Ok(parts) => {
@@ -348,20 +365,25 @@ impl Look {
                 (stamp, found)
             }
         };
+        if let Some(found) = found.as_ref().ok().filter(|found| known.as_ref() != Some(*found)) {
+            // Those who ask are told whether it is the right one only.
+            tracing::info!(location, task = name, found, "what an artifact's files are now");
+        }
         self.works.end(&self.key, Some(Last { at: Instant::now(), remote, stamp, found }));
     }
 }
 
 impl Parts {
     /// The pieces of what lies at a location.
-    fn list(location: &str, places: &Places, stores: &Stores) -> Result<Self, String> {
+    fn list(location: &str, places: &Places, own: &[PathBuf], stores: &Stores) -> Result<Self, String> {
         let cannot = |why: String| format!("{} cannot be read: {why}", shown(location));
         let mut found = if location.contains("://") {
             let store = objects::Store::open(location, stores).map_err(cannot)?;
             let (parts, single) = store.list().map_err(cannot)?;
             Self { parts, single, source: Source::Objects(store) }
         } else {
-            let (parts, single) = files::list(Path::new(location), &|real| places.holds_real(real)).map_err(cannot)?;
+            let (path, own) = (Path::new(location), own::Resolved::of(own));
+            let (parts, single) = files::list(path, &|real| places.holds_real(real), &own).map_err(cannot)?;
             Self { parts, single, source: Source::Files }
         };
         found.parts.sort();
@@ -449,7 +471,8 @@ pub fn digest(location: &str) -> Found {
         return Err(format!("{location} is not a path of this machine"));
     }
     let path = std::path::absolute(location).map_err(|e| format!("{location} cannot be read: {e}"))?;
-    let (parts, single) = files::list(&path, &|_| true).map_err(|why| format!("{location} cannot be read: {why}"))?;
+    let (parts, single) = files::list(&path, &|_| true, &own::Resolved::default())
+        .map_err(|why| format!("{location} cannot be read: {why}"))?;
     if parts.is_empty() {
         return Err(format!("{location} holds no files"));
     }

@@ -26,7 +26,7 @@ mod unblock;
 mod upgrade;
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl Embedded {
 
     /// Where the key that signs the audit log of a registry lies: beside it.
     #[must_use]
-    pub fn key_path(path: &Path) -> std::path::PathBuf {
+    pub fn key_path(path: &Path) -> PathBuf {
         path.with_extension("audit-key")
     }
 
@@ -132,10 +132,10 @@ impl Embedded {
         Self { sinks, ..self }
     }
 
-    /// The registry, reading artifacts from these places, too.
+    /// The registry, reading artifacts from these places, too, but none of the daemon's own files.
     #[must_use]
-    pub fn reading(self, places: Places, stores: Stores, path: &Path) -> Self {
-        Self { artifacts: Artifacts::new(places, stores, Some(path)), ..self }
+    pub fn reading(self, places: Places, stores: Stores, own: Vec<PathBuf>, path: &Path) -> Self {
+        Self { artifacts: Artifacts::new(places, stores, Some(path)).but_not(own), ..self }
     }
 
     /// The registry, waiting until artifacts are read, however long that takes: for a process that ends with its answer.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::jwks::{self, Keys};
 use super::{Caller, Grant, Refusal};
+use crate::text;
 
 /// Clocks of issuer and daemon may differ by so much, in seconds.
 const LEEWAY_S: u64 = 30;
@@ -197,7 +198,7 @@ impl Issuer {
         if name.is_empty() {
             return Err(bad(format!("it has no claim {:?}, which would say whose it is", config.actor)));
         }
-        if name.len() > LONGEST_NAME || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if name.len() > LONGEST_NAME || name.chars().any(|c| c.is_whitespace() || text::steers(c)) {
             return Err(bad(format!("its claim {:?} cannot stand in the audit log", config.actor)));
         }
         if config.actor == "email" && claims.get("email_verified").is_some_and(|v| v != &Value::Bool(true)) {

@@ -12,6 +12,7 @@ use super::Caller;
 use super::oidc::PREFIX;
 use super::roles::{BadRoles, Grant, Roles};
 use crate::registry::embedded::OWN_ACTORS;
+use crate::text;
 
 /// Where tokens come from when no file is configured; the same format as the file.
 pub const ENVIRONMENT: &str = "DRIFTGATE_TOKENS";
@@ -19,6 +20,8 @@ pub const ENVIRONMENT: &str = "DRIFTGATE_TOKENS";
 pub const SHORTEST: usize = 24;
 /// A file of tokens is no longer.
 const LONGEST_FILE: u64 = 4 << 20;
+/// Bytes of one field behind the token.
+const LONGEST_FIELD: usize = 400;
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
 const GROUP_WRITES: u32 = 0o020;
@@ -66,6 +69,8 @@ pub enum BadLine {
         "line {line}: the actor {actor} stands in the audit log for what no person did: name the token's otherwise"
     )]
     Own { line: usize, actor: String },
+    #[error("line {line}: the {field} cannot be used: {why}")]
+    Hidden { line: usize, field: &'static str, why: String },
     #[error("line {line}: the same token as in line {first}; each line needs a token of its own")]
     Twice { line: usize, first: usize },
     #[error(
@@ -207,6 +212,12 @@ fn read_line(line: usize, content: &str, before: &[(usize, Token)]) -> Result<Op
     } else if token.len() < SHORTEST {
         bad.push(BadLine::Short { line, found: token.len() });
     }
+    for (field, text) in [("roles", roles), ("models pattern", models), ("actor", actor)] {
+        // Whoever reads the audit log could not tell it from another's.
+        if let Err(why) = text::bounded(text, LONGEST_FIELD) {
+            bad.push(BadLine::Hidden { line, field, why });
+        }
+    }
     if actor.starts_with(PREFIX) {
         bad.push(BadLine::Actor { line });
     }
@@ -321,6 +332,20 @@ mod tests {
         for actor in ["driftgate", "mlflow"] {
             assert!(told(&format!("{ONE} operator * {actor}")).contains("what no person did"), "{actor}");
         }
+    }
+
+    #[test]
+    fn no_actor_looks_like_another() {
+        for twin in
+            ["ali\u{200b}ce", "alice\u{feff}", "\u{202e}ecila", "alice\u{1b}[2K", "alice\u{7f}", "a\u{2060}lice"]
+        {
+            let why = told(&format!("{ONE} operator * {twin}"));
+            assert!(why.starts_with("line 1: the actor cannot be used: it holds U+"), "{twin:?}: {why}");
+        }
+        assert!(told(&format!("{ONE} operator m\u{200b} alice")).contains("the models pattern cannot be used"));
+        assert!(told(&format!("{ONE} approver:owner\u{200d} * alice")).contains("the roles cannot be used"));
+        assert!(told(&format!("{ONE} viewer * {}", "a".repeat(401))).contains("it can have 400"));
+        assert!(Tokens::parse(&format!("{ONE} viewer * J\u{fc}rgen")).is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::own::Resolved;
 use super::{At, Each, MOST_FILES, Part};
 use crate::snapshot::places::real_path;
 
@@ -38,12 +39,12 @@ impl State {
 }
 
 /// The files at and below a path, and whether it is one file. Links are followed to where `allowed` holds of the real path.
-pub(super) fn list(root: &Path, allowed: &dyn Fn(&Path) -> bool) -> Result<(Vec<Part>, bool), String> {
+pub(super) fn list(root: &Path, allowed: &dyn Fn(&Path) -> bool, own: &Resolved) -> Result<(Vec<Part>, bool), String> {
     let real = root.canonicalize().map_err(|e| e.to_string())?;
     if !allowed(&real) {
         return Err("it is a link that leads out of where artifacts may lie".to_owned());
     }
-    let mut found = Listing { parts: Vec::new(), entries: 0, allowed };
+    let mut found = Listing { parts: Vec::new(), entries: 0, allowed, own };
     let single = !std::fs::metadata(&real).map_err(|e| e.to_string())?.is_dir();
     found.add(&real, String::new(), false, 0)?;
     Ok((found.parts, single))
@@ -53,6 +54,7 @@ struct Listing<'a> {
     parts: Vec<Part>,
     entries: usize,
     allowed: &'a dyn Fn(&Path) -> bool,
+    own: &'a Resolved,
 }
 
 impl Listing<'_> {
@@ -74,6 +76,9 @@ impl Listing<'_> {
             return Err(format!("{} is a link that leads out of where artifacts may lie", path.display()));
         }
         let meta = std::fs::metadata(&real).map_err(of)?;
+        if self.own.hold_real(&real, &meta) {
+            return Err(format!("{} is a file of the daemon itself, and no artifact", path.display()));
+        }
         if meta.is_dir() {
             for entry in std::fs::read_dir(&real).map_err(of)? {
                 let entry = entry.map_err(of)?;

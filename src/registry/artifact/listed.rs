@@ -29,19 +29,20 @@ pub(super) fn compare(listed: &Manifest, parts: &Parts, progress: &Progress) -> 
         return differs("the names of its files are not all UTF-8".to_owned());
     }
     let missing = listed.files.keys().map(String::as_str).filter(|name| !named.contains_key(name));
-    let extra = named.iter().filter(|(name, part)| {
-        // Nothing is listed of an empty file where shards are.
-        let empty = listed.shard.is_some() && part.length == 0;
-        !listed.files.contains_key(**name) && !empty && !is_ignored(listed, name)
-    });
-    let (missing, extra) = (told(missing), told(extra.map(|(name, _)| *name)));
+    let extra = || named.iter().filter(|(name, _)| !listed.files.contains_key(**name) && !is_ignored(listed, name));
+    // The tool lists nothing of an empty file where it lists shards, so that anybody could put one there.
+    let empty = listed.shard.is_some() && extra().any(|(_, part)| part.length == 0);
+    let why = if empty { "; a signature by shards lists no empty file: sign by files" } else { "" };
+    let (missing, extra) = (told(missing), told(extra().map(|(name, _)| *name)));
     match (missing, extra) {
         (Some(missing), Some(extra)) => {
-            return differs(format!("the signature lists {missing}, which is missing, and {extra} is there unsigned"));
+            return differs(format!(
+                "the signature lists {missing}, which is missing, and {extra} is there unsigned{why}"
+            ));
         }
         (Some(missing), None) => return differs(format!("the signature lists {missing}, which is missing")),
         (None, Some(extra)) => {
-            return differs(format!("{extra} lies beside what the signature lists, and nothing signs it"));
+            return differs(format!("{extra} lies beside what the signature lists, and nothing signs it{why}"));
         }
         (None, None) => {}
     }

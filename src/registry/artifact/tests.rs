@@ -167,6 +167,8 @@ fn the_files_are_those_that_are_listed_and_no_others() {
         assert_eq!(of(), Recomputed::Known(all.into()), "{name}");
         std::fs::write(at(".github-not"), "x").unwrap();
         differs("\".github-not\" lies beside what the signature lists");
+        std::fs::write(at(".github-not"), "").unwrap();
+        differs("\".github-not\" lies beside what the signature lists");
         std::fs::remove_file(at(".github-not")).unwrap();
         let whole = std::fs::read(at("weights/part-1.bin")).unwrap();
         let mut other = whole.clone();
@@ -213,7 +215,7 @@ fn a_folder_that_a_link_takes_the_place_of_is_not_read() {
     let own = folder.path().canonicalize().unwrap().join("own");
     std::fs::create_dir_all(own.join("a")).unwrap();
     std::fs::write(own.join("a/model.bin"), "bytes").unwrap();
-    let (parts, _) = files::list(&own, &|_| true).unwrap();
+    let (parts, _) = files::list(&own, &|_| true, &own::Resolved::default()).unwrap();
     let [Part { at: At::File { path, state }, .. }] = parts.as_slice() else { panic!("one file") };
     assert_eq!(files::read(path, state, &mut |_| Ok(())), Ok(()));
     // The same file, state and all, by another way.

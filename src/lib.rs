@@ -14,7 +14,7 @@
 //! | | [`judge`], [`evaluate`] | rules, streaks, verdicts; panes in, verdicts and signals out |
 //! | | [`state_v4`] | the state that the release before kept, frozen |
 //! | | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
-//! | edges | [`clock`], [`view`], [`web`] | the only clock; the picture that others read; what HTTP clients share |
+//! | edges | [`clock`], [`view`], [`web`], [`der`] | the only clock; the picture that others read; what HTTP clients share; fields of certificates |
 //! | | [`source`], [`snapshot`] | event files and Kafka; training snapshots |
 //! | | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | | [`registry`], [`gate`] | versions, stages, blocks; may a version be promoted? |
@@ -36,6 +36,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod decode;
+pub mod der;
 pub mod evaluate;
 pub mod event;
 pub mod frame;

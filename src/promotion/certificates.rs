@@ -6,6 +6,8 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
+use crate::der::{self, SEQUENCE, element, expect};
+
 /// Certificates that a bundle may bring.
 pub const LONGEST_CHAIN: usize = 10;
 /// `id-kp-codeSigning`, 1.3.6.1.5.5.7.3.3.
@@ -86,26 +88,18 @@ impl Names {
     /// Of a certificate that verifies: what is no DER is left out.
     fn read(certificate: &[u8]) -> Option<Self> {
         let mut names = Self::default();
-        let (whole, _) = expect(certificate, 0x30)?;
-        let (mut rest, _) = expect(whole, 0x30)?;
-        if let Some((_, after)) = expect(rest, 0xa0) {
-            rest = after;
-        }
-        // The serial number, the algorithm, the issuer, the validity; then the subject and the key.
-        for tag in [0x02, 0x30, 0x30, 0x30] {
-            rest = expect(rest, tag)?.1;
-        }
-        let (subject, after) = expect(rest, 0x30)?;
+        let (_, rest) = der::validity(certificate)?;
+        let (subject, after) = expect(rest, SEQUENCE)?;
         names.subject(subject);
-        rest = expect(after, 0x30)?.1;
+        let mut rest = expect(after, SEQUENCE)?.1;
         let (mut digital, mut extended) = (None, false);
         while let Some((tag, value, after)) = element(rest) {
             rest = after;
             if tag != 0xa3 {
                 continue;
             }
-            let (mut extensions, _) = expect(value, 0x30)?;
-            while let Some((extension, after)) = expect(extensions, 0x30) {
+            let (mut extensions, _) = expect(value, SEQUENCE)?;
+            while let Some((extension, after)) = expect(extensions, SEQUENCE) {
                 extensions = after;
                 let (id, value) = extension_of(extension)?;
                 match id {
@@ -128,7 +122,7 @@ impl Names {
     fn subject(&mut self, mut rest: &[u8]) {
         while let Some((set, after)) = expect(rest, 0x31) {
             rest = after;
-            let attribute = expect(set, 0x30).and_then(|(pair, _)| expect(pair, 0x06));
+            let attribute = expect(set, SEQUENCE).and_then(|(pair, _)| expect(pair, 0x06));
             let Some((COMMON_NAME, value)) = attribute else { continue };
             if let Some((_, text, _)) = element(value) {
                 self.common.extend(std::str::from_utf8(text).ok().map(str::to_owned));
@@ -137,7 +131,7 @@ impl Names {
     }
 
     fn alternatives(&mut self, value: &[u8]) {
-        let Some((mut rest, _)) = expect(value, 0x30) else { return };
+        let Some((mut rest, _)) = expect(value, SEQUENCE) else { return };
         while let Some((tag, text, after)) = element(rest) {
             rest = after;
             // E-mail address, DNS name and URI.
@@ -155,25 +149,4 @@ fn extension_of(extension: &[u8]) -> Option<(&[u8], &[u8])> {
         rest = after;
     }
     Some((id, expect(rest, 0x04)?.0))
-}
-
-/// The value of an element of this tag, and what follows it.
-fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    element(bytes).filter(|(found, ..)| *found == tag).map(|(_, value, rest)| (value, rest))
-}
-
-/// An element of DER: its tag, its value, and what follows it.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x83 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
-        }
-        _ => return None,
-    };
-    let (value, rest) = rest.split_at_checked(length)?;
-    Some((tag, value, rest))
 }

@@ -3,48 +3,18 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-const INTEGER: u8 = 0x02;
+use crate::der;
+
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-/// The version, which may be left out.
-const VERSION: u8 = 0xa0;
 
 /// The end of a certificate's validity, ms since 1970.
 #[must_use]
 pub fn not_after_ms(certificate: &[u8]) -> Option<i64> {
-    let (certificate, _) = tagged(certificate, SEQUENCE)?;
-    let (tbs, _) = tagged(certificate, SEQUENCE)?;
-    let rest = tagged(tbs, VERSION).map_or(tbs, |(_, rest)| rest);
-    // Serial number, the signature's algorithm, the issuer.
-    let rest = tagged(rest, INTEGER)?.1;
-    let rest = tagged(rest, SEQUENCE)?.1;
-    let rest = tagged(rest, SEQUENCE)?.1;
-    let (validity, _) = tagged(rest, SEQUENCE)?;
-    let (_, _, rest) = element(validity)?;
-    let (tag, end, _) = element(rest)?;
+    let (validity, _) = der::validity(certificate)?;
+    let (_, _, rest) = der::element(validity)?;
+    let (tag, end, _) = der::element(rest)?;
     time(tag, std::str::from_utf8(end).ok()?)
-}
-
-/// The content of an element with this tag, and what follows it.
-fn tagged(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    element(bytes).filter(|(found, _, _)| *found == tag).map(|(_, content, rest)| (content, rest))
-}
-
-/// Tag, content and what follows.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x84 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (digits.iter().fold(0, |n, digit| n << 8 | usize::from(*digit)), rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`.

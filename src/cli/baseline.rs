@@ -79,9 +79,7 @@ fn load(what: &What) -> anyhow::Result<(Policy, Baseline)> {
         // A path of the command line is relative to where the command runs, not to the policy.
         Some(s) if s.contains("://") => s.clone(),
         Some(s) => std::path::absolute(s).with_context(|| format!("the path {s:?}"))?.display().to_string(),
-        None if what.version.is_none()
-            && policy.baseline.snapshot.as_deref().is_some_and(|s| s.contains("{version}")) =>
-        {
+        None if what.version.is_none() && policy.baseline.is_of_version() => {
             return Err(anyhow!(
                 "the policy's baseline.snapshot needs a version: give --version, or a snapshot's path"
             ));

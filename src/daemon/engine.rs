@@ -49,8 +49,6 @@ const PINS_EVERY: Duration = Duration::from_secs(5);
 const CHECK: Duration = Duration::from_secs(3);
 /// The pause between two looks for snapshots of versions that were not taken on.
 const SEEK_EVERY: Duration = Duration::from_millis(250);
-/// Where a version's name comes into a pattern.
-const VERSION: &str = "{version}";
 /// How long a stop waits for ends of partitions.
 const LAST_ENDS: Duration = Duration::from_millis(250);
 /// The name under which readiness lists checkpoints that cannot be written.
@@ -532,11 +530,11 @@ impl Engine {
             };
             let registered = self.registry.registered(&model.policy.model).unwrap_or_default();
             for record in records {
+                let mut intake = model.intake();
                 if registered.contains(&record.version) {
-                    model.intake().note_registered(&record.version);
+                    intake.note_registered(&record.version);
                 }
                 let staged = !record.stages.is_empty();
-                let mut intake = model.intake();
                 if staged || intake.names().version_code(&record.version).is_some() {
                     intake.pin(&record.version, staged);
                 }
@@ -595,9 +593,10 @@ impl Engine {
             return;
         }
         for model in &world.models {
-            let own = model.policy.baseline.snapshot.as_ref().is_some_and(|pattern| pattern.contains(VERSION));
             // Where all have the same snapshot, or none has, it says nothing of any.
-            if own && let Some(name) = model.try_intake().and_then(|mut intake| intake.next_sought()) {
+            if model.policy.baseline.is_of_version()
+                && let Some(name) = model.try_intake().and_then(|mut intake| intake.next_sought())
+            {
                 *sought = Some(Instant::now());
                 lock(&self.common.loader).start(&model.policy, &name, For::Refused);
                 return;

@@ -61,6 +61,14 @@ pub struct BaselineSpec {
     pub null_values: Option<Vec<String>>,
 }
 
+impl BaselineSpec {
+    /// Whether each version has a snapshot of its own.
+    #[must_use]
+    pub fn is_of_version(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|pattern| pattern.contains("{version}"))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureSpec {
     pub numeric: Vec<String>,

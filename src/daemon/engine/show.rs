@@ -35,7 +35,8 @@ impl Engine {
             shown.policy = Arc::clone(&model.policy);
             shown.waiting = intake.waiting();
             shown.join_bytes = intake.join_bytes();
-            let refused = std::mem::replace(&mut shown.refused, intake.refused());
+            let now_refused = intake.refused();
+            let refused = std::mem::replace(&mut shown.refused, now_refused);
             let given_up = std::mem::replace(&mut shown.counters, counters).given_up;
             shown.closed = model
                 .policy
@@ -56,7 +57,6 @@ impl Engine {
             }
             drop(view);
             let silent = intake.silent_labels();
-            let now_refused = intake.refused();
             drop(intake);
             tell_refused(model, refused.names, now_refused.names);
             self.tell_silence(model, silent);
@@ -222,9 +222,14 @@ impl Engine {
     }
 }
 
+/// Whether a count is told now: at its first and each time that it has doubled.
+fn has_doubled(before: u64, now: u64) -> bool {
+    now > 0 && before.checked_ilog2() != now.checked_ilog2()
+}
+
 /// Says that names of versions are not taken on, at the first time and each time that they have doubled.
 fn tell_refused(model: &Pipeline, before: u64, now: u64) {
-    if now > 0 && before.checked_ilog2() != now.checked_ilog2() {
+    if has_doubled(before, now) {
         let model = &model.policy.model;
         tracing::warn!(
             model,
@@ -237,7 +242,7 @@ fn tell_refused(model: &Pipeline, before: u64, now: u64) {
 
 /// Says that predictions or labels were given up, at the first time and each time that they have doubled.
 fn tell_given_up(model: &Pipeline, before: u64, now: u64) {
-    if now > 0 && before.checked_ilog2() != now.checked_ilog2() {
+    if has_doubled(before, now) {
         let model = &model.policy.model;
         tracing::warn!(
             model,

@@ -294,7 +294,7 @@ pub(super) fn evidence_of(tx: &Connection, model: &str, version: &str) -> rusqli
         .query_map([model, version], |row| {
             let text: String = row.get(1)?;
             let kind: String = row.get(0)?;
-            let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+            let value = value(text);
             Ok((kind.clone(), Evidence { kind, value, actor: row.get(2)?, at_ms: row.get(3)? }))
         })?
         .collect()
@@ -303,26 +303,11 @@ pub(super) fn evidence_of(tx: &Connection, model: &str, version: &str) -> rusqli
 /// What MLflow says of a version, by kind.
 pub(super) fn reported_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<BTreeMap<String, Value>> {
     tx.prepare_cached("SELECT kind, value FROM reported WHERE model = ?1 AND version = ?2")?
-        .query_map([model, version], |row| {
-            let text: String = row.get(1)?;
-            Ok((row.get(0)?, serde_json::from_str(&text).unwrap_or(Value::String(text))))
-        })?
+        .query_map([model, version], |row| Ok((row.get(0)?, value(row.get(1)?))))?
         .collect()
 }
 
 pub(super) fn approvals_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Vec<Approval>> {
-    let approval = |row: &Row<'_>| {
-        Ok(Approval {
-            to: row.get(0)?,
-            actor: row.get(1)?,
-            role: row.get(2)?,
-            at_ms: row.get(3)?,
-            artifact_sha256: row.get(4)?,
-            policy_sha256: row.get(5)?,
-            evidence_sha256: row.get(6)?,
-            comment: row.get(7)?,
-        })
-    };
     tx.prepare_cached(
         "SELECT stage, actor, role, at, artifact_sha256, policy_sha256, evidence_sha256, comment FROM approvals
          WHERE model = ?1 AND version = ?2 ORDER BY id",
@@ -336,15 +321,37 @@ fn overrides_of(tx: &Connection, model: &str, version: &str, now_ms: i64) -> rus
         "SELECT rule, subject, until, reason, actor, at FROM overrides
          WHERE model = ?1 AND version = ?2 AND until > ?3 ORDER BY id",
     )?
-    .query_map(params![model, version, now_ms], |row| {
-        Ok(Override {
-            rule: row.get(0)?,
-            subject: row.get(1)?,
-            until_ms: row.get(2)?,
-            reason: row.get(3)?,
-            actor: row.get(4)?,
-            at_ms: row.get(5)?,
-        })
-    })?
+    .query_map(params![model, version, now_ms], exception)?
     .collect()
+}
+
+/// A row of `approvals`.
+pub(super) fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
+    Ok(Approval {
+        to: row.get("stage")?,
+        actor: row.get("actor")?,
+        role: row.get("role")?,
+        at_ms: row.get("at")?,
+        artifact_sha256: row.get("artifact_sha256")?,
+        policy_sha256: row.get("policy_sha256")?,
+        evidence_sha256: row.get("evidence_sha256")?,
+        comment: row.get("comment")?,
+    })
+}
+
+/// A row of `overrides`.
+pub(super) fn exception(row: &Row<'_>) -> rusqlite::Result<Override> {
+    Ok(Override {
+        rule: row.get("rule")?,
+        subject: row.get("subject")?,
+        until_ms: row.get("until")?,
+        reason: row.get("reason")?,
+        actor: row.get("actor")?,
+        at_ms: row.get("at")?,
+    })
+}
+
+/// What was attached, as it is kept: JSON, or a text of its own.
+pub(super) fn value(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }

@@ -2,10 +2,10 @@
 //! format or of one before.
 
 use rusqlite::{Connection, Row};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::dossier::{self, value};
 use crate::audit::state::{FIELDS, State};
-use crate::promotion::types::{Approval, Override};
 
 /// The format from which on what is registered stands apart from what MLflow said.
 const APART: i64 = 5;
@@ -130,35 +130,13 @@ fn dossiers(tx: &Connection, state: &mut State) -> rusqlite::Result<()> {
         Ok(())
     })?;
     each(&mut tx.prepare("SELECT * FROM approvals ORDER BY id")?, |row| {
-        let approval = Approval {
-            to: row.get("stage")?,
-            actor: row.get("actor")?,
-            role: row.get("role")?,
-            at_ms: row.get("at")?,
-            artifact_sha256: row.get("artifact_sha256")?,
-            policy_sha256: row.get("policy_sha256")?,
-            evidence_sha256: row.get("evidence_sha256")?,
-            comment: row.get("comment")?,
-        };
         let (model, version): (String, String) = (row.get("model")?, row.get("version")?);
-        state.approval(&model, &version, &json!(approval), 0);
+        state.approval(&model, &version, &json!(dossier::approval(row)?), 0);
         Ok(())
     })?;
     each(&mut tx.prepare("SELECT * FROM overrides ORDER BY id")?, |row| {
-        let given = Override {
-            rule: row.get("rule")?,
-            subject: row.get("subject")?,
-            until_ms: row.get("until")?,
-            reason: row.get("reason")?,
-            actor: row.get("actor")?,
-            at_ms: row.get("at")?,
-        };
         let (model, version): (String, String) = (row.get("model")?, row.get("version")?);
-        state.exception(&model, &version, &json!(given), 0);
+        state.exception(&model, &version, &json!(dossier::exception(row)?), 0);
         Ok(())
     })
-}
-
-fn value(text: String) -> Value {
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::change::Change;
 use super::follow::ACTOR;
-use super::{held, identity, mirror, pointers};
+use super::{dossier, held, identity, mirror, pointers};
 use crate::audit::chain::Row;
 use crate::audit::state::{FIELDS, Mismatch, State, Upgrade};
 use crate::registry::RegistryError;
@@ -87,8 +87,7 @@ fn report_evidence(change: &Change<'_>) -> Result<(), RegistryError> {
         .query_map([ACTOR], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect::<Result<_, _>>()?;
     for (model, version, kind, value) in attached {
-        let value = serde_json::from_str(&value).unwrap_or(Value::String(value));
-        reported(change, (&model, &version), &kind, &value)?;
+        reported(change, (&model, &version), &kind, &dossier::value(value))?;
         change
             .prepare_cached("DELETE FROM evidence WHERE model = ?1 AND version = ?2 AND kind = ?3")?
             .execute([&model, &version, &kind])?;

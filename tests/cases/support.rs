@@ -7,6 +7,18 @@ use std::process::{Command, Stdio};
 use polars::prelude::{DataFrame, NamedFrom as _, ParquetWriter, Series};
 use serde_json::{Value, json};
 
+/// A policy whose first gate asks for a signature; keys are written behind it.
+pub const SIGNED: &str = "\
+apiVersion: driftgate/v1
+model: signed
+features: {numeric: [x]}
+checks: {drift: {window: {size: 1h, slide: 1h}, rules: [psi: {of: features, lt: 0.2}]}}
+transitions:
+- {from: dev, to: staging, approvals: auto, evidence: [artifact_digest, signature]}
+signing:
+  keys:
+";
+
 /// A folder of its own for each test.
 pub struct Folder(tempfile::TempDir);
 

@@ -11,6 +11,7 @@ mod upgrades;
 
 use super::*;
 use crate::judge::verdict::Action;
+use crate::policy::{Policy, parse};
 use crate::registry::PROD;
 
 fn registry() -> Embedded {
@@ -19,6 +20,21 @@ fn registry() -> Embedded {
 
 fn plain(version: &str) -> Registration {
     Registration { model: "m".into(), version: version.into(), ..Registration::default() }
+}
+
+/// A policy that checks drift, and has these transitions.
+fn with_transitions(transitions: &str) -> Policy {
+    let text = format!(
+        "apiVersion: driftgate/v1
+model: m
+baseline: {{snapshot: s.csv}}
+features: {{numeric: [x], categorical: []}}
+checks:
+  drift: {{window: {{size: 1h, slide: 1h}}, rules: [{{psi: {{of: features, lt: 0.2}}}}]}}
+transitions:
+{transitions}"
+    );
+    parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A registry whose prod pointer stood on these versions one after the other.

@@ -3,24 +3,13 @@
 
 use std::path::Path;
 
-use crate::support::{Folder, Run};
+use crate::support::{Folder, Run, SIGNED};
 
 const CONFIG: &str = "\
 policies: [policy.yaml]
 state: {path: state}
 registry: {embedded: {path: registry.db}}
 http: {listen: \"127.0.0.1:0\"}
-";
-
-const POLICY: &str = "\
-apiVersion: driftgate/v1
-model: signed
-features: {numeric: [x]}
-checks: {drift: {window: {size: 1h, slide: 1h}, rules: [psi: {of: features, lt: 0.2}]}}
-transitions:
-- {from: dev, to: staging, approvals: auto, evidence: [artifact_digest, signature]}
-signing:
-  keys:
 ";
 
 fn data(name: &str) -> std::path::PathBuf {
@@ -42,7 +31,7 @@ impl Team {
         let keys = pinned("models", "public_key", "p256.pub.pem", "")
             + &pinned("large", "public_key", "p521.pub.pem", "")
             + &pinned("company", "ca_certificates", "ca.pem", identity);
-        folder.write("policy.yaml", POLICY.to_owned() + &keys);
+        folder.write("policy.yaml", SIGNED.to_owned() + &keys);
         folder.write("driftgate.yaml", CONFIG);
         Self(folder)
     }

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{TOKENS, Team, secret};
+use crate::support::SIGNED;
 
 /// The record that the course shows.
 const RECORD: &str = include_str!("record.json");
@@ -98,15 +99,8 @@ fn only_those_whose_token_says_so_approve_and_no_token_is_shown() {
     }
 }
 
-const SIGNED: &str = "apiVersion: driftgate/v1
-model: signed
-features: {numeric: [x]}
-checks: {drift: {window: {size: 1h, slide: 1h}, rules: [psi: {of: features, lt: 0.2}]}}
-transitions:
-- {from: dev, to: staging, approvals: auto, evidence: [artifact_digest, signature]}
-signing:
-  keys:
-  - {id: release, algorithm: ed25519, public_key: \"RELEASE\"}
+/// Keys of the policy that asks for signatures.
+const KEYS: &str = "  - {id: release, algorithm: ed25519, public_key: \"RELEASE\"}
   - {id: build, algorithm: ecdsa_p256, public_key: \"BUILD\"}
 ";
 
@@ -127,7 +121,7 @@ fn signatures_made_with_openssl_verify_and_others_block() {
     let p256 = "EC -pkeyopt ec_paramgen_curve:P-256";
     let (release, build) = (public("release", "ed25519"), public("build", p256));
     public("stranger", "ed25519");
-    let team = Team::with("signed", &SIGNED.replace("RELEASE", &release).replace("BUILD", &build));
+    let team = Team::with("signed", &(SIGNED.to_owned() + &KEYS.replace("RELEASE", &release).replace("BUILD", &build)));
     team.folder.write("model.bin", "weights");
     let model = team.folder.path("model.bin").display().to_string();
     // Ed25519 over the digest as text, ECDSA over the file itself.

@@ -1,32 +1,23 @@
 //! Ways around the gate: an end that another controller tells, a name that is not written down, a digest in other letters, a
 //! rollback to what failed.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::*;
 use crate::gate::{Decided, GroupVerdict};
 use crate::judge::verdict::Status;
-use crate::policy::{Policy, parse};
 use crate::registry::embedded::{add_version, follow};
 use crate::rollout::Phase;
 
 const NOW: i64 = 1_700_000_000_000;
 
 fn policy() -> Policy {
-    let text = "apiVersion: driftgate/v1
-model: m
-baseline: {snapshot: s.csv}
-features: {numeric: [x], categorical: []}
-checks:
-  drift: {window: {size: 1h, slide: 1h}, rules: [{psi: {of: features, lt: 0.2}}]}
-transitions:
-- {from: dev, to: staging, approvals: auto, evidence: [tests]}
+    with_transitions(
+        "- {from: dev, to: staging, approvals: auto, evidence: [tests]}
 - {from: staging, to: prod, checks: [drift], evidence: [security_scan], approvals: {roles: {owner: 1}, exclude: [requester]},
    rollout: {controller: external, checks: [drift]}}
-";
-    parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+",
+    )
 }
 
 /// The latest windows are of this time and decide so.

@@ -2,14 +2,12 @@
 //! others move.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::gate::{Decided, GateVerdict, GroupVerdict};
 use crate::judge::verdict::Status;
-use crate::policy::{Policy, parse};
 use crate::promotion::types::Override;
 use crate::registry::mlflow::ops::Op;
 use crate::registry::mlflow::pull::{Found, FoundVersion};
@@ -17,17 +15,11 @@ use crate::registry::mlflow::pull::{Found, FoundVersion};
 const NOW: i64 = 1_700_000_000_000;
 
 fn policy() -> Policy {
-    let text = "apiVersion: driftgate/v1
-model: m
-baseline: {snapshot: s.csv}
-features: {numeric: [x], categorical: []}
-checks:
-  drift: {window: {size: 1h, slide: 1h}, rules: [{psi: {of: features, lt: 0.2}}]}
-transitions:
-- {from: dev, to: staging, checks: [drift]}
+    with_transitions(
+        "- {from: dev, to: staging, checks: [drift]}
 - {from: staging, to: prod, checks: [drift]}
-";
-    parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+",
+    )
 }
 
 /// A desk whose stream says that the last window of every version passes; it ended then.

@@ -1,29 +1,20 @@
 //! Promotions and files of an older format, without a stream.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::*;
 use crate::gate::{Decided, GateVerdict, GroupVerdict};
 use crate::judge::verdict::Status;
-use crate::policy::{Policy, parse};
 use crate::registry::mlflow::pull::{Found, FoundVersion};
 
 const NOW: i64 = 1_700_000_000_000;
 
 fn policy() -> Policy {
-    let text = "apiVersion: driftgate/v1
-model: m
-baseline: {snapshot: s.csv}
-features: {numeric: [x], categorical: []}
-checks:
-  drift: {window: {size: 1h, slide: 1h}, rules: [{psi: {of: features, lt: 0.2}}]}
-transitions:
-- {from: dev, to: staging, approvals: auto, evidence: [tests]}
+    with_transitions(
+        "- {from: dev, to: staging, approvals: auto, evidence: [tests]}
 - {from: staging, to: prod, checks: [drift], approvals: {roles: {owner: 1}}}
-";
-    parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+",
+    )
 }
 
 fn with_desk<T>(work: impl FnOnce(&Desk<'_>) -> T) -> T {
@@ -63,17 +54,11 @@ fn what_needs_nobody_happens_by_itself_once() {
 
 /// Prod's latest window of every version passes, and whoever is asked has signed.
 fn with_passing_desk<T>(registry: &Embedded, work: impl FnOnce(&Desk<'_>) -> T) -> T {
-    let text = "apiVersion: driftgate/v1
-model: m
-baseline: {snapshot: s.csv}
-features: {numeric: [x], categorical: []}
-checks:
-  drift: {window: {size: 1h, slide: 1h}, rules: [{psi: {of: features, lt: 0.2}}]}
-transitions:
-- {from: dev, to: staging, approvals: auto, evidence: [tests]}
+    let policy = with_transitions(
+        "- {from: dev, to: staging, approvals: auto, evidence: [tests]}
 - {from: staging, to: prod, checks: [drift], rollout: {steps: [{weight: 100, bake: 1h}], checks: [drift]}}
-";
-    let policy = parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
+",
+    );
     let result = Decided {
         rule: "drift/psi".into(),
         subject: "x".into(),

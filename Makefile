@@ -31,7 +31,7 @@ soak: setup ## run the long fault tests as well
 
 SECONDS_EACH ?= 120
 fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader of foreign bytes, SECONDS_EACH (120) for each
-	DRIFTGATE_FUZZ_SECONDS=$(SECONDS_EACH) DRIFTGATE_FUZZ_SEED=$${DRIFTGATE_FUZZ_SEED:-$$(date +%s)} cargo test --release --locked --test main fuzz::
+	DRIFTGATE_FUZZ_SECONDS=$(SECONDS_EACH) DRIFTGATE_FUZZ_SEED=$${DRIFTGATE_FUZZ_SEED:-$$(date +%s)} cargo test --release --locked --workspace --test main fuzz::
 
 bench: setup ## measure, beside a Kafka started for the run, and write the table into the README
 	@benches/run.sh

@@ -6,9 +6,9 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
-use driftgate::stats::grid::Grid;
-use driftgate::window::pane::Sealed;
-use driftgate::window::tally::{OpenTally, Tally};
+use driftgate_core::stats::grid::Grid;
+use driftgate_core::window::pane::Sealed;
+use driftgate_core::window::tally::{OpenTally, Tally};
 
 const REFERENCE: u64 = 100_000;
 const EVENTS: u64 = 2_000;

@@ -20,16 +20,16 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 
-use driftgate::baseline::{Baseline, Coded, SnapshotColumns};
-use driftgate::decode::Limits;
-use driftgate::decode::json::{Format, JsonDecoder};
-use driftgate::decode::plan::EventKind;
-use driftgate::event::PredictionBatch;
-use driftgate::intake::Setup;
-use driftgate::intake::job::Job;
-use driftgate::intake::versions::Reference;
-use driftgate::pipeline::Pipeline;
-use driftgate::policy;
+use driftgate_core::baseline::{Baseline, Coded, SnapshotColumns};
+use driftgate_core::decode::Limits;
+use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::plan::EventKind;
+use driftgate_core::event::PredictionBatch;
+use driftgate_core::intake::Setup;
+use driftgate_core::intake::job::Job;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::pipeline::Pipeline;
+use driftgate_core::policy;
 
 const EVENTS: usize = 8192;
 /// The time of every event's record: later than any event.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use driftgate::event::{Flag, PredictionId};
-use driftgate::join::{Bounds, Join, Met, Outcome, Pending, TOUCHED};
+use driftgate_core::event::{Flag, PredictionId};
+use driftgate_core::join::{Bounds, Join, Met, Outcome, Pending, TOUCHED};
 
 const PENDING: u64 = 10_000_000;
 /// Predictions or labels of one measurement.

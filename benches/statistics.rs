@@ -6,9 +6,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 
-use driftgate::stats::grid::Grid;
-use driftgate::stats::psi::{Zero, psi};
-use driftgate::stats::{bins, ks};
+use driftgate_core::stats::grid::Grid;
+use driftgate_core::stats::psi::{Zero, psi};
+use driftgate_core::stats::{bins, ks};
 
 const REFERENCE: u64 = 100_000;
 const WINDOW: u64 = 20_000;

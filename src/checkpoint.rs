@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, Weak};
 
 use serde::{Deserialize, Serialize};
 
-use crate::chunk::{Chunk, Digest, EachChunk};
-use crate::frame::{self, FrameError, Kind};
-use crate::pipeline::{PipelineState, lock};
 use crate::private;
-use crate::publish::Item;
-use crate::state_v4;
-use crate::window::front::Front;
+use crate::sink::Item;
+use driftgate_core::chunk::{Chunk, Digest, EachChunk};
+use driftgate_core::frame::{self, FrameError, Kind};
+use driftgate_core::pipeline::{PipelineState, lock};
+use driftgate_core::state_v4;
+use driftgate_core::window::front::Front;
 
 const KIND: Kind = Kind { tag: *b"CKPT", version: 5 };
 /// The format of the release before, which is read too.
@@ -329,5 +329,4 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<u64> {
 }
 
 #[cfg(test)]
-#[path = "checkpoint_tests.rs"]
 mod tests;

@@ -3,13 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::verdict::{Status, Verdict, utc};
-use crate::policy::{Enforce, Policy};
-use crate::registry::embedded::UNCONFIRMED;
-use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord, embedded};
-use crate::rollout::{Phase, State};
+use crate::ledger::{self, UNCONFIRMED};
+use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord};
 use crate::view::failing::Part;
 use crate::view::{ModelView, VersionView, View};
+use driftgate_core::judge::verdict::{Status, Verdict, utc};
+use driftgate_core::policy::{Enforce, Policy};
+use driftgate_core::rollout::{Phase, State};
 
 /// How bad it is; the first is the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct ModelFacts {
     pub rollout: Option<State>,
     pub pending: Option<PendingRollback>,
     /// What the registry elsewhere (MLflow) lost: versions, and pointers that were taken away.
-    pub lost: Vec<embedded::Problem>,
+    pub lost: Vec<ledger::Problem>,
     /// The last move of the pointer prod.
     pub last_prod_move: Option<StageMove>,
 }
@@ -356,14 +356,14 @@ impl Found<'_> {
     }
 
     /// MLflow has aliases for other ends, too: those that nobody named here are a problem where the policy names them.
-    fn concerns(&self, lost: &embedded::Problem) -> bool {
+    fn concerns(&self, lost: &ledger::Problem) -> bool {
         let stage = lost.stage.as_deref().unwrap_or(PROD);
         let transitions = &self.seen.policy.transitions;
         lost.kind != UNCONFIRMED || stage == PROD || transitions.iter().any(|t| t.from == stage || t.to == stage)
     }
 
-    fn lost(&self, lost: &embedded::Problem) -> Problem {
-        let embedded::Problem { kind, version, stage, since, detail, .. } = lost;
+    fn lost(&self, lost: &ledger::Problem) -> Problem {
+        let ledger::Problem { kind, version, stage, since, detail, .. } = lost;
         let stands_in_prod = |version: &String| {
             self.facts.records.iter().any(|r| r.version == *version && r.stages.iter().any(|s| s == PROD))
         };
@@ -612,7 +612,7 @@ fn blocking(policy: &Policy, record: Option<&VersionRecord>, seen: Option<&Versi
 
 fn first_reason(verdict: &Verdict, status: Status) -> String {
     let result = verdict.results.iter().find(|r| r.decides() == status);
-    result.map_or_else(|| format!("group {}", verdict.group), crate::judge::verdict::RuleResult::sentence)
+    result.map_or_else(|| format!("group {}", verdict.group), driftgate_core::judge::verdict::RuleResult::sentence)
 }
 
 /// A name as a shell takes it.

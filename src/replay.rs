@@ -1,30 +1,30 @@
 //! Event files through the pipeline, as fast as they can be read, by any number of workers: the same verdicts as the
 //! daemon's, in a fixed order. `board` says who does what next, `lane` is one file, `work` the workers.
 
-mod board;
-mod lane;
+mod file_stream;
 mod remarks;
-mod work;
+mod schedule;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::decode::{Reason, Reject};
-use crate::event::{Domain, FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
-use crate::intake::versions::Reference;
-use crate::intake::{Counters, Setup};
-use crate::judge::verdict::{Signal, Verdict};
-use crate::pipeline::{Pipeline, lock};
-use crate::policy::{Policy, Traffic};
-use crate::schema::Schema;
 use crate::snapshot::{self, Reach, SnapshotErrors};
 use crate::source::columns::FileError;
 use crate::source::files::{FileKind, FileOptions, FileStream, StreamError};
 use crate::stores::Stores;
+use driftgate_core::decode::{Reason, Reject};
+use driftgate_core::event::{Domain, FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::intake::{Counters, Setup};
+use driftgate_core::judge::verdict::{Signal, Verdict};
+use driftgate_core::pipeline::{Pipeline, lock};
+use driftgate_core::policy::{Policy, Traffic};
+use driftgate_core::schema::Schema;
 
-use lane::{FileLane, Lane};
-use work::{Note, Run};
+use file_stream::{FileLane, Lane};
+use workers::{Note, Run};
 
 /// What to replay.
 #[derive(Clone, Debug)]

@@ -11,15 +11,15 @@ mod tests;
 
 use std::fmt::Display;
 
-use crate::baseline::{Baseline, BaselineError, KIND, NumericReference, SnapshotColumns};
-use crate::frame;
-use crate::policy::{Policy, RuleKind};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{FileError, quoted};
 use crate::stores::Stores;
-#[cfg(test)]
-use crate::{baseline::Coded, event::Flag};
 use columns::Building;
+use driftgate_core::baseline::{Baseline, BaselineError, KIND, NumericReference, SnapshotColumns};
+use driftgate_core::frame;
+use driftgate_core::policy::{Policy, RuleKind};
+#[cfg(test)]
+use driftgate_core::{baseline::Coded, event::Flag};
 pub use fetch::Reach;
 
 /// What is wrong with a snapshot, all of it.

@@ -12,7 +12,7 @@ use object_store::path::Path;
 use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreScheme};
 use reqwest::Url;
 
-use crate::web;
+use crate::http_client;
 
 /// Environment variables that configure object stores.
 const OPTIONS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
@@ -69,7 +69,7 @@ impl Stores {
     fn client(&self) -> Result<ClientOptions, String> {
         let client = ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE);
         let Some(path) = &self.ca_file else { return Ok(client) };
-        let certificates = Certificate::from_pem_bundle(&web::pem(path)?)
+        let certificates = Certificate::from_pem_bundle(&http_client::pem(path)?)
             .map_err(|e| format!("the CA certificates in {} cannot be read: {e}", path.display()))?;
         Ok(certificates.into_iter().fold(client, ClientOptions::with_root_certificate))
     }

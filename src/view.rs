@@ -6,16 +6,17 @@ pub mod failing;
 pub mod inputs;
 mod kept;
 pub mod remarks;
+pub mod stream_state;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::decode::Reason;
-use crate::intake::Counters;
-use crate::intake::newcomers::Refused;
-use crate::judge::verdict::{Action, Verdict};
-use crate::policy::Policy;
 use crate::registry::VersionRecord;
+use driftgate_core::decode::Reason;
+use driftgate_core::intake::Counters;
+use driftgate_core::intake::newcomers::Refused;
+use driftgate_core::judge::verdict::{Action, Verdict};
+use driftgate_core::policy::Policy;
 
 pub use kept::{Brief, Keep, Kept, Past};
 

@@ -4,16 +4,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use driftgate::baseline::{Baseline, SnapshotColumns};
-use driftgate::decode::Limits;
-use driftgate::decode::json::{Format, JsonDecoder};
-use driftgate::decode::plan::EventKind;
-use driftgate::event::{Domain, Flag, PredictionBatch, code};
-use driftgate::intake::job::Job;
-use driftgate::intake::versions::Reference;
-use driftgate::intake::{DecoderId, Setup, SourceId};
-use driftgate::pipeline::{Pipeline, PipelineState};
-use driftgate::policy::{self, Policy};
+use driftgate_core::baseline::{Baseline, SnapshotColumns};
+use driftgate_core::decode::Limits;
+use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::plan::EventKind;
+use driftgate_core::event::{Domain, Flag, PredictionBatch, code};
+use driftgate_core::intake::job::Job;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::intake::{DecoderId, Setup, SourceId};
+use driftgate_core::pipeline::{Pipeline, PipelineState};
+use driftgate_core::policy::{self, Policy};
 
 /// A time that is a window's start: 2026-01-01T00:00:00Z in ms.
 pub const T0: i64 = 1_767_225_600_000;

@@ -1,7 +1,7 @@
 //! What ten million predictions that wait for their labels take in memory.
 
-use driftgate::event::{Flag, PredictionId};
-use driftgate::join::{Bounds, Join, Pending};
+use driftgate_core::event::{Flag, PredictionId};
+use driftgate_core::join::{Bounds, Join, Pending};
 
 use crate::process::Usage;
 use crate::results::{Claim, Part, Spread, Table};

@@ -12,15 +12,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::terminal::{out, outln};
-use super::{Failure, exit, show};
-use crate::audit::checkpoint::{PublicKey, PublicKeys, Signer};
-use crate::audit::state::{Mismatch, State};
-use crate::audit::verify::{Anchored, Report, verify};
+use super::{Failure, display, exit};
+use crate::audit_key;
 use crate::config::Config;
 use crate::daemon::read_config;
+use crate::ledger::home;
 use crate::registry::Embedded;
-use crate::registry::embedded::home;
 use anchors::Anchors;
+use driftgate_core::audit::signed_head::{PublicKey, PublicKeys};
+use driftgate_core::audit::state::{Mismatch, State};
+use driftgate_core::audit::verify::{Anchored, Report, verify};
 use store::Log;
 
 /// Where the registry's own checkpoints are found, for messages.
@@ -103,7 +104,7 @@ fn from_topic(config: &Config, topic: &str) -> Result<Anchors, Failure> {
             anyhow!("the configuration has an audit topic and no brokers: add them, or say --no-anchors").into()
         );
     };
-    let spinner = show::spinner(&format!("reading {topic}"));
+    let spinner = display::spinner(&format!("reading {topic}"));
     let read = anchors::from_topic(&kafka.client_properties()?, topic);
     spinner.finish_and_clear();
     read
@@ -116,7 +117,7 @@ fn keys(given: &[PathBuf], registry: &Path, log: &Log, has_anchors: bool) -> any
     }
     let path = Embedded::key_path(registry);
     if path.is_file() {
-        return Ok(PublicKeys::from_iter([Signer::open(&path)?.public_key()]));
+        return Ok(PublicKeys::from_iter([audit_key::open(&path)?.public_key()]));
     }
     if log.rows.is_empty() && log.checkpoints.is_empty() && !has_anchors {
         return Ok(PublicKeys::default());

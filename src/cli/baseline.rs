@@ -6,12 +6,12 @@ use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
 use super::terminal::{out, outln};
-use super::{Failure, exit, replay, show};
-use crate::baseline::{Baseline, NumericReference};
-use crate::policy::Policy;
+use super::{Failure, display, exit, replay};
 use crate::snapshot;
-use crate::stats::fairness::Rate;
 use crate::stores::Stores;
+use driftgate_core::baseline::{Baseline, NumericReference};
+use driftgate_core::policy::Policy;
+use driftgate_core::stats::fairness::Rate;
 
 /// Builds a baseline from a training snapshot, or shows one
 #[derive(Debug, clap::Args)]
@@ -87,7 +87,7 @@ fn load(what: &What) -> anyhow::Result<(Policy, Baseline)> {
         None => snapshot::location_for(&policy, version)?
             .ok_or_else(|| anyhow!("the policy has no baseline.snapshot: give a snapshot's path"))?,
     };
-    let spinner = show::spinner(&format!("reading {location}"));
+    let spinner = display::spinner(&format!("reading {location}"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let baseline =
         snapshot::load_on(&policy, version, &location, threads, &Stores::default(), snapshot::Reach::Anything);
@@ -104,9 +104,9 @@ fn build(what: &What, out: Option<&Path>) -> Result<u8, Failure> {
     outln!(
         "{}: {} rows of {} in {} bytes, sha256 {}",
         path.display(),
-        show::count(baseline.rows),
+        display::count(baseline.rows),
         baseline.snapshot,
-        show::count(bytes.len() as u64),
+        display::count(bytes.len() as u64),
         baseline.digest()?
     );
     Ok(exit::PASS)
@@ -120,7 +120,7 @@ fn numeric<'b>(policy: &'b Policy, baseline: &'b Baseline) -> impl Iterator<Item
 fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
     use std::fmt::Write as _;
     let mut out = String::new();
-    writeln!(out, "{} version {}: {} rows", baseline.model, baseline.version, show::count(baseline.rows))?;
+    writeln!(out, "{} version {}: {} rows", baseline.model, baseline.version, display::count(baseline.rows))?;
     writeln!(
         out,
         "snapshot {} (sha256 {})\nbaseline sha256 {}",
@@ -128,33 +128,34 @@ fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
         baseline.snapshot_sha256,
         baseline.digest()?
     )?;
-    let mut table = show::table(&["column", "type", "values", "missing", "distinct", "test", "min", "median", "max"]);
+    let mut table =
+        display::table(&["column", "type", "values", "missing", "distinct", "test", "min", "median", "max"]);
     for (name, r) in numeric(policy, baseline) {
         let points = r.grid.points();
         let test = if r.discrete { "chi2" } else { "ks" };
         let cells = [
             name.to_owned(),
             "numeric".into(),
-            show::count(r.count),
-            show::count(r.missing),
-            show::count(r.distinct),
+            display::count(r.count),
+            display::count(r.missing),
+            display::count(r.distinct),
             test.into(),
-            show::number(points.first().copied()),
-            show::number(median(r)),
-            show::number(points.last().copied()),
+            display::number(points.first().copied()),
+            display::number(median(r)),
+            display::number(points.last().copied()),
         ];
-        show::row(&mut table, cells);
+        display::row(&mut table, cells);
     }
     for (name, r) in policy.features.categorical.iter().zip(&baseline.categorical) {
         let top = r.names.iter().zip(&r.counts).max_by_key(|(_, n)| **n).map_or("", |(name, _)| name);
-        let distinct = show::count(r.names.len() as u64);
-        show::row(
+        let distinct = display::count(r.names.len() as u64);
+        display::row(
             &mut table,
             [
                 name.clone(),
                 "category".into(),
-                show::count(r.count),
-                show::count(r.missing),
+                display::count(r.count),
+                display::count(r.missing),
                 distinct,
                 "chi2".into(),
                 String::new(),
@@ -173,15 +174,15 @@ fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
             )?;
             continue;
         };
-        let mut table = show::table(&[segmentation.name.as_str(), "rows", "positives", "TPR", "FPR", "selected"]);
+        let mut table = display::table(&[segmentation.name.as_str(), "rows", "positives", "TPR", "FPR", "selected"]);
         for (name, c) in segments {
-            let rate = |r: Rate| show::number(r.value(c));
-            show::row(
+            let rate = |r: Rate| display::number(r.value(c));
+            display::row(
                 &mut table,
                 [
                     name.clone(),
-                    show::count(c.total()),
-                    show::count(c.positives()),
+                    display::count(c.total()),
+                    display::count(c.positives()),
                     rate(Rate::Tpr),
                     rate(Rate::Fpr),
                     rate(Rate::Selection),
@@ -207,7 +208,7 @@ fn as_json(policy: &Policy, baseline: &Baseline) -> anyhow::Result<serde_json::V
     let numeric: serde_json::Map<String, serde_json::Value> = numeric(policy, baseline)
         .map(|(name, r)| {
             let points = r.grid.points();
-            let finite = |x: Option<&f64>| crate::judge::verdict::number(x.copied());
+            let finite = |x: Option<&f64>| driftgate_core::judge::verdict::number(x.copied());
             (name.to_owned(), json!({"values": r.count, "missing": r.missing, "distinct": r.distinct, "test": if r.discrete { "chi2" } else { "ks" },
                 "points": points.len(), "min": finite(points.first()), "max": finite(points.last())}))
         })

@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::terminal::{errln, out, outln};
-use super::{Failure, exit, show};
+use super::{Failure, display, exit};
 use crate::config::{self, Config};
 use crate::daemon::sources;
 use crate::http::Tokens;
-use crate::policy::lint::{Lint, lint};
-use crate::policy::{self, Policy};
-use crate::publish::outbox;
+use crate::sink::outbox;
 use crate::view::Keep;
 use alarms::Alarm;
+use driftgate_core::policy::lint::{Lint, lint};
+use driftgate_core::policy::{self, Policy};
 use watch::Watch;
 
 /// Validates policies and configurations and gives advice
@@ -217,7 +217,7 @@ impl Report {
             let said = match warnings {
                 0 => "valid".to_owned(),
                 1 => "valid, with 1 warning".to_owned(),
-                n => format!("valid, with {} warnings", show::count(n as u64)),
+                n => format!("valid, with {} warnings", display::count(n as u64)),
             };
             let _ = writeln!(out, "{said}");
         }

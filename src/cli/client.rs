@@ -17,7 +17,7 @@ use super::local::Local;
 use super::terminal::errln;
 use super::trust::Trust;
 use super::{Failure, exit};
-use crate::web::{Calls, cause, is_loopback};
+use crate::http_client::{Calls, cause, is_loopback};
 
 /// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use super::Failure;
 use super::terminal::outln;
 use crate::clock::now_ms;
-use crate::gate::Answer;
-use crate::gate::recorded;
-use crate::policy;
+use driftgate_core::gate::Answer;
+use driftgate_core::gate::recorded;
+use driftgate_core::policy;
 
 /// Decides whether a recorded run may be promoted, by the same gates as a live version
 #[derive(Debug, clap::Args)]

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 
 use super::terminal::outln;
-use super::{Failure, exit, replay as replay_cli, show};
+use super::{Failure, display, exit, replay as replay_cli};
 use crate::daemon::engine::new_model_view;
-use crate::decode::Reject;
 use crate::http::{self, Access, App, Tokens, Traffic};
-use crate::intake::Setup;
-use crate::intake::versions::Reference;
-use crate::judge::verdict::{Action, Signal, Status, Verdict};
-use crate::pipeline::Pipeline;
 use crate::registry::{Embedded, Registration, Registry as _};
 use crate::replay::{self, Input, Observer};
 use crate::view::Shared;
+use driftgate_core::decode::Reject;
+use driftgate_core::intake::Setup;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::judge::verdict::{Action, Signal, Status, Verdict};
+use driftgate_core::pipeline::Pipeline;
 
 /// Shows the main job on the flights that the repository ships: no Kafka needed
 #[derive(Debug, clap::Args)]
@@ -195,22 +195,22 @@ impl Story {
         let c = &outcome.counters;
         outln!(
             "\n{} predictions and {} labels in {:.1} s: {} windows judged.",
-            show::count(c.predictions),
-            show::count(c.labels),
+            display::count(c.predictions),
+            display::count(c.labels),
             took.as_secs_f64(),
-            show::count(self.verdicts)
+            display::count(self.verdicts)
         );
-        let mut table = show::table(&["version", "blocks", "clears", "now"]);
+        let mut table = display::table(&["version", "blocks", "clears", "now"]);
         let view = self.view.read();
         for (name, version) in view.models.values().flat_map(|m| &m.versions) {
-            let n = |action| show::count(self.counts.get(&(name.clone(), action)).copied().unwrap_or(0));
+            let n = |action| display::count(self.counts.get(&(name.clone(), action)).copied().unwrap_or(0));
             let blocked: Vec<&str> = version.blocks.keys().map(String::as_str).collect();
             let now = if blocked.is_empty() {
                 "free to be promoted".to_owned()
             } else {
                 format!("blocked by {}", blocked.join(", "))
             };
-            show::row(&mut table, [name.clone(), n(Action::Block), n(Action::Clear), now]);
+            display::row(&mut table, [name.clone(), n(Action::Block), n(Action::Clear), now]);
         }
         outln!("{table}");
         outln!("Next: driftgate replay --help for your own files, config/driftgate.yaml for your own Kafka.");
@@ -263,7 +263,7 @@ impl Observer for Story {
     fn reference(&mut self, version: &str, reference: &Reference) {
         match reference {
             Reference::Baseline { baseline, sha256 } => {
-                outln!("version {version}: baseline of {} training rows", show::count(baseline.rows));
+                outln!("version {version}: baseline of {} training rows", display::count(baseline.rows));
                 if let Some(v) = self.view.write().version_mut(&baseline.model, version) {
                     v.baseline = Some(Ok(sha256.to_string()));
                     v.reference_rows = Some(baseline.rows);

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 use super::client::{Client, ServerArgs};
 use super::terminal::outln;
 use super::{Failure, exit};
-use crate::judge::verdict::utc;
-use crate::promotion::evidence::show;
-use crate::promotion::model_signing;
-use crate::promotion::types::Evidence;
-use crate::registry::artifact::digest;
+use crate::artifact::digest;
+use driftgate_core::judge::verdict::utc;
+use driftgate_core::promotion::evidence::show;
+use driftgate_core::promotion::model_signing;
+use driftgate_core::promotion::types::Evidence;
 
 /// Attaches evidence to a version: tests, scans, lineage, signatures, offline metrics
 #[derive(Debug, clap::Args)]

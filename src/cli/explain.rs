@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 
 use super::client::{Client, ServerArgs};
 use super::terminal::{out, outln};
-use super::{Failure, exit, show};
-use crate::gate::{Answer, GateVerdict};
-use crate::judge::verdict::{Status, written};
-use crate::promotion::types::{Approval, Override, RollbackTarget};
+use super::{Failure, display, exit};
 use crate::registry::ActiveBlock;
+use driftgate_core::gate::{Answer, GateVerdict};
+use driftgate_core::judge::verdict::{Status, written};
+use driftgate_core::promotion::types::{Approval, Override, RollbackTarget};
 use record::Lineage;
 
 /// Segments in a table at most; the lowest rates are shown.
@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&said)?);
     } else {
-        let width = show::table(&[]).width().map_or(distribution::WIDTH, usize::from);
+        let width = display::table(&[]).width().map_or(distribution::WIDTH, usize::from);
         out!("{}", as_text(&said, width)?);
     }
     Ok(exit::PASS)
@@ -207,23 +207,23 @@ fn checks(out: &mut String, verdicts: &[Verdict]) {
     if results(verdicts).all(|r| r.status == Status::Pass) {
         return;
     }
-    let mut table = show::table(&["rule", "subject", "status", "value", "limit", "since", "n", "why"]);
+    let mut table = display::table(&["rule", "subject", "status", "value", "limit", "since", "n", "why"]);
     for r in results(verdicts).filter(|r| r.status != Status::Pass) {
         let mark = match (r.muted, r.pending) {
             (true, _) => " (muted)",
             (false, true) => " (not for long enough)",
             (false, false) => "",
         };
-        show::row(
+        display::row(
             &mut table,
             [
                 r.rule.clone(),
                 r.subject.clone(),
                 format!("{}{mark}", r.status.name()),
-                show::number(r.value),
+                display::number(r.value),
                 limit(r),
                 r.since.clone().unwrap_or_default(),
-                r.n.map_or_else(|| "–".to_owned(), show::count),
+                r.n.map_or_else(|| "–".to_owned(), display::count),
                 r.reason.clone().unwrap_or_default(),
             ],
         );
@@ -236,7 +236,7 @@ fn limit(result: &Outcome) -> String {
 }
 
 fn against(result: &Outcome) -> String {
-    format!("{}, limit {}", show::number(result.value), limit(result))
+    format!("{}, limit {}", display::number(result.value), limit(result))
 }
 
 /// The segments of every segmentation that was judged, once a group.
@@ -251,15 +251,15 @@ fn segments(out: &mut String, verdicts: &[Verdict]) {
         let mut all: Vec<&Segment> = result.segments.iter().collect();
         let rate = |s: &Segment| s.tpr.unwrap_or(f64::INFINITY);
         all.sort_by(|a, b| b.eligible.cmp(&a.eligible).then(rate(a).total_cmp(&rate(b))));
-        let mut table = show::table(&[result.subject.as_str(), "positives", "TPR", "reference TPR", "eligible"]);
+        let mut table = display::table(&[result.subject.as_str(), "positives", "TPR", "reference TPR", "eligible"]);
         for s in all.iter().take(SEGMENTS) {
-            show::row(
+            display::row(
                 &mut table,
                 [
                     s.segment.clone(),
-                    show::count(s.tp + s.fn_),
-                    show::number(s.tpr),
-                    show::number(s.reference_tpr),
+                    display::count(s.tp + s.fn_),
+                    display::number(s.tpr),
+                    display::number(s.reference_tpr),
                     if s.eligible { "yes" } else { "no: too few" }.to_owned(),
                 ],
             );

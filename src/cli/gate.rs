@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::client::{Client, ServerArgs};
 use super::terminal::outln;
-use super::{Failure, exit, show};
+use super::{Failure, display, exit};
 use crate::clock::now_ms;
 use crate::daemon;
-use crate::gate::{self, Answer, GateVerdict};
 use crate::http::BUSY;
 use crate::registry::RegistryError;
-use crate::yaml::units;
+use driftgate_core::gate::{self, Answer, GateVerdict};
+use driftgate_core::yaml::units;
 
 /// How long a registry is waited for that another process holds.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -85,7 +85,7 @@ fn wait(args: &Args, ask: impl Fn() -> Result<Answer, Failure>) -> Result<Answer
         return Ok(answer);
     }
     let started = Instant::now();
-    let spinner = show::spinner("waiting");
+    let spinner = display::spinner("waiting");
     while !is_final(&answer) {
         let left = args.timeout.saturating_sub(started.elapsed());
         if left.is_zero() {

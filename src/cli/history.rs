@@ -114,8 +114,8 @@ fn seconds(ts: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::verdict::{Action, Signal};
     use crate::registry::{Embedded, Registration, Registry as _};
+    use driftgate_core::judge::verdict::{Action, Signal};
 
     #[test]
     fn a_line_a_record() {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::check::alarms::alarms;
 use super::terminal::{out, outln};
-use super::{Failure, exit, show};
+use super::{Failure, display, exit};
 use crate::snapshot as training;
 use draft::Draft;
 use limits::Limits;
@@ -97,7 +97,7 @@ fn taken(out: &Path) -> anyhow::Error {
 
 fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
     let snapshot = &args.snapshot;
-    let spinner = show::spinner(&format!("reading {}", snapshot.display()));
+    let spinner = display::spinner(&format!("reading {}", snapshot.display()));
     let profile = profile::profile(snapshot);
     spinner.finish_and_clear();
     let profile = profile?;
@@ -122,7 +122,7 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
     };
     // The names come from outside; whatever is wrong with them is said now.
     let path = out.unwrap_or(Path::new("policy.yaml"));
-    let parsed = |text: &str| crate::policy::parse(text, path).context("the draft would not be valid");
+    let parsed = |text: &str| driftgate_core::policy::parse(text, path).context("the draft would not be valid");
     let policy = parsed(&draft.text())?;
     let baseline = training::load(&policy, &version, &snapshot_of(&policy, &version)?)?;
     let mut limits = limits::measure(&policy, &baseline, snapshot)?;
@@ -141,7 +141,7 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
 }
 
 /// Where a version's snapshot lies by the draft.
-fn snapshot_of(policy: &crate::policy::Policy, version: &str) -> anyhow::Result<String> {
+fn snapshot_of(policy: &driftgate_core::policy::Policy, version: &str) -> anyhow::Result<String> {
     training::location_for(policy, version)?.context("the draft names no snapshot")
 }
 

@@ -18,15 +18,15 @@ use polars::prelude::{ParquetReader, SerReader as _};
 use serde_json::json;
 
 use super::terminal::{errln, outln};
-use super::{Failure, exit, replay, show};
+use super::{Failure, display, exit, replay};
 use crate::config::{SourceConfig, SourceFields, SourceKind};
 use crate::daemon::read_config;
-use crate::decode::scan::{Scanner, Token};
-use crate::decode::{Limits, Reject};
-use crate::policy::Policy;
-use crate::schema::canonical_number;
 use crate::source::columns;
 use crate::source::files::FileKind;
+use driftgate_core::decode::scan::{Scanner, Token};
+use driftgate_core::decode::{Limits, Reject};
+use driftgate_core::policy::Policy;
+use driftgate_core::schema::canonical_number;
 use rows::{Rows, kind_of};
 use send::Sender;
 
@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let sender = Sender::connect(&properties, &args.topic)?;
     let stop = interrupts()?;
     let started = Instant::now();
-    let bar = show::count_bar(input.total, &format!("publishing to {}", args.topic));
+    let bar = display::count_bar(input.total, &format!("publishing to {}", args.topic));
     let mut pace = Pace { started, rate: args.rate, sent: 0 };
     let mut out = Vec::with_capacity(4096);
     let fed = loop {
@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let published = sender.delivered();
-    fed.with_context(|| format!("{} events were published before", show::count(published)))?;
+    fed.with_context(|| format!("{} events were published before", display::count(published)))?;
     sender.outcome()?;
     let interrupted = stop.load(Ordering::Relaxed);
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -124,12 +124,12 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         outln!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate")]
-        let rate = show::count(rate.round() as u64);
+        let rate = display::count(rate.round() as u64);
         let until = if interrupted { ", interrupted" } else { "" };
         outln!(
             "{}: {} {kind} published to {} ({} partition{}) in {seconds:.1} s, {rate} a second{until}",
             args.file.display(),
-            show::count(published),
+            display::count(published),
             args.topic,
             sender.partitions,
             if sender.partitions == 1 { "" } else { "s" },

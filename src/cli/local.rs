@@ -13,15 +13,15 @@ use tower::ServiceExt as _;
 use super::Failure;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::daemon::{self, outward};
+use crate::daemon::{self, sink_threads};
 use crate::http::auth::{Reading, Roles, Rules, is_issuers};
 use crate::http::{Access, App, Tokens, Traffic, router};
-use crate::intake::Setup;
-use crate::pipeline::Pipeline;
+use crate::ledger::OWN_ACTORS;
 use crate::registry::Embedded;
-use crate::registry::embedded::OWN_ACTORS;
 use crate::view::Shared;
 use crate::view::failing::Part;
+use driftgate_core::intake::Setup;
+use driftgate_core::pipeline::Pipeline;
 
 /// An answer is never longer.
 const MOST_BYTES: usize = 256 << 20;
@@ -40,7 +40,7 @@ impl Local {
     /// # Errors
     /// A configuration, policy, token or registry that cannot be used.
     pub fn open(path: &Path, token: Option<&str>) -> Result<Self, Failure> {
-        Self::open_by(path, token, outward::registry)
+        Self::open_by(path, token, sink_threads::registry)
     }
 
     /// The same, waiting no longer than this for other processes.
@@ -48,7 +48,7 @@ impl Local {
     /// # Errors
     /// As `open`; a registry that another process holds is a `RegistryError`.
     pub fn open_within(path: &Path, token: Option<&str>, patience: Duration) -> Result<Self, Failure> {
-        Self::open_by(path, token, |config| Ok(outward::registry_within(config, patience)?))
+        Self::open_by(path, token, |config| Ok(sink_threads::registry_within(config, patience)?))
     }
 
     fn open_by(

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::client::{Client, ServerArgs};
 use super::terminal::{out, outln};
 use super::{Failure, exit};
-use crate::gate::Answer;
-use crate::promotion::record;
-use crate::rollout::State;
+use driftgate_core::gate::Answer;
+use driftgate_core::promotion::record;
+use driftgate_core::rollout::State;
 
 /// Promotes a version to a stage if the gate passes: at once, or by the policy's rollout
 #[derive(Debug, clap::Args)]

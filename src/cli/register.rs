@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use super::client::{Client, ServerArgs};
 use super::terminal::{errln, out, outln};
 use super::{Failure, exit};
-use crate::judge::verdict::utc;
-use crate::registry::artifact::digest;
+use crate::artifact::digest;
 use crate::registry::{Registration, VersionRecord};
+use driftgate_core::judge::verdict::utc;
 
 /// Registers a model version; the same registration again changes nothing
 #[derive(Debug, clap::Args)]

@@ -13,20 +13,20 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::terminal::{errln, out, outln};
-use super::{Failure, exit, show, terminal};
+use super::{Failure, display, exit, terminal};
 use crate::clock::now_ms;
 use crate::config::{self, SourceConfig, SourceKind};
 use crate::daemon::sources;
-use crate::decode::Reject;
-use crate::decode::json::Format;
-use crate::intake::versions::Reference;
-use crate::judge::verdict::{Signal, Status, Verdict};
-use crate::pipeline::Pipeline;
-use crate::policy::{self, Enforce};
 use crate::replay::{self, Input, InputFile, Observer, Outcome};
 use crate::source::columns::events::FileFields;
 use crate::source::columns::nulls::NullTexts;
 use crate::source::files::FileOptions;
+use driftgate_core::decode::Reject;
+use driftgate_core::decode::json::Format;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::judge::verdict::{Signal, Status, Verdict};
+use driftgate_core::pipeline::Pipeline;
+use driftgate_core::policy::{self, Enforce};
 use fail_on::{FailOn, FileEvents, Tried};
 
 /// Runs the daemon's pipeline over files and prints what it would have said
@@ -150,7 +150,7 @@ pub struct Options {
 
 impl Options {
     pub fn new(policy: &policy::Policy, config: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
-        let limits = crate::decode::Limits::default();
+        let limits = driftgate_core::decode::Limits::default();
         let mut base = FileOptions {
             format: Format::default(),
             columns: FileFields {
@@ -276,11 +276,11 @@ impl Observer for Summary {
     }
 
     fn progress(&mut self, pipeline: &Pipeline, read: u64, total: Option<u64>) -> anyhow::Result<()> {
-        let bar = self.bar.get_or_insert_with(|| show::bytes_bar(total, "replaying"));
+        let bar = self.bar.get_or_insert_with(|| display::bytes_bar(total, "replaying"));
         bar.set_position(read);
         // A worker does not wait for another to say how far it is.
         if let Some(intake) = pipeline.try_intake() {
-            let predictions = show::count(intake.counters.predictions);
+            let predictions = display::count(intake.counters.predictions);
             bar.set_message(format!("{predictions} predictions, {} windows", self.windows));
         }
         Ok(())
@@ -300,14 +300,14 @@ impl Summary {
         let mut out = String::new();
         let c = &outcome.counters;
         let versions: Vec<String> =
-            outcome.versions.iter().map(|(v, n)| format!("{v} ({})", show::count(*n))).collect();
+            outcome.versions.iter().map(|(v, n)| format!("{v} ({})", display::count(*n))).collect();
         let _ = writeln!(
             out,
             "{model}: {} predictions of versions {}; {} labels, {} joined",
-            show::count(c.predictions),
+            display::count(c.predictions),
             versions.join(", "),
-            show::count(c.labels),
-            show::count(c.joined)
+            display::count(c.labels),
+            display::count(c.joined)
         );
         let notable = [
             ("late", c.late),
@@ -322,18 +322,18 @@ impl Summary {
             ("of other models", outcome.unknown_model),
         ];
         let said: Vec<String> =
-            notable.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", show::count(*n))).collect();
+            notable.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", display::count(*n))).collect();
         if !said.is_empty() {
             let _ = writeln!(out, "beside that: {}", said.join(", "));
         }
         for (reason, first) in &self.first_rejects {
             let n: u64 = outcome.rejected.iter().filter(|(r, _)| r.name() == *reason).map(|(_, n)| n).sum();
-            let _ = writeln!(out, "rejected {} ({reason}), the first at {first}", show::count(n));
+            let _ = writeln!(out, "rejected {} ({reason}), the first at {first}", display::count(n));
         }
         for remark in &outcome.remarks {
             let _ = writeln!(out, "note: {remark}");
         }
-        let mut table = show::table(&[
+        let mut table = display::table(&[
             "version",
             "rule",
             "judged",
@@ -347,24 +347,24 @@ impl Summary {
         ]);
         for ((version, rule), r) in &mut self.rules {
             r.values.sort_unstable_by(f64::total_cmp);
-            let at = |s: Status| show::count(r.by_status.get(&s).copied().unwrap_or(0));
+            let at = |s: Status| display::count(r.by_status.get(&s).copied().unwrap_or(0));
             let most = r
                 .blocked_subjects
                 .iter()
                 .max_by_key(|(name, n)| (**n, std::cmp::Reverse(*name)))
                 .map_or_else(String::new, |(name, n)| format!("{name} ({n})"));
-            show::row(
+            display::row(
                 &mut table,
                 [
                     version.clone(),
                     rule.clone(),
-                    show::count(r.judged),
+                    display::count(r.judged),
                     at(Status::Block),
                     at(Status::Warn),
                     at(Status::Insufficient),
-                    show::number(quantile(&r.values, 0.5)),
-                    show::number(quantile(&r.values, 0.95)),
-                    show::number(r.values.last().copied()),
+                    display::number(quantile(&r.values, 0.5)),
+                    display::number(quantile(&r.values, 0.95)),
+                    display::number(r.values.last().copied()),
                     most,
                 ],
             );
@@ -375,7 +375,7 @@ impl Summary {
         let _ = writeln!(
             out,
             "{} windows judged ({} incomplete at the end of the files); signals: {signals}",
-            show::count(self.windows),
+            display::count(self.windows),
             self.incomplete
         );
         out

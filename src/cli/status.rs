@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::client::{Client, ServerArgs};
 use super::terminal::{out, outln, shown};
-use super::{Failure, exit, show};
-use crate::judge::verdict::{Status, short};
+use super::{Failure, display, exit};
 use crate::problems::Problem;
 use crate::registry::{ActiveBlock, PendingRollback};
-use crate::rollout::State;
+use driftgate_core::judge::verdict::{Status, short};
+use driftgate_core::rollout::State;
 
 /// Shows what is wrong, the worst first, and what is going on with the models
 #[derive(Debug, clap::Args)]
@@ -181,7 +181,7 @@ fn rollout_line(state: &State) -> String {
 }
 
 fn table(versions: &[Version]) -> comfy_table::Table {
-    let mut table = show::table(&["version", "stages", "predictions", "latest verdicts", "first reason", "blocked"]);
+    let mut table = display::table(&["version", "stages", "predictions", "latest verdicts", "first reason", "blocked"]);
     for v in versions {
         let verdict = match &v.worst {
             None => "none".to_owned(),
@@ -194,7 +194,7 @@ fn table(versions: &[Version]) -> comfy_table::Table {
         table.add_row([
             shown(&v.version).into_owned(),
             shown(&v.stages.join(", ")).into_owned(),
-            show::count(v.predictions),
+            display::count(v.predictions),
             shown(&verdict).into_owned(),
             shown(&reason).into_owned(),
             blocked.join("\n"),
@@ -277,9 +277,9 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
 
     #[test]
     fn a_rollout_is_a_line() {
-        let policy = crate::policy::parse(POLICY, std::path::Path::new("p.yaml")).unwrap();
+        let policy = driftgate_core::policy::parse(POLICY, std::path::Path::new("p.yaml")).unwrap();
         let plan = policy.transitions[0].rollout.as_ref().unwrap();
-        let identity = crate::rollout::Identity {
+        let identity = driftgate_core::rollout::Identity {
             id: "r".into(),
             model: "m".into(),
             candidate: "7".into(),
@@ -287,7 +287,7 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
             from: "staging".into(),
             to: "prod".into(),
         };
-        let (mut state, _) = crate::rollout::start(identity, &policy, plan, 0);
+        let (mut state, _) = driftgate_core::rollout::start(identity, &policy, plan, 0);
         let text = model(|m| m["rollout"] = json!(state));
         assert!(text.contains("  rollout of 7 (after 6) to prod: Progressing, step 1, 10% of the traffic: "), "{text}");
         state.paused = Some("incident 42".into());

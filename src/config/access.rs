@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{HttpConfig, Reader, duration};
 use crate::http::auth::{Grant, OidcConfig, Reading, Roles, Rules};
-use crate::yaml::{Item, units};
+use driftgate_core::yaml::{Item, units};
 
 impl HttpConfig {
     /// Who may read: as it is written; otherwise everybody on this machine, and only holders of tokens where others reach
@@ -73,7 +73,8 @@ impl Reader<'_> {
 fn issuer(item: &Item) -> Option<String> {
     let text = item.text("the address of an issuer")?;
     let url = reqwest::Url::parse(text).ok();
-    if url.is_some_and(|url| url.scheme() == "https" || url.scheme() == "http" && crate::web::is_loopback(&url)) {
+    if url.is_some_and(|url| url.scheme() == "https" || url.scheme() == "http" && crate::http_client::is_loopback(&url))
+    {
         return Some(text.to_owned());
     }
     let read = units::quote(text);

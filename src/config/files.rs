@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, DeadLetterTarget};
-use crate::registry::embedded::Embedded;
-use crate::yaml::{Item, units};
+use crate::ledger::Embedded;
+use driftgate_core::yaml::{Item, units};
 
 /// Why the policy files cannot be listed.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{Reader, count};
-use crate::yaml::{Item, Map, units};
+use driftgate_core::yaml::{Item, Map, units};
 
 /// Connections there may be, unless the configuration or the system's limit says otherwise.
 pub const CONNECTIONS: usize = 256;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Reader;
-use crate::yaml::{Item, units};
+use driftgate_core::yaml::{Item, units};
 
 /// How to reach Kafka.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::tz::TimeZone;
 
-use crate::decode::time::{FUTURE_MS, zone};
-use crate::yaml::{Item, units};
+use driftgate_core::decode::time::{FUTURE_MS, zone};
+use driftgate_core::yaml::{Item, units};
 
 /// One topic of events. Its format is JSON, the only one so far.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -62,7 +62,7 @@ fn the_shipped_example_parses() {
 #[test]
 fn policy_files_are_found() {
     let config = parse(EXAMPLE, Path::new("config/driftgate.yaml")).unwrap();
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/core/src");
     let mut config =
         Config { directory: here, policies: vec!["policy/p*e.rs".into(), "policy/parse.rs".into()], ..config };
     let names: Vec<_> =

@@ -1,10 +1,10 @@
 //! Active blocks at the start: the registry knows them, whatever became of the counts.
 
-use crate::evaluate::Blocks;
-use crate::judge::verdict::Action;
-use crate::pipeline::Pipeline;
-use crate::publish::Item;
 use crate::registry::{Embedded, Registry as _, RegistryError};
+use crate::sink::Item;
+use driftgate_core::evaluate::Blocks;
+use driftgate_core::judge::verdict::Action;
+use driftgate_core::pipeline::Pipeline;
 
 /// Gives a pipeline the blocks that are active by the registry and by what it was not told yet, and takes those away that it
 /// was never told of.

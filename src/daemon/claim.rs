@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::Flags;
 use super::health::Starts;
 use super::leave::leave;
-use crate::pipeline::lock;
 use crate::source::kafka::{Handle, Mark};
 use crate::view::Shared;
+use driftgate_core::pipeline::lock;
 
 /// How often a mark is renewed.
 const EVERY: Duration = Duration::from_secs(2);

@@ -4,10 +4,10 @@
 
 mod ask;
 mod blocks;
-mod pace;
-mod place;
+mod idleness;
+mod partition;
+mod refresh;
 mod remarks;
-mod show;
 mod snapshots;
 mod workers;
 
@@ -17,28 +17,28 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::{Duration, Instant};
 
 use super::claim::Claim;
-use super::dead::DeadLetters;
+use super::dead_letters::DeadLetters;
 use super::loader::{Claim as For, Key, Loader};
 use super::topics::{Read, Topic};
 use crate::checkpoint::{Checkpoint, SourceState, Store};
 use crate::clock::now_ms;
-use crate::intake::newcomers::{Newcomers, Registered};
-use crate::intake::starts::Cause;
-use crate::intake::versions::Reference;
-use crate::intake::{Intake, Setup};
-use crate::pipeline::{Pipeline, lock};
-use crate::policy::Policy;
-use crate::publish::outbox::{Outbox, Waiting};
 use crate::registry::{Embedded, Registry as _};
+use crate::sink::outbox::{Outbox, Waiting};
 use crate::source::kafka::{KafkaSource, Partition};
 use crate::view::Shared;
 use crate::view::failing::Part;
-use crate::window::front::Front;
+use driftgate_core::intake::newcomers::{Newcomers, Registered};
+use driftgate_core::intake::starts::Cause;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::intake::{Intake, Setup};
+use driftgate_core::pipeline::{Pipeline, lock};
+use driftgate_core::policy::Policy;
+use driftgate_core::window::front::Front;
 
 use ask::Asker;
-use pace::Quest;
-use place::{Place, Seat, Sources};
-pub use show::new_model_view;
+use idleness::Quest;
+use partition::{Place, Seat, Sources};
+pub use refresh::new_model_view;
 use workers::{Common, Desk, StopOnPanic};
 
 /// How long this thread waits for the client's own events between two rounds.

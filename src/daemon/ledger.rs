@@ -8,10 +8,10 @@ use std::time::UNIX_EPOCH;
 
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::judge::verdict::utc;
+use crate::ledger::{Likeness, home};
 use crate::private;
-use crate::registry::embedded::{Likeness, home};
 use crate::registry::{Embedded, RegistryError};
+use driftgate_core::judge::verdict::utc;
 
 /// The file in the state folder that holds the registry's id.
 const FILE: &str = "registry-id";

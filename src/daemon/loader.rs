@@ -8,13 +8,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::intake::versions::Reference;
-use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::replay;
 use crate::snapshot::Reach;
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::policy::Policy;
 
 /// A load that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::topics::DeadLetter;
-use crate::decode::Reason;
 use crate::view::Shared;
 use crate::view::inputs::Example;
+use driftgate_core::decode::Reason;
 
 /// How often a topic's reason is warned about.
 pub const EVERY: Duration = Duration::from_secs(60);
@@ -119,7 +119,7 @@ pub fn described(payload: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Reject;
+    use driftgate_core::decode::Reject;
 
     fn letter(offset: i64, reason: Reason) -> DeadLetter {
         let reject = Reject::new(reason, "bad \u{1b}[2J\u{202e}text");

@@ -8,11 +8,11 @@ use super::sources;
 use super::topics::Topic;
 use crate::config::Config;
 use crate::http::Access;
-use crate::pipeline::Pipeline;
-use crate::policy::Policy;
-use crate::schema::Schema;
 use crate::view::Shared;
 use crate::view::failing::Part;
+use driftgate_core::pipeline::Pipeline;
+use driftgate_core::policy::Policy;
+use driftgate_core::schema::Schema;
 
 /// Takes over the tokens; those that cannot be used change nothing.
 pub fn tokens(access: &Access, view: &Shared) {

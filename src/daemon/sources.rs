@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::config::{self, Config, SourceConfig, SourceKind, TimestampUnit};
-use crate::decode::Limits;
-use crate::decode::json::Format;
-use crate::decode::plan::{EventKind, Fields};
-use crate::decode::time::{TimeFormat, TimeUnit};
-use crate::intake::Setup;
 use crate::source::columns::events::FileFields;
 use crate::source::columns::nulls::NullTexts;
 use crate::source::files::FileOptions;
 use crate::view::Keep;
+use driftgate_core::decode::Limits;
+use driftgate_core::decode::json::Format;
+use driftgate_core::decode::plan::{EventKind, Fields};
+use driftgate_core::decode::time::{TimeFormat, TimeUnit};
+use driftgate_core::intake::Setup;
 
 /// The decoders' bounds.
 #[must_use]

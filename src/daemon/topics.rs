@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use super::{rejections, sources};
 use crate::config::SourceConfig;
-use crate::decode::json::{Format, JsonDecoder, Outcome};
-use crate::decode::notes::Notes;
-use crate::decode::plan::{EventKind, Fields};
-use crate::decode::seen::Seen;
-use crate::decode::time::TimeUnit;
-use crate::decode::{Limits, Reason, Reject};
-use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
-use crate::schema::Schema;
 use crate::source::files::StreamBatch;
 use crate::source::kafka::Message;
+use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
+use driftgate_core::decode::notes::Notes;
+use driftgate_core::decode::plan::{EventKind, Fields};
+use driftgate_core::decode::seen::Seen;
+use driftgate_core::decode::time::TimeUnit;
+use driftgate_core::decode::{Limits, Reason, Reject};
+use driftgate_core::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use driftgate_core::schema::Schema;
 
 /// Batches of one kind, one a model.
 pub enum Batches {

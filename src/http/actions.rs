@@ -14,12 +14,12 @@ use super::api::known_model;
 use super::auth::Caller;
 use super::problem::{Names, Problem};
 use super::{Shared, promote_when_read, with_desk};
-use crate::judge::verdict::utc;
-use crate::policy::{Approvals, Policy};
-use crate::promotion::types::Override;
+use crate::ledger::{FROZEN, GivenApproval, Promotion, Told, Wish};
 use crate::registry::PROD;
-use crate::registry::embedded::{FROZEN, GivenApproval, Promotion, Told, Wish};
-use crate::yaml::units;
+use driftgate_core::judge::verdict::utc;
+use driftgate_core::policy::{Approvals, Policy};
+use driftgate_core::promotion::types::Override;
+use driftgate_core::yaml::units;
 
 type Answered = Result<Json<Value>, Problem>;
 
@@ -267,7 +267,7 @@ pub(super) async fn overrides(State(app): State<Shared>, by: By, given: Body) ->
             return Err(Problem::bad_request(format!(
                 "{} has no results on {subject:?}; {}",
                 given.rule,
-                crate::yaml::known_names(subject, known.iter().map(String::as_str))
+                driftgate_core::yaml::known_names(subject, known.iter().map(String::as_str))
             )));
         }
     }

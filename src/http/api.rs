@@ -17,11 +17,11 @@ use super::actions::{self, By};
 use super::guard::Sight;
 use super::problem::{Names, Parameters, Problem, named};
 use super::{Shared, promote_when_read, registry, with_desk};
-use crate::gate::{self, Answer};
-use crate::live;
-use crate::policy::Policy;
 use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, VersionRecord};
+use crate::view::stream_state;
 use crate::view::{ModelView, Past, VersionView};
+use driftgate_core::gate::{self, Answer};
+use driftgate_core::policy::Policy;
 
 /// Verdicts in a list, unless the request says how many.
 const LISTED: usize = 50;
@@ -227,7 +227,7 @@ pub(super) fn stages(policy: &Policy) -> Vec<&str> {
 /// The active blocks: the registry's, and those the pipeline raised that are not in it.
 fn blocks(v: Option<&VersionView>, record: Option<&VersionRecord>) -> Vec<ActiveBlock> {
     let mut blocks = record.map(|r| r.blocks.clone()).unwrap_or_default();
-    for raised in v.map(live::blocks).unwrap_or_default() {
+    for raised in v.map(stream_state::blocks).unwrap_or_default() {
         if !blocks.iter().any(|b| b.group == raised.group) {
             blocks.push(raised);
         }

@@ -12,10 +12,10 @@ use super::api::known_model;
 use super::auth::Caller;
 use super::problem::Problem;
 use super::{Shared, with_desk};
-use crate::gate::GateVerdict;
+use crate::ledger::Told;
 use crate::registry::PROD;
-use crate::registry::embedded::Told;
-use crate::rollout::Phase;
+use driftgate_core::gate::GateVerdict;
+use driftgate_core::rollout::Phase;
 
 type Answered = Result<Response, Problem>;
 

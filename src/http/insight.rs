@@ -12,12 +12,12 @@ use super::api::{known_model, pick_known};
 use super::guard::Sight;
 use super::problem::{Names, Parameters, Problem};
 use super::{Shared, registry, with_desk};
-use crate::judge::verdict::{Status, Verdict, utc};
-use crate::policy::Enforce;
 use crate::problems::{self, ModelFacts};
-use crate::promotion::record;
 use crate::registry::{PROD, VersionRecord};
 use crate::view::View;
+use driftgate_core::judge::verdict::{Status, Verdict, utc};
+use driftgate_core::policy::Enforce;
+use driftgate_core::promotion::record;
 
 type Answered = Result<Json<Value>, Problem>;
 
@@ -102,7 +102,7 @@ async fn status_of(app: &Shared, model: &str) -> Result<(Value, Vec<problems::Pr
                 .results
                 .iter()
                 .filter(|r| r.decides() == v.decides() && v.decides() >= Status::Insufficient)
-                .map(crate::judge::verdict::RuleResult::sentence)
+                .map(driftgate_core::judge::verdict::RuleResult::sentence)
                 .collect();
             json!({"group": v.group, "status": v.status, "window_end": utc(v.window.end), "reasons": blocking})
         })

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::decode::Reason;
-use crate::intake::Counters;
-use crate::judge::verdict::{Counted, RuleResult, WindowSpan};
 use crate::registry::ActiveBlock;
 use crate::view::Keep;
 use crate::view::inputs::InputView;
+use driftgate_core::decode::Reason;
+use driftgate_core::intake::Counters;
+use driftgate_core::judge::verdict::{Counted, RuleResult, WindowSpan};
 
 const HOUR: i64 = 3_600_000;
 const NOW: i64 = 1_772_359_200_000;
@@ -60,7 +60,7 @@ fn record(version: &str, stages: &[&str]) -> VersionRecord {
 }
 
 fn seen(verdicts: &[Arc<Verdict>]) -> ModelView {
-    let policy = Arc::new(crate::policy::parse(POLICY, Path::new("p.yaml")).unwrap());
+    let policy = Arc::new(driftgate_core::policy::parse(POLICY, Path::new("p.yaml")).unwrap());
     let mut seen = ModelView {
         policy,
         counters: Counters::default(),
@@ -70,7 +70,7 @@ fn seen(verdicts: &[Arc<Verdict>]) -> ModelView {
         closed: std::collections::BTreeMap::new(),
         incomplete: 0,
         left_out: 0,
-        refused: crate::intake::newcomers::Refused::default(),
+        refused: driftgate_core::intake::newcomers::Refused::default(),
     };
     for verdict in verdicts {
         seen.versions.entry(verdict.version.clone()).or_default().push(Arc::clone(verdict), Keep::default());
@@ -138,7 +138,7 @@ fn a_prod_pointer_that_is_lost_is_a_problem() {
     let what = "prod points to no version since 2026-03-01T10:00:00Z: mlflow took it from 1: taken away there by somebody else";
     assert_eq!(told(&problems), [(Severity::Production, what)]);
     assert_eq!(problems[0].next.as_deref(), Some("driftgate register m 1 --stage prod"));
-    let gone = |stage: Option<&str>, version: &str| embedded::Problem {
+    let gone = |stage: Option<&str>, version: &str| ledger::Problem {
         kind: "registry_drift",
         model: "m".into(),
         version: Some(version.into()),
@@ -294,7 +294,7 @@ fn what_warns_is_muted_or_only_warned_of_is_told_after_what_blocks() {
     assert!(told_of[0].problem.starts_with("version 1 (prod) warns: drift/psi temp 0.31"), "{told_of:?}");
     let mut soft = seen(&[changed(Status::Block, |_| {})]);
     let policy = POLICY.replace("drift: {window", "drift: {enforce: warn, window");
-    soft.policy = Arc::new(crate::policy::parse(&policy, Path::new("p.yaml")).unwrap());
+    soft.policy = Arc::new(driftgate_core::policy::parse(&policy, Path::new("p.yaml")).unwrap());
     let what = "version 1 (prod) breaks a limit that only warns: drift/psi temp 0.31 breaks lt 0.2";
     assert_eq!(told(&of_model("m", &soft, &known, NOW)), [(Severity::Warning, what)]);
 }

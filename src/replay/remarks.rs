@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
-use crate::decode::notes::Notes;
-use crate::decode::plan::{EventKind, Fields};
-use crate::decode::seen::Seen;
-use crate::decode::time::TimeUnit;
-use crate::intake::Counters;
-use crate::pipeline::absent::{absent, sentence};
-use crate::policy::Policy;
-use crate::schema::Schema;
+use driftgate_core::decode::notes::Notes;
+use driftgate_core::decode::plan::{EventKind, Fields};
+use driftgate_core::decode::seen::Seen;
+use driftgate_core::decode::time::TimeUnit;
+use driftgate_core::intake::Counters;
+use driftgate_core::pipeline::absent::{absent, sentence};
+use driftgate_core::policy::Policy;
+use driftgate_core::schema::Schema;
 
 /// Longer ids are cut.
 const SHOWN_CHARS: usize = 40;

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{SnapshotError, SnapshotErrors, spread};
-use crate::baseline::{Coded, NumericReference, SnapshotColumns};
-use crate::event::{Flag, numeric};
-use crate::policy::Policy;
-use crate::schema::Classes;
-use crate::seeded::Map;
 use crate::source::columns::cells::Cells;
 use crate::source::columns::{ColumnFile, Format, Pieces, Rows};
+use driftgate_core::baseline::{Coded, NumericReference, SnapshotColumns};
+use driftgate_core::event::{Flag, numeric};
+use driftgate_core::policy::Policy;
+use driftgate_core::schema::Classes;
+use driftgate_core::seeded::Map;
 
 /// What the policy lists numeric features under.
 const FEATURE: &str = "features.numeric";

@@ -12,11 +12,11 @@ use futures_util::StreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::places::{NotAllowed, Places, real_path};
-use crate::frame::{sha256_hex, sha256_hex_of};
+use crate::http_client::with_cause;
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnFile, FileError, Pieces};
 use crate::stores::Stores;
-use crate::web::with_cause;
+use driftgate_core::frame::{sha256_hex, sha256_hex_of};
 
 /// A snapshot that is not there after this long has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);

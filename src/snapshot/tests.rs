@@ -26,7 +26,7 @@ checks:
     rules: [{rule}]
 "
     );
-    crate::policy::parse(&text, &directory.join("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+    driftgate_core::policy::parse(&text, &directory.join("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn plain() -> Policy {

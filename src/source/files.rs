@@ -10,13 +10,13 @@ use super::columns::events::{
 };
 use super::columns::{self, FileError};
 use super::jsonl::{Block, Blocks, LineDecoder};
-use crate::decode::json::{Format, JsonDecoder, Outcome};
-use crate::decode::notes::Notes;
-use crate::decode::plan::EventKind;
-use crate::decode::seen::Seen;
-use crate::decode::{Limits, Reject};
-use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
-use crate::schema::Schema;
+use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
+use driftgate_core::decode::notes::Notes;
+use driftgate_core::decode::plan::EventKind;
+use driftgate_core::decode::seen::Seen;
+use driftgate_core::decode::{Limits, Reject};
+use driftgate_core::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use driftgate_core::schema::Schema;
 
 /// Decoded events and what was not decoded.
 pub struct Chunk<B> {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::files::{Chunk, FileOptions, StreamBatch};
-use crate::decode::json::{Format, JsonDecoder, Outcome};
-use crate::decode::notes::Notes;
-use crate::decode::seen::Seen;
-use crate::decode::{Limits, Reason, Reject};
-use crate::schema::Schema;
+use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
+use driftgate_core::decode::notes::Notes;
+use driftgate_core::decode::seen::Seen;
+use driftgate_core::decode::{Limits, Reason, Reject};
+use driftgate_core::schema::Schema;
 
 /// Bytes of one block, about, unless its lines are so long that they would be few.
 const BLOCK: usize = 1 << 20;
@@ -229,7 +229,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
-    use crate::event::LabelBatch;
+    use driftgate_core::event::LabelBatch;
 
     fn schema() -> Arc<Schema> {
         Arc::new(Schema {
@@ -240,8 +240,8 @@ mod tests {
             segmentations: vec![],
             kpis: vec![],
             metrics: vec![],
-            labels: crate::schema::Classes::default(),
-            decisions: crate::schema::Classes::default(),
+            labels: driftgate_core::schema::Classes::default(),
+            decisions: driftgate_core::schema::Classes::default(),
             needs_id: true,
             reads_error: true,
             prediction_time: false,

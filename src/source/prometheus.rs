@@ -15,7 +15,7 @@ use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::ACCEPT;
 use serde::{Deserialize, Serialize};
 
-use crate::web::{Calls, cause};
+use crate::http_client::{Calls, cause};
 
 /// Larger answers are refused: one sample a version is a few hundred bytes.
 const MAX_BYTES: u64 = 8 << 20;
@@ -346,5 +346,4 @@ fn sample(series: Series) -> Result<Sample, Unread> {
 }
 
 #[cfg(test)]
-#[path = "prometheus_tests.rs"]
 mod tests;

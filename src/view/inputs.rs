@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::decode::Reason;
+use driftgate_core::decode::Reason;
 
 /// The share is that of this time, or of the last `LEAST` events where fewer came in it.
 const SPAN: Duration = Duration::from_secs(300);

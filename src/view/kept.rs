@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan, number};
+use driftgate_core::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan, number};
 
 /// How many verdicts of a (version, group) are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

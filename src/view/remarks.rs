@@ -1,7 +1,7 @@
 //! What is worth telling of a topic whose events count: times that look like another unit's, values of no class, names that no
 //! event has had.
 
-use crate::decode::notes::Notes;
+use driftgate_core::decode::notes::Notes;
 
 /// One topic.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use driftgate::decode::Limits;
-use driftgate::decode::json::{Format, JsonDecoder};
-use driftgate::decode::plan::EventKind;
-use driftgate::event::PredictionBatch;
-use driftgate::intake::job::Job;
-use driftgate::intake::{DecoderId, Setup, SourceId};
-use driftgate::pipeline::Pipeline;
 use driftgate::replay::reference;
+use driftgate_core::decode::Limits;
+use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::plan::EventKind;
+use driftgate_core::event::PredictionBatch;
+use driftgate_core::intake::job::Job;
+use driftgate_core::intake::{DecoderId, Setup, SourceId};
+use driftgate_core::pipeline::Pipeline;
 
 use crate::counting::allocations;
 
@@ -37,7 +37,7 @@ impl Feed {
             "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score}}}}\n\
              features: {{numeric: [x], categorical: [c]}}\nscore: {{threshold: 0.5}}\nsegments: [s]\n{labels}{RULES}"
         );
-        let policy = Arc::new(driftgate::policy::parse(&text, &folder.path().join("policy.yaml")).unwrap());
+        let policy = Arc::new(driftgate_core::policy::parse(&text, &folder.path().join("policy.yaml")).unwrap());
         let pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
         let mut intake = pipeline.intake();
         intake.set_reference("1", reference(&policy, "1", None, 1));

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use driftgate::registry::mlflow::client::ModelVersion;
-use driftgate::registry::mlflow::ops::{self, deliver};
-use driftgate::registry::mlflow::pull::pull;
-use driftgate::registry::mlflow::{Auth, Delivered, Mlflow, Op, RunCache};
+use driftgate::sink::mlflow::client::ModelVersion;
+use driftgate::sink::mlflow::ops::{self, deliver};
+use driftgate::sink::mlflow::pull::pull;
+use driftgate::sink::mlflow::{Auth, Delivered, Mlflow, Op, RunCache};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ have() { command -v "$1" >/dev/null 2>&1 || { echo "lint: $1 is not installed, i
 
 set -x
 cargo fmt --check
-cargo clippy --release --locked --all-targets -- -D warnings
+cargo clippy --release --locked --workspace --all-targets -- -D warnings
 { set +x; } 2>/dev/null
 
 # An image without a digest, or an action without a commit, is another one tomorrow.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs `cargo test --release --locked` beside a Kafka broker and two MLflow servers, one of which asks for a user.
+# Runs `cargo test --release --locked --workspace` beside a Kafka broker and two MLflow servers, one of which asks for a user.
 # DRIFTGATE_TEST_KAFKA=host:port, DRIFTGATE_TEST_MLFLOW=url and DRIFTGATE_TEST_MLFLOW_AUTH=url (then with
 # DRIFTGATE_TEST_MLFLOW_TOKEN_FILE, which holds user:password) name ones that already run; the others are started in .cache
 # and stopped at the end, however the tests end. Arguments go to cargo test.
@@ -52,7 +52,7 @@ mlflow_server() {
 }
 
 # Compile first: the servers do not sit through it.
-cargo test --release --locked --no-run
+cargo test --release --locked --workspace --no-run
 
 if [ -z "${DRIFTGATE_TEST_KAFKA:-}" ]; then
   if DRIFTGATE_TEST_KAFKA=$($kafka status "$kafka_dir" 2>/dev/null); then
@@ -75,4 +75,4 @@ if [ -z "${DRIFTGATE_TEST_MLFLOW_AUTH:-}" ]; then
   mlflow_server "$auth_dir" --auth 15050 15150 15250 15350
   export DRIFTGATE_TEST_MLFLOW_AUTH=$url DRIFTGATE_TEST_MLFLOW_TOKEN_FILE=$PWD/$auth_dir/token
 fi
-cargo test --release --locked "$@"
+cargo test --release --locked --workspace "$@"

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
-use crate::audit::checkpoint::Checkpoint;
-use crate::audit::verify::Anchored;
 use crate::cli::{Failure, exit};
 use crate::source::kafka::{KafkaSource, KafkaSourceError, Start};
+use driftgate_core::audit::signed_head::SignedHead;
+use driftgate_core::audit::verify::Anchored;
 
 /// Brokers that are silent for so long cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub fn from_file(path: &Path) -> anyhow::Result<Anchors> {
     let origin = path.display().to_string();
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let read = |(at, line): (usize, &str)| {
-        let checkpoint: Checkpoint =
+        let checkpoint: SignedHead =
             serde_json::from_str(line).with_context(|| format!("{origin}:{}: this line is no checkpoint", at + 1))?;
         Ok(Anchored { origin: origin.clone(), checkpoint })
     };

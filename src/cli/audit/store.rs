@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::audit::chain::Row;
-use crate::audit::checkpoint::Checkpoint;
-use crate::audit::state::State;
-use crate::registry::embedded::held;
+use crate::ledger::held;
+use driftgate_core::audit::chain::Row;
+use driftgate_core::audit::signed_head::SignedHead;
+use driftgate_core::audit::state::State;
 
 /// Records and checkpoints of one moment.
 #[derive(Debug, Default)]
 pub struct Log {
     pub rows: Vec<Row>,
-    pub checkpoints: Vec<Checkpoint>,
+    pub checkpoints: Vec<SignedHead>,
     /// The numbers of checkpoints that are none.
     pub unreadable: Vec<u64>,
     /// What the registry has.
@@ -76,7 +76,7 @@ fn log(connection: &mut Connection) -> rusqlite::Result<Log> {
         statement.query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Vec<u8>>(1)?)))?;
     for found in found {
         let (seq, json) = found?;
-        match serde_json::from_slice::<Checkpoint>(&json) {
+        match serde_json::from_slice::<SignedHead>(&json) {
             Ok(checkpoint) if checkpoint.seq == seq => log.checkpoints.push(checkpoint),
             Ok(_) | Err(_) => log.unreadable.push(seq),
         }

@@ -125,17 +125,17 @@ fn a_record_rewritten_with_its_hash_and_links_disagrees_with_its_signature() {
     let (_folder, path) = registry();
     // From record 7 on the chain is made anew, hashes and all; the signatures cannot be.
     let rows = store::read(&path).unwrap().rows;
-    let mut head = rows.get(5).map(|r| crate::audit::Head { seq: r.seq, hash: r.hash.clone() });
+    let mut head = rows.get(5).map(|r| driftgate_core::audit::Head { seq: r.seq, hash: r.hash.clone() });
     let mut sql = String::new();
     for seq in 7..=9 {
-        let entry = crate::audit::Entry {
+        let entry = driftgate_core::audit::Entry {
             actor: "bob".into(),
             event: "freeze".into(),
             model: Some("m".into()),
             version: None,
             payload: json!({}),
         };
-        let stored = crate::audit::append(head.as_ref(), entry, 1000);
+        let stored = driftgate_core::audit::append(head.as_ref(), entry, 1000);
         let _ = write!(sql, "UPDATE audit SET bytes = '{}', hash = '{}' WHERE seq = {seq};", stored.bytes, stored.hash);
         head = Some(stored.head());
     }
@@ -193,7 +193,7 @@ fn every_record_is_vouched_for() {
 fn keys_are_looked_for_and_not_made() {
     let (folder, path) = registry();
     let key = Embedded::key_path(&path);
-    let public = Signer::open(&key).unwrap().public_key().to_pem();
+    let public = crate::audit_key::open(&key).unwrap().public_key().to_pem();
     std::fs::rename(&key, folder.path().join("moved")).unwrap();
     let failure = check(&args(&path)).unwrap_err();
     assert_eq!(failure.code, exit::INPUT);
@@ -205,7 +205,8 @@ fn keys_are_looked_for_and_not_made() {
     assert!(with(&pem).unwrap().is_intact());
     // Somebody else's key vouches for nothing.
     let other = folder.path().join("other.pem");
-    std::fs::write(&other, Signer::open(&folder.path().join("other")).unwrap().public_key().to_pem()).unwrap();
+    std::fs::write(&other, crate::audit_key::open(&folder.path().join("other")).unwrap().public_key().to_pem())
+        .unwrap();
     let text = with(&other).unwrap().to_text();
     assert!(text.contains("which is not known") && text.contains("records 1 to 9 are not vouched for"), "{text}");
     assert!(format!("{:#}", with(&path).unwrap_err().error).contains("registry.db"));

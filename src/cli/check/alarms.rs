@@ -14,15 +14,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::baseline::Baseline;
-use crate::cli::show;
-use crate::judge::verdict::short;
-use crate::policy::lint::Lint;
-use crate::policy::{Correction, Enforce, Group, Policy, Rule, RuleKind, Subject, Target, Zero};
-use crate::stats::draws::Draws;
-use crate::stats::limit::Limit;
-use crate::yaml::units::show_duration;
+use crate::cli::display;
 use drift::{Distances, OnBins, Shape};
+use driftgate_core::baseline::Baseline;
+use driftgate_core::judge::verdict::short;
+use driftgate_core::policy::lint::Lint;
+use driftgate_core::policy::{Correction, Enforce, Group, Policy, Rule, RuleKind, Subject, Target, Zero};
+use driftgate_core::stats::draws::Draws;
+use driftgate_core::stats::limit::Limit;
+use driftgate_core::yaml::units::show_duration;
 use segments::either;
 use simulate::{Blocking, Rhythm};
 
@@ -152,7 +152,7 @@ impl Judge<'_> {
                     Some((blocking, finds)) => Figures {
                         blocking: Some(blocking),
                         finds: finds.map(|by| format!("AUC lower by {}", short(by))).into_iter().collect(),
-                        assumes: vec![format!("{} pairs with the AUC of training", show::count(n))],
+                        assumes: vec![format!("{} pairs with the AUC of training", display::count(n))],
                         advice: "raise `min_samples`, lower the limit, or ask for a breach that lasts (`for`)",
                     },
                 }
@@ -162,7 +162,11 @@ impl Judge<'_> {
                 Figures {
                     blocking: Some(blocking),
                     finds: finds.map(|by| format!("a rate lower by {}%", short(by * 100.0))).into_iter().collect(),
-                    assumes: vec![format!("{} on each side, both at a rate of {}", show::count(n), outcomes::KPI_RATE)],
+                    assumes: vec![format!(
+                        "{} on each side, both at a rate of {}",
+                        display::count(n),
+                        outcomes::KPI_RATE
+                    )],
                     advice: "leave `for` out: without it the interval holds at all windows together; or make `for` longer than the window",
                 }
             }
@@ -185,7 +189,7 @@ impl Judge<'_> {
 
     fn assumed(&self) -> String {
         let from = if self.baseline.is_some() { "the snapshot" } else { "no snapshot: equal bins, a million rows" };
-        format!("windows of {}, {from}", show::count(self.policy.min_samples))
+        format!("windows of {}, {from}", display::count(self.policy.min_samples))
     }
 
     fn psi(&mut self, of: impl Iterator<Item = (Target, f64)>, bins: usize, zero: Zero) -> Figures {
@@ -259,7 +263,8 @@ impl Judge<'_> {
         #[expect(clippy::cast_precision_loss, reason = "a handful of features")]
         let features = shapes.len().max(1) as f64;
         let alpha = budget / features;
-        let bands = crate::stats::ks::lcb(0.0, n, rows, alpha / self.rhythm.a_day.max(1.0), alpha, design_effect);
+        let bands =
+            driftgate_core::stats::ks::lcb(0.0, n, rows, alpha / self.rhythm.a_day.max(1.0), alpha, design_effect);
         let (mut all, mut shifts) = (Blocking::default(), Shifts::default());
         let mut known: HashMap<u64, (Blocking, Option<f64>)> = HashMap::new();
         for (shape, lte) in &shapes {
@@ -295,7 +300,7 @@ impl Judge<'_> {
         Figures {
             blocking: Some(all),
             finds: widest.map(|by| format!("{}% more {what}", short(by * 100.0))).into_iter().collect(),
-            assumes: vec![format!("windows of {}, {from}", show::count(n))],
+            assumes: vec![format!("windows of {}, {from}", display::count(n))],
             advice: "raise `min_samples` or the limit",
         }
     }
@@ -306,7 +311,7 @@ impl Judge<'_> {
             return unknown("not computed for this metric");
         };
         let from = if found.known { "rates as in training" } else { "equal rates, since no snapshot says which" };
-        let mut assumes = vec![format!("{} segments of {}, {from}", found.segments, show::count(found.least))];
+        let mut assumes = vec![format!("{} segments of {}, {from}", found.segments, display::count(found.least))];
         if let Some(gap) = found.broken {
             assumes.push(format!("the training data itself has a gap of {}", short(gap)));
         }
@@ -389,12 +394,12 @@ fn days_said(days: f64) -> String {
 /// What `check --alarms` shows.
 pub fn table(alarms: &[Alarm]) -> comfy_table::Table {
     let mut table =
-        show::table(&["rule", "windows", "blocks without drift", "of windows", "a window finds (4 in 5)", "given"]);
+        display::table(&["rule", "windows", "blocks without drift", "of windows", "a window finds (4 in 5)", "given"]);
     for alarm in alarms {
         let days =
             alarm.days_a_month.map_or_else(|| "not known".to_owned(), |d| format!("{} days a month", days_said(d)));
         let windows = alarm.blocking.map_or_else(String::new, |b| format!("{}%", short(b * 100.0)));
-        show::row(
+        display::row(
             &mut table,
             [alarm.rule.clone(), alarm.windows.clone(), days, windows, alarm.finds.join(", "), alarm.assumes.clone()],
         );

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::baseline::Baseline;
-use crate::cli::show;
-use crate::judge::verdict::short;
-use crate::policy::lint::Lint;
-use crate::policy::{Policy, RuleKind, Target};
-use crate::stats::psi::{CHANCE, null_quantile};
+use crate::cli::display;
+use driftgate_core::baseline::Baseline;
+use driftgate_core::judge::verdict::short;
+use driftgate_core::policy::lint::Lint;
+use driftgate_core::policy::{Policy, RuleKind, Target};
+use driftgate_core::stats::psi::{CHANCE, null_quantile};
 
 /// Subjects that a warning names.
 const NAMED: usize = 3;
@@ -68,7 +68,7 @@ fn message(low: &[Low<'_>], n: u64) -> Option<String> {
     let worst = low.first()?;
     let one = |l: &Low<'_>| {
         let rows =
-            if l.rows == u64::MAX { String::new() } else { format!(" against {} of training", show::count(l.rows)) };
+            if l.rows == u64::MAX { String::new() } else { format!(" against {} of training", display::count(l.rows)) };
         format!("{} ({} bins{rows}: {} where the limit is {})", l.name, l.bins, short(l.quantile), short(l.lt))
     };
     let mut named: Vec<String> = low.iter().take(NAMED).map(one).collect();
@@ -79,7 +79,7 @@ fn message(low: &[Low<'_>], n: u64) -> Option<String> {
     Some(format!(
         "the limit is within chance: without any drift PSI of {} samples exceeds it in more than one window of a thousand, for {}; \
          write `except: {{{}: {{lt: {limit}}}}}`, raise `min_samples`, or leave such features to `missing_rate` and rules on fewer categories",
-        show::count(n),
+        display::count(n),
         named.join(", "),
         quoted(worst.name)
     ))

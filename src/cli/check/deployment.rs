@@ -2,8 +2,8 @@
 
 use crate::config::{Config, Reading, SourceConfig, SourceKind};
 use crate::http::server::tls::Certificates;
-use crate::policy::Policy;
-use crate::policy::lint::Lint;
+use driftgate_core::policy::Policy;
+use driftgate_core::policy::lint::Lint;
 
 fn serves(source: &SourceConfig, model: &str) -> bool {
     source.models.is_empty() || source.models.iter().any(|m| m == model)
@@ -121,7 +121,7 @@ checks:
 
     fn advice(config: &str, tokens: Result<bool, String>) -> Vec<(String, String)> {
         let config = crate::config::parse(config, Path::new("c.yaml")).unwrap();
-        let policy = crate::policy::parse(POLICY, Path::new("p.yaml")).unwrap();
+        let policy = driftgate_core::policy::parse(POLICY, Path::new("p.yaml")).unwrap();
         lint(&config, &[&policy], tokens).into_iter().map(|l| (l.path, l.message)).collect()
     }
 
@@ -135,7 +135,7 @@ checks:
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].1.starts_with("no source of predictions") && found[1].1.contains("need labels"), "{found:?}");
         let measured = POLICY.replace("rules: [", "rules: [{measured: {of: cost, lt: 1}}, ");
-        let policy = crate::policy::parse(&measured, Path::new("p.yaml")).unwrap();
+        let policy = driftgate_core::policy::parse(&measured, Path::new("p.yaml")).unwrap();
         let lint = |sources: &str| {
             let config = crate::config::parse(&config(sources), Path::new("c.yaml")).unwrap();
             lint(&config, &[&policy], Ok(false)).into_iter().map(|l| l.message).collect::<Vec<_>>()

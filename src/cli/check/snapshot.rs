@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use crate::baseline::Baseline;
-use crate::policy::Policy;
-use crate::policy::lint::Lint;
 use crate::snapshot;
 use crate::source::columns::{ColumnReader, Rows, quoted};
 use crate::stores::Stores;
-use crate::yaml::nearest;
+use driftgate_core::baseline::Baseline;
+use driftgate_core::policy::Policy;
+use driftgate_core::policy::lint::Lint;
+use driftgate_core::yaml::nearest;
 
 /// Larger files are not read for advice.
 const LARGEST: u64 = 256 << 20;
@@ -69,9 +69,9 @@ fn columns(policy: &Policy, path: &Path, location: &str) -> Result<Vec<Lint>, St
 
 fn is_baseline(path: &Path) -> bool {
     use std::io::Read as _;
-    let mut start = vec![0; crate::frame::IDENTITY];
+    let mut start = vec![0; driftgate_core::frame::IDENTITY];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && crate::frame::is(crate::baseline::KIND, &start)
+    read.is_ok() && driftgate_core::frame::is(driftgate_core::baseline::KIND, &start)
 }
 
 /// Columns of columns (structs, lists), with their types.
@@ -111,7 +111,7 @@ fn unfit(rows: &Rows, column: &str, role: &str) -> Option<String> {
     }
     let mut numbers = Vec::new();
     cells.numbers(&mut numbers);
-    let row = numbers.iter().position(|x| crate::event::numeric::is_invalid(*x))?;
+    let row = numbers.iter().position(|x| driftgate_core::event::numeric::is_invalid(*x))?;
     let first = rows.first + row as u64;
     Some(format!("holds {} in row {first}, which is no number: write numbers{remedy}", cells.show(row)))
 }
@@ -124,7 +124,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(file), text).unwrap();
         let policy = format!("apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: {file}{policy}");
-        let policy = crate::policy::parse(&policy, &folder.path().join("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
+        let policy =
+            driftgate_core::policy::parse(&policy, &folder.path().join("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
         read(&policy, "1", file)
     }
 

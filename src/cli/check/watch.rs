@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::cli::show;
-use crate::policy::{Enforce, GridPoints, Group, Policy, Target, Traffic};
-use crate::stats::quantile;
+use crate::cli::display;
 use crate::view::Keep;
-use crate::window::layout::Reads;
-use crate::yaml::units::show_duration;
+use driftgate_core::policy::{Enforce, GridPoints, Group, Policy, Target, Traffic};
+use driftgate_core::stats::quantile;
+use driftgate_core::window::layout::Reads;
+use driftgate_core::yaml::units::show_duration;
 
 /// Counts of a categorical feature, and of a segment attribute times its four outcomes: a guess, without data.
 const CATEGORIES: u64 = 100;
@@ -70,11 +70,19 @@ impl<'p> Watch<'p> {
     }
 
     pub fn table(&self) -> comfy_table::Table {
-        let mut table =
-            show::table(&["group", "window", "every", "enforce", "traffic", "rules", "subjects", "memory a version"]);
+        let mut table = display::table(&[
+            "group",
+            "window",
+            "every",
+            "enforce",
+            "traffic",
+            "rules",
+            "subjects",
+            "memory a version",
+        ]);
         for group in &self.policy.groups {
             let rules: Vec<&str> = group.rules.iter().map(|r| r.id.as_str()).collect();
-            show::row(
+            display::row(
                 &mut table,
                 [
                     group.name.clone(),
@@ -291,7 +299,7 @@ pub fn size(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes} bytes"),
         10_000..10_000_000 => format!("{} KB", bytes / 1000),
-        _ => format!("{} MB", show::count(bytes / 1_000_000)),
+        _ => format!("{} MB", display::count(bytes / 1_000_000)),
     }
 }
 
@@ -315,7 +323,7 @@ checks:
 ";
 
     fn policy(grid: &str) -> Policy {
-        crate::policy::parse(&POLICY.replace("GRID", grid), Path::new("p.yaml")).unwrap()
+        driftgate_core::policy::parse(&POLICY.replace("GRID", grid), Path::new("p.yaml")).unwrap()
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::cli::show;
-use crate::judge::verdict::short;
+use crate::cli::display;
+use driftgate_core::judge::verdict::short;
 
 /// Columns where the terminal does not say how many it has.
 pub const WIDTH: usize = 100;
@@ -39,7 +39,7 @@ pub fn chart(title: &str, bins: &[Value], reference_n: Option<u64>, n: Option<u6
     let bar = width.saturating_sub(label + 4 + 2 * PERCENT) / 2;
     let bar = bar.clamp(SHORTEST, LONGEST);
     let largest = rows.iter().flat_map(|r| [r.reference, r.window]).fold(0.0, f64::max);
-    let of = |n: Option<u64>| n.map_or_else(String::new, |n| format!(" ({})", show::count(n)));
+    let of = |n: Option<u64>| n.map_or_else(String::new, |n| format!(" ({})", display::count(n)));
     let mut out = format!("{title}\n");
     let (training, window) = (format!(" training{}", of(reference_n)), format!(" window{}", of(n)));
     let _ = writeln!(out, "  {:<label$}{training:<left$}{window}", "", left = PERCENT + bar);

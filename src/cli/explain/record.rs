@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::history::short;
-use crate::judge::verdict::utc;
-use crate::promotion::types::{Approval, Evidence, Override, RollbackTarget};
+use driftgate_core::judge::verdict::utc;
+use driftgate_core::promotion::types::{Approval, Evidence, Override, RollbackTarget};
 
 /// What made a version.
 #[derive(Deserialize)]

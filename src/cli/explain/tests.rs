@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::cli::trust::Trust;
-use crate::judge::verdict::{Action, Signal};
 use crate::registry::{Embedded, Registration, Registry as _};
+use driftgate_core::judge::verdict::{Action, Signal};
 
 const POLICY: &str = "apiVersion: driftgate/v1
 model: m

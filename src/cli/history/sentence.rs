@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::judge::verdict::utc;
+use driftgate_core::judge::verdict::utc;
 
 /// Longer texts are cut.
 const LONGEST: usize = 160;

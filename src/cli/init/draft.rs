@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::limits::{self, Limits};
 use super::profile::{Column, Profile};
 use super::roles::{Label, Roles};
-use crate::cli::show;
-use crate::judge::verdict::short;
+use crate::cli::display;
+use driftgate_core::judge::verdict::short;
 
 /// What a draft is made of.
 pub struct Draft<'a> {
@@ -66,7 +66,7 @@ impl Draft<'_> {
 
     fn head(&self, out: &mut String) {
         let guess = if self.model_is_guessed { "  # guess: by the file's name" } else { "" };
-        let rows = show::count(self.profile.rows);
+        let rows = display::count(self.profile.rows);
         let _ = writeln!(
             out,
             "# Drafted from {} ({rows} rows). Read every line before it guards anything:",
@@ -268,7 +268,7 @@ fn except(limits: &BTreeMap<String, f64>, of: impl Fn(f64) -> String) -> String 
 }
 
 fn values(column: &Column) -> String {
-    format!("{} values", show::count(column.distinct as u64))
+    format!("{} values", display::count(column.distinct as u64))
 }
 
 fn missing(column: &Column) -> String {

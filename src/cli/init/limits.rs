@@ -7,14 +7,14 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use crate::baseline::{Baseline, NumericReference};
-use crate::event::numeric;
-use crate::policy::Policy;
 use crate::source::columns::{ColumnReader, Rows};
-use crate::stats::bins::sum_bins;
-use crate::stats::fairness::Confusion;
-use crate::stats::ks;
-use crate::stats::psi::{self, Zero, null_quantile, psi};
+use driftgate_core::baseline::{Baseline, NumericReference};
+use driftgate_core::event::numeric;
+use driftgate_core::policy::Policy;
+use driftgate_core::stats::bins::sum_bins;
+use driftgate_core::stats::fairness::Confusion;
+use driftgate_core::stats::ks;
+use driftgate_core::stats::psi::{self, Zero, null_quantile, psi};
 
 /// Rows that are looked at, the first ones.
 const MOST_ROWS: usize = 500_000;

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasher as _;
 use std::path::Path;
 
-use crate::event::numeric;
-use crate::seeded::Seeded;
 use crate::source::columns::cells::{Cell, Cells};
 use crate::source::columns::{ColumnReader, FileError, Rows};
+use driftgate_core::event::numeric;
+use driftgate_core::seeded::Seeded;
 
 /// Distinct values that are told apart; beyond, there are many.
 const TOLD_APART: usize = 100_000;

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::policy::lint::lint;
-use crate::policy::{Policy, parse};
 use crate::snapshot;
+use driftgate_core::policy::lint::lint;
+use driftgate_core::policy::{Policy, parse};
 
 fn args(snapshot: &Path) -> Args {
     Args {
@@ -334,7 +334,7 @@ fn a_column_of_many_categories_alone_is_kept_with_the_limit_that_fits() {
     assert_eq!(policy.features.categorical, ["ticket"], "{draft}");
     // (1/200 + 1/2000)·χ²_isf(0.001, 450) is 3.0164 (scipy): no limit lies below it.
     let limits = policy.rules().find_map(|rule| match &rule.kind {
-        crate::policy::RuleKind::Psi { of, .. } => of.first().map(|subject| subject.limit.lt.value()),
+        driftgate_core::policy::RuleKind::Psi { of, .. } => of.first().map(|subject| subject.limit.lt.value()),
         _ => None,
     });
     assert!(limits.is_some_and(|lt| lt >= 3.0163), "{draft}");

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::SourceKind;
-use crate::decode::Reason;
-use crate::decode::time::TimeFormat;
-use crate::event::numeric;
-use crate::policy::Policy;
-use crate::schema::Schema;
 use crate::source::columns::cells::{Cell, Cells, parse_number};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnReader, FileError};
+use driftgate_core::decode::Reason;
+use driftgate_core::decode::time::TimeFormat;
+use driftgate_core::event::numeric;
+use driftgate_core::policy::Policy;
+use driftgate_core::schema::Schema;
 
 /// How a column's values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -382,5 +382,4 @@ fn require(reader: &ColumnReader, policy: &Policy, kind: SourceKind) -> Result<(
 }
 
 #[cfg(test)]
-#[path = "rows_tests.rs"]
 mod tests;

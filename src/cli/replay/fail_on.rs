@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::cli::{exit, show};
-use crate::judge::verdict::{RuleResult, Status, Verdict, utc};
+use crate::cli::{display, exit};
+use driftgate_core::judge::verdict::{RuleResult, Status, Verdict, utc};
 
 /// What `--fail-on` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -76,7 +76,7 @@ impl FileEvents {
     fn mostly_rejected(&self) -> Option<String> {
         let Self { file, read, rejected, first } = self;
         (rejected.saturating_mul(2) > *read).then(|| {
-            let (rejected, read) = (show::count(*rejected), show::count(*read));
+            let (rejected, read) = (display::count(*rejected), display::count(*read));
             let first = first.as_ref().map_or_else(String::new, |f| format!(", the first at {f}"));
             format!("{rejected} of {read} events of {} were rejected{first}", display(file))
         })
@@ -110,8 +110,8 @@ impl Tried {
         let failing = [(Status::Block, &self.blocked, "block"), (Status::Warn, &self.warned, "warn")];
         for (status, failing, word) in failing {
             if let Some(first) = failing.first.as_ref().filter(|_| fail_on.fails(status)) {
-                let (count, judged) = (show::count(failing.count), show::count(self.judged));
-                let incomplete = show::count(failing.incomplete);
+                let (count, judged) = (display::count(failing.count), display::count(self.judged));
+                let incomplete = display::count(failing.incomplete);
                 let why =
                     format!("{count} of {judged} windows {word} ({incomplete} of them incomplete), the first: {first}");
                 return (exit::BLOCK, why);
@@ -127,15 +127,15 @@ impl Tried {
             return (exit::INCONCLUSIVE, "no window of an enforced group was judged".to_owned());
         }
         if self.insufficient == self.judged {
-            let why = format!("all {} windows of enforced groups are insufficient", show::count(self.judged));
+            let why = format!("all {} windows of enforced groups are insufficient", display::count(self.judged));
             return (exit::INCONCLUSIVE, why);
         }
         let conclusive = self.judged - self.insufficient;
         let why = format!(
             "none of {} conclusive windows of enforced groups {}; {} are insufficient",
-            show::count(conclusive),
+            display::count(conclusive),
             if fail_on == FailOn::Block { "blocks" } else { "warns or blocks" },
-            show::count(self.insufficient)
+            display::count(self.insufficient)
         );
         (exit::PASS, why)
     }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, World};
 use crate::daemon::topics::{Read, Topic};
-use crate::decode::plan::EventKind;
-use crate::decode::seen::Seen;
-use crate::pipeline::absent::{absent, sentence};
-use crate::pipeline::lock;
 use crate::view::remarks::TopicRemarks;
+use driftgate_core::decode::plan::EventKind;
+use driftgate_core::decode::seen::Seen;
+use driftgate_core::pipeline::absent::{absent, sentence};
+use driftgate_core::pipeline::lock;
 
 /// Fewer events say nothing of a stream.
 const TELLING: u64 = 100;

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::{CHECK, Engine, World};
 use crate::daemon::loader::{Claim, Key};
-use crate::intake::versions::Reference;
-use crate::pipeline::lock;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::pipeline::lock;
 
 impl Engine {
     /// Looks at the snapshots of restored versions and of those with a stage pointer; reading waits a moment for the answers.

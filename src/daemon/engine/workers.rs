@@ -8,20 +8,20 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
 
 use super::World;
-use crate::daemon::dead::DeadLetters;
+use crate::daemon::dead_letters::DeadLetters;
 use crate::daemon::loader::{Claim, Key, Loader};
 use crate::daemon::rejections::Rejections;
 use crate::daemon::topics::DeadLetter;
-use crate::evaluate::Judgement;
-use crate::event::PredictionBatch;
-use crate::intake::job::Job;
-use crate::intake::versions::Reference;
-use crate::intake::{Intake, SourceId};
-use crate::judge::verdict::Action;
-use crate::pipeline::{Batch, Pipeline, lock};
-use crate::publish::Item;
-use crate::publish::outbox::Outbox;
+use crate::sink::Item;
+use crate::sink::outbox::Outbox;
 use crate::view;
+use driftgate_core::evaluate::Judgement;
+use driftgate_core::event::PredictionBatch;
+use driftgate_core::intake::job::Job;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::intake::{Intake, SourceId};
+use driftgate_core::judge::verdict::Action;
+use driftgate_core::pipeline::{Batch, Pipeline, lock};
 
 /// How long a worker rests when there is nothing to read: at first, and when that was so again and again.
 const SHORTEST_REST: Duration = Duration::from_micros(250);

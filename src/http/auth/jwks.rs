@@ -9,7 +9,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::oidc::OidcConfig;
-use crate::web::{Calls, cause, is_loopback};
+use crate::http_client::{Calls, cause, is_loopback};
 
 /// The algorithms that are taken: signatures of key pairs.
 pub const TAKEN: [Algorithm; 9] = [
@@ -156,5 +156,5 @@ fn get(address: &str, config: &OidcConfig) -> Result<Value, String> {
 fn client(url: &Url, config: &OidcConfig) -> Result<reqwest::blocking::Client, String> {
     let calls = Calls { timeout: TIMEOUT, ca_file: config.ca_file.clone() };
     let http = calls.client(url)?.build();
-    http.map_err(|e| format!("the HTTP client cannot be set up: {}", crate::web::innermost(e)))
+    http.map_err(|e| format!("the HTTP client cannot be set up: {}", crate::http_client::innermost(e)))
 }

@@ -243,5 +243,4 @@ fn said(error: &ErrorKind, config: &OidcConfig) -> String {
 }
 
 #[cfg(test)]
-#[path = "oidc_tests.rs"]
 mod tests;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Caller;
 use super::oidc::PREFIX;
 use super::roles::{BadRoles, Grant, Roles};
-use crate::registry::embedded::OWN_ACTORS;
+use crate::ledger::OWN_ACTORS;
 use crate::text;
 
 /// Where tokens come from when no file is configured; the same format as the file.

@@ -7,8 +7,8 @@ use prometheus::GaugeVec;
 use serde_json::Value;
 
 use super::{Page, Result, flag, real, seconds, set};
-use crate::judge::verdict::{RuleResult, Status, Verdict};
 use crate::view::{VersionView, View};
+use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 
 /// At most so many segments of a (version, group) are exported, over all its attributes.
 const MAX_SEGMENTS: usize = 100;

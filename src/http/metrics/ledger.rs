@@ -2,11 +2,11 @@
 
 use super::{Page, Result, flag, set};
 use crate::http::api;
-use crate::live;
-use crate::registry::embedded::{Desk, Embedded, Problem, UNCONFIRMED};
+use crate::ledger::{Desk, Embedded, Problem, UNCONFIRMED};
 use crate::registry::{PendingRollback, Registry as _, RegistryError, VersionRecord};
-use crate::rollout::{Phase, State};
 use crate::view::View;
+use crate::view::stream_state;
+use driftgate_core::rollout::{Phase, State};
 
 /// One picture of the registry.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl Ledger {
             if registry.frozen(model)?.is_some() {
                 ledger.frozen.push(model.clone());
             }
-            let of_version = |version: &str| live::of(view, model, version);
+            let of_version = |version: &str| stream_state::of(view, model, version);
             let desk = Desk { policy: &seen.policy, live: &of_version, actor: "", now_ms };
             for version in seen.versions.keys() {
                 for stage in api::stages(&seen.policy) {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Ledger, render};
 use crate::http::tests::picture::{END, MODEL, picture, result, verdict};
-use crate::judge::verdict::Status;
 use crate::registry::{Embedded, Registration, Registry as _};
+use driftgate_core::judge::verdict::Status;
 
 fn text() -> String {
     let (view, registry) = (picture(), Embedded::in_memory().unwrap());

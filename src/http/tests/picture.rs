@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::decode::Reason;
-use crate::intake::Counters;
-use crate::judge::verdict::{Action, Counted, RuleResult, Status, Verdict, WindowSpan};
-use crate::policy;
 use crate::view::inputs::Example;
 use crate::view::{CheckpointView, Keep, ModelView, SourceView, View};
+use driftgate_core::decode::Reason;
+use driftgate_core::intake::Counters;
+use driftgate_core::judge::verdict::{Action, Counted, RuleResult, Status, Verdict, WindowSpan};
+use driftgate_core::policy;
 
 /// 2013-03-08T00:00:00Z, the end of the windows here.
 pub const END: i64 = 1_362_700_800_000;
@@ -88,7 +88,7 @@ pub fn picture() -> View {
         closed,
         incomplete: 0,
         left_out: 0,
-        refused: crate::intake::newcomers::Refused::default(),
+        refused: driftgate_core::intake::newcomers::Refused::default(),
     };
     let mut view = View { started: true, models: [(MODEL.to_owned(), seen)].into(), ..View::default() };
     let limit = ("limit", json!({"lt": 0.2}));

@@ -12,11 +12,11 @@ use polars::prelude::{
 use super::clock::{self, Clock};
 use super::texts;
 use super::widen::{self, Decimal, Decimals};
-use crate::decode::time::{self, TimeFormat};
-use crate::decode::{Reason, Reject};
-use crate::event::{Flag, code, numeric};
-use crate::schema::{Classes, boolean, canonical_number};
-use crate::seeded::Map;
+use driftgate_core::decode::time::{self, TimeFormat};
+use driftgate_core::decode::{Reason, Reject};
+use driftgate_core::event::{Flag, code, numeric};
+use driftgate_core::schema::{Classes, boolean, canonical_number};
+use driftgate_core::seeded::Map;
 
 /// Longer values are cut in messages.
 const SHOWN_CHARS: usize = 64;
@@ -425,5 +425,4 @@ fn time_of_tick(clock: Clock, tick: i64, format: &TimeFormat) -> Result<i64, Rej
 }
 
 #[cfg(test)]
-#[path = "cells_tests.rs"]
 mod tests;

@@ -8,13 +8,13 @@ use super::cells::{Cell, Cells};
 use super::events::FileFields;
 use super::stream::Rejects;
 use super::{ColumnFile, FileError, Piece, Pieces, Rows};
-use crate::decode::coder::Coder;
-use crate::decode::notes::Unmapped;
-use crate::decode::plan::Field;
-use crate::decode::seen::Seen;
-use crate::decode::{Limits, Reason, Reject, check_time, check_value, check_weight};
-use crate::event::{FeatureColumns, Flag, Fresh, Ids, code, numeric};
-use crate::schema::{Classes, Schema};
+use driftgate_core::decode::coder::Coder;
+use driftgate_core::decode::notes::Unmapped;
+use driftgate_core::decode::plan::Field;
+use driftgate_core::decode::seen::Seen;
+use driftgate_core::decode::{Limits, Reason, Reject, check_time, check_value, check_weight};
+use driftgate_core::event::{FeatureColumns, Flag, Fresh, Ids, code, numeric};
+use driftgate_core::schema::{Classes, Schema};
 
 /// What all kinds of files and all threads that read one share: the file, and which columns hold the features.
 pub(super) struct EventFile {

@@ -9,13 +9,13 @@ use super::event_file::{Envelope, EventFile, push_ids};
 use super::nulls::NullTexts;
 pub use super::stream::{EventReader, EventStream, Rejects};
 use super::{ColumnReader, FileError, Piece, Pieces, Rows};
-use crate::decode::coder::Coder;
-use crate::decode::notes::Notes;
-use crate::decode::seen::Seen;
-use crate::decode::time::TimeFormat;
-use crate::decode::{Limits, check_value, check_weight};
-use crate::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code};
-use crate::schema::{Classes, Schema};
+use driftgate_core::decode::coder::Coder;
+use driftgate_core::decode::notes::Notes;
+use driftgate_core::decode::seen::Seen;
+use driftgate_core::decode::time::TimeFormat;
+use driftgate_core::decode::{Limits, check_value, check_weight};
+use driftgate_core::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code};
+use driftgate_core::schema::{Classes, Schema};
 
 /// The names of the columns that hold an event's fields, and how times are written in theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -376,5 +376,4 @@ pub fn versions(path: &Path, fields: &FileFields, model: &str, limits: Limits) -
 }
 
 #[cfg(test)]
-#[path = "events_tests.rs"]
 mod tests;

@@ -252,5 +252,4 @@ fn is_arrow(bytes: &[u8], pair: &Range<usize>) -> bool {
 }
 
 #[cfg(test)]
-#[path = "footer_tests.rs"]
 mod tests;

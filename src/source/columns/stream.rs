@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::events::FileFields;
 use super::{FileError, Piece, Pieces};
-use crate::decode::notes::Notes;
-use crate::decode::seen::Seen;
-use crate::decode::{Limits, Reject};
-use crate::schema::Schema;
+use driftgate_core::decode::notes::Notes;
+use driftgate_core::decode::seen::Seen;
+use driftgate_core::decode::{Limits, Reject};
+use driftgate_core::schema::Schema;
 
 /// What receives rejected rows: their number counted from 1, and why.
 pub type Rejects<'a> = &'a mut dyn FnMut(u64, Reject);

@@ -8,7 +8,7 @@ use polars::prelude::{
     BinaryChunked, Float32Chunked, Float64Chunked, Int64Chunked, Int128Chunked, IntoSeries as _, Series, StringChunked,
 };
 
-use crate::schema::canonical_number;
+use driftgate_core::schema::canonical_number;
 
 /// A float32 from here on may be shorter than its digits before the point, and one below this from where on its digits
 /// behind the point are too many for an exact product.

@@ -3,12 +3,12 @@
 use statrs::function::erf::{erfc, erfc_inv};
 
 use super::simulate::{Blocking, Counts, Rhythm, Successes, sample, share_of, smallest};
-use crate::baseline::Baseline;
-use crate::policy::{Correction, Hysteresis, Target, Zero};
-use crate::stats::bins::sum_bins;
-use crate::stats::chi2::pearson_pooled;
-use crate::stats::draws::Draws;
-use crate::stats::psi::{Zero as ZeroRule, psi};
+use driftgate_core::baseline::Baseline;
+use driftgate_core::policy::{Correction, Hysteresis, Target, Zero};
+use driftgate_core::stats::bins::sum_bins;
+use driftgate_core::stats::chi2::pearson_pooled;
+use driftgate_core::stats::draws::Draws;
+use driftgate_core::stats::psi::{Zero as ZeroRule, psi};
 
 /// Bins of what nothing is known of.
 const BINS: usize = 10;

@@ -1,12 +1,12 @@
 //! Rules on outcomes, without change: AUC as it was in training, KPIs of two versions that are equally good.
 
 use super::simulate::{Blocking, Rhythm, Successes, share_of, smallest};
-use crate::baseline::Baseline;
-use crate::judge::kpi::{Kpi, Other, Seen, Share};
-use crate::policy::{Hysteresis, Tolerance};
-use crate::stats::auc::auc;
-use crate::stats::draws::Draws;
-use crate::stats::grid::Grid;
+use driftgate_core::baseline::Baseline;
+use driftgate_core::judge::kpi::{Kpi, Other, Seen, Share};
+use driftgate_core::policy::{Hysteresis, Tolerance};
+use driftgate_core::stats::auc::auc;
+use driftgate_core::stats::draws::Draws;
+use driftgate_core::stats::grid::Grid;
 
 /// The KPI's rate, which no snapshot says.
 pub const KPI_RATE: f64 = 0.1;

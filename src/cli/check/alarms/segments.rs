@@ -2,11 +2,11 @@
 //! rule judges.
 
 use super::simulate::{Blocking, Rhythm, Successes, share_of, smallest};
-use crate::baseline::Baseline;
-use crate::policy::{GapMeasure, Hysteresis, RuleKind};
-use crate::stats::draws::Draws;
-use crate::stats::fairness::{Confusion, Rate};
-use crate::stats::proportion::newcombe;
+use driftgate_core::baseline::Baseline;
+use driftgate_core::policy::{GapMeasure, Hysteresis, RuleKind};
+use driftgate_core::stats::draws::Draws;
+use driftgate_core::stats::fairness::{Confusion, Rate};
+use driftgate_core::stats::proportion::newcombe;
 
 /// Segments and their rates, where the snapshot does not say.
 pub const SEGMENTS: usize = 5;
@@ -82,7 +82,8 @@ impl Breaks {
                 let alpha = ALPHA / real(yes.len().max(1) as u64);
                 falls.into_iter().any(|(yes, rate)| {
                     let mean = real(*yes) / real(n);
-                    let upper = crate::stats::proportion::wilson(*yes, n, alpha).map_or(1.0, |(_, upper)| upper);
+                    let upper =
+                        driftgate_core::stats::proportion::wilson(*yes, n, alpha).map_or(1.0, |(_, upper)| upper);
                     rate - mean - (upper - mean) > max
                 })
             }

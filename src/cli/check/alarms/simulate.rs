@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use crate::judge::streak::Breach;
-use crate::policy::{Group, Hysteresis};
-use crate::stats::draws::Draws;
+use driftgate_core::judge::streak::Breach;
+use driftgate_core::policy::{Group, Hysteresis};
+use driftgate_core::stats::draws::Draws;
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
@@ -256,7 +256,8 @@ mod tests {
         let text = format!(
             "apiVersion: driftgate/v1\nmodel: m\nchecks: {{g: {{window: {{size: {size}, slide: {slide}}}, rules: [error_rate: {{lt: 0.1}}]}}}}\n"
         );
-        let policy = crate::policy::parse(&text, std::path::Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
+        let policy =
+            driftgate_core::policy::parse(&text, std::path::Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
         Rhythm::of(&policy.groups[0])
     }
 

@@ -8,7 +8,7 @@ fn policy(features: &str, checks: &str) -> Policy {
     let text = format!(
         "apiVersion: driftgate/v1\nmodel: m\nfeatures: {{{features}}}\nscore: {{threshold: 0.5}}\nsegments: [region]\nlabels: {{horizon: 1d}}\nchecks:\n{checks}"
     );
-    crate::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+    driftgate_core::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn one(window: &str, rule: &str) -> Alarm {
@@ -107,7 +107,7 @@ fn what_the_policy_does_not_say_is_not_made_up() {
 #[test]
 fn it_is_the_same_each_time() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/policies/example.yaml")).unwrap();
-    let policy = crate::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
+    let policy = driftgate_core::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
     let figures = |found: &[Alarm]| found.iter().map(|a| (a.rule.clone(), a.days_a_month)).collect::<Vec<_>>();
     let first = alarms(&policy, None);
     assert_eq!(figures(&first), figures(&alarms(&policy, None)));

@@ -1,0 +1,41 @@
+//! The core of driftgate: counting, statistics and decisions over streams of predictions, features and labels.
+//!
+//! It has no files, network, clock or async: its output depends on configuration, baselines and ordered input alone. Each module imports
+//! only from those above it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`stats`] | functions over integer counts |
+//! | [`yaml`], [`policy`] | YAML with positions; the policy of a model |
+//! | [`schema`], [`event`], [`frame`], [`chunk`], [`seeded`] | slots of events; batches in columns; the envelope of binary files, and bytes kept once; hash tables with seeds |
+//! | [`decode`] | bytes to events |
+//! | [`baseline`] | a version's reference |
+//! | [`window`], [`join`] | panes of counts and watermarks; predictions waiting for labels |
+//! | [`intake`] | batches in, sealed panes and watermarks out |
+//! | [`judge`], [`evaluate`] | rules, streaks, verdicts; panes in, verdicts and signals out |
+//! | [`state_v4`] | the state that the release before kept, frozen |
+//! | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
+//! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
+//! | [`audit`] | who changed what, as a chain that shows what was changed in it |
+
+pub mod audit;
+pub mod baseline;
+pub mod chunk;
+pub mod decode;
+pub mod evaluate;
+pub mod event;
+pub mod frame;
+pub mod gate;
+pub mod intake;
+pub mod join;
+pub mod judge;
+pub mod pipeline;
+pub mod policy;
+pub mod promotion;
+pub mod rollout;
+pub mod schema;
+pub mod seeded;
+pub mod state_v4;
+pub mod stats;
+pub mod window;
+pub mod yaml;

@@ -1,0 +1,321 @@
+//! Tests of durable state: replaced as a whole, chunks written once, damage named.
+
+use super::*;
+use driftgate_core::baseline::{Baseline, SnapshotColumns};
+use driftgate_core::decode::plan::EventKind;
+use driftgate_core::event::{Domain, Flag, PredictionBatch, code};
+use driftgate_core::intake::job::Job;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::intake::{DecoderId, Setup, SourceId};
+use driftgate_core::pipeline::{Anew, Pipeline};
+use driftgate_core::policy::Policy;
+use driftgate_core::window::front::{ANY, Front};
+
+fn checkpoint(next_offset: i64) -> Checkpoint {
+    let source = SourceState {
+        topic: "t".into(),
+        partition: 0,
+        next_offset: Some(next_offset),
+        topic_id: Some("MkU3OEVWQTU3MDUyRDQzQg".into()),
+        leader_epoch: Some(3),
+        fronts: vec![("m".into(), Front::new(60_000, Some(5)))],
+        behind: vec![],
+        holes: vec![],
+    };
+    Checkpoint { sources: vec![source], pipelines: vec![], outbox: vec![] }
+}
+
+#[test]
+fn a_checkpoint_is_replaced_as_a_whole_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    assert!(store.load().unwrap().is_none());
+    for next in [7, 8] {
+        store.save(&mut checkpoint(next)).unwrap();
+        assert_eq!(store.load().unwrap().unwrap().sources[0].next_offset, Some(next));
+    }
+    // A crash while the next one was written leaves the last one.
+    fs::write(folder.path().join("checkpoint.bin.new"), b"half").unwrap();
+    assert_eq!(store.load().unwrap().unwrap().sources[0].next_offset, Some(8));
+}
+
+#[test]
+fn a_folder_serves_one_process_and_damage_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let second = Store::open(folder.path()).err().unwrap();
+    assert!(second.to_string().contains("is in use by another driftgate"), "{second}");
+    store.save(&mut checkpoint(7)).unwrap();
+    let path = folder.path().join(FILE);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let damaged = store.load().err().unwrap().to_string();
+    assert!(
+        damaged.contains("damaged: its checksum does not match")
+            && damaged.contains("checkpoint.bin")
+            && damaged.contains("move this file away"),
+        "{damaged}"
+    );
+}
+
+fn policy() -> Arc<Policy> {
+    let text = "apiVersion: driftgate/v1\nmodel: m\nbaseline: {snapshot: \"v{version}.csv\"}\nfeatures: {numeric: [x], categorical: []}\n\
+        segments: [s]\nlabels: {horizon: 1h}\nchecks:\n  drift:\n    window: {size: 1h, slide: 5m}\n    rules:\n    - psi: {of: features, lt: 0.2}\n";
+    Arc::new(driftgate_core::policy::parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// Adds a prediction of the version 1, without segments.
+fn push(batch: &mut PredictionBatch, id: &str, ts: i64, value: impl Fn(usize) -> f64) {
+    batch.ids.push(id);
+    batch.ts.push(ts);
+    batch.version.push(0);
+    batch.stage.push(code::MISSING);
+    batch.score.push(0.5);
+    batch.decision.push(Flag::Missing);
+    batch.latency_ms.push(0.0);
+    batch.error.push(Flag::Missing);
+    batch.features.numeric.iter_mut().enumerate().for_each(|(f, column)| column.push(value(f)));
+}
+
+/// Admits and counts a batch.
+fn feed(pipeline: &Pipeline, source: SourceId, decoder: DecoderId, batch: &mut PredictionBatch) {
+    let mut intake = pipeline.intake();
+    intake.learn(decoder, batch);
+    intake.translate(decoder, batch);
+    let mut job = Job::default();
+    pipeline.admit(&mut intake, source, batch, &mut job);
+    drop(intake);
+    pipeline.count(0, batch, &job);
+}
+
+/// A source of predictions and its decoder.
+fn source(pipeline: &Pipeline) -> (SourceId, DecoderId) {
+    let mut intake = pipeline.intake();
+    (intake.add_source(EventKind::Predictions, ANY, None), intake.add_decoder())
+}
+
+/// Predictions numbered `rows` enter the join of a model, a millisecond apart.
+fn enter(pipeline: &Pipeline, rows: std::ops::Range<i64>) {
+    let mut batch = PredictionBatch::new(1, 0, 1);
+    for i in rows {
+        push(&mut batch, &i.to_string(), i, |_| 1.0);
+        batch.segments[0].push(0);
+    }
+    batch.fresh.extend([(Domain::Version, "1".into()), (Domain::Segmentation(0), "a".into())]);
+    let (source, decoder) = source(pipeline);
+    feed(pipeline, source, decoder, &mut batch);
+}
+
+fn of(pipeline: &mut Pipeline) -> Checkpoint {
+    Checkpoint { sources: vec![], pipelines: vec![pipeline.state()], outbox: vec![] }
+}
+
+/// The state as bytes, with everything in it.
+fn bytes(state: &PipelineState) -> Vec<u8> {
+    postcard::to_stdvec(state).unwrap()
+}
+
+fn chunk_files(folder: &Path) -> BTreeSet<PathBuf> {
+    fs::read_dir(folder.join(CHUNKS)).into_iter().flatten().map(|e| e.unwrap().path()).collect()
+}
+
+#[test]
+fn what_was_kept_is_not_written_again_and_comes_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut pipeline = Pipeline::new(policy(), Setup::default(), 1);
+    enter(&pipeline, 0..200_000);
+    let all = store.save(&mut of(&mut pipeline)).unwrap();
+    let first = chunk_files(folder.path());
+    assert_eq!(first.len(), 3, "200,000 rows fill three blocks");
+    enter(&pipeline, 200_000..200_500);
+    let more = store.save(&mut of(&mut pipeline)).unwrap();
+    assert!(more * 8 < all, "{more} bytes for 500 more predictions, {all} for all");
+    assert_eq!(chunk_files(folder.path()), first);
+    let now = pipeline.state();
+    let back = store.load().unwrap().unwrap().pipelines.remove(0);
+    assert_eq!(bytes(&back), bytes(&now));
+    let (mut restored, lost) = Pipeline::restore(policy(), Setup::default(), 1, back, |_| panic!("no baseline"));
+    assert!(lost.is_empty());
+    assert_eq!(restored.intake().waiting(), (200_500, 0));
+    // What was read back is not written again either.
+    assert_eq!(store.save(&mut of(&mut restored)).unwrap(), more);
+    assert_eq!(chunk_files(folder.path()), first);
+}
+
+#[test]
+fn a_crash_between_chunks_and_checkpoint_leaves_the_old_one_and_chunks_go_when_nothing_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut pipeline = Pipeline::new(policy(), Setup::default(), 1);
+    enter(&pipeline, 0..70_000);
+    store.save(&mut of(&mut pipeline)).unwrap();
+    let (old, named) = (bytes(&store.load().unwrap().unwrap().pipelines[0]), chunk_files(folder.path()));
+    enter(&pipeline, 70_000..300_000);
+    // The chunks of the next checkpoint are there, whole or not, and the checkpoint is not.
+    let mut next = of(&mut pipeline);
+    let mut kept = 0;
+    next.chunks(&mut |chunk| {
+        store.keep(chunk).unwrap();
+        kept += 1;
+        assert_eq!(bytes(&store.load().unwrap().unwrap().pipelines[0]), old);
+    });
+    fs::write(folder.path().join(CHUNKS).join("0123.new"), b"half").unwrap();
+    assert!(kept == 4 && chunk_files(folder.path()).len() == 5);
+    assert_eq!(bytes(&store.load().unwrap().unwrap().pipelines[0]), old);
+    // The next one that is written takes only what it names along.
+    let mut fewer = Pipeline::new(policy(), Setup::default(), 1);
+    enter(&fewer, 0..70_000);
+    store.save(&mut of(&mut fewer)).unwrap();
+    assert_eq!(chunk_files(folder.path()), named);
+    store.save(&mut checkpoint(1)).unwrap();
+    assert!(chunk_files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_chunk_that_is_damaged_or_gone_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut pipeline = Pipeline::new(policy(), Setup::default(), 1);
+    enter(&pipeline, 0..70_000);
+    store.save(&mut of(&mut pipeline)).unwrap();
+    let path = chunk_files(folder.path()).pop_first().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let damaged = store.load().err().unwrap().to_string();
+    assert!(damaged.contains("is damaged: its checksum does not match") && damaged.contains("chunks"), "{damaged}");
+    fs::remove_file(&path).unwrap();
+    let gone = store.load().err().unwrap().to_string();
+    assert!(
+        gone.contains("cannot be read")
+            && gone.contains("move the checkpoint ")
+            && gone.contains("checkpoint.bin away"),
+        "{gone}"
+    );
+}
+
+#[test]
+fn sealed_panes_are_written_once_and_come_back_whole() {
+    const FEATURES: usize = 30;
+    const ROWS: usize = 4000;
+    const MINUTE: i64 = 60_000;
+    let names: Vec<String> = (0..FEATURES).map(|f| format!("f{f}")).collect();
+    let text = format!(
+        "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\"}}\nfeatures: {{numeric: [{}], categorical: []}}\n\
+         lateness: 0s\nchecks:\n  drift:\n    window: {{size: 1h, slide: 5m}}\n    rules:\n    - psi: {{of: features, lt: 0.2}}\n    - ks_p: {{of: features, gte: 0.01}}\n",
+        names.join(", ")
+    );
+    let policy = Arc::new(driftgate_core::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}")));
+    let value = |f: usize, row: usize| f64::from(u32::try_from((row * 7919 + f * 13) % ROWS).unwrap());
+    let columns = SnapshotColumns {
+        rows: ROWS,
+        numeric: (0..FEATURES).map(|f| (0..ROWS).map(|row| value(f, row)).collect()).collect(),
+        ..SnapshotColumns::default()
+    };
+    let baseline = Arc::new(Baseline::build(&policy, "1", "made up", "00", &columns).unwrap());
+    let reference = Reference::Baseline { sha256: baseline.digest().unwrap().into(), baseline };
+    let mut pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
+    pipeline.intake().set_reference("1", reference.clone());
+    let (source, decoder) = source(&pipeline);
+    let pane = |pipeline: &Pipeline, number: i64| {
+        let mut batch = PredictionBatch::new(FEATURES, 0, 0);
+        for row in 0..ROWS {
+            push(&mut batch, "", number * 5 * MINUTE + i64::try_from(row).unwrap(), |f| value(f, row));
+        }
+        if number == 0 {
+            batch.fresh.push((Domain::Version, "1".into()));
+        }
+        feed(pipeline, source, decoder, &mut batch);
+        pipeline.judge_all(&mut |_, _| ());
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    (0..4).for_each(|number| pane(&pipeline, number));
+    store.save(&mut of(&mut pipeline)).unwrap();
+    let first = chunk_files(folder.path());
+    // The fourth is still open; equal panes share a file. The other one is the baseline's.
+    assert_eq!(first.len(), 2);
+    let back = store.load().unwrap().unwrap().pipelines.remove(0);
+    assert_eq!(bytes(&back), bytes(&pipeline.state()));
+    let (mut restored, lost) = Pipeline::restore(policy, Setup::default(), 1, back, |_| reference.clone());
+    assert!(lost.is_empty());
+    assert_eq!(bytes(&restored.state()), bytes(&pipeline.state()));
+}
+
+/// A store on the state that the release before left, and its folder.
+fn of_the_release_before() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/upgrade/before.tgz");
+    let untar = std::process::Command::new("tar").arg("-xzf").arg(kept).arg("-C").arg(folder.path()).status();
+    assert!(untar.unwrap().success());
+    let store = Store::open(&folder.path().join("state")).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn the_checkpoint_of_the_release_before_is_read_and_kept() {
+    let (folder, store) = of_the_release_before();
+    let before = fs::read(store.path()).unwrap();
+    let read = store.load().unwrap().unwrap();
+    let offsets: Vec<_> = read.sources.iter().map(|s| (s.topic.as_str(), s.next_offset)).collect();
+    let expected =
+        [("upgrade-labels", Some(227)), ("upgrade-measurements", Some(15)), ("upgrade-predictions", Some(312))];
+    assert_eq!(offsets.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(expected));
+    let models: BTreeSet<&str> = read.pipelines.iter().map(|p| p.model.as_str()).collect();
+    assert_eq!(models, BTreeSet::from(["f", "m", "w"]));
+    // Reading changes nothing but for the copy.
+    assert_eq!(fs::read(store.path()).unwrap(), before);
+    let written = &mut read.clone();
+    store.save(written).unwrap();
+    assert_ne!(fs::read(store.path()).unwrap(), before);
+    let again = store.load().unwrap().unwrap();
+    for (was, is) in read.pipelines.iter().zip(&again.pipelines) {
+        assert_eq!(bytes(was), bytes(is));
+    }
+    let kept = folder.path().join("state/format-4");
+    assert_eq!(fs::read(kept.join(FILE)).unwrap(), before);
+    assert_eq!(chunk_files(&kept).len(), 3);
+    let from_copy = Store::open(&kept).unwrap().load().unwrap().unwrap();
+    assert_eq!(from_copy.pipelines.len(), 3);
+}
+
+#[test]
+fn counts_of_the_release_before_serve_the_policies_that_count_the_same() {
+    let (_folder, store) = of_the_release_before();
+    let read = store.load().unwrap().unwrap();
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/upgrade");
+    let policy = |model: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(policies.join(format!("{model}.yaml"))).unwrap();
+        assert!(text.contains(from));
+        driftgate_core::policy::parse(&text.replace(from, to), Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let anew = |model: &str, from: &str, to: &str| {
+        read.pipelines.iter().find(|p| p.model == model).unwrap().anew(&policy(model, from, to))
+    };
+    assert_eq!([anew("m", "", ""), anew("w", "", ""), anew("m", "lt: 0.5", "lt: 0.6")], [None, None, None]);
+    for (from, to) in [("lateness: 5m", "lateness: 6m"), ("categorical: [c]", "categorical: [u]"), ("by: u,", "by: v,")]
+    {
+        assert_eq!(anew("m", from, to), Some(Anew::Policy), "{to}");
+    }
+    assert_eq!(anew("f", "", ""), Some(Anew::Rule("choice/selection_gap".into())));
+}
+
+#[test]
+fn a_checkpoint_of_another_format_is_refused_and_left_as_it_is() {
+    for (version, says) in [(6, "from a newer driftgate"), (3, "run a release in between first")] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let other = frame::encode(Kind { version, ..KIND }, &vec![7_u8; 100]).unwrap();
+        fs::write(store.path(), &other).unwrap();
+        let refused = store.load().err().unwrap().to_string();
+        assert!(refused.contains(says) && refused.contains(&format!("format {version}")), "{refused}");
+        assert_eq!(fs::read(store.path()).unwrap(), other);
+        // A version that damage made is no other format.
+        let mut damaged = frame::encode(KIND, &vec![7_u8; 100]).unwrap();
+        damaged[8] = u8::try_from(version).unwrap();
+        fs::write(store.path(), &damaged).unwrap();
+        assert!(store.load().err().unwrap().to_string().contains("damaged: its checksum"));
+    }
+}

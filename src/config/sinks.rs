@@ -1,0 +1,178 @@
+//! What the daemon tells and asks beside Kafka: the registry, webhooks, the audit log's anchor, and Prometheus queries.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Reader, duration, sources};
+use driftgate_core::yaml::Item;
+
+/// Where the registry lies if nothing else is said: apart from the state, which operators move away to count anew.
+pub(super) const REGISTRY: &str = "registry/registry.db";
+
+/// Where the registry lies, and what it is kept in step with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryConfig {
+    /// The database file: versions, evidence, approvals, rollouts and the audit log.
+    pub path: PathBuf,
+    pub mlflow: Option<MlflowConfig>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MlflowConfig {
+    pub url: String,
+    /// Holds `user:password`, or a bearer token.
+    pub token_file: Option<PathBuf>,
+    /// Certificates of CAs that are believed.
+    pub ca_file: Option<PathBuf>,
+    /// How often it is asked what others changed.
+    pub every: Duration,
+}
+
+/// An address that hears of every change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookConfig {
+    pub url: String,
+    /// Holds the key that messages are signed with.
+    pub secret_file: Option<PathBuf>,
+    /// Certificates of CAs that are believed.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A Prometheus query whose samples become measurements in a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusConfig {
+    pub url: String,
+    pub query: String,
+    pub model: String,
+    pub version: VersionFrom,
+    /// The metric's name in the events.
+    pub metric: String,
+    pub topic: String,
+    pub every: Duration,
+    pub token_file: Option<PathBuf>,
+    /// Certificates of CAs that are believed.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where a sample's version comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionFrom {
+    Fixed(String),
+    Label(String),
+}
+
+impl Reader<'_> {
+    pub(super) fn registry(&self, item: &Item) -> Option<RegistryConfig> {
+        let map = item.map(&["embedded", "mlflow"])?;
+        if map.get("embedded").is_none() && map.get("mlflow").is_none() {
+            return item.fail("no registry in it: write {embedded: {path: registry/registry.db}}");
+        }
+        let path = match map.get("embedded") {
+            Some(item) => {
+                let path = item.map(&["path"]).and_then(|map| map.require("path", "registry/registry.db"));
+                path.and_then(|path| self.path(&path))
+            }
+            None => Some(self.directory.join(REGISTRY)),
+        };
+        let mlflow = map.get("mlflow").map(|item| self.mlflow(&item));
+        Some(RegistryConfig {
+            path: path?,
+            mlflow: match mlflow {
+                Some(mlflow) => Some(mlflow?),
+                None => None,
+            },
+        })
+    }
+
+    fn mlflow(&self, item: &Item) -> Option<MlflowConfig> {
+        let map = item.map(&["url", "token_file", "every", "tls"])?;
+        let url = map.require("url", "https://mlflow.example.com").and_then(|item| url(&item));
+        let token_file = map.get("token_file").map(|item| self.path(&item));
+        let every = map.get("every").map_or(Some(Duration::from_secs(10)), |item| duration(&item));
+        let ca_file = self.authorities(map.get("tls").as_ref());
+        Some(MlflowConfig { url: url?, token_file: optional(token_file)?, every: every?, ca_file: ca_file? })
+    }
+
+    pub(super) fn webhooks(&self, item: &Item) -> Option<Vec<WebhookConfig>> {
+        let webhook = |item: &Item| {
+            let map = item.map(&["url", "secret_file", "tls"])?;
+            let url = map.require("url", "https://chat.example.com/hooks/driftgate").and_then(|item| url(&item));
+            let secret_file = map.get("secret_file").map(|item| self.path(&item));
+            let ca_file = self.authorities(map.get("tls").as_ref());
+            Some(WebhookConfig { url: url?, secret_file: optional(secret_file)?, ca_file: ca_file? })
+        };
+        all(item.list("webhooks")?.iter().map(webhook))
+    }
+
+    pub(super) fn prometheus(&self, item: &Item) -> Option<Vec<PrometheusConfig>> {
+        let query = |item: &Item| {
+            let map = item.map(&[
+                "url",
+                "query",
+                "model",
+                "version",
+                "version_label",
+                "metric",
+                "topic",
+                "every",
+                "token_file",
+                "tls",
+            ])?;
+            let ca_file = self.authorities(map.get("tls").as_ref());
+            let text =
+                |key, example, what| map.require(key, example).and_then(|item| item.name(what).map(str::to_owned));
+            let url = map.require("url", "http://prometheus:9090").and_then(|item| url(&item));
+            let query = text("query", "sum by (version) (rate(cost_total[5m]))", "a query");
+            let model = text("model", "fraud_detector", "a model");
+            let metric = text("metric", "cost_per_1k", "a metric");
+            let topic = map.require("topic", "measurements").and_then(|item| sources::topic(&item));
+            let every = map.get("every").map_or(Some(Duration::from_secs(60)), |item| duration(&item));
+            let token_file = map.get("token_file").map(|item| self.path(&item));
+            let version = match (map.get("version"), map.get("version_label")) {
+                (Some(item), None) => item.name("a version").map(|v| VersionFrom::Fixed(v.to_owned())),
+                (None, Some(item)) => item.name("a label").map(|l| VersionFrom::Label(l.to_owned())),
+                (None, None) => Some(VersionFrom::Label("version".to_owned())),
+                (Some(_), Some(_)) => item.fail("both `version` and `version_label`: keep one"),
+            };
+            Some(PrometheusConfig {
+                url: url?,
+                query: query?,
+                model: model?,
+                version: version?,
+                metric: metric?,
+                topic: topic?,
+                every: every?,
+                token_file: optional(token_file)?,
+                ca_file: ca_file?,
+            })
+        };
+        all(item.list("Prometheus queries")?.iter().map(query))
+    }
+
+    /// The topic that signed heads of the audit log go to.
+    pub(super) fn audit(item: &Item) -> Option<String> {
+        item.map(&["topic"])?.require("topic", "driftgate.audit").and_then(|item| sources::topic(&item))
+    }
+}
+
+fn url(item: &Item) -> Option<String> {
+    let text = item.text("a URL")?;
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Some(text.to_owned());
+    }
+    item.fail("expected a URL that starts with http:// or https://")
+}
+
+/// What was given must be right; what was not given is fine.
+#[allow(clippy::option_option, reason = "not given, wrong, and right are three things")]
+fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+    match given {
+        Some(value) => Some(Some(value?)),
+        None => Some(None),
+    }
+}
+
+/// All of them, after every error was reported.
+fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    items.collect::<Vec<_>>().into_iter().collect()
+}

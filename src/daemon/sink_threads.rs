@@ -1,0 +1,237 @@
+//! The threads that tell others and ask others: couriers to topics and webhooks, the mirror of the registry in MLflow, and
+//! Prometheus queries whose samples become measurements.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use super::Flags;
+use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
+use crate::http_client::Calls;
+use crate::ledger::home::{self, Home};
+use crate::ledger::{Embedded, Sink};
+use crate::registry::RegistryError;
+use crate::sink::delivery::{Carrier, Courier};
+use crate::sink::lane::{Body, Lane, Letter};
+use crate::sink::mirror::Mirror;
+use crate::sink::mlflow::{Auth, Mlflow};
+use crate::sink::signing::Secret;
+use crate::sink::standing::Standing;
+use crate::sink::topic::TopicWriter;
+use crate::sink::webhook::Webhook;
+use crate::source::prometheus::{Poller, Query, Skipped, VersionOf};
+use crate::view::Shared;
+use crate::view::failing::Part;
+
+/// A call that takes longer has failed.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a sleeping thread looks whether it should end.
+const TICK: Duration = Duration::from_millis(200);
+
+/// So many samples wait for their topic.
+const MOST_SAMPLES: usize = 10_000;
+
+/// Which sinks a configuration has.
+#[must_use]
+pub fn sinks(config: &Config) -> Vec<Sink> {
+    let mut sinks = Vec::new();
+    // Topics need brokers.
+    let kafka = config.kafka.is_some();
+    sinks.extend((kafka && config.publish.signals.is_some()).then_some(Sink::Signals));
+    sinks.extend((kafka && config.publish.verdicts.is_some()).then_some(Sink::Verdicts));
+    sinks.extend((0..config.publish.webhooks.len()).map(Sink::Webhook));
+    sinks.extend(config.registry.mlflow.is_some().then_some(Sink::Mlflow));
+    sinks.extend((kafka && config.audit_topic.is_some()).then_some(Sink::Anchor));
+    sinks
+}
+
+/// Opens the registry of a configuration, telling its changes to the sinks there are. One that a release before kept in the
+/// state folder is moved to its place.
+///
+/// # Errors
+/// A registry that cannot be opened.
+pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
+    let path = &config.registry.path;
+    let at = match home::settle(path, &config.registry_before()) {
+        Home::There => path.clone(),
+        Home::Moved => {
+            tracing::warn!(from = %config.registry_before().display(), to = %path.display(), "the registry and its key were moved to a folder of their own");
+            path.clone()
+        }
+        Home::Stays(at, why) => {
+            tracing::warn!(at = %at.display(), "the registry stays in the state folder for now, and is not moved to {}: {why}", path.display());
+            at
+        }
+        Home::Both(other) => {
+            tracing::warn!(used = %path.display(), other = %other.display(), "there are two registries; the one in the state folder is not used");
+            path.clone()
+        }
+    };
+    Ok(told(Embedded::open(&at)?, config, &at))
+}
+
+/// The same where it lies now, waiting no longer than this for other processes.
+///
+/// # Errors
+/// As `registry`.
+pub fn registry_within(config: &Config, patience: Duration) -> Result<Embedded, RegistryError> {
+    let at = home::find(&config.registry.path, &config.registry_before());
+    Ok(told(Embedded::open_within(&at, patience)?, config, &at))
+}
+
+/// The registry with what a configuration says of sinks and artifacts.
+fn told(registry: Embedded, config: &Config, at: &Path) -> Embedded {
+    registry.telling(sinks(config)).reading(config.artifacts.clone(), config.stores.clone(), config.own_files(at), at)
+}
+
+/// A client of the MLflow that a configuration names.
+///
+/// # Errors
+/// A token file that cannot be read, or a URL that is none.
+pub fn mlflow(config: &MlflowConfig) -> anyhow::Result<Mlflow> {
+    let auth = match &config.token_file {
+        Some(path) => Auth::from_file(path)?,
+        None => Auth::None,
+    };
+    Ok(Mlflow::new(&config.url, auth, calls(config.ca_file.as_ref()))?)
+}
+
+fn calls(ca_file: Option<&PathBuf>) -> Calls {
+    Calls { timeout: TIMEOUT, ca_file: ca_file.cloned() }
+}
+
+/// Starts every thread that the configuration asks for.
+///
+/// # Errors
+/// Secrets that cannot be read, URLs that are none.
+pub fn start(
+    config: &Config,
+    models: &[String],
+    properties: &BTreeMap<String, String>,
+    registry: &Arc<Embedded>,
+    view: &Shared,
+    flags: &Arc<Flags>,
+) -> anyhow::Result<()> {
+    for sink in sinks(config) {
+        let topic = |topic: &Option<String>| {
+            let (writer, standing) =
+                (TopicWriter::new(properties)?, Standing::new(Part::Sink(sink.name()), view.clone()));
+            anyhow::Ok(Carrier::Topic(Box::new(Lane::new(writer, topic.clone().unwrap_or_default(), standing))))
+        };
+        view.write().undeliverable.entry(sink.name()).or_default();
+        let carrier = match sink {
+            Sink::Signals => topic(&config.publish.signals)?,
+            Sink::Anchor => topic(&config.audit_topic)?,
+            Sink::Webhook(at) => match config.publish.webhooks.get(at) {
+                Some(hook) => Carrier::Webhook(webhook(hook)?),
+                None => continue,
+            },
+            // Kept in step below, and carried by the outbox.
+            Sink::Mlflow | Sink::Verdicts => continue,
+        };
+        let (registry, view) = (Arc::clone(registry), view.clone());
+        let flags = Arc::clone(flags);
+        Courier { sink, carrier, registry, view }.start(move || flags.stop.load(Ordering::Relaxed))?;
+    }
+    if let Some(at) = &config.registry.mlflow {
+        let (registry, view, flags) = (Arc::clone(registry), view.clone(), Arc::clone(flags));
+        Mirror { client: mlflow(at)?, every: at.every, models: models.to_vec(), registry, view }
+            .start(move || flags.stop.load(Ordering::Relaxed))?;
+    }
+    for query in &config.prometheus {
+        let standing = Standing::new(Part::Query(query.metric.clone()), view.clone());
+        let lane = Lane::new(TopicWriter::new(properties)?, query.topic.clone(), standing);
+        poll(query, lane, view.clone(), Arc::clone(flags))?;
+    }
+    Ok(())
+}
+
+fn webhook(hook: &WebhookConfig) -> anyhow::Result<Webhook> {
+    let secret = match &hook.secret_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the webhook's secret {} cannot be read", path.display()))?;
+            Some(Secret::new(text.trim()))
+        }
+        None => None,
+    };
+    Ok(Webhook::new(&hook.url, secret, calls(hook.ca_file.as_ref()))?)
+}
+
+/// Sleeps, unless the daemon ends meanwhile; whether it goes on.
+fn sleep(flags: &Flags, span: Duration) -> bool {
+    let until = Instant::now() + span;
+    while Instant::now() < until {
+        if flags.stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        thread::sleep(TICK.min(span));
+    }
+    !flags.stop.load(Ordering::Relaxed)
+}
+
+/// Makes measurements of a Prometheus query's samples, in the topic that they are read from.
+fn poll(query: &PrometheusConfig, mut lane: Lane<()>, view: Shared, flags: Arc<Flags>) -> anyhow::Result<()> {
+    let version = match &query.version {
+        VersionFrom::Fixed(version) => VersionOf::Fixed(version.clone()),
+        VersionFrom::Label(label) => VersionOf::Label(label.clone()),
+    };
+    let asked = Query {
+        url: query.url.clone(),
+        query: query.query.clone(),
+        model: query.model.clone(),
+        version,
+        metric: query.metric.clone(),
+    };
+    let poller = Poller::new(asked, query.token_file.clone(), calls(query.ca_file.as_ref()))?;
+    let (metric, every) = (query.metric.clone(), query.every);
+    let part = Part::Query(metric.clone());
+    let work = move || loop {
+        match poller.poll() {
+            Ok(answer) => {
+                let mut why: Option<String> = None;
+                for warning in &answer.warnings {
+                    tracing::warn!(metric, warning, "Prometheus");
+                }
+                for measured in &answer.measured {
+                    let key = format!("{}/{}", measured.model, measured.version);
+                    lane.push(Letter::new((), key, Body::Text(measured.to_json())));
+                }
+                while lane.len() > MOST_SAMPLES && lane.pop().is_some() {
+                    lane.standing.dropped(1, "the oldest of too many samples that wait for their topic");
+                }
+                // A ratio without requests is no number and no failure, as long as other samples are.
+                let Skipped { not_finite, without_version, histograms } = answer.skipped;
+                if answer.measured.is_empty() || without_version + histograms > 0 {
+                    why.get_or_insert_with(|| {
+                        format!(
+                            "{} samples count; {not_finite} are no numbers, {without_version} name no version, {histograms} are histograms",
+                            answer.measured.len()
+                        )
+                    });
+                }
+                // What fails waits for the next question.
+                while !lane.is_empty() && lane.turn().pause.is_none() {}
+                match why {
+                    Some(why) => view.fails(part.clone(), why),
+                    None if lane.is_empty() => view.works(&part),
+                    None => {}
+                }
+            }
+            Err(e) => {
+                tracing::warn!(metric, error = %e, "a query has no answer; it is asked again");
+                view.fails(part.clone(), e.to_string());
+            }
+        }
+        if !sleep(&flags, every) {
+            return;
+        }
+    };
+    thread::Builder::new().name("poll-prometheus".into()).spawn(work)?;
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! What MLflow shall say: the pointers of the ledger as aliases, and the tags of each version. Both are state, written with the
+//! change that they follow from; whoever keeps MLflow in step compares them with what is there, as often as it takes. A
+//! version that MLflow does not have yet gets what is due to it once it is registered there.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use super::change::Sink;
+use super::dossier::approvals_of;
+use super::{Embedded, with_state};
+use crate::registry::{RegistryError, VersionRecord};
+use crate::sink::mlflow::ops::{self, Op};
+use crate::sink::mlflow::pull::{Found, FoundVersion};
+
+/// What is to be written to MLflow, and what cannot be yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Each may be carried out any number of times.
+    pub ops: Vec<Op>,
+    /// Versions that MLflow does not have: their pointers and tags wait.
+    pub unregistered: Vec<String>,
+}
+
+impl Embedded {
+    /// Models of which something changed that MLflow was not told yet, with the number of the change.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn unsettled(&self) -> Result<Vec<(String, i64)>, RegistryError> {
+        self.read(|tx| {
+            tx.prepare_cached("SELECT model, changed FROM mirror WHERE changed > settled ORDER BY model")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// MLflow says what it shall of a model, up to a change; later ones are still due.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn settled(&self, model: &str, changed: i64) -> Result<(), RegistryError> {
+        self.write(0, |change| {
+            change
+                .prepare_cached("UPDATE mirror SET settled = max(settled, ?2) WHERE model = ?1")?
+                .execute(params![model, changed])?;
+            Ok(())
+        })
+    }
+
+    /// An alias is about to be moved in MLflow: where it stands there afterwards, it was moved by us.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn writing(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
+        self.write(0, |change| {
+            change
+                .prepare_cached("INSERT OR REPLACE INTO mirror_writes (model, alias, version) VALUES (?1, ?2, ?3)")?
+                .execute([model, alias, version])?;
+            Ok(())
+        })
+    }
+
+    /// What an alias stands on in MLflow now that we moved it.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn mirrored(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
+        self.write(0, |change| mirrored(change, model, alias, version))
+    }
+
+    /// Models with something that MLflow was not told yet, where there is an MLflow.
+    pub(super) fn undelivered_to_mlflow(&self, tx: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
+        if !self.sinks.contains(&Sink::Mlflow) {
+            return Ok(None);
+        }
+        let count: i64 = tx
+            .prepare_cached("SELECT count(*) FROM mirror WHERE changed > settled")?
+            .query_row([], |row| row.get(0))?;
+        Ok((count > 0).then(|| (Sink::Mlflow.name(), count.cast_unsigned())))
+    }
+}
+
+/// Notes that something of a model changed that MLflow is to be told.
+pub(super) fn changed(tx: &Connection, model: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO mirror (model, changed, settled) VALUES (?1, 1, 0)
+         ON CONFLICT (model) DO UPDATE SET changed = changed + 1",
+    )?
+    .execute([model])?;
+    Ok(())
+}
+
+/// Says what tags of a version shall be; others of it stay.
+pub(super) fn tag(tx: &Connection, model: &str, version: &str, tags: &[(String, String)]) -> rusqlite::Result<()> {
+    for (key, value) in tags {
+        tx.prepare_cached(
+            "INSERT INTO mirror_tags (model, version, key, value) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (model, version, key) DO UPDATE SET value = excluded.value",
+        )?
+        .execute([model, version, key, value])?;
+    }
+    changed(tx, model)
+}
+
+pub(super) fn mirrored(tx: &Connection, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
+    tx.prepare_cached("INSERT OR REPLACE INTO mirrored (model, alias, version) VALUES (?1, ?2, ?3)")?
+        .execute([model, alias, version])?;
+    not_written(tx, model, alias)
+}
+
+/// An alias is not about to be moved any more.
+pub(super) fn not_written(tx: &Connection, model: &str, alias: &str) -> Result<(), RegistryError> {
+    tx.prepare_cached("DELETE FROM mirror_writes WHERE model = ?1 AND alias = ?2")?.execute([model, alias])?;
+    Ok(())
+}
+
+/// Aliases that we were about to move when the process died, and where to.
+pub(super) fn being_written(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+    pairs(tx, "SELECT alias, version FROM mirror_writes WHERE model = ?1", model)
+}
+
+/// Where each alias of a model stood in MLflow when we last wrote or saw it.
+pub(super) fn last_seen(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+    pairs(tx, "SELECT alias, version FROM mirrored WHERE model = ?1", model)
+}
+
+/// Where the model's pointers stand; without those that stand for nothing any more.
+pub(super) fn pointers(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+    let standing = "SELECT stage, version FROM stages AS s
+                    WHERE model = ?1 AND NOT EXISTS (
+                        SELECT 1 FROM lost_stages AS l WHERE l.model = s.model AND l.stage = s.stage)";
+    pairs(tx, standing, model)
+}
+
+/// Aliases that somebody else moved, and where they stand there (`None`: on nothing), until they agree or ours moves.
+pub(super) fn moved_elsewhere(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, Option<String>>> {
+    tx.prepare_cached("SELECT stage, version FROM moved_elsewhere WHERE model = ?1")?
+        .query_map([model], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Notes that somebody else moved an alias, and where it stands there now.
+pub(super) fn moved_there(
+    tx: &Connection,
+    model: &str,
+    alias: &str,
+    version: Option<&str>,
+    now_ms: i64,
+) -> Result<(), RegistryError> {
+    match version {
+        Some(version) => mirrored(tx, model, alias, version)?,
+        None => forget(tx, model, alias)?,
+    }
+    tx.prepare_cached("INSERT OR REPLACE INTO moved_elsewhere (model, stage, version, at) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![model, alias, version, now_ms])?;
+    Ok(())
+}
+
+/// An alias stands on nothing there.
+pub(super) fn forget(tx: &Connection, model: &str, alias: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM mirrored WHERE model = ?1 AND alias = ?2")?.execute([model, alias])?;
+    Ok(())
+}
+
+/// Nothing is to be told of an alias any more: both agree, or ours moved and is to be moved there.
+pub(super) fn agrees(tx: &Connection, model: &str, alias: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM moved_elsewhere WHERE model = ?1 AND stage = ?2")?.execute([model, alias])?;
+    Ok(())
+}
+
+fn pairs(tx: &Connection, query: &str, model: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+    tx.prepare_cached(query)?.query_map([model], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// Where a pointer stood before it was put onto the version that it stands on.
+pub(super) fn stood_before(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<Option<String>> {
+    let from: Option<Option<String>> = tx
+        .prepare_cached(
+            "SELECT from_version FROM stage_moves WHERE model = ?1 AND stage = ?2 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([model, stage], |row| row.get(0))
+        .optional()?;
+    Ok(from.flatten())
+}
+
+/// What of a model differs in MLflow: `aliases` are those to move there, with where they are expected to stand.
+pub(super) fn due(
+    tx: &Connection,
+    model: &str,
+    found: &Found,
+    aliases: Vec<(String, Option<String>)>,
+) -> rusqlite::Result<Due> {
+    let there: BTreeMap<&str, &FoundVersion> = found.versions.iter().map(|v| (v.version.as_str(), v)).collect();
+    let mut due = Due::default();
+    let wanted = pointers(tx, model)?;
+    for (alias, expected) in aliases {
+        let Some(version) = wanted.get(&alias) else { continue };
+        match there.get(version.as_str()) {
+            Some(found) => due.ops.push(Op::SetAlias {
+                model: model.to_owned(),
+                alias,
+                version: version.clone(),
+                expected,
+                created_ms: found.created_ms,
+            }),
+            None => due.unregistered.push(version.clone()),
+        }
+    }
+    for (version, tags) in wanted_tags(tx, model)? {
+        match there.get(version.as_str()) {
+            Some(found) => {
+                let tags = ops::differing(&found.tags, tags);
+                if !tags.is_empty() {
+                    due.ops.push(Op::SetTags { model: model.to_owned(), version, tags, created_ms: found.created_ms });
+                }
+            }
+            None => due.unregistered.push(version),
+        }
+    }
+    due.unregistered.sort_unstable();
+    due.unregistered.dedup();
+    Ok(due)
+}
+
+/// By version, in the order they were first written: a status follows its reasons.
+fn wanted_tags(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, Vec<(String, String)>>> {
+    let mut tags: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut all = tx.prepare_cached("SELECT version, key, value FROM mirror_tags WHERE model = ?1 ORDER BY rowid")?;
+    let mut rows = all.query([model])?;
+    while let Some(row) = rows.next()? {
+        tags.entry(row.get(0)?).or_default().push((row.get(1)?, row.get(2)?));
+    }
+    Ok(tags)
+}
+
+/// Fills the tables of a registry that had a queue instead: from its blocks, approvals and audit log, and from what the
+/// queue still held. The queue's rows for MLflow are done with.
+pub(super) fn from_format_2(tx: &Connection) -> Result<(), RegistryError> {
+    let bodies = |query: &str| -> rusqlite::Result<Vec<String>> {
+        tx.prepare(query)?.query_map([], |row| row.get(0))?.collect()
+    };
+    for text in bodies("SELECT bytes FROM audit ORDER BY seq")? {
+        if let Ok(record) = serde_json::from_str::<Value>(&text) {
+            of_audit(tx, &record)?;
+        }
+    }
+    for VersionRecord { model, version, blocks, .. } in all_versions(tx)? {
+        for block in blocks {
+            tag(tx, &model, &version, &ops::block_tags(&block.group, "block", &block.reasons, &block.since))?;
+        }
+        let approvals = approvals_of(tx, &model, &version)?;
+        for approval in &approvals {
+            tag(tx, &model, &version, &[ops::approvals_tag(&approval.to, &approvals)])?;
+        }
+    }
+    for text in bodies("SELECT body FROM outgoing WHERE sink = 'mlflow' ORDER BY id")? {
+        if let Ok(Op::SetTags { model, version, tags, .. }) = serde_json::from_str(&text) {
+            tag(tx, &model, &version, &tags)?;
+        }
+    }
+    for model in bodies("SELECT DISTINCT model FROM stages")? {
+        changed(tx, &model)?;
+    }
+    tx.execute("DELETE FROM outgoing WHERE sink = 'mlflow'", [])?;
+    Ok(())
+}
+
+fn all_versions(tx: &Connection) -> rusqlite::Result<Vec<VersionRecord>> {
+    let mut all = tx.prepare("SELECT * FROM versions ORDER BY id")?;
+    all.query_map([], super::version_row)?.map(|row| with_state(tx, row?)).collect()
+}
+
+/// The tags that a record of the audit log stands for.
+fn of_audit(tx: &Connection, record: &Value) -> rusqlite::Result<()> {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let payload = record.get("payload").unwrap_or(&Value::Null);
+    let (Some(event), Some(model), Some(version)) =
+        (text(record, "event"), text(record, "model"), text(record, "version"))
+    else {
+        return Ok(());
+    };
+    match event.as_str() {
+        "registry_drift" if payload.get("recreated") == Some(&Value::Bool(true)) => {
+            tx.execute("DELETE FROM mirror_tags WHERE model = ?1 AND version = ?2", [&model, &version])?;
+        }
+        "rollback" => {
+            if let (Some(to), Some(ts)) = (text(payload, "to"), text(payload, "ts")) {
+                let reason = text(payload, "reason").unwrap_or_default();
+                tag(tx, &model, &version, &[ops::rollback_tag(&version, Some(&to), &reason, &ts)])?;
+            }
+        }
+        "gate" => {
+            if let (Some(stage), Some(verdict)) = (text(payload, "to"), text(payload, "verdict")) {
+                let reasons = payload.get("reasons").and_then(Value::as_array).cloned().unwrap_or_default();
+                let reasons: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
+                let policy = text(payload, "policy_sha256").unwrap_or_default();
+                let decided_at = text(record, "ts").unwrap_or_default();
+                tag(tx, &model, &version, &ops::decided_tags(&stage, &verdict, &reasons, &policy, &decided_at))?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Signals, applied inside a transaction: each id once, and none after a newer one of its group.
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Value, json};
+
+use super::change::{Change, Sink};
+use super::{identity, name, rollback};
+use crate::registry::{Applied, RegistryError};
+use crate::sink::mlflow::ops;
+use driftgate_core::judge::verdict::{Action, Signal};
+
+/// Who moves a pointer when a signal does.
+pub(super) const ACTOR: &str = "driftgate";
+
+/// A signal whose names no registry takes is ignored, not an error: trying it again would not help. One that is given again
+/// is told again as it was told first, with what became of it then.
+pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, RegistryError> {
+    if let Some(told) = stored(tx, signal)? {
+        tx.tell_text(Sink::Signals, &key(signal), &told)?;
+        return Ok(Applied::Already);
+    }
+    let (ts_ms, applied) = outcome(tx, signal)?;
+    let (done, detail) = match &applied {
+        Applied::Ignored(why) => (false, why.as_str()),
+        Applied::Done { rollback_to: Some(to) } => (true, to.as_str()),
+        Applied::Done { rollback_to: None } | Applied::Already => (true, ""),
+    };
+    let told = told(signal, done, detail);
+    tx.prepare_cached(
+        "INSERT INTO signals (signal_id, model, version, group_name, action, ts, ts_ms, done, detail, applied_at, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?
+    .execute(params![
+        signal.signal_id,
+        signal.model,
+        signal.version,
+        signal.group,
+        signal.action.name(),
+        signal.ts,
+        ts_ms,
+        done,
+        detail,
+        tx.now_ms,
+        told.to_string()
+    ])?;
+    let outcome = if done { "applied" } else { "ignored" };
+    tx.audit(
+        ACTOR,
+        "signal",
+        (&signal.model, Some(&signal.version)),
+        json!({"outcome": outcome, "detail": detail, "signal": signal}),
+    )?;
+    tx.tell(Sink::Signals, &key(signal), &told)?;
+    if done {
+        tx.announce(&signal.model, &json!({"event": signal.action.name(), "signal": told}))?;
+    }
+    Ok(applied)
+}
+
+/// Does what a signal asks for; its time, ms, and what became of it.
+fn outcome(tx: &Change<'_>, signal: &Signal) -> Result<(i64, Applied), RegistryError> {
+    if let Err(error) = name("the model", &signal.model).and_then(|()| name("the version", &signal.version)) {
+        return Ok((0, Applied::Ignored(error.to_string())));
+    }
+    let Ok(ts) = signal.ts.parse::<jiff::Timestamp>() else {
+        return Ok((0, Applied::Ignored(format!("its time {:?} is not RFC 3339", signal.ts))));
+    };
+    let ts_ms = ts.as_millisecond();
+    super::add_version(tx, &signal.model, &signal.version, ACTOR)?;
+    let applied = match signal.action {
+        _ if identity::made_anew(tx, &signal.model, &signal.version)?.is_some_and(|anew| ts_ms <= anew) => {
+            let version = &signal.version;
+            Applied::Ignored(format!(
+                "version {version:?} was made anew in MLflow since: its window was a deleted one's"
+            ))
+        }
+        Action::Block | Action::Clear => block_or_clear(tx, signal, ts_ms)?,
+        Action::Rollback => rollback::by_signal(tx, signal, ts_ms)?,
+    };
+    Ok((ts_ms, applied))
+}
+
+fn key(signal: &Signal) -> String {
+    format!("{}/{}", signal.model, signal.version)
+}
+
+/// What is told of a signal that was given before.
+fn stored(tx: &Change<'_>, signal: &Signal) -> Result<Option<String>, RegistryError> {
+    let found: Option<(Option<String>, bool, String)> = tx
+        .prepare_cached("SELECT body, done, detail FROM signals WHERE signal_id = ?1")?
+        .query_row([&signal.signal_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    // A release before kept no text.
+    Ok(found.map(|(body, done, detail)| body.unwrap_or_else(|| self::told(signal, done, &detail).to_string())))
+}
+
+/// A signal as others hear of it: with where a rollback went, and why the registry ignored it.
+fn told(signal: &Signal, done: bool, detail: &str) -> Value {
+    let mut told = json!(signal);
+    let Some(fields) = told.as_object_mut() else { return told };
+    let to = (done && signal.action == Action::Rollback && !detail.is_empty()).then_some(detail);
+    fields.insert("rollback_to".into(), json!(to));
+    fields.insert("outcome".into(), if done { "applied" } else { "ignored" }.into());
+    if !done {
+        fields.insert("detail".into(), detail.into());
+    }
+    told
+}
+
+fn block_or_clear(tx: &Change<'_>, signal: &Signal, ts_ms: i64) -> Result<Applied, RegistryError> {
+    let group = [&signal.model, &signal.version, &signal.group];
+    let newer: Option<String> = tx
+        .prepare_cached(
+            "SELECT action || ' of ' || ts FROM signals
+             WHERE model = ?1 AND version = ?2 AND group_name = ?3 AND action IN ('block', 'clear') AND ts_ms > ?4
+             ORDER BY ts_ms DESC LIMIT 1",
+        )?
+        .query_row(params![signal.model, signal.version, signal.group, ts_ms], |row| row.get(0))
+        .optional()?;
+    if let Some(newer) = newer {
+        return Ok(Applied::Ignored(format!("the newer {newer} was applied before")));
+    }
+    tx.prepare_cached("DELETE FROM blocks WHERE model = ?1 AND version = ?2 AND group_name = ?3")?.execute(group)?;
+    if signal.action == Action::Block {
+        tx.prepare_cached(
+            "INSERT INTO blocks (model, version, group_name, since, reasons, signal_id, verdict_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            signal.model,
+            signal.version,
+            signal.group,
+            signal.ts,
+            serde_json::Value::from(signal.reasons.clone()).to_string(),
+            signal.signal_id,
+            signal.verdict_id
+        ])?;
+    }
+    let status = if signal.action == Action::Block { "block" } else { "clear" };
+    let tags = ops::block_tags(&signal.group, status, &signal.reasons, &signal.ts);
+    tx.tag(&signal.model, &signal.version, &tags)?;
+    Ok(Applied::Done { rollback_to: None })
+}

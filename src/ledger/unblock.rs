@@ -1,0 +1,165 @@
+//! Blocks that a person ends: what they were raised for is not judged any more, or is known and accepted. Whoever counts is
+//! told, so that the next window that breaks a limit blocks anew.
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Value, json};
+
+use super::change::{Change, Sink};
+use super::{Embedded, dossier, record};
+use crate::registry::{ActiveBlock, RegistryError};
+use crate::sink::mlflow::ops;
+use driftgate_core::judge::verdict::{digest, utc};
+
+/// A block that a person ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unblocked {
+    pub version: String,
+    pub group: String,
+    /// The end of the window that raised it, ms.
+    pub since_ms: i64,
+}
+
+impl Embedded {
+    /// Ends the active blocks of a version, or the one of `group`; which they were.
+    ///
+    /// # Errors
+    /// A version that is not there or has no such block, or a registry that fails.
+    pub fn unblock(
+        &self,
+        model: &str,
+        version: &str,
+        group: Option<&str>,
+        actor: &str,
+        reason: &str,
+        now_ms: i64,
+    ) -> Result<Vec<ActiveBlock>, RegistryError> {
+        self.write(now_ms, |change| {
+            dossier::known(change, model, version)?;
+            let all = record(change, model, version)?.map(|r| r.blocks).unwrap_or_default();
+            let groups: Vec<&str> = all.iter().map(|b| b.group.as_str()).collect();
+            let blocked = match groups.as_slice() {
+                [] => "it has none".to_owned(),
+                groups => format!("it is blocked by {}", groups.join(", ")),
+            };
+            let ended: Vec<ActiveBlock> =
+                all.iter().filter(|b| group.is_none_or(|group| b.group == group)).cloned().collect();
+            if ended.is_empty() {
+                let of = group.map_or_else(String::new, |group| format!(" of the group {group:?}"));
+                return Err(RegistryError::Conflict(format!(
+                    "version {version:?} of {model:?} has no active block{of}: {blocked}"
+                )));
+            }
+            ended.iter().try_for_each(|block| end(change, (model, version), block, actor, reason))?;
+            Ok(ended)
+        })
+    }
+
+    /// Blocks of a model that a person ended, and that whoever counts was not told of.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn unblocked(&self, model: &str) -> Result<Vec<Unblocked>, RegistryError> {
+        self.read(|tx| {
+            tx.prepare_cached("SELECT version, group_name, since_ms FROM unblocked WHERE model = ?1")?
+                .query_map([model], |row| {
+                    Ok(Unblocked { version: row.get(0)?, group: row.get(1)?, since_ms: row.get(2)? })
+                })?
+                .collect()
+        })
+    }
+
+    /// Whoever counts knows of these ends, and will after a restart.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn heeded_unblocked(&self, model: &str, heeded: &[Unblocked]) -> Result<(), RegistryError> {
+        self.write(0, |change| {
+            let mut delete = change.prepare_cached(
+                "DELETE FROM unblocked WHERE model = ?1 AND version = ?2 AND group_name = ?3 AND since_ms <= ?4",
+            )?;
+            heeded.iter().try_for_each(|Unblocked { version, group, since_ms }| {
+                delete.execute(params![model, version, group, since_ms]).map(|_| ())
+            })?;
+            Ok(())
+        })
+    }
+
+    /// Whether a block of a group was raised by the window that ends there, as far as this registry was told.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn was_told_of_block(
+        &self,
+        model: &str,
+        version: &str,
+        group: &str,
+        since_ms: i64,
+    ) -> Result<bool, RegistryError> {
+        self.read(|tx| {
+            tx.prepare_cached(
+                "SELECT 1 FROM signals
+                 WHERE model = ?1 AND version = ?2 AND group_name = ?3 AND action = 'block' AND ts_ms = ?4",
+            )?
+            .exists(params![model, version, group, since_ms])
+        })
+    }
+}
+
+fn end(
+    change: &Change<'_>,
+    (model, version): (&str, &str),
+    block: &ActiveBlock,
+    actor: &str,
+    reason: &str,
+) -> Result<(), RegistryError> {
+    let ActiveBlock { group, since, reasons, signal_id, .. } = block;
+    change
+        .prepare_cached("DELETE FROM blocks WHERE model = ?1 AND version = ?2 AND group_name = ?3")?
+        .execute([model, version, group])?;
+    let since_ms = since.parse::<jiff::Timestamp>().map_or(i64::MAX, jiff::Timestamp::as_millisecond);
+    change
+        .prepare_cached(
+            "INSERT OR REPLACE INTO unblocked (model, version, group_name, since_ms) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![model, version, group, since_ms])?;
+    change.audit(
+        actor,
+        "unblock",
+        (model, Some(version)),
+        json!({"group": group, "reason": reason, "since": since, "reasons": reasons, "signal_id": signal_id}),
+    )?;
+    let told = told(change, (model, version), block, actor, reason)?;
+    change.tell(Sink::Signals, &format!("{model}/{version}"), &told)?;
+    change.announce(model, &json!({"event": "clear", "signal": told}))?;
+    let why = [format!("unblocked by {actor}: {reason}")];
+    change.tag(model, version, &ops::block_tags(group, "clear", &why, &utc(change.now_ms)))
+}
+
+/// The clear that others hear of: as the block was told, with another id, and who ended it and why.
+fn told(
+    change: &Change<'_>,
+    (model, version): (&str, &str),
+    block: &ActiveBlock,
+    actor: &str,
+    reason: &str,
+) -> Result<Value, RegistryError> {
+    let body: Option<Option<String>> = change
+        .prepare_cached("SELECT body FROM signals WHERE signal_id = ?1")?
+        .query_row([&block.signal_id], |row| row.get(0))
+        .optional()?;
+    let body: Option<Value> = body.flatten().and_then(|body| serde_json::from_str(&body).ok());
+    let mut told = body.filter(Value::is_object).unwrap_or_else(|| {
+        json!({
+            "signal_id": "", "ts": "", "model": model, "version": version, "group": block.group, "action": "",
+            "stage": null, "rollback_to": null, "reasons": [], "verdict_id": block.verdict_id, "outcome": "applied",
+        })
+    });
+    if let Some(fields) = told.as_object_mut() {
+        let id = digest(&[b"unblock", block.signal_id.as_bytes(), &change.now_ms.to_le_bytes()]);
+        fields.insert("signal_id".into(), id.into());
+        fields.insert("ts".into(), utc(change.now_ms).into());
+        fields.insert("action".into(), "clear".into());
+        fields.insert("reasons".into(), json!([format!("unblocked by {actor}: {reason}")]));
+    }
+    Ok(told)
+}

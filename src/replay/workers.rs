@@ -1,0 +1,243 @@
+//! The workers of a replay: each takes what the board says is next, until the files have ended. What people are told goes
+//! through notes, which the calling thread hands on, or whoever adds to them when they are many.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::file_stream::Lane;
+use super::schedule::{self, Board, Task};
+use super::{ReplayError, Told, reference};
+use driftgate_core::decode::Reject;
+use driftgate_core::evaluate::Judgement;
+use driftgate_core::intake::Intake;
+use driftgate_core::intake::job::Job;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::judge::verdict::{Signal, Verdict};
+use driftgate_core::pipeline::{Pipeline, lock};
+
+/// What is told to the observer, in order.
+pub(super) enum Note {
+    Verdict(Verdict, Vec<Signal>),
+    Reject { path: PathBuf, line: u64, reject: Reject, payload: Vec<u8> },
+    UnknownModel(u64),
+    Reference(String, Reference),
+}
+
+/// At most so many notes wait to be told.
+const MOST_NOTES: usize = 32;
+
+/// A replay under way.
+pub(super) struct Run<'o> {
+    pub pipeline: Pipeline,
+    board: Mutex<Board>,
+    changed: Condvar,
+    notes: Mutex<VecDeque<Note>>,
+    ordered: Mutex<Ordered>,
+    failed: Mutex<Option<ReplayError>>,
+    pub told: Mutex<Told<'o>>,
+    workers: usize,
+}
+
+impl<'o> Run<'o> {
+    pub fn new(pipeline: Pipeline, lanes: &[Box<dyn Lane>], workers: usize, told: Told<'o>) -> Self {
+        let on_board = lanes.iter().map(|lane| schedule::Lane::new(workers, lane.spare_pieces()));
+        Self {
+            pipeline,
+            board: Mutex::new(Board::new(on_board.collect())),
+            changed: Condvar::new(),
+            notes: Mutex::default(),
+            ordered: Mutex::default(),
+            failed: Mutex::default(),
+            told: Mutex::new(told),
+            workers,
+        }
+    }
+
+    pub fn note(&self, note: Note) {
+        lock(&self.notes).push_back(note);
+    }
+
+    /// Tells the observer the notes so far.
+    ///
+    /// # Errors
+    /// What ends the replay.
+    pub fn tell(&self) -> Result<(), ReplayError> {
+        // Held throughout, so that what two workers tell stays in order.
+        let mut told = lock(&self.told);
+        loop {
+            let Some(note) = lock(&self.notes).pop_front() else { return Ok(()) };
+            told.take(note)?;
+        }
+    }
+
+    /// Loads a version's baseline.
+    pub fn load(&self, intake: &mut Intake, version: &str) {
+        let found = reference(&self.pipeline.policy, version, None, self.workers);
+        self.note(Note::Reference(version.to_owned(), found.clone()));
+        intake.set_reference(version, found);
+    }
+
+    /// Works until there is nothing left to do. `between` is called now and then; what it says ends the replay.
+    pub fn work(&self, worker: usize, lanes: &[Box<dyn Lane>], mut between: impl FnMut() -> Result<(), ReplayError>) {
+        // Whatever ends this worker ends the others.
+        let _leave = Leave(self);
+        let mut job = Job::default();
+        let mut board = lock(&self.board);
+        loop {
+            let done = match board.task() {
+                Task::Done => return,
+                Task::Wait => {
+                    board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+                    drop(board);
+                    between()
+                }
+                Task::Decode(at) => {
+                    board.lanes.get_mut(at).into_iter().for_each(|l| l.taking = true);
+                    drop(board);
+                    self.decode(worker, at, lanes).and_then(|()| between())
+                }
+                Task::Admit(at) => {
+                    let number = board.lanes.get(at).map_or(0, |l| l.next);
+                    board.admitting = true;
+                    let passed = board.passed(at);
+                    drop(board);
+                    passed.iter().filter_map(|at| lanes.get(*at)).for_each(|lane| lane.end(&self.pipeline));
+                    self.admit(worker, at, number, lanes, &mut job).and_then(|()| between())
+                }
+            };
+            if let Err(e) = done {
+                lock(&self.failed).get_or_insert(e);
+                return;
+            }
+            board = lock(&self.board);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Board)) {
+        change(&mut lock(&self.board));
+        self.changed.notify_all();
+    }
+
+    fn decode(&self, worker: usize, at: usize, lanes: &[Box<dyn Lane>]) -> Result<(), ReplayError> {
+        let Some(lane) = lanes.get(at) else { return Ok(()) };
+        let taken = lane.take(worker)?;
+        let mut number = 0;
+        self.change(|board| {
+            if let Some(l) = board.lanes.get_mut(at) {
+                l.taking = false;
+                number = l.taken;
+                l.taken += u64::from(taken.is_some());
+                l.ended = taken.is_none();
+            }
+        });
+        if let Some(decode) = taken {
+            decode(number)?;
+            self.change(|board| {
+                if let Some(l) = board.lanes.get_mut(at).filter(|l| l.next == number) {
+                    l.ready = true;
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn admit(
+        &self,
+        worker: usize,
+        at: usize,
+        number: u64,
+        lanes: &[Box<dyn Lane>],
+        job: &mut Job,
+    ) -> Result<(), ReplayError> {
+        let Some(lane) = lanes.get(at) else { return Ok(()) };
+        let admitted = lane.admit(self, worker, number, std::mem::take(job))?;
+        self.change(|board| {
+            board.admitting = false;
+            if let Some(l) = board.lanes.get_mut(at) {
+                l.reached = l.reached.max(admitted.reached);
+                if admitted.last {
+                    l.next += 1;
+                    l.ready = lane.has(l.next);
+                }
+            }
+        });
+        *job = (admitted.count)();
+        self.judge()
+    }
+
+    fn judge(&self) -> Result<(), ReplayError> {
+        let mut failed = Ok(());
+        self.pipeline.judge(&mut |judged, closed_to| match self.give(judged, closed_to) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => {
+                failed = Err(e);
+                ControlFlow::Break(())
+            }
+        });
+        failed
+    }
+
+    /// Takes over what was judged, and tells what is in its place then: whoever judges does not run ahead of what is written.
+    fn give(&self, judged: Judgement, closed_to: i64) -> Result<(), ReplayError> {
+        {
+            let mut ordered = lock(&self.ordered);
+            ordered.take(judged);
+            let mut notes = lock(&self.notes);
+            while let Some((verdict, signals)) = ordered.next(closed_to) {
+                notes.push_back(Note::Verdict(verdict, signals));
+            }
+            if notes.len() < MOST_NOTES {
+                return Ok(());
+            }
+        }
+        self.tell()
+    }
+
+    /// The end of the files: what is left is judged.
+    ///
+    /// # Errors
+    /// What made a worker stop.
+    pub fn finish(&self) -> Result<(), ReplayError> {
+        if let Some(e) = lock(&self.failed).take() {
+            return Err(e);
+        }
+        let mut failed = Ok(());
+        self.pipeline.finish(&mut |judged, closed_to| {
+            if failed.is_ok() {
+                failed = self.give(judged, closed_to);
+            }
+        });
+        failed?;
+        self.give(Judgement::default(), i64::MAX)
+    }
+}
+
+/// Stops the other workers when one ends, be it by a panic.
+struct Leave<'a, 'o>(&'a Run<'o>);
+
+impl Drop for Leave<'_, '_> {
+    fn drop(&mut self) {
+        self.0.change(|board| board.stopped = true);
+    }
+}
+
+/// Verdicts waiting for those that come before them.
+#[derive(Default)]
+struct Ordered(BTreeMap<(i64, String, String), (Verdict, Vec<Signal>)>);
+
+impl Ordered {
+    fn take(&mut self, judged: Judgement) {
+        for verdict in judged.verdicts {
+            let key = (verdict.window.end, verdict.version.clone(), verdict.group.clone());
+            let signals = judged.signals.iter().filter(|s| s.verdict_id == verdict.verdict_id).cloned().collect();
+            self.0.insert(key, (verdict, signals));
+        }
+    }
+
+    /// Takes out the first one, if nothing can come before it any more.
+    fn next(&mut self, closed_to: i64) -> Option<(Verdict, Vec<Signal>)> {
+        Some(self.0.first_entry().filter(|e| e.key().0 <= closed_to)?.remove())
+    }
+}

@@ -1,0 +1,88 @@
+//! Verdicts and signals outward: to the registry first, by a thread that waits for nothing else, and from there to topics and
+//! webhooks, each by a thread of its own, until they are acknowledged. What is not acknowledged yet is part of the checkpoint or
+//! of the registry, so nothing is lost; ids make a second delivery harmless. `outbox` is the way to the registry, `courier`
+//! carries what the ledger queued, `lane` is the way to a topic, `mirror` keeps MLflow in step, `webhook` is the client of one
+//! receiver and `signing` what it signs with, `standing` says how a sink does.
+
+pub mod delivery;
+pub mod lane;
+pub mod mirror;
+pub mod mlflow;
+pub mod outbox;
+mod shorten;
+pub mod signing;
+pub mod standing;
+pub mod topic;
+pub mod webhook;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{Given, GivenVerdict};
+use driftgate_core::judge::verdict::Signal;
+use driftgate_core::state_v4;
+
+/// Something to deliver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Item {
+    /// A verdict as JSON.
+    Verdict {
+        model: String,
+        version: String,
+        group: String,
+        end_ms: i64,
+        json: String,
+    },
+    Signal(Signal),
+}
+
+impl From<state_v4::Item> for Item {
+    fn from(old: state_v4::Item) -> Self {
+        match old {
+            state_v4::Item::Verdict { model, version, group, end_ms, json } => {
+                Self::Verdict { model, version, group, end_ms, json }
+            }
+            state_v4::Item::Signal(signal) => Self::Signal(signal.into()),
+        }
+    }
+}
+
+impl Item {
+    /// The key of its Kafka record: what belongs to one version stays in order.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Verdict { model, version, .. } => format!("{model}/{version}"),
+            Self::Signal(s) => format!("{}/{}", s.model, s.version),
+        }
+    }
+
+    /// About the memory it takes while it waits.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Verdict { json, .. } => json.len(),
+                Self::Signal(signal) => signal.reasons.iter().map(String::len).sum(),
+            }
+    }
+
+    /// A verdict's JSON. A signal is told by the registry, with what came of it.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        match self {
+            Self::Verdict { json, .. } => json,
+            Self::Signal(_) => "",
+        }
+    }
+
+    /// As the registry takes it.
+    #[must_use]
+    pub fn as_given(&self) -> Given<'_> {
+        match self {
+            Self::Verdict { model, version, group, end_ms, json } => {
+                Given::Verdict(GivenVerdict { model, version, group, end_ms: *end_ms, json })
+            }
+            Self::Signal(signal) => Given::Signal(signal),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Carries what the registry has queued for topics and webhooks to them: one thread a sink, in order, again and again until it is
+//! there. A receiver that refuses is asked again for days, and for minutes where it refuses the very content; only then is
+//! something logged, counted and left behind, so that it does not hold up the rest.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::lane::{Body, FLIGHT, Lane, Letter};
+use super::shorten::shorten;
+use super::standing::Standing;
+use super::webhook::{Webhook, WebhookError};
+use crate::clock::now_ms;
+use crate::ledger::{Embedded, Outgoing, Sink};
+use crate::view::Shared;
+use crate::view::failing::Part;
+use driftgate_core::judge::verdict::Action;
+
+/// Between two looks into an empty queue.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A webhook is asked for so long after something happened, whatever it answers.
+const GIVEN_UP_MS: i64 = 7 * 24 * 3_600_000;
+/// Where it says that it does not take this very content, for so long.
+const REFUSED: Duration = Duration::from_secs(600);
+
+/// How a sink is reached.
+pub enum Carrier {
+    Topic(Box<Lane<i64>>),
+    Webhook(Webhook),
+}
+
+/// Carries things to one sink until `stop`.
+pub struct Courier {
+    pub sink: Sink,
+    pub carrier: Carrier,
+    pub registry: Arc<Embedded>,
+    pub view: Shared,
+}
+
+impl Courier {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(self, stop: impl Fn() -> bool + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
+        let work = move || {
+            let Self { sink, carrier, registry, view } = self;
+            let desk = Desk { sink, registry, view };
+            match carrier {
+                Carrier::Topic(lane) => desk.to_topic(*lane, &stop),
+                Carrier::Webhook(hook) => desk.to_webhook(&hook, &stop),
+            }
+        };
+        thread::Builder::new().name(format!("to-{}", self.sink.name())).spawn(work)
+    }
+}
+
+/// What both ways need.
+struct Desk {
+    sink: Sink,
+    registry: Arc<Embedded>,
+    view: Shared,
+}
+
+impl Desk {
+    fn next(&self, most: usize) -> Vec<Outgoing> {
+        self.registry.outgoing(self.sink, most).unwrap_or_else(|e| {
+            tracing::warn!(sink = self.sink.name(), error = %e, "the queue cannot be read");
+            Vec::new()
+        })
+    }
+
+    fn to_topic(&self, mut lane: Lane<i64>, stop: &dyn Fn() -> bool) {
+        while !stop() {
+            if lane.is_empty() {
+                for Outgoing { id, key, body, .. } in self.next(FLIGHT) {
+                    lane.push(Letter::new(id, key, Body::Text(body)));
+                }
+            }
+            if lane.is_empty() {
+                thread::sleep(LOOK_EVERY);
+                continue;
+            }
+            let turn = lane.turn();
+            let ids: Vec<i64> = turn.done.iter().chain(&turn.dropped).map(|l| l.number).collect();
+            self.done(&ids);
+            turn.done.iter().for_each(|l| self.count(l.body.text(), "ok"));
+            turn.dropped.iter().for_each(|l| self.count(l.body.text(), "error"));
+            if let Some(pause) = turn.pause {
+                rest(pause, stop);
+            }
+        }
+    }
+
+    fn to_webhook(&self, hook: &Webhook, stop: &dyn Fn() -> bool) {
+        let mut standing = Standing::new(Part::Sink(self.sink.name()), self.view.clone());
+        while !stop() {
+            let Some(mut next) = self.next(1).pop() else {
+                thread::sleep(LOOK_EVERY);
+                continue;
+            };
+            let mut refused: Option<Instant> = None;
+            while !stop() {
+                let began = Instant::now();
+                let Err(error) = hook.post(&format!("{}-{}", next.at_ms, next.id), &next.body) else {
+                    standing.delivered();
+                    self.done(&[next.id]);
+                    self.count(&next.body, "ok");
+                    break;
+                };
+                if let (WebhookError::Refused { status: 413, .. }, Some(shorter)) = (&error, shorten(&next.body)) {
+                    next.body = shorter;
+                    continue;
+                }
+                let asked = if error.is_of_content() { refused.get_or_insert(began).elapsed() } else { Duration::ZERO };
+                if asked >= REFUSED || now_ms().saturating_sub(next.at_ms) >= GIVEN_UP_MS {
+                    standing.dropped(1, &error.to_string());
+                    self.done(&[next.id]);
+                    self.count(&next.body, "error");
+                    break;
+                }
+                rest(standing.failed(began, &error.to_string()), stop);
+            }
+        }
+    }
+
+    fn done(&self, ids: &[i64]) {
+        // If this fails they are delivered once more; every delivery may be.
+        if !ids.is_empty()
+            && let Err(e) = self.registry.delivered(ids)
+        {
+            tracing::warn!(sink = self.sink.name(), error = %e, "a delivery cannot be written down");
+        }
+    }
+
+    /// Counts a signal that was delivered, or given up.
+    fn count(&self, body: &str, outcome: &'static str) {
+        let body: Option<Value> = serde_json::from_str(body).ok();
+        let action = body.as_ref().and_then(|b| b.get("event").or_else(|| b.get("action"))?.as_str());
+        let action = match action {
+            Some("block") => Action::Block,
+            Some("clear") => Action::Clear,
+            Some("rollback") => Action::Rollback,
+            _ => return,
+        };
+        let sink = if self.sink == Sink::Signals { "topic".to_owned() } else { self.sink.name() };
+        *self.view.write().signals.entry((action, sink, outcome)).or_default() += 1;
+    }
+}
+
+/// Waits, unless told to stop meanwhile.
+fn rest(pause: Duration, stop: &dyn Fn() -> bool) {
+    let until = Instant::now() + pause;
+    while Instant::now() < until && !stop() {
+        thread::sleep(LOOK_EVERY.min(pause));
+    }
+}

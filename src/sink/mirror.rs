@@ -1,0 +1,194 @@
+//! Keeps MLflow in step with the registry: looks what stands there, takes over what others changed, and writes what differs
+//! from what shall be; again and again, so that nothing is lost while MLflow is away or has no such version yet. One thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::clock::now_ms;
+use crate::ledger::{Embedded, Followed, Sink};
+use crate::registry::RegistryError;
+use crate::sink::mlflow::client::Mlflow;
+use crate::sink::mlflow::ops::{self, Delivered, Op};
+use crate::sink::mlflow::{MlflowError, RunCache, pull};
+use crate::view::Shared;
+use crate::view::failing::Part;
+
+/// Between two looks whether something changed here.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The first pause after something failed, and the longest.
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// One MLflow.
+pub struct Mirror {
+    pub client: Mlflow,
+    /// How often it is asked what others changed.
+    pub every: Duration,
+    /// The models that have a policy.
+    pub models: Vec<String>,
+    pub registry: Arc<Embedded>,
+    pub view: Shared,
+}
+
+/// Why a model is not in step yet.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Mlflow(#[from] MlflowError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// What the thread remembers.
+#[derive(Default)]
+struct Memory {
+    runs: RunCache,
+    /// What MLflow refuses for good: said and counted once.
+    refused: BTreeSet<String>,
+    failures: u32,
+}
+
+impl Mirror {
+    /// Starts the thread; it ends when `stop` says so.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(self, stop: impl Fn() -> bool + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
+        thread::Builder::new().name("mirror-mlflow".into()).spawn(move || self.run(&stop))
+    }
+
+    fn run(self, stop: &dyn Fn() -> bool) {
+        let mut memory = Memory::default();
+        let mut due = Instant::now();
+        let mut not_before = due;
+        let part = Part::Sink(Sink::Mlflow.name());
+        while !stop() {
+            let now = Instant::now();
+            if now >= not_before {
+                let all = now >= due;
+                match self.models(all).and_then(|models| self.round(&models, &mut memory, stop)) {
+                    // Where nothing was asked for, nothing is known.
+                    Ok(asked) if asked => {
+                        memory.failures = 0;
+                        self.view.works(&part);
+                    }
+                    Ok(_) => {}
+                    Err(e) => {
+                        if memory.failures.is_power_of_two() || memory.failures == 0 {
+                            let attempt = memory.failures + 1;
+                            tracing::warn!(error = %e, attempt, "MLflow is not in step with the registry yet");
+                        }
+                        self.view.fails(part.clone(), e.to_string());
+                        not_before = now + PAUSE.saturating_mul(1 << memory.failures.min(6)).min(LONGEST_PAUSE);
+                        memory.failures = memory.failures.saturating_add(1);
+                    }
+                }
+                if all {
+                    due = now + self.every;
+                }
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// The models to look at, with the change of each that MLflow is told with this look: all of them, or those that changed.
+    fn models(&self, all: bool) -> Result<BTreeMap<String, i64>, Failed> {
+        let mut models: BTreeMap<String, i64> = self.registry.unsettled()?.into_iter().collect();
+        if all {
+            for model in &self.models {
+                models.entry(model.clone()).or_insert(0);
+            }
+        }
+        Ok(models)
+    }
+
+    /// Looks at every model; what fails of one does not hold up the others. Whether there were any.
+    fn round(
+        &self,
+        models: &BTreeMap<String, i64>,
+        memory: &mut Memory,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<bool, Failed> {
+        let mut failed = Ok(!models.is_empty());
+        for (model, changed) in models {
+            if stop() {
+                break;
+            }
+            if let Err(e) = self.model(model, *changed, memory) {
+                let is_away = matches!(e, Failed::Mlflow(MlflowError::Unreachable { .. }));
+                failed = Err(e);
+                if is_away {
+                    break;
+                }
+            }
+        }
+        failed
+    }
+
+    fn model(&self, model: &str, changed: i64, memory: &mut Memory) -> Result<(), Failed> {
+        let mut found = pull::pull(&self.client, model, &mut memory.runs)?;
+        pull::confirm_gone(&self.client, model, self.registry.known_elsewhere(model)?, &mut found)?;
+        let followed = self.registry.follow(model, &found, now_ms())?;
+        say(model, &followed);
+        let waiting = followed.due.unregistered.len() as u64;
+        self.view.write().unregistered.insert(model.to_owned(), waiting);
+        let mut failed = Ok(());
+        for op in &followed.due.ops {
+            let done = self.carry_out(op, memory);
+            if let Err(Failed::Mlflow(MlflowError::Unreachable { .. })) = &done {
+                return done;
+            }
+            failed = failed.and(done);
+        }
+        failed?;
+        if changed > 0 {
+            self.registry.settled(model, changed)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, op: &Op, memory: &mut Memory) -> Result<(), Failed> {
+        let name = format!("{op:?}");
+        if memory.refused.contains(&name) {
+            return Ok(());
+        }
+        if let Op::SetAlias { model, alias, version, .. } = op {
+            self.registry.writing(model, alias, version)?;
+        }
+        match (ops::deliver(&self.client, op)?, op) {
+            (Delivered::Done | Delivered::Already, Op::SetAlias { model, alias, version, .. }) => {
+                self.registry.mirrored(model, alias, version)?;
+            }
+            (Delivered::Drift { found }, Op::SetAlias { model, alias, expected, .. }) => {
+                tracing::warn!(model, alias, found, "somebody else moved this alias; it is not moved again");
+                self.registry.drifted(model, alias, expected.as_deref(), found.as_deref(), now_ms())?;
+            }
+            (Delivered::Refused(why), _) => {
+                tracing::error!(why, "MLflow refuses something for good; it is not tried again");
+                *self.view.write().undeliverable.entry(Sink::Mlflow.name()).or_default() += 1;
+                memory.refused.insert(name);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn say(model: &str, followed: &Followed) {
+    for d in &followed.drifts {
+        let (stage, expected, found) = (&d.stage, &d.expected, &d.found);
+        tracing::warn!(model, stage, expected, found, "registry_drift: somebody else moved this pointer");
+    }
+    for version in &followed.lost {
+        tracing::warn!(model, version, "registry_drift: this version was deleted in MLflow; nothing promotes it");
+    }
+    for version in &followed.anew {
+        tracing::warn!(
+            model,
+            version,
+            "registry_drift: this version was deleted and made anew in MLflow; it starts anew"
+        );
+    }
+}

@@ -1,0 +1,442 @@
+//! The delivery threads: one takes items to the registry, as many as wait in one transaction, and waits for nothing else; one
+//! publishes verdicts. Both in order, again and again until it is there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::Item;
+use super::lane::{Body, FLIGHT, Lane, Letter};
+use crate::clock::now_ms;
+use crate::ledger::{Given, Sink, Stream, Taken};
+use crate::registry::{Applied, Embedded, RegistryError};
+use crate::view::Shared;
+use crate::view::failing::Part;
+use crate::view::stream_state;
+use driftgate_core::judge::verdict::{Action, Signal};
+
+/// Between two looks whether everything is acknowledged.
+const TICK: Duration = Duration::from_millis(20);
+/// Between two looks into the registry's queue.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Pause before something that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// At most so many items are written to the registry in one transaction: others who write wait so long.
+const BATCH: usize = 1000;
+/// Verdicts wait so long for others that share their transaction, unless a signal is among them.
+const GATHER: Duration = Duration::from_millis(30);
+/// And about so many bytes of them.
+const BATCH_BYTES: usize = 8 << 20;
+/// Reading pauses while so many items wait, or so many bytes.
+const MOST_ITEMS: usize = 20_000;
+pub const MOST_BYTES: usize = 64 << 20;
+
+/// Verdicts that wait for their topic stay in memory up to so many and so many bytes; beyond, they wait in the registry's file.
+const MEMORY_ITEMS: usize = 5_000;
+const MEMORY_BYTES: usize = 16 << 20;
+/// At most so many bytes of verdicts are put into that file: then reading pauses.
+const FILE_BYTES: usize = 1 << 30;
+
+/// Where items go.
+pub struct Outlets {
+    pub registry: Arc<Embedded>,
+    /// Signals go to their topic from the registry's own queue, with what became of them.
+    pub verdicts: Option<Lane<Of>>,
+    pub view: Shared,
+}
+
+/// Which verdict a letter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The item of this number.
+    Item(u64),
+    /// A row of the registry's queue.
+    Row(i64),
+}
+
+/// What is not acknowledged yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    pub items: usize,
+    pub bytes: usize,
+}
+
+impl Waiting {
+    /// Whether nothing should be added until some of it is acknowledged.
+    #[must_use]
+    pub fn is_full(self) -> bool {
+        self.items >= MOST_ITEMS || self.bytes >= MOST_BYTES
+    }
+}
+
+/// The sending side, held by the pipeline; it remembers what is not acknowledged.
+pub struct Outbox {
+    to: Sender<(u64, Arc<Item>)>,
+    done: Receiver<u64>,
+    pending: VecDeque<(u64, Arc<Item>)>,
+    bytes: usize,
+    next: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Outbox {
+    /// Starts the thread.
+    #[must_use]
+    pub fn start(outlets: Outlets) -> Self {
+        let (to, items) = channel();
+        let (report, done) = channel();
+        let Outlets { registry, verdicts, view } = outlets;
+        let backlog = Arc::new(Backlog::default());
+        let verdicts = verdicts.and_then(|lane| {
+            let (to, items) = channel();
+            let to_topic = ToTopic {
+                lane,
+                items,
+                registry: Arc::clone(&registry),
+                report: report.clone(),
+                backlog: Arc::clone(&backlog),
+            };
+            match thread::Builder::new().name("to-verdicts".into()).spawn(move || to_topic.run()) {
+                Ok(_) => Some(to),
+                Err(e) => {
+                    tracing::error!(error = %e, "no thread to publish verdicts on");
+                    None
+                }
+            }
+        });
+        let worker = Worker { registry, view, verdicts, report, backlog, in_file: None };
+        let thread = thread::Builder::new().name("outbox".into()).spawn(move || worker.run(&items));
+        Self { to, done, pending: VecDeque::new(), bytes: 0, next: 0, thread: thread.ok() }
+    }
+
+    /// Delivers an item, sooner or later.
+    pub fn put(&mut self, item: Item) {
+        let number = self.next;
+        self.next += 1;
+        self.bytes += item.bytes();
+        let item = Arc::new(item);
+        // The thread only ends when this side is dropped.
+        let _ = self.to.send((number, Arc::clone(&item)));
+        self.pending.push_back((number, item));
+    }
+
+    /// Forgets what was acknowledged; returns what is not yet.
+    pub fn settle(&mut self) -> Waiting {
+        let done: std::collections::BTreeSet<u64> = self.done.try_iter().collect();
+        if !done.is_empty() {
+            self.pending.retain(|(n, _)| !done.contains(n));
+            self.bytes = self.pending.iter().map(|(_, item)| item.bytes()).sum();
+        }
+        self.waiting()
+    }
+
+    /// What is not acknowledged, as far as it is known.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        Waiting { items: self.pending.len(), bytes: self.bytes }
+    }
+
+    /// The items that are not acknowledged, in order.
+    #[must_use]
+    pub fn pending(&self) -> Vec<Item> {
+        self.pending.iter().map(|(_, item)| Item::clone(item)).collect()
+    }
+
+    /// Waits until everything is acknowledged, for at most `wait`; returns whether it is.
+    pub fn flush(&mut self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        while self.settle().items > 0 && Instant::now() < until {
+            thread::sleep(TICK);
+        }
+        self.pending.is_empty()
+    }
+
+    /// Ends the thread after the work it has taken.
+    pub fn close(mut self) {
+        let (nowhere, _) = channel();
+        drop(std::mem::replace(&mut self.to, nowhere));
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the delivery thread panicked; what it did not deliver is in the checkpoint");
+        }
+    }
+}
+
+/// What waits in memory for the verdicts' topic.
+#[derive(Default)]
+struct Backlog {
+    items: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Backlog {
+    fn is_full(&self) -> bool {
+        self.items.load(Ordering::Relaxed) >= MEMORY_ITEMS || self.bytes.load(Ordering::Relaxed) >= MEMORY_BYTES
+    }
+
+    fn add(&self, bytes: usize) {
+        self.items.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) {
+        self.items.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The thread that writes to the registry. It waits for nothing else.
+struct Worker {
+    registry: Arc<Embedded>,
+    view: Shared,
+    verdicts: Option<Sender<(u64, Arc<Item>)>>,
+    report: Sender<u64>,
+    backlog: Arc<Backlog>,
+    /// Bytes of verdicts put into the registry's queue since it was empty; `None` while it is.
+    in_file: Option<usize>,
+}
+
+impl Worker {
+    fn run(mut self, items: &Receiver<(u64, Arc<Item>)>) {
+        // What a run before left there goes first.
+        self.in_file = self.queued().then_some(0);
+        while let Ok(first) = items.recv() {
+            self.deliver(batch(first, items));
+        }
+    }
+
+    fn queued(&self) -> bool {
+        self.verdicts.is_some()
+            && self.registry.outgoing(Sink::Verdicts, 1).map_or(self.in_file.is_some(), |rows| !rows.is_empty())
+    }
+
+    /// Whether verdicts wait in the registry's file: where too many wait in memory, and until the file's are published.
+    fn to_file(&mut self) -> bool {
+        if self.in_file.is_some() && !self.queued() {
+            self.in_file = None;
+        }
+        if self.in_file.is_none() && self.backlog.is_full() {
+            tracing::warn!("many verdicts wait for their topic: further ones wait in the registry's file");
+            self.in_file = Some(0);
+        }
+        while self.in_file.is_some_and(|bytes| bytes >= FILE_BYTES) && self.queued() {
+            thread::sleep(RETRY);
+        }
+        self.in_file.is_some()
+    }
+
+    fn deliver(&mut self, batch: Vec<(u64, Arc<Item>)>) {
+        let to_file = self.verdicts.is_some() && self.to_file();
+        let taken = self.take(&batch, to_file);
+        for ((number, item), taken) in batch.into_iter().zip(taken) {
+            match &*item {
+                Item::Signal(signal) => {
+                    self.applied(signal.clone(), taken);
+                    let _ = self.report.send(number);
+                }
+                Item::Verdict { json, .. } => match (&self.verdicts, &mut self.in_file) {
+                    (Some(_), Some(bytes)) if to_file => {
+                        *bytes += json.len();
+                        let _ = self.report.send(number);
+                    }
+                    (Some(to), _) => {
+                        self.backlog.add(item.bytes());
+                        let _ = to.send((number, item));
+                    }
+                    (None, _) => drop(self.report.send(number)),
+                },
+            }
+        }
+    }
+
+    /// Writes a batch to the registry, again and again until it is there; the items behind wait, and the checkpoint keeps
+    /// them. What came of each, in the same order.
+    fn take(&self, batch: &[(u64, Arc<Item>)], queue_verdicts: bool) -> Vec<Taken> {
+        let view = &self.view;
+        let given: Vec<Given<'_>> = batch.iter().map(|(_, item)| item.as_given()).collect();
+        let policy = |model: &str| view.read().models.get(model).map(|m| Arc::clone(&m.policy));
+        let live = |model: &str, version: &str| stream_state::live(view, model, version);
+        let mut attempt = 0_u32;
+        loop {
+            let stream = Stream { policy: &policy, live: &live, now_ms: now_ms(), queue_verdicts };
+            match self.registry.take_all(&given, &stream) {
+                Ok(taken) => {
+                    self.view.works(&Part::Registry);
+                    return taken;
+                }
+                Err(e @ RegistryError::Sql(_)) => {
+                    if attempt.is_power_of_two() || attempt == 0 {
+                        tracing::warn!(error = %e, attempt, "verdicts and signals are not in the registry yet; trying again");
+                    }
+                    attempt = attempt.saturating_add(1);
+                    self.view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));
+                    thread::sleep(RETRY);
+                }
+                Err(e) => {
+                    tracing::error!(error = %e, "verdicts and signals are not in the registry, and cannot be");
+                    return vec![Taken::Failed(e.to_string()); batch.len()];
+                }
+            }
+        }
+    }
+
+    /// Counts and announces what the registry did with a signal.
+    fn applied(&self, mut signal: Signal, taken: Taken) {
+        let outcome = match taken {
+            Taken::Signal(Applied::Done { rollback_to }) => {
+                signal.rollback_to = rollback_to;
+                "ok"
+            }
+            // It was announced when it was applied.
+            Taken::Signal(Applied::Already) => {
+                self.count(signal.action, "already");
+                return;
+            }
+            Taken::Signal(Applied::Ignored(why)) => {
+                let action = signal.action.name();
+                tracing::info!(
+                    model = signal.model,
+                    version = signal.version,
+                    action,
+                    "the registry ignored a signal: {why}"
+                );
+                self.count(signal.action, "ignored");
+                return;
+            }
+            Taken::Failed(why) => {
+                tracing::error!(
+                    model = signal.model,
+                    version = signal.version,
+                    error = why,
+                    "a signal is not in the registry"
+                );
+                "error"
+            }
+            Taken::Verdict => "error",
+        };
+        self.count(signal.action, outcome);
+        announce(&signal);
+    }
+
+    fn count(&self, action: Action, outcome: &'static str) {
+        *self.view.write().signals.entry((action, "registry".to_owned(), outcome)).or_default() += 1;
+    }
+}
+
+/// The thread that publishes verdicts.
+struct ToTopic {
+    lane: Lane<Of>,
+    items: Receiver<(u64, Arc<Item>)>,
+    registry: Arc<Embedded>,
+    report: Sender<u64>,
+    backlog: Arc<Backlog>,
+}
+
+impl ToTopic {
+    fn run(mut self) {
+        while self.fill() {
+            let turn = self.lane.turn();
+            let mut rows = Vec::new();
+            for letter in turn.done.into_iter().chain(turn.dropped) {
+                match letter.number {
+                    Of::Item(number) => drop(self.report.send(number)),
+                    Of::Row(id) => rows.push(id),
+                }
+            }
+            if !rows.is_empty()
+                && let Err(e) = self.registry.delivered(&rows)
+            {
+                tracing::warn!(error = %e, "deliveries cannot be written down: they are made once more");
+            }
+            if let Some(pause) = turn.pause {
+                thread::sleep(pause);
+            }
+        }
+    }
+
+    /// Takes what waits: of memory first, since what waits in the file is newer. Whether there can be more.
+    fn fill(&mut self) -> bool {
+        if self.lane.is_empty() {
+            match self.items.recv_timeout(LOOK_EVERY) {
+                Ok((number, item)) => self.push(number, item),
+                Err(RecvTimeoutError::Timeout) => self.rows(),
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        // Rows in the lane are newer than nothing in memory, and older than what comes to it.
+        while self.lane.len() < FLIGHT
+            && let Ok((number, item)) = self.items.try_recv()
+        {
+            self.push(number, item);
+        }
+        true
+    }
+
+    fn push(&mut self, number: u64, item: Arc<Item>) {
+        self.backlog.take(item.bytes());
+        self.lane.push(Letter::new(Of::Item(number), item.key(), Body::Item(item)));
+    }
+
+    fn rows(&mut self) {
+        match self.registry.outgoing(Sink::Verdicts, FLIGHT) {
+            Ok(rows) => {
+                for row in rows {
+                    self.lane.push(Letter::new(Of::Row(row.id), row.key, Body::Text(row.body)));
+                }
+            }
+            Err(e) => tracing::warn!(error = %e, "the queue of verdicts cannot be read"),
+        }
+    }
+}
+
+/// What waits, up to the bounds of a batch, and what comes within a moment: windows are judged one end after the other.
+fn batch(first: (u64, Arc<Item>), items: &Receiver<(u64, Arc<Item>)>) -> Vec<(u64, Arc<Item>)> {
+    let until = Instant::now() + GATHER;
+    let is_signal = |item: &Item| matches!(item, Item::Signal(_));
+    let (mut bytes, mut at_once) = (first.1.bytes(), is_signal(&first.1));
+    let mut batch = vec![first];
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
+        let wait = if at_once { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+        let Ok(next) = items.recv_timeout(wait) else { break };
+        bytes += next.1.bytes();
+        at_once |= is_signal(&next.1);
+        batch.push(next);
+    }
+    batch
+}
+
+fn announce(signal: &Signal) {
+    let reasons = signal.reasons.join("; ");
+    match signal.action {
+        Action::Block => tracing::warn!(
+            model = signal.model,
+            version = signal.version,
+            group = signal.group,
+            ts = signal.ts,
+            reasons,
+            "block"
+        ),
+        Action::Clear => tracing::info!(
+            model = signal.model,
+            version = signal.version,
+            group = signal.group,
+            ts = signal.ts,
+            "clear"
+        ),
+        Action::Rollback => {
+            tracing::warn!(
+                model = signal.model,
+                version = signal.version,
+                group = signal.group,
+                ts = signal.ts,
+                to = signal.rollback_to,
+                reasons,
+                "rollback"
+            );
+        }
+    }
+}

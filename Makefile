@@ -33,7 +33,7 @@ SECONDS_EACH ?= 120
 fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader of foreign bytes, SECONDS_EACH (120) for each
 	DRIFTGATE_FUZZ_SECONDS=$(SECONDS_EACH) DRIFTGATE_FUZZ_SEED=$${DRIFTGATE_FUZZ_SEED:-$$(date +%s)} cargo test --release --locked --workspace --test main fuzz::
 
-bench: setup ## measure, beside a Kafka started for the run, and write the table into the README
+bench: setup ## measure, beside a Kafka started for the run, and write docs/benchmarks.md and the six numbers of the README
 	@benches/run.sh
 
 lint: setup-build ## check format, lints, dependencies (advisories, licences, sources), images by digest, and shell scripts and alert rules where their tools are installed

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `make bench`: the criterion benches, then driftgate beside what users run today, in one run. The results go into the
-# README between its markers and into benches/results.svg; with DRIFTGATE_BENCH_ONLY they are only printed.
+# `make bench`: the criterion benches, then driftgate beside what users run today, in one run. The tables go
+# into docs/benchmarks.md and six numbers into the README, between markers, the picture into benches/results.svg; with
+# DRIFTGATE_BENCH_ONLY they are only printed.
 #
 # DRIFTGATE_BENCH_ONLY=kafka,files,agreement,decode,join,checkpoint,allocations,windows,growth,start   some parts only
 # DRIFTGATE_BENCH_ROUNDS=5        how often contenders take turns
@@ -70,9 +71,14 @@ cargo bench --locked --bench comparison
 
 [ -z "$only" ] || exit 0
 cp "$out/results.svg" benches/results.svg
-{ echo '<!-- bench -->'; cat "$out/section.md"; echo '<!-- /bench -->'; } >"$out/readme-section.md"
-awk -v section="$out/readme-section.md" '
-  /<!-- bench -->/ { while ((getline line < section) > 0) print line; inside = 1; next }
-  /<!-- \/bench -->/ { inside = 0; next }
-  !inside' README.md >"$out/README.md"
-cp "$out/README.md" README.md
+
+# replace_between_markers FILE TEXT: what lies between the markers of FILE becomes TEXT.
+replace_between_markers() {
+  awk -v text="$2" '
+    /<!-- bench -->/ { print; while ((getline line < text) > 0) print line; inside = 1; next }
+    /<!-- \/bench -->/ { inside = 0 }
+    !inside' "$1" >"$out/replaced.md"
+  cp "$out/replaced.md" "$1"
+}
+replace_between_markers docs/benchmarks.md "$out/section.md"
+replace_between_markers README.md "$out/headlines.md"

@@ -18,6 +18,7 @@ mod estimates;
 mod feed;
 mod files;
 mod growth;
+mod headlines;
 mod long;
 #[path = "../../tests/support/long_stream.rs"]
 mod long_stream;
@@ -42,8 +43,8 @@ use settings::Settings;
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
 
-/// Where the README finds the picture.
-const PICTURE: &str = "benches/results.svg";
+/// Where docs/benchmarks.md finds the picture.
+const PICTURE: &str = "../benches/results.svg";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,6 +75,9 @@ fn main() {
     }
     let raw: Vec<_> = parts.iter().map(Part::to_json).collect();
     write("results.json", &serde_json::to_string_pretty(&raw).expect("JSON"));
+    if settings.wants_all() {
+        write("headlines.md", &headlines::table(&parts, &machine));
+    }
 }
 
 fn run(settings: &Settings) -> Vec<Part> {

@@ -48,7 +48,7 @@ pub fn draw(parts: &[Part], machine: &Machine) -> Option<String> {
     let _ = writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
-         <title>Events a second of driftgate and what users run today; longer is faster</title>\n\
+         <title>Events per second of driftgate and of other tools; longer is faster</title>\n\
          <style>\n{STYLE}\n</style>\n{body}</svg>"
     );
     Some(out)

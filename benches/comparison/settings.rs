@@ -67,6 +67,11 @@ impl Settings {
         self.only.is_empty() || self.only.iter().any(|o| o == part)
     }
 
+    /// Whether every part is to be run.
+    pub fn wants_all(&self) -> bool {
+        self.only.is_empty()
+    }
+
     /// Stops the broker if it was started for the run, so that it takes nothing from what is measured without it.
     pub fn stop_kafka(&self) {
         let mut words = self.kafka_stop.iter().flat_map(|command| command.split_whitespace());

@@ -1,4 +1,4 @@
-//! The results as the README's section.
+//! The results as the section of docs/benchmarks.md.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::results::{Claim, Part, Table};
 pub fn section(parts: &[Part], machine: &Machine, (rounds, quick): (usize, usize), picture: Option<&str>) -> String {
     let mut out = String::new();
     if let Some(path) = picture {
-        let _ = writeln!(out, "![Events a second of driftgate and what users run today]({path})\n");
+        let _ = writeln!(out, "![Events per second of driftgate and of other tools]({path})\n");
     }
     let _ = writeln!(
         out,

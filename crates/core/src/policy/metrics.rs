@@ -1,5 +1,5 @@
 //! The table of metrics: what the results of each are about, what it counts, which limit and options it takes, and which
-//! values it can have. The parser, the judge, lints, mutes, overrides, recorded runs and the reference in README work from
+//! values it can have. The parser, the judge, lints, mutes, overrides, recorded runs and the reference in the docs work from
 //! it.
 
 use super::types::{MOST_VALUE, Side};

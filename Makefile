@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build release demo test soak fuzz bench lint clean
+.PHONY: help setup setup-build build release demo test soak fuzz bench lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,6 +38,10 @@ bench: setup ## measure, beside a Kafka started for the run, and write docs/benc
 
 lint: setup-build ## check format, lints, dependencies (advisories, licences, sources), images by digest, and shell scripts and alert rules where their tools are installed
 	@tests/support/lint.sh
+
+imports: ## print which module imports from which, and what breaks a rule of tests/imports
+	@mkdir -p .cache && rustc --edition 2024 -A warnings --test --crate-name imports tests/imports/mod.rs -o .cache/imports
+	@.cache/imports --nocapture --test-threads 1
 
 clean: ## remove what was built and fetched
 	@if [ -d .cache/kafka ]; then tests/support/kafka.sh stop .cache/kafka; fi

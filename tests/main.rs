@@ -43,6 +43,8 @@ mod formats;
 mod fuzz;
 #[path = "cases/golden.rs"]
 mod golden;
+#[path = "imports/mod.rs"]
+mod imports;
 #[path = "cases/init.rs"]
 mod init;
 #[path = "cases/joining.rs"]

@@ -6,14 +6,15 @@
 //! | module | holds |
 //! |---|---|
 //! | [`stats`] | functions over integer counts |
+//! | [`seeded`], [`frame`], [`chunk`] | hash tables with seeds; the envelope of binary files, and bytes kept once |
 //! | [`yaml`], [`policy`] | YAML with positions; the policy of a model |
-//! | [`schema`], [`event`], [`frame`], [`chunk`], [`seeded`] | slots of events; batches in columns; the envelope of binary files, and bytes kept once; hash tables with seeds |
+//! | [`event`], [`schema`] | batches in columns; slots of events |
 //! | [`decode`] | bytes to events |
 //! | [`baseline`] | a version's reference |
+//! | [`state_v4`] | the state that the release before kept, frozen |
 //! | [`window`], [`join`] | panes of counts and watermarks; predictions waiting for labels |
 //! | [`intake`] | batches in, sealed panes and watermarks out |
 //! | [`judge`], [`evaluate`] | rules, streaks, verdicts; panes in, verdicts and signals out |
-//! | [`state_v4`] | the state that the release before kept, frozen |
 //! | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
 //! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |

@@ -17,6 +17,7 @@ mod load;
 mod local;
 mod logging;
 mod promote;
+mod reference;
 mod register;
 mod replay;
 mod run;
@@ -77,6 +78,8 @@ enum Command {
     Audit(audit::Args),
     Load(load::Args),
     Check(check::Args),
+    #[command(hide = true)]
+    Reference(reference::Args),
 }
 
 /// An error with the exit code it stands for.
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Reference(args) => reference::run(&args),
     };
     match done {
         Ok(exit::PASS) if terminal::is_lost() => ExitCode::from(exit::INPUT),

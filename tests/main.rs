@@ -71,6 +71,8 @@ mod outcomes;
 mod outward;
 #[path = "cases/positions.rs"]
 mod positions;
+#[path = "cases/reference.rs"]
+mod reference;
 #[path = "cases/rejected.rs"]
 mod rejected;
 #[path = "cases/replay.rs"]

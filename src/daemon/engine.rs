@@ -215,6 +215,7 @@ impl Engine {
                 reader: topic.reader(),
                 last_event: BTreeMap::new(),
                 counted: partition.next,
+                first: None,
                 parked: Vec::new(),
                 parked_since: None,
                 partition,

@@ -30,6 +30,8 @@ pub struct Place {
     pub last_event: BTreeMap<usize, Instant>,
     /// Everything before this offset is counted.
     pub counted: Option<i64>,
+    /// The offset of the first message that was read.
+    pub first: Option<i64>,
     /// Batches that wait for a baseline, by model index, with their decoder.
     pub parked: Vec<(usize, DecoderId, PredictionBatch)>,
     /// Since when they wait, and when that began by the clock in ms.
@@ -64,14 +66,22 @@ impl Place {
         self.parked.is_empty() && halted.is_none() && doubted.is_none() && next.is_some_and(|next| next >= end)
     }
 
+    /// The offset of the first message that is not counted. Where the first messages of all wait, nothing was counted before.
+    pub fn next_uncounted(&self) -> Option<i64> {
+        if self.parked.is_empty() { self.partition.next } else { self.counted.or(self.first) }
+    }
+
     /// Takes a turn: counts what waited, and reads on; decoding does not need the baseline. Returns how many messages there were.
     pub fn turn(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) -> usize {
         if !self.parked.is_empty() && !self.count_parked(sources, world, desk) && self.parked.len() >= PARKED {
             return 0;
         }
         let now = now_ms();
-        let Self { partition, reader, .. } = self;
-        let messages = partition.drain(ROUND, |message| reader.take(message, now));
+        let Self { partition, reader, first, .. } = self;
+        let messages = partition.drain(ROUND, |message| {
+            first.get_or_insert(message.offset());
+            reader.take(message, now);
+        });
         if messages > 0 {
             self.reader.look();
             self.count(sources, world, desk);

@@ -88,8 +88,7 @@ impl Engine {
             tell_waiting(&mut view, &key, waited_for);
             let source = view.sources.entry(key.clone()).or_default();
             // What waits is not counted.
-            source.next_offset =
-                if place.parked.is_empty() { partition.next } else { place.counted.or(partition.next) };
+            source.next_offset = place.next_uncounted();
             source.paused = seat.is_paused();
             source.max_ts = progress.iter().filter_map(|(p, _)| p.max_ts).max();
             source.idle = progress.iter().all(|(p, _)| p.idle);

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::EachChunk;
+use crate::codec::hash::digest;
+use crate::codec::time::utc;
 use crate::decode::Limits;
 use crate::intake::names::Names;
 use crate::intake::starts::{Cause, Starts};
@@ -18,7 +20,7 @@ use crate::intake::{Closing, SealedPane};
 use crate::judge::kpi::{Compared, Outcomes};
 use crate::judge::rules::{Window, judge};
 use crate::judge::streak::{Breach, Streak};
-use crate::judge::verdict::{Action, Counted, RuleResult, Signal, Status, Verdict, WindowSpan, digest, utc};
+use crate::judge::verdict::{Action, Counted, RuleResult, Signal, Status, Verdict, WindowSpan};
 use crate::policy::{Enforce, Group, Policy, RuleKind, Traffic};
 use crate::schema::Schema;
 use crate::state_v4;

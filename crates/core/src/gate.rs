@@ -12,7 +12,7 @@ pub mod recorded;
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::verdict::utc;
+use crate::codec::time::utc;
 use crate::policy::{Enforce, Group, Policy, Transition};
 use crate::promotion::types::{ActiveBlock, Dossier, Finding, Outcome};
 use crate::promotion::{self, PROD};

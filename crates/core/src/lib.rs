@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`stats`] | functions over integer counts |
+//! | [`codec`] | digests, times and numbers as text |
 //! | [`seeded`], [`frame`], [`chunk`] | hash tables with seeds; the envelope of binary files, and bytes kept once |
 //! | [`yaml`], [`policy`] | YAML with positions; the policy of a model |
 //! | [`event`], [`schema`] | batches in columns; slots of events |
@@ -22,6 +23,7 @@
 pub mod audit;
 pub mod baseline;
 pub mod chunk;
+pub mod codec;
 pub mod decode;
 pub mod evaluate;
 pub mod event;

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::chain::{Head, rfc3339};
-use crate::frame::sha256_hex;
+use crate::codec::hash::sha256_hex;
 
 /// What every signed message begins with: the key's signatures mean nothing else.
 const DOMAIN: &str = "driftgate-audit-v1";

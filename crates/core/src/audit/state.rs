@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::chain::{Record, Row};
-use crate::frame::sha256_hex;
+use crate::codec::hash::sha256_hex;
 
 /// The most characters of a value in a message.
 const SHOWN: usize = 120;

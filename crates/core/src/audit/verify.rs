@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::chain::{GENESIS, Head, Row};
 use super::signed_head::{BadHead, PublicKeys, SignedHead, verify_head};
-use crate::frame::hex;
+use crate::codec::hash::hex;
 
 type Hash = [u8; 32];
 

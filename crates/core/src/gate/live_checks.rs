@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use super::display::span;
 use super::{Found, Question};
-use crate::judge::verdict::{RuleResult, Status, Verdict, utc};
+use crate::codec::time::utc;
+use crate::judge::verdict::{RuleResult, Status, Verdict};
 use crate::policy::Group;
 use crate::promotion::types::{Finding, Outcome, Override};
 

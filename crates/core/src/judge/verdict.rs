@@ -7,9 +7,12 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use crate::state_v4;
+
+pub use crate::codec::hash::digest;
+pub use crate::codec::number::{number, short, written};
+pub use crate::codec::time::utc;
 
 /// What a check or a window came to, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -199,37 +202,6 @@ impl RuleResult {
     }
 }
 
-/// A limit as the policy has it: all its digits, and no more.
-#[must_use]
-pub fn written(limit: &Value) -> String {
-    limit.as_f64().map_or_else(|| limit.to_string(), |number| number.to_string())
-}
-
-/// A number for people: four significant digits.
-#[must_use]
-pub fn short(x: f64) -> String {
-    if x == 0.0 {
-        return "0".to_owned();
-    }
-    let magnitude = x.abs();
-    if !(1e-4..1e6).contains(&magnitude) {
-        return format!("{x:.3e}");
-    }
-    let decimals = if magnitude >= 1000.0 {
-        0
-    } else if magnitude >= 100.0 {
-        1
-    } else if magnitude >= 10.0 {
-        2
-    } else if magnitude >= 0.1 {
-        4
-    } else {
-        6
-    };
-    let text = format!("{x:.decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
 impl Serialize for RuleResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -263,18 +235,6 @@ impl Serialize for RuleResult {
         }
         map.end()
     }
-}
-
-/// A number for JSON: null where it is missing or not finite.
-#[must_use]
-pub fn number(x: Option<f64>) -> Value {
-    x.and_then(serde_json::Number::from_f64).map_or(Value::Null, Value::Number)
-}
-
-/// An event time as RFC 3339 in UTC.
-#[must_use]
-pub fn utc(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string())
 }
 
 /// The span a verdict is about: [start, end).
@@ -389,36 +349,9 @@ impl From<state_v4::Signal> for Signal {
     }
 }
 
-/// SHA-256 over parts, each with its length before it, so that no two lists of parts collide. Lower-case hex.
-#[must_use]
-pub fn digest(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    crate::frame::hex(&hash.finalize())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_for_people_are_short() {
-        for (x, text) in [
-            (0.0, "0"),
-            (0.31, "0.31"),
-            (95.0, "95"),
-            (0.369_12, "0.3691"),
-            (9.02, "9.02"),
-            (1e-300, "1.000e-300"),
-            (12345.6, "12346"),
-            (0.0017, "0.0017"),
-        ] {
-            assert_eq!(short(x), text);
-        }
-    }
 
     #[test]
     fn a_result_is_written_in_order_and_never_with_a_number_that_is_not_finite() {
@@ -444,18 +377,5 @@ mod tests {
             RuleResult { value: Some(0.31), muted: false, ..result }.sentence(),
             "drift/psi temp 0.31 breaks lt 0.2"
         );
-    }
-
-    #[test]
-    fn limits_are_shown_as_written() {
-        for (limit, text) in [(80.0, "80"), (0.011, "0.011"), (0.123_456_7, "0.1234567"), (1e-9, "0.000000001")] {
-            assert_eq!(written(&limit.into()), text);
-        }
-        assert_eq!(written(&80.into()), "80");
-    }
-
-    #[test]
-    fn parts_of_a_digest_do_not_run_together() {
-        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
     }
 }

@@ -8,7 +8,7 @@ use super::groups::{self, Outline, Surroundings};
 use super::names::Names;
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Millis, Mute, Policy};
 use super::{PolicyErrors, names, signing, transitions};
-use crate::frame::sha256_hex;
+use crate::codec::hash::sha256_hex;
 use crate::yaml::{self, Item, Map, units};
 
 const KEYS: &[&str] = &[

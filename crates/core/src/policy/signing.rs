@@ -183,7 +183,7 @@ fn model_key(item: &Item) -> Option<SignerTrust> {
     let body = STANDARD.encode(&spki);
     let lines: Vec<String> = body.as_bytes().chunks(64).map(|l| String::from_utf8_lossy(l).into_owned()).collect();
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"));
-    Some(SignerTrust::Key { spki, pem_sha256: crate::frame::sha256_hex(pem.as_bytes()) })
+    Some(SignerTrust::Key { spki, pem_sha256: crate::codec::hash::sha256_hex(pem.as_bytes()) })
 }
 
 fn anchors(item: &Item) -> Option<Vec<CertificateDer<'static>>> {

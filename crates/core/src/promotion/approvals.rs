@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::evidence::{artifact_sha256, evidence_sha256};
 use super::types::{Approval, Dossier, Finding, Outcome};
-use crate::judge::verdict::utc;
+use crate::codec::time::utc;
 use crate::policy::{Approvals, Excluded, Policy, Transition};
 
 /// The signatures for a transition, counted and not.

@@ -249,7 +249,7 @@ fn comparison(out: &mut String, record: &Value) {
         if against.is_some() {
             match (value.as_f64(), champion.get(name).and_then(Value::as_f64)) {
                 (Some(new), Some(old)) => {
-                    let _ = write!(out, " {} | {} |", crate::judge::verdict::short(old), signed(new - old));
+                    let _ = write!(out, " {} | {} |", crate::codec::number::short(old), signed(new - old));
                 }
                 _ => out.push_str(" – | – |"),
             }
@@ -259,7 +259,7 @@ fn comparison(out: &mut String, record: &Value) {
 }
 
 fn signed(change: f64) -> String {
-    let text = crate::judge::verdict::short(change);
+    let text = crate::codec::number::short(change);
     if change > 0.0 { format!("+{text}") } else { text }
 }
 
@@ -268,7 +268,7 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => "–".to_owned(),
         Value::Number(n) => {
-            n.as_f64().filter(|_| !n.is_u64()).map_or_else(|| n.to_string(), crate::judge::verdict::short)
+            n.as_f64().filter(|_| !n.is_u64()).map_or_else(|| n.to_string(), crate::codec::number::short)
         }
         other => other.to_string(),
     }

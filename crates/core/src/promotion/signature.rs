@@ -56,7 +56,7 @@ impl Signature {
         if key.algorithm != self.algorithm {
             return false;
         }
-        let hex = crate::frame::hex(digest);
+        let hex = crate::codec::hash::hex(digest);
         let prefixed = format!("sha256:{hex}");
         let messages = [&digest[..], prefixed.as_bytes(), hex.as_bytes()];
         match self.algorithm {
@@ -196,7 +196,7 @@ mod tests {
         let keys = || vec![key("release", SignatureAlgorithm::Ed25519, pair.public_key().as_ref())];
         for message in messages() {
             let signature = pair.sign(&message);
-            for text in [STANDARD.encode(signature.as_ref()), crate::frame::hex(signature.as_ref())] {
+            for text in [STANDARD.encode(signature.as_ref()), crate::codec::hash::hex(signature.as_ref())] {
                 let (outcome, detail) =
                     ask(keys(), json!({"algorithm": "ed25519", "key_id": "release", "signature": text}));
                 assert_eq!(

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::plan;
 use super::state::State;
+use crate::codec::number::short;
 use crate::judge::kpi::Versus;
-use crate::judge::verdict::{RuleResult, Verdict, short};
+use crate::judge::verdict::{RuleResult, Verdict};
 use crate::policy::{Compare, Policy, Rollout, Tolerance};
 use crate::stats::ratio::Ratio;
 use crate::stats::sequential::difference_of_dependent;

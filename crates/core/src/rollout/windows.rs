@@ -4,8 +4,9 @@ use super::compare::{self, Decision};
 use super::machine::Machine;
 use super::plan;
 use super::state::{Measured, Phase};
+use crate::codec::time::utc;
 use crate::judge::streak::Breach;
-use crate::judge::verdict::{RuleResult, Status, Verdict, utc};
+use crate::judge::verdict::{RuleResult, Status, Verdict};
 use crate::policy::{Enforce, Group, Hysteresis, Trigger};
 use crate::yaml::units::show_duration;
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::judge::verdict::digest;
+use crate::codec::hash::digest;
 use crate::policy::{self, Policy, RuleKind};
 
 #[derive(Debug)]

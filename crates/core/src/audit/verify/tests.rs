@@ -84,8 +84,8 @@ fn each_problem_is_named_once_and_in_the_order_of_records() {
 fn a_foreign_record_with_a_hash_that_fits_is_unreadable() {
     let mut rows = chain(2);
     let bad = String::from_utf8(rows[1].bytes.clone()).unwrap().replace("1970-01-01T00:00:01Z", "yesterday");
-    rows[1] = Row { seq: 2, hash: crate::frame::sha256_hex(bad.as_bytes()), bytes: bad.into_bytes() };
-    rows.push(Row { seq: 3, hash: crate::frame::sha256_hex(b"\xff"), bytes: b"\xff".to_vec() });
+    rows[1] = Row { seq: 2, hash: crate::codec::hash::sha256_hex(bad.as_bytes()), bytes: bad.into_bytes() };
+    rows.push(Row { seq: 3, hash: crate::codec::hash::sha256_hex(b"\xff"), bytes: b"\xff".to_vec() });
     let problems = check(&rows, &[]).problems;
     assert!(matches!(problems[..], [Problem::Unreadable { seq: 2, .. }, Problem::Unreadable { seq: 3, .. }]));
 }
@@ -188,7 +188,7 @@ proptest! {
     #[test]
     fn a_changed_hash_is_found((n, at, other) in places(), cut in any::<bool>()) {
         let mut rows = chain(n);
-        let hash = if cut { rows[at].hash[1..].to_owned() } else { crate::frame::sha256_hex(&[u8::try_from(other).unwrap()]) };
+        let hash = if cut { rows[at].hash[1..].to_owned() } else { crate::codec::hash::sha256_hex(&[u8::try_from(other).unwrap()]) };
         rows[at].hash = hash;
         let problems = check(&rows, &[]).problems;
         let found = matches!(problems[..], [Problem::Changed { seq, .. }] if seq == at as u64 + 1);

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Number, Value};
 
 use super::{KINDS, RESERVED, RunError, gate};
-use crate::judge::verdict::utc;
+use crate::codec::time::utc;
 use crate::policy::metrics::Subjects;
 use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side};
 use crate::promotion::offline::decimal;

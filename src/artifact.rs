@@ -3,9 +3,11 @@
 //!
 //! Where an artifact lies is a text that somebody sent: it leads nowhere but to where artifacts may lie. Artifacts are large:
 //! they are read on threads of their own, a file once, and what came of it is kept in the registry as long as size, times and
-//! inode (or tag and version of a store) stay. `files` reads folders, `own` keeps the daemon's own files out, `objects` reads stores, `kept` is the table in the registry,
+//! inode (or tag and version of a store) stay, but for promotions: `anew`. `files` reads folders, `own` keeps the daemon's own
+//! files out, `objects` reads stores, `kept` is the table in the registry,
 //! `listed` compares with what a signature lists.
 
+mod anew;
 mod files;
 mod kept;
 mod listed;
@@ -106,6 +108,8 @@ struct Last {
     remote: bool,
     stamp: String,
     found: Found,
+    /// `None`: it was kept by a process before, or nothing was read.
+    reading: Option<anew::Reading>,
 }
 
 /// A digest or another answer, or why there is none.
@@ -173,9 +177,13 @@ impl Artifacts {
 
     /// Looks at artifacts beside everything else, and waits so long for them; for one that takes longer only once.
     pub fn look<'a>(&self, patience: Duration, asked: impl IntoIterator<Item = (&'a Policy, &'a str, &'a Task)>) {
+        let begun =
+            asked.into_iter().filter_map(|(policy, location, task)| self.begin(policy, location, task, false).ok());
+        self.wait(patience, &begun.collect::<Vec<_>>());
+    }
+
+    fn wait(&self, patience: Duration, keys: &[Key]) {
         let until = Instant::now() + patience;
-        let begun = asked.into_iter().filter_map(|(policy, location, task)| self.begin(policy, location, task).ok());
-        let keys: Vec<Key> = begun.collect();
         let mut works = self.works.lock();
         loop {
             let wait = keys.iter().filter_map(|key| {
@@ -190,7 +198,7 @@ impl Artifacts {
 
     /// Looks at an artifact and waits until all of it is read, however long that takes.
     pub fn finish(&self, policy: &Policy, location: &str, task: &Task) {
-        let Ok(key) = self.begin(policy, location, task) else { return };
+        let Ok(key) = self.begin(policy, location, task, false) else { return };
         let mut works = self.works.lock();
         while works.get(&key).is_some_and(|work| work.under_way.is_some()) {
             works = self.works.ended.wait(works).unwrap_or_else(PoisonError::into_inner);
@@ -244,8 +252,8 @@ impl Artifacts {
         self.places.clone().with(&policy.directory, policy.baseline.snapshot.as_deref())
     }
 
-    /// Begins to look, unless that is under way, or was done in a store just now.
-    fn begin(&self, policy: &Policy, location: &str, task: &Task) -> Result<Key, String> {
+    /// Begins to look, unless that is under way, or was done in a store just now; `anew` takes nothing that is kept.
+    fn begin(&self, policy: &Policy, location: &str, task: &Task, anew: bool) -> Result<Key, String> {
         let path = self.allowed(policy, location)?;
         let key = (path, task.name());
         let mut works = self.works.lock();
@@ -255,6 +263,7 @@ impl Artifacts {
         let running = works.values().filter(|work| work.under_way.is_some()).count();
         let work = works.entry(key.clone()).or_default();
         let stands = work.last.as_ref().is_some_and(|last| last.remote && last.at.elapsed() < STANDS_REMOTE);
+        let stands = stands || anew && Self::stands_for_promotions(work);
         if work.under_way.is_some() || stands || running >= MOST_AT_ONCE {
             return Ok(key);
         }
@@ -267,6 +276,7 @@ impl Artifacts {
             stores: self.stores.clone(),
             own: Arc::clone(&self.own),
             before: work.last.clone(),
+            anew,
             works: Arc::clone(&self.works),
             progress,
         };
@@ -337,6 +347,7 @@ struct Look {
     own: Arc<[PathBuf]>,
     /// What was found before.
     before: Option<Last>,
+    anew: bool,
     works: Arc<Works>,
     progress: Arc<Progress>,
 }
@@ -347,29 +358,35 @@ impl Look {
         let remote = location.contains("://");
         let known = self.before.as_ref().and_then(|last| last.found.clone().ok());
         let listed = Parts::list(location, &self.places, &self.own, &self.stores);
-        let (stamp, found) = match listed {
-            Err(why) => (String::new(), Err(why)),
+        let began = Instant::now();
+        let (stamp, found, reading) = match listed {
+            Err(why) => (String::new(), Err(why), None),
             Ok(parts) => {
                 let stamp = parts.stamp();
-                let before =
-                    self.before.filter(|last| last.stamp == stamp && last.found.is_ok()).map(|last| last.found);
+                let before = self.before.filter(|last| !self.anew && last.stamp == stamp && last.found.is_ok());
                 let kept = || self.works.file.as_deref().and_then(|file| kept::read(file, location, name, &stamp));
-                let found = before.or_else(|| kept().map(Ok)).unwrap_or_else(|| {
-                    self.progress.total.store(parts.bytes(), Ordering::Relaxed);
-                    let found = parts.answer(location, &self.task, &self.progress);
-                    if let (Some(file), Ok(found)) = (self.works.file.as_deref(), &found) {
-                        kept::write(file, location, name, &stamp, found);
-                    }
-                    found
-                });
-                (stamp, found)
+                let (found, reading) = match before.map(|last| (last.found, last.reading)) {
+                    Some(before) => before,
+                    None => match kept().filter(|_| !self.anew) {
+                        Some(kept) => (Ok(kept), None),
+                        None => {
+                            self.progress.total.store(parts.bytes(), Ordering::Relaxed);
+                            let found = parts.answer(location, &self.task, &self.progress);
+                            if let (Some(file), Ok(found)) = (self.works.file.as_deref(), &found) {
+                                kept::write(file, location, name, &stamp, found);
+                            }
+                            (found, Some(anew::Reading { at: Instant::now(), took: began.elapsed() }))
+                        }
+                    },
+                };
+                (stamp, found, reading)
             }
         };
         if let Some(found) = found.as_ref().ok().filter(|found| known.as_ref() != Some(*found)) {
             // Those who ask are told whether it is the right one only.
             tracing::info!(location, task = name, found, "what an artifact's files are now");
         }
-        self.works.end(&self.key, Some(Last { at: Instant::now(), remote, stamp, found }));
+        self.works.end(&self.key, Some(Last { at: Instant::now(), remote, stamp, found, reading }));
     }
 }
 

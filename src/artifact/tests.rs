@@ -100,6 +100,16 @@ fn what_was_found_outlasts_the_process_as_long_as_the_files_stay() {
     let kept = rusqlite::Connection::open(&registry).unwrap();
     kept.execute("UPDATE artifacts SET found = 'kept'", []).unwrap();
     assert_eq!(asked(&fresh(), &policy, "model.bin"), Recomputed::Known("kept".into()));
+    // But not for a promotion, to which a shared mapping may have written meanwhile.
+    let (again, began) = (fresh(), Instant::now());
+    let since = || again.known_since(&policy, "model.bin", &Task::Digest, began);
+    assert_eq!(asked(&again, &policy, "model.bin"), Recomputed::Known("kept".into()));
+    assert!(matches!(since(), Recomputed::Computing(why) if why.contains("has to be read anew")));
+    again.read_anew(PATIENCE, &[(&policy, "model.bin", &Task::Digest)]);
+    assert_eq!(since(), Recomputed::Known(ABC.into()));
+    let later = again.known_since(&policy, "model.bin", &Task::Digest, Instant::now());
+    assert!(matches!(later, Recomputed::Computing(_)), "the next promotion reads it again: {later:?}");
+    kept.execute("UPDATE artifacts SET found = 'kept'", []).unwrap();
     let same = std::fs::metadata(&model).unwrap().modified().unwrap();
     std::fs::write(&model, "abd").unwrap();
     std::fs::File::options().write(true).open(&model).unwrap().set_modified(same).unwrap();

@@ -1,7 +1,7 @@
 //! Promotions: the gate asked with everything the registry knows, and what follows from its answer, in one transaction:
 //! the record, the pointer or a rollout, and the audit log never disagree.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ use driftgate_core::promotion::record::{self as promotion_record, Facts};
 use driftgate_core::promotion::types::{Dossier, Recomputed, Requester};
 use driftgate_core::promotion::{self, approvals, model_signing};
 use driftgate_core::rollout::{self, State};
+
+/// A command without a daemon waits until an artifact is read.
+const FOREVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What the stream says of a version just now.
 #[derive(Clone, Debug, Default)]
@@ -128,11 +131,20 @@ impl Embedded {
     /// # Errors
     /// A version or stage that is not known, a rollout that is under way, or a registry that fails.
     pub fn promote(&self, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {
-        self.look_at_artifacts(LONG_PATIENCE, &[(desk.policy, wish.version)])?;
+        let asked = Instant::now();
+        self.read_artifact_anew(desk.policy, wish.version)?;
         self.write(desk.now_ms, |change| {
             dossier::known(change, &desk.policy.model, wish.version)?;
-            promote(change, desk, wish)
+            promote(change, desk, wish, Some(asked))
         })
+    }
+
+    /// Has a version's artifact read for its promotion, whatever is kept of it.
+    fn read_artifact_anew(&self, policy: &Policy, version: &str) -> Result<(), RegistryError> {
+        let asked = self.asked_of(policy, version)?;
+        let asked: Vec<_> = asked.iter().map(|(location, task)| (policy, location.as_str(), task)).collect();
+        self.artifacts.read_anew(if self.waits_for_artifacts { FOREVER } else { LONG_PATIENCE }, &asked);
+        Ok(())
     }
 
     /// Keeps a verdict and does what follows from it: a rollout goes on or fails, a version is promoted by a transition
@@ -256,18 +268,17 @@ pub(super) fn ask(
     to: &str,
     retry: Option<&str>,
 ) -> Result<(Answer, Dossier), RegistryError> {
-    ask_for(tx, artifacts, desk, version, to, retry, None)
+    ask_for(tx, artifacts, desk, (version, to, retry), None, None)
 }
 
-/// The same where somebody asks for the promotion itself: it is their wish from now on.
+/// The same where somebody asks for the promotion itself: it is their wish from now on. `since` then the artifact is read anew.
 fn ask_for(
     tx: &Connection,
     artifacts: &Artifacts,
     desk: &Desk<'_>,
-    version: &str,
-    to: &str,
-    retry: Option<&str>,
+    (version, to, retry): (&str, &str, Option<&str>),
     asks: Option<Requester>,
+    since: Option<Instant>,
 ) -> Result<(Answer, Dossier), RegistryError> {
     let policy = desk.policy;
     // A rollout under way keeps the reason it was begun for.
@@ -280,9 +291,13 @@ fn ask_for(
     let mut dossier = dossier::read(tx, policy, version, desk.now_ms)?;
     dossier.requesters.extend(asks);
     if let Some(location) = record.as_ref().and_then(|record| record.artifact.as_deref()) {
-        dossier.recomputed_sha256 = Some(artifacts.known(policy, location, &Task::Digest));
+        let known = |task: &Task| match since {
+            Some(since) => artifacts.known_since(policy, location, task, since),
+            None => artifacts.known(policy, location, task),
+        };
+        dossier.recomputed_sha256 = Some(known(&Task::Digest));
         let listed = dossier.evidence.get("signature").and_then(|evidence| model_signing::listed(&evidence.value));
-        dossier.listed = listed.map(|listed| artifacts.known(policy, location, &Task::Listed(listed)));
+        dossier.listed = listed.map(|listed| known(&Task::Listed(listed)));
     }
     let Live { mut latest, blocks: raised, seen, mut others } = (desk.live)(version);
     if let Some(anew) = dossier.anew_ms {
@@ -325,7 +340,12 @@ fn names_of(tx: &Connection, model: &str) -> Result<Vec<String>, RegistryError> 
     Ok(all.query_map([model], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Promotion, RegistryError> {
+fn promote(
+    change: &Change<'_>,
+    desk: &Desk<'_>,
+    wish: &Wish<'_>,
+    since: Option<Instant>,
+) -> Result<Promotion, RegistryError> {
     let (policy, model) = (desk.policy, desk.policy.model.as_str());
     let Wish { version, to, retry, comment } = *wish;
     registered::stage_name(to)?;
@@ -343,7 +363,7 @@ fn promote(change: &Change<'_>, desk: &Desk<'_>, wish: &Wish<'_>) -> Result<Prom
         )));
     }
     let asks = Requester { actor: desk.actor.to_owned(), to: Some(to.to_owned()) };
-    let (answer, dossier) = ask_for(change, change.artifacts, desk, version, to, retry, Some(asks))?;
+    let (answer, dossier) = ask_for(change, change.artifacts, desk, (version, to, retry), Some(asks), since)?;
     change.tag(model, version, &ops::gate_tags(to, &answer, None))?;
     change.audit(
         desk.actor,
@@ -470,7 +490,8 @@ pub(super) fn automatic(change: &Change<'_>, desk: &Desk<'_>, version: &str) -> 
         let (answer, _) = ask(change, change.artifacts, desk, version, &transition.to, None)?;
         if answer.verdict == GateVerdict::Pass {
             let wish = Wish { version, to: &transition.to, retry: None, comment: Some("every gate passes") };
-            promote(change, &Desk { actor: ACTOR, ..*desk }, &wish)?;
+            // Never to prod, so that what is kept of the artifact does.
+            promote(change, &Desk { actor: ACTOR, ..*desk }, &wish, None)?;
         }
     }
     Ok(())

@@ -1,0 +1,66 @@
+//! What a promotion takes of an artifact: a reading that began after the promotion was asked for. Size, times and inode of a file
+//! stay while somebody writes to it through a shared mapping, so that a result that is kept by them proves less.
+
+use std::time::{Duration, Instant};
+
+use super::{Artifacts, LONG_PATIENCE, Task, Work, shown};
+use crate::policy::Policy;
+use crate::promotion::types::Recomputed;
+
+/// A reading that takes longer than a promotion waits counts for so long after its end.
+const COUNTS: Duration = Duration::from_secs(5 * 60);
+
+/// When an artifact was read to its end by this process, and how long that took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    pub at: Instant,
+    pub took: Duration,
+}
+
+impl Reading {
+    /// Whether a promotion that was asked for then may go by it.
+    fn counts(&self, asked: Instant) -> bool {
+        self.at.checked_sub(self.took).is_some_and(|began| began >= asked) || self.is_long()
+    }
+
+    /// It is not repeated for the next promotion.
+    fn is_long(&self) -> bool {
+        self.took > LONG_PATIENCE && self.at.elapsed() < COUNTS
+    }
+}
+
+impl Artifacts {
+    /// Has artifacts on this machine read whatever is known of them, and waits so long for them.
+    pub fn read_anew<'a>(&self, patience: Duration, asked: &[(&'a Policy, &'a str, &'a Task)]) {
+        // A reading that is under way began before.
+        self.look(patience, asked.iter().copied());
+        let begin = |(policy, location, task): &(&Policy, &str, &Task)| self.begin(policy, location, task, true).ok();
+        self.wait(patience, &asked.iter().filter_map(begin).collect::<Vec<_>>());
+    }
+
+    /// What is known of an artifact for a promotion that was asked for then.
+    #[must_use]
+    pub fn known_since(&self, policy: &Policy, location: &str, task: &Task, asked: Instant) -> Recomputed {
+        let Ok(path) = self.allowed(policy, location) else { return self.known(policy, location, task) };
+        let works = self.works.lock();
+        let again = match works.get(&(path, task.name())) {
+            // What is read under way is told as ever; objects are kept by their tags and versions.
+            Some(Work { under_way, last: Some(last) }) if !last.remote && last.found.is_ok() => {
+                let counts = last.reading.is_some_and(|reading| reading.counts(asked));
+                match under_way {
+                    _ if counts => return last.recomputed(),
+                    Some((_, progress)) => Some(progress.say(location, task)),
+                    None => Some(format!("{} has to be read anew for the promotion: ask again", shown(location))),
+                }
+            }
+            _ => None,
+        };
+        drop(works);
+        again.map_or_else(|| self.known(policy, location, task), Recomputed::Computing)
+    }
+
+    /// Whether there is nothing to read for a promotion.
+    pub(super) fn stands_for_promotions(work: &Work) -> bool {
+        work.last.as_ref().is_some_and(|last| last.remote || last.reading.is_some_and(|reading| reading.is_long()))
+    }
+}

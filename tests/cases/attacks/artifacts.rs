@@ -97,3 +97,98 @@ fn an_artifact_lies_where_artifacts_may_lie_and_a_large_one_holds_up_nobody() {
     assert!(detail.contains("recomputed from its files"), "{detail}");
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// A policy of one transition, which asks for the digest and nothing else.
+fn bare(extra: &str) -> Service {
+    let service = Service::new("unread", "", "", extra);
+    let policy = std::fs::read_to_string(service.folder.path("policy.yaml")).unwrap();
+    let (kept, _) = policy.split_once("transitions:").unwrap_or_else(|| panic!("{policy}"));
+    let transition = "transitions:\n- {from: dev, to: staging, checks: [], evidence: [artifact_digest], approvals: {roles: {owner: 1}}}\n";
+    service.folder.write("policy.yaml", format!("{kept}{transition}"));
+    service
+}
+
+fn staging(daemon: &Daemon, model: &str, version: &str) -> (String, String) {
+    let answer: Value =
+        serde_json::from_str(&daemon.get(&format!("/api/v1/gate/{model}/{version}?to=staging")).1).unwrap();
+    let gates = answer["gates"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let artifact = gates.iter().find(|gate| gate["gate"] == "evidence/artifact_digest");
+    let artifact = artifact.unwrap_or_else(|| panic!("{answer}"));
+    (artifact["outcome"].as_str().unwrap().to_owned(), artifact["detail"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn files_that_cannot_be_read_pass_no_gate_and_secrets_are_no_artifacts() {
+    const WEIGHTS: &str = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c";
+    let service = bare("");
+    let (model, folder) = (service.model.clone(), &service.folder);
+    std::fs::create_dir_all(folder.path("models/m6")).unwrap();
+    folder.write("models/m6.bin", "weights");
+    folder.write("models/m6/part", "weights");
+    let daemon = Daemon::start(&service.config(), &[]);
+    let register = |version: &str, location: &str, digest: &str| {
+        let body = json!({"artifact": folder.path(location), "artifact_sha256": digest});
+        let (status, answer) = post(&daemon, &format!("/api/v1/models/{model}/versions/{version}"), &body);
+        assert_eq!(status, 201, "{answer}");
+    };
+    register("6", "models/m6.bin", WEIGHTS);
+    assert_eq!(staging(&daemon, &model, "6").0, "pass");
+    // A pipe, nothing, and a link outward in its place.
+    let away = folder.path("away.bin");
+    std::fs::rename(folder.path("models/m6.bin"), &away).unwrap();
+    let unread = |says: &str| {
+        let (outcome, detail) = staging(&daemon, &model, "6");
+        assert!(
+            outcome == "inconclusive" && detail.contains(says) && detail.contains("ask again"),
+            "{outcome} {detail}"
+        );
+        service.run(&daemon, "op", &format!("gate {model} 6 --to staging")).exits(3);
+        service.run(&daemon, "op", &format!("promote {model} 6 --to staging")).exits(3);
+    };
+    unread("No such file");
+    let made = std::process::Command::new("mkfifo").arg(folder.path("models/m6.bin")).status().unwrap();
+    assert!(made.success());
+    unread("is not a regular file");
+    std::fs::remove_file(folder.path("models/m6.bin")).unwrap();
+    std::fs::rename(&away, folder.path("models/m6.bin")).unwrap();
+    let folders = folder.path("models/m6").display().to_string();
+    service.run(&daemon, "op", &format!("register {model} 7 --artifact {folders}")).exits(0);
+    assert_eq!(staging(&daemon, &model, "7").0, "pass");
+    std::os::unix::fs::symlink("/etc/hostname", folder.path("models/m6/outward")).unwrap();
+    let (outcome, detail) = staging(&daemon, &model, "7");
+    assert!(outcome == "inconclusive" && detail.contains("leads out of where artifacts may lie"), "{detail}");
+    std::fs::remove_file(folder.path("models/m6/outward")).unwrap();
+
+    // The daemon's own files, by their names and by others, and a folder around them.
+    std::fs::hard_link(folder.path("tokens"), folder.path("twin")).unwrap();
+    std::os::unix::fs::symlink(folder.path("tokens"), folder.path("alias")).unwrap();
+    for (version, own) in
+        [("20", "tokens"), ("21", "twin"), ("22", "alias"), ("23", "registry/registry.db"), ("24", "state")]
+    {
+        register(version, own, &"ab".repeat(32));
+        let (outcome, detail) = staging(&daemon, &model, version);
+        assert!(outcome == "block" && detail.contains("is a file of the daemon itself"), "{own}: {detail}");
+    }
+    register("25", "", &"ab".repeat(32));
+    let (outcome, detail) = staging(&daemon, &model, "25");
+    assert!(outcome == "inconclusive" && detail.contains("is a file of the daemon itself"), "{detail}");
+    // Another secret than those, whose digest nobody is told.
+    folder.write_secret("other-secret", "weights");
+    register("26", "other-secret", &"ab".repeat(32));
+    let (outcome, detail) = staging(&daemon, &model, "26");
+    assert!(outcome == "block" && !detail.contains("9a1290") && detail.contains("another digest"), "{detail}");
+    assert_eq!(daemon.stop(), Some(0));
+
+    // What is kept says that the files are right; a promotion reads them anew.
+    std::fs::write(folder.path("models/m6.bin"), "evil!!!").unwrap();
+    let daemon = Daemon::start(&service.config(), &[]);
+    assert_eq!(staging(&daemon, &model, "6").0, "block");
+    assert_eq!(daemon.stop(), Some(0));
+    let registry = rusqlite::Connection::open(folder.path("registry/registry.db")).unwrap();
+    registry.execute("UPDATE artifacts SET found = ?1 WHERE location LIKE '%/m6.bin'", [WEIGHTS]).unwrap();
+    drop(registry);
+    let daemon = Daemon::start(&service.config(), &[]);
+    assert_eq!(staging(&daemon, &model, "6").0, "pass");
+    service.run(&daemon, "op", &format!("promote {model} 6 --to staging")).exits(1).prints("another digest");
+    assert_eq!(daemon.stop(), Some(0));
+}

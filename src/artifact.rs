@@ -365,20 +365,16 @@ impl Look {
                 let stamp = parts.stamp();
                 let before = self.before.filter(|last| !self.anew && last.stamp == stamp && last.found.is_ok());
                 let kept = || self.works.file.as_deref().and_then(|file| kept::read(file, location, name, &stamp));
-                let (found, reading) = match before.map(|last| (last.found, last.reading)) {
-                    Some(before) => before,
-                    None => match kept().filter(|_| !self.anew) {
-                        Some(kept) => (Ok(kept), None),
-                        None => {
-                            self.progress.total.store(parts.bytes(), Ordering::Relaxed);
-                            let found = parts.answer(location, &self.task, &self.progress);
-                            if let (Some(file), Ok(found)) = (self.works.file.as_deref(), &found) {
-                                kept::write(file, location, name, &stamp, found);
-                            }
-                            (found, Some(anew::Reading { at: Instant::now(), took: began.elapsed() }))
-                        }
-                    },
-                };
+                let known = before.map(|last| (last.found, last.reading));
+                let known = known.or_else(|| kept().filter(|_| !self.anew).map(|kept| (Ok(kept), None)));
+                let (found, reading) = known.unwrap_or_else(|| {
+                    self.progress.total.store(parts.bytes(), Ordering::Relaxed);
+                    let found = parts.answer(location, &self.task, &self.progress);
+                    if let (Some(file), Ok(found)) = (self.works.file.as_deref(), &found) {
+                        kept::write(file, location, name, &stamp, found);
+                    }
+                    (found, Some(anew::Reading { at: Instant::now(), took: began.elapsed() }))
+                });
                 (stamp, found, reading)
             }
         };

@@ -9,7 +9,7 @@
 
 mod anew;
 mod files;
-mod kept;
+pub(crate) mod kept;
 mod listed;
 mod objects;
 mod own;

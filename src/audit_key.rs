@@ -30,6 +30,12 @@ pub enum KeyFileError {
     Generate,
 }
 
+/// Where the key that signs the audit log of a registry lies: beside it.
+#[must_use]
+pub fn beside(registry: &Path) -> PathBuf {
+    registry.with_extension("audit-key")
+}
+
 /// The key in this file (PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it), made when there is none.
 ///
 /// # Errors

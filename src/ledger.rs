@@ -51,15 +51,11 @@ use crate::registry::{ActiveBlock, Applied, Registration, Registry, RegistryErro
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use change::Change;
+use driftgate_core::audit::names;
+pub use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::audit::signed_head::Signer;
 use driftgate_core::judge::verdict::Signal;
 use pointers::Move;
-
-/// The longest name of a model, version or stage, in bytes.
-const LONGEST_NAME: usize = 200;
-
-/// Who acts in the audit log without being a person; no token is theirs.
-pub const OWN_ACTORS: [&str; 2] = [signals::ACTOR, follow::ACTOR];
 
 /// A registry in an `SQLite` file. Calls block, for up to five seconds while another process writes.
 #[derive(Debug)]
@@ -123,7 +119,7 @@ impl Embedded {
     /// Where the key that signs the audit log of a registry lies: beside it.
     #[must_use]
     pub fn key_path(path: &Path) -> PathBuf {
-        path.with_extension("audit-key")
+        crate::audit_key::beside(path)
     }
 
     /// The registry, telling its changes to these sinks, too.
@@ -377,16 +373,12 @@ fn register(tx: &Change<'_>, registration: &Registration, actor: &str) -> Result
     record(tx, model, version)?.ok_or_else(missing)
 }
 
-/// Names go into URLs, paths and metric labels.
+/// Refuses what is no name.
 fn name(what: &'static str, value: &str) -> Result<(), RegistryError> {
-    let why = match value {
-        "" => "it is empty",
-        _ if value.len() > LONGEST_NAME => "it is longer than 200 bytes",
-        _ if value.chars().any(crate::text::steers) => "it has a control character, or one that is not seen",
-        _ if value.contains('/') => "it has a slash",
-        _ => return Ok(()),
-    };
-    Err(RegistryError::BadName { what, value: value.chars().take(LONGEST_NAME).collect(), why })
+    match names::fault(value) {
+        Some(why) => Err(RegistryError::BadName { what, value: value.chars().take(names::LONGEST).collect(), why }),
+        None => Ok(()),
+    }
 }
 
 /// Keeps the latest verdict of a group; one of a deleted version whose number another has taken is not that one's.

@@ -5,7 +5,7 @@
 //!
 //! | | module | holds |
 //! |---|---|---|
-//! | tools | [`clock`], [`text`], [`private`], [`http_client`], [`stores`] | the only clock; texts from outside as they are shown; files of one owner; the one HTTP client; object stores |
+//! | tools | [`clock`], [`private`], [`http_client`], [`stores`] | the only clock; files of one owner; the one HTTP client; object stores |
 //! | edges | [`source`], [`snapshot`], [`artifact`] | event files and Kafka; training snapshots; the files of a model |
 //! | | [`audit_key`], [`registry`], [`ledger`] | the key of the audit log; versions, stages, blocks; the file that keeps them |
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |
@@ -34,5 +34,4 @@ pub mod sink;
 pub mod snapshot;
 pub mod source;
 pub mod stores;
-pub mod text;
 pub mod view;

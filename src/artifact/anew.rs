@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Artifacts, LONG_PATIENCE, Task, Work, shown};
-use crate::policy::Policy;
-use crate::promotion::types::Recomputed;
+use driftgate_core::policy::Policy;
+use driftgate_core::promotion::types::Recomputed;
 
 /// A reading that takes longer than a promotion waits counts for so long after its end.
 const COUNTS: Duration = Duration::from_secs(5 * 60);

@@ -98,7 +98,12 @@ fn what_was_found_outlasts_the_process_as_long_as_the_files_stay() {
     assert_eq!(asked(&fresh(), &policy, "model.bin"), Recomputed::Known(ABC.into()));
     // What is kept is believed, so that nothing is read again.
     let kept = rusqlite::Connection::open(&registry).unwrap();
-    kept.execute("UPDATE artifacts SET found = 'kept'", []).unwrap();
+    let row = || {
+        let column = |row: &rusqlite::Row<'_>, at: usize| row.get::<_, String>(at).unwrap();
+        kept.query_row("SELECT location, task, stamp FROM artifacts", [], |r| Ok([0, 1, 2].map(|at| column(r, at))))
+    };
+    let [location, task, stamp] = row().unwrap();
+    kept::write(&registry, &location, &task, &stamp, "kept");
     assert_eq!(asked(&fresh(), &policy, "model.bin"), Recomputed::Known("kept".into()));
     // But not for a promotion, to which a shared mapping may have written meanwhile.
     let (again, began) = (fresh(), Instant::now());
@@ -109,7 +114,15 @@ fn what_was_found_outlasts_the_process_as_long_as_the_files_stay() {
     assert_eq!(since(), Recomputed::Known(ABC.into()));
     let later = again.known_since(&policy, "model.bin", &Task::Digest, Instant::now());
     assert!(matches!(later, Recomputed::Computing(_)), "the next promotion reads it again: {later:?}");
-    kept.execute("UPDATE artifacts SET found = 'kept'", []).unwrap();
+    // What somebody else wrote there is not believed either, and it is named.
+    kept.execute("UPDATE artifacts SET found = 'planted'", []).unwrap();
+    let key = crate::audit_key::open(&registry.with_extension("audit-key")).unwrap().public_key();
+    let unsigned = || kept::unsigned(&kept, &std::iter::once(key).collect()).unwrap();
+    assert_eq!(unsigned(), [location.clone()]);
+    assert_eq!(asked(&fresh(), &policy, "model.bin"), Recomputed::Known(ABC.into()));
+    assert_eq!(unsigned(), Vec::<String>::new());
+    let [_, _, stamp] = row().unwrap();
+    kept::write(&registry, &location, &task, &stamp, "kept");
     let same = std::fs::metadata(&model).unwrap().modified().unwrap();
     std::fs::write(&model, "abd").unwrap();
     std::fs::File::options().write(true).open(&model).unwrap().set_modified(same).unwrap();

@@ -95,7 +95,10 @@ fn check(args: &VerifyArgs) -> Result<Checked, Failure> {
     let has_anchors = !anchors.checkpoints.is_empty();
     let log = store::read(&path)?;
     let keys = keys(&args.public_key, &path, &log, has_anchors)?;
-    Ok(Checked::new(log, anchors, &keys, &path))
+    let artifacts = store::unsigned_artifacts(&path, &keys)?;
+    let mut checked = Checked::new(log, anchors, &keys, &path);
+    checked.unheld.extend(artifacts.into_iter().map(|location| Unheld::Artifact { location }));
+    Ok(checked)
 }
 
 fn from_topic(config: &Config, topic: &str) -> Result<Anchors, Failure> {
@@ -163,6 +166,12 @@ enum Unheld {
     NoLog,
     #[error("{0}")]
     Mismatch(Mismatch),
+    #[error("{what}")]
+    Object { what: String },
+    #[error(
+        "what is kept of the artifact {location} is not what was found of it: its signature is not of this registry's key; it is not used, and the artifact is read again"
+    )]
+    Artifact { location: String },
 }
 
 /// Everything that was found.
@@ -187,6 +196,7 @@ impl Checked {
         let mut unheld: Vec<Unheld> =
             (log.rows.is_empty() && log.is_used).then_some(Unheld::NoLog).into_iter().collect();
         unheld.extend(said.against(&log.state).into_iter().map(Unheld::Mismatch));
+        unheld.extend(log.objects.into_iter().map(|what| Unheld::Object { what }));
         let report = verify(log.rows, &all, keys);
         let mut unsealed: Vec<Unsealed> =
             log.unreadable.into_iter().map(|seq| Unsealed::UnreadableCheckpoint { seq }).collect();

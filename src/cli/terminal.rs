@@ -115,7 +115,7 @@ fn escaped(c: char) -> String {
     }
 }
 
-pub use crate::text::steers;
+pub use driftgate_core::text::steers;
 
 /// Standard output as a file of results: what comes after its reader has gone away is dropped.
 pub fn results() -> impl Write {

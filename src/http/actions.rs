@@ -439,7 +439,7 @@ pub(super) fn all_bounded(texts: &[(&str, Option<&str>, usize)]) -> Result<(), P
 }
 
 fn bounded(what: &str, text: &str, most: usize) -> Result<(), Problem> {
-    match crate::text::bounded(text, most) {
+    match driftgate_core::text::bounded(text, most) {
         Ok(_) => Ok(()),
         Err(why) => Err(Problem::bad_request(format!("{what}: {why}"))),
     }

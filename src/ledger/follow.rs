@@ -15,7 +15,7 @@ use crate::sink::mlflow::pull::{Found, FoundVersion};
 use driftgate_core::promotion::evidence;
 
 /// As whom a change that somebody made elsewhere is written down.
-pub(super) const ACTOR: &str = "mlflow";
+pub(super) const ACTOR: &str = driftgate_core::audit::names::MLFLOW;
 
 /// A pointer that somebody else moved.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::sink::mlflow::ops;
 use driftgate_core::judge::verdict::{Action, Signal};
 
 /// Who moves a pointer when a signal does.
-pub(super) const ACTOR: &str = "driftgate";
+pub(super) const ACTOR: &str = driftgate_core::audit::names::DRIFTGATE;
 
 /// A signal whose names no registry takes is ignored, not an error: trying it again would not help. One that is given again
 /// is told again as it was told first, with what became of it then.

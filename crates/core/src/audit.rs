@@ -6,6 +6,7 @@
 //! from the records, to be held against what a registry has. Where records are kept is no business of this module.
 
 pub mod chain;
+pub mod names;
 pub mod signed_head;
 pub mod state;
 pub mod verify;

@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`stats`] | functions over integer counts |
+//! | [`stats`], [`text`] | functions over integer counts; texts from outside as they are shown |
 //! | [`codec`] | digests, times and numbers as text |
 //! | [`seeded`], [`frame`], [`chunk`] | hash tables with seeds; the envelope of binary files, and bytes kept once |
 //! | [`yaml`], [`policy`] | YAML with positions; the policy of a model |
@@ -40,5 +40,6 @@ pub mod schema;
 pub mod seeded;
 pub mod state_v4;
 pub mod stats;
+pub mod text;
 pub mod window;
 pub mod yaml;

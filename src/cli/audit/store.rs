@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::ledger::held;
 use driftgate_core::audit::chain::Row;
-use driftgate_core::audit::signed_head::SignedHead;
+use driftgate_core::audit::signed_head::{PublicKeys, SignedHead};
 use driftgate_core::audit::state::State;
 
 /// Records and checkpoints of one moment.
@@ -22,6 +22,8 @@ pub struct Log {
     pub state: State,
     /// Whether anything was ever kept in it.
     pub is_used: bool,
+    /// What of the database's triggers, indexes and views no release makes so.
+    pub objects: Vec<String>,
 }
 
 /// Reads the log of the registry at `path`.
@@ -50,14 +52,23 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     Ok(Connection::open_with_flags(url.as_str(), flags)?)
 }
 
-fn log(connection: &mut Connection) -> rusqlite::Result<Log> {
+/// What was found of artifacts and is not signed as it says, by location.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn unsigned_artifacts(path: &Path, keys: &PublicKeys) -> anyhow::Result<Vec<String>> {
+    Ok(held::unsigned_artifacts(&open(path)?, keys)?)
+}
+
+fn log(connection: &mut Connection) -> anyhow::Result<Log> {
     let tx = connection.transaction()?;
+    let objects = held::objects(&tx)?;
     let (state, is_used) = (held::read(&tx)?, held::is_used(&tx)?);
     let has =
         |table: &str| tx.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([table]);
     if !has("audit")? || !has("audit_checkpoints")? {
         // Somebody took the log away: as good as an empty one.
-        return Ok(Log { state, is_used, ..Log::default() });
+        return Ok(Log { state, is_used, objects, ..Log::default() });
     }
     let rows = tx
         .prepare("SELECT seq, CAST(bytes AS BLOB), CAST(hash AS BLOB) FROM audit ORDER BY seq")?
@@ -70,7 +81,7 @@ fn log(connection: &mut Connection) -> rusqlite::Result<Log> {
             })
         })?
         .collect::<Result<Vec<Row>, _>>()?;
-    let mut log = Log { rows, state, is_used, ..Log::default() };
+    let mut log = Log { rows, state, is_used, objects, ..Log::default() };
     let mut statement = tx.prepare("SELECT seq, CAST(json AS BLOB) FROM audit_checkpoints ORDER BY seq")?;
     let found =
         statement.query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Vec<u8>>(1)?)))?;

@@ -59,7 +59,9 @@ fn after(sql: &str) -> (Vec<String>, String) {
 
 fn tamper(path: &Path, sql: &str) {
     let free = "DROP TRIGGER audit_never_changes; DROP TRIGGER audit_never_goes;";
-    Connection::open(path).unwrap().execute_batch(&format!("{free}{sql}")).unwrap();
+    let again = "CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit records are only added'); END;
+         CREATE TRIGGER audit_never_goes BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit records are only added'); END;";
+    Connection::open(path).unwrap().execute_batch(&format!("{free}{sql};{again}")).unwrap();
 }
 
 fn tamper_state(path: &Path, sql: &str) {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::jwks::{self, Keys};
 use super::{Caller, Grant, Refusal};
-use crate::text;
+use driftgate_core::text;
 
 /// Clocks of issuer and daemon may differ by so much, in seconds.
 const LEEWAY_S: u64 = 30;

@@ -12,7 +12,7 @@ use super::Caller;
 use super::oidc::PREFIX;
 use super::roles::{BadRoles, Grant, Roles};
 use crate::ledger::OWN_ACTORS;
-use crate::text;
+use driftgate_core::text;
 
 /// Where tokens come from when no file is configured; the same format as the file.
 pub const ENVIRONMENT: &str = "DRIFTGATE_TOKENS";

@@ -67,6 +67,7 @@ fn before(path: &Path) {
             ("mlflow", "stage", Some("1"), stage(PROD, Some("1"), None)),
             ("mlflow", "evidence", Some("3"), json!({"kind": "offline", "value": {"auc": 0.99}})),
             ("ci", "evidence", Some("3"), json!({"kind": "tests", "value": "pass"})),
+            ("mlflow", "register", Some("40"), json!({"source": "s3://m", "run_id": null})),
         ],
     );
     old.pragma_update(None, "user_version", 4).unwrap();

@@ -127,6 +127,37 @@ fn every_edit_by_hand_is_named_and_a_registry_with_a_life_behind_it_verifies() {
         ("UPDATE models SET frozen_since = NULL", "the freeze of \"audited\" is missing".to_owned()),
         ("UPDATE promotions SET record = '{}'", "the promotion record".to_owned()),
         ("DELETE FROM promotions", "the promotion record".to_owned()),
+        ("UPDATE promotions SET stage = 'staging'", "the promotion record".to_owned()),
+        ("UPDATE promotions SET at = at - 1000", "the promotion record".to_owned()),
+        ("UPDATE stage_moves SET rollback = 1 WHERE stage = 'prod'", "the move 1 of prod of a pointer".to_owned()),
+        ("UPDATE stage_moves SET at = at + 1 WHERE stage = 'prod'", "the move 1 of prod of a pointer".to_owned()),
+        ("UPDATE stage_moves SET reason = 'x' WHERE stage = 'prod'", "the move 1 of prod of a pointer".to_owned()),
+        (
+            "UPDATE versions SET anew_noticed = 9999999999999 WHERE version = '1'",
+            format!("the mark that {} was made anew", &of("1")[3..]),
+        ),
+        (
+            "INSERT INTO versions (model, version, registered_at, registered_by) VALUES ('audited', '9', 1, 'ann')",
+            format!("the row {} does not follow", of("9")),
+        ),
+        (
+            "UPDATE versions SET registered_by = 'eve' WHERE version = '3'",
+            format!("the row {} does not follow", of("3")),
+        ),
+        ("UPDATE signals SET done = 0", "the signal ".to_owned()),
+        ("UPDATE signals SET ts_ms = ts_ms + 1", "the signal ".to_owned()),
+        (
+            "INSERT INTO signals (signal_id, model, version, group_name, action, ts, ts_ms, done, detail, applied_at)
+             VALUES ('planted', 'audited', '3', 'drift', 'clear', '2099-01-01T00:00:00Z', 4070908800000, 0, '', 1)",
+            format!("the signal planted about {} does not follow", &of("3")[3..]),
+        ),
+        ("", "the trigger stage_moves_never_go of the database is missing".to_owned()),
+        ("DROP INDEX one_active_rollout", "the index one_active_rollout of the database is missing".to_owned()),
+        (
+            "CREATE TRIGGER planted AFTER INSERT ON blocks BEGIN DELETE FROM blocks; END",
+            "the trigger planted of the database was added".to_owned(),
+        ),
+        ("CREATE VIEW planted AS SELECT 1", "the view planted of the database was added".to_owned()),
         (
             "DELETE FROM audit; DELETE FROM audit_checkpoints",
             "the log is empty, beside a registry that is in use".to_owned(),

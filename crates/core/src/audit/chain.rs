@@ -114,7 +114,8 @@ pub fn append(head: Option<&Head>, entry: Entry, now_ms: i64) -> Stored {
 }
 
 /// A time as the log writes it; beyond the years -9999 to 9999 the nearest it can write.
-pub(super) fn rfc3339(ms: i64) -> String {
+#[must_use]
+pub fn rfc3339(ms: i64) -> String {
     let nearest = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_millisecond(ms).unwrap_or(nearest).to_string()
 }

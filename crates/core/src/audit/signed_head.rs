@@ -14,6 +14,8 @@ use crate::codec::hash::sha256_hex;
 
 /// What every signed message begins with: the key's signatures mean nothing else.
 const DOMAIN: &str = "driftgate-audit-v1";
+/// The same of what is kept beside the log.
+const KEPT_DOMAIN: &str = "driftgate-kept-v1";
 /// What an Ed25519 key is made from (RFC 8032).
 pub const SEED_BYTES: usize = 32;
 /// What stands before the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410).
@@ -101,6 +103,12 @@ impl Signer {
         let signature = self.pair.sign(unsigned.message().as_bytes());
         SignedHead { signature: BASE64.encode(signature.as_ref()), ..unsigned }
     }
+
+    /// Signs a text that is kept beside the log; base64.
+    #[must_use]
+    pub fn vouch(&self, text: &str) -> String {
+        BASE64.encode(self.pair.sign(format!("{KEPT_DOMAIN}\n{text}").as_bytes()).as_ref())
+    }
 }
 
 /// An Ed25519 public key.
@@ -114,6 +122,16 @@ impl PublicKey {
         let mut id = sha256_hex(&self.0);
         id.truncate(16);
         id
+    }
+
+    /// Whether its private key signed a text that is kept beside the log.
+    #[must_use]
+    pub fn vouches(&self, text: &str, signature: &str) -> bool {
+        let message = format!("{KEPT_DOMAIN}\n{text}");
+        let checks = |signature: Vec<u8>| {
+            UnparsedPublicKey::new(&ED25519, self.0).verify(message.as_bytes(), &signature).is_ok()
+        };
+        BASE64.decode(signature).is_ok_and(checks)
     }
 
     /// As other tools read it (`openssl pkey -pubin`).

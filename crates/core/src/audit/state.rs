@@ -8,12 +8,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::chain::{Record, Row};
+use super::names::{self, OWN_ACTORS};
 use crate::codec::hash::sha256_hex;
 
 /// The most characters of a value in a message.
 const SHOWN: usize = 120;
 /// What a pointer's value ends with where it stands for nothing any more.
 const VOID: &str = " (void)";
+
+/// What is not held against the log in a file of a release before.
+const NEWER: [Kind; 4] = [Kind::Registration, Kind::Move, Kind::Version, Kind::Given];
 
 /// What a fact is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,6 +36,12 @@ pub enum Kind {
     Lost,
     Anew,
     Signal,
+    /// One move of a pointer, by its place among them.
+    Move,
+    /// That a version is there.
+    Version,
+    /// A signal as it was given.
+    Given,
 }
 
 /// Which fact: `name` is the stage, the version, or what tells several of a version apart.
@@ -61,9 +71,21 @@ impl fmt::Display for Fact {
             Kind::Lost => write!(f, "the mark that MLflow lost version {version:?} of {model:?}"),
             Kind::Anew => write!(f, "the mark that version {version:?} of {model:?} was made anew in MLflow"),
             Kind::Signal => write!(f, "the rollback {name} of version {version:?} of {model:?}"),
+            Kind::Move => write!(f, "time, mark and reason of the move {name} of a pointer of {model:?}"),
+            Kind::Version => write!(f, "the row of version {version:?} of {model:?}"),
+            Kind::Given => write!(f, "the signal {name} about version {version:?} of {model:?}"),
             Kind::Promotion => write!(f, "the promotion record {name} of version {version:?} of {model:?}"),
         }
     }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    pub action: &'a str,
+    pub group: &'a str,
+    pub ts: &'a str,
+    pub applied: bool,
 }
 
 /// A fact that the log and the registry do not agree on.
@@ -113,8 +135,8 @@ pub struct State {
     facts: BTreeMap<Fact, (String, u64)>,
     /// What a release before had, and its log did not say: taken over when the file was upgraded.
     pub taken_over: Vec<Mismatch>,
-    /// Whether facts of registration are known: an older file mixes them with what MLflow said.
-    without_registrations: bool,
+    /// A file of a release before: it mixes registrations with what MLflow said, and its log said less.
+    is_older: bool,
 }
 
 /// What the record of an upgrade holds.
@@ -149,9 +171,9 @@ impl State {
         self.get(&fact(Kind::Registration, model, Some(version), field))
     }
 
-    /// Leaves registrations out of a comparison.
-    pub fn forget_registrations(&mut self) {
-        self.without_registrations = true;
+    /// Leaves out of a comparison what a release before wrote otherwise.
+    pub fn of_older_file(&mut self) {
+        self.is_older = true;
     }
 
     pub fn pointer(&mut self, model: &str, stage: &str, version: &str, void: bool, record: u64) {
@@ -177,6 +199,27 @@ impl State {
         // Writing to a String does not fail.
         let _ = write!(moves, "{} → {} {by} {actor}", from.unwrap_or("–"), to.unwrap_or("–"));
         *at = record;
+    }
+
+    /// When a move of a pointer was made (RFC 3339), whether it takes the pointer back, and why.
+    pub fn move_made(&mut self, (model, stage): (&str, &str), at: &str, is_rollback: bool, reason: &str, record: u64) {
+        let value = format!("{}at {at}: {reason}", if is_rollback { "back, " } else { "" });
+        let mut names = (1..).map(|n| format!("{n} of {stage}"));
+        if let Some(name) = names.find(|name| !self.facts.contains_key(&fact(Kind::Move, model, None, name))) {
+            self.set(Kind::Move, model, None, &name, Some(value), record);
+        }
+    }
+
+    /// A version is there, by whom.
+    pub fn version(&mut self, model: &str, version: &str, actor: &str, record: u64) {
+        self.set(Kind::Version, model, Some(version), "", Some(actor.to_owned()), record);
+    }
+
+    /// A signal as it was given, and whether it was applied.
+    pub fn given(&mut self, (model, version): (&str, &str), id: &str, given: Given<'_>, record: u64) {
+        let Given { action, group, ts, applied } = given;
+        let value = format!("{action} of {group} at {ts}, {}", if applied { "applied" } else { "ignored" });
+        self.set(Kind::Given, model, Some(version), id, Some(value), record);
     }
 
     pub fn approval(&mut self, model: &str, version: &str, approval: &Value, record: u64) {
@@ -209,8 +252,9 @@ impl State {
         self.set(Kind::Lost, model, Some(version), "", Some("lost".to_owned()), record);
     }
 
-    pub fn anew(&mut self, model: &str, version: &str, created_ms: i64, record: u64) {
-        self.set(Kind::Anew, model, Some(version), "", Some(created_ms.to_string()), record);
+    /// When it was made anew there (ms), and when that was noticed (RFC 3339).
+    pub fn anew(&mut self, model: &str, version: &str, created_ms: i64, noticed: &str, record: u64) {
+        self.set(Kind::Anew, model, Some(version), "", Some(format!("{created_ms}, noticed {noticed}")), record);
     }
 
     /// A rollback that was signalled and applied.
@@ -222,15 +266,21 @@ impl State {
         self.set(Kind::Freeze, model, None, "", Some("frozen".to_owned()), record);
     }
 
-    /// A promotion record, without what its end adds to it.
-    pub fn promotion(&mut self, (model, version): (&str, &str), id: &str, promoted: &Value, record: u64) {
+    /// A promotion record, without what its end adds to it; to which stage and when (RFC 3339).
+    pub fn promotion(
+        &mut self,
+        (model, version): (&str, &str),
+        id: &str,
+        (to, at): (&str, &str),
+        promoted: &Value,
+        record: u64,
+    ) {
         let mut promoted = promoted.clone();
         if let Some(fields) = promoted.as_object_mut() {
             fields.remove("status");
             fields.remove("ended_at");
         }
-        let to = promoted.get("to_stage").and_then(Value::as_str).unwrap_or("–").to_owned();
-        let value = format!("to {to}, digest {}", digest(&promoted));
+        let value = format!("to {to} at {at}, digest {}", digest(&promoted));
         self.set(Kind::Promotion, model, Some(version), id, Some(value), record);
     }
 
@@ -292,8 +342,11 @@ impl State {
                     None => self.set(Kind::Pointer, model, None, stage, None, *seq),
                 }
                 self.moved((model, stage), (from, to), &record.actor, is("foreign") || is("elsewhere"), *seq);
+                let reason = text("reason").unwrap_or_default();
+                self.move_made((model, stage), &record.ts, is("rollback"), reason, *seq);
             }
             "register" => {
+                self.added(of, &record.actor, *seq);
                 for field in FIELDS {
                     if let Some(value) = text(field) {
                         self.registered(of, field, value, *seq);
@@ -307,7 +360,7 @@ impl State {
             }
             "approval" => self.approval(model, version, payload, *seq),
             "override" => self.exception(model, version, payload, *seq),
-            "signal" if text("outcome") == Some("applied") => self.signal(of, payload, *seq),
+            "signal" => self.signal(of, payload, text("outcome") == Some("applied"), *seq),
             "unblock" => {
                 if let Some(group) = text("group") {
                     self.set(Kind::Block, model, Some(version), group, None, *seq);
@@ -323,13 +376,14 @@ impl State {
             }
             "promotion" => {
                 if let Some(id) = text("promotion_id") {
-                    self.promotion(of, id, payload, *seq);
+                    let place = (text("to_stage").unwrap_or("–"), text("at").unwrap_or("–"));
+                    self.promotion(of, id, place, payload, *seq);
                 }
             }
             "registry_drift" if is("recreated") => {
                 self.made_anew(model, version, *seq);
                 if let Some(created_ms) = payload.get("created_ms").and_then(Value::as_i64) {
-                    self.anew(model, version, created_ms, *seq);
+                    self.anew(model, version, created_ms, &record.ts, *seq);
                 }
             }
             "registry_drift" if is("deleted") => self.lost(model, version, *seq),
@@ -338,9 +392,28 @@ impl State {
         }
     }
 
-    fn signal(&mut self, (model, version): (&str, &str), payload: &Value, record: u64) {
+    /// What a signal brought is registered by whoever registers it first.
+    fn added(&mut self, (model, version): (&str, &str), actor: &str, record: u64) {
+        let by = self.get(&fact(Kind::Version, model, Some(version), ""));
+        let is_own = |actor: &str| OWN_ACTORS.contains(&actor);
+        if by.is_none_or(|by| is_own(by) && !is_own(actor)) {
+            self.version(model, version, actor, record);
+        }
+    }
+
+    fn signal(&mut self, (model, version): (&str, &str), payload: &Value, applied: bool, record: u64) {
         let text = |key: &str| payload.get("signal").and_then(|signal| signal.get(key)).and_then(Value::as_str);
         let (Some(group), Some(action)) = (text("group"), text("action")) else { return };
+        let (id, ts) = (text("signal_id").unwrap_or_default(), text("ts").unwrap_or_default());
+        self.given((model, version), id, Given { action, group, ts, applied }, record);
+        let is_read =
+            names::fault(model).is_none() && names::fault(version).is_none() && ts.parse::<jiff::Timestamp>().is_ok();
+        if is_read && self.get(&fact(Kind::Version, model, Some(version), "")).is_none() {
+            self.version(model, version, names::DRIFTGATE, record);
+        }
+        if !applied {
+            return;
+        }
         match action {
             "block" => {
                 let (signal, since) = (text("signal_id").unwrap_or_default(), text("ts").unwrap_or_default());
@@ -366,6 +439,7 @@ impl State {
         self.facts.retain(|fact, _| {
             !(fact.model == model && fact.version.as_deref() == Some(version) && PAST.contains(&fact.kind))
         });
+        self.version(model, version, names::MLFLOW, record);
         let stood = format!("version {version}");
         for (fact, (value, at)) in &mut self.facts {
             if fact.kind == Kind::Pointer && fact.model == model && *value == stood {
@@ -389,10 +463,10 @@ impl State {
     /// Every fact on which this one, the log's, and the registry's do not agree.
     #[must_use]
     pub fn against(&self, registry: &Self) -> Vec<Mismatch> {
-        let without = self.without_registrations || registry.without_registrations;
+        let is_older = self.is_older || registry.is_older;
         let all: BTreeSet<&Fact> = self.facts.keys().chain(registry.facts.keys()).collect();
         all.into_iter()
-            .filter(|fact| !(without && fact.kind == Kind::Registration))
+            .filter(|fact| !(is_older && NEWER.contains(&fact.kind)))
             .filter_map(|fact| {
                 let (log, has) = (self.facts.get(fact), registry.get(fact));
                 (log.map(|(value, _)| value.as_str()) != has).then(|| Mismatch {

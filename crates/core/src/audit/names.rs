@@ -1,0 +1,24 @@
+//! Names of models and versions, and of the actors in the log that are no person.
+
+use crate::text::steers;
+
+/// The longest name of a model, version or stage, in bytes.
+pub const LONGEST: usize = 200;
+/// driftgate itself.
+pub const DRIFTGATE: &str = "driftgate";
+/// What was seen in MLflow.
+pub const MLFLOW: &str = "mlflow";
+/// Who acts in the audit log without being a person; no token is theirs.
+pub const OWN_ACTORS: [&str; 2] = [DRIFTGATE, MLFLOW];
+
+/// Why a registry takes no such name. Names go into URLs, paths and metric labels.
+#[must_use]
+pub fn fault(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("it is empty"),
+        _ if name.len() > LONGEST => Some("it is longer than 200 bytes"),
+        _ if name.chars().any(steers) => Some("it has a control character, or one that is not seen"),
+        _ if name.contains('/') => Some("it has a slash"),
+        _ => None,
+    }
+}

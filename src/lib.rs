@@ -6,8 +6,8 @@
 //! | | module | holds |
 //! |---|---|---|
 //! | tools | [`clock`], [`private`], [`http_client`], [`stores`] | the only clock; files of one owner; the one HTTP client; object stores |
-//! | edges | [`source`], [`snapshot`], [`artifact`] | event files and Kafka; training snapshots; the files of a model |
-//! | | [`audit_key`], [`registry`], [`ledger`] | the key of the audit log; versions, stages, blocks; the file that keeps them |
+//! | edges | [`source`], [`snapshot`], [`audit_key`], [`artifact`] | event files and Kafka; training snapshots; the key of the audit log; the files of a model |
+//! | | [`registry`], [`ledger`] | versions, stages, blocks; the file that keeps them |
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |
 //! | | [`sink`], [`checkpoint`] | facts to each outside system; durable state |
 //! | | [`http`] | the API |

@@ -21,10 +21,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 
 use driftgate_core::baseline::{Baseline, Coded, SnapshotColumns};
-use driftgate_core::decode::Limits;
 use driftgate_core::decode::json::{Format, JsonDecoder};
-use driftgate_core::decode::plan::EventKind;
-use driftgate_core::event::PredictionBatch;
+use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;

@@ -16,7 +16,7 @@ pub use files::PolicyFilesError;
 pub use http::{CONNECTIONS, TlsConfig};
 pub use kafka::{KafkaConfig, SecretError};
 pub use sinks::{MlflowConfig, PrometheusConfig, RegistryConfig, VersionFrom, WebhookConfig};
-pub use sources::{SourceConfig, SourceFields, SourceKind, TimestampUnit};
+pub use sources::SourceConfig;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ use crate::http::auth::OidcConfig;
 pub use crate::http::auth::Reading;
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
+use driftgate_core::event::Limits as EventLimits;
 use driftgate_core::yaml::{self, Item, units};
 
 /// The daemon's configuration, validated.
@@ -113,16 +114,8 @@ pub struct HttpConfig {
 /// Bounds on what the streams may make the daemon hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    pub message_bytes: usize,
-    /// Nesting of one message.
-    pub depth: usize,
-    pub string_bytes: usize,
-    /// Distinct values of one categorical feature.
-    pub categories: usize,
-    /// Distinct values of one segment attribute.
-    pub segments: usize,
-    /// Bytes of predictions and labels of one model that wait for each other.
-    pub join_bytes: usize,
+    /// On one event and one model.
+    pub events: EventLimits,
     /// Verdicts of a version and group that are kept in memory to look back at.
     pub verdicts: usize,
     /// How many of them, the newest, are kept with their evidence.
@@ -141,17 +134,7 @@ impl Config {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            message_bytes: 1 << 20,
-            depth: 64,
-            string_bytes: 1024,
-            categories: 10_000,
-            segments: 10_000,
-            join_bytes: 2 << 30,
-            verdicts: 200,
-            whole_verdicts: 1,
-            new_versions: 100,
-        }
+        Self { events: EventLimits::default(), verdicts: 200, whole_verdicts: 1, new_versions: 100 }
     }
 }
 
@@ -392,25 +375,29 @@ fn limits(item: &Item) -> Option<Limits> {
     };
     let bytes = |key, default, most: u64| between(key, default, 1, most, format!("up to {}MiB", most >> 20));
     let counted = |key, default: usize, most| map.get(key).map_or(Some(default), |item| count(&item, 1, most));
-    let message_bytes = bytes("message_bytes", default.message_bytes, 256 << 20);
-    let string_bytes = bytes("string_bytes", default.string_bytes, 1 << 20);
-    let depth = counted("depth", default.depth, 128);
-    let categories = counted("categories", default.categories, 1_000_000);
-    let segments = counted("segments", default.segments, 1_000_000);
-    let join_bytes = between("join_bytes", default.join_bytes, 16 << 20, 1 << 40, "from 16MiB to 1024GiB".to_owned());
+    let message_bytes = bytes("message_bytes", default.events.message_bytes, 256 << 20);
+    let string_bytes = bytes("string_bytes", default.events.string_bytes, 1 << 20);
+    let depth = counted("depth", default.events.depth, 128);
+    let categories = counted("categories", default.events.categories, 1_000_000);
+    let segments = counted("segments", default.events.segments, 1_000_000);
+    let join_bytes =
+        between("join_bytes", default.events.join_bytes, 16 << 20, 1 << 40, "from 16MiB to 1024GiB".to_owned());
     let verdicts = counted("verdicts", default.verdicts, 100_000);
     let whole_verdicts = counted("whole_verdicts", default.whole_verdicts, 1000);
     let new_versions = counted("new_versions", default.new_versions, 1_000_000);
     Some(Limits {
-        new_versions: new_versions?,
-        message_bytes: message_bytes?,
-        depth: depth?,
-        string_bytes: string_bytes?,
-        categories: categories?,
-        segments: segments?,
-        join_bytes: join_bytes?,
+        events: EventLimits {
+            message_bytes: message_bytes?,
+            depth: depth?,
+            string_bytes: string_bytes?,
+            categories: categories?,
+            segments: segments?,
+            join_bytes: join_bytes?,
+            ..default.events
+        },
         verdicts: verdicts?,
         whole_verdicts: whole_verdicts?,
+        new_versions: new_versions?,
     })
 }
 

@@ -150,7 +150,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
         return leave(&flags, Ok(()));
     }
     let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.intake().schema())).collect();
-    let limits = sources::limits(&config.limits);
+    let limits = config.limits.events;
     let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
     let names: Vec<String> = policies.iter().map(|p| p.model.clone()).collect();
     sink_threads::start(config, &names, &properties, &registry, &view, &flags)?;

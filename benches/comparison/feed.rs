@@ -5,10 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use driftgate_core::baseline::{Baseline, SnapshotColumns};
-use driftgate_core::decode::Limits;
 use driftgate_core::decode::json::{Format, JsonDecoder};
-use driftgate_core::decode::plan::EventKind;
-use driftgate_core::event::{Domain, Flag, PredictionBatch, code};
+use driftgate_core::event::{Domain, EventKind, Flag, Limits, PredictionBatch, code};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};

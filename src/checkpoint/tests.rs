@@ -2,7 +2,7 @@
 
 use super::*;
 use driftgate_core::baseline::{Baseline, SnapshotColumns};
-use driftgate_core::decode::plan::EventKind;
+use driftgate_core::event::EventKind;
 use driftgate_core::event::{Domain, Flag, PredictionBatch, code};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;

@@ -101,7 +101,7 @@ impl Report {
         let parsed = config.and_then(|path| Some((path, report.config(path)?)));
         if let Some((_, config)) = &parsed {
             report.keep = sources::keep(&config.limits);
-            report.join_bytes = config.limits.join_bytes as u64;
+            report.join_bytes = config.limits.events.join_bytes as u64;
             match config.policy_files() {
                 Ok(found) => found.iter().for_each(|file| report.policy(file, &mut files)),
                 Err(error) => report.errors.push(error.to_string()),

@@ -17,6 +17,7 @@ use crate::registry::{Embedded, Registration, Registry as _};
 use crate::replay::{self, Input, Observer};
 use crate::view::Shared;
 use driftgate_core::decode::Reject;
+use driftgate_core::event::EventKind;
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::judge::verdict::{Action, Signal, Status, Verdict};
@@ -84,8 +85,8 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let file = |name: &str, kind| options.file(&args.data.join(name), kind);
     let input = Input {
         policy: Arc::clone(&policy),
-        predictions: file("predictions.parquet", crate::config::SourceKind::Predictions),
-        labels: Some(file("labels.parquet", crate::config::SourceKind::Labels)),
+        predictions: file("predictions.parquet", EventKind::Predictions),
+        labels: Some(file("labels.parquet", EventKind::Labels)),
         measurements: None,
         features: None,
     };

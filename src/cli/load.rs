@@ -19,12 +19,13 @@ use serde_json::json;
 
 use super::terminal::{errln, outln};
 use super::{Failure, display, exit, replay};
-use crate::config::{SourceConfig, SourceFields, SourceKind};
+use crate::config::SourceConfig;
 use crate::daemon::read_config;
 use crate::source::columns;
 use crate::source::files::FileKind;
+use driftgate_core::decode::Reject;
 use driftgate_core::decode::scan::{Scanner, Token};
-use driftgate_core::decode::{Limits, Reject};
+use driftgate_core::event::{EventKind, Field, FieldMap, Limits};
 use driftgate_core::policy::Policy;
 use driftgate_core::schema::canonical_number;
 use rows::{Rows, kind_of};
@@ -71,13 +72,10 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let policy = replay::read_policy(&args.policy)?;
     let (properties, source) = kafka(args)?;
     let kind = match args.kind.as_deref() {
-        Some("predictions") => Some(SourceKind::Predictions),
-        Some("labels") => Some(SourceKind::Labels),
-        Some("measurements") => Some(SourceKind::Measurements),
-        Some(_) => Some(SourceKind::Features),
+        Some(name) => EventKind::of_name(name),
         None => source.as_ref().map(|s| s.kind),
     };
-    if source.is_some_and(|s| s.fields != SourceFields::default() || !s.rename.is_empty()) {
+    if source.is_some_and(|s| s.fields != FieldMap::default()) {
         errln!(
             "driftgate: the configuration's source for {:?} reads other fields than those that are published",
             args.topic
@@ -115,7 +113,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let interrupted = stop.load(Ordering::Relaxed);
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = published as f64 / seconds.max(1e-9);
-    let kind = kind_name(input.kind);
+    let kind = input.kind.name();
     if args.json {
         let summary = json!({
             "file": args.file.display().to_string(), "topic": args.topic, "kind": kind, "partitions": sender.partitions,
@@ -136,15 +134,6 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         );
     }
     Ok(if interrupted { INTERRUPTED } else { exit::PASS })
-}
-
-fn kind_name(kind: SourceKind) -> &'static str {
-    match kind {
-        SourceKind::Predictions => "predictions",
-        SourceKind::Labels => "labels",
-        SourceKind::Features => "features",
-        SourceKind::Measurements => "measurements",
-    }
 }
 
 /// The client's properties, and the configuration's source for the topic.
@@ -212,7 +201,7 @@ impl Pace {
 /// The file's events, whatever its format.
 struct Input {
     events: Events,
-    kind: SourceKind,
+    kind: EventKind,
     /// How many there are, where the file says it.
     total: Option<u64>,
 }
@@ -223,7 +212,7 @@ enum Events {
 }
 
 impl Input {
-    fn open(path: &Path, policy: &Policy, kind: Option<SourceKind>) -> anyhow::Result<Self> {
+    fn open(path: &Path, policy: &Policy, kind: Option<EventKind>) -> anyhow::Result<Self> {
         if FileKind::of(path)? == FileKind::Columns {
             let (rows, kind) = Rows::open(path, policy, kind)?;
             return Ok(Self { events: Events::Rows(Box::new(rows)), kind, total: rows_of(path) });
@@ -247,9 +236,9 @@ impl Input {
             lines.first = Some(first);
             kind_of(keys.iter().map(String::as_str), &policy.kpis)?
         } else {
-            SourceKind::Predictions
+            EventKind::Predictions
         };
-        lines.keyed = !matches!(kind, SourceKind::Features | SourceKind::Measurements);
+        lines.keyed = kind.has(Field::PredictionId);
         Ok(Self { events: Events::Lines(lines), kind, total: None })
     }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::terminal::{errln, out, outln};
 use super::{Failure, display, exit, terminal};
 use crate::clock::now_ms;
-use crate::config::{self, SourceConfig, SourceKind};
+use crate::config::{self, SourceConfig};
 use crate::daemon::sources;
 use crate::replay::{self, Input, InputFile, Observer, Outcome};
 use crate::source::columns::events::FileFields;
@@ -23,6 +23,7 @@ use crate::source::columns::nulls::NullTexts;
 use crate::source::files::FileOptions;
 use driftgate_core::decode::Reject;
 use driftgate_core::decode::json::Format;
+use driftgate_core::event::{EventKind, Limits};
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::judge::verdict::{Signal, Status, Verdict};
 use driftgate_core::pipeline::Pipeline;
@@ -79,10 +80,10 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let options = Options::new(&policy, args.config.as_deref(), super::threads(args.threads))?;
     let input = Input {
         policy: Arc::clone(&policy),
-        predictions: options.file(&args.predictions, SourceKind::Predictions),
-        features: args.features.as_deref().map(|f| options.file(f, SourceKind::Features)),
-        labels: args.labels.as_deref().map(|f| options.file(f, SourceKind::Labels)),
-        measurements: args.measurements.as_deref().map(|f| options.file(f, SourceKind::Measurements)),
+        predictions: options.file(&args.predictions, EventKind::Predictions),
+        features: args.features.as_deref().map(|f| options.file(f, EventKind::Features)),
+        labels: args.labels.as_deref().map(|f| options.file(f, EventKind::Labels)),
+        measurements: args.measurements.as_deref().map(|f| options.file(f, EventKind::Measurements)),
     };
     let blocking = policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect();
     let mut summary = Summary {
@@ -150,7 +151,7 @@ pub struct Options {
 
 impl Options {
     pub fn new(policy: &policy::Policy, config: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
-        let limits = driftgate_core::decode::Limits::default();
+        let limits = Limits::default();
         let mut base = FileOptions {
             format: Format::default(),
             columns: FileFields {
@@ -165,12 +166,12 @@ impl Options {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
         let config = config::parse(&text, path)?;
-        base.limits = sources::limits(&config.limits);
+        base.limits = config.limits.events;
         Ok(Self { base, sources: config.sources })
     }
 
     /// A file of this kind, read by the first source of its kind.
-    pub fn file(&self, path: &Path, kind: SourceKind) -> InputFile {
+    pub fn file(&self, path: &Path, kind: EventKind) -> InputFile {
         let source = self.sources.iter().find(|s| s.kind == kind);
         let options = source.map_or_else(|| self.base.clone(), |s| sources::file_options(&self.base, s));
         InputFile { path: path.to_owned(), options }

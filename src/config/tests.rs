@@ -5,6 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use driftgate_core::event::TimeUnit;
 
 const EXAMPLE: &str = include_str!("../../config/driftgate.yaml");
 
@@ -39,8 +40,8 @@ fn the_shipped_example_parses() {
     assert_eq!(config.sources.len(), 3);
     assert_eq!(config.sources[1].fields.label, ["outcome"]);
     assert_eq!(config.sources[1].fields.ts, ["ts"]);
-    assert_eq!(config.sources[2].rename.get("cust_age").map(String::as_str), Some("age"));
-    assert_eq!(config.sources[2].timestamp, TimestampUnit::Millis);
+    assert_eq!(config.sources[2].fields.rename.get("cust_age").map(String::as_str), Some("age"));
+    assert_eq!(config.sources[2].time.unit, TimeUnit::Millis);
     assert_eq!(config.registry, RegistryConfig { path: "config/registry/registry.db".into(), mlflow: None });
     assert_eq!(
         config.publish.dead_letters,

@@ -58,7 +58,7 @@ pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
         };
         let schemas: Vec<Arc<Schema>> = world.models.iter().map(schema).collect();
         drop(world);
-        let limits = sources::limits(&config.limits);
+        let limits = config.limits.events;
         let keep_payload = config.publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
         let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
         engine.start_anew(&policy, sources::setup(config), topics);

@@ -10,11 +10,11 @@ use crate::source::files::StreamBatch;
 use crate::source::kafka::Message;
 use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
 use driftgate_core::decode::notes::Notes;
-use driftgate_core::decode::plan::{EventKind, Fields};
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::time::TimeUnit;
-use driftgate_core::decode::{Limits, Reason, Reject};
-use driftgate_core::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use driftgate_core::decode::{Reason, Reject};
+use driftgate_core::event::{
+    EventKind, FeatureBatch, FieldMap, LabelBatch, Limits, MeasurementBatch, PredictionBatch, TimeUnit,
+};
 use driftgate_core::schema::Schema;
 
 /// Batches of one kind, one a model.
@@ -101,7 +101,7 @@ impl Topic {
         let named: Vec<usize> = config.models.iter().chain(&config.model).filter_map(index).collect();
         Self {
             name: config.topic.clone(),
-            kind: sources::kind(config.kind),
+            kind: config.kind,
             format: Format { model: named.first().copied(), ..sources::format(config) },
             models: if named.is_empty() { (0..schemas.len()).collect() } else { named },
             schemas: schemas.to_vec(),
@@ -112,7 +112,7 @@ impl Topic {
 
     /// Where its events' fields stand, and in which unit their times are.
     #[must_use]
-    pub fn places(&self) -> (&Fields, TimeUnit) {
+    pub fn places(&self) -> (&FieldMap, TimeUnit) {
         (&self.format.fields, self.format.time.unit)
     }
 

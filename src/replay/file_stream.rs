@@ -11,10 +11,8 @@ use super::workers::{Note, Run};
 use super::{InputFile, ReplayError};
 use crate::source::files::{Chunk, FileStream, PieceDecoder, StreamBatch};
 use driftgate_core::decode::notes::Notes;
-use driftgate_core::decode::plan::Fields;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::time::TimeUnit;
-use driftgate_core::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use driftgate_core::event::{FeatureBatch, FieldMap, LabelBatch, MeasurementBatch, PredictionBatch, TimeUnit};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, Intake, SourceId};
 use driftgate_core::pipeline::{Batch, Pipeline, lock};
@@ -122,7 +120,7 @@ pub(super) struct FileLane<B: StreamBatch> {
     decoders: Vec<(Mutex<PieceDecoder<B>>, DecoderId)>,
     decoded: Mutex<Decoded<B>>,
     /// Where its fields stand, and in which unit its times are.
-    fields: Fields,
+    fields: FieldMap,
     unit: TimeUnit,
     /// Bytes that pieces were taken of; told without waiting for who takes one.
     bytes_read: AtomicU64,

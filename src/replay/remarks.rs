@@ -4,9 +4,8 @@
 use std::path::PathBuf;
 
 use driftgate_core::decode::notes::Notes;
-use driftgate_core::decode::plan::{EventKind, Fields};
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::time::TimeUnit;
+use driftgate_core::event::{EventKind, FieldMap, TimeUnit};
 use driftgate_core::intake::Counters;
 use driftgate_core::pipeline::absent::{absent, sentence};
 use driftgate_core::policy::Policy;
@@ -19,7 +18,7 @@ const SHOWN_CHARS: usize = 40;
 pub(super) struct Findings {
     pub path: PathBuf,
     pub kind: EventKind,
-    pub fields: Fields,
+    pub fields: FieldMap,
     pub unit: TimeUnit,
     pub notes: Notes,
     pub seen: Seen,

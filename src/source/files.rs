@@ -10,12 +10,11 @@ use super::columns::events::{
 };
 use super::columns::{self, FileError};
 use super::jsonl::{Block, Blocks, LineDecoder};
+use driftgate_core::decode::Reject;
 use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
 use driftgate_core::decode::notes::Notes;
-use driftgate_core::decode::plan::EventKind;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::{Limits, Reject};
-use driftgate_core::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use driftgate_core::event::{EventKind, FeatureBatch, LabelBatch, Limits, MeasurementBatch, PredictionBatch};
 use driftgate_core::schema::Schema;
 
 /// Decoded events and what was not decoded.

@@ -10,7 +10,8 @@ use super::files::{Chunk, FileOptions, StreamBatch};
 use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::{Limits, Reason, Reject};
+use driftgate_core::decode::{Reason, Reject};
+use driftgate_core::event::Limits;
 use driftgate_core::schema::Schema;
 
 /// Bytes of one block, about, unless its lines are so long that they would be few.

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use driftgate::replay::reference;
-use driftgate_core::decode::Limits;
 use driftgate_core::decode::json::{Format, JsonDecoder};
-use driftgate_core::decode::plan::EventKind;
-use driftgate_core::event::PredictionBatch;
+use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};
 use driftgate_core::pipeline::Pipeline;

@@ -107,39 +107,6 @@ impl Reject {
     }
 }
 
-/// Bounds on what one event and one model may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of one message.
-    pub message_bytes: usize,
-    /// Nesting of arrays and objects.
-    pub depth: usize,
-    /// Bytes of one id, version, category or segment value.
-    pub string_bytes: usize,
-    /// Distinct values of one categorical feature.
-    pub categories: usize,
-    /// Distinct values of one segmentation.
-    pub segments: usize,
-    /// Distinct versions of one model.
-    pub versions: usize,
-    /// Bytes of what waits to be joined, of one model.
-    pub join_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes: 1 << 20,
-            depth: 64,
-            string_bytes: 1024,
-            categories: 10_000,
-            segments: 10_000,
-            versions: 10_000,
-            join_bytes: 2 << 30,
-        }
-    }
-}
-
 /// No clock shows such a time: it was counted in smaller units.
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::chunk::EachChunk;
 use crate::codec::hash::digest;
 use crate::codec::time::utc;
-use crate::decode::Limits;
+use crate::event::Limits;
 use crate::intake::names::Names;
 use crate::intake::starts::{Cause, Starts};
 use crate::intake::versions::{Known, Reference, Spec};

@@ -1,13 +1,15 @@
-//! What events are made of: times, ids, flags, codes of texts and the encodings of missing and invalid values; `batch` has
-//! decoded events in columns.
+//! What events are made of: times, ids, flags, codes of texts and the encodings of missing and invalid values; `kind` has
+//! the kinds of events and their fields, `batch` decoded events in columns.
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::seeded::Map;
 
 mod batch;
+mod kind;
 
 pub use batch::{FeatureBatch, FeatureColumns, Ids, LabelBatch, MeasurementBatch, PredictionBatch};
+pub use kind::{EventKind, Field, FieldMap, Limits, TimeUnit};
 
 /// Event time in milliseconds since the epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

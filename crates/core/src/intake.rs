@@ -27,9 +27,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::Limits;
-use crate::decode::plan::EventKind;
-use crate::event::{FeatureBatch, PredictionBatch, code};
+use crate::event::{EventKind, FeatureBatch, Limits, PredictionBatch, code};
 use crate::join::{Bounds, Join};
 use crate::policy::Policy;
 use crate::schema::Schema;

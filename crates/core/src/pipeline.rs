@@ -15,9 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::plan::EventKind;
 use crate::evaluate::{Evaluator, EvaluatorState, Judgement};
-use crate::event::{FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use crate::event::{EventKind, FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
 use crate::intake::count::Worker;
 use crate::intake::job::Job;
 use crate::intake::panes::{self, Panes};

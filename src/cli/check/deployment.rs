@@ -1,7 +1,8 @@
 //! What a configuration and its policies lack together.
 
-use crate::config::{Config, Reading, SourceConfig, SourceKind};
+use crate::config::{Config, Reading, SourceConfig};
 use crate::http::server::tls::Certificates;
+use driftgate_core::event::EventKind;
 use driftgate_core::policy::Policy;
 use driftgate_core::policy::lint::Lint;
 
@@ -49,7 +50,7 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
     for policy in policies.iter().filter(|_| config.kafka.is_some()) {
         let model = &policy.model;
         let reads = |kind| config.sources.iter().any(|s| s.kind == kind && serves(s, model));
-        if !reads(SourceKind::Predictions) {
+        if !reads(EventKind::Predictions) {
             say(
                 "sources",
                 format!(
@@ -57,7 +58,7 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
                 ),
             );
         }
-        if policy.rules().any(|r| r.kind.reads_labels()) && !reads(SourceKind::Labels) {
+        if policy.rules().any(|r| r.kind.reads_labels()) && !reads(EventKind::Labels) {
             say(
                 "sources",
                 format!(
@@ -65,7 +66,7 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
                 ),
             );
         }
-        if !policy.measured.is_empty() && !reads(SourceKind::Measurements) {
+        if !policy.measured.is_empty() && !reads(EventKind::Measurements) {
             say(
                 "sources",
                 format!(

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::SourceKind;
 use crate::source::columns::cells::{Cell, Cells, parse_number};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnReader, FileError};
 use driftgate_core::decode::Reason;
 use driftgate_core::decode::time::TimeFormat;
-use driftgate_core::event::numeric;
+use driftgate_core::event::{self, EventKind, numeric};
 use driftgate_core::policy::Policy;
 use driftgate_core::schema::Schema;
 
@@ -178,7 +177,7 @@ impl Field {
 #[derive(Debug)]
 struct Object {
     /// `"features":{`, empty for the event itself.
-    open: &'static [u8],
+    open: Vec<u8>,
     fields: Vec<Field>,
 }
 
@@ -198,7 +197,7 @@ pub struct Rows {
 ///
 /// # Errors
 /// Columns of two kinds.
-pub fn kind_of<'a>(names: impl Iterator<Item = &'a str>, kpis: &[String]) -> anyhow::Result<SourceKind> {
+pub fn kind_of<'a>(names: impl Iterator<Item = &'a str>, kpis: &[String]) -> anyhow::Result<EventKind> {
     let (mut labels, mut predictions, mut metric, mut value) = (false, false, false, false);
     for name in names {
         labels |= matches!(name, "label" | "kpi") || kpis.iter().any(|k| k == name);
@@ -207,15 +206,15 @@ pub fn kind_of<'a>(names: impl Iterator<Item = &'a str>, kpis: &[String]) -> any
         value |= name == "value";
     }
     if metric && value && !labels {
-        return Ok(SourceKind::Measurements);
+        return Ok(EventKind::Measurements);
     }
     match (labels, predictions) {
         (true, true) => Err(anyhow::anyhow!(
             "the file has labels and predictions both: say which to publish with --kind predictions or --kind labels"
         )),
-        (true, false) => Ok(SourceKind::Labels),
-        (false, true) => Ok(SourceKind::Predictions),
-        (false, false) => Ok(SourceKind::Features),
+        (true, false) => Ok(EventKind::Labels),
+        (false, true) => Ok(EventKind::Predictions),
+        (false, false) => Ok(EventKind::Features),
     }
 }
 
@@ -224,7 +223,7 @@ impl Rows {
     ///
     /// # Errors
     /// A file that cannot be read, or without a column that such events need.
-    pub fn open(path: &Path, policy: &Policy, kind: Option<SourceKind>) -> anyhow::Result<(Self, SourceKind)> {
+    pub fn open(path: &Path, policy: &Policy, kind: Option<EventKind>) -> anyhow::Result<(Self, EventKind)> {
         let columns = ColumnReader::open(path, &[])?.columns().to_vec();
         let kind = kind.map_or_else(|| kind_of(columns.iter().map(String::as_str), &policy.kpis), Ok)?;
         let mut objects = objects(policy, kind);
@@ -235,7 +234,7 @@ impl Rows {
         let reader =
             ColumnReader::open_with(path, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
         require(&reader, policy, kind)?;
-        let keyed = !matches!(kind, SourceKind::Features | SourceKind::Measurements) && reader.has("prediction_id");
+        let keyed = kind.has(event::Field::PredictionId) && reader.has("prediction_id");
         let ids = keyed.then(|| Field::new("prediction_id", Form::Text));
         let values = policy.labels.as_ref().map(|l| l.values.clone()).unwrap_or_default();
         Ok((Self { reader, objects, ids, values, rows: 0, row: 0 }, kind))
@@ -267,7 +266,7 @@ impl Rows {
                     out.push(b',');
                 }
                 if !opened {
-                    out.extend_from_slice(object.open);
+                    out.extend_from_slice(&object.open);
                     opened = true;
                 }
                 out.extend_from_slice(&field.key);
@@ -313,70 +312,75 @@ impl Rows {
     }
 }
 
-/// What such an event may hold, in the order it is written.
-fn objects(policy: &Policy, kind: SourceKind) -> Vec<Object> {
-    let field = |(name, form): &(&str, Form)| {
-        let mut field = Field::new(name, *form);
-        if *name == "model" {
-            string(&policy.model, &mut field.default);
-        }
-        field
-    };
-    let named = |names: &[String], form| names.iter().map(move |n| Field::new(n, form)).collect::<Vec<_>>();
-    let top = |names: &[(&str, Form)]| Object { open: b"", fields: names.iter().map(field).collect() };
-    let id_and_model = [("prediction_id", Form::Text), ("model", Form::Text)];
-    let features = || {
-        let mut fields = named(&policy.features.numeric, Form::Number);
-        fields.extend(named(&policy.features.categorical, Form::Canonical));
-        Object { open: b"\"features\":{", fields }
-    };
-    match kind {
-        SourceKind::Predictions => {
-            // A categorical feature is a segment attribute as it stands; a number's text could differ from the file's.
-            let mut attributes = Schema::new(policy).attributes;
-            attributes.retain(|a| !policy.features.categorical.contains(a));
-            let [id, model] = id_and_model;
-            let envelope = [id, model, ("version", Form::Text), ("ts", Form::Time), ("score", Form::Number)];
-            let rest =
-                [("stage", Form::Text), ("latency_ms", Form::Number), ("error", Form::Flag), ("decision", Form::Flag)];
-            let segments = Object { open: b"\"segments\":{", fields: named(&attributes, Form::Canonical) };
-            vec![top(&envelope), features(), top(&rest), segments]
-        }
-        SourceKind::Labels => {
-            let [id, model] = id_and_model;
-            let kpis = Object { open: b"\"kpi\":{", fields: named(&policy.kpis, Form::Flag) };
-            vec![top(&[id, model, ("ts", Form::Time), ("label", Form::Flag)]), kpis]
-        }
-        SourceKind::Features => vec![top(&[("model", Form::Text), ("ts", Form::Time)]), features()],
-        SourceKind::Measurements => {
-            let envelope = [("model", Form::Text), ("version", Form::Text), ("ts", Form::Time)];
-            let rest = [("metric", Form::Text), ("value", Form::Number), ("n", Form::Number)];
-            vec![top(&envelope), top(&rest)]
-        }
+/// How the values of a field are written.
+fn form_of(field: event::Field) -> Form {
+    use event::Field as F;
+    match field {
+        F::PredictionId | F::Model | F::Version | F::Stage | F::Metric => Form::Text,
+        F::Ts => Form::Time,
+        F::Score | F::LatencyMs | F::Value | F::Weight => Form::Number,
+        F::Label | F::Error | F::Decision | F::Kpi => Form::Flag,
+        F::Segments | F::Features => Form::Canonical,
     }
 }
 
+/// What such an event may hold, in the order it is written.
+fn objects(policy: &Policy, kind: EventKind) -> Vec<Object> {
+    let named = |names: &[String], form| names.iter().map(move |n| Field::new(n, form)).collect::<Vec<_>>();
+    let mut objects: Vec<Object> = Vec::new();
+    for &of_event in kind.fields() {
+        let form = form_of(of_event);
+        let members = match of_event {
+            event::Field::Features => {
+                let mut features = named(&policy.features.numeric, Form::Number);
+                features.extend(named(&policy.features.categorical, form));
+                features
+            }
+            event::Field::Segments => {
+                // A categorical feature is a segment attribute as it stands; a number's text could differ from the file's.
+                let mut attributes = Schema::new(policy).attributes;
+                attributes.retain(|a| !policy.features.categorical.contains(a));
+                named(&attributes, form)
+            }
+            event::Field::Kpi => named(&policy.kpis, form),
+            _ => {
+                let mut field = Field::new(of_event.name(), form);
+                if of_event == event::Field::Model {
+                    string(&policy.model, &mut field.default);
+                }
+                match objects.last_mut().filter(|object| object.open.is_empty()) {
+                    Some(top) => top.fields.push(field),
+                    None => objects.push(Object { open: Vec::new(), fields: vec![field] }),
+                }
+                continue;
+            }
+        };
+        objects.push(Object { open: format!("\"{}\":{{", of_event.name()).into_bytes(), fields: members });
+    }
+    objects
+}
+
 /// Checks that the file has what its events cannot be without.
-fn require(reader: &ColumnReader, policy: &Policy, kind: SourceKind) -> Result<(), FileError> {
+fn require(reader: &ColumnReader, policy: &Policy, kind: EventKind) -> Result<(), FileError> {
     let mut needed = vec!["ts"];
     match kind {
-        SourceKind::Predictions => {
+        EventKind::Predictions => {
             needed.push("version");
             needed.extend(policy.labels.is_some().then_some("prediction_id"));
         }
-        SourceKind::Labels => {
+        EventKind::Labels => {
             needed.push("prediction_id");
             if !policy.kpis.iter().any(|k| reader.has(k)) {
                 needed.push("label");
             }
         }
-        SourceKind::Features => {
+        EventKind::Features => {
             let features = policy.features.numeric.iter().chain(&policy.features.categorical);
             if !features.clone().any(|f| reader.has(f)) {
                 needed.extend(features.map(String::as_str));
             }
         }
-        SourceKind::Measurements => needed.extend(["version", "metric", "value"]),
+        EventKind::Measurements => needed.extend(["version", "metric", "value"]),
     }
     reader.require(&needed)
 }

@@ -14,7 +14,7 @@ use super::ask::{Answer, Asker, Heard, Partitions};
 use super::partition::Seat;
 use super::{Engine, World};
 use crate::source::kafka::{Found, Start};
-use driftgate_core::decode::plan::EventKind;
+use driftgate_core::event::EventKind;
 use driftgate_core::intake::SourceId;
 use driftgate_core::pipeline::lock;
 use driftgate_core::policy::Policy;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Engine, World};
 use crate::daemon::topics::{Read, Topic};
 use crate::view::remarks::TopicRemarks;
-use driftgate_core::decode::plan::EventKind;
 use driftgate_core::decode::seen::Seen;
+use driftgate_core::event::EventKind;
 use driftgate_core::pipeline::absent::{absent, sentence};
 use driftgate_core::pipeline::lock;
 

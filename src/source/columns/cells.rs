@@ -12,9 +12,9 @@ use polars::prelude::{
 use super::clock::{self, Clock};
 use super::texts;
 use super::widen::{self, Decimal, Decimals};
-use driftgate_core::decode::time::{self, TimeFormat};
+use driftgate_core::decode::time::TimeFormat;
 use driftgate_core::decode::{Reason, Reject};
-use driftgate_core::event::{Flag, code, numeric};
+use driftgate_core::event::{self, Flag, code, numeric};
 use driftgate_core::schema::{Classes, boolean, canonical_number};
 use driftgate_core::seeded::Map;
 
@@ -270,9 +270,9 @@ impl Cells {
         let (ticks, unit) = match self {
             Self::Integer(c) => (c, format.unit),
             Self::Time { ticks, clock } if clock.is_zoned() || format.is_utc() => match clock.per_ms() {
-                Some(1) => (ticks, time::TimeUnit::Millis),
-                Some(1_000) => (ticks, time::TimeUnit::Micros),
-                Some(1_000_000) => (ticks, time::TimeUnit::Nanos),
+                Some(1) => (ticks, event::TimeUnit::Millis),
+                Some(1_000) => (ticks, event::TimeUnit::Micros),
+                Some(1_000_000) => (ticks, event::TimeUnit::Nanos),
                 _ => return false,
             },
             _ => return false,
@@ -283,7 +283,7 @@ impl Cells {
         let start = out.len();
         for array in ticks.downcast_iter() {
             match unit {
-                time::TimeUnit::Millis => out.extend_from_slice(array.values()),
+                event::TimeUnit::Millis => out.extend_from_slice(array.values()),
                 unit => out.extend(array.values().iter().map(|t| unit.millis(*t).unwrap_or(i64::MAX))),
             }
         }

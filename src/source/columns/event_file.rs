@@ -10,10 +10,9 @@ use super::stream::Rejects;
 use super::{ColumnFile, FileError, Piece, Pieces, Rows};
 use driftgate_core::decode::coder::Coder;
 use driftgate_core::decode::notes::Unmapped;
-use driftgate_core::decode::plan::Field;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::{Limits, Reason, Reject, check_time, check_value, check_weight};
-use driftgate_core::event::{FeatureColumns, Flag, Fresh, Ids, code, numeric};
+use driftgate_core::decode::{Reason, Reject, check_time, check_value, check_weight};
+use driftgate_core::event::{FeatureColumns, Field, Flag, Fresh, Ids, Limits, code, numeric};
 use driftgate_core::schema::{Classes, Schema};
 
 /// What all kinds of files and all threads that read one share: the file, and which columns hold the features.
@@ -73,31 +72,20 @@ impl EventFile {
         limits: Limits,
         record_ts: i64,
     ) -> Result<(Self, Pieces), FileError> {
-        let f = fields;
-        let mut wanted: Vec<String> = [
-            &f.prediction_id,
-            &f.model,
-            &f.version,
-            &f.ts,
-            &f.score,
-            &f.label,
-            &f.latency_ms,
-            &f.error,
-            &f.decision,
-            &f.stage,
-        ]
-        .map(Clone::clone)
-        .to_vec();
+        let column = |field: &Field| fields.map.column(*field).to_owned();
+        let is_measured = |field: &Field| matches!(field, Field::Metric | Field::Value | Field::Weight);
+        let mut wanted: Vec<String> =
+            Field::ALL.iter().filter(|field| !field.is_object() && !is_measured(field)).map(column).collect();
         let named = schema.numeric.iter().chain(&schema.categorical).chain(&schema.attributes);
-        wanted.extend(named.flat_map(|n| f.columns_of(n)).map(str::to_owned));
+        wanted.extend(named.flat_map(|n| fields.map.columns_of(n)).map(str::to_owned));
         wanted.extend(schema.kpis.iter().cloned());
         if !schema.metrics.is_empty() {
-            wanted.extend([&f.metric, &f.value, &f.n].map(Clone::clone));
+            wanted.extend([Field::Metric, Field::Value, Field::Weight].iter().map(column));
         }
-        let (file, pieces) = ColumnFile::open(path, &wanted, &f.null_values)?;
-        file.require(&[&f.ts])?;
+        let (file, pieces) = ColumnFile::open(path, &wanted, &fields.null_values)?;
+        file.require(&[fields.map.column(Field::Ts)])?;
         let found = |names: &[String]| -> Vec<Option<String>> {
-            let column = |name: &String| f.columns_of(name).find(|c| file.has(c)).map(str::to_owned);
+            let column = |name: &String| fields.map.columns_of(name).find(|c| file.has(c)).map(str::to_owned);
             names.iter().map(column).collect()
         };
         let (numeric, categorical, attributes) =
@@ -108,24 +96,20 @@ impl EventFile {
     /// Which names the file has columns for.
     pub(super) fn seen(&self) -> Seen {
         let there = |columns: &[Option<String>]| columns.iter().map(Option::is_some).collect();
-        let f = &self.fields;
-        let fields = [
-            (Field::Score, &f.score),
-            (Field::Label, &f.label),
-            (Field::LatencyMs, &f.latency_ms),
-            (Field::Error, &f.error),
-            (Field::Decision, &f.decision),
-            (Field::Stage, &f.stage),
-            (Field::Weight, &f.n),
-        ];
+        let optional = Field::ALL.iter().filter(|field| field.is_optional());
         Seen {
             numeric: there(&self.numeric),
             categorical: there(&self.categorical),
             attributes: there(&self.attributes),
             kpis: self.schema.kpis.iter().map(|kpi| self.file.has(kpi)).collect(),
-            fields: fields.iter().filter(|(_, column)| self.file.has(column)).map(|(field, _)| *field).collect(),
+            fields: optional.filter(|field| self.file.has(self.column(**field))).copied().collect(),
             nested: ["features", "segments", "kpi"].into_iter().find(|c| self.file.has(c)).map(str::to_owned),
         }
+    }
+
+    /// The column that holds a field.
+    pub(super) fn column(&self, field: Field) -> &str {
+        self.fields.map.column(field)
     }
 
     /// The rows of a piece that are events of this model, and their times.
@@ -140,21 +124,21 @@ impl EventFile {
         let malformed = rows.take_malformed().into_iter();
         let malformed = malformed.map(|m| (m.row, Outcome::Rejected(Reject::new(Reason::BadRecord, m.why))));
         let mut outcomes: Outcomes = malformed.collect();
-        if let Some(models) = self.texts(&rows, &self.fields.model)? {
+        if let Some(models) = self.texts(&rows, self.column(Field::Model))? {
             let own = |name: &str| if name == self.schema.model { class::FINE } else { class::OTHER };
             self.check_texts(&models, "model", None, own, &mut outcomes);
         }
-        if let Some(times) = self.cells(&rows, &self.fields.ts)? {
+        if let Some(times) = self.cells(&rows, self.column(Field::Ts))? {
             self.times(&times, ts, &mut outcomes);
         }
         let fine = |_: &str| class::FINE;
         let mut versions = None;
         if envelope.version {
-            versions = self.texts(&rows, &self.fields.version)?;
+            versions = self.texts(&rows, self.column(Field::Version))?;
             let reason = Some(Reason::NoVersion);
             versions.iter().for_each(|c| self.check_texts(c, "version", reason, fine, &mut outcomes));
         }
-        let mut ids = self.texts(&rows, &self.fields.prediction_id)?;
+        let mut ids = self.texts(&rows, self.column(Field::PredictionId))?;
         if let Some(cells) = ids.as_ref().filter(|ids| !ids.all_texts_within(self.limits.string_bytes)) {
             let reason = Some(Reason::NoId).filter(|_| envelope.id);
             self.check_texts(cells, "prediction id", reason, fine, &mut outcomes);
@@ -178,8 +162,8 @@ impl EventFile {
             rows.filter(&keep);
             let mut kept = keep.into_iter();
             ts.retain(|_| kept.next().unwrap_or(false));
-            ids = self.texts(&rows, &self.fields.prediction_id)?;
-            versions = if envelope.version { self.texts(&rows, &self.fields.version)? } else { None };
+            ids = self.texts(&rows, self.column(Field::PredictionId))?;
+            versions = if envelope.version { self.texts(&rows, self.column(Field::Version))? } else { None };
         }
         Ok(Events { rows, ids, versions, ignored })
     }
@@ -236,15 +220,15 @@ impl EventFile {
 
     /// Checks what makes a measurement.
     fn check_measured(&self, rows: &Rows, outcomes: &mut Outcomes) -> Result<(), FileError> {
-        if let Some(metrics) = self.texts(rows, &self.fields.metric)? {
+        if let Some(metrics) = self.texts(rows, self.column(Field::Metric))? {
             self.check_texts(&metrics, "metric", Some(Reason::NoMetric), |_| class::FINE, outcomes);
         }
         let mut cells = Vec::with_capacity(rows.len());
-        self.numbers(rows, Some(&self.fields.value), &mut cells)?;
+        self.numbers(rows, Some(self.column(Field::Value)), &mut cells)?;
         let rejected = |row, reject| (row, Outcome::Rejected(reject));
         outcomes.extend(cells.iter().enumerate().filter_map(|(row, &x)| Some(rejected(row, check_value(x).err()?))));
         cells.clear();
-        self.numbers(rows, Some(&self.fields.n), &mut cells)?;
+        self.numbers(rows, Some(self.column(Field::Weight)), &mut cells)?;
         outcomes.extend(cells.iter().enumerate().filter_map(|(row, &x)| Some(rejected(row, check_weight(x).err()?))));
         Ok(())
     }

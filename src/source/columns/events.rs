@@ -1,6 +1,6 @@
 //! Files of predictions, labels, features and measurements as batches of events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,64 +13,19 @@ use driftgate_core::decode::coder::Coder;
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::decode::time::TimeFormat;
-use driftgate_core::decode::{Limits, check_value, check_weight};
-use driftgate_core::event::{FeatureBatch, FeatureColumns, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code};
+use driftgate_core::decode::{check_value, check_weight};
+use driftgate_core::event::{
+    FeatureBatch, FeatureColumns, Field, FieldMap, Fresh, LabelBatch, Limits, MeasurementBatch, PredictionBatch, code,
+};
 use driftgate_core::schema::{Classes, Schema};
 
-/// The names of the columns that hold an event's fields, and how times are written in theirs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which columns hold an event's fields, and how times are written in theirs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileFields {
-    pub prediction_id: String,
-    pub model: String,
-    pub version: String,
-    pub ts: String,
-    pub score: String,
-    pub label: String,
-    pub latency_ms: String,
-    pub error: String,
-    pub decision: String,
-    pub stage: String,
-    pub metric: String,
-    pub value: String,
-    pub n: String,
-    /// A column's name to the name of the feature or attribute it holds.
-    pub rename: BTreeMap<String, String>,
+    pub map: FieldMap,
     pub time: TimeFormat,
     /// What texts of a CSV file mean null, in every column.
     pub null_values: Arc<NullTexts>,
-}
-
-impl Default for FileFields {
-    fn default() -> Self {
-        let name = str::to_owned;
-        Self {
-            prediction_id: name("prediction_id"),
-            model: name("model"),
-            version: name("version"),
-            ts: name("ts"),
-            score: name("score"),
-            label: name("label"),
-            latency_ms: name("latency_ms"),
-            error: name("error"),
-            decision: name("decision"),
-            stage: name("stage"),
-            metric: name("metric"),
-            value: name("value"),
-            n: name("n"),
-            rename: BTreeMap::new(),
-            time: TimeFormat::default(),
-            null_values: Arc::default(),
-        }
-    }
-}
-
-impl FileFields {
-    /// The columns that may hold a feature or attribute; the first that is there does.
-    pub(super) fn columns_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let renamed =
-            self.rename.iter().filter(move |(_, feature)| *feature == name).map(|(column, _)| column.as_str());
-        renamed.chain((!self.rename.contains_key(name)).then_some(name))
-    }
 }
 
 pub type PredictionFile = EventStream<PredictionReader>;
@@ -142,9 +97,9 @@ impl EventReader for PredictionReader {
         record_ts: i64,
     ) -> Result<(Self, Pieces), FileError> {
         let (file, pieces) = EventFile::open(path, schema, fields, limits, record_ts)?;
-        let mut needed = vec![fields.ts.as_str(), fields.version.as_str()];
+        let mut needed = vec![fields.map.column(Field::Ts), fields.map.column(Field::Version)];
         if file.schema.needs_id {
-            needed.push(&fields.prediction_id);
+            needed.push(fields.map.column(Field::PredictionId));
         }
         file.file.require(&needed)?;
         Ok((Self::new(Arc::new(file)), pieces))
@@ -170,15 +125,21 @@ impl EventReader for PredictionReader {
             self.by_twin.iter_mut().for_each(Vec::clear);
         }
         let (file, coder, fresh) = (&self.file, &mut self.coder, &mut out.fresh);
-        let (names, rows) = (&file.fields, &events.rows);
+        let rows = &events.rows;
         push_ids(events.ids.as_ref(), rows.len(), &mut out.ids);
         file.names_of(events.versions.as_ref(), rows.len(), |t| coder.version(t, fresh), &mut out.version);
-        file.names(rows, &names.stage, |t| coder.stage(t, fresh), &mut out.stage)?;
-        file.numbers(rows, Some(&names.score), &mut out.score)?;
-        file.numbers(rows, Some(&names.latency_ms), &mut out.latency_ms)?;
-        file.flags(rows, &names.decision, &file.schema.decisions, Some(&mut self.notes.decisions), &mut out.decision)?;
+        file.names(rows, file.column(Field::Stage), |t| coder.stage(t, fresh), &mut out.stage)?;
+        file.numbers(rows, Some(file.column(Field::Score)), &mut out.score)?;
+        file.numbers(rows, Some(file.column(Field::LatencyMs)), &mut out.latency_ms)?;
+        file.flags(
+            rows,
+            file.column(Field::Decision),
+            &file.schema.decisions,
+            Some(&mut self.notes.decisions),
+            &mut out.decision,
+        )?;
         let errors = Some(&mut self.notes.errors).filter(|_| file.schema.reads_error);
-        file.flags(rows, &names.error, &Classes::default(), errors, &mut out.error)?;
+        file.flags(rows, file.column(Field::Error), &Classes::default(), errors, &mut out.error)?;
         let (twin, by_twin) = (&self.twin, &mut self.by_twin);
         file.features(rows, coder, &mut out.features, fresh, |coder, slot, category, text| {
             for (attribute, codes) in by_twin.iter_mut().enumerate().filter(|(a, _)| twin.get(*a) == Some(&Some(slot)))
@@ -212,9 +173,9 @@ impl EventReader for LabelReader {
         record_ts: i64,
     ) -> Result<(Self, Pieces), FileError> {
         let (file, pieces) = EventFile::open(path, schema, fields, limits, record_ts)?;
-        let mut needed = vec![fields.ts.as_str(), fields.prediction_id.as_str()];
+        let mut needed = vec![fields.map.column(Field::Ts), fields.map.column(Field::PredictionId)];
         if !file.schema.kpis.iter().any(|k| file.file.has(k)) {
-            needed.push(&fields.label);
+            needed.push(fields.map.column(Field::Label));
         }
         file.file.require(&needed)?;
         Ok((Self { file: Arc::new(file), notes: Notes::default() }, pieces))
@@ -239,7 +200,7 @@ impl EventReader for LabelReader {
         let rows = &events.rows;
         push_ids(events.ids.as_ref(), rows.len(), &mut out.ids);
         let unmapped = Some(&mut self.notes.labels);
-        self.file.flags(rows, &self.file.fields.label, &self.file.schema.labels, unmapped, &mut out.label)?;
+        self.file.flags(rows, self.file.column(Field::Label), &self.file.schema.labels, unmapped, &mut out.label)?;
         for (kpi, column) in self.file.schema.kpis.iter().zip(&mut out.kpis) {
             self.file.flags(rows, kpi, &Classes::default(), Some(&mut self.notes.kpis), column)?;
         }
@@ -308,7 +269,8 @@ impl EventReader for MeasurementReader {
         record_ts: i64,
     ) -> Result<(Self, Pieces), FileError> {
         let (file, pieces) = EventFile::open(path, schema, fields, limits, record_ts)?;
-        file.file.require(&[&fields.ts, &fields.version, &fields.metric, &fields.value])?;
+        let needed = [Field::Ts, Field::Version, Field::Metric, Field::Value];
+        file.file.require(&needed.map(|field| fields.map.column(field)))?;
         let coder = Coder::new(&file.schema);
         Ok((Self { file: Arc::new(file), coder }, pieces))
     }
@@ -327,15 +289,20 @@ impl EventReader for MeasurementReader {
         let events = self.file.read(piece, envelope, &mut out.ts, rejects)?;
         self.coder.begin(&mut out.fresh);
         let (file, coder, fresh) = (&self.file, &mut self.coder, &mut out.fresh);
-        let (names, rows) = (&file.fields, &events.rows);
+        let rows = &events.rows;
         file.names_of(events.versions.as_ref(), rows.len(), |t| coder.version(t, fresh), &mut out.version);
-        file.names(rows, &names.metric, |t| file.schema.metric(t).unwrap_or(code::MISSING), &mut out.metric)?;
+        file.names(
+            rows,
+            file.column(Field::Metric),
+            |t| file.schema.metric(t).unwrap_or(code::MISSING),
+            &mut out.metric,
+        )?;
         // What is left has passed the same checks.
         let mut cells = Vec::with_capacity(rows.len());
-        file.numbers(rows, Some(&names.value), &mut cells)?;
+        file.numbers(rows, Some(file.column(Field::Value)), &mut cells)?;
         out.value.extend(cells.iter().map(|&x| check_value(x).unwrap_or_default()));
         cells.clear();
-        file.numbers(rows, Some(&names.n), &mut cells)?;
+        file.numbers(rows, Some(file.column(Field::Weight)), &mut cells)?;
         out.n.extend(cells.iter().map(|&x| check_weight(x).unwrap_or(1)));
         Ok(events.ignored)
     }
@@ -346,23 +313,24 @@ impl EventReader for MeasurementReader {
 /// # Errors
 /// When the file cannot be read or has no version column.
 pub fn versions(path: &Path, fields: &FileFields, model: &str, limits: Limits) -> Result<BTreeSet<String>, FileError> {
-    let wanted = [fields.version.clone(), fields.model.clone()];
+    let (version, model_column) = (fields.map.column(Field::Version), fields.map.column(Field::Model));
+    let wanted = [version.to_owned(), model_column.to_owned()];
     let mut reader = ColumnReader::open_with(path, &wanted, &fields.null_values)?.lenient();
-    reader.require(&[&fields.version])?;
+    reader.require(&[version])?;
     let mut found = BTreeSet::new();
     while let Some(mut rows) = reader.next()? {
         let cells = |rows: &Rows, column: &str| match rows.cells(column) {
             Ok(cells) => Ok(cells.map(Cells::raw)),
             Err(cause) => Err(reader.broken(cause)),
         };
-        if let Some(models) = cells(&rows, &fields.model)? {
+        if let Some(models) = cells(&rows, model_column)? {
             let mut keep = Vec::with_capacity(rows.len());
             models.each_text(|cell| {
                 keep.push(matches!(cell, Cell::Missing | Cell::Text("")) || cell == Cell::Text(model));
             });
             rows.filter(&keep);
         }
-        if let Some(versions) = cells(&rows, &fields.version)? {
+        if let Some(versions) = cells(&rows, version)? {
             let add = |text: &str| {
                 if !text.is_empty() && text.len() <= limits.string_bytes && !found.contains(text) {
                     found.insert(text.to_owned());

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::events::FileFields;
 use super::{FileError, Piece, Pieces};
+use driftgate_core::decode::Reject;
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::{Limits, Reject};
+use driftgate_core::event::Limits;
 use driftgate_core::schema::Schema;
 
 /// What receives rejected rows: their number counted from 1, and why.

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::coder::{Coder, Word};
 use super::notes::Notes;
-use super::plan::{EventKind, Fields, Plan};
+use super::plan::Plan;
 use super::scan::Scanner;
 use super::seen::Seen;
 use super::short::ShortText;
 use super::time::TimeFormat;
-use super::{Limits, Reason, Reject, check_time, check_value, check_weight};
-use crate::event::{FeatureBatch, Flag, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
+use super::{Reason, Reject, check_time, check_value, check_weight};
+use crate::event::{
+    EventKind, FeatureBatch, FieldMap, Flag, Fresh, LabelBatch, Limits, MeasurementBatch, PredictionBatch, code,
+    numeric,
+};
 use crate::schema::Schema;
 
 mod fields;
@@ -35,7 +38,7 @@ pub enum Outcome {
 /// What a source's events look like.
 #[derive(Clone, Debug, Default)]
 pub struct Format {
-    pub fields: Fields,
+    pub fields: FieldMap,
     pub time: TimeFormat,
     /// The model of events that name none.
     pub model: Option<usize>,

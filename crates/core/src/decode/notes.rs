@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::time::TimeUnit;
+use crate::event::TimeUnit;
 
 /// Times before 1980 are taken for seconds, or another unit, read as a larger one.
 const EARLY_MS: i64 = 315_532_800_000;

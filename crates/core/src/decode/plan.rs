@@ -1,74 +1,9 @@
 //! Where fields stand in an event, compiled to a tree of keys: names are resolved once, and the order of the last event
 //! is the guess for the next, so that a key costs one comparison.
 
+use crate::event::{EventKind, Field, FieldMap};
 use crate::schema::Schema;
 use crate::seeded::Map;
-
-/// Places of the envelope's fields as JSON pointers split into tokens; an empty pointer is the event itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields {
-    pub prediction_id: Vec<String>,
-    pub model: Vec<String>,
-    pub version: Vec<String>,
-    pub ts: Vec<String>,
-    pub score: Vec<String>,
-    pub label: Vec<String>,
-    pub latency_ms: Vec<String>,
-    pub error: Vec<String>,
-    pub decision: Vec<String>,
-    pub stage: Vec<String>,
-    pub features: Vec<String>,
-    pub segments: Vec<String>,
-    pub kpi: Vec<String>,
-    pub metric: Vec<String>,
-    pub value: Vec<String>,
-    pub n: Vec<String>,
-    /// Incoming name to the policy's name of a feature.
-    pub rename: Vec<(String, String)>,
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        let at = |name: &str| vec![name.to_owned()];
-        Self {
-            prediction_id: at("prediction_id"),
-            model: at("model"),
-            version: at("version"),
-            ts: at("ts"),
-            score: at("score"),
-            label: at("label"),
-            latency_ms: at("latency_ms"),
-            error: at("error"),
-            decision: at("decision"),
-            stage: at("stage"),
-            features: at("features"),
-            segments: at("segments"),
-            kpi: at("kpi"),
-            metric: at("metric"),
-            value: at("value"),
-            n: at("n"),
-            rename: Vec::new(),
-        }
-    }
-}
-
-/// A field of the envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    PredictionId,
-    Model,
-    Version,
-    Ts,
-    Score,
-    Label,
-    LatencyMs,
-    Error,
-    Decision,
-    Stage,
-    Metric,
-    Value,
-    Weight,
-}
 
 /// Where a feature's value goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,63 +171,21 @@ pub struct Plan {
     pub nodes: Vec<Node>,
 }
 
-/// What kind of event a source carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
-    Predictions,
-    Labels,
-    Features,
-    Measurements,
-}
-
-impl EventKind {
-    pub const ALL: [Self; 4] = [Self::Predictions, Self::Labels, Self::Features, Self::Measurements];
-}
-
 #[allow(clippy::indexing_slicing, reason = "node numbers come from `node`, which makes the nodes")]
 impl Plan {
     /// Compiles the places of `fields` and the names of `schema` for one kind of event.
     #[must_use]
-    pub fn new(schema: &Schema, fields: &Fields, kind: EventKind) -> Self {
+    pub fn new(schema: &Schema, fields: &FieldMap, kind: EventKind) -> Self {
         let mut plan = Self { nodes: vec![Node::default()] };
-        let envelope: &[(&[String], Field)] = match kind {
-            EventKind::Predictions => &[
-                (&fields.prediction_id, Field::PredictionId),
-                (&fields.model, Field::Model),
-                (&fields.version, Field::Version),
-                (&fields.ts, Field::Ts),
-                (&fields.score, Field::Score),
-                (&fields.latency_ms, Field::LatencyMs),
-                (&fields.error, Field::Error),
-                (&fields.decision, Field::Decision),
-                (&fields.stage, Field::Stage),
-            ],
-            EventKind::Labels => &[
-                (&fields.prediction_id, Field::PredictionId),
-                (&fields.model, Field::Model),
-                (&fields.ts, Field::Ts),
-                (&fields.label, Field::Label),
-            ],
-            EventKind::Features => &[(&fields.model, Field::Model), (&fields.ts, Field::Ts)],
-            EventKind::Measurements => &[
-                (&fields.model, Field::Model),
-                (&fields.version, Field::Version),
-                (&fields.ts, Field::Ts),
-                (&fields.metric, Field::Metric),
-                (&fields.value, Field::Value),
-                (&fields.n, Field::Weight),
-            ],
-        };
-        for (pointer, field) in envelope {
-            plan.meaning(pointer).field = Some(*field);
+        for &field in Field::ALL.iter().filter(|field| kind.has(**field) && !field.is_object()) {
+            plan.meaning(fields.place(field)).field = Some(field);
         }
-        match kind {
-            EventKind::Labels => {
-                let node = plan.node(&fields.kpi);
-                schema.kpis.iter().enumerate().for_each(|(i, name)| plan.nodes[node].entry(name).kpi = Some(i));
-            }
-            EventKind::Predictions | EventKind::Features => plan.add_features(schema, fields, kind),
-            EventKind::Measurements => {}
+        if kind.has(Field::Kpi) {
+            let node = plan.node(&fields.kpi);
+            schema.kpis.iter().enumerate().for_each(|(i, name)| plan.nodes[node].entry(name).kpi = Some(i));
+        }
+        if kind.has(Field::Features) {
+            plan.add_features(schema, fields, kind.has(Field::Segments));
         }
         for node in &mut plan.nodes {
             node.keys.iter_mut().zip(&node.meanings).for_each(|(key, meaning)| key.short = meaning.short());
@@ -300,20 +193,18 @@ impl Plan {
         plan
     }
 
-    fn add_features(&mut self, schema: &Schema, fields: &Fields, kind: EventKind) {
+    /// The features, and the segment attributes where events have some.
+    fn add_features(&mut self, schema: &Schema, fields: &FieldMap, segments: bool) {
         let node = self.node(&fields.features);
-        let incoming = |name: &str| {
-            fields.rename.iter().find(|(_, to)| to == name).map_or(name.to_owned(), |(from, _)| from.clone())
-        };
         for (i, name) in schema.numeric.iter().enumerate() {
-            self.nodes[node].entry(&incoming(name)).feature = Some(Slot::Numeric(i));
+            self.nodes[node].entry(fields.incoming(name)).feature = Some(Slot::Numeric(i));
         }
         for (i, name) in schema.categorical.iter().enumerate() {
-            self.nodes[node].entry(&incoming(name)).feature = Some(Slot::Categorical(i));
+            self.nodes[node].entry(fields.incoming(name)).feature = Some(Slot::Categorical(i));
         }
-        if kind == EventKind::Predictions {
+        if segments {
             for (i, name) in schema.attributes.iter().enumerate() {
-                self.nodes[node].entry(&incoming(name)).attribute = Some(i);
+                self.nodes[node].entry(fields.incoming(name)).attribute = Some(i);
             }
             let node = self.node(&fields.segments);
             for (i, name) in schema.attributes.iter().enumerate() {

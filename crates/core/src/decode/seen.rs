@@ -1,7 +1,8 @@
 //! Which of the names that a policy reads any event had: a key that none has is a typo or a renamed feature, and counts as
 //! missing without a word otherwise.
 
-use super::plan::{Field, Plan, Slot};
+use super::plan::{Plan, Slot};
+use crate::event::Field;
 use crate::schema::Schema;
 
 /// What some event had, by the schema's slots.

@@ -7,16 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::{Reason, Reject};
-
-/// What a time that is written as a number counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum TimeUnit {
-    Seconds,
-    #[default]
-    Millis,
-    Micros,
-    Nanos,
-}
+use crate::event::TimeUnit;
 
 /// How a source writes its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,18 +29,6 @@ impl Default for TimeFormat {
 pub const FUTURE_MS: i64 = 60_000;
 
 impl TimeUnit {
-    /// Whole ticks as the millisecond they lie in.
-    #[inline]
-    #[must_use]
-    pub fn millis(self, ticks: i64) -> Option<i64> {
-        match self {
-            Self::Seconds => ticks.checked_mul(1000),
-            Self::Millis => Some(ticks),
-            Self::Micros => Some(ticks.div_euclid(1000)),
-            Self::Nanos => Some(ticks.div_euclid(1_000_000)),
-        }
-    }
-
     /// A decimal as the millisecond it lies in, without a detour over floats: 1700006400.123 s is not a millisecond less.
     fn decimal(self, text: &str) -> Option<i64> {
         let (minus, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
@@ -69,26 +48,6 @@ impl TimeUnit {
         };
         let goes_on = self.millis(1) == Some(0) && !self.is_whole(ticks) || rest.bytes().any(|b| b != b'0');
         Some(if minus { -ms - i64::from(goes_on) } else { ms })
-    }
-
-    /// Whether so many ticks are whole milliseconds.
-    fn is_whole(self, ticks: i64) -> bool {
-        match self {
-            Self::Seconds | Self::Millis => true,
-            Self::Micros => ticks % 1000 == 0,
-            Self::Nanos => ticks % 1_000_000 == 0,
-        }
-    }
-
-    /// What it counts, in words.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Seconds => "seconds",
-            Self::Millis => "milliseconds",
-            Self::Micros => "microseconds",
-            Self::Nanos => "nanoseconds",
-        }
     }
 }
 

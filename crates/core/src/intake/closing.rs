@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::Intake;
 use super::starts::{Cause, Starts};
 use super::versions::Known;
-use crate::decode::plan::EventKind;
-use crate::event::Fresh;
+use crate::event::{EventKind, Fresh};
 use crate::policy::LabelAttribute;
 use crate::window::watermark::Bases;
 

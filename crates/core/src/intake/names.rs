@@ -7,8 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
-use crate::decode::Limits;
-use crate::event::{Dictionary, Domain, FeatureBatch, Fresh, PredictionBatch, code};
+use crate::event::{Dictionary, Domain, FeatureBatch, Fresh, Limits, PredictionBatch, code};
 use crate::schema::Schema;
 use crate::seeded::Map;
 use crate::state_v4;

@@ -11,8 +11,7 @@ use super::names::Translation;
 use super::starts::Cause;
 use super::versions::Version;
 use super::{DecoderId, Intake};
-use crate::decode::plan::EventKind;
-use crate::event::{Fresh, code};
+use crate::event::{EventKind, Fresh, code};
 
 /// So many versions that nobody registered are counted at a time.
 const MOST_LIVE: usize = 1000;

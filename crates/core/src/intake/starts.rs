@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::plan::EventKind;
+use crate::event::EventKind;
 use crate::policy::{LabelAttribute, Policy};
 use crate::window::layout::Reads;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Intake;
 use super::job::Job;
 use super::versions::Version;
-use crate::decode::plan::EventKind;
+use crate::event::EventKind;
 
 /// The event times whose traffic a version counted whole; everything where nothing bounds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

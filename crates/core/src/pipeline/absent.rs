@@ -1,28 +1,25 @@
 //! Names that a policy reads and that no event had: they count as missing, and nobody would say why.
 
-use crate::decode::plan::{EventKind, Field, Fields};
 use crate::decode::seen::Seen;
+use crate::event::{EventKind, Field, FieldMap};
 use crate::policy::{Policy, RuleKind, Target};
 use crate::schema::Schema;
 use crate::window::layout::Reads;
 
 /// The names that the policy's rules, or a source's `fields`, ask of such events and that none had.
 #[must_use]
-pub fn absent(seen: &Seen, policy: &Policy, schema: &Schema, fields: &Fields, kind: EventKind) -> Vec<String> {
+pub fn absent(seen: &Seen, policy: &Policy, schema: &Schema, fields: &FieldMap, kind: EventKind) -> Vec<String> {
     let mut absent: Vec<String> = Vec::new();
     let mut name = |name: String| {
         if !absent.contains(&name) {
             absent.push(name);
         }
     };
-    let incoming = |name: &String| {
-        fields.rename.iter().find(|(_, to)| to == name).map_or_else(|| name.clone(), |(from, _)| from.clone())
-    };
     let unseen = |names: &[String], seen: &[bool], reads: &dyn Fn(usize) -> bool| -> Vec<String> {
         let all = names.iter().zip(seen).enumerate();
-        all.filter(|(at, (_, seen))| !**seen && reads(*at)).map(|(_, (n, _))| incoming(n)).collect()
+        all.filter(|(at, (_, seen))| !**seen && reads(*at)).map(|(_, (n, _))| fields.incoming(n).to_owned()).collect()
     };
-    if matches!(kind, EventKind::Predictions | EventKind::Features) {
+    if kind.has(Field::Features) {
         let reads: Vec<Reads> = policy.groups.iter().map(Reads::new).collect();
         let read = |target: Target| reads.iter().any(|r| r.targets.contains(&target));
         unseen(&schema.numeric, &seen.numeric, &|at| read(Target::Numeric(at))).into_iter().for_each(&mut name);
@@ -30,15 +27,16 @@ pub fn absent(seen: &Seen, policy: &Policy, schema: &Schema, fields: &Fields, ki
             .into_iter()
             .for_each(&mut name);
     }
-    if kind == EventKind::Predictions {
+    if kind.has(Field::Segments) {
         unseen(&schema.attributes, &seen.attributes, &|_| true).into_iter().for_each(&mut name);
     }
-    if kind == EventKind::Labels {
+    if kind.has(Field::Kpi) {
         unseen(&schema.kpis, &seen.kpis, &|_| true).into_iter().for_each(&mut name);
     }
-    let plain = Fields::default();
-    for (field, place, usual) in places(fields, &plain, kind) {
-        if !seen.fields.contains(&field) && (place != usual || is_read(seen, policy, field)) {
+    let plain = FieldMap::default();
+    for &field in Field::ALL.iter().filter(|field| kind.has(**field) && field.is_optional()) {
+        let place = fields.place(field);
+        if !seen.fields.contains(&field) && (place != plain.place(field) || is_read(seen, policy, field)) {
             name(place.join("/"));
         }
     }
@@ -61,22 +59,6 @@ fn is_read(seen: &Seen, policy: &Policy, field: Field) -> bool {
         Field::Error => reads().any(|r| r.error),
         Field::Label => policy.rules().any(|r| r.kind.reads_labels() && !matches!(r.kind, RuleKind::KpiDrop { .. })),
         _ => false,
-    }
-}
-
-/// The optional fields of such events: where they stand, and where they usually do.
-fn places<'f>(fields: &'f Fields, plain: &'f Fields, kind: EventKind) -> Vec<(Field, &'f [String], &'f [String])> {
-    match kind {
-        EventKind::Predictions => vec![
-            (Field::Score, &fields.score, &plain.score),
-            (Field::LatencyMs, &fields.latency_ms, &plain.latency_ms),
-            (Field::Error, &fields.error, &plain.error),
-            (Field::Decision, &fields.decision, &plain.decision),
-            (Field::Stage, &fields.stage, &plain.stage),
-        ],
-        EventKind::Labels => vec![(Field::Label, &fields.label, &plain.label)],
-        EventKind::Measurements => vec![(Field::Weight, &fields.n, &plain.n)],
-        EventKind::Features => Vec::new(),
     }
 }
 

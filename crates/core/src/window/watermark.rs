@@ -1,7 +1,7 @@
 //! How far streams have come in event time. A record is late by its own partition's largest time; a stream's base is the
 //! smallest of its partitions that are not idle, so that windows close only when every active partition has passed them.
 
-use crate::decode::plan::EventKind;
+use crate::event::EventKind;
 
 /// A source partition's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

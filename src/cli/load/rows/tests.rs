@@ -7,10 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::source::columns::events::{FileFields, PredictionFile};
-use driftgate_core::decode::Limits;
 use driftgate_core::decode::json::{Format, JsonDecoder};
-use driftgate_core::decode::plan::EventKind;
-use driftgate_core::event::PredictionBatch;
+use driftgate_core::event::{Limits, PredictionBatch};
 
 const POLICY: &str = "apiVersion: driftgate/v1
 model: \"m\"
@@ -31,7 +29,7 @@ fn policy() -> Policy {
     driftgate_core::policy::parse(POLICY, Path::new("p.yaml")).unwrap()
 }
 
-fn written(name: &str, bytes: &[u8], kind: Option<SourceKind>) -> (Vec<(Option<String>, Value)>, SourceKind) {
+fn written(name: &str, bytes: &[u8], kind: Option<EventKind>) -> (Vec<(Option<String>, Value)>, EventKind) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
@@ -81,7 +79,7 @@ fn parquet() -> Vec<u8> {
 #[test]
 fn a_row_is_an_event_of_the_default_format() {
     let (events, kind) = written("p.parquet", &parquet()[..], None);
-    assert_eq!((events.len(), kind), (3, SourceKind::Predictions));
+    assert_eq!((events.len(), kind), (3, EventKind::Predictions));
     assert_eq!(
         events[0],
         (
@@ -132,7 +130,7 @@ fn an_event_reads_as_its_row() {
 fn csv_texts_are_read_by_what_they_stand_for() {
     let text = "prediction_id,version,ts,a,b,n,c,stage\n007,1.10,2013-03-01T00:00:00Z,35.0,x,True,5.0,prod\n8,2,soon,,-3,NA,,\n";
     let (events, kind) = written("p.csv", text.as_bytes(), None);
-    assert_eq!(kind, SourceKind::Predictions);
+    assert_eq!(kind, EventKind::Predictions);
     assert_eq!(
         events[0],
         (
@@ -148,18 +146,18 @@ fn csv_texts_are_read_by_what_they_stand_for() {
 #[test]
 fn labels_and_features_are_told_by_their_columns() {
     let (events, kind) = written("l.csv", b"prediction_id,ts,label,ctr,model\np1,1,late,1,\np2,2,0,,x\n", None);
-    assert_eq!(kind, SourceKind::Labels);
+    assert_eq!(kind, EventKind::Labels);
     let values: Vec<&Value> = events.iter().map(|(_, e)| e).collect();
     assert_eq!(values[0], &json!({"prediction_id": "p1", "model": "m", "ts": 1, "label": "late", "kpi": {"ctr": 1}}));
     assert_eq!(values[1], &json!({"prediction_id": "p2", "model": "x", "ts": 2, "label": 0}));
     let (events, kind) = written("f.csv", b"prediction_id,ts,a\np1,1,2\n", None);
     assert_eq!(
         (kind, &events[0]),
-        (SourceKind::Features, &(None, json!({"model": "m", "ts": 1, "features": {"a": 2}})))
+        (EventKind::Features, &(None, json!({"model": "m", "ts": 1, "features": {"a": 2}})))
     );
     let (events, kind) = written("q.csv", b"version,ts,metric,value,n\n1.10,1,cost,0.42,1200\n", None);
     let event = json!({"model": "m", "version": "1.10", "ts": 1, "metric": "cost", "value": 0.42, "n": 1200});
-    assert_eq!((kind, &events[0]), (SourceKind::Measurements, &(None, event)));
+    assert_eq!((kind, &events[0]), (EventKind::Measurements, &(None, event)));
     assert!(kind_of(["label", "score"].into_iter(), &[]).unwrap_err().to_string().contains("--kind"));
 }
 

@@ -3,6 +3,7 @@
 use polars::prelude::*;
 
 use super::*;
+use driftgate_core::decode::time;
 
 fn cells(series: &Series) -> Cells {
     Cells::of(series, false).unwrap()
@@ -62,7 +63,7 @@ fn flags(cells: &Cells) -> Vec<Flag> {
 }
 
 /// The times of a source with this zone, and of this unit; all of them at once where that is possible.
-fn times_by(cells: &Cells, zone: &str, unit: time::TimeUnit) -> Vec<Result<i64, Reason>> {
+fn times_by(cells: &Cells, zone: &str, unit: event::TimeUnit) -> Vec<Result<i64, Reason>> {
     let (mut out, mut at_once) = (Vec::new(), Vec::new());
     let format =
         TimeFormat { unit, zone: (!zone.is_empty()).then(|| time::zone(zone).unwrap()), ..TimeFormat::default() };
@@ -74,7 +75,7 @@ fn times_by(cells: &Cells, zone: &str, unit: time::TimeUnit) -> Vec<Result<i64, 
 }
 
 fn times(cells: &Cells) -> Vec<Result<i64, Reason>> {
-    times_by(cells, "", time::TimeUnit::Millis)
+    times_by(cells, "", event::TimeUnit::Millis)
 }
 
 fn owned(texts: &[Option<&str>]) -> Vec<Option<String>> {
@@ -194,14 +195,14 @@ fn times_of_every_type() {
             .cast(&DataType::Datetime(unit, None))
             .unwrap();
         assert_eq!(times(&cells(&ticks)), [bad, bad, none], "nobody says in which zone");
-        let of = |zone| times_by(&cells(&ticks), zone, time::TimeUnit::Seconds);
+        let of = |zone| times_by(&cells(&ticks), zone, event::TimeUnit::Seconds);
         assert_eq!(of("UTC"), [Ok(1_362_131_640_123), Ok(-1), none]);
         assert_eq!(of("Europe/Berlin"), [Ok(1_362_128_040_123), Ok(-3_600_001), none]);
         let zoned = zoned(&[Some(1_362_131_640_123 * per_ms), Some(-per_ms), None], unit);
         assert_eq!(times(&cells(&zoned)), [Ok(1_362_131_640_123), Ok(-1), none]);
         assert_eq!(times(&cells(&zoned.drop_nulls())), [Ok(1_362_131_640_123), Ok(-1)]);
         assert_eq!(
-            times_by(&cells(&ticks.drop_nulls()), "UTC", time::TimeUnit::Nanos),
+            times_by(&cells(&ticks.drop_nulls()), "UTC", event::TimeUnit::Nanos),
             [Ok(1_362_131_640_123), Ok(-1)]
         );
     }
@@ -209,13 +210,13 @@ fn times_of_every_type() {
     assert_eq!(times(&cells(&before)), [Ok(-1)]);
     let date = cells(&series(&[1_i32]).cast(&DataType::Date).unwrap());
     assert_eq!(times(&date), [bad]);
-    assert_eq!(times_by(&date, "UTC", time::TimeUnit::Millis), [Ok(86_400_000)]);
-    assert_eq!(times_by(&date, "America/New_York", time::TimeUnit::Millis), [Ok(104_400_000)]);
+    assert_eq!(times_by(&date, "UTC", event::TimeUnit::Millis), [Ok(86_400_000)]);
+    assert_eq!(times_by(&date, "America/New_York", event::TimeUnit::Millis), [Ok(104_400_000)]);
     assert_eq!(times(&cells(&series(&[5.0, 5.5, f64::NAN, f64::INFINITY]))), [Ok(5), Ok(5), none, bad]);
     for (unit, ticks) in [
-        (time::TimeUnit::Seconds, 1_362_131_640_i64),
-        (time::TimeUnit::Micros, 1_362_131_640_000_999),
-        (time::TimeUnit::Nanos, 1_362_131_640_000_999_999),
+        (event::TimeUnit::Seconds, 1_362_131_640_i64),
+        (event::TimeUnit::Micros, 1_362_131_640_000_999),
+        (event::TimeUnit::Nanos, 1_362_131_640_000_999_999),
     ] {
         let expected = [Ok(1_362_131_640_000)];
         assert_eq!(times_by(&cells(&series(&[ticks])), "", unit), expected);
@@ -224,10 +225,10 @@ fn times_of_every_type() {
         assert_eq!(times_by(&cells(&series(&[ticks.to_string().as_str()])), "", unit), expected);
     }
     assert_eq!(
-        times_by(&cells(&series(&[1_362_131_640.123_f64])), "", time::TimeUnit::Seconds),
+        times_by(&cells(&series(&[1_362_131_640.123_f64])), "", event::TimeUnit::Seconds),
         [Ok(1_362_131_640_123)]
     );
-    assert_eq!(times_by(&cells(&series(&[i64::MAX])), "", time::TimeUnit::Seconds), [bad]);
+    assert_eq!(times_by(&cells(&series(&[i64::MAX])), "", event::TimeUnit::Seconds), [bad]);
     let written = [
         Some("2013-03-01T09:54:00Z"),
         Some("2013-03-01T10:54:00+01:00"),
@@ -241,6 +242,6 @@ fn times_of_every_type() {
     let read = [at, at, at, at, bad, none, bad];
     assert_eq!(times(&cells(&series(&written[..]))), read);
     assert_eq!(times(&csv(&written)), read);
-    assert_eq!(times_by(&csv(&written), "UTC", time::TimeUnit::Millis)[4], at);
+    assert_eq!(times_by(&csv(&written), "UTC", event::TimeUnit::Millis)[4], at);
     assert_eq!(times(&cells(&series(&[true]))), [bad]);
 }

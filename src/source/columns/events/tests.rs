@@ -1,5 +1,6 @@
 //! Event files to batches: which column is what, what is rejected, and Parquet and CSV alike.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use polars::prelude::*;
@@ -203,10 +204,16 @@ fn columns_go_by_the_configured_names() {
     let folder = Folder::new();
     let path = folder.csv("id,when,v,cust_age,temp\na,5,1,42,1\n");
     let fields = FileFields {
-        prediction_id: "id".to_owned(),
-        ts: "when".to_owned(),
-        version: "v".to_owned(),
-        rename: BTreeMap::from([("cust_age".to_owned(), "age".to_owned()), ("temp".to_owned(), "other".to_owned())]),
+        map: FieldMap {
+            prediction_id: vec!["id".to_owned()],
+            ts: vec!["when".to_owned()],
+            version: vec!["v".to_owned()],
+            rename: BTreeMap::from([
+                ("cust_age".to_owned(), "age".to_owned()),
+                ("temp".to_owned(), "other".to_owned()),
+            ]),
+            ..FieldMap::default()
+        },
         ..FileFields::default()
     };
     let (batch, ..) = predictions(&path, &fields, Limits::default());

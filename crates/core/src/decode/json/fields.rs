@@ -1,11 +1,10 @@
 //! The fields of an event's envelope: model, id, version, time and what else is not a feature.
 
-use super::super::plan::Field;
 use super::super::scan::Token;
-use super::super::{Limits, Reason, Reject};
+use super::super::{Reason, Reject};
 use super::walk::{Walk, number};
 use super::{ModelDecoder, Stop};
-use crate::event::{Flag, code};
+use crate::event::{Field, Flag, Limits, code};
 use crate::schema::Classes;
 
 impl Walk<'_, '_> {
@@ -48,6 +47,8 @@ impl Walk<'_, '_> {
                 let text = Self::canonical(token, self.scratch, self.text, self.limits.string_bytes);
                 self.row.stage = text.map_or(code::MISSING, |t| self.coder.stage(t, &mut self.row.fresh));
             }
+            // Their members have meanings of their own.
+            Field::Segments | Field::Features | Field::Kpi => {}
         }
         Ok(())
     }

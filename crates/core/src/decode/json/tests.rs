@@ -3,7 +3,7 @@
 #![allow(clippy::float_cmp, reason = "values are passed on, not computed")]
 
 use super::*;
-use crate::decode::time::TimeUnit;
+use crate::event::TimeUnit;
 use crate::schema::Classes;
 
 const NOW: i64 = 1_800_000_000_000;
@@ -227,12 +227,12 @@ fn models_are_told_apart_wherever_the_key_stands() {
 #[test]
 fn fields_may_stand_elsewhere_and_features_at_the_top() {
     let at = |p: &str| p.split('/').map(str::to_owned).collect::<Vec<_>>();
-    let fields = Fields {
+    let fields = FieldMap {
         prediction_id: at("meta/id"),
         ts: at("meta/time"),
         features: Vec::new(),
-        rename: vec![("cust_age".into(), "age".into())],
-        ..Fields::default()
+        rename: [("cust_age".into(), "age".into())].into(),
+        ..FieldMap::default()
     };
     let mut f = Fixture::new(&Format {
         fields,
@@ -330,7 +330,7 @@ fn labels_are_zero_one_or_what_the_policy_maps() {
 #[test]
 fn a_measurement_has_a_version_a_metric_and_a_value() {
     let schemas = [schema("flights"), schema("trains")];
-    let fields = Fields { value: vec!["reading".into(), "value".into()], ..Fields::default() };
+    let fields = FieldMap { value: vec!["reading".into(), "value".into()], ..FieldMap::default() };
     let read = |format: &Format, text: &str| {
         let limits = Limits { string_bytes: 16, ..Limits::default() };
         let mut decoder = JsonDecoder::new(&schemas, format, EventKind::Measurements, limits);

@@ -6,10 +6,10 @@ use super::super::plan::{Meaning, Node, Plan, Short, Slot};
 use super::super::scan::{Scanner, Token};
 use super::super::short::{ShortText, plain_until};
 use super::super::time::TimeFormat;
-use super::super::{Limits, Reason, Reject};
+use super::super::{Reason, Reject};
 use super::row::Row;
 use super::{ModelDecoder, Stop, numbers};
-use crate::event::{Flag, code, numeric};
+use crate::event::{Flag, Limits, code, numeric};
 use crate::schema::{Classes, Schema, canonical_number};
 
 /// One pass over one event.

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build release demo test soak fuzz bench lint imports clean
+.PHONY: help setup setup-build setup-lint build release demo test soak fuzz bench lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -11,8 +11,8 @@ help: ## list the targets
 setup: ## install what building and testing need (Debian packages, Kafka); nothing happens where all is there
 	@tests/support/setup.sh test
 
-setup-build:
-	@tests/support/setup.sh build
+setup-build setup-lint: setup-%:
+	@tests/support/setup.sh $*
 
 build: setup-build ## build target/release/driftgate
 	cargo build --release --locked
@@ -36,7 +36,7 @@ fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader o
 bench: setup ## measure, beside a Kafka started for the run, and write docs/benchmarks.md and the six numbers of the README
 	@benches/run.sh
 
-lint: setup-build ## check format, lints, dependencies (advisories, licences, sources), images by digest, and shell scripts and alert rules where their tools are installed
+lint: setup-lint ## check format, lints, dependencies (advisories, licences, sources), images by digest, and shell scripts and alert rules where their tools are installed
 	@tests/support/lint.sh
 
 imports: ## print which module imports from which, and what breaks a rule of tests/imports

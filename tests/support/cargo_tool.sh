@@ -6,12 +6,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 case ${1:-} in
   cargo-deny) version=0.20.2 ;;
   cargo-cyclonedx) version=0.5.9 ;;
-  *) echo "usage: cargo_tool.sh cargo-deny|cargo-cyclonedx" >&2; exit 2 ;;
+  cargo-deb) version=3.8.0 ;;
+  *) echo "usage: cargo_tool.sh cargo-deny|cargo-cyclonedx|cargo-deb" >&2; exit 2 ;;
 esac
 at=$root/.cache/cargo-tools/$1-$version
 if [ ! -x "$at/bin/$1" ]; then
   echo "building $1 $version, which takes some minutes and happens once" >&2
-  cargo install "$1" --version "$version" --locked --root "$at" --target-dir "$at.build" >&2
+  # A tool that runs for a second is not worth minutes of optimisation.
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install "$1" --version "$version" --locked --profile dev --root "$at" --target-dir "$at.build" >&2
   rm -rf "$at.build"
 fi
 echo "$at/bin"

@@ -18,7 +18,7 @@ rm -rf "${out:?}/$name" && mkdir -p "$out/$name"
 PATH=$tools:$PATH cargo cyclonedx --format json --spec-version 1.5 --target "$target" --no-build-deps --override-filename driftgate.cdx --quiet
 # The folder that was built in is nobody's business.
 sed "s|path+file://$PWD#|path+file:///driftgate#|g" driftgate.cdx.json >"$out/$name/driftgate.cdx.json"
-rm driftgate.cdx.json
+rm driftgate.cdx.json crates/core/driftgate.cdx.json
 cp target/release/driftgate README.md CHANGELOG.md LICENSE "$out/$name/"
 cp -r config docs "$out/$name/"
 mkdir "$out/$name/prometheus"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what driftgate needs on a Debian machine: `setup.sh build` to build it, `setup.sh test` to test it as well.
+# Installs what driftgate needs on a Debian machine: `setup.sh build` to build it, `setup.sh lint` to lint it as well, `setup.sh test` to test it as
+# well.
 # Quick when nothing is missing; asks for root only when something is.
 set -euo pipefail
 
@@ -9,7 +10,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=$root/.cache
 scope=${1:-test}
-[[ $scope == build || $scope == test ]] || die "usage: setup.sh build|test"
+[[ $scope =~ ^(build|lint|test)$ ]] || die "usage: setup.sh build|lint|test"
 
 fetched=
 # Runs apt-get as root; the package lists are fetched once, and only when there is something to install.
@@ -35,6 +36,9 @@ if have pkg-config; then
 else
   packages+=(libssl-dev zlib1g-dev)
 fi
+if [ "$scope" = lint ] || [ "$scope" = test ]; then
+  have shellcheck || packages+=(shellcheck)
+fi
 if [ "$scope" = test ]; then
   have java || packages+=(openjdk-17-jre-headless)
   have openssl || packages+=(openssl)
@@ -52,7 +56,7 @@ fi
 if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH=$HOME/.cargo/bin:$PATH; fi
 have cargo || die "cargo was not found: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml") or later with rustup"
 
-if [ "$scope" = test ]; then
+if [ "$scope" = lint ] || [ "$scope" = test ]; then
   # promtool alone is taken out of Debian's prometheus package: installing the package would also start a server here.
   if ! have promtool && [ ! -x "$cache/bin/promtool" ]; then
     missing=prometheus
@@ -65,6 +69,8 @@ if [ "$scope" = test ]; then
     dpkg-deb --fsys-tarfile "$work"/prometheus_*.deb | tar -x -C "$work" ./usr/bin/promtool
     mv "$work/usr/bin/promtool" "$cache/bin/promtool"
   fi
+fi
+if [ "$scope" = test ]; then
   "$root/tests/support/kafka.sh" install "$cache/kafka"
   "$root/tests/support/mlflow.sh" install
   "$root/tests/support/issuer.sh" install

@@ -74,6 +74,7 @@ cp "$out/results.svg" benches/results.svg
 
 # replace_between_markers FILE TEXT: what lies between the markers of FILE becomes TEXT.
 replace_between_markers() {
+  [ -s "$2" ]
   awk -v text="$2" '
     /<!-- bench -->/ { print; while ((getline line < text) > 0) print line; inside = 1; next }
     /<!-- \/bench -->/ { inside = 0 }

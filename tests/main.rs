@@ -31,6 +31,8 @@ mod broker;
 mod counting;
 #[path = "cases/course.rs"]
 mod course;
+#[path = "cases/documents.rs"]
+mod documents;
 #[path = "cases/events.rs"]
 mod events;
 #[path = "cases/failing.rs"]
@@ -43,6 +45,8 @@ mod formats;
 mod fuzz;
 #[path = "cases/golden.rs"]
 mod golden;
+#[path = "cases/guide.rs"]
+mod guide;
 #[path = "imports/mod.rs"]
 mod imports;
 #[path = "cases/init.rs"]

@@ -6,6 +6,7 @@ mod access;
 mod files;
 mod http;
 mod kafka;
+mod otlp;
 mod sinks;
 mod sources;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::http::auth::OidcConfig;
 pub use crate::http::auth::Reading;
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
+use crate::telemetry::otlp::OtlpConfig;
 use driftgate_core::event::Limits as EventLimits;
 use driftgate_core::yaml::{self, Item, units};
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub prometheus: Vec<PrometheusConfig>,
     /// The topic that anchors the audit log.
     pub audit_topic: Option<String>,
+    /// Where traces and metrics are exported to.
+    pub otlp: Option<OtlpConfig>,
 }
 
 /// Topics and files that results go to; nothing goes where none is named.
@@ -181,6 +185,7 @@ const KEYS: &[&str] = &[
     "artifacts",
     "prometheus",
     "audit",
+    "otlp",
     "tls",
 ];
 
@@ -209,6 +214,7 @@ impl Reader<'_> {
         let artifacts = map.get("artifacts").map_or_else(|| Some(Places::default()), |item| self.places(&item));
         let prometheus = map.get("prometheus").map_or_else(|| Some(Vec::new()), |item| self.prometheus(&item));
         let audit = map.get("audit").map(|item| Self::audit(&item));
+        let otlp = map.get("otlp").map(|item| self.otlp(&item));
         if let (None, Some(item)) = (&kafka, map.get("audit").or(map.get("prometheus"))) {
             item.report("this writes to a topic, and there is no kafka section: name the brokers, or leave it out");
         }
@@ -216,6 +222,10 @@ impl Reader<'_> {
             prometheus: prometheus?,
             audit_topic: match audit {
                 Some(topic) => Some(topic?),
+                None => None,
+            },
+            otlp: match otlp {
+                Some(otlp) => Some(otlp?),
                 None => None,
             },
             policies: policies?,

@@ -38,6 +38,7 @@ use crate::sink::outbox::{Outbox, Outlets};
 use crate::sink::standing::Standing;
 use crate::sink::topic::TopicWriter;
 use crate::source::kafka::{self, KafkaSource};
+use crate::telemetry::otlp::{Export, LAST_EXPORT};
 use crate::view::Shared;
 use crate::view::failing::Part;
 use claim::Claim;
@@ -90,11 +91,11 @@ pub fn read_policies(config: &Config) -> anyhow::Result<Vec<Arc<Policy>>> {
     if errors.is_empty() { Ok(found.into_values().collect()) } else { Err(anyhow!(errors.join("\n"))) }
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is told to stop; its metrics are exported where there is an `export`.
 ///
 /// # Errors
 /// A configuration, registry or state that cannot be used.
-pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
+pub fn run(config: &Config, workers: usize, word: &Word, export: Option<&Export>) -> anyhow::Result<()> {
     known_topics(config, word)?;
     let policies = read_policies(config)?;
     let kafka_config = config.kafka.clone().ok_or_else(|| {
@@ -126,6 +127,11 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
         now_ms,
         traffic: traffic.clone(),
     };
+    if let Some(export) = export {
+        view.write().exports = Some(export.exports());
+        let measured = app.clone();
+        export.measure(move || measured.metrics().unwrap_or_default())?;
+    }
     let (end_http, http_ends) = tokio::sync::oneshot::channel::<()>();
     let server = runtime.spawn(http::server::serve(ports, http::router(app), traffic.connections, async {
         let _ = http_ends.await;
@@ -147,7 +153,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
         restore(&policies, checkpoint, setup, &origin, &registry, &view, &flags);
     // What could not be restored within that time must not be written down as lost.
     if flags.stop.load(Ordering::Relaxed) {
-        return leave(&flags, Ok(()));
+        return leave(&flags, Ok(()), export);
     }
     let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.intake().schema())).collect();
     let limits = config.limits.events;
@@ -176,7 +182,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
 
     let before = Before { kept: &kept, word };
     let Some(starts) = health::wait_for_topics(&engine.kafka.handle(), asked, config, &before, &view, &flags) else {
-        return leave(&flags, Ok(()));
+        return leave(&flags, Ok(()), export);
     };
     settle_first_start(config, &engine, &starts, &view)?;
     let claim = Claim::start(engine.kafka.handle(), me, &starts, view.clone(), Arc::clone(&flags))?;
@@ -196,7 +202,7 @@ pub fn run(config: &Config, workers: usize, word: &Word) -> anyhow::Result<()> {
     runtime.block_on(async {
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     });
-    leave(&flags, done)
+    leave(&flags, done, export)
 }
 
 /// The way of verdicts to their topic.
@@ -247,8 +253,11 @@ fn known_topics(config: &Config, word: &Word) -> anyhow::Result<()> {
 }
 
 /// Ends the process without waiting for librdkafka's threads, whose end has no bound; everything is saved by now.
-fn leave(flags: &Flags, done: anyhow::Result<()>) -> anyhow::Result<()> {
+fn leave(flags: &Flags, done: anyhow::Result<()>, export: Option<&Export>) -> anyhow::Result<()> {
     flags.stop.store(true, Ordering::Relaxed);
+    if let Some(export) = export {
+        export.end(LAST_EXPORT);
+    }
     match done {
         Ok(()) => {
             tracing::info!("stopped");

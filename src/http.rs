@@ -39,6 +39,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use prometheus::proto::MetricFamily;
 use serde_json::json;
 
 pub use api::BUSY;
@@ -56,7 +57,8 @@ use driftgate_core::policy::Policy;
 /// A request's body is at most this long.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// What the routes read and change.
+/// What the routes read and change. A clone is the same one.
+#[derive(Clone)]
 pub struct App {
     pub view: view::Shared,
     pub registry: Arc<Embedded>,
@@ -182,20 +184,30 @@ async fn ready(State(app): State<Shared>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"ready": false, "waiting": waiting}))).into_response()
 }
 
-/// GET /metrics
-async fn scrape(State(app): State<Shared>) -> Result<Response, Problem> {
-    let text = in_turn(&app, Kind::Scrape, |app| {
+impl App {
+    /// Every metric with its series: those of the stream and the registry, then those of the server.
+    ///
+    /// # Errors
+    /// Metrics that contradict each other, which a test would have shown.
+    pub fn metrics(&self) -> prometheus::Result<Vec<MetricFamily>> {
         // A copy, so that the pipeline does not wait for a scrape.
-        let mut view = app.view.read().clone();
-        let registered = app.registry.versions(None).ok();
+        let mut view = self.view.read().clone();
+        let registered = self.registry.versions(None).ok();
         view.leave_out(registered.as_deref());
         // What the pipeline counts stays visible when the registry fails.
-        let ledger = metrics::Ledger::read(&view, &app.registry, (app.now_ms)()).unwrap_or_else(|error| {
+        let ledger = metrics::Ledger::read(&view, &self.registry, (self.now_ms)()).unwrap_or_else(|error| {
             tracing::warn!(%error, "stages and gates are missing in the metrics");
             metrics::Ledger::default()
         });
-        Ok::<_, prometheus::Error>(metrics::render(&view, &ledger)? + &metrics::server(&app.traffic)?)
-    });
+        let mut families = metrics::families(&view, &ledger)?;
+        families.extend(metrics::server(&self.traffic.connections, self.traffic.certificates.as_deref())?);
+        Ok(families)
+    }
+}
+
+/// GET /metrics
+async fn scrape(State(app): State<Shared>) -> Result<Response, Problem> {
+    let text = in_turn(&app, Kind::Scrape, |app| metrics::text(&app.metrics()?));
     let text = text.await?.map_err(Problem::internal)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }

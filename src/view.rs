@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::registry::VersionRecord;
+use crate::telemetry::otlp::Exports;
 use driftgate_core::decode::Reason;
 use driftgate_core::intake::Counters;
 use driftgate_core::intake::newcomers::Refused;
@@ -83,6 +84,8 @@ pub struct View {
     pub dead_letters_turned: u64,
     /// How many verdicts are kept to look back at.
     pub keep: Keep,
+    /// Whether traces and metrics arrive at the collector, where they are exported.
+    pub exports: Option<Arc<Exports>>,
 }
 
 impl View {

@@ -69,6 +69,8 @@ mod memory;
 mod mirror;
 #[path = "cases/mlflow.rs"]
 mod mlflow;
+#[path = "support/otlp.rs"]
+mod otlp;
 #[path = "cases/outcomes.rs"]
 mod outcomes;
 #[path = "cases/outward.rs"]
@@ -95,6 +97,8 @@ mod store;
 mod subjects;
 #[path = "cases/support.rs"]
 mod support;
+#[path = "cases/telemetry.rs"]
+mod telemetry;
 #[path = "cases/topics.rs"]
 mod topics;
 #[path = "cases/upgrade.rs"]

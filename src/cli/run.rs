@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use super::{Failure, exit, logging};
 use crate::daemon;
 use crate::daemon::health::{Accepted, Gap, Word};
+use crate::telemetry::otlp::Export;
 
 /// Watches the configured topics until it is told to stop (SIGTERM, SIGINT)
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "SIGTERM or SIGINT stops in order (counts are saved, signals delivered), a second one at once; SIGHUP reads the policies again.\nDRIFTGATE_LOG filters the log, e.g. DRIFTGATE_LOG=debug.\n\nExample:\n  driftgate run --config config/driftgate.yaml"
+    after_help = "SIGTERM or SIGINT stops in order (counts are saved, signals delivered), a second one at once; SIGHUP reads the policies again.\nDRIFTGATE_LOG, or else RUST_LOG, filters the log, e.g. DRIFTGATE_LOG=debug.\n\nExample:\n  driftgate run --config config/driftgate.yaml"
 )]
 pub struct Args {
     /// The daemon's configuration file
@@ -51,9 +52,10 @@ fn accepted(text: &str) -> Result<Accepted, String> {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let config = daemon::read_config(&args.config)?;
-    logging::start();
+    let export = config.otlp.as_ref().map(Export::start).transpose()?;
+    logging::start(export.as_ref().map(Export::tracer));
     let Args { topics, gaps, registry, .. } = args;
     let word = Word { topics: topics.clone(), gaps: gaps.clone(), registry: registry.clone() };
-    daemon::run(&config, super::threads(args.threads), &word)?;
+    daemon::run(&config, super::threads(args.threads), &word, export.as_ref())?;
     Ok(exit::PASS)
 }

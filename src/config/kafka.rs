@@ -131,7 +131,7 @@ impl Reader<'_> {
     }
 
     /// `${NAME}` from the environment; the message never quotes the value around it, which may hold a secret.
-    fn substituted(&self, item: &Item, text: &str) -> Option<String> {
+    pub(super) fn substituted(&self, item: &Item, text: &str) -> Option<String> {
         let mut value = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {

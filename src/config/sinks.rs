@@ -155,7 +155,7 @@ impl Reader<'_> {
     }
 }
 
-fn url(item: &Item) -> Option<String> {
+pub(super) fn url(item: &Item) -> Option<String> {
     let text = item.text("a URL")?;
     if text.starts_with("http://") || text.starts_with("https://") {
         return Some(text.to_owned());

@@ -14,6 +14,7 @@ use super::standing::Standing;
 use super::webhook::{Webhook, WebhookError};
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, Outgoing, Sink};
+use crate::telemetry::spans;
 use crate::view::Shared;
 use crate::view::failing::Part;
 use driftgate_core::judge::verdict::Action;
@@ -101,6 +102,7 @@ impl Desk {
                 thread::sleep(LOOK_EVERY);
                 continue;
             };
+            let _delivery = spans::text(&self.sink.name(), &next.body).entered();
             let mut refused: Option<Instant> = None;
             while !stop() {
                 let began = Instant::now();

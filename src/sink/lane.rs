@@ -9,6 +9,7 @@ use super::Item;
 use super::shorten::shorten;
 use super::standing::Standing;
 use super::topic::{TopicWriter, Unsent};
+use crate::telemetry::spans;
 
 /// At most so many letters fly at once, and about so many bytes.
 pub const FLIGHT: usize = 500;
@@ -100,8 +101,13 @@ impl<N> Lane<N> {
         if flight.is_empty() {
             return turn;
         }
+        // Each record has a span of its own while it is under way; rejected events have none.
+        let sink = self.standing.sink();
+        let spans: Vec<_> =
+            sink.iter().flat_map(|sink| flight.iter().map(|l| spans::text(sink, l.body.text()))).collect();
         let records: Vec<(&str, &[u8])> = flight.iter().map(|l| (l.key.as_str(), l.body.text().as_bytes())).collect();
         let results = self.writer.carry(&self.topic, &records);
+        drop(spans);
         let was_alone = flight.len() == 1;
         // Behind one that failed, those of its key are sent again: order is kept.
         let mut failed: BTreeSet<String> = BTreeSet::new();

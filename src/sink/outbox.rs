@@ -13,6 +13,7 @@ use super::lane::{Body, FLIGHT, Lane, Letter};
 use crate::clock::now_ms;
 use crate::ledger::{Given, Sink, Stream, Taken};
 use crate::registry::{Applied, Embedded, RegistryError};
+use crate::telemetry::spans;
 use crate::view::Shared;
 use crate::view::failing::Part;
 use crate::view::stream_state;
@@ -231,7 +232,13 @@ impl Worker {
 
     fn deliver(&mut self, batch: Vec<(u64, Arc<Item>)>) {
         let to_file = self.verdicts.is_some() && self.to_file();
+        let signals = batch.iter().filter_map(|(_, item)| match &**item {
+            Item::Signal(signal) => Some(spans::signal("registry", signal)),
+            Item::Verdict { .. } => None,
+        });
+        let signals: Vec<_> = signals.collect();
         let taken = self.take(&batch, to_file);
+        drop(signals);
         for ((number, item), taken) in batch.into_iter().zip(taken) {
             match &*item {
                 Item::Signal(signal) => {

@@ -36,6 +36,12 @@ impl Standing {
         Self { part, sink, view, failures: 0, since: None }
     }
 
+    /// What metrics call the sink; none of rejected events.
+    #[must_use]
+    pub fn sink(&self) -> Option<&str> {
+        (self.part != Part::DeadLetters).then_some(self.sink.as_str())
+    }
+
     /// An attempt that began at `began` has failed; how long to wait before the next.
     pub fn failed(&mut self, began: Instant, why: &str) -> Duration {
         let since = *self.since.get_or_insert(began);

@@ -12,6 +12,7 @@ use crate::clock::now_ms;
 use crate::daemon::topics::{Batches, Reader};
 use crate::source::files::StreamBatch;
 use crate::source::kafka::Partition;
+use crate::telemetry::spans::{self, Offsets};
 use driftgate_core::event::PredictionBatch;
 use driftgate_core::intake::{DecoderId, Intake, SourceId};
 use driftgate_core::pipeline::Batch;
@@ -78,13 +79,14 @@ impl Place {
         }
         let now = now_ms();
         let Self { partition, reader, first, .. } = self;
+        let before = partition.next;
         let messages = partition.drain(ROUND, |message| {
             first.get_or_insert(message.offset());
             reader.take(message, now);
         });
         if messages > 0 {
             self.reader.look();
-            self.count(sources, world, desk);
+            self.count(before.or(self.first), sources, world, desk);
             desk.common.bury(&mut self.reader.dead);
         }
         if self.parked.is_empty() {
@@ -101,9 +103,11 @@ impl Place {
 
     /// Counts the batches that the turn filled; those of predictions all wait if one must or others wait already, so that an
     /// offset stands for all and they are counted in order.
-    fn count(&mut self, sources: &Sources, world: &World, desk: &mut Desk<'_>) {
-        let Self { reader, last_event, parked, .. } = self;
-        let filled = Filled { world, sources, last_event };
+    fn count(&mut self, first: Option<i64>, sources: &Sources, world: &World, desk: &mut Desk<'_>) {
+        let Self { partition, reader, last_event, parked, .. } = self;
+        let Partition { topic, partition, next, .. } = partition;
+        let offsets = Offsets { topic, partition: *partition, first, next: *next };
+        let filled = Filled { world, sources, last_event, offsets };
         match &mut reader.batches {
             Batches::Predictions(batches) => {
                 if filled.must_wait(batches, desk) || !parked.is_empty() {
@@ -136,8 +140,11 @@ impl Place {
         if wait {
             return false;
         }
+        let Partition { topic, partition, next, .. } = &self.partition;
+        let offsets = Offsets { topic, partition: *partition, first: self.counted.or(self.first), next: *next };
         for (m, decoder, mut batch) in std::mem::take(&mut self.parked) {
             let (Some(model), Some(&(source, _))) = (world.models.get(m), sources.get(&m)) else { continue };
+            let _batch = spans::batch(offsets, &model.policy.model, batch.rows()).entered();
             let mut intake = model.intake();
             intake.translate(decoder, &mut batch);
             desk.count(model, intake, source, &batch);
@@ -152,6 +159,7 @@ struct Filled<'p> {
     world: &'p World,
     sources: &'p Sources,
     last_event: &'p mut BTreeMap<usize, Instant>,
+    offsets: Offsets<'p>,
 }
 
 impl Filled<'_> {
@@ -176,6 +184,7 @@ impl Filled<'_> {
         let now = Instant::now();
         for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| b.rows() > 0 || b.has_news()) {
             if let (Some(model), Some(&(source, decoder))) = (self.world.models.get(m), self.sources.get(&m)) {
+                let _batch = spans::batch(self.offsets, &model.policy.model, batch.rows()).entered();
                 let mut intake = model.intake();
                 translate(&mut intake, decoder, batch);
                 if batch.rows() > 0 {

@@ -14,6 +14,7 @@ use crate::daemon::rejections::Rejections;
 use crate::daemon::topics::DeadLetter;
 use crate::sink::Item;
 use crate::sink::outbox::Outbox;
+use crate::telemetry::spans;
 use crate::view;
 use driftgate_core::evaluate::Judgement;
 use driftgate_core::event::PredictionBatch;
@@ -119,6 +120,7 @@ impl Common {
         // A text that grew while it was written takes up to twice its length.
         let mut text = Vec::new();
         let items = judged.verdicts.iter().filter_map(|verdict| {
+            let _window = spans::window(verdict).entered();
             text.clear();
             match serde_json::to_writer(&mut text, verdict) {
                 Ok(()) => Some(Item::Verdict {

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use prometheus::GaugeVec;
 use serde_json::Value;
 
-use super::{Page, Result, flag, real, seconds, set};
+use super::page::{Page, Result, flag, real, seconds, set};
+use crate::telemetry::metrics;
 use crate::view::{VersionView, View};
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 
@@ -14,8 +15,6 @@ use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 const MAX_SEGMENTS: usize = 100;
 /// At most so many features (or other subjects) of a (version, group).
 const MAX_FEATURES: usize = 1000;
-
-const GROUP: [&str; 3] = ["model", "version", "group"];
 
 /// The families a verdict is spread over.
 struct Families {
@@ -34,59 +33,18 @@ struct Families {
 
 impl Families {
     fn new(page: &Page) -> Result<Self> {
-        let gauges = |name: &str, more: &[&str], help: &str| page.gauges(name, &[&GROUP, more].concat(), help);
         Ok(Self {
-            psi: gauges(
-                "psi",
-                &["feature"],
-                "Population stability index against the training snapshot in the last judged window.",
-            )?,
-            ks_statistic: gauges(
-                "ks_statistic",
-                &["feature"],
-                "Kolmogorov-Smirnov distance D to the training snapshot in the last judged window, from 0 to 1.",
-            )?,
-            drift_pvalue: gauges(
-                "drift_pvalue",
-                &["feature", "test"],
-                "P-value, uncorrected, of the test (ks, chi2) that the last judged window is distributed as the training snapshot.",
-            )?,
-            tpr: gauges(
-                "tpr",
-                &["attribute", "segment"],
-                "True positive rate of the segment in the last judged window, from 0 to 1.",
-            )?,
-            tpr_gap: gauges(
-                "tpr_gap",
-                &["attribute"],
-                "Largest difference of true positive rates between segments of the attribute, from 0 to 1.",
-            )?,
-            latency_p95: gauges(
-                "latency_p95_seconds",
-                &[],
-                "95th percentile of the latency in the last judged window, in seconds.",
-            )?,
-            error_ratio: gauges(
-                "error_ratio",
-                &[],
-                "Share of requests that failed in the last judged window, from 0 to 1.",
-            )?,
-            check_status: gauges(
-                "check_status",
-                &["rule", "subject"],
-                "What the rule came to: 0 pass, 1 warn, 2 insufficient, 3 block.",
-            )?,
-            verdict: gauges("verdict", &["status"], "Whether the last verdict has this status: 1, else 0.")?,
-            last: gauges(
-                "last_verdict_timestamp_seconds",
-                &[],
-                "End of the last judged window: event time in seconds since 1970.",
-            )?,
-            dropped: gauges(
-                "series_dropped",
-                &[],
-                "Segments and features of the last verdict that are left out here, since there are too many.",
-            )?,
+            psi: page.gauges(&metrics::PSI)?,
+            ks_statistic: page.gauges(&metrics::KS_STATISTIC)?,
+            drift_pvalue: page.gauges(&metrics::DRIFT_PVALUE)?,
+            tpr: page.gauges(&metrics::TPR)?,
+            tpr_gap: page.gauges(&metrics::TPR_GAP)?,
+            latency_p95: page.gauges(&metrics::LATENCY_P95)?,
+            error_ratio: page.gauges(&metrics::ERROR_RATIO)?,
+            check_status: page.gauges(&metrics::CHECK_STATUS)?,
+            verdict: page.gauges(&metrics::VERDICT)?,
+            last: page.gauges(&metrics::LAST_VERDICT)?,
+            dropped: page.gauges(&metrics::SERIES_DROPPED)?,
         })
     }
 }

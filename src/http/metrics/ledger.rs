@@ -1,9 +1,10 @@
 //! What the registry says in a scrape: stages, gates, rollouts, rollbacks that are pending, and what waits to be told.
 
-use super::{Page, Result, flag, set};
+use super::page::{Page, Result, flag, real, set};
 use crate::http::api;
 use crate::ledger::{Desk, Embedded, Problem, UNCONFIRMED};
 use crate::registry::{PendingRollback, Registry as _, RegistryError, VersionRecord};
+use crate::telemetry::metrics;
 use crate::view::View;
 use crate::view::stream_state;
 use driftgate_core::rollout::{Phase, State};
@@ -69,25 +70,13 @@ impl Ledger {
 }
 
 pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
-    let pass = page.gauges(
-        "gate_pass",
-        &["model", "version", "stage"],
-        "Whether the gate lets the version into the stage now: 1, else 0.",
-    )?;
+    let pass = page.gauges(&metrics::GATE_PASS)?;
     for line in &ledger.gates {
         set(&pass, &[&line.model, &line.version, &line.stage], flag(line.passes))?;
     }
-    let weight = page.gauges(
-        "rollout_weight_ratio",
-        &["model", "version"],
-        "Share of the traffic that the rollout gives the version, from 0 to 1.",
-    )?;
-    let phase = page.gauges(
-        "rollout_phase",
-        &["model", "version", "phase"],
-        "The phase of the model's last rollout: 1, else 0.",
-    )?;
-    let paused = page.gauges("rollout_paused", &["model", "version"], "Whether the rollout is paused: 1, else 0.")?;
+    let weight = page.gauges(&metrics::ROLLOUT_WEIGHT)?;
+    let phase = page.gauges(&metrics::ROLLOUT_PHASE)?;
+    let paused = page.gauges(&metrics::ROLLOUT_PAUSED)?;
     for state in &ledger.rollouts {
         let (model, version) = (state.model.as_str(), state.candidate.as_str());
         set(&weight, &[model, version], state.weight / 100.0)?;
@@ -96,23 +85,15 @@ pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
             set(&phase, &[model, version, one.name()], flag(one == state.phase))?;
         }
     }
-    let pending = page.gauges(
-        "rollback_pending",
-        &["model", "from", "to"],
-        "A rollback was made and the old version was not seen serving yet; always 1.",
-    )?;
+    let pending = page.gauges(&metrics::ROLLBACK_PENDING)?;
     for rollback in &ledger.pending {
         set(&pending, &[&rollback.model, &rollback.from, &rollback.to], 1.0)?;
     }
-    let frozen = page.gauges("model_frozen", &["model"], "Automatic actions on the model stand still; always 1.")?;
+    let frozen = page.gauges(&metrics::MODEL_FROZEN)?;
     for model in &ledger.frozen {
         set(&frozen, &[model], 1.0)?;
     }
-    let drift = page.gauges(
-        "registry_drift",
-        &["model", "kind", "name"],
-        "MLflow lost a version, or a stage's alias stands elsewhere there; always 1.",
-    )?;
+    let drift = page.gauges(&metrics::REGISTRY_DRIFT)?;
     for problem in ledger.problems.iter().filter(|p| p.kind != UNCONFIRMED) {
         let (kind, name) = match (&problem.stage, &problem.version) {
             (Some(stage), _) => ("stage", stage),
@@ -121,15 +102,10 @@ pub(super) fn show(page: &Page, ledger: &Ledger) -> Result<()> {
         };
         set(&drift, &[&problem.model, kind, name], 1.0)?;
     }
-    let transactions = page.counts(
-        "registry_transactions_total",
-        &[],
-        "Changes written to the registry, each synced to the disk; what the stream brings is written in batches.",
-    )?;
-    super::add(&transactions, &[], ledger.transactions)?;
-    let waiting = page.gauges("undelivered", &["sink"], "Things that wait to be told to a sink.")?;
+    page.count(&metrics::REGISTRY_TRANSACTIONS, ledger.transactions)?;
+    let waiting = page.gauges(&metrics::UNDELIVERED)?;
     for (sink, count) in &ledger.waiting {
-        set(&waiting, &[sink], super::real(*count))?;
+        set(&waiting, &[sink], real(*count))?;
     }
     Ok(())
 }

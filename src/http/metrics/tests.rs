@@ -6,10 +6,14 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{Ledger, render};
+use super::{Ledger, families};
 use crate::http::tests::picture::{END, MODEL, picture, result, verdict};
 use crate::registry::{Embedded, Registration, Registry as _};
 use driftgate_core::judge::verdict::Status;
+
+fn rendered(view: &crate::view::View, ledger: &Ledger) -> String {
+    super::text(&families(view, ledger).unwrap()).unwrap()
+}
 
 fn text() -> String {
     let (view, registry) = (picture(), Embedded::in_memory().unwrap());
@@ -20,7 +24,7 @@ fn text() -> String {
         ..Registration::default()
     };
     registry.register(&new, "ci", 1).unwrap();
-    render(&view, &Ledger::read(&view, &registry, END + 10_000).unwrap()).unwrap()
+    rendered(&view, &Ledger::read(&view, &registry, END + 10_000).unwrap())
 }
 
 #[test]
@@ -90,7 +94,7 @@ fn what_is_too_much_is_left_out_and_counted() {
     results
         .insert(0, result("drift/tpr_gap", "tpr_gap", "origin", Status::Pass, Some(0.0), vec![("segments", segments)]));
     view.version_mut(MODEL, "2").unwrap().push(verdict("2", "drift", END, results), crate::view::Keep::default());
-    let text = render(&view, &Ledger::default()).unwrap();
+    let text = rendered(&view, &Ledger::default());
     let count = |start: &str| text.lines().filter(|l| l.starts_with(start) && l.contains("version=\"2\"")).count();
     assert_eq!((count("driftgate_tpr{"), count("driftgate_psi{")), (100, 999));
     assert!(text.contains("driftgate_series_dropped{group=\"drift\",model=\"credit eu\",version=\"2\"} 251\n"));
@@ -98,7 +102,7 @@ fn what_is_too_much_is_left_out_and_counted() {
 
 #[test]
 fn an_empty_picture_has_text() {
-    let text = render(&crate::view::View::default(), &Ledger::default()).unwrap();
+    let text = rendered(&crate::view::View::default(), &Ledger::default());
     assert!(text.contains("driftgate_ready 0\n"), "{text}");
 }
 

@@ -1,0 +1,5 @@
+//! One type per event that the daemon logs or counts. `emit` does both: it writes the log line and adds to the counter, which has its
+//! name, labels and help in `metrics`. A type without `Counted` in its `emit` is only logged, or belongs to a counter that is kept where
+//! events are read; its documentation then names the metric.
+
+pub mod export;

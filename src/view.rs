@@ -2,6 +2,7 @@
 //! Facts only; nothing here decides anything.
 
 pub mod behind;
+mod counts;
 pub mod failing;
 pub mod inputs;
 mod kept;

@@ -19,6 +19,7 @@ use crate::private;
 use crate::sink::lane::{Body, FLIGHT, Lane, Letter};
 use crate::sink::standing::Standing;
 use crate::sink::topic::TopicWriter;
+use crate::telemetry::events::input::{DeadLettersLeftOut, DeadLettersTurned};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -151,14 +152,11 @@ impl DeadLetters {
             let _ = self.to.send((format!("{}/{}", letter.topic, letter.partition), text));
         }
         if left_out > 0 {
-            let mut view = self.view.write();
-            view.dead_letters_lost += left_out;
-            *view.undeliverable.entry(SINK.to_owned()).or_default() += left_out;
-            drop(view);
-            if self.said.is_none_or(|at| at.elapsed() >= super::rejections::EVERY) {
+            let is_told = self.said.is_none_or(|at| at.elapsed() >= super::rejections::EVERY);
+            if is_told {
                 self.said = Some(Instant::now());
-                tracing::error!(left_out, "dead letters are left out: too many wait for their topic or file");
             }
+            DeadLettersLeftOut { sink: SINK, left_out, is_told }.emit(&self.view);
         }
     }
 
@@ -239,13 +237,7 @@ fn to_file(
 fn write(pages: &mut Pages, lines: &[String], view: &Shared) -> std::io::Result<usize> {
     if pages.is_full(lines.first().map_or(0, String::len))? {
         let gone = pages.turn()?;
-        let mut view = view.write();
-        view.dead_letters_turned += 1;
-        drop(view);
-        if gone > 0 {
-            let file = pages.path.display();
-            tracing::warn!(%file, gone, "the file of dead letters is full: the letters of the one before it are gone");
-        }
+        DeadLettersTurned { file: &pages.path, gone }.emit(view);
     }
     let there = pages.file.metadata()?.len();
     let mut text = String::new();

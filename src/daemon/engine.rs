@@ -25,6 +25,8 @@ use crate::clock::now_ms;
 use crate::registry::{Embedded, Registry as _};
 use crate::sink::outbox::{Outbox, Waiting};
 use crate::source::kafka::{KafkaSource, Partition};
+use crate::telemetry::events::input::DeadLettersUnwritten;
+use crate::telemetry::events::state::{BaselineMissing, CheckpointFailed, CheckpointResumed};
 use crate::view::Shared;
 use crate::view::failing::Part;
 use driftgate_core::intake::newcomers::{Newcomers, Registered};
@@ -53,8 +55,6 @@ const SEEK_EVERY: Duration = Duration::from_millis(250);
 const LAST_ENDS: Duration = Duration::from_millis(250);
 /// The name under which readiness lists checkpoints that cannot be written.
 pub const CHECKPOINT: &str = "checkpoint";
-/// A checkpoint that fails again and again is logged each so many times.
-const SAY_AGAIN: u64 = 60;
 /// Reading may pause for so long until somebody is told.
 const HELD: Duration = Duration::from_secs(10);
 /// How long a stop waits for the topics of verdicts, and of dead letters.
@@ -357,7 +357,7 @@ impl Engine {
         }
         let unwritten = lock(&self.common.dead_letters).as_ref().map_or(0, |dead| dead.flush(LAST_DEAD_LETTERS));
         if unwritten > 0 {
-            tracing::error!(unwritten, "dead letters are lost: their topic or file does not take them");
+            DeadLettersUnwritten { unwritten }.emit();
         }
         self.show();
         self.write_checkpoint().map(|_| ())
@@ -635,8 +635,7 @@ impl Engine {
             let known =
                 self.common.view.read().models.get(name).and_then(|m| m.versions.get(version)?.baseline.clone());
             if known != Some(Err(why.clone())) {
-                let what = "no baseline, verdicts will be insufficient until there is one";
-                tracing::error!(model = name, version, "{what}: {why}");
+                BaselineMissing { model: name, version, why }.emit();
             }
         }
         let shown = match &reference {
@@ -658,19 +657,15 @@ impl Engine {
             Ok(_) => {
                 if view.read().not_ready.contains_key(CHECKPOINT) {
                     view.write().not_ready.remove(CHECKPOINT);
-                    tracing::info!("the checkpoint is written again");
+                    CheckpointResumed.emit();
                 }
                 true
             }
             Err(e) => {
-                let mut view = view.write();
-                view.checkpoint.failed += 1;
                 let why = format!("{e}; the last one stays, and a restart would go on from there");
-                if view.not_ready.insert(CHECKPOINT.to_owned(), why).is_none()
-                    || view.checkpoint.failed.is_multiple_of(SAY_AGAIN)
-                {
-                    tracing::error!(error = %e, "the checkpoint was not written; the last one stays");
-                }
+                let is_first = view.write().not_ready.insert(CHECKPOINT.to_owned(), why).is_none();
+                let failed = view.read().checkpoint.failed + 1;
+                CheckpointFailed { error: &e.to_string(), is_first, failed }.emit(view);
                 false
             }
         }

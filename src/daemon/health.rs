@@ -11,6 +11,8 @@ use super::engine::CHECKPOINT;
 use crate::checkpoint::SourceState;
 use crate::config::Config;
 use crate::source::kafka::{Found, Handle, KafkaSourceError, Start};
+use crate::telemetry::events::kafka::{BrokersAway, BrokersBack, TopicReplaced};
+use crate::telemetry::events::state::CheckpointHangs;
 use crate::view::Shared;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -102,7 +104,7 @@ pub fn wait_for_topics(
                 return Some(starts);
             }
             Err(e) => {
-                tracing::warn!("{e}; next attempt in {} s", pause.as_secs());
+                BrokersAway { error: &e, pause: Some(pause.as_secs()) }.emit();
                 view.write().not_ready.insert("kafka".into(), e.to_string());
             }
         }
@@ -186,7 +188,7 @@ fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -
         }
         if replaced && !is_accepted {
             let why = anew(topic, known.as_deref().unwrap_or_default(), id.as_deref().unwrap_or_default());
-            tracing::error!(topic, "{why}");
+            TopicReplaced { topic, why: &why }.emit();
             note(view, topic, &why);
             // What was counted of the one before stays as it is.
             starts.extend(kept.iter().map(|s| {
@@ -247,7 +249,7 @@ fn same_topics(ids: &BTreeMap<String, String>, starts: &Starts, asked: Instant, 
                 let known = view.read().replaced.contains_key(topic);
                 if !known {
                     let why = anew(topic, read, now);
-                    tracing::error!(topic, "{why}");
+                    TopicReplaced { topic, why: &why }.emit();
                     note(view, topic, &why);
                 }
             }
@@ -269,7 +271,7 @@ pub async fn watch_checkpoint(view: Shared) {
                 takes.as_secs()
             );
             if view.write().not_ready.insert(CHECKPOINT.to_owned(), why.clone()).is_none() {
-                tracing::error!("{why}");
+                CheckpointHangs { why: &why }.emit();
             }
         }
     }
@@ -285,12 +287,12 @@ pub fn watch(kafka: Handle, config: &Config, starts: &Starts, view: Shared, flag
                 Ok(_) => {
                     let was = view.write().not_ready.remove("kafka");
                     if was.is_some() {
-                        tracing::info!("the brokers answer again");
+                        BrokersBack.emit();
                     }
                 }
                 Err(e) => {
                     if view.write().not_ready.insert("kafka".into(), e.to_string()).is_none() {
-                        tracing::warn!("{e}");
+                        BrokersAway { error: &e, pause: None }.emit();
                     }
                 }
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::topics::DeadLetter;
+use crate::telemetry::events::input::EventsRejected;
 use crate::view::Shared;
 use crate::view::inputs::Example;
 use driftgate_core::decode::Reason;
@@ -48,16 +49,16 @@ impl Rejections {
             };
             self.said.insert(key, (now, 0));
             let example = example_of(first);
-            tracing::warn!(
-                topic = first.topic,
-                partition = example.partition,
-                offset = example.offset,
-                reason = reason.name(),
-                rejected = before + n,
-                read = example.read,
-                "events are rejected: {}",
-                example.detail
-            );
+            EventsRejected {
+                topic: &first.topic,
+                reason: reason.name(),
+                rejected: before + n,
+                partition: example.partition,
+                offset: example.offset,
+                read: &example.read,
+                detail: &example.detail,
+            }
+            .emit();
             view.write().inputs.entry(first.topic.clone()).or_default().examples.insert(reason, example);
         }
     }

@@ -14,6 +14,7 @@ use super::standing::Standing;
 use super::webhook::{Webhook, WebhookError};
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, Outgoing, Sink};
+use crate::telemetry::events::delivery::{DeliveryNotRecorded, QueueUnreadable, SignalDelivered};
 use crate::telemetry::spans;
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -68,7 +69,7 @@ struct Desk {
 impl Desk {
     fn next(&self, most: usize) -> Vec<Outgoing> {
         self.registry.outgoing(self.sink, most).unwrap_or_else(|e| {
-            tracing::warn!(sink = self.sink.name(), error = %e, "the queue cannot be read");
+            QueueUnreadable { sink: &self.sink.name(), error: &e.to_string() }.emit();
             Vec::new()
         })
     }
@@ -133,7 +134,7 @@ impl Desk {
         if !ids.is_empty()
             && let Err(e) = self.registry.delivered(ids)
         {
-            tracing::warn!(sink = self.sink.name(), error = %e, "a delivery cannot be written down");
+            DeliveryNotRecorded { sink: &self.sink.name(), error: &e.to_string() }.emit();
         }
     }
 
@@ -148,7 +149,7 @@ impl Desk {
             _ => return,
         };
         let sink = if self.sink == Sink::Signals { "topic".to_owned() } else { self.sink.name() };
-        *self.view.write().signals.entry((action, sink, outcome)).or_default() += 1;
+        SignalDelivered { action, sink: &sink, outcome }.emit(&self.view);
     }
 }
 

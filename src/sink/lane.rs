@@ -9,6 +9,7 @@ use super::Item;
 use super::shorten::shorten;
 use super::standing::Standing;
 use super::topic::{TopicWriter, Unsent};
+use crate::telemetry::events::delivery::RecordTooLarge;
 use crate::telemetry::spans;
 
 /// At most so many letters fly at once, and about so many bytes.
@@ -169,11 +170,7 @@ impl<N> Lane<N> {
         let bytes = letter.body.text().len();
         let known = self.limit.filter(|(_, at)| at.elapsed() < REMEMBERED).map(|(bytes, _)| bytes);
         if known.is_none() {
-            tracing::warn!(
-                topic = self.topic,
-                bytes,
-                "a record is too large for the topic and is sent without its longest parts: {why}"
-            );
+            RecordTooLarge { topic: &self.topic, bytes, why }.emit();
         }
         self.limit = Some((known.map_or(bytes, |known| known.min(bytes)), Instant::now()));
         let Some(shorter) = shorten(letter.body.text()) else {

@@ -12,6 +12,7 @@ use crate::registry::RegistryError;
 use crate::sink::mlflow::client::Mlflow;
 use crate::sink::mlflow::ops::{self, Delivered, Op};
 use crate::sink::mlflow::{MlflowError, RunCache, pull};
+use crate::telemetry::events::delivery::{AliasMoved, MlflowBehind, MlflowRefused, RegistryDrift};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -76,10 +77,7 @@ impl Mirror {
                     }
                     Ok(_) => {}
                     Err(e) => {
-                        if memory.failures.is_power_of_two() || memory.failures == 0 {
-                            let attempt = memory.failures + 1;
-                            tracing::warn!(error = %e, attempt, "MLflow is not in step with the registry yet");
-                        }
+                        MlflowBehind { failures: memory.failures, error: &e.to_string() }.emit();
                         self.view.fails(part.clone(), e.to_string());
                         not_before = now + PAUSE.saturating_mul(1 << memory.failures.min(6)).min(LONGEST_PAUSE);
                         memory.failures = memory.failures.saturating_add(1);
@@ -162,12 +160,11 @@ impl Mirror {
                 self.registry.mirrored(model, alias, version)?;
             }
             (Delivered::Drift { found }, Op::SetAlias { model, alias, expected, .. }) => {
-                tracing::warn!(model, alias, found, "somebody else moved this alias; it is not moved again");
+                AliasMoved { model, alias, found: found.as_deref() }.emit();
                 self.registry.drifted(model, alias, expected.as_deref(), found.as_deref(), now_ms())?;
             }
             (Delivered::Refused(why), _) => {
-                tracing::error!(why, "MLflow refuses something for good; it is not tried again");
-                *self.view.write().undeliverable.entry(Sink::Mlflow.name()).or_default() += 1;
+                MlflowRefused { sink: &Sink::Mlflow.name(), why: &why }.emit(&self.view);
                 memory.refused.insert(name);
             }
             _ => {}
@@ -178,17 +175,13 @@ impl Mirror {
 
 fn say(model: &str, followed: &Followed) {
     for d in &followed.drifts {
-        let (stage, expected, found) = (&d.stage, &d.expected, &d.found);
-        tracing::warn!(model, stage, expected, found, "registry_drift: somebody else moved this pointer");
+        let (stage, expected, found) = (d.stage.as_str(), d.expected.as_deref(), d.found.as_deref());
+        RegistryDrift::Pointer { model, stage, expected, found }.emit();
     }
     for version in &followed.lost {
-        tracing::warn!(model, version, "registry_drift: this version was deleted in MLflow; nothing promotes it");
+        RegistryDrift::Deleted { model, version }.emit();
     }
     for version in &followed.anew {
-        tracing::warn!(
-            model,
-            version,
-            "registry_drift: this version was deleted and made anew in MLflow; it starts anew"
-        );
+        RegistryDrift::Anew { model, version }.emit();
     }
 }

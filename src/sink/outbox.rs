@@ -13,11 +13,14 @@ use super::lane::{Body, FLIGHT, Lane, Letter};
 use crate::clock::now_ms;
 use crate::ledger::{Given, Sink, Stream, Taken};
 use crate::registry::{Applied, Embedded, RegistryError};
+use crate::telemetry::events::delivery::{
+    RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown, SignalLost, VerdictsOverflow,
+};
 use crate::telemetry::spans;
 use crate::view::Shared;
 use crate::view::failing::Part;
 use crate::view::stream_state;
-use driftgate_core::judge::verdict::{Action, Signal};
+use driftgate_core::judge::verdict::Signal;
 
 /// Between two looks whether everything is acknowledged.
 const TICK: Duration = Duration::from_millis(20);
@@ -221,7 +224,7 @@ impl Worker {
             self.in_file = None;
         }
         if self.in_file.is_none() && self.backlog.is_full() {
-            tracing::warn!("many verdicts wait for their topic: further ones wait in the registry's file");
+            VerdictsOverflow.emit();
             self.in_file = Some(0);
         }
         while self.in_file.is_some_and(|bytes| bytes >= FILE_BYTES) && self.queued() {
@@ -276,15 +279,13 @@ impl Worker {
                     return taken;
                 }
                 Err(e @ RegistryError::Sql(_)) => {
-                    if attempt.is_power_of_two() || attempt == 0 {
-                        tracing::warn!(error = %e, attempt, "verdicts and signals are not in the registry yet; trying again");
-                    }
+                    RegistryBehind { failures: attempt, error: &e.to_string() }.emit();
                     attempt = attempt.saturating_add(1);
                     self.view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));
                     thread::sleep(RETRY);
                 }
                 Err(e) => {
-                    tracing::error!(error = %e, "verdicts and signals are not in the registry, and cannot be");
+                    RegistryRefused { error: &e.to_string() }.emit();
                     return vec![Taken::Failed(e.to_string()); batch.len()];
                 }
             }
@@ -293,44 +294,18 @@ impl Worker {
 
     /// Counts and announces what the registry did with a signal.
     fn applied(&self, mut signal: Signal, taken: Taken) {
-        let outcome = match taken {
+        let view = &self.view;
+        match taken {
             Taken::Signal(Applied::Done { rollback_to }) => {
                 signal.rollback_to = rollback_to;
-                "ok"
+                SignalApplied { signal: &signal }.emit(view);
             }
             // It was announced when it was applied.
-            Taken::Signal(Applied::Already) => {
-                self.count(signal.action, "already");
-                return;
-            }
-            Taken::Signal(Applied::Ignored(why)) => {
-                let action = signal.action.name();
-                tracing::info!(
-                    model = signal.model,
-                    version = signal.version,
-                    action,
-                    "the registry ignored a signal: {why}"
-                );
-                self.count(signal.action, "ignored");
-                return;
-            }
-            Taken::Failed(why) => {
-                tracing::error!(
-                    model = signal.model,
-                    version = signal.version,
-                    error = why,
-                    "a signal is not in the registry"
-                );
-                "error"
-            }
-            Taken::Verdict => "error",
-        };
-        self.count(signal.action, outcome);
-        announce(&signal);
-    }
-
-    fn count(&self, action: Action, outcome: &'static str) {
-        *self.view.write().signals.entry((action, "registry".to_owned(), outcome)).or_default() += 1;
+            Taken::Signal(Applied::Already) => SignalKnown { signal: &signal }.emit(view),
+            Taken::Signal(Applied::Ignored(why)) => SignalIgnored { signal: &signal, why: &why }.emit(view),
+            Taken::Failed(why) => SignalLost { signal: &signal, why: Some(&why) }.emit(view),
+            Taken::Verdict => SignalLost { signal: &signal, why: None }.emit(view),
+        }
     }
 }
 
@@ -414,36 +389,4 @@ fn batch(first: (u64, Arc<Item>), items: &Receiver<(u64, Arc<Item>)>) -> Vec<(u6
         batch.push(next);
     }
     batch
-}
-
-fn announce(signal: &Signal) {
-    let reasons = signal.reasons.join("; ");
-    match signal.action {
-        Action::Block => tracing::warn!(
-            model = signal.model,
-            version = signal.version,
-            group = signal.group,
-            ts = signal.ts,
-            reasons,
-            "block"
-        ),
-        Action::Clear => tracing::info!(
-            model = signal.model,
-            version = signal.version,
-            group = signal.group,
-            ts = signal.ts,
-            "clear"
-        ),
-        Action::Rollback => {
-            tracing::warn!(
-                model = signal.model,
-                version = signal.version,
-                group = signal.group,
-                ts = signal.ts,
-                to = signal.rollback_to,
-                reasons,
-                "rollback"
-            );
-        }
-    }
 }

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::telemetry::counts::{Counted, Counts as _};
+use crate::telemetry::events::delivery::{DeliveryFailed, DeliveryResumed, Undeliverable};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -45,13 +47,10 @@ impl Standing {
     /// An attempt that began at `began` has failed; how long to wait before the next.
     pub fn failed(&mut self, began: Instant, why: &str) -> Duration {
         let since = *self.since.get_or_insert(began);
-        if self.failures.is_power_of_two() || self.failures == 0 {
-            tracing::warn!(sink = self.sink, attempt = self.failures + 1, "not delivered yet: {why}");
-        }
+        DeliveryFailed { sink: &self.sink, failures: self.failures, why }.emit(&self.view);
         let pause = PAUSE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         let mut view = self.view.write();
-        *view.delivery_failures.entry(self.sink.clone()).or_default() += 1;
         view.failing.insert(self.part.clone(), format!("{why}; trying again"));
         if since.elapsed() >= LASTING {
             view.undelivered.insert(self.part.clone());
@@ -63,7 +62,7 @@ impl Standing {
     pub fn delivered(&mut self) {
         if self.since.take().is_some() {
             self.failures = 0;
-            tracing::info!(sink = self.sink, "delivered again");
+            DeliveryResumed { sink: &self.sink }.emit();
             let mut view = self.view.write();
             view.failing.remove(&self.part);
             view.undelivered.remove(&self.part);
@@ -72,11 +71,9 @@ impl Standing {
 
     /// Something was given up.
     pub fn dropped(&self, n: u64, why: &str) {
-        tracing::error!(sink = self.sink, dropped = n, "something can never be delivered and is dropped: {why}");
-        let mut view = self.view.write();
-        *view.undeliverable.entry(self.sink.clone()).or_default() += n;
+        Undeliverable { sink: &self.sink, dropped: n, why }.emit(&self.view);
         if self.part == Part::DeadLetters {
-            view.dead_letters_lost += n;
+            self.view.count(Counted::DeadLettersLost, n);
         }
     }
 }

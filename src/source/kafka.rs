@@ -28,6 +28,10 @@ use messages::{Messages, Taken};
 pub use trouble::Troubles;
 use unreadable::{Broken, Next, is_unreadable};
 
+use crate::telemetry::events::kafka::{
+    ClientLine, MessageAstray, PartitionHalted, Place, ReadFailed, RecordsUnreadable, TopicGone,
+};
+
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
 /// How long the brokers may take to say what the group has committed.
 const COMMITTED: Duration = Duration::from_secs(5);
@@ -79,10 +83,9 @@ impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == "FAIL" {
             self.troubles.hear_log(facility, message);
-        } else if (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
-            tracing::warn!(facility, "librdkafka: {message}");
         } else {
-            tracing::debug!(facility, "librdkafka: {message}");
+            let is_warning = (level as i32) <= (RDKafkaLogLevel::Warning as i32);
+            ClientLine { facility, message, is_warning }.emit();
         }
     }
 }
@@ -303,12 +306,7 @@ fn serve_now(consumer: &BaseConsumer<Quiet>) -> bool {
         Some(Err(_)) => true,
         Some(Ok(message)) => {
             let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-            tracing::error!(
-                topic,
-                partition,
-                offset,
-                "a message came outside its partition's queue and is not counted"
-            );
+            MessageAstray { at: Place { topic, partition }, offset }.emit();
             true
         }
     }
@@ -335,6 +333,7 @@ impl Partition {
             Next::Wait => return 0,
             Next::Again => messages.seek(topic, *partition, next.unwrap_or(0)),
         }
+        let place = Place { topic: topic.as_str(), partition: *partition };
         let mut drained = 0;
         while drained < most && halted.is_none() && doubted.is_none() {
             let mut failed = false;
@@ -363,10 +362,10 @@ impl Partition {
                     let broken = broken.get_or_insert_with(Broken::default);
                     if broken.failed(at, &e, Instant::now()) {
                         let why = broken.why(topic, *partition, next.unwrap_or(at));
-                        tracing::error!(topic, partition, offset = at, "{why}");
+                        PartitionHalted { at: place, offset: Some(at), why: &why }.emit();
                         *halted = Some(why);
                     } else {
-                        tracing::debug!(topic, partition, offset = at, error = %e, "records cannot be read, trying again");
+                        RecordsUnreadable { at: place, offset: at, error: &e }.emit();
                     }
                 }
                 Taken::Failed(e, _) if is_gap(&e) => {
@@ -376,16 +375,16 @@ impl Partition {
                          with --accept-gap {topic}/{partition}={next}: windows that may lack these records are incomplete then and signal nothing",
                         next = next.unwrap_or(0)
                     );
-                    tracing::error!(topic, partition, offset = *next, "{why}");
+                    PartitionHalted { at: place, offset: *next, why: &why }.emit();
                     *halted = Some(why);
                 }
                 Taken::Failed(e, _) if is_unknown(&e) => {
-                    tracing::warn!(topic, partition, error = %e, "the topic is gone; if it comes back, its id tells whether it is the same");
+                    TopicGone { at: place, error: &e }.emit();
                     // What was taken with it is counted: it cannot be put back, and may be of the same topic.
                     *doubted = Some(Instant::now());
                 }
                 Taken::Failed(e, _) => {
-                    tracing::warn!(topic, partition, error = %e, "a read failed, librdkafka tries again");
+                    ReadFailed { at: place, error: &e }.emit();
                     failed = true;
                 }
             });

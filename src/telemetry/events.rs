@@ -2,4 +2,8 @@
 //! name, labels and help in `metrics`. A type without `Counted` in its `emit` is only logged, or belongs to a counter that is kept where
 //! events are read; its documentation then names the metric.
 
+pub mod delivery;
 pub mod export;
+pub mod input;
+pub mod kafka;
+pub mod state;

@@ -10,6 +10,8 @@ use super::workers::MOST_CLOSINGS;
 use super::{Engine, World};
 use crate::daemon::topics::Read;
 use crate::source::kafka::Partition;
+use crate::telemetry::events::input::{JoinGivenUp, LabelsResumed, LabelsSilent, VersionsRefused};
+use crate::telemetry::events::kafka::{PartitionHalted, PartitionWaits, Place as At};
 use crate::view::failing::Part;
 use crate::view::{ModelView, View};
 use driftgate_core::intake::newcomers::Refused;
@@ -58,9 +60,10 @@ impl Engine {
             drop(view);
             let silent = intake.silent_labels();
             drop(intake);
-            tell_refused(model, refused.names, now_refused.names);
+            let name = &model.policy.model;
+            VersionsRefused { model: name, before: refused.names, names: now_refused.names }.emit();
             self.tell_silence(model, silent);
-            tell_given_up(model, given_up, counters.given_up);
+            JoinGivenUp { model: name, before: given_up, events: counters.given_up }.emit();
             gone.iter().for_each(|key| self.forget_snapshot(key));
         }
         // Events are counted by topic; the first partition carries them.
@@ -146,7 +149,7 @@ fn tell_waiting(view: &mut View, (topic, partition): &(String, i32), waited_for:
     match waited_for {
         Some(why) => {
             if view.not_ready.insert(name, why.clone()).is_none() {
-                tracing::warn!(topic, partition, "{why}");
+                PartitionWaits { at: At { topic, partition: *partition }, why: &why }.emit();
             }
         }
         None => drop(view.not_ready.remove(&name)),
@@ -178,7 +181,8 @@ impl Engine {
             Some(why) => {
                 let known = view.not_ready.insert(halted, why.clone()).is_some();
                 if !known && partition.halted.is_none() {
-                    tracing::error!(topic = partition.topic, partition = partition.partition, "{why}");
+                    let at = At { topic: &partition.topic, partition: partition.partition };
+                    PartitionHalted { at, offset: None, why: &why }.emit();
                 }
             }
             None => drop(view.not_ready.remove(&halted)),
@@ -205,49 +209,16 @@ impl Engine {
                     .map_or_else(|| "no label has come".to_owned(), |ts| format!("the last label is of {}", utc(ts)));
                 let why = format!("{last}, and labels up to {} are not waited for any more", utc(to));
                 if !was {
-                    tracing::warn!(
-                        model = name,
-                        "labels are silent: {why}; windows that read them are judged without, and are incomplete"
-                    );
+                    LabelsSilent { model: name, why: &why }.emit();
                 }
                 view.fails(part, why);
             }
             None if was => {
-                tracing::info!(model = name, "labels come again");
+                LabelsResumed { model: name }.emit();
                 view.works(&part);
             }
             None => {}
         }
-    }
-}
-
-/// Whether a count is told now: at its first and each time that it has doubled.
-fn has_doubled(before: u64, now: u64) -> bool {
-    now > 0 && before.checked_ilog2() != now.checked_ilog2()
-}
-
-/// Says that names of versions are not taken on, at the first time and each time that they have doubled.
-fn tell_refused(model: &Pipeline, before: u64, now: u64) {
-    if has_doubled(before, now) {
-        let model = &model.policy.model;
-        tracing::warn!(
-            model,
-            names = now,
-            "events name more new versions that nobody registered than limits.new_versions an hour: events of the others count for no version. Register \
-             those that are"
-        );
-    }
-}
-
-/// Says that predictions or labels were given up, at the first time and each time that they have doubled.
-fn tell_given_up(model: &Pipeline, before: u64, now: u64) {
-    if has_doubled(before, now) {
-        let model = &model.policy.model;
-        tracing::warn!(
-            model,
-            events = now,
-            "what waits to be joined takes more than limits.join_bytes: the oldest was given up, and windows that could hold it are incomplete"
-        );
     }
 }
 

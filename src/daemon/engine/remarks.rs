@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, World};
 use crate::daemon::topics::{Read, Topic};
+use crate::telemetry::events::input::{EventAhead, TopicRemarked};
 use crate::view::remarks::TopicRemarks;
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::event::EventKind;
@@ -31,7 +32,7 @@ impl Engine {
         let mut view = self.common.view.write();
         for (topic, of_topic) in &remarks {
             for sentence in of_topic.new_since(view.remarks.get(topic)) {
-                tracing::warn!(topic, "{sentence}");
+                TopicRemarked { topic, sentence: &sentence }.emit();
             }
         }
         view.remarks = remarks;
@@ -52,15 +53,7 @@ fn tell_ahead(world: &World) {
             if told.insert((place.topic, m)) {
                 let (topic, partition, model) =
                     (&place.partition.topic, place.partition.partition, &model.policy.model);
-                tracing::warn!(
-                    topic,
-                    partition,
-                    model,
-                    "an event's time {} is ahead of its partition's pace, which had reached {}, and the events after it contradict it: it counts in \
-                     its own window and closes none",
-                    at(ts),
-                    at(reached)
-                );
+                EventAhead { topic, partition, model, time: &at(ts), reached: &at(reached) }.emit();
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{CHECK, Engine, World};
 use crate::daemon::loader::{Claim, Key};
+use crate::telemetry::events::state::{BaselineReplaced, SnapshotReachable, SnapshotUnreachable};
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::pipeline::lock;
 
@@ -46,7 +47,7 @@ impl Engine {
             "its snapshot cannot be read, its counts go on against the baseline that the state holds, and it is tried again: {why}"
         );
         if known.is_none() {
-            tracing::warn!(model, version, "{what}");
+            SnapshotUnreachable { model, version, what: &what }.emit();
         }
         view.not_ready.insert(name(model, version), what);
     }
@@ -56,7 +57,7 @@ impl Engine {
         let mut view = self.common.view.write();
         let Some(shown) = view.version_mut(model, version) else { return };
         if shown.snapshot.take().is_some() {
-            tracing::info!(model, version, "its snapshot can be read again, and is the one that it is counted against");
+            SnapshotReachable { model, version }.emit();
         }
         view.not_ready.remove(&name(model, version));
     }
@@ -77,16 +78,10 @@ impl Engine {
         else {
             return;
         };
-        tracing::warn!(
-            model = name,
-            version,
-            sha256 = &**sha256,
-            "the snapshot of this version is another one than it was counted against: its counts start anew, and windows that reach back are incomplete"
-        );
+        BaselineReplaced { model: name, version, sha256 }.emit(&self.common.view);
         if let Some(shown) = self.common.view.write().version_mut(name, version) {
             shown.baseline = Some(Ok(sha256.to_string()));
             shown.reference_rows = Some(baseline.rows);
-            shown.replaced += 1;
         }
         model.replace_baseline(version, reference);
         self.reachable(key);

@@ -14,6 +14,7 @@ use crate::daemon::rejections::Rejections;
 use crate::daemon::topics::DeadLetter;
 use crate::sink::Item;
 use crate::sink::outbox::Outbox;
+use crate::telemetry::events::input::WindowIncomplete;
 use crate::telemetry::spans;
 use crate::view;
 use driftgate_core::evaluate::Judgement;
@@ -137,12 +138,12 @@ impl Common {
             }
         });
         let items: Vec<Item> = items.chain(judged.signals.iter().cloned().map(Item::Signal)).collect();
+        for verdict in judged.verdicts.iter().filter(|verdict| !verdict.window.complete) {
+            WindowIncomplete { model: &verdict.model }.emit(&self.view);
+        }
         {
             let mut view = self.view.write();
             for verdict in judged.verdicts {
-                if let Some(model) = view.models.get_mut(&verdict.model).filter(|_| !verdict.window.complete) {
-                    model.incomplete += 1;
-                }
                 view.push(Arc::new(verdict));
             }
             for signal in judged.signals {

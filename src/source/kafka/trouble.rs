@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::telemetry::events::kafka::KafkaTrouble;
+
 /// How often the same complaint is logged.
 const EVERY: Duration = Duration::from_secs(60);
 /// A complaint that is older explains nothing.
@@ -87,11 +89,7 @@ impl Troubles {
         }
         inner.logged.insert(said.clone(), now);
         drop(inner);
-        if let Some(advice) = advice {
-            tracing::warn!("kafka: {said}; {advice}");
-        } else {
-            tracing::warn!("kafka: {said}");
-        }
+        KafkaTrouble { said: &said, advice }.emit();
     }
 
     /// The connections work: what was said before explains nothing that comes later.

@@ -15,6 +15,7 @@
 //! | `problem` | errors as JSON; path and query as they reach handlers |
 //! | `server` | connections, their bounds in number and time, TLS, the names the server is asked by |
 //! | `slots` | how many requests work on the registry at once |
+//! | `stages` | the stages of a policy |
 
 mod actions;
 mod api;
@@ -28,6 +29,7 @@ mod problem;
 pub mod routes;
 pub mod server;
 pub mod slots;
+mod stages;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
 //! The API: models, versions and verdicts as JSON, registering a version, and the gate's answer. What the picture and the
 //! registry say of a version stands beside each other; neither is corrected by the other.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use super::actions::{self, By};
 use super::guard::Sight;
 use super::problem::{Names, Parameters, Problem, named};
+use super::stages::stages;
 use super::{Shared, promote_when_read, registry, with_desk};
-use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, VersionRecord};
+use crate::registry::{ActiveBlock, Registration, Registry as _, VersionRecord};
 use crate::view::stream_state;
 use crate::view::{ModelView, Past, VersionView};
 use driftgate_core::gate::{self, Answer};
-use driftgate_core::policy::Policy;
 
 /// Verdicts in a list, unless the request says how many.
 const LISTED: usize = 50;
@@ -216,13 +216,6 @@ const GATE_WITHIN: Duration = Duration::from_millis(700);
 /// Why it says nothing else then.
 pub const BUSY: &str =
     "the registry does not answer: another process holds it, or its disk is slow; ask again, and look for who holds it";
-
-/// The stages the policy's transitions lead to, or prod.
-pub(super) fn stages(policy: &Policy) -> Vec<&str> {
-    let mut seen = HashSet::new();
-    let stages: Vec<&str> = policy.transitions.iter().map(|t| t.to.as_str()).filter(|to| seen.insert(*to)).collect();
-    if stages.is_empty() { vec![PROD] } else { stages }
-}
 
 /// The active blocks: the registry's, and those the pipeline raised that are not in it.
 fn blocks(v: Option<&VersionView>, record: Option<&VersionRecord>) -> Vec<ActiveBlock> {

@@ -142,7 +142,7 @@ pub(super) async fn explain(State(app): State<Shared>, Names((model, version)): 
     let view = seen.versions.get(&version).cloned().unwrap_or_default();
     let mut latest: Vec<Verdict> = view.latest().map(|v| (**v).clone()).collect();
     latest.sort_by(|a, b| a.group.cmp(&b.group));
-    let stages: Vec<String> = super::api::stages(&seen.policy).into_iter().map(str::to_owned).collect();
+    let stages: Vec<String> = super::stages::stages(&seen.policy).into_iter().map(str::to_owned).collect();
     let name = version.clone();
     let (dossier, gates, promotions, frozen) = with_desk(&app, &model, "", move |registry, desk| {
         let mut gates = serde_json::Map::new();

@@ -1,7 +1,7 @@
 //! What the registry says in a scrape: stages, gates, rollouts, rollbacks that are pending, and what waits to be told.
 
 use super::page::{Page, Result, flag, real, set};
-use crate::http::api;
+use crate::http::stages::stages;
 use crate::ledger::{Desk, Embedded, Problem, UNCONFIRMED};
 use crate::registry::{PendingRollback, Registry as _, RegistryError, VersionRecord};
 use crate::telemetry::metrics;
@@ -58,7 +58,7 @@ impl Ledger {
             let of_version = |version: &str| stream_state::of(view, model, version);
             let desk = Desk { policy: &seen.policy, live: &of_version, actor: "", now_ms };
             for version in seen.versions.keys() {
-                for stage in api::stages(&seen.policy) {
+                for stage in stages(&seen.policy) {
                     let passes = registry.gate(&desk, version, stage).is_ok_and(|answer| answer.ok);
                     let (model, version, stage) = (model.clone(), version.clone(), stage.to_owned());
                     ledger.gates.push(GateLine { model, version, stage, passes });

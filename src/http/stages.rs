@@ -1,0 +1,13 @@
+//! The stages of a policy, as the API and the metrics name them.
+
+use std::collections::HashSet;
+
+use crate::registry::PROD;
+use driftgate_core::policy::Policy;
+
+/// The stages the policy's transitions lead to, or prod.
+pub(super) fn stages(policy: &Policy) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    let stages: Vec<&str> = policy.transitions.iter().map(|t| t.to.as_str()).filter(|to| seen.insert(*to)).collect();
+    if stages.is_empty() { vec![PROD] } else { stages }
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make bench`: the criterion benches, then driftgate beside what users run today, in one run. The tables go
+# `make bench`: the criterion benches, then driftgate beside other tools, in one run. The tables go
 # into docs/benchmarks.md and six numbers into the README, between markers, the picture into benches/results.svg; with
 # DRIFTGATE_BENCH_ONLY they are only printed.
 #

@@ -50,7 +50,7 @@ pub fn run() -> Part {
                 .to_vec(),
             rows,
         }],
-        claims: vec![Claim::at_most("allocations an event once its names and values were seen", spread, 0.0, each)],
+        claims: vec![Claim::at_most("allocations per event once its names and values were seen", spread, 0.0, each)],
         raw,
         ..Part::default()
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::results::{Claim, Part, Spread, Table, percent, thousands, times};
 
-/// Events a second that the label join has to reach on one core.
+/// Events per second that the label join has to reach on one core.
 const JOIN_RATE: f64 = 3e6;
 /// More rounds than this are not looked for.
 const MOST_ROUNDS: usize = 1000;
@@ -51,7 +51,7 @@ impl Estimate {
         Spread::of(self.rounds.iter().copied())
     }
 
-    /// Elements a second.
+    /// Elements per second.
     fn rate(&self) -> Option<Spread> {
         let elements = self.elements?;
         Some(Spread::of(self.rounds.iter().map(|ns| elements * 1e9 / ns)))
@@ -84,7 +84,7 @@ pub fn part(folder: &Path, group: &str, title: &str, about: &str) -> Option<Part
         let rate = e.rate().map_or_else(String::new, |r| r.show(thousands));
         vec![format!("{} {}", e.group, e.name), time(e.nanoseconds().median), each, rate]
     };
-    let head = ["", "a run", "an element", "elements/s"].map(str::to_owned).to_vec();
+    let head = ["", "per run", "per element", "elements/s"].map(str::to_owned).to_vec();
     let raw = |e: &Estimate| json!({"group": e.group, "name": e.name, "nanoseconds": e.rounds, "elements": e.elements});
     Some(Part {
         title: title.to_owned(),
@@ -114,7 +114,7 @@ fn against_the_fastest(all: &[Estimate]) -> Vec<Claim> {
 
 fn join_rates(all: &[Estimate]) -> Vec<Claim> {
     let claim = |e: &Estimate| {
-        let what = format!("label join on one core, events a second: {}", e.name);
+        let what = format!("label join on one core, events per second: {}", e.name);
         Some(Claim::at_least(&what, e.rate()?, JOIN_RATE, thousands))
     };
     all.iter().filter_map(claim).collect()

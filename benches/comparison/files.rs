@@ -12,7 +12,7 @@ use crate::settings::Settings;
 
 /// A run of Evidently takes half a minute.
 const EVIDENTLY_ROUNDS: usize = 5;
-/// Events a second that a replay of JSON lines must reach on two cores.
+/// Events per second that a replay of JSON lines must reach on two cores.
 const JSONL_RATE: f64 = 1.2e6;
 
 pub fn run(settings: &Settings) -> Part {
@@ -76,7 +76,7 @@ fn part(settings: &Settings, rows: u64, contenders: &[Contender]) -> Part {
         Claim::at_most("Parquet: memory of `batch_evidently.py psi`'s", parquet.memory_of(evidently), 0.5, percent),
         Claim::at_most("Parquet: memory of `batch_numpy.py all`'s", parquet.memory_of(all), 0.5, percent),
         Claim::at_most("Parquet: memory of `batch_numpy.py psi`'s", parquet.memory_of(psi), 0.5, percent),
-        Claim::at_least("JSON lines: events a second on two threads", rate, JSONL_RATE, crate::results::thousands),
+        Claim::at_least("JSON lines: events per second on two threads", rate, JSONL_RATE, crate::results::thousands),
         Claim::at_least("Parquet: two threads over one", parquet_2.speed_over(parquet_1), 1.7, times),
         Claim::at_least("JSON lines: two threads over one", jsonl_2.speed_over(jsonl_1), 1.7, times),
     ];
@@ -88,7 +88,7 @@ fn part(settings: &Settings, rows: u64, contenders: &[Contender]) -> Part {
     };
     part.bars = vec![
         Bars {
-            title: "Parquet, whole process: rows a second".to_owned(),
+            title: "Parquet, whole process: rows per second".to_owned(),
             bars: vec![
                 bar(parquet, "driftgate replay", true),
                 bar(psi, "numpy, PSI", false),
@@ -97,7 +97,7 @@ fn part(settings: &Settings, rows: u64, contenders: &[Contender]) -> Part {
             ],
         },
         Bars {
-            title: "JSON lines, whole process: events a second".to_owned(),
+            title: "JSON lines, whole process: events per second".to_owned(),
             bars: vec![bar(jsonl_2, "driftgate, two threads", true), bar(jsonl_1, "driftgate, one thread", true)],
         },
     ];

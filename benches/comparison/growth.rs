@@ -126,7 +126,7 @@ fn table(what: &str, costs: &[(usize, Vec<f64>)]) -> Table {
         let each = if what == "features" { format!("{:.1}", spread.median / real(*n as u64)) } else { String::new() };
         vec![count(*n as u64), spread.show(|c| format!("{c:.0}")), each]
     };
-    let mut head = vec![what.to_owned(), "ns an event".to_owned()];
-    head.push(if what == "features" { "ns a feature".to_owned() } else { String::new() });
+    let mut head = vec![what.to_owned(), "ns per event".to_owned()];
+    head.push(if what == "features" { "ns per feature".to_owned() } else { String::new() });
     Table { head, rows: costs.iter().map(row).collect() }
 }

@@ -8,10 +8,13 @@ use crate::results::{Claim, Part};
 /// A claim, as its part names it, and its row in the README.
 const HEADLINES: [(&str, &str); 6] = [
     ("stream: of the bare consumer's rate", "a stream from Kafka, of the rate of a bare librdkafka consumer"),
-    ("stream: predictions a second over `stream_python.py`", "a stream from Kafka, over a Python consumer with numpy"),
+    (
+        "stream: predictions per second over `stream_python.py`",
+        "a stream from Kafka, over a Python consumer with numpy",
+    ),
     ("Parquet: speed over `batch_evidently.py psi`", "a Parquet file, over Evidently's PSI"),
     ("Parquet: memory of `batch_evidently.py psi`'s", "a Parquet file, of the memory of Evidently's PSI"),
-    ("JSON lines: events a second on two threads", "JSON lines on two threads, events per second"),
+    ("JSON lines: events per second on two threads", "JSON lines on two threads, events per second"),
     ("ten million pending predictions", "memory of ten million predictions that wait for labels"),
 ];
 

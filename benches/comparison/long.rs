@@ -115,7 +115,7 @@ fn report(rounds: &[Round], tenth: &Mark, part: &mut Part) {
         vec![count(mark.events), format!("{cost:.0}"), format!("{new:.0}"), thousands(*rate), resident, peak]
     };
     let head =
-        ["events of one stream", "core ns an event", "in a new process", "events/s", "resident", "most resident"];
+        ["events of one stream", "core ns per event", "in a new process", "events/s", "resident", "most resident"];
     part.tables.push(Table { head: head.map(str::to_owned).to_vec(), rows: rounds.iter().map(row).collect() });
     part.claims.push(Claim::at_most(
         "long stream: an event's cost over that in a new process",

@@ -1,4 +1,4 @@
-//! driftgate beside what users run today, in one run on one machine: from a real Kafka, from files, and alone where it has
+//! driftgate beside other tools, in one run on one machine: from a real Kafka, from files, and alone where it has
 //! targets of its own. Writes a table, a picture and the raw numbers. `benches/run.sh` sets it up; what it is told is in
 //! `settings`. Any disagreement between contenders about a result fails the run, a target that is missed does not.
 

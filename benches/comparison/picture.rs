@@ -1,4 +1,4 @@
-//! The picture: horizontal bars of events a second, as SVG that is readable on light and on dark pages.
+//! The picture: horizontal bars of events per second, as SVG that is readable on light and on dark pages.
 
 use std::fmt::Write as _;
 

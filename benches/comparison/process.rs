@@ -17,7 +17,7 @@ use crate::settings::BINARY;
 /// How often a process's memory is looked at: often enough for its peak, seldom enough to take nothing from what runs on
 /// every core.
 const LOOK: Duration = Duration::from_millis(20);
-/// Ticks of /proc's processor times in a second, on every Linux there is.
+/// Ticks of /proc's processor times in per second, on every Linux there is.
 const TICKS: f64 = 100.0;
 
 /// What a process uses: the most memory resident so far, what is resident now (MiB), and processor time (s).

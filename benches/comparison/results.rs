@@ -52,12 +52,12 @@ impl Contender {
         Spread::of(self.samples.iter().map(|s| s.seconds))
     }
 
-    /// Events a second, by the median.
+    /// Events per second, by the median.
     pub fn rate(&self) -> f64 {
         real(self.events) / self.seconds().median
     }
 
-    /// Events a second without the start, by the median.
+    /// Events per second without the start, by the median.
     pub fn rate_after_start(&self) -> Option<f64> {
         let seconds: Vec<f64> = self.samples.iter().filter_map(|s| s.after_start).collect();
         (!seconds.is_empty()).then(|| real(self.events) / Spread::of(seconds).median)
@@ -136,7 +136,7 @@ impl Claim {
 #[derive(Clone, Debug)]
 pub struct Bar {
     pub name: String,
-    /// Events a second.
+    /// Events per second.
     pub rate: f64,
     /// What is written behind the rate.
     pub note: String,

@@ -95,14 +95,14 @@ fn part(stream: &Stream<'_>, contenders: &[Contender], verdicts: usize) -> Part 
         count(stream.events - stream.rows)
     );
     let mut part = Part::of_contenders("A stream from Kafka", about, contenders);
-    // Predictions a second of both: as whole processes, and both without their start.
+    // Predictions per second of both: as whole processes, and both without their start.
     let over_python = |seconds: fn(&Sample) -> f64| {
         Spread::of(daemon.samples.iter().zip(&python.samples).map(|(d, p)| seconds(p) / seconds(d)))
     };
     part.claims = vec![
         Claim::at_least("stream: of the bare consumer's rate", daemon.speed_over(bare), 0.6, percent),
         Claim::at_least(
-            "stream: predictions a second over `stream_python.py`",
+            "stream: predictions per second over `stream_python.py`",
             over_python(|sample| sample.seconds),
             5.0,
             times,
@@ -121,7 +121,7 @@ fn part(stream: &Stream<'_>, contenders: &[Contender], verdicts: usize) -> Part 
         ours,
     };
     part.bars = vec![Bars {
-        title: "A stream from Kafka: events a second, end to end".to_owned(),
+        title: "A stream from Kafka: events per second, end to end".to_owned(),
         bars: vec![
             bar(bare, "librdkafka, messages dropped", bare.rate(), false),
             bar(daemon, "driftgate run", daemon.rate(), true),

@@ -14,7 +14,7 @@ pub fn section(parts: &[Part], machine: &Machine, (rounds, quick): (usize, usize
     let _ = writeln!(
         out,
         "Measured by `make bench` on {}, {}: {}.\n\
-         Contenders take turns; the medians of {rounds} rounds are shown ({quick} of what takes a second or two), in \
+         Contenders take turns; the medians of {rounds} rounds are shown ({quick} for runs of a second or two), in \
          parentheses the smallest and the largest.\n",
         machine.hardware(),
         machine.date,

@@ -53,7 +53,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// What is wrong without anything that the file holds.
+    /// The error without any content of the file.
     #[must_use]
     pub fn without_content(&self) -> String {
         match self {
@@ -66,7 +66,7 @@ impl FileError {
     }
 }
 
-/// What helps where a column is not there.
+/// Advice where a column is missing.
 fn advice(columns: &[String]) -> String {
     let parted = |only: &String| [';', '\t', '|'].into_iter().find(|&c| only.contains(c));
     match columns {
@@ -76,7 +76,7 @@ fn advice(columns: &[String]) -> String {
     .unwrap_or_else(|| "name the columns in the configuration's `fields`".to_owned())
 }
 
-/// What a file is.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Parquet,
@@ -152,7 +152,7 @@ impl ColumnFile {
     /// Opens a file to read those of the `wanted` columns that it has; `nulls` are a CSV file's.
     ///
     /// # Errors
-    /// When the file cannot be opened or is not what its name or first bytes say.
+    /// When the file cannot be opened, or its format is not that of its name or first bytes.
     pub fn open(path: &Path, wanted: &[String], nulls: &Arc<NullTexts>) -> Result<(Arc<Self>, Pieces), FileError> {
         let name = path.display().to_string();
         match File::open(path) {
@@ -164,7 +164,7 @@ impl ColumnFile {
     /// Reads an open file from its start; `name` is for messages and the extension.
     ///
     /// # Errors
-    /// When the file is a folder or is not what the name or the first bytes say.
+    /// When the file is a folder, or its format is not that of the name or the first bytes.
     pub fn from_file(
         name: &str,
         mut file: File,
@@ -193,7 +193,7 @@ impl ColumnFile {
     /// Reads a file from memory; `name` is for messages and the extension.
     ///
     /// # Errors
-    /// When the bytes are not what the name or the first bytes say.
+    /// When the format is not that of the name or the first bytes.
     pub fn from_bytes(
         name: &str,
         bytes: Vec<u8>,
@@ -374,7 +374,7 @@ impl ColumnReader {
     /// Opens a file to read those of the `wanted` columns that it has.
     ///
     /// # Errors
-    /// When the file cannot be opened or is not what its name or first bytes say.
+    /// When the file cannot be opened, or its format is not that of its name or first bytes.
     pub fn open(path: &Path, wanted: &[String]) -> Result<Self, FileError> {
         Self::open_with(path, wanted, &Arc::default())
     }
@@ -382,7 +382,7 @@ impl ColumnReader {
     /// The same with a CSV file's texts that mean null.
     ///
     /// # Errors
-    /// When the file cannot be opened or is not what its name or first bytes say.
+    /// When the file cannot be opened, or its format is not that of its name or first bytes.
     pub fn open_with(path: &Path, wanted: &[String], nulls: &Arc<NullTexts>) -> Result<Self, FileError> {
         ColumnFile::open(path, wanted, nulls).map(Self::new)
     }
@@ -390,7 +390,7 @@ impl ColumnReader {
     /// Reads a file from memory; `name` is for messages and the extension.
     ///
     /// # Errors
-    /// When the bytes are not what the name or the first bytes say.
+    /// When the format is not that of the name or the first bytes.
     pub fn from_bytes(name: &str, bytes: Vec<u8>, wanted: &[String]) -> Result<Self, FileError> {
         ColumnFile::from_bytes(name, bytes, wanted, &Arc::default()).map(Self::new)
     }
@@ -450,7 +450,7 @@ impl ColumnReader {
     }
 }
 
-/// Runs what may panic on damaged files and turns the panic into its message.
+/// Runs code that may panic on damaged files and turns the panic into its message.
 ///
 /// # Errors
 /// The error or the panic's message.

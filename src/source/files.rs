@@ -17,7 +17,7 @@ use driftgate_core::decode::seen::Seen;
 use driftgate_core::event::{EventKind, FeatureBatch, LabelBatch, Limits, MeasurementBatch, PredictionBatch};
 use driftgate_core::schema::Schema;
 
-/// Decoded events and what was not decoded.
+/// Decoded events and those that were rejected.
 pub struct Chunk<B> {
     pub batch: B,
     /// Line or row within the file or, for lines, within the piece; why; and the line's bytes where there are any.
@@ -26,7 +26,7 @@ pub struct Chunk<B> {
     pub lines: u64,
     /// Events of models without a policy here.
     pub unknown_model: u64,
-    /// What is worth telling of the others.
+    /// Remarks about the others.
     pub notes: Notes,
 }
 
@@ -45,7 +45,7 @@ pub enum StreamError {
 /// Batches that files can be read into.
 pub trait StreamBatch: Send + Sized + 'static {
     const KIND: EventKind;
-    /// What reads it from Parquet and CSV files.
+    /// The reader of Parquet and CSV files.
     type Columns: EventReader<Batch = Self>;
 
     fn empty(schema: &Schema) -> Self;
@@ -63,7 +63,7 @@ pub trait StreamBatch: Send + Sized + 'static {
     /// Empties the batch for reuse; its memory stays.
     fn reset(&mut self);
 
-    /// Whether it says what codes mean for the first time.
+    /// Whether it carries texts of new codes.
     fn has_news(&self) -> bool;
 
     /// Decodes one JSON event into the batch.
@@ -193,7 +193,7 @@ impl StreamBatch for MeasurementBatch {
     }
 }
 
-/// What kind of file a name stands for.
+/// The kind of file that a name has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     Columns,
@@ -284,7 +284,7 @@ impl<B: StreamBatch> PieceDecoder<B> {
 }
 
 impl<B: StreamBatch> PieceDecoder<B> {
-    /// What any event that this decoder read has had.
+    /// The names that any event of this decoder has had.
     #[must_use]
     pub fn seen(&self) -> Seen {
         match self {
@@ -371,7 +371,7 @@ impl<B: StreamBatch> FileStream<B> {
         B::empty(&self.schema)
     }
 
-    /// What the first line is counted from, for the numbers of rejected lines: rows of columns have theirs already.
+    /// The number of the first line, for the numbers of rejected lines: rows of columns have theirs already.
     #[must_use]
     pub fn first_line(&self) -> u64 {
         u64::from(self.is_lines())

@@ -24,7 +24,7 @@ const MOST_BLOCK: usize = 8 << 20;
 /// A run of whole lines.
 #[derive(Debug, Default)]
 pub struct Block {
-    /// The lines, and after them what is left of the memory's last use.
+    /// The lines, and behind them remains of the memory's last use.
     bytes: Vec<u8>,
     filled: usize,
     /// A line before the first that was too long to keep: its length.
@@ -116,7 +116,7 @@ impl Blocks {
     /// The next block; `None` at the end.
     ///
     /// # Errors
-    /// What the input says.
+    /// The meaning of the input's bytes.
     pub fn next_block(&mut self) -> io::Result<Option<Block>> {
         let mut bytes = self.spare.pop().unwrap_or_default();
         let mut filled = self.rest.len();
@@ -149,7 +149,7 @@ impl Blocks {
         Ok((filled > 0).then_some(Block { bytes, filled, too_long: None }))
     }
 
-    /// Reads past a line that is too long to keep; what follows it is the block.
+    /// Skips a line that is too long to keep; the bytes behind it are the block.
     fn skip(&mut self, mut bytes: Vec<u8>, mut length: usize) -> io::Result<Block> {
         loop {
             let came = self.fill(&mut bytes, 0)?;
@@ -183,7 +183,7 @@ impl LineDecoder {
         Self { json, record_ts: *record_ts, rows: 0 }
     }
 
-    /// What any event has had so far.
+    /// The names that any event has had so far.
     #[must_use]
     pub fn seen(&self) -> Seen {
         self.json.seen(0)

@@ -1,5 +1,5 @@
 //! Topics of events: every partition of the configured topics, read from the offsets that the daemon's state names. Each
-//! partition has a queue of its own, so a partition that must wait is simply not read; librdkafka bounds what it holds.
+//! partition has a queue of its own, so a partition that must wait is simply not read; librdkafka bounds its content.
 
 mod ends;
 mod identity;
@@ -33,10 +33,10 @@ use crate::telemetry::events::kafka::{
 };
 
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
-/// How long the brokers may take to say what the group has committed.
+/// How long the brokers may take to name the offsets that the group has committed.
 const COMMITTED: Duration = Duration::from_secs(5);
 const DEFAULTS: [(&str, &str); 8] = [
-    // How far transactions that are open reach is told here only.
+    // Only these statistics say how far open transactions reach.
     ("statistics.interval.ms", "5000"),
     ("fetch.min.bytes", "65536"),
     ("fetch.wait.max.ms", "50"),
@@ -58,7 +58,7 @@ const FIXED: [(&str, &str); 4] = [
 /// How often a wait looks whether there is something.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Keeps what the client says of its connections, and logs each complaint now and then.
+/// Keeps the client's complaints about its connections, and logs each of them now and then.
 #[derive(Default)]
 pub struct Quiet {
     troubles: Troubles,
@@ -164,7 +164,7 @@ pub struct Found {
     pub partitions: i32,
     /// None where the brokers give topics no ids.
     pub id: Option<String>,
-    /// Partitions that no broker leads now, where that was asked: nobody says where they end.
+    /// Partitions that no broker leads now, if that was asked: their ends are unknown.
     pub leaderless: Vec<i32>,
 }
 
@@ -184,7 +184,7 @@ impl KafkaSource {
     pub fn new(properties: &BTreeMap<String, String>) -> Result<Self, KafkaSourceError> {
         let is = |property: &str, value: &str| properties.get(property).is_some_and(|v| v.eq_ignore_ascii_case(value));
         let by_token = ["sasl.mechanism", "sasl.mechanisms"].iter().any(|p| is(p, "OAUTHBEARER"));
-        // The client would wait for a token without a word.
+        // The client would wait for a token without a report.
         if by_token && (is("sasl.oauthbearer.method", "oidc") || !is("enable.sasl.oauthbearer.unsecure.jwt", "true")) {
             return Err(KafkaSourceError::NoToken);
         }
@@ -219,7 +219,7 @@ impl KafkaSource {
     /// Starts reading partitions from their offsets; from the beginning without one.
     ///
     /// # Errors
-    /// What librdkafka refuses.
+    /// When librdkafka refuses.
     pub fn assign(&self, starts: &BTreeMap<(String, i32), Start>) -> Result<Vec<Partition>, KafkaSourceError> {
         let mut list = TopicPartitionList::with_capacity(starts.len());
         for ((topic, partition), start) in starts.iter().filter(|(_, start)| start.halted.is_none()) {
@@ -237,7 +237,7 @@ impl KafkaSource {
     /// Starts reading more partitions, from their beginning, beside those that are read.
     ///
     /// # Errors
-    /// What librdkafka refuses.
+    /// When librdkafka refuses.
     pub fn assign_more(&self, starts: &BTreeMap<(String, i32), Start>) -> Result<Vec<Partition>, KafkaSourceError> {
         let mut list = TopicPartitionList::with_capacity(starts.len());
         for (topic, partition) in starts.keys() {
@@ -248,8 +248,8 @@ impl KafkaSource {
         Ok(partitions)
     }
 
-    /// The queues come first: fetching begins with the assignment, and what comes before its partition has a queue goes to the
-    /// client's own, from where nobody would read it.
+    /// The queues come first: fetching begins with the assignment, and a message that comes before its partition has a queue goes
+    /// to the client's own, which no thread reads.
     fn partitions(&self, starts: &BTreeMap<(String, i32), Start>) -> Vec<Partition> {
         starts
             .iter()
@@ -284,7 +284,7 @@ impl KafkaSource {
     }
 }
 
-/// Serves a client's own events for up to `wait`; its context hears of errors. Returns whether there was one. The client waits by
+/// Serves a client's own events for up to `wait`; its context receives errors. Returns whether there was one. The client waits by
 /// the wall clock, and for an hour longer where that is set back by one: so it does not wait itself.
 fn serve(consumer: &BaseConsumer<Quiet>, wait: Duration) -> bool {
     let until = Instant::now() + wait;
@@ -338,7 +338,7 @@ impl Partition {
         while drained < most && halted.is_none() && doubted.is_none() {
             let mut failed = false;
             let taken = messages.take(most - drained, |taken| match taken {
-                // What came after a gap, or after what could not be read, is not counted.
+                // Messages after a gap, or after an unreadable batch, are not counted.
                 _ if halted.is_some() || broken.as_ref().is_some_and(Broken::waits) => {}
                 Taken::Record(message) => {
                     *broken = None;
@@ -350,7 +350,7 @@ impl Partition {
                         drained += 1;
                     }
                 }
-                // Transaction markers, aborted records and what compaction removed lie behind it: they are no records that
+                // Transaction markers, aborted records and compacted ones are behind it: they are no records that
                 // could be missing once retention has reached them.
                 Taken::End(offset) => {
                     *broken = None;
@@ -380,7 +380,7 @@ impl Partition {
                 }
                 Taken::Failed(e, _) if is_unknown(&e) => {
                     TopicGone { at: place, error: &e }.emit();
-                    // What was taken with it is counted: it cannot be put back, and may be of the same topic.
+                    // Messages taken with it are counted: they cannot be put back, and may be of the same topic.
                     *doubted = Some(Instant::now());
                 }
                 Taken::Failed(e, _) => {
@@ -392,7 +392,7 @@ impl Partition {
                 break;
             }
         }
-        // Nobody reads it any more: what is fetched again and again would only take memory.
+        // No thread reads it any more: messages that are fetched again and again would only take memory.
         if broken.is_some() && halted.is_some() {
             messages.pause(topic, *partition);
         }
@@ -496,7 +496,7 @@ impl Handle {
         serve(&self.consumer, wait);
     }
 
-    /// What the client last said of its connections, with what to check; `None` while they work.
+    /// The client's last complaint about its connections, with what to check; `None` while they work.
     #[must_use]
     pub fn trouble(&self) -> Option<KafkaSourceError> {
         let cause = self.consumer.context().troubles.why()?;
@@ -519,7 +519,7 @@ impl Handle {
         self.consumer.fetch_watermarks(topic, partition, timeout).ok().map(|(low, _)| low)
     }
 
-    /// What the client complained of last, if that was just now.
+    /// The client's last complaint, if it is recent.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         self.consumer.client().context().troubles.why()

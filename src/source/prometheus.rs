@@ -33,20 +33,20 @@ pub enum VersionOf {
     Label(String),
 }
 
-/// What to ask, and what the answer is a measurement of.
+/// A query, and the model and metric that its answer measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Where Prometheus is, e.g. `http://prometheus:9090`; what follows the host is kept as a prefix.
+    /// Where Prometheus is, e.g. `http://prometheus:9090`; a path behind the host is kept as a prefix.
     pub url: String,
     /// In Prometheus' language; gives an instant vector or a scalar.
     pub query: String,
     pub model: String,
     pub version: VersionOf,
-    /// What the policy calls the value.
+    /// The metric's name in the policy.
     pub metric: String,
 }
 
-/// A value as a measurement event; the keys of its JSON stand in this order.
+/// A value as a measurement event; the keys of its JSON have this order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measured {
     pub model: String,
@@ -82,7 +82,7 @@ pub struct Skipped {
     pub histograms: u64,
 }
 
-/// What one poll gave.
+/// The result of one poll.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Polled {
     /// By version; none where the query matches nothing.

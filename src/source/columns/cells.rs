@@ -1,5 +1,5 @@
 //! A column of a Parquet or CSV file as cells: numbers, texts, codes, flags and times by the rules of the event schema.
-//! Which column means what is decided by the readers of events and of snapshots.
+//! The readers of events and of snapshots decide which column has which meaning.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub enum Cells {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell<'a> {
     Missing,
-    /// No text can stand for it.
+    /// It has no text.
     Invalid,
     Text(&'a str),
 }
@@ -60,7 +60,7 @@ impl Cells {
     /// The cells of a series; `csv` when its texts come from a file without types.
     ///
     /// # Errors
-    /// When polars cannot cast what it says it can.
+    /// When polars cannot cast although it says that it can.
     pub fn of(series: &Series, csv: bool) -> PolarsResult<Self> {
         Ok(match series.dtype() {
             DataType::String if csv => Self::Csv(series.str()?.clone()),
@@ -103,7 +103,7 @@ impl Cells {
         Ok(Self::Time { ticks, clock: Clock::new(nanoseconds, zoned) })
     }
 
-    /// The same cells with the texts of a CSV file as they stand: ids and versions, where 1.10 is not 1.1.
+    /// The same cells with the texts of a CSV file as they are written: ids and versions, where 1.10 is not 1.1.
     #[must_use]
     pub fn raw(self) -> Self {
         match self {
@@ -130,7 +130,7 @@ impl Cells {
         self.len() == 0
     }
 
-    /// What the column holds, for messages.
+    /// The column's type, for messages.
     #[must_use]
     pub fn holds(&self) -> String {
         match self {
@@ -159,7 +159,7 @@ impl Cells {
         !matches!(self, Self::Text(_) | Self::Dictionary(..) | Self::Time { .. } | Self::Other(..))
     }
 
-    /// Appends the cells as numbers: NaN and null are missing, what is no number is invalid.
+    /// Appends the cells as numbers: NaN and null are missing, all else that is no number is invalid.
     pub fn numbers(&self, out: &mut Vec<f64>) {
         match self {
             Self::Float(c) | Self::Long(c, _) => c.downcast_iter().for_each(|array| {
@@ -236,7 +236,7 @@ impl Cells {
         }
     }
 
-    /// Appends the cells as yes or no. A CSV file's texts are what they write.
+    /// Appends the cells as yes or no. A CSV file's texts are read by their spelling.
     pub fn flags(&self, classes: &Classes, out: &mut Vec<Flag>) {
         match self {
             Self::Bool(c) => out.extend(c.iter().map(|x| x.map_or(Flag::Missing, |yes| classes.boolean(yes)))),
@@ -379,7 +379,7 @@ impl Cells {
     }
 }
 
-/// A text of a CSV file as a number: an empty one and NaN are missing, what is no number is invalid.
+/// A text of a CSV file as a number: an empty one and NaN are missing, other texts that are no number are invalid.
 #[must_use]
 pub fn parse_number(text: &str) -> f64 {
     let text = text.trim();

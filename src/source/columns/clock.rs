@@ -1,10 +1,10 @@
-//! What the ticks of a time column stand for.
+//! The meaning of a time column's ticks.
 
 /// A day, and a millisecond, in nanoseconds.
 pub(super) const DAY_NS: i128 = 86_400_000_000_000;
 pub(super) const MS_NS: i128 = 1_000_000;
 
-/// What a tick of a time column is.
+/// The unit of a time column's ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     nanoseconds: i128,
@@ -36,7 +36,7 @@ impl Clock {
         self.zoned
     }
 
-    /// What a clock showed at a tick; `None` beyond its range.
+    /// The clock's time at a tick; `None` beyond its range.
     pub(super) fn local(self, tick: i64) -> Option<jiff::civil::DateTime> {
         let at = jiff::Timestamp::from_nanosecond(self.nanoseconds.saturating_mul(i128::from(tick))).ok()?;
         Some(jiff::tz::Offset::UTC.to_datetime(at))

@@ -35,7 +35,7 @@ pub struct Block {
     bytes: Vec<u8>,
     /// The line of its first byte, counted from 1.
     line: u64,
-    /// Records that are none; empty ones stand in their places.
+    /// Malformed records; empty ones take their places.
     malformed: Vec<Malformed>,
 }
 
@@ -44,11 +44,11 @@ pub struct Block {
 pub struct Malformed {
     /// Its place among the records of its block.
     pub row: usize,
-    /// Where it is and what is wrong with it, for people.
+    /// Its place and its error, for people.
     pub why: String,
 }
 
-/// What makes columns of a block; any thread's.
+/// Turns a block into columns, on any thread.
 #[derive(Clone, Default)]
 pub struct CsvParser {
     schema: Schema,
@@ -61,7 +61,7 @@ impl CsvBlocks {
     /// Reads the header; returns the reader and the names of the columns, none for an empty file.
     ///
     /// # Errors
-    /// What went wrong, for people.
+    /// The error, for people.
     pub fn open(input: Box<dyn Read + Send>) -> Result<(Self, Vec<String>), String> {
         let mut blocks =
             Self { input, pending: Vec::new(), ended: false, line: 1, carriage: false, parser: CsvParser::default() };
@@ -92,13 +92,13 @@ impl CsvBlocks {
         Ok((blocks, columns))
     }
 
-    /// Chooses the columns to read by their index, in order, and the names they get; and what texts mean null.
+    /// Chooses the columns to read by their index, in order, and the names they get; and the texts that mean null.
     pub fn project(&mut self, columns: Vec<(usize, String)>, nulls: Arc<NullTexts>) {
         (self.parser.projection, self.parser.names) = columns.into_iter().unzip();
         self.parser.nulls = nulls;
     }
 
-    /// What parses this file's blocks.
+    /// The parser of this file's blocks.
     #[must_use]
     pub fn parser(&self) -> &CsvParser {
         &self.parser
@@ -107,7 +107,7 @@ impl CsvBlocks {
     /// The next whole records and how many, `None` at the end.
     ///
     /// # Errors
-    /// What went wrong, for people.
+    /// The error, for people.
     pub fn cut(&mut self) -> Result<Option<(Block, u64)>, String> {
         if self.parser.projection.is_empty() {
             return Ok(None);
@@ -198,7 +198,7 @@ impl CsvParser {
     /// stand for the records that are malformed.
     ///
     /// # Errors
-    /// What went wrong, for people.
+    /// The error, for people.
     pub fn parse(&self, block: &Block) -> Result<(DataFrame, Vec<Malformed>), String> {
         let mut malformed = block.malformed.clone();
         let frame = match self.frame(&block.bytes) {
@@ -315,7 +315,7 @@ mod tests {
         }
     }
 
-    /// The first column's texts and what is said of malformed records, of a whole file.
+    /// The first column's texts and the errors of malformed records, of a whole file.
     fn read(text: &str) -> (Vec<Option<String>>, Vec<String>) {
         let (mut blocks, columns) = CsvBlocks::open(Box::new(Cursor::new(text.to_owned().into_bytes()))).unwrap();
         let columns = columns.into_iter().enumerate().collect();

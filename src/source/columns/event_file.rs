@@ -1,4 +1,4 @@
-//! What files of all kinds of events share: the envelope's checks, which columns hold the features, and columns
+//! The part that files of all kinds of events share: the envelope's checks, which columns hold the features, and columns
 //! of a batch by name.
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use driftgate_core::decode::{Reason, Reject, check_time, check_value, check_weig
 use driftgate_core::event::{FeatureColumns, Field, Flag, Fresh, Ids, Limits, code, numeric};
 use driftgate_core::schema::{Classes, Schema};
 
-/// What all kinds of files and all threads that read one share: the file, and which columns hold the features.
+/// The part that all kinds of files, and all threads that read one, share: the file, and which columns hold the features.
 pub(super) struct EventFile {
     pub(super) file: Arc<ColumnFile>,
     pub(super) schema: Arc<Schema>,
@@ -56,7 +56,7 @@ enum Outcome {
 /// Rows that are no events of this model, by the order of the checks.
 type Outcomes = Vec<(usize, Outcome)>;
 
-/// What a text of the envelope is, where codes stand for texts.
+/// The text behind a code of the envelope.
 mod class {
     pub const FINE: u32 = 0;
     pub const EMPTY: u32 = 1;
@@ -182,7 +182,7 @@ impl EventFile {
         });
     }
 
-    /// Checks the texts of an envelope field: `missing` rejects null and empty ones, `of` says what others are.
+    /// Checks the texts of an envelope field: `missing` rejects null and empty ones, `of` reads the others.
     fn check_texts(
         &self,
         cells: &Cells,
@@ -218,7 +218,7 @@ impl EventFile {
         }
     }
 
-    /// Checks what makes a measurement.
+    /// Checks the fields of a measurement.
     fn check_measured(&self, rows: &Rows, outcomes: &mut Outcomes) -> Result<(), FileError> {
         if let Some(metrics) = self.texts(rows, self.column(Field::Metric))? {
             self.check_texts(&metrics, "metric", Some(Reason::NoMetric), |_| class::FINE, outcomes);
@@ -251,7 +251,7 @@ impl EventFile {
         Ok(())
     }
 
-    /// Appends a column of flags, missing where the file has no such column; what stands for no class is noted.
+    /// Appends a column of flags, missing where the file has no such column; a value of no class is noted.
     pub(super) fn flags(
         &self,
         rows: &Rows,

@@ -24,7 +24,7 @@ use driftgate_core::schema::{Classes, Schema};
 pub struct FileFields {
     pub map: FieldMap,
     pub time: TimeFormat,
-    /// What texts of a CSV file mean null, in every column.
+    /// The texts of a CSV file that mean null, in every column.
     pub null_values: Arc<NullTexts>,
 }
 
@@ -144,7 +144,7 @@ impl EventReader for PredictionReader {
         file.features(rows, coder, &mut out.features, fresh, |coder, slot, category, text| {
             for (attribute, codes) in by_twin.iter_mut().enumerate().filter(|(a, _)| twin.get(*a) == Some(&Some(slot)))
             {
-                // Category codes are given in order, so a new one stands right behind the known.
+                // Category codes are given in order, so a new one is right behind the known ones.
                 if category < code::SPECIAL && category as usize == codes.len() {
                     codes.push(coder.attribute(attribute, text));
                 }
@@ -297,7 +297,7 @@ impl EventReader for MeasurementReader {
             |t| file.schema.metric(t).unwrap_or(code::MISSING),
             &mut out.metric,
         )?;
-        // What is left has passed the same checks.
+        // The remaining rows have passed the same checks.
         let mut cells = Vec::with_capacity(rows.len());
         file.numbers(rows, Some(file.column(Field::Value)), &mut cells)?;
         out.value.extend(cells.iter().map(|&x| check_value(x).unwrap_or_default()));

@@ -16,7 +16,7 @@ const CODECS: Range<i64> = 0..8;
 /// The key under which Arrow's writers keep their own description.
 const ARROW: &[u8] = b"ARROW:schema";
 
-/// What a file says of itself.
+/// A file's description of itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Footer {
     /// The description with the wanted columns alone.
@@ -225,7 +225,7 @@ fn row_group(bytes: &[u8], group: &Range<usize>, chunks: &[Range<usize>], column
     Some(out.done())
 }
 
-/// A chunk with what it takes to read it.
+/// A chunk with all that reading it needs.
 fn chunk(bytes: &[u8], range: &Range<usize>) -> Option<Vec<u8>> {
     let fields = Skim::new(bytes, range.start).fields()?;
     let description = find(&fields, 3)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use polars::prelude::StringChunked;
 
-/// What common programs write: nothing, R and pandas, databases, Python.
+/// The texts that common programs write: nothing, R and pandas, databases, Python.
 pub const NULL_VALUES: [&str; 9] = ["", "NA", "<NA>", "NaN", "nan", "null", "NULL", "None", "\\N"];
 
 /// A list of such texts.

@@ -9,7 +9,7 @@ use polars_parquet_format::{Encoding, PageHeader, PageType};
 
 /// Bytes read to find a header in; longer ones are read again.
 const HEADER: u64 = 256;
-/// A page that unpacks to more than this is none that somebody wrote to be read.
+/// No writer of a readable file makes a page that unpacks to more.
 const MOST_UNPACKED: i32 = 1 << 30;
 /// All pages of a column in a row group unpack to no more than this: a reader may need them at once.
 const MOST_TOGETHER: u64 = 4 << 30;
@@ -34,7 +34,7 @@ struct Page {
     coded: bool,
 }
 
-/// What must be read of a column for a run of rows.
+/// The bytes of a column that a run of rows needs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Span {
     /// The rows of the pages, in the row group.
@@ -49,7 +49,7 @@ impl Pages {
     /// Reads the headers of a column's pages in `chunk`, the column's bytes; `read` reads a range of the file.
     ///
     /// # Errors
-    /// What is wrong with the file, for people.
+    /// The error in the file, for people.
     pub fn scan(
         chunk: Range<u64>,
         rows: usize,
@@ -94,7 +94,7 @@ impl Pages {
         Ok(pages)
     }
 
-    /// What to read for these rows; `None` if there are none.
+    /// The bytes to read for these rows; `None` if there are none.
     #[must_use]
     pub fn span(&self, rows: &Range<usize>) -> Option<Span> {
         let from = self.data.partition_point(|p| p.rows.end <= rows.start);

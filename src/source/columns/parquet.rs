@@ -30,7 +30,7 @@ const MOST_ROWS: usize = 65_536;
 const PIECE_VALUES: usize = 64 * MOST_ROWS;
 /// but no fewer than this.
 const LEAST_ROWS: usize = 8_192;
-/// What a file ends with: the length of its description in four bytes, and four that say what it is.
+/// The end of a file: the length of its description in four bytes, and four magic bytes.
 const TAIL: u64 = 8;
 const MAGIC: &[u8] = b"PAR1";
 
@@ -56,7 +56,7 @@ struct Column {
     form: Form,
 }
 
-/// What the bytes of values are that polars has no type for.
+/// The type of values that polars has no type for and reads as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// It has one.
@@ -78,7 +78,7 @@ pub struct GroupRows {
     pub rows: Range<usize>,
 }
 
-/// What a file holds: its columns in order, and those not to be read, with their type.
+/// The columns of a file in order, and those not to be read, with their type.
 pub struct Contents {
     pub columns: Vec<String>,
     pub opaque: Vec<(String, String)>,
@@ -94,7 +94,7 @@ impl Input {
         Ok(Self::File { file, length })
     }
 
-    /// Reads a range of bytes, in place of what is in `out`.
+    /// Reads a range of bytes and replaces the content of `out`.
     fn read(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), String> {
         out.clear();
         self.append(range, out)
@@ -117,7 +117,7 @@ impl Input {
         }
     }
 
-    /// The file's description of itself, which stands at its end.
+    /// The file's description of itself, at its end.
     fn description(&self) -> Result<Vec<u8>, String> {
         let length = match self {
             Self::File { length, .. } => *length,
@@ -168,7 +168,7 @@ impl ParquetFile {
     /// Reads the file's own description, and chooses those of the `wanted` columns that it has.
     ///
     /// # Errors
-    /// What is wrong with the file, for people.
+    /// The error in the file, for people.
     pub fn open(input: Input, wanted: &[String]) -> Result<(Self, Contents), String> {
         let bytes = input.description()?;
         let described = |wanted: &[String]| {
@@ -182,7 +182,7 @@ impl ParquetFile {
         let metadata = match metadata(of_wanted) {
             Ok(metadata) => metadata,
             Err(cause) => {
-                // What is out of specification is told of its column, and keeps nobody from the others.
+                // A column out of specification is reported, and the others can be read.
                 let wrong = |name: &String| {
                     Some((name.clone(), metadata(described(std::slice::from_ref(name)).ok()?.bytes).err()?))
                 };
@@ -218,7 +218,7 @@ impl ParquetFile {
     /// The rows to read after `last`; `None` at the end of the file.
     ///
     /// # Errors
-    /// What is wrong with the file, for people.
+    /// The error in the file, for people.
     pub fn after(&self, last: Option<&GroupRows>) -> Result<Option<GroupRows>, String> {
         let Some(GroupRows { group, rows }) = self.group_after(last) else { return Ok(None) };
         let end = self.end_of(group, rows.start, rows.end)?;
@@ -238,7 +238,7 @@ impl ParquetFile {
         let behind = self.metadata.row_groups.iter().skip(group + 1).map(RowGroupMetadata::num_rows);
         let left = behind.fold(rows - start, usize::saturating_add);
         let many = (PIECE_VALUES / self.columns.len().max(1)).clamp(LEAST_ROWS, MOST_ROWS);
-        // The last runs are as short as pages allow: whoever has the last one keeps the others waiting.
+        // The last runs are as short as pages allow: the worker with the last one keeps the others waiting.
         let wanted = if left > 2 * many { many } else { many / 3 };
         // Reading a page twice costs more than the memory of some more rows.
         let most = MOST_ROWS.min(4 * many);
@@ -273,7 +273,7 @@ impl ParquetFile {
     /// Decodes a column's rows; `None` for a column that is not read. `scratch` is used for its bytes.
     ///
     /// # Errors
-    /// What is wrong with the file, for people.
+    /// The error in the file, for people.
     pub fn read(&self, run: &GroupRows, column: &str, scratch: &mut Vec<u8>) -> Result<Option<Series>, String> {
         let Some(at) = self.columns.iter().position(|c| c.name == column) else { return Ok(None) };
         let Some(Column { field, form, .. }) = self.columns.get(at) else { return Ok(None) };
@@ -338,7 +338,7 @@ fn fields(metadata: &FileMetadata) -> Vec<(ArrowField, Option<&PrimitiveType>)> 
     own.iter_values().map(field).collect()
 }
 
-/// The field to read a column by, and what its bytes are where polars has no type for them.
+/// The field to read a column by, and the type of its bytes if polars has none for them.
 fn readable(mut field: ArrowField, kind: Option<&PrimitiveType>) -> (ArrowField, Form) {
     let Some(kind) = kind else { return (field, Form::Typed) };
     // Days are written, whatever the program kept in memory.

@@ -15,7 +15,7 @@ pub struct Malformed {
     pub why: String,
 }
 
-/// What bytes that start with a record hold.
+/// The content of bytes that start with a record.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Records {
     /// Where the last whole record ends.

@@ -21,7 +21,7 @@ pub struct Rows {
     opaque: Arc<Vec<(String, String)>>,
     /// Which of the source's rows are left, if not all.
     keep: Option<BooleanChunked>,
-    /// Rows of null in the places of what cannot be read.
+    /// Rows of null in the places of unreadable rows.
     malformed: Vec<Malformed>,
 }
 
@@ -48,7 +48,7 @@ impl Rows {
         Self { malformed, ..self }
     }
 
-    /// Which rows stand for what cannot be read, and why.
+    /// The rows that replace unreadable ones, and why.
     pub(super) fn take_malformed(&mut self) -> Vec<Malformed> {
         std::mem::take(&mut self.malformed)
     }
@@ -77,7 +77,7 @@ impl Rows {
     /// The cells of a column, `None` if the file has no such column or it was not asked for.
     ///
     /// # Errors
-    /// What polars says when it cannot read or convert the column.
+    /// Polars' error, if it cannot read or convert the column.
     pub fn cells(&self, column: &str) -> Result<Option<Cells>, String> {
         if let Some((_, kind)) = self.opaque.iter().find(|(name, _)| name == column) {
             return Ok(Some(Cells::Other(self.len, kind.clone())));
@@ -110,7 +110,7 @@ impl Rows {
     /// All columns at once.
     ///
     /// # Errors
-    /// What polars says when it cannot read a column.
+    /// Polars' error, if it cannot read a column.
     pub(super) fn into_frame(self) -> Result<DataFrame, String> {
         let (file, run) = match &self.source {
             Source::Frame(_) => {

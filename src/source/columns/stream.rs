@@ -11,14 +11,14 @@ use driftgate_core::decode::seen::Seen;
 use driftgate_core::event::Limits;
 use driftgate_core::schema::Schema;
 
-/// What receives rejected rows: their number counted from 1, and why.
+/// A receiver of rejected rows: their number counted from 1, and why.
 pub type Rejects<'a> = &'a mut dyn FnMut(u64, Reject);
 
-/// What reads pieces of one kind of event file into batches: one for each thread, all of one file. Each has codes of its own.
+/// A reader of pieces of one kind of event file into batches: one per thread, all of one file. Each has codes of its own.
 pub trait EventReader: Sized + Send {
     type Batch;
 
-    /// Opens a file; `record_ts` (ms) is what the rows' times must not lie ahead of.
+    /// Opens a file; the rows' times must not be ahead of `record_ts` (ms).
     ///
     /// # Errors
     /// When the file cannot be read or lacks a column that such events need.
@@ -34,7 +34,7 @@ pub trait EventReader: Sized + Send {
     #[must_use]
     fn fork(&self) -> Self;
 
-    /// Takes what is worth telling of the values read since this was asked last.
+    /// Takes the remarks about the values read since the last call.
     fn take_notes(&mut self) -> Notes {
         Notes::default()
     }
@@ -57,7 +57,7 @@ pub struct EventStream<R> {
 }
 
 impl<R: EventReader> EventStream<R> {
-    /// Opens a file; `record_ts` (ms) is what the rows' times must not lie ahead of.
+    /// Opens a file; the rows' times must not be ahead of `record_ts` (ms).
     ///
     /// # Errors
     /// When the file cannot be read or lacks a column that such events need.

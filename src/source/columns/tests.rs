@@ -1,4 +1,4 @@
-//! Reading files: batches, damage, and what stands in the messages.
+//! Reading files: batches, damage, and the content of messages.
 
 use std::fmt::Write as _;
 
@@ -149,7 +149,7 @@ fn blank_lines_of_csv_are_no_rows() {
     }
 }
 
-/// What the pieces hold, each read on a thread of its own, as (first row, values).
+/// The content of the pieces, each read on a thread of its own, as (first row, values).
 fn pieces_apart(file: &Arc<ColumnFile>, mut pieces: Pieces) -> Vec<(u64, Vec<f64>)> {
     let mut all = Vec::new();
     while let Some(piece) = pieces.next().unwrap() {

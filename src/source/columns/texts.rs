@@ -11,7 +11,7 @@ const SLOTS: usize = 512;
 /// No text has this view: none is so long.
 const NO_VIEW: u128 = u128::MAX;
 
-/// Appends a code a text; `code` is asked for a text's code once in a while at least, `missing` stands for null.
+/// Appends one code per text; `code` gives a text's code and is called once in a while at least, `missing` is the code of null.
 pub fn codes(texts: &StringChunked, missing: u32, mut code: impl FnMut(&str) -> u32, out: &mut Vec<u32>) {
     out.reserve(texts.len());
     for array in texts.downcast_iter() {

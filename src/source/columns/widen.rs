@@ -1,4 +1,4 @@
-//! Narrow floats and decimals as doubles. A narrow float stands for the shortest decimal that reads back as it, so the
+//! Narrow floats and decimals as doubles. A narrow float means the shortest decimal that reads back as it, so the
 //! float32 of 0.1 is the 0.1 that other files and events spell out; a decimal is the double nearest to it.
 
 use std::io::Write as _;
@@ -60,7 +60,7 @@ pub fn half(bits: u16) -> f64 {
     if exact == 0.0 || !exact.is_finite() {
         return exact;
     }
-    // What lies between the middles to its neighbours reads back as it; the middles themselves if its last bit is even.
+    // A number between the middles to its neighbours reads back as it; the middles themselves do if its last bit is even.
     let (below, above) = (exact_half((bits & 0x7fff) - 1), exact_half((bits & 0x7fff) + 1));
     let size = exact.abs();
     let above = if above.is_finite() { above } else { size + (size - below) };
@@ -100,7 +100,7 @@ pub fn halves(column: &BinaryChunked) -> Series {
 pub enum Decimals {
     /// All are whole and 64 bits hold them.
     Whole(Int64Chunked),
-    /// What doubles tell apart.
+    /// Numbers that doubles distinguish.
     Doubles(Float64Chunked),
     /// Some are whole and longer than that, as keys are: as doubles, and as texts.
     Long(Float64Chunked, StringChunked),
@@ -152,7 +152,7 @@ pub fn decimals_of_bytes(column: &BinaryChunked, scale: usize) -> Result<Series,
     })
 }
 
-/// A decimal: its digits as one number, the sign, and how many of them stand behind the point.
+/// A decimal: its digits as one number, the sign, and how many of them are behind the point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decimal {
     negative: bool,

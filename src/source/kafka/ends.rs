@@ -53,13 +53,13 @@ pub fn of(
     let event = unsafe {
         native::rd_kafka_AdminOptions_set_request_timeout(options.ptr(), ms, ptr::null_mut(), 0);
         native::rd_kafka_ListOffsets(client, list.ptr(), options.ptr(), queue.ptr());
-        // The request ends by itself at its timeout; a little later nobody waits any more.
+        // The request ends by itself at its timeout; a little later this thread stops waiting.
         native::rd_kafka_queue_poll(queue.ptr(), ms.saturating_add(1000))
     };
     let event = Owned::new(event, native::rd_kafka_event_destroy)
         .ok_or(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))?;
     let mut found = BTreeMap::new();
-    // Safety: the event lives until the end of this function, and what it hands out lives as long.
+    // Safety: the event lives until the end of this function, and its content lives as long.
     unsafe {
         let error = native::rd_kafka_event_error(event.ptr());
         if error.is_error() {

@@ -1,4 +1,4 @@
-//! Which topic a name stands for: the id that the broker gave it when it was made. A topic that is deleted and made anew has
+//! The topic behind a name: the id that the broker gave it when it was created. A topic that is deleted and created again has
 //! another one, and its offsets have nothing to do with those of before. `rdkafka` does not offer it, the C client does.
 //!
 //! Unsafe code is only here and in `messages`: every pointer handed out lives in a value that gives it back.
@@ -94,12 +94,12 @@ pub fn described(
     let event = unsafe {
         native::rd_kafka_AdminOptions_set_request_timeout(options.ptr(), ms, ptr::null_mut(), 0);
         native::rd_kafka_DescribeTopics(client, collection.ptr(), options.ptr(), queue.ptr());
-        // The request ends by itself at its timeout; a little later nobody waits any more.
+        // The request ends by itself at its timeout; a little later this thread stops waiting.
         native::rd_kafka_queue_poll(queue.ptr(), ms.saturating_add(1000))
     };
     let event = Owned::new(event, native::rd_kafka_event_destroy)
         .ok_or(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))?;
-    // Safety: the event lives until the end of this function, and what it hands out lives as long.
+    // Safety: the event lives until the end of this function, and its content lives as long.
     unsafe {
         let error = native::rd_kafka_event_error(event.ptr());
         if error.is_error() {
@@ -140,7 +140,7 @@ pub fn described(
     }
 }
 
-/// An id as Kafka's tools write it; `None` for the one that stands for none.
+/// An id as Kafka's tools write it; `None` for the one that means no id.
 fn text(most: i64, least: i64) -> Option<String> {
     let mut bytes = [0; 16];
     let (high, low) = bytes.split_at_mut(8);

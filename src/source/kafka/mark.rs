@@ -29,14 +29,14 @@ pub struct Mark {
     pub stopped: bool,
 }
 
-/// How a mark stands in the metadata.
+/// How a mark is written into the metadata.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     driftgate: Mark,
 }
 
 impl Mark {
-    /// What it writes.
+    /// The written form.
     fn text(&self) -> String {
         serde_json::to_string(&Metadata { driftgate: self.clone() }).unwrap_or_default()
     }
@@ -58,7 +58,7 @@ impl Mark {
     }
 }
 
-/// A name for whoever counts in a state folder: kept there, and another one for a copy of it or on another machine.
+/// A name of the daemon that counts in a state folder: kept there, and another one for a copy of it or on another machine.
 ///
 /// # Errors
 /// A folder that cannot be written.
@@ -83,7 +83,7 @@ fn name(parts: &[&[u8]]) -> String {
     driftgate_core::judge::verdict::digest(parts).chars().take(32).collect()
 }
 
-/// What is committed, and on whose behalf.
+/// The offsets to commit, and the daemon that commits them.
 #[derive(Debug, Default)]
 pub struct Committed {
     offsets: BTreeMap<(String, i32), i64>,

@@ -1,5 +1,5 @@
 //! Messages taken from a partition's queue many at a time. One at a time, `rdkafka` makes an event of each, locks the queue
-//! and looks at the clock three times: a tenth of what the daemon does in all.
+//! and looks at the clock three times: a tenth of the daemon's whole work.
 //!
 //! Unsafe code is only here: the client library hands out pointers, and each of them lives in a value that gives it back.
 #![allow(unsafe_code, reason = "the C client's batches have no safe interface")]
@@ -17,7 +17,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Quiet;
 
-/// Messages taken at once: what they point to stays in the nearer caches.
+/// Messages taken at once: their payloads stay in the nearer caches.
 const AT_ONCE: usize = 128;
 
 /// The queue of one partition, and the messages last taken from it.
@@ -44,12 +44,12 @@ impl Drop for Given {
     }
 }
 
-/// What a partition's queue holds.
+/// The content of a partition's queue.
 pub enum Taken<'m> {
     Record(Message<'m>),
-    /// The end of what may be read: the offset after the last record, control records included.
+    /// The end of the readable records: the offset after the last one, control records included.
     End(i64),
-    /// What went wrong, and at which offset.
+    /// The error, and its offset.
     Failed(KafkaError, i64),
 }
 
@@ -78,7 +78,7 @@ impl Messages {
         self.last.filter(|(after, _)| *after == next).map(|(_, epoch)| epoch)
     }
 
-    /// Has the client fetch from an offset on once more; what was fetched before and not taken is forgotten.
+    /// Has the client fetch from an offset on once more; messages that were fetched before and not taken are dropped.
     pub fn seek(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
         let sought = list

@@ -1,5 +1,5 @@
-//! Why brokers do not answer: what librdkafka says of its connections, and what to check. It repeats itself many times a
-//! second; here each complaint is logged once a minute.
+//! Why brokers do not answer: librdkafka's messages about its connections, and what to check. It repeats itself many times
+//! per second; here each complaint is logged once per minute.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ const FRESH: Duration = Duration::from_secs(30);
 /// Different complaints remembered.
 const REMEMBERED: usize = 64;
 
-/// What a client complained of.
+/// A complaint of a client.
 #[derive(Debug, Default)]
 pub struct Troubles {
     inner: Mutex<Inner>,
@@ -57,7 +57,7 @@ impl Troubles {
         }
     }
 
-    /// Takes a line of a client's log, where a connection that ends without an error is told.
+    /// Takes a line of a client's log, the only place that reports a connection that ends without an error.
     pub fn hear_log(&self, facility: &str, message: &str) {
         if facility == "FAIL" {
             // `[thrd:name]: ` says nothing to people.
@@ -92,12 +92,12 @@ impl Troubles {
         KafkaTrouble { said: &said, advice }.emit();
     }
 
-    /// The connections work: what was said before explains nothing that comes later.
+    /// The connections work: earlier complaints do not explain later errors.
     pub fn clear(&self) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).last = None;
     }
 
-    /// What was said last, with what to check.
+    /// The last complaint, with what to check.
     #[must_use]
     pub fn why(&self) -> Option<String> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +111,7 @@ fn told(reason: &str) -> &str {
     reason.rfind(" (after ").and_then(|at| reason.get(..at)).unwrap_or(reason).trim()
 }
 
-/// What to check, by what librdkafka, OpenSSL or the system said.
+/// What to check, by the message of librdkafka, OpenSSL or the system.
 fn advice(said: &str) -> Option<&'static str> {
     let said = said.to_ascii_lowercase();
     ADVICE.iter().find(|(words, _)| words.iter().any(|word| said.contains(word))).map(|(_, advice)| *advice)

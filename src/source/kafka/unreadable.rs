@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(15);
 const NAP: Duration = Duration::from_millis(5);
 
-/// Whether an error says that a batch itself cannot be read, whoever reads it.
+/// Whether an error says that a batch itself cannot be read, by any client.
 pub fn is_unreadable(e: &KafkaError) -> bool {
     because(e).is_some()
 }
@@ -49,7 +49,7 @@ pub struct Broken {
     again: Option<Instant>,
 }
 
-/// What to do with a partition that has one.
+/// The next step for a partition that has one.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     Read,
@@ -77,7 +77,7 @@ impl Broken {
 
     /// It could not be read once more; returns whether that was the last try.
     pub fn failed(&mut self, offset: i64, e: &KafkaError, now: Instant) -> bool {
-        // What the client does behind such a batch without its records may end in an error of its own.
+        // Behind such a batch, without its records, the client may report an error of its own.
         if let Some(because) = because(e) {
             if self.tries == 0 || self.offset != offset {
                 *self = Self { offset, ..Self::default() };
@@ -139,14 +139,14 @@ impl Handle {
     }
 }
 
-/// What stands at an offset.
+/// The content at an offset.
 enum Found {
     Readable,
     /// A batch that cannot be read, which begins at this offset.
     Unreadable(i64),
 }
 
-/// Looks at an offset with a client that nobody else uses.
+/// Looks at an offset with a client that no other thread uses.
 fn look(properties: &Arc<BTreeMap<String, String>>, topic: &str, partition: i32, at: i64) -> Option<Found> {
     let source = KafkaSource::new(properties).ok()?;
     let start = Start { next: Some(at), ..Start::default() };

@@ -45,7 +45,7 @@ const LEAST_EXPECTED: u128 = 5;
 /// The least expectation of the cell that the others are pooled into.
 const LEAST_POOLED: u128 = 1;
 
-/// Two samples, as needed to say what a column's expectation is: with N = n + m in both, a column of t counts is expected
+/// The sizes of two samples, as a column's expectation needs them: with N = n + m in both, a column of t counts is expected
 /// t·min(n, m)/N times in the smaller of them when nothing has drifted.
 struct Expected {
     smaller: u128,
@@ -288,7 +288,7 @@ mod tests {
         }
     }
 
-    /// Reference, window, and what numpy and scipy 1.17 (`chi2_contingency(…, correction=False)`) make of them once the columns
+    /// Reference, window, and the results of numpy and scipy 1.17 (`chi2_contingency(…, correction=False)`) once the columns
     /// are pooled: how many were, df, X², p.
     #[allow(
         clippy::type_complexity,
@@ -320,7 +320,7 @@ mod tests {
                 assert_eq!(Some(found), pearson(reference, window));
             }
         }
-        // Counts without columns join what is rare, as one column more.
+        // Counts without columns join the rare ones, as one more column.
         let (reference, window, pooled, ..) = POOLED[0];
         let apart: Vec<u64> = window.iter().copied().chain([1, 1, 1]).collect();
         let (with, without) = ([reference, &[0, 0, 0]].concat(), pearson_pooled(reference, window, 3).unwrap());

@@ -1,4 +1,4 @@
-//! Random draws that are the same on every run and machine, for what `check` simulates.
+//! Random draws that are the same on every run and machine, for the simulations of `check`.
 
 use std::collections::HashMap;
 

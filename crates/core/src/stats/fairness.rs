@@ -1,6 +1,6 @@
 //! Fairness across segments: gaps between rates as exact rationals, and confidence bounds of gaps.
 //!
-//! Functions take all segments and the indexes of the eligible ones, so that what they name is an index of the caller's
+//! Functions take all segments and the indexes of the eligible ones, so that they return indexes of the caller's
 //! own slice. Who is eligible is the caller's decision; [`Rate::eligible`] is the usual one. Highest and lowest are the first
 //! in the given order among equals; which of them is good depends on the rate.
 
@@ -109,7 +109,7 @@ pub struct Impact {
 }
 
 /// Disparate impact: the smallest selection rate over the largest, in [0, 1]. One segment has 1. `None` without
-/// segments, or when nobody is selected anywhere.
+/// segments, or when no row is selected in any segment.
 #[must_use]
 pub fn disparate_impact(segments: &[Confusion], eligible: &[usize]) -> Option<Impact> {
     let (highest, lowest, _) = extremes(segments, eligible, Rate::Selection)?;
@@ -235,7 +235,7 @@ pub fn fall_below(snapshot: &Confusion, now: &Confusion, rate: Rate, alpha: f64,
     Some(Fall { value: exact.value(), exact, lower, upper })
 }
 
-/// What TPR can still become once the outstanding labels arrive.
+/// The bounds of TPR once the outstanding labels arrive.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct LabelBounds {
     /// TP/(TP+FN) over the labelled pairs; `None` without labelled positives.

@@ -1,7 +1,7 @@
 //! The reference grid: which cell of a numeric feature's state a value belongs to.
 //!
 //! A grid of K distinct reference values cuts the line into 2K+1 cells: the K values themselves and the open buckets
-//! below, between and above them. What is counted in the cells is merged and read elsewhere.
+//! below, between and above them. Other modules count in the cells, merge the counts and read them.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub struct Grid {
     guide: Guide,
 }
 
-/// What is stored of a grid.
+/// The stored part of a grid.
 #[derive(Deserialize)]
 struct Points {
     points: Vec<f64>,
@@ -131,7 +131,7 @@ impl Grid {
 }
 
 /// Reads every cache line of a table in order, where so many random reads of it will follow that they need most of its
-/// lines: the processor fetches what is read in order ahead, and each random read would wait for its own line.
+/// lines: the processor fetches ahead when memory is read in order, and each random read would wait for its own line.
 pub fn read_ahead<T: Copy>(table: &[T], reads: usize) {
     let line = (64 / size_of::<T>().max(1)).max(1);
     if reads >= MANY {

@@ -1,4 +1,4 @@
-//! Where in a sorted table to look for a value: a guide table, by which a search starts a few entries before its end.
+//! A guide table: for a value, the place in a sorted table from which a search needs only a few steps.
 //!
 //! The method is indexed search (Chen and Asau, "On generating random variates from an empirical distribution", AIIE
 //! Transactions 6, 1974) with a search by halves in place of the linear one. The oracle is the standard library's
@@ -82,7 +82,7 @@ impl Guide {
     /// alone waits for its loads.
     #[inline]
     pub fn below(&self, table: &[f64], values: &[f64; LANES]) -> [usize; LANES] {
-        // Everything in an earlier bucket is below the value, everything in a later one above it: what is searched may
+        // Everything in an earlier bucket is below the value, everything in a later one above it: the searched part may
         // reach into those.
         let mut at = values.map(|value| self.starts.get(self.bucket(value)).map_or(0, |&start| start as usize));
         for step in (0..self.steps).rev() {
@@ -143,7 +143,7 @@ mod tests {
             let entries = values.iter().map(|value| table.partition_point(|entry| entry < value)).collect::<Vec<_>>();
             let values: [f64; LANES] = values.try_into().unwrap();
             prop_assert_eq!(guide.below(&table, &values).to_vec(), entries);
-            // Entries of the table themselves, and what is next to them.
+            // Entries of the table themselves, and their neighbours.
             for near in table.iter().step_by(7).flat_map(|x| [x.next_down(), *x, x.next_up()]) {
                 let found = guide.below(&table, &[near; LANES]);
                 prop_assert_eq!(found, [table.partition_point(|entry| *entry < near); LANES]);

@@ -132,7 +132,7 @@ pub fn p_exact(n: u64, m: u64, h: u128) -> PValue {
         return corrected();
     };
     let weights: Vec<f64> = (0..cells).map(super::real::length).collect();
-    // Cell x sits at index x + 1; what is outside the band is 1 and is never written otherwise.
+    // Cell x sits at index x + 1; cells outside the band are 1 and are never written otherwise.
     let (mut prev, mut next) = (vec![1.0_f64; cells], vec![1.0_f64; cells]);
     prev[1] = 0.0;
     for diagonal in 1..=small + large {
@@ -219,7 +219,7 @@ pub fn p_value(distance: &Distance) -> (PValue, &'static str) {
     (beyond(corrected, n, m, d_lo), "corrected")
 }
 
-/// A lower confidence bound of the true distance and what was taken off on each side.
+/// A lower confidence bound of the true distance, and the amount subtracted on each side.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Lcb {
     /// `√(φ·ln(2/α_test)/(2n))`.

@@ -116,7 +116,7 @@ proptest! {
                 let at = |cells: &[u64]| psi(&sum_bins(&bins, &r), &sum_bins(&bins, cells), zero);
                 prop_assert_eq!(at(&merged), at(&expected));
             }
-            // Sliding: what is added and taken away leaves no trace.
+            // Sliding: a pane that is added and subtracted leaves no trace.
             merged.iter_mut().zip(grid.count_sorted(&panes[0])).for_each(|(sum, count)| *sum -= count);
             prop_assert_eq!(merged, merge(&panes[1..]));
         }

@@ -30,7 +30,7 @@ impl Limit {
         Self(Decimal::from_parts(number, 0, 0, false, 0))
     }
 
-    /// The limit that a text says, like `0.2`, `-3` or `1e-4`; `None` for what is no number, and for more than
+    /// The limit that a text spells, like `0.2`, `-3` or `1e-4`; `None` for a text that is no number, and for more than
     /// [`Self::DECIMALS`] decimals or about 28 digits.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
@@ -68,7 +68,7 @@ impl Limit {
         ratio(self.0)
     }
 
-    /// The nearest double: what JSON shows, and what floats are compared with.
+    /// The nearest double, as JSON shows it and as floats are compared with it.
     #[must_use]
     pub fn value(self) -> f64 {
         // Only the standard library's parser rounds correctly; digits and a point always are a number.
@@ -114,7 +114,7 @@ impl From<f64> for Amount {
     }
 }
 
-/// The decimal that a text says, exactly and without needless zeros; `None` for what is no number, and beyond 28 decimals
+/// The decimal that a text spells, exactly and without needless zeros; `None` for a text that is no number, and beyond 28 decimals
 /// or 7.9e28.
 #[must_use]
 pub fn decimal(text: &str) -> Option<Decimal> {
@@ -271,7 +271,7 @@ mod tests {
             prop_assert_eq!(percent.of_percent(), at);
         }
 
-        /// What a limit shows is what it is, and its double is the one that the text says.
+        /// A limit shows its exact value, and its double is the one that the text spells.
         #[test]
         fn it_shows_what_it_is(digits in any::<i64>(), exponent in -26_i32..9) {
             let text = format!("{digits}e{exponent}");

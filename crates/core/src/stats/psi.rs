@@ -5,10 +5,10 @@
 use super::chi2::chi2_isf;
 use super::real::{length, real, total};
 
-/// How unlikely a PSI has to be without drift for a limit to stand above chance.
+/// How unlikely a PSI has to be without drift for a limit to be above chance.
 pub const CHANCE: f64 = 0.001;
 
-/// What a bin without counts contributes.
+/// The contribution of a bin without counts.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Zero {
@@ -67,7 +67,7 @@ pub fn expected_null(n: u64, m: u64, bins: usize) -> Option<f64> {
     (n > 0 && m > 0).then(|| (1.0 / real(n) + 1.0 / real(m)) * length(bins.saturating_sub(1)))
 }
 
-/// What PSI exceeds with probability `alpha` when nothing has drifted: `(1/n + 1/m)·χ²_isf(α, bins − 1)`, from the same limit
+/// The value that PSI exceeds with probability `alpha` without drift: `(1/n + 1/m)·χ²_isf(α, bins − 1)`, from the same limit
 /// as [`expected_null`]. A limit below it at [`CHANCE`] lies within chance. `None` when a size is 0 or α is not positive.
 #[must_use]
 pub fn null_quantile(n: u64, m: u64, bins: usize, alpha: f64) -> Option<f64> {

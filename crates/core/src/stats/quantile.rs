@@ -29,7 +29,7 @@ pub fn bucket_of(ms: f64) -> usize {
     if micros > 1.0 { ((micros.ln() / *LN_GAMMA).ceil() as usize).min(BUCKETS - 1) } else { 0 }
 }
 
-/// The value a bucket stands for, in milliseconds: 2γ^i/(γ+1) µs, within 1% of everything in the bucket.
+/// The value that represents a bucket, in milliseconds: 2γ^i/(γ+1) µs, within 1% of everything in the bucket.
 #[must_use]
 pub fn value_of(bucket: usize) -> f64 {
     (length(bucket.min(BUCKETS - 1)) * *LN_GAMMA).exp() * 2.0 / (GAMMA + 1.0) / 1000.0

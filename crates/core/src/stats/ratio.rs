@@ -68,7 +68,7 @@ impl Ratio {
     /// self · other; `None` when it does not fit.
     #[must_use]
     pub fn times(self, other: Self) -> Option<Self> {
-        // Reduced crosswise first, so that only what remains is multiplied.
+        // Reduced crosswise first, so that only the reduced factors are multiplied.
         let (a, b) = (Self::new(self.num, other.den)?, Self::new(other.num, self.den)?);
         Self::new(a.num.checked_mul(b.num)?, a.den.checked_mul(b.den)?)
     }

@@ -28,8 +28,8 @@ const TIGHTEST_AT: f64 = 10_000.0;
 /// the boundary carries over to any split of the traffic. One success and one failure are added to each side for σ (Agresti
 /// & Caffo 2000), so that a rate of 0 does not pass for certain.
 ///
-/// What it assumes: records independent of each other, and rates that do not move with time while the split does: start the
-/// counts anew when the split changes. What it does not promise: exactness at a few dozen records, where it is wide anyway.
+/// It assumes: records independent of each other, and rates that do not move with time while the split does: start the
+/// counts anew when the split changes. It does not promise exactness at a few dozen records, where it is wide anyway.
 ///
 /// `None` when a side is empty, a count of successes exceeds its n, or α is outside (0, 1).
 #[must_use]
@@ -66,7 +66,7 @@ fn around(mean: f64, variance: f64, t: f64, alpha: f64) -> Option<(f64, f64)> {
     half.is_finite().then_some(((mean - half).max(-1.0), (mean + half).min(1.0)))
 }
 
-/// Two rates over spans of time, compared span by span: what moves both rates together (the time of day) and a split of the
+/// Two rates over spans of time, compared span by span: an influence on both rates (the time of day) and a split of the
 /// traffic that changes from span to span are no difference. The spans' differences are averaged by their harmonic sizes
 /// (Mantel & Haenszel 1959); with one split throughout this is [`difference`] of the sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Looks 200 times at a growing experiment; `each` is what every look adds to each side. Returns the first look at
+    /// Looks 200 times at a growing experiment; `each` is the addition of every look to each side. Returns the first look at
     /// which `stop` holds of the counts.
     fn first_look(
         draws: &mut Draws,
@@ -174,7 +174,7 @@ mod tests {
             let always = count(&mut draws, &|ya, na, yb, nb| excludes_zero(difference(ya, na, yb, nb, ALPHA)));
             assert!(always < 20, "{always} false alarms in 400 runs at rate {rate}, {each:?} a look");
         }
-        // The same looks with intervals made for one look: what the sequence is for.
+        // The same looks with intervals made for one look, which the sequence replaces.
         let fixed = (0..100)
             .filter(|_| {
                 first_look(&mut draws, (0.1, 0.1), (20, 20), |ya, na, yb, nb| {

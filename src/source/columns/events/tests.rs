@@ -1,4 +1,4 @@
-//! Event files to batches: which column is what, what is rejected, and Parquet and CSV alike.
+//! Event files to batches: columns by their names, rejected rows, and Parquet and CSV alike.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

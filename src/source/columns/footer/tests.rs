@@ -1,4 +1,4 @@
-//! Footers with types that nobody knows, of a file that pyarrow wrote (`tests/data/types/make.py`).
+//! Footers with unknown types, of a file that pyarrow wrote (`tests/data/types/make.py`).
 
 use std::path::{Path, PathBuf};
 
@@ -57,7 +57,7 @@ fn only_wanted_columns_are_left_and_unknown_types_are_told() {
         ("pairs", "Map"),
     ];
     assert_eq!(opaque, expected);
-    // What is left is a description of its own, of one column.
+    // The rest is a description of its own, of one column.
     let left = read(&footer.bytes, &names(&["group", "shape"])).unwrap();
     assert_eq!((left.columns, left.kept), (names(&["group"]), names(&["group"])));
     assert!(footer.bytes.len() < description().len() / 3);

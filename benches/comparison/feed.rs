@@ -68,9 +68,9 @@ impl Feed {
             intake.set_reference(&version.to_string(), reference.clone());
         }
         let schema = Arc::clone(intake.schema());
-        let (id, source) = (intake.add_decoder(), intake.add_source(EventKind::Predictions));
-        drop(intake);
         let (format, limits) = (Format::default(), Limits::default());
+        let (id, source) = (intake.add_decoder(), intake.add_source(EventKind::Predictions, format.time.future, None));
+        drop(intake);
         Self {
             decoder: JsonDecoder::new(std::slice::from_ref(&schema), &format, EventKind::Predictions, limits),
             id,
@@ -127,7 +127,7 @@ impl Feed {
     /// Closes what the stream has passed and writes the verdicts; gives how many windows those were, and their bytes.
     pub fn advance(&mut self) -> (usize, usize) {
         let (mut verdicts, mut bytes) = (0, 0);
-        self.pipeline.judge(&mut |judged, _| {
+        self.pipeline.judge_all(&mut |judged, _| {
             verdicts += judged.verdicts.len();
             bytes += judged.verdicts.iter().map(|v| serde_json::to_string(v).expect("a verdict").len()).sum::<usize>();
         });

@@ -17,7 +17,7 @@ use crate::stores::Stores;
 use columns::Building;
 use driftgate_core::baseline::{Baseline, BaselineError, KIND, NumericReference, SnapshotColumns};
 use driftgate_core::frame;
-use driftgate_core::policy::{Policy, RuleKind};
+use driftgate_core::policy::Policy;
 #[cfg(test)]
 use driftgate_core::{baseline::Coded, event::Flag};
 pub use fetch::Reach;
@@ -212,7 +212,7 @@ pub(crate) fn columns_of(policy: &Policy) -> (Vec<String>, Needed) {
     policy.unit.iter().for_each(|c| need(c, "unit"));
     for group in &policy.groups {
         for rule in &group.rules {
-            if let RuleKind::TprDrop { by, .. } = rule.kind {
+            if let Some(by) = rule.kind.snapshot_segments() {
                 policy
                     .segments
                     .get(by)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Flag;
 use crate::frame::{self, FrameError, Kind};
-use crate::policy::{GridPoints, Policy, RuleKind, Target};
+use crate::policy::{GridPoints, Policy, Target};
 use crate::schema::{cross, crossed_parts};
 use crate::stats::bins::{self, Bin};
 use crate::stats::fairness::Confusion;
@@ -155,9 +155,7 @@ impl BuiltFor {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         let mut bins = vec![DEFAULT_BINS];
-        bins.extend(
-            policy.rules().filter_map(|r| if let RuleKind::Psi { bins, .. } = r.kind { Some(bins) } else { None }),
-        );
+        bins.extend(policy.rules().filter_map(|rule| rule.kind.bins()));
         bins.sort_unstable();
         bins.dedup();
         Self {

@@ -21,7 +21,7 @@ use crate::judge::kpi::{Compared, Outcomes};
 use crate::judge::rules::{Window, judge};
 use crate::judge::streak::{Breach, Streak};
 use crate::judge::verdict::{Action, Counted, RuleResult, Signal, Status, Verdict, WindowSpan};
-use crate::policy::{Enforce, Group, Policy, RuleKind, Traffic};
+use crate::policy::{Enforce, Group, Policy, Traffic};
 use crate::schema::Schema;
 use crate::state_v4;
 use crate::window::layout::Reads;
@@ -348,8 +348,8 @@ impl Evaluator {
                 .iter()
                 .find(|r| result.rule.strip_prefix(&group.name).and_then(|s| s.strip_prefix('/')) == Some(&r.id));
             let hysteresis = rule.and_then(|r| r.hysteresis);
-            if let (Some(RuleKind::KpiDrop { of, .. }), Status::Block) = (rule.map(|r| &r.kind), result.status)
-                && let Ok(at) = close.reads.kpis.binary_search(of)
+            if let (Some(of), Status::Block) = (rule.and_then(|r| r.kind.kpi()), result.status)
+                && let Ok(at) = close.reads.kpis.binary_search(&of)
                 && cut.is_none()
             {
                 rolling.memory.outcomes.kpi(at).blocked(close.end);

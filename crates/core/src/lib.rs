@@ -8,14 +8,14 @@
 //! | [`stats`], [`text`] | functions over integer counts; texts from outside as they are shown |
 //! | [`codec`] | digests, times and numbers as text |
 //! | [`seeded`], [`frame`], [`chunk`] | hash tables with seeds; the envelope of binary files, and bytes kept once |
-//! | [`yaml`], [`policy`] | YAML with positions; the policy of a model |
+//! | [`yaml`], [`rule`], [`policy`] | YAML with positions; what each rule is: options, judge, documentation; the policy of a model |
 //! | [`event`], [`schema`] | batches in columns; slots of events |
 //! | [`decode`] | bytes to events |
 //! | [`baseline`] | a version's reference |
 //! | [`state_v4`] | the state that the release before kept, frozen |
 //! | [`window`], [`join`] | panes of counts and watermarks; predictions waiting for labels |
 //! | [`intake`] | batches in, sealed panes and watermarks out |
-//! | [`judge`], [`evaluate`] | rules, streaks, verdicts; panes in, verdicts and signals out |
+//! | [`judge`], [`evaluate`] | windows judged by rules, streaks, verdicts; panes in, verdicts and signals out |
 //! | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
 //! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |
@@ -36,6 +36,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod promotion;
 pub mod rollout;
+pub mod rule;
 pub mod schema;
 pub mod seeded;
 pub mod state_v4;

@@ -1,16 +1,11 @@
-//! The policy of a model: its file's parser here and in `parse`, `names`, `groups`, `rule_options`, `subjects`,
-//! `transitions` and `signing`; its validated form in `types`; the table of what rules can be in `metrics`,
-//! and what a parsed one is by it in `kinds`.
+//! The policy of a model: its file's parser here and in `parse`, `names`, `groups`, `transitions` and `signing`; its validated
+//! form in `types`. What rules can be is `crate::rule`.
 
 mod groups;
-mod kinds;
 pub mod lint;
-pub mod metrics;
 mod names;
 mod parse;
-mod rule_options;
 pub mod signing;
-mod subjects;
 #[cfg(test)]
 mod tests;
 mod transitions;

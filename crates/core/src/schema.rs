@@ -5,7 +5,6 @@ mod classes;
 
 pub use classes::Classes;
 
-use crate::policy::metrics::Subjects;
 use crate::policy::{LabelAttribute, Policy, RuleKind};
 
 /// The slots of one model's events. Indexes into these lists are the columns of a batch.
@@ -60,7 +59,7 @@ impl Schema {
             labels: policy.labels.as_ref().map(|l| Classes::new(&l.values)).unwrap_or_default(),
             decisions: Classes::new(&policy.decision_values),
             needs_id: policy.labels.is_some(),
-            reads_error: policy.rules().any(|r| matches!(r.kind, RuleKind::ErrorRate { .. })),
+            reads_error: policy.rules().any(|r| r.kind.reads_errors()),
             prediction_time: policy.labels.as_ref().is_some_and(|l| l.attribute == LabelAttribute::PredictionTime),
         }
     }
@@ -78,7 +77,7 @@ impl Schema {
 /// Whether any rule of the policy reads the features stream's values.
 #[must_use]
 pub fn reads_features(kind: &RuleKind) -> bool {
-    matches!(kind.spec().subjects, Subjects::Features { .. })
+    kind.reads_features()
 }
 
 /// Integral numbers at or above this are written in their shortest float form.

@@ -19,9 +19,10 @@ use drift::{Distances, OnBins, Shape};
 use driftgate_core::baseline::Baseline;
 use driftgate_core::judge::verdict::short;
 use driftgate_core::policy::lint::Lint;
-use driftgate_core::policy::{Correction, Enforce, Group, Policy, Rule, RuleKind, Subject, Target, Zero};
+use driftgate_core::policy::{Correction, Enforce, Group, Policy, Rule, Target};
+use driftgate_core::rule::alarms::{SegmentSimulation, Simulation};
 use driftgate_core::stats::draws::Draws;
-use driftgate_core::stats::limit::Limit;
+use driftgate_core::stats::psi::Zero;
 use driftgate_core::yaml::units::show_duration;
 use segments::either;
 use simulate::{Blocking, Rhythm};
@@ -120,31 +121,22 @@ impl Judge<'_> {
     fn figures(&mut self) -> Figures {
         let n = self.policy.min_samples;
         let lasts = self.rule.hysteresis;
-        match &self.rule.kind {
-            RuleKind::Psi { of, bins, zero, .. } => {
-                self.psi(of.iter().map(|s| (s.target, s.limit.lt.value())), *bins, *zero)
+        match self.rule.kind.simulation() {
+            Simulation::Psi { of, bins, zero } => self.psi(&of, bins, zero),
+            Simulation::Test { of, correction, min_effect } => self.test(&of, correction, min_effect),
+            Simulation::DistanceBound { of, budget, design_effect } => {
+                let effect = self.baseline.map_or(design_effect.unwrap_or(1.0), |b| b.design_effect(design_effect));
+                self.distance_bound(&of, budget, effect)
             }
-            RuleKind::KsP { of, correction, min_effect, .. } => self.ks_p(of, *correction, min_effect.value()),
-            RuleKind::KsLcb { of, budget, design_effect, .. } => {
-                let effect = self.baseline.map_or(design_effect.unwrap_or(1.0), |b| b.design_effect(*design_effect));
-                self.ks_lcb(of, *budget, effect)
+            Simulation::Rate { of, what, as_in_training } => {
+                let usual = |target| if as_in_training { self.missing(target) } else { 0.0 };
+                let limits: Vec<(f64, f64)> = of.iter().map(|(target, limit)| (usual(*target), *limit)).collect();
+                self.rates(&limits, what)
             }
-            RuleKind::MissingRate { of, .. } => {
-                let limits: Vec<(f64, f64)> = of.iter().map(|s| (self.missing(s.target), s.limit.value())).collect();
-                self.rates(&limits, "missing values")
-            }
-            RuleKind::InvalidRate { of, .. } => {
-                let limits: Vec<(f64, f64)> = of.iter().map(|s| (0.0, s.limit.value())).collect();
-                self.rates(&limits, "invalid values")
-            }
-            RuleKind::Gap { .. }
-            | RuleKind::DisparateImpact { .. }
-            | RuleKind::TprGapLcb { .. }
-            | RuleKind::TprDrop { .. } => self.segments(),
-            RuleKind::Auc { gte, .. } => {
-                let found = self
-                    .baseline
-                    .and_then(|b| outcomes::auc_below(self.rhythm, gte.value(), n, lasts, b, &mut self.draws));
+            Simulation::Segments(segments) => self.segments(&segments),
+            Simulation::Auc { gte } => {
+                let found =
+                    self.baseline.and_then(|b| outcomes::auc_below(self.rhythm, gte, n, lasts, b, &mut self.draws));
                 match found {
                     None => {
                         unknown("it depends on the AUC in training, and no snapshot with scores and labels is at hand")
@@ -157,8 +149,8 @@ impl Judge<'_> {
                     },
                 }
             }
-            RuleKind::KpiDrop { max, .. } => {
-                let (blocking, finds) = outcomes::kpi_drop(self.rhythm, *max, n, lasts, &mut self.draws);
+            Simulation::Kpi { max } => {
+                let (blocking, finds) = outcomes::kpi_drop(self.rhythm, max, n, lasts, &mut self.draws);
                 Figures {
                     blocking: Some(blocking),
                     finds: finds.map(|by| format!("a rate lower by {}%", short(by * 100.0))).into_iter().collect(),
@@ -170,11 +162,7 @@ impl Judge<'_> {
                     advice: "leave `for` out: without it the interval holds at all windows together; or make `for` longer than the window",
                 }
             }
-            RuleKind::Latency { .. } | RuleKind::ErrorRate { .. } | RuleKind::Measured { .. } => {
-                unknown("what is usual for the service is not in the policy")
-            }
-            #[allow(unreachable_patterns, reason = "metrics that no figures are made for yet")]
-            _ => unknown("not computed for this metric"),
+            Simulation::Unknown(why) => unknown(why),
         }
     }
 
@@ -192,11 +180,11 @@ impl Judge<'_> {
         format!("windows of {}, {from}", display::count(self.policy.min_samples))
     }
 
-    fn psi(&mut self, of: impl Iterator<Item = (Target, f64)>, bins: usize, zero: Zero) -> Figures {
+    fn psi(&mut self, of: &[(Target, f64)], bins: usize, zero: Zero) -> Figures {
         let n = self.policy.min_samples;
         let mut known: HashMap<(Vec<u64>, u64), (Blocking, Option<f64>)> = HashMap::new();
         let (mut all, mut shifts, mut left) = (Blocking::default(), Shifts::default(), 0);
-        for (target, lt) in of {
+        for &(target, lt) in of {
             let Some(shape) = Shape::of(self.baseline, target, bins) else {
                 left += 1;
                 continue;
@@ -204,7 +192,7 @@ impl Judge<'_> {
             let (rhythm, lasts, draws) = (self.rhythm, self.rule.hysteresis, &mut self.draws);
             let (blocking, finds) = *known
                 .entry((shape.key(), lt.to_bits()))
-                .or_insert_with(|| drift::on_bins(rhythm, &shape, n, &OnBins::psi(zero, lt), lasts, draws));
+                .or_insert_with(|| drift::on_bins(rhythm, &shape, n, &OnBins::Psi(zero, lt), lasts, draws));
             all = both(all, blocking);
             shifts.note(&shape, finds);
         }
@@ -216,12 +204,12 @@ impl Judge<'_> {
         Figures { blocking: Some(all), finds: shifts.said(), assumes, advice }
     }
 
-    fn ks_p(&mut self, of: &[Subject<Limit>], correction: Correction, min_effect: f64) -> Figures {
+    fn test(&mut self, of: &[(Target, f64)], correction: Correction, min_effect: f64) -> Figures {
         let n = self.policy.min_samples;
         let (rhythm, lasts) = (self.rhythm, self.rule.hysteresis);
         let shapes: Vec<(Shape, f64)> = of
             .iter()
-            .map(|s| (Shape::of(self.baseline, s.target, 10).unwrap_or_else(drift::unknown), s.limit.value()))
+            .map(|&(target, gte)| (Shape::of(self.baseline, target, 10).unwrap_or_else(drift::unknown), gte))
             .collect();
         let rows = shapes.iter().filter(|(s, _)| !s.discrete).map(|(s, _)| s.rows).min();
         let distances = rows.map(|m| Distances::new(rhythm, n, m, &mut self.draws));
@@ -254,9 +242,9 @@ impl Judge<'_> {
         Figures { blocking: Some(all), finds: shifts.said(), assumes: vec![self.assumed()], advice }
     }
 
-    fn ks_lcb(&mut self, of: &[Subject<Limit>], budget: f64, design_effect: f64) -> Figures {
+    fn distance_bound(&mut self, of: &[(Target, f64)], budget: f64, design_effect: f64) -> Figures {
         let n = self.policy.min_samples;
-        let shapes = of.iter().filter_map(|s| Some((Shape::of(self.baseline, s.target, 10)?, s.limit.value())));
+        let shapes = of.iter().filter_map(|&(target, lte)| Some((Shape::of(self.baseline, target, 10)?, lte)));
         let shapes: Vec<(Shape, f64)> = shapes.collect();
         let rows = shapes.iter().map(|(s, _)| s.rows).min().unwrap_or(drift::ROWS);
         let distances = Distances::new(self.rhythm, n, rows, &mut self.draws);
@@ -305,9 +293,9 @@ impl Judge<'_> {
         }
     }
 
-    fn segments(&mut self) -> Figures {
+    fn segments(&mut self, rule: &SegmentSimulation) -> Figures {
         let lasts = self.rule.hysteresis;
-        let Some(found) = segments::judge(self.rhythm, &self.rule.kind, lasts, self.baseline, &mut self.draws) else {
+        let Some(found) = segments::judge(self.rhythm, rule, lasts, self.baseline, &mut self.draws) else {
             return unknown("not computed for this metric");
         };
         let from = if found.known { "rates as in training" } else { "equal rates, since no snapshot says which" };
@@ -315,13 +303,9 @@ impl Judge<'_> {
         if let Some(gap) = found.broken {
             assumes.push(format!("the training data itself has a gap of {}", short(gap)));
         }
-        let advice = match (&self.rule.kind, found.broken) {
-            (_, Some(_)) => "the training data itself breaks the limit: train anew, or raise it",
-            (RuleKind::Gap { .. }, _) => {
-                "raise `min_positives` or the limit, or write `tpr_gap_lcb`, which blocks only where chance cannot be it"
-            }
-            (RuleKind::TprDrop { lcb: false, .. }, _) => "raise `min_positives` or the limit, or write `tpr_drop_lcb`",
-            _ => "raise `min_positives` or the limit",
+        let advice = match found.broken {
+            Some(_) => "the training data itself breaks the limit: train anew, or raise it",
+            None => rule.advice,
         };
         Figures {
             blocking: Some(found.blocking),

@@ -6,7 +6,8 @@ use crate::cli::display;
 use driftgate_core::baseline::Baseline;
 use driftgate_core::judge::verdict::short;
 use driftgate_core::policy::lint::Lint;
-use driftgate_core::policy::{Policy, RuleKind, Target};
+use driftgate_core::policy::{Policy, Target};
+use driftgate_core::rule::alarms::Simulation;
 use driftgate_core::stats::psi::{CHANCE, null_quantile};
 
 /// Subjects that a warning names.
@@ -27,23 +28,17 @@ pub fn lint(policy: &Policy, baseline: Option<&Baseline>) -> Vec<Lint> {
     let mut found = Vec::new();
     for group in &policy.groups {
         for (at, rule) in group.rules.iter().enumerate() {
-            let RuleKind::Psi { of, bins, .. } = &rule.kind else { continue };
-            let low = of.iter().filter_map(|subject| {
-                let (bins, rows) = sizes(baseline, subject.target, *bins)?;
+            let Simulation::Psi { of, bins, .. } = rule.kind.simulation() else { continue };
+            let low = of.iter().filter_map(|&(target, lt)| {
+                let (bins, rows) = sizes(baseline, target, bins)?;
                 let quantile = null_quantile(n, rows, bins, CHANCE)?;
-                let name = policy.target_name(subject.target);
-                (subject.limit.lt.value() < quantile).then_some(Low {
-                    name,
-                    bins,
-                    rows,
-                    lt: subject.limit.lt.value(),
-                    quantile,
-                })
+                let name = policy.target_name(target);
+                (lt < quantile).then_some(Low { name, bins, rows, lt, quantile })
             });
             let mut low: Vec<Low<'_>> = low.collect();
             low.sort_by(|a, b| b.quantile.total_cmp(&a.quantile));
             if let Some(message) = message(&low, n) {
-                found.push(Lint { path: format!("checks.{}.rules[{at}].psi", group.name), message });
+                found.push(Lint { path: format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric()), message });
             }
         }
     }

@@ -333,10 +333,8 @@ fn a_column_of_many_categories_alone_is_kept_with_the_limit_that_fits() {
     let (draft, policy) = drafted(&text, |_| {});
     assert_eq!(policy.features.categorical, ["ticket"], "{draft}");
     // (1/200 + 1/2000)·χ²_isf(0.001, 450) is 3.0164 (scipy): no limit lies below it.
-    let limits = policy.rules().find_map(|rule| match &rule.kind {
-        driftgate_core::policy::RuleKind::Psi { of, .. } => of.first().map(|subject| subject.limit.lt.value()),
-        _ => None,
-    });
+    let psi = policy.rules().find(|rule| rule.kind.metric() == "psi");
+    let limits = psi.and_then(|rule| rule.kind.bounds().first().map(|bound| bound.limit.value()));
     assert!(limits.is_some_and(|lt| lt >= 3.0163), "{draft}");
 }
 

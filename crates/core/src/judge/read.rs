@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Map, Value};
 
 use super::verdict::{Evidence, Json, RuleResult, Status, Verdict, WindowSpan};
-use crate::policy::metrics;
+use crate::rule;
 
 /// A text that is no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ impl Common {
     fn take(fields: &mut Map<String, Value>) -> Result<Self, String> {
         let metric = text(fields, "metric")?;
         Ok(Self(RuleResult {
-            metric: metrics::find(&metric).map_or(Cow::Owned(metric), |metric| Cow::Borrowed(metric.name)),
+            metric: rule::find(&metric).map_or(Cow::Owned(metric), |definition| Cow::Borrowed(definition.name)),
             rule: text(fields, "rule")?,
             subject: text(fields, "subject")?,
             status: required(fields, "status").and_then(status)?,
@@ -114,7 +114,6 @@ mod tests {
 
     use super::super::verdict::Counted;
     use super::*;
-    use crate::policy::metrics::METRICS;
 
     const JSON: &str = r#"{"verdict_id":"ab","model":"m","version":"1","stage":"prod","group":"drift","window":{"start":"2013-03-01T00:00:00Z","end":"2013-03-08T00:00:00Z","complete":true},"status":"block","results":[{"rule":"drift/psi","metric":"psi","subject":"temp","status":"block","value":0.31,"limit":{"lt":0.2},"method":"quantile-10/half","expected_null":0.0017,"n":6012,"missing":3,"invalid":0,"reference_n":50009,"since":"2013-03-08T00:00:00Z","pending":true,"bins":[{"le":28.9,"reference":5120,"window":310}]},{"rule":"f/tpr_gap","metric":"tpr_gap","subject":"origin","status":"insufficient","value":null,"lower":null,"n":0,"reason":"nothing","muted":true,"segments":[]}],"counted":{"predictions":6012,"labels":5990},"policy_sha256":"p","baseline_sha256":null}"#;
 
@@ -178,8 +177,10 @@ mod tests {
     }
 
     fn result() -> impl Strategy<Value = RuleResult> {
-        let known: Vec<&'static str> =
-            METRICS.iter().map(|m| m.name).chain(["limit", "n", "segments", "unseen", "champion_rate"]).collect();
+        let known: Vec<&'static str> = rule::all()
+            .map(|definition| definition.name)
+            .chain(["limit", "n", "segments", "unseen", "champion_rate"])
+            .collect();
         let name = prop_oneof![
             prop::sample::select(known).prop_map(Cow::Borrowed),
             "evidence_[a-z]{0,12}".prop_map(Cow::Owned),

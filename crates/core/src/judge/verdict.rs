@@ -13,41 +13,7 @@ use crate::state_v4;
 pub use crate::codec::hash::digest;
 pub use crate::codec::number::{number, short, written};
 pub use crate::codec::time::utc;
-
-/// What a check or a window came to, from good to bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    Pass,
-    Warn,
-    Insufficient,
-    Block,
-}
-
-impl Status {
-    pub const ALL: [Self; 4] = [Self::Pass, Self::Warn, Self::Insufficient, Self::Block];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Warn => "warn",
-            Self::Insufficient => "insufficient",
-            Self::Block => "block",
-        }
-    }
-
-    /// 0 pass, 1 warn, 2 insufficient, 3 block: the value of the `check_status` metric.
-    #[must_use]
-    pub fn rank(self) -> u8 {
-        match self {
-            Self::Pass => 0,
-            Self::Warn => 1,
-            Self::Insufficient => 2,
-            Self::Block => 3,
-        }
-    }
-}
+pub use crate::rule::types::Status;
 
 /// One rule on one subject.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use crate::decode::seen::Seen;
 use crate::event::{EventKind, Field, FieldMap};
-use crate::policy::{Policy, RuleKind, Target};
+use crate::policy::{Policy, Target};
 use crate::schema::Schema;
 use crate::window::layout::Reads;
 
@@ -57,7 +57,7 @@ fn is_read(seen: &Seen, policy: &Policy, field: Field) -> bool {
         }
         Field::LatencyMs => reads().any(|r| r.latency),
         Field::Error => reads().any(|r| r.error),
-        Field::Label => policy.rules().any(|r| r.kind.reads_labels() && !matches!(r.kind, RuleKind::KpiDrop { .. })),
+        Field::Label => policy.rules().any(|r| r.kind.reads_classes()),
         _ => false,
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::metrics::Subjects;
-use super::names::Names;
-use super::rule_options;
 use super::types::{
     Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Millis, Rule, RuleKind, Target, Traffic, WindowSpec,
 };
+use crate::rule;
+use crate::rule::names::Names;
 use crate::yaml::{Item, units};
 
 const MAX_GROUPS: usize = 32;
@@ -153,7 +152,7 @@ fn default_stale_after(window: WindowSpec, lateness: Millis, rules: &[Rule], sur
 }
 
 fn reads_only_features(kind: &RuleKind) -> bool {
-    matches!(kind.spec().subjects, Subjects::Features { .. }) && !kind.targets().contains(&Target::Score)
+    kind.reads_features() && !kind.targets().contains(&Target::Score)
 }
 
 fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
@@ -218,7 +217,7 @@ fn rule(item: &Item, names: &mut Names, surroundings: &Surroundings) -> Option<R
             keys.join(", ")
         ));
     };
-    let (kind, map) = rule_options::kind(metric, &options, names)?;
+    let (kind, map) = rule::parse(metric, &options, names)?;
     let id = map.get("id").map(|item| item.slug("a rule's id"));
     let hysteresis = map.get("for").map(|item| hysteresis(&item));
     let metric = kind.as_ref().map_or("", RuleKind::metric);
@@ -245,7 +244,7 @@ fn needs(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings
             "{metric} reads labels, and the policy has none: write `labels: {{horizon: 2d}}` at the top"
         ));
     }
-    if kind.spec().counts.reads_decisions() && !surroundings.threshold {
+    if kind.definition().counts.reads_decisions() && !surroundings.threshold {
         item.report(format!(
             "{metric} reads decisions, and those come from the score: write `score: {{threshold: 0.5}}` at the top"
         ));

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::metrics::Guard;
 use super::number_of;
 use super::signing::SignerTrust;
 use super::types::{Approvals, Enforce, Group, Hysteresis, Policy, Transition};
+use crate::rule::definition::Guard;
 use crate::yaml::units::show_duration;
 
 /// One piece of advice and where in the policy it belongs.
@@ -131,8 +131,9 @@ impl Lints {
         if checks.is_empty() {
             self.say(format!("{path}.checks"), format!("no group with `enforce: block` guards the way to {PROD}, and nothing promotes without a check: name groups"));
         } else {
-            let guards =
-                |groups: &[&Group], what| groups.iter().flat_map(|g| &g.rules).any(|r| r.kind.spec().guards == what);
+            let guards = |groups: &[&Group], what| {
+                groups.iter().flat_map(|g| &g.rules).any(|r| r.kind.definition().guards == what)
+            };
             let rollout = transition.rollout.as_ref().map(|r| groups(&r.checks)).unwrap_or_default();
             if !guards(&checks, Guard::Service) && !guards(&rollout, Guard::Service) {
                 self.say(
@@ -213,7 +214,7 @@ impl Lints {
             let Some(rule) = group.rules.get(trigger.rule) else { continue };
             let path = format!("rollback.triggers[{at}]");
             let name = format!("{}/{}", group.name, rule.id);
-            if matches!(rule.kind.spec().guards, Guard::Drift | Guard::Fairness) {
+            if matches!(rule.kind.definition().guards, Guard::Drift | Guard::Fairness) {
                 self.say(
                     format!("{path}.rule"),
                     format!("{name} watches the world rather than the version: the older version lives in the same world and may do worse; trigger on latency, errors or a KPI"),

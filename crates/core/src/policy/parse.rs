@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::groups::{self, Outline, Surroundings};
-use super::names::Names;
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Millis, Mute, Policy};
 use super::{PolicyErrors, names, signing, transitions};
 use crate::codec::hash::sha256_hex;
+use crate::rule::names::Names;
 use crate::yaml::{self, Item, Map, units};
 
 const KEYS: &[&str] = &[
@@ -66,7 +66,9 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let features = map.get("features").map_or_else(|| Some(names::no_features()), |item| names::features(&item));
     let segments = map.get("segments").map_or_else(|| Some(Vec::new()), |item| names::segments(&item));
     let unit = map.get("unit").map(|item| unit(&item));
-    let mut names = Names::new(features, segments);
+    let declared = features.as_ref().map(|f| (f.numeric.clone(), f.categorical.clone()));
+    let segmentations = segments.as_ref().map(|s| s.iter().map(|s| s.name.clone()).collect());
+    let mut names = Names::new(declared, segmentations);
     let surroundings = Surroundings {
         lateness: default_lateness,
         has_labels: labels.is_some(),
@@ -87,7 +89,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let signing = map.get("signing").map_or_else(|| Some(signing::Pinned::default()), |item| signing::signing(&item));
     let signing = signing.map(|pinned| (pinned.keys, pinned.model_signers)).unzip();
     version?;
-    let names = names.complete()?;
+    let (features, segments) = (features?, segments?);
     Some(Policy {
         model: model?,
         metadata: metadata?,
@@ -108,8 +110,8 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
         model_signers: signing.1?,
         sha256: sha256_hex(text.as_bytes()),
         directory: file.parent().map(PathBuf::from).unwrap_or_default(),
-        features: names.features,
-        segments: names.segments,
+        features,
+        segments,
         kpis: names.kpis,
         measured: names.measured,
     })
@@ -306,7 +308,7 @@ fn subjects(groups: &[Group], only: Option<(usize, usize)>, names: &Names) -> Ve
         .flat_map(|(group, spec)| spec.rules.iter().enumerate().map(move |(place, rule)| ((group, place), rule)));
     let mut subjects: Vec<String> = rules
         .filter(|(place, _)| only.is_none_or(|only| only == *place))
-        .flat_map(|(_, rule)| names.subjects_of(&rule.kind))
+        .flat_map(|(_, rule)| rule.kind.subjects(names))
         .collect();
     subjects.sort_unstable();
     subjects

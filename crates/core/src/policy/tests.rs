@@ -9,7 +9,9 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::rule::distance::Psi;
 use crate::stats::limit::Limit;
+use crate::stats::psi::Zero;
 
 const EXAMPLE: &str = include_str!("../../../../config/policies/example.yaml");
 
@@ -87,7 +89,7 @@ fn the_shipped_example_parses() {
     assert_eq!((triggers[0].group, triggers[0].rule), (4, 2));
     assert_eq!(triggers[0].hysteresis, Some(Hysteresis::Duration(300_000)));
     assert_eq!(triggers[2].hysteresis, None);
-    let RuleKind::Psi { of, .. } = &policy.groups[0].rules[0].kind else { panic!("not psi") };
+    let of = &policy.groups[0].rules[0].kind.as_check::<Psi>().unwrap().of;
     assert_eq!(of.len(), 9);
     assert_eq!(of[4].limit, Upper { lt: at(0.5), warn: Some(at(0.3)) });
     assert_eq!(policy.target_name(of[4].target), "attempts_24h");
@@ -112,13 +114,13 @@ fn defaults() {
         Rule {
             id: "psi".into(),
             hysteresis: None,
-            kind: RuleKind::Psi {
+            kind: RuleKind::new(Psi {
                 of: [Target::Numeric(0), Target::Numeric(1), Target::Categorical(0)]
                     .map(|target| Subject { target, limit: Upper { lt: at(0.2), warn: None } })
                     .to_vec(),
                 bins: 10,
                 zero: Zero::Half,
-            },
+            }),
         }
     );
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::groups::{Outline, hysteresis};
-use super::rule_options::{design_effect, tolerance};
 use super::types::{
     Approvals, Compare, EVIDENCE_KINDS, Excluded, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit,
     RollbackPlan, RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
 };
+use crate::rule::options::{design_effect, tolerance};
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, units};
 
@@ -18,7 +18,7 @@ pub(super) struct Checks<'a> {
     pub outline: &'a Outline,
     /// `None` where a group has errors.
     pub groups: Option<&'a [Group]>,
-    /// As `RuleKind::KpiDrop` counts them.
+    /// As rules count them.
     pub kpis: &'a [String],
 }
 
@@ -279,9 +279,8 @@ fn compare(item: &Item, written: &Checks, steps: Option<&[RolloutStep]>, checks:
 fn kpi_rule(item: &Item, written: &Checks) -> Option<(usize, usize)> {
     let name = item.name("a KPI's name")?;
     let kpi = written.kpis.iter().position(|known| known == name);
-    let reads = |kind: &RuleKind| matches!(kind, RuleKind::KpiDrop { of, .. } if Some(*of) == kpi);
     // Where a group has errors, they are reported there.
-    find_rule(written.groups?, |_, kind| reads(kind)).or_else(|| {
+    find_rule(written.groups?, |_, kind| kind.kpi().is_some_and(|of| Some(of) == kpi)).or_else(|| {
         let quoted = units::quote(name);
         if written.kpis.is_empty() {
             return item.fail(format!(
@@ -298,10 +297,7 @@ fn latency_compare(item: &Item, written: &Checks, checks: Option<&[usize]>) -> O
     let max_increase =
         map.require("max_increase", "{relative: 0.05}").and_then(|item| increase(&item, "milliseconds, 0 or more"));
     let (groups, checks) = (written.groups?, checks?);
-    let quantile = |kind: &RuleKind| match kind {
-        RuleKind::Latency { quantile, .. } => Some(*quantile),
-        _ => None,
-    };
+    let quantile = RuleKind::latency_quantile;
     let checked = |group: usize| checks.contains(&group);
     let of_p95 = |kind: &RuleKind| quantile(kind).is_some_and(|quantile| (quantile - 0.95).abs() < 1e-9);
     let place = find_rule(groups, |group, kind| checked(group) && of_p95(kind))

@@ -1,12 +1,15 @@
 //! The validated policy: what one model is judged by. Built by `policy::parse`, never by hand outside tests;
 //! every name is resolved to an index and every duration to milliseconds, so nothing downstream can fail on it.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::signing::{ModelSigner, SigningKey};
+use crate::rule::names::{Naming, target_name};
 use crate::stats::limit::Limit;
+
+pub use crate::rule::RuleKind;
+pub use crate::rule::types::{Aggregate, Bound, Correction, MOST_VALUE, Side, Subject, Target, Tolerance, Upper};
 
 /// A span of event time in milliseconds.
 pub type Millis = i64;
@@ -155,225 +158,8 @@ pub struct Rule {
     pub hysteresis: Option<Hysteresis>,
 }
 
-/// What a distribution rule looks at; indexes into `FeatureSpec`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Target {
-    Numeric(usize),
-    Categorical(usize),
-    Score,
-}
-
-/// A rule's subject with the limits that hold for it (after `except`).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Subject<L> {
-    pub target: Target,
-    pub limit: L,
-}
-
-/// Blocks at or above `lt`, warns at or above `warn`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Upper {
-    pub lt: Limit,
-    pub warn: Option<Limit>,
-}
-
-/// How PSI treats empty bins.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Zero {
-    Half,
-    Floor(f64),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Correction {
-    None,
-    Holm,
-    Bh,
-}
-
-/// Which rate a fairness gap compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GapMeasure {
-    Tpr,
-    Fpr,
-    Selection,
-    EqualizedOdds,
-}
-
-/// A drop that is tolerated.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Tolerance {
-    Absolute(Limit),
-    Relative(Limit),
-}
-
-/// What a KPI is compared with first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KpiVersus {
-    /// The version in prod in the same window; where there is none beside a version in prod, as `Predecessor`.
-    Champion,
-    /// The version that was in prod before this one; where there is none, the version's own past.
-    Predecessor,
-}
-
-/// Measured values, and limits on them, lie within plus and minus this.
-pub const MOST_VALUE: f64 = 1e12;
 /// The `n` of a measurement is from 1 to this.
 pub const MOST_WEIGHT: u64 = 1_000_000_000;
-
-/// What a `measured` rule makes of a window's measurements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aggregate {
-    /// Of the values, each weighted by its `n`.
-    Mean,
-    Max,
-    Min,
-    /// Of the values times their `n`.
-    Sum,
-}
-
-impl Aggregate {
-    pub const ALL: [Self; 4] = [Self::Mean, Self::Max, Self::Min, Self::Sum];
-
-    /// As the policy and the verdict spell it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::Max => "max",
-            Self::Min => "min",
-            Self::Sum => "sum",
-        }
-    }
-}
-
-/// How a value must lie to its limit to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Lt,
-    Lte,
-    Gt,
-    Gte,
-}
-
-impl Side {
-    pub const ALL: [Self; 4] = [Self::Lt, Self::Lte, Self::Gt, Self::Gte];
-
-    /// As the policy and the verdict spell it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Lt => "lt",
-            Self::Lte => "lte",
-            Self::Gt => "gt",
-            Self::Gte => "gte",
-        }
-    }
-
-    /// Whether a value that compares so with its limit passes.
-    #[must_use]
-    pub fn passes(self, order: Ordering) -> bool {
-        match self {
-            Self::Lt => order.is_lt(),
-            Self::Lte => order.is_le(),
-            Self::Gt => order.is_gt(),
-            Self::Gte => order.is_ge(),
-        }
-    }
-}
-
-/// Blocks where the value does not lie on `side` of `limit`, warns where it does not of `warn`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bound {
-    pub side: Side,
-    pub limit: Limit,
-    pub warn: Option<Limit>,
-}
-
-/// One rule. `by` is an index into `Policy::segments`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RuleKind {
-    Psi {
-        of: Vec<Subject<Upper>>,
-        bins: usize,
-        zero: Zero,
-    },
-    /// Blocks below the limit (`gte`).
-    KsP {
-        of: Vec<Subject<Limit>>,
-        correction: Correction,
-        min_effect: Limit,
-    },
-    /// Blocks above the limit (`lte`); `budget` is the false-block probability a day, `design_effect` is φ: what `unit`
-    /// gives unless it is written, or 1.
-    KsLcb {
-        of: Vec<Subject<Limit>>,
-        budget: f64,
-        design_effect: Option<f64>,
-    },
-    /// Blocks above the limit (`max_increase`).
-    MissingRate {
-        of: Vec<Subject<Limit>>,
-    },
-    /// Blocks above the limit (`lte`).
-    InvalidRate {
-        of: Vec<Subject<Limit>>,
-    },
-    Gap {
-        measure: GapMeasure,
-        by: usize,
-        limit: Upper,
-        min_positives: u64,
-    },
-    /// Blocks below the limit (`gte`).
-    DisparateImpact {
-        by: usize,
-        gte: Limit,
-        min_positives: u64,
-    },
-    /// Blocks above the limit (`lte`); against a named segment or over all pairs.
-    TprGapLcb {
-        by: usize,
-        lte: Limit,
-        min_positives: u64,
-        reference: Option<String>,
-        design_effect: Option<f64>,
-    },
-    /// Blocks when a segment's TPR lies more than `max` below the snapshot's (`lcb`: when Newcombe's lower bound does).
-    TprDrop {
-        by: usize,
-        max: Limit,
-        min_positives: u64,
-        lcb: bool,
-        design_effect: Option<f64>,
-    },
-    /// Blocks below the limit (`gte`).
-    Auc {
-        gte: Limit,
-    },
-    /// `quantile` in (0, 1), the limit in milliseconds; `metric` is the name in the policy, e.g. `latency_p95_ms`.
-    Latency {
-        metric: &'static str,
-        quantile: f64,
-        limit: Upper,
-    },
-    /// The limit is a fraction.
-    ErrorRate {
-        limit: Upper,
-    },
-    /// `of` is an index into `Policy::kpis`.
-    KpiDrop {
-        of: usize,
-        max: Tolerance,
-        versus: KpiVersus,
-    },
-    /// `of` is an index into `Policy::measured`.
-    Measured {
-        of: usize,
-        aggregate: Aggregate,
-        bound: Bound,
-    },
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hysteresis {
@@ -568,5 +354,35 @@ impl Policy {
     /// All rules of all groups.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.groups.iter().flat_map(|g| &g.rules)
+    }
+
+    /// The name of a rule's subject as verdicts show it: the feature's, or `score`.
+    #[must_use]
+    pub fn target_name(&self, target: Target) -> &str {
+        target_name(&self.features.numeric, &self.features.categorical, target)
+    }
+
+    /// What a rule's results are about, as verdicts name it, in the policy's order.
+    #[must_use]
+    pub fn subjects(&self, kind: &RuleKind) -> Vec<String> {
+        kind.subjects(self)
+    }
+}
+
+impl Naming for Policy {
+    fn target(&self, target: Target) -> &str {
+        self.target_name(target)
+    }
+
+    fn segmentation(&self, by: usize) -> Option<&str> {
+        self.segments.get(by).map(|segmentation| segmentation.name.as_str())
+    }
+
+    fn kpi(&self, of: usize) -> Option<&str> {
+        self.kpis.get(of).map(String::as_str)
+    }
+
+    fn measured(&self, of: usize) -> Option<&str> {
+        self.measured.get(of).map(String::as_str)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::model_signing::{self, Manifest};
 use super::types::{Dossier, Finding, Outcome};
-use crate::policy::{Policy, RuleKind, Tolerance};
+use crate::policy::Policy;
 use crate::yaml::units::show_duration;
 
 /// What a record says beside the dossier and the policy.
@@ -152,27 +152,10 @@ fn triggers(policy: &Policy) -> Vec<String> {
             Some(Hysteresis::Duration(ms)) => format!(" for {}", show_duration(ms)),
         };
         let window = show_duration(group.window.size);
-        let breach = breach(policy, &rule.kind);
+        let breach = rule.kind.breach(policy.subjects(&rule.kind).first().map_or("", String::as_str));
         Some(format!("{}/{} blocks{hysteresis}: {breach}, in windows of {window}", group.name, rule.id))
     })
     .collect()
-}
-
-/// What a rule blocks at, in words.
-fn breach(policy: &Policy, kind: &RuleKind) -> String {
-    match kind {
-        RuleKind::Latency { metric, limit, .. } => format!("{metric} at {} ms or above", limit.lt),
-        RuleKind::ErrorRate { limit } => format!("an error rate of {} or above", limit.lt),
-        RuleKind::KpiDrop { of, max, .. } => {
-            let kpi = policy.kpis.get(*of).map_or("the KPI", String::as_str);
-            let drop = match max {
-                Tolerance::Absolute(by) => format!("{by}"),
-                Tolerance::Relative(by) => by.percent(),
-            };
-            format!("{kpi} down more than {drop} against the champion")
-        }
-        other => other.metric().to_owned(),
-    }
 }
 
 /// The record as a note for people: gates passed, rollout plan, rollback criteria.

@@ -1,6 +1,6 @@
 //! The plan of a rollout for people.
 
-use crate::policy::{Compare, Policy, Rollout, RolloutStep, RuleKind, Tolerance};
+use crate::policy::{Compare, Policy, Rollout, RolloutStep, Tolerance};
 use crate::yaml::units::show_duration;
 
 /// The plan in a line: `10% for 30m, 50% for 2h, 100% with a bake of 1h; checks slo; inconclusive pauses`.
@@ -49,8 +49,7 @@ pub(super) fn compares(step: &RolloutStep) -> bool {
 /// The KPI that a comparison is about.
 pub(super) fn kpi<'a>(policy: &'a Policy, compare: &Compare) -> &'a str {
     let kind = policy.groups.get(compare.group).and_then(|group| group.rules.get(compare.rule)).map(|rule| &rule.kind);
-    let Some(RuleKind::KpiDrop { of, .. }) = kind else { return "the KPI" };
-    policy.kpis.get(*of).map_or("the KPI", String::as_str)
+    kind.and_then(|kind| policy.kpis.get(kind.kpi()?)).map_or("the KPI", String::as_str)
 }
 
 /// `1.5%` of the champion's, or `0.02` as it is.

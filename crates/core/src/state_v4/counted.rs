@@ -153,7 +153,7 @@ fn ignore(now: &policy::Ignore) -> Ignore {
 /// The first rule of a policy whose counts driftgate 0.1 kept otherwise, as `group/id`.
 #[must_use]
 pub fn counted_otherwise(policy: &Policy) -> Option<String> {
-    let otherwise = |kind: &RuleKind| matches!(kind.metric(), "selection_gap" | "disparate_impact");
+    let otherwise = |kind: &RuleKind| kind.selection_by().is_some();
     policy.groups.iter().find_map(|group| {
         let rule = group.rules.iter().find(|rule| otherwise(&rule.kind))?;
         Some(format!("{}/{}", group.name, rule.id))

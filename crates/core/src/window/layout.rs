@@ -2,8 +2,8 @@
 //! rules read) and the version's baseline (how large its grids are); each group keeps only what its rules read.
 
 use crate::baseline::Baseline;
-use crate::policy::{Group, Policy, RuleKind, Target, Traffic};
-use crate::schema::reads_features;
+use crate::policy::{Group, Policy, Target, Traffic};
+use crate::rule::Read;
 use crate::stats::quantile;
 
 /// What the rules of one group read.
@@ -49,23 +49,20 @@ impl Reads {
             traffic: group.traffic,
         };
         for rule in &group.rules {
-            match &rule.kind {
-                RuleKind::Psi { of, .. } => reads.targets.extend(of.iter().map(|s| s.target)),
-                RuleKind::KsP { of, .. }
-                | RuleKind::KsLcb { of, .. }
-                | RuleKind::MissingRate { of }
-                | RuleKind::InvalidRate { of } => reads.targets.extend(of.iter().map(|s| s.target)),
-                RuleKind::Gap { by, .. }
-                | RuleKind::DisparateImpact { by, .. }
-                | RuleKind::TprGapLcb { by, .. }
-                | RuleKind::TprDrop { by, .. } => reads.segmentations.push(*by),
-                RuleKind::Auc { .. } => reads.auc = true,
-                RuleKind::Latency { .. } => reads.latency = true,
-                RuleKind::ErrorRate { .. } => reads.error = true,
-                RuleKind::KpiDrop { of, .. } => reads.kpis.push(*of),
-                RuleKind::Measured { of, .. } => reads.measured.push(*of),
+            for read in rule.kind.reads() {
+                match read {
+                    Read::Distribution(target) => reads.targets.push(target),
+                    Read::Segmentation(by) => reads.segmentations.push(by),
+                    Read::ScoreByLabel => reads.auc = true,
+                    Read::Latency(_) => reads.latency = true,
+                    Read::Error => reads.error = true,
+                    Read::Kpi(of) => reads.kpis.push(of),
+                    Read::Measured(of) => reads.measured.push(of),
+                    // These are read of the snapshot.
+                    Read::Bins(_) | Read::SnapshotSegments(_) => {}
+                }
             }
-            reads.features |= reads_features(&rule.kind);
+            reads.features |= rule.kind.reads_features();
         }
         reads.targets.sort_unstable();
         reads.targets.dedup();

@@ -99,6 +99,13 @@ impl<'a> Item<'a> {
     /// A mapping with these keys and no others.
     #[must_use]
     pub fn map(&self, known: &'static [&'static str]) -> Option<Map<'a>> {
+        let map = self.map_of(known)?;
+        Some(Map { known: Some(known), ..map })
+    }
+
+    /// The same with keys that are not known beforehand.
+    #[must_use]
+    pub fn map_of(&self, known: &[&'static str]) -> Option<Map<'a>> {
         let map = self.open_map(&format!("a mapping with keys such as `{}`", known.first().unwrap_or(&"key")))?;
         for Entry { key, at, .. } in map.entries {
             if !known.contains(&key.as_str()) {
@@ -106,7 +113,7 @@ impl<'a> Item<'a> {
                 self.sink.report(*at, join(&self.path, key), message);
             }
         }
-        Some(Map { known: Some(known), ..map })
+        Some(map)
     }
 
     /// A mapping whose keys are names that the writer chose.

@@ -4,11 +4,11 @@ use statrs::function::erf::{erfc, erfc_inv};
 
 use super::simulate::{Blocking, Counts, Rhythm, Successes, sample, share_of, smallest};
 use driftgate_core::baseline::Baseline;
-use driftgate_core::policy::{Correction, Hysteresis, Target, Zero};
+use driftgate_core::policy::{Correction, Hysteresis, Target};
 use driftgate_core::stats::bins::sum_bins;
 use driftgate_core::stats::chi2::pearson_pooled;
 use driftgate_core::stats::draws::Draws;
-use driftgate_core::stats::psi::{Zero as ZeroRule, psi};
+use driftgate_core::stats::psi::{Zero, psi};
 
 /// Bins of what nothing is known of.
 const BINS: usize = 10;
@@ -112,20 +112,12 @@ fn normal_at(p: f64) -> f64 {
 
 /// A statistic of the bins of a window and of the reference, and the limit it breaks.
 pub enum OnBins {
-    Psi(ZeroRule, f64),
+    Psi(Zero, f64),
     /// p below the first, Cramér's V at least the second.
     Pearson(f64, f64),
 }
 
 impl OnBins {
-    pub fn psi(zero: Zero, lt: f64) -> Self {
-        let zero = match zero {
-            Zero::Half => ZeroRule::Half,
-            Zero::Floor(floor) => ZeroRule::Floor(floor),
-        };
-        Self::Psi(zero, lt)
-    }
-
     fn breaks(&self, reference: &[u64], window: &[u64]) -> bool {
         match *self {
             Self::Psi(zero, lt) => psi(reference, window, zero).is_some_and(|value| value >= lt),

@@ -3,7 +3,8 @@
 
 use super::simulate::{Blocking, Rhythm, Successes, share_of, smallest};
 use driftgate_core::baseline::Baseline;
-use driftgate_core::policy::{GapMeasure, Hysteresis, RuleKind};
+use driftgate_core::policy::Hysteresis;
+use driftgate_core::rule::alarms::{Breaks, SegmentSimulation};
 use driftgate_core::stats::draws::Draws;
 use driftgate_core::stats::fairness::{Confusion, Rate};
 use driftgate_core::stats::proportion::newcombe;
@@ -52,41 +53,28 @@ fn rates(baseline: Option<&Baseline>, by: usize, rate: Rate, least: u64) -> (Vec
     (vec![usual; SEGMENTS], false)
 }
 
-/// What a rule makes of the successes among `n` of each segment.
-enum Breaks {
-    Gap(f64),
-    Ratio(f64),
-    /// Newcombe's bound over ordered pairs above the limit.
-    GapBound(f64),
-    /// A rate below its training rate by more than the limit.
-    Drop(f64),
-    DropBound(f64),
-}
-
-impl Breaks {
-    fn holds(&self, yes: &[u64], n: u64, training: &[f64]) -> bool {
-        let (most, least) = (yes.iter().max().copied().unwrap_or(0), yes.iter().min().copied().unwrap_or(0));
-        let falls = yes.iter().zip(training);
-        match *self {
-            // A hair, since 3/30 is 0.1.
-            Self::Gap(lt) => real(most - least) / real(n) >= lt - 1e-12,
-            Self::Ratio(gte) => most > 0 && real(least) / real(most) < gte - 1e-12,
-            Self::GapBound(lte) => {
-                let pairs = real((yes.len() * yes.len().saturating_sub(1)).max(1) as u64);
-                // The widest pair has the largest bound, for all have the same n.
-                let bounds = newcombe(most, n, least, n, (2.0 * ALPHA / pairs).min(0.99));
-                bounds.is_some_and(|(lower, _)| lower > lte)
-            }
-            Self::Drop(max) => falls.into_iter().any(|(yes, rate)| rate - real(*yes) / real(n) > max + 1e-12),
-            Self::DropBound(max) => {
-                let alpha = ALPHA / real(yes.len().max(1) as u64);
-                falls.into_iter().any(|(yes, rate)| {
-                    let mean = real(*yes) / real(n);
-                    let upper =
-                        driftgate_core::stats::proportion::wilson(*yes, n, alpha).map_or(1.0, |(_, upper)| upper);
-                    rate - mean - (upper - mean) > max
-                })
-            }
+/// Whether the successes among `n` of each segment break the limit.
+fn holds(breaks: &Breaks, yes: &[u64], n: u64, training: &[f64]) -> bool {
+    let (most, least) = (yes.iter().max().copied().unwrap_or(0), yes.iter().min().copied().unwrap_or(0));
+    let falls = yes.iter().zip(training);
+    match *breaks {
+        // A hair, since 3/30 is 0.1.
+        Breaks::Gap(lt) => real(most - least) / real(n) >= lt - 1e-12,
+        Breaks::Ratio(gte) => most > 0 && real(least) / real(most) < gte - 1e-12,
+        Breaks::GapBound(lte) => {
+            let pairs = real((yes.len() * yes.len().saturating_sub(1)).max(1) as u64);
+            // The widest pair has the largest bound, for all have the same n.
+            let bounds = newcombe(most, n, least, n, (2.0 * ALPHA / pairs).min(0.99));
+            bounds.is_some_and(|(lower, _)| lower > lte)
+        }
+        Breaks::Drop(max) => falls.into_iter().any(|(yes, rate)| rate - real(*yes) / real(n) > max + 1e-12),
+        Breaks::DropBound(max) => {
+            let alpha = ALPHA / real(yes.len().max(1) as u64);
+            falls.into_iter().any(|(yes, rate)| {
+                let mean = real(*yes) / real(n);
+                let upper = driftgate_core::stats::proportion::wilson(*yes, n, alpha).map_or(1.0, |(_, upper)| upper);
+                rate - mean - (upper - mean) > max
+            })
         }
     }
 }
@@ -107,7 +95,7 @@ fn simulate(
             window.slide(draws);
             *yes = window.sum;
         }
-        breaks.holds(&yes, least, rates)
+        holds(breaks, &yes, least, rates)
     });
     // One segment is treated worse than before, all others as they were.
     let usual = rates.first().copied().unwrap_or(0.0);
@@ -116,7 +104,7 @@ fn simulate(
             for (at, (yes, rate)) in yes.iter_mut().zip(rates).enumerate() {
                 *yes = draws.binomial(least, if at == 0 { rate - by } else { *rate });
             }
-            breaks.holds(&yes, least, rates)
+            holds(breaks, &yes, least, rates)
         })
     });
     let wide = rates.iter().copied().fold(f64::MIN, f64::max) - rates.iter().copied().fold(f64::MAX, f64::min);
@@ -124,43 +112,20 @@ fn simulate(
     Found { blocking, finds, segments: rates.len(), least, known, broken }
 }
 
-/// A rule on segments; `None` for another one.
+/// A rule over segments; `None` for one that judges no rate.
 pub fn judge(
     rhythm: Rhythm,
-    kind: &RuleKind,
+    rule: &SegmentSimulation,
     lasts: Option<Hysteresis>,
     baseline: Option<&Baseline>,
     draws: &mut Draws,
 ) -> Option<Found> {
-    let (by, least, parts) = match kind {
-        RuleKind::Gap { measure, by, limit, min_positives, .. } => {
-            let rates: &[Rate] = match measure {
-                GapMeasure::Tpr => &[Rate::Tpr],
-                GapMeasure::Fpr => &[Rate::Fpr],
-                GapMeasure::Selection => &[Rate::Selection],
-                GapMeasure::EqualizedOdds => &[Rate::Tpr, Rate::Fpr],
-            };
-            let parts = rates.iter().map(|rate| (*rate, Breaks::Gap(limit.lt.value()))).collect();
-            (*by, *min_positives, parts)
-        }
-        RuleKind::DisparateImpact { by, gte, min_positives, .. } => {
-            (*by, *min_positives, vec![(Rate::Selection, Breaks::Ratio(gte.value()))])
-        }
-        RuleKind::TprGapLcb { by, lte, min_positives, .. } => {
-            (*by, *min_positives, vec![(Rate::Tpr, Breaks::GapBound(lte.value()))])
-        }
-        RuleKind::TprDrop { by, max, min_positives, lcb, .. } => {
-            let breaks = if *lcb { Breaks::DropBound(max.value()) } else { Breaks::Drop(max.value()) };
-            (*by, *min_positives, vec![(Rate::Tpr, breaks)])
-        }
-        _ => return None,
-    };
-    let parts: Vec<(Rate, Breaks)> = parts;
+    let SegmentSimulation { by, min_positives: least, parts, .. } = rule;
     parts
-        .into_iter()
+        .iter()
         .map(|(rate, breaks)| {
-            let (rates, known) = rates(baseline, by, rate, least);
-            simulate(rhythm, (&rates, known), least, &breaks, lasts, draws)
+            let (rates, known) = rates(baseline, *by, *rate, *least);
+            simulate(rhythm, (&rates, known), *least, breaks, lasts, draws)
         })
         .reduce(|one, other| Found {
             blocking: Blocking {

@@ -11,20 +11,12 @@ use serde_json::{Map, Number, Value};
 
 use super::{KINDS, RESERVED, RunError, gate};
 use crate::codec::time::utc;
-use crate::policy::metrics::Subjects;
 use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side};
 use crate::promotion::offline::decimal;
 use crate::promotion::types::{Finding, Outcome};
+use crate::rule;
+use crate::rule::definition::{Subjects, Values};
 use crate::stats::limit::Limit;
-
-/// Names that promotion records give to metrics.
-const ALIASES: [(&str, &str); 5] = [
-    ("drift_psi", "psi"),
-    ("drift_ks_p", "ks_p"),
-    ("fairness_tpr_gap", "tpr_gap"),
-    ("fairness_disparate_impact", "disparate_impact"),
-    ("live_auc", "auc"),
-];
 
 /// A number of the run; rates are fractions.
 #[derive(Clone, Debug)]
@@ -123,15 +115,16 @@ fn units(run: &Map<String, Value>) -> Result<Vec<(String, bool)>, RunError> {
     Ok(units)
 }
 
+/// The metric that a promotion record gives another name.
 fn canonical(name: &str) -> &str {
-    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, metric)| metric)
+    rule::all().find(|definition| definition.recorded_as == Some(name)).map_or(name, |definition| definition.name)
 }
 
 /// The name under which a run holds what a rule reads.
 fn key<'p>(policy: &'p Policy, rule: &'p Rule) -> &'p str {
-    match &rule.kind {
-        RuleKind::Measured { of, .. } => policy.measured.get(*of).map_or("", String::as_str),
-        kind => kind.metric(),
+    match rule.kind.measured() {
+        Some(of) => policy.measured.get(of).map_or("", String::as_str),
+        None => rule.kind.metric(),
     }
 }
 
@@ -172,7 +165,7 @@ impl Reader<'_> {
         let amount = Amount::read(number, percent).ok_or_else(|| RunError::value(at, "a finite number", &value))?;
         // By the metric, also where it stands under a rule's id.
         let rule = self.policy.rules().find(|rule| key(self.policy, rule) == metric || rule.id == metric);
-        let Some((least, most, what)) = rule.and_then(|rule| rule.kind.spec().values.range()) else {
+        let Some((least, most, what)) = rule.and_then(|rule| rule.kind.definition().values.range()) else {
             return Ok(amount);
         };
         if (least..=most).contains(&amount.float) {
@@ -197,7 +190,7 @@ fn limits(policy: &Policy, kind: &RuleKind) -> (Bound, Vec<(String, Bound)>) {
     let none = Bound { side: Side::Lte, limit: Limit::ZERO, warn: None };
     let tightest = bounds.iter().copied().reduce(tighter).unwrap_or(none);
     // Latency and errors have no subject that a run would name.
-    let named = match kind.spec().subjects {
+    let named = match kind.definition().subjects {
         Subjects::Only(_) | Subjects::Measured => Vec::new(),
         _ => policy.subjects(kind).into_iter().zip(bounds).collect(),
     };
@@ -288,7 +281,7 @@ fn one(name: &str, kind: &RuleKind, subject: Option<&str>, value: &Amount, bound
     if !passes {
         // A percentage where a fraction is meant is the likeliest of mistakes.
         let would_pass = || value.hundredth().passes(bound.side, bound.limit);
-        if matches!(kind, RuleKind::ErrorRate { .. }) && !value.has_unit && would_pass() {
+        if kind.definition().values == Values::Percent && !value.has_unit && would_pass() {
             detail.push_str("; if the run means percent, it says so in `units`");
         }
         return (Outcome::Block, detail);
@@ -312,9 +305,9 @@ enum Shown {
 
 impl Shown {
     fn of(kind: &RuleKind) -> Self {
-        match kind {
-            RuleKind::Latency { .. } => Self::Milliseconds,
-            RuleKind::ErrorRate { .. } => Self::Percent,
+        match kind.definition().values {
+            Values::Milliseconds => Self::Milliseconds,
+            Values::Percent => Self::Percent,
             _ => Self::Plain,
         }
     }

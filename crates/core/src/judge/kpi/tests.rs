@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::Tolerance;
 use crate::stats::draws::Draws;
 
 /// An hour has 12 slides; a window is half an hour.

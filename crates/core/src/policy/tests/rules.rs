@@ -1,14 +1,21 @@
 //! Groups and rules: what their options mean, and what is said about mistakes in them.
 
-use super::super::metrics::{Counts, LimitForm, METRICS, Metric, Subjects};
 use super::*;
+use crate::rule::definition::{Counts, LimitForm, Subjects};
+use crate::rule::distance::{KsLcb, KsP, Psi};
+use crate::rule::kpi::{KpiDrop, KpiVersus};
+use crate::rule::measured::Measured;
+use crate::rule::segments::{Gap, GapMeasure, TprDrop, TprGapLcb};
+use crate::rule::service::ErrorRate;
+use crate::rule::{self as table, Definition};
+use crate::stats::psi::Zero;
 
 #[test]
 fn rule_kinds() {
     let limit = |lt: f64| Upper { lt: at(lt), warn: None };
     assert_eq!(
         rule("ks_p: {of: [c, score, b], gte: 0.01, correction: bh, min_effect: 0.1, except: {b: {gte: 0.001}}}"),
-        RuleKind::KsP {
+        RuleKind::new(KsP {
             of: vec![
                 Subject { target: Target::Categorical(0), limit: at(0.01) },
                 Subject { target: Target::Score, limit: at(0.01) },
@@ -16,50 +23,49 @@ fn rule_kinds() {
             ],
             correction: Correction::Bh,
             min_effect: at(0.1),
-        }
+        })
     );
     assert_eq!(
         rule("ks_lcb: {of: features, lte: 0.05}"),
-        RuleKind::KsLcb {
+        RuleKind::new(KsLcb {
             of: vec![
                 Subject { target: Target::Numeric(0), limit: at(0.05) },
                 Subject { target: Target::Numeric(1), limit: at(0.05) }
             ],
             budget: 0.01,
             design_effect: None,
-        }
+        })
     );
     assert_eq!(
         rule("error_rate: {lt: 1, warn: 0.5, unit: percent}"),
-        RuleKind::ErrorRate { limit: Upper { lt: at(0.01), warn: Some(at(0.005)) } }
+        RuleKind::new(ErrorRate { limit: Upper { lt: at(0.01), warn: Some(at(0.005)) } })
     );
-    assert_eq!(
-        rule("latency_p99_ms: {lt: 80}"),
-        RuleKind::Latency { metric: "latency_p99_ms", quantile: 0.99, limit: limit(80.0) }
-    );
+    let latency = rule("latency_p99_ms: {lt: 80}");
+    assert_eq!((latency.metric(), latency.latency_quantile()), ("latency_p99_ms", Some(0.99)));
+    assert_eq!(latency.bounds(), [Bound { side: Side::Lt, limit: at(80.0), warn: None }]);
     assert_eq!(
         rule("equalized_odds: {by: c * d, lt: 0.1}"),
-        RuleKind::Gap { measure: GapMeasure::EqualizedOdds, by: 1, limit: limit(0.1), min_positives: 30 }
+        RuleKind::new(Gap { measure: GapMeasure::EqualizedOdds, by: 1, limit: limit(0.1), min_positives: 30 })
     );
     assert_eq!(
         rule("tpr_gap_lcb: {by: c, lte: 0, reference: \"1\"}"),
-        RuleKind::TprGapLcb {
+        RuleKind::new(TprGapLcb {
             by: 0,
             lte: Limit::ZERO,
             min_positives: 30,
             reference: Some("1".into()),
             design_effect: None
-        }
+        })
     );
     assert_eq!(
         rule("tpr_drop_lcb: {by: c, max: 0.1, min_positives: 5}"),
-        RuleKind::TprDrop { by: 0, max: at(0.1), min_positives: 5, lcb: true, design_effect: None }
+        RuleKind::new(TprDrop { by: 0, max: at(0.1), min_positives: 5, lcb: true, design_effect: None })
     );
     assert_eq!(
         rule("kpi_drop: {of: ctr, max: {absolute: 0.01}}"),
-        RuleKind::KpiDrop { of: 0, max: Tolerance::Absolute(at(0.01)), versus: KpiVersus::Champion }
+        RuleKind::new(KpiDrop { of: 0, max: Tolerance::Absolute(at(0.01)), versus: KpiVersus::Champion })
     );
-    let measured = |aggregate, bound| RuleKind::Measured { of: 0, aggregate, bound };
+    let measured = |aggregate, bound| RuleKind::new(Measured { of: 0, aggregate, bound });
     assert_eq!(
         rule("measured: {of: cost_per_1k, lt: 0.5, warn: 0.4, agg: max}"),
         measured(Aggregate::Max, Bound { side: Side::Lt, limit: at(0.5), warn: Some(at(0.4)) })
@@ -68,13 +74,12 @@ fn rule_kinds() {
         rule("measured: {id: revenue, of: revenue, gte: -2}"),
         measured(Aggregate::Mean, Bound { side: Side::Gte, limit: at(-2.0), warn: None })
     );
-    let RuleKind::Psi { zero, bins, .. } = rule("psi: {of: a, lt: 0.2, zero: floor:1e-4, bins: 20}") else {
-        panic!("not psi")
-    };
-    assert_eq!((zero, bins), (Zero::Floor(1e-4), 20));
+    let kind = rule("psi: {of: a, lt: 0.2, zero: floor:1e-4, bins: 20}");
+    let psi: &Psi = kind.as_check().unwrap();
+    assert_eq!((psi.zero, psi.bins), (Zero::Floor(1e-4), 20));
     assert_eq!(
         rule("error_rate: {lt: 1.1, warn: 0.7, unit: percent}"),
-        RuleKind::ErrorRate { limit: Upper { lt: at(0.011), warn: Some(at(0.007)) } },
+        RuleKind::new(ErrorRate { limit: Upper { lt: at(0.011), warn: Some(at(0.007)) } }),
         "in floats it would be 0.011000000000000001"
     );
     for metric in ["tpr_gap", "fpr_gap", "selection_gap", "disparate_impact", "tpr_drop", "auc", "missing_rate"] {
@@ -90,7 +95,7 @@ fn rule_kinds() {
 }
 
 /// A rule of a metric with what it must have.
-fn least(metric: &'static Metric) -> String {
+fn least(metric: &'static Definition) -> String {
     let of = match metric.subjects {
         Subjects::Features { .. } => "of: [a, score], ",
         Subjects::Segmentation => "by: c, ",
@@ -104,12 +109,12 @@ fn least(metric: &'static Metric) -> String {
 #[test]
 fn every_metric_of_the_table_is_a_rule_and_its_subjects_can_be_muted() {
     let until = "until: 2026-01-01, reason: r";
-    for metric in METRICS {
+    for metric in table::all() {
         let text = with_rule(&least(metric));
         let policy = read(&text).unwrap();
         let kind = &policy.groups[0].rules[0].kind;
-        assert_eq!(kind.spec(), metric);
-        assert!(metric.limit.keys().iter().all(|key| metric.options.contains(key)), "{}", metric.name);
+        assert_eq!(kind.definition(), metric);
+        assert!(metric.limit.keys().iter().all(|key| metric.keys().contains(key)), "{}", metric.name);
         let bounds = kind.bounds();
         let subjects = policy.subjects(kind);
         assert!(!subjects.is_empty() && subjects.len() == bounds.len(), "{}: {subjects:?}", metric.name);
@@ -141,7 +146,7 @@ fn the_reference_in_readme_is_the_table() {
     let mut table =
         String::from("| metric | results about | counts | limit | other options |\n|---|---|---|---|---|\n");
     let code = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    for metric in METRICS {
+    for metric in table::all() {
         let about = match metric.subjects {
             Subjects::Features { categorical: true } => "features, `score` (`of`)".to_owned(),
             Subjects::Features { categorical: false } => "numeric features, `score` (`of`)".to_owned(),
@@ -163,9 +168,8 @@ fn the_reference_in_readme_is_the_table() {
         };
         let common = ["of", "by", "id", "for"];
         let others: Vec<&str> = metric
-            .options
-            .iter()
-            .copied()
+            .keys()
+            .into_iter()
             .filter(|key| !common.contains(key) && !metric.limit.keys().contains(key))
             .collect();
         let _ = writeln!(
@@ -182,11 +186,8 @@ fn the_reference_in_readme_is_the_table() {
 
 #[test]
 fn exceptions_inherit_what_they_leave_out() {
-    let RuleKind::Psi { of, .. } =
-        rule("psi: {of: features, lt: 0.2, warn: 0.1, except: {b: {lt: 0.5}, c: {warn: 0.15}}}")
-    else {
-        panic!("not psi")
-    };
+    let kind = rule("psi: {of: features, lt: 0.2, warn: 0.1, except: {b: {lt: 0.5}, c: {warn: 0.15}}}");
+    let of = &kind.as_check::<Psi>().unwrap().of;
     assert_eq!(of[1].limit, Upper { lt: at(0.5), warn: Some(at(0.1)) });
     assert_eq!(of[2].limit, Upper { lt: at(0.2), warn: Some(at(0.15)) });
     rule_says(

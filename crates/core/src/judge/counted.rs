@@ -1,0 +1,261 @@
+//! A window's counts as rules read them: the tally by its layout, beside the version's baseline.
+
+use super::rules::Window;
+use crate::baseline::Baseline;
+use crate::event::code;
+use crate::policy::LabelAttribute;
+use crate::rule::comparison::Share;
+use crate::rule::counts::{
+    Binned, Cells, Distribution, KpiCounts, MeasuredValue, Segment, Segments, TargetReference, WindowCounts,
+};
+use crate::rule::types::{Aggregate, Target};
+use crate::stats::bins::sum_bins;
+use crate::stats::fairness::Confusion;
+use crate::window::layout::{Block, Layout};
+use crate::window::measured::Measured;
+use crate::window::tally::SegmentCounts;
+
+/// A window whose version has a baseline, or which is judged without one.
+pub(super) struct CountedWindow<'w, 'a> {
+    pub window: &'w Window<'a>,
+    pub reference: Option<(&'w Baseline, &'w Layout)>,
+}
+
+impl CountedWindow<'_, '_> {
+    fn baseline(&self) -> Option<&Baseline> {
+        self.reference.map(|(baseline, _)| baseline)
+    }
+
+    fn layout(&self) -> Option<&Layout> {
+        self.reference.map(|(_, layout)| layout)
+    }
+
+    fn target_at(&self, target: Target) -> Option<usize> {
+        self.window.reads.targets.binary_search(&target).ok()
+    }
+
+    fn cells(&self, block: Option<Block>) -> Cells<'_> {
+        let counts = &self.window.tally.counts;
+        let Some(block) = block else { return Cells { cells: &[], missing: 0, invalid: 0 } };
+        let (missing, invalid) = block.absent(counts);
+        Cells { cells: block.slice(counts), missing, invalid }
+    }
+
+    /// Counts of unseen categories of a target, with their codes.
+    fn unseen_of(&self, target: Target) -> impl Iterator<Item = (u32, u64)> {
+        let at = self.target_at(target).and_then(|at| u32::try_from(at).ok());
+        let unseen = self.window.tally.unseen.iter();
+        unseen.filter(move |((of, _), _)| Some(*of) == at).map(|((_, code), n)| (*code, *n))
+    }
+}
+
+impl WindowCounts for CountedWindow<'_, '_> {
+    fn min_samples(&self) -> u64 {
+        self.window.policy.min_samples
+    }
+
+    fn min_reference(&self) -> u64 {
+        self.window.policy.min_reference
+    }
+
+    fn slide(&self) -> i64 {
+        self.window.group.window.slide
+    }
+
+    fn design_effect(&self, written: Option<f64>) -> f64 {
+        self.baseline().map_or(1.0, |baseline| baseline.design_effect(written))
+    }
+
+    fn labels_may_come(&self) -> bool {
+        let labels = self.window.policy.labels.as_ref();
+        labels.is_some_and(|labels| labels.attribute == LabelAttribute::PredictionTime)
+    }
+
+    fn target(&self, target: Target) -> &str {
+        self.window.policy.target_name(target)
+    }
+
+    fn distribution(&self, target: Target) -> Option<Distribution<'_>> {
+        let (baseline, layout) = self.reference?;
+        let at = self.target_at(target)?;
+        let counted = |block: &Block| {
+            let cells = self.cells(Some(*block));
+            (cells.cells.iter().sum::<u64>(), cells)
+        };
+        let mut found = counted(layout.predictions.get(at)?);
+        if found.0 + found.1.invalid == 0
+            && self.window.tally.features > 0
+            && let Some(block) = layout.features.get(at).filter(|_| target != Target::Score)
+        {
+            found = counted(block);
+        }
+        let (n, Cells { cells, missing, invalid }) = found;
+        let (reference_n, reference_missing, reference) = match target {
+            Target::Categorical(i) => {
+                let known = baseline.categorical.get(i)?;
+                (known.count, known.missing, TargetReference::Categorical(&known.names))
+            }
+            numeric => {
+                let known = baseline.numeric(numeric)?;
+                let reference = TargetReference::Numeric { cells: &known.cells, discrete: known.discrete };
+                (known.count, known.missing, reference)
+            }
+        };
+        Some(Distribution { cells, n, missing, invalid, reference_n, reference_missing, reference })
+    }
+
+    fn binned(&self, target: Target, bins: usize, cells: &[u64]) -> Binned {
+        let Some(baseline) = self.baseline() else { return Binned::default() };
+        match target {
+            Target::Categorical(i) => {
+                let mut reference = baseline.categorical.get(i).map(|r| r.counts.clone()).unwrap_or_default();
+                reference.push(0);
+                Binned { reference, window: cells.to_vec(), edges: Vec::new() }
+            }
+            numeric => {
+                let Some(reference) = baseline.numeric(numeric) else { return Binned::default() };
+                let edges = reference.bins.get(&bins).cloned().unwrap_or_default();
+                Binned { reference: sum_bins(&edges, &reference.cells), window: sum_bins(&edges, cells), edges }
+            }
+        }
+    }
+
+    fn unseen(&self, target: Target) -> Option<Vec<u64>> {
+        // A code that stands for many is no category.
+        self.unseen_of(target).map(|(code, n)| (code < code::SPECIAL).then_some(n)).collect()
+    }
+
+    fn unseen_names(&self, target: Target) -> Vec<(u64, &str)> {
+        let Target::Categorical(feature) = target else { return Vec::new() };
+        let names = self.window.names;
+        self.unseen_of(target).filter_map(|(code, n)| Some((n, names.category(feature, code)?))).collect()
+    }
+
+    fn segments(&self, by: usize, selection: bool) -> Segments<'_> {
+        let window = self.window;
+        let reference = self.baseline().and_then(|baseline| {
+            if selection { baseline.selection(by) } else { baseline.segments.get(by).and_then(Option::as_ref) }
+        });
+        let read = |c: &SegmentCounts| if selection { c.decisions() } else { c.confusion };
+        let at = window.reads.segmentations.binary_search(&by).ok();
+        let counted = at.and_then(|s| window.tally.segments.get(s));
+        let named = (0_u32..).zip(counted.into_iter().flatten()).filter(|(_, c)| read(c).total() > 0);
+        let mut each: Vec<Segment<'_>> = named
+            .filter_map(|(code, counts)| {
+                let name = window.names.segment(by, code)?;
+                let reference: Option<Confusion> = reference.and_then(|r| r.get(name)).copied();
+                Some(Segment { name, confusion: counts.confusion, predicted: counts.predicted, reference })
+            })
+            .collect();
+        each.sort_unstable_by_key(|s| s.name);
+        // Where both are counted, it is pairs that are counted without a segment.
+        let unsegmented = at
+            .filter(|s| window.reads.labelled.get(*s) != Some(&selection))
+            .and_then(|s| window.tally.unsegmented.get(s))
+            .copied()
+            .unwrap_or(0);
+        let name = window.policy.segments.get(by).map_or("", |s| s.name.as_str());
+        Segments { name, each, unsegmented, reference }
+    }
+
+    fn score_by_label(&self) -> Option<[&[u64]; 2]> {
+        let [no, yes] = self.layout()?.auc?;
+        let counts = &self.window.tally.counts;
+        Some([no.slice(counts), yes.slice(counts)])
+    }
+
+    fn reference_score_by_label(&self) -> Option<[&[u64]; 2]> {
+        let [no, yes] = self.baseline()?.score_by_label.as_ref()?;
+        Some([no, yes])
+    }
+
+    fn latency(&self) -> Cells<'_> {
+        self.cells(self.layout().and_then(|layout| layout.latency))
+    }
+
+    fn errors(&self) -> Cells<'_> {
+        self.cells(self.layout().and_then(|layout| layout.error))
+    }
+
+    fn kpi(&self, of: usize) -> KpiCounts<'_> {
+        let name = self.window.policy.kpis.get(of).map_or("", String::as_str);
+        let at = self.window.reads.kpis.binary_search(&of).unwrap_or(usize::MAX);
+        let block = self.layout().and_then(|layout| layout.kpis.get(at).copied());
+        let own = match self.cells(block).cells {
+            [no, yes] => Share { yes: *yes, n: no + yes },
+            _ => Share::default(),
+        };
+        KpiCounts { name, own, compared: self.window.kpis.get(at) }
+    }
+
+    fn measured(&self, of: usize, aggregate: Aggregate) -> MeasuredValue<'_> {
+        let name = self.window.policy.measured.get(of).map_or("", String::as_str);
+        let at = self.window.reads.measured.binary_search(&of).ok();
+        let cell = at.and_then(|at| self.window.tally.measured.get(at)).copied().unwrap_or_default();
+        aggregated(name, &cell, aggregate)
+    }
+}
+
+/// The aggregate of a metric's measurements; means and sums also as the ratios of integers that they are.
+fn aggregated<'n>(name: &'n str, cell: &Measured, aggregate: Aggregate) -> MeasuredValue<'n> {
+    let (value, exact) = match aggregate {
+        Aggregate::Mean => (cell.mean(), cell.exact_mean()),
+        Aggregate::Sum => (cell.sum(), cell.exact_sum()),
+        Aggregate::Max => (cell.max(), None),
+        Aggregate::Min => (cell.min(), None),
+    };
+    MeasuredValue { name, n: cell.n, value, exact }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::measured::judged;
+    use crate::rule::types::{Bound, Side, Status};
+    use crate::stats::limit::Limit;
+
+    fn of(measurements: &[(f64, u64)], aggregate: Aggregate, bound: Bound) -> (Status, Option<String>) {
+        let mut cell = Measured::default();
+        measurements.iter().for_each(|&(value, n)| cell.count(value, n));
+        judged(&aggregated("cost", &cell, aggregate), bound)
+    }
+
+    #[test]
+    fn a_limit_passes_on_its_side_and_warns_before_it() {
+        use Status::{Block, Pass, Warn};
+        for (side, limit, warn, statuses) in [
+            (Side::Lt, 0.5, 0.4, [Pass, Warn, Warn, Block, Block]),
+            (Side::Lte, 0.5, 0.4, [Pass, Pass, Warn, Warn, Block]),
+            (Side::Gt, 0.4, 0.5, [Block, Block, Warn, Warn, Pass]),
+            (Side::Gte, 0.4, 0.5, [Block, Warn, Warn, Pass, Pass]),
+        ] {
+            for (value, status) in [0.3, 0.4, 0.45, 0.5, 0.6].into_iter().zip(statuses) {
+                for aggregate in Aggregate::ALL {
+                    let bound = Bound { side, limit: Limit::of(limit).unwrap(), warn: Limit::of(warn) };
+                    assert_eq!(of(&[(value, 1)], aggregate, bound).0, status, "{value} {bound:?} {aggregate:?}");
+                }
+            }
+        }
+        let warn = |side| Limit::of(if side == Side::Lt { -1.0 } else { 1.0 });
+        let bound = |side| Bound { side, limit: Limit::ZERO, warn: warn(side) };
+        assert_eq!(of(&[(-0.5, 1)], Aggregate::Mean, bound(Side::Lt)).1.as_deref(), Some("at or above warn -1"));
+        assert_eq!(of(&[(0.5, 1)], Aggregate::Max, bound(Side::Gte)).1.as_deref(), Some("below warn 1"));
+    }
+
+    #[test]
+    fn each_aggregate_judges_its_own_value() {
+        let below = Bound { side: Side::Lt, limit: Limit::whole(2), warn: None };
+        let measurements = [(1.0, 3), (4.0, 1)];
+        // The mean is 7 / 4, the sum 7.
+        for (aggregate, status) in [
+            (Aggregate::Mean, Status::Pass),
+            (Aggregate::Min, Status::Pass),
+            (Aggregate::Max, Status::Block),
+            (Aggregate::Sum, Status::Block),
+        ] {
+            assert_eq!(of(&measurements, aggregate, below).0, status, "{aggregate:?}");
+        }
+        let exact = Bound { side: Side::Lte, limit: Limit::of(0.3).unwrap(), warn: None };
+        assert_eq!(of(&[(0.1, 3)], Aggregate::Sum, exact).0, Status::Pass, "0.1 three times is 0.3, not above it");
+    }
+}

@@ -1,0 +1,66 @@
+//! The table of rules. A family's file defines each of its rules once: the metric's name and documentation, options with
+//! defaults and bounds, subjects, what is counted for it, the minimum of samples, its parser, its judge and what `check --alarms`
+//! simulates. Everything outside works from the definition's properties.
+//!
+//! | part | holds |
+//! |---|---|
+//! | `types`, `names` | limits, subjects, statuses; what rules may refer to |
+//! | `comparison`, `alarms`, `counts`, `result` | a KPI beside its reference; how often a rule blocks without drift; what a rule is judged by, and what comes of it |
+//! | `properties`, `definition` | the definition of a rule, and a parsed rule |
+//! | `options`, `shown` | what several rules read and show |
+//! | `distance`, `rates`, `segments`, `quality`, `service`, `kpi`, `measured` | the families |
+
+pub mod alarms;
+pub mod comparison;
+pub mod counts;
+pub mod definition;
+pub mod distance;
+pub mod kpi;
+pub mod measured;
+pub mod names;
+pub mod options;
+mod properties;
+pub mod quality;
+pub mod rates;
+pub mod result;
+pub mod segments;
+pub mod service;
+mod shown;
+pub mod types;
+
+pub use definition::{Check, Definition, Read, RuleKind};
+
+use crate::yaml::{Item, Map};
+use names::Names;
+
+/// The families, in the order of the reference.
+static FAMILIES: [&[&Definition]; 7] = [
+    &distance::RULES,
+    &rates::RULES,
+    &segments::RULES,
+    &quality::RULES,
+    &service::RULES,
+    &kpi::RULES,
+    &measured::RULES,
+];
+
+/// Every rule, in the order of the reference.
+pub fn all() -> impl Iterator<Item = &'static Definition> + Clone {
+    FAMILIES.iter().flat_map(|family| family.iter().copied())
+}
+
+/// The definition of a metric.
+#[must_use]
+pub fn find(metric: &str) -> Option<&'static Definition> {
+    all().find(|definition| definition.name == metric)
+}
+
+/// Reads a rule's options. The outer `None`: there is no such metric, or it has no options at all.
+pub fn parse<'a>(metric: &str, item: &Item<'a>, names: &mut Names) -> Option<(Option<RuleKind>, Map<'a>)> {
+    let Some(definition) = find(metric) else {
+        let known = item.known_names(metric, all().map(|definition| definition.name));
+        return item.fail(format!("unknown rule `{metric}`; {known}"));
+    };
+    let map = item.map_of(&definition.keys())?;
+    Some(((definition.parse)(definition, &map, names), map))
+}

@@ -1,0 +1,133 @@
+//! What a rule is judged by: the counts of one window beside those of the training snapshot. The judge implements it.
+
+use std::collections::BTreeMap;
+
+use super::comparison::{Compared, Share};
+use super::types::{Aggregate, Target};
+use crate::stats::bins::Bin;
+use crate::stats::fairness::Confusion;
+use crate::stats::ratio::Ratio;
+
+/// One window of a version and a group, with the version's baseline.
+pub trait WindowCounts {
+    /// The policy's `min_samples` and `min_reference`.
+    fn min_samples(&self) -> u64;
+    fn min_reference(&self) -> u64;
+    /// Milliseconds between two windows.
+    fn slide(&self) -> i64;
+    /// The design effect of a rule: the one that is written, else what repeats in the snapshot, else 1.
+    fn design_effect(&self, written: Option<f64>) -> f64;
+    /// Whether pairs count in the window of their prediction, so that some of its labels may not have come yet.
+    fn labels_may_come(&self) -> bool;
+
+    /// The feature's name, or `score`.
+    fn target(&self, target: Target) -> &str;
+    /// `None` for a target without a reference.
+    fn distribution(&self, target: Target) -> Option<Distribution<'_>>;
+    /// Counts of a distribution in so many bins.
+    fn binned(&self, target: Target, bins: usize, cells: &[u64]) -> Binned;
+    /// The counts of unseen categories, each by itself; `None` where they are not all told apart.
+    fn unseen(&self, target: Target) -> Option<Vec<u64>>;
+    /// Unseen categories with their names.
+    fn unseen_names(&self, target: Target) -> Vec<(u64, &str)>;
+
+    fn segments(&self, by: usize, selection: bool) -> Segments<'_>;
+
+    /// Score cells of pairs labelled 0 and 1, in the window and in the snapshot.
+    fn score_by_label(&self) -> Option<[&[u64]; 2]>;
+    fn reference_score_by_label(&self) -> Option<[&[u64]; 2]>;
+
+    fn latency(&self) -> Cells<'_>;
+    /// `[no error, error]`.
+    fn errors(&self) -> Cells<'_>;
+    fn kpi(&self, of: usize) -> KpiCounts<'_>;
+    fn measured(&self, of: usize, aggregate: Aggregate) -> MeasuredValue<'_>;
+}
+
+/// One target's counts in the window and in the snapshot.
+pub struct Distribution<'c> {
+    /// By cell of the grid, or by category with the unseen ones last.
+    pub cells: &'c [u64],
+    pub n: u64,
+    pub missing: u64,
+    pub invalid: u64,
+    pub reference_n: u64,
+    pub reference_missing: u64,
+    pub reference: TargetReference<'c>,
+}
+
+impl Distribution<'_> {
+    /// Events of the window: the samples of rates of missing and invalid values. `n` counts only the values measured, of
+    /// which a feature that is gone has none.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.n + self.missing + self.invalid
+    }
+}
+
+/// What the snapshot has of a target.
+#[derive(Clone, Copy)]
+pub enum TargetReference<'c> {
+    Numeric {
+        /// By cell of the grid.
+        cells: &'c [u64],
+        /// Few distinct values, or one that holds over a fifth.
+        discrete: bool,
+    },
+    /// The categories' names.
+    Categorical(&'c [String]),
+}
+
+/// Reference and window counts by bin, and what the bins are.
+#[derive(Default)]
+pub struct Binned {
+    pub reference: Vec<u64>,
+    pub window: Vec<u64>,
+    /// Empty for categories.
+    pub edges: Vec<Bin>,
+}
+
+/// One segment in the window and in the snapshot.
+pub struct Segment<'c> {
+    pub name: &'c str,
+    /// Joined pairs.
+    pub confusion: Confusion,
+    /// Predictions by predicted class, labelled or not.
+    pub predicted: [u64; 2],
+    pub reference: Option<Confusion>,
+}
+
+/// The segments of one segmentation that have any counts, by name.
+pub struct Segments<'c> {
+    pub name: &'c str,
+    pub each: Vec<Segment<'c>>,
+    /// Pairs (or predictions) without a segment.
+    pub unsegmented: u64,
+    /// All segments of the snapshot.
+    pub reference: Option<&'c BTreeMap<String, Confusion>>,
+}
+
+/// Counts with those of missing and invalid values.
+pub struct Cells<'c> {
+    pub cells: &'c [u64],
+    pub missing: u64,
+    pub invalid: u64,
+}
+
+/// A KPI in the window, and what it is compared with.
+pub struct KpiCounts<'c> {
+    pub name: &'c str,
+    pub own: Share,
+    pub compared: Option<&'c Compared>,
+}
+
+/// An aggregate of a window's measurements.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MeasuredValue<'c> {
+    pub name: &'c str,
+    pub n: u64,
+    /// `None` where nothing was measured.
+    pub value: Option<f64>,
+    /// The value as the ratio of integers that it is, if it is one.
+    pub exact: Option<Ratio>,
+}

@@ -1,0 +1,309 @@
+//! The definition of a rule: everything about one metric that the rest of driftgate asks for. The parser, the judge, lints,
+//! mutes, recorded runs, the reference page and the policy's JSON schema all work from it.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use super::alarms::Simulation;
+use super::counts::WindowCounts;
+use super::names::{Names, Naming};
+use super::result::Judged;
+use super::types::{Bound, Target};
+use crate::yaml::Map;
+
+pub use super::properties::{Bounds, Counts, Guard, LimitForm, Minimum, Opt, Reference, Subjects, Takes, Values};
+
+/// One metric: how it is written, what it reads, when it is judged, and what it means.
+pub struct Definition {
+    /// As the policy and the verdict spell it.
+    pub name: &'static str,
+    /// What it measures, in one paragraph of Markdown.
+    pub documentation: &'static str,
+    /// What the metric guards: lints ask whether a way to prod has one of each.
+    pub guards: Guard,
+    pub counts: Counts,
+    pub subjects: Subjects,
+    /// Whether a window is compared with the training snapshot, and with what of it.
+    pub baseline: Reference,
+    /// How many samples a window needs to be judged.
+    pub minimum: Minimum,
+    pub limit: LimitForm,
+    pub bounds: Bounds,
+    /// A limit to begin with.
+    pub example: &'static str,
+    pub values: Values,
+    /// Options beside the subject, the limit, `except`, `id` and `for`.
+    pub options: &'static [Opt],
+    /// The name that promotion records give to it, if another one.
+    pub recorded_as: Option<&'static str>,
+    /// Reads a rule's options.
+    pub parse: fn(&'static Definition, &Map, &mut Names) -> Option<RuleKind>,
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Definition").field(&self.name).finish()
+    }
+}
+
+impl PartialEq for Definition {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Definition {
+    /// Every key of the rule's options, in the order that messages list them.
+    #[must_use]
+    pub fn keys(&'static self) -> Vec<&'static str> {
+        let features = matches!(self.subjects, Subjects::Features { .. });
+        let mut keys: Vec<&'static str> = self.subjects.key().into_iter().collect();
+        keys.extend(self.limit.keys());
+        keys.extend(self.options.iter().map(|option| option.key));
+        keys.extend(features.then_some("except"));
+        keys.extend(["id", "for"]);
+        keys
+    }
+}
+
+/// One thing that is counted for a rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Read {
+    /// The values of a feature, or the score.
+    Distribution(Target),
+    /// The snapshot's distributions in so many bins.
+    Bins(usize),
+    /// Predictions or pairs by segment.
+    Segmentation(usize),
+    /// The snapshot's labelled rows by segment, without which the rule cannot be judged.
+    SnapshotSegments(usize),
+    /// The score of labelled predictions.
+    ScoreByLabel,
+    /// Latencies; the quantile that is judged.
+    Latency(f64),
+    Error,
+    Kpi(usize),
+    Measured(usize),
+}
+
+/// A parsed rule of some metric.
+pub trait Check: Any + fmt::Debug + Send + Sync {
+    fn definition(&self) -> &'static Definition;
+
+    /// What is counted for it.
+    fn reads(&self) -> Vec<Read>;
+
+    /// Its limits: one per target of a rule on features, else one.
+    fn bounds(&self) -> Vec<Bound>;
+
+    /// Results in the policy's order of subjects; `lasts` says that the rule asks for a breach that lasts (`for`).
+    fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged>;
+
+    /// How often it would block without drift.
+    fn simulation(&self) -> Simulation;
+
+    /// Of a rule whose bound takes the dependence of rows into account: the design effect that is written, if one is.
+    fn design_effect(&self) -> Option<Option<f64>> {
+        None
+    }
+
+    /// What it blocks at, in words; `subject` is its first one.
+    fn breach(&self, subject: &str) -> String {
+        let _ = subject;
+        self.definition().name.to_owned()
+    }
+}
+
+/// A check that can be compared with others of any kind.
+trait Comparable: Check {
+    fn equals(&self, other: &dyn Comparable) -> bool;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<C: Check + PartialEq> Comparable for C {
+    fn equals(&self, other: &dyn Comparable) -> bool {
+        other.as_any().downcast_ref::<C>().is_some_and(|other| self == other)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What a rule of a policy checks.
+#[derive(Clone)]
+pub struct RuleKind(Arc<dyn Comparable>);
+
+impl RuleKind {
+    pub fn new(check: impl Check + PartialEq) -> Self {
+        Self(Arc::new(check))
+    }
+}
+
+impl fmt::Debug for RuleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl PartialEq for RuleKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.equals(&*other.0)
+    }
+}
+
+impl RuleKind {
+    /// The rule as the check that it is, if it is one of this type.
+    #[must_use]
+    pub fn as_check<C: Check>(&self) -> Option<&C> {
+        self.0.as_any().downcast_ref()
+    }
+
+    /// The rule's metric.
+    #[must_use]
+    pub fn definition(&self) -> &'static Definition {
+        self.0.definition()
+    }
+
+    /// The metric's name, as the policy and the verdict spell it.
+    #[must_use]
+    pub fn metric(&self) -> &'static str {
+        self.definition().name
+    }
+
+    /// What is counted for it.
+    #[must_use]
+    pub fn reads(&self) -> Vec<Read> {
+        self.0.reads()
+    }
+
+    /// The first of what is counted for it that `wanted` takes.
+    fn read<T>(&self, wanted: impl Fn(Read) -> Option<T>) -> Option<T> {
+        self.reads().into_iter().find_map(wanted)
+    }
+
+    /// Whether the rule counts joined (prediction, label) pairs rather than predictions.
+    #[must_use]
+    pub fn reads_labels(&self) -> bool {
+        self.definition().counts.reads_labels()
+    }
+
+    /// Whether the rule reads the class that labels carry; a KPI's labels carry its own outcome.
+    #[must_use]
+    pub fn reads_classes(&self) -> bool {
+        self.reads_labels() && self.kpi().is_none()
+    }
+
+    /// Whether the rule reads measurements rather than predictions.
+    #[must_use]
+    pub fn reads_measurements(&self) -> bool {
+        self.definition().counts == Counts::Measurements
+    }
+
+    /// Whether the rule reads features or the score's distribution, which the features stream may carry.
+    #[must_use]
+    pub fn reads_features(&self) -> bool {
+        matches!(self.definition().subjects, Subjects::Features { .. })
+    }
+
+    /// Whether the rule reads whether requests failed.
+    #[must_use]
+    pub fn reads_errors(&self) -> bool {
+        self.read(|read| (read == Read::Error).then_some(())).is_some()
+    }
+
+    /// What a rule on distributions looks at, in the policy's order.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let target = |read| if let Read::Distribution(target) = read { Some(target) } else { None };
+        self.reads().into_iter().filter_map(target).collect()
+    }
+
+    /// The number of bins that the rule compares distributions in.
+    #[must_use]
+    pub fn bins(&self) -> Option<usize> {
+        self.read(|read| if let Read::Bins(bins) = read { Some(bins) } else { None })
+    }
+
+    /// The segmentation of a rule over segments.
+    #[must_use]
+    pub fn segmentation(&self) -> Option<usize> {
+        self.read(|read| if let Read::Segmentation(by) = read { Some(by) } else { None })
+    }
+
+    /// The segmentation of a rule on who is selected: it counts every prediction with a decision, labelled or not.
+    #[must_use]
+    pub fn selection_by(&self) -> Option<usize> {
+        self.segmentation().filter(|_| self.definition().counts == Counts::Decisions)
+    }
+
+    /// The segmentation whose labelled rows the snapshot must have.
+    #[must_use]
+    pub fn snapshot_segments(&self) -> Option<usize> {
+        self.read(|read| if let Read::SnapshotSegments(by) = read { Some(by) } else { None })
+    }
+
+    /// The quantile of latency that the rule judges.
+    #[must_use]
+    pub fn latency_quantile(&self) -> Option<f64> {
+        self.read(|read| if let Read::Latency(quantile) = read { Some(quantile) } else { None })
+    }
+
+    /// The KPI that the rule reads, as an index into the policy's.
+    #[must_use]
+    pub fn kpi(&self) -> Option<usize> {
+        self.read(|read| if let Read::Kpi(of) = read { Some(of) } else { None })
+    }
+
+    /// The measured metric that the rule reads, as an index into the policy's.
+    #[must_use]
+    pub fn measured(&self) -> Option<usize> {
+        self.read(|read| if let Read::Measured(of) = read { Some(of) } else { None })
+    }
+
+    /// Of a rule whose bound takes the dependence of rows into account: the design effect that is written, if one is.
+    #[must_use]
+    pub fn design_effect(&self) -> Option<Option<f64>> {
+        self.0.design_effect()
+    }
+
+    /// The rule's limits: one per target of a rule on distributions, else one.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<Bound> {
+        self.0.bounds()
+    }
+
+    /// Judges a window by it; `lasts` says that the rule asks for a breach that lasts (`for`).
+    #[must_use]
+    pub fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged> {
+        self.0.judge(window, lasts)
+    }
+
+    /// How often it would block without drift.
+    #[must_use]
+    pub fn simulation(&self) -> Simulation {
+        self.0.simulation()
+    }
+
+    /// What it blocks at, in words.
+    #[must_use]
+    pub fn breach(&self, subject: &str) -> String {
+        self.0.breach(subject)
+    }
+
+    /// What the rule's results are about, as verdicts name it, in the policy's order.
+    #[must_use]
+    pub fn subjects(&self, named: &dyn Naming) -> Vec<String> {
+        let one = |name: Option<&str>| name.map(str::to_owned).into_iter().collect();
+        match self.definition().subjects {
+            Subjects::Features { .. } => {
+                self.targets().into_iter().map(|target| named.target(target).to_owned()).collect()
+            }
+            Subjects::Segmentation => one(self.segmentation().and_then(|by| named.segmentation(by))),
+            Subjects::Kpi => one(self.kpi().and_then(|of| named.kpi(of))),
+            Subjects::Measured => one(self.measured().and_then(|of| named.measured(of))),
+            Subjects::Only(name) => vec![name.to_owned()],
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Distances of a window's distribution from the training snapshot's: PSI, p-values of KS and chi-square tests, the safe KS
+//! bound. Counts come from the predictions, or from the features stream where the predictions do not carry the feature.
+
+mod test;
+
+use super::alarms::Simulation;
+use super::counts::{TargetReference, WindowCounts};
+use super::definition::{
+    Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
+    Values,
+};
+use super::names::Names;
+use super::options::{DESIGN_EFFECT, subjects};
+use super::result::{Judged, at_most, below, bounded, enough, limit, real, upper, warned};
+use super::shown;
+use super::types::{Bound, Correction, Side, Status, Subject, Target, Upper};
+use crate::codec::number::number;
+use crate::stats::chi2::sparse;
+use crate::stats::ks;
+use crate::stats::limit::Limit;
+use crate::stats::psi::{CHANCE, Zero, expected_null, method_name, null_quantile, psi};
+use crate::yaml::{Item, units};
+
+/// Milliseconds of a day.
+const DAY_MS: f64 = 86_400_000.0;
+/// A PSI limit below the 99.9% quantile of PSI without drift.
+const WITHIN_CHANCE: &str = "the limit is within chance at this n";
+
+/// The rules of this family, in the order of the reference.
+pub(super) static RULES: [&Definition; 3] = [&PSI, &KS_P, &KS_LCB];
+
+const BASE: Definition = Definition {
+    name: "",
+    documentation: "",
+    guards: Guard::Drift,
+    counts: Counts::Predictions,
+    subjects: Subjects::Features { categorical: true },
+    baseline: Reference::Snapshot,
+    minimum: Minimum::Samples,
+    limit: LimitForm::AtMost("lte"),
+    bounds: Bounds::Rate,
+    example: "0.01",
+    values: Values::Fraction,
+    options: &[],
+    recorded_as: None,
+    parse: |_, _, _| None,
+};
+
+static PSI: Definition = Definition {
+    name: "psi",
+    documentation: "The population stability index over quantile bins of the training values (categories by themselves, unseen ones \
+        together): Σ (p − q)·ln(p/q). `expected_null` in the result is what PSI is on average without drift at this size of window. A \
+        limit below what PSI exceeds once in a thousand windows without drift, (1/n + 1/m)·χ²(bins − 1), has the `reason` \"the limit is \
+        within chance at this n\".",
+    limit: LimitForm::Below,
+    bounds: Bounds::AboveZero,
+    example: "0.2",
+    values: Values::FromZero,
+    options: &[BINS, ZERO],
+    recorded_as: Some("drift_psi"),
+    parse: |definition, map, names| {
+        let of = subjects(map, names, definition);
+        let bins = BINS.whole(map);
+        let zero = map.get(ZERO.key).map_or(Some(Zero::Half), |item| zero(&item));
+        Some(RuleKind::new(Psi { of: of?, bins: usize::try_from(bins?).ok()?, zero: zero? }))
+    },
+    ..BASE
+};
+const BINS: Opt = Opt {
+    key: "bins",
+    takes: Takes::Whole { least: 2, most: 100 },
+    default: "10",
+    documentation: "The number of quantile bins of a numeric feature.",
+};
+const ZERO: Opt = Opt {
+    key: "zero",
+    takes: Takes::Text {
+        wanted: "`half`, or `floor:` and a number above 0 and below 0.5",
+        pattern: "^(half|floor:.+)$",
+    },
+    default: "half",
+    documentation: "What an empty bin counts as: half an event (`half`), or a share of at least so much (`\"floor:1e-4\"`).",
+};
+
+/// Blocks at or above the limit (`lt`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Psi {
+    pub of: Vec<Subject<Upper>>,
+    pub bins: usize,
+    pub zero: Zero,
+}
+
+fn zero(item: &Item) -> Option<Zero> {
+    if item.is_map() {
+        // In braces `floor:1e-4` with a space after the colon is a mapping.
+        return item.fail(
+            "expected `half` or `floor:` and a number, read a mapping: write \"floor:1e-4\" in quotes, without a space",
+        );
+    }
+    let text = item.text("`half` or `floor:` and a number, like \"floor:1e-4\"")?;
+    if text == "half" {
+        return Some(Zero::Half);
+    }
+    let Some(floor) = text.strip_prefix("floor:") else {
+        return item.fail(format!(
+            "expected `half` or `floor:` and a number, read {}: write half, or \"floor:1e-4\"",
+            units::quote(text)
+        ));
+    };
+    match units::number(floor.trim()) {
+        Ok(floor) if floor > 0.0 && floor < 0.5 => Some(Zero::Floor(floor)),
+        Ok(_) => item
+            .fail(format!("expected a floor above 0 and below 0.5, read {}: write \"floor:1e-4\"", units::quote(text))),
+        Err(message) => item.fail(message),
+    }
+}
+
+impl Check for Psi {
+    fn definition(&self) -> &'static Definition {
+        &PSI
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        distributions(&self.of).chain([Read::Bins(self.bins)]).collect()
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        self.of.iter().map(|subject| below(subject.limit)).collect()
+    }
+
+    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
+    }
+
+    fn simulation(&self) -> Simulation {
+        let of = self.of.iter().map(|subject| (subject.target, subject.limit.lt.value())).collect();
+        Simulation::Psi { of, bins: self.bins, zero: self.zero }
+    }
+}
+
+impl Psi {
+    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Upper>) -> Judged {
+        let target = subject.target;
+        let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
+        let binned = window.binned(target, self.bins, c.cells);
+        let value = psi(&binned.reference, &binned.window, self.zero);
+        let judged = enough(c.n, window.min_samples(), value, |v| upper(v, subject.limit));
+        let (status, reason) = shown::against(window, c.reference_n, judged);
+        let all = binned.reference.len();
+        let reason = reason.or_else(|| note(status, subject.limit, null_quantile(c.n, c.reference_n, all, CHANCE)));
+        let categorical = matches!(target, Target::Categorical(_));
+        let mut evidence = vec![
+            ("limit", limit("lt", subject.limit.lt)),
+            ("method", method_name((!categorical).then_some(self.bins), self.zero).into()),
+            ("expected_null", number(expected_null(c.n, c.reference_n, all))),
+        ];
+        let sparse = sparse(&binned.reference, &binned.window);
+        evidence.extend((sparse > 0).then(|| ("sparse", sparse.into())));
+        evidence.extend(shown::tail(&c));
+        let bins = (status != Status::Pass).then(|| shown::beside(&c, &binned));
+        if status != Status::Pass {
+            evidence.extend(shown::unseen(window, target));
+        }
+        Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins }
+    }
+}
+
+/// Why PSI warns, and whether its limit lies where PSI comes without any drift.
+fn note(status: Status, limit: Upper, chance: Option<f64>) -> Option<String> {
+    let within = |limit: Limit| chance.is_some_and(|chance| limit.value() < chance);
+    let warns = warned(status, limit);
+    match (warns, within(limit.lt)) {
+        (None, false) => None,
+        (None, true) => Some(WITHIN_CHANCE.to_owned()),
+        (Some(warns), true) => Some(format!("{warns}; {WITHIN_CHANCE}")),
+        (Some(warns), false) if limit.warn.is_some_and(within) => {
+            Some(format!("{warns}, which is within chance at this n"))
+        }
+        (Some(warns), false) => Some(warns),
+    }
+}
+
+static KS_P: Definition = Definition {
+    name: "ks_p",
+    documentation: "The p-value of a two-sample Kolmogorov–Smirnov test against the training values; for categories, and for numbers with \
+        few distinct values, of Pearson's chi-square test on their bins. It blocks below the limit. Categories that are expected fewer \
+        than five times are added up (`pooled`). A large window finds shifts that do not matter: `min_effect`.",
+    limit: LimitForm::AtLeast("gte"),
+    bounds: Bounds::PValue,
+    options: &[CORRECTION, MIN_EFFECT],
+    recorded_as: Some("drift_ks_p"),
+    parse: |definition, map, names| {
+        let of = subjects(map, names, definition);
+        let correction = CORRECTION.word(map, &[Correction::None, Correction::Holm, Correction::Bh]);
+        let min_effect = MIN_EFFECT.limit(map);
+        Some(RuleKind::new(KsP { of: of?, correction: correction?, min_effect: min_effect? }))
+    },
+    ..BASE
+};
+const CORRECTION: Opt = Opt {
+    key: "correction",
+    takes: Takes::Words(&["none", "holm", "bh"]),
+    default: "none",
+    documentation: "Corrects the p-values of the rule's subjects for their number: Holm's method, or Benjamini and Hochberg's.",
+};
+const MIN_EFFECT: Opt = Opt {
+    key: "min_effect",
+    takes: Takes::Number { wanted: "a D from 0 to below 1", bounds: &[("minimum", 0.0), ("exclusiveMaximum", 1.0)] },
+    default: "0",
+    documentation: "A distance D (Cramér's V of a chi-square test) below this passes, whatever its p-value.",
+};
+
+/// Blocks below the limit (`gte`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct KsP {
+    pub of: Vec<Subject<Limit>>,
+    pub correction: Correction,
+    pub min_effect: Limit,
+}
+
+impl Check for KsP {
+    fn definition(&self) -> &'static Definition {
+        &KS_P
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        distributions(&self.of).collect()
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        self.of.iter().map(|subject| bounded(Side::Gte, subject.limit)).collect()
+    }
+
+    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        self.judge_all(window)
+    }
+
+    fn simulation(&self) -> Simulation {
+        Simulation::Test { of: limits(&self.of), correction: self.correction, min_effect: self.min_effect.value() }
+    }
+}
+
+static KS_LCB: Definition = Definition {
+    name: "ks_lcb",
+    documentation: "A lower bound of the Kolmogorov–Smirnov distance D from the training values (DKW–Massart bands of window and \
+        snapshot), such that all windows of a day and all subjects together block without drift with a probability of at most `budget`.",
+    subjects: Subjects::Features { categorical: false },
+    example: "0.05",
+    options: &[BUDGET, DESIGN_EFFECT],
+    parse: |definition, map, names: &mut Names| {
+        let of = subjects(map, names, definition);
+        let (budget, design_effect) = (BUDGET.number(map), DESIGN_EFFECT.optional_number(map));
+        Some(RuleKind::new(KsLcb { of: of?, budget: budget?, design_effect: design_effect? }))
+    },
+    ..BASE
+};
+const BUDGET: Opt = Opt {
+    key: "budget",
+    takes: Takes::Number {
+        wanted: "a probability above 0 and below 1",
+        bounds: &[("exclusiveMinimum", 0.0), ("exclusiveMaximum", 1.0)],
+    },
+    default: "0.01",
+    documentation: "The probability of a false block per day, over all subjects and windows.",
+};
+
+/// Blocks above the limit (`lte`); `budget` is the false-block probability per day, `design_effect` is φ: what `unit` gives
+/// unless it is written, or 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KsLcb {
+    pub of: Vec<Subject<Limit>>,
+    pub budget: f64,
+    pub design_effect: Option<f64>,
+}
+
+impl Check for KsLcb {
+    fn definition(&self) -> &'static Definition {
+        &KS_LCB
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        distributions(&self.of).collect()
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        self.of.iter().map(|subject| bounded(Side::Lte, subject.limit)).collect()
+    }
+
+    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        let effect = window.design_effect(self.design_effect);
+        self.of.iter().map(|subject| self.judge_one(window, subject, effect)).collect()
+    }
+
+    fn simulation(&self) -> Simulation {
+        let design_effect = self.design_effect;
+        Simulation::DistanceBound { of: limits(&self.of), budget: self.budget, design_effect }
+    }
+
+    fn design_effect(&self) -> Option<Option<f64>> {
+        Some(self.design_effect)
+    }
+}
+
+impl KsLcb {
+    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limit>, design_effect: f64) -> Judged {
+        let target = subject.target;
+        let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
+        let TargetReference::Numeric { cells: reference, .. } = c.reference else {
+            let why = "a category has no KS distance: leave it out of ks_lcb";
+            return Judged::insufficient(window.target(target), why);
+        };
+        let distance = ks::distance(reference, c.cells);
+        let features = real(self.of.len() as u64);
+        #[allow(clippy::cast_precision_loss, reason = "a slide is far below 2^53 ms")]
+        let evaluations = (DAY_MS / window.slide() as f64).max(1.0);
+        let (of_window, of_reference) = (self.budget / (features * evaluations), self.budget / features);
+        let bound = distance.as_ref().map(|d| ks::lcb(d.d_lo, d.n, d.m, of_window, of_reference, design_effect));
+        let value = bound.as_ref().map(|b| b.lcb);
+        let judged = enough(c.n, window.min_samples(), value, |v| at_most(v, subject.limit));
+        let (status, reason) = shown::against(window, c.reference_n, judged);
+        let mut evidence = vec![
+            ("d", number(distance.as_ref().map(|d| d.d_lo))),
+            ("d_hi", number(distance.as_ref().map(|d| d.d_hi))),
+            ("band_window", number(bound.as_ref().map(|b| b.window))),
+            ("band_reference", number(bound.as_ref().map(|b| b.reference))),
+            ("method", "dkw-massart".into()),
+            ("limit", limit("lte", subject.limit)),
+        ];
+        evidence.extend((design_effect > 1.0).then(|| ("design_effect", number(Some(design_effect)))));
+        evidence.extend(shown::tail(&c));
+        let bins = (status != Status::Pass).then(|| shown::beside(&c, &window.binned(target, 10, c.cells)));
+        Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins }
+    }
+}
+
+fn distributions<L>(of: &[Subject<L>]) -> impl Iterator<Item = Read> + '_ {
+    of.iter().map(|subject| Read::Distribution(subject.target))
+}
+
+fn limits(of: &[Subject<Limit>]) -> Vec<(Target, f64)> {
+    of.iter().map(|subject| (subject.target, subject.limit.value())).collect()
+}

@@ -1,0 +1,117 @@
+//! A judged rule, and what the families of rules share on the way there: statuses by a limit, too few samples, pieces of
+//! evidence.
+
+use serde_json::{Value, json};
+
+use super::types::{Bound, Side, Status, Upper};
+use crate::stats::limit::{Amount, Limit};
+
+/// A result before its rule's name is put on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    pub subject: String,
+    pub status: Status,
+    pub value: Option<f64>,
+    /// Everything beside the value, in the order it is written.
+    pub evidence: Vec<(&'static str, Value)>,
+    /// Why it is insufficient, or a warning beyond the warning limit.
+    pub reason: Option<String>,
+    /// The distributions beside each other.
+    pub bins: Option<Value>,
+}
+
+impl Judged {
+    pub fn insufficient(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            status: Status::Insufficient,
+            value: None,
+            evidence: Vec::new(),
+            reason: Some(reason.into()),
+            bins: None,
+        }
+    }
+
+    /// A result of nothing that was counted.
+    pub fn uncounted(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { evidence: vec![("n", 0.into())], ..Self::insufficient(subject, reason) }
+    }
+}
+
+/// Block at or above `lt`, warn at or above `warn`.
+pub(super) fn upper(value: impl Into<Amount>, limit: Upper) -> Status {
+    let value = value.into();
+    if limit.lt.order(value).is_ge() {
+        Status::Block
+    } else if limit.warn.is_some_and(|warn| warn.order(value).is_ge()) {
+        Status::Warn
+    } else {
+        Status::Pass
+    }
+}
+
+/// Block above the limit.
+pub(super) fn at_most(value: impl Into<Amount>, limit: Limit) -> Status {
+    if limit.order(value).is_gt() { Status::Block } else { Status::Pass }
+}
+
+/// Block below the limit.
+pub(super) fn at_least(value: impl Into<Amount>, limit: Limit) -> Status {
+    if limit.order(value).is_lt() { Status::Block } else { Status::Pass }
+}
+
+/// Why a result warns, where a limit says so.
+pub(super) fn warned(status: Status, limit: Upper) -> Option<String> {
+    limit.warn.filter(|_| status == Status::Warn).map(|warn| format!("at or above warn {warn}"))
+}
+
+/// Turns a status into `insufficient` where fewer than `least` were measured.
+pub(super) fn enough<V>(
+    n: u64,
+    least: u64,
+    value: Option<V>,
+    status: impl FnOnce(V) -> Status,
+) -> (Status, Option<String>) {
+    match value {
+        None if n == 0 => (Status::Insufficient, Some("nothing was measured".to_owned())),
+        None => (Status::Insufficient, Some("it cannot be computed".to_owned())),
+        Some(_) if n < least => (Status::Insufficient, Some(format!("n {n} is below min_samples {least}"))),
+        Some(value) => (status(value), None),
+    }
+}
+
+/// The same for shares of all events of a window.
+pub(super) fn enough_events<V>(
+    events: u64,
+    least: u64,
+    value: Option<V>,
+    status: impl FnOnce(V) -> Status,
+) -> (Status, Option<String>) {
+    match value {
+        Some(_) if events < least => {
+            (Status::Insufficient, Some(format!("{events} events are fewer than min_samples {least}")))
+        }
+        Some(value) => (status(value), None),
+        None => (Status::Insufficient, Some("the window has no events, or the snapshot has none".to_owned())),
+    }
+}
+
+/// `{"lt": x}` and the like.
+pub(super) fn limit(name: &str, limit: Limit) -> Value {
+    json!({ name: limit.value() })
+}
+
+/// The bound of an upper limit.
+pub(super) fn below(limit: Upper) -> Bound {
+    Bound { side: Side::Lt, limit: limit.lt, warn: limit.warn }
+}
+
+/// The bound of a limit without a warning.
+pub(super) fn bounded(side: Side, limit: Limit) -> Bound {
+    Bound { side, limit, warn: None }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+pub(super) fn real(n: u64) -> f64 {
+    n as f64
+}

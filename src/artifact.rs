@@ -1,11 +1,13 @@
 //! The digest of a model artifact, from its files as they are now: SHA-256 of a file, or of a folder's files by name. A matching
 //! digest in a tag proves nothing; this does, where the files are reachable.
 //!
-//! Where an artifact lies is a text that somebody sent: it leads nowhere but to where artifacts may lie. Artifacts are large:
-//! they are read on threads of their own, a file once, and what came of it is kept in the registry as long as size, times and
-//! inode (or tag and version of a store) stay, but for promotions: `anew`. `files` reads folders, `own` keeps the daemon's own
-//! files out, `objects` reads stores, `kept` is the table in the registry,
-//! `listed` compares with what a signature lists.
+//! The location of an artifact is a text that an API client sent: it leads nowhere but to where artifacts may lie. Artifacts are
+//! large: they are read on threads of their own, a file once, and the result is kept in the registry as long as size, times and
+//! inode (or tag and version of a store) stay, but not for promotions (`anew`). `part` and `parts` are an artifact's pieces,
+//! `files` reads folders, `own` keeps the daemon's own files out, `objects` reads stores, `listed` compares with what a
+//! signature lists, `work` is one look and what was found last, `kept` is the table in the registry.
+//!
+//! [`Artifacts`] is a value: who composes a registry makes it and hands it over.
 
 mod anew;
 mod files;
@@ -13,29 +15,27 @@ pub(crate) mod kept;
 mod listed;
 mod objects;
 mod own;
+mod part;
+mod parts;
 #[cfg(test)]
 mod tests;
+mod work;
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-
-use sha2::{Digest as _, Sha256};
 
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
-use driftgate_core::frame;
 use driftgate_core::policy::Policy;
-use driftgate_core::promotion::model_signing::Manifest;
 use driftgate_core::promotion::types::Recomputed;
+use part::{Progress, shown};
+use parts::{Parts, Source};
+pub use work::{Found, LONG_PATIENCE, Task};
+use work::{Key, Last, Look, Work, Works};
 
-/// A gate waits so long for artifacts, which is enough for small ones, and for those that were read before and are the same;
+/// A gate waits so long for artifacts, which is enough for small ones, and for those that were read before and are the same.
 pub const PATIENCE: Duration = Duration::from_millis(400);
-/// a promotion so long.
-pub const LONG_PATIENCE: Duration = Duration::from_secs(2);
 /// What was found of files stands for so long, where looking again takes longer than that,
 const STANDS: Duration = Duration::from_secs(10);
 /// and of objects in stores, which are asked over a network, in any case.
@@ -46,29 +46,6 @@ const ASKED_BEFORE: Duration = Duration::from_secs(60);
 const MOST_HELD: usize = 10_000;
 /// So many artifacts are looked at side by side.
 const MOST_AT_ONCE: usize = 16;
-/// An artifact has no more bytes than this,
-const MOST_BYTES: u64 = 1 << 40;
-/// and no more files.
-const MOST_FILES: usize = 100_000;
-
-/// What is asked about an artifact.
-#[derive(Clone, Debug)]
-pub enum Task {
-    /// Its digest.
-    Digest,
-    /// Whether its files are those that a signature lists.
-    Listed(Arc<Manifest>),
-}
-
-impl Task {
-    /// Its name, as results are kept by.
-    fn name(&self) -> String {
-        match self {
-            Self::Digest => "sha256".to_owned(),
-            Self::Listed(listed) => format!("listed:{}", listed.sha256),
-        }
-    }
-}
 
 /// Artifacts that are looked at, and what was found of them.
 #[derive(Debug, Default)]
@@ -79,85 +56,6 @@ pub struct Artifacts {
     /// Files of the daemon itself, which are nobody's artifacts.
     own: Arc<[PathBuf]>,
     works: Arc<Works>,
-}
-
-#[derive(Debug, Default)]
-struct Works {
-    /// By location and task.
-    by_key: Mutex<HashMap<Key, Work>>,
-    /// One of them has ended.
-    ended: Condvar,
-    /// The registry's file, where results outlast the process.
-    file: Option<PathBuf>,
-}
-
-/// Where it lies, and the name of the task.
-type Key = (String, String);
-
-#[derive(Debug, Default)]
-struct Work {
-    /// Since when it is being looked at, and how far that is.
-    under_way: Option<(Instant, Arc<Progress>)>,
-    last: Option<Last>,
-}
-
-/// What was found, when, and of which state of the files.
-#[derive(Clone, Debug)]
-struct Last {
-    at: Instant,
-    remote: bool,
-    stamp: String,
-    found: Found,
-    /// `None`: it was kept by a process before, or nothing was read.
-    reading: Option<anew::Reading>,
-}
-
-/// A digest or another answer, or why there is none.
-pub type Found = Result<String, String>;
-
-/// How much is read.
-#[derive(Debug, Default)]
-pub struct Progress {
-    done: AtomicU64,
-    total: AtomicU64,
-    /// Nobody asks any more.
-    given_up: AtomicBool,
-}
-
-/// Takes bytes as they come, until it wants no more.
-type Each<'e> = &'e mut dyn FnMut(&[u8]) -> Result<(), String>;
-
-/// A piece of an artifact: a file or an object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Part {
-    /// Below the artifact, with slashes; a single file has none.
-    name: String,
-    length: u64,
-    /// What changes when its bytes do.
-    stamp: String,
-    /// It is reached by a link.
-    link: bool,
-    at: At,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum At {
-    File { path: PathBuf, state: files::State },
-    Object { path: String, tag: Option<String> },
-}
-
-/// Where pieces are read from.
-enum Source {
-    Files,
-    Objects(objects::Store),
-}
-
-/// All pieces of an artifact, by name.
-struct Parts {
-    parts: Vec<Part>,
-    /// It is one file, not a folder.
-    single: bool,
-    source: Source,
 }
 
 impl Artifacts {
@@ -218,7 +116,7 @@ impl Artifacts {
         match work {
             Some(Work { under_way: Some((_, progress)), last }) => match last.as_ref().filter(stands) {
                 Some(last) => last.recomputed(),
-                None => Recomputed::Computing(progress.say(location, task)),
+                None => Recomputed::Computing(task.say(location, progress)),
             },
             Some(Work { last: Some(last), .. }) if last.at.elapsed() < ASKED_BEFORE => last.recomputed(),
             _ => Recomputed::Computing(format!("{} has not been looked at: ask again", shown(location))),
@@ -263,7 +161,7 @@ impl Artifacts {
         let running = works.values().filter(|work| work.under_way.is_some()).count();
         let work = works.entry(key.clone()).or_default();
         let stands = work.last.as_ref().is_some_and(|last| last.remote && last.at.elapsed() < STANDS_REMOTE);
-        let stands = stands || anew && Self::stands_for_promotions(work);
+        let stands = stands || anew && work.stands_for_promotions();
         if work.under_way.is_some() || stands || running >= MOST_AT_ONCE {
             return Ok(key);
         }
@@ -294,183 +192,7 @@ impl Drop for Artifacts {
     fn drop(&mut self) {
         let works = self.works.lock();
         let under_way = works.values().filter_map(|work| work.under_way.as_ref());
-        under_way.for_each(|(_, progress)| progress.given_up.store(true, Ordering::Relaxed));
-    }
-}
-
-impl Works {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Work>> {
-        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, key: &Key, last: Option<Last>) {
-        if let Some(work) = self.lock().get_mut(key) {
-            work.under_way = None;
-            work.last = last.or(work.last.take());
-        }
-        self.ended.notify_all();
-    }
-}
-
-impl Last {
-    fn recomputed(&self) -> Recomputed {
-        match &self.found {
-            Ok(found) => Recomputed::Known(found.clone()),
-            Err(why) => Recomputed::Unreachable(why.clone()),
-        }
-    }
-}
-
-impl Progress {
-    fn add(&self, bytes: usize) {
-        self.done.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    fn say(&self, location: &str, task: &Task) -> String {
-        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
-        let of = shown(location);
-        match task {
-            Task::Digest => format!("the digest of {of} is being computed, {done} of {total} bytes"),
-            Task::Listed(_) => {
-                format!("the files of {of} are being compared with the signature, {done} of {total} bytes")
-            }
-        }
-    }
-}
-
-/// One look at an artifact, on a thread of its own.
-struct Look {
-    key: Key,
-    task: Task,
-    places: Places,
-    stores: Stores,
-    own: Arc<[PathBuf]>,
-    /// What was found before.
-    before: Option<Last>,
-    anew: bool,
-    works: Arc<Works>,
-    progress: Arc<Progress>,
-}
-
-impl Look {
-    fn run(self) {
-        let (location, name) = (&self.key.0, &self.key.1);
-        let remote = location.contains("://");
-        let known = self.before.as_ref().and_then(|last| last.found.clone().ok());
-        let listed = Parts::list(location, &self.places, &self.own, &self.stores);
-        let began = Instant::now();
-        let (stamp, found, reading) = match listed {
-            Err(why) => (String::new(), Err(why), None),
-            Ok(parts) => {
-                let stamp = parts.stamp();
-                let before = self.before.filter(|last| !self.anew && last.stamp == stamp && last.found.is_ok());
-                let kept = || self.works.file.as_deref().and_then(|file| kept::read(file, location, name, &stamp));
-                let known = before.map(|last| (last.found, last.reading));
-                let known = known.or_else(|| kept().filter(|_| !self.anew).map(|kept| (Ok(kept), None)));
-                let (found, reading) = known.unwrap_or_else(|| {
-                    self.progress.total.store(parts.bytes(), Ordering::Relaxed);
-                    let found = parts.answer(location, &self.task, &self.progress);
-                    if let (Some(file), Ok(found)) = (self.works.file.as_deref(), &found) {
-                        kept::write(file, location, name, &stamp, found);
-                    }
-                    (found, Some(anew::Reading { at: Instant::now(), took: began.elapsed() }))
-                });
-                (stamp, found, reading)
-            }
-        };
-        if let Some(found) = found.as_ref().ok().filter(|found| known.as_ref() != Some(*found)) {
-            // Those who ask are told whether it is the right one only.
-            tracing::info!(location, task = name, found, "what an artifact's files are now");
-        }
-        self.works.end(&self.key, Some(Last { at: Instant::now(), remote, stamp, found, reading }));
-    }
-}
-
-impl Parts {
-    /// The pieces of what lies at a location.
-    fn list(location: &str, places: &Places, own: &[PathBuf], stores: &Stores) -> Result<Self, String> {
-        let cannot = |why: String| format!("{} cannot be read: {why}", shown(location));
-        let mut found = if location.contains("://") {
-            let store = objects::Store::open(location, stores).map_err(cannot)?;
-            let (parts, single) = store.list().map_err(cannot)?;
-            Self { parts, single, source: Source::Objects(store) }
-        } else {
-            let (path, own) = (Path::new(location), own::Resolved::of(own));
-            let (parts, single) = files::list(path, &|real| places.holds_real(real), &own).map_err(cannot)?;
-            Self { parts, single, source: Source::Files }
-        };
-        found.parts.sort();
-        if found.parts.is_empty() {
-            return Err(format!("{} holds no files", shown(location)));
-        }
-        if found.bytes() > MOST_BYTES {
-            return Err(cannot(format!("it has {} bytes, more than {MOST_BYTES}", found.bytes())));
-        }
-        Ok(found)
-    }
-
-    fn bytes(&self) -> u64 {
-        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.length))
-    }
-
-    /// One text for names, lengths and states of all pieces.
-    fn stamp(&self) -> String {
-        let mut all = Sha256::new();
-        for part in &self.parts {
-            for text in [part.name.as_str(), &part.length.to_string(), &part.stamp] {
-                all.update(text.as_bytes());
-                all.update([0]);
-            }
-        }
-        frame::hex(&all.finalize())
-    }
-
-    fn answer(&self, location: &str, task: &Task, progress: &Progress) -> Found {
-        let cannot = |why: String| format!("{} cannot be read: {why}", shown(location));
-        match task {
-            Task::Digest => self.digest(progress).map_err(cannot),
-            Task::Listed(listed) => listed::compare(listed, self, progress).map_err(|e| match e {
-                listed::Differs::Unreadable(why) => cannot(why),
-                listed::Differs::Otherwise(why) => why,
-            }),
-        }
-    }
-
-    fn digest(&self, progress: &Progress) -> Result<String, String> {
-        if let ([part], true) = (self.parts.as_slice(), self.single) {
-            return self.sha256(part, progress);
-        }
-        let mut lines = String::new();
-        for part in &self.parts {
-            // Writing to a String does not fail.
-            let _ = writeln!(lines, "{}  {}", self.sha256(part, progress)?, part.name);
-        }
-        Ok(frame::sha256_hex(lines.as_bytes()))
-    }
-
-    fn sha256(&self, part: &Part, progress: &Progress) -> Result<String, String> {
-        let mut hash = Sha256::new();
-        self.read(part, progress, &mut |bytes| hash.update(bytes))?;
-        Ok(frame::hex(&hash.finalize()))
-    }
-
-    /// Gives all bytes of a piece in order; one that is not what it was when it was listed is an error.
-    fn read(&self, part: &Part, progress: &Progress, each: &mut dyn FnMut(&[u8])) -> Result<(), String> {
-        let mut each = |bytes: &[u8]| {
-            if progress.given_up.load(Ordering::Relaxed) {
-                return Err("it was given up".to_owned());
-            }
-            progress.add(bytes.len());
-            each(bytes);
-            Ok(())
-        };
-        match (&part.at, &self.source) {
-            (At::File { path, state }, _) => files::read(path, state, &mut each),
-            (At::Object { path, tag }, Source::Objects(store)) => {
-                store.read(path, tag.as_deref(), part.length, &mut each)
-            }
-            (At::Object { .. }, Source::Files) => Err("it is no file".to_owned()),
-        }
+        under_way.for_each(|(_, progress)| progress.give_up());
     }
 }
 
@@ -492,13 +214,4 @@ pub fn digest(location: &str) -> Found {
     let mut parts = Parts { parts, single, source: Source::Files };
     parts.parts.sort();
     parts.digest(&Progress::default()).map_err(|why| format!("{location} cannot be read: {why}"))
-}
-
-/// A location for messages: it may be a text of anybody.
-fn shown(location: &str) -> String {
-    if location.chars().all(|c| !c.is_control()) && location.len() <= 300 {
-        return location.to_owned();
-    }
-    let start: String = location.chars().take(200).collect();
-    format!("{start:?}")
 }

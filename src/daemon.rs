@@ -5,7 +5,6 @@
 
 mod blocks;
 pub mod claim;
-pub mod dead_letters;
 pub mod descriptors;
 pub mod engine;
 pub mod health;
@@ -33,6 +32,7 @@ use crate::config::{Config, DeadLetterTarget, PublishConfig};
 use crate::http::{self, Access, App};
 use crate::ledger::Sink;
 use crate::registry::{Embedded, Registry};
+use crate::sink::dead_letters::{DeadLetters, Target};
 use crate::sink::lane::Lane;
 use crate::sink::outbox::{Outbox, Outlets};
 use crate::sink::standing::Standing;
@@ -42,7 +42,6 @@ use crate::telemetry::otlp::{Export, LAST_EXPORT};
 use crate::view::Shared;
 use crate::view::failing::Part;
 use claim::Claim;
-use dead_letters::{DeadLetters, Target};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::state::Lost;
 use driftgate_core::intake::versions::Reference;

@@ -6,6 +6,7 @@ mod audit;
 mod batch;
 mod change;
 mod dossier;
+mod elsewhere;
 mod follow;
 pub mod held;
 pub mod home;
@@ -32,15 +33,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
-use serde_json::json;
 
 pub use batch::{Given, GivenVerdict, Stream, Taken};
-pub use change::{Outgoing, Sink};
 pub use dossier::GivenApproval;
+pub use elsewhere::{Found, FoundVersion, Op};
 pub use follow::{Drift, Followed};
 pub use identity::{Problem, UNCONFIRMED};
 pub use likeness::Likeness;
 pub use mirror::Due;
+pub use outgoing::{Outgoing, Sink};
 pub use promotions::{Desk, Live, Promotion, Wish};
 pub use rollouts::{FROZEN, Told};
 pub use schema::is_busy;
@@ -51,6 +52,7 @@ use crate::registry::{ActiveBlock, Applied, Registration, Registry, RegistryErro
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use change::Change;
+use driftgate_core::audit::event::{Event, Register, Registered};
 use driftgate_core::audit::names;
 pub use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::audit::signed_head::Signer;
@@ -128,10 +130,10 @@ impl Embedded {
         Self { sinks, ..self }
     }
 
-    /// The registry, reading artifacts from these places, too, but none of the daemon's own files.
+    /// The registry, with artifacts that may lie elsewhere, too.
     #[must_use]
-    pub fn reading(self, places: Places, stores: Stores, own: Vec<PathBuf>, path: &Path) -> Self {
-        Self { artifacts: Artifacts::new(places, stores, Some(path)).but_not(own), ..self }
+    pub fn with_artifacts(self, artifacts: Artifacts) -> Self {
+        Self { artifacts, ..self }
     }
 
     /// The registry, waiting until artifacts are read, however long that takes: for a process that ends with its answer.
@@ -234,8 +236,8 @@ impl Embedded {
             if frozen(change, model)?.is_some() {
                 return Ok(false);
             }
-            change.audit(actor, "freeze", (model, None), json!({"reason": reason}))?;
-            freeze(change, model, &driftgate_core::judge::verdict::utc(now_ms), &format!("by {actor}: {reason}"))?;
+            change.audit(actor, (model, None), &Event::Freeze { reason: reason.to_owned() })?;
+            freeze(change, model, &driftgate_core::codec::time::utc(now_ms), &format!("by {actor}: {reason}"))?;
             Ok(true)
         })
     }
@@ -349,12 +351,8 @@ fn register(tx: &Change<'_>, registration: &Registration, actor: &str) -> Result
     let new = record(tx, model, version)?.unwrap_or_default();
     // Also where MLflow or a signal had brought all of it: whose wish it is counts among who may approve.
     if taken_over || old.as_ref() != Some(&new) {
-        let mut said = json!(registration);
-        let differing = new.differing();
-        if let (false, Some(said)) = (differing.is_empty(), said.as_object_mut()) {
-            said.insert("differing".into(), json!(differing));
-        }
-        tx.audit(actor, "register", (model, Some(version)), said)?;
+        let given = Register::Given(Registered::new(registration, new.differing()));
+        tx.audit(actor, (model, Some(version)), &Event::Register(given))?;
         // Counted against what MLflow named so far.
         if old.as_ref().is_some_and(|old| old.snapshot_in_use() != new.snapshot_in_use()) {
             identity::replace_snapshot(tx, model, version)?;
@@ -541,7 +539,7 @@ fn thaw(change: &Change<'_>, model: &str, actor: &str) -> Result<bool, RegistryE
         )?
         .execute(params![model, change.now_ms, actor])?;
     if ended > 0 {
-        change.audit(actor, "resume", (model, None), json!({}))?;
+        change.audit(actor, (model, None), &Event::Resume {})?;
     }
     Ok(ended > 0)
 }

@@ -1,9 +1,13 @@
 //! Verdicts and signals outward: to the registry first, by a thread that waits for nothing else, and from there to topics and
 //! webhooks, each by a thread of its own, until they are acknowledged. What is not acknowledged yet is part of the checkpoint or
-//! of the registry, so nothing is lost; ids make a second delivery harmless. `outbox` is the way to the registry, `courier`
-//! carries what the ledger queued, `lane` is the way to a topic, `mirror` keeps MLflow in step, `webhook` is the client of one
-//! receiver and `signing` what it signs with, `standing` says how a sink does.
+//! of the registry, so nothing is lost; ids make a second delivery harmless. What each system outside gets of a fact is written
+//! by `driftgate_core::fact`, in the transaction that the fact belongs to.
+//!
+//! `outbox` is the way to the registry, `delivery` carries what the ledger queued, `lane` is the way to a topic, `mirror` keeps
+//! MLflow in step, `dead_letters` are messages that could not be read, `webhook` is the client of one receiver and `signing` what
+//! it signs with, `standing` says how a sink does.
 
+pub mod dead_letters;
 pub mod delivery;
 pub mod lane;
 pub mod mirror;

@@ -3,31 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Artifacts, LONG_PATIENCE, Task, Work, shown};
+use super::Artifacts;
+use super::part::shown;
+use super::work::{Task, Work};
 use driftgate_core::policy::Policy;
 use driftgate_core::promotion::types::Recomputed;
-
-/// A reading that takes longer than a promotion waits counts for so long after its end.
-const COUNTS: Duration = Duration::from_secs(5 * 60);
-
-/// When an artifact was read to its end by this process, and how long that took.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
-    pub at: Instant,
-    pub took: Duration,
-}
-
-impl Reading {
-    /// Whether a promotion that was asked for then may go by it.
-    fn counts(&self, asked: Instant) -> bool {
-        self.at.checked_sub(self.took).is_some_and(|began| began >= asked) || self.is_long()
-    }
-
-    /// It is not repeated for the next promotion.
-    fn is_long(&self) -> bool {
-        self.took > LONG_PATIENCE && self.at.elapsed() < COUNTS
-    }
-}
 
 impl Artifacts {
     /// Has artifacts on this machine read whatever is known of them, and waits so long for them.
@@ -49,7 +29,7 @@ impl Artifacts {
                 let counts = last.reading.is_some_and(|reading| reading.counts(asked));
                 match under_way {
                     _ if counts => return last.recomputed(),
-                    Some((_, progress)) => Some(progress.say(location, task)),
+                    Some((_, progress)) => Some(task.say(location, progress)),
                     None => Some(format!("{} has to be read anew for the promotion: ask again", shown(location))),
                 }
             }
@@ -57,10 +37,5 @@ impl Artifacts {
         };
         drop(works);
         again.map_or_else(|| self.known(policy, location, task), Recomputed::Computing)
-    }
-
-    /// Whether there is nothing to read for a promotion.
-    pub(super) fn stands_for_promotions(work: &Work) -> bool {
-        work.last.as_ref().is_some_and(|last| last.remote || last.reading.is_some_and(|reading| reading.is_long()))
     }
 }

@@ -1,42 +1,19 @@
 //! Files of an artifact on this machine. What a listing found of a file must still hold when it is opened and when its end is
 //! reached, so that nothing else is read in its place.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::own::Resolved;
-use super::{At, Each, MOST_FILES, Part};
+use super::part::{At, Each, FileState, MOST_FILES, Part};
 use crate::snapshot::places::real_path;
 
 /// Folders within folders.
 const DEEPEST: usize = 64;
 /// Read at once.
 const PIECE: usize = 1 << 20;
-
-/// What of a file changes when its bytes do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct State {
-    length: u64,
-    device: u64,
-    inode: u64,
-    /// In seconds and nanoseconds: when its bytes were written, and when anything of it was.
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl State {
-    fn of(meta: &Metadata) -> Self {
-        Self {
-            length: meta.len(),
-            device: meta.dev(),
-            inode: meta.ino(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        }
-    }
-}
 
 /// The files at and below a path, and whether it is one file. Links are followed to where `allowed` holds of the real path.
 pub(super) fn list(root: &Path, allowed: &dyn Fn(&Path) -> bool, own: &Resolved) -> Result<(Vec<Part>, bool), String> {
@@ -93,7 +70,7 @@ impl Listing<'_> {
             // A pipe or a device has no end.
             return Err(format!("{} is not a regular file", path.display()));
         }
-        let state = State::of(&meta);
+        let state = FileState::of(&meta);
         let stamp = format!("{state:?}");
         let at = At::File { path: real, state };
         self.parts.push(Part { name, length: meta.len(), stamp, link: in_link || link, at });
@@ -102,10 +79,10 @@ impl Listing<'_> {
 }
 
 /// Gives the bytes of a file that is still what it was.
-pub(super) fn read(path: &PathBuf, state: &State, each: Each<'_>) -> Result<(), String> {
+pub(super) fn read(path: &PathBuf, state: &FileState, each: Each<'_>) -> Result<(), String> {
     let of = |e: io::Error| format!("{}: {e}", path.display());
     let same = |file: &File| match file.metadata() {
-        Ok(meta) if State::of(&meta) == *state => Ok(()),
+        Ok(meta) if FileState::of(&meta) == *state => Ok(()),
         Ok(_) => Err(format!("{} changed while it was read", path.display())),
         Err(e) => Err(of(e)),
     };
@@ -119,7 +96,7 @@ pub(super) fn read(path: &PathBuf, state: &State, each: Each<'_>) -> Result<(), 
         return Err(format!("{} lies elsewhere than it was listed", path.display()));
     }
     let mut buffer = vec![0; PIECE];
-    let mut left = state.length;
+    let mut left = state.length();
     while left > 0 {
         match file.read(&mut buffer) {
             Ok(0) => break,

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use blake2::Blake2b512;
 use sha2::{Digest as _, Sha256};
 
-use super::{Part, Parts, Progress};
+use super::part::{Part, Progress};
+use super::parts::Parts;
 use driftgate_core::promotion::model_signing::{Hash, Listed, Manifest};
 
 /// Names that a message tells.

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectMeta, ObjectStoreExt as _};
 
-use super::{At, Each, MOST_FILES, Part};
+use super::part::{At, Each, MOST_FILES, Part};
 use crate::http_client::with_cause;
 use crate::stores::{self, Stores};
 

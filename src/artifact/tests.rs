@@ -1,6 +1,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use driftgate_core::codec::hash;
 
 /// A policy whose own folder this is.
 fn policy(folder: &Path) -> Policy {
@@ -36,7 +37,7 @@ fn a_folder_is_its_files_by_name() {
     std::fs::write(folder.path().join("sub/b"), "abc").unwrap();
     std::fs::write(folder.path().join("a"), "").unwrap();
     let lines = format!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a\n{ABC}  sub/b\n");
-    assert_eq!(digest(folder.path().to_str().unwrap()), Ok(frame::sha256_hex(lines.as_bytes())));
+    assert_eq!(digest(folder.path().to_str().unwrap()), Ok(hash::sha256_hex(lines.as_bytes())));
 }
 
 #[test]
@@ -239,7 +240,7 @@ fn a_folder_that_a_link_takes_the_place_of_is_not_read() {
     std::fs::create_dir_all(own.join("a")).unwrap();
     std::fs::write(own.join("a/model.bin"), "bytes").unwrap();
     let (parts, _) = files::list(&own, &|_| true, &own::Resolved::default()).unwrap();
-    let [Part { at: At::File { path, state }, .. }] = parts.as_slice() else { panic!("one file") };
+    let [part::Part { at: part::At::File { path, state }, .. }] = parts.as_slice() else { panic!("one file") };
     assert_eq!(files::read(path, state, &mut |_| Ok(())), Ok(()));
     // The same file, state and all, by another way.
     std::fs::rename(own.join("a"), folder.path().join("elsewhere")).unwrap();

@@ -19,8 +19,9 @@ use crate::daemon::read_config;
 use crate::ledger::home;
 use crate::registry::Embedded;
 use anchors::Anchors;
+use driftgate_core::audit::fact::Mismatch;
 use driftgate_core::audit::signed_head::{PublicKey, PublicKeys};
-use driftgate_core::audit::state::{Mismatch, State};
+use driftgate_core::audit::state::State;
 use driftgate_core::audit::verify::{Anchored, Report, verify};
 use store::Log;
 

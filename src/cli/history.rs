@@ -1,7 +1,4 @@
-//! `driftgate history`: who did what to a model, a line a record of the audit log. What a record says in a sentence is
-//! `sentence`.
-
-mod sentence;
+//! `driftgate history`: who did what to a model, one line per record of the audit log.
 
 use std::fmt::Write as _;
 
@@ -11,8 +8,7 @@ use serde_json::{Value, json};
 use super::client::{Client, ServerArgs};
 use super::terminal::{out, outln};
 use super::{Failure, exit};
-use sentence::sentence;
-pub(super) use sentence::short;
+use driftgate_core::audit::Event;
 
 /// Shows who did what to a model: the audit log's records, the newest last
 #[derive(Debug, clap::Args)]
@@ -84,7 +80,7 @@ fn as_text(model: &str, said: &Value, limit: u32) -> anyhow::Result<String> {
         .iter()
         .map(|r| {
             let version = r.version.clone().unwrap_or_else(|| "–".to_owned());
-            [seconds(&r.ts), r.actor.clone(), r.event.clone(), version, sentence(&r.event, &r.payload)]
+            [seconds(&r.ts), r.actor.clone(), r.event.clone(), version, Event::read(&r.event, &r.payload).to_string()]
         })
         .collect();
     let mut out = String::new();

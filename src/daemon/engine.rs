@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::{Duration, Instant};
 
 use super::claim::Claim;
-use super::dead_letters::DeadLetters;
 use super::loader::{Claim as For, Key, Loader};
 use super::topics::{Read, Topic};
 use crate::checkpoint::{Checkpoint, SourceState, Store};
 use crate::clock::now_ms;
 use crate::registry::{Embedded, Registry as _};
+use crate::sink::dead_letters::DeadLetters;
 use crate::sink::outbox::{Outbox, Waiting};
 use crate::source::kafka::{KafkaSource, Partition};
 use crate::telemetry::events::input::DeadLettersUnwritten;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::topics::DeadLetter;
+use crate::sink::dead_letters::DeadLetter;
 use crate::telemetry::events::input::EventsRejected;
 use crate::view::Shared;
 use crate::view::inputs::Example;

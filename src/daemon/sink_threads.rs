@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::Flags;
+use crate::artifact::Artifacts;
 use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
 use crate::http_client::Calls;
 use crate::ledger::home::{self, Home};
@@ -86,7 +87,8 @@ pub fn registry_within(config: &Config, patience: Duration) -> Result<Embedded, 
 
 /// The registry with what a configuration says of sinks and artifacts.
 fn told(registry: Embedded, config: &Config, at: &Path) -> Embedded {
-    registry.telling(sinks(config)).reading(config.artifacts.clone(), config.stores.clone(), config.own_files(at), at)
+    let artifacts = Artifacts::new(config.artifacts.clone(), config.stores.clone(), Some(at));
+    registry.telling(sinks(config)).with_artifacts(artifacts.but_not(config.own_files(at)))
 }
 
 /// A client of the MLflow that a configuration names.

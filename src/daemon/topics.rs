@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use super::{rejections, sources};
 use crate::config::SourceConfig;
+use crate::sink::dead_letters::DeadLetter;
 use crate::source::files::StreamBatch;
 use crate::source::kafka::Message;
+use driftgate_core::decode::Reason;
 use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::{Reason, Reject};
 use driftgate_core::event::{
     EventKind, FeatureBatch, FieldMap, LabelBatch, Limits, MeasurementBatch, PredictionBatch, TimeUnit,
 };
@@ -23,18 +24,6 @@ pub enum Batches {
     Labels(Vec<LabelBatch>),
     Features(Vec<FeatureBatch>),
     Measurements(Vec<MeasurementBatch>),
-}
-
-/// A rejected message and where it came from.
-pub struct DeadLetter {
-    pub topic: String,
-    pub partition: i32,
-    pub offset: i64,
-    pub reject: Reject,
-    /// Empty unless the configuration asks for it.
-    pub payload: Vec<u8>,
-    /// What the message looks like; only now and then.
-    pub read: Option<String>,
 }
 
 /// One topic.

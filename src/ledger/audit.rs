@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Embedded;
 use crate::registry::RegistryError;
+use driftgate_core::audit::Event;
 
 /// One answer holds records of so many bytes together; a record that is longer stands alone.
 const MOST_BYTES: usize = 4 << 20;
@@ -116,22 +117,19 @@ pub(super) fn newest(tx: &Connection, query: &str, asked: &[&dyn ToSql]) -> rusq
     Ok((texts, false))
 }
 
-/// Fails where a version has no room for another one of this event, of so many bytes: the log keeps what is replaced, too.
-pub(super) fn room(
-    tx: &Connection,
-    model: &str,
-    version: &str,
-    event: &str,
-    bytes: usize,
-) -> Result<(), RegistryError> {
+/// Fails where a version has no room for another event of this kind: the log keeps what is replaced, too. Approvals and
+/// overrides have bounded texts, so that only the bytes of evidence count before they are written.
+pub(super) fn room(tx: &Connection, (model, version): (&str, &str), event: &Event) -> Result<(), RegistryError> {
+    let (kind, payload) = event.to_parts();
+    let bytes = if matches!(event, Event::Evidence { .. }) { payload.to_string().len() } else { 0 };
     let (taken, taken_bytes): (i64, i64) =
-        tx.prepare_cached(ATTACHED)?.query_row([model, version, event], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        tx.prepare_cached(ATTACHED)?.query_row([model, version, &kind], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let bytes = taken_bytes.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
     if taken < MOST_ATTACHED && bytes <= MOST_ATTACHED_BYTES {
         return Ok(());
     }
     Err(RegistryError::Conflict(format!(
-        "version {version:?} of {model:?} takes no more records of {event}: it has {taken} of {taken_bytes} bytes, and one version \
+        "version {version:?} of {model:?} takes no more records of {kind}: it has {taken} of {taken_bytes} bytes, and one version \
          takes at most {MOST_ATTACHED} of {MOST_ATTACHED_BYTES} bytes together, replaced ones included; register another version"
     )))
 }

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::change::{Change, Sink};
+use super::change::Change;
 use super::promotions::{automatic, follow};
 use super::{Desk, Embedded, Live, keep_verdict, rollouts, signals};
 use crate::artifact::PATIENCE;
 use crate::registry::{Applied, RegistryError};
+use driftgate_core::fact::Fact;
 use driftgate_core::judge::read::verdict_from_json;
 use driftgate_core::judge::verdict::Signal;
 use driftgate_core::policy::{Approvals, Policy};
@@ -76,7 +77,7 @@ impl Embedded {
             if stream.queue_verdicts {
                 for given in given {
                     let Given::Verdict(GivenVerdict { model, version, json, .. }) = given else { continue };
-                    change.tell_text(Sink::Verdicts, &format!("{model}/{version}"), json)?;
+                    change.happened(&Fact::Verdict { model, version, json })?;
                 }
             }
             Ok(taken)

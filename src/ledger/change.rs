@@ -1,56 +1,20 @@
-//! A change of the registry: one transaction with its audit records and what it tells others. All of it is on disk
-//! before anybody outside hears of it: what goes outward waits in the table `outgoing` until it was delivered.
+//! A change of the registry: one transaction with its audit records and the facts that others hear of. All of it is on disk
+//! before anything is sent: what goes outward waits in the table `outgoing` until it was delivered.
 
 use std::cell::Cell;
 use std::ops::Deref;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use serde_json::Value;
 
 use super::mirror;
+use super::outgoing::Sink;
 use crate::artifact::Artifacts;
 use crate::registry::RegistryError;
+use driftgate_core::audit::Event;
 use driftgate_core::audit::chain::{self, Entry, Head};
 use driftgate_core::audit::signed_head::Signer;
-
-/// Where changes are told to, beside the registry itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sink {
-    /// The signals topic: signals with what became of them, weights and phases of rollouts.
-    Signals,
-    /// The verdicts topic: what does not wait in memory.
-    Verdicts,
-    /// One of the addresses, by its place in the configuration: each hears of everything, at its own pace.
-    Webhook(usize),
-    /// It is kept in step by comparing, without a queue.
-    Mlflow,
-    /// The topic that audit checkpoints are anchored in.
-    Anchor,
-}
-
-impl Sink {
-    #[must_use]
-    pub fn name(self) -> String {
-        match self {
-            Self::Signals => "signals".to_owned(),
-            Self::Verdicts => "verdicts".to_owned(),
-            Self::Webhook(at) => format!("webhook-{at}"),
-            Self::Mlflow => "mlflow".to_owned(),
-            Self::Anchor => "anchor".to_owned(),
-        }
-    }
-}
-
-/// Something that waits to be delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    pub id: i64,
-    pub key: String,
-    /// JSON.
-    pub body: String,
-    /// Wall clock, ms.
-    pub at_ms: i64,
-}
+use driftgate_core::fact::mlflow::{self, Tags};
+use driftgate_core::fact::{Fact, Message, topic, webhook};
 
 /// A transaction under way.
 pub(super) struct Change<'t> {
@@ -76,21 +40,11 @@ impl<'t> Change<'t> {
     }
 
     /// Adds a record to the audit log.
-    pub fn audit(
-        &self,
-        actor: &str,
-        event: &str,
-        of: (&str, Option<&str>),
-        payload: Value,
-    ) -> Result<(), RegistryError> {
+    pub fn audit(&self, actor: &str, of: (&str, Option<&str>), event: &Event) -> Result<(), RegistryError> {
         let (model, version) = of;
-        let entry = Entry {
-            actor: actor.to_owned(),
-            event: event.to_owned(),
-            model: Some(model.to_owned()),
-            version: version.map(str::to_owned),
-            payload,
-        };
+        let (event, payload) = event.to_parts();
+        let (actor, version) = (actor.to_owned(), version.map(str::to_owned));
+        let entry = Entry { actor, event, model: Some(model.to_owned()), version, payload };
         let stored = chain::append(head(self)?.as_ref(), entry, self.now_ms);
         self.prepare_cached("INSERT INTO audit (seq, bytes, hash) VALUES (?1, ?2, ?3)")?.execute(params![
             stored.seq.cast_signed(),
@@ -101,29 +55,26 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Queues something for a sink, if there is one.
-    pub fn tell(&self, sink: Sink, key: &str, body: &Value) -> Result<(), RegistryError> {
-        if self.sinks.contains(&sink) { self.tell_text(sink, key, &body.to_string()) } else { Ok(()) }
-    }
-
-    /// The same with JSON that is written already.
-    pub fn tell_text(&self, sink: Sink, key: &str, body: &str) -> Result<(), RegistryError> {
-        if self.sinks.contains(&sink) {
-            self.prepare_cached("INSERT INTO outgoing (sink, key, body, at) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![sink.name(), key, body, self.now_ms])?;
+    /// Something happened: what each system outside gets of it is queued, and so is what MLflow shall say.
+    pub fn happened(&self, fact: &Fact<'_>) -> Result<(), RegistryError> {
+        for sink in self.sinks {
+            let message = match sink {
+                Sink::Signals => topic::signals(fact),
+                Sink::Verdicts => topic::verdicts(fact),
+                Sink::Anchor => topic::anchors(fact),
+                Sink::Webhook(_) => webhook::event(fact),
+                // It is kept in step by comparing.
+                Sink::Mlflow => None,
+            };
+            if let Some(Message { key, body }) = message {
+                self.prepare_cached("INSERT INTO outgoing (sink, key, body, at) VALUES (?1, ?2, ?3, ?4)")?
+                    .execute(params![sink.name(), key, body, self.now_ms])?;
+            }
         }
-        Ok(())
-    }
-
-    /// Queues something for every webhook.
-    pub fn announce(&self, key: &str, body: &Value) -> Result<(), RegistryError> {
-        let hooks = self.sinks.iter().filter(|sink| matches!(sink, Sink::Webhook(_)));
-        hooks.copied().try_for_each(|hook| self.tell(hook, key, body))
-    }
-
-    /// Says what tags of a version (as `ops` names them) shall be in MLflow.
-    pub fn tag(&self, model: &str, version: &str, tags: &[(String, String)]) -> Result<(), RegistryError> {
-        Ok(mirror::tag(self, model, version, tags)?)
+        match mlflow::tags(fact) {
+            Some(Tags { model, version, tags }) => Ok(mirror::tag(self, model, version, &tags)?),
+            None => Ok(()),
+        }
     }
 
     /// Signs the head of the audit log if it moved. Every signature is kept: a record changed later disagrees with its own.
@@ -131,10 +82,10 @@ impl<'t> Change<'t> {
         let (true, Some(signer)) = (self.appended.get(), signer) else { return Ok(()) };
         let Some(head) = head(self)? else { return Ok(()) };
         let checkpoint = signer.sign(&head, self.now_ms);
-        let json = serde_json::to_value(&checkpoint).map_err(|e| RegistryError::Audit(e.to_string()))?;
+        let json = serde_json::to_string(&checkpoint).map_err(|e| RegistryError::Audit(e.to_string()))?;
         self.prepare_cached("INSERT OR REPLACE INTO audit_checkpoints (seq, json) VALUES (?1, ?2)")?
-            .execute(params![head.seq.cast_signed(), json.to_string()])?;
-        self.tell(Sink::Anchor, "audit", &json)
+            .execute(params![head.seq.cast_signed(), json])?;
+        self.happened(&Fact::Sealed(&checkpoint))
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Embedded, OWN_ACTORS, audit, identity, name, pointers, record, registered};
 use crate::registry::{PROD, RegistryError};
-use crate::sink::mlflow::ops;
+use driftgate_core::audit::Event;
+use driftgate_core::fact::Fact;
 use driftgate_core::policy::{Approvals, Excluded, Policy, Transition};
 use driftgate_core::promotion::approvals;
 use driftgate_core::promotion::evidence;
@@ -42,14 +43,13 @@ impl Embedded {
                 if kept.get(&new.kind).is_some_and(|old| old.value == new.value) {
                     continue;
                 }
-                let mut said = json!({"kind": new.kind, "value": new.value});
-                if let (Some(other), Some(said)) = (reported.get(&new.kind), said.as_object_mut())
-                    && *other != new.value
-                {
-                    said.insert("reported".into(), other.clone());
-                }
-                audit::room(change, model, version, "evidence", said.to_string().len())?;
-                change.audit(actor, "evidence", (model, Some(version)), said)?;
+                let event = Event::Evidence {
+                    kind: new.kind.clone(),
+                    value: new.value.clone(),
+                    reported: reported.get(&new.kind).filter(|other| **other != new.value).cloned(),
+                };
+                audit::room(change, (model, version), &event)?;
+                change.audit(actor, (model, Some(version)), &event)?;
                 change
                     .prepare_cached(
                         "INSERT OR REPLACE INTO evidence (model, version, kind, value, actor, at)
@@ -87,8 +87,9 @@ impl Embedded {
                 evidence_sha256: evidence::evidence_sha256(&dossier.evidence),
                 comment: given.comment.map(str::to_owned),
             };
-            audit::room(change, model, version, "approval", 0)?;
-            change.audit(given.actor, "approval", (model, Some(version)), json!(approval))?;
+            let event = Event::Approval(approval.clone());
+            audit::room(change, (model, version), &event)?;
+            change.audit(given.actor, (model, Some(version)), &event)?;
             change
                 .prepare_cached(
                     "INSERT INTO approvals (model, version, stage, actor, role, at, artifact_sha256, policy_sha256,
@@ -107,12 +108,8 @@ impl Embedded {
                     approval.evidence_sha256,
                     approval.comment
                 ])?;
-            let tag = ops::approvals_tag(given.to, &approvals_of(change, model, version)?);
-            change.tag(model, version, &[tag])?;
-            change.announce(
-                model,
-                &json!({"event": "approval", "model": model, "version": version, "approval": approval}),
-            )?;
+            let all = approvals_of(change, model, version)?;
+            change.happened(&Fact::Approved { model, version, approval: &approval, all: &all })?;
             Ok(approval)
         })
     }
@@ -124,8 +121,9 @@ impl Embedded {
     pub fn override_rule(&self, model: &str, version: &str, new: &Override) -> Result<(), RegistryError> {
         self.write(new.at_ms, |change| {
             known(change, model, version)?;
-            audit::room(change, model, version, "override", 0)?;
-            change.audit(&new.actor, "override", (model, Some(version)), json!(new))?;
+            let event = Event::Override(new.clone());
+            audit::room(change, (model, version), &event)?;
+            change.audit(&new.actor, (model, Some(version)), &event)?;
             change
                 .prepare_cached(
                     "INSERT INTO overrides (model, version, rule, subject, until, reason, actor, at)

@@ -8,10 +8,12 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use super::change::Change;
+use super::elsewhere::{Found, FoundVersion};
 use super::mirror::{self, Due};
 use super::{Embedded, dossier, identity, name};
 use crate::registry::RegistryError;
-use crate::sink::mlflow::pull::{Found, FoundVersion};
+use driftgate_core::audit::event::{Event, Register, RegistryDrift};
+use driftgate_core::fact::Fact;
 use driftgate_core::promotion::evidence;
 
 /// As whom a change that somebody made elsewhere is written down.
@@ -190,12 +192,18 @@ fn tell_move(
         return Ok(None);
     }
     if let (None, Some(found)) = (&ours, found) {
-        change.audit(ACTOR, "reported", (model, Some(found)), json!({"kind": "stage", "value": stage}))?;
+        let reported = Event::Reported { kind: "stage".to_owned(), value: stage.into() };
+        change.audit(ACTOR, (model, Some(found)), &reported)?;
         return Ok(None);
     }
-    let told = json!({"stage": stage, "expected": expected, "found": found, "ours": ours});
-    change.audit(ACTOR, "registry_drift", (model, ours.as_deref().or(found)), told.clone())?;
-    change.announce(model, &json!({"event": "registry_drift", "model": model, "drift": told}))?;
+    let drift = RegistryDrift::Moved {
+        stage: stage.to_owned(),
+        expected: expected.clone(),
+        found: found.map(str::to_owned),
+        ours: ours.clone(),
+    };
+    change.audit(ACTOR, (model, ours.as_deref().or(found)), &Event::RegistryDrift(drift.clone()))?;
+    change.happened(&Fact::Drift { model, version: None, drift: &drift })?;
     Ok(Some(Drift { stage: stage.to_owned(), expected, found: found.map(str::to_owned) }))
 }
 
@@ -223,12 +231,9 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
         Some(None) => {}
         None => {
             super::add_version(change, model, version, ACTOR)?;
-            change.audit(
-                ACTOR,
-                "register",
-                (model, Some(version)),
-                json!({"source": found.source, "run_id": found.run_id, "created_ms": found.created_ms}),
-            )?;
+            let (source, run_id) = (found.source.clone(), found.run_id.clone());
+            let register = Register::Found { source, run_id, created_ms: found.created_ms };
+            change.audit(ACTOR, (model, Some(version)), &Event::Register(register))?;
         }
     }
     change
@@ -263,7 +268,8 @@ fn report(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<(), 
         if is_known || value.to_string().len() > evidence::MOST_BYTES {
             continue;
         }
-        change.audit(ACTOR, "reported", (model, Some(version)), json!({"kind": kind, "value": value}))?;
+        let reported = Event::Reported { kind: kind.to_owned(), value: value.clone() };
+        change.audit(ACTOR, (model, Some(version)), &reported)?;
         change
             .prepare_cached(
                 "INSERT OR REPLACE INTO reported (model, version, kind, value, at) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -11,9 +11,10 @@ use super::schema;
 use crate::artifact::kept;
 use crate::registry::RegistryError;
 use driftgate_core::audit::chain::rfc3339;
+use driftgate_core::audit::event::{FIELDS, SignalOutcome};
 use driftgate_core::audit::signed_head::PublicKeys;
-use driftgate_core::audit::state::{FIELDS, Given, State};
-use driftgate_core::judge::verdict::utc;
+use driftgate_core::audit::state::{Given, State};
+use driftgate_core::codec::time::utc;
 
 /// The format from which on what is registered stands apart from what MLflow said.
 const APART: i64 = 5;
@@ -145,7 +146,8 @@ fn rollbacks(tx: &Connection, state: &mut State) -> rusqlite::Result<()> {
         if !is_kept_so && (applied || ms != 0) {
             ts = format!("{ts} (ordered as of {})", rfc3339(ms));
         }
-        state.given((&model, &version), &id, Given { action: &action, group: &group, ts: &ts, applied }, 0);
+        let outcome = if applied { SignalOutcome::Applied } else { SignalOutcome::Ignored };
+        state.given((&model, &version), &id, Given { action: &action, group: &group, ts: &ts, outcome }, 0);
         Ok(())
     })
 }

@@ -3,14 +3,15 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::change::Change;
 use super::follow::ACTOR;
 use super::pointers::Move;
 use super::{Embedded, rollouts};
 use crate::registry::RegistryError;
-use driftgate_core::judge::verdict::utc;
+use driftgate_core::audit::event::{Event, RegistryDrift, True};
+use driftgate_core::codec::time::utc;
+use driftgate_core::fact::Fact;
 
 /// The kind of an alias that nobody who may has said here.
 pub const UNCONFIRMED: &str = "unconfirmed_stage";
@@ -194,13 +195,9 @@ fn lost_sentence(model: &str, version: &str, at: i64) -> String {
 }
 
 /// Writes down what MLflow lost, and tells the webhooks.
-fn report(change: &Change<'_>, model: &str, version: &str, what: Value) -> Result<(), RegistryError> {
-    change.audit(ACTOR, "registry_drift", (model, Some(version)), what.clone())?;
-    let mut told = json!({"version": version});
-    if let (Some(told), Value::Object(what)) = (told.as_object_mut(), what) {
-        told.extend(what);
-    }
-    change.announce(model, &json!({"event": "registry_drift", "model": model, "drift": told}))
+fn report(change: &Change<'_>, model: &str, version: &str, what: RegistryDrift) -> Result<(), RegistryError> {
+    change.happened(&Fact::Drift { model, version: Some(version), drift: &what })?;
+    change.audit(ACTOR, (model, Some(version)), &Event::RegistryDrift(what))
 }
 
 /// A version is not in MLflow any more; whether that is news.
@@ -212,7 +209,7 @@ pub(super) fn lose(change: &Change<'_>, model: &str, version: &str) -> Result<bo
         )?
         .execute(params![model, version, change.now_ms])?;
     if news > 0 {
-        report(change, model, version, json!({"deleted": true}))?;
+        report(change, model, version, RegistryDrift::Deleted { deleted: True })?;
     }
     Ok(news > 0)
 }
@@ -223,7 +220,7 @@ pub(super) fn find_again(change: &Change<'_>, model: &str, version: &str) -> Res
         .prepare_cached("UPDATE versions SET lost_at = NULL WHERE model = ?1 AND version = ?2 AND lost_at IS NOT NULL")?
         .execute([model, version])?;
     if back > 0 {
-        report(change, model, version, json!({"returned": true}))?;
+        report(change, model, version, RegistryDrift::Returned { returned: True })?;
     }
     Ok(())
 }
@@ -236,7 +233,8 @@ pub(super) fn make_anew(
     version: &str,
     (known_ms, created_ms): (i64, i64),
 ) -> Result<(), RegistryError> {
-    report(change, model, version, json!({"recreated": true, "created_ms": created_ms, "known_ms": known_ms}))?;
+    let drift = RegistryDrift::Recreated { recreated: True, created_ms: Some(created_ms), known_ms: Some(known_ms) };
+    report(change, model, version, drift)?;
     let why = format!("version {version} was deleted and made anew in MLflow");
     rollouts::end_by_drift(change, model, version, &why)?;
     for (stage, standing) in super::mirror::pointers(change, model)? {

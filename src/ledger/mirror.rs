@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::change::Sink;
 use super::dossier::approvals_of;
+use super::elsewhere::{Found, FoundVersion, Op};
+use super::outgoing::Sink;
 use super::{Embedded, with_state};
 use crate::registry::{RegistryError, VersionRecord};
-use crate::sink::mlflow::ops::{self, Op};
-use crate::sink::mlflow::pull::{Found, FoundVersion};
+use driftgate_core::fact::mlflow;
 
 /// What is to be written to MLflow, and what cannot be yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -211,7 +211,7 @@ pub(super) fn due(
     for (version, tags) in wanted_tags(tx, model)? {
         match there.get(version.as_str()) {
             Some(found) => {
-                let tags = ops::differing(&found.tags, tags);
+                let tags = mlflow::differing(&found.tags, tags);
                 if !tags.is_empty() {
                     due.ops.push(Op::SetTags { model: model.to_owned(), version, tags, created_ms: found.created_ms });
                 }
@@ -248,11 +248,11 @@ pub(super) fn from_format_2(tx: &Connection) -> Result<(), RegistryError> {
     }
     for VersionRecord { model, version, blocks, .. } in all_versions(tx)? {
         for block in blocks {
-            tag(tx, &model, &version, &ops::block_tags(&block.group, "block", &block.reasons, &block.since))?;
+            tag(tx, &model, &version, &mlflow::block_tags(&block.group, "block", &block.reasons, &block.since))?;
         }
         let approvals = approvals_of(tx, &model, &version)?;
         for approval in &approvals {
-            tag(tx, &model, &version, &[ops::approvals_tag(&approval.to, &approvals)])?;
+            tag(tx, &model, &version, &[mlflow::approvals_tag(&approval.to, &approvals)])?;
         }
     }
     for text in bodies("SELECT body FROM outgoing WHERE sink = 'mlflow' ORDER BY id")? {
@@ -288,7 +288,7 @@ fn of_audit(tx: &Connection, record: &Value) -> rusqlite::Result<()> {
         "rollback" => {
             if let (Some(to), Some(ts)) = (text(payload, "to"), text(payload, "ts")) {
                 let reason = text(payload, "reason").unwrap_or_default();
-                tag(tx, &model, &version, &[ops::rollback_tag(&version, Some(&to), &reason, &ts)])?;
+                tag(tx, &model, &version, &[mlflow::rollback_tag(&version, Some(&to), &reason, &ts)])?;
             }
         }
         "gate" => {
@@ -297,7 +297,7 @@ fn of_audit(tx: &Connection, record: &Value) -> rusqlite::Result<()> {
                 let reasons: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
                 let policy = text(payload, "policy_sha256").unwrap_or_default();
                 let decided_at = text(record, "ts").unwrap_or_default();
-                tag(tx, &model, &version, &ops::decided_tags(&stage, &verdict, &reasons, &policy, &decided_at))?;
+                tag(tx, &model, &version, &mlflow::decided_tags(&stage, &verdict, &reasons, &policy, &decided_at))?;
             }
         }
         _ => {}

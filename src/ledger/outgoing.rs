@@ -2,8 +2,47 @@
 
 use rusqlite::params;
 
-use super::{Embedded, Outgoing, Sink};
+use super::Embedded;
 use crate::registry::RegistryError;
+
+/// Where changes are told to, beside the registry itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sink {
+    /// The signals topic: signals with what became of them, weights and phases of rollouts.
+    Signals,
+    /// The verdicts topic: what does not wait in memory.
+    Verdicts,
+    /// One of the addresses, by its place in the configuration: each hears of everything, at its own pace.
+    Webhook(usize),
+    /// It is kept in step by comparing, without a queue.
+    Mlflow,
+    /// The topic that audit checkpoints are anchored in.
+    Anchor,
+}
+
+impl Sink {
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Signals => "signals".to_owned(),
+            Self::Verdicts => "verdicts".to_owned(),
+            Self::Webhook(at) => format!("webhook-{at}"),
+            Self::Mlflow => "mlflow".to_owned(),
+            Self::Anchor => "anchor".to_owned(),
+        }
+    }
+}
+
+/// Something that waits to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub id: i64,
+    pub key: String,
+    /// JSON.
+    pub body: String,
+    /// Wall clock, ms.
+    pub at_ms: i64,
+}
 
 impl Embedded {
     /// The next things for a sink, the oldest first.

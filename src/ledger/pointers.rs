@@ -1,11 +1,12 @@
 //! Stage pointers and their history, inside a transaction: where they stand, how they move, where prod goes back to.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::json;
 
 use super::change::Change;
 use super::{identity, mirror};
 use crate::registry::{PROD, RegistryError, StageMove};
+use driftgate_core::audit::event::{Event, StageMoved};
+use driftgate_core::fact::{self, Fact};
 use driftgate_core::promotion::types::RollbackTarget;
 
 /// A move to make.
@@ -74,12 +75,15 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
         return Err(RegistryError::Conflict(format!("{stage} cannot move there: {lost}")));
     }
     identity::stands_again(change, new)?;
-    change.audit(
-        actor,
-        "stage",
-        (model, Some(to)),
-        json!({"stage": stage, "from": from, "to": to, "reason": reason, "rollback": rollback}),
-    )?;
+    let moved = StageMoved {
+        stage: stage.to_owned(),
+        from: from.clone(),
+        to: Some(to.to_owned()),
+        reason: reason.to_owned(),
+        rollback: Some(rollback),
+        ..StageMoved::default()
+    };
+    change.audit(actor, (model, Some(to)), &Event::Stage(moved))?;
     if stage == PROD && !rollback && !has_stood(change, model, stage, to)? {
         super::thaw(change, model, actor)?;
     }
@@ -92,9 +96,8 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
     let at = change.now_ms;
     write_down(change, new, from.as_deref(), Some(to))?;
     mirror::changed(change, model)?;
-    change.announce(model,
-        &json!({"event": "stage", "model": model, "stage": stage, "from": from, "to": to, "actor": actor, "reason": reason, "rollback": rollback, "at_ms": at}),
-    )?;
+    let moved = fact::StageMove { model, stage, from: from.as_deref(), to, actor, reason, rollback, at_ms: at };
+    change.happened(&Fact::StageMoved(moved))?;
     Ok(Some(StageMove {
         stage: stage.to_owned(),
         from,
@@ -114,8 +117,13 @@ pub(super) fn clear(
     reason: &str,
 ) -> Result<(), RegistryError> {
     let Some(from) = standing(change, model, stage)? else { return Ok(()) };
-    let payload = json!({"stage": stage, "from": from, "to": null, "reason": reason});
-    change.audit(actor, "stage", (model, Some(&from)), payload)?;
+    let moved = StageMoved {
+        stage: stage.to_owned(),
+        from: Some(from.clone()),
+        reason: reason.to_owned(),
+        ..StageMoved::default()
+    };
+    change.audit(actor, (model, Some(&from)), &Event::Stage(moved))?;
     change.prepare_cached("DELETE FROM stages WHERE model = ?1 AND stage = ?2")?.execute([model, stage])?;
     let gone = Move { model, stage, to: "", actor, reason, rollback: false };
     identity::stands_again(change, &gone)?;
@@ -131,10 +139,15 @@ pub(super) fn restore(
     is_ours: bool,
 ) -> Result<(), RegistryError> {
     let (actor, reason) = (super::signals::ACTOR, "MLflow takes no pointer away");
-    let payload = json!({
-        "stage": stage, "from": null, "to": version, "reason": reason, "rollback": false, "elsewhere": !is_ours,
-    });
-    change.audit(actor, "stage", (model, Some(version)), payload)?;
+    let moved = StageMoved {
+        stage: stage.to_owned(),
+        to: Some(version.to_owned()),
+        reason: reason.to_owned(),
+        rollback: Some(false),
+        elsewhere: Some(!is_ours),
+        ..StageMoved::default()
+    };
+    change.audit(actor, (model, Some(version)), &Event::Stage(moved))?;
     change
         .prepare_cached("INSERT OR REPLACE INTO stages (model, stage, version) VALUES (?1, ?2, ?3)")?
         .execute([model, stage, version])?;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::change::Change;
 use super::pointers::{self, Move};
@@ -12,9 +12,12 @@ use super::rollouts::{self, Told};
 use super::{Embedded, audit, dossier, keep_verdict, record, registered, rollback, signals::ACTOR};
 use crate::artifact::{Artifacts, LONG_PATIENCE, PATIENCE, Task};
 use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, RegistryError, VersionRecord};
-use crate::sink::mlflow::ops;
+use driftgate_core::audit::event::{Event, PromotionRecord};
+use driftgate_core::codec::hash::digest;
+use driftgate_core::codec::time::utc;
+use driftgate_core::fact::Fact;
 use driftgate_core::gate::{self, Answer, GateVerdict, GroupVerdict, Question, Standing};
-use driftgate_core::judge::verdict::{Verdict, digest, utc};
+use driftgate_core::judge::verdict::Verdict;
 use driftgate_core::policy::{Approvals, Policy, Transition};
 use driftgate_core::promotion::record::{self as promotion_record, Facts};
 use driftgate_core::promotion::types::{Dossier, Recomputed, Requester};
@@ -364,13 +367,16 @@ fn promote(
     }
     let asks = Requester { actor: desk.actor.to_owned(), to: Some(to.to_owned()) };
     let (answer, dossier) = ask_for(change, change.artifacts, desk, (version, to, retry), Some(asks), since)?;
-    change.tag(model, version, &ops::gate_tags(to, &answer, None))?;
-    change.audit(
-        desk.actor,
-        "gate",
-        (model, Some(version)),
-        json!({"to": to, "verdict": answer.verdict, "reasons": answer.reasons, "policy_sha256": answer.policy_sha256, "retry": retry, "comment": comment}),
-    )?;
+    change.happened(&Fact::GateAsked { model, version, to, answer: &answer })?;
+    let asked = Event::Gate {
+        to: to.to_owned(),
+        verdict: answer.verdict,
+        reasons: answer.reasons.clone(),
+        policy_sha256: answer.policy_sha256.clone(),
+        retry: retry.map(str::to_owned),
+        comment: comment.map(str::to_owned),
+    };
+    change.audit(desk.actor, (model, Some(version)), &asked)?;
     if answer.verdict != GateVerdict::Pass {
         return Ok(Promotion { answer, record: None, rollout: None });
     }
@@ -406,13 +412,13 @@ fn promote(
             rollout: plan.map(|plan| rollout::describe(policy, plan)),
         },
     );
-    change.audit(desk.actor, "promotion", (model, Some(version)), record.clone())?;
+    change.audit(desk.actor, (model, Some(version)), &Event::Promotion(PromotionRecord(record.clone())))?;
     change
         .prepare_cached(
             "INSERT INTO promotions (id, model, version, stage, at, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![id, model, version, to, desk.now_ms, record.to_string()])?;
-    change.announce(model, &json!({"event": "promotion", "record": record}))?;
+    change.happened(&Fact::Promoted { model, record: &record })?;
     let rollout = if let (Some(transition), Some(_)) = (transition, plan) {
         Some(rollouts::start(change, desk, &id, version, transition, champion)?)
     } else {

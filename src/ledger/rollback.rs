@@ -2,15 +2,16 @@
 //! registry that we keep in step with hears of the pointer first and of the tags afterwards.
 
 use rusqlite::{OptionalExtension, params};
-use serde_json::json;
 
 use super::change::Change;
 use super::pointers::{self, Move};
 use super::promotions::finish;
 use super::{Embedded, rollouts, signals::ACTOR};
 use crate::registry::{Applied, PROD, PendingRollback, RegistryError};
-use crate::sink::mlflow::ops;
-use driftgate_core::judge::verdict::{Signal, utc};
+use driftgate_core::audit::Event;
+use driftgate_core::codec::time::utc;
+use driftgate_core::fact::Fact;
+use driftgate_core::judge::verdict::Signal;
 
 /// A rollback that is asked for.
 pub(super) struct Request<'a> {
@@ -71,12 +72,9 @@ impl Embedded {
                     Some(to) => Some(to.to_owned()),
                     None => pointers::last_stable(change, model, &from)?,
                 };
-                change.audit(
-                    actor,
-                    "rollback_drill",
-                    (model, Some(&from)),
-                    json!({"from": from, "to": target, "reason": reason}),
-                )?;
+                let reason = reason.to_owned();
+                let drill = Event::RollbackDrill { from: from.clone(), to: target.clone(), reason };
+                change.audit(actor, (model, Some(&from)), &drill)?;
                 return Ok((from, target));
             }
             let request = Request { model, from: &from, to, actor, reason, ts_ms: now_ms, automatic: false };
@@ -132,12 +130,14 @@ pub(super) fn make(change: &Change<'_>, request: &Request<'_>) -> Result<Option<
         None => pointers::last_stable(change, model, from)?,
     };
     let ts = utc(ts_ms);
-    change.audit(
-        actor,
-        "rollback",
-        (model, Some(from)),
-        json!({"from": from, "to": target, "reason": reason, "ts": ts, "automatic": automatic}),
-    )?;
+    let rollback = Event::Rollback {
+        from: from.to_owned(),
+        to: target.clone(),
+        reason: reason.to_owned(),
+        ts: ts.clone(),
+        automatic,
+    };
+    change.audit(actor, (model, Some(from)), &rollback)?;
     let told = match &target {
         Some(to) => format!("version {from:?} was rolled back to {to:?}: {reason}"),
         None => format!("version {from:?} should be rolled back, but no former {PROD} version is stable: {reason}"),
@@ -154,7 +154,7 @@ pub(super) fn make(change: &Change<'_>, request: &Request<'_>) -> Result<Option<
                  VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![model, from, to, ts_ms])?;
-        change.tag(model, from, &[ops::rollback_tag(from, Some(to), reason, &ts)])?;
+        change.happened(&Fact::RolledBack { model, from, to, reason, ts: &ts })?;
     }
     if target.is_some() {
         let promoted: Option<String> = change
@@ -189,7 +189,7 @@ pub(super) fn confirm(
         .optional()?;
     // Only a window that began after it: the old version may have served beside the new one before.
     if pending.is_some_and(|since| window.0 >= since) {
-        change.audit(ACTOR, "rollback_confirmed", (model, Some(version)), json!({"window_end": utc(window.1)}))?;
+        change.audit(ACTOR, (model, Some(version)), &Event::RollbackConfirmed { window_end: utc(window.1) })?;
         change.prepare_cached("DELETE FROM pending_rollbacks WHERE model = ?1")?.execute([model])?;
     }
     Ok(())

@@ -4,14 +4,16 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
-use super::change::{Change, Sink};
+use super::change::Change;
 use super::pointers::{self, Move};
 use super::promotions::{self, Desk, finish};
 use super::rollback::{self, Request};
 use super::{Embedded, signals::ACTOR};
 use crate::registry::{PROD, RegistryError};
+use driftgate_core::audit::event::{Event, RolloutEvent, RolloutTold};
+use driftgate_core::codec::time::utc;
+use driftgate_core::fact::{Fact, RolloutStep};
 use driftgate_core::gate::GateVerdict;
-use driftgate_core::judge::verdict::{digest, utc};
 use driftgate_core::policy::{Policy, Rollout, Transition};
 use driftgate_core::promotion::types::{Finding, Outcome};
 use driftgate_core::rollout::{self, Effect, Input, Phase, State};
@@ -176,22 +178,23 @@ pub(super) fn tell(change: &Change<'_>, desk: &Desk<'_>, told: &Told<'_>) -> Res
     let found = active(change, &desk.policy.model);
     if let (Err(RegistryError::Conflict(_)), Told::Abort(reason)) = (&found, told) {
         // What cannot be read can still be ended.
-        change.audit(desk.actor, "rollout", (&desk.policy.model, None), json!({"told": "abort", "reason": reason}))?;
+        let told = RolloutTold::Abort { reason: (*reason).to_owned() };
+        change.audit(desk.actor, (&desk.policy.model, None), &Event::Rollout(RolloutEvent::Told(told)))?;
         change.execute("UPDATE rollouts SET active = 0 WHERE model = ?1 AND active", [&desk.policy.model])?;
         return Ok(None);
     }
     let Some(state) = found? else { return Ok(None) };
     let (what, input) = match *told {
-        Told::Pause(reason) => (json!({"told": "pause", "reason": reason}), Input::Pause(reason.to_owned())),
-        Told::Resume => (json!({"told": "resume"}), Input::Resume),
-        Told::Abort(reason) => (json!({"told": "abort", "reason": reason}), Input::Abort(reason.to_owned())),
-        Told::Promote => (json!({"told": "promote"}), Input::Promote),
+        Told::Pause(reason) => (RolloutTold::Pause { reason: reason.to_owned() }, Input::Pause(reason.to_owned())),
+        Told::Resume => (RolloutTold::Resume, Input::Resume),
+        Told::Abort(reason) => (RolloutTold::Abort { reason: reason.to_owned() }, Input::Abort(reason.to_owned())),
+        Told::Promote => (RolloutTold::Promote, Input::Promote),
         Told::External { succeeded } => (
-            json!({"told": "external", "succeeded": succeeded}),
+            RolloutTold::External { succeeded, refused: None },
             Input::External { succeeded, why: "said by the controller".to_owned() },
         ),
     };
-    change.audit(desk.actor, "rollout", (&state.model, Some(&state.candidate)), what)?;
+    record(change, desk.actor, &state, RolloutEvent::Told(what))?;
     advance(change, desk, input)
 }
 
@@ -232,8 +235,8 @@ pub(super) fn refused(change: &Change<'_>, desk: &Desk<'_>, told: &Told<'_>) -> 
         return Ok(None);
     }
     let why = format!("the gate does not pass any more: {}", against.join("; "));
-    let said = json!({"told": "external", "succeeded": true, "refused": why});
-    change.audit(desk.actor, "rollout", (&state.model, Some(&state.candidate)), said)?;
+    let told = RolloutTold::External { succeeded: true, refused: Some(why.clone()) };
+    record(change, desk.actor, &state, RolloutEvent::Told(told))?;
     state.why.clone_from(&why);
     save(change, &state)?;
     Ok(Some(format!(
@@ -252,8 +255,8 @@ fn carry_out(
     by_person: bool,
 ) -> Result<(), RegistryError> {
     let (model, candidate) = (state.model.clone(), state.candidate.clone());
-    let note = |change: &Change<'_>, what: serde_json::Value| {
-        change.audit(desk.actor, "rollout", (&model, Some(&candidate)), what)
+    let note = |change: &Change<'_>, what: RolloutEvent| {
+        change.audit(desk.actor, (&model, Some(&candidate)), &Event::Rollout(what))
     };
     // A rollback says itself what becomes of the weight; where nothing could be moved, the traffic stays, too.
     let mut back: Option<Option<String>> = None;
@@ -266,13 +269,13 @@ fn carry_out(
             }
             Effect::SetWeight(weight) => publish(change, state, Some(weight))?,
             Effect::Phase(phase) => {
-                note(change, json!({"phase": phase.name(), "why": state.why}))?;
+                note(change, RolloutEvent::Phase { phase: phase.name().to_owned(), why: state.why.clone() })?;
                 publish(change, state, None)?;
                 if phase.is_over() {
                     end(change, state, phase, &state.why.clone())?;
                 }
             }
-            Effect::Note(text) => note(change, json!({"note": text}))?,
+            Effect::Note(text) => note(change, RolloutEvent::Note { note: text })?,
             Effect::MovePointer { stage, to } => {
                 if !state.dry_run {
                     let reason = format!("rollout {}: {}", state.id, state.why);
@@ -302,7 +305,8 @@ fn carry_out(
             Effect::Failed { .. } => {}
             Effect::RollBack { reason } => {
                 if !by_person && super::frozen(change, &model)?.is_some() {
-                    note(change, json!({"note": format!("not rolled back, since the model is frozen: {reason}")}))?;
+                    let note_text = format!("not rolled back, since the model is frozen: {reason}");
+                    note(change, RolloutEvent::Note { note: note_text })?;
                     back = Some(None);
                 } else if state.to == PROD
                     && !state.dry_run
@@ -325,33 +329,21 @@ fn carry_out(
     Ok(())
 }
 
-/// Says to whoever routes traffic what the rollout has come to.
+/// Tells the traffic router what the rollout has come to.
 fn publish(change: &Change<'_>, state: &State, weight: Option<f64>) -> Result<(), RegistryError> {
-    let ts = utc(state.now_ms);
-    let action = if weight.is_some() { "weight" } else { "phase" };
-    let weight = weight.unwrap_or(state.weight);
-    let share = weight.to_string();
-    let parts = [state.id.as_str(), &ts, action, &share, state.phase.name()].map(str::as_bytes);
-    let body = json!({
-        "signal_id": digest(&parts),
-        "ts": ts,
-        "model": state.model,
-        "version": state.candidate,
-        "group": null,
-        "action": action,
-        "stage": state.to,
-        "champion": state.champion,
-        "weight": weight,
-        "phase": state.phase.name(),
-        "dry_run": state.dry_run,
-        "reasons": [state.why],
-        "promotion_id": state.id,
-    });
-    if action == "weight" {
-        change.audit(ACTOR, "rollout", (&state.model, Some(&state.candidate)), json!({"weight": weight, "ts": ts}))?;
-    }
-    change.tell(Sink::Signals, &format!("{}/{}", state.model, state.candidate), &body)?;
-    change.announce(&state.model, &json!({"event": action, "rollout": body}))
+    let step = match weight {
+        Some(weight) => {
+            record(change, ACTOR, state, RolloutEvent::Weight { weight, ts: utc(state.now_ms) })?;
+            RolloutStep::Weight(weight)
+        }
+        None => RolloutStep::Phase,
+    };
+    change.happened(&Fact::Rollout { state, step })
+}
+
+/// Adds what happened to a rollout to the audit log.
+fn record(change: &Change<'_>, actor: &str, state: &State, event: RolloutEvent) -> Result<(), RegistryError> {
+    change.audit(actor, (&state.model, Some(&state.candidate)), &Event::Rollout(event))
 }
 
 fn save(change: &Change<'_>, state: &State) -> Result<(), RegistryError> {

@@ -1,12 +1,12 @@
 //! Signals, applied inside a transaction: each id once, and none after a newer one of its group.
 
 use rusqlite::{OptionalExtension, params};
-use serde_json::{Value, json};
 
-use super::change::{Change, Sink};
+use super::change::Change;
 use super::{identity, name, rollback};
 use crate::registry::{Applied, RegistryError};
-use crate::sink::mlflow::ops;
+use driftgate_core::audit::event::{Event, SignalOutcome};
+use driftgate_core::fact::{Fact, SignalTaken, topic};
 use driftgate_core::judge::verdict::{Action, Signal};
 
 /// Who moves a pointer when a signal does.
@@ -15,8 +15,8 @@ pub(super) const ACTOR: &str = driftgate_core::audit::names::DRIFTGATE;
 /// A signal whose names no registry takes is ignored, not an error: trying it again would not help. One that is given again
 /// is told again as it was told first, with what became of it then.
 pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, RegistryError> {
-    if let Some(told) = stored(tx, signal)? {
-        tx.tell_text(Sink::Signals, &key(signal), &told)?;
+    if let Some(text) = stored(tx, signal)? {
+        tx.happened(&Fact::SignalAgain { model: &signal.model, version: &signal.version, text: &text })?;
         return Ok(Applied::Already);
     }
     let (ts_ms, applied) = outcome(tx, signal)?;
@@ -25,7 +25,8 @@ pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, Registr
         Applied::Done { rollback_to: Some(to) } => (true, to.as_str()),
         Applied::Done { rollback_to: None } | Applied::Already => (true, ""),
     };
-    let told = told(signal, done, detail);
+    let outcome = if done { SignalOutcome::Applied } else { SignalOutcome::Ignored };
+    let taken = SignalTaken { signal, outcome, detail };
     tx.prepare_cached(
         "INSERT INTO signals (signal_id, model, version, group_name, action, ts, ts_ms, done, detail, applied_at, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -41,19 +42,11 @@ pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, Registr
         done,
         detail,
         tx.now_ms,
-        told.to_string()
+        topic::signal(&taken).to_string()
     ])?;
-    let outcome = if done { "applied" } else { "ignored" };
-    tx.audit(
-        ACTOR,
-        "signal",
-        (&signal.model, Some(&signal.version)),
-        json!({"outcome": outcome, "detail": detail, "signal": signal}),
-    )?;
-    tx.tell(Sink::Signals, &key(signal), &told)?;
-    if done {
-        tx.announce(&signal.model, &json!({"event": signal.action.name(), "signal": told}))?;
-    }
+    let event = Event::Signal { outcome, detail: detail.to_owned(), signal: signal.clone() };
+    tx.audit(ACTOR, (&signal.model, Some(&signal.version)), &event)?;
+    tx.happened(&Fact::Signal(taken))?;
     Ok(applied)
 }
 
@@ -80,10 +73,6 @@ fn outcome(tx: &Change<'_>, signal: &Signal) -> Result<(i64, Applied), RegistryE
     Ok((ts_ms, applied))
 }
 
-fn key(signal: &Signal) -> String {
-    format!("{}/{}", signal.model, signal.version)
-}
-
 /// What is told of a signal that was given before.
 fn stored(tx: &Change<'_>, signal: &Signal) -> Result<Option<String>, RegistryError> {
     let found: Option<(Option<String>, bool, String)> = tx
@@ -91,20 +80,10 @@ fn stored(tx: &Change<'_>, signal: &Signal) -> Result<Option<String>, RegistryEr
         .query_row([&signal.signal_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     // A release before kept no text.
-    Ok(found.map(|(body, done, detail)| body.unwrap_or_else(|| self::told(signal, done, &detail).to_string())))
-}
-
-/// A signal as others hear of it: with where a rollback went, and why the registry ignored it.
-fn told(signal: &Signal, done: bool, detail: &str) -> Value {
-    let mut told = json!(signal);
-    let Some(fields) = told.as_object_mut() else { return told };
-    let to = (done && signal.action == Action::Rollback && !detail.is_empty()).then_some(detail);
-    fields.insert("rollback_to".into(), json!(to));
-    fields.insert("outcome".into(), if done { "applied" } else { "ignored" }.into());
-    if !done {
-        fields.insert("detail".into(), detail.into());
-    }
-    told
+    Ok(found.map(|(body, done, detail)| {
+        let outcome = if done { SignalOutcome::Applied } else { SignalOutcome::Ignored };
+        body.unwrap_or_else(|| topic::signal(&SignalTaken { signal, outcome, detail: &detail }).to_string())
+    }))
 }
 
 fn block_or_clear(tx: &Change<'_>, signal: &Signal, ts_ms: i64) -> Result<Applied, RegistryError> {
@@ -136,8 +115,5 @@ fn block_or_clear(tx: &Change<'_>, signal: &Signal, ts_ms: i64) -> Result<Applie
             signal.verdict_id
         ])?;
     }
-    let status = if signal.action == Action::Block { "block" } else { "clear" };
-    let tags = ops::block_tags(&signal.group, status, &signal.reasons, &signal.ts);
-    tx.tag(&signal.model, &signal.version, &tags)?;
     Ok(Applied::Done { rollback_to: None })
 }

@@ -81,6 +81,17 @@ fn unheld(registry: &Embedded) -> Vec<String> {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
+    for row in &rows {
+        // Every record is one of the events that are known, and says nothing beside its fields.
+        let record = driftgate_core::audit::Record::read(&row.bytes).unwrap();
+        let event = driftgate_core::audit::Event::of(&record);
+        assert!(!matches!(event, driftgate_core::audit::Event::Other { .. }), "{record:?}");
+        let (event, said) = event.to_parts();
+        assert_eq!(event, record.event);
+        for (key, value) in record.payload.as_object().unwrap() {
+            assert_eq!(said.get(key), Some(value), "{event}: {key}");
+        }
+    }
     let found = driftgate_core::audit::state::State::of_log(&rows).against(&held::read(&connection).unwrap());
     found.iter().map(ToString::to_string).collect()
 }

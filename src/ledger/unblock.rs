@@ -2,13 +2,12 @@
 //! told, so that the next window that breaks a limit blocks anew.
 
 use rusqlite::{OptionalExtension, params};
-use serde_json::{Value, json};
 
-use super::change::{Change, Sink};
+use super::change::Change;
 use super::{Embedded, dossier, record};
 use crate::registry::{ActiveBlock, RegistryError};
-use crate::sink::mlflow::ops;
-use driftgate_core::judge::verdict::{digest, utc};
+use driftgate_core::audit::Event;
+use driftgate_core::fact::{self, Fact};
 
 /// A block that a person ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,44 +121,27 @@ fn end(
             "INSERT OR REPLACE INTO unblocked (model, version, group_name, since_ms) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![model, version, group, since_ms])?;
-    change.audit(
-        actor,
-        "unblock",
-        (model, Some(version)),
-        json!({"group": group, "reason": reason, "since": since, "reasons": reasons, "signal_id": signal_id}),
-    )?;
-    let told = told(change, (model, version), block, actor, reason)?;
-    change.tell(Sink::Signals, &format!("{model}/{version}"), &told)?;
-    change.announce(model, &json!({"event": "clear", "signal": told}))?;
-    let why = [format!("unblocked by {actor}: {reason}")];
-    change.tag(model, version, &ops::block_tags(group, "clear", &why, &utc(change.now_ms)))
-}
-
-/// The clear that others hear of: as the block was told, with another id, and who ended it and why.
-fn told(
-    change: &Change<'_>,
-    (model, version): (&str, &str),
-    block: &ActiveBlock,
-    actor: &str,
-    reason: &str,
-) -> Result<Value, RegistryError> {
-    let body: Option<Option<String>> = change
+    let event = Event::Unblock {
+        group: group.clone(),
+        reason: reason.to_owned(),
+        since: since.clone(),
+        reasons: reasons.clone(),
+        signal_id: signal_id.clone(),
+    };
+    change.audit(actor, (model, Some(version)), &event)?;
+    let text: Option<Option<String>> = change
         .prepare_cached("SELECT body FROM signals WHERE signal_id = ?1")?
-        .query_row([&block.signal_id], |row| row.get(0))
+        .query_row([signal_id], |row| row.get(0))
         .optional()?;
-    let body: Option<Value> = body.flatten().and_then(|body| serde_json::from_str(&body).ok());
-    let mut told = body.filter(Value::is_object).unwrap_or_else(|| {
-        json!({
-            "signal_id": "", "ts": "", "model": model, "version": version, "group": block.group, "action": "",
-            "stage": null, "rollback_to": null, "reasons": [], "verdict_id": block.verdict_id, "outcome": "applied",
-        })
-    });
-    if let Some(fields) = told.as_object_mut() {
-        let id = digest(&[b"unblock", block.signal_id.as_bytes(), &change.now_ms.to_le_bytes()]);
-        fields.insert("signal_id".into(), id.into());
-        fields.insert("ts".into(), utc(change.now_ms).into());
-        fields.insert("action".into(), "clear".into());
-        fields.insert("reasons".into(), json!([format!("unblocked by {actor}: {reason}")]));
-    }
-    Ok(told)
+    let text = text.flatten();
+    let at_ms = change.now_ms;
+    change.happened(&Fact::Unblocked(fact::Unblocked {
+        model,
+        version,
+        block,
+        text: text.as_deref(),
+        actor,
+        reason,
+        at_ms,
+    }))
 }

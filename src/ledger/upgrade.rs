@@ -2,14 +2,16 @@
 //! that it moved or took away are put right. The audit log says what came of it, and what was there without a record.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::change::Change;
 use super::follow::ACTOR;
 use super::{dossier, held, identity, mirror, pointers};
 use crate::registry::RegistryError;
 use driftgate_core::audit::chain::Row;
-use driftgate_core::audit::state::{FIELDS, Mismatch, State, Upgrade};
+use driftgate_core::audit::event::{Event, FIELDS};
+use driftgate_core::audit::fact::{Mismatch, Upgrade};
+use driftgate_core::audit::state::State;
 
 /// Whether a file was brought to this format and nothing was written down of it yet.
 pub(super) fn is_due(tx: &Connection) -> rusqlite::Result<bool> {
@@ -41,7 +43,7 @@ pub(super) fn settle(change: &Change<'_>) -> Result<(), RegistryError> {
     taken_over = taken_over.into_iter().map(now).collect();
     if !taken_over.is_empty() || !changed.is_empty() {
         let upgrade = Upgrade { from, taken_over, changed };
-        change.audit(super::signals::ACTOR, "upgrade", ("", None), json!(upgrade))?;
+        change.audit(super::signals::ACTOR, ("", None), &Event::Upgrade(upgrade))?;
     }
     change.execute("UPDATE likeness SET upgraded_from = NULL", [])?;
     Ok(())

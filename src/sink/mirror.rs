@@ -7,10 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
-use crate::ledger::{Embedded, Followed, Sink};
+use crate::ledger::{Embedded, Followed, Op, Sink};
 use crate::registry::RegistryError;
 use crate::sink::mlflow::client::Mlflow;
-use crate::sink::mlflow::ops::{self, Delivered, Op};
+use crate::sink::mlflow::ops::{self, Delivered};
 use crate::sink::mlflow::{MlflowError, RunCache, pull};
 use crate::telemetry::events::delivery::{AliasMoved, MlflowBehind, MlflowRefused, RegistryDrift};
 use crate::view::Shared;

@@ -14,5 +14,5 @@ mod stub;
 
 pub use client::{Auth, Mlflow};
 pub use error::MlflowError;
-pub use ops::{Delivered, Op};
-pub use pull::{Found, RunCache};
+pub use ops::Delivered;
+pub use pull::RunCache;

@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use driftgate_core::frame::hex;
+use driftgate_core::codec::hash::hex;
 
 /// The id of the event: the same one is never another event.
 pub const EVENT_ID: &str = "X-Driftgate-Event-Id";

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use driftgate::ledger::Op;
 use driftgate::sink::mlflow::client::ModelVersion;
-use driftgate::sink::mlflow::ops::{self, deliver};
+use driftgate::sink::mlflow::ops::deliver;
 use driftgate::sink::mlflow::pull::pull;
-use driftgate::sink::mlflow::{Auth, Delivered, Mlflow, Op, RunCache};
+use driftgate::sink::mlflow::{Auth, Delivered, Mlflow, RunCache};
+use driftgate_core::fact::mlflow::{block_tags, rollback_tag};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -165,8 +167,8 @@ fn an_operation_delivered_twice_is_done_once() {
     assert_eq!(server.aliases(&model), BTreeMap::from([("prod".to_owned(), "2".to_owned())]));
 
     let at = "2013-03-08T00:00:00Z";
-    let block = ops::block_tags("drift é#", "block", &["psi 0.31 >= 0.2".to_owned()], at);
-    let rollback = ops::rollback_tag("2", Some("1"), "slo/p95", at);
+    let block = block_tags("drift é#", "block", &["psi 0.31 >= 0.2".to_owned()], at);
+    let rollback = rollback_tag("2", Some("1"), "slo/p95", at);
     let mut odd = owned(&[("empty", ""), ("../up/", "x")]);
     odd.push(("k".repeat(300), "ä".repeat(4000)));
     for op in [set_tags(&second, block), set_tags(&second, vec![rollback]), set_tags(&second, odd)] {

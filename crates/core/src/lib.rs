@@ -19,6 +19,7 @@
 //! | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
 //! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |
+//! | [`fact`] | what happened to a model, and what topics, webhooks and MLflow get of it |
 
 pub mod audit;
 pub mod baseline;
@@ -27,6 +28,7 @@ pub mod codec;
 pub mod decode;
 pub mod evaluate;
 pub mod event;
+pub mod fact;
 pub mod frame;
 pub mod gate;
 pub mod intake;

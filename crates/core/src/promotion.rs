@@ -5,7 +5,7 @@
 //!   `model_signing` (with `certificates`) and `schema_diff` for those that compare.
 //! - `offline`: metrics against a baseline, in decimals. `approvals`: who has signed. `lineage`: what made the version, and
 //!   where a rollback would go.
-//! - `record`: a promotion for the log and for people.
+//! - `record`: a promotion for the log and for people. `version`: a version as a registry knows it.
 
 pub mod approvals;
 mod certificates;
@@ -18,6 +18,7 @@ pub mod record;
 pub mod schema_diff;
 pub mod signature;
 pub mod types;
+pub mod version;
 
 use crate::policy::lint::evidence_on_the_way;
 use crate::policy::{Policy, Transition};

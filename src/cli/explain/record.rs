@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::history::short;
+use driftgate_core::audit::sentence::short;
 use driftgate_core::judge::verdict::utc;
 use driftgate_core::promotion::types::{Approval, Evidence, Override, RollbackTarget};
 

@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
 
 use super::World;
-use crate::daemon::dead_letters::DeadLetters;
 use crate::daemon::loader::{Claim, Key, Loader};
 use crate::daemon::rejections::Rejections;
-use crate::daemon::topics::DeadLetter;
 use crate::sink::Item;
+use crate::sink::dead_letters::{DeadLetter, DeadLetters};
 use crate::sink::outbox::Outbox;
 use crate::telemetry::events::input::WindowIncomplete;
 use crate::telemetry::spans;

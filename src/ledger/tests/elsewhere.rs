@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sink::mlflow::ops::Op;
-use crate::sink::mlflow::pull::{Found, FoundVersion};
+use crate::ledger::{Found, FoundVersion, Op};
 use driftgate_core::gate::{Decided, GateVerdict, GroupVerdict};
 use driftgate_core::judge::verdict::Status;
 use driftgate_core::promotion::types::Override;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sink::mlflow::pull::{Found, FoundVersion};
+use crate::ledger::{Found, FoundVersion};
 use driftgate_core::gate::{Decided, GateVerdict, GroupVerdict};
 use driftgate_core::judge::verdict::Status;
 

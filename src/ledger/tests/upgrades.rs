@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sink::mlflow::pull::{Found, FoundVersion};
+use crate::ledger::{Found, FoundVersion};
 use driftgate_core::audit::{Entry, Head, append};
 
 /// Writes records as the release before did.

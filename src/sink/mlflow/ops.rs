@@ -5,46 +5,10 @@
 //! anew under the same number, is refused for good. An alias that somebody else moved is left where it stands, and no
 //! alias is ever deleted.
 
-mod tags;
-
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use super::client::{Mlflow, ModelVersion};
 use super::error::MlflowError;
-
-use tags::{allowed_key, allowed_value};
-pub use tags::{approvals_tag, block_tags, decided_tags, gate_tags, rollback_tag};
-
-/// A change of MLflow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
-pub enum Op {
-    /// Puts an alias (a stage pointer) onto a version.
-    SetAlias {
-        model: String,
-        alias: String,
-        version: String,
-        /// Where the alias stood when this was decided. On any other version than this and the new one it stays;
-        /// where there is none it is made.
-        #[serde(default)]
-        expected: Option<String>,
-        /// The version's creation timestamp, ms, when this was decided; `None`: not known.
-        #[serde(default)]
-        created_ms: Option<i64>,
-    },
-    /// Sets tags of a version.
-    SetTags {
-        model: String,
-        version: String,
-        /// Key and value; both are cut to what MLflow takes.
-        tags: Vec<(String, String)>,
-        /// As above.
-        #[serde(default)]
-        created_ms: Option<i64>,
-    },
-}
+use crate::ledger::Op;
+use driftgate_core::fact::mlflow::{allowed_key, allowed_value};
 
 /// How a delivery ended. None of these is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,12 +85,6 @@ fn set_alias(
     // MLflow has no compare-and-set: another's write may have come between, and won.
     let found = read()?;
     Ok(if found.as_deref() == Some(version) { Delivered::Done } else { Delivered::Drift { found } })
-}
-
-/// Of the tags that shall be, those that are not there so.
-#[must_use]
-pub fn differing(there: &BTreeMap<String, String>, wanted: Vec<(String, String)>) -> Vec<(String, String)> {
-    wanted.into_iter().filter(|(key, value)| there.get(&allowed_key(key)) != Some(&allowed_value(value))).collect()
 }
 
 fn set_tags(mlflow: &Mlflow, found: &ModelVersion, tags: &[(String, String)]) -> Result<Delivered, MlflowError> {

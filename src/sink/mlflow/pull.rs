@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::client::{Mlflow, ModelVersion, Run};
 use super::error::MlflowError;
+use crate::ledger::{Found, FoundVersion};
 
 /// Where MLflow's clients note the commit a run was started from.
 const RUN_COMMIT: &str = "mlflow.source.git.commit";
@@ -14,47 +15,6 @@ const OURS: &str = "gate.";
 const METRIC: &str = "metric.";
 /// A run in one of these states is taken to change no more.
 const OVER: [&str; 3] = ["FINISHED", "FAILED", "KILLED"];
-
-/// A registered model as it stands in MLflow.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
-    /// `false`: MLflow has no such model, and the rest is empty.
-    pub exists: bool,
-    /// Alias to version.
-    pub aliases: BTreeMap<String, String>,
-    /// By number.
-    pub versions: Vec<FoundVersion>,
-    /// Versions that were asked for by number, and that it does not have.
-    pub gone: Vec<String>,
-}
-
-/// A version as MLflow describes it. What comes from a tag is read from `driftgate.<name>`, else from `<name>`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FoundVersion {
-    pub version: String,
-    /// When it was made, ms: tells it from another of the same number.
-    pub created_ms: Option<i64>,
-    /// `READY`, `PENDING_REGISTRATION` or `FAILED_REGISTRATION`.
-    pub status: String,
-    /// Where the model's files are.
-    pub source: Option<String>,
-    pub run_id: Option<String>,
-    /// Tag `snapshot`: where its training snapshot is.
-    pub snapshot: Option<String>,
-    /// Tags, as they stand there.
-    pub snapshot_sha256: Option<String>,
-    pub artifact_sha256: Option<String>,
-    /// Tag `code_commit`, else the run's `mlflow.source.git.commit`.
-    pub code_commit: Option<String>,
-    /// The run's metrics, finite ones, overlaid by the version's tags `metric.<name>`.
-    pub offline: BTreeMap<String, f64>,
-    /// Tag `baseline_version`: the version its offline metrics are compared with.
-    pub baseline_version: Option<String>,
-    /// The tags that driftgate writes: those that start with `gate.`.
-    pub tags: BTreeMap<String, String>,
-    /// What could not be read of it, a sentence each.
-    pub problems: Vec<String>,
-}
 
 /// Runs that are over, by id, so that polling asks for each once. Metrics logged to a run after its end are seen by a
 /// fresh cache only.

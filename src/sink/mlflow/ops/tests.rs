@@ -92,13 +92,6 @@ fn only_tags_that_differ_are_written() {
 }
 
 #[test]
-fn tags_are_compared_as_mlflow_keeps_them() {
-    let there = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("c_".to_owned(), "3".to_owned())]);
-    let wanted = [("a", "1"), ("a", "2"), ("b", "1"), ("c#", "3")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    assert_eq!(differing(&there, wanted.to_vec()), wanted[1..3]);
-}
-
-#[test]
 fn a_server_that_fails_is_asked_again_later() {
     let busy = (503, String::new());
     let denied = (403, "Permission denied".to_owned());

@@ -14,21 +14,35 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::topics::DeadLetter;
+use super::lane::{Body, FLIGHT, Lane, Letter};
+use super::standing::Standing;
+use super::topic::TopicWriter;
 use crate::private;
-use crate::sink::lane::{Body, FLIGHT, Lane, Letter};
-use crate::sink::standing::Standing;
-use crate::sink::topic::TopicWriter;
 use crate::telemetry::events::input::{DeadLettersLeftOut, DeadLettersTurned};
 use crate::view::Shared;
 use crate::view::failing::Part;
+use driftgate_core::decode::Reject;
 
 /// How its sink is called.
 const SINK: &str = "dead-letters";
 /// So many letters wait, and so many bytes of them.
 const MOST: usize = 50_000;
 const MOST_BYTES: usize = 32 << 20;
+/// Between two messages that letters are left out.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
+
+/// A rejected message and where it came from.
+pub struct DeadLetter {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub reject: Reject,
+    /// Empty unless the configuration asks for it.
+    pub payload: Vec<u8>,
+    /// What the message looks like; only now and then.
+    pub read: Option<String>,
+}
 
 /// Where dead letters go.
 pub enum Target {
@@ -152,7 +166,7 @@ impl DeadLetters {
             let _ = self.to.send((format!("{}/{}", letter.topic, letter.partition), text));
         }
         if left_out > 0 {
-            let is_told = self.said.is_none_or(|at| at.elapsed() >= super::rejections::EVERY);
+            let is_told = self.said.is_none_or(|at| at.elapsed() >= SAID_EVERY);
             if is_told {
                 self.said = Some(Instant::now());
             }

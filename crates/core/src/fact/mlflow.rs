@@ -1,11 +1,16 @@
 //! Tags of a version in MLflow: what they say, and what MLflow lets them hold. They mirror driftgate's ledger for
 //! people and pipelines that look at MLflow; nothing is ever decided by reading them back.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
-use driftgate_core::gate::Answer;
-use driftgate_core::judge::verdict::utc;
-use driftgate_core::promotion::types::Approval;
+use super::{Fact, SignalTaken};
+use crate::audit::event::SignalOutcome;
+use crate::codec::time::utc;
+use crate::gate::Answer;
+use crate::judge::verdict::Action;
+use crate::promotion::types::Approval;
 
 /// MLflow's limit on keys, in characters.
 const LONGEST_KEY: usize = 250;
@@ -15,6 +20,46 @@ const LONGEST_VALUE: usize = 5000;
 const PARTED_BY: &str = "; ";
 /// A trigger is quoted up to here, in characters: the tag stays JSON.
 const LONGEST_TRIGGER: usize = 500;
+
+/// Tags of a version of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tags<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub tags: Vec<(String, String)>,
+}
+
+/// What tags of a version shall be in MLflow after a fact.
+#[must_use]
+pub fn tags<'a>(fact: &Fact<'a>) -> Option<Tags<'a>> {
+    match *fact {
+        Fact::Signal(SignalTaken { signal, outcome: SignalOutcome::Applied, .. }) => {
+            let status = match signal.action {
+                Action::Block => "block",
+                Action::Clear => "clear",
+                // Its own fact says where prod went.
+                Action::Rollback => return None,
+            };
+            let tags = block_tags(&signal.group, status, &signal.reasons, &signal.ts);
+            Some(Tags { model: &signal.model, version: &signal.version, tags })
+        }
+        Fact::Unblocked(unblocked) => {
+            let at = utc(unblocked.at_ms);
+            let tags = block_tags(&unblocked.block.group, "clear", &[unblocked.why()], &at);
+            Some(Tags { model: unblocked.model, version: unblocked.version, tags })
+        }
+        Fact::GateAsked { model, version, to, answer } => {
+            Some(Tags { model, version, tags: gate_tags(to, answer, None) })
+        }
+        Fact::Approved { model, version, approval, all } => {
+            Some(Tags { model, version, tags: vec![approvals_tag(&approval.to, all)] })
+        }
+        Fact::RolledBack { model, from, to, reason, ts } => {
+            Some(Tags { model, version: from, tags: vec![rollback_tag(from, Some(to), reason, ts)] })
+        }
+        _ => None,
+    }
+}
 
 /// `gate.<stage>.verdict`, `.reasons`, `.policy_sha256`, `.decided_at` and, where there is one, `.evidence_url`.
 #[must_use]
@@ -84,9 +129,16 @@ pub fn approvals_tag(stage: &str, approvals: &[Approval]) -> (String, String) {
     (format!("gate.{stage}.approvals"), format!("[{}]", shown.join(",")))
 }
 
+/// Of the tags that shall be, those that are not there so.
+#[must_use]
+pub fn differing(there: &BTreeMap<String, String>, wanted: Vec<(String, String)>) -> Vec<(String, String)> {
+    wanted.into_iter().filter(|(key, value)| there.get(&allowed_key(key)) != Some(&allowed_value(value))).collect()
+}
+
 /// The key as MLflow takes it: at most 250 of ASCII letters, digits and `_-. :/` (others become `_`), and nothing that
 /// reads as another path.
-pub(super) fn allowed_key(key: &str) -> String {
+#[must_use]
+pub fn allowed_key(key: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || "_-. :/".contains(c) { c } else { '_' };
     let cut: String = key.chars().take(LONGEST_KEY).map(keep).collect();
     // No part is empty, `.`, or starts with `..`.
@@ -100,7 +152,8 @@ pub(super) fn allowed_key(key: &str) -> String {
 }
 
 /// The value, cut with an ellipsis where it is longer than `LONGEST_VALUE`.
-pub(super) fn allowed_value(value: &str) -> String {
+#[must_use]
+pub fn allowed_value(value: &str) -> String {
     const ELLIPSIS: &str = "…";
     if value.len() <= LONGEST_VALUE {
         return value.to_owned();
@@ -116,7 +169,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use driftgate_core::gate::GateVerdict;
+    use crate::gate::GateVerdict;
 
     fn answer(verdict: GateVerdict, reasons: &[&str]) -> Answer {
         let answer = json!({
@@ -184,6 +237,13 @@ mod tests {
         assert!(shown.len() > 50 && shown.len() < 200, "{}", shown.len());
         assert_eq!(shown.last(), Some(&json!({"actor": "person 199", "role": "owner", "at": "1970-01-01T00:00:00Z"})));
         assert_eq!(approvals_tag("canary", &all).1, "[]");
+    }
+
+    #[test]
+    fn tags_are_compared_as_mlflow_keeps_them() {
+        let there = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("c_".to_owned(), "3".to_owned())]);
+        let wanted = [("a", "1"), ("a", "2"), ("b", "1"), ("c#", "3")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(differing(&there, wanted.to_vec()), wanted[1..3]);
     }
 
     #[test]

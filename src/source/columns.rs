@@ -1,5 +1,5 @@
-//! Parquet and CSV files as rows of named columns, in file order and in bounded memory. What the columns mean is
-//! `events` (event files) and `snapshot` (training data); how a column becomes cells is `cells`. A file is cut into pieces
+//! Parquet and CSV files as rows of named columns, in file order and in bounded memory. `events` (event
+//! files) and `snapshot` (training data) give the columns their meaning; `cells` turns a column into cells. A file is cut into pieces
 //! in its order, which any thread may read on its own (`ColumnFile`), or is read from its start to its end (`ColumnReader`).
 
 pub mod cells;

@@ -1,8 +1,8 @@
-//! Measurements from Prometheus: an instant query's samples as measurement events of a model's versions. When to ask, and
-//! where the events go, is for the caller.
+//! Measurements from Prometheus: an instant query's samples as measurement events of a model's versions. The caller
+//! decides when to ask, and where the events go.
 //!
-//! Answers are read as the HTTP API documents them (`/api/v1/query`): vectors and scalars, values as text. One sample a
-//! version: which of several series counts is for the query to say.
+//! Answers are read as the HTTP API documents them (`/api/v1/query`): vectors and scalars, values as text. One sample per
+//! version: the query decides which of several series counts.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,20 +1,20 @@
 //! The statistics core: pure functions over integer counts.
 //!
-//! Everything the daemon publishes is computed here from counts that merge by adding. A window's state is a vector of
+//! Everything the daemon publishes is computed here from counts that merge by addition. A window's state is a vector of
 //! `u64` over the cells of a reference [`grid::Grid`] (or over categories, confusion cells, latency buckets); it is
 //! summed, subtracted and merged elsewhere, and only read here.
 //!
-//! - [`grid`]: the reference grid and the cell of a value (`guide`: where to look for it); [`bins`]: quantile bins as runs of cells.
+//! - [`grid`]: the reference grid and the cell of a value (`guide`: finds it fast); [`bins`]: quantile bins as runs of cells.
 //! - [`psi`], [`ks`], [`chi2`]: drift of a distribution against the reference.
 //! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
 //!   between segments, in exact [`ratio`]s; [`limit`]: the decimals that values are compared with.
-//! - [`sequential`]: the difference of two rates, for looking at it all the time.
+//! - [`sequential`]: the difference of two rates, valid at every look.
 //! - [`auc`], [`quantile`]: ranking quality and latency from binned counts.
-//! - [`draws`]: random draws that are the same each time, for what `check` simulates.
+//! - [`draws`]: random draws that are the same each time, for the simulations of `check`.
 //! - [`multiplicity`]: adjusted p-values over many subjects.
 //!
-//! Not here: windows, policies, I/O, clocks. Functions never panic and never return NaN: what cannot be computed is
-//! `None`, and the caller decides what missing evidence means.
+//! Not here: windows, policies, I/O, clocks. Functions never panic and never return NaN: a value that cannot be computed is
+//! `None`, and the caller decides the meaning of missing evidence.
 
 #![allow(clippy::many_single_char_names, clippy::similar_names, reason = "the symbols of the definitions")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly"))]

@@ -1,5 +1,5 @@
 //! A CSV file in blocks of whole records, parsed by polars with every column as text. A record that breaks the rules of
-//! quotes (RFC 4180) costs itself, and not the file: `records` says where it ends.
+//! quotes (RFC 4180) is rejected alone, not the file: `records` finds its end.
 
 use std::borrow::Cow;
 use std::io::Read;

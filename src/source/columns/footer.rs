@@ -1,5 +1,5 @@
 //! A Parquet file's description of itself with the wanted columns alone. The library that reads it refuses a whole file
-//! for one type it does not know, so what nobody asked for is left out before, and so is what no reader here uses
+//! for one type it does not know, so unwanted columns are left out before, and so are parts that no reader here uses
 //! (statistics, sort orders, indexes). A wanted column that cannot be read stays out too, with its type.
 
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Texts of CSV files that mean null, in every column: programs that write CSV have no other way to say so.
+//! Texts of CSV files that mean null, in every column: CSV has no other way to write it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Where the pages of a Parquet column lie, read off their headers, so that a run of rows is read without the others'
+//! The places of a Parquet column's pages, read from their headers, so that a run of rows is read without the others'
 //! bytes and without a dictionary that it does not use.
 
 use std::io::Cursor;

@@ -1,5 +1,5 @@
-//! Where the records of a CSV text end (RFC 4180): a line feed ends one, but inside a field in quotes. A record whose quotes
-//! cannot be is told apart from the next, which starts in the line after it.
+//! Where the records of a CSV text end (RFC 4180): a line feed ends one, but inside a field in quotes. A record with
+//! impossible quotes ends with its first line, and the next one starts in the line after it.
 
 use std::ops::Range;
 

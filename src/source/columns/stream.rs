@@ -1,4 +1,4 @@
-//! How event files of all kinds are read: piece by piece by a reader for each thread, or by one from start to end.
+//! Reading event files of all kinds: piece by piece by one reader per thread, or by one from start to end.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Codes of a column's texts without hashing each: a text met lately is known by its view (its bytes, or where they are). And
+//! Codes of a column's texts without hashing each: a recent text is recognised by its view (its bytes, or where they are). Also
 //! texts of columns of bytes.
 
 use std::borrow::Cow;

@@ -1,5 +1,5 @@
-//! Structures in Thrift's compact protocol, as far as it takes to leave parts of them out: where each field's value lies,
-//! whatever its type, and fields written after one another.
+//! Structures in Thrift's compact protocol, as far as leaving parts of them out needs it: the place of each field's value,
+//! for any type, and fields written after one another.
 
 use std::ops::Range;
 

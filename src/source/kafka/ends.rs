@@ -1,4 +1,4 @@
-//! Where partitions end: asked of all partitions at once, which `rdkafka` does not offer.
+//! The ends of partitions, asked for all partitions at once, which `rdkafka` does not offer.
 //!
 //! Unsafe code is only here, in `identity` and in `messages`: every pointer handed out lives in a value that gives it back.
 #![allow(unsafe_code, reason = "the C client's request has no safe interface")]

@@ -1,4 +1,4 @@
-//! Which daemon counts for a consumer group. A daemon assigns partitions to itself, so the brokers keep no two of a group
+//! The daemon that counts for a consumer group. A daemon assigns partitions to itself, so the brokers do not keep two of a group
 //! apart; but it commits offsets, and their metadata names it: a mark that it renews as long as it runs.
 
 use std::collections::BTreeMap;

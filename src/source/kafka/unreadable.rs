@@ -1,6 +1,6 @@
 //! Batches of records that cannot be read: their checksum is wrong, they do not unpack or to more than the client takes, or they
 //! are of a format it does not know. The client goes on behind some of them without the records, and fetches others for ever;
-//! here each is tried again a few times, and then the partition is halted with a reason until an operator passes it over.
+//! here each is tried again a few times, and then the partition is halted with a reason until an operator skips it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
+use crate::telemetry::events::threads::{NoThread, Purpose};
 use driftgate_core::policy::Policy;
 use driftgate_core::promotion::types::Recomputed;
 use part::{Progress, shown};
@@ -181,7 +182,7 @@ impl Artifacts {
         drop(works);
         let spawned = std::thread::Builder::new().name("artifact".into()).spawn(move || look.run());
         if let Err(e) = spawned {
-            tracing::error!(error = %e, "no thread to read an artifact on");
+            NoThread { purpose: Purpose::ReadArtifact, error: &e }.emit();
             self.works.end(&key, None);
         }
         Ok(key)

@@ -53,6 +53,9 @@ use slots::{Kind, Slots};
 
 use crate::ledger::{Desk, Embedded};
 use crate::registry::{Registry as _, RegistryError};
+use crate::telemetry::events::http::ScrapeIncomplete;
+use crate::telemetry::events::registry::NotPromoted;
+use crate::telemetry::events::threads::{NoThread, Purpose};
 use crate::view;
 use driftgate_core::policy::Policy;
 
@@ -162,11 +165,11 @@ fn promote_when_read(app: &Shared, policy: &Arc<Policy>, version: &str, actor: &
         registry.promoted(&policy.model, &version);
         let desk = Desk { policy: &policy, live: &live, actor: &actor, now_ms: (app.now_ms)() };
         if let Err(e) = finished.and_then(|()| registry.promote_automatically(&desk, &version)) {
-            tracing::warn!(model = policy.model, version, error = %e, "the version is not promoted by itself");
+            NotPromoted { model: &policy.model, version: &version, error: &e }.emit();
         }
     };
     if let Err(e) = std::thread::Builder::new().name("promote".into()).spawn(work) {
-        tracing::error!(error = %e, "no thread to wait for an artifact on");
+        NoThread { purpose: Purpose::WaitForArtifact, error: &e }.emit();
     }
 }
 
@@ -198,7 +201,7 @@ impl App {
         view.leave_out(registered.as_deref());
         // What the pipeline counts stays visible when the registry fails.
         let ledger = metrics::Ledger::read(&view, &self.registry, (self.now_ms)()).unwrap_or_else(|error| {
-            tracing::warn!(%error, "stages and gates are missing in the metrics");
+            ScrapeIncomplete { error: &error }.emit();
             metrics::Ledger::default()
         });
         let mut families = metrics::families(&view, &ledger)?;

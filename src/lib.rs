@@ -5,7 +5,7 @@
 //!
 //! | | module | holds |
 //! |---|---|---|
-//! | tools | [`clock`], [`private`], [`http_client`], [`stores`], [`telemetry`] | the only clock; files of one owner; the one HTTP client; object stores; metrics, events, spans, OTLP |
+//! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores |
 //! | edges | [`source`], [`snapshot`], [`audit_key`], [`artifact`] | event files and Kafka; training snapshots; the key of the audit log; the files of a model |
 //! | | [`registry`], [`ledger`] | versions, stages, blocks; the file that keeps them |
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use crate::telemetry::events::registry::OpenToOthers;
+
 /// The mode of a file.
 pub const FILE: u32 = 0o600;
 const FOLDER: u32 = 0o700;
@@ -66,14 +68,9 @@ pub fn tighten(path: &Path) {
     if !meta.is_file() || mode & OTHERS == 0 {
         return;
     }
-    let file = path.display();
     match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
-        Ok(()) => {
-            tracing::warn!(%file, "others could read or write this file of the state (mode {mode:o}): they no longer can");
-        }
-        Err(e) => {
-            tracing::warn!(%file, error = %e, "others can read or write this file of the state (mode {mode:o}): chmod 600 it");
-        }
+        Ok(()) => OpenToOthers::Closed { file: path, mode }.emit(),
+        Err(error) => OpenToOthers::Stays { file: path, mode, error: &error }.emit(),
     }
 }
 

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use serde_json::json;
 
 use crate::audit_key;
+use crate::telemetry::events::registry::{ArtifactNotKept, ArtifactUnsigned};
 use driftgate_core::audit::signed_head::{PublicKeys, Signer};
 
 /// How long a write waits for others.
@@ -32,7 +33,7 @@ fn text(location: &str, task: &str, stamp: &str, found: &str) -> String {
 
 fn signer(file: &Path) -> Option<Signer> {
     let opened = audit_key::open(&audit_key::beside(file));
-    opened.inspect_err(|e| tracing::warn!(error = %e, "what was found of artifacts is not kept")).ok()
+    opened.inspect_err(|error| ArtifactNotKept::NoKey { error }.emit()).ok()
 }
 
 /// What was found of files in this state, where this registry's key vouches for it.
@@ -53,14 +54,14 @@ pub(super) fn read(file: &Path, location: &str, task: &str, stamp: &str) -> Opti
             .optional()
     };
     let (found, signature) = look().unwrap_or_else(|e| {
-        tracing::warn!(error = %e, "what was found of artifacts cannot be read; they are read again");
+        ArtifactNotKept::Unreadable { error: &e }.emit();
         None
     })?;
     let key = signer(file)?.public_key();
     if key.vouches(&text(location, task, stamp, &found), &signature) {
         return Some(found);
     }
-    tracing::warn!(location, "what was found of an artifact is not signed by this registry's key; it is read again");
+    ArtifactUnsigned { location }.emit();
     None
 }
 
@@ -83,7 +84,7 @@ pub(super) fn write(file: &Path, location: &str, task: &str, stamp: &str, found:
         Ok(())
     };
     if let Err(e) = keep() {
-        tracing::warn!(error = %e, location, "what was found of an artifact cannot be kept; a restart reads it again");
+        ArtifactNotKept::Unwritten { error: &e, location }.emit();
     }
 }
 

@@ -10,6 +10,7 @@ use super::parts::Parts;
 use super::{kept, listed};
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
+use crate::telemetry::events::registry::ArtifactRead;
 use driftgate_core::promotion::model_signing::Manifest;
 use driftgate_core::promotion::types::Recomputed;
 
@@ -171,7 +172,7 @@ impl Look {
         };
         if let Some(found) = found.as_ref().ok().filter(|found| known.as_ref() != Some(*found)) {
             // Those who ask are told whether it is the right one only.
-            tracing::info!(location, task = name, found, "what an artifact's files are now");
+            ArtifactRead { location, task: name, found }.emit();
         }
         self.works.end(&self.key, Some(Last { at: Instant::now(), remote, stamp, found, reading }));
     }

@@ -38,6 +38,9 @@ const RESERVED: [(&str, &str); 6] = [
     ("auto.offset.reset", "leave it out: reading starts where the daemon's state ends"),
 ];
 
+/// What to do, too, where an environment variable is not set.
+const OR_A_FILE: &str = ", or name a file under `property_files`";
+
 impl KafkaConfig {
     /// Every property for a client: brokers, group, properties, and the contents of the property files without their
     /// last line break. Not for logs.
@@ -89,7 +92,7 @@ impl Reader<'_> {
     pub(super) fn kafka(&self, item: &Item) -> Option<KafkaConfig> {
         let map = item.map(&["brokers", "group", "properties", "property_files"])?;
         let brokers = map.require("brokers", "\"localhost:9092\"").and_then(|item| {
-            let text = self.substituted(&item, item.text("the brokers' addresses")?)?;
+            let text = self.substituted(&item, item.text("the brokers' addresses")?, OR_A_FILE)?;
             if text.split(',').any(|broker| broker.trim().is_empty()) {
                 return item.fail("expected addresses separated by commas: write them like \"a:9092,b:9092\"");
             }
@@ -123,7 +126,7 @@ impl Reader<'_> {
                 item.report("expected a text, number or boolean: write one value");
                 continue;
             };
-            if let Some(value) = self.substituted(&item, text) {
+            if let Some(value) = self.substituted(&item, text, OR_A_FILE) {
                 properties.insert(property.to_owned(), value);
             }
         }
@@ -131,7 +134,7 @@ impl Reader<'_> {
     }
 
     /// `${NAME}` from the environment; the message never quotes the value around it, which may hold a secret.
-    pub(super) fn substituted(&self, item: &Item, text: &str) -> Option<String> {
+    pub(super) fn substituted(&self, item: &Item, text: &str, or_else: &str) -> Option<String> {
         let mut value = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -146,9 +149,7 @@ impl Reader<'_> {
                 ));
             }
             let Some(found) = (self.environment)(name) else {
-                return item.fail(format!(
-                    "the environment variable {name} is not set: set it, or name a file under `property_files`"
-                ));
+                return item.fail(format!("the environment variable {name} is not set: set it{or_else}"));
             };
             value.push_str(before);
             value.push_str(&found);

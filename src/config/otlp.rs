@@ -34,7 +34,7 @@ impl Reader<'_> {
         let mut headers = BTreeMap::new();
         let mut wrong = false;
         for (name, item) in item.open_map("a mapping such as {authorization: \"Bearer ${OTLP_TOKEN}\"}")?.entries() {
-            let value = item.text("a header's value").and_then(|text| self.substituted(&item, text));
+            let value = item.text("a header's value").and_then(|text| self.substituted(&item, text, ""));
             let Some(value) = value else {
                 wrong = true;
                 continue;

@@ -113,6 +113,29 @@ fn secrets_come_from_files() {
 }
 
 #[test]
+fn a_collector_is_read_and_its_headers_are_hidden() {
+    let otlp = |options: &str| read(&format!("{BASE}otlp: {{endpoint: \"http://c:4318\"{options}}}\n"));
+    let usual = otlp("").unwrap().otlp.unwrap();
+    assert_eq!((usual.endpoint.as_str(), usual.interval.as_secs(), usual.headers.len()), ("http://c:4318", 60, 0));
+    let given = otlp(", interval: 10s, headers: {authorization: \"Bearer ${KAFKA_PASSWORD}\"}").unwrap().otlp.unwrap();
+    assert_eq!((given.headers["authorization"].as_str(), given.interval.as_secs()), ("Bearer hunter2", 10));
+    assert!(format!("{given:?}").contains("authorization") && !format!("{given:?}").contains("hunter2"));
+    assert_eq!(read(BASE).unwrap().otlp, None);
+    for (text, expected) in [
+        (format!("{BASE}otlp: {{}}\n"), "endpoint"),
+        (format!("{BASE}otlp: {{endpoint: \"c:4317\"}}\n"), "http://"),
+        (format!("{BASE}otlp: {{endpoint: \"http://c/v1/traces\"}}\n"), "address alone"),
+        (format!("{BASE}otlp: {{endpoint: \"http://c\", headers: {{a b: c}}}}\n"), "`a b` is no header"),
+        (
+            format!("{BASE}otlp: {{endpoint: \"http://c\", headers: {{a: \"${{NO_SUCH}}\"}}}}\n"),
+            "NO_SUCH is not set: set it",
+        ),
+    ] {
+        says(&text, expected);
+    }
+}
+
+#[test]
 fn pointers_are_split_and_unescaped() {
     let text = "sources: [{topic: t, kind: labels, fields: {label: /a/b~1c/~01/, ts: \"/\"}}]";
     let fields = read(text).unwrap().sources[0].fields.clone();

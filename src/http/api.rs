@@ -19,6 +19,7 @@ use super::problem::{Names, Parameters, Problem, named};
 use super::stages::stages;
 use super::{Shared, promote_when_read, registry, with_desk};
 use crate::registry::{ActiveBlock, Registration, Registry as _, VersionRecord};
+use crate::telemetry::events::registry::{VerdictUnreadable, VersionRegistering};
 use crate::view::stream_state;
 use crate::view::{ModelView, Past, VersionView};
 use driftgate_core::gate::{self, Answer};
@@ -60,7 +61,7 @@ pub(super) async fn version(State(app): State<Shared>, Names((model, version)): 
         let verdict = match serde_json::from_str::<Value>(&text) {
             Ok(verdict) => verdict,
             Err(e) => {
-                tracing::error!(error = %e, model, version, "a verdict in the registry cannot be read and is not shown");
+                VerdictUnreadable { model: &model, version: &version, error: &e }.emit();
                 continue;
             }
         };
@@ -156,7 +157,7 @@ pub(super) async fn register(
     ])?;
     let By { model, version, actor, .. } = by;
     let seen = known_model(&app, &model)?;
-    tracing::info!(actor, model, version, stage, "registering a version");
+    VersionRegistering { actor: &actor, model: &model, version: &version, stage: stage.as_deref() }.emit();
     let baseline = seen.versions.get(&version).and_then(|v| v.baseline.as_ref());
     let registration = Registration {
         model: model.clone(),

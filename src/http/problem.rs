@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::auth::Refusal;
 use crate::registry::RegistryError;
+use crate::telemetry::events::http::RequestFailed;
 
 /// At most so many names stand in a message.
 const NAMED: usize = 20;
@@ -54,7 +55,7 @@ impl Problem {
 
     /// Something that does not depend on the request: logged, too.
     pub fn internal(error: impl std::fmt::Display) -> Self {
-        tracing::error!(%error, "a request failed");
+        RequestFailed { error: &error }.emit();
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 }

@@ -13,7 +13,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -36,6 +35,8 @@ use connections::{Connection, Connections, Phase, Taken};
 pub use hosts::Hosts;
 use tls::Certificates;
 use watched::{AnswerBody, RequestBody, Watched};
+
+use crate::telemetry::events::http::{ForeignHost, NoHandshake};
 
 /// How long a request's body may take.
 const BODY: Duration = Duration::from_secs(10);
@@ -155,8 +156,7 @@ async fn one(
             drive(stream, caller, &taken, door, stop).await;
         }
         Err(error) => {
-            door.connections.counts.handshakes.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%peer, %error, "https: no handshake");
+            NoHandshake { peer, error: &error, counter: &door.connections.counts.handshakes }.emit();
         }
     }
 }
@@ -222,7 +222,7 @@ async fn answer(
 ) -> Response<AnswerBody> {
     connection.begin_request();
     let mut response = if let Some((status, why)) = door.hosts.refusal(&request, caller.at) {
-        door.connections.counts.hosts.fetch_add(1, Ordering::Relaxed);
+        ForeignHost { counter: &door.connections.counts.hosts }.emit();
         Problem::new(status, why).into_response()
     } else if caller.is_let_in || PROBES.contains(&request.uri().path()) {
         handled(door, &connection, request).await

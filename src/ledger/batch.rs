@@ -10,6 +10,7 @@ use super::promotions::{automatic, follow};
 use super::{Desk, Embedded, Live, keep_verdict, rollouts, signals};
 use crate::artifact::PATIENCE;
 use crate::registry::{Applied, RegistryError};
+use crate::telemetry::events::registry::VerdictNotFollowed;
 use driftgate_core::fact::Fact;
 use driftgate_core::judge::read::verdict_from_json;
 use driftgate_core::judge::verdict::Signal;
@@ -130,7 +131,7 @@ impl<'g> Batch<'_, 'g> {
                 let promoted =
                     self.apart(|batch| batch.at_desk(&policy, |desk| automatic(batch.change, desk, version)))?;
                 if let Err(why) = promoted {
-                    tracing::error!(error = why, model, version, "what follows from a verdict was not done");
+                    VerdictNotFollowed { model, version, error: &why }.emit();
                 }
             }
         }
@@ -181,7 +182,7 @@ impl<'g> Batch<'_, 'g> {
             }
         };
         if let Err(why) = followed {
-            tracing::error!(error = why, model, version, "what follows from a verdict was not done");
+            VerdictNotFollowed { model, version, error: &why }.emit();
             self.keep(verdict)?;
         }
         Ok(())

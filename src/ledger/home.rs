@@ -12,6 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Embedded;
 
+use crate::telemetry::events::registry::OldKeyStays;
+
 /// How long another process may take to let go of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -52,7 +54,7 @@ fn settle_by(path: &Path, before: &Path, step: Step<'_>) -> Home {
         (false, false) => Home::There,
         (true, false) => {
             if let Err(why) = drop_old_key(path, before, step) {
-                tracing::warn!(key = %Embedded::key_path(before).display(), "the audit key at its old place stays: {why}");
+                OldKeyStays { key: &Embedded::key_path(before), why: &why }.emit();
             }
             Home::There
         }

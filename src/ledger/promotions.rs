@@ -12,6 +12,7 @@ use super::rollouts::{self, Told};
 use super::{Embedded, audit, dossier, keep_verdict, record, registered, rollback, signals::ACTOR};
 use crate::artifact::{Artifacts, LONG_PATIENCE, PATIENCE, Task};
 use crate::registry::{ActiveBlock, PROD, Registration, Registry as _, RegistryError, VersionRecord};
+use crate::telemetry::events::registry::ChampionUnreadable;
 use driftgate_core::audit::event::{Event, PromotionRecord};
 use driftgate_core::codec::hash::digest;
 use driftgate_core::codec::time::utc;
@@ -507,7 +508,7 @@ pub(super) fn automatic(change: &Change<'_>, desk: &Desk<'_>, version: &str) -> 
 fn champions(tx: &Connection, model: &str, version: &str) -> Result<Vec<Value>, RegistryError> {
     match verdicts_of(tx, model, version) {
         Err(RegistryError::Conflict(why)) => {
-            tracing::error!(error = why, model, version, "the promotion record does not have the champion's checks");
+            ChampionUnreadable { model, version, error: &why }.emit();
             Ok(Vec::new())
         }
         found => found,

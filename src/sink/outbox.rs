@@ -16,6 +16,7 @@ use crate::registry::{Applied, Embedded, RegistryError};
 use crate::telemetry::events::delivery::{
     RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown, SignalLost, VerdictsOverflow,
 };
+use crate::telemetry::events::threads::{NoThread, Purpose};
 use crate::telemetry::spans;
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -106,7 +107,7 @@ impl Outbox {
             match thread::Builder::new().name("to-verdicts".into()).spawn(move || to_topic.run()) {
                 Ok(_) => Some(to),
                 Err(e) => {
-                    tracing::error!(error = %e, "no thread to publish verdicts on");
+                    NoThread { purpose: Purpose::PublishVerdicts, error: &e }.emit();
                     None
                 }
             }

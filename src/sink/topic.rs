@@ -14,6 +14,8 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
 use crate::source::kafka::Troubles;
+use crate::telemetry::events::kafka::ClientLine;
+use crate::telemetry::events::threads::{NoThread, Purpose};
 
 /// How long the records of a flight may take to be acknowledged.
 const ACKNOWLEDGED: Duration = Duration::from_secs(30);
@@ -68,7 +70,7 @@ impl ClientContext for Deliveries {
     }
 
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, "librdkafka: {message}");
+        ClientLine { facility, message, is_warning: false }.emit();
     }
 }
 
@@ -175,7 +177,7 @@ impl TopicWriter {
                 self.deliveries = deliveries;
                 // Its end has no bound.
                 if let Err(e) = thread::Builder::new().name("old-producer".into()).spawn(move || drop(old)) {
-                    tracing::warn!(error = %e, "no thread to end a producer on");
+                    NoThread { purpose: Purpose::EndProducer, error: &e }.emit();
                 }
             }
             Err(e) => tracing::warn!(error = %e, "no new producer can be made; the old one goes on"),

@@ -4,6 +4,9 @@
 
 pub mod delivery;
 pub mod export;
+pub mod http;
 pub mod input;
 pub mod kafka;
+pub mod registry;
 pub mod state;
+pub mod threads;

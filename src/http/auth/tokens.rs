@@ -12,6 +12,7 @@ use super::Caller;
 use super::oidc::PREFIX;
 use super::roles::{BadRoles, Grant, Roles};
 use crate::ledger::OWN_ACTORS;
+use crate::telemetry::events::registry::OpenToOthers;
 use driftgate_core::text;
 
 /// Where tokens come from when no file is configured; the same format as the file.
@@ -130,7 +131,7 @@ impl Tokens {
         match Self::parse(&text) {
             Ok(tokens) if told.is_empty() && !tokens.is_empty() => {
                 if mode.is_some_and(|mode| mode & GROUP_WRITES != 0) {
-                    tracing::warn!("{origin} can be written by its group: whoever is in it may make tokens; chmod g-w it");
+                    OpenToOthers::Tokens { origin: &origin }.emit();
                 }
                 return Ok(tokens);
             }

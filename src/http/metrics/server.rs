@@ -7,6 +7,7 @@ use prometheus::proto::MetricFamily;
 use super::page::{Page, Result, add, real, seconds};
 use crate::http::server::connections::Connections;
 use crate::http::server::tls::Certificates;
+use crate::telemetry::events::http::reasons;
 use crate::telemetry::metrics;
 
 /// The families of them.
@@ -20,11 +21,11 @@ pub fn server(connections: &Connections, certificates: Option<&Certificates>) ->
     page.gauge(&metrics::HTTP_CONNECTIONS_LIMIT, real(connections.bounds().all as u64))?;
     let refused = page.counts(&metrics::HTTP_REFUSED)?;
     for (reason, count) in [
-        ("made_room", &counts.made_room),
-        ("busy", &counts.refused),
-        ("failed", &counts.failed),
-        ("handshake", &counts.handshakes),
-        ("host", &counts.hosts),
+        (reasons::MADE_ROOM, &counts.made_room),
+        (reasons::BUSY, &counts.refused),
+        (reasons::FAILED, &counts.failed),
+        (reasons::HANDSHAKE, &counts.handshakes),
+        (reasons::HOST, &counts.hosts),
     ] {
         add(&refused, &[reason], count.load(Ordering::Relaxed))?;
     }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::telemetry::events::http::{ConnectionEnded, ConnectionRefused, Happened, NotAccepted, TookTooLong};
+
 /// So many more than are allowed may be about to end; then no more are accepted until they have.
 const ENDING: usize = 16;
 /// So long a connection may keep us waiting before it makes room: whoever asks at once is answered, however many come.
@@ -331,10 +333,8 @@ impl Connections {
         if let Some(longest) = longest {
             let Some(longest) = longest else {
                 drop(table);
-                self.counts.refused.fetch_add(1, Ordering::Relaxed);
-                if let Some(times) = self.lines.refused.happens() {
-                    tracing::warn!(%peer, times, "http: a connection is refused: every other one is being answered");
-                }
+                let happened = Happened { counter: &self.counts.refused, times: self.lines.refused.happens() };
+                ConnectionRefused { peer, happened }.emit();
                 return Ok(None);
             };
             let waited = longest.state().since.elapsed();
@@ -343,14 +343,9 @@ impl Connections {
             }
             table.remove(&longest.id);
             longest.closed.notify_one();
-            self.counts.made_room.fetch_add(1, Ordering::Relaxed);
-            if let Some(times) = self.lines.room.happens() {
-                let Bounds { all, of_address } = self.bounds;
-                tracing::warn!(
-                    peer = %longest.peer, times, connections = all, of_one_address = of_address,
-                    "http: too many connections: the one that was silent longest ends for a newer one; see http.connections"
-                );
-            }
+            let happened = Happened { counter: &self.counts.made_room, times: self.lines.room.happens() };
+            let Bounds { all, of_address } = self.bounds;
+            ConnectionEnded { peer: longest.peer, bounds: (all, of_address), happened }.emit();
         }
         let now = Instant::now();
         let state = State { phase, since: now, moved: now, is_handed_over: false, is_body_late: false };
@@ -372,21 +367,16 @@ impl Connections {
     /// A phase took too long.
     pub fn is_late(&self, connection: &Connection, phase: Phase) {
         let Some(at) = Phase::LIMITED.iter().position(|p| *p == phase) else { return };
-        if let Some(count) = self.counts.timed_out.get(at) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Some(times) = self.lines.late.happens() {
-            let (peer, phase) = (connection.peer, phase.name());
-            tracing::warn!(%peer, phase, times, "http: this took too long, and the request or connection is ended");
+        if let Some(counter) = self.counts.timed_out.get(at) {
+            let happened = Happened { counter, times: self.lines.late.happens() };
+            TookTooLong { peer: connection.peer, phase: phase.name(), happened }.emit();
         }
     }
 
     /// The listener accepted nothing.
     pub fn not_accepted(&self, error: &std::io::Error) {
-        self.counts.failed.fetch_add(1, Ordering::Relaxed);
-        if let Some(times) = self.lines.failed.happens() {
-            tracing::error!(%error, times, "http: a connection cannot be accepted; trying again");
-        }
+        let happened = Happened { counter: &self.counts.failed, times: self.lines.failed.happens() };
+        NotAccepted { error, happened }.emit();
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::expiry::not_after_ms;
 use crate::clock::now_ms;
 use crate::config::TlsConfig;
+use crate::telemetry::events::http::{CertificateEnds, CertificateRead, CertificateRefused};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -112,9 +113,10 @@ impl Certificates {
             match self.renew() {
                 Ok(changed) => {
                     if changed {
-                        tracing::info!(certificate = %self.files.certificate.display(), ends = ends(self.ends_ms()), "https: the certificate was read again");
+                        let (certificate, ends) = (&self.files.certificate, &ends(self.ends_ms()));
+                        CertificateRead::Changed { certificate, ends }.emit();
                     } else if is_told_to || told.is_some() {
-                        tracing::info!("https: the certificate is the one read before");
+                        CertificateRead::Same.emit();
                     }
                     (told, doubted) = (None, None);
                     self.warn_of_the_end(&view, &mut warned_ms);
@@ -124,7 +126,7 @@ impl Certificates {
                     // Certificate and key are replaced one after the other, so that they may not match for a moment.
                     let is_new = told.as_ref() != Some(&why);
                     if is_new && (is_told_to || doubted.as_ref() == Some(&why)) {
-                        tracing::error!("https: the certificate read before holds: {why}");
+                        CertificateRefused { why: &why }.emit();
                         view.fails(Part::Tls, format!("the certificate read before holds: {why}"));
                         told = Some(why.clone());
                     }
@@ -144,7 +146,7 @@ impl Certificates {
         let when = if at <= now { "has ended" } else { "ends soon" };
         let why = format!("the certificate {} {when}: {}", self.files.certificate.display(), ends(Some(at)));
         if warned_ms.saturating_add(DAY_MS) <= now {
-            tracing::warn!("https: {why}");
+            CertificateEnds { why: &why }.emit();
             *warned_ms = now;
         }
         view.fails(Part::Tls, why);

@@ -58,11 +58,11 @@ impl Source {
     /// Reads `lib.rs` under `root`, and all that it declares.
     pub fn read(name: &str, root: &Path) -> Self {
         let mut source = Self { name: name.into(), modules: BTreeMap::new(), files: BTreeMap::new() };
-        source.read_file(&root.join("lib.rs"), root, Vec::new());
+        source.read_file(&root.join("lib.rs"), root, &Vec::new());
         source
     }
 
-    fn read_file(&mut self, file: &Path, folder: &Path, at: Names) {
+    fn read_file(&mut self, file: &Path, folder: &Path, at: &Names) {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let declared = self.scan(&text, file, at.clone());
         for child in declared {
@@ -70,7 +70,7 @@ impl Source {
             assert!(beside.exists(), "module {child} of {}: {} is missing", file.display(), beside.display());
             let mut names = at.clone();
             names.push(child.clone());
-            self.read_file(&beside, &folder.join(&child), names);
+            self.read_file(&beside, &folder.join(&child), &names);
         }
     }
 

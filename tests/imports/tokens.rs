@@ -120,7 +120,7 @@ impl Reader {
         }
         let word: String = self.chars[start..self.at].iter().collect();
         let raw = matches!(word.as_str(), "r" | "br" | "cr");
-        let hashes = (0..).take_while(|&n| self.peek(n) == '#').count();
+        let hashes = self.chars[self.at..].iter().take_while(|&&c| c == '#').count();
         if raw && self.peek(hashes) == '"' {
             self.advance(hashes + 1);
             while self.at < self.chars.len() && !(self.peek(0) == '"' && (1..=hashes).all(|n| self.peek(n) == '#')) {

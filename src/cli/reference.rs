@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use super::terminal::outln;
 use super::{Failure, exit};
-use crate::telemetry;
+use crate::{config, telemetry};
 
 /// Writes the reference pages (docs/reference) into a folder
 #[derive(Debug, clap::Args)]
@@ -25,8 +25,12 @@ pub struct Args {
 type Page = (&'static str, fn() -> String);
 
 /// All pages. A new page is one line here; `driftgate reference docs/reference` writes it.
-const PAGES: &[Page] =
-    &[("cli.md", commands::page), ("http.md", routes::page), ("metrics.md", telemetry::reference::metrics)];
+const PAGES: &[Page] = &[
+    ("cli.md", commands::page),
+    ("config.md", config::reference::page),
+    ("http.md", routes::page),
+    ("metrics.md", telemetry::reference::metrics),
+];
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let folder = &args.folder;

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{HttpConfig, Reader, duration};
+use super::key::{Key, default, names, optional, required};
+use super::reader::{Reader, duration};
+use super::types::HttpConfig;
 use crate::http::auth::{Grant, OidcConfig, Reading, Roles, Rules};
 use driftgate_core::yaml::{Item, units};
 
@@ -40,10 +42,26 @@ pub(super) fn reading(item: &Item) -> Option<Reading> {
     item.choice(&[("open", Reading::Open), ("token", Reading::Token)])
 }
 
+pub const OIDC: [Key; 7] = [
+    required("issuer", "URL", "Address of the issuer, which begins with https://."),
+    required("audience", "text or list of texts", "Audiences of tokens that are accepted."),
+    required("claim", "text", "Claim whose values give roles; dots lead into it."),
+    required("roles", "mapping", "By value of the claim: what it gives."),
+    default("actor", "text", "sub", "Claim that names who acts."),
+    default("every", "duration", "10m", "How often the issuer's keys are fetched."),
+    optional("tls", "mapping", "`{ca_file: …}` in place of the configuration's `tls`."),
+];
+
+/// Of each value of the claim.
+pub const GRANT: [Key; 2] = [
+    required("role", "text", "`viewer`, `operator`, `approver` or `approver:ROLE`, joined by `+`."),
+    required("models", "text", "Pattern of the models that it holds for."),
+];
+
 impl Reader<'_> {
     /// An issuer of tokens, and what its claims give.
     pub(super) fn oidc(&self, item: &Item) -> Option<OidcConfig> {
-        let map = item.map(&["issuer", "audience", "claim", "roles", "actor", "every", "tls"])?;
+        let map = item.map(const { &names(&OIDC) })?;
         let issuer = map.require("issuer", "https://login.example.com/realms/ml").and_then(|item| issuer(&item));
         let audience = map.require("audience", "driftgate").and_then(|item| {
             if !item.is_list() {
@@ -91,7 +109,7 @@ fn grants(item: &Item) -> Option<Vec<(String, Grant)>> {
     }
     let mut grants = Vec::new();
     for (value, item) in map.entries() {
-        let given = item.map(&["role", "models"])?;
+        let given = item.map(const { &names(&GRANT) })?;
         let roles = given.require("role", "operator").and_then(|item| {
             let text = item.text("roles")?;
             Roles::parse(text).map_or_else(|e| item.fail(e.to_string()), Some)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, DeadLetterTarget};
+use super::types::{Config, DeadLetterTarget};
 use crate::ledger::Embedded;
 use driftgate_core::yaml::{Item, units};
 

@@ -1,30 +1,102 @@
 //! Who may reach the HTTP server, and how: connections, names, TLS.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use super::{Reader, count};
+use super::access;
+use super::key::{Key, default, names, optional, required};
+use super::reader::{Reader, count};
+use super::types::HttpConfig;
+use crate::http::auth::Reading;
+use crate::http::server::tls::TlsConfig;
 use driftgate_core::yaml::{Item, Map, units};
 
-/// Connections there may be, unless the configuration or the system's limit says otherwise.
-pub const CONNECTIONS: usize = 256;
 /// With fewer the requests that wait for their turn leave no room for probes.
 const LEAST_CONNECTIONS: u64 = 32;
 
-/// A port of its own for TLS, with PEM files that are read again when they change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsConfig {
-    pub listen: SocketAddr,
-    /// The server's certificate, and behind it those that lead to its authority.
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    /// Authorities; with them a client needs a certificate for all but probes.
-    pub client_ca: Option<PathBuf>,
-}
+pub const HTTP: [Key; 8] = [
+    default("listen", "address", "\"127.0.0.1:9464\"", "Address and port of HTTP."),
+    optional(
+        "tokens_file",
+        "path",
+        "File of tokens, one line `TOKEN role models-pattern actor` per token. SIGHUP reads it again. Without it, or `DRIFTGATE_TOKENS` in the environment, \
+         HTTP changes nothing.",
+    ),
+    optional(
+        "connections",
+        "number",
+        "Connections at a time, from 32 to 100000. If it is left out there are 256, or fewer where the limit of file descriptors asks for it.",
+    ),
+    default(
+        "hosts",
+        "list of names",
+        "[]",
+        "Host names that requests may carry, beside those of the machine. If any are given, others are refused.",
+    ),
+    optional("tls", "mapping", "A port for HTTPS."),
+    optional(
+        "read",
+        "`open` or `token`",
+        "Who may read. If it is left out: everybody on loopback, and beyond it holders of a token.",
+    ),
+    default("metrics", "`open` or `token`", "open", "Who may read `/metrics`."),
+    optional("oidc", "mapping", "An issuer whose tokens are accepted beside those of the file."),
+];
+
+pub const HTTPS: [Key; 4] = [
+    required("listen", "address", "Address and port of HTTPS."),
+    required(
+        "certificate",
+        "path",
+        "PEM file with the server's certificate and the chain behind it. It is read again when it changes, and on SIGHUP.",
+    ),
+    required("key", "path", "PEM file with the private key."),
+    optional(
+        "client_ca",
+        "path",
+        "PEM file with authorities. With it every request but `/live` and `/ready` needs a certificate of one of them.",
+    ),
+];
 
 impl Reader<'_> {
-    pub(super) fn tls(&self, item: &Item) -> Option<TlsConfig> {
-        let map = item.map(&["listen", "certificate", "key", "client_ca"])?;
+    pub fn http(&self, item: Option<&Item>) -> Option<HttpConfig> {
+        let map = match item {
+            Some(item) => Some(item.map(const { &names(&HTTP) })?),
+            None => None,
+        };
+        let get = |key| map.as_ref().and_then(|map| map.get(key));
+        let listen = get("listen").map_or(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464))), |item| address(&item));
+        let tokens_file = get("tokens_file").map(|item| self.path(&item));
+        let (connections, hosts) = (connections(map.as_ref()), hosts(map.as_ref()));
+        let tls = get("tls").map(|item| self.tls(&item));
+        let read = get("read").map(|item| access::reading(&item));
+        let metrics = get("metrics").map_or(Some(Reading::Open), |item| access::reading(&item));
+        let oidc = get("oidc").map(|item| self.oidc(&item));
+        Some(HttpConfig {
+            listen: listen?,
+            oidc: match oidc {
+                Some(oidc) => Some(oidc?),
+                None => None,
+            },
+            read: match read {
+                Some(read) => Some(read?),
+                None => None,
+            },
+            metrics: metrics?,
+            connections: connections?,
+            hosts: hosts?,
+            tls: match tls {
+                Some(tls) => Some(tls?),
+                None => None,
+            },
+            tokens_file: match tokens_file {
+                Some(path) => Some(path?),
+                None => None,
+            },
+        })
+    }
+
+    fn tls(&self, item: &Item) -> Option<TlsConfig> {
+        let map = item.map(const { &names(&HTTPS) })?;
         let listen = map.require("listen", "0.0.0.0:9465").and_then(|item| address(&item));
         let certificate = map.require("certificate", "tls/server.pem").and_then(|item| self.path(&item));
         let key = map.require("key", "tls/server.key").and_then(|item| self.path(&item));
@@ -41,7 +113,7 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn address(item: &Item) -> Option<SocketAddr> {
+fn address(item: &Item) -> Option<SocketAddr> {
     let text = item.text("an address with a port")?;
     text.parse().ok().or_else(|| {
         let read = units::quote(text);
@@ -50,7 +122,7 @@ pub(super) fn address(item: &Item) -> Option<SocketAddr> {
 }
 
 /// `connections` of the http section, if it is given.
-pub(super) fn connections(map: Option<&Map>) -> Option<Option<usize>> {
+fn connections(map: Option<&Map>) -> Option<Option<usize>> {
     match map.and_then(|map| map.get("connections")) {
         Some(item) => count(&item, LEAST_CONNECTIONS, 100_000).map(Some),
         None => Some(None),
@@ -58,7 +130,7 @@ pub(super) fn connections(map: Option<&Map>) -> Option<Option<usize>> {
 }
 
 /// Names that requests may carry, without ports.
-pub(super) fn hosts(map: Option<&Map>) -> Option<Vec<String>> {
+fn hosts(map: Option<&Map>) -> Option<Vec<String>> {
     let Some(item) = map.and_then(|map| map.get("hosts")) else { return Some(Vec::new()) };
     let name = |item: &Item| {
         let text = item.text("a host name")?;

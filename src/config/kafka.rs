@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Reader;
+use super::key::{Key, default, names, optional, required};
+use super::reader::Reader;
 use driftgate_core::yaml::{Item, units};
 
 /// How to reach Kafka.
@@ -88,9 +89,25 @@ impl fmt::Debug for KafkaConfig {
     }
 }
 
+pub const KAFKA: [Key; 4] = [
+    required(
+        "brokers",
+        "text",
+        "Addresses of brokers, separated by commas. `${NAME}` is filled in from the environment.",
+    ),
+    default("group", "text", "driftgate", "Consumer group. One daemon reads for it; a second one is refused."),
+    default(
+        "properties",
+        "mapping",
+        "{}",
+        "Properties of librdkafka, but for those that driftgate sets. `${NAME}` is filled in from the environment.",
+    ),
+    optional("property_files", "mapping", "Properties whose values are read from files, for secrets."),
+];
+
 impl Reader<'_> {
     pub(super) fn kafka(&self, item: &Item) -> Option<KafkaConfig> {
-        let map = item.map(&["brokers", "group", "properties", "property_files"])?;
+        let map = item.map(const { &names(&KAFKA) })?;
         let brokers = map.require("brokers", "\"localhost:9092\"").and_then(|item| {
             let text = self.substituted(&item, item.text("the brokers' addresses")?, OR_A_FILE)?;
             if text.split(',').any(|broker| broker.trim().is_empty()) {

@@ -6,16 +6,34 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::{Reader, duration, sinks};
+use super::key::{self, Key, default, names, required};
+use super::reader::{Reader, duration};
+use super::sinks;
 use crate::telemetry::otlp::OtlpConfig;
 use driftgate_core::yaml::Item;
 
 /// How often metrics are exported, unless the configuration says so.
 const EVERY: Duration = Duration::from_secs(60);
 
+pub const OTLP: [Key; 4] = [
+    required(
+        "endpoint",
+        "URL",
+        "Address of the collector for OTLP over HTTP; `/v1/traces` and `/v1/metrics` are added.",
+    ),
+    default(
+        "headers",
+        "mapping",
+        "{}",
+        "Headers of each request, such as a token. `${NAME}` is filled in from the environment.",
+    ),
+    default("interval", "duration", "1m", "How often metrics are exported."),
+    key::optional("tls", "mapping", "`{ca_file: …}` in place of the configuration's `tls`."),
+];
+
 impl Reader<'_> {
     pub(super) fn otlp(&self, item: &Item) -> Option<OtlpConfig> {
-        let map = item.map(&["endpoint", "headers", "interval", "tls"])?;
+        let map = item.map(const { &names(&OTLP) })?;
         let endpoint = map.require("endpoint", "http://localhost:4318").and_then(|item| {
             let url = sinks::url(&item)?;
             if url.contains("/v1/") {

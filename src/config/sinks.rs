@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Reader, duration, sources};
+use super::key::{self, Key, default, names, required};
+use super::reader::{Reader, duration};
+use super::sources;
 use driftgate_core::yaml::Item;
 
 /// Where the registry lies if nothing else is said: apart from the state, which operators move away to count anew.
@@ -61,15 +63,63 @@ pub enum VersionFrom {
     Label(String),
 }
 
+/// What every `tls` of a section says.
+const OWN_TLS: Key = key::optional("tls", "mapping", "`{ca_file: …}` in place of the configuration's `tls`.");
+
+pub const REGISTRIES: [Key; 2] = [
+    key::optional("embedded", "mapping", "The registry's file."),
+    key::optional("mlflow", "mapping", "An MLflow that is told every change and asked what others changed there."),
+];
+
+pub const EMBEDDED: [Key; 1] = [required(
+    "path",
+    "path",
+    "The database file: versions, stages, evidence, approvals, rollouts and the audit log; `registry/registry.db` without the section. The key that signs \
+     the log lies beside it: back up both.",
+)];
+
+pub const MLFLOW: [Key; 4] = [
+    required("url", "URL", "Address of MLflow."),
+    key::optional("token_file", "path", "File with `user:password` or a bearer token."),
+    default("every", "duration", "10s", "How often MLflow is asked what others changed."),
+    OWN_TLS,
+];
+
+pub const WEBHOOK: [Key; 3] = [
+    required("url", "URL", "Address that receives every change as a POST."),
+    key::optional("secret_file", "path", "File with the key that messages are signed with."),
+    OWN_TLS,
+];
+
+pub const PROMETHEUS: [Key; 10] = [
+    required("url", "URL", "Address of Prometheus."),
+    required("query", "text", "The query. Each of its samples becomes a measurement."),
+    required("model", "text", "Model that the samples are of."),
+    key::optional("version", "text", "Version that the samples are of. Write either `version` or `version_label`."),
+    key::optional("version_label", "text", "Label that names a sample's version; `version` if both are left out."),
+    required("metric", "text", "Name of the metric in the events."),
+    required("topic", "topic", "Topic that the measurements are written to. It is read like any other, by a source."),
+    default("every", "duration", "1m", "How often the query is asked."),
+    key::optional("token_file", "path", "File with a bearer token or `user:password`."),
+    OWN_TLS,
+];
+
+pub const AUDIT: [Key; 1] = [required(
+    "topic",
+    "topic",
+    "Topic for signed heads of the audit log: a log that was cut or rewritten disagrees with them.",
+)];
+
 impl Reader<'_> {
     pub(super) fn registry(&self, item: &Item) -> Option<RegistryConfig> {
-        let map = item.map(&["embedded", "mlflow"])?;
+        let map = item.map(const { &names(&REGISTRIES) })?;
         if map.get("embedded").is_none() && map.get("mlflow").is_none() {
             return item.fail("no registry in it: write {embedded: {path: registry/registry.db}}");
         }
         let path = match map.get("embedded") {
             Some(item) => {
-                let path = item.map(&["path"]).and_then(|map| map.require("path", "registry/registry.db"));
+                let path =
+                    item.map(const { &names(&EMBEDDED) }).and_then(|map| map.require("path", "registry/registry.db"));
                 path.and_then(|path| self.path(&path))
             }
             None => Some(self.directory.join(REGISTRY)),
@@ -85,7 +135,7 @@ impl Reader<'_> {
     }
 
     fn mlflow(&self, item: &Item) -> Option<MlflowConfig> {
-        let map = item.map(&["url", "token_file", "every", "tls"])?;
+        let map = item.map(const { &names(&MLFLOW) })?;
         let url = map.require("url", "https://mlflow.example.com").and_then(|item| url(&item));
         let token_file = map.get("token_file").map(|item| self.path(&item));
         let every = map.get("every").map_or(Some(Duration::from_secs(10)), |item| duration(&item));
@@ -95,7 +145,7 @@ impl Reader<'_> {
 
     pub(super) fn webhooks(&self, item: &Item) -> Option<Vec<WebhookConfig>> {
         let webhook = |item: &Item| {
-            let map = item.map(&["url", "secret_file", "tls"])?;
+            let map = item.map(const { &names(&WEBHOOK) })?;
             let url = map.require("url", "https://chat.example.com/hooks/driftgate").and_then(|item| url(&item));
             let secret_file = map.get("secret_file").map(|item| self.path(&item));
             let ca_file = self.authorities(map.get("tls").as_ref());
@@ -106,18 +156,7 @@ impl Reader<'_> {
 
     pub(super) fn prometheus(&self, item: &Item) -> Option<Vec<PrometheusConfig>> {
         let query = |item: &Item| {
-            let map = item.map(&[
-                "url",
-                "query",
-                "model",
-                "version",
-                "version_label",
-                "metric",
-                "topic",
-                "every",
-                "token_file",
-                "tls",
-            ])?;
+            let map = item.map(const { &names(&PROMETHEUS) })?;
             let ca_file = self.authorities(map.get("tls").as_ref());
             let text =
                 |key, example, what| map.require(key, example).and_then(|item| item.name(what).map(str::to_owned));
@@ -151,7 +190,7 @@ impl Reader<'_> {
 
     /// The topic that signed heads of the audit log go to.
     pub(super) fn audit(item: &Item) -> Option<String> {
-        item.map(&["topic"])?.require("topic", "driftgate.audit").and_then(|item| sources::topic(&item))
+        item.map(const { &names(&AUDIT) })?.require("topic", "driftgate.audit").and_then(|item| sources::topic(&item))
     }
 }
 

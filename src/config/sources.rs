@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::tz::TimeZone;
 
+use super::key::{Key, default, names, optional, required};
 use driftgate_core::decode::time::{FUTURE_MS, TimeFormat, zone};
 use driftgate_core::event::{EventKind, Field, FieldMap, TimeUnit};
 use driftgate_core::yaml::{Item, units};
@@ -45,20 +46,52 @@ pub(super) fn sources(item: &Item) -> Option<Vec<SourceConfig>> {
     Some(sources)
 }
 
-fn source(item: &Item) -> Option<SourceConfig> {
-    let map = item.map(&[
-        "topic",
-        "kind",
-        "format",
+pub const SOURCE: [Key; 11] = [
+    required("topic", "topic", "Topic that is read. A topic has one source."),
+    required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
+    default("format", "`json`", "json", "How its messages are written."),
+    default(
         "fields",
+        "mapping",
+        "{}",
+        "Where fields stand in a message, by JSON pointer: `{label: /outcome}`. A field that is not named stands at the top under its own name.",
+    ),
+    default(
         "models",
-        "model",
+        "list of models",
+        "[]",
+        "Models that its events are for, if the events do not name one. Write either `models` or `model`.",
+    ),
+    optional("model", "text", "Model of events that name none."),
+    default(
         "rename",
+        "mapping",
+        "{}",
+        "Features by their name in the message, to their name in the policy: `{cust_age: age}`.",
+    ),
+    default(
         "timestamp",
+        "`rfc3339_or_ms`, `s`, `ms`, `us` or `ns`",
+        "rfc3339_or_ms",
+        "How `ts` is written. With `rfc3339_or_ms` a text is RFC 3339 and a number is milliseconds; digits in quotes are numbers, too.",
+    ),
+    optional(
         "timezone",
+        "text",
+        "Time zone (UTC, Europe/Berlin, +02:00) of times that are written without one. If it is left out, such times are refused.",
+    ),
+    default(
         "future",
-        "null_values",
-    ])?;
+        "duration",
+        "1m",
+        "How far ahead an event's time may lie. Further ahead of its record's timestamp, the event is rejected. Further ahead of its partition's pace, the time closes \
+         no window until two other events confirm it.",
+    ),
+    optional("null_values", "list of texts", "Texts of CSV files that mean null (`driftgate replay --config`)."),
+];
+
+fn source(item: &Item) -> Option<SourceConfig> {
+    let map = item.map(const { &names(&SOURCE) })?;
     let topic = map.require("topic", "predictions").and_then(|item| topic(&item));
     let kinds = EventKind::LISTED.map(|kind| (kind.name(), kind));
     let kind = map.require("kind", "predictions").and_then(|item| item.choice(&kinds));

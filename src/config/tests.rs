@@ -1,6 +1,7 @@
 //! The configuration parser, by what it reads and by what it says.
 
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 

@@ -1,7 +1,7 @@
 //! File descriptors: as many as the system gives, and connections only as many as leave enough for the registry, checkpoints,
 //! snapshots and brokers.
 
-use crate::config::CONNECTIONS;
+use crate::http::server::connections::CONNECTIONS;
 
 /// Kept for everything but connections: files of the registry and the state, sockets to brokers, MLflow and webhooks, and
 /// connections that are about to end.

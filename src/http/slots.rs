@@ -73,7 +73,7 @@ impl Slots {
 
 impl Default for Slots {
     fn default() -> Self {
-        Self::of(crate::config::CONNECTIONS)
+        Self::of(super::server::connections::CONNECTIONS)
     }
 }
 

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use crate::telemetry::events::http::{ConnectionEnded, ConnectionRefused, Happened, NotAccepted, TookTooLong};
 
+/// Connections at a time, unless the configuration or the system's limit says otherwise.
+pub const CONNECTIONS: usize = 256;
 /// So many more than are allowed may be about to end; then no more are accepted until they have.
 const ENDING: usize = 16;
 /// So long a connection may keep us waiting before it makes room: whoever asks at once is answered, however many come.
@@ -197,7 +199,7 @@ impl Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self::of(crate::config::CONNECTIONS)
+        Self::of(CONNECTIONS)
     }
 }
 

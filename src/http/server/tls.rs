@@ -2,6 +2,7 @@
 //! again when they change and on SIGHUP. What cannot be used changes nothing, and is said. A connection goes on with what it
 //! began with.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,7 +17,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::expiry::not_after_ms;
 use crate::clock::now_ms;
-use crate::config::TlsConfig;
 use crate::telemetry::events::http::{CertificateEnds, CertificateRead, CertificateRefused};
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -50,6 +50,17 @@ struct Read {
     /// The first end of one of its certificates.
     ends_ms: Option<i64>,
     sha256: [u8; 32],
+}
+
+/// A port of its own for TLS, with PEM files that are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    pub listen: SocketAddr,
+    /// The server's certificate, and behind it those that lead to its authority.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Authorities; with them a client needs a certificate for all but probes.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// The files, and what they held when they last could be used.

@@ -1,0 +1,116 @@
+//! The whole file: its sections, and what holds between them.
+
+use std::time::Duration;
+
+use super::key::{Key, default, names, optional};
+use super::reader::{Reader, duration};
+use super::sinks::{self, RegistryConfig};
+use super::types::{Config, Limits, PublishConfig};
+use super::{files, limits, sources};
+use crate::snapshot::places::Places;
+use crate::stores::Stores;
+use driftgate_core::yaml::Item;
+
+pub const ROOT: [Key; 15] = [
+    optional(
+        "policies",
+        "list of paths",
+        "Policy files, one per model; `*` in the name of a file stands for any characters. Required with `kafka`. A pattern without a file is an error.",
+    ),
+    optional(
+        "kafka",
+        "mapping",
+        "How Kafka is reached. Without it only files can be read (`driftgate replay --config`).",
+    ),
+    optional("sources", "list", "Topics of events. Required with `kafka`."),
+    default(
+        "idle_after",
+        "duration",
+        "30s",
+        "A partition that is silent for so long, while the brokers answer and it is read to its end, no longer holds the watermark back.",
+    ),
+    optional("registry", "mapping", "Where versions, stages and the audit log are kept."),
+    optional("publish", "mapping", "Where results go. Nothing is published that has no target."),
+    optional("state", "mapping", "Where checkpoints lie."),
+    optional("http", "mapping", "The HTTP server."),
+    optional("limits", "mapping", "Bounds on what the streams may make the daemon hold."),
+    default(
+        "snapshots",
+        "list of folders and URLs",
+        "[]",
+        "Where training snapshots may lie that registrations and tags name, beside the folder or bucket of a policy.",
+    ),
+    default(
+        "artifacts",
+        "list of folders and URLs",
+        "[]",
+        "Where artifacts may lie that registrations name, likewise.",
+    ),
+    optional("prometheus", "list", "Prometheus queries whose samples become measurements. Needs `kafka`."),
+    optional("audit", "mapping", "A topic that anchors the audit log. Needs `kafka`."),
+    optional("otlp", "mapping", "An OpenTelemetry collector that receives traces and metrics."),
+    optional(
+        "tls",
+        "mapping",
+        "Authorities that are believed beside those of the system: by MLflow, Prometheus, webhooks, the issuer of tokens and object stores.",
+    ),
+];
+
+impl Reader<'_> {
+    pub fn config(mut self, root: &Item) -> Option<Config> {
+        let map = root.map(const { &names(&ROOT) })?;
+        let tls = map.get("tls").map_or(Some(None), |item| self.authorities(Some(&item)));
+        self.ca_file = tls.clone().flatten();
+        let policies = map.get("policies").map_or_else(|| Some(Vec::new()), |item| files::patterns(&item));
+        let kafka = map.get("kafka").map(|item| self.kafka(&item));
+        let sources = map.get("sources").map_or_else(|| Some(Vec::new()), |item| sources::sources(&item));
+        if kafka.is_some() {
+            let _ = map.require("policies", "[\"policies/*.yaml\"]");
+            let _ = map.require("sources", "[{topic: predictions, kind: predictions}]");
+        }
+        let idle_after = map.get("idle_after").map_or(Some(Duration::from_secs(30)), |item| duration(&item));
+        let registry = map.get("registry").map_or_else(
+            || Some(RegistryConfig { path: self.directory.join(sinks::REGISTRY), mlflow: None }),
+            |item| self.registry(&item),
+        );
+        let publish = map.get("publish").map_or_else(|| Some(PublishConfig::default()), |item| self.publish(&item));
+        let state = self.state(map.get("state").as_ref());
+        let http = self.http(map.get("http").as_ref());
+        let limits = map.get("limits").map_or_else(|| Some(Limits::default()), |item| limits::limits(&item));
+        let snapshots = map.get("snapshots").map_or_else(|| Some(Places::default()), |item| self.places(&item));
+        let artifacts = map.get("artifacts").map_or_else(|| Some(Places::default()), |item| self.places(&item));
+        let prometheus = map.get("prometheus").map_or_else(|| Some(Vec::new()), |item| self.prometheus(&item));
+        let audit = map.get("audit").map(|item| Self::audit(&item));
+        let otlp = map.get("otlp").map(|item| self.otlp(&item));
+        if let (None, Some(item)) = (&kafka, map.get("audit").or(map.get("prometheus"))) {
+            item.report("this writes to a topic, and there is no kafka section: name the brokers, or leave it out");
+        }
+        Some(Config {
+            prometheus: prometheus?,
+            audit_topic: match audit {
+                Some(topic) => Some(topic?),
+                None => None,
+            },
+            otlp: match otlp {
+                Some(otlp) => Some(otlp?),
+                None => None,
+            },
+            policies: policies?,
+            kafka: match kafka {
+                Some(kafka) => Some(kafka?),
+                None => None,
+            },
+            sources: sources?,
+            idle_after: idle_after?,
+            registry: registry?,
+            publish: publish?,
+            state: state?,
+            http: http?,
+            limits: limits?,
+            snapshots: snapshots?,
+            artifacts: artifacts?,
+            stores: Stores { ca_file: tls? },
+            directory: self.directory,
+        })
+    }
+}

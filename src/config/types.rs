@@ -1,0 +1,122 @@
+//! The daemon's configuration, validated.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kafka::KafkaConfig;
+use super::sinks::{PrometheusConfig, RegistryConfig, WebhookConfig};
+use super::sources::SourceConfig;
+use crate::http::auth::{OidcConfig, Reading};
+use crate::http::server::tls::TlsConfig;
+use crate::snapshot::places::Places;
+use crate::stores::Stores;
+use crate::telemetry::otlp::OtlpConfig;
+use driftgate_core::event::Limits as EventLimits;
+
+/// The daemon's configuration, validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The configuration file's folder.
+    pub directory: PathBuf,
+    /// Paths or patterns as written; see `policy_files`.
+    pub policies: Vec<String>,
+    /// Without it only files can be read.
+    pub kafka: Option<KafkaConfig>,
+    pub sources: Vec<SourceConfig>,
+    /// A partition that is caught up and silent for so long no longer holds the watermark back.
+    pub idle_after: Duration,
+    pub registry: RegistryConfig,
+    pub publish: PublishConfig,
+    pub state: StateConfig,
+    pub http: HttpConfig,
+    pub limits: Limits,
+    /// Where snapshots may lie that registrations and tags name, beside the folder or bucket of a policy.
+    pub snapshots: Places,
+    /// Where artifacts may lie that registrations name, likewise.
+    pub artifacts: Places,
+    /// How object stores are reached.
+    pub stores: Stores,
+    /// Queries whose samples become measurements.
+    pub prometheus: Vec<PrometheusConfig>,
+    /// The topic that anchors the audit log.
+    pub audit_topic: Option<String>,
+    /// Where traces and metrics are exported to.
+    pub otlp: Option<OtlpConfig>,
+}
+
+/// Topics and files that results go to; nothing goes where none is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishConfig {
+    pub signals: Option<String>,
+    pub verdicts: Option<String>,
+    pub dead_letters: Option<DeadLetters>,
+    pub webhooks: Vec<WebhookConfig>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetters {
+    pub to: DeadLetterTarget,
+    /// Whether the rejected message itself goes along, not just its origin and the reason.
+    pub full_payload: bool,
+    /// What the file, and the one before it, take together.
+    pub most_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeadLetterTarget {
+    Topic(String),
+    Path(PathBuf),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateConfig {
+    pub path: PathBuf,
+    /// How often a checkpoint is written.
+    pub every: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    pub listen: SocketAddr,
+    /// Without it nothing can be changed over HTTP.
+    pub tokens_file: Option<PathBuf>,
+    /// Who may read; `None`: everybody on loopback, whoever has a token beyond it.
+    pub read: Option<Reading>,
+    /// Who may read `/metrics`.
+    pub metrics: Reading,
+    /// Whose tokens are taken beside those of the file.
+    pub oidc: Option<OidcConfig>,
+    /// How many there may be at a time; without it as many as is usual, and as descriptors allow.
+    pub connections: Option<usize>,
+    /// Names that requests may carry as `Host`, beside those of the machine itself.
+    pub hosts: Vec<String>,
+    pub tls: Option<TlsConfig>,
+}
+
+/// Bounds on what the streams may make the daemon hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// On one event and one model.
+    pub events: EventLimits,
+    /// Verdicts of a version and group that are kept in memory to look back at.
+    pub verdicts: usize,
+    /// How many of them, the newest, are kept with their evidence.
+    pub whole_verdicts: usize,
+    /// Versions of one model that events name and nobody registered: so many are taken on an hour.
+    pub new_versions: usize,
+}
+
+impl Config {
+    /// Where a release before kept the registry.
+    #[must_use]
+    pub fn registry_before(&self) -> PathBuf {
+        self.state.path.join("registry.db")
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { events: EventLimits::default(), verdicts: 200, whole_verdicts: 1, new_versions: 100 }
+    }
+}

@@ -1,13 +1,14 @@
 //! Tests of durable state: replaced as a whole, chunks written once, damage named.
 
 use super::*;
+use crate::checkpoint::SourceState;
 use driftgate_core::baseline::{Baseline, SnapshotColumns};
-use driftgate_core::event::EventKind;
-use driftgate_core::event::{Domain, Flag, PredictionBatch, code};
+use driftgate_core::event::{Domain, EventKind, Flag, PredictionBatch, code};
+use driftgate_core::frame::Kind;
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};
-use driftgate_core::pipeline::{Anew, Pipeline};
+use driftgate_core::pipeline::{Anew, Pipeline, PipelineState};
 use driftgate_core::policy::Policy;
 use driftgate_core::window::front::{ANY, Front};
 
@@ -157,7 +158,7 @@ fn a_crash_between_chunks_and_checkpoint_leaves_the_old_one_and_chunks_go_when_n
     let mut next = of(&mut pipeline);
     let mut kept = 0;
     next.chunks(&mut |chunk| {
-        store.keep(chunk).unwrap();
+        store.write_chunk(chunk).unwrap();
         kept += 1;
         assert_eq!(bytes(&store.load().unwrap().unwrap().pipelines[0]), old);
     });

@@ -1,0 +1,39 @@
+//! Why a checkpoint cannot be read or written, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use driftgate_core::frame::{FrameError, Kind};
+
+/// The format that is written.
+pub const KIND: Kind = Kind { tag: *b"CKPT", version: 5 };
+/// The format of the release before, which is read too.
+pub const PREVIOUS: Kind = Kind { version: 4, ..KIND };
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("the state folder {path} cannot be used: {source}; check that it exists and is writable")]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("the state folder {path} is in use by another driftgate: two daemons on one state would count twice")]
+    Locked { path: PathBuf },
+    #[error("the checkpoint {path} is {cause}; move this file away to start anew from the beginning of the topics")]
+    Damaged { path: PathBuf, cause: FrameError },
+    #[error(
+        "the checkpoint {path} is of format {found}, from a newer driftgate; this one reads formats {} and {}, and left it as it is: run the newer \
+         driftgate, or move this file and the folder chunks beside it away to start anew from the beginning of the topics", PREVIOUS.version, KIND.version
+    )]
+    Newer { path: PathBuf, found: u32 },
+    #[error(
+        "the checkpoint {path} is of format {found}; this driftgate reads formats {} and {}, and left it as it is: run a release in between first, \
+         or move this file and the folder chunks beside it away to start anew from the beginning of the topics", PREVIOUS.version, KIND.version
+    )]
+    Older { path: PathBuf, found: u32 },
+    #[error(
+        "a part of the checkpoint, {path}, {cause}; move the checkpoint {checkpoint} away to start anew from the beginning of the topics"
+    )]
+    Chunk { path: PathBuf, checkpoint: PathBuf, cause: String },
+    #[error("the checkpoint {path} cannot be written: {source}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Encode(#[from] FrameError),
+}

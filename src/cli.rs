@@ -26,8 +26,6 @@ mod terminal;
 mod trust;
 mod unblock;
 
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
 
 use terminal::errln;
@@ -95,17 +93,21 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// Runs the command that the arguments name.
+/// Runs the command that the arguments name; returns the exit code.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // What was written on the command line may come from somewhere else; the usual way keeps colours.
         Err(e) if e.use_stderr() && std::env::args_os().any(|a| a.to_string_lossy().chars().any(terminal::steers)) => {
             errln!("{}", e.render().to_string().trim_end());
-            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(exit::INPUT));
+            return u8::try_from(e.exit_code()).unwrap_or(exit::INPUT);
         }
-        Err(e) => e.exit(),
+        Err(e) => {
+            // Where nobody reads, there is nobody to tell.
+            let _ = e.print();
+            return u8::try_from(e.exit_code()).unwrap_or(exit::INPUT);
+        }
     };
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
@@ -134,11 +136,11 @@ pub fn main() -> ExitCode {
         Command::Reference(args) => reference::run(&args),
     };
     match done {
-        Ok(exit::PASS) if terminal::is_lost() => ExitCode::from(exit::INPUT),
-        Ok(code) => ExitCode::from(code),
+        Ok(exit::PASS) if terminal::is_lost() => exit::INPUT,
+        Ok(code) => code,
         Err(failure) => {
             errln!("driftgate: {:#}", failure.error);
-            ExitCode::from(failure.code)
+            failure.code
         }
     }
 }

@@ -179,13 +179,8 @@ async fn ready(State(app): State<Shared>) -> Response {
     if view.is_ready() {
         return Json(json!({"ready": true})).into_response();
     }
-    let mut waiting = view.not_ready.clone();
-    let failing = view.failing.iter().filter(|(part, _)| view.undelivered.contains(part));
-    waiting.extend(failing.map(|(part, why)| (format!("delivery: {}", part.name()), why.clone())));
+    let waiting = view.waiting();
     drop(view);
-    if waiting.is_empty() {
-        waiting.insert("daemon".to_owned(), "is starting".to_owned());
-    }
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"ready": false, "waiting": waiting}))).into_response()
 }
 

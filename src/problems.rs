@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{self, UNCONFIRMED};
 use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord};
 use crate::view::failing::Part;
+use crate::view::readiness::{Latch, Reason};
 use crate::view::{ModelView, VersionView, View};
 use driftgate_core::judge::verdict::{Status, Verdict, utc};
 use driftgate_core::policy::{Enforce, Policy};
@@ -70,7 +71,8 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
         next: Some(next.to_owned()),
     };
     let mut found: Vec<Problem> = view
-        .not_ready
+        .readiness
+        .by_name()
         .iter()
         .map(|(what, why)| plain(Severity::Halted, format!("not ready: {what}: {why}"), "see the daemon's log"))
         .collect();
@@ -125,9 +127,9 @@ fn inputs(view: &View) -> Vec<Problem> {
             all.push(plain(Severity::Partial, &what, "GET /api/v1/inputs has an example of each reason"));
         }
         // What makes the daemon not ready is told already.
-        let Some(problem) = input.problem(topic).filter(|why| !view.not_ready.values().any(|told| told == why)) else {
-            continue;
-        };
+        let told = view.readiness.reason(&Latch::Input { topic: topic.clone() });
+        let is_told = |why: &String| matches!(told, Some(Reason::InputUnreadable { summary, .. }) if summary == why);
+        let Some(problem) = input.problem(topic).filter(|why| !is_told(why)) else { continue };
         let severity = if input.unreadable(topic).is_some() { Severity::Refused } else { Severity::Partial };
         all.push(plain(severity, &problem, "read the dead letters: they name the origin and the reason"));
     }
@@ -213,8 +215,8 @@ fn failing(view: &View) -> Vec<Problem> {
 /// Partitions that are not read as fast as they are written; what is said to be unreadable is told already.
 fn behind(view: &View) -> Vec<Problem> {
     let is_told = |topic: &str, partition: i32| {
-        view.not_ready.contains_key("kafka")
-            || view.not_ready.contains_key(&format!("{topic}/{partition}"))
+        view.readiness.holds(&Latch::Kafka)
+            || view.readiness.holds(&Latch::Reading { topic: topic.to_owned(), partition })
             || view.replaced.contains_key(topic)
     };
     let mut all = Vec::new();

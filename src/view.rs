@@ -1,11 +1,13 @@
-//! What the daemon shows of itself: a picture that the pipeline replaces piece by piece and that HTTP and metrics read.
+//! The status view: what the daemon shows of itself. The pipeline replaces it piece by piece; HTTP and metrics read it.
 //! Facts only; nothing here decides anything.
 
 pub mod behind;
 mod counts;
+pub mod doubts;
 pub mod failing;
 pub mod inputs;
 mod kept;
+pub mod readiness;
 pub mod remarks;
 pub mod stream_state;
 
@@ -21,18 +23,19 @@ use driftgate_core::judge::verdict::{Action, Verdict};
 use driftgate_core::policy::Policy;
 
 pub use kept::{Brief, Keep, Kept, Past};
+use readiness::{Readiness, Reason as NotReady};
 
 /// So many versions of a model are shown that nobody registered; and so many where nobody knows which those are.
 const MOST_UNREGISTERED: usize = 50;
 const MOST_VERSIONS: usize = 1000;
 
-/// The shared picture.
+/// The status view, as its readers and writers share it.
 #[derive(Clone, Debug, Default)]
 pub struct Shared(Arc<RwLock<View>>);
 
 impl Shared {
     pub fn read(&self) -> RwLockReadGuard<'_, View> {
-        // A poisoned picture is still a picture: whoever panicked is reported elsewhere.
+        // A view that a panicking writer left is still a view: the panic is reported elsewhere.
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -44,8 +47,8 @@ impl Shared {
 /// Everything there is to see.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// What is not ready yet, by name: why. Ready when empty, `started` and nothing is `undelivered`.
-    pub not_ready: BTreeMap<String, String>,
+    /// What is not ready yet, and why. Ready when nothing is, `started` and nothing is `undelivered`.
+    pub readiness: Readiness,
     pub started: bool,
     pub models: BTreeMap<String, ModelView>,
     /// By topic (or file) and partition.
@@ -78,7 +81,7 @@ pub struct View {
     /// By topic (or file) and partition: whether it is read as fast as it is written.
     pub behind: BTreeMap<(String, i32), behind::Behind>,
     /// What speaks against the registry being the one that the state belongs to.
-    pub doubts: crate::daemon::ledger::Doubts,
+    pub doubts: doubts::Doubts,
     /// Dead letters that could not be kept.
     pub dead_letters_lost: u64,
     /// How often their file was full and a new one was begun.
@@ -92,7 +95,20 @@ pub struct View {
 impl View {
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.started && self.not_ready.is_empty() && self.undelivered.is_empty()
+        self.started && self.readiness.is_empty() && self.undelivered.is_empty()
+    }
+
+    /// Everything that readiness waits for.
+    #[must_use]
+    pub fn waiting(&self) -> Readiness {
+        let mut waiting = self.readiness.clone();
+        for (part, why) in self.failing.iter().filter(|(part, _)| self.undelivered.contains(part)) {
+            waiting.hold(NotReady::Undelivered { part: part.name(), why: why.clone() });
+        }
+        if waiting.is_empty() {
+            waiting.hold(NotReady::Starting);
+        }
+        waiting
     }
 
     /// Leaves out versions of which there are too many: those that are not registered, but for the ones with the most predictions.
@@ -117,7 +133,7 @@ impl View {
         }
     }
 
-    /// The picture of one version, made where it is new.
+    /// The view of one version, added if it is new.
     pub fn version_mut(&mut self, model: &str, version: &str) -> Option<&mut VersionView> {
         Some(self.models.get_mut(model)?.versions.entry(version.to_owned()).or_default())
     }
@@ -146,7 +162,7 @@ pub struct SourceView {
     pub ahead: usize,
     pub idle: bool,
     pub paused: bool,
-    /// It is halted, or what is there is not read and nothing says why: why stands in `not_ready`.
+    /// It is halted, or what is there is not read and nothing says why: `readiness` says why.
     pub halted: bool,
 }
 

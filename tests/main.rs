@@ -49,6 +49,8 @@ mod golden;
 mod guide;
 #[path = "imports/mod.rs"]
 mod imports;
+#[path = "cases/in_process.rs"]
+mod in_process;
 #[path = "cases/init.rs"]
 mod init;
 #[path = "cases/joining.rs"]

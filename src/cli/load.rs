@@ -7,9 +7,11 @@ mod send;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender as Told, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,7 +39,7 @@ const TICK: u64 = 4096;
 const INTERRUPTED: u8 = 130;
 
 /// Publishes a file's rows to Kafka as JSON events
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Files may be Parquet (.parquet), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input), which are published as they are.\nPredictions and labels are keyed by prediction id. Ctrl-C stops after what is under way has arrived.\n\nExample:\n  driftgate load --policy tests/data/flights/policy.yaml --topic predictions \\\n    --file tests/data/flights/predictions.parquet --brokers localhost:9092"
 )]
@@ -68,7 +70,20 @@ pub struct Args {
     json: bool,
 }
 
+/// What publishing came to, or that a second interrupt ended it.
+type Ended = thread::Result<Result<u8, Failure>>;
+
 pub fn run(args: &Args) -> Result<u8, Failure> {
+    let (tell, ended) = channel();
+    let (args, second) = (args.clone(), tell.clone());
+    let work = move || {
+        let _ = tell.send(catch_unwind(AssertUnwindSafe(|| publish(&args, second))));
+    };
+    thread::Builder::new().name("load".into()).spawn(work)?;
+    ended.recv()?.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn publish(args: &Args, second: Told<Ended>) -> Result<u8, Failure> {
     let policy = replay::read_policy(&args.policy)?;
     let (properties, source) = kafka(args)?;
     let kind = match args.kind.as_deref() {
@@ -83,10 +98,10 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     }
     let mut input = Input::open(&args.file, &policy, kind)?;
     let sender = Sender::connect(&properties, &args.topic)?;
-    let stop = interrupts()?;
+    let stop = interrupts(second)?;
     let started = Instant::now();
     let bar = display::count_bar(input.total, &format!("publishing to {}", args.topic));
-    let mut pace = Pace { started, rate: args.rate, sent: 0 };
+    let mut limit = RateLimit { started, rate: args.rate, sent: 0 };
     let mut out = Vec::with_capacity(4096);
     let fed = loop {
         if stop.load(Ordering::Relaxed) || sender.has_failed() {
@@ -97,43 +112,59 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
-        pace.sent += 1;
-        if pace.sent.is_multiple_of(TICK) {
+        limit.sent += 1;
+        if limit.sent.is_multiple_of(TICK) {
             bar.set_position(sender.delivered());
         }
-        pace.keep(&sender, &stop);
+        limit.keep(&sender, &stop);
     };
     // What was sent arrives even if the file's rest cannot be read.
     sender.flush(|delivered| bar.set_position(delivered));
     bar.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f64();
     let published = sender.delivered();
     fed.with_context(|| format!("{} events were published before", display::count(published)))?;
     sender.outcome()?;
     let interrupted = stop.load(Ordering::Relaxed);
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = published as f64 / seconds.max(1e-9);
-    let kind = input.kind.name();
-    if args.json {
-        let summary = json!({
-            "file": args.file.display().to_string(), "topic": args.topic, "kind": kind, "partitions": sender.partitions,
-            "published": published, "seconds": seconds, "events_per_second": rate.round(), "interrupted": interrupted,
-        });
-        outln!("{}", serde_json::to_string_pretty(&summary)?);
-    } else {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate")]
-        let rate = display::count(rate.round() as u64);
-        let until = if interrupted { ", interrupted" } else { "" };
-        outln!(
-            "{}: {} {kind} published to {} ({} partition{}) in {seconds:.1} s, {rate} a second{until}",
-            args.file.display(),
-            display::count(published),
-            args.topic,
-            sender.partitions,
-            if sender.partitions == 1 { "" } else { "s" },
-        );
-    }
+    let done = Published { kind: input.kind, published, seconds: started.elapsed().as_secs_f64(), interrupted };
+    done.print(args, &sender)?;
     Ok(if interrupted { INTERRUPTED } else { exit::PASS })
+}
+
+/// What was published.
+struct Published {
+    kind: EventKind,
+    published: u64,
+    seconds: f64,
+    interrupted: bool,
+}
+
+impl Published {
+    fn print(&self, args: &Args, sender: &Sender) -> Result<(), Failure> {
+        let Self { published, seconds, interrupted, .. } = *self;
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = published as f64 / seconds.max(1e-9);
+        let kind = self.kind.name();
+        if args.json {
+            let summary = json!({
+                "file": args.file.display().to_string(), "topic": args.topic, "kind": kind, "partitions": sender.partitions,
+                "published": published, "seconds": seconds, "events_per_second": rate.round(), "interrupted": interrupted,
+            });
+            outln!("{}", serde_json::to_string_pretty(&summary)?);
+        } else {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate")]
+            let rate = display::count(rate.round() as u64);
+            let until = if interrupted { ", interrupted" } else { "" };
+            outln!(
+                "{}: {} {kind} published to {} ({} partition{}) in {seconds:.1} s, {rate} a second{until}",
+                args.file.display(),
+                display::count(published),
+                args.topic,
+                sender.partitions,
+                if sender.partitions == 1 { "" } else { "s" },
+            );
+        }
+        Ok(())
+    }
 }
 
 /// The client's properties, and the configuration's source for the topic.
@@ -155,8 +186,8 @@ fn kafka(args: &Args) -> anyhow::Result<(BTreeMap<String, String>, Option<Source
     Ok((properties, source))
 }
 
-/// True from the first interrupt on; the second one ends the process.
-fn interrupts() -> anyhow::Result<Arc<AtomicBool>> {
+/// True from the first interrupt on; of the second one `second` is told, which does not wait for what is under way.
+fn interrupts(second: Told<Ended>) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let flag = Arc::clone(&stop);
@@ -164,7 +195,7 @@ fn interrupts() -> anyhow::Result<Arc<AtomicBool>> {
         runtime.block_on(async {
             while tokio::signal::ctrl_c().await.is_ok() {
                 if flag.swap(true, Ordering::Relaxed) {
-                    std::process::exit(i32::from(INTERRUPTED));
+                    let _ = second.send(Ok(Ok(INTERRUPTED)));
                 }
             }
         });
@@ -173,13 +204,13 @@ fn interrupts() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 /// Keeps to so many events a second.
-struct Pace {
+struct RateLimit {
     started: Instant,
     rate: Option<u32>,
     sent: u64,
 }
 
-impl Pace {
+impl RateLimit {
     /// When the next event is due, since the start.
     fn due(&self) -> Option<Duration> {
         #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 events")]
@@ -398,8 +429,8 @@ mod tests {
 
     #[test]
     fn a_rate_is_kept() {
-        let pace = Pace { started: Instant::now(), rate: Some(200), sent: 100 };
-        assert_eq!(pace.due(), Some(Duration::from_millis(500)));
-        assert_eq!(Pace { rate: None, ..pace }.due(), None);
+        let limit = RateLimit { started: Instant::now(), rate: Some(200), sent: 100 };
+        assert_eq!(limit.due(), Some(Duration::from_millis(500)));
+        assert_eq!(RateLimit { rate: None, ..limit }.due(), None);
     }
 }

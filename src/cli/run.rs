@@ -1,11 +1,25 @@
-//! `driftgate run`: the daemon.
+//! `driftgate run`: the daemon, and the signals that control it.
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::{Failure, exit, logging};
-use crate::daemon;
-use crate::daemon::health::{Accepted, Gap, Word};
+use crate::daemon::starts::{Accepted, Gap, NewTopic};
+use crate::daemon::{self, Control, End, Options};
 use crate::telemetry::otlp::Export;
+
+/// How long an orderly end may take before the process leaves anyway.
+const GRACE: Duration = Duration::from_secs(30);
+/// What the process exits with where its orderly end took longer, and after a second signal.
+const TOO_SLOW: u8 = 1;
+const SECOND_SIGNAL: u8 = 130;
+/// The daemon's thread has as large a stack as a main thread.
+const STACK: usize = 8 << 20;
 
 /// Watches the configured topics until it is told to stop (SIGTERM, SIGINT)
 #[derive(Debug, clap::Args)]
@@ -20,8 +34,8 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Reads a topic that was deleted and made anew from its beginning; the log and /ready say its ID
-    #[arg(long = "accept-new-topic", value_name = "TOPIC=ID", value_parser = accepted)]
-    topics: Vec<Accepted>,
+    #[arg(long = "accept-new-topic", value_name = "TOPIC=ID", value_parser = new_topic)]
+    topics: Vec<NewTopic>,
     /// Goes on behind records that are gone from a partition, or cannot be read, from OFFSET, which the log and /ready say; windows
     /// that may lack them are incomplete
     #[arg(long = "accept-gap", value_name = "TOPIC/PARTITION=OFFSET", value_parser = gap)]
@@ -41,10 +55,10 @@ fn gap(text: &str) -> Result<Gap, String> {
     parsed().ok_or_else(|| "expected TOPIC/PARTITION=OFFSET, as the log and /ready say".to_owned())
 }
 
-fn accepted(text: &str) -> Result<Accepted, String> {
+fn new_topic(text: &str) -> Result<NewTopic, String> {
     match text.split_once('=') {
         Some((topic, id)) if !topic.is_empty() && !id.is_empty() => {
-            Ok(Accepted { topic: topic.to_owned(), id: id.to_owned() })
+            Ok(NewTopic { topic: topic.to_owned(), id: id.to_owned() })
         }
         _ => Err("expected TOPIC=ID, as the log and /ready of the daemon that refused it say".to_owned()),
     }
@@ -55,7 +69,83 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let export = config.otlp.as_ref().map(Export::start).transpose()?;
     logging::start(export.as_ref().map(Export::tracer));
     let Args { topics, gaps, registry, .. } = args;
-    let word = Word { topics: topics.clone(), gaps: gaps.clone(), registry: registry.clone() };
-    daemon::run(&config, super::threads(args.threads), &word, export.as_ref())?;
-    Ok(exit::PASS)
+    let accepted = Accepted { topics: topics.clone(), gaps: gaps.clone(), registry: registry.clone() };
+    let options = Options { threads: super::threads(args.threads), accepted, export };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _runtime = runtime.enter();
+        Signals::new()
+    };
+    let control = Control::default();
+    let (running, ended) = oneshot::channel::<()>();
+    let of_daemon = control.clone();
+    let work = move || {
+        // Ends with the thread, also where that panics.
+        let _running = running;
+        daemon::run(&config, &options, &of_daemon)
+    };
+    let daemon = thread::Builder::new().name("daemon".into()).stack_size(STACK).spawn(work)?;
+    let forced = runtime.block_on(async {
+        match signals {
+            Some(signals) => signals.heed(&control, ended).await,
+            None => {
+                let _ = ended.await;
+                None
+            }
+        }
+    });
+    if let Some(code) = forced {
+        return Ok(code);
+    }
+    match daemon.join().unwrap_or_else(|panic| resume_unwind(panic))? {
+        End::Stopped => Ok(exit::PASS),
+        End::GaveWay => Ok(exit::INPUT),
+    }
+}
+
+/// SIGTERM and SIGINT stop, a second one at once; SIGHUP has tokens and policies read again.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> Option<Self> {
+        let (Ok(term), Ok(int), Ok(hup)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+        else {
+            tracing::error!("signals cannot be handled; only SIGKILL will stop this process");
+            return None;
+        };
+        Some(Self { term, int, hup })
+    }
+
+    /// Passes signals on until the daemon has `ended`; the exit code where the process is not to wait for that.
+    async fn heed(mut self, control: &Control, mut ended: oneshot::Receiver<()>) -> Option<u8> {
+        let mut since: Option<Instant> = None;
+        loop {
+            let wait = since.map_or(Duration::from_secs(3600), |since| GRACE.saturating_sub(since.elapsed()));
+            tokio::select! {
+                _ = &mut ended => return None,
+                _ = self.term.recv() => {}
+                _ = self.int.recv() => {}
+                _ = self.hup.recv() => {
+                    control.reload();
+                    continue;
+                }
+                () = tokio::time::sleep(wait), if since.is_some() => {
+                    tracing::error!("not stopped within {} s; leaving. The last checkpoint holds", GRACE.as_secs());
+                    return Some(TOO_SLOW);
+                }
+            }
+            if since.is_some() {
+                tracing::warn!("second signal: leaving at once. The last checkpoint holds");
+                return Some(SECOND_SIGNAL);
+            }
+            tracing::info!("stopping; a second signal leaves at once");
+            control.stop();
+            since = Some(Instant::now());
+        }
+    }
 }

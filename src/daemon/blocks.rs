@@ -20,7 +20,7 @@ fn agree(pipeline: &Pipeline, registry: &Embedded, unsent: &[Item]) -> Result<()
     let mut active = Blocks::new();
     for record in registry.versions(Some(model))? {
         for block in record.blocks {
-            // A time that nobody can read was before any window.
+            // A time that cannot be parsed was before any window.
             let since = block.since.parse().map_or(i64::MIN, jiff::Timestamp::as_millisecond);
             active.insert((record.version.clone(), block.group), since);
         }

@@ -3,14 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Flags;
-use super::health::Starts;
-use super::leave::leave;
+use super::control::{Control, End};
+use super::starts::Starts;
 use crate::source::kafka::{Handle, Mark};
 use crate::view::Shared;
+use crate::view::readiness::{Latch, Reason};
 use driftgate_core::pipeline::lock;
 
 /// How often a mark is renewed.
@@ -22,8 +22,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const NAP: Duration = Duration::from_millis(100);
 /// How long the brokers are waited for at the end.
 const LAST: Duration = Duration::from_secs(1);
-/// The name under which readiness lists another daemon's mark.
-const NAME: &str = "the consumer group";
 
 /// This daemon's claim to its group.
 #[derive(Debug, Default)]
@@ -45,16 +43,17 @@ impl Claim {
         me: Mark,
         starts: &Starts,
         view: Shared,
-        flags: Arc<Flags>,
-    ) -> std::io::Result<Arc<Self>> {
+        control: Control,
+    ) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
         let mut partitions: Vec<(String, i32)> =
             starts.iter().filter(|(_, start)| start.halted.is_none()).map(|(key, _)| key.clone()).collect();
         // Of each topic the first.
         partitions.dedup_by(|a, b| a.0 == b.0);
         let claim = Arc::new(Self { partitions, ..Self::default() });
         let own = Arc::clone(&claim);
-        thread::Builder::new().name("claim".into()).spawn(move || own.keep(&kafka, &me, &view, &flags))?;
-        Ok(claim)
+        let thread =
+            thread::Builder::new().name("claim".into()).spawn(move || own.keep(&kafka, &me, &view, &control))?;
+        Ok((claim, thread))
     }
 
     /// Whether reading may begin.
@@ -63,16 +62,15 @@ impl Claim {
         self.settled.load(Ordering::Relaxed)
     }
 
-    /// Says in good order that this daemon does not count any more. Where another one counts for the group, that is said, and the
-    /// process ends.
-    pub fn end(&self, kafka: Handle, group: &str) {
+    /// Says in good order that this daemon does not count any more. Where another one counts for the group, that is said.
+    pub fn end(&self, kafka: Handle, group: &str) -> End {
         if let Some(rival) = &*lock(&self.rival) {
             let who = rival.who();
             tracing::error!(
                 "another driftgate reads for the consumer group {group:?}: {who}. Two would judge and signal everything twice: stop that one, or give \
                  this one another kafka.group"
             );
-            leave(2);
+            return End::GaveWay;
         }
         let partitions = self.partitions.clone();
         let (send, done) = std::sync::mpsc::channel();
@@ -83,12 +81,13 @@ impl Claim {
         if self.is_settled() && thread::Builder::new().name("release".into()).spawn(work).is_ok() {
             let _ = done.recv_timeout(LAST);
         }
+        End::Stopped
     }
 
-    fn keep(&self, kafka: &Handle, me: &Mark, view: &Shared, flags: &Flags) {
-        let stops = || flags.stop.load(Ordering::Relaxed);
+    fn keep(&self, kafka: &Handle, me: &Mark, view: &Shared, control: &Control) {
+        let stops = || control.is_stopping();
         match self.wait(kafka, me, view, &stops) {
-            Some(rival) => return self.give_way(kafka, rival, flags),
+            Some(rival) => return self.give_way(kafka, rival, control),
             None if stops() => return,
             None => {}
         }
@@ -104,16 +103,16 @@ impl Claim {
             }
             let others = kafka.others(&self.partitions, me, TIMEOUT).unwrap_or_default();
             if let Some(rival) = others.into_iter().find(|other| me.yields_to(other)) {
-                return self.give_way(kafka, rival, flags);
+                return self.give_way(kafka, rival, control);
             }
             kafka.renew(&self.partitions);
         }
     }
 
-    fn give_way(&self, kafka: &Handle, rival: Mark, flags: &Flags) {
+    fn give_way(&self, kafka: &Handle, rival: Mark, control: &Control) {
         kafka.give_way();
         *lock(&self.rival) = Some(rival);
-        flags.stop.store(true, Ordering::Relaxed);
+        control.stop();
     }
 
     /// Waits until it is known whether others count; returns one that does. Brokers that cannot say it do not stop anybody.
@@ -126,17 +125,16 @@ impl Claim {
         };
         let before = ask();
         let first = before.first()?;
-        let why =
-            format!("another driftgate was reading for this group, {}: waiting whether it still does", first.who());
+        let why = Reason::OtherDaemon { who: first.who() };
         tracing::warn!("{why}");
-        view.write().not_ready.insert(NAME.to_owned(), why);
+        view.write().readiness.hold(why);
         let until = Instant::now() + GONE;
         let mut alive = None;
         while alive.is_none() && Instant::now() < until && !stops() {
             thread::sleep(NAP);
             alive = ask().into_iter().find(|mark| !before.contains(mark));
         }
-        view.write().not_ready.remove(NAME);
+        view.write().readiness.release(&Latch::ConsumerGroup);
         alive
     }
 }

@@ -6,30 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::checkpoint;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::ledger::{Likeness, home};
 use crate::private;
 use crate::registry::{Embedded, RegistryError};
+use crate::view::doubts::Doubts;
 use driftgate_core::judge::verdict::utc;
 
 /// The file in the state folder that holds the registry's id.
 const FILE: &str = "registry-id";
 /// A registry that was made within this time was made by this start.
 const JUST_NOW_MS: i64 = 60_000;
-/// The checkpoint beside it.
-const CHECKPOINT: &str = "checkpoint.bin";
-
-/// What is wrong with the registry that was opened, as sentences; and its id, to accept it by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Doubts {
-    pub id: String,
-    /// The state belongs to another one.
-    pub is_another: bool,
-    /// Neither a state nor a registry was here before this start.
-    pub is_first: bool,
-    pub why: Vec<String>,
-}
 
 /// Looks whether the registry belongs to the state, without changing anything.
 ///
@@ -132,6 +121,6 @@ fn marker(state: &Path) -> PathBuf {
 
 /// When the checkpoint was written, by the wall clock, ms.
 fn saved_ms(state: &Path) -> Option<i64> {
-    let written = fs::metadata(state.join(CHECKPOINT)).ok()?.modified().ok()?;
+    let written = fs::metadata(state.join(checkpoint::FILE)).ok()?.modified().ok()?;
     i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }

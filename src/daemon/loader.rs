@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::control::Control;
 use crate::registry::Registry;
 use crate::replay;
 use crate::snapshot::Reach;
@@ -268,7 +268,7 @@ impl Origin {
         &self,
         policy: &Arc<Policy>,
         version: &str,
-        stop: &AtomicBool,
+        control: &Control,
         tell: &dyn Fn(&str),
     ) -> Reference {
         let until = Instant::now() + TIMEOUT;
@@ -283,7 +283,7 @@ impl Origin {
             let started = Instant::now();
             let found = loop {
                 match receive.recv_timeout(LOOK) {
-                    Err(RecvTimeoutError::Timeout) if Instant::now() < until && !stop.load(Ordering::Relaxed) => {
+                    Err(RecvTimeoutError::Timeout) if Instant::now() < until && !control.is_stopping() => {
                         if started.elapsed() > Duration::from_secs(2) {
                             tell("its snapshot is being read");
                         }
@@ -299,7 +299,7 @@ impl Origin {
             tell(&last);
             let again = Instant::now() + FIRST_RETRY;
             while Instant::now() < again {
-                if Instant::now() >= until || stop.load(Ordering::Relaxed) {
+                if Instant::now() >= until || control.is_stopping() {
                     return Reference::Failed(last);
                 }
                 thread::sleep(LOOK);

@@ -30,7 +30,7 @@ pub fn tokens(access: &Access, view: &Shared) {
 
 /// Takes over what changed in the policies; a file with errors changes nothing.
 pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
-    let fresh = match super::read_policies(config) {
+    let fresh = match super::policies::read_policies(config) {
         Ok(fresh) => fresh,
         Err(e) => {
             tracing::error!("the policies are not taken over: {e:#}");
@@ -38,7 +38,7 @@ pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
             return;
         }
     };
-    heed_models(engine, &fresh, view);
+    report_models(engine, &fresh, view);
     for policy in fresh {
         let name = policy.model.clone();
         let mut world = engine.resting();
@@ -66,7 +66,7 @@ pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
 }
 
 /// Says which models a restart would add or leave out.
-fn heed_models(engine: &Engine, fresh: &[Arc<Policy>], view: &Shared) {
+fn report_models(engine: &Engine, fresh: &[Arc<Policy>], view: &Shared) {
     let counted: Vec<String> = engine.resting().models.iter().map(|m| m.policy.model.clone()).collect();
     let mut why: Vec<String> = Vec::new();
     for new in fresh.iter().map(|p| &p.model).filter(|m| !counted.contains(m)) {

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::Flags;
+use super::control::Control;
+use super::threads::Threads;
 use crate::artifact::Artifacts;
 use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
 use crate::http_client::Calls;
@@ -25,7 +25,7 @@ use crate::sink::signing::Secret;
 use crate::sink::standing::Standing;
 use crate::sink::topic::TopicWriter;
 use crate::sink::webhook::Webhook;
-use crate::source::prometheus::{Poller, Query, Skipped, VersionOf};
+use crate::source::prometheus::{Polled, Poller, Query, Skipped, VersionOf};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -117,8 +117,9 @@ pub fn start(
     properties: &BTreeMap<String, String>,
     registry: &Arc<Embedded>,
     view: &Shared,
-    flags: &Arc<Flags>,
-) -> anyhow::Result<()> {
+    control: &Control,
+) -> anyhow::Result<Threads> {
+    let mut threads = Threads::default();
     for sink in sinks(config) {
         let topic = |topic: &Option<String>| {
             let (writer, standing) =
@@ -137,20 +138,20 @@ pub fn start(
             Sink::Mlflow | Sink::Verdicts => continue,
         };
         let (registry, view) = (Arc::clone(registry), view.clone());
-        let flags = Arc::clone(flags);
-        Courier { sink, carrier, registry, view }.start(move || flags.stop.load(Ordering::Relaxed))?;
+        let control = control.clone();
+        threads.add(Courier { sink, carrier, registry, view }.start(move || control.is_stopping())?);
     }
     if let Some(at) = &config.registry.mlflow {
-        let (registry, view, flags) = (Arc::clone(registry), view.clone(), Arc::clone(flags));
-        Mirror { client: mlflow(at)?, every: at.every, models: models.to_vec(), registry, view }
-            .start(move || flags.stop.load(Ordering::Relaxed))?;
+        let (registry, view, control) = (Arc::clone(registry), view.clone(), control.clone());
+        let mirror = Mirror { client: mlflow(at)?, every: at.every, models: models.to_vec(), registry, view };
+        threads.add(mirror.start(move || control.is_stopping())?);
     }
     for query in &config.prometheus {
         let standing = Standing::new(Part::Query(query.metric.clone()), view.clone());
         let lane = Lane::new(TopicWriter::new(properties)?, query.topic.clone(), standing);
-        poll(query, lane, view.clone(), Arc::clone(flags))?;
+        threads.add(poll(query, lane, view.clone(), control.clone())?);
     }
-    Ok(())
+    Ok(threads)
 }
 
 fn webhook(hook: &WebhookConfig) -> anyhow::Result<Webhook> {
@@ -166,19 +167,24 @@ fn webhook(hook: &WebhookConfig) -> anyhow::Result<Webhook> {
 }
 
 /// Sleeps, unless the daemon ends meanwhile; whether it goes on.
-fn sleep(flags: &Flags, span: Duration) -> bool {
+fn sleep(control: &Control, span: Duration) -> bool {
     let until = Instant::now() + span;
     while Instant::now() < until {
-        if flags.stop.load(Ordering::Relaxed) {
+        if control.is_stopping() {
             return false;
         }
         thread::sleep(TICK.min(span));
     }
-    !flags.stop.load(Ordering::Relaxed)
+    !control.is_stopping()
 }
 
 /// Makes measurements of a Prometheus query's samples, in the topic that they are read from.
-fn poll(query: &PrometheusConfig, mut lane: Lane<()>, view: Shared, flags: Arc<Flags>) -> anyhow::Result<()> {
+fn poll(
+    query: &PrometheusConfig,
+    mut lane: Lane<()>,
+    view: Shared,
+    control: Control,
+) -> anyhow::Result<JoinHandle<()>> {
     let version = match &query.version {
         VersionFrom::Fixed(version) => VersionOf::Fixed(version.clone()),
         VersionFrom::Label(label) => VersionOf::Label(label.clone()),
@@ -195,45 +201,43 @@ fn poll(query: &PrometheusConfig, mut lane: Lane<()>, view: Shared, flags: Arc<F
     let part = Part::Query(metric.clone());
     let work = move || loop {
         match poller.poll() {
-            Ok(answer) => {
-                let mut why: Option<String> = None;
-                for warning in &answer.warnings {
-                    tracing::warn!(metric, warning, "Prometheus");
-                }
-                for measured in &answer.measured {
-                    let key = format!("{}/{}", measured.model, measured.version);
-                    lane.push(Letter::new((), key, Body::Text(measured.to_json())));
-                }
-                while lane.len() > MOST_SAMPLES && lane.pop().is_some() {
-                    lane.standing.dropped(1, "the oldest of too many samples that wait for their topic");
-                }
-                // A ratio without requests is no number and no failure, as long as other samples are.
-                let Skipped { not_finite, without_version, histograms } = answer.skipped;
-                if answer.measured.is_empty() || without_version + histograms > 0 {
-                    why.get_or_insert_with(|| {
-                        format!(
-                            "{} samples count; {not_finite} are no numbers, {without_version} name no version, {histograms} are histograms",
-                            answer.measured.len()
-                        )
-                    });
-                }
-                // What fails waits for the next question.
-                while !lane.is_empty() && lane.turn().pause.is_none() {}
-                match why {
-                    Some(why) => view.fails(part.clone(), why),
-                    None if lane.is_empty() => view.works(&part),
-                    None => {}
-                }
-            }
+            Ok(answer) => match take(&metric, &answer, &mut lane) {
+                Some(why) => view.fails(part.clone(), why),
+                None if lane.is_empty() => view.works(&part),
+                None => {}
+            },
             Err(e) => {
                 tracing::warn!(metric, error = %e, "a query has no answer; it is asked again");
                 view.fails(part.clone(), e.to_string());
             }
         }
-        if !sleep(&flags, every) {
+        if !sleep(&control, every) {
             return;
         }
     };
-    thread::Builder::new().name("poll-prometheus".into()).spawn(work)?;
-    Ok(())
+    Ok(thread::Builder::new().name("poll-prometheus".into()).spawn(work)?)
+}
+
+/// Sends the samples of an answer to their topic; returns what is wrong with the answer.
+fn take(metric: &str, answer: &Polled, lane: &mut Lane<()>) -> Option<String> {
+    for warning in &answer.warnings {
+        tracing::warn!(metric, warning, "Prometheus");
+    }
+    for measured in &answer.measured {
+        let key = format!("{}/{}", measured.model, measured.version);
+        lane.push(Letter::new((), key, Body::Text(measured.to_json())));
+    }
+    while lane.len() > MOST_SAMPLES && lane.pop().is_some() {
+        lane.standing.dropped(1, "the oldest of too many samples that wait for their topic");
+    }
+    // What fails waits for the next question.
+    while !lane.is_empty() && lane.turn().pause.is_none() {}
+    // A ratio without requests is no number and no failure, as long as other samples are.
+    let Skipped { not_finite, without_version, histograms } = answer.skipped;
+    (answer.measured.is_empty() || without_version + histograms > 0).then(|| {
+        format!(
+            "{} samples count; {not_finite} are no numbers, {without_version} name no version, {histograms} are histograms",
+            answer.measured.len()
+        )
+    })
 }

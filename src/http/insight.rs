@@ -44,7 +44,7 @@ pub(super) async fn status(State(app): State<Shared>, sight: Sight) -> Answered 
     Ok(Json(json!({
         "problems": problems,
         "ready": view.is_ready(),
-        "not_ready": view.not_ready,
+        "not_ready": view.readiness,
         "undelivered": waiting,
         "inputs": if is_whole { inputs_of(&view) } else { Vec::new() },
         "remarks": view.remarks.values().filter(|_| is_whole).flat_map(|of_topic| &of_topic.sentences).collect::<Vec<_>>(),

@@ -107,7 +107,8 @@ fn a_probe_sees_what_is_waited_for() {
     let server = Server::start("");
     assert_eq!(server.ask(Method::GET, "/live", None, "").text().unwrap(), "live");
     assert_eq!(server.get("/ready"), (200, json!({"ready": true})));
-    server.view.write().not_ready.insert("kafka".into(), "no broker answers".into());
+    let brokers = crate::view::readiness::Reason::Brokers { error: "no broker answers".into() };
+    server.view.write().readiness.hold(brokers);
     assert_eq!(server.get("/ready"), (503, json!({"ready": false, "waiting": {"kafka": "no broker answers"}})));
     *server.view.write() = View::default();
     assert_eq!(server.get("/ready"), (503, json!({"ready": false, "waiting": {"daemon": "is starting"}})));

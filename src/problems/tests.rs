@@ -8,6 +8,7 @@ use super::*;
 use crate::registry::ActiveBlock;
 use crate::view::Keep;
 use crate::view::inputs::InputView;
+use crate::view::readiness::{Readiness, Reason as NotReady};
 use driftgate_core::decode::Reason;
 use driftgate_core::intake::Counters;
 use driftgate_core::judge::verdict::{Counted, RuleResult, WindowSpan};
@@ -239,7 +240,7 @@ fn the_daemons_own_problems_come_in_order() {
     view.inputs.insert("p".into(), rejected(3));
     view.undeliverable.insert("signals".into(), 2);
     view.unregistered.insert("m".into(), 1);
-    view.not_ready.insert("kafka".into(), "no broker answers".into());
+    view.readiness.hold(NotReady::Brokers { error: "no broker answers".into() });
     let problems = of_daemon(&view, &[("webhook".into(), 3)]);
     assert_eq!(
         told(&problems),
@@ -259,7 +260,7 @@ fn the_daemons_own_problems_come_in_order() {
     );
     view.inputs.insert("p".into(), rejected(99));
     assert_eq!(of_daemon(&view, &[])[1].severity, Severity::Refused);
-    view.not_ready.clear();
+    view.readiness = Readiness::default();
     view.started = false;
     assert_eq!(of_daemon(&view, &[])[0].problem, "not ready: it is starting");
 }
@@ -352,7 +353,8 @@ fn a_partition_that_is_not_read_is_told_and_few_rejected_events_are() {
     let (mut many, mut unreadable) = (InputView::default(), InputView::default());
     many.update(start, 100, &[(Reason::NotJson, 40)].into(), 30);
     unreadable.update(start, 100, &[(Reason::NotJson, 95)].into(), 0);
-    view.not_ready.insert("q is unreadable".into(), unreadable.unreadable("q").unwrap());
+    let summary = unreadable.unreadable("q").unwrap();
+    view.readiness.hold(NotReady::InputUnreadable { topic: "q".into(), summary });
     view.inputs = [("p".to_owned(), many), ("q".to_owned(), unreadable)].into();
     let problems = of_daemon(&view, &[]);
     assert_eq!(problems.len(), 3, "{problems:?}");
@@ -360,7 +362,7 @@ fn a_partition_that_is_not_read_is_told_and_few_rejected_events_are() {
     let unknown = "30 of 100 events of \"p\" named a model without a policy and count nowhere since the start";
     assert_eq!(problems[1].problem, unknown);
     assert!(problems[2].problem.starts_with("40 of the last 100 events of \"p\" were rejected"));
-    view.not_ready.clear();
+    view.readiness = Readiness::default();
     view.inputs.clear();
     view.dead_letters_lost = 7;
     assert_eq!(told(&of_daemon(&view, &[]))[0].1, "7 dead letters could not be kept since the start");

@@ -1,5 +1,5 @@
 //! Questions to the brokers beside the workers: which partitions the topics have, and where they end. What no broker has
-//! answered is not known, so nobody counts as silent without an answer.
+//! answered is not known, so no partition counts as silent without an answer.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -78,7 +78,7 @@ fn ask(kafka: &Handle, partitions: &Partitions) -> Answer {
     Answer { topics: Some(topics), ends }
 }
 
-/// Since when brokers have answered for a partition without a pause. What nobody could write is no silence.
+/// Since when brokers have answered for a partition without a pause. A time in which nothing could be written is no silence.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
     since: Instant,

@@ -1,10 +1,10 @@
 //! Blocks that a person ended are told to those who count, so that the next breach blocks anew.
 
-use super::Engine;
+use super::assembly::Engine;
 
 impl Engine {
     /// Asks which blocks were ended. That is noted once a checkpoint has it.
-    pub(super) fn heed_unblocked(&self) {
+    pub(super) fn apply_unblocked(&self) {
         let models: Vec<String> = self.world().models.iter().map(|m| m.policy.model.clone()).collect();
         for model in models {
             let ended = match self.registry.unblocked(&model) {
@@ -23,7 +23,7 @@ impl Engine {
                     tracing::warn!(model, version = of.version, group = of.group, "a block was ended by a person");
                 }
                 let active = pipeline.blocks();
-                let mut view = self.common.view.write();
+                let mut view = self.shared.view.write();
                 for of in &ended {
                     let is_active = active.contains_key(&(of.version.clone(), of.group.clone()));
                     if let Some(shown) = view.version_mut(&model, &of.version).filter(|_| !is_active) {

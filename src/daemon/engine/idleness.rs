@@ -1,4 +1,4 @@
-//! Which partitions hold the watermark back, and which must wait: idleness, and pausing what runs ahead in event time.
+//! Which partitions are idle and do not hold the watermark back.
 //!
 //! Windows close only as far as an answer of the brokers allows. How far each partition has come is written down, then the
 //! brokers are asked where the partitions end and how many there are. A partition is idle if it was silent for `idle_after`
@@ -7,17 +7,16 @@
 //! when it was asked.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::ask::{Answer, Asker, Heard, Partitions};
-use super::partition::Seat;
-use super::{Engine, World};
+use super::assembly::Engine;
+use super::partition::PartitionSlot;
+use super::questions::{AnsweredQuestion, PartitionAnswer, ProgressSnapshot, Questions, SourceProgress};
+use super::world::World;
 use crate::source::kafka::{Found, Start};
 use driftgate_core::event::EventKind;
-use driftgate_core::intake::SourceId;
 use driftgate_core::pipeline::lock;
-use driftgate_core::policy::Policy;
 use driftgate_core::window::watermark::Progress;
 
 /// The least time between two questions, and the most.
@@ -28,87 +27,33 @@ const PAUSE: Duration = Duration::from_secs(6);
 /// How long reading waits for the beginning of a partition that a topic got.
 const BEGINNING: Duration = Duration::from_secs(2);
 
-/// The questions of an engine.
-pub struct Quest {
-    asker: Option<Asker>,
-    /// What is being asked.
-    open: Option<Standing>,
-    /// When it was asked last.
-    asked: Option<Instant>,
-    /// The last answer.
-    answered: Option<Answered>,
-    heard: BTreeMap<(String, i32), Heard>,
-    /// The last answer left open which partitions there are: another one at once would not say more.
-    is_vain: bool,
-}
-
-impl Quest {
-    pub fn new(asker: Option<Asker>) -> Self {
-        Self { asker, open: None, asked: None, answered: None, heard: BTreeMap::new(), is_vain: false }
-    }
-}
-
-/// How everything stood when a question was asked.
-struct Standing {
-    asked: Instant,
-    /// The partitions that there were.
-    generation: u64,
-    /// By seat and model.
-    seats: Vec<BTreeMap<usize, Stood>>,
-}
-
-/// How a partition stood for one model.
-struct Stood {
-    source: SourceId,
-    progress: Progress,
-    last_event: Option<Instant>,
-}
-
-/// An answer, with how everything had stood.
-struct Answered {
-    standing: Standing,
-    seats: Vec<Said>,
-    /// A partition that was silent was not read yet to the end that the answer names.
-    waits: bool,
-}
-
-/// What an answer says of a partition.
-struct Said {
-    /// Its end.
-    end: Option<i64>,
-    /// Since when brokers have answered for it.
-    heard: Option<Heard>,
-    /// Whether it is read with all other partitions of its topic.
-    known: bool,
-}
-
 impl Engine {
     /// Closes windows as far as the brokers' last answer allows, and asks them again where a window is due.
-    pub(super) fn idle(&self) {
-        let mut quest = lock(&self.quest);
-        if quest.asker.is_none() {
+    pub(super) fn close_idle(&self) {
+        let mut questions = lock(&self.questions);
+        if questions.asker.is_none() {
             return;
         }
-        if quest.open.is_some() {
-            let Some(answer) = quest.asker.as_ref().and_then(Asker::answer) else { return };
-            if let Some(standing) = quest.open.take() {
-                self.heed(&mut quest, standing, &answer);
+        if questions.open.is_some() {
+            let Some(answer) = questions.asker.as_ref().and_then(Asker::answer) else { return };
+            if let Some(standing) = questions.open.take() {
+                self.apply_answer(&mut questions, standing, &answer);
             }
-        } else if let Some(answered) = quest.answered.as_mut().filter(|answered| answered.waits) {
+        } else if let Some(answered) = questions.answered.as_mut().filter(|answered| answered.waits) {
             self.close_by(answered);
         }
-        let waits = quest.is_vain || quest.answered.as_ref().is_some_and(|answered| answered.waits);
-        let every = (self.pace.idle_after / 4).clamp(SOONEST, LATEST);
-        let since = quest.asked.map_or(Duration::MAX, |asked| asked.elapsed());
+        let waits = questions.is_vain || questions.answered.as_ref().is_some_and(|answered| answered.waits);
+        let every = (self.intervals.idle_after / 4).clamp(SOONEST, LATEST);
+        let since = questions.asked.map_or(Duration::MAX, |asked| asked.elapsed());
         if since < every && (since < SOONEST || waits || !self.is_due()) {
             return;
         }
-        let standing = self.standing();
-        if let Some(asker) = &quest.asker {
+        let standing = self.progress_snapshot();
+        if let Some(asker) = &questions.asker {
             asker.ask(self.partitions());
         }
-        quest.asked = Some(standing.asked);
-        quest.open = Some(standing);
+        questions.asked = Some(standing.asked);
+        questions.open = Some(standing);
     }
 
     /// When a stream that was all idle wakes up, its partitions get a fresh start, so that none is passed over unread.
@@ -120,10 +65,10 @@ impl Engine {
                 if !model.intake().take_woken(kind) {
                     continue;
                 }
-                for seat in world.seats.iter().filter(|seat| seat.sources.contains_key(&m)) {
-                    let mut place = lock(&seat.place);
-                    if world.topics.get(place.topic).is_some_and(|t| t.kind == kind) {
-                        place.last_event.insert(m, now);
+                for slot in world.slots.iter().filter(|slot| slot.sources.contains_key(&m)) {
+                    let mut state = lock(&slot.state);
+                    if world.topics.get(state.topic).is_some_and(|t| t.kind == kind) {
+                        state.last_event.insert(m, now);
                     }
                 }
             }
@@ -140,53 +85,53 @@ impl Engine {
         for topic in &world.topics {
             partitions.entry(topic.name.clone()).or_default();
         }
-        for seat in &world.seats {
-            let place = lock(&seat.place);
-            partitions.entry(place.partition.topic.clone()).or_default().push(place.partition.partition);
+        for slot in &world.slots {
+            let state = lock(&slot.state);
+            partitions.entry(state.partition.topic.clone()).or_default().push(state.partition.partition);
         }
         partitions
     }
 
     /// Writes down how far each partition has come. What woke a stream is in it only once all partitions of the stream count as
     /// active again.
-    fn standing(&self) -> Standing {
+    fn progress_snapshot(&self) -> ProgressSnapshot {
         loop {
             self.start_afresh();
-            let standing = self.stands();
+            let standing = self.progress_now();
             if !self.world().models.iter().any(|model| model.intake().has_woken()) {
                 return standing;
             }
         }
     }
 
-    fn stands(&self) -> Standing {
+    fn progress_now(&self) -> ProgressSnapshot {
         let world = self.world();
         let asked = Instant::now();
-        let stood = |seat: &Seat| {
-            let place = lock(&seat.place);
-            let models = seat.sources.iter().filter_map(|(&m, &(source, _))| {
+        let stood = |slot: &PartitionSlot| {
+            let state = lock(&slot.state);
+            let models = slot.sources.iter().filter_map(|(&m, &(source, _))| {
                 let progress = Progress { idle: false, ..world.models.get(m)?.intake().progress(source) };
-                Some((m, Stood { source, progress, last_event: place.last_event.get(&m).copied() }))
+                Some((m, SourceProgress { source, progress, last_event: state.last_event.get(&m).copied() }))
             });
             models.collect()
         };
-        Standing { asked, generation: world.generation, seats: world.seats.iter().map(stood).collect() }
+        ProgressSnapshot { asked, generation: world.generation, slots: world.slots.iter().map(stood).collect() }
     }
 
     /// Heeds an answer: partitions that are new are read, and windows close as far as it allows.
-    fn heed(&self, quest: &mut Quest, standing: Standing, answer: &Answer) {
-        let pause = (self.pace.idle_after / 2).clamp(LATEST, PAUSE);
+    fn apply_answer(&self, questions: &mut Questions, standing: ProgressSnapshot, answer: &Answer) {
+        let pause = (self.intervals.idle_after / 2).clamp(LATEST, PAUSE);
         let kafka = self.kafka.handle();
-        let mut view = self.common.view.write();
+        let mut view = self.shared.view.write();
         for (key, end) in &answer.ends {
-            let heard = Heard::again(quest.heard.get(key).copied(), standing.asked, pause);
-            quest.heard.insert(key.clone(), heard);
+            let heard = Heard::again(questions.heard.get(key).copied(), standing.asked, pause);
+            questions.heard.insert(key.clone(), heard);
             let source = view.sources.entry(key.clone()).or_default();
             source.high_watermark = Some(*end);
             source.held_by_transaction = kafka.held_by_transaction(&key.0, key.1);
         }
         drop(view);
-        (quest.is_vain, quest.answered) = (true, None);
+        (questions.is_vain, questions.answered) = (true, None);
         let Some(topics) = &answer.topics else { return };
         self.read_new(topics);
         let world = self.world();
@@ -194,23 +139,23 @@ impl Engine {
         if world.generation != standing.generation {
             return;
         }
-        let said = world.seats.iter().zip(known_whole(&world, topics)).map(|(seat, known)| {
+        let said = world.slots.iter().zip(known_whole(&world, topics)).map(|(slot, known)| {
             let key = {
-                let place = lock(&seat.place);
-                (place.partition.topic.clone(), place.partition.partition)
+                let state = lock(&slot.state);
+                (state.partition.topic.clone(), state.partition.partition)
             };
             let end = answer.ends.get(&key).copied();
-            Said { end, heard: end.and_then(|_| quest.heard.get(&key).copied()), known }
+            PartitionAnswer { end, heard: end.and_then(|_| questions.heard.get(&key).copied()), known }
         });
-        let mut answered = Answered { seats: said.collect(), standing, waits: false };
+        let mut answered = AnsweredQuestion { slots: said.collect(), standing, waits: false };
         drop(world);
-        quest.is_vain = answered.seats.iter().any(|said| !said.known);
+        questions.is_vain = answered.slots.iter().any(|said| !said.known);
         self.close_by(&mut answered);
-        quest.answered = Some(answered);
+        questions.answered = Some(answered);
     }
 
     /// Says which partitions are idle, and closes windows as far as the streams had come when an answer was asked for.
-    fn close_by(&self, answered: &mut Answered) {
+    fn close_by(&self, answered: &mut AnsweredQuestion) {
         let world = self.world();
         answered.waits = false;
         if world.generation != answered.standing.generation {
@@ -219,15 +164,15 @@ impl Engine {
         for (m, model) in world.models.iter().enumerate() {
             let mut stood = Vec::new();
             let mut known = true;
-            for ((seat, stands), said) in world.seats.iter().zip(&answered.standing.seats).zip(&answered.seats) {
+            for ((slot, stands), said) in world.slots.iter().zip(&answered.standing.slots).zip(&answered.slots) {
                 let Some(stands) = stands.get(&m) else { continue };
                 known &= said.known;
-                let place = lock(&seat.place);
-                let silent = place.last_event.get(&m).copied() == stands.last_event
+                let state = lock(&slot.state);
+                let silent = state.last_event.get(&m).copied() == stands.last_event
                     && said.heard.zip(stands.last_event).is_some_and(|(heard, last)| {
-                        heard.is_silent(last, answered.standing.asked, self.pace.idle_after)
+                        heard.is_silent(last, answered.standing.asked, self.intervals.idle_after)
                     });
-                let idle = silent && said.end.is_some_and(|end| place.is_read_to(end));
+                let idle = silent && said.end.is_some_and(|end| state.is_read_to(end));
                 answered.waits |= silent && !idle;
                 model.intake().set_idle(stands.source, idle);
                 stood.push((stands.source, Progress { idle, ..stands.progress }));
@@ -235,7 +180,7 @@ impl Engine {
             if known {
                 model.intake().confirm(&stood);
                 model.close_alone(false);
-                self.common.judge(model);
+                self.shared.judge(model);
             }
         }
     }
@@ -243,7 +188,7 @@ impl Engine {
     /// Reads partitions that topics got, from their beginning. Their streams wait for them as for any other.
     fn read_new(&self, topics: &BTreeMap<String, Found>) {
         let mut starts = {
-            let replaced: Vec<String> = self.common.view.read().replaced.keys().cloned().collect();
+            let replaced: Vec<String> = self.shared.view.read().replaced.keys().cloned().collect();
             let world = self.world();
             let mut starts = BTreeMap::new();
             for topic in &world.topics {
@@ -285,68 +230,17 @@ impl Engine {
             }
         }
     }
-
-    /// Pauses partitions that are ahead in event time of one that lags: what they bring could only wait.
-    pub(super) fn pause_what_runs_ahead(&self) {
-        let world = self.world();
-        // One that a worker is at has not reached its end, as far as anybody knows.
-        let lagging: Vec<bool> = world
-            .seats
-            .iter()
-            .map(|seat| {
-                seat.place
-                    .try_lock()
-                    .map_or(true, |place| place.partition.end_reached.is_none() && place.partition.halted.is_none())
-            })
-            .collect();
-        let mut paused = vec![false; world.seats.len()];
-        for (m, model) in world.models.iter().enumerate() {
-            let bound = ahead_bound(&model.policy);
-            let reached: Vec<Option<i64>> = {
-                let intake = model.intake();
-                world.seats.iter().map(|seat| intake.progress(seat.sources.get(&m)?.0).max_ts).collect()
-            };
-            let (held, base) = {
-                let intake = model.intake();
-                (intake.waiting_features(), intake.bases().predictions)
-            };
-            if held > MOST_HELD {
-                for ((paused, seat), ts) in paused.iter_mut().zip(&world.seats).zip(&reached) {
-                    let topic = lock(&seat.place).topic;
-                    let is_features = world.topics.get(topic).is_some_and(|t| t.kind == EventKind::Features);
-                    *paused |= is_features && ts.is_some() && *ts > base;
-                }
-            }
-            let slowest = reached.iter().zip(&lagging).filter(|(_, lags)| **lags).filter_map(|(ts, _)| *ts).min();
-            let Some(slowest) = slowest else { continue };
-            for (paused, ts) in paused.iter_mut().zip(&reached) {
-                *paused |= ts.is_some_and(|ts| ts > slowest.saturating_add(bound));
-            }
-        }
-        world.seats.iter().zip(paused).for_each(|(seat, paused)| seat.paused.store(paused, Ordering::Relaxed));
-    }
-}
-
-/// Events of the features stream may wait for predictions in so many bytes; then that stream is not read beyond those.
-const MOST_HELD: usize = 64 << 20;
-
-/// How far a partition may run ahead of one that lags, in ms of event time: its disorder and a part of the horizon.
-fn ahead_bound(policy: &Policy) -> i64 {
-    let lateness =
-        policy.groups.iter().map(|g| g.lateness).chain(policy.labels.as_ref().map(|l| l.lateness)).max().unwrap_or(0);
-    let slide = policy.groups.iter().map(|g| g.window.slide).min().unwrap_or(0);
-    lateness.saturating_mul(2).saturating_add(slide)
 }
 
 /// Which partitions of a topic are read, and the topic's id.
 fn read_of(world: &World, topic: &str) -> (Vec<i32>, Option<String>) {
     let mut partitions = Vec::new();
     let mut id = None;
-    for seat in &world.seats {
-        let place = lock(&seat.place);
-        if place.partition.topic == topic {
-            partitions.push(place.partition.partition);
-            id = id.or_else(|| place.partition.topic_id.clone());
+    for slot in &world.slots {
+        let state = lock(&slot.state);
+        if state.partition.topic == topic {
+            partitions.push(state.partition.partition);
+            id = id.or_else(|| state.partition.topic_id.clone());
         }
     }
     (partitions, id)
@@ -356,7 +250,7 @@ fn is_another(read: Option<&String>, now: Option<&String>) -> bool {
     matches!((read, now), (Some(read), Some(now)) if read != now)
 }
 
-/// By seat: whether its topic is the one that is read, with all of its partitions.
+/// By slot: whether its topic is the one that is read, with all of its partitions.
 fn known_whole(world: &World, topics: &BTreeMap<String, Found>) -> Vec<bool> {
     let of_topic: Vec<bool> = world
         .topics
@@ -368,5 +262,5 @@ fn known_whole(world: &World, topics: &BTreeMap<String, Found>) -> Vec<bool> {
             })
         })
         .collect();
-    world.seats.iter().map(|seat| of_topic.get(lock(&seat.place).topic).copied().unwrap_or(false)).collect()
+    world.slots.iter().map(|slot| of_topic.get(lock(&slot.state).topic).copied().unwrap_or(false)).collect()
 }

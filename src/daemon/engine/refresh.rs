@@ -1,18 +1,20 @@
-//! The picture that HTTP and metrics read, brought up to date beside the workers.
+//! The status view that HTTP and metrics read is brought up to date beside the workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::partition::Place;
-use super::workers::MOST_CLOSINGS;
-use super::{Engine, World};
+use super::assembly::Engine;
+use super::partition::{PartitionSlot, PartitionState};
+use super::shared::MOST_CLOSINGS;
+use super::world::World;
 use crate::daemon::topics::Read;
 use crate::source::kafka::Partition;
 use crate::telemetry::events::input::{JoinGivenUp, LabelsResumed, LabelsSilent, VersionsRefused};
-use crate::telemetry::events::kafka::{PartitionHalted, PartitionWaits, Place as At};
+use crate::telemetry::events::kafka::{PartitionHalted, PartitionWaits, Place};
 use crate::view::failing::Part;
+use crate::view::readiness::{Latch, Reason};
 use crate::view::{ModelView, View};
 use driftgate_core::intake::newcomers::Refused;
 use driftgate_core::judge::verdict::utc;
@@ -25,182 +27,187 @@ const TOLD: Duration = Duration::from_secs(3);
 const MOST_NAMED: usize = 3;
 
 impl Engine {
-    /// Brings the picture up to date.
-    pub(super) fn show(&self) {
+    /// Brings the status view up to date.
+    pub(super) fn refresh(&self) {
         let world = self.world();
         for model in &world.models {
-            let retired = model.retire();
-            let counters = model.counters();
-            let intake = model.intake();
-            let mut view = self.common.view.write();
-            let shown = view.models.entry(model.policy.model.clone()).or_insert_with(|| model_view(model, counters));
-            shown.policy = Arc::clone(&model.policy);
-            shown.waiting = intake.waiting();
-            shown.join_bytes = intake.join_bytes();
-            let now_refused = intake.refused();
-            let refused = std::mem::replace(&mut shown.refused, now_refused);
-            let given_up = std::mem::replace(&mut shown.counters, counters).given_up;
-            shown.closed = model
-                .policy
-                .groups
-                .iter()
-                .zip(intake.closed())
-                .filter(|(_, c)| **c > i64::MIN)
-                .map(|(g, c)| (g.name.clone(), *c))
-                .collect();
-            for (_, name, version) in intake.versions() {
-                shown.versions.entry(name.to_owned()).or_default().predictions = version.predictions;
-            }
-            let mut gone = Vec::new();
-            // Their series disappear; the registry still knows them.
-            for name in retired {
-                shown.versions.remove(&name);
-                gone.push((model.policy.model.clone(), name));
-            }
-            drop(view);
-            let silent = intake.silent_labels();
-            drop(intake);
-            let name = &model.policy.model;
-            VersionsRefused { model: name, before: refused.names, names: now_refused.names }.emit();
-            self.tell_silence(model, silent);
-            JoinGivenUp { model: name, before: given_up, events: counters.given_up }.emit();
-            gone.iter().for_each(|key| self.forget_snapshot(key));
+            self.refresh_model(model);
         }
         // Events are counted by topic; the first partition carries them.
-        let mut topics: Vec<(Read, Option<(String, i32)>)> =
-            world.past.iter().map(|past| (past.clone(), None)).collect();
+        let mut topics: Vec<OfTopic> = world.past.iter().map(|past| (past.clone(), None)).collect();
         let judges = world.models.iter().any(|model| model.unjudged().0 >= MOST_CLOSINGS);
-        for seat in &world.seats {
-            let place = lock(&seat.place);
-            let partition = &place.partition;
-            let key = (partition.topic.clone(), partition.partition);
-            let progress: Vec<_> = seat
-                .sources
-                .iter()
-                .filter_map(|(m, (source, _))| {
-                    let intake = world.models.get(*m)?.intake();
-                    Some((intake.progress(*source), intake.front(*source).map_or(0, Front::waiting)))
-                })
-                .collect();
-            if let Some((read, first)) = topics.get_mut(place.topic) {
-                read.add(&place.reader.read);
-                first.get_or_insert_with(|| key.clone());
+        for slot in &world.slots {
+            let state = lock(&slot.state);
+            if let Some((read, first)) = topics.get_mut(state.topic) {
+                read.add(&state.reader.read);
+                first.get_or_insert_with(|| (state.partition.topic.clone(), state.partition.partition));
             }
-            let waited_for = waited_for(&world, &place);
-            let mut view = self.common.view.write();
-            tell_waiting(&mut view, &key, waited_for);
-            let source = view.sources.entry(key.clone()).or_default();
-            // What waits is not counted.
-            source.next_offset = place.next_uncounted();
-            source.paused = seat.is_paused();
-            source.max_ts = progress.iter().filter_map(|(p, _)| p.max_ts).max();
-            source.idle = progress.iter().all(|(p, _)| p.idle);
-            source.ahead = progress.iter().map(|(_, ahead)| *ahead).max().unwrap_or(0);
-            if let (Some(lag), next) = (source.lag(), source.next_offset) {
-                view.behind.entry(key.clone()).or_default().update(Instant::now(), next, lag);
-            }
-            let waits = judges || !place.parked.is_empty() || self.common.hold.load(Ordering::Relaxed);
-            self.show_halted(&mut view, partition, waits);
+            self.refresh_partition(&world, slot, &state, judges);
         }
-        let now = Instant::now();
-        let mut view = self.common.view.write();
-        for (topic, (read, first)) in world.topics.iter().zip(topics) {
-            if let Some(source) = first.and_then(|key| view.sources.get_mut(&key)) {
-                source.events = read.events;
-            }
-            for (reason, n) in &read.rejected {
-                view.rejected.insert((topic.name.clone(), *reason), *n);
-            }
-            view.unknown_model.insert(topic.name.clone(), read.unknown_model);
-            let input = view.inputs.entry(topic.name.clone()).or_default();
-            input.update(now, read.events, &read.rejected, read.unknown_model);
-            let unreadable = input.unreadable(&topic.name);
-            let name = format!("{} is unreadable", topic.name);
-            match unreadable {
-                Some(why) => drop(view.not_ready.insert(name, why)),
-                None => drop(view.not_ready.remove(&name)),
-            }
+        refresh_topics(&mut self.shared.view.write(), &world, topics);
+    }
+
+    fn refresh_model(&self, model: &Pipeline) {
+        let retired = model.retire();
+        let counters = model.counters();
+        let intake = model.intake();
+        let mut view = self.shared.view.write();
+        let shown = view.models.entry(model.policy.model.clone()).or_insert_with(|| model_view(model, counters));
+        shown.policy = Arc::clone(&model.policy);
+        shown.waiting = intake.waiting();
+        shown.join_bytes = intake.join_bytes();
+        let now_refused = intake.refused();
+        let refused = std::mem::replace(&mut shown.refused, now_refused);
+        let given_up = std::mem::replace(&mut shown.counters, counters).given_up;
+        let closed = model.policy.groups.iter().zip(intake.closed()).filter(|(_, c)| **c > i64::MIN);
+        shown.closed = closed.map(|(g, c)| (g.name.clone(), *c)).collect();
+        for (_, name, version) in intake.versions() {
+            shown.versions.entry(name.to_owned()).or_default().predictions = version.predictions;
         }
+        let mut gone = Vec::new();
+        // Their series disappear; the registry still knows them.
+        for name in retired {
+            shown.versions.remove(&name);
+            gone.push((model.policy.model.clone(), name));
+        }
+        drop(view);
+        let silent = intake.silent_labels();
+        drop(intake);
+        let name = &model.policy.model;
+        VersionsRefused { model: name, before: refused.names, names: now_refused.names }.emit();
+        self.report_silence(model, silent);
+        JoinGivenUp { model: name, before: given_up, events: counters.given_up }.emit();
+        gone.iter().for_each(|key| self.forget_snapshot(key));
+    }
+
+    fn refresh_partition(&self, world: &World, slot: &PartitionSlot, state: &PartitionState, judges: bool) {
+        let partition = &state.partition;
+        let key = (partition.topic.clone(), partition.partition);
+        let of_models = slot.sources.iter().filter_map(|(m, (source, _))| {
+            let intake = world.models.get(*m)?.intake();
+            Some((intake.progress(*source), intake.front(*source).map_or(0, Front::waiting)))
+        });
+        let progress: Vec<_> = of_models.collect();
+        let waited_for = waited_for(world, state);
+        let mut view = self.shared.view.write();
+        report_waiting(&mut view, &key, waited_for);
+        let source = view.sources.entry(key.clone()).or_default();
+        // What waits is not counted.
+        source.next_offset = state.next_uncounted();
+        source.paused = slot.is_paused();
+        source.max_ts = progress.iter().filter_map(|(p, _)| p.max_ts).max();
+        source.idle = progress.iter().all(|(p, _)| p.idle);
+        source.ahead = progress.iter().map(|(_, ahead)| *ahead).max().unwrap_or(0);
+        if let (Some(lag), next) = (source.lag(), source.next_offset) {
+            view.behind.entry(key).or_default().update(Instant::now(), next, lag);
+        }
+        let waits = judges || !state.parked.is_empty() || self.shared.hold.load(Ordering::Relaxed);
+        self.show_halted(&mut view, partition, waits);
+    }
+}
+
+/// What was read of a topic, and its first partition.
+type OfTopic = (Read, Option<(String, i32)>);
+
+fn refresh_topics(view: &mut View, world: &World, topics: Vec<OfTopic>) {
+    let now = Instant::now();
+    for (topic, (read, first)) in world.topics.iter().zip(topics) {
+        if let Some(source) = first.and_then(|key| view.sources.get_mut(&key)) {
+            source.events = read.events;
+        }
+        for (reason, n) in &read.rejected {
+            view.rejected.insert((topic.name.clone(), *reason), *n);
+        }
+        view.unknown_model.insert(topic.name.clone(), read.unknown_model);
+        let input = view.inputs.entry(topic.name.clone()).or_default();
+        input.update(now, read.events, &read.rejected, read.unknown_model);
+        let (unreadable, topic) = (input.unreadable(&topic.name), topic.name.clone());
+        match unreadable {
+            Some(summary) => view.readiness.hold(Reason::InputUnreadable { topic, summary }),
+            None => view.readiness.release(&Latch::Input { topic }),
+        };
     }
 }
 
 /// What a partition has been waiting for so long that it is told.
-fn waited_for(world: &World, place: &Place) -> Option<String> {
-    let (_, since) = place.parked_since.filter(|(since, _)| !place.parked.is_empty() && since.elapsed() > TOLD)?;
-    let mut of = BTreeSet::new();
-    for (m, _, batch) in &place.parked {
+fn waited_for(world: &World, state: &PartitionState) -> Option<Reason> {
+    let (_, since) = state.parked_since.filter(|(since, _)| !state.parked.is_empty() && since.elapsed() > TOLD)?;
+    let mut unknown = BTreeSet::new();
+    for (m, _, batch) in &state.parked {
         if let Some(model) = world.models.get(*m) {
-            let unknown = model.intake().unknown_versions(batch);
-            of.extend(unknown.into_iter().map(|(_, version)| format!("version {version:?} of {}", model.policy.model)));
+            let versions = model.intake().unknown_versions(batch);
+            unknown.extend(versions.into_iter().map(|(_, version)| (version, model.policy.model.clone())));
         }
     }
-    let named: Vec<String> = of.iter().take(MOST_NAMED).cloned().collect();
-    let more = if of.len() > MOST_NAMED { " and others" } else { "" };
-    let named = if named.is_empty() { "a version".to_owned() } else { named.join(", ") };
-    Some(format!(
-        "it waits for the baseline of {named}{more} since {}, and nothing is counted of it: look whether the snapshot's store answers",
-        utc(since)
-    ))
+    let (topic, partition) = (state.partition.topic.clone(), state.partition.partition);
+    let more = unknown.len() > MOST_NAMED;
+    let versions = unknown.into_iter().take(MOST_NAMED).map(|(version, model)| (model, version)).collect();
+    Some(Reason::WaitsForBaseline { topic, partition, versions, more, since_ms: since })
 }
 
 /// Says, or does not say any more, that a partition waits for a baseline.
-fn tell_waiting(view: &mut View, (topic, partition): &(String, i32), waited_for: Option<String>) {
-    let name = format!("counting of {topic}/{partition}");
+fn report_waiting(view: &mut View, (topic, partition): &(String, i32), waited_for: Option<Reason>) {
     match waited_for {
         Some(why) => {
-            if view.not_ready.insert(name, why.clone()).is_none() {
-                PartitionWaits { at: At { topic, partition: *partition }, why: &why }.emit();
+            let sentence = why.to_string();
+            if !view.readiness.hold(why) {
+                PartitionWaits { at: Place { topic, partition: *partition }, why: &sentence }.emit();
             }
         }
-        None => drop(view.not_ready.remove(&name)),
+        None => {
+            view.readiness.release(&Latch::Counting { topic: topic.clone(), partition: *partition });
+        }
     }
 }
 
 /// How a partition stands still of which records are there and none is read, where nothing here holds it back and no transaction
 /// does.
-fn stands_still(view: &View, key: &(String, i32)) -> Option<String> {
+fn stands_still(view: &View, key: &(String, i32)) -> Option<(i64, Duration)> {
     let source = view.sources.get(key)?;
     let stood = view.behind.get(key)?.stuck()?;
     let lag = source.lag()? - source.held_by_transaction;
     let held = source.paused || lag <= 0;
-    (!held).then(|| format!("{lag} messages wait, and none was read for {} s", stood.as_secs()))
+    (!held).then_some((lag, stood))
 }
 
 impl Engine {
     /// Says that a partition is halted, or stands still though nothing here `waits`.
     fn show_halted(&self, view: &mut View, partition: &Partition, waits: bool) {
         let key = (partition.topic.clone(), partition.partition);
-        let halted = format!("{}/{}", partition.topic, partition.partition);
         let still = if waits || partition.halted.is_some() { None } else { stands_still(view, &key) };
         if let Some(source) = view.sources.get_mut(&key) {
             source.halted = partition.halted.is_some() || still.is_some();
         }
         // Of a topic that was made anew one sentence for all of its partitions stands there already.
         let of_topic = view.replaced.contains_key(&partition.topic);
-        match partition.halted.clone().filter(|_| !of_topic).or(still.map(|why| self.why_still(&halted, &why))) {
-            Some(why) => {
-                let known = view.not_ready.insert(halted, why.clone()).is_some();
-                if !known && partition.halted.is_none() {
-                    let at = At { topic: &partition.topic, partition: partition.partition };
-                    PartitionHalted { at, offset: None, why: &why }.emit();
-                }
+        let (topic, partition_of) = key;
+        let halted = partition.halted.clone().filter(|_| !of_topic);
+        let reason = match (halted, still) {
+            (Some(why), _) => Some(Reason::Halted { topic, partition: partition_of, why }),
+            (None, Some((lag, stood))) => Some(Reason::Still {
+                topic,
+                partition: partition_of,
+                lag,
+                seconds: stood.as_secs(),
+                client: self.kafka.handle().complaint(),
+            }),
+            (None, None) => {
+                view.readiness.release(&Latch::Reading { topic, partition: partition_of });
+                None
             }
-            None => drop(view.not_ready.remove(&halted)),
+        };
+        let Some(reason) = reason else { return };
+        let sentence = reason.to_string();
+        let known = view.readiness.hold(reason);
+        if !known && partition.halted.is_none() {
+            let at = Place { topic: &partition.topic, partition: partition.partition };
+            PartitionHalted { at, offset: None, why: &sentence }.emit();
         }
     }
 
-    /// The same, with what the client complained of last.
-    fn why_still(&self, partition: &str, how: &str) -> String {
-        let said =
-            self.kafka.handle().complaint().map_or_else(String::new, |said| format!(" (the Kafka client: {said})"));
-        format!(
-            "{partition}: {how}{said}: look whether its broker answers, and whether a batch of records is damaged or larger than receive.message.max.bytes"
-        )
-    }
-
     /// Says whose labels are silent, once when that begins and once when it ends.
-    fn tell_silence(&self, model: &Pipeline, silent: Option<(Option<i64>, i64)>) {
-        let (name, view) = (&model.policy.model, &self.common.view);
+    fn report_silence(&self, model: &Pipeline, silent: Option<(Option<i64>, i64)>) {
+        let (name, view) = (&model.policy.model, &self.shared.view);
         let part = Part::Labels(name.clone());
         let was = view.read().failing.contains_key(&part);
         match silent {
@@ -222,7 +229,7 @@ impl Engine {
     }
 }
 
-/// An empty picture of a model.
+/// A model in the status view that has no counts yet.
 #[must_use]
 pub fn new_model_view(model: &Pipeline) -> ModelView {
     model_view(model, model.counters())

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Engine, World};
+use super::assembly::Engine;
+use super::world::World;
 use crate::daemon::topics::{Read, Topic};
 use crate::telemetry::events::input::{EventAhead, TopicRemarked};
 use crate::view::remarks::TopicRemarks;
@@ -19,7 +20,7 @@ type Had = BTreeMap<(usize, usize), (u64, Seen)>;
 
 impl Engine {
     /// Looks at what all topics have brought so far.
-    pub(super) fn remark(&self) {
+    pub(super) fn refresh_remarks(&self) {
         let world = self.world();
         let (read, had) = read_so_far(&world);
         let remarks: BTreeMap<String, TopicRemarks> = world
@@ -29,7 +30,7 @@ impl Engine {
             .enumerate()
             .map(|(at, (topic, read))| (topic.name.clone(), of_topic(&world, (at, topic), read, &had)))
             .collect();
-        let mut view = self.common.view.write();
+        let mut view = self.shared.view.write();
         for (topic, of_topic) in &remarks {
             for sentence in of_topic.new_since(view.remarks.get(topic)) {
                 TopicRemarked { topic, sentence: &sentence }.emit();
@@ -37,22 +38,22 @@ impl Engine {
         }
         view.remarks = remarks;
         drop(view);
-        tell_ahead(&world);
+        report_ahead(&world);
     }
 }
 
 /// Tells of events whose times the events after them contradicted: one of each topic and model.
-fn tell_ahead(world: &World) {
+fn report_ahead(world: &World) {
     let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string());
     let mut told = BTreeSet::new();
-    for seat in &world.seats {
-        for (&m, &(source, _)) in &seat.sources {
+    for slot in &world.slots {
+        for (&m, &(source, _)) in &slot.sources {
             let Some(model) = world.models.get(m) else { continue };
             let Some((ts, reached)) = model.intake().take_ahead(source) else { continue };
-            let place = lock(&seat.place);
-            if told.insert((place.topic, m)) {
+            let state = lock(&slot.state);
+            if told.insert((state.topic, m)) {
                 let (topic, partition, model) =
-                    (&place.partition.topic, place.partition.partition, &model.policy.model);
+                    (&state.partition.topic, state.partition.partition, &model.policy.model);
                 EventAhead { topic, partition, model, time: &at(ts), reached: &at(reached) }.emit();
             }
         }
@@ -61,14 +62,14 @@ fn tell_ahead(world: &World) {
 
 fn read_so_far(world: &World) -> (Vec<Read>, Had) {
     let (mut read, mut had) = (world.past.clone(), Had::new());
-    for seat in &world.seats {
-        let place = lock(&seat.place);
-        if let Some(total) = read.get_mut(place.topic) {
-            total.add(&place.reader.read);
+    for slot in &world.slots {
+        let state = lock(&slot.state);
+        if let Some(total) = read.get_mut(state.topic) {
+            total.add(&state.reader.read);
         }
-        for (&model, &rows) in &place.reader.read.rows {
-            let seen = place.reader.seen(model);
-            let (all, merged) = had.entry((place.topic, model)).or_insert_with(|| (0, seen.clone()));
+        for (&model, &rows) in &state.reader.read.rows {
+            let seen = state.reader.seen(model);
+            let (all, merged) = had.entry((state.topic, model)).or_insert_with(|| (0, seen.clone()));
             *all += rows;
             merged.merge(&seen);
         }

@@ -18,6 +18,8 @@ use driftgate_core::text;
 const LEEWAY_S: u64 = 30;
 /// The issuer is asked for its keys at most so often, whatever tokens say.
 const APART: Duration = Duration::from_secs(10);
+/// Between two looks whether it is to stop.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long a token that names a key nobody knows waits for the issuer's answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A token is no longer.
@@ -97,20 +99,27 @@ impl Issuer {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Asks again and again, in a thread of its own, and sooner where a token names a key that is not known.
+    /// Asks again and again until `stops`, in a thread of its own, and sooner where a token names a key that is not known.
     ///
     /// # Errors
     /// A thread that cannot be started.
-    pub fn watch(self: &Arc<Self>, tell: impl Fn(Result<(), String>) + Send + 'static) -> std::io::Result<()> {
+    pub fn watch(
+        self: &Arc<Self>,
+        tell: impl Fn(Result<(), String>) + Send + 'static,
+        stops: impl Fn() -> bool + Send + 'static,
+    ) -> std::io::Result<()> {
         let issuer = Arc::clone(self);
         std::thread::Builder::new().name("issuer".to_owned()).spawn(move || {
-            loop {
+            while !stops() {
                 let asked = Instant::now();
                 let result = issuer.refresh();
                 let wait = if result.is_ok() { issuer.config.every } else { APART };
                 tell(result);
                 let woken = issuer.woken.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = woken.recv_timeout(wait);
+                while woken.recv_timeout(LOOK.min(wait)).is_err() && asked.elapsed() < wait && !stops() {}
+                if stops() {
+                    return;
+                }
                 std::thread::sleep(APART.saturating_sub(asked.elapsed()));
                 while woken.try_recv().is_ok() {}
             }

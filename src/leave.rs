@@ -6,9 +6,9 @@ use std::io::Write as _;
 
 /// Ends the process at once; everything is saved by now.
 #[allow(unsafe_code, reason = "the standard library has no exit without the C library's handlers")]
-pub fn leave(code: i32) -> ! {
+pub fn leave(code: u8) -> ! {
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
     // SAFETY: `_exit` takes any value and has no preconditions.
-    unsafe { libc::_exit(code) }
+    unsafe { libc::_exit(i32::from(code)) }
 }

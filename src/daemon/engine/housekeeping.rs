@@ -1,0 +1,168 @@
+//! What runs beside the workers until the daemon stops: it serves the client, and does by the clock what is due.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::assembly::Engine;
+use super::partition::PartitionSlot;
+use super::shared::StopOnPanic;
+use super::worker_context::WorkerContext;
+use super::workers;
+use crate::daemon::claim::Claim;
+use crate::sink::outbox::Waiting;
+use crate::telemetry::events::input::DeadLettersUnwritten;
+use crate::view::failing::Part;
+use driftgate_core::pipeline::lock;
+
+/// How long this thread waits for the client's own events between two rounds.
+const TICK: Duration = Duration::from_millis(10);
+/// How often the registry is asked for stage pointers.
+const PINS_EVERY: Duration = Duration::from_secs(5);
+/// How often the status view is brought up to date.
+const REFRESH_EVERY: Duration = Duration::from_millis(500);
+/// How long a stop waits for ends of partitions.
+const LAST_ENDS: Duration = Duration::from_millis(250);
+/// A pause of reading that is longer is reported.
+const HELD: Duration = Duration::from_secs(10);
+/// How long a stop waits for the topics of verdicts, and of dead letters.
+const LAST_DELIVERIES: Duration = Duration::from_secs(8);
+const LAST_DEAD_LETTERS: Duration = Duration::from_secs(3);
+
+impl Engine {
+    /// Runs until `stop` says so; then everything read is counted, closed and saved.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be written at the end.
+    pub fn run(&self, claim: &Claim, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) -> anyhow::Result<()> {
+        self.pin_registered();
+        self.apply_unblocked();
+        self.look_at_snapshots();
+        // Nothing is read before it is known that no other daemon does.
+        self.shared.hold.store(true, Ordering::Relaxed);
+        std::thread::scope(|threads| {
+            for worker in 0..self.workers {
+                let context = WorkerContext::new(&self.shared, worker);
+                let work = || workers::work(context, &self.world);
+                if let Err(e) = std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(threads, work)
+                {
+                    tracing::error!(error = %e, "no thread to count on");
+                }
+            }
+            let _stop = StopOnPanic(&self.shared);
+            self.housekeeping_loop(claim, stop, reload);
+            self.shared.stop.store(true, Ordering::Relaxed);
+        });
+        if claim.is_settled() {
+            self.reach_ends();
+        }
+        tracing::info!("stopping: delivering and saving what was counted");
+        if !lock(&self.shared.outbox).flush(LAST_DELIVERIES) {
+            tracing::warn!("some verdicts and signals are not delivered yet; they are kept and sent after the restart");
+        }
+        let unwritten = lock(&self.shared.dead_letters).as_ref().map_or(0, |dead| dead.flush(LAST_DEAD_LETTERS));
+        if unwritten > 0 {
+            DeadLettersUnwritten { unwritten }.emit();
+        }
+        self.refresh();
+        self.write_checkpoint().map(|_| ())
+    }
+
+    /// Waits a moment for the ends of partitions that were read up to there: librdkafka tells of an end a fetch after the
+    /// last record. A checkpoint that does not know the end would take a transaction's marker for a record.
+    fn reach_ends(&self) {
+        let mut context = WorkerContext::new(&self.shared, 0);
+        let until = Instant::now() + LAST_ENDS;
+        let world = self.world();
+        let at_end = |slot: &PartitionSlot| {
+            slot.is_paused() || {
+                let state = lock(&slot.state);
+                state.partition.end_reached.is_some() || state.partition.halted.is_some() || !state.parked.is_empty()
+            }
+        };
+        while Instant::now() < until && !world.slots.iter().all(at_end) {
+            for slot in world.slots.iter().filter(|slot| !at_end(slot)) {
+                lock(&slot.state).turn(&slot.sources, &world, &mut context);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops reading topics that were made anew, and goes on with those that were doubted and are the same.
+    fn apply_topic_changes(&self) {
+        let world = self.world();
+        let view = self.shared.view.read();
+        let (replaced, verified) = (&view.replaced, &view.verified);
+        for slot in &world.slots {
+            let Ok(mut state) = slot.state.try_lock() else { continue };
+            let partition = &mut state.partition;
+            if let Some(why) = replaced.get(&partition.topic)
+                && partition.halted.as_ref() != Some(why)
+            {
+                partition.halted = Some(why.clone());
+            }
+            let same = verified.get(&partition.topic).copied();
+            if partition.doubted.is_some_and(|since| same.is_some_and(|at| at > since)) {
+                partition.doubted = None;
+            }
+        }
+    }
+
+    /// Takes over what the registry says meanwhile.
+    fn apply_registry_changes(&self) {
+        self.pin_registered();
+        self.count_anew();
+        self.load_replaced();
+        self.apply_unblocked();
+    }
+
+    /// Does what is due, round after round, until told to stop.
+    fn housekeeping_loop(&self, claim: &Claim, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) {
+        let mut saved = Instant::now();
+        let mut displayed = Instant::now();
+        let mut pinned = Instant::now();
+        let mut held: Option<Instant> = None;
+        while !stop() && !self.shared.stop.load(Ordering::Relaxed) {
+            reload(self);
+            self.kafka.serve(TICK);
+            self.apply_topic_changes();
+            self.hold_while_full(claim, &mut held);
+            self.pause_what_runs_ahead();
+            self.take_over_baselines();
+            self.close_idle();
+            if saved.elapsed() >= self.intervals.checkpoint_every {
+                self.save();
+                saved = Instant::now();
+            }
+            if displayed.elapsed() >= REFRESH_EVERY {
+                self.refresh();
+                displayed = Instant::now();
+            }
+            if pinned.elapsed() >= PINS_EVERY {
+                self.refresh_remarks();
+                self.apply_registry_changes();
+                pinned = Instant::now();
+            }
+        }
+    }
+
+    /// Lets nothing be read while too much waits to be delivered, `held` since when, or another daemon may count.
+    fn hold_while_full(&self, claim: &Claim, held: &mut Option<Instant>) {
+        let waiting = lock(&self.shared.outbox).settle();
+        let paused = waiting.is_full() || lock(&self.shared.unchecked).holds() || !claim.is_settled();
+        self.shared.hold.store(paused, Ordering::Relaxed);
+        if waiting.is_full() {
+            if let Some(since) = held.filter(|since| since.elapsed() >= HELD) {
+                let Waiting { items, bytes } = waiting;
+                let why = format!(
+                    "{items} verdicts and signals ({} MiB) are not delivered yet since {} s",
+                    bytes >> 20,
+                    since.elapsed().as_secs()
+                );
+                self.shared.view.fails(Part::Reading, why);
+            }
+            held.get_or_insert_with(Instant::now);
+        } else if held.take().is_some() {
+            self.shared.view.works(&Part::Reading);
+        }
+    }
+}

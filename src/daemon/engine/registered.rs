@@ -1,0 +1,104 @@
+//! What the registry says of versions: which have a stage, which were made anew, and which have another snapshot.
+
+use super::assembly::Engine;
+use crate::daemon::loader::Claim;
+use crate::registry::Registry as _;
+use driftgate_core::intake::newcomers::Registered as _;
+use driftgate_core::pipeline::lock;
+
+impl Engine {
+    /// Versions with a stage pointer stay active, and their baselines are loaded before their first event.
+    pub(super) fn pin_registered(&self) {
+        for model in &self.world().models {
+            let records = match self.registry.versions(Some(&model.policy.model)) {
+                Ok(records) => records,
+                Err(e) => {
+                    let model = &model.policy.model;
+                    tracing::warn!(model, error = %e, "the registry does not say which versions have a stage");
+                    continue;
+                }
+            };
+            let registered = self.registry.registered(&model.policy.model).unwrap_or_default();
+            for record in records {
+                let mut intake = model.intake();
+                if registered.contains(&record.version) {
+                    intake.note_registered(&record.version);
+                }
+                let staged = !record.stages.is_empty();
+                if staged || intake.names().version_code(&record.version).is_some() {
+                    intake.pin(&record.version, staged);
+                }
+                if staged && intake.is_unknown(&record.version) {
+                    lock(&self.shared.loader).start(&model.policy, &record.version, Claim::Known);
+                }
+            }
+        }
+    }
+
+    /// Versions whose number was a deleted one's start anew. That is noted once a checkpoint has it.
+    pub(super) fn count_anew(&self) {
+        let models: Vec<String> = self.world().models.iter().map(|m| m.policy.model.clone()).collect();
+        for model in models {
+            let versions = match self.registry.to_count_anew(&model) {
+                Ok(versions) if versions.is_empty() => continue,
+                Ok(versions) => versions,
+                Err(e) => {
+                    tracing::warn!(model, error = %e, "the registry does not say which versions were made anew");
+                    continue;
+                }
+            };
+            self.let_go(&model, &versions);
+            if !self.save() {
+                continue;
+            }
+            for version in versions {
+                tracing::warn!(model, version, "a version of this number was deleted: this one is counted anew");
+                if let Err(e) = self.registry.counted_anew(&model, &version) {
+                    tracing::warn!(model, version, error = %e, "that cannot be written down; it is counted anew again");
+                }
+            }
+        }
+    }
+
+    /// Versions that were registered with another snapshot than they are counted against: their baselines are loaded anew.
+    pub(super) fn load_replaced(&self) {
+        for model in &self.world().models {
+            let policy = &model.policy;
+            let replaced = self.registry.snapshots_replaced(&policy.model).unwrap_or_else(|e| {
+                tracing::warn!(model = policy.model, error = %e, "the registry does not say which snapshots were replaced");
+                Vec::new()
+            });
+            for version in replaced {
+                // Where one is being loaded, it may be the one before: it is asked for again.
+                if lock(&self.shared.loader).is_under_way(&policy.model, &version) {
+                    continue;
+                }
+                tracing::warn!(
+                    model = policy.model,
+                    version,
+                    "another snapshot was registered: its baseline is loaded anew"
+                );
+                if let Err(e) = self.registry.snapshot_taken(&policy.model, &version) {
+                    tracing::warn!(model = policy.model, version, error = %e, "that cannot be written down; it is loaded again");
+                }
+                if model.intake().names().version_code(&version).is_some() {
+                    lock(&self.shared.loader).start(policy, &version, Claim::Known);
+                }
+            }
+        }
+    }
+
+    fn let_go(&self, model: &str, versions: &[String]) {
+        let world = self.resting();
+        let Some(pipeline) = world.models.iter().find(|m| m.policy.model == *model) else { return };
+        let mut view = self.shared.view.write();
+        for version in versions {
+            pipeline.count_anew(version);
+            lock(&self.shared.loader).start(&pipeline.policy, version, Claim::Known);
+            if let Some(shown) = view.version_mut(model, version) {
+                shown.verdicts.clear();
+                shown.blocks.clear();
+            }
+        }
+    }
+}

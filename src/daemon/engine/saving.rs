@@ -1,0 +1,93 @@
+//! Checkpoints: what a restart needs, taken while the workers rest, and written beside them.
+
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::assembly::Engine;
+use super::partition::PartitionSlot;
+use crate::checkpoint::{Checkpoint, SourceState};
+use crate::clock::now_ms;
+use crate::telemetry::events::state::{CheckpointFailed, CheckpointResumed};
+use crate::view::readiness::{Latch, Reason};
+use driftgate_core::pipeline::{Pipeline, lock};
+
+impl Engine {
+    /// Writes a checkpoint; whether it was written. A restart would fall behind the last one further and further.
+    pub(super) fn save(&self) -> bool {
+        let view = &self.shared.view;
+        match self.write_checkpoint() {
+            Ok(_) => {
+                if view.read().readiness.holds(&Latch::Checkpoint) {
+                    view.write().readiness.release(&Latch::Checkpoint);
+                    CheckpointResumed.emit();
+                }
+                true
+            }
+            Err(e) => {
+                let why = Reason::CheckpointFailed { error: e.to_string() };
+                let is_first = !view.write().readiness.hold(why);
+                let failed = view.read().checkpoint.failed + 1;
+                CheckpointFailed { error: &e.to_string(), is_first, failed }.emit(view);
+                false
+            }
+        }
+    }
+
+    pub(super) fn write_checkpoint(&self) -> anyhow::Result<u64> {
+        let started = Instant::now();
+        let mut checkpoint = self.checkpoint();
+        self.shared.view.write().checkpoint.since = Some(Instant::now());
+        let saved = self.store.save(&mut checkpoint);
+        self.shared.view.write().checkpoint.since = None;
+        let bytes = saved?;
+        let replaced: Vec<String> = self.shared.view.read().replaced.keys().cloned().collect();
+        let of_topic = checkpoint.sources.iter().filter(|s| !replaced.contains(&s.topic));
+        let offsets: Vec<_> = of_topic.filter_map(|s| Some((s.topic.clone(), s.partition, s.next_offset?))).collect();
+        self.kafka.commit(&offsets);
+        let view = &mut self.shared.view.write().checkpoint;
+        view.written += 1;
+        view.last_ms = Some(now_ms());
+        view.last_bytes = bytes;
+        view.last_seconds = started.elapsed().as_secs_f64();
+        Ok(bytes)
+    }
+
+    /// What a restart needs, taken while the workers rest.
+    fn checkpoint(&self) -> Checkpoint {
+        let mut world = self.resting();
+        let world = &mut *world;
+        let mut outbox = lock(&self.shared.outbox);
+        outbox.settle();
+        let mut sources = Vec::new();
+        for PartitionSlot { state, sources: of, .. } in &mut world.slots {
+            let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let fronts = of.iter().filter_map(|(m, (source, _))| {
+                let model = world.models.get(*m)?;
+                Some((model.policy.model.clone(), model.intake().front(*source)?.clone()))
+            });
+            let behind = of.iter().filter_map(|(m, (source, _))| {
+                let model = world.models.get(*m)?;
+                model.intake().is_behind(*source).then(|| model.policy.model.clone())
+            });
+            let holes = of.iter().filter_map(|(m, (source, _))| {
+                let model = world.models.get(*m)?;
+                Some((model.policy.model.clone(), model.intake().hole(*source)?))
+            });
+            sources.push(SourceState {
+                topic: state.partition.topic.clone(),
+                partition: state.partition.partition,
+                next_offset: state.counted,
+                topic_id: state.partition.topic_id.clone(),
+                leader_epoch: state.partition.leader_epoch(),
+                fronts: fronts.collect(),
+                behind: behind.collect(),
+                holes: holes.collect(),
+            });
+        }
+        Checkpoint {
+            pipelines: world.models.iter_mut().map(Pipeline::state).collect(),
+            outbox: outbox.pending(),
+            sources,
+        }
+    }
+}

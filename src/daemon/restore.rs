@@ -1,0 +1,166 @@
+//! What a checkpoint comes to at the start: pipelines with their counts, and the models of the status view.
+
+use std::sync::Arc;
+
+use super::blocks;
+use super::control::Control;
+use super::engine::new_model_view;
+use super::loader::Origin;
+use crate::checkpoint::{Checkpoint, SourceState};
+use crate::registry::{Embedded, Registry};
+use crate::sink::Item;
+use crate::view::Shared;
+use crate::view::readiness::{Latch, Reason};
+use driftgate_core::intake::Setup;
+use driftgate_core::intake::state::Lost;
+use driftgate_core::intake::versions::Reference;
+use driftgate_core::judge::read::verdict_from_json;
+use driftgate_core::pipeline::{Anew, Pipeline, PipelineState};
+use driftgate_core::policy::Policy;
+
+/// What a checkpoint comes to.
+pub struct Restored {
+    pub models: Vec<Pipeline>,
+    pub kept: Vec<SourceState>,
+    pub unsent: Vec<Item>,
+    /// Models whose counts start anew.
+    pub fresh: Vec<String>,
+}
+
+/// What restoring needs.
+pub struct Restorer<'r> {
+    pub setup: Setup,
+    pub origin: &'r Origin,
+    pub registry: &'r Arc<Embedded>,
+    pub view: &'r Shared,
+    pub control: &'r Control,
+}
+
+impl Restorer<'_> {
+    /// Pipelines as the checkpoint kept them; a model whose policy changed in what it counts starts anew, and says so.
+    #[must_use]
+    pub fn restore(&self, policies: &[Arc<Policy>], checkpoint: Option<Checkpoint>) -> Restored {
+        let Checkpoint { sources, mut pipelines, outbox } =
+            checkpoint.unwrap_or(Checkpoint { sources: vec![], pipelines: vec![], outbox: vec![] });
+        let (mut models, mut fresh) = (Vec::new(), Vec::new());
+        for policy in policies {
+            let state = pipelines.iter().position(|p| p.model == policy.model).map(|at| pipelines.swap_remove(at));
+            let pipeline = state.and_then(|state| match state.anew(policy) {
+                None => Some(self.pipeline(policy, state)),
+                Some(why) => {
+                    warn_anew(&policy.model, &why);
+                    fresh.push(policy.model.clone());
+                    None
+                }
+            });
+            let pipeline =
+                pipeline.unwrap_or_else(|| Pipeline::new(Arc::clone(policy), self.setup, self.origin.threads));
+            blocks::take_over(&pipeline, self.registry, &outbox);
+            show(&pipeline, self.registry.as_ref(), self.view);
+            models.push(pipeline);
+        }
+        for left in pipelines {
+            tracing::warn!(model = left.model, "the checkpoint holds a model without a policy: its counts are dropped");
+        }
+        Restored { models, kept: sources, unsent: outbox, fresh }
+    }
+
+    /// A pipeline with the counts of its state.
+    fn pipeline(&self, policy: &Arc<Policy>, state: PipelineState) -> Pipeline {
+        let changed = state.policy_sha256 != policy.sha256;
+        let load = |version: &str| self.baseline(policy, version);
+        let (mut pipeline, lost) = Pipeline::restore(Arc::clone(policy), self.setup, self.origin.threads, state, load);
+        for Lost { version, why } in lost {
+            tracing::warn!(
+                model = policy.model,
+                version,
+                "the counts of this version start anew, and windows that reach back are incomplete: {why}"
+            );
+        }
+        if changed {
+            pipeline.forget_streaks();
+            tracing::info!(
+                model = policy.model,
+                "the policy's limits changed: counts are kept, hysteresis starts anew"
+            );
+        }
+        pipeline
+    }
+
+    /// The baseline of a restored version that the state does not hold.
+    fn baseline(&self, policy: &Arc<Policy>, version: &str) -> Reference {
+        let latch = Latch::Baseline { model: policy.model.clone(), version: version.to_owned() };
+        let tell = |why: &str| {
+            let reason =
+                Reason::NoBaseline { model: policy.model.clone(), version: version.to_owned(), why: why.to_owned() };
+            let sentence = reason.to_string();
+            let mut view = self.view.write();
+            let is_told = view.readiness.reason(&latch) == Some(&reason);
+            view.readiness.hold(reason);
+            drop(view);
+            if !is_told {
+                tracing::warn!(model = policy.model, version, "{sentence}");
+            }
+        };
+        let found = self.origin.load_patiently(policy, version, self.control, &tell);
+        self.view.write().readiness.release(&latch);
+        found
+    }
+}
+
+fn warn_anew(model: &str, why: &Anew) {
+    match why {
+        Anew::Policy => {
+            tracing::warn!(model, "the policy changed in what it counts: this model's counts start anew");
+        }
+        Anew::Rule(rule) => tracing::warn!(
+            model,
+            rule,
+            "the release before kept other counts for this rule: this model's counts start anew"
+        ),
+    }
+}
+
+/// Puts a model into the status view, with the verdicts and blocks that the registry keeps.
+pub fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
+    let model = &pipeline.policy.model;
+    let mut shown = new_model_view(pipeline);
+    let keep = view.read().keep;
+    let records = registry.versions(Some(model)).unwrap_or_else(|e| {
+        tracing::error!(error = %e, "the registry");
+        Vec::new()
+    });
+    let intake = pipeline.intake();
+    let known = intake.versions().map(|(_, name, _)| name.to_owned());
+    let names: std::collections::BTreeSet<String> = records.iter().map(|r| r.version.clone()).chain(known).collect();
+    for name in names {
+        let version = shown.versions.entry(name.clone()).or_default();
+        let stored = registry.verdicts(model, &name).unwrap_or_else(|e| {
+            tracing::error!(error = %e, model, version = name, "the verdicts of a version are not read: it counts as not judged");
+            Vec::new()
+        });
+        for json in stored {
+            match verdict_from_json(&json) {
+                Ok(verdict) => version.push(Arc::new(verdict), keep),
+                Err(e) => {
+                    tracing::error!(error = %e, model, version = name, "a group counts as not judged until its next window");
+                }
+            }
+        }
+        if let Some(record) = records.iter().find(|r| r.version == name) {
+            version.blocks = record.blocks.iter().map(|b| (b.group.clone(), b.reasons.clone())).collect();
+        }
+    }
+    for (_, name, version) in intake.versions() {
+        let Some(v) = shown.versions.get_mut(name) else { continue };
+        match version.reference() {
+            Reference::Baseline { baseline, sha256 } => {
+                v.baseline = Some(Ok(sha256.to_string()));
+                v.reference_rows = Some(baseline.rows);
+            }
+            Reference::Failed(why) => v.baseline = Some(Err(why.clone())),
+            Reference::Unknown => {}
+        }
+    }
+    view.write().models.insert(model.clone(), shown);
+}

@@ -155,7 +155,11 @@ fn decode(c: &mut Criterion) {
     let pipeline = Pipeline::new(Arc::clone(&policy), Setup::default(), 1);
     let (schema, source, id) = {
         let mut intake = pipeline.intake();
-        (Arc::clone(intake.schema()), intake.add_source(EventKind::Predictions), intake.add_decoder())
+        (
+            Arc::clone(intake.schema()),
+            intake.add_source(EventKind::Predictions, Format::default().time.future, None),
+            intake.add_decoder(),
+        )
     };
     let mut decoder =
         JsonDecoder::new(std::slice::from_ref(&schema), &Format::default(), EventKind::Predictions, Limits::default());

@@ -2,6 +2,7 @@
 //! command line from its parser, the API from the table of routes. A test compares the pages in the repository with it.
 
 mod commands;
+mod rejects;
 mod routes;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ const PAGES: &[Page] = &[
     ("config.md", config::reference::page),
     ("http.md", routes::page),
     ("metrics.md", telemetry::reference::metrics),
+    ("rejects.md", rejects::page),
 ];
 
 pub fn run(args: &Args) -> Result<u8, Failure> {

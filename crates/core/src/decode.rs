@@ -1,6 +1,6 @@
 //! Bytes and columns to events: what every format shares. `coder` turns texts into codes, `scan` reads JSON and
 //! `decimal` and `short` its numbers and short texts, `time` says which instants times of every format mean,
-//! `notes` and `seen` keep what is worth telling of events that count,
+//! `reject` has the reasons for which events are rejected, `notes` and `seen` keep what is worth telling of events that count,
 //! `plan` and `json` decode JSON events by a schema. No input or output here.
 
 pub mod coder;
@@ -8,104 +8,17 @@ mod decimal;
 pub mod json;
 pub mod notes;
 pub mod plan;
+mod reject;
 pub mod scan;
 pub mod seen;
 mod short;
 pub mod time;
 
-use serde::{Deserialize, Serialize};
+pub use reject::{Reason, Reject};
 
 use crate::event::numeric;
 use crate::policy::{MOST_VALUE, MOST_WEIGHT};
 use crate::yaml::units::show_duration;
-
-/// Why an event was rejected whole. Everything else that is wrong with an event is counted and the event still counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// Not a JSON object, or not JSON at all.
-    NotJson,
-    /// A field of the envelope stands twice.
-    DuplicateKey,
-    /// Nested deeper than the bound.
-    TooDeep,
-    /// Longer than the bound on messages.
-    TooLarge,
-    /// An id, version or model longer than the bound on strings, or with a control character.
-    BadText,
-    NoModel,
-    NoVersion,
-    NoTime,
-    /// A time that is neither a number nor RFC 3339, is before 1970, or has no zone where the source names none.
-    BadTime,
-    /// Further ahead of the record's own time than its source allows.
-    Future,
-    NoId,
-    /// A measurement that does not say of what.
-    NoMetric,
-    /// A measured value that is missing, no number, or out of range.
-    BadValue,
-    /// The `n` of a measurement that is no whole number from 1 on, or out of range.
-    BadWeight,
-    /// A record of a CSV file whose quotes or fields cannot be.
-    BadRecord,
-}
-
-impl Reason {
-    /// The reason as metrics and dead letters name it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NotJson => "not_json",
-            Self::DuplicateKey => "duplicate_key",
-            Self::TooDeep => "too_deep",
-            Self::TooLarge => "too_large",
-            Self::BadText => "bad_text",
-            Self::NoModel => "no_model",
-            Self::NoVersion => "no_version",
-            Self::NoTime => "no_time",
-            Self::BadTime => "bad_time",
-            Self::Future => "future",
-            Self::NoId => "no_id",
-            Self::NoMetric => "no_metric",
-            Self::BadValue => "bad_value",
-            Self::BadWeight => "bad_weight",
-            Self::BadRecord => "bad_record",
-        }
-    }
-
-    pub const ALL: [Self; 15] = [
-        Self::NotJson,
-        Self::DuplicateKey,
-        Self::TooDeep,
-        Self::TooLarge,
-        Self::BadText,
-        Self::NoModel,
-        Self::NoVersion,
-        Self::NoTime,
-        Self::BadTime,
-        Self::Future,
-        Self::NoId,
-        Self::NoMetric,
-        Self::BadValue,
-        Self::BadWeight,
-        Self::BadRecord,
-    ];
-}
-
-/// A rejected event: the reason and what was read, for people.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {detail}", reason.name())]
-pub struct Reject {
-    pub reason: Reason,
-    pub detail: String,
-}
-
-impl Reject {
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
-    }
-}
 
 /// No clock shows such a time: it was counted in smaller units.
 const YEAR_10000_MS: i64 = 253_402_300_800_000;

@@ -86,12 +86,11 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     };
     let daemon = thread::Builder::new().name("daemon".into()).stack_size(STACK).spawn(work)?;
     let forced = runtime.block_on(async {
-        match signals {
-            Some(signals) => signals.heed(&control, ended).await,
-            None => {
-                let _ = ended.await;
-                None
-            }
+        if let Some(signals) = signals {
+            signals.heed(&control, ended).await
+        } else {
+            let _ = ended.await;
+            None
         }
     });
     if let Some(code) = forced {

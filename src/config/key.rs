@@ -37,7 +37,7 @@ pub const fn optional(name: &'static str, kind: &'static str, meaning: &'static 
 }
 
 /// The names of keys, as a parser takes them.
-#[expect(clippy::indexing_slicing, reason = "both arrays have N elements, and constants have no iterators")]
+#[allow(clippy::indexing_slicing, reason = "both arrays have N elements, and constants have no iterators")]
 pub const fn names<const N: usize>(keys: &[Key; N]) -> [&'static str; N] {
     let mut names = [""; N];
     let mut at = 0;

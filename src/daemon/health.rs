@@ -39,6 +39,7 @@ fn topics(config: &Config) -> Vec<String> {
 }
 
 /// Waits until every topic is there; `None` when told to stop meanwhile.
+#[must_use]
 pub fn wait_for_topics(
     kafka: &Handle,
     asked: JoinHandle<Answer>,
@@ -94,7 +95,7 @@ fn same_topics(ids: &BTreeMap<String, String>, starts: &Starts, asked: Instant, 
             (Some(read), Some(now)) if read != now => {
                 let known = view.read().replaced.contains_key(topic);
                 if !known {
-                    starts::report_replaced(view, topic, read, now);
+                    starts::report_replaced(view, starts::why_replaced(topic, read, now));
                 }
             }
             (_, Some(_)) | (None, None) => drop(view.write().verified.insert(topic.clone(), asked)),
@@ -120,6 +121,7 @@ pub async fn watch_checkpoint(view: Shared) {
 }
 
 /// Asks the brokers now and then whether they answer, and every second whether they still are the same topics.
+#[must_use]
 pub fn watch(
     kafka: Handle,
     config: &Config,

@@ -264,6 +264,7 @@ impl Origin {
     }
 
     /// The same, tried for a minute, and given up at once when told to stop. `tell` hears why it is tried again.
+    #[must_use]
     pub fn load_patiently(
         &self,
         policy: &Arc<Policy>,

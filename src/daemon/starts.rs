@@ -8,7 +8,7 @@ use crate::checkpoint::SourceState;
 use crate::source::kafka::{Found, Handle, Start};
 use crate::telemetry::events::kafka::TopicReplaced;
 use crate::view::Shared;
-use crate::view::readiness::Reason;
+use crate::view::readiness::{Latch, Reason};
 
 /// A question to the brokers takes at most so long.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -118,6 +118,7 @@ fn at(state: Option<&SourceState>) -> Start {
 }
 
 /// Where the partitions start: where the state says, unless the topic is another one than that which was counted.
+#[must_use]
 pub fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Shared) -> Starts {
     let mut starts = Starts::new();
     for (topic, Found { partitions, id, .. }) in found {
@@ -129,7 +130,9 @@ pub fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Share
         let is_accepted = is_accepted(topic, id.as_deref(), before.accepted);
         if replaced && !is_accepted {
             let (before, now) = (known.as_deref().unwrap_or_default(), id.as_deref().unwrap_or_default());
-            let why = report_replaced(view, topic, before, now);
+            let reason = why_replaced(topic, before, now);
+            let why = reason.to_string();
+            report_replaced(view, reason);
             // What was counted of the one before stays as it is.
             starts.extend(kept.iter().map(|s| {
                 let halted = Some(why.clone());
@@ -150,21 +153,25 @@ pub fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Share
     starts
 }
 
-/// Reports that a topic was deleted and made anew; returns the sentence.
-pub fn report_replaced(view: &Shared, topic: &str, before: &str, now: &str) -> String {
-    let why = Reason::Replaced { topic: topic.to_owned(), before: before.to_owned(), now: now.to_owned() };
+/// Why nothing of a topic is read that was deleted and made anew.
+#[must_use]
+pub fn why_replaced(topic: &str, before: &str, now: &str) -> Reason {
+    Reason::Replaced { topic: topic.to_owned(), before: before.to_owned(), now: now.to_owned() }
+}
+
+/// Reports that a topic was deleted and made anew.
+pub fn report_replaced(view: &Shared, why: Reason) {
+    let Latch::Replaced { topic } = why.latch() else { return };
     let sentence = why.to_string();
-    TopicReplaced { topic, why: &sentence }.emit();
+    TopicReplaced { topic: &topic, why: &sentence }.emit();
     let mut view = view.write();
     view.readiness.hold(why);
-    view.replaced.insert(topic.to_owned(), sentence.clone());
-    sentence
+    view.replaced.insert(topic, sentence);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::readiness::Latch;
 
     fn kept(partition: i32, next_offset: Option<i64>, id: Option<&str>) -> SourceState {
         SourceState {

@@ -45,6 +45,7 @@ macro_rules! metrics {
     ($(@chapter $title:literal: $($id:ident: $kind:ident $name:literal [$($label:literal),*], $help:literal, $alert:literal;)*)*) => {
         $($(
             #[doc = $help]
+            #[allow(clippy::doc_markdown, reason = "the text that Prometheus shows")]
             pub const $id: Metric =
                 Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help, alert: $alert };
         )*)*

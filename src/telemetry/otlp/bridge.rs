@@ -84,31 +84,32 @@ pub(super) fn provider<E: PushMetricExporter>(
             }
         };
         let of = Arc::clone(&collected);
+        // Dropping an instrument changes nothing: its callback stays with the meter.
         match metric.kind {
-            Kind::Counter => drop(
-                meter
+            Kind::Counter => {
+                let _ = meter
                     .u64_observable_counter(name)
                     .with_description(metric.help)
                     .with_callback(move |observer| {
                         renew();
                         of.each(&key, |series, attributes| {
-                            observer.observe(whole(series.get_counter().get_value()), attributes)
+                            observer.observe(whole(series.get_counter().get_value()), attributes);
                         });
                     })
-                    .build(),
-            ),
-            Kind::Gauge => drop(
-                meter
+                    .build();
+            }
+            Kind::Gauge => {
+                let _ = meter
                     .f64_observable_gauge(name)
                     .with_description(metric.help)
                     .with_callback(move |observer| {
                         renew();
                         of.each(&key, |series, attributes| {
-                            observer.observe(series.get_gauge().get_value(), attributes)
+                            observer.observe(series.get_gauge().get_value(), attributes);
                         });
                     })
-                    .build(),
-            ),
+                    .build();
+            }
         }
     }
     provider

@@ -71,8 +71,9 @@ fn of_wide(bits: u64, earliest: i64) -> Outcome {
 #[allow(clippy::cast_possible_truncation, reason = "cut bits are zero, by the conditions")]
 fn narrow(bits: u64) -> Option<u32> {
     let (label, kpis, after) = (bits >> 2 & 3, bits >> KPIS & ((1 << (2 * KPI_BITS)) - 1), bits >> WIDE_TIME);
+    // Computed only where there is a label: `then_some` would subtract first.
     (label != 0 && kpis == 0 && after < 1 << NARROW_BITS)
-        .then_some((bits & 3 | (label - 1) << 2 | after << NARROW_TIME) as u32)
+        .then(|| (bits & 3 | (label - 1) << 2 | after << NARROW_TIME) as u32)
 }
 
 fn widen(bits: u32) -> u64 {

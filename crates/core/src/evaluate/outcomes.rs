@@ -1,7 +1,8 @@
 //! Which version each one is compared with by `kpi_drop` rules, from the events alone: who serves in prod at a window's end,
 //! who served there before, and what both have shown.
 
-use super::{Close, Evaluator, PROD, Rolling};
+use super::evaluator::Evaluator;
+use super::rolling::{Close, PROD, Rolling};
 use crate::intake::Closing;
 use crate::intake::names::Names;
 use crate::intake::versions::Spec;

@@ -32,6 +32,8 @@ const PAGES: &[Page] = &[
     ("http.md", routes::page),
     ("metrics.md", telemetry::reference::metrics),
     ("rejects.md", rejects::page),
+    ("policy.md", driftgate_core::policy::reference),
+    ("policy.schema.json", driftgate_core::policy::schema_text),
 ];
 
 pub fn run(args: &Args) -> Result<u8, Failure> {

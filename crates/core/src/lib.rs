@@ -20,6 +20,8 @@
 //! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | [`fact`] | what happened to a model, and what topics, webhooks and MLflow get of it |
+//!
+//! [`Policy`], [`Baseline`], [`Pipeline`], [`Verdict`] and [`gate::decide`] are what most uses need.
 
 pub mod audit;
 pub mod baseline;
@@ -46,3 +48,8 @@ pub mod stats;
 pub mod text;
 pub mod window;
 pub mod yaml;
+
+pub use baseline::Baseline;
+pub use judge::verdict::Verdict;
+pub use pipeline::Pipeline;
+pub use policy::Policy;

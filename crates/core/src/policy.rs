@@ -2,9 +2,11 @@
 //! form in `types`. What rules can be is `crate::rule`.
 
 mod groups;
+pub mod keys;
 pub mod lint;
 mod names;
 mod parse;
+mod schema;
 pub mod signing;
 #[cfg(test)]
 mod tests;
@@ -14,5 +16,6 @@ pub mod types;
 pub use crate::yaml::{FileError as PolicyError, FileErrors as PolicyErrors};
 pub use parse::number_of;
 pub use parse::parse;
+pub use schema::{reference, schema, schema_text};
 pub use signing::{SignatureAlgorithm, SigningKey};
 pub use types::*;

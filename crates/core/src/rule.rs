@@ -7,7 +7,7 @@
 //! | `types`, `names` | limits, subjects, statuses; what rules may refer to |
 //! | `comparison`, `alarms`, `counts`, `result` | a KPI beside its reference; how often a rule blocks without drift; what a rule is judged by, and what comes of it |
 //! | `properties`, `definition` | the definition of a rule, and a parsed rule |
-//! | `options`, `shown` | what several rules read and show |
+//! | `options`, `shown`, `reference` | what several rules read and show; the reference page and the JSON Schema of rules |
 //! | `distance`, `rates`, `segments`, `quality`, `service`, `kpi`, `measured` | the families |
 
 pub mod alarms;
@@ -22,6 +22,7 @@ pub mod options;
 mod properties;
 pub mod quality;
 pub mod rates;
+mod reference;
 pub mod result;
 pub mod segments;
 pub mod service;
@@ -61,6 +62,22 @@ pub fn parse<'a>(metric: &str, item: &Item<'a>, names: &mut Names) -> Option<(Op
         let known = item.known_names(metric, all().map(|definition| definition.name));
         return item.fail(format!("unknown rule `{metric}`; {known}"));
     };
-    let map = item.map_of(&definition.keys())?;
+    let map = item.map(&definition.keys())?;
     Some(((definition.parse)(definition, &map, names), map))
+}
+
+/// The rules' part of the reference page: a table of all, then a section each.
+#[must_use]
+pub fn reference() -> String {
+    let mut out = "| metric | results about | counts | limit | other options |\n|---|---|---|---|---|\n".to_owned();
+    let row = |out: &mut String, text: &str| {
+        out.push_str(text);
+        out.push('\n');
+    };
+    all().for_each(|definition| row(&mut out, &definition.row()));
+    for definition in all() {
+        row(&mut out, "");
+        out.push_str(&definition.section());
+    }
+    out
 }

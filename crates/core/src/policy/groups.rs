@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::keys;
 use super::types::{
     Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Millis, Rule, RuleKind, Target, Traffic, WindowSpec,
 };
@@ -103,7 +104,7 @@ pub(super) fn groups(item: &Item, names: &mut Names, surroundings: &Surroundings
 }
 
 fn group(name: &str, item: &Item, names: &mut Names, surroundings: &Surroundings) -> Option<Group> {
-    let map = item.map(&["window", "traffic", "enforce", "stale_after", "rules"])?;
+    let map = item.map(&keys::GROUP.names())?;
     let window = map.require("window", "{size: 7d, slide: 1d}").and_then(|item| window(&item, surroundings.lateness));
     let traffic = map.get("traffic").map(|item| {
         let traffic = item.choice(&[("version", Traffic::Version), ("model", Traffic::Model)]);
@@ -156,7 +157,7 @@ fn reads_only_features(kind: &RuleKind) -> bool {
 }
 
 fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
-    let map = item.map(&["size", "slide", "lateness"])?;
+    let map = item.map(&keys::WINDOW.names())?;
     let size_item = map.require("size", "7d");
     let size = size_item.as_ref().and_then(|item| item.duration(false));
     let slide = map.require("slide", "1d").and_then(|item| item.duration(false));

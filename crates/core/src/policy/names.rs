@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::keys;
 use super::types::{FeatureSpec, GridPoints, Segmentation};
 use crate::rule::names::crossed;
 use crate::yaml::{Item, units};
@@ -18,7 +19,7 @@ pub(super) fn no_features() -> FeatureSpec {
 }
 
 pub(super) fn features(item: &Item) -> Option<FeatureSpec> {
-    let map = item.map(&["numeric", "categorical", "grid"])?;
+    let map = item.map(&keys::FEATURES.names())?;
     let mut seen = HashMap::new();
     let mut read = |key: &'static str| {
         let Some(item) = map.get(key) else {
@@ -55,7 +56,7 @@ pub(super) fn features(item: &Item) -> Option<FeatureSpec> {
 }
 
 fn grid(item: &Item) -> Option<GridPoints> {
-    let points = item.map(&["points"])?.require("points", "1021")?;
+    let points = item.map(&keys::GRID.names())?.require("points", "1021")?;
     if points.scalar() == Some("exact") {
         return Some(GridPoints::Exact);
     }

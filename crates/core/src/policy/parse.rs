@@ -6,34 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::groups::{self, Outline, Surroundings};
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Millis, Mute, Policy};
-use super::{PolicyErrors, names, signing, transitions};
+use super::{PolicyErrors, keys, names, signing, transitions};
 use crate::codec::hash::sha256_hex;
 use crate::rule::names::Names;
 use crate::yaml::{self, Item, Map, units};
 
-const KEYS: &[&str] = &[
-    "apiVersion",
-    "model",
-    "task",
-    "metadata",
-    "baseline",
-    "features",
-    "score",
-    "segments",
-    "unit",
-    "labels",
-    "decision",
-    "lateness",
-    "min_samples",
-    "min_reference",
-    "retire_after",
-    "checks",
-    "mute",
-    "ignore",
-    "transitions",
-    "rollback",
-    "signing",
-];
 /// How far a record may lie behind the newest of its stream where the policy does not say.
 const DEFAULT_LATENESS: Millis = 60_000;
 const DEFAULT_RETIRE_AFTER: Millis = 7 * 86_400_000;
@@ -48,8 +25,9 @@ pub fn parse(text: &str, file: &Path) -> Result<Policy, PolicyErrors> {
     yaml::read(text, file, |root| policy(root, text, file))
 }
 
+// Long: a line for each key of the file.
 fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
-    let map = root.map(KEYS)?;
+    let map = root.map(&keys::POLICY.names())?;
     let version = map.require("apiVersion", "driftgate/v1").and_then(|item| item.choice(&[("driftgate/v1", ())]));
     let model = map.require("model", "the model's name").and_then(|item| model_name(&item));
     map.get("task").and_then(|item| task(&item));
@@ -161,7 +139,7 @@ const NO_BASELINE: BaselineSpec =
     BaselineSpec { snapshot: None, score_column: None, label_column: None, null_values: None };
 
 fn baseline(item: &Item) -> Option<BaselineSpec> {
-    let map = item.map(&["snapshot", "columns", "null_values"])?;
+    let map = item.map(&keys::BASELINE.names())?;
     let snapshot = map.get("snapshot").and_then(|item| {
         let text = item.text("the snapshot's path or URL")?;
         let rest = text.replace("{version}", "");
@@ -171,14 +149,14 @@ fn baseline(item: &Item) -> Option<BaselineSpec> {
         }
         Some(text.to_owned())
     });
-    let columns = map.get("columns").and_then(|item| item.map(&["score", "label"]));
+    let columns = map.get("columns").and_then(|item| item.map(&keys::COLUMNS.names()));
     let column = |key| columns.as_ref()?.get(key)?.name("a column's name").map(str::to_owned);
     let null_values = map.get("null_values").and_then(|item| item.texts("texts that mean null"));
     Some(BaselineSpec { snapshot, score_column: column("score"), label_column: column("label"), null_values })
 }
 
 fn threshold(item: &Item) -> Option<f64> {
-    let map = item.map(&["threshold"])?;
+    let map = item.map(&keys::SCORE.names())?;
     // Scores may be probabilities, logits or points: whatever can be compared with a finite number.
     map.require("threshold", "0.5")?.number("a finite number", f64::is_finite)
 }
@@ -206,7 +184,7 @@ fn silent_after(item: &Item, horizon: Option<Millis>) -> Option<Millis> {
 }
 
 fn labels(item: &Item, lateness: Millis) -> Option<LabelSpec> {
-    let map = item.map(&["horizon", "attribute", "lateness", "silent_after", "values"])?;
+    let map = item.map(&keys::LABELS.names())?;
     let horizon = map.require("horizon", "2d").and_then(|item| item.duration(false));
     let attribute = map.get("attribute").and_then(|item| {
         item.choice(&[("label_time", LabelAttribute::LabelTime), ("prediction_time", LabelAttribute::PredictionTime)])
@@ -228,7 +206,7 @@ fn labels(item: &Item, lateness: Millis) -> Option<LabelSpec> {
 }
 
 fn decision(item: &Item) -> Option<BTreeMap<String, bool>> {
-    let map = item.map(&["values"])?;
+    let map = item.map(&keys::DECISION.names())?;
     map.require("values", "{approve: 1, deny: 0}").and_then(|item| class_values(&item))
 }
 
@@ -269,7 +247,7 @@ fn mutes(item: &Item, outline: &Outline, groups: Option<&[Group]>, names: &Names
 }
 
 fn mute(item: &Item, outline: &Outline, groups: Option<&[Group]>, names: &Names) -> Option<Mute> {
-    let map = item.map(&["rule", "of", "until", "reason"])?;
+    let map = item.map(&keys::MUTE.names())?;
     let rule = map.get("rule").map(|item| outline.rule(&item).map(|place| (place, item)));
     let subject = map.get("of").map(|item| {
         let name = item.text("a subject")?;
@@ -323,7 +301,7 @@ fn ignores(item: &Item) -> Option<Vec<Ignore>> {
 }
 
 fn ignore(item: &Item) -> Option<Ignore> {
-    let map = item.map(&["from", "to", "reason"])?;
+    let map = item.map(&keys::IGNORE.names())?;
     let from = map.require("from", "2013-05-01T00:00Z").and_then(|item| item.convert("a time", units::time));
     let to = map.require("to", "2013-05-02T00:00Z").and_then(|item| item.convert("a time", units::time));
     let reason = reason(&map);

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 
+use super::keys;
 use crate::yaml::{Item, units};
 
 /// A pinned public key.
@@ -104,7 +105,7 @@ pub fn from_base64(text: &str) -> Option<Vec<u8>> {
 }
 
 pub(super) fn signing(item: &Item) -> Option<Pinned> {
-    let map = item.map(&["keys"])?;
+    let map = item.map(&keys::SIGNING.names())?;
     let items = map
         .require("keys", "[{id: release, algorithm: ed25519, public_key: \"…\"}]")
         .and_then(|item| item.list("public keys"))?;
@@ -143,7 +144,7 @@ fn one(item: &Item) -> Option<One> {
 
 /// `{id, format: model_signing, public_key}`, or `ca_certificates` and `identity` in place of the key.
 fn model_signer(item: &Item) -> Option<ModelSigner> {
-    let map = item.map(&["id", "format", "public_key", "ca_certificates", "identity"])?;
+    let map = item.map(&keys::MODEL_SIGNER.names())?;
     let id = map.require("id", "release").and_then(|item| item.slug("a key's id"));
     let trust = match (map.get("public_key"), map.get("ca_certificates")) {
         (Some(key), None) => {
@@ -205,7 +206,7 @@ fn anchors(item: &Item) -> Option<Vec<CertificateDer<'static>>> {
 }
 
 fn key(item: &Item) -> Option<SigningKey> {
-    let map = item.map(&["id", "format", "algorithm", "public_key"])?;
+    let map = item.map(&keys::SIGNING_KEY.names())?;
     let id = map.require("id", "release").and_then(|item| item.slug("a key's id"));
     let words = SignatureAlgorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
     let algorithm = map.require("algorithm", "ed25519").and_then(|item| item.choice(&words));

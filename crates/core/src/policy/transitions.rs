@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::groups::{Outline, hysteresis};
+use super::keys;
 use super::types::{
     Approvals, Compare, EVIDENCE_KINDS, Excluded, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit,
-    RollbackPlan, RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
+    RollbackPlan, RollbackTarget, Rollout, RolloutStep, RuleKind, SCHEMA_CHANGES, Tolerance, Transition, Trigger,
 };
 use crate::rule::options::{design_effect, tolerance};
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, units};
-
-const SCHEMA_CHANGES: [&str; 3] = ["add_optional", "remove_optional", "widen"];
 
 /// What transitions may name of `checks:`.
 pub(super) struct Checks<'a> {
@@ -37,14 +36,20 @@ pub(super) fn transitions(item: &Item, checks: &Checks) -> Option<Vec<Transition
 }
 
 fn transition(item: &Item, written: &Checks) -> Option<Transition> {
-    let map = item.map(&["from", "to", "evidence", "schema", "offline", "checks", "approvals", "rollout"])?;
+    let map = item.map(&keys::TRANSITION.names())?;
     let from = map.require("from", "staging").and_then(|item| item.slug("a stage"));
     let to = map.require("to", "prod").and_then(|item| item.slug("a stage"));
     let evidence =
         map.get("evidence").map_or_else(|| Some(Vec::new()), |item| words(&item, "kinds of evidence", &EVIDENCE_KINDS));
     let schema_allow = map.get("schema").map_or_else(
         || Some(Vec::new()),
-        |item| words(&item.map(&["allow"])?.require("allow", "[add_optional]")?, "schema changes", &SCHEMA_CHANGES),
+        |item| {
+            words(
+                &item.map(&keys::SCHEMA.names())?.require("allow", "[add_optional]")?,
+                "schema changes",
+                &SCHEMA_CHANGES,
+            )
+        },
     );
     let offline = map.get("offline").map_or_else(|| Some(Vec::new()), |item| offline(&item));
     let checks = map.get("checks").map_or_else(|| Some(Vec::new()), |item| written.outline.groups(&item));
@@ -87,7 +92,7 @@ fn words(item: &Item, wanted: &str, known: &[&'static str]) -> Option<Vec<String
 
 fn offline(item: &Item) -> Option<Vec<OfflineGate>> {
     let gate = |item: &Item| {
-        let map = item.map(&["metric", "min_gain", "max_increase", "versus"])?;
+        let map = item.map(&keys::OFFLINE.names())?;
         let metric = map.require("metric", "auc").and_then(|item| item.name("an offline metric"));
         let limit = match (map.get("min_gain"), map.get("max_increase")) {
             (Some(item), None) => tolerance(&item).map(OfflineLimit::MinGain),
@@ -119,7 +124,7 @@ fn approvals(item: &Item) -> Option<Approvals> {
             _ => item.fail("expected `auto` or the roles that approve: write {roles: {owner: 1, reviewer: 1}}"),
         };
     }
-    let map = item.map(&["roles", "people", "distinct", "exclude", "expires"])?;
+    let map = item.map(&keys::APPROVALS.names())?;
     let roles = map.require("roles", "{owner: 1, reviewer: 1}").and_then(|item| roles(&item));
     let people = map.get("people").map_or_else(|| Some(BTreeMap::new()), |item| people(&item, roles.as_ref()?));
     let distinct = map.get("distinct").map_or(Some(true), |item| item.boolean());
@@ -181,17 +186,7 @@ fn people(item: &Item, roles: &BTreeMap<String, u32>) -> Option<BTreeMap<String,
 }
 
 fn rollout(item: &Item, written: &Checks) -> Option<Rollout> {
-    let map = item.map(&[
-        "controller",
-        "steps",
-        "checks",
-        "on_inconclusive",
-        "initial_delay",
-        "dry_run",
-        "shadow",
-        "confirm",
-        "compare",
-    ])?;
+    let map = item.map(&keys::ROLLOUT.names())?;
     let external =
         map.get("controller").map_or(Some(false), |item| item.choice(&[("driftgate", false), ("external", true)]));
     let pause = map.get("on_inconclusive").map_or(Some(true), |item| item.choice(&[("pause", true), ("fail", false)]));
@@ -251,7 +246,7 @@ fn with_shadow(mut steps: Vec<RolloutStep>, hold: Millis, item: &Item) -> Option
 }
 
 fn compare(item: &Item, written: &Checks, steps: Option<&[RolloutStep]>, checks: Option<&[usize]>) -> Option<Compare> {
-    let map = item.map(&["of", "min_gain", "confidence", "latency", "design_effect"])?;
+    let map = item.map(&keys::COMPARE.names())?;
     let place = map.require("of", "ctr").and_then(|item| kpi_rule(&item, written));
     let min_gain = map.require("min_gain", "{relative: 0.015}").and_then(|item| tolerance(&item));
     let level = |number| number > Limit::HALF && number < Limit::ONE;
@@ -293,7 +288,7 @@ fn kpi_rule(item: &Item, written: &Checks) -> Option<(usize, usize)> {
 }
 
 fn latency_compare(item: &Item, written: &Checks, checks: Option<&[usize]>) -> Option<LatencyCompare> {
-    let map = item.map(&["max_increase"])?;
+    let map = item.map(&keys::LATENCY.names())?;
     let max_increase =
         map.require("max_increase", "{relative: 0.05}").and_then(|item| increase(&item, "milliseconds, 0 or more"));
     let (groups, checks) = (written.groups?, checks?);
@@ -311,7 +306,7 @@ fn latency_compare(item: &Item, written: &Checks, checks: Option<&[usize]>) -> O
 
 /// An increase that is tolerated; `absolute` says what its absolute form is.
 fn increase(item: &Item, absolute: &str) -> Option<Tolerance> {
-    let map = item.map(&["absolute", "relative"])?;
+    let map = item.map(&keys::TOLERANCE.names())?;
     let number = |item: Item, wanted: &str| item.limit(wanted, |number| number >= Limit::ZERO);
     match (map.get("absolute"), map.get("relative")) {
         (Some(item), None) => number(item, absolute).map(Tolerance::Absolute),
@@ -333,7 +328,7 @@ fn steps(item: &Item) -> Option<Vec<RolloutStep>> {
     let mut steps: Vec<RolloutStep> = Vec::new();
     let last = items.len().saturating_sub(1);
     for (place, item) in items.iter().enumerate() {
-        let Some(map) = item.map(&["weight", "for", "bake"]) else {
+        let Some(map) = item.map(&keys::STEP.names()) else {
             continue;
         };
         let weight = map
@@ -365,7 +360,7 @@ fn steps(item: &Item) -> Option<Vec<RolloutStep>> {
 }
 
 pub(super) fn rollback(item: &Item, outline: &Outline) -> Option<RollbackPlan> {
-    let map = item.map(&["to", "triggers"])?;
+    let map = item.map(&keys::ROLLBACK.names())?;
     let to = map
         .get("to")
         .map_or(Some(RollbackTarget::LastStable), |item| item.choice(&[("last_stable", RollbackTarget::LastStable)]));
@@ -382,7 +377,7 @@ fn triggers(item: &Item, outline: &Outline) -> Option<Vec<Trigger>> {
     }
     let mut triggers: Vec<Trigger> = Vec::new();
     for item in items {
-        let Some(map) = item.map(&["rule", "for"]) else {
+        let Some(map) = item.map(&keys::TRIGGER.names()) else {
             continue;
         };
         let rule = map.require("rule", "group/id").and_then(|item| outline.rule(&item));

@@ -220,6 +220,9 @@ pub const EVIDENCE_KINDS: [&str; 14] = [
     "schema_diff",
 ];
 
+/// The changes of a schema that a transition may let pass.
+pub const SCHEMA_CHANGES: [&str; 3] = ["add_optional", "remove_optional", "widen"];
+
 /// An offline metric against another version's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OfflineGate {

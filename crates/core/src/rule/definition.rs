@@ -136,6 +136,7 @@ impl<C: Check + PartialEq> Comparable for C {
 pub struct RuleKind(Arc<dyn Comparable>);
 
 impl RuleKind {
+    #[must_use]
     pub fn new(check: impl Check + PartialEq) -> Self {
         Self(Arc::new(check))
     }

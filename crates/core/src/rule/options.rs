@@ -91,6 +91,7 @@ impl Opt {
 }
 
 /// By how much the variance of rows that depend on each other is larger than that of as many which do not.
+#[must_use]
 pub fn design_effect(item: &Item) -> Option<f64> {
     item.number(DESIGN_EFFECT.wanted(), |number| DESIGN_EFFECT.allows(&number, Some))
 }
@@ -265,6 +266,7 @@ pub(super) fn bound(definition: &'static Definition, map: &Map) -> Option<Bound>
 }
 
 /// `{absolute: 0.02}` or `{relative: 0.01}`.
+#[must_use]
 pub fn tolerance(item: &Item) -> Option<Tolerance> {
     if item.scalar().is_some() {
         return item.fail("expected {absolute: …} or {relative: …}, read a bare value: say which of the two it is");

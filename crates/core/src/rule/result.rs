@@ -21,6 +21,7 @@ pub struct Judged {
 }
 
 impl Judged {
+    #[must_use]
     pub fn insufficient(subject: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
@@ -33,6 +34,7 @@ impl Judged {
     }
 
     /// A result of nothing that was counted.
+    #[must_use]
     pub fn uncounted(subject: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { evidence: vec![("n", 0.into())], ..Self::insufficient(subject, reason) }
     }

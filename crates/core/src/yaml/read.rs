@@ -98,14 +98,7 @@ impl<'a> Item<'a> {
 
     /// A mapping with these keys and no others.
     #[must_use]
-    pub fn map(&self, known: &'static [&'static str]) -> Option<Map<'a>> {
-        let map = self.map_of(known)?;
-        Some(Map { known: Some(known), ..map })
-    }
-
-    /// The same with keys that are not known beforehand.
-    #[must_use]
-    pub fn map_of(&self, known: &[&'static str]) -> Option<Map<'a>> {
+    pub fn map(&self, known: &[&'static str]) -> Option<Map<'a>> {
         let map = self.open_map(&format!("a mapping with keys such as `{}`", known.first().unwrap_or(&"key")))?;
         for Entry { key, at, .. } in map.entries {
             if !known.contains(&key.as_str()) {
@@ -113,7 +106,7 @@ impl<'a> Item<'a> {
                 self.sink.report(*at, join(&self.path, key), message);
             }
         }
-        Some(map)
+        Some(Map { known: Some(known.to_vec()), ..map })
     }
 
     /// A mapping whose keys are names that the writer chose.
@@ -275,7 +268,7 @@ impl<'a> Item<'a> {
 pub struct Map<'a> {
     item: Item<'a>,
     entries: &'a [Entry],
-    known: Option<&'static [&'static str]>,
+    known: Option<Vec<&'static str>>,
 }
 
 impl<'a> Map<'a> {
@@ -288,7 +281,7 @@ impl<'a> Map<'a> {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Item<'a>> {
         debug_assert!(
-            self.known.is_none_or(|known| known.contains(&key)),
+            self.known.as_ref().is_none_or(|known| known.contains(&key)),
             "`{key}` is read but not among the known keys"
         );
         self.entries.iter().find(|entry| entry.key == key).map(|entry| self.entry(entry))

@@ -1,7 +1,7 @@
 //! Groups and rules: what their options mean, and what is said about mistakes in them.
 
 use super::*;
-use crate::rule::definition::{Counts, LimitForm, Subjects};
+use crate::rule::definition::Subjects;
 use crate::rule::distance::{KsLcb, KsP, Psi};
 use crate::rule::kpi::{KpiDrop, KpiVersus};
 use crate::rule::measured::Measured;
@@ -139,49 +139,6 @@ fn every_metric_of_the_table_is_a_rule_and_its_subjects_can_be_muted() {
     assert_eq!(subjects("auc: {gte: 1}"), ["score"]);
     assert_eq!(subjects("tpr_gap: {by: c*d, lt: 1}"), ["c*d"]);
     assert_eq!(subjects("psi: {of: [score, c], lt: 1}"), ["score", "c"]);
-}
-
-#[test]
-fn the_reference_in_readme_is_the_table() {
-    let mut table =
-        String::from("| metric | results about | counts | limit | other options |\n|---|---|---|---|---|\n");
-    let code = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    for metric in table::all() {
-        let about = match metric.subjects {
-            Subjects::Features { categorical: true } => "features, `score` (`of`)".to_owned(),
-            Subjects::Features { categorical: false } => "numeric features, `score` (`of`)".to_owned(),
-            Subjects::Segmentation => "a segment attribute (`by`)".to_owned(),
-            Subjects::Kpi => "a KPI (`of`)".to_owned(),
-            Subjects::Measured => "a measured metric (`of`)".to_owned(),
-            Subjects::Only(subject) => format!("`{subject}`"),
-        };
-        let counts = match metric.counts {
-            Counts::Predictions => "predictions",
-            Counts::Decisions => "predictions with a decision",
-            Counts::Pairs => "labelled predictions",
-            Counts::DecidedPairs => "labelled predictions with a decision",
-            Counts::Measurements => "measurements",
-        };
-        let wanted = match metric.limit {
-            LimitForm::Drop => "`absolute` or `relative`, a rate from 0 to 1",
-            _ => metric.bounds.wanted(),
-        };
-        let common = ["of", "by", "id", "for"];
-        let others: Vec<&str> = metric
-            .keys()
-            .into_iter()
-            .filter(|key| !common.contains(key) && !metric.limit.keys().contains(key))
-            .collect();
-        let _ = writeln!(
-            table,
-            "| `{}` | {about} | {counts} | {}: {wanted} | {} |",
-            metric.name,
-            code(metric.limit.keys()),
-            code(&others)
-        );
-    }
-    let guide = include_str!("../../../../../docs/guide/policy.md");
-    assert!(guide.contains(&table), "docs/guide/policy.md has another table of metrics; it should be\n{table}");
 }
 
 #[test]

@@ -1,0 +1,250 @@
+//! The rules' part of the reference page and of the policy's JSON Schema, written from their definitions.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::definition::{Bounds, Counts, Definition, LimitForm, Minimum, Opt, Reference, Subjects, Takes};
+
+impl Definition {
+    /// The rule's section of the reference page.
+    pub(super) fn section(&'static self) -> String {
+        let mut out = format!("### `{}`\n\n{}\n\n", self.name, self.documentation);
+        let _ = writeln!(
+            out,
+            "Results about {}. Counts {}. {} {}\n\n| key | what is written | default | meaning |\n|---|---|---|---|",
+            self.about(),
+            self.counted(),
+            self.compared(),
+            self.needs()
+        );
+        for (key, written, default, meaning) in self.rows() {
+            let _ = writeln!(out, "| `{key}` | {written} | {default} | {meaning} |");
+        }
+        out
+    }
+
+    /// The rule's row in the table of all.
+    pub(super) fn row(&'static self) -> String {
+        let code = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+        let others: Vec<&str> = self.options.iter().map(|option| option.key).collect();
+        format!(
+            "| [`{}`](#{}) | {} | {} | {}: {} | {} |",
+            self.name,
+            self.name,
+            self.about(),
+            self.counted(),
+            code(self.limit.keys()),
+            self.limit_in_words(),
+            code(&others)
+        )
+    }
+
+    fn about(&self) -> String {
+        match self.subjects {
+            Subjects::Features { categorical: true } => "features, `score` (`of`)".to_owned(),
+            Subjects::Features { categorical: false } => "numeric features, `score` (`of`)".to_owned(),
+            Subjects::Segmentation => "a segment attribute (`by`)".to_owned(),
+            Subjects::Kpi => "a KPI (`of`)".to_owned(),
+            Subjects::Measured => "a measured metric (`of`)".to_owned(),
+            Subjects::Only(subject) => format!("`{subject}`"),
+        }
+    }
+
+    fn counted(&self) -> &'static str {
+        match self.counts {
+            Counts::Predictions => "predictions",
+            Counts::Decisions => "predictions with a decision",
+            Counts::Pairs => "labelled predictions",
+            Counts::DecidedPairs => "labelled predictions with a decision",
+            Counts::Measurements => "measurements",
+        }
+    }
+
+    fn compared(&self) -> &'static str {
+        match self.baseline {
+            Reference::None => "The value itself has the limit.",
+            Reference::Snapshot => "It is compared with the training snapshot.",
+            Reference::Shown => "The value itself has the limit; the training snapshot's is shown beside it.",
+            Reference::Version => "It is compared with another version, or with the version's own past.",
+        }
+    }
+
+    fn needs(&self) -> &'static str {
+        match self.minimum {
+            Minimum::Samples => "Fewer than `min_samples` measured values are `insufficient`.",
+            Minimum::Events => "Fewer than `min_samples` events are `insufficient`.",
+            Minimum::TwoSegments => "Without two segments of `min_positives` it is `insufficient`.",
+            Minimum::OneSegment => "Without a segment of `min_positives` it is `insufficient`.",
+            Minimum::One => "One measurement is enough.",
+        }
+    }
+
+    fn limit_in_words(&self) -> &'static str {
+        match self.limit {
+            LimitForm::Drop => "`absolute` or `relative`, a rate from 0 to 1",
+            _ => self.bounds.wanted(),
+        }
+    }
+
+    /// Each key of the rule: what is written, the default, and what it means.
+    fn rows(&'static self) -> Vec<(&'static str, String, String, String)> {
+        let required = || "required".to_owned();
+        let mut rows = Vec::new();
+        for key in self.keys() {
+            let option = self.options.iter().find(|option| option.key == key);
+            rows.push(match (key, option) {
+                (_, Some(option)) => (key, option.written(), option.default_written(), option.documentation.to_owned()),
+                ("of" | "by", _) => (key, self.subject_written().to_owned(), required(), "The subject.".to_owned()),
+                ("except", _) => (
+                    key,
+                    "`{NAME: {LIMIT}}`".to_owned(),
+                    String::new(),
+                    "Limits of single subjects; what is left out is the rule's own.".to_owned(),
+                ),
+                ("id", _) => (
+                    key,
+                    "A-Z, a-z, 0-9, `_` and `-`, at most 64".to_owned(),
+                    format!("`{}`", self.name),
+                    "The rule's name, unique in its group.".to_owned(),
+                ),
+                ("for", _) => (
+                    key,
+                    "from 1 to 1000 windows, or a duration".to_owned(),
+                    String::new(),
+                    "A breach decides once it has lasted so long; until then it only warns.".to_owned(),
+                ),
+                (limit, _) => {
+                    let needed = if limit == "warn" { String::new() } else { self.limit_default() };
+                    (limit, self.limit_in_words().to_owned(), needed, self.limit_meaning(limit).to_owned())
+                }
+            });
+        }
+        rows
+    }
+
+    fn subject_written(&self) -> &'static str {
+        match self.subjects {
+            Subjects::Features { .. } => "`features`, `score`, a feature's name, or a list of these",
+            Subjects::Segmentation => "one of `segments:`",
+            Subjects::Kpi => "a KPI's name, as labels carry it",
+            Subjects::Measured => "a metric's name, as measurements carry it",
+            Subjects::Only(_) => "",
+        }
+    }
+
+    fn limit_default(&self) -> String {
+        match self.limit {
+            LimitForm::Any => "exactly one of the four".to_owned(),
+            _ => format!("required, like `{}`", self.example),
+        }
+    }
+
+    fn limit_meaning(&self, key: &str) -> &'static str {
+        match (self.limit, key) {
+            (LimitForm::Drop, _) => "A larger drop blocks.",
+            (LimitForm::Any, "warn") => "A limit inside the other: a value beyond it warns.",
+            (_, "warn") => "Below `lt`: a value at or above it warns.",
+            (_, "lt") => "A value at or above it blocks.",
+            (_, "gt") => "A value at or below it blocks.",
+            (LimitForm::AtMost(_), _) | (_, "lte") => "A value above it blocks.",
+            _ => "A value below it blocks.",
+        }
+    }
+
+    /// JSON Schema of the rule's options; durations and hysteresis are of the policy's schema.
+    #[must_use]
+    pub fn schema(&'static self) -> Value {
+        let mut properties = Map::new();
+        for key in self.keys() {
+            let option = self.options.iter().find(|option| option.key == key);
+            let schema = match (key, option) {
+                (_, Some(option)) => option.schema(),
+                ("of" | "by", _) => self.subject_schema(),
+                ("except", _) => {
+                    let limits: Map<String, Value> =
+                        self.limit.keys().iter().map(|key| ((*key).to_owned(), self.bounds.schema())).collect();
+                    let limits = json!({"type": "object", "properties": limits, "additionalProperties": false, "minProperties": 1});
+                    json!({"type": "object", "additionalProperties": limits})
+                }
+                ("id", _) => json!({"$ref": "#/$defs/slug"}),
+                ("for", _) => json!({"$ref": "#/$defs/hysteresis"}),
+                _ if self.limit == LimitForm::Drop => json!({"$ref": "#/$defs/tolerance"}),
+                // As a percentage where the unit says so.
+                _ if self.bounds == Bounds::Fraction => {
+                    json!({"type": "number", "exclusiveMinimum": 0, "maximum": 100})
+                }
+                _ => self.bounds.schema(),
+            };
+            properties.insert(key.to_owned(), schema);
+        }
+        let mut required: Vec<&str> = self.subjects.key().into_iter().collect();
+        let mut schema = json!({
+            "description": self.documentation, "type": "object", "properties": properties, "additionalProperties": false,
+        });
+        let one_of: Vec<Value> = self.limit.keys().iter().map(|key| json!({"required": [key]})).collect();
+        if let Value::Object(schema) = &mut schema {
+            if self.limit == LimitForm::Any {
+                let limits = one_of.into_iter().filter(|one| *one != json!({"required": ["warn"]})).collect();
+                schema.insert("oneOf".to_owned(), Value::Array(limits));
+            } else {
+                required.extend(self.limit.keys().first());
+            }
+            schema.insert("required".to_owned(), required.into());
+        }
+        schema
+    }
+
+    fn subject_schema(&self) -> Value {
+        match self.subjects {
+            Subjects::Features { .. } => {
+                json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
+            }
+            _ => json!({"type": "string"}),
+        }
+    }
+}
+
+impl Bounds {
+    fn schema(self) -> Value {
+        match self {
+            Self::AboveZero | Self::Milliseconds => json!({"type": "number", "exclusiveMinimum": 0}),
+            Self::Rate => json!({"type": "number", "minimum": 0, "maximum": 1}),
+            Self::SomeRate | Self::PValue | Self::Fraction => {
+                json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1})
+            }
+            Self::Percentage => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 100}),
+            Self::Value => json!({"type": "number", "minimum": -1e12, "maximum": 1e12}),
+        }
+    }
+}
+
+impl Opt {
+    fn written(&self) -> String {
+        match self.takes {
+            Takes::Whole { least, most } => format!("a whole number from {least} to {most}"),
+            Takes::Number { wanted, .. } | Takes::Text { wanted, .. } => wanted.to_owned(),
+            Takes::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    fn default_written(&self) -> String {
+        if self.default.is_empty() { String::new() } else { format!("`{}`", self.default) }
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = match self.takes {
+            Takes::Whole { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
+            Takes::Number { bounds, .. } => {
+                let bounds = bounds.iter().map(|(key, bound)| ((*key).to_owned(), json!(bound)));
+                Value::Object(std::iter::once(("type".to_owned(), json!("number"))).chain(bounds).collect())
+            }
+            Takes::Words(words) => json!({"enum": words}),
+            Takes::Text { pattern, .. } => json!({"type": "string", "pattern": pattern}),
+        };
+        if let Value::Object(schema) = &mut schema {
+            schema.insert("description".to_owned(), self.documentation.into());
+        }
+        schema
+    }
+}

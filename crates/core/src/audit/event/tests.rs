@@ -28,6 +28,8 @@ fn signal() -> Signal {
 }
 
 /// Each event, its kind, and its payload as it is written.
+// Long: a table with one entry per event.
+#[expect(clippy::too_many_lines, reason = "a table with one entry per event")]
 fn written() -> Vec<(Event, &'static str, &'static str)> {
     let registered = Registered { model: text("m"), version: text("7"), stage: some("prod"), ..Registered::default() };
     let moved = StageMoved { stage: text("prod"), to: some("7"), reason: text("r"), ..StageMoved::default() };

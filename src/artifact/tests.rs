@@ -119,7 +119,7 @@ fn what_was_found_outlasts_the_process_as_long_as_the_files_stay() {
     kept.execute("UPDATE artifacts SET found = 'planted'", []).unwrap();
     let key = crate::audit_key::open(&registry.with_extension("audit-key")).unwrap().public_key();
     let unsigned = || kept::unsigned(&kept, &std::iter::once(key).collect()).unwrap();
-    assert_eq!(unsigned(), [location.clone()]);
+    assert_eq!(unsigned(), std::slice::from_ref(&location));
     assert_eq!(asked(&fresh(), &policy, "model.bin"), Recomputed::Known(ABC.into()));
     assert_eq!(unsigned(), Vec::<String>::new());
     let [_, _, stamp] = row().unwrap();

@@ -122,8 +122,8 @@ fn versions(tx: &Connection, state: &mut State) -> rusqlite::Result<()> {
     )?;
     each(&mut tx.prepare("SELECT model, version, id, record, stage, at FROM promotions")?, |row| {
         let (model, version, id): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let (stage, at): (String, i64) = (row.get(4)?, row.get(5)?);
-        state.promotion((&model, &version), &id, (&stage, &utc(at)), &value(row.get(3)?), 0);
+        let (pointer, at): (String, i64) = (row.get(4)?, row.get(5)?);
+        state.promotion((&model, &version), &id, (&pointer, &utc(at)), &value(row.get(3)?), 0);
         Ok(())
     })
 }

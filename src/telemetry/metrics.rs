@@ -336,7 +336,7 @@ mod tests {
         for file in ["docker/prometheus/alerts.yml", "docker/prometheus/alerts_test.yml", "src/http/dashboard.html"] {
             let text = std::fs::read_to_string(root.join(file)).unwrap();
             let names = named(&text);
-            assert!(file.ends_with(".html") || names.len() > 10, "{file} names metrics");
+            assert!(file == "src/http/dashboard.html" || names.len() > 10, "{file} names metrics");
             for name in names {
                 assert!(known.contains(name.as_str()), "{file}: no metric is called {NAMESPACE}_{name}");
             }

@@ -4,15 +4,15 @@ use super::{Shared, View};
 use crate::telemetry::counts::{Counted, Counts};
 
 impl Counts for Shared {
-    fn count(&self, counted: Counted<'_>, n: u64) {
-        self.write().count(counted, n);
+    fn count(&self, what: Counted<'_>, n: u64) {
+        self.write().count(what, n);
     }
 }
 
 impl View {
     /// Adds to a counter; to that of a model or version which is not shown, nothing.
-    pub fn count(&mut self, counted: Counted<'_>, n: u64) {
-        let counter = match counted {
+    pub fn count(&mut self, what: Counted<'_>, n: u64) {
+        let counter = match what {
             Counted::DeliveryFailures { sink } => self.delivery_failures.entry(sink.to_owned()).or_default(),
             Counted::Undeliverable { sink } => self.undeliverable.entry(sink.to_owned()).or_default(),
             Counted::Signals { action, sink, outcome } => {

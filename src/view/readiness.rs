@@ -194,13 +194,11 @@ impl fmt::Display for Reason {
                 out,
                 "its snapshot cannot be read, its counts go on against the baseline that the state holds, and it is tried again: {why}"
             ),
-            Self::InputUnreadable { summary, .. } => out.write_str(summary),
             Self::Replaced { topic, before, now } => write!(
                 out,
                 "the topic {topic:?} was deleted and made anew: its id is {now}, the offsets that were counted up to are those of {before}. Nothing of it is \
                  read, since they mean other records now. To read it from its beginning, start driftgate once with --accept-new-topic {topic}={now}"
             ),
-            Self::Halted { why, .. } => out.write_str(why),
             Self::Still { topic, partition, lag, seconds, client } => {
                 write!(out, "{topic}/{partition}: {lag} messages wait, and none was read for {seconds} s")?;
                 if let Some(said) = client {
@@ -211,7 +209,9 @@ impl fmt::Display for Reason {
                 )
             }
             Self::WaitsForBaseline { versions, more, since_ms, .. } => waits(out, versions, *more, *since_ms),
-            Self::Undelivered { why, .. } => out.write_str(why),
+            Self::InputUnreadable { summary: why, .. } | Self::Halted { why, .. } | Self::Undelivered { why, .. } => {
+                out.write_str(why)
+            }
             Self::Starting => out.write_str("is starting"),
         }
     }

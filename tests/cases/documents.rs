@@ -147,7 +147,7 @@ fn every_invariant_names_tests_that_exist() {
     let is_start = |line: &&str| line.split_once(". ").is_some_and(|(n, _)| n.parse::<u32>().is_ok());
     let lines: Vec<&str> = invariants.lines().collect();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| is_start(line)) {
-        let end = lines[at + 1..].iter().position(|l| is_start(l)).map_or(lines.len(), |n| at + 1 + n);
+        let end = lines[at + 1..].iter().position(is_start).map_or(lines.len(), |n| at + 1 + n);
         if named_tests(&lines[at..end].join("\n")).is_empty() {
             untested.push(*line);
         }

@@ -33,7 +33,7 @@ impl Engine {
         let mut view = self.shared.view.write();
         for (topic, of_topic) in &remarks {
             for sentence in of_topic.new_since(view.remarks.get(topic)) {
-                TopicRemarked { topic, sentence: &sentence }.emit();
+                TopicRemarked { topic, sentence }.emit();
             }
         }
         view.remarks = remarks;

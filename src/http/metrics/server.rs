@@ -33,7 +33,7 @@ pub fn server(connections: &Connections, certificates: Option<&Certificates>) ->
     for (phase, count) in counts.timed_out() {
         add(&late, &[phase.name()], count)?;
     }
-    if let Some(ms) = certificates.and_then(|c| c.ends_ms()) {
+    if let Some(ms) = certificates.and_then(Certificates::ends_ms) {
         page.gauge(&metrics::TLS_CERTIFICATE_EXPIRY, seconds(ms))?;
     }
     Ok(page.families())

@@ -11,9 +11,10 @@ pub struct KafkaTrouble<'a> {
 impl KafkaTrouble<'_> {
     pub fn emit(&self) {
         let said = self.said;
-        match self.advice {
-            Some(advice) => tracing::warn!("kafka: {said}; {advice}"),
-            None => tracing::warn!("kafka: {said}"),
+        if let Some(advice) = self.advice {
+            tracing::warn!("kafka: {said}; {advice}");
+        } else {
+            tracing::warn!("kafka: {said}");
         }
     }
 }
@@ -145,9 +146,10 @@ pub struct BrokersAway<'a, E> {
 impl<E: Display> BrokersAway<'_, E> {
     pub fn emit(&self) {
         let error = self.error;
-        match self.pause {
-            Some(seconds) => tracing::warn!("{error}; next attempt in {seconds} s"),
-            None => tracing::warn!("{error}"),
+        if let Some(seconds) = self.pause {
+            tracing::warn!("{error}; next attempt in {seconds} s");
+        } else {
+            tracing::warn!("{error}");
         }
     }
 }

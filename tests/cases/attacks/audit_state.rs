@@ -62,6 +62,7 @@ fn after(registry: &Path, folder: &Folder, sql: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of edits")]
 fn every_edit_by_hand_is_named_and_a_registry_with_a_life_behind_it_verifies() {
     let service = used();
     let registry = service.folder.path("registry.db");

@@ -25,13 +25,16 @@ fn taken<'a>(signal: &'a Signal, outcome: SignalOutcome, detail: &'a str) -> Fac
     Fact::Signal(SignalTaken { signal, outcome, detail })
 }
 
+/// A message: its key, its body.
+type Sent = Option<(String, String)>;
+
 /// The record of the signals topic and the event of webhooks.
-fn sent(fact: &Fact<'_>) -> (Option<(String, String)>, Option<(String, String)>) {
+fn sent(fact: &Fact<'_>) -> (Sent, Sent) {
     let parts = |message: Message| (message.key, message.body);
     (topic::signals(fact).map(parts), webhook::event(fact).map(parts))
 }
 
-fn both(key: &str, record: &str, model: &str, event: &str) -> (Option<(String, String)>, Option<(String, String)>) {
+fn both(key: &str, record: &str, model: &str, event: &str) -> (Sent, Sent) {
     (Some((key.into(), record.into())), Some((model.into(), event.into())))
 }
 

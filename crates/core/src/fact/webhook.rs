@@ -3,15 +3,14 @@
 use serde_json::{Value, json};
 
 use super::topic::{cleared, rollout, signal};
-use super::{Fact, Message, RolloutStep, SignalTaken, StageMove};
+use super::{Fact, Message, RolloutStep, StageMove};
 use crate::audit::event::{RegistryDrift, SignalOutcome};
 
 /// The event that webhooks get of a fact.
 #[must_use]
 pub fn event(fact: &Fact<'_>) -> Option<Message> {
     Some(match fact {
-        Fact::Signal(SignalTaken { outcome: SignalOutcome::Ignored, .. }) => return None,
-        Fact::Signal(taken) => {
+        Fact::Signal(taken) if !matches!(taken.outcome, SignalOutcome::Ignored) => {
             let body = json!({"event": taken.signal.action.name(), "signal": signal(taken)});
             Message::new(taken.signal.model.as_str(), &body)
         }
@@ -35,7 +34,9 @@ pub fn event(fact: &Fact<'_>) -> Option<Message> {
             let body = json!({"event": "registry_drift", "model": model, "drift": drifted(*version, drift)});
             Message::new(*model, &body)
         }
-        Fact::SignalAgain { .. }
+        // A signal that was ignored.
+        Fact::Signal(_)
+        | Fact::SignalAgain { .. }
         | Fact::GateAsked { .. }
         | Fact::RolledBack { .. }
         | Fact::Verdict { .. }

@@ -7,6 +7,7 @@ fn text(text: &str) -> String {
     text.to_owned()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields that it fills are optional")]
 fn some(value: &str) -> Option<String> {
     Some(text(value))
 }

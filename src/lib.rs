@@ -10,12 +10,14 @@
 //! | | [`registry`], [`ledger`] | versions, stages, blocks; the file that keeps them |
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |
 //! | | [`sink`], [`checkpoint`] | facts to each outside system; durable state |
+//! | | [`api`] | requests and answers of the HTTP API, typed |
 //! | | [`http`] | the API |
 //! | composition | [`config`], [`replay`], [`daemon`], [`cli`] | what runs where |
 
 // `cli::terminal` prints without a panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod api;
 pub mod artifact;
 pub mod audit_key;
 pub mod checkpoint;

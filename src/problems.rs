@@ -2,6 +2,7 @@
 //! models, each in a sentence with what to do about it. Values in, sentences out: who collects the facts is elsewhere.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ledger::{self, UNCONFIRMED};
 use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord};
@@ -13,7 +14,7 @@ use driftgate_core::policy::{Enforce, Policy};
 use driftgate_core::rollout::{Phase, State};
 
 /// How bad it is; the first is the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Something is not read, counted or served at all.
@@ -35,7 +36,7 @@ pub enum Severity {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     pub severity: Severity,
     pub model: Option<String>,

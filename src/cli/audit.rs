@@ -11,8 +11,9 @@ use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::display;
+use super::exit::{self, Failure};
 use super::terminal::{out, outln};
-use super::{Failure, display, exit};
 use crate::audit_key;
 use crate::config::Config;
 use crate::daemon::read_config;

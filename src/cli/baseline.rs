@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
+use super::exit::{self, Failure};
 use super::terminal::{out, outln};
-use super::{Failure, display, exit, replay};
+use super::{display, replay};
 use crate::snapshot;
 use crate::stores::Stores;
 use driftgate_core::baseline::{Baseline, NumericReference};

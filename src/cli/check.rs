@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::display;
+use super::exit::{self, Failure};
 use super::terminal::{errln, out, outln};
-use super::{Failure, display, exit};
 use crate::config::{self, Config};
 use crate::daemon::sources;
 use crate::http::Tokens;

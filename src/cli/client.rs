@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::exit::{self, Failure};
 use super::local::Local;
 use super::terminal::errln;
 use super::trust::Trust;
-use super::{Failure, exit};
 use crate::http_client::{Calls, cause, is_loopback};
 
 /// A request that takes longer has failed.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::Failure;
+use super::exit::Failure;
 use super::terminal::outln;
 use crate::clock::now_ms;
 use driftgate_core::gate::Answer;

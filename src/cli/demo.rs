@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
+use super::exit::{self, Failure};
 use super::terminal::outln;
-use super::{Failure, display, exit, replay as replay_cli};
+use super::{display, replay as replay_cli};
 use crate::daemon::engine::new_model_view;
 use crate::http::{self, Access, App, Tokens, Traffic};
 use crate::registry::{Embedded, Registration, Registry as _};

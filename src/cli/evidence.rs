@@ -8,13 +8,13 @@ use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, ServerArgs};
+use super::exit::{self, Failure};
 use super::terminal::outln;
-use super::{Failure, exit};
+use crate::api::{EvidenceKept, EvidenceRequest};
 use crate::artifact::digest;
 use driftgate_core::judge::verdict::utc;
 use driftgate_core::promotion::evidence::show;
 use driftgate_core::promotion::model_signing;
-use driftgate_core::promotion::types::Evidence;
 
 /// Attaches evidence to a version: tests, scans, lineage, signatures, offline metrics
 #[derive(Debug, clap::Args)]
@@ -87,9 +87,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         .into());
     }
     let path = ["api", "v1", "models", &args.model, "versions", &args.version, "evidence"];
-    let answer: Value = Client::new(&args.server)?.post(&path, &Value::Object(given))?;
-    let kept: Vec<Evidence> =
-        answer.get("evidence").cloned().map(serde_json::from_value).transpose()?.unwrap_or_default();
+    let EvidenceKept { evidence: kept, .. } = Client::new(&args.server)?.post(&path, &EvidenceRequest(given))?;
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&kept)?);
     } else {

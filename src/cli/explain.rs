@@ -6,17 +6,17 @@ mod record;
 
 use std::fmt::Write as _;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::client::{Client, ServerArgs};
+use super::display;
+use super::exit::{self, Failure};
 use super::terminal::{out, outln};
-use super::{Failure, display, exit};
+use crate::api::Explanation;
 use crate::registry::ActiveBlock;
 use driftgate_core::gate::{Answer, GateVerdict};
-use driftgate_core::judge::verdict::{Status, written};
-use driftgate_core::promotion::types::{Approval, Override, RollbackTarget};
-use record::Lineage;
+use driftgate_core::judge::evidence::SegmentRates;
+use driftgate_core::judge::verdict::{RuleResult, Status, Verdict, utc, written};
 
 /// Segments in a table at most; the lowest rates are shown.
 const SEGMENTS: usize = 12;
@@ -40,74 +40,6 @@ pub struct Args {
     server: ServerArgs,
 }
 
-/// What the API says of a version.
-#[derive(Deserialize)]
-struct Explained {
-    model: String,
-    version: String,
-    stages: Vec<String>,
-    blocks: Vec<ActiveBlock>,
-    rolled_back: Option<String>,
-    frozen: Option<String>,
-    rollback_target: Option<RollbackTarget>,
-    lineage: Lineage,
-    approvals: Vec<Approval>,
-    overrides: Vec<Override>,
-    /// By stage, in the policy's order.
-    gates: Map<String, Value>,
-    /// The newest first.
-    promotions: Vec<Value>,
-    verdicts: Vec<Verdict>,
-}
-
-#[derive(Deserialize)]
-struct Verdict {
-    group: String,
-    window: Window,
-    status: Status,
-    results: Vec<Outcome>,
-}
-
-#[derive(Deserialize)]
-struct Window {
-    end: String,
-    complete: bool,
-}
-
-/// One rule on one subject, as far as it is shown.
-#[derive(Deserialize)]
-struct Outcome {
-    rule: String,
-    subject: String,
-    status: Status,
-    value: Option<f64>,
-    #[serde(default)]
-    limit: Map<String, Value>,
-    n: Option<u64>,
-    reference_n: Option<u64>,
-    reason: Option<String>,
-    since: Option<String>,
-    #[serde(default)]
-    pending: bool,
-    #[serde(default)]
-    muted: bool,
-    #[serde(default)]
-    segments: Vec<Segment>,
-    #[serde(default)]
-    bins: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-struct Segment {
-    segment: String,
-    tp: u64,
-    #[serde(rename = "fn")]
-    fn_: u64,
-    tpr: Option<f64>,
-    reference_tpr: Option<f64>,
-    eligible: bool,
-}
-
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let path = ["api", "v1", "models", &args.model, "versions", &args.version, "explain"];
     let said: Value = Client::new(&args.server)?.get(&path, &[])?;
@@ -121,9 +53,8 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn as_text(said: &Value, width: usize) -> anyhow::Result<String> {
-    let it: Explained = serde_json::from_value(said.clone())?;
-    let gates: Vec<Answer> =
-        it.gates.values().map(|answer| serde_json::from_value(answer.clone())).collect::<Result<_, _>>()?;
+    let it: Explanation = serde_json::from_value(said.clone())?;
+    let gates: Vec<&Answer> = it.gates.values().collect();
     let mut out = format!("{}\n", answer(&it, &gates));
     for (given, what) in [(&it.frozen, "the model is frozen"), (&it.rolled_back, "it was rolled back:")] {
         if let Some(given) = given {
@@ -144,16 +75,7 @@ fn as_text(said: &Value, width: usize) -> anyhow::Result<String> {
         let _ = writeln!(out, "\nblocked by {} since {}: {}", block.group, block.since, block.reasons.join("; "));
     }
     checks(&mut out, &it.verdicts);
-    let mut shown: Vec<(&str, &str)> = Vec::new();
-    for (group, result) in by_group(&it.verdicts).filter(|(_, r)| r.status != Status::Pass && !r.bins.is_empty()) {
-        // Two rules of a group read the same distribution.
-        if shown.contains(&(group, &result.subject)) {
-            continue;
-        }
-        shown.push((group, &result.subject));
-        let title = format!("{} {}: {}", result.rule, result.subject, against(result));
-        let _ = write!(out, "\n{}", distribution::chart(&title, &result.bins, result.reference_n, result.n, width));
-    }
+    distributions(&mut out, &it.verdicts, width);
     segments(&mut out, &it.verdicts);
     record::lineage(&mut out, &it.lineage);
     record::approvals(&mut out, &it.approvals, &it.overrides);
@@ -162,11 +84,27 @@ fn as_text(said: &Value, width: usize) -> anyhow::Result<String> {
     Ok(out)
 }
 
-fn results(verdicts: &[Verdict]) -> impl Iterator<Item = &Outcome> {
+/// The distributions of what does not pass, once per group and subject.
+fn distributions(out: &mut String, verdicts: &[Verdict], width: usize) {
+    let mut shown: Vec<(&str, &str)> = Vec::new();
+    for (group, result) in by_group(verdicts).filter(|(_, r)| r.status != Status::Pass) {
+        let bins = result.distribution();
+        // Two rules of a group read the same distribution.
+        if bins.is_empty() || shown.contains(&(group, &result.subject)) {
+            continue;
+        }
+        shown.push((group, &result.subject));
+        let title = format!("{} {}: {}", result.rule, result.subject, against(result));
+        let (reference_n, n) = (result.read("reference_n"), result.read("n"));
+        let _ = write!(out, "\n{}", distribution::chart(&title, &bins, reference_n, n, width));
+    }
+}
+
+fn results(verdicts: &[Verdict]) -> impl Iterator<Item = &RuleResult> {
     verdicts.iter().flat_map(|v| &v.results)
 }
 
-fn by_group(verdicts: &[Verdict]) -> impl Iterator<Item = (&str, &Outcome)> {
+fn by_group(verdicts: &[Verdict]) -> impl Iterator<Item = (&str, &RuleResult)> {
     verdicts.iter().flat_map(|v| v.results.iter().map(move |r| (v.group.as_str(), r)))
 }
 
@@ -180,7 +118,7 @@ fn word(verdict: GateVerdict) -> &'static str {
 }
 
 /// The short answer: where the version stands, and where the gate would let it go, the worst first.
-fn answer(it: &Explained, gates: &[Answer]) -> String {
+fn answer(it: &Explanation, gates: &[&Answer]) -> String {
     let order = [GateVerdict::Block, GateVerdict::Inconclusive, GateVerdict::Pending, GateVerdict::Pass];
     let parts = order.into_iter().filter_map(|verdict| {
         let stages: Vec<&str> = gates.iter().filter(|g| g.verdict == verdict).map(|g| g.to.as_str()).collect();
@@ -202,7 +140,11 @@ fn checks(out: &mut String, verdicts: &[Verdict]) {
         let passing = v.results.iter().filter(|r| r.status == Status::Pass).count();
         let cut = if v.window.complete { "" } else { " (incomplete)" };
         let (group, status, all) = (&v.group, v.status.name(), v.results.len());
-        let _ = writeln!(out, "{group}: {status}, {passing} of {all} checks pass, window ending {}{cut}", v.window.end);
+        let _ = writeln!(
+            out,
+            "{group}: {status}, {passing} of {all} checks pass, window ending {}{cut}",
+            utc(v.window.end)
+        );
     }
     if results(verdicts).all(|r| r.status == Status::Pass) {
         return;
@@ -222,8 +164,8 @@ fn checks(out: &mut String, verdicts: &[Verdict]) {
                 format!("{}{mark}", r.status.name()),
                 display::number(r.value),
                 limit(r),
-                r.since.clone().unwrap_or_default(),
-                r.n.map_or_else(|| "–".to_owned(), display::count),
+                r.since.map(utc).unwrap_or_default(),
+                r.read("n").map_or_else(|| "–".to_owned(), display::count),
                 r.reason.clone().unwrap_or_default(),
             ],
         );
@@ -231,11 +173,13 @@ fn checks(out: &mut String, verdicts: &[Verdict]) {
     let _ = writeln!(out, "{table}");
 }
 
-fn limit(result: &Outcome) -> String {
-    result.limit.iter().map(|(name, value)| format!("{name} {}", written(value))).collect::<Vec<_>>().join(", ")
+fn limit(result: &RuleResult) -> String {
+    let limit = result.get("limit").unwrap_or_default();
+    let parts = limit.as_object().into_iter().flatten().map(|(name, value)| format!("{name} {}", written(value)));
+    parts.collect::<Vec<_>>().join(", ")
 }
 
-fn against(result: &Outcome) -> String {
+fn against(result: &RuleResult) -> String {
     format!("{}, limit {}", display::number(result.value), limit(result))
 }
 
@@ -244,12 +188,15 @@ fn segments(out: &mut String, verdicts: &[Verdict]) {
     let mut shown: Vec<(&str, &str)> = Vec::new();
     for (group, result) in by_group(verdicts) {
         let key = (group, result.subject.as_str());
-        if result.segments.is_empty() || shown.contains(&key) {
+        if shown.contains(&key) {
+            continue;
+        }
+        let mut all = result.segments();
+        if all.is_empty() {
             continue;
         }
         shown.push(key);
-        let mut all: Vec<&Segment> = result.segments.iter().collect();
-        let rate = |s: &Segment| s.tpr.unwrap_or(f64::INFINITY);
+        let rate = |s: &SegmentRates| s.tpr.unwrap_or(f64::INFINITY);
         all.sort_by(|a, b| b.eligible.cmp(&a.eligible).then(rate(a).total_cmp(&rate(b))));
         let mut table = display::table(&[result.subject.as_str(), "positives", "TPR", "reference TPR", "eligible"]);
         for s in all.iter().take(SEGMENTS) {

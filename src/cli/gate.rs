@@ -5,8 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::{Client, ServerArgs};
+use super::display;
+use super::exit::{self, Failure};
 use super::terminal::outln;
-use super::{Failure, display, exit};
 use crate::clock::now_ms;
 use crate::daemon;
 use crate::http::BUSY;
@@ -121,5 +122,18 @@ mod tests {
     fn waiting_has_an_end() {
         assert_eq!(timeout("90m"), Ok(Duration::from_secs(5400)));
         assert!(timeout("1").is_err() && timeout("-1h").is_err());
+    }
+
+    #[test]
+    fn an_answer_as_it_is_printed() {
+        let answer: Answer = serde_json::from_value(serde_json::json!({
+            "verdict": "block", "ok": false, "reasons": ["drift/psi temp 0.31 breaks lt 0.2"], "policy_sha256": "5bcaf8371fa7bea7",
+            "evaluated_at": "2013-03-08T00:00:10Z", "age_s": 10, "model": "m", "version": "7", "to": "prod",
+            "notes": ["slo: blocked since 2013-03-07T00:00:00Z, but the group does not count for \"prod\""],
+            "gates": [{"gate": "drift/psi", "outcome": "block", "detail": "drift/psi temp 0.31 breaks lt 0.2"},
+                {"gate": "approvals", "outcome": "pending", "detail": "0 of 1 approvals: owner is missing"}]
+        }))
+        .unwrap();
+        insta::assert_snapshot!(answer.to_string());
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::{Client, ServerArgs};
+use super::exit::{self, Failure};
 use super::terminal::{out, outln};
-use super::{Failure, exit};
+use crate::api::{AuditRecord, History};
 use driftgate_core::audit::Event;
 
 /// Shows who did what to a model: the audit log's records, the newest last
@@ -29,22 +29,12 @@ pub struct Args {
     server: ServerArgs,
 }
 
-/// A record as far as it is shown.
-#[derive(Deserialize)]
-struct Record {
-    ts: String,
-    actor: String,
-    event: String,
-    version: Option<String>,
-    payload: Value,
-}
-
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let said = json!({"history": records(args)?});
+    let records = records(args)?;
     if args.json {
-        outln!("{}", serde_json::to_string_pretty(&said)?);
+        outln!("{}", serde_json::to_string_pretty(&json!({"history": records}))?);
     } else {
-        out!("{}", as_text(&args.model, &said, args.limit)?);
+        out!("{}", as_text(&args.model, records, args.limit)?);
     }
     Ok(exit::PASS)
 }
@@ -60,9 +50,8 @@ fn records(args: &Args) -> Result<Vec<Value>, Failure> {
         let before = found.first().and_then(|first| first.get("seq")).map(Value::to_string);
         let mut query = vec![("limit", asked.as_str())];
         query.extend(before.as_deref().map(|before| ("before", before)));
-        let said: Value = client.get(&path, &query)?;
-        let mut older = said.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
-        let ends = said.get("left_out") != Some(&Value::Bool(true)) || older.is_empty();
+        let History { history: mut older, left_out } = client.get(&path, &query)?;
+        let ends = !left_out || older.is_empty();
         older.append(&mut found);
         found = older;
         if ends || found.len() >= limit {
@@ -71,8 +60,8 @@ fn records(args: &Args) -> Result<Vec<Value>, Failure> {
     }
 }
 
-fn as_text(model: &str, said: &Value, limit: u32) -> anyhow::Result<String> {
-    let records: Vec<Record> = serde_json::from_value(said.get("history").cloned().unwrap_or_default())?;
+fn as_text(model: &str, records: Vec<Value>, limit: u32) -> anyhow::Result<String> {
+    let records: Vec<AuditRecord> = records.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
     if records.is_empty() {
         return Ok(format!("nothing was recorded of {model} yet\n"));
     }
@@ -138,8 +127,9 @@ mod tests {
             policy_sha256: "p".into(),
         };
         registry.apply(&signal, 3000).unwrap();
-        let said = json!({"history": registry.audit(Some("m"), 100).unwrap()});
-        let text = as_text("m", &said, 100).unwrap();
+        let said = registry.audit(Some("m"), 100).unwrap();
+        let text = as_text("m", said.clone(), 100).unwrap();
+        insta::assert_snapshot!(text);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "1970-01-01T00:00:01Z  ana@org    register  6  registered");
         assert_eq!(lines[3], "1970-01-01T00:00:02Z  ana@org    stage     7  prod: 6 → 7 (registered)");
@@ -147,11 +137,11 @@ mod tests {
             lines.contains(&"1970-01-01T00:00:03Z  driftgate  rollback  7  prod goes back from 7 to 6, by itself: slo/p95 latency_ms 95 breaks lt 80"),
             "{text}"
         );
-        assert_eq!(as_text("m", &said, u32::try_from(lines.len()).unwrap()).unwrap().lines().count(), lines.len() + 1);
+        assert_eq!(as_text("m", said, u32::try_from(lines.len()).unwrap()).unwrap().lines().count(), lines.len() + 1);
     }
 
     #[test]
     fn no_records_are_said_to_be_none() {
-        assert_eq!(as_text("m", &json!({"history": []}), 100).unwrap(), "nothing was recorded of m yet\n");
+        assert_eq!(as_text("m", Vec::new(), 100).unwrap(), "nothing was recorded of m yet\n");
     }
 }

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 
 use super::check::alarms::alarms;
+use super::display;
+use super::exit::{self, Failure};
 use super::terminal::{out, outln};
-use super::{Failure, display, exit};
 use crate::snapshot as training;
 use draft::Draft;
 use limits::Limits;

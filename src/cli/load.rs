@@ -19,8 +19,9 @@ use anyhow::{Context as _, anyhow};
 use polars::prelude::{ParquetReader, SerReader as _};
 use serde_json::json;
 
+use super::exit::{self, Failure};
 use super::terminal::{errln, outln};
-use super::{Failure, display, exit, replay};
+use super::{display, replay};
 use crate::config::SourceConfig;
 use crate::daemon::read_config;
 use crate::source::columns;

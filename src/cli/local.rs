@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt as _;
 
-use super::Failure;
+use super::exit::Failure;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::daemon::{self, sink_threads};

@@ -1,26 +1,17 @@
 //! `driftgate reference`: writes the reference pages in docs/reference. Each page is generated from what the program itself reads: the
 //! command line from its parser, the API from the table of routes. A test compares the pages in the repository with it.
 
+pub mod args;
 mod commands;
+mod markdown;
 mod rejects;
 mod routes;
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 
+use super::exit::{self, Failure};
 use super::terminal::outln;
-use super::{Failure, exit};
 use crate::{config, telemetry};
-
-/// Writes the reference pages (docs/reference) into a folder
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  driftgate reference docs/reference")]
-pub struct Args {
-    /// The folder; it is created if it does not exist
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
-}
 
 /// A page: its file name, and the function that writes its text.
 type Page = (&'static str, fn() -> String);
@@ -34,9 +25,10 @@ const PAGES: &[Page] = &[
     ("rejects.md", rejects::page),
     ("policy.md", driftgate_core::policy::reference),
     ("policy.schema.json", driftgate_core::policy::schema_text),
+    ("openapi.json", routes::document),
 ];
 
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(args: &args::Args) -> Result<u8, Failure> {
     let folder = &args.folder;
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
     for (name, page) in PAGES {
@@ -47,19 +39,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     Ok(exit::PASS)
 }
 
-/// Text as it is written in a cell of a Markdown table.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('<', "&lt;").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_keeps_its_row() {
-        assert_eq!(cell("a | b\n  <c>"), "a \\| b &lt;c>");
-    }
 
     #[test]
     fn each_page_has_a_name_of_its_own_and_ends_with_a_line() {

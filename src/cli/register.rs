@@ -7,10 +7,11 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Map, Value};
 
 use super::client::{Client, ServerArgs};
+use super::exit::{self, Failure};
 use super::terminal::{errln, out, outln};
-use super::{Failure, exit};
+use crate::api::RegisterRequest;
 use crate::artifact::digest;
-use crate::registry::{Registration, VersionRecord};
+use crate::registry::VersionRecord;
 use driftgate_core::judge::verdict::utc;
 
 /// Registers a model version; the same registration again changes nothing
@@ -78,19 +79,17 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         )
         .into());
     }
-    let registration = Registration {
-        model: args.model.clone(),
-        version: args.version.clone(),
+    let request = RegisterRequest {
         snapshot: args.snapshot.as_deref().map(absolute).transpose()?,
         snapshot_sha256: args.snapshot_sha256.clone(),
         artifact_sha256: args.artifact_sha256.clone().or(computed),
         artifact,
         baseline_version: args.baseline_version.clone(),
         stage: args.stage.clone(),
-        corrects_snapshot: false,
+        evidence: args.evidence()?,
     };
     let path = ["api", "v1", "models", &args.model, "versions", &args.version];
-    let record: VersionRecord = Client::new(&args.server)?.post(&path, &body(&registration, args.evidence()?))?;
+    let record: VersionRecord = Client::new(&args.server)?.post(&path, &request)?;
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&record)?);
     } else {
@@ -110,35 +109,6 @@ fn absolute(location: &str) -> anyhow::Result<String> {
         errln!("driftgate: there is no file {} on this machine", path.display());
     }
     Ok(path.display().to_string())
-}
-
-/// What is posted: the fields that were given, without those that the path names.
-fn body(registration: &Registration, evidence: Map<String, Value>) -> Value {
-    let Registration {
-        model: _,
-        version: _,
-        snapshot,
-        snapshot_sha256,
-        artifact_sha256,
-        artifact,
-        baseline_version,
-        stage,
-        corrects_snapshot: _,
-    } = registration;
-    let fields = [
-        ("snapshot", snapshot),
-        ("snapshot_sha256", snapshot_sha256),
-        ("artifact_sha256", artifact_sha256),
-        ("artifact", artifact),
-        ("baseline_version", baseline_version),
-        ("stage", stage),
-    ];
-    let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value.clone()?))));
-    let mut given: Map<_, _> = given.collect();
-    if !evidence.is_empty() {
-        given.insert("evidence".to_owned(), Value::Object(evidence));
-    }
-    Value::Object(given)
 }
 
 fn as_text(record: &VersionRecord) -> String {
@@ -186,17 +156,6 @@ mod tests {
         assert_eq!(absolute("s3://bucket/train.parquet").unwrap(), "s3://bucket/train.parquet");
         let path = absolute("train.parquet").unwrap();
         assert!(path.starts_with('/') && path.ends_with("/train.parquet"), "{path}");
-    }
-
-    #[test]
-    fn only_what_was_given_is_posted() {
-        let registration = Registration {
-            model: "m".into(),
-            version: "1".into(),
-            stage: Some("prod".into()),
-            ..Registration::default()
-        };
-        assert_eq!(body(&registration, Map::new()), serde_json::json!({"stage": "prod"}));
     }
 
     #[test]

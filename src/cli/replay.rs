@@ -12,8 +12,9 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::exit::{self, Failure};
 use super::terminal::{errln, out, outln};
-use super::{Failure, display, exit, terminal};
+use super::{display, terminal};
 use crate::clock::now_ms;
 use crate::config::{self, SourceConfig};
 use crate::daemon::sources;
@@ -77,7 +78,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let policy = Arc::new(read_policy(&args.policy)?);
-    let options = Options::new(&policy, args.config.as_deref(), super::threads(args.threads))?;
+    let options = Options::new(&policy, args.config.as_deref(), super::threads::threads(args.threads))?;
     let input = Input {
         policy: Arc::clone(&policy),
         predictions: options.file(&args.predictions, EventKind::Predictions),

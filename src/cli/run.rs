@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::{Failure, exit, logging};
+use super::exit::{self, Failure};
+use super::logging;
 use crate::daemon::starts::{Accepted, Gap, NewTopic};
 use crate::daemon::{self, Control, End, Options};
 use crate::telemetry::otlp::Export;
@@ -70,7 +71,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     logging::start(export.as_ref().map(Export::tracer));
     let Args { topics, gaps, registry, .. } = args;
     let accepted = Accepted { topics: topics.clone(), gaps: gaps.clone(), registry: registry.clone() };
-    let options = Options { threads: super::threads(args.threads), accepted, export };
+    let options = Options { threads: super::threads::threads(args.threads), accepted, export };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = {
         let _runtime = runtime.enter();

@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Client, ServerArgs};
+use super::display;
+use super::exit::{self, Failure};
 use super::terminal::{out, outln, shown};
-use super::{Failure, display, exit};
+use crate::api::{ModelStatus, Status, VersionStatus};
 use crate::problems::Problem;
-use crate::registry::{ActiveBlock, PendingRollback};
-use driftgate_core::judge::verdict::{Status, short};
+use crate::registry::PendingRollback;
+use driftgate_core::judge::verdict::short;
 use driftgate_core::rollout::State;
 
 /// Shows what is wrong, the worst first, and what is going on with the models
@@ -30,44 +31,6 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     server: ServerArgs,
-}
-
-/// What is said of every model together.
-#[derive(Deserialize)]
-struct All {
-    problems: Vec<Problem>,
-    models: Vec<Model>,
-}
-
-#[derive(Deserialize)]
-struct Model {
-    model: String,
-    problems: Vec<Problem>,
-    /// Since when and why.
-    frozen: Option<String>,
-    /// The last one, under way or ended.
-    rollout: Option<State>,
-    rollback_pending: Option<PendingRollback>,
-    versions: Vec<Version>,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: String,
-    stages: Vec<String>,
-    blocks: Vec<ActiveBlock>,
-    rolled_back: Option<String>,
-    predictions: u64,
-    worst: Option<Worst>,
-}
-
-/// The worst of the latest verdicts.
-#[derive(Deserialize)]
-struct Worst {
-    group: String,
-    status: Status,
-    window_end: String,
-    reasons: Vec<String>,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
@@ -126,7 +89,7 @@ fn problems_text(problems: &[Problem]) -> String {
     out
 }
 
-fn all_text(all: &All) -> String {
+fn all_text(all: &Status) -> String {
     let mut out = headline(&all.problems);
     out.push('\n');
     for problem in all.problems.iter().filter(|p| p.model.is_none()).skip_while(|p| Some(*p) == all.problems.first()) {
@@ -139,7 +102,7 @@ fn all_text(all: &All) -> String {
     out
 }
 
-fn model_text(model: &Model) -> String {
+fn model_text(model: &ModelStatus) -> String {
     let name = &model.model;
     let mut out = match model.problems.as_slice() {
         [] => format!("{name}: nothing is wrong\n"),
@@ -180,7 +143,7 @@ fn rollout_line(state: &State) -> String {
     format!("rollout of {candidate}{against} to {to}{dry}: {}{step}: {why}{paused}", phase.name())
 }
 
-fn table(versions: &[Version]) -> comfy_table::Table {
+fn table(versions: &[VersionStatus]) -> comfy_table::Table {
     let mut table = display::table(&["version", "stages", "predictions", "latest verdicts", "first reason", "blocked"]);
     for v in versions {
         let verdict = match &v.worst {
@@ -249,6 +212,7 @@ mod tests {
         );
         assert!(text.contains("  also: frozen\n  next: mend version 6 is blocked\n  next: mend frozen\n"), "{text}");
         assert!(text.contains("frozen since 2026-01-02T00:00:00Z: by ana: incident 42"), "{text}");
+        insta::assert_snapshot!(text);
         let all = json!({"models": [], "problems": [problem(None, "not ready: kafka: no broker answers"),
             problem(Some("m"), "version 6 is blocked"), problem(None, "3 messages wait for webhook")]});
         let text = all_text(&serde_json::from_value(all.clone()).unwrap());

@@ -1,11 +1,11 @@
 //! `driftgate unblock`: ends a version's active blocks by a person's word.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client::{Client, ServerArgs};
-use super::promote::put;
+use super::exit::{self, Failure};
 use super::terminal::outln;
-use super::{Failure, exit};
+use crate::api::{UnblockRequest, Unblocked};
 
 /// Ends the active blocks of a version; the next window that breaks a limit blocks it again
 #[derive(Debug, clap::Args)]
@@ -33,17 +33,16 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let mut body = json!({"reason": args.reason});
-    put(&mut body, "group", args.group.as_deref());
+    let body = UnblockRequest { reason: args.reason.clone(), group: args.group.clone() };
     let path = ["api", "v1", "models", &args.model, "versions", &args.version, "unblock"];
     let said: Value = Client::new(&args.server)?.post(&path, &body)?;
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&said)?);
         return Ok(exit::PASS);
     }
-    for block in said.get("ended").and_then(Value::as_array).into_iter().flatten() {
-        let of = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default();
-        outln!("{} no longer blocks {} version {} (since {})", of("group"), args.model, args.version, of("since"));
+    let Unblocked { ended, .. } = serde_json::from_value(said)?;
+    for block in ended {
+        outln!("{} no longer blocks {} version {} (since {})", block.group, args.model, args.version, block.since);
     }
     Ok(exit::PASS)
 }

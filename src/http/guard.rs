@@ -7,11 +7,11 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::Shared;
+use super::app::Shared;
 use super::auth::{Caller, Role};
 use super::hooks::Call;
+use super::needs::Needs;
 use super::problem::Problem;
-use super::routes::Needs;
 
 /// The rule of one route.
 #[derive(Clone)]

@@ -8,10 +8,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::api::known_model;
+use super::app::{Shared, known_model, with_desk};
 use super::auth::Caller;
 use super::problem::Problem;
-use super::{Shared, with_desk};
 use crate::ledger::Told;
 use crate::registry::PROD;
 use driftgate_core::gate::GateVerdict;
@@ -20,7 +19,8 @@ use driftgate_core::rollout::Phase;
 type Answered = Result<Response, Problem>;
 
 /// What Flagger posts.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = FlaggerCall)]
 pub(super) struct Call {
     name: String,
     #[serde(default)]

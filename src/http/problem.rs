@@ -3,14 +3,14 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::StatusCode;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::auth::Refusal;
+use crate::api::ErrorBody;
 use crate::registry::RegistryError;
 use crate::telemetry::events::http::RequestFailed;
 
@@ -19,7 +19,7 @@ const NAMED: usize = 20;
 
 /// An answer that is an error.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub struct Problem {
     status: StatusCode,
     message: String,
     challenge: Option<&'static str>,
@@ -74,15 +74,20 @@ pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(json!({"error": self.message}))).into_response();
+        let mut response = (self.status, Json(ErrorBody { error: self.message })).into_response();
         if let Some(challenge) = self.challenge {
-            response.headers_mut().insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static(challenge));
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            super::server::ask_again(response.headers_mut());
+            ask_again(response.headers_mut());
         }
         response
     }
+}
+
+/// Says when to ask again, where there is too much.
+pub(super) fn ask_again(headers: &mut HeaderMap) {
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
 }
 
 impl From<Refusal> for Problem {
@@ -124,7 +129,7 @@ impl From<RegistryError> for Problem {
 }
 
 /// The path's parameters, percent-decoded.
-pub(super) struct Names<T>(pub T);
+pub struct Names<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T> {
     type Rejection = Problem;
@@ -136,7 +141,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T
 }
 
 /// The query's parameters.
-pub(super) struct Parameters<T>(pub T);
+pub struct Parameters<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
     type Rejection = Problem;

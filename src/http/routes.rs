@@ -1,32 +1,19 @@
-//! Every route and what it needs, in one table: the router, the protection of each route and the matrix of who may do what
-//! (docs/security.md) are made from it, so that no route is without a rule.
+//! Every route and what it needs, in one table: the router, the protection of each route, the OpenAPI document, its page in docs/reference
+//! and the matrix of who may do what (docs/security.md) are made from it, so that no route is without a rule or a description.
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
+use axum::response::Html;
 use axum::routing::MethodRouter;
+use axum::{Json, Router};
 
+use super::app::Shared;
 use super::guard::{Rule, guard};
-use super::{Shared, actions, api, dashboard, hooks, insight, live, ready, scrape};
+use super::operation::{self, Created, JsonOrMarkdown, Operation, OrNotYet, Text};
+use super::{actions, dashboard, explain, gate, hooks, models, probes, status};
+use crate::api;
 
-/// What a route needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// Nothing: machines ask whether the process lives.
-    Probe,
-    /// Nothing, unless `http.metrics` says `token`: then a token that reads every model.
-    Metrics,
-    /// As `Read`; a browser is asked for the token.
-    Page,
-    /// A token that may read the model, unless reading is open.
-    Read,
-    /// As `Read`; to tell the end of a rollout, the role operator for the model.
-    Report,
-    /// The role approver for the model.
-    Approve,
-    /// The role operator for the model.
-    Operate,
-}
+pub use super::needs::Needs;
 
 /// One route: a method at a path.
 #[derive(Clone, Copy)]
@@ -35,56 +22,127 @@ pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
     pub needs: Needs,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+    /// Its query, body and answers.
+    pub operation: fn() -> Operation,
     handler: fn() -> MethodRouter<Shared>,
 }
 
+/// `method path Needs handler, about [query] (body) => answer;`
 macro_rules! routes {
-    ($($method:ident $path:literal $needs:ident $handler:path;)*) => {
+    ($($method:ident $path:literal $needs:ident $handler:path, $about:literal $([$query:ty])? $(($body:ty))? => $answer:ty;)*) => {
         &[$(Route {
             method: stringify!($method),
             path: $path,
             needs: Needs::$needs,
+            about: $about,
+            operation: || Operation::answering::<$answer>()$(.asking::<$query>())?$(.taking::<$body>())?,
             handler: || axum::routing::$method($handler),
         }),*]
     };
 }
 
 /// All of them.
+#[rustfmt::skip]
 pub const ROUTES: &[Route] = routes! {
-    get  "/"                                                        Page    dashboard::page;
-    get  "/live"                                                    Probe   live;
-    get  "/ready"                                                   Probe   ready;
-    get  "/metrics"                                                 Metrics scrape;
-    get  "/api/v1/status"                                           Read    insight::status;
-    get  "/api/v1/inputs"                                           Read    insight::inputs;
-    get  "/api/v1/models"                                           Read    api::models;
-    get  "/api/v1/models/{model}"                                   Read    api::model;
-    get  "/api/v1/models/{model}/status"                            Read    insight::model_status;
-    get  "/api/v1/models/{model}/history"                           Read    insight::history;
-    get  "/api/v1/models/{model}/rollout"                           Read    insight::rollout;
-    post "/api/v1/models/{model}/rollout"                           Operate actions::rollout;
-    post "/api/v1/models/{model}/freeze"                            Operate actions::freeze;
-    post "/api/v1/models/{model}/resume"                            Operate actions::resume;
-    get  "/api/v1/models/{model}/versions/{version}"                Read    api::version;
-    post "/api/v1/models/{model}/versions/{version}"                Operate api::register;
-    get  "/api/v1/models/{model}/versions/{version}/verdicts"       Read    api::verdicts;
-    get  "/api/v1/models/{model}/versions/{version}/explain"        Read    insight::explain;
-    get  "/api/v1/models/{model}/versions/{version}/promotions"     Read    insight::promotions;
-    post "/api/v1/models/{model}/versions/{version}/evidence"       Operate actions::evidence;
-    post "/api/v1/models/{model}/versions/{version}/approvals"      Approve actions::approvals;
-    post "/api/v1/models/{model}/versions/{version}/promote"        Operate actions::promote;
-    post "/api/v1/models/{model}/versions/{version}/rollback"       Operate actions::rollback;
-    post "/api/v1/models/{model}/versions/{version}/overrides"      Operate actions::overrides;
-    post "/api/v1/models/{model}/versions/{version}/unblock"        Operate actions::unblock;
-    get  "/api/v1/gate/{model}/{version}"                           Read    api::gate;
-    post "/hooks/flagger/confirm-rollout"                           Read    hooks::gate;
-    post "/hooks/flagger/pre-rollout"                               Read    hooks::gate;
-    post "/hooks/flagger/rollout"                                   Read    hooks::gate;
-    post "/hooks/flagger/confirm-traffic-increase"                  Read    hooks::gate;
-    post "/hooks/flagger/confirm-promotion"                         Read    hooks::gate;
-    post "/hooks/flagger/rollback"                                  Read    hooks::rollback;
-    post "/hooks/flagger/post-rollout"                              Report  hooks::ended;
-    post "/hooks/flagger/event"                                     Report  hooks::ended;
+    get "/" Page dashboard::page,
+        "The dashboard"
+        => Html<()>;
+    get "/live" Probe probes::live,
+        "Whether the process lives"
+        => Text;
+    get "/ready" Probe probes::ready,
+        "Whether the daemon works, and if not what it waits for"
+        => OrNotYet<api::Readiness>;
+    get "/metrics" Metrics probes::scrape,
+        "Metrics as Prometheus text"
+        => Text;
+    get "/api/v1/openapi.json" Read operation::document,
+        "This API as an OpenAPI 3.1 document"
+        => Json<serde_json::Value>;
+    get "/api/v1/status" Read status::status,
+        "The daemon and every model in a few lines, and what is wrong, the worst first"
+        => Json<api::Status>;
+    get "/api/v1/inputs" Read status::inputs,
+        "What was read of each topic, what share of it was rejected lately, and an example per reason"
+        => Json<api::Inputs>;
+    get "/api/v1/models" Read models::models,
+        "Every model: one line per version and group"
+        => Json<api::Models>;
+    get "/api/v1/models/{model}" Read models::model,
+        "A model: one line per version and group"
+        => Json<api::ModelSummary>;
+    get "/api/v1/models/{model}/status" Read status::model_status,
+        "A model in a few lines, and what is wrong with it"
+        => Json<api::ModelStatus>;
+    get "/api/v1/models/{model}/history" Read explain::history,
+        "The last records of the audit log on a model, the oldest first"
+        [api::HistoryQuery] => Json<api::History>;
+    get "/api/v1/models/{model}/rollout" Read explain::rollout,
+        "The last rollout of a model, under way or ended"
+        => Json<api::LastRollout>;
+    post "/api/v1/models/{model}/rollout" Operate actions::rollouts::rollout,
+        "Pauses, resumes, aborts or promotes a rollout, or reports how another controller's ended"
+        (api::RolloutRequest) => Json<api::schema::Rollout>;
+    post "/api/v1/models/{model}/freeze" Operate actions::rollouts::freeze,
+        "Stops automatic actions on a model"
+        (api::FreezeRequest) => Json<api::Frozen>;
+    post "/api/v1/models/{model}/resume" Operate actions::rollouts::resume,
+        "Lets automatic actions on a model happen again"
+        => Json<api::Frozen>;
+    get "/api/v1/models/{model}/versions/{version}" Read models::version,
+        "A version, as events and the registry have it"
+        => Json<api::VersionDetail>;
+    post "/api/v1/models/{model}/versions/{version}" Operate actions::register::register,
+        "Registers a version; the same registration again changes nothing"
+        (api::RegisterRequest) => Created<api::schema::VersionRecord>;
+    get "/api/v1/models/{model}/versions/{version}/verdicts" Read models::verdicts,
+        "Verdicts of a version, the newest first"
+        [api::VerdictsQuery] => Json<api::Verdicts<'static>>;
+    get "/api/v1/models/{model}/versions/{version}/explain" Read explain::explain,
+        "Everything that speaks for and against a version"
+        => Json<api::Explanation>;
+    get "/api/v1/models/{model}/versions/{version}/promotions" Read explain::promotions,
+        "The promotion records of a version, or the newest one as a note"
+        [api::PromotionsQuery] => JsonOrMarkdown<api::Promotions>;
+    post "/api/v1/models/{model}/versions/{version}/evidence" Operate actions::evidence::evidence,
+        "Attaches evidence to a version"
+        (api::EvidenceRequest) => Json<api::EvidenceKept>;
+    post "/api/v1/models/{model}/versions/{version}/approvals" Approve actions::approvals::approvals,
+        "Approves a version for a stage"
+        (api::ApprovalRequest) => Json<api::Approved>;
+    post "/api/v1/models/{model}/versions/{version}/promote" Operate actions::promotions::promote,
+        "Promotes a version if the gate passes; the status is 200 whatever the gate says"
+        (api::PromoteRequest) => Json<api::Promoted>;
+    post "/api/v1/models/{model}/versions/{version}/rollback" Operate actions::promotions::rollback,
+        "Takes prod back from a version"
+        (api::RollbackRequest) => Json<api::RolledBack>;
+    post "/api/v1/models/{model}/versions/{version}/overrides" Operate actions::overrides::overrides,
+        "Takes a rule out of the gate's decision for a while"
+        (api::OverrideRequest) => Json<api::Overridden>;
+    post "/api/v1/models/{model}/versions/{version}/unblock" Operate actions::overrides::unblock,
+        "Ends active blocks of a version"
+        (api::UnblockRequest) => Json<api::Unblocked>;
+    get "/api/v1/gate/{model}/{version}" Read gate::gate,
+        "Whether a version may be promoted to a stage; the status is 200 whatever the answer"
+        [api::GateQuery] => Json<api::schema::GateAnswer>;
+    post "/hooks/flagger/confirm-rollout" Read hooks::gate,
+        "Flagger: 200 if the gate passes, else 403" (hooks::Call) => Text;
+    post "/hooks/flagger/pre-rollout" Read hooks::gate,
+        "Flagger: 200 if the gate passes, else 403" (hooks::Call) => Text;
+    post "/hooks/flagger/rollout" Read hooks::gate,
+        "Flagger: 200 if the gate passes, else 403" (hooks::Call) => Text;
+    post "/hooks/flagger/confirm-traffic-increase" Read hooks::gate,
+        "Flagger: 200 if the gate passes, else 403" (hooks::Call) => Text;
+    post "/hooks/flagger/confirm-promotion" Read hooks::gate,
+        "Flagger: 200 if the gate passes, else 403" (hooks::Call) => Text;
+    post "/hooks/flagger/rollback" Read hooks::rollback,
+        "Flagger: 200 to roll back, else 403" (hooks::Call) => Text;
+    post "/hooks/flagger/post-rollout" Report hooks::ended,
+        "Flagger: how a rollout ended" (hooks::Call) => Text;
+    post "/hooks/flagger/event" Report hooks::ended,
+        "Flagger: how a rollout ended" (hooks::Call) => Text;
 };
 
 impl Route {

@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
 use driftgate_core::decode::Reason;
 
 /// The share is that of this time, or of the last `LEAST` events where fewer came in it.
@@ -164,32 +162,6 @@ impl InputView {
             "{rejected} of the last {events} events of {topic:?} were rejected and count nowhere (since the start: {reasons}){example}"
         )
     }
-
-    /// As the API shows it.
-    #[must_use]
-    pub fn json(&self, topic: &str) -> Value {
-        let recent = self.recent();
-        let rejected: serde_json::Map<String, Value> =
-            self.rejected.iter().map(|(reason, n)| (reason.name().to_owned(), (*n).into())).collect();
-        let examples: serde_json::Map<String, Value> = self
-            .examples
-            .iter()
-            .map(|(reason, e)| {
-                let Example { partition, offset, detail, read } = e;
-                let example = json!({"partition": partition, "offset": offset, "detail": detail, "read": read});
-                (reason.name().to_owned(), example)
-            })
-            .collect();
-        json!({
-            "topic": topic,
-            "events": self.events,
-            "rejected": rejected,
-            "unknown_model": self.unknown_model,
-            "recent": {"events": recent.events, "rejected": recent.rejected, "share": recent.share()},
-            "examples": examples,
-            "problem": self.problem(topic),
-        })
-    }
 }
 
 /// What somebody should look at, a sentence a topic.
@@ -260,7 +232,7 @@ mod tests {
             ),
             "{text}"
         );
-        assert_eq!(input.json("t")["recent"]["share"], 1.0);
+        assert_eq!(input.recent().share(), Some(1.0));
         let mut strange = InputView::default();
         strange.update(Instant::now(), 50, &BTreeMap::new(), 50);
         assert!(strange.unreadable("t").is_none());

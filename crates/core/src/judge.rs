@@ -2,6 +2,7 @@
 //! are compared with, `streak` how long something has been breached; `verdict` is what leaves us and `read` reads it back.
 
 mod counted;
+pub mod evidence;
 pub mod kpi;
 pub mod read;
 pub mod rules;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
-use crate::cli::{Failure, exit};
+use crate::cli::exit::{self, Failure};
 use crate::source::kafka::{KafkaSource, KafkaSourceError, Start};
 use driftgate_core::audit::signed_head::SignedHead;
 use driftgate_core::audit::verify::Anchored;

@@ -3,9 +3,8 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
 use crate::cli::display;
+use driftgate_core::judge::evidence::{Bin, BinOf};
 use driftgate_core::judge::verdict::short;
 
 /// Columns where the terminal does not say how many it has.
@@ -33,7 +32,7 @@ struct Row {
 }
 
 /// The chart with its title. `bins` are as verdicts have them: `le`, `eq`, `category` or `others`, with counts.
-pub fn chart(title: &str, bins: &[Value], reference_n: Option<u64>, n: Option<u64>, width: usize) -> String {
+pub fn chart(title: &str, bins: &[Bin], reference_n: Option<u64>, n: Option<u64>, width: usize) -> String {
     let rows = rows(bins);
     let label = rows.iter().map(|r| r.label.chars().count()).max().unwrap_or(0).clamp(8, LABEL);
     let bar = width.saturating_sub(label + 4 + 2 * PERCENT) / 2;
@@ -85,17 +84,19 @@ fn cut(label: &str) -> String {
     format!("{kept}…")
 }
 
-fn rows(bins: &[Value]) -> Vec<Row> {
-    let count = |bin: &Value, key: &str| real(bin.get(key).and_then(Value::as_u64).unwrap_or(0));
-    let total = |key: &str| bins.iter().map(|bin| count(bin, key)).sum::<f64>();
-    let (references, windows) = (total("reference"), total("window"));
+fn rows(bins: &[Bin]) -> Vec<Row> {
+    let total = |count: fn(&Bin) -> u64| bins.iter().map(|bin| real(count(bin))).sum::<f64>();
+    let (references, windows) = (total(|bin| bin.reference), total(|bin| bin.window));
     let share = |count: f64, total: f64| if total > 0.0 { count / total } else { 0.0 };
     let mut all: Vec<Row> = Vec::new();
     let mut before = None;
     for bin in bins {
-        let label = label(bin, before);
-        before = bin.get("le").or_else(|| bin.get("eq")).and_then(Value::as_f64);
-        let (reference, window) = (share(count(bin, "reference"), references), share(count(bin, "window"), windows));
+        let label = label(&bin.of, before);
+        before = match bin.of {
+            BinOf::Le(edge) | BinOf::Eq(edge) => edge,
+            BinOf::Category(_) | BinOf::Others(_) => None,
+        };
+        let (reference, window) = (share(real(bin.reference), references), share(real(bin.window), windows));
         all.push(Row { label, reference, window, marked: false });
     }
     // As PSI weighs a bin; one that is empty on one side counts as half an event.
@@ -132,25 +133,17 @@ fn rows(bins: &[Value]) -> Vec<Row> {
 }
 
 /// What a bin holds. The last numeric bin has no upper edge, so it is named by the one before it.
-fn label(bin: &Value, before: Option<f64>) -> String {
-    let edge = |key: &str| bin.get(key).and_then(Value::as_f64).map(short);
-    if let Some(le) = bin.get("le") {
-        return match (le.as_f64(), before) {
-            (Some(le), _) => format!("<= {}", short(le)),
-            (None, Some(before)) => format!("> {}", short(before)),
-            (None, None) => "any".to_owned(),
-        };
-    }
-    if bin.get("eq").is_some() {
-        return edge("eq").map_or_else(|| "infinite".to_owned(), |x| format!("= {x}"));
-    }
-    if let Some(others) = bin.get("others").and_then(Value::as_u64) {
-        return format!("{others} more categories");
-    }
-    match bin.get("category").and_then(Value::as_str) {
-        Some("") => "(empty)".to_owned(),
-        Some(name) => name.to_owned(),
-        None => "(not in training)".to_owned(),
+fn label(of: &BinOf, before: Option<f64>) -> String {
+    match (of, before) {
+        (BinOf::Le(Some(le)), _) => format!("<= {}", short(*le)),
+        (BinOf::Le(None), Some(before)) => format!("> {}", short(before)),
+        (BinOf::Le(None), None) => "any".to_owned(),
+        (BinOf::Eq(Some(x)), _) => format!("= {}", short(*x)),
+        (BinOf::Eq(None), _) => "infinite".to_owned(),
+        (BinOf::Others(others), _) => format!("{others} more categories"),
+        (BinOf::Category(Some(name)), _) if name.is_empty() => "(empty)".to_owned(),
+        (BinOf::Category(Some(name)), _) => name.clone(),
+        (BinOf::Category(None), _) => "(not in training)".to_owned(),
     }
 }
 
@@ -162,9 +155,13 @@ fn real(n: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn read(bins: impl IntoIterator<Item = Value>) -> Vec<Bin> {
+        bins.into_iter().map(|bin| serde_json::from_value(bin).unwrap()).collect()
+    }
 
     #[test]
     fn numeric_bins_stand_in_their_order() {
@@ -174,7 +171,7 @@ mod tests {
             json!({"le": 20.0, "reference": 40, "window": 10}),
             json!({"le": null, "reference": 10, "window": 80}),
         ];
-        let text = chart("drift/psi temp: 1.4, limit lt 0.2", &bins, Some(100), Some(100), 60);
+        let text = chart("drift/psi temp: 1.4, limit lt 0.2", &read(bins), Some(100), Some(100), 60);
         let expected = "\
 drift/psi temp: 1.4, limit lt 0.2
            training (100)          window (100)
@@ -192,7 +189,7 @@ drift/psi temp: 1.4, limit lt 0.2
             (0..20).map(|i| json!({"category": format!("c{i:02}"), "reference": 50, "window": 50})).collect();
         bins.push(json!({"category": null, "reference": 0, "window": 300}));
         bins.push(json!({"others": 7, "reference": 500, "window": 100}));
-        let text = chart("t", &bins, None, None, WIDTH);
+        let text = chart("t", &read(bins), None, None, WIDTH);
         let lines: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(lines.len(), ROWS, "{text}");
         assert!(lines.iter().any(|l| l.starts_with("* (not in training)")), "{text}");
@@ -206,7 +203,7 @@ drift/psi temp: 1.4, limit lt 0.2
             json!({"category": "a", "reference": 10, "window": 10}),
             json!({"category": "", "reference": 0, "window": 0}),
         ];
-        let text = chart("t", &bins, None, None, WIDTH);
+        let text = chart("t", &read(bins), None, None, WIDTH);
         assert!(!text.contains('*') && text.contains("(empty)"), "{text}");
     }
 
@@ -217,6 +214,7 @@ drift/psi temp: 1.4, limit lt 0.2
             let bins: Vec<Value> = counts.iter().enumerate()
                 .map(|(i, (r, w))| json!({"category": format!("category number {i} {}", "x".repeat(i)), "reference": r, "window": w}))
                 .collect();
+            let bins = read(bins);
             let text = chart("t", &bins, Some(1), Some(1), width);
             prop_assert!(text.lines().all(|line| line.chars().count() <= width), "{}", text);
             prop_assert!(text.lines().count() <= ROWS + 2);

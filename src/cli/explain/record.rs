@@ -1,30 +1,13 @@
 //! Where a version comes from and what people did with it: lineage, approvals, overrides, promotions, the way back.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::{Lineage, PromotionRecord};
 use driftgate_core::audit::sentence::short;
 use driftgate_core::judge::verdict::utc;
 use driftgate_core::promotion::types::{Approval, Evidence, Override, RollbackTarget};
-
-/// What made a version.
-#[derive(Deserialize)]
-pub struct Lineage {
-    snapshot: Option<String>,
-    snapshot_sha256: Option<String>,
-    artifact: Option<String>,
-    artifact_sha256: Option<String>,
-    baseline_sha256: Option<String>,
-    policy_sha256: Option<String>,
-    evidence: Vec<Evidence>,
-    #[serde(default)]
-    reported: BTreeMap<String, Value>,
-    #[serde(default)]
-    differing: Vec<String>,
-}
 
 pub fn lineage(out: &mut String, lineage: &Lineage) {
     out.push_str("\nlineage\n");
@@ -83,25 +66,26 @@ pub fn way_back(out: &mut String, target: Option<&RollbackTarget>) {
     };
 }
 
-/// A line each, the newest first.
+/// One line per record, the newest first. A record that cannot be read is left out: releases before wrote others.
 pub fn promotions(out: &mut String, promotions: &[Value]) {
     if !promotions.is_empty() {
         out.push_str("\npromotions\n");
     }
-    for record in promotions {
-        let text = |key: &str| record.get(key).filter(|v| !v.is_null()).map(short);
-        let or = |key: &str| text(key).unwrap_or_else(|| "–".to_owned());
-        let ended = text("ended_at").map_or_else(String::new, |at| format!(" {at}"));
-        let comment = text("comment").map_or_else(String::new, |comment| format!(": {comment}"));
+    for record in promotions.iter().filter_map(|record| serde_json::from_value::<PromotionRecord>(record.clone()).ok())
+    {
+        let text = |value: &Option<String>| value.as_deref().map(|text| short(&Value::from(text)));
+        let or = |value: &Option<String>| text(value).unwrap_or_else(|| "–".to_owned());
+        let ended = text(&record.ended_at).map_or_else(String::new, |at| format!(" {at}"));
+        let comment = text(&record.comment).map_or_else(String::new, |comment| format!(": {comment}"));
         let _ = writeln!(
             out,
             "  {}  {} → {} by {}, {}{ended}, back to {}{comment}",
-            or("at"),
-            or("from_stage"),
-            or("to_stage"),
-            or("actor"),
-            or("status"),
-            or("rollback_to")
+            or(&record.at),
+            or(&record.from_stage),
+            or(&record.to_stage),
+            or(&record.actor),
+            or(&record.status),
+            record.rollback_to.as_ref().map_or_else(|| "–".to_owned(), short)
         );
     }
 }

@@ -151,3 +151,9 @@ fn the_commands_exit_with_0_and_refuse_what_is_not_there() {
     let nobody = ServerArgs { config: None::<PathBuf>, ..server.clone() };
     assert_eq!(run(&Args { server: nobody, ..args("m", "7", false) }).unwrap_err().code, exit::UNREACHABLE);
 }
+
+#[test]
+fn explanations_as_they_are_printed() {
+    let (_folder, server) = world();
+    insta::assert_snapshot!(format!("{}\n---\n{}", explained(&server, "7"), explained(&server, "6")));
+}

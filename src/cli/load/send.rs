@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
-use crate::cli::{Failure, exit};
+use crate::cli::exit::{self, Failure};
 
 /// For the brokers' first answer.
 const REACH: Duration = Duration::from_secs(15);

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
-use super::cell;
-use crate::cli::Cli;
+use super::markdown::cell;
+use crate::cli::args::Cli;
 
 const HEAD: &str = "\
 # Command line

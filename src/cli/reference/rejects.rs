@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::cell;
+use super::markdown::cell;
 use driftgate_core::decode::Reason;
 
 const HEAD: &str = "\

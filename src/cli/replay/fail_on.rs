@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::cli::{display, exit};
+use crate::cli::display;
+use crate::cli::exit;
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict, utc};
 
 /// What `--fail-on` names.

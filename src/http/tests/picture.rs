@@ -73,9 +73,9 @@ pub fn verdict(version: &str, group: &str, end: i64, results: Vec<RuleResult>) -
     })
 }
 
-/// A model with a blocked version, one that passes and one whose snapshot is not there.
-pub fn picture() -> View {
-    let policy = Arc::new(policy::parse(POLICY, Path::new("policy.yaml")).unwrap());
+/// A model of which nothing was seen.
+pub fn nothing_seen(policy: &str) -> View {
+    let policy = Arc::new(policy::parse(policy, Path::new("policy.yaml")).unwrap());
     let counters =
         Counters { late: 3, joined: 5990, duplicate_predictions: 1, duplicate_labels: 2, ..Counters::default() };
     let closed = [("drift".to_owned(), END), ("fairness".to_owned(), i64::MIN)].into();
@@ -90,7 +90,12 @@ pub fn picture() -> View {
         left_out: 0,
         refused: driftgate_core::intake::newcomers::Refused::default(),
     };
-    let mut view = View { started: true, models: [(MODEL.to_owned(), seen)].into(), ..View::default() };
+    View { started: true, models: [(MODEL.to_owned(), seen)].into(), ..View::default() }
+}
+
+/// A model with a blocked version, one that passes and one whose snapshot is not there.
+pub fn picture() -> View {
+    let mut view = nothing_seen(POLICY);
     let limit = ("limit", json!({"lt": 0.2}));
     let blocking = RuleResult {
         since: Some(END),

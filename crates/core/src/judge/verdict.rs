@@ -117,6 +117,16 @@ impl From<Value> for Json {
     }
 }
 
+impl Json {
+    /// What it holds.
+    ///
+    /// # Errors
+    /// Something else than is asked for.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(&self.0)
+    }
+}
+
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;

@@ -1,0 +1,41 @@
+//! Requests and answers of the HTTP API: what `http` writes and `cli` reads. Keys are written in the order of the fields. The OpenAPI
+//! document is made from these types; what they hold of the core's is described in [`schema`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`requests`] | bodies and queries |
+//! | [`models`] | models, versions, verdicts |
+//! | [`status`] | readiness, inputs, the status of models |
+//! | [`explain`] | a version's explanation, the history, promotion records, rollouts |
+//! | [`changes`] | what came of a change |
+//! | [`ordered`] | an object whose keys keep their order |
+//! | [`schema`] | schemas of types that belong to others |
+
+pub mod changes;
+pub mod explain;
+pub mod models;
+pub mod ordered;
+pub mod requests;
+pub mod schema;
+pub mod status;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use changes::{Approved, EvidenceKept, Frozen, Overridden, Promoted, RolledBack, Unblocked};
+pub use explain::{AuditRecord, Explanation, History, LastRollout, Lineage, PromotionRecord, Promotions};
+pub use models::{Baseline, GroupSummary, ModelSummary, Models, Verdicts, VersionDetail, VersionSummary};
+pub use ordered::Ordered;
+pub use requests::{
+    ApprovalRequest, EvidenceRequest, FreezeRequest, GateQuery, HistoryQuery, OverrideRequest, PromoteRequest,
+    PromotionsQuery, RegisterRequest, RollbackRequest, RolloutRequest, UnblockRequest, VerdictsQuery,
+};
+pub use status::{Input, Inputs, ModelStatus, Readiness, Status, VersionStatus, Worst};
+
+/// An answer with a status of 400 or above.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorBody {
+    /// What is wrong, and what to do about it.
+    pub error: String,
+}

@@ -1,0 +1,49 @@
+//! The command line: every command with its options.
+
+use clap::{Parser, Subcommand};
+
+use super::reference::args::Args as ReferenceArgs;
+use super::{
+    approve, audit, baseline, check, decide, demo, evidence, explain, freeze, gate, history, init, load, override_rule,
+    promote, register, replay, resume, rollback, rollout, run, status, unblock,
+};
+
+/// Watches machine-learning models in production and guards their promotion.
+#[derive(Debug, Parser)]
+#[command(name = "driftgate", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    after_help = "Examples:\n  driftgate demo\n  driftgate replay --policy policy.yaml --predictions predictions.parquet --labels labels.parquet\n  driftgate run --config config/driftgate.yaml\n\nExit codes: 0 pass or done, 1 block, 2 usage, policy or input error, 3 inconclusive, 4 waiting for approval, 5 unreachable"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(run::Args),
+    Replay(replay::Args),
+    Demo(demo::Args),
+    Init(init::Args),
+    Baseline(baseline::Args),
+    Register(register::Args),
+    Evidence(evidence::Args),
+    Approve(approve::Args),
+    Gate(gate::Args),
+    Decide(decide::Args),
+    Promote(promote::Args),
+    Rollout(rollout::Args),
+    Rollback(rollback::Args),
+    Override(override_rule::Args),
+    Freeze(freeze::Args),
+    Resume(resume::Args),
+    Unblock(unblock::Args),
+    Status(status::Args),
+    Explain(explain::Args),
+    History(history::Args),
+    Audit(audit::Args),
+    Load(load::Args),
+    Check(check::Args),
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
+}

@@ -1,4 +1,4 @@
-//! What the commands print, with fixed inputs. INSTA_UPDATE=always writes the snapshots anew.
+//! What the commands print, with fixed inputs. `INSTA_UPDATE=always` writes the snapshots anew.
 
 use std::fmt::Write as _;
 

@@ -77,15 +77,15 @@ impl Server {
     }
 
     fn get(&self, path: &str) -> (u16, Value) {
-        self.answer(Method::GET, path, None, "")
+        self.answer(&Method::GET, path, None, "")
     }
 
     fn post(&self, path: &str, token: &str, body: &str) -> (u16, Value) {
-        self.answer(Method::POST, path, Some(token), body)
+        self.answer(&Method::POST, path, Some(token), body)
     }
 
     /// Status and JSON, which the OpenAPI document describes.
-    fn answer(&self, method: Method, path: &str, token: Option<&str>, body: &str) -> (u16, Value) {
+    fn answer(&self, method: &Method, path: &str, token: Option<&str>, body: &str) -> (u16, Value) {
         let response = self.ask(method.clone(), path, token, body);
         let (status, body) = (response.status().as_u16(), response.json().unwrap());
         schema::check(method.as_str(), path, status, &body);

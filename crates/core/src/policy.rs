@@ -14,6 +14,7 @@ mod transitions;
 pub mod types;
 
 pub use crate::yaml::{FileError as PolicyError, FileErrors as PolicyErrors};
+pub use keys::{EVIDENCE_KINDS, SCHEMA_CHANGES};
 pub use parse::number_of;
 pub use parse::parse;
 pub use schema::{reference, schema, schema_text};

@@ -1,5 +1,5 @@
 //! The answers of every route, byte for byte, over two worlds: a picture of all that can be seen of a version, and the way of a
-//! version to prod. INSTA_UPDATE=always writes them anew.
+//! version to prod. `INSTA_UPDATE=always` writes them anew.
 
 use std::fmt::Write as _;
 

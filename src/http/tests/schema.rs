@@ -155,7 +155,7 @@ fn every_route_is_described_and_every_reference_leads_somewhere() {
 fn what_the_document_does_not_say_is_found() {
     let of = |json: &str| serde_json::from_str::<Value>(json).unwrap();
     check("GET", "/ready", 200, &of(r#"{"ready": true}"#));
-    for wrong in [r#"{}"#, r#"{"ready": 1}"#, r#"{"ready": true, "since": 3}"#, r#"{"ready": true, "waiting": [1]}"#] {
+    for wrong in ["{}", r#"{"ready": 1}"#, r#"{"ready": true, "since": 3}"#, r#"{"ready": true, "waiting": [1]}"#] {
         let wrong = of(wrong);
         assert!(std::panic::catch_unwind(|| check("GET", "/ready", 200, &wrong)).is_err(), "{wrong}");
     }

@@ -3,7 +3,26 @@
 //!
 //! Long: one table, which is read best in one place.
 
-use super::types::{EVIDENCE_KINDS, SCHEMA_CHANGES};
+/// The kinds of evidence that a transition may ask for.
+pub const EVIDENCE_KINDS: [&str; 14] = [
+    "artifact_digest",
+    "env_lock",
+    "tests",
+    "security_scan",
+    "data_snapshot",
+    "code_commit",
+    "signature",
+    "pii_controls",
+    "schema",
+    "model_card",
+    "params",
+    "offline",
+    "baseline_version",
+    "schema_diff",
+];
+
+/// The changes of a schema that a transition may let pass.
+pub const SCHEMA_CHANGES: [&str; 3] = ["add_optional", "remove_optional", "widen"];
 
 /// One key of a mapping.
 pub struct Key {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::groups::{Outline, hysteresis};
-use super::keys;
+use super::keys::{self, EVIDENCE_KINDS, SCHEMA_CHANGES};
 use super::types::{
-    Approvals, Compare, EVIDENCE_KINDS, Excluded, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit,
-    RollbackPlan, RollbackTarget, Rollout, RolloutStep, RuleKind, SCHEMA_CHANGES, Tolerance, Transition, Trigger,
+    Approvals, Compare, Excluded, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit, RollbackPlan,
+    RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
 };
 use crate::rule::options::{design_effect, tolerance};
 use crate::stats::limit::Limit;

@@ -202,27 +202,6 @@ pub struct Transition {
     pub rollout: Option<Rollout>,
 }
 
-/// The kinds of evidence that a transition may ask for.
-pub const EVIDENCE_KINDS: [&str; 14] = [
-    "artifact_digest",
-    "env_lock",
-    "tests",
-    "security_scan",
-    "data_snapshot",
-    "code_commit",
-    "signature",
-    "pii_controls",
-    "schema",
-    "model_card",
-    "params",
-    "offline",
-    "baseline_version",
-    "schema_diff",
-];
-
-/// The changes of a schema that a transition may let pass.
-pub const SCHEMA_CHANGES: [&str; 3] = ["add_optional", "remove_optional", "widen"];
-
 /// An offline metric against another version's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OfflineGate {

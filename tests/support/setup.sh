@@ -55,6 +55,11 @@ fi
 
 if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH=$HOME/.cargo/bin:$PATH; fi
 have cargo || die "cargo was not found: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml") or later with rustup"
+if [ "$scope" = lint ]; then
+  for component in clippy fmt; do
+    cargo "$component" --version >/dev/null 2>&1 || rustup component add clippy rustfmt || die "cargo $component was not found: install the components clippy and rustfmt"
+  done
+fi
 
 if [ "$scope" = lint ] || [ "$scope" = test ]; then
   # promtool alone is taken out of Debian's prometheus package: installing the package would also start a server here.

@@ -21,7 +21,9 @@
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | [`fact`] | what happened to a model, and what topics, webhooks and MLflow get of it |
 //!
-//! [`Policy`], [`Baseline`], [`Pipeline`], [`Verdict`] and [`gate::decide`] are what most uses need.
+//! [`Policy`], [`Baseline`], [`Pipeline`], [`Verdict`] and [`gate::decide`] are what most uses need. An hour of one feature, judged
+//! against its training values (`examples/judge_counts.rs`):
+#![doc = concat!("```\n", include_str!("../examples/judge_counts.rs"), "```")]
 
 pub mod audit;
 pub mod baseline;

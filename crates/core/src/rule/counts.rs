@@ -46,7 +46,8 @@ pub trait WindowCounts {
 
 /// One target's counts in the window and in the snapshot.
 pub struct Distribution<'c> {
-    /// By cell of the grid, or by category with the unseen ones last.
+    /// By cell of the grid, or by category with the unseen ones last. The first cell of a grid holds values below all training values,
+    /// the last one those above them (`stats::grid`); missing and invalid values are in none.
     pub cells: &'c [u64],
     pub n: u64,
     pub missing: u64,

@@ -54,9 +54,9 @@ impl Definition {
     fn counted(&self) -> &'static str {
         match self.counts {
             Counts::Predictions => "predictions",
-            Counts::Decisions => "predictions with a decision",
+            Counts::Decisions => "predictions with a class (a decision, or a score and a threshold)",
             Counts::Pairs => "labelled predictions",
-            Counts::DecidedPairs => "labelled predictions with a decision",
+            Counts::DecidedPairs => "labelled predictions with a class (a decision, or a score and a threshold)",
             Counts::Measurements => "measurements",
         }
     }

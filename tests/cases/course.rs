@@ -254,9 +254,9 @@ fn exercise_1_the_policy_is_valid_and_complete() {
         let end = start + EXERCISE_1[start..].find(to).unwrap();
         EXERCISE_1[start..end].to_owned()
     };
-    let rollout = part("  rollout:\n", "\n# Back to");
+    let rollout = part("  rollout:\n", "\n# An automatic rollback");
     let (rollback, keys) =
-        (part("rollback:\n", "\n# Whose"), EXERCISE_1[EXERCISE_1.find("signing:").unwrap()..].to_owned());
+        (part("rollback:\n", "\n# The keys whose"), EXERCISE_1[EXERCISE_1.find("signing:").unwrap()..].to_owned());
     let mistakes: [(&str, &[Change], &str, &str); 9] = [
         (
             "no lineage",

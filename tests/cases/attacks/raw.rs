@@ -35,5 +35,6 @@ pub fn lives(url: &str) {
     let begun = Instant::now();
     let answer = ask(url, "GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert!(answer.ends_with("\r\n\r\nlive"), "{answer:?} after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(1), "/live took {:?}", begun.elapsed());
+    // Beside thousands of connections the kernel may drop the first packet of one, which is sent again after a second.
+    assert!(begun.elapsed() < Duration::from_secs(2), "/live took {:?}", begun.elapsed());
 }

@@ -7,12 +7,10 @@
 //! | `counts` | what events count into, which the status view implements |
 //! | `events` | one type per event that is logged or counted |
 //! | `spans` | a batch, a window, a delivery |
-//! | `reference` | the list of metrics as a page |
 //! | `otlp` | traces and metrics to an OpenTelemetry collector |
 
 pub mod counts;
 pub mod events;
 pub mod metrics;
 pub mod otlp;
-pub mod reference;
 pub mod spans;

@@ -4,6 +4,7 @@
 pub mod args;
 mod commands;
 mod markdown;
+mod metrics;
 mod rejects;
 mod routes;
 
@@ -11,7 +12,7 @@ use anyhow::Context as _;
 
 use super::exit::{self, Failure};
 use super::terminal::outln;
-use crate::{config, telemetry};
+use crate::config;
 
 /// A page: its file name, and the function that writes its text.
 type Page = (&'static str, fn() -> String);
@@ -21,7 +22,7 @@ const PAGES: &[Page] = &[
     ("cli.md", commands::page),
     ("config.md", config::reference::page),
     ("http.md", routes::page),
-    ("metrics.md", telemetry::reference::metrics),
+    ("metrics.md", metrics::page),
     ("rejects.md", rejects::page),
     ("policy.md", driftgate_core::policy::reference),
     ("policy.schema.json", driftgate_core::policy::schema_text),

@@ -1,12 +1,13 @@
-//! docs/reference/metrics.md, from the list of metrics.
+//! The page of metrics, from the one list of them.
 
 use std::fmt::Write as _;
 
-use super::metrics::CHAPTERS;
+use super::markdown::cell;
+use crate::telemetry::metrics::CHAPTERS;
 
 /// The page in Markdown.
 #[must_use]
-pub fn metrics() -> String {
+pub fn page() -> String {
     let mut page = "\
 # Metrics
 
@@ -31,18 +32,13 @@ This page is generated: `driftgate reference docs/reference`.
     page
 }
 
-/// A text that does not end its cell.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
-}
-
 #[cfg(test)]
 mod tests {
     use crate::telemetry::metrics::all;
 
     #[test]
     fn each_metric_has_a_row() {
-        let page = super::metrics();
+        let page = super::page();
         for metric in all() {
             let row =
                 page.lines().find(|l| l.starts_with(&format!("| `{}` | {} |", metric.full_name(), metric.kind.name())));

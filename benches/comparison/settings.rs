@@ -102,7 +102,7 @@ impl Settings {
 }
 
 fn parquet_rows(path: &Path) -> u64 {
-    use polars::prelude::{ParquetReader, SerReader as _};
+    use polars_io::{SerReader as _, prelude::ParquetReader};
     let file = std::fs::File::open(path).expect("the bench data");
     ParquetReader::new(file).num_rows().expect("a Parquet file") as u64
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use polars::prelude::{DataFrame, NamedFrom as _, ParquetWriter, Series};
+use polars_core::prelude::{DataFrame, NamedFrom as _, Series};
+use polars_io::prelude::ParquetWriter;
 
 use crate::feed::{names, noise, policy_text};
 use crate::process::{self, Daemon, Usage};

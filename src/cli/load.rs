@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use polars::prelude::{ParquetReader, SerReader as _};
+use polars_io::{SerReader as _, prelude::ParquetReader};
 use serde_json::json;
 
 use super::exit::{self, Failure};

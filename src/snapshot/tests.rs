@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use polars::prelude::*;
+use polars_core::prelude::*;
+use polars_io::prelude::*;
 
 use super::*;
 use crate::source::columns::ColumnFile;

@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use polars::prelude::DataFrame;
+use polars_core::prelude::DataFrame;
 
 use csv::{Block, CsvBlocks, CsvParser};
 use nulls::NullTexts;

@@ -1,6 +1,7 @@
 //! How the values of an event may be written: numbers that are none, times, labels and decisions, alike in every format.
 
-use polars::prelude::{Column, DataFrame, IntoColumn, IntoSeries as _, NamedFrom as _, ParquetWriter, Series};
+use polars_core::prelude::{Column, DataFrame, IntoColumn, IntoSeries as _, NamedFrom as _, Series};
+use polars_io::prelude::ParquetWriter;
 use serde_json::{Value, json};
 
 use crate::support::Folder;
@@ -138,7 +139,7 @@ fn write_events(folder: &Folder, quoted: bool, ts: impl Fn(i64) -> String, colum
 
 fn times<T>(of: impl Fn(i64) -> T) -> Series
 where
-    Series: polars::prelude::NamedFrom<Vec<T>, [T]>,
+    Series: polars_core::prelude::NamedFrom<Vec<T>, [T]>,
 {
     Series::new("ts".into(), (0..200).map(of).collect::<Vec<T>>())
 }
@@ -181,7 +182,7 @@ fn the_unit_of_a_sources_times_holds_in_every_format() {
 
 #[test]
 fn a_time_without_a_zone_is_read_by_the_sources_zone_or_refused_in_every_format() {
-    use polars::prelude::{DataType, TimeUnit};
+    use polars_core::prelude::{DataType, TimeUnit};
 
     let folder = folder();
     let text = |i: i64| format!("2023-11-15 {:02}:{:02}:00.5", 1 + i / 60, i % 60);
@@ -206,7 +207,7 @@ fn a_time_without_a_zone_is_read_by_the_sources_zone_or_refused_in_every_format(
     configure(&folder, ", timezone: America/New_York");
     let instant = |i: i64| NOON + i * 60_000;
     let zoned = times(instant).i64().unwrap().clone();
-    let zoned = zoned.into_datetime(TimeUnit::Milliseconds, Some(polars::prelude::TimeZone::UTC));
+    let zoned = zoned.into_datetime(TimeUnit::Milliseconds, Some(polars_core::prelude::TimeZone::UTC));
     let text = |i: i64| format!("2023-11-15T{:02}:{:02}:00Z", 12 + i / 60, i % 60);
     write_events(&folder, true, text, zoned.into_series());
     all_are_of_that_day(&folder, "with a zone");
@@ -289,7 +290,7 @@ fn judged(folder: &Folder) -> Vec<(String, Value, Value)> {
 
 fn label<T>(of: impl Fn(bool) -> T) -> impl Fn(bool) -> Series
 where
-    Series: polars::prelude::NamedFrom<Vec<T>, [T]>,
+    Series: polars_core::prelude::NamedFrom<Vec<T>, [T]>,
 {
     move |yes| Series::new("label".into(), vec![of(yes)])
 }

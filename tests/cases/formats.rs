@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use polars::prelude::{DataType, NamedFrom as _, Series};
+use polars_core::prelude::{DataType, NamedFrom as _, Series};
 use serde_json::{Value, json};
 
 use crate::support::{Folder, START, lines, write_parquet};

@@ -1,6 +1,7 @@
 //! What joins what: labels that say nothing, and segments whose values look like others' names; in every format.
 
-use polars::prelude::{DataFrame, NamedFrom as _, ParquetWriter, Series};
+use polars_core::prelude::{DataFrame, NamedFrom as _, Series};
+use polars_io::prelude::ParquetWriter;
 use serde_json::{Value, json};
 
 use super::broker::{Daemon, brokers, publish, read, topic, wait_for};
@@ -266,7 +267,7 @@ fn intersections_are_told_apart_by_their_parts() {
 }
 
 fn write_parquet(folder: &Folder, name: &str, columns: Vec<Series>) {
-    let columns = columns.into_iter().map(polars::prelude::IntoColumn::into_column).collect();
+    let columns = columns.into_iter().map(polars_core::prelude::IntoColumn::into_column).collect();
     let mut frame = DataFrame::new_infer_height(columns).unwrap();
     ParquetWriter::new(std::fs::File::create(folder.path(name)).unwrap()).finish(&mut frame).unwrap();
 }

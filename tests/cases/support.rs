@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use polars::prelude::{DataFrame, NamedFrom as _, ParquetWriter, Series};
+use polars_core::prelude::{DataFrame, NamedFrom as _, Series};
+use polars_io::prelude::ParquetWriter;
 use serde_json::{Value, json};
 
 /// A policy whose first gate asks for a signature; keys are written behind it.
@@ -336,7 +337,7 @@ pub fn lines(values: impl Iterator<Item = Value>) -> String {
 }
 
 pub fn write_parquet(path: &Path, columns: Vec<Series>) {
-    let columns = columns.into_iter().map(polars::prelude::IntoColumn::into_column).collect();
+    let columns = columns.into_iter().map(polars_core::prelude::IntoColumn::into_column).collect();
     let mut frame = DataFrame::new_infer_height(columns).unwrap();
     ParquetWriter::new(std::fs::File::create(path).unwrap()).with_row_group_size(Some(700)).finish(&mut frame).unwrap();
 }

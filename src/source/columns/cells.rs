@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use polars::prelude::{
+use polars_core::prelude::{
     BooleanChunked, CategoricalMapping, DataType, Float64Chunked, Int64Chunked, PolarsResult, Series, StringChunked,
     TimeUnit, UInt32Chunked, UInt64Chunked,
 };

@@ -5,8 +5,11 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
-use polars::io::csv::read::_csv_read_internal::{read_chunk, validate_utf8};
-use polars::prelude::{CsvParseOptions, DataFrame, DataType, Field, IntoColumn as _, PlSmallStr, Schema};
+use polars_core::prelude::{DataFrame, DataType, Field, IntoColumn as _, PlSmallStr, Schema};
+use polars_io::csv::read::{
+    _csv_read_internal::{read_chunk, validate_utf8},
+    CsvParseOptions,
+};
 
 use super::nulls::NullTexts;
 use super::records::{self, Records};

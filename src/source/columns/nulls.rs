@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use polars::prelude::StringChunked;
+use polars_core::prelude::StringChunked;
 
 /// The texts that common programs write: nothing, R and pandas, databases, Python.
 pub const NULL_VALUES: [&str; 9] = ["", "NA", "<NA>", "NaN", "nan", "null", "NULL", "None", "\\N"];

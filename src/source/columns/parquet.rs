@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 
-use polars::prelude::{ArrowDataType, ArrowField, ArrowSchema, DataType, IntoSeries as _, Series};
 use polars_buffer::Buffer;
+use polars_core::prelude::{ArrowDataType, ArrowField, ArrowSchema, DataType, IntoSeries as _, Series};
 use polars_parquet::parquet::read::{PageMetaData, deserialize_metadata};
 use polars_parquet::parquet::schema::types::{
     PhysicalType, PrimitiveConvertedType, PrimitiveLogicalType, PrimitiveType,

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray as _, PlSmallStr, Series};
+use polars_core::prelude::{BooleanChunked, DataFrame, NewChunkedArray as _, PlSmallStr, Series};
 
 use super::cells::Cells;
 use super::csv::Malformed;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use polars::prelude::*;
+use polars_core::prelude::*;
+use polars_io::prelude::*;
 
 use super::*;
 

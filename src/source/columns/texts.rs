@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use polars::prelude::{BinaryChunked, IntoSeries as _, Series, StringChunked};
+use polars_core::prelude::{BinaryChunked, IntoSeries as _, Series, StringChunked};
 
 /// Views known at a time; a power of two.
 const SLOTS: usize = 512;
@@ -79,7 +79,7 @@ fn slot_of(view: u128) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use polars::prelude::{NamedFrom as _, Series};
+    use polars_core::prelude::{NamedFrom as _, Series};
     use proptest::prelude::*;
 
     use super::*;

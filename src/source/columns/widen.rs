@@ -3,8 +3,8 @@
 
 use std::io::Write as _;
 
-use polars::prelude::arity::unary_elementwise_values;
-use polars::prelude::{
+use polars_core::prelude::arity::unary_elementwise_values;
+use polars_core::prelude::{
     BinaryChunked, Float32Chunked, Float64Chunked, Int64Chunked, Int128Chunked, IntoSeries as _, Series, StringChunked,
 };
 

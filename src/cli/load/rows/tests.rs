@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use polars::prelude::{DataFrame, NamedFrom, ParquetWriter, Series};
+use polars_core::prelude::{DataFrame, NamedFrom, Series};
+use polars_io::prelude::ParquetWriter;
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,7 +45,7 @@ fn written(name: &str, bytes: &[u8], kind: Option<EventKind>) -> (Vec<(Option<St
     (events, kind)
 }
 
-fn column<T, P: ?Sized>(name: &str, values: T) -> polars::prelude::Column
+fn column<T, P: ?Sized>(name: &str, values: T) -> polars_core::prelude::Column
 where
     Series: NamedFrom<T, P>,
 {

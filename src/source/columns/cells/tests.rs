@@ -1,6 +1,6 @@
 //! Every kind of column as numbers, codes, flags and times.
 
-use polars::prelude::*;
+use polars_core::prelude::*;
 
 use super::*;
 use driftgate_core::decode::time;

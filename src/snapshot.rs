@@ -16,7 +16,7 @@ use crate::source::columns::{FileError, quoted};
 use crate::stores::Stores;
 use columns::Building;
 use driftgate_core::baseline::{Baseline, BaselineError, KIND, NumericReference, SnapshotColumns};
-use driftgate_core::frame;
+use driftgate_core::codec::envelope;
 use driftgate_core::policy::Policy;
 #[cfg(test)]
 use driftgate_core::{baseline::Coded, event::Flag};
@@ -153,7 +153,7 @@ pub fn load_on(
     let failed = |cause| SnapshotError::Fetch { location: location.to_owned(), cause };
     let wrong = |source| SnapshotError::Baseline { location: location.to_owned(), source };
     let mut fetched = fetch::fetch(&policy.directory, location, stores, reach).map_err(failed)?;
-    if frame::is(KIND, &fetched.start(frame::IDENTITY).map_err(failed)?) {
+    if envelope::is(KIND, &fetched.start(envelope::IDENTITY).map_err(failed)?) {
         return Baseline::decode(&fetched.bytes().map_err(failed)?, policy).map_err(|e| wrong(e).into());
     }
     let sha256 = fetched.sha256().map_err(failed)?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use driftgate_core::frame::{FrameError, Kind};
+use driftgate_core::codec::envelope::{EnvelopeError, Kind};
 
 /// The format that is written.
 pub const KIND: Kind = Kind { tag: *b"CKPT", version: 5 };
@@ -17,7 +17,7 @@ pub enum CheckpointError {
     #[error("the state folder {path} is in use by another driftgate: two daemons on one state would count twice")]
     Locked { path: PathBuf },
     #[error("the checkpoint {path} is {cause}; move this file away to start anew from the beginning of the topics")]
-    Damaged { path: PathBuf, cause: FrameError },
+    Damaged { path: PathBuf, cause: EnvelopeError },
     #[error(
         "the checkpoint {path} is of format {found}, from a newer driftgate; this one reads formats {} and {}, and left it as it is: run the newer \
          driftgate, or move this file and the folder chunks beside it away to start anew from the beginning of the topics", PREVIOUS.version, KIND.version
@@ -35,5 +35,5 @@ pub enum CheckpointError {
     #[error("the checkpoint {path} cannot be written: {source}")]
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Encode(#[from] FrameError),
+    Encode(#[from] EnvelopeError),
 }

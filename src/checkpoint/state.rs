@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sink::Item;
-use driftgate_core::chunk::EachChunk;
+use driftgate_core::codec::chunk::EachChunk;
 use driftgate_core::pipeline::PipelineState;
 use driftgate_core::state_v4;
 use driftgate_core::window::front::Front;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, Weak};
 use super::error::{CheckpointError, KIND, PREVIOUS};
 use super::state::Checkpoint;
 use crate::private;
-use driftgate_core::chunk::{Chunk, Digest};
-use driftgate_core::frame;
+use driftgate_core::codec::chunk::{Chunk, Digest};
+use driftgate_core::codec::{envelope, hash};
 use driftgate_core::pipeline::lock;
 use driftgate_core::state_v4;
 
@@ -85,9 +85,9 @@ impl Store {
     /// The checkpoint in bytes of this format, or of the release before.
     fn decode(&self, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
         let damaged = |cause| CheckpointError::Damaged { path: self.path(), cause };
-        let found = frame::version(KIND, bytes).map_err(damaged)?;
+        let found = envelope::version(KIND, bytes).map_err(damaged)?;
         if found == KIND.version {
-            return frame::decode(KIND, bytes).map_err(damaged);
+            return envelope::decode(KIND, bytes).map_err(damaged);
         }
         if found != PREVIOUS.version {
             let path = self.path();
@@ -97,7 +97,7 @@ impl Store {
                 CheckpointError::Older { path, found }
             });
         }
-        let old: state_v4::Checkpoint = frame::decode(PREVIOUS, bytes).map_err(damaged)?;
+        let old: state_v4::Checkpoint = envelope::decode(PREVIOUS, bytes).map_err(damaged)?;
         let mut checkpoint = Checkpoint::from(old);
         let kept = self.keep_previous(&mut checkpoint)?;
         tracing::info!(
@@ -146,7 +146,7 @@ impl Store {
                 });
             }
         };
-        if frame::sha256_hex(&bytes) != *digest {
+        if hash::sha256_hex(&bytes) != *digest {
             let cause = "is damaged: its checksum does not match".to_owned();
             return Err(CheckpointError::Chunk { path, checkpoint: self.path(), cause });
         }
@@ -171,7 +171,7 @@ impl Store {
         let (digest, written) = if let Some((_, digest)) = same {
             (digest, 0)
         } else {
-            let digest = frame::sha256_hex(bytes);
+            let digest = hash::sha256_hex(bytes);
             let path = self.chunk_path(&digest);
             // One that a checkpoint before left may be damaged by now.
             let is_there = fs::read(&path).is_ok_and(|there| there == **bytes);
@@ -205,7 +205,7 @@ impl Store {
         if let Some(e) = broken {
             return Err(failed(e));
         }
-        let bytes = frame::encode(KIND, checkpoint)?;
+        let bytes = envelope::encode(KIND, checkpoint)?;
         written += replace(&path, &bytes).map_err(failed)?;
         self.remove_unused(&live);
         Ok(written)

@@ -16,7 +16,7 @@ use crate::http_client::with_cause;
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnFile, FileError, Pieces};
 use crate::stores::Stores;
-use driftgate_core::frame::{sha256_hex, sha256_hex_of};
+use driftgate_core::codec::hash::{sha256_hex, sha256_hex_of};
 
 /// A snapshot that is not there after this long has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -9,6 +9,7 @@ use polars_io::prelude::*;
 use super::*;
 use crate::source::columns::ColumnFile;
 use crate::stores::Stores;
+use driftgate_core::codec::hash;
 
 const FEATURES: &str = "features: {numeric: [temp, flag], categorical: [carrier]}";
 
@@ -174,7 +175,7 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
     let path = folder.path().join("train.csv");
     std::fs::write(&path, "temp\n1\n").unwrap();
     let fetched = fetch::fetch(folder.path(), "train.csv", &Stores::default(), fetch::Reach::Anything).unwrap();
-    assert_eq!((fetched.sha256(), fetched.check()), (Ok(frame::sha256_hex(b"temp\n1\n")), Ok(())));
+    assert_eq!((fetched.sha256(), fetched.check()), (Ok(hash::sha256_hex(b"temp\n1\n")), Ok(())));
     std::fs::write(&path, "temp\n1\n2\n").unwrap();
     let said = fetched.check().unwrap_err();
     assert!(said.contains("train.csv\" changed while it was read"), "{said}");
@@ -187,7 +188,7 @@ fn a_snapshot_and_its_baseline_load_alike() {
     let bytes = parquet(&mut frame());
     std::fs::write(folder.path().join("train_v1.parquet"), &bytes).unwrap();
     let baseline = load(&policy, "1", "train_v1.parquet").unwrap();
-    assert_eq!((baseline.rows, &baseline.snapshot_sha256), (3, &frame::sha256_hex(&bytes)));
+    assert_eq!((baseline.rows, &baseline.snapshot_sha256), (3, &hash::sha256_hex(&bytes)));
     std::fs::write(folder.path().join("v1.baseline"), baseline.encode().unwrap()).unwrap();
     assert_eq!(load(&policy, "1", "v1.baseline").unwrap(), baseline);
     let url = format!("file://{}", folder.path().join("train_v1.parquet").display());

@@ -38,7 +38,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 fn keep(target: &str, input: &[u8]) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fuzz");
     fs::create_dir_all(&folder).unwrap();
-    let file = folder.join(format!("{target}-{}", driftgate_core::frame::sha256_hex(input).get(..12).unwrap()));
+    let file = folder.join(format!("{target}-{}", driftgate_core::codec::hash::sha256_hex(input).get(..12).unwrap()));
     fs::write(&file, input).unwrap();
     file
 }

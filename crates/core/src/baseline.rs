@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::envelope::{self, EnvelopeError, Kind};
+use crate::codec::hash;
 use crate::event::Flag;
-use crate::frame::{self, FrameError, Kind};
 use crate::policy::{GridPoints, Policy, Target};
 use crate::schema::{cross, crossed_parts};
 use crate::stats::bins::{self, Bin};
 use crate::stats::fairness::Confusion;
 use crate::stats::grid::{self, Grid};
 
-/// The frame kind of a baseline file.
+/// The envelope's kind of a baseline file.
 pub const KIND: Kind = Kind { tag: *b"BASE", version: 2 };
 /// Baselines of before knew nothing of `Beside`.
 const KIND_1: Kind = Kind { tag: *b"BASE", version: 1 };
@@ -304,7 +305,7 @@ pub enum BaselineError {
     )]
     OldSegments { segmentation: String, segment: String },
     #[error(transparent)]
-    File(#[from] FrameError),
+    File(#[from] EnvelopeError),
 }
 
 impl Baseline {
@@ -393,8 +394,8 @@ impl Baseline {
     ///
     /// # Errors
     /// When it cannot be serialized.
-    pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
-        frame::encode(KIND, self)
+    pub fn encode(&self) -> Result<Vec<u8>, EnvelopeError> {
+        envelope::encode(KIND, self)
     }
 
     /// Reads a baseline file's bytes and checks that it serves this policy.
@@ -402,7 +403,7 @@ impl Baseline {
     /// # Errors
     /// A damaged or foreign file, or one built for another policy.
     pub fn decode(bytes: &[u8], policy: &Policy) -> Result<Self, BaselineError> {
-        let baseline: Self = frame::decode(KIND, bytes)?;
+        let baseline: Self = envelope::decode(KIND, bytes)?;
         if baseline.built_for != BuiltFor::new(policy) || !baseline.beside.serves(policy) {
             return Err(BaselineError::OtherPolicy);
         }
@@ -421,9 +422,9 @@ impl Baseline {
     ///
     /// # Errors
     /// When it cannot be serialized.
-    pub fn digest(&self) -> Result<String, FrameError> {
+    pub fn digest(&self) -> Result<String, EnvelopeError> {
         if self.beside != Beside::default() {
-            return Ok(frame::sha256_hex(&self.encode()?));
+            return Ok(hash::sha256_hex(&self.encode()?));
         }
         let of_before = Format1 {
             model: &self.model,
@@ -438,7 +439,7 @@ impl Baseline {
             segments: &self.segments,
             built_for: &self.built_for,
         };
-        Ok(frame::sha256_hex(&frame::encode(KIND_1, &of_before)?))
+        Ok(hash::sha256_hex(&envelope::encode(KIND_1, &of_before)?))
     }
 }
 

@@ -1,5 +1,9 @@
-//! How values become bytes and text: digests, times, numbers for JSON and for people.
+//! How values become bytes and text: the envelope of binary files, bytes that are kept once, digests, exact decimals, times, and
+//! numbers for JSON and for people.
 
+pub mod chunk;
+pub mod decimal;
+pub mod envelope;
 pub mod hash;
 pub mod number;
 pub mod time;

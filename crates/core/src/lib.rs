@@ -5,9 +5,9 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`codec`] | the envelope of binary files, bytes kept once, digests, exact decimals, times and numbers as text |
 //! | [`stats`], [`text`] | functions over integer counts; texts from outside as they are shown |
-//! | [`codec`] | digests, times and numbers as text |
-//! | [`seeded`], [`frame`], [`chunk`] | hash tables with seeds; the envelope of binary files, and bytes kept once |
+//! | [`seeded`] | hash tables with seeds |
 //! | [`yaml`], [`rule`], [`policy`] | YAML with positions; what each rule is: options, judge, documentation; the policy of a model |
 //! | [`event`], [`schema`] | batches in columns; slots of events |
 //! | [`decode`] | bytes to events |
@@ -27,13 +27,11 @@
 
 pub mod audit;
 pub mod baseline;
-pub mod chunk;
 pub mod codec;
 pub mod decode;
 pub mod evaluate;
 pub mod event;
 pub mod fact;
-pub mod frame;
 pub mod gate;
 pub mod intake;
 pub mod join;

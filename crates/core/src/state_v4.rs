@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
-use crate::chunk::Chunk;
+use crate::codec::chunk::Chunk;
 use crate::judge::verdict::{Action, Status};
 
 #[derive(Deserialize)]

@@ -3,8 +3,8 @@
 use super::*;
 use crate::checkpoint::SourceState;
 use driftgate_core::baseline::{Baseline, SnapshotColumns};
+use driftgate_core::codec::envelope::Kind;
 use driftgate_core::event::{Domain, EventKind, Flag, PredictionBatch, code};
-use driftgate_core::frame::Kind;
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};
@@ -308,13 +308,13 @@ fn a_checkpoint_of_another_format_is_refused_and_left_as_it_is() {
     for (version, says) in [(6, "from a newer driftgate"), (3, "run a release in between first")] {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let other = frame::encode(Kind { version, ..KIND }, &vec![7_u8; 100]).unwrap();
+        let other = envelope::encode(Kind { version, ..KIND }, &vec![7_u8; 100]).unwrap();
         fs::write(store.path(), &other).unwrap();
         let refused = store.load().err().unwrap().to_string();
         assert!(refused.contains(says) && refused.contains(&format!("format {version}")), "{refused}");
         assert_eq!(fs::read(store.path()).unwrap(), other);
         // A version that damage made is no other format.
-        let mut damaged = frame::encode(KIND, &vec![7_u8; 100]).unwrap();
+        let mut damaged = envelope::encode(KIND, &vec![7_u8; 100]).unwrap();
         damaged[8] = u8::try_from(version).unwrap();
         fs::write(store.path(), &damaged).unwrap();
         assert!(store.load().err().unwrap().to_string().contains("damaged: its checksum"));

@@ -69,9 +69,9 @@ fn columns(policy: &Policy, path: &Path, location: &str) -> Result<Vec<Lint>, St
 
 fn is_baseline(path: &Path) -> bool {
     use std::io::Read as _;
-    let mut start = vec![0; driftgate_core::frame::IDENTITY];
+    let mut start = vec![0; driftgate_core::codec::envelope::IDENTITY];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && driftgate_core::frame::is(driftgate_core::baseline::KIND, &start)
+    read.is_ok() && driftgate_core::codec::envelope::is(driftgate_core::baseline::KIND, &start)
 }
 
 /// Columns of columns (structs, lists), with their types.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chunk::EachChunk;
+use crate::codec::chunk::EachChunk;
 use crate::intake::starts::Starts;
 use crate::judge::kpi::Outcomes;
 use crate::judge::streak::{Breach, Streak};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
-use crate::chunk::EachChunk;
+use crate::codec::chunk::EachChunk;
 use crate::join::{Bounds, Join, JoinState};
 use crate::policy::Policy;
 use crate::state_v4;

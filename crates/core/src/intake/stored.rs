@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::baseline::Baseline;
-use crate::chunk::{Chunk, Digest, EachChunk};
+use crate::codec::chunk::{Chunk, Digest, EachChunk};
 
 /// Where a baseline's bytes stand, once they were written.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::block::{Block, Layout};
 pub use super::block::{Marks, Shared};
 use super::meeting::{Bounds, Outcome};
-use crate::chunk::{Chunk, EachChunk};
+use crate::codec::chunk::{Chunk, EachChunk};
 use crate::seeded::Map;
 use crate::state_v4;
 

@@ -7,7 +7,7 @@ use super::meeting::Bounds;
 use super::rows::RowsState;
 use super::table::Table;
 use super::waiting::Waiting;
-use crate::chunk::EachChunk;
+use crate::codec::chunk::EachChunk;
 use crate::state_v4;
 
 /// The join table as a checkpoint keeps it: the rows of predictions and labels as they are.

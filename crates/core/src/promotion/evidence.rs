@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::types::{Dossier, Evidence, Finding, Outcome, Recomputed};
 use super::{model_signing, schema_diff, signature};
-use crate::frame;
+use crate::codec::hash;
 use crate::policy::{EVIDENCE_KINDS, Policy, Transition};
 
 /// Every kind of evidence.
@@ -138,7 +138,7 @@ pub fn evidence_sha256(evidence: &BTreeMap<String, Evidence>) -> String {
         canonical(&evidence.value, &mut text);
     }
     text.push('}');
-    frame::sha256_hex(text.as_bytes())
+    hash::sha256_hex(text.as_bytes())
 }
 
 /// JSON without white space, keys sorted.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::certificates;
-use crate::frame;
+use crate::codec::hash;
 use crate::policy::signing::{ModelSigner, SignerTrust, curve, from_base64};
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -190,7 +190,7 @@ impl Bundle {
     pub fn manifest(&self) -> Result<Manifest, String> {
         let statement: Statement = serde_json::from_slice(&self.payload)
             .map_err(|e| format!("its payload is not the statement of a signed model: {e}"))?;
-        statement.manifest(frame::sha256_hex(&self.payload))
+        statement.manifest(hash::sha256_hex(&self.payload))
     }
 }
 
@@ -286,7 +286,7 @@ impl Statement {
             root.update(&listed.digest);
             files.entry(name).or_default().push(listed);
         }
-        let root = frame::hex(&root.finalize());
+        let root = hash::hex(&root.finalize());
         if !subject.digest.get("sha256").is_some_and(|digest| digest.eq_ignore_ascii_case(&root)) {
             return Err(format!(
                 "its statement contradicts itself: the digests it lists come to sha256:{root}, and its subject is another"
@@ -329,7 +329,7 @@ impl Serialization {
         if *algorithm != expected && *algorithm != self.hash_type {
             return Err(format!("the digest of {full:?} is {algorithm:?}, where the statement says {expected:?}"));
         }
-        let bytes = frame::from_hex(digest).filter(|bytes| bytes.len() == hash.length());
+        let bytes = hash::from_hex(digest).filter(|bytes| bytes.len() == hash.length());
         let digest = bytes.ok_or_else(|| format!("the digest of {full:?} is no {}", self.hash_type))?;
         let (name, range) = if shard.is_none() {
             (full.as_str(), None)

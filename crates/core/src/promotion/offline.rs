@@ -5,14 +5,9 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::types::{Dossier, Finding, Outcome};
+use crate::codec::decimal;
 use crate::policy::{OfflineGate, OfflineLimit, Tolerance, Transition};
-use crate::stats::limit::{self, ratio};
-
-/// The decimal that a number's shortest text says; `None` beyond about 28 digits or 7.9e28.
-#[must_use]
-pub fn decimal(number: f64) -> Option<Decimal> {
-    limit::decimal(&format!("{number:e}"))
-}
+use crate::stats::limit::ratio;
 
 /// A decimal with its sign, without needless zeros.
 fn signed(x: Decimal) -> String {
@@ -48,7 +43,7 @@ fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(Outcome, String), S
         return Ok((Outcome::Warn, detail));
     };
     let read = |value: &Value| {
-        limit::decimal(&value.to_string()).ok_or_else(|| {
+        decimal::read(&value.to_string()).ok_or_else(|| {
             format!("{metric} {value} has more digits than are compared exactly: attach a rounded value")
         })
     };

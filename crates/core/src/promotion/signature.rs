@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::evidence::artifact_sha256;
 use super::model_signing;
 use super::types::{Dossier, Finding, Outcome, Recomputed};
-use crate::frame::from_hex;
+use crate::codec::hash::from_hex;
 use crate::policy::signing::from_base64;
 use crate::policy::{Policy, SignatureAlgorithm, SigningKey};
 

@@ -10,6 +10,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 
 use super::ratio::Ratio;
+use crate::codec::decimal;
 
 /// A number that values are compared with. Ordered and equal by value: 0.20 is 0.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +35,7 @@ impl Limit {
     /// [`Self::DECIMALS`] decimals or about 28 digits.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
-        decimal(text).filter(|number| number.scale() <= Self::DECIMALS).map(Self)
+        decimal::read(text).filter(|number| number.scale() <= Self::DECIMALS).map(Self)
     }
 
     /// The limit that a float's shortest text says.
@@ -112,37 +113,6 @@ impl From<f64> for Amount {
     fn from(value: f64) -> Self {
         Self::Float(value)
     }
-}
-
-/// The decimal that a text spells, exactly and without needless zeros; `None` for a text that is no number, and beyond 28 decimals
-/// or 7.9e28.
-#[must_use]
-pub fn decimal(text: &str) -> Option<Decimal> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (text, 0),
-    };
-    let (sign, digits) = match mantissa.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, mantissa.strip_prefix('+').unwrap_or(mantissa)),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let all = format!("{whole}{fraction}");
-    if all.is_empty() || !all.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let digits = all.trim_end_matches('0');
-    if digits.is_empty() {
-        return Some(Decimal::ZERO);
-    }
-    let dropped = i64::try_from(all.len() - digits.len()).ok()?;
-    let scale = i64::try_from(fraction.len()).ok()?.checked_sub(dropped)?.checked_sub(exponent)?;
-    let number = sign * digits.parse::<i128>().ok()?;
-    if scale >= 0 {
-        return Decimal::try_from_i128_with_scale(number, u32::try_from(scale).ok()?).ok();
-    }
-    let power = 10_i128.checked_pow(u32::try_from(scale.unsigned_abs()).ok()?)?;
-    Decimal::try_from_i128_with_scale(number.checked_mul(power)?, 0).ok()
 }
 
 /// A decimal as the ratio that it is.

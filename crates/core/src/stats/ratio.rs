@@ -2,8 +2,10 @@
 //!
 //! In binary floating point 0.80 − 0.77 exceeds 0.03. Here 4/5 − 77/100 equals 3/100.
 
-use super::real::{gcd, signed};
 use std::cmp::Ordering;
+
+use super::real::{gcd, signed};
+use crate::codec::decimal;
 
 /// A rational in lowest terms with a positive denominator. Ordered and compared by value, exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -41,19 +43,9 @@ impl Ratio {
     /// and 1e38 does).
     #[must_use]
     pub fn from_decimal(value: f64) -> Option<Self> {
-        if !value.is_finite() {
-            return None;
-        }
-        let text = format!("{value:e}");
-        let (mantissa, exponent) = text.split_once('e')?;
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-        if digits == 0 {
-            return Some(Self::ZERO);
-        }
-        let shift = exponent.parse::<i64>().ok()? - i64::try_from(fraction.len()).ok()?;
-        let power = 10_i128.checked_pow(u32::try_from(shift.unsigned_abs()).ok()?)?;
-        if shift < 0 { Self::new(digits, power) } else { Self::new(digits.checked_mul(power)?, 1) }
+        let (number, scale) = decimal::digits(&format!("{value:e}"))?;
+        let power = 10_i128.checked_pow(u32::try_from(scale.unsigned_abs()).ok()?)?;
+        if scale > 0 { Self::new(number, power) } else { Self::new(number.checked_mul(power)?, 1) }
     }
 
     /// self − other; `None` when it does not fit (counts below 2^62 always do).

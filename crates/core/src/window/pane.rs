@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::measured::Measured;
 use super::tally::{Count, Last, OpenTally, SegmentCounts, Tally};
-use crate::chunk::{Chunk, EachChunk};
+use crate::codec::chunk::{Chunk, EachChunk};
 use crate::state_v4;
 
 /// A tally that no event changes any more.

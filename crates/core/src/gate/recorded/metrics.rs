@@ -10,9 +10,9 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Number, Value};
 
 use super::{KINDS, RESERVED, RunError, gate};
+use crate::codec::decimal;
 use crate::codec::time::utc;
 use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side};
-use crate::promotion::offline::decimal;
 use crate::promotion::types::{Finding, Outcome};
 use crate::rule;
 use crate::rule::definition::{Subjects, Values};
@@ -32,7 +32,7 @@ impl Amount {
     /// `None` for what is not finite; `percent` is the run's unit, if it says one.
     fn read(number: &Number, percent: Option<bool>) -> Option<Self> {
         let float = number.as_f64().filter(|x| x.is_finite())?;
-        let amount = Self { float, decimal: decimal(float), has_unit: percent.is_some() };
+        let amount = Self { float, decimal: decimal::of(float), has_unit: percent.is_some() };
         Some(if percent == Some(true) { amount.hundredth() } else { amount })
     }
 

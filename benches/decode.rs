@@ -27,6 +27,7 @@ use driftgate_core::intake::Setup;
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::pipeline::Pipeline;
+use driftgate_core::pipeline::batch;
 use driftgate_core::policy;
 
 const EVENTS: usize = 8192;
@@ -165,7 +166,7 @@ fn decode(c: &mut Criterion) {
         JsonDecoder::new(std::slice::from_ref(&schema), &Format::default(), EventKind::Predictions, Limits::default());
     let mut out = [PredictionBatch::new(20, 4, 2)];
     for event in &events {
-        decoder.prediction(event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
+        batch::decode(&mut decoder, event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
     }
     pipeline.intake().set_reference("1", reference(&policy, &out[0]));
     pipeline.intake().learn(id, &mut out[0]);
@@ -178,7 +179,7 @@ fn decode(c: &mut Criterion) {
         b.iter(|| {
             for events in events.chunks(2048) {
                 for event in events {
-                    decoder.prediction(event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
+                    batch::decode(&mut decoder, event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
                 }
                 let [batch] = &mut out;
                 let mut intake = pipeline.intake();
@@ -203,7 +204,7 @@ fn decode(c: &mut Criterion) {
             for events in events.chunks(2048) {
                 out.iter_mut().for_each(PredictionBatch::clear);
                 for event in events {
-                    decoder.prediction(event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
+                    batch::decode(&mut decoder, event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
                 }
                 black_box(&out);
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use driftgate_core::event::{Flag, PredictionId};
-use driftgate_core::join::{Bounds, Join, Met, Outcome, Pending, TOUCHED};
+use driftgate_core::join::{Bounds, Join, JoinOutcome, Met, Pending, TOUCHED};
 
 const PENDING: u64 = 10_000_000;
 /// Predictions or labels of one measurement.
@@ -77,7 +77,7 @@ fn join(c: &mut Criterion) {
                 for (labels, ids) in labels.chunks(TOUCHED).zip(ids.chunks(TOUCHED)) {
                     held.touch_for_labels(ids);
                     for (id, ts) in labels {
-                        let outcome = Outcome { ts: *ts, label: Flag::Yes, kpis: 0, kpis_yes: 0, in_time: true };
+                        let outcome = JoinOutcome { ts: *ts, label: Flag::Yes, kpis: 0, kpis_yes: 0, in_time: true };
                         met += u64::from(held.label(PredictionId(*id), outcome, |_| ()) == Met::Pairs(1));
                     }
                 }

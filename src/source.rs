@@ -5,4 +5,5 @@ pub mod columns;
 pub mod files;
 pub mod jsonl;
 pub mod kafka;
+pub mod options;
 pub mod prometheus;

@@ -10,6 +10,7 @@ use driftgate_core::event::{Domain, EventKind, Flag, Limits, PredictionBatch, co
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};
+use driftgate_core::pipeline::batch::decode;
 use driftgate_core::pipeline::{Pipeline, PipelineState};
 use driftgate_core::policy::{self, Policy};
 
@@ -84,7 +85,7 @@ impl Feed {
     /// Decodes and counts events.
     pub fn lines(&mut self, lines: &[Vec<u8>]) {
         for line in lines {
-            self.decoder.prediction(line, i64::MAX / 2, &mut self.batch).expect("a whole event");
+            decode(&mut self.decoder, line, i64::MAX / 2, &mut self.batch).expect("a whole event");
         }
         self.count();
     }

@@ -87,9 +87,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let input = Input {
         policy: Arc::clone(&policy),
         predictions: file("predictions.parquet", EventKind::Predictions),
-        labels: Some(file("labels.parquet", EventKind::Labels)),
-        measurements: None,
-        features: None,
+        others: [(EventKind::Labels, file("labels.parquet", EventKind::Labels))].into(),
     };
     let mut story = Story {
         address,
@@ -193,7 +191,7 @@ impl Story {
         }
     }
 
-    fn end(&self, outcome: &replay::Outcome, took: Duration) {
+    fn end(&self, outcome: &replay::ReplayOutcome, took: Duration) {
         let c = &outcome.counters;
         outln!(
             "\n{} predictions and {} labels in {:.1} s: {} windows judged.",

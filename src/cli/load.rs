@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
     /// What the rows are; by default what the columns say: label or a KPI, metric and value, score or version, else features
-    #[arg(long, value_name = "KIND", value_parser = ["predictions", "labels", "features", "measurements"])]
+    #[arg(long, value_name = "KIND", value_parser = EventKind::ALL.map(EventKind::name))]
     kind: Option<String>,
     /// The brokers; by default the configuration's, else localhost:9092
     #[arg(long, value_name = "HOST:PORT,…")]

@@ -18,13 +18,11 @@ use super::{display, terminal};
 use crate::clock::now_ms;
 use crate::config::{self, SourceConfig};
 use crate::daemon::sources;
-use crate::replay::{self, Input, InputFile, Observer, Outcome};
-use crate::source::columns::events::FileFields;
+use crate::replay::{self, Input, InputFile, Observer, ReplayOutcome};
 use crate::source::columns::nulls::NullTexts;
-use crate::source::files::FileOptions;
+use crate::source::options::FileOptions;
 use driftgate_core::decode::Reject;
-use driftgate_core::decode::json::Format;
-use driftgate_core::event::{EventKind, Limits};
+use driftgate_core::event::EventKind;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::judge::verdict::{Signal, Status, Verdict};
 use driftgate_core::pipeline::Pipeline;
@@ -40,18 +38,8 @@ pub struct Args {
     /// The model's policy file
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
-    /// Prediction events, with scores, features and versions
-    #[arg(long, value_name = "FILE")]
-    predictions: PathBuf,
-    /// Events of the features stream, without versions
-    #[arg(long, value_name = "FILE")]
-    features: Option<PathBuf>,
-    /// Labels by prediction id
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
-    /// Measurements: what other systems measured of a version
-    #[arg(long, value_name = "FILE")]
-    measurements: Option<PathBuf>,
+    #[command(flatten)]
+    files: EventFiles,
     /// Writes every verdict as a JSON line, by end, model, version and group
     #[arg(long, value_name = "OUT.jsonl")]
     verdicts: Option<PathBuf>,
@@ -76,16 +64,42 @@ pub struct Args {
     json: bool,
 }
 
+/// A flag for each kind of event: the file that holds such events.
+#[derive(Debug)]
+struct EventFiles(BTreeMap<EventKind, PathBuf>);
+
+impl clap::FromArgMatches for EventFiles {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let file = |kind: EventKind| Some((kind, matches.get_one::<PathBuf>(kind.name())?.clone()));
+        Ok(Self(EventKind::ALL.into_iter().filter_map(file).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for EventFiles {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(EventKind::LISTED.map(|kind| {
+            let flag = clap::Arg::new(kind.name()).long(kind.name()).value_name("FILE").help(kind.help());
+            flag.value_parser(clap::value_parser!(PathBuf)).required(kind == EventKind::Predictions)
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let policy = Arc::new(read_policy(&args.policy)?);
     let options = Options::new(&policy, args.config.as_deref(), super::threads::threads(args.threads))?;
-    let input = Input {
-        policy: Arc::clone(&policy),
-        predictions: options.file(&args.predictions, EventKind::Predictions),
-        features: args.features.as_deref().map(|f| options.file(f, EventKind::Features)),
-        labels: args.labels.as_deref().map(|f| options.file(f, EventKind::Labels)),
-        measurements: args.measurements.as_deref().map(|f| options.file(f, EventKind::Measurements)),
-    };
+    let mut files: BTreeMap<EventKind, InputFile> =
+        args.files.0.iter().map(|(kind, path)| (*kind, options.file(path, *kind))).collect();
+    let predictions = files.remove(&EventKind::Predictions).context("--predictions names the file to replay")?;
+    let input = Input { policy: Arc::clone(&policy), predictions, others: files };
     let blocking = policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect();
     let mut summary = Summary {
         tried: Tried::new(blocking),
@@ -122,7 +136,7 @@ fn fail_on_word(code: u8) -> &'static str {
 }
 
 /// Events read and rejected, by file.
-fn file_events(input: &Input, summary: &Summary, outcome: &Outcome) -> Vec<FileEvents> {
+fn file_events(input: &Input, summary: &Summary, outcome: &ReplayOutcome) -> Vec<FileEvents> {
     let c = &outcome.counters;
     let of = |file: &InputFile, counted: u64| {
         let rejects = summary.rejects.get(&file.path);
@@ -130,11 +144,12 @@ fn file_events(input: &Input, summary: &Summary, outcome: &Outcome) -> Vec<FileE
         let first = rejects.map(|r| r.first.clone());
         FileEvents { file: file.path.clone(), read: counted.saturating_add(rejected), rejected, first }
     };
-    let mut files = vec![of(&input.predictions, c.predictions)];
-    files.extend(input.features.as_ref().map(|f| of(f, c.features)));
-    files.extend(input.labels.as_ref().map(|f| of(f, c.labels)));
-    files.extend(input.measurements.as_ref().map(|f| of(f, c.measurements)));
-    files
+    let mut others: Vec<_> = input.others.iter().collect();
+    others.sort_unstable_by_key(|(kind, _)| kind.name());
+    std::iter::once((&EventKind::Predictions, &input.predictions))
+        .chain(others)
+        .map(|(kind, file)| of(file, c.of(*kind)))
+        .collect()
 }
 
 /// Reads and validates a policy file.
@@ -152,16 +167,11 @@ pub struct Options {
 
 impl Options {
     pub fn new(policy: &policy::Policy, config: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
-        let limits = Limits::default();
         let mut base = FileOptions {
-            format: Format::default(),
-            columns: FileFields {
-                null_values: NullTexts::listed(policy.baseline.null_values.as_deref()),
-                ..FileFields::default()
-            },
-            limits,
+            null_values: NullTexts::listed(policy.baseline.null_values.as_deref()),
             record_ts: now_ms(),
             threads,
+            ..FileOptions::default()
         };
         let Some(path) = config else { return Ok(Self { base, sources: Vec::new() }) };
         let text = std::fs::read_to_string(path)
@@ -297,7 +307,7 @@ impl Summary {
         [&mut self.verdicts, &mut self.signals, &mut self.dead_letters].into_iter().flatten().try_for_each(Write::flush)
     }
 
-    fn to_text(&mut self, model: &str, outcome: &Outcome) -> String {
+    fn to_text(&mut self, model: &str, outcome: &ReplayOutcome) -> String {
         use std::fmt::Write as _;
         let mut out = String::new();
         let c = &outcome.counters;
@@ -383,7 +393,7 @@ impl Summary {
         out
     }
 
-    fn to_json(&mut self, outcome: &Outcome) -> Value {
+    fn to_json(&mut self, outcome: &ReplayOutcome) -> Value {
         let rules: Vec<Value> = self.rules.iter_mut().map(|((version, rule), r)| {
             r.values.sort_unstable_by(f64::total_cmp);
             let at = |s: Status| r.by_status.get(&s).copied().unwrap_or(0);

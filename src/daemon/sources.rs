@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::config::{self, Config, SourceConfig};
-use crate::source::columns::events::FileFields;
 use crate::source::columns::nulls::NullTexts;
-use crate::source::files::FileOptions;
+use crate::source::options::FileOptions;
 use crate::view::Keep;
 use driftgate_core::decode::json::Format;
 use driftgate_core::event::EventKind;
@@ -38,14 +37,10 @@ pub fn format(source: &SourceConfig) -> Format {
 pub fn file_options(base: &FileOptions, source: &SourceConfig) -> FileOptions {
     FileOptions {
         format: format(source),
-        columns: FileFields {
-            map: source.fields.clone(),
-            time: source.time.clone(),
-            null_values: source
-                .null_values
-                .as_ref()
-                .map_or_else(|| Arc::clone(&base.columns.null_values), |texts| Arc::new(NullTexts::new(texts.clone()))),
-        },
+        null_values: source
+            .null_values
+            .as_ref()
+            .map_or_else(|| Arc::clone(&base.null_values), |texts| Arc::new(NullTexts::new(texts.clone()))),
         ..base.clone()
     }
 }

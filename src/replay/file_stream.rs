@@ -1,4 +1,4 @@
-//! One file of a replay as a lane: its pieces are taken in order, decoded by any worker, and their batches admitted in
+//! One file of a replay as a stream: its pieces are taken in order, decoded by any worker, and their batches admitted in
 //! order.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -6,16 +6,20 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::error::ReplayError;
+use super::input::InputFile;
 use super::remarks::Findings;
-use super::workers::{Note, Run};
-use super::{InputFile, ReplayError};
-use crate::source::files::{Chunk, FileStream, PieceDecoder, StreamBatch};
+use super::report::Event;
+use super::workers::{Admitted, Decode, Run, Stream};
+use crate::source::files::{FileStream, PieceDecoder};
+use crate::source::options::Chunk;
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::event::{FeatureBatch, FieldMap, LabelBatch, MeasurementBatch, PredictionBatch, TimeUnit};
+use driftgate_core::event::{FieldMap, TimeUnit};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, Intake, SourceId};
-use driftgate_core::pipeline::{Batch, Pipeline, lock};
+use driftgate_core::pipeline::batch::{Batch, PerKind};
+use driftgate_core::pipeline::{Pipeline, lock};
 
 /// Pieces of columns are large, and take tens of milliseconds each.
 const SPARE_OF_COLUMNS: u64 = 2;
@@ -23,96 +27,37 @@ const SPARE_OF_COLUMNS: u64 = 2;
 /// its core for longer.
 const SPARE_OF_LINES: u64 = 12;
 
-/// Decodes a piece that was taken, as number so many.
-pub(super) type Decode<'a> = Box<dyn FnOnce(u64) -> Result<(), ReplayError> + 'a>;
-
-/// What a worker does with a lane, whatever its events.
-pub(super) trait Lane: Send + Sync {
-    /// Takes the next piece out of the file; `None` at its end. The function that comes back decodes it.
-    fn take(&self, worker: usize) -> Result<Option<Decode<'_>>, ReplayError>;
-
-    /// Admits the first waiting batch of piece `number`; the function that comes back counts it. Says how far the lane has
-    /// come, and whether the piece has no more batches.
-    fn admit<'a>(&'a self, run: &'a Run<'_>, worker: usize, number: u64, job: Job)
-    -> Result<Admitted<'a>, ReplayError>;
-
-    /// Tells the pipeline that there is no more.
-    fn end(&self, pipeline: &Pipeline);
-
-    /// Whether a batch of piece `number` waits.
-    fn has(&self, number: u64) -> bool;
-
-    fn bytes_read(&self) -> u64;
-
-    /// What is worth saying of the file, once it was read.
-    fn findings(&self) -> Findings;
-
-    /// How many pieces are worth having in memory, beside those in hand.
-    fn spare_pieces(&self) -> u64;
-}
-
-/// An admitted batch.
-pub(super) struct Admitted<'a> {
-    pub reached: Option<i64>,
-    /// The piece has no more batches.
-    pub last: bool,
-    /// Counts it, and gives the job back.
-    pub count: Box<dyn FnOnce() -> Job + 'a>,
-}
-
-/// A batch that files are replayed in.
-pub(super) trait Replayed: StreamBatch + Batch + Sync {
-    /// Takes over what its codes mean; loads what its versions need.
-    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run<'_>);
-
-    /// The first event's id; empty where events have none.
-    #[allow(clippy::unnecessary_literal_bound, reason = "those with ids lend them")]
-    fn first_id(&self) -> &str {
-        ""
+/// Takes over what a batch's codes mean, and loads what its versions need.
+fn translate<B: Batch>(batch: &mut B, decoder: DecoderId, intake: &mut Intake, run: &Run<'_>) {
+    batch.learn(intake, decoder);
+    // A baseline is known from the first row of its version on, however many rows a batch has.
+    let mut done = 0;
+    for (row, version) in batch.unknown_versions(intake) {
+        batch.translate(intake, decoder, done..row);
+        run.load(intake, &version);
+        done = row;
     }
+    let rest = done..batch.rows();
+    batch.translate(intake, decoder, rest);
 }
 
-impl Replayed for PredictionBatch {
-    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, run: &Run<'_>) {
-        intake.learn(decoder, self);
-        // A baseline is known from the first row of its version on, however many rows a batch has.
-        let mut done = 0;
-        for (row, version) in intake.unknown_versions(self) {
-            intake.translate_rows(decoder, self, done..row);
-            run.load(intake, &version);
-            done = row;
-        }
-        let rest = done..self.len();
-        intake.translate_rows(decoder, self, rest);
-    }
-
-    fn first_id(&self) -> &str {
-        self.ids.text(0)
-    }
+/// Opens a file as a stream.
+pub(super) struct OpenStream<'a> {
+    pub file: &'a InputFile,
+    pub pipeline: &'a Pipeline,
+    pub workers: usize,
 }
 
-impl Replayed for LabelBatch {
-    fn translate(&mut self, _: DecoderId, _: &mut Intake, _: &Run<'_>) {}
+impl PerKind for OpenStream<'_> {
+    type Output = Result<Box<dyn Stream>, ReplayError>;
 
-    fn first_id(&self) -> &str {
-        self.ids.text(0)
-    }
-}
-
-impl Replayed for FeatureBatch {
-    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, _: &Run<'_>) {
-        intake.translate_features(decoder, self);
-    }
-}
-
-impl Replayed for MeasurementBatch {
-    fn translate(&mut self, decoder: DecoderId, intake: &mut Intake, _: &Run<'_>) {
-        intake.translate_measurements(decoder, self);
+    fn of<B: Batch + 'static>(self) -> Self::Output {
+        Ok(Box::new(FileReplay::<B>::open(self.file, self.pipeline, self.workers)?))
     }
 }
 
 /// One file.
-pub(super) struct FileLane<B: StreamBatch> {
+struct FileReplay<B: Batch> {
     source: SourceId,
     path: PathBuf,
     stream: Mutex<FileStream<B>>,
@@ -137,13 +82,13 @@ struct Decoded<B> {
     first_id: String,
 }
 
-impl<B: Replayed> FileLane<B> {
-    pub fn open(file: &InputFile, pipeline: &Pipeline, workers: usize) -> Result<Self, ReplayError> {
+impl<B: Batch> FileReplay<B> {
+    fn open(file: &InputFile, pipeline: &Pipeline, workers: usize) -> Result<Self, ReplayError> {
         let mut intake = pipeline.intake();
         let stream = FileStream::open(&file.path, intake.schema(), &file.options)?;
         let decoders = (0..workers).map(|_| (Mutex::new(stream.decoder()), intake.add_decoder())).collect();
         Ok(Self {
-            source: intake.add_source(B::KIND, file.options.format.time.future, None),
+            source: intake.add_source(B::kind(), file.options.format.time.future, None),
             path: file.path.clone(),
             decoders,
             decoded: Mutex::new(Decoded {
@@ -161,7 +106,7 @@ impl<B: Replayed> FileLane<B> {
     }
 }
 
-impl<B: Replayed> Lane for FileLane<B> {
+impl<B: Batch> Stream for FileReplay<B> {
     fn take(&self, worker: usize) -> Result<Option<Decode<'_>>, ReplayError> {
         let mut stream = lock(&self.stream);
         let piece = stream.next_piece()?;
@@ -203,13 +148,13 @@ impl<B: Replayed> Lane for FileLane<B> {
         }
         drop(decoded);
         for (at, reject, payload) in chunk.rejects.drain(..) {
-            run.note(Note::Reject { path: self.path.clone(), line: line + at, reject, payload });
+            run.note(Event::Reject { path: self.path.clone(), line: line + at, reject, payload });
         }
         if chunk.unknown_model > 0 {
-            run.note(Note::UnknownModel(chunk.unknown_model));
+            run.note(Event::UnknownModel(chunk.unknown_model));
         }
         let mut intake = run.pipeline.intake();
-        chunk.batch.translate(id, &mut intake, run);
+        translate(&mut chunk.batch, id, &mut intake, run);
         run.pipeline.admit(&mut intake, self.source, &chunk.batch, &mut job);
         let reached = intake.progress(self.source).max_ts;
         drop(intake);
@@ -243,7 +188,7 @@ impl<B: Replayed> Lane for FileLane<B> {
         let decoded = lock(&self.decoded);
         Findings {
             path: self.path.clone(),
-            kind: B::KIND,
+            kind: B::kind(),
             fields: self.fields.clone(),
             unit: self.unit,
             notes: decoded.notes.clone(),

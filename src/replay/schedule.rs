@@ -49,14 +49,14 @@ pub(super) enum Task {
 
 /// The lanes, and whether a worker is admitting.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct Schedule {
     pub lanes: Vec<Lane>,
     pub admitting: bool,
     /// A worker failed, or the replay was told to stop.
     pub stopped: bool,
 }
 
-impl Board {
+impl Schedule {
     pub fn new(lanes: Vec<Lane>) -> Self {
         Self { lanes, admitting: false, stopped: false }
     }
@@ -100,8 +100,8 @@ impl Board {
 mod tests {
     use super::*;
 
-    fn board(lanes: &[Lane]) -> Board {
-        Board::new(lanes.to_vec())
+    fn board(lanes: &[Lane]) -> Schedule {
+        Schedule::new(lanes.to_vec())
     }
 
     fn lane() -> Lane {
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(board(&[busy, full]).task(), Task::Wait);
         let ready = Lane { ready: true, ..full };
         assert_eq!(board(&[busy, ready]).task(), Task::Admit(1));
-        assert_eq!(Board { admitting: true, ..board(&[busy, ready]) }.task(), Task::Wait);
+        assert_eq!(Schedule { admitting: true, ..board(&[busy, ready]) }.task(), Task::Wait);
     }
 
     #[test]
@@ -133,6 +133,6 @@ mod tests {
         let ahead = Lane { reached: Some(5), ..done };
         assert!(board(&[ahead, left]).passed(1).is_empty(), "as far as that its end may not be found yet");
         assert_eq!(board(&[done, done]).task(), Task::Done);
-        assert_eq!(Board { stopped: true, ..board(&[left]) }.task(), Task::Done);
+        assert_eq!(Schedule { stopped: true, ..board(&[left]) }.task(), Task::Done);
     }
 }

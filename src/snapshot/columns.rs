@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{SnapshotError, SnapshotErrors, spread};
+use super::error::{SnapshotError, SnapshotErrors};
+use super::spread;
 use crate::source::columns::cells::Cells;
 use crate::source::columns::{ColumnFile, Format, Pieces, Rows};
 use driftgate_core::baseline::{Coded, NumericReference, SnapshotColumns};
@@ -26,7 +27,7 @@ const MOST_TEXT: usize = 64 << 10;
 const MOST_TEXTS: usize = 1 << 30;
 
 /// A snapshot being read.
-pub struct Building<'p> {
+pub struct ProfileBuilder<'p> {
     policy: &'p Policy,
     rows: usize,
     /// Numeric features, the score if there is one, columns of texts by name, the label if there is one.
@@ -62,7 +63,7 @@ struct Texts {
     over: Option<String>,
 }
 
-impl<'p> Building<'p> {
+impl<'p> ProfileBuilder<'p> {
     pub fn new(policy: &'p Policy, location: &'p str, file: &ColumnFile) -> Self {
         let column = |name: &'p String, role, values| Column {
             policy,

@@ -5,30 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::columns::events::{
-    EventReader, FeatureReader, FileFields, LabelReader, MeasurementReader, PredictionReader,
-};
+use super::columns::events::EventReader;
 use super::columns::{self, FileError};
 use super::jsonl::{Block, Blocks, LineDecoder};
-use driftgate_core::decode::Reject;
-use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
-use driftgate_core::decode::notes::Notes;
+use super::options::{Chunk, FileOptions};
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::event::{EventKind, FeatureBatch, LabelBatch, Limits, MeasurementBatch, PredictionBatch};
+use driftgate_core::pipeline::batch::Batch;
 use driftgate_core::schema::Schema;
-
-/// Decoded events and those that were rejected.
-pub struct Chunk<B> {
-    pub batch: B,
-    /// Line or row within the file or, for lines, within the piece; why; and the line's bytes where there are any.
-    pub rejects: Vec<(u64, Reject, Vec<u8>)>,
-    /// How many lines the piece holds.
-    pub lines: u64,
-    /// Events of models without a policy here.
-    pub unknown_model: u64,
-    /// Remarks about the others.
-    pub notes: Notes,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
@@ -42,158 +25,7 @@ pub enum StreamError {
     Columns(#[from] FileError),
 }
 
-/// Batches that files can be read into.
-pub trait StreamBatch: Send + Sized + 'static {
-    const KIND: EventKind;
-    /// The reader of Parquet and CSV files.
-    type Columns: EventReader<Batch = Self>;
-
-    fn empty(schema: &Schema) -> Self;
-
-    fn rows(&self) -> usize {
-        self.times().len()
-    }
-
-    /// The rows' times.
-    fn times(&self) -> &[i64];
-
-    /// Makes room, so that decoding does not allocate event by event.
-    fn make_room(&mut self, rows: usize);
-
-    /// Empties the batch for reuse; its memory stays.
-    fn reset(&mut self);
-
-    /// Whether it carries texts of new codes.
-    fn has_news(&self) -> bool;
-
-    /// Decodes one JSON event into the batch.
-    ///
-    /// # Errors
-    /// The rejection; nothing was added.
-    fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject>;
-}
-
-impl StreamBatch for PredictionBatch {
-    type Columns = PredictionReader;
-
-    const KIND: EventKind = EventKind::Predictions;
-
-    fn empty(schema: &Schema) -> Self {
-        Self::new(schema.numeric.len(), schema.categorical.len(), schema.segmentations.len())
-    }
-
-    fn times(&self) -> &[i64] {
-        &self.ts
-    }
-
-    fn make_room(&mut self, rows: usize) {
-        self.reserve(rows);
-    }
-
-    fn reset(&mut self) {
-        self.clear();
-    }
-
-    fn has_news(&self) -> bool {
-        !self.fresh.is_empty()
-    }
-
-    fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
-        json.prediction(bytes, record_ts, std::slice::from_mut(self))
-    }
-}
-
-impl StreamBatch for LabelBatch {
-    type Columns = LabelReader;
-
-    const KIND: EventKind = EventKind::Labels;
-
-    fn empty(schema: &Schema) -> Self {
-        Self::new(schema.kpis.len())
-    }
-
-    fn times(&self) -> &[i64] {
-        &self.ts
-    }
-
-    fn make_room(&mut self, rows: usize) {
-        self.reserve(rows);
-    }
-
-    fn reset(&mut self) {
-        self.clear();
-    }
-
-    fn has_news(&self) -> bool {
-        false
-    }
-
-    fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
-        json.label(bytes, record_ts, std::slice::from_mut(self))
-    }
-}
-
-impl StreamBatch for FeatureBatch {
-    type Columns = FeatureReader;
-
-    const KIND: EventKind = EventKind::Features;
-
-    fn empty(schema: &Schema) -> Self {
-        Self::new(schema.numeric.len(), schema.categorical.len())
-    }
-
-    fn times(&self) -> &[i64] {
-        &self.ts
-    }
-
-    fn make_room(&mut self, rows: usize) {
-        self.reserve(rows);
-    }
-
-    fn reset(&mut self) {
-        self.clear();
-    }
-
-    fn has_news(&self) -> bool {
-        !self.fresh.is_empty()
-    }
-
-    fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
-        json.features(bytes, record_ts, std::slice::from_mut(self))
-    }
-}
-
-impl StreamBatch for MeasurementBatch {
-    type Columns = MeasurementReader;
-
-    const KIND: EventKind = EventKind::Measurements;
-
-    fn empty(_: &Schema) -> Self {
-        Self::default()
-    }
-
-    fn times(&self) -> &[i64] {
-        &self.ts
-    }
-
-    fn make_room(&mut self, rows: usize) {
-        self.reserve(rows);
-    }
-
-    fn reset(&mut self) {
-        self.clear();
-    }
-
-    fn has_news(&self) -> bool {
-        !self.fresh.is_empty()
-    }
-
-    fn decode(&mut self, json: &mut JsonDecoder, bytes: &[u8], record_ts: i64) -> Result<Outcome, Reject> {
-        json.measurement(bytes, record_ts, std::slice::from_mut(self))
-    }
-}
-
-/// The kind of file that a name has.
+/// What kind of file a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     Columns,
@@ -217,17 +49,6 @@ impl FileKind {
     }
 }
 
-/// How event files are read.
-#[derive(Clone, Debug)]
-pub struct FileOptions {
-    pub format: Format,
-    pub columns: FileFields,
-    pub limits: Limits,
-    /// The time that "in the future" is measured from, in ms.
-    pub record_ts: i64,
-    pub threads: usize,
-}
-
 /// A piece of a file, to be decoded by any thread.
 pub enum Piece {
     Lines(Block),
@@ -235,28 +56,28 @@ pub enum Piece {
 }
 
 /// An event file being read: gives pieces in the file's order.
-pub struct FileStream<B: StreamBatch> {
+pub struct FileStream<B: Batch> {
     pub path: PathBuf,
     /// Bytes to read, where known.
     pub bytes: Option<u64>,
-    reader: Reader<B>,
+    reader: FileReader<B>,
     schema: Arc<Schema>,
     options: FileOptions,
 }
 
-enum Reader<B: StreamBatch> {
+enum FileReader<B: Batch> {
     Lines(Blocks),
-    Columns { first: B::Columns, pieces: columns::Pieces, ended: bool },
+    Columns { first: EventReader<B>, pieces: columns::Pieces, ended: bool },
 }
 
 /// Decodes pieces of one file; one a thread.
 #[allow(clippy::large_enum_variant, reason = "there is one a file and thread, which is not moved")]
-pub enum PieceDecoder<B: StreamBatch> {
+pub enum PieceDecoder<B: Batch> {
     Lines(LineDecoder),
-    Columns(B::Columns),
+    Columns(EventReader<B>),
 }
 
-impl<B: StreamBatch> PieceDecoder<B> {
+impl<B: Batch> PieceDecoder<B> {
     /// Decodes a piece into `spare`, an empty batch. The piece's memory comes back, where it can be used again.
     ///
     /// # Errors
@@ -265,8 +86,7 @@ impl<B: StreamBatch> PieceDecoder<B> {
         match (piece, self) {
             (Piece::Lines(block), Self::Lines(decoder)) => Ok((decoder.decode(&block, spare), Some(block))),
             (Piece::Columns(piece), Self::Columns(reader)) => {
-                let mut chunk =
-                    Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0, notes: Notes::default() };
+                let mut chunk = Chunk::of(spare);
                 let rejects = &mut chunk.rejects;
                 chunk.unknown_model =
                     reader.read(piece, &mut chunk.batch, &mut |row, reject| rejects.push((row, reject, Vec::new())))?;
@@ -275,16 +95,13 @@ impl<B: StreamBatch> PieceDecoder<B> {
                 Ok((chunk, None))
             }
             // A file gives pieces of its own kind only.
-            (_, _) => Ok((
-                Chunk { batch: spare, rejects: Vec::new(), lines: 0, unknown_model: 0, notes: Notes::default() },
-                None,
-            )),
+            (_, _) => Ok((Chunk::of(spare), None)),
         }
     }
 }
 
-impl<B: StreamBatch> PieceDecoder<B> {
-    /// The names that any event of this decoder has had.
+impl<B: Batch> PieceDecoder<B> {
+    /// What any event that this decoder read has had.
     #[must_use]
     pub fn seen(&self) -> Seen {
         match self {
@@ -294,7 +111,7 @@ impl<B: StreamBatch> PieceDecoder<B> {
     }
 }
 
-impl<B: StreamBatch> FileStream<B> {
+impl<B: Batch> FileStream<B> {
     /// Opens a file.
     ///
     /// # Errors
@@ -303,19 +120,17 @@ impl<B: StreamBatch> FileStream<B> {
         let unreadable = |e: io::Error| StreamError::Read { name: path.display().to_string(), cause: e.to_string() };
         let (reader, bytes) = match FileKind::of(path)? {
             FileKind::JsonLines if path == Path::new("-") => {
-                (Reader::Lines(Blocks::new(Box::new(io::stdin()), false, options.limits)), None)
+                (FileReader::Lines(Blocks::new(Box::new(io::stdin()), false, options.limits)), None)
             }
             FileKind::JsonLines => {
                 let file = File::open(path).map_err(unreadable)?;
                 let bytes = file.metadata().ok().map(|m| m.len());
-                (Reader::Lines(Blocks::new(Box::new(file), true, options.limits)), bytes)
+                (FileReader::Lines(Blocks::new(Box::new(file), true, options.limits)), bytes)
             }
             FileKind::Columns => {
                 let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-                let schema = Arc::clone(schema);
-                let (first, pieces) =
-                    B::Columns::open(path, schema, &options.columns, options.limits, options.record_ts)?;
-                (Reader::Columns { first, pieces, ended: false }, Some(bytes))
+                let (first, pieces) = EventReader::open(path, Arc::clone(schema), options)?;
+                (FileReader::Columns { first, pieces, ended: false }, Some(bytes))
             }
         };
         Ok(Self { path: path.to_owned(), bytes, reader, schema: Arc::clone(schema), options: options.clone() })
@@ -325,8 +140,8 @@ impl<B: StreamBatch> FileStream<B> {
     #[must_use]
     pub fn decoder(&self) -> PieceDecoder<B> {
         match &self.reader {
-            Reader::Lines(_) => PieceDecoder::Lines(LineDecoder::new::<B>(&self.schema, &self.options)),
-            Reader::Columns { first, .. } => PieceDecoder::Columns(first.fork()),
+            FileReader::Lines(_) => PieceDecoder::Lines(LineDecoder::new::<B>(&self.schema, &self.options)),
+            FileReader::Columns { first, .. } => PieceDecoder::Columns(first.fork()),
         }
     }
 
@@ -336,11 +151,11 @@ impl<B: StreamBatch> FileStream<B> {
     /// A file that cannot be read on.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, StreamError> {
         match &mut self.reader {
-            Reader::Lines(blocks) => match blocks.next_block() {
+            FileReader::Lines(blocks) => match blocks.next_block() {
                 Ok(block) => Ok(block.map(Piece::Lines)),
                 Err(e) => Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() }),
             },
-            Reader::Columns { pieces, ended, .. } => {
+            FileReader::Columns { pieces, ended, .. } => {
                 let piece = pieces.next()?;
                 *ended = piece.is_none();
                 Ok(piece.map(Piece::Columns))
@@ -350,7 +165,7 @@ impl<B: StreamBatch> FileStream<B> {
 
     /// Takes the memory of a decoded piece back.
     pub fn give_back(&mut self, block: Block) {
-        if let Reader::Lines(blocks) = &mut self.reader {
+        if let FileReader::Lines(blocks) = &mut self.reader {
             blocks.give_back(block);
         }
     }
@@ -359,9 +174,9 @@ impl<B: StreamBatch> FileStream<B> {
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         match &self.reader {
-            Reader::Lines(blocks) => blocks.read,
+            FileReader::Lines(blocks) => blocks.read,
             // How much of a file its pieces are is not known, only when it is read.
-            Reader::Columns { ended, .. } => self.bytes.filter(|_| *ended).unwrap_or(0),
+            FileReader::Columns { ended, .. } => self.bytes.filter(|_| *ended).unwrap_or(0),
         }
     }
 
@@ -380,6 +195,6 @@ impl<B: StreamBatch> FileStream<B> {
     /// Whether its pieces are blocks of lines, not runs of rows.
     #[must_use]
     pub fn is_lines(&self) -> bool {
-        matches!(self.reader, Reader::Lines(_))
+        matches!(self.reader, FileReader::Lines(_))
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::files::{Chunk, FileOptions, StreamBatch};
-use driftgate_core::decode::json::{Format, JsonDecoder, Outcome};
-use driftgate_core::decode::notes::Notes;
+use super::options::{Chunk, FileOptions};
+use driftgate_core::decode::json::{Decoded, Format, JsonDecoder};
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::decode::{Reason, Reject};
 use driftgate_core::event::Limits;
+use driftgate_core::pipeline::batch::{Batch, decode};
 use driftgate_core::schema::Schema;
 
 /// Bytes of one block, about, unless its lines are so long that they would be few.
@@ -176,10 +176,10 @@ pub struct LineDecoder {
 
 impl LineDecoder {
     #[must_use]
-    pub fn new<B: StreamBatch>(schema: &Arc<Schema>, options: &FileOptions) -> Self {
+    pub fn new<B: Batch>(schema: &Arc<Schema>, options: &FileOptions) -> Self {
         let FileOptions { format, limits, record_ts, .. } = options;
         let format = Format { model: Some(0), ..format.clone() };
-        let json = JsonDecoder::new(std::slice::from_ref(schema), &format, B::KIND, *limits);
+        let json = JsonDecoder::new(std::slice::from_ref(schema), &format, B::kind(), *limits);
         Self { json, record_ts: *record_ts, rows: 0 }
     }
 
@@ -190,8 +190,8 @@ impl LineDecoder {
     }
 
     /// Decodes a block into an empty batch. Rejects are numbered by the line within the block, from 0.
-    pub fn decode<B: StreamBatch>(&mut self, block: &Block, batch: B) -> Chunk<B> {
-        let mut chunk = Chunk { batch, rejects: Vec::new(), lines: 0, unknown_model: 0, notes: Notes::default() };
+    pub fn decode<B: Batch>(&mut self, block: &Block, batch: B) -> Chunk<B> {
+        let mut chunk = Chunk::of(batch);
         chunk.batch.make_room(self.rows + self.rows / 8);
         if let Some(length) = block.too_long {
             let detail = format!("at least {length} bytes in one line");
@@ -212,9 +212,9 @@ impl LineDecoder {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            match chunk.batch.decode(&mut self.json, text, self.record_ts) {
-                Ok(Outcome::Row(_)) => {}
-                Ok(Outcome::UnknownModel) => chunk.unknown_model += 1,
+            match decode(&mut self.json, text, self.record_ts, std::slice::from_mut(&mut chunk.batch)) {
+                Ok(Decoded::Row(_)) => {}
+                Ok(Decoded::UnknownModel) => chunk.unknown_model += 1,
                 Err(reject) => chunk.rejects.push((line, reject, text.to_vec())),
             }
         }
@@ -253,7 +253,7 @@ mod tests {
     fn read(text: Vec<u8>, decoders: usize, limits: Limits) -> (Vec<i64>, Vec<(u64, String)>) {
         let options = FileOptions {
             format: Format::default(),
-            columns: crate::source::columns::events::FileFields::default(),
+            null_values: Arc::default(),
             limits,
             record_ts: i64::MAX - 4_000_000,
             threads: 1,

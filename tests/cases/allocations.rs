@@ -8,6 +8,7 @@ use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};
 use driftgate_core::pipeline::Pipeline;
+use driftgate_core::pipeline::batch::decode;
 
 use crate::counting::allocations;
 
@@ -54,7 +55,7 @@ impl Feed {
 
     fn decode(&mut self, events: &[String]) {
         for event in events {
-            self.decoder.prediction(event.as_bytes(), i64::MAX / 2, &mut self.batch).unwrap();
+            decode(&mut self.decoder, event.as_bytes(), i64::MAX / 2, &mut self.batch).unwrap();
         }
     }
 

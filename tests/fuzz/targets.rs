@@ -9,14 +9,13 @@ use driftgate::checkpoint::{CheckpointError, Store};
 use driftgate::http::{Access, App, Tokens, Traffic, router};
 use driftgate::registry::Embedded;
 use driftgate::replay::{Input, InputFile, Observer};
-use driftgate::source::columns::events::FileFields;
-use driftgate::source::files::FileOptions;
+use driftgate::source::options::FileOptions;
 use driftgate::{config, daemon, replay, snapshot, view};
 use driftgate_core::baseline::Baseline;
 use driftgate_core::codec::hash::sha256_hex;
 use driftgate_core::decode::Reject;
 use driftgate_core::decode::json::Format;
-use driftgate_core::event::Limits;
+use driftgate_core::event::{EventKind, Limits};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::judge::verdict::{Signal, Verdict};
@@ -89,7 +88,7 @@ impl Bench {
         std::fs::write(&path, bytes).unwrap();
         let options = FileOptions {
             format: Format::default(),
-            columns: FileFields::default(),
+            null_values: Arc::default(),
             limits: Limits::default(),
             record_ts: 1_800_000_000_000,
             threads: 1,
@@ -100,7 +99,7 @@ impl Bench {
     /// A replay; whether it judged or counted something.
     fn replay(&self, predictions: InputFile, labels: InputFile) -> bool {
         let policy = Arc::clone(&self.policy);
-        let input = Input { policy, predictions, features: None, labels: Some(labels), measurements: None };
+        let input = Input { policy, predictions, others: [(EventKind::Labels, labels)].into() };
         let done = replay::run(&input, &mut Finite);
         done.is_ok_and(|outcome| outcome.counters.predictions + outcome.counters.labels > 0)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use driftgate_core::decode::json::{Format, JsonDecoder};
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::{Setup, job::Job, versions::Reference};
+use driftgate_core::pipeline::batch::decode;
 use driftgate_core::{Baseline, Pipeline, baseline::SnapshotColumns, policy, schema::Schema};
 
 const POLICY: &str = "{apiVersion: driftgate/v1, model: m, features: {numeric: [age]}, checks: {drift: {window: {size: 1h, slide: 1h}, rules: [psi: {of: features, lt: 0.2}]}}}";
@@ -19,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for age in 400..1000_i64 {
         let event =
             format!(r#"{{"model":"m","version":"1","id":"{age}","ts":{},"features":{{"age":{age}}}}}"#, age * 1000);
-        json.prediction(event.as_bytes(), age * 1000, &mut batch)?;
+        decode(&mut json, event.as_bytes(), age * 1000, &mut batch)?;
     }
     let [mut batch] = batch;
     let pipeline = Pipeline::new(policy, Setup::default(), 1);

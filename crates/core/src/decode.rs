@@ -1,9 +1,10 @@
 //! Bytes and columns to events: what every format shares. `coder` turns texts into codes, `scan` reads JSON and
 //! `decimal` and `short` its numbers and short texts, `time` says which instants times of every format mean,
 //! `reject` has the reasons for which events are rejected, `notes` and `seen` keep what is worth telling of events that count,
-//! `plan` and `json` decode JSON events by a schema. No input or output here.
+//! `plan` and `json` decode JSON events by a schema, `columns` those of files of columns. No input or output here.
 
 pub mod coder;
+pub mod columns;
 mod decimal;
 pub mod json;
 pub mod notes;

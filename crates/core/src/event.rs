@@ -8,8 +8,8 @@ use crate::seeded::Map;
 mod batch;
 mod kind;
 
-pub use batch::{FeatureBatch, FeatureColumns, Ids, LabelBatch, MeasurementBatch, PredictionBatch};
-pub use kind::{EventKind, Field, FieldMap, Limits, TimeUnit};
+pub use batch::*;
+pub use kind::{ByKind, EventKind, Field, FieldMap, Limits, TimeUnit};
 
 /// Event time in milliseconds since the epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

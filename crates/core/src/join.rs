@@ -27,94 +27,24 @@ mod meeting;
 mod rows;
 mod state;
 mod table;
+mod types;
 mod waiting;
 
-pub use meeting::{Bounds, Outcome};
+pub use meeting::{Bounds, JoinOutcome};
 pub use state::JoinState;
 pub use table::TOUCHED;
+pub use types::{Arrival, Ended, GivenUp, Met, Pair, Pending, Swept};
 
 use first::Firsts;
-use meeting::Meeting;
-use rows::{Marks, ROWS, Shared};
+use meeting::{Marks, Meeting};
+use rows::ROWS;
 use table::Table;
 use waiting::{Fate, Waiting};
 
-use crate::event::{Flag, PredictionId};
+use crate::event::PredictionId;
 
 /// The share of the horizon between two sweeps over the table: memory overhang against work.
 const SWEEPS_PER_HORIZON: i64 = 8;
-
-/// What is kept of a prediction until its label can no longer come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pending {
-    pub ts: i64,
-    /// Dictionary codes.
-    pub version: u32,
-    pub stage: u32,
-    /// One bit a group in which the prediction was in time.
-    pub groups: u32,
-    /// The score's grid cell; `u32::MAX` without one.
-    pub score_cell: u32,
-    /// The predicted class.
-    pub predicted: Flag,
-}
-
-impl Pending {
-    #[must_use]
-    pub fn new(ts: i64, version: u32, stage: u32, groups: u32, score_cell: u32, predicted: Flag) -> Self {
-        Self { ts, version, stage, groups, score_cell, predicted }
-    }
-
-    /// What it has in common with many others.
-    fn shared(&self) -> Shared {
-        [self.version, self.stage, self.groups, self.predicted as u32]
-    }
-
-    fn of(ts: i64, [version, stage, groups, predicted]: Shared, own: &[u32]) -> Self {
-        let score_cell = own.first().copied().unwrap_or(u32::MAX);
-        Self { ts, version, stage, groups, score_cell, predicted: flag(predicted) }
-    }
-}
-
-fn flag(code: u32) -> Flag {
-    [Flag::No, Flag::Yes, Flag::Missing].into_iter().find(|f| *f as u32 == code).unwrap_or(Flag::Invalid)
-}
-
-/// A prediction and its outcome, joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair<'a> {
-    pub prediction: Pending,
-    pub segments: &'a [u32],
-    pub outcome: Outcome,
-}
-
-/// What a prediction met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    New(Ended),
-    /// The first of its version, but another version's prediction of the request is there.
-    Beside(Ended),
-    Duplicate,
-}
-
-/// What a label met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Met {
-    /// So many predictions, one a version.
-    Pairs(u64),
-    /// No prediction yet: the label waits.
-    Waits,
-    Duplicate,
-    /// Its prediction is there, but further away than the horizon or the lateness allow.
-    OutOfBounds,
-}
-
-/// Labels that ended without a pair when their first prediction came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    pub duplicates: u64,
-    pub out_of_bounds: u64,
-}
 
 /// The join table of one model.
 #[derive(Clone, Debug)]
@@ -132,22 +62,6 @@ pub struct Join {
     codes: Vec<u32>,
     /// Positions of an id's predictions.
     found: Vec<u32>,
-}
-
-/// What a sweep dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    pub unlabelled: u64,
-    pub unmatched: u64,
-}
-
-/// What was dropped although it might still have been joined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GivenUp {
-    pub predictions: u64,
-    pub labels: u64,
-    /// All that is older.
-    pub from: i64,
 }
 
 impl Join {
@@ -225,12 +139,12 @@ impl Join {
         new: &Pending,
         marks: &mut Marks,
         ended: &mut Ended,
-        mut joins: impl FnMut(Outcome),
-    ) -> Option<Outcome> {
+        mut joins: impl FnMut(JoinOutcome),
+    ) -> Option<JoinOutcome> {
         let Self { bounds, pending: Table { rows, .. }, found, waiting, .. } = self;
         let own = |at: &u32| rows.shared(*at).first() == Some(&new.version);
         // Another prediction met it: it is for this one as well, unless it was for an earlier one of this version.
-        let meet_again = |outcome: &Outcome, marks: &mut Marks, joins: &mut dyn FnMut(Outcome)| {
+        let meet_again = |outcome: &JoinOutcome, marks: &mut Marks, joins: &mut dyn FnMut(JoinOutcome)| {
             let before = || found.iter().any(|at| own(at) && bounds.takes(rows.ts(*at), outcome.ts));
             if bounds.leaves(new.ts, outcome.ts)
                 && !before()
@@ -273,7 +187,7 @@ impl Join {
         first
     }
 
-    fn hold(&mut self, id: u128, new: &Pending, segments: &[u32], marks: Marks, first: Option<Outcome>) {
+    fn hold(&mut self, id: u128, new: &Pending, segments: &[u32], marks: Marks, first: Option<JoinOutcome>) {
         self.codes.clear();
         self.codes.push(new.score_cell);
         self.codes.extend_from_slice(segments);
@@ -289,7 +203,7 @@ impl Join {
     }
 
     /// Looks for the predictions of an outcome and calls `pair` for each that it joins; without one the outcome waits.
-    pub fn label(&mut self, id: PredictionId, outcome: Outcome, pair: impl FnMut(Pair<'_>)) -> Met {
+    pub fn label(&mut self, id: PredictionId, outcome: JoinOutcome, pair: impl FnMut(Pair<'_>)) -> Met {
         let (PredictionId(id), outcome) = (id, outcome.readable());
         self.pending.all(id, &mut self.found);
         let mut known = !self.waiting.is_empty() && self.waiting.has(id);
@@ -316,7 +230,11 @@ impl Join {
 
     /// A label meets the predictions that were found, in the order they were read: what it came to, and the first that it
     /// joined. `None` where it has nothing to do with any.
-    fn meet_predictions(&mut self, outcome: &Outcome, mut pair: impl FnMut(Pair<'_>)) -> Option<(Met, Option<u32>)> {
+    fn meet_predictions(
+        &mut self,
+        outcome: &JoinOutcome,
+        mut pair: impl FnMut(Pair<'_>),
+    ) -> Option<(Met, Option<u32>)> {
         let bounds = self.bounds;
         let (mut met, mut joined, mut pairs) = (None, None, 0);
         for (n, &at) in self.found.iter().enumerate() {

@@ -6,8 +6,10 @@
 //! the workers' panes and judges, while the others go on counting.
 
 pub mod absent;
+pub mod batch;
 mod blocks;
 pub mod counted;
+pub mod kinds;
 mod order;
 
 use std::ops::ControlFlow;
@@ -16,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::{Evaluator, EvaluatorState, Judgement};
-use crate::event::{EventKind, FeatureBatch, LabelBatch, MeasurementBatch, PredictionBatch};
+use crate::event::{EventKind, FeatureBatch};
 use crate::intake::count::Worker;
 use crate::intake::job::Job;
 use crate::intake::panes::{self, Panes};
@@ -28,6 +30,7 @@ use crate::policy::Policy;
 use crate::state_v4;
 use crate::state_v4::counted::{counted_otherwise, counts_digest};
 
+use batch::Batch;
 use counted::describe;
 use order::Order;
 
@@ -101,52 +104,6 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A batch that can be admitted and counted.
-pub trait Batch {
-    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job);
-
-    fn count(&self, worker: &mut Worker, job: &Job);
-}
-
-impl Batch for PredictionBatch {
-    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job) {
-        intake.predictions(source, self, job);
-    }
-
-    fn count(&self, worker: &mut Worker, job: &Job) {
-        worker.predictions(job, self);
-    }
-}
-
-impl Batch for LabelBatch {
-    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job) {
-        intake.labels(source, self, job);
-    }
-
-    fn count(&self, worker: &mut Worker, job: &Job) {
-        worker.labels(job, self);
-    }
-}
-
-impl Batch for FeatureBatch {
-    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job) {
-        intake.features(source, self, job);
-    }
-
-    /// It waits in the intake.
-    fn count(&self, _: &mut Worker, _: &Job) {}
-}
-
-impl Batch for MeasurementBatch {
-    fn admit(&self, intake: &mut Intake, source: SourceId, job: &mut Job) {
-        intake.measurements(source, self, job);
-    }
-
-    fn count(&self, worker: &mut Worker, job: &Job) {
-        worker.measurements(job, self);
-    }
-}
-
 impl Pipeline {
     /// An empty pipeline that `workers` threads will count in.
     #[must_use]
@@ -184,7 +141,7 @@ impl Pipeline {
 
     /// Admits a translated batch, and moves the closing lines; the job is then to be counted, by the same or another
     /// thread. `intake` is this pipeline's.
-    pub fn admit<B: Batch>(&self, intake: &mut Intake, source: SourceId, batch: &B, job: &mut Job) {
+    pub fn admit(&self, intake: &mut Intake, source: SourceId, batch: &dyn Batch, job: &mut Job) {
         batch.admit(intake, source, job);
         intake.release(job);
         self.close(intake);
@@ -199,7 +156,7 @@ impl Pipeline {
     }
 
     /// Counts an admitted batch, into the panes of worker number `worker`.
-    pub fn count<B: Batch>(&self, worker: usize, batch: &B, job: &Job) {
+    pub fn count(&self, worker: usize, batch: &dyn Batch, job: &Job) {
         let counters = self.workers.get(worker).map_or_else(Counters::default, |w| {
             let mut worker = lock(w);
             batch.count(&mut worker, job);
@@ -293,14 +250,10 @@ impl Pipeline {
         counters
     }
 
-    /// Whether the policy reads a stream: labels where it joins them, measurements where rules read them.
+    /// Whether the policy reads a stream.
     #[must_use]
     pub fn reads(&self, kind: EventKind) -> bool {
-        match kind {
-            EventKind::Predictions | EventKind::Features => true,
-            EventKind::Labels => self.policy.labels.is_some(),
-            EventKind::Measurements => !self.policy.measured.is_empty(),
-        }
+        kinds::is_read_by(kind, &self.policy)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::source::columns::{ColumnReader, FileError};
 use driftgate_core::decode::Reason;
 use driftgate_core::decode::time::TimeFormat;
 use driftgate_core::event::{self, EventKind, numeric};
+use driftgate_core::pipeline::kinds;
 use driftgate_core::policy::Policy;
 use driftgate_core::schema::Schema;
 
@@ -362,27 +363,8 @@ fn objects(policy: &Policy, kind: EventKind) -> Vec<Object> {
 
 /// Checks that the file has what its events cannot be without.
 fn require(reader: &ColumnReader, policy: &Policy, kind: EventKind) -> Result<(), FileError> {
-    let mut needed = vec!["ts"];
-    match kind {
-        EventKind::Predictions => {
-            needed.push("version");
-            needed.extend(policy.labels.is_some().then_some("prediction_id"));
-        }
-        EventKind::Labels => {
-            needed.push("prediction_id");
-            if !policy.kpis.iter().any(|k| reader.has(k)) {
-                needed.push("label");
-            }
-        }
-        EventKind::Features => {
-            let features = policy.features.numeric.iter().chain(&policy.features.categorical);
-            if !features.clone().any(|f| reader.has(f)) {
-                needed.extend(features.map(String::as_str));
-            }
-        }
-        EventKind::Measurements => needed.extend(["version", "metric", "value"]),
-    }
-    reader.require(&needed)
+    let (schema, fields) = (Schema::new(policy), event::FieldMap::default());
+    reader.require(&kinds::columns(kind, &schema, &fields, &|column| reader.has(column)))
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ impl Engine {
     /// Names of versions are taken on by the configuration's limit.
     pub(super) fn guard(&self, model: &Pipeline, shares: bool) {
         let registry = Arc::clone(&self.registry) as Arc<dyn Registered>;
-        model.intake().guard(Newcomers::new(self.intervals.new_versions, registry).sharing(shares));
+        model.intake().guard(Newcomers::new(self.intervals.new_versions, registry, Instant::now).sharing(shares));
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use crate::daemon::topics::Reader;
 use crate::source::kafka::Partition;
-use driftgate_core::event::PredictionBatch;
 use driftgate_core::intake::{DecoderId, SourceId};
+use driftgate_core::pipeline::batch::Batch;
 
 /// The state of one partition.
 pub struct PartitionState {
@@ -22,7 +22,7 @@ pub struct PartitionState {
     /// The offset of the first message that was read.
     pub first: Option<i64>,
     /// Batches that wait for a baseline, by model index, with their decoder.
-    pub parked: Vec<(usize, DecoderId, PredictionBatch)>,
+    pub parked: Vec<(usize, DecoderId, Box<dyn Batch>)>,
     /// Since when they wait, and when that began by the clock in ms.
     pub parked_since: Option<(Instant, i64)>,
 }

@@ -41,7 +41,7 @@ impl Engine {
             };
             let (held, base) = {
                 let intake = model.intake();
-                (intake.waiting_features(), intake.bases().predictions)
+                (intake.waiting_features(), intake.bases().of(EventKind::Predictions))
             };
             if held > MOST_HELD {
                 for ((paused, slot), ts) in paused.iter_mut().zip(&world.slots).zip(&reached) {

@@ -39,7 +39,7 @@ impl Engine {
         for slot in &world.slots {
             let state = lock(&slot.state);
             if let Some((read, first)) = topics.get_mut(state.topic) {
-                read.add(&state.reader.read);
+                read.add(&state.reader.log.read);
                 first.get_or_insert_with(|| (state.partition.topic.clone(), state.partition.partition));
             }
             self.refresh_partition(&world, slot, &state, judges);
@@ -135,7 +135,7 @@ fn waited_for(world: &World, state: &PartitionState) -> Option<Reason> {
     let mut unknown = BTreeSet::new();
     for (m, _, batch) in &state.parked {
         if let Some(model) = world.models.get(*m) {
-            let versions = model.intake().unknown_versions(batch);
+            let versions = batch.unknown_versions(&model.intake());
             unknown.extend(versions.into_iter().map(|(_, version)| (version, model.policy.model.clone())));
         }
     }

@@ -65,9 +65,9 @@ fn read_so_far(world: &World) -> (Vec<Read>, Had) {
     for slot in &world.slots {
         let state = lock(&slot.state);
         if let Some(total) = read.get_mut(state.topic) {
-            total.add(&state.reader.read);
+            total.add(&state.reader.log.read);
         }
-        for (&model, &rows) in &state.reader.read.rows {
+        for (&model, &rows) in &state.reader.log.read.rows {
             let seen = state.reader.seen(model);
             let (all, merged) = had.entry((state.topic, model)).or_insert_with(|| (0, seen.clone()));
             *all += rows;

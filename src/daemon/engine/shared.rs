@@ -15,10 +15,10 @@ use crate::telemetry::events::input::WindowIncomplete;
 use crate::telemetry::spans;
 use crate::view;
 use driftgate_core::evaluate::Judgement;
-use driftgate_core::event::PredictionBatch;
 use driftgate_core::intake::Intake;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::judge::verdict::Action;
+use driftgate_core::pipeline::batch::Batch;
 use driftgate_core::pipeline::{Pipeline, lock};
 
 /// Judging gives way to reading, checkpoints and a stop after this time, once the windows of an end are judged.
@@ -70,9 +70,9 @@ impl Shared {
     }
 
     /// Starts loading what a batch's versions lack; returns whether they lack anything.
-    pub fn wait_for(&self, model: &Pipeline, intake: &mut Intake, batch: &PredictionBatch) -> bool {
+    pub fn wait_for(&self, model: &Pipeline, intake: &mut Intake, batch: &dyn Batch) -> bool {
         let mut waits = false;
-        for (_, version) in intake.unknown_versions(batch) {
+        for (_, version) in batch.unknown_versions(intake) {
             lock(&self.loader).start(&model.policy, &version, Claim::of(intake.is_registered(&version)));
             if intake.waits_for(&version) {
                 waits = true;

@@ -93,7 +93,7 @@ fn reconnect(world: &mut World, at: usize, reached: Vec<Option<Reached>>) {
         let Some(topic) = world.topics.get(state.topic) else { continue };
         // Slots changed, so every partition decodes anew; what was counted by topic goes on.
         if let Some(past) = world.past.get_mut(state.topic) {
-            past.add(&state.reader.read);
+            past.add(&state.reader.log.read);
         }
         state.reader = topic.reader();
         sources.remove(&at);

@@ -8,13 +8,9 @@ use super::partition::{PartitionState, Sources};
 use super::worker_context::WorkerContext;
 use super::world::World;
 use crate::clock::now_ms;
-use crate::daemon::topics::Batches;
-use crate::source::files::StreamBatch;
+use crate::daemon::topics::{Batches, Turn};
 use crate::source::kafka::Partition;
 use crate::telemetry::spans::{self, Offsets};
-use driftgate_core::event::PredictionBatch;
-use driftgate_core::intake::{DecoderId, Intake};
-use driftgate_core::pipeline::Batch;
 
 /// Messages read from a partition in one turn.
 const ROUND: usize = 2048;
@@ -30,14 +26,11 @@ impl PartitionState {
         let now = now_ms();
         let Self { partition, reader, first, .. } = self;
         let before = partition.next;
-        let messages = partition.drain(ROUND, |message| {
-            first.get_or_insert(message.offset());
-            reader.take(message, now);
-        });
+        let messages = reader.drain(Turn { partition, first, most: ROUND, now_ms: now });
         if messages > 0 {
             self.reader.look();
             self.count(before.or(self.first), sources, world, context);
-            context.shared.reject(&mut self.reader.dead);
+            context.shared.reject(&mut self.reader.log.dead);
         }
         if self.parked.is_empty() {
             self.parked_since = None;
@@ -51,34 +44,26 @@ impl PartitionState {
         messages
     }
 
-    /// Counts the batches that the turn filled; those of predictions all wait if one must or others wait already, so that an
-    /// offset stands for all and they are counted in order.
+    /// Counts the batches that the turn filled; they all wait if one must or others wait already, so that an offset stands for
+    /// all and they are counted in order.
     fn count(&mut self, first: Option<i64>, sources: &Sources, world: &World, context: &mut WorkerContext<'_>) {
         let Self { partition, reader, last_event, parked, .. } = self;
         let Partition { topic, partition, next, .. } = partition;
         let offsets = Offsets { topic, partition: *partition, first, next: *next };
         let filled = Filled { world, sources, last_event, offsets };
-        match &mut reader.batches {
-            Batches::Predictions(batches) => {
-                if filled.must_wait(batches, context) || !parked.is_empty() {
-                    for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
-                        if let (Some(model), Some(&(_, decoder))) = (world.models.get(m), sources.get(&m)) {
-                            let empty = PredictionBatch::empty(model.intake().schema());
-                            parked.push((m, decoder, std::mem::replace(batch, empty)));
-                        }
-                    }
-                    return;
+        let batches = &mut *reader.batches;
+        if filled.must_wait(batches, context) || !parked.is_empty() {
+            let with_rows: Vec<usize> =
+                batches.each().into_iter().filter(|(_, batch)| batch.rows() > 0).map(|(m, _)| m).collect();
+            for m in with_rows {
+                if let (Some(model), Some(&(_, decoder))) = (world.models.get(m), sources.get(&m)) {
+                    let batch = batches.take(m, model.intake().schema());
+                    parked.extend(batch.map(|batch| (m, decoder, batch)));
                 }
-                filled.count(batches, context, Intake::translate);
             }
-            Batches::Labels(batches) => filled.count(batches, context, |_, _, _| ()),
-            Batches::Features(batches) => {
-                filled.count(batches, context, Intake::translate_features);
-            }
-            Batches::Measurements(batches) => {
-                filled.count(batches, context, Intake::translate_measurements);
-            }
+            return;
         }
+        filled.count(batches, context);
     }
 
     /// Counts the waiting batches once every version in them is known; returns whether they were.
@@ -86,7 +71,7 @@ impl PartitionState {
         let mut wait = false;
         for (m, _, batch) in &self.parked {
             wait |=
-                world.models.get(*m).is_some_and(|model| context.shared.wait_for(model, &mut model.intake(), batch));
+                world.models.get(*m).is_some_and(|model| context.shared.wait_for(model, &mut model.intake(), &**batch));
         }
         if wait {
             return false;
@@ -97,8 +82,9 @@ impl PartitionState {
             let (Some(model), Some(&(source, _))) = (world.models.get(m), sources.get(&m)) else { continue };
             let _batch = spans::batch(offsets, &model.policy.model, batch.rows()).entered();
             let mut intake = model.intake();
-            intake.translate(decoder, &mut batch);
-            context.count(model, intake, source, &batch);
+            let rows = 0..batch.rows();
+            batch.translate(&mut intake, decoder, rows);
+            context.count(model, intake, source, &*batch);
         }
         self.counted = self.partition.next;
         true
@@ -115,33 +101,28 @@ struct Filled<'p> {
 
 impl Filled<'_> {
     /// Learns what the batches' codes mean; returns whether a version in them has no baseline yet.
-    fn must_wait(&self, batches: &mut [PredictionBatch], context: &WorkerContext<'_>) -> bool {
+    fn must_wait(&self, batches: &mut dyn Batches, context: &WorkerContext<'_>) -> bool {
         let mut wait = false;
-        for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| b.rows() > 0 || b.has_news()) {
+        for (m, batch) in batches.each().into_iter().filter(|(_, b)| b.rows() > 0 || b.has_news()) {
             let (Some(model), Some(&(_, decoder))) = (self.world.models.get(m), self.sources.get(&m)) else { continue };
             let mut intake = model.intake();
-            intake.learn(decoder, batch);
+            batch.learn(&mut intake, decoder);
             wait |= context.shared.wait_for(model, &mut intake, batch);
         }
         wait
     }
 
-    fn count<B: StreamBatch + Batch>(
-        self,
-        batches: &mut [B],
-        context: &mut WorkerContext<'_>,
-        translate: impl Fn(&mut Intake, DecoderId, &mut B),
-    ) {
+    fn count(self, batches: &mut dyn Batches, context: &mut WorkerContext<'_>) {
         let now = Instant::now();
-        for (m, batch) in batches.iter_mut().enumerate().filter(|(_, b)| b.rows() > 0 || b.has_news()) {
-            if let (Some(model), Some(&(source, decoder))) = (self.world.models.get(m), self.sources.get(&m)) {
+        for (m, batch) in batches.each().into_iter().filter(|(_, b)| b.rows() > 0 || b.has_news()) {
+            let of_model = self.world.models.get(m).zip(self.sources.get(&m)).filter(|_| batch.rows() > 0);
+            if let Some((model, &(source, decoder))) = of_model {
                 let _batch = spans::batch(self.offsets, &model.policy.model, batch.rows()).entered();
                 let mut intake = model.intake();
-                translate(&mut intake, decoder, batch);
-                if batch.rows() > 0 {
-                    self.last_event.insert(m, now);
-                    context.count(model, intake, source, batch);
-                }
+                let rows = 0..batch.rows();
+                batch.translate(&mut intake, decoder, rows);
+                self.last_event.insert(m, now);
+                context.count(model, intake, source, batch);
             }
             batch.reset();
         }

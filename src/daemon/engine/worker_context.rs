@@ -5,7 +5,8 @@ use std::sync::MutexGuard;
 use super::shared::Shared;
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{Intake, SourceId};
-use driftgate_core::pipeline::{Batch, Pipeline};
+use driftgate_core::pipeline::Pipeline;
+use driftgate_core::pipeline::batch::Batch;
 
 /// The context that a worker counts in.
 pub struct WorkerContext<'s> {
@@ -20,13 +21,7 @@ impl<'s> WorkerContext<'s> {
     }
 
     /// Admits a translated batch, counts it, and judges what that makes ready.
-    pub fn count<B: Batch>(
-        &mut self,
-        model: &Pipeline,
-        mut intake: MutexGuard<'_, Intake>,
-        source: SourceId,
-        batch: &B,
-    ) {
+    pub fn count(&mut self, model: &Pipeline, mut intake: MutexGuard<'_, Intake>, source: SourceId, batch: &dyn Batch) {
         model.admit(&mut intake, source, batch, &mut self.job);
         drop(intake);
         model.count(self.worker, batch, &self.job);

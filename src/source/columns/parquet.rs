@@ -20,9 +20,10 @@ use polars_parquet::read::{
     BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, RowGroupMetadata, column_iter_to_arrays,
 };
 
+use super::error::guard;
 use super::footer::{self, Footer};
 use super::pages::{Pages, Span};
-use super::{guard, texts, widen};
+use super::{texts, widen};
 
 /// Most rows decoded at a time: few enough that a column of them stays in a core's cache.
 const MOST_ROWS: usize = 65_536;

@@ -7,7 +7,7 @@ use polars_core::prelude::{BooleanChunked, DataFrame, NewChunkedArray as _, PlSm
 
 use super::cells::Cells;
 use super::csv::Malformed;
-use super::guard;
+use super::error::guard;
 use super::parquet::{GroupRows, ParquetFile};
 
 /// Some consecutive rows of a file.

@@ -1,4 +1,4 @@
-//! JSON events to batch rows by a compiled plan: values go straight into the row's slots (`row`), then into the columns.
+//! JSON events by a compiled plan: values go straight into the slots of their model (`fields`), from where a batch takes them.
 //! `walk` passes over an event, `fields` reads the envelope. In the steady state (known names, known values) nothing is
 //! allocated.
 
@@ -11,24 +11,20 @@ use super::scan::Scanner;
 use super::seen::Seen;
 use super::short::ShortText;
 use super::time::TimeFormat;
-use super::{Reason, Reject, check_time, check_value, check_weight};
-use crate::event::{
-    EventKind, FeatureBatch, FieldMap, Flag, Fresh, LabelBatch, Limits, MeasurementBatch, PredictionBatch, code,
-    numeric,
-};
+use super::{Reason, Reject, check_time};
+use crate::event::{EventKind, FieldMap, Fresh, Limits};
 use crate::schema::Schema;
 
 mod fields;
 mod numbers;
-mod row;
 mod walk;
 
-use row::{Row, UNSET};
-use walk::Walk;
+pub use fields::Values;
+use fields::{Stop, Walk};
 
 /// What became of an event that was not rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Decoded {
     /// A row was added to the batch of this model.
     Row(usize),
     /// The event's model has no policy here.
@@ -51,9 +47,20 @@ struct ModelDecoder {
     word: Word,
     plan: Plan,
     coder: Coder,
-    row: Row,
+    values: Values,
     /// Numbers the events, so that `seen` marks need no clearing.
     event: u64,
+}
+
+/// An event that was read: its values in the slots of its model, for a batch to take.
+pub struct Event<'d> {
+    /// The index of its model.
+    pub model: usize,
+    pub ts: i64,
+    pub values: &'d mut Values,
+    pub schema: &'d Schema,
+    pub coder: &'d mut Coder,
+    pub notes: &'d mut Notes,
 }
 
 /// Decodes the JSON events of one source, for all models.
@@ -70,34 +77,13 @@ pub struct JsonDecoder {
     pub notes: Notes,
 }
 
-/// What ended the walk over an event early.
-enum Stop {
-    Reject(Reject),
-    /// The event belongs to this model, not to the guessed one.
-    OtherModel(usize),
-    UnknownModel,
-}
-
-impl From<Reject> for Stop {
-    fn from(r: Reject) -> Self {
-        Self::Reject(r)
-    }
-}
-
 impl JsonDecoder {
     #[must_use]
     pub fn new(schemas: &[Arc<Schema>], format: &Format, kind: EventKind, limits: Limits) -> Self {
         let models = schemas.iter().map(|schema| ModelDecoder {
             plan: Plan::new(schema, &format.fields, kind),
             coder: Coder::new(schema),
-            row: Row {
-                numeric: vec![numeric::MISSING; schema.numeric.len()],
-                categorical: vec![code::MISSING; schema.categorical.len()],
-                attributes: vec![UNSET; schema.attributes.len()],
-                segments: vec![UNSET; schema.attributes.len()],
-                kpis: vec![Flag::Missing; schema.kpis.len()],
-                ..Row::default()
-            },
+            values: Values::new(schema),
             word: ShortText::word_of(&schema.model),
             schema: Arc::clone(schema),
             event: 0,
@@ -114,133 +100,10 @@ impl JsonDecoder {
         }
     }
 
-    /// Decodes a prediction into the batch of its model; `record_ts` is the record's own time in ms.
-    ///
-    /// # Errors
-    /// A broken envelope; nothing is added then.
-    pub fn prediction(&mut self, bytes: &[u8], record_ts: i64, out: &mut [PredictionBatch]) -> Result<Outcome, Reject> {
-        if let Some(batch) = out.get_mut(self.guess).filter(|b| b.is_empty()) {
-            self.begin(&mut batch.fresh);
-        }
-        let Some((at, ts)) = self.event(bytes, record_ts)? else { return Ok(Outcome::UnknownModel) };
-        let (Some(model), Some(batch)) = (self.models.get_mut(at), out.get_mut(at)) else {
-            return Ok(Outcome::UnknownModel);
-        };
-        let row = &mut model.row;
-        if row.version == code::MISSING {
-            return Err(Reject::new(Reason::NoVersion, "the event has no version"));
-        }
-        if model.schema.needs_id && !row.has_id {
-            return Err(Reject::new(Reason::NoId, "the event has no prediction id, and the policy joins labels by it"));
-        }
-        if row.decision == Flag::Invalid {
-            self.notes.decisions.add(&row.unmapped);
-        }
-        if row.error == Flag::Invalid && model.schema.reads_error {
-            self.notes.errors.add(&row.bad_error);
-        }
-        batch.ids.push(&row.id);
-        batch.ts.push(ts);
-        batch.version.push(row.version);
-        batch.stage.push(row.stage);
-        batch.score.push(row.score);
-        batch.decision.push(row.decision);
-        batch.latency_ms.push(row.latency_ms);
-        batch.error.push(row.error);
-        batch.features.numeric.iter_mut().zip(&row.numeric).for_each(|(c, &x)| c.push(x));
-        batch.features.categorical.iter_mut().zip(&row.categorical).for_each(|(c, &x)| c.push(x));
-        // What stands under `segments` wins over the features.
-        for (segment, feature) in row.segments.iter_mut().zip(&row.attributes) {
-            if *segment == UNSET {
-                *segment = *feature;
-            }
-            if *segment == UNSET {
-                *segment = code::MISSING;
-            }
-        }
-        for (s, column) in batch.segments.iter_mut().enumerate() {
-            column.push(model.coder.segment(s, &row.segments, &mut row.fresh));
-        }
-        batch.fresh.append(&mut row.fresh);
-        Ok(Outcome::Row(at))
-    }
-
-    /// Decodes a label (and KPI outcomes) into the batch of its model.
-    ///
-    /// # Errors
-    /// A broken envelope; nothing is added then.
-    pub fn label(&mut self, bytes: &[u8], record_ts: i64, out: &mut [LabelBatch]) -> Result<Outcome, Reject> {
-        let Some((at, ts)) = self.event(bytes, record_ts)? else { return Ok(Outcome::UnknownModel) };
-        let (Some(model), Some(batch)) = (self.models.get(at), out.get_mut(at)) else {
-            return Ok(Outcome::UnknownModel);
-        };
-        let row = &model.row;
-        if !row.has_id {
-            return Err(Reject::new(Reason::NoId, "the label has no prediction id"));
-        }
-        if row.label == Flag::Invalid {
-            self.notes.labels.add(&row.unmapped);
-        }
-        if row.kpis.contains(&Flag::Invalid) {
-            self.notes.kpis.add(&row.bad_kpi);
-        }
-        batch.ids.push(&row.id);
-        batch.ts.push(ts);
-        batch.label.push(row.label);
-        batch.kpis.iter_mut().zip(&row.kpis).for_each(|(c, &x)| c.push(x));
-        Ok(Outcome::Row(at))
-    }
-
-    /// Decodes an event of the features stream into the batch of its model.
-    ///
-    /// # Errors
-    /// A broken envelope; nothing is added then.
-    pub fn features(&mut self, bytes: &[u8], record_ts: i64, out: &mut [FeatureBatch]) -> Result<Outcome, Reject> {
-        if let Some(batch) = out.get_mut(self.guess).filter(|b| b.is_empty()) {
-            self.begin(&mut batch.fresh);
-        }
-        let Some((at, ts)) = self.event(bytes, record_ts)? else { return Ok(Outcome::UnknownModel) };
-        let (Some(model), Some(batch)) = (self.models.get_mut(at), out.get_mut(at)) else {
-            return Ok(Outcome::UnknownModel);
-        };
-        let row = &mut model.row;
-        batch.ts.push(ts);
-        batch.features.numeric.iter_mut().zip(&row.numeric).for_each(|(c, &x)| c.push(x));
-        batch.features.categorical.iter_mut().zip(&row.categorical).for_each(|(c, &x)| c.push(x));
-        batch.fresh.append(&mut row.fresh);
-        Ok(Outcome::Row(at))
-    }
-
-    /// Decodes a measurement into the batch of its model.
-    ///
-    /// # Errors
-    /// A broken envelope, or a value or `n` out of range; nothing is added then.
-    pub fn measurement(
-        &mut self,
-        bytes: &[u8],
-        record_ts: i64,
-        out: &mut [MeasurementBatch],
-    ) -> Result<Outcome, Reject> {
-        if let Some(batch) = out.get_mut(self.guess).filter(|b| b.is_empty()) {
-            self.begin(&mut batch.fresh);
-        }
-        let Some((at, ts)) = self.event(bytes, record_ts)? else { return Ok(Outcome::UnknownModel) };
-        let (Some(model), Some(batch)) = (self.models.get_mut(at), out.get_mut(at)) else {
-            return Ok(Outcome::UnknownModel);
-        };
-        let row = &mut model.row;
-        if row.version == code::MISSING {
-            return Err(Reject::new(Reason::NoVersion, "the event has no version"));
-        }
-        let metric = row.metric.ok_or_else(|| Reject::new(Reason::NoMetric, "the measurement has no metric"))?;
-        let (value, n) = (check_value(row.value)?, check_weight(row.n)?);
-        batch.ts.push(ts);
-        batch.version.push(row.version);
-        batch.metric.push(metric);
-        batch.value.push(value);
-        batch.n.push(n);
-        batch.fresh.append(&mut row.fresh);
-        Ok(Outcome::Row(at))
+    /// The model of the last event, and likely of the next.
+    #[must_use]
+    pub fn guess(&self) -> usize {
+        self.guess
     }
 
     /// What any event of a model has had so far.
@@ -250,7 +113,7 @@ impl JsonDecoder {
     }
 
     /// Begins a batch of the guessed model, if nothing is in it yet.
-    fn begin(&mut self, fresh: &mut Fresh) {
+    pub fn begin(&mut self, fresh: &mut Fresh) {
         if !fresh.is_empty() {
             return;
         }
@@ -258,12 +121,25 @@ impl JsonDecoder {
             && model.coder.begin(fresh)
         {
             // What rejected events brought is forgotten with the rest.
-            model.row.fresh.clear();
+            model.values.fresh.clear();
         }
     }
 
-    /// Reads an event into its model's row: the model and the time, or `None` for a model without a policy.
-    fn event(&mut self, bytes: &[u8], record_ts: i64) -> Result<Option<(usize, i64)>, Reject> {
+    /// Reads an event into its model's slots, or `None` for a model without a policy; `record_ts` is the record's own time
+    /// in ms.
+    ///
+    /// # Errors
+    /// A broken envelope.
+    #[inline]
+    pub fn event(&mut self, bytes: &[u8], record_ts: i64) -> Result<Option<Event<'_>>, Reject> {
+        let Some((model, ts)) = self.read(bytes, record_ts)? else { return Ok(None) };
+        let Self { models, notes, .. } = self;
+        let decoder = models.get_mut(model);
+        Ok(decoder.map(|ModelDecoder { schema, coder, values, .. }| Event { model, ts, values, schema, coder, notes }))
+    }
+
+    /// Reads an event into its model's slots: the model and the time, or `None` for a model without a policy.
+    fn read(&mut self, bytes: &[u8], record_ts: i64) -> Result<Option<(usize, i64)>, Reject> {
         if bytes.len() > self.limits.message_bytes {
             return Err(Reject::new(
                 Reason::TooLarge,
@@ -292,7 +168,7 @@ impl JsonDecoder {
                 }
             }
             self.guess = at;
-            let ts = self.models.get(at).and_then(|m| m.row.ts);
+            let ts = self.models.get(at).and_then(|m| m.values.ts);
             let ts = ts.ok_or_else(|| Reject::new(Reason::NoTime, "the event has no time"))?;
             return Ok(Some((at, check_time(ts, record_ts, self.time.future)?)));
         }
@@ -300,12 +176,16 @@ impl JsonDecoder {
 
     /// Walks one event by model `at`'s plan; returns whether the event names its model.
     fn walk_event(&mut self, at: usize, bytes: &[u8]) -> Result<bool, Stop> {
-        let names: Option<usize> = None;
         // Some programs begin every text with a byte order mark, and every file.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let Some((before, rest)) = self.models.split_at_mut_checked(at) else { return Err(Stop::UnknownModel) };
         let Some((model, after)) = rest.split_first_mut() else { return Err(Stop::UnknownModel) };
-        model.row.reset();
+        let (before, after) = (&*before, &*after);
+        let find = |name: &str| {
+            let is = |m: &ModelDecoder| m.schema.model == name;
+            before.iter().position(is).or_else(|| after.iter().position(is).map(|i| i + at + 1))
+        };
+        model.values.reset();
         model.event += 1;
         let mut walk = Walk {
             scanner: Scanner::new(bytes, self.limits.depth),
@@ -313,19 +193,19 @@ impl JsonDecoder {
             schema: &model.schema,
             plan: &mut model.plan,
             coder: &mut model.coder,
-            row: &mut model.row,
+            row: &mut model.values,
             limits: &self.limits,
             model_word: model.word,
             short_texts: self.limits.string_bytes >= 15,
             time: &self.time,
             scratch: &mut self.scratch,
             text: &mut self.text,
-            model_named: names,
-            others: (before, after, at),
+            names_model: false,
+            others: &find,
         };
         walk.object(0)?;
         walk.scanner.end()?;
-        Ok(walk.model_named.is_some())
+        Ok(walk.names_model)
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The fields of events, each once: its variant, its name in an event and in the configuration.
 macro_rules! fields {
     ($($(#[$doc:meta])* $field:ident $name:ident,)*) => {
@@ -151,6 +153,17 @@ impl EventKind {
         }
     }
 
+    /// What such events are, for the help of the command line.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Predictions => "Prediction events, with scores, features and versions",
+            Self::Labels => "Labels by prediction id",
+            Self::Features => "Events of the features stream, without versions",
+            Self::Measurements => "Measurements: what other systems measured of a version",
+        }
+    }
+
     /// The kind of this name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
@@ -177,6 +190,28 @@ impl EventKind {
     #[must_use]
     pub fn has(self, field: Field) -> bool {
         self.fields().contains(&field)
+    }
+}
+
+/// A value for each kind of event. A state keeps them in the order of the kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByKind<T>([T; EventKind::ALL.len()]);
+
+#[allow(clippy::indexing_slicing, reason = "there is a value for each kind")]
+impl<T> ByKind<T> {
+    #[must_use]
+    pub fn of(&self, kind: EventKind) -> &T {
+        &self.0[kind as usize]
+    }
+
+    pub fn of_mut(&mut self, kind: EventKind) -> &mut T {
+        &mut self.0[kind as usize]
+    }
+
+    /// What `of` gives for each kind.
+    #[must_use]
+    pub fn each(of: impl FnMut(EventKind) -> T) -> Self {
+        Self(EventKind::ALL.map(of))
     }
 }
 
@@ -279,6 +314,15 @@ mod tests {
             assert!(EventKind::ALL.into_iter().any(|kind| kind.has(field)), "no kind has {name}");
         }
         assert!(EventKind::ALL.into_iter().all(|kind| kind.has(Field::Model) && kind.has(Field::Ts)));
+    }
+
+    #[test]
+    fn a_value_by_kind_is_kept_in_the_order_of_the_kinds() {
+        let mut by_kind = ByKind::each(|kind| kind.name().len());
+        *by_kind.of_mut(EventKind::Labels) += 100;
+        let values = EventKind::ALL.map(|kind| *by_kind.of(kind));
+        assert_eq!(values, [11, 106, 8, 12]);
+        assert_eq!(postcard::to_stdvec(&by_kind), postcard::to_stdvec(&(11_usize, 106_usize, 8_usize, 12_usize)));
     }
 
     #[test]

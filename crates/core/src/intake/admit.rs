@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::job::Job;
-use super::{Intake, Source, SourceId, count};
+use super::rows::{is_ignored, predicted};
+use super::source::Source;
+use super::{Intake, SourceId};
 use crate::event::{FeatureBatch, Flag, LabelBatch, PredictionBatch, PredictionId};
-use crate::join::{Arrival, Met, Outcome, Pending, TOUCHED};
-use crate::policy::Policy;
+use crate::join::{Arrival, JoinOutcome, Met, Pending, TOUCHED};
 use crate::window::watermark::is_late;
 
 impl Intake {
@@ -90,7 +91,7 @@ impl Intake {
                 batch.stage[row],
                 *mask,
                 score_cell,
-                count::predicted(batch, row, self.policy.threshold),
+                predicted(batch, row, self.policy.threshold),
             );
             let arrival =
                 join.prediction(PredictionId(batch.ids.hash[row]), new, &segments, |pair| job.pair(&pair, row));
@@ -139,7 +140,7 @@ impl Intake {
                 self.counters.ignored += 1;
                 continue;
             }
-            let mut outcome = Outcome { ts, label: batch.label[row], kpis: 0, kpis_yes: 0, in_time };
+            let mut outcome = JoinOutcome { ts, label: batch.label[row], kpis: 0, kpis_yes: 0, in_time };
             for (k, column) in batch.kpis.iter().enumerate() {
                 match column[row] {
                     Flag::Yes => {
@@ -206,9 +207,4 @@ fn ahead(ids: &[u128], row: usize, touched: &mut usize, touch: impl Fn(&[u128]))
         *touched = row + TOUCHED;
         touch(ids.get(row..(row + TOUCHED).min(ids.len())).unwrap_or(&[]));
     }
-}
-
-/// Whether the policy ignores events of this time.
-pub(super) fn is_ignored(policy: &Policy, ts: i64) -> bool {
-    !policy.ignores.is_empty() && policy.ignores.iter().any(|i| i.from <= ts && ts < i.to)
 }

@@ -34,17 +34,17 @@ impl Intake {
         let (group, reads) = (self.policy.groups.get(group)?, self.counting.reads.get(group)?);
         let mut frontier = i64::MAX;
         if reads.counts_predictions() {
-            frontier = bases.predictions?.saturating_sub(group.lateness);
+            frontier = bases.of(EventKind::Predictions)?.saturating_sub(group.lateness);
         }
         if !reads.measured.is_empty() {
-            frontier = frontier.min(bases.measurements?.saturating_sub(group.lateness));
+            frontier = frontier.min(bases.of(EventKind::Measurements)?.saturating_sub(group.lateness));
         }
         if reads.features && bases.has_features {
-            frontier = frontier.min(bases.features?.saturating_sub(group.lateness));
+            frontier = frontier.min(bases.of(EventKind::Features)?.saturating_sub(group.lateness));
         }
         if reads.pairs {
             let labels = self.policy.labels.as_ref()?;
-            frontier = frontier.min(bases.labels?.saturating_sub(labels.lateness));
+            frontier = frontier.min(bases.of(EventKind::Labels)?.saturating_sub(labels.lateness));
             if labels.attribute == LabelAttribute::PredictionTime {
                 frontier = frontier.saturating_sub(labels.horizon);
             }
@@ -69,7 +69,7 @@ impl Intake {
         if !reads_pairs || labels.attribute == LabelAttribute::PredictionTime || bases.predictions_quiet {
             return frontier;
         }
-        let Some(predictions) = bases.predictions else { return frontier };
+        let Some(predictions) = bases.of(EventKind::Predictions) else { return frontier };
         let may_come_from = predictions.saturating_sub(g.lateness).saturating_sub(labels.lateness);
         let held = if join.is_mirrored() { Some(may_come_from) } else { join.earliest_waiting(may_come_from) };
         held.map_or(frontier, |ts| ts.min(frontier))
@@ -150,8 +150,12 @@ impl Intake {
         let lateness = self.policy.groups.iter().map(|g| g.lateness).max().unwrap_or(0);
         let mut of_labels = self.sources.iter().filter(|s| s.kind == EventKind::Labels);
         // Of files that were read no label will come.
-        let last = if of_labels.all(|s| s.ended) { bases.labels.max(bases.predictions) } else { bases.labels };
-        if let (Some(p), Some(l)) = (bases.predictions, last) {
+        let last = if of_labels.all(|s| s.ended) {
+            bases.of(EventKind::Labels).max(bases.of(EventKind::Predictions))
+        } else {
+            bases.of(EventKind::Labels)
+        };
+        if let (Some(p), Some(l)) = (bases.of(EventKind::Predictions), last) {
             let swept = join.sweep(p.saturating_sub(lateness).min(l.saturating_sub(labels.lateness)));
             self.counters.unmatched += swept.unmatched;
             self.counters.unlabelled += swept.unlabelled;

@@ -5,9 +5,10 @@ use super::job::{Counting, Job, Share};
 use super::locate::{Columns, locate};
 use super::pairs;
 use super::panes::Panes;
-use super::split::{ByPane, Extent, Which};
+use super::rows::{Scratch, absent, predicted};
+use super::split::{Extent, Which};
 use super::{Counters, measured};
-use crate::event::{Flag, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric};
+use crate::event::{Flag, LabelBatch, MeasurementBatch, PredictionBatch, code};
 use crate::policy::Target;
 use crate::stats::grid::read_ahead;
 use crate::stats::quantile;
@@ -16,19 +17,6 @@ use crate::window::tally::OpenTally;
 
 /// Rows located and then counted at once: the cells of some dozen features stay in a core's second cache in between.
 const AT_ONCE: usize = 8_192;
-
-/// Buffers of a worker, reused from batch to batch.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    /// By target of a share: the cell of each row.
-    cells: Vec<Vec<u32>>,
-    /// Values of the rows that count, where not all of a batch do.
-    values: Vec<f64>,
-    /// The predicted class of each row.
-    classes: Vec<u8>,
-    panes: ByPane,
-    pub(super) joined: Vec<bool>,
-}
 
 /// One worker's side of counting: its open panes, buffers, and what it counted besides.
 #[derive(Debug, Default)]
@@ -288,23 +276,4 @@ fn predicted_classes(
         }
     }
     unsegmented
-}
-
-/// The predicted class of a row: the decision if there, else the score against the threshold. A decision of no class is no
-/// reason to ask the score: it decided otherwise somewhere.
-#[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
-pub(super) fn predicted(batch: &PredictionBatch, row: usize, threshold: Option<f64>) -> Flag {
-    match batch.decision[row] {
-        known @ (Flag::No | Flag::Yes) => known,
-        Flag::Invalid => Flag::Missing,
-        Flag::Missing => match threshold {
-            Some(threshold) if !batch.score[row].is_nan() => (batch.score[row] >= threshold).into(),
-            _ => Flag::Missing,
-        },
-    }
-}
-
-/// The cell of a value that is none: missing, or of the wrong type.
-pub(super) fn absent(cells: usize, x: f64) -> usize {
-    cells + usize::from(numeric::is_invalid(x))
 }

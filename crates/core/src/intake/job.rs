@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::held::Released;
 use super::versions::Known;
-use crate::join::{Outcome, Pair, Pending};
+use crate::join::{JoinOutcome, Pair, Pending};
 use crate::policy::{Policy, Target, Traffic};
 use crate::window::layout::Reads;
 
@@ -76,7 +76,7 @@ impl Counting {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JobPair {
     pub prediction: Pending,
-    pub outcome: Outcome,
+    pub outcome: JoinOutcome,
     /// The row of the batch that completed it, which carries the prediction's id.
     pub row: u32,
 }

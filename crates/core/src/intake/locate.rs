@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::count::absent;
+use super::rows::absent;
 use super::versions::BinLookup;
 use crate::baseline::Baseline;
 use crate::event::{FeatureColumns, PredictionBatch, code, numeric};

@@ -1,11 +1,12 @@
 //! Measurements. They need no baseline: a version that is not known yet is counted at once, and nothing is loaded for it.
 //! They have no id, so one that comes twice counts twice.
 
-use super::admit::is_ignored;
 use super::job::{Counting, Job};
 use super::panes::Panes;
+use super::rows::is_ignored;
+use super::source::Source;
 use super::split::is_closed;
-use super::{Counters, DecoderId, Intake, Source, SourceId};
+use super::{Counters, DecoderId, Intake, SourceId};
 use crate::event::MeasurementBatch;
 use crate::window::watermark::is_late;
 

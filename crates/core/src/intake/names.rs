@@ -351,10 +351,10 @@ impl Translation {
         }
     }
 
-    pub fn features(&mut self, names: &mut Names, batch: &mut FeatureBatch) {
-        self.learn(names, &mut batch.fresh, false);
+    /// The same of events of the features stream.
+    pub fn features(&mut self, names: &mut Names, batch: &mut FeatureBatch, rows: Range<usize>) {
         for (i, column) in batch.features.categorical.iter_mut().enumerate() {
-            self.current.categories(names, i, column);
+            self.current.categories(names, i, column.get_mut(rows.clone()).unwrap_or_default());
         }
     }
 }

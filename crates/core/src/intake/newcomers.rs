@@ -1,25 +1,17 @@
 //! Names of versions that events bring and nobody has registered. Whoever writes to a topic can invent them, and each costs a
 //! look-up of a snapshot, a baseline, panes and verdicts: so many are taken on an hour, the others are counted, and events of
 //! them count for no version. What is registered is always taken on, and one that was refused is as soon as it is registered,
-//! its snapshot is found, or there is room again. A replay takes on what its files have.
+//! its snapshot is found, or there is room again. A replay takes on what its files have. `guard` is how the intake asks it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::names::Translation;
-use super::starts::Cause;
-use super::versions::Version;
-use super::{DecoderId, Intake};
-use crate::event::{EventKind, Fresh, code};
-
-/// So many versions that nobody registered are counted at a time.
-const MOST_LIVE: usize = 1000;
 /// Names that were refused and whose snapshots are looked for, one after the other.
 const MOST_SOUGHT: usize = 20_000;
 /// Events wait so long for baselines of versions that nobody registered, and so long for those of registered ones where other
 /// models' events wait with them,
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// and so much of the time that passes without waiting comes back: a tenth for the ones,
 const REGAINED: u32 = 10;
 /// a thirtieth for the others, which is two minutes an hour.
@@ -42,37 +34,41 @@ pub struct Refused {
 
 /// The rule of one model.
 pub struct Newcomers {
-    registry: Arc<dyn Registered>,
+    pub(super) registry: Arc<dyn Registered>,
+    /// Tells the time.
+    pub(super) clock: fn() -> Instant,
     /// So many an hour, and at once.
     per_hour: u32,
     places: f64,
     since: Instant,
-    refused: Refused,
+    pub(super) refused: Refused,
     /// Refused names whose snapshots were not looked for yet; those that come again and again first.
-    sought: VecDeque<Box<str>>,
+    pub(super) sought: VecDeque<Box<str>>,
     again: BTreeSet<Box<str>>,
-    waits: Waits,
+    pub(super) waits: Waits,
     /// Of registered versions, where other models have the same topic: these are not held up by them for long.
-    shared: Option<Waits>,
+    pub(super) shared: Option<Waits>,
 }
 
 /// Waiting for baselines of versions.
-struct Waits {
+pub(super) struct Waits {
     of: BTreeSet<String>,
     /// When waiting or not waiting began.
-    since: Instant,
+    pub(super) since: Instant,
     left: Duration,
     /// This part of the time without waiting comes back.
     regained: u32,
 }
 
 impl Newcomers {
+    /// The rule by which so many names are taken on per hour of the clock.
     #[must_use]
-    pub fn new(per_hour: usize, registry: Arc<dyn Registered>) -> Self {
+    pub fn new(per_hour: usize, registry: Arc<dyn Registered>, clock: fn() -> Instant) -> Self {
         let per_hour = u32::try_from(per_hour).unwrap_or(u32::MAX);
-        let now = Instant::now();
+        let now = clock();
         Self {
             registry,
+            clock,
             per_hour,
             places: f64::from(per_hour),
             since: now,
@@ -87,24 +83,24 @@ impl Newcomers {
     /// The same for a model that shares a topic with others.
     #[must_use]
     pub fn sharing(self, shares: bool) -> Self {
-        Self { shared: shares.then(|| Waits::new(Instant::now(), REGAINED_SHARED)), ..self }
+        Self { shared: shares.then(|| Waits::new((self.clock)(), REGAINED_SHARED)), ..self }
     }
 
     /// Whether there is room for one more.
-    fn has_place(&mut self, now: Instant) -> bool {
+    pub(super) fn has_place(&mut self, now: Instant) -> bool {
         let most = f64::from(self.per_hour);
         let regained = now.saturating_duration_since(self.since).as_secs_f64() * most / 3600.0;
         (self.places, self.since) = ((self.places + regained).min(most), now);
         self.places >= 1.0
     }
 
-    fn take_place(&mut self, now: Instant) -> bool {
+    pub(super) fn take_place(&mut self, now: Instant) -> bool {
         let has = self.has_place(now);
         self.places -= f64::from(u8::from(has));
         has
     }
 
-    fn refuse(&mut self, name: Box<str>) {
+    pub(super) fn refuse(&mut self, name: Box<str>) {
         self.refused.names += 1;
         if self.sought.len() < MOST_SOUGHT {
             self.sought.push_back(name);
@@ -112,7 +108,7 @@ impl Newcomers {
     }
 
     /// A name that was refused has more events: made-up names mostly have one.
-    fn comes_again(&mut self, name: Box<str>) {
+    pub(super) fn comes_again(&mut self, name: Box<str>) {
         if self.again.len() < MOST_SOUGHT && self.again.insert(name.clone()) {
             self.sought.push_front(name);
         }
@@ -125,7 +121,7 @@ impl Waits {
     }
 
     /// Whether there is patience to wait for a version's baseline.
-    fn for_one(&mut self, version: &str, now: Instant) -> bool {
+    pub(super) fn for_one(&mut self, version: &str, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since);
         if self.of.is_empty() {
             self.left = (self.left + passed / self.regained).min(PATIENCE);
@@ -143,149 +139,10 @@ impl Waits {
     }
 
     /// It is not waited for any more.
-    fn end(&mut self, version: &str, now: Instant) {
+    pub(super) fn end(&mut self, version: &str, now: Instant) {
         if self.of.remove(version) && self.of.is_empty() {
             self.left = self.left.saturating_sub(now.saturating_duration_since(self.since));
             self.since = now;
-        }
-    }
-}
-
-impl Version {
-    /// Counted though nobody registered it.
-    fn is_uninvited(&self) -> bool {
-        !self.registered && self.last_ts.max(self.measured_ts).is_some() && !self.known.spec.layouts.is_empty()
-    }
-}
-
-impl Intake {
-    /// Names of versions are taken on by this rule from now on.
-    pub fn guard(&mut self, newcomers: Newcomers) {
-        self.newcomers = Some(newcomers);
-    }
-
-    /// Takes over what a batch's codes mean for the first time, and translates its versions.
-    pub(super) fn learn_names(&mut self, decoder: DecoderId, fresh: &mut Fresh, versions: &mut [u32]) {
-        let is_guarded = self.newcomers.is_some();
-        let Some(t) = self.translations.get_mut(decoder.0) else { return };
-        t.learn(&mut self.names, fresh, is_guarded);
-        let refuses = t.refuses();
-        if refuses {
-            self.choose(decoder, versions, Instant::now());
-        }
-        let Some(t) = self.translations.get_mut(decoder.0) else { return };
-        t.translate_versions(versions);
-        if let Some(newcomers) = self.newcomers.as_mut().filter(|_| refuses) {
-            newcomers.refused.events += versions.iter().filter(|v| **v == code::OVERFLOW).count() as u64;
-        }
-    }
-
-    /// Decides over the names of a batch that are not known.
-    fn choose(&mut self, decoder: DecoderId, versions: &[u32], now: Instant) {
-        let (Some(mut newcomers), Some(t)) = (self.newcomers.take(), self.translations.get(decoder.0)) else { return };
-        let fresh = t.undecided();
-        let again = t.refused_in(versions);
-        let registered = if fresh.is_empty() { None } else { newcomers.registry.registered(&self.policy.model) };
-        let registered = registered.unwrap_or_default();
-        let is_fresh = fresh.len();
-        for (at, name) in fresh.into_iter().chain(again).enumerate() {
-            let is_registered = registered.contains(&*name);
-            let has_room = || self.versions.iter().filter(|v| v.is_uninvited()).count() < MOST_LIVE;
-            let is_known = is_registered || self.names.version_code(&name).is_some();
-            if is_known || (newcomers.has_place(now) && has_room() && newcomers.take_place(now)) {
-                self.take_on(&name, is_registered);
-            } else if at >= is_fresh {
-                newcomers.comes_again(name);
-            } else if !self.is_refused_elsewhere(decoder, &name) {
-                newcomers.refuse(name);
-            }
-        }
-        if let Some(t) = self.translations.get_mut(decoder.0) {
-            t.decided();
-        }
-        self.newcomers = Some(newcomers);
-    }
-
-    fn is_refused_elsewhere(&self, decoder: DecoderId, name: &str) -> bool {
-        self.translations.iter().enumerate().any(|(at, t)| at != decoder.0 && t.is_refused(name))
-    }
-
-    /// Up to which time events of versions were not taken on, for the next process, which does not know whose they were.
-    pub(super) fn refused_to(&self) -> Option<i64> {
-        let now = self.newcomers.as_ref().is_some_and(|newcomers| newcomers.refused.events > 0);
-        let reached = self.sources.iter().filter_map(|s| s.front.claimed()).max();
-        if now { reached.max(self.refused_before) } else { self.refused_before }
-    }
-
-    /// Takes on a version: its events count from here on.
-    pub fn take_on(&mut self, version: &str, registered: bool) {
-        let is_new = self.names.version_code(version).is_none();
-        let at = self.names.intern_version(version);
-        self.ensure_version(at);
-        let missed = self.translations.iter_mut().fold(false, |missed, t| t.take_on(version, at) | missed);
-        if let Some(v) = self.versions.get_mut(at as usize) {
-            v.registered |= registered;
-            if let Some(ts) = self.refused_before.filter(|_| is_new) {
-                EventKind::ALL
-                    .into_iter()
-                    .for_each(|kind| v.known.starts.raise(kind, ts.saturating_add(1), Cause::Refused));
-                self.stale = true;
-            }
-        }
-        if missed {
-            self.begin_version(at, Cause::Refused);
-        }
-    }
-
-    /// A version is registered.
-    pub fn note_registered(&mut self, version: &str) {
-        if let Some(v) = self.names.version_code(version).and_then(|at| self.versions.get_mut(at as usize)) {
-            v.registered = true;
-        } else if self.translations.iter().any(|t| t.is_refused(version)) {
-            self.take_on(version, true);
-        }
-    }
-
-    /// Whether a version is known to be registered.
-    #[must_use]
-    pub fn is_registered(&self, version: &str) -> bool {
-        self.names.version_code(version).and_then(|at| self.versions.get(at as usize)).is_some_and(|v| v.registered)
-    }
-
-    /// The next of the refused names whose snapshot is to be looked for.
-    pub fn next_sought(&mut self) -> Option<Box<str>> {
-        let newcomers = self.newcomers.as_mut()?;
-        while let Some(name) = newcomers.sought.pop_front() {
-            if self.translations.iter().any(|t: &Translation| t.is_refused(&name)) {
-                return Some(name);
-            }
-        }
-        None
-    }
-
-    /// What was not taken on.
-    #[must_use]
-    pub fn refused(&self) -> Refused {
-        self.newcomers.as_ref().map_or_else(Refused::default, |newcomers| newcomers.refused)
-    }
-
-    /// Whether events wait for the baseline of a version: for a registered one always where that holds up no other model, else
-    /// while there is patience.
-    pub fn waits_for(&mut self, version: &str) -> bool {
-        let registered = self.is_registered(version);
-        match &mut self.newcomers {
-            Some(newcomers) if !registered => newcomers.waits.for_one(version, Instant::now()),
-            Some(Newcomers { shared: Some(waits), .. }) => waits.for_one(version, Instant::now()),
-            _ => true,
-        }
-    }
-
-    /// A version's reference is there, or it is not waited for any more.
-    pub(super) fn wait_ended(&mut self, version: &str) {
-        if let Some(newcomers) = &mut self.newcomers {
-            let now = Instant::now();
-            newcomers.waits.end(version, now);
-            newcomers.shared.iter_mut().for_each(|waits| waits.end(version, now));
         }
     }
 }
@@ -302,52 +159,9 @@ mod tests {
         }
     }
 
-    struct One;
-
-    impl Registered for One {
-        fn registered(&self, _: &str) -> Option<BTreeSet<String>> {
-            Some(["known".to_owned()].into())
-        }
-    }
-
-    const POLICY: &str = "apiVersion: driftgate/v1\nmodel: m\nbaseline: {snapshot: s.csv}\nfeatures: {numeric: [x], categorical: []}\n\
-                          min_samples: 1\nchecks: {g: {window: {size: 10s, slide: 10s}, rules: [{psi: {of: [x], lt: 1}}]}}\n";
-
-    /// What the codes of a batch with these new names and codes come to.
-    fn learn(intake: &mut Intake, decoder: DecoderId, names: &[&str], codes: &[u32]) -> Vec<Option<String>> {
-        let mut fresh: Fresh = names.iter().map(|&name| (crate::event::Domain::Version, name.into())).collect();
-        let mut versions = codes.to_vec();
-        intake.learn_names(decoder, &mut fresh, &mut versions);
-        versions.iter().map(|v| intake.names().version(*v).map(str::to_owned)).collect()
-    }
-
-    #[test]
-    fn names_are_taken_on_as_far_as_there_is_room_and_registered_ones_always() {
-        let policy = crate::policy::parse(POLICY, std::path::Path::new("p.yaml")).unwrap();
-        let mut intake = Intake::new(Arc::new(policy), super::super::Setup::default());
-        intake.guard(Newcomers::new(1, Arc::new(One)));
-        let (a, b) = (intake.add_decoder(), intake.add_decoder());
-        let some = |name: &str| Some(name.to_owned());
-        let found = learn(&mut intake, a, &["first", "second", "known"], &[0, 1, 2, 1]);
-        assert_eq!(found, [some("first"), None, some("known"), None]);
-        assert_eq!(intake.refused(), Refused { names: 1, events: 2 });
-        // Another partition meets the same names: none is counted twice.
-        assert_eq!(learn(&mut intake, b, &["second", "first", "third"], &[0, 1, 2]), [None, some("first"), None]);
-        assert_eq!(intake.refused(), Refused { names: 2, events: 4 });
-        // One that comes again is looked for first, and one that is registered is known to all partitions from then on.
-        assert_eq!(learn(&mut intake, b, &[], &[2]), [None]);
-        assert_eq!(intake.next_sought().as_deref(), Some("third"));
-        intake.note_registered("second");
-        assert!(intake.is_registered("second"));
-        assert_eq!(learn(&mut intake, a, &[], &[1]), [some("second")]);
-        assert_eq!(learn(&mut intake, b, &[], &[0, 2]), [some("second"), None]);
-        intake.pin("third", true);
-        assert_eq!(learn(&mut intake, b, &[], &[2]), [some("third")]);
-    }
-
     #[test]
     fn places_come_back_by_the_hour() {
-        let mut newcomers = Newcomers::new(3, Arc::new(Nobody));
+        let mut newcomers = Newcomers::new(3, Arc::new(Nobody), Instant::now);
         let start = Instant::now();
         assert_eq!([(); 5].map(|()| newcomers.take_place(start)), [true, true, true, false, false]);
         let later = |minutes: u64| start + Duration::from_secs(60 * minutes);
@@ -372,25 +186,5 @@ mod tests {
         assert!(!waits.for_one("d", at(172)));
         waits.end("d", at(172));
         assert!(waits.for_one("e", at(2000)) && waits.for_one("e", at(2059)) && !waits.for_one("e", at(2060)));
-    }
-
-    #[test]
-    fn a_registered_version_is_waited_for_as_long_as_that_holds_up_no_other_model_for_long() {
-        let policy = Arc::new(crate::policy::parse(POLICY, std::path::Path::new("p.yaml")).unwrap());
-        for shares in [false, true] {
-            let mut intake = Intake::new(Arc::clone(&policy), super::super::Setup::default());
-            intake.guard(Newcomers::new(1, Arc::new(One)).sharing(shares));
-            intake.take_on("known", true);
-            assert!(intake.is_registered("known") && intake.waits_for("known"));
-            // A minute later.
-            let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
-            if let Some(waits) = intake.newcomers.as_mut().and_then(|n| n.shared.as_mut()) {
-                waits.since = long_ago;
-            }
-            assert_eq!(intake.waits_for("known"), !shares);
-            intake.wait_ended("known");
-            intake.take_on("next", true);
-            assert_eq!(intake.waits_for("next"), !shares);
-        }
     }
 }

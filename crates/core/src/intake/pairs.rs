@@ -1,9 +1,9 @@
 //! Counting of joined pairs: confusion counts of segments, score cells by label, KPIs.
 
 use super::Counters;
-use super::count::Scratch;
 use super::job::{Counting, Job, JobPair};
 use super::panes::Panes;
+use super::rows::Scratch;
 use super::split::is_closed;
 use crate::event::{Flag, Ids, code};
 use crate::policy::LabelAttribute;

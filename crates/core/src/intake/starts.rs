@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::EventKind;
+use crate::event::{ByKind, EventKind};
 use crate::policy::{LabelAttribute, Policy};
 use crate::window::layout::Reads;
 
@@ -52,10 +52,7 @@ impl Cause {
 /// one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Starts {
-    predictions: Option<(i64, Cause)>,
-    labels: Option<(i64, Cause)>,
-    features: Option<(i64, Cause)>,
-    measurements: Option<(i64, Cause)>,
+    by_kind: ByKind<Option<(i64, Cause)>>,
     /// Of the predictions that may be joined.
     joined: Option<(i64, Cause)>,
 }
@@ -69,13 +66,7 @@ fn later(of: &mut Option<(i64, Cause)>, from: i64, cause: Cause) {
 impl Starts {
     /// Of a stream everything from `from` on was counted, and earlier events perhaps not.
     pub fn raise(&mut self, kind: EventKind, from: i64, cause: Cause) {
-        let of = match kind {
-            EventKind::Predictions => &mut self.predictions,
-            EventKind::Labels => &mut self.labels,
-            EventKind::Features => &mut self.features,
-            EventKind::Measurements => &mut self.measurements,
-        };
-        later(of, from, cause);
+        later(self.by_kind.of_mut(kind), from, cause);
     }
 
     /// Predictions from `from` on may still be joined, and earlier ones perhaps not.
@@ -87,19 +78,20 @@ impl Starts {
     #[must_use]
     pub fn whole_from(&self, policy: &Policy, reads: &Reads) -> Option<(i64, Cause)> {
         let mut from: Option<(i64, Cause)> = None;
+        let of = |kind| *self.by_kind.of(kind);
         let mut reads_it = |start: Option<(i64, Cause)>, more: i64| {
             if let Some((ts, cause)) = start {
                 later(&mut from, ts.saturating_add(more), cause);
             }
         };
         if reads.counts_predictions() {
-            reads_it(self.predictions, 0);
+            reads_it(of(EventKind::Predictions), 0);
         }
         if reads.features {
-            reads_it(self.features, 0);
+            reads_it(of(EventKind::Features), 0);
         }
         if !reads.measured.is_empty() {
-            reads_it(self.measurements, 0);
+            reads_it(of(EventKind::Measurements), 0);
         }
         if let (true, Some(labels)) = (reads.pairs, &policy.labels) {
             // A window holds pairs of predictions that came before it, or of labels stamped before their predictions.
@@ -107,9 +99,9 @@ impl Starts {
                 LabelAttribute::LabelTime => (labels.horizon, 0),
                 LabelAttribute::PredictionTime => (0, labels.lateness),
             };
-            reads_it(self.predictions, before);
+            reads_it(of(EventKind::Predictions), before);
             reads_it(self.joined, before);
-            reads_it(self.labels, early);
+            reads_it(of(EventKind::Labels), early);
         }
         from
     }

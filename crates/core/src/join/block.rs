@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::first::Firsts;
+use super::meeting::Marks;
 use crate::state_v4;
 
 const ID: usize = 16;
@@ -14,14 +15,6 @@ const SPECIAL: u16 = 0xfff0;
 
 /// What many rows have in common: written once a block.
 pub type Shared = [u32; 4];
-
-/// What changes of a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    pub labelled: bool,
-    /// KPIs already counted, one bit each.
-    pub kpis: u32,
-}
 
 /// How many bytes the numbers of a row take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

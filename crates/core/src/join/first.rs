@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::meeting::Outcome;
+use super::meeting::JoinOutcome;
 use crate::event::Flag;
 
 /// One label a row: four bytes each where all are labels without KPIs within six days of their predictions, else eight.
@@ -33,7 +33,7 @@ const WIDE_TIME: u32 = YES + KPI_BITS;
 const WIDE_BITS: u32 = 64 - WIDE_TIME;
 
 /// The bits of an outcome that lies so many ms after the earliest it could; `None` where it takes more than there are.
-fn wide(after: u64, outcome: &Outcome) -> Option<u64> {
+fn wide(after: u64, outcome: &JoinOutcome) -> Option<u64> {
     let label = match outcome.label {
         Flag::Missing => 0,
         Flag::No => 1,
@@ -46,19 +46,19 @@ fn wide(after: u64, outcome: &Outcome) -> Option<u64> {
     fits.then_some(THERE | in_time | label << 2 | kpis | after << WIDE_TIME)
 }
 
-fn bits_of(earliest: i64, outcome: &Outcome) -> Option<u64> {
+fn bits_of(earliest: i64, outcome: &JoinOutcome) -> Option<u64> {
     wide(u64::try_from(outcome.ts.saturating_sub(earliest)).ok()?, outcome)
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "ten bits, by the masks")]
-fn of_wide(bits: u64, earliest: i64) -> Outcome {
+fn of_wide(bits: u64, earliest: i64) -> JoinOutcome {
     let kpis = |at: u32| (bits >> at) as u32 & ((1 << KPI_BITS) - 1);
     let label = match bits >> 2 & 3 {
         0 => Flag::Missing,
         1 => Flag::No,
         _ => Flag::Yes,
     };
-    Outcome {
+    JoinOutcome {
         ts: earliest.saturating_add_unsigned(bits >> WIDE_TIME),
         label,
         kpis: kpis(KPIS),
@@ -93,7 +93,7 @@ impl Firsts {
 
     /// The first label of a row's id; `earliest` is the time of the earliest label that the row could have joined.
     #[inline]
-    pub fn get(&self, row: usize, earliest: impl Fn() -> i64) -> Option<Outcome> {
+    pub fn get(&self, row: usize, earliest: impl Fn() -> i64) -> Option<JoinOutcome> {
         match self.bits(row) {
             0 => None,
             bits => Some(of_wide(bits, earliest())),
@@ -102,13 +102,13 @@ impl Firsts {
 
     /// Whether a label can be kept.
     #[must_use]
-    pub fn can_keep(earliest: i64, outcome: &Outcome) -> bool {
+    pub fn can_keep(earliest: i64, outcome: &JoinOutcome) -> bool {
         bits_of(earliest, outcome).is_some()
     }
 
     /// Keeps it, one of so many rows; `false` where it takes more bits than there are.
     #[inline]
-    pub fn set(&mut self, row: usize, rows: usize, earliest: i64, outcome: &Outcome) -> bool {
+    pub fn set(&mut self, row: usize, rows: usize, earliest: i64, outcome: &JoinOutcome) -> bool {
         let Some(bits) = bits_of(earliest, outcome) else { return false };
         let rows = rows.max(row + 1);
         match narrow(bits) {
@@ -156,11 +156,11 @@ mod tests {
 
     use super::*;
 
-    fn any_outcome() -> impl Strategy<Value = Outcome> {
+    fn any_outcome() -> impl Strategy<Value = JoinOutcome> {
         let ts = prop_oneof![6 => 0..2_000_i64, 2 => 0..(1_i64 << 30), 1 => 0..(1_i64 << 41), 1 => -5..0_i64];
         let label = prop_oneof![3 => Just(Flag::Yes), 3 => Just(Flag::No), 1 => Just(Flag::Missing)];
         let kpis = || prop_oneof![6 => Just(0_u32), 2 => 0..1024_u32, 1 => any::<u32>()];
-        (ts, label, kpis(), kpis(), any::<bool>()).prop_map(|(ts, label, kpis, yes, in_time)| Outcome {
+        (ts, label, kpis(), kpis(), any::<bool>()).prop_map(|(ts, label, kpis, yes, in_time)| JoinOutcome {
             ts,
             label,
             kpis,
@@ -193,9 +193,9 @@ mod tests {
     #[test]
     fn labels_alone_take_four_bytes() {
         let mut firsts = Firsts::default();
-        let label = Outcome { ts: 1_000 + (1 << 29) - 1, label: Flag::No, kpis: 0, kpis_yes: 0, in_time: true };
+        let label = JoinOutcome { ts: 1_000 + (1 << 29) - 1, label: Flag::No, kpis: 0, kpis_yes: 0, in_time: true };
         assert!(firsts.set(3, 8, 1_000, &label) && firsts.bytes.len() == 32);
-        assert!(firsts.set(5, 8, 1_000, &Outcome { ts: label.ts + 1, ..label }) && firsts.bytes.len() == 64);
+        assert!(firsts.set(5, 8, 1_000, &JoinOutcome { ts: label.ts + 1, ..label }) && firsts.bytes.len() == 64);
         assert_eq!((firsts.get(3, || 1_000), firsts.get(4, || 1_000)), (Some(label), None));
     }
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::meeting::Meeting;
 use super::*;
+use crate::event::Flag;
 
 #[derive(Clone, Debug)]
 struct Held {
@@ -30,11 +31,11 @@ enum Kept {
 struct Rules {
     bounds: Bounds,
     pending: BTreeMap<u128, Vec<Held>>,
-    labels: BTreeMap<u128, Vec<(Outcome, Kept)>>,
+    labels: BTreeMap<u128, Vec<(JoinOutcome, Kept)>>,
     swept_at: i64,
 }
 
-type Joined = (Pending, Vec<u32>, Outcome);
+type Joined = (Pending, Vec<u32>, JoinOutcome);
 
 impl Rules {
     fn new(bounds: Bounds) -> Self {
@@ -84,7 +85,7 @@ impl Rules {
         if beside { Arrival::Beside(ended) } else { Arrival::New(ended) }
     }
 
-    fn label(&mut self, id: u128, outcome: Outcome, pairs: &mut Vec<Joined>) -> Met {
+    fn label(&mut self, id: u128, outcome: JoinOutcome, pairs: &mut Vec<Joined>) -> Met {
         let (b, outcome) = (self.bounds, outcome.readable());
         let labels = self.labels.entry(id).or_default();
         if labels.iter().any(|(known, _)| *known == outcome) {
@@ -159,7 +160,7 @@ impl Rules {
 #[derive(Clone, Debug)]
 enum Op {
     Predict { id: u128, new: Pending, segments: Vec<u32> },
-    Label { id: u128, outcome: Outcome },
+    Label { id: u128, outcome: JoinOutcome },
     Sweep(i64),
     Restart,
 }
@@ -169,10 +170,10 @@ fn any_flag() -> impl Strategy<Value = Flag> {
 }
 
 /// Outcomes that say something.
-fn any_outcome() -> impl Strategy<Value = Outcome> {
+fn any_outcome() -> impl Strategy<Value = JoinOutcome> {
     (any_time(), any_flag(), 0..4_u32, 0..4_u32, any::<bool>()).prop_map(|(ts, label, kpis, yes, in_time)| {
-        let outcome = Outcome { ts, label, kpis, kpis_yes: kpis & yes, in_time };
-        if outcome.is_empty() { Outcome { label: Flag::No, ..outcome } } else { outcome }
+        let outcome = JoinOutcome { ts, label, kpis, kpis_yes: kpis & yes, in_time };
+        if outcome.is_empty() { JoinOutcome { label: Flag::No, ..outcome } } else { outcome }
     })
 }
 
@@ -240,7 +241,7 @@ proptest! {
 }
 
 /// What predictions and labels come to, in the order of `of`: false is the next prediction, true the next label.
-fn run(bounds: Bounds, of: &[bool], predictions: &[(u128, Pending)], labels: &[(u128, Outcome)]) -> Vec<Joined> {
+fn run(bounds: Bounds, of: &[bool], predictions: &[(u128, Pending)], labels: &[(u128, JoinOutcome)]) -> Vec<Joined> {
     let mut join = Join::with_blocks(bounds, 0, 5);
     let (mut out, mut predictions, mut labels) = (Vec::new(), predictions.iter(), labels.iter());
     for label in of.iter().copied().chain([false].repeat(60)).chain([true].repeat(60)) {
@@ -265,9 +266,9 @@ fn any_predictions(times: std::ops::Range<i64>) -> impl Strategy<Value = Vec<(u1
     })
 }
 
-fn any_labels(times: std::ops::Range<i64>) -> impl Strategy<Value = Vec<(u128, Outcome)>> {
+fn any_labels(times: std::ops::Range<i64>) -> impl Strategy<Value = Vec<(u128, JoinOutcome)>> {
     let label = (0..3_u128, times, any_outcome());
-    prop::collection::vec(label.prop_map(|(id, ts, outcome)| (id, Outcome { ts, ..outcome })), 0..60)
+    prop::collection::vec(label.prop_map(|(id, ts, outcome)| (id, JoinOutcome { ts, ..outcome })), 0..60)
 }
 
 proptest! {

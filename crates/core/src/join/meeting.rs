@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::Marks;
 use crate::event::Flag;
 
 /// A label (or KPI outcomes) of one prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct JoinOutcome {
     pub ts: i64,
     pub label: Flag,
     /// KPIs that have a value, and those whose value is yes: one bit each.
@@ -17,7 +16,7 @@ pub struct Outcome {
     pub in_time: bool,
 }
 
-impl Outcome {
+impl JoinOutcome {
     /// One that cannot be read is as good as none.
     pub(super) fn readable(self) -> Self {
         Self { label: if self.has_label() { self.label } else { Flag::Missing }, ..self }
@@ -33,6 +32,14 @@ impl Outcome {
     pub fn is_empty(&self) -> bool {
         !self.has_label() && self.kpis == 0
     }
+}
+
+/// What changes of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    pub labelled: bool,
+    /// KPIs already counted, one bit each.
+    pub kpis: u32,
 }
 
 /// How the streams may lie apart, in ms.
@@ -89,7 +96,7 @@ impl Bounds {
     }
 
     /// A label comes to a prediction: a pair's outcome, or why there is none. What it leaves behind is in `marks`.
-    pub(super) fn meet(self, prediction: i64, marks: &mut Marks, outcome: &Outcome) -> Meeting {
+    pub(super) fn meet(self, prediction: i64, marks: &mut Marks, outcome: &JoinOutcome) -> Meeting {
         let has_label = outcome.has_label();
         let relation = self.relation(prediction, outcome.ts);
         match relation {
@@ -100,7 +107,7 @@ impl Bounds {
             }
             Relation::TooEarly | Relation::Within => {}
         }
-        let fresh = Outcome {
+        let fresh = JoinOutcome {
             kpis: outcome.kpis & !marks.kpis,
             label: if marks.labelled { Flag::Missing } else { outcome.label },
             ..*outcome
@@ -130,7 +137,7 @@ enum Relation {
 /// What a prediction and a label are to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meeting {
-    Joins(Outcome),
+    Joins(JoinOutcome),
     Duplicate,
     OutOfBounds,
     Apart,

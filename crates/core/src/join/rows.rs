@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::block::Shared;
 use super::block::{Block, Layout};
-pub use super::block::{Marks, Shared};
-use super::meeting::{Bounds, Outcome};
+use super::meeting::{Bounds, JoinOutcome, Marks};
 use crate::codec::chunk::{Chunk, EachChunk};
 use crate::seeded::Map;
 use crate::state_v4;
@@ -155,13 +155,13 @@ impl Rows {
     /// The first label of the row's id, where this row joined it first.
     #[inline]
     #[must_use]
-    pub fn first(&self, at: u32, bounds: Bounds) -> Option<Outcome> {
+    pub fn first(&self, at: u32, bounds: Bounds) -> Option<JoinOutcome> {
         self.block(at).and_then(|(b, row)| b.firsts.get(row, || bounds.earliest(b.ts(row))))
     }
 
     /// Keeps it; `false` where it cannot be kept here.
     #[inline]
-    pub fn set_first(&mut self, at: u32, bounds: Bounds, outcome: &Outcome) -> bool {
+    pub fn set_first(&mut self, at: u32, bounds: Bounds, outcome: &JoinOutcome) -> bool {
         let rows = self.block_rows;
         self.block_mut(at).is_some_and(|(b, row)| b.firsts.set(row, rows, bounds.earliest(b.ts(row)), outcome))
     }

@@ -2,7 +2,8 @@
 //! one, or as many as there are versions beside each other.
 
 use super::index::Index;
-use super::rows::{Dropped, Marks, Rows, RowsState, Shared};
+use super::meeting::Marks;
+use super::rows::{Dropped, Rows, RowsState, Shared};
 use crate::seeded::Map;
 
 /// Ids that are looked for together, so that the cache misses of one do not wait for those of another.

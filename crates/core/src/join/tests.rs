@@ -1,6 +1,7 @@
 //! Tests of the join table: who meets whom, whatever the order of reading and the moment of a sweep.
 
 use super::*;
+use crate::event::Flag;
 
 const BOUNDS: Bounds = Bounds { horizon: 100, early: 10 };
 
@@ -8,8 +9,8 @@ fn pending(ts: i64) -> Pending {
     Pending::new(ts, 0, 0, 1, u32::MAX, Flag::Yes)
 }
 
-fn outcome(ts: i64, label: Flag) -> Outcome {
-    Outcome { ts, label, kpis: 0, kpis_yes: 0, in_time: true }
+fn outcome(ts: i64, label: Flag) -> JoinOutcome {
+    JoinOutcome { ts, label, kpis: 0, kpis_yes: 0, in_time: true }
 }
 
 fn id(text: &str) -> PredictionId {
@@ -32,7 +33,7 @@ fn predict(join: &mut Join, name: &str, ts: i64) -> (bool, usize) {
 }
 
 /// What a label comes to, and the pairs: version and time of the prediction.
-fn label(join: &mut Join, name: &str, outcome: Outcome) -> (Met, Vec<(u32, i64)>) {
+fn label(join: &mut Join, name: &str, outcome: JoinOutcome) -> (Met, Vec<(u32, i64)>) {
     let mut pairs = Vec::new();
     let met = join.label(id(name), outcome, |p| {
         assert_eq!((p.segments, p.outcome.label), (&[7][..], outcome.readable().label));
@@ -42,7 +43,7 @@ fn label(join: &mut Join, name: &str, outcome: Outcome) -> (Met, Vec<(u32, i64)>
 }
 
 #[track_caller]
-fn meets(join: &mut Join, name: &str, outcome: Outcome, expected: &[(u32, i64)]) {
+fn meets(join: &mut Join, name: &str, outcome: JoinOutcome, expected: &[(u32, i64)]) {
     assert_eq!(label(join, name, outcome), (Met::Pairs(expected.len() as u64), expected.to_vec()));
 }
 
@@ -74,7 +75,7 @@ fn kpis_without_a_label_leave_the_labels_place_free() {
     for none in [Flag::Missing, Flag::Invalid] {
         let mut j = Join::new(BOUNDS, 1);
         predict(&mut j, "a", 50);
-        let kpi = |ts, label| Outcome { kpis: 1, kpis_yes: 1, ..outcome(ts, label) };
+        let kpi = |ts, label| JoinOutcome { kpis: 1, kpis_yes: 1, ..outcome(ts, label) };
         meets(&mut j, "a", kpi(60, none), &[(0, 50)]);
         meets(&mut j, "a", outcome(61, Flag::Yes), &[(0, 50)]);
         assert_eq!(label(&mut j, "a", outcome(61, Flag::No)).0, Met::Duplicate);
@@ -144,7 +145,7 @@ fn a_label_that_came_first_waits_for_every_version_within_its_bounds() {
 #[test]
 fn kpis_join_every_version_too_and_each_once() {
     let mut j = Join::new(BOUNDS, 1);
-    let kpi = |ts, kpis| Outcome { kpis, kpis_yes: kpis, ..outcome(ts, Flag::Missing) };
+    let kpi = |ts, kpis| JoinOutcome { kpis, kpis_yes: kpis, ..outcome(ts, Flag::Missing) };
     score(&mut j, "a", 0, 50);
     meets(&mut j, "a", kpi(51, 1), &[(0, 50)]);
     meets(&mut j, "a", outcome(52, Flag::Yes), &[(0, 50)]);

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::flag;
-use super::meeting::Outcome;
-use super::rows::{Marks, Rows, RowsState, Shared};
+use super::meeting::{JoinOutcome, Marks};
+use super::rows::{Rows, RowsState, Shared};
 use super::table::Table;
+use super::types::flag;
 
 /// The bit of a label that came in time for its stream; below it stands the label.
 const IN_TIME: u32 = 4;
 
-impl Outcome {
+impl JoinOutcome {
     fn shared(&self) -> Shared {
         [self.label as u32 | if self.in_time { IN_TIME } else { 0 }, self.kpis, self.kpis_yes, 0]
     }
@@ -87,8 +87,8 @@ impl Waiting {
         self.table.has(id)
     }
 
-    fn get(&self, at: u32) -> Outcome {
-        Outcome::of(self.table.rows.ts(at), self.table.rows.shared(at))
+    fn get(&self, at: u32) -> JoinOutcome {
+        JoinOutcome::of(self.table.rows.ts(at), self.table.rows.shared(at))
     }
 
     pub fn touch(&self, ids: &[u128]) {
@@ -99,7 +99,7 @@ impl Waiting {
 
     /// Whether the very same label is there.
     #[must_use]
-    pub fn holds(&mut self, id: u128, outcome: &Outcome) -> bool {
+    pub fn holds(&mut self, id: u128, outcome: &JoinOutcome) -> bool {
         let mut found = std::mem::take(&mut self.found);
         self.table.all(id, &mut found);
         let holds = found.iter().any(|at| self.get(*at) == *outcome);
@@ -108,7 +108,7 @@ impl Waiting {
     }
 
     /// Keeps a label that is not there; `false` where its id has as many as are kept of one.
-    pub fn add(&mut self, id: u128, outcome: &Outcome, met: bool) -> bool {
+    pub fn add(&mut self, id: u128, outcome: &JoinOutcome, met: bool) -> bool {
         self.table.all(id, &mut self.found);
         if self.found.len() >= MOST_OF_AN_ID {
             return false;
@@ -123,7 +123,7 @@ impl Waiting {
     }
 
     /// Tells `meet` each label of an id, and whether it was met before; it says what becomes of it.
-    pub fn meet(&mut self, id: u128, mut meet: impl FnMut(&Outcome, bool) -> Fate) {
+    pub fn meet(&mut self, id: u128, mut meet: impl FnMut(&JoinOutcome, bool) -> Fate) {
         let mut found = std::mem::take(&mut self.found);
         self.table.all(id, &mut found);
         for &at in &found {

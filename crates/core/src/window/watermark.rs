@@ -1,7 +1,7 @@
 //! How far streams have come in event time. A record is late by its own partition's largest time; a stream's base is the
 //! smallest of its partitions that are not idle, so that windows close only when every active partition has passed them.
 
-use crate::event::EventKind;
+use crate::event::{ByKind, EventKind};
 
 /// A source partition's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -42,10 +42,7 @@ pub fn base(partitions: impl Iterator<Item = Progress>) -> Option<i64> {
 /// The bases of a model's streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bases {
-    pub predictions: Option<i64>,
-    pub labels: Option<i64>,
-    pub features: Option<i64>,
-    pub measurements: Option<i64>,
+    pub by_kind: ByKind<Option<i64>>,
     /// Whether there is a features stream at all.
     pub has_features: bool,
     /// No prediction is on its way: every partition is idle, or the file has ended.
@@ -58,12 +55,7 @@ impl Bases {
     /// The base of one stream.
     #[must_use]
     pub fn of(&self, kind: EventKind) -> Option<i64> {
-        match kind {
-            EventKind::Predictions => self.predictions,
-            EventKind::Labels => self.labels,
-            EventKind::Features => self.features,
-            EventKind::Measurements => self.measurements,
-        }
+        *self.by_kind.of(kind)
     }
 }
 

@@ -7,9 +7,11 @@ use polars_io::prelude::ParquetWriter;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::source::columns::events::{FileFields, PredictionFile};
+use crate::source::columns::events::EventStream;
+use crate::source::options::FileOptions;
 use driftgate_core::decode::json::{Format, JsonDecoder};
 use driftgate_core::event::{Limits, PredictionBatch};
+use driftgate_core::pipeline::batch::decode;
 
 const POLICY: &str = "apiVersion: driftgate/v1
 model: \"m\"
@@ -105,8 +107,8 @@ fn an_event_reads_as_its_row() {
     let empty = || PredictionBatch::new(schema.numeric.len(), schema.categorical.len(), schema.segmentations.len());
     let (mut of_file, mut of_events) = (empty(), empty());
     let mut rejected = Vec::new();
-    let mut file =
-        PredictionFile::open(&path, Arc::clone(&schema), &FileFields::default(), Limits::default(), 0).unwrap();
+    let options = FileOptions { record_ts: 0, ..FileOptions::default() };
+    let mut file = EventStream::open(&path, Arc::clone(&schema), &options).unwrap();
     assert!(file.next(&mut of_file, &mut |row, _| rejected.push(row)).unwrap());
     let format = Format { model: Some(0), ..Format::default() };
     let mut json = JsonDecoder::new(std::slice::from_ref(&schema), &format, EventKind::Predictions, Limits::default());
@@ -114,7 +116,7 @@ fn an_event_reads_as_its_row() {
     let (mut out, mut refused, mut number) = (Vec::new(), Vec::new(), 0);
     while rows.next(&mut out).unwrap().is_some() {
         number += 1;
-        if json.prediction(&out, 0, std::slice::from_mut(&mut of_events)).is_err() {
+        if decode(&mut json, &out, 0, std::slice::from_mut(&mut of_events)).is_err() {
             refused.push(number);
         }
     }

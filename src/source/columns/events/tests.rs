@@ -8,7 +8,10 @@ use polars_io::prelude::*;
 
 use super::*;
 use driftgate_core::decode::Reason;
-use driftgate_core::event::{Domain, Flag, numeric};
+use driftgate_core::event::{
+    Domain, FeatureBatch, FieldMap, Flag, LabelBatch, Limits, MeasurementBatch, PredictionBatch, code, numeric,
+};
+use driftgate_core::schema::Classes;
 
 const NOW: i64 = 1_400_000_000_000;
 
@@ -52,8 +55,17 @@ impl Folder {
 
 type Rejected = Vec<(u64, String)>;
 
-fn predictions(path: &Path, fields: &FileFields, limits: Limits) -> (PredictionBatch, Rejected, u64) {
-    let mut file = PredictionFile::open(path, schema(), fields, limits, NOW).unwrap();
+type PredictionFile = EventStream<PredictionBatch>;
+type LabelFile = EventStream<LabelBatch>;
+type FeatureFile = EventStream<FeatureBatch>;
+type MeasurementFile = EventStream<MeasurementBatch>;
+
+fn options() -> FileOptions {
+    FileOptions { record_ts: NOW, ..FileOptions::default() }
+}
+
+fn predictions(path: &Path, options: &FileOptions) -> (PredictionBatch, Rejected, u64) {
+    let mut file = PredictionFile::open(path, schema(), options).unwrap();
     let (mut batch, mut rejected) = (PredictionBatch::new(2, 1, 3), Vec::new());
     assert!(file.next(&mut batch, &mut |row, reject| rejected.push((row, reject.to_string()))).unwrap());
     assert!(!file.next(&mut PredictionBatch::new(2, 1, 3), &mut |_, _| panic!("no rows")).unwrap());
@@ -120,14 +132,14 @@ fn predictions_of_parquet_and_csv_are_the_same() {
         "region" => [Some(7.0), None, Some(8.0)],
     )
     .unwrap();
-    let (batch, rejected, ignored) = predictions(&folder.parquet(frame), &FileFields::default(), Limits::default());
+    let (batch, rejected, ignored) = predictions(&folder.parquet(frame), &options());
     check_predictions(&batch);
     assert_eq!((rejected.len(), ignored), (0, 0));
     let text = "prediction_id,ts,version,stage,score,decision,error,latency_ms,temp,carrier,region\n\
         a,1362131640000,1,prod,0.5,True,0,12.5,35.5,US,7\n\
         b,2013-03-01T09:54:01Z,2,,NaN,,1,,,AA,\n\
         c,1362131642000,1,prod,1.0,0,,,False,,8\n";
-    check_predictions(&predictions(&folder.csv(text), &FileFields::default(), Limits::default()).0);
+    check_predictions(&predictions(&folder.csv(text), &options()).0);
 }
 
 #[test]
@@ -140,7 +152,7 @@ fn wrong_types_are_invalid_and_the_event_counts() {
     )
     .unwrap();
     frame.with_column(lists.into_column()).unwrap();
-    let (batch, rejected, _) = predictions(&folder.parquet(frame), &FileFields::default(), Limits::default());
+    let (batch, rejected, _) = predictions(&folder.parquet(frame), &options());
     assert!(rejected.is_empty());
     assert_eq!([batch.ids.text(0), batch.ids.text(1)], ["1", "2"]);
     assert_eq!(names(&batch, Domain::Version, &batch.version), ["1", "1.5"]);
@@ -152,7 +164,7 @@ fn wrong_types_are_invalid_and_the_event_counts() {
     assert_eq!(batch.features.categorical[0], [code::INVALID, code::INVALID]);
     assert_eq!(batch.segments[0], [code::MISSING, code::MISSING]);
     let text = "prediction_id,ts,version,score,temp,carrier\na,5,1.10,x,1e3,007\n";
-    let (batch, ..) = predictions(&folder.csv(text), &FileFields::default(), Limits::default());
+    let (batch, ..) = predictions(&folder.csv(text), &options());
     assert_eq!(
         (shown(&batch.score), shown(&batch.features.numeric[0])),
         (vec!["?".to_owned()], vec!["1000".to_owned()])
@@ -175,8 +187,8 @@ fn broken_envelopes_are_rejected_by_row_and_other_models_ignored() {
         toolongid,m,5,1,XX\n\
         h,,-5,1,XX\n\
         i,,6,2,toolongcarrier\n";
-    let limits = Limits { string_bytes: 8, ..Limits::default() };
-    let (batch, rejected, ignored) = predictions(&folder.csv(text), &FileFields::default(), limits);
+    let options = FileOptions { limits: Limits { string_bytes: 8, ..Limits::default() }, ..options() };
+    let (batch, rejected, ignored) = predictions(&folder.csv(text), &options);
     assert_eq!((batch.len(), batch.ids.text(0), batch.ids.text(1), ignored), (2, "a", "i", 1));
     assert_eq!(
         (&batch.ts, names(&batch, Domain::Version, &batch.version)),
@@ -195,7 +207,7 @@ fn broken_envelopes_are_rejected_by_row_and_other_models_ignored() {
     ];
     assert_eq!(rejected, expected.map(|(row, text)| (row, text.to_owned())));
     assert_eq!(
-        versions(&folder.0.path().join("events.csv"), &FileFields::default(), "m", limits).unwrap(),
+        versions(&folder.0.path().join("events.csv"), &options, "m").unwrap(),
         BTreeSet::from(["1".to_owned(), "2".to_owned()])
     );
 }
@@ -204,28 +216,19 @@ fn broken_envelopes_are_rejected_by_row_and_other_models_ignored() {
 fn columns_go_by_the_configured_names() {
     let folder = Folder::new();
     let path = folder.csv("id,when,v,cust_age,temp\na,5,1,42,1\n");
-    let fields = FileFields {
-        map: FieldMap {
-            prediction_id: vec!["id".to_owned()],
-            ts: vec!["when".to_owned()],
-            version: vec!["v".to_owned()],
-            rename: BTreeMap::from([
-                ("cust_age".to_owned(), "age".to_owned()),
-                ("temp".to_owned(), "other".to_owned()),
-            ]),
-            ..FieldMap::default()
-        },
-        ..FileFields::default()
+    let fields = FieldMap {
+        prediction_id: vec!["id".to_owned()],
+        ts: vec!["when".to_owned()],
+        version: vec!["v".to_owned()],
+        rename: BTreeMap::from([("cust_age".to_owned(), "age".to_owned()), ("temp".to_owned(), "other".to_owned())]),
+        ..FieldMap::default()
     };
-    let (batch, ..) = predictions(&path, &fields, Limits::default());
+    let (batch, ..) = predictions(&path, &FileOptions { format: Format { fields, ..Format::default() }, ..options() });
     assert_eq!(
         (shown(&batch.features.numeric[0]), shown(&batch.features.numeric[1])),
         (vec!["-".to_owned()], vec!["42".to_owned()])
     );
-    let error = PredictionFile::open(&path, schema(), &FileFields::default(), Limits::default(), NOW)
-        .err()
-        .unwrap()
-        .to_string();
+    let error = PredictionFile::open(&path, schema(), &options()).err().unwrap().to_string();
     assert!(
         error.contains("has no column \"ts\"; its columns are \"id\", \"when\", \"v\", \"cust_age\", \"temp\""),
         "{error}"
@@ -236,7 +239,7 @@ fn columns_go_by_the_configured_names() {
 fn labels_and_kpis() {
     let folder = Folder::new();
     let read = |path: &Path| {
-        let mut file = LabelFile::open(path, schema(), &FileFields::default(), Limits::default(), NOW).unwrap();
+        let mut file = LabelFile::open(path, schema(), &options()).unwrap();
         let (mut batch, mut rejected) = (LabelBatch::new(1), Vec::new());
         assert!(file.next(&mut batch, &mut |row, reject| rejected.push((row, reject.reason))).unwrap());
         (batch, rejected)
@@ -247,10 +250,7 @@ fn labels_and_kpis() {
     assert_eq!((&batch.kpis[0], rejected), (&vec![Flag::Yes, Flag::No, Flag::Invalid], vec![(4, Reason::NoId)]));
     let (batch, _) = read(&folder.csv("prediction_id,ts,ctr\na,1,true\n"));
     assert_eq!((batch.label, &batch.kpis[0]), (vec![Flag::Missing], &vec![Flag::Yes]));
-    let error =
-        LabelFile::open(&folder.csv("prediction_id,ts\n"), schema(), &FileFields::default(), Limits::default(), NOW)
-            .err()
-            .unwrap();
+    let error = LabelFile::open(&folder.csv("prediction_id,ts\n"), schema(), &options()).err().unwrap();
     assert!(error.to_string().contains("no column \"label\""), "{error}");
 }
 
@@ -261,17 +261,14 @@ fn features_need_no_version_and_no_id() {
     let instants = ticks.into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)).into_series();
     let mut frame = df!("temp" => [1_u8, 2], "carrier" => ["US", "AA"]).unwrap();
     frame.with_column(instants.into_column()).unwrap();
-    let mut file =
-        FeatureFile::open(&folder.parquet(frame), schema(), &FileFields::default(), Limits::default(), NOW).unwrap();
+    let mut file = FeatureFile::open(&folder.parquet(frame), schema(), &options()).unwrap();
     let mut batch = FeatureBatch::new(2, 1);
     assert!(file.next(&mut batch, &mut |_, _| panic!("no rejects")).unwrap());
     assert_eq!(
         (&batch.ts, &batch.features.numeric[0], &batch.features.categorical[0]),
         (&vec![5, 6], &vec![1.0, 2.0], &vec![0, 1])
     );
-    let error = FeatureFile::open(&folder.csv("ts,x\n"), schema(), &FileFields::default(), Limits::default(), NOW)
-        .err()
-        .unwrap();
+    let error = FeatureFile::open(&folder.csv("ts,x\n"), schema(), &options()).err().unwrap();
     assert!(error.to_string().contains("no column \"temp\", \"age\", \"carrier\""), "{error}");
 }
 
@@ -283,13 +280,13 @@ fn files_without_rows_are_fine() {
         df!("prediction_id" => Vec::<String>::new(), "ts" => Vec::<i64>::new(), "version" => Vec::<String>::new())
             .unwrap();
     for path in [folder.csv(""), folder.parquet(empty)] {
-        let mut file = PredictionFile::open(&path, schema(), &FileFields::default(), Limits::default(), NOW).unwrap();
+        let mut file = PredictionFile::open(&path, schema(), &options()).unwrap();
         assert!(!file.next(&mut batch, &mut |_, _| panic!("no rejects")).unwrap());
     }
 }
 
 fn measurements(path: &Path) -> (MeasurementBatch, Rejected, u64) {
-    let mut file = MeasurementFile::open(path, schema(), &FileFields::default(), Limits::default(), NOW).unwrap();
+    let mut file = MeasurementFile::open(path, schema(), &options()).unwrap();
     let (mut batch, mut rejected) = (MeasurementBatch::default(), Vec::new());
     assert!(file.next(&mut batch, &mut |row, reject| rejected.push((row, reject.to_string()))).unwrap());
     (batch, rejected, file.ignored())
@@ -319,6 +316,6 @@ fn measurements_are_the_same_from_csv_and_parquet_and_bad_ones_have_their_row() 
     assert_eq!((&same.ts, &same.version, &same.metric), (&batch.ts, &batch.version, &batch.metric));
     assert_eq!((&same.value, &same.n, &same.fresh, rejected.len()), (&batch.value, &batch.n, &batch.fresh, 0));
     let bare = folder.csv("version,ts,value\n");
-    let error = MeasurementFile::open(&bare, schema(), &FileFields::default(), Limits::default(), NOW).err().unwrap();
+    let error = MeasurementFile::open(&bare, schema(), &options()).err().unwrap();
     assert!(error.to_string().contains("has no column \"metric\""), "{error}");
 }

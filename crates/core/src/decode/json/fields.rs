@@ -1,11 +1,141 @@
-//! The fields of an event's envelope: model, id, version, time and what else is not a feature.
+//! The slots of one event (`Values`), and how the fields of its envelope are read into them: model, id, version, time and what
+//! else is not a feature.
 
-use super::super::scan::Token;
+use super::super::coder::{Coder, Word};
+use super::super::plan::Plan;
+use super::super::scan::{Scanner, Token};
+use super::super::time::TimeFormat;
 use super::super::{Reason, Reject};
-use super::walk::{Walk, number};
-use super::{ModelDecoder, Stop};
-use crate::event::{Field, Flag, Limits, code};
-use crate::schema::Classes;
+use crate::event::{FeatureColumns, Field, Flag, Fresh, Limits, code, numeric};
+use crate::schema::{Classes, Schema, canonical_number};
+
+/// Attribute slot that no key has set.
+const UNSET: u32 = code::SPECIAL - 1;
+
+/// One event's values in the slots of its model's schema.
+#[derive(Debug, Default)]
+pub struct Values {
+    pub id: String,
+    pub has_id: bool,
+    pub version: u32,
+    pub stage: u32,
+    pub ts: Option<i64>,
+    pub score: f64,
+    pub decision: Flag,
+    pub latency_ms: f64,
+    pub error: Flag,
+    pub label: Flag,
+    pub numeric: Vec<f64>,
+    pub categorical: Vec<u32>,
+    /// Segment attributes, as the features and as the segments have them.
+    pub(super) attributes: Vec<u32>,
+    pub(super) segments: Vec<u32>,
+    pub kpis: Vec<Flag>,
+    /// Of a measurement: the metric's slot, `code::MISSING` for one that no rule reads, `None` for none at all.
+    pub metric: Option<u32>,
+    pub value: f64,
+    pub n: f64,
+    /// The label or decision where it stands for no class, for people.
+    pub unmapped: String,
+    /// The same of `error`, and of the last KPI.
+    pub bad_error: String,
+    pub bad_kpi: String,
+    pub fresh: Fresh,
+}
+
+impl Values {
+    pub(super) fn new(schema: &Schema) -> Self {
+        Self {
+            numeric: vec![numeric::MISSING; schema.numeric.len()],
+            categorical: vec![code::MISSING; schema.categorical.len()],
+            attributes: vec![UNSET; schema.attributes.len()],
+            segments: vec![UNSET; schema.attributes.len()],
+            kpis: vec![Flag::Missing; schema.kpis.len()],
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.id.clear();
+        self.has_id = false;
+        self.version = code::MISSING;
+        self.stage = code::MISSING;
+        self.ts = None;
+        self.score = numeric::MISSING;
+        self.decision = Flag::Missing;
+        self.latency_ms = numeric::MISSING;
+        self.error = Flag::Missing;
+        self.label = Flag::Missing;
+        self.numeric.fill(numeric::MISSING);
+        self.categorical.fill(code::MISSING);
+        self.attributes.fill(UNSET);
+        self.segments.fill(UNSET);
+        self.kpis.fill(Flag::Missing);
+        self.metric = None;
+        self.value = numeric::MISSING;
+        self.n = numeric::MISSING;
+    }
+
+    /// Appends the features' values to their columns.
+    #[inline]
+    pub fn push_features(&self, out: &mut FeatureColumns) {
+        out.numeric.iter_mut().zip(&self.numeric).for_each(|(column, &x)| column.push(x));
+        out.categorical.iter_mut().zip(&self.categorical).for_each(|(column, &x)| column.push(x));
+    }
+
+    /// Appends the codes of the segmentations to their columns.
+    #[inline]
+    pub fn push_segments(&mut self, coder: &mut Coder, out: &mut [Vec<u32>]) {
+        // What stands under `segments` wins over the features.
+        for (segment, feature) in self.segments.iter_mut().zip(&self.attributes) {
+            if *segment == UNSET {
+                *segment = *feature;
+            }
+            if *segment == UNSET {
+                *segment = code::MISSING;
+            }
+        }
+        for (segmentation, column) in out.iter_mut().enumerate() {
+            column.push(coder.segment(segmentation, &self.segments, &mut self.fresh));
+        }
+    }
+}
+
+/// What ended the walk over an event early.
+pub(super) enum Stop {
+    Reject(Reject),
+    /// The event belongs to this model, not to the guessed one.
+    OtherModel(usize),
+    UnknownModel,
+}
+
+impl From<Reject> for Stop {
+    fn from(r: Reject) -> Self {
+        Self::Reject(r)
+    }
+}
+
+/// One pass over one event.
+pub(super) struct Walk<'w, 'a> {
+    pub scanner: Scanner<'a>,
+    pub event: u64,
+    pub schema: &'w Schema,
+    pub plan: &'w mut Plan,
+    pub coder: &'w mut Coder,
+    pub row: &'w mut Values,
+    pub limits: &'w Limits,
+    /// The model's name as a short text; 1, which no text is, for a long one.
+    pub model_word: Word,
+    /// Whether every short text is within the bound on strings.
+    pub short_texts: bool,
+    pub time: &'w TimeFormat,
+    pub scratch: &'w mut String,
+    pub text: &'w mut String,
+    /// Whether the event names its model.
+    pub names_model: bool,
+    /// Which other model has a name.
+    pub others: &'w dyn Fn(&str) -> Option<usize>,
+}
 
 impl Walk<'_, '_> {
     pub(super) fn field(&mut self, field: Field, token: Token<'_>) -> Result<(), Stop> {
@@ -79,12 +209,10 @@ impl Walk<'_, '_> {
     fn model(&mut self, token: Token<'_>) -> Result<(), Stop> {
         let Some(name) = Self::bounded(token, self.scratch, self.text, self.limits, "model")? else { return Ok(()) };
         if name == self.schema.model {
-            self.model_named = Some(self.others.2);
+            self.names_model = true;
             return Ok(());
         }
-        let (before, after, at) = self.others;
-        let is = |m: &ModelDecoder| m.schema.model == name;
-        let other = before.iter().position(is).or_else(|| after.iter().position(is).map(|i| i + at + 1));
+        let other = (self.others)(name);
         Err(other.map_or(Stop::UnknownModel, Stop::OtherModel))
     }
 
@@ -122,5 +250,40 @@ impl Walk<'_, '_> {
             }
         };
         if text.is_empty() { Ok(None) } else { self.time.text(text).map(Some) }
+    }
+
+    /// The text of a token that stands where a string belongs: strings, and numbers and booleans in canonical form.
+    pub(super) fn canonical<'t>(
+        token: Token<'t>,
+        scratch: &'t str,
+        out: &'t mut String,
+        bound: usize,
+    ) -> Option<&'t str> {
+        let text = match token {
+            Token::Plain(text) => text,
+            Token::Escaped => scratch,
+            Token::Bool(true) => "true",
+            Token::Bool(false) => "false",
+            Token::Number(_, "-0") => "0",
+            Token::Number(_, text) if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') => text,
+            Token::Number(x, _) => {
+                out.clear();
+                canonical_number(x, out);
+                out
+            }
+            Token::Null | Token::Composite => return None,
+        };
+        (text.len() <= bound).then_some(text)
+    }
+}
+
+/// A numeric cell of a token: booleans are 1 and 0, other types are invalid.
+#[inline]
+pub(super) fn number(token: Token<'_>) -> f64 {
+    match token {
+        Token::Number(x, _) => x,
+        Token::Bool(yes) => f64::from(u8::from(yes)),
+        Token::Null => numeric::MISSING,
+        Token::Plain(_) | Token::Escaped | Token::Composite => numeric::INVALID,
     }
 }

@@ -3,7 +3,8 @@
 #![allow(clippy::float_cmp, reason = "values are passed on, not computed")]
 
 use super::*;
-use crate::event::TimeUnit;
+use crate::event::{Flag, LabelBatch, MeasurementBatch, PredictionBatch, TimeUnit, code, numeric};
+use crate::pipeline::batch::decode;
 use crate::schema::Classes;
 
 const NOW: i64 = 1_800_000_000_000;
@@ -44,8 +45,8 @@ impl Fixture {
         }
     }
 
-    fn read(&mut self, text: &str) -> Result<Outcome, Reject> {
-        self.decoder.prediction(text.as_bytes(), NOW, &mut self.out)
+    fn read(&mut self, text: &str) -> Result<Decoded, Reject> {
+        decode::<PredictionBatch>(&mut self.decoder, text.as_bytes(), NOW, &mut self.out)
     }
 }
 
@@ -59,8 +60,8 @@ fn a_prediction_lands_in_its_slots_whatever_the_key_order() {
     let mut f = Fixture::new(&Format::default());
     let a = r#"{"prediction_id":"p1","model":"flights","version":"1","ts":1362131640000,"score":0.25,"features":{"temp":35.06,"carrier":"US","origin":"JFK","x":[{"y":null}]},"stage":"prod","latency_ms":12.5,"error":false,"decision":1}"#;
     let b = r#"{"features":{"origin":"EWR","carrier":7.0,"age":true},"segments":{"origin":"LGA"},"ts":"2013-03-01T10:00:00+01:00","version":1,"prediction_id":"p2","extra":{"a":[1,2]},"model":"flights"}"#;
-    assert_eq!(f.read(a), Ok(Outcome::Row(0)));
-    assert_eq!(f.read(b), Ok(Outcome::Row(0)));
+    assert_eq!(f.read(a), Ok(Decoded::Row(0)));
+    assert_eq!(f.read(b), Ok(Decoded::Row(0)));
     let batch = &f.out[0];
     assert_eq!(batch.ts, [1_362_131_640_000, 1_362_128_400_000]);
     assert_eq!((batch.ids.text(0), batch.ids.text(1)), ("p1", "p2"));
@@ -81,12 +82,12 @@ fn a_prediction_lands_in_its_slots_whatever_the_key_order() {
 fn wrong_types_are_invalid_and_nulls_missing_but_the_event_counts() {
     let mut f = Fixture::new(&Format::default());
     let text = r#"{"prediction_id":"p","model":"flights","version":"1","ts":1,"score":"0.5","features":{"temp":"35","age":null,"carrier":["US"],"origin":null}}"#;
-    assert_eq!(f.read(text), Ok(Outcome::Row(0)));
+    assert_eq!(f.read(text), Ok(Decoded::Row(0)));
     let long = format!(
         r#"{{"prediction_id":"q","model":"flights","version":"1","ts":1,"features":{{"carrier":"{}","temp":1,"temp":2}}}}"#,
         "x".repeat(17)
     );
-    assert_eq!(f.read(&long), Ok(Outcome::Row(0)));
+    assert_eq!(f.read(&long), Ok(Decoded::Row(0)));
     let batch = &f.out[0];
     assert!(numeric::is_invalid(batch.score[0]) && numeric::is_invalid(batch.features.numeric[0][0]));
     assert!(batch.features.numeric[1][0].is_nan() && !numeric::is_invalid(batch.features.numeric[1][0]));
@@ -106,7 +107,7 @@ fn nan_is_missing_and_infinity_is_extreme_wherever_they_stand() {
     // Twice each: known keys in their usual order are read by a shorter way.
     for x in ["NaN", "1", "NaN", "Infinity", "-Infinity", "Infinity"] {
         for text in [event(x), event(x).replace(':', " : ")] {
-            assert_eq!(f.read(&text), Ok(Outcome::Row(0)), "{text}");
+            assert_eq!(f.read(&text), Ok(Decoded::Row(0)), "{text}");
             let batch = &f.out[0];
             let row = batch.len() - 1;
             let (temp, score) = (batch.features.numeric[0][row], batch.score[row]);
@@ -137,7 +138,7 @@ fn a_label_that_is_nan_is_null_and_a_measured_value_must_be_finite() {
     for label in ["NaN", "Infinity"] {
         let text =
             format!(r#"{{"prediction_id":"a","model":"flights","ts":5,"label":{label},"kpi":{{"ctr":{label}}}}}"#);
-        assert_eq!(labels.label(text.as_bytes(), NOW, &mut out), Ok(Outcome::Row(0)));
+        assert_eq!(decode::<LabelBatch>(&mut labels, text.as_bytes(), NOW, &mut out), Ok(Decoded::Row(0)));
     }
     assert_eq!(out[0].label, [Flag::Missing, Flag::Invalid]);
     assert_eq!(out[0].kpis[0], [Flag::Missing, Flag::Invalid]);
@@ -147,7 +148,11 @@ fn a_label_that_is_nan_is_null_and_a_measured_value_must_be_finite() {
         [("NaN", "1", Reason::BadValue), ("-Infinity", "1", Reason::BadValue), ("1", "Infinity", Reason::BadWeight)]
     {
         let text = format!(r#"{{"model":"flights","version":"1","ts":5,"metric":"cost","value":{value},"n":{n}}}"#);
-        assert_eq!(measured.measurement(text.as_bytes(), NOW, &mut out).unwrap_err().reason, reason, "{text}");
+        assert_eq!(
+            decode::<MeasurementBatch>(&mut measured, text.as_bytes(), NOW, &mut out).unwrap_err().reason,
+            reason,
+            "{text}"
+        );
     }
 }
 
@@ -201,7 +206,7 @@ fn a_broken_envelope_is_rejected_with_what_was_read() {
     }
     assert!(f.out.iter().all(PredictionBatch::is_empty));
     for text in [&b"{\"a\":\"\xff\"}"[..], b"{\"a\xffa\":1}", b"{\"a\":1\xff}", b"\xff\xff\xff\xff\xff\xff\xff\xff1}"] {
-        let reject = f.decoder.prediction(text, NOW, &mut f.out).unwrap_err();
+        let reject = decode::<PredictionBatch>(&mut f.decoder, text, NOW, &mut f.out).unwrap_err();
         assert!(reject.to_string().starts_with("not_json: not UTF-8 at byte "), "{reject}");
     }
 }
@@ -210,9 +215,9 @@ fn a_broken_envelope_is_rejected_with_what_was_read() {
 fn models_are_told_apart_wherever_the_key_stands() {
     let mut f = Fixture::new(&Format::default());
     for (text, outcome) in [
-        (r#"{"prediction_id":"a","model":"trains","version":"1","ts":1,"features":{"temp":1}}"#, Outcome::Row(1)),
-        (r#"{"prediction_id":"b","version":"1","ts":1,"features":{"temp":2},"model":"flights"}"#, Outcome::Row(0)),
-        (r#"{"prediction_id":"c","version":"1","ts":1,"features":{"temp":3},"model":"ships"}"#, Outcome::UnknownModel),
+        (r#"{"prediction_id":"a","model":"trains","version":"1","ts":1,"features":{"temp":1}}"#, Decoded::Row(1)),
+        (r#"{"prediction_id":"b","version":"1","ts":1,"features":{"temp":2},"model":"flights"}"#, Decoded::Row(0)),
+        (r#"{"prediction_id":"c","version":"1","ts":1,"features":{"temp":3},"model":"ships"}"#, Decoded::UnknownModel),
     ] {
         assert_eq!(f.read(text), Ok(outcome), "{text}");
     }
@@ -221,7 +226,7 @@ fn models_are_told_apart_wherever_the_key_stands() {
         (&[2.0][..], &[1.0][..])
     );
     let mut one = Fixture::new(&Format { model: Some(1), ..Format::default() });
-    assert_eq!(one.read(r#"{"prediction_id":"a","version":"1","ts":1}"#), Ok(Outcome::Row(1)));
+    assert_eq!(one.read(r#"{"prediction_id":"a","version":"1","ts":1}"#), Ok(Decoded::Row(1)));
 }
 
 #[test]
@@ -240,7 +245,7 @@ fn fields_may_stand_elsewhere_and_features_at_the_top() {
         model: None,
     });
     let text = r#"{"meta":{"id":"a","time":1362131640.5},"model":"flights","version":"1","temp":3,"cust_age":40,"origin":"JFK"}"#;
-    assert_eq!(f.read(text), Ok(Outcome::Row(0)));
+    assert_eq!(f.read(text), Ok(Decoded::Row(0)));
     assert_eq!(f.out[0].ts, [1_362_131_640_500]);
     assert_eq!((f.out[0].features.numeric[0][0], f.out[0].features.numeric[1][0]), (3.0, 40.0));
     assert_eq!(names(&f.out[0], Domain::Segmentation(0)), ["JFK"]);
@@ -261,7 +266,7 @@ fn an_event_may_lie_as_far_ahead_of_its_record_as_its_source_says() {
         let read =
             f.read(&format!(r#"{{"prediction_id":"p","model":"flights","version":"1","ts":{ts},"score":0.25}}"#));
         match says {
-            None => assert_eq!(read, Ok(Outcome::Row(0))),
+            None => assert_eq!(read, Ok(Decoded::Row(0))),
             Some(says) => {
                 let reject = read.unwrap_err();
                 assert!(reject.reason == Reason::Future && reject.detail.contains(says), "{reject}");
@@ -278,7 +283,7 @@ fn times_are_numbers_digits_and_texts_in_the_sources_unit_and_zone() {
         let event = format!(r#"{{"prediction_id":"p","model":"flights","version":"1","ts":{ts},"score":0.25}}"#);
         // The second time by the shorter way for what is as guessed.
         for text in [&event, &event] {
-            assert_eq!(f.read(text), Ok(Outcome::Row(0)), "{text}");
+            assert_eq!(f.read(text), Ok(Decoded::Row(0)), "{text}");
         }
         assert_eq!(f.out[0].ts[0], f.out[0].ts[1], "{event}");
         f.out[0].ts[0]
@@ -317,12 +322,14 @@ fn labels_are_zero_one_or_what_the_policy_maps() {
         ("\"x\"", Flag::Invalid),
     ] {
         let text = format!(r#"{{"prediction_id":"a","model":"flights","ts":5,"label":{label},"kpi":{{"ctr":1}}}}"#);
-        assert_eq!(decoder.label(text.as_bytes(), NOW, &mut out), Ok(Outcome::Row(0)));
+        assert_eq!(decode::<LabelBatch>(&mut decoder, text.as_bytes(), NOW, &mut out), Ok(Decoded::Row(0)));
         assert_eq!(out[0].label.last(), Some(&expected), "{label}");
     }
     assert_eq!(out[0].kpis[0], [Flag::Yes; 8]);
     assert_eq!(
-        decoder.label(br#"{"model":"flights","ts":5,"label":1}"#, NOW, &mut out).unwrap_err().to_string(),
+        decode::<LabelBatch>(&mut decoder, br#"{"model":"flights","ts":5,"label":1}"#, NOW, &mut out)
+            .unwrap_err()
+            .to_string(),
         "no_id: the label has no prediction id"
     );
 }
@@ -335,12 +342,12 @@ fn a_measurement_has_a_version_a_metric_and_a_value() {
         let limits = Limits { string_bytes: 16, ..Limits::default() };
         let mut decoder = JsonDecoder::new(&schemas, format, EventKind::Measurements, limits);
         let mut out = vec![MeasurementBatch::default(); 2];
-        decoder.measurement(text.as_bytes(), NOW, &mut out).map(|outcome| (outcome, out))
+        decode::<MeasurementBatch>(&mut decoder, text.as_bytes(), NOW, &mut out).map(|outcome| (outcome, out))
     };
     let plain = Format::default();
     let event = r#"{"model":"trains","version":"7","ts":1362131640000,"metric":"refunds","value":0.42,"n":1200}"#;
     let (outcome, out) = read(&plain, event).unwrap();
-    assert_eq!((outcome, out[0].len()), (Outcome::Row(1), 0));
+    assert_eq!((outcome, out[0].len()), (Decoded::Row(1), 0));
     let batch = &out[1];
     assert_eq!((&batch.ts, &batch.version, &batch.metric), (&vec![1_362_131_640_000], &vec![0], &vec![1]));
     assert_eq!((&batch.value, &batch.n), (&vec![0.42], &vec![1200]));
@@ -386,8 +393,11 @@ fn a_key_that_json_escapes_is_found_by_its_meaning_alone() {
         )
     };
     for _ in 0..2 {
-        assert_eq!(decoder.prediction(event(r#""a\"b""#).as_bytes(), NOW, &mut out), Ok(Outcome::Row(0)));
-        assert!(decoder.prediction(event(r#""a"b""#).as_bytes(), NOW, &mut out).is_err());
+        assert_eq!(
+            decode::<PredictionBatch>(&mut decoder, event(r#""a\"b""#).as_bytes(), NOW, &mut out),
+            Ok(Decoded::Row(0))
+        );
+        assert!(decode::<PredictionBatch>(&mut decoder, event(r#""a"b""#).as_bytes(), NOW, &mut out).is_err());
     }
     assert_eq!(out[0].features.numeric[0], [2.5, 2.5]);
 }
@@ -420,7 +430,7 @@ proptest::proptest! {
         let events: Vec<String> = events.collect();
         let mut together = Fixture::new(&Format::default());
         for (event, (temp, age, carrier, origin, ..)) in events.iter().zip(&rows) {
-            proptest::prop_assert_eq!(together.read(event), Ok(Outcome::Row(0)));
+            proptest::prop_assert_eq!(together.read(event), Ok(Decoded::Row(0)));
             let batch = &together.out[0];
             let row = batch.len() - 1;
             let same = |cell: f64, x: Option<f64>| x.map_or(cell.is_nan(), |x| x.to_bits() == cell.to_bits());
@@ -438,17 +448,17 @@ proptest::proptest! {
         let event = r#"{"prediction_id":"p","model":"flights","version":"1","ts":5,"features":{"temp":0.35128306136377719,"age":-3.0,"carrier":"United"},"segments":{"origin":"JFK"},"x":"y"}"#;
         proptest::prop_assert_eq!(event.len(), 166);
         let mut f = Fixture::new(&Format::default());
-        proptest::prop_assert_eq!(f.read(event), Ok(Outcome::Row(0)));
+        proptest::prop_assert_eq!(f.read(event), Ok(Decoded::Row(0)));
         let mut broken = event.as_bytes().to_vec();
         if cut {
             broken.truncate(at);
         } else {
             broken[at] = byte;
         }
-        let reject = f.decoder.prediction(&broken, NOW, &mut f.out).unwrap_err();
+        let reject = decode::<PredictionBatch>(&mut f.decoder, &broken, NOW, &mut f.out).unwrap_err();
         let says = if cut { "not_json: expected".to_owned() } else { format!("not_json: not UTF-8 at byte {at}") };
         proptest::prop_assert!(reject.to_string().starts_with(&says), "{}", reject);
         proptest::prop_assert_eq!(f.out[0].len(), 1);
-        proptest::prop_assert_eq!(f.read(event), Ok(Outcome::Row(0)));
+        proptest::prop_assert_eq!(f.read(event), Ok(Decoded::Row(0)));
     }
 }

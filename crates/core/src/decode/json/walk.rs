@@ -1,37 +1,15 @@
 //! One pass over one event: members by the plan's guesses, values of the usual kind straight into their slots.
 
-use super::super::coder::{Coder, Word, within};
+use super::super::coder::within;
 use super::super::decimal;
-use super::super::plan::{Meaning, Node, Plan, Short, Slot};
-use super::super::scan::{Scanner, Token};
+use super::super::plan::{Meaning, Node, Short, Slot};
+use super::super::scan::Token;
 use super::super::short::{ShortText, plain_until};
-use super::super::time::TimeFormat;
 use super::super::{Reason, Reject};
-use super::row::Row;
-use super::{ModelDecoder, Stop, numbers};
-use crate::event::{Flag, Limits, code, numeric};
-use crate::schema::{Classes, Schema, canonical_number};
-
-/// One pass over one event.
-pub(super) struct Walk<'w, 'a> {
-    pub scanner: Scanner<'a>,
-    pub event: u64,
-    pub schema: &'w Schema,
-    pub plan: &'w mut Plan,
-    pub coder: &'w mut Coder,
-    pub row: &'w mut Row,
-    pub limits: &'w Limits,
-    /// The model's name as a short text; 1, which no text is, for a long one.
-    pub model_word: Word,
-    /// Whether every short text is within the bound on strings.
-    pub short_texts: bool,
-    pub time: &'w TimeFormat,
-    pub scratch: &'w mut String,
-    pub text: &'w mut String,
-    pub model_named: Option<usize>,
-    /// The models before and after the guessed one, and its index.
-    pub others: (&'w [ModelDecoder], &'w [ModelDecoder], usize),
-}
+use super::fields::{Stop, Walk, number};
+use super::numbers;
+use crate::event::{Flag, code, numeric};
+use crate::schema::Classes;
 
 impl Walk<'_, '_> {
     /// Reads the object of node `at`.
@@ -144,7 +122,7 @@ impl Walk<'_, '_> {
                 }
                 Short::Model => {
                     let Some(short) = ShortText::at(bytes, value).filter(|s| s.word == self.model_word) else { break };
-                    self.model_named = Some(self.others.2);
+                    self.names_model = true;
                     short.end()
                 }
                 _ => break,
@@ -186,30 +164,6 @@ impl Walk<'_, '_> {
             self.values(&meaning, token, again);
         }
         Ok(())
-    }
-
-    /// The text of a token that stands where a string belongs: strings, and numbers and booleans in canonical form.
-    pub(super) fn canonical<'t>(
-        token: Token<'t>,
-        scratch: &'t str,
-        out: &'t mut String,
-        bound: usize,
-    ) -> Option<&'t str> {
-        let text = match token {
-            Token::Plain(text) => text,
-            Token::Escaped => scratch,
-            Token::Bool(true) => "true",
-            Token::Bool(false) => "false",
-            Token::Number(_, "-0") => "0",
-            Token::Number(_, text) if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') => text,
-            Token::Number(x, _) => {
-                out.clear();
-                canonical_number(x, out);
-                out
-            }
-            Token::Null | Token::Composite => return None,
-        };
-        (text.len() <= bound).then_some(text)
     }
 
     fn values(&mut self, meaning: &Meaning, token: Token<'_>, again: bool) {
@@ -258,16 +212,5 @@ impl Walk<'_, '_> {
         if let Some(place) = meaning.kpi.and_then(|i| self.row.kpis.get_mut(i)) {
             *place = flag;
         }
-    }
-}
-
-/// A numeric cell of a token: booleans are 1 and 0, other types are invalid.
-#[inline]
-pub(super) fn number(token: Token<'_>) -> f64 {
-    match token {
-        Token::Number(x, _) => x,
-        Token::Bool(yes) => f64::from(u8::from(yes)),
-        Token::Null => numeric::MISSING,
-        Token::Plain(_) | Token::Escaped | Token::Composite => numeric::INVALID,
     }
 }

@@ -1,0 +1,73 @@
+//! The batches of a partition's reader, one per model. Calls are dynamic per turn and per batch; a message is decoded by code that knows
+//! its kind.
+
+use std::sync::Arc;
+
+use super::read::MessageLog;
+use crate::source::kafka::Partition;
+use driftgate_core::decode::json::JsonDecoder;
+use driftgate_core::event::EventKind;
+use driftgate_core::pipeline::batch::{Batch, PerKind, decode};
+use driftgate_core::pipeline::kinds;
+use driftgate_core::schema::Schema;
+
+/// What a turn reads of its partition.
+pub struct Turn<'t> {
+    pub partition: &'t mut Partition,
+    /// The offset of the first message that was ever read.
+    pub first: &'t mut Option<i64>,
+    /// At most so many messages.
+    pub most: usize,
+    /// The time of messages that carry none.
+    pub now_ms: i64,
+}
+
+/// Batches of one kind, one per model.
+pub trait Batches: Send {
+    /// Decodes messages that are there already; returns how many.
+    fn drain(&mut self, turn: Turn<'_>, decoder: &mut JsonDecoder, log: &mut MessageLog) -> usize;
+
+    /// Each model's batch.
+    fn each(&mut self) -> Vec<(usize, &mut dyn Batch)>;
+
+    /// Takes out a model's batch, and leaves an empty one for events of this schema.
+    fn take(&mut self, model: usize, schema: &Schema) -> Option<Box<dyn Batch>>;
+}
+
+/// Empty batches for events of this kind.
+pub fn empty(kind: EventKind, schemas: &[Arc<Schema>]) -> Box<dyn Batches> {
+    struct Empty<'s>(&'s [Arc<Schema>]);
+    impl PerKind for Empty<'_> {
+        type Output = Box<dyn Batches>;
+
+        fn of<B: Batch + 'static>(self) -> Box<dyn Batches> {
+            Box::new(self.0.iter().map(|schema| B::empty(schema)).collect::<Vec<B>>())
+        }
+    }
+    kinds::of_kind(kind, Empty(schemas))
+}
+
+impl<B: Batch + 'static> Batches for Vec<B> {
+    fn drain(&mut self, turn: Turn<'_>, decoder: &mut JsonDecoder, log: &mut MessageLog) -> usize {
+        let Turn { partition, first, most, now_ms } = turn;
+        partition.drain(most, |message| {
+            first.get_or_insert(message.offset());
+            if message.is_tombstone() {
+                log.read.tombstones += 1;
+                return;
+            }
+            log.read.events += 1;
+            let record_ts = message.timestamp_ms().unwrap_or(now_ms);
+            let decoded = decode(decoder, message.payload(), record_ts, self);
+            log.note(message, decoded);
+        })
+    }
+
+    fn each(&mut self) -> Vec<(usize, &mut dyn Batch)> {
+        self.iter_mut().enumerate().map(|(model, batch)| (model, batch as &mut dyn Batch)).collect()
+    }
+
+    fn take(&mut self, model: usize, schema: &Schema) -> Option<Box<dyn Batch>> {
+        Some(Box::new(std::mem::replace(self.get_mut(model)?, B::empty(schema))))
+    }
+}

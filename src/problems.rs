@@ -9,7 +9,8 @@ use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord};
 use crate::view::failing::Part;
 use crate::view::readiness::{Latch, Reason};
 use crate::view::{ModelView, VersionView, View};
-use driftgate_core::judge::verdict::{Status, Verdict, utc};
+use driftgate_core::codec::time::utc;
+use driftgate_core::judge::verdict::{Status, Verdict};
 use driftgate_core::policy::{Enforce, Policy};
 use driftgate_core::rollout::{Phase, State};
 

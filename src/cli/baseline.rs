@@ -209,7 +209,7 @@ fn as_json(policy: &Policy, baseline: &Baseline) -> anyhow::Result<serde_json::V
     let numeric: serde_json::Map<String, serde_json::Value> = numeric(policy, baseline)
         .map(|(name, r)| {
             let points = r.grid.points();
-            let finite = |x: Option<&f64>| driftgate_core::judge::verdict::number(x.copied());
+            let finite = |x: Option<&f64>| driftgate_core::codec::number::number(x.copied());
             (name.to_owned(), json!({"values": r.count, "missing": r.missing, "distinct": r.distinct, "test": if r.discrete { "chi2" } else { "ks" },
                 "points": points.len(), "min": finite(points.first()), "max": finite(points.last())}))
         })

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::terminal::shown;
-use driftgate_core::judge::verdict::short;
+use driftgate_core::codec::number::short;
 
 /// A table with a header, without more lines than it needs.
 pub fn table(header: &[&str]) -> Table {

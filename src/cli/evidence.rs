@@ -12,7 +12,7 @@ use super::exit::{self, Failure};
 use super::terminal::outln;
 use crate::api::{EvidenceKept, EvidenceRequest};
 use crate::artifact::digest;
-use driftgate_core::judge::verdict::utc;
+use driftgate_core::codec::time::utc;
 use driftgate_core::promotion::evidence::show;
 use driftgate_core::promotion::model_signing;
 

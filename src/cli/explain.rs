@@ -14,9 +14,11 @@ use super::exit::{self, Failure};
 use super::terminal::{out, outln};
 use crate::api::Explanation;
 use crate::registry::ActiveBlock;
+use driftgate_core::codec::number::written;
+use driftgate_core::codec::time::utc;
 use driftgate_core::gate::{Answer, GateVerdict};
 use driftgate_core::judge::evidence::SegmentRates;
-use driftgate_core::judge::verdict::{RuleResult, Status, Verdict, utc, written};
+use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 
 /// Segments in a table at most; the lowest rates are shown.
 const SEGMENTS: usize = 12;

@@ -12,7 +12,7 @@ use super::terminal::{errln, out, outln};
 use crate::api::RegisterRequest;
 use crate::artifact::digest;
 use crate::registry::VersionRecord;
-use driftgate_core::judge::verdict::utc;
+use driftgate_core::codec::time::utc;
 
 /// Registers a model version; the same registration again changes nothing
 #[derive(Debug, clap::Args)]

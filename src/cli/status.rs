@@ -11,7 +11,7 @@ use super::terminal::{out, outln, shown};
 use crate::api::{ModelStatus, Status, VersionStatus};
 use crate::problems::Problem;
 use crate::registry::PendingRollback;
-use driftgate_core::judge::verdict::short;
+use driftgate_core::codec::number::short;
 use driftgate_core::rollout::State;
 
 /// Shows what is wrong, the worst first, and what is going on with the models

@@ -13,7 +13,7 @@ use crate::ledger::{Likeness, home};
 use crate::private;
 use crate::registry::{Embedded, RegistryError};
 use crate::view::doubts::Doubts;
-use driftgate_core::judge::verdict::utc;
+use driftgate_core::codec::time::utc;
 
 /// The file in the state folder that holds the registry's id.
 const FILE: &str = "registry-id";

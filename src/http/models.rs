@@ -17,8 +17,9 @@ use crate::registry::{ActiveBlock, Registry as _, VersionRecord};
 use crate::telemetry::events::registry::VerdictUnreadable;
 use crate::view::stream_state;
 use crate::view::{ModelView, Past, VersionView};
+use driftgate_core::codec::time::utc;
 use driftgate_core::judge::read::verdict_from_json;
-use driftgate_core::judge::verdict::{Verdict, utc};
+use driftgate_core::judge::verdict::Verdict;
 
 /// Verdicts in a list, unless the request says how many.
 const LISTED: usize = 50;

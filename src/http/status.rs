@@ -12,7 +12,8 @@ use crate::api;
 use crate::problems::{self, ModelFacts};
 use crate::registry::{Embedded, PROD, Registry as _, VersionRecord};
 use crate::view::{ModelView, VersionView, View};
-use driftgate_core::judge::verdict::{RuleResult, Status, utc};
+use driftgate_core::codec::time::utc;
+use driftgate_core::judge::verdict::{RuleResult, Status};
 use driftgate_core::policy::Enforce;
 
 /// GET /api/v1/status: every model in a few lines.

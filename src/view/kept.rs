@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use driftgate_core::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan, number};
+use driftgate_core::codec::number::number;
+use driftgate_core::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan};
 
 /// How many verdicts of a (version, group) are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

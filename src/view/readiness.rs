@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use driftgate_core::judge::verdict::utc;
+use driftgate_core::codec::time::utc;
 
 /// What can hold readiness back. Its `Display` is the name in `/ready` and in the status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

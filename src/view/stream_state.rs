@@ -2,8 +2,9 @@
 
 use crate::ledger::Live;
 use crate::view::{Kept, Shared, VersionView, View};
+use driftgate_core::codec::time::utc;
 use driftgate_core::gate::GroupVerdict;
-use driftgate_core::judge::verdict::{Status, utc};
+use driftgate_core::judge::verdict::Status;
 use driftgate_core::promotion::types::ActiveBlock;
 
 /// What is known of a version from its events.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::cli::display;
 use drift::{Distances, OnBins, Shape};
 use driftgate_core::baseline::Baseline;
-use driftgate_core::judge::verdict::short;
+use driftgate_core::codec::number::short;
 use driftgate_core::policy::lint::Lint;
 use driftgate_core::policy::{Correction, Enforce, Group, Policy, Rule, Target};
 use driftgate_core::rule::alarms::{SegmentSimulation, Simulation};

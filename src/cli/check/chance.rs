@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::display;
 use driftgate_core::baseline::Baseline;
-use driftgate_core::judge::verdict::short;
+use driftgate_core::codec::number::short;
 use driftgate_core::policy::lint::Lint;
 use driftgate_core::policy::{Policy, Target};
 use driftgate_core::rule::alarms::Simulation;

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use crate::cli::display;
+use driftgate_core::codec::number::short;
 use driftgate_core::judge::evidence::{Bin, BinOf};
-use driftgate_core::judge::verdict::short;
 
 /// Columns where the terminal does not say how many it has.
 pub const WIDTH: usize = 100;

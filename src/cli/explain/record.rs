@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::api::{Lineage, PromotionRecord};
 use driftgate_core::audit::sentence::short;
-use driftgate_core::judge::verdict::utc;
+use driftgate_core::codec::time::utc;
 use driftgate_core::promotion::types::{Approval, Evidence, Override, RollbackTarget};
 
 pub fn lineage(out: &mut String, lineage: &Lineage) {

@@ -7,7 +7,7 @@ use super::limits::{self, Limits};
 use super::profile::{Column, Profile};
 use super::roles::{Label, Roles};
 use crate::cli::display;
-use driftgate_core::judge::verdict::short;
+use driftgate_core::codec::number::short;
 
 /// What a draft is made of.
 pub struct Draft<'a> {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::display;
 use crate::cli::exit;
-use driftgate_core::judge::verdict::{RuleResult, Status, Verdict, utc};
+use driftgate_core::codec::time::utc;
+use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 
 /// What `--fail-on` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

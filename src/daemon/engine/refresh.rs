@@ -16,8 +16,8 @@ use crate::telemetry::events::kafka::{PartitionHalted, PartitionWaits, Place};
 use crate::view::failing::Part;
 use crate::view::readiness::{Latch, Reason};
 use crate::view::{ModelView, View};
+use driftgate_core::codec::time::utc;
 use driftgate_core::intake::newcomers::Refused;
-use driftgate_core::judge::verdict::utc;
 use driftgate_core::pipeline::{Pipeline, lock};
 use driftgate_core::window::front::Front;
 

@@ -7,7 +7,7 @@ use super::request::{Body, By, LONGEST_NAME, all_bounded, body, said};
 use crate::api::{Overridden, OverrideRequest, UnblockRequest, Unblocked};
 use crate::http::app::{Shared, known_model, with_desk};
 use crate::http::problem::Problem;
-use driftgate_core::judge::verdict::utc;
+use driftgate_core::codec::time::utc;
 use driftgate_core::policy::Policy;
 use driftgate_core::promotion::types::Override;
 use driftgate_core::yaml::units;

@@ -38,7 +38,7 @@ pub enum TlsError {
     Pair { certificate: PathBuf, key: PathBuf, source: rustls::Error },
     #[error("the certificates of client_ca {} cannot be used: {why}", path.display())]
     Authorities { path: PathBuf, why: String },
-    #[error("the certificate {} ended on {}", path.display(), driftgate_core::judge::verdict::utc(*at_ms))]
+    #[error("the certificate {} ended on {}", path.display(), driftgate_core::codec::time::utc(*at_ms))]
     Expired { path: PathBuf, at_ms: i64 },
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
@@ -165,7 +165,7 @@ impl Certificates {
 }
 
 fn ends(ms: Option<i64>) -> String {
-    ms.map_or_else(|| "unknown".to_owned(), driftgate_core::judge::verdict::utc)
+    ms.map_or_else(|| "unknown".to_owned(), driftgate_core::codec::time::utc)
 }
 
 fn bytes(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
+use driftgate_core::codec::time::utc;
 use driftgate_core::gate::{Decided, GroupVerdict};
-use driftgate_core::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan, utc};
+use driftgate_core::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan};
 use driftgate_core::policy::{Policy, parse};
 
 const NOW: i64 = 1_700_000_000_000;

@@ -262,12 +262,12 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
     assert_eq!(registry.verdicts("m", "1").unwrap(), ["{}"]);
     assert_eq!(gate(anew + 1, "staging").verdict, GateVerdict::Pass);
     assert!(gate(anew + 1, "prod").reasons[0].contains("never was in staging"));
-    let own = Signal { ts: driftgate_core::judge::verdict::utc(anew + 1), ..signal(Action::Block, "1", "drift", 3) };
+    let own = Signal { ts: driftgate_core::codec::time::utc(anew + 1), ..signal(Action::Block, "1", "drift", 3) };
     assert_eq!(registry.apply(&own, 6).unwrap(), Applied::Done { rollback_to: None });
     // An alias there stands on the new one: that is nobody's word here. It takes the gate.
     assert_eq!(follow(anew, &[("staging", "1")], 7).drifts, []);
     assert_eq!(registry.version("m", "1").unwrap().unwrap().stages, Vec::<String>::new());
-    let own = Signal { ts: driftgate_core::judge::verdict::utc(anew + 2), ..signal(Action::Clear, "1", "drift", 4) };
+    let own = Signal { ts: driftgate_core::codec::time::utc(anew + 2), ..signal(Action::Clear, "1", "drift", 4) };
     registry.apply(&own, 8).unwrap();
     let wish = Wish { version: "1", to: "staging", retry: None, comment: None };
     assert!(at_desk(NOW, |desk| registry.promote(desk, &wish).unwrap()).record.is_some());

@@ -80,7 +80,7 @@ pub fn mark(folder: &Path, now_ms: i64) -> std::io::Result<Mark> {
 }
 
 fn name(parts: &[&[u8]]) -> String {
-    driftgate_core::judge::verdict::digest(parts).chars().take(32).collect()
+    driftgate_core::codec::hash::digest(parts).chars().take(32).collect()
 }
 
 /// The offsets to commit, and the daemon that commits them.

@@ -153,7 +153,7 @@ mod tests {
 
     fn number() -> impl Strategy<Value = Value> {
         prop_oneof![
-            any::<f64>().prop_map(|x| super::super::verdict::number(Some(x))),
+            any::<f64>().prop_map(|x| crate::codec::number::number(Some(x))),
             (0.0..1.0_f64).prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),

@@ -8,11 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::codec::number::{number, short, written};
+use crate::codec::time::utc;
 use crate::state_v4;
 
-pub use crate::codec::hash::digest;
-pub use crate::codec::number::{number, short, written};
-pub use crate::codec::time::utc;
 pub use crate::rule::types::Status;
 
 /// One rule on one subject.

@@ -5,6 +5,7 @@
 pub mod cells;
 mod clock;
 mod csv;
+mod decimals;
 mod error;
 mod event_file;
 pub mod events;
@@ -16,6 +17,7 @@ mod records;
 mod rows;
 mod texts;
 mod thrift;
+pub mod values;
 mod widen;
 
 use std::fs::File;

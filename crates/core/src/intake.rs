@@ -11,6 +11,7 @@ mod features;
 mod guard;
 mod held;
 pub mod job;
+mod learn;
 mod locate;
 mod measured;
 pub mod names;
@@ -28,12 +29,11 @@ mod streams;
 mod traffic;
 pub mod versions;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{EventKind, FeatureBatch, Limits, PredictionBatch, code};
+use crate::event::{EventKind, Limits, code};
 use crate::join::{Bounds, Join};
 use crate::policy::Policy;
 use crate::schema::Schema;
@@ -270,56 +270,6 @@ impl Intake {
     pub fn add_decoder(&mut self) -> DecoderId {
         self.translations.push(Translation::default());
         DecoderId(self.translations.len() - 1)
-    }
-
-    /// Takes over what a batch's codes mean, and translates its versions. Every batch comes here, in its decoder's order.
-    pub fn learn(&mut self, decoder: DecoderId, batch: &mut PredictionBatch) {
-        self.learn_names(decoder, &mut batch.fresh, &mut batch.version);
-        if let Some(t) = self.translations.get(decoder.0) {
-            batch.generation = t.generation();
-        }
-    }
-
-    /// Translates the rest of a batch that was learned from, once no version of it is unknown.
-    pub fn translate(&mut self, decoder: DecoderId, batch: &mut PredictionBatch) {
-        let rows = 0..batch.len();
-        self.translate_rows(decoder, batch, rows);
-    }
-
-    /// The same of the next rows of a batch, where a later row's version is still unknown.
-    pub fn translate_rows(&mut self, decoder: DecoderId, batch: &mut PredictionBatch, rows: Range<usize>) {
-        if let Some(t) = self.translations.get_mut(decoder.0) {
-            t.predictions(&mut self.names, batch, rows);
-        }
-    }
-
-    /// Takes over what the codes of a batch of the features stream mean. Every batch comes here, in its decoder's order.
-    pub fn learn_features(&mut self, decoder: DecoderId, batch: &mut FeatureBatch) {
-        if let Some(t) = self.translations.get_mut(decoder.0) {
-            t.learn(&mut self.names, &mut batch.fresh, false);
-        }
-    }
-
-    /// Translates rows of a batch of the features stream that was learned from.
-    pub fn translate_features(&mut self, decoder: DecoderId, batch: &mut FeatureBatch, rows: Range<usize>) {
-        if let Some(t) = self.translations.get_mut(decoder.0) {
-            t.features(&mut self.names, batch, rows);
-        }
-    }
-
-    /// Versions of a batch that was learned from, which have neither a baseline nor a failure to load one yet, each with the
-    /// first row that has it.
-    #[must_use]
-    pub fn unknown_versions(&self, batch: &PredictionBatch) -> Vec<(usize, String)> {
-        let mut unknown: Vec<(usize, u32)> = Vec::new();
-        let mut last = code::MISSING;
-        for (row, &v) in batch.version.iter().enumerate() {
-            if v != last && !self.is_known(v) && !unknown.iter().any(|(_, known)| *known == v) {
-                unknown.push((row, v));
-            }
-            last = v;
-        }
-        unknown.iter().filter_map(|&(row, v)| Some((row, self.names.version(v)?.to_owned()))).collect()
     }
 
     fn is_known(&self, version: u32) -> bool {

@@ -9,6 +9,7 @@ pub mod absent;
 pub mod batch;
 mod blocks;
 pub mod counted;
+mod counted_v4;
 pub mod kinds;
 mod order;
 
@@ -28,10 +29,10 @@ use crate::intake::versions::Reference;
 use crate::intake::{Counters, Intake, SealedPane, Setup, SourceId};
 use crate::policy::Policy;
 use crate::state_v4;
-use crate::state_v4::counted::{counted_otherwise, counts_digest};
 
 use batch::Batch;
 use counted::describe;
+use counted_v4::{counted_otherwise, counts_digest};
 use order::Order;
 
 /// One model's counting and judging.

@@ -1,14 +1,12 @@
 //! The state that driftgate 0.1 kept in its checkpoint (format 4), frozen: nothing here changes any more. Each module turns
 //! its part into what it keeps today (`From`), beside the struct that has the fields.
 
-pub mod counted;
-
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
 use crate::codec::chunk::Chunk;
-use crate::judge::verdict::{Action, Status};
+use crate::rule::types::Status;
 
 #[derive(Deserialize)]
 pub struct Checkpoint {
@@ -29,7 +27,7 @@ pub struct SourceState {
 pub struct PipelineState {
     pub model: String,
     pub policy_sha256: String,
-    /// A digest by `counted`.
+    /// A digest of what the policy counts, as format 4 named it.
     pub counts: String,
     pub intake: IntakeState,
     pub evaluator: EvaluatorState,
@@ -212,6 +210,14 @@ pub struct TriggerState {
 pub enum Item {
     Verdict { model: String, version: String, group: String, end_ms: i64, json: String },
     Signal(Signal),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Block,
+    Clear,
+    Rollback,
 }
 
 #[derive(Deserialize)]

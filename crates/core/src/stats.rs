@@ -31,6 +31,7 @@ pub mod ks;
 pub mod ks_tail;
 pub mod limit;
 pub mod multiplicity;
+pub mod p_value;
 pub mod proportion;
 pub mod psi;
 pub mod quantile;

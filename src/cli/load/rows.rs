@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::source::columns::cells::{Cell, Cells, parse_number};
+use crate::source::columns::cells::{Cell, Cells};
 use crate::source::columns::nulls::NullTexts;
+use crate::source::columns::values::parse_number;
 use crate::source::columns::{ColumnReader, FileError};
 use driftgate_core::decode::Reason;
 use driftgate_core::decode::time::TimeFormat;

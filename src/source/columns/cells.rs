@@ -10,16 +10,14 @@ use polars_core::prelude::{
 };
 
 use super::clock::{self, Clock};
-use super::texts;
-use super::widen::{self, Decimal, Decimals};
+use super::decimals::{self, Decimal, Decimals};
+use super::values::{cut, is_missing, not_a_number, parse_number, time_of_tick};
+use super::{texts, widen};
 use driftgate_core::decode::time::TimeFormat;
 use driftgate_core::decode::{Reason, Reject};
 use driftgate_core::event::{self, Flag, code, numeric};
 use driftgate_core::schema::{Classes, boolean, canonical_number};
 use driftgate_core::seeded::Map;
-
-/// Longer values are cut in messages.
-const SHOWN_CHARS: usize = 64;
 
 /// A column's values in one of the few forms the readers know.
 #[derive(Clone, Debug)]
@@ -76,7 +74,7 @@ impl Cells {
             DataType::Decimal(_, scale) => {
                 let column = series.decimal()?.physical();
                 let values: Vec<_> = column.iter().map(|v| v.map(|v| Decimal::new(v, *scale))).collect();
-                match widen::decimals(&values) {
+                match decimals::numbers(&values) {
                     Decimals::Whole(c) => Self::Integer(c),
                     Decimals::Doubles(c) => Self::Float(c),
                     Decimals::Long(numbers, texts) => Self::Long(numbers, texts),
@@ -376,51 +374,6 @@ impl Cells {
             Self::Time { clock, .. } => out.push_str(&clock.iso(key.cast_signed())),
             Self::Text(_) | Self::Csv(_) | Self::Long(..) | Self::Null(_) | Self::Other(..) => {}
         }
-    }
-}
-
-/// A text of a CSV file as a number: an empty one and NaN are missing, other texts that are no number are invalid.
-#[must_use]
-pub fn parse_number(text: &str) -> f64 {
-    let text = text.trim();
-    if let Ok(x) = fast_float2::parse::<f64, _>(text) {
-        return numeric::cell(x);
-    }
-    match boolean(text) {
-        Some(yes) => f64::from(u8::from(yes == "true")),
-        None if is_missing(text) => numeric::MISSING,
-        None => numeric::INVALID,
-    }
-}
-
-/// How programs that write CSV spell a missing value.
-fn is_missing(text: &str) -> bool {
-    matches!(text, "" | "NaN" | "nan" | "null" | "NULL" | "NA" | "None")
-}
-
-/// A value as messages quote it.
-#[must_use]
-pub fn cut(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
-        None => text.to_owned(),
-    }
-}
-
-fn not_a_number(there: bool) -> f64 {
-    if there { numeric::INVALID } else { numeric::MISSING }
-}
-
-/// A tick in milliseconds: of a column that names no zone, by the source's.
-fn time_of_tick(clock: Clock, tick: i64, format: &TimeFormat) -> Result<i64, Reject> {
-    if clock.is_zoned() || format.is_utc() {
-        // Beyond any time there is.
-        return Ok(i64::try_from(clock.ms(tick)).unwrap_or(i64::MAX));
-    }
-    let text = clock.iso(tick);
-    match clock.local(tick) {
-        Some(local) => format.local(local, &text),
-        None => Err(Reject::new(Reason::BadTime, format!("the time {} is out of range", cut(&text)))),
     }
 }
 

@@ -1,6 +1,8 @@
 //! A Parquet file that several threads read at once: opened once, read in runs of rows, each column with the bytes of its
 //! own pages alone. No memory is mapped, since mapped pages of the file would count as the process's own.
 
+mod types;
+
 use std::fs::File;
 use std::io::Cursor;
 use std::ops::Range;
@@ -8,14 +10,8 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 
 use polars_buffer::Buffer;
-use polars_core::prelude::{ArrowDataType, ArrowField, ArrowSchema, DataType, IntoSeries as _, Series};
+use polars_core::prelude::{ArrowField, DataType, IntoSeries as _, Series};
 use polars_parquet::parquet::read::{PageMetaData, deserialize_metadata};
-use polars_parquet::parquet::schema::types::{
-    PhysicalType, PrimitiveConvertedType, PrimitiveLogicalType, PrimitiveType,
-};
-use polars_parquet::read::schema::{
-    parquet_to_arrow_schema, read_custom_key_value_metadata, read_schema_from_metadata,
-};
 use polars_parquet::read::{
     BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, RowGroupMetadata, column_iter_to_arrays,
 };
@@ -23,7 +19,8 @@ use polars_parquet::read::{
 use super::error::guard;
 use super::footer::{self, Footer};
 use super::pages::{Pages, Span};
-use super::{texts, widen};
+use super::{decimals, texts, widen};
+use types::{Form, fields, is_readable, readable, type_name};
 
 /// Most rows decoded at a time: few enough that a column of them stays in a core's cache.
 const MOST_ROWS: usize = 65_536;
@@ -55,21 +52,6 @@ struct Column {
     name: String,
     field: ArrowField,
     form: Form,
-}
-
-/// The type of values that polars has no type for and reads as bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// It has one.
-    Typed,
-    /// Float16.
-    Half,
-    /// A decimal with so many digits behind the point.
-    Decimal(usize),
-    /// Sixteen bytes that are written in hexadecimal digits.
-    Uuid,
-    /// Bytes of one length.
-    Bytes,
 }
 
 /// Some rows of one row group.
@@ -309,7 +291,7 @@ impl ParquetFile {
         Ok(Some(match *form {
             Form::Typed => series,
             Form::Half => widen::halves(bytes()?),
-            Form::Decimal(scale) => widen::decimals_of_bytes(bytes()?, scale)?,
+            Form::Decimal(scale) => decimals::of_bytes(bytes()?, scale)?,
             Form::Uuid => texts::uuids(bytes()?),
             Form::Bytes => bytes()?.clone().into_series(),
         }))
@@ -318,91 +300,4 @@ impl ParquetFile {
 
 fn metadata(description: Vec<u8>) -> Result<FileMetadata, String> {
     guard(|| deserialize_metadata(Buffer::from_vec(description)).map_err(|e| e.to_string()))
-}
-
-/// Each column's field: as the program that wrote the file has it, where that can be read and says so, else by its Parquet type.
-fn fields(metadata: &FileMetadata) -> Vec<(ArrowField, Option<&PrimitiveType>)> {
-    let schema = metadata.schema();
-    let arrow: Option<ArrowSchema> = guard(|| {
-        let mut pairs = read_custom_key_value_metadata(metadata.key_value_metadata());
-        read_schema_from_metadata(&mut pairs).map_err(|e| e.to_string())
-    })
-    .unwrap_or_default();
-    let own = parquet_to_arrow_schema(schema.fields());
-    let field = |own: &ArrowField| {
-        let name = &own.name;
-        let written = arrow.as_ref().and_then(|a| a.get(name));
-        let field = written.filter(|f| !matches!(f.dtype(), ArrowDataType::Extension(_))).unwrap_or(own).clone();
-        let of_name = schema.columns().iter().find(|c| c.path_in_schema.first().is_some_and(|n| n == name));
-        (field, of_name.map(|c| &c.descriptor.primitive_type))
-    };
-    own.iter_values().map(field).collect()
-}
-
-/// The field to read a column by, and the type of its bytes if polars has none for them.
-fn readable(mut field: ArrowField, kind: Option<&PrimitiveType>) -> (ArrowField, Form) {
-    let Some(kind) = kind else { return (field, Form::Typed) };
-    // Days are written, whatever the program kept in memory.
-    if field.dtype == ArrowDataType::Date64 && kind.physical_type == PhysicalType::Int32 {
-        field.dtype = ArrowDataType::Date32;
-        return (field, Form::Typed);
-    }
-    let decimal = match (kind.logical_type, kind.converted_type) {
-        (Some(PrimitiveLogicalType::Decimal(precision, scale)), _)
-        | (None, Some(PrimitiveConvertedType::Decimal(precision, scale))) => Some((precision, scale)),
-        _ => None,
-    };
-    let (dtype, form) = match (kind.physical_type, decimal) {
-        (PhysicalType::FixedLenByteArray(2), _) if kind.logical_type == Some(PrimitiveLogicalType::Float16) => {
-            (ArrowDataType::FixedSizeBinary(2), Form::Half)
-        }
-        (PhysicalType::FixedLenByteArray(length), Some((_, scale))) if length > 16 => {
-            (ArrowDataType::FixedSizeBinary(length), Form::Decimal(scale))
-        }
-        (PhysicalType::ByteArray, Some((_, scale))) => (ArrowDataType::BinaryView, Form::Decimal(scale)),
-        (PhysicalType::FixedLenByteArray(16), None) if kind.logical_type == Some(PrimitiveLogicalType::Uuid) => {
-            (ArrowDataType::FixedSizeBinary(16), Form::Uuid)
-        }
-        (PhysicalType::FixedLenByteArray(length), None)
-            if kind.converted_type != Some(PrimitiveConvertedType::Interval) =>
-        {
-            (ArrowDataType::FixedSizeBinary(length), Form::Bytes)
-        }
-        // The writer's type may be wider than the numbers are.
-        (_, Some((precision, scale))) => (ArrowDataType::Decimal(precision, scale), Form::Typed),
-        _ => return (field, Form::Typed),
-    };
-    field.dtype = dtype;
-    (field, form)
-}
-
-/// Types polars is built to read here; others are never touched, since polars panics on some.
-fn is_readable(kind: &ArrowDataType) -> bool {
-    use ArrowDataType as A;
-    if let A::Dictionary(_, value, _) = kind {
-        return is_readable(value);
-    }
-    let number = matches!(
-        kind,
-        A::Int8
-            | A::Int16
-            | A::Int32
-            | A::Int64
-            | A::UInt8
-            | A::UInt16
-            | A::UInt32
-            | A::UInt64
-            | A::Float32
-            | A::Float64
-    );
-    let decimal = matches!(kind, A::Decimal(..) | A::Decimal32(..) | A::Decimal64(..));
-    let text = matches!(kind, A::Utf8 | A::LargeUtf8 | A::Utf8View | A::Binary | A::LargeBinary | A::BinaryView);
-    let other = matches!(kind, A::Null | A::Boolean | A::Date32 | A::Date64 | A::Timestamp(..));
-    number || decimal || text || other
-}
-
-/// The bare name of a type, without its parameters.
-fn type_name(kind: &ArrowDataType) -> String {
-    let full = format!("{kind:?}");
-    full.split(['(', ' ', '{']).next().unwrap_or_default().to_owned()
 }

@@ -1,7 +1,7 @@
 //! Messages taken from a partition's queue many at a time. One at a time, `rdkafka` makes an event of each, locks the queue
 //! and looks at the clock three times: a tenth of the daemon's whole work.
 //!
-//! Unsafe code is only here: the client library hands out pointers, and each of them lives in a value that gives it back.
+//! The client library hands out pointers, and each of them lives in a value that gives it back.
 #![allow(unsafe_code, reason = "the C client's batches have no safe interface")]
 
 use std::ffi::{CStr, CString};
@@ -15,7 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{IsError as _, KafkaError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::Quiet;
+use super::client::Quiet;
 
 /// Messages taken at once: their payloads stay in the nearer caches.
 const AT_ONCE: usize = 128;

@@ -52,9 +52,11 @@ struct VersionState {
     /// By group.
     activity: Vec<Activity>,
     model: ModelTraffic,
-    /// Open panes by group.
-    panes: Vec<Vec<(i64, Sealed)>>,
+    panes: OpenByGroup,
 }
+
+/// Open panes by group.
+type OpenByGroup = Vec<Vec<(i64, Sealed)>>;
 
 /// A version whose counts could not be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,44 +167,15 @@ impl Intake {
         intake.held = state.held;
         intake.refused_before = state.refused_to;
         for (code, kept) in (0_u32..).zip(state.versions) {
-            let mut version = Version::default();
-            version.last_ts = kept.last_ts;
-            version.measured_ts = kept.measured_ts;
-            version.predictions = kept.predictions;
-            version.pinned = kept.pinned;
-            version.bare = kept.bare;
-            version.activity = kept.activity;
-            version.model = kept.model;
-            version.known.traffic = kept.model.span();
-            version.known.starts = kept.starts;
-            let name = intake.names.version(code).unwrap_or_default().to_owned();
-            let stored = kept.stored.as_ref().and_then(|s| Baseline::decode(s.bytes(), &intake.policy).ok());
-            let found = match (&kept.baseline, stored) {
-                (None, _) => Reference::Unknown,
-                (Some(sha256), Some(baseline)) => {
-                    Reference::Baseline { baseline: Arc::new(baseline), sha256: sha256.as_str().into() }
+            let (version, panes) = match intake.restored(code, kept, setup, &mut reference) {
+                (version, Ok(panes)) => (version, panes),
+                (version, Err(anew)) => {
+                    lost.push(anew);
+                    (version, Vec::new())
                 }
-                (Some(_), None) => reference(&name),
             };
-            let why = match (&found, &kept.baseline) {
-                (Reference::Baseline { sha256, .. }, Some(kept)) => {
-                    (**sha256 != **kept).then(|| format!("its baseline is {sha256} now, it was counted against {kept}"))
-                }
-                (Reference::Failed(why), Some(kept)) => {
-                    Some(format!("the baseline {kept} that it was counted against cannot be loaded: {why}"))
-                }
-                (Reference::Unknown, Some(kept)) => Some(format!("the baseline {kept} is not loaded")),
-                (_, None) => None,
-            };
-            version.set_reference(found, &intake.counting.reads, setup.has_features);
-            version.look_up(&intake.names);
-            if let Some(why) = why {
-                version.anew = Some(Cause::Baseline);
-                lost.push(Lost { version: name, why });
-            } else {
-                for (group, panes) in kept.panes.into_iter().enumerate() {
-                    panes.into_iter().for_each(|(pane, sealed)| open.put_back(code, group, pane, sealed));
-                }
+            for (group, panes) in panes.into_iter().enumerate() {
+                panes.into_iter().for_each(|(pane, sealed)| open.put_back(code, group, pane, sealed));
             }
             intake.versions.push(version);
         }
@@ -212,6 +185,54 @@ impl Intake {
         }
         intake.stale = true;
         (intake, open, lost)
+    }
+
+    /// A version as a checkpoint kept it, and its open panes by group, or why its counts are lost.
+    fn restored(
+        &self,
+        code: u32,
+        kept: VersionState,
+        setup: Setup,
+        reference: &mut impl FnMut(&str) -> Reference,
+    ) -> (Version, Result<OpenByGroup, Lost>) {
+        let mut version = Version::default();
+        version.last_ts = kept.last_ts;
+        version.measured_ts = kept.measured_ts;
+        version.predictions = kept.predictions;
+        version.pinned = kept.pinned;
+        version.bare = kept.bare;
+        version.activity = kept.activity;
+        version.model = kept.model;
+        version.known.traffic = kept.model.span();
+        version.known.starts = kept.starts;
+        let name = self.names.version(code).unwrap_or_default();
+        let stored = kept.stored.as_ref().and_then(|s| Baseline::decode(s.bytes(), &self.policy).ok());
+        let found = match (&kept.baseline, stored) {
+            (None, _) => Reference::Unknown,
+            (Some(sha256), Some(baseline)) => {
+                Reference::Baseline { baseline: Arc::new(baseline), sha256: sha256.as_str().into() }
+            }
+            (Some(_), None) => reference(name),
+        };
+        let why = match (&found, &kept.baseline) {
+            (Reference::Baseline { sha256, .. }, Some(kept)) => {
+                (**sha256 != **kept).then(|| format!("its baseline is {sha256} now, it was counted against {kept}"))
+            }
+            (Reference::Failed(why), Some(kept)) => {
+                Some(format!("the baseline {kept} that it was counted against cannot be loaded: {why}"))
+            }
+            (Reference::Unknown, Some(kept)) => Some(format!("the baseline {kept} is not loaded")),
+            (_, None) => None,
+        };
+        version.set_reference(found, &self.counting.reads, setup.has_features);
+        version.look_up(&self.names);
+        match why {
+            Some(why) => {
+                version.anew = Some(Cause::Baseline);
+                (version, Err(Lost { version: name.to_owned(), why }))
+            }
+            None => (version, Ok(kept.panes)),
+        }
     }
 
     /// Versions whose counts could not be kept begin where the sources stand, once all of those are there.

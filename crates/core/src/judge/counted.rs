@@ -1,19 +1,32 @@
 //! A window's counts as rules read them: the tally by its layout, beside the version's baseline.
 
-use super::rules::Window;
 use crate::baseline::Baseline;
 use crate::event::code;
-use crate::policy::LabelAttribute;
-use crate::rule::comparison::Share;
+use crate::intake::names::Names;
+use crate::policy::{Group, LabelAttribute, Policy};
+use crate::rule::comparison::{Compared, Share};
 use crate::rule::counts::{
     Binned, Cells, Distribution, KpiCounts, MeasuredValue, Segment, Segments, TargetReference, WindowCounts,
 };
 use crate::rule::types::{Aggregate, Target};
 use crate::stats::bins::sum_bins;
 use crate::stats::fairness::Confusion;
-use crate::window::layout::{Block, Layout};
+use crate::window::layout::{Block, Layout, Reads};
 use crate::window::measured::Measured;
-use crate::window::tally::SegmentCounts;
+use crate::window::tally::{SegmentCounts, Tally};
+
+/// Everything a window is judged by.
+pub struct Window<'a> {
+    pub policy: &'a Policy,
+    pub group: &'a Group,
+    pub reads: &'a Reads,
+    pub names: &'a Names,
+    /// The baseline and the layout of the counts, or why there is none.
+    pub reference: Result<(&'a Baseline, &'a Layout), &'a str>,
+    pub tally: &'a Tally,
+    /// By KPI of `reads`: what it is compared with.
+    pub kpis: &'a [Compared],
+}
 
 /// A window whose version has a baseline, or which is judged without one.
 pub(super) struct CountedWindow<'w, 'a> {

@@ -1,27 +1,9 @@
 //! A policy group's rules over a window's counts: results in the policy's order, subjects in the policy's order.
 
-use super::counted::CountedWindow;
+use super::counted::{CountedWindow, Window};
 use super::verdict::RuleResult;
-use crate::baseline::Baseline;
-use crate::intake::names::Names;
-use crate::policy::{Group, Policy, Rule};
-use crate::rule::comparison::Compared;
+use crate::policy::Rule;
 use crate::rule::result::Judged;
-use crate::window::layout::{Layout, Reads};
-use crate::window::tally::Tally;
-
-/// Everything a window is judged by.
-pub struct Window<'a> {
-    pub policy: &'a Policy,
-    pub group: &'a Group,
-    pub reads: &'a Reads,
-    pub names: &'a Names,
-    /// The baseline and the layout of the counts, or why there is none.
-    pub reference: Result<(&'a Baseline, &'a Layout), &'a str>,
-    pub tally: &'a Tally,
-    /// By KPI of `reads`: what it is compared with.
-    pub kpis: &'a [Compared],
-}
 
 /// Judges a window by all rules of its group. Streaks, mutes and signals are the caller's.
 #[must_use]

@@ -306,6 +306,16 @@ pub struct Signal {
     pub policy_sha256: String,
 }
 
+impl From<state_v4::Action> for Action {
+    fn from(old: state_v4::Action) -> Self {
+        match old {
+            state_v4::Action::Block => Self::Block,
+            state_v4::Action::Clear => Self::Clear,
+            state_v4::Action::Rollback => Self::Rollback,
+        }
+    }
+}
+
 impl From<state_v4::Signal> for Signal {
     fn from(old: state_v4::Signal) -> Self {
         Self {
@@ -314,7 +324,7 @@ impl From<state_v4::Signal> for Signal {
             model: old.model,
             version: old.version,
             group: old.group,
-            action: old.action,
+            action: old.action.into(),
             stage: old.stage,
             rollback_to: old.rollback_to,
             reasons: old.reasons,

@@ -1,6 +1,6 @@
 //! Pearson's chi-square test of homogeneity, and the chi-square tail with its logarithm.
 
-use super::ks::PValue;
+use super::p_value::PValue;
 use super::real::{length, real, signed, total};
 use statrs::function::gamma::ln_gamma;
 use std::f64::consts::PI;

@@ -3,7 +3,7 @@
 
 use std::f64::consts::LN_2;
 
-use super::ks::PValue;
+use super::p_value::PValue;
 use super::real::real;
 
 /// Below this the corrected p-value is taken further by the rate; above it nothing changes.

@@ -1,32 +1,13 @@
 //! Walking a tree: every item knows its path and position, reads itself as one type, and reports what it is
 //! instead. A reader answers `None` only after a report, so whoever has every part has a valid whole.
 
-use std::cell::RefCell;
 use std::fmt::Display;
 
-use super::tree::{Entry, Node, Position, Value, join};
-use super::{FileError, known_names, units};
+use super::error::{Position, Sink};
+use super::names::known_names;
+use super::tree::{Entry, Node, Value, join};
+use super::units;
 use crate::stats::limit::Limit;
-
-/// Collects the errors of one file.
-#[derive(Default)]
-pub struct Sink(RefCell<Vec<FileError>>);
-
-impl Sink {
-    pub fn report(&self, at: Position, path: impl Into<String>, message: impl Into<String>) {
-        let Position { line, column } = at;
-        self.0.borrow_mut().push(FileError { line, column, path: path.into(), message: message.into() });
-    }
-
-    /// Whether so much is wrong that guesses at what was meant are no longer worth their time.
-    fn is_crowded(&self) -> bool {
-        self.0.borrow().len() >= 100
-    }
-
-    pub(super) fn into_errors(self) -> Vec<FileError> {
-        self.0.into_inner()
-    }
-}
 
 /// A value in the tree.
 #[derive(Clone)]

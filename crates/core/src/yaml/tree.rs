@@ -7,19 +7,12 @@ use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::read::Sink;
+use super::error::{Position, Sink};
 
 /// Deeper documents are refused.
 const MAX_DEPTH: usize = 32;
 /// Values of one document, aliases filled in.
 const MAX_NODES: usize = 200_000;
-
-/// A place in the text; both from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    pub line: usize,
-    pub column: usize,
-}
 
 impl From<&Marker> for Position {
     fn from(marker: &Marker) -> Self {

@@ -54,6 +54,8 @@ impl Walk<'_, '_> {
     /// Reads members as long as they are the usual ones: the key that was guessed, without white space, with a value of
     /// the usual kind for it. Stops before the first that is not, whose value may be written, and then is written anew;
     /// true where it stopped behind a value that no comma follows.
+    ///
+    /// Long: one loop over every member of every event, whose place and guess stay in registers.
     #[inline]
     fn usual(&mut self, at: usize, previous: &mut Option<usize>) -> bool {
         let Some(Node { keys, first, .. }) = self.plan.nodes.get_mut(at) else { return false };

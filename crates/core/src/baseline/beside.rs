@@ -1,0 +1,97 @@
+//! What only some rules ask of a snapshot: decisions by segment, and how the rows of a unit repeat.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::columns::{Coded, SnapshotColumns};
+use crate::policy::Policy;
+use crate::stats::fairness::Confusion;
+
+/// What only some rules ask of a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Segmentations that rules on selection read, in order.
+    pub selection_by: Vec<usize>,
+    /// One for each: decisions over all rows with a score, labelled or not; `None` where the snapshot has no such column or
+    /// no score.
+    pub selection: Vec<Option<BTreeMap<String, Confusion>>>,
+    /// The column of the policy's `unit` and how its values repeat.
+    pub unit: Option<(String, Repeats)>,
+}
+
+/// How the values of a column repeat: with `b_i` rows of the i-th value, `Σ b_i` and `Σ b_i²`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeats {
+    pub rows: u64,
+    pub squares: u64,
+}
+
+impl Repeats {
+    fn of(column: &Coded) -> Self {
+        let mut by_code = vec![0_u64; column.names.len()];
+        // A row that names no unit is one of its own.
+        let mut repeats = Self::default();
+        for code in &column.codes {
+            repeats.rows += 1;
+            match code.and_then(|c| by_code.get_mut(c as usize)) {
+                Some(count) => *count += 1,
+                None => repeats.squares += 1,
+            }
+        }
+        repeats.squares = by_code.iter().fold(repeats.squares, |sum, b| sum.saturating_add(b.saturating_mul(*b)));
+        repeats
+    }
+
+    /// The design effect 1 + (b − 1)·ρ of Kish (Survey Sampling, 1965, section 5.4) with the b of clusters that differ in size,
+    /// `Σ b_i²/Σ b_i`, and ρ = 1: rows of one unit say all the same. An upper bound where they do not; 1 where nothing repeats.
+    #[must_use]
+    pub fn design_effect(self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "a relative error of 2^-53")]
+        let (squares, rows) = (self.squares as f64, self.rows as f64);
+        (squares / rows.max(1.0)).max(1.0)
+    }
+}
+
+impl Beside {
+    /// What a policy asks for: segmentations of rules on selection, and the unit's column.
+    #[must_use]
+    pub fn asked_by(policy: &Policy) -> (Vec<usize>, Option<&str>) {
+        (Self::selection_by(policy), policy.unit.as_deref())
+    }
+
+    fn selection_by(policy: &Policy) -> Vec<usize> {
+        let mut by: Vec<usize> = policy.rules().filter_map(|r| r.kind.selection_by()).collect();
+        by.sort_unstable();
+        by.dedup();
+        by
+    }
+
+    pub(super) fn new(policy: &Policy, columns: &SnapshotColumns) -> Self {
+        let selection_by = Self::selection_by(policy);
+        let of = |by: &usize| selection_reference(policy, columns, columns.segments.get(*by)?.as_deref()?);
+        let unit = policy.unit.clone().zip(columns.unit.as_deref().map(Repeats::of));
+        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit }
+    }
+
+    /// Whether it holds what a policy asks for.
+    pub(super) fn serves(&self, policy: &Policy) -> bool {
+        let (selection_by, unit) = Self::asked_by(policy);
+        self.selection_by == selection_by && self.unit.as_ref().map(|u| u.0.as_str()) == unit
+    }
+}
+
+fn selection_reference(
+    policy: &Policy,
+    columns: &SnapshotColumns,
+    segments: &Coded,
+) -> Option<BTreeMap<String, Confusion>> {
+    let (scores, threshold) = (columns.score.as_ref()?, policy.threshold?);
+    let mut by_code = vec![[0_u64; 2]; segments.names.len()];
+    for (&code, &score) in segments.codes.iter().zip(scores).filter(|(_, score)| !score.is_nan()) {
+        if let Some([no, yes]) = code.and_then(|c| by_code.get_mut(c as usize)) {
+            *if score >= threshold { yes } else { no } += 1;
+        }
+    }
+    Some(segments.names.iter().cloned().zip(by_code.into_iter().map(Confusion::of_decisions)).collect())
+}

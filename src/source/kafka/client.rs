@@ -1,0 +1,80 @@
+//! The context of a Kafka client: it keeps what the client says of itself, and serves the client's own events.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::statistics::Statistics;
+
+use super::trouble::Troubles;
+use crate::telemetry::events::kafka::{ClientLine, MessageAstray, Place};
+
+/// How often a wait looks whether there is something.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Keeps the client's complaints about its connections, and logs each of them now and then.
+#[derive(Default)]
+pub struct Quiet {
+    pub troubles: Troubles,
+    /// By topic and partition: how much of the log lies behind the start of a transaction that is open.
+    pub open: Mutex<BTreeMap<(String, i32), i64>>,
+}
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.troubles.hear(&error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, topic) in statistics.topics {
+            for (id, p) in topic.partitions.iter().filter(|(id, p)| **id >= 0 && p.ls_offset >= 0) {
+                open.insert((name.clone(), *id), (p.hi_offset - p.ls_offset).max(0));
+            }
+        }
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            self.troubles.hear_log(facility, message);
+        } else {
+            let is_warning = (level as i32) <= (RDKafkaLogLevel::Warning as i32);
+            ClientLine { facility, message, is_warning }.emit();
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// Serves a client's own events for up to `wait`; its context receives errors. Returns whether there was one. The client waits by
+/// the wall clock, and for an hour longer where that is set back by one: so it does not wait itself.
+pub fn serve(consumer: &BaseConsumer<Quiet>, wait: Duration) -> bool {
+    let until = Instant::now() + wait;
+    loop {
+        if serve_now(consumer) {
+            return true;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        std::thread::sleep(left.min(LOOK));
+    }
+}
+
+fn serve_now(consumer: &BaseConsumer<Quiet>) -> bool {
+    match consumer.poll(Duration::ZERO) {
+        None => false,
+        Some(Err(_)) => true,
+        Some(Ok(message)) => {
+            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+            MessageAstray { at: Place { topic, partition }, offset }.emit();
+            true
+        }
+    }
+}

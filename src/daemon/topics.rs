@@ -29,7 +29,7 @@ pub struct Topic {
 }
 
 /// The reader of one partition.
-pub struct Reader {
+pub struct TopicReader {
     decoder: JsonDecoder,
     pub batches: Box<dyn Batches>,
     /// What was read, and what of it was rejected.
@@ -66,8 +66,8 @@ impl Topic {
 
     /// A reader of one of its partitions.
     #[must_use]
-    pub fn reader(&self) -> Reader {
-        Reader {
+    pub fn reader(&self) -> TopicReader {
+        TopicReader {
             decoder: JsonDecoder::new(&self.schemas, &self.format, self.kind, self.limits),
             batches: batches::empty(self.kind, &self.schemas),
             log: MessageLog::new(self.keep_payload, self.limits.message_bytes),
@@ -75,7 +75,7 @@ impl Topic {
     }
 }
 
-impl Reader {
+impl TopicReader {
     /// Decodes messages of a partition that are there already; returns how many.
     pub fn drain(&mut self, turn: Turn<'_>) -> usize {
         self.batches.drain(turn, &mut self.decoder, &mut self.log)

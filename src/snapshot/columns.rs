@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::{SnapshotError, SnapshotErrors};
 use super::spread;
 use crate::source::columns::cells::Cells;
-use crate::source::columns::{ColumnFile, Format, Pieces, Rows};
+use crate::source::columns::{ColumnFile, FileRows, Format, Pieces};
 use driftgate_core::baseline::{Coded, NumericReference, SnapshotColumns};
 use driftgate_core::event::{Flag, numeric};
 use driftgate_core::policy::Policy;
@@ -191,7 +191,7 @@ impl Column<'_> {
         }
     }
 
-    fn add(&mut self, rows: &Rows) -> Result<(), String> {
+    fn add(&mut self, rows: &FileRows) -> Result<(), String> {
         if self.is_too_large() {
             return Ok(());
         }

@@ -27,12 +27,12 @@ use std::sync::Arc;
 
 use polars_core::prelude::DataFrame;
 
-use csv::{Block, CsvBlocks, CsvParser};
+use csv::{CsvBlock, CsvBlocks, CsvParser};
 use error::PARQUET_MAGIC;
 pub use error::{FileError, Format, guard, quoted};
 use nulls::NullTexts;
 use parquet::{Contents, GroupRows, Input, ParquetFile};
-pub use rows::Rows;
+pub use rows::FileRows;
 
 /// Rows handed out at a time.
 pub const BATCH_ROWS: usize = 16_384;
@@ -77,7 +77,7 @@ pub struct Piece {
 #[derive(Clone)]
 enum Part {
     Rows(GroupRows),
-    Block(Block),
+    Block(CsvBlock),
 }
 
 impl ColumnFile {
@@ -200,16 +200,16 @@ impl ColumnFile {
     ///
     /// # Errors
     /// A damaged file.
-    pub fn read(&self, piece: Piece) -> Result<Rows, FileError> {
+    pub fn read(&self, piece: Piece) -> Result<FileRows, FileError> {
         let Piece { first, part } = piece;
         match (&self.content, part) {
             (Content::Parquet(file), Part::Rows(run)) => {
-                Ok(Rows::of_parquet(Arc::clone(file), run, first, Arc::clone(&self.opaque)))
+                Ok(FileRows::of_parquet(Arc::clone(file), run, first, Arc::clone(&self.opaque)))
             }
             (Content::Csv(parser), Part::Block(block)) => {
                 let parsed = guard(|| parser.parse(&block)).map_err(|cause| self.broken(first - 1, cause))?;
                 let (frame, malformed) = parsed;
-                Ok(Rows::of_frame(frame, first, true, Arc::clone(&self.opaque)).with_malformed(malformed))
+                Ok(FileRows::of_frame(frame, first, true, Arc::clone(&self.opaque)).with_malformed(malformed))
             }
             (Content::Parquet(_), Part::Block(_)) | (Content::Csv(_), Part::Rows(_)) => {
                 Err(self.broken(first - 1, "a piece of another file was asked for".to_owned()))
@@ -221,7 +221,7 @@ impl ColumnFile {
     ///
     /// # Errors
     /// A damaged file.
-    pub fn read_whole(&self, piece: Piece) -> Result<Rows, FileError> {
+    pub fn read_whole(&self, piece: Piece) -> Result<FileRows, FileError> {
         let mut rows = self.read(piece)?;
         match rows.take_malformed().into_iter().next() {
             Some(malformed) => Err(self.broken(0, malformed.why)),
@@ -361,7 +361,7 @@ impl ColumnReader {
     /// # Errors
     /// A damaged file.
     #[allow(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
-    pub fn next(&mut self) -> Result<Option<Rows>, FileError> {
+    pub fn next(&mut self) -> Result<Option<FileRows>, FileError> {
         while self.offset >= self.chunk.height() {
             let Some(piece) = self.pieces.next()? else { return Ok(None) };
             let rows = if self.lenient { self.file.read(piece)? } else { self.file.read_whole(piece)? };
@@ -372,7 +372,7 @@ impl ColumnReader {
         let first = self.row + 1;
         self.offset += frame.height();
         self.row += frame.height() as u64;
-        Ok(Some(Rows::of_frame(frame, first, self.file.format == Format::Csv, Arc::clone(&self.file.opaque))))
+        Ok(Some(FileRows::of_frame(frame, first, self.file.format == Format::Csv, Arc::clone(&self.file.opaque))))
     }
 
     /// The error of a file that cannot be read for this cause.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::columns::events::EventReader;
 use super::columns::{self, FileError};
-use super::jsonl::{Block, Blocks, LineDecoder};
+use super::jsonl::{Blocks, LineBlock, LineDecoder};
 use super::options::{Chunk, FileOptions};
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::pipeline::batch::Batch;
@@ -51,7 +51,7 @@ impl FileKind {
 
 /// A piece of a file, to be decoded by any thread.
 pub enum Piece {
-    Lines(Block),
+    Lines(LineBlock),
     Columns(columns::Piece),
 }
 
@@ -82,7 +82,7 @@ impl<B: Batch> PieceDecoder<B> {
     ///
     /// # Errors
     /// A file that is damaged there.
-    pub fn decode(&mut self, piece: Piece, spare: B) -> Result<(Chunk<B>, Option<Block>), FileError> {
+    pub fn decode(&mut self, piece: Piece, spare: B) -> Result<(Chunk<B>, Option<LineBlock>), FileError> {
         match (piece, self) {
             (Piece::Lines(block), Self::Lines(decoder)) => Ok((decoder.decode(&block, spare), Some(block))),
             (Piece::Columns(piece), Self::Columns(reader)) => {
@@ -164,7 +164,7 @@ impl<B: Batch> FileStream<B> {
     }
 
     /// Takes the memory of a decoded piece back.
-    pub fn give_back(&mut self, block: Block) {
+    pub fn give_back(&mut self, block: LineBlock) {
         if let FileReader::Lines(blocks) = &mut self.reader {
             blocks.give_back(block);
         }

@@ -23,7 +23,7 @@ const MOST_BLOCK: usize = 8 << 20;
 
 /// A run of whole lines.
 #[derive(Debug, Default)]
-pub struct Block {
+pub struct LineBlock {
     /// The lines, and behind them remains of the memory's last use.
     bytes: Vec<u8>,
     filled: usize,
@@ -31,7 +31,7 @@ pub struct Block {
     too_long: Option<usize>,
 }
 
-impl Block {
+impl LineBlock {
     fn lines(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or(&[])
     }
@@ -77,7 +77,7 @@ impl Blocks {
     }
 
     /// Takes the memory of a decoded block back.
-    pub fn give_back(&mut self, block: Block) {
+    pub fn give_back(&mut self, block: LineBlock) {
         self.spare.push(block.bytes);
     }
 
@@ -117,7 +117,7 @@ impl Blocks {
     ///
     /// # Errors
     /// The meaning of the input's bytes.
-    pub fn next_block(&mut self) -> io::Result<Option<Block>> {
+    pub fn next_block(&mut self) -> io::Result<Option<LineBlock>> {
         let mut bytes = self.spare.pop().unwrap_or_default();
         let mut filled = self.rest.len();
         if bytes.len() < filled {
@@ -133,7 +133,7 @@ impl Blocks {
             let last_end = memrchr(b'\n', fresh);
             if let (Some(end), false) = (last_end, self.ended) {
                 self.rest.extend_from_slice(fresh.get(end + 1..).unwrap_or(&[]));
-                let block = Block { bytes, filled: filled + end + 1, too_long: None };
+                let block = LineBlock { bytes, filled: filled + end + 1, too_long: None };
                 if self.full {
                     // By one of its lines, so that blocks depend on the file alone and cost no second look at it.
                     let line = memchr(b'\n', block.lines()).map_or(0, |end| end + 1);
@@ -146,21 +146,21 @@ impl Blocks {
                 return self.skip(bytes, filled).map(Some);
             }
         }
-        Ok((filled > 0).then_some(Block { bytes, filled, too_long: None }))
+        Ok((filled > 0).then_some(LineBlock { bytes, filled, too_long: None }))
     }
 
     /// Skips a line that is too long to keep; the bytes behind it are the block.
-    fn skip(&mut self, mut bytes: Vec<u8>, mut length: usize) -> io::Result<Block> {
+    fn skip(&mut self, mut bytes: Vec<u8>, mut length: usize) -> io::Result<LineBlock> {
         loop {
             let came = self.fill(&mut bytes, 0)?;
             let fresh = bytes.get(..came).unwrap_or(&[]);
             if let Some(end) = memchr(b'\n', fresh) {
                 self.rest.extend_from_slice(fresh.get(end + 1..).unwrap_or(&[]));
-                return Ok(Block { bytes, filled: 0, too_long: Some(length + end) });
+                return Ok(LineBlock { bytes, filled: 0, too_long: Some(length + end) });
             }
             length += came;
             if self.ended {
-                return Ok(Block { bytes, filled: 0, too_long: Some(length) });
+                return Ok(LineBlock { bytes, filled: 0, too_long: Some(length) });
             }
         }
     }
@@ -190,7 +190,7 @@ impl LineDecoder {
     }
 
     /// Decodes a block into an empty batch. Rejects are numbered by the line within the block, from 0.
-    pub fn decode<B: Batch>(&mut self, block: &Block, batch: B) -> Chunk<B> {
+    pub fn decode<B: Batch>(&mut self, block: &LineBlock, batch: B) -> Chunk<B> {
         let mut chunk = Chunk::of(batch);
         chunk.batch.make_room(self.rows + self.rows / 8);
         if let Some(length) = block.too_long {

@@ -48,7 +48,7 @@ pub struct Query {
 
 /// A value as a measurement event; the keys of its JSON have this order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Measured {
+pub struct ScrapedValue {
     pub model: String,
     pub version: String,
     /// The sample's time, ms since the epoch.
@@ -61,7 +61,7 @@ pub struct Measured {
     pub n: u64,
 }
 
-impl Measured {
+impl ScrapedValue {
     /// The event as a line of a stream.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -86,7 +86,7 @@ pub struct Skipped {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Polled {
     /// By version; none where the query matches nothing.
-    pub measured: Vec<Measured>,
+    pub measured: Vec<ScrapedValue>,
     pub skipped: Skipped,
     /// Prometheus' own words about a query that it answered all the same.
     pub warnings: Vec<String>,
@@ -238,7 +238,7 @@ impl Poller {
     }
 
     /// One measurement a version, of the samples that are one.
-    fn measured(&self, samples: Vec<Sample>) -> Result<(Vec<Measured>, Skipped), PollError> {
+    fn measured(&self, samples: Vec<Sample>) -> Result<(Vec<ScrapedValue>, Skipped), PollError> {
         let mut skipped = Skipped::default();
         let mut by_version: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
         for mut sample in samples {
@@ -263,7 +263,7 @@ impl Poller {
                 Some(value) => {
                     let Query { model, metric, .. } = &self.query;
                     let (model, metric) = (model.clone(), metric.clone());
-                    measured.push(Measured { model, version, ts_ms: sample.ts_ms, metric, value, n: 1 });
+                    measured.push(ScrapedValue { model, version, ts_ms: sample.ts_ms, metric, value, n: 1 });
                 }
             }
         }

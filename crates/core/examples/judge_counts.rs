@@ -4,8 +4,7 @@ use std::sync::Arc;
 use driftgate_core::decode::json::{Format, JsonDecoder};
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::{Setup, job::Job, versions::Reference};
-use driftgate_core::pipeline::batch::decode;
-use driftgate_core::{Baseline, Pipeline, baseline::SnapshotColumns, policy, schema::Schema};
+use driftgate_core::{Baseline, Pipeline, baseline::SnapshotColumns, pipeline::batch::decode, policy, schema::Schema};
 
 const POLICY: &str = "{apiVersion: driftgate/v1, model: m, features: {numeric: [age]}, checks: {drift: {window: {size: 1h, slide: 1h}, rules: [psi: {of: features, lt: 0.2}]}}}";
 

@@ -45,7 +45,7 @@ use crate::window::watermark::Bases;
 pub use closing::Closing;
 use held::Held;
 use job::Counting;
-use names::{Names, Translation};
+use names::{EventNames, Translation};
 use newcomers::Newcomers;
 use source::Source;
 use starts::{Cause, Starts};
@@ -180,7 +180,7 @@ pub struct Intake {
     has_features: bool,
     sources: Vec<Source>,
     translations: Vec<Translation>,
-    names: Names,
+    names: EventNames,
     versions: Vec<Version>,
     /// Which names of versions are taken on; all of them without it.
     newcomers: Option<Newcomers>,
@@ -225,7 +225,7 @@ impl Intake {
             .map(|l| Join::new(Bounds { horizon: l.horizon, early: l.lateness }, policy.segments.len()));
         Self {
             counting: Arc::new(Counting::new(Arc::clone(&policy))),
-            names: Names::new(&schema, &setup.limits),
+            names: EventNames::new(&schema, &setup.limits),
             closed: vec![i64::MIN; policy.groups.len()],
             starts: Starts::default(),
             held: Held::default(),
@@ -257,7 +257,7 @@ impl Intake {
     }
 
     #[must_use]
-    pub fn names(&self) -> &Names {
+    pub fn names(&self) -> &EventNames {
         &self.names
     }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::snapshot;
-use crate::source::columns::{ColumnReader, Rows, quoted};
+use crate::source::columns::{ColumnReader, FileRows, quoted};
 use crate::stores::Stores;
 use driftgate_core::baseline::Baseline;
 use driftgate_core::policy::Policy;
@@ -75,7 +75,7 @@ fn is_baseline(path: &Path) -> bool {
 }
 
 /// Columns of columns (structs, lists), with their types.
-fn nested<'n>(names: &'n [String], rows: Option<&Rows>) -> Vec<(&'n str, String)> {
+fn nested<'n>(names: &'n [String], rows: Option<&FileRows>) -> Vec<(&'n str, String)> {
     let kind = |name: &'n String| {
         let cells = rows?.cells(name).ok().flatten()?;
         cells.is_nested().then(|| (name.as_str(), cells.holds()))
@@ -96,7 +96,7 @@ fn absent(column: &str, location: &str, names: &[String], nested: &[(&str, Strin
 }
 
 /// Why a column cannot be what the policy says it is.
-fn unfit(rows: &Rows, column: &str, role: &str) -> Option<String> {
+fn unfit(rows: &FileRows, column: &str, role: &str) -> Option<String> {
     let cells = rows.cells(column).ok().flatten()?;
     if cells.is_nested() {
         return Some(format!("is nested ({}): write what is in it as columns of their own", cells.holds()));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use crate::source::columns::{ColumnReader, Rows};
+use crate::source::columns::{ColumnReader, FileRows};
 use driftgate_core::baseline::{Baseline, NumericReference};
 use driftgate_core::event::numeric;
 use driftgate_core::policy::Policy;
@@ -190,7 +190,7 @@ fn read(policy: &Policy, snapshot: &Path) -> anyhow::Result<Columns> {
     let mut known: Vec<BTreeMap<String, u32>> = vec![BTreeMap::new(); texts.len()];
     let mut rows = 0;
     while let Some(batch) = reader.next()? {
-        let cells = |batch: &Rows, name: &String| {
+        let cells = |batch: &FileRows, name: &String| {
             batch.cells(name).map_err(|e| anyhow!("{e}"))?.ok_or_else(|| anyhow!("the column {name:?} is gone"))
         };
         for (name, values) in numbers.iter().zip(&mut out.numeric) {

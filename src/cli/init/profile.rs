@@ -6,7 +6,7 @@ use std::hash::BuildHasher as _;
 use std::path::Path;
 
 use crate::source::columns::cells::{Cell, Cells};
-use crate::source::columns::{ColumnReader, FileError, Rows};
+use crate::source::columns::{ColumnReader, FileError, FileRows};
 use driftgate_core::event::numeric;
 use driftgate_core::seeded::Seeded;
 
@@ -115,7 +115,7 @@ impl Building {
         }
     }
 
-    fn add(&mut self, rows: &Rows) -> Result<(), String> {
+    fn add(&mut self, rows: &FileRows) -> Result<(), String> {
         let Some(cells) = rows.cells(&self.name)? else { return Ok(()) };
         match &cells {
             Cells::Bool(_) => self.kind = Some(Kind::Bool),

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::daemon::topics::Reader;
+use crate::daemon::topics::TopicReader;
 use crate::source::kafka::Partition;
 use driftgate_core::intake::{DecoderId, SourceId};
 use driftgate_core::pipeline::batch::Batch;
@@ -14,7 +14,7 @@ use driftgate_core::pipeline::batch::Batch;
 pub struct PartitionState {
     pub topic: usize,
     pub partition: Partition,
-    pub reader: Reader,
+    pub reader: TopicReader,
     /// By model index: when its last event was read.
     pub last_event: BTreeMap<usize, Instant>,
     /// Everything before this offset is counted.

@@ -34,7 +34,7 @@ pub struct CsvBlocks {
 
 /// Some whole records, not parsed yet.
 #[derive(Clone, Debug, Default)]
-pub struct Block {
+pub struct CsvBlock {
     bytes: Vec<u8>,
     /// The line of its first byte, counted from 1.
     line: u64,
@@ -111,7 +111,7 @@ impl CsvBlocks {
     ///
     /// # Errors
     /// The error, for people.
-    pub fn cut(&mut self) -> Result<Option<(Block, u64)>, String> {
+    pub fn cut(&mut self) -> Result<Option<(CsvBlock, u64)>, String> {
         if self.parser.projection.is_empty() {
             return Ok(None);
         }
@@ -126,9 +126,9 @@ impl CsvBlocks {
             let line = self.line;
             self.line += records::lines(&bytes);
             let block = if malformed.is_empty() {
-                Block { bytes, line, malformed: Vec::new() }
+                CsvBlock { bytes, line, malformed: Vec::new() }
             } else {
-                Block::without(&bytes, line, columns, malformed)
+                CsvBlock::without(&bytes, line, columns, malformed)
             };
             // A block of blank lines is no end.
             let rows = records::count(&without_blank_lines(&block.bytes, columns));
@@ -172,7 +172,7 @@ impl CsvBlocks {
     }
 }
 
-impl Block {
+impl CsvBlock {
     /// A block whose malformed records are empty ones.
     fn without(bytes: &[u8], line: u64, columns: usize, malformed: Vec<records::Malformed>) -> Self {
         let mut out = Self { bytes: Vec::with_capacity(bytes.len()), line, malformed: Vec::new() };
@@ -202,7 +202,7 @@ impl CsvParser {
     ///
     /// # Errors
     /// The error, for people.
-    pub fn parse(&self, block: &Block) -> Result<(DataFrame, Vec<Malformed>), String> {
+    pub fn parse(&self, block: &CsvBlock) -> Result<(DataFrame, Vec<Malformed>), String> {
         let mut malformed = block.malformed.clone();
         let frame = match self.frame(&block.bytes) {
             Ok(frame) => frame,
@@ -211,7 +211,7 @@ impl CsvParser {
                 if found.is_empty() {
                     return Err(cause);
                 }
-                let more = Block::without(&block.bytes, block.line, self.schema.len(), found);
+                let more = CsvBlock::without(&block.bytes, block.line, self.schema.len(), found);
                 let frame = self.frame(&more.bytes)?;
                 malformed.extend(more.malformed);
                 malformed.sort_by_key(|m| m.row);

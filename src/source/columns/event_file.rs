@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cells::{Cell, Cells};
-use super::{ColumnFile, FileError, Piece, Pieces, Rows};
+use super::{ColumnFile, FileError, FileRows, Piece, Pieces};
 use crate::source::options::FileOptions;
 use driftgate_core::decode::columns::Columns;
 use driftgate_core::decode::notes::Unmapped;
@@ -33,7 +33,7 @@ pub(super) struct EventFile {
 /// The rows of a piece that are events of this model.
 pub(super) struct Events<'f> {
     file: &'f EventFile,
-    rows: Rows,
+    rows: FileRows,
     ids: Option<Cells>,
     /// Where the envelope has a version.
     versions: Option<Cells>,
@@ -220,7 +220,7 @@ impl EventFile {
     }
 
     /// Checks what makes a measurement.
-    fn check_measured(&self, rows: &Rows, unfit: &mut UnfitRows) -> Result<(), FileError> {
+    fn check_measured(&self, rows: &FileRows, unfit: &mut UnfitRows) -> Result<(), FileError> {
         if let Some(metrics) = self.texts(rows, self.column(Field::Metric))? {
             self.check_texts(&metrics, "metric", Some(Reason::NoMetric), |_| class::FINE, unfit);
         }
@@ -234,17 +234,17 @@ impl EventFile {
         Ok(())
     }
 
-    fn cells(&self, rows: &Rows, column: &str) -> Result<Option<Cells>, FileError> {
+    fn cells(&self, rows: &FileRows, column: &str) -> Result<Option<Cells>, FileError> {
         rows.cells(column).map_err(|cause| self.file.broken(rows.first - 1, format!("column {column:?}: {cause}")))
     }
 
     /// The cells of an envelope field that is a text.
-    fn texts(&self, rows: &Rows, column: &str) -> Result<Option<Cells>, FileError> {
+    fn texts(&self, rows: &FileRows, column: &str) -> Result<Option<Cells>, FileError> {
         Ok(self.cells(rows, column)?.map(Cells::raw))
     }
 
     /// Appends a column of numbers, missing where the file has no such column.
-    fn numbers(&self, rows: &Rows, column: Option<&str>, out: &mut Vec<f64>) -> Result<(), FileError> {
+    fn numbers(&self, rows: &FileRows, column: Option<&str>, out: &mut Vec<f64>) -> Result<(), FileError> {
         match column.map(|c| self.cells(rows, c)).transpose()?.flatten() {
             Some(cells) => cells.numbers(out),
             None => out.resize(out.len() + rows.len(), numeric::MISSING),
@@ -255,7 +255,7 @@ impl EventFile {
     /// Appends a column of flags, missing where the file has no such column; what stands for no class is noted.
     fn flags(
         &self,
-        rows: &Rows,
+        rows: &FileRows,
         column: &str,
         classes: &Classes,
         unmapped: Option<&mut Unmapped>,
@@ -281,7 +281,7 @@ impl EventFile {
     /// Appends a column of codes; texts beyond the bound get `too_long`.
     fn codes(
         &self,
-        rows: &Rows,
+        rows: &FileRows,
         column: Option<&str>,
         too_long: u32,
         mut intern: impl FnMut(&str) -> u32,

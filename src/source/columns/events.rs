@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::cells::{Cell, Cells};
 use super::event_file::EventFile;
 pub use super::event_file::Rejects;
-use super::{ColumnReader, FileError, Piece, Pieces, Rows};
+use super::{ColumnReader, FileError, FileRows, Piece, Pieces};
 use crate::source::options::FileOptions;
 use driftgate_core::decode::columns::ColumnCoder;
 use driftgate_core::decode::json::Format;
@@ -117,7 +117,7 @@ pub fn versions(path: &Path, options: &FileOptions, model: &str) -> Result<BTree
     reader.require(&[version])?;
     let mut found = BTreeSet::new();
     while let Some(mut rows) = reader.next()? {
-        let cells = |rows: &Rows, column: &str| match rows.cells(column) {
+        let cells = |rows: &FileRows, column: &str| match rows.cells(column) {
             Ok(cells) => Ok(cells.map(Cells::raw)),
             Err(cause) => Err(reader.broken(cause)),
         };

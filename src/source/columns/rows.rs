@@ -11,7 +11,7 @@ use super::error::guard;
 use super::parquet::{GroupRows, ParquetFile};
 
 /// Some consecutive rows of a file.
-pub struct Rows {
+pub struct FileRows {
     source: Source,
     len: usize,
     /// The number of the first row, counted from 1.
@@ -31,7 +31,7 @@ enum Source {
     Parquet(Arc<ParquetFile>, GroupRows, RefCell<Vec<u8>>),
 }
 
-impl Rows {
+impl FileRows {
     pub(super) fn of_frame(frame: DataFrame, first: u64, csv: bool, opaque: Arc<Vec<(String, String)>>) -> Self {
         Self {
             len: frame.height(),

@@ -19,13 +19,13 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Keeps the client's complaints about its connections, and logs each of them now and then.
 #[derive(Default)]
-pub struct Quiet {
+pub struct SourceContext {
     pub troubles: Troubles,
     /// By topic and partition: how much of the log lies behind the start of a transaction that is open.
     pub open: Mutex<BTreeMap<(String, i32), i64>>,
 }
 
-impl ClientContext for Quiet {
+impl ClientContext for SourceContext {
     fn error(&self, error: KafkaError, reason: &str) {
         self.troubles.hear(&error, reason);
     }
@@ -49,11 +49,11 @@ impl ClientContext for Quiet {
     }
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for SourceContext {}
 
 /// Serves a client's own events for up to `wait`; its context receives errors. Returns whether there was one. The client waits by
 /// the wall clock, and for an hour longer where that is set back by one: so it does not wait itself.
-pub fn serve(consumer: &BaseConsumer<Quiet>, wait: Duration) -> bool {
+pub fn serve(consumer: &BaseConsumer<SourceContext>, wait: Duration) -> bool {
     let until = Instant::now() + wait;
     loop {
         if serve_now(consumer) {
@@ -67,7 +67,7 @@ pub fn serve(consumer: &BaseConsumer<Quiet>, wait: Duration) -> bool {
     }
 }
 
-fn serve_now(consumer: &BaseConsumer<Quiet>) -> bool {
+fn serve_now(consumer: &BaseConsumer<SourceContext>) -> bool {
     match consumer.poll(Duration::ZERO) {
         None => false,
         Some(Err(_)) => true,

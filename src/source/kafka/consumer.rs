@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{Quiet, serve};
+use super::client::{SourceContext, serve};
 use super::error::KafkaSourceError;
 use super::handle::Handle;
 use super::mark::Committed;
@@ -42,7 +42,7 @@ const FIXED: [(&str, &str); 4] = [
 pub struct KafkaSource {
     brokers: String,
     properties: Arc<BTreeMap<String, String>>,
-    consumer: Arc<BaseConsumer<Quiet>>,
+    consumer: Arc<BaseConsumer<SourceContext>>,
     committed: Arc<Mutex<Committed>>,
 }
 
@@ -68,8 +68,8 @@ impl KafkaSource {
         for (k, v) in FIXED {
             config.set(k, v);
         }
-        let consumer: BaseConsumer<Quiet> =
-            config.create_with_context(Quiet::default()).map_err(KafkaSourceError::Client)?;
+        let consumer: BaseConsumer<SourceContext> =
+            config.create_with_context(SourceContext::default()).map_err(KafkaSourceError::Client)?;
         let brokers = properties.get("bootstrap.servers").cloned().unwrap_or_default();
         let properties = Arc::new(properties.clone());
         Ok(Self { brokers, properties, consumer: Arc::new(consumer), committed: Arc::default() })

@@ -12,7 +12,7 @@ use rdkafka::bindings as native;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{IsError as _, KafkaError, RDKafkaErrorCode};
 
-use super::client::Quiet;
+use super::client::SourceContext;
 use super::native::{Owned, Request};
 use super::types::Found;
 
@@ -21,7 +21,7 @@ use super::types::Found;
 /// # Errors
 /// Brokers that do not answer in time.
 pub fn ids(
-    consumer: &BaseConsumer<Quiet>,
+    consumer: &BaseConsumer<SourceContext>,
     topics: &[String],
     timeout: Duration,
 ) -> Result<BTreeMap<String, String>, KafkaError> {
@@ -34,7 +34,7 @@ pub fn ids(
 /// # Errors
 /// Brokers that do not answer in time.
 pub fn described(
-    consumer: &BaseConsumer<Quiet>,
+    consumer: &BaseConsumer<SourceContext>,
     topics: &[String],
     timeout: Duration,
 ) -> Result<BTreeMap<String, Found>, KafkaError> {

@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{IsError as _, KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
-use super::client::Quiet;
+use super::client::SourceContext;
 use super::native::Request;
 
 /// The high watermarks of partitions: the offset after the last record, whether its transaction has ended or not. One whose
@@ -20,7 +20,7 @@ use super::native::Request;
 /// # Errors
 /// Brokers that do not answer in time.
 pub fn of(
-    consumer: &BaseConsumer<Quiet>,
+    consumer: &BaseConsumer<SourceContext>,
     partitions: &[(String, i32)],
     timeout: Duration,
 ) -> Result<BTreeMap<(String, i32), i64>, KafkaError> {

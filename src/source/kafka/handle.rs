@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{Quiet, serve};
+use super::client::{SourceContext, serve};
 use super::error::KafkaSourceError;
 use super::mark::Committed;
 use super::types::Found;
@@ -22,7 +22,7 @@ const COMMITTED: Duration = Duration::from_secs(5);
 pub struct Handle {
     pub(super) brokers: String,
     pub(super) properties: Arc<BTreeMap<String, String>>,
-    pub(super) consumer: Arc<BaseConsumer<Quiet>>,
+    pub(super) consumer: Arc<BaseConsumer<SourceContext>>,
     pub(super) committed: Arc<Mutex<Committed>>,
 }
 

@@ -15,7 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{IsError as _, KafkaError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::Quiet;
+use super::client::SourceContext;
 
 /// Messages taken at once: their payloads stay in the nearer caches.
 const AT_ONCE: usize = 128;
@@ -27,7 +27,7 @@ pub struct Messages {
     /// The offset after the last record, and in which leader's epoch that record was written.
     last: Option<(i64, i32)>,
     /// Is dropped last: the queue belongs to it.
-    consumer: Arc<BaseConsumer<Quiet>>,
+    consumer: Arc<BaseConsumer<SourceContext>>,
 }
 
 // Safety: librdkafka's queues and messages may be used from any thread, and `&mut self` admits one at a time.
@@ -62,7 +62,7 @@ pub struct Message<'m> {
 impl Messages {
     /// The queue of a partition that is to be assigned, apart from the consumer's own from now on; `None` for a topic whose
     /// name no C library can take.
-    pub fn of(consumer: &Arc<BaseConsumer<Quiet>>, topic: &str, partition: i32) -> Option<Self> {
+    pub fn of(consumer: &Arc<BaseConsumer<SourceContext>>, topic: &str, partition: i32) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
         // Safety: the client lives, since `consumer` is held; the name ends with a zero and is copied.
         let queue =

@@ -13,7 +13,7 @@ use rdkafka::bindings as native;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{IsError as _, KafkaError, RDKafkaErrorCode};
 
-use super::client::Quiet;
+use super::client::SourceContext;
 
 /// A pointer that a function of the client library takes back.
 pub(super) struct Owned<T> {
@@ -51,7 +51,7 @@ impl Request {
     /// # Errors
     /// A client that makes none.
     pub(super) fn new(
-        consumer: &BaseConsumer<Quiet>,
+        consumer: &BaseConsumer<SourceContext>,
         kind: native::rd_kafka_admin_op_t,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {

@@ -80,7 +80,7 @@ fn failure(status: &'static str, body: &str) -> (String, bool) {
 #[test]
 fn a_vector_gives_one_measurement_a_version_and_counts_what_is_none() {
     let polled = poll("200 OK", VECTOR, label()).unwrap();
-    let lines: Vec<String> = polled.measured.iter().map(Measured::to_json).collect();
+    let lines: Vec<String> = polled.measured.iter().map(ScrapedValue::to_json).collect();
     assert_eq!(
         lines,
         [

@@ -2,12 +2,12 @@
 
 use super::blocks::Blocks;
 use super::evaluator::Evaluator;
-use crate::intake::names::Names;
+use crate::intake::names::EventNames;
 
 impl Evaluator {
     /// Blocks that are active: of this evaluator, and from before.
     #[must_use]
-    pub fn blocks(&self, names: &Names) -> Blocks {
+    pub fn blocks(&self, names: &EventNames) -> Blocks {
         let mut all = self.before.clone();
         for (code, groups) in (0_u32..).zip(&self.versions) {
             let Some(version) = names.version(code) else { continue };
@@ -27,7 +27,7 @@ impl Evaluator {
 
     /// Somebody ended the block of a version's group that the window ending at `since` raised, or an earlier one: what breaks
     /// a limit from now on blocks anew.
-    pub fn unblock(&mut self, names: &Names, version: &str, group: &str, since: i64) {
+    pub fn unblock(&mut self, names: &EventNames, version: &str, group: &str, since: i64) {
         let key = (version.to_owned(), group.to_owned());
         if self.before.get(&key).is_some_and(|is| *is <= since) {
             self.before.remove(&key);

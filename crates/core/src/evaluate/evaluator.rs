@@ -8,11 +8,11 @@ use super::rolling::{Close, EvaluatorState, Memory, PROD, Rolling, RollingState}
 use super::signals::{Cut, cut, is_of, signals};
 use crate::codec::hash::digest;
 use crate::event::Limits;
-use crate::intake::names::Names;
+use crate::intake::names::EventNames;
 use crate::intake::starts::Cause;
 use crate::intake::versions::{Known, Reference, Spec};
 use crate::intake::{Closing, SealedPane};
-use crate::judge::counted::Window;
+use crate::judge::counted::JudgedWindow;
 use crate::judge::kpi::Compared;
 use crate::judge::rules::judge;
 use crate::judge::verdict::{Counted, RuleResult, Signal, Status, Verdict, WindowSpan};
@@ -33,7 +33,7 @@ pub struct Evaluator {
     pub(super) policy: Arc<Policy>,
     reads: Vec<Reads>,
     /// The intake's names, as of the last closing.
-    pub(super) names: Names,
+    pub(super) names: EventNames,
     /// The closing under way.
     closing: Option<Closing>,
     /// By version code, then group.
@@ -45,7 +45,7 @@ pub struct Evaluator {
 impl Evaluator {
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
-        let names = Names::new(&Schema::new(&policy), &Limits::default());
+        let names = EventNames::new(&Schema::new(&policy), &Limits::default());
         Self { reads: Reads::of(&policy), names, policy, closing: None, versions: Vec::new(), before: Blocks::new() }
     }
 
@@ -177,7 +177,7 @@ impl Evaluator {
             (Reference::Failed(why), _) => Err(why.as_str()),
             _ => Err("the baseline is not loaded yet"),
         };
-        judge(&Window {
+        judge(&JudgedWindow {
             policy: &self.policy,
             group: close.group,
             reads: close.reads,

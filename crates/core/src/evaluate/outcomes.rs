@@ -4,10 +4,10 @@
 use super::evaluator::Evaluator;
 use super::rolling::{Close, PROD, Rolling};
 use crate::intake::Closing;
-use crate::intake::names::Names;
+use crate::intake::names::EventNames;
 use crate::intake::versions::Spec;
 use crate::judge::kpi::{Compared, InProd, Other, Seen, Share, epoch};
-use crate::window::layout::{Block, Layout};
+use crate::window::layout::{CellBlock, Layout};
 use crate::window::pane::Sealed;
 
 /// A version that serves in prod in a window, and its last prediction there.
@@ -25,7 +25,7 @@ impl Serving {
     }
 }
 
-fn share(block: Option<&Block>, counts: &[u64]) -> Share {
+fn share(block: Option<&CellBlock>, counts: &[u64]) -> Share {
     match block.map(|b| b.slice(counts)) {
         Some(&[no, yes]) => Share { yes, n: no + yes },
         _ => Share::default(),
@@ -44,14 +44,20 @@ fn slide_share(panes: &[Sealed], layout: &Layout, at: usize) -> Share {
     sum
 }
 
-fn is_in_prod(panes: &[Sealed], names: &Names) -> bool {
+fn is_in_prod(panes: &[Sealed], names: &EventNames) -> bool {
     let last = panes.iter().filter_map(|p| p.last.as_ref()).max();
     last.is_some_and(|last| names.stage(last.stage) == Some(PROD))
 }
 
 impl Rolling {
     /// Remembers slides that are in no window any more.
-    pub(super) fn remember(&mut self, left: &[(i64, Vec<Sealed>)], layout: &Layout, names: &Names, close: &Close<'_>) {
+    pub(super) fn remember(
+        &mut self,
+        left: &[(i64, Vec<Sealed>)],
+        layout: &Layout,
+        names: &EventNames,
+        close: &Close<'_>,
+    ) {
         let window = close.group.window;
         for (pane, sealed) in left.iter().filter(|(_, sealed)| is_in_prod(sealed, names)) {
             let start = pane.saturating_mul(window.slide);
@@ -63,7 +69,7 @@ impl Rolling {
     }
 
     /// What it has shown in prod of a KPI before `end`.
-    fn shown(&self, end: i64, at: usize, layout: &Layout, names: &Names, slide: i64) -> Share {
+    fn shown(&self, end: i64, at: usize, layout: &Layout, names: &EventNames, slide: i64) -> Share {
         let mut shown = self.memory.outcomes.past(at);
         let panes = self.panes.range(..end.div_euclid(slide)).filter(|(_, sealed)| is_in_prod(sealed, names));
         panes.for_each(|(_, sealed)| shown.add(slide_share(sealed, layout, at)));

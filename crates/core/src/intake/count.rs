@@ -12,7 +12,7 @@ use crate::event::{Flag, LabelBatch, MeasurementBatch, PredictionBatch, code};
 use crate::policy::Target;
 use crate::stats::grid::read_ahead;
 use crate::stats::quantile;
-use crate::window::layout::{Block, Layout, Reads};
+use crate::window::layout::{CellBlock, Layout, Reads};
 use crate::window::tally::OpenTally;
 
 /// Rows located and then counted at once: the cells of some dozen features stay in a core's second cache in between.
@@ -163,7 +163,7 @@ impl Worker {
 
 /// Adds one to the count of each row's cell.
 #[allow(clippy::indexing_slicing, reason = "which lists located rows")]
-fn add(tally: &mut OpenTally, block: Block, cells: &[u32], which: Which<'_>) {
+fn add(tally: &mut OpenTally, block: CellBlock, cells: &[u32], which: Which<'_>) {
     let Some(counts) = tally.counts.get_mut(block.offset..block.offset + block.cells + 2) else { return };
     read_ahead(counts, which.len());
     let mut count = |cell: u32| {
@@ -181,7 +181,7 @@ fn add(tally: &mut OpenTally, block: Block, cells: &[u32], which: Which<'_>) {
 #[allow(clippy::indexing_slicing, reason = "which lists located rows, and rows are rows of the column")]
 fn unseen(
     tally: &mut OpenTally,
-    (target, block): (u32, Block),
+    (target, block): (u32, CellBlock),
     cells: &[u32],
     codes: &[u32],
     rows: &[(u32, u32)],

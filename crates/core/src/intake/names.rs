@@ -14,14 +14,14 @@ use crate::state_v4;
 
 /// What the codes in panes and pending predictions mean.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Names {
+pub struct EventNames {
     versions: Dictionary,
     stages: Dictionary,
     categorical: Vec<Dictionary>,
     segmentations: Vec<Dictionary>,
 }
 
-impl From<state_v4::Names> for Names {
+impl From<state_v4::Names> for EventNames {
     fn from(old: state_v4::Names) -> Self {
         let one = |d: state_v4::Dictionary| Dictionary::of(d.names, d.bound);
         let all = |d: Vec<state_v4::Dictionary>| d.into_iter().map(one).collect();
@@ -34,7 +34,7 @@ impl From<state_v4::Names> for Names {
     }
 }
 
-impl Names {
+impl EventNames {
     #[must_use]
     pub fn new(schema: &Schema, limits: &Limits) -> Self {
         Self {
@@ -198,7 +198,7 @@ impl RefusedNames {
 
 impl Tables {
     /// Translates categories of a feature; those that waited take their places.
-    fn categories(&mut self, names: &mut Names, feature: usize, column: &mut [u32]) {
+    fn categories(&mut self, names: &mut EventNames, feature: usize, column: &mut [u32]) {
         let codes = grow(&mut self.categorical, feature);
         for c in column.iter_mut().filter(|c| **c < code::SPECIAL) {
             let at = *c as usize;
@@ -217,7 +217,7 @@ impl Tables {
         }
     }
 
-    fn look_again(&mut self, names: &Names) {
+    fn look_again(&mut self, names: &EventNames) {
         let categorical = &mut self.categorical;
         self.beyond.retain(|(feature, at, text)| {
             let Some(code) = names.categorical.get(*feature).and_then(|d| d.get(text)) else { return true };
@@ -231,14 +231,14 @@ impl Tables {
 
 impl Translation {
     /// Looks again for categories that were beyond the bound, after a baseline became known.
-    pub fn look_again(&mut self, names: &Names) {
+    pub fn look_again(&mut self, names: &EventNames) {
         self.current.look_again(names);
         self.previous.iter_mut().for_each(|(_, tables)| tables.look_again(names));
     }
 
     /// Takes over what the batch's codes mean for the first time; every batch of a decoder must come here, in order. Where names of
     /// versions are guarded, unknown ones are refused until they are taken on.
-    pub fn learn(&mut self, names: &mut Names, fresh: &mut Fresh, guarded: bool) {
+    pub fn learn(&mut self, names: &mut EventNames, fresh: &mut Fresh, guarded: bool) {
         for (domain, text) in fresh.drain(..) {
             if domain == Domain::Restart {
                 self.previous.push((self.generation, std::mem::take(&mut self.current)));
@@ -339,7 +339,7 @@ impl Translation {
 
     /// Translates everything else of rows of a batch that was learned from, once their baselines are known. Each row comes
     /// here once, and in order.
-    pub fn predictions(&mut self, names: &mut Names, batch: &mut PredictionBatch, rows: Range<usize>) {
+    pub fn predictions(&mut self, names: &mut EventNames, batch: &mut PredictionBatch, rows: Range<usize>) {
         let older = self.previous.iter_mut().find(|(g, _)| *g == batch.generation).map(|(_, tables)| tables);
         let tables = older.unwrap_or(&mut self.current);
         translate(&tables.stages, batch.stage.get_mut(rows.clone()).unwrap_or_default());
@@ -352,7 +352,7 @@ impl Translation {
     }
 
     /// The same of events of the features stream.
-    pub fn features(&mut self, names: &mut Names, batch: &mut FeatureBatch, rows: Range<usize>) {
+    pub fn features(&mut self, names: &mut EventNames, batch: &mut FeatureBatch, rows: Range<usize>) {
         for (i, column) in batch.features.categorical.iter_mut().enumerate() {
             self.current.categories(names, i, column.get_mut(rows.clone()).unwrap_or_default());
         }

@@ -29,7 +29,7 @@ pub enum Open {
 
 /// The open panes of one (version, group) by start, in slides.
 #[derive(Clone, Debug, Default)]
-struct Row {
+struct GroupPanes {
     panes: BTreeMap<i64, Open>,
     /// Those that are not packed.
     dense: Vec<i64>,
@@ -41,19 +41,19 @@ struct Row {
 #[derive(Debug, Default)]
 pub struct Panes {
     /// By version code, then group.
-    versions: Vec<Vec<Row>>,
+    versions: Vec<Vec<GroupPanes>>,
     touches: u64,
 }
 
 impl Panes {
-    fn row(&mut self, version: u32, group: usize) -> Option<&mut Row> {
+    fn row(&mut self, version: u32, group: usize) -> Option<&mut GroupPanes> {
         let at = version as usize;
         if self.versions.len() <= at {
             self.versions.resize_with(at + 1, Vec::new);
         }
         let groups = self.versions.get_mut(at)?;
         if groups.len() <= group {
-            groups.resize_with(group + 1, Row::default);
+            groups.resize_with(group + 1, GroupPanes::default);
         }
         groups.get_mut(group)
     }
@@ -68,7 +68,7 @@ impl Panes {
         let layout = spec.layout(group)?;
         self.touches += 1;
         let touches = self.touches;
-        let Row { panes, dense, full } = self.row(version, group)?;
+        let GroupPanes { panes, dense, full } = self.row(version, group)?;
         let fresh = || Box::new(OpenTally::new(layout.total, layout.segmentations));
         let open = panes.entry(pane).or_insert_with(|| {
             dense.push(pane);
@@ -122,7 +122,7 @@ impl Panes {
     /// Takes out the panes of a group below `before`: version, pane and counts, in order.
     fn take(&mut self, group: usize, before: i64, out: &mut BTreeMap<(u32, i64), Vec<Open>>) {
         for (version, groups) in (0_u32..).zip(&mut self.versions) {
-            let Some(Row { panes, dense, full }) = groups.get_mut(group) else { continue };
+            let Some(GroupPanes { panes, dense, full }) = groups.get_mut(group) else { continue };
             if panes.first_key_value().is_none_or(|(&first, _)| first >= before) {
                 continue;
             }
@@ -289,7 +289,7 @@ mod tests {
             tally.predictions += 1;
             tally.counts[1] += 1;
             *expected.entry(pane).or_insert(0_u64) += 1;
-            let Row { panes, dense, .. } = &panes.versions[0][0];
+            let GroupPanes { panes, dense, .. } = &panes.versions[0][0];
             let unpacked = panes.values().filter(|o| matches!(o, Open::Dense { .. })).count();
             assert!(unpacked == dense.len() && unpacked <= room, "{unpacked}");
         }
@@ -298,7 +298,7 @@ mod tests {
                 assert_eq!(Some(counted(&sealed).0), expected.remove(&pane), "{pane}");
             }
             assert_eq!(expected.is_empty(), !left);
-            let Row { panes, dense, .. } = &panes.versions[0][0];
+            let GroupPanes { panes, dense, .. } = &panes.versions[0][0];
             assert_eq!(dense.len(), panes.values().filter(|o| matches!(o, Open::Dense { .. })).count());
         }
     }

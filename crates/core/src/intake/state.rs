@@ -13,7 +13,7 @@ use crate::state_v4;
 use crate::window::pane::Sealed;
 
 use super::held::{Activity, Held};
-use super::names::Names;
+use super::names::EventNames;
 use super::panes::{Panes, open_panes};
 use super::starts::{Cause, Starts};
 use super::stored::StoredBaseline;
@@ -24,7 +24,7 @@ use super::{Counters, Intake, Setup};
 /// An intake's durable state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IntakeState {
-    names: Names,
+    names: EventNames,
     versions: Vec<VersionState>,
     join: Option<JoinState>,
     closed: Vec<i64>,

@@ -7,7 +7,7 @@ use crate::baseline::Baseline;
 use crate::window::layout::{Layout, Reads};
 
 use super::held::Activity;
-use super::names::Names;
+use super::names::EventNames;
 use super::spelling::Spelled;
 use super::starts::{Cause, Starts};
 use super::stored::Stored;
@@ -140,7 +140,7 @@ impl Version {
     }
 
     /// Looks up the bins of category codes that are new since; returns whether there were any.
-    pub fn look_up(&mut self, names: &Names) -> bool {
+    pub fn look_up(&mut self, names: &EventNames) -> bool {
         let known = names.all_categories();
         if self.looked_up == known {
             return false;

@@ -74,7 +74,7 @@ impl Bits {
 
 /// A copy shares the rows until more are added, so that taking one costs next to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Block {
+pub struct RowBlock {
     /// Blocks were begun in the order of these.
     pub order: u64,
     pub layout: Layout,
@@ -96,7 +96,7 @@ pub struct Block {
     pub times: (i64, i64),
 }
 
-impl From<state_v4::Block> for Block {
+impl From<state_v4::Block> for RowBlock {
     fn from(old: state_v4::Block) -> Self {
         Self {
             order: old.order,
@@ -118,7 +118,7 @@ impl From<state_v4::Block> for Block {
     }
 }
 
-impl Block {
+impl RowBlock {
     /// Bytes of its rows and of what stands beside them.
     pub fn bytes(&self) -> usize {
         let bits = (self.labelled.0.capacity() + self.gone.0.capacity()) * 8;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::block::Shared;
-use super::block::{Block, Layout};
+use super::block::{Layout, RowBlock};
 use super::meeting::{Bounds, JoinOutcome, Marks};
 use crate::codec::chunk::{Chunk, EachChunk};
 use crate::seeded::Map;
@@ -17,12 +17,12 @@ pub const ROWS: usize = 1 << 16;
 
 /// Rows by position: the number of a block and the row in it.
 #[derive(Clone, Debug)]
-pub struct Rows {
+pub struct JoinRows {
     /// Codes that each row has of its own.
     own: usize,
     /// Rows of a block.
     block_rows: usize,
-    blocks: Vec<Option<Block>>,
+    blocks: Vec<Option<RowBlock>>,
     free: Vec<usize>,
     open: Option<usize>,
     begun: u64,
@@ -35,7 +35,7 @@ pub struct Rows {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsState {
     own: usize,
-    blocks: Vec<Option<Block>>,
+    blocks: Vec<Option<RowBlock>>,
     /// The bytes of each block,
     bytes: Vec<Chunk>,
     /// and of its first labels.
@@ -46,7 +46,7 @@ pub struct RowsState {
 
 impl From<state_v4::RowsState> for RowsState {
     fn from(old: state_v4::RowsState) -> Self {
-        let blocks = old.blocks.into_iter().map(|b| b.map(Block::from)).collect();
+        let blocks = old.blocks.into_iter().map(|b| b.map(RowBlock::from)).collect();
         let firsts = vec![Chunk::default(); old.bytes.len()];
         Self { own: old.own, blocks, bytes: old.bytes, firsts, open: old.open, begun: old.begun }
     }
@@ -70,7 +70,7 @@ pub struct Dropped {
     pub unlabelled: u64,
 }
 
-impl Rows {
+impl JoinRows {
     /// Rows with `own` codes each, in blocks of so many, at most `ROWS`.
     #[must_use]
     pub fn new(own: usize, block_rows: usize) -> Self {
@@ -87,13 +87,13 @@ impl Rows {
     }
 
     #[inline]
-    fn block(&self, at: u32) -> Option<(&Block, usize)> {
+    fn block(&self, at: u32) -> Option<(&RowBlock, usize)> {
         let (number, row) = (at as usize / ROWS, at as usize % ROWS);
         Some((self.blocks.get(number)?.as_ref()?, row))
     }
 
     #[inline]
-    fn block_mut(&mut self, at: u32) -> Option<(&mut Block, usize)> {
+    fn block_mut(&mut self, at: u32) -> Option<(&mut RowBlock, usize)> {
         let (number, row) = (at as usize / ROWS, at as usize % ROWS);
         Some((self.blocks.get_mut(number)?.as_mut()?, row))
     }
@@ -186,7 +186,7 @@ impl Rows {
         let full = open.is_none_or(|b| b.rows() >= rows);
         if full || open.is_some_and(|b| !b.fits(ts, own)) {
             // A row that did not fit would often not be the last one, and every row fits a wide block.
-            self.begin(ts, if full && Block::is_narrow(own) { Layout::Narrow } else { Layout::Wide })?;
+            self.begin(ts, if full && RowBlock::is_narrow(own) { Layout::Narrow } else { Layout::Wide })?;
         }
         let number = self.open?;
         let block = self.blocks.get_mut(number)?.as_mut()?;
@@ -213,7 +213,7 @@ impl Rows {
     /// Bytes of all blocks.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.blocks.iter().flatten().map(Block::bytes).sum()
+        self.blocks.iter().flatten().map(RowBlock::bytes).sum()
     }
 
     /// The blocks that no row is added to any more: the latest time of each, and how many rows it has.
@@ -240,7 +240,7 @@ impl Rows {
                 self.blocks.len() - 1
             }
         };
-        *self.blocks.get_mut(number)? = Some(Block::new(self.begun, layout, base, self.own, self.block_rows));
+        *self.blocks.get_mut(number)? = Some(RowBlock::new(self.begun, layout, base, self.own, self.block_rows));
         self.begun += 1;
         self.open = Some(number);
         Some(())
@@ -314,8 +314,8 @@ impl Rows {
     #[must_use]
     pub fn state(&self) -> RowsState {
         let here = |bytes: Option<&Arc<Vec<u8>>>| bytes.map_or_else(Chunk::default, |b| Chunk::Here(Arc::clone(b)));
-        let bytes = |b: &Option<Block>| here(b.as_ref().map(|b| &b.bytes));
-        let firsts = |b: &Option<Block>| here(b.as_ref().map(|b| &b.firsts.bytes));
+        let bytes = |b: &Option<RowBlock>| here(b.as_ref().map(|b| &b.bytes));
+        let firsts = |b: &Option<RowBlock>| here(b.as_ref().map(|b| &b.firsts.bytes));
         RowsState {
             own: self.own,
             bytes: self.blocks.iter().map(bytes).collect(),

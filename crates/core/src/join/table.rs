@@ -3,7 +3,7 @@
 
 use super::index::Index;
 use super::meeting::Marks;
-use super::rows::{Dropped, Rows, RowsState, Shared};
+use super::rows::{Dropped, JoinRows, RowsState, Shared};
 use crate::seeded::Map;
 
 /// Ids that are looked for together, so that the cache misses of one do not wait for those of another.
@@ -14,7 +14,7 @@ const IN_INDEX: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct Table {
-    pub rows: Rows,
+    pub rows: JoinRows,
     /// The rows of each id, but for those beyond `IN_INDEX`,
     index: Index,
     /// and these.
@@ -28,17 +28,17 @@ impl Table {
     /// Rows with `own` codes each, in blocks of so many rows.
     #[must_use]
     pub fn new(own: usize, block_rows: usize) -> Self {
-        Self::of(Rows::new(own, block_rows))
+        Self::of(JoinRows::new(own, block_rows))
     }
 
-    fn of(rows: Rows) -> Self {
+    fn of(rows: JoinRows) -> Self {
         Self { rows, index: Index::new(), more: Map::default(), several: false, len: 0 }
     }
 
     /// Rows as a checkpoint kept them, with an index made anew.
     #[must_use]
     pub fn restore(state: RowsState) -> Self {
-        let mut table = Self::of(Rows::restore(state));
+        let mut table = Self::of(JoinRows::restore(state));
         let positions: Vec<u32> = table.rows.positions().collect();
         let mut held = Vec::new();
         for at in positions {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::meeting::{JoinOutcome, Marks};
-use super::rows::{Rows, RowsState, Shared};
+use super::rows::{JoinRows, RowsState, Shared};
 use super::table::Table;
 use super::types::flag;
 
@@ -70,7 +70,7 @@ impl Waiting {
     }
 
     #[must_use]
-    pub fn rows(&self) -> &Rows {
+    pub fn rows(&self) -> &JoinRows {
         &self.table.rows
     }
 

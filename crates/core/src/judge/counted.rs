@@ -2,7 +2,7 @@
 
 use crate::baseline::Baseline;
 use crate::event::code;
-use crate::intake::names::Names;
+use crate::intake::names::EventNames;
 use crate::policy::{Group, LabelAttribute, Policy};
 use crate::rule::comparison::{Compared, Share};
 use crate::rule::counts::{
@@ -11,16 +11,16 @@ use crate::rule::counts::{
 use crate::rule::types::{Aggregate, Target};
 use crate::stats::bins::sum_bins;
 use crate::stats::fairness::Confusion;
-use crate::window::layout::{Block, Layout, Reads};
-use crate::window::measured::Measured;
+use crate::window::layout::{CellBlock, Layout, Reads};
+use crate::window::measured::MeasuredCell;
 use crate::window::tally::{SegmentCounts, Tally};
 
 /// Everything a window is judged by.
-pub struct Window<'a> {
+pub struct JudgedWindow<'a> {
     pub policy: &'a Policy,
     pub group: &'a Group,
     pub reads: &'a Reads,
-    pub names: &'a Names,
+    pub names: &'a EventNames,
     /// The baseline and the layout of the counts, or why there is none.
     pub reference: Result<(&'a Baseline, &'a Layout), &'a str>,
     pub tally: &'a Tally,
@@ -30,7 +30,7 @@ pub struct Window<'a> {
 
 /// A window whose version has a baseline, or which is judged without one.
 pub(super) struct CountedWindow<'w, 'a> {
-    pub window: &'w Window<'a>,
+    pub window: &'w JudgedWindow<'a>,
     pub reference: Option<(&'w Baseline, &'w Layout)>,
 }
 
@@ -47,7 +47,7 @@ impl CountedWindow<'_, '_> {
         self.window.reads.targets.binary_search(&target).ok()
     }
 
-    fn cells(&self, block: Option<Block>) -> Cells<'_> {
+    fn cells(&self, block: Option<CellBlock>) -> Cells<'_> {
         let counts = &self.window.tally.counts;
         let Some(block) = block else { return Cells { cells: &[], missing: 0, invalid: 0 } };
         let (missing, invalid) = block.absent(counts);
@@ -91,7 +91,7 @@ impl WindowCounts for CountedWindow<'_, '_> {
     fn distribution(&self, target: Target) -> Option<Distribution<'_>> {
         let (baseline, layout) = self.reference?;
         let at = self.target_at(target)?;
-        let counted = |block: &Block| {
+        let counted = |block: &CellBlock| {
             let cells = self.cells(Some(*block));
             (cells.cells.iter().sum::<u64>(), cells)
         };
@@ -210,7 +210,7 @@ impl WindowCounts for CountedWindow<'_, '_> {
 }
 
 /// The aggregate of a metric's measurements; means and sums also as the ratios of integers that they are.
-fn aggregated<'n>(name: &'n str, cell: &Measured, aggregate: Aggregate) -> MeasuredValue<'n> {
+fn aggregated<'n>(name: &'n str, cell: &MeasuredCell, aggregate: Aggregate) -> MeasuredValue<'n> {
     let (value, exact) = match aggregate {
         Aggregate::Mean => (cell.mean(), cell.exact_mean()),
         Aggregate::Sum => (cell.sum(), cell.exact_sum()),
@@ -228,7 +228,7 @@ mod tests {
     use crate::stats::limit::Limit;
 
     fn of(measurements: &[(f64, u64)], aggregate: Aggregate, bound: Bound) -> (Status, Option<String>) {
-        let mut cell = Measured::default();
+        let mut cell = MeasuredCell::default();
         measurements.iter().for_each(|&(value, n)| cell.count(value, n));
         judged(&aggregated("cost", &cell, aggregate), bound)
     }

@@ -1,17 +1,17 @@
 //! A policy group's rules over a window's counts: results in the policy's order, subjects in the policy's order.
 
-use super::counted::{CountedWindow, Window};
+use super::counted::{CountedWindow, JudgedWindow};
 use super::verdict::RuleResult;
 use crate::policy::Rule;
 use crate::rule::result::Judged;
 
 /// Judges a window by all rules of its group. Streaks, mutes and signals are the caller's.
 #[must_use]
-pub fn judge(window: &Window<'_>) -> Vec<RuleResult> {
+pub fn judge(window: &JudgedWindow<'_>) -> Vec<RuleResult> {
     window.group.rules.iter().flat_map(|rule| judge_rule(window, rule)).collect()
 }
 
-fn judge_rule(window: &Window<'_>, rule: &Rule) -> Vec<RuleResult> {
+fn judge_rule(window: &JudgedWindow<'_>, rule: &Rule) -> Vec<RuleResult> {
     let judged = match window.reference {
         Err(why) if !rule.kind.reads_measurements() => {
             let subjects = window.policy.subjects(&rule.kind).into_iter();

@@ -95,12 +95,12 @@ impl Reads {
 
 /// A run of counts: `cells` of them from `offset`, then one for missing and one for invalid values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct CellBlock {
     pub offset: usize,
     pub cells: usize,
 }
 
-impl Block {
+impl CellBlock {
     #[must_use]
     pub fn missing(self) -> usize {
         self.cells
@@ -129,16 +129,16 @@ impl Block {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// One block a target of `Reads::targets`: values the predictions carry.
-    pub predictions: Vec<Block>,
+    pub predictions: Vec<CellBlock>,
     /// The same for values of the features stream; empty without one.
-    pub features: Vec<Block>,
+    pub features: Vec<CellBlock>,
     /// Score cells of pairs labelled 0 and 1.
-    pub auc: Option<[Block; 2]>,
-    pub latency: Option<Block>,
+    pub auc: Option<[CellBlock; 2]>,
+    pub latency: Option<CellBlock>,
     /// `[no error, error]`.
-    pub error: Option<Block>,
+    pub error: Option<CellBlock>,
     /// `[no, yes]`, one block a KPI of `Reads::kpis`.
-    pub kpis: Vec<Block>,
+    pub kpis: Vec<CellBlock>,
     /// How many segmentations keep confusion counts.
     pub segmentations: usize,
     /// How many counts there are.
@@ -151,7 +151,7 @@ impl Layout {
     pub fn new(reads: &Reads, baseline: Option<&Baseline>, features_stream: bool) -> Self {
         let mut total = 0;
         let mut block = |cells: usize| {
-            let block = Block { offset: total, cells };
+            let block = CellBlock { offset: total, cells };
             total += cells + 2;
             block
         };

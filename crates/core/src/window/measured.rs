@@ -17,7 +17,7 @@ const MORE: i128 = 1_000_000_000_000_000_000;
 
 /// The measurements of one metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct MeasuredCell {
     /// Sum of the measurements' `n`.
     pub n: u64,
     /// Sum of value times `n`, in billionths.
@@ -27,13 +27,13 @@ pub struct Measured {
     high: i64,
 }
 
-impl From<state_v4::Measured> for Measured {
+impl From<state_v4::Measured> for MeasuredCell {
     fn from(old: state_v4::Measured) -> Self {
         Self { n: old.n, sum: old.sum, low: old.low, high: old.high }
     }
 }
 
-impl Measured {
+impl MeasuredCell {
     /// Counts a measurement: a finite value within `MOST_VALUE`, kept to the nearest billionth, and its weight.
     pub fn count(&mut self, value: f64, n: u64) {
         let key = key(value);
@@ -148,8 +148,8 @@ mod tests {
     use crate::policy::MOST_VALUE;
     use crate::stats::limit::Limit;
 
-    fn of(measurements: &[(f64, u64)]) -> Measured {
-        let mut cell = Measured::default();
+    fn of(measurements: &[(f64, u64)]) -> MeasuredCell {
+        let mut cell = MeasuredCell::default();
         measurements.iter().for_each(|&(value, n)| cell.count(value, n));
         cell
     }
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(of(&[(1.0, 1), (0.0, 2)]).mean(), Some(1.0 / 3.0));
         assert_eq!(of(&[(-1.0, 2), (0.0, 1)]).mean(), Some(-2.0 / 3.0));
         assert_eq!(of(&[(-0.25, 1)]).sum(), Some(-0.25));
-        let none = Measured::default();
+        let none = MeasuredCell::default();
         assert_eq!((none.mean(), none.sum(), none.min(), none.max()), (None, None, None, None));
     }
 
@@ -204,7 +204,7 @@ mod tests {
         let sum = of(&[(0.1, 3)]).exact_sum().unwrap();
         assert_eq!(Limit::of(0.3).unwrap().order(sum), Ordering::Equal);
         assert_eq!(Limit::read("0.300000000001").unwrap().order(sum), Ordering::Less);
-        assert_eq!((Measured::default().exact_mean(), Measured::default().exact_sum()), (None, None));
+        assert_eq!((MeasuredCell::default().exact_mean(), MeasuredCell::default().exact_sum()), (None, None));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::measured::Measured;
+use super::measured::MeasuredCell;
 use super::tally::{Count, Last, OpenTally, SegmentCounts, Tally};
 use crate::codec::chunk::{Chunk, EachChunk};
 use crate::state_v4;
@@ -24,7 +24,7 @@ pub struct Sealed {
     unseen: Vec<(u32, u32, u64)>,
     pub last: Option<Last>,
     /// By metric of `Reads::measured`, up to the last one that was measured.
-    measured: Box<[Measured]>,
+    measured: Box<[MeasuredCell]>,
 }
 
 impl From<state_v4::Sealed> for Sealed {
@@ -38,7 +38,7 @@ impl From<state_v4::Sealed> for Sealed {
             segments: old.segments.into_iter().map(|(s, code, counts)| (s, code, counts.into())).collect(),
             unseen: old.unseen,
             last: old.last.map(Last::from),
-            measured: old.measured.into_iter().map(Measured::from).collect(),
+            measured: old.measured.into_iter().map(MeasuredCell::from).collect(),
         }
     }
 }

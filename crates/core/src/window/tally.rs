@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::seeded::Map;
 use crate::state_v4;
 use crate::stats::fairness::Confusion;
-use crate::window::measured::Measured;
+use crate::window::measured::MeasuredCell;
 
 /// Counts of one segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ pub struct Tally<C = u64> {
     pub unseen: Map<(u32, u32), u64>,
     pub last: Option<Last>,
     /// By metric of `Reads::measured`, up to the last one that was measured.
-    pub measured: Vec<Measured>,
+    pub measured: Vec<MeasuredCell>,
 }
 
 /// The counts of an open pane.
@@ -201,9 +201,9 @@ impl<C: Count> Tally<C> {
     }
 
     /// The measurements of a metric, made where they are the first.
-    pub fn measured(&mut self, metric: usize) -> Option<&mut Measured> {
+    pub fn measured(&mut self, metric: usize) -> Option<&mut MeasuredCell> {
         if self.measured.len() <= metric {
-            self.measured.resize(metric + 1, Measured::default());
+            self.measured.resize(metric + 1, MeasuredCell::default());
         }
         self.measured.get_mut(metric)
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::cells::Cell;
-use super::super::{ColumnReader, Rows};
+use super::super::{ColumnReader, FileRows};
 use super::*;
 use driftgate_core::event::numeric;
 
@@ -106,7 +106,7 @@ fn narrow_floats_and_decimals_are_read_as_they_are_printed() {
 fn what_is_not_read_is_told_by_its_cells() {
     let mut reader = ColumnReader::open(&file(), &all()).unwrap();
     let rows = reader.next().unwrap().unwrap();
-    let holds = |rows: &Rows, name: &str| rows.cells(name).unwrap().unwrap().holds();
+    let holds = |rows: &FileRows, name: &str| rows.cells(name).unwrap().unwrap().holds();
     assert_eq!(holds(&rows, "shape"), "values of type GEOMETRY");
     assert_eq!(holds(&rows, "later"), "values of type logical type 99");
     assert_eq!(holds(&rows, "clock"), "values of type Time64");

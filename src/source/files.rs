@@ -65,6 +65,7 @@ pub struct FileStream<B: Batch> {
     options: FileOptions,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one a file, which is not moved")]
 enum FileReader<B: Batch> {
     Lines(Blocks),
     Columns { first: EventReader<B>, pieces: columns::Pieces, ended: bool },

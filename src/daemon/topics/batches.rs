@@ -58,8 +58,8 @@ impl<B: Batch + 'static> Batches for Vec<B> {
             }
             log.read.events += 1;
             let record_ts = message.timestamp_ms().unwrap_or(now_ms);
-            let decoded = decode(decoder, message.payload(), record_ts, self);
-            log.note(message, decoded);
+            let outcome = decode(decoder, message.payload(), record_ts, self);
+            log.note(message, outcome);
         })
     }
 

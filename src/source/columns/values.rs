@@ -24,6 +24,7 @@ pub fn parse_number(text: &str) -> f64 {
 }
 
 /// How programs that write CSV spell a missing value.
+#[must_use]
 pub fn is_missing(text: &str) -> bool {
     matches!(text, "" | "NaN" | "nan" | "null" | "NULL" | "NA" | "None")
 }

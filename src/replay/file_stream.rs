@@ -61,7 +61,7 @@ struct FileReplay<B: Batch> {
     source: SourceId,
     path: PathBuf,
     stream: Mutex<FileStream<B>>,
-    /// One a worker.
+    /// One per worker.
     decoders: Vec<(Mutex<PieceDecoder<B>>, DecoderId)>,
     decoded: Mutex<Decoded<B>>,
     /// Where its fields stand, and in which unit its times are.

@@ -1,4 +1,4 @@
-//! What a replay tells: to its observer while it runs, and at its end.
+//! What a replay reports: to its observer while it runs, and at its end.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use driftgate_core::intake::versions::Reference;
 use driftgate_core::judge::verdict::{Signal, Verdict};
 use driftgate_core::pipeline::Pipeline;
 
-/// Who is told what while a replay runs.
+/// Receives what happens while a replay runs.
 pub trait Observer: Send {
     /// A verdict with the signals that follow from it, in the order of verdicts.
     ///
@@ -49,7 +49,7 @@ pub struct ReplayOutcome {
     pub remarks: Vec<String>,
 }
 
-/// What is told to the observer, in order.
+/// What the observer receives, in order.
 pub(super) enum Event {
     Verdict(Verdict, Vec<Signal>),
     Reject { path: PathBuf, line: u64, reject: Reject, payload: Vec<u8> },

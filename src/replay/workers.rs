@@ -1,5 +1,5 @@
-//! The workers of a replay: each takes what the schedule says is next, until the files have ended. What people are told goes
-//! through notes, which the calling thread hands on, or whoever adds to them when they are many.
+//! The workers of a replay: each takes what the schedule says is next, until the files have ended. What is reported goes
+//! through notes, which the calling thread hands on, or the worker that adds to them when they are many.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use driftgate_core::intake::job::Job;
 use driftgate_core::judge::verdict::{Signal, Verdict};
 use driftgate_core::pipeline::{Pipeline, lock};
 
-/// At most so many notes wait to be told.
+/// At most so many notes wait to be reported.
 const MOST_NOTES: usize = 32;
 
 /// Decodes a piece that was taken, as number so many.
@@ -87,12 +87,12 @@ impl<'o> Run<'o> {
         lock(&self.notes).push_back(note);
     }
 
-    /// Tells the observer the notes so far.
+    /// Reports the notes so far to the observer.
     ///
     /// # Errors
     /// What ends the replay.
     pub fn tell(&self) -> Result<(), ReplayError> {
-        // Held throughout, so that what two workers tell stays in order.
+        // Held throughout, so that what two workers report stays in order.
         let mut told = lock(&self.report);
         loop {
             let Some(note) = lock(&self.notes).pop_front() else { return Ok(()) };

@@ -24,7 +24,7 @@ impl Display for SnapshotErrors {
 impl std::error::Error for SnapshotErrors {}
 
 impl SnapshotErrors {
-    /// What is wrong without anything that the snapshot holds, for whoever may know that it is wrong and not what is in it.
+    /// What is wrong without anything that the snapshot holds, for readers who may know that it is wrong and not what is in it.
     #[must_use]
     pub fn without_content(&self) -> String {
         let texts: Vec<String> = self.0.iter().map(SnapshotError::without_content).collect();

@@ -1,5 +1,5 @@
 //! A snapshot by its location: a file, which stays where it is and is read as it is needed, or an object of a store, which is
-//! fetched into a file that has no name. A pipe is read into memory, and only where somebody waits for that command.
+//! fetched into a file that has no name. A pipe is read into memory, and only where a person waits for that command.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -31,7 +31,7 @@ pub type Columns = (Arc<ColumnFile>, Pieces);
 /// Where a location may lead, by whose word it is.
 #[derive(Clone, Copy)]
 pub enum Reach<'p> {
-    /// Anywhere, also to a pipe: of whoever gives a command and waits for it.
+    /// Anywhere, also to a pipe: of a person who gives a command and waits for it.
     Anything,
     /// To any regular file: of a policy, read by the daemon.
     Files,
@@ -164,7 +164,7 @@ fn open_within(path: &Path, location: &str, reach: Reach<'_>) -> Result<io::Resu
     let mut options = OpenOptions::new();
     options.read(true);
     if !matches!(reach, Reach::Anything) {
-        // A pipe that nobody writes to is not waited for.
+        // A pipe without a writer is not waited for.
         options.custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY);
     }
     let opened = options.open(path);

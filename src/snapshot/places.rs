@@ -1,4 +1,4 @@
-//! Where a snapshot may lie that a registration or a tag names. Whoever writes these texts is not who runs the daemon: without
+//! Where a snapshot may lie that a registration or a tag names. The author of these texts is not the operator of the daemon: without
 //! bounds they could make it read any file of its machine, and any bucket that its keys open.
 
 use std::fs::File;

@@ -71,7 +71,7 @@ enum FileReader<B: Batch> {
     Columns { first: EventReader<B>, pieces: columns::Pieces, ended: bool },
 }
 
-/// Decodes pieces of one file; one a thread.
+/// Decodes pieces of one file; one per thread.
 #[allow(clippy::large_enum_variant, reason = "there is one a file and thread, which is not moved")]
 pub enum PieceDecoder<B: Batch> {
     Lines(LineDecoder),

@@ -16,7 +16,7 @@ use driftgate_core::schema::Schema;
 
 /// Bytes of one block, about, unless its lines are so long that they would be few.
 const BLOCK: usize = 1 << 20;
-/// Lines worth having in a block: counting them reads the grid and the counts of each feature once a block.
+/// Lines worth having in a block: counting them reads the grid and the counts of each feature once per block.
 const LINES: usize = 512;
 /// Most bytes of a block, about, however long its lines are.
 const MOST_BLOCK: usize = 8 << 20;
@@ -166,7 +166,7 @@ impl Blocks {
     }
 }
 
-/// Decodes blocks; one a thread.
+/// Decodes blocks; one per thread.
 pub struct LineDecoder {
     json: JsonDecoder,
     record_ts: i64,

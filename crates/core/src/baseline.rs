@@ -44,7 +44,7 @@ pub struct Baseline {
     pub score: Option<NumericReference>,
     /// Score cells of the rows labelled 0 and 1.
     pub score_by_label: Option<[Vec<u64>; 2]>,
-    /// One a segmentation of the policy: segments by name; `None` where the snapshot has no such column, score or label.
+    /// One per segmentation of the policy: segments by name; `None` where the snapshot has no such column, score or label.
     pub segments: Vec<Option<BTreeMap<String, Confusion>>>,
     /// What the baseline was built for; a policy that reads something else needs another build.
     pub built_for: BuiltFor,

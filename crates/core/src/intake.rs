@@ -66,7 +66,7 @@ pub struct Counters {
     pub labels: u64,
     pub features: u64,
     pub measurements: u64,
-    /// Late for a group, counted once a group.
+    /// Late for a group, counted once per group.
     pub late: u64,
     /// Came for a pane whose windows are closed.
     pub after_close: u64,
@@ -162,7 +162,7 @@ pub struct SealedPane {
     pub sealed: Sealed,
 }
 
-/// What an intake is told besides its policy.
+/// What an intake gets besides its policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Setup {
     /// Whether a features stream will come.
@@ -198,7 +198,7 @@ pub struct Intake {
     starts: Starts,
     /// Events of the features stream that wait for predictions.
     held: Held,
-    /// Streams that were all idle and have woken up since somebody asked.
+    /// Streams that were all idle and have woken up since the last call.
     woken: Vec<EventKind>,
     /// Whether windows close by `confirmed` alone.
     confirmed_only: bool,
@@ -208,7 +208,7 @@ pub struct Intake {
     admitted: u64,
     /// A row's segment codes on their way into the join.
     segments: Vec<u32>,
-    /// What the evaluator was told of the names.
+    /// The names that the evaluator has received.
     told: Vec<usize>,
     /// What admission counted; what workers count is added where it is read.
     pub counters: Counters,

@@ -297,7 +297,7 @@ impl Join {
         }
     }
 
-    /// Drops the oldest of what waits, in time, where all of it takes more than so many bytes; looks once a block of rows.
+    /// Drops the oldest of what waits, in time, where all of it takes more than so many bytes; checks once per block of rows.
     pub fn give_up(&mut self, most: usize) -> Option<GivenUp> {
         let begun = self.pending.rows.begun() + self.waiting.rows().begun();
         if begun == self.looked_at {

@@ -2,7 +2,7 @@
 //! both run it, which is why a replay is the oracle of the daemon.
 //!
 //! Batches are admitted one after the other, under the intake's lock. Any worker may count an admitted batch, each into
-//! panes of its own. A closing waits until everything admitted before it is counted; then whoever finds it ready merges
+//! panes of its own. A closing waits until everything admitted before it is counted; then the worker that finds it ready merges
 //! the workers' panes and judges, while the others go on counting.
 
 pub mod absent;
@@ -100,7 +100,7 @@ impl From<state_v4::PipelineState> for PipelineState {
     }
 }
 
-/// A lock that a panic elsewhere leaves usable: whoever panicked is reported there.
+/// A lock that a panic elsewhere leaves usable: the panic is reported there.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -131,7 +131,7 @@ impl Pipeline {
         lock(&self.intake)
     }
 
-    /// The intake, unless somebody has it: for who would rather go on than wait for a batch to be admitted.
+    /// The intake, unless another thread has it: for callers that rather go on than wait for a batch to be admitted.
     pub fn try_intake(&self) -> Option<MutexGuard<'_, Intake>> {
         match self.intake.try_lock() {
             Ok(intake) => Some(intake),
@@ -284,7 +284,7 @@ impl Pipeline {
         lock(&self.evaluator).forget_streaks();
     }
 
-    /// Lets go of all that was counted and judged of a version: its name stands for another one, whose baseline is to be
+    /// Lets go of all that was counted and judged of a version: its name means another one, whose baseline is to be
     /// loaded.
     pub fn count_anew(&self, version: &str) {
         self.begin_anew(version, Reference::Unknown, Cause::Version);

@@ -83,7 +83,7 @@ pub fn reads_features(kind: &RuleKind) -> bool {
 /// Integral numbers at or above this are written in their shortest float form.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
-/// The canonical text of a number that stands where a category or segment value belongs: integral values below 2^53
+/// The canonical text of a number that is where a category or segment value belongs: integral values below 2^53
 /// without decimals, others in the shortest form that reads back as the same `f64`. Appends to `out`.
 pub fn canonical_number(x: f64, out: &mut String) {
     use std::fmt::Write as _;

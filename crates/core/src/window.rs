@@ -1,4 +1,4 @@
-//! Windows of counts: `layout` says which count stands where, `tally` counts (`measured` what other systems measured),
+//! Windows of counts: `layout` says which count is where, `tally` counts (`measured` what other systems measured),
 //! `pane` keeps sealed panes small, `front` says how far a partition has come and `watermark` how far a stream has.
 
 pub mod front;

@@ -209,8 +209,8 @@ impl Cells {
         }
     }
 
-    /// Appends a code a cell: `intern` gives the code of a text and is asked once a distinct value where that is cheap
-    /// to know, else once a row.
+    /// Appends one code per cell: `intern` gives the code of a text and is asked once per distinct value where that is cheap
+    /// to know, else once per row.
     pub fn codes(&self, mut intern: impl FnMut(&str) -> u32, out: &mut Vec<u32>) {
         match self {
             Self::Text(c) | Self::Long(_, c) => texts::codes(c, code::MISSING, intern, out),

@@ -52,7 +52,7 @@ pub struct SnapshotColumns {
     pub categorical: Vec<Arc<Coded>>,
     pub score: Option<Vec<f64>>,
     pub label: Option<Vec<Flag>>,
-    /// One a segmentation; `None` where a part has no column.
+    /// One per segmentation; `None` where a part has no column.
     pub segments: Vec<Option<Arc<Coded>>>,
     /// The column of the policy's `unit`.
     pub unit: Option<Arc<Coded>>,

@@ -21,7 +21,7 @@ const DISCRETE_SHARE: usize = 5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NumericReference {
     pub grid: Grid,
-    /// One count a grid cell.
+    /// One count per grid cell.
     pub cells: Vec<u64>,
     /// Values that are there.
     pub count: u64,
@@ -80,7 +80,7 @@ impl NumericReference {
 pub struct CategoricalReference {
     /// Category names, sorted.
     pub names: Vec<String>,
-    /// One count a name.
+    /// One count per name.
     pub counts: Vec<u64>,
     pub count: u64,
     pub missing: u64,

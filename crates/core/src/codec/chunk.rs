@@ -28,7 +28,7 @@ impl Chunk {
         }
     }
 
-    /// Whether it stands in a file, or is large enough to.
+    /// Whether it is in a file, or is large enough to.
     #[must_use]
     pub fn is_worth_a_file(&self) -> bool {
         match self {

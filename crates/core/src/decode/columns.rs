@@ -124,7 +124,7 @@ impl ColumnCoder {
         let mut by_twin = std::mem::take(&mut self.by_twin);
         let read = self.read_features(columns, features, fresh, |coder, slot, category, text| {
             for (attribute, codes) in by_twin.iter_mut().enumerate() {
-                // Category codes are given in order, so a new one stands right behind the known.
+                // Category codes are given in order, so a new one comes right behind the known.
                 let is_next = category < code::SPECIAL && category as usize == codes.len();
                 if is_next && columns.twin(attribute) == Some(slot) {
                     codes.push(coder.attribute(attribute, text));

@@ -1,4 +1,4 @@
-//! Where fields stand in an event, compiled to a tree of keys: names are resolved once, and the order of the last event
+//! Where fields are in an event, compiled to a tree of keys: names are resolved once, and the order of the last event
 //! is the guess for the next, so that a key costs one comparison.
 
 use crate::event::{EventKind, Field, FieldMap};
@@ -22,7 +22,7 @@ pub struct Meaning {
     /// Attribute read from the segments, which win.
     pub segment: Option<usize>,
     pub kpi: Option<usize>,
-    /// The node of the object that may stand here.
+    /// The node of the object that may be here.
     pub child: Option<usize>,
 }
 
@@ -30,7 +30,7 @@ pub struct Meaning {
 #[derive(Clone, Debug)]
 pub struct Key {
     pub name: Box<str>,
-    /// The key as it stands in an event without white space, `"name":`; nothing for a name that JSON writes with escapes,
+    /// The key as it is in an event without white space, `"name":`; nothing for a name that JSON writes with escapes,
     /// which is never taken by its bytes.
     literal: Box<[u8]>,
     /// The first eight bytes of the literal and which of them count, and the last eight of a longer one.
@@ -112,7 +112,7 @@ impl Key {
 #[derive(Clone, Debug, Default)]
 pub struct Node {
     pub keys: Vec<Key>,
-    /// One a key.
+    /// One per key.
     pub meanings: Vec<Meaning>,
     index: Map<Box<str>, usize>,
     /// Which key came first when last seen.

@@ -1,5 +1,5 @@
 //! A pull scanner over one JSON text: strict (RFC 8259) but for `NaN`, `Infinity` and `-Infinity`, which Python and others
-//! write where a number stands; bounded in depth, without allocation. It knows tokens, not fields.
+//! write where a number is; bounded in depth, without allocation. It knows tokens, not fields.
 
 use std::str::Utf8Error;
 
@@ -20,11 +20,11 @@ pub enum Token<'a> {
     Bool(bool),
     /// The value and its text.
     Number(f64, &'a str),
-    /// A string without escapes, as it stands in the input.
+    /// A string without escapes, as it is in the input.
     Plain(&'a str),
     /// A string with escapes: its text is in the caller's scratch.
     Escaped,
-    /// An array, or an object nobody asked for.
+    /// An array, or an object that is not read.
     Composite,
 }
 
@@ -34,7 +34,7 @@ pub struct Scanner<'a> {
     bytes: &'a [u8],
     pos: usize,
     depth_left: usize,
-    /// Whether the bytes are known to be UTF-8. Nobody asks where all that was read is ASCII.
+    /// Whether the bytes are known to be UTF-8. It does not matter where all that was read is ASCII.
     is_utf8: bool,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What stands here instead of what was expected.
+    /// What is here instead of what was expected.
     #[cold]
     fn unexpected(&self, expected: &str) -> Reject {
         if let Err(e) = std::str::from_utf8(self.bytes) {
@@ -137,7 +137,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The whole text, and where in it this stands.
+    /// The whole text, and where in it this is.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
@@ -148,7 +148,7 @@ impl<'a> Scanner<'a> {
         self.pos
     }
 
-    /// Goes on at a position that somebody else has read up to: between two tokens.
+    /// Goes on at a position that the caller has read up to: between two tokens.
     #[inline]
     pub fn go_to(&mut self, pos: usize) {
         self.pos = pos;
@@ -164,7 +164,7 @@ impl<'a> Scanner<'a> {
         self.skip_spaced_key(key)
     }
 
-    /// The same where white space may stand before the colon, or the text ends soon.
+    /// The same where white space may be before the colon, or the text ends soon.
     fn skip_spaced_key(&mut self, key: &Key) -> bool {
         let quoted = key.quoted();
         if quoted.is_empty() || !self.bytes.get(self.pos..).is_some_and(|rest| rest.starts_with(quoted)) {

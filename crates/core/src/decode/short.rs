@@ -2,7 +2,7 @@
 
 use super::coder::Word;
 
-/// An ASCII text of at most 15 bytes without escapes, as it stands in an event.
+/// An ASCII text of at most 15 bytes without escapes, as it is in an event.
 #[derive(Clone, Copy, Debug)]
 pub struct ShortText {
     pub word: Word,
@@ -11,7 +11,7 @@ pub struct ShortText {
 }
 
 impl ShortText {
-    /// The text whose opening quote stands at `at`, if it is short and the event has sixteen bytes.
+    /// The text whose opening quote is at `at`, if it is short and the event has sixteen bytes.
     #[inline]
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the halves of a word")]

@@ -53,7 +53,7 @@ impl Ids {
     }
 }
 
-/// Decoded features of a batch, one column a feature. Every column has one entry a row.
+/// Decoded features of a batch, one column a feature. Every column has one entry per row.
 #[derive(Clone, Debug, Default)]
 pub struct FeatureColumns {
     pub numeric: Vec<Vec<f64>>,

@@ -43,7 +43,7 @@ macro_rules! fields {
         }
 
         impl FieldMap {
-            /// Where a field stands.
+            /// Where a field is.
             #[must_use]
             pub fn place(&self, field: Field) -> &[String] {
                 match field {

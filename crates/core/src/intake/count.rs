@@ -1,4 +1,4 @@
-//! From admitted rows to counts, column by column: each value is located once a version and added to every group that
+//! From admitted rows to counts, column by column: each value is located once per version and added to every group that
 //! reads it. Everything here works on a worker's own panes.
 
 use super::job::{Counting, Job, Share};

@@ -7,11 +7,11 @@ use super::versions::Version;
 use super::{DecoderId, Intake};
 use crate::event::{EventKind, Fresh, code};
 
-/// So many versions that nobody registered are counted at a time.
+/// So many versions that are not registered are counted at a time.
 const MOST_LIVE: usize = 1000;
 
 impl Version {
-    /// Counted though nobody registered it.
+    /// Counted without being registered.
     fn is_uninvited(&self) -> bool {
         !self.registered && self.last_ts.max(self.measured_ts).is_some() && !self.known.spec.layouts.is_empty()
     }

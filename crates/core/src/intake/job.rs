@@ -29,7 +29,7 @@ pub struct Share {
     pub groups: u32,
     /// Every distribution that one of the groups reads, once, in order.
     pub targets: Vec<Target>,
-    /// By group: where each of its `Reads::targets` stands in `targets`; `None` for one that these rows do not carry.
+    /// By group: where each of its `Reads::targets` is in `targets`; `None` for one that these rows do not carry.
     pub places: Vec<Vec<Option<usize>>>,
     /// Whether a group keeps counts of segments.
     pub segments: bool,
@@ -100,7 +100,7 @@ pub struct Job {
     /// Versions that count the model's traffic, and up to which time.
     pub(super) active: Vec<(u32, i64)>,
     pub(super) pairs: Vec<JobPair>,
-    /// Segment codes of the pairs, one a segmentation each.
+    /// Segment codes of the pairs, one per segmentation each.
     pub(super) segments: Vec<u32>,
 }
 

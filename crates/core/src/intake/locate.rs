@@ -18,7 +18,7 @@ pub(super) struct Columns<'a> {
 }
 
 /// Fills `out` with the cell of each row's value of one target; returns how many values were invalid. `buffer` is for
-/// values of rows that do not stand one after the other.
+/// values of rows that do not follow each other.
 #[allow(clippy::indexing_slicing, reason = "a schema's columns are there, with one entry a row")]
 pub(super) fn locate(
     target: Target,
@@ -79,7 +79,7 @@ fn categories(codes: &[u32], bins: &[u32], names: usize, rows: &[(u32, u32)], ou
     invalid
 }
 
-/// The rows as a range, where they stand one after the other; they are in the batch's order.
+/// The rows as a range, where they follow each other; they are in the batch's order.
 fn run(rows: &[(u32, u32)]) -> Option<Range<usize>> {
     let (first, last) = (rows.first()?.0 as usize, rows.last()?.0 as usize);
     (last - first + 1 == rows.len()).then_some(first..last + 1)

@@ -184,7 +184,7 @@ struct Tables {
 struct RefusedNames {
     by_name: Map<Box<str>, usize>,
     by_code: BTreeMap<usize, Box<str>>,
-    /// Codes of those that nobody has decided over yet.
+    /// Codes of those that are not decided yet.
     undecided: Vec<usize>,
 }
 
@@ -295,7 +295,7 @@ impl Translation {
         self.current.refused.by_name.contains_key(version)
     }
 
-    /// Names that nobody has decided over yet, in the order they came.
+    /// Names that are not decided yet, in the order they came.
     #[must_use]
     pub fn undecided(&self) -> Vec<Box<str>> {
         let RefusedNames { by_code, undecided, .. } = &self.current.refused;

@@ -1,4 +1,4 @@
-//! Names of versions that events bring and nobody has registered. Whoever writes to a topic can invent them, and each costs a
+//! Names of versions that events bring and that are not registered. Every producer of a topic can invent them, and each costs a
 //! look-up of a snapshot, a baseline, panes and verdicts: so many are taken on an hour, the others are counted, and events of
 //! them count for no version. What is registered is always taken on, and one that was refused is as soon as it is registered,
 //! its snapshot is found, or there is room again. A replay takes on what its files have. `guard` is how the intake asks it.
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Names that were refused and whose snapshots are looked for, one after the other.
 const MOST_SOUGHT: usize = 20_000;
-/// Events wait so long for baselines of versions that nobody registered, and so long for those of registered ones where other
+/// Events wait so long for baselines of versions that are not registered, and so long for those of registered ones where other
 /// models' events wait with them,
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// and so much of the time that passes without waiting comes back: a tenth for the ones,
@@ -19,7 +19,7 @@ const REGAINED_SHARED: u32 = 30;
 
 /// Says which versions are registered.
 pub trait Registered: Send + Sync {
-    /// The registered versions of a model; `None` where nobody can say now.
+    /// The registered versions of a model; `None` where that cannot be determined now.
     fn registered(&self, model: &str) -> Option<BTreeSet<String>>;
 }
 
@@ -167,7 +167,7 @@ mod tests {
         let later = |minutes: u64| start + Duration::from_secs(60 * minutes);
         assert!(!newcomers.take_place(later(19)));
         assert!(newcomers.take_place(later(21)) && !newcomers.take_place(later(22)));
-        // Not more than three at once, however long nobody came.
+        // Not more than three at once, however long no name came.
         assert_eq!([(); 4].map(|()| newcomers.take_place(later(6000))), [true, true, true, false]);
     }
 

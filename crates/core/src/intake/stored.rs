@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::baseline::Baseline;
 use crate::codec::chunk::{Chunk, Digest, EachChunk};
 
-/// Where a baseline's bytes stand, once they were written.
+/// Where a baseline's bytes are, once they were written.
 #[derive(Clone, Debug, Default)]
 pub struct Stored(Arc<OnceLock<Digest>>);
 

@@ -11,7 +11,7 @@ use crate::window::watermark::{Bases, Progress, base};
 impl Intake {
     /// Adds a source partition whose times may lie so far ahead of its pace, in ms: where it begins, or as a checkpoint kept it.
     pub fn add_source(&mut self, kind: EventKind, future: i64, kept: Option<Front>) -> SourceId {
-        // What is no further ahead than the lateness makes nobody late.
+        // What is no further ahead than the lateness makes no event late.
         let least = match (kind, &self.policy.labels) {
             (EventKind::Labels, Some(labels)) => labels.lateness,
             _ => self.policy.groups.iter().map(|g| g.lateness).min().unwrap_or(0),
@@ -49,13 +49,13 @@ impl Intake {
         self.set_idle(source, false);
     }
 
-    /// Whether a stream has woken up that nobody asked for yet.
+    /// Whether a stream has woken up that no caller has asked for yet.
     #[must_use]
     pub fn has_woken(&self) -> bool {
         !self.woken.is_empty()
     }
 
-    /// Whether a stream has woken up since somebody asked.
+    /// Whether a stream has woken up since the last call.
     pub fn take_woken(&mut self, kind: EventKind) -> bool {
         let before = self.woken.len();
         self.woken.retain(|k| *k != kind);
@@ -73,7 +73,7 @@ impl Intake {
         self.sources.get(source.0).map(|s| &s.front)
     }
 
-    /// The last event of a source partition that was ahead of its pace and contradicted since somebody asked: its time, and
+    /// The last event of a source partition that was ahead of its pace and contradicted since the last call: its time, and
     /// what the partition had reached.
     pub fn take_ahead(&mut self, source: SourceId) -> Option<(i64, i64)> {
         self.sources.get_mut(source.0)?.front.take_example()

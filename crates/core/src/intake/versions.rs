@@ -73,7 +73,7 @@ pub struct Version {
     pub known: Known,
     /// Active whatever its traffic.
     pub pinned: bool,
-    /// Somebody registered it, as far as is known here.
+    /// It is registered, as far as is known here.
     pub registered: bool,
     /// The largest time of its predictions.
     pub last_ts: Option<i64>,
@@ -88,7 +88,7 @@ pub struct Version {
     pub bare: bool,
     /// Its counts could not be kept over a restart: they begin where its sources stand.
     pub anew: Option<Cause>,
-    /// Where its baseline stands in the state folder.
+    /// Where its baseline is in the state folder.
     pub stored: Stored,
     /// How many category codes, of all features, its bins were looked up for.
     looked_up: usize,

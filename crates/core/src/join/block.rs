@@ -13,7 +13,7 @@ const ID: usize = 16;
 /// Codes from here on stand for the special codes at the upper end of 32 bits.
 const SPECIAL: u16 = 0xfff0;
 
-/// What many rows have in common: written once a block.
+/// What many rows have in common: written once per block.
 pub type Shared = [u32; 4];
 
 /// How many bytes the numbers of a row take.
@@ -30,7 +30,7 @@ impl Layout {
         self.own_at() + own * if self == Self::Narrow { 2 } else { 4 }
     }
 
-    /// Where the code of what is shared stands.
+    /// Where the code of what is shared is.
     fn shared_at(self) -> usize {
         ID + if self == Self::Narrow { 4 } else { 8 }
     }
@@ -119,7 +119,7 @@ impl From<state_v4::Block> for RowBlock {
 }
 
 impl RowBlock {
-    /// Bytes of its rows and of what stands beside them.
+    /// Bytes of its rows and of what is kept beside them.
     pub fn bytes(&self) -> usize {
         let bits = (self.labelled.0.capacity() + self.gone.0.capacity()) * 8;
         let beside = self.shared.capacity() * size_of::<Shared>() + self.kpis.capacity() * 4;

@@ -1,4 +1,4 @@
-//! Rows with an index by id. An id may have several rows: one a version, one a time that it was used; almost always it has
+//! Rows with an index by id. An id may have several rows: one per version, one per time that it was used; almost always it has
 //! one, or as many as there are versions beside each other.
 
 use super::index::Index;

@@ -60,7 +60,7 @@ pub enum Arrival {
 /// What a label met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Met {
-    /// So many predictions, one a version.
+    /// So many predictions, one per version.
     Pairs(u64),
     /// No prediction yet: the label waits.
     Waits,

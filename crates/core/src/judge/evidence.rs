@@ -1,4 +1,4 @@
-//! What stands in a result beside its value, typed as `distribution` and `segments` write it.
+//! What is in a result beside its value, typed as `distribution` and `segments` write it.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -36,7 +36,7 @@ pub struct RuleResult {
     pub bins: Option<Json>,
 }
 
-/// What stands in a result beside what every result has, in the order it is written: the text of a JSON object, which takes
+/// What is in a result beside what every result has, in the order it is written: the text of a JSON object, which takes
 /// a tenth of what its values would. Whatever its names are, it is read back as it was written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence(Box<str>);
@@ -269,7 +269,7 @@ impl Verdict {
     }
 }
 
-/// What the registry is told to do.
+/// What the registry is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {

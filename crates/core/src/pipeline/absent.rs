@@ -1,4 +1,4 @@
-//! Names that a policy reads and that no event had: they count as missing, and nobody would say why.
+//! Names that a policy reads and that no event had: they count as missing, and nothing else would report why.
 
 use crate::decode::seen::Seen;
 use crate::event::{EventKind, Field, FieldMap};

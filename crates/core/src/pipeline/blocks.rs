@@ -16,7 +16,7 @@ impl Pipeline {
         lock(&self.evaluator).inherit(blocks);
     }
 
-    /// A block of a group that the window ending at `since` raised, or an earlier one, was ended by somebody.
+    /// A block of a group that the window ending at `since` raised, or an earlier one, was ended by a person.
     pub fn unblock(&self, version: &str, group: &str, since: i64) {
         let intake = self.intake();
         lock(&self.evaluator).unblock(intake.names(), version, group, since);

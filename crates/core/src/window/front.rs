@@ -80,12 +80,12 @@ impl Front {
         self.first.take()
     }
 
-    /// How many events were ahead and contradicted since somebody asked.
+    /// How many events were ahead and contradicted since the last call.
     pub fn take_refuted(&mut self) -> u64 {
         std::mem::take(&mut self.refuted)
     }
 
-    /// The last event that was contradicted, since somebody asked: its time, and what its partition had reached.
+    /// The last event that was contradicted, since the last call: its time, and what its partition had reached.
     pub fn take_example(&mut self) -> Option<(i64, i64)> {
         self.example.take()
     }

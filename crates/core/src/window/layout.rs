@@ -1,4 +1,4 @@
-//! Where each count of a (version, group) stands in its flat array of counts. Compiled from the policy group (what its
+//! Where each count of a (version, group) is in its flat array of counts. Compiled from the policy group (what its
 //! rules read) and the version's baseline (how large its grids are); each group keeps only what its rules read.
 
 use crate::baseline::Baseline;
@@ -125,7 +125,7 @@ impl CellBlock {
     }
 }
 
-/// Where the counts of one (version, group) stand.
+/// Where the counts of one (version, group) are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// One block a target of `Reads::targets`: values the predictions carry.

@@ -2,7 +2,7 @@
 //! the last prediction, and measurements. Adding is exact, associative and commutative; subtracting undoes adding,
 //! except of maxima: the last prediction and measurements are taken from what remains.
 //!
-//! Open panes count in 32 bits, so that twice as many counts stay in a core's cache; whoever fills one looks at `is_full`.
+//! Open panes count in 32 bits, so that twice as many counts stay in a core's cache; the code that fills one checks `is_full`.
 
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +100,7 @@ pub struct Tally<C = u64> {
     pub features: u64,
     /// Joined pairs counted.
     pub pairs: u64,
-    /// Pairs or predictions without a segment, one count a segmentation.
+    /// Pairs or predictions without a segment, one count per segmentation.
     pub unsegmented: Vec<u64>,
     /// By `Layout`.
     pub counts: Vec<C>,

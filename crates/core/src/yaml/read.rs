@@ -1,5 +1,5 @@
 //! Walking a tree: every item knows its path and position, reads itself as one type, and reports what it is
-//! instead. A reader answers `None` only after a report, so whoever has every part has a valid whole.
+//! instead. A reader answers `None` only after a report, so a caller that has every part has a valid whole.
 
 use std::fmt::Display;
 
@@ -63,7 +63,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// What stands here, for messages.
+    /// What is here, for messages.
     fn describe(&self) -> String {
         match &self.node.value {
             Value::Scalar { .. } if self.node.is_null() => "nothing".into(),
@@ -215,7 +215,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Whether a value that should be plain stands in quotes; that is reported.
+    /// Whether a value that should be plain is in quotes; that is reported.
     fn quoted(&self, wanted: &str) -> bool {
         let Value::Scalar { text, plain: false } = &self.node.value else { return false };
         self.report(format!("expected {wanted}, read the text {}: write {text} without quotes", quote(text)));

@@ -252,7 +252,7 @@ impl Walk<'_, '_> {
         if text.is_empty() { Ok(None) } else { self.time.text(text).map(Some) }
     }
 
-    /// The text of a token that stands where a string belongs: strings, and numbers and booleans in canonical form.
+    /// The text of a token that is where a string belongs: strings, and numbers and booleans in canonical form.
     pub(super) fn canonical<'t>(
         token: Token<'t>,
         scratch: &'t str,

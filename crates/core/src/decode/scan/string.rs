@@ -1,4 +1,4 @@
-//! Strings of a JSON text: as they stand where they have no escapes, else resolved into the caller's scratch.
+//! Strings of a JSON text: as they are where they have no escapes, else resolved into the caller's scratch.
 
 use super::{Scanner, Token};
 use crate::decode::Reject;

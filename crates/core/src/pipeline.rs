@@ -354,6 +354,3 @@ impl Pipeline {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod measured_tests;

@@ -1,6 +1,8 @@
 //! Tests of the coupled pipeline: signals on edges, rollback triggers, KPIs against the champion, both label attributes,
 //! and that a pipeline put away and restored at any moment says the same.
 
+mod measured;
+
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -13,12 +15,12 @@ use crate::judge::verdict::{Action, Status, Verdict};
 use crate::policy;
 use crate::window::front::ANY;
 
-pub(super) const SECOND: i64 = 1000;
-pub(super) const MINUTE: i64 = 60 * SECOND;
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
 const VERSIONS: [&str; 2] = ["1", "2"];
 const STAGES: [&str; 2] = ["prod", "staging"];
 
-pub(super) fn policy(checks: &str, rest: &str) -> Arc<Policy> {
+fn policy(checks: &str, rest: &str) -> Arc<Policy> {
     let text = format!(
         "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score, label: label}}}}\n\
          features: {{numeric: [x], categorical: []}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nmin_samples: 20\nlateness: 0s\n{rest}checks:\n{checks}"
@@ -44,7 +46,7 @@ fn reference(policy: &Policy, version: &str) -> Reference {
 
 /// One prediction and, if it has one, its label.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+struct Row {
     /// Its version and its number, unless given.
     id: Option<String>,
     version: &'static str,
@@ -62,7 +64,7 @@ fn row(ts: i64, x: f64) -> Row {
 }
 
 /// Admits and counts a batch, by the workers in turn, and judges what that makes ready.
-pub(super) fn feed<B: Batch>(pipeline: &Pipeline, source: SourceId, batch: &B) -> Judgement {
+fn feed<B: Batch>(pipeline: &Pipeline, source: SourceId, batch: &B) -> Judgement {
     let mut job = Job::default();
     pipeline.admit(&mut pipeline.intake(), source, batch, &mut job);
     pipeline.count(usize::from(job.number % 2 == 1), batch, &job);
@@ -70,7 +72,7 @@ pub(super) fn feed<B: Batch>(pipeline: &Pipeline, source: SourceId, batch: &B) -
 }
 
 /// Everything that is judged meanwhile.
-pub(super) fn all_judged(run: impl FnOnce(&mut dyn FnMut(Judgement, i64))) -> Judgement {
+fn all_judged(run: impl FnOnce(&mut dyn FnMut(Judgement, i64))) -> Judgement {
     let mut all = Judgement::default();
     run(&mut |judged, _| {
         all.verdicts.extend(judged.verdicts);
@@ -80,8 +82,8 @@ pub(super) fn all_judged(run: impl FnOnce(&mut dyn FnMut(Judgement, i64))) -> Ju
 }
 
 /// A pipeline fed row by row.
-pub(super) struct Feed {
-    pub(super) pipeline: Pipeline,
+struct Feed {
+    pipeline: Pipeline,
     decoder: DecoderId,
     predictions: SourceId,
     labels: SourceId,
@@ -91,7 +93,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(policy: Arc<Policy>) -> Self {
+    fn new(policy: Arc<Policy>) -> Self {
         Self::over(Pipeline::new(policy, Setup::default(), 2))
     }
 
@@ -108,7 +110,7 @@ impl Feed {
         Self { predictions, labels, pipeline, decoder, introduced: false, fed: 0 }
     }
 
-    pub(super) fn predict(&mut self, rows: &[Row]) -> Judgement {
+    fn predict(&mut self, rows: &[Row]) -> Judgement {
         let mut batch = PredictionBatch::new(1, 0, 1);
         if !self.introduced {
             self.introduced = true;
@@ -178,7 +180,7 @@ impl Feed {
 }
 
 /// A minute of rows every second; `shift` moves x.
-pub(super) fn minute(at: i64, shift: f64) -> Vec<Row> {
+fn minute(at: i64, shift: f64) -> Vec<Row> {
     (0..60).map(|s| row(at * MINUTE + s * SECOND, f64::from(i32::try_from(s).unwrap()) * 16.0 + shift)).collect()
 }
 

@@ -3,7 +3,6 @@
 
 use proptest::prelude::*;
 
-use super::tests::{Feed, MINUTE, SECOND, feed, minute, policy};
 use super::*;
 use crate::event::{Domain, MeasurementBatch, code};
 use crate::intake::{DecoderId, SourceId};

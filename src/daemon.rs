@@ -41,8 +41,7 @@ use crate::checkpoint::{Checkpoint, Store};
 use crate::clock::now_ms;
 use crate::config::{Config, DeadLetterTarget, KafkaConfig, PublishConfig};
 use crate::http::Access;
-use crate::ledger::Sink;
-use crate::registry::{Embedded, Registry};
+use crate::ledger::{Embedded, Sink};
 use crate::sink::dead_letters::{DeadLetters, Target};
 use crate::sink::lane::Lane;
 use crate::sink::outbox::{Outbox, Outlets};
@@ -186,7 +185,7 @@ impl Daemon<'_> {
         let mut outbox = self.outbox(&registry, &properties, &view)?;
         let dead_letters = self.dead_letters(&properties, &view)?;
         let (stores, places) = (self.config.stores.clone(), self.config.snapshots.clone());
-        let origin = Origin::new(Arc::clone(&registry) as Arc<dyn Registry>, places, stores, self.options.threads);
+        let origin = Origin::new(Arc::clone(&registry), places, stores, self.options.threads);
         let setup = sources::setup(self.config);
         let restorer = Restorer { setup, origin: &origin, registry: &registry, view: &view, control: self.control };
         let Restored { models, kept, unsent, fresh } = restorer.restore(self.policies, checkpoint);

@@ -1,10 +1,11 @@
-//! What every HTTP client here shares: how long it waits, whose certificates it believes, who is asked without a proxy, and what
-//! an error says.
+//! What every HTTP client here shares: how long it waits, whose certificates it believes, who is asked without a proxy, how much
+//! of an answer is read, and what an error says.
 
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::blocking::{Client, ClientBuilder, Response};
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{Certificate, Url};
 
@@ -43,6 +44,46 @@ impl Calls {
             None => http,
         })
     }
+}
+
+/// Why an answer was not read to its end.
+#[derive(Debug)]
+pub enum BodyError {
+    /// It has more bytes than may be read.
+    TooLarge,
+    /// It broke off, or did not end in time.
+    Broken(io::Error),
+}
+
+impl BodyError {
+    /// Why an answer that may take this long broke off.
+    #[must_use]
+    pub fn cause(self, timeout: Duration) -> String {
+        let Self::Broken(error) = self else { return "the answer is too large".to_owned() };
+        // A timeout within the body comes as an error of reading.
+        let inner = error.into_inner().and_then(|e| e.downcast::<reqwest::Error>().ok());
+        inner.map_or_else(|| "the answer broke off".to_owned(), |e| cause(*e, timeout))
+    }
+}
+
+/// The body of an answer, of at most so many bytes.
+///
+/// # Errors
+/// More bytes than that, or an answer that breaks off.
+pub fn body(answer: Response, most: u64) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::new();
+    answer.take(most.saturating_add(1)).read_to_end(&mut body).map_err(BodyError::Broken)?;
+    if body.len() as u64 > most { Err(BodyError::TooLarge) } else { Ok(body) }
+}
+
+/// The beginning of an answer, of at most so many characters, for the text of an error. What was read before it broke off says
+/// enough.
+#[must_use]
+pub fn beginning(answer: Response, chars: usize) -> String {
+    let mut body = Vec::new();
+    // A character has 4 bytes at most.
+    let _ = answer.take(chars as u64 * 4).read_to_end(&mut body);
+    String::from_utf8_lossy(&body).trim().chars().take(chars).collect()
 }
 
 /// The certificates of a file in PEM.
@@ -114,4 +155,39 @@ pub fn with_cause(error: &dyn std::error::Error) -> String {
     }
     let (said, cause) = (error.to_string(), innermost.to_string());
     if said.contains(&cause) { said } else { with_remedy(format!("{said}: {cause}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// The answer of a server that sends these bytes once and closes.
+    fn answer(text: &'static str) -> Response {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
+        });
+        let calls = Calls::from(Duration::from_secs(5));
+        let answer = calls.client(&url).unwrap().build().unwrap().get(url).send().unwrap();
+        served.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn an_answer_is_read_up_to_its_bound() {
+        const FIVE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nabcde";
+        assert_eq!(body(answer(FIVE), 5).unwrap(), b"abcde");
+        assert!(matches!(body(answer(FIVE), 4), Err(BodyError::TooLarge)));
+        let cut = body(answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"), 9).unwrap_err();
+        assert!(matches!(cut, BodyError::Broken(_)), "{cut:?}");
+        assert_eq!(beginning(answer(FIVE), 3), "abc");
+        assert_eq!(beginning(answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"), 9), "abc");
+    }
 }

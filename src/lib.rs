@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores |
 //! | edges | [`source`], [`snapshot`], [`audit_key`], [`artifact`] | event files and Kafka; training snapshots; the key of the audit log; the files of a model |
-//! | | [`registry`], [`ledger`] | versions, stages, blocks; the file that keeps them |
+//! | | [`ledger`] | the registry: versions, stages, blocks and the audit log, in a file |
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |
 //! | | [`sink`], [`checkpoint`] | facts to each outside system; durable state |
 //! | | [`api`] | requests and answers of the HTTP API, typed |
@@ -30,7 +30,6 @@ pub mod http_client;
 pub mod ledger;
 pub mod private;
 pub mod problems;
-pub mod registry;
 pub mod replay;
 pub mod sink;
 pub mod snapshot;

@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::ledger::{self, UNCONFIRMED};
-use crate::registry::{PROD, PendingRollback, StageMove, VersionRecord};
 use crate::view::failing::Part;
 use crate::view::readiness::{Latch, Reason};
 use crate::view::{ModelView, VersionView, View};
 use driftgate_core::codec::time::utc;
 use driftgate_core::judge::verdict::{Status, Verdict};
 use driftgate_core::policy::{Enforce, Policy};
+use driftgate_core::promotion::PROD;
+use driftgate_core::promotion::version::{PendingRollback, StageMove, VersionRecord};
 use driftgate_core::rollout::{Phase, State};
 
 /// How bad it is; the first is the worst.

@@ -14,13 +14,13 @@ pub mod stream_state;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::registry::VersionRecord;
 use crate::telemetry::otlp::Exports;
 use driftgate_core::decode::Reason;
 use driftgate_core::intake::Counters;
 use driftgate_core::intake::newcomers::Refused;
 use driftgate_core::judge::verdict::{Action, Verdict};
 use driftgate_core::policy::Policy;
+use driftgate_core::promotion::version::VersionRecord;
 
 pub use kept::{Brief, Keep, Kept, Past};
 use readiness::{Readiness, Reason as NotReady};

@@ -5,8 +5,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{PromotionRecord, schema};
-use crate::registry::ActiveBlock;
 use driftgate_core::gate::Answer;
+use driftgate_core::promotion::types::ActiveBlock;
 use driftgate_core::promotion::types::{Approval, Evidence, Override};
 use driftgate_core::rollout::State;
 

@@ -7,9 +7,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Ordered, schema};
-use crate::registry::ActiveBlock;
 use driftgate_core::gate::Answer;
 use driftgate_core::judge::verdict::Verdict;
+use driftgate_core::promotion::types::ActiveBlock;
 use driftgate_core::promotion::types::{Approval, Evidence, Override, RollbackTarget};
 use driftgate_core::rollout::State;
 

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Ordered, schema};
-use crate::registry::{ActiveBlock, VersionRecord};
 use crate::view::Past;
 use driftgate_core::judge::verdict::{Counted, Status, Verdict, WindowSpan};
+use driftgate_core::promotion::types::ActiveBlock;
+use driftgate_core::promotion::version::VersionRecord;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Models {

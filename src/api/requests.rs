@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::registry::PROD;
+use driftgate_core::promotion::PROD;
 
 fn prod() -> String {
     PROD.to_owned()

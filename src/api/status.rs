@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 use super::schema;
 use crate::ledger;
 use crate::problems::Problem;
-use crate::registry::{ActiveBlock, PendingRollback};
 use crate::view::inputs::{Example, InputView};
 use driftgate_core::judge::verdict::Status as VerdictStatus;
+use driftgate_core::promotion::types::ActiveBlock;
+use driftgate_core::promotion::version::PendingRollback;
 use driftgate_core::rollout::State;
 
 /// Whether the daemon works, and if not what it waits for.

@@ -14,7 +14,7 @@ use super::terminal::outln;
 use super::{display, replay as replay_cli};
 use crate::daemon::engine::new_model_view;
 use crate::http::{self, Access, App, Tokens, Traffic};
-use crate::registry::{Embedded, Registration, Registry as _};
+use crate::ledger::Embedded;
 use crate::replay::{self, Input, Observer};
 use crate::view::Shared;
 use driftgate_core::decode::Reject;
@@ -23,6 +23,7 @@ use driftgate_core::intake::Setup;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::judge::verdict::{Action, Signal, Status, Verdict};
 use driftgate_core::pipeline::Pipeline;
+use driftgate_core::promotion::version::Registration;
 
 /// Shows the main job on the flights that the repository ships: no Kafka needed
 #[derive(Debug, clap::Args)]
@@ -235,7 +236,7 @@ impl Observer for Story {
         }
         for signal in signals {
             let mut signal = signal.clone();
-            if let crate::registry::Applied::Done { rollback_to } =
+            if let driftgate_core::promotion::version::Applied::Done { rollback_to } =
                 self.registry.apply(&signal, crate::clock::now_ms())?
             {
                 signal.rollback_to = rollback_to;

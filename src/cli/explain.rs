@@ -13,12 +13,12 @@ use super::display;
 use super::exit::{self, Failure};
 use super::terminal::{out, outln};
 use crate::api::Explanation;
-use crate::registry::ActiveBlock;
 use driftgate_core::codec::number::written;
 use driftgate_core::codec::time::utc;
 use driftgate_core::gate::{Answer, GateVerdict};
 use driftgate_core::judge::evidence::SegmentRates;
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
+use driftgate_core::promotion::types::ActiveBlock;
 
 /// Segments in a table at most; the lowest rates are shown.
 const SEGMENTS: usize = 12;

@@ -11,7 +11,7 @@ use super::terminal::outln;
 use crate::clock::now_ms;
 use crate::daemon;
 use crate::http::BUSY;
-use crate::registry::RegistryError;
+use crate::ledger::RegistryError;
 use driftgate_core::gate::{self, Answer, GateVerdict};
 use driftgate_core::yaml::units;
 

@@ -99,8 +99,9 @@ fn seconds(ts: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Embedded, Registration, Registry as _};
+    use crate::ledger::Embedded;
     use driftgate_core::judge::verdict::{Action, Signal};
+    use driftgate_core::promotion::version::Registration;
 
     #[test]
     fn a_line_a_record() {

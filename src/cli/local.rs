@@ -16,10 +16,10 @@ use crate::config::Config;
 use crate::daemon::{self, sink_threads};
 use crate::http::auth::{Reading, Roles, Rules, is_issuers};
 use crate::http::{Access, App, Tokens, Traffic, router};
-use crate::ledger::OWN_ACTORS;
-use crate::registry::Embedded;
+use crate::ledger::Embedded;
 use crate::view::Shared;
 use crate::view::failing::Part;
+use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::intake::Setup;
 use driftgate_core::pipeline::Pipeline;
 

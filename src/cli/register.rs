@@ -11,8 +11,8 @@ use super::exit::{self, Failure};
 use super::terminal::{errln, out, outln};
 use crate::api::RegisterRequest;
 use crate::artifact::digest;
-use crate::registry::VersionRecord;
 use driftgate_core::codec::time::utc;
+use driftgate_core::promotion::version::VersionRecord;
 
 /// Registers a model version; the same registration again changes nothing
 #[derive(Debug, clap::Args)]
@@ -141,7 +141,7 @@ fn as_text(record: &VersionRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::ActiveBlock;
+    use driftgate_core::promotion::types::ActiveBlock;
 
     #[test]
     fn digests_are_checked_and_written_small() {

@@ -7,7 +7,7 @@ use super::client::{Client, ServerArgs};
 use super::exit::{self, Failure};
 use super::terminal::outln;
 use crate::api::{ModelStatus, RollbackRequest, RolledBack};
-use crate::registry::PROD;
+use driftgate_core::promotion::PROD;
 
 /// Takes prod back to the last stable version, or to one that was in prod; gates are not asked
 #[derive(Debug, clap::Args)]

@@ -10,8 +10,8 @@ use super::exit::{self, Failure};
 use super::terminal::{out, outln, shown};
 use crate::api::{ModelStatus, Status, VersionStatus};
 use crate::problems::Problem;
-use crate::registry::PendingRollback;
 use driftgate_core::codec::number::short;
+use driftgate_core::promotion::version::PendingRollback;
 use driftgate_core::rollout::State;
 
 /// Shows what is wrong, the worst first, and what is going on with the models

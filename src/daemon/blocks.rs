@@ -1,6 +1,6 @@
 //! Active blocks at the start: the registry knows them, whatever became of the counts.
 
-use crate::registry::{Embedded, Registry as _, RegistryError};
+use crate::ledger::{Embedded, RegistryError};
 use crate::sink::Item;
 use driftgate_core::evaluate::Blocks;
 use driftgate_core::judge::verdict::Action;

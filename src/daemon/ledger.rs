@@ -9,9 +9,8 @@ use std::time::UNIX_EPOCH;
 use crate::checkpoint;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::ledger::{Likeness, home};
+use crate::ledger::{Embedded, Likeness, RegistryError, home};
 use crate::private;
-use crate::registry::{Embedded, RegistryError};
 use crate::view::doubts::Doubts;
 use driftgate_core::codec::time::utc;
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::control::Control;
-use crate::registry::Registry;
+use crate::ledger::Embedded;
 use crate::replay;
 use crate::snapshot::Reach;
 use crate::snapshot::places::Places;
@@ -69,7 +69,7 @@ struct Failure {
 /// Where baselines come from.
 #[derive(Clone)]
 pub struct Origin {
-    registry: Arc<dyn Registry>,
+    registry: Arc<Embedded>,
     /// Where snapshots may lie that registrations name.
     places: Arc<Places>,
     stores: Stores,
@@ -238,7 +238,7 @@ impl Loader {
 
 impl Origin {
     #[must_use]
-    pub fn new(registry: Arc<dyn Registry>, places: Places, stores: Stores, threads: usize) -> Self {
+    pub fn new(registry: Arc<Embedded>, places: Places, stores: Stores, threads: usize) -> Self {
         Self { registry, places: Arc::new(places), stores, threads }
     }
 

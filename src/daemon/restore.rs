@@ -7,7 +7,7 @@ use super::control::Control;
 use super::engine::new_model_view;
 use super::loader::Origin;
 use crate::checkpoint::{Checkpoint, SourceState};
-use crate::registry::{Embedded, Registry};
+use crate::ledger::Embedded;
 use crate::sink::Item;
 use crate::view::Shared;
 use crate::view::readiness::{Latch, Reason};
@@ -122,7 +122,7 @@ fn warn_anew(model: &str, why: &Anew) {
 }
 
 /// Puts a model into the status view, with the verdicts and blocks that the registry keeps.
-pub fn show(pipeline: &Pipeline, registry: &dyn Registry, view: &Shared) {
+pub fn show(pipeline: &Pipeline, registry: &Embedded, view: &Shared) {
     let model = &pipeline.policy.model;
     let mut shown = new_model_view(pipeline);
     let keep = view.read().keep;

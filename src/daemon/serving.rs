@@ -14,7 +14,7 @@ use super::{health, ports, reload};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::http::{self, Access, App};
-use crate::registry::Embedded;
+use crate::ledger::Embedded;
 use crate::telemetry::otlp::Export;
 use crate::view::Shared;
 use crate::view::failing::Part;

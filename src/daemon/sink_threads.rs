@@ -15,9 +15,8 @@ use crate::artifact::Artifacts;
 use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
 use crate::http_client::Calls;
 use crate::ledger::home::{self, Home};
-use crate::ledger::{Embedded, Sink};
-use crate::registry::RegistryError;
-use crate::sink::delivery::{Carrier, Courier};
+use crate::ledger::{Embedded, RegistryError, Sink};
+use crate::sink::delivery::{Delivery, Route};
 use crate::sink::lane::{Body, Lane, Letter};
 use crate::sink::mirror::Mirror;
 use crate::sink::mlflow::{Auth, Mlflow};
@@ -124,14 +123,14 @@ pub fn start(
         let topic = |topic: &Option<String>| {
             let (writer, standing) =
                 (TopicWriter::new(properties)?, Standing::new(Part::Sink(sink.name()), view.clone()));
-            anyhow::Ok(Carrier::Topic(Box::new(Lane::new(writer, topic.clone().unwrap_or_default(), standing))))
+            anyhow::Ok(Route::Topic(Box::new(Lane::new(writer, topic.clone().unwrap_or_default(), standing))))
         };
         view.write().undeliverable.entry(sink.name()).or_default();
-        let carrier = match sink {
+        let route = match sink {
             Sink::Signals => topic(&config.publish.signals)?,
             Sink::Anchor => topic(&config.audit_topic)?,
             Sink::Webhook(at) => match config.publish.webhooks.get(at) {
-                Some(hook) => Carrier::Webhook(webhook(hook)?),
+                Some(hook) => Route::Webhook(webhook(hook)?),
                 None => continue,
             },
             // Kept in step below, and carried by the outbox.
@@ -139,7 +138,7 @@ pub fn start(
         };
         let (registry, view) = (Arc::clone(registry), view.clone());
         let control = control.clone();
-        threads.add(Courier { sink, carrier, registry, view }.start(move || control.is_stopping())?);
+        threads.add(Delivery { sink, route, registry, view }.start(move || control.is_stopping())?);
     }
     if let Some(at) = &config.registry.mlflow {
         let (registry, view, control) = (Arc::clone(registry), view.clone(), control.clone());

@@ -7,8 +7,7 @@ use super::problem::{Problem, named};
 use super::server::connections::Connections;
 use super::server::tls::Certificates;
 use super::slots::{Kind, Slots};
-use crate::ledger::{Desk, Embedded};
-use crate::registry::RegistryError;
+use crate::ledger::{Embedded, RegistryError, RequestContext};
 use crate::telemetry::events::registry::NotPromoted;
 use crate::telemetry::events::threads::{NoThread, Purpose};
 use crate::view::{self, ModelView};
@@ -60,18 +59,18 @@ pub(super) async fn in_turn<T: Send + 'static>(
 }
 
 /// Calls the registry with the model's policy and what the stream says, on behalf of somebody; of nobody (`""`), to read.
-pub(super) async fn with_desk<T: Send + 'static>(
+pub(super) async fn with_context<T: Send + 'static>(
     app: &Shared,
     model: &str,
     actor: &str,
-    call: impl FnOnce(&Embedded, &Desk<'_>) -> Result<T, RegistryError> + Send + 'static,
+    call: impl FnOnce(&Embedded, &RequestContext<'_>) -> Result<T, RegistryError> + Send + 'static,
 ) -> Result<T, Problem> {
     let policy = known_model(app, model)?.policy;
     let (view, actor, now_ms) = (app.view.clone(), actor.to_owned(), (app.now_ms)());
     let kind = if actor.is_empty() { Kind::Read } else { Kind::Change };
     let done = in_turn(app, kind, move |app| {
         let live = |version: &str| crate::view::stream_state::live(&view, &policy.model, version);
-        call(&app.registry, &Desk { policy: &policy, live: &live, actor: &actor, now_ms })
+        call(&app.registry, &RequestContext { policy: &policy, live: &live, actor: &actor, now_ms })
     });
     done.await?.map_err(Problem::from)
 }
@@ -90,8 +89,8 @@ pub(super) fn promote_when_read(app: &Shared, policy: &Arc<Policy>, version: &st
         let live = |version: &str| crate::view::stream_state::live(&app.view, &policy.model, version);
         let finished = registry.finish_artifact(&policy, &version);
         registry.promoted(&policy.model, &version);
-        let desk = Desk { policy: &policy, live: &live, actor: &actor, now_ms: (app.now_ms)() };
-        if let Err(e) = finished.and_then(|()| registry.promote_automatically(&desk, &version)) {
+        let context = RequestContext { policy: &policy, live: &live, actor: &actor, now_ms: (app.now_ms)() };
+        if let Err(e) = finished.and_then(|()| registry.promote_automatically(&context, &version)) {
             NotPromoted { model: &policy.model, version: &version, error: &e }.emit();
         }
     };

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::app::{Shared, known_model, registry, with_desk};
+use super::app::{Shared, known_model, registry, with_context};
 use super::lookup::pick_known;
 use super::problem::{Names, Parameters, Problem};
 use super::stages::stages;
@@ -28,15 +28,15 @@ pub(super) async fn explain(
     verdicts.sort_by(|a, b| a.group.cmp(&b.group));
     let stages: Vec<String> = stages(&seen.policy).into_iter().map(str::to_owned).collect();
     let name = version.clone();
-    let (dossier, gates, promotions, frozen) = with_desk(&app, &model, "", move |registry, desk| {
+    let (dossier, gates, promotions, frozen) = with_context(&app, &model, "", move |registry, context| {
         let mut gates = Vec::new();
         for stage in stages {
-            let answer = registry.gate(desk, &name, &stage)?;
+            let answer = registry.gate(context, &name, &stage)?;
             gates.push((stage, answer));
         }
-        let dossier = registry.dossier(desk.policy, &name, desk.now_ms)?;
-        let promotions = registry.promotions(&desk.policy.model, &name)?;
-        Ok((dossier, gates, promotions, registry.frozen(&desk.policy.model)?))
+        let dossier = registry.dossier(context.policy, &name, context.now_ms)?;
+        let promotions = registry.promotions(&context.policy.model, &name)?;
+        Ok((dossier, gates, promotions, registry.frozen(&context.policy.model)?))
     })
     .await?;
     let record = record.as_ref();

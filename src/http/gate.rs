@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 
-use super::app::{Shared, known_model, with_desk};
+use super::app::{Shared, known_model, with_context};
 use super::problem::{Names, Parameters, Problem, named};
 use super::stages::stages;
 use crate::api::GateQuery;
@@ -34,7 +34,7 @@ pub(super) async fn gate(
     let now_ms = (app.now_ms)();
     let late = gate::unanswered(&seen.policy, &to, &version, BUSY, now_ms);
     let policy = Arc::clone(&seen.policy);
-    let asked = with_desk(&app, &model, "", move |registry, desk| match registry.gate(desk, &version, &to) {
+    let asked = with_context(&app, &model, "", move |registry, context| match registry.gate(context, &version, &to) {
         Err(e) if e.is_busy() => Ok(gate::unanswered(&policy, &to, &version, BUSY, now_ms)),
         said => said,
     });

@@ -8,12 +8,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::app::{Shared, known_model, with_desk};
+use super::app::{Shared, known_model, with_context};
 use super::auth::Caller;
 use super::problem::Problem;
-use crate::ledger::Told;
-use crate::registry::PROD;
+use crate::ledger::RolloutCommand;
 use driftgate_core::gate::GateVerdict;
+use driftgate_core::promotion::PROD;
 use driftgate_core::rollout::Phase;
 
 type Answered = Result<Response, Problem>;
@@ -75,7 +75,7 @@ impl Call {
 /// POST /hooks/flagger/confirm-rollout and the like: may it go on?
 pub(super) async fn gate(State(app): State<Shared>, body: Bytes) -> Answered {
     let (model, version, to) = Call::read(&body)?.question(&app)?;
-    let answer = with_desk(&app, &model, "", move |registry, desk| registry.gate(desk, &version, &to)).await?;
+    let answer = with_context(&app, &model, "", move |registry, context| registry.gate(context, &version, &to)).await?;
     let status = if answer.verdict == GateVerdict::Pass { StatusCode::OK } else { StatusCode::FORBIDDEN };
     Ok((status, format!("{answer}\n")).into_response())
 }
@@ -83,15 +83,15 @@ pub(super) async fn gate(State(app): State<Shared>, body: Bytes) -> Answered {
 /// POST /hooks/flagger/rollback: shall it go back?
 pub(super) async fn rollback(State(app): State<Shared>, body: Bytes) -> Answered {
     let (model, version, _) = Call::read(&body)?.question(&app)?;
-    let told = with_desk(&app, &model, "", move |registry, desk| {
-        let state = registry.last_rollout(&desk.policy.model)?;
+    let told = with_context(&app, &model, "", move |registry, context| {
+        let state = registry.last_rollout(&context.policy.model)?;
         let state = state.filter(|s| s.candidate == version);
         // A rollout under way is a new try, whatever became of an earlier one.
         if state.as_ref().is_some_and(|s| !s.phase.is_over()) {
             return Ok(None);
         }
         let failed = state.filter(|s| s.phase == Phase::Failed).map(|s| s.why);
-        let rolled_back = registry.dossier(desk.policy, &version, desk.now_ms)?.rolled_back;
+        let rolled_back = registry.dossier(context.policy, &version, context.now_ms)?.rolled_back;
         Ok(rolled_back.or(failed))
     })
     .await?;
@@ -112,9 +112,9 @@ pub(super) async fn ended(
     let (Some(succeeded), Some(Extension(caller))) = (call.succeeded(), caller) else {
         return Ok((StatusCode::OK, "noted\n").into_response());
     };
-    let state = with_desk(&app, &model, &caller.actor, move |registry, desk| {
-        let running = registry.rollout(&desk.policy.model)?.is_some_and(|s| s.candidate == version && s.external);
-        if running { registry.tell_rollout(desk, &Told::External { succeeded }) } else { Ok(None) }
+    let state = with_context(&app, &model, &caller.actor, move |registry, context| {
+        let running = registry.rollout(&context.policy.model)?.is_some_and(|s| s.candidate == version && s.external);
+        if running { registry.tell_rollout(context, &RolloutCommand::External { succeeded }) } else { Ok(None) }
     })
     .await?;
     let text = state.map_or_else(|| "no such rollout is under way\n".to_owned(), |s| format!("{}\n", s.phase.name()));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::app::{Shared, known_model, registry};
 use super::problem::{Problem, named};
-use crate::registry::{Registry as _, VersionRecord};
 use crate::view::{ModelView, VersionView};
+use driftgate_core::promotion::version::VersionRecord;
 
 /// A version that events or the registry know, as both have it.
 pub(super) async fn pick_known(

@@ -13,13 +13,14 @@ use super::guard::Sight;
 use super::lookup::{look, names, pick};
 use super::problem::{Names, Parameters, Problem, named};
 use crate::api::{self, VerdictsQuery};
-use crate::registry::{ActiveBlock, Registry as _, VersionRecord};
 use crate::telemetry::events::registry::VerdictUnreadable;
 use crate::view::stream_state;
 use crate::view::{ModelView, Past, VersionView};
 use driftgate_core::codec::time::utc;
 use driftgate_core::judge::read::verdict_from_json;
 use driftgate_core::judge::verdict::Verdict;
+use driftgate_core::promotion::types::ActiveBlock;
+use driftgate_core::promotion::version::VersionRecord;
 
 /// Verdicts in a list, unless the request says how many.
 const LISTED: usize = 50;

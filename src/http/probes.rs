@@ -12,7 +12,6 @@ use super::metrics;
 use super::problem::Problem;
 use super::slots::Kind;
 use crate::api::Readiness;
-use crate::registry::Registry as _;
 use crate::telemetry::events::http::ScrapeIncomplete;
 
 /// GET /live

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::auth::Refusal;
 use crate::api::ErrorBody;
-use crate::registry::RegistryError;
+use crate::ledger::RegistryError;
 use crate::telemetry::events::http::RequestFailed;
 
 /// At most so many names stand in a message.

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::registry::PROD;
 use driftgate_core::policy::Policy;
+use driftgate_core::promotion::PROD;
 
 /// The stages the policy's transitions lead to, or prod.
 pub(super) fn stages(policy: &Policy) -> Vec<&str> {

@@ -9,12 +9,14 @@ use super::app::{Shared, known_model, registry};
 use super::guard::Sight;
 use super::problem::{Names, Problem};
 use crate::api;
+use crate::ledger::Embedded;
 use crate::problems::{self, ModelFacts};
-use crate::registry::{Embedded, PROD, Registry as _, VersionRecord};
 use crate::view::{ModelView, VersionView, View};
 use driftgate_core::codec::time::utc;
 use driftgate_core::judge::verdict::{RuleResult, Status};
 use driftgate_core::policy::Enforce;
+use driftgate_core::promotion::PROD;
+use driftgate_core::promotion::version::VersionRecord;
 
 /// GET /api/v1/status: every model in a few lines.
 pub(super) async fn status(State(app): State<Shared>, sight: Sight) -> Result<Json<api::Status>, Problem> {

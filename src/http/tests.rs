@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{Access, App, Tokens, Traffic, serve};
-use crate::registry::{Embedded, Registration, Registry};
+use crate::ledger::Embedded;
 use crate::view::{Shared, View};
+use driftgate_core::promotion::version::Registration;
 use picture::{END, HOUR, MODEL, picture};
 
 const AT: &str = "/api/v1/models/credit%20eu";

@@ -4,8 +4,8 @@
 use rusqlite::{Connection, ToSql, params};
 use serde_json::Value;
 
-use super::Embedded;
-use crate::registry::RegistryError;
+use super::embedded::Embedded;
+use super::error::RegistryError;
 use driftgate_core::audit::Event;
 
 /// One answer holds records of so many bytes together; a record that is longer stands alone.
@@ -15,52 +15,111 @@ pub(super) const MOST_ATTACHED: i64 = 500;
 /// And so many bytes of records of them.
 const MOST_ATTACHED_BYTES: i64 = 8 << 20;
 
+/// A value of a record, as SQL. A record that is no JSON has none.
+macro_rules! of_record {
+    ($path:literal) => {
+        concat!("json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '", $path, "')")
+    };
+}
+
 /// Who registered a version, gave it a stage or asked for its promotion (`?1`, `?2`), and to which stage: what the audit log
 /// says, found by the index below. A stage that was taken back was nobody's wish for the version.
-pub(super) const REQUESTS: &str = "
+pub(super) const REQUESTS: &str = concat!(
+    "
 SELECT DISTINCT
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.actor'),
-    CASE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') WHEN 'stage'
-        THEN json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.stage')
-        ELSE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.to') END
+    ",
+    of_record!("$.actor"),
+    ",
+    CASE ",
+    of_record!("$.event"),
+    " WHEN 'stage'
+        THEN ",
+    of_record!("$.payload.stage"),
+    "
+        ELSE ",
+    of_record!("$.payload.to"),
+    " END
 FROM audit
-WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate', 'stage')
-  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model') = ?1
-  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version') = ?2
-  AND (json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') <> 'stage'
-       OR json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.payload.rollback') = 0)";
+WHERE ",
+    of_record!("$.event"),
+    " IN ('register', 'gate', 'stage')
+  AND ",
+    of_record!("$.model"),
+    " = ?1
+  AND ",
+    of_record!("$.version"),
+    " = ?2
+  AND (",
+    of_record!("$.event"),
+    " <> 'stage'
+       OR ",
+    of_record!("$.payload.rollback"),
+    " = 0)"
+);
 
 /// What finds records without reading the whole log. They hold nothing that the log does not say.
-pub(super) const INDEXES: &str = "
+pub(super) const INDEXES: &str = concat!(
+    "
 CREATE INDEX IF NOT EXISTS audit_requests ON audit (
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model'),
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version')
-) WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('register', 'gate', 'stage');
+    ",
+    of_record!("$.model"),
+    ",
+    ",
+    of_record!("$.version"),
+    "
+) WHERE ",
+    of_record!("$.event"),
+    " IN ('register', 'gate', 'stage');
 CREATE INDEX IF NOT EXISTS audit_of ON audit (
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model')
+    ",
+    of_record!("$.model"),
+    "
 );
 CREATE INDEX IF NOT EXISTS audit_attached ON audit (
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model'),
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version'),
-    json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event'),
+    ",
+    of_record!("$.model"),
+    ",
+    ",
+    of_record!("$.version"),
+    ",
+    ",
+    of_record!("$.event"),
+    ",
     length(CAST(bytes AS BLOB))
-) WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('approval', 'evidence', 'override');
-";
+) WHERE ",
+    of_record!("$.event"),
+    " IN ('approval', 'evidence', 'override');
+"
+);
 
 /// Records of a model, and of all, before one.
-const OF_MODEL: &str = "
+const OF_MODEL: &str = concat!(
+    "
 SELECT bytes FROM audit
-WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model') = ?1
-  AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+WHERE ",
+    of_record!("$.model"),
+    " = ?1
+  AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
+);
 const OF_ALL: &str = "SELECT bytes FROM audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
 
 /// How much of a kind was attached to a version.
-const ATTACHED: &str = "
+const ATTACHED: &str = concat!(
+    "
 SELECT count(*), coalesce(sum(length(CAST(bytes AS BLOB))), 0) FROM audit
-WHERE json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') IN ('approval', 'evidence', 'override')
-  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.model') = ?1
-  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.version') = ?2
-  AND json_extract(CASE WHEN json_valid(bytes) THEN bytes ELSE '{}' END, '$.event') = ?3";
+WHERE ",
+    of_record!("$.event"),
+    " IN ('approval', 'evidence', 'override')
+  AND ",
+    of_record!("$.model"),
+    " = ?1
+  AND ",
+    of_record!("$.version"),
+    " = ?2
+  AND ",
+    of_record!("$.event"),
+    " = ?3"
+);
 
 /// A part of the audit log.
 #[derive(Debug, Default)]
@@ -139,7 +198,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry::{Registration, Registry as _};
+    use driftgate_core::promotion::version::Registration;
 
     fn registry(versions: &[&str]) -> Embedded {
         let registry = Embedded::in_memory().unwrap();

@@ -6,15 +6,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::change::Change;
+use super::embedded::Embedded;
+use super::error::RegistryError;
+use super::gate::{Live, RequestContext};
 use super::promotions::{automatic, follow};
-use super::{Desk, Embedded, Live, keep_verdict, rollouts, signals};
+use super::versions::keep_verdict;
+use super::{rollout_rows, rollouts, signals};
 use crate::artifact::PATIENCE;
-use crate::registry::{Applied, RegistryError};
 use crate::telemetry::events::registry::VerdictNotFollowed;
+use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::fact::Fact;
 use driftgate_core::judge::read::verdict_from_json;
 use driftgate_core::judge::verdict::Signal;
 use driftgate_core::policy::{Approvals, Policy};
+use driftgate_core::promotion::version::Applied;
 
 /// A verdict, as JSON.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +134,7 @@ impl<'g> Batch<'_, 'g> {
             let Some(policy) = (self.stream.policy)(model) else { continue };
             if policy.transitions.iter().any(|t| t.approvals == Approvals::Auto) {
                 let promoted =
-                    self.apart(|batch| batch.at_desk(&policy, |desk| automatic(batch.change, desk, version)))?;
+                    self.apart(|batch| batch.in_context(&policy, |context| automatic(batch.change, context, version)))?;
                 if let Err(why) = promoted {
                     VerdictNotFollowed { model, version, error: &why }.emit();
                 }
@@ -144,7 +149,7 @@ impl<'g> Batch<'_, 'g> {
         if let Some(driven) = self.driven.get(model) {
             return Ok(*driven);
         }
-        let driven = rollouts::is_active(self.change, model)?
+        let driven = rollout_rows::is_active(self.change, model)?
             || self.change.prepare_cached("SELECT 1 FROM pending_rollbacks WHERE model = ?1")?.exists([model])?;
         self.driven.insert(model, driven);
         Ok(driven)
@@ -170,13 +175,13 @@ impl<'g> Batch<'_, 'g> {
         let Some(policy) = (self.stream.policy)(verdict.model) else { return self.keep(verdict) };
         let GivenVerdict { model, version, .. } = *verdict;
         let followed = match verdict_from_json(verdict.json) {
-            Ok(read) => {
-                self.apart(|batch| batch.at_desk(&policy, |desk| follow(batch.change, desk, &read, verdict.json)))?
-            }
+            Ok(read) => self.apart(|batch| {
+                batch.in_context(&policy, |context| follow(batch.change, context, &read, verdict.json))
+            })?,
             Err(e) => {
                 let why = e.to_string();
                 let paused = self.apart(|batch| {
-                    batch.at_desk(&policy, |desk| rollouts::pause_unread(batch.change, desk, version, &why))
+                    batch.in_context(&policy, |context| rollouts::pause_unread(batch.change, context, version, &why))
                 })?;
                 paused.and(Err(why))
             }
@@ -192,9 +197,9 @@ impl<'g> Batch<'_, 'g> {
         Ok(self.apart(|batch| signals::apply(batch.change, signal))?.map_or_else(Taken::Failed, Taken::Signal))
     }
 
-    fn at_desk<T>(&self, policy: &Policy, work: impl FnOnce(&Desk<'_>) -> T) -> T {
+    fn in_context<T>(&self, policy: &Policy, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
         let live = |version: &str| (self.stream.live)(&policy.model, version);
-        work(&Desk { policy, live: &live, actor: signals::ACTOR, now_ms: self.stream.now_ms })
+        work(&RequestContext { policy, live: &live, actor: DRIFTGATE, now_ms: self.stream.now_ms })
     }
 
     /// Does something as a whole or not at all; where it does not go with what is there, why.

@@ -6,15 +6,53 @@ use std::ops::Deref;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::error::RegistryError;
 use super::mirror;
-use super::outgoing::Sink;
 use crate::artifact::Artifacts;
-use crate::registry::RegistryError;
 use driftgate_core::audit::Event;
 use driftgate_core::audit::chain::{self, Entry, Head};
 use driftgate_core::audit::signed_head::Signer;
 use driftgate_core::fact::mlflow::{self, Tags};
 use driftgate_core::fact::{Fact, Message, topic, webhook};
+
+/// Where changes are told to, beside the registry itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sink {
+    /// The signals topic: signals with what became of them, weights and phases of rollouts.
+    Signals,
+    /// The verdicts topic: what does not wait in memory.
+    Verdicts,
+    /// One of the addresses, by its place in the configuration: each hears of everything, at its own pace.
+    Webhook(usize),
+    /// It is kept in step by comparing, without a queue.
+    Mlflow,
+    /// The topic that audit checkpoints are anchored in.
+    Anchor,
+}
+
+impl Sink {
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Signals => "signals".to_owned(),
+            Self::Verdicts => "verdicts".to_owned(),
+            Self::Webhook(at) => format!("webhook-{at}"),
+            Self::Mlflow => "mlflow".to_owned(),
+            Self::Anchor => "anchor".to_owned(),
+        }
+    }
+}
+
+/// Something that waits to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub id: i64,
+    pub key: String,
+    /// JSON.
+    pub body: String,
+    /// Wall clock, ms.
+    pub at_ms: i64,
+}
 
 /// A transaction under way.
 pub(super) struct Change<'t> {

@@ -2,20 +2,22 @@
 //! together for the gate.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::{Embedded, OWN_ACTORS, audit, identity, name, pointers, record, registered};
-use crate::registry::{PROD, RegistryError};
+use super::dossier_rows::{approvals_of, evidence_of, overrides_of};
+use super::embedded::Embedded;
+use super::error::RegistryError;
+use super::names::name;
+use super::versions::{known, record, reported_of};
+use super::{audit, identity, pointers, registered};
 use driftgate_core::audit::Event;
+use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::fact::Fact;
 use driftgate_core::policy::{Approvals, Excluded, Policy, Transition};
-use driftgate_core::promotion::approvals;
-use driftgate_core::promotion::evidence;
-use driftgate_core::promotion::model_signing::{self, Manifest};
 use driftgate_core::promotion::types::{Approval, Dossier, Evidence, Override, Peer, Requester};
+use driftgate_core::promotion::{PROD, approvals, evidence};
 
 impl Embedded {
     /// Attaches evidence to a registered version: all of it or none. The same value again changes nothing.
@@ -196,14 +198,6 @@ fn requesters(tx: &Connection, policy: &Policy, version: &str) -> rusqlite::Resu
     Ok(found.into_iter().filter(|r| !OWN_ACTORS.contains(&r.actor.as_str())).collect())
 }
 
-/// Fails where a version is not registered.
-pub(super) fn known(tx: &Connection, model: &str, version: &str) -> Result<(), RegistryError> {
-    if record(tx, model, version)?.is_none() {
-        return Err(RegistryError::UnknownVersion { model: model.to_owned(), version: version.to_owned() });
-    }
-    Ok(())
-}
-
 /// The dossier of a version as of now.
 pub(super) fn read(tx: &Connection, policy: &Policy, version: &str, now_ms: i64) -> rusqlite::Result<Dossier> {
     let model = policy.model.as_str();
@@ -275,81 +269,4 @@ fn rolled_back(
     )?
     .query_row(params![model, version, digest], |row| row.get(0))
     .optional()
-}
-
-/// What the attached signature of a version lists, where it is a bundle.
-pub(super) fn signed_list(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<Arc<Manifest>>> {
-    let text: Option<String> = tx
-        .prepare_cached("SELECT value FROM evidence WHERE model = ?1 AND version = ?2 AND kind = 'signature'")?
-        .query_row([model, version], |row| row.get(0))
-        .optional()?;
-    let value = text.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(value.as_ref().and_then(model_signing::listed))
-}
-
-pub(super) fn evidence_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<BTreeMap<String, Evidence>> {
-    tx.prepare_cached("SELECT kind, value, actor, at FROM evidence WHERE model = ?1 AND version = ?2 ORDER BY kind")?
-        .query_map([model, version], |row| {
-            let text: String = row.get(1)?;
-            let kind: String = row.get(0)?;
-            let value = value(text);
-            Ok((kind.clone(), Evidence { kind, value, actor: row.get(2)?, at_ms: row.get(3)? }))
-        })?
-        .collect()
-}
-
-/// What MLflow says of a version, by kind.
-pub(super) fn reported_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<BTreeMap<String, Value>> {
-    tx.prepare_cached("SELECT kind, value FROM reported WHERE model = ?1 AND version = ?2")?
-        .query_map([model, version], |row| Ok((row.get(0)?, value(row.get(1)?))))?
-        .collect()
-}
-
-pub(super) fn approvals_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Vec<Approval>> {
-    tx.prepare_cached(
-        "SELECT stage, actor, role, at, artifact_sha256, policy_sha256, evidence_sha256, comment FROM approvals
-         WHERE model = ?1 AND version = ?2 ORDER BY id",
-    )?
-    .query_map([model, version], approval)?
-    .collect()
-}
-
-fn overrides_of(tx: &Connection, model: &str, version: &str, now_ms: i64) -> rusqlite::Result<Vec<Override>> {
-    tx.prepare_cached(
-        "SELECT rule, subject, until, reason, actor, at FROM overrides
-         WHERE model = ?1 AND version = ?2 AND until > ?3 ORDER BY id",
-    )?
-    .query_map(params![model, version, now_ms], exception)?
-    .collect()
-}
-
-/// A row of `approvals`.
-pub(super) fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
-    Ok(Approval {
-        to: row.get("stage")?,
-        actor: row.get("actor")?,
-        role: row.get("role")?,
-        at_ms: row.get("at")?,
-        artifact_sha256: row.get("artifact_sha256")?,
-        policy_sha256: row.get("policy_sha256")?,
-        evidence_sha256: row.get("evidence_sha256")?,
-        comment: row.get("comment")?,
-    })
-}
-
-/// A row of `overrides`.
-pub(super) fn exception(row: &Row<'_>) -> rusqlite::Result<Override> {
-    Ok(Override {
-        rule: row.get("rule")?,
-        subject: row.get("subject")?,
-        until_ms: row.get("until")?,
-        reason: row.get("reason")?,
-        actor: row.get("actor")?,
-        at_ms: row.get("at")?,
-    })
-}
-
-/// What was attached, as it is kept: JSON, or a text of its own.
-pub(super) fn value(text: String) -> Value {
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }

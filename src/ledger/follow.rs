@@ -7,17 +7,18 @@ use std::collections::BTreeSet;
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
+use super::anew;
 use super::change::Change;
 use super::elsewhere::{Found, FoundVersion};
+use super::embedded::Embedded;
+use super::error::RegistryError;
 use super::mirror::{self, Due};
-use super::{Embedded, dossier, identity, name};
-use crate::registry::RegistryError;
+use super::names::name;
+use super::versions::{add_version, reported_of};
 use driftgate_core::audit::event::{Event, Register, RegistryDrift};
+use driftgate_core::audit::names::MLFLOW;
 use driftgate_core::fact::Fact;
 use driftgate_core::promotion::evidence;
-
-/// As whom a change that somebody made elsewhere is written down.
-pub(super) const ACTOR: &str = driftgate_core::audit::names::MLFLOW;
 
 /// A pointer that somebody else moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl Embedded {
                 }
             }
             for version in &found.gone {
-                if identity::lose(change, model, version)? {
+                if anew::lose(change, model, version)? {
                     followed.lost.push(version.clone());
                 }
             }
@@ -193,7 +194,7 @@ fn tell_move(
     }
     if let (None, Some(found)) = (&ours, found) {
         let reported = Event::Reported { kind: "stage".to_owned(), value: stage.into() };
-        change.audit(ACTOR, (model, Some(found)), &reported)?;
+        change.audit(MLFLOW, (model, Some(found)), &reported)?;
         return Ok(None);
     }
     let drift = RegistryDrift::Moved {
@@ -202,7 +203,7 @@ fn tell_move(
         found: found.map(str::to_owned),
         ours: ours.clone(),
     };
-    change.audit(ACTOR, (model, ours.as_deref().or(found)), &Event::RegistryDrift(drift.clone()))?;
+    change.audit(MLFLOW, (model, ours.as_deref().or(found)), &Event::RegistryDrift(drift.clone()))?;
     change.happened(&Fact::Drift { model, version: None, drift: &drift })?;
     Ok(Some(Drift { stage: stage.to_owned(), expected, found: found.map(str::to_owned) }))
 }
@@ -215,7 +216,7 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
     if name("the version", version).is_err() {
         return Ok(false);
     }
-    let mut anew = false;
+    let mut is_anew = false;
     let known: Option<Option<i64>> = change
         .prepare_cached("SELECT created_elsewhere_ms FROM versions WHERE model = ?1 AND version = ?2")?
         .query_row([model, version], |row| row.get(0))
@@ -223,17 +224,17 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
     match known {
         Some(Some(known)) => match found.created_ms {
             Some(created) if created != known => {
-                identity::make_anew(change, model, version, (known, created))?;
-                anew = true;
+                anew::make_anew(change, model, version, (known, created))?;
+                is_anew = true;
             }
-            _ => identity::find_again(change, model, version)?,
+            _ => anew::find_again(change, model, version)?,
         },
         Some(None) => {}
         None => {
-            super::add_version(change, model, version, ACTOR)?;
+            add_version(change, model, version, MLFLOW)?;
             let (source, run_id) = (found.source.clone(), found.run_id.clone());
             let register = Register::Found { source, run_id, created_ms: found.created_ms };
-            change.audit(ACTOR, (model, Some(version)), &Event::Register(register))?;
+            change.audit(MLFLOW, (model, Some(version)), &Event::Register(register))?;
         }
     }
     change
@@ -243,7 +244,7 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
         )?
         .execute(params![model, version, found.created_ms])?;
     report(change, model, found)?;
-    Ok(anew)
+    Ok(is_anew)
 }
 
 /// Kinds that stay as they were first reported, until somebody who may says something else: a version is counted against one
@@ -262,14 +263,14 @@ fn report(change: &Change<'_>, model: &str, found: &FoundVersion) -> Result<(), 
         text("code_commit", &found.code_commit),
         (!found.offline.is_empty()).then(|| ("offline", json!(found.offline))),
     ];
-    let kept = dossier::reported_of(change, model, version)?;
+    let kept = reported_of(change, model, version)?;
     for (kind, value) in said.into_iter().flatten() {
         let is_known = kept.get(kind).is_some_and(|kept| *kept == value || FIRST_STAYS.contains(&kind));
         if is_known || value.to_string().len() > evidence::MOST_BYTES {
             continue;
         }
         let reported = Event::Reported { kind: kind.to_owned(), value: value.clone() };
-        change.audit(ACTOR, (model, Some(version)), &reported)?;
+        change.audit(MLFLOW, (model, Some(version)), &reported)?;
         change
             .prepare_cached(
                 "INSERT OR REPLACE INTO reported (model, version, kind, value, at) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, Row};
 use serde_json::json;
 
-use super::dossier::{self, value};
-use super::schema;
+use super::error::RegistryError;
+use super::versions::value;
+use super::{dossier_rows, schema};
 use crate::artifact::kept;
-use crate::registry::RegistryError;
 use driftgate_core::audit::chain::rfc3339;
 use driftgate_core::audit::event::{FIELDS, SignalOutcome};
 use driftgate_core::audit::signed_head::PublicKeys;
@@ -165,12 +165,12 @@ fn dossiers(tx: &Connection, state: &mut State) -> rusqlite::Result<()> {
     })?;
     each(&mut tx.prepare("SELECT * FROM approvals ORDER BY id")?, |row| {
         let (model, version): (String, String) = (row.get("model")?, row.get("version")?);
-        state.approval(&model, &version, &json!(dossier::approval(row)?), 0);
+        state.approval(&model, &version, &json!(dossier_rows::approval(row)?), 0);
         Ok(())
     })?;
     each(&mut tx.prepare("SELECT * FROM overrides ORDER BY id")?, |row| {
         let (model, version): (String, String) = (row.get("model")?, row.get("version")?);
-        state.exception(&model, &version, &json!(dossier::exception(row)?), 0);
+        state.exception(&model, &version, &json!(dossier_rows::exception(row)?), 0);
         Ok(())
     })
 }

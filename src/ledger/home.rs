@@ -168,7 +168,7 @@ fn sync(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Registration, Registry as _};
+    use driftgate_core::promotion::version::Registration;
 
     /// A registry in a state folder, with what a crash left of its log.
     fn before(folder: &Path) -> (PathBuf, PathBuf) {

@@ -5,13 +5,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::change::Change;
-use super::follow::ACTOR;
-use super::pointers::Move;
-use super::{Embedded, rollouts};
-use crate::registry::RegistryError;
-use driftgate_core::audit::event::{Event, RegistryDrift, True};
+use super::embedded::Embedded;
+use super::error::RegistryError;
+use super::mirror;
 use driftgate_core::codec::time::utc;
-use driftgate_core::fact::Fact;
 
 /// The kind of an alias that nobody who may has said here.
 pub const UNCONFIRMED: &str = "unconfirmed_stage";
@@ -194,83 +191,6 @@ fn lost_sentence(model: &str, version: &str, at: i64) -> String {
     )
 }
 
-/// Writes down what MLflow lost, and tells the webhooks.
-fn report(change: &Change<'_>, model: &str, version: &str, what: RegistryDrift) -> Result<(), RegistryError> {
-    change.happened(&Fact::Drift { model, version: Some(version), drift: &what })?;
-    change.audit(ACTOR, (model, Some(version)), &Event::RegistryDrift(what))
-}
-
-/// A version is not in MLflow any more; whether that is news.
-pub(super) fn lose(change: &Change<'_>, model: &str, version: &str) -> Result<bool, RegistryError> {
-    let news = change
-        .prepare_cached(
-            "UPDATE versions SET lost_at = ?3
-             WHERE model = ?1 AND version = ?2 AND lost_at IS NULL AND created_elsewhere_ms IS NOT NULL",
-        )?
-        .execute(params![model, version, change.now_ms])?;
-    if news > 0 {
-        report(change, model, version, RegistryDrift::Deleted { deleted: True })?;
-    }
-    Ok(news > 0)
-}
-
-/// A version that was lost is there again, the same one.
-pub(super) fn find_again(change: &Change<'_>, model: &str, version: &str) -> Result<(), RegistryError> {
-    let back = change
-        .prepare_cached("UPDATE versions SET lost_at = NULL WHERE model = ?1 AND version = ?2 AND lost_at IS NOT NULL")?
-        .execute([model, version])?;
-    if back > 0 {
-        report(change, model, version, RegistryDrift::Returned { returned: True })?;
-    }
-    Ok(())
-}
-
-/// The number of a deleted version stands for another one: whatever was attached, approved, judged, blocked or moved was the
-/// deleted one's.
-pub(super) fn make_anew(
-    change: &Change<'_>,
-    model: &str,
-    version: &str,
-    (known_ms, created_ms): (i64, i64),
-) -> Result<(), RegistryError> {
-    let drift = RegistryDrift::Recreated { recreated: True, created_ms: Some(created_ms), known_ms: Some(known_ms) };
-    report(change, model, version, drift)?;
-    let why = format!("version {version} was deleted and made anew in MLflow");
-    rollouts::end_by_drift(change, model, version, &why)?;
-    for (stage, standing) in super::mirror::pointers(change, model)? {
-        if standing == version {
-            void(change, model, &stage, version, change.now_ms, &why)?;
-        }
-    }
-    for table in [
-        "evidence",
-        "approvals",
-        "overrides",
-        "verdicts",
-        "blocks",
-        "unblocked",
-        "mirror_tags",
-        "mirror_writes",
-        "mirrored",
-        "moved_elsewhere",
-        "reported",
-    ] {
-        change.execute(&format!("DELETE FROM {table} WHERE model = ?1 AND version = ?2"), [model, version])?;
-    }
-    change.execute(
-        "DELETE FROM pending_rollbacks WHERE model = ?1 AND (from_version = ?2 OR to_version = ?2)",
-        [model, version],
-    )?;
-    change.execute(
-        "UPDATE versions SET snapshot = NULL, snapshot_sha256 = NULL, artifact_sha256 = NULL, artifact = NULL,
-             baseline_version = NULL, rolled_back = NULL, lost_at = NULL, anew_ms = ?3, anew_noticed = ?4, count_anew = 1,
-             snapshot_replaced = 0, registered_by = ?5
-         WHERE model = ?1 AND version = ?2",
-        params![model, version, created_ms, change.now_ms, super::follow::ACTOR],
-    )?;
-    Ok(())
-}
-
 /// A pointer stands for nothing any more, until it is put onto something again. It stays where it is, so that nobody takes its
 /// place without a gate.
 pub(super) fn void(
@@ -289,12 +209,10 @@ pub(super) fn void(
 }
 
 /// A pointer stands on something again.
-pub(super) fn stands_again(change: &Change<'_>, new: &Move<'_>) -> rusqlite::Result<()> {
-    change
-        .prepare_cached("DELETE FROM lost_stages WHERE model = ?1 AND stage = ?2")?
-        .execute([new.model, new.stage])?;
+pub(super) fn stands_again(change: &Change<'_>, model: &str, stage: &str) -> rusqlite::Result<()> {
+    change.prepare_cached("DELETE FROM lost_stages WHERE model = ?1 AND stage = ?2")?.execute([model, stage])?;
     // It is moved there, too, whoever moved it there before.
-    super::mirror::agrees(change, new.model, new.stage)
+    mirror::agrees(change, model, stage)
 }
 
 /// A version's snapshot is another one than it may be counted against: whoever counts loads its baseline anew.

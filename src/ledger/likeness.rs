@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::Embedded;
-use crate::registry::RegistryError;
+use super::embedded::Embedded;
+use super::error::RegistryError;
 
 /// The row of a file's id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,13 +5,9 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
 
-use super::dossier::approvals_of;
 use super::elsewhere::{Found, FoundVersion, Op};
-use super::outgoing::Sink;
-use super::{Embedded, with_state};
-use crate::registry::{RegistryError, VersionRecord};
+use super::error::RegistryError;
 use driftgate_core::fact::mlflow;
 
 /// What is to be written to MLflow, and what cannot be yet.
@@ -21,65 +17,6 @@ pub struct Due {
     pub ops: Vec<Op>,
     /// Versions that MLflow does not have: their pointers and tags wait.
     pub unregistered: Vec<String>,
-}
-
-impl Embedded {
-    /// Models of which something changed that MLflow was not told yet, with the number of the change.
-    ///
-    /// # Errors
-    /// A registry that fails.
-    pub fn unsettled(&self) -> Result<Vec<(String, i64)>, RegistryError> {
-        self.read(|tx| {
-            tx.prepare_cached("SELECT model, changed FROM mirror WHERE changed > settled ORDER BY model")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
-        })
-    }
-
-    /// MLflow says what it shall of a model, up to a change; later ones are still due.
-    ///
-    /// # Errors
-    /// A registry that fails.
-    pub fn settled(&self, model: &str, changed: i64) -> Result<(), RegistryError> {
-        self.write(0, |change| {
-            change
-                .prepare_cached("UPDATE mirror SET settled = max(settled, ?2) WHERE model = ?1")?
-                .execute(params![model, changed])?;
-            Ok(())
-        })
-    }
-
-    /// An alias is about to be moved in MLflow: where it stands there afterwards, it was moved by us.
-    ///
-    /// # Errors
-    /// A registry that fails.
-    pub fn writing(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
-        self.write(0, |change| {
-            change
-                .prepare_cached("INSERT OR REPLACE INTO mirror_writes (model, alias, version) VALUES (?1, ?2, ?3)")?
-                .execute([model, alias, version])?;
-            Ok(())
-        })
-    }
-
-    /// What an alias stands on in MLflow now that we moved it.
-    ///
-    /// # Errors
-    /// A registry that fails.
-    pub fn mirrored(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
-        self.write(0, |change| mirrored(change, model, alias, version))
-    }
-
-    /// Models with something that MLflow was not told yet, where there is an MLflow.
-    pub(super) fn undelivered_to_mlflow(&self, tx: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
-        if !self.sinks.contains(&Sink::Mlflow) {
-            return Ok(None);
-        }
-        let count: i64 = tx
-            .prepare_cached("SELECT count(*) FROM mirror WHERE changed > settled")?
-            .query_row([], |row| row.get(0))?;
-        Ok((count > 0).then(|| (Sink::Mlflow.name(), count.cast_unsigned())))
-    }
 }
 
 /// Notes that something of a model changed that MLflow is to be told.
@@ -233,74 +170,4 @@ fn wanted_tags(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String
         tags.entry(row.get(0)?).or_default().push((row.get(1)?, row.get(2)?));
     }
     Ok(tags)
-}
-
-/// Fills the tables of a registry that had a queue instead: from its blocks, approvals and audit log, and from what the
-/// queue still held. The queue's rows for MLflow are done with.
-pub(super) fn from_format_2(tx: &Connection) -> Result<(), RegistryError> {
-    let bodies = |query: &str| -> rusqlite::Result<Vec<String>> {
-        tx.prepare(query)?.query_map([], |row| row.get(0))?.collect()
-    };
-    for text in bodies("SELECT bytes FROM audit ORDER BY seq")? {
-        if let Ok(record) = serde_json::from_str::<Value>(&text) {
-            of_audit(tx, &record)?;
-        }
-    }
-    for VersionRecord { model, version, blocks, .. } in all_versions(tx)? {
-        for block in blocks {
-            tag(tx, &model, &version, &mlflow::block_tags(&block.group, "block", &block.reasons, &block.since))?;
-        }
-        let approvals = approvals_of(tx, &model, &version)?;
-        for approval in &approvals {
-            tag(tx, &model, &version, &[mlflow::approvals_tag(&approval.to, &approvals)])?;
-        }
-    }
-    for text in bodies("SELECT body FROM outgoing WHERE sink = 'mlflow' ORDER BY id")? {
-        if let Ok(Op::SetTags { model, version, tags, .. }) = serde_json::from_str(&text) {
-            tag(tx, &model, &version, &tags)?;
-        }
-    }
-    for model in bodies("SELECT DISTINCT model FROM stages")? {
-        changed(tx, &model)?;
-    }
-    tx.execute("DELETE FROM outgoing WHERE sink = 'mlflow'", [])?;
-    Ok(())
-}
-
-fn all_versions(tx: &Connection) -> rusqlite::Result<Vec<VersionRecord>> {
-    let mut all = tx.prepare("SELECT * FROM versions ORDER BY id")?;
-    all.query_map([], super::version_row)?.map(|row| with_state(tx, row?)).collect()
-}
-
-/// The tags that a record of the audit log stands for.
-fn of_audit(tx: &Connection, record: &Value) -> rusqlite::Result<()> {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let payload = record.get("payload").unwrap_or(&Value::Null);
-    let (Some(event), Some(model), Some(version)) =
-        (text(record, "event"), text(record, "model"), text(record, "version"))
-    else {
-        return Ok(());
-    };
-    match event.as_str() {
-        "registry_drift" if payload.get("recreated") == Some(&Value::Bool(true)) => {
-            tx.execute("DELETE FROM mirror_tags WHERE model = ?1 AND version = ?2", [&model, &version])?;
-        }
-        "rollback" => {
-            if let (Some(to), Some(ts)) = (text(payload, "to"), text(payload, "ts")) {
-                let reason = text(payload, "reason").unwrap_or_default();
-                tag(tx, &model, &version, &[mlflow::rollback_tag(&version, Some(&to), &reason, &ts)])?;
-            }
-        }
-        "gate" => {
-            if let (Some(stage), Some(verdict)) = (text(payload, "to"), text(payload, "verdict")) {
-                let reasons = payload.get("reasons").and_then(Value::as_array).cloned().unwrap_or_default();
-                let reasons: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
-                let policy = text(payload, "policy_sha256").unwrap_or_default();
-                let decided_at = text(record, "ts").unwrap_or_default();
-                tag(tx, &model, &version, &mlflow::decided_tags(&stage, &verdict, &reasons, &policy, &decided_at))?;
-            }
-        }
-        _ => {}
-    }
-    Ok(())
 }

@@ -1,48 +1,11 @@
 //! What waits to be told to others: read in order, taken off once it was delivered. A restart goes on where it was.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
-use super::Embedded;
-use crate::registry::RegistryError;
-
-/// Where changes are told to, beside the registry itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sink {
-    /// The signals topic: signals with what became of them, weights and phases of rollouts.
-    Signals,
-    /// The verdicts topic: what does not wait in memory.
-    Verdicts,
-    /// One of the addresses, by its place in the configuration: each hears of everything, at its own pace.
-    Webhook(usize),
-    /// It is kept in step by comparing, without a queue.
-    Mlflow,
-    /// The topic that audit checkpoints are anchored in.
-    Anchor,
-}
-
-impl Sink {
-    #[must_use]
-    pub fn name(self) -> String {
-        match self {
-            Self::Signals => "signals".to_owned(),
-            Self::Verdicts => "verdicts".to_owned(),
-            Self::Webhook(at) => format!("webhook-{at}"),
-            Self::Mlflow => "mlflow".to_owned(),
-            Self::Anchor => "anchor".to_owned(),
-        }
-    }
-}
-
-/// Something that waits to be delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    pub id: i64,
-    pub key: String,
-    /// JSON.
-    pub body: String,
-    /// Wall clock, ms.
-    pub at_ms: i64,
-}
+use super::change::{Outgoing, Sink};
+use super::embedded::Embedded;
+use super::error::RegistryError;
+use super::mirror;
 
 impl Embedded {
     /// The next things for a sink, the oldest first.
@@ -88,5 +51,62 @@ impl Embedded {
             }
             Ok(())
         })
+    }
+
+    /// Models of which something changed that MLflow was not told yet, with the number of the change.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn unsettled(&self) -> Result<Vec<(String, i64)>, RegistryError> {
+        self.read(|tx| {
+            tx.prepare_cached("SELECT model, changed FROM mirror WHERE changed > settled ORDER BY model")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// MLflow says what it shall of a model, up to a change; later ones are still due.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn settled(&self, model: &str, changed: i64) -> Result<(), RegistryError> {
+        self.write(0, |change| {
+            change
+                .prepare_cached("UPDATE mirror SET settled = max(settled, ?2) WHERE model = ?1")?
+                .execute(params![model, changed])?;
+            Ok(())
+        })
+    }
+
+    /// An alias is about to be moved in MLflow: where it stands there afterwards, it was moved by us.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn writing(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
+        self.write(0, |change| {
+            change
+                .prepare_cached("INSERT OR REPLACE INTO mirror_writes (model, alias, version) VALUES (?1, ?2, ?3)")?
+                .execute([model, alias, version])?;
+            Ok(())
+        })
+    }
+
+    /// What an alias stands on in MLflow now that we moved it.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn mirrored(&self, model: &str, alias: &str, version: &str) -> Result<(), RegistryError> {
+        self.write(0, |change| mirror::mirrored(change, model, alias, version))
+    }
+
+    /// Models with something that MLflow was not told yet, where there is an MLflow.
+    fn undelivered_to_mlflow(&self, tx: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
+        if !self.sinks.contains(&Sink::Mlflow) {
+            return Ok(None);
+        }
+        let count: i64 = tx
+            .prepare_cached("SELECT count(*) FROM mirror WHERE changed > settled")?
+            .query_row([], |row| row.get(0))?;
+        Ok((count > 0).then(|| (Sink::Mlflow.name(), count.cast_unsigned())))
     }
 }

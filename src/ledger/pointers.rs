@@ -3,11 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::change::Change;
-use super::{identity, mirror};
-use crate::registry::{PROD, RegistryError, StageMove};
+use super::error::RegistryError;
+use super::{freezing, identity, mirror};
 use driftgate_core::audit::event::{Event, StageMoved};
+use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::fact::{self, Fact};
+use driftgate_core::promotion::PROD;
 use driftgate_core::promotion::types::RollbackTarget;
+use driftgate_core::promotion::version::StageMove;
 
 /// A move to make.
 pub(super) struct Move<'a> {
@@ -74,7 +77,7 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
     if let Some(lost) = identity::lost(change, model, to)? {
         return Err(RegistryError::Conflict(format!("{stage} cannot move there: {lost}")));
     }
-    identity::stands_again(change, new)?;
+    identity::stands_again(change, model, stage)?;
     let moved = StageMoved {
         stage: stage.to_owned(),
         from: from.clone(),
@@ -85,7 +88,7 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
     };
     change.audit(actor, (model, Some(to)), &Event::Stage(moved))?;
     if stage == PROD && !rollback && !has_stood(change, model, stage, to)? {
-        super::thaw(change, model, actor)?;
+        freezing::thaw(change, model, actor)?;
     }
     change
         .prepare_cached(
@@ -126,7 +129,7 @@ pub(super) fn clear(
     change.audit(actor, (model, Some(&from)), &Event::Stage(moved))?;
     change.prepare_cached("DELETE FROM stages WHERE model = ?1 AND stage = ?2")?.execute([model, stage])?;
     let gone = Move { model, stage, to: "", actor, reason, rollback: false };
-    identity::stands_again(change, &gone)?;
+    identity::stands_again(change, model, stage)?;
     write_down(change, &gone, Some(&from), None)
 }
 
@@ -138,7 +141,7 @@ pub(super) fn restore(
     version: &str,
     is_ours: bool,
 ) -> Result<(), RegistryError> {
-    let (actor, reason) = (super::signals::ACTOR, "MLflow takes no pointer away");
+    let (actor, reason) = (DRIFTGATE, "MLflow takes no pointer away");
     let moved = StageMoved {
         stage: stage.to_owned(),
         to: Some(version.to_owned()),

@@ -4,14 +4,18 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::change::Change;
+use super::embedded::Embedded;
+use super::error::RegistryError;
 use super::pointers::{self, Move};
-use super::promotions::finish;
-use super::{Embedded, rollouts, signals::ACTOR};
-use crate::registry::{Applied, PROD, PendingRollback, RegistryError};
+use super::promotion_records::finish;
+use super::{freezing, rollout_rows, versions};
 use driftgate_core::audit::Event;
+use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::codec::time::utc;
 use driftgate_core::fact::Fact;
 use driftgate_core::judge::verdict::Signal;
+use driftgate_core::promotion::PROD;
+use driftgate_core::promotion::version::{Applied, PendingRollback};
 
 /// A rollback that is asked for.
 pub(super) struct Request<'a> {
@@ -54,7 +58,7 @@ impl Embedded {
                 return Err(RegistryError::Conflict(format!("{PROD} of {model:?} stands on version {from:?} already")));
             }
             if let Some(to) = to {
-                super::dossier::known(change, model, to)?;
+                versions::known(change, model, to)?;
                 if !pointers::has_stood(change, model, PROD, to)? {
                     return Err(RegistryError::Conflict(format!(
                         "version {to:?} of {model:?} never was in {PROD}: a rollback returns, a promotion goes on"
@@ -113,11 +117,11 @@ pub(super) fn by_signal(change: &Change<'_>, signal: &Signal, ts_ms: i64) -> Res
         }
         None => return Ok(Applied::Ignored(format!("{PROD} of {model:?} stands on no version"))),
     }
-    if let Some(frozen) = super::frozen(change, model)? {
+    if let Some(frozen) = freezing::frozen(change, model)? {
         return Ok(Applied::Ignored(format!("the model is frozen {frozen}")));
     }
     let reason = signal.reasons.join("; ");
-    let request = Request { model, from: version, to: None, actor: ACTOR, reason: &reason, ts_ms, automatic: true };
+    let request = Request { model, from: version, to: None, actor: DRIFTGATE, reason: &reason, ts_ms, automatic: true };
     Ok(Applied::Done { rollback_to: make(change, &request)? })
 }
 
@@ -168,10 +172,10 @@ pub(super) fn make(change: &Change<'_>, request: &Request<'_>) -> Result<Option<
         }
     }
     if automatic {
-        super::freeze(change, model, &ts, &told)?;
+        freezing::freeze(change, model, &ts, &told)?;
     }
     if target.is_some() {
-        rollouts::end_by_rollback(change, model, from, &told)?;
+        rollout_rows::end_by_rollback(change, model, from, &told)?;
     }
     Ok(target)
 }
@@ -189,7 +193,7 @@ pub(super) fn confirm(
         .optional()?;
     // Only a window that began after it: the old version may have served beside the new one before.
     if pending.is_some_and(|since| window.0 >= since) {
-        change.audit(ACTOR, (model, Some(version)), &Event::RollbackConfirmed { window_end: utc(window.1) })?;
+        change.audit(DRIFTGATE, (model, Some(version)), &Event::RollbackConfirmed { window_end: utc(window.1) })?;
         change.prepare_cached("DELETE FROM pending_rollbacks WHERE model = ?1")?.execute([model])?;
     }
     Ok(())

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
-use super::{audit, mirror};
+use super::error::{RegistryError, is_busy};
+use super::{audit, from_format_2};
 use crate::private;
-use crate::registry::RegistryError;
 
 /// The format this driftgate reads and writes (`user_version`). 0 is an empty file.
 pub(super) const FORMAT: i64 = 5;
@@ -319,12 +319,6 @@ pub(super) fn reader(path: &Path, patience: Duration) -> rusqlite::Result<Connec
     Ok(connection)
 }
 
-/// Whether another connection holds the file.
-#[must_use]
-pub fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
-}
-
 /// Sets a connection up, checks what is there, and makes the tables of an empty file.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> {
     // Read before anything is written: a file of somebody else stays as it is.
@@ -363,7 +357,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
         tx.execute_batch(REPORTS)?;
         tx.execute_batch(audit::INDEXES)?;
         if found < 3 {
-            mirror::from_format_2(&tx)?;
+            from_format_2::fill(&tx)?;
         }
         if found > 0 {
             tx.execute("UPDATE likeness SET upgraded_from = ?1", [found])?;

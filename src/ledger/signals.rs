@@ -3,14 +3,26 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::change::Change;
-use super::{identity, name, rollback};
-use crate::registry::{Applied, RegistryError};
+use super::embedded::Embedded;
+use super::error::RegistryError;
+use super::names::name;
+use super::versions::add_version;
+use super::{identity, rollback};
 use driftgate_core::audit::event::{Event, SignalOutcome};
+use driftgate_core::audit::names::DRIFTGATE;
 use driftgate_core::fact::{Fact, SignalTaken, topic};
 use driftgate_core::judge::verdict::{Action, Signal};
+use driftgate_core::promotion::version::Applied;
 
-/// Who moves a pointer when a signal does.
-pub(super) const ACTOR: &str = driftgate_core::audit::names::DRIFTGATE;
+impl Embedded {
+    /// Applies a signal once. Versions that it names are added where they are missing.
+    ///
+    /// # Errors
+    /// A registry that fails; the signal was not applied then.
+    pub fn apply(&self, signal: &Signal, now_ms: i64) -> Result<Applied, RegistryError> {
+        self.write(now_ms, |change| apply(change, signal))
+    }
+}
 
 /// A signal whose names no registry takes is ignored, not an error: trying it again would not help. One that is given again
 /// is told again as it was told first, with what became of it then.
@@ -45,7 +57,7 @@ pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, Registr
         topic::signal(&taken).to_string()
     ])?;
     let event = Event::Signal { outcome, detail: detail.to_owned(), signal: signal.clone() };
-    tx.audit(ACTOR, (&signal.model, Some(&signal.version)), &event)?;
+    tx.audit(DRIFTGATE, (&signal.model, Some(&signal.version)), &event)?;
     tx.happened(&Fact::Signal(taken))?;
     Ok(applied)
 }
@@ -59,7 +71,7 @@ fn outcome(tx: &Change<'_>, signal: &Signal) -> Result<(i64, Applied), RegistryE
         return Ok((0, Applied::Ignored(format!("its time {:?} is not RFC 3339", signal.ts))));
     };
     let ts_ms = ts.as_millisecond();
-    super::add_version(tx, &signal.model, &signal.version, ACTOR)?;
+    add_version(tx, &signal.model, &signal.version, DRIFTGATE)?;
     let applied = match signal.action {
         _ if identity::made_anew(tx, &signal.model, &signal.version)?.is_some_and(|anew| ts_ms <= anew) => {
             let version = &signal.version;

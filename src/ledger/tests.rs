@@ -9,10 +9,16 @@ mod promotions;
 mod signals;
 mod upgrades;
 
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+
 use super::*;
-use crate::registry::PROD;
-use driftgate_core::judge::verdict::Action;
+use driftgate_core::judge::verdict::{Action, Signal};
 use driftgate_core::policy::{Policy, parse};
+use driftgate_core::promotion::PROD;
+use driftgate_core::promotion::types::ActiveBlock;
+use driftgate_core::promotion::version::{Applied, Registration, StageMove};
 
 fn registry() -> Embedded {
     Embedded::in_memory().unwrap()

@@ -4,10 +4,12 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::change::Change;
-use super::{Embedded, dossier, record};
-use crate::registry::{ActiveBlock, RegistryError};
+use super::embedded::Embedded;
+use super::error::RegistryError;
+use super::versions::{known, record};
 use driftgate_core::audit::Event;
 use driftgate_core::fact::{self, Fact};
+use driftgate_core::promotion::types::ActiveBlock;
 
 /// A block that a person ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ impl Embedded {
         now_ms: i64,
     ) -> Result<Vec<ActiveBlock>, RegistryError> {
         self.write(now_ms, |change| {
-            dossier::known(change, model, version)?;
+            known(change, model, version)?;
             let all = record(change, model, version)?.map(|r| r.blocks).unwrap_or_default();
             let groups: Vec<&str> = all.iter().map(|b| b.group.as_str()).collect();
             let blocked = match groups.as_slice() {

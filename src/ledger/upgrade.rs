@@ -5,12 +5,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::change::Change;
-use super::follow::ACTOR;
-use super::{dossier, held, identity, mirror, pointers};
-use crate::registry::RegistryError;
+use super::error::RegistryError;
+use super::versions::value;
+use super::{held, identity, mirror, pointers};
 use driftgate_core::audit::chain::Row;
 use driftgate_core::audit::event::{Event, FIELDS};
 use driftgate_core::audit::fact::{Mismatch, Upgrade};
+use driftgate_core::audit::names::{DRIFTGATE, MLFLOW};
 use driftgate_core::audit::state::State;
 
 /// Whether a file was brought to this format and nothing was written down of it yet.
@@ -43,7 +44,7 @@ pub(super) fn settle(change: &Change<'_>) -> Result<(), RegistryError> {
     taken_over = taken_over.into_iter().map(now).collect();
     if !taken_over.is_empty() || !changed.is_empty() {
         let upgrade = Upgrade { from, taken_over, changed };
-        change.audit(super::signals::ACTOR, ("", None), &Event::Upgrade(upgrade))?;
+        change.audit(DRIFTGATE, ("", None), &Event::Upgrade(upgrade))?;
     }
     change.execute("UPDATE likeness SET upgraded_from = NULL", [])?;
     Ok(())
@@ -86,10 +87,10 @@ fn report_fields(change: &Change<'_>, records: &[Row]) -> Result<(), RegistryErr
 fn report_evidence(change: &Change<'_>) -> Result<(), RegistryError> {
     let attached: Vec<(String, String, String, String)> = change
         .prepare("SELECT model, version, kind, value FROM evidence WHERE actor = ?1")?
-        .query_map([ACTOR], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .query_map([MLFLOW], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect::<Result<_, _>>()?;
-    for (model, version, kind, value) in attached {
-        reported(change, (&model, &version), &kind, &dossier::value(value))?;
+    for (model, version, kind, kept) in attached {
+        reported(change, (&model, &version), &kind, &value(kept))?;
         change
             .prepare_cached("DELETE FROM evidence WHERE model = ?1 AND version = ?2 AND kind = ?3")?
             .execute([&model, &version, &kind])?;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::registry::ActiveBlock;
 use crate::view::Keep;
 use crate::view::inputs::InputView;
 use crate::view::readiness::{Readiness, Reason as NotReady};
 use driftgate_core::decode::Reason;
 use driftgate_core::intake::Counters;
 use driftgate_core::judge::verdict::{Counted, RuleResult, WindowSpan};
+use driftgate_core::promotion::types::ActiveBlock;
 
 const HOUR: i64 = 3_600_000;
 const NOW: i64 = 1_772_359_200_000;

@@ -28,31 +28,31 @@ const GIVEN_UP_MS: i64 = 7 * 24 * 3_600_000;
 const REFUSED: Duration = Duration::from_secs(600);
 
 /// How a sink is reached.
-pub enum Carrier {
+pub enum Route {
     Topic(Box<Lane<i64>>),
     Webhook(Webhook),
 }
 
 /// Carries things to one sink until `stop`.
-pub struct Courier {
+pub struct Delivery {
     pub sink: Sink,
-    pub carrier: Carrier,
+    pub route: Route,
     pub registry: Arc<Embedded>,
     pub view: Shared,
 }
 
-impl Courier {
+impl Delivery {
     /// Starts the thread.
     ///
     /// # Errors
     /// No thread can be started.
     pub fn start(self, stop: impl Fn() -> bool + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
         let work = move || {
-            let Self { sink, carrier, registry, view } = self;
-            let desk = Desk { sink, registry, view };
-            match carrier {
-                Carrier::Topic(lane) => desk.to_topic(*lane, &stop),
-                Carrier::Webhook(hook) => desk.to_webhook(&hook, &stop),
+            let Self { sink, route, registry, view } = self;
+            let queue = Queue { sink, registry, view };
+            match route {
+                Route::Topic(lane) => queue.to_topic(*lane, &stop),
+                Route::Webhook(hook) => queue.to_webhook(&hook, &stop),
             }
         };
         thread::Builder::new().name(format!("to-{}", self.sink.name())).spawn(work)
@@ -60,13 +60,13 @@ impl Courier {
 }
 
 /// What both ways need.
-struct Desk {
+struct Queue {
     sink: Sink,
     registry: Arc<Embedded>,
     view: Shared,
 }
 
-impl Desk {
+impl Queue {
     fn next(&self, most: usize) -> Vec<Outgoing> {
         self.registry.outgoing(self.sink, most).unwrap_or_else(|e| {
             QueueUnreadable { sink: &self.sink.name(), error: &e.to_string() }.emit();

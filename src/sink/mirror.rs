@@ -7,8 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
-use crate::ledger::{Embedded, Followed, Op, Sink};
-use crate::registry::RegistryError;
+use crate::ledger::{Embedded, Followed, Op, RegistryError, Sink};
 use crate::sink::mlflow::client::Mlflow;
 use crate::sink::mlflow::ops::{self, Delivered};
 use crate::sink::mlflow::{MlflowError, RunCache, pull};

@@ -1,18 +1,18 @@
 //! The delivery threads: one takes items to the registry, as many as wait in one transaction, and waits for nothing else; one
 //! publishes verdicts. Both in order, again and again until it is there.
 
+mod to_topic;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Item;
-use super::lane::{Body, FLIGHT, Lane, Letter};
+use super::lane::Lane;
 use crate::clock::now_ms;
-use crate::ledger::{Given, Sink, Stream, Taken};
-use crate::registry::{Applied, Embedded, RegistryError};
+use crate::ledger::{Embedded, Given, RegistryError, Sink, Stream, Taken};
 use crate::telemetry::events::delivery::{
     RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown, SignalLost, VerdictsOverflow,
 };
@@ -22,11 +22,12 @@ use crate::view::Shared;
 use crate::view::failing::Part;
 use crate::view::stream_state;
 use driftgate_core::judge::verdict::Signal;
+use driftgate_core::promotion::version::Applied;
+pub use to_topic::Of;
+use to_topic::{Backlog, ToTopic};
 
 /// Between two looks whether everything is acknowledged.
 const TICK: Duration = Duration::from_millis(20);
-/// Between two looks into the registry's queue.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Pause before something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// At most so many items are written to the registry in one transaction: others who write wait so long.
@@ -39,9 +40,6 @@ const BATCH_BYTES: usize = 8 << 20;
 const MOST_ITEMS: usize = 20_000;
 pub const MOST_BYTES: usize = 64 << 20;
 
-/// Verdicts that wait for their topic stay in memory up to so many and so many bytes; beyond, they wait in the registry's file.
-const MEMORY_ITEMS: usize = 5_000;
-const MEMORY_BYTES: usize = 16 << 20;
 /// At most so many bytes of verdicts are put into that file: then reading pauses.
 const FILE_BYTES: usize = 1 << 30;
 
@@ -51,15 +49,6 @@ pub struct Outlets {
     /// Signals go to their topic from the registry's own queue, with what became of them.
     pub verdicts: Option<Lane<Of>>,
     pub view: Shared,
-}
-
-/// Which verdict a letter is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
-    /// The item of this number.
-    Item(u64),
-    /// A row of the registry's queue.
-    Row(i64),
 }
 
 /// What is not acknowledged yet.
@@ -168,29 +157,6 @@ impl Outbox {
         {
             tracing::error!("the delivery thread panicked; what it did not deliver is in the checkpoint");
         }
-    }
-}
-
-/// What waits in memory for the verdicts' topic.
-#[derive(Default)]
-struct Backlog {
-    items: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-impl Backlog {
-    fn is_full(&self) -> bool {
-        self.items.load(Ordering::Relaxed) >= MEMORY_ITEMS || self.bytes.load(Ordering::Relaxed) >= MEMORY_BYTES
-    }
-
-    fn add(&self, bytes: usize) {
-        self.items.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn take(&self, bytes: usize) {
-        self.items.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -306,72 +272,6 @@ impl Worker {
             Taken::Signal(Applied::Ignored(why)) => SignalIgnored { signal: &signal, why: &why }.emit(view),
             Taken::Failed(why) => SignalLost { signal: &signal, why: Some(&why) }.emit(view),
             Taken::Verdict => SignalLost { signal: &signal, why: None }.emit(view),
-        }
-    }
-}
-
-/// The thread that publishes verdicts.
-struct ToTopic {
-    lane: Lane<Of>,
-    items: Receiver<(u64, Arc<Item>)>,
-    registry: Arc<Embedded>,
-    report: Sender<u64>,
-    backlog: Arc<Backlog>,
-}
-
-impl ToTopic {
-    fn run(mut self) {
-        while self.fill() {
-            let turn = self.lane.turn();
-            let mut rows = Vec::new();
-            for letter in turn.done.into_iter().chain(turn.dropped) {
-                match letter.number {
-                    Of::Item(number) => drop(self.report.send(number)),
-                    Of::Row(id) => rows.push(id),
-                }
-            }
-            if !rows.is_empty()
-                && let Err(e) = self.registry.delivered(&rows)
-            {
-                tracing::warn!(error = %e, "deliveries cannot be written down: they are made once more");
-            }
-            if let Some(pause) = turn.pause {
-                thread::sleep(pause);
-            }
-        }
-    }
-
-    /// Takes what waits: of memory first, since what waits in the file is newer. Whether there can be more.
-    fn fill(&mut self) -> bool {
-        if self.lane.is_empty() {
-            match self.items.recv_timeout(LOOK_EVERY) {
-                Ok((number, item)) => self.push(number, item),
-                Err(RecvTimeoutError::Timeout) => self.rows(),
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
-        }
-        // Rows in the lane are newer than nothing in memory, and older than what comes to it.
-        while self.lane.len() < FLIGHT
-            && let Ok((number, item)) = self.items.try_recv()
-        {
-            self.push(number, item);
-        }
-        true
-    }
-
-    fn push(&mut self, number: u64, item: Arc<Item>) {
-        self.backlog.take(item.bytes());
-        self.lane.push(Letter::new(Of::Item(number), item.key(), Body::Item(item)));
-    }
-
-    fn rows(&mut self) {
-        match self.registry.outgoing(Sink::Verdicts, FLIGHT) {
-            Ok(rows) => {
-                for row in rows {
-                    self.lane.push(Letter::new(Of::Row(row.id), row.key, Body::Text(row.body)));
-                }
-            }
-            Err(e) => tracing::warn!(error = %e, "the queue of verdicts cannot be read"),
         }
     }
 }

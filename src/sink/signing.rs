@@ -27,7 +27,11 @@ const IN_BASE64: &str = "whsec_";
 
 /// What a sender and its receivers share. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    text: String,
+    /// What Standard Webhooks sign with: the text, or what it says in base64.
+    key: Result<Vec<u8>, BadSecret>,
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,32 +50,34 @@ pub enum BadSecret {
 impl Secret {
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
+        let text = secret.into();
+        let key = match text.strip_prefix(IN_BASE64) {
+            Some("") => Err(BadSecret::Empty),
+            Some(rest) => STANDARD.decode(rest).map_err(|_| BadSecret::Base64),
+            None if text.is_empty() => Err(BadSecret::Empty),
+            None => Ok(text.clone().into_bytes()),
+        };
+        Self { text, key }
     }
 
     /// # Errors
     /// An empty secret, or one that says that it is base64 and is not.
     pub fn check(&self) -> Result<(), BadSecret> {
-        match self.0.strip_prefix(IN_BASE64) {
-            Some("") => Err(BadSecret::Empty),
-            Some(rest) => STANDARD.decode(rest).map(|_| ()).map_err(|_| BadSecret::Base64),
-            None if self.0.is_empty() => Err(BadSecret::Empty),
-            None => Ok(()),
-        }
+        self.key.as_ref().map(|_| ()).map_err(|why| *why)
     }
 
     /// `X-Driftgate-Signature` of a body sent at a time in seconds since the epoch.
     #[must_use]
     pub fn signature(&self, timestamp_s: i64, body: &str) -> String {
-        format!("sha256={}", hex(&sign(self.0.as_bytes(), &format!("{timestamp_s}.{body}"))))
+        format!("sha256={}", hex(&sign(self.text.as_bytes(), &format!("{timestamp_s}.{body}"))))
     }
 
     /// `webhook-signature` of an event's body sent at a time in seconds since the epoch.
     #[must_use]
     pub fn standard_signature(&self, id: &str, timestamp_s: i64, body: &str) -> String {
-        let decoded = self.0.strip_prefix(IN_BASE64).and_then(|rest| STANDARD.decode(rest).ok());
-        let key = decoded.unwrap_or_else(|| self.0.as_bytes().to_vec());
-        format!("v1,{}", STANDARD.encode(sign(&key, &format!("{id}.{timestamp_s}.{body}"))))
+        // One that cannot be used is refused before anything is sent.
+        let key = self.key.as_deref().unwrap_or(self.text.as_bytes());
+        format!("v1,{}", STANDARD.encode(sign(key, &format!("{id}.{timestamp_s}.{body}"))))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Events to a URL: one JSON POST each, signed (`signing`), so that its receiver can tell who sent it and whether it is old. When and how often something is tried again is for the caller.
 
 use std::fmt;
-use std::io::Read as _;
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
@@ -10,12 +9,10 @@ use reqwest::{StatusCode, Url};
 
 use super::signing::{self, Secret};
 use crate::clock::now_ms;
-use crate::http_client::{Calls, cause};
+use crate::http_client::{Calls, beginning, cause};
 
 /// An answer is quoted up to here.
 const SHOWN_CHARS: usize = 200;
-/// No more of an answer is read; 4 bytes a character.
-const READ_BYTES: u64 = 800;
 
 /// Why an event did not arrive. Messages name the host only: paths, too, are secret for many receivers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,16 +129,13 @@ impl Webhook {
 
 /// The start of an answer, or what its code means.
 fn said(response: Response, status: StatusCode) -> String {
-    let mut body = Vec::new();
-    // What was read before it broke off says enough.
-    let _ = response.take(READ_BYTES).read_to_end(&mut body);
-    let text: String = String::from_utf8_lossy(&body).trim().chars().take(SHOWN_CHARS).collect();
+    let text = beginning(response, SHOWN_CHARS);
     if text.is_empty() { status.canonical_reason().unwrap_or("no reason given").to_owned() } else { text }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
     use std::thread::JoinHandle;
 

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::ACCEPT;
 use serde::{Deserialize, Serialize};
 
-use crate::http_client::{Calls, cause};
+use crate::http_client::{self, BodyError, Calls, cause};
 
 /// Larger answers are refused: one sample a version is a few hundred bytes.
 const MAX_BYTES: u64 = 8 << 20;
@@ -193,15 +192,10 @@ impl Poller {
         let unreachable = |cause| PollError::Unreachable { host: self.host.clone(), cause };
         let response = request.send().map_err(|e| unreachable(cause(e, self.timeout)))?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        response.take(MAX_BYTES + 1).read_to_end(&mut body).map_err(|e| {
-            // A timeout within the body comes as an error of reading.
-            let inner = e.into_inner().and_then(|e| e.downcast::<reqwest::Error>().ok());
-            unreachable(inner.map_or_else(|| "the answer broke off".to_owned(), |e| cause(*e, self.timeout)))
+        let body = http_client::body(response, MAX_BYTES).map_err(|e| match e {
+            BodyError::TooLarge => PollError::TooLarge { host: self.host.clone(), query: self.query.query.clone() },
+            broken @ BodyError::Broken(_) => unreachable(broken.cause(self.timeout)),
         })?;
-        if body.len() as u64 > MAX_BYTES {
-            return Err(PollError::TooLarge { host: self.host.clone(), query: self.query.query.clone() });
-        }
         self.read(status, &body)
     }
 

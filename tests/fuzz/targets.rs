@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use driftgate::checkpoint::{CheckpointError, Store};
 use driftgate::http::{Access, App, Tokens, Traffic, router};
-use driftgate::registry::Embedded;
+use driftgate::ledger::Embedded;
 use driftgate::replay::{Input, InputFile, Observer};
 use driftgate::source::options::FileOptions;
 use driftgate::{config, daemon, replay, snapshot, view};

@@ -10,11 +10,13 @@ mod display;
 mod live_checks;
 pub mod recorded;
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec::time::utc;
 use crate::policy::{Enforce, Group, Policy, Transition};
-use crate::promotion::types::{ActiveBlock, Dossier, Finding, Outcome};
+use crate::promotion::types::{ActiveBlock, Dossier, Finding, GateOutcome};
 use crate::promotion::{self, PROD};
 
 pub use live_checks::{Decided, GroupVerdict};
@@ -121,6 +123,27 @@ pub enum GateError {
 /// # Errors
 /// A stage that none of the policy's transitions leads to. A policy without transitions takes every stage.
 pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
+    let (found, _) = look(question)?;
+    Ok(found.answer(question.policy, question.to, question.version, question.now_ms))
+}
+
+/// What speaks against a version whose promotion is under way elsewhere, a sentence each: as [`decide`], but live checks that want
+/// data refuse nothing.
+///
+/// # Errors
+/// As `decide`.
+pub fn objections(question: &Question<'_>) -> Result<Vec<String>, GateError> {
+    let (found, live) = look(question)?;
+    let holds = |(at, finding): &(usize, &Finding)| match finding.outcome {
+        GateOutcome::Pass | GateOutcome::Warn => false,
+        GateOutcome::Block | GateOutcome::Pending => true,
+        GateOutcome::Inconclusive => !live.contains(at),
+    };
+    Ok(found.gates.iter().enumerate().filter(holds).map(|(_, finding)| finding.detail.clone()).collect())
+}
+
+/// Asks every gate; which of them are live checks.
+fn look(question: &Question<'_>) -> Result<(Found, Range<usize>), GateError> {
     let &Question { policy, to, version, now_ms, dossier, .. } = question;
     let mut found = Found::default();
     let groups = counting(policy, to, &mut found.notes)?;
@@ -128,9 +151,11 @@ pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
     found.add_registration(question, transition);
     found.needs_a_check(policy, to, &groups, transition);
     let overrides = live_checks::Overrides::at(&dossier.overrides, now_ms);
+    let first = found.gates.len();
     for group in &groups {
         found.judge(group, question, &overrides);
     }
+    let live = first..found.gates.len();
     found.notes.extend(overrides.notes());
     for block in question.blocks.iter().filter(|b| !groups.iter().any(|g| g.name == b.group)) {
         found
@@ -148,14 +173,14 @@ pub fn decide(question: &Question<'_>) -> Result<Answer, GateError> {
     if !matches!(question.standing, Standing::Unknown { .. }) {
         found.promotion(policy, transition, dossier, question.retry, now_ms);
     }
-    Ok(found.answer(policy, to, version, now_ms))
+    Ok((found, live))
 }
 
 /// The answer while the registry gives none: inconclusive, and why.
 #[must_use]
 pub fn unanswered(policy: &Policy, to: &str, version: &str, why: &str, now_ms: i64) -> Answer {
     let mut found = Found::default();
-    found.add(Finding::new("registry", Outcome::Inconclusive, why));
+    found.add(Finding::new("registry", GateOutcome::Inconclusive, why));
     found.answer(policy, to, version, now_ms)
 }
 
@@ -206,12 +231,12 @@ impl Found {
     pub fn add(&mut self, gate: Finding) {
         let detail = gate.detail.clone();
         match gate.outcome {
-            Outcome::Pass => {}
-            Outcome::Warn if detail.starts_with(&gate.gate) => self.notes.push(detail),
-            Outcome::Warn => self.notes.push(format!("{}: {detail}", gate.gate)),
-            Outcome::Pending => self.pending.push(detail),
-            Outcome::Inconclusive => self.open.push(detail),
-            Outcome::Block => self.blocking.push(detail),
+            GateOutcome::Pass => {}
+            GateOutcome::Warn if detail.starts_with(&gate.gate) => self.notes.push(detail),
+            GateOutcome::Warn => self.notes.push(format!("{}: {detail}", gate.gate)),
+            GateOutcome::Pending => self.pending.push(detail),
+            GateOutcome::Inconclusive => self.open.push(detail),
+            GateOutcome::Block => self.blocking.push(detail),
         }
         self.gates.push(gate);
     }
@@ -226,7 +251,7 @@ impl Found {
                     "version {version:?} of {model:?} is not registered: events name it, but nobody registered it; \
                      run driftgate register {model} {version}"
                 );
-                self.add(Finding::new("registered", Outcome::Block, detail));
+                self.add(Finding::new("registered", GateOutcome::Block, detail));
             }
             Standing::Registered | Standing::OnlySeen => {}
             Standing::Unknown { others } => {
@@ -236,7 +261,7 @@ impl Found {
                 };
                 let detail =
                     format!("version {version:?} of {model:?} was neither registered nor seen in events; {others}");
-                self.add(Finding::new("registered", Outcome::Inconclusive, detail));
+                self.add(Finding::new("registered", GateOutcome::Inconclusive, detail));
             }
         }
     }
@@ -268,7 +293,7 @@ impl Found {
             "nothing promotes to {to:?} without a check: \
              the policy of {model:?} has no group with `enforce: block` for it"
         );
-        self.add(Finding::new("checks", Outcome::Inconclusive, detail));
+        self.add(Finding::new("checks", GateOutcome::Inconclusive, detail));
     }
 
     /// The answer: what blocks outweighs what is inconclusive, and that what waits.

@@ -22,7 +22,7 @@ pub mod version;
 
 use crate::policy::lint::evidence_on_the_way;
 use crate::policy::{Policy, Transition};
-use types::{Dossier, Finding, Outcome, Recomputed};
+use types::{Dossier, Finding, GateOutcome, Recomputed};
 
 /// The stage that serves, for which lineage and a way back must be known.
 pub const PROD: &str = "prod";
@@ -64,7 +64,9 @@ pub fn gates(
         for kind in evidence_on_the_way(policy, transition) {
             if kind != "artifact_digest" && !asks(transition, &[kind]) && !lineage::is_missing(kind, dossier) {
                 let judged = evidence::judge(kind, policy, transition, dossier, now_ms);
-                found.extend(judged.filter(|finding| matches!(finding.outcome, Outcome::Block | Outcome::Pending)));
+                found.extend(
+                    judged.filter(|finding| matches!(finding.outcome, GateOutcome::Block | GateOutcome::Pending)),
+                );
             }
         }
     }
@@ -94,7 +96,7 @@ pub fn always(dossier: &Dossier, retry: Option<&str>) -> Vec<Finding> {
 
 /// The registry that we keep in step with does not have the version any more.
 fn lost(dossier: &Dossier) -> Option<Finding> {
-    dossier.lost.as_ref().map(|why| Finding::new("registry_drift", Outcome::Block, why.clone()))
+    dossier.lost.as_ref().map(|why| Finding::new("registry_drift", GateOutcome::Block, why.clone()))
 }
 
 /// Digests that contradict each other, or of which one is not known yet. That the files are out of reach, or lie where they
@@ -105,9 +107,9 @@ fn mutable_artifact(dossier: &Dossier, is_asked_for: bool) -> Option<Finding> {
     let found = Some(evidence::artifact_as(dossier, recomputed));
     found.filter(|f| {
         let counts = match f.outcome {
-            Outcome::Block | Outcome::Pending => true,
-            Outcome::Inconclusive => is_asked_for,
-            Outcome::Pass | Outcome::Warn => false,
+            GateOutcome::Block | GateOutcome::Pending => true,
+            GateOutcome::Inconclusive => is_asked_for,
+            GateOutcome::Pass | GateOutcome::Warn => false,
         };
         counts && evidence::artifact_sha256(dossier).is_some()
     })

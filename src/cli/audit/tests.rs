@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::registry::{Registration, Registry as _};
+use driftgate_core::promotion::version::Registration;
 
 /// A registry with nine records: registered, five pieces of evidence, staged, frozen, resumed.
 fn registry() -> (TempDir, PathBuf) {

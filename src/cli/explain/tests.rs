@@ -7,8 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::cli::trust::Trust;
-use crate::registry::{Embedded, Registration, Registry as _};
+use crate::ledger::Embedded;
 use driftgate_core::judge::verdict::{Action, Signal};
+use driftgate_core::promotion::version::Registration;
 
 const POLICY: &str = "apiVersion: driftgate/v1
 model: m

@@ -11,7 +11,7 @@ use super::world::World;
 use crate::checkpoint::Store;
 use crate::daemon::loader::Loader;
 use crate::daemon::topics::{Read, Topic};
-use crate::registry::Embedded;
+use crate::ledger::Embedded;
 use crate::sink::dead_letters::DeadLetters;
 use crate::sink::outbox::Outbox;
 use crate::source::kafka::KafkaSource;

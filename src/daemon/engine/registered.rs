@@ -2,7 +2,6 @@
 
 use super::assembly::Engine;
 use crate::daemon::loader::Claim;
-use crate::registry::Registry as _;
 use driftgate_core::intake::newcomers::Registered as _;
 use driftgate_core::pipeline::lock;
 

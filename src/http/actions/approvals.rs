@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::request::{Body, By, LONGEST_NAME, LONGEST_REASON, all_bounded, body};
 use crate::api::{ApprovalRequest, Approved};
-use crate::http::app::{Shared, known_model, with_desk};
+use crate::http::app::{Shared, known_model, with_context};
 use crate::http::problem::Problem;
 use crate::ledger::GivenApproval;
 use driftgate_core::policy::{Approvals, Policy};
@@ -20,16 +20,16 @@ pub async fn approvals(State(app): State<Shared>, by: By, given: Body) -> Result
     ])?;
     let policy = known_model(&app, &by.model)?.policy;
     let role = approving_as(&policy, &given, &by)?;
-    with_desk(&app, &by.model, &by.actor, move |registry, desk| {
+    with_context(&app, &by.model, &by.actor, move |registry, context| {
         let said = GivenApproval {
-            policy: desk.policy,
+            policy: context.policy,
             to: &given.to,
             role: &role,
             comment: given.comment.as_deref(),
-            actor: desk.actor,
+            actor: context.actor,
         };
-        let approval = registry.approve(&desk.policy.model, &by.version, &said, desk.now_ms)?;
-        let answer = registry.gate(desk, &by.version, &given.to)?;
+        let approval = registry.approve(&context.policy.model, &by.version, &said, context.now_ms)?;
+        let answer = registry.gate(context, &by.version, &given.to)?;
         Ok(Approved { approval, gate: answer })
     })
     .await

@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::request::{Body, By, LONGEST_NAME, all_bounded, body, said};
 use crate::api::{Overridden, OverrideRequest, UnblockRequest, Unblocked};
-use crate::http::app::{Shared, known_model, with_desk};
+use crate::http::app::{Shared, known_model, with_context};
 use crate::http::problem::Problem;
 use driftgate_core::codec::time::utc;
 use driftgate_core::policy::Policy;
@@ -22,16 +22,16 @@ pub async fn overrides(State(app): State<Shared>, by: By, given: Body) -> Result
     let policy = known_model(&app, &by.model)?.policy;
     known_rule(&policy, &given)?;
     let until_ms = end(&given, (app.now_ms)())?;
-    with_desk(&app, &by.model, &by.actor, move |registry, desk| {
+    with_context(&app, &by.model, &by.actor, move |registry, context| {
         let new = Override {
             rule: given.rule,
             subject: given.subject,
             until_ms,
             reason,
-            actor: desk.actor.to_owned(),
-            at_ms: desk.now_ms,
+            actor: context.actor.to_owned(),
+            at_ms: context.now_ms,
         };
-        registry.override_rule(&desk.policy.model, &by.version, &new)?;
+        registry.override_rule(&context.policy.model, &by.version, &new)?;
         Ok(Overridden { r#override: new, until: utc(until_ms) })
     })
     .await
@@ -102,9 +102,10 @@ pub async fn unblock(State(app): State<Shared>, by: By, given: Body) -> Result<J
     let reason = said("reason", &given.reason)?;
     all_bounded(&[("group", given.group.as_deref(), LONGEST_NAME)])?;
     let view = app.view.clone();
-    with_desk(&app, &by.model, &by.actor, move |registry, desk| {
-        let model = desk.policy.model.as_str();
-        let ended = registry.unblock(model, &by.version, given.group.as_deref(), desk.actor, &reason, desk.now_ms)?;
+    with_context(&app, &by.model, &by.actor, move |registry, context| {
+        let model = context.policy.model.as_str();
+        let ended =
+            registry.unblock(model, &by.version, given.group.as_deref(), context.actor, &reason, context.now_ms)?;
         if let Some(shown) = view.write().version_mut(model, &by.version) {
             ended.iter().for_each(|block| drop(shown.blocks.remove(&block.group)));
         }

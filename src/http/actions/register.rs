@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::request::{Body, By, LONGEST_LOCATION, all_bounded, body};
 use crate::api::RegisterRequest;
-use crate::http::app::{Shared, known_model, promote_when_read, with_desk};
+use crate::http::app::{Shared, known_model, promote_when_read, with_context};
 use crate::http::problem::Problem;
-use crate::registry::{Registration, Registry as _, VersionRecord};
 use crate::telemetry::events::registry::VersionRegistering;
+use driftgate_core::promotion::version::{Registration, VersionRecord};
 
 /// POST /api/v1/models/{model}/versions/{version}
 pub async fn register(
@@ -44,10 +44,10 @@ pub async fn register(
         stage,
         corrects_snapshot: baseline.is_some_and(Result::is_err),
     };
-    let (was_there, record) = with_desk(&app, &model, &actor, move |r, desk| {
+    let (was_there, record) = with_context(&app, &model, &actor, move |r, context| {
         let was_there = r.version(&registration.model, &registration.version)?.is_some();
         let evidence: Vec<(String, Value)> = evidence.into_iter().collect();
-        Ok((was_there, r.register_as(desk, &registration, &evidence)?))
+        Ok((was_there, r.register_as(context, &registration, &evidence)?))
     })
     .await?;
     promote_when_read(&app, &seen.policy, &record.version, &actor);

@@ -5,36 +5,35 @@ use axum::extract::State as Extracted;
 
 use super::request::{Body, By, LONGEST_NAME, LONGEST_REASON, all_bounded, body, said};
 use crate::api::{FreezeRequest, Frozen, RolloutRequest};
-use crate::http::app::{Shared, with_desk};
+use crate::http::app::{Shared, with_context};
 use crate::http::problem::Problem;
-use crate::ledger::{FROZEN, Told};
-use crate::registry::RegistryError;
+use crate::ledger::{FROZEN, RegistryError, RolloutCommand};
 use driftgate_core::rollout::State;
 
 /// POST /api/v1/models/{model}/rollout: `{"action": "pause", "reason": "…"}`
 pub async fn rollout(Extracted(app): Extracted<Shared>, by: By, given: Body) -> Result<Json<State>, Problem> {
     let given: RolloutRequest = body(given, "action (pause, resume, abort, promote, succeeded, failed) and reason")?;
     all_bounded(&[("action", Some(&given.action), LONGEST_NAME), ("reason", given.reason.as_deref(), LONGEST_REASON)])?;
-    with_desk(&app, &by.model, &by.actor, move |registry, desk| {
+    with_context(&app, &by.model, &by.actor, move |registry, context| {
         let reason = given.reason.as_deref().unwrap_or("no reason given");
         let told = match given.action.as_str() {
-            "pause" => Told::Pause(reason),
-            "resume" => Told::Resume,
-            "abort" => Told::Abort(reason),
-            "promote" => Told::Promote,
-            "succeeded" => Told::External { succeeded: true },
-            "failed" => Told::External { succeeded: false },
+            "pause" => RolloutCommand::Pause(reason),
+            "resume" => RolloutCommand::Resume,
+            "abort" => RolloutCommand::Abort(reason),
+            "promote" => RolloutCommand::Promote,
+            "succeeded" => RolloutCommand::External { succeeded: true },
+            "failed" => RolloutCommand::External { succeeded: false },
             other => {
                 return Err(RegistryError::Conflict(format!(
                     "a rollout cannot be told {other:?}; it can be told pause, resume, abort, promote, and of another controller's: succeeded, failed"
                 )));
             }
         };
-        match registry.tell_rollout(desk, &told)? {
+        match registry.tell_rollout(context, &told)? {
             Some(state) => Ok(state),
             None => Err(RegistryError::Conflict(format!(
                 "no rollout of {:?} is under way",
-                desk.policy.model
+                context.policy.model
             ))),
         }
     })
@@ -46,11 +45,11 @@ pub async fn rollout(Extracted(app): Extracted<Shared>, by: By, given: Body) -> 
 pub async fn freeze(Extracted(app): Extracted<Shared>, by: By, given: Body) -> Result<Json<Frozen>, Problem> {
     let given: FreezeRequest = body(given, "a reason")?;
     let reason = said("reason", &given.reason.unwrap_or_default())?;
-    with_desk(&app, &by.model, &by.actor, move |registry, desk| {
-        let changed = registry.freeze(&desk.policy.model, desk.actor, &reason, desk.now_ms)?;
-        registry.tell_rollout(desk, &Told::Pause(FROZEN))?;
-        let frozen = registry.frozen(&desk.policy.model)?;
-        Ok(Frozen { model: desk.policy.model.clone(), frozen, changed })
+    with_context(&app, &by.model, &by.actor, move |registry, context| {
+        let changed = registry.freeze(&context.policy.model, context.actor, &reason, context.now_ms)?;
+        registry.tell_rollout(context, &RolloutCommand::Pause(FROZEN))?;
+        let frozen = registry.frozen(&context.policy.model)?;
+        Ok(Frozen { model: context.policy.model.clone(), frozen, changed })
     })
     .await
     .map(Json)
@@ -58,12 +57,12 @@ pub async fn freeze(Extracted(app): Extracted<Shared>, by: By, given: Body) -> R
 
 /// POST /api/v1/models/{model}/resume: automatic actions go on.
 pub async fn resume(Extracted(app): Extracted<Shared>, by: By) -> Result<Json<Frozen>, Problem> {
-    with_desk(&app, &by.model, &by.actor, move |registry, desk| {
-        let changed = registry.resume(&desk.policy.model, desk.actor, desk.now_ms)?;
-        if registry.rollout(&desk.policy.model)?.is_some_and(|r| r.paused.as_deref() == Some(FROZEN)) {
-            registry.tell_rollout(desk, &Told::Resume)?;
+    with_context(&app, &by.model, &by.actor, move |registry, context| {
+        let changed = registry.resume(&context.policy.model, context.actor, context.now_ms)?;
+        if registry.rollout(&context.policy.model)?.is_some_and(|r| r.paused.as_deref() == Some(FROZEN)) {
+            registry.tell_rollout(context, &RolloutCommand::Resume)?;
         }
-        Ok(Frozen { model: desk.policy.model.clone(), frozen: None, changed })
+        Ok(Frozen { model: context.policy.model.clone(), frozen: None, changed })
     })
     .await
     .map(Json)

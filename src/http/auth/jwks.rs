@@ -1,6 +1,5 @@
 //! The keys that an issuer publishes: where they lie is found by its configuration, and only those of key pairs are kept.
 
-use std::io::Read as _;
 use std::time::Duration;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
@@ -9,7 +8,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::oidc::OidcConfig;
-use crate::http_client::{Calls, cause, is_loopback};
+use crate::http_client::{self, BodyError, Calls, cause, is_loopback};
 
 /// The algorithms that are taken: signatures of key pairs.
 pub const TAKEN: [Algorithm; 9] = [
@@ -144,17 +143,15 @@ fn get(address: &str, config: &OidcConfig) -> Result<Value, String> {
     if !answer.status().is_success() {
         return Err(format!("{address} answers {}", answer.status()));
     }
-    let mut body = Vec::new();
-    let read = answer.take(LONGEST + 1).read_to_end(&mut body);
-    read.map_err(|e| format!("{address}: {e}"))?;
-    if body.len() as u64 > LONGEST {
-        return Err(format!("{address} answers more than {LONGEST} bytes"));
-    }
+    let body = http_client::body(answer, LONGEST).map_err(|e| match e {
+        BodyError::TooLarge => format!("{address} answers more than {LONGEST} bytes"),
+        BodyError::Broken(e) => format!("{address}: {e}"),
+    })?;
     serde_json::from_slice(&body).map_err(|e| format!("{address} answers no JSON: {e}"))
 }
 
 fn client(url: &Url, config: &OidcConfig) -> Result<reqwest::blocking::Client, String> {
     let calls = Calls { timeout: TIMEOUT, ca_file: config.ca_file.clone() };
     let http = calls.client(url)?.build();
-    http.map_err(|e| format!("the HTTP client cannot be set up: {}", crate::http_client::innermost(e)))
+    http.map_err(|e| format!("the HTTP client cannot be set up: {}", http_client::innermost(e)))
 }

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::Caller;
 use super::oidc::PREFIX;
 use super::roles::{BadRoles, Grant, Roles};
-use crate::ledger::OWN_ACTORS;
 use crate::telemetry::events::registry::OpenToOthers;
+use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::text;
 
 /// Where tokens come from when no file is configured; the same format as the file.

@@ -2,11 +2,11 @@
 
 use super::page::{Page, Result, flag, real, set};
 use crate::http::stages::stages;
-use crate::ledger::{Desk, Embedded, Problem, UNCONFIRMED};
-use crate::registry::{PendingRollback, Registry as _, RegistryError, VersionRecord};
+use crate::ledger::{Embedded, Problem, RegistryError, RequestContext, UNCONFIRMED};
 use crate::telemetry::metrics;
 use crate::view::View;
 use crate::view::stream_state;
+use driftgate_core::promotion::version::{PendingRollback, VersionRecord};
 use driftgate_core::rollout::{Phase, State};
 
 /// One picture of the registry.
@@ -56,10 +56,10 @@ impl Ledger {
                 ledger.frozen.push(model.clone());
             }
             let of_version = |version: &str| stream_state::of(view, model, version);
-            let desk = Desk { policy: &seen.policy, live: &of_version, actor: "", now_ms };
+            let context = RequestContext { policy: &seen.policy, live: &of_version, actor: "", now_ms };
             for version in seen.versions.keys() {
                 for stage in stages(&seen.policy) {
-                    let passes = registry.gate(&desk, version, stage).is_ok_and(|answer| answer.ok);
+                    let passes = registry.gate(&context, version, stage).is_ok_and(|answer| answer.ok);
                     let (model, version, stage) = (model.clone(), version.clone(), stage.to_owned());
                     ledger.gates.push(GateLine { model, version, stage, passes });
                 }

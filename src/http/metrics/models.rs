@@ -1,9 +1,9 @@
 //! What became of each model's events, how far it has come, and its versions.
 
 use super::page::{Page, Result, add, flag, real, seconds, set};
-use crate::registry::VersionRecord;
 use crate::telemetry::metrics::{self, Metric};
 use crate::view::{ModelView, View};
+use driftgate_core::promotion::version::VersionRecord;
 
 pub(super) fn show(page: &Page, view: &View, records: &[VersionRecord]) -> Result<()> {
     counters(page, view)?;

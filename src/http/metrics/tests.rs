@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::{Ledger, families};
 use crate::http::tests::picture::{END, MODEL, picture, result, verdict};
-use crate::registry::{Embedded, Registration, Registry as _};
+use crate::ledger::Embedded;
 use driftgate_core::judge::verdict::Status;
+use driftgate_core::promotion::version::Registration;
 
 fn rendered(view: &crate::view::View, ledger: &Ledger) -> String {
     super::text(&families(view, ledger).unwrap()).unwrap()

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::ledger::{add_version, follow};
+use crate::ledger::versions::add_version;
 use driftgate_core::gate::{Decided, GroupVerdict};
 use driftgate_core::judge::verdict::Status;
 use driftgate_core::rollout::Phase;
@@ -21,12 +21,12 @@ fn policy() -> Policy {
 }
 
 /// The latest windows are of this time and decide so.
-fn at_desk<T>(end_ms: i64, decides: Status, work: impl FnOnce(&Desk<'_>) -> T) -> T {
+fn in_context<T>(end_ms: i64, decides: Status, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
     let (rule, sentence) = ("drift/psi".into(), "drift/psi x".into());
     let results = vec![Decided { rule, subject: "x".into(), decides, sentence }];
     let latest = vec![GroupVerdict { group: "drift".into(), end_ms, complete: true, results }];
     let live = |_: &str| Live { latest: latest.clone(), blocks: Vec::new(), seen: true, others: Vec::new() };
-    work(&Desk { policy: &policy(), live: &live, actor: "ann", now_ms: NOW })
+    work(&RequestContext { policy: &policy(), live: &live, actor: "ann", now_ms: NOW })
 }
 
 fn hex(letter: char) -> String {
@@ -35,9 +35,9 @@ fn hex(letter: char) -> String {
 
 /// Version 2 is on its way to prod by another controller; version 1 is there.
 fn under_way(registry: &Embedded) {
-    at_desk(NOW, Status::Pass, |desk| {
+    in_context(NOW, Status::Pass, |context| {
         let first = Registration { stage: Some(PROD.into()), ..plain("1") };
-        registry.register_as(desk, &first, &[]).unwrap();
+        registry.register_as(context, &first, &[]).unwrap();
         let new = Registration { artifact_sha256: Some(hex('a')), ..plain("2") };
         let evidence = [
             ("tests", json!("pass")),
@@ -45,20 +45,22 @@ fn under_way(registry: &Embedded) {
             ("data_snapshot", json!(format!("sha256:{}", hex('b')))),
             ("code_commit", json!("git:1234abcd")),
         ];
-        registry.register_as(desk, &new, &evidence.map(|(kind, value)| (kind.to_owned(), value))).unwrap();
-        approve(registry, desk, "2", "olga").unwrap();
-        let promotion = registry.promote(desk, &Wish { version: "2", to: PROD, retry: None, comment: None }).unwrap();
+        registry.register_as(context, &new, &evidence.map(|(kind, value)| (kind.to_owned(), value))).unwrap();
+        approve(registry, context, "2", "olga").unwrap();
+        let promotion = registry
+            .promote(context, &PromotionRequest { version: "2", to: PROD, retry: None, comment: None })
+            .unwrap();
         assert_eq!(promotion.rollout.map(|r| r.phase), Some(Phase::Progressing), "{:?}", promotion.answer.reasons);
     });
 }
 
-fn approve(registry: &Embedded, desk: &Desk<'_>, version: &str, actor: &str) -> Result<(), RegistryError> {
-    let given = GivenApproval { policy: desk.policy, to: PROD, role: "owner", comment: None, actor };
+fn approve(registry: &Embedded, context: &RequestContext<'_>, version: &str, actor: &str) -> Result<(), RegistryError> {
+    let given = GivenApproval { policy: context.policy, to: PROD, role: "owner", comment: None, actor };
     registry.approve("m", version, &given, NOW).map(drop)
 }
 
-fn refused(registry: &Embedded, desk: &Desk<'_>, why: &str) {
-    let error = registry.tell_rollout(desk, &Told::External { succeeded: true }).unwrap_err();
+fn refused(registry: &Embedded, context: &RequestContext<'_>, why: &str) {
+    let error = registry.tell_rollout(context, &RolloutCommand::External { succeeded: true }).unwrap_err();
     assert!(matches!(&error, RegistryError::Conflict(text) if text.contains(why)), "{error}");
     assert_eq!(prod(registry).as_deref(), Some("1"));
     let state = registry.rollout("m").unwrap().expect("it stays under way");
@@ -74,21 +76,21 @@ fn another_controllers_success_moves_prod_only_where_the_gate_still_passes() {
     let attach = |kind: &str, value: &str| {
         registry.attach("m", "2", &[(kind.to_owned(), json!(value))], "mallory", NOW).unwrap();
     };
-    at_desk(NOW, Status::Pass, |desk| {
+    in_context(NOW, Status::Pass, |context| {
         attach("security_scan", "fail");
-        refused(&registry, desk, "security_scan did not pass");
+        refused(&registry, context, "security_scan did not pass");
         attach("security_scan", "pass");
         attach("code_commit", "git:deadbeef");
-        refused(&registry, desk, "0 of 1 approvals");
-        approve(&registry, desk, "2", "olga").unwrap();
+        refused(&registry, context, "0 of 1 approvals");
+        approve(&registry, context, "2", "olga").unwrap();
         registry.apply(&signal(Action::Block, "2", "drift", 1), NOW).unwrap();
-        refused(&registry, desk, "blocked since");
+        refused(&registry, context, "blocked since");
         registry.unblock("m", "2", None, "ann", "a false alarm", NOW).unwrap();
     });
-    at_desk(NOW, Status::Block, |desk| refused(&registry, desk, "drift/psi x"));
+    in_context(NOW, Status::Block, |context| refused(&registry, context, "drift/psi x"));
     // What only wants data, as windows of a quiet hour do, refuses nothing.
-    at_desk(NOW - 400 * 3_600_000, Status::Insufficient, |desk| {
-        let state = registry.tell_rollout(desk, &Told::External { succeeded: true }).unwrap();
+    in_context(NOW - 400 * 3_600_000, Status::Insufficient, |context| {
+        let state = registry.tell_rollout(context, &RolloutCommand::External { succeeded: true }).unwrap();
         assert_eq!(state.map(|s| s.phase), Some(Phase::Succeeded));
     });
     assert_eq!(prod(&registry).as_deref(), Some("2"));
@@ -97,14 +99,14 @@ fn another_controllers_success_moves_prod_only_where_the_gate_still_passes() {
 #[test]
 fn whoever_registers_what_mlflow_or_a_signal_brought_is_its_requester() {
     let registry = registry();
-    registry.write(1, |change| Ok(add_version(change, "m", "3", follow::ACTOR)?)).unwrap();
+    registry.write(1, |change| Ok(add_version(change, "m", "3", driftgate_core::audit::names::MLFLOW)?)).unwrap();
     registry.apply(&signal(Action::Block, "4", "drift", 1), 1).unwrap();
-    at_desk(NOW, Status::Pass, |desk| {
+    in_context(NOW, Status::Pass, |context| {
         for version in ["3", "4"] {
-            registry.register_as(desk, &plain(version), &[]).unwrap();
-            let error = approve(&registry, desk, version, "ann").unwrap_err();
+            registry.register_as(context, &plain(version), &[]).unwrap();
+            let error = approve(&registry, context, version, "ann").unwrap_err();
             assert!(error.to_string().contains("registered the version"), "{error}");
-            approve(&registry, desk, version, "olga").unwrap();
+            approve(&registry, context, version, "olga").unwrap();
             let log = registry.audit(Some("m"), 100).unwrap();
             let said =
                 log.iter().filter(|r| r["event"] == "register" && r["version"] == version && r["actor"] == "ann");
@@ -113,7 +115,7 @@ fn whoever_registers_what_mlflow_or_a_signal_brought_is_its_requester() {
         // Somebody else's version that is given a stage is asked for there.
         registry.register(&plain("5"), "ci", 1).unwrap();
         registry.set_stage("m", PROD, "5", "ann", "at once", 2).unwrap();
-        let error = approve(&registry, desk, "5", "ann").unwrap_err();
+        let error = approve(&registry, context, "5", "ann").unwrap_err();
         assert!(error.to_string().contains("asked for the promotion"), "{error}");
     });
 }
@@ -160,20 +162,20 @@ fn prod_returns_by_hand_to_nothing_that_failed() {
 #[test]
 fn a_stage_is_one_that_the_policy_knows() {
     let registry = registry();
-    at_desk(NOW, Status::Pass, |desk| {
+    in_context(NOW, Status::Pass, |context| {
         for stage in ["Prod", "prod ", "рrod", "..", "production", ""] {
             let new = Registration { stage: Some(stage.into()), ..plain("1") };
-            let error = registry.register_as(desk, &new, &[]).unwrap_err();
+            let error = registry.register_as(context, &new, &[]).unwrap_err();
             let expected = matches!(error, RegistryError::UnknownStage { .. } | RegistryError::BadName { .. });
             assert!(expected && error.to_string().contains("stage"), "{stage}: {error}");
         }
         assert_eq!(registry.versions(None).unwrap(), []);
         for stage in ["dev", "canary", PROD] {
             let new = Registration { stage: Some(stage.into()), ..plain("1") };
-            registry.register_as(desk, &new, &[]).unwrap();
+            registry.register_as(context, &new, &[]).unwrap();
         }
-        let odd = Wish { version: "1", to: "рrod", retry: None, comment: None };
-        assert!(registry.promote(desk, &odd).is_err());
+        let odd = PromotionRequest { version: "1", to: "рrod", retry: None, comment: None };
+        assert!(registry.promote(context, &odd).is_err());
         assert!(registry.set_stage("m", "..", "1", "ann", "", 1).is_err());
     });
 }

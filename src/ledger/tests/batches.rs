@@ -124,15 +124,16 @@ fn stream() -> Vec<Item> {
 fn begun(policy: &Policy) -> Embedded {
     let registry = registry();
     let live = |version: &str| passing("m", version);
-    let desk = Desk { policy, live: &live, actor: "ann", now_ms: NOW };
+    let context = RequestContext { policy, live: &live, actor: "ann", now_ms: NOW };
     registry.register(&plain("1"), "ci", 1).unwrap();
     registry.set_stage("m", PROD, "1", "ann", "", 2).unwrap();
     let hex = "ab".repeat(32);
     let new = Registration { artifact_sha256: Some(hex.clone()), ..plain("2") };
     let evidence = [("tests", "pass"), ("data_snapshot", &format!("sha256:{hex}")), ("code_commit", "git:1234abcd")];
     let evidence: Vec<_> = evidence.iter().map(|(kind, value)| ((*kind).to_owned(), json!(value))).collect();
-    registry.register_as(&desk, &new, &evidence).unwrap();
-    let promoted = registry.promote(&desk, &Wish { version: "2", to: PROD, retry: None, comment: None }).unwrap();
+    registry.register_as(&context, &new, &evidence).unwrap();
+    let promoted =
+        registry.promote(&context, &PromotionRequest { version: "2", to: PROD, retry: None, comment: None }).unwrap();
     assert!(promoted.rollout.is_some(), "{:?}", promoted.answer.reasons);
     registry
 }
@@ -162,10 +163,10 @@ fn rows(registry: &Embedded) -> Vec<String> {
 fn one_by_one(policy: &Policy, items: &[Item]) -> Embedded {
     let registry = begun(policy);
     let live = |version: &str| passing("m", version);
-    let desk = Desk { policy, live: &live, actor: "driftgate", now_ms: NOW };
+    let context = RequestContext { policy, live: &live, actor: "driftgate", now_ms: NOW };
     for item in items {
         match item {
-            Item::Verdict(verdict, json) => registry.take(&desk, verdict, json).unwrap(),
+            Item::Verdict(verdict, json) => registry.take(&context, verdict, json).unwrap(),
             Item::Signal(signal) => drop(registry.apply(signal, NOW).unwrap()),
         }
     }

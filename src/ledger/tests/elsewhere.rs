@@ -21,8 +21,8 @@ fn policy() -> Policy {
     )
 }
 
-/// A desk whose stream says that the last window of every version passes; it ended then.
-fn at_desk<T>(end_ms: i64, work: impl FnOnce(&Desk<'_>) -> T) -> T {
+/// A context whose stream says that the last window of every version passes; it ended then.
+fn in_context<T>(end_ms: i64, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
     let result = Decided {
         rule: "drift/psi".into(),
         subject: "x".into(),
@@ -31,7 +31,7 @@ fn at_desk<T>(end_ms: i64, work: impl FnOnce(&Desk<'_>) -> T) -> T {
     };
     let latest = vec![GroupVerdict { group: "drift".into(), end_ms, complete: true, results: vec![result] }];
     let (policy, live) = (policy(), |_: &str| Live { latest: latest.clone(), seen: true, ..Live::default() });
-    work(&Desk { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
+    work(&RequestContext { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
 }
 
 fn events(registry: &Embedded) -> Vec<String> {
@@ -128,7 +128,7 @@ fn a_stage_that_was_once_given_is_reached_by_its_gate_whatever_becomes_of_it_els
     };
     let give = |version: &str, stage: &str| {
         let new = Registration { stage: Some(stage.into()), ..plain(version) };
-        at_desk(NOW, |desk| registry.register_as(desk, &new, &[]).map(|_| ()))
+        in_context(NOW, |context| registry.register_as(context, &new, &[]).map(|_| ()))
     };
     // What stands there already is nobody's word.
     follow(&[(PROD, "3"), ("staging", "3")], &all);
@@ -172,7 +172,7 @@ fn what_tags_say_is_shown_and_counts_for_nothing_and_who_may_says_it_anew() {
     let dossier = || registry.dossier(&policy(), "1", NOW).unwrap();
     assert!(dossier().evidence.is_empty() && dossier().peers.is_empty() && dossier().snapshot_sha256.is_none());
     assert_eq!(dossier().reported.len(), 6, "{:?}", dossier().reported);
-    let answer = at_desk(NOW, |desk| registry.gate(desk, "1", PROD).unwrap());
+    let answer = in_context(NOW, |context| registry.gate(context, "1", PROD).unwrap());
     let lineage = answer.reasons.iter().find(|r| r.contains("lineage")).unwrap();
     assert!(lineage.contains("code_commit, artifact_digest missing"), "{lineage}");
     assert!(lineage.contains("reported by MLflow, not confirmed: data_snapshot") && lineage.contains("git:theirs"));
@@ -186,7 +186,7 @@ fn what_tags_say_is_shown_and_counts_for_nothing_and_who_may_says_it_anew() {
 
     let new = Registration { snapshot: Some("ours.csv".into()), artifact_sha256: Some("ab".repeat(32)), ..plain("1") };
     let given = [("code_commit".to_owned(), json!("git:ours"))];
-    at_desk(NOW, |desk| registry.register_as(desk, &new, &given).unwrap());
+    in_context(NOW, |context| registry.register_as(context, &new, &given).unwrap());
     assert_eq!(record().snapshot_in_use(), Some("ours.csv"));
     assert_eq!(registry.snapshots_replaced("m").unwrap(), ["1"]);
     registry.snapshot_taken("m", "1").unwrap();
@@ -196,7 +196,7 @@ fn what_tags_say_is_shown_and_counts_for_nothing_and_who_may_says_it_anew() {
     let differing = dossier().differing();
     assert_eq!(differing.len(), 3, "{differing:?}");
     assert!(differing[0].contains("snapshot is \"ours.csv\" here, MLflow reports \"theirs.csv\""), "{differing:?}");
-    let answer = at_desk(NOW, |desk| registry.gate(desk, "1", PROD).unwrap());
+    let answer = in_context(NOW, |context| registry.gate(context, "1", PROD).unwrap());
     assert!(answer.notes.iter().any(|note| note.contains("MLflow reports \"git:theirs\"")), "{:?}", answer.notes);
     let audit = registry.audit(Some("m"), 100).unwrap();
     let last = |event: &str| audit.iter().rfind(|r| r["event"] == event).unwrap()["payload"].clone();
@@ -228,7 +228,7 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
     registry.record_verdict("m", "1", "drift", NOW, "{}").unwrap();
     registry.apply(&signal(Action::Block, "1", "slo", 1), 2).unwrap();
     let kinds = || registry.dossier(&policy(), "1", NOW).unwrap().evidence.into_keys().collect::<Vec<_>>();
-    let gate = |end, to: &str| at_desk(end, |desk| registry.gate(desk, "1", to).unwrap());
+    let gate = |end, to: &str| in_context(end, |context| registry.gate(context, "1", to).unwrap());
     assert_eq!(kinds(), ["tests"]);
     assert_eq!(gate(NOW, "staging").verdict, GateVerdict::Pass);
     let same = follow(created, &[("staging", "1")], 3);
@@ -269,8 +269,8 @@ fn a_version_that_was_deleted_elsewhere_and_made_again_is_another() {
     assert_eq!(registry.version("m", "1").unwrap().unwrap().stages, Vec::<String>::new());
     let own = Signal { ts: driftgate_core::codec::time::utc(anew + 2), ..signal(Action::Clear, "1", "drift", 4) };
     registry.apply(&own, 8).unwrap();
-    let wish = Wish { version: "1", to: "staging", retry: None, comment: None };
-    assert!(at_desk(NOW, |desk| registry.promote(desk, &wish).unwrap()).record.is_some());
+    let wish = PromotionRequest { version: "1", to: "staging", retry: None, comment: None };
+    assert!(in_context(NOW, |context| registry.promote(context, &wish).unwrap()).record.is_some());
     assert_eq!(registry.version("m", "1").unwrap().unwrap().stages, ["staging"]);
     assert_eq!(unheld(&registry), Vec::<String>::new());
     assert_eq!(events(&registry).iter().filter(|e| *e == "registry_drift").count(), 1);
@@ -289,7 +289,7 @@ fn what_mlflow_lost_is_neither_promoted_nor_rolled_back_to_until_it_is_back() {
     assert_eq!(registry.follow("m", &without_1, 5).unwrap().lost, Vec::<String>::new(), "said once");
     assert_eq!(registry.known_elsewhere("m").unwrap(), ["2", "3"]);
 
-    let answer = at_desk(NOW, |desk| registry.gate(desk, "1", "staging").unwrap());
+    let answer = in_context(NOW, |context| registry.gate(context, "1", "staging").unwrap());
     assert_eq!(answer.verdict, GateVerdict::Block);
     assert!(
         answer.reasons[0].starts_with("registry_drift: MLflow has no version \"1\" of \"m\" any more"),
@@ -297,8 +297,8 @@ fn what_mlflow_lost_is_neither_promoted_nor_rolled_back_to_until_it_is_back() {
         answer.reasons
     );
     assert!(answer.gates.iter().any(|g| g.gate == "registry_drift"), "{:?}", answer.gates);
-    let wish = Wish { version: "1", to: "staging", retry: None, comment: None };
-    assert_eq!(at_desk(NOW, |desk| registry.promote(desk, &wish).unwrap()).record, None);
+    let wish = PromotionRequest { version: "1", to: "staging", retry: None, comment: None };
+    assert_eq!(in_context(NOW, |context| registry.promote(context, &wish).unwrap()).record, None);
     let error = registry.set_stage("m", "canary", "1", "ann", "", 6).unwrap_err();
     assert!(matches!(&error, RegistryError::Conflict(why) if why.contains("registry_drift")), "{error}");
     let error = registry.roll_back("m", Some("1"), "ann", "slow", false, 6).unwrap_err();
@@ -315,7 +315,7 @@ fn what_mlflow_lost_is_neither_promoted_nor_rolled_back_to_until_it_is_back() {
     registry.follow("m", &picture(&[(PROD, "2")], &all), 7).unwrap();
     assert_eq!(registry.problems(None).unwrap(), []);
     assert_eq!(registry.roll_back("m", None, "ann", "slow", true, 8).unwrap().1.as_deref(), Some("1"));
-    let answer = at_desk(NOW, |desk| registry.gate(desk, "1", "staging").unwrap());
+    let answer = in_context(NOW, |context| registry.gate(context, "1", "staging").unwrap());
     assert!(!answer.reasons.iter().any(|r| r.contains("registry_drift")), "{:?}", answer.reasons);
 }
 

@@ -17,9 +17,9 @@ fn policy() -> Policy {
     )
 }
 
-fn with_desk<T>(work: impl FnOnce(&Desk<'_>) -> T) -> T {
+fn with_context<T>(work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
     let (policy, live) = (policy(), |_: &str| Live::default());
-    work(&Desk { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
+    work(&RequestContext { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
 }
 
 fn events(registry: &Embedded) -> Vec<String> {
@@ -30,30 +30,30 @@ fn events(registry: &Embedded) -> Vec<String> {
 #[test]
 fn what_needs_nobody_happens_by_itself_once() {
     let registry = registry();
-    with_desk(|desk| {
+    with_context(|context| {
         let new = Registration { stage: Some("dev".into()), ..plain("3") };
-        let record = registry.register_as(desk, &new, &[]).unwrap();
+        let record = registry.register_as(context, &new, &[]).unwrap();
         assert_eq!(record.stages, ["dev"], "tests are missing");
         registry.attach("m", "3", &[("tests".into(), json!("pass"))], "ci", NOW).unwrap();
-        registry.promote_automatically(desk, "3").unwrap();
+        registry.promote_automatically(context, "3").unwrap();
         assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some("3"));
         let records = registry.promotions("m", "3").unwrap();
         assert_eq!((records.len(), &records[0]["status"]), (1, &json!("promoted")));
         // Another takes its place; the first does not come back by itself.
         let next = Registration { stage: Some("dev".into()), ..plain("4") };
-        registry.register_as(desk, &next, &[("tests".into(), json!(true))]).unwrap();
-        registry.promote_automatically(desk, "3").unwrap();
+        registry.register_as(context, &next, &[("tests".into(), json!(true))]).unwrap();
+        registry.promote_automatically(context, "3").unwrap();
         assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some("4"));
         // In a freeze nothing moves.
         assert!(registry.freeze("m", "ann", "incident", NOW).unwrap());
         let last = Registration { stage: Some("dev".into()), ..plain("5") };
-        registry.register_as(desk, &last, &[("tests".into(), json!(true))]).unwrap();
+        registry.register_as(context, &last, &[("tests".into(), json!(true))]).unwrap();
         assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some("4"));
     });
 }
 
 /// Prod's latest window of every version passes, and whoever is asked has signed.
-fn with_passing_desk<T>(registry: &Embedded, work: impl FnOnce(&Desk<'_>) -> T) -> T {
+fn with_passing_desk<T>(registry: &Embedded, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
     let policy = with_transitions(
         "- {from: dev, to: staging, approvals: auto, evidence: [tests]}
 - {from: staging, to: prod, checks: [drift], rollout: {steps: [{weight: 100, bake: 1h}], checks: [drift]}}
@@ -71,11 +71,11 @@ fn with_passing_desk<T>(registry: &Embedded, work: impl FnOnce(&Desk<'_>) -> T) 
         registry.register(&plain(version), "ci", 1).unwrap();
         registry.set_stage("m", PROD, version, "ann", "", 2).unwrap();
     }
-    work(&Desk { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
+    work(&RequestContext { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
 }
 
 /// A version with everything that is asked for, in staging by itself.
-fn ready(registry: &Embedded, desk: &Desk<'_>, version: &str) {
+fn ready(registry: &Embedded, context: &RequestContext<'_>, version: &str) {
     let hex = "ab".repeat(31) + &format!("{:02x}", version.parse::<u8>().unwrap());
     let new = Registration { artifact_sha256: Some(hex.clone()), ..plain(version) };
     let evidence = [
@@ -84,30 +84,32 @@ fn ready(registry: &Embedded, desk: &Desk<'_>, version: &str) {
         ("code_commit", json!("git:1234abcd")),
     ];
     let evidence = evidence.map(|(kind, value)| (kind.to_owned(), value));
-    registry.register_as(desk, &new, &evidence).unwrap();
+    registry.register_as(context, &new, &evidence).unwrap();
     assert_eq!(registry.standing("m", "staging").unwrap().as_deref(), Some(version));
 }
 
-fn promote(registry: &Embedded, desk: &Desk<'_>, version: &str) -> Promotion {
-    registry.promote(desk, &Wish { version, to: PROD, retry: None, comment: None }).unwrap()
+fn promote(registry: &Embedded, context: &RequestContext<'_>, version: &str) -> Promotion {
+    registry.promote(context, &PromotionRequest { version, to: PROD, retry: None, comment: None }).unwrap()
 }
 
 #[test]
 fn a_rollout_under_way_holds_up_other_versions_on_their_way_to_staging_in_nothing() {
     let registry = registry();
-    with_passing_desk(&registry, |desk| {
-        ready(&registry, desk, "2");
-        let begun = promote(&registry, desk, "2");
+    with_passing_desk(&registry, |context| {
+        ready(&registry, context, "2");
+        let begun = promote(&registry, context, "2");
         assert_eq!(
             begun.rollout.unwrap().phase,
             driftgate_core::rollout::Phase::Promoting,
             "{:?}",
             begun.answer.reasons
         );
-        ready(&registry, desk, "3");
-        let refused = registry.promote(desk, &Wish { version: "3", to: PROD, retry: None, comment: None }).unwrap_err();
+        ready(&registry, context, "3");
+        let refused = registry
+            .promote(context, &PromotionRequest { version: "3", to: PROD, retry: None, comment: None })
+            .unwrap_err();
         assert!(refused.to_string().contains("is under way"), "{refused}");
-        registry.tell_rollout(desk, &Told::Abort("not this one")).unwrap();
+        registry.tell_rollout(context, &RolloutCommand::Abort("not this one")).unwrap();
         assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("1"));
         assert_eq!(registry.frozen("m").unwrap(), None, "a person's abort freezes nothing");
         assert_eq!(registry.promotions("m", "2").unwrap()[0]["status"], "rolled_back");
@@ -117,12 +119,12 @@ fn a_rollout_under_way_holds_up_other_versions_on_their_way_to_staging_in_nothin
 #[test]
 fn a_verdict_that_cannot_be_read_pauses_the_rollout_it_is_about_and_is_no_record() {
     let registry = registry();
-    with_passing_desk(&registry, |desk| {
-        ready(&registry, desk, "2");
-        promote(&registry, desk, "2");
+    with_passing_desk(&registry, |context| {
+        ready(&registry, context, "2");
+        promote(&registry, context, "2");
         let paused = || registry.rollout("m").unwrap().unwrap().paused;
-        let policy = std::sync::Arc::new(desk.policy.clone());
-        let (policy, live) = (|_: &str| Some(policy.clone()), |_: &str, version: &str| (desk.live)(version));
+        let policy = std::sync::Arc::new(context.policy.clone());
+        let (policy, live) = (|_: &str| Some(policy.clone()), |_: &str, version: &str| (context.live)(version));
         let stream = Stream { policy: &policy, live: &live, now_ms: NOW, queue_verdicts: false };
         let take = |version| {
             let cut = GivenVerdict { model: "m", version, group: "drift", end_ms: NOW, json: "{\"verdict_id\":" };
@@ -136,22 +138,24 @@ fn a_verdict_that_cannot_be_read_pauses_the_rollout_it_is_about_and_is_no_record
         assert_eq!(registry.verdicts("m", "2").unwrap(), ["{\"verdict_id\":"], "it is kept");
     });
     let registry = self::registry();
-    with_passing_desk(&registry, |desk| {
-        ready(&registry, desk, "2");
+    with_passing_desk(&registry, |context| {
+        ready(&registry, context, "2");
         registry.record_verdict("m", "2", "drift", NOW, "{\"verdict_id\":").unwrap();
-        let refused = registry.promote(desk, &Wish { version: "2", to: PROD, retry: None, comment: None }).unwrap_err();
+        let refused = registry
+            .promote(context, &PromotionRequest { version: "2", to: PROD, retry: None, comment: None })
+            .unwrap_err();
         assert!(refused.to_string().starts_with("a verdict of version \"2\" of \"m\" cannot be read: "), "{refused}");
         // One of the version that another follows on the stage holds up nobody else.
-        ready(&registry, desk, "3");
+        ready(&registry, context, "3");
     });
 }
 
 #[test]
 fn a_rollout_that_fails_never_returns_to_what_was_rolled_back_itself() {
     let registry = registry();
-    with_passing_desk(&registry, |desk| {
-        ready(&registry, desk, "2");
-        promote(&registry, desk, "2");
+    with_passing_desk(&registry, |context| {
+        ready(&registry, context, "2");
+        promote(&registry, context, "2");
         assert_eq!(
             registry.roll_back("m", Some("0"), "ann", "1 is broken, too", false, 5).unwrap().1.as_deref(),
             Some("0")
@@ -159,9 +163,9 @@ fn a_rollout_that_fails_never_returns_to_what_was_rolled_back_itself() {
         assert_eq!(registry.rollout("m").unwrap(), None, "the rollback ended it");
         let same = registry.roll_back("m", Some("0"), "ann", "typo", false, 6).unwrap_err();
         assert!(same.to_string().contains("stands on version \"0\" already"), "{same}");
-        ready(&registry, desk, "3");
-        promote(&registry, desk, "3");
-        registry.tell_rollout(desk, &Told::Abort("worse")).unwrap();
+        ready(&registry, context, "3");
+        promote(&registry, context, "3");
+        registry.tell_rollout(context, &RolloutCommand::Abort("worse")).unwrap();
         assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("0"));
     });
 }
@@ -169,13 +173,13 @@ fn a_rollout_that_fails_never_returns_to_what_was_rolled_back_itself() {
 #[test]
 fn a_stage_on_the_way_is_not_skipped_and_what_failed_there_does_not_serve() {
     let registry = registry();
-    with_passing_desk(&registry, |desk| {
-        ready(&registry, desk, "2");
+    with_passing_desk(&registry, |context| {
+        ready(&registry, context, "2");
         registry.attach("m", "2", &[("tests".into(), json!("fail"))], "ci", NOW).unwrap();
-        let answer = promote(&registry, desk, "2").answer;
+        let answer = promote(&registry, context, "2").answer;
         assert!(answer.reasons.iter().any(|r| r.starts_with("tests")), "{:?}", answer.reasons);
-        registry.register_as(desk, &plain("9"), &[]).unwrap();
-        let answer = promote(&registry, desk, "9").answer;
+        registry.register_as(context, &plain("9"), &[]).unwrap();
+        let answer = promote(&registry, context, "9").answer;
         assert_eq!(answer.reasons[0], "the version never was in staging: promote it there first");
     });
 }
@@ -183,11 +187,11 @@ fn a_stage_on_the_way_is_not_skipped_and_what_failed_there_does_not_serve() {
 #[test]
 fn a_stage_that_is_reached_by_promotion_is_given_once_only() {
     let registry = registry();
-    with_desk(|desk| {
+    with_context(|context| {
         let prod = |version: &str| Registration { stage: Some(PROD.into()), ..plain(version) };
-        registry.register_as(desk, &prod("6"), &[]).unwrap();
-        registry.register_as(desk, &prod("6"), &[]).unwrap();
-        let refused = registry.register_as(desk, &prod("7"), &[]).unwrap_err();
+        registry.register_as(context, &prod("6"), &[]).unwrap();
+        registry.register_as(context, &prod("6"), &[]).unwrap();
+        let refused = registry.register_as(context, &prod("7"), &[]).unwrap_err();
         assert!(refused.to_string().contains("is reached by a promotion"), "{refused}");
         assert_eq!(registry.version("m", "7").unwrap(), None);
     });
@@ -196,18 +200,18 @@ fn a_stage_that_is_reached_by_promotion_is_given_once_only() {
 #[test]
 fn a_wish_that_the_gate_refuses_is_written_down_and_moves_nothing() {
     let registry = registry();
-    with_desk(|desk| {
-        registry.register_as(desk, &plain("7"), &[]).unwrap();
-        let wish = Wish { version: "7", to: PROD, retry: None, comment: None };
-        let Promotion { answer, record, rollout } = registry.promote(desk, &wish).unwrap();
+    with_context(|context| {
+        registry.register_as(context, &plain("7"), &[]).unwrap();
+        let wish = PromotionRequest { version: "7", to: PROD, retry: None, comment: None };
+        let Promotion { answer, record, rollout } = registry.promote(context, &wish).unwrap();
         assert_eq!((answer.verdict, record, rollout), (GateVerdict::Block, None, None));
         assert_eq!(events(&registry), ["register", "gate"]);
         assert_eq!(registry.standing("m", PROD).unwrap(), None);
-        let unknown = registry.promote(desk, &Wish { version: "8", ..wish }).unwrap_err();
+        let unknown = registry.promote(context, &PromotionRequest { version: "8", ..wish }).unwrap_err();
         assert!(matches!(unknown, RegistryError::UnknownVersion { .. }), "{unknown}");
-        let bad = registry.promote(desk, &Wish { to: "a/b", ..wish }).unwrap_err();
+        let bad = registry.promote(context, &PromotionRequest { to: "a/b", ..wish }).unwrap_err();
         assert!(matches!(bad, RegistryError::BadName { .. }), "{bad}");
-        let moon = registry.promote(desk, &Wish { to: "moon", ..wish }).unwrap_err();
+        let moon = registry.promote(context, &PromotionRequest { to: "moon", ..wish }).unwrap_err();
         assert!(matches!(moon, RegistryError::Gate(_)), "{moon}");
     });
 }

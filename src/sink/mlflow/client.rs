@@ -2,18 +2,17 @@
 //! values; credentials go into the header and nowhere else.
 
 use std::fmt;
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::blocking::{Client as Http, RequestBuilder};
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::MlflowError;
-use crate::http_client::{Calls, innermost};
+use crate::http_client::{BodyError, Calls, body, innermost};
 use wire::Empty;
 pub use wire::{ModelVersion, RegisteredModel, Run};
 
@@ -285,25 +284,19 @@ impl Mlflow {
         let late = || format!("no answer within {} s", self.timeout.as_secs_f64());
         let response = request.send().map_err(|e| unreachable(if e.is_timeout() { late() } else { innermost(e) }))?;
         let status = response.status();
-        let body = read(response).map_err(|e| match e.kind() {
-            std::io::ErrorKind::TimedOut => unreachable(late()),
-            _ => unreachable(format!("its answer broke off: {e}")),
+        let body = body(response, LONGEST_ANSWER).map_err(|e| match e {
+            BodyError::TooLarge => {
+                let message = format!("the answer is longer than {LONGEST_ANSWER} bytes");
+                MlflowError::Unreadable { url: url(), call, status: status.as_u16(), message }
+            }
+            BodyError::Broken(e) if e.kind() == std::io::ErrorKind::TimedOut => unreachable(late()),
+            BodyError::Broken(e) => unreachable(format!("its answer broke off: {e}")),
         })?;
-        if body.len() as u64 > LONGEST_ANSWER {
-            let message = format!("the answer is longer than {LONGEST_ANSWER} bytes");
-            return Err(MlflowError::Unreadable { url: url(), call, status: status.as_u16(), message });
-        }
         if status != StatusCode::OK {
             return Err(MlflowError::refused(url(), call, status, &body));
         }
         serde_json::from_slice(&body).map_err(|e| MlflowError::unreadable(url(), call, status, &e, &body))
     }
-}
-
-fn read(response: Response) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    response.take(LONGEST_ANSWER + 1).read_to_end(&mut body)?;
-    Ok(body)
 }
 
 fn found<T>(got: Result<T, MlflowError>) -> Result<Option<T>, MlflowError> {

@@ -1,6 +1,6 @@
 //! The answers are those of a Prometheus 3, shortened.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 

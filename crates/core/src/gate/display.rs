@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Answer;
 use crate::policy::Millis;
-use crate::promotion::types::Outcome;
+use crate::promotion::types::GateOutcome;
 
 /// A duration for people: its two largest units.
 pub(super) fn span(ms: Millis) -> String {
@@ -23,13 +23,13 @@ pub(super) fn span(ms: Millis) -> String {
     out
 }
 
-fn mark(outcome: Outcome) -> &'static str {
+fn mark(outcome: GateOutcome) -> &'static str {
     match outcome {
-        Outcome::Pass => "pass",
-        Outcome::Warn => "warn",
-        Outcome::Pending => "pending",
-        Outcome::Inconclusive => "inconclusive",
-        Outcome::Block => "block",
+        GateOutcome::Pass => "pass",
+        GateOutcome::Warn => "warn",
+        GateOutcome::Pending => "pending",
+        GateOutcome::Inconclusive => "inconclusive",
+        GateOutcome::Block => "block",
     }
 }
 

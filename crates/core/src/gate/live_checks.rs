@@ -7,7 +7,7 @@ use super::{Found, Question};
 use crate::codec::time::utc;
 use crate::judge::verdict::{RuleResult, Status, Verdict};
 use crate::policy::Group;
-use crate::promotion::types::{Finding, Outcome, Override};
+use crate::promotion::types::{Finding, GateOutcome, Override};
 
 /// So many subjects of a rule that pass are named.
 const NAMED: usize = 5;
@@ -141,7 +141,7 @@ impl Found {
     }
 
     fn inconclusive(&mut self, gate: &str, detail: String) {
-        self.add(Finding::new(gate, Outcome::Inconclusive, detail));
+        self.add(Finding::new(gate, GateOutcome::Inconclusive, detail));
     }
 
     /// The group's active blocks; returns the reasons that were told.
@@ -150,11 +150,11 @@ impl Found {
         for block in question.blocks.iter().filter(|b| b.group == name) {
             let since = &block.since;
             if block.reasons.is_empty() {
-                self.add(Finding::new(name, Outcome::Block, format!("{name}: blocked since {since}")));
+                self.add(Finding::new(name, GateOutcome::Block, format!("{name}: blocked since {since}")));
             }
             for reason in block.reasons.iter().filter(|reason| overrides.of_reason(reason).is_none()) {
                 let rule = reason.split(' ').next().filter(|rule| rule.contains('/')).unwrap_or(name);
-                self.add(Finding::new(rule, Outcome::Block, format!("{reason} (blocked since {since})")));
+                self.add(Finding::new(rule, GateOutcome::Block, format!("{reason} (blocked since {since})")));
                 told.push(reason.as_str());
             }
         }
@@ -175,7 +175,7 @@ impl Found {
                 Status::Insufficient | Status::Block => {
                     if let Some(over) = overrides.of_result(result) {
                         let detail = format!("{} ({})", result.sentence, who(over));
-                        self.gates.push(Finding::new(&result.rule, Outcome::Warn, detail));
+                        self.gates.push(Finding::new(&result.rule, GateOutcome::Warn, detail));
                         continue;
                     }
                 }
@@ -191,18 +191,18 @@ impl Found {
         let worst = deciding.iter().map(|r| r.decides).max().unwrap_or(Status::Pass);
         for result in deciding.iter().filter(|r| r.decides != Status::Pass) {
             let (outcome, detail) = match result.decides {
-                Status::Block => (Outcome::Block, format!("{} (window ending {end})", result.sentence)),
+                Status::Block => (GateOutcome::Block, format!("{} (window ending {end})", result.sentence)),
                 Status::Insufficient => {
-                    (Outcome::Inconclusive, format!("{} (insufficient, window ending {end})", result.sentence))
+                    (GateOutcome::Inconclusive, format!("{} (insufficient, window ending {end})", result.sentence))
                 }
-                _ => (Outcome::Warn, format!("{} (warns, window ending {end})", result.sentence)),
+                _ => (GateOutcome::Warn, format!("{} (warns, window ending {end})", result.sentence)),
             };
-            if outcome == Outcome::Block && told.contains(&result.sentence.as_str()) {
+            if outcome == GateOutcome::Block && told.contains(&result.sentence.as_str()) {
                 continue;
             }
             let finding = Finding::new(&result.rule, outcome, detail);
             // Only the worst are reasons: beside what blocks, want of data is no news.
-            if result.decides == worst && outcome != Outcome::Warn {
+            if result.decides == worst && outcome != GateOutcome::Warn {
                 self.add(finding);
             } else {
                 self.gates.push(finding);
@@ -212,7 +212,7 @@ impl Found {
             self.notes.push(format!("{name}: the verdict of the window ending {end} warns"));
         }
         self.gates.extend(
-            passed.into_iter().map(|(rule, results)| Finding::new(rule, Outcome::Pass, passing(rule, &results))),
+            passed.into_iter().map(|(rule, results)| Finding::new(rule, GateOutcome::Pass, passing(rule, &results))),
         );
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::{Answer, Found, GateError, counting};
 use crate::policy::{Policy, Transition};
 use crate::promotion::evidence::{self, EvidenceError, KINDS, show};
-use crate::promotion::types::{Dossier, Evidence, Finding, Outcome, Peer, Requester, RollbackTarget};
+use crate::promotion::types::{Dossier, Evidence, Finding, GateOutcome, Peer, Requester, RollbackTarget};
 use crate::promotion::{PROD, transition};
 
 /// A run that cannot be decided.
@@ -205,7 +205,7 @@ fn offline(
 }
 
 /// A gate of the run itself.
-fn gate(name: impl Into<String>, outcome: Outcome, detail: String) -> Finding {
+fn gate(name: impl Into<String>, outcome: GateOutcome, detail: String) -> Finding {
     Finding::new(name, outcome, detail)
 }
 

@@ -417,3 +417,29 @@ fn of_many_versions_the_newest_are_named() {
     assert_eq!(listed(&names), "5, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 4 older ones");
     assert_eq!(listed(&names[..2]), "1, 2");
 }
+
+#[test]
+fn live_checks_that_want_data_object_to_nothing_and_everything_else_that_is_open_does() {
+    let policy = policy(TRANSITIONS);
+    let objections = |latest: Vec<GroupVerdict>, dossier: &Dossier| {
+        let question = Question {
+            policy: &policy,
+            to: "prod",
+            version: "2",
+            now_ms: NOW,
+            latest,
+            blocks: &[],
+            standing: Standing::Registered,
+            dossier,
+            retry: None,
+        };
+        super::objections(&question).unwrap()
+    };
+    let staged = Dossier { stages: vec!["staging".into()], ..dossier() };
+    assert_eq!(objections(Vec::new(), &staged), Vec::<String>::new());
+    let blocks = vec![verdict("slo", Status::Block, &["slo/p95 latency_ms 95 breaks lt 80"])];
+    let told = "slo/p95 latency_ms 95 breaks lt 80 (window ending 2026-03-01T11:00:00Z)";
+    assert_eq!(objections(blocks, &staged), [told]);
+    let nowhere = Dossier { rollback_target: None, ..staged };
+    assert_eq!(objections(passing(), &nowhere).len(), 1);
+}

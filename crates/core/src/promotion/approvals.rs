@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::evidence::{artifact_sha256, evidence_sha256};
-use super::types::{Approval, Dossier, Finding, Outcome};
+use super::types::{Approval, Dossier, Finding, GateOutcome};
 use crate::codec::time::utc;
 use crate::policy::{Approvals, Excluded, Policy, Transition};
 
@@ -38,7 +38,7 @@ pub fn judge(policy: &Policy, transition: &Transition, dossier: &Dossier, now_ms
         // Writing to a String does not fail.
         let _ = write!(detail, "; not by {}", excluded.join(", "));
     }
-    let outcome = if count.taken == count.places { Outcome::Pass } else { Outcome::Pending };
+    let outcome = if count.taken == count.places { GateOutcome::Pass } else { GateOutcome::Pending };
     Some(Finding::new("approvals", outcome, detail))
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::types::{Dossier, Evidence, Finding, Outcome, Recomputed};
+use super::types::{Dossier, Evidence, Finding, GateOutcome, Recomputed};
 use super::{model_signing, schema_diff, signature};
 use crate::codec::hash;
 use crate::policy::{EVIDENCE_KINDS, Policy, Transition};
@@ -54,7 +54,7 @@ pub fn check_value(kind: &str, value: &Value) -> Result<Value, EvidenceError> {
     let filled = value.as_object().is_some_and(|map| !map.is_empty());
     match kind {
         "artifact_digest" => {
-            let digest = text.and_then(sha256_hex);
+            let digest = text.and_then(parse_sha256_hex);
             digest
                 .map(|hex| format!("sha256:{hex}").into())
                 .ok_or_else(|| wrong("a SHA-256 as sha256:HEX or HEX, 64 digits"))
@@ -103,7 +103,7 @@ pub fn check_value(kind: &str, value: &Value) -> Result<Value, EvidenceError> {
 
 /// 64 hexadecimal digits in lower case, of a text with or without `sha256:` before them.
 #[must_use]
-pub fn sha256_hex(text: &str) -> Option<String> {
+pub fn parse_sha256_hex(text: &str) -> Option<String> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
     (hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())).then_some(hex)
 }
@@ -111,7 +111,7 @@ pub fn sha256_hex(text: &str) -> Option<String> {
 /// Digests in lower case, other text as it is; `None` where `sha256:` is followed by something else.
 fn normal_digest(text: &str) -> Option<String> {
     if text.starts_with("sha256:") {
-        return sha256_hex(text).map(|hex| format!("sha256:{hex}"));
+        return parse_sha256_hex(text).map(|hex| format!("sha256:{hex}"));
     }
     Some(text.to_owned())
 }
@@ -119,11 +119,11 @@ fn normal_digest(text: &str) -> Option<String> {
 /// The artifact's digest, lower-case hex: as registered, else as attached.
 #[must_use]
 pub fn artifact_sha256(dossier: &Dossier) -> Option<String> {
-    dossier.artifact_sha256.as_deref().and_then(sha256_hex).or_else(|| attached_digest(dossier))
+    dossier.artifact_sha256.as_deref().and_then(parse_sha256_hex).or_else(|| attached_digest(dossier))
 }
 
 fn attached_digest(dossier: &Dossier) -> Option<String> {
-    dossier.evidence.get("artifact_digest")?.value.as_str().and_then(sha256_hex)
+    dossier.evidence.get("artifact_digest")?.value.as_str().and_then(parse_sha256_hex)
 }
 
 /// One digest over all evidence: kinds and values, not who attached them when. Keys in order, so that it does not depend
@@ -174,7 +174,7 @@ fn canonical(value: &Value, out: &mut String) {
 #[must_use]
 pub fn differs(kind: &str, said: &Value, reported: Option<&Value>) -> Option<String> {
     let reported = reported?;
-    let digest = |value: &Value| value.as_str().and_then(sha256_hex);
+    let digest = |value: &Value| value.as_str().and_then(parse_sha256_hex);
     let same = said == reported || (digest(said).is_some() && digest(said) == digest(reported));
     (!same)
         .then(|| format!("{kind} is {} here, MLflow reports {}, which counts for nothing", show(said), show(reported)))
@@ -220,23 +220,29 @@ pub fn judge(kind: &str, policy: &Policy, transition: &Transition, dossier: &Dos
     }
     let Some(evidence) = dossier.evidence.get(kind) else {
         if let ("data_snapshot", Some(digest)) = (kind, &dossier.snapshot_sha256) {
-            return Some(Finding::new(gate, Outcome::Pass, format!("data_snapshot: sha256:{digest}, as registered")));
+            return Some(Finding::new(
+                gate,
+                GateOutcome::Pass,
+                format!("data_snapshot: sha256:{digest}, as registered"),
+            ));
         }
         let detail = format!("{kind} missing: attach it as evidence{}", reported_only([kind], dossier));
-        return Some(Finding::new(gate, Outcome::Block, detail));
+        return Some(Finding::new(gate, GateOutcome::Block, detail));
     };
     let read = show(&evidence.value);
     Some(match kind {
         "tests" | "security_scan" | "pii_controls" => match passes(&evidence.value) {
-            Ok(()) => Finding::new(gate, Outcome::Pass, format!("{kind} passed: {read}")),
-            Err(Some(why)) => Finding::new(gate, Outcome::Block, format!("{kind} did not pass: {why}, read {read}")),
+            Ok(()) => Finding::new(gate, GateOutcome::Pass, format!("{kind} passed: {read}")),
+            Err(Some(why)) => {
+                Finding::new(gate, GateOutcome::Block, format!("{kind} did not pass: {why}, read {read}"))
+            }
             Err(None) => Finding::new(
                 gate,
-                Outcome::Block,
+                GateOutcome::Block,
                 format!("{kind} says neither pass nor fail: expected {JUDGED}, read {read}"),
             ),
         },
-        _ => Finding::new(gate, Outcome::Pass, format!("{kind}: {read}")),
+        _ => Finding::new(gate, GateOutcome::Pass, format!("{kind}: {read}")),
     })
 }
 
@@ -251,17 +257,17 @@ pub fn artifact(dossier: &Dossier) -> Finding {
 pub fn artifact_as(dossier: &Dossier, recomputed: Option<&Recomputed>) -> Finding {
     let gate = "evidence/artifact_digest";
     let (registered, attached) = (dossier.artifact_sha256.as_deref(), attached_digest(dossier));
-    if let Some(other) = registered.filter(|text| sha256_hex(text).is_none()) {
+    if let Some(other) = registered.filter(|text| parse_sha256_hex(text).is_none()) {
         let detail =
             format!("the artifact is registered with {other:?}, which is no SHA-256: expected 64 hexadecimal digits");
-        return Finding::new(gate, Outcome::Block, detail);
+        return Finding::new(gate, GateOutcome::Block, detail);
     }
     let Some(digest) = artifact_sha256(dossier) else {
         let detail = format!(
             "the artifact has no digest: register the version with one, or attach artifact_digest{}",
             reported_only(["artifact_digest"], dossier)
         );
-        return Finding::new(gate, Outcome::Block, detail);
+        return Finding::new(gate, GateOutcome::Block, detail);
     };
     if let (Some(registered), Some(attached)) = (registered, &attached)
         && !registered.eq_ignore_ascii_case(attached)
@@ -270,7 +276,7 @@ pub fn artifact_as(dossier: &Dossier, recomputed: Option<&Recomputed>) -> Findin
             "the artifact is mutable: registered as sha256:{registered}, attached as sha256:{attached}; register what was built \
              as a version of its own"
         );
-        return Finding::new(gate, Outcome::Block, detail);
+        return Finding::new(gate, GateOutcome::Block, detail);
     }
     let how = match recomputed {
         Some(Recomputed::Known(now)) if *now == digest => "recomputed from its files".to_owned(),
@@ -280,22 +286,22 @@ pub fn artifact_as(dossier: &Dossier, recomputed: Option<&Recomputed>) -> Findin
                 "the artifact is mutable: recorded as sha256:{digest}, its files now have another digest, which the daemon's log \
                  has; put the recorded files back, or register the new ones as a version of their own"
             );
-            return Finding::new(gate, Outcome::Block, detail);
+            return Finding::new(gate, GateOutcome::Block, detail);
         }
-        Some(Recomputed::Computing(how_far)) => return Finding::new(gate, Outcome::Pending, how_far.clone()),
+        Some(Recomputed::Computing(how_far)) => return Finding::new(gate, GateOutcome::Pending, how_far.clone()),
         Some(Recomputed::Refused(why)) => {
-            return Finding::new(gate, Outcome::Block, format!("the artifact is not recomputed: {why}"));
+            return Finding::new(gate, GateOutcome::Block, format!("the artifact is not recomputed: {why}"));
         }
         Some(Recomputed::Unreachable(why)) => {
             let detail = format!(
                 "the artifact is recorded as sha256:{digest}, and whether its files are still so is not known: {why}; make the \
                  recorded files readable there again, then ask again"
             );
-            return Finding::new(gate, Outcome::Inconclusive, detail);
+            return Finding::new(gate, GateOutcome::Inconclusive, detail);
         }
         None => "not recomputed: no place of its files is registered".to_owned(),
     };
-    Finding::new(gate, Outcome::Pass, format!("artifact sha256:{digest}, {how}"))
+    Finding::new(gate, GateOutcome::Pass, format!("artifact sha256:{digest}, {how}"))
 }
 
 /// Whether a report passes; the error says why not, or is `None` where the value says neither.

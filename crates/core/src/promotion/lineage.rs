@@ -3,7 +3,7 @@
 
 use super::PROD;
 use super::evidence::{artifact_sha256, reported_only};
-use super::types::{Dossier, Finding, Outcome};
+use super::types::{Dossier, Finding, GateOutcome};
 use crate::policy::lint::{LINEAGE, evidence_on_the_way};
 use crate::policy::{Policy, Transition};
 
@@ -28,14 +28,14 @@ pub fn judge(policy: &Policy, transition: &Transition, dossier: &Dossier) -> Fin
         LINEAGE.into_iter().chain(asked.into_iter().filter(|kind| !LINEAGE.contains(kind))).collect();
     let missing: Vec<&str> = needed.iter().copied().filter(|kind| is_missing(kind, dossier)).collect();
     if missing.is_empty() {
-        return Finding::new("lineage", Outcome::Pass, format!("lineage is complete: {}", needed.join(", ")));
+        return Finding::new("lineage", GateOutcome::Pass, format!("lineage is complete: {}", needed.join(", ")));
     }
     let detail = format!(
         "lineage is incomplete: {} missing; attach as evidence{}",
         missing.join(", "),
         reported_only(missing.iter().copied(), dossier)
     );
-    Finding::new("lineage", Outcome::Block, detail)
+    Finding::new("lineage", GateOutcome::Block, detail)
 }
 
 /// A stage that transitions lead to is not skipped: the version must have stood on it.
@@ -47,7 +47,7 @@ pub fn skipped(policy: &Policy, transition: &Transition, dossier: &Dossier) -> O
         return None;
     }
     let detail = format!("the version never was in {from}: promote it there first");
-    Some(Finding::new("from", Outcome::Block, detail))
+    Some(Finding::new("from", GateOutcome::Block, detail))
 }
 
 /// A version must be there to go back to.
@@ -58,13 +58,15 @@ pub fn rollback(dossier: &Dossier) -> Finding {
             let detail = format!(
                 "no rollback target: no stable version has been in {PROD}; register the first one there with driftgate register MODEL VERSION --stage {PROD}"
             );
-            Finding::new("rollback", Outcome::Block, detail)
+            Finding::new("rollback", GateOutcome::Block, detail)
         }
         Some(target) => match &target.caution {
-            None => Finding::new("rollback", Outcome::Pass, format!("a rollback goes to version {}", target.version)),
+            None => {
+                Finding::new("rollback", GateOutcome::Pass, format!("a rollback goes to version {}", target.version))
+            }
             Some(caution) => {
                 let detail = format!("a rollback goes to version {}, with caution: {caution}", target.version);
-                Finding::new("rollback", Outcome::Warn, detail)
+                Finding::new("rollback", GateOutcome::Warn, detail)
             }
         },
     }
@@ -75,9 +77,9 @@ pub fn rollback(dossier: &Dossier) -> Finding {
 pub fn rolled_back(dossier: &Dossier, retry: Option<&str>) -> Option<Finding> {
     let when = dossier.rolled_back.as_deref()?;
     let (outcome, detail) = if let Some(reason) = retry.map(str::trim).filter(|reason| !reason.is_empty()) {
-        (Outcome::Warn, format!("{when}; tried again: {reason}"))
+        (GateOutcome::Warn, format!("{when}; tried again: {reason}"))
     } else {
-        (Outcome::Block, format!("{when}; promote a corrected version, or say why this one is tried again"))
+        (GateOutcome::Block, format!("{when}; promote a corrected version, or say why this one is tried again"))
     };
     Some(Finding::new("retry", outcome, detail))
 }
@@ -98,7 +100,7 @@ mod tests {
         assert_eq!(
             (found.outcome, found.detail.as_str()),
             (
-                Outcome::Block,
+                GateOutcome::Block,
                 "lineage is incomplete: data_snapshot, code_commit, artifact_digest, schema, tests missing; attach as evidence"
             )
         );
@@ -106,13 +108,13 @@ mod tests {
         let complete =
             Dossier { artifact_sha256: Some(HEX.into()), snapshot_sha256: Some(HEX.into()), ..dossier(&evidence) };
         let found = of(&complete);
-        assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
+        assert_eq!(found.outcome, GateOutcome::Pass, "{found:?}");
     }
 
     #[test]
     fn the_way_back() {
         let found = rollback(&Dossier::default());
-        assert_eq!(found.outcome, Outcome::Block);
+        assert_eq!(found.outcome, GateOutcome::Block);
         assert_eq!(
             found.detail,
             "no rollback target: no stable version has been in prod; register the first one there with driftgate register MODEL VERSION --stage prod"
@@ -121,11 +123,11 @@ mod tests {
             rollback_target: Some(RollbackTarget { version: "6".into(), caution: caution.map(str::to_owned) }),
             ..Dossier::default()
         };
-        assert_eq!(rollback(&with(None)).outcome, Outcome::Pass);
+        assert_eq!(rollback(&with(None)).outcome, GateOutcome::Pass);
         let found = rollback(&with(Some("it has an active block")));
         assert_eq!(
             (found.outcome, found.detail.as_str()),
-            (Outcome::Warn, "a rollback goes to version 6, with caution: it has an active block")
+            (GateOutcome::Warn, "a rollback goes to version 6, with caution: it has an active block")
         );
     }
 
@@ -136,7 +138,7 @@ mod tests {
         let of = |retry| rolled_back(&back, retry).unwrap().outcome;
         assert_eq!(
             (of(None), of(Some(" ")), of(Some("fixed the cache"))),
-            (Outcome::Block, Outcome::Block, Outcome::Warn)
+            (GateOutcome::Block, GateOutcome::Block, GateOutcome::Warn)
         );
     }
 }

@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::types::{Dossier, Finding, Outcome};
+use super::types::{Dossier, Finding, GateOutcome};
 use crate::codec::decimal;
 use crate::policy::{OfflineGate, OfflineLimit, Tolerance, Transition};
 use crate::stats::limit::ratio;
@@ -25,12 +25,12 @@ fn one(gate: &OfflineGate, dossier: &Dossier) -> Finding {
     let name = format!("offline/{}", gate.metric);
     match compare(gate, dossier) {
         Ok((outcome, detail)) => Finding::new(name, outcome, detail),
-        Err(why) => Finding::new(name, Outcome::Inconclusive, why),
+        Err(why) => Finding::new(name, GateOutcome::Inconclusive, why),
     }
 }
 
 /// Outcome and sentence; the error says what is missing.
-fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(Outcome, String), String> {
+fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(GateOutcome, String), String> {
     let metric = gate.metric.as_str();
     let own = attached(dossier, metric).ok_or_else(|| {
         let reported = dossier.reported.get("offline").and_then(|offline| offline.get(metric));
@@ -40,7 +40,7 @@ fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(Outcome, String), S
     })?;
     let Some((other, whose)) = theirs(gate, dossier)? else {
         let detail = format!("{metric} {own} has nothing to compare with: no version is in prod yet");
-        return Ok((Outcome::Warn, detail));
+        return Ok((GateOutcome::Warn, detail));
     };
     let read = |value: &Value| {
         decimal::read(&value.to_string()).ok_or_else(|| {
@@ -74,7 +74,7 @@ fn compare(gate: &OfflineGate, dossier: &Dossier) -> Result<(Outcome, String), S
         (false, order) if order.is_le() => (true, format!("at most the {asked} allowed")),
         (false, _) => (false, format!("above the {asked} allowed")),
     };
-    let outcome = if passes { Outcome::Pass } else { Outcome::Block };
+    let outcome = if passes { GateOutcome::Pass } else { GateOutcome::Block };
     Ok((outcome, format!("{metric} {new} is {shown} against {old} of {whose}, {verdict}")))
 }
 
@@ -143,7 +143,7 @@ mod tests {
         Peer { version: version.into(), offline: [(metric.to_owned(), value)].into(), schema: None }
     }
 
-    fn ask(gate: &str, dossier: &Dossier) -> (Outcome, String) {
+    fn ask(gate: &str, dossier: &Dossier) -> (GateOutcome, String) {
         let policy = policy(&format!("offline: [{{metric: auc, {gate}}}]"));
         let found = judge(&policy.transitions[1], dossier).remove(0);
         assert_eq!(found.gate, "offline/auc");
@@ -157,11 +157,11 @@ mod tests {
     #[test]
     fn gains_are_decimal() {
         for (new, old, outcome) in [
-            (0.95, 0.93, Outcome::Pass),
-            (0.88, 0.85, Outcome::Pass),
-            (0.901, 0.892, Outcome::Block),
-            (0.12, 0.1, Outcome::Pass),
-            (0.949_999_999_999, 0.93, Outcome::Block),
+            (0.95, 0.93, GateOutcome::Pass),
+            (0.88, 0.85, GateOutcome::Pass),
+            (0.901, 0.892, GateOutcome::Block),
+            (0.12, 0.1, GateOutcome::Pass),
+            (0.949_999_999_999, 0.93, GateOutcome::Block),
         ] {
             let (found, detail) = ask("min_gain: {absolute: 0.02}", &with(json!({"auc": new, "baseline_auc": old})));
             assert_eq!(found, outcome, "{detail}");
@@ -173,14 +173,14 @@ mod tests {
     #[test]
     fn gains_are_absolute_or_relative() {
         let of = |new: f64| with(json!({"auc": new, "baseline_auc": 0.5}));
-        assert_eq!(ask("min_gain: {relative: 0.02}", &of(0.51)).0, Outcome::Pass);
+        assert_eq!(ask("min_gain: {relative: 0.02}", &of(0.51)).0, GateOutcome::Pass);
         let (outcome, detail) = ask("min_gain: {relative: 0.02}", &of(0.509));
         assert_eq!(
             (outcome, detail.as_str()),
-            (Outcome::Block, "auc 0.509 is +1.8% against 0.5 of the baseline, below the +2% asked for")
+            (GateOutcome::Block, "auc 0.509 is +1.8% against 0.5 of the baseline, below the +2% asked for")
         );
         let (outcome, detail) = ask("min_gain: {relative: 0.02}", &with(json!({"auc": 1, "baseline_auc": 0})));
-        assert!(outcome == Outcome::Inconclusive && detail.contains("ask for an absolute one"), "{detail}");
+        assert!(outcome == GateOutcome::Inconclusive && detail.contains("ask for an absolute one"), "{detail}");
     }
 
     #[test]
@@ -191,21 +191,21 @@ mod tests {
             ask(&format!("min_gain: {{relative: {gain}}}"), &with(json!({"auc": 0.2, "baseline_auc": old})))
         };
         // 0.2 / 0.1234567890123456 - 1 = 0.62000001458000116802001984338...
-        assert_eq!(of("0.62000001458000116802001").0, Outcome::Pass);
+        assert_eq!(of("0.62000001458000116802001").0, GateOutcome::Pass);
         let (outcome, detail) = of("0.62000001458000116802002");
-        assert_eq!(outcome, Outcome::Block, "{detail}");
+        assert_eq!(outcome, GateOutcome::Block, "{detail}");
         assert!(detail.ends_with("below the +62.000001458000116802002% asked for"), "{detail}");
     }
 
     #[test]
     fn a_cost_may_rise_so_far() {
         let of = |new: f64| with(json!({"auc": new, "baseline_auc": 10}));
-        assert_eq!(ask("max_increase: {absolute: 0.5}", &of(10.5)).0, Outcome::Pass);
-        assert_eq!(ask("max_increase: {absolute: 0.5}", &of(9.0)).0, Outcome::Pass);
+        assert_eq!(ask("max_increase: {absolute: 0.5}", &of(10.5)).0, GateOutcome::Pass);
+        assert_eq!(ask("max_increase: {absolute: 0.5}", &of(9.0)).0, GateOutcome::Pass);
         let (outcome, detail) = ask("max_increase: {relative: 0.1}", &of(11.5));
         assert_eq!(
             (outcome, detail.as_str()),
-            (Outcome::Block, "auc 11.5 is +15% against 10 of the baseline, above the +10% allowed")
+            (GateOutcome::Block, "auc 11.5 is +15% against 10 of the baseline, above the +10% allowed")
         );
     }
 
@@ -214,9 +214,12 @@ mod tests {
         let mut dossier = with(json!({"auc": 0.9, "baseline_auc": 0.5}));
         let gate = |versus: &str| format!("min_gain: {{absolute: 0.02}}, versus: {versus}");
         let (outcome, detail) = ask(&gate("champion"), &dossier);
-        assert!(outcome == Outcome::Warn && detail.ends_with("no version is in prod yet"), "{detail}");
+        assert!(outcome == GateOutcome::Warn && detail.ends_with("no version is in prod yet"), "{detail}");
         let (outcome, detail) = ask(&gate("\"10\""), &dossier);
-        assert!(outcome == Outcome::Inconclusive && detail.starts_with("auc of version 10, the baseline"), "{detail}");
+        assert!(
+            outcome == GateOutcome::Inconclusive && detail.starts_with("auc of version 10, the baseline"),
+            "{detail}"
+        );
         dossier
             .evidence
             .insert("baseline_version".into(), super::super::testing::evidence("baseline_version", json!("10")));
@@ -225,7 +228,10 @@ mod tests {
         dossier.peers.insert("baseline".into(), peer("10", "auc", json!(0.87)));
         dossier.peers.insert("4".into(), peer("4", "auc", json!(0.8)));
         let (outcome, detail) = ask(&gate("champion"), &dossier);
-        assert!(outcome == Outcome::Block && detail.contains("+0.01 against 0.89 of version 6 (champion)"), "{detail}");
+        assert!(
+            outcome == GateOutcome::Block && detail.contains("+0.01 against 0.89 of version 6 (champion)"),
+            "{detail}"
+        );
         assert!(ask(&gate("baseline"), &dossier).1.contains("0.87 of version 10 (baseline)"), "its own before a copy");
         assert!(ask(&gate("\"10\""), &dossier).1.contains("0.87 of version 10 (baseline)"));
         assert!(ask(&gate("\"4\""), &dossier).1.contains("0.8 of version 4,"));
@@ -236,9 +242,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let (outcome, detail) = ask("min_gain: {absolute: 0.02}", &Dossier::default());
-        assert!(outcome == Outcome::Inconclusive && detail.contains("attach offline evidence"), "{detail}");
+        assert!(outcome == GateOutcome::Inconclusive && detail.contains("attach offline evidence"), "{detail}");
         let (outcome, detail) = ask("min_gain: {absolute: 0.02}", &with(json!({"auc": 0.9})));
-        assert!(outcome == Outcome::Inconclusive && detail.contains("attach baseline_auc in offline"), "{detail}");
+        assert!(outcome == GateOutcome::Inconclusive && detail.contains("attach baseline_auc in offline"), "{detail}");
         let tiny = with(json!({"auc": 1e-40, "baseline_auc": 0.1}));
         assert!(ask("min_gain: {absolute: 0.02}", &tiny).1.contains("attach a rounded value"));
     }
@@ -249,8 +255,8 @@ mod tests {
             let of = |n: u32| format!("0.{n:04}").parse::<f64>().unwrap();
             let dossier = with(json!({"auc": of(old + gain), "baseline_auc": of(old)}));
             let more = format!("min_gain: {{absolute: 0.{gain:04}1}}");
-            prop_assert_eq!(ask(&format!("min_gain: {{absolute: {}}}", of(gain)), &dossier).0, Outcome::Pass);
-            prop_assert_eq!(ask(&more, &dossier).0, Outcome::Block);
+            prop_assert_eq!(ask(&format!("min_gain: {{absolute: {}}}", of(gain)), &dossier).0, GateOutcome::Pass);
+            prop_assert_eq!(ask(&more, &dossier).0, GateOutcome::Block);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::model_signing::{self, Manifest};
-use super::types::{Dossier, Finding, Outcome};
+use super::types::{Dossier, Finding, GateOutcome};
 use crate::policy::Policy;
 use crate::yaml::units::show_duration;
 
@@ -180,11 +180,11 @@ pub fn note(record: &Value) -> String {
         record.get("gates").and_then(|g| serde_json::from_value(g.clone()).ok()).unwrap_or_default();
     for gate in &gates {
         let mark = match gate.outcome {
-            Outcome::Pass => "passed",
-            Outcome::Warn => "passed with a warning",
-            Outcome::Pending => "waits for approval",
-            Outcome::Inconclusive => "inconclusive",
-            Outcome::Block => "blocks",
+            GateOutcome::Pass => "passed",
+            GateOutcome::Warn => "passed with a warning",
+            GateOutcome::Pending => "waits for approval",
+            GateOutcome::Inconclusive => "inconclusive",
+            GateOutcome::Block => "blocks",
         };
         let _ = writeln!(out, "- `{}` {mark}: {}", gate.gate, gate.detail);
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::evidence::show;
-use super::types::{Dossier, Finding, Outcome};
+use super::types::{Dossier, Finding, GateOutcome};
 use crate::policy::Transition;
 
 /// What `schema` evidence looks like, for messages.
@@ -183,14 +183,14 @@ pub fn judge(transition: &Transition, dossier: &Dossier) -> Finding {
             let (Some(new), Some(old)) = (read(own), read(schema)) else {
                 let detail =
                     format!("a schema cannot be read: expected {EXPECTED}, read {} and {}", show(own), show(schema));
-                return finding(Outcome::Block, detail);
+                return finding(GateOutcome::Block, detail);
             };
             (Diff::between(&old, &new), format!("version {} ({role})", peer.version))
         }
         (_, _, Some(attached)) => {
             let Some(diff) = Diff::read(attached) else {
                 return finding(
-                    Outcome::Block,
+                    GateOutcome::Block,
                     format!("schema_diff: expected {EXPECTED_DIFF}, read {}", show(attached)),
                 );
             };
@@ -198,11 +198,11 @@ pub fn judge(transition: &Transition, dossier: &Dossier) -> Finding {
         }
         (Some(_), None, None) => {
             let detail = "schema attached; there is no earlier version's to compare it with";
-            return finding(Outcome::Pass, detail.to_owned());
+            return finding(GateOutcome::Pass, detail.to_owned());
         }
         (None, ..) => {
             let detail = "schema missing: attach schema, or schema_diff, as evidence";
-            return finding(Outcome::Block, detail.to_owned());
+            return finding(GateOutcome::Block, detail.to_owned());
         }
     };
     let allowed =
@@ -216,10 +216,10 @@ pub fn judge(transition: &Transition, dossier: &Dossier) -> Finding {
         let allow =
             if transition.schema_allow.is_empty() { "nothing".to_owned() } else { transition.schema_allow.join(", ") };
         let detail = format!("schema against {against}: {}; the transition allows {allow}", blocking.join("; "));
-        return finding(Outcome::Block, detail);
+        return finding(GateOutcome::Block, detail);
     }
     let changes = if passing.is_empty() { "no change".to_owned() } else { passing.join("; ") };
-    finding(Outcome::Pass, format!("schema against {against}: {changes}"))
+    finding(GateOutcome::Pass, format!("schema against {against}: {changes}"))
 }
 
 #[cfg(test)]
@@ -231,7 +231,7 @@ mod tests {
     use super::super::types::Peer;
     use super::*;
 
-    fn ask(allow: &str, own: &[(&str, Value)], peer: Option<Value>) -> (Outcome, String) {
+    fn ask(allow: &str, own: &[(&str, Value)], peer: Option<Value>) -> (GateOutcome, String) {
         let policy = policy(&format!("evidence: [schema], schema: {{allow: {allow}}}"));
         let mut dossier = dossier(own);
         if let Some(schema) = peer {
@@ -257,10 +257,10 @@ mod tests {
         let (outcome, detail) = ask("[add_optional]", &[("schema", own.clone())], Some(champion()));
         assert_eq!(
             (outcome, detail.as_str()),
-            (Outcome::Pass, "schema against version 6 (champion): new and optional: plan")
+            (GateOutcome::Pass, "schema against version 6 (champion): new and optional: plan")
         );
         let (outcome, detail) = ask("[widen]", &[("schema", own)], Some(champion()));
-        assert_eq!(outcome, Outcome::Block);
+        assert_eq!(outcome, GateOutcome::Block);
         assert!(detail.ends_with("new and optional: plan; the transition allows widen"), "{detail}");
     }
 
@@ -268,7 +268,7 @@ mod tests {
     fn what_breaks_is_named() {
         let own = json!({"age": "string", "note": {"type": "string", "required": true}, "plan": "string"});
         let (outcome, detail) = ask("[add_optional, remove_optional, widen]", &[("schema", own)], Some(champion()));
-        assert_eq!(outcome, Outcome::Block);
+        assert_eq!(outcome, GateOutcome::Block);
         for part in [
             "removed: country",
             "changed its type: age (int32 to string)",
@@ -283,10 +283,10 @@ mod tests {
     fn wider_and_fewer_pass_where_allowed() {
         let own = json!({"age": "float64", "country": {"type": "string", "required": false}});
         let (outcome, detail) = ask("[remove_optional, widen]", &[("schema", own.clone())], Some(champion()));
-        assert_eq!(outcome, Outcome::Pass, "{detail}");
+        assert_eq!(outcome, GateOutcome::Pass, "{detail}");
         assert!(detail.contains("wider: age (int32 to float64), country (now optional)"), "{detail}");
         let (outcome, detail) = ask("[add_optional]", &[("schema", own)], Some(champion()));
-        assert_eq!(outcome, Outcome::Block);
+        assert_eq!(outcome, GateOutcome::Block);
         assert!(detail.contains("optional and removed: note"), "{detail}");
         assert!(
             matches!(change("int64", "float64"), Change::Other) && matches!(change("float64", "int32"), Change::Other)
@@ -296,13 +296,13 @@ mod tests {
     #[test]
     fn a_diff_needs_no_other_schema_and_a_first_version_none() {
         let diff = |key: &str| vec![("schema_diff", json!({key: ["plan"], "removed": []}))];
-        assert_eq!(ask("[add_optional]", &diff("added_optional"), None).0, Outcome::Pass);
+        assert_eq!(ask("[add_optional]", &diff("added_optional"), None).0, GateOutcome::Pass);
         let (outcome, detail) = ask("[add_optional]", &diff("added_required"), None);
-        assert!(outcome == Outcome::Block && detail.contains("new and required: plan"), "{detail}");
+        assert!(outcome == GateOutcome::Block && detail.contains("new and required: plan"), "{detail}");
         let (outcome, detail) = ask("[add_optional]", &[("schema", champion())], None);
-        assert!(outcome == Outcome::Pass && detail.contains("no earlier version's"), "{detail}");
+        assert!(outcome == GateOutcome::Pass && detail.contains("no earlier version's"), "{detail}");
         let (outcome, detail) = ask("[add_optional]", &[], Some(champion()));
-        assert!(outcome == Outcome::Block && detail.starts_with("schema missing"), "{detail}");
+        assert!(outcome == GateOutcome::Block && detail.starts_with("schema missing"), "{detail}");
     }
 
     #[test]

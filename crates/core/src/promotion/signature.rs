@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::evidence::artifact_sha256;
 use super::model_signing;
-use super::types::{Dossier, Finding, Outcome, Recomputed};
+use super::types::{Dossier, Finding, GateOutcome, Recomputed};
 use crate::codec::hash::from_hex;
 use crate::policy::signing::from_base64;
 use crate::policy::{Policy, SignatureAlgorithm, SigningKey};
@@ -88,24 +88,29 @@ pub fn judge(policy: &Policy, dossier: &Dossier, now_ms: i64) -> Finding {
     let attached = dossier.evidence.get("signature").map(|evidence| &evidence.value);
     let judged = match attached.filter(|value| model_signing::is_bundle(value)) {
         Some(bundle) => verify_bundle(policy, dossier, bundle, now_ms),
-        None => verify(policy, dossier).map_err(|why| (Outcome::Block, why)),
+        None => verify(policy, dossier).map_err(|why| (GateOutcome::Block, why)),
     };
     match judged {
-        Ok(detail) => found(Outcome::Pass, detail),
+        Ok(detail) => found(GateOutcome::Pass, detail),
         Err((outcome, why)) => found(outcome, why),
     }
 }
 
 /// The signature of an `OpenSSF` bundle, and what was found of the files that it lists.
-fn verify_bundle(policy: &Policy, dossier: &Dossier, bundle: &Value, now_ms: i64) -> Result<String, (Outcome, String)> {
-    let block = |why: String| (Outcome::Block, why);
+fn verify_bundle(
+    policy: &Policy,
+    dossier: &Dossier,
+    bundle: &Value,
+    now_ms: i64,
+) -> Result<String, (GateOutcome, String)> {
+    let block = |why: String| (GateOutcome::Block, why);
     let cannot = |why| block(format!("the model signature cannot be used: {why}"));
     let bundle = model_signing::Bundle::read(bundle).map_err(cannot)?;
     let who = bundle.verify(&policy.model_signers, now_ms).map_err(block)?;
     bundle.manifest().map_err(cannot)?;
     match &dossier.listed {
         Some(Recomputed::Known(files)) => Ok(format!("{who}: {files}")),
-        Some(Recomputed::Computing(how_far)) => Err((Outcome::Pending, how_far.clone())),
+        Some(Recomputed::Computing(how_far)) => Err((GateOutcome::Pending, how_far.clone())),
         Some(Recomputed::Unreachable(why) | Recomputed::Refused(why)) => {
             Err(block(format!("{who}, and the files are not as signed: {why}")))
         }
@@ -182,7 +187,7 @@ mod tests {
         [Sha256::digest(ARTIFACT).to_vec(), format!("sha256:{HEX}").into_bytes(), HEX.as_bytes().to_vec()]
     }
 
-    fn ask(keys: Vec<SigningKey>, value: Value) -> (Outcome, String) {
+    fn ask(keys: Vec<SigningKey>, value: Value) -> (GateOutcome, String) {
         let mut policy = policy("evidence: [signature]");
         policy.signing_keys = keys;
         let found =
@@ -201,13 +206,13 @@ mod tests {
                     ask(keys(), json!({"algorithm": "ed25519", "key_id": "release", "signature": text}));
                 assert_eq!(
                     (outcome, detail),
-                    (Outcome::Pass, format!("signed by key \"release\" (ed25519) over sha256:{HEX}"))
+                    (GateOutcome::Pass, format!("signed by key \"release\" (ed25519) over sha256:{HEX}"))
                 );
             }
         }
         let other = STANDARD.encode(pair.sign(b"sha256:0000").as_ref());
         let (outcome, detail) = ask(keys(), json!({"algorithm": "ed25519", "signature": other}));
-        assert!(outcome == Outcome::Block && detail.contains("does not verify over sha256:ba78"), "{detail}");
+        assert!(outcome == GateOutcome::Block && detail.contains("does not verify over sha256:ba78"), "{detail}");
     }
 
     #[test]
@@ -229,10 +234,10 @@ mod tests {
                 let (outcome, detail) = ask(keys(), json!({"algorithm": "ecdsa_p256", "signature": text}));
                 assert_eq!(
                     (outcome, detail),
-                    (Outcome::Pass, format!("signed by key \"new\" (ecdsa_p256) over sha256:{HEX}"))
+                    (GateOutcome::Pass, format!("signed by key \"new\" (ecdsa_p256) over sha256:{HEX}"))
                 );
                 let (outcome, _) = ask(keys(), json!({"algorithm": "ecdsa_p256", "key_id": "old", "signature": text}));
-                assert_eq!(outcome, Outcome::Block, "another key");
+                assert_eq!(outcome, GateOutcome::Block, "another key");
             }
         }
     }
@@ -245,7 +250,7 @@ mod tests {
         let good = json!({"algorithm": "ed25519", "signature": text});
         let of = |keys, value| {
             let (outcome, detail) = ask(keys, value);
-            assert_eq!(outcome, Outcome::Block, "{detail}");
+            assert_eq!(outcome, GateOutcome::Block, "{detail}");
             detail
         };
         assert!(of(vec![], good.clone()).starts_with("the policy pins no key"));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::testing::{HEX, dossier, policy};
-use super::types::{Dossier, Outcome, RollbackTarget};
+use super::types::{Dossier, GateOutcome, RollbackTarget};
 use super::*;
 
 #[test]
@@ -40,7 +40,7 @@ fn an_artifact_that_changed_blocks_whatever_is_asked_for() {
     };
     let blocks = |dossier: &Dossier| -> Vec<String> {
         let found = gates(&policy, &policy.transitions[1], dossier, None, 0);
-        found.into_iter().filter(|f| f.outcome == Outcome::Block).map(|f| f.gate).collect()
+        found.into_iter().filter(|f| f.outcome == GateOutcome::Block).map(|f| f.gate).collect()
     };
     assert!(blocks(&complete).is_empty());
     let changed = Dossier { recomputed_sha256: Some(Recomputed::Known("0".repeat(64))), ..complete };
@@ -63,10 +63,10 @@ fn an_artifact_that_cannot_be_read_passes_nowhere_where_its_digest_or_a_signatur
     };
     let (away, outside) = (|| Recomputed::Unreachable("gone".into()), || Recomputed::Refused("outside".into()));
     for asked in ["evidence: [artifact_digest]", "evidence: [signature]"] {
-        assert_eq!(of(asked, 1, away()), Some(Outcome::Inconclusive), "{asked}");
-        assert_eq!(of(asked, 1, outside()), Some(Outcome::Block), "{asked}");
+        assert_eq!(of(asked, 1, away()), Some(GateOutcome::Inconclusive), "{asked}");
+        assert_eq!(of(asked, 1, outside()), Some(GateOutcome::Block), "{asked}");
     }
     // The way to prod asks for it.
-    assert_eq!(of("", 1, away()), Some(Outcome::Inconclusive));
+    assert_eq!(of("", 1, away()), Some(GateOutcome::Inconclusive));
     assert_eq!(always(&complete(away()), None), [], "without transitions nobody asks for it");
 }

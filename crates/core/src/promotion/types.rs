@@ -161,7 +161,7 @@ pub enum Recomputed {
 /// How one gate came out, for reasons, the promotion record and the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum GateOutcome {
     Pass,
     Warn,
     /// Waits for somebody's approval, or for files that are being read.
@@ -176,13 +176,13 @@ pub enum Outcome {
 pub struct Finding {
     /// `evidence/tests`, `offline/auc`, `schema`, `approvals`, `lineage`, `rollback`, or a rule as `slo/p95`.
     pub gate: String,
-    pub outcome: Outcome,
+    pub outcome: GateOutcome,
     /// A sentence: the value read, the limit, and what to do where it does not pass.
     pub detail: String,
 }
 
 impl Finding {
-    pub fn new(gate: impl Into<String>, outcome: Outcome, detail: impl Into<String>) -> Self {
+    pub fn new(gate: impl Into<String>, outcome: GateOutcome, detail: impl Into<String>) -> Self {
         Self { gate: gate.into(), outcome, detail: detail.into() }
     }
 }

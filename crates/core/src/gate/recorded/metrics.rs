@@ -13,7 +13,7 @@ use super::{KINDS, RESERVED, RunError, gate};
 use crate::codec::decimal;
 use crate::codec::time::utc;
 use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side};
-use crate::promotion::types::{Finding, Outcome};
+use crate::promotion::types::{Finding, GateOutcome};
 use crate::rule;
 use crate::rule::definition::{Subjects, Values};
 use crate::stats::limit::Limit;
@@ -208,7 +208,7 @@ impl Metrics {
         let wanted = if by_id { rule.id.as_str() } else { metric };
         let found: Vec<&Metric> = self.all.iter().filter(|m| m.name == wanted && !m.values.is_empty()).collect();
         if found.is_empty() {
-            return vec![gate(name.clone(), Outcome::Inconclusive, format!("{name}: the run has no {metric}"))];
+            return vec![gate(name.clone(), GateOutcome::Inconclusive, format!("{name}: the run has no {metric}"))];
         }
         self.judged.borrow_mut().extend(found.iter().map(|m| m.at.clone()));
         let of_metric = policy.rules().filter(|r| key(policy, r) == metric);
@@ -220,11 +220,11 @@ impl Metrics {
         let judge = |value: &Amount, subject: Option<&str>, bound: Bound| {
             let (outcome, detail) = one(&name, &rule.kind, subject, value, bound);
             let mute =
-                policy.mutes.iter().find(|m| outcome != Outcome::Pass && mutes(m, &name, subject.or(only), now_ms));
+                policy.mutes.iter().find(|m| outcome != GateOutcome::Pass && mutes(m, &name, subject.or(only), now_ms));
             match mute {
                 Some(m) => {
                     let detail = format!("{detail} (muted until {}: {})", utc(m.until), m.reason);
-                    gate(name.clone(), Outcome::Warn, detail)
+                    gate(name.clone(), GateOutcome::Warn, detail)
                 }
                 None => gate(name.clone(), outcome, detail),
             }
@@ -246,7 +246,7 @@ impl Metrics {
             }
             if !missing.is_empty() {
                 let detail = format!("{name}: {} of the run lacks {}", metric.at, missing.join(", "));
-                out.push(gate(name.clone(), Outcome::Inconclusive, detail));
+                out.push(gate(name.clone(), GateOutcome::Inconclusive, detail));
             }
         }
         out
@@ -267,7 +267,7 @@ fn mutes(mute: &Mute, rule: &str, subject: Option<&str>, now_ms: i64) -> bool {
 }
 
 /// A value against its limit, in a sentence: `slo/p95 95 ms >= 80 ms`.
-fn one(name: &str, kind: &RuleKind, subject: Option<&str>, value: &Amount, bound: Bound) -> (Outcome, String) {
+fn one(name: &str, kind: &RuleKind, subject: Option<&str>, value: &Amount, bound: Bound) -> (GateOutcome, String) {
     let shown = Shown::of(kind);
     let passes = value.passes(bound.side, bound.limit);
     let sign = match (bound.side, passes) {
@@ -284,14 +284,14 @@ fn one(name: &str, kind: &RuleKind, subject: Option<&str>, value: &Amount, bound
         if kind.definition().values == Values::Percent && !value.has_unit && would_pass() {
             detail.push_str("; if the run means percent, it says so in `units`");
         }
-        return (Outcome::Block, detail);
+        return (GateOutcome::Block, detail);
     }
     match bound.warn.filter(|warn| !value.passes(bound.side, *warn)) {
         Some(warn) => {
             let side = if matches!(bound.side, Side::Lt | Side::Lte) { "above" } else { "below" };
-            (Outcome::Warn, format!("{detail}, at or {side} warn {}", shown.limit(warn)))
+            (GateOutcome::Warn, format!("{detail}, at or {side} warn {}", shown.limit(warn)))
         }
-        None => (Outcome::Pass, detail),
+        None => (GateOutcome::Pass, detail),
     }
 }
 

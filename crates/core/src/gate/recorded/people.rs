@@ -7,7 +7,7 @@ use super::{RunError, gate};
 use crate::policy::{Approvals, Policy, Transition};
 use crate::promotion::approvals::excluded;
 use crate::promotion::evidence::{artifact_sha256, evidence_sha256};
-use crate::promotion::types::{Approval, Dossier, Finding, Outcome};
+use crate::promotion::types::{Approval, Dossier, Finding, GateOutcome};
 
 const EXPECTED: &str = "an address like \"owner@org\", or {\"actor\": \"ann@org\", \"role\": \"owner\"}";
 
@@ -116,5 +116,5 @@ pub fn required(
     let enough = people.len() as u64 >= required;
     let by = if people.is_empty() { "nobody has approved".to_owned() } else { people.join(", ") };
     let detail = format!("{} of {required} approvals that the run requires: {by}", people.len());
-    Ok(Some(gate("approvals", if enough { Outcome::Pass } else { Outcome::Pending }, detail)))
+    Ok(Some(gate("approvals", if enough { GateOutcome::Pass } else { GateOutcome::Pending }, detail)))
 }

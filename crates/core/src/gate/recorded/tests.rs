@@ -88,7 +88,7 @@ fn ask(run: &str) -> Answer {
 }
 
 #[track_caller]
-fn has(answer: &Answer, outcome: Outcome, detail: &str) {
+fn has(answer: &Answer, outcome: GateOutcome, detail: &str) {
     assert!(
         answer.gates.iter().any(|g| g.outcome == outcome && g.detail.contains(detail)),
         "no gate {outcome:?} with {detail} in {:#?}",
@@ -111,8 +111,8 @@ fn the_exercise_blocks_for_every_reason() {
             "1 of 2 approvals: owner by owner@org; reviewer is missing",
         ]
     );
-    has(&answer, Outcome::Warn, "drift/psi 0.18 < 0.2, at or above warn 0.1");
-    has(&answer, Outcome::Pass, "slo/error_rate 0.4% < 1%");
+    has(&answer, GateOutcome::Warn, "drift/psi 0.18 < 0.2, at or above warn 0.1");
+    has(&answer, GateOutcome::Pass, "slo/error_rate 0.4% < 1%");
     assert_eq!(answer.verdict.exit_code(), 1);
 }
 
@@ -198,8 +198,8 @@ fn a_promotion_record_is_a_run() {
     });
     let answer = ask(&record.to_string());
     assert_eq!(answer.verdict, GateVerdict::Pass, "{answer}");
-    has(&answer, Outcome::Pass, "auc 0.935 is +0.035 against 0.9 of the baseline");
-    has(&answer, Outcome::Pass, "2 of 2 approvals: owner by owner@company; reviewer by reviewer@company");
+    has(&answer, GateOutcome::Pass, "auc 0.935 is +0.035 against 0.9 of the baseline");
+    has(&answer, GateOutcome::Pass, "2 of 2 approvals: owner by owner@company; reviewer by reviewer@company");
     assert!(answer.notes.contains(&"checks.cpu: no rule that counts here judges it".to_owned()), "{:?}", answer.notes);
 }
 
@@ -231,11 +231,11 @@ fn whoever_the_run_says_asked_for_it_does_not_approve_it_where_the_policy_says_s
     assert_eq!(of(json!({"actor": "ci@org"})).verdict, GateVerdict::Pass);
     let answer = of(json!({"actor": "Bob@org"}));
     assert_eq!(answer.verdict, GateVerdict::Pending);
-    has(&answer, Outcome::Pending, "void: reviewer by bob@org (asked for the promotion, which excludes them)");
+    has(&answer, GateOutcome::Pending, "void: reviewer by bob@org (asked for the promotion, which excludes them)");
     // Nor do they count towards what the run itself asks for.
     let answer =
         of(json!({"actor": "ann@org", "approvals": ["owner@org", "reviewer@org", "ann@org"], "required_approvals": 3}));
-    has(&answer, Outcome::Pending, "2 of 3 approvals that the run requires: owner@org, reviewer@org");
+    has(&answer, GateOutcome::Pending, "2 of 3 approvals that the run requires: owner@org, reviewer@org");
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_mute_is_said() {
     let answer =
         decide(&policy(&muted), &good(json!({"online": {"latency_p95_ms": 95, "error_rate": 0}})), None, NOW).unwrap();
     assert_eq!(answer.verdict, GateVerdict::Pass, "{answer}");
-    has(&answer, Outcome::Warn, "slo/p95 95 ms >= 80 ms (muted until 2027-01-01T00:00:00Z: OPS-1)");
+    has(&answer, GateOutcome::Warn, "slo/p95 95 ms >= 80 ms (muted until 2027-01-01T00:00:00Z: OPS-1)");
 }
 
 #[test]

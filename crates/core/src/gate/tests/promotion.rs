@@ -51,7 +51,7 @@ fn overriding(subject: Option<&str>, until_ms: i64) -> Override {
     }
 }
 
-fn outcomes(answer: &Answer) -> Vec<(&str, Outcome)> {
+fn outcomes(answer: &Answer) -> Vec<(&str, GateOutcome)> {
     answer.gates.iter().map(|g| (g.gate.as_str(), g.outcome)).collect()
 }
 
@@ -60,7 +60,7 @@ fn staging_needs_no_live_check_where_it_asks_for_evidence() {
     let policy = policy(WAYS);
     let answer = ask(&policy, "staging", vec![], &[], &complete());
     says(&answer, GateVerdict::Pass, &[]);
-    assert_eq!(outcomes(&answer), [("evidence/tests", Outcome::Pass), ("offline/auc", Outcome::Pass)]);
+    assert_eq!(outcomes(&answer), [("evidence/tests", GateOutcome::Pass), ("offline/auc", GateOutcome::Pass)]);
     let answer = ask(&policy, "staging", vec![], &[], &Dossier::default());
     says(
         &answer,
@@ -114,7 +114,11 @@ fn an_override_takes_a_result_out_and_says_so() {
         says(&answer, GateVerdict::Pass, &[]);
         let name = if subject.is_some() { "drift/psi a" } else { "drift/psi" };
         assert_eq!(answer.notes, [format!("{name}: overridden by ann@org until 2026-03-01T13:00:00Z: OPS-12")]);
-        assert!(answer.gates.iter().any(|g| g.gate == "drift/psi" && g.outcome == Outcome::Warn), "{:?}", answer.gates);
+        assert!(
+            answer.gates.iter().any(|g| g.gate == "drift/psi" && g.outcome == GateOutcome::Warn),
+            "{:?}",
+            answer.gates
+        );
     }
     for over in [overriding(Some("b"), NOW + HOUR), overriding(None, NOW)] {
         let answer = ask(&policy, "prod", drifting(), &blocks, &with(over));

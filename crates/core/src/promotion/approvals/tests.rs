@@ -28,7 +28,7 @@ fn sign(dossier: &mut Dossier, policy: &Policy, actor: &str, role: &str, at_ms: 
     dossier.approvals.push(approval);
 }
 
-fn ask(policy: &Policy, dossier: &Dossier, now_ms: i64) -> (Outcome, String) {
+fn ask(policy: &Policy, dossier: &Dossier, now_ms: i64) -> (GateOutcome, String) {
     let found = judge(policy, &policy.transitions[1], dossier, now_ms).unwrap();
     (found.outcome, found.detail)
 }
@@ -39,21 +39,21 @@ fn both_roles_by_two_people_pass() {
     let mut dossier = base();
     assert_eq!(
         ask(&policy, &dossier, 0),
-        (Outcome::Pending, "0 of 2 approvals: owner is missing; reviewer is missing".to_owned())
+        (GateOutcome::Pending, "0 of 2 approvals: owner is missing; reviewer is missing".to_owned())
     );
     sign(&mut dossier, &policy, "ann@org", "owner", 0);
     assert_eq!(
         ask(&policy, &dossier, 0),
-        (Outcome::Pending, "1 of 2 approvals: owner by ann@org; reviewer is missing".to_owned())
+        (GateOutcome::Pending, "1 of 2 approvals: owner by ann@org; reviewer is missing".to_owned())
     );
     sign(&mut dossier, &policy, "bob@org", "reviewer", 0);
     assert_eq!(
         ask(&policy, &dossier, 0),
-        (Outcome::Pass, "2 of 2 approvals: owner by ann@org; reviewer by bob@org".to_owned())
+        (GateOutcome::Pass, "2 of 2 approvals: owner by ann@org; reviewer by bob@org".to_owned())
     );
     assert_eq!(judge(&policy, &policy.transitions[0], &dossier, 0), None, "none are asked for");
     dossier.approvals.iter_mut().for_each(|a| a.to = "staging".into());
-    assert_eq!(ask(&policy, &dossier, 0).0, Outcome::Pending, "for another stage");
+    assert_eq!(ask(&policy, &dossier, 0).0, GateOutcome::Pending, "for another stage");
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn whom_the_policy_excludes_signs_nothing_whenever_they_became_that() {
     sign(&mut dossier, &strict, "bob@org", "reviewer", 0);
     // `ci` attached the tests, and does not sign.
     let (outcome, detail) = ask(&strict, &dossier, 1);
-    assert_eq!((outcome, detail.ends_with("; not by ci (attached tests)")), (Outcome::Pass, true), "{detail}");
+    assert_eq!((outcome, detail.ends_with("; not by ci (attached tests)")), (GateOutcome::Pass, true), "{detail}");
     let asks = |actor: &str, to: Option<&str>| Requester { actor: actor.into(), to: to.map(str::to_owned) };
     dossier.requesters = vec![asks("bob@org", Some("staging"))];
-    assert_eq!(ask(&strict, &dossier, 1).0, Outcome::Pass, "another stage");
+    assert_eq!(ask(&strict, &dossier, 1).0, GateOutcome::Pass, "another stage");
     // An approval of before does not count any more, whatever the spelling.
     dossier.requesters.push(asks("Bob@Org", Some("prod")));
     let (outcome, detail) = ask(&strict, &dossier, 1);
-    assert_eq!(outcome, Outcome::Pending);
+    assert_eq!(outcome, GateOutcome::Pending);
     assert!(detail.contains("void: reviewer by bob@org (asked for the promotion, which excludes them)"), "{detail}");
     dossier.requesters = vec![asks("ann@org", None)];
     let detail = ask(&strict, &dossier, 1).1;
@@ -83,7 +83,7 @@ fn whom_the_policy_excludes_signs_nothing_whenever_they_became_that() {
     dossier.requesters = vec![asks("ann@org", None)];
     sign(&mut dossier, &loose, "ann@org", "owner", 0);
     sign(&mut dossier, &loose, "ci", "reviewer", 0);
-    assert_eq!(ask(&loose, &dossier, 1).0, Outcome::Pass);
+    assert_eq!(ask(&loose, &dossier, 1).0, GateOutcome::Pass);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_person_counts_once_unless_the_policy_says_otherwise() {
     sign(&mut dossier, &strict, "ann@org", "owner", 0);
     sign(&mut dossier, &strict, "Ann@org", "reviewer", 0);
     let (outcome, detail) = ask(&strict, &dossier, 0);
-    assert!(outcome == Outcome::Pending && detail.starts_with("1 of 2"), "{detail}");
+    assert!(outcome == GateOutcome::Pending && detail.starts_with("1 of 2"), "{detail}");
     // Bob can only be the owner, so Ann becomes the reviewer.
     sign(&mut dossier, &strict, "bob@org", "owner", 0);
     assert_eq!(ask(&strict, &dossier, 0).1, "2 of 2 approvals: owner by bob@org; reviewer by Ann@org");
@@ -101,7 +101,7 @@ fn a_person_counts_once_unless_the_policy_says_otherwise() {
     let mut dossier = base();
     sign(&mut dossier, &loose, "ann@org", "owner", 0);
     sign(&mut dossier, &loose, "ann@org", "reviewer", 0);
-    assert_eq!(ask(&loose, &dossier, 0).0, Outcome::Pass);
+    assert_eq!(ask(&loose, &dossier, 0).0, GateOutcome::Pass);
     let two = policy("approvals: {roles: {reviewer: 3}, distinct: false}");
     let mut dossier = base();
     sign(&mut dossier, &two, "ann@org", "reviewer", 0);
@@ -145,7 +145,7 @@ fn only_those_whom_the_policy_names_sign() {
          boss by ann@org (no such role is asked for)"
     );
     sign(&mut dossier, &policy, "Ann@Org", "owner", 0);
-    assert_eq!(ask(&policy, &dossier, 0).0, Outcome::Pass);
+    assert_eq!(ask(&policy, &dossier, 0).0, GateOutcome::Pass);
 }
 
 /// The most places that can be taken, by trying everything: each person takes one of their roles, or none.

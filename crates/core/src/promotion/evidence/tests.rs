@@ -89,15 +89,15 @@ fn kinds_are_judged_with_what_was_read() {
     let of = |kind: &str, dossier: &Dossier| judge(kind, &policy, &policy.transitions[0], dossier, 0).unwrap();
     let with = |kind: &str, value| dossier(&[(kind, value)]);
     let found = of("tests", &with("tests", json!({"passed": 3, "failed": 1})));
-    assert_eq!((found.gate.as_str(), found.outcome), ("evidence/tests", Outcome::Block));
+    assert_eq!((found.gate.as_str(), found.outcome), ("evidence/tests", GateOutcome::Block));
     assert_eq!(found.detail, "tests did not pass: 1 failed, read {\"passed\":3,\"failed\":1}");
     let found = of("security_scan", &with("security_scan", json!("clean?")));
-    assert!(found.outcome == Outcome::Block && found.detail.contains("says neither pass nor fail: expected true"));
+    assert!(found.outcome == GateOutcome::Block && found.detail.contains("says neither pass nor fail: expected true"));
     let found = of("env_lock", &Dossier::default());
-    assert_eq!((found.outcome, found.detail.as_str()), (Outcome::Block, "env_lock missing: attach it as evidence"));
-    assert_eq!(of("env_lock", &with("env_lock", json!("uv.lock"))).outcome, Outcome::Pass);
+    assert_eq!((found.outcome, found.detail.as_str()), (GateOutcome::Block, "env_lock missing: attach it as evidence"));
+    assert_eq!(of("env_lock", &with("env_lock", json!("uv.lock"))).outcome, GateOutcome::Pass);
     let registered = Dossier { snapshot_sha256: Some(HEX.into()), ..Dossier::default() };
-    assert_eq!(of("data_snapshot", &registered).outcome, Outcome::Pass);
+    assert_eq!(of("data_snapshot", &registered).outcome, GateOutcome::Pass);
 }
 
 #[test]
@@ -109,22 +109,30 @@ fn an_artifact_has_one_digest() {
         ..dossier(&attached.map(|d| ("artifact_digest", json!(format!("sha256:{d}")))).into_iter().collect::<Vec<_>>())
     };
     for (dossier, outcome, says) in [
-        (with(None, None, None), Outcome::Block, "has no digest"),
-        (with(Some("d1"), Some(HEX), None), Outcome::Block, "registered with \"d1\", which is no SHA-256"),
-        (with(Some(HEX), None, None), Outcome::Pass, "not recomputed: no place"),
-        (with(None, Some(HEX), Some(Recomputed::Unreachable("gone".into()))), Outcome::Inconclusive, "not known: gone"),
+        (with(None, None, None), GateOutcome::Block, "has no digest"),
+        (with(Some("d1"), Some(HEX), None), GateOutcome::Block, "registered with \"d1\", which is no SHA-256"),
+        (with(Some(HEX), None, None), GateOutcome::Pass, "not recomputed: no place"),
+        (
+            with(None, Some(HEX), Some(Recomputed::Unreachable("gone".into()))),
+            GateOutcome::Inconclusive,
+            "not known: gone",
+        ),
         (
             with(Some(HEX), None, Some(Recomputed::Unreachable("gone".into()))),
-            Outcome::Inconclusive,
+            GateOutcome::Inconclusive,
             "readable there again",
         ),
-        (with(Some(HEX), Some(HEX), Some(Recomputed::Known(HEX.into()))), Outcome::Pass, "recomputed from its files"),
-        (with(Some(HEX), Some(&other), None), Outcome::Block, "is mutable: registered as"),
-        (with(Some(HEX), None, Some(Recomputed::Known(other.clone()))), Outcome::Block, "its files now have"),
-        (with(Some(HEX), None, Some(Recomputed::Computing("1 of 2".into()))), Outcome::Pending, "1 of 2"),
+        (
+            with(Some(HEX), Some(HEX), Some(Recomputed::Known(HEX.into()))),
+            GateOutcome::Pass,
+            "recomputed from its files",
+        ),
+        (with(Some(HEX), Some(&other), None), GateOutcome::Block, "is mutable: registered as"),
+        (with(Some(HEX), None, Some(Recomputed::Known(other.clone()))), GateOutcome::Block, "its files now have"),
+        (with(Some(HEX), None, Some(Recomputed::Computing("1 of 2".into()))), GateOutcome::Pending, "1 of 2"),
         (
             with(Some(HEX), None, Some(Recomputed::Refused("elsewhere".into()))),
-            Outcome::Block,
+            GateOutcome::Block,
             "not recomputed: elsewhere",
         ),
     ] {

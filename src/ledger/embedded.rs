@@ -1,0 +1,119 @@
+//! The registry in an `SQLite` file: one connection that writes, one that reads, and what goes with every change.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::change::{Change, Sink};
+use super::error::RegistryError;
+use crate::artifact::Artifacts;
+use driftgate_core::audit::signed_head::Signer;
+
+/// A registry in an `SQLite` file. Calls block, for up to five seconds while another process writes.
+#[derive(Debug)]
+pub struct Embedded {
+    pub(super) connection: Mutex<Connection>,
+    /// Reads while the other one writes, or waits to; a registry in memory has none.
+    pub(super) reader: Option<Mutex<Connection>>,
+    /// Signs the head of the audit log.
+    pub(super) signer: Option<Signer>,
+    /// The id of another key that signed before.
+    pub(super) other_key: Option<String>,
+    /// Where changes are told to.
+    pub(super) sinks: Vec<Sink>,
+    /// Artifacts that are read, and what was found of them.
+    pub(super) artifacts: Artifacts,
+    /// Whoever asks waits until artifacts are read to their end.
+    pub(super) waits_for_artifacts: bool,
+    /// Versions that are promoted by themselves, if they may be, once their artifacts are read.
+    pub(super) promoted_later: Mutex<HashSet<(String, String)>>,
+    /// Transactions that were written.
+    pub(super) written: AtomicU64,
+}
+
+impl Embedded {
+    /// The registry, telling its changes to these sinks, too.
+    #[must_use]
+    pub fn telling(self, sinks: Vec<Sink>) -> Self {
+        Self { sinks, ..self }
+    }
+
+    /// The registry, with artifacts that may lie elsewhere, too.
+    #[must_use]
+    pub fn with_artifacts(self, artifacts: Artifacts) -> Self {
+        Self { artifacts, ..self }
+    }
+
+    /// The registry, waiting until artifacts are read, however long that takes: for a process that ends with its answer.
+    #[must_use]
+    pub fn waiting_for_artifacts(self) -> Self {
+        Self { waits_for_artifacts: true, ..self }
+    }
+
+    /// Whether whoever asks waits until artifacts are read.
+    #[must_use]
+    pub fn waits_for_artifacts(&self) -> bool {
+        self.waits_for_artifacts
+    }
+
+    /// Whether a version is promoted later already; from now on it is.
+    #[must_use]
+    pub fn promotes_later(&self, model: &str, version: &str) -> bool {
+        let mut later = self.promoted_later.lock().unwrap_or_else(PoisonError::into_inner);
+        !later.insert((model.to_owned(), version.to_owned()))
+    }
+
+    /// It was promoted, or may not be.
+    pub fn promoted(&self, model: &str, version: &str) {
+        let mut later = self.promoted_later.lock().unwrap_or_else(PoisonError::into_inner);
+        later.remove(&(model.to_owned(), version.to_owned()));
+    }
+
+    /// One transaction that takes the write lock first, so that it never fails half-way for another's write.
+    pub(super) fn write<T>(
+        &self,
+        now_ms: i64,
+        work: impl FnOnce(&Change<'_>) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let change = Change::new(&tx, &self.sinks, &self.artifacts, now_ms);
+        let out = work(&change)?;
+        change.seal(self.signer.as_ref())?;
+        tx.commit()?;
+        self.written.fetch_add(1, Ordering::Relaxed);
+        Ok(out)
+    }
+
+    /// How many transactions this process has written; each is synced to the disk.
+    #[must_use]
+    pub fn transactions(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// As `read`, for what can fail in other ways than the database's.
+    pub(super) fn read_checked<T>(
+        &self,
+        look: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.lock_to_read();
+        let tx = connection.transaction()?;
+        look(&tx)
+    }
+
+    fn lock_to_read(&self) -> MutexGuard<'_, Connection> {
+        self.reader.as_ref().unwrap_or(&self.connection).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One picture: all its queries see the same state.
+    pub(super) fn read<T>(
+        &self,
+        look: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.lock_to_read();
+        let tx = connection.transaction()?;
+        Ok(look(&tx)?)
+    }
+}

@@ -1,0 +1,47 @@
+//! Why the ledger did not do something.
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error(
+        "the registry at {path} cannot be opened: {source}; check that the path names a registry and that its folder is writable"
+    )]
+    Open { path: String, source: rusqlite::Error },
+    #[error("the registry failed: {0}")]
+    Sql(#[from] rusqlite::Error),
+    #[error(
+        "the registry's format is {found}, this driftgate knows {known}: use the driftgate that wrote it, or a newer one"
+    )]
+    Format { found: i64, known: i64 },
+    #[error("model {model:?} has no version {version:?} in the registry; register it first")]
+    UnknownVersion { model: String, version: String },
+    #[error(
+        "version {version:?} of {model:?} is registered already, with another {field}: {old:?}, not {new:?}; versions are immutable"
+    )]
+    Immutable { model: String, version: String, field: &'static str, old: String, new: String },
+    /// What is asked for does not go with what is there.
+    #[error("{0}")]
+    Conflict(String),
+    #[error(transparent)]
+    Gate(#[from] driftgate_core::gate::GateError),
+    #[error("{0}")]
+    Evidence(String),
+    #[error("the audit log: {0}")]
+    Audit(String),
+    #[error("{what} {value:?} is not allowed: {why}")]
+    BadName { what: &'static str, value: String, why: &'static str },
+    #[error("the policy of {model:?} knows no stage {stage:?}: write one of {}, exactly so", known.join(", "))]
+    UnknownStage { model: String, stage: String, known: Vec<String> },
+}
+
+impl RegistryError {
+    /// Whether another process holds the registry; asked again, it may answer.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Open { source, .. } | Self::Sql(source) if is_busy(source))
+    }
+}
+
+/// Whether another connection holds the file.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+}

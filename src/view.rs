@@ -42,6 +42,20 @@ impl Shared {
     pub fn write(&self) -> RwLockWriteGuard<'_, View> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// A part fails.
+    pub fn fails(&self, part: failing::Part, why: impl Into<String>) {
+        self.write().failing.insert(part, why.into());
+    }
+
+    /// A part works, again or still.
+    pub fn works(&self, part: &failing::Part) {
+        // Mostly nothing fails, and readers do not wait for each other.
+        let fails = self.read().failing.contains_key(part);
+        if fails {
+            self.write().failing.remove(part);
+        }
+    }
 }
 
 /// Everything there is to see.

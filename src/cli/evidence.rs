@@ -13,8 +13,8 @@ use super::terminal::outln;
 use crate::api::{EvidenceKept, EvidenceRequest};
 use crate::artifact::digest;
 use driftgate_core::codec::time::utc;
-use driftgate_core::promotion::evidence::show;
 use driftgate_core::promotion::model_signing;
+use driftgate_core::promotion::value::show;
 
 /// Attaches evidence to a version: tests, scans, lineage, signatures, offline metrics
 #[derive(Debug, clap::Args)]

@@ -63,7 +63,7 @@ impl Problem {
 /// Names for a message: `a, b, c and 7 more`.
 pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names = names.into_iter();
-    let shown: Vec<_> = names.by_ref().take(NAMED).map(driftgate_core::gate::in_line).collect();
+    let shown: Vec<_> = names.by_ref().take(NAMED).map(driftgate_core::text::in_line).collect();
     let rest = names.count();
     match (shown.is_empty(), rest) {
         (true, _) => "none".to_owned(),

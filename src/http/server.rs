@@ -2,6 +2,7 @@
 //! holds up others by being slow, silent or many. Requests under a foreign name are refused, and answers carry what keeps
 //! browsers from misreading them.
 
+mod connection;
 pub mod connections;
 mod expiry;
 mod hosts;
@@ -31,17 +32,14 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use super::problem::Problem;
-use connections::{Connection, Connections, Phase, Taken};
+use connection::{BODY, Connection, HANDLING, Phase};
+use connections::{Connections, Taken};
 pub use hosts::Hosts;
 use tls::Certificates;
 use watched::{AnswerBody, RequestBody, Watched};
 
 use crate::telemetry::events::http::{ForeignHost, NoHandshake};
 
-/// How long a request's body may take.
-const BODY: Duration = Duration::from_secs(10);
-/// How long a request may be handled, its body included.
-const HANDLING: Duration = Duration::from_secs(60);
 /// A head is at most this long.
 const HEAD_BYTES: usize = 32 * 1024;
 /// What is buffered of a connection; a head must fit.

@@ -17,7 +17,7 @@ use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::fact::Fact;
 use driftgate_core::policy::{Approvals, Excluded, Policy, Transition};
 use driftgate_core::promotion::types::{Approval, Dossier, Evidence, Override, Peer, Requester};
-use driftgate_core::promotion::{PROD, approvals, evidence};
+use driftgate_core::promotion::{PROD, approvals, artifact, evidence};
 
 impl Embedded {
     /// Attaches evidence to a registered version: all of it or none. The same value again changes nothing.
@@ -84,7 +84,7 @@ impl Embedded {
                 actor: given.actor.to_owned(),
                 role: given.role.to_owned(),
                 at_ms: now_ms,
-                artifact_sha256: evidence::artifact_sha256(&dossier),
+                artifact_sha256: artifact::artifact_sha256(&dossier),
                 policy_sha256: given.policy.sha256.clone(),
                 evidence_sha256: evidence::evidence_sha256(&dossier.evidence),
                 comment: given.comment.map(str::to_owned),

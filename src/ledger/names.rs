@@ -3,7 +3,7 @@
 use super::error::RegistryError;
 use driftgate_core::audit::names;
 use driftgate_core::policy::Policy;
-use driftgate_core::promotion::evidence::parse_sha256_hex;
+use driftgate_core::promotion::value::parse_sha256_hex;
 use driftgate_core::yaml::is_slug;
 
 /// The stages of every policy.

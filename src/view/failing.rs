@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Shared;
-
 /// Something that can fail and be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
@@ -51,19 +49,3 @@ impl Part {
 
 /// Why each of them fails.
 pub type Failing = BTreeMap<Part, String>;
-
-impl Shared {
-    /// A part fails.
-    pub fn fails(&self, part: Part, why: impl Into<String>) {
-        self.write().failing.insert(part, why.into());
-    }
-
-    /// A part works, again or still.
-    pub fn works(&self, part: &Part) {
-        // Mostly nothing fails, and readers do not wait for each other.
-        let fails = self.read().failing.contains_key(part);
-        if fails {
-            self.write().failing.remove(part);
-        }
-    }
-}

@@ -1,13 +1,15 @@
 //! The gates of a promotion beside the live checks, as pure functions over what the registry knows of a version. Each
 //! answers with findings: which gate, how it came out, and a sentence; [`gates`] asks them all.
 //!
-//! - `types`: what the registry hands over. `evidence`: its kinds, their values and how they are judged; `signature`,
-//!   `model_signing` (with `certificates`) and `schema_diff` for those that compare.
+//! - `types`: what the registry hands over. `value`: values of evidence as text. `artifact`: the artifact's digest.
+//! - `evidence`: its kinds, what their values look like and how they are judged; `signature`, `model_signing` (with
+//!   `certificates`) and `schema_diff` for those that compare.
 //! - `offline`: metrics against a baseline, in decimals. `approvals`: who has signed. `lineage`: what made the version, and
 //!   where a rollback would go.
 //! - `record`: a promotion for the log and for people. `version`: a version as a registry knows it.
 
 pub mod approvals;
+pub mod artifact;
 mod certificates;
 pub mod der;
 pub mod evidence;
@@ -18,14 +20,14 @@ pub mod record;
 pub mod schema_diff;
 pub mod signature;
 pub mod types;
+pub mod value;
 pub mod version;
 
 use crate::policy::lint::evidence_on_the_way;
 use crate::policy::{Policy, Transition};
 use types::{Dossier, Finding, GateOutcome, Recomputed};
 
-/// The stage that serves, for which lineage and a way back must be known.
-pub const PROD: &str = "prod";
+pub use types::PROD;
 
 /// The transition that a version takes to a stage: of those that lead there, the one from a stage it stands on, else the
 /// first; `None` where none leads there.
@@ -104,14 +106,14 @@ fn lost(dossier: &Dossier) -> Option<Finding> {
 fn mutable_artifact(dossier: &Dossier, is_asked_for: bool) -> Option<Finding> {
     let recomputed = dossier.recomputed_sha256.as_ref();
     let recomputed = recomputed.filter(|r| is_asked_for || !matches!(r, Recomputed::Refused(_)));
-    let found = Some(evidence::artifact_as(dossier, recomputed));
+    let found = Some(artifact::judge_as(dossier, recomputed));
     found.filter(|f| {
         let counts = match f.outcome {
             GateOutcome::Block | GateOutcome::Pending => true,
             GateOutcome::Inconclusive => is_asked_for,
             GateOutcome::Pass | GateOutcome::Warn => false,
         };
-        counts && evidence::artifact_sha256(dossier).is_some()
+        counts && artifact::artifact_sha256(dossier).is_some()
     })
 }
 

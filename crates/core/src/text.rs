@@ -25,3 +25,9 @@ pub fn bounded(text: &str, most: usize) -> Result<&str, String> {
         None => Ok(text),
     }
 }
+
+/// A name as it is written in a sentence, whatever characters an event gave it.
+#[must_use]
+pub fn in_line(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.chars().any(char::is_control) { name.escape_debug().to_string().into() } else { name.into() }
+}

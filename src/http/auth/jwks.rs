@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use reqwest::Url;
 use serde_json::Value;
 
-use super::oidc::OidcConfig;
+use super::rules::OidcConfig;
 use crate::http_client::{self, BodyError, Calls, cause, is_loopback};
 
 /// The algorithms that are taken: signatures of key pairs.

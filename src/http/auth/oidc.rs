@@ -1,7 +1,6 @@
 //! Bearer tokens of an OIDC issuer: JWTs that are judged by the keys it publishes. Only signatures of key pairs
 //! count, by the algorithms that the key is for; what a token may do follows from a claim.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,10 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::caller::{Caller, Refusal};
 use super::jwks::{self, Keys};
-use super::{Caller, Grant, Refusal};
+use super::roles::Grant;
+use super::rules::{ISSUER_PREFIX, OidcConfig};
 use driftgate_core::text;
 
 /// Clocks of issuer and daemon may differ by so much, in seconds.
@@ -26,28 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST: usize = 16 << 10;
 /// Of the name that stands in the audit log.
 const LONGEST_NAME: usize = 256;
-/// What begins the actor of every such token, and of no other.
-pub const PREFIX: &str = "oidc:";
-
-/// Whose tokens are taken, and what they may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OidcConfig {
-    /// As tokens name it, and where its configuration is found.
-    pub issuer: String,
-    /// A token is for one of them.
-    pub audience: Vec<String>,
-    /// Holds a text or a list of texts; `realm_access.roles` leads into mappings.
-    pub claim: String,
-    /// What a value of the claim gives.
-    pub grants: Vec<(String, Grant)>,
-    /// The claim that says who it is.
-    pub actor: String,
-    /// How often the keys are asked for.
-    pub every: Duration,
-    /// Certificates of CAs that are believed beside those of the system.
-    pub ca_file: Option<PathBuf>,
-}
-
 /// Judges tokens of one issuer by the last keys that it gave.
 pub struct Issuer {
     config: OidcConfig,
@@ -213,7 +192,7 @@ impl Issuer {
         if config.actor == "email" && claims.get("email_verified").is_some_and(|v| v != &Value::Bool(true)) {
             return Err(bad("the issuer has not verified its email address".to_owned()));
         }
-        let actor = format!("{PREFIX}{}#{name}", config.issuer);
+        let actor = format!("{ISSUER_PREFIX}{}#{name}", config.issuer);
         let values: Vec<&str> = match claim(claims, &config.claim) {
             // What OAuth calls a scope is a list in one text.
             Some(Value::String(text)) if matches!(config.claim.as_str(), "scope" | "scp") => {

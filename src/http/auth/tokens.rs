@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Caller;
-use super::oidc::PREFIX;
+use super::caller::Caller;
 use super::roles::{BadRoles, Grant, Roles};
+use super::rules::{ENVIRONMENT, ISSUER_PREFIX};
 use crate::telemetry::events::registry::OpenToOthers;
 use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::text;
 
-/// Where tokens come from when no file is configured; the same format as the file.
-pub const ENVIRONMENT: &str = "DRIFTGATE_TOKENS";
 /// A token with fewer characters can be guessed.
 pub const SHORTEST: usize = 24;
 /// A file of tokens is no longer.
@@ -63,7 +61,7 @@ pub enum BadLine {
     )]
     Unsendable { line: usize },
     #[error(
-        "line {line}: the actor begins with {PREFIX}, which the actors of an issuer's tokens do: name it otherwise"
+        "line {line}: the actor begins with {ISSUER_PREFIX}, which the actors of an issuer's tokens do: name it otherwise"
     )]
     Actor { line: usize },
     #[error(
@@ -219,7 +217,7 @@ fn read_line(line: usize, content: &str, before: &[(usize, Token)]) -> Result<Op
             bad.push(BadLine::Hidden { line, field, why });
         }
     }
-    if actor.starts_with(PREFIX) {
+    if actor.starts_with(ISSUER_PREFIX) {
         bad.push(BadLine::Actor { line });
     }
     if OWN_ACTORS.contains(&actor) {

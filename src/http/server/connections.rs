@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::connection::{Connection, Phase};
 use crate::telemetry::events::http::{ConnectionEnded, ConnectionRefused, Happened, NotAccepted, TookTooLong};
 
 /// Connections at a time, unless the configuration or the system's limit says otherwise.
@@ -21,166 +22,6 @@ const ENDING: usize = 16;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// A line in the log about the same thing is written no more often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-
-/// What a connection is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The two agree on keys.
-    Handshake,
-    /// A request's head is awaited, and was begun.
-    Head,
-    /// The last request was answered, and no other has begun.
-    Idle,
-    /// A request's body is awaited.
-    Body,
-    /// The request is handled here.
-    Handling,
-    /// The answer is being sent.
-    Answer,
-}
-
-impl Phase {
-    /// Those whose end is counted as a time that was over.
-    pub const LIMITED: [Self; 5] = [Self::Handshake, Self::Head, Self::Body, Self::Handling, Self::Answer];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Handshake => "handshake",
-            Self::Head => "head",
-            Self::Idle => "idle",
-            Self::Body => "body",
-            Self::Handling => "handling",
-            Self::Answer => "answer",
-        }
-    }
-
-    /// How long it may last; of an answer, how long nobody may take any of it.
-    fn limit(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Handshake | Self::Head | Self::Answer => 10,
-            // Whoever handles a request ends these two with an answer before.
-            Self::Body => super::BODY.as_secs() + 5,
-            Self::Handling => super::HANDLING.as_secs() + 5,
-            Self::Idle => 60,
-        })
-    }
-
-    /// Whether the other side is waited for.
-    fn is_theirs(self) -> bool {
-        self != Self::Handling
-    }
-}
-
-/// How long all of an answer may take.
-const WHOLE_ANSWER: Duration = Duration::from_secs(120);
-
-#[derive(Clone, Copy, Debug)]
-struct State {
-    phase: Phase,
-    /// Since when it is in this phase.
-    since: Instant,
-    /// When some of the answer was last taken.
-    moved: Instant,
-    /// The whole answer was handed over, and is yet to be written.
-    is_handed_over: bool,
-    is_body_late: bool,
-}
-
-impl State {
-    /// When its phase has lasted too long.
-    fn until(&self) -> Instant {
-        let limit = self.phase.limit();
-        match self.phase {
-            Phase::Answer => (self.moved + limit).min(self.since + WHOLE_ANSWER),
-            _ => self.since + limit,
-        }
-    }
-}
-
-/// One connection.
-#[derive(Debug)]
-pub struct Connection {
-    id: u64,
-    peer: IpAddr,
-    state: Mutex<State>,
-    /// Told to end.
-    pub closed: Notify,
-}
-
-impl Connection {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn enter(&self, phase: Phase) {
-        let now = Instant::now();
-        let mut state = self.state();
-        if state.phase != phase {
-            *state = State { phase, since: now, moved: now, ..*state };
-        }
-    }
-
-    /// A request's head is there.
-    pub fn begin_request(&self) {
-        let mut state = self.state();
-        (state.is_body_late, state.is_handed_over) = (false, false);
-        drop(state);
-        self.enter(Phase::Handling);
-    }
-
-    /// Bytes came.
-    pub fn has_read(&self) {
-        if self.state().phase == Phase::Idle {
-            self.enter(Phase::Head);
-        }
-    }
-
-    /// Bytes were taken.
-    pub fn has_written(&self) {
-        self.state().moved = Instant::now();
-    }
-
-    /// Nothing more of the answer is to come from its source.
-    pub fn hand_over(&self) {
-        self.state().is_handed_over = true;
-    }
-
-    /// All that was handed over is on its way.
-    pub fn has_flushed(&self) {
-        let state = *self.state();
-        if state.phase == Phase::Answer && state.is_handed_over {
-            self.enter(Phase::Idle);
-        }
-    }
-
-    pub fn body_is_late(&self) {
-        self.state().is_body_late = true;
-    }
-
-    #[must_use]
-    pub fn is_body_late(&self) -> bool {
-        self.state().is_body_late
-    }
-
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        self.state().phase
-    }
-
-    /// Completes once the phase has lasted too long, with it.
-    pub async fn overdue(&self) -> Phase {
-        loop {
-            let state = *self.state();
-            let (until, now) = (state.until(), Instant::now());
-            if until <= now {
-                return state.phase;
-            }
-            // A phase that is entered meanwhile may be shorter.
-            tokio::time::sleep_until(until.min(now + Duration::from_secs(1))).await;
-        }
-    }
-}
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,7 +180,7 @@ impl Connections {
                 ConnectionRefused { peer, happened }.emit();
                 return Ok(None);
             };
-            let waited = longest.state().since.elapsed();
+            let waited = longest.since().elapsed();
             if waited < PATIENCE {
                 return Err(PATIENCE.saturating_sub(waited));
             }
@@ -349,10 +190,8 @@ impl Connections {
             let Bounds { all, of_address } = self.bounds;
             ConnectionEnded { peer: longest.peer, bounds: (all, of_address), happened }.emit();
         }
-        let now = Instant::now();
-        let state = State { phase, since: now, moved: now, is_handed_over: false, is_body_late: false };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection { id, peer, state: Mutex::new(state), closed: Notify::new() });
+        let connection = Arc::new(Connection::new(id, peer, phase));
         table.insert(id, Arc::clone(&connection));
         self.sockets.fetch_add(1, Ordering::Relaxed);
         Ok(Some(Taken { all: Arc::clone(self), connection }))
@@ -394,7 +233,7 @@ fn address(peer: IpAddr) -> IpAddr {
 fn largest(table: &BTreeMap<u64, Arc<Connection>>) -> Option<IpAddr> {
     let mut of: BTreeMap<IpAddr, usize> = BTreeMap::new();
     // Those that are answered do not make room.
-    for connection in table.values().filter(|c| c.phase().is_theirs()) {
+    for connection in table.values().filter(|c| c.waits_since().is_some()) {
         *of.entry(connection.peer).or_default() += 1;
     }
     of.into_iter().max_by_key(|(_, n)| *n).map(|(peer, _)| peer)
@@ -403,8 +242,8 @@ fn largest(table: &BTreeMap<u64, Arc<Connection>>) -> Option<IpAddr> {
 /// The connection of an address that has kept us waiting longest.
 fn longest(table: &BTreeMap<u64, Arc<Connection>>, peer: IpAddr) -> Option<Arc<Connection>> {
     let of = table.values().filter(|c| c.peer == peer);
-    let waiting = of.filter_map(|c| Some((*c.state(), c)).filter(|(state, _)| state.phase.is_theirs()));
-    waiting.min_by_key(|(state, _)| state.since).map(|(_, c)| Arc::clone(c))
+    let waiting = of.filter_map(|c| Some((c.waits_since()?, c)));
+    waiting.min_by_key(|(since, _)| *since).map(|(_, c)| Arc::clone(c))
 }
 
 #[cfg(test)]
@@ -435,7 +274,7 @@ mod tests {
         // The first of the crowd is being answered, so that the second one goes.
         let begun = Instant::now();
         let c = all.take(from(4), Phase::Head).await.unwrap();
-        assert!(many[1].connection.state().since.elapsed() >= PATIENCE && begun.elapsed() < 2 * PATIENCE);
+        assert!(many[1].connection.since().elapsed() >= PATIENCE && begun.elapsed() < 2 * PATIENCE);
         assert!(is_open(&all, &many[0]) && !is_open(&all, &many[1]) && is_open(&all, &many[2]));
         assert!(is_open(&all, &a) && is_open(&all, &b) && is_open(&all, &c));
         // Whoever is at the bound of an address makes room for himself.
@@ -457,33 +296,6 @@ mod tests {
         assert_eq!(all.counts.refused.load(Ordering::Relaxed), 2);
         held[1].connection.enter(Phase::Answer);
         assert!(all.take(from(2), Phase::Head).await.is_some() && !is_open(&all, &held[1]));
-    }
-
-    #[tokio::test]
-    async fn phases_have_their_limits() {
-        let all = Arc::new(Connections::default());
-        let taken = all.take(from(1), Phase::Head).await.unwrap();
-        let connection = &taken.connection;
-        let left = || (connection.state().until() - Instant::now()).as_millis().div_ceil(1000);
-        assert_eq!(left(), 10);
-        connection.begin_request();
-        assert_eq!(left(), 65);
-        connection.enter(Phase::Answer);
-        assert_eq!(left(), 10);
-        // A reader that takes a little every few seconds has two minutes.
-        let moved = |s: u64, connection: &Connection| connection.state().moved += Duration::from_secs(s);
-        moved(60, connection);
-        assert_eq!(left(), 70);
-        moved(600, connection);
-        assert_eq!(left(), 120);
-        // What was handed over and flushed is done with, and the next head has a time of its own.
-        connection.has_flushed();
-        assert_eq!(connection.phase(), Phase::Answer);
-        connection.hand_over();
-        connection.has_flushed();
-        assert_eq!((connection.phase(), left()), (Phase::Idle, 60));
-        connection.has_read();
-        assert_eq!((connection.phase(), left()), (Phase::Head, 10));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connections::{Connection, Phase};
+use super::connection::{BODY, Connection, Phase};
 
 /// A stream whose connection hears of every byte.
 pub struct Watched<S> {
@@ -82,7 +82,7 @@ pub struct RequestBody {
 
 impl RequestBody {
     pub fn new(body: Incoming, connection: Arc<Connection>) -> Self {
-        Self { body, connection, until: Instant::now() + super::BODY, alarm: None }
+        Self { body, connection, until: Instant::now() + BODY, alarm: None }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::Answer;
+use super::types::Answer;
 use crate::policy::Millis;
 use crate::promotion::types::GateOutcome;
 
 /// A duration for people: its two largest units.
-pub(super) fn span(ms: Millis) -> String {
+pub fn span(ms: Millis) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
     let mut rest = ms.max(0);
     let largest = units.iter().position(|(_, size)| rest >= *size).unwrap_or(units.len() - 1);
@@ -54,5 +54,17 @@ impl fmt::Display for Answer {
             Some(age) => write!(f, ", oldest window ended {} ago", span(age.saturating_mul(1000))),
             None => write!(f, ", no window judged"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units() {
+        const HOUR: i64 = 3_600_000;
+        let texts = [0, 999, 61_000, 3 * HOUR, 50 * HOUR + 1, 86_400_000 + 1000].map(span);
+        assert_eq!(texts, ["0ms", "999ms", "1m1s", "3h", "2d2h", "1d"]);
     }
 }

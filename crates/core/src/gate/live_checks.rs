@@ -3,69 +3,18 @@
 use std::cell::RefCell;
 
 use super::display::span;
-use super::{Found, Question};
+use super::found::Found;
+use super::types::{Decided, GroupVerdict, Question};
 use crate::codec::time::utc;
-use crate::judge::verdict::{RuleResult, Status, Verdict};
+use crate::judge::verdict::Status;
 use crate::policy::Group;
 use crate::promotion::types::{Finding, GateOutcome, Override};
 
 /// So many subjects of a rule that pass are named.
 const NAMED: usize = 5;
 
-/// What the gate needs of a verdict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupVerdict {
-    pub group: String,
-    /// End of its window.
-    pub end_ms: i64,
-    pub complete: bool,
-    /// In the verdict's order.
-    pub results: Vec<Decided>,
-}
-
-/// What the gate needs of a result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
-    /// `group/id`.
-    pub rule: String,
-    pub subject: String,
-    /// What decisions see of it: mutes and pending breaches are accounted for.
-    pub decides: Status,
-    pub sentence: String,
-}
-
-impl GroupVerdict {
-    #[must_use]
-    pub fn from_verdict(verdict: &Verdict) -> Self {
-        let decided = |r: &RuleResult| Decided {
-            rule: r.rule.clone(),
-            subject: r.subject.clone(),
-            decides: r.decides(),
-            sentence: r.sentence(),
-        };
-        Self {
-            group: verdict.group.clone(),
-            end_ms: verdict.window.end,
-            complete: verdict.window.complete,
-            results: verdict.results.iter().map(decided).collect(),
-        }
-    }
-
-    /// What decisions see of it. A verdict without results judged nothing, and no data never promotes.
-    #[must_use]
-    pub fn status_decides(&self) -> Status {
-        self.results.iter().map(|r| r.decides).max().unwrap_or(Status::Insufficient)
-    }
-}
-
-impl From<&Verdict> for GroupVerdict {
-    fn from(verdict: &Verdict) -> Self {
-        Self::from_verdict(verdict)
-    }
-}
-
 /// The overrides that hold now, and which of them took something out.
-pub(super) struct Overrides<'a> {
+pub struct Overrides<'a> {
     holding: Vec<&'a Override>,
     /// Indexes into `holding`.
     used: RefCell<Vec<usize>>,
@@ -117,7 +66,7 @@ fn who(o: &Override) -> String {
 
 impl Found {
     /// Judges a group by its active blocks and its latest verdict.
-    pub(super) fn judge(&mut self, group: &Group, question: &Question<'_>, overrides: &Overrides<'_>) {
+    pub fn judge(&mut self, group: &Group, question: &Question<'_>, overrides: &Overrides<'_>) {
         let name = &group.name;
         let told = self.blocks(name, question, overrides);
         let latest = question.latest.iter().filter(|v| v.group == *name).max_by_key(|v| v.end_ms);

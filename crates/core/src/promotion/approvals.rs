@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::evidence::{artifact_sha256, evidence_sha256};
+use super::artifact::artifact_sha256;
+use super::evidence::evidence_sha256;
 use super::types::{Approval, Dossier, Finding, GateOutcome};
 use crate::codec::time::utc;
 use crate::policy::{Approvals, Excluded, Policy, Transition};

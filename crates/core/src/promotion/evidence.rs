@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::types::{Dossier, Evidence, Finding, GateOutcome, Recomputed};
-use super::{model_signing, schema_diff, signature};
+use super::types::{Dossier, Evidence, Finding, GateOutcome};
+use super::value::{canonical, normal_digest, parse_sha256_hex, show};
+use super::{artifact, model_signing, schema_diff, signature};
 use crate::codec::hash;
 use crate::policy::{EVIDENCE_KINDS, Policy, Transition};
 
@@ -40,7 +41,6 @@ pub enum EvidenceError {
 /// # Errors
 /// A kind that is not known, a value of the wrong shape, or one that is too large.
 pub fn check_value(kind: &str, value: &Value) -> Result<Value, EvidenceError> {
-    let wrong = |expected: &'static str| EvidenceError::Value { kind: kind.to_owned(), expected, read: show(value) };
     if !KINDS.contains(&kind) {
         return Err(EvidenceError::UnknownKind { kind: kind.to_owned() });
     }
@@ -50,80 +50,43 @@ pub fn check_value(kind: &str, value: &Value) -> Result<Value, EvidenceError> {
     if bytes > most {
         return Err(EvidenceError::TooLarge { kind: kind.to_owned(), bytes, most });
     }
+    if is_bundle {
+        let read = model_signing::Bundle::read(value).and_then(|bundle| bundle.manifest());
+        return read.map(|_| value.clone()).map_err(|why| EvidenceError::Bundle { why });
+    }
+    let wrong = |expected| EvidenceError::Value { kind: kind.to_owned(), expected, read: show(value) };
+    kept(kind, value).map_err(wrong)
+}
+
+/// A value of a known kind as it is kept, or what is expected in its place.
+fn kept(kind: &str, value: &Value) -> Result<Value, &'static str> {
     let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
     let filled = value.as_object().is_some_and(|map| !map.is_empty());
+    let as_it_is = |fits: bool, expected| if fits { Ok(value.clone()) } else { Err(expected) };
     match kind {
         "artifact_digest" => {
             let digest = text.and_then(parse_sha256_hex);
-            digest
-                .map(|hex| format!("sha256:{hex}").into())
-                .ok_or_else(|| wrong("a SHA-256 as sha256:HEX or HEX, 64 digits"))
+            digest.map(|hex| format!("sha256:{hex}").into()).ok_or("a SHA-256 as sha256:HEX or HEX, 64 digits")
         }
         "env_lock" | "data_snapshot" | "code_commit" | "model_card" => match text {
-            Some(text) => {
-                normal_digest(text).map(Value::String).ok_or_else(|| wrong("64 hexadecimal digits after sha256:"))
-            }
-            None if filled => Ok(value.clone()),
-            None => Err(wrong("a text such as a digest, an address or a commit, or an object of them")),
+            Some(text) => normal_digest(text).map(Value::String).ok_or("64 hexadecimal digits after sha256:"),
+            None => as_it_is(filled, "a text such as a digest, an address or a commit, or an object of them"),
         },
-        "tests" | "security_scan" | "pii_controls" => match value {
-            Value::Bool(_) => Ok(value.clone()),
-            _ if text.is_some() || filled => Ok(value.clone()),
-            _ => Err(wrong(JUDGED)),
-        },
-        "signature" if is_bundle => {
-            let read = model_signing::Bundle::read(value).and_then(|bundle| bundle.manifest());
-            read.map(|_| value.clone()).map_err(|why| EvidenceError::Bundle { why })
-        }
-        "signature" => match signature::Signature::read(value) {
-            Some(_) => Ok(value.clone()),
-            None => Err(wrong(signature::EXPECTED)),
-        },
-        "schema" => match schema_diff::read(value) {
-            Some(_) => Ok(value.clone()),
-            None => Err(wrong(schema_diff::EXPECTED)),
-        },
-        "schema_diff" => match schema_diff::Diff::read(value) {
-            Some(_) => Ok(value.clone()),
-            None => Err(wrong(schema_diff::EXPECTED_DIFF)),
-        },
-        "params" if value.is_object() => Ok(value.clone()),
-        "params" => Err(wrong("an object")),
+        "tests" | "security_scan" | "pii_controls" => as_it_is(value.is_boolean() || text.is_some() || filled, JUDGED),
+        "signature" => as_it_is(signature::Signature::read(value).is_some(), signature::EXPECTED),
+        "schema" => as_it_is(schema_diff::read(value).is_some(), schema_diff::EXPECTED),
+        "schema_diff" => as_it_is(schema_diff::Diff::read(value).is_some(), schema_diff::EXPECTED_DIFF),
+        "params" => as_it_is(value.is_object(), "an object"),
         "offline" => {
             let numbers = value.as_object().is_some_and(|map| !map.is_empty() && map.values().all(Value::is_number));
-            if numbers { Ok(value.clone()) } else { Err(wrong("an object of numbers, like {\"auc\": 0.88}")) }
+            as_it_is(numbers, "an object of numbers, like {\"auc\": 0.88}")
         }
         _ => match (text, value) {
             (Some(text), _) => Ok(text.into()),
             (None, Value::Number(number)) if number.is_u64() => Ok(number.to_string().into()),
-            _ => Err(wrong("a version, like \"10\"")),
+            _ => Err("a version, like \"10\""),
         },
     }
-}
-
-/// 64 hexadecimal digits in lower case, of a text with or without `sha256:` before them.
-#[must_use]
-pub fn parse_sha256_hex(text: &str) -> Option<String> {
-    let hex = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
-    (hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())).then_some(hex)
-}
-
-/// Digests in lower case, other text as it is; `None` where `sha256:` is followed by something else.
-fn normal_digest(text: &str) -> Option<String> {
-    if text.starts_with("sha256:") {
-        return parse_sha256_hex(text).map(|hex| format!("sha256:{hex}"));
-    }
-    Some(text.to_owned())
-}
-
-/// The artifact's digest, lower-case hex: as registered, else as attached.
-#[must_use]
-pub fn artifact_sha256(dossier: &Dossier) -> Option<String> {
-    dossier.artifact_sha256.as_deref().and_then(parse_sha256_hex).or_else(|| attached_digest(dossier))
-}
-
-fn attached_digest(dossier: &Dossier) -> Option<String> {
-    dossier.evidence.get("artifact_digest")?.value.as_str().and_then(parse_sha256_hex)
 }
 
 /// One digest over all evidence: kinds and values, not who attached them when. Keys in order, so that it does not depend
@@ -141,77 +104,12 @@ pub fn evidence_sha256(evidence: &BTreeMap<String, Evidence>) -> String {
     hash::sha256_hex(text.as_bytes())
 }
 
-/// JSON without white space, keys sorted.
-fn canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            out.push('{');
-            for (at, (key, value)) in sorted.into_iter().enumerate() {
-                let comma = if at == 0 { "" } else { "," };
-                let _ = write!(out, "{comma}{}:", Value::from(key.as_str()));
-                canonical(value, out);
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for (at, value) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                canonical(value, out);
-            }
-            out.push(']');
-        }
-        other => {
-            let _ = write!(out, "{other}");
-        }
-    }
-}
-
-/// A sentence where MLflow says something else of a version than somebody who may.
-#[must_use]
-pub fn differs(kind: &str, said: &Value, reported: Option<&Value>) -> Option<String> {
-    let reported = reported?;
-    let digest = |value: &Value| value.as_str().and_then(parse_sha256_hex);
-    let same = said == reported || (digest(said).is_some() && digest(said) == digest(reported));
-    (!same)
-        .then(|| format!("{kind} is {} here, MLflow reports {}, which counts for nothing", show(said), show(reported)))
-}
-
-/// What MLflow says of some of these kinds, for a sentence; empty where it says nothing.
-#[must_use]
-pub fn reported_only<'k>(kinds: impl IntoIterator<Item = &'k str>, dossier: &Dossier) -> String {
-    let of = |kind: &str| match kind {
-        "data_snapshot" => "snapshot_sha256".to_owned(),
-        "artifact_digest" => "artifact_sha256".to_owned(),
-        other => other.to_owned(),
-    };
-    let found: Vec<String> = kinds
-        .into_iter()
-        .filter_map(|kind| Some(format!("{kind} {}", show(dossier.reported.get(&of(kind))?))))
-        .collect();
-    if found.is_empty() { String::new() } else { format!("; reported by MLflow, not confirmed: {}", found.join(", ")) }
-}
-
-/// JSON for messages, cut to what fits a line.
-#[must_use]
-pub fn show(value: &Value) -> String {
-    let text = value.to_string();
-    let mut shown: String = text.chars().take(80).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    shown
-}
-
 /// Judges one kind that a transition asks for.
 #[must_use]
 pub fn judge(kind: &str, policy: &Policy, transition: &Transition, dossier: &Dossier, now_ms: i64) -> Option<Finding> {
     let gate = format!("evidence/{kind}");
     match kind {
-        "artifact_digest" => return Some(artifact(dossier)),
+        "artifact_digest" => return Some(artifact::judge(dossier)),
         "signature" => return Some(signature::judge(policy, dossier, now_ms)),
         // One gate for both.
         "schema_diff" if transition.evidence.iter().any(|k| k == "schema") => return None,
@@ -226,7 +124,7 @@ pub fn judge(kind: &str, policy: &Policy, transition: &Transition, dossier: &Dos
                 format!("data_snapshot: sha256:{digest}, as registered"),
             ));
         }
-        let detail = format!("{kind} missing: attach it as evidence{}", reported_only([kind], dossier));
+        let detail = format!("{kind} missing: attach it as evidence{}", dossier.reported_only([kind]));
         return Some(Finding::new(gate, GateOutcome::Block, detail));
     };
     let read = show(&evidence.value);
@@ -244,64 +142,6 @@ pub fn judge(kind: &str, policy: &Policy, transition: &Transition, dossier: &Dos
         },
         _ => Finding::new(gate, GateOutcome::Pass, format!("{kind}: {read}")),
     })
-}
-
-/// The artifact's digest as registered, as attached and as recomputed must be one.
-#[must_use]
-pub fn artifact(dossier: &Dossier) -> Finding {
-    artifact_as(dossier, dossier.recomputed_sha256.as_ref())
-}
-
-/// The same with what is found of its files now.
-#[must_use]
-pub fn artifact_as(dossier: &Dossier, recomputed: Option<&Recomputed>) -> Finding {
-    let gate = "evidence/artifact_digest";
-    let (registered, attached) = (dossier.artifact_sha256.as_deref(), attached_digest(dossier));
-    if let Some(other) = registered.filter(|text| parse_sha256_hex(text).is_none()) {
-        let detail =
-            format!("the artifact is registered with {other:?}, which is no SHA-256: expected 64 hexadecimal digits");
-        return Finding::new(gate, GateOutcome::Block, detail);
-    }
-    let Some(digest) = artifact_sha256(dossier) else {
-        let detail = format!(
-            "the artifact has no digest: register the version with one, or attach artifact_digest{}",
-            reported_only(["artifact_digest"], dossier)
-        );
-        return Finding::new(gate, GateOutcome::Block, detail);
-    };
-    if let (Some(registered), Some(attached)) = (registered, &attached)
-        && !registered.eq_ignore_ascii_case(attached)
-    {
-        let detail = format!(
-            "the artifact is mutable: registered as sha256:{registered}, attached as sha256:{attached}; register what was built \
-             as a version of its own"
-        );
-        return Finding::new(gate, GateOutcome::Block, detail);
-    }
-    let how = match recomputed {
-        Some(Recomputed::Known(now)) if *now == digest => "recomputed from its files".to_owned(),
-        Some(Recomputed::Known(_)) => {
-            // Not which: the place may be one that whoever asks may not read.
-            let detail = format!(
-                "the artifact is mutable: recorded as sha256:{digest}, its files now have another digest, which the daemon's log \
-                 has; put the recorded files back, or register the new ones as a version of their own"
-            );
-            return Finding::new(gate, GateOutcome::Block, detail);
-        }
-        Some(Recomputed::Computing(how_far)) => return Finding::new(gate, GateOutcome::Pending, how_far.clone()),
-        Some(Recomputed::Refused(why)) => {
-            return Finding::new(gate, GateOutcome::Block, format!("the artifact is not recomputed: {why}"));
-        }
-        Some(Recomputed::Unreachable(why)) => {
-            let detail = format!(
-                "the artifact is recorded as sha256:{digest}, and whether its files are still so is not known: {why}; make the \
-                 recorded files readable there again, then ask again"
-            );
-            return Finding::new(gate, GateOutcome::Inconclusive, detail);
-        }
-        None => "not recomputed: no place of its files is registered".to_owned(),
-    };
-    Finding::new(gate, GateOutcome::Pass, format!("artifact sha256:{digest}, {how}"))
 }
 
 /// Whether a report passes; the error says why not, or is `None` where the value says neither.

@@ -1,9 +1,8 @@
 //! Lineage: what made a version must be known before it serves. And the way back: where a rollback would go, and that a
 //! version that came back is not sent again by itself.
 
-use super::PROD;
-use super::evidence::{artifact_sha256, reported_only};
-use super::types::{Dossier, Finding, GateOutcome};
+use super::artifact::artifact_sha256;
+use super::types::{Dossier, Finding, GateOutcome, PROD};
 use crate::policy::lint::{LINEAGE, evidence_on_the_way};
 use crate::policy::{Policy, Transition};
 
@@ -33,7 +32,7 @@ pub fn judge(policy: &Policy, transition: &Transition, dossier: &Dossier) -> Fin
     let detail = format!(
         "lineage is incomplete: {} missing; attach as evidence{}",
         missing.join(", "),
-        reported_only(missing.iter().copied(), dossier)
+        dossier.reported_only(missing.iter().copied())
     );
     Finding::new("lineage", GateOutcome::Block, detail)
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::evidence::show;
 use super::types::{Dossier, Finding, GateOutcome};
+use super::value::show;
 use crate::policy::Transition;
 
 /// What `schema` evidence looks like, for messages.

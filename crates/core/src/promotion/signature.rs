@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
 use serde_json::Value;
 
-use super::evidence::artifact_sha256;
+use super::artifact::artifact_sha256;
 use super::model_signing;
 use super::types::{Dossier, Finding, GateOutcome, Recomputed};
 use crate::codec::hash::from_hex;

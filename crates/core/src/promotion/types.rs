@@ -6,6 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::value::{differs, show};
+
+/// The stage that serves, for which lineage and a way back must be known.
+pub const PROD: &str = "prod";
+
 /// A piece of evidence attached to a version. The latest of each kind counts; the audit log keeps all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -140,8 +145,27 @@ impl Dossier {
             ("offline", attached("offline")),
         ]
         .into_iter()
-        .filter_map(|(kind, said)| super::evidence::differs(kind, &said?, self.reported.get(kind)))
+        .filter_map(|(kind, said)| differs(kind, &said?, self.reported.get(kind)))
         .collect()
+    }
+
+    /// What MLflow says of some of these kinds, for a sentence; empty where it says nothing.
+    #[must_use]
+    pub fn reported_only<'k>(&self, kinds: impl IntoIterator<Item = &'k str>) -> String {
+        let of = |kind: &str| match kind {
+            "data_snapshot" => "snapshot_sha256".to_owned(),
+            "artifact_digest" => "artifact_sha256".to_owned(),
+            other => other.to_owned(),
+        };
+        let found: Vec<String> = kinds
+            .into_iter()
+            .filter_map(|kind| Some(format!("{kind} {}", show(self.reported.get(&of(kind))?))))
+            .collect();
+        if found.is_empty() {
+            String::new()
+        } else {
+            format!("; reported by MLflow, not confirmed: {}", found.join(", "))
+        }
     }
 }
 

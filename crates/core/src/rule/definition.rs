@@ -54,6 +54,12 @@ impl PartialEq for Definition {
 }
 
 impl Definition {
+    /// Whether it is a share of events, which its name says: `units: {rates: percent}` of a recorded run gives the unit of all of them.
+    #[must_use]
+    pub fn is_rate(&self) -> bool {
+        self.name.ends_with("_rate")
+    }
+
     /// Every key of the rule's options, in the order that messages list them.
     #[must_use]
     pub fn keys(&'static self) -> Vec<&'static str> {

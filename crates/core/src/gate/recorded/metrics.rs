@@ -9,10 +9,11 @@ use std::cell::RefCell;
 use rust_decimal::Decimal;
 use serde_json::{Map, Number, Value};
 
-use super::{KINDS, RESERVED, RunError, gate};
+use super::run::{RESERVED, RunError, gate, object};
 use crate::codec::decimal;
 use crate::codec::time::utc;
 use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side};
+use crate::promotion::evidence::KINDS;
 use crate::promotion::types::{Finding, GateOutcome};
 use crate::rule;
 use crate::rule::definition::{Subjects, Values};
@@ -98,7 +99,7 @@ pub fn read(run: &Map<String, Value>, policy: &Policy) -> Result<Metrics, RunErr
 /// Which metrics the run gives a unit, and whether that is percent.
 fn units(run: &Map<String, Value>) -> Result<Vec<(String, bool)>, RunError> {
     let mut units = Vec::new();
-    for (name, unit) in super::object(run, "units")?.into_iter().flatten() {
+    for (name, unit) in object(run, "units")?.into_iter().flatten() {
         let is_latency = name.starts_with("latency");
         let percent = match unit.as_str() {
             Some("percent" | "%") if !is_latency => true,
@@ -109,8 +110,12 @@ fn units(run: &Map<String, Value>) -> Result<Vec<(String, bool)>, RunError> {
                 return Err(RunError::value(format!("units.{name}"), expected, unit));
             }
         };
-        let rates: &[&str] = if name == "rates" { &["error_rate", "missing_rate", "invalid_rate"] } else { &[name] };
-        units.extend(rates.iter().map(|rate| (canonical(rate).to_owned(), percent)));
+        if name == "rates" {
+            let rates = rule::all().filter(|definition| definition.is_rate());
+            units.extend(rates.map(|definition| (definition.name.to_owned(), percent)));
+        } else {
+            units.push((canonical(name).to_owned(), percent));
+        }
     }
     Ok(units)
 }

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{RunError, gate};
+use super::run::{RunError, gate};
 use crate::policy::{Approvals, Policy, Transition};
 use crate::promotion::approvals::excluded;
-use crate::promotion::evidence::{artifact_sha256, evidence_sha256};
+use crate::promotion::artifact::artifact_sha256;
+use crate::promotion::evidence::evidence_sha256;
 use crate::promotion::types::{Approval, Dossier, Finding, GateOutcome};
 
 const EXPECTED: &str = "an address like \"owner@org\", or {\"actor\": \"ann@org\", \"role\": \"owner\"}";

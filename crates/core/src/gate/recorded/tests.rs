@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::GateVerdict;
 use super::*;
+use crate::promotion::types::GateOutcome;
 
 const NOW: i64 = 1_772_366_400_000;
 const HEX: &str = crate::promotion::testing::HEX;
@@ -164,6 +165,14 @@ fn subjects_are_judged_by_their_own_limits() {
     );
     assert_eq!(of(json!({"psi": 0.15, "score": 0.05})), Vec::<String>::new(), "a rule's id is its own");
     assert_eq!(of(json!({"psi": {"largest": 0.3}, "score": 0.05})), ["drift/psi largest 0.3 >= 0.2"]);
+}
+
+#[test]
+fn the_rates_of_a_runs_units_are_those_of_the_rule_table() {
+    let rates = crate::rule::all().filter(|definition| definition.is_rate());
+    let mut names: Vec<&str> = rates.map(|definition| definition.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["error_rate", "invalid_rate", "missing_rate"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{HEX, HOUR, NOW, block, decided, dossier, passing, policy, says, verd
 use crate::judge::verdict::Status;
 use crate::promotion::evidence::evidence_sha256;
 use crate::promotion::testing::evidence;
-use crate::promotion::types::{Approval, Override};
+use crate::promotion::types::{ActiveBlock, Approval, Dossier, Override};
 
 const WAYS: &str = "transitions:
 - {from: dev, to: staging, evidence: [tests], offline: [{metric: auc, min_gain: {absolute: 0.02}}]}

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::testing::{HEX, dossier, policy};
+use super::super::types::Recomputed;
 use super::*;
 
 #[test]
@@ -136,7 +137,7 @@ fn an_artifact_has_one_digest() {
             "not recomputed: elsewhere",
         ),
     ] {
-        let found = artifact(&dossier);
+        let found = artifact::judge(&dossier);
         assert_eq!(found.outcome, outcome, "{found:?}");
         assert!(found.detail.contains(says), "{found:?}");
     }

@@ -1,0 +1,49 @@
+//! Who is let in, as the configuration says it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::roles::Grant;
+
+/// Where tokens come from when no file is configured; the same format as the file.
+pub const ENVIRONMENT: &str = "DRIFTGATE_TOKENS";
+
+/// What begins the actor of every such token, and of no other.
+pub const ISSUER_PREFIX: &str = "oidc:";
+
+/// Who may read over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Everybody who reaches the port.
+    Open,
+    /// Whoever has a token.
+    Token,
+}
+
+/// Who is let in, as the configuration says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub tokens_file: Option<PathBuf>,
+    pub reading: Reading,
+    pub metrics: Reading,
+    pub oidc: Option<OidcConfig>,
+}
+
+/// Whose tokens are taken, and what they may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OidcConfig {
+    /// As tokens name it, and where its configuration is found.
+    pub issuer: String,
+    /// A token is for one of them.
+    pub audience: Vec<String>,
+    /// Holds a text or a list of texts; `realm_access.roles` leads into mappings.
+    pub claim: String,
+    /// What a value of the claim gives.
+    pub grants: Vec<(String, Grant)>,
+    /// The claim that says who it is.
+    pub actor: String,
+    /// How often the keys are asked for.
+    pub every: Duration,
+    /// Certificates of CAs that are believed beside those of the system.
+    pub ca_file: Option<PathBuf>,
+}

@@ -1,5 +1,5 @@
 //! Requests and answers of the HTTP API: what `http` writes and `cli` reads. Keys are written in the order of the fields. The OpenAPI
-//! document is made from these types; what they hold of the core's is described in [`schema`].
+//! document is made from these types and those of the core that they hold.
 //!
 //! | module | holds |
 //! |---|---|
@@ -9,15 +9,15 @@
 //! | [`explain`] | a version's explanation, the history, promotion records, rollouts |
 //! | [`changes`] | what came of a change |
 //! | [`ordered`] | an object whose keys keep their order |
-//! | [`schema`] | schemas of types that belong to others |
+//! | [`verdict`] | the schema of a verdict, whole or shortened |
 
 pub mod changes;
 pub mod explain;
 pub mod models;
 pub mod ordered;
 pub mod requests;
-pub mod schema;
 pub mod status;
+pub mod verdict;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

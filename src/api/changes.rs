@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{PromotionRecord, schema};
+use super::PromotionRecord;
 use driftgate_core::gate::Answer;
-use driftgate_core::promotion::types::ActiveBlock;
-use driftgate_core::promotion::types::{Approval, Evidence, Override};
+use driftgate_core::promotion::types::{ActiveBlock, Approval, Evidence, Override};
 use driftgate_core::rollout::State;
 
 /// All evidence of a version, the latest of each kind.
@@ -15,16 +14,13 @@ use driftgate_core::rollout::State;
 pub struct EvidenceKept {
     pub model: String,
     pub version: String,
-    #[schema(value_type = Vec<schema::Evidence>)]
     pub evidence: Vec<Evidence>,
 }
 
 /// The approval, and the gate's answer with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Approved {
-    #[schema(value_type = schema::Approval)]
     pub approval: Approval,
-    #[schema(value_type = schema::GateAnswer)]
     pub gate: Answer,
 }
 
@@ -32,13 +28,11 @@ pub struct Approved {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Promoted {
     #[serde(flatten)]
-    #[schema(value_type = schema::GateAnswer)]
     pub answer: Answer,
     /// Null where the gate does not pass.
     #[schema(value_type = Option<PromotionRecord>)]
     pub record: Option<Value>,
     /// The rollout that began.
-    #[schema(value_type = Option<schema::Rollout>)]
     pub rollout: Option<State>,
 }
 
@@ -54,7 +48,6 @@ pub struct RolledBack {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Overridden {
-    #[schema(value_type = schema::Override)]
     pub r#override: Override,
     /// RFC 3339.
     pub until: String,
@@ -65,7 +58,6 @@ pub struct Unblocked {
     pub model: String,
     pub version: String,
     /// The blocks that ended.
-    #[schema(value_type = Vec<schema::ActiveBlock>)]
     pub ended: Vec<ActiveBlock>,
 }
 

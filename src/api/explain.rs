@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Ordered, schema};
+use super::Ordered;
+use super::verdict::AnyVerdict;
 use driftgate_core::gate::Answer;
 use driftgate_core::judge::verdict::Verdict;
-use driftgate_core::promotion::types::ActiveBlock;
-use driftgate_core::promotion::types::{Approval, Evidence, Override, RollbackTarget};
+use driftgate_core::promotion::types::{ActiveBlock, Approval, Evidence, Finding, Override, RollbackTarget};
 use driftgate_core::rollout::State;
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -18,28 +18,24 @@ pub struct Explanation {
     pub model: String,
     pub version: String,
     pub stages: Vec<String>,
-    #[schema(value_type = Vec<schema::ActiveBlock>)]
     pub blocks: Vec<ActiveBlock>,
     /// When it was rolled back from prod.
     pub rolled_back: Option<String>,
     /// Since when and why automatic actions on the model stand still.
     pub frozen: Option<String>,
     /// Where a rollback would go; null: nowhere.
-    #[schema(value_type = Option<schema::RollbackTarget>)]
     pub rollback_target: Option<RollbackTarget>,
     pub lineage: Lineage,
-    #[schema(value_type = Vec<schema::Approval>)]
     pub approvals: Vec<Approval>,
-    #[schema(value_type = Vec<schema::Override>)]
     pub overrides: Vec<Override>,
     /// The gate's answer by stage, in the policy's order.
-    #[schema(value_type = BTreeMap<String, schema::GateAnswer>)]
+    #[schema(value_type = BTreeMap<String, Answer>)]
     pub gates: Ordered<Answer>,
     /// The newest first.
     #[schema(value_type = Vec<PromotionRecord>)]
     pub promotions: Vec<Value>,
     /// The latest of each group.
-    #[schema(value_type = Vec<schema::Verdict>)]
+    #[schema(value_type = Vec<AnyVerdict>)]
     pub verdicts: Vec<Verdict>,
 }
 
@@ -59,7 +55,6 @@ pub struct Lineage {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub reported: BTreeMap<String, Value>,
-    #[schema(value_type = Vec<schema::Evidence>)]
     pub evidence: Vec<Evidence>,
 }
 
@@ -124,7 +119,7 @@ pub struct PromotionRecord {
     #[serde(default)]
     pub champion: Value,
     #[serde(default)]
-    #[schema(value_type = Vec<schema::GateFinding>)]
+    #[schema(value_type = Vec<Finding>)]
     pub gates: Value,
     /// The rollout's plan in a line.
     pub rollout: Option<String>,
@@ -145,6 +140,5 @@ pub struct PromotionRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LastRollout {
     /// The last one, under way or ended.
-    #[schema(value_type = Option<schema::Rollout>)]
     pub rollout: Option<State>,
 }

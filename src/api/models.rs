@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Ordered, schema};
+use super::Ordered;
+use super::verdict::AnyVerdict;
 use crate::view::Past;
 use driftgate_core::judge::verdict::{Counted, Status, Verdict, WindowSpan};
 use driftgate_core::promotion::types::ActiveBlock;
@@ -36,22 +37,18 @@ pub struct VersionSummary {
     /// The latest verdict of each group, in the policy's order.
     #[schema(value_type = BTreeMap<String, GroupSummary>)]
     pub groups: Ordered<GroupSummary>,
-    #[schema(value_type = Vec<schema::ActiveBlock>)]
     pub blocks: Vec<ActiveBlock>,
 }
 
 /// The latest verdict of a group; a `status` of null alone where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GroupSummary {
-    #[schema(value_type = Option<schema::VerdictStatus>)]
     pub status: Option<Status>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<schema::Window>)]
     pub window: Option<WindowSpan>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<schema::Counted>)]
     pub counted: Option<Counted>,
 }
 
@@ -75,14 +72,12 @@ pub struct VersionDetail {
     pub stages: Vec<String>,
     pub predictions: u64,
     /// Null: it is not registered.
-    #[schema(value_type = Option<schema::VersionRecord>)]
     pub registry: Option<VersionRecord>,
     /// Null: no snapshot was asked for yet.
     pub baseline: Option<Baseline>,
-    #[schema(value_type = Vec<schema::ActiveBlock>)]
     pub blocks: Vec<ActiveBlock>,
     /// The latest verdict of each group.
-    #[schema(value_type = BTreeMap<String, schema::Verdict>)]
+    #[schema(value_type = BTreeMap<String, AnyVerdict>)]
     pub verdicts: BTreeMap<String, Arc<Verdict>>,
     /// By group: the end of the last window whose verdict the registry has. Decisions follow these.
     #[schema(value_type = BTreeMap<String, String>)]
@@ -106,6 +101,6 @@ pub enum Baseline {
 /// Verdicts, the newest first. Older ones have no evidence, and `"brief": true`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Verdicts<'k> {
-    #[schema(value_type = Vec<schema::Verdict>)]
+    #[schema(value_type = Vec<AnyVerdict>)]
     pub verdicts: Vec<Past<'k>>,
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::schema;
 use crate::ledger;
 use crate::problems::Problem;
 use crate::view::inputs::{Example, InputView};
@@ -121,10 +120,8 @@ pub struct ModelStatus {
     /// Since when and why automatic actions stand still.
     pub frozen: Option<String>,
     /// The last one, under way or ended.
-    #[schema(value_type = Option<schema::Rollout>)]
     pub rollout: Option<State>,
     /// A rollback whose old version was not seen serving yet.
-    #[schema(value_type = Option<schema::PendingRollback>)]
     pub rollback_pending: Option<PendingRollback>,
     #[serde(default)]
     pub registry_drift: Vec<RegistryDrift>,
@@ -162,7 +159,6 @@ impl From<&ledger::Problem> for RegistryDrift {
 pub struct VersionStatus {
     pub version: String,
     pub stages: Vec<String>,
-    #[schema(value_type = Vec<schema::ActiveBlock>)]
     pub blocks: Vec<ActiveBlock>,
     /// When it was rolled back from prod.
     pub rolled_back: Option<String>,
@@ -177,7 +173,6 @@ pub struct VersionStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Worst {
     pub group: String,
-    #[schema(value_type = schema::VerdictStatus)]
     pub status: VerdictStatus,
     pub window_end: String,
     pub reasons: Vec<String>,

@@ -12,6 +12,9 @@ use super::guard::{Rule, guard};
 use super::operation::{self, Created, JsonOrMarkdown, Operation, OrNotYet, Text};
 use super::{actions, dashboard, explain, gate, hooks, models, probes, status};
 use crate::api;
+use driftgate_core::gate::Answer;
+use driftgate_core::promotion::version::VersionRecord;
+use driftgate_core::rollout::State;
 
 pub use super::needs::Needs;
 
@@ -84,7 +87,7 @@ pub const ROUTES: &[Route] = routes! {
         => Json<api::LastRollout>;
     post "/api/v1/models/{model}/rollout" Operate actions::rollouts::rollout,
         "Pauses, resumes, aborts or promotes a rollout, or reports how another controller's ended"
-        (api::RolloutRequest) => Json<api::schema::Rollout>;
+        (api::RolloutRequest) => Json<State>;
     post "/api/v1/models/{model}/freeze" Operate actions::rollouts::freeze,
         "Stops automatic actions on a model"
         (api::FreezeRequest) => Json<api::Frozen>;
@@ -96,7 +99,7 @@ pub const ROUTES: &[Route] = routes! {
         => Json<api::VersionDetail>;
     post "/api/v1/models/{model}/versions/{version}" Operate actions::register::register,
         "Registers a version; the same registration again changes nothing"
-        (api::RegisterRequest) => Created<api::schema::VersionRecord>;
+        (api::RegisterRequest) => Created<VersionRecord>;
     get "/api/v1/models/{model}/versions/{version}/verdicts" Read models::verdicts,
         "Verdicts of a version, the newest first"
         [api::VerdictsQuery] => Json<api::Verdicts<'static>>;
@@ -126,7 +129,7 @@ pub const ROUTES: &[Route] = routes! {
         (api::UnblockRequest) => Json<api::Unblocked>;
     get "/api/v1/gate/{model}/{version}" Read gate::gate,
         "Whether a version may be promoted to a stage; the status is 200 whatever the answer"
-        [api::GateQuery] => Json<api::schema::GateAnswer>;
+        [api::GateQuery] => Json<Answer>;
     post "/hooks/flagger/confirm-rollout" Read hooks::gate,
         "Flagger: 200 if the gate passes, else 403" (hooks::Call) => Text;
     post "/hooks/flagger/pre-rollout" Read hooks::gate,

@@ -6,5 +6,7 @@ pub mod evidence;
 pub mod kpi;
 pub mod read;
 pub mod rules;
+#[cfg(feature = "openapi")]
+mod schema;
 pub mod streak;
 pub mod verdict;

@@ -41,6 +41,7 @@ pub enum Standing<'a> {
 /// The decision. Nothing but `Pass` means go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum GateVerdict {
     Pass,
     Block,
@@ -75,6 +76,7 @@ impl GateVerdict {
 
 /// The decision and why, as JSON with keys in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GateAnswer))]
 pub struct Answer {
     pub verdict: GateVerdict,
     /// `verdict` is pass.
@@ -85,6 +87,7 @@ pub struct Answer {
     /// RFC 3339, UTC.
     pub evaluated_at: String,
     /// Seconds since the end of the oldest window that counted.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub age_s: Option<i64>,
     pub model: String,
     pub version: String,
@@ -93,6 +96,7 @@ pub struct Answer {
     pub notes: Vec<String>,
     /// Every gate and how it came out.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub gates: Vec<Finding>,
 }
 

@@ -214,8 +214,11 @@ impl Serialize for RuleResult {
 
 /// The span a verdict is about: [start, end).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Window))]
 pub struct WindowSpan {
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub start: i64,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub end: i64,
     /// Whether the streams had passed its end; only files have windows that are not.
     pub complete: bool,
@@ -233,6 +236,7 @@ impl Serialize for WindowSpan {
 
 /// What a window counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counted {
     pub predictions: u64,
     pub labels: u64,
@@ -240,10 +244,12 @@ pub struct Counted {
 
 /// A window of one (model, version, group), judged. A fact: no decision changes it. Read back by `read`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verdict {
     pub verdict_id: String,
     pub model: String,
     pub version: String,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub stage: Option<String>,
     pub group: String,
     pub window: WindowSpan,
@@ -252,6 +258,7 @@ pub struct Verdict {
     pub counted: Counted,
     pub policy_sha256: String,
     /// `None` while the version has no baseline.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub baseline_sha256: Option<String>,
 }
 

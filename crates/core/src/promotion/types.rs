@@ -13,6 +13,7 @@ pub const PROD: &str = "prod";
 
 /// A piece of evidence attached to a version. The latest of each kind counts; the audit log keeps all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Evidence {
     /// One of `evidence::KINDS`.
     pub kind: String,
@@ -25,6 +26,7 @@ pub struct Evidence {
 
 /// Somebody's signature under a promotion, bound to what they saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Approval {
     /// The stage the version is approved for.
     pub to: String,
@@ -35,18 +37,22 @@ pub struct Approval {
     /// Wall clock, ms.
     pub at_ms: i64,
     /// The artifact's digest, the policy's and the evidence's when it was given; it is void once one of them changes.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub artifact_sha256: Option<String>,
     pub policy_sha256: String,
     pub evidence_sha256: String,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub comment: Option<String>,
 }
 
 /// A rule (and subject) that does not stop promotions for a while. Verdicts stay what they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Override {
     /// `group/id`.
     pub rule: String,
     /// As verdicts name it; `None`: every subject of the rule.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub subject: Option<String>,
     /// Wall clock, ms.
     pub until_ms: i64,
@@ -57,6 +63,7 @@ pub struct Override {
 
 /// A block that was signalled and not cleared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActiveBlock {
     pub group: String,
     pub since: String,
@@ -77,9 +84,11 @@ pub struct Peer {
 
 /// Where a rollback of the version would go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RollbackTarget {
     pub version: String,
     /// What speaks against it without excluding it, e.g. an active block.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub caution: Option<String>,
 }
 
@@ -185,6 +194,7 @@ pub enum Recomputed {
 /// How one gate came out, for reasons, the promotion record and the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum GateOutcome {
     Pass,
     Warn,
@@ -197,6 +207,7 @@ pub enum GateOutcome {
 
 /// One gate and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GateFinding))]
 pub struct Finding {
     /// `evidence/tests`, `offline/auc`, `schema`, `approvals`, `lineage`, `rollback`, or a rule as `slo/p95`.
     pub gate: String,

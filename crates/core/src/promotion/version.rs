@@ -11,18 +11,24 @@ use super::value::differs;
 
 /// A version as the registry knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VersionRecord {
     pub model: String,
     pub version: String,
     /// Where its training snapshot (or a built baseline) is, if not where the policy says.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub snapshot: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub snapshot_sha256: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub artifact_sha256: Option<String>,
     /// Where its artifact's files are, to recompute the digest.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub artifact: Option<String>,
     /// The version that its offline metrics are compared with.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub baseline_version: Option<String>,
     /// Stage pointers that stand on it.
     pub stages: Vec<String>,
@@ -31,6 +37,7 @@ pub struct VersionRecord {
     /// Wall clock, ms.
     pub registered_at: i64,
     /// Whether it was rolled back from prod, and when (event time, RFC 3339).
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub rolled_back: Option<String>,
     /// When it was noticed that MLflow does not have it any more: wall clock, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +48,7 @@ pub struct VersionRecord {
     /// What MLflow says of it, by kind (`snapshot`, `code_commit`, `offline`, …): shown, and nothing is decided by it. The
     /// snapshot alone is read from there while nobody who may has named one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, Value>>))]
     pub reported: BTreeMap<String, Value>,
 }
 
@@ -103,6 +111,7 @@ pub struct Registration {
 
 /// A rollback whose old version was not seen serving yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PendingRollback {
     pub model: String,
     pub from: String,

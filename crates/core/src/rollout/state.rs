@@ -10,6 +10,7 @@ use crate::judge::verdict::{Status, Verdict};
 
 /// Where a rollout stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RolloutPhase))]
 pub enum Phase {
     /// Until the initial delay has passed.
     Waiting,
@@ -61,19 +62,23 @@ pub struct Identity {
 
 /// A rollout between two inputs. Written down and read back it goes on as if nothing had happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Rollout))]
 pub struct State {
     pub id: String,
     pub model: String,
     pub candidate: String,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub champion: Option<String>,
     pub from: String,
     pub to: String,
     pub phase: Phase,
     /// Index into the rollout's steps.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub step: usize,
     /// Percent of the traffic that the candidate should have.
     pub weight: f64,
     /// Why it stands still.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub paused: Option<String>,
     /// The pause is for want of data: resuming runs the step once more.
     pub inconclusive: bool,
@@ -82,16 +87,20 @@ pub struct State {
     /// The largest window end of the candidate seen.
     pub now_ms: i64,
     /// The pauses of this step, the last one open while `paused`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<BTreeMap<String, serde_json::Value>>))]
     pub pauses: Vec<Pause>,
     /// While Waiting: the end of the candidate's first window, by counting group.
     pub first_seen_ms: BTreeMap<String, i64>,
     /// The end of the last window processed, by version and group.
     pub processed_ms: BTreeMap<String, BTreeMap<String, i64>>,
     /// This step's measurements, by counting group.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, serde_json::Value>))]
     pub measured: BTreeMap<String, Measured>,
     /// Breaches of rules that a rollback trigger with `for` watches, by `group/id`.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, serde_json::Value>))]
     pub breaches: BTreeMap<String, Breaching>,
     /// This step's.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, serde_json::Value>))]
     pub comparison: Comparison,
     /// The gate was asked and has not answered.
     pub gate_asked: bool,

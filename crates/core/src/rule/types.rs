@@ -9,6 +9,7 @@ use crate::stats::limit::Limit;
 /// What a check or a window came to, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = VerdictStatus))]
 pub enum Status {
     Pass,
     Warn,

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::app::Shared;
-use super::auth::{Caller, Role};
+use super::auth::{Access, Caller, Role};
 use super::hooks::Call;
 use super::needs::Needs;
 use super::problem::Problem;
@@ -27,6 +27,18 @@ pub(super) struct Rule {
 pub(super) struct Sight(Option<Caller>);
 
 impl Sight {
+    /// Of a probe, which is always answered: everything where reading is open, else what its token may see, if it sends one.
+    async fn of_probe(access: &Access, header: Option<&str>) -> Self {
+        if access.is_open() {
+            return Self(None);
+        }
+        let caller = match header {
+            Some(header) => access.recognise(Some(header), Role::Viewer).await.ok(),
+            None => None,
+        };
+        Self(Some(caller.unwrap_or_else(|| Caller { actor: String::new(), grants: Vec::new() })))
+    }
+
     pub fn sees(&self, model: &str) -> bool {
         self.0.as_ref().is_none_or(|caller| caller.sees(model))
     }
@@ -75,11 +87,13 @@ async fn admit(rule: &Rule, request: Request) -> Result<Request, Problem> {
         Needs::Approve => (Role::Approver, false),
         Needs::Operate => (Role::Operator, false),
     };
+    let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned);
     if open {
-        parts.extensions.insert(Sight(None));
+        let is_probe = rule.needs == Needs::Probe;
+        let sight = if is_probe { Sight::of_probe(access, header.as_deref()).await } else { Sight(None) };
+        parts.extensions.insert(sight);
         return Ok(Request::from_parts(parts, body));
     }
-    let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned);
     let (header, model) = match &call {
         Some(call) => {
             let sent = header.or_else(|| call.token().map(|token| format!("Bearer {token}")));

@@ -1,5 +1,7 @@
 //! What machines ask: whether the process lives, whether the daemon is ready, and its metrics.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use prometheus::proto::MetricFamily;
 
 use super::app::{App, Shared, in_turn};
+use super::guard::Sight;
 use super::metrics;
 use super::problem::Problem;
 use super::slots::Kind;
@@ -19,13 +22,13 @@ pub(super) async fn live() -> &'static str {
     "live"
 }
 
-/// GET /ready
-pub(super) async fn ready(State(app): State<Shared>) -> Response {
+/// GET /ready: the state for whoever asks; what it waits for names topics and models, and is for those who may read all of them.
+pub(super) async fn ready(State(app): State<Shared>, sight: Sight) -> Response {
     let view = app.view.read();
     if view.is_ready() {
         return Json(Readiness { ready: true, waiting: [].into() }).into_response();
     }
-    let waiting = view.waiting().by_name();
+    let waiting = if sight.sees_all() { view.waiting().by_name() } else { BTreeMap::new() };
     drop(view);
     (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready: false, waiting })).into_response()
 }

@@ -33,8 +33,12 @@ impl Server {
         Self::showing(picture(), tokens)
     }
 
-    /// A server whose registry has version 1 in prod.
+    /// A server whose registry has version 1 in prod; everybody may read.
     fn showing(seen: View, tokens: &str) -> Self {
+        Self::letting_in(seen, Access::open(Tokens::parse(tokens).unwrap()))
+    }
+
+    fn letting_in(seen: View, access: Access) -> Self {
         let view = Shared::default();
         *view.write() = seen;
         let registry = Embedded::in_memory().unwrap();
@@ -53,7 +57,7 @@ impl Server {
         let app = App {
             view: view.clone(),
             registry: Arc::new(registry),
-            access: Arc::new(Access::open(Tokens::parse(tokens).unwrap())),
+            access: Arc::new(access),
             now_ms: || END + 10_000,
             traffic: Traffic::default(),
         };
@@ -126,6 +130,22 @@ fn a_probe_sees_what_is_waited_for() {
     assert_eq!(server.get("/ready"), (503, json!({"ready": false, "waiting": {"kafka": "no broker answers"}})));
     *server.view.write() = View::default();
     assert_eq!(server.get("/ready"), (503, json!({"ready": false, "waiting": {"daemon": "is starting"}})));
+}
+
+#[test]
+fn where_reading_needs_a_token_a_probe_without_one_sees_the_state_alone() {
+    const OF_ALL: &str = "all-0123456789abcdef0123456789";
+    const OF_SOME: &str = "some-0123456789abcdef0123456789";
+    let tokens = format!("{OF_ALL} viewer * ann\n{OF_SOME} viewer other_* bob\n");
+    let server = Server::letting_in(View::default(), Access::closed(Tokens::parse(&tokens).unwrap()));
+    let of = |token| server.answer(&Method::GET, "/ready", token, "");
+    let state = json!({"ready": false});
+    assert_eq!(of(None), (503, state.clone()));
+    assert_eq!(of(Some("unknown")), (503, state.clone()), "a probe is answered whatever it sends");
+    assert_eq!(of(Some(OF_SOME)), (503, state), "the sentences may name topics of other models");
+    assert_eq!(of(Some(OF_ALL)), (503, json!({"ready": false, "waiting": {"daemon": "is starting"}})));
+    server.view.write().started = true;
+    assert_eq!(of(None), (200, json!({"ready": true})));
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn beyond_loopback_reading_needs_a_token_of_the_model_and_probes_do_not() {
     for path in ["/live", "/ready", "/metrics"] {
         assert_eq!(daemon.get(path).0, 200, "{path}");
     }
+    assert_eq!(daemon.get("/ready").1, "{\"ready\":true}");
     for path in ["/", "/api/v1/status", "/api/v1/models/reading", "/api/v1/gate/reading/1?to=prod", "/api/v1/models/x"]
     {
         let (code, text) = daemon.get(path);

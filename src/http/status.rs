@@ -1,6 +1,6 @@
 //! The status of the daemon, of its inputs, and of every model. Nothing here changes anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -37,7 +37,7 @@ pub(super) async fn status(State(app): State<Shared>, sight: Sight) -> Result<Js
     Ok(Json(api::Status {
         problems,
         ready: view.is_ready(),
-        not_ready: view.readiness.by_name(),
+        not_ready: if is_whole { view.readiness.by_name() } else { BTreeMap::new() },
         undelivered: undelivered.into_iter().collect(),
         inputs: if is_whole { inputs_of(&view) } else { Vec::new() },
         remarks,

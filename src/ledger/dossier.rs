@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::dossier_rows::{approvals_of, evidence_of, overrides_of};
 use super::embedded::Embedded;
@@ -17,7 +17,7 @@ use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::fact::Fact;
 use driftgate_core::policy::{Approvals, Excluded, Policy, Transition};
 use driftgate_core::promotion::types::{Approval, Dossier, Evidence, Override, Peer, Requester};
-use driftgate_core::promotion::{PROD, approvals, artifact, evidence};
+use driftgate_core::promotion::{PROD, approvals, artifact, basis, evidence};
 
 impl Embedded {
     /// Attaches evidence to a registered version: all of it or none. The same value again changes nothing.
@@ -63,7 +63,7 @@ impl Embedded {
         })
     }
 
-    /// Writes down an approval, bound to the artifact, the policy and the evidence as they are now.
+    /// Writes down an approval, bound to the artifact, the policy, the evidence and what the version is compared with as they are now.
     ///
     /// # Errors
     /// A version that is not there, or a registry that fails.
@@ -87,6 +87,7 @@ impl Embedded {
                 artifact_sha256: artifact::artifact_sha256(&dossier),
                 policy_sha256: given.policy.sha256.clone(),
                 evidence_sha256: evidence::evidence_sha256(&dossier.evidence),
+                basis: Some(basis::of(&dossier)),
                 comment: given.comment.map(str::to_owned),
             };
             let event = Event::Approval(approval.clone());
@@ -95,8 +96,8 @@ impl Embedded {
             change
                 .prepare_cached(
                     "INSERT INTO approvals (model, version, stage, actor, role, at, artifact_sha256, policy_sha256,
-                         evidence_sha256, comment)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                         evidence_sha256, comment, basis)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 )?
                 .execute(params![
                     model,
@@ -108,7 +109,8 @@ impl Embedded {
                     approval.artifact_sha256,
                     approval.policy_sha256,
                     approval.evidence_sha256,
-                    approval.comment
+                    approval.comment,
+                    approval.basis.as_ref().map(|basis| json!(basis).to_string())
                 ])?;
             let all = approvals_of(change, model, version)?;
             change.happened(&Fact::Approved { model, version, approval: &approval, all: &all })?;

@@ -32,7 +32,7 @@ pub(super) fn evidence_of(tx: &Connection, model: &str, version: &str) -> rusqli
 
 pub(super) fn approvals_of(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Vec<Approval>> {
     tx.prepare_cached(
-        "SELECT stage, actor, role, at, artifact_sha256, policy_sha256, evidence_sha256, comment FROM approvals
+        "SELECT stage, actor, role, at, artifact_sha256, policy_sha256, evidence_sha256, comment, basis FROM approvals
          WHERE model = ?1 AND version = ?2 ORDER BY id",
     )?
     .query_map([model, version], approval)?
@@ -55,6 +55,9 @@ pub(super) fn overrides_of(
 
 /// A row of `approvals`.
 pub(super) fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
+    // A file that no release with this column has opened does not have it.
+    let has_basis = row.as_ref().column_index("basis").is_ok();
+    let basis: Option<String> = if has_basis { row.get("basis")? } else { None };
     Ok(Approval {
         to: row.get("stage")?,
         actor: row.get("actor")?,
@@ -63,6 +66,7 @@ pub(super) fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
         artifact_sha256: row.get("artifact_sha256")?,
         policy_sha256: row.get("policy_sha256")?,
         evidence_sha256: row.get("evidence_sha256")?,
+        basis: basis.and_then(|text| serde_json::from_str(&text).ok()),
         comment: row.get("comment")?,
     })
 }

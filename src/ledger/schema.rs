@@ -275,6 +275,9 @@ CREATE TRIGGER stage_moves_never_change BEFORE UPDATE ON stage_moves
 CREATE INDEX rollouts_of ON rollouts (model);
 ";
 
+/// What an approval is bound to beside three digests, as JSON. A release of the same format that does not know it leaves it empty.
+const BASIS: &str = "ALTER TABLE approvals ADD COLUMN basis TEXT;";
+
 /// Opens a registry file, making it and its folder where they are missing; waits so long for others.
 pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, RegistryError> {
     let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
@@ -333,7 +336,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
         );
     }
     // Whoever only reads need not wait for somebody who writes.
-    if found == FORMAT {
+    if found == FORMAT && has_basis(connection)? {
         return Ok(());
     }
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -353,6 +356,9 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
             tx.execute("UPDATE likeness SET made_ms = ?1", [crate::clock::now_ms()])?;
         }
     }
+    if !has_basis(&tx)? {
+        tx.execute_batch(BASIS)?;
+    }
     if found < FORMAT {
         tx.execute_batch(REPORTS)?;
         tx.execute_batch(audit::INDEXES)?;
@@ -365,6 +371,11 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
         tx.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(tx.commit()?)
+}
+
+fn has_basis(connection: &Connection) -> rusqlite::Result<bool> {
+    let query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('approvals') WHERE name = 'basis')";
+    connection.query_row(query, [], |row| row.get(0))
 }
 
 /// The format of the file: 0 while it is empty, else one we know.

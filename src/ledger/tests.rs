@@ -1,6 +1,7 @@
 //! The embedded registry: versions, pointers and verdicts here; `signals`, `promotions` and `files` have
 //! their own.
 
+mod approvals;
 mod around;
 mod batches;
 mod elsewhere;

@@ -4,12 +4,13 @@
 //! - `types`: what the registry hands over. `value`: values of evidence as text. `artifact`: the artifact's digest.
 //! - `evidence`: its kinds, what their values look like and how they are judged; `signature`, `model_signing` (with
 //!   `certificates`) and `schema_diff` for those that compare.
-//! - `offline`: metrics against a baseline, in decimals. `approvals`: who has signed. `lineage`: what made the version, and
+//! - `offline`: metrics against a baseline, in decimals. `approvals`: who has signed, `basis`: under which circumstances. `lineage`: what made the version, and
 //!   where a rollback would go.
 //! - `record`: a promotion for the log and for people. `version`: a version as a registry knows it.
 
 pub mod approvals;
 pub mod artifact;
+pub mod basis;
 mod certificates;
 pub mod der;
 pub mod evidence;

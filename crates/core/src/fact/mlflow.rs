@@ -226,6 +226,7 @@ mod tests {
             artifact_sha256: None,
             policy_sha256: String::new(),
             evidence_sha256: String::new(),
+            basis: None,
             comment: None,
         };
         let mut all: Vec<_> = (0..200).map(|i| approval("prod", format!("person {i}"))).collect();

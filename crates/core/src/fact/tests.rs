@@ -152,6 +152,7 @@ fn webhooks_hear_of_pointers_promotions_approvals_and_drift() {
         artifact_sha256: None,
         policy_sha256: "p".into(),
         evidence_sha256: "e".into(),
+        basis: None,
         comment: None,
     };
     let all = std::slice::from_ref(&approval);

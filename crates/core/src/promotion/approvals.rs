@@ -1,10 +1,11 @@
-//! Who has signed a promotion, and whose signature still holds: each is bound to the artifact, the policy and the evidence
-//! that its signer saw, and runs out. Whom the policy excludes signs nothing, whenever they became what excludes them.
+//! Who has signed a promotion, and whose signature still holds: each is bound to the artifact, the policy, the evidence and
+//! the versions that its signer compared with, and runs out. Whom the policy excludes signs nothing, whenever they became what excludes them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::artifact::artifact_sha256;
+use super::basis;
 use super::evidence::evidence_sha256;
 use super::types::{Approval, Dossier, Finding, GateOutcome};
 use crate::codec::time::utc;
@@ -113,6 +114,10 @@ pub fn count<'d>(policy: &Policy, transition: &Transition, dossier: &'d Dossier,
         }
         if approval.evidence_sha256 != evidence {
             return Some(format!("the evidence has changed since {}", since()));
+        }
+        let then = approval.basis.as_ref();
+        if let Some(what) = then.and_then(|then| basis::changed(then, policy, transition, dossier)) {
+            return Some(format!("{what} since {}", since()));
         }
         let end = expires.map(|expires| approval.at_ms.saturating_add(expires));
         end.filter(|end| *end <= now_ms).map(|end| format!("expired {}", utc(end)))

@@ -41,8 +41,33 @@ pub struct Approval {
     pub artifact_sha256: Option<String>,
     pub policy_sha256: String,
     pub evidence_sha256: String,
+    /// What else it is bound to; `None`: it was given under a release that did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub comment: Option<String>,
+}
+
+/// What a version was made of and compared with when it was approved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Basis {
+    /// The training snapshot's, as registered.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub snapshot_sha256: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub baseline_version: Option<String>,
+    /// The versions that its offline metrics and schema are compared with, by role: `baseline`, `champion`.
+    pub peers: BTreeMap<String, PeerSeen>,
+}
+
+/// Another version as it was when an approval was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PeerSeen {
+    pub version: String,
+    /// Of its offline metrics and its schema.
+    pub sha256: String,
 }
 
 /// A rule (and subject) that does not stop promotions for a while. Verdicts stay what they are.

@@ -42,6 +42,7 @@ fn written() -> Vec<(Event, &'static str, &'static str)> {
         artifact_sha256: None,
         policy_sha256: text("p"),
         evidence_sha256: text("e"),
+        basis: None,
         comment: some("c"),
     };
     let exception =

@@ -53,6 +53,7 @@ pub fn approvals(
             artifact_sha256: artifact_sha256(dossier),
             policy_sha256: policy.sha256.clone(),
             evidence_sha256: evidence_sha256(&dossier.evidence),
+            basis: None,
             comment: None,
         });
     }

@@ -35,6 +35,7 @@ fn signed(policy: &Policy) -> Dossier {
         artifact_sha256: Some(HEX.into()),
         policy_sha256: policy.sha256.clone(),
         evidence_sha256: evidence_sha256(&dossier.evidence),
+        basis: None,
         comment: None,
     });
     dossier

@@ -23,6 +23,7 @@ fn sign(dossier: &mut Dossier, policy: &Policy, actor: &str, role: &str, at_ms: 
         artifact_sha256: artifact_sha256(dossier),
         policy_sha256: policy.sha256.clone(),
         evidence_sha256: evidence_sha256(&dossier.evidence),
+        basis: None,
         comment: None,
     };
     dossier.approvals.push(approval);

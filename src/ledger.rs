@@ -50,7 +50,7 @@ pub use elsewhere::{Found, FoundVersion, Op};
 pub use embedded::Embedded;
 pub use error::RegistryError;
 pub use follow::{Drift, Followed};
-pub use gate::{Live, RequestContext};
+pub use gate::{RequestContext, StreamState};
 pub use identity::{Problem, UNCONFIRMED};
 pub use likeness::Likeness;
 pub use mirror::Due;

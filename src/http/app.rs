@@ -69,7 +69,7 @@ pub(super) async fn with_context<T: Send + 'static>(
     let (view, actor, now_ms) = (app.view.clone(), actor.to_owned(), (app.now_ms)());
     let kind = if actor.is_empty() { Kind::Read } else { Kind::Change };
     let done = in_turn(app, kind, move |app| {
-        let live = |version: &str| crate::view::stream_state::live(&view, &policy.model, version);
+        let live = |version: &str| crate::view::stream_state::current(&view, &policy.model, version);
         call(&app.registry, &RequestContext { policy: &policy, live: &live, actor: &actor, now_ms })
     });
     done.await?.map_err(Problem::from)
@@ -86,7 +86,7 @@ pub(super) fn promote_when_read(app: &Shared, policy: &Arc<Policy>, version: &st
     let (app, policy, version, actor) = (Arc::clone(app), Arc::clone(policy), version.to_owned(), actor.to_owned());
     let work = move || {
         let registry = &app.registry;
-        let live = |version: &str| crate::view::stream_state::live(&app.view, &policy.model, version);
+        let live = |version: &str| crate::view::stream_state::current(&app.view, &policy.model, version);
         let finished = registry.finish_artifact(&policy, &version);
         registry.promoted(&policy.model, &version);
         let context = RequestContext { policy: &policy, live: &live, actor: &actor, now_ms: (app.now_ms)() };

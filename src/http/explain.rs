@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::app::{Shared, known_model, registry, with_context};
 use super::lookup::pick_known;
-use super::problem::{Names, Parameters, Problem};
+use super::problem::{Parameters, PathNames, Problem};
 use super::stages::stages;
 use crate::api::{self, HistoryQuery, PromotionsQuery};
 use driftgate_core::judge::verdict::Verdict;
@@ -20,7 +20,7 @@ const MOST_LISTED: usize = 10_000;
 /// GET /api/v1/models/{model}/versions/{version}/explain: everything that speaks for and against a version.
 pub(super) async fn explain(
     State(app): State<Shared>,
-    Names((model, version)): Names<(String, String)>,
+    PathNames((model, version)): PathNames<(String, String)>,
 ) -> Result<Json<api::Explanation>, Problem> {
     let (seen, record) = pick_known(&app, &model, &version).await?;
     let view = seen.versions.get(&version).cloned().unwrap_or_default();
@@ -72,7 +72,7 @@ pub(super) async fn explain(
 /// asked for, too, and the answer would be too long; `before` the first one asks for them.
 pub(super) async fn history(
     State(app): State<Shared>,
-    Names(model): Names<String>,
+    PathNames(model): PathNames<String>,
     Parameters(HistoryQuery { limit, before }): Parameters<HistoryQuery>,
 ) -> Result<Json<api::History>, Problem> {
     known_model(&app, &model)?;
@@ -87,7 +87,7 @@ pub(super) async fn history(
 /// GET /api/v1/models/{model}/rollout: the last rollout, under way or ended.
 pub(super) async fn rollout(
     State(app): State<Shared>,
-    Names(model): Names<String>,
+    PathNames(model): PathNames<String>,
 ) -> Result<Json<api::LastRollout>, Problem> {
     known_model(&app, &model)?;
     let rollout = registry(&app, move |r| r.last_rollout(&model)).await?;
@@ -97,7 +97,7 @@ pub(super) async fn rollout(
 /// GET /api/v1/models/{model}/versions/{version}/promotions?format=markdown: the records, or the newest as a note.
 pub(super) async fn promotions(
     State(app): State<Shared>,
-    Names((model, version)): Names<(String, String)>,
+    PathNames((model, version)): PathNames<(String, String)>,
     Parameters(PromotionsQuery { format }): Parameters<PromotionsQuery>,
 ) -> Result<Response, Problem> {
     known_model(&app, &model)?;

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 
 use super::app::{Shared, known_model, with_context};
-use super::problem::{Names, Parameters, Problem, named};
+use super::problem::{Parameters, PathNames, Problem, named};
 use super::stages::stages;
 use crate::api::GateQuery;
 use driftgate_core::gate::{self, Answer};
@@ -21,7 +21,7 @@ pub const BUSY: &str =
 /// GET /api/v1/gate/{model}/{version}?to=STAGE: 200 whatever the answer, since Argo takes anything else for an error.
 pub(super) async fn gate(
     State(app): State<Shared>,
-    Names((model, version)): Names<(String, String)>,
+    PathNames((model, version)): PathNames<(String, String)>,
     Parameters(GateQuery { to }): Parameters<GateQuery>,
 ) -> Result<Json<Answer>, Problem> {
     let seen = known_model(&app, &model)?;

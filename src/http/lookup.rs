@@ -18,7 +18,7 @@ pub(super) async fn pick_known(
     Ok((seen, record))
 }
 
-/// A model in the picture and its versions in the registry.
+/// A model in the status view and its versions in the registry.
 pub(super) async fn look(app: &Shared, model: &str) -> Result<(ModelView, Vec<VersionRecord>), Problem> {
     // First, so that names from outside reach the registry only if a policy has them.
     known_model(app, model)?;
@@ -32,7 +32,7 @@ pub(super) fn names<'a>(seen: &'a ModelView, records: &'a [VersionRecord]) -> BT
     seen.versions.keys().chain(records.iter().map(|r| &r.version)).map(String::as_str).collect()
 }
 
-/// A version in the picture and in the registry; it is in one of them.
+/// A version in the status view and in the registry; it is in one of them.
 pub(super) fn pick<'a>(
     model: &str,
     version: &str,

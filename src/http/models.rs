@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::app::{Shared, registry};
 use super::guard::Sight;
 use super::lookup::{look, names, pick};
-use super::problem::{Names, Parameters, Problem, named};
+use super::problem::{Parameters, PathNames, Problem, named};
 use crate::api::{self, VerdictsQuery};
 use crate::telemetry::events::registry::VerdictUnreadable;
 use crate::view::stream_state;
@@ -39,7 +39,7 @@ pub(super) async fn models(State(app): State<Shared>, sight: Sight) -> Result<Js
 /// GET /api/v1/models/{model}
 pub(super) async fn model(
     State(app): State<Shared>,
-    Names(model): Names<String>,
+    PathNames(model): PathNames<String>,
 ) -> Result<Json<api::ModelSummary>, Problem> {
     let (seen, records) = look(&app, &model).await?;
     Ok(Json(summary(&model, &seen, &records)))
@@ -48,7 +48,7 @@ pub(super) async fn model(
 /// GET /api/v1/models/{model}/versions/{version}
 pub(super) async fn version(
     State(app): State<Shared>,
-    Names((model, version)): Names<(String, String)>,
+    PathNames((model, version)): PathNames<(String, String)>,
 ) -> Result<Json<api::VersionDetail>, Problem> {
     let (seen, records) = look(&app, &model).await?;
     let (v, record) = pick(&model, &version, &seen, &records)?;
@@ -91,7 +91,7 @@ pub(super) async fn version(
 /// GET /api/v1/models/{model}/versions/{version}/verdicts?group=&limit=
 pub(super) async fn verdicts(
     State(app): State<Shared>,
-    Names((model, version)): Names<(String, String)>,
+    PathNames((model, version)): PathNames<(String, String)>,
     Parameters(which): Parameters<VerdictsQuery>,
 ) -> Result<Response, Problem> {
     let limit = which.limit.unwrap_or(LISTED);

@@ -129,9 +129,9 @@ impl From<RegistryError> for Problem {
 }
 
 /// The path's parameters, percent-decoded.
-pub struct Names<T>(pub T);
+pub struct PathNames<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathNames<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

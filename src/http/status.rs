@@ -7,7 +7,7 @@ use axum::extract::State;
 
 use super::app::{Shared, known_model, registry};
 use super::guard::Sight;
-use super::problem::{Names, Problem};
+use super::problem::{PathNames, Problem};
 use crate::api;
 use crate::ledger::Embedded;
 use crate::problems::{self, ModelFacts};
@@ -61,7 +61,7 @@ fn inputs_of(view: &View) -> Vec<api::Input> {
 /// GET /api/v1/models/{model}/status
 pub(super) async fn model_status(
     State(app): State<Shared>,
-    Names(model): Names<String>,
+    PathNames(model): PathNames<String>,
 ) -> Result<Json<api::ModelStatus>, Problem> {
     known_model(&app, &model)?;
     Ok(Json(status_of(&app, &model).await?.0))

@@ -1,8 +1,8 @@
-//! Every route through a real listener, over a registry in memory and a picture made by hand.
+//! Every route through a real listener, over a registry in memory and a status view made by hand.
 
 mod golden;
-pub mod picture;
 mod schema;
+pub mod status_view;
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{Access, App, Tokens, Traffic, serve};
 use crate::ledger::Embedded;
 use crate::view::{Shared, View};
 use driftgate_core::promotion::version::Registration;
-use picture::{END, HOUR, MODEL, picture};
+use status_view::{END, HOUR, MODEL, status_view};
 
 const AT: &str = "/api/v1/models/credit%20eu";
 
@@ -30,7 +30,7 @@ struct Server {
 
 impl Server {
     fn start(tokens: &str) -> Self {
-        Self::showing(picture(), tokens)
+        Self::showing(status_view(), tokens)
     }
 
     /// A server whose registry has version 1 in prod; everybody may read.
@@ -189,7 +189,7 @@ fn models_and_versions_are_shown() {
     let (code, one) = server.get(&format!("{AT}/versions/1"));
     assert_eq!((code, &one["baseline"]), (200, &json!({"sha256": "b", "rows": 50_009})));
     assert_eq!((&one["registry"]["stages"], &one["stages"]), (&json!(["prod"]), &json!(["prod"])));
-    let latest = picture().models[MODEL].versions["1"].verdicts["drift"].latest().cloned().unwrap();
+    let latest = status_view().models[MODEL].versions["1"].verdicts["drift"].latest().cloned().unwrap();
     assert_eq!(one["verdicts"]["drift"].to_string(), serde_json::to_string(&*latest).unwrap());
     let (_, three) = server.get(&format!("{AT}/versions/3"));
     assert_eq!(

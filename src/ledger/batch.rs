@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::change::Change;
 use super::embedded::Embedded;
 use super::error::RegistryError;
-use super::gate::{Live, RequestContext};
+use super::gate::{RequestContext, StreamState};
 use super::promotions::{automatic, follow};
 use super::versions::keep_verdict;
 use super::{rollout_rows, rollouts, signals};
@@ -44,7 +44,7 @@ pub struct Stream<'a> {
     /// By model.
     pub policy: &'a dyn Fn(&str) -> Option<Arc<Policy>>,
     /// By model and version.
-    pub live: &'a dyn Fn(&str, &str) -> Live,
+    pub live: &'a dyn Fn(&str, &str) -> StreamState,
     pub now_ms: i64,
     /// Whether verdicts wait here for their topic.
     pub queue_verdicts: bool,

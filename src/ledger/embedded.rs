@@ -107,7 +107,7 @@ impl Embedded {
         self.reader.as_ref().unwrap_or(&self.connection).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One picture: all its queries see the same state.
+    /// One snapshot: all its queries see the same state.
     pub(super) fn read<T>(
         &self,
         look: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,

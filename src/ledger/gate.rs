@@ -20,7 +20,7 @@ const FOREVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What the stream says of a version just now.
 #[derive(Clone, Debug, Default)]
-pub struct Live {
+pub struct StreamState {
     /// The latest verdict of each group that has one.
     pub latest: Vec<GroupVerdict>,
     /// Blocks that were raised and may not be in the registry yet.
@@ -36,7 +36,7 @@ pub struct Live {
 pub struct RequestContext<'a> {
     pub policy: &'a Policy,
     /// By version.
-    pub live: &'a dyn Fn(&str) -> Live,
+    pub live: &'a dyn Fn(&str) -> StreamState,
     pub actor: &'a str,
     /// Wall clock, or stream time where events are read from files, ms.
     pub now_ms: i64,
@@ -146,7 +146,7 @@ pub(super) fn ask_for<T>(
     if let Some(location) = record.as_ref().and_then(|record| record.artifact.as_deref()) {
         add_artifact(&mut dossier, artifacts, policy, location, since);
     }
-    let Live { mut latest, blocks: raised, seen, mut others } = (context.live)(version);
+    let StreamState { mut latest, blocks: raised, seen, mut others } = (context.live)(version);
     if let Some(anew) = dossier.anew_ms {
         latest.retain(|verdict| verdict.end_ms > anew);
     }

@@ -74,12 +74,12 @@ fn signal(action: Action, version: &str, group: &str, hour: u32) -> Signal {
 /// What of the registry does not follow from its log.
 fn unheld(registry: &Embedded) -> Vec<String> {
     let connection = registry.connection.lock().unwrap();
-    let rows: Vec<driftgate_core::audit::Row> = connection
+    let rows: Vec<driftgate_core::audit::LogRow> = connection
         .prepare("SELECT seq, bytes, hash FROM audit ORDER BY seq")
         .unwrap()
         .query_map([], |row| {
             let bytes: String = row.get(1)?;
-            Ok(driftgate_core::audit::Row {
+            Ok(driftgate_core::audit::LogRow {
                 seq: row.get::<_, i64>(0)?.cast_unsigned(),
                 bytes: bytes.into(),
                 hash: row.get(2)?,

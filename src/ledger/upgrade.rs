@@ -8,7 +8,7 @@ use super::change::Change;
 use super::error::RegistryError;
 use super::versions::value;
 use super::{held, identity, mirror, pointers};
-use driftgate_core::audit::chain::Row;
+use driftgate_core::audit::chain::LogRow;
 use driftgate_core::audit::event::{Event, FIELDS};
 use driftgate_core::audit::fact::{Mismatch, Upgrade};
 use driftgate_core::audit::names::{DRIFTGATE, MLFLOW};
@@ -50,17 +50,17 @@ pub(super) fn settle(change: &Change<'_>) -> Result<(), RegistryError> {
     Ok(())
 }
 
-fn records(tx: &Connection) -> rusqlite::Result<Vec<Row>> {
+fn records(tx: &Connection) -> rusqlite::Result<Vec<LogRow>> {
     tx.prepare("SELECT seq, bytes, hash FROM audit ORDER BY seq")?
         .query_map([], |row| {
             let bytes: String = row.get(1)?;
-            Ok(Row { seq: row.get::<_, i64>(0)?.cast_unsigned(), bytes: bytes.into_bytes(), hash: row.get(2)? })
+            Ok(LogRow { seq: row.get::<_, i64>(0)?.cast_unsigned(), bytes: bytes.into_bytes(), hash: row.get(2)? })
         })?
         .collect()
 }
 
 /// Of a version that MLflow has, what nobody registered here came from its tags.
-fn report_fields(change: &Change<'_>, records: &[Row]) -> Result<(), RegistryError> {
+fn report_fields(change: &Change<'_>, records: &[LogRow]) -> Result<(), RegistryError> {
     let log = State::of_log(records);
     let versions: Vec<(String, String)> = change
         .prepare("SELECT model, version FROM versions WHERE created_elsewhere_ms IS NOT NULL")?

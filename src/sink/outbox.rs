@@ -236,7 +236,7 @@ impl Worker {
         let view = &self.view;
         let given: Vec<Given<'_>> = batch.iter().map(|(_, item)| item.as_given()).collect();
         let policy = |model: &str| view.read().models.get(model).map(|m| Arc::clone(&m.policy));
-        let live = |model: &str, version: &str| stream_state::live(view, model, version);
+        let live = |model: &str, version: &str| stream_state::current(view, model, version);
         let mut attempt = 0_u32;
         loop {
             let stream = Stream { policy: &policy, live: &live, now_ms: now_ms(), queue_verdicts };

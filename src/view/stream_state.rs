@@ -1,6 +1,6 @@
-//! What the picture says of a version, as the gate asks for it.
+//! What the status view says of a version, as the gate asks for it.
 
-use crate::ledger::Live;
+use crate::ledger::StreamState;
 use crate::view::{Kept, Shared, VersionView, View};
 use driftgate_core::codec::time::utc;
 use driftgate_core::gate::GroupVerdict;
@@ -9,20 +9,20 @@ use driftgate_core::promotion::types::ActiveBlock;
 
 /// What is known of a version from its events.
 #[must_use]
-pub fn live(view: &Shared, model: &str, version: &str) -> Live {
+pub fn current(view: &Shared, model: &str, version: &str) -> StreamState {
     let view = view.read();
     of(&view, model, version)
 }
 
-/// The same in a picture that is at hand.
+/// The same in a view that is at hand.
 #[must_use]
-pub fn of(view: &View, model: &str, version: &str) -> Live {
-    let Some(model) = view.models.get(model) else { return Live::default() };
+pub fn of(view: &View, model: &str, version: &str) -> StreamState {
+    let Some(model) = view.models.get(model) else { return StreamState::default() };
     let Some(seen) = model.versions.get(version) else {
-        return Live { others: model.versions.keys().cloned().collect(), ..Live::default() };
+        return StreamState { others: model.versions.keys().cloned().collect(), ..StreamState::default() };
     };
     let latest = seen.latest().map(|verdict| GroupVerdict::from_verdict(verdict)).collect();
-    Live { latest, blocks: blocks(seen), seen: true, others: Vec::new() }
+    StreamState { latest, blocks: blocks(seen), seen: true, others: Vec::new() }
 }
 
 /// The blocks that the pipeline raised.

@@ -16,7 +16,7 @@ pub mod signed_head;
 pub mod state;
 pub mod verify;
 
-pub use chain::{Entry, GENESIS, Head, Record, Row, Stored, append};
+pub use chain::{Entry, GENESIS, Head, LogRow, Record, Stored, append};
 pub use event::Event;
 pub use signed_head::{KeyError, PublicKey, PublicKeys, SignedHead, Signer, verify_head};
 pub use verify::{Anchored, Problem, Report, verify};

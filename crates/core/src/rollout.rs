@@ -28,4 +28,4 @@ mod windows;
 
 pub use machine::{start, step};
 pub use plan::describe;
-pub use state::{Breaching, Comparison, Effect, Identity, Input, Latency, Measured, Pause, Phase, State};
+pub use state::{Breaching, Comparison, Effect, GroupMeasurements, Identity, Input, Latency, Pause, Phase, State};

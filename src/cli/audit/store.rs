@@ -7,14 +7,14 @@ use anyhow::{Context as _, anyhow};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::ledger::held;
-use driftgate_core::audit::chain::Row;
+use driftgate_core::audit::chain::LogRow;
 use driftgate_core::audit::signed_head::{PublicKeys, SignedHead};
 use driftgate_core::audit::state::State;
 
 /// Records and checkpoints of one moment.
 #[derive(Debug, Default)]
 pub struct Log {
-    pub rows: Vec<Row>,
+    pub rows: Vec<LogRow>,
     pub checkpoints: Vec<SignedHead>,
     /// The numbers of checkpoints that are none.
     pub unreadable: Vec<u64>,
@@ -74,13 +74,13 @@ fn log(connection: &mut Connection) -> anyhow::Result<Log> {
         .prepare("SELECT seq, CAST(bytes AS BLOB), CAST(hash AS BLOB) FROM audit ORDER BY seq")?
         .query_map([], |row| {
             let hash: Vec<u8> = row.get(2)?;
-            Ok(Row {
+            Ok(LogRow {
                 seq: row.get::<_, i64>(0)?.cast_unsigned(),
                 bytes: row.get(1)?,
                 hash: String::from_utf8_lossy(&hash).into_owned(),
             })
         })?
-        .collect::<Result<Vec<Row>, _>>()?;
+        .collect::<Result<Vec<LogRow>, _>>()?;
     let mut log = Log { rows, state, is_used, objects, ..Log::default() };
     let mut statement = tx.prepare("SELECT seq, CAST(json AS BLOB) FROM audit_checkpoints ORDER BY seq")?;
     let found =

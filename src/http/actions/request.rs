@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::http::app::Shared;
 use crate::http::auth::Caller;
-use crate::http::problem::{Names, Problem};
+use crate::http::problem::{PathNames, Problem};
 
 /// A body that may be missing or too long.
 pub type Body = Result<Bytes, BytesRejection>;
@@ -62,7 +62,7 @@ impl FromRequestParts<Shared> for By {
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::internal("a route that changes something has no rule"))?;
-        let Names(names) = Names::<HashMap<String, String>>::from_request_parts(parts, app).await?;
+        let PathNames(names) = PathNames::<HashMap<String, String>>::from_request_parts(parts, app).await?;
         let part = |key: &str| names.get(key).cloned().unwrap_or_default();
         let model = part("model");
         Ok(Self { roles: caller.approves_as(&model), actor: caller.actor, version: part("version"), model })

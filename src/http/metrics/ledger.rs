@@ -9,7 +9,7 @@ use crate::view::stream_state;
 use driftgate_core::promotion::version::{PendingRollback, VersionRecord};
 use driftgate_core::rollout::{Phase, State};
 
-/// One picture of the registry.
+/// What the registry holds, read at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     pub records: Vec<VersionRecord>,

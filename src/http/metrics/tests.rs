@@ -1,4 +1,4 @@
-//! The text of a picture made by hand, by line and by Prometheus's own linter.
+//! The text of a status view made by hand, by line and by Prometheus's own linter.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::{Ledger, families};
-use crate::http::tests::picture::{END, MODEL, picture, result, verdict};
+use crate::http::tests::status_view::{END, MODEL, result, status_view, verdict};
 use crate::ledger::Embedded;
 use driftgate_core::judge::verdict::Status;
 use driftgate_core::promotion::version::Registration;
@@ -17,7 +17,7 @@ fn rendered(view: &crate::view::View, ledger: &Ledger) -> String {
 }
 
 fn text() -> String {
-    let (view, registry) = (picture(), Embedded::in_memory().unwrap());
+    let (view, registry) = (status_view(), Embedded::in_memory().unwrap());
     let new = Registration {
         model: MODEL.into(),
         version: "1".into(),
@@ -29,7 +29,7 @@ fn text() -> String {
 }
 
 #[test]
-fn everything_in_the_picture_has_its_line() {
+fn everything_in_the_view_has_its_line() {
     let text = text();
     let expected = r#"
 driftgate_psi{feature="temp",group="drift",model="credit eu",version="1"} 0.31
@@ -88,7 +88,7 @@ driftgate_ready 1
 
 #[test]
 fn what_is_too_much_is_left_out_and_counted() {
-    let mut view = picture();
+    let mut view = status_view();
     let segments: Value = (0..150).map(|i| json!({"segment": format!("s{i:03}"), "tpr": 0.5})).collect();
     let mut results: Vec<_> =
         (0..1200).map(|i| result("drift/psi", "psi", &format!("f{i}"), Status::Pass, Some(0.0), vec![])).collect();
@@ -102,7 +102,7 @@ fn what_is_too_much_is_left_out_and_counted() {
 }
 
 #[test]
-fn an_empty_picture_has_text() {
+fn an_empty_view_has_text() {
     let text = rendered(&crate::view::View::default(), &Ledger::default());
     assert!(text.contains("driftgate_ready 0\n"), "{text}");
 }

@@ -1,11 +1,11 @@
-//! The answers of every route, byte for byte, over two worlds: a picture of all that can be seen of a version, and the way of a
+//! The answers of every route, byte for byte, over two worlds: a view of all that can be seen of a version, and the way of a
 //! version to prod. `INSTA_UPDATE=always` writes them anew.
 
 use std::fmt::Write as _;
 
 use reqwest::Method;
 
-use super::picture::{END, MODEL, nothing_seen, picture, result, verdict};
+use super::status_view::{END, MODEL, nothing_seen, result, status_view, verdict};
 use super::{AT, OP, Server, VIEW, schema};
 use crate::view::{Keep, View};
 use driftgate_core::judge::verdict::Status;
@@ -64,7 +64,7 @@ fn tokens() -> String {
 
 #[test]
 fn what_is_seen_of_versions_is_answered_with_these_bytes() {
-    let server = Server::showing(picture(), &tokens());
+    let server = Server::showing(status_view(), &tokens());
     let asked = [
         "GET /live",
         "GET /ready",

@@ -13,7 +13,7 @@ fn in_context<T>(work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
    approvals: {roles: {owner: 1}}}
 ",
     );
-    let live = |_: &str| Live::default();
+    let live = |_: &str| StreamState::default();
     work(&RequestContext { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
 }
 

@@ -25,7 +25,7 @@ fn in_context<T>(end_ms: i64, decides: Status, work: impl FnOnce(&RequestContext
     let (rule, sentence) = ("drift/psi".into(), "drift/psi x".into());
     let results = vec![Decided { rule, subject: "x".into(), decides, sentence }];
     let latest = vec![GroupVerdict { group: "drift".into(), end_ms, complete: true, results }];
-    let live = |_: &str| Live { latest: latest.clone(), blocks: Vec::new(), seen: true, others: Vec::new() };
+    let live = |_: &str| StreamState { latest: latest.clone(), blocks: Vec::new(), seen: true, others: Vec::new() };
     work(&RequestContext { policy: &policy(), live: &live, actor: "ann", now_ms: NOW })
 }
 

@@ -29,7 +29,7 @@ transitions:
     Arc::new(parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}")))
 }
 
-fn passing(_: &str, _: &str) -> Live {
+fn passing(_: &str, _: &str) -> StreamState {
     let result = Decided {
         rule: "drift/psi".into(),
         subject: "x".into(),
@@ -37,7 +37,7 @@ fn passing(_: &str, _: &str) -> Live {
         sentence: "drift/psi x 0.01 against lt 0.2".into(),
     };
     let latest = GroupVerdict { group: "drift".into(), end_ms: NOW, complete: true, results: vec![result] };
-    Live { latest: vec![latest], seen: true, ..Live::default() }
+    StreamState { latest: vec![latest], seen: true, ..StreamState::default() }
 }
 
 /// Something of the stream.

@@ -30,7 +30,8 @@ fn in_context<T>(end_ms: i64, work: impl FnOnce(&RequestContext<'_>) -> T) -> T 
         sentence: "drift/psi x 0.01 against lt 0.2".into(),
     };
     let latest = vec![GroupVerdict { group: "drift".into(), end_ms, complete: true, results: vec![result] }];
-    let (policy, live) = (policy(), |_: &str| Live { latest: latest.clone(), seen: true, ..Live::default() });
+    let (policy, live) =
+        (policy(), |_: &str| StreamState { latest: latest.clone(), seen: true, ..StreamState::default() });
     work(&RequestContext { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
 }
 

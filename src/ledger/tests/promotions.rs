@@ -18,7 +18,7 @@ fn policy() -> Policy {
 }
 
 fn with_context<T>(work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
-    let (policy, live) = (policy(), |_: &str| Live::default());
+    let (policy, live) = (policy(), |_: &str| StreamState::default());
     work(&RequestContext { policy: &policy, live: &live, actor: "ann", now_ms: NOW })
 }
 
@@ -53,7 +53,7 @@ fn what_needs_nobody_happens_by_itself_once() {
 }
 
 /// Prod's latest window of every version passes, and whoever is asked has signed.
-fn with_passing_desk<T>(registry: &Embedded, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
+fn with_passing_checks<T>(registry: &Embedded, work: impl FnOnce(&RequestContext<'_>) -> T) -> T {
     let policy = with_transitions(
         "- {from: dev, to: staging, approvals: auto, evidence: [tests]}
 - {from: staging, to: prod, checks: [drift], rollout: {steps: [{weight: 100, bake: 1h}], checks: [drift]}}
@@ -66,7 +66,7 @@ fn with_passing_desk<T>(registry: &Embedded, work: impl FnOnce(&RequestContext<'
         sentence: "drift/psi x 0.01 against lt 0.2".into(),
     };
     let latest = vec![GroupVerdict { group: "drift".into(), end_ms: NOW, complete: true, results: vec![result] }];
-    let live = |_: &str| Live { latest: latest.clone(), blocks: Vec::new(), seen: true, others: Vec::new() };
+    let live = |_: &str| StreamState { latest: latest.clone(), blocks: Vec::new(), seen: true, others: Vec::new() };
     for version in ["0", "1"] {
         registry.register(&plain(version), "ci", 1).unwrap();
         registry.set_stage("m", PROD, version, "ann", "", 2).unwrap();
@@ -95,7 +95,7 @@ fn promote(registry: &Embedded, context: &RequestContext<'_>, version: &str) -> 
 #[test]
 fn a_rollout_under_way_holds_up_other_versions_on_their_way_to_staging_in_nothing() {
     let registry = registry();
-    with_passing_desk(&registry, |context| {
+    with_passing_checks(&registry, |context| {
         ready(&registry, context, "2");
         let begun = promote(&registry, context, "2");
         assert_eq!(
@@ -119,7 +119,7 @@ fn a_rollout_under_way_holds_up_other_versions_on_their_way_to_staging_in_nothin
 #[test]
 fn a_verdict_that_cannot_be_read_pauses_the_rollout_it_is_about_and_is_no_record() {
     let registry = registry();
-    with_passing_desk(&registry, |context| {
+    with_passing_checks(&registry, |context| {
         ready(&registry, context, "2");
         promote(&registry, context, "2");
         let paused = || registry.rollout("m").unwrap().unwrap().paused;
@@ -138,7 +138,7 @@ fn a_verdict_that_cannot_be_read_pauses_the_rollout_it_is_about_and_is_no_record
         assert_eq!(registry.verdicts("m", "2").unwrap(), ["{\"verdict_id\":"], "it is kept");
     });
     let registry = self::registry();
-    with_passing_desk(&registry, |context| {
+    with_passing_checks(&registry, |context| {
         ready(&registry, context, "2");
         registry.record_verdict("m", "2", "drift", NOW, "{\"verdict_id\":").unwrap();
         let refused = registry
@@ -153,7 +153,7 @@ fn a_verdict_that_cannot_be_read_pauses_the_rollout_it_is_about_and_is_no_record
 #[test]
 fn a_rollout_that_fails_never_returns_to_what_was_rolled_back_itself() {
     let registry = registry();
-    with_passing_desk(&registry, |context| {
+    with_passing_checks(&registry, |context| {
         ready(&registry, context, "2");
         promote(&registry, context, "2");
         assert_eq!(
@@ -173,7 +173,7 @@ fn a_rollout_that_fails_never_returns_to_what_was_rolled_back_itself() {
 #[test]
 fn a_stage_on_the_way_is_not_skipped_and_what_failed_there_does_not_serve() {
     let registry = registry();
-    with_passing_desk(&registry, |context| {
+    with_passing_checks(&registry, |context| {
         ready(&registry, context, "2");
         registry.attach("m", "2", &[("tests".into(), json!("fail"))], "ci", NOW).unwrap();
         let answer = promote(&registry, context, "2").answer;

@@ -78,13 +78,13 @@ impl Stored {
 
 /// A record as some store gives it back: nothing about it is known to be true yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct LogRow {
     pub seq: u64,
     pub bytes: Vec<u8>,
     pub hash: String,
 }
 
-impl From<Stored> for Row {
+impl From<Stored> for LogRow {
     fn from(stored: Stored) -> Self {
         Self { seq: stored.seq, bytes: stored.bytes.into_bytes(), hash: stored.hash }
     }
@@ -135,7 +135,7 @@ pub(super) mod tests {
     }
 
     /// A chain of so many records, a second apart.
-    pub fn chain(records: u32) -> Vec<Row> {
+    pub fn chain(records: u32) -> Vec<LogRow> {
         let mut head = None;
         let next = |i| {
             let stored = append(head.as_ref(), entry(&format!("event {i}")), i64::from(i) * 1000);

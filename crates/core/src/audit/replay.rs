@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::chain::{Record, Row};
+use super::chain::{LogRow, Record};
 use super::event::{Event, Register, RegistryDrift, SignalOutcome, StageMoved};
 use super::fact::{Fact, Kind, Mismatch, Upgrade};
 use super::names::{self, OWN_ACTORS};
@@ -17,7 +17,7 @@ impl State {
     /// What the records say, one after the other. One that cannot be read says nothing; whether the log is whole is checked
     /// elsewhere.
     #[must_use]
-    pub fn of_log<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Self {
+    pub fn of_log<'r>(rows: impl IntoIterator<Item = &'r LogRow>) -> Self {
         let mut state = Self::default();
         for row in rows {
             if let Ok(record) = Record::read(&row.bytes) {

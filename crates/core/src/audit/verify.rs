@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
 
-use super::chain::{GENESIS, Head, Row};
+use super::chain::{GENESIS, Head, LogRow};
 use super::signed_head::{BadHead, PublicKeys, SignedHead, verify_head};
 use crate::codec::hash::hex;
 
@@ -147,7 +147,7 @@ fn plural(n: u64) -> &'static str {
 
 /// Checks records, in the order they are stored in, against themselves and against checkpoints.
 #[must_use]
-pub fn verify(records: impl IntoIterator<Item = Row>, checkpoints: &[Anchored], keys: &PublicKeys) -> Report {
+pub fn verify(records: impl IntoIterator<Item = LogRow>, checkpoints: &[Anchored], keys: &PublicKeys) -> Report {
     let mut problems = Vec::new();
     let mut links: Vec<Link> = records.into_iter().map(|row| Link::read(&row, &mut problems)).collect();
     let read = links.len() as u64;
@@ -211,7 +211,7 @@ struct Envelope {
 }
 
 impl Link {
-    fn read(row: &Row, problems: &mut Vec<Problem>) -> Self {
+    fn read(row: &LogRow, problems: &mut Vec<Problem>) -> Self {
         let seq = row.seq;
         let computed: Hash = Sha256::digest(&row.bytes).into();
         let stored = parse(&row.hash);

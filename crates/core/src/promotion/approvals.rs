@@ -139,7 +139,7 @@ pub fn count<'d>(policy: &Policy, transition: &Transition, dossier: &'d Dossier,
     let void = void.into_iter().zip(worth).filter_map(|(void, worth)| worth.then_some(void)).collect();
     let places: Vec<&str> =
         roles.iter().flat_map(|(role, count)| std::iter::repeat_n(role.as_str(), *count as usize)).collect();
-    let holders = seat(&places, &valid, *distinct);
+    let holders = assign(&places, &valid, *distinct);
     let mut by_role: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for approval in holders.iter().flatten().filter_map(|&at| valid.get(at)) {
         by_role.entry(approval.role.as_str()).or_default().push(approval.actor.as_str());
@@ -153,8 +153,8 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 /// Gives as many places as can be to signatures: the index of the one that holds each place. With `distinct` a person
-/// holds one place at most, which of their roles it is being whatever seats the most people (augmenting paths).
-fn seat(places: &[&str], valid: &[&Approval], distinct: bool) -> Vec<Option<usize>> {
+/// holds one place at most, which of their roles it is being the one that assigns the most places (augmenting paths).
+fn assign(places: &[&str], valid: &[&Approval], distinct: bool) -> Vec<Option<usize>> {
     let mut holders: Vec<Option<usize>> = vec![None; places.len()];
     // Whoever signs in several roles is one candidate with `distinct`, else one for each role.
     let mut candidates: Vec<Vec<usize>> = Vec::new();
@@ -171,7 +171,7 @@ fn seat(places: &[&str], valid: &[&Approval], distinct: bool) -> Vec<Option<usiz
     let graph = Graph { places, valid, candidates: &candidates };
     for candidate in 0..candidates.len() {
         let mut tried = vec![false; places.len()];
-        graph.seat_one(candidate, &mut holders, &mut tried);
+        graph.assign_one(candidate, &mut holders, &mut tried);
     }
     holders
 }
@@ -185,7 +185,7 @@ struct Graph<'a> {
 
 impl Graph<'_> {
     /// Finds a place for a candidate, moving others where they have another.
-    fn seat_one(&self, candidate: usize, holders: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+    fn assign_one(&self, candidate: usize, holders: &mut [Option<usize>], tried: &mut [bool]) -> bool {
         for &signed in self.candidates.get(candidate).into_iter().flatten() {
             let Some(approval) = self.valid.get(signed) else { continue };
             for (place, role) in self.places.iter().enumerate() {
@@ -194,7 +194,7 @@ impl Graph<'_> {
                 *open = true;
                 let holder = holders.get(place).copied().flatten();
                 let holder = holder.and_then(|held| self.candidates.iter().position(|c| c.contains(&held)));
-                if holder.is_none_or(|holder| self.seat_one(holder, holders, tried)) {
+                if holder.is_none_or(|holder| self.assign_one(holder, holders, tried)) {
                     if let Some(slot) = holders.get_mut(place) {
                         *slot = Some(signed);
                     }

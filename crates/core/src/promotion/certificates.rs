@@ -48,7 +48,7 @@ pub fn verify(
     certificate
         .verify_for_usage(ALL_VERIFICATION_ALGS, &pinned, between, now, usage, None, None)
         .map_err(|e| reason(&e))?;
-    let names = Names::read(leaf).ok_or("its certificate cannot be read")?;
+    let names = SubjectNames::read(leaf).ok_or("its certificate cannot be read")?;
     if !names.may_sign {
         return Err("its certificate is for neither code signing nor digital signatures".to_owned());
     }
@@ -74,13 +74,13 @@ fn reason(error: &webpki::Error) -> String {
 
 /// Whom a certificate names, and whether its key may sign.
 #[derive(Default)]
-struct Names {
+struct SubjectNames {
     alternative: Vec<String>,
     common: Vec<String>,
     may_sign: bool,
 }
 
-impl Names {
+impl SubjectNames {
     fn all(&self) -> impl Iterator<Item = &str> {
         self.alternative.iter().chain(&self.common).map(String::as_str)
     }

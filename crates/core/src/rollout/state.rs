@@ -95,7 +95,7 @@ pub struct State {
     pub processed_ms: BTreeMap<String, BTreeMap<String, i64>>,
     /// This step's measurements, by counting group.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, serde_json::Value>))]
-    pub measured: BTreeMap<String, Measured>,
+    pub measured: BTreeMap<String, GroupMeasurements>,
     /// Breaches of rules that a rollback trigger with `for` watches, by `group/id`.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, serde_json::Value>))]
     pub breaches: BTreeMap<String, Breaching>,
@@ -132,7 +132,7 @@ impl Pause {
 
 /// The measurements of a group in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct GroupMeasurements {
     /// Those that were pass or warn.
     pub good: u64,
     pub last: Status,

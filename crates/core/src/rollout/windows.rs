@@ -3,7 +3,7 @@
 use super::compare::{self, Decision};
 use super::machine::Machine;
 use super::plan;
-use super::state::{Measured, Phase};
+use super::state::{GroupMeasurements, Phase};
 use crate::codec::time::utc;
 use crate::judge::streak::Breach;
 use crate::judge::verdict::{RuleResult, Status, Verdict};
@@ -83,7 +83,8 @@ impl Machine<'_> {
         // A verdict without results judged nothing.
         let status = if verdict.results.is_empty() { Status::Insufficient } else { verdict.decides() };
         let good = matches!(status, Status::Pass | Status::Warn);
-        let measured = self.state.measured.entry(group.name.clone()).or_insert(Measured { good: 0, last: status });
+        let measured =
+            self.state.measured.entry(group.name.clone()).or_insert(GroupMeasurements { good: 0, last: status });
         measured.good = measured.good.saturating_add(u64::from(good));
         measured.last = status;
     }
@@ -198,9 +199,9 @@ impl Machine<'_> {
         let mut poor: Vec<&str> = Vec::new();
         for group in counting {
             match self.state.measured.get(&group.name) {
-                Some(Measured { last: Status::Insufficient, .. }) => poor.push(&group.name),
-                Some(Measured { last: Status::Pass | Status::Warn, .. }) => {}
-                Some(Measured { last: Status::Block, .. }) | None => return,
+                Some(GroupMeasurements { last: Status::Insufficient, .. }) => poor.push(&group.name),
+                Some(GroupMeasurements { last: Status::Pass | Status::Warn, .. }) => {}
+                Some(GroupMeasurements { last: Status::Block, .. }) | None => return,
             }
         }
         if !poor.is_empty() {

@@ -17,17 +17,17 @@ fn keys() -> PublicKeys {
     [SIGNER.public_key()].into_iter().collect()
 }
 
-fn signed(row: &Row, origin: &str) -> Anchored {
+fn signed(row: &LogRow, origin: &str) -> Anchored {
     let head = Head { seq: row.seq, hash: row.hash.clone() };
     Anchored { origin: origin.to_owned(), checkpoint: SIGNER.sign(&head, 0) }
 }
 
-fn check(rows: &[Row], checkpoints: &[Anchored]) -> Report {
+fn check(rows: &[LogRow], checkpoints: &[Anchored]) -> Report {
     verify(rows.to_vec(), checkpoints, &keys())
 }
 
 /// The rows from `from` (counted from 0) on made anew, with another content but with hashes that fit.
-fn forged(rows: &[Row], from: usize) -> Vec<Row> {
+fn forged(rows: &[LogRow], from: usize) -> Vec<LogRow> {
     let mut all = rows[..from].to_vec();
     for i in from..rows.len() {
         let head = all.last().map(|r| Head { seq: r.seq, hash: r.hash.clone() });
@@ -84,8 +84,8 @@ fn each_problem_is_named_once_and_in_the_order_of_records() {
 fn a_foreign_record_with_a_hash_that_fits_is_unreadable() {
     let mut rows = chain(2);
     let bad = String::from_utf8(rows[1].bytes.clone()).unwrap().replace("1970-01-01T00:00:01Z", "yesterday");
-    rows[1] = Row { seq: 2, hash: crate::codec::hash::sha256_hex(bad.as_bytes()), bytes: bad.into_bytes() };
-    rows.push(Row { seq: 3, hash: crate::codec::hash::sha256_hex(b"\xff"), bytes: b"\xff".to_vec() });
+    rows[1] = LogRow { seq: 2, hash: crate::codec::hash::sha256_hex(bad.as_bytes()), bytes: bad.into_bytes() };
+    rows.push(LogRow { seq: 3, hash: crate::codec::hash::sha256_hex(b"\xff"), bytes: b"\xff".to_vec() });
     let problems = check(&rows, &[]).problems;
     assert!(matches!(problems[..], [Problem::Unreadable { seq: 2, .. }, Problem::Unreadable { seq: 3, .. }]));
 }
@@ -93,8 +93,8 @@ fn a_foreign_record_with_a_hash_that_fits_is_unreadable() {
 #[test]
 fn numbers_that_cannot_be_are_named() {
     let rows = chain(3);
-    let zero = Row { seq: 0, ..rows[0].clone() };
-    let far = Row { seq: u64::MAX, ..rows[2].clone() };
+    let zero = LogRow { seq: 0, ..rows[0].clone() };
+    let far = LogRow { seq: u64::MAX, ..rows[2].clone() };
     let problems = check(&[zero, rows[0].clone(), rows[1].clone(), rows[1].clone(), far], &[]).problems;
     let expected = [
         Problem::Unreadable { seq: 0, why: "records are numbered from 1".into() },
@@ -139,7 +139,7 @@ fn checkpoints_that_say_nothing_are_named_and_do_not_vouch() {
 #[test]
 fn a_payload_of_any_depth_can_be_checked() {
     let deep = (0..500).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
-    let row: Row = append(None, Entry { payload: deep, ..entry("deep") }, 0).into();
+    let row: LogRow = append(None, Entry { payload: deep, ..entry("deep") }, 0).into();
     assert!(Record::read(&row.bytes).is_err(), "too deep to be read as a value");
     assert!(check(&[row], &[]).is_intact());
 }

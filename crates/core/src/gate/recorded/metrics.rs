@@ -76,7 +76,7 @@ pub struct Metrics {
 
 /// Reads everything that is a number or an object of numbers and has a metric's place.
 pub fn read(run: &Map<String, Value>, policy: &Policy) -> Result<Metrics, RunError> {
-    let reader = Reader { policy, units: units(run)? };
+    let reader = MetricReader { policy, units: units(run)? };
     let mut all = Vec::new();
     for (key, value) in
         run.iter().filter(|(key, _)| !RESERVED.contains(&key.as_str()) && !KINDS.contains(&key.as_str()))
@@ -133,12 +133,12 @@ fn key<'p>(policy: &'p Policy, rule: &'p Rule) -> &'p str {
     }
 }
 
-struct Reader<'p> {
+struct MetricReader<'p> {
     policy: &'p Policy,
     units: Vec<(String, bool)>,
 }
 
-impl Reader<'_> {
+impl MetricReader<'_> {
     fn is_metric(&self, name: &str) -> bool {
         self.policy.rules().any(|rule| key(self.policy, rule) == canonical(name) || rule.id == name)
     }

@@ -65,7 +65,7 @@ fn a_breach_that_began_in_a_pause_holds_the_step() {
     assert_eq!(well.state.phase, Phase::WaitingPromotion);
     run.see(&across(Status::Block));
     assert_eq!(run.state.phase, Phase::Progressing);
-    assert_eq!(run.state.measured["slo"], Measured { good: 2, last: Status::Pass });
+    assert_eq!(run.state.measured["slo"], GroupMeasurements { good: 2, last: Status::Pass });
     run.pass(9, 10);
     assert_eq!(run.state.phase, Phase::WaitingPromotion);
 }

@@ -1,4 +1,4 @@
-//! A picture made by hand: a model whose versions are blocked, fine and without a baseline.
+//! A status view made by hand: a model whose versions are blocked, fine and without a baseline.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ pub fn nothing_seen(policy: &str) -> View {
 }
 
 /// A model with a blocked version, one that passes and one whose snapshot is not there.
-pub fn picture() -> View {
+pub fn status_view() -> View {
     let mut view = nothing_seen(POLICY);
     let limit = ("limit", json!({"lt": 0.2}));
     let blocking = RuleResult {

@@ -37,11 +37,11 @@ use work::{Key, Last, Look, Work, Works};
 
 /// A gate waits so long for artifacts, which is enough for small ones, and for those that were read before and are the same.
 pub const PATIENCE: Duration = Duration::from_millis(400);
-/// What was found of files stands for so long, where looking again takes longer than that,
+/// What was found of files holds for so long, where looking again takes longer than that,
 const STANDS: Duration = Duration::from_secs(10);
 /// and of objects in stores, which are asked over a network, in any case.
 const STANDS_REMOTE: Duration = Duration::from_secs(15);
-/// Whoever asks has had it looked at no longer ago than this: the registry may have been held meanwhile.
+/// A caller has had it looked at no longer ago than this: the registry may have been held meanwhile.
 const ASKED_BEFORE: Duration = Duration::from_secs(60);
 /// So many results are held in memory.
 const MOST_HELD: usize = 10_000;
@@ -54,7 +54,7 @@ pub struct Artifacts {
     /// Where they may lie beside the folder or bucket of a policy.
     places: Places,
     stores: Stores,
-    /// Files of the daemon itself, which are nobody's artifacts.
+    /// Files of the daemon itself, which are no artifacts.
     own: Arc<[PathBuf]>,
     works: Arc<Works>,
 }
@@ -197,7 +197,7 @@ impl Drop for Artifacts {
     }
 }
 
-/// The digest of files of this machine, lower-case hex, for whoever may read them anyway. A folder's digest is that of lines
+/// The digest of files of this machine, lower-case hex, for callers that may read them anyway. A folder's digest is that of lines
 /// `HEX  relative/path`, sorted by path, as `sha256sum` writes them.
 ///
 /// # Errors

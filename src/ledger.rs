@@ -1,5 +1,5 @@
 //! The registry in an `SQLite` file: safe for several threads and processes, every change one synced transaction. It keeps
-//! which versions there are, which stage pointer stands on which, what was signalled, and the audit log.
+//! which versions there are, which version each stage pointer is on, what was signalled, and the audit log.
 //!
 //! `embedded` is the file with its connections, `open` opens it, `schema` has its tables, `change` is one transaction with its
 //! audit records and facts. Rows: `versions`, `pointers`, `dossier_rows`, `rollout_rows`, `promotion_records`, `mirror`. What is

@@ -61,7 +61,7 @@ pub fn append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Takes the rights of others from a file that is there; where that cannot be done, it is told.
+/// Takes the rights of others from a file that is there; where that cannot be done, it is logged.
 pub fn tighten(path: &Path) {
     let Ok(meta) = fs::metadata(path) else { return };
     let mode = meta.permissions().mode() & 0o777;

@@ -70,7 +70,7 @@ impl Item {
             }
     }
 
-    /// A verdict's JSON. A signal is told by the registry, with what came of it.
+    /// A verdict's JSON. A signal is sent by the registry, with its outcome.
     #[must_use]
     pub fn json(&self) -> &str {
         match self {

@@ -1,5 +1,5 @@
 //! What a promotion takes of an artifact: a reading that began after the promotion was asked for. Size, times and inode of a file
-//! stay while somebody writes to it through a shared mapping, so that a result that is kept by them proves less.
+//! stay while another process writes to it through a shared mapping, so that a result that is kept by them proves less.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ impl Artifacts {
         let Ok(path) = self.allowed(policy, location) else { return self.known(policy, location, task) };
         let works = self.works.lock();
         let again = match works.get(&(path, task.name())) {
-            // What is read under way is told as ever; objects are kept by their tags and versions.
+            // Progress is reported as ever; objects are kept by their tags and versions.
             Some(Work { under_way, last: Some(last) }) if !last.remote && last.found.is_ok() => {
                 let counts = last.reading.is_some_and(|reading| reading.counts(asked));
                 match under_way {

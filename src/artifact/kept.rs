@@ -1,5 +1,5 @@
 //! What was found of artifacts, in the registry's file: a restart reads none of them again. It follows from the files and is
-//! no decision, so it stands in a table that is made when the first result comes, and in no audit log; each row is signed with
+//! no decision, so it is kept in a table that is made when the first result comes, and in no audit log; each row is signed with
 //! the key of the log, and one that is not is not used.
 
 use std::path::Path;
@@ -88,7 +88,7 @@ pub(super) fn write(file: &Path, location: &str, task: &str, stamp: &str, found:
     }
 }
 
-/// The locations of rows that say to be signed by one of these keys and are not. One of another key is not used by whoever has
+/// The locations of rows that say to be signed by one of these keys and are not. One of another key is not used by a process that has
 /// these.
 pub(crate) fn unsigned(tx: &Connection, keys: &PublicKeys) -> rusqlite::Result<Vec<String>> {
     if !tx.column_exists(None, "artifacts", "signature")? {

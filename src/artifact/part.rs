@@ -64,7 +64,7 @@ pub(super) enum At {
 pub(super) struct Progress {
     done: AtomicU64,
     total: AtomicU64,
-    /// Nobody asks any more.
+    /// No caller waits for it any more.
     given_up: AtomicBool,
 }
 

@@ -171,7 +171,7 @@ impl Look {
             }
         };
         if let Some(found) = found.as_ref().ok().filter(|found| known.as_ref() != Some(*found)) {
-            // Those who ask are told whether it is the right one only.
+            // Callers learn only whether it is the right one.
             ArtifactRead { location, task: name, found }.emit();
         }
         self.works.end(&self.key, Some(Last { at: Instant::now(), remote, stamp, found, reading }));

@@ -22,7 +22,7 @@ pub(super) async fn live() -> &'static str {
     "live"
 }
 
-/// GET /ready: the state for whoever asks; what it waits for names topics and models, and is for those who may read all of them.
+/// GET /ready: the state for every caller; what it waits for names topics and models, and is for callers that may read all models.
 pub(super) async fn ready(State(app): State<Shared>, sight: Sight) -> Response {
     let view = app.view.read();
     if view.is_ready() {

@@ -79,7 +79,7 @@ impl Default for Slots {
 
 const CROWDED: &str = "too many requests wait for the registry already: ask again in a moment";
 
-/// One that waits, also if nobody waits for it any more.
+/// One that waits, also if its caller has gone.
 struct Waits<'n>(&'n AtomicUsize);
 
 impl<'n> Waits<'n> {

@@ -8,7 +8,7 @@ use super::embedded::Embedded;
 use super::error::RegistryError;
 use driftgate_core::audit::Event;
 
-/// One answer holds records of so many bytes together; a record that is longer stands alone.
+/// One answer holds records of so many bytes together; a longer record is an answer of its own.
 const MOST_BYTES: usize = 4 << 20;
 /// A version takes so many pieces of evidence (approvals, overrides) in its life, whatever replaces what.
 pub(super) const MOST_ATTACHED: i64 = 500;
@@ -23,7 +23,7 @@ macro_rules! of_record {
 }
 
 /// Who registered a version, gave it a stage or asked for its promotion (`?1`, `?2`), and to which stage: what the audit log
-/// says, found by the index below. A stage that was taken back was nobody's wish for the version.
+/// says, found by the index below. A stage that was taken back was not requested for the version.
 pub(super) const REQUESTS: &str = concat!(
     "
 SELECT DISTINCT

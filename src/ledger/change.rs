@@ -15,7 +15,7 @@ use driftgate_core::audit::signed_head::Signer;
 use driftgate_core::fact::mlflow::{self, Tags};
 use driftgate_core::fact::{Fact, Message, topic, webhook};
 
-/// Where changes are told to, beside the registry itself.
+/// Where changes are sent, beside the registry itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sink {
     /// The signals topic: signals with what became of them, weights and phases of rollouts.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A registered model as it stands in MLflow.
+/// A registered model as MLflow has it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// `false`: MLflow has no such model, and the rest is empty.

@@ -21,11 +21,11 @@ pub struct Embedded {
     pub(super) signer: Option<Signer>,
     /// The id of another key that signed before.
     pub(super) other_key: Option<String>,
-    /// Where changes are told to.
+    /// Where changes are sent.
     pub(super) sinks: Vec<Sink>,
     /// Artifacts that are read, and what was found of them.
     pub(super) artifacts: Artifacts,
-    /// Whoever asks waits until artifacts are read to their end.
+    /// A caller waits until artifacts are read to their end.
     pub(super) waits_for_artifacts: bool,
     /// Versions that are promoted by themselves, if they may be, once their artifacts are read.
     pub(super) promoted_later: Mutex<HashSet<(String, String)>>,
@@ -52,7 +52,7 @@ impl Embedded {
         Self { waits_for_artifacts: true, ..self }
     }
 
-    /// Whether whoever asks waits until artifacts are read.
+    /// Whether a caller waits until artifacts are read.
     #[must_use]
     pub fn waits_for_artifacts(&self) -> bool {
         self.waits_for_artifacts

@@ -20,7 +20,7 @@ use driftgate_core::audit::names::MLFLOW;
 use driftgate_core::fact::Fact;
 use driftgate_core::promotion::evidence;
 
-/// A pointer that somebody else moved.
+/// A pointer that another client of MLflow moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
     pub stage: String,
@@ -102,7 +102,7 @@ impl Embedded {
         })
     }
 
-    /// An alias that we wanted to move stood where somebody else had put it.
+    /// An alias that we wanted to move is where another client had put it.
     ///
     /// # Errors
     /// A registry that fails.
@@ -118,7 +118,7 @@ impl Embedded {
     }
 }
 
-/// Where a pointer stands.
+/// Where a pointer is.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     ours: Option<&'a str>,
@@ -134,9 +134,9 @@ enum Asks<'a> {
     Nothing,
     /// Both agree.
     Note(&'a str),
-    /// It stands on nothing, here and there.
+    /// It is on no version, here and there.
     Forget,
-    /// Somebody moved it there.
+    /// Another client moved it there.
     Tell,
     /// It moved here.
     Move {
@@ -158,7 +158,7 @@ impl<'a> Place<'a> {
             }
             (None, None) => Asks::Forget,
             (_, there) if told == Some(there) => Asks::Nothing,
-            // Somebody's hand is on it: where it goes next is told, too.
+            // Another client has moved it: where it goes next is reported, too.
             _ if told.is_some() => Asks::Tell,
             // Ours was taken away here, or never stood: an alias is never deleted.
             (None, there) if there == known => Asks::Nothing,
@@ -247,8 +247,8 @@ fn take_version(change: &Change<'_>, model: &str, found: &FoundVersion) -> Resul
     Ok(is_anew)
 }
 
-/// Kinds that stay as they were first reported, until somebody who may says something else: a version is counted against one
-/// baseline, whoever edits tags.
+/// Kinds that stay as they were first reported, until a caller with the right registers something else: a version is counted against one
+/// baseline, whatever happens to the tags.
 const FIRST_STAYS: [&str; 2] = ["snapshot", "snapshot_sha256"];
 
 /// Writes down what MLflow says of a version. It is shown beside what was said here, and counts for nothing.

@@ -123,7 +123,8 @@ pub(super) fn ask(
     ask_for(tx, artifacts, context, (version, to, retry), None, None, gate::decide)
 }
 
-/// The same where somebody asks for the promotion itself: it is their wish from now on. `since` then the artifact is read anew.
+/// The same where a caller requests the promotion itself and counts as its requester from now on. `since`: when it was requested; an
+/// artifact that was read before is read again.
 pub(super) fn ask_for<T>(
     tx: &Connection,
     artifacts: &Artifacts,

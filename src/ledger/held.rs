@@ -16,7 +16,7 @@ use driftgate_core::audit::signed_head::PublicKeys;
 use driftgate_core::audit::state::{Given, State};
 use driftgate_core::codec::time::utc;
 
-/// The format from which on what is registered stands apart from what MLflow said.
+/// The format from which on what is registered is kept apart from what MLflow reports.
 const APART: i64 = 5;
 
 /// Reads the facts of a registry.
@@ -86,7 +86,7 @@ fn pointers(tx: &Connection, format: i64, facts: &mut State) -> rusqlite::Result
         facts.pointer(&model, &stage, &version, row.get(3)?, 0);
         Ok(())
     })?;
-    // Before, MLflow was followed, and what moved so is told by who did it.
+    // Before, MLflow was followed, and the actor of a move shows that.
     let elsewhere = if format < APART { "actor = 'mlflow'" } else { "elsewhere" };
     let moves = format!(
         "SELECT model, stage, from_version, to_version, actor, {elsewhere}, at, rollback, reason FROM stage_moves ORDER BY id"

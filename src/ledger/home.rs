@@ -60,7 +60,7 @@ fn settle_by(path: &Path, before: &Path, step: Step<'_>) -> Home {
         }
         (false, true) => match move_to(path, before, step) {
             Ok(()) => Home::Moved,
-            // Somebody else was faster, or it is moved but for what is left to tidy up.
+            // Another process was faster, or it is moved but for what is left to tidy up.
             Err(_) if path.exists() => Home::There,
             Err(why) => Home::Stays(before.to_owned(), why),
         },
@@ -93,7 +93,7 @@ fn move_to(path: &Path, before: &Path, step: Step<'_>) -> Result<(), String> {
     step("alone")?;
     copy_key(&Embedded::key_path(before), &Embedded::key_path(path))?;
     step("key")?;
-    // Nobody reads or writes it while it is renamed.
+    // No process reads or writes it while it is renamed.
     let locked = connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     locked.map_err(|e| format!("another process uses it: {e}"))?;
     fs::rename(before, path).map_err(|e| failed("it cannot be renamed", e))?;

@@ -1,5 +1,5 @@
 //! Which version a number stands for. MLflow gives the number of a deleted version to another: what was attached, approved,
-//! judged and moved was the deleted one's. A version that MLflow lost is nobody's to promote until it is back.
+//! judged and moved was the deleted one's. A version that MLflow lost cannot be promoted until it is back.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -10,18 +10,18 @@ use super::error::RegistryError;
 use super::mirror;
 use driftgate_core::codec::time::utc;
 
-/// The kind of an alias that nobody who may has said here.
+/// The kind of an alias that no caller with the right has confirmed here.
 pub const UNCONFIRMED: &str = "unconfirmed_stage";
 
 /// Something that the registry elsewhere says otherwise, or does not have any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// `registry_drift`; [`UNCONFIRMED`]: an alias there that nobody who may has said here.
+    /// `registry_drift`; [`UNCONFIRMED`]: an alias there that no caller with the right has confirmed here.
     pub kind: &'static str,
     pub model: String,
-    /// The version that is gone, or that the pointer stands on: ours, of an unconfirmed one theirs.
+    /// The version that is gone, or that the pointer is on: ours, of an unconfirmed one theirs.
     pub version: Option<String>,
-    /// The pointer that stands for nothing, or elsewhere.
+    /// The pointer that is void, or is elsewhere.
     pub stage: Option<String>,
     /// When it was noticed: wall clock, RFC 3339.
     pub since: String,
@@ -191,7 +191,7 @@ fn lost_sentence(model: &str, version: &str, at: i64) -> String {
     )
 }
 
-/// A pointer stands for nothing any more, until it is put onto something again. It stays where it is, so that nobody takes its
+/// A pointer is void until it is put onto a version again. It stays where it is, so that no other version takes its
 /// place without a gate.
 pub(super) fn void(
     tx: &Connection,
@@ -208,14 +208,14 @@ pub(super) fn void(
     Ok(())
 }
 
-/// A pointer stands on something again.
+/// A pointer is valid again.
 pub(super) fn stands_again(change: &Change<'_>, model: &str, stage: &str) -> rusqlite::Result<()> {
     change.prepare_cached("DELETE FROM lost_stages WHERE model = ?1 AND stage = ?2")?.execute([model, stage])?;
-    // It is moved there, too, whoever moved it there before.
+    // It is moved there, too, also if another client moved it there before.
     mirror::agrees(change, model, stage)
 }
 
-/// A version's snapshot is another one than it may be counted against: whoever counts loads its baseline anew.
+/// A version's snapshot is another one than it may be counted against: the pipeline loads its baseline again.
 pub(super) fn replace_snapshot(change: &Change<'_>, model: &str, version: &str) -> rusqlite::Result<()> {
     change
         .prepare_cached("UPDATE versions SET snapshot_replaced = 1 WHERE model = ?1 AND version = ?2")?

@@ -1,5 +1,5 @@
 //! What MLflow shall say: the pointers of the ledger as aliases, and the tags of each version. Both are state, written with the
-//! change that they follow from; whoever keeps MLflow in step compares them with what is there, as often as it takes. A
+//! change that they follow from; the mirror compares them with what is there, as often as it takes. A
 //! version that MLflow does not have yet gets what is due to it once it is registered there.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub struct Due {
     pub unregistered: Vec<String>,
 }
 
-/// Notes that something of a model changed that MLflow is to be told.
+/// Notes that a model has a change that MLflow is to get.
 pub(super) fn changed(tx: &Connection, model: &str) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO mirror (model, changed, settled) VALUES (?1, 1, 0)
@@ -71,14 +71,14 @@ pub(super) fn pointers(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMa
     pairs(tx, standing, model)
 }
 
-/// Aliases that somebody else moved, and where they stand there (`None`: on nothing), until they agree or ours moves.
+/// Aliases that another client moved, and the version that they are on there (`None`: none), until they agree or ours moves.
 pub(super) fn moved_elsewhere(tx: &Connection, model: &str) -> rusqlite::Result<BTreeMap<String, Option<String>>> {
     tx.prepare_cached("SELECT stage, version FROM moved_elsewhere WHERE model = ?1")?
         .query_map([model], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
 
-/// Notes that somebody else moved an alias, and where it stands there now.
+/// Notes that another client moved an alias, and where it is there now.
 pub(super) fn moved_there(
     tx: &Connection,
     model: &str,
@@ -95,13 +95,13 @@ pub(super) fn moved_there(
     Ok(())
 }
 
-/// An alias stands on nothing there.
+/// An alias is on no version there.
 pub(super) fn forget(tx: &Connection, model: &str, alias: &str) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM mirrored WHERE model = ?1 AND alias = ?2")?.execute([model, alias])?;
     Ok(())
 }
 
-/// Nothing is to be told of an alias any more: both agree, or ours moved and is to be moved there.
+/// An alias is not reported any more: both agree, or ours moved and is to be moved there.
 pub(super) fn agrees(tx: &Connection, model: &str, alias: &str) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM moved_elsewhere WHERE model = ?1 AND stage = ?2")?.execute([model, alias])?;
     Ok(())
@@ -111,7 +111,7 @@ fn pairs(tx: &Connection, query: &str, model: &str) -> rusqlite::Result<BTreeMap
     tx.prepare_cached(query)?.query_map([model], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Where a pointer stood before it was put onto the version that it stands on.
+/// Where a pointer was before it was put onto the version that it is on.
 pub(super) fn stood_before(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<Option<String>> {
     let from: Option<Option<String>> = tx
         .prepare_cached(

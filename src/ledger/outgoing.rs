@@ -1,4 +1,4 @@
-//! What waits to be told to others: read in order, taken off once it was delivered. A restart goes on where it was.
+//! Messages that wait for delivery: read in order, removed once they were delivered. A restart goes on where it was.
 
 use rusqlite::{Connection, params};
 
@@ -23,7 +23,7 @@ impl Embedded {
         })
     }
 
-    /// How many things wait, by sink: records and posts, and models that MLflow is to be told something of.
+    /// How many things wait, by sink: records and posts, and models with changes that MLflow does not have.
     ///
     /// # Errors
     /// A registry that fails.
@@ -53,7 +53,7 @@ impl Embedded {
         })
     }
 
-    /// Models of which something changed that MLflow was not told yet, with the number of the change.
+    /// Models with a change that MLflow does not have yet, with the number of the change.
     ///
     /// # Errors
     /// A registry that fails.
@@ -78,7 +78,7 @@ impl Embedded {
         })
     }
 
-    /// An alias is about to be moved in MLflow: where it stands there afterwards, it was moved by us.
+    /// An alias is about to be moved in MLflow: if it is there afterwards, it was moved by us.
     ///
     /// # Errors
     /// A registry that fails.
@@ -91,7 +91,7 @@ impl Embedded {
         })
     }
 
-    /// What an alias stands on in MLflow now that we moved it.
+    /// The version that an alias is on in MLflow now that we moved it.
     ///
     /// # Errors
     /// A registry that fails.
@@ -99,7 +99,7 @@ impl Embedded {
         self.write(0, |change| mirror::mirrored(change, model, alias, version))
     }
 
-    /// Models with something that MLflow was not told yet, where there is an MLflow.
+    /// Models with something that MLflow does not have yet, where there is an MLflow.
     fn undelivered_to_mlflow(&self, tx: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
         if !self.sinks.contains(&Sink::Mlflow) {
             return Ok(None);

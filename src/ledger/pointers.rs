@@ -19,24 +19,24 @@ pub(super) struct Move<'a> {
     pub to: &'a str,
     pub actor: &'a str,
     pub reason: &'a str,
-    /// driftgate, or somebody who asked it to, takes the stage back.
+    /// driftgate, or a caller through it, takes the stage back.
     pub rollback: bool,
 }
 
-/// Where a pointer stands, also where it stands for nothing any more (`is_void`).
+/// Which version a pointer is on, also where it is void (`is_void`).
 pub(super) fn standing(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<Option<String>> {
     tx.prepare_cached("SELECT version FROM stages WHERE model = ?1 AND stage = ?2")?
         .query_row([model, stage], |row| row.get(0))
         .optional()
 }
 
-/// Whether a pointer stands for nothing: on a number that MLflow gave to another version, or where nobody put it who may. It
+/// Whether a pointer is void: on a number that MLflow gave to another version, or where no caller with the right put it. It
 /// still keeps its place from being taken without a gate.
 pub(super) fn is_void(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<bool> {
     tx.prepare_cached("SELECT 1 FROM lost_stages WHERE model = ?1 AND stage = ?2")?.exists([model, stage])
 }
 
-/// Whether a stage ever was somebody's decision here: from then on it is reached by its gate.
+/// Whether a caller ever decided on a stage here: from then on it is reached by its gate.
 pub(super) fn ever_stood(tx: &Connection, model: &str, stage: &str) -> rusqlite::Result<bool> {
     tx.prepare_cached(
         "SELECT 1 FROM stage_moves
@@ -45,7 +45,7 @@ pub(super) fn ever_stood(tx: &Connection, model: &str, stage: &str) -> rusqlite:
     .exists([model, stage])
 }
 
-/// Whether a pointer ever stood on a version, put there by somebody who may. What stood on a deleted one of the same number
+/// Whether a pointer ever was on a version, put there by a caller with the right. What was on a deleted one of the same number
 /// does not count.
 pub(super) fn has_stood(tx: &Connection, model: &str, stage: &str, version: &str) -> rusqlite::Result<bool> {
     tx.prepare_cached(
@@ -65,7 +65,7 @@ pub(super) fn stood(tx: &Connection, model: &str, version: &str) -> rusqlite::Re
     .collect()
 }
 
-/// Moves a pointer onto a version that is there and writes it down; `None` if it stands there already. None of ours goes onto
+/// Moves a pointer onto a version that is there and writes it down; `None` if it is there already. None of ours goes onto
 /// a version that MLflow lost.
 /// Promoting a version that is new to prod ends the model's freeze.
 pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMove>, RegistryError> {
@@ -111,7 +111,7 @@ pub(super) fn make(change: &Change<'_>, new: &Move<'_>) -> Result<Option<StageMo
     }))
 }
 
-/// Takes a pointer away from where it stands. Elsewhere it stays: registries may not let us delete it.
+/// Removes a pointer. Elsewhere it stays: registries may not let us delete it.
 pub(super) fn clear(
     change: &Change<'_>,
     model: &str,
@@ -133,7 +133,7 @@ pub(super) fn clear(
     write_down(change, &gone, Some(&from), None)
 }
 
-/// Puts a pointer back that a release before let MLflow take away; `is_ours`: somebody who may had put it there.
+/// Puts a pointer back that a release before let MLflow take away; `is_ours`: a caller with the right had put it there.
 pub(super) fn restore(
     change: &Change<'_>,
     model: &str,
@@ -206,7 +206,7 @@ fn stage_move(row: &Row<'_>) -> rusqlite::Result<StageMove> {
 
 /// The version that left prod last, not by a rollback, and that nothing is known against: it has no active block, and
 /// no rollback of it was ever applied, not even one that found no version to go back to. MLflow still has it. It came to
-/// prod by its gate, or by somebody who may put it there; a move that was made in MLflow makes nothing stable.
+/// prod by its gate, or by a caller who may put it there; a move that was made in MLflow makes nothing stable.
 pub(super) fn last_stable(tx: &Connection, model: &str, failing: &str) -> rusqlite::Result<Option<String>> {
     last_stable_but(tx, model, &[failing, failing])
 }
@@ -267,8 +267,8 @@ pub(super) fn against(tx: &Connection, model: &str, version: &str) -> rusqlite::
     Ok(failed.then(|| why.to_owned()))
 }
 
-/// Where a rollback of a version that is promoted now would go: what stands in prod, else the last stable one. A block
-/// on what stands there is said, not held against its successor.
+/// Where a rollback of a version that is promoted now would go: the version in prod, else the last stable one. A block
+/// on that one is reported, not held against its successor.
 pub(super) fn rollback_target(tx: &Connection, model: &str, version: &str) -> rusqlite::Result<Option<RollbackTarget>> {
     let target = |version: String, caution| Some(RollbackTarget { version, caution });
     let current = standing(tx, model, PROD)?.filter(|current| current != version);

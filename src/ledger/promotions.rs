@@ -53,8 +53,8 @@ pub struct Promotion {
 }
 
 impl Embedded {
-    /// Registers a version with its evidence, and promotes it by the transitions that need nobody. A stage that
-    /// transitions lead to is given here only while no version ever stood there by somebody's word; afterwards it takes a
+    /// Registers a version with its evidence, and promotes it by the transitions that need no approval. A stage that
+    /// transitions lead to is given here only while no caller ever put a version there; afterwards it takes a
     /// promotion, whatever becomes of the pointer in MLflow.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Embedded {
         self.version(model, version)?.ok_or_else(missing)
     }
 
-    /// The version that a stage's pointer stands on.
+    /// The version that a stage's pointer is on.
     ///
     /// # Errors
     /// A registry that fails.
@@ -119,7 +119,7 @@ impl Embedded {
     }
 
     /// Keeps a verdict and does what follows from it: a rollout goes on or fails, a version is promoted by a transition
-    /// that needs nobody, a rollback is confirmed. The same verdict again changes nothing.
+    /// that needs no approval, a rollback is confirmed. The same verdict again changes nothing.
     ///
     /// # Errors
     /// A registry that fails; nothing was done then.
@@ -131,7 +131,7 @@ impl Embedded {
         self.write(context.now_ms, |change| follow(change, context, verdict, json))
     }
 
-    /// Promotes a version by the transitions that need nobody's approval, if they pass now.
+    /// Promotes a version by the transitions that need no approval, if they pass now.
     ///
     /// # Errors
     /// A registry that fails.
@@ -233,7 +233,7 @@ fn promote(
     Ok(Promotion { answer, record: Some(record), rollout })
 }
 
-/// Refuses a promotion to where the version stands, and one while a rollout is under way.
+/// Refuses a promotion to a stage that the version is in, and one while a rollout is under way.
 fn refuse_conflict(
     change: &Change<'_>,
     context: &RequestContext<'_>,

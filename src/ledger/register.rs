@@ -102,7 +102,7 @@ pub(super) fn register(
             identity::replace_snapshot(tx, model, version)?;
         }
     }
-    // Whoever registers again promotes nothing again; a pointer that was taken away is put back.
+    // Registering again promotes nothing again; a pointer that was taken away is put back.
     let rolled_back = old.is_some_and(|old| old.rolled_back.is_some());
     if let Some(stage) = stage
         && (!pointers::has_stood(tx, model, stage, version)?

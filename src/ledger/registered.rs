@@ -1,4 +1,4 @@
-//! Which versions somebody registered, beside those that are only there because a signal named them.
+//! Which versions a caller registered, as opposed to those that exist only because a signal named them.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub(super) fn by(tx: &Connection, model: &str, version: &str) -> rusqlite::Resul
         .optional()
 }
 
-/// A version that a signal or MLflow brought here was registered by somebody; whether it is so from now on.
+/// A version that a signal or MLflow brought here was registered by a caller; returns whether that is new.
 pub(super) fn take_over(tx: &Connection, model: &str, version: &str, actor: &str) -> rusqlite::Result<bool> {
     if OWN_ACTORS.contains(&actor) {
         return Ok(false);

@@ -28,7 +28,7 @@ pub(super) struct Request<'a> {
     pub reason: &'a str,
     /// Event time, ms.
     pub ts_ms: i64,
-    /// Nobody asked for it: one an incident, then the model is frozen.
+    /// It was automatic: one per incident, then the model is frozen.
     pub automatic: bool,
 }
 
@@ -107,7 +107,7 @@ impl Embedded {
     }
 }
 
-/// Takes prod back from a failing version, if it stands on it and the model is not frozen.
+/// Takes prod back from a failing version, if it is on it and the model is not frozen.
 pub(super) fn by_signal(change: &Change<'_>, signal: &Signal, ts_ms: i64) -> Result<Applied, RegistryError> {
     let (model, version) = (signal.model.as_str(), signal.version.as_str());
     match pointers::standing(change, model, PROD)? {
@@ -125,7 +125,7 @@ pub(super) fn by_signal(change: &Change<'_>, signal: &Signal, ts_ms: i64) -> Res
     Ok(Applied::Done { rollback_to: make(change, &request)? })
 }
 
-/// Moves prod from a version that stands on it; what follows from that is done, too: a rollout ends, an automatic
+/// Moves prod from the version that it is on, and does what follows from that: a rollout ends, an automatic
 /// rollback freezes the model, and the move is pending until the stream shows the old version serving.
 pub(super) fn make(change: &Change<'_>, request: &Request<'_>) -> Result<Option<String>, RegistryError> {
     let &Request { model, from, to, actor, reason, ts_ms, automatic } = request;

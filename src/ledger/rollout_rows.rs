@@ -1,4 +1,4 @@
-//! Rows of rollouts, what is recorded and told of them, and their end.
+//! Rows of rollouts, what is recorded and sent of them, and their end.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;

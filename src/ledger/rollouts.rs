@@ -19,7 +19,7 @@ use driftgate_core::policy::{Policy, Rollout, Transition};
 use driftgate_core::promotion::PROD;
 use driftgate_core::rollout::{self, Effect, Input, Phase, State};
 
-/// Why a rollout stands still while its model is frozen.
+/// Why a rollout is paused while its model is frozen.
 pub const FROZEN: &str = "the model is frozen";
 
 /// What a person, or another controller, tells a rollout.
@@ -122,7 +122,7 @@ pub(super) fn advance(
 ) -> Result<Option<State>, RegistryError> {
     let Some(mut state) = active(change, &context.policy.model)? else { return Ok(None) };
     let Some(plan) = plan_of(context.policy, &state) else {
-        // The policy was changed under way: nothing says how to go on, so it stands until somebody ends it.
+        // The policy was changed under way: nothing says how to go on, so it waits until a person ends it.
         if !matches!(input, Input::Abort(_)) {
             return Ok(Some(state));
         }

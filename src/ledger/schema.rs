@@ -227,8 +227,8 @@ CREATE TABLE mirror_tags (
 ) STRICT;
 ";
 
-/// What format 4 added: the JSON of a signal as it is told, with what became of it; blocks that a person ended, until whoever
-/// counts knows; what tells this file from another.
+/// What format 4 added: the JSON of a signal as it is sent, with its outcome; blocks that a person ended, until the pipeline
+/// knows; what tells this file from another.
 pub(super) const OUTCOMES: &str = "
 ALTER TABLE signals ADD COLUMN body TEXT;
 CREATE TABLE unblocked (
@@ -246,9 +246,9 @@ CREATE TABLE likeness (
 INSERT INTO likeness (id) VALUES (lower(hex(randomblob(8))));
 ";
 
-/// What format 5 added: what MLflow says of a version, which counts for nothing until somebody who may says it here; where its
-/// aliases stand that others moved; which of the old moves were taken over from there. A row of `lost_stages` is a pointer
-/// that stands for nothing any more. `upgraded_from` is the format that the file had, until that is in the audit log.
+/// What format 5 added: what MLflow says of a version, which counts for nothing until a caller with the right registers it here; where its
+/// aliases stand that others moved; which of the old moves were taken over from there. A row of `lost_stages` is a void
+/// pointer. `upgraded_from` is the format that the file had, until that is in the audit log.
 const REPORTS: &str = "
 CREATE TABLE reported (
     model   TEXT NOT NULL,
@@ -314,7 +314,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Another connection of the file, which only reads: it waits for nobody who writes.
+/// Another connection of the file, which only reads: it does not wait for a writer.
 pub(super) fn reader(path: &Path, patience: Duration) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(patience)?;
@@ -324,7 +324,7 @@ pub(super) fn reader(path: &Path, patience: Duration) -> rusqlite::Result<Connec
 
 /// Sets a connection up, checks what is there, and makes the tables of an empty file.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> {
-    // Read before anything is written: a file of somebody else stays as it is.
+    // Read before anything is written: a file of another program stays as it is.
     let found = format(connection)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -335,7 +335,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
             failure(ffi::SQLITE_CORRUPT, format!("the file is damaged ({health}); restore it from a backup")).into()
         );
     }
-    // Whoever only reads need not wait for somebody who writes.
+    // A process that only reads need not wait for a writer.
     if found == FORMAT && has_basis(connection)? {
         return Ok(());
     }
@@ -380,7 +380,7 @@ fn has_basis(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// The format of the file: 0 while it is empty, else one we know.
 fn format(connection: &Connection) -> Result<i64, RegistryError> {
-    // One statement, so that both are of one moment: somebody else may be making the tables just now.
+    // One statement, so that both are of one moment: another process may be making the tables just now.
     let both = "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)";
     let (found, tables): (i64, i64) = connection.query_row(both, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if (1..=FORMAT).contains(&found) {

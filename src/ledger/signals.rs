@@ -25,7 +25,7 @@ impl Embedded {
 }
 
 /// A signal whose names no registry takes is ignored, not an error: trying it again would not help. One that is given again
-/// is told again as it was told first, with what became of it then.
+/// is sent again as it was sent first, with its outcome then.
 pub(super) fn apply(tx: &Change<'_>, signal: &Signal) -> Result<Applied, RegistryError> {
     if let Some(text) = stored(tx, signal)? {
         tx.happened(&Fact::SignalAgain { model: &signal.model, version: &signal.version, text: &text })?;
@@ -85,7 +85,7 @@ fn outcome(tx: &Change<'_>, signal: &Signal) -> Result<(i64, Applied), RegistryE
     Ok((ts_ms, applied))
 }
 
-/// What is told of a signal that was given before.
+/// What is sent of a signal that was given before.
 fn stored(tx: &Change<'_>, signal: &Signal) -> Result<Option<String>, RegistryError> {
     let found: Option<(Option<String>, bool, String)> = tx
         .prepare_cached("SELECT body, done, detail FROM signals WHERE signal_id = ?1")?

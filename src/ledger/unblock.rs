@@ -1,4 +1,4 @@
-//! Blocks that a person ends: what they were raised for is not judged any more, or is known and accepted. Whoever counts is
+//! Blocks that a person ends: what they were raised for is not judged any more, or is known and accepted. The pipeline is
 //! told, so that the next window that breaks a limit blocks anew.
 
 use rusqlite::{OptionalExtension, params};
@@ -55,7 +55,7 @@ impl Embedded {
         })
     }
 
-    /// Blocks of a model that a person ended, and that whoever counts was not told of.
+    /// Blocks of a model that a person ended, and that the pipeline does not know of.
     ///
     /// # Errors
     /// A registry that fails.
@@ -69,7 +69,7 @@ impl Embedded {
         })
     }
 
-    /// Whoever counts knows of these ends, and will after a restart.
+    /// The pipeline knows of these ends, and will after a restart.
     ///
     /// # Errors
     /// A registry that fails.
@@ -85,7 +85,7 @@ impl Embedded {
         })
     }
 
-    /// Whether a block of a group was raised by the window that ends there, as far as this registry was told.
+    /// Whether a block of a group was raised by the window that ends there, as far as this registry knows.
     ///
     /// # Errors
     /// A registry that fails.

@@ -59,7 +59,7 @@ fn records(tx: &Connection) -> rusqlite::Result<Vec<LogRow>> {
         .collect()
 }
 
-/// Of a version that MLflow has, what nobody registered here came from its tags.
+/// Of a version that MLflow has, what no caller registered here came from its tags.
 fn report_fields(change: &Change<'_>, records: &[LogRow]) -> Result<(), RegistryError> {
     let log = State::of_log(records);
     let versions: Vec<(String, String)> = change
@@ -107,7 +107,7 @@ fn reported(change: &Change<'_>, of: (&str, &str), kind: &str, value: &Value) ->
     Ok(())
 }
 
-/// Pointers that MLflow took away stand where they stood; those that it put where nobody here did stand for nothing.
+/// Pointers that MLflow took away are put back; those that only MLflow put somewhere are void.
 fn put_right(change: &Change<'_>) -> Result<(), RegistryError> {
     let stages: Vec<(String, String)> = change
         .prepare("SELECT DISTINCT model, stage FROM stage_moves ORDER BY model, stage")?
@@ -141,7 +141,7 @@ fn put_right(change: &Change<'_>) -> Result<(), RegistryError> {
             }
         }
     }
-    // Nothing else stands for a stage that is lost.
+    // A stage that is lost has no other entry.
     change.execute(
         "DELETE FROM lost_stages WHERE NOT EXISTS (
              SELECT 1 FROM stages AS s WHERE s.model = lost_stages.model AND s.stage = lost_stages.stage)",

@@ -97,7 +97,7 @@ pub(super) fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRecord> {
     })
 }
 
-/// Adds what moves: stages and blocks, each by name, and what is reported. A pointer that stands for nothing is no stage.
+/// Adds what moves: stages and blocks, each by name, and what is reported. A void pointer is no stage.
 pub(super) fn with_state(tx: &Connection, mut record: VersionRecord) -> rusqlite::Result<VersionRecord> {
     let key = [&record.model, &record.version];
     record.reported = reported_of(tx, &record.model, &record.version)?;
@@ -119,7 +119,7 @@ pub(super) fn with_state(tx: &Connection, mut record: VersionRecord) -> rusqlite
             Ok(ActiveBlock {
                 group: row.get(0)?,
                 since: row.get(1)?,
-                // Whatever is in there, the block stands.
+                // Whatever is in there, the block holds.
                 reasons: serde_json::from_str(&reasons).unwrap_or_else(|_| vec![reasons]),
                 signal_id: row.get(3)?,
                 verdict_id: row.get(4)?,

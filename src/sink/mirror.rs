@@ -1,4 +1,4 @@
-//! Keeps MLflow in step with the registry: looks what stands there, takes over what others changed, and writes what differs
+//! Keeps MLflow in step with the registry: reads what is there, takes over what others changed, and writes what differs
 //! from what shall be; again and again, so that nothing is lost while MLflow is away or has no such version yet. One thread.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +90,7 @@ impl Mirror {
         }
     }
 
-    /// The models to look at, with the change of each that MLflow is told with this look: all of them, or those that changed.
+    /// The models to look at, with the change of each that MLflow gets with this look: all of them, or those that changed.
     fn models(&self, all: bool) -> Result<BTreeMap<String, i64>, Failed> {
         let mut models: BTreeMap<String, i64> = self.registry.unsettled()?.into_iter().collect();
         if all {

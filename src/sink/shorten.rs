@@ -1,6 +1,6 @@
 //! What is too large for a sink, made shorter step by step: bins and segments go first, then results that pass, then all but
 //! the worst, then all results; of signals the reasons beyond the first; of a dead letter the message itself. What was left
-//! out stands in `shortened`.
+//! out is listed in `shortened`.
 
 use serde_json::{Map, Value, json};
 

@@ -11,7 +11,7 @@ use crate::view::failing::Part;
 /// The first pause before something that failed is tried again, and the longest.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A sink that has failed for so long is told of in `/ready`.
+/// A sink that has failed for so long is reported in `/ready`.
 const LASTING: Duration = Duration::from_secs(3);
 
 /// The standing of one sink.

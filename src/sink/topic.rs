@@ -21,7 +21,7 @@ use crate::telemetry::events::threads::{NoThread, Purpose};
 const ACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// How often is looked whether they are.
 const LOOK: Duration = Duration::from_millis(1);
-/// What the configuration can set otherwise. A topic that is not there is told of after the propagation time.
+/// What the configuration can set otherwise. A missing topic is reported after the propagation time.
 const DEFAULTS: [(&str, &str); 5] = [
     ("compression.type", "lz4"),
     ("linger.ms", "5"),

@@ -3,7 +3,7 @@
 use super::roles::{Grant, Role};
 use super::rules::ENVIRONMENT;
 
-/// Somebody who was recognised.
+/// A caller that was recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// As the audit log names them.

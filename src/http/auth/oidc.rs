@@ -21,11 +21,11 @@ const LEEWAY_S: u64 = 30;
 const APART: Duration = Duration::from_secs(10);
 /// Between two looks whether it is to stop.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a token that names a key nobody knows waits for the issuer's answer.
+/// How long a token that names an unknown key waits for the issuer's answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A token is no longer.
 const LONGEST: usize = 16 << 10;
-/// Of the name that stands in the audit log.
+/// Of the name in the audit log.
 const LONGEST_NAME: usize = 256;
 /// Judges tokens of one issuer by the last keys that it gave.
 pub struct Issuer {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a route may ask for. Whoever has any role may read.
+/// What a route may ask for. Every role may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Viewer,
@@ -51,7 +51,7 @@ impl Roles {
     /// Reads `viewer`, `operator`, `approver`, `approver:owner,reviewer`, or several of them joined by `+`.
     ///
     /// # Errors
-    /// What is no role, and `approver:` with nobody behind the colon.
+    /// What is no role, and `approver:` with no role behind the colon.
     pub fn parse(text: &str) -> Result<Self, BadRoles> {
         let found = || text.to_owned();
         let mut seen: Vec<&str> = Vec::new();

@@ -14,9 +14,9 @@ pub const ISSUER_PREFIX: &str = "oidc:";
 /// Who may read over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Everybody who reaches the port.
+    /// Every client that reaches the port.
     Open,
-    /// Whoever has a token.
+    /// Callers with a token.
     Token,
 }
 

@@ -25,7 +25,7 @@ const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
 const GROUP_WRITES: u32 = 0o020;
 
-/// One token: its digest and who it stands for. `Debug` shows no digest.
+/// One token: its digest and whose it is. `Debug` shows no digest.
 #[derive(Clone, PartialEq, Eq)]
 struct Token {
     sha256: [u8; 32],
@@ -212,7 +212,7 @@ fn read_line(line: usize, content: &str, before: &[(usize, Token)]) -> Result<Op
         bad.push(BadLine::Short { line, found: token.len() });
     }
     for (field, text) in [("roles", roles), ("models pattern", models), ("actor", actor)] {
-        // Whoever reads the audit log could not tell it from another's.
+        // A reader of the audit log could not tell it from another's.
         if let Err(why) = text::bounded(text, LONGEST_FIELD) {
             bad.push(BadLine::Hidden { line, field, why });
         }
@@ -249,7 +249,7 @@ fn hides_a_token(comment: &[&str]) -> bool {
 fn read(path: &Path) -> Result<(String, Option<u32>), TokensError> {
     let failed = |source| TokensError::Read { path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
-    // Of what was opened, so that nobody exchanges it in between.
+    // Of what was opened, so that it is not exchanged in between.
     let found = file.metadata().map_err(failed)?;
     let mut text = String::new();
     file.take(LONGEST_FILE + 1).read_to_string(&mut text).map_err(failed)?;

@@ -45,11 +45,11 @@ impl Phase {
         }
     }
 
-    /// How long it may last; of an answer, how long nobody may take any of it.
+    /// How long it may last; of an answer, how long the client may take none of it.
     fn limit(self) -> Duration {
         Duration::from_secs(match self {
             Self::Handshake | Self::Head | Self::Answer => 10,
-            // Whoever handles a request ends these two with an answer before.
+            // The server ends these two with an answer before.
             Self::Body => BODY.as_secs() + 5,
             Self::Handling => HANDLING.as_secs() + 5,
             Self::Idle => 60,

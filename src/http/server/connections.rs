@@ -1,6 +1,6 @@
 //! The connections that are open: how many there are, in all and from each address, what each of them is about and for how
 //! long already. Where there are too many, the one of the largest address that has kept us waiting longest makes room for a
-//! newer one, so that whoever asks a short question is answered whatever others hold open.
+//! newer one, so that a short request is answered whatever other clients hold open.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::telemetry::events::http::{ConnectionEnded, ConnectionRefused, Happene
 pub const CONNECTIONS: usize = 256;
 /// So many more than are allowed may be about to end; then no more are accepted until they have.
 const ENDING: usize = 16;
-/// So long a connection may keep us waiting before it makes room: whoever asks at once is answered, however many come.
+/// So long a connection may keep us waiting before it makes room: a client that sends its request at once is answered, however many come.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// A line in the log about the same thing is written no more often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -149,7 +149,7 @@ impl Connections {
         }
     }
 
-    /// Takes a connection; another one ends for it where there are too many. None where nobody can.
+    /// Takes a connection; another one ends for it where there are too many. None where none can.
     pub async fn take(self: &Arc<Self>, peer: IpAddr, phase: Phase) -> Option<Taken> {
         loop {
             match self.try_take(peer, phase) {
@@ -160,7 +160,7 @@ impl Connections {
         }
     }
 
-    /// The same, or how long to wait before somebody makes room.
+    /// The same, or how long to wait before one makes room.
     fn try_take(self: &Arc<Self>, peer: IpAddr, phase: Phase) -> Result<Option<Taken>, Duration> {
         let peer = address(peer);
         let mut table = self.table();

@@ -1,4 +1,4 @@
-//! Under which names the server is asked. A web page of somebody else can have its own name lead to this machine (DNS
+//! Under which names the server is asked. A foreign web page can have its own name lead to this machine (DNS
 //! rebinding), and then reads what a browser behind the firewall reaches: such requests carry that name.
 
 use std::net::IpAddr;
@@ -54,7 +54,7 @@ impl Hosts {
         let Some(host) = host(name) else { return false };
         if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             let address = address.to_canonical();
-            // Whoever asks for the very address that the connection leads to was led by no name.
+            // A request for the very address of the connection was led by no name.
             if address.is_loopback() || address == at.to_canonical() {
                 return true;
             }

@@ -96,7 +96,7 @@ impl fmt::Debug for Mlflow {
 }
 
 impl Mlflow {
-    /// A client for the server at `url` (what stands before `/api`); nothing is asked yet.
+    /// A client for the server at `url` (what comes before `/api`); nothing is asked yet.
     ///
     /// # Errors
     /// An address that is not http or https, holds a user or password, or a TLS setup that fails.

@@ -33,7 +33,7 @@ pub enum MlflowError {
 }
 
 impl MlflowError {
-    /// The same call may succeed later without anybody's doing. What is not transient needs somebody: another token, a
+    /// The same call may succeed later by itself. What is not transient needs an operator: another token, a
     /// right, an address, or the thing that is missing.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -54,8 +54,8 @@ impl MlflowError {
         self.error_code() == Some("RESOURCE_DOES_NOT_EXIST")
     }
 
-    /// MLflow understood what was asked and refuses it, whoever asks and whenever: another attempt is of no use. Wrong
-    /// credentials, missing rights and another server's answers are not that; somebody can put them right.
+    /// MLflow understood what was asked and refuses it, whoever sends it: another attempt is of no use. Wrong
+    /// credentials, missing rights and another server's answers are not that; an operator can correct them.
     #[must_use]
     pub fn is_final(&self) -> bool {
         !self.is_transient()

@@ -2,7 +2,7 @@
 //! version's gates to those who look at MLflow.
 //!
 //! MLflow numbers versions itself, so none is made here: an operation on a version that is missing, or that was made
-//! anew under the same number, is refused for good. An alias that somebody else moved is left where it stands, and no
+//! anew under the same number, is refused for good. An alias that another client moved is left where it is, and no
 //! alias is ever deleted.
 
 use super::client::{Mlflow, ModelVersion};
@@ -17,7 +17,7 @@ pub enum Delivered {
     Done,
     /// MLflow was so already.
     Already,
-    /// Somebody else moved the alias to this version, or deleted it (`None`) right after it was set; it was left so.
+    /// Another client moved the alias to this version, or deleted it (`None`) right after it was set; it was left so.
     Drift { found: Option<String> },
     /// It can never be done, and why.
     Refused(String),
@@ -27,7 +27,7 @@ pub enum Delivered {
 ///
 /// # Errors
 /// It was not delivered and stays due: a server that is out of reach or fails, credentials or rights that do not suffice,
-/// an address that is not MLflow's (the last two wait for somebody: see `MlflowError::is_transient`). Delivering again is
+/// an address that is not MLflow's (the last two wait for an operator: see `MlflowError::is_transient`). Delivering again is
 /// safe.
 pub fn deliver(mlflow: &Mlflow, op: &Op) -> Result<Delivered, MlflowError> {
     let done = match op {

@@ -1,4 +1,4 @@
-//! What stands in MLflow: the aliases of a registered model and its versions with what their tags and runs say, in
+//! What MLflow has: the aliases of a registered model and its versions with what their tags and runs say, in
 //! driftgate's terms. Approvals are never read from here: anybody who may edit a model can write its tags.
 
 use std::collections::BTreeMap;

@@ -17,7 +17,7 @@ use driftgate_core::rollout::State;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
     pub ready: bool,
-    /// By name: why. Only where it is not ready, and for those who may read every model.
+    /// By name: why. Only where it is not ready, and for callers that may read every model.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting: BTreeMap<String, String>,
 }

@@ -38,7 +38,7 @@ pub enum Standing<'a> {
     },
 }
 
-/// The decision. Nothing but `Pass` means go.
+/// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -74,7 +74,7 @@ impl GateVerdict {
     }
 }
 
-/// The decision and why, as JSON with keys in this order.
+/// May a version be promoted to a stage, and why? Only `pass` means yes. Its JSON has the keys in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GateAnswer))]
 pub struct Answer {

@@ -212,7 +212,7 @@ impl Serialize for RuleResult {
     }
 }
 
-/// The span a verdict is about: [start, end).
+/// The span that a verdict is about: [start, end), as JSON RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Window))]
 pub struct WindowSpan {
@@ -220,7 +220,7 @@ pub struct WindowSpan {
     pub start: i64,
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub end: i64,
-    /// Whether the streams had passed its end; only files have windows that are not.
+    /// Whether the streams had passed its end; only files have windows that are not complete.
     pub complete: bool,
 }
 
@@ -242,7 +242,7 @@ pub struct Counted {
     pub labels: u64,
 }
 
-/// A window of one (model, version, group), judged. A fact: no decision changes it. Read back by `read`.
+/// A window of one (model, version, group), judged. No decision changes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verdict {
@@ -257,7 +257,7 @@ pub struct Verdict {
     pub results: Vec<RuleResult>,
     pub counted: Counted,
     pub policy_sha256: String,
-    /// `None` while the version has no baseline.
+    /// Null while the version has no baseline.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub baseline_sha256: Option<String>,
 }

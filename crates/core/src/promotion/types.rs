@@ -15,7 +15,7 @@ pub const PROD: &str = "prod";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Evidence {
-    /// One of `evidence::KINDS`.
+    /// `tests`, `offline`, `schema` and the like.
     pub kind: String,
     /// As attached.
     pub value: Value,
@@ -24,13 +24,13 @@ pub struct Evidence {
     pub at_ms: i64,
 }
 
-/// Somebody's signature under a promotion, bound to what they saw.
+/// An approval of a promotion, bound to what was there when it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Approval {
     /// The stage the version is approved for.
     pub to: String,
-    /// Who, as their token says; never taken from a tag.
+    /// Who gave it, by their token; never taken from a tag.
     pub actor: String,
     /// As whom: `owner`, `reviewer`, …
     pub role: String,
@@ -41,7 +41,7 @@ pub struct Approval {
     pub artifact_sha256: Option<String>,
     pub policy_sha256: String,
     pub evidence_sha256: String,
-    /// What else it is bound to; `None`: it was given under a release that did not write it down.
+    /// What else it is bound to. An approval of a release that did not write it down has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Basis>,
     #[cfg_attr(feature = "openapi", schema(required = true))]
@@ -76,7 +76,7 @@ pub struct PeerSeen {
 pub struct Override {
     /// `group/id`.
     pub rule: String,
-    /// As verdicts name it; `None`: every subject of the rule.
+    /// As verdicts name it; without one, every subject of the rule.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub subject: Option<String>,
     /// Wall clock, ms.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::types::ActiveBlock;
 use super::value::differs;
 
-/// A version as the registry knows it.
+/// A version as the registry has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VersionRecord {
@@ -30,7 +30,7 @@ pub struct VersionRecord {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub baseline_version: Option<String>,
-    /// Stage pointers that stand on it.
+    /// Stages whose pointer is on it.
     pub stages: Vec<String>,
     /// Groups with an active block, with the signal's reasons.
     pub blocks: Vec<ActiveBlock>,
@@ -46,7 +46,7 @@ pub struct VersionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anew_ms: Option<i64>,
     /// What MLflow says of it, by kind (`snapshot`, `code_commit`, `offline`, …): shown, and nothing is decided by it. The
-    /// snapshot alone is read from there while nobody who may has named one.
+    /// snapshot alone is read from there while no caller has registered one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, Value>>))]
     pub reported: BTreeMap<String, Value>,

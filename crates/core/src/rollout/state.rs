@@ -60,7 +60,7 @@ pub struct Identity {
     pub to: String,
 }
 
-/// A rollout between two inputs. Written down and read back it goes on as if nothing had happened.
+/// A rollout, under way or ended. Times are event time in ms. Written down and read back it goes on as if nothing had happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Rollout))]
 pub struct State {
@@ -75,9 +75,9 @@ pub struct State {
     /// Index into the rollout's steps.
     #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub step: usize,
-    /// Percent of the traffic that the candidate should have.
+    /// Percent of the traffic that the candidate should receive.
     pub weight: f64,
-    /// Why it stands still.
+    /// Why it is paused.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub paused: Option<String>,
     /// The pause is for want of data: resuming runs the step once more.
@@ -99,7 +99,7 @@ pub struct State {
     /// Breaches of rules that a rollback trigger with `for` watches, by `group/id`.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, serde_json::Value>))]
     pub breaches: BTreeMap<String, Breaching>,
-    /// This step's.
+    /// Of candidate and champion in this step.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, serde_json::Value>))]
     pub comparison: Comparison,
     /// The gate was asked and has not answered.

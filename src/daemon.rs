@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `control`, `threads` | how a daemon is told to stop; what is waited for at its end |
+//! | `control`, `threads` | stop and reload; what the daemon waits for at its end |
 //! | `policies`, `sources` | the files it is started with; the configuration as decoders take it |
 //! | `topics`, `starts`, `health`, `claim` | its inputs; where they start; whether the brokers answer; one daemon per consumer group |
 //! | `loader`, `restore`, `blocks` | baselines; what a checkpoint comes to; active blocks |
@@ -48,6 +48,7 @@ use crate::sink::outbox::{Outbox, Outlets};
 use crate::sink::standing::Standing;
 use crate::sink::topic::TopicWriter;
 use crate::source::kafka::{self, KafkaSource, Mark};
+use crate::telemetry::events::lifecycle::{Running, Stopped};
 use crate::telemetry::otlp::{Export, LAST_EXPORT};
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -82,7 +83,7 @@ pub struct Options {
     pub export: Option<Export>,
 }
 
-/// Runs a daemon until it is told to stop or gives way to another one. When this returns, its threads have ended and its files
+/// Runs a daemon until `control` stops it or it gives way to another one. When this returns, its threads have ended and its files
 /// are closed, but for calls to other systems that take longer than `LAST_THREADS`.
 ///
 /// # Errors
@@ -110,7 +111,7 @@ pub fn run(config: &Config, options: &Options, control: &Control) -> anyhow::Res
         export.end(LAST_EXPORT);
     }
     if matches!(done, Ok(End::Stopped)) {
-        tracing::info!("stopped");
+        Stopped.emit();
     }
     done
 }
@@ -128,7 +129,7 @@ fn known_topics(config: &Config, accepted: &Accepted) -> anyhow::Result<()> {
     }
 }
 
-/// What a daemon stands on: its client, registry and state, opened before anything is counted.
+/// The client, registry and state of a daemon, opened before anything is counted.
 struct Base {
     properties: BTreeMap<String, String>,
     group: String,
@@ -223,7 +224,7 @@ impl Daemon<'_> {
         watching.into_iter().for_each(|thread| threads.add(thread));
         view.write().started = true;
         let (models, workers) = (self.policies.len(), self.options.threads);
-        tracing::info!(partitions = starts.len(), models, workers, "running");
+        Running { partitions: starts.len(), models, workers }.emit();
         let done = self.count(&engine, &claim, &view);
         let end = claim.end(kafka, &group);
         serving.end();
@@ -232,7 +233,7 @@ impl Daemon<'_> {
         if end == End::GaveWay { Ok(end) } else { done.map(|()| end) }
     }
 
-    /// Reads and counts until told to stop.
+    /// Reads and counts until `control` stops it.
     fn count(&self, engine: &Engine, claim: &Claim, view: &Shared) -> anyhow::Result<()> {
         let mut reload = |engine: &Engine| {
             if self.control.take_policies() {
@@ -294,7 +295,7 @@ impl Daemon<'_> {
     }
 }
 
-/// Ends what was opened where the daemon was told to stop before it read anything.
+/// Closes what was opened if the daemon is stopped before it read anything.
 fn end_unread<T: Send + 'static>(opened: T, serving: Serving) -> End {
     serving.end();
     drop_within(opened, LAST_CLIENT);

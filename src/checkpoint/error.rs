@@ -14,7 +14,9 @@ pub const PREVIOUS: Kind = Kind { version: 4, ..KIND };
 pub enum CheckpointError {
     #[error("the state folder {path} cannot be used: {source}; check that it exists and is writable")]
     Folder { path: PathBuf, source: io::Error },
-    #[error("the state folder {path} is in use by another driftgate: two daemons on one state would count twice")]
+    #[error(
+        "the state folder {path} is in use by another driftgate process: stop that one, or give this one a state folder of its own"
+    )]
     Locked { path: PathBuf },
     #[error("the checkpoint {path} is {cause}; move this file away to start anew from the beginning of the topics")]
     Damaged { path: PathBuf, cause: EnvelopeError },

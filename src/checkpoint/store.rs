@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::error::{CheckpointError, KIND, PREVIOUS};
 use super::state::Checkpoint;
 use crate::private;
+use crate::telemetry::events::state::{CheckpointTakenOver, ChunkStays};
 use driftgate_core::codec::chunk::{Chunk, Digest};
 use driftgate_core::codec::{envelope, hash};
 use driftgate_core::pipeline::lock;
@@ -100,10 +101,7 @@ impl Store {
         let old: state_v4::Checkpoint = envelope::decode(PREVIOUS, bytes).map_err(damaged)?;
         let mut checkpoint = Checkpoint::from(old);
         let kept = self.keep_previous(&mut checkpoint)?;
-        tracing::info!(
-            kept = %kept.display(),
-            "the checkpoint of the release before was taken over; a copy for going back is kept, remove it when it is not needed any more"
-        );
+        CheckpointTakenOver { kept: &kept }.emit();
         Ok(checkpoint)
     }
 
@@ -120,7 +118,7 @@ impl Store {
             }
         });
         for (from, to) in files {
-            // A chunk that is gone is told when it is read.
+            // A chunk that is gone is reported when it is read.
             if !to.exists() && from.exists() {
                 fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).map_err(failed)?;
             }
@@ -216,7 +214,7 @@ impl Store {
         let entries = fs::read_dir(self.folder.join(CHUNKS)).into_iter().flatten().flatten();
         for entry in entries.filter(|e| !e.file_name().to_str().is_some_and(|name| live.contains(name))) {
             if let Err(e) = fs::remove_file(entry.path()) {
-                tracing::debug!(path = %entry.path().display(), error = %e, "a chunk that is not needed any more stays");
+                ChunkStays { path: &entry.path(), error: &e }.emit();
             }
         }
     }

@@ -12,6 +12,7 @@ use super::exit::{self, Failure};
 use super::logging;
 use crate::daemon::starts::{Accepted, Gap, NewTopic};
 use crate::daemon::{self, Control, End, Options};
+use crate::telemetry::events::lifecycle::{SignalsUnhandled, StopForced, StopOverdue, StopRequested};
 use crate::telemetry::otlp::Export;
 
 /// How long an orderly end may take before the process leaves anyway.
@@ -22,26 +23,26 @@ const SECOND_SIGNAL: u8 = 130;
 /// The daemon's thread has as large a stack as a main thread.
 const STACK: usize = 8 << 20;
 
-/// Watches the configured topics until it is told to stop (SIGTERM, SIGINT)
+/// Runs the daemon, which reads the configured topics until SIGTERM or SIGINT
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "SIGTERM or SIGINT stops in order (counts are saved, signals delivered), a second one at once; SIGHUP reads the policies again.\nDRIFTGATE_LOG, or else RUST_LOG, filters the log, e.g. DRIFTGATE_LOG=debug.\n\nExample:\n  driftgate run --config config/driftgate.yaml"
+    after_help = "Upon SIGTERM or SIGINT the daemon saves its counts, delivers its signals and ends; upon a second one it ends at once. Upon SIGHUP it reads policies, tokens and certificates again.\nDRIFTGATE_LOG, else RUST_LOG, filters the log, for example DRIFTGATE_LOG=debug.\n\nExample:\n  driftgate run --config config/driftgate.yaml"
 )]
 pub struct Args {
-    /// The daemon's configuration file
+    /// Configuration of the daemon
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Threads that read and count; all cores by default
+    /// Number of threads that read and count; default: one per core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Reads a topic that was deleted and made anew from its beginning; the log and /ready say its ID
+    /// Reads a topic that was deleted and created again, from its beginning; the log and GET /ready show its ID
     #[arg(long = "accept-new-topic", value_name = "TOPIC=ID", value_parser = new_topic)]
     topics: Vec<NewTopic>,
-    /// Goes on behind records that are gone from a partition, or cannot be read, from OFFSET, which the log and /ready say; windows
-    /// that may lack them are incomplete
+    /// Skips records of a partition that Kafka has deleted or that cannot be read; OFFSET is the next one to count, which the log and GET /ready
+    /// show. Windows that may lack such records are incomplete
     #[arg(long = "accept-gap", value_name = "TOPIC/PARTITION=OFFSET", value_parser = gap)]
     gaps: Vec<Gap>,
-    /// Goes on with a registry that was made anew or put in place of the one before; the log and the status say its ID
+    /// Continues with a registry that was created again or replaced; the log and the status show its ID
     #[arg(long = "accept-new-registry", value_name = "ID")]
     registry: Option<String>,
 }
@@ -53,7 +54,7 @@ fn gap(text: &str) -> Result<Gap, String> {
         let (partition, next) = (partition.parse().ok()?, offset.parse().ok()?);
         (!topic.is_empty()).then(|| Gap { topic: topic.to_owned(), partition, next })
     };
-    parsed().ok_or_else(|| "expected TOPIC/PARTITION=OFFSET, as the log and /ready say".to_owned())
+    parsed().ok_or_else(|| "expected TOPIC/PARTITION=OFFSET, as the log and GET /ready show it".to_owned())
 }
 
 fn new_topic(text: &str) -> Result<NewTopic, String> {
@@ -61,7 +62,7 @@ fn new_topic(text: &str) -> Result<NewTopic, String> {
         Some((topic, id)) if !topic.is_empty() && !id.is_empty() => {
             Ok(NewTopic { topic: topic.to_owned(), id: id.to_owned() })
         }
-        _ => Err("expected TOPIC=ID, as the log and /ready of the daemon that refused it say".to_owned()),
+        _ => Err("expected TOPIC=ID, as the log and GET /ready of the daemon show it".to_owned()),
     }
 }
 
@@ -103,7 +104,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// SIGTERM and SIGINT stop, a second one at once; SIGHUP has tokens and policies read again.
+/// SIGTERM and SIGINT stop, a second one at once; SIGHUP makes the daemon read policies, tokens and certificates again.
 struct Signals {
     term: Signal,
     int: Signal,
@@ -115,7 +116,7 @@ impl Signals {
         let (Ok(term), Ok(int), Ok(hup)) =
             (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
         else {
-            tracing::error!("signals cannot be handled; only SIGKILL will stop this process");
+            SignalsUnhandled.emit();
             return None;
         };
         Some(Self { term, int, hup })
@@ -135,15 +136,15 @@ impl Signals {
                     continue;
                 }
                 () = tokio::time::sleep(wait), if since.is_some() => {
-                    tracing::error!("not stopped within {} s; leaving. The last checkpoint holds", GRACE.as_secs());
+                    StopOverdue { seconds: GRACE.as_secs() }.emit();
                     return Some(TOO_SLOW);
                 }
             }
             if since.is_some() {
-                tracing::warn!("second signal: leaving at once. The last checkpoint holds");
+                StopForced.emit();
                 return Some(SECOND_SIGNAL);
             }
-            tracing::info!("stopping; a second signal leaves at once");
+            StopRequested.emit();
             control.stop();
             since = Some(Instant::now());
         }

@@ -1,17 +1,18 @@
-//! Active blocks at the start: the registry knows them, whatever became of the counts.
+//! Active blocks at the start: the registry has them, also where counts start anew.
 
 use crate::ledger::{Embedded, RegistryError};
 use crate::sink::Item;
+use crate::telemetry::events::registry::{BlockUnknown, Question, RegistryUnanswered};
 use driftgate_core::evaluate::Blocks;
 use driftgate_core::judge::verdict::Action;
 use driftgate_core::pipeline::Pipeline;
 
-/// Gives a pipeline the blocks that are active by the registry and by what it was not told yet, and takes those away that it
-/// was never told of.
+/// Gives a pipeline the blocks that are active by the registry and by the signals that it has not received yet, and removes those that it
+/// never received.
 pub fn take_over(pipeline: &Pipeline, registry: &Embedded, unsent: &[Item]) {
     if let Err(e) = agree(pipeline, registry, unsent) {
-        let model = &pipeline.policy.model;
-        tracing::error!(model, error = %e, "the registry does not say what it blocks: a block from before may stay until `driftgate unblock`");
+        let (model, question) = (&pipeline.policy.model, Question::BlocksActive);
+        RegistryUnanswered { model, version: None, question, error: &e }.emit();
     }
 }
 
@@ -33,7 +34,7 @@ fn agree(pipeline: &Pipeline, registry: &Embedded, unsent: &[Item]) -> Result<()
         match signal.action {
             _ if signal.model != *model => {}
             Action::Block => {
-                // The registry will be told.
+                // The registry will receive it.
                 known.remove(&key);
                 active.insert(key, ts);
             }
@@ -44,7 +45,7 @@ fn agree(pipeline: &Pipeline, registry: &Embedded, unsent: &[Item]) -> Result<()
     for ((version, group), since) in known {
         let is_known = since == i64::MIN || registry.was_told_of_block(model, &version, &group, since)?;
         if !is_known {
-            tracing::warn!(model, version, group, "the registry does not know of a block: the next breach blocks anew");
+            BlockUnknown { model, version: &version, group: &group }.emit();
             pipeline.unblock(&version, &group, since);
         }
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::control::{Control, End};
 use super::starts::Starts;
 use crate::source::kafka::{Handle, Mark};
+use crate::telemetry::events::start::{GaveWay, RivalSeen, RivalsUnknown};
 use crate::view::Shared;
 use crate::view::readiness::{Latch, Reason};
 use driftgate_core::pipeline::lock;
@@ -26,7 +27,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// This daemon's claim to its group.
 #[derive(Debug, Default)]
 pub struct Claim {
-    /// Nobody else counts, as far as the brokers say.
+    /// No other daemon counts, as far as the brokers know.
     settled: AtomicBool,
     /// Who else does.
     rival: Mutex<Option<Mark>>,
@@ -62,14 +63,11 @@ impl Claim {
         self.settled.load(Ordering::Relaxed)
     }
 
-    /// Says in good order that this daemon does not count any more. Where another one counts for the group, that is said.
+    /// Commits that this daemon has stopped counting. If another one counts for the group, that is reported.
     pub fn end(&self, kafka: Handle, group: &str) -> End {
         if let Some(rival) = &*lock(&self.rival) {
             let who = rival.who();
-            tracing::error!(
-                "another driftgate reads for the consumer group {group:?}: {who}. Two would judge and signal everything twice: stop that one, or give \
-                 this one another kafka.group"
-            );
+            GaveWay { group, who }.emit();
             return End::GaveWay;
         }
         let partitions = self.partitions.clone();
@@ -115,18 +113,18 @@ impl Claim {
         control.stop();
     }
 
-    /// Waits until it is known whether others count; returns one that does. Brokers that cannot say it do not stop anybody.
+    /// Waits until it is known whether others count; returns one that does. If the brokers cannot say it, the daemon starts.
     fn wait(&self, kafka: &Handle, me: &Mark, view: &Shared, stops: &dyn Fn() -> bool) -> Option<Mark> {
         let ask = || {
             kafka.others(&self.partitions, me, TIMEOUT).unwrap_or_else(|e| {
-                tracing::warn!(error = %e, "the brokers do not say whether another driftgate reads for the same consumer group");
+                RivalsUnknown { error: &e }.emit();
                 Vec::new()
             })
         };
         let before = ask();
         let first = before.first()?;
         let why = Reason::OtherDaemon { who: first.who() };
-        tracing::warn!("{why}");
+        RivalSeen { why: &why }.emit();
         view.write().readiness.hold(why);
         let until = Instant::now() + GONE;
         let mut alive = None;

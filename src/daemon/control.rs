@@ -24,7 +24,7 @@ struct State {
 /// How a daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It was told to stop.
+    /// `stop` was called.
     Stopped,
     /// Another daemon reads for its consumer group.
     GaveWay,

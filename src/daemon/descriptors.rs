@@ -2,6 +2,7 @@
 //! snapshots and brokers.
 
 use crate::http::server::connections::CONNECTIONS;
+use crate::telemetry::events::lifecycle::FewerConnections;
 
 /// Kept for everything but connections: files of the registry and the state, sockets to brokers, MLflow and webhooks, and
 /// connections that are about to end.
@@ -34,11 +35,7 @@ pub fn connections(asked: Option<usize>, descriptors: Option<u64>) -> usize {
     let Some(descriptors) = descriptors else { return wanted };
     let left = usize::try_from(descriptors.saturating_sub(KEPT).max(LEAST.min(descriptors / 4))).unwrap_or(usize::MAX);
     if left < wanted {
-        tracing::warn!(
-            descriptors,
-            connections = left,
-            "http: the limit of file descriptors (ulimit -n) leaves fewer connections than {wanted}: the others are kept for state and brokers"
-        );
+        FewerConnections { descriptors, connections: left, wanted }.emit();
     }
     wanted.min(left)
 }

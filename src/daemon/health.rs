@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::source::kafka::{Found, Handle, KafkaSourceError};
 use crate::telemetry::events::kafka::{BrokersAway, BrokersBack};
 use crate::telemetry::events::state::CheckpointHangs;
+use crate::telemetry::events::threads::{NoThread, Purpose};
 use crate::view::Shared;
 use crate::view::readiness::{Latch, Reason};
 
@@ -18,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(5);
 const EVERY_ID: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const MOST: Duration = Duration::from_secs(10);
-/// A checkpoint that takes longer is told.
+/// A checkpoint that takes longer is reported.
 const SLOW_CHECKPOINT: Duration = Duration::from_secs(10);
 const NAP: Duration = Duration::from_millis(50);
 
@@ -38,7 +39,7 @@ fn topics(config: &Config) -> Vec<String> {
     config.sources.iter().map(|s| s.topic.clone()).collect()
 }
 
-/// Waits until every topic is there; `None` when told to stop meanwhile.
+/// Waits until every topic exists; `None` if the daemon is to stop meanwhile.
 #[must_use]
 pub fn wait_for_topics(
     kafka: &Handle,
@@ -51,7 +52,7 @@ pub fn wait_for_topics(
     let topics = topics(config);
     let stops = || control.is_stopping();
     let mut pause = Duration::from_secs(1);
-    // What is wrong with the connections is told before the first question's time is over.
+    // Problems of the connections are reported before the time of the first question is over.
     while !asked.is_finished() && !stops() {
         kafka.serve(NAP);
         if let Some(why) = kafka.trouble() {
@@ -162,7 +163,7 @@ pub fn watch(
     thread::Builder::new()
         .name("health".into())
         .spawn(work)
-        .inspect_err(|e| tracing::error!(error = %e, "no thread to watch the brokers on"))
+        .inspect_err(|e| NoThread { purpose: Purpose::WatchBrokers, error: e }.emit())
         .ok()
 }
 

@@ -1,6 +1,6 @@
 //! Whether the registry is the one that the state belongs to. The state folder holds the id of the registry that this daemon
 //! ran with; where another one, or another audit key, takes its place, stages, approvals and the audit log of before are missing,
-//! and that is told until an operator restores them or accepts the new one.
+//! and the daemon reports that until an operator restores them or accepts the new one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::ledger::{Embedded, Likeness, RegistryError, home};
 use crate::private;
+use crate::telemetry::events::start::{NotAccepted, RegistryDoubted};
 use crate::view::doubts::Doubts;
 use driftgate_core::codec::time::utc;
 
@@ -62,17 +63,14 @@ pub fn settle(config: &Config, registry: &Embedded, accepted: Option<&str>) -> a
     let mut found = doubts(config, registry)?;
     let is_accepted = accepted == Some(found.id.as_str());
     if let Some(given) = accepted.filter(|_| !is_accepted) {
-        tracing::warn!(
-            "--accept-new-registry names the id {given}, and the registry's is {}: it changes nothing",
-            found.id
-        );
+        NotAccepted::Registry { given, id: &found.id }.emit();
     }
     if is_accepted {
         registry.accept_key()?;
         found = Doubts { id: found.id, ..Doubts::default() };
     }
     for why in &found.why {
-        tracing::error!("{why}. Restore it from a backup, or accept it with --accept-new-registry {}", found.id);
+        RegistryDoubted { id: &found.id, why }.emit();
     }
     if !found.is_first {
         remember(config, &found)?;
@@ -92,7 +90,7 @@ pub fn first_start(config: &Config, found: &mut Doubts, has_committed: bool) -> 
              its versions, stages, approvals and audit log are not in it",
             found.id
         );
-        tracing::error!("{why}. Restore it from a backup, or accept it with --accept-new-registry {}", found.id);
+        RegistryDoubted { id: &found.id, why: &why }.emit();
         (found.is_another, found.why) = (true, vec![why]);
     }
     remember(config, found)

@@ -13,6 +13,8 @@ use crate::replay;
 use crate::snapshot::Reach;
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
+use crate::telemetry::events::state::{BaselineFailed, BaselineLoaded, BaselineLoading};
+use crate::telemetry::events::threads::{NoThread, Purpose};
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::policy::Policy;
 
@@ -113,15 +115,15 @@ impl Loader {
         self.under_way.insert(key.clone(), load);
         let (policy, origin, send) = (Arc::clone(policy), self.origin.clone(), self.send.clone());
         if claim != Claim::Refused {
-            tracing::info!(model = key.0, version = key.1, "loading the baseline of a version");
+            BaselineLoading { model: &key.0, version: &key.1 }.emit();
         }
         let work = move || {
             let found = origin.load(&policy, &key.1, claim != Claim::Refused);
-            // Nobody listens once the daemon has stopped.
+            // No thread receives it once the daemon has stopped.
             let _ = send.send((key, found));
         };
         if let Err(e) = thread::Builder::new().name("baseline".into()).spawn(work) {
-            tracing::error!(error = %e, "no thread to load a baseline on");
+            NoThread { purpose: Purpose::LoadBaseline, error: &e }.emit();
         }
     }
 
@@ -160,13 +162,7 @@ impl Loader {
                     self.failed.insert(key.clone(), Failure { claim, at: Instant::now(), pause });
                 }
                 Reference::Baseline { baseline, sha256 } => {
-                    tracing::info!(
-                        model = key.0,
-                        version = key.1,
-                        rows = baseline.rows,
-                        sha256 = &**sha256,
-                        "baseline loaded"
-                    );
+                    BaselineLoaded { model: &key.0, version: &key.1, rows: baseline.rows, sha256 }.emit();
                     self.failed.remove(key);
                 }
                 Reference::Unknown => {}
@@ -257,13 +253,13 @@ impl Origin {
             if tell {
                 // Who named the location may have named a file of secrets; a policy's author names snapshots.
                 let error = if location.is_some() { why.clone() } else { errors.to_string() };
-                tracing::warn!(model = policy.model, version, error, "the version's baseline cannot be built");
+                BaselineFailed { model: &policy.model, version, error: &error }.emit();
             }
             Reference::Failed(why)
         })
     }
 
-    /// The same, tried for a minute, and given up at once when told to stop. `tell` hears why it is tried again.
+    /// The same, tried for a minute, or until the daemon is to stop. `tell` is called with the reason of each new attempt.
     #[must_use]
     pub fn load_patiently(
         &self,

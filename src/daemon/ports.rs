@@ -14,6 +14,7 @@ use crate::http::server::connections::{Bounds, Connections};
 use crate::http::server::tls::Certificates;
 use crate::http::server::{Hosts, Port};
 use crate::http::slots::Slots;
+use crate::telemetry::events::lifecycle::Listening;
 use crate::view::Shared;
 
 /// Binds every port; with so many descriptors, if that is known.
@@ -35,11 +36,7 @@ pub fn open(
     }
     for port in &ports {
         let (address, connections) = (port.listener.local_addr()?, bounds.all);
-        if port.tls.is_some() {
-            tracing::info!(%address, "https");
-        } else {
-            tracing::info!(%address, connections, descriptors, "http");
-        }
+        Listening { address, is_tls: port.tls.is_some(), connections, descriptors }.emit();
     }
     let connections = Arc::new(Connections::new(bounds));
     Ok((ports, Traffic { connections, slots: Arc::new(Slots::of(bounds.all)), certificates }))
@@ -54,7 +51,7 @@ fn port(
 ) -> anyhow::Result<Port> {
     let listener = runtime
         .block_on(TcpListener::bind(at))
-        .with_context(|| format!("cannot listen on {at}; is another driftgate running? change {key}"))?;
+        .with_context(|| format!("cannot listen on {at}: another process may use the address; change {key}"))?;
     let hosts = Hosts::of(&config.hosts, listener.local_addr()?.ip());
     Ok(Port { listener, hosts, tls })
 }

@@ -90,7 +90,7 @@ pub fn escaped(text: &str, most: usize) -> String {
     out
 }
 
-/// What a message looks like, for people: the names of its fields, not their values, which are nobody's business in a log.
+/// What a message looks like, for people: the names of its fields, not their values, which do not belong into a log.
 #[must_use]
 pub fn described(payload: &[u8]) -> String {
     if payload.is_empty() {

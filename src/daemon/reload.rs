@@ -8,6 +8,8 @@ use super::sources;
 use super::topics::Topic;
 use crate::config::Config;
 use crate::http::Access;
+use crate::telemetry::events::http::{TokensRead, TokensRefused};
+use crate::telemetry::events::policies::{ModelAdded, ModelRemoved, PoliciesRefused, PolicyChanged};
 use crate::view::Shared;
 use crate::view::failing::Part;
 use driftgate_core::pipeline::Pipeline;
@@ -18,11 +20,11 @@ use driftgate_core::schema::Schema;
 pub fn tokens(access: &Access, view: &Shared) {
     match access.reload() {
         Ok(count) => {
-            tracing::info!(tokens = count, "the tokens were read again");
+            TokensRead { tokens: count }.emit();
             view.works(&Part::Tokens);
         }
         Err(e) => {
-            tracing::error!("the tokens are not taken over, and those read before hold: {e}");
+            TokensRefused { error: &e }.emit();
             view.fails(Part::Tokens, e.to_string());
         }
     }
@@ -33,7 +35,7 @@ pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
     let fresh = match super::policies::read_policies(config) {
         Ok(fresh) => fresh,
         Err(e) => {
-            tracing::error!("the policies are not taken over: {e:#}");
+            PoliciesRefused { error: &e }.emit();
             view.fails(Part::Policies, format!("those read before hold: {e:#}"));
             return;
         }
@@ -49,10 +51,10 @@ pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
             continue;
         }
         if model.adopt(Arc::clone(&policy)) {
-            tracing::info!(model = name, "the policy's limits changed: counts are kept, hysteresis starts anew");
+            PolicyChanged::Limits { model: &name }.emit();
             continue;
         }
-        tracing::warn!(model = name, "the policy changed in what it counts: this model's counts start anew");
+        PolicyChanged::Counts { model: &name }.emit();
         let schema = |m: &Pipeline| {
             if m.policy.model == name { Arc::new(Schema::new(&policy)) } else { Arc::clone(m.intake().schema()) }
         };
@@ -70,11 +72,11 @@ fn report_models(engine: &Engine, fresh: &[Arc<Policy>], view: &Shared) {
     let counted: Vec<String> = engine.resting().models.iter().map(|m| m.policy.model.clone()).collect();
     let mut why: Vec<String> = Vec::new();
     for new in fresh.iter().map(|p| &p.model).filter(|m| !counted.contains(m)) {
-        tracing::warn!(model = new, "a new policy: restart driftgate to start counting for it");
+        ModelAdded { model: new }.emit();
         why.push(format!("the model {new:?} is new and counted after a restart only"));
     }
     for gone in counted.iter().filter(|m| !fresh.iter().any(|p| p.model == **m)) {
-        tracing::warn!(model = gone, "its policy is gone, and the one read before holds until a restart");
+        ModelRemoved { model: gone }.emit();
         why.push(format!("the model {gone:?} has none any more, and the one read before holds until a restart"));
     }
     match why.as_slice() {

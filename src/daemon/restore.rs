@@ -9,6 +9,9 @@ use super::loader::Origin;
 use crate::checkpoint::{Checkpoint, SourceState};
 use crate::ledger::Embedded;
 use crate::sink::Item;
+use crate::telemetry::events::policies::PolicyChanged;
+use crate::telemetry::events::registry::{GroupNotJudged, Question, RegistryUnanswered};
+use crate::telemetry::events::state::{BaselineAwaited, CountsLost, ModelDropped};
 use crate::view::Shared;
 use crate::view::readiness::{Latch, Reason};
 use driftgate_core::intake::Setup;
@@ -60,7 +63,7 @@ impl Restorer<'_> {
             models.push(pipeline);
         }
         for left in pipelines {
-            tracing::warn!(model = left.model, "the checkpoint holds a model without a policy: its counts are dropped");
+            ModelDropped { model: &left.model }.emit();
         }
         Restored { models, kept: sources, unsent: outbox, fresh }
     }
@@ -71,18 +74,11 @@ impl Restorer<'_> {
         let load = |version: &str| self.baseline(policy, version);
         let (mut pipeline, lost) = Pipeline::restore(Arc::clone(policy), self.setup, self.origin.threads, state, load);
         for Lost { version, why } in lost {
-            tracing::warn!(
-                model = policy.model,
-                version,
-                "the counts of this version start anew, and windows that reach back are incomplete: {why}"
-            );
+            CountsLost { model: &policy.model, version: &version, why: &why }.emit();
         }
         if changed {
             pipeline.forget_streaks();
-            tracing::info!(
-                model = policy.model,
-                "the policy's limits changed: counts are kept, hysteresis starts anew"
-            );
+            PolicyChanged::Limits { model: &policy.model }.emit();
         }
         pipeline
     }
@@ -99,7 +95,7 @@ impl Restorer<'_> {
             view.readiness.hold(reason);
             drop(view);
             if !is_told {
-                tracing::warn!(model = policy.model, version, "{sentence}");
+                BaselineAwaited { model: &policy.model, version, why: &sentence }.emit();
             }
         };
         let found = self.origin.load_patiently(policy, version, self.control, &tell);
@@ -110,14 +106,8 @@ impl Restorer<'_> {
 
 fn warn_anew(model: &str, why: &Anew) {
     match why {
-        Anew::Policy => {
-            tracing::warn!(model, "the policy changed in what it counts: this model's counts start anew");
-        }
-        Anew::Rule(rule) => tracing::warn!(
-            model,
-            rule,
-            "the release before kept other counts for this rule: this model's counts start anew"
-        ),
+        Anew::Policy => PolicyChanged::Counts { model }.emit(),
+        Anew::Rule(rule) => PolicyChanged::Rule { model, rule }.emit(),
     }
 }
 
@@ -127,7 +117,7 @@ pub fn show(pipeline: &Pipeline, registry: &Embedded, view: &Shared) {
     let mut shown = new_model_view(pipeline);
     let keep = view.read().keep;
     let records = registry.versions(Some(model)).unwrap_or_else(|e| {
-        tracing::error!(error = %e, "the registry");
+        RegistryUnanswered { model, version: None, question: Question::Versions, error: &e }.emit();
         Vec::new()
     });
     let intake = pipeline.intake();
@@ -136,15 +126,14 @@ pub fn show(pipeline: &Pipeline, registry: &Embedded, view: &Shared) {
     for name in names {
         let version = shown.versions.entry(name.clone()).or_default();
         let stored = registry.verdicts(model, &name).unwrap_or_else(|e| {
-            tracing::error!(error = %e, model, version = name, "the verdicts of a version are not read: it counts as not judged");
+            let (version, question) = (Some(name.as_str()), Question::Verdicts);
+            RegistryUnanswered { model, version, question, error: &e }.emit();
             Vec::new()
         });
         for json in stored {
             match verdict_from_json(&json) {
                 Ok(verdict) => version.push(Arc::new(verdict), keep),
-                Err(e) => {
-                    tracing::error!(error = %e, model, version = name, "a group counts as not judged until its next window");
-                }
+                Err(e) => GroupNotJudged { model, version: &name, error: &e }.emit(),
             }
         }
         if let Some(record) = records.iter().find(|r| r.version == name) {

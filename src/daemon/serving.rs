@@ -15,6 +15,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::http::{self, Access, App};
 use crate::ledger::Embedded;
+use crate::telemetry::events::http::{AccessWarned, IssuerAway};
 use crate::telemetry::otlp::Export;
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -98,14 +99,14 @@ impl Serving {
 /// Warns if no caller could be let in, and keeps the keys of the tokens' issuer.
 fn watch_access(access: &Access, config: &Config, view: &Shared, control: &Control) -> anyhow::Result<()> {
     if let Some(warning) = access.warning(config.http.outermost()) {
-        tracing::warn!("{warning}");
+        AccessWarned { warning }.emit();
     }
     let Some(issuer) = access.issuer() else { return Ok(()) };
     let (view, control) = (view.clone(), control.clone());
-    let tell = move |found| match found {
+    let tell = move |found: Result<(), String>| match found {
         Ok(()) => view.works(&Part::Issuer),
         Err(why) => {
-            tracing::warn!("the issuer of tokens does not give its keys, and those from before hold: {why}");
+            IssuerAway { why: &why }.emit();
             view.fails(Part::Issuer, why);
         }
     };

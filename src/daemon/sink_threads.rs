@@ -1,5 +1,5 @@
-//! The threads that tell others and ask others: couriers to topics and webhooks, the mirror of the registry in MLflow, and
-//! Prometheus queries whose samples become measurements.
+//! The threads that talk to other systems: deliveries to topics and webhooks, the mirror of the registry in MLflow, and Prometheus
+//! queries whose samples become measurements.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ use crate::sink::standing::Standing;
 use crate::sink::topic::TopicWriter;
 use crate::sink::webhook::Webhook;
 use crate::source::prometheus::{Polled, Poller, Query, Skipped, VersionOf};
+use crate::telemetry::events::prometheus::{QueryUnanswered, QueryWarned};
+use crate::telemetry::events::start::RegistryPlace;
 use crate::view::Shared;
 use crate::view::failing::Part;
 
@@ -50,8 +52,8 @@ pub fn sinks(config: &Config) -> Vec<Sink> {
     sinks
 }
 
-/// Opens the registry of a configuration, telling its changes to the sinks there are. One that a release before kept in the
-/// state folder is moved to its place.
+/// Opens the registry of a configuration, which queues its changes for the sinks. One that a release before kept in the state folder is
+/// moved to its place.
 ///
 /// # Errors
 /// A registry that cannot be opened.
@@ -60,22 +62,22 @@ pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
     let at = match home::settle(path, &config.registry_before()) {
         Home::There => path.clone(),
         Home::Moved => {
-            tracing::warn!(from = %config.registry_before().display(), to = %path.display(), "the registry and its key were moved to a folder of their own");
+            RegistryPlace::Moved { from: &config.registry_before(), to: path }.emit();
             path.clone()
         }
         Home::Stays(at, why) => {
-            tracing::warn!(at = %at.display(), "the registry stays in the state folder for now, and is not moved to {}: {why}", path.display());
+            RegistryPlace::Stays { at: &at, to: path, why: &why }.emit();
             at
         }
         Home::Both(other) => {
-            tracing::warn!(used = %path.display(), other = %other.display(), "there are two registries; the one in the state folder is not used");
+            RegistryPlace::Both { used: path, other: &other }.emit();
             path.clone()
         }
     };
     Ok(told(Embedded::open(&at)?, config, &at))
 }
 
-/// The same where it lies now, waiting no longer than this for other processes.
+/// The same at its present place; waits no longer than this for other processes.
 ///
 /// # Errors
 /// As `registry`.
@@ -206,7 +208,7 @@ fn poll(
                 None => {}
             },
             Err(e) => {
-                tracing::warn!(metric, error = %e, "a query has no answer; it is asked again");
+                QueryUnanswered { metric: &metric, error: &e }.emit();
                 view.fails(part.clone(), e.to_string());
             }
         }
@@ -220,7 +222,7 @@ fn poll(
 /// Sends the samples of an answer to their topic; returns what is wrong with the answer.
 fn take(metric: &str, answer: &Polled, lane: &mut Lane<()>) -> Option<String> {
     for warning in &answer.warnings {
-        tracing::warn!(metric, warning, "Prometheus");
+        QueryWarned { metric, warning }.emit();
     }
     for measured in &answer.measured {
         let key = format!("{}/{}", measured.model, measured.version);

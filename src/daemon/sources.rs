@@ -16,7 +16,7 @@ pub fn keep(l: &config::Limits) -> Keep {
     Keep { verdicts: l.verdicts, whole: l.whole_verdicts }
 }
 
-/// What the intakes are told.
+/// The configuration of the intakes.
 #[must_use]
 pub fn setup(config: &Config) -> Setup {
     Setup {
@@ -26,7 +26,7 @@ pub fn setup(config: &Config) -> Setup {
     }
 }
 
-/// A source's format; `model` is left to whoever knows the models' order.
+/// A source's format; the caller, who knows the order of models, fills in `model`.
 #[must_use]
 pub fn format(source: &SourceConfig) -> Format {
     Format { fields: source.fields.clone(), time: source.time.clone(), model: None }

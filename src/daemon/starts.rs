@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::checkpoint::SourceState;
 use crate::source::kafka::{Found, Handle, Start};
-use crate::telemetry::events::kafka::TopicReplaced;
+use crate::telemetry::events::kafka::{Place, TopicReplaced};
+use crate::telemetry::events::start::{GapKept, GapPassed, NotAccepted, TopicAccepted, Unknown};
 use crate::view::Shared;
 use crate::view::readiness::{Latch, Reason};
 
@@ -58,41 +59,27 @@ pub fn cut(kafka: &Handle, starts: &mut Starts) {
 /// Goes on behind the holes that an operator accepts: at the next record that there is.
 pub fn pass_over(kafka: &Handle, starts: &mut Starts, gaps: &[Gap]) {
     for Gap { topic, partition, next } in gaps {
+        let at = Place { topic, partition: *partition };
         let Some(start) = starts.get_mut(&(topic.clone(), *partition)) else {
-            tracing::warn!(topic, partition, "--accept-gap names a partition that is not read: it changes nothing");
+            NotAccepted::Partition { at }.emit();
             continue;
         };
         if start.next != Some(*next) {
-            let is = start.next;
-            tracing::warn!(
-                topic,
-                partition,
-                "--accept-gap names offset {next}, and the next to be counted is {is:?}: it changes nothing"
-            );
+            NotAccepted::Offset { at, given: *next, next: start.next }.emit();
             continue;
         }
         let Some((low, high)) = (0..3).find_map(|_| kafka.range(topic, *partition, TIMEOUT)) else {
-            tracing::error!(
-                topic,
-                partition,
-                "the brokers do not say where it begins and ends: nothing is passed over"
-            );
+            GapKept { at, unknown: Unknown::Ends }.emit();
             continue;
         };
         // A log that lost its end goes on below what was counted.
         let from = low.max((*next).min(high));
         // Where records are still there, it is that they cannot be read.
         let Some(from) = kafka.behind_unreadable(topic, *partition, from, high) else {
-            tracing::error!(topic, partition, "the brokers do not say what can be read there: nothing is passed over");
+            GapKept { at, unknown: Unknown::Readable }.emit();
             continue;
         };
-        tracing::warn!(
-            topic,
-            partition,
-            next,
-            from,
-            "a hole is passed over: windows that may lack its records are incomplete"
-        );
+        GapPassed { at, next: *next, from }.emit();
         *start = Start { next: Some(from), leader_epoch: None, gap: true, ..start.clone() };
     }
 }
@@ -104,7 +91,7 @@ fn is_accepted(topic: &str, id: Option<&str>, accepted: &Accepted) -> bool {
         return true;
     }
     let id = id.unwrap_or("none");
-    tracing::warn!(topic, "--accept-new-topic names the id {given}, and the topic's is {id}: it changes nothing");
+    NotAccepted::Topic { topic, given, id }.emit();
     false
 }
 
@@ -142,7 +129,7 @@ pub fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Share
             continue;
         }
         if replaced {
-            tracing::warn!(topic, id, "the topic was made anew and accepted: it is read from its beginning");
+            TopicAccepted { topic, id: id.as_deref() }.emit();
         }
         for p in 0..*partitions {
             let state = kept.iter().find(|s| s.partition == p).filter(|_| !replaced);

@@ -4,10 +4,12 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::telemetry::events::threads::{ThreadPanicked, ThreadRunsOn};
+
 /// Between two looks whether a thread has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Threads that end once the daemon is told to stop.
+/// Threads that end once the daemon stops.
 #[derive(Debug, Default)]
 pub struct Threads(Vec<JoinHandle<()>>);
 
@@ -25,10 +27,10 @@ impl Threads {
                 thread::sleep(LOOK);
             }
             if !thread.is_finished() {
-                tracing::debug!(thread = thread.thread().name(), "a thread has not ended yet");
+                ThreadRunsOn { thread: thread.thread().name() }.emit();
                 left += 1;
             } else if thread.join().is_err() {
-                tracing::error!("a thread of the daemon panicked");
+                ThreadPanicked.emit();
             }
         }
         left

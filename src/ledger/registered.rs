@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::embedded::Embedded;
 use driftgate_core::audit::names::{DRIFTGATE, OWN_ACTORS};
+use crate::telemetry::events::registry::{Question, RegistryUnanswered};
 use driftgate_core::intake::newcomers::Registered;
 
 impl Registered for Embedded {
@@ -19,9 +20,9 @@ impl Registered for Embedded {
             .collect()
         });
         found
-            .inspect_err(
-                |e| tracing::warn!(model, error = %e, "the registry does not say which versions are registered"),
-            )
+            .inspect_err(|e| {
+                RegistryUnanswered { model, version: None, question: Question::Registered, error: e }.emit();
+            })
             .ok()
     }
 }

@@ -14,9 +14,10 @@ use super::lane::Lane;
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, Given, RegistryError, Sink, Stream, Taken};
 use crate::telemetry::events::delivery::{
-    RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown, SignalLost, VerdictsOverflow,
+    RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown,
+    SignalLost, VerdictsOverflow,
 };
-use crate::telemetry::events::threads::{NoThread, Purpose};
+use crate::telemetry::events::threads::{DeliveryPanicked, NoThread, Purpose};
 use crate::telemetry::spans;
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -155,7 +156,7 @@ impl Outbox {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the delivery thread panicked; what it did not deliver is in the checkpoint");
+            DeliveryPanicked.emit();
         }
     }
 }

@@ -14,7 +14,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
 use crate::source::kafka::Troubles;
-use crate::telemetry::events::kafka::ClientLine;
+use crate::telemetry::events::kafka::{ClientLine, ProducerKept};
 use crate::telemetry::events::threads::{NoThread, Purpose};
 
 /// How long the records of a flight may take to be acknowledged.
@@ -180,7 +180,7 @@ impl TopicWriter {
                     NoThread { purpose: Purpose::EndProducer, error: &e }.emit();
                 }
             }
-            Err(e) => tracing::warn!(error = %e, "no new producer can be made; the old one goes on"),
+            Err(e) => ProducerKept { error: &e }.emit(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Spans, which follow one event through the daemon: the `batch` that has its offset, the `window` that it was judged in, and the
-//! `delivery` of the signal that came of that. All are of level debug; where nobody looks at them, nothing is formatted. A verdict's id
+//! `delivery` of the signal that came of that. All are of level debug; where no subscriber reads them, nothing is formatted. A verdict's id
 //! is in its window and in the deliveries of its signals.
 
 use driftgate_core::codec::time::utc;
@@ -77,7 +77,7 @@ struct SaidWindow {
     end: Option<String>,
 }
 
-/// A text in JSON, while a sink takes it. It is parsed only where somebody looks.
+/// A text in JSON, while a sink takes it. It is parsed only where a subscriber reads it.
 #[must_use]
 pub fn text(sink: &str, text: &str) -> Span {
     if !tracing::span_enabled!(Level::DEBUG) {

@@ -158,6 +158,39 @@ fn map_of(crates: &Crates, krate: usize) -> (Graph, Vec<BTreeSet<String>>) {
     (rooms, circles)
 }
 
+/// The macros that write a log line or open a span.
+const LOGGING: [&str; 13] = [
+    "trace",
+    "debug",
+    "info",
+    "warn",
+    "error",
+    "event",
+    "span",
+    "trace_span",
+    "debug_span",
+    "info_span",
+    "warn_span",
+    "error_span",
+    "enabled",
+];
+/// The one room that calls them.
+const TELEMETRY: &str = "src/telemetry";
+
+#[test]
+fn what_is_logged_or_counted_is_an_event_of_the_telemetry() {
+    let mut found = String::new();
+    for source in read() {
+        for file in source.files.keys().filter(|file| !file.starts_with(TELEMETRY)) {
+            let text = fs::read_to_string(root().join(file)).unwrap();
+            for (name, line) in source::macros(&text).iter().filter(|(name, _)| LOGGING.contains(&name.as_str())) {
+                let _ = writeln!(found, "    {}:{line} calls {name}!", file.display());
+            }
+        }
+    }
+    assert!(found.is_empty(), "to be a type in {TELEMETRY}/events, whose `emit` logs and counts:\n{found}");
+}
+
 #[test]
 fn the_maps_in_the_documentation_of_the_crates_are_the_codes() {
     let sources = read();

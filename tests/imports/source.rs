@@ -93,6 +93,13 @@ fn says_why(line: &str) -> bool {
     (line.starts_with("//") && line.contains("Long: ")) || line.contains("too_many_lines")
 }
 
+/// The macros that a file's code calls, with their lines; a macro's path is left out.
+pub fn macros(text: &str) -> Vec<(String, usize)> {
+    let tokens = without_tests(&tokens(text));
+    let calls = tokens.windows(3).filter(|call| call[1].text == "!" && "([{".contains(call[2].text.as_str()));
+    calls.map(|call| (call[0].text.clone(), call[0].line)).collect()
+}
+
 /// The tokens without items under `#[cfg(test)]`.
 fn without_tests(tokens: &[Token]) -> Vec<Token> {
     let mut kept = Vec::new();

@@ -115,7 +115,7 @@ mod tests {
         }
         assert!(heard.is_silent(start, start + s(30), idle_after));
         assert!(!heard.is_silent(start + s(1), start + s(30), idle_after));
-        // Nobody answers for a minute.
+        // No answer comes for a minute.
         heard = Heard::again(Some(heard), start + s(89), pause);
         assert!(!heard.is_silent(start, start + s(89), idle_after));
         for second in 90..=118 {

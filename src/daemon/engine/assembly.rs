@@ -15,6 +15,7 @@ use crate::ledger::Embedded;
 use crate::sink::dead_letters::DeadLetters;
 use crate::sink::outbox::Outbox;
 use crate::source::kafka::KafkaSource;
+use crate::telemetry::events::threads::{NoThread, Purpose};
 use crate::view;
 use driftgate_core::intake::newcomers::{Newcomers, Registered};
 use driftgate_core::pipeline::Pipeline;
@@ -65,7 +66,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Self {
         let past = vec![Read::default(); parts.topics.len()];
         let asker = Asker::start(parts.kafka.handle())
-            .inspect_err(|e| tracing::error!(error = %e, "no thread to ask the brokers on: no window will close"))
+            .inspect_err(|e| NoThread { purpose: Purpose::AskBrokers, error: e }.emit())
             .ok();
         let engine = Self {
             world: RwLock::new(World {

@@ -6,7 +6,7 @@ use super::assembly::Engine;
 use super::snapshots::{self, CHECK};
 use super::world::World;
 use crate::daemon::loader::{Claim, Key};
-use crate::telemetry::events::state::BaselineMissing;
+use crate::telemetry::events::state::{BaselineMissing, VersionTakenOn};
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::pipeline::lock;
 
@@ -73,11 +73,7 @@ impl Engine {
             if let Reference::Baseline { .. } = reference
                 && let Some(model) = world.models.iter().find(|m| m.policy.model == *name)
             {
-                tracing::info!(
-                    model = name,
-                    version,
-                    "a version that was not taken on has a snapshot: it is counted from here on"
-                );
+                VersionTakenOn { model: name, version }.emit();
                 model.intake().take_on(version, false);
             } else {
                 return;

@@ -1,9 +1,10 @@
-//! Blocks that a person ended are told to those who count, so that the next breach blocks anew.
+//! Blocks that a person ended are taken over by the pipeline, so that the next breach blocks again.
 
 use super::assembly::Engine;
+use crate::telemetry::events::registry::{BlockEnded, Done, DoneNotRecorded, Question, RegistryUnanswered};
 
 impl Engine {
-    /// Asks which blocks were ended. That is noted once a checkpoint has it.
+    /// Asks which blocks were ended, and has the registry record it once a checkpoint contains the change.
     pub(super) fn apply_unblocked(&self) {
         let models: Vec<String> = self.world().models.iter().map(|m| m.policy.model.clone()).collect();
         for model in models {
@@ -11,7 +12,8 @@ impl Engine {
                 Ok(ended) if ended.is_empty() => continue,
                 Ok(ended) => ended,
                 Err(e) => {
-                    tracing::warn!(model, error = %e, "the registry does not say which blocks were ended");
+                    let (model, question) = (&model, Question::BlocksEnded);
+                    RegistryUnanswered { model, version: None, question, error: &e }.emit();
                     continue;
                 }
             };
@@ -20,7 +22,7 @@ impl Engine {
                 let Some(pipeline) = world.models.iter().find(|m| m.policy.model == model) else { continue };
                 for of in &ended {
                     pipeline.unblock(&of.version, &of.group, of.since_ms);
-                    tracing::warn!(model, version = of.version, group = of.group, "a block was ended by a person");
+                    BlockEnded { model: &model, version: &of.version, group: &of.group }.emit();
                 }
                 let active = pipeline.blocks();
                 let mut view = self.shared.view.write();
@@ -34,7 +36,7 @@ impl Engine {
             if self.save()
                 && let Err(e) = self.registry.heeded_unblocked(&model, &ended)
             {
-                tracing::warn!(model, error = %e, "that cannot be written down; it is heeded again");
+                DoneNotRecorded { model: &model, version: None, done: Done::BlocksEnded, error: &e }.emit();
             }
         }
     }

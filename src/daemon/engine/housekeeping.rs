@@ -11,6 +11,8 @@ use super::workers;
 use crate::daemon::claim::Claim;
 use crate::sink::outbox::Waiting;
 use crate::telemetry::events::input::DeadLettersUnwritten;
+use crate::telemetry::events::lifecycle::{Finishing, Undelivered};
+use crate::telemetry::events::threads::{NoThread, Purpose};
 use crate::view::failing::Part;
 use driftgate_core::pipeline::lock;
 
@@ -45,7 +47,7 @@ impl Engine {
                 let work = || workers::work(context, &self.world);
                 if let Err(e) = std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(threads, work)
                 {
-                    tracing::error!(error = %e, "no thread to count on");
+                    NoThread { purpose: Purpose::Count, error: &e }.emit();
                 }
             }
             let _stop = StopOnPanic(&self.shared);
@@ -55,9 +57,9 @@ impl Engine {
         if claim.is_settled() {
             self.reach_ends();
         }
-        tracing::info!("stopping: delivering and saving what was counted");
+        Finishing.emit();
         if !lock(&self.shared.outbox).flush(LAST_DELIVERIES) {
-            tracing::warn!("some verdicts and signals are not delivered yet; they are kept and sent after the restart");
+            Undelivered.emit();
         }
         let unwritten = lock(&self.shared.dead_letters).as_ref().map_or(0, |dead| dead.flush(LAST_DEAD_LETTERS));
         if unwritten > 0 {
@@ -67,7 +69,7 @@ impl Engine {
         self.write_checkpoint().map(|_| ())
     }
 
-    /// Waits a moment for the ends of partitions that were read up to there: librdkafka tells of an end a fetch after the
+    /// Waits a moment for the ends of partitions that were read up to there: librdkafka reports an end one fetch after the
     /// last record. A checkpoint that does not know the end would take a transaction's marker for a record.
     fn reach_ends(&self) {
         let mut context = WorkerContext::new(&self.shared, 0);
@@ -115,7 +117,7 @@ impl Engine {
         self.apply_unblocked();
     }
 
-    /// Does what is due, round after round, until told to stop.
+    /// Does what is due, round after round, until the daemon stops.
     fn housekeeping_loop(&self, claim: &Claim, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) {
         let mut saved = Instant::now();
         let mut displayed = Instant::now();

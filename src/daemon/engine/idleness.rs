@@ -15,6 +15,7 @@ use super::partition::PartitionSlot;
 use super::questions::{AnsweredQuestion, PartitionAnswer, ProgressSnapshot, Questions, SourceProgress};
 use super::world::World;
 use crate::source::kafka::{Found, Start};
+use crate::telemetry::events::kafka::{AddedUnreadable, PartitionAdded, Place};
 use driftgate_core::event::EventKind;
 use driftgate_core::pipeline::lock;
 use driftgate_core::window::watermark::Progress;
@@ -118,7 +119,7 @@ impl Engine {
         ProgressSnapshot { asked, generation: world.generation, slots: world.slots.iter().map(stood).collect() }
     }
 
-    /// Heeds an answer: partitions that are new are read, and windows close as far as it allows.
+    /// Takes over an answer: new partitions are read, and windows close as far as it allows.
     fn apply_answer(&self, questions: &mut Questions, standing: ProgressSnapshot, answer: &Answer) {
         let pause = (self.intervals.idle_after / 2).clamp(LATEST, PAUSE);
         let kafka = self.kafka.handle();
@@ -221,13 +222,11 @@ impl Engine {
             Ok(partitions) => {
                 for partition in &partitions {
                     let (topic, partition) = (&partition.topic, partition.partition);
-                    tracing::info!(topic, partition, "the topic got a partition: it is read from its beginning");
+                    PartitionAdded { at: Place { topic, partition } }.emit();
                 }
                 self.attach_to(partitions, &[], &[]);
             }
-            Err(e) => {
-                tracing::error!(error = %e, "partitions that a topic got cannot be read; its windows wait, trying again");
-            }
+            Err(e) => AddedUnreadable { error: &e }.emit(),
         }
     }
 }

@@ -22,7 +22,7 @@ impl Engine {
     /// Pauses partitions that are ahead in event time of one that lags: what they bring could only wait.
     pub(super) fn pause_what_runs_ahead(&self) {
         let world = self.world();
-        // One that a worker is at has not reached its end, as far as anybody knows.
+        // A partition that a worker reads counts as one that has not reached its end.
         let lagging: Vec<bool> = world
             .slots
             .iter()

@@ -21,7 +21,7 @@ use driftgate_core::intake::newcomers::Refused;
 use driftgate_core::pipeline::{Pipeline, lock};
 use driftgate_core::window::front::Front;
 
-/// A partition that waits for a baseline longer than this is told.
+/// A partition that waits for a baseline longer than this is reported.
 const TOLD: Duration = Duration::from_secs(3);
 /// So many of the versions that it waits for are named.
 const MOST_NAMED: usize = 3;
@@ -129,7 +129,7 @@ fn refresh_topics(view: &mut View, world: &World, topics: Vec<OfTopic>) {
     }
 }
 
-/// What a partition has been waiting for so long that it is told.
+/// The baseline that a partition has been waiting for so long that it is reported.
 fn waited_for(world: &World, state: &PartitionState) -> Option<Reason> {
     let (_, since) = state.parked_since.filter(|(since, _)| !state.parked.is_empty() && since.elapsed() > TOLD)?;
     let mut unknown = BTreeSet::new();
@@ -171,14 +171,14 @@ fn stands_still(view: &View, key: &(String, i32)) -> Option<(i64, Duration)> {
 }
 
 impl Engine {
-    /// Says that a partition is halted, or stands still though nothing here `waits`.
+    /// Reports that a partition is halted, or makes no progress though nothing here `waits`.
     fn show_halted(&self, view: &mut View, partition: &Partition, waits: bool) {
         let key = (partition.topic.clone(), partition.partition);
         let still = if waits || partition.halted.is_some() { None } else { stands_still(view, &key) };
         if let Some(source) = view.sources.get_mut(&key) {
             source.halted = partition.halted.is_some() || still.is_some();
         }
-        // Of a topic that was made anew one sentence for all of its partitions stands there already.
+        // A topic that was made anew is reported already, with one sentence for all of its partitions.
         let of_topic = view.replaced.contains_key(&partition.topic);
         let (topic, partition_of) = key;
         let halted = partition.halted.clone().filter(|_| !of_topic);

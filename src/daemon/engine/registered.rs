@@ -2,8 +2,17 @@
 
 use super::assembly::Engine;
 use crate::daemon::loader::Claim;
+use crate::ledger::RegistryError;
+use crate::telemetry::events::registry::{
+    Done, DoneNotRecorded, Question, RegistryUnanswered, SnapshotRegistered, VersionMadeAnew,
+};
 use driftgate_core::intake::newcomers::Registered as _;
 use driftgate_core::pipeline::lock;
+
+/// Reports that the registry does not answer a question about a model.
+fn unanswered(model: &str, question: Question, error: &RegistryError) {
+    RegistryUnanswered { model, version: None, question, error }.emit();
+}
 
 impl Engine {
     /// Versions with a stage pointer stay active, and their baselines are loaded before their first event.
@@ -12,8 +21,7 @@ impl Engine {
             let records = match self.registry.versions(Some(&model.policy.model)) {
                 Ok(records) => records,
                 Err(e) => {
-                    let model = &model.policy.model;
-                    tracing::warn!(model, error = %e, "the registry does not say which versions have a stage");
+                    unanswered(&model.policy.model, Question::Staged, &e);
                     continue;
                 }
             };
@@ -42,7 +50,7 @@ impl Engine {
                 Ok(versions) if versions.is_empty() => continue,
                 Ok(versions) => versions,
                 Err(e) => {
-                    tracing::warn!(model, error = %e, "the registry does not say which versions were made anew");
+                    unanswered(&model, Question::MadeAnew, &e);
                     continue;
                 }
             };
@@ -51,9 +59,10 @@ impl Engine {
                 continue;
             }
             for version in versions {
-                tracing::warn!(model, version, "a version of this number was deleted: this one is counted anew");
-                if let Err(e) = self.registry.counted_anew(&model, &version) {
-                    tracing::warn!(model, version, error = %e, "that cannot be written down; it is counted anew again");
+                let (model, version) = (model.as_str(), version.as_str());
+                VersionMadeAnew { model, version }.emit();
+                if let Err(e) = self.registry.counted_anew(model, version) {
+                    DoneNotRecorded { model, version: Some(version), done: Done::CountedAnew, error: &e }.emit();
                 }
             }
         }
@@ -64,7 +73,7 @@ impl Engine {
         for model in &self.world().models {
             let policy = &model.policy;
             let replaced = self.registry.snapshots_replaced(&policy.model).unwrap_or_else(|e| {
-                tracing::warn!(model = policy.model, error = %e, "the registry does not say which snapshots were replaced");
+                unanswered(&policy.model, Question::SnapshotsReplaced, &e);
                 Vec::new()
             });
             for version in replaced {
@@ -72,13 +81,11 @@ impl Engine {
                 if lock(&self.shared.loader).is_under_way(&policy.model, &version) {
                     continue;
                 }
-                tracing::warn!(
-                    model = policy.model,
-                    version,
-                    "another snapshot was registered: its baseline is loaded anew"
-                );
+                let (model_name, version_name) = (policy.model.as_str(), version.as_str());
+                SnapshotRegistered { model: model_name, version: version_name }.emit();
                 if let Err(e) = self.registry.snapshot_taken(&policy.model, &version) {
-                    tracing::warn!(model = policy.model, version, error = %e, "that cannot be written down; it is loaded again");
+                    let (version, done) = (Some(version_name), Done::SnapshotLoaded);
+                    DoneNotRecorded { model: model_name, version, done, error: &e }.emit();
                 }
                 if model.intake().names().version_code(&version).is_some() {
                     lock(&self.shared.loader).start(policy, &version, Claim::Known);

@@ -42,7 +42,7 @@ impl Engine {
     }
 }
 
-/// Tells of events whose times the events after them contradicted: one of each topic and model.
+/// Reports events whose times the events after them contradicted: one of each topic and model.
 fn report_ahead(world: &World) {
     let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string());
     let mut told = BTreeSet::new();

@@ -12,6 +12,7 @@ use crate::sink::Item;
 use crate::sink::dead_letters::{DeadLetter, DeadLetters};
 use crate::sink::outbox::Outbox;
 use crate::telemetry::events::input::WindowIncomplete;
+use crate::telemetry::events::registry::VerdictUnwritable;
 use crate::telemetry::spans;
 use crate::view;
 use driftgate_core::evaluate::Judgement;
@@ -57,7 +58,7 @@ impl Unchecked {
 }
 
 impl Shared {
-    /// Tells of rejected messages, and sends the dead letters on.
+    /// Reports rejected messages, and hands the dead letters to their sink.
     pub fn reject(&self, letters: &mut Vec<DeadLetter>) {
         if letters.is_empty() {
             return;
@@ -144,7 +145,7 @@ fn items(judged: &Judgement) -> Vec<Item> {
                 json: String::from_utf8_lossy(&text).into_owned(),
             }),
             Err(e) => {
-                tracing::error!(error = %e, "a verdict cannot be written");
+                VerdictUnwritable { model: &verdict.model, version: &verdict.version, error: &e }.emit();
                 None
             }
         }

@@ -13,7 +13,7 @@ use driftgate_core::pipeline::Pipeline;
 const SHORTEST_REST: Duration = Duration::from_micros(250);
 const LONGEST_REST: Duration = Duration::from_millis(5);
 
-/// Reads and counts until told to stop.
+/// Reads and counts until the daemon stops.
 pub fn work(mut context: WorkerContext<'_>, world: &RwLock<World>) {
     // A worker that panics leaves a batch uncounted, so that no window would close any more: all end.
     let _stop = StopOnPanic(context.shared);

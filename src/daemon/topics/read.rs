@@ -74,7 +74,7 @@ impl MessageLog {
             return;
         }
         let bytes = message.payload();
-        // Of a message that is larger than any that counts, the beginning tells enough.
+        // The beginning suffices of a message that is too large to be counted.
         let kept = bytes.get(..self.most_payload).unwrap_or(bytes);
         let payload = if self.keep_payload { kept.to_vec() } else { Vec::new() };
         let now = Instant::now();

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+use crate::telemetry::events::delivery::{DeliveryNotRecorded, QueueUnreadable};
 use crate::ledger::{Embedded, Sink};
 use crate::sink::Item;
 use crate::sink::lane::{Body, FLIGHT, Lane, Letter};
@@ -72,7 +73,7 @@ impl ToTopic {
             if !rows.is_empty()
                 && let Err(e) = self.registry.delivered(&rows)
             {
-                tracing::warn!(error = %e, "deliveries cannot be written down: they are made once more");
+                DeliveryNotRecorded { sink: &Sink::Verdicts.name(), error: &e.to_string() }.emit();
             }
             if let Some(pause) = turn.pause {
                 thread::sleep(pause);
@@ -110,7 +111,7 @@ impl ToTopic {
                     self.lane.push(Letter::new(Of::Row(row.id), row.key, Body::Text(row.body)));
                 }
             }
-            Err(e) => tracing::warn!(error = %e, "the queue of verdicts cannot be read"),
+            Err(e) => QueueUnreadable { sink: &Sink::Verdicts.name(), error: &e.to_string() }.emit(),
         }
     }
 }

@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::handle::Handle;
 use super::mark::{Committed, Mark};
+use crate::telemetry::events::kafka::OffsetsNotCommitted;
 
 impl Handle {
     /// The marks of other daemons that did not stop in good order, on the first partition of each topic; offsets that are
@@ -94,7 +95,7 @@ impl Handle {
             }
         }
         if let Err(e) = self.consumer.commit(&list, mode) {
-            tracing::debug!(error = %e, "offsets were not committed");
+            OffsetsNotCommitted { error: &e }.emit();
         }
     }
 }

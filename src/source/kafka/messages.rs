@@ -16,6 +16,7 @@ use rdkafka::error::{IsError as _, KafkaError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::SourceContext;
+use crate::telemetry::events::kafka::{PauseFailed, Place, SeekFailed};
 
 /// Messages taken at once: their payloads stay in the nearer caches.
 const AT_ONCE: usize = 128;
@@ -85,7 +86,7 @@ impl Messages {
             .add_partition_offset(topic, partition, Offset::Offset(offset))
             .and_then(|()| self.consumer.seek_partitions(list, Duration::ZERO));
         if let Err(e) = sought {
-            tracing::warn!(topic, partition, offset, error = %e, "cannot read from there again");
+            SeekFailed { at: Place { topic, partition }, offset, error: &e }.emit();
         }
     }
 
@@ -94,7 +95,7 @@ impl Messages {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, partition);
         if let Err(e) = self.consumer.pause(&list) {
-            tracing::warn!(topic, partition, error = %e, "what is not read any more is still fetched");
+            PauseFailed { at: Place { topic, partition }, error: &e }.emit();
         }
     }
 

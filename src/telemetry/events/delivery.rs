@@ -91,7 +91,11 @@ pub struct DeliveryNotRecorded<'a> {
 
 impl DeliveryNotRecorded<'_> {
     pub fn emit(&self) {
-        tracing::warn!(sink = self.sink, error = self.error, "a delivery cannot be written down");
+        tracing::warn!(
+            sink = self.sink,
+            error = self.error,
+            "the registry does not record a delivery: it is made once more"
+        );
     }
 }
 
@@ -243,7 +247,7 @@ impl MlflowRefused<'_> {
     }
 }
 
-/// Somebody else moved an alias in MLflow.
+/// Another system or person moved an alias in MLflow.
 pub struct AliasMoved<'a> {
     pub model: &'a str,
     pub alias: &'a str,

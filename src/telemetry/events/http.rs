@@ -179,3 +179,47 @@ impl<E: Display> ScrapeIncomplete<'_, E> {
         tracing::warn!(error = %self.error, "stages and gates are missing in the metrics");
     }
 }
+
+/// The configuration and the tokens let no caller in.
+pub struct AccessWarned<W> {
+    pub warning: W,
+}
+
+impl<W: Display> AccessWarned<W> {
+    pub fn emit(&self) {
+        tracing::warn!("{}", self.warning);
+    }
+}
+
+/// The tokens were read again.
+pub struct TokensRead {
+    pub tokens: usize,
+}
+
+impl TokensRead {
+    pub fn emit(&self) {
+        tracing::info!(tokens = self.tokens, "the tokens were read again");
+    }
+}
+
+/// Tokens cannot be used, and those read before hold; `failing` shows it.
+pub struct TokensRefused<'a, E> {
+    pub error: &'a E,
+}
+
+impl<E: Display> TokensRefused<'_, E> {
+    pub fn emit(&self) {
+        tracing::error!("the tokens are not taken over, and those read before hold: {}", self.error);
+    }
+}
+
+/// The issuer of tokens does not give its keys; `failing` shows it as long as it holds.
+pub struct IssuerAway<'a> {
+    pub why: &'a str,
+}
+
+impl IssuerAway<'_> {
+    pub fn emit(&self) {
+        tracing::warn!("the issuer of tokens does not give its keys, and those from before hold: {}", self.why);
+    }
+}

@@ -162,3 +162,76 @@ impl BrokersBack {
         tracing::info!("the brokers answer again");
     }
 }
+
+/// The client cannot go back to an offset.
+pub struct SeekFailed<'a, E> {
+    pub at: Place<'a>,
+    pub offset: i64,
+    pub error: &'a E,
+}
+
+impl<E: Display> SeekFailed<'_, E> {
+    pub fn emit(&self) {
+        let Self { at: Place { topic, partition }, offset, error } = *self;
+        tracing::warn!(topic, partition, offset, %error, "the client cannot go back to this offset");
+    }
+}
+
+/// The client cannot pause a partition that is not read any more.
+pub struct PauseFailed<'a, E> {
+    pub at: Place<'a>,
+    pub error: &'a E,
+}
+
+impl<E: Display> PauseFailed<'_, E> {
+    pub fn emit(&self) {
+        let Self { at: Place { topic, partition }, error } = *self;
+        tracing::warn!(topic, partition, %error, "the partition is not read any more, and the client goes on fetching it");
+    }
+}
+
+/// The brokers did not take the offsets that the daemon commits for others to see.
+pub struct OffsetsNotCommitted<'a, E> {
+    pub error: &'a E,
+}
+
+impl<E: Display> OffsetsNotCommitted<'_, E> {
+    pub fn emit(&self) {
+        tracing::debug!(error = %self.error, "offsets were not committed");
+    }
+}
+
+/// A topic has a partition more than before.
+pub struct PartitionAdded<'a> {
+    pub at: Place<'a>,
+}
+
+impl PartitionAdded<'_> {
+    pub fn emit(&self) {
+        let Place { topic, partition } = self.at;
+        tracing::info!(topic, partition, "the topic got a partition: it is read from its beginning");
+    }
+}
+
+/// Partitions that a topic has more than before cannot be read.
+pub struct AddedUnreadable<'a, E> {
+    pub error: &'a E,
+}
+
+impl<E: Display> AddedUnreadable<'_, E> {
+    pub fn emit(&self) {
+        let error = self.error;
+        tracing::error!(%error, "partitions that a topic got cannot be read; its windows wait, trying again");
+    }
+}
+
+/// No new producer can be made in place of one that failed.
+pub struct ProducerKept<'a, E> {
+    pub error: &'a E,
+}
+
+impl<E: Display> ProducerKept<'_, E> {
+    pub fn emit(&self) {
+        tracing::warn!(error = %self.error, "no new producer can be made; the old one goes on");
+    }
+}

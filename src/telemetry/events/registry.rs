@@ -163,3 +163,170 @@ impl OpenToOthers<'_> {
         }
     }
 }
+
+/// What the daemon asks the registry about a model, by what it does without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    Versions,
+    Staged,
+    Registered,
+    MadeAnew,
+    SnapshotsReplaced,
+    BlocksEnded,
+    BlocksActive,
+    Verdicts,
+}
+
+/// The registry does not answer a question of the daemon.
+pub struct RegistryUnanswered<'a, E> {
+    pub model: &'a str,
+    pub version: Option<&'a str>,
+    pub question: Question,
+    pub error: &'a E,
+}
+
+impl<E: Display> RegistryUnanswered<'_, E> {
+    pub fn emit(&self) {
+        let Self { model, version, question, error } = *self;
+        let what = match question {
+            Question::Versions => {
+                tracing::error!(model, version, %error, "the registry does not say which versions it has: none is shown with what it keeps");
+                return;
+            }
+            Question::BlocksActive => {
+                tracing::error!(
+                    model,
+                    version,
+                    %error,
+                    "the registry does not say what it blocks: a block from before may stay until `driftgate unblock`"
+                );
+                return;
+            }
+            Question::Verdicts => {
+                tracing::error!(model, version, %error, "the verdicts of a version are not read: it counts as not judged");
+                return;
+            }
+            Question::Staged => "which versions have a stage",
+            Question::Registered => "which versions are registered",
+            Question::MadeAnew => "which versions were made anew",
+            Question::SnapshotsReplaced => "which snapshots were replaced",
+            Question::BlocksEnded => "which blocks were ended",
+        };
+        tracing::warn!(model, version, %error, "the registry does not say {what}");
+    }
+}
+
+/// The stored verdict of a group cannot be read at a start.
+pub struct GroupNotJudged<'a, E> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub error: &'a E,
+}
+
+impl<E: Display> GroupNotJudged<'_, E> {
+    pub fn emit(&self) {
+        let Self { model, version, error } = *self;
+        tracing::error!(
+            %error,
+            model,
+            version,
+            "a stored verdict cannot be read: its group counts as not judged until its next window"
+        );
+    }
+}
+
+/// The checkpoint has a block that the registry never received.
+pub struct BlockUnknown<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub group: &'a str,
+}
+
+impl BlockUnknown<'_> {
+    pub fn emit(&self) {
+        let Self { model, version, group } = *self;
+        tracing::warn!(model, version, group, "the registry does not know of a block: the next breach blocks anew");
+    }
+}
+
+/// The daemon takes over that a person ended a block.
+pub struct BlockEnded<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub group: &'a str,
+}
+
+impl BlockEnded<'_> {
+    pub fn emit(&self) {
+        let Self { model, version, group } = *self;
+        tracing::warn!(model, version, group, "a block was ended by a person");
+    }
+}
+
+/// A version was deleted and registered anew.
+pub struct VersionMadeAnew<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+}
+
+impl VersionMadeAnew<'_> {
+    pub fn emit(&self) {
+        let Self { model, version } = *self;
+        tracing::warn!(model, version, "a version of this number was deleted: this one is counted anew");
+    }
+}
+
+/// A version was registered with another snapshot than it is counted against.
+pub struct SnapshotRegistered<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+}
+
+impl SnapshotRegistered<'_> {
+    pub fn emit(&self) {
+        let Self { model, version } = *self;
+        tracing::warn!(model, version, "another snapshot was registered: its baseline is loaded anew");
+    }
+}
+
+/// What the daemon did upon a change in the registry, and has the registry record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    CountedAnew,
+    SnapshotLoaded,
+    BlocksEnded,
+}
+
+/// The registry does not record what the daemon did upon a change in it; the daemon does it again.
+pub struct DoneNotRecorded<'a, E> {
+    pub model: &'a str,
+    pub version: Option<&'a str>,
+    pub done: Done,
+    pub error: &'a E,
+}
+
+impl<E: Display> DoneNotRecorded<'_, E> {
+    pub fn emit(&self) {
+        let Self { model, version, done, error } = *self;
+        let what = match done {
+            Done::CountedAnew => "the version was counted anew: it is counted anew again",
+            Done::SnapshotLoaded => "the version's snapshot was loaded: it is loaded again",
+            Done::BlocksEnded => "the daemon ended the blocks: it ends them again",
+        };
+        tracing::warn!(model, version, %error, "the registry does not record that {what}");
+    }
+}
+
+/// A verdict cannot be written as JSON.
+pub struct VerdictUnwritable<'a, E> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub error: &'a E,
+}
+
+impl<E: Display> VerdictUnwritable<'_, E> {
+    pub fn emit(&self) {
+        let Self { model, version, error } = *self;
+        tracing::error!(%error, model, version, "a verdict cannot be written");
+    }
+}

@@ -1,5 +1,7 @@
 //! Checkpoints, baselines and snapshots.
 
+use std::path::Path;
+
 use crate::telemetry::counts::{Counted, Counts};
 
 /// A checkpoint that fails again and again is logged each so many times.
@@ -101,5 +103,132 @@ impl SnapshotReachable<'_> {
     pub fn emit(&self) {
         let Self { model, version } = *self;
         tracing::info!(model, version, "its snapshot can be read again, and is the one that it is counted against");
+    }
+}
+
+/// The checkpoint of the release before was taken over.
+pub struct CheckpointTakenOver<'a> {
+    /// Where a copy of it is kept.
+    pub kept: &'a Path,
+}
+
+impl CheckpointTakenOver<'_> {
+    pub fn emit(&self) {
+        let kept = self.kept.display();
+        tracing::info!(
+            %kept,
+            "the checkpoint of the release before was taken over; a copy for going back is kept, remove it when it is not needed any more"
+        );
+    }
+}
+
+/// A chunk that no checkpoint names was not removed.
+pub struct ChunkStays<'a> {
+    pub path: &'a Path,
+    pub error: &'a std::io::Error,
+}
+
+impl ChunkStays<'_> {
+    pub fn emit(&self) {
+        let (path, error) = (self.path.display(), self.error);
+        tracing::debug!(%path, %error, "a chunk that is not needed any more stays");
+    }
+}
+
+/// A checkpoint holds counts of a model that has no policy.
+pub struct ModelDropped<'a> {
+    pub model: &'a str,
+}
+
+impl ModelDropped<'_> {
+    pub fn emit(&self) {
+        tracing::warn!(model = self.model, "the checkpoint holds a model without a policy: its counts are dropped");
+    }
+}
+
+/// Counts of a version that a checkpoint holds cannot be continued.
+pub struct CountsLost<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub why: &'a str,
+}
+
+impl CountsLost<'_> {
+    pub fn emit(&self) {
+        let Self { model, version, why } = *self;
+        tracing::warn!(
+            model,
+            version,
+            "the counts of this version start anew, and windows that reach back are incomplete: {why}"
+        );
+    }
+}
+
+/// A start waits for a version's baseline; `GET /ready` shows it as long as it holds.
+pub struct BaselineAwaited<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub why: &'a str,
+}
+
+impl BaselineAwaited<'_> {
+    pub fn emit(&self) {
+        let Self { model, version, why } = *self;
+        tracing::warn!(model, version, "{why}");
+    }
+}
+
+/// A version's baseline is being built.
+pub struct BaselineLoading<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+}
+
+impl BaselineLoading<'_> {
+    pub fn emit(&self) {
+        let Self { model, version } = *self;
+        tracing::info!(model, version, "loading the baseline of a version");
+    }
+}
+
+/// A version's baseline was built.
+pub struct BaselineLoaded<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub rows: u64,
+    pub sha256: &'a str,
+}
+
+impl BaselineLoaded<'_> {
+    pub fn emit(&self) {
+        let Self { model, version, rows, sha256 } = *self;
+        tracing::info!(model, version, rows, sha256, "baseline loaded");
+    }
+}
+
+/// A version's baseline cannot be built.
+pub struct BaselineFailed<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+    pub error: &'a str,
+}
+
+impl BaselineFailed<'_> {
+    pub fn emit(&self) {
+        let Self { model, version, error } = *self;
+        tracing::warn!(model, version, error, "the version's baseline cannot be built");
+    }
+}
+
+/// A version was over the limit of new ones, and has a snapshot by now.
+pub struct VersionTakenOn<'a> {
+    pub model: &'a str,
+    pub version: &'a str,
+}
+
+impl VersionTakenOn<'_> {
+    pub fn emit(&self) {
+        let Self { model, version } = *self;
+        tracing::info!(model, version, "a version that was not taken on has a snapshot: it is counted from here on");
     }
 }

@@ -1,4 +1,4 @@
-//! Threads that cannot be started.
+//! Threads that cannot be started, that panic, or that do not end.
 
 use std::io::Error;
 
@@ -36,5 +36,34 @@ impl NoThread<'_> {
             Purpose::ReadArtifact => tracing::error!(%error, "no thread to read an artifact on"),
             Purpose::EndProducer => tracing::warn!(%error, "no thread to end a producer on"),
         }
+    }
+}
+
+/// A thread of the daemon panicked.
+pub struct ThreadPanicked;
+
+impl ThreadPanicked {
+    pub fn emit(&self) {
+        tracing::error!("a thread of the daemon panicked");
+    }
+}
+
+/// A thread has not ended in the time that the daemon waits at its end.
+pub struct ThreadRunsOn<'a> {
+    pub thread: Option<&'a str>,
+}
+
+impl ThreadRunsOn<'_> {
+    pub fn emit(&self) {
+        tracing::debug!(thread = self.thread, "a thread has not ended yet");
+    }
+}
+
+/// The thread that delivers verdicts and signals panicked.
+pub struct DeliveryPanicked;
+
+impl DeliveryPanicked {
+    pub fn emit(&self) {
+        tracing::error!("the delivery thread panicked; what it did not deliver is in the checkpoint");
     }
 }

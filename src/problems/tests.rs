@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::view::Keep;
+use crate::ledger;
+use driftgate_core::promotion::types::ActiveBlock;
+use driftgate_core::promotion::version::{PendingRollback, StageMove, VersionRecord};
+use crate::view::failing::Part;
 use crate::view::inputs::InputView;
 use crate::view::readiness::{Readiness, Reason as NotReady};
+use crate::view::{Keep, ModelView, View};
 use driftgate_core::decode::Reason;
 use driftgate_core::intake::Counters;
-use driftgate_core::judge::verdict::{Counted, RuleResult, WindowSpan};
-use driftgate_core::promotion::types::ActiveBlock;
+use driftgate_core::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan};
 
 const HOUR: i64 = 3_600_000;
 const NOW: i64 = 1_772_359_200_000;

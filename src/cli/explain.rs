@@ -1,9 +1,10 @@
-//! `driftgate explain`: everything that speaks for and against a version, the short answer first. The distributions
-//! beside each other are `distribution`; where the version comes from and what happened to it is `record`.
+//! `driftgate explain`: why a version is blocked or not, the short answer first. `distribution` draws the distributions side by side;
+//! `record` prints lineage, approvals and promotions.
 
 mod distribution;
 mod record;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -11,7 +12,8 @@ use serde_json::Value;
 use super::client::{Client, ServerArgs};
 use super::display;
 use super::exit::{self, Failure};
-use super::terminal::{out, outln};
+use super::model::VersionArgs;
+use super::output::Output;
 use crate::api::Explanation;
 use driftgate_core::codec::number::written;
 use driftgate_core::codec::time::utc;
@@ -19,6 +21,7 @@ use driftgate_core::gate::{Answer, GateVerdict};
 use driftgate_core::judge::evidence::SegmentRates;
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 use driftgate_core::promotion::types::ActiveBlock;
+use driftgate_core::rule;
 
 /// Segments in a table at most; the lowest rates are shown.
 const SEGMENTS: usize = 12;
@@ -29,28 +32,18 @@ const SEGMENTS: usize = 12;
     after_help = "Examples:\n  driftgate explain fraud_detector 7\n  driftgate explain fraud_detector 7 --json\n  driftgate explain fraud_detector 7 --config config/driftgate.yaml"
 )]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// Its version
-    #[arg(value_name = "VERSION")]
-    version: String,
-    /// Prints it as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: VersionArgs,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let path = ["api", "v1", "models", &args.model, "versions", &args.version, "explain"];
-    let said: Value = Client::new(&args.server)?.get(&path, &[])?;
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&said)?);
-    } else {
-        let width = display::table(&[]).width().map_or(distribution::WIDTH, usize::from);
-        out!("{}", as_text(&said, width)?);
-    }
+    let said: Value = Client::new(&args.server)?.get(&args.of.path("explain"), &[])?;
+    let width = display::table(&[]).width().map_or(distribution::WIDTH, usize::from);
+    args.output.print(&said, || as_text(&said, width))?;
     Ok(exit::PASS)
 }
 
@@ -119,7 +112,7 @@ fn word(verdict: GateVerdict) -> &'static str {
     }
 }
 
-/// The short answer: where the version stands, and where the gate would let it go, the worst first.
+/// The short answer: the stages of the version, and the gate's answer for each stage, the worst first.
 fn answer(it: &Explanation, gates: &[&Answer]) -> String {
     let order = [GateVerdict::Block, GateVerdict::Inconclusive, GateVerdict::Pending, GateVerdict::Pass];
     let parts = order.into_iter().filter_map(|verdict| {
@@ -173,6 +166,17 @@ fn checks(out: &mut String, verdicts: &[Verdict]) {
         );
     }
     let _ = writeln!(out, "{table}");
+    measured(out, verdicts);
+}
+
+/// What the rules measure that do not pass, by their own definitions; one line per metric.
+fn measured(out: &mut String, verdicts: &[Verdict]) {
+    let mut told = BTreeSet::new();
+    for result in results(verdicts).filter(|r| r.status != Status::Pass) {
+        if let Some(definition) = rule::find(&result.metric).filter(|d| told.insert(d.name)) {
+            let _ = writeln!(out, "{}: {}", definition.name, definition.explanation());
+        }
+    }
 }
 
 fn limit(result: &RuleResult) -> String {

@@ -7,7 +7,8 @@
 //! | `types`, `names` | limits, subjects, statuses; what rules may refer to |
 //! | `comparison`, `alarms`, `counts`, `result` | a KPI beside its reference; how often a rule blocks without drift; what a rule is judged by, and what comes of it |
 //! | `properties`, `definition` | the definition of a rule, and a parsed rule |
-//! | `options`, `shown`, `reference` | what several rules read and show; the reference page and the JSON Schema of rules |
+//! | `options`, `shown` | what several rules read and show |
+//! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
 //! | `distance`, `rates`, `segments`, `quality`, `service`, `kpi`, `measured` | the families |
 
 pub mod alarms;
@@ -15,6 +16,7 @@ pub mod comparison;
 pub mod counts;
 pub mod definition;
 pub mod distance;
+mod explain;
 pub mod kpi;
 pub mod measured;
 pub mod names;

@@ -17,7 +17,7 @@ const MARKED: usize = 3;
 const MOVED: f64 = 0.01;
 /// Characters of a label.
 const LABEL: usize = 24;
-/// ` 100.0% `: what stands before a bar.
+/// ` 100.0% `: the text before a bar.
 const PERCENT: usize = 8;
 /// Characters of a bar.
 const SHORTEST: usize = 5;

@@ -137,9 +137,8 @@ fn a_version_without_verdicts_is_inconclusive() {
 fn the_commands_exit_with_0_and_refuse_what_is_not_there() {
     let (_folder, server) = world();
     let args = |model: &str, version: &str, json| Args {
-        model: model.into(),
-        version: version.into(),
-        json,
+        of: VersionArgs { model: model.into(), version: version.into() },
+        output: Output { json },
         server: server.clone(),
     };
     for json in [false, true] {

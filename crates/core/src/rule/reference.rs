@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::definition::{Bounds, Counts, Definition, LimitForm, Minimum, Opt, Reference, Subjects, Takes};
+use super::definition::{Bounds, Definition, LimitForm, Opt, Subjects, Takes};
 
 impl Definition {
     /// The rule's section of the reference page.
@@ -12,11 +12,9 @@ impl Definition {
         let mut out = format!("### `{}`\n\n{}\n\n", self.name, self.documentation);
         let _ = writeln!(
             out,
-            "Results about {}. Counts {}. {} {}\n\n| key | what is written | default | meaning |\n|---|---|---|---|",
+            "Results about {}. {}\n\n| key | what is written | default | meaning |\n|---|---|---|---|",
             self.about(),
-            self.counted(),
-            self.compared(),
-            self.needs()
+            self.terms()
         );
         for (key, written, default, meaning) in self.rows() {
             let _ = writeln!(out, "| `{key}` | {written} | {default} | {meaning} |");
@@ -48,35 +46,6 @@ impl Definition {
             Subjects::Kpi => "a KPI (`of`)".to_owned(),
             Subjects::Measured => "a measured metric (`of`)".to_owned(),
             Subjects::Only(subject) => format!("`{subject}`"),
-        }
-    }
-
-    fn counted(&self) -> &'static str {
-        match self.counts {
-            Counts::Predictions => "predictions",
-            Counts::Decisions => "predictions with a class (a decision, or a score and a threshold)",
-            Counts::Pairs => "labelled predictions",
-            Counts::DecidedPairs => "labelled predictions with a class (a decision, or a score and a threshold)",
-            Counts::Measurements => "measurements",
-        }
-    }
-
-    fn compared(&self) -> &'static str {
-        match self.baseline {
-            Reference::None => "The value itself has the limit.",
-            Reference::Snapshot => "It is compared with the training snapshot.",
-            Reference::Shown => "The value itself has the limit; the training snapshot's is shown beside it.",
-            Reference::Version => "It is compared with another version, or with the version's own past.",
-        }
-    }
-
-    fn needs(&self) -> &'static str {
-        match self.minimum {
-            Minimum::Samples => "Fewer than `min_samples` measured values are `insufficient`.",
-            Minimum::Events => "Fewer than `min_samples` events are `insufficient`.",
-            Minimum::TwoSegments => "Without two segments of `min_positives` it is `insufficient`.",
-            Minimum::OneSegment => "Without a segment of `min_positives` it is `insufficient`.",
-            Minimum::One => "One measurement is enough.",
         }
     }
 
@@ -137,18 +106,6 @@ impl Definition {
         match self.limit {
             LimitForm::Any => "exactly one of the four".to_owned(),
             _ => format!("required, like `{}`", self.example),
-        }
-    }
-
-    fn limit_meaning(&self, key: &str) -> &'static str {
-        match (self.limit, key) {
-            (LimitForm::Drop, _) => "A larger drop blocks.",
-            (LimitForm::Any, "warn") => "A limit inside the other: a value beyond it warns.",
-            (_, "warn") => "Below `lt`: a value at or above it warns.",
-            (_, "lt") => "A value at or above it blocks.",
-            (_, "gt") => "A value at or below it blocks.",
-            (LimitForm::AtMost(_), _) | (_, "lte") => "A value above it blocks.",
-            _ => "A value below it blocks.",
         }
     }
 

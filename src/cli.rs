@@ -20,6 +20,8 @@ mod init;
 mod load;
 mod local;
 mod logging;
+mod model;
+mod output;
 mod override_rule;
 mod promote;
 mod reference;
@@ -53,7 +55,7 @@ pub fn main() -> u8 {
             return u8::try_from(e.exit_code()).unwrap_or(exit::INPUT);
         }
         Err(e) => {
-            // Where nobody reads, there is nobody to tell.
+            // A closed output cannot be reported to anywhere.
             let _ = e.print();
             return u8::try_from(e.exit_code()).unwrap_or(exit::INPUT);
         }

@@ -8,7 +8,7 @@ use super::{
     promote, register, replay, resume, rollback, rollout, run, status, unblock,
 };
 
-/// Watches machine-learning models in production and guards their promotion.
+/// Monitors machine-learning models in production and decides whether versions may be promoted.
 #[derive(Debug, Parser)]
 #[command(name = "driftgate", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(

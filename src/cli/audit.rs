@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::display;
 use super::exit::{self, Failure};
-use super::terminal::{out, outln};
+use super::output::Output;
 use crate::audit_key;
 use crate::config::Config;
 use crate::daemon::read_config;
@@ -28,7 +28,7 @@ use store::Log;
 /// Where the registry's own checkpoints are found, for messages.
 const DATABASE: &str = "the database";
 
-/// Checks the audit log
+/// Verifies the audit log
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub struct Args {
@@ -41,42 +41,37 @@ enum Command {
     Verify(VerifyArgs),
 }
 
-/// Checks every record, the chain they form, the signed checkpoints, and what the registry has against them; writes nothing
+/// Verifies the audit log: its records, their chain, its signed checkpoints, and that the registry's content follows from it. Writes nothing
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Whoever can change the registry and its key can rewrite both: only checkpoints kept elsewhere show that.\n\nExit codes: 0 intact, 1 problems, 2 something cannot be read, 5 the brokers cannot be reached.\n\nExamples:\n  driftgate audit verify --config config/driftgate.yaml\n  driftgate audit verify --registry copy/registry.db --public-key audit.pem --anchors anchors.jsonl"
+    after_help = "A person who can change the registry and its key can rewrite both; only checkpoints that are kept elsewhere reveal that.\n\nExit codes: 0 intact, 1 problems found, 2 something cannot be read, 5 the brokers cannot be reached.\n\nExamples:\n  driftgate audit verify --config config/driftgate.yaml\n  driftgate audit verify --registry copy/registry.db --public-key audit.pem --anchors anchors.jsonl"
 )]
 #[command(group = clap::ArgGroup::new("where").required(true))]
 struct VerifyArgs {
-    /// The daemon's configuration: its registry, and the topic that its audit section names
+    /// Configuration of the daemon: its registry, and the topic of its audit section
     #[arg(long, value_name = "FILE", group = "where")]
     config: Option<PathBuf>,
-    /// The registry's file
+    /// File of the registry
     #[arg(long, value_name = "PATH", group = "where")]
     registry: Option<PathBuf>,
-    /// A public key (PEM) that checkpoints may be signed with, several times for former keys; by default the public half
-    /// of the key beside the registry
+    /// PEM file of a public key that verifies checkpoints; can be given several times, for former keys; default: the public half of the key
+    /// beside the registry
     #[arg(long, value_name = "FILE")]
     public_key: Vec<PathBuf>,
-    /// Checkpoints kept elsewhere, a JSON object a line
+    /// File of checkpoints that were kept elsewhere, one JSON object per line
     #[arg(long, value_name = "FILE.jsonl")]
     anchors: Option<PathBuf>,
-    /// Leaves the configuration's audit topic unread
+    /// Does not read the audit topic of the configuration
     #[arg(long)]
     no_anchors: bool,
-    /// Prints what was found as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let Command::Verify(args) = &args.command;
     let checked = check(args)?;
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&checked.to_json())?);
-    } else {
-        out!("{}", checked.to_text());
-    }
+    args.output.print(&checked.to_json(), || Ok(checked.to_text()))?;
     Ok(if checked.is_intact() { exit::PASS } else { exit::BLOCK })
 }
 
@@ -85,7 +80,7 @@ fn check(args: &VerifyArgs) -> Result<Checked, Failure> {
     let path = match (&config, &args.registry) {
         (Some(config), _) => home::find(&config.registry.path, &config.registry_before()),
         (None, Some(path)) => path.clone(),
-        (None, None) => return Err(anyhow!("name a registry with --registry, or a configuration with --config").into()),
+        (None, None) => return Err(anyhow!("give a registry as --registry, or a configuration as --config").into()),
     };
     let mut anchors = args.anchors.as_deref().map(anchors::from_file).transpose()?.unwrap_or_default();
     if let Some((config, topic)) = config.as_ref().and_then(|c| Some((c, c.audit_topic.as_ref()?)))
@@ -105,7 +100,7 @@ fn check(args: &VerifyArgs) -> Result<Checked, Failure> {
 fn from_topic(config: &Config, topic: &str) -> Result<Anchors, Failure> {
     let Some(kafka) = &config.kafka else {
         return Err(
-            anyhow!("the configuration has an audit topic and no brokers: add them, or say --no-anchors").into()
+            anyhow!("the configuration has an audit topic and no brokers: add them, or give --no-anchors").into()
         );
     };
     let spinner = display::spinner(&format!("reading {topic}"));
@@ -127,7 +122,7 @@ fn keys(given: &[PathBuf], registry: &Path, log: &Log, has_anchors: bool) -> any
         return Ok(PublicKeys::default());
     }
     Err(anyhow!(
-        "there is no key {} beside the registry, so no signature can be checked: name the public key with --public-key",
+        "there is no key {} beside the registry, so no signature can be verified: give the public key as --public-key",
         path.display()
     ))
 }
@@ -138,12 +133,12 @@ fn public_key(path: &Path) -> anyhow::Result<PublicKey> {
     PublicKey::parse(&text).with_context(|| path.display().to_string())
 }
 
-/// What `verify` leaves to us: here every change is sealed by a checkpoint.
+/// Problems beside those of `verify`: driftgate writes a checkpoint with each change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "problem", rename_all = "snake_case")]
 enum Unsealed {
     #[error(
-        "{} not vouched for by a checkpoint: every change is sealed by one, so records were added, or checkpoints removed",
+        "{} not covered by a checkpoint: each change writes one, so records were added, or checkpoints removed",
         span(*from, *to)
     )]
     Unvouched { from: u64, to: u64 },
@@ -162,7 +157,7 @@ fn span(from: u64, to: u64) -> String {
 #[serde(tag = "problem", rename_all = "snake_case")]
 enum Unheld {
     #[error(
-        "the log is empty, beside a registry that is in use: its records were removed, or the registry was put together by hand"
+        "the log is empty, beside a registry that is in use: its records were removed, or the registry was not written by driftgate"
     )]
     NoLog,
     #[error("{0}")]
@@ -170,7 +165,7 @@ enum Unheld {
     #[error("{what}")]
     Object { what: String },
     #[error(
-        "what is kept of the artifact {location} is not what was found of it: its signature is not of this registry's key; it is not used, and the artifact is read again"
+        "the record that the registry keeps of the artifact {location} is not signed with this registry's key: it is not used, and the artifact is read again"
     )]
     Artifact { location: String },
 }

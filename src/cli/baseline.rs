@@ -1,12 +1,14 @@
-//! `driftgate baseline`: a training snapshot to a baseline file, and a baseline for people.
+//! `driftgate baseline`: builds a baseline file from a training snapshot, or prints a baseline.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
 use super::exit::{self, Failure};
-use super::terminal::{out, outln};
+use super::output::Output;
+use super::terminal::outln;
 use super::{display, replay};
 use crate::snapshot;
 use crate::stores::Stores;
@@ -14,7 +16,7 @@ use driftgate_core::baseline::{Baseline, NumericReference};
 use driftgate_core::policy::Policy;
 use driftgate_core::stats::fairness::Rate;
 
-/// Builds a baseline from a training snapshot, or shows one
+/// Builds a baseline from a training snapshot, or prints one
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
@@ -27,33 +29,32 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Reads the snapshot (Parquet or CSV) and writes the compact baseline
+    /// Reads the snapshot (Parquet or CSV) and writes the baseline file
     Build {
         #[command(flatten)]
         what: What,
-        /// Where the baseline goes; MODEL-VERSION.baseline by default
+        /// File to write; default: MODEL-VERSION.baseline
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Prints a baseline's columns, grids and segment rates
+    /// Prints the columns, grids and segment rates of a baseline
     Show {
         #[command(flatten)]
         what: What,
-        /// Prints it as JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
 #[derive(Debug, clap::Args)]
 struct What {
-    /// The model's policy file
+    /// Policy of the model
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
-    /// The model version; fills {version} in the policy's baseline.snapshot
+    /// Version of the model, which replaces {version} in the policy's baseline.snapshot
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
-    /// A snapshot (.parquet, .csv, also s3://, gs://, az://) or a built baseline, instead of the policy's
+    /// Snapshot (.parquet, .csv, also s3://, gs://, az://) or baseline file; default: the policy's baseline.snapshot
     #[arg(value_name = "SNAPSHOT")]
     snapshot: Option<String>,
 }
@@ -61,13 +62,9 @@ struct What {
 pub fn run(args: &Args) -> Result<u8, Failure> {
     match &args.command {
         Command::Build { what, out } => build(what, out.as_deref()),
-        Command::Show { what, json } => {
+        Command::Show { what, output } => {
             let (policy, baseline) = load(what)?;
-            if *json {
-                outln!("{}", serde_json::to_string_pretty(&as_json(&policy, &baseline)?)?);
-            } else {
-                out!("{}", as_text(&policy, &baseline)?);
-            }
+            output.print(&as_json(&policy, &baseline)?, || as_text(&policy, &baseline))?;
             Ok(exit::PASS)
         }
     }
@@ -119,7 +116,6 @@ fn numeric<'b>(policy: &'b Policy, baseline: &'b Baseline) -> impl Iterator<Item
 }
 
 fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
-    use std::fmt::Write as _;
     let mut out = String::new();
     writeln!(out, "{} version {}: {} rows", baseline.model, baseline.version, display::count(baseline.rows))?;
     writeln!(
@@ -129,6 +125,13 @@ fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
         baseline.snapshot_sha256,
         baseline.digest()?
     )?;
+    writeln!(out, "{}", columns(policy, baseline))?;
+    segments(&mut out, policy, baseline)?;
+    Ok(out)
+}
+
+/// A row per column.
+fn columns(policy: &Policy, baseline: &Baseline) -> comfy_table::Table {
     let mut table =
         display::table(&["column", "type", "values", "missing", "distinct", "test", "min", "median", "max"]);
     for (name, r) in numeric(policy, baseline) {
@@ -165,7 +168,11 @@ fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
             ],
         );
     }
-    writeln!(out, "{table}")?;
+    table
+}
+
+/// A table per segmentation, with the rates of its segments.
+fn segments(out: &mut String, policy: &Policy, baseline: &Baseline) -> std::fmt::Result {
     for (segmentation, segments) in policy.segments.iter().zip(&baseline.segments) {
         let Some(segments) = segments else {
             writeln!(
@@ -192,7 +199,7 @@ fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
         }
         writeln!(out, "{table}")?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// A grid point near the middle of the reference.

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::display;
 use super::exit::{self, Failure};
-use super::terminal::{errln, out, outln};
+use super::output::Output;
+use super::terminal::errln;
 use crate::config::{self, Config};
 use crate::daemon::sources;
 use crate::http::Tokens;
@@ -26,39 +27,34 @@ use driftgate_core::policy::lint::{Lint, lint};
 use driftgate_core::policy::{self, Policy};
 use watch::Watch;
 
-/// Validates policies and configurations and gives advice
+/// Validates policies and configurations, and warns of what is likely wrong
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 valid, 1 valid with warnings under --strict, 2 errors.\n\nExamples:\n  driftgate check --config config/driftgate.yaml\n  driftgate check --policy policy.yaml --strict\n  driftgate check --policy policy.yaml --alarms"
+    after_help = "Exit codes: 0 valid, 1 valid with warnings and --strict, 2 errors.\n\nExamples:\n  driftgate check --config config/driftgate.yaml\n  driftgate check --policy policy.yaml --strict\n  driftgate check --policy policy.yaml --alarms"
 )]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub struct Args {
-    /// The daemon's configuration; the policies it names are checked too
+    /// Configuration of the daemon; its policies are checked too
     #[arg(long, value_name = "FILE", group = "what")]
     config: Option<PathBuf>,
-    /// A policy file; can be given several times
+    /// Policy; can be given several times
     #[arg(long, value_name = "FILE", group = "what")]
     policy: Vec<PathBuf>,
     /// Exits with 1 if there are warnings
     #[arg(long)]
     strict: bool,
-    /// Shows for each rule on how many days a month it blocks without any drift, and what it finds
+    /// Prints for each rule on how many days per month it blocks without drift, and how large a drift it detects
     #[arg(long)]
     alarms: bool,
-    /// Prints what was found as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let report = Report { show_alarms: args.alarms, ..Report::new(args.config.as_deref(), &args.policy) };
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&report.to_json())?);
-    } else {
-        out!("{}", report.to_text());
-        for error in &report.errors {
-            errln!("{error}");
-        }
+    args.output.print(&report.to_json(), || Ok(report.to_text()))?;
+    if !args.output.json {
+        report.errors.iter().for_each(|error| errln!("{error}"));
     }
     Ok(if !report.errors.is_empty() {
         exit::INPUT

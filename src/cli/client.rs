@@ -1,5 +1,5 @@
-//! A small client of a running daemon's HTTP API, for the commands that ask one. The token goes into the header and
-//! nowhere else: no message and no `Debug` shows it.
+//! A client of a running daemon's HTTP API, for the commands that need one. The token is sent in a header; no message and no `Debug`
+//! shows it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,16 +26,16 @@ const TOKEN: &str = "DRIFTGATE_TOKEN";
 /// An answer that is not ours is quoted up to here.
 const SHOWN_CHARS: usize = 200;
 
-/// Which daemon is asked, and on whose behalf.
+/// The daemon that a command asks, and the caller's token.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerArgs {
-    /// The daemon's address
+    /// Address of the daemon
     #[arg(long, value_name = "URL", env = "DRIFTGATE_SERVER", default_value = "http://127.0.0.1:9464")]
     pub server: String,
-    /// A file with the token, for changes and where reading needs one; without it the environment's `DRIFTGATE_TOKEN`
+    /// File with the token, which changes need, and reading where the daemon requires one; default: the variable `DRIFTGATE_TOKEN`
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Works on the registry and the policies that this configuration names, without a daemon
+    /// Configuration whose registry and policies are used directly, without a daemon
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
@@ -88,7 +88,7 @@ impl Client {
         Ok(Self { local: Some(local), ..client })
     }
 
-    /// Whether somebody's own token is sent.
+    /// Whether a token is sent.
     #[must_use]
     pub fn has_token(&self) -> bool {
         self.token.is_some()
@@ -187,7 +187,7 @@ impl Client {
         if self.token.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base) {
             SAID.call_once(|| {
                 errln!(
-                    "driftgate: warning: the token goes to {} in clear, where others may read it: use https:// (http.tls of the daemon)",
+                    "driftgate: warning: the token is sent to {} unencrypted, where others can read it: use https:// (http.tls of the daemon)",
                     shown(&self.base)
                 );
             });
@@ -199,7 +199,7 @@ impl Client {
         Failure { code: exit::UNREACHABLE, error }
     }
 
-    /// The daemon, or what stands before it, could not answer.
+    /// The daemon, or a proxy before it, could not answer.
     fn failed(&self, status: StatusCode, said: &str) -> Failure {
         let said = if said.is_empty() { "no reason given" } else { said };
         Failure {

@@ -1,4 +1,4 @@
-//! `driftgate decide`: promote or block, from a run that was written down.
+//! `driftgate decide`: the gate's decision on a run that a file describes.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -6,39 +6,34 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::exit::Failure;
-use super::terminal::outln;
+use super::output::Output;
 use crate::clock::now_ms;
 use driftgate_core::gate::Answer;
 use driftgate_core::gate::recorded;
 use driftgate_core::policy;
 
-/// Decides whether a recorded run may be promoted, by the same gates as a live version
+/// Evaluates the gate on a run that a JSON file describes
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The run is a JSON object: model, version, offline metrics, live metrics by their names in the policy, evidence, approvals, rollback_to. Error rates are fractions unless its units say percent.\n\nExit codes: 0 pass, 1 block, 2 a policy or run that cannot be used, 3 inconclusive, 4 waiting for approval.\n\nExamples:\n  driftgate decide --policy policy.yaml --run run.json\n  driftgate decide --policy policy.yaml --run - --to staging --json"
+    after_help = "The run is a JSON object with model, version, offline metrics, live metrics by their names in the policy, evidence, approvals and rollback_to. An error rate is a fraction unless the run's units say percent.\n\nExit codes: 0 pass, 1 block, 2 a policy or run that cannot be used, 3 inconclusive, 4 waiting for approval.\n\nExamples:\n  driftgate decide --policy policy.yaml --run run.json\n  driftgate decide --policy policy.yaml --run - --to staging --json"
 )]
 pub struct Args {
-    /// The policy of the run's model
+    /// Policy of the run's model
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
-    /// The run (- is standard input)
+    /// Description of the run (- is standard input)
     #[arg(long, value_name = "FILE")]
     run: PathBuf,
-    /// The stage to promote to; the run's own, or prod, unless given
+    /// Stage to promote to; default: the run's own stage, else prod
     #[arg(long, value_name = "STAGE")]
     to: Option<String>,
-    /// Prints the answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let answer = decide(args)?;
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&answer)?);
-    } else {
-        outln!("{answer}");
-    }
+    args.output.print(&answer, || Ok(format!("{answer}\n")))?;
     Ok(answer.verdict.exit_code())
 }
 
@@ -82,7 +77,7 @@ checks: {slo: {window: {size: 1m, slide: 1m}, rules: [latency_p95_ms: {id: p95, 
         let policy = file("p.yaml", POLICY);
         let ask = |text: &str| {
             let run_file = file("run.json", text);
-            run(&Args { policy: policy.clone(), run: run_file, to: None, json: true })
+            run(&Args { policy: policy.clone(), run: run_file, to: None, output: Output { json: true } })
         };
         for (latency, code) in [("62", 0), ("95", 1), ("null", 3)] {
             let text = format!(r#"{{"model": "m", "version": 1, "online": {{"latency_p95_ms": {latency}}}}}"#);
@@ -92,7 +87,7 @@ checks: {slo: {window: {size: 1m, slide: 1m}, rules: [latency_p95_ms: {id: p95, 
         assert_eq!(failure.code, super::super::exit::INPUT);
         let message = format!("{:#}", failure.error);
         assert!(message.contains("run.json cannot be decided: the run has no `model`"), "{message}");
-        let missing = Args { policy: folder.path().join("none"), run: "-".into(), to: None, json: false };
+        let missing = Args { policy: folder.path().join("none"), run: "-".into(), to: None, output: Output::default() };
         assert!(format!("{:#}", decide(&missing).unwrap_err()).contains("none cannot be read"));
     }
 }

@@ -1,4 +1,4 @@
-//! `driftgate demo`: a year of flights through the daemon's own pipeline, told as it happens, with the HTTP API beside it.
+//! `driftgate demo`: runs a year of flights through the daemon's pipeline, prints what happens, and serves the HTTP API meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{self, Failure};
 use super::terminal::outln;
@@ -25,25 +27,25 @@ use driftgate_core::judge::verdict::{Action, Signal, Status, Verdict};
 use driftgate_core::pipeline::Pipeline;
 use driftgate_core::promotion::version::Registration;
 
-/// Shows the main job on the flights that the repository ships: no Kafka needed
+/// Runs the pipeline over the flight data of the repository, without Kafka
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A model scores every flight out of New York in 2013; labels arrive when the flights land. Version 1 was trained in winter\nand serves from March on, version 2 runs beside it from July. Nothing is injected: the drift is the year's own.\n\nExamples:\n  driftgate demo\n  driftgate demo --speed 40 --listen 127.0.0.1:9464 --stay"
+    after_help = "A model scores each flight from New York in 2013; a label arrives when the flight lands. Version 1 was trained on the winter and\nserves from March on; version 2 runs beside it from July. The drift is in the data: nothing was added.\n\nExamples:\n  driftgate demo\n  driftgate demo --speed 40 --listen 127.0.0.1:9464 --stay"
 )]
 pub struct Args {
     /// Folder with predictions.parquet, labels.parquet, policies and training snapshots
     #[arg(long, value_name = "DIR", default_value = "tests/data/flights")]
     data: PathBuf,
-    /// The policy in that folder
+    /// Policy in that folder
     #[arg(long, value_name = "FILE", default_value = "policy-core.yaml")]
     policy: PathBuf,
-    /// Days of flights a second; 0 is as fast as it goes
+    /// Days of flights per second; 0 means as fast as possible
     #[arg(long, value_name = "DAYS", default_value_t = 15.0)]
     speed: f64,
-    /// Where the HTTP API and the dashboard listen
+    /// Address of the HTTP API and the dashboard
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
-    /// Goes on serving the HTTP API at the end, until Ctrl-C
+    /// Serves the HTTP API after the end of the data, until Ctrl-C
     #[arg(long)]
     stay: bool,
 }
@@ -51,36 +53,47 @@ pub struct Args {
 /// The demo's clock: the event time that was reached. Freshness is measured by it, not by the wall.
 static STREAM_TIME: AtomicI64 = AtomicI64::new(0);
 
-pub fn run(args: &Args) -> Result<u8, Failure> {
+/// Refuses a speed that is none, and a folder that is not there.
+fn check(args: &Args) -> anyhow::Result<()> {
     if !args.speed.is_finite() || args.speed < 0.0 {
-        return Err(anyhow!("--speed is {}; give days a second, or 0 for as fast as it goes", args.speed).into());
+        return Err(anyhow!("--speed is {}; give days per second, or 0 for as fast as possible", args.speed));
     }
     if !args.data.is_dir() {
         return Err(anyhow!(
-            "the folder {} is not there; run the demo from the repository's root, or give --data",
+            "there is no folder {}; run the demo from the repository's root, or give --data",
             args.data.display()
-        )
-        .into());
+        ));
     }
+    Ok(())
+}
+
+/// Serves the HTTP API on a thread of its own, as long as the runtime lives.
+fn serve(args: &Args, view: &Shared, registry: &Arc<Embedded>) -> anyhow::Result<(Runtime, SocketAddr)> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let listener = runtime
+        .block_on(TcpListener::bind(args.listen))
+        .with_context(|| format!("cannot listen on {}; give another --listen", args.listen))?;
+    let address = listener.local_addr()?;
+    let app = App {
+        view: view.clone(),
+        registry: Arc::clone(registry),
+        access: Arc::new(Access::open(Tokens::default())),
+        now_ms: || STREAM_TIME.load(Ordering::Relaxed),
+        traffic: Traffic::default(),
+    };
+    runtime.spawn(http::serve(listener, app, std::future::pending()));
+    Ok((runtime, address))
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    check(args)?;
     let policy = Arc::new(replay_cli::read_policy(&args.data.join(&args.policy))?);
     let registry: Arc<Embedded> = Arc::new(Embedded::in_memory()?);
     let view = Shared::default();
     view.write()
         .models
         .insert(policy.model.clone(), new_model_view(&Pipeline::new(Arc::clone(&policy), Setup::default(), 1)));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind(args.listen))
-        .with_context(|| format!("cannot listen on {}; give another --listen", args.listen))?;
-    let address = listener.local_addr()?;
-    let app = App {
-        view: view.clone(),
-        registry: Arc::clone(&registry),
-        access: Arc::new(Access::open(Tokens::default())),
-        now_ms: || STREAM_TIME.load(Ordering::Relaxed),
-        traffic: Traffic::default(),
-    };
-    runtime.spawn(http::serve(listener, app, std::future::pending()));
+    let (runtime, address) = serve(args, &view, &registry)?;
     outln!("A year of flights out of New York, judged by {}.", args.data.join(&args.policy).display());
     outln!("The API serves meanwhile: http://{address}/ and http://{address}/metrics\n");
     let options = replay_cli::Options::new(&policy, None, 1)?;
@@ -112,19 +125,19 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     Ok(exit::PASS)
 }
 
-/// Tells what happens, and keeps the picture that the API serves.
+/// Prints what happens, and keeps the status view that the API serves.
 struct Story {
     address: SocketAddr,
     speed: f64,
     view: Shared,
     registry: Arc<Embedded>,
-    /// When the first verdict was told, and its end.
+    /// When the first verdict was printed, and its end.
     started: Option<(Instant, i64)>,
     /// What was explained once already.
     explained: BTreeSet<&'static str>,
     counts: BTreeMap<(String, Action), u64>,
     verdicts: u64,
-    /// Stages and versions the registry was told of.
+    /// Stages and versions that are in the registry.
     staged: BTreeSet<(String, String)>,
 }
 

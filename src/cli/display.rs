@@ -61,7 +61,7 @@ pub fn count_bar(total: Option<u64>, what: &str) -> ProgressBar {
     bar
 }
 
-/// A spinner for work whose length nobody knows.
+/// A spinner for work of unknown length.
 pub fn spinner(what: &str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_style(style("{spinner} {msg}"));
     bar.set_message(what.to_owned());

@@ -1,5 +1,6 @@
-//! `driftgate evidence add`: attaches what the gates ask for to a version.
+//! `driftgate evidence add`: attaches to a version the evidence that the gates require.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, ServerArgs};
 use super::exit::{self, Failure};
-use super::terminal::outln;
+use super::model::VersionArgs;
+use super::output::Output;
 use crate::api::{EvidenceKept, EvidenceRequest};
 use crate::artifact::digest;
 use driftgate_core::codec::time::utc;
@@ -28,51 +30,46 @@ enum Command {
     Add(AddArgs),
 }
 
-/// Attaches evidence; the latest of each kind counts, the audit log keeps all
+/// Attaches evidence to a version. The latest value of each kind counts; the audit log keeps all
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  driftgate evidence add fraud_detector 7 --set tests=pass --set security_scan=pass --metric auc=0.935\n  driftgate evidence add fraud_detector 7 --artifact model.onnx --env-lock requirements.lock --code-commit $(git rev-parse HEAD)\n  driftgate evidence add fraud_detector 7 --signature model.sig --algorithm ed25519 --key-id release\n  driftgate evidence add fraud_detector 7 --signature model.sig\n  driftgate evidence add fraud_detector 7 --file evidence.json"
 )]
 struct AddArgs {
-    /// The model
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// Its version
-    #[arg(value_name = "VERSION")]
-    version: String,
-    /// A JSON object of values by kind (- is stdin)
+    #[command(flatten)]
+    of: VersionArgs,
+    /// File with a JSON object of values by kind (- is standard input)
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// A kind and its value; the value is JSON, or a text
+    /// Evidence of this kind; VALUE is JSON or plain text
     #[arg(long = "set", value_name = "KIND=VALUE")]
     set: Vec<String>,
-    /// An offline metric
+    /// Offline metric
     #[arg(long = "metric", value_name = "NAME=NUMBER")]
     metrics: Vec<String>,
-    /// The artifact's files, whose digest is recorded
+    /// File or folder of the model artifact; its digest is recorded
     #[arg(long, value_name = "PATH")]
     artifact: Option<PathBuf>,
-    /// The environment's lock file, whose digest is recorded
+    /// Lock file of the training environment; its digest is recorded
     #[arg(long, value_name = "FILE")]
     env_lock: Option<PathBuf>,
-    /// The training snapshot, whose digest is recorded
+    /// Training snapshot; its digest is recorded
     #[arg(long, value_name = "FILE")]
     data_snapshot: Option<PathBuf>,
-    /// The commit of the training code
+    /// Commit of the training code
     #[arg(long, value_name = "COMMIT")]
     code_commit: Option<String>,
-    /// A signature over the artifact's digest (with --algorithm), or the model.sig of `OpenSSF` model signing
+    /// Signature over the artifact's digest (with --algorithm), or the model.sig file of `OpenSSF` model signing
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
-    /// What it was signed with: ed25519 or `ecdsa_p256`
+    /// Algorithm of the signature: ed25519 or `ecdsa_p256`
     #[arg(long, value_name = "NAME")]
     algorithm: Option<String>,
-    /// The pinned key's id in the policy
+    /// Id of the signing key in the policy
     #[arg(long, value_name = "ID")]
     key_id: Option<String>,
-    /// Prints the version's evidence as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -82,25 +79,25 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let given = args.given()?;
     if given.is_empty() {
         return Err(anyhow!(
-            "no evidence is given: add --set tests=pass, --metric auc=0.93, --file evidence.json or the like"
+            "no evidence is given: add it, for example as --set tests=pass, --metric auc=0.93 or --file evidence.json"
         )
         .into());
     }
-    let path = ["api", "v1", "models", &args.model, "versions", &args.version, "evidence"];
-    let EvidenceKept { evidence: kept, .. } = Client::new(&args.server)?.post(&path, &EvidenceRequest(given))?;
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&kept)?);
-    } else {
-        outln!("{} version {} has", args.model, args.version);
-        for evidence in kept {
+    let client = Client::new(&args.server)?;
+    let EvidenceKept { evidence: kept, .. } = client.post(&args.of.path("evidence"), &EvidenceRequest(given))?;
+    args.output.print(&kept, || {
+        let mut text = format!("{} version {} has\n", args.of.model, args.of.version);
+        for evidence in &kept {
             let value = if model_signing::is_bundle(&evidence.value) {
                 show(&evidence.value)
             } else {
                 evidence.value.to_string()
             };
-            outln!("  {:<16} {value}  ({}, {})", evidence.kind, evidence.actor, utc(evidence.at_ms));
+            let (actor, at) = (&evidence.actor, utc(evidence.at_ms));
+            writeln!(text, "  {:<16} {value}  ({actor}, {at})", evidence.kind)?;
         }
-    }
+        Ok(text)
+    })?;
     Ok(exit::PASS)
 }
 
@@ -116,7 +113,7 @@ impl AddArgs {
             for pair in &self.metrics {
                 let (name, value) = split(pair, "--metric auc=0.93")?;
                 let number: serde_json::Number =
-                    value.parse().map_err(|_| anyhow!("the metric {name} is {value:?}, which is no number"))?;
+                    value.parse().map_err(|_| anyhow!("the metric {name} is {value:?}, which is not a number"))?;
                 offline.as_object_mut().map(|o| o.insert(name.to_owned(), Value::Number(number)));
             }
         }
@@ -146,7 +143,7 @@ impl AddArgs {
         let bundle = serde_json::from_slice::<Value>(bytes).ok().filter(model_signing::is_bundle);
         bundle.ok_or_else(|| {
             anyhow!(
-                "{} is no bundle of a model signature: say what it was signed with as --algorithm ed25519 or ecdsa_p256",
+                "{} is no bundle of a model signature: give its algorithm as --algorithm ed25519 or ecdsa_p256",
                 path.display()
             )
         })

@@ -1,4 +1,4 @@
-//! Exit codes that scripts rely on, and errors with the code that they stand for.
+//! Exit codes that scripts rely on, and errors with their exit code.
 
 pub const PASS: u8 = 0;
 pub const BLOCK: u8 = 1;
@@ -7,7 +7,7 @@ pub const INCONCLUSIVE: u8 = 3;
 pub const PENDING: u8 = 4;
 pub const UNREACHABLE: u8 = 5;
 
-/// An error with the exit code it stands for.
+/// An error with its exit code.
 #[derive(Debug)]
 pub struct Failure {
     pub code: u8,

@@ -1,5 +1,4 @@
-//! `driftgate gate`: may a version be promoted to a stage? Asked of a running daemon, or of the
-//! registry that a configuration names.
+//! `driftgate gate`: may a version be promoted to a stage? A running daemon answers, or the registry that a configuration names.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::client::{Client, ServerArgs};
 use super::display;
 use super::exit::{self, Failure};
-use super::terminal::outln;
+use super::model::VersionArgs;
+use super::output::Output;
 use crate::clock::now_ms;
 use crate::daemon;
 use crate::http::BUSY;
@@ -20,28 +20,23 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Between two questions of `--wait`.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Asks whether a version may be promoted to a stage
+/// Evaluates the gate, which says whether a version may be promoted to a stage
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 pass, 1 block, 3 inconclusive, 4 waiting for approval.\n\nExamples:\n  driftgate gate flight_delay 2 --to prod\n  driftgate gate flight_delay 2 --to prod --wait --timeout 30m --json\n  driftgate gate flight_delay 2 --to prod --config config/driftgate.yaml"
 )]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// Its version
-    #[arg(value_name = "VERSION")]
-    version: String,
-    /// The stage to promote to
+    #[command(flatten)]
+    of: VersionArgs,
+    /// Stage to promote to
     #[arg(long, value_name = "STAGE")]
     to: String,
-    /// Prints the answer as JSON
-    #[arg(long)]
-    json: bool,
-    /// Asks again every 5 s while the answer is inconclusive or waits for approval
+    #[command(flatten)]
+    output: Output,
+    /// Evaluates the gate again every 5 s while the answer is inconclusive or waits for approval
     #[arg(long)]
     wait: bool,
-    /// How long --wait waits
+    /// Time after which --wait returns the last answer
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = timeout)]
     timeout: Duration,
     #[command(flatten)]
@@ -57,24 +52,21 @@ fn timeout(text: &str) -> Result<Duration, String> {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let answer = wait(args, || ask(args))?;
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&answer)?);
-    } else {
-        outln!("{answer}");
-    }
+    args.output.print(&answer, || Ok(format!("{answer}\n")))?;
     Ok(answer.verdict.exit_code())
 }
 
 /// Asks once. A registry that another process holds is not waited for.
 fn ask(args: &Args) -> Result<Answer, Failure> {
+    let VersionArgs { model, version } = &args.of;
     match Client::patient(&args.server, PATIENCE) {
-        Ok(client) => client.get(&["api", "v1", "gate", &args.model, &args.version], &[("to", &args.to)]),
+        Ok(client) => client.get(&["api", "v1", "gate", model, version], &[("to", &args.to)]),
         Err(failure) => {
             let busy = failure.error.downcast_ref().is_some_and(RegistryError::is_busy);
             let Some(config) = args.server.config.as_deref().filter(|_| busy) else { return Err(failure) };
             let policies = daemon::read_policies(&daemon::read_config(config)?)?;
-            let Some(policy) = policies.iter().find(|p| p.model == args.model) else { return Err(failure) };
-            Ok(gate::unanswered(policy, &args.to, &args.version, BUSY, now_ms()))
+            let Some(policy) = policies.iter().find(|p| p.model == *model) else { return Err(failure) };
+            Ok(gate::unanswered(policy, &args.to, version, BUSY, now_ms()))
         }
     }
 }

@@ -6,43 +6,39 @@ use serde_json::{Value, json};
 
 use super::client::{Client, ServerArgs};
 use super::exit::{self, Failure};
-use super::terminal::{out, outln};
+use super::model::ModelArg;
+use super::output::Output;
 use crate::api::{AuditRecord, History};
 use driftgate_core::audit::Event;
 
-/// Shows who did what to a model: the audit log's records, the newest last
+/// Prints the audit log of a model: who did what, the newest record last
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  driftgate history fraud_detector\n  driftgate history fraud_detector --limit 1000 --json\n  driftgate history fraud_detector --config config/driftgate.yaml"
 )]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// How many records, the newest ones
+    #[command(flatten)]
+    of: ModelArg,
+    /// Number of records to print, counted from the newest
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
-    /// Prints the records as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let records = records(args)?;
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&json!({"history": records}))?);
-    } else {
-        out!("{}", as_text(&args.model, records, args.limit)?);
-    }
+    let answer = json!({ "history": records });
+    args.output.print(&answer, || as_text(&args.of.model, records, args.limit))?;
     Ok(exit::PASS)
 }
 
 /// As many as are asked for: one answer holds no more than its bytes.
 fn records(args: &Args) -> Result<Vec<Value>, Failure> {
     let client = Client::new(&args.server)?;
-    let path = ["api", "v1", "models", &args.model, "history"];
+    let path = args.of.path("history");
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let mut found: Vec<Value> = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! `driftgate init`: drafts a policy from a training snapshot. What its columns are is `profile`, which of them mean what
-//! is `roles`, and the text is `draft`.
+//! `driftgate init`: drafts a policy from a training snapshot. `profile` reads the columns, `roles` finds out what each of them is for,
+//! `draft` writes the text.
 
 mod draft;
 mod limits;
@@ -24,40 +24,40 @@ use roles::{Roles, Wishes};
 /// How often limits are raised until `check` finds no rule that alarms too often.
 const RAISES: usize = 12;
 
-/// Drafts a policy from a training snapshot, with a comment on every choice
+/// Drafts a policy from a training snapshot, with a comment on each choice
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The draft watches drift and, where there are scores and labels, fairness, by limits that the training data itself keeps. What names and values leave open is asked for in a terminal, and marked `unclear` elsewhere. Read it, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml"
+    after_help = "The draft has rules on drift and, if the snapshot has scores and labels, on fairness; the training data itself keeps their limits. What names and values of columns do not tell, the command asks in a terminal and marks as `unclear` elsewhere. Read the draft, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml"
 )]
 pub struct Args {
-    /// The training snapshot, Parquet or CSV
+    /// Training snapshot, Parquet or CSV
     #[arg(long, value_name = "FILE")]
     snapshot: PathBuf,
-    /// The model's name; by default the file's
+    /// Name of the model; default: the name of the snapshot's file
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// The column with the model's scores, from 0 to 1; by default found by its name
+    /// Column with the model's scores, from 0 to 1; default: found by its name
     #[arg(long, value_name = "COL")]
     score: Option<String>,
-    /// The column with what happened; by default found by its name
+    /// Column with the labels; default: found by its name
     #[arg(long, value_name = "COL")]
     label: Option<String>,
-    /// The label's value that means 1
+    /// Value of the label that is the positive class
     #[arg(long, value_name = "VALUE")]
     positive: Option<String>,
-    /// A column that names rows and is no feature; can be given several times
+    /// Column that identifies rows and is no feature; can be given several times
     #[arg(long, value_name = "COL")]
     id: Vec<String>,
-    /// Drafts latency and error limits too, which the snapshot says nothing about
+    /// Adds rules on latency and errors, whose limits do not come from the snapshot
     #[arg(long)]
     slo: bool,
-    /// Drafts the way to prod too: evidence, approvals, a rollout, and with --slo a rollback
+    /// Adds the promotion to prod: evidence, approvals, a rollout, and with --slo a rollback
     #[arg(long)]
     promotion: bool,
-    /// Where the draft goes; standard output by default (or -)
+    /// File to write; default: standard output (also -)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Overwrites what is there
+    /// Overwrites an existing file
     #[arg(long)]
     force: bool,
 }
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn taken(out: &Path) -> anyhow::Error {
-    anyhow!("{} is there already: name another --out, or overwrite it with --force", out.display())
+    anyhow!("{} exists already: give another --out, or overwrite it with --force", out.display())
 }
 
 fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
@@ -121,7 +121,7 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
         slo: args.slo,
         promotion: args.promotion,
     };
-    // The names come from outside; whatever is wrong with them is said now.
+    // The names come from outside: what is wrong with them is reported now.
     let path = out.unwrap_or(Path::new("policy.yaml"));
     let parsed = |text: &str| driftgate_core::policy::parse(text, path).context("the draft would not be valid");
     let policy = parsed(&draft.text())?;
@@ -141,12 +141,12 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
     }
 }
 
-/// Where a version's snapshot lies by the draft.
+/// The location of a version's snapshot by the draft.
 fn snapshot_of(policy: &driftgate_core::policy::Policy, version: &str) -> anyhow::Result<String> {
     training::location_for(policy, version)?.context("the draft names no snapshot")
 }
 
-/// Asks a person at a terminal; nobody else is there to answer.
+/// Asks a person at a terminal; elsewhere there is no answer.
 fn ask(question: &str, answers: &[String]) -> Option<usize> {
     let (input, mut screen) = (std::io::stdin(), std::io::stderr());
     if !input.is_terminal() || !screen.is_terminal() {
@@ -157,7 +157,7 @@ fn ask(question: &str, answers: &[String]) -> Option<usize> {
     loop {
         write!(screen, "{shown}Number, or Enter to leave it open: ").and_then(|()| screen.flush()).ok()?;
         let mut line = String::new();
-        // At the end of the input nobody answers any more.
+        // At the end of the input there are no more answers.
         if input.lock().read_line(&mut line).ok()? == 0 || line.trim().is_empty() {
             return None;
         }
@@ -198,7 +198,7 @@ fn versioned(stem: &str) -> Option<(&str, &str)> {
     (parted && number).then(|| (before.get(..before.len() - 1).unwrap_or(before), version))
 }
 
-/// The snapshot as the policy names it: from the policy's folder where it lies below it, else from the root. On standard
+/// The snapshot as the policy names it: relative to the policy's folder if it is below it, else from the root. On standard
 /// output the policy's folder is taken to be this one.
 fn location(snapshot: &Path, out: Option<&Path>) -> anyhow::Result<String> {
     let snapshot = std::path::absolute(snapshot)?;

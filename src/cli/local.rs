@@ -34,7 +34,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// Opens the registry of a configuration. Whoever calls acts as the user of the operating system, or by `token` if
+    /// Opens the registry of a configuration. The caller acts as the user of the operating system, or by `token` if
     /// the configuration knows it.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl Local {
     ) -> Result<Self, Failure> {
         let config = daemon::read_config(path)?;
         let policies = daemon::read_policies(&config)?;
-        // Nobody goes on reading an artifact when this process has ended.
+        // No thread reads an artifact on when this process has ended.
         let registry = Arc::new(registry(&config)?.waiting_for_artifacts());
         let view = Shared::default();
         view.write().doubts = daemon::ledger::doubts(&config, &registry)?;
@@ -92,7 +92,7 @@ impl Local {
     }
 }
 
-/// Who is let in here, and the token to call with. Whoever can open the registry's file can read it.
+/// Who has access here, and the token to call with. A user who can open the registry's file can read it.
 fn access(config: &Config, given: Option<&str>) -> Result<(Access, String), Failure> {
     if let Some(token) = given {
         let access = Access::load(Rules { reading: Reading::Open, metrics: Reading::Open, ..config.http.rules() })?;
@@ -101,7 +101,7 @@ fn access(config: &Config, given: Option<&str>) -> Result<(Access, String), Fail
         }
         return Ok((access, token.to_owned()));
     }
-    // Whoever can write the registry's file needs no token; the name is the operating system's.
+    // A user who can write the registry's file needs no token; the actor is the user of the operating system.
     let token = format!("local-{}", std::process::id());
     Ok((Access::open(Tokens::one(&token, Roles::OPERATOR, "*", &actor())), token))
 }

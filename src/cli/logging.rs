@@ -1,6 +1,6 @@
 //! Structured logs on standard error: for people on a terminal, JSON otherwise. `DRIFTGATE_LOG`, or else `RUST_LOG`, filters
-//! (`info`, `driftgate=debug`, …); at debug a line for each span tells what it was about and how long it took. What events and callers
-//! wrote is escaped in both. Where traces are exported, spans go there too, whatever the filter says.
+//! (`info`, `driftgate=debug`, …); at debug a line per span shows its fields and how long it took. Text of events and
+//! callers is escaped in both. Where traces are exported, spans go there too, independent of the filter.
 
 use std::io::{self, IsTerminal as _};
 
@@ -16,11 +16,11 @@ use super::terminal::{Steered, shown};
 
 /// Starts logging, and hands spans to `tracer`; a second call changes nothing.
 pub fn start(tracer: Option<SdkTracer>) {
-    // What the verifier says of certificates is told with the server's name by whoever asked.
+    // The caller reports what the verifier says of a certificate, with the server's name.
     let usual = || EnvFilter::new("info,rustls_platform_verifier=off");
     let named = |name| EnvFilter::try_from_env(name);
     let filter = named("DRIFTGATE_LOG").or_else(|_| named("RUST_LOG")).unwrap_or_else(|_| usual());
-    // An error of writing is not told to the same place, where it would panic.
+    // An error of writing is not written to the same place, where it would panic.
     let lines = fmt::layer().log_internal_errors(false).with_span_events(FmtSpan::CLOSE);
     let lines = if io::stderr().is_terminal() {
         // Colours steer the terminal, too: here it is the fields that are escaped, not the line.

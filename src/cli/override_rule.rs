@@ -1,42 +1,39 @@
 //! `driftgate override`: takes a rule out of the gate's decision for a while.
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::client::{Client, ServerArgs};
 use super::exit::{self, Failure};
-use super::terminal::outln;
+use super::model::VersionArgs;
+use super::output::Output;
 use crate::api::{Overridden, OverrideRequest};
 
-/// Takes a rule out of the gate's decision for a while; verdicts stay as they are
+/// Keeps a rule out of the gate's decision until a time; verdicts stay as they are
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  driftgate override fraud_detector 7 --rule drift/psi --subject temp --for 24h --reason \"sensor was replaced\""
 )]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// Its version
-    #[arg(value_name = "VERSION")]
-    version: String,
-    /// The rule, as group/id
+    #[command(flatten)]
+    of: VersionArgs,
+    /// Rule, as group/id
     #[arg(long, value_name = "RULE")]
     rule: String,
-    /// The subject; without it every subject of the rule
+    /// Subject of the rule; default: all of its subjects
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
-    /// How long
+    /// How long the override lasts, such as 24h or 7d
     #[arg(long = "for", value_name = "TIME", required_unless_present = "until")]
     span: Option<String>,
-    /// Until when, RFC 3339
+    /// When the override ends, as RFC 3339
     #[arg(long, value_name = "TIME", conflicts_with = "span")]
     until: Option<String>,
-    /// Why; it goes into the gate's answer and the audit log
+    /// Reason, which the gate's answer and the audit log contain
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Prints it as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -49,19 +46,12 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         until: args.until.clone(),
         reason: args.reason.clone(),
     };
-    let path = ["api", "v1", "models", &args.model, "versions", &args.version, "overrides"];
-    let said: Value = Client::new(&args.server)?.post(&path, &body)?;
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&said)?);
-    } else {
-        let Overridden { until, .. } = serde_json::from_value(said)?;
-        outln!(
-            "{} {} does not hold up {} version {} until {until}",
-            args.rule,
-            args.subject.as_deref().unwrap_or("(every subject)"),
-            args.model,
-            args.version
-        );
-    }
+    let said: Value = Client::new(&args.server)?.post(&args.of.path("overrides"), &body)?;
+    args.output.print(&said, || {
+        let Overridden { until, .. } = Overridden::deserialize(&said)?;
+        let (VersionArgs { model, version }, rule) = (&args.of, &args.rule);
+        let subject = args.subject.as_deref().unwrap_or("(every subject)");
+        Ok(format!("{rule} {subject} does not hold up {model} version {version} until {until}\n"))
+    })?;
     Ok(exit::PASS)
 }

@@ -1,4 +1,4 @@
-//! `driftgate register`: tells the registry of a version, through a running daemon or straight into a registry.
+//! `driftgate register`: registers a version, at a running daemon or in the registry that a configuration names.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,48 +8,45 @@ use serde_json::{Map, Value};
 
 use super::client::{Client, ServerArgs};
 use super::exit::{self, Failure};
-use super::terminal::{errln, out, outln};
+use super::model::VersionArgs;
+use super::output::Output;
+use super::terminal::errln;
 use crate::api::RegisterRequest;
 use crate::artifact::digest;
 use driftgate_core::codec::time::utc;
 use driftgate_core::promotion::version::VersionRecord;
 
-/// Registers a model version; the same registration again changes nothing
+/// Registers a model version. A second registration with the same values changes nothing
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  driftgate register flight_delay 2 --stage staging --token-file token\n  driftgate register flight_delay 2 --snapshot data/train_v2.parquet --config config/driftgate.yaml"
 )]
 pub struct Args {
-    /// The model
-    #[arg(value_name = "MODEL")]
-    model: String,
-    /// Its version
-    #[arg(value_name = "VERSION")]
-    version: String,
-    /// Its training snapshot or built baseline, a path or s3://, gs://, az://; by default where the policy says
+    #[command(flatten)]
+    of: VersionArgs,
+    /// Training snapshot or built baseline: a path, or s3://, gs://, az://; default: the policy's baseline.snapshot
     #[arg(long, value_name = "LOCATION")]
     snapshot: Option<String>,
-    /// The snapshot's SHA-256
+    /// SHA-256 of the snapshot
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     snapshot_sha256: Option<String>,
-    /// The model artifact's SHA-256
+    /// SHA-256 of the model artifact
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     artifact_sha256: Option<String>,
-    /// Where the artifact's files are, to compute its digest now and again at promotion
+    /// File or folder of the model artifact; its digest is computed now and again at each promotion
     #[arg(long, value_name = "PATH")]
     artifact: Option<String>,
-    /// The version that its offline metrics are compared with
+    /// Version that the offline metrics are compared with
     #[arg(long, value_name = "VERSION")]
     baseline_version: Option<String>,
-    /// Evidence: a JSON object of values by kind, in a file (- is stdin)
+    /// File with evidence: a JSON object of values by kind (- is standard input)
     #[arg(long, value_name = "FILE")]
     evidence: Option<PathBuf>,
-    /// A stage pointer to put on it
+    /// Stage to put the version into
     #[arg(long, value_name = "STAGE")]
     stage: Option<String>,
-    /// Prints the record as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -88,17 +85,12 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         stage: args.stage.clone(),
         evidence: args.evidence()?,
     };
-    let path = ["api", "v1", "models", &args.model, "versions", &args.version];
-    let record: VersionRecord = Client::new(&args.server)?.post(&path, &request)?;
-    if args.json {
-        outln!("{}", serde_json::to_string_pretty(&record)?);
-    } else {
-        out!("{}", as_text(&record));
-    }
+    let record: VersionRecord = Client::new(&args.server)?.post(&args.of.own_path(), &request)?;
+    args.output.print(&record, || Ok(as_text(&record)))?;
     Ok(exit::PASS)
 }
 
-/// A location that means the same to whoever reads it: paths from the root. A file that is not here may be where the
+/// A location that means the same to any reader: paths from the root. A file that is not here may be where the
 /// daemon runs, so that it is missing is only said.
 fn absolute(location: &str) -> anyhow::Result<String> {
     if location.contains("://") {

@@ -1,34 +1,35 @@
-//! `driftgate status`: what is going on with the models, and what to do next where something is wrong.
+//! `driftgate status`: the state of daemon and models, and the next step where there is a problem.
 
 use std::fmt::Write as _;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::client::{Client, ServerArgs};
 use super::display;
 use super::exit::{self, Failure};
-use super::terminal::{out, outln, shown};
+use super::output::Output;
+use super::terminal::shown;
 use crate::api::{ModelStatus, Status, VersionStatus};
 use crate::problems::Problem;
 use driftgate_core::codec::number::short;
 use driftgate_core::promotion::version::PendingRollback;
 use driftgate_core::rollout::State;
 
-/// Shows what is wrong, the worst first, and what is going on with the models
+/// Prints problems, the worst first, and the state of the models
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 whatever the models are like, 5 the daemon cannot be reached.\n\nExamples:\n  driftgate status\n  driftgate status --problems\n  driftgate status fraud_detector --json\n  driftgate status --config config/driftgate.yaml"
+    after_help = "Exit codes: 0 also if there are problems, 5 the daemon cannot be reached.\n\nExamples:\n  driftgate status\n  driftgate status --problems\n  driftgate status fraud_detector --json\n  driftgate status --config config/driftgate.yaml"
 )]
 pub struct Args {
-    /// One model; all of them by default
+    /// Name of one model; default: all models
     #[arg(value_name = "MODEL")]
     model: Option<String>,
-    /// Lists only what is wrong, the worst first
+    /// Prints only the problems, the worst first
     #[arg(long)]
     problems: bool,
-    /// Prints it as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -39,20 +40,14 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Some(model) => client.get(&["api", "v1", "models", model, "status"], &[])?,
         None => client.get(&["api", "v1", "status"], &[])?,
     };
-    if args.json {
-        let said = if args.problems { said.get("problems").unwrap_or(&Value::Null) } else { &said };
-        outln!("{}", serde_json::to_string_pretty(said)?);
-        return Ok(exit::PASS);
-    }
-    let text = match (&args.model, args.problems) {
-        (Some(_), false) => model_text(&serde_json::from_value(said)?),
-        (None, false) => all_text(&serde_json::from_value(said)?),
-        (_, true) => {
-            let problems = said.get("problems").cloned().unwrap_or_default();
-            problems_text(&serde_json::from_value::<Vec<Problem>>(problems)?)
-        }
-    };
-    out!("{text}");
+    let answer = if args.problems { said.get("problems").unwrap_or(&Value::Null) } else { &said };
+    args.output.print(answer, || {
+        Ok(match (&args.model, args.problems) {
+            (Some(_), false) => model_text(&ModelStatus::deserialize(answer)?),
+            (None, false) => all_text(&Status::deserialize(answer)?),
+            (_, true) => problems_text(&Vec::<Problem>::deserialize(answer)?),
+        })
+    })?;
     Ok(exit::PASS)
 }
 
@@ -272,7 +267,12 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
             trust: Trust::default(),
         };
         let ask = |model: Option<&str>, json| {
-            run(&Args { model: model.map(str::to_owned), json, problems: json, server: server.clone() })
+            run(&Args {
+                model: model.map(str::to_owned),
+                output: Output { json },
+                problems: json,
+                server: server.clone(),
+            })
         };
         for (model, json) in [(None, false), (Some("m"), false), (None, true), (Some("m"), true)] {
             assert_eq!(ask(model, json).unwrap(), exit::PASS);
@@ -280,7 +280,7 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
         assert_eq!(ask(Some("other"), false).unwrap_err().code, exit::INPUT);
         let nobody = ServerArgs { config: None, ..server.clone() };
         assert_eq!(
-            run(&Args { model: None, json: false, problems: true, server: nobody }).unwrap_err().code,
+            run(&Args { model: None, output: Output::default(), problems: true, server: nobody }).unwrap_err().code,
             exit::UNREACHABLE
         );
     }

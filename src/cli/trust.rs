@@ -1,4 +1,4 @@
-//! Whose certificates a daemon may show over https, and the one that is shown to it.
+//! Certificates of https: the authorities that may sign the daemon's, and the client's own.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use reqwest::{Certificate, Identity};
 /// Authorities and certificates for a daemon with a private CA.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Trust {
-    /// PEM certificates of the authorities that may sign the daemon's, instead of the system's
+    /// PEM file of the authorities that sign the daemon's certificate; default: those of the system
     #[arg(long, value_name = "FILE", env = "DRIFTGATE_CA_FILE")]
     pub ca_file: Option<PathBuf>,
-    /// A PEM certificate to show to the daemon, with `--client-key`
+    /// PEM file of the client certificate; needs `--client-key`
     #[arg(long, value_name = "FILE", env = "DRIFTGATE_CLIENT_CERTIFICATE")]
     pub client_certificate: Option<PathBuf>,
-    /// The key of `--client-certificate`, as PEM
+    /// PEM file of the key of `--client-certificate`
     #[arg(long, value_name = "FILE", env = "DRIFTGATE_CLIENT_KEY")]
     pub client_key: Option<PathBuf>,
 }

@@ -97,7 +97,7 @@ fn issuer(item: &Item) -> Option<String> {
     }
     let read = units::quote(text);
     item.fail(format!(
-        "expected an address that begins with https://, read {read}: keys that come otherwise could be anybody's"
+        "expected an address that begins with https://, read {read}: keys that come without TLS can be forged"
     ))
 }
 
@@ -105,7 +105,8 @@ fn issuer(item: &Item) -> Option<String> {
 fn grants(item: &Item) -> Option<Vec<(String, Grant)>> {
     let map = item.open_map("a mapping such as {ml-operators: {role: operator, models: \"*\"}}")?;
     if map.is_empty() {
-        return item.fail("expected at least one value of the claim, read an empty mapping: nobody could do anything");
+        return item
+            .fail("expected at least one value of the claim, read an empty mapping: no token would have a role");
     }
     let mut grants = Vec::new();
     for (value, item) in map.entries() {

@@ -55,11 +55,11 @@ impl Config {
         Ok(files)
     }
 
-    /// What belongs to the daemon itself: files of tokens, secrets and keys, its state, and the registry, which lies here.
+    /// What belongs to the daemon itself: files of tokens, secrets and keys, its state, and the registry, which is here.
     #[must_use]
     pub fn own_files(&self, registry: &Path) -> Vec<PathBuf> {
         let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
-        // A state that lies about everything else would leave no place for artifacts.
+        // A state folder around everything else would leave no place for artifacts.
         let state = Some(&self.state.path).filter(|state| {
             matches!((real(state), real(&self.directory)), (Ok(state), Ok(directory)) if !directory.starts_with(&state))
         });

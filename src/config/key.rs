@@ -1,4 +1,4 @@
-//! The description of a key, which stands beside its parser: the parser takes the names from it, and the reference page the rest.
+//! The description of a key, which is beside its parser: the parser takes the names from it, and the reference page the rest.
 
 /// What a key has where it is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ pub struct Reader<'e> {
 pub const TLS: [Key; 1] = [required(
     "ca_file",
     "path",
-    "PEM file with the certificates of your own CAs. The daemon believes them beside the CAs of the system, and reads the file at the start.",
+    "PEM file with the certificates of your own CAs. The daemon trusts them beside the CAs of the system, and reads the file at the start.",
 )];
 
 impl Reader<'_> {
@@ -36,7 +36,7 @@ impl Reader<'_> {
         Some(self.directory.join(item.text("a path")?))
     }
 
-    /// Folders and URLs, each wrong one told at its place.
+    /// Folders and URLs; each wrong one is reported at its place.
     pub fn places(&self, item: &Item) -> Option<Places> {
         let items = item.list("folders and URLs, like [\"/data/training/\", \"s3://training/approved/\"]")?;
         let prefixes: Vec<String> =

@@ -20,7 +20,7 @@ pub const ROOT: [Key; 15] = [
     optional(
         "kafka",
         "mapping",
-        "How Kafka is reached. Without it only files can be read (`driftgate replay --config`).",
+        "How to connect to Kafka. Without it only files can be read (`driftgate replay --config`).",
     ),
     optional("sources", "list", "Topics of events. Required with `kafka`."),
     default(
@@ -31,20 +31,20 @@ pub const ROOT: [Key; 15] = [
     ),
     optional("registry", "mapping", "Where versions, stages and the audit log are kept."),
     optional("publish", "mapping", "Where results go. Nothing is published that has no target."),
-    optional("state", "mapping", "Where checkpoints lie."),
+    optional("state", "mapping", "Where checkpoints are kept."),
     optional("http", "mapping", "The HTTP server."),
-    optional("limits", "mapping", "Bounds on what the streams may make the daemon hold."),
+    optional("limits", "mapping", "Bounds on what the daemon keeps in memory of the streams."),
     default(
         "snapshots",
         "list of folders and URLs",
         "[]",
-        "Where training snapshots may lie that registrations and tags name, beside the folder or bucket of a policy.",
+        "Folders and URLs from which training snapshots may be read that registrations and tags name, beside the folder or bucket of a policy.",
     ),
     default(
         "artifacts",
         "list of folders and URLs",
         "[]",
-        "Where artifacts may lie that registrations name, likewise.",
+        "Folders and URLs from which artifacts may be read that registrations name.",
     ),
     optional("prometheus", "list", "Prometheus queries whose samples become measurements. Needs `kafka`."),
     optional("audit", "mapping", "A topic that anchors the audit log. Needs `kafka`."),
@@ -52,7 +52,7 @@ pub const ROOT: [Key; 15] = [
     optional(
         "tls",
         "mapping",
-        "Authorities that are believed beside those of the system: by MLflow, Prometheus, webhooks, the issuer of tokens and object stores.",
+        "Authorities that are trusted beside those of the system: for MLflow, Prometheus, webhooks, the issuer of tokens and object stores.",
     ),
 ];
 
@@ -83,7 +83,9 @@ impl Reader<'_> {
         let audit = map.get("audit").map(|item| Self::audit(&item));
         let otlp = map.get("otlp").map(|item| self.otlp(&item));
         if let (None, Some(item)) = (&kafka, map.get("audit").or(map.get("prometheus"))) {
-            item.report("this writes to a topic, and there is no kafka section: name the brokers, or leave it out");
+            item.report(
+                "this writes to a topic, and the configuration has no kafka section: add `kafka`, or remove this",
+            );
         }
         Some(Config {
             prometheus: prometheus?,

@@ -1,4 +1,4 @@
-//! What the daemon tells and asks beside Kafka: the registry, webhooks, the audit log's anchor, and Prometheus queries.
+//! Outside systems beside Kafka: the registry and MLflow, webhooks, the audit log's anchor, and Prometheus queries.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use super::reader::{Reader, duration};
 use super::sources;
 use driftgate_core::yaml::Item;
 
-/// Where the registry lies if nothing else is said: apart from the state, which operators move away to count anew.
+/// The default place of the registry: apart from the state, which operators move away to count anew.
 pub(super) const REGISTRY: &str = "registry/registry.db";
 
-/// Where the registry lies, and what it is kept in step with.
+/// The place of the registry, and the MLflow that it is kept in step with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryConfig {
     /// The database file: versions, evidence, approvals, rollouts and the audit log.
@@ -68,7 +68,11 @@ const OWN_TLS: Key = key::optional("tls", "mapping", "`{ca_file: …}` in place 
 
 pub const REGISTRIES: [Key; 2] = [
     key::optional("embedded", "mapping", "The registry's file."),
-    key::optional("mlflow", "mapping", "An MLflow that is told every change and asked what others changed there."),
+    key::optional(
+        "mlflow",
+        "mapping",
+        "MLflow server that receives each change, and that is asked for the changes of others.",
+    ),
 ];
 
 pub const EMBEDDED: [Key; 1] = [required(
@@ -114,7 +118,7 @@ impl Reader<'_> {
     pub(super) fn registry(&self, item: &Item) -> Option<RegistryConfig> {
         let map = item.map(const { &names(&REGISTRIES) })?;
         if map.get("embedded").is_none() && map.get("mlflow").is_none() {
-            return item.fail("no registry in it: write {embedded: {path: registry/registry.db}}");
+            return item.fail("expected a registry: write {embedded: {path: registry/registry.db}}");
         }
         let path = match map.get("embedded") {
             Some(item) => {

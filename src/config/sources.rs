@@ -1,4 +1,4 @@
-//! `sources:`: which topics hold which events, and where in a message each field stands.
+//! `sources:`: which topics hold which events, and the place of each field in a message.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -32,7 +32,7 @@ pub(super) fn sources(item: &Item) -> Option<Vec<SourceConfig>> {
         let Some(source) = source(item) else { continue };
         if let Some(first) = topics.get(&source.topic) {
             item.report(format!(
-                "the topic \"{}\" is read by sources[{first}] already: keep one source a topic",
+                "the topic \"{}\" is read by sources[{first}] already: keep one source per topic",
                 source.topic
             ));
         } else {
@@ -54,7 +54,7 @@ pub const SOURCE: [Key; 11] = [
         "fields",
         "mapping",
         "{}",
-        "Where fields stand in a message, by JSON pointer: `{label: /outcome}`. A field that is not named stands at the top under its own name.",
+        "Places of fields in a message, as JSON pointers: `{label: /outcome}`. Other fields are read at the top, under their own names.",
     ),
     default(
         "models",

@@ -222,10 +222,10 @@ fn mistakes() {
         ("policies: []".into(), "expected at least one policy file"),
         ("policies: [\"*/a.yaml\"]".into(), "has a `*` in a folder's name"),
         ("policies: [\"policies/\"]".into(), "is a folder: write policies/*.yaml"),
-        ("registry: {}".into(), "no registry in it"),
+        ("registry: {}".into(), "expected a registry"),
         ("registry: {mlflow: {}}".into(), "url: missing"),
         ("publish: {webhooks: [{url: ftp://x}]}".into(), "expected a URL that starts with"),
-        ("audit: {topic: a}".into(), "there is no kafka section"),
+        ("audit: {topic: a}".into(), "the configuration has no kafka section"),
         (
             "kafka: {brokers: a}\nprometheus: [{url: \"http://p\", query: up, model: m, metric: x, topic: t, version: \"1\", version_label: v}]"
                 .into(),

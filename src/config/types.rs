@@ -81,7 +81,7 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Without it nothing can be changed over HTTP.
     pub tokens_file: Option<PathBuf>,
-    /// Who may read; `None`: everybody on loopback, whoever has a token beyond it.
+    /// Who may read; `None`: everyone on loopback, holders of a token beyond it.
     pub read: Option<Reading>,
     /// Who may read `/metrics`.
     pub metrics: Reading,
@@ -103,7 +103,7 @@ pub struct Limits {
     pub verdicts: usize,
     /// How many of them, the newest, are kept with their evidence.
     pub whole_verdicts: usize,
-    /// Versions of one model that events name and nobody registered: so many are taken on an hour.
+    /// So many versions of one model are taken on per hour that events name and that are not registered.
     pub new_versions: usize,
 }
 

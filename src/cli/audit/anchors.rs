@@ -1,4 +1,4 @@
-//! Checkpoints that lie where whoever can change the registry cannot change them: in a file, or in a topic.
+//! Checkpoints in a place where a person who can change the registry cannot change them: in a file, or in a topic.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,7 +58,7 @@ pub fn from_file(path: &Path) -> anyhow::Result<Anchors> {
 pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<Anchors, Failure> {
     let unreachable = |cause: String| Failure {
         code: exit::UNREACHABLE,
-        error: anyhow!("the audit topic {topic:?} cannot be read: {cause}; --no-anchors leaves it out"),
+        error: anyhow!("the audit topic {topic:?} cannot be read: {cause}; --no-anchors verifies without it"),
     };
     let source = KafkaSource::new(properties)?;
     let found = match source.handle().partitions(&[topic.to_owned()], PATIENCE) {
@@ -69,7 +69,7 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
         Err(KafkaSourceError::NoTopic { brokers, .. }) => {
             return Err(anyhow!(
                 "the audit topic {topic:?} does not exist on {brokers}: it was deleted, nothing was anchored yet, or the \
-                 configuration names another; --no-anchors leaves it out"
+                 configuration names another; --no-anchors verifies without it"
             )
             .into());
         }

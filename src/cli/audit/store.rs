@@ -1,4 +1,4 @@
-//! The audit log as it lies in a registry's file, and what the registry has beside it, read in one picture and without writing
+//! The audit log in a registry's file, and the registry's content beside it, read in one transaction and without writing
 //! to it: no missing file or key is made, no format is converted.
 
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub fn read(path: &Path) -> anyhow::Result<Log> {
 fn open(path: &Path) -> anyhow::Result<Connection> {
     let mut url = reqwest::Url::from_file_path(std::path::absolute(path)?)
         .map_err(|()| anyhow!("the path cannot be written as a URL"))?;
-    // Without a write-ahead log nobody has it open, and then SQLite need not make the files that readers share.
+    // Without a write-ahead log no process has it open, and then SQLite need not make the files that readers share.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut beside = path.as_os_str().to_owned();
     beside.push("-wal");
@@ -67,7 +67,7 @@ fn log(connection: &mut Connection) -> anyhow::Result<Log> {
     let has =
         |table: &str| tx.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([table]);
     if !has("audit")? || !has("audit_checkpoints")? {
-        // Somebody took the log away: as good as an empty one.
+        // The table of the log was removed: it counts as an empty one.
         return Ok(Log { state, is_used, objects, ..Log::default() });
     }
     let rows = tx

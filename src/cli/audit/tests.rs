@@ -37,7 +37,7 @@ fn args(path: &Path) -> VerifyArgs {
         public_key: Vec::new(),
         anchors: None,
         no_anchors: false,
-        json: false,
+        output: Output::default(),
     }
 }
 
@@ -147,7 +147,7 @@ fn a_record_rewritten_with_its_hash_and_links_disagrees_with_its_signature() {
     for seq in 7..=9 {
         assert!(text.contains(&format!("record {seq} hashes to ")), "{text}");
     }
-    assert!(text.contains("records 7 to 9 are not vouched for by a checkpoint"), "{text}");
+    assert!(text.contains("records 7 to 9 are not covered by a checkpoint"), "{text}");
 }
 
 #[test]
@@ -179,8 +179,8 @@ fn a_cut_tail_is_found() {
 }
 
 #[test]
-fn every_record_is_vouched_for() {
-    let unvouched = "not vouched for by a checkpoint: every change is sealed by one";
+fn every_record_is_covered_by_a_checkpoint() {
+    let unvouched = "not covered by a checkpoint: each change writes one";
     let (problems, _) = after("DELETE FROM audit_checkpoints WHERE seq = 9;");
     assert!(problems.len() == 1 && problems[0].starts_with(&format!("record 9 is {unvouched}")), "{problems:?}");
     let (problems, _) = after("DELETE FROM audit_checkpoints;");
@@ -199,7 +199,7 @@ fn keys_are_looked_for_and_not_made() {
     std::fs::rename(&key, folder.path().join("moved")).unwrap();
     let failure = check(&args(&path)).unwrap_err();
     assert_eq!(failure.code, exit::INPUT);
-    assert!(failure.error.to_string().contains("name the public key with --public-key"), "{:#}", failure.error);
+    assert!(failure.error.to_string().contains("give the public key as --public-key"), "{:#}", failure.error);
     assert!(!key.exists());
     let pem = folder.path().join("audit.pem");
     std::fs::write(&pem, public).unwrap();
@@ -210,7 +210,7 @@ fn keys_are_looked_for_and_not_made() {
     std::fs::write(&other, crate::audit_key::open(&folder.path().join("other")).unwrap().public_key().to_pem())
         .unwrap();
     let text = with(&other).unwrap().to_text();
-    assert!(text.contains("which is not known") && text.contains("records 1 to 9 are not vouched for"), "{text}");
+    assert!(text.contains("which is not known") && text.contains("records 1 to 9 are not covered"), "{text}");
     assert!(format!("{:#}", with(&path).unwrap_err().error).contains("registry.db"));
 }
 

@@ -80,7 +80,7 @@ fn message(low: &[Low<'_>], n: u64) -> Option<String> {
     ))
 }
 
-/// A name as YAML takes it wherever it stands.
+/// A name as YAML takes it at any place.
 fn quoted(name: &str) -> String {
     let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if plain && !name.starts_with(|c: char| c.is_ascii_digit()) {

@@ -30,54 +30,77 @@ pub fn unknown_models(config: &Config, policies: &[&Policy]) -> Vec<Lint> {
 /// Advice on a valid configuration. `tokens` says whether there are any, or why they cannot be read.
 pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>) -> Vec<Lint> {
     let mut found = Vec::new();
-    let mut say = |path: &str, message: String| found.push(Lint { path: path.to_owned(), message });
+    inputs(config, &mut found);
+    for policy in policies.iter().filter(|_| config.kafka.is_some()) {
+        missing_sources(config, policy, &mut found);
+    }
+    access(config, tokens, &mut found);
+    found
+}
+
+fn say(found: &mut Vec<Lint>, path: &str, message: impl Into<String>) {
+    found.push(Lint { path: path.to_owned(), message: message.into() });
+}
+
+/// Advice on what the daemon reads, and on where it keeps its registry.
+fn inputs(config: &Config, found: &mut Vec<Lint>) {
     if config.policies.is_empty() {
-        say("policies", "there are none: the daemon would watch nothing; name policy files".to_owned());
+        say(found, "policies", "there are none: the daemon would watch nothing; name policy files");
     }
     if config.registry.path == config.registry_before() {
         let message = "it lies in the state folder, which is moved away to count anew: name a folder of its own, like registry/registry.db; the next start \
                        moves it there";
-        say("registry.embedded.path", message.to_owned());
+        say(found, "registry.embedded.path", message);
     }
     match &config.kafka {
-        None => say("kafka", "there is none: the daemon would read nothing; name the brokers".to_owned()),
+        None => say(found, "kafka", "there is none: the daemon would read nothing; name the brokers"),
         Some(kafka) => {
             if let Err(error) = kafka.client_properties() {
-                say("kafka.property_files", format!("{error}; on this machine, at least"));
+                say(found, "kafka.property_files", format!("{error}; on this machine, at least"));
             }
         }
     }
-    for policy in policies.iter().filter(|_| config.kafka.is_some()) {
-        let model = &policy.model;
-        let reads = |kind| config.sources.iter().any(|s| s.kind == kind && serves(s, model));
-        if !reads(EventKind::Predictions) {
-            say(
-                "sources",
-                format!(
-                    "no source of predictions is for {model:?}: no version of it would be seen; add {{topic: …, kind: predictions}}"
-                ),
-            );
-        }
-        if policy.rules().any(|r| r.kind.reads_labels()) && !reads(EventKind::Labels) {
-            say(
-                "sources",
-                format!(
-                    "{model:?} has rules that need labels, and no source of labels is for it: they would never be judged; add {{topic: …, kind: labels}}"
-                ),
-            );
-        }
-        if !policy.measured.is_empty() && !reads(EventKind::Measurements) {
-            say(
-                "sources",
-                format!(
-                    "{model:?} has measured rules, and no source of measurements is for it: their groups would never be judged; add {{topic: …, kind: measurements}}"
-                ),
-            );
-        }
+}
+
+/// Sources that a policy's rules need and the configuration does not have.
+fn missing_sources(config: &Config, policy: &Policy, found: &mut Vec<Lint>) {
+    let model = &policy.model;
+    let reads = |kind| config.sources.iter().any(|s| s.kind == kind && serves(s, model));
+    if !reads(EventKind::Predictions) {
+        say(
+            found,
+            "sources",
+            format!(
+                "no source of predictions is for {model:?}: no version of it would be seen; add {{topic: …, kind: predictions}}"
+            ),
+        );
     }
+    if policy.rules().any(|r| r.kind.reads_labels()) && !reads(EventKind::Labels) {
+        say(
+            found,
+            "sources",
+            format!(
+                "{model:?} has rules that need labels, and no source of labels is for it: they would never be judged; add {{topic: …, kind: labels}}"
+            ),
+        );
+    }
+    if !policy.measured.is_empty() && !reads(EventKind::Measurements) {
+        say(
+            found,
+            "sources",
+            format!(
+                "{model:?} has measured rules, and no source of measurements is for it: their groups would never be judged; add {{topic: …, kind: measurements}}"
+            ),
+        );
+    }
+}
+
+/// Advice on who can read and change over HTTP.
+fn access(config: &Config, tokens: Result<bool, String>, found: &mut Vec<Lint>) {
     let listen = config.http.outermost();
     if config.http.reading() == Reading::Token && tokens == Ok(false) && config.http.oidc.is_none() {
         say(
+            found,
             "http.tokens_file",
             format!(
                 "reading needs a token at {listen}, and there are none: nobody can read or change anything; name a file of tokens"
@@ -85,21 +108,24 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
         );
     }
     if config.http.reading() == Reading::Open && !listen.ip().to_canonical().is_loopback() {
-        say("http.read", format!("{listen} is open to other machines: everybody who reaches it can read; write token"));
+        say(
+            found,
+            "http.read",
+            format!("{listen} is open to other machines: everybody who reaches it can read; write token"),
+        );
     }
     if let Some(tls) = &config.http.tls {
         if !config.http.listen.ip().is_loopback() {
             let message = "it is open to other machines without TLS beside http.tls: let it listen on 127.0.0.1";
-            say("http.listen", message.to_owned());
+            say(found, "http.listen", message);
         }
         if let Err(error) = Certificates::load(tls) {
-            say("http.tls", format!("{error}; on this machine, at least"));
+            say(found, "http.tls", format!("{error}; on this machine, at least"));
         }
     }
     if let Err(error) = tokens {
-        say("http.tokens_file", error);
+        say(found, "http.tokens_file", error);
     }
-    found
 }
 
 #[cfg(test)]

@@ -204,6 +204,13 @@ impl Draft<'_> {
             short(self.limits.missing_all)
         );
         out.push_str("    - invalid_rate: {of: features, lte: 0.01}  # a changed type upstream\n");
+        self.fairness(out);
+        if self.slo {
+            out.push_str(SLO);
+        }
+    }
+
+    fn fairness(&self, out: &mut String) {
         if self.can_judge_segments() {
             out.push_str("  fairness:\n    window: {size: 28d, slide: 7d}  # long, since positives of small segments are rare\n    rules:\n");
             for (at, segment) in self.roles.segments.iter().enumerate() {
@@ -222,9 +229,6 @@ impl Draft<'_> {
             }
         } else {
             out.push_str("  # no fairness group: it needs scores, labels, and a category with 2 to 20 values\n");
-        }
-        if self.slo {
-            out.push_str(SLO);
         }
     }
 

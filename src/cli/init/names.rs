@@ -1,4 +1,4 @@
-//! What a column's name says it is. Names are read by their words, whatever parts them: `y_pred`, `yPred` and `Y PRED` are
+//! What a column's name says it is. Names are read by their words, however they are separated: `y_pred`, `yPred` and `Y PRED` are
 //! the words y and pred.
 
 /// Words of what a model puts out.

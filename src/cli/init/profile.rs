@@ -10,7 +10,7 @@ use crate::source::columns::{ColumnReader, FileError, FileRows};
 use driftgate_core::event::numeric;
 use driftgate_core::seeded::Seeded;
 
-/// Distinct values that are told apart; beyond, there are many.
+/// Distinct values that are counted; beyond, there are many.
 const TOLD_APART: usize = 100_000;
 /// Distinct values whose texts are kept.
 const KEPT: usize = 20;
@@ -40,7 +40,7 @@ pub struct Column {
     pub missing: u64,
     /// Values that differ; at `TOLD_APART` there may be more.
     pub distinct: usize,
-    /// No value comes twice, as far as they were told apart.
+    /// No value comes twice, as far as they were counted.
     pub all_differ: bool,
     /// Every value is a date, or begins with one.
     pub dates: bool,

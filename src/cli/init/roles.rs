@@ -74,7 +74,7 @@ pub struct Wishes<'a> {
     pub ids: &'a [String],
 }
 
-/// Asks which of some answers is right; `None` where nobody answers.
+/// Asks which of some answers is right; `None` if there is no answer.
 pub type Ask<'a> = &'a mut dyn FnMut(&str, &[String]) -> Option<usize>;
 
 /// A column of outcomes.
@@ -220,7 +220,7 @@ impl<'p> Roles<'p> {
         Ok(())
     }
 
-    /// The first of some likely columns, or what is answered; says what is unclear where nobody answers.
+    /// The first of some likely columns, or the answer; notes what is unclear if there is no answer.
     fn choose(&mut self, flag: &str, what: &str, likely: &[&'p Column], ask: Ask<'_>) -> Option<&'p Column> {
         let (first, others) = likely.split_first()?;
         if others.is_empty() && flag == "score" {

@@ -22,7 +22,7 @@ enum Form {
     Text,
     /// The canonical text of a category or segment value.
     Canonical,
-    /// A number as it stands, else integer milliseconds.
+    /// A number unchanged, else integer milliseconds.
     Time,
     Number,
     /// 0, 1, booleans, and texts that the policy may map to them.
@@ -212,7 +212,7 @@ pub fn kind_of<'a>(names: impl Iterator<Item = &'a str>, kpis: &[String]) -> any
     }
     match (labels, predictions) {
         (true, true) => Err(anyhow::anyhow!(
-            "the file has labels and predictions both: say which to publish with --kind predictions or --kind labels"
+            "the file has both labels and predictions: choose with --kind predictions or --kind labels"
         )),
         (true, false) => Ok(EventKind::Labels),
         (false, true) => Ok(EventKind::Predictions),
@@ -339,7 +339,7 @@ fn objects(policy: &Policy, kind: EventKind) -> Vec<Object> {
                 features
             }
             event::Field::Segments => {
-                // A categorical feature is a segment attribute as it stands; a number's text could differ from the file's.
+                // A categorical feature is a segment attribute unchanged; a number's text could differ from the file's.
                 let mut attributes = Schema::new(policy).attributes;
                 attributes.retain(|a| !policy.features.categorical.contains(a));
                 named(&attributes, form)

@@ -95,7 +95,7 @@ impl Sender {
         let brokers = properties.get("bootstrap.servers").cloned().unwrap_or_default();
         let producer: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries::default())
-            .map_err(|e| anyhow!("Kafka's client does not take its properties: {e}"))?;
+            .map_err(|e| anyhow!("the Kafka client refuses its properties: {e}"))?;
         // Asking for the topic by name could create it.
         let metadata = producer.client().fetch_metadata(None, REACH).map_err(|error| {
             // Each round takes one thing that the client has to say.
@@ -117,7 +117,7 @@ impl Sender {
             names.sort_unstable();
             names.truncate(NAMED);
             let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            return Err(anyhow!("the topic {topic:?} does not exist at {brokers} (or may not be seen): create it first; there are {names}").into());
+            return Err(anyhow!("the topic {topic:?} does not exist at {brokers}, or this client may not see it: create it first; the topics are {names}").into());
         };
         let partitions = found.partitions().len();
         Ok(Self { producer, topic: topic.to_owned(), brokers, partitions })
@@ -179,7 +179,7 @@ impl Sender {
         let code = if error.rdkafka_error_code().is_some_and(is_unreachable) { exit::UNREACHABLE } else { exit::INPUT };
         let (topic, brokers) = (&self.topic, &self.brokers);
         let error = anyhow!(
-            "{failed} events did not reach {topic:?} at {brokers}, {delivered} did: {error}; what did arrive stays, and arrives again when the file is loaded again"
+            "{failed} events did not reach {topic:?} at {brokers}, {delivered} did: {error}; events that arrived stay in the topic, and are published again if the file is loaded again"
         );
         Err(Failure { code, error })
     }
@@ -221,7 +221,7 @@ mod tests {
         let failure = Sender::connect(&properties(&cluster.bootstrap_servers()), "event").map(|_| ()).unwrap_err();
         let text = failure.error.to_string();
         assert!(
-            failure.code == 2 && text.contains("\"event\" does not exist") && text.ends_with("there are events"),
+            failure.code == 2 && text.contains("\"event\" does not exist") && text.ends_with("the topics are events"),
             "{text}"
         );
     }

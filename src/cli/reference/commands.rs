@@ -109,8 +109,8 @@ fn row(page: &mut String, argument: &Arg) {
     if !possible.is_empty() {
         let _ = write!(help, "; one of {}", possible.join(", "));
     }
-    if matches!(argument.get_action(), ArgAction::Append) {
-        help.push_str("; can be given more than once");
+    if matches!(argument.get_action(), ArgAction::Append) && !help.contains("several times") {
+        help.push_str("; can be given several times");
     }
     if let Some(variable) = argument.get_env() {
         let _ = write!(help, "; also read from `{}`", variable.to_string_lossy());

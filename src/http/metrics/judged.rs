@@ -1,5 +1,5 @@
 //! Verdicts as Prometheus series: the latest one of each version and group, and what the gate says. A verdict gives at most
-//! so many series, whatever its segments and features are; those left out are counted.
+//! so many series, independent of its segments and features; those left out are counted.
 
 use std::collections::HashSet;
 

@@ -94,7 +94,7 @@ fn an_artifact_lies_where_artifacts_may_lie_and_a_large_one_holds_up_nobody() {
     drop(registry);
     let verify =
         folder.driftgate(&format!("audit verify --registry {}", folder.path("registry/registry.db").display()));
-    verify.exits(1).prints("is not what was found of it").prints(&small);
+    verify.exits(1).prints("is not signed with this registry's key").prints(&small);
     let daemon = Daemon::start(&service.config(), &[]);
     let (_, detail) = gate(&daemon, &model, "7");
     assert!(detail.contains("its files now have another digest"), "{detail}");

@@ -228,7 +228,7 @@ fn a_daemon_whose_certificate_cannot_be_used_says_why_and_does_not_start() {
 fn the_command_line_warns_when_a_token_goes_in_clear_beyond_this_machine() {
     let folder = Folder::new();
     folder.write("op.token", token("op"));
-    let warning = "warning: the token goes to http://192.0.2.1:9 in clear";
+    let warning = "warning: the token is sent to http://192.0.2.1:9 unencrypted";
     let daemon = "register m 1 --server http://192.0.2.1:9 --token-file op.token";
     let run = folder.driftgate(daemon).exits(5);
     assert_eq!(run.stderr.matches(warning).count(), 1, "{}", run.stderr);
@@ -238,6 +238,6 @@ fn the_command_line_warns_when_a_token_goes_in_clear_beyond_this_machine() {
         "status --server http://192.0.2.1:9",
     ] {
         let run = folder.driftgate(quiet).exits(5);
-        assert!(!run.stderr.contains("in clear"), "{quiet}: {}", run.stderr);
+        assert!(!run.stderr.contains("unencrypted"), "{quiet}: {}", run.stderr);
     }
 }

@@ -157,10 +157,10 @@ impl EventKind {
     #[must_use]
     pub fn help(self) -> &'static str {
         match self {
-            Self::Predictions => "Prediction events, with scores, features and versions",
+            Self::Predictions => "Predictions, with scores, features and versions",
             Self::Labels => "Labels by prediction id",
-            Self::Features => "Events of the features stream, without versions",
-            Self::Measurements => "Measurements: what other systems measured of a version",
+            Self::Features => "Events of the features stream, which have no versions",
+            Self::Measurements => "Measurements, values that other systems measured of a version",
         }
     }
 

@@ -38,7 +38,7 @@ fn real(n: u64) -> f64 {
 }
 
 impl Shape {
-    /// Of the snapshot if it was read, else of a numeric feature with equal bins; `None` of categories nobody knows.
+    /// Of the snapshot if it was read, else of a numeric feature with equal bins; `None` of unknown categories.
     pub fn of(baseline: Option<&Baseline>, target: Target, bins: usize) -> Option<Self> {
         let Some(baseline) = baseline else {
             let categorical = matches!(target, Target::Categorical(_));

@@ -57,7 +57,25 @@ pub fn auc_below(
     Some((blocking, (finds > 0.0).then_some(finds)))
 }
 
-/// Two sides of `n` a window and the same rate.
+/// A version and the champion, in one window.
+struct Sides {
+    window: Share,
+    slide: Share,
+    other: Other<'static>,
+}
+
+impl Sides {
+    /// Whether the comparison blocks the version upon this window.
+    fn blocks(&self, kpi: &mut Kpi, epoch: i64, least: u64, max: Tolerance, lasts: Option<Hysteresis>) -> bool {
+        let Self { window, slide, other } = *self;
+        let champion = Some(other);
+        let seen = Seen { version: "", window, slide, epoch, in_prod: false, champion, predecessor: None };
+        let compared = kpi.compare(&seen, least).beside;
+        compared.is_some_and(|compared| compared.decide(window, max, lasts.is_some()).blocks())
+    }
+}
+
+/// Two sides with `n` events per window and the same rate.
 pub fn kpi_drop(
     rhythm: Rhythm,
     max: Tolerance,
@@ -66,7 +84,7 @@ pub fn kpi_drop(
     draws: &mut Draws,
 ) -> (Blocking, Option<f64>) {
     let (mut sum, own_n) = (Blocking::default(), n);
-    let least = n.min(1);
+    let blocks = |kpi: &mut Kpi, of: &Sides, epoch| of.blocks(kpi, epoch, n.min(1), max, lasts);
     let looks = rhythm.looks(60, COMPARISONS);
     for _ in 0..COMPARISONS {
         let mut kpi = Kpi::default();
@@ -76,25 +94,16 @@ pub fn kpi_drop(
         let found = rhythm.follow(looks, lasts, || {
             look += 1;
             let ((own_slide, own_yes), (other_slide, other_yes)) = (own.slide(draws), other.slide(draws));
-            let window = Share { yes: own.sum, n: own_n };
-            let champion = Other {
-                version: "champion",
-                window: Share { yes: other.sum, n: own_n },
-                slide: Share { yes: other_yes, n: other_slide },
+            let sides = Sides {
+                window: Share { yes: own.sum, n: own_n },
+                slide: Share { yes: own_yes, n: own_slide },
+                other: Other {
+                    version: "champion",
+                    window: Share { yes: other.sum, n: own_n },
+                    slide: Share { yes: other_yes, n: other_slide },
+                },
             };
-            let slide = Share { yes: own_yes, n: own_slide };
-            let seen = Seen {
-                version: "",
-                window,
-                slide,
-                epoch: look / rhythm.epoch(),
-                in_prod: false,
-                champion: Some(champion),
-                predecessor: None,
-            };
-            kpi.compare(&seen, least)
-                .beside
-                .is_some_and(|compared| compared.decide(window, max, lasts.is_some()).blocks())
+            blocks(&mut kpi, &sides, look / rhythm.epoch())
         });
         sum.windows += found.windows;
         sum.days += found.days;
@@ -106,20 +115,8 @@ pub fn kpi_drop(
         share_of(TRIES, || {
             let window = Share { yes: draws.binomial(n, KPI_RATE * (1.0 - by)), n };
             let other = Share { yes: draws.binomial(n, KPI_RATE), n };
-            let champion = Other { version: "champion", window: other, slide: other };
-            let seen = Seen {
-                version: "",
-                window,
-                slide: window,
-                epoch: 0,
-                in_prod: false,
-                champion: Some(champion),
-                predecessor: None,
-            };
-            Kpi::default()
-                .compare(&seen, least)
-                .beside
-                .is_some_and(|compared| compared.decide(window, max, lasts.is_some()).blocks())
+            let other = Other { version: "champion", window: other, slide: other };
+            blocks(&mut Kpi::default(), &Sides { window, slide: window, other }, 0)
         })
     });
     (blocking, finds)

@@ -8,7 +8,7 @@ use super::exit::{self, Failure};
 use super::model::VersionArgs;
 use super::output::Output;
 use crate::api::{UnblockRequest, Unblocked};
-use crate::registry::ActiveBlock;
+use driftgate_core::promotion::types::ActiveBlock;
 
 /// Ends active blocks of a version. The next window that breaks a limit blocks the version again
 #[derive(Debug, clap::Args)]

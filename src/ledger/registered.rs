@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::embedded::Embedded;
-use driftgate_core::audit::names::{DRIFTGATE, OWN_ACTORS};
 use crate::telemetry::events::registry::{Question, RegistryUnanswered};
+use driftgate_core::audit::names::{DRIFTGATE, OWN_ACTORS};
 use driftgate_core::intake::newcomers::Registered;
 
 impl Registered for Embedded {

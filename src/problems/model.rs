@@ -3,10 +3,10 @@
 use super::found::Found;
 use super::types::{ModelFacts, Problem, Severity, quoted};
 use crate::ledger::{self, UNCONFIRMED};
-use driftgate_core::promotion::PROD;
-use driftgate_core::promotion::version::{PendingRollback, StageMove, VersionRecord};
 use crate::view::ModelView;
 use driftgate_core::codec::time::utc;
+use driftgate_core::promotion::PROD;
+use driftgate_core::promotion::version::{PendingRollback, StageMove, VersionRecord};
 use driftgate_core::rollout::Phase;
 
 /// What is wrong with a model; `now_ms` is the clock that freshness is measured by.

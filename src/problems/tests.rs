@@ -6,8 +6,6 @@ use std::time::Instant;
 
 use super::*;
 use crate::ledger;
-use driftgate_core::promotion::types::ActiveBlock;
-use driftgate_core::promotion::version::{PendingRollback, StageMove, VersionRecord};
 use crate::view::failing::Part;
 use crate::view::inputs::InputView;
 use crate::view::readiness::{Readiness, Reason as NotReady};
@@ -15,6 +13,8 @@ use crate::view::{Keep, ModelView, View};
 use driftgate_core::decode::Reason;
 use driftgate_core::intake::Counters;
 use driftgate_core::judge::verdict::{Counted, RuleResult, Status, Verdict, WindowSpan};
+use driftgate_core::promotion::types::ActiveBlock;
+use driftgate_core::promotion::version::{PendingRollback, StageMove, VersionRecord};
 
 const HOUR: i64 = 3_600_000;
 const NOW: i64 = 1_772_359_200_000;

@@ -2,12 +2,12 @@
 
 use super::found::Found;
 use super::types::{Problem, Severity, quoted};
-use driftgate_core::promotion::PROD;
-use driftgate_core::promotion::version::VersionRecord;
 use crate::view::VersionView;
 use driftgate_core::codec::time::utc;
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 use driftgate_core::policy::{Enforce, Policy};
+use driftgate_core::promotion::PROD;
+use driftgate_core::promotion::version::VersionRecord;
 
 impl Found<'_> {
     pub(super) fn version(&self, name: &str) -> Vec<Problem> {

@@ -14,8 +14,7 @@ use super::lane::Lane;
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, Given, RegistryError, Sink, Stream, Taken};
 use crate::telemetry::events::delivery::{
-    RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown,
-    SignalLost, VerdictsOverflow,
+    RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown, SignalLost, VerdictsOverflow,
 };
 use crate::telemetry::events::threads::{DeliveryPanicked, NoThread, Purpose};
 use crate::telemetry::spans;

@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::telemetry::events::delivery::{DeliveryNotRecorded, QueueUnreadable};
 use crate::ledger::{Embedded, Sink};
 use crate::sink::Item;
 use crate::sink::lane::{Body, FLIGHT, Lane, Letter};
+use crate::telemetry::events::delivery::{DeliveryNotRecorded, QueueUnreadable};
 
 /// Between two looks into the registry's queue.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@
 //! | [`status`] | readiness, inputs, the status of models |
 //! | [`explain`] | a version's explanation, the history, promotion records, rollouts |
 //! | [`changes`] | what came of a change |
+//! | [`state`] | what the commands of a state folder print |
 //! | [`ordered`] | an object whose keys keep their order |
 //! | [`verdict`] | the schema of a verdict, whole or shortened |
 
@@ -16,6 +17,7 @@ pub mod explain;
 pub mod models;
 pub mod ordered;
 pub mod requests;
+pub mod state;
 pub mod status;
 pub mod verdict;
 

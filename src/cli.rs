@@ -31,6 +31,7 @@ mod resume;
 mod rollback;
 mod rollout;
 mod run;
+mod state;
 mod status;
 mod terminal;
 #[cfg(test)]
@@ -82,6 +83,7 @@ pub fn main() -> u8 {
         Command::Explain(args) => explain::run(&args),
         Command::History(args) => history::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::State(args) => state::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Reference(args) => reference::run(&args),

@@ -49,6 +49,7 @@ use crate::sink::standing::Standing;
 use crate::sink::topic::TopicWriter;
 use crate::source::kafka::{self, KafkaSource, Mark};
 use crate::telemetry::events::lifecycle::{Running, Stopped};
+use crate::telemetry::events::state::CheckpointFallback;
 use crate::telemetry::otlp::{Export, LAST_EXPORT};
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -159,6 +160,10 @@ impl Base {
             let mut view = view.write();
             view.doubts = doubts;
             view.readiness.hold(Reason::NotAsked);
+            view.fallback = store.fallback().map(|fallback| fallback.to_string());
+            if let Some(why) = &view.fallback {
+                CheckpointFallback { why }.emit();
+            }
             view.keep = sources::keep(&config.limits);
         }
         let group = named.group.clone();

@@ -9,6 +9,7 @@ mod anew;
 mod audit;
 mod batch;
 mod change;
+pub mod copy;
 mod dossier;
 mod dossier_rows;
 mod elsewhere;

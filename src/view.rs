@@ -88,6 +88,8 @@ pub struct View {
     /// By model: versions with pointers or tags that MLflow does not have.
     pub unregistered: BTreeMap<String, u64>,
     pub checkpoint: CheckpointView,
+    /// Why this daemon started from the checkpoint before the last one, and what it reads again, if it did.
+    pub fallback: Option<String>,
     /// What does not work at the moment, and why.
     pub failing: failing::Failing,
     /// What of it has not taken anything for a while.

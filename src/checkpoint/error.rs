@@ -34,8 +34,20 @@ pub enum CheckpointError {
         "a part of the checkpoint, {path}, {cause}; move the checkpoint {checkpoint} away to start anew from the beginning of the topics"
     )]
     Chunk { path: PathBuf, checkpoint: PathBuf, cause: String },
+    #[error(
+        "the disk does not give back the checkpoint {path}: {source}; move this file away to start anew from the beginning of the topics"
+    )]
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("the checkpoint {path} cannot be written: {source}")]
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Encode(#[from] EnvelopeError),
+}
+
+impl CheckpointError {
+    /// The file is no checkpoint that can be used, and one from before may be. One of a newer release is left to that release.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Chunk { .. } | Self::Older { .. } | Self::Unreadable { .. })
+    }
 }

@@ -1,37 +1,45 @@
-//! The state folder: the checkpoint's file, replaced as a whole, and its chunks, each written once.
+//! The state folder: the checkpoint's file, replaced as a whole, the one before it, and their chunks, each written once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::UNIX_EPOCH;
 
 use super::error::{CheckpointError, KIND, PREVIOUS};
+use super::fallback::Fallback;
+use super::files::{BEFORE, CHUNKS, FILE, Files, LOCK, REGISTRY_ID, Read, UNUSABLE};
 use super::state::Checkpoint;
 use crate::private;
-use crate::telemetry::events::state::{CheckpointTakenOver, ChunkStays};
+use crate::telemetry::events::state::{BeforeUnusable, CheckpointTakenOver, ChunkStays};
 use driftgate_core::codec::chunk::{Chunk, Digest};
 use driftgate_core::codec::{envelope, hash};
 use driftgate_core::pipeline::lock;
-use driftgate_core::state_v4;
 
-/// The checkpoint's file.
-pub const FILE: &str = "checkpoint.bin";
-const LOCK: &str = "lock";
-const CHUNKS: &str = "chunks";
 /// Files that are kept beside it.
-const FILES: [&str; 4] = [FILE, "checkpoint.bin.new", "instance", "registry-id"];
+const FILES: [&str; 6] = [FILE, BEFORE, UNUSABLE, "checkpoint.bin.new", "instance", REGISTRY_ID];
 
 /// A chunk that was written or read, as long as it is held, and its digest.
 type Written = (Weak<Vec<u8>>, Digest);
 
 /// The state folder, held by this process alone.
 pub struct Store {
-    folder: PathBuf,
+    files: Files,
     /// Digests of chunks that this process has written or read, by where they lie in memory.
     known: Mutex<BTreeMap<usize, Written>>,
+    named: Mutex<Named>,
     // Held for as long as the store lives.
     _lock: File,
+}
+
+/// The chunks that the checkpoints on the disk name; of one that is not there or cannot be used, `None`.
+#[derive(Debug, Default)]
+struct Named {
+    last: Option<BTreeSet<Digest>>,
+    before: Option<BTreeSet<Digest>>,
+    /// Why the one before was used.
+    fallback: Option<Fallback>,
 }
 
 impl Store {
@@ -51,7 +59,8 @@ impl Store {
                 for name in [CHUNKS.to_owned(), format!("format-{}", PREVIOUS.version)] {
                     private::tighten_all(&folder.join(name));
                 }
-                Ok(Self { folder: folder.to_owned(), known: Mutex::default(), _lock: lock })
+                let files = Files::new(folder);
+                Ok(Self { files, known: Mutex::default(), named: Mutex::default(), _lock: lock })
             }
             Err(fs::TryLockError::WouldBlock) => Err(CheckpointError::Locked { path: folder.to_owned() }),
             Err(fs::TryLockError::Error(e)) => Err(failed(e)),
@@ -59,96 +68,88 @@ impl Store {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join(FILE)
+        self.files.path(FILE)
     }
 
-    /// The last checkpoint; `None` where there is none.
+    /// Why the checkpoint before the last one was loaded, if it was.
+    #[must_use]
+    pub fn fallback(&self) -> Option<Fallback> {
+        lock(&self.named).fallback.clone()
+    }
+
+    /// The last checkpoint, or the one before it where the last one is damaged; `None` where there is none.
     ///
     /// # Errors
-    /// A file that is damaged or of another format.
+    /// Both are damaged, or the last one is of a newer format.
     pub fn load(&self) -> Result<Option<Checkpoint>, CheckpointError> {
-        let path = self.path();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(CheckpointError::Folder { path, source }),
+        let why = match self.load_from(FILE) {
+            Ok(found) => {
+                let (checkpoint, digests) = found.unzip();
+                *lock(&self.named) = Named { last: digests, ..Named::default() };
+                return Ok(checkpoint);
+            }
+            Err(e) if e.is_damage() => e,
+            Err(e) => return Err(e),
         };
-        let mut checkpoint = self.decode(&bytes)?;
+        match self.load_from(BEFORE) {
+            Ok(Some((checkpoint, digests))) => {
+                let fallback = Fallback::new(why.to_string(), self.written_ms(BEFORE), &checkpoint.sources);
+                *lock(&self.named) = Named { last: None, before: Some(digests), fallback: Some(fallback) };
+                Ok(Some(checkpoint))
+            }
+            Ok(None) => Err(why),
+            Err(e) => {
+                BeforeUnusable { error: &e }.emit();
+                Err(why)
+            }
+        }
+    }
+
+    /// When a file was written, by the wall clock, ms.
+    fn written_ms(&self, name: &str) -> Option<i64> {
+        let written = fs::metadata(self.files.path(name)).ok()?.modified().ok()?;
+        i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+    }
+
+    /// The checkpoint of a file, whole, and the digests of its chunks.
+    fn load_from(&self, name: &str) -> Result<Option<(Checkpoint, BTreeSet<Digest>)>, CheckpointError> {
+        let Some(mut read) = self.files.read(name)? else { return Ok(None) };
+        if read.format == PREVIOUS.version {
+            let kept = self.keep_previous(&mut read, name)?;
+            CheckpointTakenOver { kept: &kept }.emit();
+        }
+        let digests = read.digests();
+        let mut checkpoint = read.checkpoint;
         let mut failed = None;
         checkpoint.chunks(&mut |chunk| {
             if failed.is_none() {
-                failed = self.read_chunk(chunk).err();
+                failed = self.read_chunk(chunk, name).err();
             }
         });
-        failed.map_or(Ok(Some(checkpoint)), Err)
-    }
-
-    /// The checkpoint in bytes of this format, or of the release before.
-    fn decode(&self, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
-        let damaged = |cause| CheckpointError::Damaged { path: self.path(), cause };
-        let found = envelope::version(KIND, bytes).map_err(damaged)?;
-        if found == KIND.version {
-            return envelope::decode(KIND, bytes).map_err(damaged);
-        }
-        if found != PREVIOUS.version {
-            let path = self.path();
-            return Err(if found > KIND.version {
-                CheckpointError::Newer { path, found }
-            } else {
-                CheckpointError::Older { path, found }
-            });
-        }
-        let old: state_v4::Checkpoint = envelope::decode(PREVIOUS, bytes).map_err(damaged)?;
-        let mut checkpoint = Checkpoint::from(old);
-        let kept = self.keep_previous(&mut checkpoint)?;
-        CheckpointTakenOver { kept: &kept }.emit();
-        Ok(checkpoint)
+        failed.map_or(Ok(Some((checkpoint, digests))), Err)
     }
 
     /// Keeps what the release before would need to go on from: its checkpoint and chunks, in a folder of their own, which
     /// take no more room than they have as long as they are here as well. Returns the folder.
-    fn keep_previous(&self, checkpoint: &mut Checkpoint) -> Result<PathBuf, CheckpointError> {
-        let folder = self.folder.join(format!("format-{}", PREVIOUS.version));
+    fn keep_previous(&self, read: &mut Read, name: &str) -> Result<PathBuf, CheckpointError> {
+        let folder = self.files.path(&format!("format-{}", PREVIOUS.version));
         let failed = |source| CheckpointError::Write { path: folder.clone(), source };
         private::make_folder(&folder.join(CHUNKS)).map_err(failed)?;
-        let mut files = vec![(self.path(), folder.join(FILE))];
-        checkpoint.chunks(&mut |chunk| {
-            if let Chunk::Kept(digest) = chunk {
-                files.push((self.chunk_path(digest), folder.join(CHUNKS).join(digest)));
-            }
-        });
+        let mut files = vec![(self.files.path(name), folder.join(FILE))];
+        files.extend(read.digests().iter().map(|d| (self.files.chunk(d), folder.join(CHUNKS).join(d))));
         for (from, to) in files {
             // A chunk that is gone is reported when it is read.
             if !to.exists() && from.exists() {
-                fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).map_err(failed)?;
+                link(&from, &to).map_err(failed)?;
             }
         }
         Ok(folder)
     }
 
-    fn chunk_path(&self, digest: &str) -> PathBuf {
-        self.folder.join(CHUNKS).join(digest)
-    }
-
     /// Brings a chunk back from its file.
-    fn read_chunk(&self, chunk: &mut Chunk) -> Result<(), CheckpointError> {
+    fn read_chunk(&self, chunk: &mut Chunk, name: &str) -> Result<(), CheckpointError> {
         let Chunk::Kept(digest) = chunk else { return Ok(()) };
-        let path = self.chunk_path(digest);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) => {
-                return Err(CheckpointError::Chunk {
-                    path,
-                    checkpoint: self.path(),
-                    cause: format!("cannot be read: {e}"),
-                });
-            }
-        };
-        if hash::sha256_hex(&bytes) != *digest {
-            let cause = "is damaged: its checksum does not match".to_owned();
-            return Err(CheckpointError::Chunk { path, checkpoint: self.path(), cause });
-        }
-        let bytes = Arc::new(bytes);
+        let bytes = Arc::new(self.files.read_chunk(digest, name)?);
         self.remember(&bytes, digest);
         *chunk = Chunk::Here(bytes);
         Ok(())
@@ -170,7 +171,7 @@ impl Store {
             (digest, 0)
         } else {
             let digest = hash::sha256_hex(bytes);
-            let path = self.chunk_path(&digest);
+            let path = self.files.chunk(&digest);
             // One that a checkpoint before left may be damaged by now.
             let is_there = fs::read(&path).is_ok_and(|there| there == **bytes);
             let written = if is_there { 0 } else { replace(&path, bytes)? };
@@ -181,15 +182,15 @@ impl Store {
         Ok(written)
     }
 
-    /// Replaces the checkpoint; when this returns it is on the disk. Returns how many bytes were written. Chunks are left in
-    /// the checkpoint as their digests.
+    /// Replaces the checkpoint; when this returns it is on the disk, and the one before it is kept. Returns how many bytes were
+    /// written. Chunks are left in the checkpoint as their digests.
     ///
     /// # Errors
     /// A disk that is full or broken; the old checkpoint stays.
     pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<u64, CheckpointError> {
         let path = self.path();
         let failed = |source| CheckpointError::Write { path: path.clone(), source };
-        private::make_folder(&self.folder.join(CHUNKS)).map_err(failed)?;
+        private::make_folder(&self.files.path(CHUNKS)).map_err(failed)?;
         let (mut written, mut live, mut broken) = (0, BTreeSet::new(), None);
         checkpoint.chunks(&mut |chunk| match self.write_chunk(chunk) {
             Ok(bytes) => {
@@ -204,15 +205,40 @@ impl Store {
             return Err(failed(e));
         }
         let bytes = envelope::encode(KIND, checkpoint)?;
-        written += replace(&path, &bytes).map_err(failed)?;
-        self.remove_unused(&live);
+        let fresh = write_beside(&path, &bytes).map_err(failed)?;
+        let mut named = lock(&self.named);
+        let before = self.keep_before(&named).map_err(failed)?;
+        move_to(&fresh, &path).map_err(failed)?;
+        written += bytes.len() as u64;
+        named.last = Some(live);
+        named.before = before;
+        self.remove_unused(&named);
         Ok(written)
     }
 
-    /// Removes the chunks that the checkpoint does not name any more. One that stays behind only takes room until the next.
-    fn remove_unused(&self, live: &BTreeSet<Digest>) {
-        let entries = fs::read_dir(self.folder.join(CHUNKS)).into_iter().flatten().flatten();
-        for entry in entries.filter(|e| !e.file_name().to_str().is_some_and(|name| live.contains(name))) {
+    /// Keeps the last checkpoint as the one before the next. One that could not be used does not take the place of the one that
+    /// was used instead. Returns the chunks of the one before.
+    fn keep_before(&self, named: &Named) -> io::Result<Option<BTreeSet<Digest>>> {
+        let (last, before) = (self.path(), self.files.path(BEFORE));
+        if let Some(chunks) = named.last.clone() {
+            link_over(&last, &before)?;
+            return Ok(Some(chunks));
+        }
+        if named.before.is_some() && last.exists() {
+            link_over(&last, &self.files.path(UNUSABLE))?;
+        }
+        if named.before.is_none() && before.exists() {
+            // An operator moved the last one away, to begin anew: what came before it is no way back.
+            fs::remove_file(&before)?;
+        }
+        Ok(named.before.clone())
+    }
+
+    /// Removes the chunks that no checkpoint names any more. One that stays behind only takes room until the next.
+    fn remove_unused(&self, named: &Named) {
+        let is_named = |name: &str| [&named.last, &named.before].into_iter().flatten().any(|all| all.contains(name));
+        let entries = fs::read_dir(self.files.path(CHUNKS)).into_iter().flatten().flatten();
+        for entry in entries.filter(|e| !e.file_name().to_str().is_some_and(is_named)) {
             if let Err(e) = fs::remove_file(entry.path()) {
                 ChunkStays { path: &entry.path(), error: &e }.emit();
             }
@@ -222,16 +248,54 @@ impl Store {
 
 /// Writes a file as a whole: beside its place, synced, then moved there. Returns its size.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<u64> {
+    move_to(&write_beside(path, bytes)?, path)?;
+    Ok(bytes.len() as u64)
+}
+
+fn beside(path: &Path) -> PathBuf {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
-    let mut file = private::create(Path::new(&fresh))?;
+    fresh.into()
+}
+
+/// Writes what a file is to hold beside it, synced; returns where.
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let fresh = beside(path);
+    let mut file = private::create(&fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&fresh, path)?;
+    Ok(fresh)
+}
+
+/// Moves a file into its place, where it stays over a crash.
+fn move_to(fresh: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(fresh, path)?;
     if let Some(folder) = path.parent() {
         File::open(folder)?.sync_all()?;
     }
-    Ok(bytes.len() as u64)
+    Ok(())
+}
+
+/// Another name for a file; where the file system knows no such thing, a copy.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to).or_else(|_| {
+        fs::copy(from, to)?;
+        File::open(to)?.sync_all()
+    })
+}
+
+/// The same where there may be a file of that name, which is replaced as a whole.
+fn link_over(from: &Path, to: &Path) -> io::Result<()> {
+    let fresh = beside(to);
+    match fs::remove_file(&fresh) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    link(from, &fresh)?;
+    fs::rename(&fresh, to)?;
+    // Two names of one file are not moved over each other.
+    if fresh.exists() { fs::remove_file(&fresh) } else { Ok(()) }
 }
 
 #[cfg(test)]

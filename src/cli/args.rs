@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use super::reference::args::Args as ReferenceArgs;
 use super::{
     approve, audit, baseline, check, decide, demo, evidence, explain, freeze, gate, history, init, load, override_rule,
-    promote, register, replay, resume, rollback, rollout, run, status, unblock,
+    promote, register, replay, resume, rollback, rollout, run, state, status, unblock,
 };
 
 /// Monitors machine-learning models in production and decides whether versions may be promoted.
@@ -42,6 +42,7 @@ pub enum Command {
     Explain(explain::Args),
     History(history::Args),
     Audit(audit::Args),
+    State(state::Args),
     Load(load::Args),
     Check(check::Args),
     #[command(hide = true)]

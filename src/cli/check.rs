@@ -1,12 +1,13 @@
 //! `driftgate check`: validates policies and the daemon's configuration, and gives advice on both. What the advice is, is
 //! `policy::lint` and `deployment`, `snapshot` and `chance` where training data is at hand, and `alarms` on what rules do
-//! without drift; what a policy watches, for people, is `watch`.
+//! without drift; what a policy watches, for people, is `watch`, and what memory it takes at most `bound`.
 
 pub(super) mod alarms;
+mod bound;
 mod chance;
 mod deployment;
 mod snapshot;
-mod watch;
+pub mod watch;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,15 @@ use super::display;
 use super::exit::{self, Failure};
 use super::output::Output;
 use super::terminal::errln;
+use super::threads::threads;
 use crate::config::{self, Config};
 use crate::daemon::sources;
 use crate::http::Tokens;
 use crate::sink::outbox;
 use crate::view::Keep;
 use alarms::Alarm;
+use bound::{Given, ModelBound};
+use driftgate_core::event::EventKind;
 use driftgate_core::policy::lint::{Lint, lint};
 use driftgate_core::policy::{self, Policy};
 use watch::Watch;
@@ -87,6 +91,8 @@ struct Report {
     keep: Keep,
     /// How many bytes of one model may wait to be joined.
     join_bytes: u64,
+    /// What bounds the memory of a daemon, by the configuration.
+    given: Option<Given>,
     /// Whether the alarms of all rules are asked for.
     show_alarms: bool,
 }
@@ -99,6 +105,7 @@ impl Report {
         if let Some((_, config)) = &parsed {
             report.keep = sources::keep(&config.limits);
             report.join_bytes = config.limits.events.join_bytes as u64;
+            report.given = Some(given(config, report.keep));
             match config.policy_files() {
                 Ok(found) => found.iter().for_each(|file| report.policy(file, &mut files)),
                 Err(error) => report.errors.push(error.to_string()),
@@ -198,6 +205,11 @@ impl Report {
         if let Some((file, lints)) = &self.config {
             let _ = writeln!(out, "{}: the daemon's configuration, {} policies", file.display(), self.policies.len());
             let _ = writeln!(out, "{}", self.bound());
+            if !self.policies.is_empty() {
+                let models: Vec<ModelBound> =
+                    self.policies.iter().filter_map(|c| self.model_bound(&c.policy)).collect();
+                let _ = writeln!(out, "{}", bound::table(&models));
+            }
             warn(&mut out, file, lints);
         }
         for Checked { file, policy, lints, alarms } in &self.policies {
@@ -231,7 +243,25 @@ impl Report {
                 "{each} of predictions and labels that wait for each other, for each of {joined} models"
             ));
         }
-        format!("memory: what each version takes (below), and at most {}", parts.join(" and "))
+        let memory = format!("memory: what each version takes (below), and at most {}", parts.join(" and "));
+        let workers = self.given.map_or(1, |given| given.workers);
+        format!(
+            "{memory}\nmemory at most: {} whatever is read, {} per partition, and per model (of all this up to a quarter more, which was given back):",
+            watch::size(bound::process(workers)),
+            watch::size(bound::PARTITION)
+        )
+    }
+
+    fn model_bound(&self, policy: &Policy) -> Option<ModelBound> {
+        self.given.as_ref().map(|given| ModelBound::new(policy, given))
+    }
+
+    /// The bound of everything, with a thousand versions of each model, as far as policies say it.
+    fn total_bound(&self) -> Option<u64> {
+        let given = self.given?;
+        let models = self.policies.iter().map(|c| ModelBound::new(&c.policy, &given).total(bound::VERSIONS));
+        let models = models.sum::<Option<u64>>()?;
+        Some(bound::resident(models.saturating_add(bound::process(given.workers))))
     }
 
     fn to_json(&self) -> Value {
@@ -240,6 +270,9 @@ impl Report {
             if let Some(watch) = watch.as_object_mut() {
                 watch.insert("file".to_owned(), file.display().to_string().into());
                 watch.insert("warnings".to_owned(), json!(lints));
+                if let Some(bound) = self.model_bound(policy) {
+                    watch.insert("memory_at_most".to_owned(), bound.to_json());
+                }
                 if self.show_alarms {
                     watch.insert("alarms".to_owned(), alarms.iter().map(Alarm::to_json).collect());
                 }
@@ -252,10 +285,25 @@ impl Report {
         let config = self.config.as_ref().map(|(file, lints)| {
             json!({
                 "file": file.display().to_string(), "warnings": lints,
-                "memory": {"undelivered_bytes": OUTBOX_BYTES, "join_bytes": self.join_bytes},
+                "memory": {
+                    "undelivered_bytes": OUTBOX_BYTES, "join_bytes": self.join_bytes,
+                    "process_bytes": self.given.map(|given| bound::process(given.workers)), "partition_bytes": bound::PARTITION,
+                    "most_bytes": self.total_bound(),
+                },
             })
         });
         json!({"valid": errors.is_empty(), "errors": errors, "warnings": self.warnings(), "config": config, "policies": policies})
+    }
+}
+
+/// What bounds the memory of a daemon that has every core.
+fn given(config: &Config, keep: Keep) -> Given {
+    Given {
+        limits: config.limits.events,
+        keep,
+        has_features: config.sources.iter().any(|s| s.kind == EventKind::Features),
+        sources: config.sources.len() as u64,
+        workers: threads(None) as u64,
     }
 }
 

@@ -15,8 +15,6 @@ use crate::telemetry::events::start::{NotAccepted, RegistryDoubted};
 use crate::view::doubts::Doubts;
 use driftgate_core::codec::time::utc;
 
-/// The file in the state folder that holds the registry's id.
-const FILE: &str = "registry-id";
 /// A registry that was made within this time was made by this start.
 const JUST_NOW_MS: i64 = 60_000;
 
@@ -113,7 +111,7 @@ fn remember(config: &Config, found: &Doubts) -> anyhow::Result<()> {
 }
 
 fn marker(state: &Path) -> PathBuf {
-    state.join(FILE)
+    state.join(checkpoint::files::REGISTRY_ID)
 }
 
 /// When the checkpoint was written, by the wall clock, ms.

@@ -30,6 +30,10 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
         );
         found.push(Problem::of_daemon(Severity::Production, why.clone(), &next));
     }
+    if let Some(why) = &view.fallback {
+        let next = "check the disk of the state folder; driftgate state verify names every defect";
+        found.push(Problem::of_daemon(Severity::Warning, why.clone(), next));
+    }
     found.extend(inputs(view));
     found.extend(outlets(view));
     found.extend(failing(view));

@@ -275,6 +275,9 @@ metrics! {
     CHECKPOINT_UNDER_WAY: Gauge "checkpoint_under_way_seconds" [],
         "How long the checkpoint that is being written takes already, in seconds; 0 between two.",
         "It is above 60.";
+    CHECKPOINT_FALLBACK: Gauge "checkpoint_fallback" [],
+        "Whether this process started from the checkpoint before the last one, since the last one is damaged: 1, else 0. The status says what is read again.",
+        "It is 1.";
     CHECKPOINT_LAST_TIMESTAMP: Gauge "checkpoint_last_timestamp_seconds" [],
         "When the last checkpoint was written, in seconds since 1970.",
         "";

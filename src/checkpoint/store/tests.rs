@@ -170,7 +170,10 @@ fn a_crash_between_chunks_and_checkpoint_leaves_the_old_one_and_chunks_go_when_n
     enter(&fewer, 0..70_000);
     store.save(&mut of(&mut fewer)).unwrap();
     assert_eq!(chunk_files(folder.path()), named);
+    // The one before is kept with its chunks until it is replaced.
     store.save(&mut checkpoint(1)).unwrap();
+    assert_eq!(chunk_files(folder.path()), named);
+    store.save(&mut checkpoint(2)).unwrap();
     assert!(chunk_files(folder.path()).is_empty());
 }
 
@@ -319,4 +322,165 @@ fn a_checkpoint_of_another_format_is_refused_and_left_as_it_is() {
         fs::write(store.path(), &damaged).unwrap();
         assert!(store.load().err().unwrap().to_string().contains("damaged: its checksum"));
     }
+}
+
+/// Opens a folder; a process that another test starts may hold the lock of one before for a moment.
+fn open(folder: &Path) -> Store {
+    for _ in 0..500 {
+        match Store::open(folder) {
+            Err(CheckpointError::Locked { .. }) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the folder stays locked")
+}
+
+/// Two checkpoints of 70,000 and 140,000 predictions; the positions name which is which.
+fn two_checkpoints(folder: &Path) -> [Vec<u8>; 2] {
+    let store = open(folder);
+    assert!(store.load().unwrap().is_none());
+    let mut pipeline = Pipeline::new(policy(), Setup::default(), 1);
+    let mut rows = 0;
+    [70_000, 140_000].map(|until| {
+        enter(&pipeline, rows..until);
+        rows = until;
+        let mut all = of(&mut pipeline);
+        all.sources = checkpoint(until).sources;
+        store.save(&mut all).unwrap();
+        bytes(&pipeline.state())
+    })
+}
+
+/// Loads; which of the checkpoints it is, by its position, and what is said of the last one.
+fn loaded(folder: &Path, states: &[Vec<u8>; 2]) -> Result<(i64, Option<String>), String> {
+    let store = open(folder);
+    let checkpoint = store.load().map_err(|e| e.to_string())?.unwrap();
+    let next = checkpoint.sources[0].next_offset.unwrap();
+    let expected = if next == 70_000 { &states[0] } else { &states[1] };
+    assert!(bytes(&checkpoint.pipelines[0]) == *expected, "a state that is none of the two");
+    Ok((next, store.fallback().map(|f| f.to_string())))
+}
+
+#[test]
+fn where_the_last_checkpoint_is_damaged_anywhere_the_one_before_is_used_and_says_what_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = two_checkpoints(folder.path());
+    let files = Files::new(folder.path());
+    let of_before = files.read(BEFORE).unwrap().unwrap().digests();
+    let of_last = files.read(FILE).unwrap().unwrap().digests();
+    assert!(of_last.len() > of_before.len() && of_before.is_subset(&of_last) && !of_before.is_empty());
+    let own = of_last.difference(&of_before).map(|d| files.chunk(d));
+    let attacked: Vec<PathBuf> = own.chain([files.path(FILE)]).collect();
+    for path in &attacked {
+        let whole = fs::read(path).unwrap();
+        let places = (0..15).map(|n| n * (whole.len() - 1) / 14).chain(0..24);
+        let flipped = places.clone().map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            bytes
+        });
+        let cut = places.map(|at| whole[..at].to_vec());
+        let store = open(folder.path());
+        for damaged in flipped.chain(cut).chain([vec![0; whole.len()], [&whole[..], b"more"].concat()]) {
+            fs::write(path, &damaged).unwrap();
+            let next = store.load().unwrap().unwrap().sources[0].next_offset;
+            let said = store.fallback().unwrap().to_string();
+            assert_eq!(next, Some(70_000));
+            assert!(said.contains(path.to_str().unwrap()) && said.contains("t/0 from offset 70000"), "{said}");
+        }
+        drop(store);
+        fs::remove_file(path).unwrap();
+        if path.ends_with(FILE) {
+            // That is how an operator begins anew.
+            assert!(open(folder.path()).load().unwrap().is_none());
+        } else {
+            assert_eq!(loaded(folder.path(), &states).unwrap().0, 70_000);
+        }
+        fs::write(path, &whole).unwrap();
+        assert_eq!(loaded(folder.path(), &states), Ok((140_000, None)));
+    }
+}
+
+#[test]
+fn a_chunk_of_both_checkpoints_has_no_replacement_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = two_checkpoints(folder.path());
+    let files = Files::new(folder.path());
+    let shared = files.chunk(files.read(BEFORE).unwrap().unwrap().digests().first().unwrap());
+    let whole = fs::read(&shared).unwrap();
+    fs::write(&shared, &whole[1..]).unwrap();
+    let refused = loaded(folder.path(), &states).unwrap_err();
+    assert!(refused.contains(shared.to_str().unwrap()) && refused.contains("damaged"), "{refused}");
+    // From a copy of the folder that one file is enough.
+    fs::write(&shared, &whole).unwrap();
+    assert_eq!(loaded(folder.path(), &states), Ok((140_000, None)));
+}
+
+#[test]
+fn a_checkpoint_that_was_used_instead_stays_until_two_good_ones_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = two_checkpoints(folder.path());
+    let path = folder.path().join(FILE);
+    fs::write(&path, b"DRFGCKPT and no more").unwrap();
+    let store = open(folder.path());
+    let mut used = store.load().unwrap().unwrap();
+    store.save(&mut used.clone()).unwrap();
+    assert_eq!(fs::read(folder.path().join(UNUSABLE)).unwrap(), b"DRFGCKPT and no more");
+    // The one that is written after it fails just as well, and the same is there still.
+    let good = fs::read(&path).unwrap();
+    fs::write(&path, b"").unwrap();
+    drop(store);
+    assert_eq!(loaded(folder.path(), &states).unwrap().0, 70_000);
+    fs::write(&path, &good).unwrap();
+    let store = open(folder.path());
+    used = store.load().unwrap().unwrap();
+    assert_eq!(store.fallback(), None);
+    used.sources[0].next_offset = Some(80_000);
+    store.save(&mut used).unwrap();
+    let before = Files::new(folder.path()).read(BEFORE).unwrap().unwrap();
+    assert_eq!(before.checkpoint.sources[0].next_offset, Some(70_000));
+}
+
+#[test]
+fn a_newer_checkpoint_refuses_although_there_is_one_before_it_and_one_moved_away_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = two_checkpoints(folder.path());
+    let path = folder.path().join(FILE);
+    let newer = envelope::encode(Kind { version: KIND.version + 1, ..KIND }, &vec![7_u8; 100]).unwrap();
+    fs::write(&path, &newer).unwrap();
+    let refused = loaded(folder.path(), &states).unwrap_err();
+    assert!(refused.contains("from a newer driftgate"), "{refused}");
+    assert_eq!(fs::read(&path).unwrap(), newer);
+    // An older one than can be read is no better than a damaged one.
+    fs::write(&path, envelope::encode(Kind { version: 3, ..KIND }, &vec![7_u8; 100]).unwrap()).unwrap();
+    assert_eq!(loaded(folder.path(), &states).unwrap().0, 70_000);
+    fs::remove_file(&path).unwrap();
+    let store = open(folder.path());
+    assert!(store.load().unwrap().is_none());
+    store.save(&mut checkpoint(1)).unwrap();
+    assert!(!folder.path().join(BEFORE).exists() && chunk_files(folder.path()).is_empty());
+}
+
+#[test]
+fn wherever_a_save_ends_one_whole_checkpoint_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = two_checkpoints(folder.path());
+    let (last, before) = (folder.path().join(FILE), folder.path().join(BEFORE));
+    // Killed between the new name of the last one and the move of the next: both names are of one file.
+    link_over(&last, &before).unwrap();
+    assert_eq!(loaded(folder.path(), &states), Ok((140_000, None)));
+    link_over(&last, &before).unwrap();
+    assert!(!folder.path().join("checkpoint.before.bin.new").exists());
+    let store = open(folder.path());
+    let mut used = store.load().unwrap().unwrap();
+    used.sources[0].next_offset = Some(5);
+    // What lies in the way of a save leaves what there is.
+    fs::create_dir(folder.path().join("checkpoint.bin.new")).unwrap();
+    assert!(store.save(&mut used.clone()).is_err());
+    fs::remove_dir(folder.path().join("checkpoint.bin.new")).unwrap();
+    fs::create_dir(folder.path().join("checkpoint.before.bin.new")).unwrap();
+    assert!(store.save(&mut used.clone()).is_err());
+    fs::remove_dir(folder.path().join("checkpoint.before.bin.new")).unwrap();
+    drop(store);
+    assert_eq!(loaded(folder.path(), &states), Ok((140_000, None)));
 }

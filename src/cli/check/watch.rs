@@ -15,6 +15,7 @@ use driftgate_core::yaml::units::show_duration;
 /// Counts of a categorical feature, and of a segment attribute times its four outcomes: a guess, without data.
 const CATEGORIES: u64 = 100;
 const SEGMENTS: u64 = 200;
+const GUESS: Sizes = Sizes { categories: CATEGORIES, segments: SEGMENTS };
 /// What a verdict takes while it is kept: a result with its evidence, a bin and a segment that it lists; and without them.
 const RESULT_BYTES: u64 = 500;
 const BINS: u64 = 20;
@@ -26,6 +27,13 @@ const BRIEF_BYTES: u64 = 350;
 const POINT_BYTES: u64 = 32;
 /// A check's streak.
 const STREAK_BYTES: u64 = 150;
+
+/// How many values of a categorical feature are counted, and how many counts a segmentation has.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    pub categories: u64,
+    pub segments: u64,
+}
 
 /// A policy and what it keeps.
 pub struct Watch<'p> {
@@ -123,12 +131,12 @@ impl<'p> Watch<'p> {
     /// About the bytes of a version: its baseline, and what its groups take.
     pub fn memory(&self) -> Option<u64> {
         let groups: u64 = self.policy.groups.iter().map(|g| self.of_group(g)).sum::<Option<u64>>()?;
-        Some(groups.saturating_add(baseline(self.policy)?))
+        Some(groups.saturating_add(baseline(self.policy, GUESS)?))
     }
 
     /// A version's panes in a group, open ones too, their sum and the verdicts that are kept of it.
     fn of_group(&self, group: &Group) -> Option<u64> {
-        let (panes, verdicts) = (panes(self.policy, group)?, verdicts(group, self.keep));
+        let (panes, verdicts) = (panes(self.policy, group)?, verdicts(group, self.keep, GUESS));
         Some(panes.saturating_add(open_panes(self.policy, group)?).saturating_add(verdicts))
     }
 
@@ -229,32 +237,32 @@ fn subjects(group: &Group) -> usize {
 }
 
 /// Counts of a target; `None` where the snapshot decides.
-fn cells(policy: &Policy, target: &Target) -> Option<u64> {
+fn cells(policy: &Policy, target: &Target, sizes: Sizes) -> Option<u64> {
     match (target, policy.features.grid) {
-        (Target::Categorical(_), _) => Some(CATEGORIES),
+        (Target::Categorical(_), _) => Some(sizes.categories),
         (_, GridPoints::At(points)) => Some(2 * points as u64 + 1),
         (_, GridPoints::Exact) => None,
     }
 }
 
 /// About the bytes of a version's baseline.
-fn baseline(policy: &Policy) -> Option<u64> {
+pub fn baseline(policy: &Policy, sizes: Sizes) -> Option<u64> {
     let numeric = policy.features.numeric.len() as u64 + 1;
     let points = match policy.features.grid {
         GridPoints::At(points) => points as u64,
         GridPoints::Exact => return None,
     };
-    Some(numeric * points * POINT_BYTES + policy.features.categorical.len() as u64 * CATEGORIES * POINT_BYTES)
+    Some(numeric * points * POINT_BYTES + policy.features.categorical.len() as u64 * sizes.categories * POINT_BYTES)
 }
 
 /// Counts of one pane.
-fn counts(policy: &Policy, group: &Group) -> Option<u64> {
+pub fn counts(policy: &Policy, group: &Group, sizes: Sizes) -> Option<u64> {
     let reads = Reads::new(group);
-    let mut counts = reads.targets.iter().map(|target| cells(policy, target)).sum::<Option<u64>>()?;
+    let mut counts = reads.targets.iter().map(|target| cells(policy, target, sizes)).sum::<Option<u64>>()?;
     if reads.auc {
-        counts += 2 * cells(policy, &Target::Score)?;
+        counts += 2 * cells(policy, &Target::Score, sizes)?;
     }
-    counts += reads.segmentations.len() as u64 * SEGMENTS;
+    counts += reads.segmentations.len() as u64 * sizes.segments;
     counts += if reads.latency { quantile::BUCKETS as u64 } else { 0 };
     counts += 2 * (u64::from(reads.error) + reads.kpis.len() as u64);
     Some(counts)
@@ -263,7 +271,7 @@ fn counts(policy: &Policy, group: &Group) -> Option<u64> {
 /// About the bytes of a version's unpacked panes in this group on each core, which are as many as the lateness spans, and of
 /// their rolling sum.
 fn open_panes(policy: &Policy, group: &Group) -> Option<u64> {
-    let (counts, slide) = (counts(policy, group)?, group.window.slide.max(1));
+    let (counts, slide) = (counts(policy, group, GUESS)?, group.window.slide.max(1));
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let open = u64::try_from(group.lateness / slide).unwrap_or(0).saturating_add(2);
     let room = (16 << 20) / (4 * counts).max(1);
@@ -273,21 +281,21 @@ fn open_panes(policy: &Policy, group: &Group) -> Option<u64> {
 
 /// About the bytes of a version's panes in this group: 1.2 a count; `None` where the snapshot decides.
 fn panes(policy: &Policy, group: &Group) -> Option<u64> {
-    let counts = counts(policy, group)?;
+    let counts = counts(policy, group, GUESS)?;
     let panes = u64::try_from(group.window.size / group.window.slide.max(1)).ok()?;
     Some(panes.saturating_mul(counts).saturating_mul(6) / 5)
 }
 
 /// About the bytes of the verdicts that are kept of a version in this group: of those kept whole with all that they may
 /// list, of the others the values.
-fn verdicts(group: &Group, keep: Keep) -> u64 {
+pub fn verdicts(group: &Group, keep: Keep, sizes: Sizes) -> u64 {
     let reads = Reads::new(group);
     let bins = reads.targets.iter().map(|target| match target {
-        Target::Categorical(_) => CATEGORIES,
+        Target::Categorical(_) => sizes.categories,
         _ => BINS,
     });
     let checks = subjects(group) as u64;
-    let listed = bins.sum::<u64>() * BIN_BYTES + reads.segmentations.len() as u64 * CATEGORIES * SEGMENT_BYTES;
+    let listed = bins.sum::<u64>() * BIN_BYTES + reads.segmentations.len() as u64 * sizes.categories * SEGMENT_BYTES;
     let whole = checks * RESULT_BYTES + listed + checks * STREAK_BYTES;
     let brief = checks * BRIEF_RESULT_BYTES + BRIEF_BYTES;
     let kept = (keep.whole as u64, keep.verdicts.saturating_sub(keep.whole) as u64);

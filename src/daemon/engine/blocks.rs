@@ -4,7 +4,8 @@ use super::assembly::Engine;
 use crate::telemetry::events::registry::{BlockEnded, Done, DoneNotRecorded, Question, RegistryUnanswered};
 
 impl Engine {
-    /// Asks which blocks were ended, and has the registry record it once a checkpoint contains the change.
+    /// Asks which blocks were ended, and has the registry record it once every checkpoint that a restart may use contains the
+    /// change: the last one and the one before.
     pub(super) fn apply_unblocked(&self) {
         let models: Vec<String> = self.world().models.iter().map(|m| m.policy.model.clone()).collect();
         for model in models {
@@ -34,6 +35,7 @@ impl Engine {
                 }
             }
             if self.save()
+                && self.save()
                 && let Err(e) = self.registry.heeded_unblocked(&model, &ended)
             {
                 DoneNotRecorded { model: &model, version: None, done: Done::BlocksEnded, error: &e }.emit();

@@ -7,6 +7,7 @@ use crate::view::{CheckpointView, View};
 pub(super) fn show(page: &Page, view: &View) -> Result<()> {
     deliveries(page, view)?;
     checkpoint(page, &view.checkpoint)?;
+    page.gauge(&metrics::CHECKPOINT_FALLBACK, flag(view.fallback.is_some()))?;
     page.gauge(&metrics::REGISTRY_DOUBTED, flag(!view.doubts.why.is_empty()))?;
     if let Some(failures) = &view.exports {
         let family = page.counts(&metrics::OTLP_FAILURES)?;

@@ -25,6 +25,28 @@ impl CheckpointFailed<'_> {
     }
 }
 
+/// The checkpoint before the last one is used. `checkpoint_fallback` shows it as long as the process runs.
+pub struct CheckpointFallback<'a> {
+    pub why: &'a str,
+}
+
+impl CheckpointFallback<'_> {
+    pub fn emit(&self) {
+        tracing::warn!("{}", self.why);
+    }
+}
+
+/// Nor can the checkpoint before the last one be used.
+pub struct BeforeUnusable<'a> {
+    pub error: &'a dyn std::fmt::Display,
+}
+
+impl BeforeUnusable<'_> {
+    pub fn emit(&self) {
+        tracing::error!(error = %self.error, "nor can the checkpoint before the last one be used");
+    }
+}
+
 /// A checkpoint was written after others had failed.
 pub struct CheckpointResumed;
 

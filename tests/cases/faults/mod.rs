@@ -1,5 +1,21 @@
 //! Faults injected into a running daemon against a real Kafka: what it says afterwards is what a replay says, or it says that
 //! it cannot know.
+//!
+//! | fault | shown by |
+//! |---|---|
+//! | a snapshot out of reach, or replaced, at a restart | `snapshots` |
+//! | a sink's topic or webhook that is away; records too large for the topic or the client | `delivery`, `wide` (3,000 features) |
+//! | a broker that is away, hangs, is killed, or lost the end of its log; partitions that are idle, paused or new | `idleness`, `brokers`, `lost_tail` |
+//! | open transactions, compaction, retention, a topic made anew | `idleness`, `positions` (beside this folder) |
+//! | rollback signals after a restart | `outcomes` |
+//! | the registry locked, on a full disk, lost, or another one | `operation`, `disks`, `remedy` |
+//! | the state on a full disk, one that takes nothing or never finishes | `disks`, `operation`, `failing` (beside this folder) |
+//! | a checkpoint or chunk cut, flipped, of another format; the state folder lost; a backup put back | `state`, and the tests of `checkpoint` |
+//! | two daemons of one group, or with one registry | `operation` |
+//! | verdicts that cannot be delivered, labels that stay away, memory | `bounds`, `memory` |
+//! | events ahead of the clock, a first event of 1970, a gap of a year; the wall clock stepped | `ahead`, `times`, `clock` |
+//! | features of other streams, blocks, changed policies, versions that nobody knows | `features`, `blocks`, `starts`, `operation` |
+//! | a day and a half with faults at random | `day` |
 
 mod ahead;
 mod blocks;
@@ -8,15 +24,20 @@ mod brokers;
 mod clock;
 mod day;
 mod delivery;
+mod disks;
 mod features;
 mod idleness;
 mod lost_tail;
+mod memory;
 mod operation;
 mod outcomes;
 pub mod own_broker;
 mod remedy;
 mod snapshots;
 mod starts;
+mod state;
+mod times;
+mod wide;
 
 use std::collections::BTreeMap;
 

@@ -82,6 +82,60 @@ fn a_second_daemon_of_a_group_is_refused_and_one_that_follows_is_not() {
 }
 
 #[test]
+fn two_daemons_with_one_registry_say_everything_once_in_content() {
+    let (folder, topics) = (Folder::new(), Topics::new("one-registry", 1));
+    shop(&folder, &topics);
+    folder.write("shop.yaml", policy());
+    // Each has a group and a state folder of its own, and they share the registry and the topics.
+    let configs = ["one", "two"].map(|state| {
+        let config = topics.config("shop.yaml", "2s").replace("path: state,", &format!("path: {state},"));
+        let group = format!("group: \"{}\"", topics.predictions);
+        folder.write(
+            &format!("{state}.yaml"),
+            config.replace(&group, &format!("group: \"{}-{state}\"", topics.predictions)),
+        );
+        folder.path(&format!("{state}.yaml"))
+    });
+    let daemons = configs.map(|config| Daemon::start(&config, &[]));
+    let start = now_ms() / 10_000 * 10_000 - 120_000;
+    let shifted = |windows: std::ops::Range<i64>| -> Events {
+        let raise = |payload: Vec<u8>| String::from_utf8(payload).unwrap().replace("\"x\":", "\"x\":9").into_bytes();
+        events(start, windows).into_iter().map(|(p, key, payload)| (p, key, raise(payload))).collect()
+    };
+    let published = [events(start, 0..2), shifted(2..4), events(start, 4..6)];
+    published.iter().for_each(|events| publish(&topics.predictions, events.clone()));
+    let expected = replayed(&folder, "shop.yaml", "", &published.iter().collect::<Vec<_>>());
+    // Of each id there is one content, which `complete` sees to.
+    for daemon in &daemons {
+        wait_for("everything to be counted", || {
+            daemon.metric("driftgate_predictions_total{model=\"shop\",version=\"1\"}").filter(|n| *n >= 3000.0)
+        });
+    }
+    wait_for("the verdicts", || (complete(read(&topics.verdicts)).len() + 1 >= expected.len()).then_some(()));
+    super::assert_known(&complete(read(&topics.verdicts)), &expected);
+    let by_id = || -> std::collections::BTreeMap<String, Value> {
+        let mut by_id = std::collections::BTreeMap::new();
+        for signal in read(&topics.signals) {
+            let id = signal["signal_id"].as_str().unwrap().to_owned();
+            if let Some(before) = by_id.insert(id, signal.clone()) {
+                assert_eq!(before, signal, "one id with two contents");
+            }
+        }
+        by_id
+    };
+    wait_for("the signals", || (by_id().len() >= 2).then_some(()));
+    let actions: std::collections::BTreeSet<String> =
+        by_id().values().map(|s| s["action"].as_str().unwrap().to_owned()).collect();
+    assert!(by_id().len() == 2 && actions.len() == 2, "{:?}", by_id());
+    let history = folder.driftgate("history shop --config one.yaml").exits(0).stdout;
+    assert_eq!(history.matches("block of drift applied").count(), 1, "{history}");
+    for daemon in daemons {
+        assert_eq!(daemon.stop(), Some(0));
+    }
+    folder.driftgate("audit verify --config one.yaml").exits(0).prints("intact");
+}
+
+#[test]
 fn two_daemons_that_start_at_once_do_not_both_stay() {
     let (folder, topics) = (Folder::new(), Topics::new("at-once", 1));
     shop(&folder, &topics);

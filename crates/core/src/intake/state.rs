@@ -111,6 +111,23 @@ impl IntakeState {
     pub fn versions(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         (0_u32..).zip(&self.versions).filter_map(|(c, v)| Some((self.names.version(c)?, v.baseline.as_deref())))
     }
+
+    /// How many predictions of each version were counted, in the order of `versions`.
+    pub fn predictions(&self) -> impl Iterator<Item = u64> {
+        self.versions.iter().map(|v| v.predictions)
+    }
+
+    /// Predictions that wait for labels, and labels that wait for predictions.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        self.join.as_ref().map_or((0, 0), JoinState::waiting)
+    }
+
+    /// Up to which event time (ms) the windows of every group are closed; `None` where none was.
+    #[must_use]
+    pub fn closed_to(&self) -> Option<i64> {
+        self.closed.iter().copied().min().filter(|line| *line > i64::MIN)
+    }
 }
 
 impl Intake {

@@ -61,6 +61,11 @@ impl RowsState {
             .for_each(|(_, (_, c))| each(c));
         self.firsts.iter_mut().filter(|c| c.is_worth_a_file()).for_each(each);
     }
+
+    /// Rows that wait.
+    pub fn live(&self) -> usize {
+        self.blocks.iter().flatten().map(|block| block.live).sum()
+    }
 }
 
 /// Rows dropped by time.

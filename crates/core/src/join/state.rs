@@ -31,6 +31,12 @@ impl JoinState {
         self.pending.chunks(each);
         self.early.chunks(each);
     }
+
+    /// Predictions that wait for labels, and labels that wait for predictions.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.pending.live(), self.early.live())
+    }
 }
 
 impl Join {

@@ -43,7 +43,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<String, CopyError> {
     copy.query_row("SELECT id FROM likeness", [], |row| row.get(0)).map_err(failed)
 }
 
-/// Opens it to read. Without a write-ahead log nobody has it open, and then SQLite need not make the files that readers share.
+/// Opens it to read. Without a write-ahead log nobody has it open, and then `SQLite` need not make the files that readers share.
 fn open(path: &Path) -> Result<Connection, CopyError> {
     let unnamed = || CopyError::Path(path.to_owned());
     let absolute = std::path::absolute(path).map_err(|_| unnamed())?;

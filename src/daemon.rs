@@ -53,7 +53,7 @@ use crate::telemetry::events::state::CheckpointFallback;
 use crate::telemetry::otlp::{Export, LAST_EXPORT};
 use crate::view::Shared;
 use crate::view::failing::Part;
-use crate::view::readiness::Reason;
+use crate::view::readiness::NotReady;
 use claim::Claim;
 use driftgate_core::policy::Policy;
 use driftgate_core::schema::Schema;
@@ -98,6 +98,7 @@ pub fn run(config: &Config, options: &Options, control: &Control) -> anyhow::Res
     let access = Arc::new(Access::load(config.http.rules())?);
     let descriptors = descriptors::raise();
     let (base, checkpoint) = Base::open(config, kafka, &options.accepted)?;
+    base.view.write().restoring = policies.iter().map(|policy| policy.model.clone()).collect();
     let serving = Serving::start(config, descriptors, access, (&base.registry, &base.view), control)?;
     if let Some(export) = &options.export {
         serving.export(export, &base.view)?;
@@ -159,7 +160,7 @@ impl Base {
         {
             let mut view = view.write();
             view.doubts = doubts;
-            view.readiness.hold(Reason::NotAsked);
+            view.readiness.hold(NotReady::NotAsked);
             view.fallback = store.fallback().map(|fallback| fallback.to_string());
             if let Some(why) = &view.fallback {
                 CheckpointFallback { why }.emit();

@@ -23,7 +23,7 @@ use driftgate_core::policy::Policy;
 use driftgate_core::promotion::version::VersionRecord;
 
 pub use kept::{Brief, Keep, Kept, Past};
-use readiness::{Readiness, Reason as NotReady};
+use readiness::{NotReady, Readiness};
 
 /// So many versions of a model are shown that nobody registered; and so many where nobody knows which those are.
 const MOST_UNREGISTERED: usize = 50;
@@ -65,6 +65,8 @@ pub struct View {
     pub readiness: Readiness,
     pub started: bool,
     pub models: BTreeMap<String, ModelView>,
+    /// Models whose state is still being restored; they are not among `models` yet.
+    pub restoring: std::collections::BTreeSet<String>,
     /// By topic (or file) and partition.
     pub sources: BTreeMap<(String, i32), SourceView>,
     /// Topics that were deleted and made anew, and what to do about it.

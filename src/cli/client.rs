@@ -4,10 +4,12 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Once;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use reqwest::blocking::{Client as Http, RequestBuilder};
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +23,8 @@ use crate::http_client::{Calls, cause, is_loopback};
 
 /// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// A daemon that cannot answer yet is asked again for so long.
+const LATER: Duration = Duration::from_secs(10);
 /// Where the token comes from when no file is named.
 const TOKEN: &str = "DRIFTGATE_TOKEN";
 /// An answer that is not ours is quoted up to here.
@@ -159,14 +163,7 @@ impl Client {
             local.call(method, &format!("{path}{query}"), body)?
         } else {
             self.warn_of_a_token_in_clear();
-            let request = self.http.request(method, url);
-            let request = match body {
-                Some(body) => request.header("content-type", "application/json").body(body),
-                None => request,
-            };
-            let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
-            let answered = request.send().and_then(|response| Ok((response.status(), response.bytes()?.to_vec())));
-            answered.map_err(|e| self.unreachable(&cause(e, TIMEOUT)))?
+            self.send(&method, &url, body.as_deref())?
         };
         if status.is_success() {
             return Ok(body);
@@ -180,6 +177,29 @@ impl Client {
             return Err(self.refused(&format!("{said}; name a file with it as --token-file, or set {TOKEN}")));
         }
         Err(self.refused(&said))
+    }
+
+    /// Sends a request, again where the daemon says that it will answer later: it is starting, or has too much to do.
+    fn send(&self, method: &Method, url: &Url, body: Option<&[u8]>) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let until = Instant::now() + LATER;
+        loop {
+            let request = self.http.request(method.clone(), url.clone());
+            let request = match body {
+                Some(body) => request.header("content-type", "application/json").body(body.to_vec()),
+                None => request,
+            };
+            let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
+            let answered = request.send().and_then(|response| {
+                let later = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+                Ok((response.status(), later.map(Duration::from_secs), response.bytes()?.to_vec()))
+            });
+            match answered.map_err(|e| self.unreachable(&cause(e, TIMEOUT)))? {
+                (StatusCode::SERVICE_UNAVAILABLE, Some(later), _) if Instant::now() + later < until => {
+                    thread::sleep(later);
+                }
+                (status, _, body) => return Ok((status, body)),
+            }
+        }
     }
 
     fn warn_of_a_token_in_clear(&self) {
@@ -235,7 +255,7 @@ fn error_text(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
     use std::net::TcpListener;
     use std::thread::JoinHandle;
 
@@ -286,6 +306,26 @@ mod tests {
         assert!(code == 5 && text.contains("failed (502 Bad Gateway): nope; see its log"), "{text}");
         let (got, _) = ask("HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnope");
         assert_eq!(got.unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_answer_yet_is_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            let later =
+                "HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            for answer in [later, later, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\n{\"a\":1}"] {
+                let (stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(stream);
+                let mut head = String::new();
+                while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
+                reader.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let client = Client::with_token(&address, None, &Trust::default()).unwrap();
+        assert_eq!(client.get::<Value>(&["x"], &[]).unwrap(), serde_json::json!({"a": 1}));
+        served.join().unwrap();
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::starts::Starts;
 use crate::source::kafka::{Handle, Mark};
 use crate::telemetry::events::start::{GaveWay, RivalSeen, RivalsUnknown};
 use crate::view::Shared;
-use crate::view::readiness::{Latch, Reason};
+use crate::view::readiness::{Latch, NotReady};
 use driftgate_core::pipeline::lock;
 
 /// How often a mark is renewed.
@@ -123,7 +123,7 @@ impl Claim {
         };
         let before = ask();
         let first = before.first()?;
-        let why = Reason::OtherDaemon { who: first.who() };
+        let why = NotReady::OtherDaemon { who: first.who() };
         RivalSeen { why: &why }.emit();
         view.write().readiness.hold(why);
         let until = Instant::now() + GONE;

@@ -12,7 +12,7 @@ use crate::telemetry::events::kafka::{BrokersAway, BrokersBack};
 use crate::telemetry::events::state::CheckpointHangs;
 use crate::telemetry::events::threads::{NoThread, Purpose};
 use crate::view::Shared;
-use crate::view::readiness::{Latch, Reason};
+use crate::view::readiness::{Latch, NotReady};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ pub fn wait_for_topics(
     while !asked.is_finished() && !stops() {
         kafka.serve(NAP);
         if let Some(why) = kafka.trouble() {
-            view.write().readiness.hold(Reason::Brokers { error: why.to_string() });
+            view.write().readiness.hold(NotReady::Brokers { error: why.to_string() });
         }
     }
     let mut asked = Some(asked);
@@ -72,7 +72,7 @@ pub fn wait_for_topics(
             }
             Err(e) => {
                 BrokersAway { error: &e, pause: Some(pause.as_secs()) }.emit();
-                view.write().readiness.hold(Reason::Brokers { error: e.to_string() });
+                view.write().readiness.hold(NotReady::Brokers { error: e.to_string() });
             }
         }
         let until = Instant::now() + pause;
@@ -112,7 +112,7 @@ pub async fn watch_checkpoint(view: Shared) {
         tokio::time::sleep(EVERY_ID).await;
         let since = view.read().checkpoint.since;
         if let Some(takes) = since.map(|since| since.elapsed()).filter(|takes| *takes > SLOW_CHECKPOINT) {
-            let why = Reason::CheckpointSlow { seconds: takes.as_secs() };
+            let why = NotReady::CheckpointSlow { seconds: takes.as_secs() };
             let sentence = why.to_string();
             if !view.write().readiness.hold(why) {
                 CheckpointHangs { why: &sentence }.emit();
@@ -142,7 +142,7 @@ pub fn watch(
                     }
                 }
                 Err(e) => {
-                    let was = view.write().readiness.hold(Reason::Brokers { error: e.to_string() });
+                    let was = view.write().readiness.hold(NotReady::Brokers { error: e.to_string() });
                     if !was {
                         BrokersAway { error: &e, pause: None }.emit();
                     }

@@ -13,7 +13,7 @@ use crate::telemetry::events::policies::PolicyChanged;
 use crate::telemetry::events::registry::{GroupNotJudged, Question, RegistryUnanswered};
 use crate::telemetry::events::state::{BaselineAwaited, CountsLost, ModelDropped};
 use crate::view::Shared;
-use crate::view::readiness::{Latch, Reason};
+use crate::view::readiness::{Latch, NotReady};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::state::Lost;
 use driftgate_core::intake::versions::Reference;
@@ -88,7 +88,7 @@ impl Restorer<'_> {
         let latch = Latch::Baseline { model: policy.model.clone(), version: version.to_owned() };
         let tell = |why: &str| {
             let reason =
-                Reason::NoBaseline { model: policy.model.clone(), version: version.to_owned(), why: why.to_owned() };
+                NotReady::NoBaseline { model: policy.model.clone(), version: version.to_owned(), why: why.to_owned() };
             let sentence = reason.to_string();
             let mut view = self.view.write();
             let is_told = view.readiness.reason(&latch) == Some(&reason);
@@ -151,5 +151,7 @@ pub fn show(pipeline: &Pipeline, registry: &Embedded, view: &Shared) {
             Reference::Unknown => {}
         }
     }
-    view.write().models.insert(model.clone(), shown);
+    let mut view = view.write();
+    view.restoring.remove(model);
+    view.models.insert(model.clone(), shown);
 }

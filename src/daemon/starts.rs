@@ -9,7 +9,7 @@ use crate::source::kafka::{Found, Handle, Start};
 use crate::telemetry::events::kafka::{Place, TopicReplaced};
 use crate::telemetry::events::start::{GapKept, GapPassed, NotAccepted, TopicAccepted, Unknown};
 use crate::view::Shared;
-use crate::view::readiness::{Latch, Reason};
+use crate::view::readiness::{Latch, NotReady};
 
 /// A question to the brokers takes at most so long.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -142,12 +142,12 @@ pub fn starts(found: &BTreeMap<String, Found>, before: &Before<'_>, view: &Share
 
 /// Why nothing of a topic is read that was deleted and made anew.
 #[must_use]
-pub fn why_replaced(topic: &str, before: &str, now: &str) -> Reason {
-    Reason::Replaced { topic: topic.to_owned(), before: before.to_owned(), now: now.to_owned() }
+pub fn why_replaced(topic: &str, before: &str, now: &str) -> NotReady {
+    NotReady::Replaced { topic: topic.to_owned(), before: before.to_owned(), now: now.to_owned() }
 }
 
 /// Reports that a topic was deleted and made anew.
-pub fn report_replaced(view: &Shared, why: Reason) {
+pub fn report_replaced(view: &Shared, why: NotReady) {
     let Latch::Replaced { topic } = why.latch() else { return };
     let sentence = why.to_string();
     TopicReplaced { topic: &topic, why: &sentence }.emit();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
+
 use super::auth::Access;
 use super::problem::{Problem, named};
 use super::server::connections::Connections;
@@ -103,6 +105,10 @@ pub(super) fn promote_when_read(app: &Shared, policy: &Arc<Policy>, version: &st
 pub(super) fn known_model(app: &Shared, model: &str) -> Result<ModelView, Problem> {
     let view = app.view.read();
     view.models.get(model).cloned().ok_or_else(|| {
+        if view.restoring.contains(model) {
+            let message = format!("the state of model {model:?} is still being restored after a start; ask again");
+            return Problem::new(StatusCode::SERVICE_UNAVAILABLE, message);
+        }
         if !app.access.is_open() {
             // Whoever asks may not be one who may know them all.
             return Problem::not_found(format!(

@@ -125,7 +125,7 @@ fn a_probe_sees_what_is_waited_for() {
     let server = Server::start("");
     assert_eq!(server.ask(Method::GET, "/live", None, "").text().unwrap(), "live");
     assert_eq!(server.get("/ready"), (200, json!({"ready": true})));
-    let brokers = crate::view::readiness::Reason::Brokers { error: "no broker answers".into() };
+    let brokers = crate::view::readiness::NotReady::Brokers { error: "no broker answers".into() };
     server.view.write().readiness.hold(brokers);
     assert_eq!(server.get("/ready"), (503, json!({"ready": false, "waiting": {"kafka": "no broker answers"}})));
     *server.view.write() = View::default();
@@ -227,6 +227,15 @@ fn verdicts_come_newest_first() {
     assert_eq!(server.get(&format!("{at}?limit=0")), (400, error("limit is 0; it can be 1 to 1000")));
     assert_eq!(server.get(&format!("{at}?limit=x")).0, 400);
     assert_eq!(server.get(&format!("{at}?grup=drift")).0, 400);
+}
+
+#[test]
+fn a_model_whose_state_is_being_restored_is_asked_for_again() {
+    let server = Server::start("");
+    server.view.write().restoring.insert("late".into());
+    let again = error(r#"the state of model "late" is still being restored after a start; ask again"#);
+    assert_eq!(server.get("/api/v1/models/late"), (503, again.clone()));
+    assert_eq!(server.get("/api/v1/gate/late/1?to=prod"), (503, again));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::types::{Problem, Severity};
 use crate::view::View;
 use crate::view::failing::Part;
-use crate::view::readiness::{Latch, Reason};
+use crate::view::readiness::{Latch, NotReady};
 
 /// What is wrong with the daemon as a whole; `undelivered` are the things that wait, by sink.
 #[must_use]
@@ -77,7 +77,7 @@ fn inputs(view: &View) -> Vec<Problem> {
         }
         // What makes the daemon not ready is told already.
         let told = view.readiness.reason(&Latch::Input { topic: topic.clone() });
-        let is_told = |why: &String| matches!(told, Some(Reason::InputUnreadable { summary, .. }) if summary == why);
+        let is_told = |why: &String| matches!(told, Some(NotReady::InputUnreadable { summary, .. }) if summary == why);
         let Some(problem) = input.problem(topic).filter(|why| !is_told(why)) else { continue };
         let severity = if input.unreadable(topic).is_some() { Severity::Refused } else { Severity::Partial };
         all.push(Problem::of_daemon(severity, problem, "read the dead letters: they name the origin and the reason"));

@@ -8,7 +8,7 @@ use super::*;
 use crate::ledger;
 use crate::view::failing::Part;
 use crate::view::inputs::InputView;
-use crate::view::readiness::{Readiness, Reason as NotReady};
+use crate::view::readiness::{NotReady, Readiness};
 use crate::view::{Keep, ModelView, View};
 use driftgate_core::decode::Reason;
 use driftgate_core::intake::Counters;

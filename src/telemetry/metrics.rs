@@ -118,7 +118,7 @@ metrics! {
         "Events of the features stream that were too many to wait for predictions: a version that shows later misses them.",
         "";
     LABELS_JOINED: Counter "labels_joined_total" ["model"],
-        "Pairs of a prediction and its label, one for each version that scored it.",
+        "Pairs of a prediction and its label that a rule counts, one for each version that scored it; all pairs where no rule reads any.",
         "";
     LABELS_UNMATCHED: Counter "labels_unmatched_total" ["model"],
         "Labels dropped without a prediction, or too far from it in time.",

@@ -72,7 +72,7 @@ impl fmt::Display for Latch {
 
 /// Why the daemon is not ready. Its `Display` is the sentence that people read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum NotReady {
     /// The brokers were not asked yet.
     NotAsked,
     /// The brokers do not answer, or not for all topics.
@@ -144,7 +144,7 @@ pub enum Reason {
     Starting,
 }
 
-impl Reason {
+impl NotReady {
     /// What it holds back.
     #[must_use]
     pub fn latch(&self) -> Latch {
@@ -172,7 +172,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for NotReady {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAsked => out.write_str("not asked yet"),
@@ -231,11 +231,11 @@ fn waits(out: &mut fmt::Formatter<'_>, versions: &[(String, String)], more: bool
 
 /// The latches that are held, each with its reason. It serialises as names with sentences.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(BTreeMap<Latch, Reason>);
+pub struct Readiness(BTreeMap<Latch, NotReady>);
 
 impl Readiness {
     /// Holds the latch of a reason; returns whether it was held before.
-    pub fn hold(&mut self, reason: Reason) -> bool {
+    pub fn hold(&mut self, reason: NotReady) -> bool {
         self.0.insert(reason.latch(), reason).is_some()
     }
 
@@ -246,7 +246,7 @@ impl Readiness {
 
     /// Why a latch is held, if it is.
     #[must_use]
-    pub fn reason(&self, latch: &Latch) -> Option<&Reason> {
+    pub fn reason(&self, latch: &Latch) -> Option<&NotReady> {
         self.0.get(latch)
     }
 

@@ -10,12 +10,15 @@
 //! | `options`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
 //! | `distance`, `rates`, `segments`, `quality`, `service`, `kpi`, `measured` | the families |
+//! | `example` | a rule to copy, compiled with the tests |
 
 pub mod alarms;
 pub mod comparison;
 pub mod counts;
 pub mod definition;
 pub mod distance;
+#[cfg(test)]
+mod example;
 mod explain;
 pub mod kpi;
 pub mod measured;

@@ -14,7 +14,7 @@ use crate::source::kafka::Partition;
 use crate::telemetry::events::input::{JoinGivenUp, LabelsResumed, LabelsSilent, VersionsRefused};
 use crate::telemetry::events::kafka::{PartitionHalted, PartitionWaits, Place};
 use crate::view::failing::Part;
-use crate::view::readiness::{Latch, Reason};
+use crate::view::readiness::{Latch, NotReady};
 use crate::view::{ModelView, View};
 use driftgate_core::codec::time::utc;
 use driftgate_core::intake::newcomers::Refused;
@@ -123,14 +123,14 @@ fn refresh_topics(view: &mut View, world: &World, topics: Vec<OfTopic>) {
         input.update(now, read.events, &read.rejected, read.unknown_model);
         let (unreadable, topic) = (input.unreadable(&topic.name), topic.name.clone());
         match unreadable {
-            Some(summary) => view.readiness.hold(Reason::InputUnreadable { topic, summary }),
+            Some(summary) => view.readiness.hold(NotReady::InputUnreadable { topic, summary }),
             None => view.readiness.release(&Latch::Input { topic }),
         };
     }
 }
 
 /// The baseline that a partition has been waiting for so long that it is reported.
-fn waited_for(world: &World, state: &PartitionState) -> Option<Reason> {
+fn waited_for(world: &World, state: &PartitionState) -> Option<NotReady> {
     let (_, since) = state.parked_since.filter(|(since, _)| !state.parked.is_empty() && since.elapsed() > TOLD)?;
     let mut unknown = BTreeSet::new();
     for (m, _, batch) in &state.parked {
@@ -142,11 +142,11 @@ fn waited_for(world: &World, state: &PartitionState) -> Option<Reason> {
     let (topic, partition) = (state.partition.topic.clone(), state.partition.partition);
     let more = unknown.len() > MOST_NAMED;
     let versions = unknown.into_iter().take(MOST_NAMED).map(|(version, model)| (model, version)).collect();
-    Some(Reason::WaitsForBaseline { topic, partition, versions, more, since_ms: since })
+    Some(NotReady::WaitsForBaseline { topic, partition, versions, more, since_ms: since })
 }
 
 /// Says, or does not say any more, that a partition waits for a baseline.
-fn report_waiting(view: &mut View, (topic, partition): &(String, i32), waited_for: Option<Reason>) {
+fn report_waiting(view: &mut View, (topic, partition): &(String, i32), waited_for: Option<NotReady>) {
     match waited_for {
         Some(why) => {
             let sentence = why.to_string();
@@ -183,8 +183,8 @@ impl Engine {
         let (topic, partition_of) = key;
         let halted = partition.halted.clone().filter(|_| !of_topic);
         let reason = match (halted, still) {
-            (Some(why), _) => Some(Reason::Halted { topic, partition: partition_of, why }),
-            (None, Some((lag, stood))) => Some(Reason::Still {
+            (Some(why), _) => Some(NotReady::Halted { topic, partition: partition_of, why }),
+            (None, Some((lag, stood))) => Some(NotReady::Still {
                 topic,
                 partition: partition_of,
                 lag,

@@ -8,7 +8,7 @@ use super::partition::PartitionSlot;
 use crate::checkpoint::{Checkpoint, SourceState};
 use crate::clock::now_ms;
 use crate::telemetry::events::state::{CheckpointFailed, CheckpointResumed};
-use crate::view::readiness::{Latch, Reason};
+use crate::view::readiness::{Latch, NotReady};
 use driftgate_core::pipeline::{Pipeline, lock};
 
 impl Engine {
@@ -24,7 +24,7 @@ impl Engine {
                 true
             }
             Err(e) => {
-                let why = Reason::CheckpointFailed { error: e.to_string() };
+                let why = NotReady::CheckpointFailed { error: e.to_string() };
                 let is_first = !view.write().readiness.hold(why);
                 let failed = view.read().checkpoint.failed + 1;
                 CheckpointFailed { error: &e.to_string(), is_first, failed }.emit(view);

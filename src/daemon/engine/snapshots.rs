@@ -7,7 +7,7 @@ use super::assembly::Engine;
 use super::world::World;
 use crate::daemon::loader::{Claim, Key};
 use crate::telemetry::events::state::{BaselineReplaced, SnapshotReachable, SnapshotUnreachable};
-use crate::view::readiness::{Latch, Reason};
+use crate::view::readiness::{Latch, NotReady};
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::pipeline::lock;
 
@@ -48,7 +48,7 @@ impl Engine {
         let mut view = self.shared.view.write();
         let Some(shown) = view.version_mut(model, version) else { return };
         let known = shown.snapshot.replace(why.to_owned());
-        let why = Reason::SnapshotUnreadable { model: model.clone(), version: version.clone(), why: why.to_owned() };
+        let why = NotReady::SnapshotUnreadable { model: model.clone(), version: version.clone(), why: why.to_owned() };
         if known.is_none() {
             SnapshotUnreachable { model, version, what: &why.to_string() }.emit();
         }

@@ -50,7 +50,7 @@ enum Unfit {
 /// Rows that are no events of this model, by the order of the checks.
 type UnfitRows = Vec<(usize, Unfit)>;
 
-/// The text behind a code of the envelope.
+/// What the text of an envelope's field is worth: usable, empty, too long, or another one than is read here.
 mod class {
     pub const FINE: u32 = 0;
     pub const EMPTY: u32 = 1;

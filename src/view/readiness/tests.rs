@@ -7,32 +7,32 @@ fn names(model: &str, version: &str) -> (String, String) {
 }
 
 /// One reason of each kind.
-fn reasons() -> Vec<Reason> {
+fn reasons() -> Vec<NotReady> {
     let (topic, part) = ("p".to_owned(), "sink mlflow".to_owned());
     let (model, version, why) = ("m".to_owned(), "7".to_owned(), "no such file".to_owned());
     vec![
-        Reason::NotAsked,
-        Reason::Brokers { error: "no broker answers".into() },
-        Reason::OtherDaemon { who: "host-1".into() },
-        Reason::CheckpointFailed { error: "no space".into() },
-        Reason::CheckpointSlow { seconds: 11 },
-        Reason::NoBaseline { model: model.clone(), version: version.clone(), why: why.clone() },
-        Reason::SnapshotUnreadable { model, version, why: why.clone() },
-        Reason::InputUnreadable { topic: topic.clone(), summary: "95 of the last 100 events".into() },
-        Reason::Replaced { topic: topic.clone(), before: "old".into(), now: "new".into() },
-        Reason::Halted { topic: topic.clone(), partition: 3, why: why.clone() },
-        Reason::Still { topic: topic.clone(), partition: 3, lag: 9, seconds: 30, client: Some("timed out".into()) },
-        Reason::Still { topic: topic.clone(), partition: 3, lag: 9, seconds: 30, client: None },
-        Reason::WaitsForBaseline {
+        NotReady::NotAsked,
+        NotReady::Brokers { error: "no broker answers".into() },
+        NotReady::OtherDaemon { who: "host-1".into() },
+        NotReady::CheckpointFailed { error: "no space".into() },
+        NotReady::CheckpointSlow { seconds: 11 },
+        NotReady::NoBaseline { model: model.clone(), version: version.clone(), why: why.clone() },
+        NotReady::SnapshotUnreadable { model, version, why: why.clone() },
+        NotReady::InputUnreadable { topic: topic.clone(), summary: "95 of the last 100 events".into() },
+        NotReady::Replaced { topic: topic.clone(), before: "old".into(), now: "new".into() },
+        NotReady::Halted { topic: topic.clone(), partition: 3, why: why.clone() },
+        NotReady::Still { topic: topic.clone(), partition: 3, lag: 9, seconds: 30, client: Some("timed out".into()) },
+        NotReady::Still { topic: topic.clone(), partition: 3, lag: 9, seconds: 30, client: None },
+        NotReady::WaitsForBaseline {
             topic: topic.clone(),
             partition: 3,
             versions: vec![names("m", "7"), names("n", "8")],
             more: true,
             since_ms: 0,
         },
-        Reason::WaitsForBaseline { topic, partition: 3, versions: vec![], more: false, since_ms: 0 },
-        Reason::Undelivered { part, why },
-        Reason::Starting,
+        NotReady::WaitsForBaseline { topic, partition: 3, versions: vec![], more: false, since_ms: 0 },
+        NotReady::Undelivered { part, why },
+        NotReady::Starting,
     ]
 }
 
@@ -70,9 +70,9 @@ fn every_reason_has_its_name_and_sentence() {
 fn a_latch_is_held_by_its_last_reason_until_it_is_released() {
     let mut readiness = Readiness::default();
     assert!(readiness.is_empty() && !readiness.release(&Latch::Kafka));
-    assert!(!readiness.hold(Reason::NotAsked));
-    assert!(readiness.hold(Reason::Brokers { error: "away".into() }));
-    assert!(!readiness.hold(Reason::CheckpointSlow { seconds: 11 }));
+    assert!(!readiness.hold(NotReady::NotAsked));
+    assert!(readiness.hold(NotReady::Brokers { error: "away".into() }));
+    assert!(!readiness.hold(NotReady::CheckpointSlow { seconds: 11 }));
     assert_eq!(serde_json::to_value(&readiness).unwrap()["kafka"], "away");
     assert_eq!(readiness.by_name().keys().collect::<Vec<_>>(), ["checkpoint", "kafka"]);
     assert!(readiness.release(&Latch::Kafka) && !readiness.holds(&Latch::Kafka));

@@ -21,7 +21,7 @@ pub(super) fn count(
     let width = counting.policy.segments.len();
     scratch.joined.clear();
     scratch.joined.resize(job.pairs.len(), false);
-    // Where no rule reads pairs, they are joined all the same.
+    // Where no rule reads pairs, they are counted as joined and no further.
     if !counting.reads.iter().any(|reads| reads.pairs) {
         counters.joined += job.pairs.iter().filter(|pair| pair.outcome.in_time && says_something(pair)).count() as u64;
         return;
@@ -69,7 +69,7 @@ fn says_something(pair: &JobPair) -> bool {
     is_labelled(pair) || pair.outcome.kpis != 0
 }
 
-/// Whether a pair says anything to a group's rules.
+/// Whether any rule of one group counts a pair.
 fn counts_anywhere(pair: &JobPair, reads: &Reads) -> bool {
     let labelled = is_labelled(pair);
     let confusion = reads.labelled.contains(&true) && labelled && pair.prediction.predicted != Flag::Missing;

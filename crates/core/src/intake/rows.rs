@@ -22,8 +22,8 @@ pub(super) fn is_ignored(policy: &Policy, ts: i64) -> bool {
     !policy.ignores.is_empty() && policy.ignores.iter().any(|i| i.from <= ts && ts < i.to)
 }
 
-/// The predicted class of a row: the decision if there, else the score against the threshold. A decision of no class is no
-/// reason to ask the score: it decided otherwise somewhere.
+/// The predicted class of a row: the decision if there, else the score against the threshold. A decision of no class does not
+/// fall back to the score: the serving system decided by something else.
 #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
 pub(super) fn predicted(batch: &PredictionBatch, row: usize, threshold: Option<f64>) -> Flag {
     match batch.decision[row] {

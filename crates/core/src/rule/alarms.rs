@@ -25,7 +25,7 @@ pub enum Simulation {
         budget: f64,
         design_effect: Option<f64>,
     },
-    /// A share of events by target and limit; as large as in training if `as_in_training`, else none.
+    /// A share of events by target and limit. Without drift it is as large as in training if `as_in_training`, and zero otherwise.
     Rate {
         of: Vec<(Target, f64)>,
         what: &'static str,

@@ -64,6 +64,16 @@ impl Distribution<'_> {
     pub fn events(&self) -> u64 {
         self.n + self.missing + self.invalid
     }
+
+    /// Values below the smallest and above the largest training value: the outermost cells of a grid, which keeps these two
+    /// values however many others it leaves out. `None` for categories, and where the snapshot has no value.
+    #[must_use]
+    pub fn outside(&self) -> Option<(u64, u64)> {
+        match (self.reference, self.cells) {
+            (TargetReference::Numeric { .. }, [below, .., above]) => Some((*below, *above)),
+            _ => None,
+        }
+    }
 }
 
 /// What the snapshot has of a target.

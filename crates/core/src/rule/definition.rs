@@ -54,7 +54,8 @@ impl PartialEq for Definition {
 }
 
 impl Definition {
-    /// Whether it is a share of events, which its name says: `units: {rates: percent}` of a recorded run gives the unit of all of them.
+    /// Whether it is a share of events: a metric whose name ends in `_rate`. `units: {rates: percent}` of a recorded run gives the unit of
+    /// all of them.
     #[must_use]
     pub fn is_rate(&self) -> bool {
         self.name.ends_with("_rate")

@@ -127,7 +127,7 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.read(&self.ask(Method::GET, url, None)?)
+        self.read(&self.ask(Method::GET, &url, None)?)
     }
 
     /// POST of a JSON body to a path, given by its parts.
@@ -135,7 +135,7 @@ impl Client {
     /// # Errors
     /// A daemon that does not answer, or its refusal.
     pub fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
-        self.read(&self.ask(Method::POST, self.url(path), Some(serde_json::to_vec(body)?))?)
+        self.read(&self.ask(Method::POST, &self.url(path), Some(serde_json::to_vec(body)?))?)
     }
 
     fn url(&self, path: &[&str]) -> Url {
@@ -156,14 +156,14 @@ impl Client {
     }
 
     /// The body of a successful answer.
-    fn ask(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Vec<u8>, Failure> {
+    fn ask(&self, method: Method, url: &Url, body: Option<Vec<u8>>) -> Result<Vec<u8>, Failure> {
         let (status, body) = if let Some(local) = &self.local {
             let query = url.query().map_or_else(String::new, |q| format!("?{q}"));
             let path = url.path().strip_prefix(self.base.path().trim_end_matches('/')).unwrap_or(url.path());
             local.call(method, &format!("{path}{query}"), body)?
         } else {
             self.warn_of_a_token_in_clear();
-            self.send(&method, &url, body.as_deref())?
+            self.send(&method, url, body.as_deref())?
         };
         if status.is_success() {
             return Ok(body);

@@ -108,7 +108,7 @@ mod tests {
             false
         }
 
-        fn target(&self, _: Target) -> &str {
+        fn target(&self, _: Target) -> &'static str {
             "amount"
         }
 

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-lint build release demo test soak fuzz bench lint imports clean
+.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test release demo test soak fuzz bench lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -11,14 +11,20 @@ help: ## list the targets
 setup: ## install what building and testing need (Debian packages, Kafka); nothing happens where all is there
 	@tests/support/setup.sh test
 
-setup-build setup-lint: setup-%:
+setup-build setup-lint setup-dist: setup-%:
 	@tests/support/setup.sh $*
 
 build: setup-build ## build target/release/driftgate
 	cargo build --release --locked
 
-release: setup-build ## build target/archive/driftgate-VERSION-TARGET.tar.gz: the binary, its SBOM, alert rules, examples, and the archive's SHA-256
-	@tests/support/release.sh
+TARGET ?=
+dist: setup-dist ## build what is released into target/dist, for TARGET (this machine's) or aarch64-unknown-linux-gnu: archive with SBOM, Debian package, wheel, SHA-256
+	@tests/support/dist.sh $(TARGET)
+
+release: dist
+
+dist-test: setup-dist ## install what is in target/dist as a user would, and run it
+	@tests/support/dist_test.sh
 
 demo: build ## run the main job on the data in the repository, with the HTTP server
 	target/release/driftgate demo

@@ -25,7 +25,7 @@ if loose=$(grep -nHE '^FROM |^ *image: |^ *-? *uses: ' "${files[@]}" | grep -vE 
   exit 1
 fi
 
-if have shellcheck; then shellcheck .ci/run benches/run.sh benches/peers/*.sh tests/support/*.sh; fi
+if have shellcheck; then shellcheck .ci/run benches/*.sh benches/peers/*.sh packaging/debian/postinst packaging/debian/postrm tests/support/*.sh; fi
 if have promtool; then
   promtool check config docker/prometheus/prometheus.yml
   promtool test rules docker/prometheus/alerts_test.yml

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what driftgate needs on a Debian machine: `setup.sh build` to build it, `setup.sh lint` to lint it as well, `setup.sh test` to test it as
-# well.
+# well, `setup.sh dist` to package it.
 # Quick when nothing is missing; asks for root only when something is.
 set -euo pipefail
 
@@ -10,7 +10,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=$root/.cache
 scope=${1:-test}
-[[ $scope =~ ^(build|lint|test)$ ]] || die "usage: setup.sh build|lint|test"
+[[ $scope =~ ^(build|lint|test|dist)$ ]] || die "usage: setup.sh build|lint|test|dist"
 
 fetched=
 # Runs apt-get as root; the package lists are fetched once, and only when there is something to install.
@@ -38,6 +38,12 @@ else
 fi
 if [ "$scope" = lint ] || [ "$scope" = test ]; then
   have shellcheck || packages+=(shellcheck)
+fi
+if [ "$scope" = dist ]; then
+  have perl || packages+=(perl)
+  have dpkg-deb || packages+=(dpkg)
+  have objdump || packages+=(binutils)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 if [ "$scope" = test ]; then
   have java || packages+=(openjdk-17-jre-headless)

@@ -77,7 +77,7 @@ fn only_those_whose_token_says_so_approve_and_no_token_is_shown() {
     ] {
         team.by(who, arguments).exits(2).says(says);
     }
-    team.run("approve MODEL 7 --role owner").exits(2).says("an approval is somebody's");
+    team.run("approve MODEL 7 --role owner").exits(2).says("an approval needs the approver's token");
     team.run("gate MODEL 7 --to prod").exits(4).prints("0 of 2 approvals");
     team.by("owner", "approve MODEL 7").exits(0);
     team.by("reviewer", "approve MODEL 7").exits(0);

@@ -29,6 +29,7 @@ static RANGE_RATIO: Definition = Definition {
     example: "0.01",
     values: Values::Fraction,
     options: &[],
+    // As promotion records call the metric, where they call it otherwise.
     recorded_as: None,
     parse: |definition, map, names| Some(RuleKind::new(RangeRatio { of: subjects(map, names, definition)? })),
 };
@@ -52,6 +53,7 @@ impl Check for RangeRatio {
         self.of.iter().map(|subject| bounded(Side::Lte, subject.limit)).collect()
     }
 
+    // The flag says that the rule asks for a breach that lasts (`for`); few rules are judged otherwise then.
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         self.of.iter().map(|subject| range_ratio(window, subject)).collect()
     }
@@ -67,6 +69,7 @@ fn range_ratio(window: &dyn WindowCounts, subject: &Subject<Limit>) -> Judged {
     let ratio = outside.and_then(|(below, above)| Ratio::of_counts(below + above, c.n));
     let value = ratio.map(Ratio::value);
     let judged = enough(c.n, window.min_samples(), ratio, |v| at_most(v, subject.limit));
+    // Insufficient where the snapshot has too few values.
     let (status, reason) = shown::against(window, c.reference_n, judged);
     let mut evidence = vec![("limit", limit("lte", subject.limit))];
     if let Some((below, above)) = outside {

@@ -71,9 +71,11 @@ pub fn run(settings: &Settings, brokers: &str) -> Part {
 fn registered(folder: &Path, brokers: &str, topic: &str, policy: &Path, of: impl Fn(usize) -> PathBuf) -> PathBuf {
     std::fs::create_dir(folder).expect("a folder");
     let config = folder.join("driftgate.yaml");
+    // Of its own: where a daemon with another state folder was killed, the next one of its group waits for five seconds.
+    let group = folder.file_name().and_then(|name| name.to_str()).expect("a folder with a name");
     let text = format!(
         "policies: [\"{}\"]\n\
-         kafka: {{brokers: \"{brokers}\", group: bench-start}}\n\
+         kafka: {{brokers: \"{brokers}\", group: bench-start-{group}}}\n\
          sources:\n- {{topic: {topic}, kind: predictions, format: json}}\n\
          registry: {{embedded: {{path: registry.db}}}}\n\
          state: {{path: state}}\n\

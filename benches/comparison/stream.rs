@@ -207,9 +207,10 @@ fn counted(daemon: &Daemon, stream: &Stream<'_>) -> bool {
 
 fn write_config(state: &Path, policy: &Path, stream: &Stream<'_>, verdicts: &str) -> std::path::PathBuf {
     let Stream { brokers, predictions, labels, .. } = stream;
+    // Each run's group is its own, as its topic of verdicts is: the run before was killed, and another of its group would wait for it.
     let text = format!(
         "policies: [\"{}\"]\n\
-         kafka: {{brokers: \"{brokers}\", group: bench-daemon}}\n\
+         kafka: {{brokers: \"{brokers}\", group: \"bench-{verdicts}\"}}\n\
          sources:\n\
          - {{topic: {predictions}, kind: predictions, format: json}}\n\
          - {{topic: {labels}, kind: labels, format: json}}\n\

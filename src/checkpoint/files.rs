@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use super::error::{CheckpointError, KIND, PREVIOUS};
 use super::state::Checkpoint;
@@ -71,6 +72,13 @@ impl Files {
     #[must_use]
     pub fn chunk(&self, digest: &str) -> PathBuf {
         self.folder.join(CHUNKS).join(digest)
+    }
+
+    /// When a file was written, by the wall clock, ms; `None` where there is none.
+    #[must_use]
+    pub fn written_ms(&self, name: &str) -> Option<i64> {
+        let written = fs::metadata(self.path(name)).ok()?.modified().ok()?;
+        i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
     }
 
     /// The checkpoint in one of the files; `None` where there is no such file.

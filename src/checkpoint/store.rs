@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::UNIX_EPOCH;
 
 use super::error::{CheckpointError, KIND, PREVIOUS};
 use super::fallback::Fallback;
@@ -93,7 +92,7 @@ impl Store {
         };
         match self.load_from(BEFORE) {
             Ok(Some((checkpoint, digests))) => {
-                let fallback = Fallback::new(why.to_string(), self.written_ms(BEFORE), &checkpoint.sources);
+                let fallback = Fallback::new(why.to_string(), self.files.written_ms(BEFORE), &checkpoint.sources);
                 *lock(&self.named) = Named { last: None, before: Some(digests), fallback: Some(fallback) };
                 Ok(Some(checkpoint))
             }
@@ -103,12 +102,6 @@ impl Store {
                 Err(why)
             }
         }
-    }
-
-    /// When a file was written, by the wall clock, ms.
-    fn written_ms(&self, name: &str) -> Option<i64> {
-        let written = fs::metadata(self.files.path(name)).ok()?.modified().ok()?;
-        i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
     }
 
     /// The checkpoint of a file, whole, and the digests of its chunks.

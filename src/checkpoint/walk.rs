@@ -39,7 +39,8 @@ pub type EachWhole<'a> = &'a mut dyn FnMut(&str, &[u8]) -> anyhow::Result<()>;
 /// A checkpoint that cannot be read; what `each` fails with.
 pub fn walk(files: &Files, name: &str, each: EachWhole<'_>) -> anyhow::Result<Option<Walked>> {
     let mut whole = BTreeSet::new();
-    for round in 1.. {
+    let mut again = 1..ROUNDS;
+    loop {
         let Some(mut read) = files.read(name)? else { return Ok(None) };
         let mut defects = Vec::new();
         let named = read.digests();
@@ -57,7 +58,7 @@ pub fn walk(files: &Files, name: &str, each: EachWhole<'_>) -> anyhow::Result<Op
             }
         }
         let is_replaced = || fs::read(files.path(name)).is_ok_and(|now| now != read.bytes);
-        if !defects.is_empty() && round < ROUNDS && is_replaced() {
+        if !defects.is_empty() && is_replaced() && again.next().is_some() {
             continue;
         }
         let size = |digest: &Digest| fs::metadata(files.chunk(digest)).map_or(0, |m| m.len());
@@ -65,5 +66,4 @@ pub fn walk(files: &Files, name: &str, each: EachWhole<'_>) -> anyhow::Result<Op
         whole.retain(|digest| named.contains(digest));
         return Ok(Some(Walked { read, chunks: whole, bytes, defects }));
     }
-    Ok(None)
 }

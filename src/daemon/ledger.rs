@@ -4,9 +4,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use crate::checkpoint;
+use crate::checkpoint::files::{FILE, Files, REGISTRY_ID};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::ledger::{Embedded, Likeness, RegistryError, home};
@@ -36,7 +35,7 @@ pub fn doubts(config: &Config, registry: &Embedded) -> Result<Doubts, RegistryEr
         )),
         // A release before wrote none.
         Err(_) => {
-            let saved = saved_ms(&config.state.path);
+            let saved = Files::new(&config.state.path).written_ms(FILE);
             is_first = saved.is_none() && made_ms.is_some_and(|made| now_ms().saturating_sub(made) < JUST_NOW_MS);
             if saved.zip(made_ms).is_some_and(|(saved, made)| made > saved) {
                 why.push(format!("the registry {path_shown} (id {id}){made} is newer than the state: {lost}"));
@@ -111,11 +110,5 @@ fn remember(config: &Config, found: &Doubts) -> anyhow::Result<()> {
 }
 
 fn marker(state: &Path) -> PathBuf {
-    state.join(checkpoint::files::REGISTRY_ID)
-}
-
-/// When the checkpoint was written, by the wall clock, ms.
-fn saved_ms(state: &Path) -> Option<i64> {
-    let written = fs::metadata(state.join(checkpoint::FILE)).ok()?.modified().ok()?;
-    i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+    state.join(REGISTRY_ID)
 }

@@ -8,11 +8,16 @@ use super::watch::{self, Sizes, size};
 use crate::cli::display;
 use crate::sink::outbox;
 use crate::view::Keep;
+use driftgate_core::decode::coder;
 use driftgate_core::event::Limits;
+use driftgate_core::intake::features;
+use driftgate_core::intake::guard::MOST_LIVE;
+use driftgate_core::intake::newcomers::MOST_SOUGHT;
+use driftgate_core::intake::panes::{DENSE_BYTES, DENSE_PANES};
 use driftgate_core::policy::Policy;
 
 /// Versions that nobody registered are counted up to this number at a time.
-pub const VERSIONS: u64 = 1000;
+pub const VERSIONS: u64 = MOST_LIVE as u64;
 
 /// The program, its threads, its connections and what librdkafka keeps beside messages,
 const PROCESS: u64 = 160 << 20;
@@ -23,17 +28,17 @@ pub const PARTITION: u64 = 8 << 20;
 /// Results that wait for a topic, beside those that wait for the registry.
 const LANES: u64 = 32 << 20;
 /// What a decoder knows of texts before it begins anew: their bytes, and a place of each.
-const DECODER: u64 = (32 << 20) + (1 << 18) * 96;
+const DECODER: u64 = coder::MOST_BYTES as u64 + coder::MOST_VALUES as u64 * 96;
 /// Events of the features stream that wait.
-const HELD: u64 = 256 << 20;
+const HELD: u64 = features::MOST_BYTES as u64;
 /// A name's places beside its bytes.
 const NAME: u64 = 128;
 /// Names of versions that were refused, and are looked for.
-const SOUGHT: u64 = 2 * 20_000;
+const SOUGHT: u64 = 2 * MOST_SOUGHT as u64;
 /// The most a packed count takes, in bytes.
 const COUNT: u64 = 6;
 /// Unpacked panes of a version and group on a worker.
-const OPEN: u64 = 16 << 20;
+const OPEN: u64 = DENSE_BYTES as u64;
 /// A version's name, registration, metrics and its place in the status.
 const VERSION: u64 = 64 << 10;
 /// A label of an intersection joins so many texts.
@@ -120,7 +125,7 @@ impl VersionBound {
             let counts = watch::counts(policy, group, sizes)?;
             let (size, slide) = (group.window.size, group.window.slide.max(1));
             let sealed = u64::try_from((size + group.lateness) / slide).unwrap_or(0).saturating_add(2);
-            let open = OPEN.max(2 * 4 * counts).saturating_mul(given.workers);
+            let open = OPEN.max(DENSE_PANES as u64 * 4 * counts).saturating_mul(given.workers);
             let all_open = sealed.saturating_mul(4 * counts).saturating_mul(given.workers);
             panes = panes.saturating_add(sealed.saturating_mul(COUNT * counts)).saturating_add(open.min(all_open));
             panes = panes.saturating_add(2 * 8 * counts);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::display;
 use crate::view::Keep;
+use driftgate_core::intake::panes::{DENSE_BYTES, DENSE_PANES};
 use driftgate_core::policy::{Enforce, GridPoints, Group, Policy, Target, Traffic};
 use driftgate_core::stats::quantile;
 use driftgate_core::window::layout::Reads;
@@ -274,8 +275,8 @@ fn open_panes(policy: &Policy, group: &Group) -> Option<u64> {
     let (counts, slide) = (counts(policy, group, GUESS)?, group.window.slide.max(1));
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let open = u64::try_from(group.lateness / slide).unwrap_or(0).saturating_add(2);
-    let room = (16 << 20) / (4 * counts).max(1);
-    let unpacked = open.min(room.max(2)).saturating_mul(4 * counts).saturating_mul(cores);
+    let room = DENSE_BYTES as u64 / (4 * counts).max(1);
+    let unpacked = open.min(room.max(DENSE_PANES as u64)).saturating_mul(4 * counts).saturating_mul(cores);
     Some(unpacked.saturating_add(8 * counts))
 }
 

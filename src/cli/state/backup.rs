@@ -173,7 +173,7 @@ fn state(from: &Path, to: &Path) -> Result<Option<(Walked, Option<String>)>, Fai
         }
     }
     private::write(&target.path(FILE), &walked.read.bytes)?;
-    let written = found::written(&files.path(FILE));
+    let written = found::written(&files, FILE);
     Ok(Some((walked, written)))
 }
 

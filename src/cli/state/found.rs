@@ -1,7 +1,6 @@
 //! A checkpoint as the answers name it.
 
 use std::fs;
-use std::path::Path;
 
 use crate::api::state::{CheckpointContent, CheckpointShown, ChunksShown, ModelKept, OutboxShown, Position};
 use crate::checkpoint::files::{Files, Read};
@@ -11,9 +10,8 @@ use driftgate_core::codec::time::utc;
 use driftgate_core::pipeline::PipelineState;
 
 /// When a file was written, RFC 3339.
-pub fn written(path: &Path) -> Option<String> {
-    let at = fs::metadata(path).ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(utc(i64::try_from(at.as_millis()).ok()?))
+pub fn written(files: &Files, name: &str) -> Option<String> {
+    files.written_ms(name).map(utc)
 }
 
 /// The checkpoint in a file, without reading its chunks; `None` where there is no such file.
@@ -38,7 +36,7 @@ fn content(files: &Files, name: &str, mut read: Read) -> CheckpointContent {
     CheckpointContent {
         file: name.to_owned(),
         format,
-        written: written(&files.path(name)),
+        written: written(files, name),
         bytes: bytes.len() as u64,
         chunks,
         positions: positions(&sources),

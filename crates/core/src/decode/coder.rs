@@ -10,8 +10,8 @@ use crate::schema::{Schema, cross};
 use crate::seeded::Map;
 
 /// A decoder that knows more values than this, or more bytes of them, starts again with the next batch.
-const MOST_VALUES: usize = 1 << 18;
-const MOST_BYTES: usize = 32 << 20;
+pub const MOST_VALUES: usize = 1 << 18;
+pub const MOST_BYTES: usize = 32 << 20;
 /// The most parts an intersection has.
 const MAX_PARTS: usize = 4;
 

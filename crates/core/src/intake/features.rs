@@ -6,7 +6,7 @@ use super::job::Job;
 use crate::event::{EventKind, FeatureBatch};
 
 /// Events may wait in so many bytes; then the oldest count for the versions that are known to be active.
-const MOST_BYTES: usize = 256 << 20;
+pub const MOST_BYTES: usize = 256 << 20;
 
 impl Intake {
     /// Groups that count events of the features stream for the versions that have predictions around them.

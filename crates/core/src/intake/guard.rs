@@ -8,7 +8,7 @@ use super::{DecoderId, Intake};
 use crate::event::{EventKind, Fresh, code};
 
 /// So many versions that are not registered are counted at a time.
-const MOST_LIVE: usize = 1000;
+pub const MOST_LIVE: usize = 1000;
 
 impl Version {
     /// Counted without being registered.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Names that were refused and whose snapshots are looked for, one after the other.
-const MOST_SOUGHT: usize = 20_000;
+pub const MOST_SOUGHT: usize = 20_000;
 /// Events wait so long for baselines of versions that are not registered, and so long for those of registered ones where other
 /// models' events wait with them,
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

@@ -11,9 +11,9 @@ use crate::window::tally::{OpenTally, Tally};
 use super::versions::Spec;
 
 /// Unpacked open panes of one (version, group) may take about so many bytes.
-const DENSE_BYTES: usize = 16 << 20;
+pub const DENSE_BYTES: usize = 16 << 20;
 /// But at least so many stay unpacked.
-const DENSE_PANES: usize = 2;
+pub const DENSE_PANES: usize = 2;
 
 /// A worker's counts of an open pane.
 #[derive(Clone, Debug)]

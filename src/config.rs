@@ -3,6 +3,7 @@
 //! file's folder; policy files are found by `policy_files`, secrets are read by `KafkaConfig::client_properties`.
 
 mod access;
+mod cluster;
 mod files;
 mod http;
 mod kafka;
@@ -20,6 +21,7 @@ mod state;
 mod tests;
 mod types;
 
+pub use cluster::{ClusterConfig, INTERNAL as INTERNAL_TOPICS};
 pub use driftgate_core::yaml::{FileError as ConfigError, FileErrors as ConfigErrors};
 pub use files::PolicyFilesError;
 pub use kafka::{KafkaConfig, SecretError};
@@ -34,7 +36,7 @@ pub use crate::http::server::tls::TlsConfig;
 use driftgate_core::yaml;
 use reader::Reader;
 
-/// Reads and validates the daemon's configuration; `${NAME}` in Kafka properties comes from the environment.
+/// Reads and validates the daemon's configuration; `${NAME}` in Kafka properties and in the names of a cluster's process comes from the environment.
 ///
 /// # Errors
 /// Everything that is wrong with the file, each error with its line, column and path.

@@ -2,6 +2,7 @@
 //! Facts only; nothing here decides anything.
 
 pub mod behind;
+pub mod cluster;
 mod counts;
 pub mod doubts;
 pub mod failing;
@@ -106,6 +107,8 @@ pub struct View {
     pub dead_letters_turned: u64,
     /// How many verdicts are kept to look back at.
     pub keep: Keep,
+    /// What this process is among several, where there are several.
+    pub cluster: Option<cluster::ClusterView>,
     /// Whether traces and metrics arrive at the collector, where they are exported.
     pub exports: Option<Arc<Exports>>,
 }
@@ -113,7 +116,12 @@ pub struct View {
 impl View {
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.started && self.readiness.is_empty() && self.undelivered.is_empty()
+        let works = match &self.cluster {
+            // It reads and delivers nothing: what it answers from is its copy.
+            Some(cluster) if !cluster.owns() => cluster.is_ready(),
+            _ => self.started && self.undelivered.is_empty(),
+        };
+        works && self.readiness.is_empty()
     }
 
     /// Everything that readiness waits for.
@@ -122,6 +130,9 @@ impl View {
         let mut waiting = self.readiness.clone();
         for (part, why) in self.failing.iter().filter(|(part, _)| self.undelivered.contains(part)) {
             waiting.hold(NotReady::Undelivered { part: part.name(), why: why.clone() });
+        }
+        if self.cluster.as_ref().is_some_and(|cluster| !cluster.is_ready()) {
+            waiting.hold(NotReady::LedgerNotReached);
         }
         if waiting.is_empty() {
             waiting.hold(NotReady::Starting);

@@ -95,7 +95,12 @@ pub const KAFKA: [Key; 4] = [
         "text",
         "Addresses of brokers, separated by commas. `${NAME}` is filled in from the environment.",
     ),
-    default("group", "text", "driftgate", "Consumer group. One daemon reads for it; a second one is refused."),
+    default(
+        "group",
+        "text",
+        "driftgate",
+        "Consumer group. One daemon reads for it, and a second one is refused; the processes of a `cluster` share it.",
+    ),
     default(
         "properties",
         "mapping",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
-use super::{access, http, kafka, limits, otlp, publish, reader, root, sinks, sources, state};
+use super::{access, cluster, http, kafka, limits, otlp, publish, reader, root, sinks, sources, state};
 
 /// A mapping of the file.
 pub struct Section {
@@ -31,6 +31,8 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "limits", keys: &limits::LIMITS },
     Section { path: "prometheus[]", keys: &sinks::PROMETHEUS },
     Section { path: "audit", keys: &sinks::AUDIT },
+    Section { path: "cluster", keys: &cluster::CLUSTER },
+    Section { path: "cluster.topics", keys: &cluster::TOPICS },
     Section { path: "otlp", keys: &otlp::OTLP },
     Section { path: "tls", keys: &reader::TLS },
 ];

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use super::cluster::{ClusterConfig, INTERNAL};
 use super::key::{Key, default, names, optional};
 use super::reader::{Reader, duration};
 use super::sinks::{self, RegistryConfig};
+use super::sources::SourceConfig;
 use super::types::{Config, Limits, PublishConfig};
 use super::{files, limits, sources};
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use driftgate_core::yaml::Item;
 
-pub const ROOT: [Key; 15] = [
+pub const ROOT: [Key; 16] = [
     optional(
         "policies",
         "list of paths",
@@ -48,6 +50,11 @@ pub const ROOT: [Key; 15] = [
     ),
     optional("prometheus", "list", "Prometheus queries whose samples become measurements. Needs `kafka`."),
     optional("audit", "mapping", "A topic that anchors the audit log. Needs `kafka`."),
+    optional(
+        "cluster",
+        "mapping",
+        "Several processes of one group, of which one counts at a time and the others take over. Needs `kafka`. Without it there is one process. `driftgate run` does not run it yet.",
+    ),
     optional("otlp", "mapping", "An OpenTelemetry collector that receives traces and metrics."),
     optional(
         "tls",
@@ -81,38 +88,61 @@ impl Reader<'_> {
         let artifacts = map.get("artifacts").map_or_else(|| Some(Places::default()), |item| self.places(&item));
         let prometheus = map.get("prometheus").map_or_else(|| Some(Vec::new()), |item| self.prometheus(&item));
         let audit = map.get("audit").map(|item| Self::audit(&item));
+        let cluster = map.get("cluster").map(|item| self.cluster(&item));
         let otlp = map.get("otlp").map(|item| self.otlp(&item));
         if let (None, Some(item)) = (&kafka, map.get("audit").or(map.get("prometheus"))) {
             item.report(
                 "this writes to a topic, and the configuration has no kafka section: add `kafka`, or remove this",
             );
         }
+        if let (None, Some(item)) = (&kafka, map.get("cluster")) {
+            item.report(
+                "a cluster works by Kafka, and the configuration has no kafka section: add `kafka`, or remove this",
+            );
+        }
+        let (mut http, cluster) = (http?, optionally(cluster)?);
+        if let Some(cluster) = &cluster {
+            cluster.name_host(&mut http);
+            if let (Some(item), Some(topic)) =
+                (map.get("cluster"), clash(cluster, sources.as_deref(), publish.as_ref()))
+            {
+                return item.fail(format!("the topic \"{topic}\" is an internal one of the cluster, and is read or published to: write another name, or another `topics.prefix`"));
+            }
+        }
         Some(Config {
             prometheus: prometheus?,
-            audit_topic: match audit {
-                Some(topic) => Some(topic?),
-                None => None,
-            },
-            otlp: match otlp {
-                Some(otlp) => Some(otlp?),
-                None => None,
-            },
+            audit_topic: optionally(audit)?,
+            otlp: optionally(otlp)?,
+            cluster,
             policies: policies?,
-            kafka: match kafka {
-                Some(kafka) => Some(kafka?),
-                None => None,
-            },
+            kafka: optionally(kafka)?,
             sources: sources?,
             idle_after: idle_after?,
             registry: registry?,
             publish: publish?,
             state: state?,
-            http: http?,
+            http,
             limits: limits?,
             snapshots: snapshots?,
             artifacts: artifacts?,
             stores: Stores { ca_file: tls? },
             directory: self.directory,
         })
+    }
+}
+
+/// A topic that is read or published to, and is one of the cluster's own.
+fn clash(cluster: &ClusterConfig, sources: Option<&[SourceConfig]>, publish: Option<&PublishConfig>) -> Option<String> {
+    let read = sources.into_iter().flatten().map(|source| &source.topic);
+    let written = publish.into_iter().flat_map(|publish| publish.verdicts.iter().chain(&publish.signals));
+    let own = INTERNAL.map(|name| format!("{}{name}", cluster.prefix));
+    read.chain(written).find(|topic| own.contains(topic)).cloned()
+}
+
+/// What was given must be right; what was not given is fine.
+fn optionally<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+    match given {
+        Some(value) => value.map(Some),
+        None => Some(None),
     }
 }

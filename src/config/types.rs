@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::cluster::ClusterConfig;
 use super::kafka::KafkaConfig;
 use super::sinks::{PrometheusConfig, RegistryConfig, WebhookConfig};
 use super::sources::SourceConfig;
@@ -41,6 +42,8 @@ pub struct Config {
     pub prometheus: Vec<PrometheusConfig>,
     /// The topic that anchors the audit log.
     pub audit_topic: Option<String>,
+    /// What this process is among several; without it there is one.
+    pub cluster: Option<ClusterConfig>,
     /// Where traces and metrics are exported to.
     pub otlp: Option<OtlpConfig>,
 }

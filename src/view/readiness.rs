@@ -48,6 +48,8 @@ pub enum Latch {
     Delivery {
         part: String,
     },
+    /// The cluster's ledger.
+    Ledger,
     /// The start.
     Daemon,
 }
@@ -65,6 +67,7 @@ impl fmt::Display for Latch {
             Self::Reading { topic, partition } => write!(out, "{topic}/{partition}"),
             Self::Counting { topic, partition } => write!(out, "counting of {topic}/{partition}"),
             Self::Delivery { part } => write!(out, "delivery: {part}"),
+            Self::Ledger => out.write_str("the cluster's ledger"),
             Self::Daemon => out.write_str("daemon"),
         }
     }
@@ -141,6 +144,8 @@ pub enum NotReady {
         part: String,
         why: String,
     },
+    /// A process that does not own the models has not read the cluster's ledger to its end yet.
+    LedgerNotReached,
     Starting,
 }
 
@@ -167,6 +172,7 @@ impl NotReady {
                 Latch::Counting { topic: topic.clone(), partition: *partition }
             }
             Self::Undelivered { part, .. } => Latch::Delivery { part: part.clone() },
+            Self::LedgerNotReached => Latch::Ledger,
             Self::Starting => Latch::Daemon,
         }
     }
@@ -211,6 +217,9 @@ impl fmt::Display for NotReady {
             Self::WaitsForBaseline { versions, more, since_ms, .. } => waits(out, versions, *more, *since_ms),
             Self::InputUnreadable { summary: why, .. } | Self::Halted { why, .. } | Self::Undelivered { why, .. } => {
                 out.write_str(why)
+            }
+            Self::LedgerNotReached => {
+                out.write_str("its copy of the registry has not reached the end of the cluster's ledger yet")
             }
             Self::Starting => out.write_str("is starting"),
         }

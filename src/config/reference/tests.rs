@@ -33,6 +33,11 @@ fn file(path: &str, more: &str) -> String {
             all(format!("prometheus: [{{url: \"http://p\", query: q, model: m, metric: c, topic: t2{more}}}]"))
         }
         "audit" => all(format!("audit: {{topic: a{more}}}")),
+        "cluster" => all(format!("cluster: {{instance: a, advertise: \"http://a:1\", audit_key: k{more}}}")),
+        "cluster.topics" => all(format!(
+            "cluster: {{instance: a, advertise: \"http://a:1\", audit_key: k, topics: {{{}}}}}",
+            more.trim_start_matches(", ")
+        )),
         "otlp" => all(format!("otlp: {{endpoint: \"http://o:4318\"{more}}}")),
         "tls" => all(format!("tls: {{ca_file: c{more}}}")),
         path => all(format!("{path}: {{{}}}", more.trim_start_matches(", "))),

@@ -32,6 +32,7 @@ fn reasons() -> Vec<NotReady> {
         },
         NotReady::WaitsForBaseline { topic, partition: 3, versions: vec![], more: false, since_ms: 0 },
         NotReady::Undelivered { part, why },
+        NotReady::LedgerNotReached,
         NotReady::Starting,
     ]
 }
@@ -61,6 +62,7 @@ fn every_reason_has_its_name_and_sentence() {
         "counting of p/3: it waits for the baseline of a version since 1970-01-01T00:00:00Z, and nothing is counted of it: look whether the \
          snapshot's store answers",
         "delivery: sink mlflow: no such file",
+        "the cluster's ledger: its copy of the registry has not reached the end of the cluster's ledger yet",
         "daemon: is starting",
     ];
     assert_eq!(told, expected);

@@ -7,11 +7,13 @@
 //! |---|---|---|
 //! | tools | [`clock`], [`http_client`], [`telemetry`], [`private`], [`stores`] | the only clock; the one HTTP client; metrics, events, spans, OTLP; files of one owner; object stores |
 //! | edges | [`source`], [`snapshot`], [`audit_key`], [`artifact`] | event files and Kafka; training snapshots; the key of the audit log; the files of a model |
+//! | | [`transaction`] | records and a committed offset in one Kafka transaction |
 //! | | [`ledger`] | the registry: versions, stages, blocks and the audit log, in a file |
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |
 //! | | [`sink`], [`checkpoint`] | facts to each outside system; durable state |
 //! | | [`api`] | requests and answers of the HTTP API, typed |
 //! | | [`http`] | the API |
+//! | | [`cluster`] | several processes of one consumer group: their state in a topic |
 //! | composition | [`config`], [`replay`], [`daemon`], [`cli`] | what runs where |
 
 // `cli::terminal` prints without a panic where nobody reads.
@@ -23,6 +25,7 @@ pub mod audit_key;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod daemon;
 pub mod http;
@@ -36,4 +39,5 @@ pub mod snapshot;
 pub mod source;
 pub mod stores;
 pub mod telemetry;
+pub mod transaction;
 pub mod view;

@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
-use crate::source::kafka::Troubles;
+use crate::source::kafka::{Troubles, is_for_consumers};
 use crate::telemetry::events::kafka::{ClientLine, ProducerKept};
 use crate::telemetry::events::threads::{NoThread, Purpose};
 
@@ -188,19 +188,4 @@ impl TopicWriter {
 fn producer(config: &ClientConfig) -> Result<(BaseProducer<Deliveries>, Receiver<Delivery>), KafkaError> {
     let (send, deliveries) = channel();
     Ok((config.create_with_context(Deliveries { send, troubles: Troubles::default() })?, deliveries))
-}
-
-/// Properties that a producer would warn about.
-fn is_for_consumers(property: &str) -> bool {
-    const PREFIXES: [&str; 5] = ["fetch.", "group.", "queued.", "auto.", "isolation."];
-    PREFIXES.iter().any(|p| property.starts_with(p))
-        || [
-            "session.timeout.ms",
-            "heartbeat.interval.ms",
-            "max.poll.interval.ms",
-            "check.crcs",
-            "partition.assignment.strategy",
-            "enable.partition.eof",
-        ]
-        .contains(&property)
 }

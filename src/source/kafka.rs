@@ -3,7 +3,8 @@
 //!
 //! `consumer` reads all partitions, `partition` one of them, by `messages`; `unreadable` has batches of records that cannot be read, and
 //! `look` finds their ends. `handle` asks the brokers, through `described` and `ends`; `group` commits offsets, with the `mark` of the
-//! daemon. `client` and `trouble` hear what the client says of itself.
+//! daemon. `client` and `trouble` hear what the client says of itself,
+//! `properties` says which properties are for consumers alone.
 
 mod client;
 mod consumer;
@@ -17,6 +18,7 @@ mod mark;
 mod messages;
 mod native;
 mod partition;
+mod properties;
 mod trouble;
 mod types;
 mod unreadable;
@@ -27,5 +29,6 @@ pub use handle::Handle;
 pub use mark::{Mark, mark};
 pub use messages::Message;
 pub use partition::Partition;
+pub use properties::is_for_consumers;
 pub use trouble::Troubles;
 pub use types::{Found, Start};

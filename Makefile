@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test release demo test soak fuzz bench lint imports clean
+.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test release demo test soak simulation fuzz bench lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,9 @@ test: setup ## run all tests against a Kafka broker: the one in DRIFTGATE_TEST_K
 
 soak: setup ## run the long fault tests as well
 	@tests/support/test.sh -- --include-ignored faults::
+
+simulation: setup-build ## run processes of a cluster against a model of the brokers, through every order of events within bounds, and random ones beyond
+	cargo test --release --locked -p driftgate-core --lib -- --include-ignored cluster::simulation
 
 SECONDS_EACH ?= 120
 fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader of foreign bytes, SECONDS_EACH (120) for each

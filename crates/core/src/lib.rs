@@ -19,6 +19,7 @@
 //! | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
 //! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |
+//! | [`cluster`] | which process owns what, and what it does next |
 //! | [`fact`] | what happened to a model, and what topics, webhooks and MLflow get of it |
 //!
 //! [`Policy`], [`Baseline`], [`Pipeline`], [`Verdict`] and [`gate::decide`] are what most uses need. An hour of one feature, judged
@@ -27,6 +28,7 @@
 
 pub mod audit;
 pub mod baseline;
+pub mod cluster;
 pub mod codec;
 pub mod decode;
 pub mod evaluate;

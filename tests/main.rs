@@ -27,6 +27,8 @@ mod bad_input;
 mod bounds;
 #[path = "cases/broker.rs"]
 mod broker;
+#[path = "cases/cluster/mod.rs"]
+mod cluster;
 #[path = "support/counting.rs"]
 mod counting;
 #[path = "cases/course.rs"]

@@ -1,0 +1,286 @@
+//! Everything together: processes, events, people and faults; then what they say, held against the replay.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::claims::Watch;
+use super::fleet::{Fleet, Guard, Site, Supervisor};
+use super::oracle::{self, Expected, Kept};
+use super::people::{self, People, Said};
+use super::schedule::{self, Fault};
+use super::stream::{PARTITIONS, Stream, TOPICS};
+use crate::faults::own_broker::OwnBroker;
+use crate::support::Random;
+
+/// What is done to whom.
+pub struct Chaos {
+    pub seed: u64,
+    /// SIGKILLs at least.
+    pub kills: usize,
+    /// Names of the processes.
+    pub names: &'static [&'static str],
+    pub is_cluster: bool,
+    /// The broker is killed, too, so often at least.
+    pub broker_kills: usize,
+}
+
+/// Seconds of the stream for each kill.
+const SECONDS_EACH: usize = 4;
+
+/// A seed from the environment, or from the clock.
+pub fn seed() -> u64 {
+    let given = std::env::var("DRIFTGATE_SIMULATION_SEED").ok().and_then(|s| s.parse().ok());
+    given.unwrap_or_else(|| crate::kafka::now_ms().unsigned_abs())
+}
+
+/// Looks at the owner's state folder meanwhile: positions never go back, whoever counts.
+struct Positions {
+    wrong: Vec<String>,
+    last: Kept,
+}
+
+impl Positions {
+    fn look(&mut self, fleet: &Fleet, watch: Option<&Watch>) {
+        let owner =
+            || watch.map_or(Some(0), |w| w.last().filter(|c| !c.is_released).and_then(|c| fleet.of_writer(&c.writer)));
+        let Some(i) = owner() else { return };
+        let Some(kept) = oracle::kept(&fleet.site.folder, &format!("state-{}", fleet.members[i].name)) else { return };
+        // It was the owner's all the time.
+        if owner() != Some(i) {
+            return;
+        }
+        self.wrong.extend(oracle::went_back(&self.last, &kept));
+        self.last = kept;
+    }
+}
+
+struct Running<'a> {
+    chaos: &'a Chaos,
+    fleet: Arc<Fleet>,
+    stream: Arc<Stream>,
+    watch: Option<Watch>,
+    broker: Option<OwnBroker>,
+    random: Random,
+    befallen: BTreeMap<Fault, usize>,
+    positions: Positions,
+    /// From the kill of an owner to the first claim after it.
+    failovers: Vec<Duration>,
+}
+
+impl Running<'_> {
+    fn owner(&self) -> usize {
+        self.watch.as_ref().and_then(|w| w.last()).and_then(|c| self.fleet.of_writer(&c.writer)).unwrap_or(0)
+    }
+
+    fn kills(&self) -> usize {
+        self.befallen.iter().map(|(fault, n)| fault.kills(self.fleet.members.len()) * n).sum()
+    }
+
+    fn next_fault(&mut self) -> Fault {
+        let (done, broker_kills) = (self.kills(), self.befallen.get(&Fault::KillBroker).copied().unwrap_or(0));
+        // Spread over the run.
+        if broker_kills < self.chaos.broker_kills
+            && done > self.chaos.kills * (broker_kills + 1) / (self.chaos.broker_kills + 1)
+        {
+            return Fault::KillBroker;
+        }
+        let fault = schedule::draw(&mut self.random, self.fleet.members.len(), self.broker.is_some());
+        let is_session = matches!(fault, Fault::Freeze | Fault::Leave | Fault::Pause);
+        // One process alone: nobody takes over, so there is nothing to see but the wait.
+        if is_session && self.fleet.members.len() == 1 { Fault::Restart } else { fault }
+    }
+
+    fn befall(&mut self) {
+        while self.kills() < self.chaos.kills {
+            std::thread::sleep(Duration::from_millis(self.random.below(4000)));
+            self.positions.look(&self.fleet, self.watch.as_ref());
+            let (owner, fault, at) = (self.owner(), self.next_fault(), Instant::now());
+            schedule::befall(&self.fleet, self.broker.as_ref(), owner, fault, &mut self.random);
+            *self.befallen.entry(fault).or_default() += 1;
+            if fault == Fault::KillOwner
+                && let Some(watch) = &self.watch
+            {
+                // Somebody counts again before the next fault, mostly.
+                let until = Instant::now() + Duration::from_millis(500 + self.random.below(8000));
+                let next = || watch.notes.lock().unwrap().next_after(at).map(|(seen, _)| seen);
+                while next().is_none() && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                self.failovers.extend(next().map(|seen| seen - at));
+            }
+        }
+        self.fleet.note("the faults are over");
+    }
+
+    /// Every verdict and signal is there, and nothing more.
+    fn assert_said(&self, expected: &Expected) {
+        let site = &self.fleet.site;
+        let look = |topic: &str, expected: &BTreeMap<String, String>, key: &str| {
+            let topic = site.topic(topic);
+            let found = || oracle::compare(expected, &oracle::read_committed(&site.brokers, &topic), key);
+            let until = Instant::now() + Duration::from_secs(150);
+            let mut difference = found();
+            while !difference.is_none() && Instant::now() < until {
+                // What is wrong stays wrong.
+                if !difference.other.is_empty() || !difference.unknown.is_empty() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_secs(1));
+                difference = found();
+            }
+            // What comes after the last one that is waited for.
+            std::thread::sleep(Duration::from_secs(2));
+            let difference = if difference.is_none() { found() } else { difference };
+            println!(
+                "{topic}: {} as replayed, {} of them repeated",
+                expected.len() - difference.missing.len(),
+                difference.repeated
+            );
+            assert!(difference.is_none(), "seed {}: {topic}\n{}", self.chaos.seed, difference.told(expected.len()));
+        };
+        look("verdicts", &expected.verdicts, "verdict_id");
+        look("signals", &expected.signals, "signal_id");
+    }
+
+    /// Every record of every partition was counted once.
+    fn assert_tiled(&self) {
+        let site = &self.fleet.site;
+        let ends: BTreeMap<(String, i64), i64> = TOPICS
+            .iter()
+            .flat_map(|(topic, _)| (0..PARTITIONS).map(|p| (site.topic(topic), p)))
+            .map(|(topic, p)| ((topic.clone(), i64::from(p)), oracle::log_range(&site.brokers, &topic, p).1))
+            .filter(|(_, end)| *end > 0)
+            .collect();
+        let published: i64 = self.stream.records().values().sum();
+        assert_eq!(ends.values().sum::<i64>(), published, "the log has what was published");
+        let mut last = Kept::default();
+        let until = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < until {
+            let state = format!("state-{}", self.fleet.members[self.owner()].name);
+            last = oracle::kept(&site.folder, &state).unwrap_or_default();
+            last.next.retain(|_, next| *next > 0);
+            if last.next == ends && last.predictions == self.stream.predictions() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        assert_eq!(last.next, ends, "positions");
+        assert_eq!(last.predictions, self.stream.predictions(), "counted predictions");
+    }
+
+    /// Registries are equal, and hold what was answered with success.
+    fn assert_kept(&self, said: &Said) {
+        let of = |i: usize| oracle::tables(&self.fleet.site.folder.path(&format!("{}.db", self.fleet.members[i].name)));
+        let mut differing = Vec::new();
+        let until = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < until {
+            differing = (1..self.fleet.members.len()).flat_map(|i| oracle::tables_differ(&of(0), &of(i))).collect();
+            if differing.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        assert!(differing.is_empty(), "registries differ: {differing:#?}");
+        let tables = of(0);
+        for (versions, table) in [(&said.registered, "versions"), (&said.approved, "approvals")] {
+            let rows = &tables[table];
+            let lost: Vec<&String> =
+                versions.iter().filter(|v| !rows.iter().any(|row| row.contains(&format!("|paper|{v}|")))).collect();
+            assert!(lost.is_empty(), "answered with success, and not in {table}: {lost:?}");
+        }
+    }
+
+    fn stop_all(&self) {
+        for (i, member) in self.fleet.members.iter().enumerate() {
+            assert_eq!(self.fleet.stop(i), Some(0), "{}", member.name);
+            let verify = format!("audit verify --no-anchors --config {}.yaml", member.name);
+            self.fleet.site.folder.driftgate(&verify).exits(0).prints("intact");
+        }
+    }
+}
+
+/// Runs it; fails where anything differs.
+pub fn run(chaos: &Chaos) {
+    println!("DRIFTGATE_SIMULATION_SEED={}", chaos.seed);
+    let broker = (chaos.broker_kills > 0).then(OwnBroker::start);
+    let brokers = broker.as_ref().map_or_else(crate::broker::brokers, OwnBroker::address);
+    let prefix = format!("chaos-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms());
+    let site = Site::new(brokers, prefix, chaos.is_cluster);
+    let fleet = Fleet::new(site, chaos.names);
+    if chaos.is_cluster {
+        fleet.site.make_internal_topics(&format!("{}.yaml", chaos.names[0]));
+    }
+    let _guard = Guard(Arc::clone(&fleet));
+    let supervisor = Supervisor::start(&fleet);
+    (0..chaos.names.len()).for_each(|i| fleet.start(i));
+    (0..chaos.names.len()).for_each(|i| fleet.wait_until_ready(i));
+    let watch = chaos.is_cluster.then(|| Watch::start(fleet.site.claims()));
+    people::set_up(&fleet);
+
+    let stream = Arc::new(Stream::new(chaos.seed, (chaos.kills * SECONDS_EACH).max(20) as i64));
+    let hurry = Arc::new(AtomicBool::new(false));
+    let publisher = {
+        let (fleet, stream, hurry) = (Arc::clone(&fleet), Arc::clone(&stream), Arc::clone(&hurry));
+        std::thread::spawn(move || {
+            stream.publish(&fleet.site.brokers, &fleet.site.prefix, &|| hurry.load(Ordering::Relaxed));
+            fleet.note("everything is published");
+        })
+    };
+    let people = People::start(&fleet, watch.as_ref().map(|w| Arc::clone(&w.notes)), chaos.seed);
+    let random = Random(chaos.seed ^ 0x5eed);
+    let positions = Positions { wrong: Vec::new(), last: Kept::default() };
+    let (befallen, failovers) = (BTreeMap::new(), Vec::new());
+    let mut running = Running { chaos, fleet, stream, watch, broker, random, befallen, positions, failovers };
+    running.befall();
+    hurry.store(true, Ordering::Relaxed);
+    publisher.join().unwrap();
+
+    let expected = oracle::replayed(&running.fleet.site.folder, &running.stream);
+    assert!(expected.verdicts.len() > 30 && !expected.signals.is_empty(), "{}", expected.verdicts.len());
+    running.assert_said(&expected);
+    running.assert_tiled();
+    running.positions.look(&running.fleet, running.watch.as_ref());
+    let said = people.stop();
+    running.assert_kept(&said);
+    told(&running, &said);
+    let after_close = running.fleet.metric(running.owner(), "driftgate_after_close_total{model=\"shop\"}");
+    assert_eq!(after_close, Some(0.0));
+    running.stop_all();
+    drop(supervisor);
+    let none = Vec::<String>::new();
+    assert_eq!(running.positions.wrong, none, "positions went back");
+    assert_eq!(said.wrong, none, "answers");
+    if let Some(watch) = &running.watch {
+        assert_eq!(watch.notes.lock().unwrap().wrong, none, "claims");
+    }
+    let odd_ends = running.fleet.odd_ends.lock().unwrap().clone();
+    assert!(odd_ends.is_empty() || chaos.broker_kills > 0, "{odd_ends:?}");
+}
+
+/// Prints what happened, in figures.
+fn told(running: &Running<'_>, said: &Said) {
+    let (fleet, mut failovers) = (&running.fleet, running.failovers.clone());
+    failovers.sort_unstable();
+    println!("faults: {:?}; ended by themselves: {:?}", running.befallen, fleet.ended());
+    if let Some(watch) = &running.watch {
+        let notes = watch.notes.lock().unwrap();
+        println!("{} claims seen, the last one {:?}; {} takeovers", notes.seen.len(), notes.last(), notes.takeovers());
+        println!(
+            "from a kill of the owner to the next claim: median {:?}, most {:?}",
+            failovers.get(failovers.len() / 2),
+            failovers.last()
+        );
+    }
+    println!(
+        "people: {} registered, {} approved, {} redirects followed, {} put off; gate: {} passes, {} other answers, {} times none",
+        said.registered.len(),
+        said.approved.len(),
+        said.followed,
+        said.put_off,
+        said.gate[0],
+        said.gate[1],
+        said.gate[2]
+    );
+}

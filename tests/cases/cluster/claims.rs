@@ -1,0 +1,133 @@
+//! The claim to the unit as the brokers keep it: the committed offset of the topic of units, with who committed it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+/// A claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub seq: i64,
+    /// The transactional id that committed it.
+    pub writer: String,
+    pub is_released: bool,
+}
+
+/// The claim of one partition.
+pub struct Claims {
+    consumer: BaseConsumer,
+    topic: String,
+}
+
+impl Claims {
+    pub fn of(brokers: &str, group: &str, topic: &str) -> Self {
+        // Also while a transaction is open.
+        let consumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("group.id", group)
+            .set("isolation.level", "read_uncommitted")
+            .create()
+            .unwrap();
+        Self { consumer, topic: topic.to_owned() }
+    }
+
+    /// The claim now, if the brokers answer and there is one.
+    pub fn read(&self) -> Option<Claim> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, 0);
+        let found = self.consumer.committed_offsets(list, Duration::from_secs(2)).ok()?;
+        let elements = found.elements();
+        let element = elements.first()?;
+        let Offset::Offset(seq) = element.offset() else { return None };
+        let metadata: Value = serde_json::from_str(element.metadata()).ok()?;
+        Some(Claim {
+            seq,
+            writer: metadata["txn"].as_str()?.to_owned(),
+            is_released: metadata["released"].as_bool().unwrap_or(false),
+        })
+    }
+}
+
+/// What was noted of the claim: each one that was seen with when it was seen first, and what must not be.
+#[derive(Default)]
+pub struct Notes {
+    pub seen: Vec<(Instant, Claim)>,
+    pub wrong: Vec<String>,
+}
+
+impl Notes {
+    fn note(&mut self, claim: Claim) {
+        if let Some((_, last)) = self.seen.last() {
+            if *last == claim {
+                return;
+            }
+            if claim.seq <= last.seq {
+                self.wrong.push(format!("the claim went from {last:?} to {claim:?}"));
+            }
+        }
+        self.seen.push((Instant::now(), claim));
+    }
+
+    pub fn last(&self) -> Option<&Claim> {
+        self.seen.last().map(|(_, claim)| claim)
+    }
+
+    /// The last claim of before, and the first one after `at` of another writer or another start of the same: when it was seen.
+    pub fn next_after(&self, at: Instant) -> Option<(Instant, &Claim)> {
+        self.seen.iter().find(|(seen, _)| *seen > at).map(|(seen, claim)| (*seen, claim))
+    }
+
+    /// How often another process took over.
+    pub fn takeovers(&self) -> usize {
+        self.seen.windows(2).filter(|pair| pair[0].1.writer != pair[1].1.writer).count()
+    }
+}
+
+/// Looks at the claim until it is dropped.
+pub struct Watch {
+    pub notes: Arc<Mutex<Notes>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    pub fn start(claims: Claims) -> Self {
+        let (notes, stop) = (Arc::<Mutex<Notes>>::default(), Arc::<AtomicBool>::default());
+        let (kept, asked) = (Arc::clone(&notes), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            while !asked.load(Ordering::Relaxed) {
+                if let Some(claim) = claims.read() {
+                    kept.lock().unwrap().note(claim);
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Self { notes, stop, thread: Some(thread) }
+    }
+
+    pub fn last(&self) -> Option<Claim> {
+        self.notes.lock().unwrap().last().cloned()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.thread.take().map(std::thread::JoinHandle::join));
+    }
+}
+
+#[test]
+fn a_claim_that_goes_back_is_noted() {
+    let claim = |seq, writer: &str| Claim { seq, writer: writer.into(), is_released: false };
+    let mut notes = Notes::default();
+    for (seq, writer) in [(1, "g-a"), (1, "g-a"), (2, "g-b"), (2, "g-a"), (1, "g-a")] {
+        notes.note(claim(seq, writer));
+    }
+    assert_eq!((notes.seen.len(), notes.wrong.len(), notes.takeovers()), (4, 2, 2), "{:?}", notes.wrong);
+}

@@ -1,0 +1,22 @@
+//! Several processes of one configuration on a real Kafka: under kills, stops, pauses and brokers that go away, what they say
+//! together is what a replay says of the same events, and nobody's approval is lost.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `stream` | events of several models from a seed, and how they are published |
+//! | `fleet` | processes of one configuration: start, kill, pause, stop; who ends by itself is started again |
+//! | `claims` | the claim as the brokers keep it, noted all the time |
+//! | `oracle` | what the replay says, compared byte for byte; positions; registries compared table by table |
+//! | `people` | approvals given to any process, and the gate asked at each |
+//! | `schedule` | faults from a seed |
+//! | `chaos` | everything together |
+//! | `single` | the same with one process without `cluster:`; what is planted, and must be found |
+
+mod chaos;
+mod claims;
+mod fleet;
+mod oracle;
+mod people;
+mod schedule;
+mod single;
+mod stream;

@@ -1,0 +1,112 @@
+//! Faults from a seed.
+
+use std::time::Duration;
+
+use super::fleet::{Fleet, SESSION, Wanted};
+use crate::faults::own_broker::OwnBroker;
+use crate::support::Random;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    KillOwner,
+    KillStandby,
+    KillAll,
+    /// SIGSTOP for longer than the session.
+    Freeze,
+    /// SIGSTOP for less than the session.
+    Pause,
+    /// SIGTERM, and started again at once.
+    Restart,
+    /// SIGTERM, and away for longer than the session.
+    Leave,
+    KillBroker,
+}
+
+impl Fault {
+    /// Kills with SIGKILL that it stands for, of so many processes.
+    pub fn kills(self, members: usize) -> usize {
+        match self {
+            Self::KillOwner | Self::KillStandby => 1,
+            Self::KillAll => members,
+            _ => 0,
+        }
+    }
+}
+
+/// Draws a fault.
+pub fn draw(random: &mut Random, members: usize, has_broker: bool) -> Fault {
+    match random.below(100) {
+        0..45 => Fault::KillOwner,
+        45..62 if members > 1 => Fault::KillStandby,
+        62..66 if members > 1 => Fault::KillAll,
+        66..76 => Fault::Freeze,
+        76..82 => Fault::Pause,
+        82..91 => Fault::Restart,
+        91..98 => Fault::Leave,
+        98.. if has_broker => Fault::KillBroker,
+        _ => Fault::KillOwner,
+    }
+}
+
+fn moment(random: &mut Random, up_to: Duration) -> Duration {
+    Duration::from_millis(random.below(u64::try_from(up_to.as_millis()).unwrap().max(1)))
+}
+
+/// How long a killed process stays away: mostly it is back at once, as under systemd, sometimes it is another machine's turn.
+fn away(random: &mut Random) -> Duration {
+    match random.below(3) {
+        0 => Duration::ZERO,
+        1 => moment(random, Duration::from_secs(1)),
+        _ => SESSION + moment(random, Duration::from_secs(2)),
+    }
+}
+
+/// Lets a fault happen to the owner, or to another, and waits until the process runs again; all others run meanwhile.
+pub fn befall(fleet: &Fleet, broker: Option<&OwnBroker>, owner: usize, fault: Fault, random: &mut Random) {
+    let members = fleet.members.len();
+    let other = (owner + 1 + random.below(members.max(2) as u64 - 1) as usize) % members;
+    // Standbys are frozen and restarted as well.
+    let any = if random.below(3) == 0 { other } else { owner };
+    match fault {
+        Fault::KillOwner | Fault::KillStandby => {
+            let i = if fault == Fault::KillOwner { owner } else { other };
+            fleet.kill(i);
+            std::thread::sleep(away(random));
+            fleet.start(i);
+        }
+        Fault::KillAll => {
+            (0..members).for_each(|i| fleet.kill(i));
+            std::thread::sleep(moment(random, Duration::from_secs(1)));
+            (0..members).for_each(|i| fleet.start(i));
+        }
+        Fault::Freeze | Fault::Pause => {
+            fleet.freeze(any);
+            let least = if fault == Fault::Freeze { SESSION + Duration::from_secs(1) } else { Duration::ZERO };
+            std::thread::sleep(least + moment(random, Duration::from_secs(2)));
+            if fleet.wanted(any) == Wanted::Frozen {
+                fleet.start(any);
+            }
+        }
+        Fault::Restart | Fault::Leave => {
+            if let Some(code) = fleet.stop(any).filter(|code| *code != 0) {
+                fleet
+                    .odd_ends
+                    .lock()
+                    .unwrap()
+                    .push(format!("{} ended with {code} after SIGTERM", fleet.members[any].name));
+            }
+            if fault == Fault::Leave {
+                std::thread::sleep(SESSION + moment(random, Duration::from_secs(2)));
+            }
+            fleet.start(any);
+        }
+        Fault::KillBroker => {
+            let broker = broker.expect("a broker of this test");
+            fleet.note("the broker is killed");
+            broker.kill();
+            std::thread::sleep(moment(random, Duration::from_secs(4)));
+            broker.start_again();
+            fleet.note("the broker is back");
+        }
+    }
+}

@@ -2,8 +2,12 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `assigned` | what the coordinator lists as a member's assignment |
 //! | `error` | why a step of the cluster failed |
+//! | `member` | this process's membership of the group |
 //! | `producer` | transactions |
 
+mod assigned;
 pub mod error;
+pub mod member;
 pub mod producer;

@@ -25,6 +25,7 @@ mod unreadable;
 
 pub use consumer::KafkaSource;
 pub use error::KafkaSourceError;
+pub use group::metadata_of;
 pub use handle::Handle;
 pub use mark::{Mark, mark};
 pub use messages::Message;

@@ -35,7 +35,7 @@ impl Handle {
             }
         }
         drop(committed);
-        let marks = metadata(&found).into_iter().filter_map(|text| Mark::read(&text));
+        let marks = metadata_of(&found).into_iter().filter_map(|text| Mark::read(&text));
         Ok(marks.filter(|mark| mark.instance != me.instance && !mark.stopped).collect())
     }
 
@@ -102,7 +102,7 @@ impl Handle {
 
 /// The metadata of each element, whatever its bytes are.
 #[allow(unsafe_code, reason = "the safe interface takes no bytes that are no UTF-8")]
-fn metadata(list: &TopicPartitionList) -> Vec<Vec<u8>> {
+pub fn metadata_of(list: &TopicPartitionList) -> Vec<Vec<u8>> {
     // Safety: the list lives and has so many elements, each with so many bytes.
     unsafe {
         let native::rd_kafka_topic_partition_list_t { cnt, elems, .. } = *list.ptr();

@@ -1,0 +1,268 @@
+//! This process's membership of the group: the coordinator assigns the unit to one member, and takes it back only once that member has
+//! committed a last time. Which members there are, and what the group has committed, is asked of the brokers here, too.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::assigned;
+use crate::telemetry::events::kafka::ClientLine;
+
+/// The partition of the topic of units that stands for the one unit.
+pub const SLOT: i32 = 0;
+/// Between two looks at the client.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long the coordinator waits for the last commit; a member that takes longer is expelled by it (`max.poll.interval.ms`, 5 min).
+const LAST_COMMIT: Duration = Duration::from_secs(120);
+/// How long the brokers are waited for when the group is left.
+const LEAVING: Duration = Duration::from_millis(1500);
+
+/// What the coordinator decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The unit is this process's.
+    Assigned,
+    /// The unit is wanted back, once `Membership::give_back` was called.
+    Revoked,
+    /// The unit is another process's already.
+    Lost,
+}
+
+/// Another process of the group, or this one, as the coordinator lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub instance: String,
+    pub advertise: String,
+    pub host: String,
+    /// The unit is assigned to it.
+    pub owns: bool,
+}
+
+/// An offset that the group has committed, and its metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    pub offset: u64,
+    pub metadata: String,
+}
+
+/// Which group is joined, and as whom.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub group: String,
+    pub instance: String,
+    pub advertise: String,
+    pub units_topic: String,
+    pub session: Duration,
+}
+
+struct Context {
+    units_topic: String,
+    changes: Mutex<Sender<Change>>,
+    /// Nothing is counted here any more.
+    is_free: (Mutex<bool>, Condvar),
+}
+
+impl Context {
+    fn tell(&self, change: Change) {
+        // Whoever listens ends with the process.
+        let _ = self.changes.lock().unwrap_or_else(PoisonError::into_inner).send(change);
+    }
+
+    fn set_free(&self, is_free: bool) {
+        let (free, changed) = &self.is_free;
+        *free.lock().unwrap_or_else(PoisonError::into_inner) = is_free;
+        changed.notify_all();
+    }
+
+    fn wait_until_free(&self) {
+        let (free, changed) = &self.is_free;
+        let free = free.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(changed.wait_timeout_while(free, LAST_COMMIT, |free| !*free));
+    }
+
+    fn has_slot(&self, list: &TopicPartitionList) -> bool {
+        list.find_partition(&self.units_topic, SLOT).is_some()
+    }
+}
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        let message = format!("{error}: {reason}");
+        ClientLine { facility: "GROUP", message: &message, is_warning: true }.emit();
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let is_warning = (level as i32) <= (RDKafkaLogLevel::Warning as i32);
+        ClientLine { facility, message, is_warning }.emit();
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Revoke(list) if self.has_slot(list) => {
+                if consumer.assignment_lost() {
+                    self.tell(Change::Lost);
+                } else {
+                    self.tell(Change::Revoked);
+                    self.wait_until_free();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) if self.has_slot(list) => {
+                self.set_free(false);
+                self.tell(Change::Assigned);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The membership, kept alive by a thread.
+pub struct Membership {
+    identity: Identity,
+    consumer: Arc<BaseConsumer<Context>>,
+    leaving: Arc<Mutex<bool>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Membership {
+    /// Joins the group. Members are dynamic: librdkafka lets a static member leave only by the end of its session, and a handover would take as
+    /// long.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses; a system without threads.
+    pub fn join(
+        properties: &BTreeMap<String, String>,
+        identity: Identity,
+        changes: Sender<Change>,
+    ) -> anyhow::Result<Self> {
+        let mut config = ClientConfig::new();
+        config.set("heartbeat.interval.ms", (identity.session.as_millis() / 4).clamp(100, 3000).to_string());
+        for (key, value) in properties {
+            config.set(key, value);
+        }
+        config
+            .set("group.id", &identity.group)
+            .set("client.id", format!("{}@{}", identity.instance, identity.advertise))
+            .set("session.timeout.ms", identity.session.as_millis().to_string())
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // The committed offset is a sequence number, and there are no records.
+            .set("auto.offset.reset", "latest");
+        let context = Context {
+            units_topic: identity.units_topic.clone(),
+            changes: Mutex::new(changes),
+            is_free: (Mutex::new(true), Condvar::new()),
+        };
+        let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
+        consumer.subscribe(&[&identity.units_topic])?;
+        let leaving = Arc::new(Mutex::new(false));
+        let (polled, ends) = (Arc::clone(&consumer), Arc::clone(&leaving));
+        let work = move || {
+            let has_ended = || *ends.lock().unwrap_or_else(PoisonError::into_inner);
+            while !has_ended() {
+                if polled.poll(Duration::ZERO).is_none() {
+                    thread::sleep(LOOK);
+                }
+            }
+            leave(&polled);
+        };
+        let thread = thread::Builder::new().name("membership".into()).spawn(work)?;
+        Ok(Self { identity, consumer, leaving, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// What the coordinator knows this member by, to be put into a transaction.
+    #[must_use]
+    pub fn metadata(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.group_metadata()
+    }
+
+    /// Nothing is counted here any more: the coordinator may give the unit to another process.
+    pub fn give_back(&self) {
+        self.consumer.context().set_free(true);
+    }
+
+    /// Leaves the group, which gives the unit to another member at once; waits a moment for the brokers.
+    pub fn leave(&self) {
+        self.give_back();
+        *self.leaving.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // Whatever it panicked for, the process ends.
+            let _ = thread.join();
+        }
+    }
+
+    /// What the group has committed for the first partition of a topic, once no transaction is open over it; `None` where it has committed
+    /// nothing.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time, or a transaction that stays open.
+    pub fn committed(&self, topic: &str, within: Duration) -> Result<Option<Committed>, KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(topic, SLOT);
+        let found = self.consumer.committed_offsets(list, within)?;
+        let metadata = crate::source::kafka::metadata_of(&found).into_iter().next().unwrap_or_default();
+        let metadata = String::from_utf8_lossy(&metadata).into_owned();
+        Ok(found.find_partition(topic, SLOT).and_then(|element| match element.offset() {
+            Offset::Offset(offset) => Some(Committed { offset: offset.try_into().ok()?, metadata }),
+            _ => None,
+        }))
+    }
+
+    /// The members of the group.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time.
+    pub fn members(&self, within: Duration) -> Result<Vec<Listed>, KafkaError> {
+        let list = self.consumer.fetch_group_list(Some(&self.identity.group), within)?;
+        let members = list.groups().iter().filter(|group| group.name() == self.identity.group).flat_map(|group| {
+            group.members().iter().filter_map(|member| {
+                let (instance, advertise) = member.client_id().split_once('@')?;
+                let owns = member.assignment().is_some_and(|bytes| {
+                    assigned::partitions(bytes).is_some_and(|all| all.contains(&(self.identity.units_topic.clone(), SLOT)))
+                });
+                Some(Listed {
+                    instance: instance.to_owned(),
+                    advertise: advertise.to_owned(),
+                    host: member.client_host().trim_start_matches('/').to_owned(),
+                    owns,
+                })
+            })
+        });
+        let mut members: Vec<Listed> = members.collect();
+        members.sort_by(|a, b| a.instance.cmp(&b.instance));
+        Ok(members)
+    }
+}
+
+/// Leaves the group: the member's last words, for which the client is served a moment.
+fn leave(consumer: &BaseConsumer<Context>) {
+    consumer.unsubscribe();
+    let until = Instant::now() + LEAVING;
+    while Instant::now() < until && consumer.assignment().is_ok_and(|list| list.count() > 0) {
+        let _ = consumer.poll(LOOK);
+    }
+    // The request to leave follows the assignment's end.
+    let until = Instant::now() + Duration::from_millis(100);
+    while Instant::now() < until {
+        let _ = consumer.poll(LOOK);
+    }
+}

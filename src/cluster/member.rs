@@ -237,7 +237,8 @@ impl Membership {
             group.members().iter().filter_map(|member| {
                 let (instance, advertise) = member.client_id().split_once('@')?;
                 let owns = member.assignment().is_some_and(|bytes| {
-                    assigned::partitions(bytes).is_some_and(|all| all.contains(&(self.identity.units_topic.clone(), SLOT)))
+                    assigned::partitions(bytes)
+                        .is_some_and(|all| all.contains(&(self.identity.units_topic.clone(), SLOT)))
                 });
                 Some(Listed {
                     instance: instance.to_owned(),

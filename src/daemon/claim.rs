@@ -57,6 +57,12 @@ impl Claim {
         Ok((claim, thread))
     }
 
+    /// The claim of a process that a cluster's coordinator lets count: nothing is to be looked for.
+    #[must_use]
+    pub fn of_cluster() -> Self {
+        Self { settled: AtomicBool::new(true), ..Self::default() }
+    }
+
     /// Whether reading may begin.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -71,12 +77,13 @@ impl Claim {
             return End::GaveWay;
         }
         let partitions = self.partitions.clone();
+        let has_marks = !partitions.is_empty();
         let (send, done) = std::sync::mpsc::channel();
         let work = move || {
             kafka.release(&partitions);
             let _ = send.send(());
         };
-        if self.is_settled() && thread::Builder::new().name("release".into()).spawn(work).is_ok() {
+        if self.is_settled() && has_marks && thread::Builder::new().name("release".into()).spawn(work).is_ok() {
             let _ = done.recv_timeout(LAST);
         }
         End::Stopped

@@ -93,6 +93,16 @@ pub fn first_start(config: &Config, found: &mut Doubts, has_committed: bool) -> 
     remember(config, found)
 }
 
+/// The registry of a cluster belongs to its state: both are what the cluster's topics have.
+///
+/// # Errors
+/// A registry that fails, or a state folder that cannot be written.
+pub fn adopt(config: &Config, registry: &Embedded) -> anyhow::Result<Doubts> {
+    let found = Doubts { id: registry.likeness()?.id, ..Doubts::default() };
+    remember(config, &found)?;
+    Ok(found)
+}
+
 fn remember(config: &Config, found: &Doubts) -> anyhow::Result<()> {
     let marker = marker(&config.state.path);
     // Of a state that no registry was noted for, and that is older than this one, something must stand there.

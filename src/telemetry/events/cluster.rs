@@ -9,7 +9,11 @@ pub struct Standby<'e> {
 impl Standby<'_> {
     pub fn emit(&self) {
         let Self { instance, advertise } = *self;
-        tracing::info!(instance, advertise, "cluster: standby; another process may count, this one answers from its copy");
+        tracing::info!(
+            instance,
+            advertise,
+            "cluster: standby; another process may count, this one answers from its copy"
+        );
     }
 }
 
@@ -20,7 +24,10 @@ pub struct Assigned<'e> {
 
 impl Assigned<'_> {
     pub fn emit(&self) {
-        tracing::info!(instance = self.instance, "cluster: taking over: the coordinator assigned the models to this process");
+        tracing::info!(
+            instance = self.instance,
+            "cluster: taking over: the coordinator assigned the models to this process"
+        );
     }
 }
 

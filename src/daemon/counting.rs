@@ -1,0 +1,207 @@
+//! One run of a daemon: a checkpoint becomes models that count, and what they say goes outward.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::base::Base;
+use super::claim::Claim;
+use super::control::{Control, End};
+use super::engine::{Engine, Intervals, Parts};
+use super::loader::{Loader, Origin};
+use super::options::Options;
+use super::restore::{Restored, Restorer};
+use super::serving::Serving;
+use super::starts::{Before, Starts};
+use super::threads::{Threads, drop_within};
+use super::topics::Topic;
+use super::{health, ledger, reload, sink_threads, sources};
+use crate::checkpoint::Checkpoint;
+use crate::config::{Config, DeadLetterTarget, PublishConfig};
+use crate::ledger::{Embedded, Sink};
+use crate::sink::dead_letters::{DeadLetters, Target};
+use crate::sink::lane::Lane;
+use crate::sink::outbox::{Outbox, Outlets};
+use crate::sink::standing::Standing;
+use crate::sink::topic::TopicWriter;
+use crate::source::kafka::{Handle, Mark};
+use crate::telemetry::events::lifecycle::Running;
+use crate::view::Shared;
+use crate::view::failing::Part;
+use driftgate_core::policy::Policy;
+use driftgate_core::schema::Schema;
+
+/// How long the Kafka client is waited for.
+const LAST_CLIENT: Duration = Duration::from_secs(2);
+
+/// One run of a daemon.
+pub struct Daemon<'d> {
+    pub config: &'d Config,
+    pub options: &'d Options,
+    pub control: &'d Control,
+    pub policies: &'d [Arc<Policy>],
+}
+
+impl Daemon<'_> {
+    /// Counts from a checkpoint until `control` stops it; a server that is given ends before the client.
+    ///
+    /// # Errors
+    /// A state that cannot be used, or written at the end.
+    pub fn run(
+        &self,
+        base: Base,
+        checkpoint: Option<Checkpoint>,
+        serving: Option<Serving>,
+        threads: &mut Threads,
+    ) -> anyhow::Result<End> {
+        let Base { properties, group, kafka, asked, registry, store, me, view } = base;
+        let mut outbox = self.outbox(&registry, &properties, &view)?;
+        let dead_letters = self.dead_letters(&properties, &view)?;
+        let (stores, places) = (self.config.stores.clone(), self.config.snapshots.clone());
+        let origin = Origin::new(Arc::clone(&registry), places, stores, self.options.threads);
+        let setup = sources::setup(self.config);
+        let restorer = Restorer { setup, origin: &origin, registry: &registry, view: &view, control: self.control };
+        let Restored { models, kept, unsent, fresh } = restorer.restore(self.policies, checkpoint);
+        // What could not be restored within that time must not be written down as lost.
+        if self.control.is_stopping() {
+            drop(store);
+            return Ok(end_unread(kafka, serving));
+        }
+        let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.intake().schema())).collect();
+        let names: Vec<String> = self.policies.iter().map(|p| p.model.clone()).collect();
+        *threads = sink_threads::start(self.config, &names, &properties, &registry, &view, self.control)?;
+        unsent.into_iter().for_each(|item| outbox.put(item));
+        let engine = Engine::new(Parts {
+            models,
+            topics: self.topics(&schemas),
+            kafka,
+            loader: Loader::new(origin),
+            outbox,
+            store,
+            registry,
+            view: view.clone(),
+            dead_letters,
+            intervals: self.intervals(),
+            workers: self.options.threads,
+        });
+        let before = Before { kept: &kept, accepted: &self.options.accepted };
+        let kafka = engine.kafka.handle();
+        let starts = health::wait_for_topics(&kafka, asked, self.config, &before, &view, self.control);
+        let Some(starts) = starts else { return Ok(end_unread(engine, serving)) };
+        self.settle_first_start(&engine, &starts, &view)?;
+        let claim = self.claim(me, (&kafka, &starts), &view, threads)?;
+        engine.attach(engine.kafka.assign(&starts)?, &kept, &fresh);
+        let watching = health::watch(kafka.clone(), self.config, &starts, view.clone(), self.control.clone());
+        watching.into_iter().for_each(|thread| threads.add(thread));
+        view.write().started = true;
+        let (models, workers) = (self.policies.len(), self.options.threads);
+        Running { partitions: starts.len(), models, workers }.emit();
+        let done = self.count(&engine, &claim, &view);
+        let end = claim.end(kafka, &group);
+        if let Some(serving) = serving {
+            serving.end();
+        }
+        drop_within(engine, LAST_CLIENT);
+        // Who gives way has said why.
+        if end == End::GaveWay { Ok(end) } else { done.map(|()| end) }
+    }
+
+    /// The claim to the consumer group: with a mark of this daemon's own, or as the coordinator of a cluster said.
+    fn claim(
+        &self,
+        me: Option<Mark>,
+        (kafka, starts): (&Handle, &Starts),
+        view: &Shared,
+        threads: &mut Threads,
+    ) -> anyhow::Result<Arc<Claim>> {
+        let Some(me) = me else { return Ok(Arc::new(Claim::of_cluster())) };
+        let (claim, claiming) = Claim::start(kafka.clone(), me, starts, view.clone(), self.control.clone())?;
+        threads.add(claiming);
+        Ok(claim)
+    }
+
+    /// Reads and counts until `control` stops it.
+    fn count(&self, engine: &Engine, claim: &Claim, view: &Shared) -> anyhow::Result<()> {
+        let mut reload = |engine: &Engine| {
+            if self.control.take_policies() {
+                reload::policies(engine, self.config, view);
+            }
+        };
+        engine.run(claim, &|| self.control.is_stopping(), &mut reload)
+    }
+
+    fn intervals(&self) -> Intervals {
+        Intervals {
+            idle_after: self.config.idle_after,
+            checkpoint_every: self.config.cluster.as_ref().map_or(self.config.state.every, |cluster| cluster.commit),
+            new_versions: self.config.limits.new_versions,
+        }
+    }
+
+    fn topics(&self, schemas: &[Arc<Schema>]) -> Vec<Topic> {
+        let limits = self.config.limits.events;
+        let keep_payload = self.config.publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
+        self.config.sources.iter().map(|s| Topic::new(s, schemas, limits, keep_payload)).collect()
+    }
+
+    /// The way of results to the registry, and of verdicts to their topic.
+    fn outbox(
+        &self,
+        registry: &Arc<Embedded>,
+        properties: &BTreeMap<String, String>,
+        view: &Shared,
+    ) -> anyhow::Result<Outbox> {
+        let verdicts = match &self.config.publish.verdicts {
+            None => None,
+            Some(topic) => {
+                let standing = Standing::new(Part::Sink(Sink::Verdicts.name()), view.clone());
+                Some(Lane::new(TopicWriter::new(properties)?, topic.clone(), standing))
+            }
+        };
+        Ok(Outbox::start(Outlets { registry: Arc::clone(registry), verdicts, view: view.clone() }))
+    }
+
+    fn dead_letters(
+        &self,
+        properties: &BTreeMap<String, String>,
+        view: &Shared,
+    ) -> anyhow::Result<Option<DeadLetters>> {
+        let target = dead_letters(&self.config.publish, properties)?;
+        Ok(target.map(|target| DeadLetters::start(target, view)).transpose()?)
+    }
+
+    /// Where neither a state nor a registry was here before: whether the brokers know of a driftgate that was.
+    fn settle_first_start(&self, engine: &Engine, starts: &Starts, view: &Shared) -> anyhow::Result<()> {
+        let mut doubts = view.read().doubts.clone();
+        if doubts.is_first {
+            let has_committed = engine.kafka.handle().has_committed(starts.keys());
+            ledger::first_start(self.config, &mut doubts, has_committed)?;
+            view.write().doubts = doubts;
+        }
+        Ok(())
+    }
+}
+
+/// Closes what was opened if the daemon is stopped before it read anything.
+fn end_unread<T: Send + 'static>(opened: T, serving: Option<Serving>) -> End {
+    if let Some(serving) = serving {
+        serving.end();
+    }
+    drop_within(opened, LAST_CLIENT);
+    End::Stopped
+}
+
+/// Where dead letters go.
+fn dead_letters(publish: &PublishConfig, properties: &BTreeMap<String, String>) -> anyhow::Result<Option<Target>> {
+    Ok(match publish.dead_letters.as_ref().map(|d| (&d.to, d.most_bytes)) {
+        None => None,
+        Some((DeadLetterTarget::Path(path), most_bytes)) => Some(
+            Target::file(path, most_bytes).with_context(|| format!("dead letters cannot go to {}", path.display()))?,
+        ),
+        Some((DeadLetterTarget::Topic(topic), _)) => {
+            Some(Target::Topic { writer: TopicWriter::new(properties)?, topic: topic.clone() })
+        }
+    })
+}

@@ -59,6 +59,11 @@ impl Site {
         let tokens = [("op", "operator", "ci@company"), ("owner", "approver:owner", "owner@company")];
         let tokens = tokens.map(|(name, role, actor)| format!("{} {role} * {actor}\n", token(name)));
         site.folder.write_secret("tokens", tokens.concat());
+        if is_cluster {
+            let key = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519"]).output().unwrap();
+            assert!(key.status.success(), "{}", String::from_utf8_lossy(&key.stderr));
+            site.folder.write_secret("audit.key", key.stdout);
+        }
         let mut topics: Vec<(String, i32, &[(&str, &str)])> =
             TOPICS.iter().map(|(name, _)| (site.topic(name), PARTITIONS, &[] as &[_])).collect();
         topics.extend(["verdicts", "signals"].map(|name| (site.topic(name), 1, &[] as &[_])));
@@ -88,8 +93,8 @@ impl Site {
         Claims::of(&self.brokers, &self.group(), &self.internal("units"))
     }
 
-    /// The configuration of a process.
-    pub fn config(&self, instance: &str, port: u16) -> String {
+    /// The configuration of a process with files of this name.
+    fn config(&self, name: &str, instance: &str, port: u16) -> String {
         let mut text = String::from("policies: [");
         MODELS.iter().for_each(|(model, ..)| text += &format!("{model}.yaml, "));
         text += "paper.yaml]\nsources:\n";
@@ -100,9 +105,9 @@ impl Site {
         let _ = write!(
             text,
             "kafka: {{brokers: \"{}\", group: \"{}\"}}\nidle_after: 1s\n\
-             registry: {{embedded: {{path: \"{instance}.db\"}}}}\n\
+             registry: {{embedded: {{path: \"{name}.db\"}}}}\n\
              publish: {{verdicts: \"{verdicts}\", signals: \"{signals}\"}}\n\
-             state: {{path: \"state-{instance}\", every: 1s}}\n\
+             state: {{path: \"state-{name}\", every: 1s}}\n\
              http: {{listen: \"127.0.0.1:{port}\", tokens_file: tokens}}\n",
             self.brokers,
             self.group()
@@ -164,11 +169,16 @@ fn free_port() -> u16 {
 }
 
 impl Fleet {
-    /// Configures processes of these names; none is started.
+    /// Configures processes of these names, which are their instances; none is started.
     pub fn new(site: Site, names: &[&str]) -> Arc<Self> {
-        let member = |name: &&str| {
+        Self::of_instances(site, &names.iter().map(|name| (*name, *name)).collect::<Vec<_>>())
+    }
+
+    /// The same by names of their files and instances.
+    pub fn of_instances(site: Site, names: &[(&str, &str)]) -> Arc<Self> {
+        let member = |(name, instance): &(&str, &str)| {
             let port = free_port();
-            site.folder.write(&format!("{name}.yaml"), site.config(name, port));
+            site.folder.write(&format!("{name}.yaml"), site.config(name, instance, port));
             let process = Process { child: None, wanted: Wanted::Down, since: Instant::now(), ended: Vec::new() };
             Member { name: (*name).to_owned(), url: format!("http://127.0.0.1:{port}"), process: Mutex::new(process) }
         };

@@ -20,3 +20,5 @@ mod people;
 mod schedule;
 mod single;
 mod stream;
+
+pub use chaos::{Chaos, run, seed};

@@ -4,10 +4,13 @@
 //! `embedded` is the file with its connections, `open` opens it, `schema` has its tables, `change` is one transaction with its
 //! audit records and facts. Rows: `versions`, `pointers`, `dossier_rows`, `rollout_rows`, `promotion_records`, `mirror`. What is
 //! done with them: `register`, `stages`, `signals`, `rollback`, `dossier`, `gate`, `promotions`, `rollouts`, `batch`, `follow`.
+//! Of several processes one writes: `role` is who, `capture` notes what a transaction changes, `replica` applies it elsewhere, `whole`
+//! gives and takes a registry as a stream.
 
 mod anew;
 mod audit;
 mod batch;
+mod capture;
 mod change;
 pub mod copy;
 mod dossier;
@@ -28,14 +31,20 @@ mod names;
 mod open;
 mod outgoing;
 mod pointers;
+mod position;
 mod promotion_records;
 mod promotions;
 mod register;
 mod registered;
+mod replica;
+mod role;
 mod rollback;
 mod rollout_rows;
 mod rollouts;
+mod rows;
 mod schema;
+#[cfg(test)]
+mod shadow;
 mod signals;
 mod stages;
 #[cfg(test)]
@@ -43,6 +52,8 @@ mod tests;
 mod unblock;
 mod upgrade;
 mod versions;
+mod whole;
+mod written;
 
 pub use batch::{Given, GivenVerdict, Stream, Taken};
 pub use change::{Outgoing, Sink};
@@ -56,5 +67,8 @@ pub use identity::{Problem, UNCONFIRMED};
 pub use likeness::Likeness;
 pub use mirror::Due;
 pub use promotions::{Promotion, PromotionRequest};
+pub use replica::ReplicaError;
+pub use role::{ChangeLog, Role};
 pub use rollouts::{FROZEN, RolloutCommand};
 pub use unblock::Unblocked;
+pub use whole::Part;

@@ -111,7 +111,8 @@ impl From<Refusal> for Problem {
 impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         let status = match &error {
-            RegistryError::Immutable { .. } | RegistryError::Conflict(_) => StatusCode::CONFLICT,
+            RegistryError::Immutable { .. } | RegistryError::Conflict(_) | RegistryError::Copy => StatusCode::CONFLICT,
+            RegistryError::Standby { .. } | RegistryError::Log { .. } => StatusCode::SERVICE_UNAVAILABLE,
             RegistryError::BadName { .. }
             | RegistryError::UnknownStage { .. }
             | RegistryError::Gate(_)

@@ -21,7 +21,8 @@ pub enum CopyError {
     Path(PathBuf),
 }
 
-/// Writes the registry at `from` to the file `to`, which is not there yet, and checks the copy. Returns the registry's id.
+/// Writes the registry at `from` to the file `to`, which is not there yet, and checks the copy. Returns the registry's id. The copy
+/// is a registry of its own, and follows no log of other processes.
 ///
 /// # Errors
 /// A registry that is not there or damaged, or a disk without room.
@@ -35,12 +36,22 @@ pub fn copy(from: &Path, to: &Path) -> Result<String, CopyError> {
     // One transaction reads it all, of which writers take no notice.
     source.execute("VACUUM INTO ?1", [to.display().to_string()]).map_err(failed)?;
     crate::private::tighten(to);
+    alone(to).map_err(failed)?;
     let copy = open(to)?;
     let found: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0)).map_err(failed)?;
     if found != "ok" {
         return Err(CopyError::Damaged { path: from.to_owned(), what: found });
     }
     copy.query_row("SELECT id FROM likeness", [], |row| row.get(0)).map_err(failed)
+}
+
+/// Takes off the copy that it follows a log; a registry of a release before follows none.
+fn alone(copy: &Path) -> rusqlite::Result<()> {
+    let copy = Connection::open(copy)?;
+    if copy.table_exists(None, "replica")? {
+        copy.execute("DELETE FROM replica", [])?;
+    }
+    copy.close().map_err(|(_, error)| error)
 }
 
 /// Opens it to read. Without a write-ahead log nobody has it open, and then `SQLite` need not make the files that readers share.

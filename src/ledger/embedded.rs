@@ -1,13 +1,14 @@
 //! The registry in an `SQLite` file: one connection that writes, one that reads, and what goes with every change.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::change::{Change, Sink};
 use super::error::RegistryError;
+use super::role::{Acting, Ended, Role};
+use super::written::Written;
 use crate::artifact::Artifacts;
 use driftgate_core::audit::signed_head::Signer;
 
@@ -30,7 +31,9 @@ pub struct Embedded {
     /// Versions that are promoted by themselves, if they may be, once their artifacts are read.
     pub(super) promoted_later: Mutex<HashSet<(String, String)>>,
     /// Transactions that were written.
-    pub(super) written: AtomicU64,
+    pub(super) written: Written,
+    /// Who writes; locked after the connection.
+    pub(super) acting: Mutex<Acting>,
 }
 
 impl Embedded {
@@ -71,6 +74,26 @@ impl Embedded {
         later.remove(&(model.to_owned(), version.to_owned()));
     }
 
+    /// Takes a role among several processes; waits for a write that is under way.
+    ///
+    /// # Errors
+    /// A registry that fails, or one that cannot be an owner's: it does not follow the log, or did not read it to its end since
+    /// a change whose outcome is unknown.
+    pub fn set_role(&self, role: Role) -> Result<(), RegistryError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut acting = self.acting.lock().unwrap_or_else(PoisonError::into_inner);
+        acting.turn(&connection, role)
+    }
+
+    /// Why this process writes nothing more, if so: it has to end.
+    #[must_use]
+    pub fn stopped(&self) -> Option<String> {
+        match &*self.acting.lock().unwrap_or_else(PoisonError::into_inner) {
+            Acting::Stopped(why) => Some(why.clone()),
+            _ => None,
+        }
+    }
+
     /// One transaction that takes the write lock first, so that it never fails half-way for another's write.
     pub(super) fn write<T>(
         &self,
@@ -78,19 +101,28 @@ impl Embedded {
         work: impl FnOnce(&Change<'_>) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut acting = self.acting.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let writing = acting.begin(&tx)?;
         let change = Change::new(&tx, &self.sinks, &self.artifacts, now_ms);
         let out = work(&change)?;
         change.seal(self.signer.as_ref())?;
-        tx.commit()?;
-        self.written.fetch_add(1, Ordering::Relaxed);
+        match writing.commit(tx) {
+            Ok(()) => {}
+            Err(Ended::Failed(error)) => return Err(error),
+            Err(Ended::Stopped(why)) => {
+                acting.stop(&connection, &why);
+                return Err(RegistryError::Log { why, fatal: true });
+            }
+        }
+        self.written.one_more(&connection);
         Ok(out)
     }
 
     /// How many transactions this process has written; each is synced to the disk.
     #[must_use]
     pub fn transactions(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+        self.written.count()
     }
 
     /// As `read`, for what can fail in other ways than the database's.

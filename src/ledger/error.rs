@@ -31,6 +31,24 @@ pub enum RegistryError {
     BadName { what: &'static str, value: String, why: &'static str },
     #[error("the policy of {model:?} knows no stage {stage:?}: write one of {}, exactly so", known.join(", "))]
     UnknownStage { model: String, stage: String, known: Vec<String> },
+    /// This process follows the log of the one that writes.
+    #[error(
+        "this process stands by and writes nothing; {}",
+        owner.as_ref().map_or_else(|| "no process writes just now: try again".to_owned(), |url| format!("send it to {url}"))
+    )]
+    Standby { owner: Option<String> },
+    /// A process of a cluster keeps this file in step with the others.
+    #[error(
+        "the registry's file is the copy of a process of a cluster, and a change of it alone would be lost: send the change to a server \
+         of the cluster (--server); to use the registry without the cluster, take a backup of it and use that"
+    )]
+    Copy,
+    /// The log of changes has it not, or it is not known whether it has.
+    #[error(
+        "{}: {why}",
+        if *fatal { "the change may or may not have been made, and this process has to be started again" } else { "the change was not made" }
+    )]
+    Log { why: String, fatal: bool },
 }
 
 impl RegistryError {

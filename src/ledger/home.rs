@@ -67,7 +67,8 @@ fn settle_by(path: &Path, before: &Path, step: Step<'_>) -> Home {
     }
 }
 
-fn is_same(a: &Path, b: &Path) -> bool {
+/// Whether both paths are one place.
+pub(super) fn is_same(a: &Path, b: &Path) -> bool {
     let whole = |path: &Path| {
         let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::canonicalize(folder).map(|folder| folder.join(path.file_name().unwrap_or_default()))
@@ -120,7 +121,8 @@ fn alone(path: &Path) -> Result<Connection, String> {
     }
 }
 
-fn copy_key(from: &Path, to: &Path) -> Result<(), String> {
+/// Sees that `to` is the key at `from`, if there is one.
+pub(super) fn copy_key(from: &Path, to: &Path) -> Result<(), String> {
     let read = |path: &Path| match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
+pub(super) use later::FORMAT;
+use later::{BASIS, REPLICA, REPORTS};
+
 use super::error::{RegistryError, is_busy};
 use super::{audit, from_format_2};
 use crate::private;
 
-/// The format this driftgate reads and writes (`user_version`). 0 is an empty file.
-pub(super) const FORMAT: i64 = 5;
+pub(super) mod later;
+
 /// How long a call waits for another process that writes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -246,38 +249,6 @@ CREATE TABLE likeness (
 INSERT INTO likeness (id) VALUES (lower(hex(randomblob(8))));
 ";
 
-/// What format 5 added: what MLflow says of a version, which counts for nothing until a caller with the right registers it here; where its
-/// aliases stand that others moved; which of the old moves were taken over from there. A row of `lost_stages` is a void
-/// pointer. `upgraded_from` is the format that the file had, until that is in the audit log.
-const REPORTS: &str = "
-CREATE TABLE reported (
-    model   TEXT NOT NULL,
-    version TEXT NOT NULL,
-    kind    TEXT NOT NULL,
-    value   TEXT NOT NULL,
-    at      INTEGER NOT NULL,
-    PRIMARY KEY (model, version, kind)
-) STRICT;
-CREATE TABLE moved_elsewhere (
-    model   TEXT NOT NULL,
-    stage   TEXT NOT NULL,
-    version TEXT,
-    at      INTEGER NOT NULL,
-    PRIMARY KEY (model, stage)
-) STRICT;
-ALTER TABLE versions ADD COLUMN snapshot_replaced INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE likeness ADD COLUMN upgraded_from INTEGER;
-DROP TRIGGER stage_moves_never_change;
-ALTER TABLE stage_moves ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
-UPDATE stage_moves SET elsewhere = 1 WHERE actor = 'mlflow';
-CREATE TRIGGER stage_moves_never_change BEFORE UPDATE ON stage_moves
-    BEGIN SELECT RAISE(ABORT, 'moves are only added'); END;
-CREATE INDEX rollouts_of ON rollouts (model);
-";
-
-/// What an approval is bound to beside three digests, as JSON. A release of the same format that does not know it leaves it empty.
-const BASIS: &str = "ALTER TABLE approvals ADD COLUMN basis TEXT;";
-
 /// Opens a registry file, making it and its folder where they are missing; waits so long for others.
 pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, RegistryError> {
     let failed = |source| RegistryError::Open { path: path.display().to_string(), source };
@@ -359,7 +330,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
     if !has_basis(&tx)? {
         tx.execute_batch(BASIS)?;
     }
-    if found < FORMAT {
+    if found < 5 {
         tx.execute_batch(REPORTS)?;
         tx.execute_batch(audit::INDEXES)?;
         if found < 3 {
@@ -368,6 +339,9 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
         if found > 0 {
             tx.execute("UPDATE likeness SET upgraded_from = ?1", [found])?;
         }
+    }
+    if found < FORMAT {
+        tx.execute_batch(REPLICA)?;
         tx.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(tx.commit()?)

@@ -119,3 +119,20 @@ fn what_mlflow_had_moved_and_said_is_a_report_and_what_no_record_said_is_written
     let registry = Embedded::open(&path).unwrap();
     assert_eq!((upgrades(&registry).len(), unheld(&registry)), (1, vec![]), "once");
 }
+
+#[test]
+fn a_file_of_the_fifth_format_follows_no_log_and_nothing_else_of_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let registry = Embedded::open(&path).unwrap();
+    registry.register(&plain("1"), "ci", 1).unwrap();
+    let before = registry.audit(None, 100).unwrap();
+    drop(registry);
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE replica; PRAGMA user_version = 5").unwrap();
+    let registry = Embedded::open(&path).unwrap();
+    assert_eq!((registry.replica_seq().unwrap(), registry.audit(None, 100).unwrap()), (None, before));
+    let format: i64 =
+        registry.connection.lock().unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
+    assert_eq!(format, schema::FORMAT);
+    registry.register(&plain("2"), "ci", 2).unwrap();
+}

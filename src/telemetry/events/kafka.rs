@@ -37,6 +37,18 @@ impl ClientLine<'_> {
     }
 }
 
+/// The copy of the registry does not follow the log of its cluster.
+pub struct LedgerNotFollowed<'a> {
+    pub why: &'a str,
+}
+
+impl LedgerNotFollowed<'_> {
+    pub fn emit(&self) {
+        let why = self.why;
+        tracing::error!("this process's copy of the registry does not follow the ledger's topic: {why}");
+    }
+}
+
 /// Where something happened in a partition.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {

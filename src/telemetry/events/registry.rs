@@ -87,6 +87,23 @@ impl OldKeyStays<'_> {
     }
 }
 
+/// The file held a registry of its own before the process took the one of its cluster.
+pub struct RegistryReplaced<'a> {
+    pub kept: &'a Path,
+    pub registry: &'a str,
+    pub seq: u64,
+}
+
+impl RegistryReplaced<'_> {
+    pub fn emit(&self) {
+        let Self { kept, registry, seq } = *self;
+        tracing::warn!(
+            registry, seq, kept = %kept.display(),
+            "the registry's file held another state, of before the cluster; it was replaced by the cluster's and is kept as a file of its own"
+        );
+    }
+}
+
 /// The files of an artifact were read.
 pub struct ArtifactRead<'a> {
     pub location: &'a str,

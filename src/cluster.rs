@@ -6,8 +6,10 @@
 //! | `error` | why a step of the cluster failed |
 //! | `member` | this process's membership of the group |
 //! | `producer` | transactions |
+//! | `topics` | the internal topics: names, settings, creation |
 
 mod assigned;
 pub mod error;
 pub mod member;
 pub mod producer;
+pub mod topics;

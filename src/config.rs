@@ -21,13 +21,13 @@ mod state;
 mod tests;
 mod types;
 
-pub use cluster::{ClusterConfig, INTERNAL as INTERNAL_TOPICS};
+pub use cluster::INTERNAL as INTERNAL_TOPICS;
 pub use driftgate_core::yaml::{FileError as ConfigError, FileErrors as ConfigErrors};
 pub use files::PolicyFilesError;
 pub use kafka::{KafkaConfig, SecretError};
 pub use sinks::{MlflowConfig, PrometheusConfig, RegistryConfig, VersionFrom, WebhookConfig};
 pub use sources::SourceConfig;
-pub use types::{Config, DeadLetterTarget, DeadLetters, HttpConfig, Limits, PublishConfig, StateConfig};
+pub use types::{ClusterConfig, Config, DeadLetterTarget, DeadLetters, HttpConfig, Limits, PublishConfig, StateConfig};
 
 use std::path::{Path, PathBuf};
 

@@ -29,6 +29,8 @@ mod bounds;
 mod broker;
 #[path = "cases/cluster/mod.rs"]
 mod cluster;
+#[path = "cases/cluster_topics.rs"]
+mod cluster_topics;
 #[path = "support/counting.rs"]
 mod counting;
 #[path = "cases/course.rs"]

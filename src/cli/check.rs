@@ -1,11 +1,12 @@
 //! `driftgate check`: validates policies and the daemon's configuration, and gives advice on both. What the advice is, is
 //! `policy::lint` and `deployment`, `snapshot` and `chance` where training data is at hand, and `alarms` on what rules do
-//! without drift; what a policy watches, for people, is `watch`, and what memory it takes at most `bound`.
+//! without drift; what a policy watches, for people, is `watch`, and what memory it takes at most `bound`. `kafka` asks the brokers.
 
 pub(super) mod alarms;
 mod bound;
 mod chance;
 mod deployment;
+mod kafka;
 mod snapshot;
 pub mod watch;
 
@@ -34,7 +35,7 @@ use watch::Watch;
 /// Validates policies and configurations, and warns of what is likely wrong
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 valid, 1 valid with warnings and --strict, 2 errors.\n\nExamples:\n  driftgate check --config config/driftgate.yaml\n  driftgate check --policy policy.yaml --strict\n  driftgate check --policy policy.yaml --alarms"
+    after_help = "Exit codes: 0 valid, 1 valid with warnings and --strict, 2 errors, 5 the brokers cannot be reached (--kafka).\n\nExamples:\n  driftgate check --config config/driftgate.yaml\n  driftgate check --policy policy.yaml --strict\n  driftgate check --policy policy.yaml --alarms\n  driftgate check --config config/driftgate.yaml --kafka"
 )]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub struct Args {
@@ -50,12 +51,19 @@ pub struct Args {
     /// Prints for each rule on how many days per month it blocks without drift, and how large a drift it detects
     #[arg(long)]
     alarms: bool,
+    /// Asks the brokers whether the topics are there, what this user may do with them and with the group, and whether the internal
+    /// topics of a cluster are right; nothing is changed but a transactional ID of its own that is used once
+    #[arg(long, requires = "config")]
+    kafka: bool,
     #[command(flatten)]
     output: Output,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let report = Report { show_alarms: args.alarms, ..Report::new(args.config.as_deref(), &args.policy) };
+    let mut report = Report { show_alarms: args.alarms, ..Report::new(args.config.as_deref(), &args.policy) };
+    if args.kafka {
+        report.ask_kafka()?;
+    }
     args.output.print(&report.to_json(), || Ok(report.to_text()))?;
     if !args.output.json {
         report.errors.iter().for_each(|error| errln!("{error}"));
@@ -86,6 +94,10 @@ struct Report {
     /// As they are shown: `file:line:column: path: message`.
     errors: Vec<String>,
     config: Option<(PathBuf, Vec<Lint>)>,
+    /// The configuration, if it is valid.
+    parsed: Option<Config>,
+    /// What the brokers say, if they were asked.
+    kafka: Option<kafka::Findings>,
     policies: Vec<Checked>,
     /// What the configuration says of the verdicts that are kept.
     keep: Keep,
@@ -127,11 +139,24 @@ impl Report {
             let lints = deployment::lint(&config, &policies, tokens);
             report.errors.extend(unknown.into_iter().map(|l| format!("{}: {}: {}", path.display(), l.path, l.message)));
             report.config = Some((path.to_owned(), lints));
+            report.parsed = Some(config);
         }
         for file in policies {
             report.policy(file, &mut files);
         }
         report
+    }
+
+    /// Asks the brokers, too. Of a configuration that is not valid there is nothing to ask.
+    fn ask_kafka(&mut self) -> Result<(), Failure> {
+        let (Some(config), Some((path, lints))) = (&self.parsed, &mut self.config) else { return Ok(()) };
+        let models: Vec<&str> = self.policies.iter().map(|c| c.policy.model.as_str()).collect();
+        let mut found = kafka::ask(config, &models)?;
+        let errors = std::mem::take(&mut found.errors);
+        self.errors.extend(errors.into_iter().map(|l| format!("{}: {}: {}", path.display(), l.path, l.message)));
+        lints.append(&mut found.warnings);
+        self.kafka = Some(found);
+        Ok(())
     }
 
     fn config(&mut self, path: &Path) -> Option<Config> {
@@ -209,6 +234,12 @@ impl Report {
                 let models: Vec<ModelBound> =
                     self.policies.iter().filter_map(|c| self.model_bound(&c.policy)).collect();
                 let _ = writeln!(out, "{}", bound::table(&models));
+            }
+            if let Some(kafka::Findings { notes, partitions, .. }) = &self.kafka {
+                let _ = writeln!(out, "Kafka: {} topics are there", partitions.len());
+                for note in notes {
+                    let _ = writeln!(out, "note: {note}");
+                }
             }
             warn(&mut out, file, lints);
         }
@@ -292,7 +323,11 @@ impl Report {
                 },
             })
         });
-        json!({"valid": errors.is_empty(), "errors": errors, "warnings": self.warnings(), "config": config, "policies": policies})
+        let mut all = json!({"valid": errors.is_empty(), "errors": errors, "warnings": self.warnings(), "config": config, "policies": policies});
+        if let (Some(found), Some(all)) = (&self.kafka, all.as_object_mut()) {
+            all.insert("kafka".to_owned(), json!({"partitions": found.partitions, "notes": found.notes}));
+        }
+        all
     }
 }
 
@@ -308,83 +343,4 @@ fn given(config: &Config, keep: Keep) -> Given {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const POLICY: &str = "apiVersion: driftgate/v1
-model: m
-features: {numeric: [a]}
-checks:
-  drift:
-    window: {size: 7d, slide: 1d}
-    rules: [{psi: {of: features, lt: 0.2}}]
-";
-
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        folder
-    }
-
-    fn check(files: &[(&str, &str)], config: Option<&str>, policies: &[&str]) -> Report {
-        let folder = folder(files);
-        let path = |name: &&str| folder.path().join(name);
-        let policies: Vec<PathBuf> = policies.iter().map(path).collect();
-        Report::new(config.as_ref().map(path).as_deref(), &policies)
-    }
-
-    #[test]
-    fn every_error_of_every_file_is_shown() {
-        let broken = POLICY.replace("0.2", "-1").replace("7d", "7");
-        let report = check(&[("a.yaml", &broken), ("b.yaml", POLICY)], None, &["a.yaml", "b.yaml", "b.yaml", "c.yaml"]);
-        let lines: Vec<&str> = report.errors.iter().flat_map(|e| e.lines()).collect();
-        assert_eq!((lines.len(), report.policies.len()), (3, 1), "{lines:?}");
-        assert!(
-            lines[0].contains("a.yaml:6:")
-                && lines[1].contains("psi.lt")
-                && lines[2].contains("c.yaml: the policy cannot be read")
-        );
-        assert_eq!(report.to_json()["valid"], false);
-    }
-
-    #[test]
-    fn a_model_has_one_policy() {
-        let config = "policies: [\"p*.yaml\"]\n";
-        let report = check(&[("d.yaml", config), ("p1.yaml", POLICY), ("p2.yaml", POLICY)], Some("d.yaml"), &[]);
-        assert_eq!(report.errors.len(), 1);
-        assert!(
-            report.errors[0].contains("p2.yaml: model \"m\" has its policy in ")
-                && report.errors[0].contains("p1.yaml already"),
-            "{:?}",
-            report.errors
-        );
-        let report = check(&[("p1.yaml", POLICY), ("p2.yaml", POLICY)], None, &["p1.yaml", "p2.yaml"]);
-        assert_eq!((report.errors.len(), report.policies.len()), (0, 2));
-    }
-
-    #[test]
-    fn a_missing_policy_is_an_error_and_a_source_of_an_unknown_model_too() {
-        let config = "policies: [\"x.yaml\"]\n";
-        assert!(check(&[("d.yaml", config)], Some("d.yaml"), &[]).errors[0].contains("no policy file matches"));
-        let config = "policies: [\"p.yaml\"]\nkafka: {brokers: \"k:9092\"}\nsources: [{topic: t, kind: predictions, models: [m, other]}]\n";
-        let report = check(&[("d.yaml", config), ("p.yaml", POLICY)], Some("d.yaml"), &[]);
-        assert!(
-            report.errors.len() == 1
-                && report.errors[0].contains("d.yaml: sources[0].models: no policy is for \"other\""),
-            "{:?}",
-            report.errors
-        );
-    }
-
-    #[test]
-    fn what_is_watched_is_shown() {
-        let report = check(&[("p.yaml", POLICY)], None, &["p.yaml"]);
-        let text = report.to_text();
-        assert!(text.contains("drift") && text.ends_with("valid\n"), "{text}");
-        let json = report.to_json();
-        assert_eq!((&json["valid"], &json["warnings"]), (&json!(true), &json!(0)));
-        assert_eq!(json["policies"][0]["groups"][0]["subjects"], 1);
-    }
-}
+mod tests;

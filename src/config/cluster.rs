@@ -1,7 +1,6 @@
 //! `cluster:`: what this process is among the processes of its group, and the topics that they share.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -9,27 +8,8 @@ use reqwest::Url;
 use super::key::{Key, default, names, optional, required};
 use super::reader::{Reader, count, duration};
 use super::sources;
-use super::types::HttpConfig;
+use super::types::{ClusterConfig, HttpConfig};
 use driftgate_core::yaml::{Item, Map, units};
-
-/// What this process is among several.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterConfig {
-    /// Its name in the group: another one with the same name takes its place.
-    pub instance: String,
-    /// Without a heartbeat for so long a process is taken for dead.
-    pub session: Duration,
-    /// How often the owner commits its state.
-    pub commit: Duration,
-    /// Where other processes and their callers reach this one's HTTP; without a slash at its end.
-    pub advertise: String,
-    /// What the names of the internal topics begin with.
-    pub prefix: String,
-    /// Replicas of the internal topics.
-    pub replication: i32,
-    /// The file with the key that signs the audit log, the same for all processes.
-    pub audit_key: PathBuf,
-}
 
 impl ClusterConfig {
     /// Where requests may carry given names only, that of the advertised address is one of them.

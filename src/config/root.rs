@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::cluster::{ClusterConfig, INTERNAL};
+use super::cluster::INTERNAL;
 use super::key::{Key, default, names, optional};
 use super::reader::{Reader, duration};
 use super::sinks::{self, RegistryConfig};
 use super::sources::SourceConfig;
-use super::types::{Config, Limits, PublishConfig};
+use super::types::{ClusterConfig, Config, Limits, PublishConfig};
 use super::{files, limits, sources};
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
-use driftgate_core::yaml::Item;
+use driftgate_core::yaml::{Item, Map};
 
 pub const ROOT: [Key; 16] = [
     optional(
@@ -90,24 +90,13 @@ impl Reader<'_> {
         let audit = map.get("audit").map(|item| Self::audit(&item));
         let cluster = map.get("cluster").map(|item| self.cluster(&item));
         let otlp = map.get("otlp").map(|item| self.otlp(&item));
-        if let (None, Some(item)) = (&kafka, map.get("audit").or(map.get("prometheus"))) {
-            item.report(
-                "this writes to a topic, and the configuration has no kafka section: add `kafka`, or remove this",
-            );
-        }
-        if let (None, Some(item)) = (&kafka, map.get("cluster")) {
-            item.report(
-                "a cluster works by Kafka, and the configuration has no kafka section: add `kafka`, or remove this",
-            );
+        if kafka.is_none() {
+            needs_kafka(&map);
         }
         let (mut http, cluster) = (http?, optionally(cluster)?);
         if let Some(cluster) = &cluster {
             cluster.name_host(&mut http);
-            if let (Some(item), Some(topic)) =
-                (map.get("cluster"), clash(cluster, sources.as_deref(), publish.as_ref()))
-            {
-                return item.fail(format!("the topic \"{topic}\" is an internal one of the cluster, and is read or published to: write another name, or another `topics.prefix`"));
-            }
+            own_topics_are_its_own(&map, cluster, sources.as_deref(), publish.as_ref())?;
         }
         Some(Config {
             prometheus: prometheus?,
@@ -131,12 +120,34 @@ impl Reader<'_> {
     }
 }
 
-/// A topic that is read or published to, and is one of the cluster's own.
-fn clash(cluster: &ClusterConfig, sources: Option<&[SourceConfig]>, publish: Option<&PublishConfig>) -> Option<String> {
+/// Reports what has no use without Kafka.
+fn needs_kafka(map: &Map) {
+    if let Some(item) = map.get("audit").or(map.get("prometheus")) {
+        item.report("this writes to a topic, and the configuration has no kafka section: add `kafka`, or remove this");
+    }
+    if let Some(item) = map.get("cluster") {
+        item.report(
+            "a cluster works by Kafka, and the configuration has no kafka section: add `kafka`, or remove this",
+        );
+    }
+}
+
+/// No topic that is read or published to is one of the cluster's own.
+fn own_topics_are_its_own(
+    map: &Map,
+    cluster: &ClusterConfig,
+    sources: Option<&[SourceConfig]>,
+    publish: Option<&PublishConfig>,
+) -> Option<()> {
     let read = sources.into_iter().flatten().map(|source| &source.topic);
     let written = publish.into_iter().flat_map(|publish| publish.verdicts.iter().chain(&publish.signals));
     let own = INTERNAL.map(|name| format!("{}{name}", cluster.prefix));
-    read.chain(written).find(|topic| own.contains(topic)).cloned()
+    match (read.chain(written).find(|topic| own.contains(topic)), map.get("cluster")) {
+        (Some(topic), Some(item)) => item.fail(format!(
+            "the topic \"{topic}\" is an internal one of the cluster, and is read or published to: write another name, or another `topics.prefix`"
+        )),
+        _ => Some(()),
+    }
 }
 
 /// What was given must be right; what was not given is fine.

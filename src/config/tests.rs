@@ -62,6 +62,34 @@ fn the_shipped_example_parses() {
 }
 
 #[test]
+fn the_compose_file_of_a_cluster_starts_what_its_configuration_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker");
+    let file = root.join("cluster/driftgate.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let compose = std::fs::read_to_string(root.join("compose.cluster.yaml")).unwrap();
+    let service = |name: &str| compose.lines().any(|line| line == format!("  {name}:"));
+    for host in ["driftgate-a", "driftgate-b", "driftgate-c"] {
+        let environment = |name: &str| (name == "HOSTNAME").then(|| host.to_owned());
+        let config = parse_with(&text, &file, &environment).unwrap();
+        let (kafka, cluster) = (config.kafka.unwrap(), config.cluster.unwrap());
+        assert_eq!(
+            (cluster.instance.as_str(), cluster.advertise),
+            (host, format!("http://{host}:{}", config.http.listen.port()))
+        );
+        assert!(service(host) && compose.contains(&format!("hostname: {host}\n")), "{host}");
+        let brokers: Vec<&str> = kafka.brokers.split(',').collect();
+        assert_eq!(i32::try_from(brokers.len()), Ok(cluster.replication));
+        assert!(brokers.iter().all(|broker| service(broker.strip_suffix(":9092").unwrap())), "{brokers:?}");
+        assert!(compose.contains(&format!("./cluster/audit-key.pem:{}:ro", cluster.audit_key.display())));
+        let topics =
+            config.sources.iter().map(|s| &s.topic).chain(&config.publish.signals).chain(&config.publish.verdicts);
+        for topic in topics {
+            assert!(compose.contains(&format!("        topic {topic} --partitions ")), "{topic}");
+        }
+    }
+}
+
+#[test]
 fn policy_files_are_found() {
     let config = parse(EXAMPLE, Path::new("config/driftgate.yaml")).unwrap();
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/core/src");

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::cluster::ClusterConfig;
 use super::kafka::KafkaConfig;
 use super::sinks::{PrometheusConfig, RegistryConfig, WebhookConfig};
 use super::sources::SourceConfig;
@@ -46,6 +45,25 @@ pub struct Config {
     pub cluster: Option<ClusterConfig>,
     /// Where traces and metrics are exported to.
     pub otlp: Option<OtlpConfig>,
+}
+
+/// What this process is among several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// Its name in the group: another one with the same name takes its place.
+    pub instance: String,
+    /// Without a heartbeat for so long a process is taken for dead.
+    pub session: Duration,
+    /// How often the owner commits its state.
+    pub commit: Duration,
+    /// Where other processes and their callers reach this one's HTTP; without a slash at its end.
+    pub advertise: String,
+    /// What the names of the internal topics begin with.
+    pub prefix: String,
+    /// Replicas of the internal topics.
+    pub replication: i32,
+    /// The file with the key that signs the audit log, the same for all processes.
+    pub audit_key: PathBuf,
 }
 
 /// Topics and files that results go to; nothing goes where none is named.

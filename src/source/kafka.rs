@@ -2,10 +2,11 @@
 //! partition has a queue of its own, so a partition that must wait is simply not read; librdkafka bounds its content.
 //!
 //! `consumer` reads all partitions, `partition` one of them, by `messages`; `unreadable` has batches of records that cannot be read, and
-//! `look` finds their ends. `handle` asks the brokers, through `described` and `ends`; `group` commits offsets, with the `mark` of the
+//! `look` finds their ends. `handle` asks the brokers, through `described`, `ends` and `allowed`; `group` commits offsets, with the `mark` of the
 //! daemon. `client` and `trouble` hear what the client says of itself,
 //! `properties` says which properties are for consumers alone.
 
+pub mod allowed;
 mod client;
 mod consumer;
 mod described;

@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::allowed::{self, GroupSeen, TopicSeen};
 use super::client::{SourceContext, serve};
 use super::error::KafkaSourceError;
 use super::mark::Committed;
@@ -159,6 +160,26 @@ impl Handle {
             Err(e) => Err(self.unreachable(&e)),
             Ok(found) => Ok(found),
         }
+    }
+
+    /// Topics as the brokers show them to this user, each with what is allowed. None is created by it.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time.
+    pub fn topics_seen(
+        &self,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<BTreeMap<String, TopicSeen>, KafkaSourceError> {
+        allowed::topics(&self.consumer, topics, timeout).map_err(|e| self.unreachable(&e))
+    }
+
+    /// The group as the brokers show it to this user, with what is allowed.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time.
+    pub fn group_seen(&self, group: &str, timeout: Duration) -> Result<GroupSeen, KafkaSourceError> {
+        allowed::group(&self.consumer, group, timeout).map_err(|e| self.unreachable(&e))
     }
 
     /// The high watermarks of partitions: the offset after the last record, those of open transactions and markers included. A

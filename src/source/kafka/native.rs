@@ -1,7 +1,7 @@
 //! What the C client's interface needs and `rdkafka` does not offer: pointers that are given back, requests to the brokers and their
 //! answers, the leader's epoch of a start.
 //!
-//! Unsafe code is only here, in `described`, `ends`, `group` and `messages`: every pointer handed out lives in a value that gives it back.
+//! Unsafe code is only here, in `allowed`, `described`, `ends`, `group` and `messages`: every pointer handed out lives in a value that gives it back.
 #![allow(unsafe_code, reason = "the C client's request has no safe interface")]
 
 use std::ffi::CString;

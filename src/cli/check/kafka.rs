@@ -1,0 +1,396 @@
+//! What the brokers say of a configuration: whether its topics are there, what this user may do with them, with the group and in
+//! transactions, and whether a cluster's internal topics are right.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer as _};
+
+use crate::cli::cluster::failure;
+use crate::cli::exit::Failure;
+use crate::cluster::topics::{Found, Names, Topic, Topics, TopicsError};
+use crate::config::{Config, DeadLetterTarget};
+use crate::source::kafka::allowed::{Allowed, GroupSeen, Operation, TopicSeen};
+use driftgate_core::event::EventKind;
+use driftgate_core::policy::lint::Lint;
+
+/// The brokers may take so long to answer.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// With these the daemon does not work.
+    pub errors: Vec<Lint>,
+    pub warnings: Vec<Lint>,
+    /// What is worth knowing and wrong in no way.
+    pub notes: Vec<String>,
+    /// How many partitions each topic has.
+    pub partitions: BTreeMap<String, i32>,
+}
+
+impl Findings {
+    fn error(&mut self, path: &str, message: impl Into<String>) {
+        self.errors.push(Lint { path: path.to_owned(), message: message.into() });
+    }
+
+    fn warn(&mut self, path: &str, message: impl Into<String>) {
+        self.warnings.push(Lint { path: path.to_owned(), message: message.into() });
+    }
+}
+
+/// Asks the brokers of a configuration; `models` are those of its policies.
+///
+/// # Errors
+/// Brokers that do not answer, or a client that cannot be made.
+pub fn ask(config: &Config, models: &[&str]) -> Result<Findings, Failure> {
+    let mut findings = Findings::default();
+    let Some(kafka) = &config.kafka else {
+        findings.error("kafka", "there is none, so there is nothing to ask: name the brokers");
+        return Ok(findings);
+    };
+    let properties = kafka.client_properties()?;
+    let topics = Topics::new(&properties, WAIT).map_err(failure)?;
+    let needs = needs(config);
+    let names: Vec<String> = needs.keys().cloned().collect();
+    let handle = topics.source().handle();
+    let seen = handle.topics_seen(&names, WAIT).map_err(|e| failure(TopicsError::Kafka(e)))?;
+    for (name, need) in &needs {
+        need.hold_against(name, seen.get(name).unwrap_or(&TopicSeen::Missing), &mut findings);
+    }
+    let group = handle.group_seen(&kafka.group, WAIT).map_err(|e| failure(TopicsError::Kafka(e)))?;
+    hold_group(&kafka.group, &group, &mut findings);
+    if let Some(cluster) = &config.cluster {
+        let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication);
+        let found = topics.look(&needed).map_err(failure)?;
+        needed.iter().zip(&found).for_each(|(topic, found)| hold_internal(topic, found, &mut findings));
+        if let Err(error) = transaction(&properties, &kafka.group) {
+            hold_transaction(&kafka.group, &error, &mut findings);
+        }
+    }
+    shared_by_models(config, models, &mut findings);
+    Ok(findings)
+}
+
+/// What a topic is used for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Need {
+    /// The keys of the configuration that name it.
+    paths: BTreeSet<String>,
+    operations: BTreeSet<Operation>,
+    /// Without these less works.
+    wanted: BTreeSet<Operation>,
+    /// It is one of the cluster's own.
+    is_internal: bool,
+}
+
+/// The topics that a configuration uses.
+fn needs(config: &Config) -> BTreeMap<String, Need> {
+    use Operation::{Delete, Describe, DescribeConfigs, Read, Write};
+    let mut needs: BTreeMap<String, Need> = BTreeMap::new();
+    let mut need = |topic: &str, path: String, operations: &[Operation]| {
+        let need = needs.entry(topic.to_owned()).or_default();
+        need.paths.insert(path);
+        need.operations.extend(operations);
+    };
+    for (at, source) in config.sources.iter().enumerate() {
+        need(&source.topic, format!("sources[{at}].topic"), &[Read, Describe]);
+    }
+    let publish = &config.publish;
+    let dead = match publish.dead_letters.as_ref().map(|dead| &dead.to) {
+        Some(DeadLetterTarget::Topic(topic)) => Some(topic),
+        _ => None,
+    };
+    for (topic, path) in [
+        (publish.signals.as_ref(), "publish.signals"),
+        (publish.verdicts.as_ref(), "publish.verdicts"),
+        (dead, "publish.dead_letters.topic"),
+        (config.audit_topic.as_ref(), "audit.topic"),
+    ] {
+        if let Some(topic) = topic {
+            need(topic, path.to_owned(), &[Write, Describe]);
+        }
+    }
+    for (at, query) in config.prometheus.iter().enumerate() {
+        need(&query.topic, format!("prometheus[{at}].topic"), &[Write, Describe]);
+    }
+    if let Some(cluster) = &config.cluster {
+        let Names { units, state, ledger, ledger_owner } = Names::of(&cluster.prefix);
+        let path = || "cluster.topics".to_owned();
+        need(&units, path(), &[Read, Describe]);
+        need(&state, path(), &[Read, Write, Describe]);
+        need(&ledger, path(), &[Read, Write, Describe]);
+        need(&ledger_owner, path(), &[Read, Describe]);
+        for (topic, operations) in [
+            (units, [DescribeConfigs].as_slice()),
+            (state, &[DescribeConfigs]),
+            (ledger, &[DescribeConfigs, Delete]),
+            (ledger_owner, &[DescribeConfigs]),
+        ] {
+            let need = needs.entry(topic).or_default();
+            need.is_internal = true;
+            need.wanted.extend(operations);
+        }
+    }
+    needs
+}
+
+impl Need {
+    fn hold_against(&self, name: &str, seen: &TopicSeen, findings: &mut Findings) {
+        let path = self.paths.iter().cloned().collect::<Vec<_>>().join(", ");
+        match seen {
+            // What is missing of the cluster's own topics is told with how they are created.
+            TopicSeen::Missing | TopicSeen::Failed(_) if self.is_internal => {}
+            TopicSeen::Missing => {
+                findings.error(&path, format!("the topic {name:?} does not exist: create it, or correct its name"));
+            }
+            TopicSeen::Hidden => {
+                let all = listed(&self.operations);
+                findings.error(
+                    &path,
+                    format!("this user may not describe the topic {name:?}: grant it {all} on the topic"),
+                );
+            }
+            TopicSeen::Failed(why) => findings.error(&path, format!("the topic {name:?} cannot be looked at: {why}")),
+            TopicSeen::There { partitions, allowed, .. } => {
+                findings.partitions.insert(name.to_owned(), *partitions);
+                let needed = lacking(&self.operations, allowed);
+                if !needed.is_empty() {
+                    let needed = listed(&needed);
+                    findings.error(
+                        &path,
+                        format!("this user lacks rights on the topic {name:?}: grant it {needed} on the topic"),
+                    );
+                }
+                let wanted = lacking(&self.wanted, allowed);
+                if !wanted.is_empty() {
+                    let effect = if wanted.contains(&Operation::Delete) {
+                        "the ledger is not trimmed, or settings are not verified"
+                    } else {
+                        "settings are not verified"
+                    };
+                    let wanted = listed(&wanted);
+                    findings
+                        .warn(&path, format!("this user lacks {wanted} on the topic {name:?}: without it {effect}"));
+                }
+            }
+        }
+    }
+}
+
+/// What is needed and not allowed; nothing where the brokers do not say.
+fn lacking(needed: &BTreeSet<Operation>, allowed: &Allowed) -> BTreeSet<Operation> {
+    allowed.as_ref().map(|allowed| needed.difference(allowed).copied().collect()).unwrap_or_default()
+}
+
+fn listed(operations: &BTreeSet<Operation>) -> String {
+    operations.iter().map(|operation| operation.name()).collect::<Vec<_>>().join(" and ")
+}
+
+fn hold_group(group: &str, seen: &GroupSeen, findings: &mut Findings) {
+    let needed = BTreeSet::from([Operation::Read, Operation::Describe]);
+    let missing = match seen {
+        GroupSeen::Hidden => needed,
+        GroupSeen::There(allowed) => lacking(&needed, allowed),
+        GroupSeen::Failed(why) => {
+            return findings.error("kafka.group", format!("the group {group:?} cannot be looked at: {why}"));
+        }
+    };
+    if !missing.is_empty() {
+        let missing = listed(&missing);
+        findings.error(
+            "kafka.group",
+            format!("this user lacks rights on the group {group:?}: grant it {missing} on the group"),
+        );
+    }
+}
+
+fn hold_internal(topic: &Topic, found: &Found, findings: &mut Findings) {
+    let path = "cluster.topics";
+    let name = &topic.name;
+    match found {
+        Found::Missing => findings.error(
+            path,
+            format!("the internal topic {name:?} does not exist: driftgate cluster topics --config FILE --create"),
+        ),
+        // It is told with the rights.
+        Found::Hidden => {}
+        Found::Failed(why) => findings.error(path, format!("the internal topic {name:?} cannot be looked at: {why}")),
+        Found::There { differences, .. } => {
+            for difference in differences {
+                let (what, found, wanted) = (&difference.what, &difference.found, &difference.wanted);
+                findings.error(
+                    path,
+                    format!("{what} of the internal topic {name:?} is {found}, wanted is {wanted}: see driftgate cluster topics --config FILE"),
+                );
+            }
+        }
+    }
+}
+
+/// Begins to use a transactional id that no process has: whether it may be used is not told otherwise.
+fn transaction(properties: &BTreeMap<String, String>, group: &str) -> Result<(), KafkaError> {
+    let mut config = ClientConfig::new();
+    for (property, value) in properties.iter().filter(|(property, _)| property.as_str() != "group.id") {
+        config.set(property, value);
+    }
+    config.set("transactional.id", format!("{group}-check"));
+    let producer: BaseProducer = config.create()?;
+    producer.init_transactions(WAIT)
+}
+
+fn hold_transaction(group: &str, error: &KafkaError, findings: &mut Findings) {
+    let may_not = matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)
+    );
+    let message = if may_not {
+        format!(
+            "this user may not use transactional ids: grant it WRITE and DESCRIBE on those that begin with \"{group}-\""
+        )
+    } else {
+        format!(
+            "no transaction can be begun on these brokers: {error}; see that their transaction.state.log.replication.factor is not larger than \
+             their number"
+        )
+    };
+    findings.error("cluster", message);
+}
+
+/// What is worth knowing of topics that share a model.
+fn shared_by_models(config: &Config, models: &[&str], findings: &mut Findings) {
+    if config.cluster.is_none() {
+        return;
+    }
+    for model in models {
+        let joined = |kind| matches!(kind, EventKind::Predictions | EventKind::Labels);
+        let serves = |models: &[String]| models.is_empty() || models.iter().any(|m| m == model);
+        let topics = config.sources.iter().filter(|s| joined(s.kind) && serves(&s.models)).map(|s| &s.topic);
+        let counts: Vec<(&String, i32)> =
+            topics.filter_map(|topic| Some((topic, *findings.partitions.get(topic)?))).collect();
+        let distinct: BTreeSet<i32> = counts.iter().map(|(_, n)| *n).collect();
+        if distinct.len() > 1 {
+            let each = counts.iter().map(|(topic, n)| format!("{topic} has {n}")).collect::<Vec<_>>().join(", ");
+            findings.notes.push(format!(
+                "the topics of {model:?} have different numbers of partitions ({each}): one process counts all of them, so this is fine; it will not be \
+                 where the partitions of one model are divided between processes"
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const CONFIG: &str = "policies: [p.yaml]
+kafka: {brokers: \"k:9092\", group: g}
+sources: [{topic: p, kind: predictions}, {topic: l, kind: labels}, {topic: m, kind: measurements}]
+publish: {verdicts: v, dead_letters: {topic: d}}
+prometheus: [{url: \"http://p\", query: up, model: a, metric: x, topic: m}]
+cluster: {instance: a, advertise: \"http://a:1\", audit_key: k, topics: {prefix: c.}}
+";
+
+    fn config(text: &str) -> Config {
+        crate::config::parse(text, Path::new("c.yaml")).unwrap()
+    }
+
+    fn there(partitions: i32, allowed: &[Operation]) -> TopicSeen {
+        TopicSeen::There { partitions, replicas: 3, allowed: Some(allowed.iter().copied().collect()) }
+    }
+
+    fn told(lints: &[Lint]) -> Vec<String> {
+        lints.iter().map(|lint| format!("{}: {}", lint.path, lint.message)).collect()
+    }
+
+    #[test]
+    fn every_topic_is_named_with_the_rights_that_its_use_needs() {
+        let needs = needs(&config(CONFIG));
+        let rights: Vec<(&str, String)> =
+            needs.iter().map(|(name, need)| (name.as_str(), listed(&need.operations))).collect();
+        assert_eq!(
+            rights,
+            [
+                ("c.ledger", "READ and WRITE and DESCRIBE".to_owned()),
+                ("c.ledger-owner", "READ and DESCRIBE".to_owned()),
+                ("c.state", "READ and WRITE and DESCRIBE".to_owned()),
+                ("c.units", "READ and DESCRIBE".to_owned()),
+                ("d", "WRITE and DESCRIBE".to_owned()),
+                ("l", "READ and DESCRIBE".to_owned()),
+                ("m", "READ and WRITE and DESCRIBE".to_owned()),
+                ("p", "READ and DESCRIBE".to_owned()),
+                ("v", "WRITE and DESCRIBE".to_owned()),
+            ]
+        );
+        let alone = config(CONFIG.split("cluster:").next().unwrap());
+        assert!(super::needs(&alone).keys().all(|topic| !topic.starts_with("c.")));
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_allowed_is_an_error_with_what_to_grant() {
+        let needs = needs(&config(CONFIG));
+        let mut findings = Findings::default();
+        needs["p"].hold_against("p", &TopicSeen::Missing, &mut findings);
+        needs["l"].hold_against("l", &TopicSeen::Hidden, &mut findings);
+        needs["m"].hold_against("m", &there(1, &[Operation::Read, Operation::Describe]), &mut findings);
+        needs["v"].hold_against("v", &TopicSeen::There { partitions: 2, replicas: 1, allowed: None }, &mut findings);
+        hold_group("g", &GroupSeen::Hidden, &mut findings);
+        hold_group("g", &GroupSeen::There(None), &mut findings);
+        hold_transaction(
+            "g",
+            &KafkaError::MetadataFetch(RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
+            &mut findings,
+        );
+        assert_eq!(
+            told(&findings.errors),
+            [
+                "sources[0].topic: the topic \"p\" does not exist: create it, or correct its name",
+                "sources[1].topic: this user may not describe the topic \"l\": grant it READ and DESCRIBE on the topic",
+                "prometheus[0].topic, sources[2].topic: this user lacks rights on the topic \"m\": grant it WRITE on the topic",
+                "kafka.group: this user lacks rights on the group \"g\": grant it READ and DESCRIBE on the group",
+                "cluster: this user may not use transactional ids: grant it WRITE and DESCRIBE on those that begin with \"g-\"",
+            ]
+        );
+        assert_eq!(findings.partitions, BTreeMap::from([("m".to_owned(), 1), ("v".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn an_internal_topic_is_told_once_and_what_only_helps_is_a_warning() {
+        let config = config(CONFIG);
+        let needs = needs(&config);
+        let mut findings = Findings::default();
+        let all = [Operation::Read, Operation::Write, Operation::Describe];
+        needs["c.ledger"].hold_against("c.ledger", &there(1, &all), &mut findings);
+        needs["c.state"].hold_against("c.state", &TopicSeen::Missing, &mut findings);
+        let needed = Topic::needed(&Names::of("c."), 3);
+        hold_internal(&needed[1], &Found::Missing, &mut findings);
+        assert_eq!(
+            told(&findings.warnings),
+            [
+                "cluster.topics: this user lacks DELETE and DESCRIBE_CONFIGS on the topic \"c.ledger\": without it the ledger is not trimmed, or settings are not verified"
+            ]
+        );
+        assert_eq!(
+            told(&findings.errors),
+            [
+                "cluster.topics: the internal topic \"c.state\" does not exist: driftgate cluster topics --config FILE --create"
+            ]
+        );
+    }
+
+    #[test]
+    fn different_numbers_of_partitions_are_a_note_in_a_cluster() {
+        let mut findings = Findings::default();
+        findings.partitions = [("p", 12), ("l", 6), ("m", 1)].map(|(topic, n)| (topic.to_owned(), n)).into();
+        shared_by_models(&config(CONFIG), &["a"], &mut findings);
+        assert!(findings.notes.len() == 1 && findings.notes[0].contains("p has 12, l has 6"), "{:?}", findings.notes);
+        findings.partitions.insert("l".into(), 12);
+        findings.notes.clear();
+        shared_by_models(&config(CONFIG), &["a"], &mut findings);
+        assert_eq!(findings.notes, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,396 @@
+//! The internal topics of a cluster: their names and settings, what of them is there and what differs, and their creation.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::source::kafka::allowed::{Allowed, TopicSeen};
+use crate::source::kafka::{KafkaSource, KafkaSourceError};
+
+/// The largest record batch of the internal topics: what brokers take by default. Records stay below 900 kB.
+const MOST_BATCH_BYTES: &str = "1048588";
+/// Only closed segments are compacted, and whoever takes over reads all that is not.
+const SEGMENT_BYTES: &str = "134217728";
+
+/// The names of the internal topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Subscribed by the group; its committed offset is the claim.
+    pub units: String,
+    /// Chunks and manifests of the state.
+    pub state: String,
+    /// Changes of the registry.
+    pub ledger: String,
+    /// Its committed offset is the number of the last change of the registry.
+    pub ledger_owner: String,
+}
+
+impl Names {
+    #[must_use]
+    pub fn of(prefix: &str) -> Self {
+        let name = |end: &str| format!("{prefix}{end}");
+        Self { units: name("units"), state: name("state"), ledger: name("ledger"), ledger_owner: name("ledger-owner") }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> [&String; 4] {
+        [&self.units, &self.state, &self.ledger, &self.ledger_owner]
+    }
+}
+
+/// How a setting is held against what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    Exactly,
+    AtLeast,
+    /// It is set where the topic is created, and another value is not wrong.
+    AtCreation,
+}
+
+/// A setting of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub name: &'static str,
+    pub value: &'static str,
+    pub rule: Rule,
+}
+
+/// A topic as it is to be. It has one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    pub name: String,
+    pub replication: i32,
+    pub settings: Vec<Setting>,
+}
+
+impl Topic {
+    /// The topics that a cluster needs.
+    #[must_use]
+    pub fn needed(names: &Names, replication: i32) -> Vec<Self> {
+        let exactly = |name, value| Setting { name, value, rule: Rule::Exactly };
+        let at_least = |name, value| Setting { name, value, rule: Rule::AtLeast };
+        let at_creation = |name, value| Setting { name, value, rule: Rule::AtCreation };
+        // An acknowledged record is on so many brokers: the loss of one loses nothing, and stops nothing.
+        let in_sync = at_least("min.insync.replicas", if replication >= 3 { "2" } else { "1" });
+        let clean = exactly("unclean.leader.election.enable", "false");
+        let batch = at_least("max.message.bytes", MOST_BATCH_BYTES);
+        let topic =
+            |name: &String, settings: &[Setting]| Self { name: name.clone(), replication, settings: settings.to_vec() };
+        vec![
+            topic(&names.units, &[]),
+            topic(
+                &names.state,
+                &[
+                    exactly("cleanup.policy", "compact"),
+                    batch,
+                    in_sync,
+                    clean,
+                    at_creation("segment.bytes", SEGMENT_BYTES),
+                    at_creation("min.cleanable.dirty.ratio", "0.2"),
+                ],
+            ),
+            topic(
+                &names.ledger,
+                &[
+                    exactly("cleanup.policy", "delete"),
+                    exactly("retention.ms", "-1"),
+                    exactly("retention.bytes", "-1"),
+                    batch,
+                    in_sync,
+                    clean,
+                ],
+            ),
+            topic(&names.ledger_owner, &[]),
+        ]
+    }
+
+    /// What Kafka's own tool creates it with.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let settings: String = self.settings.iter().map(|s| format!(" --config {}={}", s.name, s.value)).collect();
+        format!(
+            "kafka-topics.sh --bootstrap-server BROKERS --create --topic {} --partitions 1 --replication-factor {}{settings}",
+            self.name, self.replication
+        )
+    }
+
+    /// What differs from how it is to be.
+    fn differences(&self, partitions: i32, replicas: i32, settings: &BTreeMap<String, String>) -> Vec<Difference> {
+        let mut found = Vec::new();
+        let mut tell = |what: &str, here: &str, wanted: String, settable| {
+            found.push(Difference { what: what.to_owned(), found: here.to_owned(), wanted, settable });
+        };
+        if partitions != 1 {
+            tell("partitions", &partitions.to_string(), "1".to_owned(), false);
+        }
+        if replicas < self.replication {
+            tell("replicas", &replicas.to_string(), self.replication.to_string(), false);
+        }
+        for Setting { name, value, rule } in &self.settings {
+            let Some(here) = settings.get(*name) else { continue };
+            let number = |text: &str| text.parse::<i64>().ok();
+            match rule {
+                Rule::Exactly if here != value => tell(name, here, (*value).to_owned(), true),
+                Rule::AtLeast if number(here) < number(value) => tell(name, here, format!("at least {value}"), true),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Something of a topic that is not as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    pub what: String,
+    pub found: String,
+    pub wanted: String,
+    /// Whether a setting of the topic changes it.
+    pub settable: bool,
+}
+
+/// A topic as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Missing,
+    /// The user may not describe it.
+    Hidden,
+    There {
+        differences: Vec<Difference>,
+        /// Whether the settings could be read.
+        settings_known: bool,
+        allowed: Allowed,
+    },
+    Failed(String),
+}
+
+impl Found {
+    /// Whether it is as it is to be, as far as that can be seen.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        matches!(self, Self::There { differences, .. } if differences.is_empty())
+    }
+}
+
+/// Why the topics cannot be looked at or created.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicsError {
+    #[error(transparent)]
+    Kafka(#[from] KafkaSourceError),
+    #[error("the Kafka client cannot be made: {0}; check kafka.properties in the configuration")]
+    Client(KafkaError),
+    #[error("the brokers do not answer to what the administration of topics asks: {0}")]
+    Admin(KafkaError),
+    #[error("the runtime cannot be made: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Looks at topics and creates them.
+pub struct Topics {
+    source: KafkaSource,
+    admin: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+    wait: Duration,
+}
+
+impl Topics {
+    /// Clients with these properties; nothing is contacted yet.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses.
+    pub fn new(properties: &BTreeMap<String, String>, wait: Duration) -> Result<Self, TopicsError> {
+        let mut config = ClientConfig::new();
+        // The group is the consumers'.
+        for (property, value) in properties.iter().filter(|(property, _)| property.as_str() != "group.id") {
+            config.set(property, value);
+        }
+        Ok(Self {
+            source: KafkaSource::new(properties)?,
+            admin: config.create().map_err(TopicsError::Client)?,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            wait,
+        })
+    }
+
+    /// The source of the questions that it asks.
+    #[must_use]
+    pub fn source(&self) -> &KafkaSource {
+        &self.source
+    }
+
+    /// Each topic as it is.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time.
+    pub fn look(&self, topics: &[Topic]) -> Result<Vec<Found>, TopicsError> {
+        let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
+        let seen = self.source.handle().topics_seen(&names, self.wait)?;
+        let there = |name: &str| matches!(seen.get(name), Some(TopicSeen::There { .. }));
+        let specified: Vec<ResourceSpecifier<'_>> =
+            names.iter().filter(|name| there(name)).map(|name| ResourceSpecifier::Topic(name)).collect();
+        let mut settings = self.settings(&specified)?;
+        let found = |topic: &Topic| match seen.get(&topic.name) {
+            None | Some(TopicSeen::Missing) => Found::Missing,
+            Some(TopicSeen::Hidden) => Found::Hidden,
+            Some(TopicSeen::Failed(why)) => Found::Failed(why.clone()),
+            Some(TopicSeen::There { partitions, replicas, allowed }) => {
+                let settings = settings.remove(&topic.name);
+                Found::There {
+                    settings_known: settings.is_some(),
+                    differences: topic.differences(*partitions, *replicas, &settings.unwrap_or_default()),
+                    allowed: allowed.clone(),
+                }
+            }
+        };
+        Ok(topics.iter().map(found).collect())
+    }
+
+    /// The settings of each topic whose settings may be read.
+    fn settings(
+        &self,
+        topics: &[ResourceSpecifier<'_>],
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, TopicsError> {
+        if topics.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let asked = self.admin.describe_configs(topics, &self.options());
+        let answered = self.runtime.block_on(asked).map_err(TopicsError::Admin)?;
+        Ok(answered.into_iter().filter_map(Result::ok).filter_map(named).collect())
+    }
+
+    /// Creates topics; of each, why it was not created if it was not.
+    ///
+    /// # Errors
+    /// Brokers that do not answer in time.
+    pub fn create(&self, topics: &[&Topic]) -> Result<Vec<Result<(), String>>, TopicsError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let new: Vec<NewTopic<'_>> = topics
+            .iter()
+            .map(|topic| NewTopic {
+                name: &topic.name,
+                num_partitions: 1,
+                replication: TopicReplication::Fixed(topic.replication),
+                config: topic.settings.iter().map(|s| (s.name, s.value)).collect(),
+            })
+            .collect();
+        let options = self.options().operation_timeout(Some(self.wait));
+        let answered = self.runtime.block_on(self.admin.create_topics(&new, &options)).map_err(TopicsError::Admin)?;
+        Ok(answered
+            .into_iter()
+            .map(|created| match created {
+                // Another process was quicker.
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+                Err((_, code)) => Err(not_created(code)),
+            })
+            .collect())
+    }
+
+    fn options(&self) -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(self.wait))
+    }
+}
+
+fn named(resource: ConfigResource) -> Option<(String, BTreeMap<String, String>)> {
+    let rdkafka::admin::OwnedResourceSpecifier::Topic(name) = resource.specifier else { return None };
+    Some((name, resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()))
+}
+
+/// Why a topic was not created, and what to do.
+fn not_created(code: RDKafkaErrorCode) -> String {
+    match code {
+        RDKafkaErrorCode::InvalidReplicationFactor => {
+            "there are fewer brokers than replicas: correct cluster.topics.replication".to_owned()
+        }
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            "this user may not create it: grant it CREATE on the prefix, or have it created by somebody else".to_owned()
+        }
+        code => KafkaError::AdminOp(code).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needed(replication: i32) -> Vec<Topic> {
+        Topic::needed(&Names::of("eu."), replication)
+    }
+
+    fn settings(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+        of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn every_name_begins_with_the_prefix() {
+        let names = Names::of("eu.");
+        assert_eq!(names.all(), ["eu.units", "eu.state", "eu.ledger", "eu.ledger-owner"]);
+        let needed: Vec<String> = needed(3).into_iter().map(|topic| topic.name).collect();
+        assert_eq!(needed.iter().collect::<Vec<_>>(), names.all());
+    }
+
+    #[test]
+    fn one_broker_may_fail_where_there_are_three_replicas() {
+        let in_sync = |replication| {
+            let topics = needed(replication);
+            let of = |topic: &Topic| topic.settings.iter().find(|s| s.name == "min.insync.replicas").map(|s| s.value);
+            topics.iter().filter_map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (in_sync(1), in_sync(2), in_sync(3), in_sync(5)),
+            (vec!["1"; 2], vec!["1"; 2], vec!["2"; 2], vec!["2"; 2])
+        );
+    }
+
+    #[test]
+    fn what_differs_is_told_and_what_is_more_than_enough_is_not() {
+        let [_, state, ledger, _] = <[Topic; 4]>::try_from(needed(3)).unwrap();
+        let right = settings(&[
+            ("cleanup.policy", "compact"),
+            ("max.message.bytes", "2097152"),
+            ("min.insync.replicas", "2"),
+            ("unclean.leader.election.enable", "false"),
+            ("segment.bytes", "1073741824"),
+        ]);
+        assert_eq!(state.differences(1, 4, &right), []);
+        let told = |found: Vec<Difference>| {
+            found.into_iter().map(|d| format!("{} {} {}", d.what, d.found, d.wanted)).collect::<Vec<_>>()
+        };
+        let wrong = settings(&[
+            ("cleanup.policy", "compact,delete"),
+            ("max.message.bytes", "1000"),
+            ("min.insync.replicas", "1"),
+        ]);
+        assert_eq!(
+            told(state.differences(2, 1, &wrong)),
+            [
+                "partitions 2 1",
+                "replicas 1 3",
+                "cleanup.policy compact,delete compact",
+                "max.message.bytes 1000 at least 1048588",
+                "min.insync.replicas 1 at least 2"
+            ]
+        );
+        let trimmed =
+            settings(&[("retention.ms", "604800000"), ("retention.bytes", "-1"), ("cleanup.policy", "delete")]);
+        assert_eq!(told(ledger.differences(1, 3, &trimmed)), ["retention.ms 604800000 -1"]);
+        // Settings that may not be read are not held against anything.
+        assert_eq!(ledger.differences(1, 3, &BTreeMap::new()), []);
+    }
+
+    #[test]
+    fn a_topic_can_be_created_by_kafkas_own_tool() {
+        let topics = needed(2);
+        assert_eq!(
+            topics[0].command(),
+            "kafka-topics.sh --bootstrap-server BROKERS --create --topic eu.units --partitions 1 --replication-factor 2"
+        );
+        assert!(topics[2].command().contains(" --config retention.ms=-1 --config retention.bytes=-1 "));
+    }
+}

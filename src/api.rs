@@ -7,12 +7,14 @@
 //! | [`models`] | models, versions, verdicts |
 //! | [`status`] | readiness, inputs, the status of models |
 //! | [`explain`] | a version's explanation, the history, promotion records, rollouts |
+//! | [`cluster`] | a cluster and its processes |
 //! | [`changes`] | what came of a change |
 //! | [`state`] | what the commands of a state folder print |
 //! | [`ordered`] | an object whose keys keep their order |
 //! | [`verdict`] | the schema of a verdict, whole or shortened |
 
 pub mod changes;
+pub mod cluster;
 pub mod explain;
 pub mod models;
 pub mod ordered;
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use changes::{Approved, EvidenceKept, Frozen, Overridden, Promoted, RolledBack, Unblocked};
+pub use cluster::{Cluster, ClusterStatus, MemberStatus};
 pub use explain::{AuditRecord, Explanation, History, LastRollout, Lineage, PromotionRecord, Promotions};
 pub use models::{Baseline, GroupSummary, ModelSummary, Models, Verdicts, VersionDetail, VersionSummary};
 pub use ordered::Ordered;

@@ -7,9 +7,11 @@ mod audit;
 mod baseline;
 mod check;
 mod client;
+mod cluster;
 mod decide;
 mod demo;
 mod display;
+mod elsewhere;
 mod evidence;
 pub mod exit;
 mod explain;
@@ -84,6 +86,7 @@ pub fn main() -> u8 {
         Command::History(args) => history::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::State(args) => state::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Reference(args) => reference::run(&args),

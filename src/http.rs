@@ -12,7 +12,8 @@
 //! | `stages` | the stages of a policy |
 //! | `lookup` | a version as the view and the registry have it |
 //! | `probes`, `metrics` | live, ready; the view as Prometheus text |
-//! | `models`, `status`, `explain`, `gate` | what is read |
+//! | `models`, `status`, `explain`, `gate`, `cluster` | what is read |
+//! | `standby` | what a process of a cluster answers that does not own the models |
 //! | `actions` | what is changed |
 //! | `hooks` | Flagger's webhooks |
 //! | `dashboard` | the page for people |
@@ -25,6 +26,7 @@
 mod actions;
 mod app;
 pub mod auth;
+mod cluster;
 mod dashboard;
 mod explain;
 mod gate;
@@ -42,6 +44,7 @@ pub mod routes;
 pub mod server;
 pub mod slots;
 mod stages;
+mod standby;
 mod status;
 #[cfg(test)]
 mod tests;

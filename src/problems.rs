@@ -15,6 +15,6 @@ mod tests;
 mod types;
 mod version;
 
-pub use daemon::of_daemon;
+pub use daemon::{of_cluster, of_daemon};
 pub use model::of_model;
 pub use types::{ModelFacts, Problem, Severity, quoted};

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::ledger;
 use crate::problems::Problem;
+use crate::view::cluster::Role;
 use crate::view::inputs::{Example, InputView};
 use driftgate_core::judge::verdict::Status as VerdictStatus;
 use driftgate_core::promotion::types::ActiveBlock;
@@ -17,6 +18,9 @@ use driftgate_core::rollout::State;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
     pub ready: bool,
+    /// What the process of a cluster does; a standby is ready once its copy has reached the end of the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Role>,
     /// By name: why. Only where it is not ready, and for callers that may read every model.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting: BTreeMap<String, String>,
@@ -25,6 +29,9 @@ pub struct Readiness {
 /// The daemon and every model. Commands read only what they show, so that they understand a daemon of another release.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
+    /// What this process is among several, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<super::Cluster>,
     /// The worst first.
     pub problems: Vec<Problem>,
     #[serde(default)]

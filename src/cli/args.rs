@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::reference::args::Args as ReferenceArgs;
 use super::{
-    approve, audit, baseline, check, decide, demo, evidence, explain, freeze, gate, history, init, load, override_rule,
-    promote, register, replay, resume, rollback, rollout, run, state, status, unblock,
+    approve, audit, baseline, check, cluster, decide, demo, evidence, explain, freeze, gate, history, init, load,
+    override_rule, promote, register, replay, resume, rollback, rollout, run, state, status, unblock,
 };
 
 /// Monitors machine-learning models in production and decides whether versions may be promoted.
@@ -43,6 +43,7 @@ pub enum Command {
     History(history::Args),
     Audit(audit::Args),
     State(state::Args),
+    Cluster(cluster::Args),
     Load(load::Args),
     Check(check::Args),
     #[command(hide = true)]

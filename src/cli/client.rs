@@ -9,22 +9,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use reqwest::blocking::{Client as Http, RequestBuilder};
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::elsewhere;
 use super::exit::{self, Failure};
 use super::local::Local;
 use super::terminal::errln;
 use super::trust::Trust;
+use crate::api::Cluster;
 use crate::http_client::{Calls, cause, is_loopback};
 
 /// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A daemon that cannot answer yet is asked again for so long.
 const LATER: Duration = Duration::from_secs(10);
+/// Between two questions who the owner is.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// A process of a cluster sends a change to the owner; meanwhile that may be another one again.
+const MOST_MOVES: usize = 3;
 /// Where the token comes from when no file is named.
 const TOKEN: &str = "DRIFTGATE_TOKEN";
 /// An answer that is not ours is quoted up to here.
@@ -179,27 +185,79 @@ impl Client {
         Err(self.refused(&said))
     }
 
-    /// Sends a request, again where the daemon says that it will answer later: it is starting, or has too much to do.
+    /// Sends a request, again where the daemon says that it will answer later: it is starting, or has too much to do; and to the
+    /// owner where a process of a cluster names it (`elsewhere` has what that owner must be).
     fn send(&self, method: &Method, url: &Url, body: Option<&[u8]>) -> Result<(StatusCode, Vec<u8>), Failure> {
         let until = Instant::now() + LATER;
+        let (first, mut url, mut moves) = (url, url.clone(), 0);
         loop {
-            let request = self.http.request(method.clone(), url.clone());
-            let request = match body {
-                Some(body) => request.header("content-type", "application/json").body(body.to_vec()),
-                None => request,
+            let answered = match self.send_once(method, &url, body) {
+                // The owner is gone, and nothing reached it: whoever named it knows the next one soon.
+                Err(e) if e.is_connect() && moves > 0 && Instant::now() + BETWEEN < until => {
+                    thread::sleep(BETWEEN);
+                    (url, moves) = (first.clone(), 0);
+                    continue;
+                }
+                answered => answered.map_err(|e| self.unreachable_at(&url, &cause(e, TIMEOUT)))?,
             };
-            let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
-            let answered = request.send().and_then(|response| {
-                let later = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
-                Ok((response.status(), later.map(Duration::from_secs), response.bytes()?.to_vec()))
-            });
-            match answered.map_err(|e| self.unreachable(&cause(e, TIMEOUT)))? {
+            let Answered { status, later, location, body: answer } = answered;
+            match (status, later, location) {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(later), _) if Instant::now() + later < until => {
                     thread::sleep(later);
                 }
-                (status, _, body) => return Ok((status, body)),
+                (StatusCode::TEMPORARY_REDIRECT, _, Some(location)) if moves < MOST_MOVES => {
+                    moves += 1;
+                    url = self.owner(&url, &location)?;
+                }
+                _ => return Ok((status, answer)),
             }
         }
+    }
+
+    /// Where the owner of a cluster is asked, as one of its processes said.
+    fn owner(&self, asked: &Url, location: &str) -> Result<Url, Failure> {
+        let of_cluster = self.url(&["api", "v1", "cluster"]);
+        let answered = self.send_once(&Method::GET, &of_cluster, None);
+        let Answered { status, body, .. } =
+            answered.map_err(|e| self.unreachable_at(&of_cluster, &cause(e, TIMEOUT)))?;
+        let members: Vec<String> = match serde_json::from_slice::<Cluster>(&body) {
+            Ok(cluster) if status.is_success() => cluster.members.into_iter().map(|m| m.advertise).collect(),
+            _ => Vec::new(),
+        };
+        elsewhere::follow(&self.base, asked, location, &members).map_err(|why| self.refused(&why))
+    }
+
+    /// Sends a request once, with the token.
+    fn send_once(&self, method: &Method, url: &Url, body: Option<&[u8]>) -> reqwest::Result<Answered> {
+        let request = self.http.request(method.clone(), url.clone());
+        let request = match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_vec()),
+            None => request,
+        };
+        let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
+        request.send().and_then(|response| {
+            let header = |name| response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+            let later = header(RETRY_AFTER).and_then(|v| v.parse().ok()).map(Duration::from_secs);
+            let location = header(LOCATION).map(str::to_owned);
+            Ok(Answered { status: response.status(), later, location, body: response.bytes()?.to_vec() })
+        })
+    }
+
+    /// GET of a path at another process of the cluster, with the token if it may go there.
+    ///
+    /// # Errors
+    /// Why it was not asked, or did not answer, in a sentence.
+    pub fn get_of_member<T: DeserializeOwned>(&self, advertise: &str, path: &[&str]) -> Result<T, String> {
+        let mut url = Url::parse(advertise).map_err(|_| "its address is no URL".to_owned())?;
+        elsewhere::may_be_told(&self.base, &url)?;
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().extend(path);
+        }
+        let said = self.send_once(&Method::GET, &url, None).map_err(|e| cause(e, TIMEOUT))?;
+        if !said.status.is_success() {
+            return Err(format!("{}: {}", said.status, error_text(&said.body)));
+        }
+        serde_json::from_slice(&said.body).map_err(|e| format!("its answer is not what this command expects: {e}"))
     }
 
     fn warn_of_a_token_in_clear(&self) {
@@ -214,8 +272,14 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, cause: &str) -> Failure {
-        let error = anyhow!("the daemon at {} cannot be reached: {cause}; is `driftgate run` up?", shown(&self.base));
+    /// The daemon at the address, or another process of its cluster.
+    fn unreachable_at(&self, url: &Url, cause: &str) -> Failure {
+        let is_elsewhere = url.origin() != self.base.origin();
+        let mut asked = if is_elsewhere { url.clone() } else { self.base.clone() };
+        if is_elsewhere {
+            asked.set_path("");
+        }
+        let error = anyhow!("the daemon at {} cannot be reached: {cause}; is `driftgate run` up?", shown(&asked));
         Failure { code: exit::UNREACHABLE, error }
     }
 
@@ -236,6 +300,16 @@ impl Client {
     }
 }
 
+/// What came back.
+struct Answered {
+    status: StatusCode,
+    /// When to ask again.
+    later: Option<Duration>,
+    /// Where to ask instead.
+    location: Option<String>,
+    body: Vec<u8>,
+}
+
 /// The address without what may be secret in it.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
@@ -254,102 +328,4 @@ fn error_text(body: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-    use std::net::TcpListener;
-    use std::thread::JoinHandle;
-
-    use super::*;
-
-    /// Answers one request with these bytes and gives the request back.
-    fn answering(answer: &'static str) -> (String, JoinHandle<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://user:hidden@{}/base/", listener.local_addr().unwrap());
-        let served = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 4096];
-            let read = stream.read(&mut request).unwrap();
-            stream.write_all(answer.as_bytes()).unwrap();
-            String::from_utf8_lossy(&request[..read]).into_owned()
-        });
-        (address, served)
-    }
-
-    fn ask(answer: &'static str) -> (Result<Value, (u8, String)>, String) {
-        let (address, served) = answering(answer);
-        let client = Client::with_token(&address, Some("s3cret\n"), &Trust::default()).unwrap();
-        assert!(!format!("{client:?}").contains("s3cret") && !format!("{client:?}").contains("hidden"));
-        let got = client.get(&["api", "a b/c"], &[("to", "prod")]).map_err(|f| (f.code, format!("{:#}", f.error)));
-        (got, served.join().unwrap())
-    }
-
-    #[test]
-    fn names_are_encoded_and_the_token_is_sent() {
-        let (got, request) = ask("HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\n{\"a\":1}");
-        assert_eq!(got, Ok(serde_json::json!({"a": 1})));
-        assert!(request.starts_with("GET /base/api/a%20b%2Fc?to=prod HTTP/1.1\r\n"), "{request}");
-        assert!(request.contains("authorization: Bearer s3cret\r\n"), "{request}");
-    }
-
-    #[test]
-    fn a_refusal_is_in_the_servers_words() {
-        let (got, _) = ask(
-            "HTTP/1.1 404 Not Found\r\ncontent-length: 25\r\nconnection: close\r\n\r\n{\"error\":\"no such model\"}",
-        );
-        let (code, text) = got.unwrap_err();
-        assert!(
-            code == 2 && text.ends_with(": no such model") && !text.contains("hidden") && !text.contains("s3cret"),
-            "{text}"
-        );
-        let (got, _) = ask("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnope");
-        let (code, text) = got.unwrap_err();
-        assert!(code == 5 && text.contains("failed (502 Bad Gateway): nope; see its log"), "{text}");
-        let (got, _) = ask("HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnope");
-        assert_eq!(got.unwrap_err().0, 2);
-    }
-
-    #[test]
-    fn a_daemon_that_cannot_answer_yet_is_asked_again() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let served = std::thread::spawn(move || {
-            let later =
-                "HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            for answer in [later, later, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\n{\"a\":1}"] {
-                let (stream, _) = listener.accept().unwrap();
-                let mut reader = BufReader::new(stream);
-                let mut head = String::new();
-                while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
-                reader.get_mut().write_all(answer.as_bytes()).unwrap();
-            }
-        });
-        let client = Client::with_token(&address, None, &Trust::default()).unwrap();
-        assert_eq!(client.get::<Value>(&["x"], &[]).unwrap(), serde_json::json!({"a": 1}));
-        served.join().unwrap();
-    }
-
-    #[test]
-    fn a_daemon_that_is_not_there_is_unreachable() {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let client =
-            Client::with_token(&format!("http://127.0.0.1:{port}"), Some("s3cret"), &Trust::default()).unwrap();
-        let failure = client.get::<Value>(&["x"], &[]).unwrap_err();
-        let text = format!("{:#}", failure.error);
-        assert_eq!(failure.code, 5);
-        assert!(text.starts_with(&format!("the daemon at http://127.0.0.1:{port} cannot be reached: ")), "{text}");
-        assert!(
-            text.ends_with("; is `driftgate run` up?") && text.contains("refused") && !text.contains("s3cret"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_asked_is_said_before() {
-        let failed =
-            |server, token| format!("{:#}", Client::with_token(server, token, &Trust::default()).unwrap_err().error);
-        assert!(failed("localhost:9464", None).contains("correct --server"));
-        assert!(failed("ftp://x", None).contains("correct --server"));
-        let text = failed("http://x", Some("two words"));
-        assert!(text.contains("cannot be sent") && !text.contains("words"), "{text}");
-    }
-}
+mod tests;

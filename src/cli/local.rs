@@ -18,6 +18,7 @@ use crate::http::auth::{Reading, Roles, Rules, is_issuers};
 use crate::http::{Access, App, Tokens, Traffic, router};
 use crate::ledger::Embedded;
 use crate::view::Shared;
+use crate::view::cluster::ClusterView;
 use crate::view::failing::Part;
 use driftgate_core::audit::names::OWN_ACTORS;
 use driftgate_core::intake::Setup;
@@ -31,6 +32,8 @@ pub struct Local {
     router: Router,
     runtime: tokio::runtime::Runtime,
     token: String,
+    /// The registry is a copy, which only the owner's changes reach.
+    is_of_cluster: bool,
 }
 
 impl Local {
@@ -67,17 +70,30 @@ impl Local {
         }
         view.write().started = true;
         view.fails(Part::Daemon, "the registry alone answers");
+        // Nobody asks the group here: how old the copy is, and whether somebody owns the models, is not known.
+        view.write().cluster = config.cluster.as_ref().map(|cluster| ClusterView {
+            instance: cluster.instance.clone(),
+            advertise: cluster.advertise.clone(),
+            session: cluster.session,
+            ..ClusterView::default()
+        });
         let (access, token) = access(&config, token)?;
         let router = router(App { view, registry, access: Arc::new(access), now_ms, traffic: Traffic::default() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { router, runtime, token })
+        Ok(Self { router, runtime, token, is_of_cluster: config.cluster.is_some() })
     }
 
     /// Status and body of a request.
     ///
     /// # Errors
-    /// A path that is none.
+    /// A path that is none, or a change to the copy of a cluster's process.
     pub fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        if self.is_of_cluster && method != Method::GET {
+            anyhow::bail!(
+                "the configuration is of a process of a cluster, whose registry is a copy: send changes to a running process with --server, which names \
+                 the owner"
+            );
+        }
         let request = Request::builder()
             .method(method)
             .uri(path)

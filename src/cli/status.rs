@@ -85,7 +85,8 @@ fn problems_text(problems: &[Problem]) -> String {
 }
 
 fn all_text(all: &Status) -> String {
-    let mut out = headline(&all.problems);
+    let mut out = all.cluster.as_ref().map_or_else(String::new, |cluster| one_line(&cluster.sentence()) + "\n");
+    out.push_str(&headline(&all.problems));
     out.push('\n');
     for problem in all.problems.iter().filter(|p| p.model.is_none()).skip_while(|p| Some(*p) == all.problems.first()) {
         let _ = writeln!(out, "{}", one_line(&problem.problem));
@@ -282,6 +283,38 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
         assert_eq!(
             run(&Args { model: None, output: Output::default(), problems: true, server: nobody }).unwrap_err().code,
             exit::UNREACHABLE
+        );
+    }
+
+    #[test]
+    fn the_copy_of_a_clusters_process_is_read_and_never_changed_or_promoted_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("d.yaml");
+        std::fs::write(folder.path().join("p.yaml"), POLICY).unwrap();
+        let text = "policies: [p.yaml]\nregistry: {embedded: {path: registry.db}}\nkafka: {brokers: \"127.0.0.1:1\"}\n\
+                    sources: [{topic: p, kind: predictions}]\ncluster: {instance: a, advertise: \"http://a:1\", audit_key: key.pem}\n";
+        std::fs::write(&config, text).unwrap();
+        let trust = Trust::default();
+        let server = ServerArgs { server: "http://127.0.0.1:1".into(), token_file: None, config: Some(config), trust };
+        let client = Client::new(&server).unwrap();
+        let gate: Value = client.get(&["api", "v1", "gate", "m", "1"], &[("to", "prod")]).unwrap();
+        assert_eq!((&gate["verdict"], &gate["copy"]["owner"]), (&json!("inconclusive"), &Value::Null));
+        assert!(gate["reasons"][0].as_str().unwrap().contains("--server"), "{gate}");
+        let change: Result<Value, _> = client.post(&["api", "v1", "models", "m", "freeze"], &json!({"reason": "x"}));
+        let failure = change.unwrap_err();
+        assert_eq!(failure.code, exit::INPUT);
+        assert!(format!("{:#}", failure.error).contains("whose registry is a copy"), "{:#}", failure.error);
+    }
+
+    #[test]
+    fn the_first_line_of_a_clusters_process_says_what_it_does() {
+        let cluster = json!({"instance": "b", "advertise": "http://b:1", "role": "standby", "unit": "all", "owner": "a",
+            "members": [{"instance": "a", "advertise": "http://a:1", "host": "", "owns": true}], "claim": null, "ledger_seq": 4,
+            "copy_age_ms": 1200, "checked_age_ms": 10, "lag": null, "takeovers": 0, "session_ms": 6000});
+        let all = json!({"cluster": cluster, "models": [], "problems": []});
+        assert_eq!(
+            all_text(&serde_json::from_value(all).unwrap()),
+            "b stands by; a (http://a:1) owns the models, and its copy of the registry is 1 s old\nnothing is wrong\n"
         );
     }
 

@@ -9,6 +9,7 @@ use super::app::{Shared, known_model, registry, with_context};
 use super::lookup::pick_known;
 use super::problem::{Parameters, PathNames, Problem};
 use super::stages::stages;
+use super::standby;
 use crate::api::{self, HistoryQuery, PromotionsQuery};
 use driftgate_core::judge::verdict::Verdict;
 use driftgate_core::promotion::record;
@@ -27,11 +28,11 @@ pub(super) async fn explain(
     let mut verdicts: Vec<Verdict> = view.latest().map(|v| (**v).clone()).collect();
     verdicts.sort_by(|a, b| a.group.cmp(&b.group));
     let stages: Vec<String> = stages(&seen.policy).into_iter().map(str::to_owned).collect();
-    let name = version.clone();
+    let (name, cluster) = (version.clone(), app.view.read().cluster.clone());
     let (dossier, gates, promotions, frozen) = with_context(&app, &model, "", move |registry, context| {
         let mut gates = Vec::new();
         for stage in stages {
-            let answer = registry.gate(context, &name, &stage)?;
+            let answer = standby::gate(cluster.as_ref(), registry, context, &name, &stage)?;
             gates.push((stage, answer));
         }
         let dossier = registry.dossier(context.policy, &name, context.now_ms)?;

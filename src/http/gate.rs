@@ -9,6 +9,7 @@ use axum::extract::State;
 use super::app::{Shared, known_model, with_context};
 use super::problem::{Parameters, PathNames, Problem, named};
 use super::stages::stages;
+use super::standby;
 use crate::api::GateQuery;
 use driftgate_core::gate::{self, Answer};
 
@@ -32,11 +33,14 @@ pub(super) async fn gate(
         ))
     })?;
     let now_ms = (app.now_ms)();
+    let cluster = app.view.read().cluster.clone();
     let late = gate::unanswered(&seen.policy, &to, &version, BUSY, now_ms);
     let policy = Arc::clone(&seen.policy);
-    let asked = with_context(&app, &model, "", move |registry, context| match registry.gate(context, &version, &to) {
-        Err(e) if e.is_busy() => Ok(gate::unanswered(&policy, &to, &version, BUSY, now_ms)),
-        said => said,
+    let asked = with_context(&app, &model, "", move |registry, context| {
+        match standby::gate(cluster.as_ref(), registry, context, &version, &to) {
+            Err(e) if e.is_busy() => Ok(gate::unanswered(&policy, &to, &version, BUSY, now_ms)),
+            said => said,
+        }
     });
     if app.registry.waits_for_artifacts() {
         return asked.await.map(Json);

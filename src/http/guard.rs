@@ -12,6 +12,7 @@ use super::auth::{Access, Caller, Role};
 use super::hooks::Call;
 use super::needs::Needs;
 use super::problem::Problem;
+use super::standby;
 
 /// The rule of one route.
 #[derive(Clone)]
@@ -61,13 +62,25 @@ impl FromRequestParts<Shared> for Sight {
 pub(super) async fn guard(State(rule): State<Rule>, request: Request, next: Next) -> Response {
     let is_page = rule.needs == Needs::Page;
     match admit(&rule, request).await {
-        Ok(request) => next.run(request).await,
+        Ok(Admitted { mut request, changes }) => {
+            if changes && let Some(answer) = standby::instead(&rule.app, &mut request, rule.body_limit).await {
+                return answer;
+            }
+            next.run(request).await
+        }
         Err(problem) if is_page => problem.asking_browsers().into_response(),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn admit(rule: &Rule, request: Request) -> Result<Request, Problem> {
+/// A request that is let through.
+struct Admitted {
+    request: Request,
+    /// Whether it is to change something.
+    changes: bool,
+}
+
+async fn admit(rule: &Rule, request: Request) -> Result<Admitted, Problem> {
     let (mut parts, mut body) = request.into_parts();
     let access = &rule.app.access;
     let mut call = None;
@@ -87,12 +100,17 @@ async fn admit(rule: &Rule, request: Request) -> Result<Request, Problem> {
         Needs::Approve => (Role::Approver, false),
         Needs::Operate => (Role::Operator, false),
     };
+    let changes = match rule.needs {
+        Needs::Approve | Needs::Operate => true,
+        Needs::Report => tells_an_end,
+        Needs::Probe | Needs::Metrics | Needs::Page | Needs::Read => false,
+    };
     let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned);
     if open {
         let is_probe = rule.needs == Needs::Probe;
         let sight = if is_probe { Sight::of_probe(access, header.as_deref()).await } else { Sight(None) };
         parts.extensions.insert(sight);
-        return Ok(Request::from_parts(parts, body));
+        return Ok(Admitted { request: Request::from_parts(parts, body), changes });
     }
     let (header, model) = match &call {
         Some(call) => {
@@ -111,7 +129,7 @@ async fn admit(rule: &Rule, request: Request) -> Result<Request, Problem> {
     }
     parts.extensions.insert(Sight(Some(caller.clone())));
     parts.extensions.insert(caller);
-    Ok(Request::from_parts(parts, body))
+    Ok(Admitted { request: Request::from_parts(parts, body), changes })
 }
 
 /// The model that the path names.

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use super::app::{Shared, known_model, with_context};
 use super::auth::Caller;
 use super::problem::Problem;
-use crate::ledger::RolloutCommand;
+use super::standby;
+use crate::ledger::{Embedded, RequestContext, RolloutCommand};
 use driftgate_core::gate::GateVerdict;
 use driftgate_core::promotion::PROD;
 use driftgate_core::rollout::Phase;
@@ -75,7 +76,11 @@ impl Call {
 /// POST /hooks/flagger/confirm-rollout and the like: may it go on?
 pub(super) async fn gate(State(app): State<Shared>, body: Bytes) -> Answered {
     let (model, version, to) = Call::read(&body)?.question(&app)?;
-    let answer = with_context(&app, &model, "", move |registry, context| registry.gate(context, &version, &to)).await?;
+    let cluster = app.view.read().cluster.clone();
+    let ask = move |registry: &Embedded, context: &RequestContext<'_>| {
+        standby::gate(cluster.as_ref(), registry, context, &version, &to)
+    };
+    let answer = with_context(&app, &model, "", ask).await?;
     let status = if answer.verdict == GateVerdict::Pass { StatusCode::OK } else { StatusCode::FORBIDDEN };
     Ok((status, format!("{answer}\n")).into_response())
 }

@@ -9,8 +9,10 @@
 //! | `judged` | the latest verdicts |
 //! | `ledger` | what the registry says |
 //! | `state` | deliveries, checkpoints, readiness |
+//! | `cluster` | the role among several processes |
 //! | `server` | connections and the certificate |
 
+mod cluster;
 mod judged;
 pub mod ledger;
 mod models;
@@ -25,6 +27,7 @@ use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
 use crate::view::View;
+pub use cluster::cluster;
 pub use ledger::Ledger;
 use page::{Page, Result};
 pub use server::server;

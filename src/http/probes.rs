@@ -25,12 +25,13 @@ pub(super) async fn live() -> &'static str {
 /// GET /ready: the state for every caller; what it waits for names topics and models, and is for callers that may read all models.
 pub(super) async fn ready(State(app): State<Shared>, sight: Sight) -> Response {
     let view = app.view.read();
+    let state = view.cluster.as_ref().map(|cluster| cluster.role);
     if view.is_ready() {
-        return Json(Readiness { ready: true, waiting: [].into() }).into_response();
+        return Json(Readiness { ready: true, state, waiting: [].into() }).into_response();
     }
     let waiting = if sight.sees_all() { view.waiting().by_name() } else { BTreeMap::new() };
     drop(view);
-    (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready: false, waiting })).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { ready: false, state, waiting })).into_response()
 }
 
 impl App {
@@ -49,6 +50,9 @@ impl App {
             metrics::Ledger::default()
         });
         let mut families = metrics::families(&view, &ledger)?;
+        if let Some(cluster) = &view.cluster {
+            families.extend(metrics::cluster(cluster, (self.now_ms)())?);
+        }
         families.extend(metrics::server(&self.traffic.connections, self.traffic.certificates.as_deref())?);
         Ok(families)
     }

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use super::app::Shared;
 use super::guard::{Rule, guard};
 use super::operation::{self, Created, JsonOrMarkdown, Operation, OrNotYet, Text};
-use super::{actions, dashboard, explain, gate, hooks, models, probes, status};
+use super::{actions, cluster, dashboard, explain, gate, hooks, models, probes, status};
 use crate::api;
 use driftgate_core::gate::Answer;
 use driftgate_core::promotion::version::VersionRecord;
@@ -67,6 +67,9 @@ pub const ROUTES: &[Route] = routes! {
     get "/api/v1/status" Read status::status,
         "The daemon and every model in a few lines, and what is wrong, the worst first"
         => Json<api::Status>;
+    get "/api/v1/cluster" Read cluster::cluster,
+        "The cluster as this process sees it: its role, the owner, the members, and the age of its copy of the registry"
+        => Json<api::Cluster>;
     get "/api/v1/inputs" Read status::inputs,
         "What was read of each topic, what share of it was rejected lately, and an example per reason"
         => Json<api::Inputs>;

@@ -25,6 +25,8 @@ pub(super) async fn status(State(app): State<Shared>, sight: Sight) -> Result<Js
     let is_whole = sight.sees_all();
     // Topics serve several models, and what the daemon says of itself may name any.
     let mut problems = if is_whole { problems::of_daemon(&app.view.read(), &undelivered) } else { Vec::new() };
+    let (cluster, now_ms) = (app.view.read().cluster.clone(), (app.now_ms)());
+    problems.extend(cluster.iter().filter_map(|cluster| problems::of_cluster(cluster, now_ms)));
     let mut models = Vec::new();
     for name in names {
         let (model, found) = status_of(&app, &name).await?;
@@ -35,6 +37,7 @@ pub(super) async fn status(State(app): State<Shared>, sight: Sight) -> Result<Js
     let view = app.view.read();
     let remarks = view.remarks.values().filter(|_| is_whole).flat_map(|of_topic| of_topic.sentences.clone()).collect();
     Ok(Json(api::Status {
+        cluster: cluster.map(|cluster| api::Cluster::of(&cluster, &view, now_ms)),
         problems,
         ready: view.is_ready(),
         not_ready: if is_whole { view.readiness.by_name() } else { BTreeMap::new() },

@@ -1,5 +1,6 @@
 //! Every route through a real listener, over a registry in memory and a status view made by hand.
 
+mod cluster;
 mod golden;
 mod schema;
 pub mod status_view;

@@ -2,6 +2,7 @@
 
 use super::types::{Problem, Severity};
 use crate::view::View;
+use crate::view::cluster::{ClusterView, NotCurrent};
 use crate::view::failing::Part;
 use crate::view::readiness::{Latch, NotReady};
 
@@ -16,7 +17,9 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
             Problem::of_daemon(Severity::Halted, format!("not ready: {what}: {why}"), "see the daemon's log")
         })
         .collect();
-    if !view.started && found.is_empty() {
+    // A process that does not own the models counts and delivers nothing: the owner tells of that.
+    let stands_by = view.cluster.as_ref().is_some_and(|cluster| !cluster.owns());
+    if !view.started && found.is_empty() && !stands_by {
         found.push(Problem::of_daemon(
             Severity::Halted,
             "not ready: it is starting".to_owned(),
@@ -39,6 +42,22 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
     found.extend(failing(view));
     found.extend(behind(view));
     found.extend(ahead(view));
+    found.extend(sinks(view, if stands_by { &[] } else { undelivered }));
+    if view.started && view.models.is_empty() {
+        let next = "name a policy in the configuration under policies";
+        found.push(Problem::of_daemon(
+            Severity::Halted,
+            "no models: the configuration names no policy".to_owned(),
+            next,
+        ));
+    }
+    found.sort_by_key(|p| p.severity);
+    found
+}
+
+/// Sinks for which messages wait, or that do not answer.
+fn sinks(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
+    let mut found = Vec::new();
     for (sink, count) in undelivered.iter().filter(|(_, count)| *count > 0) {
         let why = view.failing.get(&Part::Sink(sink.clone())).map_or("it does not take them", String::as_str);
         let problem = format!("{count} messages wait for {sink}: {why}");
@@ -56,16 +75,15 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
             ));
         }
     }
-    if view.started && view.models.is_empty() {
-        let next = "name a policy in the configuration under policies";
-        found.push(Problem::of_daemon(
-            Severity::Halted,
-            "no models: the configuration names no policy".to_owned(),
-            next,
-        ));
-    }
-    found.sort_by_key(|p| p.severity);
     found
+}
+
+/// What is wrong with the cluster, as one of its processes sees it.
+#[must_use]
+pub fn of_cluster(cluster: &ClusterView, now_ms: i64) -> Option<Problem> {
+    let why = cluster.not_current(now_ms)?;
+    let severity = if why == NotCurrent::NoOwner { Severity::Halted } else { Severity::Unknown };
+    Some(Problem::of_daemon(severity, why.to_string(), "driftgate cluster status shows every process and its copy"))
 }
 
 /// What is wrong with what is read, by topic.

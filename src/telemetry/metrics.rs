@@ -290,6 +290,28 @@ metrics! {
     OTLP_FAILURES: Counter "otlp_failures_total" ["signal"],
         "Exports of traces or metrics that the OpenTelemetry collector did not take; only with `otlp` in the configuration.",
         "It grows.";
+    @chapter "A cluster, only with `cluster` in the configuration":
+    CLUSTER_ROLE: Gauge "cluster_role" ["role"],
+        "What this process does: 1 for its role (standby, taking_over, owner, giving_back), else 0.",
+        "It is taking_over for minutes.";
+    CLUSTER_OWNER: Gauge "cluster_owner" [],
+        "Whether this process knows an owner of the models, itself or another one: 1, else 0.",
+        "It is 0 on every process for a minute.";
+    CLUSTER_MEMBERS: Gauge "cluster_members" [],
+        "Processes in the group, as this one sees it.",
+        "There are fewer than were started.";
+    CLUSTER_COPY_AGE: Gauge "cluster_copy_age_seconds" [],
+        "Time since this process's copy of the registry was at the end of the ledger; 0 of the owner.",
+        "It is more than the session and 10 s: the gate of this process answers inconclusive.";
+    CLUSTER_CLAIM_AGE: Gauge "cluster_claim_age_seconds" [],
+        "Time since the last commit of the state of the models, by the clock of the process that made it.",
+        "It is more than several times `cluster.commit`.";
+    CLUSTER_LEDGER_SEQ: Gauge "cluster_ledger_seq" [],
+        "Number of the last change of the registry that this process has.",
+        "";
+    CLUSTER_TAKEOVERS: Counter "cluster_takeovers_total" [],
+        "How often this process has become the owner of the models.",
+        "It grows again and again.";
     @chapter "The HTTP server":
     HTTP_CONNECTIONS: Gauge "http_connections" [],
         "Connections that are open.",

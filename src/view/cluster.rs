@@ -13,6 +13,7 @@ pub const UNIT: &str = "all";
 /// What a process of a cluster does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ClusterRole)]
 pub enum Role {
     /// Another one counts, or none; this one follows the ledger and answers from its copy.
     #[default]
@@ -135,6 +136,15 @@ impl std::fmt::Display for NotCurrent {
 }
 
 impl ClusterView {
+    /// Takes a role; becoming the owner is counted.
+    pub fn change_role(&mut self, role: Role) {
+        if self.role == role {
+            return;
+        }
+        self.role = role;
+        self.takeovers += u64::from(role == Role::Owner);
+    }
+
     /// Whether this process counts.
     #[must_use]
     pub fn owns(&self) -> bool {
@@ -243,6 +253,17 @@ mod tests {
         assert_eq!(ClusterView { instance: "a".into(), ..view.clone() }.elsewhere(), None);
         let nameless = Member { advertise: String::new(), ..view.owner.clone().unwrap() };
         assert_eq!(ClusterView { owner: Some(nameless), ..view }.elsewhere(), None);
+    }
+
+    #[test]
+    fn becoming_the_owner_is_counted_once() {
+        let mut view = standby();
+        for role in [Role::Standby, Role::TakingOver, Role::Owner, Role::Owner, Role::GivingBack, Role::Standby] {
+            view.change_role(role);
+        }
+        assert_eq!((view.takeovers, view.role), (1, Role::Standby));
+        view.change_role(Role::Owner);
+        assert_eq!(view.takeovers, 2);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::promotion;
 use crate::promotion::types::{Finding, GateOutcome};
 use found::Found;
 
-pub use types::{Answer, Decided, GateError, GateVerdict, GroupVerdict, Question, Standing};
+pub use types::{Answer, Decided, FromCopy, GateError, GateVerdict, GroupVerdict, Question, Standing};
 
 /// Answers from what the question holds alone.
 ///

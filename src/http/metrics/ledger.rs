@@ -2,6 +2,7 @@
 
 use super::page::{Page, Result, flag, real, set};
 use crate::http::stages::stages;
+use crate::http::standby;
 use crate::ledger::{Embedded, Problem, RegistryError, RequestContext, UNCONFIRMED};
 use crate::telemetry::metrics;
 use crate::view::View;
@@ -59,7 +60,8 @@ impl Ledger {
             let context = RequestContext { policy: &seen.policy, live: &of_version, actor: "", now_ms };
             for version in seen.versions.keys() {
                 for stage in stages(&seen.policy) {
-                    let passes = registry.gate(&context, version, stage).is_ok_and(|answer| answer.ok);
+                    let answer = standby::gate(view.cluster.as_ref(), registry, &context, version, stage);
+                    let passes = answer.is_ok_and(|answer| answer.ok);
                     let (model, version, stage) = (model.clone(), version.clone(), stage.to_owned());
                     ledger.gates.push(GateLine { model, version, stage, passes });
                 }

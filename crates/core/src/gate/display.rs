@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::types::Answer;
+use super::types::{Answer, FromCopy};
 use crate::policy::Millis;
 use crate::promotion::types::GateOutcome;
 
@@ -53,6 +53,13 @@ impl fmt::Display for Answer {
         match self.age_s {
             Some(age) => write!(f, ", oldest window ended {} ago", span(age.saturating_mul(1000))),
             None => write!(f, ", no window judged"),
+        }?;
+        match &self.copy {
+            None => Ok(()),
+            Some(FromCopy { age_ms, owner }) => {
+                let age = age_ms.map_or_else(|| "not read to its end yet".to_owned(), |ms| format!("{} old", span(ms)));
+                write!(f, "\n  from a copy of the registry, {age}; owner: {}", owner.as_deref().unwrap_or("none"))
+            }
         }
     }
 }

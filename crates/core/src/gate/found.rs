@@ -114,6 +114,7 @@ impl Found {
             to: to.to_owned(),
             notes: self.notes,
             gates: self.gates,
+            copy: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The internal topics of a cluster: their names and settings, what of them is there and what differs, and their creation.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -112,11 +113,14 @@ impl Topic {
     /// What Kafka's own tool creates it with.
     #[must_use]
     pub fn command(&self) -> String {
-        let settings: String = self.settings.iter().map(|s| format!(" --config {}={}", s.name, s.value)).collect();
-        format!(
-            "kafka-topics.sh --bootstrap-server BROKERS --create --topic {} --partitions 1 --replication-factor {}{settings}",
+        let mut command = format!(
+            "kafka-topics.sh --bootstrap-server BROKERS --create --topic {} --partitions 1 --replication-factor {}",
             self.name, self.replication
-        )
+        );
+        for Setting { name, value, .. } in &self.settings {
+            let _ = write!(command, " --config {name}={value}");
+        }
+        command
     }
 
     /// What differs from how it is to be.

@@ -86,10 +86,11 @@ impl Reader<'_> {
             bounded(&item, Duration::from_millis(100), MOST_COMMIT, "from 100ms to 10m")
         });
         let split = map.get("split").map_or(Some(()), |item| {
-            match item.choice(&[("models", true), ("partitions", false)])? {
-                true => Some(()),
-                false => item.fail("`partitions` is not supported yet: write models, or leave it out"),
+            let is_supported = item.choice(&[("models", true), ("partitions", false)])?;
+            if is_supported {
+                return Some(());
             }
+            item.fail("`partitions` is not supported yet: write models, or leave it out")
         });
         let advertise = map.require("advertise", "\"http://${POD_IP}:9464\"").and_then(|item| self.advertised(&item));
         let (prefix, replication) = topics(map.get("topics").as_ref());

@@ -384,8 +384,8 @@ cluster: {instance: a, advertise: \"http://a:1\", audit_key: k, topics: {prefix:
 
     #[test]
     fn different_numbers_of_partitions_are_a_note_in_a_cluster() {
-        let mut findings = Findings::default();
-        findings.partitions = [("p", 12), ("l", 6), ("m", 1)].map(|(topic, n)| (topic.to_owned(), n)).into();
+        let partitions = [("p", 12), ("l", 6), ("m", 1)].map(|(topic, n)| (topic.to_owned(), n)).into();
+        let mut findings = Findings { partitions, ..Findings::default() };
         shared_by_models(&config(CONFIG), &["a"], &mut findings);
         assert!(findings.notes.len() == 1 && findings.notes[0].contains("p has 12, l has 6"), "{:?}", findings.notes);
         findings.partitions.insert("l".into(), 12);

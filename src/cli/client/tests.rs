@@ -72,8 +72,11 @@ fn a_daemon_that_cannot_answer_yet_is_asked_again() {
     served.join().unwrap();
 }
 
+/// What is answered by a server with this address.
+type Answer = Box<dyn Fn(&str) -> String + Send>;
+
 /// Answers these requests in turn, each with what is made of its own address, and gives the heads back.
-fn serving(answers: Vec<Box<dyn Fn(&str) -> String + Send>>) -> (String, JoinHandle<Vec<String>>) {
+fn serving(answers: Vec<Answer>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let own = address.clone();

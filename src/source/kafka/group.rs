@@ -102,6 +102,7 @@ impl Handle {
 
 /// The metadata of each element, whatever its bytes are.
 #[allow(unsafe_code, reason = "the safe interface takes no bytes that are no UTF-8")]
+#[must_use]
 pub fn metadata_of(list: &TopicPartitionList) -> Vec<Vec<u8>> {
     // Safety: the list lives and has so many elements, each with so many bytes.
     unsafe {

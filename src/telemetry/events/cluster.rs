@@ -68,9 +68,10 @@ pub struct OwnerSeen<'e> {
 
 impl OwnerSeen<'_> {
     pub fn emit(&self) {
-        match self.owner {
-            Some(owner) => tracing::info!(owner, "cluster: the owner is known"),
-            None => tracing::warn!("cluster: no owner: nothing is counted, and the gate answers inconclusive"),
+        if let Some(owner) = self.owner {
+            tracing::info!(owner, "cluster: the owner is known");
+        } else {
+            tracing::warn!("cluster: no owner: nothing is counted, and the gate answers inconclusive");
         }
     }
 }

@@ -449,7 +449,7 @@ impl World {
         match step {
             Step::ReadClaim(slot, ticket) => p.asks.push(Ask::ReadClaim(slot, ticket)),
             Step::Fence(slot, ticket, _) if mutant == Some(Mutant::NoFence) => {
-                p.mailbox.push(Event::Fenced(slot, ticket))
+                p.mailbox.push(Event::Fenced(slot, ticket));
             }
             Step::Fence(slot, ticket, id) => {
                 let whom = id.rsplit('-').next().and_then(|n| n.parse().ok()).expect("a member's name");

@@ -6,10 +6,12 @@
 //! | `error` | why a step of the cluster failed |
 //! | `member` | this process's membership of the group |
 //! | `producer` | transactions |
+//! | `state_log` | the state in a topic, and how another process goes on with it |
 //! | `topics` | the internal topics: names, settings, creation |
 
 mod assigned;
 pub mod error;
 pub mod member;
 pub mod producer;
+pub mod state_log;
 pub mod topics;

@@ -40,6 +40,8 @@ pub enum CheckpointError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the checkpoint {path} cannot be written: {source}")]
     Write { path: PathBuf, source: io::Error },
+    #[error("the checkpoint was not published: {0}")]
+    Publish(Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Encode(#[from] EnvelopeError),
 }

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::error::{CheckpointError, KIND, PREVIOUS};
 use super::fallback::Fallback;
 use super::files::{BEFORE, CHUNKS, FILE, Files, LOCK, REGISTRY_ID, Read, UNUSABLE};
+use super::publish::Publish;
 use super::state::Checkpoint;
+use super::write::{link, link_over, move_to, replace, write_beside};
 use crate::private;
 use crate::telemetry::events::state::{BeforeUnusable, CheckpointTakenOver, ChunkStays};
 use driftgate_core::codec::chunk::{Chunk, Digest};
@@ -28,6 +30,8 @@ pub struct Store {
     /// Digests of chunks that this process has written or read, by where they lie in memory.
     known: Mutex<BTreeMap<usize, Written>>,
     named: Mutex<Named>,
+    /// Where each checkpoint goes before it is moved into its place.
+    log: Option<Arc<dyn Publish>>,
     // Held for as long as the store lives.
     _lock: File,
 }
@@ -59,11 +63,17 @@ impl Store {
                     private::tighten_all(&folder.join(name));
                 }
                 let files = Files::new(folder);
-                Ok(Self { files, known: Mutex::default(), named: Mutex::default(), _lock: lock })
+                Ok(Self { files, known: Mutex::default(), named: Mutex::default(), log: None, _lock: lock })
             }
             Err(fs::TryLockError::WouldBlock) => Err(CheckpointError::Locked { path: folder.to_owned() }),
             Err(fs::TryLockError::Error(e)) => Err(failed(e)),
         }
+    }
+
+    /// Publishes each checkpoint before it counts: what the folder holds beyond is no state that anybody goes on with.
+    #[must_use]
+    pub fn publishing(self, log: Arc<dyn Publish>) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     fn path(&self) -> PathBuf {
@@ -179,7 +189,7 @@ impl Store {
     /// written. Chunks are left in the checkpoint as their digests.
     ///
     /// # Errors
-    /// A disk that is full or broken; the old checkpoint stays.
+    /// A disk that is full or broken, or a log that does not take it; the old checkpoint stays.
     pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<u64, CheckpointError> {
         let path = self.path();
         let failed = |source| CheckpointError::Write { path: path.clone(), source };
@@ -199,6 +209,9 @@ impl Store {
         }
         let bytes = envelope::encode(KIND, checkpoint)?;
         let fresh = write_beside(&path, &bytes).map_err(failed)?;
+        if let Some(log) = &self.log {
+            written += log.publish(&live, &|digest| self.files.read_chunk(digest, FILE), &bytes)?;
+        }
         let mut named = lock(&self.named);
         let before = self.keep_before(&named).map_err(failed)?;
         move_to(&fresh, &path).map_err(failed)?;
@@ -237,58 +250,6 @@ impl Store {
             }
         }
     }
-}
-
-/// Writes a file as a whole: beside its place, synced, then moved there. Returns its size.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<u64> {
-    move_to(&write_beside(path, bytes)?, path)?;
-    Ok(bytes.len() as u64)
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    fresh.into()
-}
-
-/// Writes what a file is to hold beside it, synced; returns where.
-fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-    let fresh = beside(path);
-    let mut file = private::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(fresh)
-}
-
-/// Moves a file into its place, where it stays over a crash.
-fn move_to(fresh: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(fresh, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// Another name for a file; where the file system knows no such thing, a copy.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to).or_else(|_| {
-        fs::copy(from, to)?;
-        File::open(to)?.sync_all()
-    })
-}
-
-/// The same where there may be a file of that name, which is replaced as a whole.
-fn link_over(from: &Path, to: &Path) -> io::Result<()> {
-    let fresh = beside(to);
-    match fs::remove_file(&fresh) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
-    }
-    link(from, &fresh)?;
-    fs::rename(&fresh, to)?;
-    // Two names of one file are not moved over each other.
-    if fresh.exists() { fs::remove_file(&fresh) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -254,3 +254,31 @@ impl VersionTakenOn<'_> {
         tracing::info!(model, version, "a version that was not taken on has a snapshot: it is counted from here on");
     }
 }
+
+/// The state of a unit is being read from the cluster's topic; now and then while it takes long.
+pub struct StateReading<'a> {
+    pub unit: &'a str,
+    pub bytes: u64,
+}
+
+impl StateReading<'_> {
+    pub fn emit(&self) {
+        let Self { unit, bytes } = *self;
+        tracing::info!(unit, bytes, "reading the state from the cluster's topic");
+    }
+}
+
+/// The state of a unit was read from the cluster's topic; 0 where there is none.
+pub struct StateRead<'a> {
+    pub unit: &'a str,
+    pub seq: u64,
+    pub bytes: u64,
+    pub seconds: f64,
+}
+
+impl StateRead<'_> {
+    pub fn emit(&self) {
+        let Self { unit, seq, bytes, seconds } = *self;
+        tracing::info!(unit, seq, bytes, seconds, "the state was read from the cluster's topic");
+    }
+}

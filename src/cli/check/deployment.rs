@@ -1,7 +1,8 @@
 //! What a configuration and its policies lack together.
 
-use crate::config::{Config, Reading, SourceConfig};
+use crate::config::{ClusterConfig, Config, Reading, SourceConfig};
 use crate::http::server::tls::Certificates;
+use crate::http_client::is_loopback;
 use driftgate_core::event::EventKind;
 use driftgate_core::policy::Policy;
 use driftgate_core::policy::lint::Lint;
@@ -35,7 +36,31 @@ pub fn lint(config: &Config, policies: &[&Policy], tokens: Result<bool, String>)
         missing_sources(config, policy, &mut found);
     }
     access(config, tokens, &mut found);
+    if let Some(cluster) = &config.cluster {
+        among_several(config, cluster, &mut found);
+    }
     found
+}
+
+/// Advice on a process of a cluster.
+fn among_several(config: &Config, cluster: &ClusterConfig, found: &mut Vec<Lint>) {
+    let url = reqwest::Url::parse(&cluster.advertise).ok();
+    let listens = config.http.outermost();
+    if listens.ip().to_canonical().is_loopback() && url.as_ref().is_some_and(|url| !is_loopback(url)) {
+        let advertise = &cluster.advertise;
+        let message = format!(
+            "{advertise} leads to other machines, and HTTP listens on {listens} alone: let http.listen be 0.0.0.0:9464"
+        );
+        say(found, "cluster.advertise", message);
+    }
+    if url.is_some_and(|url| url.scheme() == "https") && config.http.tls.is_none() {
+        let message = "it is https, and there is no http.tls: right only behind a proxy of each process's own";
+        say(found, "cluster.advertise", message);
+    }
+    if let Err(error) = std::fs::File::open(&cluster.audit_key) {
+        let path = cluster.audit_key.display();
+        say(found, "cluster.audit_key", format!("{path} cannot be read: {error}; on this machine, at least"));
+    }
 }
 
 fn say(found: &mut Vec<Lint>, path: &str, message: impl Into<String>) {
@@ -172,6 +197,28 @@ checks:
         assert_eq!(lint(&format!("{both}, {{topic: q, kind: measurements}}")), Vec::<String>::new());
         let found = advice("policies: [p.yaml]\n", Ok(false));
         assert!(found.len() == 1 && found[0].0 == "kafka", "{found:?}");
+    }
+
+    #[test]
+    fn a_process_of_a_cluster_is_reached_by_the_others_and_has_their_key() {
+        let key = tempfile::NamedTempFile::new().unwrap();
+        let config = |advertise: &str, key: &Path, http: &str| {
+            format!(
+                "policies: [p.yaml]\nkafka: {{brokers: \"k:9092\"}}\nsources: [{{topic: p, kind: predictions}}, {{topic: l, kind: labels}}]\n\
+                 cluster: {{instance: a, advertise: \"{advertise}\", audit_key: {}}}\nhttp: {http}\n",
+                key.display()
+            )
+        };
+        let open = "{listen: \"0.0.0.0:9464\"}";
+        assert_eq!(advice(&config("http://10.0.0.1:9464", key.path(), open), Ok(true)), []);
+        assert_eq!(advice(&config("http://127.0.0.1:9464", key.path(), "{}"), Ok(true)), []);
+        let found = advice(&config("https://10.0.0.1:9464", Path::new("/nowhere.pem"), "{}"), Ok(true));
+        let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["cluster.advertise", "cluster.advertise", "cluster.audit_key"], "{found:?}");
+        assert!(
+            found[0].1.contains("listens on 127.0.0.1:9464 alone")
+                && found[2].1.starts_with("/nowhere.pem cannot be read")
+        );
     }
 
     #[test]

@@ -165,15 +165,14 @@ impl Need {
                     );
                 }
                 let wanted = lacking(&self.wanted, allowed);
-                if !wanted.is_empty() {
-                    let effect = if wanted.contains(&Operation::Delete) {
-                        "the ledger is not trimmed, or settings are not verified"
-                    } else {
-                        "settings are not verified"
+                for operation in wanted {
+                    let effect = match operation {
+                        Operation::Delete => "the ledger is not shortened and grows",
+                        _ => "its settings are not verified",
                     };
-                    let wanted = listed(&wanted);
+                    let operation = operation.name();
                     findings
-                        .warn(&path, format!("this user lacks {wanted} on the topic {name:?}: without it {effect}"));
+                        .warn(&path, format!("this user lacks {operation} on the topic {name:?}: without it {effect}"));
                 }
             }
         }
@@ -371,7 +370,8 @@ cluster: {instance: a, advertise: \"http://a:1\", audit_key: k, topics: {prefix:
         assert_eq!(
             told(&findings.warnings),
             [
-                "cluster.topics: this user lacks DELETE and DESCRIBE_CONFIGS on the topic \"c.ledger\": without it the ledger is not trimmed, or settings are not verified"
+                "cluster.topics: this user lacks DELETE on the topic \"c.ledger\": without it the ledger is not shortened and grows",
+                "cluster.topics: this user lacks DESCRIBE_CONFIGS on the topic \"c.ledger\": without it its settings are not verified",
             ]
         );
         assert_eq!(

@@ -63,6 +63,8 @@ mod joining;
 mod kafka;
 #[path = "cases/kpis.rs"]
 mod kpis;
+#[path = "cases/ledger_log.rs"]
+mod ledger_log;
 #[path = "cases/limits.rs"]
 mod limits;
 #[path = "support/long_stream.rs"]

@@ -14,7 +14,7 @@ use crate::ledger::{Embedded, RegistryError, RequestContext};
 use crate::view::cluster::{ClusterView, Role};
 use driftgate_core::gate::{self, Answer, FromCopy};
 
-/// The gate's answer, as this process may give it: of a copy only while the copy is current.
+/// The gate's answer, as this process may give it: while it knows who owns the models, and of a copy only while that is current.
 ///
 /// # Errors
 /// As the registry's.
@@ -25,12 +25,12 @@ pub(super) fn gate(
     version: &str,
     to: &str,
 ) -> Result<Answer, RegistryError> {
-    let Some(cluster) = cluster.filter(|cluster| !cluster.owns()) else { return registry.gate(context, version, to) };
+    let Some(cluster) = cluster else { return registry.gate(context, version, to) };
     let answer = match cluster.not_current(context.now_ms) {
         None => registry.gate(context, version, to)?,
         Some(why) => gate::unanswered(context.policy, to, version, &why.to_string(), context.now_ms),
     };
-    Ok(told_from(cluster, answer, context.now_ms))
+    Ok(if cluster.owns() { answer } else { told_from(cluster, answer, context.now_ms) })
 }
 
 /// The answer with what it was taken from.

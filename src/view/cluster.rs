@@ -104,6 +104,11 @@ pub enum NotCurrent {
     /// The group was not looked at.
     NotAsked,
     NoOwner,
+    /// Who owns the models was confirmed so many milliseconds ago, and may have been so many.
+    NotConfirmed {
+        age_ms: i64,
+        most_ms: i64,
+    },
     /// The end of the ledger was not reached since the start.
     NotReached,
     /// The copy is of so many milliseconds ago, and may be of so many.
@@ -121,6 +126,12 @@ impl std::fmt::Display for NotCurrent {
             ),
             Self::NoOwner => out.write_str(
                 "no process of the cluster owns the models at the moment, so nothing is counted: ask again, and see driftgate cluster status",
+            ),
+            Self::NotConfirmed { age_ms, most_ms } => write!(
+                out,
+                "this process last learned {} s ago who owns the models, more than {} s, so another process may have decided since: see whether it reaches the brokers",
+                age_ms / 1000,
+                most_ms / 1000
             ),
             Self::NotReached => out.write_str(
                 "this process has not read the cluster's ledger to its end yet, so it cannot know the last decisions: ask again",
@@ -178,16 +189,19 @@ impl ClusterView {
     /// Why no decision goes by what this process knows, if none may.
     #[must_use]
     pub fn not_current(&self, now_ms: i64) -> Option<NotCurrent> {
+        let most_ms = self.most_copy_age_ms();
+        let Some(checked_at_ms) = self.checked_at_ms else { return Some(NotCurrent::NotAsked) };
+        let age_ms = now_ms.saturating_sub(checked_at_ms);
+        if age_ms > most_ms {
+            // Another one may own the models by now, and know more.
+            return Some(NotCurrent::NotConfirmed { age_ms, most_ms });
+        }
         if self.owns() {
             return None;
-        }
-        if self.checked_at_ms.is_none() {
-            return Some(NotCurrent::NotAsked);
         }
         if self.owner.is_none() {
             return Some(NotCurrent::NoOwner);
         }
-        let most_ms = self.most_copy_age_ms();
         match self.copy_age_ms(now_ms) {
             None => Some(NotCurrent::NotReached),
             Some(age_ms) if age_ms > most_ms => Some(NotCurrent::Old { age_ms, most_ms }),
@@ -215,7 +229,7 @@ mod tests {
             session: Duration::from_secs(6),
             owner: Some(owner),
             copy_at_ms: Some(100_000),
-            checked_at_ms: Some(100_000),
+            checked_at_ms: Some(110_000),
             ..ClusterView::default()
         }
     }
@@ -234,7 +248,10 @@ mod tests {
         let alone = ClusterView { checked_at_ms: None, ..view.clone() };
         assert_eq!(alone.not_current(100_000), Some(NotCurrent::NotAsked));
         let owner = ClusterView { role: Role::Owner, owner: None, copy_at_ms: None, ..view };
-        assert_eq!((owner.not_current(9_000_000), owner.copy_age_ms(0), owner.is_ready()), (None, Some(0), true));
+        assert_eq!(owner.not_current(126_000), None);
+        // Cut off from the brokers, it may be no owner any more.
+        assert_eq!(owner.not_current(126_001), Some(NotCurrent::NotConfirmed { age_ms: 16_001, most_ms: 16_000 }));
+        assert_eq!((owner.copy_age_ms(0), owner.is_ready()), (Some(0), true));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod trim;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 
@@ -56,11 +56,23 @@ pub enum PublishError {
     /// Nothing reads what there is of it.
     #[error("a snapshot of the registry was not published: {0}")]
     Refused(String),
+    #[error("the ledger's topic cannot be cut behind its last snapshot, and grows: {0}")]
+    Cut(String),
     /// The producer must not be used any more.
     #[error(
         "whether a snapshot of the registry is in the log is not known, and this process has to be started again: {0}"
     )]
     Unknown(String),
+}
+
+/// What was done to keep the log short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    AsItWas,
+    /// A snapshot of so many bytes was published; the log is cut behind it once it was read.
+    Published(u64),
+    /// Nothing is before this offset any more.
+    Cut(i64),
 }
 
 /// The log, as its owner writes it.
@@ -72,6 +84,8 @@ pub struct LedgerLog {
     claim: String,
     registry: String,
     snapshots: AtomicU64,
+    /// The offset before which nothing is any more.
+    cut: AtomicI64,
 }
 
 impl fmt::Debug for LedgerLog {
@@ -91,6 +105,7 @@ impl LedgerLog {
             claim: claim.to_owned(),
             registry: registry.to_owned(),
             snapshots: AtomicU64::new(0),
+            cut: AtomicI64::new(0),
         }
     }
 
@@ -119,6 +134,32 @@ impl LedgerLog {
             publishing.take(bytes, is_last, false)
         });
         publishing.ended(given.map(|_| ()))
+    }
+
+    /// Publishes a snapshot where the log has grown by enough since the last one, and cuts the log behind a snapshot that is there: what it did.
+    ///
+    /// # Errors
+    /// As `publish`, and a log that cannot be cut.
+    pub fn keep_short(
+        &self,
+        registry: &Embedded,
+        seen: &Seen,
+        cut: impl FnOnce(i64) -> Result<(), String>,
+    ) -> Result<Kept, PublishError> {
+        if seen.since_snapshot >= SNAPSHOT_EVERY {
+            return Ok(Kept::Published(self.publish(registry)?));
+        }
+        match seen.snapshot {
+            // The log begins with a snapshot, and changes stand between it and the last one.
+            Some((_, first))
+                if seen.first.is_some_and(|begin| begin < first) && self.cut.load(Ordering::Relaxed) < first =>
+            {
+                cut(first).map_err(PublishError::Cut)?;
+                self.cut.store(first, Ordering::Relaxed);
+                Ok(Kept::Cut(first))
+            }
+            _ => Ok(Kept::AsItWas),
+        }
     }
 
     fn publishing(&self, seq: u64) -> Publishing<'_> {

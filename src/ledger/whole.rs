@@ -105,6 +105,12 @@ impl Embedded {
         Ok(header.seq)
     }
 
+    /// The folder of the registry's file; none in memory.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        Some(self.file()?.parent()?.to_owned())
+    }
+
     /// The registry's file; none in memory.
     fn file(&self) -> Option<PathBuf> {
         self.reader.as_ref()?;

@@ -31,6 +31,8 @@ pub struct Seen {
     pub newest: Option<u64>,
     /// The last whole snapshot: its last change, and the offset of its first record.
     pub snapshot: Option<(u64, i64)>,
+    /// The offset of the first record that was read of the log.
+    pub first: Option<i64>,
     /// Bytes of changes after that snapshot began.
     pub since_snapshot: u64,
     /// Why the registry does not follow the log, if so.
@@ -109,6 +111,7 @@ impl Follower {
 
     /// Takes a record.
     pub fn take(&mut self, offset: i64, key: &[u8], payload: &[u8]) -> Step {
+        self.seen.first.get_or_insert(offset);
         let key = match Key::read(key) {
             Ok(key) => key,
             Err(why) => {
@@ -148,7 +151,7 @@ impl Follower {
 
     /// Everything is seen once more.
     fn start(&mut self) -> Step {
-        (self.seen.snapshot, self.seen.since_snapshot) = (None, 0);
+        (self.seen.first, self.seen.snapshot, self.seen.since_snapshot) = (None, None, 0);
         Step::Start
     }
 
@@ -202,7 +205,7 @@ impl Follower {
             self.open = Some((id.to_owned(), offset, self.seen.since_snapshot));
             self.spool = None;
             if self.takes(seq) {
-                match tempfile::tempfile() {
+                match self.registry.folder().map_or_else(tempfile::tempfile, tempfile::tempfile_in) {
                     Ok(file) => {
                         self.spool = Some(Spool { id: id.to_owned(), parts: 0, hasher: blake3::Hasher::new(), file });
                     }

@@ -198,6 +198,37 @@ fn whoever_comes_takes_the_snapshot_and_the_changes_after_it() {
 }
 
 #[test]
+fn a_log_is_kept_short_by_a_snapshot_and_a_cut_behind_it_once_it_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (topic, log, owner) = begun(folder.path());
+    register(&owner, "2").unwrap();
+    let mut follows = follower(&owner);
+    let seen = topic.read_by(&mut follows);
+    let keep = |seen: &Seen| {
+        log.keep_short(&owner, seen, |before| {
+            topic.trim(before);
+            Ok(())
+        })
+    };
+    assert_eq!(keep(&seen).unwrap(), Kept::AsItWas);
+    let grown = Seen { since_snapshot: SNAPSHOT_EVERY, ..seen };
+    assert!(matches!(keep(&grown).unwrap(), Kept::Published(bytes) if bytes > 0));
+    register(&owner, "3").unwrap();
+    let seen = topic.read_by(&mut follows);
+    let refused = log.keep_short(&owner, &seen, |_| Err("not allowed".to_owned())).unwrap_err().to_string();
+    assert!(refused.contains("grows: not allowed"), "{refused}");
+    assert_eq!(keep(&seen).unwrap(), Kept::Cut(seen.snapshot.unwrap().1));
+    assert_eq!(keep(&seen).unwrap(), Kept::AsItWas, "once");
+    assert_eq!(topic.records.lock().unwrap().len(), 4, "three records of the snapshot, and a change");
+    let other = open(folder.path(), "other");
+    let mut others = follower(&other);
+    let seen = topic.read_by(&mut others);
+    assert_eq!((seen.seq, seen.first), (Some(3), seen.snapshot.map(|(_, first)| first)));
+    assert_eq!(whole(&owner), whole(&other));
+    assert_eq!(keep(&seen).unwrap(), Kept::AsItWas, "it begins with its snapshot");
+}
+
+#[test]
 fn changes_that_are_made_while_a_snapshot_is_written_are_not_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (topic, log, owner) = begun(folder.path());

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `options`, `control`, `threads` | what it is started with; stop and reload; what the daemon waits for at its end |
-//! | `base`, `counting` | what is opened first; one run from a checkpoint |
+//! | `base`, `counting`, `clustered` | what is opened first; one run from a checkpoint; a process among several |
 //! | `policies`, `sources` | the files it is started with; the configuration as decoders take it |
 //! | `topics`, `starts`, `health`, `claim` | its inputs; where they start; whether the brokers answer; one daemon per consumer group |
 //! | `loader`, `restore`, `blocks` | baselines; what a checkpoint comes to; active blocks |
@@ -14,6 +14,7 @@
 mod base;
 mod blocks;
 pub mod claim;
+mod clustered;
 mod control;
 mod counting;
 pub mod descriptors;
@@ -68,6 +69,10 @@ pub fn run(config: &Config, options: &Options, control: &Control) -> anyhow::Res
     let kafka = config.kafka.as_ref().ok_or_else(|| {
         anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")
     })?;
+    if let Some(cluster) = &config.cluster {
+        let daemon = Daemon { config, options, control, policies: &policies };
+        return clustered::run(&daemon, cluster, kafka);
+    }
     let access = Arc::new(Access::load(config.http.rules())?);
     let descriptors = descriptors::raise();
     let (base, checkpoint) = Base::open(config, kafka, &options.accepted)?;

@@ -68,13 +68,6 @@ fn new_topic(text: &str) -> Result<NewTopic, String> {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let config = daemon::read_config(&args.config)?;
-    if config.cluster.is_some() {
-        // Until the daemon knows its role, several would count everything.
-        return Err(anyhow::anyhow!(
-            "`cluster` is read and checked, and not run yet: leave it out, and run one process"
-        )
-        .into());
-    }
     let export = config.otlp.as_ref().map(Export::start).transpose()?;
     logging::start(export.as_ref().map(Export::tracer));
     let Args { topics, gaps, registry, .. } = args;

@@ -121,9 +121,11 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) if self.has_slot(list) => {
+                // Nothing is to be fetched: there are no records.
+                let _ = consumer.pause(list);
                 self.set_free(false);
                 self.tell(Change::Assigned);
             }

@@ -32,6 +32,8 @@ use crate::view::failing::Part;
 
 /// A call that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a registry of several processes is waited for, that another one on this machine holds.
+const SHARED_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a sleeping thread looks whether it should end.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -74,7 +76,11 @@ pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
             path.clone()
         }
     };
-    Ok(told(Embedded::open(&at)?, config, &at))
+    let registry = match &config.cluster {
+        None => Embedded::open(&at)?,
+        Some(cluster) => Embedded::open_shared(&at, &cluster.audit_key, SHARED_PATIENCE)?,
+    };
+    Ok(told(registry, config, &at))
 }
 
 /// The same at its present place; waits no longer than this for other processes.

@@ -245,7 +245,8 @@ impl Worker {
                     self.view.works(&Part::Registry);
                     return taken;
                 }
-                Err(e @ RegistryError::Sql(_)) => {
+                // Where a process of a cluster may not write any more, it ends soon, and the next owner has the same items.
+                Err(e @ (RegistryError::Sql(_) | RegistryError::Log { .. } | RegistryError::Standby { .. })) => {
                     RegistryBehind { failures: attempt, error: &e.to_string() }.emit();
                     attempt = attempt.saturating_add(1);
                     self.view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));

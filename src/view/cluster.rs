@@ -186,15 +186,20 @@ impl ClusterView {
         i64::try_from((self.session + COPY_SLACK).as_millis()).unwrap_or(i64::MAX)
     }
 
+    fn session_ms(&self) -> i64 {
+        i64::try_from(self.session.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Why no decision goes by what this process knows, if none may.
     #[must_use]
     pub fn not_current(&self, now_ms: i64) -> Option<NotCurrent> {
         let most_ms = self.most_copy_age_ms();
         let Some(checked_at_ms) = self.checked_at_ms else { return Some(NotCurrent::NotAsked) };
         let age_ms = now_ms.saturating_sub(checked_at_ms);
-        if age_ms > most_ms {
-            // Another one may own the models by now, and know more.
-            return Some(NotCurrent::NotConfirmed { age_ms, most_ms });
+        // An owner that was not heard for its session may be replaced, by one that knows more.
+        let most_confirmed_ms = if self.owns() { self.session_ms() } else { most_ms };
+        if age_ms > most_confirmed_ms {
+            return Some(NotCurrent::NotConfirmed { age_ms, most_ms: most_confirmed_ms });
         }
         if self.owns() {
             return None;
@@ -248,9 +253,9 @@ mod tests {
         let alone = ClusterView { checked_at_ms: None, ..view.clone() };
         assert_eq!(alone.not_current(100_000), Some(NotCurrent::NotAsked));
         let owner = ClusterView { role: Role::Owner, owner: None, copy_at_ms: None, ..view };
-        assert_eq!(owner.not_current(126_000), None);
-        // Cut off from the brokers, it may be no owner any more.
-        assert_eq!(owner.not_current(126_001), Some(NotCurrent::NotConfirmed { age_ms: 16_001, most_ms: 16_000 }));
+        assert_eq!(owner.not_current(116_000), None);
+        // Cut off from the brokers, or stopped for a while, it may be no owner any more.
+        assert_eq!(owner.not_current(116_001), Some(NotCurrent::NotConfirmed { age_ms: 6_001, most_ms: 6_000 }));
         assert_eq!((owner.copy_age_ms(0), owner.is_ready()), (Some(0), true));
     }
 

@@ -120,3 +120,28 @@ impl Unanswered<'_> {
         tracing::warn!(what, error, "cluster: the brokers do not answer");
     }
 }
+
+/// Records of the ledger were deleted that a snapshot stands for.
+pub struct LedgerShortened {
+    /// The last change of the snapshot, and the offset of its first record.
+    pub seq: u64,
+    pub first: i64,
+}
+
+impl LedgerShortened {
+    pub fn emit(&self) {
+        let Self { seq, first } = *self;
+        tracing::info!(seq, first, "cluster: the ledger begins with a snapshot now");
+    }
+}
+
+/// The ledger could not be shortened; it stays as it is.
+pub struct LedgerKept<'e> {
+    pub error: &'e str,
+}
+
+impl LedgerKept<'_> {
+    pub fn emit(&self) {
+        tracing::warn!(error = self.error, "cluster: the ledger was not shortened, and grows on");
+    }
+}

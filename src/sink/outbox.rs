@@ -1,5 +1,6 @@
 //! The delivery threads: one takes items to the registry, as many as wait in one transaction, and waits for nothing else; one
-//! publishes verdicts. Both in order, again and again until it is there.
+//! publishes verdicts. Both in order, again and again until it is there. An outbox that holds keeps items until a checkpoint that has them was
+//! written: where another process goes on from that checkpoint, it delivers the same.
 
 mod to_topic;
 
@@ -73,6 +74,8 @@ pub struct Outbox {
     pending: VecDeque<(u64, Arc<Item>)>,
     bytes: usize,
     next: u64,
+    /// Where items are held: the number of the first that was not released.
+    held_from: Option<u64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -103,17 +106,48 @@ impl Outbox {
         });
         let worker = Worker { registry, view, verdicts, report, backlog, in_file: None };
         let thread = thread::Builder::new().name("outbox".into()).spawn(move || worker.run(&items));
-        Self { to, done, pending: VecDeque::new(), bytes: 0, next: 0, thread: thread.ok() }
+        Self { to, done, pending: VecDeque::new(), bytes: 0, next: 0, held_from: None, thread: thread.ok() }
     }
 
-    /// Delivers an item, sooner or later.
+    /// Holds items from now on, until they are released.
+    #[must_use]
+    pub fn holding(self) -> Self {
+        Self { held_from: Some(self.next), ..self }
+    }
+
+    /// The mark of the items so far: those that `pending` returns, and those that were acknowledged.
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether items wait that were not released.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.held_from.is_some_and(|from| from < self.next)
+    }
+
+    /// Lets the items before the mark go: a checkpoint that has them was written.
+    pub fn released(&mut self, mark: u64) {
+        let Some(from) = self.held_from.filter(|from| *from < mark) else { return };
+        let held = |(number, _): &&(u64, Arc<Item>)| (from..mark).contains(number);
+        for (number, item) in self.pending.iter().filter(held) {
+            // The thread only ends when this side is dropped.
+            let _ = self.to.send((*number, Arc::clone(item)));
+        }
+        self.held_from = Some(mark);
+    }
+
+    /// Delivers an item, sooner or later; where items are held, once it is released.
     pub fn put(&mut self, item: Item) {
         let number = self.next;
         self.next += 1;
         self.bytes += item.bytes();
         let item = Arc::new(item);
-        // The thread only ends when this side is dropped.
-        let _ = self.to.send((number, Arc::clone(&item)));
+        if self.held_from.is_none() {
+            // The thread only ends when this side is dropped.
+            let _ = self.to.send((number, Arc::clone(&item)));
+        }
         self.pending.push_back((number, item));
     }
 
@@ -292,3 +326,6 @@ fn batch(first: (u64, Arc<Item>), items: &Receiver<(u64, Arc<Item>)>) -> Vec<(u6
     }
     batch
 }
+
+#[cfg(test)]
+mod tests;

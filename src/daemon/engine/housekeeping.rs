@@ -18,6 +18,10 @@ use driftgate_core::pipeline::lock;
 
 /// How long this thread waits for the client's own events between two rounds.
 const TICK: Duration = Duration::from_millis(10);
+/// Verdicts and signals that are held until the next checkpoint bring it on: after this time, and where nothing more can be read meanwhile
+/// after that one.
+const SOON: Duration = Duration::from_secs(1);
+const SOONEST: Duration = Duration::from_millis(100);
 /// How often the registry is asked for stage pointers.
 const PINS_EVERY: Duration = Duration::from_secs(5);
 /// How often the status view is brought up to date.
@@ -58,7 +62,10 @@ impl Engine {
             self.reach_ends();
         }
         Finishing.emit();
-        if !lock(&self.shared.outbox).flush(LAST_DELIVERIES) {
+        // What is held goes once it is in a checkpoint.
+        let holds = lock(&self.shared.outbox).holds();
+        let is_released = !holds || self.save();
+        if !is_released || !lock(&self.shared.outbox).flush(LAST_DELIVERIES) {
             Undelivered.emit();
         }
         let unwritten = lock(&self.shared.dead_letters).as_ref().map_or(0, |dead| dead.flush(LAST_DEAD_LETTERS));
@@ -131,7 +138,7 @@ impl Engine {
             self.pause_what_runs_ahead();
             self.take_over_baselines();
             self.close_idle();
-            if saved.elapsed() >= self.intervals.checkpoint_every {
+            if self.is_save_due(saved.elapsed()) {
                 self.save();
                 saved = Instant::now();
             }
@@ -145,6 +152,16 @@ impl Engine {
                 pinned = Instant::now();
             }
         }
+    }
+
+    /// Whether a checkpoint is due, so long after the last one.
+    fn is_save_due(&self, since: Duration) -> bool {
+        let held = {
+            let outbox = lock(&self.shared.outbox);
+            outbox.holds().then(|| outbox.waiting())
+        };
+        let last = || Duration::try_from_secs_f64(self.shared.view.read().checkpoint.last_seconds).unwrap_or_default();
+        since >= self.intervals.checkpoint_every || held.is_some_and(|held| is_due_for(held, since, last()))
     }
 
     /// Lets nothing be read while too much waits to be delivered, `held` since when, or another daemon may count.
@@ -166,5 +183,26 @@ impl Engine {
         } else if held.take().is_some() {
             self.shared.view.works(&Part::Reading);
         }
+    }
+}
+
+/// Whether items that are held until the next checkpoint have waited long enough, so long after the last one, which took `last`.
+fn is_due_for(held: Waiting, since: Duration, last: Duration) -> bool {
+    let soon = if held.is_full() { SOONEST } else { SOON };
+    // Most of the time is left for counting.
+    since >= soon.max(last.saturating_mul(3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_waits_about_a_second() {
+        let (some, full) = (Waiting { items: 1, bytes: 1 }, Waiting { items: 20_000, bytes: 1 });
+        let ms = Duration::from_millis;
+        assert!(!is_due_for(some, ms(900), ms(5)) && is_due_for(some, ms(1000), ms(300)));
+        assert!(!is_due_for(some, ms(1400), ms(500)) && is_due_for(some, ms(1500), ms(500)));
+        assert!(!is_due_for(full, ms(90), ms(5)) && is_due_for(full, ms(100), ms(5)));
     }
 }

@@ -35,11 +35,12 @@ impl Engine {
 
     pub(super) fn write_checkpoint(&self) -> anyhow::Result<u64> {
         let started = Instant::now();
-        let mut checkpoint = self.checkpoint();
+        let (mut checkpoint, mark) = self.checkpoint();
         self.shared.view.write().checkpoint.since = Some(Instant::now());
         let saved = self.store.save(&mut checkpoint);
         self.shared.view.write().checkpoint.since = None;
         let bytes = saved?;
+        lock(&self.shared.outbox).released(mark);
         let replaced: Vec<String> = self.shared.view.read().replaced.keys().cloned().collect();
         let of_topic = checkpoint.sources.iter().filter(|s| !replaced.contains(&s.topic));
         let offsets: Vec<_> = of_topic.filter_map(|s| Some((s.topic.clone(), s.partition, s.next_offset?))).collect();
@@ -52,8 +53,8 @@ impl Engine {
         Ok(bytes)
     }
 
-    /// What a restart needs, taken while the workers rest.
-    fn checkpoint(&self) -> Checkpoint {
+    /// What a restart needs, taken while the workers rest; and the mark of the outbox that it has.
+    fn checkpoint(&self) -> (Checkpoint, u64) {
         let mut world = self.resting();
         let world = &mut *world;
         let mut outbox = lock(&self.shared.outbox);
@@ -84,10 +85,7 @@ impl Engine {
                 holes: holes.collect(),
             });
         }
-        Checkpoint {
-            pipelines: world.models.iter_mut().map(Pipeline::state).collect(),
-            outbox: outbox.pending(),
-            sources,
-        }
+        let pipelines = world.models.iter_mut().map(Pipeline::state).collect();
+        (Checkpoint { pipelines, outbox: outbox.pending(), sources }, outbox.mark())
     }
 }

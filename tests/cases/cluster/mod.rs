@@ -10,6 +10,7 @@
 //! | `people` | approvals given to any process, and the gate asked at each |
 //! | `schedule` | faults from a seed |
 //! | `chaos` | everything together |
+//! | `state_log` | the state in its topic: written in transactions, taken over, fenced |
 //! | `single` | the same with one process without `cluster:`; what is planted, and must be found |
 
 mod chaos;
@@ -19,6 +20,7 @@ mod oracle;
 mod people;
 mod schedule;
 mod single;
+mod state_log;
 mod stream;
 
 pub use chaos::{Chaos, run, seed};

@@ -160,7 +160,9 @@ impl Daemon<'_> {
                 Some(Lane::new(TopicWriter::new(properties)?, topic.clone(), standing))
             }
         };
-        Ok(Outbox::start(Outlets { registry: Arc::clone(registry), verdicts, view: view.clone() }))
+        let outbox = Outbox::start(Outlets { registry: Arc::clone(registry), verdicts, view: view.clone() });
+        // Whoever takes over goes on from the last commit: what leaves before it is committed might be judged otherwise there.
+        Ok(if self.config.cluster.is_some() { outbox.holding() } else { outbox })
     }
 
     fn dead_letters(

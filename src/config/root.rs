@@ -53,7 +53,7 @@ pub const ROOT: [Key; 16] = [
     optional(
         "cluster",
         "mapping",
-        "Several processes of one group, of which one counts at a time and the others take over. Needs `kafka`. Without it there is one process. `driftgate run` does not run it yet.",
+        "Several processes of one group, of which one counts at a time and the others take over. Needs `kafka`. Without it there is one process.",
     ),
     optional("otlp", "mapping", "An OpenTelemetry collector that receives traces and metrics."),
     optional(

@@ -60,8 +60,10 @@ pub fn ask(config: &Config, models: &[&str]) -> Result<Findings, Failure> {
     for (name, need) in &needs {
         need.hold_against(name, seen.get(name).unwrap_or(&TopicSeen::Missing), &mut findings);
     }
-    let group = handle.group_seen(&kafka.group, WAIT).map_err(|e| failure(TopicsError::Kafka(e)))?;
-    hold_group(&kafka.group, &group, &mut findings);
+    for group in groups(config, &kafka.group) {
+        let seen = handle.group_seen(&group, WAIT).map_err(|e| failure(TopicsError::Kafka(e)))?;
+        hold_group(&group, &seen, &mut findings);
+    }
     if let Some(cluster) = &config.cluster {
         let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication);
         let found = topics.look(&needed).map_err(failure)?;
@@ -72,6 +74,12 @@ pub fn ask(config: &Config, models: &[&str]) -> Result<Findings, Failure> {
     }
     shared_by_models(config, models, &mut findings);
     Ok(findings)
+}
+
+/// The groups that are used: a cluster commits the offsets of its inputs, for tools that show lag, by a group of its own.
+fn groups(config: &Config, group: &str) -> Vec<String> {
+    let inputs = config.cluster.as_ref().map(|_| format!("{group}-inputs"));
+    std::iter::once(group.to_owned()).chain(inputs).collect()
 }
 
 /// What a topic is used for.
@@ -326,6 +334,10 @@ cluster: {instance: a, advertise: \"http://a:1\", audit_key: k, topics: {prefix:
             ]
         );
         let alone = config(CONFIG.split("cluster:").next().unwrap());
+        assert_eq!(
+            (groups(&config(CONFIG), "g"), groups(&alone, "g")),
+            (vec!["g".into(), "g-inputs".into()], vec!["g".to_owned()])
+        );
         assert!(super::needs(&alone).keys().all(|topic| !topic.starts_with("c.")));
     }
 

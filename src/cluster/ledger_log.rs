@@ -28,7 +28,7 @@ use record::{Key, PART};
 /// A transaction of a snapshot has so many bytes; more are several.
 const TRANSACTION: usize = 4 << 20;
 /// A log that grew by so many bytes of changes since its last snapshot is given another one.
-pub const SNAPSHOT_EVERY: u64 = 64 << 20;
+const SNAPSHOT_EVERY: u64 = 64 << 20;
 
 /// Carries transactions out.
 pub trait Commit: Send + Sync {

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::parts::Parts;
-use crate::cluster::ledger_log::{LedgerLog, SNAPSHOT_EVERY, trim};
+use crate::cluster::ledger_log::{Kept, LedgerLog, trim};
 use crate::daemon::control::Control;
 use crate::telemetry::events::cluster::{LedgerKept, LedgerShortened};
 
@@ -15,29 +15,21 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// Looks until the daemon stops.
 pub fn keep(parts: &Parts, log: &LedgerLog, control: &Control) {
     let mut looked = Instant::now();
-    let mut trimmed = None;
     while !control.is_stopping() {
         thread::sleep(LOOK);
         if looked.elapsed() < EVERY {
             continue;
         }
         looked = Instant::now();
+        // What was published is cut behind once the tail has read the whole of it.
         let seen = parts.tail.at().seen;
-        if seen.since_snapshot > SNAPSHOT_EVERY
-            && let Err(e) = log.publish(&parts.registry)
-        {
-            LedgerKept { error: &e.to_string() }.emit();
-        }
-        // The tail has read the whole of it.
-        if let Some((seq, first)) = parts.tail.at().seen.snapshot.filter(|of| trimmed.as_ref() != Some(of) && of.1 > 0)
-        {
-            match trim(&parts.properties, &parts.names.ledger, first, WITHIN) {
-                Ok(()) => {
-                    LedgerShortened { seq, first }.emit();
-                    trimmed = Some((seq, first));
-                }
-                Err(e) => LedgerKept { error: &e }.emit(),
+        let cut = |first| trim(&parts.properties, &parts.names.ledger, first, WITHIN);
+        match log.keep_short(&parts.registry, &seen, cut) {
+            Ok(Kept::AsItWas | Kept::Published(_)) => {}
+            Ok(Kept::Cut(first)) => {
+                LedgerShortened { seq: seen.snapshot.map_or(0, |(seq, _)| seq), first }.emit();
             }
+            Err(e) => LedgerKept { error: &e.to_string() }.emit(),
         }
     }
 }

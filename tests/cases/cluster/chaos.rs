@@ -94,7 +94,11 @@ impl Running<'_> {
 
     fn befall(&mut self) {
         while self.kills() < self.chaos.kills {
-            std::thread::sleep(Duration::from_millis(self.random.below(4000)));
+            std::thread::sleep(Duration::from_millis(self.random.below(if self.watch.is_some() {
+                1500
+            } else {
+                4000
+            })));
             self.positions.look(&self.fleet, self.watch.as_ref());
             let (owner, fault, at) = (self.owner(), self.next_fault(), Instant::now());
             schedule::befall(&self.fleet, self.broker.as_ref(), owner, fault, &mut self.random);
@@ -103,7 +107,7 @@ impl Running<'_> {
                 && let Some(watch) = &self.watch
             {
                 // Somebody counts again before the next fault, mostly.
-                let until = Instant::now() + Duration::from_millis(500 + self.random.below(8000));
+                let until = Instant::now() + Duration::from_millis(self.random.below(6000));
                 let next = || watch.notes.lock().unwrap().next_after(at).map(|(seen, _)| seen);
                 while next().is_none() && Instant::now() < until {
                     std::thread::sleep(Duration::from_millis(50));
@@ -204,6 +208,7 @@ impl Running<'_> {
 /// Runs it; fails where anything differs.
 pub fn run(chaos: &Chaos) {
     println!("DRIFTGATE_SIMULATION_SEED={}", chaos.seed);
+    let begun = Instant::now();
     let broker = (chaos.broker_kills > 0).then(OwnBroker::start);
     let brokers = broker.as_ref().map_or_else(crate::broker::brokers, OwnBroker::address);
     let prefix = format!("chaos-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms());
@@ -234,6 +239,7 @@ pub fn run(chaos: &Chaos) {
     let (befallen, failovers) = (BTreeMap::new(), Vec::new());
     let mut running = Running { chaos, fleet, stream, watch, broker, random, befallen, positions, failovers };
     running.befall();
+    println!("{} kills in {:?}", running.kills(), begun.elapsed());
     hurry.store(true, Ordering::Relaxed);
     publisher.join().unwrap();
 
@@ -283,4 +289,9 @@ fn told(running: &Running<'_>, said: &Said) {
         said.gate[1],
         said.gate[2]
     );
+}
+
+#[test]
+fn three_processes_under_thirty_kills_say_what_the_replay_says() {
+    run(&Chaos { seed: seed(), kills: 30, names: &["a", "b", "c"], is_cluster: true, broker_kills: 1 });
 }

@@ -11,13 +11,17 @@
 //! | `schedule` | faults from a seed |
 //! | `chaos` | everything together |
 //! | `state_log` | the state in its topic: written in transactions, taken over, fenced |
+//! | `failover` | how long nobody counts, and what the gate says meanwhile |
+//! | `refusals` | internal topics, names, registries and claims that are not as they should be |
 //! | `single` | the same with one process without `cluster:`; what is planted, and must be found |
 
 mod chaos;
 mod claims;
+mod failover;
 mod fleet;
 mod oracle;
 mod people;
+mod refusals;
 mod schedule;
 mod single;
 mod state_log;

@@ -63,7 +63,7 @@ pub fn gate(fleet: &Fleet, i: usize) -> Option<String> {
 const EVIDENCE: &str = "git:1234abcd";
 
 /// Registers a version and approves it, at two processes.
-fn one(fleet: &Fleet, said: &mut Said, version: &str, at: [usize; 2]) {
+pub fn one(fleet: &Fleet, said: &mut Said, version: &str, at: [usize; 2]) {
     let path = format!("/api/v1/models/paper/versions/{version}");
     let register = (path.clone(), "op", json!({"evidence": {"code_commit": EVIDENCE}}));
     let approve = (path + "/approvals", "owner", json!({"to": "staging"}));

@@ -228,6 +228,16 @@ impl Stream {
         Self { events, start }
     }
 
+    /// The first so many events.
+    pub fn first(&self, n: usize) -> Self {
+        Self { events: self.events[..n].to_vec(), start: self.start }
+    }
+
+    /// Those behind them.
+    pub fn rest(&self, n: usize) -> Self {
+        Self { events: self.events[n..].to_vec(), start: self.start }
+    }
+
     /// The events of a model and a topic as a file.
     pub fn file(&self, model: &str, topic: &str) -> String {
         let of = self.events.iter().filter(|e| e.model == model && e.topic == topic);

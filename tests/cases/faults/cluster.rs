@@ -1,6 +1,12 @@
-//! One process and its broker under kills for long.
+//! Three processes of one cluster for long: five hundred kills, and a broker that is killed as well.
 
 use crate::cluster::{Chaos, run, seed};
+
+#[test]
+#[ignore = "takes most of an hour: make soak"]
+fn three_processes_under_five_hundred_kills_say_what_the_replay_says() {
+    run(&Chaos { seed: seed(), kills: 500, names: &["a", "b", "c"], is_cluster: true, broker_kills: 10 });
+}
 
 #[test]
 #[ignore = "takes minutes: make soak"]

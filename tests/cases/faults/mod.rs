@@ -16,7 +16,7 @@
 //! | events ahead of the clock, a first event of 1970, a gap of a year; the wall clock stepped | `ahead`, `times`, `clock` |
 //! | features of other streams, blocks, changed policies, versions that nobody knows | `features`, `blocks`, `starts`, `operation` |
 //! | a day and a half with faults at random | `day` |
-//! | kills of a process and its broker under load, with people at work | `cluster`, and cases/cluster |
+//! | several processes, kills and pauses of any of them, a broker that is killed | `cluster`, and cases/cluster |
 
 mod ahead;
 mod blocks;

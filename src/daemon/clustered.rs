@@ -61,7 +61,7 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
         serving.export(export, &view)?;
     }
     let names = topics::Names::of(&cluster.prefix);
-    let (changes, changed) = channel();
+    let (decided, decisions) = channel();
     let identity = Identity {
         group: kafka.group.clone(),
         instance: cluster.instance.clone(),
@@ -71,7 +71,7 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     };
     let tail = Arc::new(Tail::start(&properties, &names.ledger, Arc::clone(&registry), |_| {})?);
     let commits = Arc::new(Commits::new(daemon.control.clone(), &format!("{}-{}", kafka.group, cluster.instance)));
-    let membership = Arc::new(Membership::join(&properties, identity, changes)?);
+    let membership = Arc::new(Membership::join(&properties, identity, decided)?);
     let parts = Parts {
         cluster: cluster.clone(),
         group: kafka.group.clone(),
@@ -86,7 +86,7 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     Standby { instance: &cluster.instance, advertise: &cluster.advertise }.emit();
     let mut threads = Threads::default();
     threads.add(standby::start(daemon, &parts).context("no thread for the standby's view")?);
-    let done = serve(daemon, &parts, &changed, &mut threads);
+    let done = serve(daemon, &parts, &decisions, &mut threads);
     // Also after an error nothing goes on.
     daemon.control.stop();
     parts.membership.leave();

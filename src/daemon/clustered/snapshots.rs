@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::parts::Parts;
-use crate::cluster::ledger_log::{Kept, LedgerLog, trim};
+use crate::cluster::ledger_log::{Kept, LedgerLog, PublishError, trim};
 use crate::daemon::control::Control;
 use crate::telemetry::events::cluster::{LedgerKept, LedgerShortened};
 
@@ -29,6 +29,7 @@ pub fn keep(parts: &Parts, log: &LedgerLog, control: &Control) {
             Ok(Kept::Cut(first)) => {
                 LedgerShortened { seq: seen.snapshot.map_or(0, |(seq, _)| seq), first }.emit();
             }
+            Err(e @ PublishError::Unknown(_)) => parts.commits.lose(&e.to_string()),
             Err(e) => LedgerKept { error: &e.to_string() }.emit(),
         }
     }

@@ -50,7 +50,7 @@ pub struct Config {
 /// What this process is among several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterConfig {
-    /// Its name in the group: another one with the same name takes its place.
+    /// Its name in the group: each process has another one.
     pub instance: String,
     /// Without a heartbeat for so long a process is taken for dead.
     pub session: Duration,

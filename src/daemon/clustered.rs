@@ -2,10 +2,11 @@
 //! the state and counts as a daemon of its own does, and each checkpoint is a commit of the cluster. It ends where it loses the unit: its
 //! supervisor starts it anew, to stand by.
 //!
-//! `parts` is what these share: `commits` commits state under the claim, `takeover` goes from the assignment
+//! `internal` looks for the topics first. `parts` is what the others share: `commits` commits state under the claim, `takeover` goes from the assignment
 //! to counting, `watch` looks whether the unit is lost meanwhile, `standby` shows the copy, `snapshots` keeps the ledger short.
 
 mod commits;
+mod internal;
 mod parts;
 mod snapshots;
 mod standby;
@@ -61,6 +62,13 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
         serving.export(export, &view)?;
     }
     let names = topics::Names::of(&cluster.prefix);
+    match internal::wait_for_topics(&properties, &names, &view, daemon.control) {
+        Ok(true) => {}
+        stopped => {
+            serving.end();
+            return stopped.map(|_| End::Stopped);
+        }
+    }
     let (decided, decisions) = channel();
     let identity = Identity {
         group: kafka.group.clone(),

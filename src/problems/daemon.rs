@@ -81,7 +81,19 @@ fn sinks(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
 /// What is wrong with the cluster, as one of its processes sees it.
 #[must_use]
 pub fn of_cluster(cluster: &ClusterView, now_ms: i64) -> Option<Problem> {
-    let why = cluster.not_current(now_ms)?;
+    let names = |name: &String| cluster.members.iter().filter(|member| member.instance == *name).count();
+    let Some(why) = cluster.not_current(now_ms) else {
+        let twice = cluster.members.iter().map(|member| &member.instance).find(|name| names(name) > 1)?;
+        return Some(Problem::of_daemon(
+            Severity::Unknown,
+            format!(
+                "the group has two processes with the cluster.instance {twice:?}, or one of them died less than {} s ago: the one that takes over \
+                 keeps the other from writing",
+                cluster.session.as_secs()
+            ),
+            "give each process a cluster.instance of its own",
+        ));
+    };
     let severity = if why == NotCurrent::NoOwner { Severity::Halted } else { Severity::Unknown };
     Some(Problem::of_daemon(severity, why.to_string(), "driftgate cluster status shows every process and its copy"))
 }

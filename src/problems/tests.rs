@@ -378,3 +378,21 @@ fn names_are_quoted_for_a_shell() {
         ["fraud_detector", "'a b'", r"'a'\''; rm'"]
     );
 }
+
+#[test]
+fn one_name_of_two_processes_of_a_cluster_is_told() {
+    use crate::view::cluster::{ClusterView, Member};
+    let member = |instance: &str| Member { instance: instance.into(), owns: instance == "a", ..Member::default() };
+    let mut cluster = ClusterView {
+        session: std::time::Duration::from_secs(6),
+        owner: Some(member("a")),
+        members: vec![member("a"), member("b")],
+        copy_at_ms: Some(0),
+        checked_at_ms: Some(0),
+        ..ClusterView::default()
+    };
+    assert!(of_cluster(&cluster, 0).is_none());
+    cluster.members.push(member("b"));
+    let told = of_cluster(&cluster, 0).map(|problem| problem.problem).unwrap_or_default();
+    assert!(told.starts_with("the group has two processes with the cluster.instance \"b\""), "{told}");
+}

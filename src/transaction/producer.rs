@@ -31,11 +31,23 @@ const ABORT: Duration = Duration::from_secs(5);
 /// One question of an abort lasts so long: while it lasts nothing serves the records that it waits for.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// A commit that was asked for is waited for so long, from the beginning of its transaction: a coordinator that dies is replaced within ten
+/// seconds or so, and what comes later than the time limit of transactions is no answer.
+const ANSWERED: Duration = Duration::from_secs(25);
+
 /// A producer; one transaction at a time.
 pub struct Producer {
     inner: Mutex<Inner>,
-    /// How long a transaction may take.
-    wait: Duration,
+    limits: Limits,
+}
+
+/// How long a transaction may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Until the commit is asked for: then it is refused.
+    asked: Duration,
+    /// Until it is answered: then its outcome is unknown.
+    answered: Duration,
 }
 
 struct Inner {
@@ -57,7 +69,7 @@ enum Stopped {
 }
 
 impl Producer {
-    /// Takes the transactional id within this time, which fences whoever had it. Each transaction may take as long.
+    /// Takes the transactional id within this time, which fences whoever had it. Each transaction may take as long until its commit is asked for.
     ///
     /// # Errors
     /// Brokers that do not answer in time, or do not allow it.
@@ -67,7 +79,8 @@ impl Producer {
         wait: Duration,
     ) -> Result<Self, TransactionError> {
         let client = client::connect(properties, transactional_id, wait)?;
-        Ok(Self { inner: Mutex::new(Inner { client: Some(client), is_open: false, ended: None }), wait })
+        let limits = Limits { asked: wait, answered: ANSWERED.max(wait) };
+        Ok(Self { inner: Mutex::new(Inner { client: Some(client), is_open: false, ended: None }), limits })
     }
 
     /// Commits records, and with them the claim, if there is one, as a member of a group.
@@ -86,7 +99,7 @@ impl Producer {
                 None => return Outcome::Refused("this process is no member of the group".to_owned()),
             },
         };
-        lock(&self.inner).commit(records, claim.as_ref(), self.wait)
+        lock(&self.inner).commit(records, claim.as_ref(), self.limits)
     }
 }
 
@@ -101,7 +114,7 @@ impl Drop for Producer {
 type Claimed<'c> = (&'c ClaimAt, ConsumerGroupMetadata);
 
 impl Inner {
-    fn commit(&mut self, records: &[Record], claim: Option<&Claimed<'_>>, wait: Duration) -> Outcome {
+    fn commit(&mut self, records: &[Record], claim: Option<&Claimed<'_>>, limits: Limits) -> Outcome {
         let Self { client: Some(client), is_open, ended } = self else {
             return Outcome::Unknown("the producer has ended".to_owned());
         };
@@ -109,7 +122,7 @@ impl Inner {
             return Outcome::Unknown(why.clone());
         }
         let stopped = match abort(client, is_open) {
-            Ok(()) => match transact(client, is_open, records, claim, Instant::now() + wait) {
+            Ok(()) => match transact(client, is_open, records, claim, limits) {
                 Ok(()) => return Outcome::Done,
                 Err(Stopped::Before(why)) => match abort(client, is_open) {
                     Ok(()) | Err(Stopped::Before(_)) => Stopped::Before(why),
@@ -147,8 +160,10 @@ fn transact(
     is_open: &mut bool,
     records: &[Record],
     claim: Option<&Claimed<'_>>,
-    until: Instant,
+    limits: Limits,
 ) -> Result<(), Stopped> {
+    let began = Instant::now();
+    let until = began + limits.asked;
     client.context().begin();
     client.begin_transaction().map_err(|e| before(client, "the transaction cannot begin", &e))?;
     *is_open = true;
@@ -163,7 +178,7 @@ fn transact(
             .send_offsets_to_transaction(&offsets, member, left)
             .map_err(|e| before(client, "the claim cannot be committed", &e))?;
     }
-    end(client, until)?;
+    end(client, began + limits.answered)?;
     *is_open = false;
     Ok(())
 }

@@ -139,8 +139,14 @@ fn every_answer_comes_to_its_outcome() {
 #[test]
 fn a_commit_without_an_answer_is_unknown_and_the_producer_ends() {
     let mock = mock();
-    let producer = Producer::new(&mock.properties, "a", Duration::from_secs(2)).unwrap();
+    let mut producer = Producer::new(&mock.properties, "a", Duration::from_secs(2)).unwrap();
     assert_eq!(mock.commit(&producer, 1), Outcome::Done);
+    // A coordinator that is replaced takes its time.
+    let began = Instant::now();
+    mock.cluster.request_errors(Api::EndTxn, &[E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS; 8]);
+    assert_eq!(mock.commit(&producer, 2), Outcome::Done);
+    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
+    producer.limits.answered = Duration::from_secs(2);
     mock.cluster.request_errors(Api::EndTxn, &[E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS; 1000]);
     let outcome = mock.commit(&producer, 2);
     assert!(matches!(&outcome, Outcome::Unknown(why) if why.contains("not known whether")), "{outcome:?}");

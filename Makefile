@@ -26,8 +26,9 @@ release: dist
 dist-test: setup-dist ## install what is in target/dist as a user would, and run it
 	@tests/support/dist_test.sh
 
-demo: build ## run the main job on the data in the repository, with the HTTP server
-	target/release/driftgate demo
+demo: setup-build ## run the main job on the data in the repository, with the HTTP server; where `make build` was not run, from a binary that is built quickly, without optimisation
+	@if [ -x target/release/driftgate ]; then cargo build --release --locked && target/release/driftgate demo; \
+	else cargo build --profile demo --locked --bin driftgate && target/demo/driftgate demo; fi
 
 test: setup ## run all tests against a Kafka broker: the one in DRIFTGATE_TEST_KAFKA, or one started for the run
 	@tests/support/test.sh

@@ -112,6 +112,8 @@ impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         let status = match &error {
             RegistryError::Immutable { .. } | RegistryError::Conflict(_) | RegistryError::Copy => StatusCode::CONFLICT,
+            // Whether the change was made is not known: asked again, it might be made twice.
+            RegistryError::Log { fatal: true, .. } => StatusCode::INTERNAL_SERVER_ERROR,
             RegistryError::Standby { .. } | RegistryError::Log { .. } => StatusCode::SERVICE_UNAVAILABLE,
             RegistryError::BadName { .. }
             | RegistryError::UnknownStage { .. }

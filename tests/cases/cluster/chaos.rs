@@ -71,7 +71,11 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn owner(&self) -> usize {
-        self.watch.as_ref().and_then(|w| w.last()).and_then(|c| self.fleet.of_writer(&c.writer)).unwrap_or(0)
+        self.watch
+            .as_ref()
+            .and_then(super::claims::Watch::last)
+            .and_then(|c| self.fleet.of_writer(&c.writer))
+            .unwrap_or(0)
     }
 
     fn kills(&self) -> usize {

@@ -108,7 +108,7 @@ fn failover_measured() {
     let (mut claims, mut verdicts) = (Vec::new(), Vec::new());
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            stream.publish(&site.brokers, &site.prefix, &|| hurry.load(std::sync::atomic::Ordering::Relaxed))
+            stream.publish(&site.brokers, &site.prefix, &|| hurry.load(std::sync::atomic::Ordering::Relaxed));
         });
         let count = || -> usize { oracle::read_committed(&site.brokers, &site.topic("verdicts")).len() };
         wait_for("verdicts", || (count() > 20).then_some(()));

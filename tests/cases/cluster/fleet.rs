@@ -32,8 +32,11 @@ pub struct Site {
     pub is_cluster: bool,
 }
 
-/// Makes topics that are not there: name, partitions, settings.
-pub fn make_topics(brokers: &str, topics: &[(String, i32, &[(&str, &str)])]) {
+/// A topic to make: name, partitions, settings.
+pub type NewOne<'t> = (String, i32, &'t [(&'t str, &'t str)]);
+
+/// Makes topics that are not there.
+pub fn make_topics(brokers: &str, topics: &[NewOne<'_>]) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let new = topics.iter().map(|(name, partitions, settings)| {
@@ -64,7 +67,7 @@ impl Site {
             assert!(key.status.success(), "{}", String::from_utf8_lossy(&key.stderr));
             site.folder.write_secret("audit.key", key.stdout);
         }
-        let mut topics: Vec<(String, i32, &[(&str, &str)])> =
+        let mut topics: Vec<NewOne<'_>> =
             TOPICS.iter().map(|(name, _)| (site.topic(name), PARTITIONS, &[] as &[_])).collect();
         topics.extend(["verdicts", "signals"].map(|name| (site.topic(name), 1, &[] as &[_])));
         make_topics(&site.brokers, &topics);
@@ -348,7 +351,8 @@ impl Fleet {
 
     /// What happened, and the ends of the logs.
     pub fn told(&self) -> String {
-        let mut text = format!("what happened:\n{}", self.diary.lock().unwrap_or_else(|e| e.into_inner()));
+        let mut text =
+            format!("what happened:\n{}", self.diary.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         for i in 0..self.members.len() {
             let log = self.log(i);
             let lines: Vec<&str> = log.lines().collect();

@@ -36,7 +36,6 @@ impl Fault {
 /// Draws a fault.
 pub fn draw(random: &mut Random, members: usize, has_broker: bool) -> Fault {
     match random.below(100) {
-        0..45 => Fault::KillOwner,
         45..62 if members > 1 => Fault::KillStandby,
         62..66 if members > 1 => Fault::KillAll,
         66..76 => Fault::Freeze,
@@ -44,6 +43,7 @@ pub fn draw(random: &mut Random, members: usize, has_broker: bool) -> Fault {
         82..91 => Fault::Restart,
         91..98 => Fault::Leave,
         98.. if has_broker => Fault::KillBroker,
+        // More often than not.
         _ => Fault::KillOwner,
     }
 }

@@ -22,7 +22,7 @@ for revision in "$@"; do
     TIMEFORMAT='%R %U %S'
     { time cargo build --profile "$profile" --locked --bin driftgate --timings >build.log 2>&1; } 2>times.txt || { cat build.log >&2; exit 1; }
     read -r wall user system <times.txt
-    python3 - "$name" "$wall" "$user" "$system" "$(stat -c %s target/$profile/driftgate)" <<'PYTHON'
+    python3 - "$name" "$wall" "$user" "$system" "$(stat -c %s target/"$profile"/driftgate)" <<'PYTHON'
 import glob, json, re, sys
 name, wall, user, system, size = sys.argv[1], *map(float, sys.argv[2:])
 page = open(glob.glob("target/cargo-timings/cargo-timing*.html")[0]).read()

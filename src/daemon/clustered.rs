@@ -49,7 +49,7 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     let access = Arc::new(Access::load(daemon.config.http.rules())?);
     let descriptors = descriptors::raise();
     let properties = kafka.client_properties()?;
-    let registry = Arc::new(sink_threads::registry(daemon.config)?);
+    let registry = Arc::new(sink_threads::shared_registry(daemon.config, &cluster.audit_key)?);
     registry.set_role(Role::Standby { owner: None })?;
     let view = Shared::default();
     {

@@ -60,8 +60,23 @@ pub fn sinks(config: &Config) -> Vec<Sink> {
 /// # Errors
 /// A registry that cannot be opened.
 pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
+    let at = place(config);
+    Ok(told(Embedded::open(&at)?, config, &at))
+}
+
+/// The same for a process of a cluster, which signs with the key that all have.
+///
+/// # Errors
+/// A registry that cannot be opened, or whose records another key signed.
+pub fn shared_registry(config: &Config, audit_key: &Path) -> anyhow::Result<Embedded> {
+    let at = place(config);
+    Ok(told(Embedded::open_shared(&at, audit_key, SHARED_PATIENCE)?, config, &at))
+}
+
+/// Where the registry lies.
+fn place(config: &Config) -> PathBuf {
     let path = &config.registry.path;
-    let at = match home::settle(path, &config.registry_before()) {
+    match home::settle(path, &config.registry_before()) {
         Home::There => path.clone(),
         Home::Moved => {
             RegistryPlace::Moved { from: &config.registry_before(), to: path }.emit();
@@ -75,12 +90,7 @@ pub fn registry(config: &Config) -> anyhow::Result<Embedded> {
             RegistryPlace::Both { used: path, other: &other }.emit();
             path.clone()
         }
-    };
-    let registry = match &config.cluster {
-        None => Embedded::open(&at)?,
-        Some(cluster) => Embedded::open_shared(&at, &cluster.audit_key, SHARED_PATIENCE)?,
-    };
-    Ok(told(registry, config, &at))
+    }
 }
 
 /// The same at its present place; waits no longer than this for other processes.

@@ -100,7 +100,7 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     parts.membership.leave();
     serving.end();
     threads.join(LAST_THREADS);
-    match parts.commits.lost() {
+    match parts.commits.why_ended() {
         Some(why) => Err(anyhow::anyhow!(why)),
         None => done,
     }

@@ -1,6 +1,8 @@
 //! A manifest: the bytes of a checkpoint, with what they are and the chunks that they name.
 //!
-//!     length of the envelope (u64, little-endian)  envelope of the head  bytes of checkpoint.bin
+//! ```text
+//! length of the envelope (u64, little-endian)  envelope of the head  bytes of checkpoint.bin
+//! ```
 
 use std::collections::BTreeSet;
 

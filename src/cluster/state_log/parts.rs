@@ -1,6 +1,8 @@
 //! Bytes of any length as records: parts, each with its place in the whole and the digest of it.
 //!
-//!     "DRFG" "PART"  format (u32)  number (u32)  of how many (u32)  length of the whole (u64)  SHA-256 of the whole (64 hex digits)  bytes
+//! ```text
+//! "DRFG" "PART"  format (u32)  number (u32)  of how many (u32)  length of the whole (u64)  SHA-256 of the whole (64 hex digits)  bytes
+//! ```
 //!
 //! Integers are little-endian. A part has 800 KiB, the last one the rest: with key and batch it stays below the limit of a topic as it is made.
 

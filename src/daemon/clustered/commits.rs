@@ -1,6 +1,7 @@
 //! Commits of the state: a transaction with the claim of the unit, under the sequence number that the machine of ownership gives. Whoever
 //! may not commit any more stops the daemon.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Commits {
     control: Control,
     /// Why this process may not go on.
     lost: Mutex<Option<String>>,
+    /// The coordinator wanted the unit back.
+    gives_back: AtomicBool,
     /// Wall clock of the last one that succeeded, ms.
     last_ms: Mutex<Option<i64>>,
     /// The takeover has begun: this process is no standby any more.
@@ -51,6 +54,7 @@ impl Commits {
             through: OnceLock::new(),
             control,
             lost: Mutex::default(),
+            gives_back: AtomicBool::new(false),
             last_ms: Mutex::default(),
             has_begun: Mutex::default(),
         }
@@ -94,6 +98,20 @@ impl Commits {
 
     pub fn lost(&self) -> Option<String> {
         lock(&self.lost).clone()
+    }
+
+    /// The coordinator wants the unit back: the daemon commits a last time and ends.
+    pub fn give_back(&self) {
+        self.gives_back.store(true, Ordering::Relaxed);
+        self.control.stop();
+    }
+
+    /// Why the process ended, where nobody stopped it: its supervisor has to start it again.
+    pub fn why_ended(&self) -> Option<String> {
+        let given_back = || {
+            "the coordinator gave the models to another process: this one has committed, and stands by once it is started again".to_owned()
+        };
+        self.lost().or_else(|| self.gives_back.load(Ordering::Relaxed).then(given_back))
     }
 
     pub fn last_ms(&self) -> Option<i64> {

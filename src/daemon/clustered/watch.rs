@@ -28,7 +28,7 @@ pub fn watch(parts: &Parts, changed: &Receiver<Change>, has_ended: &dyn Fn() -> 
             }
             Ok(Change::Revoked) => {
                 GivesBack { instance: &parts.cluster.instance }.emit();
-                stop();
+                parts.commits.give_back();
             }
             Ok(Change::Assigned) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

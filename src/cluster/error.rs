@@ -55,11 +55,3 @@ pub enum ClusterError {
 fn held(newest: Option<u64>) -> String {
     newest.map_or_else(|| "no state".to_owned(), |seq| format!("states up to {seq}"))
 }
-
-impl ClusterError {
-    /// The process must end: its transactions are not to be trusted any more.
-    #[must_use]
-    pub fn is_unknown(&self) -> bool {
-        matches!(self, Self::Unknown { .. })
-    }
-}

@@ -2,8 +2,9 @@
 //! committed a last time. Which members there are, and what the group has committed, is asked of the brokers here, too.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::assigned;
+use crate::source::kafka::metadata_of;
 use crate::telemetry::events::kafka::ClientLine;
+use driftgate_core::pipeline::lock;
 
 /// The partition of the topic of units that stands for the one unit.
 pub const SLOT: i32 = 0;
@@ -74,19 +77,18 @@ struct Context {
 impl Context {
     fn tell(&self, change: Change) {
         // Whoever listens ends with the process.
-        let _ = self.changes.lock().unwrap_or_else(PoisonError::into_inner).send(change);
+        let _ = lock(&self.changes).send(change);
     }
 
     fn set_free(&self, is_free: bool) {
         let (free, changed) = &self.is_free;
-        *free.lock().unwrap_or_else(PoisonError::into_inner) = is_free;
+        *lock(free) = is_free;
         changed.notify_all();
     }
 
     fn wait_until_free(&self) {
         let (free, changed) = &self.is_free;
-        let free = free.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(changed.wait_timeout_while(free, LAST_COMMIT, |free| !*free));
+        drop(changed.wait_timeout_while(lock(free), LAST_COMMIT, |free| !*free));
     }
 
     fn has_slot(&self, list: &TopicPartitionList) -> bool {
@@ -138,7 +140,7 @@ impl ConsumerContext for Context {
 pub struct Membership {
     identity: Identity,
     consumer: Arc<BaseConsumer<Context>>,
-    leaving: Arc<Mutex<bool>>,
+    leaving: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -175,11 +177,10 @@ impl Membership {
         };
         let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
         consumer.subscribe(&[&identity.units_topic])?;
-        let leaving = Arc::new(Mutex::new(false));
+        let leaving = Arc::new(AtomicBool::new(false));
         let (polled, ends) = (Arc::clone(&consumer), Arc::clone(&leaving));
         let work = move || {
-            let has_ended = || *ends.lock().unwrap_or_else(PoisonError::into_inner);
-            while !has_ended() {
+            while !ends.load(Ordering::Relaxed) {
                 if polled.poll(Duration::ZERO).is_none() {
                     thread::sleep(LOOK);
                 }
@@ -204,8 +205,8 @@ impl Membership {
     /// Leaves the group, which gives the unit to another member at once; waits a moment for the brokers.
     pub fn leave(&self) {
         self.give_back();
-        *self.leaving.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.leaving.store(true, Ordering::Relaxed);
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             // Whatever it panicked for, the process ends.
             let _ = thread.join();
@@ -221,7 +222,7 @@ impl Membership {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(topic, SLOT);
         let found = self.consumer.committed_offsets(list, within)?;
-        let metadata = crate::source::kafka::metadata_of(&found).into_iter().next().unwrap_or_default();
+        let metadata = metadata_of(&found).into_iter().next().unwrap_or_default();
         let metadata = String::from_utf8_lossy(&metadata).into_owned();
         Ok(found.find_partition(topic, SLOT).and_then(|element| match element.offset() {
             Offset::Offset(offset) => Some(Committed { offset: offset.try_into().ok()?, metadata }),

@@ -31,6 +31,6 @@ pub use handle::Handle;
 pub use mark::{Mark, mark};
 pub use messages::Message;
 pub use partition::Partition;
-pub use properties::is_for_consumers;
+pub use properties::{is_for_consumers, is_for_members};
 pub use trouble::Troubles;
 pub use types::{Found, Start};

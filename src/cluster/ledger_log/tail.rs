@@ -17,7 +17,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::follower::{Follower, Seen, Step};
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, RegistryError};
-use crate::source::kafka::Troubles;
+use crate::source::kafka::{Troubles, is_for_members};
 use crate::telemetry::events::kafka::{ClientLine, LedgerNotFollowed};
 use driftgate_core::pipeline::lock;
 
@@ -45,8 +45,6 @@ const FIXED: [(&str, &str); 6] = [
     ("isolation.level", "read_committed"),
     ("check.crcs", "true"),
 ];
-/// It is no member of the group, and reads by hand.
-const LEFT_OUT: [&str; 3] = ["group.instance.id", "group.protocol", "partition.assignment.strategy"];
 
 /// Why the log is not read.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +116,7 @@ impl Tail {
         for (k, v) in DEFAULTS {
             config.set(k, v);
         }
-        for (k, v) in properties.iter().filter(|(k, _)| !LEFT_OUT.contains(&k.as_str())) {
+        for (k, v) in properties.iter().filter(|(k, _)| !is_for_members(k)) {
             config.set(k, v);
         }
         for (k, v) in FIXED {

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::gather::{Found, Gather};
 use super::held::Held;
 use crate::cluster::error::ClusterError;
-use crate::source::kafka::Troubles;
+use crate::source::kafka::{Troubles, is_for_members};
 use crate::telemetry::events::kafka::ClientLine;
 use crate::telemetry::events::state::{StateRead, StateReading};
 use crate::telemetry::events::threads::{NoThread, Purpose};
@@ -46,8 +46,6 @@ const FIXED: [(&str, &str); 11] = [
     ("queued.max.messages.kbytes", "32768"),
     ("log.connection.close", "false"),
 ];
-/// Properties of a member of the group, which this is not.
-const OF_MEMBERS: [&str; 2] = ["group.instance.id", "partition.assignment.strategy"];
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +124,7 @@ impl Drop for Reader<'_> {
 
 fn client(properties: &BTreeMap<String, String>, isolation: &str) -> Result<Client, ClusterError> {
     let mut config = ClientConfig::new();
-    for (k, v) in properties.iter().filter(|(k, _)| !OF_MEMBERS.contains(&k.as_str())) {
+    for (k, v) in properties.iter().filter(|(k, _)| !is_for_members(k)) {
         config.set(k, v);
     }
     for (k, v) in FIXED {

@@ -80,12 +80,10 @@ impl Takeover<'_, '_> {
         let control = self.daemon.control;
         thread::scope(|scope| {
             scope.spawn(|| snapshots::keep(self.parts, &log, control));
-            let counting = scope.spawn(|| {
-                let done = self.daemon.run(base, checkpoint, None, threads);
-                control.stop();
-                done
-            });
-            watch(self.parts, self.changed, &|| counting.is_finished(), &|| control.stop());
+            let counting = scope.spawn(|| self.daemon.run(base, checkpoint, None, threads));
+            watch(self.parts, self.changed, &|| counting.is_finished());
+            // Also after a panic nothing goes on.
+            control.stop();
             self.show(Shown::GivingBack);
             counting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })

@@ -11,12 +11,11 @@ use crate::telemetry::events::cluster::GivesBack;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Stops the daemon where the coordinator takes the unit away while it counts; runs beside the engine until it has ended.
-pub fn watch(parts: &Parts, changed: &Receiver<Change>, has_ended: &dyn Fn() -> bool, stop: &dyn Fn()) {
+pub fn watch(parts: &Parts, changed: &Receiver<Change>, has_ended: &dyn Fn() -> bool) {
     while !has_ended() {
         // A change of the registry whose outcome is unknown: nothing more may be written here.
         if let Some(why) = parts.registry.stopped() {
             parts.commits.lose(&format!("the registry may not be written here any more: {why}"));
-            stop();
         }
         match changed.recv_timeout(LOOK) {
             Ok(Change::Lost) => {
@@ -24,7 +23,6 @@ pub fn watch(parts: &Parts, changed: &Receiver<Change>, has_ended: &dyn Fn() -> 
                     "the coordinator expelled this process from the group (its session was over) and gave the unit to another one; \
                      what was not committed is counted there",
                 );
-                stop();
             }
             Ok(Change::Revoked) => {
                 GivesBack { instance: &parts.cluster.instance }.emit();

@@ -11,7 +11,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{IsError as _, KafkaError, RDKafkaErrorCode};
 
 use super::client::SourceContext;
-use super::native::{Owned, Request};
+use super::described::describe;
+use super::native::Request;
 
 /// What can be allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,42 +92,17 @@ pub fn topics(
     names: &[String],
     timeout: Duration,
 ) -> Result<BTreeMap<String, TopicSeen>, KafkaError> {
-    let mut names: Vec<CString> = names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
-    names.sort();
-    names.dedup();
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut pointers: Vec<*const std::ffi::c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let request = Request::new(consumer, native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
     with_operations(&request);
-    // Safety: names end with zeros and are copied; so many pointers are in the list.
-    let collection = unsafe {
-        Owned::new(
-            native::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()),
-            native::rd_kafka_TopicCollection_destroy,
-        )
-    };
-    let collection = collection.ok_or(KafkaError::MetadataFetch(RDKafkaErrorCode::Fail))?;
-    let (client, options, queue) = (consumer.client().native_ptr(), &request.options, &request.queue);
-    // Safety: all of them live.
-    unsafe { native::rd_kafka_DescribeTopics(client, collection.ptr(), options.ptr(), queue.ptr()) };
-    let event = request.answer()?;
     let mut found = BTreeMap::new();
-    // Safety: the event lives until the end of this function, and its content lives as long; the result has so many topics.
-    unsafe {
-        let result = native::rd_kafka_event_DescribeTopics_result(event.ptr());
-        if result.is_null() {
-            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::BadMessage));
-        }
-        let mut n = 0;
-        let described = native::rd_kafka_DescribeTopics_result_topics(result, &raw mut n);
-        for at in 0..n {
-            let one = *described.add(at);
-            let name = CStr::from_ptr(native::rd_kafka_TopicDescription_name(one));
-            found.insert(name.to_string_lossy().into_owned(), topic(one));
-        }
-    }
+    // Safety: each description lives while it is read.
+    describe(consumer, names, &request, &mut |one| unsafe {
+        let name = CStr::from_ptr(native::rd_kafka_TopicDescription_name(one));
+        found.insert(name.to_string_lossy().into_owned(), topic(one));
+    })?;
     Ok(found)
 }
 

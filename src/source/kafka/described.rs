@@ -38,12 +38,28 @@ pub fn described(
     topics: &[String],
     timeout: Duration,
 ) -> Result<BTreeMap<String, Found>, KafkaError> {
+    let mut found = BTreeMap::new();
+    let kind = native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    let request = Request::new(consumer, kind, timeout)?;
+    // Safety: each description lives while it is read.
+    describe(consumer, topics, &request, &mut |one| found.extend(unsafe { topic(one) }))?;
+    Ok(found)
+}
+
+/// Asks for topics by this request, and gives each of their descriptions, which live as long as they are read.
+///
+/// # Errors
+/// Brokers that do not answer in time.
+pub(super) fn describe(
+    consumer: &BaseConsumer<SourceContext>,
+    topics: &[String],
+    request: &Request,
+    each: &mut dyn FnMut(*const native::rd_kafka_TopicDescription_t),
+) -> Result<(), KafkaError> {
     let mut names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
     names.sort();
     names.dedup();
     let mut pointers: Vec<*const std::ffi::c_char> = names.iter().map(|name| name.as_ptr()).collect();
-    let kind = native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-    let request = Request::new(consumer, kind, timeout)?;
     // Safety: names end with zeros and are copied; so many pointers are in the list.
     let collection = unsafe {
         Owned::new(
@@ -56,7 +72,6 @@ pub fn described(
     // Safety: all of them live.
     unsafe { native::rd_kafka_DescribeTopics(client, collection.ptr(), options.ptr(), queue.ptr()) };
     let event = request.answer()?;
-    let mut found = BTreeMap::new();
     // Safety: the event lives until the end of this function, and its content lives as long; the result has so many topics.
     unsafe {
         let result = native::rd_kafka_event_DescribeTopics_result(event.ptr());
@@ -66,10 +81,10 @@ pub fn described(
         let mut n = 0;
         let described = native::rd_kafka_DescribeTopics_result_topics(result, &raw mut n);
         for at in 0..n {
-            found.extend(topic(*described.add(at)));
+            each(*described.add(at));
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// A topic's name and description; `None` for one that does not exist.

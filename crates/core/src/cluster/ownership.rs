@@ -156,11 +156,6 @@ impl Member {
         }
     }
 
-    /// Slots that the coordinator assigned to this process.
-    pub fn assigned(&self) -> impl Iterator<Item = Slot> {
-        self.owned.keys().copied()
-    }
-
     /// Takes an event in; returns what to do, in order.
     #[must_use]
     pub fn on(&mut self, event: Event) -> Vec<Step> {

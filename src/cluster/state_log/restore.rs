@@ -32,7 +32,9 @@ const ASK: Duration = Duration::from_secs(5);
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// What reading needs; the configuration's other properties stay.
-const FIXED: [(&str, &str); 11] = [
+const FIXED: [(&str, &str); 12] = [
+    // Whoever takes over waits for the topic's end.
+    ("fetch.wait.max.ms", "20"),
     // A topic that is missing is reported after this time.
     ("topic.metadata.propagation.max.ms", "5000"),
     ("isolation.level", "read_committed"),

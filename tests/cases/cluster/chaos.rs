@@ -209,8 +209,17 @@ impl Running<'_> {
     }
 }
 
-/// Runs it; fails where anything differs.
+/// Runs it; fails where anything differs. What failed is printed once more below what happened: of a long output the end is what people see.
 pub fn run(chaos: &Chaos) {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_once(chaos)));
+    if let Err(panic) = done {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        eprintln!("DRIFTGATE_SIMULATION_SEED={} failed: {}", chaos.seed, text.unwrap_or("a panic without text"));
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn run_once(chaos: &Chaos) {
     println!("DRIFTGATE_SIMULATION_SEED={}", chaos.seed);
     let begun = Instant::now();
     let broker = (chaos.broker_kills > 0).then(OwnBroker::start);

@@ -60,7 +60,7 @@ pub use change::{Outgoing, Sink};
 pub use dossier::GivenApproval;
 pub use elsewhere::{Found, FoundVersion, Op};
 pub use embedded::Embedded;
-pub use error::RegistryError;
+pub use error::{Logged, RegistryError};
 pub use follow::{Drift, Followed};
 pub use gate::{RequestContext, StreamState};
 pub use identity::{Problem, UNCONFIRMED};

@@ -259,7 +259,7 @@ impl Publishing<'_> {
         let outcome = self.log.commit.commit(&std::mem::take(&mut self.records), claim.as_ref());
         match &outcome {
             Outcome::Done => return Ok(()),
-            Outcome::Refused(_) | Outcome::Unknown(_) => self.failed = Some(outcome),
+            Outcome::Refused(_) | Outcome::Ended(_) | Outcome::Unknown(_) => self.failed = Some(outcome),
         }
         Err(io::Error::other("its transaction did not come through"))
     }
@@ -268,7 +268,7 @@ impl Publishing<'_> {
         match (given, self.failed) {
             (Ok(()), _) => Ok(self.bytes),
             (Err(_), Some(Outcome::Refused(why))) => Err(PublishError::Refused(why)),
-            (Err(_), Some(Outcome::Unknown(why))) => Err(PublishError::Unknown(why)),
+            (Err(_), Some(Outcome::Ended(why) | Outcome::Unknown(why))) => Err(PublishError::Unknown(why)),
             (Err(error), _) => Err(error.into()),
         }
     }

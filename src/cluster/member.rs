@@ -72,6 +72,8 @@ struct Context {
     changes: Mutex<Sender<Change>>,
     /// Nothing is counted here any more.
     is_free: (Mutex<bool>, Condvar),
+    /// The group is being left: a unit that is assigned meanwhile is counted nowhere here.
+    leaving: Arc<AtomicBool>,
 }
 
 impl Context {
@@ -88,7 +90,8 @@ impl Context {
 
     fn wait_until_free(&self) {
         let (free, changed) = &self.is_free;
-        drop(changed.wait_timeout_while(lock(free), LAST_COMMIT, |free| !*free));
+        let waits = |free: &mut bool| !*free && !self.leaving.load(Ordering::Relaxed);
+        drop(changed.wait_timeout_while(lock(free), LAST_COMMIT, waits));
     }
 
     fn has_slot(&self, list: &TopicPartitionList) -> bool {
@@ -170,14 +173,15 @@ impl Membership {
             .set("enable.auto.offset.store", "false")
             // The committed offset is a sequence number, and there are no records.
             .set("auto.offset.reset", "latest");
+        let leaving = Arc::new(AtomicBool::new(false));
         let context = Context {
+            leaving: Arc::clone(&leaving),
             units_topic: identity.units_topic.clone(),
             changes: Mutex::new(changes),
             is_free: (Mutex::new(true), Condvar::new()),
         };
         let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
         consumer.subscribe(&[&identity.units_topic])?;
-        let leaving = Arc::new(AtomicBool::new(false));
         let (polled, ends) = (Arc::clone(&consumer), Arc::clone(&leaving));
         let work = move || {
             while !ends.load(Ordering::Relaxed) {
@@ -204,8 +208,9 @@ impl Membership {
 
     /// Leaves the group, which gives the unit to another member at once; waits a moment for the brokers.
     pub fn leave(&self) {
-        self.give_back();
         self.leaving.store(true, Ordering::Relaxed);
+        // Whoever waits looks again.
+        self.give_back();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             // Whatever it panicked for, the process ends.
@@ -268,5 +273,37 @@ fn leave(consumer: &BaseConsumer<Context>) {
     let until = Instant::now() + Duration::from_millis(100);
     while Instant::now() < until {
         let _ = consumer.poll(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn a_unit_that_is_assigned_while_the_group_is_left_is_not_waited_for() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("units", 1, 1).unwrap();
+        let properties = [("bootstrap.servers".to_owned(), cluster.bootstrap_servers())].into();
+        let identity = Identity {
+            group: "g".into(),
+            instance: "a".into(),
+            advertise: "http://a".into(),
+            units_topic: "units".into(),
+            session: Duration::from_secs(6),
+        };
+        let (changes, changed) = channel();
+        let membership = Membership::join(&properties, identity, changes).unwrap();
+        assert_eq!(changed.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned));
+        // As where the assignment comes between the last look at it and the end.
+        membership.give_back();
+        membership.consumer.context().set_free(false);
+        let begun = Instant::now();
+        membership.leave();
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }

@@ -143,7 +143,7 @@ fn ended(inner: &mut Inner, seq: u64, outcome: Outcome) -> Result<(), ClusterErr
     match outcome {
         Outcome::Done => Ok(()),
         Outcome::Refused(why) => Err(ClusterError::Refused { seq, why }),
-        Outcome::Unknown(why) => {
+        Outcome::Ended(why) | Outcome::Unknown(why) => {
             inner.ended = Some(why.clone());
             Err(ClusterError::Unknown { seq, why })
         }

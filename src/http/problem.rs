@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::auth::Refusal;
 use crate::api::ErrorBody;
-use crate::ledger::RegistryError;
+use crate::ledger::{Logged, RegistryError};
 use crate::telemetry::events::http::RequestFailed;
 
 /// At most so many names stand in a message.
@@ -113,7 +113,7 @@ impl From<RegistryError> for Problem {
         let status = match &error {
             RegistryError::Immutable { .. } | RegistryError::Conflict(_) | RegistryError::Copy => StatusCode::CONFLICT,
             // Whether the change was made is not known: asked again, it might be made twice.
-            RegistryError::Log { fatal: true, .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            RegistryError::Log { logged: Logged::Unknown, .. } => StatusCode::INTERNAL_SERVER_ERROR,
             RegistryError::Standby { .. } | RegistryError::Log { .. } => StatusCode::SERVICE_UNAVAILABLE,
             RegistryError::BadName { .. }
             | RegistryError::UnknownStage { .. }

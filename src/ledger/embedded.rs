@@ -110,9 +110,9 @@ impl Embedded {
         match writing.commit(tx) {
             Ok(()) => {}
             Err(Ended::Failed(error)) => return Err(error),
-            Err(Ended::Stopped(why)) => {
+            Err(Ended::Stopped(why, logged)) => {
                 acting.stop(&connection, &why);
-                return Err(RegistryError::Log { why, fatal: true });
+                return Err(RegistryError::Log { why, logged });
             }
         }
         self.written.one_more(&connection);

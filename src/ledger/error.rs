@@ -44,11 +44,31 @@ pub enum RegistryError {
     )]
     Copy,
     /// The log of changes has it not, or it is not known whether it has.
-    #[error(
-        "{}: {why}",
-        if *fatal { "the change may or may not have been made, and this process has to be started again" } else { "the change was not made" }
-    )]
-    Log { why: String, fatal: bool },
+    #[error("{logged}: {why}")]
+    Log { why: String, logged: Logged },
+}
+
+/// What became of a change that the log of changes did not acknowledge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// It was not made, and may be tried again here.
+    Refused,
+    /// It was not made, and this process writes nothing more.
+    Ended,
+    /// It may or may not have been made; this process writes nothing more.
+    Unknown,
+}
+
+impl std::fmt::Display for Logged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "the change was not made",
+            Self::Ended => "the change was not made, and this process makes none any more: send it again, to whoever takes over",
+            Self::Unknown => {
+                "the change may or may not have been made, which this process cannot find out: look before you send it again"
+            }
+        })
+    }
 }
 
 impl RegistryError {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction};
 
 use super::capture::Capture;
-use super::error::RegistryError;
+use super::error::{Logged, RegistryError};
 use super::position::{position, set_position};
 use crate::transaction::Outcome;
 
 /// The log of changes that every process reads.
 pub trait ChangeLog: Send + Sync + Debug {
-    /// Adds the change of this number. Only `Done` says that it is there; after `Unknown` nothing more may be added by this process.
+    /// Adds the change of this number. Only `Done` says that it is there; after `Ended` and `Unknown` nothing more may be added by this process.
     fn append(&self, seq: u64, change: &[u8]) -> Outcome;
 }
 
@@ -39,7 +39,7 @@ pub(super) enum Acting {
         owner: Option<String>,
     },
     Owner(Arc<dyn ChangeLog>, Capture),
-    /// It was the owner, and does not know what the log has.
+    /// It was the owner, and others write now, or it does not know what the log has.
     Stopped(String),
 }
 
@@ -53,11 +53,11 @@ impl Acting {
     /// Takes a role.
     pub fn turn(&mut self, connection: &Connection, role: Role) -> Result<(), RegistryError> {
         if let (Role::Owner(_), Self::Stopped(why)) = (&role, &*self) {
-            return Err(RegistryError::Log { why: why.clone(), fatal: true });
+            return Err(RegistryError::Log { why: why.clone(), logged: Logged::Ended });
         }
         if let (Role::Owner(_), None) = (&role, position(connection)?) {
             let why = "this registry does not follow the log yet: it takes the log's snapshot first".to_owned();
-            return Err(RegistryError::Log { why, fatal: false });
+            return Err(RegistryError::Log { why, logged: Logged::Refused });
         }
         if let Self::Owner(_, capture) = &*self {
             capture.stop(connection)?;
@@ -71,7 +71,7 @@ impl Acting {
         Ok(())
     }
 
-    /// Nothing more is written: what the log has is not known.
+    /// Nothing more is written: others write now, or what the log has is not known.
     pub fn stop(&mut self, connection: &Connection, why: &str) {
         if let Self::Owner(_, capture) = std::mem::replace(self, Self::Stopped(why.to_owned())) {
             // A connection that cannot drop its own triggers notes what nobody asks for.
@@ -90,7 +90,7 @@ impl Acting {
             Self::Owner(log, capture) => {
                 Ok(Writing::Owner { log: Arc::clone(log), capture, before: Capture::begin(tx)? })
             }
-            Self::Stopped(why) => Err(RegistryError::Log { why: why.clone(), fatal: true }),
+            Self::Stopped(why) => Err(RegistryError::Log { why: why.clone(), logged: Logged::Ended }),
         }
     }
 }
@@ -105,11 +105,14 @@ impl Writing<'_> {
         let change = changed.encode();
         match log.append(seq, &change) {
             Outcome::Done => tx.commit().map_err(|e| {
-                Ended::Stopped(format!("change {seq} is in the log and cannot be written to this process's file: {e}"))
+                let why = format!("change {seq} is in the log and cannot be written to this process's file: {e}");
+                Ended::Stopped(why, Logged::Unknown)
             }),
-            Outcome::Refused(why) => Err(RegistryError::Log { why, fatal: false }.into()),
+            Outcome::Refused(why) => Err(RegistryError::Log { why, logged: Logged::Refused }.into()),
+            Outcome::Ended(why) => Err(Ended::Stopped(why, Logged::Ended)),
             Outcome::Unknown(why) => {
-                Err(Ended::Stopped(format!("whether change {seq} is in the log is not known: {why}")))
+                let why = format!("whether change {seq} is in the log is not known: {why}");
+                Err(Ended::Stopped(why, Logged::Unknown))
             }
         }
     }
@@ -118,8 +121,8 @@ impl Writing<'_> {
 /// How a transaction ended that is not committed here.
 pub(super) enum Ended {
     Failed(RegistryError),
-    /// Nothing more may be written.
-    Stopped(String),
+    /// Nothing more may be written; what became of this change.
+    Stopped(String, Logged),
 }
 
 impl From<RegistryError> for Ended {

@@ -1,5 +1,5 @@
-//! The producer of transactions. Each ends as done, as refused (nothing of it is durable), or as unknown; after that the producer is never used
-//! again.
+//! The producer of transactions. Each ends as done, as refused (nothing of it is durable), as ended (the same, and others keep this producer
+//! from writing), or as unknown; after the last two the producer is never used again.
 //!
 //! What librdkafka answers, and what it comes to:
 //!
@@ -9,7 +9,8 @@
 //! | | any, and the transaction could not be aborted yet | refused; the next call aborts it first |
 //! | the commit was asked for | retriable, or no answer yet | asked again, until the time is over: then unknown |
 //! | | any other | unknown: an earlier request may have reached the coordinator |
-//! | at any time | fatal: others took the transactional id, or its transaction ran into its time limit | unknown |
+//! | before the commit was asked for | fatal: others took the transactional id, or its transaction ran into its time limit | ended |
+//! | any time later, for the next transactions | | ended |
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -64,7 +65,9 @@ struct Inner {
 enum Stopped {
     /// The commit was not asked for.
     Before(String),
-    /// It may have been committed, or the client can never write again.
+    /// The same, and the client can never write again.
+    Ended(String),
+    /// It may have been committed.
     Unknown(String),
 }
 
@@ -116,24 +119,28 @@ type Claimed<'c> = (&'c ClaimAt, ConsumerGroupMetadata);
 impl Inner {
     fn commit(&mut self, records: &[Record], claim: Option<&Claimed<'_>>, limits: Limits) -> Outcome {
         let Self { client: Some(client), is_open, ended } = self else {
-            return Outcome::Unknown("the producer has ended".to_owned());
+            return Outcome::Ended("the producer has ended".to_owned());
         };
         if let Some(why) = ended {
-            return Outcome::Unknown(why.clone());
+            return Outcome::Ended(why.clone());
         }
         let stopped = match abort(client, is_open) {
             Ok(()) => match transact(client, is_open, records, claim, limits) {
                 Ok(()) => return Outcome::Done,
                 Err(Stopped::Before(why)) => match abort(client, is_open) {
                     Ok(()) | Err(Stopped::Before(_)) => Stopped::Before(why),
-                    Err(Stopped::Unknown(fatal)) => Stopped::Unknown(format!("{why}; {fatal}")),
+                    Err(Stopped::Ended(fatal) | Stopped::Unknown(fatal)) => Stopped::Ended(format!("{why}; {fatal}")),
                 },
-                Err(unknown) => unknown,
+                Err(ended) => ended,
             },
             Err(stopped) => stopped,
         };
         match stopped {
             Stopped::Before(why) => Outcome::Refused(why),
+            Stopped::Ended(why) => {
+                *ended = Some(why.clone());
+                Outcome::Ended(why)
+            }
             Stopped::Unknown(why) => {
                 *ended = Some(why.clone());
                 Outcome::Unknown(why)
@@ -146,7 +153,7 @@ impl Inner {
 fn before(client: &Client, what: &str, error: &KafkaError) -> Stopped {
     if client::is_fatal(client, error) {
         let fatal = client.client().fatal_error().map_or_else(|| error.to_string(), |(_, why)| why);
-        return Stopped::Unknown(format!("{what}: the producer can write no more: {fatal}"));
+        return Stopped::Ended(format!("{what}: the producer can write no more: {fatal}"));
     }
     Stopped::Before(match client.context().why() {
         Some(why) => format!("{what}: {error} ({why})"),
@@ -215,7 +222,7 @@ fn delivered(client: &Client, until: Instant) -> Result<(), Stopped> {
     loop {
         client.poll(Duration::ZERO);
         if let Some((_, fatal)) = client.client().fatal_error() {
-            return Err(Stopped::Unknown(format!("the producer can write no more: {fatal}")));
+            return Err(Stopped::Ended(format!("the producer can write no more: {fatal}")));
         }
         if let Some(why) = client.context().failed() {
             return Err(Stopped::Before(why));

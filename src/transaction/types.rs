@@ -7,7 +7,9 @@ pub enum Outcome {
     Done,
     /// Nothing in it is durable, and the same may be tried again by the same producer.
     Refused(String),
-    /// Whether it is durable is not known, or others keep this producer from writing: it must never be used again.
+    /// Nothing in it is durable, and others keep this producer from writing: it must never be used again.
+    Ended(String),
+    /// Whether it is durable is not known; the producer must never be used again.
     Unknown(String),
 }
 

@@ -138,7 +138,7 @@ impl Commits {
         let said = match &outcome {
             Outcome::Done => ownership::Outcome::Done,
             Outcome::Refused(_) => ownership::Outcome::Refused,
-            Outcome::Unknown(_) => ownership::Outcome::Unknown,
+            Outcome::Ended(_) | Outcome::Unknown(_) => ownership::Outcome::Unknown,
         };
         let _ = self.on(Event::Committed(said));
         outcome
@@ -155,7 +155,7 @@ impl state_log::Commits for Commits {
             return Outcome::Refused("the unit is not counted here".to_owned());
         };
         let outcome = through.producer.commit(records, None);
-        if let Outcome::Unknown(why) = &outcome {
+        if let Outcome::Ended(why) | Outcome::Unknown(why) = &outcome {
             self.lose(&unknown(why));
         }
         outcome
@@ -177,7 +177,7 @@ impl state_log::Commits for Commits {
                     CommitRefused { why: &why, tries }.emit();
                     thread::sleep(PAUSE);
                 }
-                Outcome::Unknown(why) => {
+                Outcome::Ended(why) | Outcome::Unknown(why) => {
                     self.lose(&unknown(&why));
                     return Outcome::Unknown(why);
                 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::*;
-use crate::ledger::{Embedded, rows};
+use crate::ledger::{Embedded, Logged, rows};
 use driftgate_core::promotion::PROD;
 use driftgate_core::promotion::version::Registration;
 
@@ -18,6 +18,8 @@ enum Fate {
     /// It dies once the log has it, before its own file has.
     DiesAfter,
     Refused,
+    /// Others write now.
+    Ended,
     UnknownThere,
     UnknownNot,
 }
@@ -56,6 +58,7 @@ impl ChangeLog for Log {
         assert!(now != Fate::DiesAfter, "dies");
         match now {
             Fate::Refused => Outcome::Refused("no".into()),
+            Fate::Ended => Outcome::Ended("others write".into()),
             Fate::UnknownThere | Fate::UnknownNot => Outcome::Unknown("no answer".into()),
             _ => Outcome::Done,
         }
@@ -89,7 +92,9 @@ fn all(registry: &Embedded) -> rows::All {
 
 #[test]
 fn an_answer_is_in_the_log_and_in_every_copy_wherever_the_owner_is_cut() {
-    for fate in [Fate::Done, Fate::Dies, Fate::DiesAfter, Fate::Refused, Fate::UnknownThere, Fate::UnknownNot] {
+    for fate in
+        [Fate::Done, Fate::Dies, Fate::DiesAfter, Fate::Refused, Fate::Ended, Fate::UnknownThere, Fate::UnknownNot]
+    {
         let folder = tempfile::tempdir().unwrap();
         let [(path, owner), (_, other)] = pair(folder.path());
         let log = Log::new();
@@ -105,16 +110,24 @@ fn an_answer_is_in_the_log_and_in_every_copy_wherever_the_owner_is_cut() {
             assert_eq!(all(&owner), before, "{fate:?}: nothing of it stays");
         }
         match &written {
-            Ok(Err(RegistryError::Log { fatal, .. })) => {
-                assert_eq!(*fatal, fate != Fate::Refused);
-                assert_eq!(owner.stopped().is_some(), *fatal);
+            Ok(Err(RegistryError::Log { logged, .. })) => {
+                let expected = match fate {
+                    Fate::Refused => Logged::Refused,
+                    Fate::Ended => Logged::Ended,
+                    _ => Logged::Unknown,
+                };
+                assert_eq!(*logged, expected, "{fate:?}");
+                assert_eq!(owner.stopped().is_some(), expected != Logged::Refused);
             }
             Ok(other) => assert!(other.is_ok(), "{other:?}"),
             Err(_) => {}
         }
         if owner.stopped().is_some() {
             let again = owner.register(&plain("2"), "ci", 3).unwrap_err();
-            assert!(matches!(again, RegistryError::Log { fatal: true, .. }), "{fate:?}: nothing more is written");
+            assert!(
+                matches!(again, RegistryError::Log { logged: Logged::Ended, .. }),
+                "{fate:?}: nothing more is written"
+            );
             assert!(owner.set_role(Role::Owner(Arc::clone(&log) as Arc<dyn ChangeLog>)).is_err());
         }
         // The process ends, and is started again as one that stands by; the other one takes over.
@@ -197,7 +210,7 @@ fn a_file_that_cannot_be_committed_after_the_log_has_the_change_stops_the_owner(
         Ok(change.execute("INSERT INTO stages (model, stage, version) VALUES ('m', 'prod', 'none')", [])?)
     });
     assert!(
-        matches!(&written, Err(RegistryError::Log { fatal: true, why }) if why.contains("change 2 is in the log")),
+        matches!(&written, Err(RegistryError::Log { logged: Logged::Unknown, why }) if why.contains("change 2 is in the log")),
         "{written:?}"
     );
     assert!(owner.stopped().is_some_and(|why| why.contains("cannot be written")));

@@ -88,17 +88,27 @@ enum Comes {
     Done,
     /// The same is committed by the next call.
     Refused,
+    /// Nothing of it is durable, and the producer is never used again.
+    Ended,
     /// The producer is never used again.
     Unknown,
 }
 
+/// What the next commit comes to.
+fn ended(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Ended(why) | Outcome::Unknown(why) => Outcome::Ended(why),
+        other => other,
+    }
+}
+
 #[test]
 fn every_answer_comes_to_its_outcome() {
-    use Comes::{Done, Refused, Unknown};
+    use Comes::{Done, Ended, Refused, Unknown};
     let answers: [(Api, RDKafkaRespErr, Comes); 21] = [
         (Api::AddPartitionsToTxn, E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, Refused),
         (Api::AddPartitionsToTxn, E::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, Done),
-        (Api::AddPartitionsToTxn, E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, Unknown),
+        (Api::AddPartitionsToTxn, E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, Ended),
         (Api::Produce, E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Refused),
         (Api::Produce, E::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, Done),
         (Api::Produce, E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, Refused),
@@ -109,7 +119,7 @@ fn every_answer_comes_to_its_outcome() {
         (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, Refused),
         (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, Refused),
         (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR, Done),
-        (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, Unknown),
+        (Api::TxnOffsetCommit, E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, Ended),
         (Api::EndTxn, E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR, Done),
         (Api::EndTxn, E::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, Done),
         (Api::EndTxn, E::RD_KAFKA_RESP_ERR__TRANSPORT, Done),
@@ -126,12 +136,14 @@ fn every_answer_comes_to_its_outcome() {
         let found = match outcome {
             Outcome::Done => Done,
             Outcome::Refused(_) => Refused,
+            Outcome::Ended(_) => Ended,
             Outcome::Unknown(_) => Unknown,
         };
         assert_eq!(found, comes, "{api:?} {error:?}: {outcome:?}");
         match comes {
             Done | Refused => mock.commits_soon(&producer),
-            Unknown => assert_eq!(mock.commit(&producer, 2), outcome, "after {api:?} {error:?}"),
+            // What was not tried is not unknown.
+            Ended | Unknown => assert_eq!(mock.commit(&producer, 2), ended(outcome), "after {api:?} {error:?}"),
         }
     }
 }
@@ -151,7 +163,7 @@ fn a_commit_without_an_answer_is_unknown_and_the_producer_ends() {
     let outcome = mock.commit(&producer, 2);
     assert!(matches!(&outcome, Outcome::Unknown(why) if why.contains("not known whether")), "{outcome:?}");
     mock.cluster.clear_request_errors(Api::EndTxn);
-    assert_eq!(mock.commit(&producer, 3), outcome);
+    assert_eq!(mock.commit(&producer, 3), ended(outcome));
 }
 
 #[test]

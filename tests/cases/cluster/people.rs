@@ -25,7 +25,7 @@ pub struct Said {
     pub approved: Vec<String>,
     /// Answers 307 that were followed.
     pub followed: usize,
-    /// Nobody answered, or 503.
+    /// Nobody answered, 503, or an answer that says that it is not known whether the change was made.
     pub put_off: usize,
     /// Answers that say that something is wrong.
     pub wrong: Vec<String>,
@@ -73,8 +73,10 @@ pub fn one(fleet: &Fleet, said: &mut Said, version: &str, at: [usize; 2]) {
                 said.followed += followed;
                 if step == 0 { &mut said.registered } else { &mut said.approved }.push(version.to_owned());
             }
-            // Who is the owner may change while it is told.
-            Ok((503 | 307, _, followed)) => {
+            // Who is the owner may change while it is told, or while the log is asked.
+            Ok((status, body, followed))
+                if matches!(status, 503 | 307) || (status == 500 && body.contains("may or may not have been made")) =>
+            {
                 said.followed += followed;
                 said.put_off += 1;
                 return;

@@ -85,6 +85,8 @@ mod outcomes;
 mod outward;
 #[path = "cases/positions.rs"]
 mod positions;
+#[path = "cases/python.rs"]
+mod python;
 #[path = "cases/reference.rs"]
 mod reference;
 #[path = "cases/rejected.rs"]

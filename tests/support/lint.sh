@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, lints, dependencies, images, scripts and alert rules. A tool that is missing leaves its checks out, except in continuous
+# Format, lints, dependencies, images, scripts, Python and alert rules. A tool that is missing leaves its checks out, except in continuous
 # integration (CI is set), where it fails the run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -26,6 +26,10 @@ if loose=$(grep -nHE '^FROM |^ *image: |^ *-? *uses: ' "${files[@]}" | grep -vE 
 fi
 
 if have shellcheck; then shellcheck .ci/run benches/*.sh benches/peers/*.sh packaging/debian/postinst packaging/debian/postrm tests/support/*.sh; fi
+if have ruff; then
+  ruff check --quiet python tests/python
+  ruff format --quiet --check python tests/python
+fi
 if have promtool; then
   promtool check config docker/prometheus/prometheus.yml
   promtool test rules docker/prometheus/alerts_test.yml

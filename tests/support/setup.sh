@@ -38,6 +38,7 @@ else
 fi
 if [ "$scope" = lint ] || [ "$scope" = test ]; then
   have shellcheck || packages+=(shellcheck)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 if [ "$scope" = dist ]; then
   have perl || packages+=(perl)
@@ -52,7 +53,6 @@ if [ "$scope" = test ]; then
   have npm || packages+=(npm)
   # Maven is needed once, to fetch Kafka.
   compgen -G "$cache/kafka/libs/kafka_2.13-*.jar" >/dev/null || have mvn || packages+=(maven)
-  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 if [ ${#packages[@]} -gt 0 ]; then
   missing="${packages[*]}"
@@ -65,6 +65,18 @@ if [ "$scope" = lint ]; then
   for component in clippy fmt; do
     cargo "$component" --version >/dev/null 2>&1 || rustup component add clippy rustfmt || die "cargo $component was not found: install the components clippy and rustfmt"
   done
+fi
+
+if [ "$scope" = lint ]; then
+  # Its version decides what it finds.
+  readonly ruff=0.17.6
+  if [ "$("$cache/bin/ruff" --version 2>/dev/null)" != "ruff $ruff" ]; then
+    rm -rf "$cache/ruff"
+    python3 -m venv "$cache/ruff"
+    "$cache/ruff/bin/pip" install --quiet --disable-pip-version-check "ruff==$ruff" || die "pip could not install ruff $ruff"
+    mkdir -p "$cache/bin"
+    ln -sf ../ruff/bin/ruff "$cache/bin/ruff"
+  fi
 fi
 
 if [ "$scope" = lint ] || [ "$scope" = test ]; then

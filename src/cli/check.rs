@@ -10,7 +10,7 @@ mod kafka;
 mod snapshot;
 pub mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use crate::config::{self, Config};
 use crate::daemon::sources;
 use crate::http::Tokens;
 use crate::sink::outbox;
+use crate::source::kafka::fetched_ahead;
 use crate::view::Keep;
 use alarms::Alarm;
 use bound::{Given, ModelBound};
@@ -275,11 +276,11 @@ impl Report {
             ));
         }
         let memory = format!("memory: what each version takes (below), and at most {}", parts.join(" and "));
-        let workers = self.given.map_or(1, |given| given.workers);
+        let (workers, partition) = self.given.map_or((1, 0), |given| (given.workers, given.partition));
         format!(
             "{memory}\nmemory at most: {} whatever is read, {} per partition, and per model (of all this up to a quarter more, which was given back):",
             watch::size(bound::process(workers)),
-            watch::size(bound::PARTITION)
+            watch::size(partition)
         )
     }
 
@@ -318,7 +319,8 @@ impl Report {
                 "file": file.display().to_string(), "warnings": lints,
                 "memory": {
                     "undelivered_bytes": OUTBOX_BYTES, "join_bytes": self.join_bytes,
-                    "process_bytes": self.given.map(|given| bound::process(given.workers)), "partition_bytes": bound::PARTITION,
+                    "process_bytes": self.given.map(|given| bound::process(given.workers)),
+                    "partition_bytes": self.given.map(|given| given.partition),
                     "most_bytes": self.total_bound(),
                 },
             })
@@ -339,6 +341,7 @@ fn given(config: &Config, keep: Keep) -> Given {
         has_features: config.sources.iter().any(|s| s.kind == EventKind::Features),
         sources: config.sources.len() as u64,
         workers: threads(None) as u64,
+        partition: fetched_ahead(config.kafka.as_ref().map_or(&BTreeMap::new(), |kafka| &kafka.properties)),
     }
 }
 

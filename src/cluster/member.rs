@@ -9,15 +9,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::assigned;
-use crate::source::kafka::metadata_of;
-use crate::telemetry::events::kafka::ClientLine;
+use crate::source::kafka::{Listener, Own, metadata_of};
 use driftgate_core::pipeline::lock;
 
 /// The partition of the topic of units that stands for the one unit.
@@ -67,7 +64,8 @@ pub struct Identity {
     pub session: Duration,
 }
 
-struct Context {
+/// What is done when the coordinator gives the unit, and takes it back.
+struct Assignments {
     units_topic: String,
     changes: Mutex<Sender<Change>>,
     /// Nothing is counted here any more.
@@ -76,7 +74,7 @@ struct Context {
     leaving: Arc<AtomicBool>,
 }
 
-impl Context {
+impl Assignments {
     fn tell(&self, change: Change) {
         // Whoever listens ends with the process.
         let _ = lock(&self.changes).send(change);
@@ -99,27 +97,20 @@ impl Context {
     }
 }
 
-impl ClientContext for Context {
-    fn error(&self, error: KafkaError, reason: &str) {
-        let message = format!("{error}: {reason}");
-        ClientLine { facility: "GROUP", message: &message, is_warning: true }.emit();
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let is_warning = (level as i32) <= (RDKafkaLogLevel::Warning as i32);
-        ClientLine { facility, message, is_warning }.emit();
-    }
+/// Its log has what the group's other members do to it.
+impl Own for Assignments {
+    const WARNS: bool = true;
 }
 
-impl ConsumerContext for Context {
+impl ConsumerContext for Listener<Assignments> {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Revoke(list) if self.has_slot(list) => {
+            Rebalance::Revoke(list) if self.own.has_slot(list) => {
                 if consumer.assignment_lost() {
-                    self.tell(Change::Lost);
+                    self.own.tell(Change::Lost);
                 } else {
-                    self.tell(Change::Revoked);
-                    self.wait_until_free();
+                    self.own.tell(Change::Revoked);
+                    self.own.wait_until_free();
                 }
             }
             _ => {}
@@ -128,11 +119,11 @@ impl ConsumerContext for Context {
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(list) if self.has_slot(list) => {
+            Rebalance::Assign(list) if self.own.has_slot(list) => {
                 // Nothing is to be fetched: there are no records.
                 let _ = consumer.pause(list);
-                self.set_free(false);
-                self.tell(Change::Assigned);
+                self.own.set_free(false);
+                self.own.tell(Change::Assigned);
             }
             _ => {}
         }
@@ -142,7 +133,7 @@ impl ConsumerContext for Context {
 /// The membership, kept alive by a thread.
 pub struct Membership {
     identity: Identity,
-    consumer: Arc<BaseConsumer<Context>>,
+    consumer: Arc<BaseConsumer<Listener<Assignments>>>,
     leaving: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -174,13 +165,14 @@ impl Membership {
             // The committed offset is a sequence number, and there are no records.
             .set("auto.offset.reset", "latest");
         let leaving = Arc::new(AtomicBool::new(false));
-        let context = Context {
+        let own = Assignments {
             leaving: Arc::clone(&leaving),
             units_topic: identity.units_topic.clone(),
             changes: Mutex::new(changes),
             is_free: (Mutex::new(true), Condvar::new()),
         };
-        let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
+        let consumer: BaseConsumer<Listener<Assignments>> = config.create_with_context(Listener::new(own))?;
+        let consumer = Arc::new(consumer);
         consumer.subscribe(&[&identity.units_topic])?;
         let (polled, ends) = (Arc::clone(&consumer), Arc::clone(&leaving));
         let work = move || {
@@ -203,7 +195,7 @@ impl Membership {
 
     /// Nothing is counted here any more: the coordinator may give the unit to another process.
     pub fn give_back(&self) {
-        self.consumer.context().set_free(true);
+        self.consumer.context().own.set_free(true);
     }
 
     /// Leaves the group, which gives the unit to another member at once; waits a moment for the brokers.
@@ -263,7 +255,7 @@ impl Membership {
 }
 
 /// Leaves the group: the member's last words, for which the client is served a moment.
-fn leave(consumer: &BaseConsumer<Context>) {
+fn leave(consumer: &BaseConsumer<Listener<Assignments>>) {
     consumer.unsubscribe();
     let until = Instant::now() + LEAVING;
     while Instant::now() < until && consumer.assignment().is_ok_and(|list| list.count() > 0) {

@@ -7,14 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
-use crate::source::kafka::{Troubles, is_for_consumers};
-use crate::telemetry::events::kafka::{ClientLine, ProducerKept};
+use crate::source::kafka::{Listener, Own, is_for_consumers};
+use crate::telemetry::events::kafka::ProducerKept;
 use crate::telemetry::events::threads::{NoThread, Purpose};
 
 /// How long the records of a flight may take to be acknowledged.
@@ -22,8 +20,9 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// How often is looked whether they are.
 const LOOK: Duration = Duration::from_millis(1);
 /// What the configuration can set otherwise. A missing topic is reported after the propagation time.
-const DEFAULTS: [(&str, &str); 5] = [
+const DEFAULTS: [(&str, &str); 6] = [
     ("compression.type", "lz4"),
+    ("log.connection.close", "false"),
     ("linger.ms", "5"),
     ("message.max.bytes", "10485760"),
     ("message.timeout.ms", "20000"),
@@ -59,35 +58,25 @@ struct Delivery {
     result: Result<(), KafkaError>,
 }
 
-struct Deliveries {
-    send: Sender<Delivery>,
-    troubles: Troubles,
-}
+/// Where it is told what became of records.
+struct Deliveries(Sender<Delivery>);
 
-impl ClientContext for Deliveries {
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.hear(&error, reason);
-    }
+impl Own for Deliveries {}
 
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        ClientLine { facility, message, is_warning: false }.emit();
-    }
-}
-
-impl ProducerContext for Deliveries {
+impl ProducerContext for Listener<Deliveries> {
     type DeliveryOpaque = Box<u64>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: Box<u64>) {
         let result = result.as_ref().map(|_| ()).map_err(|(e, _)| e.clone());
         // The receiver lives as long as the producer's owner.
-        let _ = self.send.send(Delivery { number: *number, result });
+        let _ = self.own.0.send(Delivery { number: *number, result });
     }
 }
 
 /// A producer, made anew where it cannot go on.
 pub struct TopicWriter {
     config: ClientConfig,
-    producer: BaseProducer<Deliveries>,
+    producer: BaseProducer<Listener<Deliveries>>,
     deliveries: Receiver<Delivery>,
     next: u64,
 }
@@ -185,7 +174,7 @@ impl TopicWriter {
     }
 }
 
-fn producer(config: &ClientConfig) -> Result<(BaseProducer<Deliveries>, Receiver<Delivery>), KafkaError> {
+fn producer(config: &ClientConfig) -> Result<(BaseProducer<Listener<Deliveries>>, Receiver<Delivery>), KafkaError> {
     let (send, deliveries) = channel();
-    Ok((config.create_with_context(Deliveries { send, troubles: Troubles::default() })?, deliveries))
+    Ok((config.create_with_context(Listener::new(Deliveries(send)))?, deliveries))
 }

@@ -3,8 +3,9 @@
 //!
 //! `consumer` reads all partitions, `partition` one of them, by `messages`; `unreadable` has batches of records that cannot be read, and
 //! `look` finds their ends. `handle` asks the brokers, through `described`, `ends` and `allowed`; `group` commits offsets, with the `mark` of the
-//! daemon. `client` and `trouble` hear what the client says of itself,
-//! `properties` says which properties are for consumers alone.
+//! daemon. `client` serves the client's own events;
+//! `listener` is the context of every Kafka client, here and elsewhere, and `trouble` what their complaints mean. `properties` says which
+//! properties are for consumers alone, and what a partition fetches ahead.
 
 pub mod allowed;
 mod client;
@@ -14,6 +15,7 @@ mod ends;
 mod error;
 mod group;
 mod handle;
+mod listener;
 mod look;
 mod mark;
 mod messages;
@@ -28,9 +30,9 @@ pub use consumer::KafkaSource;
 pub use error::KafkaSourceError;
 pub use group::metadata_of;
 pub use handle::Handle;
+pub use listener::{Listener, Own};
 pub use mark::{Mark, mark};
 pub use messages::Message;
 pub use partition::Partition;
-pub use properties::{is_for_consumers, is_for_members};
-pub use trouble::Troubles;
+pub use properties::{fetched_ahead, is_for_consumers, is_for_members};
 pub use types::{Found, Start};

@@ -6,15 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 
 use super::error::TransactionError;
-use crate::source::kafka::{Troubles, is_for_consumers};
-use crate::telemetry::events::kafka::ClientLine;
+use crate::source::kafka::{Listener, Own, is_for_consumers};
 use crate::telemetry::events::threads::{NoThread, Purpose};
 use driftgate_core::pipeline::lock;
 
@@ -59,15 +56,16 @@ const LEFT_OUT: [&str; 12] = [
     "enable.gapless.guarantee",
 ];
 
-pub type Client = BaseProducer<Deliveries>;
+pub type Client = BaseProducer<Listener<Deliveries>>;
 
-/// What the client says of the records of a transaction, and of its connections.
+/// What the client says of the records of a transaction.
 #[derive(Default)]
 pub struct Deliveries {
     /// Why the first record of the transaction that failed did.
     failed: Mutex<Option<String>>,
-    troubles: Troubles,
 }
+
+impl Own for Deliveries {}
 
 impl Deliveries {
     /// Forgets what became of records before.
@@ -78,30 +76,15 @@ impl Deliveries {
     pub fn failed(&self) -> Option<String> {
         lock(&self.failed).clone()
     }
-
-    /// Why the brokers do not answer, if the client said so lately.
-    pub fn why(&self) -> Option<String> {
-        self.troubles.why()
-    }
 }
 
-impl ClientContext for Deliveries {
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.hear(&error, reason);
-    }
-
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        ClientLine { facility, message, is_warning: false }.emit();
-    }
-}
-
-impl ProducerContext for Deliveries {
+impl ProducerContext for Listener<Deliveries> {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, message)) = result {
             let topic = message.topic();
-            lock(&self.failed).get_or_insert_with(|| format!("the topic {topic:?} does not take records: {error}"));
+            lock(&self.own.failed).get_or_insert_with(|| format!("the topic {topic:?} does not take records: {error}"));
         }
     }
 }
@@ -123,7 +106,8 @@ pub fn connect(
         config.set(k, v);
     }
     config.set("transactional.id", transactional_id);
-    let client: Client = config.create_with_context(Deliveries::default()).map_err(TransactionError::Client)?;
+    let client: Client =
+        config.create_with_context(Listener::<Deliveries>::default()).map_err(TransactionError::Client)?;
     match take_id(&client, transactional_id, wait) {
         Ok(()) => Ok(client),
         Err(e) => {
@@ -142,7 +126,7 @@ fn take_id(client: &Client, transactional_id: &str, wait: Duration) -> Result<()
             Err(e) if !is_retriable(&e) => return Err(TransactionError::refused(transactional_id, &e)),
             Err(e) if left.is_zero() => {
                 client.poll(Duration::ZERO);
-                let cause = client.context().why().unwrap_or_else(|| e.to_string());
+                let cause = client.context().troubles.why().unwrap_or_else(|| e.to_string());
                 return Err(TransactionError::TooLate { transactional_id: transactional_id.to_owned(), wait, cause });
             }
             Err(_) => serve(client),

@@ -155,7 +155,7 @@ fn before(client: &Client, what: &str, error: &KafkaError) -> Stopped {
         let fatal = client.client().fatal_error().map_or_else(|| error.to_string(), |(_, why)| why);
         return Stopped::Ended(format!("{what}: the producer can write no more: {fatal}"));
     }
-    Stopped::Before(match client.context().why() {
+    Stopped::Before(match client.context().troubles.why() {
         Some(why) => format!("{what}: {error} ({why})"),
         None => format!("{what}: {error}"),
     })
@@ -171,7 +171,7 @@ fn transact(
 ) -> Result<(), Stopped> {
     let began = Instant::now();
     let until = began + limits.asked;
-    client.context().begin();
+    client.context().own.begin();
     client.begin_transaction().map_err(|e| before(client, "the transaction cannot begin", &e))?;
     *is_open = true;
     for record in records {
@@ -201,14 +201,14 @@ fn send(client: &Client, record: &Record, until: Instant) -> Result<(), Stopped>
             Err((e, back))
                 if e.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
                     && Instant::now() < until
-                    && client.context().failed().is_none() =>
+                    && client.context().own.failed().is_none() =>
             {
                 next = back;
                 client::serve(client);
             }
             Err((e, _)) => {
                 let what = format!("the topic {:?} does not take records", record.topic);
-                return Err(match client.context().failed() {
+                return Err(match client.context().own.failed() {
                     Some(why) if !client::is_fatal(client, &e) => Stopped::Before(why),
                     _ => before(client, &what, &e),
                 });
@@ -224,14 +224,14 @@ fn delivered(client: &Client, until: Instant) -> Result<(), Stopped> {
         if let Some((_, fatal)) = client.client().fatal_error() {
             return Err(Stopped::Ended(format!("the producer can write no more: {fatal}")));
         }
-        if let Some(why) = client.context().failed() {
+        if let Some(why) = client.context().own.failed() {
             return Err(Stopped::Before(why));
         }
         if client.in_flight_count() == 0 {
             return Ok(());
         }
         if Instant::now() >= until {
-            let why = client.context().why().map_or_else(String::new, |why| format!(": {why}"));
+            let why = client.context().troubles.why().map_or_else(String::new, |why| format!(": {why}"));
             return Err(Stopped::Before(format!("the brokers did not acknowledge records in time{why}")));
         }
         client::serve(client);

@@ -21,10 +21,8 @@ pub const VERSIONS: u64 = MOST_LIVE as u64;
 
 /// The program, its threads, its connections and what librdkafka keeps beside messages,
 const PROCESS: u64 = 160 << 20;
-/// each worker's batches,
+/// and each worker's batches.
 const WORKER: u64 = 48 << 20;
-/// and the messages of a partition that were fetched and not read.
-pub const PARTITION: u64 = 8 << 20;
 /// Results that wait for a topic, beside those that wait for the registry.
 const LANES: u64 = 32 << 20;
 /// What a decoder knows of texts before it begins anew: their bytes, and a place of each.
@@ -52,6 +50,8 @@ pub struct Given {
     pub has_features: bool,
     pub sources: u64,
     pub workers: u64,
+    /// The messages of a partition that were fetched and not read.
+    pub partition: u64,
 }
 
 /// A model's part.
@@ -202,7 +202,14 @@ checks:
 ";
 
     fn given() -> Given {
-        Given { limits: Limits::default(), keep: Keep::default(), has_features: false, sources: 2, workers: 2 }
+        Given {
+            limits: Limits::default(),
+            keep: Keep::default(),
+            has_features: false,
+            sources: 2,
+            workers: 2,
+            partition: 0,
+        }
     }
 
     fn policy(grid: &str) -> Policy {

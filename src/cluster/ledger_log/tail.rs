@@ -7,9 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -17,8 +16,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::follower::{Follower, Seen, Step};
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, RegistryError};
-use crate::source::kafka::{Troubles, is_for_members};
-use crate::telemetry::events::kafka::{ClientLine, LedgerNotFollowed};
+use crate::source::kafka::{Listener, is_for_members};
+use crate::telemetry::events::kafka::LedgerNotFollowed;
 use driftgate_core::pipeline::lock;
 
 /// How often the end is asked for while nothing comes.
@@ -122,8 +121,8 @@ impl Tail {
         for (k, v) in FIXED {
             config.set(k, v);
         }
-        let consumer: BaseConsumer<Context> =
-            config.create_with_context(Context::default()).map_err(TailError::Client)?;
+        let consumer: BaseConsumer<Listener> =
+            config.create_with_context(Listener::default()).map_err(TailError::Client)?;
         let shared = Arc::new(Shared::default());
         let mut follower = Follower::new(Arc::clone(&registry))?;
         lock(&shared.state).place.seen = follower.seen()?.clone();
@@ -188,28 +187,6 @@ impl Tail {
     }
 }
 
-/// Hears the client's complaints.
-#[derive(Default)]
-struct Context {
-    troubles: Troubles,
-}
-
-impl ClientContext for Context {
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.hear(&error, reason);
-    }
-
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" {
-            self.troubles.hear_log(facility, message);
-        } else {
-            ClientLine { facility, message, is_warning: false }.emit();
-        }
-    }
-}
-
-impl ConsumerContext for Context {}
-
 /// An end that was asked for.
 struct Asked {
     /// The number of the last one who asked.
@@ -219,7 +196,7 @@ struct Asked {
 }
 
 struct Reading {
-    consumer: BaseConsumer<Context>,
+    consumer: BaseConsumer<Listener>,
     topic: String,
     follower: Follower,
     shared: Arc<Shared>,

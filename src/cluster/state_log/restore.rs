@@ -14,8 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::gather::{Found, Gather};
 use super::held::Held;
 use crate::cluster::error::ClusterError;
-use crate::source::kafka::{Troubles, is_for_members};
-use crate::telemetry::events::kafka::ClientLine;
+use crate::source::kafka::{Listener, is_for_members};
 use crate::telemetry::events::state::{StateRead, StateReading};
 use crate::telemetry::events::threads::{NoThread, Purpose};
 
@@ -87,24 +86,7 @@ pub fn restore(
     Ok(Restored { seq, held, bytes })
 }
 
-type Client = BaseConsumer<Context>;
-
-#[derive(Default)]
-struct Context {
-    troubles: Troubles,
-}
-
-impl rdkafka::client::ClientContext for Context {
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.hear(&error, reason);
-    }
-
-    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        ClientLine { facility, message, is_warning: false }.emit();
-    }
-}
-
-impl rdkafka::consumer::ConsumerContext for Context {}
+type Client = BaseConsumer<Listener>;
 
 /// The reader of a partition.
 struct Reader<'t> {
@@ -133,7 +115,7 @@ fn client(properties: &BTreeMap<String, String>, isolation: &str) -> Result<Clie
         config.set(k, v);
     }
     config.set("isolation.level", isolation);
-    config.create_with_context(Context::default()).map_err(ClusterError::Client)
+    config.create_with_context(Listener::default()).map_err(ClusterError::Client)
 }
 
 impl<'t> Reader<'t> {

@@ -1,50 +1,37 @@
-//! The context of a Kafka client: it keeps what the client says of itself, and serves the client's own events.
+//! The client that reads topics of events: how far open transactions reach by its statistics, and its own events, served.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::statistics::Statistics;
 
-use super::trouble::Troubles;
-use crate::telemetry::events::kafka::{ClientLine, MessageAstray, Place};
+use super::listener::{Listener, Own};
+use crate::telemetry::events::kafka::{MessageAstray, Place};
 
 /// How often a wait looks whether there is something.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Keeps the client's complaints about its connections, and logs each of them now and then.
-#[derive(Default)]
-pub struct SourceContext {
-    pub troubles: Troubles,
-    /// By topic and partition: how much of the log lies behind the start of a transaction that is open.
+/// The context of a client that reads topics of events.
+pub type SourceContext = Listener<OpenTransactions>;
+
+/// By topic and partition: how much of the log lies behind the start of a transaction that is open.
+#[derive(Debug, Default)]
+pub struct OpenTransactions {
     pub open: Mutex<BTreeMap<(String, i32), i64>>,
 }
 
-impl ClientContext for SourceContext {
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.hear(&error, reason);
-    }
+impl Own for OpenTransactions {
+    const WARNS: bool = true;
 
-    fn stats(&self, statistics: Statistics) {
+    fn statistics(&self, statistics: Statistics) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, topic) in statistics.topics {
             for (id, p) in topic.partitions.iter().filter(|(id, p)| **id >= 0 && p.ls_offset >= 0) {
                 open.insert((name.clone(), *id), (p.hi_offset - p.ls_offset).max(0));
             }
-        }
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" {
-            self.troubles.hear_log(facility, message);
-        } else {
-            let is_warning = (level as i32) <= (RDKafkaLogLevel::Warning as i32);
-            ClientLine { facility, message, is_warning }.emit();
         }
     }
 }

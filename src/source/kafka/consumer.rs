@@ -15,16 +15,16 @@ use super::mark::Committed;
 use super::messages::Messages;
 use super::native::set_leader_epoch;
 use super::partition::Partition;
+use super::properties::QUEUED;
 use super::types::Start;
 
 /// Settings that serve a busy consumer; the configuration's own win, except where counts depend on them.
-const DEFAULTS: [(&str, &str); 8] = [
+const DEFAULTS: [(&str, &str); 7] = [
     // Only these statistics say how far open transactions reach.
     ("statistics.interval.ms", "5000"),
     ("fetch.min.bytes", "65536"),
     ("fetch.wait.max.ms", "50"),
     ("fetch.queue.backoff.ms", "5"),
-    ("queued.max.messages.kbytes", "8192"),
     ("check.crcs", "true"),
     // A start waits half of it between its first connection and its second.
     ("reconnect.backoff.ms", "20"),
@@ -59,6 +59,7 @@ impl KafkaSource {
             return Err(KafkaSourceError::NoToken);
         }
         let mut config = ClientConfig::new();
+        config.set(QUEUED.0, QUEUED.1.to_string());
         for (k, v) in DEFAULTS {
             config.set(k, v);
         }

@@ -140,7 +140,7 @@ impl Handle {
     #[must_use]
     pub fn held_by_transaction(&self, topic: &str, partition: i32) -> i64 {
         let key = (topic.to_owned(), partition);
-        let open = &self.consumer.client().context().open;
+        let open = &self.consumer.client().context().own.open;
         open.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or(0)
     }
 

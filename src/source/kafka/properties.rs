@@ -1,4 +1,16 @@
-//! Which of the configured properties of librdkafka are for whom.
+//! Which of the configured properties of librdkafka are for whom, and what a partition fetches ahead.
+
+use std::collections::BTreeMap;
+
+/// How much is fetched ahead of each partition, and how much it is unless the configuration says otherwise.
+pub(super) const QUEUED: (&str, u64) = ("queued.max.messages.kbytes", 8192);
+
+/// The messages of a partition that were fetched and not read: their bytes at most.
+#[must_use]
+pub fn fetched_ahead(properties: &BTreeMap<String, String>) -> u64 {
+    let (name, default) = QUEUED;
+    properties.get(name).and_then(|kbytes| kbytes.trim().parse().ok()).unwrap_or(default).saturating_mul(1024)
+}
 
 /// Properties of a member of the group, which who reads by hand is not.
 #[must_use]
@@ -20,4 +32,16 @@ pub fn is_for_consumers(property: &str) -> bool {
             "enable.partition.eof",
         ]
         .contains(&property)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_fetched_ahead_is_what_the_configuration_says() {
+        let with = |value: &str| fetched_ahead(&BTreeMap::from([(QUEUED.0.to_owned(), value.to_owned())]));
+        assert_eq!(fetched_ahead(&BTreeMap::new()), 8 << 20);
+        assert_eq!((with("1024"), with("4194304")), (1 << 20, 4 << 30));
+    }
 }

@@ -57,13 +57,16 @@ impl Troubles {
         }
     }
 
-    /// Takes a line of a client's log, the only place that reports a connection that ends without an error.
-    pub fn hear_log(&self, facility: &str, message: &str) {
-        if facility == "FAIL" {
+    /// Takes a line of a client's log if it is a complaint, and returns whether it is. The log is the only place that reports a connection
+    /// that ends without an error.
+    pub fn hear_log(&self, facility: &str, message: &str) -> bool {
+        let complains = facility == "FAIL";
+        if complains {
             // `[thrd:name]: ` says nothing to people.
             let message = message.strip_prefix("[thrd:").and_then(|m| m.split_once("]: ")).map_or(message, |(_, m)| m);
             self.take(message, Instant::now());
         }
+        complains
     }
 
     fn take(&self, reason: &str, now: Instant) {
@@ -252,8 +255,8 @@ mod tests {
         troubles.take(cause, Instant::now());
         troubles.clear();
         assert_eq!(troubles.why(), None);
-        troubles.hear_log("FAIL", "[thrd:b:1/bootstrap]: b:1/bootstrap: Failed to resolve 'b:1'");
-        troubles.hear_log("CONFWARN", "[thrd:app]: Configuration property x is y");
+        assert!(troubles.hear_log("FAIL", "[thrd:b:1/bootstrap]: b:1/bootstrap: Failed to resolve 'b:1'"));
+        assert!(!troubles.hear_log("CONFWARN", "[thrd:app]: Configuration property x is y"));
         assert!(troubles.why().unwrap().starts_with("b:1/bootstrap: Failed to resolve 'b:1'; check"));
     }
 

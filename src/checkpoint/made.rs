@@ -1,9 +1,9 @@
-//! Checkpoints that tests make up.
+//! Checkpoints that tests make up: those beside the code, and those of the binary, which include this file.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::state::{Checkpoint, SourceState};
+use super::{Checkpoint, SourceState};
 use driftgate_core::event::{Domain, EventKind, Flag, PredictionBatch, code};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, SourceId};

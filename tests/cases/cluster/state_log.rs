@@ -11,17 +11,17 @@ use driftgate::cluster::error::{ClusterError, Outcome};
 use driftgate::cluster::producer::{ClaimAt, Producer, Record, fence};
 use driftgate::cluster::state_log::{Commits, Held, Restored, StateLog, restore};
 use driftgate::sink::Item;
-use driftgate_core::event::{Domain, EventKind, Flag, PredictionBatch, code};
 use driftgate_core::intake::Setup;
-use driftgate_core::intake::job::Job;
 use driftgate_core::pipeline::Pipeline;
-use driftgate_core::policy::Policy;
-use driftgate_core::window::front::ANY;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::broker;
+
+#[allow(dead_code, reason = "the tests beside the code make up more")]
+#[path = "../../../src/checkpoint/made.rs"]
+mod made;
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -106,47 +106,13 @@ impl Commits for Owner {
 
 /// A model with so many predictions that wait for labels: a chunk for each 65,536.
 fn pipeline(rows: i64) -> Pipeline {
-    let text = "apiVersion: driftgate/v1\nmodel: m\nbaseline: {snapshot: \"v{version}.csv\"}\nfeatures: {numeric: [x], categorical: []}\n\
-        segments: [s]\nlabels: {horizon: 1h}\nchecks:\n  drift:\n    window: {size: 1h, slide: 5m}\n    rules:\n    - psi: {of: features, lt: 0.2}\n";
-    let policy: Policy = driftgate_core::policy::parse(text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
-    let pipeline = Pipeline::new(Arc::new(policy), Setup::default(), 1);
-    let mut batch = PredictionBatch::new(1, 0, 1);
-    for i in 0..rows {
-        batch.ids.push(&i.to_string());
-        batch.ts.push(i);
-        batch.version.push(0);
-        batch.stage.push(code::MISSING);
-        batch.score.push(0.5);
-        batch.decision.push(Flag::Missing);
-        batch.latency_ms.push(0.0);
-        batch.error.push(Flag::Missing);
-        batch.features.numeric.iter_mut().for_each(|column| column.push(1.0));
-        batch.segments[0].push(0);
-    }
-    batch.fresh.extend([(Domain::Version, "1".into()), (Domain::Segmentation(0), "a".into())]);
-    let mut intake = pipeline.intake();
-    let (source, decoder) = (intake.add_source(EventKind::Predictions, ANY, None), intake.add_decoder());
-    intake.learn(decoder, &mut batch);
-    intake.translate(decoder, &mut batch);
-    let mut job = Job::default();
-    pipeline.admit(&mut intake, source, &batch, &mut job);
-    drop(intake);
-    pipeline.count(0, &batch, &job);
+    let pipeline = Pipeline::new(made::policy(), Setup::default(), 1);
+    made::enter(&pipeline, 0..rows);
     pipeline
 }
 
 /// A state whose position is its number; its outbox makes the manifest large.
 fn state(pipeline: &mut Pipeline, number: i64, outbox: usize) -> Checkpoint {
-    let source = SourceState {
-        topic: "t".into(),
-        partition: 0,
-        next_offset: Some(number),
-        topic_id: None,
-        leader_epoch: None,
-        fronts: vec![],
-        behind: vec![],
-        holes: vec![],
-    };
     let item = Item::Verdict {
         model: "m".into(),
         version: "1".into(),
@@ -154,7 +120,7 @@ fn state(pipeline: &mut Pipeline, number: i64, outbox: usize) -> Checkpoint {
         end_ms: number,
         json: number.to_string().repeat(outbox),
     };
-    Checkpoint { sources: vec![source], pipelines: vec![pipeline.state()], outbox: vec![item] }
+    Checkpoint { outbox: vec![item], pipelines: made::of(pipeline).pipelines, ..made::checkpoint(number) }
 }
 
 /// The number of the state in a folder, with its rows and the bytes of its outbox.

@@ -7,3 +7,6 @@ pub mod jsonl;
 pub mod kafka;
 pub mod options;
 pub mod prometheus;
+
+#[cfg(test)]
+mod tests;

@@ -166,3 +166,16 @@ fn the_readme_is_short_and_names_every_page() {
         assert!(readme.contains(&format!("]({link})")), "README.md has no link to {link}");
     }
 }
+
+#[test]
+fn the_check_that_contributing_shows_is_the_one_that_is_compiled() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
+    let example = read("crates/core/src/decode/checks/example.rs");
+    let (_, rest) = example.split_once("// begin\n").unwrap();
+    let (shown, _) = rest.split_once("// end\n").unwrap();
+    // The example is in no table, and has no reason of its own.
+    let shown = shown.replace("reason: IdTooLong", "reason: Reason::IdTooLong");
+    let indented: String =
+        shown.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("       {line}\n") }).collect();
+    assert!(shown.lines().count() > 8 && read("CONTRIBUTING.md").contains(&indented), "{indented}");
+}

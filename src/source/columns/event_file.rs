@@ -1,5 +1,5 @@
-//! The part that files of all kinds of events share: the envelope's checks, which columns hold the features, and columns
-//! of a batch by name.
+//! The part that files of all kinds of events share: the checks of `decode::checks` by columns, which columns hold the features, and
+//! columns of a batch by name.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::cells::{Cell, Cells};
 use super::{ColumnFile, FileError, FileRows, Piece, Pieces};
 use crate::source::options::FileOptions;
+use driftgate_core::decode::checks::{self, Checks};
 use driftgate_core::decode::columns::Columns;
 use driftgate_core::decode::notes::Unmapped;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::decode::{Reason, Reject, check_time, check_value, check_weight};
+use driftgate_core::decode::{Reason, Reject};
 use driftgate_core::event::{EventKind, Field, FieldMap, Flag, Ids, code, numeric};
 use driftgate_core::schema::{Classes, Schema};
 
@@ -22,6 +23,7 @@ pub(super) struct EventFile {
     pub(super) file: Arc<ColumnFile>,
     pub(super) schema: Arc<Schema>,
     options: FileOptions,
+    checks: Checks,
     /// Columns of the policy's numeric features, categorical features and attributes.
     numeric: Vec<Option<String>>,
     categorical: Vec<Option<String>>,
@@ -50,16 +52,21 @@ enum Unfit {
 /// Rows that are no events of this model, by the order of the checks.
 type UnfitRows = Vec<(usize, Unfit)>;
 
-/// What the text of an envelope's field is worth: usable, empty, too long, or another one than is read here.
+/// What the text of an envelope's field is worth: usable, empty, another one than is read here, or, from `REFUSED` on, refused.
 mod class {
     pub const FINE: u32 = 0;
     pub const EMPTY: u32 = 1;
-    pub const LONG: u32 = 2;
-    pub const OTHER: u32 = 3;
+    pub const OTHER: u32 = 2;
+    pub const REFUSED: u32 = 3;
 }
 
 impl EventFile {
-    pub(super) fn open(path: &Path, schema: Arc<Schema>, options: &FileOptions) -> Result<(Self, Pieces), FileError> {
+    pub(super) fn open(
+        path: &Path,
+        kind: EventKind,
+        schema: Arc<Schema>,
+        options: &FileOptions,
+    ) -> Result<(Self, Pieces), FileError> {
         let fields = &options.format.fields;
         let column = |field: &Field| fields.column(*field).to_owned();
         let is_measured = |field: &Field| matches!(field, Field::Metric | Field::Value | Field::Weight);
@@ -83,7 +90,8 @@ impl EventFile {
             column.as_ref().and_then(|c| categorical.iter().position(|f: &Option<String>| f.as_ref() == Some(c)))
         };
         let twins = attributes.iter().map(twin).collect();
-        Ok((Self { file, schema, options: options.clone(), numeric, categorical, attributes, twins }, pieces))
+        let checks = Checks::new(kind, &schema, options.limits);
+        Ok((Self { file, schema, options: options.clone(), checks, numeric, categorical, attributes, twins }, pieces))
     }
 
     /// Which names the file has columns for.
@@ -109,40 +117,31 @@ impl EventFile {
         self.fields().column(field)
     }
 
-    /// The rows of a piece that are events of this model and kind, and their times.
-    pub(super) fn read(
-        &self,
-        piece: Piece,
-        (kind, needs_id): (EventKind, bool),
-        ts: &mut Vec<i64>,
-        rejects: Rejects<'_>,
-    ) -> Result<Events<'_>, FileError> {
+    /// The rows of a piece that are events of this model and pass every check, and their times.
+    pub(super) fn read(&self, piece: Piece, ts: &mut Vec<i64>, rejects: Rejects<'_>) -> Result<Events<'_>, FileError> {
         let mut rows = self.file.read(piece)?;
         let malformed = rows.take_malformed().into_iter();
         let malformed = malformed.map(|m| (m.row, Unfit::Rejected(Reject::new(Reason::BadRecord, m.why))));
         let mut unfit: UnfitRows = malformed.collect();
         if let Some(models) = self.texts(&rows, self.column(Field::Model))? {
-            let own = |name: &str| if name == self.schema.model { class::FINE } else { class::OTHER };
-            self.check_texts(&models, "model", None, own, &mut unfit);
+            self.check_texts(&models, Field::Model, |name| name == self.schema.model, &mut unfit);
         }
         if let Some(times) = self.cells(&rows, self.column(Field::Ts))? {
             self.times(&times, ts, &mut unfit);
         }
-        let fine = |_: &str| class::FINE;
-        let mut versions = None;
-        if kind.has(Field::Version) {
-            versions = self.texts(&rows, self.column(Field::Version))?;
-            let reason = Some(Reason::NoVersion);
-            versions.iter().for_each(|c| self.check_texts(c, "version", reason, fine, &mut unfit));
+        let (mut versions, mut ids) = (None, None);
+        for &field in self.checks.texts().iter().filter(|field| **field != Field::Model) {
+            let Some(cells) = self.texts(&rows, self.column(field))? else { continue };
+            if !cells.all_texts_within(self.checks.passes_within(field)) {
+                self.check_texts(&cells, field, |_| true, &mut unfit);
+            }
+            match field {
+                Field::Version => versions = Some(cells),
+                Field::PredictionId => ids = Some(cells),
+                _ => {}
+            }
         }
-        let mut ids = self.texts(&rows, self.column(Field::PredictionId))?;
-        if let Some(cells) = ids.as_ref().filter(|ids| !ids.all_texts_within(self.options.limits.string_bytes)) {
-            let reason = Some(Reason::NoId).filter(|_| needs_id);
-            self.check_texts(cells, "prediction id", reason, fine, &mut unfit);
-        }
-        if kind.has(Field::Metric) {
-            self.check_measured(&rows, &mut unfit)?;
-        }
+        self.check_numbers(&rows, &mut unfit)?;
         let mut ignored = 0;
         if !unfit.is_empty() {
             let mut keep = vec![true; rows.len()];
@@ -159,47 +158,52 @@ impl EventFile {
             rows.filter(&keep);
             let mut kept = keep.into_iter();
             ts.retain(|_| kept.next().unwrap_or(false));
-            ids = self.texts(&rows, self.column(Field::PredictionId))?;
-            versions = if kind.has(Field::Version) { self.texts(&rows, self.column(Field::Version))? } else { None };
+            for (cells, field) in [(&mut versions, Field::Version), (&mut ids, Field::PredictionId)] {
+                if cells.is_some() {
+                    *cells = self.texts(&rows, self.column(field))?;
+                }
+            }
         }
         Ok(Events { file: self, rows, ids, versions, ignored })
     }
 
     /// Appends the times, zero for those that are none.
     fn times(&self, times: &Cells, ts: &mut Vec<i64>, unfit: &mut UnfitRows) {
-        if times.times_within(
-            &self.options.format.time,
-            &(0..=self.options.record_ts.saturating_add(self.options.format.time.future)),
-            ts,
-        ) {
+        let FileOptions { record_ts, format, .. } = &self.options;
+        let (format, future) = (&format.time, format.time.future);
+        if times.times_within(format, &checks::times(*record_ts, future), ts) {
             return;
         }
         let mut row = 0;
-        times.each_time(&self.options.format.time, |time| {
-            let time = time.and_then(|t| check_time(t, self.options.record_ts, self.options.format.time.future));
+        times.each_time(format, |time| {
+            let time = time.and_then(|t| checks::time(t, *record_ts, future));
             ts.push(*time.as_ref().unwrap_or(&0));
             unfit.extend(time.err().map(|reject| (row, Unfit::Rejected(reject))));
             row += 1;
         });
     }
 
-    /// Checks the texts of an envelope field: `missing` rejects null and empty ones, `of` reads the others.
-    fn check_texts(
-        &self,
-        cells: &Cells,
-        what: &str,
-        missing: Option<Reason>,
-        of: impl Fn(&str) -> u32,
-        unfit: &mut UnfitRows,
-    ) {
-        let bound = self.options.limits.string_bytes;
+    /// Checks the texts of a field; those that are not `ours` are of other models.
+    fn check_texts(&self, cells: &Cells, field: Field, ours: impl Fn(&str) -> bool, unfit: &mut UnfitRows) {
+        let missing = self.checks.needed().find(|(needed, ..)| *needed == field).map(|(_, reason, _)| reason);
         let mut classes = Vec::with_capacity(cells.len());
-        let class = |text: &str| match text.len() {
-            0 => class::EMPTY,
-            length if length > bound => class::LONG,
-            _ => of(text),
+        let mut refused = Vec::new();
+        let class = |text: &str| {
+            if text.is_empty() {
+                return class::EMPTY;
+            }
+            match self.checks.text(field, text) {
+                Ok(()) if ours(text) => class::FINE,
+                Ok(()) => class::OTHER,
+                Err(reject) => {
+                    let class = u32::try_from(refused.len()).map_or(code::INVALID, |at| class::REFUSED + at);
+                    refused.push(reject);
+                    class
+                }
+            }
         };
         cells.codes(class, &mut classes);
+        let what = checks::name(field);
         for (row, class) in classes.into_iter().enumerate().filter(|(_, class)| *class != class::FINE) {
             let found = match class {
                 class::OTHER => Unfit::OtherModel,
@@ -207,30 +211,27 @@ impl EventFile {
                     let Some(reason) = missing else { continue };
                     Unfit::Rejected(Reject::new(reason, format!("the {what} is empty")))
                 }
-                class::LONG => {
-                    Unfit::Rejected(Reject::new(Reason::BadText, format!("the {what} is longer than {bound} bytes")))
-                }
-                _ => {
-                    let detail = format!("the {what} column holds {}", cells.holds());
-                    Unfit::Rejected(Reject::new(Reason::BadText, detail))
-                }
+                class => match refused.get((class - class::REFUSED) as usize) {
+                    Some(reject) => Unfit::Rejected(reject.clone()),
+                    None => {
+                        let detail = format!("the {what} column holds {}", cells.holds());
+                        Unfit::Rejected(Reject::new(Reason::BadText, detail))
+                    }
+                },
             };
             unfit.push((row, found));
         }
     }
 
-    /// Checks what makes a measurement.
-    fn check_measured(&self, rows: &FileRows, unfit: &mut UnfitRows) -> Result<(), FileError> {
-        if let Some(metrics) = self.texts(rows, self.column(Field::Metric))? {
-            self.check_texts(&metrics, "metric", Some(Reason::NoMetric), |_| class::FINE, unfit);
+    /// Checks the numbers of which some are refused.
+    fn check_numbers(&self, rows: &FileRows, unfit: &mut UnfitRows) -> Result<(), FileError> {
+        let mut cells = Vec::new();
+        for &field in self.checks.numbers() {
+            cells.clear();
+            self.numbers(rows, Some(self.column(field)), &mut cells)?;
+            let refused = cells.iter().map(|&cell| self.checks.number(field, cell)).enumerate();
+            unfit.extend(refused.filter_map(|(row, checked)| Some((row, Unfit::Rejected(checked.err()?)))));
         }
-        let mut cells = Vec::with_capacity(rows.len());
-        self.numbers(rows, Some(self.column(Field::Value)), &mut cells)?;
-        let rejected = |row, reject| (row, Unfit::Rejected(reject));
-        unfit.extend(cells.iter().enumerate().filter_map(|(row, &x)| Some(rejected(row, check_value(x).err()?))));
-        cells.clear();
-        self.numbers(rows, Some(self.column(Field::Weight)), &mut cells)?;
-        unfit.extend(cells.iter().enumerate().filter_map(|(row, &x)| Some(rejected(row, check_weight(x).err()?))));
         Ok(())
     }
 

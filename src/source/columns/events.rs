@@ -32,7 +32,7 @@ impl<B: Batch> EventReader<B> {
     /// # Errors
     /// When the file cannot be read or lacks a column that such events need.
     pub fn open(path: &Path, schema: Arc<Schema>, options: &FileOptions) -> Result<(Self, Pieces), FileError> {
-        let (file, pieces) = EventFile::open(path, schema, options)?;
+        let (file, pieces) = EventFile::open(path, B::kind(), schema, options)?;
         file.file.require(&B::columns(&file.schema, file.fields(), &|column| file.file.has(column)))?;
         Ok((Self::of(Arc::new(file)), pieces))
     }
@@ -64,8 +64,7 @@ impl<B: Batch> EventReader<B> {
     /// A damaged file.
     pub fn read(&mut self, piece: Piece, out: &mut B, rejects: Rejects<'_>) -> Result<u64, FileError> {
         out.reset();
-        let needs_id = B::needs_id(&self.file.schema);
-        let events = self.file.read(piece, (B::kind(), needs_id), out.times_mut(), rejects)?;
+        let events = self.file.read(piece, out.times_mut(), rejects)?;
         out.fill(&events, &mut self.coder, &mut self.notes)?;
         Ok(events.ignored)
     }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::checks::{self, Checks};
 use super::coder::{Coder, Word};
 use super::notes::Notes;
 use super::plan::Plan;
@@ -11,7 +12,7 @@ use super::scan::Scanner;
 use super::seen::Seen;
 use super::short::ShortText;
 use super::time::TimeFormat;
-use super::{Reason, Reject, check_time};
+use super::{Reason, Reject};
 use crate::event::{EventKind, FieldMap, Fresh, Limits};
 use crate::schema::Schema;
 
@@ -20,7 +21,7 @@ mod numbers;
 mod walk;
 
 pub use fields::Values;
-use fields::{Stop, Walk};
+use fields::{Plain, Stop, Walk};
 
 /// What became of an event that was not rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ struct ModelDecoder {
     /// The model's name as a short text.
     word: Word,
     plan: Plan,
+    checks: Checks,
+    plain: Plain,
     coder: Coder,
     values: Values,
     /// Numbers the events, so that `seen` marks need no clearing.
@@ -80,13 +83,18 @@ pub struct JsonDecoder {
 impl JsonDecoder {
     #[must_use]
     pub fn new(schemas: &[Arc<Schema>], format: &Format, kind: EventKind, limits: Limits) -> Self {
-        let models = schemas.iter().map(|schema| ModelDecoder {
-            plan: Plan::new(schema, &format.fields, kind),
-            coder: Coder::new(schema),
-            values: Values::new(schema),
-            word: ShortText::word_of(&schema.model),
-            schema: Arc::clone(schema),
-            event: 0,
+        let models = schemas.iter().map(|schema| {
+            let checks = Checks::new(kind, schema, limits);
+            ModelDecoder {
+                plan: Plan::new(schema, &format.fields, kind),
+                plain: Plain::new(&checks, &limits),
+                checks,
+                coder: Coder::new(schema),
+                values: Values::new(schema),
+                word: ShortText::word_of(&schema.model),
+                schema: Arc::clone(schema),
+                event: 0,
+            }
         });
         Self {
             models: models.collect(),
@@ -126,16 +134,17 @@ impl JsonDecoder {
     }
 
     /// Reads an event into its model's slots, or `None` for a model without a policy; `record_ts` is the record's own time
-    /// in ms.
+    /// in ms. What is read has passed every check.
     ///
     /// # Errors
-    /// A broken envelope.
+    /// A broken envelope, or a value that is refused.
     #[inline]
     pub fn event(&mut self, bytes: &[u8], record_ts: i64) -> Result<Option<Event<'_>>, Reject> {
         let Some((model, ts)) = self.read(bytes, record_ts)? else { return Ok(None) };
         let Self { models, notes, .. } = self;
-        let decoder = models.get_mut(model);
-        Ok(decoder.map(|ModelDecoder { schema, coder, values, .. }| Event { model, ts, values, schema, coder, notes }))
+        let Some(ModelDecoder { schema, coder, values, checks, .. }) = models.get_mut(model) else { return Ok(None) };
+        values.check(checks)?;
+        Ok(Some(Event { model, ts, values, schema, coder, notes }))
     }
 
     /// Reads an event into its model's slots: the model and the time, or `None` for a model without a policy.
@@ -170,7 +179,7 @@ impl JsonDecoder {
             self.guess = at;
             let ts = self.models.get(at).and_then(|m| m.values.ts);
             let ts = ts.ok_or_else(|| Reject::new(Reason::NoTime, "the event has no time"))?;
-            return Ok(Some((at, check_time(ts, record_ts, self.time.future)?)));
+            return Ok(Some((at, checks::time(ts, record_ts, self.time.future)?)));
         }
     }
 
@@ -195,8 +204,9 @@ impl JsonDecoder {
             coder: &mut model.coder,
             row: &mut model.values,
             limits: &self.limits,
+            checks: &model.checks,
+            plain: model.plain,
             model_word: model.word,
-            short_texts: self.limits.string_bytes >= 15,
             time: &self.time,
             scratch: &mut self.scratch,
             text: &mut self.text,

@@ -2,7 +2,10 @@
 
 use super::coder::Word;
 
-/// An ASCII text of at most 15 bytes without escapes, as it is in an event.
+/// The bytes of a short text at most.
+pub const MOST_SHORT: usize = 15;
+
+/// An ASCII text of at most `MOST_SHORT` bytes without escapes, as it is in an event.
 #[derive(Clone, Copy, Debug)]
 pub struct ShortText {
     pub word: Word,
@@ -28,7 +31,7 @@ impl ShortText {
             8 => 8 + ends((word >> 64) as u64),
             len => len,
         };
-        let short = len <= 15 && bytes.get(start + len) == Some(&b'"');
+        let short = len <= MOST_SHORT && bytes.get(start + len) == Some(&b'"');
         short.then(|| Self { word: (word & ((1 << (8 * len)) - 1)) | (len as Word) << 120, start, len })
     }
 

@@ -37,15 +37,6 @@ pub trait Batch: Send + Sync {
         true
     }
 
-    /// Whether such an event must have a prediction id.
-    #[must_use]
-    fn needs_id(_schema: &Schema) -> bool
-    where
-        Self: Sized,
-    {
-        false
-    }
-
     /// The columns that a file must have to hold such events; `has` tells which there are.
     fn columns<'f>(schema: &'f Schema, fields: &'f FieldMap, has: &dyn Fn(&str) -> bool) -> Vec<&'f str>
     where
@@ -83,11 +74,8 @@ pub trait Batch: Send + Sync {
         ""
     }
 
-    /// Adds a JSON event.
-    ///
-    /// # Errors
-    /// The rejection; nothing was added.
-    fn push(&mut self, event: Event<'_>) -> Result<(), Reject>;
+    /// Adds a JSON event, which has passed every check (`decode::checks`).
+    fn push(&mut self, event: Event<'_>);
 
     /// Fills the empty batch with the events of a piece of a file of columns, whose times it has already.
     ///
@@ -141,6 +129,6 @@ pub fn decode<B: Batch>(
     let Some(event) = json.event(bytes, record_ts)? else { return Ok(Decoded::UnknownModel) };
     let model = event.model;
     let Some(batch) = out.get_mut(model) else { return Ok(Decoded::UnknownModel) };
-    batch.push(event)?;
+    batch.push(event);
     Ok(Decoded::Row(model))
 }

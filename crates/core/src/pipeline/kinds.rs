@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::batch::{Batch, PerKind};
+use crate::decode::checks;
 use crate::decode::columns::{ColumnCoder, Columns};
 use crate::decode::json::Event;
 use crate::decode::notes::Notes;
-use crate::decode::{Reason, Reject, check_value, check_weight};
 use crate::event::{
     EventKind, FeatureBatch, Field, FieldMap, Flag, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code,
 };
@@ -98,10 +98,6 @@ impl Batch for PredictionBatch {
         Self::new(schema.numeric.len(), schema.categorical.len(), schema.segmentations.len())
     }
 
-    fn needs_id(schema: &Schema) -> bool {
-        schema.needs_id
-    }
-
     fn columns<'f>(schema: &'f Schema, fields: &'f FieldMap, _: &dyn Fn(&str) -> bool) -> Vec<&'f str> {
         let id = Some(Field::PredictionId).filter(|_| schema.needs_id);
         [Field::Ts, Field::Version].into_iter().chain(id).map(|field| fields.column(field)).collect()
@@ -113,14 +109,8 @@ impl Batch for PredictionBatch {
         self.ids.text(0)
     }
 
-    fn push(&mut self, event: Event<'_>) -> Result<(), Reject> {
+    fn push(&mut self, event: Event<'_>) {
         let Event { ts, values, schema, coder, notes, .. } = event;
-        if values.version == code::MISSING {
-            return Err(Reject::new(Reason::NoVersion, "the event has no version"));
-        }
-        if schema.needs_id && !values.has_id {
-            return Err(Reject::new(Reason::NoId, "the event has no prediction id, and the policy joins labels by it"));
-        }
         if values.decision == Flag::Invalid {
             notes.decisions.add(&values.unmapped);
         }
@@ -138,7 +128,6 @@ impl Batch for PredictionBatch {
         values.push_features(&mut self.features);
         values.push_segments(coder, &mut self.segments);
         self.fresh.append(&mut values.fresh);
-        Ok(())
     }
 
     fn fill<C: Columns>(&mut self, columns: &C, coder: &mut ColumnCoder, notes: &mut Notes) -> Result<(), C::Error> {
@@ -190,10 +179,6 @@ impl Batch for LabelBatch {
         policy.labels.is_some()
     }
 
-    fn needs_id(_: &Schema) -> bool {
-        true
-    }
-
     fn columns<'f>(schema: &'f Schema, fields: &'f FieldMap, has: &dyn Fn(&str) -> bool) -> Vec<&'f str> {
         // One that tells a KPI's outcome need not tell the label.
         let label = Some(Field::Label).filter(|_| !schema.kpis.iter().any(|kpi| has(kpi)));
@@ -206,11 +191,8 @@ impl Batch for LabelBatch {
         self.ids.text(0)
     }
 
-    fn push(&mut self, event: Event<'_>) -> Result<(), Reject> {
+    fn push(&mut self, event: Event<'_>) {
         let Event { ts, values, notes, .. } = event;
-        if !values.has_id {
-            return Err(Reject::new(Reason::NoId, "the label has no prediction id"));
-        }
         if values.label == Flag::Invalid {
             notes.labels.add(&values.unmapped);
         }
@@ -221,7 +203,6 @@ impl Batch for LabelBatch {
         self.ts.push(ts);
         self.label.push(values.label);
         self.kpis.iter_mut().zip(&values.kpis).for_each(|(column, &x)| column.push(x));
-        Ok(())
     }
 
     fn fill<C: Columns>(&mut self, columns: &C, _: &mut ColumnCoder, notes: &mut Notes) -> Result<(), C::Error> {
@@ -265,12 +246,11 @@ impl Batch for FeatureBatch {
 
     rows!(fresh);
 
-    fn push(&mut self, event: Event<'_>) -> Result<(), Reject> {
+    fn push(&mut self, event: Event<'_>) {
         let Event { ts, values, .. } = event;
         self.ts.push(ts);
         values.push_features(&mut self.features);
         self.fresh.append(&mut values.fresh);
-        Ok(())
     }
 
     fn fill<C: Columns>(&mut self, columns: &C, coder: &mut ColumnCoder, _: &mut Notes) -> Result<(), C::Error> {
@@ -313,20 +293,15 @@ impl Batch for MeasurementBatch {
 
     rows!(fresh);
 
-    fn push(&mut self, event: Event<'_>) -> Result<(), Reject> {
+    fn push(&mut self, event: Event<'_>) {
         let Event { ts, values, .. } = event;
-        if values.version == code::MISSING {
-            return Err(Reject::new(Reason::NoVersion, "the event has no version"));
-        }
-        let metric = values.metric.ok_or_else(|| Reject::new(Reason::NoMetric, "the measurement has no metric"))?;
-        let (value, n) = (check_value(values.value)?, check_weight(values.n)?);
         self.ts.push(ts);
         self.version.push(values.version);
-        self.metric.push(metric);
-        self.value.push(value);
-        self.n.push(n);
+        self.metric.push(values.metric.unwrap_or(code::MISSING));
+        // Minus zero is zero.
+        self.value.push(values.value + 0.0);
+        self.n.push(checks::weight(values.n));
         self.fresh.append(&mut values.fresh);
-        Ok(())
     }
 
     fn fill<C: Columns>(&mut self, columns: &C, coder: &mut ColumnCoder, _: &mut Notes) -> Result<(), C::Error> {
@@ -334,13 +309,12 @@ impl Batch for MeasurementBatch {
         let (schema, fresh) = (columns.schema(), &mut self.fresh);
         columns.versions(|text| coder.codes.version(text, fresh), &mut self.version);
         columns.names(Field::Metric, |text| schema.metric(text).unwrap_or(code::MISSING), &mut self.metric)?;
-        // What is left has passed the same checks.
         let mut cells = Vec::with_capacity(columns.rows());
         columns.numbers(Field::Value, &mut cells)?;
-        self.value.extend(cells.iter().map(|&x| check_value(x).unwrap_or_default()));
+        self.value.extend(cells.iter().map(|&x| x + 0.0));
         cells.clear();
         columns.numbers(Field::Weight, &mut cells)?;
-        self.n.extend(cells.iter().map(|&x| check_weight(x).unwrap_or(1)));
+        self.n.extend(cells.iter().map(|&x| checks::weight(x)));
         Ok(())
     }
 

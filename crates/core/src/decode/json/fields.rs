@@ -1,9 +1,11 @@
 //! The slots of one event (`Values`), and how the fields of its envelope are read into them: model, id, version, time and what
 //! else is not a feature.
 
+use super::super::checks::{self, Checks};
 use super::super::coder::{Coder, Word};
 use super::super::plan::Plan;
 use super::super::scan::{Scanner, Token};
+use super::super::short::MOST_SHORT;
 use super::super::time::TimeFormat;
 use super::super::{Reason, Reject};
 use crate::event::{FeatureColumns, Field, Flag, Fresh, Limits, code, numeric};
@@ -76,6 +78,40 @@ impl Values {
         self.n = numeric::MISSING;
     }
 
+    /// Checks what was read of an event, its texts aside, which were when they were read.
+    #[inline]
+    pub(super) fn check(&self, checks: &Checks) -> Result<(), Reject> {
+        for (field, reason, detail) in checks.needed() {
+            if self.lacks(field) {
+                return Err(Reject::new(reason, detail));
+            }
+        }
+        for &field in checks.numbers() {
+            checks.number(field, self.number(field))?;
+        }
+        Ok(())
+    }
+
+    fn lacks(&self, field: Field) -> bool {
+        match field {
+            Field::PredictionId => !self.has_id,
+            Field::Version => self.version == code::MISSING,
+            Field::Metric => self.metric.is_none(),
+            Field::Stage => self.stage == code::MISSING,
+            _ => false,
+        }
+    }
+
+    fn number(&self, field: Field) -> f64 {
+        match field {
+            Field::Score => self.score,
+            Field::LatencyMs => self.latency_ms,
+            Field::Value => self.value,
+            Field::Weight => self.n,
+            _ => numeric::MISSING,
+        }
+    }
+
     /// Appends the features' values to their columns.
     #[inline]
     pub fn push_features(&self, out: &mut FeatureColumns) {
@@ -97,6 +133,29 @@ impl Values {
         }
         for (segmentation, column) in out.iter_mut().enumerate() {
             column.push(coder.segment(segmentation, &self.segments, &mut self.fresh));
+        }
+    }
+}
+
+/// Which texts need no look, since every check passes them.
+#[derive(Clone, Copy)]
+pub(super) struct Plain {
+    /// Ids of 1 to so many bytes.
+    pub id: usize,
+    /// Short versions; the short name of the model; short values of features and segments.
+    pub version: bool,
+    pub model: bool,
+    pub values: bool,
+}
+
+impl Plain {
+    pub(super) fn new(checks: &Checks, limits: &Limits) -> Self {
+        let short = |field| checks.passes_within(field) >= MOST_SHORT;
+        Self {
+            id: checks.passes_within(Field::PredictionId),
+            version: short(Field::Version),
+            model: short(Field::Model),
+            values: limits.string_bytes >= MOST_SHORT,
         }
     }
 }
@@ -124,10 +183,10 @@ pub(super) struct Walk<'w, 'a> {
     pub coder: &'w mut Coder,
     pub row: &'w mut Values,
     pub limits: &'w Limits,
+    pub checks: &'w Checks,
+    pub plain: Plain,
     /// The model's name as a short text; 1, which no text is, for a long one.
     pub model_word: Word,
-    /// Whether every short text is within the bound on strings.
-    pub short_texts: bool,
     pub time: &'w TimeFormat,
     pub scratch: &'w mut String,
     pub text: &'w mut String,
@@ -158,23 +217,25 @@ impl Walk<'_, '_> {
             Field::Ts => self.row.ts = self.time(token)?,
             Field::Model => return self.model(token),
             Field::PredictionId => {
-                if let Some(id) = Self::bounded(token, self.scratch, self.text, self.limits, "prediction id")? {
+                if let Some(id) = Self::checked(token, self.scratch, self.text, self.checks, field)? {
                     self.row.id.push_str(id);
                     self.row.has_id = true;
                 }
             }
             Field::Version => {
-                let text = Self::bounded(token, self.scratch, self.text, self.limits, "version")?;
+                let text = Self::checked(token, self.scratch, self.text, self.checks, field)?;
                 if let Some(text) = text {
                     self.row.version = self.coder.version(text, &mut self.row.fresh);
                 }
             }
             Field::Metric => {
-                let name = Self::bounded(token, self.scratch, self.text, self.limits, "metric")?;
+                let name = Self::checked(token, self.scratch, self.text, self.checks, field)?;
                 self.row.metric = name.map(|name| schema.metric(name).unwrap_or(code::MISSING));
             }
             Field::Stage => {
-                let text = Self::canonical(token, self.scratch, self.text, self.limits.string_bytes);
+                let text = Self::canonical(token, self.scratch, self.text, usize::MAX);
+                text.filter(|text| !text.is_empty()).map_or(Ok(()), |text| self.checks.text(field, text))?;
+                let text = text.filter(|text| text.len() <= self.limits.string_bytes);
                 self.row.stage = text.map_or(code::MISSING, |t| self.coder.stage(t, &mut self.row.fresh));
             }
             // Their members have meanings of their own.
@@ -183,31 +244,26 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// A text of the envelope: `None` for null, an error for what is no text or too long.
-    fn bounded<'t>(
+    /// A text of the envelope that passed the checks: `None` for null and for an empty one, an error for what is no text or is refused.
+    fn checked<'t>(
         token: Token<'t>,
         scratch: &'t str,
         out: &'t mut String,
-        limits: &Limits,
-        what: &str,
+        checks: &Checks,
+        field: Field,
     ) -> Result<Option<&'t str>, Reject> {
-        if token == Token::Null {
-            return Ok(None);
-        }
         if token == Token::Composite {
-            return Err(Reject::new(Reason::BadText, format!("the {what} is an array or object")));
+            let detail = format!("the {} is an array or object", checks::name(field));
+            return Err(Reject::new(Reason::BadText, detail));
         }
-        match Self::canonical(token, scratch, out, limits.string_bytes) {
-            Some("") => Ok(None),
-            Some(text) => Ok(Some(text)),
-            None => {
-                Err(Reject::new(Reason::BadText, format!("the {what} is longer than {} bytes", limits.string_bytes)))
-            }
-        }
+        let text = Self::canonical(token, scratch, out, usize::MAX).filter(|text| !text.is_empty());
+        text.map_or(Ok(()), |text| checks.text(field, text))?;
+        Ok(text)
     }
 
     fn model(&mut self, token: Token<'_>) -> Result<(), Stop> {
-        let Some(name) = Self::bounded(token, self.scratch, self.text, self.limits, "model")? else { return Ok(()) };
+        let name = Self::checked(token, self.scratch, self.text, self.checks, Field::Model)?;
+        let Some(name) = name else { return Ok(()) };
         if name == self.schema.model {
             self.names_model = true;
             return Ok(());

@@ -79,7 +79,7 @@ impl Walk<'_, '_> {
             let Some(behind) = bytes.get(pos..).and_then(|text| key.behind(text)) else { break };
             let value = bytes.len() - behind.len();
             let end = match key.short {
-                Short::Categorical(i) if self.short_texts => {
+                Short::Categorical(i) if self.plain.values => {
                     let (Some(short), Some(slot)) = (ShortText::at(bytes, value), self.row.categorical.get_mut(i))
                     else {
                         break;
@@ -87,7 +87,7 @@ impl Walk<'_, '_> {
                     *slot = self.coder.short_category(i, short.word, bytes, short.text(), &mut self.row.fresh);
                     short.end()
                 }
-                Short::Segment(i) if self.short_texts => {
+                Short::Segment(i) if self.plain.values => {
                     let (Some(short), Some(slot)) = (ShortText::at(bytes, value), self.row.segments.get_mut(i)) else {
                         break;
                     };
@@ -97,7 +97,7 @@ impl Walk<'_, '_> {
                 Short::Id => {
                     let text = value + 1..plain_until(bytes, value + 1);
                     let is_plain = bytes.get(value) == Some(&b'"') && bytes.get(text.end) == Some(&b'"');
-                    if !is_plain || text.is_empty() || text.len() > self.limits.string_bytes {
+                    if !is_plain || text.is_empty() || text.len() > self.plain.id {
                         break;
                     }
                     let end = text.end + 1;
@@ -117,12 +117,12 @@ impl Walk<'_, '_> {
                     self.row.ts = Some(ms);
                     value + n
                 }
-                Short::Version if self.short_texts => {
+                Short::Version if self.plain.version => {
                     let Some(short) = ShortText::at(bytes, value).filter(|s| !s.text().is_empty()) else { break };
                     self.row.version = self.coder.short_version(short.word, bytes, short.text(), &mut self.row.fresh);
                     short.end()
                 }
-                Short::Model => {
+                Short::Model if self.plain.model => {
                     let Some(short) = ShortText::at(bytes, value).filter(|s| s.word == self.model_word) else { break };
                     self.names_model = true;
                     short.end()

@@ -5,6 +5,7 @@ use super::types::{ModelFacts, Problem, Severity, quoted};
 use crate::ledger::{self, UNCONFIRMED};
 use crate::view::ModelView;
 use driftgate_core::codec::time::utc;
+use driftgate_core::intake::Counters;
 use driftgate_core::promotion::PROD;
 use driftgate_core::promotion::version::{PendingRollback, StageMove, VersionRecord};
 use driftgate_core::rollout::Phase;
@@ -128,22 +129,11 @@ impl Found<'_> {
     /// Events that the model's counts lack.
     fn left_out(&self) -> Vec<Problem> {
         let c = &self.seen.counters;
-        let lateness = "raise lateness in the policy, or find out why they come late".to_owned();
         let labels = c.joined.saturating_add(c.unmatched);
         let share_of = |part: u64, percent: u64, all: u64| {
             if part.saturating_mul(100) > all.saturating_mul(percent) { part } else { 0 }
         };
-        [
-            (c.after_close, format!("{} events came after their window was judged", c.after_close), lateness.clone()),
-            (
-                c.ahead,
-                format!(
-                    "{} events were ahead of their partition's pace, and the events after them contradict their times",
-                    c.ahead
-                ),
-                "see the clocks of those who write them; the daemon's log has examples".to_owned(),
-            ),
-            (c.late, format!("{} times an event was later than lateness allows", c.late), lateness),
+        let others = [
             (
                 c.given_up,
                 format!(
@@ -158,12 +148,21 @@ impl Found<'_> {
                     "events name {} new versions beyond limits.new_versions an hour, and {} events of them count for no version",
                     self.seen.refused.names, self.seen.refused.events
                 ),
-                "register the versions that are; does something else than a version stand where events name it?".to_owned(),
+                "register the versions that are; does something else than a version stand where events name it?"
+                    .to_owned(),
             ),
             (
                 share_of(c.unmatched, 5, labels),
                 format!("{} of {labels} labels found no prediction", c.unmatched),
                 "compare the ids and times of labels and predictions".to_owned(),
+            ),
+            (
+                share_of(c.unclassed, 1, labels),
+                format!(
+                    "{} labels met a prediction without a class, with neither a decision nor a score that a threshold divides, and count in no rate",
+                    c.unclassed
+                ),
+                "let predictions carry a decision or a score; for scores the policy needs a threshold".to_owned(),
             ),
             (
                 share_of(c.unsegmented, 1, c.predictions),
@@ -175,10 +174,29 @@ impl Found<'_> {
                 format!("{} values were invalid: of a wrong type or out of range", c.invalid_values),
                 "compare the events with the policy's features; missing_rate and invalid_rate name them".to_owned(),
             ),
-        ]
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
-        .map(|(_, what, next)| self.problem(Severity::Partial, None, what, next))
-        .collect()
+        ];
+        untimely(c)
+            .into_iter()
+            .chain(others)
+            .filter(|(count, ..)| *count > 0)
+            .map(|(_, what, next)| self.problem(Severity::Partial, None, what, next))
+            .collect()
     }
+}
+
+/// Events that came at the wrong time: how many, and what to do.
+fn untimely(c: &Counters) -> [(u64, String, String); 3] {
+    let lateness = "raise lateness in the policy, or find out why they come late".to_owned();
+    [
+        (c.after_close, format!("{} events came after their window was judged", c.after_close), lateness.clone()),
+        (
+            c.ahead,
+            format!(
+                "{} events were ahead of their partition's pace, and the events after them contradict their times",
+                c.ahead
+            ),
+            "see the clocks of those who write them; the daemon's log has examples".to_owned(),
+        ),
+        (c.late, format!("{} times an event was later than lateness allows", c.late), lateness),
+    ]
 }

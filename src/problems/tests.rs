@@ -210,6 +210,7 @@ fn events_that_were_left_out_are_a_problem() {
         ahead: 1,
         late: 3,
         joined: 90,
+        unclassed: 12,
         unmatched: 10,
         invalid_values: 4,
         ..Counters::default()
@@ -225,6 +226,10 @@ fn events_that_were_left_out_are_a_problem() {
             ),
             (Severity::Partial, "3 times an event was later than lateness allows"),
             (Severity::Partial, "10 of 100 labels found no prediction"),
+            (
+                Severity::Partial,
+                "12 labels met a prediction without a class, with neither a decision nor a score that a threshold divides, and count in no rate",
+            ),
             (Severity::Partial, "4 values were invalid: of a wrong type or out of range"),
         ]
     );

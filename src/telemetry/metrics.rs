@@ -120,6 +120,9 @@ metrics! {
     LABELS_JOINED: Counter "labels_joined_total" ["model"],
         "Pairs of a prediction and its label that a rule counts, one for each version that scored it; all pairs where no rule reads any.",
         "";
+    UNCLASSED_PAIRS: Counter "unclassed_pairs_total" ["model"],
+        "Pairs of a prediction and its label that are in no TPR or other rate, since the prediction has no class: no decision, and no score that a threshold divides.",
+        "";
     LABELS_UNMATCHED: Counter "labels_unmatched_total" ["model"],
         "Labels dropped without a prediction, or too far from it in time.",
         "More than 5% of the labels find no prediction.";

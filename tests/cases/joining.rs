@@ -112,6 +112,28 @@ fn versions_that_score_the_same_requests_are_judged_as_each_alone() {
     }
 }
 
+#[test]
+fn pairs_whose_prediction_has_no_class_are_counted_and_said() {
+    let (folder, mut shop) = (Shop::folder(), Shop::new(1500));
+    let counters = |name: &str| {
+        let command = format!("{REPLAY} --predictions {name}-p.jsonl --labels {name}-l.jsonl");
+        let said = folder.driftgate(&command).exits(0).stdout;
+        (folder.driftgate(&format!("{command} --json")).exits(0).json()["counters"].clone(), said)
+    };
+    let of = |counters: &Value, key: &str| counters[key].as_u64().unwrap();
+    shop.predictions.iter_mut().for_each(|p| p.score = p.score.or(Some(0.7)));
+    shop.write_jsonl(&folder, "a");
+    let (all, said) = counters("a");
+    assert!(of(&all, "joined") > 500 && of(&all, "unclassed") == 0, "{all}");
+    assert!(!said.contains("no class"), "{said}");
+    shop.predictions.iter_mut().step_by(5).for_each(|p| p.score = None);
+    shop.write_jsonl(&folder, "b");
+    let (some, said) = counters("b");
+    let unclassed = of(&some, "unclassed");
+    assert!(unclassed > 100 && of(&some, "joined") + unclassed == of(&all, "joined"), "{some} of {all}");
+    assert!(said.contains(&format!("{} pairs whose prediction has no class", counted(unclassed as usize))), "{said}");
+}
+
 /// How many pairs a replay's summary names.
 fn joined_of(summary: &str) -> usize {
     let before = summary.split(" joined").next().unwrap();

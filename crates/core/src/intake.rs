@@ -78,6 +78,8 @@ pub struct Counters {
     pub ignored: u64,
     /// Pairs: a label of several versions' predictions makes as many.
     pub joined: u64,
+    /// Of those whose prediction has no class, pairs that rules of rates would have counted.
+    pub unclassed: u64,
     /// Labels dropped without a prediction, or too far from it.
     pub unmatched: u64,
     /// Predictions dropped without a label.
@@ -118,6 +120,7 @@ impl From<state_v4::Counters> for Counters {
             duplicate_labels: old.duplicate_labels,
             ignored: old.ignored,
             joined: old.joined,
+            unclassed: 0,
             unmatched: old.unmatched,
             unlabelled: old.unlabelled,
             null_labels: old.null_labels,
@@ -142,6 +145,7 @@ impl std::ops::AddAssign for Counters {
         self.duplicate_labels += other.duplicate_labels;
         self.ignored += other.ignored;
         self.joined += other.joined;
+        self.unclassed += other.unclassed;
         self.unmatched += other.unmatched;
         self.unlabelled += other.unlabelled;
         self.null_labels += other.null_labels;

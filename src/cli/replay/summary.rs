@@ -241,6 +241,7 @@ fn counted(model: &str, outcome: &ReplayOutcome) -> String {
         ("in ignored time", c.ignored),
         ("null labels", c.null_labels),
         ("unmatched labels", c.unmatched),
+        ("pairs whose prediction has no class", c.unclassed),
         ("invalid values", c.invalid_values),
         ("of other models", outcome.unknown_model),
     ];

@@ -14,13 +14,14 @@ pub(super) fn show(page: &Page, view: &View, records: &[VersionRecord]) -> Resul
 /// What became of each model's events.
 fn counters(page: &Page, view: &View) -> Result<()> {
     type Read = fn(&ModelView) -> u64;
-    let families: [(&Metric, Read); 16] = [
+    let families: [(&Metric, Read); 17] = [
         (&metrics::INVALID_VALUES, |m| m.counters.invalid_values),
         (&metrics::LATE_EVENTS, |m| m.counters.late),
         (&metrics::AHEAD_EVENTS, |m| m.counters.ahead),
         (&metrics::AFTER_CLOSE, |m| m.counters.after_close),
         (&metrics::FEATURES_UNDECIDED, |m| m.counters.features_undecided),
         (&metrics::LABELS_JOINED, |m| m.counters.joined),
+        (&metrics::UNCLASSED_PAIRS, |m| m.counters.unclassed),
         (&metrics::LABELS_UNMATCHED, |m| m.counters.unmatched),
         (&metrics::NULL_LABELS, |m| m.counters.null_labels),
         (&metrics::UNLABELLED_PREDICTIONS, |m| m.counters.unlabelled),

@@ -26,6 +26,9 @@ pub(super) fn count(
         counters.joined += job.pairs.iter().filter(|pair| pair.outcome.in_time && says_something(pair)).count() as u64;
         return;
     }
+    if counting.reads.iter().any(|reads| reads.labelled.contains(&true)) {
+        counters.unclassed += job.pairs.iter().filter(|pair| is_unclassed(pair)).count() as u64;
+    }
     for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
         if !reads.pairs {
             continue;
@@ -62,6 +65,11 @@ pub(super) fn count(
 
 fn is_labelled(pair: &JobPair) -> bool {
     matches!(pair.outcome.label, Flag::No | Flag::Yes)
+}
+
+/// Whether a label counts in no rate (TPR and the like), since its prediction has no class (`rows::predicted`).
+fn is_unclassed(pair: &JobPair) -> bool {
+    pair.outcome.in_time && is_labelled(pair) && pair.prediction.predicted == Flag::Missing
 }
 
 /// Whether the label's event holds a label or a KPI.

@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 pub use crate::http::auth::Reading;
 pub use crate::http::server::tls::TlsConfig;
 use driftgate_core::yaml;
-use reader::Reader;
+use reader::ConfigReader;
 
 /// Reads and validates the daemon's configuration; `${NAME}` in Kafka properties and in the names of a cluster's process comes from the environment.
 ///
@@ -54,5 +54,5 @@ pub fn parse_with(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigErrors> {
     let directory = file.parent().map(PathBuf::from).unwrap_or_default();
-    yaml::read(text, file, |root| Reader { directory, environment, ca_file: None }.config(root))
+    yaml::read(text, file, |root| ConfigReader { directory, environment, ca_file: None }.config(root))
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::key::{Key, default, names, optional, required};
-use super::reader::{Reader, duration};
+use super::reader::{ConfigReader, duration};
 use super::types::HttpConfig;
 use crate::http::auth::{Grant, OidcConfig, Reading, Roles, Rules};
 use driftgate_core::yaml::{Item, units};
@@ -58,7 +58,7 @@ pub const GRANT: [Key; 2] = [
     required("models", "text", "Pattern of the models that it holds for."),
 ];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// An issuer of tokens, and what its claims give.
     pub(super) fn oidc(&self, item: &Item) -> Option<OidcConfig> {
         let map = item.map(const { &names(&OIDC) })?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::key::{Key, default, names, optional, required};
-use super::reader::{Reader, count, duration};
+use super::reader::{ConfigReader, count, duration};
 use super::sources;
 use super::types::{ClusterConfig, HttpConfig};
 use driftgate_core::yaml::{Item, Map, units};
@@ -75,7 +75,7 @@ pub const TOPICS: [Key; 2] = [
     default("replication", "number", "3", "Replicas of each internal topic, up to 32767."),
 ];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub(super) fn cluster(&self, item: &Item) -> Option<ClusterConfig> {
         let map = item.map(const { &names(&CLUSTER) })?;
         let instance = map.require("instance", "${HOSTNAME}").and_then(|item| self.instance(&item));

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::access;
 use super::key::{Key, default, names, optional, required};
-use super::reader::{Reader, count};
+use super::reader::{ConfigReader, count};
 use super::types::HttpConfig;
 use crate::http::auth::Reading;
 use crate::http::server::tls::TlsConfig;
@@ -57,7 +57,7 @@ pub const HTTPS: [Key; 4] = [
     ),
 ];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub fn http(&self, item: Option<&Item>) -> Option<HttpConfig> {
         let map = match item {
             Some(item) => Some(item.map(const { &names(&HTTP) })?),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::key::{Key, default, names, optional, required};
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use driftgate_core::yaml::{Item, units};
 
 /// How to reach Kafka.
@@ -110,7 +110,7 @@ pub const KAFKA: [Key; 4] = [
     optional("property_files", "mapping", "Properties whose values are read from files, for secrets."),
 ];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub(super) fn kafka(&self, item: &Item) -> Option<KafkaConfig> {
         let map = item.map(const { &names(&KAFKA) })?;
         let brokers = map.require("brokers", "\"localhost:9092\"").and_then(|item| {

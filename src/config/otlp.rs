@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::key::{self, Key, default, names, required};
-use super::reader::{Reader, duration};
+use super::reader::{ConfigReader, duration};
 use super::sinks;
 use crate::telemetry::otlp::OtlpConfig;
 use driftgate_core::yaml::Item;
@@ -31,7 +31,7 @@ pub const OTLP: [Key; 4] = [
     key::optional("tls", "mapping", "`{ca_file: …}` in place of the configuration's `tls`."),
 ];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub(super) fn otlp(&self, item: &Item) -> Option<OtlpConfig> {
         let map = item.map(const { &names(&OTLP) })?;
         let endpoint = map.require("endpoint", "http://localhost:4318").and_then(|item| {

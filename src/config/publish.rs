@@ -1,7 +1,7 @@
 //! `publish:`: topics, files and URLs that results go to.
 
 use super::key::{Key, default, names, optional};
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::sources;
 use super::types::{DeadLetterTarget, DeadLetters, PublishConfig};
 use driftgate_core::yaml::{Item, units};
@@ -28,7 +28,7 @@ pub const DEAD_LETTERS: [Key; 4] = [
     ),
 ];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub fn publish(&self, item: &Item) -> Option<PublishConfig> {
         let map = item.map(const { &names(&PUBLISH) })?;
         let topic = |key| map.get(key).and_then(|item| sources::topic(&item));

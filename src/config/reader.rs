@@ -8,7 +8,7 @@ use crate::snapshot::places::Places;
 use driftgate_core::yaml::{Item, units};
 
 /// What reading the values needs besides them.
-pub struct Reader<'e> {
+pub struct ConfigReader<'e> {
     pub directory: PathBuf,
     pub environment: &'e dyn Fn(&str) -> Option<String>,
     /// The CAs that are believed where a section does not name its own.
@@ -22,7 +22,7 @@ pub const TLS: [Key; 1] = [required(
     "PEM file with the certificates of your own CAs. The daemon trusts them beside the CAs of the system, and reads the file at the start.",
 )];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// `{ca_file}`: the certificates of CAs that are believed beside those of the system; by default what the whole
     /// configuration says.
     pub fn authorities(&self, item: Option<&Item>) -> Option<Option<PathBuf>> {

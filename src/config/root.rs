@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cluster::INTERNAL;
 use super::key::{Key, default, names, optional};
-use super::reader::{Reader, duration};
+use super::reader::{ConfigReader, duration};
 use super::sinks::{self, RegistryConfig};
 use super::sources::SourceConfig;
 use super::types::{ClusterConfig, Config, Limits, PublishConfig};
@@ -63,7 +63,7 @@ pub const ROOT: [Key; 16] = [
     ),
 ];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub fn config(mut self, root: &Item) -> Option<Config> {
         let map = root.map(const { &names(&ROOT) })?;
         let tls = map.get("tls").map_or(Some(None), |item| self.authorities(Some(&item)));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::key::{self, Key, default, names, required};
-use super::reader::{Reader, duration};
+use super::reader::{ConfigReader, duration};
 use super::sources;
 use driftgate_core::yaml::Item;
 
@@ -114,7 +114,7 @@ pub const AUDIT: [Key; 1] = [required(
     "Topic for signed heads of the audit log: a log that was cut or rewritten disagrees with them.",
 )];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub(super) fn registry(&self, item: &Item) -> Option<RegistryConfig> {
         let map = item.map(const { &names(&REGISTRIES) })?;
         if map.get("embedded").is_none() && map.get("mlflow").is_none() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::key::{Key, default, names};
-use super::reader::{Reader, duration};
+use super::reader::{ConfigReader, duration};
 use super::types::StateConfig;
 use driftgate_core::yaml::Item;
 
@@ -12,7 +12,7 @@ pub const STATE: [Key; 2] = [
     default("every", "duration", "10s", "How often a checkpoint is written."),
 ];
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     pub fn state(&self, item: Option<&Item>) -> Option<StateConfig> {
         let map = match item {
             Some(item) => Some(item.map(const { &names(&STATE) })?),

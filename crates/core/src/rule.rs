@@ -37,7 +37,7 @@ pub mod types;
 pub use definition::{Check, Definition, Read, RuleKind};
 
 use crate::yaml::{Item, Map};
-use names::Names;
+use names::PolicyNames;
 
 /// The families, in the order of the reference.
 static FAMILIES: [&[&Definition]; 7] = [
@@ -62,7 +62,7 @@ pub fn find(metric: &str) -> Option<&'static Definition> {
 }
 
 /// Reads a rule's options. The outer `None`: there is no such metric, or it has no options at all.
-pub fn parse<'a>(metric: &str, item: &Item<'a>, names: &mut Names) -> Option<(Option<RuleKind>, Map<'a>)> {
+pub fn parse<'a>(metric: &str, item: &Item<'a>, names: &mut PolicyNames) -> Option<(Option<RuleKind>, Map<'a>)> {
     let Some(definition) = find(metric) else {
         let known = item.known_names(metric, all().map(|definition| definition.name));
         return item.fail(format!("unknown rule `{metric}`; {known}"));

@@ -7,7 +7,7 @@ use super::types::{
     Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Millis, Rule, RuleKind, Target, Traffic, WindowSpec,
 };
 use crate::rule;
-use crate::rule::names::Names;
+use crate::rule::names::PolicyNames;
 use crate::yaml::{Item, units};
 
 const MAX_GROUPS: usize = 32;
@@ -90,7 +90,7 @@ impl Outline {
     }
 }
 
-pub(super) fn groups(item: &Item, names: &mut Names, surroundings: &Surroundings) -> Option<Vec<Group>> {
+pub(super) fn groups(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Vec<Group>> {
     let map = item.open_map("a mapping of group names to groups")?;
     if !(1..=MAX_GROUPS).contains(&map.len()) {
         return item.fail(format!("{} groups: write from 1 to {MAX_GROUPS}", map.len()));
@@ -103,7 +103,7 @@ pub(super) fn groups(item: &Item, names: &mut Names, surroundings: &Surroundings
     groups.into_iter().collect()
 }
 
-fn group(name: &str, item: &Item, names: &mut Names, surroundings: &Surroundings) -> Option<Group> {
+fn group(name: &str, item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Group> {
     let map = item.map(&keys::GROUP.names())?;
     let window = map.require("window", "{size: 7d, slide: 1d}").and_then(|item| window(&item, surroundings.lateness));
     let traffic = map.get("traffic").map(|item| {
@@ -183,7 +183,7 @@ fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
     Some((WindowSpec { size, slide }, lateness?))
 }
 
-fn rules(item: &Item, names: &mut Names, surroundings: &Surroundings) -> Option<Vec<Rule>> {
+fn rules(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Vec<Rule>> {
     let items = item.list("rules")?;
     if items.is_empty() {
         return item
@@ -208,7 +208,7 @@ fn rules(item: &Item, names: &mut Names, surroundings: &Surroundings) -> Option<
     rules.into_iter().collect()
 }
 
-fn rule(item: &Item, names: &mut Names, surroundings: &Surroundings) -> Option<Rule> {
+fn rule(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Rule> {
     let map = item.open_map("one metric with its options, like `psi: {of: features, lt: 0.2}`")?;
     let mut entries = map.entries();
     let (Some((metric, options)), None) = (entries.next(), entries.next()) else {

@@ -8,7 +8,7 @@ use super::groups::{self, Outline, Surroundings};
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Millis, Mute, Policy};
 use super::{PolicyErrors, keys, names, signing, transitions};
 use crate::codec::hash::sha256_hex;
-use crate::rule::names::Names;
+use crate::rule::names::PolicyNames;
 use crate::yaml::{self, Item, Map, units};
 
 /// How far a record may lie behind the newest of its stream where the policy does not say.
@@ -46,7 +46,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let unit = map.get("unit").map(|item| unit(&item));
     let declared = features.as_ref().map(|f| (f.numeric.clone(), f.categorical.clone()));
     let segmentations = segments.as_ref().map(|s| s.iter().map(|s| s.name.clone()).collect());
-    let mut names = Names::new(declared, segmentations);
+    let mut names = PolicyNames::new(declared, segmentations);
     let surroundings = Surroundings {
         lateness: default_lateness,
         has_labels: labels.is_some(),
@@ -242,11 +242,11 @@ pub fn number_of(text: &str) -> Option<f64> {
     text.parse().ok().filter(|x: &f64| x.is_finite())
 }
 
-fn mutes(item: &Item, outline: &Outline, groups: Option<&[Group]>, names: &Names) -> Option<Vec<Mute>> {
+fn mutes(item: &Item, outline: &Outline, groups: Option<&[Group]>, names: &PolicyNames) -> Option<Vec<Mute>> {
     Some(item.list("mutes")?.iter().filter_map(|item| mute(item, outline, groups, names)).collect())
 }
 
-fn mute(item: &Item, outline: &Outline, groups: Option<&[Group]>, names: &Names) -> Option<Mute> {
+fn mute(item: &Item, outline: &Outline, groups: Option<&[Group]>, names: &PolicyNames) -> Option<Mute> {
     let map = item.map(&keys::MUTE.names())?;
     let rule = map.get("rule").map(|item| outline.rule(&item).map(|place| (place, item)));
     let subject = map.get("of").map(|item| {
@@ -279,7 +279,7 @@ fn mute(item: &Item, outline: &Outline, groups: Option<&[Group]>, names: &Names)
 }
 
 /// What the results of one rule, or of all, are about.
-fn subjects(groups: &[Group], only: Option<(usize, usize)>, names: &Names) -> Vec<String> {
+fn subjects(groups: &[Group], only: Option<(usize, usize)>, names: &PolicyNames) -> Vec<String> {
     let rules = groups
         .iter()
         .enumerate()

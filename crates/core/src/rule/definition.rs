@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::alarms::Simulation;
 use super::counts::WindowCounts;
-use super::names::{Names, Naming};
+use super::names::{Naming, PolicyNames};
 use super::result::Judged;
 use super::types::{Bound, Target};
 use crate::yaml::Map;
@@ -38,7 +38,7 @@ pub struct Definition {
     /// The name that promotion records give to it, if another one.
     pub recorded_as: Option<&'static str>,
     /// Reads a rule's options.
-    pub parse: fn(&'static Definition, &Map, &mut Names) -> Option<RuleKind>,
+    pub parse: fn(&'static Definition, &Map, &mut PolicyNames) -> Option<RuleKind>,
 }
 
 impl fmt::Debug for Definition {

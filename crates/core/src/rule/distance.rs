@@ -9,7 +9,7 @@ use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
-use super::names::Names;
+use super::names::PolicyNames;
 use super::options::{DESIGN_EFFECT, subjects};
 use super::result::{Judged, at_most, below, bounded, enough, limit, real, upper, warned};
 use super::shown;
@@ -247,7 +247,7 @@ static KS_LCB: Definition = Definition {
     subjects: Subjects::Features { categorical: false },
     example: "0.05",
     options: &[BUDGET, DESIGN_EFFECT],
-    parse: |definition, map, names: &mut Names| {
+    parse: |definition, map, names: &mut PolicyNames| {
         let of = subjects(map, names, definition);
         let (budget, design_effect) = (BUDGET.number(map), DESIGN_EFFECT.optional_number(map));
         Some(RuleKind::new(KsLcb { of: of?, budget: budget?, design_effect: design_effect? }))

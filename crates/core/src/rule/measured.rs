@@ -37,7 +37,7 @@ static MEASURED: Definition = Definition {
         let aggregate = AGG.word(map, &Aggregate::ALL);
         let bound = bound(definition, map);
         let (of, aggregate, bound) = (of?, aggregate?, bound?);
-        Some(RuleKind::new(Measured { of: names.measured_of(of), aggregate, bound }))
+        Some(RuleKind::new(MeasuredRule { of: names.measured_of(of), aggregate, bound }))
     },
 };
 const AGG: Opt = Opt {
@@ -49,13 +49,13 @@ const AGG: Opt = Opt {
 
 /// `of` is an index into the policy's measured metrics.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
+pub struct MeasuredRule {
     pub of: usize,
     pub aggregate: Aggregate,
     pub bound: Bound,
 }
 
-impl Check for Measured {
+impl Check for MeasuredRule {
     fn definition(&self) -> &'static Definition {
         &MEASURED
     }

@@ -26,7 +26,7 @@ pub fn target_name<'n>(numeric: &'n [String], categorical: &'n [String], target:
 }
 
 /// What rules may name; grows by the KPIs and measured metrics they read.
-pub struct Names {
+pub struct PolicyNames {
     numeric: Vec<String>,
     categorical: Vec<String>,
     segmentations: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Names {
     segments_read: bool,
 }
 
-impl Names {
+impl PolicyNames {
     /// The numeric and categorical features, and the segmentations, that the policy declares; `None` for a list that could
     /// not be read.
     #[must_use]
@@ -106,7 +106,7 @@ impl Names {
     }
 }
 
-impl Naming for Names {
+impl Naming for PolicyNames {
     fn target(&self, target: Target) -> &str {
         target_name(&self.numeric, &self.categorical, target)
     }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::definition::{Bounds, Definition, Opt, Subjects, Takes};
-use super::names::Names;
+use super::names::PolicyNames;
 use super::types::{Bound, Side, Subject, Target, Tolerance, Upper};
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, Map, units};
@@ -105,7 +105,7 @@ pub(super) trait ReadLimit: Copy {
 /// The subjects of a rule with their limits, in the policy's order.
 pub(super) fn subjects<L: ReadLimit>(
     map: &Map,
-    names: &Names,
+    names: &PolicyNames,
     definition: &'static Definition,
 ) -> Option<Vec<Subject<L>>> {
     let categorical = definition.subjects == Subjects::Features { categorical: true };
@@ -122,7 +122,7 @@ pub(super) fn subjects<L: ReadLimit>(
 /// The limits of subjects that have their own.
 fn except<L: ReadLimit>(
     item: &Item,
-    names: &Names,
+    names: &PolicyNames,
     definition: &'static Definition,
     base: L,
     subjects: &mut [Subject<L>],
@@ -149,7 +149,7 @@ fn except<L: ReadLimit>(
     Some(())
 }
 
-fn targets(item: &Item, names: &Names, categorical: bool) -> Option<Vec<Target>> {
+fn targets(item: &Item, names: &PolicyNames, categorical: bool) -> Option<Vec<Target>> {
     let items = if item.is_list() { item.list("feature names")? } else { vec![item.clone()] };
     if items.is_empty() {
         return item.fail("expected at least one subject: write `features`, `score`, or names of features");

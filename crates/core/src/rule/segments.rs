@@ -11,7 +11,7 @@ use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
-use super::names::Names;
+use super::names::PolicyNames;
 use super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _};
 use super::result::{Judged, below, bounded};
 use super::types::{Bound, Side, Upper};
@@ -43,7 +43,7 @@ const BASE: Definition = Definition {
 const ADVICE: &str = "raise `min_positives` or the limit";
 
 /// `by` and `min_positives`, which every rule over segments takes.
-fn over(map: &Map, names: &Names) -> (Option<usize>, Option<u64>) {
+fn over(map: &Map, names: &PolicyNames) -> (Option<usize>, Option<u64>) {
     let by = map.require("by", "one of `segments:`").and_then(|item| names.segmentation_of(&item));
     (by, MIN_POSITIVES.whole(map))
 }
@@ -94,7 +94,7 @@ pub struct Gap {
     pub min_positives: u64,
 }
 
-fn gap(definition: &'static Definition, measure: GapMeasure, map: &Map, names: &Names) -> Option<RuleKind> {
+fn gap(definition: &'static Definition, measure: GapMeasure, map: &Map, names: &PolicyNames) -> Option<RuleKind> {
     let (by, min_positives) = over(map, names);
     let limit = Upper::in_options(map, None, definition);
     Some(RuleKind::new(Gap { measure, by: by?, limit: limit?, min_positives: min_positives? }))
@@ -297,7 +297,7 @@ pub struct TprDrop {
     pub design_effect: Option<f64>,
 }
 
-fn tpr_drop(definition: &'static Definition, lcb: bool, map: &Map, names: &Names) -> Option<RuleKind> {
+fn tpr_drop(definition: &'static Definition, lcb: bool, map: &Map, names: &PolicyNames) -> Option<RuleKind> {
     let (by, min_positives) = over(map, names);
     let max = Limit::in_options(map, None, definition);
     let design_effect = if lcb { DESIGN_EFFECT.optional_number(map) } else { Some(None) };

@@ -4,7 +4,7 @@ use super::*;
 use crate::rule::definition::Subjects;
 use crate::rule::distance::{KsLcb, KsP, Psi};
 use crate::rule::kpi::{KpiDrop, KpiVersus};
-use crate::rule::measured::Measured;
+use crate::rule::measured::MeasuredRule;
 use crate::rule::segments::{Gap, GapMeasure, TprDrop, TprGapLcb};
 use crate::rule::service::ErrorRate;
 use crate::rule::{self as table, Definition};
@@ -65,7 +65,7 @@ fn rule_kinds() {
         rule("kpi_drop: {of: ctr, max: {absolute: 0.01}}"),
         RuleKind::new(KpiDrop { of: 0, max: Tolerance::Absolute(at(0.01)), versus: KpiVersus::Champion })
     );
-    let measured = |aggregate, bound| RuleKind::new(Measured { of: 0, aggregate, bound });
+    let measured = |aggregate, bound| RuleKind::new(MeasuredRule { of: 0, aggregate, bound });
     assert_eq!(
         rule("measured: {of: cost_per_1k, lt: 0.5, warn: 0.4, agg: max}"),
         measured(Aggregate::Max, Bound { side: Side::Lt, limit: at(0.5), warn: Some(at(0.4)) })

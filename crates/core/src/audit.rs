@@ -1,10 +1,10 @@
 //! The audit log: who changed what, as records that are only ever appended. Each is kept as the bytes it was written
-//! with and names the SHA-256 of the record before it, so a change in the middle shows. A chain alone shows neither a
-//! cut tail nor a log that was rewritten as a whole: signed checkpoints, kept elsewhere too, do.
+//! with and names the SHA-256 of the record before it, so that a change in the middle is detected. A chain alone detects neither a
+//! cut tail nor a log that was rewritten as a whole: signed checkpoints, of which copies are kept elsewhere, do.
 //!
-//! [`event`] is everything that is recorded, [`sentence`] how it reads. [`chain`] makes records, [`signed_head`] signs where the
-//! log stands, [`verify`] checks all of it; [`state`] is what follows from the records (by [`replay`]), as [`fact`]s to be held
-//! against what a registry has. Where records are kept is no business of this module.
+//! [`event`] has everything that is recorded, [`sentence`] its text for people. [`chain`] makes records, [`signed_head`] signs the number and
+//! hash of the last one, [`verify`] checks all of them. [`state`] has the content of a registry that follows from the records (by [`replay`]),
+//! as [`fact`]s that are compared with its tables. This module does not store records.
 
 pub mod chain;
 pub mod event;

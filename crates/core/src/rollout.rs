@@ -1,9 +1,8 @@
-//! The canary controller: how far a rollout has come and what to do next, as a pure state machine. Verdicts, commands and
-//! answers go in, effects come out; who carries them out (the registry, a traffic controller), the clock and the audit log
-//! are elsewhere.
+//! The canary controller: the progress of a rollout and its next actions, as a pure state machine. Verdicts, commands and
+//! answers go in, effects come out; the registry or a traffic controller executes them. Clock and audit log are outside.
 //!
-//! - `state`: what a rollout remembers, what it is told and what it asks for. Event time only.
-//! - `machine`: phases, steps and commands. `windows`: what a verdict does. `compare`: candidate against champion on a KPI.
+//! - `state`: the state of a rollout, its inputs and its effects. Event time only.
+//! - `machine`: phases, steps and commands. `windows`: the effect of a verdict. `compare`: candidate against champion on a KPI.
 //!   `plan`: the rollout in a line.
 //!
 //! Definitions. A *counting* group is one of the rollout's checks with `enforce: block`. A *measurement* is a complete window

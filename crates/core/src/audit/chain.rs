@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::codec::hash::sha256_hex;
 
-/// What the first record names as its predecessor.
+/// The hash that the first record has in place of a predecessor's.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Something that happened, before it has a place in the log.
+/// An event without a number in the log yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Who did it: the actor of a token, or the daemon itself.
@@ -19,11 +19,11 @@ pub struct Entry {
     pub event: String,
     pub model: Option<String>,
     pub version: Option<String>,
-    /// Everything else, as the event has it.
+    /// The other fields of the event.
     pub payload: Value,
 }
 
-/// A record as its bytes say it; the fields stand in this order.
+/// A record, read from its bytes; the fields are written in this order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -50,7 +50,7 @@ impl Record {
     }
 }
 
-/// Where the log ends.
+/// The end of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     pub seq: u64,
@@ -58,7 +58,7 @@ pub struct Head {
     pub hash: String,
 }
 
-/// A record to be written as it is, before anything is done that it speaks of.
+/// A record to be written as it is, before the change that it describes is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     pub seq: u64,
@@ -76,7 +76,7 @@ impl Stored {
     }
 }
 
-/// A record as some store gives it back: nothing about it is known to be true yet.
+/// A record as a store returns it, not verified yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRow {
     pub seq: u64,
@@ -90,9 +90,9 @@ impl From<Stored> for LogRow {
     }
 }
 
-/// The record that follows `head`, the first one where there is none. `now_ms` is the wall clock, ms since the epoch.
+/// The record that follows `head`, or the first one. `now_ms` is the wall clock, ms since the epoch.
 ///
-/// Two records made from the same head are a fork: whoever writes them must let only one in (a unique `seq` does).
+/// Two records made from the same head are a fork: the store must accept only one of them (a unique `seq` does so).
 #[must_use]
 pub fn append(head: Option<&Head>, entry: Entry, now_ms: i64) -> Stored {
     let (seq, prev) = head.map_or((1, GENESIS), |h| (h.seq.saturating_add(1), h.hash.as_str()));

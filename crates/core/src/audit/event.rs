@@ -1,5 +1,5 @@
-//! What the audit log records: one variant per kind of event, with its fields. The ledger writes events only through this type,
-//! and what follows from the log (`state`) and the sentences of `driftgate history` (`sentence`) are made from it alone.
+//! The events of the audit log: one variant per kind, with its fields. The ledger writes events only through this type,
+//! and the state that follows from the log (`state`) and the sentences of `driftgate history` (`sentence`) are made from it alone.
 //!
 //! The names of variants and the names and order of fields are the bytes of the log: a new field is optional and is left out
 //! where it is empty, so that records of every release before are read.
@@ -16,17 +16,17 @@ use crate::judge::verdict::Signal;
 use crate::promotion::types::{Approval, Override};
 use crate::promotion::version::Registration;
 
-/// Something that happened to a model or to a version of it; whose, who did it and when is in the record around it.
+/// An event of a model or a version; the record around it has the model, the version, the actor and the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "payload", rename_all = "snake_case")]
 pub enum Event {
-    /// A version is there.
+    /// A version was registered, or found.
     Register(Register),
     /// A piece of evidence was attached.
     Evidence {
         kind: String,
         value: Value,
-        /// What MLflow reports otherwise.
+        /// Other fields that MLflow reports.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reported: Option<Value>,
     },
@@ -41,7 +41,7 @@ pub enum Event {
         reasons: Vec<String>,
         #[serde(default)]
         policy_sha256: String,
-        /// Why an artifact that was rolled back is tried again.
+        /// Why an artifact that was rolled back is promoted again.
         #[serde(default)]
         retry: Option<String>,
         #[serde(default)]
@@ -55,12 +55,12 @@ pub enum Event {
     /// A signal was applied, or ignored.
     Signal {
         outcome: SignalOutcome,
-        /// Where a rollback went, or why the signal was ignored.
+        /// The version that a rollback went to, or why the signal was ignored.
         #[serde(default)]
         detail: String,
         signal: Signal,
     },
-    /// Prod was taken back, or should have been.
+    /// Prod was rolled back, or could not be.
     Rollback {
         from: String,
         /// `None`: no version is stable.
@@ -74,7 +74,7 @@ pub enum Event {
         #[serde(default)]
         automatic: bool,
     },
-    /// Where a rollback would go; nothing moved.
+    /// The version that a rollback would go to; nothing moved.
     RollbackDrill {
         from: String,
         #[serde(default)]
@@ -82,7 +82,7 @@ pub enum Event {
         #[serde(default)]
         reason: String,
     },
-    /// The stream shows the version serving that prod was taken back to.
+    /// The stream confirms that the version serves that prod was rolled back to.
     RollbackConfirmed {
         window_end: String,
     },
@@ -105,9 +105,9 @@ pub enum Event {
         reason: String,
     },
     Resume {},
-    /// MLflow says something else than was written there.
+    /// MLflow has another value than was written there.
     RegistryDrift(RegistryDrift),
-    /// MLflow says something of a version: it is shown and decides nothing.
+    /// A report of MLflow about a version: it is shown and decides nothing.
     Reported {
         kind: String,
         value: Value,
@@ -122,7 +122,7 @@ pub enum Event {
     },
 }
 
-/// How a version came to be there.
+/// How a version became known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Register {
@@ -150,7 +150,7 @@ pub struct Registered {
     pub artifact: Option<String>,
     pub baseline_version: Option<String>,
     pub stage: Option<String>,
-    /// What MLflow says otherwise, a sentence each.
+    /// Differences to MLflow, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differing: Vec<String>,
 }
@@ -172,7 +172,7 @@ impl Registered {
         }
     }
 
-    /// What the version is registered with, by the names of the fields.
+    /// The fields of the registration, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all =
             [&self.snapshot, &self.snapshot_sha256, &self.artifact_sha256, &self.artifact, &self.baseline_version];
@@ -180,7 +180,7 @@ impl Registered {
     }
 }
 
-/// The names of what a version is registered with.
+/// The names of the fields of a registration.
 pub const FIELDS: [&str; 5] = ["snapshot", "snapshot_sha256", "artifact_sha256", "artifact", "baseline_version"];
 
 /// A promotion record as `promotion::record` makes it. Its end is added to the copy in the registry, not here.
@@ -206,23 +206,23 @@ pub struct StageMoved {
     pub stage: String,
     #[serde(default)]
     pub from: Option<String>,
-    /// `None`: it was taken away.
+    /// `None`: the pointer was removed.
     #[serde(default)]
     pub to: Option<String>,
     #[serde(default)]
     pub reason: String,
-    /// It takes the stage back. Not said where the pointer is taken away.
+    /// It is a rollback of the stage. Left out where the pointer is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<bool>,
-    /// A release before followed a move that was made in MLflow; said where such a pointer is put back.
+    /// A release before followed a move that was made in MLflow; set where such a pointer is put back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<bool>,
-    /// The same, as a release before said it.
+    /// The same, by its name in a release before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<bool>,
 }
 
-/// What became of a signal.
+/// The outcome of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalOutcome {
@@ -261,7 +261,7 @@ pub enum RolloutEvent {
     },
 }
 
-/// What a person, or another controller, told a rollout.
+/// A command to a rollout, by a person or another controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "told", rename_all = "snake_case")]
 pub enum RolloutTold {
@@ -278,17 +278,17 @@ pub enum RolloutTold {
     External {
         #[serde(default)]
         succeeded: bool,
-        /// Why prod does not move all the same.
+        /// Why prod does not move nevertheless.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refused: Option<String>,
     },
 }
 
-/// What was found in MLflow.
+/// A finding in MLflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RegistryDrift {
-    /// The version was deleted and made again: what was known of it is void.
+    /// The version was deleted and made again: everything known of it is void.
     Recreated {
         recreated: True,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,14 +302,14 @@ pub enum RegistryDrift {
     Returned {
         returned: True,
     },
-    /// Somebody else moved a pointer.
+    /// Another system or person moved a pointer.
     Moved {
         stage: String,
         #[serde(default)]
         expected: Option<String>,
         #[serde(default)]
         found: Option<String>,
-        /// Where it stands here.
+        /// The version that it points to here.
         #[serde(default)]
         ours: Option<String>,
     },
@@ -334,13 +334,13 @@ impl From<True> for bool {
     }
 }
 
-/// A key that has to be there, also where it is null.
+/// A required key, which may be null.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
 }
 
 impl Event {
-    /// Reads what a record says. What is not known, or is not as it was written, is kept as it is.
+    /// Reads the event of a record. One of an unknown kind or form is kept as it is.
     #[must_use]
     pub fn read(event: &str, payload: &Value) -> Self {
         let known = serde_json::from_value(json!({"event": event, "payload": payload}));

@@ -1,4 +1,4 @@
-//! Facts about what a registry holds, with names and values that people read, and what two sides do not agree on.
+//! Facts about the content of a registry, with names and values for people, and the differences between two sets of facts.
 
 use std::fmt;
 
@@ -26,13 +26,13 @@ pub enum Kind {
     Signal,
     /// One move of a pointer, by its place among them.
     Move,
-    /// That a version is there.
+    /// The registration of a version.
     Version,
     /// A signal as it was given.
     Given,
 }
 
-/// Which fact: `name` is the stage, the version, or what tells several of a version apart.
+/// Which fact: `name` is the stage, the version, or the part by which several facts of one version differ.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fact {
     pub kind: Kind,
@@ -74,17 +74,17 @@ impl Fact {
     }
 }
 
-/// A fact that the log and the registry do not agree on.
+/// A fact that differs between log and registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mismatch {
     #[serde(flatten)]
     pub fact: Fact,
-    /// As the log says; `None`: it says nothing of it.
+    /// Its value by the log; `None`: no record has it.
     pub log: Option<String>,
-    /// The record that says so.
+    /// The record that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<u64>,
-    /// As the registry has it.
+    /// Its value in the registry.
     pub registry: Option<String>,
 }
 
@@ -119,8 +119,8 @@ fn shown(value: &str) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upgrade {
     pub from: i64,
-    /// What was there and did not follow from the log.
+    /// Entries that did not follow from the log.
     pub taken_over: Vec<Mismatch>,
-    /// What the upgrade changed itself.
+    /// Changes that the upgrade made.
     pub changed: Vec<Mismatch>,
 }

@@ -6,12 +6,12 @@ use crate::text::steers;
 pub const LONGEST: usize = 200;
 /// driftgate itself.
 pub const DRIFTGATE: &str = "driftgate";
-/// What was seen in MLflow.
+/// The actor of observations in MLflow.
 pub const MLFLOW: &str = "mlflow";
-/// Who acts in the audit log without being a person; no token is theirs.
+/// Actors of the audit log that are no persons; no token may name them.
 pub const OWN_ACTORS: [&str; 2] = [DRIFTGATE, MLFLOW];
 
-/// Why a registry takes no such name. Names go into URLs, paths and metric labels.
+/// Why a registry refuses a name. Names go into URLs, paths and metric labels.
 #[must_use]
 pub fn fault(name: &str) -> Option<&'static str> {
     match name {

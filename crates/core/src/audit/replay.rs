@@ -1,4 +1,4 @@
-//! What follows from the log, record by record, as facts that can be held against a registry's tables.
+//! The state that follows from the log, record by record, as facts that are compared with a registry's tables.
 
 use serde_json::json;
 
@@ -9,13 +9,12 @@ use super::names::{self, OWN_ACTORS};
 use super::state::{Given, State, VOID};
 use crate::judge::verdict::{Action, Signal};
 
-/// What was known of a version that was deleted and made again.
+/// The facts of a version that was deleted and made again.
 const PAST: [Kind; 7] =
     [Kind::Approval, Kind::Override, Kind::Evidence, Kind::Block, Kind::Registration, Kind::RolledBack, Kind::Lost];
 
 impl State {
-    /// What the records say, one after the other. One that cannot be read says nothing; whether the log is whole is checked
-    /// elsewhere.
+    /// Applies the records one after the other. One that cannot be read is passed over; `verify` checks whether the log is whole.
     #[must_use]
     pub fn of_log<'r>(rows: impl IntoIterator<Item = &'r LogRow>) -> Self {
         let mut state = Self::default();
@@ -81,7 +80,7 @@ impl State {
             Event::RegistryDrift(RegistryDrift::Returned { .. }) => {
                 self.set(Kind::Lost, model, Some(version), "", None, seq);
             }
-            // They change nothing that the registry keeps as a decision.
+            // They change no fact.
             Event::RegistryDrift(RegistryDrift::Moved { .. })
             | Event::Gate { .. }
             | Event::Rollout(_)
@@ -107,7 +106,7 @@ impl State {
         self.move_made((model, stage), &record.ts, is(rollback), reason, record.seq);
     }
 
-    /// What a signal or MLflow brought is registered by the first person who registers it.
+    /// A version that a signal or MLflow made known is registered by the first person who registers it.
     fn added(&mut self, (model, version): (&str, &str), actor: &str, record: u64) {
         let by = self.get(&Fact::new(Kind::Version, model, Some(version), ""));
         let is_own = |actor: &str| OWN_ACTORS.contains(&actor);
@@ -135,7 +134,7 @@ impl State {
         }
     }
 
-    /// A number that was deleted and made anew in MLflow has no past; a pointer on it stands for nothing.
+    /// A version number that was deleted and made anew in MLflow has no past; pointers on it are void.
     fn made_anew(&mut self, model: &str, version: &str, record: u64) {
         self.facts.retain(|fact, _| {
             !(fact.model == model && fact.version.as_deref() == Some(version) && PAST.contains(&fact.kind))

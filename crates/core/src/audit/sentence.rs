@@ -1,4 +1,4 @@
-//! What an event of the audit log says, in a short sentence: what `driftgate history` prints.
+//! Events of the audit log as short sentences, which `driftgate history` prints.
 
 use std::fmt::{self, Write as _};
 
@@ -128,7 +128,7 @@ fn rolled_out(event: &RolloutEvent) -> String {
 }
 
 fn signalled(outcome: SignalOutcome, detail: &str, signal: &Signal) -> String {
-    // Of an applied rollback the detail is where it went, which its own record says.
+    // The detail of an applied rollback is the version that it went to, which has a record of its own.
     let why = match outcome {
         SignalOutcome::Ignored => after(detail),
         SignalOutcome::Applied => first_of(&signal.reasons),
@@ -272,7 +272,7 @@ mod tests {
                 "deleted and made again in the other registry: what was known of it is void",
             ),
             ("new_event", json!({"a": 1}), "{\"a\":1}"),
-            // A payload that is not what it was: shown, not dropped.
+            // A payload of another form is shown, not dropped.
             ("stage", json!({"b": 2}), "{\"b\":2}"),
         ];
         for (event, payload, said) in cases {

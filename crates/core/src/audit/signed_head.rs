@@ -1,5 +1,5 @@
-//! Signed statements of where the log stood: Ed25519 (RFC 8032) over the number and the hash of its last record. They
-//! are worth something where whoever can change the log cannot change them: a file elsewhere, a Kafka topic.
+//! Signed heads of the log: Ed25519 (RFC 8032) over the number and the hash of its last record. They protect the log
+//! where its editors cannot change them: in a file elsewhere, or a Kafka topic.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,18 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::chain::{Head, rfc3339};
 use crate::codec::hash::sha256_hex;
 
-/// What every signed message begins with: the key's signatures mean nothing else.
+/// The beginning of every signed message, so that a signature cannot be used for another purpose.
 const DOMAIN: &str = "driftgate-audit-v1";
-/// The same of what is kept beside the log.
+/// The same of texts that are kept beside the log.
 const KEPT_DOMAIN: &str = "driftgate-kept-v1";
-/// What an Ed25519 key is made from (RFC 8032).
+/// The bytes of an Ed25519 private key (RFC 8032).
 pub const SEED_BYTES: usize = 32;
-/// What stands before the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410).
+/// The bytes before the 32 of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 const PRIVATE_PEM: &str = "PRIVATE KEY";
 const PUBLIC_PEM: &str = "PUBLIC KEY";
 
-/// Where the log stood, signed; the keys of its JSON stand in this order.
+/// A signed head; the keys of its JSON have this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedHead {
@@ -39,7 +39,7 @@ pub struct SignedHead {
 }
 
 impl SignedHead {
-    /// What is signed.
+    /// The bytes that are signed.
     fn message(&self) -> String {
         format!("{DOMAIN}\n{}\n{}\n{}", self.seq, self.hash, self.ts)
     }
@@ -94,7 +94,7 @@ impl Signer {
         self.public
     }
 
-    /// States that the log stood at `head`. `now_ms` is the wall clock, ms since the epoch.
+    /// Signs that the log ended with `head`. `now_ms` is the wall clock, ms since the epoch.
     #[must_use]
     pub fn sign(&self, head: &Head, now_ms: i64) -> SignedHead {
         let Head { seq, hash } = head.clone();
@@ -175,7 +175,7 @@ impl FromIterator<PublicKey> for PublicKeys {
     }
 }
 
-/// Why a checkpoint says nothing.
+/// Why a checkpoint is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHead {
     #[error("its key is not known")]

@@ -1,6 +1,6 @@
-//! What a registry holds, as facts with their values: pointers with their moves, approvals, overrides, evidence, blocks,
-//! registrations and promotions. Two such pictures are compared fact by fact: the log's (`replay`), and the one that a registry's
-//! tables show.
+//! The content of a registry, as facts with their values: pointers with their moves, approvals, overrides, evidence, blocks,
+//! registrations and promotions. Two such states are compared fact by fact: that of the log (`replay`) and that of the registry's
+//! tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,13 +11,13 @@ use super::event::SignalOutcome;
 use super::fact::{Fact, Kind, Mismatch};
 use crate::codec::hash::sha256_hex;
 
-/// What a pointer's value ends with where it stands for nothing any more.
+/// The end of the value of a pointer that is void.
 pub(super) const VOID: &str = " (void)";
 
-/// What is not held against the log in a file of a release before.
+/// Facts that are not compared with the log in a file of a release before.
 const NEWER: [Kind; 4] = [Kind::Registration, Kind::Move, Kind::Version, Kind::Given];
 
-/// What a signal asks for.
+/// The action of a signal.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a> {
     pub action: &'a str,
@@ -30,9 +30,9 @@ pub struct Given<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub(super) facts: BTreeMap<Fact, (String, u64)>,
-    /// What a release before had, and its log did not say: taken over when the file was upgraded.
+    /// Facts of a release before that its log did not have: they were taken over when the file was upgraded.
     pub taken_over: Vec<Mismatch>,
-    /// A file of a release before: it mixes registrations with what MLflow said, and its log said less.
+    /// A file of a release before: it mixes registrations with reports of MLflow, and its log has fewer fields.
     is_older: bool,
 }
 
@@ -52,13 +52,13 @@ impl State {
         self.facts.get(fact).map(|(value, _)| value.as_str())
     }
 
-    /// What a version is registered with.
+    /// The fields of a registration.
     #[must_use]
     pub fn registration(&self, model: &str, version: &str, field: &str) -> Option<&str> {
         self.get(&Fact::new(Kind::Registration, model, Some(version), field))
     }
 
-    /// Leaves out of a comparison what a release before wrote otherwise.
+    /// Leaves facts out of a comparison that a release before wrote in another form.
     pub fn of_older_file(&mut self) {
         self.is_older = true;
     }
@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    /// A version is there, by whom.
+    /// The registration of a version, and its actor.
     pub fn version(&mut self, model: &str, version: &str, actor: &str, record: u64) {
         self.set(Kind::Version, model, Some(version), "", Some(actor.to_owned()), record);
     }

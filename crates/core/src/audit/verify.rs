@@ -1,5 +1,5 @@
-//! Whether the log is what was written: every record by its hash, the links between them, their numbers, and what signed
-//! checkpoints say of it. All problems are named, by record; what no checkpoint vouches for yet is no problem.
+//! Verifies that the log is as it was written: the hash of every record, the links between them, their numbers, and the signed
+//! checkpoints. All problems are named, by record; records behind the last checkpoint are no problem.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct Anchored {
     pub checkpoint: SignedHead,
 }
 
-/// Something that does not hold.
+/// A problem of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "problem", rename_all = "snake_case")]
 pub enum Problem {
@@ -90,7 +90,7 @@ pub struct Vouched {
     pub origin: String,
 }
 
-/// What was found.
+/// The result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// By record, then in the order they were found.
@@ -102,7 +102,7 @@ pub struct Report {
     pub checkpoints_hold: u64,
     /// The last record, with the hash of its bytes as they are.
     pub head: Option<Head>,
-    /// Problems below it still stand: it vouches for what was written, not for what is left of it.
+    /// Problems of earlier records remain: it proves what was written, and not that all of it is still there.
     pub vouched: Option<Vouched>,
 }
 
@@ -179,18 +179,18 @@ pub fn verify(records: impl IntoIterator<Item = LogRow>, checkpoints: &[Anchored
     }
 }
 
-/// What is kept of a record.
+/// The parts of a record that are compared later.
 struct Link {
     seq: u64,
     /// The hash of its bytes.
     computed: Hash,
     /// The hash stored with it, where that is another one; the change is reported once, not in the next record again.
     stored: Option<Hash>,
-    /// The hash it names as its predecessor's; `None` where it says nothing that can be used.
+    /// The hash that it names as its predecessor's; `None` where it cannot be read.
     prev: Option<Result<Hash, String>>,
 }
 
-/// A record as far as it matters here. Payloads of any depth are skipped, not read.
+/// The fields of a record that verification needs. Payloads of any depth are skipped.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope {
@@ -272,7 +272,7 @@ fn check_links(links: &[Link], problems: &mut Vec<Problem>) {
     }
 }
 
-/// What the checkpoints say; returns how many hold and the last of them.
+/// Compares the checkpoints with the records; returns how many hold and the last of them.
 fn check_checkpoints(
     links: &[Link],
     checkpoints: &[Anchored],

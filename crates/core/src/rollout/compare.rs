@@ -1,5 +1,5 @@
-//! Candidate against champion on a KPI within one step, decided by an always-valid interval: looking at it after every
-//! window costs nothing.
+//! Candidate against champion on a KPI within one step, decided by an always-valid interval: its confidence holds
+//! although it is looked at after every window.
 //!
 //! The counts start anew with each step, because the split of the traffic changes there and a rate that moves with the time of
 //! day would otherwise look like a difference. Each step that compares takes an equal share of 1 − confidence, so that the
@@ -16,7 +16,7 @@ use crate::policy::{Compare, Policy, Rollout, Tolerance};
 use crate::stats::ratio::Ratio;
 use crate::stats::sequential::difference_of_dependent;
 
-/// What a comparison says, each with the sentence that says it.
+/// The result of a comparison, with a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// The gain is as large as asked, surely above 0, and latency is no worse than allowed.
@@ -47,7 +47,7 @@ pub(super) fn note_latency(policy: &Policy, compare: &Compare, verdict: &Verdict
 }
 
 /// Adds the candidate's window if it starts after the last one counted, so that overlapping windows count nothing twice;
-/// the caller sees to it that it lies in the step. Returns whether it did.
+/// the caller passes only windows of the step. Returns whether it did.
 pub(super) fn count(state: &mut State, policy: &Policy, compare: &Compare, verdict: &Verdict) -> bool {
     let window = verdict.window;
     if state.champion.is_none() || state.comparison.until_ms.is_some_and(|until| window.start < until) {
@@ -79,7 +79,7 @@ pub(super) fn count(state: &mut State, policy: &Policy, compare: &Compare, verdi
     true
 }
 
-/// What the counts of the step say so far.
+/// The result by the counts of the step so far.
 pub(super) fn decide(state: &State, policy: &Policy, rollout: &Rollout, compare: &Compare) -> Decision {
     let sums = &state.comparison;
     let kpi = plan::kpi(policy, compare);

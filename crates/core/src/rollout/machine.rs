@@ -1,4 +1,4 @@
-//! The phases and steps of a rollout, and what people, the gate and other controllers do to them. What windows do is in
+//! The phases and steps of a rollout, and the effects of commands, the gate and other controllers on them; those of windows are in
 //! `windows`. Nothing here reads a clock or touches anything outside the state.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::policy::{Enforce, Group, Policy, Rollout};
 /// The stage whose pointer the candidate takes for the steps before the last.
 const CANARY: &str = "canary";
 
-/// A new rollout at an event time (ms), and what to do first. Without an initial delay the first step starts at once.
+/// A new rollout at an event time (ms), and its first effects. Without an initial delay the first step starts at once.
 #[must_use]
 pub fn start(identity: Identity, policy: &Policy, rollout: &Rollout, started_ms: i64) -> (State, Vec<Effect>) {
     let Identity { id, model, candidate, champion, from, to } = identity;
@@ -55,7 +55,7 @@ pub fn start(identity: Identity, policy: &Policy, rollout: &Rollout, started_ms:
     (state, effects)
 }
 
-/// Takes an input and says what to do. An input that does not fit the state (a window seen before, a rollout that is over)
+/// Takes an input and returns the effects. An input that does not fit the state (a window seen before, a rollout that is over)
 /// changes nothing and asks for nothing.
 pub fn step(state: &mut State, policy: &Policy, rollout: &Rollout, input: Input<'_>) -> Vec<Effect> {
     if state.phase.is_over() {
@@ -182,7 +182,7 @@ impl<'a> Machine<'a> {
         self.enter(Phase::Failed);
     }
 
-    // What people and other systems say.
+    // Inputs of people and other systems.
 
     pub fn stand_still(&mut self, why: String, inconclusive: bool) {
         self.state.pauses.push(Pause { from_ms: self.state.now_ms, to_ms: None });
@@ -216,7 +216,7 @@ impl<'a> Machine<'a> {
         "resumed".clone_into(&mut self.state.why);
         self.note(if again { "resumed: the step runs once more" } else { "resumed" });
         match self.state.phase {
-            // What was compared so far stays: it may be looked at as often as one likes.
+            // The counts compared so far stay: the interval holds however often it is looked at.
             Phase::Progressing | Phase::Promoting if again => self.restart_step(),
             Phase::WaitingPromotion if !self.state.gate_asked => self.ask_or_wait("resumed"),
             _ => {}
@@ -240,7 +240,7 @@ impl<'a> Machine<'a> {
                     self.note("resumed");
                 }
             }
-            // A bake is nobody's to skip.
+            // A bake cannot be skipped.
             Phase::Promoting | Phase::Succeeded | Phase::Failed => {}
         }
     }

@@ -1,4 +1,4 @@
-//! What a rollout remembers between inputs, what it is told, and what it asks for. All times are event time in
+//! The state of a rollout between inputs, its inputs and its effects. All times are event time in
 //! milliseconds.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::streak::Breach;
 use crate::judge::verdict::{Status, Verdict};
 
-/// Where a rollout stands.
+/// The phase of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RolloutPhase))]
 pub enum Phase {
@@ -40,21 +40,21 @@ impl Phase {
         }
     }
 
-    /// Nothing follows.
+    /// The rollout is over.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed)
     }
 }
 
-/// What a rollout is about.
+/// The subject of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Unique among the rollouts of all models.
     pub id: String,
     pub model: String,
     pub candidate: String,
-    /// The version whose pointer stands on `to` now.
+    /// The version that the pointer of `to` names now.
     pub champion: Option<String>,
     pub from: String,
     pub to: String,
@@ -80,7 +80,7 @@ pub struct State {
     /// Why it is paused.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub paused: Option<String>,
-    /// The pause is for want of data: resuming runs the step once more.
+    /// The pause is due to missing data: the step starts again when the rollout is resumed.
     pub inconclusive: bool,
     pub started_ms: i64,
     pub step_started_ms: i64,
@@ -108,7 +108,7 @@ pub struct State {
     pub confirmed: bool,
     /// Another controller moves the traffic.
     pub external: bool,
-    /// Effects are recorded and not carried out.
+    /// Effects are recorded and not executed.
     pub dry_run: bool,
     /// Of the last change.
     pub why: String,
@@ -146,7 +146,7 @@ pub struct Breaching {
     pub breach: Breach,
 }
 
-/// What candidate and champion have shown in a step, in windows that do not overlap.
+/// The counts of candidate and champion in a step, in windows that do not overlap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
     pub candidate_yes: u64,
@@ -165,7 +165,7 @@ pub struct Latency {
     pub champion_us: Option<u64>,
 }
 
-/// What a rollout is told.
+/// An input of a rollout.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<'a> {
     /// A window of any version of the model; each (version, group) in the order of window ends.
@@ -184,12 +184,12 @@ pub enum Input<'a> {
     External { succeeded: bool, why: String },
 }
 
-/// What a rollout asks for. With [`State::dry_run`] it is recorded and not carried out.
+/// An effect that a rollout asks for. With [`State::dry_run`] it is recorded and not executed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Effect {
     /// The candidate's share of the traffic, in percent.
     SetWeight(f64),
-    /// Let a stage's pointer stand on a version.
+    /// Moves a stage's pointer to a version.
     MovePointer {
         stage: String,
         to: String,
@@ -199,7 +199,7 @@ pub enum Effect {
     Note(String),
     /// Answer with [`Input::Gate`].
     AskGate,
-    /// Over before the stage's pointer moved; what becomes of `canary` is the caller's.
+    /// Over before the stage's pointer moved; the caller decides about `canary`.
     Failed {
         reason: String,
     },

@@ -1,4 +1,4 @@
-//! What a window does to a rollout: it fails it, measures the step, is compared with the champion's, ends the step.
+//! The effect of a window on a rollout: it fails the rollout, measures the step, is compared with the champion's, or ends the step.
 
 use super::compare::{self, Decision};
 use super::machine::Machine;
@@ -29,7 +29,7 @@ impl Machine<'_> {
             window.start >= self.state.step_started_ms && !self.state.pause_overlaps(window.start, window.end);
         if candidate {
             self.state.now_ms = self.state.now_ms.max(window.end);
-            // A window from before the rollout says nothing about it.
+            // A window that began before the rollout does not count.
             if window.end > self.state.started_ms {
                 self.candidate(at, verdict, in_step);
             }
@@ -46,7 +46,7 @@ impl Machine<'_> {
             }
             return;
         }
-        // What takes a version back from prod ends its rollout, too, whether or not the rollout measures by it.
+        // A rollback of the version ends its rollout, too, whether or not the rollout measures by that rule.
         let guards = group.or_else(|| self.policy.groups.get(at).filter(|g| g.enforce == Enforce::Block));
         if let Some(guards) = guards
             && let Some(reason) = self.breached(at, guards, group.is_some(), verdict)

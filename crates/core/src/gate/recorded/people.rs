@@ -12,7 +12,8 @@ use crate::promotion::types::{Approval, Dossier, Finding, GateOutcome};
 
 const EXPECTED: &str = "an address like \"owner@org\", or {\"actor\": \"ann@org\", \"role\": \"owner\"}";
 
-/// The approvals of a run, bound to what the run says: they were given for it.
+/// The approvals of a run, bound to what the run says: they were given for it. A run has one state of everything, so that nothing can
+/// have changed since a signature: the digests are those of the run itself, and there is no `basis` to compare with.
 pub fn approvals(
     run: &Map<String, Value>,
     policy: &Policy,

@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(changed.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned));
         // As where the assignment comes between the last look at it and the end.
         membership.give_back();
-        membership.consumer.context().set_free(false);
+        membership.consumer.context().own.set_free(false);
         let begun = Instant::now();
         membership.leave();
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());

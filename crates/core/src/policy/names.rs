@@ -11,7 +11,7 @@ const MAX_FEATURES: usize = 10_000;
 const MAX_SEGMENTATIONS: usize = 256;
 const MAX_PARTS: usize = 4;
 const DEFAULT_GRID: GridPoints = GridPoints::At(1021);
-/// PolicyNames that mean something else wherever a feature is named.
+/// Names that mean something else wherever a feature is named.
 const RESERVED: [&str; 3] = ["score", "label", "features"];
 
 pub(super) fn no_features() -> FeatureSpec {

@@ -30,9 +30,9 @@ pub struct Policy {
     pub labels: Option<LabelSpec>,
     /// What decisions the policy maps to 0 and 1 beside 0, 1, true and false.
     pub decision_values: BTreeMap<String, bool>,
-    /// PolicyNames of the KPIs that `kpi_drop` rules read, in order of first use.
+    /// Names of the KPIs that `kpi_drop` rules read, in order of first use.
     pub kpis: Vec<String>,
-    /// PolicyNames of the metrics that `measured` rules read, in order of first use.
+    /// Names of the metrics that `measured` rules read, in order of first use.
     pub measured: Vec<String>,
     pub min_samples: u64,
     /// Fewer training values than this are nothing to compare with; `min_samples` unless given.

@@ -288,9 +288,9 @@ mod tests {
             units_topic: "units".into(),
             session: Duration::from_secs(6),
         };
-        let (changes, changed) = channel();
+        let (changes, decided) = channel();
         let membership = Membership::join(&properties, identity, changes).unwrap();
-        assert_eq!(changed.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned));
+        assert_eq!(decided.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned));
         // As where the assignment comes between the last look at it and the end.
         membership.give_back();
         membership.consumer.context().own.set_free(false);

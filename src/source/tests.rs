@@ -106,8 +106,8 @@ impl PerKind for AsJson<'_> {
         let mut out = [B::empty(&schema())];
         // The first way through an event is not the one of those that follow.
         let read = [(); 3].map(|()| match decode(&mut decoder, self.0.to_string().as_bytes(), NOW, &mut out) {
-            Ok(decoded) => {
-                assert_eq!(decoded, Decoded::Row(0));
+            Ok(outcome) => {
+                assert_eq!(outcome, Decoded::Row(0));
                 None
             }
             Err(reject) => Some(reject.reason),

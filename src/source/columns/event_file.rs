@@ -211,13 +211,11 @@ impl EventFile {
                     let Some(reason) = missing else { continue };
                     Unfit::Rejected(Reject::new(reason, format!("the {what} is empty")))
                 }
-                class => match refused.get((class - class::REFUSED) as usize) {
-                    Some(reject) => Unfit::Rejected(reject.clone()),
-                    None => {
-                        let detail = format!("the {what} column holds {}", cells.holds());
-                        Unfit::Rejected(Reject::new(Reason::BadText, detail))
-                    }
-                },
+                class => {
+                    let unreadable =
+                        || Reject::new(Reason::BadText, format!("the {what} column holds {}", cells.holds()));
+                    Unfit::Rejected(refused.get((class - class::REFUSED) as usize).cloned().unwrap_or_else(unreadable))
+                }
             };
             unfit.push((row, found));
         }

@@ -1,4 +1,4 @@
-//! Several processes of one consumer group: one counts, the others stand by.
+//! Several processes of one consumer group, which divide models between each other.
 //!
 //! | module | holds |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `ledger_log` | the registry's log in a topic: written, read and followed |
 //! | `member` | this process's membership of the group |
 //! | `producer` | transactions |
+//! | `results` | what the units say to the registry, in a topic |
 //! | `state_log` | the state in a topic, and how another process goes on with it |
 //! | `topics` | the internal topics: names, settings, creation |
 
@@ -15,5 +16,6 @@ pub mod error;
 pub mod ledger_log;
 pub mod member;
 pub mod producer;
+pub mod results;
 pub mod state_log;
 pub mod topics;

@@ -20,6 +20,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod types;
+mod units;
 
 pub use cluster::INTERNAL as INTERNAL_TOPICS;
 pub use driftgate_core::yaml::{FileError as ConfigError, FileErrors as ConfigErrors};

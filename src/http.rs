@@ -13,7 +13,7 @@
 //! | `lookup` | a version as the view and the registry have it |
 //! | `probes`, `metrics` | live, ready; the view as Prometheus text |
 //! | `models`, `status`, `explain`, `gate`, `cluster` | what is read |
-//! | `standby` | what a process of a cluster answers that does not own the models |
+//! | `standby` | what a process of a cluster answers that does not own the ledger |
 //! | `actions` | what is changed |
 //! | `hooks` | Flagger's webhooks |
 //! | `dashboard` | the page for people |

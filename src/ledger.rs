@@ -4,8 +4,8 @@
 //! `embedded` is the file with its connections, `open` opens it, `schema` has its tables, `change` is one transaction with its
 //! audit records and facts. Rows: `versions`, `pointers`, `dossier_rows`, `rollout_rows`, `promotion_records`, `mirror`. What is
 //! done with them: `register`, `stages`, `signals`, `rollback`, `dossier`, `gate`, `promotions`, `rollouts`, `batch`, `follow`.
-//! Of several processes one writes: `role` is who, `capture` notes what a transaction changes, `replica` applies it elsewhere, `whole`
-//! gives and takes a registry as a stream.
+//! Of several processes one writes: `role` is who, `capture` notes what a transaction changes, `replica` applies it elsewhere, `results` is
+//! how far the units' results were applied, `whole` gives and takes a registry as a stream.
 
 mod anew;
 mod audit;
@@ -37,6 +37,7 @@ mod promotions;
 mod register;
 mod registered;
 mod replica;
+mod results;
 mod role;
 mod rollback;
 mod rollout_rows;
@@ -68,6 +69,7 @@ pub use likeness::Likeness;
 pub use mirror::Due;
 pub use promotions::{Promotion, PromotionRequest};
 pub use replica::ReplicaError;
+pub use results::Applied;
 pub use role::{ChangeLog, Role};
 pub use rollouts::{FROZEN, RolloutCommand};
 pub use unblock::Unblocked;

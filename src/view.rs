@@ -24,7 +24,7 @@ use driftgate_core::policy::Policy;
 use driftgate_core::promotion::version::VersionRecord;
 
 pub use kept::{Brief, Keep, Kept, Past};
-use readiness::{NotReady, Readiness};
+use readiness::{Latch, NotReady, Readiness};
 
 /// So many versions of a model are shown that nobody registered; and so many where nobody knows which those are.
 const MOST_UNREGISTERED: usize = 50;
@@ -118,7 +118,8 @@ impl View {
     pub fn is_ready(&self) -> bool {
         let works = match &self.cluster {
             // It reads and delivers nothing: what it answers from is its copy.
-            Some(cluster) if !cluster.owns() => cluster.is_ready(),
+            Some(cluster) if !cluster.owns() && !cluster.counts() => cluster.is_ready(),
+            Some(cluster) if !cluster.is_ready() => false,
             _ => self.started && self.undelivered.is_empty(),
         };
         works && self.readiness.is_empty()
@@ -138,6 +139,30 @@ impl View {
             waiting.hold(NotReady::Starting);
         }
         waiting
+    }
+
+    /// Forgets what was shown of models that are not counted here any more, and of their topics.
+    pub fn forget(&mut self, models: &[String], topics: &[String]) {
+        let is_of_model = |model: &String| models.contains(model);
+        let is_of_topic = |topic: &String| topics.contains(topic);
+        self.readiness.release_all(|latch| match latch {
+            // Of what is counted on, they are held again.
+            Latch::Kafka | Latch::ConsumerGroup | Latch::Checkpoint => true,
+            Latch::Baseline { model, .. } | Latch::Snapshot { model, .. } => is_of_model(model),
+            Latch::Input { topic } | Latch::Replaced { topic } => is_of_topic(topic),
+            Latch::Reading { topic, .. } | Latch::Counting { topic, .. } => is_of_topic(topic),
+            Latch::Delivery { .. } | Latch::Ledger | Latch::Daemon => false,
+        });
+        self.restoring.retain(|model| !is_of_model(model));
+        self.sources.retain(|(topic, _), _| !is_of_topic(topic));
+        self.behind.retain(|(topic, _), _| !is_of_topic(topic));
+        self.replaced.retain(|topic, _| !is_of_topic(topic));
+        self.verified.retain(|topic, _| !is_of_topic(topic));
+        self.inputs.retain(|topic, _| !is_of_topic(topic));
+        self.remarks.retain(|topic, _| !is_of_topic(topic));
+        self.unknown_model.retain(|topic, _| !is_of_topic(topic));
+        self.rejected.retain(|(topic, _), _| !is_of_topic(topic));
+        self.failing.retain(|part, _| !matches!(part, failing::Part::Labels(model) if is_of_model(model)));
     }
 
     /// Leaves out versions of which there are too many: those that are not registered, but for the ones with the most predictions.

@@ -70,7 +70,7 @@ impl Local {
         }
         view.write().started = true;
         view.fails(Part::Daemon, "the registry alone answers");
-        // Nobody asks the group here: how old the copy is, and whether somebody owns the models, is not known.
+        // Nobody asks the group here: how old the copy is, and who owns what, is not known.
         view.write().cluster = config.cluster.as_ref().map(|cluster| ClusterView {
             instance: cluster.instance.clone(),
             advertise: cluster.advertise.clone(),

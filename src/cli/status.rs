@@ -314,7 +314,7 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
         let all = json!({"cluster": cluster, "models": [], "problems": []});
         assert_eq!(
             all_text(&serde_json::from_value(all).unwrap()),
-            "b stands by; a (http://a:1) owns the models, and its copy of the registry is 1 s old\nnothing is wrong\n"
+            "b stands by; a (http://a:1) owns the ledger, and its copy of the registry is 1 s old\nnothing is wrong\n"
         );
     }
 

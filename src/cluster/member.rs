@@ -1,9 +1,8 @@
-//! This process's membership of the group: the coordinator assigns the unit to one member, and takes it back only once that member has
-//! committed a last time. Which members there are, and what the group has committed, is asked of the brokers here, too.
+//! This process's membership of the group: the coordinator assigns each slot of the topic of units to one member, and takes it back only once
+//! that member has committed a last time. Which members there are, and what the group has committed, is asked of the brokers here, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,31 +10,35 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata, Rebalance};
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use super::assigned;
-use crate::source::kafka::{Listener, Own, metadata_of};
+use crate::source::kafka::{Listener, Own, each_metadata};
+use driftgate_core::cluster::ownership::Slot;
 use driftgate_core::pipeline::lock;
 
-/// The partition of the topic of units that stands for the one unit.
-pub const SLOT: i32 = 0;
 /// Between two looks at the client.
 const LOOK: Duration = Duration::from_millis(20);
+/// A member hears with a heartbeat that the group changes, and a handover waits for all of them.
+const HEARTBEAT_MS: u128 = 400;
 /// How long the coordinator waits for the last commit; a member that takes longer is expelled by it (`max.poll.interval.ms`, 5 min).
 const LAST_COMMIT: Duration = Duration::from_secs(120);
 /// How long the brokers are waited for when the group is left.
 const LEAVING: Duration = Duration::from_millis(1500);
 
 /// What the coordinator decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The unit is this process's.
-    Assigned,
-    /// The unit is wanted back, once `Membership::give_back` was called.
-    Revoked,
-    /// The unit is another process's already.
-    Lost,
+    /// Slots are this process's.
+    Assigned(BTreeSet<Slot>),
+    /// Slots are wanted back, each once `Membership::give_back` was called for it.
+    Revoked(BTreeSet<Slot>),
+    /// Slots are another process's already.
+    Lost(BTreeSet<Slot>),
 }
+
+/// Who hears what the coordinator decided, before the group goes on.
+pub type OnChange = Box<dyn Fn(Change) + Send + Sync>;
 
 /// Another process of the group, or this one, as the coordinator lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +46,10 @@ pub struct Listed {
     pub instance: String,
     pub advertise: String,
     pub host: String,
-    /// The unit is assigned to it.
-    pub owns: bool,
+    /// How its configuration divides the models (`units::layout`); empty of a release before.
+    pub layout: String,
+    /// What is assigned to it.
+    pub slots: BTreeSet<Slot>,
 }
 
 /// An offset that the group has committed, and its metadata.
@@ -62,38 +67,35 @@ pub struct Identity {
     pub advertise: String,
     pub units_topic: String,
     pub session: Duration,
+    pub layout: String,
 }
 
-/// What is done when the coordinator gives the unit, and takes it back.
+/// What is done when the coordinator gives slots, and takes them back.
 struct Assignments {
     units_topic: String,
-    changes: Mutex<Sender<Change>>,
-    /// Nothing is counted here any more.
-    is_free: (Mutex<bool>, Condvar),
-    /// The group is being left: a unit that is assigned meanwhile is counted nowhere here.
+    on_change: OnChange,
+    /// Slots of which something is counted here.
+    busy: (Mutex<BTreeSet<Slot>>, Condvar),
+    /// The group is being left: what is assigned meanwhile is counted nowhere here.
     leaving: Arc<AtomicBool>,
 }
 
 impl Assignments {
-    fn tell(&self, change: Change) {
-        // Whoever listens ends with the process.
-        let _ = lock(&self.changes).send(change);
-    }
-
-    fn set_free(&self, is_free: bool) {
-        let (free, changed) = &self.is_free;
-        *lock(free) = is_free;
+    fn set_free(&self, is_free: impl Fn(Slot) -> bool) {
+        let (busy, changed) = &self.busy;
+        lock(busy).retain(|slot| !is_free(*slot));
         changed.notify_all();
     }
 
-    fn wait_until_free(&self) {
-        let (free, changed) = &self.is_free;
-        let waits = |free: &mut bool| !*free && !self.leaving.load(Ordering::Relaxed);
-        drop(changed.wait_timeout_while(lock(free), LAST_COMMIT, waits));
+    fn wait_until_free(&self, slots: &BTreeSet<Slot>) {
+        let (busy, changed) = &self.busy;
+        let waits = |busy: &mut BTreeSet<Slot>| !busy.is_disjoint(slots) && !self.leaving.load(Ordering::Relaxed);
+        drop(changed.wait_timeout_while(lock(busy), LAST_COMMIT, waits));
     }
 
-    fn has_slot(&self, list: &TopicPartitionList) -> bool {
-        list.find_partition(&self.units_topic, SLOT).is_some()
+    fn slots(&self, list: &TopicPartitionList) -> BTreeSet<Slot> {
+        let of_units = list.elements().into_iter().filter(|element| element.topic() == self.units_topic);
+        of_units.filter_map(|element| element.partition().try_into().ok()).collect()
     }
 }
 
@@ -104,29 +106,29 @@ impl Own for Assignments {
 
 impl ConsumerContext for Listener<Assignments> {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Revoke(list) if self.own.has_slot(list) => {
-                if consumer.assignment_lost() {
-                    self.own.tell(Change::Lost);
-                } else {
-                    self.own.tell(Change::Revoked);
-                    self.own.wait_until_free();
-                }
-            }
-            _ => {}
+        let Rebalance::Revoke(list) = rebalance else { return };
+        let slots = self.own.slots(list);
+        if slots.is_empty() {
+            return;
+        }
+        if consumer.assignment_lost() {
+            (self.own.on_change)(Change::Lost(slots));
+        } else {
+            (self.own.on_change)(Change::Revoked(slots.clone()));
+            self.own.wait_until_free(&slots);
         }
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) if self.own.has_slot(list) => {
-                // Nothing is to be fetched: there are no records.
-                let _ = consumer.pause(list);
-                self.own.set_free(false);
-                self.own.tell(Change::Assigned);
-            }
-            _ => {}
+        let Rebalance::Assign(list) = rebalance else { return };
+        let slots = self.own.slots(list);
+        if slots.is_empty() {
+            return;
         }
+        // Nothing is to be fetched: there are no records.
+        let _ = consumer.pause(list);
+        lock(&self.own.busy.0).extend(&slots);
+        (self.own.on_change)(Change::Assigned(slots));
     }
 }
 
@@ -147,16 +149,16 @@ impl Membership {
     pub fn join(
         properties: &BTreeMap<String, String>,
         identity: Identity,
-        changes: Sender<Change>,
+        on_change: OnChange,
     ) -> anyhow::Result<Self> {
         let mut config = ClientConfig::new();
-        config.set("heartbeat.interval.ms", (identity.session.as_millis() / 4).clamp(100, 3000).to_string());
+        config.set("heartbeat.interval.ms", (identity.session.as_millis() / 4).clamp(100, HEARTBEAT_MS).to_string());
         for (key, value) in properties {
             config.set(key, value);
         }
         config
             .set("group.id", &identity.group)
-            .set("client.id", format!("{}@{}", identity.instance, identity.advertise))
+            .set("client.id", format!("{}@{}#{}", identity.instance, identity.advertise, identity.layout))
             .set("session.timeout.ms", identity.session.as_millis().to_string())
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("isolation.level", "read_committed")
@@ -166,10 +168,10 @@ impl Membership {
             .set("auto.offset.reset", "latest");
         let leaving = Arc::new(AtomicBool::new(false));
         let own = Assignments {
-            leaving: Arc::clone(&leaving),
             units_topic: identity.units_topic.clone(),
-            changes: Mutex::new(changes),
-            is_free: (Mutex::new(true), Condvar::new()),
+            on_change,
+            busy: (Mutex::default(), Condvar::new()),
+            leaving: Arc::clone(&leaving),
         };
         let consumer: BaseConsumer<Listener<Assignments>> = config.create_with_context(Listener::new(own))?;
         let consumer = Arc::new(consumer);
@@ -193,16 +195,16 @@ impl Membership {
         self.consumer.group_metadata()
     }
 
-    /// Nothing is counted here any more: the coordinator may give the unit to another process.
-    pub fn give_back(&self) {
-        self.consumer.context().own.set_free(true);
+    /// Nothing is counted of a slot here any more: the coordinator may give it to another process.
+    pub fn give_back(&self, slot: Slot) {
+        self.consumer.context().own.set_free(|busy| busy == slot);
     }
 
-    /// Leaves the group, which gives the unit to another member at once; waits a moment for the brokers.
+    /// Leaves the group, which gives its slots to other members at once; waits a moment for the brokers.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
         // Whoever waits looks again.
-        self.give_back();
+        self.consumer.context().own.set_free(|_| true);
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             // Whatever it panicked for, the process ends.
@@ -210,21 +212,35 @@ impl Membership {
         }
     }
 
-    /// What the group has committed for the first partition of a topic, once no transaction is open over it; `None` where it has committed
-    /// nothing.
+    /// What the group has committed for a partition of a topic, once no transaction is open over it; `None` where it has committed nothing.
     ///
     /// # Errors
     /// Brokers that do not answer in time, or a transaction that stays open.
-    pub fn committed(&self, topic: &str, within: Duration) -> Result<Option<Committed>, KafkaError> {
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition(topic, SLOT);
+    pub fn committed(&self, topic: &str, slot: Slot, within: Duration) -> Result<Option<Committed>, KafkaError> {
+        Ok(self.all_committed(topic, [slot].into(), within)?.remove(&slot))
+    }
+
+    /// The same of several partitions; those for which nothing is committed are left out.
+    ///
+    /// # Errors
+    /// As `committed`.
+    pub fn all_committed(
+        &self,
+        topic: &str,
+        slots: BTreeSet<Slot>,
+        within: Duration,
+    ) -> Result<BTreeMap<Slot, Committed>, KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(slots.len());
+        for slot in &slots {
+            list.add_partition(topic, i32::try_from(*slot).unwrap_or(i32::MAX));
+        }
         let found = self.consumer.committed_offsets(list, within)?;
-        let metadata = metadata_of(&found).into_iter().next().unwrap_or_default();
-        let metadata = String::from_utf8_lossy(&metadata).into_owned();
-        Ok(found.find_partition(topic, SLOT).and_then(|element| match element.offset() {
-            Offset::Offset(offset) => Some(Committed { offset: offset.try_into().ok()?, metadata }),
-            _ => None,
-        }))
+        let of = |(element, metadata): (TopicPartitionListElem<'_>, Option<Vec<u8>>)| {
+            let Offset::Offset(offset) = element.offset() else { return None };
+            let metadata = String::from_utf8_lossy(&metadata.unwrap_or_default()).into_owned();
+            Some((element.partition().try_into().ok()?, Committed { offset: offset.try_into().ok()?, metadata }))
+        };
+        Ok(found.elements().into_iter().zip(each_metadata(&found)).filter_map(of).collect())
     }
 
     /// The members of the group.
@@ -235,16 +251,16 @@ impl Membership {
         let list = self.consumer.fetch_group_list(Some(&self.identity.group), within)?;
         let members = list.groups().iter().filter(|group| group.name() == self.identity.group).flat_map(|group| {
             group.members().iter().filter_map(|member| {
-                let (instance, advertise) = member.client_id().split_once('@')?;
-                let owns = member.assignment().is_some_and(|bytes| {
-                    assigned::partitions(bytes)
-                        .is_some_and(|all| all.contains(&(self.identity.units_topic.clone(), SLOT)))
-                });
+                let (instance, rest) = member.client_id().split_once('@')?;
+                let (advertise, layout) = rest.rsplit_once('#').unwrap_or((rest, ""));
+                let assigned = member.assignment().and_then(assigned::partitions).unwrap_or_default();
+                let slots = assigned.into_iter().filter(|(topic, _)| *topic == self.identity.units_topic);
                 Some(Listed {
                     instance: instance.to_owned(),
                     advertise: advertise.to_owned(),
                     host: member.client_host().trim_start_matches('/').to_owned(),
-                    owns,
+                    layout: layout.to_owned(),
+                    slots: slots.filter_map(|(_, partition)| partition.try_into().ok()).collect(),
                 })
             })
         });
@@ -277,9 +293,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_that_is_assigned_while_the_group_is_left_is_not_waited_for() {
+    fn what_is_assigned_while_the_group_is_left_is_not_waited_for() {
         let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("units", 1, 1).unwrap();
+        cluster.create_topic("units", 3, 1).unwrap();
         let properties = [("bootstrap.servers".to_owned(), cluster.bootstrap_servers())].into();
         let identity = Identity {
             group: "g".into(),
@@ -287,13 +303,16 @@ mod tests {
             advertise: "http://a".into(),
             units_topic: "units".into(),
             session: Duration::from_secs(6),
+            layout: "l".into(),
         };
-        let (changes, decided) = channel();
-        let membership = Membership::join(&properties, identity, changes).unwrap();
-        assert_eq!(decided.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned));
-        // As where the assignment comes between the last look at it and the end.
-        membership.give_back();
-        membership.consumer.context().own.set_free(false);
+        let (changes, changed) = channel();
+        let changes = Mutex::new(changes);
+        let listener = Box::new(move |change| drop(lock(&changes).send(change)));
+        let membership = Membership::join(&properties, identity, listener).unwrap();
+        assert_eq!(changed.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned([0, 1, 2].into())));
+        // One is given back, and the others are as where the assignment comes between the last look at it and the end.
+        membership.give_back(1);
+        assert_eq!(*lock(&membership.consumer.context().own.busy.0), [0, 2].into());
         let begun = Instant::now();
         membership.leave();
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());

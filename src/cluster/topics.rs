@@ -20,7 +20,7 @@ const SEGMENT_BYTES: &str = "134217728";
 /// The names of the internal topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// Subscribed by the group; its committed offset is the claim.
+    /// Subscribed by the group; the committed offset of a partition is the claim to the slot.
     pub units: String,
     /// Chunks and manifests of the state.
     pub state: String,
@@ -28,19 +28,27 @@ pub struct Names {
     pub ledger: String,
     /// Its committed offset is the number of the last change of the registry.
     pub ledger_owner: String,
+    /// What the units say to whoever owns the ledger.
+    pub results: String,
 }
 
 impl Names {
     #[must_use]
     pub fn of(prefix: &str) -> Self {
         let name = |end: &str| format!("{prefix}{end}");
-        Self { units: name("units"), state: name("state"), ledger: name("ledger"), ledger_owner: name("ledger-owner") }
+        Self {
+            units: name("units"),
+            state: name("state"),
+            ledger: name("ledger"),
+            ledger_owner: name("ledger-owner"),
+            results: name("results"),
+        }
     }
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> [&String; 4] {
-        [&self.units, &self.state, &self.ledger, &self.ledger_owner]
+    pub fn all(&self) -> [&String; 5] {
+        [&self.units, &self.state, &self.ledger, &self.ledger_owner, &self.results]
     }
 }
 
@@ -61,18 +69,21 @@ pub struct Setting {
     pub rule: Rule,
 }
 
-/// A topic as it is to be. It has one partition.
+/// A topic as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
     pub name: String,
+    /// At least so many where they are slots; else exactly one.
+    pub partitions: i32,
+    pub is_of_slots: bool,
     pub replication: i32,
     pub settings: Vec<Setting>,
 }
 
 impl Topic {
-    /// The topics that a cluster needs.
+    /// The topics that a cluster of so many units needs.
     #[must_use]
-    pub fn needed(names: &Names, replication: i32) -> Vec<Self> {
+    pub fn needed(names: &Names, replication: i32, units: usize) -> Vec<Self> {
         let exactly = |name, value| Setting { name, value, rule: Rule::Exactly };
         let at_least = |name, value| Setting { name, value, rule: Rule::AtLeast };
         let at_creation = |name, value| Setting { name, value, rule: Rule::AtCreation };
@@ -80,10 +91,25 @@ impl Topic {
         let in_sync = at_least("min.insync.replicas", if replication >= 3 { "2" } else { "1" });
         let clean = exactly("unclean.leader.election.enable", "false");
         let batch = at_least("max.message.bytes", MOST_BATCH_BYTES);
-        let topic =
-            |name: &String, settings: &[Setting]| Self { name: name.clone(), replication, settings: settings.to_vec() };
+        let topic = |name: &String, settings: &[Setting]| Self {
+            name: name.clone(),
+            partitions: 1,
+            is_of_slots: false,
+            replication,
+            settings: settings.to_vec(),
+        };
+        // What is kept until it is deleted on purpose.
+        let kept = [
+            exactly("cleanup.policy", "delete"),
+            exactly("retention.ms", "-1"),
+            exactly("retention.bytes", "-1"),
+            batch,
+            in_sync,
+            clean,
+        ];
+        let slots = i32::try_from(units + 1).unwrap_or(i32::MAX);
         vec![
-            topic(&names.units, &[]),
+            Self { partitions: slots, is_of_slots: true, ..topic(&names.units, &[]) },
             topic(
                 &names.state,
                 &[
@@ -95,18 +121,9 @@ impl Topic {
                     at_creation("min.cleanable.dirty.ratio", "0.2"),
                 ],
             ),
-            topic(
-                &names.ledger,
-                &[
-                    exactly("cleanup.policy", "delete"),
-                    exactly("retention.ms", "-1"),
-                    exactly("retention.bytes", "-1"),
-                    batch,
-                    in_sync,
-                    clean,
-                ],
-            ),
+            topic(&names.ledger, &kept),
             topic(&names.ledger_owner, &[]),
+            topic(&names.results, &kept),
         ]
     }
 
@@ -114,8 +131,8 @@ impl Topic {
     #[must_use]
     pub fn command(&self) -> String {
         let mut command = format!(
-            "kafka-topics.sh --bootstrap-server BROKERS --create --topic {} --partitions 1 --replication-factor {}",
-            self.name, self.replication
+            "kafka-topics.sh --bootstrap-server BROKERS --create --topic {} --partitions {} --replication-factor {}",
+            self.name, self.partitions, self.replication
         );
         for Setting { name, value, .. } in &self.settings {
             let _ = write!(command, " --config {name}={value}");
@@ -129,8 +146,10 @@ impl Topic {
         let mut tell = |what: &str, here: &str, wanted: String, settable| {
             found.push(Difference { what: what.to_owned(), found: here.to_owned(), wanted, settable });
         };
-        if partitions != 1 {
-            tell("partitions", &partitions.to_string(), "1".to_owned(), false);
+        if self.is_of_slots && partitions < self.partitions {
+            tell("slots", &partitions.to_string(), format!("at least {}", self.partitions), false);
+        } else if !self.is_of_slots && partitions != self.partitions {
+            tell("partitions", &partitions.to_string(), self.partitions.to_string(), false);
         }
         if replicas < self.replication {
             tell("replicas", &replicas.to_string(), self.replication.to_string(), false);
@@ -279,7 +298,7 @@ impl Topics {
             .iter()
             .map(|topic| NewTopic {
                 name: &topic.name,
-                num_partitions: 1,
+                num_partitions: topic.partitions,
                 replication: TopicReplication::Fixed(topic.replication),
                 config: topic.settings.iter().map(|s| (s.name, s.value)).collect(),
             })
@@ -320,81 +339,4 @@ fn not_created(code: RDKafkaErrorCode) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn needed(replication: i32) -> Vec<Topic> {
-        Topic::needed(&Names::of("eu."), replication)
-    }
-
-    fn settings(of: &[(&str, &str)]) -> BTreeMap<String, String> {
-        of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn every_name_begins_with_the_prefix() {
-        let names = Names::of("eu.");
-        assert_eq!(names.all(), ["eu.units", "eu.state", "eu.ledger", "eu.ledger-owner"]);
-        let needed: Vec<String> = needed(3).into_iter().map(|topic| topic.name).collect();
-        assert_eq!(needed.iter().collect::<Vec<_>>(), names.all());
-    }
-
-    #[test]
-    fn one_broker_may_fail_where_there_are_three_replicas() {
-        let in_sync = |replication| {
-            let topics = needed(replication);
-            let of = |topic: &Topic| topic.settings.iter().find(|s| s.name == "min.insync.replicas").map(|s| s.value);
-            topics.iter().filter_map(of).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            (in_sync(1), in_sync(2), in_sync(3), in_sync(5)),
-            (vec!["1"; 2], vec!["1"; 2], vec!["2"; 2], vec!["2"; 2])
-        );
-    }
-
-    #[test]
-    fn what_differs_is_told_and_what_is_more_than_enough_is_not() {
-        let [_, state, ledger, _] = <[Topic; 4]>::try_from(needed(3)).unwrap();
-        let right = settings(&[
-            ("cleanup.policy", "compact"),
-            ("max.message.bytes", "2097152"),
-            ("min.insync.replicas", "2"),
-            ("unclean.leader.election.enable", "false"),
-            ("segment.bytes", "1073741824"),
-        ]);
-        assert_eq!(state.differences(1, 4, &right), []);
-        let told = |found: Vec<Difference>| {
-            found.into_iter().map(|d| format!("{} {} {}", d.what, d.found, d.wanted)).collect::<Vec<_>>()
-        };
-        let wrong = settings(&[
-            ("cleanup.policy", "compact,delete"),
-            ("max.message.bytes", "1000"),
-            ("min.insync.replicas", "1"),
-        ]);
-        assert_eq!(
-            told(state.differences(2, 1, &wrong)),
-            [
-                "partitions 2 1",
-                "replicas 1 3",
-                "cleanup.policy compact,delete compact",
-                "max.message.bytes 1000 at least 1048588",
-                "min.insync.replicas 1 at least 2"
-            ]
-        );
-        let trimmed =
-            settings(&[("retention.ms", "604800000"), ("retention.bytes", "-1"), ("cleanup.policy", "delete")]);
-        assert_eq!(told(ledger.differences(1, 3, &trimmed)), ["retention.ms 604800000 -1"]);
-        // Settings that may not be read are not held against anything.
-        assert_eq!(ledger.differences(1, 3, &BTreeMap::new()), []);
-    }
-
-    #[test]
-    fn a_topic_can_be_created_by_kafkas_own_tool() {
-        let topics = needed(2);
-        assert_eq!(
-            topics[0].command(),
-            "kafka-topics.sh --bootstrap-server BROKERS --create --topic eu.units --partitions 1 --replication-factor 2"
-        );
-        assert!(topics[2].command().contains(" --config retention.ms=-1 --config retention.bytes=-1 "));
-    }
-}
+mod tests;

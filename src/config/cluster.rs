@@ -24,7 +24,7 @@ impl ClusterConfig {
 }
 
 /// What the names of the internal topics have after their prefix.
-pub const INTERNAL: [&str; 4] = ["units", "state", "ledger", "ledger-owner"];
+pub const INTERNAL: [&str; 5] = ["units", "state", "ledger", "ledger-owner", "results"];
 /// They are at most this much longer than their prefix.
 const LONGEST_NAME: usize = 32;
 /// Under half a second a pause of the machine is taken for a death; a broker's own bounds hold beside these.

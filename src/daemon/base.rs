@@ -10,6 +10,7 @@ use super::starts::Accepted;
 use super::{health, ledger, sink_threads, sources};
 use crate::checkpoint::{Checkpoint, Store};
 use crate::clock::now_ms;
+use crate::cluster::results::Results;
 use crate::config::{Config, KafkaConfig};
 use crate::ledger::Embedded;
 use crate::source::kafka::{self, KafkaSource, Mark};
@@ -30,6 +31,16 @@ pub struct Base {
     /// This daemon's mark for its consumer group; of a cluster's process, none: the coordinator lets one count.
     pub me: Option<Mark>,
     pub view: Shared,
+    /// What is counted is a unit of a cluster.
+    pub unit: Option<OfUnit>,
+}
+
+/// What a unit of a cluster is counted with.
+pub struct OfUnit {
+    /// The way of what it says to the registry.
+    pub results: Arc<Results>,
+    /// Called once, after the last commit, before what is left is closed.
+    pub committed: Box<dyn FnOnce() + Send>,
 }
 
 impl Base {
@@ -53,7 +64,7 @@ impl Base {
         let view = Shared::default();
         let doubts = ledger::settle(config, &registry, accepted.registry.as_deref())?;
         let group = named.group.clone();
-        let base = Self { properties, group, kafka, asked, registry, store, me: Some(me), view };
+        let base = Self { properties, group, kafka, asked, registry, store, me: Some(me), view, unit: None };
         base.show(config, doubts);
         Ok((base, checkpoint))
     }

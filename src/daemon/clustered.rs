@@ -1,20 +1,26 @@
-//! A daemon of a cluster: it stands by, answering from its copy of the registry, until the coordinator makes it the owner; then it takes over
-//! the state and counts as a daemon of its own does, and each checkpoint is a commit of the cluster. It ends where it loses the unit: its
-//! supervisor starts it anew, to stand by.
+//! A daemon of a cluster. What is divided between its processes are slots: the ledger, and units of models. The coordinator of the group assigns
+//! them; a process counts its units as a daemon of its own counts all, each checkpoint being a commit of the cluster, and answers for the others from
+//! its copy of the registry. A slot that it loses or gives back it drops, and goes on with what else it has.
 //!
-//! `internal` looks for the topics first. `parts` is what the others share: `commits` commits state under the claim, `takeover` goes from the assignment
-//! to counting, `watch` looks whether the unit is lost meanwhile, `standby` shows the copy, `snapshots` keeps the ledger short.
+//! `internal` looks for the topics first. `parts` is what the others share; `tenures` has a thread for each slot, which begins with `tenure`, from
+//! the assignment to owning it, by the `commits` of that time. `counted` is a unit, of the configuration that `restricted` makes; `written` is
+//! the ledger: `applying` takes in what the units say, `snapshots` keeps its topics short. `standby` shows the copy.
 
+mod applying;
 mod commits;
+mod counted;
 mod internal;
 mod parts;
+mod restricted;
 mod snapshots;
 mod standby;
-mod takeover;
-mod watch;
+mod tenure;
+mod tenures;
+mod written;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -30,57 +36,57 @@ use crate::cluster::topics;
 use crate::config::{ClusterConfig, KafkaConfig};
 use crate::http::Access;
 use crate::ledger::Role;
-use crate::telemetry::events::cluster::{Assigned, Standby};
+use crate::telemetry::events::cluster::Standby;
+use crate::telemetry::otlp::LAST_EXPORT;
 use crate::view::Shared;
-use commits::Commits;
+use driftgate_core::cluster::units::layout;
+use driftgate_core::pipeline::lock;
 use parts::Parts;
-use takeover::Takeover;
+use tenures::{Here, Tenures};
 
 /// How long threads that end by themselves are waited for.
 const LAST_THREADS: Duration = Duration::from_secs(2);
-/// Between two looks whether the daemon stops.
-const LOOK: Duration = Duration::from_millis(50);
+/// Between two looks at what this process has.
+const LOOK: Duration = Duration::from_millis(10);
 
-/// Runs a daemon of a cluster until its control stops it, or it loses the unit.
+/// Runs a daemon of a cluster until its control stops it, or it must not go on.
 ///
 /// # Errors
-/// A configuration or registry that cannot be used, and a unit that is lost: what is to be known of it is in the error.
+/// A configuration or registry that cannot be used, and a commit whose outcome is not known: what is to be known of it is in the error.
 pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaConfig) -> anyhow::Result<End> {
     let access = Arc::new(Access::load(daemon.config.http.rules())?);
     let descriptors = descriptors::raise();
     let properties = kafka.client_properties()?;
     let registry = Arc::new(sink_threads::shared_registry(daemon.config, &cluster.audit_key)?);
     registry.set_role(Role::Standby { owner: None })?;
+    let models: Vec<String> = daemon.policies.iter().map(|policy| policy.model.clone()).collect();
     let view = Shared::default();
-    {
-        let mut view = view.write();
-        view.keep = super::sources::keep(&daemon.config.limits);
-        view.restoring = daemon.policies.iter().map(|policy| policy.model.clone()).collect();
-    }
+    view.write().keep = super::sources::keep(&daemon.config.limits);
+    view.write().restoring = models.iter().cloned().collect();
     let serving = Serving::start(daemon.config, descriptors, access, (&registry, &view), daemon.control)?;
     if let Some(export) = &daemon.options.export {
         serving.export(export, &view)?;
     }
+    let units = daemon.config.units(&models);
     let names = topics::Names::of(&cluster.prefix);
-    match internal::wait_for_topics(&properties, &names, &view, daemon.control) {
+    match internal::wait_for_topics(&properties, (&names, units.len()), &view, daemon.control) {
         Ok(true) => {}
         stopped => {
             serving.end();
             return stopped.map(|_| End::Stopped);
         }
     }
-    let (decided, decisions) = channel();
+    let tail = Arc::new(Tail::start(&properties, &names.ledger, Arc::clone(&registry), |_| {})?);
     let identity = Identity {
         group: kafka.group.clone(),
         instance: cluster.instance.clone(),
         advertise: cluster.advertise.clone(),
         units_topic: names.units.clone(),
         session: cluster.session,
+        layout: layout(&units),
     };
-    let tail = Arc::new(Tail::start(&properties, &names.ledger, Arc::clone(&registry), |_| {})?);
-    let commits = Arc::new(Commits::new(daemon.control.clone(), &format!("{}-{}", kafka.group, cluster.instance)));
-    let membership = Arc::new(Membership::join(&properties, identity, decided)?);
-    let parts = Parts {
+    let (here, decisions, membership) = join(&properties, identity.clone())?;
+    let parts = Arc::new(Parts {
         cluster: cluster.clone(),
         group: kafka.group.clone(),
         properties,
@@ -89,38 +95,61 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
         view,
         membership,
         tail,
-        commits,
-    };
+        units,
+        layout: identity.layout,
+        counted: Mutex::default(),
+        writes: Mutex::default(),
+    });
     Standby { instance: &cluster.instance, advertise: &cluster.advertise }.emit();
     let mut threads = Threads::default();
     threads.add(standby::start(daemon, &parts).context("no thread for the standby's view")?);
-    let done = serve(daemon, &parts, &decisions, &mut threads);
+    let done = serve(daemon, &parts, &decisions, here);
     // Also after an error nothing goes on.
     daemon.control.stop();
     parts.membership.leave();
     serving.end();
     threads.join(LAST_THREADS);
-    match parts.commits.why_ended() {
-        Some(why) => Err(anyhow::anyhow!(why)),
-        None => done,
-    }
+    daemon.options.export.iter().for_each(|export| export.end(LAST_EXPORT));
+    done
 }
 
-/// Stands by until the unit is this process's, then counts until the daemon stops.
-fn serve(daemon: &Daemon<'_>, parts: &Parts, changed: &Receiver<Change>, threads: &mut Threads) -> anyhow::Result<End> {
-    loop {
-        if daemon.control.is_stopping() {
-            return Ok(End::Stopped);
-        }
-        match changed.recv_timeout(LOOK) {
-            Ok(Change::Assigned) => {
-                Assigned { instance: &parts.cluster.instance }.emit();
-                return Takeover { daemon, parts, changed }.run(threads);
+/// Joins the group: what this process has, what the coordinator decides from now on, and the membership.
+fn join(
+    properties: &BTreeMap<String, String>,
+    identity: Identity,
+) -> anyhow::Result<(Here, Receiver<Change>, Arc<Membership>)> {
+    let (decided, decisions) = channel();
+    let here = Here::default();
+    let listener = {
+        let (here, decided) = (Arc::clone(&here), Mutex::new(decided));
+        move |change| {
+            // What is another process's already is not committed to while this waits to be taken in.
+            if let Change::Lost(slots) = &change {
+                tenures::lose(&here, slots);
             }
-            // Nothing is owned that could be lost.
-            Ok(Change::Revoked | Change::Lost) => parts.membership.give_back(),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(End::Stopped),
+            // Whoever listens ends with the process.
+            let _ = lock(&decided).send(change);
         }
-    }
+    };
+    let membership = Membership::join(properties, identity, Box::new(listener))?;
+    Ok((here, decisions, Arc::new(membership)))
+}
+
+/// Takes over, counts and gives back what the coordinator says, until the daemon stops.
+fn serve(daemon: &Daemon<'_>, parts: &Parts, changed: &Receiver<Change>, here: Here) -> anyhow::Result<End> {
+    std::thread::scope(|scope| {
+        let mut tenures = Tenures::new(scope, daemon, parts, here);
+        let mut done = Ok(());
+        while done.is_ok() && !daemon.control.is_stopping() {
+            match changed.recv_timeout(LOOK) {
+                Ok(change) => tenures.change(change),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            done = tenures.look();
+        }
+        daemon.control.stop();
+        let ended = tenures.end();
+        done.and(ended).map(|()| End::Stopped)
+    })
 }

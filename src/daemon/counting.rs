@@ -56,23 +56,24 @@ impl Daemon<'_> {
         serving: Option<Serving>,
         threads: &mut Threads,
     ) -> anyhow::Result<End> {
-        let Base { properties, group, kafka, asked, registry, store, me, view } = base;
+        let Base { properties, group, kafka, asked, registry, store, me, view, unit } = base;
+        let (results, committed) = unit.map(|unit| (unit.results, unit.committed)).unzip();
         let mut outbox = self.outbox(&registry, &properties, &view)?;
         let dead_letters = self.dead_letters(&properties, &view)?;
-        let (stores, places) = (self.config.stores.clone(), self.config.snapshots.clone());
-        let origin = Origin::new(Arc::clone(&registry), places, stores, self.options.threads);
-        let setup = sources::setup(self.config);
-        let restorer = Restorer { setup, origin: &origin, registry: &registry, view: &view, control: self.control };
-        let Restored { models, kept, unsent, fresh } = restorer.restore(self.policies, checkpoint);
+        let origin = self.origin(&registry);
+        let restored = self.restorer(&origin, (&registry, &view), results.is_some()).restore(self.policies, checkpoint);
+        let Restored { models, kept, unsent, fresh } = restored;
         // What could not be restored within that time must not be written down as lost.
         if self.control.is_stopping() {
             drop(store);
             return Ok(end_unread(kafka, serving));
         }
         let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.intake().schema())).collect();
-        let names: Vec<String> = self.policies.iter().map(|p| p.model.clone()).collect();
-        *threads = sink_threads::start(self.config, &names, &properties, &registry, &view, self.control)?;
-        unsent.into_iter().for_each(|item| outbox.put(item));
+        if results.is_none() {
+            let names: Vec<String> = self.policies.iter().map(|p| p.model.clone()).collect();
+            *threads = sink_threads::start(self.config, &names, &properties, &registry, &view, self.control)?;
+        }
+        unsent.into_iter().for_each(|item| outbox.put_released(item));
         let engine = Engine::new(Parts {
             models,
             topics: self.topics(&schemas),
@@ -81,6 +82,7 @@ impl Daemon<'_> {
             outbox,
             store,
             registry,
+            results,
             view: view.clone(),
             dead_letters,
             intervals: self.intervals(),
@@ -99,13 +101,28 @@ impl Daemon<'_> {
         let (models, workers) = (self.policies.len(), self.options.threads);
         Running { partitions: starts.len(), models, workers }.emit();
         let done = self.count(&engine, &claim, &view);
+        committed.into_iter().for_each(|committed| committed());
         let end = claim.end(kafka, &group);
-        if let Some(serving) = serving {
-            serving.end();
-        }
+        serving.into_iter().for_each(Serving::end);
         drop_within(engine, LAST_CLIENT);
         // Who gives way has said why.
         if end == End::GaveWay { Ok(end) } else { done.map(|()| end) }
+    }
+
+    /// Where baselines come from.
+    fn origin(&self, registry: &Arc<Embedded>) -> Origin {
+        let (stores, places) = (self.config.stores.clone(), self.config.snapshots.clone());
+        Origin::new(Arc::clone(registry), places, stores, self.options.threads)
+    }
+
+    /// What restores models; the registry of a cluster `is_behind` what was committed.
+    fn restorer<'r>(
+        &'r self,
+        origin: &'r Origin,
+        (registry, view): (&'r Arc<Embedded>, &'r Shared),
+        is_behind: bool,
+    ) -> Restorer<'r> {
+        Restorer { setup: sources::setup(self.config), origin, registry, view, control: self.control, is_behind }
     }
 
     /// The claim to the consumer group: with a mark of this daemon's own, or as the coordinator of a cluster said.
@@ -126,7 +143,7 @@ impl Daemon<'_> {
     fn count(&self, engine: &Engine, claim: &Claim, view: &Shared) -> anyhow::Result<()> {
         let mut reload = |engine: &Engine| {
             if self.control.take_policies() {
-                reload::policies(engine, self.config, view);
+                reload::policies(engine, self.config, view, self.config.cluster.is_some());
             }
         };
         engine.run(claim, &|| self.control.is_stopping(), &mut reload)
@@ -160,9 +177,11 @@ impl Daemon<'_> {
                 Some(Lane::new(TopicWriter::new(properties)?, topic.clone(), standing))
             }
         };
-        let outbox = Outbox::start(Outlets { registry: Arc::clone(registry), verdicts, view: view.clone() });
+        let is_alone = self.config.cluster.is_none();
+        let registry = is_alone.then(|| Arc::clone(registry));
+        let outbox = Outbox::start(Outlets { registry, verdicts, view: view.clone() });
         // Whoever takes over goes on from the last commit: what leaves before it is committed might be judged otherwise there.
-        Ok(if self.config.cluster.is_some() { outbox.holding() } else { outbox })
+        Ok(if is_alone { outbox } else { outbox.holding() })
     }
 
     fn dead_letters(

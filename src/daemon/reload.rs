@@ -30,9 +30,9 @@ pub fn tokens(access: &Access, view: &Shared) {
     }
 }
 
-/// Takes over what changed in the policies; a file with errors changes nothing.
-pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
-    let fresh = match super::policies::read_policies(config) {
+/// Takes over what changed in the policies, of a unit in those of its models; a file with errors changes nothing.
+pub fn policies(engine: &Engine, config: &Config, view: &Shared, is_unit: bool) {
+    let mut fresh = match super::policies::read_policies(config) {
         Ok(fresh) => fresh,
         Err(e) => {
             PoliciesRefused { error: &e }.emit();
@@ -40,6 +40,11 @@ pub fn policies(engine: &Engine, config: &Config, view: &Shared) {
             return;
         }
     };
+    if is_unit {
+        // Others count the other models.
+        let counted: Vec<String> = engine.resting().models.iter().map(|m| m.policy.model.clone()).collect();
+        fresh.retain(|policy| counted.contains(&policy.model));
+    }
     report_models(engine, &fresh, view);
     for policy in fresh {
         let name = policy.model.clone();

@@ -37,6 +37,8 @@ pub struct Restorer<'r> {
     pub registry: &'r Arc<Embedded>,
     pub view: &'r Shared,
     pub control: &'r Control,
+    /// The registry here may be behind what was committed: blocks are what the state says.
+    pub is_behind: bool,
 }
 
 impl Restorer<'_> {
@@ -56,9 +58,12 @@ impl Restorer<'_> {
                     None
                 }
             });
+            let is_kept = pipeline.is_some();
             let pipeline =
                 pipeline.unwrap_or_else(|| Pipeline::new(Arc::clone(policy), self.setup, self.origin.threads));
-            blocks::take_over(&pipeline, self.registry, &outbox);
+            if !(is_kept && self.is_behind) {
+                blocks::take_over(&pipeline, self.registry, &outbox);
+            }
             show(&pipeline, self.registry.as_ref(), self.view);
             models.push(pipeline);
         }

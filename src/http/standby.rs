@@ -1,4 +1,4 @@
-//! What a process of a cluster answers that does not own the models: the gate from its copy of the registry while that is current,
+//! What a process of a cluster answers that does not own the ledger: the gate from its copy of the registry while that is current,
 //! and to changes where they are made.
 
 use axum::body::Body;
@@ -14,7 +14,7 @@ use crate::ledger::{Embedded, RegistryError, RequestContext};
 use crate::view::cluster::{ClusterView, Role};
 use driftgate_core::gate::{self, Answer, FromCopy};
 
-/// The gate's answer, as this process may give it: while it knows who owns the models, and of a copy only while that is current.
+/// The gate's answer, as this process may give it: while it knows who owns the ledger and the model's unit, and of a copy only while that is current.
 ///
 /// # Errors
 /// As the registry's.
@@ -26,7 +26,7 @@ pub(super) fn gate(
     to: &str,
 ) -> Result<Answer, RegistryError> {
     let Some(cluster) = cluster else { return registry.gate(context, version, to) };
-    let answer = match cluster.not_current(context.now_ms) {
+    let answer = match cluster.not_current(Some(&context.policy.model), context.now_ms) {
         None => registry.gate(context, version, to)?,
         Some(why) => gate::unanswered(context.policy, to, version, &why.to_string(), context.now_ms),
     };
@@ -52,10 +52,10 @@ pub(super) async fn instead(app: &App, request: &mut Request<Body>, body_limit: 
 pub(super) fn elsewhere(cluster: &ClusterView, uri: &Uri) -> Response {
     let Some((owner, location)) = cluster.elsewhere().and_then(|owner| Some((owner, location(owner, uri)?))) else {
         let why = match cluster.role {
-            Role::TakingOver => "this process is taking over the models, and changes nothing until it has",
-            Role::GivingBack => "this process is giving the models back, and changes nothing any more",
-            Role::Standby | Role::Owner => {
-                "no process of the cluster owns the models at the moment, so nothing is changed"
+            Role::TakingOver => "this process is taking over the ledger, and changes nothing until it has",
+            Role::GivingBack => "this process is giving the ledger back, and changes nothing any more",
+            Role::Standby | Role::Counting | Role::Owner => {
+                "no process of the cluster owns the ledger at the moment, so nothing is changed"
             }
         };
         return Problem::new(
@@ -64,7 +64,7 @@ pub(super) fn elsewhere(cluster: &ClusterView, uri: &Uri) -> Response {
         )
         .into_response();
     };
-    let why = format!("this process does not own the models, and {owner} does: send the request there");
+    let why = format!("this process does not own the ledger, and {owner} does: send the request there");
     let mut response = Problem::new(StatusCode::TEMPORARY_REDIRECT, why).into_response();
     response.headers_mut().insert(LOCATION, location);
     response

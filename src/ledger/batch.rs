@@ -10,6 +10,7 @@ use super::embedded::Embedded;
 use super::error::RegistryError;
 use super::gate::{RequestContext, StreamState};
 use super::promotions::{automatic, follow};
+use super::results;
 use super::versions::keep_verdict;
 use super::{rollout_rows, rollouts, signals};
 use crate::artifact::PATIENCE;
@@ -48,6 +49,8 @@ pub struct Stream<'a> {
     pub now_ms: i64,
     /// Whether verdicts wait here for their topic.
     pub queue_verdicts: bool,
+    /// Where they came by the results' topic: how far it is applied with them.
+    pub applied: Option<results::Applied>,
 }
 
 /// What came of it.
@@ -85,6 +88,9 @@ impl Embedded {
                     let Given::Verdict(GivenVerdict { model, version, json, .. }) = given else { continue };
                     change.happened(&Fact::Verdict { model, version, json })?;
                 }
+            }
+            if let Some(applied) = stream.applied {
+                results::set(change, applied)?;
             }
             Ok(taken)
         })

@@ -9,6 +9,7 @@ pub(super) use later::FORMAT;
 use later::{BASIS, REPLICA, REPORTS};
 
 use super::error::{RegistryError, is_busy};
+use super::results::RESULTS;
 use super::{audit, from_format_2};
 use crate::private;
 
@@ -307,7 +308,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
         );
     }
     // A process that only reads need not wait for a writer.
-    if found == FORMAT && has_basis(connection)? {
+    if found == FORMAT && has_basis(connection)? && has_results(connection)? {
         return Ok(());
     }
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -330,6 +331,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
     if !has_basis(&tx)? {
         tx.execute_batch(BASIS)?;
     }
+    tx.execute_batch(RESULTS)?;
     if found < 5 {
         tx.execute_batch(REPORTS)?;
         tx.execute_batch(audit::INDEXES)?;
@@ -349,6 +351,11 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), RegistryError> 
 
 fn has_basis(connection: &Connection) -> rusqlite::Result<bool> {
     let query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('approvals') WHERE name = 'basis')";
+    connection.query_row(query, [], |row| row.get(0))
+}
+
+fn has_results(connection: &Connection) -> rusqlite::Result<bool> {
+    let query = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'results')";
     connection.query_row(query, [], |row| row.get(0))
 }
 

@@ -17,9 +17,10 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
             Problem::of_daemon(Severity::Halted, format!("not ready: {what}: {why}"), "see the daemon's log")
         })
         .collect();
-    // A process that does not own the models counts and delivers nothing: the owner tells of that.
-    let stands_by = view.cluster.as_ref().is_some_and(|cluster| !cluster.owns());
-    if !view.started && found.is_empty() && !stands_by {
+    // A process that does not own the ledger delivers nothing: the owner tells of that.
+    let delivers = view.cluster.as_ref().is_none_or(ClusterView::owns);
+    let does_nothing = view.cluster.as_ref().is_some_and(|cluster| !cluster.owns() && !cluster.counts());
+    if !view.started && found.is_empty() && !does_nothing {
         found.push(Problem::of_daemon(
             Severity::Halted,
             "not ready: it is starting".to_owned(),
@@ -42,7 +43,7 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
     found.extend(failing(view));
     found.extend(behind(view));
     found.extend(ahead(view));
-    found.extend(sinks(view, if stands_by { &[] } else { undelivered }));
+    found.extend(sinks(view, if delivers { undelivered } else { &[] }));
     if view.started && view.models.is_empty() {
         let next = "name a policy in the configuration under policies";
         found.push(Problem::of_daemon(
@@ -82,7 +83,13 @@ fn sinks(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
 #[must_use]
 pub fn of_cluster(cluster: &ClusterView, now_ms: i64) -> Option<Problem> {
     let names = |name: &String| cluster.members.iter().filter(|member| member.instance == *name).count();
-    let Some(why) = cluster.not_current(now_ms) else {
+    let Some(why) = cluster
+        .units
+        .iter()
+        .map(|unit| unit.models.first().map(String::as_str))
+        .chain([None])
+        .find_map(|model| cluster.not_current(model, now_ms))
+    else {
         let twice = cluster.members.iter().map(|member| &member.instance).find(|name| names(name) > 1)?;
         return Some(Problem::of_daemon(
             Severity::Unknown,
@@ -94,7 +101,11 @@ pub fn of_cluster(cluster: &ClusterView, now_ms: i64) -> Option<Problem> {
             "give each process a cluster.instance of its own",
         ));
     };
-    let severity = if why == NotCurrent::NoOwner { Severity::Halted } else { Severity::Unknown };
+    let severity = if matches!(why, NotCurrent::NoOwner | NotCurrent::NotCounted { .. }) {
+        Severity::Halted
+    } else {
+        Severity::Unknown
+    };
     Some(Problem::of_daemon(severity, why.to_string(), "driftgate cluster status shows every process and its copy"))
 }
 

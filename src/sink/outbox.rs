@@ -1,29 +1,26 @@
 //! The delivery threads: one takes items to the registry, as many as wait in one transaction, and waits for nothing else; one
 //! publishes verdicts. Both in order, again and again until it is there. An outbox that holds keeps items until a checkpoint that has them was
-//! written: where another process goes on from that checkpoint, it delivers the same.
+//! written: where another process goes on from that checkpoint, it delivers the same. Without a registry, what is released was committed with
+//! the state (`cluster/results`), and only verdicts' topic is left to be served.
 
+mod registrar;
 mod to_topic;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Item;
 use super::lane::Lane;
-use crate::clock::now_ms;
-use crate::ledger::{Embedded, Given, RegistryError, Sink, Stream, Taken};
-use crate::telemetry::events::delivery::{
-    RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown, SignalLost, VerdictsOverflow,
-};
+use crate::ledger::{Embedded, Sink};
+use crate::telemetry::events::delivery::VerdictsOverflow;
 use crate::telemetry::events::threads::{DeliveryPanicked, NoThread, Purpose};
 use crate::telemetry::spans;
 use crate::view::Shared;
-use crate::view::failing::Part;
-use crate::view::stream_state;
-use driftgate_core::judge::verdict::Signal;
-use driftgate_core::promotion::version::Applied;
+pub use registrar::{Registrar, With};
 pub use to_topic::Of;
 use to_topic::{Backlog, ToTopic};
 
@@ -46,7 +43,8 @@ const FILE_BYTES: usize = 1 << 30;
 
 /// Where items go.
 pub struct Outlets {
-    pub registry: Arc<Embedded>,
+    /// None where the commit of the state has said them already.
+    pub registry: Option<Arc<Embedded>>,
     /// Signals go to their topic from the registry's own queue, with what became of them.
     pub verdicts: Option<Lane<Of>>,
     pub view: Shared,
@@ -77,6 +75,17 @@ pub struct Outbox {
     /// Where items are held: the number of the first that was not released.
     held_from: Option<u64>,
     thread: Option<JoinHandle<()>>,
+    _open: Open,
+}
+
+/// The threads go on as long as this is there; what is not delivered then is in the checkpoint.
+#[derive(Default)]
+struct Open(Arc<AtomicBool>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Outbox {
@@ -86,15 +95,17 @@ impl Outbox {
         let (to, items) = channel();
         let (report, done) = channel();
         let Outlets { registry, verdicts, view } = outlets;
+        let open = Open::default();
         let backlog = Arc::new(Backlog::default());
         let verdicts = verdicts.and_then(|lane| {
             let (to, items) = channel();
             let to_topic = ToTopic {
                 lane,
                 items,
-                registry: Arc::clone(&registry),
+                registry: registry.clone(),
                 report: report.clone(),
                 backlog: Arc::clone(&backlog),
+                is_over: Arc::clone(&open.0),
             };
             match thread::Builder::new().name("to-verdicts".into()).spawn(move || to_topic.run()) {
                 Ok(_) => Some(to),
@@ -104,9 +115,20 @@ impl Outbox {
                 }
             }
         });
-        let worker = Worker { registry, view, verdicts, report, backlog, in_file: None };
+        let registrar = registry.map(|registry| Registrar { registry, view });
+        let is_over = Arc::clone(&open.0);
+        let worker = Worker { registrar, verdicts, report, backlog, in_file: None, is_over };
         let thread = thread::Builder::new().name("outbox".into()).spawn(move || worker.run(&items));
-        Self { to, done, pending: VecDeque::new(), bytes: 0, next: 0, held_from: None, thread: thread.ok() }
+        Self {
+            to,
+            done,
+            pending: VecDeque::new(),
+            bytes: 0,
+            next: 0,
+            held_from: None,
+            thread: thread.ok(),
+            _open: open,
+        }
     }
 
     /// Holds items from now on, until they are released.
@@ -136,6 +158,20 @@ impl Outbox {
             let _ = self.to.send((*number, Arc::clone(item)));
         }
         self.held_from = Some(mark);
+    }
+
+    /// The items that were not released, before the mark.
+    #[must_use]
+    pub fn held(&self) -> Vec<Arc<Item>> {
+        let Some(from) = self.held_from else { return Vec::new() };
+        self.pending.iter().filter(|(number, _)| *number >= from).map(|(_, item)| Arc::clone(item)).collect()
+    }
+
+    /// Delivers an item that a checkpoint has which was written: before any other is put.
+    pub fn put_released(&mut self, item: Item) {
+        let holds = self.held_from.take().is_some();
+        self.put(item);
+        self.held_from = holds.then_some(self.next);
     }
 
     /// Delivers an item, sooner or later; where items are held, once it is released.
@@ -196,13 +232,13 @@ impl Outbox {
 
 /// The thread that writes to the registry. It waits for nothing else.
 struct Worker {
-    registry: Arc<Embedded>,
-    view: Shared,
+    registrar: Option<Registrar>,
     verdicts: Option<Sender<(u64, Arc<Item>)>>,
     report: Sender<u64>,
     backlog: Arc<Backlog>,
     /// Bytes of verdicts put into the registry's queue since it was empty; `None` while it is.
     in_file: Option<usize>,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -210,13 +246,32 @@ impl Worker {
         // What a run before left there goes first.
         self.in_file = self.queued().then_some(0);
         while let Ok(first) = items.recv() {
-            self.deliver(batch(first, items));
+            match &self.registrar {
+                Some(_) => self.deliver(batch(first, items)),
+                None => self.pass_on(first),
+            }
+        }
+    }
+
+    /// Of what was committed, verdicts are left to be published; where too many wait, the others wait with the checkpoint.
+    fn pass_on(&self, (number, item): (u64, Arc<Item>)) {
+        match (&*item, &self.verdicts) {
+            (Item::Verdict { .. }, Some(to)) => {
+                while self.backlog.is_full() && !self.is_over.load(Ordering::Relaxed) {
+                    thread::sleep(TICK);
+                }
+                self.backlog.add(item.bytes());
+                let _ = to.send((number, item));
+            }
+            _ => drop(self.report.send(number)),
         }
     }
 
     fn queued(&self) -> bool {
-        self.verdicts.is_some()
-            && self.registry.outgoing(Sink::Verdicts, 1).map_or(self.in_file.is_some(), |rows| !rows.is_empty())
+        let Some(Registrar { registry, .. }) = self.registrar.as_ref().filter(|_| self.verdicts.is_some()) else {
+            return false;
+        };
+        registry.outgoing(Sink::Verdicts, 1).map_or(self.in_file.is_some(), |rows| !rows.is_empty())
     }
 
     /// Whether verdicts wait in the registry's file: where too many wait in memory, and until the file's are published.
@@ -241,12 +296,16 @@ impl Worker {
             Item::Verdict { .. } => None,
         });
         let signals: Vec<_> = signals.collect();
-        let taken = self.take(&batch, to_file);
+        let Some(registrar) = &self.registrar else { return };
+        let given: Vec<&Item> = batch.iter().map(|(_, item)| &**item).collect();
+        // The items behind wait, and the checkpoint keeps them.
+        let with = With { queue_verdicts: to_file, applied: None };
+        let taken = registrar.take(&given, with, &|| false).unwrap_or_default();
         drop(signals);
         for ((number, item), taken) in batch.into_iter().zip(taken) {
             match &*item {
                 Item::Signal(signal) => {
-                    self.applied(signal.clone(), taken);
+                    registrar.announce(signal.clone(), taken);
                     let _ = self.report.send(number);
                 }
                 Item::Verdict { json, .. } => match (&self.verdicts, &mut self.in_file) {
@@ -261,52 +320,6 @@ impl Worker {
                     (None, _) => drop(self.report.send(number)),
                 },
             }
-        }
-    }
-
-    /// Writes a batch to the registry, again and again until it is there; the items behind wait, and the checkpoint keeps
-    /// them. What came of each, in the same order.
-    fn take(&self, batch: &[(u64, Arc<Item>)], queue_verdicts: bool) -> Vec<Taken> {
-        let view = &self.view;
-        let given: Vec<Given<'_>> = batch.iter().map(|(_, item)| item.as_given()).collect();
-        let policy = |model: &str| view.read().models.get(model).map(|m| Arc::clone(&m.policy));
-        let live = |model: &str, version: &str| stream_state::current(view, model, version);
-        let mut attempt = 0_u32;
-        loop {
-            let stream = Stream { policy: &policy, live: &live, now_ms: now_ms(), queue_verdicts };
-            match self.registry.take_all(&given, &stream) {
-                Ok(taken) => {
-                    self.view.works(&Part::Registry);
-                    return taken;
-                }
-                // Where a process of a cluster may not write any more, it ends soon, and the next owner has the same items.
-                Err(e @ (RegistryError::Sql(_) | RegistryError::Log { .. } | RegistryError::Standby { .. })) => {
-                    RegistryBehind { failures: attempt, error: &e.to_string() }.emit();
-                    attempt = attempt.saturating_add(1);
-                    self.view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));
-                    thread::sleep(RETRY);
-                }
-                Err(e) => {
-                    RegistryRefused { error: &e.to_string() }.emit();
-                    return vec![Taken::Failed(e.to_string()); batch.len()];
-                }
-            }
-        }
-    }
-
-    /// Counts and announces what the registry did with a signal.
-    fn applied(&self, mut signal: Signal, taken: Taken) {
-        let view = &self.view;
-        match taken {
-            Taken::Signal(Applied::Done { rollback_to }) => {
-                signal.rollback_to = rollback_to;
-                SignalApplied { signal: &signal }.emit(view);
-            }
-            // It was announced when it was applied.
-            Taken::Signal(Applied::Already) => SignalKnown { signal: &signal }.emit(view),
-            Taken::Signal(Applied::Ignored(why)) => SignalIgnored { signal: &signal, why: &why }.emit(view),
-            Taken::Failed(why) => SignalLost { signal: &signal, why: Some(&why) }.emit(view),
-            Taken::Verdict => SignalLost { signal: &signal, why: None }.emit(view),
         }
     }
 }

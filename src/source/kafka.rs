@@ -28,7 +28,7 @@ mod unreadable;
 
 pub use consumer::KafkaSource;
 pub use error::KafkaSourceError;
-pub use group::metadata_of;
+pub use group::each_metadata;
 pub use handle::Handle;
 pub use listener::{Listener, Own};
 pub use mark::{Mark, mark};

@@ -295,10 +295,10 @@ metrics! {
         "It grows.";
     @chapter "A cluster, only with `cluster` in the configuration":
     CLUSTER_ROLE: Gauge "cluster_role" ["role"],
-        "What this process does: 1 for its role (standby, taking_over, owner, giving_back), else 0.",
+        "What this process does: 1 for its role (standby, taking_over, owner of the ledger, counting, giving_back), else 0.",
         "It is taking_over for minutes.";
     CLUSTER_OWNER: Gauge "cluster_owner" [],
-        "Whether this process knows an owner of the models, itself or another one: 1, else 0.",
+        "Whether this process knows an owner of the ledger, itself or another one: 1, else 0.",
         "It is 0 on every process for a minute.";
     CLUSTER_MEMBERS: Gauge "cluster_members" [],
         "Processes in the group, as this one sees it.",
@@ -307,13 +307,13 @@ metrics! {
         "Time since this process's copy of the registry was at the end of the ledger; 0 of the owner.",
         "It is more than the session and 10 s: the gate of this process answers inconclusive.";
     CLUSTER_CLAIM_AGE: Gauge "cluster_claim_age_seconds" [],
-        "Time since the last commit of the state of the models, by the clock of the process that made it.",
+        "Time since the last commit of the unit that was committed longest ago, by the clock of the process that made it.",
         "It is more than several times `cluster.commit`.";
     CLUSTER_LEDGER_SEQ: Gauge "cluster_ledger_seq" [],
         "Number of the last change of the registry that this process has.",
         "";
     CLUSTER_TAKEOVERS: Counter "cluster_takeovers_total" [],
-        "How often this process has become the owner of the models.",
+        "How often this process has become the owner of the ledger or of a unit.",
         "It grows again and again.";
     @chapter "The HTTP server":
     HTTP_CONNECTIONS: Gauge "http_connections" [],

@@ -1,4 +1,5 @@
-//! What this process shows of its cluster: its role, the members of the group, the claim, and how old its copy of the registry is.
+//! What this process shows of its cluster: the ledger and the units with their owners, the members of the group, and how old its copy of the
+//! registry is.
 
 use std::time::Duration;
 
@@ -7,27 +8,27 @@ use utoipa::ToSchema;
 
 /// A copy may be this much older than the session, until the gate does not go by it any more.
 const COPY_SLACK: Duration = Duration::from_secs(10);
-/// The one unit of a cluster: all models.
-pub const UNIT: &str = "all";
 
 /// What a process of a cluster does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ClusterRole)]
 pub enum Role {
-    /// Another one counts, or none; this one follows the ledger and answers from its copy.
+    /// It follows the ledger, and answers from its copy.
     #[default]
     Standby,
-    /// It was given the unit, and restores the state.
+    /// It was given something, and restores it.
     TakingOver,
-    /// It counts, and changes the registry.
+    /// It has it: of the ledger, it changes the registry; of a unit, it counts.
     Owner,
+    /// Of a process in all: it counts units, and another one owns the ledger.
+    Counting,
     /// It commits for the last time.
     GivingBack,
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Standby, Self::TakingOver, Self::Owner, Self::GivingBack];
+    pub const ALL: [Self; 5] = [Self::Standby, Self::TakingOver, Self::Owner, Self::Counting, Self::GivingBack];
 
     /// As JSON and metrics have it.
     #[must_use]
@@ -36,6 +37,7 @@ impl Role {
             Self::Standby => "standby",
             Self::TakingOver => "taking_over",
             Self::Owner => "owner",
+            Self::Counting => "counting",
             Self::GivingBack => "giving_back",
         }
     }
@@ -47,6 +49,7 @@ impl Role {
             Self::Standby => "standby",
             Self::TakingOver => "taking over",
             Self::Owner => "owner",
+            Self::Counting => "counting",
             Self::GivingBack => "giving back",
         }
     }
@@ -60,11 +63,25 @@ pub struct Member {
     pub advertise: String,
     /// The machine that it reaches the brokers from.
     pub host: String,
-    /// Whether the coordinator has assigned the unit to it.
+    /// Whether the coordinator has assigned the ledger to it.
     pub owns: bool,
+    /// The units that the coordinator has assigned to it, by name.
+    pub units: Vec<String>,
 }
 
-/// The last commit of the unit's state.
+/// A unit: models that one process counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitView {
+    pub name: String,
+    pub models: Vec<String>,
+    /// What this process does with it.
+    pub role: Role,
+    /// Who counts it: the coordinator has assigned it, and the claim names the same one.
+    pub owner: Option<Member>,
+    pub claim: Option<ClaimView>,
+}
+
+/// The last commit of a unit's state, or of the ledger's owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimView {
     /// The number of the commit.
@@ -81,12 +98,16 @@ pub struct ClusterView {
     /// This process.
     pub instance: String,
     pub advertise: String,
+    /// What it does with the ledger.
     pub role: Role,
+    /// By name.
+    pub units: Vec<UnitView>,
     /// Without a heartbeat for so long a process is taken for dead.
     pub session: Duration,
-    /// The process that owns the unit: the coordinator has assigned it, and the claim names the same one.
+    /// The process that owns the ledger: the coordinator has assigned it, and the claim names the same one.
     pub owner: Option<Member>,
     pub members: Vec<Member>,
+    /// The first claim of the ledger's owner.
     pub claim: Option<ClaimView>,
     /// The last change of the registry that this process has.
     pub ledger_seq: u64,
@@ -94,7 +115,7 @@ pub struct ClusterView {
     pub copy_at_ms: Option<i64>,
     /// When the group and the claim were looked at last, wall clock, ms.
     pub checked_at_ms: Option<i64>,
-    /// How often this process has become the owner.
+    /// How often this process has become the owner of the ledger or of a unit.
     pub takeovers: u64,
 }
 
@@ -104,7 +125,11 @@ pub enum NotCurrent {
     /// The group was not looked at.
     NotAsked,
     NoOwner,
-    /// Who owns the models was confirmed so many milliseconds ago, and may have been so many.
+    /// No process counts the unit of the model.
+    NotCounted {
+        unit: String,
+    },
+    /// Who owns what was confirmed so many milliseconds ago, and may have been so many.
     NotConfirmed {
         age_ms: i64,
         most_ms: i64,
@@ -122,14 +147,18 @@ impl std::fmt::Display for NotCurrent {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotAsked => out.write_str(
-                "it is not known which process of the cluster owns the models, since the group was not asked: ask a running process with --server",
+                "it is not known which process of the cluster owns what, since the group was not asked: ask a running process with --server",
             ),
             Self::NoOwner => out.write_str(
-                "no process of the cluster owns the models at the moment, so nothing is counted: ask again, and see driftgate cluster status",
+                "no process of the cluster owns the ledger at the moment, so nothing is decided: ask again, and see driftgate cluster status",
+            ),
+            Self::NotCounted { unit } => write!(
+                out,
+                "no process of the cluster counts the unit {unit:?} at the moment: ask again, and see driftgate cluster status"
             ),
             Self::NotConfirmed { age_ms, most_ms } => write!(
                 out,
-                "this process last learned {} s ago who owns the models, more than {} s, so another process may have decided since: see whether it reaches the brokers",
+                "this process last learned {} s ago who owns what, more than {} s, so another process may have decided since: see whether it reaches the brokers",
                 age_ms / 1000,
                 most_ms / 1000
             ),
@@ -147,19 +176,48 @@ impl std::fmt::Display for NotCurrent {
 }
 
 impl ClusterView {
-    /// Takes a role; becoming the owner is counted.
+    /// Takes a role with the ledger; becoming the owner is counted.
     pub fn change_role(&mut self, role: Role) {
-        if self.role == role {
-            return;
-        }
+        self.takeovers += u64::from(role == Role::Owner && self.role != role);
         self.role = role;
-        self.takeovers += u64::from(role == Role::Owner);
     }
 
-    /// Whether this process counts.
+    /// Takes a role with a unit; becoming the owner is counted.
+    pub fn change_role_of(&mut self, unit: &str, role: Role) {
+        if let Some(of) = self.units.iter_mut().find(|of| of.name == unit) {
+            self.takeovers += u64::from(role == Role::Owner && of.role != role);
+            of.role = role;
+        }
+    }
+
+    /// Whether this process changes the registry.
     #[must_use]
     pub fn owns(&self) -> bool {
         self.role == Role::Owner
+    }
+
+    /// Whether this process counts a unit.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.units.iter().any(|unit| unit.role == Role::Owner)
+    }
+
+    /// The unit of a model.
+    #[must_use]
+    pub fn unit_of(&self, model: &str) -> Option<&UnitView> {
+        self.units.iter().find(|unit| unit.models.iter().any(|of| of == model))
+    }
+
+    /// What this process does, in all.
+    #[must_use]
+    pub fn role_in_all(&self) -> Role {
+        let any = |role: Role| self.units.iter().any(|unit| unit.role == role);
+        match self.role {
+            Role::Standby if self.counts() => Role::Counting,
+            Role::Standby if any(Role::TakingOver) => Role::TakingOver,
+            Role::Standby if any(Role::GivingBack) => Role::GivingBack,
+            role => role,
+        }
     }
 
     /// Whether this process has what a reader needs: it owns, or its copy has reached the end of the ledger.
@@ -174,10 +232,11 @@ impl ClusterView {
         if self.owns() { Some(0) } else { self.copy_at_ms.map(|at| (now_ms - at).max(0)) }
     }
 
-    /// How long ago the last commit of state was, in ms.
+    /// The oldest of the units' last commits: that unit, and how long ago its commit was, in ms.
     #[must_use]
-    pub fn claim_age_ms(&self, now_ms: i64) -> Option<i64> {
-        self.claim.as_ref().map(|claim| (now_ms - claim.at_ms).max(0))
+    pub fn oldest_claim(&self, now_ms: i64) -> Option<(&UnitView, i64)> {
+        let claims = self.units.iter().filter_map(|unit| Some((unit, unit.claim.as_ref()?.at_ms)));
+        claims.min_by_key(|(_, at_ms)| *at_ms).map(|(unit, at_ms)| (unit, (now_ms - at_ms).max(0)))
     }
 
     /// How old a copy may be that decisions go by, in ms.
@@ -190,28 +249,30 @@ impl ClusterView {
         i64::try_from(self.session.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Why no decision goes by what this process knows, if none may.
+    /// Why no decision on a model goes by what this process knows, if none may; without a model, on whatever.
     #[must_use]
-    pub fn not_current(&self, now_ms: i64) -> Option<NotCurrent> {
+    pub fn not_current(&self, model: Option<&str>, now_ms: i64) -> Option<NotCurrent> {
         let most_ms = self.most_copy_age_ms();
         let Some(checked_at_ms) = self.checked_at_ms else { return Some(NotCurrent::NotAsked) };
         let age_ms = now_ms.saturating_sub(checked_at_ms);
         // An owner that was not heard for its session may be replaced, by one that knows more.
-        let most_confirmed_ms = if self.owns() { self.session_ms() } else { most_ms };
+        let most_confirmed_ms = if self.owns() || self.counts() { self.session_ms() } else { most_ms };
         if age_ms > most_confirmed_ms {
             return Some(NotCurrent::NotConfirmed { age_ms, most_ms: most_confirmed_ms });
         }
-        if self.owns() {
-            return None;
+        if !self.owns() {
+            if self.owner.is_none() {
+                return Some(NotCurrent::NoOwner);
+            }
+            match self.copy_age_ms(now_ms) {
+                None => return Some(NotCurrent::NotReached),
+                Some(age_ms) if age_ms > most_ms => return Some(NotCurrent::Old { age_ms, most_ms }),
+                Some(_) => {}
+            }
         }
-        if self.owner.is_none() {
-            return Some(NotCurrent::NoOwner);
-        }
-        match self.copy_age_ms(now_ms) {
-            None => Some(NotCurrent::NotReached),
-            Some(age_ms) if age_ms > most_ms => Some(NotCurrent::Old { age_ms, most_ms }),
-            Some(_) => None,
-        }
+        let unit = model.and_then(|model| self.unit_of(model))?;
+        let is_counted = unit.role == Role::Owner || unit.owner.is_some();
+        (!is_counted).then(|| NotCurrent::NotCounted { unit: unit.name.clone() })
     }
 
     /// The owner's address, where it is another process.
@@ -223,75 +284,4 @@ impl ClusterView {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn standby() -> ClusterView {
-        let owner =
-            Member { instance: "a".into(), advertise: "http://a:1".into(), host: "/10.0.0.1".into(), owns: true };
-        ClusterView {
-            instance: "b".into(),
-            session: Duration::from_secs(6),
-            owner: Some(owner),
-            copy_at_ms: Some(100_000),
-            checked_at_ms: Some(110_000),
-            ..ClusterView::default()
-        }
-    }
-
-    #[test]
-    fn a_copy_is_gone_by_only_while_it_is_young_and_somebody_owns() {
-        let view = standby();
-        assert_eq!((view.not_current(116_000), view.copy_age_ms(116_000)), (None, Some(16_000)));
-        assert_eq!(view.not_current(116_001), Some(NotCurrent::Old { age_ms: 16_001, most_ms: 16_000 }));
-        // A clock that was set back makes no copy newer than now.
-        assert_eq!(view.copy_age_ms(0), Some(0));
-        let orphan = ClusterView { owner: None, ..view.clone() };
-        assert_eq!(orphan.not_current(100_000), Some(NotCurrent::NoOwner));
-        let new = ClusterView { copy_at_ms: None, ..view.clone() };
-        assert_eq!((new.not_current(0), new.is_ready()), (Some(NotCurrent::NotReached), false));
-        let alone = ClusterView { checked_at_ms: None, ..view.clone() };
-        assert_eq!(alone.not_current(100_000), Some(NotCurrent::NotAsked));
-        let owner = ClusterView { role: Role::Owner, owner: None, copy_at_ms: None, ..view };
-        assert_eq!(owner.not_current(116_000), None);
-        // Cut off from the brokers, or stopped for a while, it may be no owner any more.
-        assert_eq!(owner.not_current(116_001), Some(NotCurrent::NotConfirmed { age_ms: 6_001, most_ms: 6_000 }));
-        assert_eq!((owner.copy_age_ms(0), owner.is_ready()), (Some(0), true));
-    }
-
-    #[test]
-    fn who_takes_over_or_gives_back_goes_by_its_copy_as_a_standby_does() {
-        for role in [Role::Standby, Role::TakingOver, Role::GivingBack] {
-            let view = ClusterView { role, ..standby() };
-            assert_eq!(view.not_current(100_000), None);
-            assert_eq!(ClusterView { owner: None, ..view }.not_current(100_000), Some(NotCurrent::NoOwner));
-        }
-    }
-
-    #[test]
-    fn nobody_is_sent_to_oneself_or_nowhere() {
-        let view = standby();
-        assert_eq!(view.elsewhere(), Some("http://a:1"));
-        assert_eq!(ClusterView { instance: "a".into(), ..view.clone() }.elsewhere(), None);
-        let nameless = Member { advertise: String::new(), ..view.owner.clone().unwrap() };
-        assert_eq!(ClusterView { owner: Some(nameless), ..view }.elsewhere(), None);
-    }
-
-    #[test]
-    fn becoming_the_owner_is_counted_once() {
-        let mut view = standby();
-        for role in [Role::Standby, Role::TakingOver, Role::Owner, Role::Owner, Role::GivingBack, Role::Standby] {
-            view.change_role(role);
-        }
-        assert_eq!((view.takeovers, view.role), (1, Role::Standby));
-        view.change_role(Role::Owner);
-        assert_eq!(view.takeovers, 2);
-    }
-
-    #[test]
-    fn roles_have_one_name_each() {
-        for role in Role::ALL {
-            assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{}\"", role.name()));
-        }
-    }
-}
+mod tests;

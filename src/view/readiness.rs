@@ -144,7 +144,7 @@ pub enum NotReady {
         part: String,
         why: String,
     },
-    /// A process that does not own the models has not read the cluster's ledger to its end yet.
+    /// A process that does not own the ledger has not read the cluster's ledger to its end yet.
     LedgerNotReached,
     Starting,
 }
@@ -251,6 +251,11 @@ impl Readiness {
     /// Releases a latch; returns whether it was held.
     pub fn release(&mut self, latch: &Latch) -> bool {
         self.0.remove(latch).is_some()
+    }
+
+    /// Releases all of a kind.
+    pub fn release_all(&mut self, is_of: impl Fn(&Latch) -> bool) {
+        self.0.retain(|latch, _| !is_of(latch));
     }
 
     /// Why a latch is held, if it is.

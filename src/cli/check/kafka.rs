@@ -65,7 +65,9 @@ pub fn ask(config: &Config, models: &[&str]) -> Result<Findings, Failure> {
         hold_group(&group, &seen, &mut findings);
     }
     if let Some(cluster) = &config.cluster {
-        let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication);
+        let of_policies: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
+        let units = config.units(&of_policies).len();
+        let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication, units);
         let found = topics.look(&needed).map_err(failure)?;
         needed.iter().zip(&found).for_each(|(topic, found)| hold_internal(topic, found, &mut findings));
         if let Err(error) = transaction(&properties, &kafka.group) {
@@ -125,17 +127,19 @@ fn needs(config: &Config) -> BTreeMap<String, Need> {
         need(&query.topic, format!("prometheus[{at}].topic"), &[Write, Describe]);
     }
     if let Some(cluster) = &config.cluster {
-        let Names { units, state, ledger, ledger_owner } = Names::of(&cluster.prefix);
+        let Names { units, state, ledger, ledger_owner, results } = Names::of(&cluster.prefix);
         let path = || "cluster.topics".to_owned();
         need(&units, path(), &[Read, Describe]);
         need(&state, path(), &[Read, Write, Describe]);
         need(&ledger, path(), &[Read, Write, Describe]);
         need(&ledger_owner, path(), &[Read, Describe]);
+        need(&results, path(), &[Read, Write, Describe]);
         for (topic, operations) in [
             (units, [DescribeConfigs].as_slice()),
             (state, &[DescribeConfigs]),
             (ledger, &[DescribeConfigs, Delete]),
             (ledger_owner, &[DescribeConfigs]),
+            (results, &[DescribeConfigs, Delete]),
         ] {
             let need = needs.entry(topic).or_default();
             need.is_internal = true;
@@ -175,7 +179,7 @@ impl Need {
                 let wanted = lacking(&self.wanted, allowed);
                 for operation in wanted {
                     let effect = match operation {
-                        Operation::Delete => "the ledger is not shortened and grows",
+                        Operation::Delete => "it is not shortened and grows",
                         _ => "its settings are not verified",
                     };
                     let operation = operation.name();

@@ -9,7 +9,7 @@ use crate::cli::exit::{self, Failure};
 use crate::cli::output::Output;
 use crate::cli::terminal::shown;
 
-/// Prints the processes of a cluster: who owns the models, and how old each copy of the registry is
+/// Prints the processes of a cluster: who owns the ledger, who counts which models, and how old each copy of the registry is
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The daemon at --server names the others, and each is asked at the address that it advertises. The token goes to them, too, but not without TLS where --server has it.\n\nExit codes: 0 also if there is no owner or a process does not answer, 5 the daemon cannot be reached.\n\nExamples:\n  driftgate cluster status\n  driftgate cluster status --json"
@@ -54,6 +54,7 @@ fn all(asked: Cluster, ask: impl Fn(&str) -> Result<Cluster, String>) -> Cluster
                 advertise: member.advertise.clone(),
                 host: member.host.clone(),
                 owns: member.owns,
+                units: member.units.clone(),
                 says,
                 unreachable,
             }
@@ -66,12 +67,21 @@ fn all(asked: Cluster, ask: impl Fn(&str) -> Result<Cluster, String>) -> Cluster
 fn text(status: &ClusterStatus) -> String {
     let ClusterStatus { asked, members } = status;
     let mut out = match &asked.owner {
-        Some(owner) => format!("{} owns the models\n", shown(owner)),
-        None => "no process owns the models: nothing is counted, and every gate is inconclusive\n".to_owned(),
+        Some(owner) => format!("{} owns the ledger\n", shown(owner)),
+        None => "no process owns the ledger: every gate is inconclusive\n".to_owned(),
     };
-    if let Some(claim) = &asked.claim {
-        let (writer, age) = (shown(&claim.writer), seconds(claim.age_ms));
-        let _ = writeln!(out, "last commit: {} by {writer}, {age} ago ({})", claim.seq, shown(&claim.at));
+    for unit in &asked.units {
+        let models = unit.models.iter().map(|model| shown(model)).collect::<Vec<_>>().join(", ");
+        let owner = match &unit.owner {
+            Some(owner) => format!("counted by {}", shown(owner)),
+            None => "counted by no process".to_owned(),
+        };
+        let _ = write!(out, "unit {} ({models}): {owner}", shown(&unit.unit));
+        if let Some(claim) = &unit.claim {
+            let (writer, age) = (shown(&claim.writer), seconds(claim.age_ms));
+            let _ = write!(out, "; last commit: {} by {writer}, {age} ago", claim.seq);
+        }
+        out.push('\n');
     }
     let mut table = display::table(&["instance", "role", "address", "copy", "ledger", "not read", "remark"]);
     for member in members {
@@ -108,7 +118,7 @@ fn seconds(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::cluster::{Claim, Member};
+    use crate::api::cluster::{Claim, Member, Unit};
     use crate::view::cluster::Role;
 
     fn member(instance: &str) -> Member {
@@ -117,7 +127,12 @@ mod tests {
             advertise: format!("http://{instance}:9464"),
             host: "/10.0.0.1".into(),
             owns: instance == "a",
+            units: Vec::new(),
         }
+    }
+
+    fn claim() -> Claim {
+        Claim { seq: 812, writer: "a".into(), at: "2026-01-02T00:00:00Z".into(), age_ms: 4200 }
     }
 
     fn cluster(instance: &str, role: Role) -> Cluster {
@@ -126,10 +141,19 @@ mod tests {
             instance: instance.into(),
             advertise: format!("http://{instance}:9464"),
             role,
-            unit: "all".into(),
+            units: vec![
+                Unit {
+                    unit: "fraud".into(),
+                    models: vec!["fraud".into(), "risk".into()],
+                    role: Role::Standby,
+                    owner: Some("a".into()),
+                    claim: Some(claim()),
+                },
+                Unit { unit: "shop".into(), models: vec!["shop".into()], role, owner: None, claim: None },
+            ],
             owner: Some("a".into()),
             members: ["c", "a", "b"].map(member).into(),
-            claim: Some(Claim { seq: 812, writer: "a".into(), at: "2026-01-02T00:00:00Z".into(), age_ms: 4200 }),
+            claim: Some(claim()),
             ledger_seq: 1042,
             copy_age_ms: Some(if is_owner { 0 } else { 1350 }),
             checked_age_ms: Some(900),
@@ -164,8 +188,8 @@ mod tests {
     #[test]
     fn a_cluster_without_an_owner_says_so_first() {
         let mut asked = cluster("b", Role::Standby);
-        (asked.owner, asked.members, asked.claim) = (None, Vec::new(), None);
+        (asked.owner, asked.members, asked.units) = (None, Vec::new(), Vec::new());
         let text = text(&all(asked, |_| Err(String::new())));
-        assert!(text.starts_with("no process owns the models: ") && text.contains("no members yet"), "{text}");
+        assert!(text.starts_with("no process owns the ledger: ") && text.contains("no members yet"), "{text}");
     }
 }

@@ -88,7 +88,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         .into());
     };
     let topics = Topics::new(&kafka.client_properties()?, WAIT).map_err(failure)?;
-    let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication);
+    let models: Vec<String> = daemon::read_policies(&config)?.iter().map(|policy| policy.model.clone()).collect();
+    let units = config.units(&models).len();
+    let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication, units);
     let mut found = topics.look(&needed).map_err(failure)?;
     let mut created: Vec<Option<Result<(), String>>> = vec![None; needed.len()];
     if args.create {
@@ -193,6 +195,12 @@ fn mend(topic: &str, differences: &[Difference]) -> Vec<String> {
             "stop all processes, delete {topic} and create it with one partition; what the topic holds is lost"
         ));
     }
+    if let Some(slots) = differences.iter().find(|d| d.what == "slots") {
+        let most = slots.wanted.trim_start_matches("at least ");
+        next.push(format!(
+            "stop all processes and add partitions: kafka-topics.sh --bootstrap-server BROKERS --alter --topic {topic} --partitions {most}"
+        ));
+    }
     next
 }
 
@@ -227,7 +235,7 @@ mod tests {
     use super::*;
 
     fn needed() -> Vec<Topic> {
-        Topic::needed(&Names::of("driftgate."), 3)
+        Topic::needed(&Names::of("driftgate."), 3, 2)
     }
 
     fn there(differences: Vec<Difference>, settings_known: bool) -> Found {
@@ -246,7 +254,8 @@ mod tests {
         let shown = Shown {
             right: false,
             topics: vec![
-                show(&topics[0], there(vec![], true), Some(Ok(()))),
+                show(&topics[0], there(vec![difference("slots", "1", "at least 3", false)], true), None),
+                show(&topics[4], there(vec![], true), Some(Ok(()))),
                 show(
                     &topics[1],
                     there(
@@ -264,8 +273,8 @@ mod tests {
         };
         insta::assert_snapshot!(text(&shown));
         let json = serde_json::to_value(&shown).unwrap();
-        assert_eq!(json["topics"][1]["differences"][1]["wanted"], "at least 2");
-        assert_eq!((&json["topics"][0]["created"], &json["topics"][2]["state"]), (&true.into(), &"missing".into()));
+        assert_eq!(json["topics"][2]["differences"][1]["wanted"], "at least 2");
+        assert_eq!((&json["topics"][1]["created"], &json["topics"][3]["state"]), (&true.into(), &"missing".into()));
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! Commits of the state: a transaction with the claim of the unit, under the sequence number that the machine of ownership gives. Whoever
-//! may not commit any more stops the daemon.
+//! Commits to a slot: a transaction with its claim, under the sequence number that the machine of ownership gives. There is one of these for each
+//! time that a slot is this process's; once it is lost, nothing is committed through it any more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use crate::clock::now_ms;
 use crate::cluster::error::Outcome;
-use crate::cluster::member::{Membership, SLOT};
+use crate::cluster::member::Membership;
 use crate::cluster::producer::{ClaimAt, Producer, Record};
+use crate::cluster::results::Results;
 use crate::cluster::state_log;
 use crate::daemon::control::Control;
 use crate::telemetry::events::cluster::CommitRefused;
@@ -17,60 +17,61 @@ use driftgate_core::cluster::claim::Claim;
 use driftgate_core::cluster::ownership::{self, Event, Member, Slot, Step};
 use driftgate_core::pipeline::lock;
 
-/// The one unit.
-pub const UNIT: Slot = SLOT.unsigned_abs();
 /// While the group changes, a commit is refused for a moment.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(150);
+const TRIES: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(75);
 
-/// What commits go through, once the unit is owned.
+/// Why a slot is not this process's any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The coordinator gave it to another process: this one goes on with what else it has.
+    Taken(String),
+    /// What was committed is not known, or another process keeps this one from writing: it has to end.
+    Fatal(String),
+}
+
+/// What commits go through, once the slot is owned.
 pub struct Through {
     pub producer: Arc<Producer>,
     pub membership: Arc<Membership>,
     pub units_topic: String,
 }
 
-/// The commits of this process.
+/// The commits to a slot, for as long as it is this process's.
 pub struct Commits {
+    slot: Slot,
+    /// What the slot stands for.
+    key: String,
     machine: Mutex<Member>,
     writer: String,
     through: OnceLock<Through>,
-    control: Control,
-    /// Why this process may not go on.
-    lost: Mutex<Option<String>>,
-    /// The coordinator wanted the unit back.
-    gives_back: AtomicBool,
-    /// Wall clock of the last one that succeeded, ms.
-    last_ms: Mutex<Option<i64>>,
-    /// The takeover has begun: this process is no standby any more.
-    has_begun: Mutex<bool>,
+    /// Of what is done for the slot.
+    pub control: Control,
+    /// What goes with each commit.
+    pub results: Arc<Results>,
+    lost: Mutex<Option<Loss>>,
 }
 
 impl Commits {
-    pub fn new(control: Control, writer: &str) -> Self {
+    pub fn new(slot: Slot, key: &str, writer: &str, results: Results) -> Self {
         Self {
+            slot,
+            key: key.to_owned(),
             machine: Mutex::new(Member::new(writer)),
             writer: writer.to_owned(),
             through: OnceLock::new(),
-            control,
+            control: Control::default(),
+            results: Arc::new(results),
             lost: Mutex::default(),
-            gives_back: AtomicBool::new(false),
-            last_ms: Mutex::default(),
-            has_begun: Mutex::default(),
         }
     }
 
-    /// From now on `while_standby` does nothing; waits for what it does.
-    pub fn begin(&self) {
-        *lock(&self.has_begun) = true;
+    pub fn slot(&self) -> Slot {
+        self.slot
     }
 
-    /// Does something unless the takeover has begun, and keeps it from beginning meanwhile.
-    pub fn while_standby(&self, work: impl FnOnce()) {
-        let has_begun = lock(&self.has_begun);
-        if !*has_begun {
-            work();
-        }
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Passes an event to the machine.
@@ -80,7 +81,7 @@ impl Commits {
 
     /// From now on commits go through these.
     pub fn go_through(&self, through: Through) {
-        // A process takes over once.
+        // A slot is taken over once.
         let _ = self.through.set(through);
     }
 
@@ -89,33 +90,20 @@ impl Commits {
         &self.writer
     }
 
-    /// Why the process may not go on; the first reason stays.
-    pub fn lose(&self, why: &str) {
-        lock(&self.lost).get_or_insert_with(|| why.to_owned());
-        let _ = self.on(Event::Lost([UNIT].into()));
+    /// Nothing is committed from now on; the first reason stays, unless a later one is graver.
+    pub fn lose(&self, why: Loss) {
+        {
+            let mut lost = lock(&self.lost);
+            if !matches!(*lost, Some(Loss::Fatal(_))) {
+                *lost = Some(why);
+            }
+        }
+        let _ = self.on(Event::Lost([self.slot].into()));
         self.control.stop();
     }
 
-    pub fn lost(&self) -> Option<String> {
+    pub fn lost(&self) -> Option<Loss> {
         lock(&self.lost).clone()
-    }
-
-    /// The coordinator wants the unit back: the daemon commits a last time and ends.
-    pub fn give_back(&self) {
-        self.gives_back.store(true, Ordering::Relaxed);
-        self.control.stop();
-    }
-
-    /// Why the process ended, where nobody stopped it: its supervisor has to start it again.
-    pub fn why_ended(&self) -> Option<String> {
-        let given_back = || {
-            "the coordinator gave the models to another process: this one has committed, and stands by once it is started again".to_owned()
-        };
-        self.lost().or_else(|| self.gives_back.load(Ordering::Relaxed).then(given_back))
-    }
-
-    pub fn last_ms(&self) -> Option<i64> {
-        *lock(&self.last_ms)
     }
 
     /// One try, under the number that the machine gives for it.
@@ -126,13 +114,23 @@ impl Commits {
             (machine.on(Event::CommitDue), through.membership.metadata())
         };
         let part = steps.iter().find_map(|step| match step {
-            Step::Commit(parts) => parts.get(&UNIT).copied(),
+            Step::Commit(parts) => parts.get(&self.slot).copied(),
             _ => None,
         });
-        let Some(part) = part else { return Outcome::Refused("the unit is not counted here".to_owned()) };
-        let claim = Claim { seq: part.seq, transactional_id: self.writer.clone(), released: false, at_ms: now_ms() };
-        let at =
-            ClaimAt { topic: through.units_topic.clone(), partition: SLOT, seq: part.seq, metadata: claim.metadata() };
+        let Some(part) = part else { return Outcome::Refused("the slot is not owned here".to_owned()) };
+        let claim = Claim {
+            seq: part.seq,
+            transactional_id: self.writer.clone(),
+            released: false,
+            at_ms: now_ms(),
+            unit: self.key.clone(),
+        };
+        let at = ClaimAt {
+            topic: through.units_topic.clone(),
+            partition: i32::try_from(self.slot).unwrap_or(i32::MAX),
+            seq: part.seq,
+            metadata: claim.metadata(),
+        };
         let group = Mutex::new(group);
         let outcome = through.producer.commit(records, Some((&at, &|| lock(&group).take())));
         let said = match &outcome {
@@ -143,47 +141,55 @@ impl Commits {
         let _ = self.on(Event::Committed(said));
         outcome
     }
-}
 
-impl state_log::Commits for Commits {
-    fn next(&self) -> (u64, String) {
-        (lock(&self.machine).next_seq(UNIT).unwrap_or(0), self.writer.clone())
-    }
-
-    fn add(&self, records: &[Record]) -> Outcome {
-        let Some(through) = self.through.get().filter(|_| self.is_counting()) else {
-            return Outcome::Refused("the unit is not counted here".to_owned());
-        };
-        let outcome = through.producer.commit(records, None);
-        if let Outcome::Ended(why) | Outcome::Unknown(why) = &outcome {
-            self.lose(&unknown(why));
-        }
-        outcome
-    }
-
-    fn commit(&self, records: &[Record]) -> Outcome {
+    /// Commits records with the claim; refused ones are tried again for a while.
+    pub fn commit(&self, records: &[Record]) -> Outcome {
         let Some(through) = self.through.get() else {
-            return Outcome::Refused("the unit is not counted here".to_owned());
+            return Outcome::Refused("the slot is not owned here".to_owned());
         };
         let mut tries = 0;
         loop {
             tries += 1;
             match self.try_once(through, records) {
-                Outcome::Done => {
-                    *lock(&self.last_ms) = Some(now_ms());
-                    return Outcome::Done;
-                }
-                Outcome::Refused(why) if tries < TRIES && self.lost().is_none() && self.is_counting() => {
+                Outcome::Done => return Outcome::Done,
+                Outcome::Refused(why) if tries < TRIES && self.lost().is_none() && self.is_owned() => {
                     CommitRefused { why: &why, tries }.emit();
                     thread::sleep(PAUSE);
                 }
                 Outcome::Ended(why) | Outcome::Unknown(why) => {
-                    self.lose(&unknown(&why));
+                    self.lose(Loss::Fatal(unknown(&why)));
                     return Outcome::Unknown(why);
                 }
                 refused @ Outcome::Refused(_) => return refused,
             }
         }
+    }
+
+    fn is_owned(&self) -> bool {
+        lock(&self.machine).next_seq(self.slot).is_some()
+    }
+}
+
+impl state_log::Commits for Commits {
+    fn next(&self) -> (u64, String) {
+        (lock(&self.machine).next_seq(self.slot).unwrap_or(0), self.writer.clone())
+    }
+
+    fn add(&self, records: &[Record]) -> Outcome {
+        let Some(through) = self.through.get().filter(|_| self.is_owned()) else {
+            return Outcome::Refused("the slot is not owned here".to_owned());
+        };
+        let outcome = through.producer.commit(records, None);
+        if let Outcome::Ended(why) | Outcome::Unknown(why) = &outcome {
+            self.lose(Loss::Fatal(unknown(why)));
+        }
+        outcome
+    }
+
+    /// What the unit says to the registry goes with its state.
+    fn commit(&self, records: &[Record]) -> Outcome {
+        let said = self.results.staged();
+        if said.is_empty() { Self::commit(self, records) } else { Self::commit(self, &[records, &said].concat()) }
     }
 }
 
@@ -192,10 +198,4 @@ fn unknown(why: &str) -> String {
         "whether a commit of the state succeeded is unknown, or another process took over: {why}; the process ends, and stands by once it is \
          started again"
     )
-}
-
-impl Commits {
-    fn is_counting(&self) -> bool {
-        lock(&self.machine).next_seq(UNIT).is_some()
-    }
 }

@@ -1,4 +1,4 @@
-//! The internal topics are there, with one partition each, before a process joins: what is written to another place, nobody reads.
+//! The internal topics are there, with the partitions that they need, before a process joins: what is written to another place, nobody reads.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -21,10 +21,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Waits until the brokers say so; `false` where the daemon stops meanwhile.
 ///
 /// # Errors
-/// A topic that is missing, or has several partitions.
+/// A topic that is missing, or has other partitions than it needs.
 pub fn wait_for_topics(
     properties: &BTreeMap<String, String>,
-    names: &Names,
+    (names, units): (&Names, usize),
     view: &Shared,
     control: &Control,
 ) -> anyhow::Result<bool> {
@@ -34,7 +34,17 @@ pub fn wait_for_topics(
         match kafka.handle().partitions(&topics, WITHIN) {
             Ok(found) => {
                 view.write().readiness.release(&Latch::Kafka);
-                let Some((topic, partitions)) = found.into_iter().find(|(_, partitions)| *partitions != 1) else {
+                let slots = i32::try_from(units + 1).unwrap_or(i32::MAX);
+                if let Some(partitions) = found.get(&names.units).filter(|partitions| **partitions < slots) {
+                    bail!(
+                        "the internal topic {:?} has {partitions} partitions, and {slots} are needed, one for the ledger and one for each unit of models: \
+                         stop all processes of the cluster, and add partitions with kafka-topics.sh --alter --topic {} --partitions {slots}",
+                        names.units,
+                        names.units
+                    );
+                }
+                let is_wrong = |(topic, partitions): &(String, i32)| *topic != names.units && *partitions != 1;
+                let Some((topic, partitions)) = found.into_iter().find(is_wrong) else {
                     return Ok(true);
                 };
                 bail!(

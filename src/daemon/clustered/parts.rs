@@ -1,15 +1,16 @@
 //! What the parts of a process of a cluster share.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
-use super::commits::Commits;
 use crate::cluster::ledger_log::Tail;
 use crate::cluster::member::Membership;
 use crate::cluster::topics::Names;
 use crate::config::ClusterConfig;
 use crate::ledger::Embedded;
 use crate::view::Shared;
+use driftgate_core::cluster::ownership::Slot;
+use driftgate_core::cluster::units::{self, Unit};
 
 /// What they share.
 pub struct Parts {
@@ -22,5 +23,65 @@ pub struct Parts {
     pub view: Shared,
     pub membership: Arc<Membership>,
     pub tail: Arc<Tail>,
-    pub commits: Arc<Commits>,
+    /// By slot, from the second one on.
+    pub units: Vec<Unit>,
+    pub layout: String,
+    /// Models that are counted here, or about to be: the view of them is the engine's.
+    pub counted: Mutex<BTreeSet<String>>,
+    /// This process has the ledger, or is about to.
+    pub writes: Mutex<bool>,
+}
+
+impl Parts {
+    /// The unit of a slot.
+    pub fn unit(&self, slot: Slot) -> Option<&Unit> {
+        self.units.get(usize::try_from(slot.checked_sub(1)?).ok()?)
+    }
+
+    /// What a slot stands for, as claims have it.
+    pub fn key(&self, slot: Slot) -> String {
+        self.unit(slot).map_or_else(String::new, |unit| format!("u.{}", unit.key()))
+    }
+
+    /// All slots that stand for something.
+    pub fn slots(&self) -> BTreeSet<Slot> {
+        (units::LEDGER..).take(self.units.len() + 1).collect()
+    }
+
+    /// The transactional id of what this process commits to a slot.
+    pub fn writer(&self, slot: Slot) -> String {
+        writer(&self.group, &self.cluster.instance, &self.key(slot))
+    }
+
+    /// The instance that has a transactional id, of whatever slot.
+    pub fn instance_of<'i>(&self, writer: &'i str, slot: Slot) -> &'i str {
+        instance_of(&self.group, writer, &self.key(slot))
+    }
+}
+
+/// The transactional id for what has this key: `<group>-<instance>-ledger`, or that of a unit.
+fn writer(group: &str, instance: &str, key: &str) -> String {
+    let key = if key.is_empty() { "ledger" } else { key };
+    format!("{group}-{instance}-{key}")
+}
+
+fn instance_of<'i>(group: &str, writer: &'i str, key: &str) -> &'i str {
+    let key = if key.is_empty() { "ledger" } else { key };
+    let of = writer.strip_prefix(group).and_then(|rest| rest.strip_prefix('-')).unwrap_or(writer);
+    of.strip_suffix(key).and_then(|rest| rest.strip_suffix('-')).unwrap_or(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transactional_id_tells_its_instance() {
+        for (key, id) in [("", "g-a-1-ledger"), ("u.shop", "g-a-1-u.shop"), ("u.a-ledger", "g-a-1-u.a-ledger")] {
+            assert_eq!(writer("g", "a-1", key), id);
+            assert_eq!(instance_of("g", id, key), "a-1");
+        }
+        // One of a release before.
+        assert_eq!(instance_of("g", "g-a-1", ""), "a-1");
+    }
 }

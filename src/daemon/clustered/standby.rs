@@ -1,54 +1,50 @@
-//! What a process of a cluster shows: the models as the registry's copy has them, and what it knows of the others.
+//! What a process of a cluster shows: the models that are counted elsewhere as the registry has them, and what it knows of the others.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::commits::Commits;
 use super::parts::Parts;
 use crate::clock::now_ms;
-use crate::cluster::ledger_log::Tail;
-use crate::cluster::member::{Committed, Listed, Membership};
-use crate::cluster::topics::Names;
-use crate::config::ClusterConfig;
+use crate::cluster::member::{Committed, Listed};
 use crate::daemon::control::Control;
 use crate::daemon::counting::Daemon;
 use crate::daemon::{restore, sources};
-use crate::ledger::{Embedded, Role};
+use crate::ledger::Role;
 use crate::telemetry::events::cluster::{OwnerSeen, Unanswered};
-use crate::view::Shared;
-use crate::view::cluster::{ClaimView, ClusterView, Member, Role as Shown};
+use crate::view::cluster::{ClaimView, ClusterView, Member, Role as Shown, UnitView};
 use driftgate_core::cluster::claim::Claim;
+use driftgate_core::cluster::ownership::Slot;
+use driftgate_core::cluster::units;
 use driftgate_core::intake::Setup;
-use driftgate_core::pipeline::Pipeline;
+use driftgate_core::pipeline::{Pipeline, lock};
 use driftgate_core::policy::Policy;
 
-/// Between two looks at the copy, and at the group.
+/// Between two looks at the copy, and at the group; and between two times that models are shown.
 const LOOK: Duration = Duration::from_millis(100);
-const ASK_EVERY: Duration = Duration::from_secs(1);
+const ASK_EVERY: Duration = Duration::from_millis(500);
+const SHOW_EVERY: Duration = Duration::from_millis(300);
 /// The brokers take at most so long for one of these questions.
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// Shows until the daemon stops.
-pub fn start(daemon: &Daemon<'_>, parts: &Parts) -> std::io::Result<JoinHandle<()>> {
+pub fn start(daemon: &Daemon<'_>, parts: &Arc<Parts>) -> std::io::Result<JoinHandle<()>> {
     let about = &parts.cluster;
+    let unit =
+        |unit: &units::Unit| UnitView { name: unit.name.clone(), models: unit.models.clone(), ..UnitView::default() };
     parts.view.write().cluster = Some(ClusterView {
         instance: about.instance.clone(),
         advertise: about.advertise.clone(),
         session: about.session,
+        units: parts.units.iter().map(unit).collect(),
         ..ClusterView::default()
     });
     let shower = Shower {
         policies: daemon.policies.to_vec(),
         setup: sources::setup(daemon.config),
         control: daemon.control.clone(),
-        cluster: about.clone(),
-        names: parts.names.clone(),
-        registry: Arc::clone(&parts.registry),
-        view: parts.view.clone(),
-        membership: Arc::clone(&parts.membership),
-        tail: Arc::clone(&parts.tail),
-        commits: Arc::clone(&parts.commits),
+        parts: Arc::clone(parts),
     };
     thread::Builder::new().name("standby".into()).spawn(move || shower.run())
 }
@@ -57,31 +53,27 @@ struct Shower {
     policies: Vec<Arc<Policy>>,
     setup: Setup,
     control: Control,
-    cluster: ClusterConfig,
-    names: Names,
-    registry: Arc<Embedded>,
-    view: Shared,
-    membership: Arc<Membership>,
-    tail: Arc<Tail>,
-    commits: Arc<Commits>,
+    parts: Arc<Parts>,
 }
 
 impl Shower {
     fn run(&self) {
-        let (mut shown, mut asked) = (None, None::<Instant>);
+        let (mut shown, mut last, mut asked) = (None, None::<Instant>, None::<Instant>);
         while !self.control.is_stopping() {
-            let role = self.view.read().cluster.as_ref().map_or(Shown::Standby, |c| c.role);
-            let place = self.tail.at();
+            let place = self.parts.tail.at();
             let (seq, read_ms) = (place.seen.seq.unwrap_or(0), place.reached_ms);
-            if role == Shown::Standby {
-                // Nothing is shown before the copy was read to its end once.
-                if read_ms.is_some() && shown != Some(seq) {
-                    self.show_models();
-                    shown = Some(seq);
-                    self.view.write().started = true;
-                }
+            let now = (seq, lock(&self.parts.counted).clone());
+            // Nothing is shown before the copy was read to its end once.
+            let is_due = shown.as_ref() != Some(&now) && last.is_none_or(|at| at.elapsed() >= SHOW_EVERY);
+            if read_ms.is_some() && is_due {
+                self.show_models();
+                (shown, last) = (Some(now), Some(Instant::now()));
+                self.parts.view.write().started = true;
             }
-            self.show_copy(role, seq, read_ms);
+            if let Some(cluster) = &mut self.parts.view.write().cluster {
+                cluster.ledger_seq = seq;
+                cluster.copy_at_ms = read_ms;
+            }
             if asked.is_none_or(|at| at.elapsed() >= ASK_EVERY) {
                 self.ask();
                 asked = Some(Instant::now());
@@ -90,77 +82,101 @@ impl Shower {
         }
     }
 
-    /// The models as the registry keeps them.
+    /// The models that are counted elsewhere as the registry keeps them.
     fn show_models(&self) {
         for policy in &self.policies {
-            let pipeline = Pipeline::new(Arc::clone(policy), self.setup, 1);
-            restore::show(&pipeline, &self.registry, &self.view);
-        }
-    }
-
-    fn show_copy(&self, role: Shown, seq: u64, read_ms: Option<i64>) {
-        let (seq, copy_ms) = match role {
-            Shown::Owner | Shown::GivingBack => {
-                (self.registry.replica_seq().ok().flatten().unwrap_or(seq), self.commits.last_ms().or(read_ms))
+            // None of them begins to be counted meanwhile.
+            let counted = lock(&self.parts.counted);
+            if !counted.contains(&policy.model) {
+                let pipeline = Pipeline::new(Arc::clone(policy), self.setup, 1);
+                restore::show(&pipeline, &self.parts.registry, &self.parts.view);
             }
-            Shown::Standby | Shown::TakingOver => (seq, read_ms),
-        };
-        if let Some(cluster) = &mut self.view.write().cluster {
-            cluster.ledger_seq = seq;
-            cluster.copy_at_ms = copy_ms;
         }
     }
 
-    /// The instance that has a transactional id.
-    fn instance_of<'i>(&self, id: &'i str) -> &'i str {
-        let before = self.commits.writer().strip_suffix(&self.cluster.instance).unwrap_or_default();
-        id.strip_prefix(before).unwrap_or(id)
-    }
-
-    /// Asks who is in the group, and who claimed the unit last.
+    /// Asks who is in the group, and who claimed what last.
     fn ask(&self) {
+        let parts = &self.parts;
         let asked_ms = now_ms();
-        let members = match self.membership.members(WITHIN) {
+        let members = match parts.membership.members(WITHIN) {
             Ok(members) => members,
             Err(e) => return Unanswered { what: "the members of the group", error: &e.to_string() }.emit(),
         };
-        let claim = match self.membership.committed(&self.names.units, WITHIN) {
-            Ok(found) => found.and_then(|Committed { offset, metadata }| Claim::read(offset, &metadata).ok()),
-            Err(e) => return Unanswered { what: "the claim of the unit", error: &e.to_string() }.emit(),
+        let claims = match parts.membership.all_committed(&parts.names.units, parts.slots(), WITHIN) {
+            Ok(found) => found,
+            Err(e) => return Unanswered { what: "the claims of the units", error: &e.to_string() }.emit(),
         };
-        let shown = |listed: &Listed| Member {
+        let seen = Seen { members: &members, claims: &claims, parts };
+        let of_ledger = seen.owner(units::LEDGER).map(|m| self.shown(m));
+        let before = parts.view.read().cluster.as_ref().and_then(|c| c.owner.clone());
+        if before.as_ref().map(|o| &o.instance) != of_ledger.as_ref().map(|o| &o.instance) {
+            OwnerSeen { owner: of_ledger.as_ref().map(|o| o.instance.as_str()) }.emit();
+        }
+        let elsewhere = of_ledger.as_ref().map(|o| o.advertise.clone());
+        {
+            // Who has the ledger sets the role itself.
+            let writes = lock(&parts.writes);
+            if !*writes {
+                let _ = parts.registry.set_role(Role::Standby { owner: elsewhere });
+            }
+        }
+        let mine = seen.slots_of(&parts.cluster.instance);
+        let mut view = parts.view.write();
+        let Some(cluster) = &mut view.cluster else { return };
+        cluster.members = members.iter().map(|m| self.shown(m)).collect();
+        cluster.owner = of_ledger;
+        cluster.claim = seen.claimed(units::LEDGER);
+        // An owner that is not listed as one may be replaced.
+        let mut is_confirmed = !cluster.owns() || mine.contains(&units::LEDGER);
+        for (slot, unit) in (units::LEDGER + 1..).zip(&mut cluster.units) {
+            unit.owner = seen.owner(slot).map(|m| self.shown(m));
+            unit.claim = seen.claimed(slot);
+            is_confirmed &= unit.role != Shown::Owner || mine.contains(&slot);
+        }
+        if is_confirmed {
+            cluster.checked_at_ms = Some(asked_ms);
+        }
+    }
+
+    fn shown(&self, listed: &Listed) -> Member {
+        let units = listed.slots.iter().filter_map(|slot| self.parts.unit(*slot));
+        Member {
             instance: listed.instance.clone(),
             advertise: listed.advertise.clone(),
             host: listed.host.clone(),
-            owns: listed.owns,
-        };
-        // Who is assigned the unit owns it once it has claimed it.
-        let owner = members
-            .iter()
-            .find(|m| m.owns)
-            .filter(|m| claim.as_ref().is_some_and(|c| self.instance_of(&c.transactional_id) == m.instance))
-            .map(shown);
-        let before = self.view.read().cluster.as_ref().and_then(|c| c.owner.clone());
-        if before != owner {
-            OwnerSeen { owner: owner.as_ref().map(|o| o.instance.as_str()) }.emit();
+            owns: listed.slots.contains(&units::LEDGER),
+            units: units.map(|unit| unit.name.clone()).collect(),
         }
-        let elsewhere = owner.as_ref().map(|o| o.advertise.clone());
-        // A standby may become one again.
-        self.commits.while_standby(|| drop(self.registry.set_role(Role::Standby { owner: elsewhere })));
-        let owned_here = members.iter().any(|m| m.owns && m.instance == self.cluster.instance);
-        let mut view = self.view.write();
-        if let Some(cluster) = &mut view.cluster {
-            cluster.members = members.iter().map(shown).collect();
-            cluster.owner = owner;
-            cluster.claim = claim.map(|c| ClaimView {
-                seq: c.seq,
-                writer: self.instance_of(&c.transactional_id).to_owned(),
-                at_ms: c.at_ms,
-            });
-            // An owner that is not listed as one may be replaced.
-            if !cluster.owns() || owned_here {
-                cluster.checked_at_ms = Some(asked_ms);
-            }
-        }
+    }
+}
+
+/// What the brokers said.
+struct Seen<'s> {
+    members: &'s [Listed],
+    claims: &'s BTreeMap<Slot, Committed>,
+    parts: &'s Parts,
+}
+
+impl Seen<'_> {
+    fn claim(&self, slot: Slot) -> Option<Claim> {
+        let Committed { offset, metadata } = self.claims.get(&slot)?;
+        Claim::read(*offset, metadata).ok()
+    }
+
+    /// Who is assigned something owns it once it has claimed it.
+    fn owner(&self, slot: Slot) -> Option<&Listed> {
+        let claim = self.claim(slot)?;
+        let writer = self.parts.instance_of(&claim.transactional_id, slot);
+        self.members.iter().find(|m| m.slots.contains(&slot) && writer == m.instance)
+    }
+
+    fn claimed(&self, slot: Slot) -> Option<ClaimView> {
+        let Claim { seq, transactional_id, at_ms, .. } = self.claim(slot)?;
+        Some(ClaimView { seq, writer: self.parts.instance_of(&transactional_id, slot).to_owned(), at_ms })
+    }
+
+    fn slots_of(&self, instance: &str) -> BTreeSet<Slot> {
+        let of = self.members.iter().filter(|m| m.instance == instance);
+        of.flat_map(|m| m.slots.iter().copied()).collect()
     }
 }

@@ -9,6 +9,7 @@ use super::questions::Questions;
 use super::shared::Shared;
 use super::world::World;
 use crate::checkpoint::Store;
+use crate::cluster::results::Results;
 use crate::daemon::loader::Loader;
 use crate::daemon::topics::{Read, Topic};
 use crate::ledger::Embedded;
@@ -26,6 +27,8 @@ pub struct Engine {
     pub(super) shared: Shared,
     pub(super) store: Store,
     pub(super) registry: Arc<Embedded>,
+    /// The way of what is said to the registry, where that is another process's to write.
+    pub(super) results: Option<Arc<Results>>,
     pub(super) intervals: Intervals,
     pub(super) workers: usize,
     pub(super) questions: Mutex<Questions>,
@@ -53,6 +56,8 @@ pub struct Parts {
     pub outbox: Outbox,
     pub store: Store,
     pub registry: Arc<Embedded>,
+    /// Where the registry is written by way of a topic.
+    pub results: Option<Arc<Results>>,
     pub view: view::Shared,
     pub dead_letters: Option<DeadLetters>,
     pub intervals: Intervals,
@@ -90,6 +95,7 @@ impl Engine {
             kafka: parts.kafka,
             store: parts.store,
             registry: parts.registry,
+            results: parts.results,
             intervals: parts.intervals,
             workers: parts.workers.max(1),
             sought: Mutex::default(),

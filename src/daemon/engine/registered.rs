@@ -1,6 +1,7 @@
 //! What the registry says of versions: which have a stage, which were made anew, and which have another snapshot.
 
 use super::assembly::Engine;
+use crate::cluster::results::Noted;
 use crate::daemon::loader::Claim;
 use crate::ledger::RegistryError;
 use crate::telemetry::events::registry::{
@@ -47,21 +48,29 @@ impl Engine {
         let models: Vec<String> = self.world().models.iter().map(|m| m.policy.model.clone()).collect();
         for model in models {
             let versions = match self.registry.to_count_anew(&model) {
-                Ok(versions) if versions.is_empty() => continue,
-                Ok(versions) => versions,
+                Ok(versions) => self.not_noted(&model, versions, counted_anew),
                 Err(e) => {
                     unanswered(&model, Question::MadeAnew, &e);
                     continue;
                 }
             };
+            if versions.is_empty() {
+                continue;
+            }
             self.let_go(&model, &versions);
+            if let Some(results) = &self.results {
+                // The commit that has the change says so.
+                versions.iter().for_each(|version| results.note(counted_anew(&model, version)));
+            }
             if !self.save() {
                 continue;
             }
             for version in versions {
                 let (model, version) = (model.as_str(), version.as_str());
                 VersionMadeAnew { model, version }.emit();
-                if let Err(e) = self.registry.counted_anew(model, version) {
+                if self.results.is_none()
+                    && let Err(e) = self.registry.counted_anew(model, version)
+                {
                     DoneNotRecorded { model, version: Some(version), done: Done::CountedAnew, error: &e }.emit();
                 }
             }
@@ -76,14 +85,16 @@ impl Engine {
                 unanswered(&policy.model, Question::SnapshotsReplaced, &e);
                 Vec::new()
             });
-            for version in replaced {
+            for version in self.not_noted(&policy.model, replaced, snapshot_taken) {
                 // Where one is being loaded, it may be the one before: it is asked for again.
                 if lock(&self.shared.loader).is_under_way(&policy.model, &version) {
                     continue;
                 }
                 let (model_name, version_name) = (policy.model.as_str(), version.as_str());
                 SnapshotRegistered { model: model_name, version: version_name }.emit();
-                if let Err(e) = self.registry.snapshot_taken(&policy.model, &version) {
+                if let Some(results) = &self.results {
+                    results.note(snapshot_taken(&policy.model, &version));
+                } else if let Err(e) = self.registry.snapshot_taken(&policy.model, &version) {
                     let (version, done) = (Some(version_name), Done::SnapshotLoaded);
                     DoneNotRecorded { model: model_name, version, done, error: &e }.emit();
                 }
@@ -107,4 +118,21 @@ impl Engine {
             }
         }
     }
+
+    /// Those of which this process has not said already that it is done.
+    fn not_noted(&self, model: &str, versions: Vec<String>, of: fn(&str, &str) -> Noted) -> Vec<String> {
+        let Some(results) = &self.results else { return versions };
+        let asked: Vec<Noted> = versions.iter().map(|version| of(model, version)).collect();
+        let kind = std::mem::discriminant(&of(model, ""));
+        results.heeded(|told| std::mem::discriminant(told) != kind || told.model() != model || asked.contains(told));
+        versions.into_iter().zip(asked).filter(|(_, asked)| !results.has_noted(asked)).map(|(of, _)| of).collect()
+    }
+}
+
+fn counted_anew(model: &str, version: &str) -> Noted {
+    Noted::CountedAnew { model: model.to_owned(), version: version.to_owned() }
+}
+
+fn snapshot_taken(model: &str, version: &str) -> Noted {
+    Noted::SnapshotTaken { model: model.to_owned(), version: version.to_owned() }
 }

@@ -36,7 +36,8 @@ impl Engine {
                 TopicRemarked { topic, sentence }.emit();
             }
         }
-        view.remarks = remarks;
+        // Other topics are others' to look at.
+        view.remarks.extend(remarks);
         drop(view);
         report_ahead(&world);
     }

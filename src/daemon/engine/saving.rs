@@ -1,12 +1,13 @@
 //! Checkpoints: what a restart needs, taken while the workers rest, and written beside them.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::assembly::Engine;
 use super::partition::PartitionSlot;
 use crate::checkpoint::{Checkpoint, SourceState};
 use crate::clock::now_ms;
+use crate::sink::Item;
 use crate::telemetry::events::state::{CheckpointFailed, CheckpointResumed};
 use crate::view::readiness::{Latch, NotReady};
 use driftgate_core::pipeline::{Pipeline, lock};
@@ -35,10 +36,16 @@ impl Engine {
 
     pub(super) fn write_checkpoint(&self) -> anyhow::Result<u64> {
         let started = Instant::now();
-        let (mut checkpoint, mark) = self.checkpoint();
+        let (mut checkpoint, mark, held) = self.checkpoint();
+        if let Some(results) = &self.results {
+            results.stage(&held)?;
+        }
         self.shared.view.write().checkpoint.since = Some(Instant::now());
         let saved = self.store.save(&mut checkpoint);
         self.shared.view.write().checkpoint.since = None;
+        if let Some(results) = &self.results {
+            results.ended(saved.is_ok());
+        }
         let bytes = saved?;
         lock(&self.shared.outbox).released(mark);
         let replaced: Vec<String> = self.shared.view.read().replaced.keys().cloned().collect();
@@ -53,8 +60,8 @@ impl Engine {
         Ok(bytes)
     }
 
-    /// What a restart needs, taken while the workers rest; and the mark of the outbox that it has.
-    fn checkpoint(&self) -> (Checkpoint, u64) {
+    /// What a restart needs, taken while the workers rest; the mark of the outbox that it has, and the items that it has first.
+    fn checkpoint(&self) -> (Checkpoint, u64, Vec<Arc<Item>>) {
         let mut world = self.resting();
         let world = &mut *world;
         let mut outbox = lock(&self.shared.outbox);
@@ -86,6 +93,6 @@ impl Engine {
             });
         }
         let pipelines = world.models.iter_mut().map(Pipeline::state).collect();
-        (Checkpoint { pipelines, outbox: outbox.pending(), sources }, outbox.mark())
+        (Checkpoint { pipelines, outbox: outbox.pending(), sources }, outbox.mark(), outbox.held())
     }
 }

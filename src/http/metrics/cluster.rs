@@ -14,14 +14,14 @@ pub fn cluster(cluster: &ClusterView, now_ms: i64) -> Result<Vec<MetricFamily>> 
     let page = Page::new();
     let role = page.gauges(&metrics::CLUSTER_ROLE)?;
     for one in Role::ALL {
-        set(&role, &[one.name()], flag(one == cluster.role))?;
+        set(&role, &[one.name()], flag(one == cluster.role_in_all()))?;
     }
     page.gauge(&metrics::CLUSTER_OWNER, flag(cluster.owns() || cluster.owner.is_some()))?;
     page.gauge(&metrics::CLUSTER_MEMBERS, real(cluster.members.len() as u64))?;
     if let Some(age) = cluster.copy_age_ms(now_ms) {
         page.gauge(&metrics::CLUSTER_COPY_AGE, seconds(age))?;
     }
-    if let Some(age) = cluster.claim_age_ms(now_ms) {
+    if let Some((_, age)) = cluster.oldest_claim(now_ms) {
         page.gauge(&metrics::CLUSTER_CLAIM_AGE, seconds(age))?;
     }
     page.gauge(&metrics::CLUSTER_LEDGER_SEQ, real(cluster.ledger_seq))?;
@@ -32,7 +32,7 @@ pub fn cluster(cluster: &ClusterView, now_ms: i64) -> Result<Vec<MetricFamily>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::cluster::{ClaimView, Member};
+    use crate::view::cluster::{ClaimView, Member, UnitView};
 
     #[test]
     fn a_standby_and_an_owner_tell_what_is_known() {
@@ -41,7 +41,10 @@ mod tests {
             owner: Some(Member::default()),
             members: vec![Member::default(); 3],
             copy_at_ms: Some(1000),
-            claim: Some(ClaimView { seq: 7, writer: "a".into(), at_ms: 500 }),
+            units: vec![UnitView {
+                claim: Some(ClaimView { seq: 7, writer: "a".into(), at_ms: 500 }),
+                ..UnitView::default()
+            }],
             ledger_seq: 42,
             takeovers: 2,
             ..ClusterView::default()
@@ -59,7 +62,7 @@ mod tests {
         ] {
             assert!(text(&seen).lines().any(|l| l == line), "{line}\n{}", text(&seen));
         }
-        (seen.owner, seen.copy_at_ms, seen.claim) = (None, None, None);
+        (seen.owner, seen.copy_at_ms, seen.units) = (None, None, Vec::new());
         let unknown = text(&seen);
         assert!(unknown.contains("driftgate_cluster_owner 0") && !unknown.contains("_age_seconds"), "{unknown}");
         seen.role = Role::Owner;

@@ -1,4 +1,4 @@
-//! A process of a cluster that does not own the models: what it answers, and where it sends changes.
+//! A process of a cluster that does not own the ledger: what it answers, and where it sends changes.
 
 use reqwest::Method;
 use reqwest::blocking::Client;
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use super::status_view::{END, status_view};
 use super::{AT, OP, Server};
 use crate::view::View;
-use crate::view::cluster::{ClaimView, ClusterView, Member, Role};
+use crate::view::cluster::{ClaimView, ClusterView, Member, Role, UnitView};
 
 const NOW: i64 = END + 10_000;
 const GATE: &str = "/api/v1/gate/credit%20eu/2?to=staging";
 
 fn member(instance: &str, owns: bool) -> Member {
     let advertise = format!("http://{instance}.example:9464");
-    Member { instance: instance.into(), advertise, host: "/10.0.0.1".into(), owns }
+    Member { instance: instance.into(), advertise, host: "/10.0.0.1".into(), owns, units: Vec::new() }
 }
 
-/// Process b, whose copy was at the end of the ledger two seconds ago; process a owns the models.
+/// Process b, whose copy was at the end of the ledger two seconds ago; process a owns the ledger.
 fn standby() -> ClusterView {
     ClusterView {
         instance: "b".into(),
@@ -26,7 +26,13 @@ fn standby() -> ClusterView {
         session: std::time::Duration::from_secs(6),
         owner: Some(member("a", true)),
         members: vec![member("a", true), member("b", false)],
-        claim: Some(ClaimView { seq: 7, writer: "a".into(), at_ms: NOW - 3000 }),
+        units: vec![UnitView {
+            name: "credit eu".into(),
+            models: vec!["credit eu".into()],
+            owner: Some(member("a", true)),
+            claim: Some(ClaimView { seq: 7, writer: "a".into(), at_ms: NOW - 3000 }),
+            ..UnitView::default()
+        }],
         ledger_seq: 42,
         copy_at_ms: Some(NOW - 2000),
         checked_at_ms: Some(NOW - 1000),
@@ -79,12 +85,16 @@ fn no_gate_passes_without_an_owner_or_by_an_old_copy() {
     let no_owner = ClusterView { owner: None, ..standby() };
     never_passes(
         no_owner.clone(),
-        "no process of the cluster owns the models",
+        "no process of the cluster owns the ledger",
         &json!({"age_ms": 2000, "owner": null}),
     );
     for role in [Role::TakingOver, Role::GivingBack] {
         never_passes(ClusterView { role, ..no_owner.clone() }, "no process", &json!({"age_ms": 2000, "owner": null}));
     }
+    let mut uncounted = standby();
+    uncounted.units[0].owner = None;
+    let why = "no process of the cluster counts the unit \"credit eu\"";
+    never_passes(uncounted, why, &json!({"age_ms": 2000, "owner": "a"}));
     let old = ClusterView { copy_at_ms: Some(NOW - 16_001), ..standby() };
     never_passes(old, "16 s ago, more than 16 s", &json!({"age_ms": 16_001, "owner": "a"}));
     let new = ClusterView { copy_at_ms: None, ..standby() };
@@ -157,10 +167,12 @@ fn a_process_tells_of_its_cluster() {
         (
             200,
             json!({
-                "instance": "b", "advertise": "http://b.example:9464", "role": "standby", "unit": "all", "owner": "a",
+                "instance": "b", "advertise": "http://b.example:9464", "role": "standby", "owner": "a",
+                "units": [{"unit": "credit eu", "models": ["credit eu"], "role": "standby", "owner": "a",
+                    "claim": {"seq": 7, "writer": "a", "at": "2013-03-08T00:00:07Z", "age_ms": 3000}}],
                 "members": [
-                    {"instance": "a", "advertise": "http://a.example:9464", "host": "/10.0.0.1", "owns": true},
-                    {"instance": "b", "advertise": "http://b.example:9464", "host": "/10.0.0.1", "owns": false},
+                    {"instance": "a", "advertise": "http://a.example:9464", "host": "/10.0.0.1", "owns": true, "units": []},
+                    {"instance": "b", "advertise": "http://b.example:9464", "host": "/10.0.0.1", "owns": false, "units": []},
                 ],
                 "claim": {"seq": 7, "writer": "a", "at": "2013-03-08T00:00:07Z", "age_ms": 3000},
                 "ledger_seq": 42, "copy_age_ms": 2000, "checked_age_ms": 1000, "lag": null, "takeovers": 0, "session_ms": 6000,

@@ -176,7 +176,8 @@ fn one_by_one(policy: &Policy, items: &[Item]) -> Embedded {
 fn take(registry: &Embedded, policy: &Arc<Policy>, items: &[Item]) -> Result<Vec<Taken>, RegistryError> {
     let of = |model: &str| (model == "m").then(|| Arc::clone(policy));
     let given: Vec<Given<'_>> = items.iter().map(Item::given).collect();
-    registry.take_all(&given, &Stream { policy: &of, live: &passing, now_ms: NOW, queue_verdicts: false })
+    registry
+        .take_all(&given, &Stream { policy: &of, live: &passing, now_ms: NOW, queue_verdicts: false, applied: None })
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn a_verdict_that_cannot_be_read_pauses_the_rollout_it_is_about_and_is_no_record
         let paused = || registry.rollout("m").unwrap().unwrap().paused;
         let policy = std::sync::Arc::new(context.policy.clone());
         let (policy, live) = (|_: &str| Some(policy.clone()), |_: &str, version: &str| (context.live)(version));
-        let stream = Stream { policy: &policy, live: &live, now_ms: NOW, queue_verdicts: false };
+        let stream = Stream { policy: &policy, live: &live, now_ms: NOW, queue_verdicts: false, applied: None };
         let take = |version| {
             let cut = GivenVerdict { model: "m", version, group: "drift", end_ms: NOW, json: "{\"verdict_id\":" };
             registry.take_all(&[Given::Verdict(cut)], &stream).unwrap();

@@ -1,7 +1,7 @@
 //! The thread that publishes verdicts: from memory, and from the registry's file where too many wait in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -54,14 +54,16 @@ impl Backlog {
 pub(super) struct ToTopic {
     pub lane: Lane<Of>,
     pub items: Receiver<(u64, Arc<Item>)>,
-    pub registry: Arc<Embedded>,
+    pub registry: Option<Arc<Embedded>>,
     pub report: Sender<u64>,
     pub backlog: Arc<Backlog>,
+    /// The other side is gone.
+    pub is_over: Arc<AtomicBool>,
 }
 
 impl ToTopic {
     pub fn run(mut self) {
-        while self.fill() {
+        while !self.is_over.load(Ordering::Relaxed) && self.fill() {
             let turn = self.lane.turn();
             let mut rows = Vec::new();
             for letter in turn.done.into_iter().chain(turn.dropped) {
@@ -71,7 +73,8 @@ impl ToTopic {
                 }
             }
             if !rows.is_empty()
-                && let Err(e) = self.registry.delivered(&rows)
+                && let Some(registry) = &self.registry
+                && let Err(e) = registry.delivered(&rows)
             {
                 DeliveryNotRecorded { sink: &Sink::Verdicts.name(), error: &e.to_string() }.emit();
             }
@@ -105,7 +108,8 @@ impl ToTopic {
     }
 
     fn rows(&mut self) {
-        match self.registry.outgoing(Sink::Verdicts, FLIGHT) {
+        let Some(registry) = &self.registry else { return };
+        match registry.outgoing(Sink::Verdicts, FLIGHT) {
             Ok(rows) => {
                 for row in rows {
                     self.lane.push(Letter::new(Of::Row(row.id), row.key, Body::Text(row.body)));

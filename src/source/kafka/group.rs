@@ -35,7 +35,7 @@ impl Handle {
             }
         }
         drop(committed);
-        let marks = metadata_of(&found).into_iter().filter_map(|text| Mark::read(&text));
+        let marks = each_metadata(&found).into_iter().flatten().filter_map(|text| Mark::read(&text));
         Ok(marks.filter(|mark| mark.instance != me.instance && !mark.stopped).collect())
     }
 
@@ -103,14 +103,16 @@ impl Handle {
 /// The metadata of each element, whatever its bytes are.
 #[allow(unsafe_code, reason = "the safe interface takes no bytes that are no UTF-8")]
 #[must_use]
-pub fn metadata_of(list: &TopicPartitionList) -> Vec<Vec<u8>> {
+pub fn each_metadata(list: &TopicPartitionList) -> Vec<Option<Vec<u8>>> {
     // Safety: the list lives and has so many elements, each with so many bytes.
     unsafe {
         let native::rd_kafka_topic_partition_list_t { cnt, elems, .. } = *list.ptr();
         (0..usize::try_from(cnt).unwrap_or(0))
             .map(|at| &*elems.add(at))
-            .filter(|element| !element.metadata.is_null())
-            .map(|element| std::slice::from_raw_parts(element.metadata.cast::<u8>(), element.metadata_size).to_vec())
+            .map(|element| {
+                (!element.metadata.is_null())
+                    .then(|| std::slice::from_raw_parts(element.metadata.cast::<u8>(), element.metadata_size).to_vec())
+            })
             .collect()
     }
 }

@@ -17,51 +17,109 @@ impl Standby<'_> {
     }
 }
 
-/// The coordinator gave the unit to this process.
+/// The coordinator gave something to this process.
 pub struct Assigned<'e> {
-    pub instance: &'e str,
+    pub what: &'e str,
 }
 
 impl Assigned<'_> {
     pub fn emit(&self) {
-        tracing::info!(
-            instance = self.instance,
-            "cluster: taking over: the coordinator assigned the models to this process"
-        );
+        tracing::info!(what = self.what, "cluster: taking over: the coordinator assigned it to this process");
     }
 }
 
-/// The coordinator wants the unit back.
+/// The coordinator wants something back.
 pub struct GivesBack<'e> {
-    pub instance: &'e str,
+    pub what: &'e str,
 }
 
 impl GivesBack<'_> {
     pub fn emit(&self) {
-        tracing::warn!(
-            instance = self.instance,
-            "cluster: giving back: the coordinator wants the models for another process; this one commits a last time and ends"
+        tracing::info!(
+            what = self.what,
+            "cluster: giving back: the coordinator wants it for another process; this one commits a last time and drops it"
         );
     }
 }
 
-/// The state and the registry are here, and this process counts.
-pub struct TookOver {
-    /// The commit that it goes on from; 0: none was there.
-    pub seq: u64,
-    pub bytes: u64,
-    pub ledger_seq: u64,
-    pub seconds: f64,
+/// Something that this process had is another one's.
+pub struct LostUnit<'e> {
+    pub what: &'e str,
 }
 
-impl TookOver {
+impl LostUnit<'_> {
     pub fn emit(&self) {
-        let Self { seq, bytes, ledger_seq, seconds } = *self;
-        tracing::info!(seq, bytes, ledger_seq, seconds, "cluster: owner: this process counts from the claimed commit");
+        tracing::warn!(
+            what = self.what,
+            "cluster: lost: the coordinator expelled this process from the group, since its session was over; what was not committed is counted \
+             elsewhere"
+        );
     }
 }
 
-/// Who counts, as this process sees it, is another one than before.
+/// Something is not this process's any more, and what it kept of it is gone.
+pub struct GaveBack<'e> {
+    pub what: &'e str,
+    pub why: Option<&'e str>,
+}
+
+impl GaveBack<'_> {
+    pub fn emit(&self) {
+        let Self { what, why } = *self;
+        tracing::info!(what, why, "cluster: given back");
+    }
+}
+
+/// A unit's state is here, and this process counts it.
+pub struct TookOver<'e> {
+    pub unit: &'e str,
+    /// The commit that it goes on from; 0: none was there.
+    pub seq: u64,
+    pub bytes: u64,
+    pub seconds: f64,
+}
+
+impl TookOver<'_> {
+    pub fn emit(&self) {
+        let Self { unit, seq, bytes, seconds } = *self;
+        tracing::info!(
+            unit,
+            seq,
+            bytes,
+            seconds,
+            "cluster: owner: this process counts the unit from the claimed commit"
+        );
+    }
+}
+
+/// The registry is at the end of the ledger, and this process writes it.
+pub struct OwnsLedger {
+    /// The last change.
+    pub seq: u64,
+    pub seconds: f64,
+}
+
+impl OwnsLedger {
+    pub fn emit(&self) {
+        let Self { seq, seconds } = *self;
+        tracing::info!(seq, seconds, "cluster: owner: this process writes the ledger from the claimed change");
+    }
+}
+
+/// Results of units cannot be read.
+pub struct ResultsUnreadable<'e> {
+    pub topic: &'e str,
+    pub why: &'e str,
+}
+
+impl ResultsUnreadable<'_> {
+    pub fn emit(&self) {
+        let Self { topic, why } = *self;
+        tracing::error!(topic, why, "cluster: results of units cannot be read");
+    }
+}
+
+/// Who owns the ledger, as this process sees it, is another one than before.
 pub struct OwnerSeen<'e> {
     pub owner: Option<&'e str>,
 }
@@ -69,9 +127,9 @@ pub struct OwnerSeen<'e> {
 impl OwnerSeen<'_> {
     pub fn emit(&self) {
         if let Some(owner) = self.owner {
-            tracing::info!(owner, "cluster: the owner is known");
+            tracing::info!(owner, "cluster: the owner of the ledger is known");
         } else {
-            tracing::warn!("cluster: no owner: nothing is counted, and the gate answers inconclusive");
+            tracing::warn!("cluster: no owner of the ledger: nothing is decided, and the gate answers inconclusive");
         }
     }
 }
@@ -135,13 +193,18 @@ impl LedgerShortened {
     }
 }
 
-/// The ledger could not be shortened; it stays as it is.
+/// A topic that only grows could not be shortened; it stays as it is.
 pub struct LedgerKept<'e> {
+    pub topic: &'e str,
     pub error: &'e str,
 }
 
 impl LedgerKept<'_> {
     pub fn emit(&self) {
-        tracing::warn!(error = self.error, "cluster: the ledger was not shortened, and grows on");
+        tracing::warn!(
+            topic = self.topic,
+            error = self.error,
+            "cluster: an internal topic was not shortened, and grows on"
+        );
     }
 }

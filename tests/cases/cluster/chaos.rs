@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::claims::Watch;
+use super::claims::{SLOTS, Watch};
 use super::fleet::{Fleet, Guard, Site, Supervisor};
 use super::oracle::{self, Expected, Kept};
 use super::people::{self, People, Said};
 use super::schedule::{self, Fault};
-use super::stream::{PARTITIONS, Stream, TOPICS};
+use super::stream::{PARTITIONS, Stream, TOPICS, UNITS};
 use crate::faults::own_broker::OwnBroker;
 use crate::support::Random;
 
@@ -26,6 +26,8 @@ pub struct Chaos {
     pub broker_kills: usize,
 }
 
+/// The slot of the unit `shop`.
+const SHOP: u32 = 3;
 /// Seconds of the stream for each kill.
 const SECONDS_EACH: usize = 4;
 
@@ -35,24 +37,30 @@ pub fn seed() -> u64 {
     given.unwrap_or_else(|| crate::kafka::now_ms().unsigned_abs())
 }
 
-/// Looks at the owner's state folder meanwhile: positions never go back, whoever counts.
+/// Looks at the owners' state folders meanwhile: positions never go back, whoever counts.
 struct Positions {
     wrong: Vec<String>,
-    last: Kept,
+    /// By slot.
+    last: BTreeMap<u32, Kept>,
 }
 
 impl Positions {
     fn look(&mut self, fleet: &Fleet, watch: Option<&Watch>) {
-        let owner =
-            || watch.map_or(Some(0), |w| w.last().filter(|c| !c.is_released).and_then(|c| fleet.of_writer(&c.writer)));
-        let Some(i) = owner() else { return };
-        let Some(kept) = oracle::kept(&fleet.site.folder, &format!("state-{}", fleet.members[i].name)) else { return };
-        // It was the owner's all the time.
-        if owner() != Some(i) {
-            return;
+        for (slot, unit) in (1..).zip(UNITS) {
+            let owner = || {
+                let Some(watch) = watch else { return Some(0) };
+                watch.last(slot).filter(|c| !c.is_released).and_then(|c| fleet.of_writer(&c.writer))
+            };
+            let Some(i) = owner() else { continue };
+            let Some(kept) = fleet.kept(i, unit) else { continue };
+            // It was the owner's all the time.
+            if owner() != Some(i) {
+                continue;
+            }
+            let last = self.last.entry(slot).or_default();
+            self.wrong.extend(oracle::went_back(last, &kept));
+            *last = kept;
         }
-        self.wrong.extend(oracle::went_back(&self.last, &kept));
-        self.last = kept;
     }
 }
 
@@ -70,10 +78,10 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    fn owner(&self) -> usize {
+    fn owner(&self, slot: u32) -> usize {
         self.watch
             .as_ref()
-            .and_then(super::claims::Watch::last)
+            .and_then(|watch| watch.last(slot))
             .and_then(|c| self.fleet.of_writer(&c.writer))
             .unwrap_or(0)
     }
@@ -104,7 +112,8 @@ impl Running<'_> {
                 4000
             })));
             self.positions.look(&self.fleet, self.watch.as_ref());
-            let (owner, fault, at) = (self.owner(), self.next_fault(), Instant::now());
+            let slot = self.random.below(SLOTS as u64) as u32;
+            let (owner, fault, at) = (self.owner(slot), self.next_fault(), Instant::now());
             schedule::befall(&self.fleet, self.broker.as_ref(), owner, fault, &mut self.random);
             *self.befallen.entry(fault).or_default() += 1;
             if fault == Fault::KillOwner
@@ -112,7 +121,7 @@ impl Running<'_> {
             {
                 // Somebody counts again before the next fault, mostly.
                 let until = Instant::now() + Duration::from_millis(self.random.below(6000));
-                let next = || watch.notes.lock().unwrap().next_after(at).map(|(seen, _)| seen);
+                let next = || watch.of(slot, |notes| notes.next_after(at).map(|(seen, _)| seen));
                 while next().is_none() && Instant::now() < until {
                     std::thread::sleep(Duration::from_millis(50));
                 }
@@ -166,8 +175,7 @@ impl Running<'_> {
         let mut last = Kept::default();
         let until = Instant::now() + Duration::from_secs(60);
         while Instant::now() < until {
-            let state = format!("state-{}", self.fleet.members[self.owner()].name);
-            last = oracle::kept(&site.folder, &state).unwrap_or_default();
+            last = self.fleet.all_kept(|slot| Some(self.owner(slot))).unwrap_or_default();
             last.next.retain(|_, next| *next > 0);
             if last.next == ends && last.predictions == self.stream.predictions() {
                 return;
@@ -248,7 +256,7 @@ fn run_once(chaos: &Chaos) {
     };
     let people = People::start(&fleet, watch.as_ref().map(|w| Arc::clone(&w.notes)), chaos.seed);
     let random = Random(chaos.seed ^ 0x5eed);
-    let positions = Positions { wrong: Vec::new(), last: Kept::default() };
+    let positions = Positions { wrong: Vec::new(), last: BTreeMap::new() };
     let (befallen, failovers) = (BTreeMap::new(), Vec::new());
     let mut running = Running { chaos, fleet, stream, watch, broker, random, befallen, positions, failovers };
     running.befall();
@@ -264,7 +272,7 @@ fn run_once(chaos: &Chaos) {
     let said = people.stop();
     running.assert_kept(&said);
     told(&running, &said);
-    let after_close = running.fleet.metric(running.owner(), "driftgate_after_close_total{model=\"shop\"}");
+    let after_close = running.fleet.metric(running.owner(SHOP), "driftgate_after_close_total{model=\"shop\"}");
     assert_eq!(after_close, Some(0.0));
     running.stop_all();
     drop(supervisor);
@@ -272,7 +280,9 @@ fn run_once(chaos: &Chaos) {
     assert_eq!(running.positions.wrong, none, "positions went back");
     assert_eq!(said.wrong, none, "answers");
     if let Some(watch) = &running.watch {
-        assert_eq!(watch.notes.lock().unwrap().wrong, none, "claims");
+        for notes in watch.notes.lock().unwrap().iter() {
+            assert_eq!(notes.wrong, none, "claims");
+        }
     }
     let odd_ends = running.fleet.odd_ends.lock().unwrap().clone();
     assert!(odd_ends.is_empty() || chaos.broker_kills > 0, "{odd_ends:?}");
@@ -284,10 +294,12 @@ fn told(running: &Running<'_>, said: &Said) {
     failovers.sort_unstable();
     println!("faults: {:?}; ended by themselves: {:?}", running.befallen, fleet.ended());
     if let Some(watch) = &running.watch {
-        let notes = watch.notes.lock().unwrap();
-        println!("{} claims seen, the last one {:?}; {} takeovers", notes.seen.len(), notes.last(), notes.takeovers());
+        for (slot, notes) in watch.notes.lock().unwrap().iter().enumerate() {
+            let (seen, last) = (notes.seen.len(), notes.last());
+            println!("slot {slot}: {seen} claims seen, the last one {last:?}; {} takeovers", notes.takeovers());
+        }
         println!(
-            "from a kill of the owner to the next claim: median {:?}, most {:?}",
+            "from a kill of an owner to the next claim of its slot: median {:?}, most {:?}",
             failovers.get(failovers.len() / 2),
             failovers.last()
         );

@@ -1,4 +1,4 @@
-//! The claim to the unit as the brokers keep it: the committed offset of the topic of units, with who committed it.
+//! The claims as the brokers keep them: the committed offsets of the topic of units, with who committed each. Slot 0 is the ledger's.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,6 +9,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
+use super::stream::UNITS;
+
+/// The ledger's slot, and those of the units.
+pub const SLOTS: i32 = 1 + UNITS.len() as i32;
+
 /// A claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -18,7 +23,7 @@ pub struct Claim {
     pub is_released: bool,
 }
 
-/// The claim of one partition.
+/// The claims of all slots.
 pub struct Claims {
     consumer: BaseConsumer,
     topic: String,
@@ -36,20 +41,27 @@ impl Claims {
         Self { consumer, topic: topic.to_owned() }
     }
 
-    /// The claim now, if the brokers answer and there is one.
-    pub fn read(&self) -> Option<Claim> {
+    /// The claims now, as far as there are any, if the brokers answer.
+    pub fn all(&self) -> Option<Vec<Option<Claim>>> {
         let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, 0);
+        (0..SLOTS).for_each(|slot| drop(list.add_partition(&self.topic, slot)));
         let found = self.consumer.committed_offsets(list, Duration::from_secs(2)).ok()?;
-        let elements = found.elements();
-        let element = elements.first()?;
-        let Offset::Offset(seq) = element.offset() else { return None };
-        let metadata: Value = serde_json::from_str(element.metadata()).ok()?;
-        Some(Claim {
-            seq,
-            writer: metadata["txn"].as_str()?.to_owned(),
-            is_released: metadata["released"].as_bool().unwrap_or(false),
-        })
+        let claim = |slot| {
+            let element = found.find_partition(&self.topic, slot)?;
+            let Offset::Offset(seq) = element.offset() else { return None };
+            let metadata: Value = serde_json::from_str(element.metadata()).ok()?;
+            Some(Claim {
+                seq,
+                writer: metadata["txn"].as_str()?.to_owned(),
+                is_released: metadata["released"].as_bool().unwrap_or(false),
+            })
+        };
+        Some((0..SLOTS).map(claim).collect())
+    }
+
+    /// The claim to a slot now.
+    pub fn read(&self, slot: u32) -> Option<Claim> {
+        self.all()?.swap_remove(slot as usize)
     }
 }
 
@@ -88,30 +100,40 @@ impl Notes {
     }
 }
 
-/// Looks at the claim until it is dropped.
+/// Looks at the claims until it is dropped.
 pub struct Watch {
-    pub notes: Arc<Mutex<Notes>>,
+    /// By slot.
+    pub notes: Arc<Mutex<Vec<Notes>>>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Watch {
     pub fn start(claims: Claims) -> Self {
-        let (notes, stop) = (Arc::<Mutex<Notes>>::default(), Arc::<AtomicBool>::default());
+        let all: Vec<Notes> = (0..SLOTS).map(|_| Notes::default()).collect();
+        let (notes, stop) = (Arc::new(Mutex::new(all)), Arc::<AtomicBool>::default());
         let (kept, asked) = (Arc::clone(&notes), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             while !asked.load(Ordering::Relaxed) {
-                if let Some(claim) = claims.read() {
-                    kept.lock().unwrap().note(claim);
+                let now = claims.all().unwrap_or_default();
+                let mut kept = kept.lock().unwrap();
+                for (notes, claim) in kept.iter_mut().zip(now) {
+                    claim.into_iter().for_each(|claim| notes.note(claim));
                 }
-                std::thread::sleep(Duration::from_millis(50));
+                drop(kept);
+                std::thread::sleep(Duration::from_millis(30));
             }
         });
         Self { notes, stop, thread: Some(thread) }
     }
 
-    pub fn last(&self) -> Option<Claim> {
-        self.notes.lock().unwrap().last().cloned()
+    pub fn last(&self, slot: u32) -> Option<Claim> {
+        self.notes.lock().unwrap()[slot as usize].last().cloned()
+    }
+
+    /// Looks at the notes of a slot.
+    pub fn of<T>(&self, slot: u32, look: impl FnOnce(&Notes) -> T) -> T {
+        look(&self.notes.lock().unwrap()[slot as usize])
     }
 }
 

@@ -15,7 +15,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::claims::Claims;
-use super::stream::{MODELS, PARTITIONS, TOPICS, write_policies};
+use super::oracle::{self, Kept};
+use super::stream::{MODELS, PARTITIONS, TOPICS, UNITS, write_policies};
 use crate::broker::wait_for;
 use crate::service::token;
 use crate::support::Folder;
@@ -102,7 +103,10 @@ impl Site {
         MODELS.iter().for_each(|(model, ..)| text += &format!("{model}.yaml, "));
         text += "paper.yaml]\nsources:\n";
         for (topic, kind) in TOPICS {
-            let _ = writeln!(text, "- {{topic: \"{}\", kind: {kind}}}", self.topic(topic));
+            let models = MODELS.iter().filter(|(_, p, l)| *p == topic || *l == topic);
+            let models: Vec<&str> = models.map(|(model, ..)| *model).collect();
+            let _ =
+                writeln!(text, "- {{topic: \"{}\", kind: {kind}, models: [{}]}}", self.topic(topic), models.join(", "));
         }
         let (verdicts, signals) = (self.topic("verdicts"), self.topic("signals"));
         let _ = write!(
@@ -327,8 +331,30 @@ impl Fleet {
     /// The process that a transactional id is of.
     pub fn of_writer(&self, writer: &str) -> Option<usize> {
         let group = self.site.group();
-        let instance = writer.strip_prefix(&group)?.strip_prefix('-')?;
+        let rest = writer.strip_prefix(&group)?.strip_prefix('-')?;
+        let (instance, _) = rest.split_once("-u.").or_else(|| rest.rsplit_once("-ledger"))?;
         self.members.iter().position(|m| m.name == instance)
+    }
+
+    /// What a process's state folder holds of a unit: of the whole where there is no cluster.
+    pub fn kept(&self, i: usize, unit: &str) -> Option<Kept> {
+        let name = &self.members[i].name;
+        let state = if self.site.is_cluster { format!("state-{name}/{unit}") } else { format!("state-{name}") };
+        oracle::kept(&self.site.folder, &state)
+    }
+
+    /// What the owners' state folders hold together; `owner` tells that of a slot.
+    pub fn all_kept(&self, owner: impl Fn(u32) -> Option<usize>) -> Option<Kept> {
+        if !self.site.is_cluster {
+            return self.kept(0, "");
+        }
+        let mut all = Kept::default();
+        for (slot, unit) in (1..).zip(UNITS) {
+            let of = self.kept(owner(slot)?, unit)?;
+            all.next.extend(of.next);
+            all.predictions.extend(of.predictions);
+        }
+        Some(all)
     }
 
     /// Status and body of a GET, if the process answers.

@@ -9,6 +9,7 @@
 //! | `oracle` | what the replay says, compared byte for byte; positions; registries compared table by table |
 //! | `people` | approvals given to any process, and the gate asked at each |
 //! | `schedule` | faults from a seed |
+//! | `sharing` | a process that joins gets a share; one that leaves gives its own to others, who go on |
 //! | `chaos` | everything together |
 //! | `state_log` | the state in its topic: written in transactions, taken over, fenced |
 //! | `failover` | how long nobody counts, and what the gate says meanwhile |
@@ -23,6 +24,7 @@ mod oracle;
 mod people;
 mod refusals;
 mod schedule;
+mod sharing;
 mod single;
 mod state_log;
 mod stream;

@@ -106,17 +106,17 @@ pub fn set_up(fleet: &Fleet) {
     }
 }
 
-/// Since when the process that the claim names does not run.
-fn ownerless_since(fleet: &Fleet, notes: Option<&Mutex<Notes>>) -> Option<Instant> {
+/// Since when the process that the claim to the ledger names does not run.
+fn ownerless_since(fleet: &Fleet, notes: Option<&Mutex<Vec<Notes>>>) -> Option<Instant> {
     let owner = match notes {
-        Some(notes) => fleet.of_writer(&notes.lock().unwrap().last()?.writer)?,
+        Some(notes) => fleet.of_writer(&notes.lock().unwrap()[0].last()?.writer)?,
         None => 0,
     };
     fleet.away_since(owner)
 }
 
 /// Looks at the gate of each process once.
-fn ask(fleet: &Fleet, said: &mut Said, notes: Option<&Mutex<Notes>>) {
+fn ask(fleet: &Fleet, said: &mut Said, notes: Option<&Mutex<Vec<Notes>>>) {
     for i in 0..fleet.members.len() {
         if fleet.wanted(i) != Wanted::Running {
             continue;
@@ -147,7 +147,7 @@ pub struct People {
 }
 
 impl People {
-    pub fn start(fleet: &Arc<Fleet>, notes: Option<Arc<Mutex<Notes>>>, seed: u64) -> Self {
+    pub fn start(fleet: &Arc<Fleet>, notes: Option<Arc<Mutex<Vec<Notes>>>>, seed: u64) -> Self {
         let (said, stop) = (Arc::<Mutex<Said>>::default(), Arc::<AtomicBool>::default());
         let work = {
             let (fleet, said, stop) = (Arc::clone(fleet), Arc::clone(&said), Arc::clone(&stop));

@@ -11,7 +11,7 @@ use rdkafka::client::DefaultClientContext;
 use super::fleet::{Fleet, Guard, Site, Supervisor, make_topics};
 use super::oracle::{self, Kept};
 use super::people;
-use super::stream::{PARTITIONS, Stream, TOPICS};
+use super::stream::{PARTITIONS, Stream, TOPICS, UNITS};
 use crate::broker::{brokers, delete_before, wait_for};
 
 fn site(name: &str) -> Site {
@@ -28,7 +28,9 @@ fn without_internal_topics_a_process_is_not_ready_and_reads_nothing_until_they_a
     fleet.start(0);
     std::thread::sleep(Duration::from_secs(5));
     assert!(fleet.get(0, "/ready").is_none_or(|(status, _)| status == 503));
-    assert_eq!(oracle::kept(&fleet.site.folder, "state-a").unwrap_or_default(), Kept::default());
+    for unit in UNITS {
+        assert_eq!(fleet.kept(0, unit).unwrap_or_default(), Kept::default());
+    }
     fleet.site.make_internal_topics("a.yaml");
     fleet.wait_until_ready(0);
 }
@@ -37,10 +39,26 @@ fn without_internal_topics_a_process_is_not_ready_and_reads_nothing_until_they_a
 fn internal_topics_with_other_partitions_are_told() {
     let site = site("wrong-topics");
     let fleet = Fleet::new(site, &["a"]);
-    let all = ["units", "state", "ledger", "ledger-owner"].map(|name| (fleet.site.internal(name), 3, &[] as &[_]));
+    let all =
+        ["units", "state", "ledger", "ledger-owner", "results"].map(|name| (fleet.site.internal(name), 3, &[] as &[_]));
     make_topics(&fleet.site.brokers, &all);
     let told = fleet.site.folder.driftgate("cluster topics --config a.yaml");
     assert!(told.code != Some(0) && told.stdout.contains("partitions"), "{} {}", told.stdout, told.stderr);
+    assert!(told.stdout.contains("slots is 3, wanted is at least 4"), "{}", told.stdout);
+}
+
+/// A cluster of a release that had one unit: its processes are told to add partitions, and count nothing.
+#[test]
+fn too_few_slots_are_told_with_what_to_do() {
+    let fleet = Fleet::new(site("few-slots"), &["a"]);
+    make_topics(&fleet.site.brokers, &[(fleet.site.internal("units"), 1, &[])]);
+    let told = fleet.site.folder.driftgate("cluster topics --create --config a.yaml").exits(1);
+    assert!(told.stdout.contains("--alter --topic") && told.stdout.contains("--partitions 4"), "{}", told.stdout);
+    fleet.start(0);
+    wait_for("a refusal", || fleet.log(0).contains("has 1 partitions, and 4 are needed").then_some(()));
+    for unit in UNITS {
+        assert_eq!(fleet.kept(0, unit).unwrap_or_default(), Kept::default());
+    }
 }
 
 /// The coordinator tells members apart by ids of its own: the second one is a standby.
@@ -120,9 +138,9 @@ fn behind_an_expired_claim_the_newest_state_is_taken_and_never_the_beginning() {
     let ends =
         || topics().map(|(topic, p)| (oracle::log_range(&site.brokers, &topic, p).1, topic, p)).collect::<Vec<_>>();
     let claims = site.claims();
-    let owner = || fleet.of_writer(&claims.read()?.writer);
+    let owner = |slot| fleet.of_writer(&claims.read(slot)?.writer);
     wait_for("the first half to be counted", || {
-        let kept = oracle::kept(&site.folder, &format!("state-{}", fleet.members[owner()?].name))?;
+        let kept = fleet.all_kept(owner)?;
         let of = |topic: &String, p: i32| kept.next.get(&(topic.clone(), i64::from(p))).copied().unwrap_or(0);
         ends().iter().all(|(end, topic, p)| of(topic, *p) == *end).then_some(())
     });
@@ -138,7 +156,7 @@ fn behind_an_expired_claim_the_newest_state_is_taken_and_never_the_beginning() {
         let gone = runtime.block_on(admin.delete_groups(&[&site.group()], &AdminOptions::new())).unwrap();
         gone[0].is_ok().then_some(())
     });
-    assert_eq!(claims.read(), None);
+    assert!((0..4).all(|slot| claims.read(slot).is_none()));
     (0..2).for_each(|i| fleet.start(i));
     stream.rest(events / 2).publish(&site.brokers, &site.prefix, &|| true);
     let expected = oracle::replayed(&site.folder, &stream).verdicts;

@@ -1,4 +1,4 @@
-//! Events of several models from a seed: shared and own topics, versions that come later, two versions that score one request,
+//! Events of several models from a seed: topics shared by two models and own ones, versions that come later, two versions that score one request,
 //! drift that comes and goes; published late, out of order and twice within the lateness; a partition that is never used, and one
 //! event far ahead.
 
@@ -26,12 +26,24 @@ const EARLY: i64 = 15_000;
 /// Predictions of a model in a second of the clock.
 const EACH: i64 = 60;
 
-/// Name and topics of predictions and labels: one model has topics of its own, two share theirs.
-pub const MODELS: [(&str, &str, &str); 3] =
-    [("shop", "shop-p", "shop-l"), ("risk", "both-p", "both-l"), ("fraud", "both-p", "both-l")];
+/// Name and topics of predictions and labels: two models have topics of their own, two share theirs.
+pub const MODELS: [(&str, &str, &str); 4] = [
+    ("shop", "shop-p", "shop-l"),
+    ("risk", "both-p", "both-l"),
+    ("fraud", "both-p", "both-l"),
+    ("loan", "loan-p", "loan-l"),
+];
 /// Each with its kind.
-pub const TOPICS: [(&str, &str); 4] =
-    [("shop-p", "predictions"), ("shop-l", "labels"), ("both-p", "predictions"), ("both-l", "labels")];
+pub const TOPICS: [(&str, &str); 6] = [
+    ("shop-p", "predictions"),
+    ("shop-l", "labels"),
+    ("both-p", "predictions"),
+    ("both-l", "labels"),
+    ("loan-p", "predictions"),
+    ("loan-l", "labels"),
+];
+/// The units that these make, in the order of their slots; the ledger's is before them.
+pub const UNITS: [&str; 3] = ["fraud", "loan", "shop"];
 
 const POLICY: &str = r#"apiVersion: driftgate/v1
 model: MODEL
@@ -313,5 +325,5 @@ fn a_seed_gives_one_stream_and_the_last_partition_has_nothing() {
         assert!((0..PARTITIONS - 1).all(|p| records[&(topic, p)] > 20), "{records:?}");
     }
     let published = one.predictions();
-    assert!(published.len() == 9 && published.values().all(|n| *n > 50), "{published:?}");
+    assert!(published.len() == 12 && published.values().all(|n| *n > 50), "{published:?}");
 }

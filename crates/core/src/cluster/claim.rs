@@ -17,6 +17,9 @@ pub struct Claim {
     /// By the writer's wall clock, ms; for people to see.
     #[serde(default)]
     pub at_ms: i64,
+    /// The key of the unit that the slot stood for; empty of a release before.
+    #[serde(default)]
+    pub unit: String,
 }
 
 /// Metadata that is none of a claim.
@@ -58,8 +61,10 @@ mod tests {
 
     #[test]
     fn a_claim_is_read_as_it_was_committed_and_other_metadata_is_refused() {
-        let claim = Claim { seq: 7, transactional_id: "group-a".into(), released: true, at_ms: 5 };
-        assert_eq!(claim.metadata(), r#"{"txn":"group-a","released":true,"at_ms":5}"#);
+        let claim = Claim { seq: 7, transactional_id: "group-a".into(), released: true, at_ms: 5, unit: "u".into() };
+        assert_eq!(claim.metadata(), r#"{"txn":"group-a","released":true,"at_ms":5,"unit":"u"}"#);
+        let before = Claim::read(7, r#"{"txn":"group-a","released":true,"at_ms":5}"#);
+        assert_eq!(before, Ok(Claim { unit: String::new(), ..claim.clone() }));
         assert_eq!(Claim::read(7, &claim.metadata()), Ok(claim));
         let refused = Claim::read(7, "").map_err(|e| e.to_string());
         assert!(refused.is_err_and(|e| e.starts_with("the committed offset's metadata \"\" is no claim of driftgate")));

@@ -98,7 +98,7 @@ pub struct Answer {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub gates: Vec<Finding>,
-    /// Of a process of a cluster that does not own the models: what it answers from.
+    /// Of a process of a cluster that does not own the ledger: what it answers from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<FromCopy>,
 }
@@ -110,7 +110,7 @@ pub struct FromCopy {
     /// How long ago it was at the end of the ledger; without it it never was.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub age_ms: Option<i64>,
-    /// The instance that owns the models, if one is known.
+    /// The instance that owns the ledger, if one is known.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub owner: Option<String>,
 }

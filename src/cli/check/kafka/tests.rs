@@ -34,6 +34,7 @@ fn every_topic_is_named_with_the_rights_that_its_use_needs() {
         [
             ("c.ledger", "READ and WRITE and DESCRIBE".to_owned()),
             ("c.ledger-owner", "READ and DESCRIBE".to_owned()),
+            ("c.results", "READ and WRITE and DESCRIBE".to_owned()),
             ("c.state", "READ and WRITE and DESCRIBE".to_owned()),
             ("c.units", "READ and DESCRIBE".to_owned()),
             ("d", "WRITE and DESCRIBE".to_owned()),
@@ -87,12 +88,12 @@ fn an_internal_topic_is_told_once_and_what_only_helps_is_a_warning() {
     let all = [Operation::Read, Operation::Write, Operation::Describe];
     needs["c.ledger"].hold_against("c.ledger", &there(1, &all), &mut findings);
     needs["c.state"].hold_against("c.state", &TopicSeen::Missing, &mut findings);
-    let needed = Topic::needed(&Names::of("c."), 3);
+    let needed = Topic::needed(&Names::of("c."), 3, 1);
     hold_internal(&needed[1], &Found::Missing, &mut findings);
     assert_eq!(
         told(&findings.warnings),
         [
-            "cluster.topics: this user lacks DELETE on the topic \"c.ledger\": without it the ledger is not shortened and grows",
+            "cluster.topics: this user lacks DELETE on the topic \"c.ledger\": without it it is not shortened and grows",
             "cluster.topics: this user lacks DESCRIBE_CONFIGS on the topic \"c.ledger\": without it its settings are not verified",
         ]
     );

@@ -281,6 +281,7 @@ impl World {
             transactional_id: name(member),
             released: part.commit.releases,
             at_ms: 0,
+            unit: String::new(),
         })
     }
 

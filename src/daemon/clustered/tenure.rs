@@ -1,0 +1,158 @@
+//! One time that a slot is this process's, from the assignment until it may be counted or written for: the owner of before is kept from writing,
+//! and what it claimed last is known.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+
+use super::commits::{Commits, Through};
+use super::parts::Parts;
+use crate::cluster::member::Committed;
+use crate::cluster::producer::{self, Producer};
+use crate::telemetry::events::cluster::Retried;
+use crate::view::cluster::Role as Shown;
+use driftgate_core::cluster::claim::Claim;
+use driftgate_core::cluster::ownership::{Event, Step};
+use driftgate_core::cluster::units;
+
+/// A question to the brokers, or a producer that is made, takes at most so long; then it is tried again.
+pub const WITHIN: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One time that a slot is this process's.
+pub struct Tenure<'t> {
+    pub parts: &'t Parts,
+    pub commits: Arc<Commits>,
+}
+
+impl Tenure<'_> {
+    /// The producer of what is committed to the slot; `None` where the slot is lost meanwhile. Made before the claim is read: it fences what
+    /// this process wrote with before.
+    pub fn producer(&self) -> anyhow::Result<Option<Producer>> {
+        let make = || Ok(Producer::new(&self.parts.properties, self.commits.writer(), WITHIN)?);
+        self.patiently("a transactional producer", make)
+    }
+
+    /// Follows the machine of ownership until it says to count, reading the state of the number that it says, or the newest; `None` where the slot is lost meanwhile.
+    pub fn own<T>(&self, mut read: impl FnMut(Option<u64>) -> anyhow::Result<(u64, T)>) -> anyhow::Result<Option<T>> {
+        let Some(()) = self.patiently("waiting for processes of another configuration", || self.same_layout())? else {
+            return Ok(None);
+        };
+        let commits = &self.commits;
+        let slot = commits.slot();
+        let mut steps: VecDeque<Step> = commits.on(Event::Assigned([slot].into())).into();
+        let (mut restored, mut claimed) = (None, None);
+        while let Some(step) = steps.pop_front() {
+            if self.is_over() {
+                return Ok(None);
+            }
+            let event = match step {
+                Step::ReadClaim(slot, ticket) => match self.patiently("reading the claim", || self.claim())? {
+                    Some(claim) => {
+                        claimed.clone_from(&claim);
+                        Event::Claim(slot, ticket, claim)
+                    }
+                    None => return Ok(None),
+                },
+                Step::Fence(slot, ticket, writer) => {
+                    match self.patiently("fencing the owner before", || self.fence(&writer))? {
+                        Some(()) => Event::Fenced(slot, ticket),
+                        None => return Ok(None),
+                    }
+                }
+                Step::ReadState(slot, ticket, seq) => {
+                    let least = claimed.as_ref().map_or(0, |claim| claim.seq);
+                    // A slot that stood for something else: the newest state of what it stands for now.
+                    let is_ours = claimed.as_ref().is_some_and(|claim| claim.unit == commits.key());
+                    let (found, state) = read(seq.filter(|_| is_ours))?;
+                    restored = Some(state);
+                    Event::State(slot, ticket, found.max(least))
+                }
+                Step::Count(_) => return Ok(restored),
+                Step::Commit(_) | Step::Drop(_) | Step::GiveBack(_) | Step::NewProducer | Step::Leave => continue,
+            };
+            steps.extend(commits.on(event));
+        }
+        Ok(None)
+    }
+
+    /// From now on commits go through this producer.
+    pub fn go_through(&self, producer: Arc<Producer>) {
+        self.commits.go_through(Through {
+            producer,
+            membership: Arc::clone(&self.parts.membership),
+            units_topic: self.parts.names.units.clone(),
+        });
+    }
+
+    /// All processes divide the models as this one does: of others nobody knows what a slot stands for.
+    fn same_layout(&self) -> anyhow::Result<()> {
+        let members = self.parts.membership.members(WITHIN)?;
+        let other = members.iter().find(|member| member.layout != self.parts.layout);
+        match other {
+            None => Ok(()),
+            Some(other) => bail!(
+                "the process {:?} divides the models otherwise, since it has other models or topics, or is of a release before: what this process \
+                 has is not counted until that one is started with the same configuration and release",
+                other.instance
+            ),
+        }
+    }
+
+    fn claim(&self) -> anyhow::Result<Option<Claim>> {
+        let found = self.parts.membership.committed(&self.parts.names.units, self.commits.slot(), WITHIN)?;
+        found.map(|Committed { offset, metadata }| Ok(Claim::read(offset, &metadata)?)).transpose()
+    }
+
+    fn fence(&self, writer: &str) -> anyhow::Result<()> {
+        producer::fence(&self.parts.properties, writer, WITHIN)?;
+        // A release before wrote the ledger beside the state.
+        if self.commits.slot() == units::LEDGER && !writer.ends_with("-ledger") {
+            producer::fence(&self.parts.properties, &format!("{writer}-ledger"), WITHIN)?;
+        }
+        Ok(())
+    }
+
+    /// Tries again until it succeeds; `None` where the slot is lost meanwhile, or the process stops.
+    pub fn patiently<T>(&self, what: &str, mut work: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        let mut tries = 0_u32;
+        while !self.is_over() {
+            match work() {
+                Ok(done) => return Ok(Some(done)),
+                Err(e) if e.is::<driftgate_core::cluster::claim::NoClaim>() => {
+                    return Err(anyhow!("{e}: was the group {:?} used for something else?", self.parts.group));
+                }
+                Err(e) => {
+                    tries += 1;
+                    Retried { what, tries, error: &format!("{e:#}") }.emit();
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The slot is wanted back, or is lost.
+    pub fn is_over(&self) -> bool {
+        self.commits.control.is_stopping()
+    }
+
+    /// Nothing is done for the slot here any more: the coordinator may give it to another process.
+    pub fn give_back(&self) {
+        self.parts.membership.give_back(self.commits.slot());
+    }
+
+    /// The view says from now on what this process does with the slot.
+    pub fn show(&self, role: Shown) {
+        let slot = self.commits.slot();
+        let mut view = self.parts.view.write();
+        let Some(cluster) = &mut view.cluster else { return };
+        match self.parts.unit(slot) {
+            Some(unit) => cluster.change_role_of(&unit.name, role),
+            None => cluster.change_role(role),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The ledger that is this process's: the registry is read up to the last change that was acknowledged, and written here until the ledger is lost or
+//! wanted back. Whoever owns it applies what the units say, and delivers what the registry has for other systems.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+
+use super::applying::Applying;
+use super::commits::Loss;
+use super::snapshots;
+use super::tenure::{Tenure, WITHIN};
+use crate::cluster::error::Outcome;
+use crate::cluster::ledger_log::{LedgerLog, Opening, WithGroup, opening};
+use crate::cluster::producer::Producer;
+use crate::daemon::counting::Daemon;
+use crate::daemon::sink_threads;
+use crate::ledger::{ChangeLog, Role};
+use crate::telemetry::events::cluster::OwnsLedger;
+use crate::view::cluster::Role as Shown;
+use driftgate_core::pipeline::lock;
+
+/// How long the end of the ledger is waited for.
+const LEDGER: Duration = Duration::from_secs(60);
+/// How long deliveries that are under way are waited for.
+const LAST_THREADS: Duration = Duration::from_secs(2);
+
+/// Takes the ledger over and writes it until its control stops that.
+///
+/// # Errors
+/// A registry or ledger that cannot be used.
+pub fn run(tenure: &Tenure<'_>, daemon: &Daemon<'_>) -> anyhow::Result<()> {
+    *lock(&tenure.parts.writes) = true;
+    tenure.show(Shown::TakingOver);
+    let done = take_over(tenure).and_then(|log| log.map_or(Ok(()), |log| write(tenure, daemon, &log)));
+    tenure.commits.control.stop();
+    tenure.show(Shown::GivingBack);
+    // A write that is under way is waited for. One whose outcome is unknown has stopped the registry already.
+    let given = tenure.parts.registry.set_role(Role::Standby { owner: None });
+    *lock(&tenure.parts.writes) = false;
+    tenure.show(Shown::Standby);
+    done.and(Ok(given?))
+}
+
+/// Claims the ledger, and has the registry write to it; `None` where it is lost meanwhile.
+fn take_over(tenure: &Tenure<'_>) -> anyhow::Result<Option<Arc<LedgerLog>>> {
+    let begun = Instant::now();
+    let Some(producer) = tenure.producer()? else { return Ok(None) };
+    let Some(()) = tenure.own(|seq: Option<u64>| Ok((seq.unwrap_or(0), ())))? else { return Ok(None) };
+    let producer = Arc::new(producer);
+    tenure.go_through(Arc::clone(&producer));
+    // Whoever looks for the one that writes to the ledger finds this process's id.
+    match tenure.commits.commit(&[]) {
+        Outcome::Done => {}
+        _ if tenure.is_over() => return Ok(None),
+        Outcome::Refused(why) | Outcome::Ended(why) | Outcome::Unknown(why) => {
+            bail!("the claim to the ledger was not committed: {why}")
+        }
+    }
+    let log = own_registry(tenure, producer)?;
+    if log.is_some() {
+        let (seq, seconds) = (tenure.parts.registry.replica_seq()?.unwrap_or(0), begun.elapsed().as_secs_f64());
+        OwnsLedger { seq, seconds }.emit();
+    }
+    Ok(log)
+}
+
+/// The registry is read up to the last change that was acknowledged, and written here from now on.
+fn own_registry(tenure: &Tenure<'_>, producer: Arc<Producer>) -> anyhow::Result<Option<Arc<LedgerLog>>> {
+    let parts = tenure.parts;
+    let (registry, membership, names, tail) = (&parts.registry, &parts.membership, &parts.names, &parts.tail);
+    let ask = || Ok(membership.committed(&names.ledger_owner, 0, WITHIN)?);
+    let Some(claimed) = tenure.patiently("reading the ledger's claim", ask)? else { return Ok(None) };
+    let place = tail.catch_up(Instant::now() + LEDGER)?;
+    // What is published here next, this process has.
+    tail.pause();
+    let member = Arc::clone(membership);
+    let commit = WithGroup { producer, metadata: move || member.metadata() };
+    let id = registry.likeness()?.id;
+    let log = LedgerLog::new(Box::new(commit), &names.ledger, &names.ledger_owner, tenure.commits.writer(), &id);
+    let opened = match opening(claimed.map(|claimed| claimed.offset), place.seen.newest, place.seen.seq) {
+        Ok(Opening::Publish(seq)) => log.begin(registry, seq).map(|_| ()).map_err(Into::into),
+        Ok(Opening::Write) => Ok(()),
+        Err(why) => Err(anyhow!(why)),
+    };
+    let log = Arc::new(log);
+    let owned = opened.and_then(|()| Ok(registry.set_role(Role::Owner(Arc::clone(&log) as Arc<dyn ChangeLog>))?));
+    tail.resume();
+    owned.map(|()| Some(log))
+}
+
+/// Writes until the ledger is lost or wanted back.
+fn write(tenure: &Tenure<'_>, daemon: &Daemon<'_>, log: &Arc<LedgerLog>) -> anyhow::Result<()> {
+    let (parts, control) = (tenure.parts, &tenure.commits.control);
+    let models: Vec<String> = daemon.policies.iter().map(|policy| policy.model.clone()).collect();
+    let mut applying = Applying::new(parts);
+    tenure.show(Shown::Owner);
+    let threads =
+        sink_threads::start(daemon.config, &models, &parts.properties, &parts.registry, &parts.view, control)?;
+    let done = thread::scope(|scope| {
+        scope.spawn(|| snapshots::keep(parts, log, control, &|why| tenure.commits.lose(Loss::Fatal(why))));
+        let done = applying.run(control, &|| {
+            // A change of the registry whose outcome is unknown: nothing more may be written here.
+            if let Some(why) = parts.registry.stopped() {
+                let why = format!("the registry may not be written here any more: {why}");
+                tenure.commits.lose(Loss::Fatal(why));
+            }
+        });
+        control.stop();
+        done
+    });
+    threads.join(LAST_THREADS);
+    done
+}

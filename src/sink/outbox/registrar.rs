@@ -1,0 +1,91 @@
+//! Verdicts and signals into the registry, again and again until they are there; what became of each signal is announced.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::now_ms;
+use crate::ledger::{Applied as Progress, Embedded, Given, RegistryError, Stream, Taken};
+use crate::sink::Item;
+use crate::telemetry::events::delivery::{
+    RegistryBehind, RegistryRefused, SignalApplied, SignalIgnored, SignalKnown, SignalLost,
+};
+use crate::view::Shared;
+use crate::view::failing::Part;
+use crate::view::stream_state;
+use driftgate_core::judge::verdict::Signal;
+use driftgate_core::promotion::version::Applied;
+
+/// Pause before something that failed is tried again, and between two looks whether to stop meanwhile.
+const RETRY: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The way into the registry.
+pub struct Registrar {
+    pub registry: Arc<Embedded>,
+    pub view: Shared,
+}
+
+/// What goes with items into their transaction.
+#[derive(Clone, Copy, Default)]
+pub struct With {
+    /// Verdicts wait there for their topic.
+    pub queue_verdicts: bool,
+    /// They came by the results' topic: how far it is applied with them.
+    pub applied: Option<Progress>,
+}
+
+impl Registrar {
+    /// Writes a batch to the registry, again and again until it is there, or `stops`. What came of each, in the same order.
+    pub fn take(&self, batch: &[&Item], with: With, stops: &dyn Fn() -> bool) -> Option<Vec<Taken>> {
+        let With { queue_verdicts, applied } = with;
+        let view = &self.view;
+        let given: Vec<Given<'_>> = batch.iter().map(|item| item.as_given()).collect();
+        let policy = |model: &str| view.read().models.get(model).map(|m| Arc::clone(&m.policy));
+        let live = |model: &str, version: &str| stream_state::current(view, model, version);
+        let mut attempt = 0_u32;
+        loop {
+            let stream = Stream { policy: &policy, live: &live, now_ms: now_ms(), queue_verdicts, applied };
+            match self.registry.take_all(&given, &stream) {
+                Ok(taken) => {
+                    view.works(&Part::Registry);
+                    return Some(taken);
+                }
+                // Where a process of a cluster may not write any more, the next owner has the same items.
+                Err(e @ (RegistryError::Sql(_) | RegistryError::Log { .. } | RegistryError::Standby { .. })) => {
+                    if stops() {
+                        return None;
+                    }
+                    RegistryBehind { failures: attempt, error: &e.to_string() }.emit();
+                    attempt = attempt.saturating_add(1);
+                    view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));
+                    let mut slept = Duration::ZERO;
+                    while slept < RETRY && !stops() {
+                        thread::sleep(LOOK);
+                        slept += LOOK;
+                    }
+                }
+                Err(e) => {
+                    RegistryRefused { error: &e.to_string() }.emit();
+                    return Some(vec![Taken::Failed(e.to_string()); batch.len()]);
+                }
+            }
+        }
+    }
+
+    /// Counts and announces what the registry did with a signal.
+    pub fn announce(&self, mut signal: Signal, taken: Taken) {
+        let view = &self.view;
+        match taken {
+            Taken::Signal(Applied::Done { rollback_to }) => {
+                signal.rollback_to = rollback_to;
+                SignalApplied { signal: &signal }.emit(view);
+            }
+            // It was announced when it was applied.
+            Taken::Signal(Applied::Already) => SignalKnown { signal: &signal }.emit(view),
+            Taken::Signal(Applied::Ignored(why)) => SignalIgnored { signal: &signal, why: &why }.emit(view),
+            Taken::Failed(why) => SignalLost { signal: &signal, why: Some(&why) }.emit(view),
+            Taken::Verdict => SignalLost { signal: &signal, why: None }.emit(view),
+        }
+    }
+}

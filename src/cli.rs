@@ -5,9 +5,11 @@ mod approve;
 mod args;
 mod audit;
 mod baseline;
+mod carry;
 mod check;
 mod client;
 mod cluster;
+mod count;
 mod decide;
 mod demo;
 mod display;
@@ -19,12 +21,15 @@ mod freeze;
 mod gate;
 mod history;
 mod init;
+mod judge;
 mod load;
 mod local;
 mod logging;
+mod merge;
 mod model;
 mod output;
 mod override_rule;
+mod parts;
 mod promote;
 mod reference;
 mod register;
@@ -33,6 +38,7 @@ mod resume;
 mod rollback;
 mod rollout;
 mod run;
+mod splits;
 mod state;
 mod status;
 mod terminal;
@@ -88,6 +94,11 @@ pub fn main() -> u8 {
         Command::State(args) => state::run(&args),
         Command::Cluster(args) => cluster::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Splits(args) => splits::run(&args),
+        Command::Count(args) => count::run(&args),
+        Command::Carry(args) => carry::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Judge(args) => judge::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Reference(args) => reference::run(&args),
     };

@@ -14,7 +14,7 @@
 //! | | [`api`] | requests and answers of the HTTP API, typed |
 //! | | [`http`] | the API |
 //! | | [`cluster`] | several processes of one consumer group: their state in a topic |
-//! | composition | [`config`], [`replay`], [`daemon`], [`cli`] | what runs where |
+//! | composition | [`config`], [`replay`], [`batch`], [`daemon`], [`cli`] | what runs where |
 
 // `cli::terminal` prints without a panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -22,6 +22,7 @@
 pub mod api;
 pub mod artifact;
 pub mod audit_key;
+pub mod batch;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;

@@ -23,6 +23,8 @@ mod attacks;
 mod backlog;
 #[path = "cases/bad_input.rs"]
 mod bad_input;
+#[path = "cases/batch.rs"]
+mod batch;
 #[path = "cases/bounds.rs"]
 mod bounds;
 #[path = "cases/broker.rs"]

@@ -4,8 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::reference::args::Args as ReferenceArgs;
 use super::{
-    approve, audit, baseline, check, cluster, decide, demo, evidence, explain, freeze, gate, history, init, load,
-    override_rule, promote, register, replay, resume, rollback, rollout, run, state, status, unblock,
+    approve, audit, baseline, carry, check, cluster, count, decide, demo, evidence, explain, freeze, gate, history,
+    init, judge, load, merge, override_rule, promote, register, replay, resume, rollback, rollout, run, splits, state,
+    status, unblock,
 };
 
 /// Monitors machine-learning models in production and decides whether versions may be promoted.
@@ -45,6 +46,11 @@ pub enum Command {
     State(state::Args),
     Cluster(cluster::Args),
     Load(load::Args),
+    Splits(splits::Args),
+    Count(count::Args),
+    Carry(carry::Args),
+    Merge(merge::Args),
+    Judge(judge::Args),
     Check(check::Args),
     #[command(hide = true)]
     Reference(ReferenceArgs),

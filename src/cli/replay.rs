@@ -25,7 +25,8 @@ use crate::source::options::FileOptions;
 use driftgate_core::event::EventKind;
 use driftgate_core::policy::{self, Enforce};
 use fail_on::{FailOn, FileEvents, Tried};
-use summary::{Out, Outs, Summary};
+pub use summary::Out;
+use summary::{Outs, Summary};
 
 /// Runs the daemon's pipeline over files and prints a summary of its verdicts
 #[derive(Debug, clap::Args)]
@@ -184,7 +185,8 @@ impl Options {
     }
 }
 
-fn create(path: &Path) -> anyhow::Result<Out> {
+/// Creates a file of results; `-` is standard output.
+pub fn create(path: &Path) -> anyhow::Result<Out> {
     let out: Box<dyn Write + Send> = if path == Path::new("-") {
         Box::new(terminal::results())
     } else {

@@ -1,19 +1,19 @@
 //! The workers of a replay: each takes what the schedule says is next, until the files have ended. What is reported goes
 //! through notes, which the calling thread hands on, or the worker that adds to them when they are many.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::baseline::reference;
 use super::error::ReplayError;
+use super::ordered::Ordered;
 use super::remarks::Findings;
 use super::report::{Event, Report};
 use super::schedule::{self, Schedule, Task};
 use driftgate_core::evaluate::Judgement;
 use driftgate_core::intake::Intake;
 use driftgate_core::intake::job::Job;
-use driftgate_core::judge::verdict::{Signal, Verdict};
 use driftgate_core::pipeline::{Pipeline, lock};
 
 /// At most so many notes wait to be reported.
@@ -248,24 +248,5 @@ struct StopOthers<'a, 'o>(&'a Run<'o>);
 impl Drop for StopOthers<'_, '_> {
     fn drop(&mut self) {
         self.0.change(|schedule| schedule.stopped = true);
-    }
-}
-
-/// Verdicts waiting for those that come before them.
-#[derive(Default)]
-struct Ordered(BTreeMap<(i64, String, String), (Verdict, Vec<Signal>)>);
-
-impl Ordered {
-    fn take(&mut self, judged: Judgement) {
-        for verdict in judged.verdicts {
-            let key = (verdict.window.end, verdict.version.clone(), verdict.group.clone());
-            let signals = judged.signals.iter().filter(|s| s.verdict_id == verdict.verdict_id).cloned().collect();
-            self.0.insert(key, (verdict, signals));
-        }
-    }
-
-    /// Takes out the first one, if nothing can come before it any more.
-    fn next(&mut self, closed_to: i64) -> Option<(Verdict, Vec<Signal>)> {
-        Some(self.0.first_entry().filter(|e| e.key().0 <= closed_to)?.remove())
     }
 }

@@ -13,6 +13,7 @@ mod footer;
 pub mod nulls;
 mod pages;
 mod parquet;
+mod parts;
 mod records;
 mod rows;
 mod texts;
@@ -56,6 +57,8 @@ enum Content {
 pub struct Pieces {
     file: Arc<ColumnFile>,
     left: Left,
+    /// The row group to end before, if not all are read.
+    until: Option<usize>,
     /// Rows taken.
     rows: u64,
 }
@@ -240,7 +243,7 @@ impl ColumnFile {
 impl Pieces {
     fn of(file: ColumnFile, left: Left) -> (Arc<ColumnFile>, Self) {
         let file = Arc::new(file);
-        (Arc::clone(&file), Self { file, left, rows: 0 })
+        (Arc::clone(&file), Self { file, left, until: None, rows: 0 })
     }
 
     /// All of a Parquet file's pieces at once, each a row group as it was written: for who reads a column whole before the
@@ -274,7 +277,8 @@ impl Pieces {
         let (left, content, first) = (&mut self.left, &self.file.content, self.rows + 1);
         let next = guard(|| match (left, content) {
             (Left::Parquet(last), Content::Parquet(file)) => {
-                let Some(run) = file.after(last.as_ref())? else { return Ok(None) };
+                let run = file.after(last.as_ref())?.filter(|run| self.until.is_none_or(|until| run.group < until));
+                let Some(run) = run else { return Ok(None) };
                 *last = Some(run.clone());
                 Ok(Some((run.rows.len() as u64, Part::Rows(run))))
             }

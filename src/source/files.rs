@@ -9,6 +9,7 @@ use super::columns::events::EventReader;
 use super::columns::{self, FileError};
 use super::jsonl::{Blocks, LineBlock, LineDecoder};
 use super::options::{Chunk, FileOptions};
+use driftgate_core::batch::Part;
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::pipeline::batch::Batch;
 use driftgate_core::schema::Schema;
@@ -21,6 +22,8 @@ pub enum StreamError {
         "{name}: files end in .parquet, .csv, .jsonl or .ndjson (or - for JSON lines on standard input); this one does not"
     )]
     Extension { name: String },
+    #[error("{name} has no {what}")]
+    Part { name: String, what: String },
     #[error(transparent)]
     Columns(#[from] FileError),
 }
@@ -135,6 +138,59 @@ impl<B: Batch> FileStream<B> {
             }
         };
         Ok(Self { path: path.to_owned(), bytes, reader, schema: Arc::clone(schema), options: options.clone() })
+    }
+
+    /// Opens a part of a file.
+    ///
+    /// # Errors
+    /// The same, and a part that such a file does not have.
+    pub fn open_part(
+        path: &Path,
+        part: Part,
+        schema: &Arc<Schema>,
+        options: &FileOptions,
+    ) -> Result<Self, StreamError> {
+        let none = |what: &str| StreamError::Part { name: path.display().to_string(), what: what.to_owned() };
+        match part {
+            Part::Whole => Self::open(path, schema, options),
+            Part::Groups { from, to } => {
+                let mut stream = Self::open(path, schema, options)?;
+                let FileReader::Columns { pieces, .. } = &mut stream.reader else { return Err(none("row groups")) };
+                let groups = pieces.rows_of_groups().map_or(0, |groups| groups.len());
+                let (from, to) = (from as usize, to as usize);
+                if to > groups || from >= to || !pieces.only(from..to) {
+                    return Err(none(&format!("row groups {from} to {}", to.saturating_sub(1))));
+                }
+                Ok(stream)
+            }
+            Part::Bytes { from, to } => {
+                if FileKind::of(path)? != FileKind::JsonLines || path == Path::new("-") {
+                    return Err(none("ranges of bytes"));
+                }
+                let unreadable =
+                    |e: io::Error| StreamError::Read { name: path.display().to_string(), cause: e.to_string() };
+                let lines = super::lines::part(path, from, to).map_err(unreadable)?;
+                let Some((input, bytes)) = lines else { return Err(none("line feeds between its lines")) };
+                let blocks = Blocks::new(Box::new(input), true, options.limits);
+                let blocks = if from > 0 { blocks.begun() } else { blocks };
+                Ok(Self {
+                    path: path.to_owned(),
+                    bytes: Some(bytes),
+                    reader: FileReader::Lines(blocks),
+                    schema: Arc::clone(schema),
+                    options: options.clone(),
+                })
+            }
+        }
+    }
+
+    /// How many rows each row group of a Parquet file has; `None` for another file.
+    #[must_use]
+    pub fn rows_of_groups(&self) -> Option<Vec<usize>> {
+        match &self.reader {
+            FileReader::Columns { pieces, .. } => pieces.rows_of_groups(),
+            FileReader::Lines(_) => None,
+        }
     }
 
     /// A decoder of this file's pieces.

@@ -76,6 +76,12 @@ impl Blocks {
         }
     }
 
+    /// The same where the input begins within a file whose lines end with line feeds.
+    #[must_use]
+    pub fn begun(self) -> Self {
+        Self { begun: true, ..self }
+    }
+
     /// Takes the memory of a decoded block back.
     pub fn give_back(&mut self, block: LineBlock) {
         self.spare.push(block.bytes);

@@ -5,6 +5,7 @@
 //! `DRIFTGATE_FUZZ_SECONDS` (2): how long each target runs. `DRIFTGATE_FUZZ_SEED` (1): where its mutations start.
 
 mod mutate;
+mod parts;
 mod targets;
 
 use std::fs;
@@ -122,4 +123,5 @@ targets! {
     checkpoint: targets::CheckpointFile::new();
     baseline: targets::BaselineFile::new();
     http: targets::Http::new();
+    parts: parts::Parts::new();
 }

@@ -35,7 +35,7 @@ pub trait Target {
     }
 }
 
-const POLICY: &str = "apiVersion: driftgate/v1
+pub const POLICY: &str = "apiVersion: driftgate/v1
 model: m
 baseline: {snapshot: train.csv, columns: {score: score, label: label}}
 features: {numeric: [x], categorical: [c]}
@@ -66,24 +66,24 @@ checks:
 const TRAIN: &str = "x,c,region,score,label\n1,a,eu,0.1,0\n2,b,eu,0.9,1\n3,a,us,0.7,1\n4,b,us,0.2,0\n";
 
 /// A folder with the policy and its snapshot.
-struct Bench {
+pub struct Bench {
     folder: tempfile::TempDir,
-    policy: Arc<Policy>,
+    pub policy: Arc<Policy>,
 }
 
 impl Bench {
-    fn new(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("train.csv"), TRAIN).unwrap();
         let policy = policy::parse(text, &folder.path().join("policy.yaml")).unwrap();
         Self { folder, policy: Arc::new(policy) }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn file(&self, name: &str, bytes: &[u8]) -> InputFile {
+    pub fn file(&self, name: &str, bytes: &[u8]) -> InputFile {
         let path = self.path(name);
         std::fs::write(&path, bytes).unwrap();
         let options = FileOptions {
@@ -226,7 +226,7 @@ impl Target for ConfigurationText {
 }
 
 /// A frame's payload with a digest that fits, so that what is inside is reached.
-fn sealed(file: &[u8]) -> Vec<u8> {
+pub fn sealed(file: &[u8]) -> Vec<u8> {
     const HEADER: usize = 20;
     const CHECKSUM: usize = 32;
     let Some(payload) = file.get(HEADER..file.len().saturating_sub(CHECKSUM)) else { return file.to_vec() };

@@ -18,6 +18,7 @@ pub mod names;
 pub mod newcomers;
 mod pairs;
 pub mod panes;
+pub mod parts;
 mod rows;
 mod source;
 mod spelling;
@@ -47,6 +48,7 @@ use held::Held;
 use job::Counting;
 use names::{EventNames, Translation};
 use newcomers::Newcomers;
+use parts::Given;
 use source::Source;
 use starts::{Cause, Starts};
 use versions::{Known, Reference, Version};
@@ -194,6 +196,8 @@ pub struct Intake {
     known: Arc<Vec<Known>>,
     stale: bool,
     join: Option<Join>,
+    /// What is joined elsewhere.
+    given: Option<Given>,
     /// How many bytes that may take.
     join_bytes: usize,
     /// Per group: windows up to here are closed.
@@ -249,6 +253,7 @@ impl Intake {
             counters: Counters::default(),
             has_features: setup.has_features,
             join,
+            given: None,
             join_bytes: setup.limits.join_bytes,
             schema,
             policy,

@@ -270,6 +270,17 @@ impl Join {
         met.map(|met| (if pairs > 0 { Met::Pairs(pairs) } else { met }, joined))
     }
 
+    /// How many predictions of an id are held.
+    pub fn held(&mut self, id: u128) -> usize {
+        self.pending.all(id, &mut self.found);
+        self.found.len()
+    }
+
+    /// How many labels of an id are kept beside those that stand with their predictions.
+    pub fn labels_of(&mut self, id: u128) -> usize {
+        self.waiting.count_of(id)
+    }
+
     /// Whether a request was ever scored by several versions: then a prediction may still come for a label that was joined.
     #[must_use]
     pub fn is_mirrored(&self) -> bool {

@@ -17,6 +17,7 @@
 //! | [`intake`] | batches in, sealed panes and watermarks out |
 //! | [`judge`], [`evaluate`] | windows judged by rules, streaks, verdicts; panes in, verdicts and signals out |
 //! | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
+//! | [`batch`] | parts of files counted beside each other, with the verdicts of a replay |
 //! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | [`cluster`] | which process owns what, and what it does next |
@@ -28,6 +29,7 @@
 
 pub mod audit;
 pub mod baseline;
+pub mod batch;
 pub mod cluster;
 pub mod codec;
 pub mod decode;

@@ -114,6 +114,13 @@ impl Pipeline {
         Self::of(policy, intake, Panes::default(), evaluator, workers)
     }
 
+    /// A pipeline whose events were counted elsewhere.
+    #[must_use]
+    pub fn counted(policy: Arc<Policy>, intake: Intake, panes: Panes) -> Self {
+        let evaluator = Evaluator::new(Arc::clone(&policy));
+        Self::of(policy, intake, panes, evaluator, 1)
+    }
+
     fn of(policy: Arc<Policy>, intake: Intake, panes: Panes, evaluator: Evaluator, workers: usize) -> Self {
         let first = Worker::with(panes);
         let rest = (1..workers.max(1)).map(|_| Worker::default());

@@ -198,6 +198,11 @@ impl ParquetFile {
         self.columns.iter().map(|c| c.name.as_str())
     }
 
+    /// How many rows each row group has.
+    pub fn rows_of_groups(&self) -> impl Iterator<Item = usize> {
+        self.metadata.row_groups.iter().map(RowGroupMetadata::num_rows)
+    }
+
     /// The rows to read after `last`; `None` at the end of the file.
     ///
     /// # Errors

@@ -147,11 +147,13 @@ impl Evaluator {
                 rolling.panes.pop_first();
             }
         }
-        let champion = due
-            .iter()
-            .map(|(code, _)| *code)
-            .filter(|code| self.stage(*code, close.at) == Some(PROD))
-            .max_by_key(|code| self.sum(*code, close.at).and_then(|s| s.last.as_ref()));
+        let champion =
+            due.iter().map(|(code, _)| *code).filter(|code| self.stage(*code, close.at) == Some(PROD)).max_by_key(
+                |code| {
+                    // Of two that scored the same request last: the name decides, not which was seen first.
+                    (self.sum(*code, close.at).and_then(|s| s.last.as_ref()), self.names.version(*code))
+                },
+            );
         let specs: Vec<(u32, &Spec)> = due.iter().map(|(code, known)| (*code, &*known.spec)).collect();
         let compared = self.compare(close, closing, &specs, champion);
         for ((code, known), compared) in due.into_iter().zip(compared) {

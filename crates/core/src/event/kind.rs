@@ -128,7 +128,7 @@ impl FieldMap {
 }
 
 /// What kind of event a source carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EventKind {
     Predictions,
     Labels,

@@ -71,6 +71,10 @@ impl Intake {
     /// Enters the accepted rows into the join; duplicates are taken out of the accepted rows.
     #[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
     fn join_predictions(&mut self, batch: &PredictionBatch, job: &mut Job) {
+        if let Some(given) = &mut self.given {
+            given.take_out(batch.len(), &mut job.accepted, self.counting.model.groups);
+            return;
+        }
         let Some(mut join) = self.join.take() else { return };
         let needs_score_cell = self.counting.reads.iter().any(|r| r.auc);
         let mut accepted = std::mem::take(&mut job.accepted);
@@ -115,7 +119,7 @@ impl Intake {
         self.join = Some(join);
     }
 
-    fn score_cell(&self, version: u32, score: f64) -> u32 {
+    pub(super) fn score_cell(&self, version: u32, score: f64) -> u32 {
         let reference = self.versions.get(version as usize).and_then(|v| v.baseline()).and_then(|b| b.score.as_ref());
         match reference {
             Some(r) if !score.is_nan() => u32::try_from(r.grid.locate(score)).unwrap_or(u32::MAX),
@@ -140,18 +144,8 @@ impl Intake {
                 self.counters.ignored += 1;
                 continue;
             }
-            let mut outcome = JoinOutcome { ts, label: batch.label[row], kpis: 0, kpis_yes: 0, in_time };
-            for (k, column) in batch.kpis.iter().enumerate() {
-                match column[row] {
-                    Flag::Yes => {
-                        outcome.kpis |= 1 << k;
-                        outcome.kpis_yes |= 1 << k;
-                    }
-                    Flag::No => outcome.kpis |= 1 << k,
-                    Flag::Missing => {}
-                    Flag::Invalid => self.counters.invalid_values += 1,
-                }
-            }
+            let (outcome, invalid) = outcome(batch, row, in_time);
+            self.counters.invalid_values += invalid;
             match outcome.label {
                 Flag::Missing => self.counters.null_labels += u64::from(outcome.kpis == 0),
                 Flag::Invalid => self.counters.invalid_values += 1,
@@ -198,6 +192,25 @@ impl Intake {
         self.hold(batch, job);
         job.known = self.known();
     }
+}
+
+/// What a row of labels says, and how many of its KPIs are invalid.
+#[inline]
+#[allow(clippy::indexing_slicing, reason = "every column of a batch has one entry a row")]
+pub(super) fn outcome(batch: &LabelBatch, row: usize, in_time: bool) -> (JoinOutcome, u64) {
+    let (mut kpis, mut kpis_yes, mut invalid) = (0, 0, 0);
+    for (k, column) in batch.kpis.iter().enumerate() {
+        match column[row] {
+            Flag::Yes => {
+                kpis |= 1 << k;
+                kpis_yes |= 1 << k;
+            }
+            Flag::No => kpis |= 1 << k,
+            Flag::Missing => {}
+            Flag::Invalid => invalid += 1,
+        }
+    }
+    (JoinOutcome { ts: batch.ts[row], label: batch.label[row], kpis, kpis_yes, in_time }, invalid)
 }
 
 /// Looks ahead by some rows, from the row on that was not looked at yet.

@@ -114,10 +114,15 @@ impl Intake {
         let mut bases = self.bases_at_end();
         // No prediction will come any more for a label that waits.
         bases.predictions_quiet = true;
-        self.advance(&bases);
+        let moved = self.advance(&bases);
         let lines = self.lines(&bases);
         let all = vec![Some(i64::MAX); lines.len()];
-        [self.closing(lines.clone(), lines.clone()), self.closing(all, lines)]
+        let mut closings = [self.closing(lines.clone(), lines.clone()), self.closing(all, lines)];
+        if let (Some(moved), [first, _]) = (moved, &mut closings) {
+            // The names that are new were told to the closing that this one replaces.
+            first.news.splice(0..0, moved.news);
+        }
+        closings
     }
 
     /// The closing lines as they stand, once more: after a restart, for what was not judged behind them.

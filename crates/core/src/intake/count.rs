@@ -8,7 +8,7 @@ use super::panes::Panes;
 use super::rows::{Scratch, absent, predicted};
 use super::split::{Extent, Which};
 use super::{Counters, measured};
-use crate::event::{Flag, LabelBatch, MeasurementBatch, PredictionBatch, code};
+use crate::event::{Flag, Ids, LabelBatch, MeasurementBatch, PredictionBatch, code};
 use crate::policy::Target;
 use crate::stats::grid::read_ahead;
 use crate::stats::quantile;
@@ -59,6 +59,12 @@ impl Worker {
     pub fn labels(&mut self, job: &Job, batch: &LabelBatch) {
         let Some(counting) = job.counting.as_deref() else { return };
         pairs::count(job, counting, &batch.ids, self.parts());
+    }
+
+    /// Counts the pairs of a job, of ids by row.
+    pub fn pairs(&mut self, job: &Job, ids: &Ids) {
+        let Some(counting) = job.counting.as_deref() else { return };
+        pairs::count(job, counting, ids, self.parts());
     }
 
     /// Counts the events of the features stream that were kept until this job.

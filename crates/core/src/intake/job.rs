@@ -129,6 +129,12 @@ impl Job {
         self.closed.get(group).copied().unwrap_or(i64::MIN)
     }
 
+    /// The rows that count, each with the groups that it counts in, one bit each.
+    #[must_use]
+    pub fn accepted(&self) -> &[(u32, u32)] {
+        &self.accepted
+    }
+
     /// Accepts a row for the groups in `mask`.
     #[inline]
     pub(super) fn accept(&mut self, row: usize, mask: u32) {

@@ -127,6 +127,11 @@ impl EventNames {
     }
 
     #[must_use]
+    pub fn segment_code(&self, segmentation: usize, name: &str) -> Option<u32> {
+        self.segmentations.get(segmentation)?.get(name)
+    }
+
+    #[must_use]
     pub fn segment(&self, segmentation: usize, code: u32) -> Option<&str> {
         self.segmentations.get(segmentation)?.name(code)
     }

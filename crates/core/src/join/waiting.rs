@@ -97,6 +97,13 @@ impl Waiting {
         }
     }
 
+    /// How many labels of an id there are.
+    #[must_use]
+    pub fn count_of(&mut self, id: u128) -> usize {
+        self.table.all(id, &mut self.found);
+        self.found.len()
+    }
+
     /// Whether the very same label is there.
     #[must_use]
     pub fn holds(&mut self, id: u128, outcome: &JoinOutcome) -> bool {

@@ -52,6 +52,16 @@ pub trait Batch: Send + Sync {
         self.times().len()
     }
 
+    /// The rows' versions; none where events have none.
+    fn versions(&self) -> &[u32] {
+        &[]
+    }
+
+    /// What tells a row's event from others, if anything does.
+    fn key(&self, _row: usize) -> Option<u64> {
+        None
+    }
+
     /// Makes room, so that decoding does not allocate event by event.
     fn make_room(&mut self, rows: usize);
 

@@ -105,6 +105,14 @@ impl Batch for PredictionBatch {
 
     rows!(fresh);
 
+    fn versions(&self) -> &[u32] {
+        &self.version
+    }
+
+    fn key(&self, row: usize) -> Option<u64> {
+        self.ids.key(row)
+    }
+
     fn first_id(&self) -> &str {
         self.ids.text(0)
     }
@@ -186,6 +194,10 @@ impl Batch for LabelBatch {
     }
 
     rows!();
+
+    fn key(&self, row: usize) -> Option<u64> {
+        self.ids.key(row)
+    }
 
     fn first_id(&self) -> &str {
         self.ids.text(0)
@@ -292,6 +304,10 @@ impl Batch for MeasurementBatch {
     }
 
     rows!(fresh);
+
+    fn versions(&self) -> &[u32] {
+        &self.version
+    }
 
     fn push(&mut self, event: Event<'_>) {
         let Event { ts, values, .. } = event;

@@ -213,6 +213,16 @@ fn signals_come_on_edges_only() {
 }
 
 #[test]
+fn a_version_that_is_only_known_at_the_end_has_its_name() {
+    // One event moves no line: nothing confirms its time before the end.
+    let mut feed = Feed::new(policy(PSI, ""));
+    assert!(feed.predict(&[row(5 * MINUTE, 1.0)]).verdicts.is_empty());
+    let judged = all_judged(|deliver| feed.pipeline.finish(deliver));
+    let named: Vec<_> = judged.verdicts.iter().map(|v| (v.version.as_str(), v.stage.as_deref())).collect();
+    assert_eq!(named, [("1", Some("prod"))]);
+}
+
+#[test]
 fn a_version_that_is_counted_anew_has_no_past() {
     let checks = "  drift:\n    window: {size: 4m, slide: 1m}\n    rules: [{psi: {of: features, lt: 0.2}}]\n";
     let mut feed = Feed::new(policy(checks, ""));

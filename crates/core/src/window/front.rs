@@ -4,12 +4,17 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod run;
+
 /// So many events further ahead than the pace allows, without one at pace between them, are believed.
 const AGREE: usize = 3;
 /// A step is at pace up to so many times the usual one.
 const USUAL: i64 = 4;
 /// The usual step is the mean of so many first ones, and follows each later one by one part of so many.
 const INERTIA: i64 = 8;
+
+/// No event has a later time.
+const MOST_TIME: i64 = i64::MAX / 2;
 
 /// A tolerance under which every time is at pace: for tests of what does not depend on it.
 pub const ANY: i64 = i64::MAX / 4;
@@ -55,6 +60,24 @@ impl Front {
     #[must_use]
     pub fn with(self, tolerance: i64) -> Self {
         Self { tolerance, ..self }
+    }
+
+    /// Whether events can have left it so: what is read from outside may be anything.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let time = |ts: i64| (0..=MOST_TIME).contains(&ts);
+        time(self.tolerance)
+            && time(self.step)
+            && (0..=INERTIA).contains(&self.steps)
+            && self.reached.is_none_or(time)
+            && self.ahead.len() < AGREE
+            && self.ahead.iter().all(|event| time(event.ts))
+    }
+
+    /// How far ahead is at pace in any case, in ms.
+    #[must_use]
+    pub fn tolerance(&self) -> i64 {
+        self.tolerance
     }
 
     /// The largest time that is believed.

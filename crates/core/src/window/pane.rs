@@ -1,6 +1,8 @@
 //! Sealed panes: a tally packed into few bytes (a presence bitmap and variable-length integers), and the rolling sum of
 //! panes that makes a window. Packing loses nothing.
 
+pub mod parts;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

@@ -39,6 +39,12 @@ impl SegmentCounts {
         *self == Self::default()
     }
 
+    /// Whether no count is larger than this.
+    #[must_use]
+    pub fn is_below(&self, most: u64) -> bool {
+        self.values().into_iter().all(|n| n <= most)
+    }
+
     fn values(self) -> [u64; 6] {
         let c = self.confusion;
         [c.tp, c.fn_, c.fp, c.tn, self.predicted[0], self.predicted[1]]

@@ -8,6 +8,7 @@ use super::read::{read, schema};
 use super::shared::section;
 use super::split::split;
 use crate::replay::reference;
+use crate::source::columns::ColumnFile;
 use crate::source::options::FileOptions;
 use driftgate_core::batch::{
     BatchError, Carry, Counting, Origin, Paired, Pairing, Part, Partial, Planned, Scan, Scanning, Shared, Sharing,
@@ -72,7 +73,7 @@ pub fn scan(files: &Files, of: Split) -> Result<Scan, BatchError> {
     let (scanning, rejected) = of_kind(of.kind, Scans(files, (&path, part), options))?;
     let size = match part {
         Part::Whole => 0,
-        Part::Groups { .. } => groups(files, &path, options)?,
+        Part::Groups { .. } => groups(&path)?,
         Part::Bytes { .. } => std::fs::metadata(&path).map_err(|e| BatchError::Input(e.to_string()))?.len(),
     };
     let file = path.display().to_string();
@@ -81,12 +82,9 @@ pub fn scan(files: &Files, of: Split) -> Result<Scan, BatchError> {
 }
 
 /// How many row groups a file has.
-fn groups(files: &Files, path: &Path, options: &FileOptions) -> Result<u64, BatchError> {
-    use crate::source::files::FileStream;
-    let schema = schema(&files.policy, path, true);
-    let stream: FileStream<PredictionBatch> =
-        FileStream::open_part(path, Part::Whole, &schema, options).map_err(|e| BatchError::Input(e.to_string()))?;
-    Ok(stream.rows_of_groups().map_or(0, |groups| groups.len() as u64))
+fn groups(path: &Path) -> Result<u64, BatchError> {
+    let opened = ColumnFile::open(path, &[], &Arc::default()).map_err(|e| BatchError::Input(e.to_string()))?;
+    Ok(opened.1.rows_of_groups().map_or(0, |groups| groups.len() as u64))
 }
 
 /// Makes the carry of all parts' scans.

@@ -19,8 +19,12 @@ use driftgate_core::batch::{Carry, Paired, Scan};
     after_help = "Examples:\n  driftgate carry --policy policy.yaml 0.scan 1.scan > carry0\n  driftgate carry --policy policy.yaml --carry carry0 0.paired 1.paired > carry1\n  driftgate carry --show carry0"
 )]
 pub struct Args {
-    #[command(flatten)]
-    read: Option<parts::Read>,
+    /// Policy of the model; needed but for --show, which adds where the snapshots lie by it
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Daemon configuration whose field mappings apply to the files
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Scans of all parts; with --carry the joined buckets. @LIST is a file with one path a line
     #[arg(value_name = "SCAN|PAIRED")]
     files: Vec<PathBuf>,
@@ -38,13 +42,19 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
+impl Args {
+    fn read(&self) -> Option<parts::Read> {
+        Some(parts::Read::of(self.policy.clone()?, self.config.clone()))
+    }
+}
+
 pub fn run(args: &Args) -> Result<u8, Failure> {
     if let Some(path) = &args.show {
         let (name, bytes) = parts::bytes(path)?;
         outln!("{}", serde_json::to_string_pretty(&shown(args, &Carry::read(&name, &bytes)?)?)?);
         return Ok(exit::PASS);
     }
-    let files = args.read.as_ref().context("--policy names the policy of the model")?.files()?;
+    let files = args.read().context("--policy names the policy of the model")?.files()?;
     let given = parts::paths(&args.files)?;
     let made = match &args.carry {
         None => {
@@ -83,7 +93,7 @@ fn shown(args: &Args, carry: &Carry) -> anyhow::Result<Value> {
         "splits": splits.collect::<Vec<_>>(),
         "versions": versions,
     });
-    if let (Some(read), Value::Object(shown)) = (&args.read, &mut shown) {
+    if let (Some(read), Value::Object(shown)) = (args.read(), &mut shown) {
         let policy = read.files()?.policy;
         if carry.plan.origin.policy != policy.sha256 {
             bail!("the carry was made with another policy");

@@ -24,6 +24,10 @@ pub struct Read {
 }
 
 impl Read {
+    pub fn of(policy: PathBuf, config: Option<PathBuf>) -> Self {
+        Self { policy, config }
+    }
+
     pub fn files(&self) -> anyhow::Result<Files> {
         let policy = Arc::new(read_policy(&self.policy)?);
         let threads = super::threads::threads(None);

@@ -184,15 +184,6 @@ impl<B: Batch> FileStream<B> {
         }
     }
 
-    /// How many rows each row group of a Parquet file has; `None` for another file.
-    #[must_use]
-    pub fn rows_of_groups(&self) -> Option<Vec<usize>> {
-        match &self.reader {
-            FileReader::Columns { pieces, .. } => pieces.rows_of_groups(),
-            FileReader::Lines(_) => None,
-        }
-    }
-
     /// A decoder of this file's pieces.
     #[must_use]
     pub fn decoder(&self) -> PieceDecoder<B> {

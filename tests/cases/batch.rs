@@ -112,7 +112,7 @@ fn parts_of_a_year_of_flights_come_to_the_replays_bytes_by_both_policies() {
         ("predictions", splits(&folder, 1 << 20, "p0.parquet p1.parquet p2.parquet")),
         ("labels", splits(&folder, 400_000, "l0.parquet l1.parquet")),
     ];
-    assert!(parts[0].1.len() >= 7 && parts[1].1.len() >= 3, "{parts:?}");
+    assert!(parts[0].1.len() >= 6 && parts[1].1.len() >= 3, "{parts:?}");
     let at = |name: &str| data.join(name).display().to_string();
     let files = format!("--predictions {} --labels {}", at("predictions.parquet"), at("labels.parquet"));
     for policy in [at("policy.yaml"), at("policy-core.yaml")] {

@@ -79,8 +79,9 @@ impl Parts {
 
     /// A partial in the place of one of ours.
     fn judged(&self, partial: Partial) {
-        let others = self.partials.iter().filter(|p| p.parts != partial.parts || p.buckets != partial.buckets);
-        let all = others.cloned().try_fold(partial, Partial::and);
+        let other = |p: &&Partial| p.parts != partial.parts || p.buckets != partial.buckets;
+        let others: Vec<Partial> = self.partials.iter().filter(other).cloned().collect();
+        let all = others.into_iter().try_fold(partial, Partial::and);
         let Ok(pipeline) = all.and_then(|all| judge(&self.bench.policy, all, Limits::default(), &mut self.load()))
         else {
             return;
@@ -120,7 +121,8 @@ impl Parts {
         };
         let mut streams = Streams { limits: Limits::default(), future: ByKind::each(|_| 60_000), times };
         let others = self.scans.iter().filter(|own| own.split.kind != scan.split.kind).cloned();
-        let all = others.chain([scan]).collect();
+        let others: Vec<Scan> = others.collect();
+        let all = others.into_iter().chain([scan]).collect();
         if let Ok(made) = Carry::new(&self.bench.policy, &self.files.origin, all, 2, &mut streams) {
             assert!(made.write().is_ok_and(|bytes| !bytes.is_empty()));
         }

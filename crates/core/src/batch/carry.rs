@@ -15,7 +15,7 @@ use super::scan::Scan;
 use crate::codec::envelope::Kind;
 use crate::codec::hash::sha256_hex;
 use crate::event::{ByKind, EventKind, Limits};
-use crate::intake::parts::Repeats;
+use crate::intake::repeats::Repeats;
 use crate::pipeline::kinds::is_read_by;
 use crate::policy::Policy;
 use crate::window::front::Front;

@@ -31,7 +31,7 @@ pub fn judge(
     partial.check_complete()?;
     let plan = &partial.plan;
     let mut intake = Intake::new(Arc::clone(policy), Setup { limits, ..Setup::default() });
-    intake.join_elsewhere(crate::intake::parts::Repeats::default());
+    intake.join_elsewhere(crate::intake::repeats::Repeats::default());
     intake.know_names(&names(&partial));
     for (at, (version, predicted)) in (0_u32..).zip(&plan.versions) {
         if !predicted {

@@ -17,7 +17,7 @@ use super::shared::{Kinds, LabelRows, PredictionRows, Rows, SharedHeader, flag};
 use crate::event::{Domain, EventKind, Ids, Limits, PredictionId, code};
 use crate::intake::count::Worker;
 use crate::intake::job::Job;
-use crate::intake::parts::Repeats;
+use crate::intake::repeats::Repeats;
 use crate::intake::versions::Reference;
 use crate::intake::{Intake, Setup};
 use crate::join::{Arrival, JoinOutcome, Met, Pending};

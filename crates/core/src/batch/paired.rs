@@ -8,7 +8,7 @@ use super::error::BatchError;
 use super::partial::Partial;
 use super::plan::{decode, encode};
 use crate::codec::envelope::{self, Kind};
-use crate::intake::parts::Repeats;
+use crate::intake::repeats::Repeats;
 
 const KIND: Kind = Kind { tag: *b"PAIR", version: 1 };
 

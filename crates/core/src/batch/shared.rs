@@ -202,7 +202,7 @@ impl Sharing {
         }
         let buckets = carry.plan.buckets as usize;
         let (mut intake, decoder, source) = begin(policy, carry, part, limits);
-        intake.join_elsewhere(crate::intake::parts::Repeats::default());
+        intake.join_elsewhere(crate::intake::repeats::Repeats::default());
         let is_predictions = part.kind == EventKind::Predictions;
         let empty = PredictionRows { segments: vec![Vec::new(); policy.segments.len()], ..PredictionRows::default() };
         Ok(Self {

@@ -149,8 +149,10 @@ impl View {
             // Of what is counted on, they are held again.
             Latch::Kafka | Latch::ConsumerGroup | Latch::Checkpoint => true,
             Latch::Baseline { model, .. } | Latch::Snapshot { model, .. } => is_of_model(model),
-            Latch::Input { topic } | Latch::Replaced { topic } => is_of_topic(topic),
-            Latch::Reading { topic, .. } | Latch::Counting { topic, .. } => is_of_topic(topic),
+            Latch::Input { topic }
+            | Latch::Replaced { topic }
+            | Latch::Reading { topic, .. }
+            | Latch::Counting { topic, .. } => is_of_topic(topic),
             Latch::Delivery { .. } | Latch::Ledger | Latch::Daemon => false,
         });
         self.restoring.retain(|model| !is_of_model(model));

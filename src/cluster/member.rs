@@ -217,7 +217,7 @@ impl Membership {
     /// # Errors
     /// Brokers that do not answer in time, or a transaction that stays open.
     pub fn committed(&self, topic: &str, slot: Slot, within: Duration) -> Result<Option<Committed>, KafkaError> {
-        Ok(self.all_committed(topic, [slot].into(), within)?.remove(&slot))
+        Ok(self.all_committed(topic, &[slot].into(), within)?.remove(&slot))
     }
 
     /// The same of several partitions; those for which nothing is committed are left out.
@@ -227,11 +227,11 @@ impl Membership {
     pub fn all_committed(
         &self,
         topic: &str,
-        slots: BTreeSet<Slot>,
+        slots: &BTreeSet<Slot>,
         within: Duration,
     ) -> Result<BTreeMap<Slot, Committed>, KafkaError> {
         let mut list = TopicPartitionList::with_capacity(slots.len());
-        for slot in &slots {
+        for slot in slots {
             list.add_partition(topic, i32::try_from(*slot).unwrap_or(i32::MAX));
         }
         let found = self.consumer.committed_offsets(list, within)?;
@@ -305,11 +305,11 @@ mod tests {
             session: Duration::from_secs(6),
             layout: "l".into(),
         };
-        let (changes, changed) = channel();
+        let (changes, decided) = channel();
         let changes = Mutex::new(changes);
         let listener = Box::new(move |change| drop(lock(&changes).send(change)));
         let membership = Membership::join(&properties, identity, listener).unwrap();
-        assert_eq!(changed.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned([0, 1, 2].into())));
+        assert_eq!(decided.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned([0, 1, 2].into())));
         // One is given back, and the others are as where the assignment comes between the last look at it and the end.
         membership.give_back(1);
         assert_eq!(*lock(&membership.consumer.context().own.busy.0), [0, 2].into());

@@ -102,7 +102,7 @@ impl Shower {
             Ok(members) => members,
             Err(e) => return Unanswered { what: "the members of the group", error: &e.to_string() }.emit(),
         };
-        let claims = match parts.membership.all_committed(&parts.names.units, parts.slots(), WITHIN) {
+        let claims = match parts.membership.all_committed(&parts.names.units, &parts.slots(), WITHIN) {
             Ok(found) => found,
             Err(e) => return Unanswered { what: "the claims of the units", error: &e.to_string() }.emit(),
         };

@@ -104,7 +104,7 @@ impl Pairing {
         let mut counters = crate::intake::Counters::default();
         for (header, Rows(rows)) in sections {
             match rows {
-                Kinds::Predictions(rows) => self.predictions(&header, &rows)?,
+                Kinds::Predictions(rows) => self.predictions(&header, &rows),
                 Kinds::Labels(rows) => self.label(&rows)?,
             }
         }
@@ -175,7 +175,7 @@ impl Pairing {
 
     /// Has the predictions of a part wait in the join.
     #[allow(clippy::indexing_slicing, reason = "every list has an entry a row")]
-    fn predictions(&mut self, header: &SharedHeader, rows: &PredictionRows) -> Result<(), BatchError> {
+    fn predictions(&mut self, header: &SharedHeader, rows: &PredictionRows) {
         let segments = self.segments_of(header);
         let (mut ts, mut codes, mut late) = (0_i64, Vec::new(), rows.late.iter().peekable());
         for row in 0..rows.row.len() {
@@ -193,16 +193,14 @@ impl Pairing {
             }
             let Some(arrival) = self.intake.wait(id, new, &codes) else { continue };
             match arrival {
-                Arrival::New(_) => {}
                 Arrival::Beside(_) if by_model(&self.policy) => {
                     self.repeats.entry(header.place).or_default().beside.push_back(rows.row[row]);
                 }
-                Arrival::Beside(_) => {}
+                Arrival::New(_) | Arrival::Beside(_) => {}
                 Arrival::Duplicate => self.repeats.entry(header.place).or_default().duplicates.push_back(rows.row[row]),
             }
             self.intake.counters.duplicate_predictions += u64::from(arrival == Arrival::Duplicate);
         }
-        Ok(())
     }
 
     /// What a part's codes of segments are here.

@@ -37,7 +37,7 @@ soak: setup ## run the long fault tests as well
 	@tests/support/test.sh -- --include-ignored faults::
 
 simulation: setup-build ## run processes of a cluster against a model of the brokers, through every order of events within bounds, and random ones beyond
-	cargo test --release --locked -p driftgate-core --lib -- --include-ignored cluster::simulation
+	cargo test --release --locked -p driftgate-core --lib -- --include-ignored cluster::simulation shard::simulation
 
 SECONDS_EACH ?= 120
 fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader of foreign bytes, SECONDS_EACH (120) for each

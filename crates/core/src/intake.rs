@@ -21,9 +21,10 @@ pub mod panes;
 pub mod parts;
 pub mod repeats;
 mod rows;
+pub mod shards;
 mod source;
 mod spelling;
-mod split;
+pub(crate) mod split;
 pub mod starts;
 pub mod state;
 mod stored;
@@ -203,6 +204,8 @@ pub struct Intake {
     join_bytes: usize,
     /// Per group: windows up to here are closed.
     closed: Vec<i64>,
+    /// What waits in other processes, where those count.
+    elsewhere: Option<shards::Elsewhere>,
     /// Where the counts of all versions begin.
     starts: Starts,
     /// Events of the features stream that wait for predictions.
@@ -236,6 +239,7 @@ impl Intake {
             counting: Arc::new(Counting::new(Arc::clone(&policy))),
             names: EventNames::new(&schema, &setup.limits),
             closed: vec![i64::MIN; policy.groups.len()],
+            elsewhere: None,
             starts: Starts::default(),
             held: Held::default(),
             sources: Vec::new(),

@@ -18,6 +18,7 @@
 //! | [`judge`], [`evaluate`] | windows judged by rules, streaks, verdicts; panes in, verdicts and signals out |
 //! | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
 //! | [`batch`] | parts of files counted beside each other, with the verdicts of a replay |
+//! | [`shard`] | one model's partitions counted by several processes, and judged by one |
 //! | [`promotion`], [`gate`], [`rollout`] | evidence, approvals and digests of a version; may it be promoted?; a promotion in steps |
 //! | [`audit`] | who changed what, as a chain that shows what was changed in it |
 //! | [`cluster`] | which process owns what, and what it does next |
@@ -47,6 +48,7 @@ pub mod rollout;
 pub mod rule;
 pub mod schema;
 pub mod seeded;
+pub mod shard;
 pub mod state_v4;
 pub mod stats;
 pub mod text;

@@ -12,6 +12,7 @@ pub mod counted;
 mod counted_v4;
 pub mod kinds;
 mod order;
+mod shards;
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};

@@ -60,6 +60,19 @@ impl Evaluator {
         }
     }
 
+    /// Takes over panes of which there may be some already: they are added, so that a pane takes the room of one.
+    pub fn merge(&mut self, panes: impl IntoIterator<Item = SealedPane>) {
+        for p in panes {
+            self.ensure(p.version);
+            let rolling = self.versions.get_mut(p.version as usize).and_then(|v| v.get_mut(p.group));
+            let Some(of) = rolling.map(|rolling| rolling.panes.entry(p.pane).or_default()) else { continue };
+            match of.last_mut().and_then(|last| Some((last.and(&p.sealed)?, last))) {
+                Some((sum, last)) => *last = sum,
+                None => of.push(p.sealed),
+            }
+        }
+    }
+
     fn ensure(&mut self, version: u32) {
         let groups = self.policy.groups.len();
         while self.versions.len() <= version as usize {

@@ -61,17 +61,19 @@ impl Intake {
     /// that may still come (a label may be stamped up to its lateness before its prediction). Where several versions score
     /// one request, that may be another one's prediction of a label that was joined.
     fn held(&self, group: usize, frontier: i64, bases: &Bases) -> i64 {
-        let (Some(join), Some(labels), Some(g)) = (&self.join, &self.policy.labels, self.policy.groups.get(group))
-        else {
-            return frontier;
-        };
+        let (Some(labels), Some(g)) = (&self.policy.labels, self.policy.groups.get(group)) else { return frontier };
         let reads_pairs = self.counting.reads.get(group).is_some_and(|r| r.pairs);
         if !reads_pairs || labels.attribute == LabelAttribute::PredictionTime || bases.predictions_quiet {
             return frontier;
         }
         let Some(predictions) = bases.of(EventKind::Predictions) else { return frontier };
         let may_come_from = predictions.saturating_sub(g.lateness).saturating_sub(labels.lateness);
-        let held = if join.is_mirrored() { Some(may_come_from) } else { join.earliest_waiting(may_come_from) };
+        let held = match (&self.join, &self.elsewhere) {
+            (Some(join), _) if join.is_mirrored() => Some(may_come_from),
+            (Some(join), _) => join.earliest_waiting(may_come_from),
+            (None, Some(elsewhere)) => elsewhere.held(may_come_from),
+            (None, None) => None,
+        };
         held.map_or(frontier, |ts| ts.min(frontier))
     }
 
@@ -150,7 +152,7 @@ impl Intake {
         }
     }
 
-    fn sweep(&mut self, bases: &Bases) {
+    pub(super) fn sweep(&mut self, bases: &Bases) {
         let (Some(join), Some(labels)) = (&mut self.join, &self.policy.labels) else { return };
         let lateness = self.policy.groups.iter().map(|g| g.lateness).max().unwrap_or(0);
         let mut of_labels = self.sources.iter().filter(|s| s.kind == EventKind::Labels);

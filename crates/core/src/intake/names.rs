@@ -126,6 +126,11 @@ impl EventNames {
         }
     }
 
+    /// The code of a name that is to be known, whatever the bound; `OVERFLOW` for a list that the model does not have.
+    pub fn know_one(&mut self, domain: Domain, name: &str) -> u32 {
+        self.dictionary(domain).map_or(code::OVERFLOW, |d| d.intern_always(name))
+    }
+
     #[must_use]
     pub fn segment_code(&self, segmentation: usize, name: &str) -> Option<u32> {
         self.segmentations.get(segmentation)?.get(name)

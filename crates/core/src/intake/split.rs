@@ -122,7 +122,7 @@ impl ByPane {
 }
 
 /// Whether a pane is before what a group has closed.
-pub(super) fn is_closed(pane: i64, slide: i64, closed: i64) -> bool {
+pub(crate) fn is_closed(pane: i64, slide: i64, closed: i64) -> bool {
     // A pane's first window ends where the pane ends.
     pane.saturating_add(1).saturating_mul(slide) <= closed
 }

@@ -74,6 +74,18 @@ impl Starts {
         later(&mut self.joined, from, cause);
     }
 
+    /// Nothing of what `other` says is missing was counted either.
+    pub fn raise_to(&mut self, other: &Self) {
+        for kind in EventKind::ALL {
+            if let Some((from, cause)) = *other.by_kind.of(kind) {
+                self.raise(kind, from, cause);
+            }
+        }
+        if let Some((from, cause)) = other.joined {
+            self.raise_joined(from, cause);
+        }
+    }
+
     /// From where on windows of a group are whole, and why not before; `None` where all are.
     #[must_use]
     pub fn whole_from(&self, policy: &Policy, reads: &Reads) -> Option<(i64, Cause)> {

@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterator, Optional
 
+from ._commands import Command
 from ._errors import Error
 
 ENVIRONMENT = "DRIFTGATE_BINARY"
@@ -51,16 +53,27 @@ def version() -> str:
     return _version_of(binary())
 
 
-def run(arguments: Sequence[str]) -> bytes:
-    """Runs the binary and returns its standard output.
+def run(command: Command, out: Optional[str] = None) -> bytes:
+    """Runs a command and returns its standard output; with `out` it writes that file, as a whole or not at all.
 
     Raises:
         Error: It ended with another exit code than 0, or could not be run.
     """
-    return _run(binary(), arguments)
+    arguments = list(command.arguments)
+    if out is not None:
+        arguments += ["--out", out]
+    if command.files is None:
+        return _run(binary(), arguments)
+    for path in command.files:
+        if "\n" in path:
+            raise Error(f"the path {path!r} holds a line break, which a list of files cannot")
+    with tempfile.TemporaryDirectory(prefix="driftgate-") as folder:
+        files = Path(folder, "files.txt")
+        files.write_text("".join(f"{path}\n" for path in command.files), encoding="utf-8", errors="surrogateescape")
+        return _run(binary(), [*arguments, f"@{files}"])
 
 
-def _run(path: str, arguments: Sequence[str]) -> bytes:
+def _run(path: str, arguments: list[str]) -> bytes:
     shown = " ".join(arguments)
     try:
         ended = subprocess.run([path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from . import _commands as commands
 from ._binary import run
-from ._commands import PathLike, Policy, absolute
+from ._commands import PathLike, Policy
+from ._errors import Error
+from ._inputs import SPLIT_BYTES, Inputs, Paths, files_of
 from ._outcome import Outcome
+from ._plan import replay as planned
+from ._plan import run_folder
+from ._tasks import Done, Task, execute
 
 
 def replay(
     policy: PathLike,
-    predictions: PathLike,
-    labels: Optional[PathLike] = None,
+    predictions: Paths,
+    labels: Optional[Paths] = None,
     *,
     features: Optional[PathLike] = None,
-    measurements: Optional[PathLike] = None,
+    measurements: Optional[Paths] = None,
     config: Optional[PathLike] = None,
     threads: Optional[int] = None,
 ) -> Outcome:
-    """Judges event files on this machine, as `driftgate replay` does. Files are Parquet, CSV or JSON lines.
+    """Judges event files on this machine.
+
+    One file of each kind goes through `driftgate replay`. Several files of a kind, or a folder, are one stream in the
+    order given (a folder: by name); they go through the passes of a cluster, in processes.
 
     Args:
-        policy: The policy's file. Paths of snapshots in it are relative to it.
-        predictions: The file of the predictions, in the order of their arrival.
+        policy: The policy's file.
+        predictions: The predictions: a file, a folder, or several. Parquet, CSV or JSON lines.
         labels: The labels; needed where the policy's rules read them.
-        features: Events of the features stream.
+        features: Events of the features stream, one file; not together with several files of another kind.
         measurements: The measurements; needed where the policy has measured rules.
         config: A daemon's configuration whose field mappings apply to the files.
-        threads: How many threads; one per core unless given.
+        threads: How many threads or processes; one per core unless given.
 
     Returns:
         All verdicts and signals.
@@ -39,9 +49,40 @@ def replay(
     Raises:
         Error: A file or the policy cannot be read or judged.
     """
-    given = {"predictions": predictions, "labels": labels, "features": features, "measurements": measurements}
-    files = {kind: absolute(path) for kind, path in given.items() if path is not None}
+    of_policy = Policy.of(policy, config)
+    inputs = Inputs(predictions, labels, measurements)
+    if all(len(files) == 1 for files in inputs.files.values()):
+        files = {kind: files[0] for kind, files in inputs.files.items()}
+        if features is not None:
+            (files["features"],) = files_of([features])
+        return _replayed(of_policy, files, threads)
+    if features is not None:
+        raise Error("the features stream is judged with one file of each kind only")
+    with run_folder(None, one_machine=True, keep=False) as folder:
+        engine = _Processes(threads or os.cpu_count() or 1)
+        return planned(engine, of_policy, inputs, folder=folder, split_bytes=SPLIT_BYTES, buckets=None)
+
+
+def _replayed(policy: Policy, files: dict[str, str], threads: Optional[int]) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="driftgate-") as folder:
         verdicts, signals = Path(folder, "verdicts.jsonl"), Path(folder, "signals.jsonl")
-        said = run(commands.replay(Policy.of(policy, config), files, str(verdicts), str(signals), threads))
+        said = run(commands.replay(policy, files, str(verdicts), str(signals), threads))
         return Outcome.read(verdicts, signals, said)
+
+
+class _Processes:
+    """An engine of processes: each thread waits for one."""
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+
+    def __call__(self, name: str, tasks: Sequence[Task]) -> list[Done]:
+        del name
+        with ThreadPoolExecutor(self.at_once) as threads:
+            running = [threads.submit(execute, task) for task in tasks]
+            try:
+                return [one.result() for one in running]
+            except BaseException:
+                for one in running:
+                    one.cancel()
+                raise

@@ -1,18 +1,52 @@
-//! The Python package with the binary of this build: runs the suites of `tests/python`.
+//! The Python package with the binary of this build: runs the suites of `tests/python`, on one machine, Spark and Ray.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use polars_io::SerReader as _;
+use polars_io::prelude::{ParquetReader, ParquetWriter};
+
+use crate::support::Folder;
+
+/// Rows of a group of the flights: their files have one group each in the repository.
+const GROUP: usize = 40_000;
+
+/// The interpreter that has Spark and Ray.
+fn engines() -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let folder = std::env::var_os("ENGINES_VENV").map_or_else(|| root.join(".cache/engines"), PathBuf::from);
+    let marked = folder.join("driftgate-installed");
+    assert!(marked.exists(), "Spark and Ray are not in {}: tests/support/engines.sh install", folder.display());
+    folder.join("bin/python")
+}
+
+/// The flights with several groups of rows in each file.
+fn flights() -> Folder {
+    let (folder, data) = (Folder::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flights"));
+    for name in ["policy-core.yaml", "train_v1.parquet", "train_v2.parquet"] {
+        std::fs::copy(data.join(name), folder.path(name)).unwrap();
+    }
+    for name in ["predictions.parquet", "labels.parquet"] {
+        let mut frame = ParquetReader::new(File::open(data.join(name)).unwrap()).finish().unwrap();
+        let file = File::create(folder.path(name)).unwrap();
+        ParquetWriter::new(file).with_row_group_size(Some(GROUP)).finish(&mut frame).unwrap();
+    }
+    folder
+}
 
 /// Runs a suite; it has to run at least one test, skip none and pass.
 #[track_caller]
-fn passes(python: &Path, suite: &str) {
+fn passes(python: &Path, suite: &str, flights: Option<&Folder>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let of_flights = flights.map(|folder| ("DRIFTGATE_TEST_FLIGHTS", folder.path("")));
     let output = Command::new(python)
         .args(["-m", "unittest", "--verbose", suite])
         .current_dir(root.join("tests/python"))
         .env("PYTHONPATH", root.join("python"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("DRIFTGATE_BINARY", env!("CARGO_BIN_EXE_driftgate"))
+        .envs(of_flights)
         .output()
         .unwrap_or_else(|e| panic!("{} cannot be run: {e}", python.display()));
     let said = String::from_utf8_lossy(&output.stderr);
@@ -23,5 +57,20 @@ fn passes(python: &Path, suite: &str) {
 
 #[test]
 fn replay_gives_the_bytes_of_the_command_and_errors_hold_its_text() {
-    passes(Path::new("python3"), "test_replay");
+    passes(Path::new("python3"), "test_replay", None);
+}
+
+#[test]
+fn the_passes_take_and_give_bytes_and_refuse_what_does_not_fit() {
+    passes(Path::new("python3"), "test_passes", None);
+}
+
+#[test]
+fn on_spark_the_verdicts_are_the_replays_and_tasks_may_fail() {
+    passes(&engines(), "test_spark", Some(&flights()));
+}
+
+#[test]
+fn on_ray_the_verdicts_are_the_replays_and_tasks_may_fail() {
+    passes(&engines(), "test_ray", Some(&flights()));
 }

@@ -39,7 +39,7 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-index --find-links "$out" "driftgate==$version"
 runs "$work/venv/bin/driftgate"
 # The package beside it finds that binary, and no other.
-(cd tests/python && env -i PATH=/usr/bin:/bin HOME="$work" PYTHONDONTWRITEBYTECODE=1 "$work/venv/bin/python" -m unittest --quiet test_replay) 2>"$work/python.txt" \
+(cd tests/python && env -i PATH=/usr/bin:/bin HOME="$work" PYTHONDONTWRITEBYTECODE=1 "$work/venv/bin/python" -m unittest --quiet test_replay test_passes) 2>"$work/python.txt" \
   || fail "the package of the wheel: $(cat "$work/python.txt")"
 grep -q '^Ran [1-9]' "$work/python.txt" || fail "no test of the package ran"
 [ "$(env -i PATH=/usr/bin:/bin "$work/venv/bin/python" -c 'import driftgate; print(driftgate.binary())')" = "$work/venv/bin/driftgate" ] \

@@ -39,6 +39,7 @@ impl Files {
     }
 
     /// A version's reference.
+    #[must_use]
     pub fn load(&self, version: &str) -> Reference {
         reference(&self.policy, version, None, self.threads)
     }

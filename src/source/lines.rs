@@ -39,14 +39,12 @@ fn line_start(file: &mut File, at: u64) -> io::Result<u64> {
         if bytes.is_empty() {
             return Ok(length);
         }
-        match memchr(b'\n', bytes) {
-            Some(end) => return Ok(before + skipped + end as u64 + 1),
-            None => {
-                let all = bytes.len();
-                skipped += all as u64;
-                reader.consume(all);
-            }
+        if let Some(end) = memchr(b'\n', bytes) {
+            return Ok(before + skipped + end as u64 + 1);
         }
+        let all = bytes.len();
+        skipped += all as u64;
+        reader.consume(all);
     }
 }
 

@@ -281,7 +281,7 @@ fn what_is_damaged_foreign_missing_or_there_twice_is_refused() {
     );
     // A file that has changed since it was scanned.
     let mut changed = shop.predictions_jsonl();
-    changed.replace_range(..changed.find('\n').unwrap() + 1, "");
+    changed.replace_range(..=changed.find('\n').unwrap(), "");
     let pad = " ".repeat(folder.read("a-p.jsonl").len() - changed.len() - 1);
     folder.write("a-p.jsonl", format!("{pad}\n{changed}"));
     refused(&format!("count --policy policy.yaml --carry carry --split {first}"), "events, and had");

@@ -50,7 +50,7 @@ fn passes(python: &Path, suite: &str, flights: Option<&Folder>) {
         .output()
         .unwrap_or_else(|e| panic!("{} cannot be run: {e}", python.display()));
     let said = String::from_utf8_lossy(&output.stderr);
-    let ran = said.lines().filter_map(|line| line.strip_prefix("Ran ")?.split(' ').next()?.parse::<u32>().ok()).next();
+    let ran = said.lines().find_map(|line| line.strip_prefix("Ran ")?.split(' ').next()?.parse::<u32>().ok());
     let passed = output.status.success() && ran.is_some_and(|tests| tests > 0) && said.lines().any(|line| line == "OK");
     assert!(passed, "{suite} of tests/python: {}\n{}\n{said}", output.status, String::from_utf8_lossy(&output.stdout));
 }

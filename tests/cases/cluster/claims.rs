@@ -44,7 +44,9 @@ impl Claims {
     /// The claims now, as far as there are any, if the brokers answer.
     pub fn all(&self) -> Option<Vec<Option<Claim>>> {
         let mut list = TopicPartitionList::new();
-        (0..SLOTS).for_each(|slot| drop(list.add_partition(&self.topic, slot)));
+        for slot in 0..SLOTS {
+            list.add_partition(&self.topic, slot);
+        }
         let found = self.consumer.committed_offsets(list, Duration::from_secs(2)).ok()?;
         let claim = |slot| {
             let element = found.find_partition(&self.topic, slot)?;

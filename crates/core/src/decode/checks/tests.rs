@@ -59,8 +59,8 @@ proptest! {
     /// The readers pass over such texts and times.
     #[test]
     fn what_is_not_looked_at_would_have_passed(
-        text in "\\PC{1,40}",
-        string_bytes in 0_usize..40,
+        text in "\\PC{1,300}",
+        string_bytes in 0_usize..1_200,
         (ts, record_ts, future) in (-5_i64..50, 0_i64..30, 0_i64..10),
     ) {
         for kind in EventKind::ALL {

@@ -7,6 +7,7 @@ mod active;
 mod admit;
 mod closing;
 pub mod count;
+pub mod elsewhere;
 pub mod features;
 pub mod guard;
 mod held;
@@ -21,7 +22,7 @@ pub mod panes;
 pub mod parts;
 pub mod repeats;
 mod rows;
-pub mod shards;
+mod shards;
 mod source;
 mod spelling;
 pub(crate) mod split;
@@ -46,6 +47,7 @@ use crate::window::pane::Sealed;
 use crate::window::watermark::Bases;
 
 pub use closing::Closing;
+use elsewhere::Elsewhere;
 use held::Held;
 use job::Counting;
 use names::{EventNames, Translation};
@@ -205,7 +207,7 @@ pub struct Intake {
     /// Per group: windows up to here are closed.
     closed: Vec<i64>,
     /// What waits in other processes, where those count.
-    elsewhere: Option<shards::Elsewhere>,
+    elsewhere: Option<Elsewhere>,
     /// Where the counts of all versions begin.
     starts: Starts,
     /// Events of the features stream that wait for predictions.

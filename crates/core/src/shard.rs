@@ -18,10 +18,12 @@
 mod counting;
 mod delta;
 mod evaluating;
+mod place;
 #[cfg(test)]
 mod simulation;
 
-pub use crate::intake::shards::Waiting;
-pub use counting::{Place, Shard, unsupported};
+pub use crate::intake::elsewhere::Waiting;
+pub use counting::{Shard, unsupported};
 pub use delta::{Against, Delta, NameTable, PartitionAt, VersionAt};
 pub use evaluating::{DeltaError, Evaluation, EvaluationState};
+pub use place::Place;

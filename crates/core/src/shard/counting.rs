@@ -4,22 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::delta::{Against, Delta, PartitionAt, VersionAt, named};
+use super::place::Place;
 use crate::codec::hash::digest;
 use crate::intake::versions::Reference;
 use crate::intake::{Setup, SourceId};
 use crate::pipeline::{Pipeline, PipelineState, counted};
 use crate::policy::{Policy, Traffic};
 use crate::window::layout::Reads;
-
-/// A partition of a topic.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
-    pub topic: String,
-    pub partition: i32,
-}
 
 /// Why a model cannot be counted by several processes: what its rules read depends on the order of events across partitions.
 #[must_use]

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::counting::Place;
+use super::place::Place;
 use crate::codec::envelope::{self, EnvelopeError, Kind};
 use crate::event::{Domain, code};
+use crate::intake::elsewhere::Waiting;
 use crate::intake::names::EventNames;
-use crate::intake::shards::Waiting;
 use crate::intake::starts::Starts;
 use crate::intake::{Counters, SealedPane};
 use crate::policy::{Policy, Target};

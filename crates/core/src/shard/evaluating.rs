@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::counting::{Place, counts_of};
+use super::counting::counts_of;
 use super::delta::{Against, Delta, Known, Slots, VersionAt};
+use super::place::Place;
 use crate::evaluate::Judgement;
 use crate::event::{EventKind, Limits};
-use crate::intake::shards::Waiting;
+use crate::intake::elsewhere::Waiting;
 use crate::intake::versions::Reference;
 use crate::intake::{Counters, SealedPane, Setup, SourceId};
 use crate::pipeline::{Pipeline, PipelineState};

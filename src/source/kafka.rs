@@ -34,5 +34,5 @@ pub use listener::{Listener, Own};
 pub use mark::{Mark, mark};
 pub use messages::Message;
 pub use partition::Partition;
-pub use properties::{fetched_ahead, is_for_consumers, is_for_members};
+pub use properties::{fetched_ahead, is_for_consumers, read_by_hand};
 pub use types::{Found, Start};

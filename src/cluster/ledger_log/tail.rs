@@ -7,7 +7,6 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -16,7 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::follower::{Follower, Seen, Step};
 use crate::clock::now_ms;
 use crate::ledger::{Embedded, RegistryError};
-use crate::source::kafka::{Listener, is_for_members};
+use crate::source::kafka::{Listener, read_by_hand};
 use crate::telemetry::events::kafka::LedgerNotFollowed;
 use driftgate_core::pipeline::lock;
 
@@ -111,18 +110,9 @@ impl Tail {
         registry: Arc<Embedded>,
         on_change: impl Fn(u64) + Send + 'static,
     ) -> Result<Self, TailError> {
-        let mut config = ClientConfig::new();
-        for (k, v) in DEFAULTS {
-            config.set(k, v);
-        }
-        for (k, v) in properties.iter().filter(|(k, _)| !is_for_members(k)) {
-            config.set(k, v);
-        }
-        for (k, v) in FIXED {
-            config.set(k, v);
-        }
-        let consumer: BaseConsumer<Listener> =
-            config.create_with_context(Listener::default()).map_err(TailError::Client)?;
+        let consumer: BaseConsumer<Listener> = read_by_hand(properties, &DEFAULTS, &FIXED)
+            .create_with_context(Listener::default())
+            .map_err(TailError::Client)?;
         let shared = Arc::new(Shared::default());
         let mut follower = Follower::new(Arc::clone(&registry))?;
         lock(&shared.state).place.seen = follower.seen()?.clone();

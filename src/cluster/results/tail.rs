@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -11,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::gather::{Arrived, Gather};
 use crate::ledger::Applied;
-use crate::source::kafka::{Listener, is_for_members};
+use crate::source::kafka::{Listener, read_by_hand};
 use crate::telemetry::events::cluster::ResultsUnreadable;
 
 /// A question to the brokers takes at most so long.
@@ -62,18 +61,9 @@ impl Tail {
         topic: &str,
         applied: Option<Applied>,
     ) -> Result<Self, ResultsError> {
-        let mut config = ClientConfig::new();
-        for (k, v) in DEFAULTS {
-            config.set(k, v);
-        }
-        for (k, v) in properties.iter().filter(|(k, _)| !is_for_members(k)) {
-            config.set(k, v);
-        }
-        for (k, v) in FIXED {
-            config.set(k, v);
-        }
-        let consumer: BaseConsumer<Listener> =
-            config.create_with_context(Listener::default()).map_err(ResultsError::Client)?;
+        let consumer: BaseConsumer<Listener> = read_by_hand(properties, &DEFAULTS, &FIXED)
+            .create_with_context(Listener::default())
+            .map_err(ResultsError::Client)?;
         let failed = |cause| ResultsError::Topic { topic: topic.to_owned(), cause };
         let (_, high) = consumer.fetch_watermarks(topic, 0, WITHIN).map_err(failed)?;
         let mut applied = applied.unwrap_or_default();

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -14,7 +13,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::gather::{Found, Gather};
 use super::held::Held;
 use crate::cluster::error::ClusterError;
-use crate::source::kafka::{Listener, is_for_members};
+use crate::source::kafka::{Listener, read_by_hand};
 use crate::telemetry::events::state::{StateRead, StateReading};
 use crate::telemetry::events::threads::{NoThread, Purpose};
 
@@ -107,13 +106,7 @@ impl Drop for Reader<'_> {
 }
 
 fn client(properties: &BTreeMap<String, String>, isolation: &str) -> Result<Client, ClusterError> {
-    let mut config = ClientConfig::new();
-    for (k, v) in properties.iter().filter(|(k, _)| !is_for_members(k)) {
-        config.set(k, v);
-    }
-    for (k, v) in FIXED {
-        config.set(k, v);
-    }
+    let mut config = read_by_hand(properties, &[], &FIXED);
     config.set("isolation.level", isolation);
     config.create_with_context(Listener::default()).map_err(ClusterError::Client)
 }

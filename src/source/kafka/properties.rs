@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rdkafka::ClientConfig;
+
 /// How much is fetched ahead of each partition, and how much it is unless the configuration says otherwise.
 pub(super) const QUEUED: (&str, u64) = ("queued.max.messages.kbytes", 8192);
 
@@ -14,8 +16,28 @@ pub fn fetched_ahead(properties: &BTreeMap<String, String>) -> u64 {
 
 /// Properties of a member of the group, which who reads by hand is not.
 #[must_use]
-pub fn is_for_members(property: &str) -> bool {
+fn is_for_members(property: &str) -> bool {
     ["group.instance.id", "group.protocol", "partition.assignment.strategy"].contains(&property)
+}
+
+/// What a client is made by that reads partitions by hand: the user's properties win over `defaults`, and `fixed` over the user's.
+#[must_use]
+pub fn read_by_hand(
+    properties: &BTreeMap<String, String>,
+    defaults: &[(&str, &str)],
+    fixed: &[(&str, &str)],
+) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (k, v) in defaults {
+        config.set(*k, *v);
+    }
+    for (k, v) in properties.iter().filter(|(k, _)| !is_for_members(k)) {
+        config.set(k, v);
+    }
+    for (k, v) in fixed {
+        config.set(*k, *v);
+    }
+    config
 }
 
 /// Properties that a producer would warn about.

@@ -97,6 +97,24 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    /// Asks the gates again that could not answer when their rollouts asked, since an artifact was being read. Where no rollout
+    /// waits so, which is nearly always, it reads a row or none.
+    ///
+    /// # Errors
+    /// A registry that fails.
+    pub fn ask_waiting_gates(&self, stream: &Stream<'_>) -> Result<(), RegistryError> {
+        for state in self.read_checked(|tx| rollouts::waiting_for_the_gate(tx))? {
+            let Some(policy) = (stream.policy)(&state.model) else { continue };
+            self.look_at_artifacts(PATIENCE, &[(&policy, &state.candidate)])?;
+            let live = |version: &str| (stream.live)(&policy.model, version);
+            let context = RequestContext { policy: &policy, live: &live, actor: DRIFTGATE, now_ms: stream.now_ms };
+            self.write(stream.now_ms, |change| rollouts::ask_again(change, &context))?;
+        }
+        Ok(())
+    }
+}
+
 /// A batch on its way into a transaction.
 struct Batch<'b, 'g> {
     change: &'b Change<'b>,

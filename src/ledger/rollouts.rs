@@ -1,7 +1,7 @@
 //! Rollouts as they are kept: the state machine's state in a row, its effects carried out in the transaction that took
 //! the verdict. A process that dies in between did nothing, or all of it.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use super::change::Change;
@@ -73,6 +73,21 @@ impl Embedded {
         })?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
+}
+
+/// Asks the gates again that could not answer, each rollout in a change of its own.
+pub(super) fn ask_again(change: &Change<'_>, context: &RequestContext<'_>) -> Result<(), RegistryError> {
+    advance(change, context, Input::AskAgain).map(drop)
+}
+
+/// The rollouts whose gate could not answer when it was asked.
+pub(super) fn waiting_for_the_gate(tx: &Connection) -> Result<Vec<State>, RegistryError> {
+    let texts: Vec<String> = tx
+        .prepare_cached("SELECT state FROM rollouts WHERE active ORDER BY model")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let states = texts.iter().filter_map(|text| serde_json::from_str::<State>(text).ok());
+    Ok(states.filter(|state| state.gate_asked && state.paused.is_none()).collect())
 }
 
 /// Begins the rollout of a promotion.
@@ -260,11 +275,15 @@ fn carry_out(
                 }
             }
             Effect::AskGate => {
-                let (answer, _) = ask(change, change.artifacts, context, &candidate, &state.to, None)?;
-                let pass = answer.verdict == GateVerdict::Pass;
+                let (answer, dossier) = ask(change, change.artifacts, context, &candidate, &state.to, None)?;
                 let why = answer.reasons.join("; ");
+                let answered = if answer.verdict == GateVerdict::Pending && dossier.is_being_read() {
+                    Input::GateWaits(why)
+                } else {
+                    Input::Gate { pass: answer.verdict == GateVerdict::Pass, why }
+                };
                 if let Some(plan) = plan_of(context.policy, state) {
-                    let next = rollout::step(state, context.policy, plan, Input::Gate { pass, why });
+                    let next = rollout::step(state, context.policy, plan, answered);
                     carry_out(change, context, state, next, by_person)?;
                 }
             }

@@ -9,7 +9,7 @@ mod to_topic;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::telemetry::events::delivery::VerdictsOverflow;
 use crate::telemetry::events::threads::{DeliveryPanicked, NoThread, Purpose};
 use crate::telemetry::spans;
 use crate::view::Shared;
-pub use registrar::{Registrar, With};
+pub use registrar::{ASK_GATES, Registrar, With};
 pub use to_topic::Of;
 use to_topic::{Backlog, ToTopic};
 
@@ -245,10 +245,17 @@ impl Worker {
     fn run(mut self, items: &Receiver<(u64, Arc<Item>)>) {
         // What a run before left there goes first.
         self.in_file = self.queued().then_some(0);
-        while let Ok(first) = items.recv() {
-            match &self.registrar {
-                Some(_) => self.deliver(batch(first, items)),
-                None => self.pass_on(first),
+        let mut asked = Instant::now();
+        loop {
+            match (items.recv_timeout(ASK_GATES), &self.registrar) {
+                (Ok(first), Some(_)) => self.deliver(batch(first, items)),
+                (Ok(first), None) => self.pass_on(first),
+                (Err(RecvTimeoutError::Timeout), _) => {}
+                (Err(RecvTimeoutError::Disconnected), _) => return,
+            }
+            if let Some(registrar) = self.registrar.as_ref().filter(|_| asked.elapsed() >= ASK_GATES) {
+                registrar.ask_waiting_gates();
+                asked = Instant::now();
             }
         }
     }

@@ -213,6 +213,11 @@ impl Reader {
         for (at, step) in steps.iter().enumerate() {
             let (printed, command) = (self.folder.path(&format!("printed/{at}")), self.named(&step.command));
             let printed = printed.display();
+            // What is looked at again and again is kept, to be shown where it never becomes what is waited for.
+            let command = match command.strip_prefix("until ").and_then(|looks| looks.split_once(" | grep")) {
+                Some((looks, rest)) => format!("until {looks} | tee {printed}.last | grep{rest}"),
+                None => command,
+            };
             // `$?` is that of the command before.
             let _ = write!(
                 script,
@@ -238,8 +243,9 @@ impl Reader {
             let fails_as_shown = steps.get(at + 1).is_some_and(|next| next.command == "echo $?");
             assert!(
                 code.is_some(),
-                "{place}: not done after {} s: {command}\n{said}\n{}",
+                "{place}: not done after {} s: {command}\nlast seen: {}\n{said}\n{}",
                 DEADLINE.as_secs(),
+                read(format!("printed/{at}.last")).unwrap_or_default(),
                 self.log()
             );
             assert!(fails_as_shown || code.as_deref() == Some("0\n"), "{place}: {command} exits with {code:?}\n{said}");

@@ -2,14 +2,14 @@
 //! applied with it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::parts::Parts;
 use crate::cluster::results::{Arrived, Noted, Tail};
 use crate::daemon::control::Control;
 use crate::ledger::{Applied, RegistryError, Unblocked};
 use crate::sink::Item;
-use crate::sink::outbox::{Registrar, With};
+use crate::sink::outbox::{ASK_GATES, Registrar, With};
 use crate::telemetry::events::cluster::Retried;
 use driftgate_core::judge::read::verdict_from_json;
 use driftgate_core::judge::verdict::Action;
@@ -40,8 +40,13 @@ impl<'a> Applying<'a> {
     /// A registry that cannot be read.
     pub fn run(&mut self, control: &Control, look: &dyn Fn()) -> anyhow::Result<()> {
         let Some(mut tail) = self.open(control)? else { return Ok(()) };
+        let mut asked = Instant::now();
         while !control.is_stopping() {
             look();
+            if asked.elapsed() >= ASK_GATES {
+                self.registrar.ask_waiting_gates();
+                asked = Instant::now();
+            }
             let Some(first) = tail.next(LOOK) else { continue };
             let mut sets = vec![first];
             let mut items = sets.iter().map(|(set, _)| set.said.items.len()).sum::<usize>();

@@ -234,3 +234,45 @@ fn a_batch_that_fails_leaves_nothing_and_what_does_not_fit_is_left_out_alone() {
     assert_eq!(registry.verdicts("m", "2").unwrap().len(), 1);
     assert_eq!(registry.version("m", "2").unwrap().unwrap().blocks.len(), 1);
 }
+
+#[test]
+fn a_gate_that_waits_for_a_large_artifact_pauses_no_rollout_and_is_asked_again() {
+    use driftgate_core::rollout::Phase;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.bin");
+    // Nothing but holes; it takes longer to read than a gate waits.
+    std::fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
+    let mut policy = policy();
+    Arc::make_mut(&mut policy).directory = folder.path().to_owned();
+    let registry = registry();
+    let live = |version: &str| passing("m", version);
+    let context = RequestContext { policy: &policy, live: &live, actor: "ann", now_ms: NOW };
+    registry.register(&plain("1"), "ci", 1).unwrap();
+    registry.set_stage("m", PROD, "1", "ann", "", 2).unwrap();
+    let hex = crate::artifact::digest(file.to_str().unwrap()).unwrap();
+    let evidence = [("tests", "pass"), ("data_snapshot", &format!("sha256:{hex}")), ("code_commit", "git:1234abcd")];
+    let evidence: Vec<_> = evidence.iter().map(|(kind, value)| ((*kind).to_owned(), json!(value))).collect();
+    let new = Registration { artifact: Some("model.bin".into()), artifact_sha256: Some(hex), ..plain("2") };
+    registry.register_as(&context, &new, &evidence).unwrap();
+    registry.finish_artifact(&policy, "2").unwrap();
+    registry.promote_automatically(&context, "2").unwrap();
+    let ask = PromotionRequest { version: "2", to: PROD, retry: None, comment: None };
+    let begun = (0..100).find_map(|_| registry.promote(&context, &ask).unwrap().rollout).unwrap();
+    assert_eq!(begun.phase, Phase::Progressing);
+    // As after a restart: nothing is known of the file any more.
+    let registry = registry.with_artifacts(crate::artifact::Artifacts::default());
+    let windows: Vec<Item> = (1..=3).map(|hour| Item::verdict("2", "drift", "canary", hour)).collect();
+    take(&registry, &policy, &windows).unwrap();
+    let state = registry.rollout("m").unwrap().unwrap();
+    assert_eq!((state.phase, &state.paused), (Phase::WaitingPromotion, &None), "{}", state.why);
+    assert!(state.why.starts_with("the gate cannot answer yet: "), "{}", state.why);
+    registry.finish_artifact(&policy, "2").unwrap();
+    let of = |model: &str| (model == "m").then(|| Arc::clone(&policy));
+    let stream = Stream { policy: &of, live: &passing, now_ms: NOW, queue_verdicts: false, applied: None };
+    registry.ask_waiting_gates(&stream).unwrap();
+    assert_eq!(registry.rollout("m").unwrap().unwrap().phase, Phase::Promoting);
+    assert_eq!(registry.standing("m", PROD).unwrap().as_deref(), Some("2"));
+    let before = registry.transactions();
+    registry.ask_waiting_gates(&stream).unwrap();
+    assert_eq!(registry.transactions(), before, "nothing waits any more");
+}

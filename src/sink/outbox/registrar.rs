@@ -16,6 +16,8 @@ use crate::view::stream_state;
 use driftgate_core::judge::verdict::Signal;
 use driftgate_core::promotion::version::Applied;
 
+/// So often gates are asked again that could not answer.
+pub const ASK_GATES: Duration = Duration::from_secs(1);
 /// Pause before something that failed is tried again, and between two looks whether to stop meanwhile.
 const RETRY: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
@@ -38,15 +40,11 @@ pub struct With {
 impl Registrar {
     /// Writes a batch to the registry, again and again until it is there, or `stops`. What came of each, in the same order.
     pub fn take(&self, batch: &[&Item], with: With, stops: &dyn Fn() -> bool) -> Option<Vec<Taken>> {
-        let With { queue_verdicts, applied } = with;
         let view = &self.view;
         let given: Vec<Given<'_>> = batch.iter().map(|item| item.as_given()).collect();
-        let policy = |model: &str| view.read().models.get(model).map(|m| Arc::clone(&m.policy));
-        let live = |model: &str, version: &str| stream_state::current(view, model, version);
         let mut attempt = 0_u32;
         loop {
-            let stream = Stream { policy: &policy, live: &live, now_ms: now_ms(), queue_verdicts, applied };
-            match self.registry.take_all(&given, &stream) {
+            match self.with_stream(with, |stream| self.registry.take_all(&given, stream)) {
                 Ok(taken) => {
                     view.works(&Part::Registry);
                     return Some(taken);
@@ -71,6 +69,21 @@ impl Registrar {
                 }
             }
         }
+    }
+
+    /// Asks the gates again that could not answer when their rollouts asked.
+    pub fn ask_waiting_gates(&self) {
+        if let Err(e) = self.with_stream(With::default(), |stream| self.registry.ask_waiting_gates(stream)) {
+            RegistryBehind { failures: 0, error: &e.to_string() }.emit();
+        }
+    }
+
+    fn with_stream<T>(&self, with: With, work: impl FnOnce(&Stream<'_>) -> T) -> T {
+        let With { queue_verdicts, applied } = with;
+        let view = &self.view;
+        let policy = |model: &str| view.read().models.get(model).map(|m| Arc::clone(&m.policy));
+        let live = |model: &str, version: &str| stream_state::current(view, model, version);
+        work(&Stream { policy: &policy, live: &live, now_ms: now_ms(), queue_verdicts, applied })
     }
 
     /// Counts and announces what the registry did with a signal.

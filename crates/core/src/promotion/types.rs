@@ -183,6 +183,12 @@ impl Dossier {
         .collect()
     }
 
+    /// Whether the artifact's files, or those that a signature lists, are being read just now.
+    #[must_use]
+    pub fn is_being_read(&self) -> bool {
+        [&self.recomputed_sha256, &self.listed].into_iter().any(|found| matches!(found, Some(Recomputed::Computing(_))))
+    }
+
     /// What MLflow says of some of these kinds, for a sentence; empty where it says nothing.
     #[must_use]
     pub fn reported_only<'k>(&self, kinds: impl IntoIterator<Item = &'k str>) -> String {

@@ -9,6 +9,7 @@ use crate::policy::{Enforce, Group, Policy, Rollout};
 
 /// The stage whose pointer the candidate takes for the steps before the last.
 const CANARY: &str = "canary";
+const GATE_WAITS: &str = "the gate cannot answer yet";
 
 /// A new rollout at an event time (ms), and its first effects. Without an initial delay the first step starts at once.
 #[must_use]
@@ -69,6 +70,8 @@ pub fn step(state: &mut State, policy: &Policy, rollout: &Rollout, input: Input<
         Input::Abort(reason) => machine.fail(&format!("aborted: {reason}")),
         Input::Promote => machine.promote(),
         Input::Gate { pass, why } => machine.gate(pass, &why),
+        Input::GateWaits(why) => machine.gate_waits(&why),
+        Input::AskAgain => machine.ask_again(),
         Input::External { succeeded, why } => machine.external(succeeded, &why),
     }
     machine.effects
@@ -258,6 +261,27 @@ impl<'a> Machine<'a> {
             self.start_step(self.last_step());
         } else {
             self.stand_still(format!("the gate did not pass: {why}"), false);
+        }
+    }
+
+    /// Nothing speaks against the version: the rollout stands where it is, and no person is needed.
+    fn gate_waits(&mut self, why: &str) {
+        if !self.state.gate_asked {
+            return;
+        }
+        if self.state.paused.is_some() {
+            self.state.gate_asked = false;
+            return;
+        }
+        let before = std::mem::replace(&mut self.state.why, format!("{GATE_WAITS}: {why}"));
+        if !before.starts_with(GATE_WAITS) {
+            self.note(self.state.why.clone());
+        }
+    }
+
+    fn ask_again(&mut self) {
+        if self.state.gate_asked && self.state.paused.is_none() {
+            self.ask();
         }
     }
 

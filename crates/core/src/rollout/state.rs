@@ -180,6 +180,10 @@ pub enum Input<'a> {
     Promote,
     /// The answer to [`Effect::AskGate`].
     Gate { pass: bool, why: String },
+    /// The gate cannot answer [`Effect::AskGate`] yet, and why: an artifact is still being read. It is asked again.
+    GateWaits(String),
+    /// Time has passed: a gate that could not answer is asked again.
+    AskAgain,
     /// How another controller's rollout ended.
     External { succeeded: bool, why: String },
 }
@@ -197,7 +201,7 @@ pub enum Effect {
     Phase(Phase),
     /// For people.
     Note(String),
-    /// Answer with [`Input::Gate`].
+    /// Answer with [`Input::Gate`] or [`Input::GateWaits`].
     AskGate,
     /// Over before the stage's pointer moved; the caller decides about `canary`.
     Failed {

@@ -13,6 +13,7 @@ enum Event {
     Abort,
     Promote,
     Gate(bool),
+    GateWaits,
     External(bool),
 }
 
@@ -33,6 +34,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => prop::bool::weighted(0.1).prop_map(|abort| if abort { Event::Abort } else { Event::Resume }),
         1 => Just(Event::Promote),
         4 => prop::bool::weighted(0.8).prop_map(Event::Gate),
+        2 => Just(Event::GateWaits),
         1 => any::<bool>().prop_map(Event::External),
     ]
 }
@@ -93,6 +95,7 @@ fn input<'a>(event: &Event, verdict: Option<&'a Verdict>) -> Input<'a> {
         (Event::Abort, _) => Input::Abort("by hand".into()),
         (Event::Promote, _) => Input::Promote,
         (Event::Gate(pass), _) => Input::Gate { pass: *pass, why: "so".into() },
+        (Event::GateWaits, _) => Input::GateWaits("files are read".into()),
         (Event::External(succeeded), _) => Input::External { succeeded: *succeeded, why: "so".into() },
         _ => Input::Resume,
     }

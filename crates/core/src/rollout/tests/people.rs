@@ -111,6 +111,26 @@ fn promote_skips_the_waits_and_not_the_gate() {
 }
 
 #[test]
+fn a_gate_that_cannot_answer_yet_is_asked_again_and_pauses_nothing() {
+    let mut run = Run::new(PLAN);
+    let waits = || Input::GateWaits("model.bin is being read, 40%".into());
+    assert_eq!(run.input(waits()), [], "nobody asked");
+    run.pass(0, 150);
+    assert_eq!(acts(&run.input(waits())), []);
+    assert_eq!((run.state.phase, run.state.paused.as_deref()), (Phase::WaitingPromotion, None));
+    assert_eq!(run.state.why, "the gate cannot answer yet: model.bin is being read, 40%");
+    assert_eq!(run.input(waits()), [], "it is said once");
+    assert_eq!(run.input(Input::AskAgain), [Effect::AskGate]);
+    run.input(waits());
+    run.input(Input::Pause("hold on".into()));
+    assert_eq!(run.input(Input::AskAgain), []);
+    assert_eq!(acts(&run.input(waits())), []);
+    assert_eq!(acts(&run.input(Input::Resume)), [Effect::AskGate]);
+    assert_eq!(run.gate(true), [Effect::Phase(Phase::Promoting), point("prod"), Effect::SetWeight(100.0)]);
+    assert_eq!(run.input(Input::AskAgain), []);
+}
+
+#[test]
 fn a_block_while_waiting_for_the_gate_fails_it() {
     let mut run = Run::new(PLAN);
     run.pass(0, 150);

@@ -89,6 +89,8 @@ mod outward;
 mod positions;
 #[path = "cases/python.rs"]
 mod python;
+#[path = "cases/quality.rs"]
+mod quality;
 #[path = "cases/reference.rs"]
 mod reference;
 #[path = "cases/rejected.rs"]

@@ -17,14 +17,16 @@ use crate::policy::{Policy, Target};
 use crate::schema::crossed_parts;
 use crate::stats::fairness::Confusion;
 
-pub use beside::{Beside, Repeats};
+pub use beside::{Beside, Decided, Repeats};
 pub use built_for::BuiltFor;
 pub use columns::{Coded, SnapshotColumns};
 pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
 
 /// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 2 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 3 };
+/// Baselines without decisions over all segments, as they are still written where no rule asks for these.
+const KIND_2: Kind = Kind { tag: *b"BASE", version: 2 };
 /// Baselines of before knew nothing of `Beside`.
 const KIND_1: Kind = Kind { tag: *b"BASE", version: 1 };
 
@@ -171,7 +173,10 @@ impl Baseline {
     /// # Errors
     /// When it cannot be serialized.
     pub fn encode(&self) -> Result<Vec<u8>, EnvelopeError> {
-        envelope::encode(KIND, self)
+        match self.beside.decided {
+            None => envelope::encode(KIND_2, self),
+            Some(decided) => envelope::encode(KIND, &(self, decided)),
+        }
     }
 
     /// Reads a baseline file's bytes and checks that it serves this policy.
@@ -179,7 +184,13 @@ impl Baseline {
     /// # Errors
     /// A damaged or foreign file, or one built for another policy.
     pub fn decode(bytes: &[u8], policy: &Policy) -> Result<Self, BaselineError> {
-        let baseline: Self = envelope::decode(KIND, bytes)?;
+        let baseline = if envelope::version(KIND, bytes)? == KIND_2.version {
+            envelope::decode(KIND_2, bytes)?
+        } else {
+            let (mut baseline, decided): (Self, Decided) = envelope::decode(KIND, bytes)?;
+            baseline.beside.decided = Some(decided);
+            baseline
+        };
         if baseline.built_for != BuiltFor::new(policy) || !baseline.beside.serves(policy) {
             return Err(BaselineError::OtherPolicy);
         }

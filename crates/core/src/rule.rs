@@ -7,19 +7,21 @@
 //! | `types`, `names` | limits, subjects, statuses; what rules may refer to |
 //! | `comparison`, `alarms`, `counts`, `result` | a KPI beside its reference; how often a rule blocks without drift; what a rule is judged by, and what comes of it |
 //! | `properties`, `definition` | the definition of a rule, and a parsed rule |
-//! | `options`, `shown` | what several rules read and show |
+//! | `options`, `shown`, `interval` | what several rules read and show; the status of a value that is known as an interval |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
-//! | `distance`, `rates`, `segments`, `quality`, `service`, `kpi`, `measured` | the families |
+//! | `distance`, `rates`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
 //! | `example` | a rule to copy, compiled with the tests |
 
 pub mod alarms;
 pub mod comparison;
 pub mod counts;
+pub mod decided;
 pub mod definition;
 pub mod distance;
 #[cfg(test)]
 mod example;
 mod explain;
+mod interval;
 pub mod kpi;
 pub mod measured;
 pub mod names;
@@ -40,10 +42,12 @@ use crate::yaml::{Item, Map};
 use names::PolicyNames;
 
 /// The families, in the order of the reference.
-static FAMILIES: [&[&Definition]; 7] = [
+static FAMILIES: [&[&Definition]; 9] = [
     &distance::RULES,
     &rates::RULES,
     &segments::RULES,
+    &segments::metrics::RULES,
+    &decided::RULES,
     &quality::RULES,
     &service::RULES,
     &kpi::RULES,

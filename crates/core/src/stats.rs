@@ -7,9 +7,9 @@
 //! - [`grid`]: the reference grid and the cell of a value (`guide`: finds it fast); [`bins`]: quantile bins as runs of cells.
 //! - [`psi`], [`ks`], [`chi2`]: drift of a distribution against the reference.
 //! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
-//!   between segments, in exact [`ratio`]s; [`limit`]: the decimals that values are compared with.
+//!   between segments, in exact [`ratio`]s; [`quality`]: metrics of decisions; [`limit`]: the decimals that values are compared with.
 //! - [`sequential`]: the difference of two rates, valid at every look.
-//! - [`auc`], [`quantile`]: ranking quality and latency from binned counts.
+//! - [`auc`], [`scores`], [`quantile`]: quality of a score and latency from binned counts.
 //! - [`draws`]: random draws that are the same each time, for the simulations of `check`.
 //! - [`multiplicity`]: adjusted p-values over many subjects.
 //!
@@ -34,12 +34,16 @@ pub mod multiplicity;
 pub mod p_value;
 pub mod proportion;
 pub mod psi;
+pub mod quality;
 pub mod quantile;
 pub mod ratio;
 mod real;
+pub mod scores;
 pub mod sequential;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod golden_quality;
 #[cfg(test)]
 mod laws;

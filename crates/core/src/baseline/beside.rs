@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Coded, SnapshotColumns};
+use crate::event::Flag;
 use crate::policy::Policy;
 use crate::stats::fairness::Confusion;
 
@@ -18,6 +19,43 @@ pub struct Beside {
     pub selection: Vec<Option<BTreeMap<String, Confusion>>>,
     /// The column of the policy's `unit` and how its values repeat.
     pub unit: Option<(String, Repeats)>,
+    /// Decisions over all segments, where a rule reads them; a file without them is of format 2.
+    #[serde(skip)]
+    pub decided: Option<Decided>,
+}
+
+/// The snapshot's decisions by its score and the policy's threshold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// Over the rows with a label; `None` where the snapshot has no label or no score.
+    pub labelled: Option<Confusion>,
+    /// `[negative, positive]`, over all rows with a score, labelled or not; `None` where the snapshot has no score.
+    pub decisions: Option<[u64; 2]>,
+}
+
+impl Decided {
+    fn new(policy: &Policy, columns: &SnapshotColumns) -> Self {
+        let (Some(scores), Some(threshold)) = (columns.score.as_ref(), policy.threshold) else {
+            return Self::default();
+        };
+        let mut decisions = [0, 0];
+        for score in scores.iter().filter(|score| !score.is_nan()) {
+            let [no, yes] = &mut decisions;
+            *if *score >= threshold { yes } else { no } += 1;
+        }
+        let labelled = columns.label.as_ref().map(|labels| {
+            let mut counts = Confusion::default();
+            for (score, label) in scores.iter().zip(labels).filter(|(score, _)| !score.is_nan()) {
+                match label {
+                    Flag::No => counts.count(*score >= threshold, false),
+                    Flag::Yes => counts.count(*score >= threshold, true),
+                    Flag::Missing | Flag::Invalid => {}
+                }
+            }
+            counts
+        });
+        Self { labelled, decisions: Some(decisions) }
+    }
 }
 
 /// How the values of a column repeat: with `b_i` rows of the i-th value, `Σ b_i` and `Σ b_i²`.
@@ -67,17 +105,24 @@ impl Beside {
         by
     }
 
+    fn asks_decided(policy: &Policy) -> bool {
+        policy.rules().any(|rule| rule.kind.reads_decided())
+    }
+
     pub(super) fn new(policy: &Policy, columns: &SnapshotColumns) -> Self {
         let selection_by = Self::selection_by(policy);
         let of = |by: &usize| selection_reference(policy, columns, columns.segments.get(*by)?.as_deref()?);
         let unit = policy.unit.clone().zip(columns.unit.as_deref().map(Repeats::of));
-        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit }
+        let decided = Self::asks_decided(policy).then(|| Decided::new(policy, columns));
+        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit, decided }
     }
 
     /// Whether it holds what a policy asks for.
     pub(super) fn serves(&self, policy: &Policy) -> bool {
         let (selection_by, unit) = Self::asked_by(policy);
-        self.selection_by == selection_by && self.unit.as_ref().map(|u| u.0.as_str()) == unit
+        self.selection_by == selection_by
+            && self.unit.as_ref().map(|u| u.0.as_str()) == unit
+            && self.decided.is_some() == Self::asks_decided(policy)
     }
 }
 

@@ -126,7 +126,7 @@ impl Worker {
                 counters.invalid_values += locate(*target, place, columns, rows, &mut scratch.values, cells);
             }
         }
-        if let (Some(batch), true) = (columns.predictions, share.segments) {
+        if let (Some(batch), true) = (columns.predictions, share.classes) {
             classes(batch, rows, counting.policy.threshold, &mut scratch.classes);
         }
         let extent = Extent::of(columns.ts, rows);
@@ -144,6 +144,7 @@ impl Worker {
                 match columns.predictions {
                     Some(batch) => {
                         events(tally, layout, batch, rows, which);
+                        decisions(tally, layout, which, &scratch.classes);
                         if !reads.segmentations.is_empty() {
                             counters.unsegmented +=
                                 predicted_classes(tally, reads, batch, rows, which, &scratch.classes);
@@ -248,6 +249,18 @@ fn classes(batch: &PredictionBatch, rows: &[(u32, u32)], threshold: Option<f64>,
         Flag::Yes => 1,
         Flag::Missing | Flag::Invalid => 2,
     }));
+}
+
+/// Counts the predicted class of each row that has one.
+#[allow(clippy::indexing_slicing, reason = "which lists rows, and each row has a class")]
+fn decisions(tally: &mut OpenTally, layout: &Layout, which: Which<'_>, classes: &[u8]) {
+    let Some(block) = layout.decisions else { return };
+    which.each(|k| {
+        let class = usize::from(classes[k]);
+        if class < block.cells {
+            tally.add(block.offset + class);
+        }
+    });
 }
 
 /// Counts the predicted class of each row in its segments: whom rules on selection are about, and what label coverage is

@@ -31,8 +31,8 @@ pub struct Share {
     pub targets: Vec<Target>,
     /// By group: where each of its `Reads::targets` is in `targets`; `None` for one that these rows do not carry.
     pub places: Vec<Vec<Option<usize>>>,
-    /// Whether a group keeps counts of segments.
-    pub segments: bool,
+    /// Whether a group counts predicted classes.
+    pub classes: bool,
 }
 
 impl Share {
@@ -46,7 +46,7 @@ impl Share {
         Self {
             groups: chosen().fold(0, |m, (g, _)| m | (1 << g)),
             places: reads.iter().map(place).collect(),
-            segments: chosen().any(|(_, r)| !r.segmentations.is_empty()),
+            classes: chosen().any(|(_, r)| r.counts_classes()),
             targets,
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn count(
         counters.joined += job.pairs.iter().filter(|pair| pair.outcome.in_time && says_something(pair)).count() as u64;
         return;
     }
-    if counting.reads.iter().any(|reads| reads.labelled.contains(&true)) {
+    if counting.reads.iter().any(Reads::counts_decided_pairs) {
         counters.unclassed += job.pairs.iter().filter(|pair| is_unclassed(pair)).count() as u64;
     }
     for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
@@ -80,7 +80,7 @@ fn says_something(pair: &JobPair) -> bool {
 /// Whether any rule of one group counts a pair.
 fn counts_anywhere(pair: &JobPair, reads: &Reads) -> bool {
     let labelled = is_labelled(pair);
-    let confusion = reads.labelled.contains(&true) && labelled && pair.prediction.predicted != Flag::Missing;
+    let confusion = reads.counts_decided_pairs() && labelled && pair.prediction.predicted != Flag::Missing;
     let scored = reads.auc && labelled && pair.prediction.score_cell != u32::MAX;
     confusion || scored || reads.kpis.iter().any(|k| pair.outcome.kpis & (1 << k) != 0)
 }
@@ -95,6 +95,9 @@ fn add(tally: &mut OpenTally, layout: &Layout, reads: &Reads, pair: &JobPair, se
     };
     let (label, predicted) = (class(pair.outcome.label), class(pair.prediction.predicted));
     if let (Some(label), Some(predicted)) = (label, predicted) {
+        if let Some(block) = layout.confusion {
+            tally.add(block.offset + usize::from(predicted) + 2 * usize::from(label));
+        }
         let segmentations = reads.segmentations.iter().zip(&reads.labelled).enumerate();
         for (s, (segmentation, _)) in segmentations.filter(|(_, (_, labelled))| **labelled) {
             match segments.get(*segmentation) {

@@ -235,6 +235,8 @@ mod tests {
             latency: None,
             error: None,
             kpis: Vec::new(),
+            confusion: None,
+            decisions: None,
             segmentations: 0,
             total: 2,
         };

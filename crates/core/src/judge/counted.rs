@@ -6,7 +6,8 @@ use crate::intake::names::EventNames;
 use crate::policy::{Group, LabelAttribute, Policy};
 use crate::rule::comparison::{Compared, Share};
 use crate::rule::counts::{
-    Binned, Cells, Distribution, KpiCounts, MeasuredValue, Segment, Segments, TargetReference, WindowCounts,
+    Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segment, Segments, TargetReference,
+    WindowCounts,
 };
 use crate::rule::types::{Aggregate, Target};
 use crate::stats::bins::sum_bins;
@@ -180,6 +181,27 @@ impl WindowCounts for CountedWindow<'_, '_> {
     fn reference_score_by_label(&self) -> Option<[&[u64]; 2]> {
         let [no, yes] = self.baseline()?.score_by_label.as_ref()?;
         Some([no, yes])
+    }
+
+    fn quality(&self) -> QualityCounts<'_> {
+        let decided = self.baseline().and_then(|baseline| baseline.beside.decided).unwrap_or_default();
+        let confusion = match self.cells(self.layout().and_then(|layout| layout.confusion)).cells {
+            [tn, fp, fn_, tp] => Confusion { tp: *tp, fn_: *fn_, fp: *fp, tn: *tn },
+            _ => Confusion::default(),
+        };
+        let decisions = match self.cells(self.layout().and_then(|layout| layout.decisions)).cells {
+            [no, yes] => [*no, *yes],
+            _ => [0, 0],
+        };
+        let score = self.baseline().and_then(|baseline| baseline.score.as_ref());
+        QualityCounts {
+            confusion,
+            decisions,
+            reference: decided.labelled,
+            reference_decisions: decided.decisions,
+            points: score.map_or(&[], |score| score.grid.points()),
+            bins: score.map_or(&[], |score| score.default_bins()),
+        }
     }
 
     fn latency(&self) -> Cells<'_> {

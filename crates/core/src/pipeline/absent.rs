@@ -52,7 +52,7 @@ fn is_read(seen: &Seen, policy: &Policy, field: Field) -> bool {
             reads().any(|r| {
                 r.targets.contains(&Target::Score)
                     || r.auc
-                    || (!decided && policy.threshold.is_some() && !r.segmentations.is_empty())
+                    || (!decided && policy.threshold.is_some() && (r.counts_classes() || r.confusion))
             })
         }
         Field::LatencyMs => reads().any(|r| r.latency),

@@ -71,6 +71,16 @@ struct Kept<'p> {
     predictions: bool,
     pairs: bool,
     features: bool,
+    /// Pairs by decision and label, and predictions by decision, of all segments together; left out as before there were such.
+    #[serde(skip_serializing_if = "is_false")]
+    confusion: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    decisions: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The text that a checkpoint keeps.
@@ -120,6 +130,8 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         segmentations,
         labelled,
         auc,
+        confusion,
+        decisions,
         latency,
         error,
         kpis,
@@ -157,6 +169,8 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         predictions,
         pairs,
         features,
+        confusion,
+        decisions,
     }
 }
 
@@ -210,6 +224,8 @@ mod tests {
             ("labels: {", "unit: /user\nlabels: {"),
             ("tpr_gap: {by: s*t", "selection_gap: {by: s*t"),
             ("    - auc", "    - selection_gap: {by: s*t, lt: 0.5}\n    - auc"),
+            ("    - auc", "    - recall: {gte: 0.5}\n    - auc"),
+            ("    - auc", "    - selection_rate: {gte: 0.5}\n    - auc"),
         ] {
             assert_ne!(describe(&policy(&POLICY.replacen(from, to, 1))), text, "{to}");
         }

@@ -37,6 +37,9 @@ pub trait WindowCounts {
     fn score_by_label(&self) -> Option<[&[u64]; 2]>;
     fn reference_score_by_label(&self) -> Option<[&[u64]; 2]>;
 
+    /// Decisions over all segments, and the score's grid.
+    fn quality(&self) -> QualityCounts<'_>;
+
     fn latency(&self) -> Cells<'_>;
     /// `[no error, error]`.
     fn errors(&self) -> Cells<'_>;
@@ -116,6 +119,21 @@ pub struct Segments<'c> {
     pub unsegmented: u64,
     /// All segments of the snapshot.
     pub reference: Option<&'c BTreeMap<String, Confusion>>,
+}
+
+/// What metrics of all decisions, and of the score, are made of; default where no rule of the group reads it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QualityCounts<'c> {
+    /// Joined pairs.
+    pub confusion: Confusion,
+    /// Predictions by predicted class, labelled or not.
+    pub decisions: [u64; 2],
+    /// The snapshot's rows with a label, and all with a score; `None` where it has no such column.
+    pub reference: Option<Confusion>,
+    pub reference_decisions: Option<[u64; 2]>,
+    /// The points of the score's grid, and its bins of equal counts in the snapshot; empty where the snapshot has no score.
+    pub points: &'c [f64],
+    pub bins: &'c [Bin],
 }
 
 /// Counts with those of missing and invalid values.

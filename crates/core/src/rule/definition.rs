@@ -87,6 +87,10 @@ pub enum Read {
     SnapshotSegments(usize),
     /// The score of labelled predictions.
     ScoreByLabel,
+    /// Labelled predictions by decision and label, all segments together.
+    Confusion,
+    /// Predictions by decision, labelled or not, all segments together.
+    Decisions,
     /// Latencies; the quantile that is judged.
     Latency(f64),
     Error,
@@ -250,6 +254,12 @@ impl RuleKind {
     #[must_use]
     pub fn snapshot_segments(&self) -> Option<usize> {
         self.read(|read| if let Read::SnapshotSegments(by) = read { Some(by) } else { None })
+    }
+
+    /// Whether the rule reads decisions over all segments, of the snapshot too.
+    #[must_use]
+    pub fn reads_decided(&self) -> bool {
+        self.read(|read| matches!(read, Read::Confusion | Read::Decisions).then_some(())).is_some()
     }
 
     /// The quantile of latency that the rule judges.

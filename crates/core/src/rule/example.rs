@@ -80,7 +80,9 @@ fn range_ratio(window: &dyn WindowCounts, subject: &Subject<Limit>) -> Judged {
 }
 
 mod tests {
-    use super::super::counts::{Binned, Cells, Distribution, KpiCounts, MeasuredValue, Segments, TargetReference};
+    use super::super::counts::{
+        Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segments, TargetReference,
+    };
     use super::super::types::{Aggregate, Status, Target};
     use super::*;
 
@@ -149,6 +151,10 @@ mod tests {
 
         fn reference_score_by_label(&self) -> Option<[&[u64]; 2]> {
             None
+        }
+
+        fn quality(&self) -> QualityCounts<'_> {
+            QualityCounts::default()
         }
 
         fn latency(&self) -> Cells<'_> {

@@ -107,6 +107,6 @@ mod tests {
         );
         assert!(explained("kpi_drop").contains("A drop larger than `max` blocks."));
         assert!(explained("measured").contains("A value beyond the limit blocks. One measurement is enough."));
-        assert!(explained("auc").contains("A value below `gte` blocks."));
+        assert!(explained("disparate_impact").contains("A value below `gte` blocks."));
     }
 }

@@ -84,14 +84,19 @@ impl PolicyNames {
     /// The index of a declared segmentation.
     #[must_use]
     pub fn segmentation_of(&self, item: &Item) -> Option<usize> {
-        let text = item.text("a segment attribute")?;
-        let name = crossed(text).join("*");
+        let name = if item.is_list() {
+            let parts = item.list("segment attributes")?;
+            let parts: Option<Vec<&str>> = parts.iter().map(|part| part.text("a segment attribute")).collect();
+            parts?.join("*")
+        } else {
+            crossed(item.text("a segment attribute, or a list of these")?).join("*")
+        };
         self.segmentations.iter().position(|segmentation| *segmentation == name).or_else(|| {
             if !self.segments_read {
                 return None;
             }
             let known = item.known_names(&name, self.segmentations.iter().map(String::as_str));
-            item.fail(format!("{} is not in `segments:`; {known}", units::quote(text)))
+            item.fail(format!("{} is not in `segments:`; {known}", units::quote(&name)))
         })
     }
 

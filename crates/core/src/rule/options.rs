@@ -42,11 +42,18 @@ impl Opt {
         }
     }
 
+    /// The word that is written of `Takes::OneOf`.
+    pub(super) fn one_of(&self, map: &Map) -> Option<&'static str> {
+        let Takes::OneOf(words) = self.takes else { return None };
+        let words: Vec<(&str, &'static str)> = words.iter().map(|word| (*word, *word)).collect();
+        map.require(self.key, words.first().map_or("", |(word, _)| word))?.choice(&words)
+    }
+
     /// What numbers are wanted, in words.
     fn wanted(&self) -> &'static str {
         match self.takes {
             Takes::Number { wanted, .. } | Takes::Text { wanted, .. } => wanted,
-            Takes::Whole { .. } | Takes::Words(_) => "a value",
+            Takes::Whole { .. } | Takes::Words(_) | Takes::OneOf(_) => "a value",
         }
     }
 

@@ -134,6 +134,8 @@ pub enum Takes {
         bounds: &'static [(&'static str, f64)],
     },
     Words(&'static [&'static str]),
+    /// One of these words, which must be written.
+    OneOf(&'static [&'static str]),
     /// A text, in words and as a regular expression.
     Text {
         wanted: &'static str,

@@ -1,48 +1,142 @@
-//! Rules on how well the score predicts the label.
+//! Rules on how well the score predicts the label. The score is counted by the cells of the snapshot's grid, so each value is known
+//! as an interval; it has no width where every score is a grid point.
+
+use serde_json::Value;
 
 use super::alarms::Simulation;
 use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
-use super::options::ReadLimit as _;
-use super::result::{Judged, at_least, bounded, enough, limit};
+use super::interval::by_interval;
+use super::options::bound;
+use super::result::{Judged, enough, limit};
 use super::types::{Bound, Side};
 use crate::codec::number::number;
 use crate::stats::auc;
 use crate::stats::grid::Grid;
-use crate::stats::limit::Limit;
+use crate::stats::limit::Amount;
+use crate::stats::scores::{Interval, NoScore, ScoreCells};
 
 /// The rules of this family, in the order of the reference.
-pub(super) static RULES: [&Definition; 1] = [&AUC];
+pub(super) static RULES: [&Definition; 4] = [&AUC, &LOG_LOSS, &BRIER, &ECE];
 
 static AUC: Definition = Definition {
     name: "auc",
     documentation: "The area under the ROC curve of the score, over labelled predictions. Scores in one cell of the grid cannot be told \
-        apart: `lower` and `upper` enclose the exact value.",
+        apart: `lower` and `upper` enclose the exact value. It blocks where the whole interval breaks the limit, and warns with \
+        `underresolved` where part of it does.",
     guards: Guard::Outcome,
     counts: Counts::Pairs,
     subjects: Subjects::Only("score"),
     baseline: Reference::Shown,
     minimum: Minimum::Samples,
-    limit: LimitForm::AtLeast("gte"),
+    limit: LimitForm::Any,
     bounds: Bounds::SomeRate,
     example: "0.7",
     values: Values::Fraction,
     options: &[],
     recorded_as: Some("live_auc"),
-    parse: |definition, map, _| Some(RuleKind::new(Auc { gte: Limit::in_options(map, None, definition)? })),
+    parse: |definition, map, _| {
+        let of = match definition.name {
+            "log_loss" => ScoreMetric::LogLoss,
+            "brier" => ScoreMetric::Brier,
+            "ece" => ScoreMetric::Ece,
+            _ => ScoreMetric::Auc,
+        };
+        Some(RuleKind::new(ScoreRule { of, bound: bound(definition, map)? }))
+    },
+};
+static LOG_LOSS: Definition = Definition {
+    name: "log_loss",
+    documentation: "The mean of −ln of the probability that the score gives to the label, over labelled predictions; probabilities are clipped \
+        to 2.2e-16 from 0 and 1, as scikit-learn does. `lower` and `upper` enclose the exact value, as with `auc`. Scores below 0 or \
+        above 1 make it `insufficient`.",
+    bounds: Bounds::AboveZero,
+    example: "0.5",
+    values: Values::FromZero,
+    recorded_as: None,
+    ..AUC
+};
+static BRIER: Definition = Definition {
+    name: "brier",
+    documentation: "The Brier score: the mean squared difference of score and label, over labelled predictions. `lower` and `upper` enclose the \
+        exact value, as with `auc`. Scores below 0 or above 1 make it `insufficient`.",
+    example: "0.2",
+    recorded_as: None,
+    ..AUC
+};
+static ECE: Definition = Definition {
+    name: "ece",
+    documentation: "The expected calibration error: over ten bins of the score that hold equal counts in the snapshot, the mean difference between \
+        the share of positive labels and the mean score, weighted by the bin's labelled predictions. `lower` and `upper` enclose the \
+        exact value, as with `auc`. Scores below 0 or above 1 make it `insufficient`.",
+    example: "0.1",
+    recorded_as: None,
+    ..AUC
 };
 
-/// Blocks below the limit (`gte`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Auc {
-    pub gte: Limit,
+/// Which metric of the score a rule judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScoreMetric {
+    Auc,
+    LogLoss,
+    Brier,
+    Ece,
 }
 
-impl Check for Auc {
+/// A metric of the score against its limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreRule {
+    pub of: ScoreMetric,
+    pub bound: Bound,
+}
+
+/// A metric of the score as far as the cells tell.
+struct Found {
+    value: f64,
+    lower: f64,
+    upper: f64,
+    /// The ends as they are compared with a limit.
+    ends: [Amount; 2],
+}
+
+impl From<Interval> for Found {
+    fn from(found: Interval) -> Self {
+        let Interval { lower, upper } = found;
+        Self { value: found.mid(), lower, upper, ends: [lower.into(), upper.into()] }
+    }
+}
+
+impl From<auc::Auc> for Found {
+    fn from(found: auc::Auc) -> Self {
+        let ends = found.exact_ends.map(Amount::Exact);
+        Self { value: found.mid, lower: found.lo, upper: found.hi, ends }
+    }
+}
+
+impl ScoreRule {
+    /// The metric of score cells by label, `[negatives, positives]`.
+    fn of(&self, window: &dyn WindowCounts, [negatives, positives]: [&[u64]; 2]) -> Result<Found, NoScore> {
+        let counts = window.quality();
+        let cells = ScoreCells { points: counts.points, negatives, positives };
+        match self.of {
+            ScoreMetric::Auc => auc::auc(positives, negatives, Grid::is_atom).map(Found::from).ok_or(NoScore::Empty),
+            ScoreMetric::LogLoss => cells.log_loss().map(Found::from),
+            ScoreMetric::Brier => cells.brier().map(Found::from),
+            ScoreMetric::Ece => cells.ece(counts.bins).map(Found::from),
+        }
+    }
+}
+
+impl Check for ScoreRule {
     fn definition(&self) -> &'static Definition {
-        &AUC
+        match self.of {
+            ScoreMetric::Auc => &AUC,
+            ScoreMetric::LogLoss => &LOG_LOSS,
+            ScoreMetric::Brier => &BRIER,
+            ScoreMetric::Ece => &ECE,
+        }
     }
 
     fn reads(&self) -> Vec<Read> {
@@ -50,29 +144,48 @@ impl Check for Auc {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        vec![bounded(Side::Gte, self.gte)]
+        vec![self.bound]
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let counted = window.score_by_label();
-        let of = |[no, yes]: [&[u64]; 2]| auc::auc(yes, no, Grid::is_atom);
-        let found = counted.and_then(of);
-        let n = counted.map_or(0, |sides| sides.into_iter().flatten().sum());
-        let reference = window.reference_score_by_label().and_then(of);
-        let exact = found.as_ref().map(|a| a.exact);
-        let (status, reason) = enough(n, window.min_samples(), exact, |v| at_least(v, self.gte));
-        let evidence = vec![
-            ("lower", number(found.as_ref().map(|a| a.lo))),
-            ("upper", number(found.as_ref().map(|a| a.hi))),
-            ("limit", limit("gte", self.gte)),
+        let n: u64 = counted.map_or(0, |sides| sides.into_iter().flatten().sum());
+        let found = counted.map_or(Err(NoScore::Empty), |sides| self.of(window, sides));
+        let reference = window.reference_score_by_label().and_then(|sides| self.of(window, sides).ok());
+        let mut why = None;
+        let (status, insufficient) = enough(n, window.min_samples(), found.as_ref().ok(), |found| {
+            let (status, reason) = by_interval(found.ends, self.bound);
+            why = reason;
+            status
+        });
+        let reason = match found {
+            Err(NoScore::NotProbabilities) => Some("a score is below 0 or above 1, and no probability".to_owned()),
+            _ => insufficient.or(why),
+        };
+        let found = found.ok();
+        let evidence: Vec<(&'static str, Value)> = vec![
+            ("lower", number(found.as_ref().map(|f| f.lower))),
+            ("upper", number(found.as_ref().map(|f| f.upper))),
+            ("limit", limit(self.bound.side.name(), self.bound.limit)),
             ("n", n.into()),
-            ("reference_value", number(reference.map(|a| a.mid))),
+            ("reference_value", number(reference.map(|r| r.value))),
         ];
-        let value = found.as_ref().map(|a| a.mid);
-        vec![Judged { subject: "score".to_owned(), status, value, evidence, reason, bins: None }]
+        vec![Judged {
+            subject: "score".to_owned(),
+            status,
+            value: found.map(|f| f.value),
+            evidence,
+            reason,
+            bins: None,
+        }]
     }
 
     fn simulation(&self) -> Simulation {
-        Simulation::Auc { gte: self.gte.value() }
+        match (self.of, self.bound.side) {
+            (ScoreMetric::Auc, Side::Gte | Side::Gt) => Simulation::Auc { gte: self.bound.limit.value() },
+            _ => {
+                Simulation::Unknown("how often a window breaks it depends on how far the limit is from the usual value")
+            }
+        }
     }
 }

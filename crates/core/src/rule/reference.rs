@@ -95,7 +95,7 @@ impl Definition {
     fn subject_written(&self) -> &'static str {
         match self.subjects {
             Subjects::Features { .. } => "`features`, `score`, a feature's name, or a list of these",
-            Subjects::Segmentation => "one of `segments:`",
+            Subjects::Segmentation => "one of `segments:`; an intersection as `a*b` or `[a, b]`",
             Subjects::Kpi => "a KPI's name, as labels carry it",
             Subjects::Measured => "a metric's name, as measurements carry it",
             Subjects::Only(_) => "",
@@ -136,6 +136,8 @@ impl Definition {
             properties.insert(key.to_owned(), schema);
         }
         let mut required: Vec<&str> = self.subjects.key().into_iter().collect();
+        let must = |option: &&Opt| matches!(option.takes, Takes::OneOf(_));
+        required.extend(self.options.iter().filter(must).map(|option| option.key));
         let mut schema = json!({
             "description": self.documentation, "type": "object", "properties": properties, "additionalProperties": false,
         });
@@ -154,7 +156,7 @@ impl Definition {
 
     fn subject_schema(&self) -> Value {
         match self.subjects {
-            Subjects::Features { .. } => {
+            Subjects::Features { .. } | Subjects::Segmentation => {
                 json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
             }
             _ => json!({"type": "string"}),
@@ -181,12 +183,18 @@ impl Opt {
         match self.takes {
             Takes::Whole { least, most } => format!("a whole number from {least} to {most}"),
             Takes::Number { wanted, .. } | Takes::Text { wanted, .. } => wanted.to_owned(),
-            Takes::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+            Takes::Words(words) | Takes::OneOf(words) => {
+                words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+            }
         }
     }
 
     fn default_written(&self) -> String {
-        if self.default.is_empty() { String::new() } else { format!("`{}`", self.default) }
+        match self.takes {
+            Takes::OneOf(_) => "required".to_owned(),
+            _ if self.default.is_empty() => String::new(),
+            _ => format!("`{}`", self.default),
+        }
     }
 
     fn schema(&self) -> Value {
@@ -196,7 +204,7 @@ impl Opt {
                 let bounds = bounds.iter().map(|(key, bound)| ((*key).to_owned(), json!(bound)));
                 Value::Object(std::iter::once(("type".to_owned(), json!("number"))).chain(bounds).collect())
             }
-            Takes::Words(words) => json!({"enum": words}),
+            Takes::Words(words) | Takes::OneOf(words) => json!({"enum": words}),
             Takes::Text { pattern, .. } => json!({"type": "string", "pattern": pattern}),
         };
         if let Value::Object(schema) = &mut schema {

@@ -4,6 +4,7 @@
 mod bounds;
 mod gaps;
 mod listed;
+pub mod metrics;
 
 use super::alarms::{Breaks, SegmentSimulation, Simulation};
 use super::counts::WindowCounts;
@@ -122,12 +123,12 @@ impl Check for Gap {
         let selection = self.measure == GapMeasure::Selection;
         let segments = ComparedSegments::new(window, self.by, selection, 1.0);
         let rate = match self.measure {
-            GapMeasure::EqualizedOdds => return vec![segments.equalized_odds(self.limit, self.min_positives)],
+            GapMeasure::EqualizedOdds => return vec![segments.equalized_odds(below(self.limit), self.min_positives)],
             GapMeasure::Tpr => Rate::Tpr,
             GapMeasure::Fpr => Rate::Fpr,
             GapMeasure::Selection => Rate::Selection,
         };
-        vec![segments.gap(rate, self.limit, self.min_positives)]
+        vec![segments.gap(rate.into(), below(self.limit), self.min_positives, None)]
     }
 
     fn simulation(&self) -> Simulation {
@@ -185,7 +186,7 @@ impl Check for DisparateImpact {
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let segments = ComparedSegments::new(window, self.by, true, 1.0);
-        vec![segments.disparate_impact(self.gte, self.min_positives)]
+        vec![segments.ratio(Rate::Selection.into(), bounded(Side::Gte, self.gte), self.min_positives, None)]
     }
 
     fn simulation(&self) -> Simulation {
@@ -248,7 +249,7 @@ impl Check for TprGapLcb {
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let segments = ComparedSegments::new(window, self.by, false, window.design_effect(self.design_effect));
-        vec![segments.gap_bound(self.lte, self.min_positives, self.reference.as_deref())]
+        vec![segments.gap_bound(Rate::Tpr, self.lte, self.min_positives, self.reference.as_deref())]
     }
 
     fn simulation(&self) -> Simulation {

@@ -15,6 +15,9 @@ pub struct Auc {
     /// `mid`, exactly: compare it with a limit.
     #[serde(skip)]
     pub exact: Ratio,
+    /// `lo` and `hi`, exactly.
+    #[serde(skip)]
+    pub exact_ends: [Ratio; 2],
 }
 
 /// P(score of a positive > score of a negative) from counts over the same ascending cells (Mann & Whitney 1947).
@@ -38,9 +41,14 @@ pub fn auc(positives: &[u64], negatives: &[u64], is_atom: impl Fn(usize) -> bool
     }
     let certain = wide(right) + wide(tied) / 2.0;
     let of_pairs = |count: f64| (count / wide(pairs)).min(1.0);
-    let halves = right.checked_mul(2)?.checked_add(tied)?.checked_add(unknown)?;
+    let certain_halves = right.checked_mul(2)?.checked_add(tied)?;
+    let of_halves = |unknown: u128| -> Option<Ratio> {
+        let halves = i128::try_from(certain_halves.checked_add(unknown)?).ok()?;
+        Ratio::new(halves, i128::try_from(pairs.checked_mul(2)?).ok()?)
+    };
     Some(Auc {
-        exact: Ratio::new(i128::try_from(halves).ok()?, i128::try_from(pairs.checked_mul(2)?).ok()?)?,
+        exact: of_halves(unknown)?,
+        exact_ends: [of_halves(0)?, of_halves(unknown.checked_mul(2)?)?],
         lo: of_pairs(certain),
         hi: of_pairs(certain + wide(unknown)),
         mid: of_pairs(certain + wide(unknown) / 2.0),
@@ -55,9 +63,9 @@ mod tests {
     fn ties_at_atoms_count_half_and_widen_nothing() {
         let found = auc(&[0, 4, 0], &[0, 4, 0], |cell| cell % 2 == 1);
         let half = Ratio::new(1, 2).unwrap();
-        assert_eq!(found, Some(Auc { lo: 0.5, hi: 0.5, mid: 0.5, exact: half }));
+        assert_eq!(found, Some(Auc { lo: 0.5, hi: 0.5, mid: 0.5, exact: half, exact_ends: [half; 2] }));
         let open = auc(&[4], &[4], |_| false);
-        assert_eq!(open, Some(Auc { lo: 0.0, hi: 1.0, mid: 0.5, exact: half }));
+        assert_eq!(open, Some(Auc { lo: 0.0, hi: 1.0, mid: 0.5, exact: half, exact_ends: [Ratio::ZERO, Ratio::ONE] }));
     }
 
     #[test]

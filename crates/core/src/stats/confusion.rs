@@ -60,6 +60,18 @@ impl Confusion {
     pub fn selected(&self) -> u64 {
         self.tp.saturating_add(self.fp)
     }
+
+    /// Predicted negatives.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.fn_.saturating_add(self.tn)
+    }
+
+    /// Pairs whose prediction is the label.
+    #[must_use]
+    pub fn correct(&self) -> u64 {
+        self.tp.saturating_add(self.tn)
+    }
 }
 
 // Wrapping, so that panes may be added and subtracted in any order and still cancel.
@@ -81,7 +93,8 @@ impl SubAssign for Confusion {
     }
 }
 
-/// A rate of a segment.
+/// A rate that divides one count of a confusion matrix by another: a proportion, so that it has Wilson's interval (Fawcett, An
+/// introduction to ROC analysis, 2006, for the names).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rate {
@@ -91,6 +104,18 @@ pub enum Rate {
     Fpr,
     /// Selection rate: predicted positives of all.
     Selection,
+    /// Correct predictions of all.
+    Accuracy,
+    /// Positive predictive value: TP of the predicted positives.
+    Precision,
+    /// True negative rate: TN of the negatives.
+    Specificity,
+    /// False negative rate: FN of the positives.
+    Fnr,
+    /// False discovery rate: FP of the predicted positives.
+    Fdr,
+    /// False omission rate: FN of the predicted negatives.
+    For,
 }
 
 impl Rate {
@@ -101,6 +126,12 @@ impl Rate {
             Self::Tpr => "tpr",
             Self::Fpr => "fpr",
             Self::Selection => "selection_rate",
+            Self::Accuracy => "accuracy",
+            Self::Precision => "precision",
+            Self::Specificity => "specificity",
+            Self::Fnr => "fnr",
+            Self::Fdr => "fdr",
+            Self::For => "for",
         }
     }
 
@@ -111,6 +142,12 @@ impl Rate {
             Self::Tpr => (segment.tp, segment.positives()),
             Self::Fpr => (segment.fp, segment.negatives()),
             Self::Selection => (segment.selected(), segment.total()),
+            Self::Accuracy => (segment.correct(), segment.total()),
+            Self::Precision => (segment.tp, segment.selected()),
+            Self::Specificity => (segment.tn, segment.negatives()),
+            Self::Fnr => (segment.fn_, segment.positives()),
+            Self::Fdr => (segment.fp, segment.selected()),
+            Self::For => (segment.fn_, segment.rejected()),
         }
     }
 

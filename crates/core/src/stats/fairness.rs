@@ -4,8 +4,8 @@
 //! own slice. Who is eligible is the caller's decision; [`Rate::eligible`] is the usual one. Highest and lowest are the first
 //! in the given order among equals; which of them is good depends on the rate.
 
-use super::confusion::DISPLAY_ALPHA;
-use super::proportion::{newcombe, newcombe_of_dependent};
+use super::proportion::newcombe_of_dependent;
+use super::quality::Metric;
 use super::real::real;
 
 pub use super::confusion::{Confusion, Rate};
@@ -43,17 +43,21 @@ impl Gap {
     }
 }
 
-fn between(segments: &[Confusion], rate: Rate, highest: usize, lowest: usize) -> Option<Gap> {
-    let (high, low) = (segments.get(highest)?, segments.get(lowest)?);
-    let exact = rate.exact(high)?.minus(rate.exact(low)?)?;
-    let ((k1, n1), (k2, n2)) = (rate.counts(high), rate.counts(low));
-    let (lower, upper) = newcombe(k1, n1, k2, n2, DISPLAY_ALPHA)?;
-    Some(Gap { value: exact.value(), exact, highest, lowest, lower, upper })
+fn between(segments: &[Confusion], metric: Metric, highest: usize, lowest: usize) -> Option<Gap> {
+    let found = metric.difference(segments.get(highest)?, segments.get(lowest)?)?;
+    Some(Gap {
+        value: found.exact.value(),
+        exact: found.exact,
+        highest,
+        lowest,
+        lower: found.lower,
+        upper: found.upper,
+    })
 }
 
-/// Indexes of the largest and the smallest rate among the eligible segments that have one, and their number.
-fn extremes(segments: &[Confusion], eligible: &[usize], rate: Rate) -> Option<(usize, usize, usize)> {
-    let mut rated = eligible.iter().filter_map(|index| Some((*index, rate.exact(segments.get(*index)?)?)));
+/// Indexes of the largest and the smallest value among the eligible segments that have one, and their number.
+fn extremes(segments: &[Confusion], eligible: &[usize], metric: Metric) -> Option<(usize, usize, usize)> {
+    let mut rated = eligible.iter().filter_map(|index| Some((*index, metric.exact(segments.get(*index)?)?)));
     let first = rated.next()?;
     let (mut highest, mut lowest, mut count) = (first, first, 1);
     for candidate in rated {
@@ -68,25 +72,32 @@ fn extremes(segments: &[Confusion], eligible: &[usize], rate: Rate) -> Option<(u
     Some((highest.0, lowest.0, count))
 }
 
-/// The gap of a rate over the eligible segments: max − min. `None` with fewer than two segments that have the rate.
+/// The gap of a metric over the eligible segments: max − min. `None` with fewer than two segments that have it.
 #[must_use]
-pub fn gap(segments: &[Confusion], eligible: &[usize], rate: Rate) -> Option<Gap> {
-    let (highest, lowest, count) = extremes(segments, eligible, rate)?;
-    if count < 2 { None } else { between(segments, rate, highest, lowest) }
+pub fn gap(segments: &[Confusion], eligible: &[usize], metric: impl Into<Metric>) -> Option<Gap> {
+    let metric = metric.into();
+    let (highest, lowest, count) = extremes(segments, eligible, metric)?;
+    if count < 2 { None } else { between(segments, metric, highest, lowest) }
 }
 
-/// The largest absolute difference of a rate to a named reference segment's. `None` when the reference has no rate or
+/// The largest absolute difference of a metric to a named reference segment's. `None` when the reference has no value or
 /// nothing is compared with it.
 #[must_use]
-pub fn gap_to_reference(segments: &[Confusion], eligible: &[usize], rate: Rate, reference: usize) -> Option<Gap> {
-    let base = rate.exact(segments.get(reference)?)?;
+pub fn gap_to_reference(
+    segments: &[Confusion],
+    eligible: &[usize],
+    metric: impl Into<Metric>,
+    reference: usize,
+) -> Option<Gap> {
+    let metric = metric.into();
+    let base = metric.exact(segments.get(reference)?)?;
     let mut widest: Option<Gap> = None;
     for index in eligible.iter().filter(|index| **index != reference) {
-        let Some(other) = segments.get(*index).and_then(|segment| rate.exact(segment)) else {
+        let Some(other) = segments.get(*index).and_then(|segment| metric.exact(segment)) else {
             continue;
         };
         let (highest, lowest) = if other > base { (*index, reference) } else { (reference, *index) };
-        let found = between(segments, rate, highest, lowest)?;
+        let found = between(segments, metric, highest, lowest)?;
         if widest.is_none_or(|gap| found.exact > gap.exact) {
             widest = Some(found);
         }
@@ -94,7 +105,7 @@ pub fn gap_to_reference(segments: &[Confusion], eligible: &[usize], rate: Rate, 
     widest
 }
 
-/// A ratio of selection rates.
+/// A ratio of a metric's values.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Impact {
     /// The ratio, for display.
@@ -102,9 +113,9 @@ pub struct Impact {
     /// The ratio, exactly: compare it with a limit.
     #[serde(skip)]
     pub exact: Ratio,
-    /// Index of the segment with the largest selection rate.
+    /// Index of the segment with the largest value.
     pub highest: usize,
-    /// Index of the segment with the smallest selection rate.
+    /// Index of the segment with the smallest value.
     pub lowest: usize,
 }
 
@@ -112,9 +123,32 @@ pub struct Impact {
 /// segments, or when no row is selected in any segment.
 #[must_use]
 pub fn disparate_impact(segments: &[Confusion], eligible: &[usize]) -> Option<Impact> {
-    let (highest, lowest, _) = extremes(segments, eligible, Rate::Selection)?;
-    let exact = impact_against(segments.get(lowest)?, segments.get(highest)?)?;
+    ratio(segments, eligible, Rate::Selection)
+}
+
+/// The smallest value of a metric over the largest, in [0, 1]. One segment has 1. `None` without a segment that has the metric,
+/// or when it is 0 in all.
+#[must_use]
+pub fn ratio(segments: &[Confusion], eligible: &[usize], metric: impl Into<Metric>) -> Option<Impact> {
+    let metric = metric.into();
+    let (highest, lowest, _) = extremes(segments, eligible, metric)?;
+    let exact = metric.exact(segments.get(lowest)?)?.over(metric.exact(segments.get(highest)?)?)?;
     Some(Impact { value: exact.value(), exact, highest, lowest })
+}
+
+/// Each eligible segment's value of a metric over that of a reference segment, by index, without the reference itself. Empty when
+/// the reference has no value or 0.
+#[must_use]
+pub fn ratios_to_reference(
+    segments: &[Confusion],
+    eligible: &[usize],
+    metric: impl Into<Metric>,
+    reference: usize,
+) -> Vec<(usize, Ratio)> {
+    let metric = metric.into();
+    let Some(base) = segments.get(reference).and_then(|segment| metric.exact(segment)) else { return Vec::new() };
+    let over = |index: &usize| Some((*index, metric.exact(segments.get(*index)?)?.over(base)?));
+    eligible.iter().filter(|index| **index != reference).filter_map(over).collect()
 }
 
 /// Selection rate of a segment over that of a reference segment; `None` when a rate is missing or the reference's is 0.
@@ -130,8 +164,14 @@ pub struct EqualizedOdds {
     pub worst: Gap,
     /// Which rate it belongs to.
     pub rate: Rate,
-    /// Mean of the two gaps.
+    /// Mean of the two gaps: fairlearn's `equalized_odds_difference(agg="mean")`.
     pub mean: f64,
+    /// The same, exactly.
+    #[serde(skip)]
+    pub exact_mean: Ratio,
+    /// 95% bounds of the mean: of two independent differences, by squares that are added (Zou and Donner 2008).
+    pub mean_lower: f64,
+    pub mean_upper: f64,
 }
 
 /// Equalized odds: the gaps of TPR and FPR, each over its own eligible segments. `None` when one of them is.
@@ -140,10 +180,15 @@ pub fn equalized_odds(segments: &[Confusion], for_tpr: &[usize], for_fpr: &[usiz
     let tpr = gap(segments, for_tpr, Rate::Tpr)?;
     let fpr = gap(segments, for_fpr, Rate::Fpr)?;
     let (worst, rate) = if fpr.exact > tpr.exact { (fpr, Rate::Fpr) } else { (tpr, Rate::Tpr) };
-    Some(EqualizedOdds { worst, rate, mean: f64::midpoint(tpr.value, fpr.value) })
+    let exact_mean = tpr.exact.minus(Ratio::ZERO.minus(fpr.exact)?)?.times(Ratio::new(1, 2)?)?;
+    let mean = f64::midpoint(tpr.value, fpr.value);
+    let below = (tpr.value - tpr.lower).hypot(fpr.value - fpr.lower) / 2.0;
+    let above = (tpr.upper - tpr.value).hypot(fpr.upper - fpr.value) / 2.0;
+    let (mean_lower, mean_upper) = ((mean - below).max(-1.0), (mean + above).min(1.0));
+    Some(EqualizedOdds { worst, rate, mean, exact_mean, mean_lower, mean_upper })
 }
 
-/// Simultaneous confidence bounds of the largest TPR gap.
+/// Simultaneous confidence bounds of the largest gap of a rate.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct GapBound {
     /// Largest lower bound over the ordered pairs.
@@ -152,10 +197,10 @@ pub struct GapBound {
     pub pair_upper: f64,
     /// Largest upper bound over the ordered pairs.
     pub upper: f64,
-    /// The pair's segment with the larger TPR.
-    pub best: usize,
-    /// The pair's segment with the smaller TPR.
-    pub worst: usize,
+    /// The pair's segment with the larger rate.
+    pub highest: usize,
+    /// The pair's segment with the smaller rate.
+    pub lowest: usize,
     /// Two-sided α spent on each pair.
     pub alpha_pair: f64,
 }
@@ -174,11 +219,46 @@ impl GapBound {
     }
 }
 
-/// Bounds of the TPR gap over the ordered pairs of eligible segments by Newcombe's interval, simultaneous by
+/// Bounds of a rate's gap over the ordered pairs of eligible segments by Newcombe's interval, simultaneous by
 /// Bonferroni: two-sided α per pair is 2α/(S(S−1)), or α/(S−1) when only pairs with `reference` are compared. Each sample
 /// counts as n/φ, φ being the design effect of rows that depend on each other.
 ///
-/// `None` with fewer than two eligible segments with positives, a reference that is not among them, or α outside (0, 1).
+/// `None` with fewer than two eligible segments that have the rate, a reference that is not among them, or α outside (0, 1).
+#[must_use]
+pub fn gap_lcb(
+    segments: &[Confusion],
+    eligible: &[usize],
+    rate: Rate,
+    alpha: f64,
+    reference: Option<usize>,
+    design_effect: f64,
+) -> Option<GapBound> {
+    let counted = |index: &usize| segments.get(*index).map(|s| (*index, rate.counts(s))).filter(|s| s.1.1 > 0);
+    let rated: Vec<(usize, (u64, u64))> = eligible.iter().filter_map(counted).collect();
+    if rated.len() < 2 || reference.is_some_and(|base| rated.iter().all(|(index, _)| *index != base)) {
+        return None;
+    }
+    let others = super::real::length(rated.len() - 1);
+    let alpha_pair = if reference.is_some() { alpha / others } else { 2.0 * alpha / ((others + 1.0) * others) };
+    let mut bound: Option<GapBound> = None;
+    for (highest, (k1, n1)) in &rated {
+        for (lowest, (k2, n2)) in rated.iter().filter(|(index, _)| index != highest) {
+            if reference.is_some_and(|base| base != *highest && base != *lowest) {
+                continue;
+            }
+            let (lcb, pair_upper) = newcombe_of_dependent((*k1, *n1), (*k2, *n2), alpha_pair, design_effect)?;
+            let upper = bound.map_or(pair_upper, |found| found.upper.max(pair_upper));
+            let found = match bound {
+                Some(kept) if kept.lcb >= lcb => GapBound { upper, ..kept },
+                _ => GapBound { lcb, pair_upper, upper, highest: *highest, lowest: *lowest, alpha_pair },
+            };
+            bound = Some(found);
+        }
+    }
+    bound
+}
+
+/// [`gap_lcb`] of the TPR.
 #[must_use]
 pub fn tpr_gap_lcb(
     segments: &[Confusion],
@@ -187,29 +267,7 @@ pub fn tpr_gap_lcb(
     reference: Option<usize>,
     design_effect: f64,
 ) -> Option<GapBound> {
-    let counted = |index: &usize| segments.get(*index).map(|s| (*index, Rate::Tpr.counts(s))).filter(|s| s.1.1 > 0);
-    let rated: Vec<(usize, (u64, u64))> = eligible.iter().filter_map(counted).collect();
-    if rated.len() < 2 || reference.is_some_and(|base| rated.iter().all(|(index, _)| *index != base)) {
-        return None;
-    }
-    let others = super::real::length(rated.len() - 1);
-    let alpha_pair = if reference.is_some() { alpha / others } else { 2.0 * alpha / ((others + 1.0) * others) };
-    let mut bound: Option<GapBound> = None;
-    for (best, (k1, n1)) in &rated {
-        for (worst, (k2, n2)) in rated.iter().filter(|(index, _)| index != best) {
-            if reference.is_some_and(|base| base != *best && base != *worst) {
-                continue;
-            }
-            let (lcb, pair_upper) = newcombe_of_dependent((*k1, *n1), (*k2, *n2), alpha_pair, design_effect)?;
-            let upper = bound.map_or(pair_upper, |found| found.upper.max(pair_upper));
-            let found = match bound {
-                Some(kept) if kept.lcb >= lcb => GapBound { upper, ..kept },
-                _ => GapBound { lcb, pair_upper, upper, best: *best, worst: *worst, alpha_pair },
-            };
-            bound = Some(found);
-        }
-    }
-    bound
+    gap_lcb(segments, eligible, Rate::Tpr, alpha, reference, design_effect)
 }
 
 /// How far a rate has fallen below its training snapshot's.
@@ -295,7 +353,7 @@ mod tests {
     fn bounds_name_the_pair_and_know_what_they_cannot_tell() {
         let segments = [segment(160, 200), segment(150, 200), segment(100, 200)];
         let bound = tpr_gap_lcb(&segments, &[0, 1, 2], 0.05, None, 1.0);
-        assert!(bound.is_some_and(|b| b.best == 0 && b.worst == 2 && b.exceeds(0.03) && !b.underpowered(0.03)));
+        assert!(bound.is_some_and(|b| b.highest == 0 && b.lowest == 2 && b.exceeds(0.03) && !b.underpowered(0.03)));
         let close = tpr_gap_lcb(&segments, &[0, 1], 0.05, Some(1), 1.0);
         assert!(close.is_some_and(|b| !b.exceeds(0.03) && b.underpowered(0.03) && !b.underpowered(0.5)));
         assert_eq!(tpr_gap_lcb(&segments, &[0, 1], 0.05, Some(2), 1.0), None);

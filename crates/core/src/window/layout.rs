@@ -17,6 +17,9 @@ pub struct Reads {
     pub labelled: Vec<bool>,
     /// Score cells by label.
     pub auc: bool,
+    /// Joined pairs by decision and label, and predictions by decision; all segments together.
+    pub confusion: bool,
+    pub decisions: bool,
     pub latency: bool,
     pub error: bool,
     /// KPIs as indexes into the policy's.
@@ -39,6 +42,8 @@ impl Reads {
             segmentations: Vec::new(),
             labelled: Vec::new(),
             auc: false,
+            confusion: false,
+            decisions: false,
             latency: false,
             error: false,
             kpis: Vec::new(),
@@ -54,6 +59,8 @@ impl Reads {
                     Read::Distribution(target) => reads.targets.push(target),
                     Read::Segmentation(by) => reads.segmentations.push(by),
                     Read::ScoreByLabel => reads.auc = true,
+                    Read::Confusion => reads.confusion = true,
+                    Read::Decisions => reads.decisions = true,
                     Read::Latency(_) => reads.latency = true,
                     Read::Error => reads.error = true,
                     Read::Kpi(of) => reads.kpis.push(of),
@@ -84,6 +91,18 @@ impl Reads {
     #[must_use]
     pub fn counts_predictions(&self) -> bool {
         self.predictions || self.pairs
+    }
+
+    /// Whether the predicted class of every prediction is counted.
+    #[must_use]
+    pub fn counts_classes(&self) -> bool {
+        self.decisions || !self.segmentations.is_empty()
+    }
+
+    /// Whether the predicted class of labelled predictions is counted.
+    #[must_use]
+    pub fn counts_decided_pairs(&self) -> bool {
+        self.confusion || self.labelled.contains(&true)
     }
 
     /// The reads of all groups of a policy.
@@ -139,6 +158,10 @@ pub struct Layout {
     pub error: Option<CellBlock>,
     /// `[no, yes]`, one block a KPI of `Reads::kpis`.
     pub kpis: Vec<CellBlock>,
+    /// Pairs by decision and label: [`Confusion`](crate::stats::confusion::Confusion) as TN, FP, FN, TP.
+    pub confusion: Option<CellBlock>,
+    /// `[negative, positive]` decisions.
+    pub decisions: Option<CellBlock>,
     /// How many segmentations keep confusion counts.
     pub segmentations: usize,
     /// How many counts there are.
@@ -177,6 +200,8 @@ impl Layout {
             latency: reads.latency.then(|| block(quantile::BUCKETS)),
             error: reads.error.then(|| block(2)),
             kpis: reads.kpis.iter().map(|_| block(2)).collect(),
+            confusion: reads.confusion.then(|| block(4)),
+            decisions: reads.decisions.then(|| block(2)),
             segmentations: reads.segmentations.len(),
             total,
         }

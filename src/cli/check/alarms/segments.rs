@@ -46,8 +46,8 @@ fn rates(baseline: Option<&Baseline>, by: usize, rate: Rate, least: u64) -> (Vec
         return (eligible.iter().take(MOST).filter_map(|s| rate.value(s)).collect(), true);
     }
     let usual = match rate {
-        Rate::Tpr => TPR,
-        Rate::Fpr => FPR,
+        Rate::Tpr | Rate::Accuracy | Rate::Precision | Rate::Specificity => TPR,
+        Rate::Fpr | Rate::Fnr | Rate::Fdr | Rate::For => FPR,
         Rate::Selection => SELECTION,
     };
     (vec![usual; SEGMENTS], false)

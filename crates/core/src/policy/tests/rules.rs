@@ -1,7 +1,7 @@
 //! Groups and rules: what their options mean, and what is said about mistakes in them.
 
 use super::*;
-use crate::rule::definition::Subjects;
+use crate::rule::definition::{Opt, Subjects, Takes};
 use crate::rule::distance::{KsLcb, KsP, Psi};
 use crate::rule::kpi::{KpiDrop, KpiVersus};
 use crate::rule::measured::MeasuredRule;
@@ -102,6 +102,11 @@ fn least(metric: &'static Definition) -> String {
         Subjects::Kpi | Subjects::Measured => "of: ctr, ",
         Subjects::Only(_) => "",
     };
+    let must = |option: &&Opt| matches!(option.takes, Takes::OneOf(_));
+    let words = |option: &Opt| {
+        if let Takes::OneOf([word, ..]) = option.takes { format!("{}: {word}, ", option.key) } else { String::new() }
+    };
+    let of = metric.options.iter().filter(must).map(words).fold(of.to_owned(), |of, option| of + &option);
     let example = metric.example;
     format!("{}: {{{of}{}: {example}}}", metric.name, metric.limit.keys()[0])
 }

@@ -2,7 +2,7 @@
 
 use super::super::result::{Judged, at_most, limit, real};
 use super::super::types::Status;
-use super::listed::ComparedSegments;
+use super::listed::{ComparedSegments, unit};
 use crate::codec::number::number;
 use crate::stats::fairness::{self, Rate};
 use crate::stats::limit::Limit;
@@ -11,20 +11,20 @@ use crate::stats::limit::Limit;
 const ALPHA: f64 = 0.05;
 
 impl ComparedSegments<'_> {
-    pub(super) fn gap_bound(&self, lte: Limit, least: u64, reference: Option<&str>) -> Judged {
-        let eligible = Rate::Tpr.eligible(&self.confusions, least);
+    pub(super) fn gap_bound(&self, rate: Rate, lte: Limit, least: u64, reference: Option<&str>) -> Judged {
+        let eligible = rate.eligible(&self.confusions, least);
         let base = reference.map(|name| self.each.iter().position(|s| s.name == name));
         let found = match base {
             // The named segment is not in this window.
             Some(None) => None,
-            Some(Some(at)) => fairness::tpr_gap_lcb(&self.confusions, &eligible, ALPHA, Some(at), self.design_effect),
-            None => fairness::tpr_gap_lcb(&self.confusions, &eligible, ALPHA, None, self.design_effect),
+            Some(at) => fairness::gap_lcb(&self.confusions, &eligible, rate, ALPHA, at, self.design_effect),
+            None => fairness::gap_lcb(&self.confusions, &eligible, rate, ALPHA, None, self.design_effect),
         };
         let (status, reason) = match &found {
             None => (
                 Status::Insufficient,
                 Some(
-                    self.too_few(&eligible, least, "positives")
+                    self.too_few(&eligible, least, unit(rate))
                         .unwrap_or_else(|| "the reference segment is not eligible".to_owned()),
                 ),
             ),
@@ -32,17 +32,13 @@ impl ComparedSegments<'_> {
             Some(b) if b.underpowered(lte.value()) => (Status::Warn, Some("underpowered".to_owned())),
             Some(_) => (Status::Pass, None),
         };
-        let mut evidence = vec![
-            ("lower", number(found.as_ref().map(|b| b.lcb))),
-            ("upper", number(found.as_ref().map(|b| b.upper))),
-            ("best", self.name(found.as_ref().map(|b| b.best))),
-            ("worst", self.name(found.as_ref().map(|b| b.worst))),
-            ("alpha", number(found.as_ref().map(|b| b.alpha_pair))),
-            ("limit", limit("lte", lte)),
-        ];
+        let mut evidence =
+            vec![("lower", number(found.as_ref().map(|b| b.lcb))), ("upper", number(found.as_ref().map(|b| b.upper)))];
+        evidence.extend(self.ends(rate, found.as_ref().map(|b| (b.highest, b.lowest))));
+        evidence.extend([("alpha", number(found.as_ref().map(|b| b.alpha_pair))), ("limit", limit("lte", lte))]);
         evidence.extend(self.effect());
-        let snapshot = self.reference_of(Rate::Tpr, least, |c, e| fairness::gap(c, e, Rate::Tpr).map(|g| g.value));
-        let decides = self.extremes(Rate::Tpr, &eligible, found.as_ref().map(|b| (b.best, b.worst)));
+        let snapshot = self.reference_of(rate, least, |c, e| fairness::gap(c, e, rate).map(|g| g.value));
+        let decides = self.extremes(rate.into(), &eligible, found.as_ref().map(|b| (b.highest, b.lowest)));
         self.finish(status, found.map(|b| b.lcb), evidence, reason, (&eligible, &decides), snapshot)
     }
 

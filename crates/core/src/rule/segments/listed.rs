@@ -9,6 +9,7 @@ use super::super::result::{Judged, real};
 use super::super::types::Status;
 use crate::codec::number::number;
 use crate::stats::fairness::{self, Confusion, Rate};
+use crate::stats::quality::Metric;
 
 /// So many segments of a result are listed: those that decide first. The others are counted.
 const MOST_LISTED: usize = 200;
@@ -23,6 +24,8 @@ pub(super) struct ComparedSegments<'w> {
     pub confusions: Vec<Confusion>,
     /// Every prediction with a decision is counted, and no label.
     selection: bool,
+    /// Which metric the rule names, and how; the older rules show the TPR, or who is selected.
+    shown: Option<(&'static str, Metric)>,
     /// How many rows that depend on each other count as one, in rules that have a bound.
     pub design_effect: f64,
     /// The snapshot's segments.
@@ -40,8 +43,23 @@ impl<'w> ComparedSegments<'w> {
             each: segments.each,
             unsegmented: segments.unsegmented,
             selection,
+            shown: None,
             design_effect,
             reference: segments.reference,
+        }
+    }
+
+    /// The same, showing the metric that the rule names.
+    pub fn showing(self, name: &'static str, metric: Metric) -> Self {
+        Self { shown: Some((name, metric)), ..self }
+    }
+
+    /// What `n` counts of a segment: what the rule's metric rests on; in the older rules positives, or decisions.
+    fn samples(&self, counts: &Confusion) -> u64 {
+        match self.shown {
+            Some((_, metric)) => metric.samples(counts),
+            None if self.selection => counts.total(),
+            None => counts.positives(),
         }
     }
 
@@ -51,12 +69,12 @@ impl<'w> ComparedSegments<'w> {
 
     /// The two ends of a gap by what is good for those who are judged: a high TPR, a low FPR. Of selection nothing is known
     /// to be good.
-    pub(super) fn ends(&self, rate: Rate, ends: Option<(usize, usize)>) -> [(&'static str, Value); 2] {
+    pub(super) fn ends(&self, metric: impl Into<Metric>, ends: Option<(usize, usize)>) -> [(&'static str, Value); 2] {
         let (highest, lowest) = (self.name(ends.map(|e| e.0)), self.name(ends.map(|e| e.1)));
-        match rate {
-            Rate::Tpr => [("best", highest), ("worst", lowest)],
-            Rate::Fpr => [("best", lowest), ("worst", highest)],
-            Rate::Selection => [("highest", highest), ("lowest", lowest)],
+        match metric.into().high_is_good() {
+            Some(true) => [("best", highest), ("worst", lowest)],
+            Some(false) => [("best", lowest), ("worst", highest)],
+            None => [("highest", highest), ("lowest", lowest)],
         }
     }
 
@@ -69,8 +87,7 @@ impl<'w> ComparedSegments<'w> {
         (eligible, decides): (&[usize], &dyn Fn(usize) -> f64),
         reference: Option<f64>,
     ) -> Judged {
-        let counted = if self.selection { Confusion::total } else { Confusion::positives };
-        let n: u64 = self.confusions.iter().map(counted).sum();
+        let n: u64 = self.confusions.iter().map(|c| self.samples(c)).sum();
         evidence.push(("n", n.into()));
         evidence.push(("reference_value", number(reference)));
         if self.unsegmented > 0 {
@@ -81,7 +98,8 @@ impl<'w> ComparedSegments<'w> {
             let left_out = |among: &dyn Fn(&usize) -> bool| {
                 (0..self.each.len()).filter(|i| listed.binary_search(i).is_err() && among(i)).collect::<Vec<_>>()
             };
-            let n: u64 = left_out(&|_| true).into_iter().filter_map(|i| self.confusions.get(i)).map(counted).sum();
+            let n: u64 =
+                left_out(&|_| true).into_iter().filter_map(|i| self.confusions.get(i)).map(|c| self.samples(c)).sum();
             let eligible = left_out(&|i| eligible.binary_search(i).is_ok()).len();
             let all = self.each.len() - listed.len();
             evidence.push(("segments_left_out", json!({"segments": all, "eligible": eligible, "n": n})));
@@ -97,12 +115,12 @@ impl<'w> ComparedSegments<'w> {
 
     pub(super) fn reference_of(
         &self,
-        rate: Rate,
+        metric: impl Into<Metric>,
         least: u64,
         f: impl Fn(&[Confusion], &[usize]) -> Option<f64>,
     ) -> Option<f64> {
         let confusions: Vec<Confusion> = self.reference?.values().copied().collect();
-        f(&confusions, &rate.eligible(&confusions, least))
+        f(&confusions, &metric.into().eligible(&confusions, least))
     }
 
     /// The design effect, where there is one.
@@ -113,11 +131,11 @@ impl<'w> ComparedSegments<'w> {
     /// How near a rate stands to either end of all: these decide over gaps.
     pub(super) fn extremes(
         &self,
-        rate: Rate,
+        metric: Metric,
         eligible: &[usize],
         ends: Option<(usize, usize)>,
     ) -> impl Fn(usize) -> f64 + use<> {
-        let value = |i: &usize| self.confusions.get(*i).and_then(|c| rate.value(c)).unwrap_or(f64::NAN);
+        let value = |i: &usize| self.confusions.get(*i).and_then(|c| metric.value(c)).unwrap_or(f64::NAN);
         let mut sorted = eligible.to_vec();
         sorted.sort_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
         let mut places = vec![u64::MAX; self.each.len()];
@@ -167,17 +185,14 @@ impl<'w> ComparedSegments<'w> {
                 return Value::Object(m);
             }
             let c = s.confusion;
-            let interval = Rate::Tpr.interval(&c);
             for (key, n) in [("tp", c.tp), ("fn", c.fn_), ("fp", c.fp), ("tn", c.tn)] {
                 m.insert(key.into(), n.into());
             }
-            m.insert("tpr".into(), number(Rate::Tpr.value(&c)));
-            m.insert("tpr_lower".into(), number(interval.map(|i| i.0)));
-            m.insert("tpr_upper".into(), number(interval.map(|i| i.1)));
-            m.insert("reference_tpr".into(), number(s.reference.and_then(|r| Rate::Tpr.value(&r))));
+            let (name, metric) = self.shown.unwrap_or(("tpr", Metric::Rate(Rate::Tpr)));
+            measured(&mut m, (name, metric), &c, s.reference.as_ref());
             m.insert("eligible".into(), eligible.binary_search(&i).is_ok().into());
             m.insert("predicted".into(), json!({"positive": yes, "negative": no}));
-            if prediction_time {
+            if prediction_time && metric == Metric::Rate(Rate::Tpr) {
                 let (u1, u0) = (yes.saturating_sub(c.selected()), no.saturating_sub(c.fn_ + c.tn));
                 let bounds = fairness::label_bounds(c.tp, c.fn_, u1, u0);
                 m.insert("tpr_lowest".into(), number(bounds.as_ref().map(|b| b.lo)));
@@ -187,6 +202,20 @@ impl<'w> ComparedSegments<'w> {
         });
         list.collect()
     }
+}
+
+/// A metric of a segment under the name that the rule gives it, here and in the snapshot.
+fn measured(
+    m: &mut Map<String, Value>,
+    (name, metric): (&str, Metric),
+    counts: &Confusion,
+    reference: Option<&Confusion>,
+) {
+    let interval = metric.interval(counts);
+    m.insert(name.into(), number(metric.value(counts)));
+    m.insert(format!("{name}_lower"), number(interval.map(|i| i.0)));
+    m.insert(format!("{name}_upper"), number(interval.map(|i| i.1)));
+    m.insert(format!("reference_{name}"), number(reference.and_then(|r| metric.value(r))));
 }
 
 /// How much a segment decides.
@@ -219,10 +248,15 @@ fn selected(m: &mut Map<String, Value>, s: &Segment<'_>) {
     m.insert("reference_selection_rate".into(), number(s.reference.and_then(|r| Rate::Selection.value(&r))));
 }
 
-pub(super) fn unit(rate: Rate) -> &'static str {
-    match rate {
-        Rate::Tpr => "positives",
-        Rate::Fpr => "negatives",
-        Rate::Selection => "predictions with a decision",
+/// What a segment must have enough of.
+pub(super) fn unit(metric: impl Into<Metric>) -> &'static str {
+    match metric.into() {
+        Metric::Rate(Rate::Tpr | Rate::Fnr) | Metric::F1 => "positives",
+        Metric::Rate(Rate::Fpr | Rate::Specificity) => "negatives",
+        Metric::Rate(Rate::Selection) => "predictions with a decision",
+        Metric::Rate(Rate::Accuracy) => "labelled predictions",
+        Metric::Rate(Rate::Precision | Rate::Fdr) => "positive decisions",
+        Metric::Rate(Rate::For) => "negative decisions",
+        Metric::BalancedAccuracy => "positives and as many negatives",
     }
 }

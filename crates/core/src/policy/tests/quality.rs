@@ -1,0 +1,74 @@
+//! Rules of quality and fairness that practitioners write, each as a policy says it.
+
+use super::*;
+use crate::rule::decided::Decided;
+use crate::rule::quality::{ScoreMetric, ScoreRule};
+use crate::rule::segments::metrics::{ComparedMetric, GapLcb};
+use crate::stats::confusion::Rate;
+use crate::stats::quality::Metric;
+
+#[test]
+fn what_practitioners_ask_of_fairness_can_be_said() {
+    for text in [
+        // The four-fifths rule, against a named group, with a warning.
+        "ratio: {of: selection_rate, by: c, gte: 0.8}",
+        "ratio: {of: selection_rate, by: c, gte: 0.8, reference: x}",
+        "ratio: {of: selection_rate, by: c, gte: 0.8, warn: 0.9}",
+        "disparate_impact: {by: c, gte: 0.8}",
+        // Gaps with a reference group, of every rate; ratios; odds; intersections.
+        "gap: {of: tpr, by: c, lt: 0.1, reference: x}",
+        "gap: {of: fnr, by: c, lt: 0.1}",
+        "gap: {of: precision, by: c, lt: 0.1}",
+        "gap: {of: fdr, by: c, lt: 0.1}",
+        "gap: {of: for, by: c, lt: 0.1}",
+        "gap: {of: accuracy, by: c, lt: 0.1}",
+        "gap: {of: average_odds, by: c, lt: 0.1}",
+        "average_odds: {by: c, lt: 0.1}",
+        "ratio: {of: tpr, by: c, gte: 0.8}",
+        "equalized_odds: {by: c, lt: 0.1}",
+        "gap: {of: recall, by: [c, d], lt: 0.1}",
+        "gap: {of: recall, by: c*d, lt: 0.1}",
+        "gap_lcb: {of: precision, by: c, lte: 0.03, reference: x}",
+    ] {
+        assert!(read(&with_rule(text)).is_ok(), "{text}: {:?}", read(&with_rule(text)));
+    }
+}
+
+#[test]
+fn what_practitioners_ask_of_quality_can_be_said() {
+    for metric in ["recall", "precision", "f1", "accuracy", "brier", "auc", "log_loss", "ece", "selection_rate"] {
+        for limits in ["gte: 0.7", "gt: 0.7, warn: 0.8", "lt: 0.7, warn: 0.6", "lte: 0.7, for: 2"] {
+            let text = format!("{metric}: {{{limits}}}");
+            assert!(read(&with_rule(&text)).is_ok(), "{text}: {:?}", read(&with_rule(&text)));
+        }
+    }
+}
+
+#[test]
+fn rules_read_what_they_need() {
+    let kind = rule("gap: {of: recall, by: [c, d], lt: 0.1}");
+    let gap: &ComparedMetric = kind.as_check().unwrap();
+    assert_eq!((gap.by, gap.min_positives, kind.reads_labels()), (1, 30, true));
+    let kind = rule("gap: {of: selection_rate, by: c, lt: 0.1}");
+    assert_eq!((kind.reads_labels(), kind.selection_by(), kind.metric()), (false, Some(0), "gap"));
+    let kind = rule("gap_lcb: {of: selection_rate, by: c, lte: 0.1}");
+    assert_eq!((kind.reads_labels(), kind.as_check::<GapLcb>().unwrap().rate), (false, Rate::Selection));
+    let kind = rule("ppv: {gte: 0.5}");
+    let decided: &Decided = kind.as_check().unwrap();
+    assert_eq!((decided.metric, kind.metric(), kind.reads_decided()), (Metric::Rate(Rate::Precision), "ppv", true));
+    let kind = rule("brier: {lt: 0.5}");
+    let score: &ScoreRule = kind.as_check().unwrap();
+    assert_eq!((score.of, kind.reads_decided(), kind.reads_labels()), (ScoreMetric::Brier, false, true));
+}
+
+#[test]
+fn selection_needs_no_labels_and_scores_need_no_threshold() {
+    let without = |text: &str, key: &str| read(&with_rule(text).replace(key, ""));
+    let (labels, threshold) = ("labels: {horizon: 1d}\n", "score: {threshold: 0.5}\n");
+    for text in ["selection_rate: {lt: 0.5}", "gap: {of: selection_rate, by: c, lt: 0.1}"] {
+        assert!(without(text, labels).is_ok(), "{text}");
+        assert!(without(text, threshold).unwrap_err().contains("reads decisions"), "{text}");
+    }
+    assert!(without("recall: {gte: 0.5}", labels).unwrap_err().contains("recall reads labels"));
+    assert!(without("brier: {lt: 0.5}", threshold).is_ok());
+}

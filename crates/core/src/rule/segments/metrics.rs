@@ -1,0 +1,278 @@
+//! Rules that compare any metric of decisions between segments, named by `of`: gaps, ratios, bounds of gaps, average odds.
+
+use super::super::alarms::{Breaks, SegmentSimulation, Simulation};
+use super::super::counts::WindowCounts;
+use super::super::definition::{
+    Bounds, Check, Counts, Definition, LimitForm, Minimum, Opt, Read, RuleKind, Subjects, Takes, Values,
+};
+use super::super::names::PolicyNames;
+use super::super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _, bound};
+use super::super::result::{Judged, bounded};
+use super::super::types::{Bound, Side};
+use super::listed::ComparedSegments;
+use super::{ADVICE, BASE, REFERENCE, over};
+use crate::stats::fairness::Rate;
+use crate::stats::limit::Limit;
+use crate::stats::quality::{Metric, named};
+use crate::yaml::Map;
+
+/// The rules of this family, in the order of the reference.
+pub(in super::super) static RULES: [&Definition; 4] = [&GAP, &RATIO, &GAP_LCB, &AVERAGE_ODDS];
+
+static GAP: Definition = Definition {
+    name: "gap",
+    documentation: "The largest less the smallest value of a metric (`of`) over eligible segments, or with `reference` the largest difference to \
+        the value of that segment. `best` is the segment with the value that is good for those who are judged: a high recall, a low \
+        `fpr`; of `selection_rate` the two are `highest` and `lowest`. `lower` and `upper` are Newcombe's 95% interval. `of: selection_rate` reads no \
+        labels and counts every prediction with a decision.",
+    limit: LimitForm::Any,
+    bounds: Bounds::Rate,
+    example: "0.05",
+    options: &[OF, REFERENCE, MIN_POSITIVES],
+    parse: |definition, map, names| compared(definition, &GAP_OF_SELECTION, map, names),
+    ..BASE
+};
+static GAP_OF_SELECTION: Definition = Definition { counts: Counts::Decisions, ..GAP };
+
+static RATIO: Definition = Definition {
+    name: "ratio",
+    documentation: "The smallest over the largest value of a metric (`of`) over eligible segments; with `reference` each segment's value over that \
+        segment's, of which the one that lies worst to the limit is the value. The four-fifths rule is \
+        `{of: selection_rate, gte: 0.8}`.",
+    bounds: Bounds::AboveZero,
+    example: "0.8",
+    values: Values::FromZero,
+    parse: |definition, map, names| compared(definition, &RATIO_OF_SELECTION, map, names),
+    ..GAP
+};
+static RATIO_OF_SELECTION: Definition = Definition { counts: Counts::Decisions, ..RATIO };
+
+const OF: Opt = Opt {
+    key: "of",
+    takes: Takes::OneOf(&METRICS),
+    default: "",
+    documentation: "The metric that is compared; the rules of these names say what each is.",
+};
+const METRICS: [&str; 14] = [
+    "accuracy",
+    "precision",
+    "ppv",
+    "recall",
+    "tpr",
+    "specificity",
+    "f1",
+    "balanced_accuracy",
+    "fpr",
+    "fnr",
+    "fdr",
+    "for",
+    "selection_rate",
+    "average_odds",
+];
+
+/// What a rule compares between segments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Compared {
+    /// Under the name that the rule gives it.
+    Metric(&'static str, Metric),
+    AverageOdds,
+}
+
+impl Compared {
+    fn read(option: &Opt, map: &Map) -> Option<Self> {
+        let name = option.one_of(map)?;
+        Some(named(name).map_or(Self::AverageOdds, |metric| Self::Metric(name, metric)))
+    }
+
+    fn is_selection(self) -> bool {
+        matches!(self, Self::Metric(_, Metric::Rate(Rate::Selection)))
+    }
+
+    /// The rates that `check --alarms` simulates; none where it simulates nothing.
+    fn rates(self) -> &'static [Rate] {
+        match self {
+            Self::AverageOdds | Self::Metric(_, Metric::F1 | Metric::BalancedAccuracy) => &[],
+            Self::Metric(_, Metric::Rate(rate)) => match rate {
+                Rate::Tpr => &[Rate::Tpr],
+                Rate::Fpr => &[Rate::Fpr],
+                Rate::Selection => &[Rate::Selection],
+                Rate::Accuracy => &[Rate::Accuracy],
+                Rate::Precision => &[Rate::Precision],
+                Rate::Specificity => &[Rate::Specificity],
+                Rate::Fnr => &[Rate::Fnr],
+                Rate::Fdr => &[Rate::Fdr],
+                Rate::For => &[Rate::For],
+            },
+        }
+    }
+}
+
+/// A gap or a ratio of a metric between segments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComparedMetric {
+    definition: &'static Definition,
+    pub of: Compared,
+    pub by: usize,
+    pub bound: Bound,
+    pub reference: Option<String>,
+    pub min_positives: u64,
+}
+
+fn compared(
+    definition: &'static Definition,
+    of_selection: &'static Definition,
+    map: &Map,
+    names: &PolicyNames,
+) -> Option<RuleKind> {
+    let of = Compared::read(&OF, map);
+    let (by, min_positives) = over(map, names);
+    let (bound, reference) = (bound(definition, map), REFERENCE.optional_name(map));
+    let of = of?;
+    let is_ratio = definition.name == RATIO.name;
+    if of == Compared::AverageOdds && (is_ratio || reference.as_ref().is_some_and(Option::is_some)) {
+        let place = map.get("of").unwrap_or_else(|| map.item().clone());
+        return place.fail(
+            "average_odds is a mean of gaps, and has neither a ratio nor a reference: write `gap: {of: average_odds, by: …, lt: …}`",
+        );
+    }
+    let definition = if of.is_selection() { of_selection } else { definition };
+    let (by, bound, reference, min_positives) = (by?, bound?, reference?, min_positives?);
+    Some(RuleKind::new(ComparedMetric { definition, of, by, bound, reference, min_positives }))
+}
+
+impl Check for ComparedMetric {
+    fn definition(&self) -> &'static Definition {
+        self.definition
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        vec![Read::Segmentation(self.by)]
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        vec![self.bound]
+    }
+
+    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        let segments = ComparedSegments::new(window, self.by, self.of.is_selection(), 1.0);
+        let Compared::Metric(name, metric) = self.of else {
+            return vec![segments.average_odds(self.bound, self.min_positives)];
+        };
+        let segments = segments.showing(name, metric);
+        let reference = self.reference.as_deref();
+        vec![if self.definition.name == RATIO.name {
+            segments.ratio(metric, self.bound, self.min_positives, reference)
+        } else {
+            segments.gap(metric, self.bound, self.min_positives, reference)
+        }]
+    }
+
+    fn simulation(&self) -> Simulation {
+        let limit = self.bound.limit.value();
+        let breaks = match (self.definition.name == RATIO.name, self.bound.side) {
+            (false, Side::Lt | Side::Lte) => Breaks::Gap(limit),
+            (true, Side::Gt | Side::Gte) => Breaks::Ratio(limit),
+            _ => return Simulation::Unknown("it is not computed for a limit on this side"),
+        };
+        let parts: Vec<(Rate, Breaks)> = self.of.rates().iter().map(|rate| (*rate, breaks)).collect();
+        if parts.is_empty() || self.reference.is_some() {
+            return Simulation::Unknown("it is not computed for this metric, or with a reference segment");
+        }
+        Simulation::Segments(SegmentSimulation {
+            by: self.by,
+            min_positives: self.min_positives,
+            parts,
+            advice: "raise `min_positives` or the limit, or write `gap_lcb`, which blocks only where chance cannot be it",
+        })
+    }
+}
+
+static GAP_LCB: Definition = Definition {
+    name: "gap_lcb",
+    documentation: "A lower bound of `gap` of a rate that is a proportion (`of`), over all pairs of eligible segments (Newcombe's interval, \
+        corrected for their number), or of each segment to the one that `reference` names. It blocks where chance cannot be the \
+        reason, and warns with `underpowered` where the window is too small to tell.",
+    limit: LimitForm::AtMost("lte"),
+    bounds: Bounds::Rate,
+    values: Values::Difference,
+    options: &[OF_PROPORTION, REFERENCE, MIN_POSITIVES, DESIGN_EFFECT],
+    parse: |definition, map, names| {
+        let of = OF_PROPORTION.one_of(map);
+        let (by, min_positives) = over(map, names);
+        let lte = Limit::in_options(map, None, definition);
+        let (reference, design_effect) = (REFERENCE.optional_name(map), DESIGN_EFFECT.optional_number(map));
+        let name = of?;
+        let Some(Metric::Rate(rate)) = named(name) else { return None };
+        let definition = if rate == Rate::Selection { &GAP_LCB_OF_SELECTION } else { definition };
+        let (by, lte, min_positives, reference, design_effect) =
+            (by?, lte?, min_positives?, reference?, design_effect?);
+        Some(RuleKind::new(GapLcb { definition, name, rate, by, lte, min_positives, reference, design_effect }))
+    },
+    ..BASE
+};
+static GAP_LCB_OF_SELECTION: Definition = Definition { counts: Counts::Decisions, ..GAP_LCB };
+const OF_PROPORTION: Opt = Opt { takes: Takes::OneOf(&PROPORTIONS), ..OF };
+const PROPORTIONS: [&str; 11] =
+    ["accuracy", "precision", "ppv", "recall", "tpr", "specificity", "fpr", "fnr", "fdr", "for", "selection_rate"];
+
+/// A bound of a rate's gap against its limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GapLcb {
+    definition: &'static Definition,
+    name: &'static str,
+    pub rate: Rate,
+    pub by: usize,
+    pub lte: Limit,
+    pub min_positives: u64,
+    pub reference: Option<String>,
+    pub design_effect: Option<f64>,
+}
+
+impl Check for GapLcb {
+    fn definition(&self) -> &'static Definition {
+        self.definition
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        vec![Read::Segmentation(self.by)]
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        vec![bounded(Side::Lte, self.lte)]
+    }
+
+    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        let effect = window.design_effect(self.design_effect);
+        let segments = ComparedSegments::new(window, self.by, self.rate == Rate::Selection, effect);
+        let segments = segments.showing(self.name, self.rate.into());
+        vec![segments.gap_bound(self.rate, self.lte, self.min_positives, self.reference.as_deref())]
+    }
+
+    fn simulation(&self) -> Simulation {
+        super::simulation(self.by, self.min_positives, (self.rate, Breaks::GapBound(self.lte.value())), ADVICE)
+    }
+
+    fn design_effect(&self) -> Option<Option<f64>> {
+        Some(self.design_effect)
+    }
+}
+
+static AVERAGE_ODDS: Definition = Definition {
+    name: "average_odds",
+    documentation: "The mean of the gaps of true and false positive rates; `driven_by` says which of the two is larger, and `best` and `worst` are \
+        its segments. `gap: {of: average_odds}` is the same.",
+    limit: LimitForm::Any,
+    bounds: Bounds::Rate,
+    example: "0.05",
+    subjects: Subjects::Segmentation,
+    minimum: Minimum::TwoSegments,
+    options: &[MIN_POSITIVES],
+    parse: |definition, map, names| {
+        let (by, min_positives) = over(map, names);
+        let bound = bound(definition, map);
+        let (by, bound, min_positives) = (by?, bound?, min_positives?);
+        let of = Compared::AverageOdds;
+        Some(RuleKind::new(ComparedMetric { definition, of, by, bound, reference: None, min_positives }))
+    },
+    ..BASE
+};

@@ -21,7 +21,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 
 use driftgate_core::baseline::{Baseline, Coded, SnapshotColumns};
-use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::decoder::{Format, EventDecoder};
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::job::Job;
@@ -163,7 +163,7 @@ fn decode(c: &mut Criterion) {
         )
     };
     let mut decoder =
-        JsonDecoder::new(std::slice::from_ref(&schema), &Format::default(), EventKind::Predictions, Limits::default());
+        EventDecoder::new(std::slice::from_ref(&schema), &Format::default(), EventKind::Predictions, Limits::default());
     let mut out = [PredictionBatch::new(20, 4, 2)];
     for event in &events {
         batch::decode(&mut decoder, event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
@@ -198,7 +198,7 @@ fn decode(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("columns");
     group.throughput(Throughput::Elements(events.len() as u64));
-    let mut decoder = JsonDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default());
+    let mut decoder = EventDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default());
     group.bench_function("driftgate, decoded alone", |b| {
         b.iter(|| {
             for events in events.chunks(2048) {

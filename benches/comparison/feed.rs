@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use driftgate_core::baseline::{Baseline, SnapshotColumns};
-use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::decoder::{Format, EventDecoder};
 use driftgate_core::event::{Domain, EventKind, Flag, Limits, PredictionBatch, code};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;
@@ -46,7 +46,7 @@ pub fn names(features: usize) -> Vec<String> {
 /// A pipeline that is fed from memory.
 pub struct Feed {
     pipeline: Pipeline,
-    decoder: JsonDecoder,
+    decoder: EventDecoder,
     id: DecoderId,
     source: SourceId,
     batch: [PredictionBatch; 1],
@@ -73,7 +73,7 @@ impl Feed {
         let (id, source) = (intake.add_decoder(), intake.add_source(EventKind::Predictions, format.time.future, None));
         drop(intake);
         Self {
-            decoder: JsonDecoder::new(std::slice::from_ref(&schema), &format, EventKind::Predictions, limits),
+            decoder: EventDecoder::new(std::slice::from_ref(&schema), &format, EventKind::Predictions, limits),
             id,
             source,
             pipeline,

@@ -6,7 +6,7 @@ use crate::config::{self, Config, SourceConfig};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::options::FileOptions;
 use crate::view::Keep;
-use driftgate_core::decode::json::Format;
+use driftgate_core::decode::decoder::Format;
 use driftgate_core::event::EventKind;
 use driftgate_core::intake::Setup;
 

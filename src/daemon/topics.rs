@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::sources;
 use crate::config::SourceConfig;
-use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::decoder::{Format, EventDecoder};
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::event::{EventKind, FieldMap, Limits, TimeUnit};
 use driftgate_core::schema::Schema;
@@ -30,7 +30,7 @@ pub struct Topic {
 
 /// The reader of one partition.
 pub struct TopicReader {
-    decoder: JsonDecoder,
+    decoder: EventDecoder,
     pub batches: Box<dyn Batches>,
     /// What was read, and what of it was rejected.
     pub log: MessageLog,
@@ -68,7 +68,7 @@ impl Topic {
     #[must_use]
     pub fn reader(&self) -> TopicReader {
         TopicReader {
-            decoder: JsonDecoder::new(&self.schemas, &self.format, self.kind, self.limits),
+            decoder: EventDecoder::new(&self.schemas, &self.format, self.kind, self.limits),
             batches: batches::empty(self.kind, &self.schemas),
             log: MessageLog::new(self.keep_payload, self.limits.message_bytes),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::options::{Chunk, FileOptions};
-use driftgate_core::decode::json::{Decoded, Format, JsonDecoder};
+use driftgate_core::decode::decoder::{Decoded, Format, EventDecoder};
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::decode::{Reason, Reject};
 use driftgate_core::event::Limits;
@@ -174,7 +174,7 @@ impl Blocks {
 
 /// Decodes blocks; one per thread.
 pub struct LineDecoder {
-    json: JsonDecoder,
+    json: EventDecoder,
     record_ts: i64,
     /// Rows of the last block, the guess for the next.
     rows: usize,
@@ -185,7 +185,7 @@ impl LineDecoder {
     pub fn new<B: Batch>(schema: &Arc<Schema>, options: &FileOptions) -> Self {
         let FileOptions { format, limits, record_ts, .. } = options;
         let format = Format { model: Some(0), ..format.clone() };
-        let json = JsonDecoder::new(std::slice::from_ref(schema), &format, B::kind(), *limits);
+        let json = EventDecoder::new(std::slice::from_ref(schema), &format, B::kind(), *limits);
         Self { json, record_ts: *record_ts, rows: 0 }
     }
 
@@ -219,7 +219,8 @@ impl LineDecoder {
                 continue;
             }
             match decode(&mut self.json, text, self.record_ts, std::slice::from_mut(&mut chunk.batch)) {
-                Ok(Decoded::Row(_)) => {}
+                // Lines of files are JSON, which waits for no schema.
+                Ok(Decoded::Row(_) | Decoded::Waits) => {}
                 Ok(Decoded::UnknownModel) => chunk.unknown_model += 1,
                 Err(reject) => chunk.rejects.push((line, reject, text.to_vec())),
             }

@@ -33,6 +33,6 @@ pub use handle::Handle;
 pub use listener::{Listener, Own};
 pub use mark::{Mark, mark};
 pub use messages::Message;
-pub use partition::Partition;
+pub use partition::{Outcome, Partition};
 pub use properties::{fetched_ahead, is_for_consumers, read_by_hand};
 pub use types::{Found, Start};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::columns::nulls::NullTexts;
 use driftgate_core::decode::Reject;
-use driftgate_core::decode::json::Format;
+use driftgate_core::decode::decoder::Format;
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::event::Limits;
 

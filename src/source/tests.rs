@@ -14,7 +14,7 @@ use super::columns::events::EventStream;
 use super::options::FileOptions;
 use driftgate_core::decode::Reason;
 use driftgate_core::decode::checks::Checks;
-use driftgate_core::decode::json::{Decoded, Format, JsonDecoder};
+use driftgate_core::decode::decoder::{Decoded, Format, EventDecoder};
 use driftgate_core::event::EventKind::{self, Labels, Measurements, Predictions};
 use driftgate_core::event::{Field, Limits};
 use driftgate_core::pipeline::batch::{Batch, PerKind, decode};
@@ -102,7 +102,7 @@ impl PerKind for AsJson<'_> {
     type Output = Option<Reason>;
 
     fn of<B: Batch + 'static>(self) -> Option<Reason> {
-        let mut decoder = JsonDecoder::new(&[schema()], &Format::default(), B::kind(), limits());
+        let mut decoder = EventDecoder::new(&[schema()], &Format::default(), B::kind(), limits());
         let mut out = [B::empty(&schema())];
         // The first way through an event is not the one of those that follow.
         let read = [(); 3].map(|()| match decode(&mut decoder, self.0.to_string().as_bytes(), NOW, &mut out) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftgate::replay::reference;
-use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::decoder::{Format, EventDecoder};
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};
@@ -18,7 +18,7 @@ const RULES: &str = "checks:\n  drift:\n    window: {size: 1h, slide: 5m}\n    r
 
 /// A model with a numeric and a categorical feature, a score and a segment, and what feeds it.
 struct Feed {
-    decoder: JsonDecoder,
+    decoder: EventDecoder,
     batch: [PredictionBatch; 1],
     pipeline: Pipeline,
     source: SourceId,
@@ -44,7 +44,7 @@ impl Feed {
         let schema = Arc::clone(intake.schema());
         drop(intake);
         Self {
-            decoder: JsonDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default()),
+            decoder: EventDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default()),
             batch: [PredictionBatch::new(1, 1, 1)],
             pipeline,
             source,

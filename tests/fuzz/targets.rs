@@ -14,7 +14,7 @@ use driftgate::{config, daemon, replay, snapshot, view};
 use driftgate_core::baseline::Baseline;
 use driftgate_core::codec::hash::sha256_hex;
 use driftgate_core::decode::Reject;
-use driftgate_core::decode::json::Format;
+use driftgate_core::decode::decoder::Format;
 use driftgate_core::event::{EventKind, Limits};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::versions::Reference;

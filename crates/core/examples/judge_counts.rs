@@ -1,7 +1,7 @@
 //! Rows in, verdict out: an hour of one feature, judged against its training values.
 use std::sync::Arc;
 
-use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::decoder::{Format, EventDecoder};
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::{Setup, job::Job, versions::Reference};
 use driftgate_core::{Baseline, Pipeline, baseline::SnapshotColumns, pipeline::batch::decode, policy, schema::Schema};
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let training = SnapshotColumns { rows: 1000, numeric: vec![ages], ..Default::default() };
     let built = Baseline::build(&policy, "1", "training", "", &training).map_err(|errors| format!("{errors:?}"))?;
     let schema = Arc::new(Schema::new(&policy));
-    let mut json = JsonDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default());
+    let mut json = EventDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default());
     let mut batch = [PredictionBatch::new(1, 0, 0)];
     for age in 400..1000_i64 {
         let event =

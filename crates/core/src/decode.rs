@@ -1,12 +1,17 @@
 //! Bytes and columns to events: what every format shares. `coder` turns texts into codes, `scan` reads JSON and
 //! `decimal` and `short` its numbers and short texts, `time` says which instants times of every format mean,
 //! `reject` has the reasons for which events are rejected, `checks` the values for which events of every format are rejected, `notes`
-//! and `seen` keep what is worth telling of events that count, `plan` and `json` decode JSON events by a schema, `columns` those of files of columns. No input or output here.
+//! and `seen` keep what is worth telling of events that count. `wire` says how messages are written and `framing` which schema names
+//! them; `decoder` reads them by a `plan`, `json` or `avro` into the slots of their model; `columns` reads those of files of columns.
+//! No input or output here.
 
+pub mod avro;
 pub mod checks;
 pub mod coder;
 pub mod columns;
 mod decimal;
+pub mod decoder;
+pub mod framing;
 pub mod json;
 pub mod notes;
 pub mod plan;
@@ -15,6 +20,7 @@ pub mod scan;
 pub mod seen;
 mod short;
 pub mod time;
+pub mod wire;
 
 pub use reject::{Reason, Reject};
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::read::MessageLog;
-use crate::source::kafka::Partition;
-use driftgate_core::decode::json::JsonDecoder;
+use crate::source::kafka::{Outcome, Partition};
+use driftgate_core::decode::decoder::{Decoded, EventDecoder, Message};
+use driftgate_core::decode::framing;
 use driftgate_core::event::EventKind;
-use driftgate_core::pipeline::batch::{Batch, PerKind, decode};
+use driftgate_core::pipeline::batch::{Batch, PerKind, decode_message};
 use driftgate_core::pipeline::kinds;
 use driftgate_core::schema::Schema;
 
@@ -25,7 +26,7 @@ pub struct Turn<'t> {
 /// Batches of one kind, one per model.
 pub trait Batches: Send {
     /// Decodes messages that are there already; returns how many.
-    fn drain(&mut self, turn: Turn<'_>, decoder: &mut JsonDecoder, log: &mut MessageLog) -> usize;
+    fn drain(&mut self, turn: Turn<'_>, decoder: &mut EventDecoder, log: &mut MessageLog) -> usize;
 
     /// Each model's batch.
     fn each(&mut self) -> Vec<(usize, &mut dyn Batch)>;
@@ -48,18 +49,24 @@ pub fn empty(kind: EventKind, schemas: &[Arc<Schema>]) -> Box<dyn Batches> {
 }
 
 impl<B: Batch + 'static> Batches for Vec<B> {
-    fn drain(&mut self, turn: Turn<'_>, decoder: &mut JsonDecoder, log: &mut MessageLog) -> usize {
+    fn drain(&mut self, turn: Turn<'_>, decoder: &mut EventDecoder, log: &mut MessageLog) -> usize {
         let Turn { partition, first, most, now_ms } = turn;
         partition.drain(most, |message| {
             first.get_or_insert(message.offset());
             if message.is_tombstone() {
                 log.read.tombstones += 1;
-                return;
+                return Outcome::Read;
+            }
+            let record_ts = message.timestamp_ms().unwrap_or(now_ms);
+            let schema_header = if decoder.reads_headers() { message.header(framing::HEADER) } else { None };
+            let read = Message { value: message.payload(), schema_header, record_ts };
+            let outcome = decode_message(decoder, read, self);
+            if outcome == Ok(Decoded::Waits) {
+                return Outcome::Held;
             }
             log.read.events += 1;
-            let record_ts = message.timestamp_ms().unwrap_or(now_ms);
-            let outcome = decode(decoder, message.payload(), record_ts, self);
             log.note(message, outcome);
+            Outcome::Read
         })
     }
 

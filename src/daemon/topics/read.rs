@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::daemon::rejections;
 use crate::sink::dead_letters::DeadLetter;
 use crate::source::kafka::Message;
-use driftgate_core::decode::json::Decoded;
+use driftgate_core::decode::decoder::Decoded;
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::{Reason, Reject};
 
@@ -62,7 +62,8 @@ impl MessageLog {
     /// Takes note of what became of a message.
     pub fn note(&mut self, message: &Message<'_>, outcome: Result<Decoded, Reject>) {
         match outcome {
-            Ok(Decoded::Row(_)) => {}
+            // What waits is given again, and noted then.
+            Ok(Decoded::Row(_) | Decoded::Waits) => {}
             Ok(Decoded::UnknownModel) => self.read.unknown_model += 1,
             Err(reject) => self.reject(message, reject),
         }

@@ -11,7 +11,7 @@ pub use super::event_file::Rejects;
 use super::{ColumnReader, FileError, FileRows, Piece, Pieces};
 use crate::source::options::FileOptions;
 use driftgate_core::decode::columns::ColumnCoder;
-use driftgate_core::decode::json::Format;
+use driftgate_core::decode::decoder::Format;
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::event::Field;

@@ -153,6 +153,25 @@ impl Message<'_> {
         }
     }
 
+    /// The last header of a name, if it has a value. The name ends with a zero.
+    #[must_use]
+    pub fn header(&self, name: &CStr) -> Option<&[u8]> {
+        let mut headers = ptr::null_mut();
+        // Safety: the message is only read; headers that are handed out belong to it and live as long.
+        let found = unsafe { native::rd_kafka_message_headers(ptr::from_ref(self.message), &raw mut headers) };
+        if found != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return None;
+        }
+        let (mut value, mut length) = (ptr::null(), 0);
+        // Safety: the headers live, the name ends with a zero, and both places are written to where a header is found.
+        let found =
+            unsafe { native::rd_kafka_header_get_last(headers, name.as_ptr(), &raw mut value, &raw mut length) };
+        let value = NonNull::new(value.cast_mut().cast::<u8>())?;
+        // Safety: the header has so many bytes there for as long as the message lives.
+        let bytes = unsafe { std::slice::from_raw_parts(value.as_ptr(), length) };
+        (found == native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then_some(bytes)
+    }
+
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.message.offset

@@ -46,8 +46,9 @@ impl Partition {
         self.messages.as_ref().and_then(|messages| messages.leader_epoch(next)).or(started)
     }
 
-    /// Reads up to `most` messages that are there already, without waiting; returns how many.
-    pub fn drain(&mut self, most: usize, mut each: impl FnMut(&Message<'_>)) -> usize {
+    /// Reads up to `most` messages that are there already, without waiting; returns how many. Where `each` says that it cannot read
+    /// a message yet, that one and those behind it are fetched again a little later.
+    pub fn drain(&mut self, most: usize, mut each: impl FnMut(&Message<'_>) -> Outcome) -> usize {
         let Self { topic, partition, next, end_reached, halted, doubted, broken, messages: Some(messages), .. } = self
         else {
             return 0;
@@ -69,7 +70,13 @@ impl Partition {
                     *at.broken = None;
                     // A message that was read before cannot come again within one assignment.
                     if at.next.is_none_or(|next| message.offset() >= next) {
-                        each(&message);
+                        if each(&message) == Outcome::Held {
+                            // It is the next one, also where nothing was read before.
+                            *at.next = Some(message.offset());
+                            *at.broken = Some(Broken::held(Instant::now()));
+                            *end_reached = None;
+                            return;
+                        }
                         *at.next = Some(message.offset() + 1);
                         *end_reached = None;
                         drained += 1;
@@ -94,6 +101,14 @@ impl Partition {
         }
         drained
     }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Read,
+    /// It cannot be read yet.
+    Held,
 }
 
 /// How far a partition is read, and what stops it.

@@ -8,6 +8,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// So often a batch is tried.
 const TRIES: u32 = 3;
+/// A message that waits for something else is fetched again after this.
+const HOLD: Duration = Duration::from_millis(100);
 /// It is tried again after this.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -51,6 +53,11 @@ pub enum Next {
 }
 
 impl Broken {
+    /// A message that cannot be read yet, since what it needs is being fetched: it is tried as often as it takes.
+    pub fn held(now: Instant) -> Self {
+        Self { again: Some(now + HOLD), ..Self::default() }
+    }
+
     pub fn next(&mut self, now: Instant) -> Next {
         match self.again {
             None => Next::Read,

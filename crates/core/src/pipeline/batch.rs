@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::decode::Reject;
 use crate::decode::columns::{ColumnCoder, Columns};
-use crate::decode::json::{Decoded, Event, JsonDecoder};
+use crate::decode::decoder::{Decoded, Event, EventDecoder, Message, Read};
 use crate::decode::notes::Notes;
 use crate::event::{EventKind, FieldMap, Fresh};
 use crate::intake::count::Worker;
@@ -127,16 +127,32 @@ pub trait PerKind {
 /// # Errors
 /// The rejection; nothing was added.
 pub fn decode<B: Batch>(
-    json: &mut JsonDecoder,
+    decoder: &mut EventDecoder,
     bytes: &[u8],
     record_ts: i64,
     out: &mut [B],
 ) -> Result<Decoded, Reject> {
-    let first = out.get_mut(json.guess());
+    decode_message(decoder, Message { value: bytes, schema_header: None, record_ts }, out)
+}
+
+/// Decodes a message, in its source's format, into the batch of its model.
+///
+/// # Errors
+/// The rejection; nothing was added.
+pub fn decode_message<B: Batch>(
+    decoder: &mut EventDecoder,
+    message: Message<'_>,
+    out: &mut [B],
+) -> Result<Decoded, Reject> {
+    let first = out.get_mut(decoder.guess());
     if let Some(fresh) = first.filter(|batch| batch.rows() == 0).and_then(B::fresh) {
-        json.begin(fresh);
+        decoder.begin(fresh);
     }
-    let Some(event) = json.event(bytes, record_ts)? else { return Ok(Decoded::UnknownModel) };
+    let event = match decoder.event(message)? {
+        Read::Event(event) => event,
+        Read::UnknownModel => return Ok(Decoded::UnknownModel),
+        Read::Waits => return Ok(Decoded::Waits),
+    };
     let model = event.model;
     let Some(batch) = out.get_mut(model) else { return Ok(Decoded::UnknownModel) };
     batch.push(event);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::batch::{Batch, PerKind};
 use crate::decode::checks;
 use crate::decode::columns::{ColumnCoder, Columns};
-use crate::decode::json::Event;
+use crate::decode::decoder::Event;
 use crate::decode::notes::Notes;
 use crate::event::{
     EventKind, FeatureBatch, Field, FieldMap, Flag, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code,

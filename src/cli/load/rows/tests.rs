@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::source::columns::events::EventStream;
 use crate::source::options::FileOptions;
-use driftgate_core::decode::json::{Format, JsonDecoder};
+use driftgate_core::decode::decoder::{Format, EventDecoder};
 use driftgate_core::event::{Limits, PredictionBatch};
 use driftgate_core::pipeline::batch::decode;
 
@@ -111,7 +111,7 @@ fn an_event_reads_as_its_row() {
     let mut file = EventStream::open(&path, Arc::clone(&schema), &options).unwrap();
     assert!(file.next(&mut of_file, &mut |row, _| rejected.push(row)).unwrap());
     let format = Format { model: Some(0), ..Format::default() };
-    let mut json = JsonDecoder::new(std::slice::from_ref(&schema), &format, EventKind::Predictions, Limits::default());
+    let mut json = EventDecoder::new(std::slice::from_ref(&schema), &format, EventKind::Predictions, Limits::default());
     let (mut rows, _) = Rows::open(&path, &policy(), None).unwrap();
     let (mut out, mut refused, mut number) = (Vec::new(), Vec::new(), 0);
     while rows.next(&mut out).unwrap().is_some() {

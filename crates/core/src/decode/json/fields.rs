@@ -46,7 +46,7 @@ pub struct Values {
 }
 
 impl Values {
-    pub(super) fn new(schema: &Schema) -> Self {
+    pub(in crate::decode) fn new(schema: &Schema) -> Self {
         Self {
             numeric: vec![numeric::MISSING; schema.numeric.len()],
             categorical: vec![code::MISSING; schema.categorical.len()],
@@ -57,7 +57,7 @@ impl Values {
         }
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(in crate::decode) fn reset(&mut self) {
         self.id.clear();
         self.has_id = false;
         self.version = code::MISSING;
@@ -80,7 +80,7 @@ impl Values {
 
     /// Checks what was read of an event, its texts aside, which were when they were read.
     #[inline]
-    pub(super) fn check(&self, checks: &Checks) -> Result<(), Reject> {
+    pub(in crate::decode) fn check(&self, checks: &Checks) -> Result<(), Reject> {
         for (field, reason, detail) in checks.needed() {
             if self.lacks(field) {
                 return Err(Reject::new(reason, detail));
@@ -139,7 +139,7 @@ impl Values {
 
 /// Which texts need no look, since every check passes them.
 #[derive(Clone, Copy)]
-pub(super) struct Plain {
+pub(in crate::decode) struct Plain {
     /// Ids of 1 to so many bytes.
     pub id: usize,
     /// Short versions; the short name of the model; short values of features and segments.
@@ -149,7 +149,7 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    pub(super) fn new(checks: &Checks, limits: &Limits) -> Self {
+    pub(in crate::decode) fn new(checks: &Checks, limits: &Limits) -> Self {
         let short = |field| checks.passes_within(field) >= MOST_SHORT;
         Self {
             id: checks.passes_within(Field::PredictionId),
@@ -161,7 +161,7 @@ impl Plain {
 }
 
 /// What ended the walk over an event early.
-pub(super) enum Stop {
+pub(in crate::decode) enum Stop {
     Reject(Reject),
     /// The event belongs to this model, not to the guessed one.
     OtherModel(usize),
@@ -175,7 +175,7 @@ impl From<Reject> for Stop {
 }
 
 /// One pass over one event.
-pub(super) struct Walk<'w, 'a> {
+pub(in crate::decode) struct Walk<'w, 'a> {
     pub scanner: Scanner<'a>,
     pub event: u64,
     pub schema: &'w Schema,

@@ -2,7 +2,13 @@
 
 #![allow(clippy::float_cmp, reason = "values are passed on, not computed")]
 
-use super::*;
+use std::sync::Arc;
+
+use crate::decode::decoder::{Decoded, EventDecoder, Format};
+use crate::decode::time::TimeFormat;
+use crate::decode::{Reason, Reject};
+use crate::event::{EventKind, FieldMap, Limits};
+use crate::schema::Schema;
 use crate::event::{Flag, LabelBatch, MeasurementBatch, PredictionBatch, TimeUnit, code, numeric};
 use crate::pipeline::batch::decode;
 use crate::schema::Classes;
@@ -27,7 +33,7 @@ fn schema(model: &str) -> Arc<Schema> {
 }
 
 struct Fixture {
-    decoder: JsonDecoder,
+    decoder: EventDecoder,
     out: Vec<PredictionBatch>,
 }
 
@@ -35,7 +41,7 @@ impl Fixture {
     fn new(format: &Format) -> Self {
         let schemas = [schema("flights"), schema("trains")];
         Self {
-            decoder: JsonDecoder::new(
+            decoder: EventDecoder::new(
                 &schemas,
                 format,
                 EventKind::Predictions,
@@ -133,7 +139,7 @@ fn nan_is_missing_and_infinity_is_extreme_wherever_they_stand() {
 #[test]
 fn a_label_that_is_nan_is_null_and_a_measured_value_must_be_finite() {
     let schemas = [schema("flights")];
-    let mut labels = JsonDecoder::new(&schemas, &Format::default(), EventKind::Labels, Limits::default());
+    let mut labels = EventDecoder::new(&schemas, &Format::default(), EventKind::Labels, Limits::default());
     let mut out = [LabelBatch::new(1)];
     for label in ["NaN", "Infinity"] {
         let text =
@@ -142,7 +148,7 @@ fn a_label_that_is_nan_is_null_and_a_measured_value_must_be_finite() {
     }
     assert_eq!(out[0].label, [Flag::Missing, Flag::Invalid]);
     assert_eq!(out[0].kpis[0], [Flag::Missing, Flag::Invalid]);
-    let mut measured = JsonDecoder::new(&schemas, &Format::default(), EventKind::Measurements, Limits::default());
+    let mut measured = EventDecoder::new(&schemas, &Format::default(), EventKind::Measurements, Limits::default());
     let mut out = [MeasurementBatch::default()];
     for (value, n, reason) in
         [("NaN", "1", Reason::BadValue), ("-Infinity", "1", Reason::BadValue), ("1", "Infinity", Reason::BadWeight)]
@@ -242,7 +248,7 @@ fn fields_may_stand_elsewhere_and_features_at_the_top() {
     let mut f = Fixture::new(&Format {
         fields,
         time: TimeFormat { unit: TimeUnit::Seconds, ..TimeFormat::default() },
-        model: None,
+        ..Format::default()
     });
     let text = r#"{"meta":{"id":"a","time":1362131640.5},"model":"flights","version":"1","temp":3,"cust_age":40,"origin":"JFK"}"#;
     assert_eq!(f.read(text), Ok(Decoded::Row(0)));
@@ -309,7 +315,7 @@ fn times_are_numbers_digits_and_texts_in_the_sources_unit_and_zone() {
 #[test]
 fn labels_are_zero_one_or_what_the_policy_maps() {
     let schemas = [schema("flights")];
-    let mut decoder = JsonDecoder::new(&schemas, &Format::default(), EventKind::Labels, Limits::default());
+    let mut decoder = EventDecoder::new(&schemas, &Format::default(), EventKind::Labels, Limits::default());
     let mut out = [LabelBatch::new(1)];
     for (label, expected) in [
         ("0", Flag::No),
@@ -340,7 +346,7 @@ fn a_measurement_has_a_version_a_metric_and_a_value() {
     let fields = FieldMap { value: vec!["reading".into(), "value".into()], ..FieldMap::default() };
     let read = |format: &Format, text: &str| {
         let limits = Limits { string_bytes: 16, ..Limits::default() };
-        let mut decoder = JsonDecoder::new(&schemas, format, EventKind::Measurements, limits);
+        let mut decoder = EventDecoder::new(&schemas, format, EventKind::Measurements, limits);
         let mut out = vec![MeasurementBatch::default(); 2];
         decode::<MeasurementBatch>(&mut decoder, text.as_bytes(), NOW, &mut out).map(|outcome| (outcome, out))
     };
@@ -385,7 +391,7 @@ fn a_measurement_has_a_version_a_metric_and_a_value() {
 fn a_key_that_json_escapes_is_found_by_its_meaning_alone() {
     let quoted = Schema { numeric: vec!["a\"b".into()], categorical: vec![], ..(*schema("flights")).clone() };
     let mut decoder =
-        JsonDecoder::new(&[Arc::new(quoted)], &Format::default(), EventKind::Predictions, Limits::default());
+        EventDecoder::new(&[Arc::new(quoted)], &Format::default(), EventKind::Predictions, Limits::default());
     let mut out = [PredictionBatch::new(1, 0, 3)];
     let event = |key: &str| {
         format!(

@@ -159,11 +159,17 @@ impl Walk<'_, '_> {
         }
         let meaning = *meaning;
         let token = self.scanner.value(self.scratch)?;
+        self.value(&meaning, token, again)
+    }
+
+    /// Takes the value of a key that means this; `again`: the key has had one.
+    #[inline]
+    pub fn value(&mut self, meaning: &Meaning, token: Token<'_>, again: bool) -> Result<(), Stop> {
         if let Some(field) = meaning.field {
             self.field(field, token)?;
         }
         if !meaning.is_field_only() {
-            self.values(&meaning, token, again);
+            self.values(meaning, token, again);
         }
         Ok(())
     }

@@ -1,0 +1,289 @@
+//! Values written by the `apache-avro` crate, against what JSON events with the same values give.
+
+#![allow(clippy::float_cmp, reason = "values are passed on, not computed")]
+
+use std::sync::Arc;
+
+use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
+use apache_avro::{Decimal, Schema as AvroSchema};
+use proptest::prelude::*;
+
+use super::super::decoder::{Decoded, EventDecoder, Format, Message};
+use super::super::framing::SchemaRef;
+use super::super::wire::{Found, Schemas, Wire};
+use super::super::{Reason, Reject};
+use super::Writer;
+use crate::event::{EventKind, Limits, PredictionBatch};
+use crate::pipeline::batch::decode_message;
+use crate::schema::{Classes, Schema};
+
+const NOW: i64 = 1_800_000_000_000;
+
+fn schema(model: &str) -> Arc<Schema> {
+    Arc::new(Schema {
+        model: model.to_owned(),
+        numeric: vec!["amount".into(), "age".into()],
+        categorical: vec!["carrier".into(), "code".into()],
+        attributes: vec!["origin".into(), "carrier".into()],
+        segmentations: vec![vec![0], vec![1]],
+        kpis: vec!["ctr".into()],
+        metrics: vec![],
+        labels: Classes::default(),
+        decisions: Classes::default(),
+        needs_id: true,
+        reads_error: true,
+        prediction_time: false,
+    })
+}
+
+/// Schemas that are there, by their ids from 0 on.
+#[derive(Debug)]
+struct Known(Vec<Arc<Writer>>);
+
+impl Schemas for Known {
+    fn find(&self, at: SchemaRef) -> Found {
+        match at {
+            SchemaRef::Id(id) => match self.0.get(id as usize) {
+                Some(writer) => Found::Writer(Arc::clone(writer)),
+                None => Found::Refused(format!("no schema has the id {id}")),
+            },
+            SchemaRef::Guid(_) => Found::Waits,
+        }
+    }
+}
+
+struct Fixture {
+    decoder: EventDecoder,
+    out: Vec<PredictionBatch>,
+}
+
+impl Fixture {
+    fn of(wire: Wire) -> Self {
+        let schemas = [schema("flights"), schema("trains")];
+        let format = Format { wire, ..Format::default() };
+        Self {
+            decoder: EventDecoder::new(&schemas, &format, EventKind::Predictions, Limits::default()),
+            out: vec![PredictionBatch::new(2, 2, 2); 2],
+        }
+    }
+
+    fn framed(schemas: &[&str]) -> Self {
+        let writers = schemas.iter().map(|text| Arc::new(Writer::parse(text, &[]).unwrap()));
+        Self::of(Wire::Avro(Arc::new(Known(writers.collect()))))
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<Decoded, Reject> {
+        let message = Message { value: bytes, schema_header: None, record_ts: NOW };
+        decode_message::<PredictionBatch>(&mut self.decoder, message, &mut self.out)
+    }
+
+    fn json(text: &str) -> Self {
+        let mut json = Self::of(Wire::Json);
+        json.read(text.as_bytes()).unwrap();
+        json
+    }
+
+    /// What batches hold, for comparison.
+    fn held(&self) -> String {
+        format!("{:?}", self.out)
+    }
+}
+
+fn written(schema: &str, value: Value) -> Vec<u8> {
+    let schema = AvroSchema::parse_str(schema).unwrap();
+    GenericDatumWriter::builder(&schema).build().unwrap().write_value_to_vec(value).unwrap()
+}
+
+fn framed(id: u32, schema: &str, value: Value) -> Vec<u8> {
+    [&[0][..], &id.to_be_bytes(), &written(schema, value)].concat()
+}
+
+fn record(fields: Vec<(&str, Value)>) -> Value {
+    Value::Record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+const PREDICTION: &str = r#"{"type": "record", "name": "Prediction", "namespace": "com.example", "fields": [
+    {"name": "prediction_id", "type": "string"},
+    {"name": "model", "type": "string"},
+    {"name": "version", "type": ["null", "int"], "default": null},
+    {"name": "ts", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+    {"name": "score", "type": "double"},
+    {"name": "error", "type": ["null", "boolean"]},
+    {"name": "trace", "type": {"type": "array", "items": "string"}},
+    {"name": "features", "type": {"type": "record", "name": "Features", "fields": [
+        {"name": "amount", "type": ["null", {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}]},
+        {"name": "age", "type": "int"},
+        {"name": "carrier", "type": {"type": "enum", "name": "Carrier", "symbols": ["AA", "UA"]}},
+        {"name": "code", "type": "long"},
+        {"name": "origin", "type": ["null", "string"]},
+        {"name": "of_other_models", "type": {"type": "map", "values": "float"}}
+    ]}},
+    {"name": "kpi", "type": {"type": "map", "values": "int"}}
+]}"#;
+
+fn prediction() -> Value {
+    let features = record(vec![
+        ("amount", Value::Union(1, Box::new(Value::Decimal(Decimal::from((-12_345_i32).to_be_bytes()))))),
+        ("age", Value::Int(41)),
+        ("carrier", Value::Enum(1, "UA".into())),
+        ("code", Value::Long(9_007_199_254_740_993)),
+        ("origin", Value::Union(1, Box::new(text("Zürich")))),
+        ("of_other_models", Value::Map([("a".to_owned(), Value::Float(1.5))].into())),
+    ]);
+    record(vec![
+        ("prediction_id", text("p-1")),
+        ("model", text("trains")),
+        ("version", Value::Union(1, Box::new(Value::Int(7)))),
+        ("ts", Value::TimestampMicros(1_700_000_000_123_456)),
+        ("score", Value::Double(0.25)),
+        ("error", Value::Union(1, Box::new(Value::Boolean(true)))),
+        ("trace", Value::Array(vec![text("a"), text("b")])),
+        ("features", features),
+        ("kpi", Value::Map([("ctr".to_owned(), Value::Int(1))].into())),
+    ])
+}
+
+#[test]
+fn a_value_gives_what_json_with_the_same_values_gives() {
+    let mut avro = Fixture::framed(&[PREDICTION]);
+    assert_eq!(avro.read(&framed(0, PREDICTION, prediction())), Ok(Decoded::Row(1)), "the value names its model");
+    let json = Fixture::json(
+        r#"{"prediction_id": "p-1", "model": "trains", "version": 7, "ts": 1700000000123, "score": 0.25, "error": true,
+            "features": {"amount": -123.45, "age": 41, "carrier": "UA", "code": 9007199254740993, "origin": "Zürich"},
+            "kpi": {"ctr": 1}}"#,
+    );
+    assert_eq!(avro.held(), json.held());
+    assert_eq!(avro.out[1].ts, [1_700_000_000_123]);
+}
+
+#[test]
+fn fields_may_come_go_move_and_be_of_other_types() {
+    let old = r#"{"type": "record", "name": "P", "fields": [
+        {"name": "id", "type": "int"}, {"name": "score", "type": "float"}, {"name": "ts", "type": "long"},
+        {"name": "version", "type": "string"}, {"name": "prediction_id", "type": {"type": "string", "logicalType": "uuid"}},
+        {"name": "model", "type": "string"}]}"#;
+    let new = r#"{"type": "record", "name": "P", "fields": [
+        {"name": "model", "type": "string"}, {"name": "prediction_id", "type": ["null", "string"]},
+        {"name": "extra", "type": {"type": "record", "name": "Extra", "fields": [{"name": "ts", "type": "string"}]}},
+        {"name": "ts", "type": "string"}, {"name": "version", "type": "long"}, {"name": "score", "type": ["double", "null"]}]}"#;
+    let id = "550e8400-e29b-41d4-a716-446655440000";
+    let mut avro = Fixture::framed(&[old, new]);
+    let first = record(vec![
+        ("id", Value::Int(1)),
+        ("score", Value::Float(0.5)),
+        ("ts", Value::Long(1_700_000_000_000)),
+        ("version", text("3")),
+        ("prediction_id", Value::Uuid(id.parse().unwrap())),
+        ("model", text("flights")),
+    ]);
+    let second = record(vec![
+        ("model", text("flights")),
+        ("prediction_id", Value::Union(1, Box::new(text("q")))),
+        ("extra", record(vec![("ts", text("never"))])),
+        ("ts", text("2023-11-14T22:13:20Z")),
+        ("version", Value::Long(3)),
+        ("score", Value::Union(1, Box::new(Value::Null))),
+    ]);
+    avro.read(&framed(0, old, first.clone())).unwrap();
+    avro.read(&framed(1, new, second)).unwrap();
+    avro.read(&framed(0, old, first)).unwrap();
+    let mut json = Fixture::of(Wire::Json);
+    for (id, score) in [(id, "0.5"), ("q", "null"), (id, "0.5")] {
+        let event = format!(
+            r#"{{"model": "flights", "prediction_id": "{id}", "ts": 1700000000000, "version": "3", "score": {score}}}"#
+        );
+        json.read(event.as_bytes()).unwrap();
+    }
+    assert_eq!(avro.held(), json.held());
+}
+
+#[test]
+fn records_that_hold_themselves_and_references_are_read() {
+    let node = r#"{"type": "record", "name": "Node", "namespace": "tree", "fields": [
+        {"name": "next", "type": ["null", "Node"]}, {"name": "day", "type": {"type": "int", "logicalType": "date"}}]}"#;
+    let event = r#"{"type": "record", "name": "P", "namespace": "events", "fields": [
+        {"name": "chain", "type": "tree.Node"}, {"name": "prediction_id", "type": "string"}, {"name": "model", "type": "string"},
+        {"name": "version", "type": "string"}, {"name": "ts", "type": {"type": "int", "logicalType": "date"}}]}"#;
+    let writer = Writer::parse(event, &[node.to_owned()]).unwrap();
+    let mut avro = Fixture::of(Wire::AvroOf(Arc::new(writer)));
+    // Two nodes: the branch 1 and the branch 0, each with its day (zig-zag).
+    let chain: &[u8] = &[2, 0, 4, 6];
+    let value = [chain, b"\x04p1\x0eflights\x02v", &[0xd0, 0x92, 0x02]].concat();
+    assert_eq!(avro.read(&value), Ok(Decoded::Row(0)));
+    assert_eq!(avro.out[0].ts, [17_576 * 86_400_000]);
+    // A chain that is longer than what may be nested.
+    let deep = [vec![2; 1000], vec![0]].concat();
+    assert_eq!(avro.read(&deep).unwrap_err().reason, Reason::TooDeep);
+    let missing = Writer::parse(event, &[]).unwrap_err();
+    assert!(missing.contains("tree.Node"), "{missing}");
+    assert!(Writer::parse("\"string\"", &[]).unwrap_err().contains("of a record"));
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_and_what_is_not_there_yet_waits() {
+    let mut avro = Fixture::framed(&[PREDICTION]);
+    let whole = framed(0, PREDICTION, prediction());
+    for end in 5..whole.len() {
+        let reject = avro.read(&whole[..end]).unwrap_err();
+        assert_eq!(reject.reason, Reason::NotAvro, "cut behind {end} bytes: {reject}");
+    }
+    let reject = avro.read(&[&whole[..], &[0]].concat()).unwrap_err();
+    assert!(reject.detail.contains("1 bytes follow the value"), "{reject}");
+    let reject = avro.read(&framed(4, PREDICTION, prediction())).unwrap_err();
+    assert_eq!((reject.reason, reject.detail.as_str()), (Reason::UnknownSchema, "no schema has the id 4"));
+    assert_eq!(avro.read(b"{}").unwrap_err().reason, Reason::BadFrame);
+    assert_eq!(avro.read(&[&[1][..], &[7; 16], &whole[5..]].concat()), Ok(Decoded::Waits));
+    assert_eq!(avro.read(&whole), Ok(Decoded::Row(1)), "what was refused leaves nothing behind");
+    assert_eq!(avro.held(), {
+        let mut only = Fixture::framed(&[PREDICTION]);
+        only.read(&whole).unwrap();
+        only.held()
+    });
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_end_in_a_row_or_a_refusal(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut avro = Fixture::framed(&[PREDICTION]);
+        let _ = avro.read(&[&[0, 0, 0, 0, 0][..], &bytes].concat());
+    }
+
+    #[test]
+    fn a_flipped_byte_ends_in_a_row_or_a_refusal(at in 5..100_usize, bit in 0..8_u32) {
+        let mut avro = Fixture::framed(&[PREDICTION]);
+        let mut whole = framed(0, PREDICTION, prediction());
+        let at = at % whole.len();
+        whole[at] ^= 1_u8 << bit;
+        let _ = avro.read(&whole);
+    }
+
+    #[test]
+    fn numbers_are_those_of_json(amount in any::<i64>(), age in any::<i32>(), score in any::<f64>().prop_filter("finite", |x| x.is_finite())) {
+        let schema = r#"{"type": "record", "name": "P", "fields": [
+            {"name": "prediction_id", "type": "string"}, {"name": "model", "type": "string"}, {"name": "version", "type": "string"},
+            {"name": "ts", "type": "long"}, {"name": "score", "type": "double"},
+            {"name": "features", "type": {"type": "map", "values": ["int", "long"]}}]}"#;
+        let value = record(vec![
+            ("prediction_id", text("p")), ("model", text("flights")), ("version", text("1")), ("ts", Value::Long(5)),
+            ("score", Value::Double(score)),
+            ("features", Value::Map([
+                ("amount".to_owned(), Value::Union(1, Box::new(Value::Long(amount)))),
+                ("code".to_owned(), Value::Union(1, Box::new(Value::Long(amount)))),
+                ("age".to_owned(), Value::Union(0, Box::new(Value::Int(age)))),
+            ].into())),
+        ]);
+        let mut avro = Fixture::framed(&[schema]);
+        avro.read(&framed(0, schema, value)).unwrap();
+        let json = Fixture::json(&format!(
+            r#"{{"prediction_id": "p", "model": "flights", "version": "1", "ts": 5, "score": {score:e},
+                "features": {{"amount": {amount}, "age": {age}, "code": {amount}}}}}"#
+        ));
+        prop_assert_eq!(avro.out[0].score.clone(), json.out[0].score.clone());
+        prop_assert_eq!(avro.held(), json.held());
+    }
+}

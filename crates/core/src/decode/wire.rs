@@ -1,0 +1,44 @@
+//! How a source's messages are written, and where the schemas of framed ones come from.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::avro::Writer;
+use super::framing::SchemaRef;
+
+/// How a source's messages are written.
+#[derive(Clone, Debug, Default)]
+pub enum Wire {
+    /// A JSON object.
+    #[default]
+    Json,
+    /// The same behind Confluent's frame. Its schema says what producers may write, and is not needed to read it.
+    JsonSchema,
+    /// Avro behind Confluent's frame.
+    Avro(Arc<dyn Schemas>),
+    /// Avro without a frame, all of it written with this schema.
+    AvroOf(Arc<Writer>),
+}
+
+impl Wire {
+    /// Whether a frame, or a header, names each message's schema.
+    #[must_use]
+    pub fn is_framed(&self) -> bool {
+        matches!(self, Self::JsonSchema | Self::Avro(_))
+    }
+}
+
+/// Schemas by the names that messages have for them. Nobody waits for one here: what is not there yet is fetched beside the stream.
+pub trait Schemas: Debug + Send + Sync {
+    fn find(&self, at: SchemaRef) -> Found;
+}
+
+/// What is known of a schema.
+#[derive(Clone, Debug)]
+pub enum Found {
+    Writer(Arc<Writer>),
+    /// It is asked for: the message is to be given again.
+    Waits,
+    /// Nobody has it, or it cannot be read: why, in a sentence.
+    Refused(String),
+}

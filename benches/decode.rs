@@ -21,7 +21,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 
 use driftgate_core::baseline::{Baseline, Coded, SnapshotColumns};
-use driftgate_core::decode::decoder::{Format, EventDecoder};
+use driftgate_core::decode::decoder::{EventDecoder, Format};
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::job::Job;

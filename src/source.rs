@@ -1,5 +1,5 @@
 //! Where events come from: files (`columns` for Parquet and CSV, `jsonl` for JSON lines, both behind `files`) and `kafka`.
-//! `lines` cuts files of lines into parts. `prometheus` polls measurements.
+//! `lines` cuts files of lines into parts. `prometheus` polls measurements, `schemas` fetches what framed messages are written with.
 
 pub mod columns;
 pub mod files;
@@ -8,6 +8,7 @@ pub mod kafka;
 pub mod lines;
 pub mod options;
 pub mod prometheus;
+pub mod schemas;
 
 #[cfg(test)]
 mod tests;

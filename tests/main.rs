@@ -101,6 +101,8 @@ mod replay;
 mod rollouts;
 #[path = "cases/rules.rs"]
 mod rules;
+#[path = "cases/schemas.rs"]
+mod schemas;
 #[path = "cases/secure.rs"]
 mod secure;
 #[path = "cases/service.rs"]

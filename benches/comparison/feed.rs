@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use driftgate_core::baseline::{Baseline, SnapshotColumns};
-use driftgate_core::decode::decoder::{Format, EventDecoder};
+use driftgate_core::decode::decoder::{EventDecoder, Format};
 use driftgate_core::event::{Domain, EventKind, Flag, Limits, PredictionBatch, code};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;

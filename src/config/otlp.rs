@@ -7,8 +7,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::key::{self, Key, default, names, required};
-use super::reader::{ConfigReader, duration};
-use super::sinks;
+use super::reader::{ConfigReader, duration, url};
 use crate::telemetry::otlp::OtlpConfig;
 use driftgate_core::yaml::Item;
 
@@ -35,7 +34,7 @@ impl ConfigReader<'_> {
     pub(super) fn otlp(&self, item: &Item) -> Option<OtlpConfig> {
         let map = item.map(const { &names(&OTLP) })?;
         let endpoint = map.require("endpoint", "http://localhost:4318").and_then(|item| {
-            let url = sinks::url(&item)?;
+            let url = url(&item)?;
             if url.contains("/v1/") {
                 return item.fail("expected the collector's address alone: /v1/traces and /v1/metrics are added");
             }

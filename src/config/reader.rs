@@ -65,3 +65,12 @@ pub fn count(item: &Item, least: u64, most: u64) -> Option<usize> {
 pub fn duration(item: &Item) -> Option<Duration> {
     item.duration(false).and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
 }
+
+/// The address of a server.
+pub fn url(item: &Item) -> Option<String> {
+    let text = item.text("a URL")?;
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Some(text.to_owned());
+    }
+    item.fail("expected a URL that starts with http:// or https://")
+}

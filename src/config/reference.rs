@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
-use super::{access, cluster, http, kafka, limits, otlp, publish, reader, root, sinks, sources, state};
+use super::{access, cluster, http, kafka, limits, otlp, publish, reader, root, schemas, sinks, sources, state};
 
 /// A mapping of the file.
 pub struct Section {
@@ -17,6 +17,8 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "", keys: &root::ROOT },
     Section { path: "kafka", keys: &kafka::KAFKA },
     Section { path: "sources[]", keys: &sources::SOURCE },
+    Section { path: "sources[].schema", keys: &schemas::SCHEMA },
+    Section { path: "schema_registry", keys: &schemas::SCHEMA_REGISTRY },
     Section { path: "registry", keys: &sinks::REGISTRIES },
     Section { path: "registry.embedded", keys: &sinks::EMBEDDED },
     Section { path: "registry.mlflow", keys: &sinks::MLFLOW },

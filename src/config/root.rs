@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::cluster::INTERNAL;
 use super::key::{Key, default, names, optional};
 use super::reader::{ConfigReader, duration};
+use super::schemas::SourceFormat;
 use super::sinks::{self, RegistryConfig};
 use super::sources::SourceConfig;
 use super::types::{ClusterConfig, Config, Limits, PublishConfig};
@@ -13,7 +14,7 @@ use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use driftgate_core::yaml::{Item, Map};
 
-pub const ROOT: [Key; 16] = [
+pub const ROOT: [Key; 17] = [
     optional(
         "policies",
         "list of paths",
@@ -25,6 +26,11 @@ pub const ROOT: [Key; 16] = [
         "How to connect to Kafka. Without it only files can be read (`driftgate replay --config`).",
     ),
     optional("sources", "list", "Topics of events. Required with `kafka`."),
+    optional(
+        "schema_registry",
+        "mapping",
+        "The schema registry whose serializers write messages. Required by `format: avro` without a `schema`.",
+    ),
     default(
         "idle_after",
         "duration",
@@ -70,10 +76,14 @@ impl ConfigReader<'_> {
         self.ca_file = tls.clone().flatten();
         let policies = map.get("policies").map_or_else(|| Some(Vec::new()), |item| files::patterns(&item));
         let kafka = map.get("kafka").map(|item| self.kafka(&item));
-        let sources = map.get("sources").map_or_else(|| Some(Vec::new()), |item| sources::sources(&item));
+        let sources = map.get("sources").map_or_else(|| Some(Vec::new()), |item| sources::sources(&self, &item));
         if kafka.is_some() {
             let _ = map.require("policies", "[\"policies/*.yaml\"]");
             let _ = map.require("sources", "[{topic: predictions, kind: predictions}]");
+        }
+        let schema_registry = map.get("schema_registry").map(|item| self.schema_registry(&item));
+        if schema_registry.is_none() {
+            needs_registry(&map, sources.as_deref());
         }
         let idle_after = map.get("idle_after").map_or(Some(Duration::from_secs(30)), |item| duration(&item));
         let registry = map.get("registry").map_or_else(
@@ -106,6 +116,7 @@ impl ConfigReader<'_> {
             policies: policies?,
             kafka: optionally(kafka)?,
             sources: sources?,
+            schema_registry: optionally(schema_registry)?,
             idle_after: idle_after?,
             registry: registry?,
             publish: publish?,
@@ -117,6 +128,17 @@ impl ConfigReader<'_> {
             stores: Stores { ca_file: tls? },
             directory: self.directory,
         })
+    }
+}
+
+/// Reports a source whose schemas nobody would give.
+fn needs_registry(map: &Map, sources: Option<&[SourceConfig]>) {
+    let framed = sources.into_iter().flatten().find(|source| source.format == SourceFormat::Avro);
+    if let (Some(source), Some(item)) = (framed, map.get("sources")) {
+        item.report(format!(
+            "the messages of \"{}\" name schemas of a registry, and the configuration has none: add `schema_registry: {{url: …}}`, or `schema: {{file: …}}` to the source if they are Avro without a frame",
+            source.topic
+        ));
     }
 }
 

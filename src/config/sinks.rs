@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::key::{self, Key, default, names, required};
-use super::reader::{ConfigReader, duration};
+use super::reader::{ConfigReader, duration, url};
 use super::sources;
 use driftgate_core::yaml::Item;
 
@@ -196,14 +196,6 @@ impl ConfigReader<'_> {
     pub(super) fn audit(item: &Item) -> Option<String> {
         item.map(const { &names(&AUDIT) })?.require("topic", "driftgate.audit").and_then(|item| sources::topic(&item))
     }
-}
-
-pub(super) fn url(item: &Item) -> Option<String> {
-    let text = item.text("a URL")?;
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Some(text.to_owned());
-    }
-    item.fail("expected a URL that starts with http:// or https://")
 }
 
 /// What was given must be right; what was not given is fine.

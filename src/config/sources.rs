@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::tz::TimeZone;
 
 use super::key::{Key, default, names, optional, required};
+use super::reader::ConfigReader;
+use super::schemas::SourceFormat;
 use driftgate_core::decode::time::{FUTURE_MS, TimeFormat, zone};
 use driftgate_core::event::{EventKind, Field, FieldMap, TimeUnit};
 use driftgate_core::yaml::{Item, units};
 
-/// One topic of events. Its format is JSON, the only one so far.
+/// One topic of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceConfig {
     pub topic: String,
     pub kind: EventKind,
+    pub format: SourceFormat,
     pub fields: FieldMap,
     /// The models that the events are for; empty: the one an event names.
     pub models: Vec<String>,
@@ -25,11 +28,11 @@ pub struct SourceConfig {
     pub null_values: Option<Vec<String>>,
 }
 
-pub(super) fn sources(item: &Item) -> Option<Vec<SourceConfig>> {
+pub(super) fn sources(reader: &ConfigReader<'_>, item: &Item) -> Option<Vec<SourceConfig>> {
     let mut topics: HashMap<String, usize> = HashMap::new();
     let mut sources = Vec::new();
     for (place, item) in item.list("sources")?.iter().enumerate() {
-        let Some(source) = source(item) else { continue };
+        let Some(source) = source(reader, item) else { continue };
         if let Some(first) = topics.get(&source.topic) {
             item.report(format!(
                 "the topic \"{}\" is read by sources[{first}] already: keep one source per topic",
@@ -46,10 +49,16 @@ pub(super) fn sources(item: &Item) -> Option<Vec<SourceConfig>> {
     Some(sources)
 }
 
-pub const SOURCE: [Key; 11] = [
+pub const SOURCE: [Key; 12] = [
     required("topic", "topic", "Topic that is read. A topic has one source."),
     required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
-    default("format", "`json`", "json", "How its messages are written."),
+    default(
+        "format",
+        "`json`, `json_schema` or `avro`",
+        "json",
+        "How its messages are written. `json_schema` and `avro` are as serializers of a schema registry write them.",
+    ),
+    optional("schema", "mapping", "Avro schema of messages without a frame, in place of the schema registry's."),
     default(
         "fields",
         "mapping",
@@ -90,12 +99,12 @@ pub const SOURCE: [Key; 11] = [
     optional("null_values", "list of texts", "Texts of CSV files that mean null (`driftgate replay --config`)."),
 ];
 
-fn source(item: &Item) -> Option<SourceConfig> {
+fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     let map = item.map(const { &names(&SOURCE) })?;
     let topic = map.require("topic", "predictions").and_then(|item| topic(&item));
     let kinds = EventKind::LISTED.map(|kind| (kind.name(), kind));
     let kind = map.require("kind", "predictions").and_then(|item| item.choice(&kinds));
-    let _ = map.get("format").and_then(|item| item.choice(&[("json", ())]));
+    let format = reader.source_format(&map);
     let fields = map.get("fields").map_or_else(|| Some(FieldMap::default()), |item| fields(&item));
     let models = map.get("models").map_or_else(|| Some(Vec::new()), |item| models(&item));
     let model = map.get("model").and_then(|item| item.name("a model's name")).map(str::to_owned);
@@ -114,6 +123,7 @@ fn source(item: &Item) -> Option<SourceConfig> {
     Some(SourceConfig {
         topic: topic?,
         kind: kind?,
+        format: format?,
         fields: FieldMap { rename: rename?, ..fields? },
         models: models?,
         model,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kafka::KafkaConfig;
+use super::schemas::SchemaRegistryConfig;
 use super::sinks::{PrometheusConfig, RegistryConfig, WebhookConfig};
 use super::sources::SourceConfig;
 use crate::http::auth::{OidcConfig, Reading};
@@ -24,6 +25,8 @@ pub struct Config {
     /// Without it only files can be read.
     pub kafka: Option<KafkaConfig>,
     pub sources: Vec<SourceConfig>,
+    /// Where the schemas of framed messages come from.
+    pub schema_registry: Option<SchemaRegistryConfig>,
     /// A partition that is caught up and silent for so long no longer holds the watermark back.
     pub idle_after: Duration,
     pub registry: RegistryConfig,

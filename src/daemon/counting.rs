@@ -19,7 +19,7 @@ use super::threads::{Threads, drop_within};
 use super::topics::Topic;
 use super::{health, ledger, reload, sink_threads, sources};
 use crate::checkpoint::Checkpoint;
-use crate::config::{Config, DeadLetterTarget, PublishConfig};
+use crate::config::{Config, DeadLetterTarget, PublishConfig, SchemaRegistryConfig, SourceConfig};
 use crate::ledger::{Embedded, Sink};
 use crate::sink::dead_letters::{DeadLetters, Target};
 use crate::sink::lane::Lane;
@@ -27,6 +27,7 @@ use crate::sink::outbox::{Outbox, Outlets};
 use crate::sink::standing::Standing;
 use crate::sink::topic::TopicWriter;
 use crate::source::kafka::{Handle, Mark};
+use crate::source::schemas::{Client, SchemaRegistry};
 use crate::telemetry::events::lifecycle::Running;
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -74,9 +75,10 @@ impl Daemon<'_> {
             *threads = sink_threads::start(self.config, &names, &properties, &registry, &view, self.control)?;
         }
         unsent.into_iter().for_each(|item| outbox.put_released(item));
+        let schema_registry = self.schema_registry(&view, threads)?;
         let engine = Engine::new(Parts {
             models,
-            topics: self.topics(&schemas),
+            topics: self.topics(&schemas, schema_registry.as_ref())?,
             kafka,
             loader: Loader::new(origin),
             outbox,
@@ -157,10 +159,27 @@ impl Daemon<'_> {
         }
     }
 
-    fn topics(&self, schemas: &[Arc<Schema>]) -> Vec<Topic> {
+    fn topics(&self, schemas: &[Arc<Schema>], registry: Option<&Arc<SchemaRegistry>>) -> anyhow::Result<Vec<Topic>> {
         let limits = self.config.limits.events;
         let keep_payload = self.config.publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
-        self.config.sources.iter().map(|s| Topic::new(s, schemas, limits, keep_payload)).collect()
+        let topic = |source: &SourceConfig| {
+            Ok(Topic::new(source, sources::wire(source, registry)?, schemas, limits, keep_payload))
+        };
+        self.config.sources.iter().map(topic).collect()
+    }
+
+    /// The registry of the messages' schemas, where the configuration names one.
+    fn schema_registry(&self, view: &Shared, threads: &mut Threads) -> anyhow::Result<Option<Arc<SchemaRegistry>>> {
+        let Some(SchemaRegistryConfig { url, access, ca_file }) = &self.config.schema_registry else { return Ok(None) };
+        let client = Client::new(url, access.clone(), ca_file.clone()).map_err(anyhow::Error::msg)?;
+        let (view, control) = (view.clone(), self.control.clone());
+        let said = move |why: Option<String>| match why {
+            Some(why) => view.fails(Part::Schemas, why),
+            None => view.works(&Part::Schemas),
+        };
+        let (registry, fetching) = SchemaRegistry::start(client, said, move || control.is_stopping())?;
+        threads.add(fetching);
+        Ok(Some(registry))
     }
 
     /// The way of results to the registry, and of verdicts to their topic.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::sources;
-use super::topics::Topic;
 use crate::config::Config;
 use crate::http::Access;
 use crate::telemetry::events::http::{TokensRead, TokensRefused};
@@ -64,10 +63,8 @@ pub fn policies(engine: &Engine, config: &Config, view: &Shared, is_unit: bool) 
             if m.policy.model == name { Arc::new(Schema::new(&policy)) } else { Arc::clone(m.intake().schema()) }
         };
         let schemas: Vec<Arc<Schema>> = world.models.iter().map(schema).collect();
+        let topics = world.topics.iter().map(|topic| topic.with_schemas(&schemas)).collect();
         drop(world);
-        let limits = config.limits.events;
-        let keep_payload = config.publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
-        let topics = config.sources.iter().map(|s| Topic::new(s, &schemas, limits, keep_payload)).collect();
         engine.start_anew(&policy, sources::setup(config), topics);
     }
 }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::config::{self, Config, SourceConfig};
+use anyhow::Context as _;
+
+use crate::config::{self, Config, SourceConfig, SourceFormat};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::options::FileOptions;
+use crate::source::schemas::SchemaRegistry;
 use crate::view::Keep;
+use driftgate_core::decode::avro::Writer;
 use driftgate_core::decode::decoder::Format;
+use driftgate_core::decode::wire::Wire;
 use driftgate_core::event::EventKind;
 use driftgate_core::intake::Setup;
 
@@ -29,7 +34,26 @@ pub fn setup(config: &Config) -> Setup {
 /// A source's format; the caller, who knows the order of models, fills in `model`.
 #[must_use]
 pub fn format(source: &SourceConfig) -> Format {
-    Format { fields: source.fields.clone(), time: source.time.clone(), model: None }
+    Format { fields: source.fields.clone(), time: source.time.clone(), ..Format::default() }
+}
+
+/// How the messages of a source are written, given the schemas of the registry where the configuration names one.
+///
+/// # Errors
+/// A schema in a file that cannot be read.
+pub fn wire(source: &SourceConfig, registry: Option<&Arc<SchemaRegistry>>) -> anyhow::Result<Wire> {
+    Ok(match (&source.format, registry) {
+        (SourceFormat::JsonSchema, _) => Wire::JsonSchema,
+        (SourceFormat::Avro, Some(registry)) => Wire::Avro(Arc::<SchemaRegistry>::clone(registry)),
+        (SourceFormat::AvroOf(path), _) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the schema {} of {} cannot be read", path.display(), source.topic))?;
+            let writer = Writer::parse(&text, &[]).map_err(anyhow::Error::msg);
+            Wire::AvroOf(Arc::new(writer.with_context(|| format!("{} of {}", path.display(), source.topic))?))
+        }
+        // The configuration refuses Avro without a registry.
+        (SourceFormat::Json | SourceFormat::Avro, _) => Wire::Json,
+    })
 }
 
 /// File options with a source's mapping: JSON lines as on the topic, columns by each pointer's last part.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::sources;
 use crate::config::SourceConfig;
-use driftgate_core::decode::decoder::{Format, EventDecoder};
+use driftgate_core::decode::decoder::{EventDecoder, Format};
 use driftgate_core::decode::seen::Seen;
+use driftgate_core::decode::wire::Wire;
 use driftgate_core::event::{EventKind, FieldMap, Limits, TimeUnit};
 use driftgate_core::schema::Schema;
 
@@ -38,17 +39,29 @@ pub struct TopicReader {
 
 impl Topic {
     #[must_use]
-    pub fn new(config: &SourceConfig, schemas: &[Arc<Schema>], limits: Limits, keep_payload: bool) -> Self {
+    pub fn new(config: &SourceConfig, wire: Wire, schemas: &[Arc<Schema>], limits: Limits, keep_payload: bool) -> Self {
         let index = |name: &String| schemas.iter().position(|s| s.model == *name);
         let named: Vec<usize> = config.models.iter().chain(&config.model).filter_map(index).collect();
         Self {
             name: config.topic.clone(),
             kind: config.kind,
-            format: Format { model: named.first().copied(), ..sources::format(config) },
+            format: Format { model: named.first().copied(), wire, ..sources::format(config) },
             models: if named.is_empty() { (0..schemas.len()).collect() } else { named },
             schemas: schemas.to_vec(),
             limits,
             keep_payload,
+        }
+    }
+
+    /// The same topic, for models of which some have other schemas.
+    #[must_use]
+    pub fn with_schemas(&self, schemas: &[Arc<Schema>]) -> Self {
+        Self {
+            name: self.name.clone(),
+            models: self.models.clone(),
+            format: self.format.clone(),
+            schemas: schemas.to_vec(),
+            ..*self
         }
     }
 

@@ -275,13 +275,7 @@ fn carry_out(
                 }
             }
             Effect::AskGate => {
-                let (answer, dossier) = ask(change, change.artifacts, context, &candidate, &state.to, None)?;
-                let why = answer.reasons.join("; ");
-                let answered = if answer.verdict == GateVerdict::Pending && dossier.is_being_read() {
-                    Input::GateWaits(why)
-                } else {
-                    Input::Gate { pass: answer.verdict == GateVerdict::Pass, why }
-                };
+                let answered = asked(change, context, &candidate, &state.to)?;
                 if let Some(plan) = plan_of(context.policy, state) {
                     let next = rollout::step(state, context.policy, plan, answered);
                     carry_out(change, context, state, next, by_person)?;
@@ -297,6 +291,22 @@ fn carry_out(
         }
     }
     Ok(())
+}
+
+/// What the gate says of a rollout's candidate.
+fn asked(
+    change: &Change<'_>,
+    context: &RequestContext<'_>,
+    candidate: &str,
+    to: &str,
+) -> Result<Input<'static>, RegistryError> {
+    let (answer, dossier) = ask(change, change.artifacts, context, candidate, to, None)?;
+    let why = answer.reasons.join("; ");
+    Ok(if answer.verdict == GateVerdict::Pending && dossier.is_being_read() {
+        Input::GateWaits(why)
+    } else {
+        Input::Gate { pass: answer.verdict == GateVerdict::Pass, why }
+    })
 }
 
 /// Takes prod back from the candidate of a rollout; `None`: it does not stand there. `Some(None)`: nothing could be moved.

@@ -171,6 +171,11 @@ fn of_part(part: &Part, why: &str) -> Option<Problem> {
             format!("dead letters are not kept: {why}"),
             "see publish.dead_letters in the configuration: the topic, or the disk of the path",
         ),
+        Part::Schemas => (
+            Severity::Halted,
+            format!("messages are not read, since their schemas cannot be fetched: {why}"),
+            "see that the daemon reaches schema_registry.url, and may read there",
+        ),
         Part::Tls => (
             Severity::Waiting,
             format!("https: {why}"),

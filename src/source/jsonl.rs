@@ -7,7 +7,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::options::{Chunk, FileOptions};
-use driftgate_core::decode::decoder::{Decoded, Format, EventDecoder};
+use driftgate_core::decode::decoder::{Decoded, EventDecoder, Format};
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::decode::{Reason, Reject};
 use driftgate_core::event::Limits;

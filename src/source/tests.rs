@@ -14,7 +14,7 @@ use super::columns::events::EventStream;
 use super::options::FileOptions;
 use driftgate_core::decode::Reason;
 use driftgate_core::decode::checks::Checks;
-use driftgate_core::decode::decoder::{Decoded, Format, EventDecoder};
+use driftgate_core::decode::decoder::{Decoded, EventDecoder, Format};
 use driftgate_core::event::EventKind::{self, Labels, Measurements, Predictions};
 use driftgate_core::event::{Field, Limits};
 use driftgate_core::pipeline::batch::{Batch, PerKind, decode};

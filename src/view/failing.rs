@@ -17,6 +17,8 @@ pub enum Part {
     /// Who gives people their tokens.
     Issuer,
     DeadLetters,
+    /// The registry of the schemas that messages are written with.
+    Schemas,
     /// The certificate of the TLS port.
     Tls,
     /// A topic, a webhook or MLflow, by the name that its other figures have.
@@ -39,6 +41,7 @@ impl Part {
             Self::Tokens => "tokens".to_owned(),
             Self::Issuer => "issuer".to_owned(),
             Self::DeadLetters => "dead_letters".to_owned(),
+            Self::Schemas => "schemas".to_owned(),
             Self::Tls => "tls".to_owned(),
             Self::Sink(name) => format!("sink {name}"),
             Self::Query(metric) => format!("query {metric}"),

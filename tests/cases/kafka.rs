@@ -1,7 +1,7 @@
 //! The daemon against a real Kafka: its verdicts are the replay's, also over a restart; and what goes wrong is told.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ impl Topics {
     }
 }
 
-fn load(file: &str, kind: &str, topic: &str, rate: Option<u32>) -> std::process::Child {
+pub fn load(file: &str, kind: &str, topic: &str, rate: Option<u32>) -> std::process::Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftgate"));
     command.args(["load", "--policy"]).arg(flights().join("policy-core.yaml")).args([
         "--topic",
@@ -71,19 +71,25 @@ fn load(file: &str, kind: &str, topic: &str, rate: Option<u32>) -> std::process:
 
 /// The complete verdicts of a replay of the flights, by id.
 fn replayed() -> BTreeMap<String, Value> {
+    replayed_of(&flights().join("predictions.parquet"), &flights().join("labels.parquet"))
+}
+
+/// The same of a part of them.
+pub fn replayed_of(predictions: &Path, labels: &Path) -> BTreeMap<String, Value> {
     let folder = Folder::new();
     let out = folder.path("verdicts.jsonl");
-    let data = flights();
     let run = folder.driftgate(&format!(
-        "replay --policy {0}/policy-core.yaml --predictions {0}/predictions.parquet --labels {0}/labels.parquet --verdicts {1}",
-        data.display(),
+        "replay --policy {}/policy-core.yaml --predictions {} --labels {} --verdicts {}",
+        flights().display(),
+        predictions.display(),
+        labels.display(),
         out.display()
     ));
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     by_id(json_lines(&out).into_iter().filter(|v| v["window"]["complete"] == true))
 }
 
-fn by_id(verdicts: impl IntoIterator<Item = Value>) -> BTreeMap<String, Value> {
+pub fn by_id(verdicts: impl IntoIterator<Item = Value>) -> BTreeMap<String, Value> {
     verdicts.into_iter().map(|v| (v["verdict_id"].as_str().unwrap().to_owned(), v)).collect()
 }
 

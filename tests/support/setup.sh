@@ -97,5 +97,6 @@ if [ "$scope" = test ]; then
   "$root/tests/support/kafka.sh" install "$cache/kafka"
   "$root/tests/support/mlflow.sh" install
   "$root/tests/support/engines.sh" install
+  "$root/tests/support/serializers.sh" install
   "$root/tests/support/issuer.sh" install
 fi

@@ -1,7 +1,7 @@
 //! Rows in, verdict out: an hour of one feature, judged against its training values.
 use std::sync::Arc;
 
-use driftgate_core::decode::decoder::{Format, EventDecoder};
+use driftgate_core::decode::decoder::{EventDecoder, Format};
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::{Setup, job::Job, versions::Reference};
 use driftgate_core::{Baseline, Pipeline, baseline::SnapshotColumns, pipeline::batch::decode, policy, schema::Schema};

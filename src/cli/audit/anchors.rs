@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 
 use crate::cli::exit::{self, Failure};
-use crate::source::kafka::{KafkaSource, KafkaSourceError, Start};
+use crate::source::kafka::{KafkaSource, KafkaSourceError, Outcome, Start};
 use driftgate_core::audit::signed_head::SignedHead;
 use driftgate_core::audit::verify::Anchored;
 
@@ -92,6 +92,7 @@ pub fn from_topic(properties: &BTreeMap<String, String>, topic: &str) -> Result<
                         anchors.unreadable.push((place, e.to_string()));
                     }
                 }
+                Outcome::Read
             });
             if messages > 0 {
                 last_news = Instant::now();

@@ -192,6 +192,45 @@ impl TopicRemarked<'_> {
     }
 }
 
+/// A schema that messages name was fetched.
+pub struct SchemaFetched<'a> {
+    pub schema: &'a str,
+    pub url: &'a str,
+}
+
+impl SchemaFetched<'_> {
+    pub fn emit(&self) {
+        let Self { schema, url } = *self;
+        tracing::info!(schema, registry = url, "a schema was fetched");
+    }
+}
+
+/// A schema that messages name cannot be used: they are rejected, and counted in `rejected_events_total`.
+pub struct SchemaRefused<'a> {
+    pub schema: &'a str,
+    pub why: &'a str,
+}
+
+impl SchemaRefused<'_> {
+    pub fn emit(&self) {
+        let Self { schema, why } = *self;
+        tracing::error!(schema, "the messages that name this schema are rejected: {why}");
+    }
+}
+
+/// The schema registry gives no answer: partitions wait. `failing` shows it until it does.
+pub struct SchemasAway<'a> {
+    pub url: &'a str,
+    pub why: &'a str,
+}
+
+impl SchemasAway<'_> {
+    pub fn emit(&self) {
+        let Self { url, why } = *self;
+        tracing::warn!(registry = url, "messages wait until their schema can be fetched: {why}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::has_doubled;

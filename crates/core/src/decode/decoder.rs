@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::avro::{self, Programs};
 use super::checks::{self, Checks};
 use super::coder::{Coder, Word};
-use super::framing;
+use super::framing::{self, SchemaRef};
 use super::json::{Plain, Stop, Values, Walk};
 use super::notes::Notes;
 use super::plan::Plan;
@@ -114,7 +114,7 @@ enum Came {
 #[derive(Clone, Copy)]
 enum Reads<'m> {
     Json(&'m [u8]),
-    Avro(framing::SchemaRef, &'m [u8]),
+    Avro(SchemaRef, &'m [u8]),
 }
 
 impl EventDecoder {
@@ -214,28 +214,7 @@ impl EventDecoder {
         };
         let mut guess = self.guess;
         loop {
-            let walked = match &self.wire {
-                Wire::Json | Wire::JsonSchema => self.walk(guess, Reads::Json(value)),
-                Wire::Avro(schemas) => {
-                    let at = at.unwrap_or_default();
-                    let known = self.models.get(guess).is_some_and(|model| model.programs.has(at));
-                    match if known { None } else { Some(schemas.find(at)) } {
-                        Some(Found::Waits) => return Ok(Came::Waits),
-                        Some(Found::Refused(why)) => return Err(Reject::new(Reason::UnknownSchema, why)),
-                        Some(Found::Writer(writer)) => self.compile(guess, at, &writer)?,
-                        None => {}
-                    }
-                    self.walk(guess, Reads::Avro(at, value))
-                }
-                Wire::AvroOf(writer) => {
-                    let at = framing::SchemaRef::default();
-                    if self.models.get(guess).is_some_and(|model| !model.programs.has(at)) {
-                        let writer = Arc::clone(writer);
-                        self.compile(guess, at, &writer)?;
-                    }
-                    self.walk(guess, Reads::Avro(at, value))
-                }
-            };
+            let Some(walked) = self.walk_as_written(guess, at, value)? else { return Ok(Came::Waits) };
             let named = match walked {
                 Ok(named) => named,
                 Err(Stop::OtherModel(other)) => {
@@ -262,8 +241,33 @@ impl EventDecoder {
         }
     }
 
+    /// Walks one event by model `guess`'s plan; `None`: its schema is not there yet.
+    fn walk_as_written(
+        &mut self,
+        guess: usize,
+        at: Option<SchemaRef>,
+        value: &[u8],
+    ) -> Result<Option<Result<bool, Stop>>, Reject> {
+        let at = at.unwrap_or_default();
+        let is_known = |models: &[ModelDecoder]| models.get(guess).is_none_or(|model| model.programs.has(at));
+        match &self.wire {
+            Wire::Json | Wire::JsonSchema => return Ok(Some(self.walk(guess, Reads::Json(value)))),
+            Wire::Avro(schemas) if !is_known(&self.models) => match schemas.find(at) {
+                Found::Waits => return Ok(None),
+                Found::Refused(why) => return Err(Reject::new(Reason::UnknownSchema, why)),
+                Found::Writer(writer) => self.compile(guess, at, &writer)?,
+            },
+            Wire::AvroOf(writer) if !is_known(&self.models) => {
+                let writer = Arc::clone(writer);
+                self.compile(guess, at, &writer)?;
+            }
+            Wire::Avro(_) | Wire::AvroOf(_) => {}
+        }
+        Ok(Some(self.walk(guess, Reads::Avro(at, value))))
+    }
+
     /// Compiles how a model reads what was written with a schema.
-    fn compile(&mut self, model: usize, at: framing::SchemaRef, writer: &avro::Writer) -> Result<(), Reject> {
+    fn compile(&mut self, model: usize, at: SchemaRef, writer: &avro::Writer) -> Result<(), Reject> {
         self.models.get_mut(model).map_or(Ok(()), |model| model.programs.compile(at, writer, &model.plan))
     }
 

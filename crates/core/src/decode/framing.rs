@@ -57,13 +57,11 @@ fn split(bytes: &[u8]) -> Option<(SchemaRef, &[u8])> {
 /// A value, or a header, that begins with no frame.
 pub fn unframed<'m>(value: &'m [u8], header: Option<&[u8]>) -> Result<(SchemaRef, &'m [u8]), Reject> {
     if let Some(header) = header {
-        return match split(header) {
-            Some((at, [])) => Ok((at, value)),
-            _ => {
-                let (name, read) = (HEADER.to_string_lossy(), header.len());
-                Err(Reject::new(Reason::BadFrame, format!("the header {name} ({read} bytes) names no schema")))
-            }
+        let Some((at, [])) = split(header) else {
+            let (name, read) = (HEADER.to_string_lossy(), header.len());
+            return Err(Reject::new(Reason::BadFrame, format!("the header {name} ({read} bytes) names no schema")));
         };
+        return Ok((at, value));
     }
     split(value).ok_or_else(|| {
         let detail = match value.first() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::source::columns::events::EventStream;
 use crate::source::options::FileOptions;
-use driftgate_core::decode::decoder::{Format, EventDecoder};
+use driftgate_core::decode::decoder::{EventDecoder, Format};
 use driftgate_core::event::{Limits, PredictionBatch};
 use driftgate_core::pipeline::batch::decode;
 

@@ -97,7 +97,8 @@ impl Programs {
     /// # Errors
     /// A schema that refers to others that are not there, or is too large.
     pub fn compile(&mut self, at: SchemaRef, writer: &Writer, plan: &Plan) -> Result<(), Reject> {
-        let refused = |why: String| Reject::new(Reason::UnknownSchema, format!("the schema {at} cannot be used: {why}"));
+        let refused =
+            |why: String| Reject::new(Reason::UnknownSchema, format!("the schema {at} cannot be used: {why}"));
         let program = compiled(writer, plan).map_err(refused)?;
         if self.programs.len() >= MOST_PROGRAMS {
             *self = Self::default();
@@ -119,23 +120,22 @@ fn compiled(writer: &Writer, plan: &Plan) -> Result<Program, String> {
 }
 
 /// Named schemas, by their full names.
-fn collect<'s>(schema: &'s Schema, within: NamespaceRef<'s>, names: &mut HashMap<String, &'s Schema>) {
+fn collect<'s>(schema: &'s Schema, within: NamespaceRef<'s>, known: &mut HashMap<String, &'s Schema>) {
     let full = |name: &Name| name.fullname(within);
     match schema {
         Schema::Record(record) => {
-            names.insert(full(&record.name), schema);
+            known.insert(full(&record.name), schema);
             let within = record.name.namespace().or(within);
-            record.fields.iter().for_each(|field| collect(&field.schema, within, names));
+            record.fields.iter().for_each(|field| collect(&field.schema, within, known));
         }
-        Schema::Enum(named) => drop(names.insert(full(&named.name), schema)),
-        Schema::Fixed(named) | Schema::Duration(named) => drop(names.insert(full(&named.name), schema)),
-        Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(named), .. }) => {
-            names.insert(full(&named.name), schema);
-        }
-        Schema::Uuid(UuidSchema::Fixed(named)) => drop(names.insert(full(&named.name), schema)),
-        Schema::Array(array) => collect(&array.items, within, names),
-        Schema::Map(map) => collect(&map.types, within, names),
-        Schema::Union(union) => union.variants().iter().for_each(|variant| collect(variant, within, names)),
+        Schema::Enum(symbols) => drop(known.insert(full(&symbols.name), schema)),
+        Schema::Fixed(fixed)
+        | Schema::Duration(fixed)
+        | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. })
+        | Schema::Uuid(UuidSchema::Fixed(fixed)) => drop(known.insert(full(&fixed.name), schema)),
+        Schema::Array(array) => collect(&array.items, within, known),
+        Schema::Map(map) => collect(&map.types, within, known),
+        Schema::Union(union) => union.variants().iter().for_each(|variant| collect(variant, within, known)),
         _ => {}
     }
 }
@@ -157,9 +157,8 @@ impl<'c> Compiler<'c> {
             Schema::Int | Schema::Long | Schema::TimeMillis | Schema::TimeMicros => Kind::Integer,
             Schema::Float => Kind::Float,
             Schema::Double => Kind::Double,
-            Schema::Bytes | Schema::BigDecimal => Kind::Bytes,
+            Schema::Bytes | Schema::BigDecimal | Schema::Uuid(UuidSchema::Bytes) => Kind::Bytes,
             Schema::String | Schema::Uuid(UuidSchema::String) => Kind::Text,
-            Schema::Uuid(UuidSchema::Bytes) => Kind::Bytes,
             Schema::Uuid(UuidSchema::Fixed(_)) => Kind::Uuid,
             Schema::Fixed(fixed) | Schema::Duration(fixed) => Kind::Fixed(fixed.size),
             Schema::Enum(symbols) => Kind::Symbols(symbols.symbols.clone().into()),

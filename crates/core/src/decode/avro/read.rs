@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use jiff::civil::{DateTime, date};
 use jiff::SignedDuration;
+use jiff::civil::{DateTime, date};
 
 use super::super::framing::SchemaRef;
 use super::super::json::{Stop, Walk};
@@ -18,15 +18,12 @@ const DAY_MS: i64 = 86_400_000;
 const BY_VALUE: &str = ".";
 /// A decimal of more bytes has more digits than a number holds here.
 const DECIMAL_BYTES: usize = 16;
+/// A sign, the 39 digits of 16 bytes, and a power of ten.
+const LONGEST_NUMBER: usize = 64;
 
 impl Programs {
     /// Reads a value into the slots of a walk.
-    pub(in crate::decode) fn read(
-        &mut self,
-        at: SchemaRef,
-        value: &[u8],
-        walk: &mut Walk<'_, '_>,
-    ) -> Result<(), Stop> {
+    pub(in crate::decode) fn read(&mut self, at: SchemaRef, value: &[u8], walk: &mut Walk<'_, '_>) -> Result<(), Stop> {
         let Some(program) = self.get(at) else {
             return Err(Reject::new(Reason::UnknownSchema, format!("the schema {at} is not known")).into());
         };
@@ -117,7 +114,8 @@ impl<'a> Pass<'a> {
 
     fn deeper(&mut self) -> Result<(), Reject> {
         let left = self.depth_left.checked_sub(1);
-        let too_deep = || Reject::new(Reason::TooDeep, "records, arrays and maps are nested deeper than `limits.depth`");
+        let too_deep =
+            || Reject::new(Reason::TooDeep, "records, arrays and maps are nested deeper than `limits.depth`");
         self.depth_left = left.ok_or_else(too_deep)?;
         Ok(())
     }
@@ -197,7 +195,6 @@ impl<'a> Pass<'a> {
     /// Passes over a value that goes nowhere.
     fn skip(&mut self, kind: &'a Kind) -> Result<(), Stop> {
         match kind {
-            Kind::Null => {}
             Kind::Boolean => drop(self.boolean()?),
             Kind::Integer | Kind::Date | Kind::Instant(_) | Kind::Clock(_) => drop(self.long()?),
             Kind::Float => drop(self.chunk::<4>()?),
@@ -207,7 +204,8 @@ impl<'a> Pass<'a> {
             Kind::Bytes | Kind::Decimal(_, None) => drop(self.bytes()?),
             Kind::Fixed(size) | Kind::Decimal(_, Some(size)) => drop(self.take(*size)?),
             Kind::Symbols(symbols) => drop(self.branch(symbols, "the symbol")?),
-            Kind::Union(_) | Kind::Record(..) | Kind::Array(_) | Kind::Map(..) => {}
+            // Those with parts are not passed over here, and nothing is written for null.
+            Kind::Null | Kind::Union(_) | Kind::Record(..) | Kind::Array(_) | Kind::Map(..) => {}
         }
         Ok(())
     }
@@ -218,7 +216,7 @@ impl<'a> Pass<'a> {
             Kind::Null => walk.put(to, Token::Null),
             Kind::Boolean => walk.put(to, Token::Bool(self.boolean()?)),
             Kind::Integer => walk.put_integer(to, self.long()?),
-            Kind::Float => walk.put_number(to, f64::from(f32::from_le_bytes(self.chunk()?))),
+            Kind::Float => walk.put_number(to, shortest(f32::from_le_bytes(self.chunk()?))),
             Kind::Double => walk.put_number(to, f64::from_le_bytes(self.chunk()?)),
             Kind::Text => walk.put(to, Token::Plain(self.text()?)),
             Kind::Symbols(symbols) => walk.put(to, Token::Plain(self.branch(symbols, "the symbol")?)),
@@ -248,11 +246,8 @@ impl<'a> Pass<'a> {
                 let _ = std::fmt::Write::write_fmt(walk.scratch, format_args!("{guid}"));
                 walk.put(to, Token::Escaped)
             }
-            // Bytes are no values of events.
-            Kind::Bytes | Kind::Fixed(_) => {
-                self.skip(kind)?;
-                walk.put(to, Token::Composite)
-            }
+            Kind::Bytes => walk.put_bytes(to, self.bytes()?),
+            Kind::Fixed(size) => walk.put_bytes(to, self.take(*size)?),
             Kind::Union(_) | Kind::Record(..) | Kind::Array(_) | Kind::Map(..) => Ok(()),
         }
     }
@@ -302,14 +297,22 @@ impl Walk<'_, '_> {
         if self.put_feature(to, float) {
             return Ok(());
         }
-        // A sign and 19 digits.
-        let mut digits = [0; 20];
-        let mut left = &mut digits[..];
-        // It fits.
-        let _ = write!(left, "{number}");
-        let length = 20 - left.len();
-        let text = std::str::from_utf8(&digits[..length]).unwrap_or(BY_VALUE);
+        let mut digits = [0; LONGEST_NUMBER];
+        let text = written(&mut digits, format_args!("{number}"));
         self.put(to, Token::Number(float, text))
+    }
+
+    /// Bytes are a text if they are UTF-8, else their hexadecimal digits.
+    fn put_bytes(&mut self, to: Place, bytes: &[u8]) -> Result<(), Stop> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return self.put(to, Token::Plain(text));
+        }
+        self.scratch.clear();
+        for byte in bytes {
+            // Writing to a text does not fail.
+            let _ = std::fmt::Write::write_fmt(self.scratch, format_args!("{byte:02x}"));
+        }
+        self.put(to, Token::Escaped)
     }
 
     #[inline]
@@ -357,14 +360,33 @@ impl Walk<'_, '_> {
         }
         let sign = bytes.first().map_or(0, |first| if first & 0x80 == 0 { 0 } else { -1_i128 });
         let unscaled = bytes.iter().fold(sign, |number, &byte| (number << 8) | i128::from(byte));
-        // The nearest number, as JSON's digits give it.
-        self.scratch.clear();
-        let _ = std::fmt::Write::write_fmt(self.scratch, format_args!("{unscaled}e-{scale}"));
-        match self.scratch.parse() {
-            Ok(number) => self.put_number(to, number),
-            Err(_) => self.put(to, Token::Composite),
+        // The nearest number, as JSON's digits give it. A whole one keeps its digits, as an id or a category.
+        let (mut digits, mut exact) = ([0; LONGEST_NUMBER], [0; LONGEST_NUMBER]);
+        let Ok(number) = written(&mut digits, format_args!("{unscaled}e-{scale}")).parse() else {
+            return self.put(to, Token::Composite);
+        };
+        if scale > 0 {
+            return self.put_number(to, number);
         }
+        self.put(to, Token::Number(number, written(&mut exact, format_args!("{unscaled}"))))
     }
+}
+
+/// A number as text, in the bytes that are given; nothing for one that does not fit, of which there is none.
+fn written<'t>(into: &'t mut [u8; LONGEST_NUMBER], number: std::fmt::Arguments<'_>) -> &'t str {
+    let mut left = &mut into[..];
+    let _ = left.write_fmt(number);
+    let length = LONGEST_NUMBER - left.len();
+    into.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("")
+}
+
+/// The shortest decimal that reads back as a float32: 0.1, not 0.10000000149.
+fn shortest(number: f32) -> f64 {
+    let wide = f64::from(number);
+    if !number.is_finite() || number.fract() == 0.0 {
+        return wide;
+    }
+    written(&mut [0; LONGEST_NUMBER], format_args!("{number:e}")).parse().unwrap_or(wide)
 }
 
 /// What a clock shows so many milliseconds after it showed 1970 begin.

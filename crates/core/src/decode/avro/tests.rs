@@ -203,6 +203,30 @@ fn fields_may_come_go_move_and_be_of_other_types() {
 }
 
 #[test]
+fn a_value_means_the_same_as_in_other_formats() {
+    let schema = r#"{"type": "record", "name": "P", "fields": [
+        {"name": "prediction_id", "type": {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 0}},
+        {"name": "model", "type": "bytes"}, {"name": "version", "type": {"type": "fixed", "name": "Digest", "size": 2}},
+        {"name": "ts", "type": {"type": "long", "logicalType": "timestamp-millis"}}, {"name": "score", "type": "float"},
+        {"name": "latency_ms", "type": "float"}]}"#;
+    let value = record(vec![
+        ("prediction_id", Value::Decimal(Decimal::from(12_345_678_901_234_567_890_123_i128.to_be_bytes()))),
+        ("model", Value::Bytes(b"flights".to_vec())),
+        ("version", Value::Fixed(2, vec![0xfe, 0x01])),
+        ("ts", Value::TimestampMillis(9)),
+        ("score", Value::Float(0.1)),
+        ("latency_ms", Value::Float(f32::NAN)),
+    ]);
+    let mut avro = Fixture::framed(&[schema]);
+    avro.read(&framed(0, schema, value)).unwrap();
+    let json = Fixture::json(
+        r#"{"prediction_id": 12345678901234567890123, "model": "flights", "version": "fe01", "ts": 9, "score": 0.1}"#,
+    );
+    assert_eq!(avro.held(), json.held());
+    assert_eq!(avro.out[0].score, [0.1]);
+}
+
+#[test]
 fn records_that_hold_themselves_and_references_are_read() {
     let node = r#"{"type": "record", "name": "Node", "namespace": "tree", "fields": [
         {"name": "next", "type": ["null", "Node"]}, {"name": "day", "type": {"type": "int", "logicalType": "date"}}]}"#;

@@ -8,10 +8,10 @@ use crate::decode::decoder::{Decoded, EventDecoder, Format};
 use crate::decode::time::TimeFormat;
 use crate::decode::{Reason, Reject};
 use crate::event::{EventKind, FieldMap, Limits};
-use crate::schema::Schema;
 use crate::event::{Flag, LabelBatch, MeasurementBatch, PredictionBatch, TimeUnit, code, numeric};
 use crate::pipeline::batch::decode;
 use crate::schema::Classes;
+use crate::schema::Schema;
 
 const NOW: i64 = 1_800_000_000_000;
 

@@ -1,0 +1,91 @@
+//! `schema_registry:`, and how the messages of a source are written.
+
+use std::path::PathBuf;
+
+use super::key::{Key, names, optional, required};
+use super::reader::{ConfigReader, url};
+use crate::source::schemas::Access;
+use driftgate_core::yaml::{Item, Map};
+
+/// A schema registry with Confluent's API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaRegistryConfig {
+    pub url: String,
+    pub access: Access,
+    /// Certificates of CAs that are believed.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a source's messages are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SourceFormat {
+    #[default]
+    Json,
+    /// JSON behind Confluent's frame.
+    JsonSchema,
+    /// Avro behind Confluent's frame, by the schemas of the registry.
+    Avro,
+    /// Avro without a frame, by the schema of a file.
+    AvroOf(PathBuf),
+}
+
+pub const SCHEMA_REGISTRY: [Key; 5] = [
+    required("url", "URL", "Address of a registry with Confluent's API."),
+    optional("username", "text", "User that it is asked as."),
+    optional("password_file", "path", "File with the user's password. It is read anew for each call."),
+    optional("token_file", "path", "File with a bearer token, in place of a user."),
+    optional("ca_file", "path", "Certificates (PEM) of the authorities that its certificate is from."),
+];
+
+pub const SCHEMA: [Key; 1] = [required(
+    "file",
+    "path",
+    "Avro schema (JSON) that all messages of the source were written with, if they are not framed.",
+)];
+
+/// What `format` says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Json,
+    JsonSchema,
+    Avro,
+}
+
+const FORMATS: [(&str, Written); 3] =
+    [("json", Written::Json), ("json_schema", Written::JsonSchema), ("avro", Written::Avro)];
+
+impl ConfigReader<'_> {
+    pub(super) fn schema_registry(&self, item: &Item) -> Option<SchemaRegistryConfig> {
+        let map = item.map(const { &names(&SCHEMA_REGISTRY) })?;
+        let url = map.require("url", "https://schemas.example.com").and_then(|item| url(&item));
+        let user = map.get("username").map(|item| item.name("a user").map(str::to_owned));
+        let file = |key| map.get(key).map(|item| self.path(&item));
+        let access = match (user, file("password_file"), file("token_file")) {
+            (None, None, None) => Access::Anyone,
+            (Some(user), Some(password), None) => Access::User(user?, password?),
+            (None, None, Some(token)) => Access::Token(token?),
+            _ => return item.fail("expected `username` with `password_file`, or `token_file`, or none of the three"),
+        };
+        let ca_file = match file("ca_file") {
+            Some(path) => Some(path?),
+            None => self.ca_file.clone(),
+        };
+        Some(SchemaRegistryConfig { url: url?, access, ca_file })
+    }
+
+    /// `format` and `schema` of a source.
+    pub(super) fn source_format(&self, map: &Map) -> Option<SourceFormat> {
+        let format = map.get("format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
+        let schema = map.get("schema").map(|item| {
+            let path = item.map(const { &names(&SCHEMA) }).and_then(|map| map.require("file", "prediction.avsc"));
+            path.and_then(|path| self.path(&path))
+        });
+        match (format?, schema, map.get("schema")) {
+            (Written::Avro, Some(path), _) => path.map(SourceFormat::AvroOf),
+            (_, _, Some(item)) => item.fail("only messages with `format: avro` are read by a schema: remove this"),
+            (Written::Avro, None, _) => Some(SourceFormat::Avro),
+            (Written::JsonSchema, ..) => Some(SourceFormat::JsonSchema),
+            (Written::Json, ..) => Some(SourceFormat::Json),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Messages that serializers of a schema registry write: the flights through each format, and a registry that is away.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::broker::{Daemon, brokers, flights, publish, read, wait_for};
+use super::kafka::{Topics, by_id, load, replayed_of};
+use super::support::Folder;
+
+/// So many predictions and labels are read: a day of flights.
+const EVENTS: u32 = 20_000;
+
+fn serializers(program: &str) -> Command {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let folder = std::env::var_os("SERIALIZERS_VENV").map_or_else(|| root.join(".cache/serializers"), PathBuf::from);
+    let marked = folder.join("driftgate-installed");
+    assert!(marked.exists(), "confluent-kafka is not in {}: tests/support/serializers.sh install", folder.display());
+    let mut command = Command::new(folder.join("bin/python"));
+    command.arg(root.join("tests/support/serializers").join(program));
+    command
+}
+
+/// A schema registry, which is stopped with the value.
+struct Registry(Child);
+
+impl Registry {
+    fn start(port: u16, folder: &Folder) -> Self {
+        let mut command = serializers("registry.py");
+        command.arg(port.to_string()).arg(folder.path("schemas.json")).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Writes the first events of a topic anew, by a serializer.
+fn write(from: &str, to: &str, format: &str, registry: &str, file: PathBuf) {
+    let mut command = serializers("write.py");
+    let written =
+        command.args([&brokers(), from, to, &EVENTS.to_string(), format, registry]).arg(file).output().unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+}
+
+#[test]
+fn events_of_real_serializers_give_the_verdicts_of_json_in_every_format() {
+    let folder = Folder::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let json = Topics::new("flights-json", 1);
+    for (file, kind, topic) in
+        [("predictions.parquet", "predictions", &json.predictions), ("labels.parquet", "labels", &json.labels)]
+    {
+        assert!(load(file, kind, topic, None).wait().unwrap().success());
+    }
+    let mut registry = Some(Registry::start(port, &folder));
+    let mut expected = None;
+    for format in ["avro", "avro-header", "json_schema"] {
+        let topics = Topics::new(&format!("flights-{format}"), 1);
+        let (predictions, labels) = (folder.path("predictions.jsonl"), folder.path("labels.jsonl"));
+        write(&json.predictions, &topics.predictions, format, &url, predictions.clone());
+        write(&json.labels, &topics.labels, format, &url, labels.clone());
+        let expected = expected.get_or_insert_with(|| replayed_of(&predictions, &labels));
+        let config = topics.config(&flights().join("policy-core.yaml").display().to_string(), "2s");
+        let name = format.split('-').next().unwrap();
+        let config = config.replace("format: json", &format!("format: {name}"));
+        // Each has a state and a registry of its own.
+        let own = Folder::new();
+        own.write("driftgate.yaml", format!("{config}schema_registry: {{url: \"{url}\"}}\n"));
+        let at = own.path("driftgate.yaml");
+        // The first time the registry is away as the daemon starts.
+        let away = format == "avro";
+        if away {
+            registry = None;
+        }
+        let daemon = Daemon::start(&at, &[]);
+        if away {
+            let status = wait_for("the status to say what is missing", || {
+                let (_, status) = daemon.get("/api/v1/status");
+                status.contains("their schemas cannot be fetched").then_some(status)
+            });
+            assert!(status.contains(&url), "{status}");
+            assert_eq!(daemon.metric("driftgate_failing{part=\"schemas\"}"), Some(1.0));
+            registry = Some(Registry::start(port, &folder));
+        }
+        let found = wait_for("all verdicts", || {
+            let found = by_id(read(&topics.verdicts));
+            (found.len() >= expected.len()).then_some(found)
+        });
+        for (id, verdict) in &*expected {
+            assert_eq!(found.get(id), Some(verdict), "{format}: {} {}", verdict["group"], verdict["window"]["end"]);
+        }
+        assert_eq!(found.len(), expected.len(), "{format}");
+        let events = |topic: &str| daemon.metric(&format!("driftgate_events_total{{topic=\"{topic}\"}}"));
+        let read = || (events(&topics.predictions), events(&topics.labels));
+        let all = (Some(f64::from(EVENTS)), Some(f64::from(EVENTS)));
+        wait_for("all events", || (read() >= all).then_some(()));
+        assert_eq!(read(), all, "each once");
+        assert_eq!(daemon.metric("driftgate_failing{part=\"schemas\"}").unwrap_or(0.0), 0.0, "{format}");
+        if format == "avro" {
+            refusals(&daemon, &topics);
+        }
+        assert_eq!(daemon.stop(), Some(0));
+    }
+    drop(registry);
+}
+
+/// What cannot be read is a dead letter with its reason, and nothing else waits for it.
+fn refusals(daemon: &Daemon, topics: &Topics) {
+    let values = [b"{\"ts\": 1}".to_vec(), vec![0, 0, 0, 0x7f, 1, 2, 3], vec![0, 0, 0, 0, 1, 0xff]];
+    publish(&topics.predictions, values.map(|value| (0, String::new(), value)));
+    let rejected = |reason: &str| {
+        daemon
+            .metric(&format!("driftgate_rejected_events_total{{reason=\"{reason}\",topic=\"{}\"}}", topics.predictions))
+    };
+    for reason in ["bad_frame", "unknown_schema", "not_avro"] {
+        wait_for(reason, || (rejected(reason) == Some(1.0)).then_some(()));
+    }
+    let dead = wait_for("the dead letters", || Some(read(&topics.dead)).filter(|dead| dead.len() == 3));
+    let details: Vec<&str> = dead.iter().map(|letter| letter["detail"].as_str().unwrap_or_default()).collect();
+    assert!(details[1].contains("does not have the schema 32513"), "{details:?}");
+}

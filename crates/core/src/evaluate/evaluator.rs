@@ -332,9 +332,6 @@ fn settle(policy: &Policy, close: &Close<'_>, cut: Option<&Cut>, result: &mut Ru
             && m.rule.as_ref().is_none_or(|r| *r == result.rule)
             && m.of.as_ref().is_none_or(|o| *o == result.subject)
     });
-    if result.status == Status::Pass {
-        result.bins = None;
-    }
 }
 
 /// The verdict's id: a digest of what it is about.

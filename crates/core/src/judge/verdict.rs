@@ -32,7 +32,7 @@ pub struct RuleResult {
     /// Breached, but not for as long as `for:` asks.
     pub pending: bool,
     pub muted: bool,
-    /// The distributions beside each other; only where it is not pass.
+    /// The distributions beside each other. They are written only where it is not pass; the history keeps them always.
     pub bins: Option<Json>,
 }
 
@@ -68,6 +68,12 @@ impl Evidence {
     fn pieces(&self) -> Pieces<'_> {
         // The text was written by `from_iter`.
         if self.0.is_empty() { Pieces::default() } else { serde_json::from_str(&self.0).unwrap_or_default() }
+    }
+
+    /// Its pieces as a type with fields of their names; `None` where there are none, or of other kinds.
+    #[must_use]
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(&self.0).ok()
     }
 
     /// The names of its pieces.
@@ -205,7 +211,7 @@ impl Serialize for RuleResult {
         for (key, value) in segments {
             map.serialize_entry(key, value)?;
         }
-        if let Some(bins) = &self.bins {
+        if let Some(bins) = self.bins.as_ref().filter(|_| self.status != Status::Pass) {
             map.serialize_entry("bins", bins)?;
         }
         map.end()

@@ -157,7 +157,7 @@ impl Psi {
         let sparse = sparse(&binned.reference, &binned.window);
         evidence.extend((sparse > 0).then(|| ("sparse", sparse.into())));
         evidence.extend(shown::tail(&c));
-        let bins = (status != Status::Pass).then(|| shown::beside(&c, &binned));
+        let bins = Some(shown::beside(&c, &binned));
         if status != Status::Pass {
             evidence.extend(shown::unseen(window, target));
         }

@@ -7,6 +7,7 @@
 //! | [`models`] | models, versions, verdicts |
 //! | [`status`] | readiness, inputs, the status of models |
 //! | [`explain`] | a version's explanation, the history, promotion records, rollouts |
+//! | [`series`] | results over time |
 //! | [`cluster`] | a cluster and its processes |
 //! | [`changes`] | what came of a change |
 //! | [`state`] | what the commands of a state folder print |
@@ -19,6 +20,7 @@ pub mod explain;
 pub mod models;
 pub mod ordered;
 pub mod requests;
+pub mod series;
 pub mod state;
 pub mod status;
 pub mod verdict;
@@ -35,6 +37,7 @@ pub use requests::{
     ApprovalRequest, EvidenceRequest, FreezeRequest, GateQuery, HistoryQuery, OverrideRequest, PromoteRequest,
     PromotionsQuery, RegisterRequest, RollbackRequest, RolloutRequest, UnblockRequest, VerdictsQuery,
 };
+pub use series::{DistributionsFound, DistributionsQuery, Point, Series, SeriesFound, SeriesQuery};
 pub use status::{Input, Inputs, ModelStatus, Readiness, Status, VersionStatus, Worst};
 
 /// An answer with a status of 400 or above.

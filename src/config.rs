@@ -5,6 +5,7 @@
 mod access;
 mod cluster;
 mod files;
+mod history;
 mod http;
 mod kafka;
 mod key;

@@ -46,7 +46,7 @@ use crate::telemetry::events::lifecycle::Stopped;
 use crate::telemetry::otlp::LAST_EXPORT;
 use base::Base;
 use counting::Daemon;
-use serving::Serving;
+use serving::{Seen, Serving};
 use starts::Accepted;
 use threads::Threads;
 
@@ -77,7 +77,8 @@ pub fn run(config: &Config, options: &Options, control: &Control) -> anyhow::Res
     let descriptors = descriptors::raise();
     let (base, checkpoint) = Base::open(config, kafka, &options.accepted)?;
     base.view.write().restoring = policies.iter().map(|policy| policy.model.clone()).collect();
-    let serving = Serving::start(config, descriptors, access, (&base.registry, &base.view), control)?;
+    let seen = Seen { registry: &base.registry, view: &base.view, history: base.history.as_ref() };
+    let serving = Serving::start(config, descriptors, access, seen, control)?;
     if let Some(export) = &options.export {
         serving.export(export, &base.view)?;
     }

@@ -12,7 +12,7 @@
 //! | `stages` | the stages of a policy |
 //! | `lookup` | a version as the view and the registry have it |
 //! | `probes`, `metrics` | live, ready; the view as Prometheus text |
-//! | `models`, `status`, `explain`, `gate`, `cluster` | what is read |
+//! | `models`, `status`, `explain`, `gate`, `cluster`, `series` | what is read |
 //! | `standby` | what a process of a cluster answers that does not own the ledger |
 //! | `actions` | what is changed |
 //! | `hooks` | Flagger's webhooks |
@@ -41,6 +41,7 @@ pub mod operation;
 mod probes;
 mod problem;
 pub mod routes;
+mod series;
 pub mod server;
 pub mod slots;
 mod stages;

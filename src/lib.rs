@@ -10,6 +10,7 @@
 //! | | [`transaction`] | records and a committed offset in one Kafka transaction |
 //! | | [`ledger`] | the registry: versions, stages, blocks and the audit log, in a file |
 //! | | [`view`], [`problems`] | the status view that others read; what is wrong, the worst first |
+//! | | [`history`] | results over time, on disk |
 //! | | [`sink`], [`checkpoint`] | facts to each outside system; durable state |
 //! | | [`api`] | requests and answers of the HTTP API, typed |
 //! | | [`http`] | the API |
@@ -29,6 +30,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod daemon;
+pub mod history;
 pub mod http;
 pub mod http_client;
 pub mod ledger;

@@ -21,6 +21,7 @@ pub mod webhook;
 
 use serde::{Deserialize, Serialize};
 
+use crate::history;
 use crate::ledger::{Given, GivenVerdict};
 use driftgate_core::judge::verdict::Signal;
 use driftgate_core::state_v4;
@@ -37,6 +38,14 @@ pub enum Item {
         json: String,
     },
     Signal(Signal),
+    /// A window for the history, as its `record` is written.
+    Window {
+        model: String,
+        version: String,
+        group: String,
+        end_ms: i64,
+        record: Vec<u8>,
+    },
 }
 
 impl From<state_v4::Item> for Item {
@@ -55,7 +64,7 @@ impl Item {
     #[must_use]
     pub fn key(&self) -> String {
         match self {
-            Self::Verdict { model, version, .. } => format!("{model}/{version}"),
+            Self::Verdict { model, version, .. } | Self::Window { model, version, .. } => format!("{model}/{version}"),
             Self::Signal(s) => format!("{}/{}", s.model, s.version),
         }
     }
@@ -67,6 +76,7 @@ impl Item {
             + match self {
                 Self::Verdict { json, .. } => json.len(),
                 Self::Signal(signal) => signal.reasons.iter().map(String::len).sum(),
+                Self::Window { record, .. } => record.len(),
             }
     }
 
@@ -75,18 +85,26 @@ impl Item {
     pub fn json(&self) -> &str {
         match self {
             Self::Verdict { json, .. } => json,
-            Self::Signal(_) => "",
+            Self::Signal(_) | Self::Window { .. } => "",
         }
     }
 
-    /// As the registry takes it.
+    /// As the registry takes it; `None` of what is not the registry's.
     #[must_use]
-    pub fn as_given(&self) -> Given<'_> {
+    pub fn as_given(&self) -> Option<Given<'_>> {
         match self {
             Self::Verdict { model, version, group, end_ms, json } => {
-                Given::Verdict(GivenVerdict { model, version, group, end_ms: *end_ms, json })
+                Some(Given::Verdict(GivenVerdict { model, version, group, end_ms: *end_ms, json }))
             }
-            Self::Signal(signal) => Given::Signal(signal),
+            Self::Signal(signal) => Some(Given::Signal(signal)),
+            Self::Window { .. } => None,
         }
+    }
+
+    /// As the history takes it.
+    #[must_use]
+    pub fn as_window(&self) -> Option<history::Given> {
+        let Self::Window { model, end_ms, record, .. } = self else { return None };
+        Some(history::Given { model: model.clone(), end_ms: *end_ms, record: record.clone() })
     }
 }

@@ -109,6 +109,8 @@ pub struct View {
     pub keep: Keep,
     /// What this process is among several, where there are several.
     pub cluster: Option<cluster::ClusterView>,
+    /// The results over time on disk, where they are kept.
+    pub history: Option<HistoryView>,
     /// Whether traces and metrics arrive at the collector, where they are exported.
     pub exports: Option<Arc<Exports>>,
 }
@@ -278,6 +280,20 @@ impl VersionView {
     pub fn latest(&self) -> impl Iterator<Item = &Arc<Verdict>> {
         self.verdicts.values().filter_map(Kept::latest)
     }
+}
+
+/// The history on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryView {
+    /// Of all files, and how many days of models they hold.
+    pub bytes: u64,
+    pub days: u64,
+    /// Attempts to write that failed.
+    pub write_failures: u64,
+    /// Windows that were left out, since too many waited.
+    pub lost: u64,
+    /// Since when windows wait that cannot be written.
+    pub behind_since: Option<std::time::Instant>,
 }
 
 /// Checkpoints so far.

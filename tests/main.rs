@@ -53,6 +53,8 @@ mod fuzz;
 mod golden;
 #[path = "cases/guide.rs"]
 mod guide;
+#[path = "cases/history.rs"]
+mod history;
 #[path = "imports/mod.rs"]
 mod imports;
 #[path = "cases/in_process.rs"]

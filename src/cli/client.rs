@@ -136,6 +136,16 @@ impl Client {
         self.read(&self.ask(Method::GET, &url, None)?)
     }
 
+    /// GET of a path, given by its parts, with a query: the body as it is.
+    ///
+    /// # Errors
+    /// A daemon that does not answer, or its refusal.
+    pub fn get_bytes(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<u8>, Failure> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.ask(Method::GET, &url, None)
+    }
+
     /// POST of a JSON body to a path, given by its parts.
     ///
     /// # Errors

@@ -79,6 +79,7 @@ fn serve(args: &Args, view: &Shared, registry: &Arc<Embedded>) -> anyhow::Result
         registry: Arc::clone(registry),
         access: Arc::new(Access::open(Tokens::default())),
         now_ms: || STREAM_TIME.load(Ordering::Relaxed),
+        history: None,
         traffic: Traffic::default(),
     };
     runtime.spawn(http::serve(listener, app, std::future::pending()));

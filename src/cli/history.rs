@@ -1,4 +1,6 @@
-//! `driftgate history`: who did what to a model, one line per record of the audit log.
+//! `driftgate history`: who did what to a model, one line per record of the audit log; and `driftgate history export`.
+
+mod export;
 
 use std::fmt::Write as _;
 
@@ -14,11 +16,15 @@ use driftgate_core::audit::Event;
 /// Prints the audit log of a model: who did what, the newest record last
 #[derive(Debug, clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "Examples:\n  driftgate history fraud_detector\n  driftgate history fraud_detector --limit 1000 --json\n  driftgate history fraud_detector --config config/driftgate.yaml"
 )]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
-    of: ModelArg,
+    of: Option<ModelArg>,
     /// Number of records to print, counted from the newest
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
@@ -28,17 +34,27 @@ pub struct Args {
     server: ServerArgs,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Export(export::Args),
+}
+
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let records = records(args)?;
+    let of = match (&args.command, &args.of) {
+        (Some(Command::Export(args)), _) => return export::run(args),
+        (None, Some(of)) => of,
+        (None, None) => return Err(anyhow::anyhow!("name a model: driftgate history MODEL").into()),
+    };
+    let records = records(args, of)?;
     let answer = json!({ "history": records });
-    args.output.print(&answer, || as_text(&args.of.model, records, args.limit))?;
+    args.output.print(&answer, || as_text(&of.model, records, args.limit))?;
     Ok(exit::PASS)
 }
 
 /// As many as are asked for: one answer holds no more than its bytes.
-fn records(args: &Args) -> Result<Vec<Value>, Failure> {
+fn records(args: &Args, of: &ModelArg) -> Result<Vec<Value>, Failure> {
     let client = Client::new(&args.server)?;
-    let path = args.of.path("history");
+    let path = of.path("history");
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let mut found: Vec<Value> = Vec::new();
     loop {

@@ -14,6 +14,7 @@ use super::exit::Failure;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::daemon::{self, sink_threads};
+use crate::history::Reader;
 use crate::http::auth::{Reading, Roles, Rules, is_issuers};
 use crate::http::{Access, App, Tokens, Traffic, router};
 use crate::ledger::Embedded;
@@ -78,7 +79,9 @@ impl Local {
             ..ClusterView::default()
         });
         let (access, token) = access(&config, token)?;
-        let router = router(App { view, registry, access: Arc::new(access), now_ms, traffic: Traffic::default() });
+        let history = config.history.clone().map(Reader::of);
+        let (access, traffic) = (Arc::new(access), Traffic::default());
+        let router = router(App { view, registry, history, access, now_ms, traffic });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { router, runtime, token, is_of_cluster: config.cluster.is_some() })
     }

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
-use super::{access, cluster, http, kafka, limits, otlp, publish, reader, root, schemas, sinks, sources, state};
+use super::{
+    access, cluster, history, http, kafka, limits, otlp, publish, reader, root, schemas, sinks, sources, state,
+};
 
 /// A mapping of the file.
 pub struct Section {
@@ -26,6 +28,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "publish.dead_letters", keys: &publish::DEAD_LETTERS },
     Section { path: "publish.webhooks[]", keys: &sinks::WEBHOOK },
     Section { path: "state", keys: &state::STATE },
+    Section { path: "history", keys: &history::HISTORY },
     Section { path: "http", keys: &http::HTTP },
     Section { path: "http.tls", keys: &http::HTTPS },
     Section { path: "http.oidc", keys: &access::OIDC },

@@ -14,7 +14,7 @@ use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use driftgate_core::yaml::{Item, Map};
 
-pub const ROOT: [Key; 17] = [
+pub const ROOT: [Key; 18] = [
     optional(
         "policies",
         "list of paths",
@@ -40,6 +40,11 @@ pub const ROOT: [Key; 17] = [
     optional("registry", "mapping", "Where versions, stages and the audit log are kept."),
     optional("publish", "mapping", "Where results go. Nothing is published that has no target."),
     optional("state", "mapping", "Where checkpoints are kept."),
+    optional(
+        "history",
+        "mapping or `none`",
+        "Where results over time are kept, and how long. Without it they are kept in the state folder for 90 days; `none` keeps none.",
+    ),
     optional("http", "mapping", "The HTTP server."),
     optional("limits", "mapping", "Bounds on what the daemon keeps in memory of the streams."),
     default(
@@ -70,6 +75,7 @@ pub const ROOT: [Key; 17] = [
 ];
 
 impl ConfigReader<'_> {
+    // Long: a line for each key of the file.
     pub fn config(mut self, root: &Item) -> Option<Config> {
         let map = root.map(const { &names(&ROOT) })?;
         let tls = map.get("tls").map_or(Some(None), |item| self.authorities(Some(&item)));
@@ -92,6 +98,7 @@ impl ConfigReader<'_> {
         );
         let publish = map.get("publish").map_or_else(|| Some(PublishConfig::default()), |item| self.publish(&item));
         let state = self.state(map.get("state").as_ref());
+        let history = state.as_ref().and_then(|state| self.history(map.get("history").as_ref(), &state.path));
         let http = self.http(map.get("http").as_ref());
         let limits = map.get("limits").map_or_else(|| Some(Limits::default()), |item| limits::limits(&item));
         let snapshots = map.get("snapshots").map_or_else(|| Some(Places::default()), |item| self.places(&item));
@@ -121,6 +128,7 @@ impl ConfigReader<'_> {
             registry: registry?,
             publish: publish?,
             state: state?,
+            history: history?,
             http,
             limits: limits?,
             snapshots: snapshots?,

@@ -8,6 +8,7 @@ use super::kafka::KafkaConfig;
 use super::schemas::SchemaRegistryConfig;
 use super::sinks::{PrometheusConfig, RegistryConfig, WebhookConfig};
 use super::sources::SourceConfig;
+use crate::history;
 use crate::http::auth::{OidcConfig, Reading};
 use crate::http::server::tls::TlsConfig;
 use crate::snapshot::places::Places;
@@ -32,6 +33,8 @@ pub struct Config {
     pub registry: RegistryConfig,
     pub publish: PublishConfig,
     pub state: StateConfig,
+    /// Results over time on disk; `None` keeps none.
+    pub history: Option<history::Options>,
     pub http: HttpConfig,
     pub limits: Limits,
     /// Where snapshots may lie that registrations and tags name, beside the folder or bucket of a policy.

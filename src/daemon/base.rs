@@ -12,6 +12,7 @@ use crate::checkpoint::{Checkpoint, Store};
 use crate::clock::now_ms;
 use crate::cluster::results::Results;
 use crate::config::{Config, KafkaConfig};
+use crate::history::History;
 use crate::ledger::Embedded;
 use crate::source::kafka::{self, KafkaSource, Mark};
 use crate::telemetry::events::state::CheckpointFallback;
@@ -31,6 +32,8 @@ pub struct Base {
     /// This daemon's mark for its consumer group; of a cluster's process, none: the coordinator lets one count.
     pub me: Option<Mark>,
     pub view: Shared,
+    /// Where windows are kept; `None` where the configuration says so, and of a unit, whose windows the ledger's owner writes.
+    pub history: Option<History>,
     /// What is counted is a unit of a cluster.
     pub unit: Option<OfUnit>,
 }
@@ -62,9 +65,10 @@ impl Base {
             .with_context(|| format!("the state folder {} cannot be written", config.state.path.display()))?;
         let checkpoint = store.load()?;
         let view = Shared::default();
+        let history = history(config, &view)?;
         let doubts = ledger::settle(config, &registry, accepted.registry.as_deref())?;
         let group = named.group.clone();
-        let base = Self { properties, group, kafka, asked, registry, store, me: Some(me), view, unit: None };
+        let base = Self { properties, group, kafka, asked, registry, store, me: Some(me), view, history, unit: None };
         base.show(config, doubts);
         Ok((base, checkpoint))
     }
@@ -80,4 +84,13 @@ impl Base {
         }
         view.keep = sources::keep(&config.limits);
     }
+}
+
+/// The history of a configuration, if it keeps one.
+///
+/// # Errors
+/// A folder that cannot be made, or a store that is none.
+pub fn history(config: &Config, view: &Shared) -> anyhow::Result<Option<History>> {
+    let Some(options) = config.history.clone() else { return Ok(None) };
+    Ok(Some(History::start(options, &config.stores, view).context("the history cannot be kept")?))
 }

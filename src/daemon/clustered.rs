@@ -27,7 +27,7 @@ use anyhow::Context as _;
 
 use super::control::End;
 use super::counting::Daemon;
-use super::serving::Serving;
+use super::serving::{Seen, Serving};
 use super::threads::Threads;
 use super::{descriptors, sink_threads};
 use crate::cluster::ledger_log::Tail;
@@ -63,10 +63,9 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     let view = Shared::default();
     view.write().keep = super::sources::keep(&daemon.config.limits);
     view.write().restoring = models.iter().cloned().collect();
-    let serving = Serving::start(daemon.config, descriptors, access, (&registry, &view), daemon.control)?;
-    if let Some(export) = &daemon.options.export {
-        serving.export(export, &view)?;
-    }
+    let history = super::base::history(daemon.config, &view)?;
+    let seen = Seen { registry: &registry, view: &view, history: history.as_ref() };
+    let serving = answer(daemon, (descriptors, access), seen)?;
     let units = daemon.config.units(&models);
     let names = topics::Names::of(&cluster.prefix);
     match internal::wait_for_topics(&properties, (&names, units.len()), &view, daemon.control) {
@@ -93,6 +92,7 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
         names,
         registry,
         view,
+        history,
         membership,
         tail,
         units,
@@ -111,6 +111,19 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     threads.join(LAST_THREADS);
     daemon.options.export.iter().for_each(|export| export.end(LAST_EXPORT));
     done
+}
+
+/// Begins to answer requests, and to export what `/metrics` shows.
+fn answer(
+    daemon: &Daemon<'_>,
+    (descriptors, access): (Option<u64>, Arc<Access>),
+    seen: Seen<'_>,
+) -> anyhow::Result<Serving> {
+    let serving = Serving::start(daemon.config, descriptors, access, seen, daemon.control)?;
+    if let Some(export) = &daemon.options.export {
+        serving.export(export, seen.view)?;
+    }
+    Ok(serving)
 }
 
 /// Joins the group: what this process has, what the coordinator decides from now on, and the membership.

@@ -20,6 +20,7 @@ use super::topics::Topic;
 use super::{health, ledger, reload, sink_threads, sources};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DeadLetterTarget, PublishConfig, SchemaRegistryConfig, SourceConfig};
+use crate::history::History;
 use crate::ledger::{Embedded, Sink};
 use crate::sink::dead_letters::{DeadLetters, Target};
 use crate::sink::lane::Lane;
@@ -57,9 +58,9 @@ impl Daemon<'_> {
         serving: Option<Serving>,
         threads: &mut Threads,
     ) -> anyhow::Result<End> {
-        let Base { properties, group, kafka, asked, registry, store, me, view, unit } = base;
+        let Base { properties, group, kafka, asked, registry, store, me, view, history, unit } = base;
         let (results, committed) = unit.map(|unit| (unit.results, unit.committed)).unzip();
-        let mut outbox = self.outbox(&registry, &properties, &view)?;
+        let mut outbox = self.outbox(&registry, &properties, (&view, history))?;
         let dead_letters = self.dead_letters(&properties, &view)?;
         let origin = self.origin(&registry);
         let restored = self.restorer(&origin, (&registry, &view), results.is_some()).restore(self.policies, checkpoint);
@@ -87,6 +88,7 @@ impl Daemon<'_> {
             results,
             view: view.clone(),
             dead_letters,
+            keeps_history: self.config.history.is_some(),
             intervals: self.intervals(),
             workers: self.options.threads,
         });
@@ -100,8 +102,7 @@ impl Daemon<'_> {
         let watching = health::watch(kafka.clone(), self.config, &starts, view.clone(), self.control.clone());
         watching.into_iter().for_each(|thread| threads.add(thread));
         view.write().started = true;
-        let (models, workers) = (self.policies.len(), self.options.threads);
-        Running { partitions: starts.len(), models, workers }.emit();
+        Running { partitions: starts.len(), models: self.policies.len(), workers: self.options.threads }.emit();
         let done = self.count(&engine, &claim, &view);
         committed.into_iter().for_each(|committed| committed());
         let end = claim.end(kafka, &group);
@@ -187,7 +188,7 @@ impl Daemon<'_> {
         &self,
         registry: &Arc<Embedded>,
         properties: &BTreeMap<String, String>,
-        view: &Shared,
+        (view, history): (&Shared, Option<History>),
     ) -> anyhow::Result<Outbox> {
         let verdicts = match &self.config.publish.verdicts {
             None => None,
@@ -198,7 +199,7 @@ impl Daemon<'_> {
         };
         let is_alone = self.config.cluster.is_none();
         let registry = is_alone.then(|| Arc::clone(registry));
-        let outbox = Outbox::start(Outlets { registry, verdicts, view: view.clone() });
+        let outbox = Outbox::start(Outlets { registry, verdicts, view: view.clone(), history });
         // Whoever takes over goes on from the last commit: what leaves before it is committed might be judged otherwise there.
         Ok(if is_alone { outbox } else { outbox.holding() })
     }

@@ -13,6 +13,7 @@ use super::control::Control;
 use super::{health, ports, reload};
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::history::History;
 use crate::http::{self, Access, App};
 use crate::ledger::Embedded;
 use crate::telemetry::events::http::{AccessWarned, IssuerAway};
@@ -24,6 +25,14 @@ use crate::view::failing::Part;
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
 /// And work that they have begun on threads.
 const LAST_WORK: Duration = Duration::from_millis(500);
+
+/// What requests are answered from.
+#[derive(Clone, Copy)]
+pub struct Seen<'s> {
+    pub registry: &'s Arc<Embedded>,
+    pub view: &'s Shared,
+    pub history: Option<&'s History>,
+}
 
 /// A server that runs.
 pub struct Serving {
@@ -42,9 +51,10 @@ impl Serving {
         config: &Config,
         descriptors: Option<u64>,
         access: Arc<Access>,
-        (registry, view): (&Arc<Embedded>, &Shared),
+        seen: Seen<'_>,
         control: &Control,
     ) -> anyhow::Result<Self> {
+        let Seen { registry, view, history } = seen;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let (ports, traffic) = ports::open(&config.http, descriptors, &runtime, view)?;
         watch_access(&access, config, view, control)?;
@@ -54,6 +64,7 @@ impl Serving {
         let app = App {
             view: view.clone(),
             registry: Arc::clone(registry),
+            history: history.map(History::reader),
             access: Arc::clone(&access),
             now_ms,
             traffic: traffic.clone(),

@@ -9,6 +9,7 @@ use super::problem::{Problem, named};
 use super::server::connections::Connections;
 use super::server::tls::Certificates;
 use super::slots::{Kind, Slots};
+use crate::history::Reader;
 use crate::ledger::{Embedded, RegistryError, RequestContext};
 use crate::telemetry::events::registry::NotPromoted;
 use crate::telemetry::events::threads::{NoThread, Purpose};
@@ -20,6 +21,8 @@ use driftgate_core::policy::Policy;
 pub struct App {
     pub view: view::Shared,
     pub registry: Arc<Embedded>,
+    /// Results over time, where they are kept.
+    pub history: Option<Reader>,
     /// Who is let in.
     pub access: Arc<Access>,
     /// The wall clock, ms.

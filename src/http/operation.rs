@@ -114,6 +114,15 @@ impl<T: ToSchema> Answer for JsonOrMarkdown<T> {
     }
 }
 
+/// JSON, or on request a Parquet file.
+pub struct JsonOrParquet<T>(std::marker::PhantomData<T>);
+
+impl<T: ToSchema> Answer for JsonOrParquet<T> {
+    fn answers(schemas: &mut Schemas) -> Vec<(u16, Vec<Content>)> {
+        vec![(200, vec![json::<T>(schemas), plain("application/vnd.apache.parquet")])]
+    }
+}
+
 /// The OpenAPI document, made from the table of routes: the router hands it to its own route.
 #[derive(Clone, Copy)]
 pub(super) struct Document(pub &'static str);

@@ -9,8 +9,8 @@ use axum::{Json, Router};
 
 use super::app::Shared;
 use super::guard::{Rule, guard};
-use super::operation::{self, Created, JsonOrMarkdown, Operation, OrNotYet, Text};
-use super::{actions, cluster, dashboard, explain, gate, hooks, models, probes, status};
+use super::operation::{self, Created, JsonOrMarkdown, JsonOrParquet, Operation, OrNotYet, Text};
+use super::{actions, cluster, dashboard, explain, gate, hooks, models, probes, series, status};
 use crate::api;
 use driftgate_core::gate::Answer;
 use driftgate_core::promotion::version::VersionRecord;
@@ -106,6 +106,12 @@ pub const ROUTES: &[Route] = routes! {
     get "/api/v1/models/{model}/versions/{version}/verdicts" Read models::verdicts,
         "Verdicts of a version, the newest first"
         [api::VerdictsQuery] => Json<api::Verdicts<'static>>;
+    get "/api/v1/models/{model}/versions/{version}/series" Read series::series,
+        "Values of a version over time, from the history, by rule and subject; or all that is kept of them as a file"
+        [api::SeriesQuery] => JsonOrParquet<api::SeriesFound>;
+    get "/api/v1/models/{model}/versions/{version}/distributions" Read series::distributions,
+        "Distributions of a subject over time, from the history, each beside that of the training snapshot"
+        [api::DistributionsQuery] => Json<api::DistributionsFound>;
     get "/api/v1/models/{model}/versions/{version}/explain" Read explain::explain,
         "Everything that speaks for and against a version"
         => Json<api::Explanation>;

@@ -60,6 +60,7 @@ impl Server {
             registry: Arc::new(registry),
             access: Arc::new(access),
             now_ms: || END + 10_000,
+            history: None,
             traffic: Traffic::default(),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -134,6 +134,7 @@ fn inputs(view: &View) -> Vec<Problem> {
 }
 
 /// A part that fails: how bad it is, the sentence, and the next step; none of a sink.
+// Long: an entry for each part.
 fn of_part(part: &Part, why: &str) -> Option<Problem> {
     let (severity, problem, next) = match part {
         Part::Daemon => (
@@ -175,6 +176,16 @@ fn of_part(part: &Part, why: &str) -> Option<Problem> {
             Severity::Halted,
             format!("messages are not read, since their schemas cannot be fetched: {why}"),
             "see that the daemon reaches schema_registry.url, and may read there",
+        ),
+        Part::History => (
+            Severity::Refused,
+            format!("results over time are not kept: {why}"),
+            "see that the disk of history.path has room and can be written: what waits is written then",
+        ),
+        Part::HistoryDays => (
+            Severity::Warning,
+            format!("days of the history that are over are not put in order: {why}"),
+            "see history.path and history.store in the configuration; the days stay, and it is tried again",
         ),
         Part::Tls => (
             Severity::Waiting,

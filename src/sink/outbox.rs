@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::Item;
 use super::lane::Lane;
+use crate::history::History;
 use crate::ledger::{Embedded, Sink};
 use crate::telemetry::events::delivery::VerdictsOverflow;
 use crate::telemetry::events::threads::{DeliveryPanicked, NoThread, Purpose};
@@ -48,6 +49,8 @@ pub struct Outlets {
     /// Signals go to their topic from the registry's own queue, with what became of them.
     pub verdicts: Option<Lane<Of>>,
     pub view: Shared,
+    /// Where windows are kept, if they are.
+    pub history: Option<History>,
 }
 
 /// What is not acknowledged yet.
@@ -94,7 +97,7 @@ impl Outbox {
     pub fn start(outlets: Outlets) -> Self {
         let (to, items) = channel();
         let (report, done) = channel();
-        let Outlets { registry, verdicts, view } = outlets;
+        let Outlets { registry, verdicts, view, history } = outlets;
         let open = Open::default();
         let backlog = Arc::new(Backlog::default());
         let verdicts = verdicts.and_then(|lane| {
@@ -115,7 +118,7 @@ impl Outbox {
                 }
             }
         });
-        let registrar = registry.map(|registry| Registrar { registry, view });
+        let registrar = registry.map(|registry| Registrar { registry, view, history });
         let is_over = Arc::clone(&open.0);
         let worker = Worker { registrar, verdicts, report, backlog, in_file: None, is_over };
         let thread = thread::Builder::new().name("outbox".into()).spawn(move || worker.run(&items));
@@ -300,7 +303,7 @@ impl Worker {
         let to_file = self.verdicts.is_some() && self.to_file();
         let signals = batch.iter().filter_map(|(_, item)| match &**item {
             Item::Signal(signal) => Some(spans::signal("registry", signal)),
-            Item::Verdict { .. } => None,
+            Item::Verdict { .. } | Item::Window { .. } => None,
         });
         let signals: Vec<_> = signals.collect();
         let Some(registrar) = &self.registrar else { return };
@@ -315,6 +318,7 @@ impl Worker {
                     registrar.announce(signal.clone(), taken);
                     let _ = self.report.send(number);
                 }
+                Item::Window { .. } => drop(self.report.send(number)),
                 Item::Verdict { json, .. } => match (&self.verdicts, &mut self.in_file) {
                     (Some(_), Some(bytes)) if to_file => {
                         *bytes += json.len();

@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod delivery;
 pub mod export;
+pub mod history;
 pub mod http;
 pub mod input;
 pub mod kafka;

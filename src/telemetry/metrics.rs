@@ -278,6 +278,21 @@ metrics! {
     CHECKPOINT_UNDER_WAY: Gauge "checkpoint_under_way_seconds" [],
         "How long the checkpoint that is being written takes already, in seconds; 0 between two.",
         "It is above 60.";
+    HISTORY_BYTES: Gauge "history_bytes" [],
+        "Size of the files with results over time.",
+        "";
+    HISTORY_DAYS: Gauge "history_days" [],
+        "Days of models of which results over time are kept.",
+        "";
+    HISTORY_WRITE_FAILURES: Counter "history_write_failures_total" [],
+        "Attempts to write results over time that failed; the windows wait in memory and it is tried again.",
+        "It grows.";
+    HISTORY_LOST: Counter "history_lost_total" [],
+        "Windows that are missing in the results over time, since too many waited to be written.",
+        "It grows.";
+    HISTORY_LAG: Gauge "history_lag_seconds" [],
+        "How long the oldest window waits that cannot be written to the results over time, in seconds; 0 where none waits.",
+        "It is above 60.";
     CHECKPOINT_FALLBACK: Gauge "checkpoint_fallback" [],
         "Whether this process started from the checkpoint before the last one, since the last one is damaged: 1, else 0. The status says what is read again.",
         "It is 1.";

@@ -19,6 +19,10 @@ pub enum Part {
     DeadLetters,
     /// The registry of the schemas that messages are written with.
     Schemas,
+    /// Windows on their way into the history.
+    History,
+    /// Its days that are over: as Parquet, in the store, deleted.
+    HistoryDays,
     /// The certificate of the TLS port.
     Tls,
     /// A topic, a webhook or MLflow, by the name that its other figures have.
@@ -42,6 +46,8 @@ impl Part {
             Self::Issuer => "issuer".to_owned(),
             Self::DeadLetters => "dead_letters".to_owned(),
             Self::Schemas => "schemas".to_owned(),
+            Self::History => "history".to_owned(),
+            Self::HistoryDays => "history days".to_owned(),
             Self::Tls => "tls".to_owned(),
             Self::Sink(name) => format!("sink {name}"),
             Self::Query(metric) => format!("query {metric}"),

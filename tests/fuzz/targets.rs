@@ -316,6 +316,7 @@ impl Http {
             registry,
             access: Arc::new(Access::open(tokens)),
             now_ms: || 1_700_000_000_000,
+            history: None,
             traffic: Traffic::default(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

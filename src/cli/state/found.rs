@@ -78,7 +78,7 @@ fn waiting(outbox: &[Item]) -> OutboxShown {
     let verdicts = outbox.iter().filter(|item| matches!(item, Item::Verdict { .. })).count();
     OutboxShown {
         verdicts: verdicts as u64,
-        signals: (outbox.len() - verdicts) as u64,
+        signals: outbox.iter().filter(|item| matches!(item, Item::Signal(_))).count() as u64,
         bytes: outbox.iter().map(|item| item.bytes() as u64).sum(),
     }
 }

@@ -30,7 +30,11 @@ pub struct Applying<'a> {
 
 impl<'a> Applying<'a> {
     pub fn new(parts: &'a Parts) -> Self {
-        let registrar = Registrar { registry: Arc::clone(&parts.registry), view: parts.view.clone() };
+        let registrar = Registrar {
+            registry: Arc::clone(&parts.registry),
+            view: parts.view.clone(),
+            history: parts.history.clone(),
+        };
         Self { parts, registrar, applied: Applied::default() }
     }
 

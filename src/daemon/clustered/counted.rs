@@ -128,6 +128,7 @@ fn base(tenure: &Tenure<'_>, daemon: &Daemon<'_>, store: Store) -> anyhow::Resul
         store,
         me: None,
         view: parts.view.clone(),
+        history: None,
         unit: Some(unit),
     };
     base.show(daemon.config, doubts);

@@ -7,6 +7,7 @@ use crate::cluster::ledger_log::Tail;
 use crate::cluster::member::Membership;
 use crate::cluster::topics::Names;
 use crate::config::ClusterConfig;
+use crate::history::History;
 use crate::ledger::Embedded;
 use crate::view::Shared;
 use driftgate_core::cluster::ownership::Slot;
@@ -21,6 +22,8 @@ pub struct Parts {
     pub names: Names,
     pub registry: Arc<Embedded>,
     pub view: Shared,
+    /// Written where the ledger is owned; `None` where the configuration keeps none.
+    pub history: Option<History>,
     pub membership: Arc<Membership>,
     pub tail: Arc<Tail>,
     /// By slot, from the second one on.

@@ -60,6 +60,8 @@ pub struct Parts {
     pub results: Option<Arc<Results>>,
     pub view: view::Shared,
     pub dead_letters: Option<DeadLetters>,
+    /// Whether windows are kept.
+    pub keeps_history: bool,
     pub intervals: Intervals,
     /// How many threads read and count.
     pub workers: usize,
@@ -87,6 +89,7 @@ impl Engine {
                 dead_letters: Mutex::new(parts.dead_letters),
                 rejections: Mutex::default(),
                 view: parts.view,
+                keeps_history: parts.keeps_history,
                 hold: AtomicBool::new(false),
                 unchecked: Mutex::default(),
                 stop: AtomicBool::new(false),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::daemon::loader::{Claim, Key, Loader};
 use crate::daemon::rejections::Rejections;
+use crate::history::Window;
 use crate::sink::Item;
 use crate::sink::dead_letters::{DeadLetter, DeadLetters};
 use crate::sink::outbox::Outbox;
@@ -18,9 +19,10 @@ use crate::view;
 use driftgate_core::evaluate::Judgement;
 use driftgate_core::intake::Intake;
 use driftgate_core::intake::versions::Reference;
-use driftgate_core::judge::verdict::Action;
+use driftgate_core::judge::verdict::{Action, Verdict};
 use driftgate_core::pipeline::batch::Batch;
 use driftgate_core::pipeline::{Pipeline, lock};
+use driftgate_core::policy::Policy;
 
 /// Judging gives way to reading, checkpoints and a stop after this time, once the windows of an end are judged.
 const LONGEST_JUDGING: Duration = Duration::from_millis(100);
@@ -37,6 +39,8 @@ pub struct Shared {
     pub dead_letters: Mutex<Option<DeadLetters>>,
     pub rejections: Mutex<Rejections>,
     pub view: view::Shared,
+    /// Whether windows go to the history.
+    pub keeps_history: bool,
     /// Nothing is read while too much waits to be delivered.
     pub hold: AtomicBool,
     /// Restored versions whose snapshots were not looked at yet.
@@ -90,15 +94,18 @@ impl Shared {
     pub fn judge(&self, model: &Pipeline) {
         let until = Instant::now() + LONGEST_JUDGING;
         model.judge(&mut |judged, _| {
-            self.deliver(judged);
+            self.deliver(judged, &model.policy);
             let full = self.hold.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed);
             if full || Instant::now() >= until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
     }
 
     /// Hands verdicts and signals to the outbox, and shows them.
-    pub fn deliver(&self, judged: Judgement) {
-        let items = items(&judged);
+    pub fn deliver(&self, judged: Judgement, policy: &Policy) {
+        let mut items = items(&judged);
+        if self.keeps_history {
+            items.extend(judged.verdicts.iter().filter_map(|verdict| window(verdict, policy)));
+        }
         self.show(judged);
         let mut outbox = lock(&self.outbox);
         items.into_iter().for_each(|item| outbox.put(item));
@@ -151,6 +158,19 @@ fn items(judged: &Judgement) -> Vec<Item> {
         }
     });
     verdicts.chain(judged.signals.iter().cloned().map(Item::Signal)).collect()
+}
+
+/// A verdict as the history keeps it.
+fn window(verdict: &Verdict, policy: &Policy) -> Option<Item> {
+    // Nothing in it is of a kind that cannot be written.
+    let record = Window::of(verdict, policy).encode().ok()?;
+    Some(Item::Window {
+        model: verdict.model.clone(),
+        version: verdict.version.clone(),
+        group: verdict.group.clone(),
+        end_ms: verdict.window.end,
+        record,
+    })
 }
 
 /// Stops all threads when one panics.

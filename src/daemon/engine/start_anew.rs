@@ -50,7 +50,8 @@ impl Engine {
         let reached: Vec<Option<Reached>> =
             world.slots.iter().map(|slot| Reached::of(slot, at, &model.intake())).collect();
         // Under the policy that it was counted for.
-        model.judge_all(&mut |judged, _| self.shared.deliver(judged));
+        let before = Arc::clone(&model.policy);
+        model.judge_all(&mut |judged, _| self.shared.deliver(judged, &before));
         let blocks = model.blocks();
         *model = Pipeline::new(Arc::clone(policy), setup, self.workers);
         self.guard(model, shares(&topics, at));

@@ -2,11 +2,14 @@
 
 use super::page::{Page, Result, add, flag, real, seconds, set};
 use crate::telemetry::metrics;
-use crate::view::{CheckpointView, View};
+use crate::view::{CheckpointView, HistoryView, View};
 
 pub(super) fn show(page: &Page, view: &View) -> Result<()> {
     deliveries(page, view)?;
     checkpoint(page, &view.checkpoint)?;
+    if let Some(history) = &view.history {
+        self::history(page, history)?;
+    }
     page.gauge(&metrics::CHECKPOINT_FALLBACK, flag(view.fallback.is_some()))?;
     page.gauge(&metrics::REGISTRY_DOUBTED, flag(!view.doubts.why.is_empty()))?;
     if let Some(failures) = &view.exports {
@@ -41,6 +44,15 @@ fn deliveries(page: &Page, view: &View) -> Result<()> {
         set(&unregistered, &[model], real(*versions))?;
     }
     Ok(())
+}
+
+/// Results over time on disk.
+fn history(page: &Page, history: &HistoryView) -> Result<()> {
+    page.gauge(&metrics::HISTORY_BYTES, real(history.bytes))?;
+    page.gauge(&metrics::HISTORY_DAYS, real(history.days))?;
+    page.count(&metrics::HISTORY_WRITE_FAILURES, history.write_failures)?;
+    page.count(&metrics::HISTORY_LOST, history.lost)?;
+    page.gauge(&metrics::HISTORY_LAG, history.behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64()))
 }
 
 fn checkpoint(page: &Page, checkpoint: &CheckpointView) -> Result<()> {

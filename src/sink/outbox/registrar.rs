@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::now_ms;
+use crate::history::History;
 use crate::ledger::{Applied as Progress, Embedded, Given, RegistryError, Stream, Taken};
 use crate::sink::Item;
 use crate::telemetry::events::delivery::{
@@ -26,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Registrar {
     pub registry: Arc<Embedded>,
     pub view: Shared,
+    /// Where windows are kept, if they are.
+    pub history: Option<History>,
 }
 
 /// What goes with items into their transaction.
@@ -41,13 +44,17 @@ impl Registrar {
     /// Writes a batch to the registry, again and again until it is there, or `stops`. What came of each, in the same order.
     pub fn take(&self, batch: &[&Item], with: With, stops: &dyn Fn() -> bool) -> Option<Vec<Taken>> {
         let view = &self.view;
-        let given: Vec<Given<'_>> = batch.iter().map(|item| item.as_given()).collect();
+        // Before the registry has them: what it says was taken is in both.
+        if let Some(history) = &self.history {
+            history.write(batch.iter().filter_map(|item| item.as_window()).collect());
+        }
+        let given: Vec<Given<'_>> = batch.iter().filter_map(|item| item.as_given()).collect();
         let mut attempt = 0_u32;
         loop {
             match self.with_stream(with, |stream| self.registry.take_all(&given, stream)) {
                 Ok(taken) => {
                     view.works(&Part::Registry);
-                    return Some(taken);
+                    return Some(of_each(batch, taken));
                 }
                 // Where a process of a cluster may not write any more, the next owner has the same items.
                 Err(e @ (RegistryError::Sql(_) | RegistryError::Log { .. } | RegistryError::Standby { .. })) => {
@@ -65,7 +72,7 @@ impl Registrar {
                 }
                 Err(e) => {
                     RegistryRefused { error: &e.to_string() }.emit();
-                    return Some(vec![Taken::Failed(e.to_string()); batch.len()]);
+                    return Some(of_each(batch, vec![Taken::Failed(e.to_string()); given.len()]));
                 }
             }
         }
@@ -101,4 +108,11 @@ impl Registrar {
             Taken::Verdict => SignalLost { signal: &signal, why: None }.emit(view),
         }
     }
+}
+
+/// What came of each item: of those that the registry was not given, what comes of a verdict.
+fn of_each(batch: &[&Item], taken: Vec<Taken>) -> Vec<Taken> {
+    let mut taken = taken.into_iter();
+    let of = |item: &&Item| item.as_given().and_then(|_| taken.next()).unwrap_or(Taken::Verdict);
+    batch.iter().map(of).collect()
 }

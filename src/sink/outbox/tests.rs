@@ -11,7 +11,7 @@ fn verdict(end_ms: i64) -> Item {
 
 fn outbox(folder: &std::path::Path) -> Outbox {
     let registry = Arc::new(crate::ledger::Embedded::open(&folder.join("registry.db")).unwrap());
-    Outbox::start(Outlets { registry: Some(registry), verdicts: None, view: Shared::default() })
+    Outbox::start(Outlets { registry: Some(registry), verdicts: None, view: Shared::default(), history: None })
 }
 
 #[test]

@@ -1,0 +1,254 @@
+//! The columns of the table, and rows from them. A column that is not there has no values: a projection leaves it out.
+
+use polars_core::prelude::*;
+
+use crate::history::record::{Bin, Measured};
+use crate::history::row::Row;
+use driftgate_core::judge::verdict::Status;
+
+/// What is read of a series beside its names.
+const OF_WINDOW: [&str; 20] = [
+    "stage",
+    "window_start",
+    "window_end",
+    "complete",
+    "metric",
+    "status",
+    "value",
+    "lower",
+    "upper",
+    "limit",
+    "limit_side",
+    "warn",
+    "n",
+    "missing",
+    "invalid",
+    "reference_n",
+    "reason",
+    "pending",
+    "muted",
+    "predictions",
+];
+/// The distribution.
+const BINS: [&str; 3] = ["bin", "bin_reference", "bin_window"];
+
+/// The names of the columns that a series is read by.
+pub fn names(bins: bool) -> Vec<String> {
+    let more: &[&str] = if bins { &BINS } else { &[] };
+    OF_WINDOW.iter().chain(more).chain(&["labels"]).map(|name| (*name).to_owned()).collect()
+}
+
+/// The table of rows.
+pub fn frame(model: &str, rows: &[Row]) -> PolarsResult<DataFrame> {
+    let columns = vec![
+        texts("model", rows, |_| Some(model)),
+        texts("version", rows, |r| Some(&r.version)),
+        texts("stage", rows, |r| r.stage.as_deref()),
+        texts("group", rows, |r| Some(&r.group)),
+        texts("rule", rows, |r| Some(&r.of.rule)),
+        texts("metric", rows, |r| Some(&r.of.metric)),
+        texts("subject", rows, |r| Some(&r.of.subject)),
+        times("window_start", rows, |r| r.start_ms),
+        times("window_end", rows, |r| r.end_ms),
+        flags("complete", rows, |r| r.complete),
+        texts("status", rows, |r| Some(r.of.status.name())),
+        numbers("value", rows, |r| r.of.value),
+        numbers("lower", rows, |r| r.of.lower),
+        numbers("upper", rows, |r| r.of.upper),
+        numbers("limit", rows, |r| r.of.limit),
+        texts("limit_side", rows, |r| r.of.side.as_deref()),
+        numbers("warn", rows, |r| r.of.warn),
+        counts("n", rows, |r| r.of.n),
+        counts("missing", rows, |r| r.of.missing),
+        counts("invalid", rows, |r| r.of.invalid),
+        counts("reference_n", rows, |r| r.of.reference_n),
+        texts("reason", rows, |r| r.of.reason.as_deref()),
+        flags("pending", rows, |r| r.of.pending),
+        flags("muted", rows, |r| r.of.muted),
+        counts("predictions", rows, |r| Some(r.predictions)),
+        counts("labels", rows, |r| Some(r.labels)),
+        bin_names(rows),
+        bin_counts("bin_reference", rows, |bin| bin.reference),
+        bin_counts("bin_window", rows, |bin| bin.window),
+    ];
+    DataFrame::new(rows.len(), columns)
+}
+
+fn texts<'r>(name: &str, rows: &'r [Row], of: impl Fn(&'r Row) -> Option<&'r str>) -> Column {
+    let values: StringChunked = rows.iter().map(of).collect();
+    values.with_name(name.into()).into_column()
+}
+
+fn numbers(name: &str, rows: &[Row], of: impl Fn(&Row) -> Option<f64>) -> Column {
+    let values: Float64Chunked = rows.iter().map(of).collect();
+    values.with_name(name.into()).into_column()
+}
+
+fn counts(name: &str, rows: &[Row], of: impl Fn(&Row) -> Option<u64>) -> Column {
+    let values: Int64Chunked = rows.iter().map(|row| of(row).and_then(|n| i64::try_from(n).ok())).collect();
+    values.with_name(name.into()).into_column()
+}
+
+fn flags(name: &str, rows: &[Row], of: impl Fn(&Row) -> bool) -> Column {
+    let values: BooleanChunked = rows.iter().map(|row| Some(of(row))).collect();
+    values.with_name(name.into()).into_column()
+}
+
+fn times(name: &str, rows: &[Row], of: impl Fn(&Row) -> i64) -> Column {
+    let values: Int64Chunked = rows.iter().map(|row| Some(of(row))).collect();
+    values.with_name(name.into()).into_series().into_datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC)).into_column()
+}
+
+fn bin_names(rows: &[Row]) -> Column {
+    let all = rows.iter().map(|row| row.of.bins.len()).sum();
+    let mut lists = ListStringChunkedBuilder::new("bin".into(), rows.len(), all);
+    for row in rows {
+        lists.append_values_iter(row.of.bins.iter().map(|bin| bin.name.as_str()));
+    }
+    lists.finish().into_column()
+}
+
+fn bin_counts(name: &str, rows: &[Row], of: impl Fn(&Bin) -> u64) -> Column {
+    let all = rows.iter().map(|row| row.of.bins.len()).sum();
+    let mut lists = ListPrimitiveChunkedBuilder::<Int64Type>::new(name.into(), rows.len(), all, DataType::Int64);
+    for row in rows {
+        lists.append_values_iter(row.of.bins.iter().map(|bin| of(bin).cast_signed()));
+    }
+    lists.finish().into_column()
+}
+
+/// The rows of a table.
+pub fn rows(frame: &DataFrame) -> Vec<Row> {
+    let table = Table { frame };
+    let height = frame.height();
+    let mut rows: Vec<Row> = std::iter::repeat_with(nothing).take(height).collect();
+    table.texts("version", &mut rows, |row, text| text.clone_into(&mut row.version));
+    table.texts("stage", &mut rows, |row, text| row.stage = Some(text.to_owned()));
+    table.texts("group", &mut rows, |row, text| text.clone_into(&mut row.group));
+    table.texts("rule", &mut rows, |row, text| text.clone_into(&mut row.of.rule));
+    table.texts("metric", &mut rows, |row, text| text.clone_into(&mut row.of.metric));
+    table.texts("subject", &mut rows, |row, text| text.clone_into(&mut row.of.subject));
+    table.texts("limit_side", &mut rows, |row, text| row.of.side = Some(text.to_owned()));
+    table.texts("reason", &mut rows, |row, text| row.of.reason = Some(text.to_owned()));
+    table.texts("status", &mut rows, |row, text| {
+        row.of.status = Status::ALL.into_iter().find(|s| s.name() == text).unwrap_or(Status::Insufficient);
+    });
+    table.integers("window_start", &mut rows, |row, ms| row.start_ms = ms);
+    table.integers("window_end", &mut rows, |row, ms| row.end_ms = ms);
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    table.integers("n", &mut rows, |row, n| row.of.n = Some(count(n)));
+    table.integers("missing", &mut rows, |row, n| row.of.missing = Some(count(n)));
+    table.integers("invalid", &mut rows, |row, n| row.of.invalid = Some(count(n)));
+    table.integers("reference_n", &mut rows, |row, n| row.of.reference_n = Some(count(n)));
+    table.integers("predictions", &mut rows, |row, n| row.predictions = count(n));
+    table.integers("labels", &mut rows, |row, n| row.labels = count(n));
+    table.numbers("value", &mut rows, |row, x| row.of.value = Some(x));
+    table.numbers("lower", &mut rows, |row, x| row.of.lower = Some(x));
+    table.numbers("upper", &mut rows, |row, x| row.of.upper = Some(x));
+    table.numbers("limit", &mut rows, |row, x| row.of.limit = Some(x));
+    table.numbers("warn", &mut rows, |row, x| row.of.warn = Some(x));
+    table.flags("complete", &mut rows, |row, is| row.complete = is);
+    table.flags("pending", &mut rows, |row, is| row.of.pending = is);
+    table.flags("muted", &mut rows, |row, is| row.of.muted = is);
+    table.bins(&mut rows);
+    rows
+}
+
+/// A row without values.
+fn nothing() -> Row {
+    let of = Measured {
+        rule: String::new(),
+        metric: String::new(),
+        subject: String::new(),
+        status: Status::Insufficient,
+        value: None,
+        lower: None,
+        upper: None,
+        limit: None,
+        side: None,
+        warn: None,
+        n: None,
+        missing: None,
+        invalid: None,
+        reference_n: None,
+        reason: None,
+        pending: false,
+        muted: false,
+        bins: Vec::new(),
+    };
+    Row {
+        version: String::new(),
+        stage: None,
+        group: String::new(),
+        start_ms: 0,
+        end_ms: 0,
+        complete: false,
+        predictions: 0,
+        labels: 0,
+        of,
+    }
+}
+
+/// Columns by name, given to rows.
+struct Table<'f> {
+    frame: &'f DataFrame,
+}
+
+impl Table<'_> {
+    fn column(&self, name: &str) -> Option<&Series> {
+        self.frame.column(name).ok().map(Column::as_materialized_series)
+    }
+
+    fn texts(&self, name: &str, rows: &mut [Row], set: impl Fn(&mut Row, &str)) {
+        let Some(values) = self.column(name).and_then(|c| c.str().ok()) else { return };
+        each(values.iter(), rows, set);
+    }
+
+    fn numbers(&self, name: &str, rows: &mut [Row], set: impl Fn(&mut Row, f64)) {
+        let Some(values) = self.column(name).and_then(|c| c.f64().ok()) else { return };
+        each(values.iter(), rows, set);
+    }
+
+    fn flags(&self, name: &str, rows: &mut [Row], set: impl Fn(&mut Row, bool)) {
+        let Some(values) = self.column(name).and_then(|c| c.bool().ok()) else { return };
+        each(values.iter(), rows, set);
+    }
+
+    /// Counts, and times in ms.
+    fn integers(&self, name: &str, rows: &mut [Row], set: impl Fn(&mut Row, i64)) {
+        let Some(column) = self.column(name) else { return };
+        let physical = column.to_physical_repr();
+        let Ok(values) = physical.i64() else { return };
+        each(values.iter(), rows, set);
+    }
+
+    fn bins(&self, rows: &mut [Row]) {
+        let list = |name| self.column(name).and_then(|c| c.list().ok());
+        let (Some(names), Some(reference), Some(window)) = (list("bin"), list("bin_reference"), list("bin_window"))
+        else {
+            return;
+        };
+        for (at, row) in rows.iter_mut().enumerate() {
+            let all = (names.get_as_series(at), reference.get_as_series(at), window.get_as_series(at));
+            let (Some(names), Some(reference), Some(window)) = all else { continue };
+            let (Ok(names), Ok(reference), Ok(window)) = (names.str(), reference.i64(), window.i64()) else { continue };
+            let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+            let bins = names.iter().zip(reference.iter().zip(window.iter()));
+            row.of.bins = bins
+                .map(|(name, (reference, window))| Bin {
+                    name: name.unwrap_or_default().to_owned(),
+                    reference: count(reference),
+                    window: count(window),
+                })
+                .collect();
+        }
+    }
+}
+
+fn each<T>(values: impl Iterator<Item = Option<T>>, rows: &mut [Row], set: impl Fn(&mut Row, T)) {
+    for (row, value) in rows.iter_mut().zip(values) {
+        if let Some(value) = value {
+            set(row, value);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The windows of a range of time, of one series or of all of a version: the days that are over from their Parquet files, the others from what
+//! was appended to them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+
+use super::columns::{DayFile, Place, Row, rows_of, settled};
+use super::days::appended;
+use super::place::{self, Day, Kind, day_of};
+use super::record::Window;
+use super::{HistoryError, Options, open_day};
+
+/// So many threads read days beside each other.
+const MOST_THREADS: usize = 4;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'w> {
+    pub version: &'w str,
+    /// `None`: of every group.
+    pub group: Option<&'w str>,
+    /// `group/id`; `None`: every rule.
+    pub rule: Option<&'w str>,
+    pub subject: Option<&'w str>,
+    /// Windows whose end is in `[from_ms, to_ms)`.
+    pub from_ms: i64,
+    pub to_ms: i64,
+    /// With the distributions.
+    pub bins: bool,
+    /// More rows than this are an error.
+    pub most: usize,
+}
+
+impl Default for Wanted<'_> {
+    fn default() -> Self {
+        let (version, group, rule, subject) = ("", None, None, None);
+        Self { version, group, rule, subject, from_ms: 0, to_ms: 0, bins: false, most: usize::MAX }
+    }
+}
+
+impl Wanted<'_> {
+    fn is_named(&self, version: &str, group: &str) -> bool {
+        self.version == version && self.group.is_none_or(|g| g == group)
+    }
+
+    fn is_series(&self, rule: &str, subject: &str) -> bool {
+        self.rule.is_none_or(|r| r == rule) && self.subject.is_none_or(|s| s == subject)
+    }
+
+    fn is_place(&self, place: &Place) -> bool {
+        self.is_named(&place.version, &place.group) && self.is_series(&place.rule, &place.subject)
+    }
+
+    fn is_row(&self, row: &Row) -> bool {
+        self.is_named(&row.version, &row.group)
+            && self.is_series(&row.of.rule, &row.of.subject)
+            && self.is_time(row.end_ms)
+    }
+
+    fn is_time(&self, end_ms: i64) -> bool {
+        (self.from_ms..self.to_ms).contains(&end_ms)
+    }
+}
+
+/// Rows by version, group, rule, subject and end, each once.
+pub type Found = Vec<Row>;
+
+/// Reads the history.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    options: Arc<Options>,
+    exchange: Arc<RwLock<()>>,
+}
+
+impl Reader {
+    pub(super) fn new(options: Arc<Options>, exchange: Arc<RwLock<()>>) -> Self {
+        Self { options, exchange }
+    }
+
+    /// A reader beside the process that writes, if one does.
+    #[must_use]
+    pub fn of(options: Options) -> Self {
+        Self::new(Arc::new(options), Arc::default())
+    }
+
+    /// How long the history is kept.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The windows that are asked for.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or more rows than are asked for at most.
+    pub fn find(&self, model: &str, wanted: &Wanted<'_>) -> Result<Found, HistoryError> {
+        let _exchange = self.exchange.read().unwrap_or_else(PoisonError::into_inner);
+        if wanted.from_ms >= wanted.to_ms {
+            return Ok(Vec::new());
+        }
+        let files = place::files(&self.options.path, model).map_err(HistoryError::file(&self.options.path))?;
+        let days: Vec<(Day, Vec<Kind>)> = files
+            .range(day_of(wanted.from_ms)..=day_of(wanted.to_ms - 1))
+            .map(|(day, kinds)| (*day, kinds.clone()))
+            .collect();
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let share = days.len().div_ceil(threads).max(1);
+        let found: Vec<Result<Found, HistoryError>> = thread::scope(|scope| {
+            let work = |share: &[(Day, Vec<Kind>)]| {
+                share.iter().try_fold(Vec::new(), |rows, day| self.day(model, day, wanted, rows))
+            };
+            let mut shares = days.chunks(share);
+            let first = shares.next();
+            let others: Vec<_> = shares.map(|share| scope.spawn(move || work(share))).collect();
+            let mut all: Vec<_> = first.into_iter().map(work).collect();
+            let failed = || HistoryError::unreadable(&self.options.path, "a thread that read it stopped");
+            all.extend(others.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(failed()))));
+            all
+        });
+        let mut rows = Vec::new();
+        for part in found {
+            rows.extend(part?);
+        }
+        within(rows.len(), wanted)?;
+        Ok(settled(rows))
+    }
+
+    /// The rows of a day, behind those of the days before.
+    fn day(
+        &self,
+        model: &str,
+        (day, kinds): &(Day, Vec<Kind>),
+        wanted: &Wanted<'_>,
+        mut rows: Found,
+    ) -> Result<Found, HistoryError> {
+        for kind in kinds {
+            let Some(path) = self.path(model, *day, *kind) else { continue };
+            match kind {
+                Kind::Parquet => {
+                    let Some(file) = DayFile::open(&path)? else { continue };
+                    let unreadable = |e| HistoryError::unreadable(&path, e);
+                    match file.series() {
+                        Some(series) => {
+                            for place in series.iter().filter(|place| wanted.is_place(place)) {
+                                within(rows.len() + place.rows, wanted)?;
+                                let read = file.series_rows(place, wanted.bins).map_err(unreadable)?;
+                                rows.extend(read.into_iter().filter(|row| wanted.is_time(row.end_ms)));
+                            }
+                        }
+                        None => {
+                            rows.extend(file.rows().map_err(unreadable)?.into_iter().filter(|row| wanted.is_row(row)));
+                        }
+                    }
+                }
+                Kind::Full | Kind::Open => rows.extend(of_open(&path, wanted)?),
+            }
+            within(rows.len(), wanted)?;
+        }
+        Ok(rows)
+    }
+
+    fn path(&self, model: &str, day: Day, kind: Kind) -> Option<PathBuf> {
+        Some(place::folder(&self.options.path, model).join(place::name(day, kind)?))
+    }
+
+    /// The end of the newest window of a model in ms; `None` where it has none.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn newest(&self, model: &str) -> Result<Option<i64>, HistoryError> {
+        let _exchange = self.exchange.read().unwrap_or_else(PoisonError::into_inner);
+        let files = place::files(&self.options.path, model).map_err(HistoryError::file(&self.options.path))?;
+        for (day, kinds) in files.iter().rev() {
+            let mut newest = None;
+            for kind in kinds {
+                let Some(path) = self.path(model, *day, *kind) else { continue };
+                let end = match kind {
+                    Kind::Parquet => DayFile::open(&path)?.and_then(|file| file.newest()),
+                    Kind::Full | Kind::Open => appended(&path)?.iter().map(|row| row.end_ms).max(),
+                };
+                newest = newest.max(end);
+            }
+            if newest.is_some() {
+                return Ok(newest);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn within(rows: usize, wanted: &Wanted<'_>) -> Result<(), HistoryError> {
+    if rows > wanted.most { Err(HistoryError::TooMany { rows, most: wanted.most }) } else { Ok(()) }
+}
+
+/// The rows of a file that is appended to.
+fn of_open(path: &std::path::Path, wanted: &Wanted<'_>) -> Result<Vec<Row>, HistoryError> {
+    let bytes = match std::fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        bytes => bytes.map_err(HistoryError::file(path))?,
+    };
+    let windows = open_day::records(&bytes).filter_map(Window::decode);
+    let windows =
+        windows.filter(|window| wanted.is_named(&window.version, &window.group) && wanted.is_time(window.end_ms));
+    let mut rows = Vec::new();
+    for mut window in windows {
+        window.results.retain(|of| wanted.is_series(&of.rule, &of.subject));
+        if !wanted.bins {
+            window.results.iter_mut().for_each(|of| of.bins.clear());
+        }
+        rows.extend(rows_of(window));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::super::DAY_MS;
+    use super::super::columns;
+    use super::super::open_day::OpenDay;
+    use super::super::record::tests::{measured, window};
+    use super::*;
+
+    fn put(root: &Path, kind: Kind, windows: Vec<Window>) {
+        let folder = place::folder(root, "m");
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(place::name(day_of(windows[0].end_ms), kind).unwrap());
+        if kind == Kind::Parquet {
+            let rows = settled(windows.into_iter().flat_map(rows_of).collect());
+            return columns::write("m", &rows, std::fs::File::create(path).unwrap()).unwrap();
+        }
+        let records: Vec<Vec<u8>> = windows.iter().map(|w| w.encode().unwrap()).collect();
+        OpenDay::open(&path).unwrap().append(records.iter().map(Vec::as_slice)).unwrap();
+    }
+
+    fn at(end_ms: i64, value: f64) -> Window {
+        let results = vec![
+            measured("drift/psi", "a", value),
+            measured("drift/psi", "b", -value),
+            measured("drift/ks_p", "a", 0.5),
+        ];
+        window("1", end_ms, results)
+    }
+
+    #[test]
+    fn a_range_is_read_from_all_kinds_of_files_and_what_was_written_last_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let reader = Reader::of(Options { path: root.path().to_owned(), keep: Duration::ZERO, store: None });
+        assert_eq!((reader.newest("m").unwrap(), reader.find("m", &Wanted::default()).unwrap()), (None, Vec::new()));
+        put(root.path(), Kind::Parquet, vec![at(0, 0.1), at(9, 0.2)]);
+        put(root.path(), Kind::Full, vec![at(9, 0.3)]);
+        put(root.path(), Kind::Open, vec![at(5, 0.4)]);
+        put(root.path(), Kind::Parquet, vec![at(DAY_MS, 0.5)]);
+        put(
+            root.path(),
+            Kind::Open,
+            vec![at(2 * DAY_MS, 0.6), window("2", 2 * DAY_MS + 1, vec![measured("drift/psi", "a", 0.7)])],
+        );
+        let wanted = Wanted {
+            version: "1",
+            rule: Some("drift/psi"),
+            subject: Some("a"),
+            to_ms: 9 * DAY_MS,
+            ..Wanted::default()
+        };
+        let values = |wanted: &Wanted<'_>| -> Vec<(i64, f64)> {
+            reader.find("m", wanted).unwrap().iter().map(|row| (row.end_ms, row.of.value.unwrap())).collect()
+        };
+        let all = [(0, 0.1), (5, 0.4), (9, 0.3), (DAY_MS, 0.5), (2 * DAY_MS, 0.6)];
+        assert_eq!(values(&wanted), all);
+        assert_eq!(values(&Wanted { from_ms: 5, to_ms: DAY_MS, ..wanted }), all[1..3]);
+        assert_eq!(values(&Wanted { version: "2", ..wanted }), [(2 * DAY_MS + 1, 0.7)]);
+        assert_eq!(values(&Wanted { group: Some("other"), ..wanted }), []);
+        assert_eq!(reader.find("m", &Wanted { rule: None, subject: None, ..wanted }).unwrap().len(), 15);
+        let bins = |bins| {
+            reader.find("m", &Wanted { bins, ..wanted }).unwrap().iter().filter(|row| row.of.bins.len() == 2).count()
+        };
+        assert_eq!((bins(false), bins(true)), (0, 5));
+        assert_eq!(reader.newest("m").unwrap(), Some(2 * DAY_MS + 1));
+        assert!(matches!(reader.find("m", &Wanted { most: 4, ..wanted }), Err(HistoryError::TooMany { .. })));
+        std::fs::write(root.path().join("m/1970-01-02.parquet"), "x").unwrap();
+        let error = reader.find("m", &wanted).unwrap_err().to_string();
+        assert!(error.contains("1970-01-02.parquet is no file of the history"), "{error}");
+    }
+}

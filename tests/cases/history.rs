@@ -1,0 +1,149 @@
+//! Results over time: what the daemon judged is there after it was killed, each window once, in files that others read.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::broker::{Daemon, wait_for};
+use crate::service::{CANARY, MINUTE, Service, serving};
+
+/// Minutes of a day.
+const DAY: i64 = 1440;
+
+/// Publishes the first three minutes of some days before now.
+fn days(service: &Service, days: impl IntoIterator<Item = i64>) {
+    for day in days {
+        service.minutes(day * DAY, day * DAY + 3, &[serving("1", "dev")]);
+    }
+}
+
+fn get(service: &Service, daemon: &Daemon, path: &str) -> Value {
+    let (status, body) = daemon.get(&format!("/api/v1/models/{}/versions/1/{path}", service.model));
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// Ends and values of a series, which is the only one of its rule.
+fn points(service: &Service, daemon: &Daemon, rule: &str) -> Vec<(String, f64)> {
+    let path = format!("/api/v1/models/{}/versions/1/series?rule={rule}&from=2020-01-01", service.model);
+    let (status, body) = daemon.get(&path);
+    if status != 200 {
+        return Vec::new();
+    }
+    let found: Value = serde_json::from_str(&body).unwrap();
+    let series = found["series"].as_array().unwrap_or_else(|| panic!("{body}"));
+    assert!(series.len() <= 1, "{body}");
+    let points = series.iter().flat_map(|s| s["points"].as_array().unwrap());
+    points.map(|p| (p["end"].as_str().unwrap().to_owned(), p["value"].as_f64().unwrap())).collect()
+}
+
+#[test]
+fn what_was_judged_is_there_after_a_kill_each_window_once_and_in_files_that_others_read() {
+    let service = Service::new("series", "", CANARY, "");
+    let daemon = Daemon::start(&service.config(), &[]);
+    days(&service, -9..-5);
+    wait_for("three days", || (points(&service, &daemon, "slo/p95").len() >= 9).then_some(()));
+    daemon.signal("KILL");
+    drop(daemon);
+    // The last record that it wrote was not whole.
+    let folder = service.folder.path("state/history/series");
+    let open = fs::read_dir(&folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "open"));
+    let newest = open.max().unwrap();
+    fs::write(&newest, [fs::read(&newest).unwrap(), vec![200, 0, 0, 0, 1, 2, 3]].concat()).unwrap();
+
+    let daemon = Daemon::start(&service.config(), &[]);
+    days(&service, -5..0);
+    // Eight days are over; the last minute of the ninth waits for the next event.
+    let p95 = wait_for("all days", || Some(points(&service, &daemon, "slo/p95")).filter(|found| found.len() >= 26));
+    assert_eq!(p95.len(), 26, "{p95:?}");
+    assert!(p95.windows(2).all(|pair| pair[0].0 < pair[1].0), "each window once: {p95:?}");
+    let start =
+        |day: i64| jiff::Timestamp::from_millisecond(service.start + (day * DAY + 1) * MINUTE).unwrap().to_string();
+    assert_eq!(p95[0].0, start(-9));
+    let psi = points(&service, &daemon, "drift/psi");
+    assert_eq!(psi.len(), 16, "{psi:?}");
+    assert!(daemon.log().contains("was not whole and is cut off"), "{}", daemon.log());
+
+    // Also of windows that pass there is a distribution, beside that of the snapshot.
+    let found = get(&service, &daemon, "distributions?subject=x&from=2020-01-01");
+    let all = found["distributions"].as_array().unwrap();
+    assert_eq!(all.len(), 16);
+    for of in all {
+        let sum = |key: &str| of["bins"].as_array().unwrap().iter().map(|bin| bin[key].as_u64().unwrap()).sum::<u64>();
+        assert_eq!((sum("reference"), sum("window")), (1000, of["n"].as_u64().unwrap()));
+    }
+    // A part of the time.
+    let some = get(&service, &daemon, &format!("series?rule=slo/p95&from={}&to={}", start(-8), start(-7)));
+    assert_eq!(some["series"][0]["points"].as_array().unwrap().len(), 3);
+    for wrong in ["series?from=yesterday", "series?format=xml", "series?from=2020-01-02&to=2020-01-01", "distributions"]
+    {
+        assert_eq!(daemon.get(&format!("/api/v1/models/series/versions/1/{wrong}")).0, 400, "{wrong}");
+    }
+    assert_eq!(daemon.get("/api/v1/models/series/versions/9/series").0, 404);
+    is_exported(&service, &daemon, &folder);
+}
+
+/// Days that are over become Parquet files, and all of them one file, by the daemon and without it.
+fn is_exported(service: &Service, daemon: &Daemon, folder: &std::path::Path) {
+    let parquet = || {
+        let files = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+        files.filter(|p| p.extension().is_some_and(|e| e == "parquet")).count()
+    };
+    wait_for("days that are over", || (parquet() >= 4).then_some(()));
+    let bytes = wait_for("a figure", || daemon.metric("driftgate_history_bytes").filter(|bytes| *bytes > 0.0));
+    assert!(bytes < 1e6, "{bytes}");
+    assert_eq!(daemon.metric("driftgate_history_write_failures_total"), Some(0.0));
+    let of = "history export --model series --version 1 --from 2020-01-01 --rule slo/p95";
+    let out = |name: &str| service.folder.path(name).display().to_string();
+    service.run(daemon, "op", &format!("{of} --from 2026-01-01 --out {}", out("never.csv"))).exits(2);
+    let asked = of.replace("--from 2020-01-01", &format!("--from {}", start_of(service)));
+    service.run(daemon, "op", &format!("{asked} --out {}", out("one.csv"))).exits(0).prints("26 rows");
+    let csv = service.folder.read("one.csv");
+    assert_eq!(csv.lines().count(), 27, "{csv}");
+    assert!(csv.lines().nth(1).unwrap().contains(",slo/p95,latency_p95_ms,"), "{csv}");
+    let config = service.config().display().to_string();
+    service.folder.driftgate(&format!("{asked} --config {config} --out {}", out("two.csv"))).exits(0);
+    assert_eq!(service.folder.read("two.csv"), csv);
+    service.folder.driftgate(&format!("{asked} --config {config} --out {}", out("one.parquet"))).exits(0);
+    assert!(fs::read(service.folder.path("one.parquet")).unwrap().starts_with(b"PAR1"));
+    service.folder.driftgate(&format!("{asked} --config {config} --out {}", out("one.xlsx"))).exits(2).says(".parquet");
+}
+
+/// The day before the first.
+fn start_of(service: &Service) -> String {
+    jiff::Timestamp::from_millisecond(service.start - 10 * DAY * MINUTE).unwrap().to_string()
+}
+
+#[test]
+fn a_history_that_cannot_be_written_is_told_first_and_stops_nothing() {
+    let service = Service::new("unkept", "", CANARY, "history: {path: elsewhere, keep: 30d}\n");
+    fs::create_dir_all(service.folder.path("elsewhere")).unwrap();
+    service.folder.write("elsewhere/unkept", "a file where the model's folder would be");
+    let daemon = Daemon::start(&service.config(), &[]);
+    days(&service, -3..0);
+    let judged = || daemon.get("/api/v1/models/unkept/versions/1/verdicts?group=slo").1;
+    wait_for("verdicts", || judged().contains("slo/p95").then_some(()));
+    let first = || service.run(&daemon, "op", "status").stdout.lines().next().unwrap_or_default().to_owned();
+    wait_for("the first line", || first().contains("results over time are not kept").then_some(()));
+    assert!(daemon.metric("driftgate_history_lag_seconds").unwrap() > 0.0);
+    assert_eq!(daemon.log().matches("the history is not written").count(), 1);
+    fs::remove_file(service.folder.path("elsewhere/unkept")).unwrap();
+    let found = wait_for("what waited", || Some(points(&service, &daemon, "slo/p95")).filter(|found| found.len() >= 8));
+    assert_eq!(found.len(), 8);
+    wait_for("no lag", || daemon.metric("driftgate_history_lag_seconds").filter(|lag| *lag == 0.0));
+}
+
+#[test]
+fn nothing_is_kept_where_the_configuration_says_so() {
+    let service = Service::new("unhistoric", "", CANARY, "history: none\n");
+    let daemon = Daemon::start(&service.config(), &[]);
+    days(&service, -2..0);
+    let judged = || daemon.get("/api/v1/models/unhistoric/versions/1/verdicts?group=slo").1;
+    wait_for("verdicts", || judged().contains("slo/p95").then_some(()));
+    let (status, body) = daemon.get("/api/v1/models/unhistoric/versions/1/series");
+    assert!(status == 404 && body.contains("history: none"), "{body}");
+    assert!(!service.folder.path("state/history").exists());
+}

@@ -17,11 +17,17 @@ use std::hint::black_box;
 use std::io::BufRead as _;
 use std::sync::Arc;
 
+use apache_avro::Schema as AvroSchema;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 
 use driftgate_core::baseline::{Baseline, Coded, SnapshotColumns};
+use driftgate_core::decode::avro::Writer;
 use driftgate_core::decode::decoder::{EventDecoder, Format};
+use driftgate_core::decode::wire::Wire;
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::job::Job;
@@ -118,6 +124,32 @@ fn events() -> Vec<String> {
     std::io::BufReader::new(file).lines().take(EVENTS).map(|line| line.expect("a line")).collect()
 }
 
+/// The events as Avro.
+#[rustfmt::skip]
+const AVRO: &str = r#"{"type": "record", "name": "Prediction", "fields": [
+    {"name": "prediction_id", "type": "string"}, {"name": "model", "type": "string"}, {"name": "version", "type": "string"},
+    {"name": "ts", "type": "long"}, {"name": "score", "type": "double"},
+    {"name": "features", "type": {"type": "record", "name": "Features", "fields": [
+        {"name": "n00", "type": "double"}, {"name": "n01", "type": "double"}, {"name": "n02", "type": "double"}, {"name": "n03", "type": "double"},
+        {"name": "n04", "type": "double"}, {"name": "n05", "type": "double"}, {"name": "n06", "type": "double"}, {"name": "n07", "type": "double"},
+        {"name": "n08", "type": "double"}, {"name": "n09", "type": "double"}, {"name": "n10", "type": "double"}, {"name": "n11", "type": "double"},
+        {"name": "n12", "type": "double"}, {"name": "n13", "type": "double"}, {"name": "n14", "type": "double"}, {"name": "n15", "type": "double"},
+        {"name": "n16", "type": "double"}, {"name": "n17", "type": "double"}, {"name": "n18", "type": "double"}, {"name": "n19", "type": "double"},
+        {"name": "c0", "type": "string"}, {"name": "c1", "type": "string"}, {"name": "c2", "type": "string"}, {"name": "c3", "type": "string"}]}},
+    {"name": "segments", "type": {"type": "record", "name": "Segments", "fields": [
+        {"name": "seg0", "type": "string"}, {"name": "seg1", "type": "string"}]}}]}"#;
+
+fn as_avro(events: &[String]) -> (Writer, Vec<Vec<u8>>) {
+    let schema = AvroSchema::parse_str(AVRO).expect("a schema");
+    let writer = GenericDatumWriter::builder(&schema).build().expect("a writer");
+    let value = |event: &String| {
+        let json: serde_json::Value = serde_json::from_str(event).expect("JSON");
+        let value = Value::try_from(json).expect("values").resolve(&schema).expect("an event of the schema");
+        writer.write_value_to_vec(value).expect("a value")
+    };
+    (Writer::parse(AVRO, &[]).expect("a schema"), events.iter().map(value).collect())
+}
+
 /// PSI and KS on everything, against grids of 1021 points; segments are counted, no label is waited for.
 fn policy() -> policy::Policy {
     let numeric: Vec<String> = (0..20).map(|i| format!("n{i:02}")).collect();
@@ -198,7 +230,8 @@ fn decode(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("columns");
     group.throughput(Throughput::Elements(events.len() as u64));
-    let mut decoder = EventDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default());
+    let mut decoder =
+        EventDecoder::new(&[Arc::clone(&schema)], &Format::default(), EventKind::Predictions, Limits::default());
     group.bench_function("driftgate, decoded alone", |b| {
         b.iter(|| {
             for events in events.chunks(2048) {
@@ -207,6 +240,29 @@ fn decode(c: &mut Criterion) {
                     batch::decode(&mut decoder, event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
                 }
                 black_box(&out);
+            }
+        });
+    });
+    let (writer, values) = as_avro(&events);
+    let format = Format { wire: Wire::AvroOf(Arc::new(writer)), ..Format::default() };
+    let mut decoder = EventDecoder::new(&[schema], &format, EventKind::Predictions, Limits::default());
+    group.bench_function("driftgate, Avro decoded alone", |b| {
+        b.iter(|| {
+            for values in values.chunks(2048) {
+                out.iter_mut().for_each(PredictionBatch::clear);
+                for value in values {
+                    batch::decode(&mut decoder, value, RECORD_TS, &mut out).expect("a whole event");
+                }
+                black_box(&out);
+            }
+        });
+    });
+    let read = AvroSchema::parse_str(AVRO).expect("a schema");
+    let reader = GenericDatumReader::builder(&read).build().expect("a reader");
+    group.bench_function("apache-avro, into its values", |b| {
+        b.iter(|| {
+            for value in &values {
+                black_box(reader.read_value(&mut value.as_slice()).expect("a whole event"));
             }
         });
     });

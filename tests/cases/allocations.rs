@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use driftgate::replay::reference;
+use driftgate_core::decode::avro::Writer;
 use driftgate_core::decode::decoder::{EventDecoder, Format};
+use driftgate_core::decode::wire::Wire;
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};
@@ -27,7 +29,7 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(labels: &str) -> Self {
+    fn new(labels: &str, wire: Wire) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rows = (0..2000).map(|i| format!("{}.25,c{},0.{}\n", i % 700, i % 30, i % 97));
         std::fs::write(folder.path().join("v1.csv"), rows.fold("x,c,score\n".to_owned(), |all, row| all + &row))
@@ -44,7 +46,12 @@ impl Feed {
         let schema = Arc::clone(intake.schema());
         drop(intake);
         Self {
-            decoder: EventDecoder::new(&[schema], &Format::default(), EventKind::Predictions, Limits::default()),
+            decoder: EventDecoder::new(
+                &[schema],
+                &Format { wire, ..Format::default() },
+                EventKind::Predictions,
+                Limits::default(),
+            ),
             batch: [PredictionBatch::new(1, 1, 1)],
             pipeline,
             source,
@@ -53,9 +60,9 @@ impl Feed {
         }
     }
 
-    fn decode(&mut self, events: &[String]) {
+    fn decode(&mut self, events: &[impl AsRef<[u8]>]) {
         for event in events {
-            decode(&mut self.decoder, event.as_bytes(), i64::MAX / 2, &mut self.batch).unwrap();
+            decode(&mut self.decoder, event.as_ref(), i64::MAX / 2, &mut self.batch).unwrap();
         }
     }
 
@@ -71,7 +78,7 @@ impl Feed {
         batch.clear();
     }
 
-    fn run(&mut self, events: &[String]) {
+    fn run(&mut self, events: &[impl AsRef<[u8]>]) {
         for events in events.chunks(BATCH) {
             self.decode(events);
             self.count();
@@ -97,7 +104,7 @@ fn events(first: usize) -> Vec<String> {
 
 #[test]
 fn decoding_and_counting_allocate_nothing_once_all_was_seen() {
-    let mut feed = Feed::new("");
+    let mut feed = Feed::new("", Wire::Json);
     let seen = events(0);
     feed.run(&seen);
     let fresh = events(EVENTS);
@@ -108,9 +115,37 @@ fn decoding_and_counting_allocate_nothing_once_all_was_seen() {
     assert_eq!((counters.predictions, counters.late, counters.after_close), (2 * EVENTS as u64, 0, 0));
 }
 
+const AVRO: &str = r#"{"type": "record", "name": "P", "fields": [
+    {"name": "prediction_id", "type": "string"}, {"name": "model", "type": "string"}, {"name": "version", "type": "string"},
+    {"name": "ts", "type": "long"}, {"name": "score", "type": ["null", "double"]},
+    {"name": "features", "type": {"type": "record", "name": "F", "fields": [
+        {"name": "x", "type": "float"}, {"name": "c", "type": ["null", "string"]}]}},
+    {"name": "stage", "type": "string"}, {"name": "segments", "type": {"type": "map", "values": "string"}}]}"#;
+
+#[test]
+fn decoding_and_counting_avro_allocates_nothing_once_all_was_seen() {
+    let schema = apache_avro::Schema::parse_str(AVRO).unwrap();
+    let writer = apache_avro::writer::datum::GenericDatumWriter::builder(&schema).build().unwrap();
+    let values = |first: usize| -> Vec<Vec<u8>> {
+        let value = |event: &String| {
+            let json: serde_json::Value = serde_json::from_str(event).unwrap();
+            writer
+                .write_value_to_vec(apache_avro::types::Value::try_from(json).unwrap().resolve(&schema).unwrap())
+                .unwrap()
+        };
+        events(first).iter().map(value).collect()
+    };
+    let mut feed = Feed::new("", Wire::AvroOf(Arc::new(Writer::parse(AVRO, &[]).unwrap())));
+    feed.run(&values(0));
+    let fresh = values(EVENTS);
+    assert_eq!(allocations(|| feed.run(&fresh)), 0, "decoded, admitted and counted {EVENTS} events");
+    let counters = feed.pipeline.counters();
+    assert_eq!((counters.predictions, counters.late, counters.after_close), (2 * EVENTS as u64, 0, 0));
+}
+
 #[test]
 fn what_waits_for_labels_takes_memory_by_the_thousand() {
-    let mut feed = Feed::new("labels: {horizon: 1h}\n");
+    let mut feed = Feed::new("labels: {horizon: 1h}\n", Wire::Json);
     // So many that the parts of the index have just grown.
     const BEFORE: usize = 12;
     (0..BEFORE).for_each(|n| feed.run(&events(n * EVENTS)));

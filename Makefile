@@ -30,7 +30,7 @@ demo: setup-build ## run the main job on the data in the repository, with the HT
 	@if [ -x target/release/driftgate ]; then cargo build --release --locked && target/release/driftgate demo; \
 	else cargo build --profile demo --locked --bin driftgate && target/demo/driftgate demo; fi
 
-test: setup ## run all tests against a Kafka broker: the one in DRIFTGATE_TEST_KAFKA, or one started for the run
+test: setup-build ## run all tests against a Kafka broker: the one in DRIFTGATE_TEST_KAFKA, or one started for the run
 	@tests/support/test.sh
 
 soak: setup ## run the long fault tests as well

@@ -51,8 +51,13 @@ mlflow_server() {
   echo "MLflow runs on $url"
 }
 
-# Compile first: the servers do not sit through it.
+# Compile first: the servers do not sit through it. What the tests need beside the program is fetched meanwhile.
+setup_log=$(mktemp)
+tests/support/setup.sh test >"$setup_log" 2>&1 &
+setup=$!
 cargo test --release --locked --workspace --no-run
+wait "$setup" || { cat "$setup_log" >&2; echo "test.sh: setup.sh could not install what the tests need" >&2; exit 1; }
+rm -f "$setup_log"
 
 if [ -z "${DRIFTGATE_TEST_KAFKA:-}" ]; then
   if DRIFTGATE_TEST_KAFKA=$($kafka status "$kafka_dir" 2>/dev/null); then

@@ -177,6 +177,38 @@ fn a_coarse_grid_encloses_the_value_and_warns_where_it_cannot_tell() {
 }
 
 #[test]
+fn changes_are_against_the_snapshot_and_bands_have_two_ends() {
+    let row = golden(3);
+    let recall = row["expect"]["recall"].as_f64().unwrap();
+    let rules = "    - recall: {id: drop, max_drop: 0.02, warn: 0.01}\n    - recall: {id: rise, max_increase: {relative: 0.5}}\n\
+         \x20   - recall: {id: inside, between: [0.1, 0.9999]}\n    - recall: {id: below, between: [0.9, 0.9999]}\n\
+         \x20   - recall: {id: few, gte: 0.1, min_samples: 100000}\n    - brier: {id: brier, max_increase: 0.01}\n\
+         \x20   - gap: {id: gap, of: recall, by: segment, max_increase: 0.01, min_positives: 1}\n";
+    let folder = folder(&row, rules, "");
+    let results = replay(&folder, FILES);
+    for (id, status) in
+        [("drop", "pass"), ("rise", "pass"), ("inside", "pass"), ("below", "block"), ("few", "insufficient")]
+    {
+        assert_eq!(of(&results, id)["status"], status, "{}", of(&results, id));
+    }
+    for id in ["drop", "rise", "brier", "gap"] {
+        assert_eq!((&of(&results, id)["value"], &of(&results, id)["status"]), (&json!(0.0), &json!("pass")), "{id}");
+    }
+    close(&of(&results, "drop")["now"], &json!(recall));
+    assert_eq!(of(&results, "rise")["limit"], json!({"max_increase": {"relative": 0.5}}));
+    assert_eq!(of(&results, "below")["limit"], json!({"between": [0.9, 0.9999]}));
+    // Every positive label is missed now: the recall drops by all that it was, and the loss of the score is its own.
+    let missed = list(&row, "label").iter().enumerate().filter(|(_, label)| **label == 1).map(|(i, _)| {
+        json!({"prediction_id": format!("p{i}"), "version": "1", "ts": DAY + 5_000 * i64::try_from(i).unwrap(), "score": 0.1, "segments": {"segment": "a"}})
+    });
+    folder.write("p.jsonl", lines(missed));
+    let results = replay(&folder, FILES);
+    close(&of(&results, "drop")["value"], &json!(recall));
+    assert_eq!((&of(&results, "drop")["status"], &of(&results, "brier")["status"]), (&json!("block"), &json!("block")));
+    assert_eq!(of(&results, "gap")["status"], "insufficient");
+}
+
+#[test]
 fn a_reference_segment_is_what_the_others_are_compared_with() {
     let rules = "    - gap: {id: gap, of: recall, by: segment, lt: 0.9, reference: b, min_positives: 1}\n\
                  \x20   - ratio: {id: low, of: recall, by: segment, gte: 0.01, reference: b, min_positives: 1}\n\

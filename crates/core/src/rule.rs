@@ -7,7 +7,8 @@
 //! | `types`, `names` | limits, subjects, statuses; what rules may refer to |
 //! | `comparison`, `alarms`, `counts`, `result` | a KPI beside its reference; how often a rule blocks without drift; what a rule is judged by, and what comes of it |
 //! | `properties`, `definition` | the definition of a rule, and a parsed rule |
-//! | `options`, `shown`, `interval` | what several rules read and show; the status of a value that is known as an interval |
+//! | `limits` | what a value is compared with, and its status |
+//! | `options`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
 //! | `distance`, `rates`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
 //! | `example` | a rule to copy, compiled with the tests |
@@ -21,8 +22,8 @@ pub mod distance;
 #[cfg(test)]
 mod example;
 mod explain;
-mod interval;
 pub mod kpi;
+pub mod limits;
 pub mod measured;
 pub mod names;
 pub mod options;

@@ -143,8 +143,7 @@ impl Worker {
                 let Some((tally, layout)) = panes.open((version, &known.spec), g, pane) else { continue };
                 match columns.predictions {
                     Some(batch) => {
-                        events(tally, layout, batch, rows, which);
-                        decisions(tally, layout, which, &scratch.classes);
+                        events(tally, layout, batch, rows, which, &scratch.classes);
                         if !reads.segmentations.is_empty() {
                             counters.unsegmented +=
                                 predicted_classes(tally, reads, batch, rows, which, &scratch.classes);
@@ -206,9 +205,17 @@ fn unseen(
     });
 }
 
-/// Counts of predictions that no baseline is needed for: how many, the last, latency, errors.
+/// Counts of predictions that no baseline is needed for: how many, the last, decisions, latency, errors.
 #[allow(clippy::indexing_slicing, reason = "which lists rows, and rows are rows of the batch")]
-fn events(tally: &mut OpenTally, layout: &Layout, batch: &PredictionBatch, rows: &[(u32, u32)], which: Which<'_>) {
+fn events(
+    tally: &mut OpenTally,
+    layout: &Layout,
+    batch: &PredictionBatch,
+    rows: &[(u32, u32)],
+    which: Which<'_>,
+    classes: &[u8],
+) {
+    decisions(tally, layout, which, classes);
     tally.predictions += which.len() as u64;
     let row_of = |k: usize| rows[k].0 as usize;
     let latest = tally.last.as_ref().map_or(i64::MIN, |last| last.ts);

@@ -8,13 +8,14 @@ use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
-use super::measured::status;
-use super::options::bound;
-use super::result::{Judged, enough, limit};
-use super::types::Bound;
+use super::limits::{Change, Limits, MIN_SAMPLES};
+use super::result::{Judged, enough};
+use super::shown;
+use super::types::{Bound, Tolerance};
 use crate::codec::number::number;
 use crate::stats::confusion::Confusion;
 use crate::stats::quality::{Metric, named};
+use crate::stats::ratio::Ratio;
 
 /// The rules of this family, in the order of the reference.
 pub(super) static RULES: [&Definition; 13] = [
@@ -41,15 +42,16 @@ const BASE: Definition = Definition {
     subjects: Subjects::Only("decision"),
     baseline: Reference::Shown,
     minimum: Minimum::Samples,
-    limit: LimitForm::Any,
+    limit: LimitForm::Full,
     bounds: Bounds::Rate,
     example: "0.8",
     values: Values::Fraction,
-    options: &[],
+    options: &[MIN_SAMPLES],
     recorded_as: None,
     parse: |definition, map, _| {
-        let (metric, bound) = (named(definition.name), bound(definition, map));
-        Some(RuleKind::new(Decided { definition, metric: metric?, bound: bound? }))
+        let (metric, limits) = (named(definition.name), Limits::read(definition, map));
+        let min_samples = MIN_SAMPLES.optional_whole(map);
+        Some(RuleKind::new(Decided { definition, metric: metric?, limits: limits?, min_samples: min_samples? }))
     },
 };
 
@@ -127,7 +129,8 @@ static SELECTION_RATE: Definition = Definition {
 pub struct Decided {
     definition: &'static Definition,
     pub metric: Metric,
-    pub bound: Bound,
+    pub limits: Limits,
+    pub min_samples: Option<u64>,
 }
 
 impl Decided {
@@ -146,7 +149,11 @@ impl Check for Decided {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        vec![self.bound]
+        vec![self.limits.bound()]
+    }
+
+    fn floor(&self) -> Option<Bound> {
+        self.limits.floor()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
@@ -157,23 +164,30 @@ impl Check for Decided {
             (counts.confusion, counts.reference)
         };
         let n = now.total();
+        let compared = self.compared(&now, reference.as_ref());
         let mut why = None;
-        let (status, insufficient) = enough(n, window.min_samples(), self.metric.exact(&now), |value| {
-            let (status, reason) = status(self.bound, |limit| limit.order(value));
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let judged = enough(n, least, compared.as_ref().map(|c| c.exact), |value| {
+            let (status, reason) = self.limits.status(value);
             why = reason;
             status
         });
-        let interval = self.metric.interval(&now);
+        let reference_n = reference.as_ref().map_or(0, Confusion::total);
+        let (status, insufficient) =
+            if self.limits.change().is_some() { shown::against(window, reference_n, judged) } else { judged };
         let mut evidence = vec![
-            ("lower", number(interval.map(|i| i.0))),
-            ("upper", number(interval.map(|i| i.1))),
-            ("limit", limit(self.bound.side.name(), self.bound.limit)),
+            ("lower", number(compared.as_ref().and_then(|c| c.interval).map(|i| i.0))),
+            ("upper", number(compared.as_ref().and_then(|c| c.interval).map(|i| i.1))),
+            ("limit", self.limits.evidence()),
             ("n", n.into()),
         ];
+        if self.limits.change().is_some() {
+            evidence.push(("now", number(self.metric.value(&now))));
+        }
         evidence.extend(self.counted(&now));
         evidence.push(("reference_value", number(reference.as_ref().and_then(|r| self.metric.value(r)))));
-        evidence.push(("reference_n", reference.as_ref().map_or(0, Confusion::total).into()));
-        let (value, reason) = (self.metric.value(&now), insufficient.or(why));
+        evidence.push(("reference_n", reference_n.into()));
+        let (value, reason) = (compared.map(|c| c.exact.value()), insufficient.or(why));
         vec![Judged { subject: "decision".to_owned(), status, value, evidence, reason, bins: None }]
     }
 
@@ -182,7 +196,29 @@ impl Check for Decided {
     }
 }
 
+/// What is compared with the limit.
+struct Compared {
+    exact: Ratio,
+    /// Its 95% interval; `None` for a change relative to the reference.
+    interval: Option<(f64, f64)>,
+}
+
 impl Decided {
+    /// The metric, or its change against the snapshot.
+    fn compared(&self, now: &Confusion, reference: Option<&Confusion>) -> Option<Compared> {
+        let Some((change, tolerance)) = self.limits.change() else {
+            return Some(Compared { exact: self.metric.exact(now)?, interval: self.metric.interval(now) });
+        };
+        let reference = reference?;
+        let exact = change.of(tolerance, self.metric.exact(now)?, self.metric.exact(reference)?)?;
+        let difference = match (tolerance, change) {
+            (Tolerance::Relative(_), _) => None,
+            (Tolerance::Absolute(_), Change::Increase) => self.metric.difference(now, reference),
+            (Tolerance::Absolute(_), Change::Drop) => self.metric.difference(reference, now),
+        };
+        Some(Compared { exact, interval: difference.map(|d| (d.lower, d.upper)) })
+    }
+
     /// The confusion matrix, or of a rule without labels who is selected.
     fn counted(&self, now: &Confusion) -> Vec<(&'static str, Value)> {
         if self.is_selection() {

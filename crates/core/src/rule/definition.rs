@@ -108,6 +108,11 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
     /// Its limits: one per target of a rule on features, else one.
     fn bounds(&self) -> Vec<Bound>;
 
+    /// Of a rule whose value lies between two limits, the lower one.
+    fn floor(&self) -> Option<Bound> {
+        None
+    }
+
     /// Results in the policy's order of subjects; `lasts` says that the rule asks for a breach that lasts (`for`).
     fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged>;
 
@@ -290,6 +295,12 @@ impl RuleKind {
     #[must_use]
     pub fn bounds(&self) -> Vec<Bound> {
         self.0.bounds()
+    }
+
+    /// The lower limit of a rule whose value lies between two; `bounds` has the upper one.
+    #[must_use]
+    pub fn floor(&self) -> Option<Bound> {
+        self.0.floor()
     }
 
     /// Judges a window by it; `lasts` says that the rule asks for a breach that lasts (`for`).

@@ -93,8 +93,7 @@ pub(crate) fn judged(measured: &MeasuredValue<'_>, bound: Bound) -> (Status, Opt
     status(bound, |limit| limit.order(measured.exact.map_or(Amount::Float(value), Amount::Exact)))
 }
 
-/// Blocks beyond the limit, warns beyond `warn`.
-pub(super) fn status(bound: Bound, compare: impl Fn(Limit) -> Ordering) -> (Status, Option<String>) {
+fn status(bound: Bound, compare: impl Fn(Limit) -> Ordering) -> (Status, Option<String>) {
     if !bound.side.passes(compare(bound.limit)) {
         return (Status::Block, None);
     }

@@ -32,6 +32,13 @@ impl Opt {
         map.get(self.key).map_or_else(|| self.default.parse().ok(), |item| item.whole(least, most))
     }
 
+    /// The whole number that is written, if one is.
+    #[expect(clippy::option_option, reason = "the outer is the reader's, the inner the file's")]
+    pub(super) fn optional_whole(&self, map: &Map) -> Option<Option<u64>> {
+        let Takes::Whole { least, most } = self.takes else { return None };
+        map.get(self.key).map_or(Some(None), |item| item.whole(least, most).map(Some))
+    }
+
     /// One of the words, in the order of `Takes::Words`, or the default.
     pub(super) fn word<T: Copy>(&self, map: &Map, values: &[T]) -> Option<T> {
         let Takes::Words(words) = self.takes else { return None };

@@ -82,6 +82,8 @@ pub enum LimitForm {
     Drop,
     /// One of `lt`, `lte`, `gt` and `gte`, and a `warn` on its side.
     Any,
+    /// One of these, of `between`, or of a change against training, and a `warn` of its form.
+    Full,
 }
 
 /// Which limits can be written.
@@ -176,6 +178,7 @@ impl LimitForm {
             Self::AtMost(key) | Self::AtLeast(key) => std::slice::from_ref(key),
             Self::Drop => &["max"],
             Self::Any => &["lt", "lte", "gt", "gte", "warn"],
+            Self::Full => &["lt", "lte", "gt", "gte", "between", "max_increase", "max_drop", "warn"],
         }
     }
 
@@ -186,7 +189,7 @@ impl LimitForm {
             Self::Below => Some(Side::Lt),
             Self::AtMost(_) | Self::Drop => Some(Side::Lte),
             Self::AtLeast(_) => Some(Side::Gte),
-            Self::Any => None,
+            Self::Any | Self::Full => None,
         }
     }
 }

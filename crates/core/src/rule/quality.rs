@@ -8,10 +8,10 @@ use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
-use super::interval::by_interval;
-use super::options::bound;
-use super::result::{Judged, enough, limit};
-use super::types::{Bound, Side};
+use super::limits::{Change, Limits, MIN_SAMPLES, Region};
+use super::result::{Judged, enough};
+use super::shown;
+use super::types::{Bound, Side, Tolerance};
 use crate::codec::number::number;
 use crate::stats::auc;
 use crate::stats::grid::Grid;
@@ -31,11 +31,11 @@ static AUC: Definition = Definition {
     subjects: Subjects::Only("score"),
     baseline: Reference::Shown,
     minimum: Minimum::Samples,
-    limit: LimitForm::Any,
+    limit: LimitForm::Full,
     bounds: Bounds::SomeRate,
     example: "0.7",
     values: Values::Fraction,
-    options: &[],
+    options: &[MIN_SAMPLES],
     recorded_as: Some("live_auc"),
     parse: |definition, map, _| {
         let of = match definition.name {
@@ -44,7 +44,8 @@ static AUC: Definition = Definition {
             "ece" => ScoreMetric::Ece,
             _ => ScoreMetric::Auc,
         };
-        Some(RuleKind::new(ScoreRule { of, bound: bound(definition, map)? }))
+        let (limits, min_samples) = (Limits::read(definition, map), MIN_SAMPLES.optional_whole(map));
+        Some(RuleKind::new(ScoreRule { of, limits: limits?, min_samples: min_samples? }))
     },
 };
 static LOG_LOSS: Definition = Definition {
@@ -89,10 +90,12 @@ pub enum ScoreMetric {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoreRule {
     pub of: ScoreMetric,
-    pub bound: Bound,
+    pub limits: Limits,
+    pub min_samples: Option<u64>,
 }
 
 /// A metric of the score as far as the cells tell.
+#[derive(Clone, Copy)]
 struct Found {
     value: f64,
     lower: f64,
@@ -116,6 +119,23 @@ impl From<auc::Auc> for Found {
 }
 
 impl ScoreRule {
+    /// The metric, or its change against the snapshot.
+    fn compared(&self, now: &Found, reference: Option<&Found>) -> Option<Found> {
+        let Some((change, tolerance)) = self.limits.change() else { return Some(*now) };
+        let of = |found: &Found| (found.lower, found.upper);
+        let (lower, upper) = change.of_intervals(tolerance, of(now), of(reference?))?;
+        // The change of what is halfway, as the values beside it are.
+        let by = match change {
+            Change::Increase => now.value - reference?.value,
+            Change::Drop => reference?.value - now.value,
+        };
+        let value = match tolerance {
+            Tolerance::Absolute(_) => by,
+            Tolerance::Relative(_) => by / reference?.value,
+        };
+        Some(Found { value, lower, upper, ends: [lower.into(), upper.into()] })
+    }
+
     /// The metric of score cells by label, `[negatives, positives]`.
     fn of(&self, window: &dyn WindowCounts, [negatives, positives]: [&[u64]; 2]) -> Result<Found, NoScore> {
         let counts = window.quality();
@@ -144,7 +164,11 @@ impl Check for ScoreRule {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        vec![self.bound]
+        vec![self.limits.bound()]
+    }
+
+    fn floor(&self) -> Option<Bound> {
+        self.limits.floor()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
@@ -152,37 +176,38 @@ impl Check for ScoreRule {
         let n: u64 = counted.map_or(0, |sides| sides.into_iter().flatten().sum());
         let found = counted.map_or(Err(NoScore::Empty), |sides| self.of(window, sides));
         let reference = window.reference_score_by_label().and_then(|sides| self.of(window, sides).ok());
+        let reference_n = window.reference_score_by_label().map_or(0, |sides| sides.into_iter().flatten().sum());
+        let compared = found.as_ref().ok().and_then(|found| self.compared(found, reference.as_ref()));
         let mut why = None;
-        let (status, insufficient) = enough(n, window.min_samples(), found.as_ref().ok(), |found| {
-            let (status, reason) = by_interval(found.ends, self.bound);
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let judged = enough(n, least, compared.as_ref(), |compared| {
+            let (status, reason) = self.limits.status_of_interval(compared.ends);
             why = reason;
             status
         });
+        let (status, insufficient) =
+            if self.limits.change().is_some() { shown::against(window, reference_n, judged) } else { judged };
         let reason = match found {
             Err(NoScore::NotProbabilities) => Some("a score is below 0 or above 1, and no probability".to_owned()),
             _ => insufficient.or(why),
         };
-        let found = found.ok();
-        let evidence: Vec<(&'static str, Value)> = vec![
-            ("lower", number(found.as_ref().map(|f| f.lower))),
-            ("upper", number(found.as_ref().map(|f| f.upper))),
-            ("limit", limit(self.bound.side.name(), self.bound.limit)),
+        let mut evidence: Vec<(&'static str, Value)> = vec![
+            ("lower", number(compared.as_ref().map(|c| c.lower))),
+            ("upper", number(compared.as_ref().map(|c| c.upper))),
+            ("limit", self.limits.evidence()),
             ("n", n.into()),
             ("reference_value", number(reference.map(|r| r.value))),
         ];
-        vec![Judged {
-            subject: "score".to_owned(),
-            status,
-            value: found.map(|f| f.value),
-            evidence,
-            reason,
-            bins: None,
-        }]
+        if self.limits.change().is_some() {
+            evidence.push(("now", number(found.ok().map(|found| found.value))));
+        }
+        let value = compared.map(|c| c.value);
+        vec![Judged { subject: "score".to_owned(), status, value, evidence, reason, bins: None }]
     }
 
     fn simulation(&self) -> Simulation {
-        match (self.of, self.bound.side) {
-            (ScoreMetric::Auc, Side::Gte | Side::Gt) => Simulation::Auc { gte: self.bound.limit.value() },
+        match (self.of, self.limits.region) {
+            (ScoreMetric::Auc, Region::Side(Side::Gte | Side::Gt, limit)) => Simulation::Auc { gte: limit.value() },
             _ => {
                 Simulation::Unknown("how often a window breaks it depends on how far the limit is from the usual value")
             }

@@ -56,6 +56,31 @@ impl Definition {
         }
     }
 
+    /// What is written for one key of the limit.
+    fn key_in_words(&self, key: &str) -> &'static str {
+        match (self.limit, key) {
+            (LimitForm::Full, "between") => "`[a, b]`, ascending",
+            (LimitForm::Full, "max_increase" | "max_drop") => "a rate from 0 to 1, or `{relative: x}`",
+            (LimitForm::Full, "warn") => "as the limit",
+            _ => self.limit_in_words(),
+        }
+    }
+
+    /// JSON Schema of one key of the limit.
+    fn key_schema(&self, key: &str) -> Value {
+        let pair = json!({"type": "array", "items": self.bounds.schema(), "minItems": 2, "maxItems": 2});
+        let change = json!({"anyOf": [Bounds::Rate.schema(), {"$ref": "#/$defs/tolerance"}]});
+        match (self.limit, key) {
+            (LimitForm::Drop, _) => json!({"$ref": "#/$defs/tolerance"}),
+            (LimitForm::Full, "between") => pair,
+            (LimitForm::Full, "max_increase" | "max_drop") => change,
+            (LimitForm::Full, "warn") => json!({"anyOf": [self.bounds.schema(), pair, change]}),
+            // As a percentage where the unit says so.
+            _ if self.bounds == Bounds::Fraction => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 100}),
+            _ => self.bounds.schema(),
+        }
+    }
+
     /// Each key of the rule: what is written, the default, and what it means.
     fn rows(&'static self) -> Vec<(&'static str, String, String, String)> {
         let required = || "required".to_owned();
@@ -85,7 +110,7 @@ impl Definition {
                 ),
                 (limit, _) => {
                     let needed = if limit == "warn" { String::new() } else { self.limit_default() };
-                    (limit, self.limit_in_words().to_owned(), needed, self.limit_meaning(limit).to_owned())
+                    (limit, self.key_in_words(limit).to_owned(), needed, self.limit_meaning(limit).to_owned())
                 }
             });
         }
@@ -105,6 +130,7 @@ impl Definition {
     fn limit_default(&self) -> String {
         match self.limit {
             LimitForm::Any => "exactly one of the four".to_owned(),
+            LimitForm::Full => "exactly one limit".to_owned(),
             _ => format!("required, like `{}`", self.example),
         }
     }
@@ -126,12 +152,7 @@ impl Definition {
                 }
                 ("id", _) => json!({"$ref": "#/$defs/slug"}),
                 ("for", _) => json!({"$ref": "#/$defs/hysteresis"}),
-                _ if self.limit == LimitForm::Drop => json!({"$ref": "#/$defs/tolerance"}),
-                // As a percentage where the unit says so.
-                _ if self.bounds == Bounds::Fraction => {
-                    json!({"type": "number", "exclusiveMinimum": 0, "maximum": 100})
-                }
-                _ => self.bounds.schema(),
+                (limit, _) => self.key_schema(limit),
             };
             properties.insert(key.to_owned(), schema);
         }
@@ -143,7 +164,7 @@ impl Definition {
         });
         let one_of: Vec<Value> = self.limit.keys().iter().map(|key| json!({"required": [key]})).collect();
         if let Value::Object(schema) = &mut schema {
-            if self.limit == LimitForm::Any {
+            if matches!(self.limit, LimitForm::Any | LimitForm::Full) {
                 let limits = one_of.into_iter().filter(|one| *one != json!({"required": ["warn"]})).collect();
                 schema.insert("oneOf".to_owned(), Value::Array(limits));
             } else {

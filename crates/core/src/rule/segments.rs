@@ -123,12 +123,14 @@ impl Check for Gap {
         let selection = self.measure == GapMeasure::Selection;
         let segments = ComparedSegments::new(window, self.by, selection, 1.0);
         let rate = match self.measure {
-            GapMeasure::EqualizedOdds => return vec![segments.equalized_odds(below(self.limit), self.min_positives)],
+            GapMeasure::EqualizedOdds => {
+                return vec![segments.equalized_odds(below(self.limit).into(), self.min_positives)];
+            }
             GapMeasure::Tpr => Rate::Tpr,
             GapMeasure::Fpr => Rate::Fpr,
             GapMeasure::Selection => Rate::Selection,
         };
-        vec![segments.gap(rate.into(), below(self.limit), self.min_positives, None)]
+        vec![segments.gap(rate.into(), below(self.limit).into(), self.min_positives, None)]
     }
 
     fn simulation(&self) -> Simulation {
@@ -186,7 +188,7 @@ impl Check for DisparateImpact {
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let segments = ComparedSegments::new(window, self.by, true, 1.0);
-        vec![segments.ratio(Rate::Selection.into(), bounded(Side::Gte, self.gte), self.min_positives, None)]
+        vec![segments.ratio(Rate::Selection.into(), bounded(Side::Gte, self.gte).into(), self.min_positives, None)]
     }
 
     fn simulation(&self) -> Simulation {

@@ -223,7 +223,15 @@ impl Metrics {
         let subjects = policy.subjects(&rule.kind);
         let only = if let [only] = subjects.as_slice() { Some(only.as_str()) } else { None };
         let judge = |value: &Amount, subject: Option<&str>, bound: Bound| {
-            let (outcome, detail) = one(&name, &rule.kind, subject, value, bound);
+            let upper = one(&name, &rule.kind, subject, value, bound);
+            let lower = rule.kind.floor().map(|floor| one(&name, &rule.kind, subject, value, floor));
+            // Of two limits the one that the value lies worse to.
+            let weight = |outcome: GateOutcome| match outcome {
+                GateOutcome::Pass => 0,
+                GateOutcome::Warn => 1,
+                _ => 2,
+            };
+            let (outcome, detail) = lower.filter(|lower| weight(lower.0) > weight(upper.0)).unwrap_or(upper);
             let mute =
                 policy.mutes.iter().find(|m| outcome != GateOutcome::Pass && mutes(m, &name, subject.or(only), now_ms));
             match mute {

@@ -14,6 +14,8 @@ fn what_practitioners_ask_of_fairness_can_be_said() {
         "ratio: {of: selection_rate, by: c, gte: 0.8}",
         "ratio: {of: selection_rate, by: c, gte: 0.8, reference: x}",
         "ratio: {of: selection_rate, by: c, gte: 0.8, warn: 0.9}",
+        "ratio: {of: selection_rate, by: c, between: [0.8, 1.25], warn: [0.9, 1.1], reference: x}",
+        "gap: {of: recall, by: c, max_increase: 0.05}",
         "disparate_impact: {by: c, gte: 0.8}",
         // Gaps with a reference group, of every rate; ratios; odds; intersections.
         "gap: {of: tpr, by: c, lt: 0.1, reference: x}",
@@ -37,10 +39,39 @@ fn what_practitioners_ask_of_fairness_can_be_said() {
 #[test]
 fn what_practitioners_ask_of_quality_can_be_said() {
     for metric in ["recall", "precision", "f1", "accuracy", "brier", "auc", "log_loss", "ece", "selection_rate"] {
-        for limits in ["gte: 0.7", "gt: 0.7, warn: 0.8", "lt: 0.7, warn: 0.6", "lte: 0.7, for: 2"] {
+        for limits in [
+            "gte: 0.7",
+            "gt: 0.7, warn: 0.8",
+            "lt: 0.7, warn: 0.6",
+            "lte: 0.7, for: 2",
+            "between: [0.1, 0.9], warn: [0.2, 0.8]",
+            "max_drop: 0.05, warn: 0.02",
+            "max_drop: {relative: 0.1}, min_samples: 50",
+            "max_increase: {absolute: 0.1}, warn: {absolute: 0.05}",
+        ] {
             let text = format!("{metric}: {{{limits}}}");
             assert!(read(&with_rule(&text)).is_ok(), "{text}: {:?}", read(&with_rule(&text)));
         }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_limit_is_said() {
+    for (rule, message) in [
+        ("recall: {}", "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase` or `max_drop`"),
+        ("recall: {gte: 0.7, max_drop: 0.1}", "recall.max_drop: both `gte` and `max_drop`: keep one limit"),
+        ("recall: {between: 0.7}", "expected a list of two numbers, like [0.8, 1.25], in brackets, read \"0.7\""),
+        ("recall: {between: [0.7]}", "expected two numbers, read 1: write [0.8, 1.25]"),
+        ("recall: {between: [0.8, 0.7]}", "0.8 is not below 0.7: write the smaller number first"),
+        ("recall: {between: [0.7, 1.7]}", "between[1]: expected a rate from 0 to 1, read \"1.7\""),
+        ("recall: {max_drop: 5}", "expected a rate from 0 to 1, read \"5\""),
+        ("recall: {max_drop: {relative: 0.1, absolute: 0.1}}", "both `absolute` and `relative`: keep one"),
+        ("recall: {gte: 0.7, warn: 0.6}", "recall.warn: warn 0.6 is not above gte 0.7"),
+        ("recall: {between: [0.7, 0.9], warn: [0.6, 0.8]}", "warn [0.6, 0.8] does not lie inside of [0.7, 0.9]"),
+        ("recall: {max_drop: 0.1, warn: 0.2}", "warn 0.2 is not below the limit 0.1: write a smaller change"),
+        ("recall: {gte: 0.7, min_samples: 0}", "expected a whole number from 1 to 1000000000, read \"0\""),
+    ] {
+        rule_says(rule, message);
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct ComparedSegments<'w> {
     /// How many rows that depend on each other count as one, in rules that have a bound.
     pub design_effect: f64,
     /// The snapshot's segments.
-    reference: Option<&'w BTreeMap<String, Confusion>>,
+    pub(super) reference: Option<&'w BTreeMap<String, Confusion>>,
 }
 
 impl<'w> ComparedSegments<'w> {
@@ -113,12 +113,12 @@ impl<'w> ComparedSegments<'w> {
             .then(|| format!("{} of {} segments have {least} {what}, two are needed", eligible.len(), self.each.len()))
     }
 
-    pub(super) fn reference_of(
+    pub(super) fn reference_of<T>(
         &self,
         metric: impl Into<Metric>,
         least: u64,
-        f: impl Fn(&[Confusion], &[usize]) -> Option<f64>,
-    ) -> Option<f64> {
+        f: impl Fn(&[Confusion], &[usize]) -> Option<T>,
+    ) -> Option<T> {
         let confusions: Vec<Confusion> = self.reference?.values().copied().collect();
         f(&confusions, &metric.into().eligible(&confusions, least))
     }

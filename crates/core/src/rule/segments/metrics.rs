@@ -5,8 +5,9 @@ use super::super::counts::WindowCounts;
 use super::super::definition::{
     Bounds, Check, Counts, Definition, LimitForm, Minimum, Opt, Read, RuleKind, Subjects, Takes, Values,
 };
+use super::super::limits::{Limits, Region};
 use super::super::names::PolicyNames;
-use super::super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _, bound};
+use super::super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _};
 use super::super::result::{Judged, bounded};
 use super::super::types::{Bound, Side};
 use super::listed::ComparedSegments;
@@ -17,7 +18,7 @@ use crate::stats::quality::{Metric, named};
 use crate::yaml::Map;
 
 /// The rules of this family, in the order of the reference.
-pub(in super::super) static RULES: [&Definition; 4] = [&GAP, &RATIO, &GAP_LCB, &AVERAGE_ODDS];
+pub(crate) static RULES: [&Definition; 4] = [&GAP, &RATIO, &GAP_LCB, &AVERAGE_ODDS];
 
 static GAP: Definition = Definition {
     name: "gap",
@@ -25,7 +26,7 @@ static GAP: Definition = Definition {
         the value of that segment. `best` is the segment with the value that is good for those who are judged: a high recall, a low \
         `fpr`; of `selection_rate` the two are `highest` and `lowest`. `lower` and `upper` are Newcombe's 95% interval. `of: selection_rate` reads no \
         labels and counts every prediction with a decision.",
-    limit: LimitForm::Any,
+    limit: LimitForm::Full,
     bounds: Bounds::Rate,
     example: "0.05",
     options: &[OF, REFERENCE, MIN_POSITIVES],
@@ -113,7 +114,7 @@ pub struct ComparedMetric {
     definition: &'static Definition,
     pub of: Compared,
     pub by: usize,
-    pub bound: Bound,
+    pub limits: Limits,
     pub reference: Option<String>,
     pub min_positives: u64,
 }
@@ -126,7 +127,7 @@ fn compared(
 ) -> Option<RuleKind> {
     let of = Compared::read(&OF, map);
     let (by, min_positives) = over(map, names);
-    let (bound, reference) = (bound(definition, map), REFERENCE.optional_name(map));
+    let (limits, reference) = (Limits::read(definition, map), REFERENCE.optional_name(map));
     let of = of?;
     let is_ratio = definition.name == RATIO.name;
     if of == Compared::AverageOdds && (is_ratio || reference.as_ref().is_some_and(Option::is_some)) {
@@ -136,8 +137,8 @@ fn compared(
         );
     }
     let definition = if of.is_selection() { of_selection } else { definition };
-    let (by, bound, reference, min_positives) = (by?, bound?, reference?, min_positives?);
-    Some(RuleKind::new(ComparedMetric { definition, of, by, bound, reference, min_positives }))
+    let (by, limits, reference, min_positives) = (by?, limits?, reference?, min_positives?);
+    Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference, min_positives }))
 }
 
 impl Check for ComparedMetric {
@@ -150,29 +151,32 @@ impl Check for ComparedMetric {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        vec![self.bound]
+        vec![self.limits.bound()]
+    }
+
+    fn floor(&self) -> Option<Bound> {
+        self.limits.floor()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let segments = ComparedSegments::new(window, self.by, self.of.is_selection(), 1.0);
         let Compared::Metric(name, metric) = self.of else {
-            return vec![segments.average_odds(self.bound, self.min_positives)];
+            return vec![segments.average_odds(self.limits, self.min_positives)];
         };
         let segments = segments.showing(name, metric);
         let reference = self.reference.as_deref();
         vec![if self.definition.name == RATIO.name {
-            segments.ratio(metric, self.bound, self.min_positives, reference)
+            segments.ratio(metric, self.limits, self.min_positives, reference)
         } else {
-            segments.gap(metric, self.bound, self.min_positives, reference)
+            segments.gap(metric, self.limits, self.min_positives, reference)
         }]
     }
 
     fn simulation(&self) -> Simulation {
-        let limit = self.bound.limit.value();
-        let breaks = match (self.definition.name == RATIO.name, self.bound.side) {
-            (false, Side::Lt | Side::Lte) => Breaks::Gap(limit),
-            (true, Side::Gt | Side::Gte) => Breaks::Ratio(limit),
-            _ => return Simulation::Unknown("it is not computed for a limit on this side"),
+        let breaks = match (self.definition.name == RATIO.name, self.limits.region) {
+            (false, Region::Side(Side::Lt | Side::Lte, limit)) => Breaks::Gap(limit.value()),
+            (true, Region::Side(Side::Gt | Side::Gte, limit)) => Breaks::Ratio(limit.value()),
+            _ => return Simulation::Unknown("it is not computed for a limit of this form"),
         };
         let parts: Vec<(Rate, Breaks)> = self.of.rates().iter().map(|rate| (*rate, breaks)).collect();
         if parts.is_empty() || self.reference.is_some() {
@@ -261,7 +265,7 @@ static AVERAGE_ODDS: Definition = Definition {
     name: "average_odds",
     documentation: "The mean of the gaps of true and false positive rates; `driven_by` says which of the two is larger, and `best` and `worst` are \
         its segments. `gap: {of: average_odds}` is the same.",
-    limit: LimitForm::Any,
+    limit: LimitForm::Full,
     bounds: Bounds::Rate,
     example: "0.05",
     subjects: Subjects::Segmentation,
@@ -269,10 +273,10 @@ static AVERAGE_ODDS: Definition = Definition {
     options: &[MIN_POSITIVES],
     parse: |definition, map, names| {
         let (by, min_positives) = over(map, names);
-        let bound = bound(definition, map);
-        let (by, bound, min_positives) = (by?, bound?, min_positives?);
+        let limits = Limits::read(definition, map);
+        let (by, limits, min_positives) = (by?, limits?, min_positives?);
         let of = Compared::AverageOdds;
-        Some(RuleKind::new(ComparedMetric { definition, of, by, bound, reference: None, min_positives }))
+        Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference: None, min_positives }))
     },
     ..BASE
 };

@@ -1,0 +1,388 @@
+//! What a rule's value is compared with: one of `lt`, `lte`, `gt`, `gte`, `between`, or a change against the training snapshot
+//! (`max_increase`, `max_drop`), and a `warn` inside of it. A value may be an interval, where the counts of a grid's cells leave
+//! open where in a cell each value lies.
+
+use serde_json::{Value, json};
+
+use super::definition::{Bounds, Definition, LimitForm, Opt, Takes};
+use super::options::{limit, tolerance};
+use super::types::{Bound, Side, Status, Tolerance};
+use crate::stats::limit::{Amount, Limit};
+use crate::stats::ratio::Ratio;
+use crate::yaml::{Item, Map};
+
+/// `min_samples` of a rule that has its own.
+pub(super) const MIN_SAMPLES: Opt = Opt {
+    key: "min_samples",
+    takes: Takes::Whole { least: 1, most: 1_000_000_000 },
+    default: "",
+    documentation: "The rule's own minimum of samples, in place of the policy's.",
+};
+
+/// The reason of a warning where part of an interval breaks the limit.
+const UNDERRESOLVED: &str = "underresolved";
+
+/// Which way a change counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Increase,
+    Drop,
+}
+
+/// Where a value has to lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Region {
+    /// On this side of a limit.
+    Side(Side, Limit),
+    /// From the one to the other, both included.
+    Between(Limit, Limit),
+    /// No further above or below the reference than this.
+    Change(Change, Tolerance),
+}
+
+/// How a value, or an interval that encloses it, lies to a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lies {
+    Inside,
+    InPart,
+    Outside,
+}
+
+impl Region {
+    fn holds(self, value: Amount) -> bool {
+        match self {
+            Self::Side(side, limit) => side.passes(limit.order(value)),
+            Self::Between(low, high) => low.order(value).is_ge() && high.order(value).is_le(),
+            Self::Change(_, tolerance) => tolerated(tolerance).order(value).is_le(),
+        }
+    }
+
+    fn lies(self, [lower, upper]: [Amount; 2]) -> Lies {
+        let apart = match self {
+            // An interval over both ends of the region breaks it in part.
+            Self::Between(low, high) => low.order(upper).is_lt() || high.order(lower).is_gt(),
+            _ => !self.holds(lower) && !self.holds(upper),
+        };
+        match (apart, self.holds(lower) && self.holds(upper)) {
+            (true, _) => Lies::Outside,
+            (false, true) => Lies::Inside,
+            (false, false) => Lies::InPart,
+        }
+    }
+
+    /// Why a value outside of it warns.
+    fn warned(self) -> String {
+        match self {
+            Self::Side(side, limit) => {
+                let lies = match side {
+                    Side::Lt => "at or above",
+                    Side::Lte => "above",
+                    Side::Gt => "at or below",
+                    Side::Gte => "below",
+                };
+                format!("{lies} warn {limit}")
+            }
+            Self::Between(low, high) => format!("outside of warn [{low}, {high}]"),
+            Self::Change(_, tolerance) => format!("above warn {}", tolerated(tolerance)),
+        }
+    }
+
+    /// Whether a warning at `inner` says something before this region is left.
+    fn encloses(self, inner: Self) -> bool {
+        match (self, inner) {
+            (Self::Side(Side::Lt | Side::Lte, limit), Self::Side(_, warn)) => warn < limit,
+            (Self::Side(Side::Gt | Side::Gte, limit), Self::Side(_, warn)) => warn > limit,
+            (Self::Between(low, high), Self::Between(from, to)) => {
+                low <= from && to <= high && (low, high) != (from, to)
+            }
+            (Self::Change(_, limit), Self::Change(_, warn)) => tolerated(warn) < tolerated(limit),
+            _ => false,
+        }
+    }
+}
+
+fn tolerated(tolerance: Tolerance) -> Limit {
+    match tolerance {
+        Tolerance::Absolute(limit) | Tolerance::Relative(limit) => limit,
+    }
+}
+
+/// A rule's limit and the warning before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    pub region: Region,
+    pub warn: Option<Region>,
+}
+
+impl From<Bound> for Limits {
+    fn from(Bound { side, limit, warn }: Bound) -> Self {
+        Self { region: Region::Side(side, limit), warn: warn.map(|warn| Region::Side(side, warn)) }
+    }
+}
+
+impl Limits {
+    /// Reads exactly one limit, and a `warn` of its form inside of it.
+    pub(super) fn read(definition: &'static Definition, map: &Map) -> Option<Self> {
+        let limits = LimitForm::Full.keys().iter().filter(|key| **key != "warn");
+        let given: Vec<(&str, Item)> = limits.filter_map(|key| Some((*key, map.get(key)?))).collect();
+        let (key, item) = match given.as_slice() {
+            [one] => one,
+            [] => {
+                return map.item().fail(
+                    "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase` or `max_drop`, like `lt: 0.5`",
+                );
+            }
+            [(first, _), (second, item), ..] => {
+                return item.fail(format!(
+                    "both `{first}` and `{second}`: keep one limit, and write the other as a rule of its own"
+                ));
+            }
+        };
+        let place = map.get("warn");
+        let found = region(definition, key, item);
+        let warn = match &place {
+            // Of the limit's form.
+            Some(item) => Some(region(definition, key, item)?),
+            None => None,
+        };
+        let region = found?;
+        match (warn.filter(|warn| !region.encloses(*warn)), &place) {
+            (Some(warn), Some(place)) => place.fail(outside_of(region, warn)),
+            _ => Some(Self { region, warn }),
+        }
+    }
+
+    /// `{"lt": x}` and the like.
+    pub(super) fn evidence(&self) -> Value {
+        match self.region {
+            Region::Side(side, limit) => json!({ side.name(): limit.value() }),
+            Region::Between(low, high) => json!({"between": [low.value(), high.value()]}),
+            Region::Change(change, tolerance) => {
+                let by = match tolerance {
+                    Tolerance::Absolute(limit) => json!(limit.value()),
+                    Tolerance::Relative(limit) => json!({"relative": limit.value()}),
+                };
+                json!({ change.key(): by })
+            }
+        }
+    }
+
+    /// The change that is compared with the limit, if one is.
+    #[must_use]
+    pub fn change(&self) -> Option<(Change, Tolerance)> {
+        if let Region::Change(change, tolerance) = self.region { Some((change, tolerance)) } else { None }
+    }
+
+    /// The limit as one bound; of `between` the upper one.
+    pub(super) fn bound(&self) -> Bound {
+        let of = |region| match region {
+            Region::Side(side, limit) => (side, limit),
+            Region::Between(_, high) => (Side::Lte, high),
+            Region::Change(_, tolerance) => (Side::Lte, tolerated(tolerance)),
+        };
+        let (side, limit) = of(self.region);
+        Bound { side, limit, warn: self.warn.map(|warn| of(warn).1) }
+    }
+
+    /// The lower bound of `between`.
+    pub(super) fn floor(&self) -> Option<Bound> {
+        let low = |region| if let Region::Between(low, _) = region { Some(low) } else { None };
+        let limit = low(self.region)?;
+        Some(Bound { side: Side::Gte, limit, warn: self.warn.and_then(low) })
+    }
+
+    /// The status of a value, and why it warns.
+    pub(super) fn status(&self, value: impl Into<Amount>) -> (Status, Option<String>) {
+        self.status_of_interval([value.into(); 2])
+    }
+
+    /// Blocks where the whole interval breaks the limit. Warns with `underresolved` where part of it does, and where any of it is
+    /// beyond `warn`.
+    pub(super) fn status_of_interval(&self, ends: [Amount; 2]) -> (Status, Option<String>) {
+        match (self.region.lies(ends), self.warn) {
+            (Lies::Outside, _) => (Status::Block, None),
+            (Lies::InPart, _) => (Status::Warn, Some(UNDERRESOLVED.to_owned())),
+            (Lies::Inside, Some(warn)) if warn.lies(ends) != Lies::Inside => (Status::Warn, Some(warn.warned())),
+            (Lies::Inside, _) => (Status::Pass, None),
+        }
+    }
+
+    /// Of two ratios whether the other lies worse: further beyond the limit, or nearer to it.
+    pub(super) fn is_worse(&self, one: Ratio, other: Ratio) -> bool {
+        match self.region {
+            Region::Side(Side::Lt | Side::Lte, _) | Region::Change(Change::Increase, _) => other > one,
+            Region::Side(Side::Gt | Side::Gte, _) | Region::Change(Change::Drop, _) => other < one,
+            Region::Between(low, high) => {
+                // By what factor the band is left; a ratio of 0 leaves it by any.
+                let (low, high) = (low.ratio(), high.ratio());
+                let beyond = |value: Ratio| -> Option<Ratio> {
+                    let (below, above) = (low.over(value)?, value.over(high)?);
+                    Some(below.max(above))
+                };
+                match (beyond(one), beyond(other)) {
+                    (Some(one), Some(other)) => other > one,
+                    (one, other) => one.is_some() && other.is_none(),
+                }
+            }
+        }
+    }
+}
+
+impl Change {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Increase => "max_increase",
+            Self::Drop => "max_drop",
+        }
+    }
+
+    /// The change from the reference to the value, exactly and in the tolerance's terms; `None` relative to 0.
+    pub(super) fn of(self, tolerance: Tolerance, value: Ratio, reference: Ratio) -> Option<Ratio> {
+        let by = match self {
+            Self::Increase => value.minus(reference)?,
+            Self::Drop => reference.minus(value)?,
+        };
+        match tolerance {
+            Tolerance::Absolute(_) => Some(by),
+            Tolerance::Relative(_) => by.over(reference),
+        }
+    }
+
+    /// The same of intervals: the least and the most that the change can be.
+    pub(super) fn of_intervals(
+        self,
+        tolerance: Tolerance,
+        (low, high): (f64, f64),
+        (from, to): (f64, f64),
+    ) -> Option<(f64, f64)> {
+        match (tolerance, self) {
+            (Tolerance::Absolute(_), Self::Increase) => Some((low - to, high - from)),
+            (Tolerance::Absolute(_), Self::Drop) => Some((from - high, to - low)),
+            // Of values from 0 on the change relative to the reference is that of their quotient.
+            (Tolerance::Relative(_), _) if from <= 0.0 => None,
+            (Tolerance::Relative(_), Self::Increase) => Some((low / to - 1.0, high / from - 1.0)),
+            (Tolerance::Relative(_), Self::Drop) => Some((1.0 - high / from, 1.0 - low / to)),
+        }
+    }
+}
+
+/// The region that a key and its value say.
+fn region(definition: &Definition, key: &str, item: &Item) -> Option<Region> {
+    match key {
+        "between" => {
+            let (low, high) = pair(item, definition.bounds)?;
+            Some(Region::Between(low, high))
+        }
+        "max_increase" => Some(Region::Change(Change::Increase, change(item)?)),
+        "max_drop" => Some(Region::Change(Change::Drop, change(item)?)),
+        key => {
+            let side = Side::ALL.into_iter().find(|side| side.name() == key)?;
+            Some(Region::Side(side, limit(item, definition.bounds)?))
+        }
+    }
+}
+
+/// `[a, b]`, ascending.
+fn pair(item: &Item, bounds: Bounds) -> Option<(Limit, Limit)> {
+    let items = item.list("two numbers, like [0.8, 1.25]")?;
+    let [low, high] = items.as_slice() else {
+        return item.fail(format!("expected two numbers, read {}: write [0.8, 1.25]", items.len()));
+    };
+    let (low, high) = (limit(low, bounds), limit(high, bounds));
+    let (low, high) = (low?, high?);
+    if low >= high {
+        return item.fail(format!("{low} is not below {high}: write the smaller number first"));
+    }
+    Some((low, high))
+}
+
+/// `0.05`, `{absolute: 0.05}` or `{relative: 0.1}`; from 0 on.
+fn change(item: &Item) -> Option<Tolerance> {
+    if item.scalar().is_none() { tolerance(item) } else { limit(item, Bounds::Rate).map(Tolerance::Absolute) }
+}
+
+fn outside_of(region: Region, warn: Region) -> String {
+    match (region, warn) {
+        (Region::Side(side, limit), Region::Side(_, warn)) => {
+            let below = if matches!(side, Side::Lt | Side::Lte) { "below" } else { "above" };
+            format!("warn {warn} is not {below} {} {limit}: write a `warn` {below} the limit", side.name())
+        }
+        (Region::Between(low, high), Region::Between(from, to)) => {
+            format!("warn [{from}, {to}] does not lie inside of [{low}, {high}]: write a narrower pair")
+        }
+        (Region::Change(_, limit), Region::Change(_, warn)) => {
+            format!("warn {} is not below the limit {}: write a smaller change", tolerated(warn), tolerated(limit))
+        }
+        _ => "the warning is of another form than the limit: write it alike".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Limit {
+        Limit::read(text).unwrap()
+    }
+
+    fn judged(limits: Limits, lower: f64, upper: f64) -> (Status, String) {
+        let (status, reason) = limits.status_of_interval([lower.into(), upper.into()]);
+        (status, reason.unwrap_or_default())
+    }
+
+    #[test]
+    fn an_interval_blocks_as_a_whole_and_warns_in_part() {
+        let side = |side, limit: &str, warn: Option<&str>| Limits {
+            region: Region::Side(side, at(limit)),
+            warn: warn.map(|warn| Region::Side(side, at(warn))),
+        };
+        let said = |text: &str| text.to_owned();
+        assert_eq!(judged(side(Side::Lt, "0.3", None), 0.1, 0.2), (Status::Pass, said("")));
+        assert_eq!(judged(side(Side::Lt, "0.3", None), 0.1, 0.3), (Status::Warn, said("underresolved")));
+        assert_eq!(judged(side(Side::Lt, "0.3", None), 0.3, 0.4), (Status::Block, said("")));
+        assert_eq!(judged(side(Side::Lte, "0.3", None), 0.3, 0.4), (Status::Warn, said("underresolved")));
+        assert_eq!(judged(side(Side::Gte, "0.7", None), 0.6, 0.7), (Status::Warn, said("underresolved")));
+        assert_eq!(judged(side(Side::Gte, "0.7", None), 0.5, 0.6), (Status::Block, said("")));
+        let warned = judged(side(Side::Gte, "0.7", Some("0.8")), 0.7, 0.9);
+        assert_eq!(warned, (Status::Warn, said("below warn 0.8")));
+        let warned = judged(side(Side::Lt, "0.3", Some("0.2")), 0.1, 0.25);
+        assert_eq!(warned, (Status::Warn, said("at or above warn 0.2")));
+    }
+
+    #[test]
+    fn both_ends_of_a_band_pass() {
+        let warn = Some(Region::Between(at("0.9"), at("1.1")));
+        let band = Limits { region: Region::Between(at("0.8"), at("1.25")), warn };
+        let of = |k, n| band.status(Ratio::of_counts(k, n).unwrap()).0;
+        assert_eq!([of(4, 5), of(5, 4), of(9, 10), of(1, 1)], [Status::Warn, Status::Warn, Status::Pass, Status::Pass]);
+        assert_eq!([of(79, 100), of(126, 100)], [Status::Block, Status::Block]);
+        assert_eq!(judged(band, 0.1, 0.2).0, Status::Block);
+        assert_eq!(judged(band, 0.7, 1.3), (Status::Warn, "underresolved".to_owned()), "both ends are outside");
+        assert_eq!(judged(band, 1.0, 1.2), (Status::Warn, "outside of warn [0.9, 1.1]".to_owned()));
+        let ratio = |k, n| Ratio::of_counts(k, n).unwrap();
+        assert!(band.is_worse(ratio(1, 1), ratio(6, 5)) && band.is_worse(ratio(6, 5), ratio(1, 2)));
+        assert!(band.is_worse(ratio(1, 2), Ratio::ZERO) && !band.is_worse(Ratio::ZERO, ratio(9, 1)));
+        assert_eq!((band.bound().limit, band.floor().unwrap().limit), (at("1.25"), at("0.8")));
+    }
+
+    #[test]
+    fn changes_are_exact_and_count_one_way() {
+        let of = |k, n| Ratio::of_counts(k, n).unwrap();
+        let absolute = Tolerance::Absolute(at("0.05"));
+        // In floats 0.8 − 0.75 is above 0.05.
+        let drop = Change::Drop.of(absolute, of(75, 100), of(80, 100)).unwrap();
+        let limits = |change, tolerance| Limits { region: Region::Change(change, tolerance), warn: None };
+        assert_eq!(limits(Change::Drop, absolute).status(drop).0, Status::Pass);
+        let drop = Change::Drop.of(absolute, of(74, 100), of(80, 100)).unwrap();
+        assert_eq!(limits(Change::Drop, absolute).status(drop).0, Status::Block);
+        let rise = Change::Increase.of(absolute, of(74, 100), of(80, 100)).unwrap();
+        assert_eq!(limits(Change::Increase, absolute).status(rise).0, Status::Pass);
+        let relative = Tolerance::Relative(at("0.1"));
+        assert_eq!(Change::Drop.of(relative, of(72, 100), of(80, 100)), Ratio::of_counts(1, 10));
+        assert_eq!(Change::Drop.of(relative, of(72, 100), Ratio::ZERO), None);
+        assert_eq!(limits(Change::Drop, relative).evidence(), json!({"max_drop": {"relative": 0.1}}));
+        assert_eq!(Change::Drop.of_intervals(absolute, (0.5, 0.75), (0.75, 1.0)), Some((0.0, 0.5)));
+        assert_eq!(Change::Increase.of_intervals(relative, (0.5, 1.0), (0.25, 0.5)), Some((0.0, 3.0)));
+        assert_eq!(Change::Increase.of_intervals(relative, (0.5, 1.0), (0.0, 0.5)), None);
+    }
+}

@@ -229,3 +229,58 @@ impl Baseline {
         Ok(hash::sha256_hex(&envelope::encode(KIND_1, &of_before)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::event::Flag;
+
+    fn policy(rule: &str) -> Policy {
+        let text = format!(
+            "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: x.csv, columns: {{score: score, label: label}}}}\n\
+             features: {{}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nlabels: {{horizon: 1d}}\nchecks:\n  g:\n    \
+             window: {{size: 1h, slide: 1h}}\n    rules: [{rule}]\n"
+        );
+        crate::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn built(policy: &Policy) -> Baseline {
+        let columns = SnapshotColumns {
+            rows: 5,
+            score: Some(vec![0.1, 0.5, 0.9, 0.7, f64::NAN]),
+            label: Some(vec![Flag::No, Flag::Yes, Flag::No, Flag::Missing, Flag::Yes]),
+            segments: vec![None],
+            ..SnapshotColumns::default()
+        };
+        Baseline::build(policy, "1", "x.csv", "00", &columns).unwrap()
+    }
+
+    #[test]
+    fn decisions_are_kept_where_a_rule_reads_them() {
+        for rule in ["recall: {gte: 0.5}", "selection_rate: {lt: 0.5}"] {
+            let policy = policy(rule);
+            let baseline = built(&policy);
+            let decided = baseline.beside.decided.unwrap();
+            assert_eq!(decided.labelled, Some(Confusion { tp: 1, fn_: 0, fp: 1, tn: 1 }));
+            assert_eq!(decided.decisions, Some([1, 3]), "a row without a label is decided, one without a score is not");
+            let bytes = baseline.encode().unwrap();
+            assert_eq!(envelope::version(KIND, &bytes), Ok(3));
+            assert_eq!(Baseline::decode(&bytes, &policy), Ok(baseline));
+        }
+    }
+
+    #[test]
+    fn a_baseline_without_them_is_written_as_before() {
+        let (auc, recall) = (policy("auc: {gte: 0.5}"), policy("recall: {gte: 0.5}"));
+        let baseline = built(&auc);
+        let bytes = baseline.encode().unwrap();
+        assert_eq!(envelope::version(KIND, &bytes), Ok(2));
+        assert_eq!(Baseline::decode(&bytes, &auc).as_ref(), Ok(&baseline));
+        assert_eq!(Baseline::decode(&bytes, &recall), Err(BaselineError::OtherPolicy));
+        assert_eq!(Baseline::decode(&built(&recall).encode().unwrap(), &auc), Err(BaselineError::OtherPolicy));
+        // What verdicts name stays the digest of the first format.
+        assert_ne!(baseline.digest().unwrap(), hash::sha256_hex(&bytes));
+    }
+}

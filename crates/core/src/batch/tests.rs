@@ -60,12 +60,12 @@ impl Random {
 fn policy(attribute: &str, traffic: &str, labels: bool) -> Arc<Policy> {
     let labels_key = format!("labels: {{horizon: 20m, lateness: 4m, attribute: {attribute}}}\n");
     let fair = "  fair:\n    window: {size: 6m, slide: 2m}\n    rules:\n    - tpr_gap: {by: s, lt: 0.3, min_positives: 2}\n\
-         \x20   - auc: {gte: 0.4}\n    - kpi_drop: {of: ctr, max: {relative: 0.2}}\n";
+         \x20   - auc: {gte: 0.4}\n    - recall: {gte: 0.4}\n    - brier: {max_increase: 0.1}\n    - gap: {of: precision, by: s, lt: 0.3, min_positives: 2}\n    - kpi_drop: {of: ctr, max: {relative: 0.2}}\n";
     let text = format!(
         "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score, label: label}}}}\n\
          features: {{numeric: [x], categorical: [c]}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nlateness: 2m\nmin_samples: 3\nretire_after: 4d\n{}checks:\n\
          \x20 drift:\n    window: {{size: 3m, slide: 1m, lateness: 30s}}\n    traffic: {traffic}\n    rules:\n    - psi: {{of: features, lt: 0.3}}\n\
-         \x20 serve:\n    window: {{size: 2m, slide: 2m}}\n    rules:\n    - latency_p95_ms: {{id: p95, lt: 80}}\n    - selection_gap: {{by: s, lt: 0.4}}\n{}\
+         \x20 serve:\n    window: {{size: 2m, slide: 2m}}\n    rules:\n    - latency_p95_ms: {{id: p95, lt: 80}}\n    - selection_gap: {{by: s, lt: 0.4}}\n    - selection_rate: {{lt: 0.6}}\n{}\
          \x20 cost:\n    window: {{size: 4m, slide: 2m}}\n    rules:\n    - measured: {{of: cost, lt: 1}}\n\
          rollback: {{to: last_stable, triggers: [{{rule: serve/p95}}]}}\n",
         if labels { &labels_key } else { "" },

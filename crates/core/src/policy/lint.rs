@@ -32,6 +32,7 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     lints.classes("labels.values", policy.labels.as_ref().map(|l| &l.values));
     lints.classes("decision.values", Some(&policy.decision_values));
     lints.design_effects(policy);
+    lints.changes(policy);
     for (at, transition) in policy.transitions.iter().enumerate().filter(|(_, t)| t.to == PROD) {
         lints.promotion(policy, at, transition);
     }
@@ -66,6 +67,24 @@ impl Lints {
                 self.say(
                     format!("transitions[{at}].rollout.compare"),
                     format!("no `design_effect`, though rows of one {unit:?} depend on each other: the comparison takes them for independent and decides too early; write `design_effect: …`"),
+                );
+            }
+        }
+    }
+
+    /// Says which changes have nothing to be compared with: quality in training needs the snapshot's score, and its label.
+    fn changes(&mut self, policy: &Policy) {
+        let (score, label) = (policy.baseline.score_column.is_some(), policy.baseline.label_column.is_some());
+        for group in &policy.groups {
+            for (at, rule) in group.rules.iter().enumerate().filter(|(_, rule)| rule.kind.is_change()) {
+                let labelled = rule.kind.reads_labels();
+                if policy.baseline.snapshot.is_some() && score && (label || !labelled) {
+                    continue;
+                }
+                let columns = if labelled { "{score: …, label: …}" } else { "{score: …}" };
+                self.say(
+                    format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric()),
+                    format!("a change is compared with the training snapshot, of which the policy names too little, so that it is always insufficient: write `baseline: {{snapshot: …, columns: {columns}}}`"),
                 );
             }
         }

@@ -8,7 +8,7 @@ use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
-use super::limits::{Change, Limits, MIN_SAMPLES};
+use super::limits::{Change, Limits, MIN_SAMPLES, VERSUS};
 use super::result::{Judged, enough};
 use super::shown;
 use super::types::{Bound, Tolerance};
@@ -46,7 +46,7 @@ const BASE: Definition = Definition {
     bounds: Bounds::Rate,
     example: "0.8",
     values: Values::Fraction,
-    options: &[MIN_SAMPLES],
+    options: &[VERSUS, MIN_SAMPLES],
     recorded_as: None,
     parse: |definition, map, _| {
         let (metric, limits) = (named(definition.name), Limits::read(definition, map));
@@ -154,6 +154,10 @@ impl Check for Decided {
 
     fn floor(&self) -> Option<Bound> {
         self.limits.floor()
+    }
+
+    fn is_change(&self) -> bool {
+        self.limits.change().is_some()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {

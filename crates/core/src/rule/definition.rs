@@ -113,6 +113,11 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether its limit is on a change against the training snapshot.
+    fn is_change(&self) -> bool {
+        false
+    }
+
     /// Results in the policy's order of subjects; `lasts` says that the rule asks for a breach that lasts (`for`).
     fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged>;
 
@@ -295,6 +300,12 @@ impl RuleKind {
     #[must_use]
     pub fn bounds(&self) -> Vec<Bound> {
         self.0.bounds()
+    }
+
+    /// Whether its limit is on a change against the training snapshot.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.0.is_change()
     }
 
     /// The lower limit of a rule whose value lies between two; `bounds` has the upper one.

@@ -19,6 +19,14 @@ pub(super) const MIN_SAMPLES: Opt = Opt {
     documentation: "The rule's own minimum of samples, in place of the policy's.",
 };
 
+/// What a change is against.
+pub(super) const VERSUS: Opt = Opt {
+    key: "versus",
+    takes: Takes::Words(&["training"]),
+    default: "training",
+    documentation: "What `max_increase` and `max_drop` compare with: the training snapshot.",
+};
+
 /// The reason of a warning where part of an interval breaks the limit.
 const UNDERRESOLVED: &str = "underresolved";
 
@@ -123,6 +131,7 @@ impl From<Bound> for Limits {
 impl Limits {
     /// Reads exactly one limit, and a `warn` of its form inside of it.
     pub(super) fn read(definition: &'static Definition, map: &Map) -> Option<Self> {
+        let known = VERSUS.word(map, &[()]);
         let limits = LimitForm::Full.keys().iter().filter(|key| **key != "warn");
         let given: Vec<(&str, Item)> = limits.filter_map(|key| Some((*key, map.get(key)?))).collect();
         let (key, item) = match given.as_slice() {
@@ -145,10 +154,22 @@ impl Limits {
             Some(item) => Some(region(definition, key, item)?),
             None => None,
         };
-        let region = found?;
+        let (region, ()) = (found?, known?);
         match (warn.filter(|warn| !region.encloses(*warn)), &place) {
             (Some(warn), Some(place)) => place.fail(outside_of(region, warn)),
             _ => Some(Self { region, warn }),
+        }
+    }
+
+    /// Turns a status into `insufficient` where a rule's own minimum of samples is not met.
+    pub(super) fn with_least(
+        (status, reason): (Status, Option<String>),
+        n: u64,
+        least: Option<u64>,
+    ) -> (Status, Option<String>) {
+        match least.filter(|least| n < *least && status != Status::Insufficient) {
+            Some(least) => (Status::Insufficient, Some(format!("n {n} is below min_samples {least}"))),
+            None => (status, reason),
         }
     }
 

@@ -8,7 +8,7 @@ use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
-use super::limits::{Change, Limits, MIN_SAMPLES, Region};
+use super::limits::{Change, Limits, MIN_SAMPLES, Region, VERSUS};
 use super::result::{Judged, enough};
 use super::shown;
 use super::types::{Bound, Side, Tolerance};
@@ -35,7 +35,7 @@ static AUC: Definition = Definition {
     bounds: Bounds::SomeRate,
     example: "0.7",
     values: Values::Fraction,
-    options: &[MIN_SAMPLES],
+    options: &[VERSUS, MIN_SAMPLES],
     recorded_as: Some("live_auc"),
     parse: |definition, map, _| {
         let of = match definition.name {
@@ -169,6 +169,10 @@ impl Check for ScoreRule {
 
     fn floor(&self) -> Option<Bound> {
         self.limits.floor()
+    }
+
+    fn is_change(&self) -> bool {
+        self.limits.change().is_some()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {

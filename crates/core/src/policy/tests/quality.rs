@@ -15,7 +15,7 @@ fn what_practitioners_ask_of_fairness_can_be_said() {
         "ratio: {of: selection_rate, by: c, gte: 0.8, reference: x}",
         "ratio: {of: selection_rate, by: c, gte: 0.8, warn: 0.9}",
         "ratio: {of: selection_rate, by: c, between: [0.8, 1.25], warn: [0.9, 1.1], reference: x}",
-        "gap: {of: recall, by: c, max_increase: 0.05}",
+        "gap: {of: recall, by: c, max_increase: 0.05, versus: training, min_samples: 500}",
         "disparate_impact: {by: c, gte: 0.8}",
         // Gaps with a reference group, of every rate; ratios; odds; intersections.
         "gap: {of: tpr, by: c, lt: 0.1, reference: x}",
@@ -69,6 +69,7 @@ fn what_is_wrong_with_a_limit_is_said() {
         ("recall: {gte: 0.7, warn: 0.6}", "recall.warn: warn 0.6 is not above gte 0.7"),
         ("recall: {between: [0.7, 0.9], warn: [0.6, 0.8]}", "warn [0.6, 0.8] does not lie inside of [0.7, 0.9]"),
         ("recall: {max_drop: 0.1, warn: 0.2}", "warn 0.2 is not below the limit 0.1: write a smaller change"),
+        ("recall: {max_drop: 0.1, versus: previous}", "expected `training`, read \"previous\""),
         ("recall: {gte: 0.7, min_samples: 0}", "expected a whole number from 1 to 1000000000, read \"0\""),
     ] {
         rule_says(rule, message);
@@ -102,4 +103,22 @@ fn selection_needs_no_labels_and_scores_need_no_threshold() {
     }
     assert!(without("recall: {gte: 0.5}", labels).unwrap_err().contains("recall reads labels"));
     assert!(without("brier: {lt: 0.5}", threshold).is_ok());
+}
+
+#[test]
+fn a_change_without_a_snapshot_to_compare_with_is_advised_about() {
+    let lints = |text: &str, baseline: &str| {
+        let policy = with_rule(text).replace("model: m\n", &format!("model: m\n{baseline}"));
+        let policy = crate::policy::parse(&policy, Path::new("p.yaml")).unwrap();
+        let all = crate::policy::lint::lint(&policy).into_iter();
+        all.filter(|lint| lint.message.contains("a change is compared")).map(|lint| lint.path).collect::<Vec<_>>()
+    };
+    let (score, both) = (
+        "baseline: {snapshot: x.csv, columns: {score: s}}\n",
+        "baseline: {snapshot: x.csv, columns: {score: s, label: l}}\n",
+    );
+    assert_eq!(lints("recall: {max_drop: 0.1}", score), ["checks.g.rules[0].recall"]);
+    assert!(lints("recall: {max_drop: 0.1}", both).is_empty() && lints("recall: {gte: 0.1}", "").is_empty());
+    assert!(lints("selection_rate: {max_drop: 0.1}", score).is_empty());
+    assert_eq!(lints("selection_rate: {max_drop: 0.1}", ""), ["checks.g.rules[0].selection_rate"]);
 }

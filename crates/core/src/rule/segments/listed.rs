@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::counts::{Segment, WindowCounts};
+use super::super::limits::Limits;
 use super::super::result::{Judged, real};
 use super::super::types::Status;
 use crate::codec::number::number;
@@ -26,6 +27,8 @@ pub(super) struct ComparedSegments<'w> {
     selection: bool,
     /// Which metric the rule names, and how; the older rules show the TPR, or who is selected.
     shown: Option<(&'static str, Metric)>,
+    /// The rule's own minimum of samples over all segments.
+    min_samples: Option<u64>,
     /// How many rows that depend on each other count as one, in rules that have a bound.
     pub design_effect: f64,
     /// The snapshot's segments.
@@ -44,6 +47,7 @@ impl<'w> ComparedSegments<'w> {
             unsegmented: segments.unsegmented,
             selection,
             shown: None,
+            min_samples: None,
             design_effect,
             reference: segments.reference,
         }
@@ -52,6 +56,11 @@ impl<'w> ComparedSegments<'w> {
     /// The same, showing the metric that the rule names.
     pub fn showing(self, name: &'static str, metric: Metric) -> Self {
         Self { shown: Some((name, metric)), ..self }
+    }
+
+    /// The same, `insufficient` below so many samples over all segments.
+    pub fn with_least(self, min_samples: Option<u64>) -> Self {
+        Self { min_samples, ..self }
     }
 
     /// What `n` counts of a segment: what the rule's metric rests on; in the older rules positives, or decisions.
@@ -88,6 +97,7 @@ impl<'w> ComparedSegments<'w> {
         reference: Option<f64>,
     ) -> Judged {
         let n: u64 = self.confusions.iter().map(|c| self.samples(c)).sum();
+        let (status, reason) = Limits::with_least((status, reason), n, self.min_samples);
         evidence.push(("n", n.into()));
         evidence.push(("reference_value", number(reference)));
         if self.unsegmented > 0 {

@@ -5,7 +5,7 @@ use super::super::counts::WindowCounts;
 use super::super::definition::{
     Bounds, Check, Counts, Definition, LimitForm, Minimum, Opt, Read, RuleKind, Subjects, Takes, Values,
 };
-use super::super::limits::{Limits, Region};
+use super::super::limits::{Limits, MIN_SAMPLES, Region, VERSUS};
 use super::super::names::PolicyNames;
 use super::super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _};
 use super::super::result::{Judged, bounded};
@@ -29,7 +29,7 @@ static GAP: Definition = Definition {
     limit: LimitForm::Full,
     bounds: Bounds::Rate,
     example: "0.05",
-    options: &[OF, REFERENCE, MIN_POSITIVES],
+    options: &[OF, REFERENCE, VERSUS, MIN_POSITIVES, MIN_SAMPLES],
     parse: |definition, map, names| compared(definition, &GAP_OF_SELECTION, map, names),
     ..BASE
 };
@@ -117,6 +117,7 @@ pub struct ComparedMetric {
     pub limits: Limits,
     pub reference: Option<String>,
     pub min_positives: u64,
+    pub min_samples: Option<u64>,
 }
 
 fn compared(
@@ -137,8 +138,9 @@ fn compared(
         );
     }
     let definition = if of.is_selection() { of_selection } else { definition };
-    let (by, limits, reference, min_positives) = (by?, limits?, reference?, min_positives?);
-    Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference, min_positives }))
+    let min_samples = MIN_SAMPLES.optional_whole(map);
+    let (by, limits, reference, min_positives, min_samples) = (by?, limits?, reference?, min_positives?, min_samples?);
+    Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference, min_positives, min_samples }))
 }
 
 impl Check for ComparedMetric {
@@ -158,8 +160,12 @@ impl Check for ComparedMetric {
         self.limits.floor()
     }
 
+    fn is_change(&self) -> bool {
+        self.limits.change().is_some()
+    }
+
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        let segments = ComparedSegments::new(window, self.by, self.of.is_selection(), 1.0);
+        let segments = ComparedSegments::new(window, self.by, self.of.is_selection(), 1.0).with_least(self.min_samples);
         let Compared::Metric(name, metric) = self.of else {
             return vec![segments.average_odds(self.limits, self.min_positives)];
         };
@@ -199,7 +205,7 @@ static GAP_LCB: Definition = Definition {
     limit: LimitForm::AtMost("lte"),
     bounds: Bounds::Rate,
     values: Values::Difference,
-    options: &[OF_PROPORTION, REFERENCE, MIN_POSITIVES, DESIGN_EFFECT],
+    options: &[OF_PROPORTION, REFERENCE, MIN_POSITIVES, MIN_SAMPLES, DESIGN_EFFECT],
     parse: |definition, map, names| {
         let of = OF_PROPORTION.one_of(map);
         let (by, min_positives) = over(map, names);
@@ -208,9 +214,21 @@ static GAP_LCB: Definition = Definition {
         let name = of?;
         let Some(Metric::Rate(rate)) = named(name) else { return None };
         let definition = if rate == Rate::Selection { &GAP_LCB_OF_SELECTION } else { definition };
+        let min_samples = MIN_SAMPLES.optional_whole(map);
         let (by, lte, min_positives, reference, design_effect) =
             (by?, lte?, min_positives?, reference?, design_effect?);
-        Some(RuleKind::new(GapLcb { definition, name, rate, by, lte, min_positives, reference, design_effect }))
+        let min_samples = min_samples?;
+        Some(RuleKind::new(GapLcb {
+            definition,
+            name,
+            rate,
+            by,
+            lte,
+            min_positives,
+            min_samples,
+            reference,
+            design_effect,
+        }))
     },
     ..BASE
 };
@@ -228,6 +246,7 @@ pub struct GapLcb {
     pub by: usize,
     pub lte: Limit,
     pub min_positives: u64,
+    pub min_samples: Option<u64>,
     pub reference: Option<String>,
     pub design_effect: Option<f64>,
 }
@@ -248,7 +267,7 @@ impl Check for GapLcb {
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let effect = window.design_effect(self.design_effect);
         let segments = ComparedSegments::new(window, self.by, self.rate == Rate::Selection, effect);
-        let segments = segments.showing(self.name, self.rate.into());
+        let segments = segments.showing(self.name, self.rate.into()).with_least(self.min_samples);
         vec![segments.gap_bound(self.rate, self.lte, self.min_positives, self.reference.as_deref())]
     }
 
@@ -270,13 +289,14 @@ static AVERAGE_ODDS: Definition = Definition {
     example: "0.05",
     subjects: Subjects::Segmentation,
     minimum: Minimum::TwoSegments,
-    options: &[MIN_POSITIVES],
+    options: &[VERSUS, MIN_POSITIVES, MIN_SAMPLES],
     parse: |definition, map, names| {
         let (by, min_positives) = over(map, names);
+        let min_samples = MIN_SAMPLES.optional_whole(map);
         let limits = Limits::read(definition, map);
-        let (by, limits, min_positives) = (by?, limits?, min_positives?);
+        let (by, limits, min_positives, min_samples) = (by?, limits?, min_positives?, min_samples?);
         let of = Compared::AverageOdds;
-        Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference: None, min_positives }))
+        Some(RuleKind::new(ComparedMetric { definition, of, by, limits, reference: None, min_positives, min_samples }))
     },
     ..BASE
 };

@@ -50,8 +50,8 @@ pub fn policy(attribute: &str) -> Arc<Policy> {
          features: {{numeric: [x], categorical: [c]}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nlateness: 2m\nmin_samples: 3\n\
          labels: {{horizon: 10m, lateness: 2m, attribute: {attribute}}}\nchecks:\n\
          \x20 drift:\n    window: {{size: 3m, slide: 1m}}\n    rules:\n    - psi: {{of: features, lt: 0.3}}\n    - missing_rate: {{of: features, max_increase: 0.1}}\n\
-         \x20 serve:\n    window: {{size: 2m, slide: 2m}}\n    rules:\n    - latency_p95_ms: {{id: p95, lt: 80}}\n    - selection_gap: {{by: s, lt: 0.4}}\n\
-         \x20 fair:\n    window: {{size: 6m, slide: 2m}}\n    rules:\n    - tpr_gap: {{by: s, lt: 0.3, min_positives: 2}}\n    - auc: {{gte: 0.4}}\n\
+         \x20 serve:\n    window: {{size: 2m, slide: 2m}}\n    rules:\n    - latency_p95_ms: {{id: p95, lt: 80}}\n    - selection_gap: {{by: s, lt: 0.4}}\n    - selection_rate: {{lt: 0.6}}\n\
+         \x20 fair:\n    window: {{size: 6m, slide: 2m}}\n    rules:\n    - tpr_gap: {{by: s, lt: 0.3, min_positives: 2}}\n    - auc: {{gte: 0.4}}\n    - recall: {{gte: 0.4}}\n    - brier: {{max_increase: 0.1}}\n\
          rollback: {{to: last_stable, triggers: [{{rule: serve/p95}}]}}\n"
     );
     Arc::new(policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}\n{text}")))

@@ -16,7 +16,7 @@
 //! | `standby` | what a process of a cluster answers that does not own the ledger |
 //! | `actions` | what is changed |
 //! | `hooks` | Flagger's webhooks |
-//! | `dashboard` | the page for people |
+//! | `dashboard`, `pages` | the pages for people |
 //! | `guard` | the rule of a route, before its handler |
 //! | `operation` | query, body and answers of a route, as types |
 //! | `routes` | the table of routes, and the router made from it |
@@ -38,6 +38,7 @@ mod models;
 pub mod needs;
 pub mod openapi;
 pub mod operation;
+mod pages;
 mod probes;
 mod problem;
 pub mod routes;

@@ -37,6 +37,17 @@ pub struct DistributionsQuery {
     pub to: Option<String>,
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// Windows that end at this time or later: RFC 3339, or a date. By default seven days before `to`.
+    pub from: Option<String>,
+    /// Windows that end before this time. By default just after the newest window.
+    pub to: Option<String>,
+    /// The end of the window whose distribution is shown. By default the newest of the range.
+    pub window: Option<String>,
+}
+
 /// Values over time of a version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesFound {

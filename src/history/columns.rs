@@ -188,7 +188,7 @@ mod tests {
                     (of.pending, of.muted, of.status) = (flags.0, flags.1, flags.3);
                     of.reason.clone_from(&text);
                     let mut all = rows_of(window(version, end * 300_000, vec![of]));
-                    let row = all.next().unwrap();
+                    let row = all.nth(1).unwrap();
                     Row { complete: flags.2, stage: text, ..row }
                 },
             )
@@ -236,8 +236,9 @@ mod tests {
         write("m", &rows, &mut bytes).unwrap();
         let file = DayFile::from_bytes(bytes).unwrap();
         let places = file.series().unwrap();
-        assert_eq!((places[1].first, places[1].rows), (6000, 6000));
-        assert_eq!(file.series_rows(&places[0], false).unwrap().last().unwrap().of.value, Some(5999.0));
+        assert_eq!((places[2].first, places[2].rows), (12000, 6000));
+        assert_eq!(places[0].rule, "drift");
+        assert_eq!(file.series_rows(&places[1], false).unwrap().last().unwrap().of.value, Some(5999.0));
         assert!(DayFile::from_bytes(b"PAR1 is not enough".to_vec()).is_err());
     }
 }

@@ -213,7 +213,7 @@ mod tests {
     fn values(options: &Options, day: Day) -> Vec<(i64, f64)> {
         let path = place::folder(&options.path, "m").join(place::name(day, Kind::Parquet).unwrap());
         let rows = DayFile::open(&path).unwrap().unwrap().rows().unwrap();
-        rows.iter().map(|r| (r.end_ms, r.of.value.unwrap())).collect()
+        rows.iter().filter_map(|r| Some((r.end_ms, r.of.value?))).collect()
     }
 
     fn one(end_ms: i64, value: f64) -> Window {

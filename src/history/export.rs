@@ -154,9 +154,10 @@ mod tests {
         assert_eq!(rows, [day(300_000), day(86_400_000)].concat());
         let csv = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
         let lines: Vec<&str> = csv.lines().collect();
-        assert_eq!(lines.len(), 3);
+        assert_eq!(lines.len(), 5);
+        assert!(lines[1].starts_with("m,1,,drift,drift,verdict,,"), "{}", lines[1]);
         assert_eq!(
-            lines[1],
+            lines[2],
             "m,1,,drift,drift/psi,psi,\"a, \"\"b\"\"\",1970-01-01T00:00:00Z,1970-01-01T00:05:00Z,true,pass,0.25,,,0.2,lt,0.1,600,1,0,1000,,false,false,\
              600,0,\"[{\"\"le\"\":1.5,\"\"reference\"\":500,\"\"window\"\":320},{\"\"le\"\":null,\"\"reference\"\":500,\"\"window\"\":280}]\""
         );

@@ -204,11 +204,11 @@ fn of_open(path: &std::path::Path, wanted: &Wanted<'_>) -> Result<Vec<Row>, Hist
         windows.filter(|window| wanted.is_named(&window.version, &window.group) && wanted.is_time(window.end_ms));
     let mut rows = Vec::new();
     for mut window in windows {
-        window.results.retain(|of| wanted.is_series(&of.rule, &of.subject));
         if !wanted.bins {
             window.results.iter_mut().for_each(|of| of.bins.clear());
         }
-        rows.extend(rows_of(window));
+        // The status of the window is that of all its results.
+        rows.extend(rows_of(window).filter(|row| wanted.is_series(&row.of.rule, &row.of.subject)));
     }
     Ok(rows)
 }
@@ -274,7 +274,9 @@ mod tests {
         assert_eq!(values(&Wanted { from_ms: 5, to_ms: DAY_MS, ..wanted }), all[1..3]);
         assert_eq!(values(&Wanted { version: "2", ..wanted }), [(2 * DAY_MS + 1, 0.7)]);
         assert_eq!(values(&Wanted { group: Some("other"), ..wanted }), []);
-        assert_eq!(reader.find("m", &Wanted { rule: None, subject: None, ..wanted }).unwrap().len(), 15);
+        assert_eq!(reader.find("m", &Wanted { rule: None, subject: None, ..wanted }).unwrap().len(), 20);
+        let statuses = Wanted { rule: Some("drift"), subject: Some(""), ..wanted };
+        assert_eq!(reader.find("m", &statuses).unwrap().len(), 5);
         let bins = |bins| {
             reader.find("m", &Wanted { bins, ..wanted }).unwrap().iter().filter(|row| row.of.bins.len() == 2).count()
         };

@@ -157,6 +157,31 @@ fn finite(x: Option<f64>) -> Option<f64> {
 }
 
 impl Measured {
+    /// A result without values.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            rule: String::new(),
+            metric: String::new(),
+            subject: String::new(),
+            status: Status::Insufficient,
+            value: None,
+            lower: None,
+            upper: None,
+            limit: None,
+            side: None,
+            warn: None,
+            n: None,
+            missing: None,
+            invalid: None,
+            reference_n: None,
+            reason: None,
+            pending: false,
+            muted: false,
+            bins: Vec::new(),
+        }
+    }
+
     fn of(result: &RuleResult, warns: &Warns) -> Self {
         let pieces: Pieces = result.evidence.read().unwrap_or_default();
         let limit = pieces.limit.iter().find_map(|(side, limit)| Some((side.clone(), limit.as_f64()?)));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::{Measured, Window};
+use driftgate_core::judge::verdict::Status;
 
 /// A window of a series.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,10 +27,19 @@ impl Row {
     }
 }
 
-/// The rows of a window.
+/// The metric of the row that stands for all results of a window, under the group's name as its rule and without a subject.
+pub const VERDICT: &str = "verdict";
+
+/// The rows of a window: its status, then its results.
 pub fn rows_of(window: Window) -> impl Iterator<Item = Row> {
+    let of_all = Measured {
+        rule: window.group.clone(),
+        metric: VERDICT.to_owned(),
+        status: window.results.iter().map(|result| result.status).max().unwrap_or(Status::Pass),
+        ..Measured::nothing()
+    };
     let Window { version, stage, group, start_ms, end_ms, complete, predictions, labels, results } = window;
-    results.into_iter().map(move |of| Row {
+    std::iter::once(of_all).chain(results).map(move |of| Row {
         version: version.clone(),
         stage: stage.clone(),
         group: group.clone(),

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use super::app::Shared;
 use super::guard::{Rule, guard};
 use super::operation::{self, Created, JsonOrMarkdown, JsonOrParquet, Operation, OrNotYet, Text};
-use super::{actions, cluster, dashboard, explain, gate, hooks, models, probes, series, status};
+use super::{actions, cluster, dashboard, explain, gate, hooks, models, pages, probes, series, status};
 use crate::api;
 use driftgate_core::gate::Answer;
 use driftgate_core::promotion::version::VersionRecord;
@@ -52,6 +52,12 @@ pub const ROUTES: &[Route] = routes! {
     get "/" Page dashboard::page,
         "The dashboard"
         => Html<()>;
+    get "/models/{model}/versions/{version}" Page pages::version,
+        "A page with the results of a version over time: the status of each group, what happened, and a line per rule"
+        [api::PageQuery] => Html<()>;
+    get "/models/{model}/versions/{version}/subjects/{subject}" Page pages::feature,
+        "A page with the values of a feature or another subject over time, and the distribution of a window"
+        [api::PageQuery] => Html<()>;
     get "/live" Probe probes::live,
         "Whether the process lives"
         => Text;

@@ -138,8 +138,8 @@ pub(super) async fn range(
     Ok(Range { from_ms, to_ms })
 }
 
-/// A time: RFC 3339, or the beginning of a date in UTC.
-fn time(key: &str, text: &str) -> Result<i64, Problem> {
+/// A time: RFC 3339, or the beginning of a date or minute in UTC.
+pub(super) fn time(key: &str, text: &str) -> Result<i64, Problem> {
     let date = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
     let minutes = (text.len() == 16).then(|| format!("{text}:00Z"));
     let read: Result<jiff::Timestamp, _> = date.or(minutes).as_deref().unwrap_or(text).parse();
@@ -158,7 +158,8 @@ pub(super) async fn find(
     range: Range,
     (bins, most): (bool, usize),
 ) -> Result<Found, Problem> {
-    let (reader, of, version) = (reader(app)?, model.to_owned(), named.version.clone());
+    let (reader, of) = (reader(app)?, model.to_owned());
+    let version = named.version.clone();
     let found = in_turn(app, Kind::Read, move |_| {
         let wanted = Wanted {
             version: &named.version,
@@ -173,7 +174,8 @@ pub(super) async fn find(
         reader.find(&of, &wanted)
     });
     let rows = found.await?.map_err(problem)?;
-    if rows.is_empty() {
+    // Versions that only events name are not known where no daemon counts.
+    if rows.is_empty() && !app.view.read().failing.contains_key(&Part::Daemon) {
         let (seen, records) = look(app, model).await?;
         pick(model, &version, &seen, &records)?;
     }

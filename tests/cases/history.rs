@@ -9,11 +9,18 @@ use crate::service::{CANARY, MINUTE, Service, serving};
 
 /// Minutes of a day.
 const DAY: i64 = 1440;
+/// Streams here begin so many days earlier than those of others.
+const BACK: i64 = 10;
+
+fn service(model: &str, extra: &str) -> Service {
+    let service = Service::new(model, "", CANARY, extra);
+    Service { start: service.start - BACK * DAY * MINUTE, ..service }
+}
 
 /// Publishes the first three minutes of some days before now.
 fn days(service: &Service, days: impl IntoIterator<Item = i64>) {
     for day in days {
-        service.minutes(day * DAY, day * DAY + 3, &[serving("1", "dev")]);
+        service.minutes((BACK + day) * DAY, (BACK + day) * DAY + 3, &[serving("1", "dev")]);
     }
 }
 
@@ -39,7 +46,7 @@ fn points(service: &Service, daemon: &Daemon, rule: &str) -> Vec<(String, f64)> 
 
 #[test]
 fn what_was_judged_is_there_after_a_kill_each_window_once_and_in_files_that_others_read() {
-    let service = Service::new("series", "", CANARY, "");
+    let service = service("series", "");
     let daemon = Daemon::start(&service.config(), &[]);
     days(&service, -9..-5);
     wait_for("three days", || (points(&service, &daemon, "slo/p95").len() >= 9).then_some(()));
@@ -60,8 +67,9 @@ fn what_was_judged_is_there_after_a_kill_each_window_once_and_in_files_that_othe
     let p95 = wait_for("all days", || Some(points(&service, &daemon, "slo/p95")).filter(|found| found.len() >= 26));
     assert_eq!(p95.len(), 26, "{p95:?}");
     assert!(p95.windows(2).all(|pair| pair[0].0 < pair[1].0), "each window once: {p95:?}");
-    let start =
-        |day: i64| jiff::Timestamp::from_millisecond(service.start + (day * DAY + 1) * MINUTE).unwrap().to_string();
+    let start = |day: i64| {
+        jiff::Timestamp::from_millisecond(service.start + ((BACK + day) * DAY + 1) * MINUTE).unwrap().to_string()
+    };
     assert_eq!(p95[0].0, start(-9));
     let psi = points(&service, &daemon, "drift/psi");
     assert_eq!(psi.len(), 16, "{psi:?}");
@@ -72,6 +80,7 @@ fn what_was_judged_is_there_after_a_kill_each_window_once_and_in_files_that_othe
     let all = found["distributions"].as_array().unwrap();
     assert_eq!(all.len(), 16);
     for of in all {
+        assert_eq!(of["status"], "pass", "{of}");
         let sum = |key: &str| of["bins"].as_array().unwrap().iter().map(|bin| bin[key].as_u64().unwrap()).sum::<u64>();
         assert_eq!((sum("reference"), sum("window")), (1000, of["n"].as_u64().unwrap()));
     }
@@ -84,6 +93,54 @@ fn what_was_judged_is_there_after_a_kill_each_window_once_and_in_files_that_othe
     }
     assert_eq!(daemon.get("/api/v1/models/series/versions/9/series").0, 404);
     is_exported(&service, &daemon, &folder);
+    is_shown(&service, &daemon);
+}
+
+/// The pages: what they show stands in them as text and tables too, and they have no script.
+fn is_shown(service: &Service, daemon: &Daemon) {
+    let page = |path: &str| {
+        let (status, page) = daemon.get(&format!("/models/series/versions/1{path}"));
+        assert_eq!(status, 200, "{page}");
+        assert!(page.starts_with("<!doctype html>") && !page.contains("<script"), "{page}");
+        page
+    };
+    let feature = page("/subjects/x?from=2020-01-01");
+    for part in [
+        "<title>x of series 1",
+        "<h2>drift/psi <span class=\"pass\">",
+        "<span class=\"soft\">lt 0.2, warn 0.1</span>",
+        "stroke=\"var(--window)\"",
+        "stroke=\"var(--block)\"",
+        "Distribution of the window",
+        "<td>≤ ",
+        "1000 training rows",
+        "name=\"from\" value=\"2020-01-01T00:00\"",
+    ] {
+        assert!(feature.contains(part), "{part}: {feature}");
+    }
+    assert_eq!(feature.matches("#distribution\">").count(), 16, "a row per window: {feature}");
+    // The link of the first window, which is the last row, shows that one.
+    let link = feature.rsplit("<a href=\"").find(|link| link.contains("#distribution")).unwrap();
+    let link = link.split("#distribution").next().unwrap().replace("&amp;", "&");
+    let (_, first) = daemon.get(&link);
+    let end = link.rsplit("window=").next().unwrap().replace('T', " ");
+    let end = end.trim_end_matches('Z').trim_end_matches(":00");
+    assert!(first.contains(&format!(" to {end}</h2>")), "{end}: {first}");
+    assert!(page("/subjects/%3Cb%3E").contains("&lt;b&gt;"), "a name is text");
+    assert_eq!(daemon.get("/models/series/versions/1/subjects/x?from=yesterday").0, 400);
+    assert_eq!(daemon.get("/models/series/versions/7").0, 404);
+    let version = page("");
+    for part in
+        ["<h2>drift ", "<h2>fairness ", "<h2>slo ", "class=\"spark\"", "href=\"/models/series/versions/1/subjects/x\""]
+    {
+        assert!(version.contains(part), "{part}: {version}");
+    }
+    // A block, and what it says, stands on the page of the version.
+    service.shifted(BACK * DAY, BACK * DAY + 3, &[serving("1", "dev")], 50);
+    days(service, [1]);
+    let version = wait_for("the block", || Some(page("")).filter(|page| page.contains("<td>block</td>")));
+    assert!(version.contains("drift/psi x") && version.contains(" block: "), "{version}");
+    assert!(page("/subjects/x").contains("<circle"), "a window that does not pass is a point");
 }
 
 /// Days that are over become Parquet files, and all of them one file, by the daemon and without it.
@@ -114,12 +171,12 @@ fn is_exported(service: &Service, daemon: &Daemon, folder: &std::path::Path) {
 
 /// The day before the first.
 fn start_of(service: &Service) -> String {
-    jiff::Timestamp::from_millisecond(service.start - 10 * DAY * MINUTE).unwrap().to_string()
+    jiff::Timestamp::from_millisecond(service.start).unwrap().to_string()
 }
 
 #[test]
 fn a_history_that_cannot_be_written_is_told_first_and_stops_nothing() {
-    let service = Service::new("unkept", "", CANARY, "history: {path: elsewhere, keep: 30d}\n");
+    let service = service("unkept", "history: {path: elsewhere, keep: 30d}\n");
     fs::create_dir_all(service.folder.path("elsewhere")).unwrap();
     service.folder.write("elsewhere/unkept", "a file where the model's folder would be");
     let daemon = Daemon::start(&service.config(), &[]);
@@ -138,7 +195,7 @@ fn a_history_that_cannot_be_written_is_told_first_and_stops_nothing() {
 
 #[test]
 fn nothing_is_kept_where_the_configuration_says_so() {
-    let service = Service::new("unhistoric", "", CANARY, "history: none\n");
+    let service = service("unhistoric", "history: none\n");
     let daemon = Daemon::start(&service.config(), &[]);
     days(&service, -2..0);
     let judged = || daemon.get("/api/v1/models/unhistoric/versions/1/verdicts?group=slo").1;

@@ -95,6 +95,14 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     if let Some(file) = export {
         file.finish().map_err(anyhow::Error::from)?;
     }
+    if rows == 0 {
+        let (version, from, to) = (&args.version, utc(from), utc(to));
+        return Err(anyhow!(
+            "no window of version {version:?} of {:?} that ends from {from} to {to} is kept: correct the names or the times; the file is empty",
+            args.model
+        )
+        .into());
+    }
     outln!(
         "{}: {rows} rows of {} {}, windows that end from {} to {}",
         args.out.display(),

@@ -156,26 +156,6 @@ pub fn rows(frame: &DataFrame) -> Vec<Row> {
 
 /// A row without values.
 fn nothing() -> Row {
-    let of = Measured {
-        rule: String::new(),
-        metric: String::new(),
-        subject: String::new(),
-        status: Status::Insufficient,
-        value: None,
-        lower: None,
-        upper: None,
-        limit: None,
-        side: None,
-        warn: None,
-        n: None,
-        missing: None,
-        invalid: None,
-        reference_n: None,
-        reason: None,
-        pending: false,
-        muted: false,
-        bins: Vec::new(),
-    };
     Row {
         version: String::new(),
         stage: None,
@@ -185,7 +165,7 @@ fn nothing() -> Row {
         complete: false,
         predictions: 0,
         labels: 0,
-        of,
+        of: Measured::nothing(),
     }
 }
 

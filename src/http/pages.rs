@@ -1,0 +1,110 @@
+//! Pages for people that show results over time, written on the server: they work without JavaScript, and their addresses name what they show. A
+//! version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
+//!
+//! `markup` writes HTML, `chart` SVG; `version` and `feature` are the pages.
+
+mod chart;
+mod feature;
+mod markup;
+mod version;
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::{IntoResponse as _, Response};
+
+use super::app::{Shared, registry};
+use super::lookup::{look, pick};
+use super::problem::{Parameters, PathNames, Problem};
+use super::series::{self, Named, Range};
+use crate::api::PageQuery;
+use crate::history::columns::Row;
+use driftgate_core::judge::verdict::Verdict;
+
+/// At most so many windows are drawn.
+const MOST_POINTS: usize = 100_000;
+/// So many records of the audit log are looked through for what happened.
+const MOST_RECORDS: usize = 1000;
+/// Days that a page shows unless something else is asked for.
+const DAYS: i64 = 7;
+
+/// GET /models/{model}/versions/{version}
+pub(super) async fn version(
+    State(app): State<Shared>,
+    uri: Uri,
+    PathNames((model, version)): PathNames<(String, String)>,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Response, Problem> {
+    if let Some(response) = series::elsewhere(&app, &uri) {
+        return Ok(response);
+    }
+    let (seen, records) = look(&app, &model).await?;
+    let (known, record) = pick(&model, &version, &seen, &records)?;
+    let stages = record.map(|r| r.stages.clone()).unwrap_or_default();
+    let latest: Vec<Verdict> = known.into_iter().flat_map(|v| v.latest().map(|verdict| (**verdict).clone())).collect();
+    let range = series::range(&app, &model, (query.from.as_deref(), query.to.as_deref()), DAYS).await?;
+    let mut groups = Vec::new();
+    for group in &seen.policy.groups {
+        let windows = rows(&app, &model, &version, (&group.name, ""), range, false).await?;
+        let verdict = latest.iter().find(|verdict| verdict.group == group.name);
+        let mut lines = Vec::new();
+        for (rule, worst) in verdict.into_iter().flat_map(version::worst_by_rule) {
+            let points = rows(&app, &model, &version, (rule, &worst.subject), range, false).await?;
+            lines.push((worst, points));
+        }
+        groups.push(version::Group { name: &group.name, windows, verdict, lines });
+    }
+    let name = model.clone();
+    let found = registry(&app, move |r| r.audit_before(Some(&name), None, MOST_RECORDS)).await?;
+    let moments = version::moments(&found.records, &version, range);
+    let page = version::Page { model: &model, version: &version, stages: &stages, range, groups, moments: &moments };
+    Ok(markup::answer(&format!("{model} {version}"), &page.body()))
+}
+
+/// GET /models/{model}/versions/{version}/subjects/{subject}
+pub(super) async fn feature(
+    State(app): State<Shared>,
+    uri: Uri,
+    PathNames((model, version, subject)): PathNames<(String, String, String)>,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Response, Problem> {
+    if let Some(response) = series::elsewhere(&app, &uri) {
+        return Ok(response);
+    }
+    let range = series::range(&app, &model, (query.from.as_deref(), query.to.as_deref()), DAYS).await?;
+    let found = rows(&app, &model, &version, ("", &subject), range, false).await?;
+    let chosen = match query.window.as_deref() {
+        Some(text) => Some(series::time("window", text)?),
+        None => found.iter().map(|row| row.end_ms).max(),
+    };
+    let distributions = match chosen {
+        None => Vec::new(),
+        Some(end) => {
+            let only = Range { from_ms: end, to_ms: end.saturating_add(1) };
+            rows(&app, &model, &version, ("", &subject), only, true).await?
+        }
+    };
+    let page = feature::Page {
+        model: &model,
+        version: &version,
+        subject: &subject,
+        range,
+        rows: &found,
+        chosen,
+        distributions: &distributions,
+    };
+    Ok(markup::answer(&format!("{subject} of {model} {version}"), &page.body()).into_response())
+}
+
+/// Rows of a rule and a subject; of every rule where the rule is empty.
+async fn rows(
+    app: &Shared,
+    model: &str,
+    version: &str,
+    (rule, subject): (&str, &str),
+    range: Range,
+    bins: bool,
+) -> Result<Vec<Row>, Problem> {
+    let rule = Some(rule.to_owned()).filter(|rule| !rule.is_empty());
+    let named = Named { version: version.to_owned(), rule, subject: Some(subject.to_owned()) };
+    series::find(app, model, named, range, (bins, MOST_POINTS)).await
+}

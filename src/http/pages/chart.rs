@@ -1,0 +1,279 @@
+//! Charts as SVG: values over time with limit and warn, two distributions beside each other, a line without axes, the status over time. Pure
+//! functions from numbers to markup; what a chart shows stands in its `title` too.
+
+use std::fmt::Write as _;
+
+use super::markup::{escaped, time};
+use crate::history::record::Bin;
+use crate::http::series::Range;
+use driftgate_core::codec::number::short;
+use driftgate_core::judge::verdict::Status;
+
+/// Width and height of a chart, and the space that labels take.
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 220.0;
+const LEFT: f64 = 60.0;
+const BOTTOM: f64 = 20.0;
+/// More points than this are thinned: the least and the greatest of each stretch stay.
+const MOST: usize = 1200;
+
+/// A window of a series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    pub ms: i64,
+    pub value: Option<f64>,
+    pub limit: Option<f64>,
+    pub warn: Option<f64>,
+    pub status: Status,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    pub ms: i64,
+    /// `block`, `clear`, `promotion`, `rollback`.
+    pub kind: &'static str,
+    pub sentence: String,
+}
+
+#[allow(clippy::cast_precision_loss, reason = "times and counts are far below 2^53")]
+fn real(n: i64) -> f64 {
+    n as f64
+}
+
+/// Where a time lies in a range, 0 to 1.
+fn share(ms: i64, range: Range) -> f64 {
+    let span = real(range.to_ms.saturating_sub(range.from_ms)).max(1.0);
+    (real(ms.saturating_sub(range.from_ms)) / span).clamp(0.0, 1.0)
+}
+
+/// Where numbers lie between the least and the greatest, 0 to 1 from below.
+#[derive(Clone, Copy)]
+struct Scale {
+    least: f64,
+    most: f64,
+}
+
+impl Scale {
+    fn of(points: &[Point]) -> Self {
+        let all = points.iter().flat_map(|p| [p.value, p.limit, p.warn]).flatten().filter(|x| x.is_finite());
+        let (least, most) = all.fold((0.0_f64, f64::NEG_INFINITY), |(least, most), x| (least.min(x), most.max(x)));
+        let most = if most > least { most + (most - least) * 0.08 } else { least + 1.0 };
+        Self { least, most }
+    }
+
+    fn at(self, x: f64) -> f64 {
+        let span = self.most - self.least;
+        if span.is_finite() && span > 0.0 { ((x - self.least) / span).clamp(0.0, 1.0) } else { 0.5 }
+    }
+}
+
+/// Fewer points, with the least and the greatest value of each stretch, and the worst status.
+fn thinned(points: &[Point]) -> Vec<Point> {
+    if points.len() <= MOST {
+        return points.to_vec();
+    }
+    let value = |p: &Point| p.value.unwrap_or(f64::NEG_INFINITY);
+    let mut kept = Vec::new();
+    for stretch in points.chunks(points.len().div_ceil(MOST / 3)) {
+        let by = |a: &&Point, b: &&Point| value(a).total_cmp(&value(b));
+        let worst = stretch.iter().max_by_key(|p| p.status);
+        let mut of: Vec<Point> =
+            [stretch.iter().min_by(by), stretch.iter().max_by(by), worst].into_iter().flatten().copied().collect();
+        of.sort_by_key(|p| p.ms);
+        of.dedup();
+        kept.extend(of);
+    }
+    kept
+}
+
+/// Lines through the points that have a value; one that has none ends a line.
+fn path(points: &[Point], of: impl Fn(&Point) -> Option<f64>, place: impl Fn(&Point, f64) -> (f64, f64)) -> String {
+    let mut out = String::new();
+    let mut draws = false;
+    for point in points {
+        match of(point).filter(|x| x.is_finite()) {
+            None => draws = false,
+            Some(x) => {
+                let (left, top) = place(point, x);
+                let _ = write!(out, "{}{left:.1} {top:.1}", if draws { 'L' } else { 'M' });
+                draws = true;
+            }
+        }
+    }
+    out
+}
+
+/// Values over time with limit and warn, and a point for each window that does not pass.
+pub fn line(title: &str, points: &[Point], range: Range) -> String {
+    let (points, scale) = (thinned(points), Scale::of(points));
+    let left = |ms: i64| LEFT + share(ms, range) * (WIDTH - LEFT - 8.0);
+    let top = |x: f64| 8.0 + (1.0 - scale.at(x)) * (HEIGHT - BOTTOM - 8.0);
+    let place = |p: &Point, x: f64| (left(p.ms), top(x));
+    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><title>{}</title>\n", escaped(title));
+    for step in 0..=2_u8 {
+        let x = scale.least + (scale.most - scale.least) * f64::from(step) / 2.0;
+        let _ = write!(
+            out,
+            "<path d=\"M{LEFT} {y:.1}H{WIDTH}\" stroke=\"var(--line)\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            LEFT - 6.0,
+            top(x) + 4.0,
+            short(x),
+            y = top(x),
+        );
+    }
+    let base = HEIGHT - 4.0;
+    let _ = writeln!(
+        out,
+        "<text x=\"{LEFT}\" y=\"{base}\">{}</text><text x=\"{WIDTH}\" y=\"{base}\" text-anchor=\"end\">{}</text>",
+        time(range.from_ms),
+        time(range.to_ms)
+    );
+    let drawn = |d: String, colour: &str, more: &str| {
+        if d.is_empty() { d } else { format!("<path d=\"{d}\" fill=\"none\" stroke=\"var(--{colour})\" {more}/>\n") }
+    };
+    out.push_str(&drawn(path(&points, |p| p.limit, place), "block", "stroke-dasharray=\"6 3\""));
+    out.push_str(&drawn(path(&points, |p| p.warn, place), "warn", "stroke-dasharray=\"2 3\""));
+    out.push_str(&drawn(path(&points, |p| p.value, place), "window", "stroke-width=\"1.5\""));
+    for point in points.iter().filter(|p| p.status != Status::Pass || points.len() == 1) {
+        let Some(x) = point.value.filter(|x| x.is_finite()) else { continue };
+        let (name, (cx, cy)) = (point.status.name(), place(point, x));
+        let _ = write!(
+            out,
+            "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"3\" fill=\"var(--{name})\"><title>{} {name} {}</title></circle>",
+            time(point.ms),
+            short(x)
+        );
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+/// A line without axes.
+pub fn spark(title: &str, points: &[Point], range: Range) -> String {
+    let (points, scale) = (thinned(points), Scale::of(points));
+    let place = |p: &Point, x: f64| (share(p.ms, range) * 200.0, 26.0 - scale.at(x) * 24.0);
+    let path = |of: fn(&Point) -> Option<f64>| path(&points, of, place);
+    format!(
+        "<svg class=\"spark\" viewBox=\"0 0 200 28\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title><path d=\"{}\" fill=\"none\" \
+         stroke=\"var(--block)\" stroke-dasharray=\"6 3\"/><path d=\"{}\" fill=\"none\" stroke=\"var(--window)\" stroke-width=\"1.5\"/></svg>",
+        escaped(title),
+        path(|p| p.limit),
+        path(|p| p.value)
+    )
+}
+
+/// The status of windows over time, one after the other, and what happened meanwhile.
+pub fn strip(title: &str, windows: &[(i64, Status)], moments: &[Moment], range: Range) -> String {
+    let mut out = format!(
+        "<svg viewBox=\"0 0 {WIDTH} 34\" role=\"img\"><title>{}</title><rect y=\"14\" width=\"{WIDTH}\" height=\"14\" fill=\"var(--line)\"/>\n",
+        escaped(title)
+    );
+    let mut before = range.from_ms;
+    let mut at = 0;
+    while let Some(&(_, status)) = windows.get(at) {
+        // Windows of one status are one piece.
+        let same = windows.iter().skip(at).take_while(|(_, s)| *s == status).count().max(1);
+        let end = windows.get(at + same - 1).map_or(before, |(end, _)| *end);
+        let (left, right) = (share(before, range) * WIDTH, share(end, range) * WIDTH);
+        let name = status.name();
+        let _ = write!(
+            out,
+            "<rect x=\"{left:.1}\" y=\"14\" width=\"{:.1}\" height=\"14\" fill=\"var(--{name})\"><title>{name} until {}, {same} windows</title></rect>",
+            (right - left).max(1.0),
+            time(end)
+        );
+        (before, at) = (end, at + same);
+    }
+    for Moment { ms, kind, sentence } in moments {
+        let sign = match *kind {
+            "block" => "✕",
+            "clear" => "✓",
+            "promotion" => "▲",
+            _ => "▼",
+        };
+        let _ = write!(
+            out,
+            "<text x=\"{:.1}\" y=\"11\" text-anchor=\"middle\">{sign}<title>{} {kind}: {}</title></text>",
+            share(*ms, range) * WIDTH,
+            time(*ms),
+            escaped(sentence)
+        );
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+/// Two distributions beside each other, as shares of their sums.
+pub fn bars(title: &str, bins: &[Bin]) -> String {
+    let count = |n: u64| real(i64::try_from(n).unwrap_or(i64::MAX));
+    let sum = |of: fn(&Bin) -> u64| bins.iter().map(|bin| count(of(bin))).sum::<f64>().max(1.0);
+    let sums = [("reference", sum(|b| b.reference)), ("window", sum(|b| b.window))];
+    let shares = |bin: &Bin| [count(bin.reference) / sums[0].1, count(bin.window) / sums[1].1];
+    let most = bins.iter().flat_map(shares).fold(f64::MIN_POSITIVE, f64::max);
+    let width = WIDTH / real(i64::try_from(bins.len()).unwrap_or(1)).max(1.0);
+    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} 130\" role=\"img\"><title>{}</title>\n", escaped(title));
+    for (at, bin) in bins.iter().enumerate() {
+        let left = real(i64::try_from(at).unwrap_or(0)) * width;
+        for ((of, _), (share, shift)) in sums.iter().zip(shares(bin).into_iter().zip([0.1, 0.5])) {
+            let height = 125.0 * share / most;
+            let _ = write!(
+                out,
+                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"var(--{of})\"><title>{}: {of} {:.1}%</title></rect>",
+                left + shift * width,
+                130.0 - height,
+                0.38 * width,
+                escaped(&bin.name),
+                100.0 * share
+            );
+        }
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn point(ms: i64, value: Option<f64>) -> Point {
+        Point { ms, value, limit: Some(0.2), warn: None, status: Status::Pass }
+    }
+
+    #[test]
+    fn a_line_breaks_where_there_is_no_value() {
+        let range = Range { from_ms: 0, to_ms: 4 };
+        let points = [point(0, Some(0.1)), point(1, Some(0.1)), point(2, None), point(3, Some(0.1))];
+        let svg = line("t<", &points, range);
+        assert!(svg.contains("<title>t&lt;</title>"), "{svg}");
+        let value = svg.lines().find(|l| l.contains("var(--window)")).unwrap();
+        assert_eq!((value.matches('M').count(), value.matches('L').count()), (2, 1), "{value}");
+    }
+
+    #[test]
+    fn what_happened_is_marked_and_windows_of_one_status_are_one_piece() {
+        let moments = [Moment { ms: 5, kind: "block", sentence: "a & b".into() }];
+        let windows = [(2, Status::Pass), (4, Status::Pass), (6, Status::Block)];
+        let svg = strip("g", &windows, &moments, Range { from_ms: 0, to_ms: 8 });
+        assert!(svg.contains("pass until 1970-01-01 00:00:00.004, 2 windows"), "{svg}");
+        assert_eq!(svg.matches("<rect x=").count(), 2);
+        assert!(svg.contains("block: a &amp; b"), "{svg}");
+    }
+
+    proptest! {
+        /// Whatever the numbers are: what is drawn is finite, and there is no more of it than fits.
+        #[test]
+        fn charts_have_finite_numbers(values in prop::collection::vec(prop::option::of(any::<f64>()), 0..4000)) {
+            let points: Vec<Point> = values.iter().zip(0..).map(|(v, ms)| point(ms, *v)).collect();
+            let range = Range { from_ms: 0, to_ms: 4000 };
+            for svg in [line("t", &points, range), spark("t", &points, range)] {
+                prop_assert!(!svg.contains("NaN") && !svg.contains("inf"));
+                prop_assert!(svg.len() < 200_000, "{}", svg.len());
+            }
+            let bins = [Bin { name: "le:".into(), reference: 0, window: u64::MAX }];
+            prop_assert!(!bars("t", &bins).contains("NaN"));
+        }
+    }
+}

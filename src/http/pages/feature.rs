@@ -1,0 +1,138 @@
+//! The page of a subject: its values over time by rule, and the distribution of a window beside the training snapshot's; below each picture its numbers.
+
+use std::fmt::Write as _;
+
+use super::chart::{self, Point};
+use super::markup::{choice, escaped, number, status, subject_path, table, time, version_path};
+use crate::history::columns::Row;
+use crate::http::series::Range;
+use driftgate_core::codec::time::utc;
+
+/// So many windows are in a table.
+const LISTED: usize = 200;
+
+pub struct Page<'p> {
+    pub model: &'p str,
+    pub version: &'p str,
+    pub subject: &'p str,
+    pub range: Range,
+    /// By rule and window.
+    pub rows: &'p [Row],
+    /// The end of the window whose distribution is shown.
+    pub chosen: Option<i64>,
+    pub distributions: &'p [Row],
+}
+
+/// A row as it is drawn.
+pub fn point(row: &Row) -> Point {
+    Point { ms: row.end_ms, value: row.of.value, limit: row.of.limit, warn: row.of.warn, status: row.of.status }
+}
+
+impl Page<'_> {
+    pub fn body(&self) -> String {
+        let Self { model, version, subject, range, rows, .. } = self;
+        let mut out = format!(
+            "<h1>{} <span class=\"soft\">of</span> <a href=\"{}\">{} {}</a></h1>\n",
+            escaped(subject),
+            version_path(model, version),
+            escaped(model),
+            escaped(version)
+        );
+        out.push_str(&choice(*range));
+        if rows.is_empty() {
+            out.push_str("<p class=\"soft\">No window of it ends in this range.</p>\n");
+        }
+        for series in rows.chunk_by(|a, b| a.of.rule == b.of.rule) {
+            out.push_str(&self.series(series));
+        }
+        out.push_str(&self.distribution());
+        out
+    }
+
+    fn series(&self, rows: &[Row]) -> String {
+        let Some(last) = rows.last() else { return String::new() };
+        let rule = escaped(&last.of.rule);
+        let limit = last.of.limit.map_or_else(String::new, |limit| {
+            format!("{} {}", last.of.side.as_deref().map_or_else(|| "limit".to_owned(), escaped), number(Some(limit)))
+        });
+        let warn = last.of.warn.map_or_else(String::new, |warn| format!(", warn {}", number(Some(warn))));
+        let limits = format!("{limit}{warn}");
+        let title = format!("{} of {} over time: {limits}", last.of.rule, self.subject);
+        let points: Vec<Point> = rows.iter().map(point).collect();
+        let mut out = format!("<h2>{rule} {} <span class=\"soft\">{limits}</span></h2>\n", status(last.of.status));
+        out.push_str(&chart::line(&title, &points, self.range));
+        let cells = |row: &Row| {
+            let of = &row.of;
+            let bounds = match (of.lower, of.upper) {
+                (None, None) => String::new(),
+                (lower, upper) => format!("{} to {}", number(lower), number(upper)),
+            };
+            let n = of.n.map_or_else(String::new, |n| n.to_string());
+            let reason = of.reason.as_deref().map_or_else(String::new, escaped);
+            let end = format!("<a href=\"{}\">{}</a>", self.window_path(row.end_ms), time(row.end_ms));
+            vec![end, status(of.status), number(of.value), bounds, number(of.limit), number(of.warn), n, reason]
+        };
+        let heads = ["window until", "status", "value", "bounds", "limit", "warn", "n", "reason"];
+        out.push_str(&table(&heads, rows.iter().rev().take(LISTED).map(cells)));
+        if rows.len() > LISTED {
+            let _ = writeln!(
+                out,
+                "<p class=\"soft\">The last {LISTED} of {} windows; the API has all of them.</p>",
+                rows.len()
+            );
+        }
+        out
+    }
+
+    /// This page with another window's distribution.
+    fn window_path(&self, end_ms: i64) -> String {
+        let path = subject_path(self.model, self.version, self.subject);
+        let (from, to) = (utc(self.range.from_ms), utc(self.range.to_ms));
+        format!("{path}?from={from}&amp;to={to}&amp;window={}#distribution", utc(end_ms))
+    }
+
+    fn distribution(&self) -> String {
+        let Some(row) = self.distributions.iter().find(|row| !row.of.bins.is_empty()) else {
+            return match self.chosen {
+                Some(end) => format!("<p class=\"soft\">The window until {} has no distribution.</p>\n", time(end)),
+                None => String::new(),
+            };
+        };
+        let (of, window) = (&row.of, format!("{} to {}", time(row.start_ms), time(row.end_ms)));
+        let mut out = format!("<h2 id=\"distribution\">Distribution of the window {window}</h2>\n");
+        let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        let _ = writeln!(
+            out,
+            "<p class=\"soft\">{} values, {} missing, {} invalid; {} training rows. Grey: training, blue: window.</p>",
+            count(of.n),
+            count(of.missing),
+            count(of.invalid),
+            count(of.reference_n)
+        );
+        out.push_str(&chart::bars(&format!("{} in training and in the window {window}", self.subject), &of.bins));
+        let all = |of_bin: fn(&crate::history::record::Bin) -> u64| of.bins.iter().map(of_bin).sum::<u64>();
+        let sums = (all(|b| b.reference), all(|b| b.window));
+        let share = |n: u64, sum: u64| {
+            let permille = n.saturating_mul(1000).checked_div(sum).unwrap_or(0);
+            format!("{n} ({}.{}%)", permille / 10, permille % 10)
+        };
+        let cells = |bin: &crate::history::record::Bin| {
+            vec![escaped(&bin_name(&bin.name)), share(bin.reference, sums.0), share(bin.window, sums.1)]
+        };
+        out.push_str(&table(&["bin", "training", "window"], of.bins.iter().map(cells)));
+        out
+    }
+}
+
+/// A bin for people.
+fn bin_name(name: &str) -> String {
+    let number = |text: &str| text.parse().map_or_else(|_| text.to_owned(), driftgate_core::codec::number::short);
+    match name.split_once(':') {
+        Some(("le", "")) => "above".to_owned(),
+        Some(("le", edge)) => format!("≤ {}", number(edge)),
+        Some(("eq", value)) => format!("= {}", number(value)),
+        Some(("category", category)) => category.to_owned(),
+        Some(("others", many)) => format!("{many} other categories"),
+        _ => "unseen categories".to_owned(),
+    }
+}

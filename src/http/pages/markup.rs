@@ -1,0 +1,159 @@
+//! HTML as text. Every text that comes from outside goes through `escaped`.
+
+use std::fmt::Write as _;
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::history::DAY_MS;
+use crate::http::series::Range;
+use driftgate_core::codec::number::short;
+use driftgate_core::codec::time::utc;
+use driftgate_core::judge::verdict::Status;
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --fg: #1c2024; --soft: #5d6670; --bg: #fff; --line: #d9dde2; --focus: #2563eb; --pass: #17803d; --warn: #9a6200;
+  --insufficient: #7b8590; --block: #c22222; --reference: #8a97a6; --window: #2563eb; }
+@media (prefers-color-scheme: dark) { :root { --fg: #e6e9ec; --soft: #9aa4ae; --bg: #14171a; --line: #343a40; --focus: #7aa8ff; --pass: #55c97b;
+  --warn: #e5ac3c; --insufficient: #9aa4ae; --block: #ff7b72; --reference: #6f7b88; --window: #7aa8ff; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 72rem; padding: 1rem; font: 15px/1.45 system-ui, sans-serif; color: var(--fg); background: var(--bg); }
+h1 { font-size: 1.3rem; margin: 0 0 .5rem; } h2 { font-size: 1.05rem; margin: 1.5rem 0 .4rem; }
+a { color: var(--focus); } .soft { color: var(--soft); } .scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { font-weight: 600; color: var(--soft); font-size: .85rem; }
+.pass { color: var(--pass); } .warn { color: var(--warn); } .insufficient { color: var(--insufficient); } .block { color: var(--block); }
+svg { display: block; width: 100%; } svg.spark { width: 12rem; height: 1.6rem; }
+svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
+form { margin: .5rem 0; } input, button { font: inherit; }";
+
+/// A page as it is answered. It has no script, and asks nobody else for anything.
+pub fn answer(title: &str, body: &str) -> Response {
+    let title = escaped(title);
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">\n<title>{title} · driftgate</title>\n<style>{STYLE}\n</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    );
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, policy),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, page).into_response()
+}
+
+/// A text within markup or a quoted attribute.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A name as a part of a path.
+pub fn part(name: &str) -> String {
+    let mut out = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// The address of a version's page.
+pub fn version_path(model: &str, version: &str) -> String {
+    format!("/models/{}/versions/{}", part(model), part(version))
+}
+
+/// The address of a subject's page.
+pub fn subject_path(model: &str, version: &str, subject: &str) -> String {
+    format!("{}/subjects/{}", version_path(model, version), part(subject))
+}
+
+/// A table; cells are markup.
+pub fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut out = String::from("<div class=\"scroll\"><table><thead><tr>");
+    for head in heads {
+        let _ = write!(out, "<th scope=\"col\">{head}</th>");
+    }
+    out.push_str("</tr></thead><tbody>\n");
+    for row in rows {
+        out.push_str("<tr>");
+        for cell in row {
+            let _ = write!(out, "<td>{cell}</td>");
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table></div>\n");
+    out
+}
+
+/// A status, by sign and colour.
+pub fn status(status: Status) -> String {
+    let sign = match status {
+        Status::Pass => "✓",
+        Status::Warn => "!",
+        Status::Insufficient => "?",
+        Status::Block => "✕",
+    };
+    let name = status.name();
+    format!("<span class=\"{name}\">{sign} {name}</span>")
+}
+
+/// A number for people.
+pub fn number(x: Option<f64>) -> String {
+    x.map_or_else(String::new, short)
+}
+
+/// A time for people, in UTC: without what it has no need of.
+pub fn time(ms: i64) -> String {
+    let text = utc(ms).replacen('T', " ", 1);
+    let text = text.strip_suffix('Z').unwrap_or(&text);
+    text.strip_suffix(":00").unwrap_or(text).to_owned()
+}
+
+/// The choice of a range: links to some, and a form.
+pub fn choice(range: Range) -> String {
+    let mut out = String::from("<form method=\"get\"><p>");
+    for (days, name) in [(1, "day"), (7, "week"), (30, "30 days"), (90, "90 days")] {
+        let _ = write!(
+            out,
+            "<a href=\"?from={}&amp;to={}\">{name}</a> · ",
+            utc(days_before(range, days)),
+            utc(range.to_ms)
+        );
+    }
+    let field = |name: &str, ms: i64| {
+        let text = utc(ms);
+        let minutes = text.get(..16).unwrap_or_default();
+        format!("<label>{name} <input type=\"datetime-local\" name=\"{name}\" value=\"{minutes}\"></label> ")
+    };
+    out.push_str(&field("from", range.from_ms));
+    // Up to the minute that has the end in it.
+    out.push_str(&field("to", range.to_ms.saturating_add(59_999)));
+    out.push_str("<button>show</button> <span class=\"soft\">ends of windows, UTC</span></p></form>\n");
+    out
+}
+
+/// Where a range begins that ends where this one does and has so many days.
+fn days_before(range: Range, days: i64) -> i64 {
+    range.to_ms.saturating_sub(days.saturating_mul(DAY_MS))
+}

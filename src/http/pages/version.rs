@@ -1,0 +1,156 @@
+//! The page of a version: the status of each group over time, with what happened to the version, and a line per rule for its worst subject.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::chart::{self, Moment, Point};
+use super::feature::point;
+use super::markup::{choice, escaped, number, status, subject_path, table, time};
+use crate::history::columns::Row;
+use crate::http::series::Range;
+use driftgate_core::audit::{Event, event::SignalOutcome};
+use driftgate_core::judge::verdict::{Action, RuleResult, Status, Verdict};
+
+pub struct Page<'p> {
+    pub model: &'p str,
+    pub version: &'p str,
+    pub stages: &'p [String],
+    pub range: Range,
+    pub groups: Vec<Group<'p>>,
+    pub moments: &'p [Moment],
+}
+
+/// A group of the policy.
+pub struct Group<'p> {
+    pub name: &'p str,
+    /// The status of each window.
+    pub windows: Vec<Row>,
+    /// The newest verdict.
+    pub verdict: Option<&'p Verdict>,
+    /// The worst subject of each rule, and its windows.
+    pub lines: Vec<(&'p RuleResult, Vec<Row>)>,
+}
+
+/// The worst result of each rule: by status, then by how near its value is to the limit; the first of those that are alike.
+pub fn worst_by_rule(verdict: &Verdict) -> Vec<(&str, &RuleResult)> {
+    let mut found: Vec<(&str, &RuleResult)> = Vec::new();
+    for result in &verdict.results {
+        match found.iter_mut().find(|(rule, _)| *rule == result.rule) {
+            Some((_, worst)) => {
+                let is_worse = (result.status, value(result)) > (worst.status, value(worst));
+                if is_worse {
+                    *worst = result;
+                }
+            }
+            None => found.push((&result.rule, result)),
+        }
+    }
+    found
+}
+
+/// Greater is worse; of p-values and the like, whose limit is below, the other way round.
+fn value(result: &RuleResult) -> Option<f64> {
+    let limit = result.get("limit");
+    let is_below =
+        limit.and_then(|l| l.as_object().map(|l| l.contains_key("gte") || l.contains_key("gt"))).unwrap_or(false);
+    result.value.map(|value| if is_below { -value } else { value })
+}
+
+/// Blocks, clears, promotions and rollbacks of a version in a range of time, the oldest first. Signals have event time, what people do the
+/// wall clock's.
+pub fn moments(records: &[Value], version: &str, range: Range) -> Vec<Moment> {
+    let ms = |text: &str| text.parse().ok().map(jiff::Timestamp::as_millisecond);
+    let mut found: Vec<Moment> = Vec::new();
+    for record in records {
+        let event = Event::read(text(record, "event"), record.get("payload").unwrap_or(&Value::Null));
+        let is_own = text(record, "version") == version;
+        let (kind, at) = match &event {
+            Event::Signal { signal, outcome: SignalOutcome::Applied, .. } if is_own => match signal.action {
+                Action::Block => ("block", ms(&signal.ts)),
+                Action::Clear => ("clear", ms(&signal.ts)),
+                Action::Rollback => continue,
+            },
+            Event::Unblock { .. } if is_own => ("clear", ms(text(record, "ts"))),
+            Event::Promotion(_) if is_own => ("promotion", ms(text(record, "ts"))),
+            Event::Rollback { from, ts, .. } if from == version => {
+                ("rollback", ms(ts).or_else(|| ms(text(record, "ts"))))
+            }
+            _ => continue,
+        };
+        let Some(at) = at.filter(|at| (range.from_ms..range.to_ms).contains(at)) else { continue };
+        found.push(Moment { ms: at, kind, sentence: event.to_string() });
+    }
+    found.sort_by_key(|moment| moment.ms);
+    found
+}
+
+impl Page<'_> {
+    pub fn body(&self) -> String {
+        let Self { model, version, stages, range, groups, moments } = self;
+        let stages = if stages.is_empty() { "no stage".to_owned() } else { escaped(&stages.join(", ")) };
+        let mut out = format!(
+            "<h1><a href=\"/\">driftgate</a> · {} {} <span class=\"soft\">{stages}</span></h1>\n",
+            escaped(model),
+            escaped(version)
+        );
+        out.push_str(&choice(*range));
+        for group in groups {
+            out.push_str(&self.group(group));
+        }
+        out.push_str("<h2>What happened</h2>\n<p class=\"soft\">✕ block, ✓ clear, ▲ promotion, ▼ rollback</p>\n");
+        let cells = |m: &Moment| vec![time(m.ms), m.kind.to_owned(), escaped(&m.sentence)];
+        out.push_str(&table(&["time", "event", "what"], moments.iter().rev().map(cells)));
+        out
+    }
+
+    fn group(&self, group: &Group<'_>) -> String {
+        let name = escaped(group.name);
+        let latest =
+            group.verdict.map_or_else(|| "<span class=\"soft\">not judged yet</span>".to_owned(), |v| status(v.status));
+        let mut out = format!("<h2>{name} {latest}</h2>\n");
+        let windows: Vec<(i64, Status)> = group.windows.iter().map(|row| (row.end_ms, row.of.status)).collect();
+        out.push_str(&chart::strip(&format!("status of {} over time", group.name), &windows, self.moments, self.range));
+        let count = |status| windows.iter().filter(|(_, s)| *s == status).count();
+        let counts: Vec<String> = Status::ALL.iter().map(|s| format!("{} {}", count(*s), s.name())).collect();
+        let _ = writeln!(out, "<p class=\"soft\">{} windows: {}</p>", windows.len(), counts.join(", "));
+        let cells = |(result, rows): &(&RuleResult, Vec<Row>)| {
+            let points: Vec<Point> = rows.iter().map(point).collect();
+            let path = subject_path(self.model, self.version, &result.subject);
+            let spark = chart::spark(&format!("{} of {}", result.rule, result.subject), &points, self.range);
+            let least = points.iter().filter_map(|p| p.value).reduce(f64::min);
+            let most = points.iter().filter_map(|p| p.value).reduce(f64::max);
+            vec![
+                escaped(&result.rule),
+                format!("<a href=\"{path}\">{}</a>", escaped(&result.subject)),
+                status(result.status),
+                number(result.value),
+                spark,
+                format!("{} to {}", number(least), number(most)),
+            ]
+        };
+        out.push_str(&table(
+            &["rule", "worst subject", "status", "value", "over time", "from to"],
+            group.lines.iter().map(cells),
+        ));
+        if let Some(verdict) = group.verdict {
+            out.push_str(&self.subjects(verdict));
+        }
+        out
+    }
+
+    /// Every subject of a group, with its page.
+    fn subjects(&self, verdict: &Verdict) -> String {
+        let mut subjects: Vec<&str> = verdict.results.iter().map(|r| r.subject.as_str()).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let link = |s: &&str| format!("<a href=\"{}\">{}</a>", subject_path(self.model, self.version, s), escaped(s));
+        let links: Vec<String> = subjects.iter().map(link).collect();
+        format!("<p>All subjects: {}</p>\n", links.join(", "))
+    }
+}
+
+/// A text of a record.
+fn text<'r>(record: &'r Value, key: &str) -> &'r str {
+    record.get(key).and_then(Value::as_str).unwrap_or_default()
+}

@@ -16,7 +16,7 @@ use crate::policy::{Bound, Group, Mute, Policy, Rule, RuleKind, Side};
 use crate::promotion::evidence::KINDS;
 use crate::promotion::types::{Finding, GateOutcome};
 use crate::rule;
-use crate::rule::definition::{Subjects, Values};
+use crate::rule::definition::{Subjects, Takes, Values};
 use crate::stats::limit::Limit;
 
 /// A number of the run; rates are fractions.
@@ -215,6 +215,9 @@ impl Metrics {
         if found.is_empty() {
             return vec![gate(name.clone(), GateOutcome::Inconclusive, format!("{name}: the run has no {metric}"))];
         }
+        if let Some(unclear) = unclear(policy, rule, by_id) {
+            return vec![gate(name.clone(), GateOutcome::Inconclusive, format!("{name}: {unclear}"))];
+        }
         self.judged.borrow_mut().extend(found.iter().map(|m| m.at.clone()));
         let of_metric = policy.rules().filter(|r| key(policy, r) == metric);
         let universe: Vec<String> =
@@ -271,6 +274,27 @@ impl Metrics {
         let unread = self.all.iter().filter(|m| !judged.contains(&m.at));
         unread.map(|m| format!("{}: no rule that counts here judges it", m.at)).collect()
     }
+}
+
+/// Why a number under this name may not be what the rule limits; under an id of its own it is.
+fn unclear(policy: &Policy, rule: &Rule, by_id: bool) -> Option<String> {
+    let metric = rule.kind.metric();
+    if by_id && rule.id != metric {
+        return None;
+    }
+    if rule.kind.is_change() {
+        return Some(format!(
+            "the rule limits the change of {metric} against training, and the run's {metric} may be the metric itself: give the rule an `id`, and the change under it"
+        ));
+    }
+    // `gap`, `ratio`: which metric of segments a number is of stands in the rule alone.
+    let names_metric = rule.kind.definition().options.iter().any(|option| matches!(option.takes, Takes::OneOf(_)));
+    let several = policy.rules().filter(|other| other.kind.metric() == metric).count() > 1;
+    (names_metric && several).then(|| {
+        format!(
+            "several rules are a {metric}, each of its own metric: give each an `id`, and the run's numbers under it"
+        )
+    })
 }
 
 fn mutes(mute: &Mute, rule: &str, subject: Option<&str>, now_ms: i64) -> bool {

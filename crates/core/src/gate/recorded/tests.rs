@@ -168,6 +168,24 @@ fn subjects_are_judged_by_their_own_limits() {
 }
 
 #[test]
+fn numbers_that_may_be_of_another_rule_are_inconclusive() {
+    let of = |rules: &str, fairness: Value| {
+        let text = POLICY.replace("[{tpr_gap: {by: country, lt: 0.03}}]", rules);
+        decide(&policy(&text), &good(json!({"fairness": fairness})), None, NOW).unwrap().reasons
+    };
+    let two = "[{gap: {of: recall, by: country, lt: 0.03}}, {gap: {id: fpr, of: fpr, by: country, lt: 0.03}}]";
+    let said = of(two, json!({"gap": 0.01, "fpr": 0.05}));
+    assert!(said[0].starts_with("fairness/fpr 0.05 >= 0.03"), "{said:?}");
+    assert!(said[1].starts_with("fairness/gap: several rules are a gap"), "{said:?}");
+    assert_eq!(of("[{gap: {of: recall, by: country, lt: 0.03}}]", json!({"gap": 0.05})), ["fairness/gap 0.05 >= 0.03"]);
+    let change = of("[{recall: {max_drop: 0.1}}]", json!({"recall": 0.8}));
+    assert!(change[0].starts_with("fairness/recall: the rule limits the change of recall"), "{change:?}");
+    let band = "[{ratio: {of: recall, by: country, between: [0.8, 1.25]}}]";
+    assert_eq!(of(band, json!({"ratio": 0.7})), ["fairness/ratio 0.7 < 0.8"]);
+    assert_eq!(of(band, json!({"ratio": 1.3})), ["fairness/ratio 1.3 > 1.25"]);
+}
+
+#[test]
 fn the_rates_of_a_runs_units_are_those_of_the_rule_table() {
     let rates = crate::rule::all().filter(|definition| definition.is_rate());
     let mut names: Vec<&str> = rates.map(|definition| definition.name).collect();

@@ -76,11 +76,12 @@ fn described(route: &Route, operation: &Operation) -> utoipa::openapi::path::Ope
     built.build()
 }
 
-/// Unique per route: `get_models_model_status`.
+/// Unique per route: `get_models_model_status`; `get_page_models_…` where it answers with a page.
 fn id(route: &Route) -> String {
+    let page = (route.needs == Needs::Page && route.path != "/").then_some("page");
     let path = route.path.trim_start_matches("/api/v1");
     let words = path.split(['/', '-', '.']).map(|part| part.trim_matches(['{', '}'])).filter(|part| !part.is_empty());
-    std::iter::once(route.method).chain(words).collect::<Vec<_>>().join("_")
+    std::iter::once(route.method).chain(page).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn reason(status: u16) -> &'static str {

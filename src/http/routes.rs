@@ -52,12 +52,6 @@ pub const ROUTES: &[Route] = routes! {
     get "/" Page dashboard::page,
         "The dashboard"
         => Html<()>;
-    get "/models/{model}/versions/{version}" Page pages::version,
-        "A page with the results of a version over time: the status of each group, what happened, and a line per rule"
-        [api::PageQuery] => Html<()>;
-    get "/models/{model}/versions/{version}/subjects/{subject}" Page pages::feature,
-        "A page with the values of a feature or another subject over time, and the distribution of a window"
-        [api::PageQuery] => Html<()>;
     get "/live" Probe probes::live,
         "Whether the process lives"
         => Text;
@@ -67,6 +61,12 @@ pub const ROUTES: &[Route] = routes! {
     get "/metrics" Metrics probes::scrape,
         "Metrics as Prometheus text"
         => Text;
+    get "/models/{model}/versions/{version}" Page pages::version,
+        "A page with the results of a version over time: the status of each group, what happened, and a line per rule"
+        [api::PageQuery] => Html<()>;
+    get "/models/{model}/versions/{version}/subjects/{subject}" Page pages::feature,
+        "A page with the values of a feature or another subject over time, and the distribution of a window"
+        [api::PageQuery] => Html<()>;
     get "/api/v1/openapi.json" Read operation::document,
         "This API as an OpenAPI 3.1 document"
         => Json<serde_json::Value>;

@@ -17,6 +17,9 @@ const BOTTOM: f64 = 20.0;
 /// More points than this are thinned: the least and the greatest of each stretch stay.
 const MOST: usize = 1200;
 
+/// Values beyond this are drawn at the edge.
+const FAR: f64 = 1e300;
+
 /// A window of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
@@ -58,6 +61,8 @@ impl Scale {
     fn of(points: &[Point]) -> Self {
         let all = points.iter().flat_map(|p| [p.value, p.limit, p.warn]).flatten().filter(|x| x.is_finite());
         let (least, most) = all.fold((0.0_f64, f64::NEG_INFINITY), |(least, most), x| (least.min(x), most.max(x)));
+        // The distance between them is a number, too.
+        let (least, most) = (least.max(-FAR), most.min(FAR));
         let most = if most > least { most + (most - least) * 0.08 } else { least + 1.0 };
         Self { least, most }
     }
@@ -269,7 +274,7 @@ mod tests {
             let points: Vec<Point> = values.iter().zip(0..).map(|(v, ms)| point(ms, *v)).collect();
             let range = Range { from_ms: 0, to_ms: 4000 };
             for svg in [line("t", &points, range), spark("t", &points, range)] {
-                prop_assert!(!svg.contains("NaN") && !svg.contains("inf"));
+                prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", svg.chars().take(2000).collect::<String>());
                 prop_assert!(svg.len() < 200_000, "{}", svg.len());
             }
             let bins = [Bin { name: "le:".into(), reference: 0, window: u64::MAX }];

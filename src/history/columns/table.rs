@@ -30,7 +30,7 @@ const OF_WINDOW: [&str; 20] = [
     "predictions",
 ];
 /// The distribution.
-const BINS: [&str; 3] = ["bin", "bin_reference", "bin_window"];
+const BINS: [&str; 3] = ["bins", "bin_reference", "bin_window"];
 
 /// The names of the columns that a series is read by.
 pub fn names(bins: bool) -> Vec<String> {
@@ -99,13 +99,14 @@ fn times(name: &str, rows: &[Row], of: impl Fn(&Row) -> i64) -> Column {
     values.with_name(name.into()).into_series().into_datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC)).into_column()
 }
 
+/// The names as a JSON array: pandas does not take lists of the texts that polars writes.
 fn bin_names(rows: &[Row]) -> Column {
-    let all = rows.iter().map(|row| row.of.bins.len()).sum();
-    let mut lists = ListStringChunkedBuilder::new("bin".into(), rows.len(), all);
-    for row in rows {
-        lists.append_values_iter(row.of.bins.iter().map(|bin| bin.name.as_str()));
-    }
-    lists.finish().into_column()
+    let names = |row: &Row| {
+        let names: Vec<&str> = row.of.bins.iter().map(|bin| bin.name.as_str()).collect();
+        if names.is_empty() { None } else { serde_json::to_string(&names).ok() }
+    };
+    let values: StringChunked = rows.iter().map(names).collect();
+    values.with_name("bins".into()).into_column()
 }
 
 fn bin_counts(name: &str, rows: &[Row], of: impl Fn(&Bin) -> u64) -> Column {
@@ -204,22 +205,20 @@ impl Table<'_> {
 
     fn bins(&self, rows: &mut [Row]) {
         let list = |name| self.column(name).and_then(|c| c.list().ok());
-        let (Some(names), Some(reference), Some(window)) = (list("bin"), list("bin_reference"), list("bin_window"))
-        else {
+        let names = self.column("bins").and_then(|c| c.str().ok());
+        let (Some(names), Some(reference), Some(window)) = (names, list("bin_reference"), list("bin_window")) else {
             return;
         };
-        for (at, row) in rows.iter_mut().enumerate() {
-            let all = (names.get_as_series(at), reference.get_as_series(at), window.get_as_series(at));
-            let (Some(names), Some(reference), Some(window)) = all else { continue };
-            let (Ok(names), Ok(reference), Ok(window)) = (names.str(), reference.i64(), window.i64()) else { continue };
+        for (at, (row, names)) in rows.iter_mut().zip(names.iter()).enumerate() {
+            let Some(names) = names.and_then(|text| serde_json::from_str::<Vec<String>>(text).ok()) else { continue };
+            let (Some(reference), Some(window)) = (reference.get_as_series(at), window.get_as_series(at)) else {
+                continue;
+            };
+            let (Ok(reference), Ok(window)) = (reference.i64(), window.i64()) else { continue };
             let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-            let bins = names.iter().zip(reference.iter().zip(window.iter()));
+            let bins = names.into_iter().zip(reference.iter().zip(window.iter()));
             row.of.bins = bins
-                .map(|(name, (reference, window))| Bin {
-                    name: name.unwrap_or_default().to_owned(),
-                    reference: count(reference),
-                    window: count(window),
-                })
+                .map(|(name, (reference, window))| Bin { name, reference: count(reference), window: count(window) })
                 .collect();
         }
     }

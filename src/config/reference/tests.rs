@@ -20,6 +20,10 @@ fn file(path: &str, more: &str) -> String {
         "" => all(more.trim_start_matches(", ").to_owned()),
         "kafka" => format!("{base}{source}kafka: {{brokers: \"a:9092\"{more}}}\n"),
         "sources[]" => format!("{base}{kafka}sources: [{{topic: t, kind: labels{more}}}]\n"),
+        "sources[].schema" => {
+            format!("{base}{kafka}sources: [{{topic: t, kind: labels, format: avro, schema: {{file: f{more}}}}}]\n")
+        }
+        "schema_registry" => all(format!("schema_registry: {{url: \"https://s\"{more}}}")),
         "registry" => all(format!("registry: {{embedded: {{path: r.db}}{more}}}")),
         "registry.embedded" => all(format!("registry: {{embedded: {{path: r.db{more}}}}}")),
         "registry.mlflow" => all(format!("registry: {{mlflow: {{url: \"https://m\"{more}}}}}")),

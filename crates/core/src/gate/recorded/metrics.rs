@@ -202,6 +202,15 @@ fn limits(policy: &Policy, kind: &RuleKind) -> (Bound, Vec<(String, Bound)>) {
     (tightest, named)
 }
 
+/// How bad an outcome is.
+fn weight(outcome: GateOutcome) -> u8 {
+    match outcome {
+        GateOutcome::Pass => 0,
+        GateOutcome::Warn => 1,
+        _ => 2,
+    }
+}
+
 impl Metrics {
     /// Judges a rule by the run: a finding for each value, or one that says what the run lacks.
     pub fn judge(&self, policy: &Policy, group: &Group, rule: &Rule, now_ms: i64) -> Vec<Finding> {
@@ -229,11 +238,6 @@ impl Metrics {
             let upper = one(&name, &rule.kind, subject, value, bound);
             let lower = rule.kind.floor().map(|floor| one(&name, &rule.kind, subject, value, floor));
             // Of two limits the one that the value lies worse to.
-            let weight = |outcome: GateOutcome| match outcome {
-                GateOutcome::Pass => 0,
-                GateOutcome::Warn => 1,
-                _ => 2,
-            };
             let (outcome, detail) = lower.filter(|lower| weight(lower.0) > weight(upper.0)).unwrap_or(upper);
             let mute =
                 policy.mutes.iter().find(|m| outcome != GateOutcome::Pass && mutes(m, &name, subject.or(only), now_ms));

@@ -281,8 +281,8 @@ metrics! {
     HISTORY_BYTES: Gauge "history_bytes" [],
         "Size of the files with results over time.",
         "";
-    HISTORY_DAYS: Gauge "history_days" [],
-        "Days of models of which results over time are kept.",
+    HISTORY_FILES: Gauge "history_files" [],
+        "Files of results over time: one a model and day.",
         "";
     HISTORY_WRITE_FAILURES: Counter "history_write_failures_total" [],
         "Attempts to write results over time that failed; the windows wait in memory and it is tried again.",

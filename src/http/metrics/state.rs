@@ -49,7 +49,7 @@ fn deliveries(page: &Page, view: &View) -> Result<()> {
 /// Results over time on disk.
 fn history(page: &Page, history: &HistoryView) -> Result<()> {
     page.gauge(&metrics::HISTORY_BYTES, real(history.bytes))?;
-    page.gauge(&metrics::HISTORY_DAYS, real(history.days))?;
+    page.gauge(&metrics::HISTORY_FILES, real(history.days))?;
     page.count(&metrics::HISTORY_WRITE_FAILURES, history.write_failures)?;
     page.count(&metrics::HISTORY_LOST, history.lost)?;
     page.gauge(&metrics::HISTORY_LAG, history.behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64()))

@@ -13,6 +13,7 @@ mod decimal;
 pub mod decoder;
 pub mod framing;
 pub mod json;
+pub mod narrow;
 pub mod notes;
 pub mod plan;
 mod reject;

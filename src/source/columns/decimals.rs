@@ -6,7 +6,7 @@ use polars_core::prelude::{
     BinaryChunked, Float64Chunked, Int64Chunked, Int128Chunked, IntoSeries as _, Series, StringChunked,
 };
 
-use super::widen::POWERS;
+use driftgate_core::decode::narrow::POWERS;
 use driftgate_core::schema::canonical_number;
 
 /// A digit above 128 bits is worth 2^128, which is ten times this and 6.

@@ -2,9 +2,10 @@
 //! texts of columns of bytes.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use polars_core::prelude::{BinaryChunked, IntoSeries as _, Series, StringChunked};
+
+use driftgate_core::codec::hash::hex;
 
 /// Views known at a time; a power of two.
 const SLOTS: usize = 512;
@@ -39,14 +40,14 @@ pub fn codes(texts: &StringChunked, missing: u32, mut code: impl FnMut(&str) -> 
 
 /// Bytes without a declared encoding as text: those that are none in hexadecimal digits, which keeps keys apart.
 pub fn of_bytes(bytes: &BinaryChunked) -> StringChunked {
-    let text = |b| std::str::from_utf8(b).map_or_else(|_| Cow::Owned(hexadecimal(b)), Cow::Borrowed);
+    let text = |b| std::str::from_utf8(b).map_or_else(|_| Cow::Owned(hex(b)), Cow::Borrowed);
     bytes.iter().map(|b: Option<&[u8]>| b.map(text)).collect()
 }
 
 /// UUIDs as they are written: 123e4567-e89b-12d3-a456-426614174000.
 pub fn uuids(bytes: &BinaryChunked) -> Series {
     let text = |b: &[u8]| {
-        let mut text = hexadecimal(b);
+        let mut text = hex(b);
         for at in [20, 16, 12, 8].into_iter().filter(|_| b.len() == 16) {
             text.insert(at, '-');
         }
@@ -54,14 +55,6 @@ pub fn uuids(bytes: &BinaryChunked) -> Series {
     };
     let texts: StringChunked = bytes.iter().map(|b| b.map(text)).collect();
     texts.with_name(bytes.name().clone()).into_series()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len() + 4), |mut text, byte| {
-        // Writing to memory does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Whether every text is there, and of one to `most` bytes.

@@ -30,11 +30,18 @@ pub fn sha256_hex_of(mut input: impl Read) -> io::Result<String> {
 /// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut out, bytes);
+    out
+}
+
+/// Appends lower-case hex to a text.
+pub fn push_hex(out: &mut String, bytes: &[u8]) {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        let _ = write!(out, "{b:02x}");
-        out
-    })
+    for byte in bytes {
+        // Writing to memory does not fail.
+        let _ = write!(out, "{byte:02x}");
+    }
 }
 
 /// The bytes that hexadecimal digits of either case stand for.

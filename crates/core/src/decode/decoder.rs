@@ -206,11 +206,11 @@ impl EventDecoder {
                 format!("{} bytes, the bound is {}", value.len(), self.limits.message_bytes),
             ));
         }
+        // Without a frame there is one schema, or none.
         let (at, value) = if self.wire.is_framed() {
-            let (at, value) = framing::unframed(value, schema_header)?;
-            (Some(at), value)
+            framing::unframed(value, schema_header)?
         } else {
-            (None, value)
+            (SchemaRef::default(), value)
         };
         let mut guess = self.guess;
         loop {
@@ -245,10 +245,9 @@ impl EventDecoder {
     fn walk_as_written(
         &mut self,
         guess: usize,
-        at: Option<SchemaRef>,
+        at: SchemaRef,
         value: &[u8],
     ) -> Result<Option<Result<bool, Stop>>, Reject> {
-        let at = at.unwrap_or_default();
         let is_known = |models: &[ModelDecoder]| models.get(guess).is_none_or(|model| model.programs.has(at));
         match &self.wire {
             Wire::Json | Wire::JsonSchema => return Ok(Some(self.walk(guess, Reads::Json(value)))),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use apache_avro::Schema;
-use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, Name, NamespaceRef, UuidSchema};
+use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, Name, NamespaceRef, RecordSchema, UuidSchema};
 
 use super::super::framing::SchemaRef;
 use super::super::plan::Plan;
@@ -182,7 +182,7 @@ impl<'c> Compiler<'c> {
                 let kinds = union.variants().iter().map(|variant| self.kind(variant, within, node));
                 Kind::Union(kinds.collect::<Result<_, _>>()?)
             }
-            Schema::Record(_) => self.record(schema, within, node)?,
+            Schema::Record(record) => self.record(record, within, node)?,
             Schema::Ref { name } => {
                 let full = name.fullname(within);
                 let found = self.names.get(&full).copied();
@@ -192,8 +192,12 @@ impl<'c> Compiler<'c> {
         })
     }
 
-    fn record(&mut self, schema: &'c Schema, within: NamespaceRef<'c>, node: Option<usize>) -> Result<Kind, String> {
-        let Schema::Record(record) = schema else { return Err("it is no record".to_owned()) };
+    fn record(
+        &mut self,
+        record: &'c RecordSchema,
+        within: NamespaceRef<'c>,
+        node: Option<usize>,
+    ) -> Result<Kind, String> {
         let key = (record.name.fullname(within), node);
         // A record that holds itself is begun once.
         if let Some(&known) = self.known.get(&key) {

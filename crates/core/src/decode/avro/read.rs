@@ -7,10 +7,12 @@ use jiff::civil::{DateTime, date};
 
 use super::super::framing::SchemaRef;
 use super::super::json::{Stop, Walk};
+use super::super::narrow::single;
 use super::super::plan::{Meaning, Short};
 use super::super::scan::Token;
 use super::super::{Reason, Reject};
 use super::program::{Kind, Place, Program, Programs};
+use crate::codec::hash::push_hex;
 use crate::event::{Field, TimeUnit, numeric};
 
 const DAY_MS: i64 = 86_400_000;
@@ -216,7 +218,7 @@ impl<'a> Pass<'a> {
             Kind::Null => walk.put(to, Token::Null),
             Kind::Boolean => walk.put(to, Token::Bool(self.boolean()?)),
             Kind::Integer => walk.put_integer(to, self.long()?),
-            Kind::Float => walk.put_number(to, shortest(f32::from_le_bytes(self.chunk()?))),
+            Kind::Float => walk.put_number(to, single(f32::from_le_bytes(self.chunk()?))),
             Kind::Double => walk.put_number(to, f64::from_le_bytes(self.chunk()?)),
             Kind::Text => walk.put(to, Token::Plain(self.text()?)),
             Kind::Symbols(symbols) => walk.put(to, Token::Plain(self.branch(symbols, "the symbol")?)),
@@ -308,10 +310,7 @@ impl Walk<'_, '_> {
             return self.put(to, Token::Plain(text));
         }
         self.scratch.clear();
-        for byte in bytes {
-            // Writing to a text does not fail.
-            let _ = std::fmt::Write::write_fmt(self.scratch, format_args!("{byte:02x}"));
-        }
+        push_hex(self.scratch, bytes);
         self.put(to, Token::Escaped)
     }
 
@@ -378,15 +377,6 @@ fn written<'t>(into: &'t mut [u8; LONGEST_NUMBER], number: std::fmt::Arguments<'
     let _ = left.write_fmt(number);
     let length = LONGEST_NUMBER - left.len();
     into.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("")
-}
-
-/// The shortest decimal that reads back as a float32: 0.1, not 0.10000000149.
-fn shortest(number: f32) -> f64 {
-    let wide = f64::from(number);
-    if !number.is_finite() || number.fract() == 0.0 {
-        return wide;
-    }
-    written(&mut [0; LONGEST_NUMBER], format_args!("{number:e}")).parse().unwrap_or(wide)
 }
 
 /// What a clock shows so many milliseconds after it showed 1970 begin.

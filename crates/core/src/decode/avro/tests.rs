@@ -227,6 +227,21 @@ fn a_value_means_the_same_as_in_other_formats() {
 }
 
 #[test]
+fn a_float32_is_its_shortest_decimal_however_large() {
+    let schema = r#"{"type": "record", "name": "P", "fields": [
+        {"name": "prediction_id", "type": "string"}, {"name": "model", "type": "string"}, {"name": "version", "type": "string"},
+        {"name": "ts", "type": "long"}, {"name": "score", "type": "float"}]}"#;
+    let mut avro = Fixture::framed(&[schema]);
+    for score in [0.1, 1e-7, 123_456_790.0, 1e23] {
+        let (id, ts) = (text("p"), Value::Long(5));
+        let event = [("prediction_id", id), ("model", text("flights")), ("version", text("1")), ("ts", ts)];
+        let event = event.into_iter().chain([("score", Value::Float(score))]).collect();
+        avro.read(&framed(0, schema, record(event))).unwrap();
+    }
+    assert_eq!(avro.out[0].score, [0.1, 1e-7, 123_456_790.0, 1e23]);
+}
+
+#[test]
 fn records_that_hold_themselves_and_references_are_read() {
     let node = r#"{"type": "record", "name": "Node", "namespace": "tree", "fields": [
         {"name": "next", "type": ["null", "Node"]}, {"name": "day", "type": {"type": "int", "logicalType": "date"}}]}"#;

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::control::Control;
 use super::threads::Threads;
 use crate::artifact::Artifacts;
+use crate::clock::wait;
 use crate::config::{Config, MlflowConfig, PrometheusConfig, VersionFrom, WebhookConfig};
 use crate::http_client::Calls;
 use crate::ledger::home::{self, Home};
@@ -185,14 +186,7 @@ fn webhook(hook: &WebhookConfig) -> anyhow::Result<Webhook> {
 
 /// Sleeps, unless the daemon ends meanwhile; whether it goes on.
 fn sleep(control: &Control, span: Duration) -> bool {
-    let until = Instant::now() + span;
-    while Instant::now() < until {
-        if control.is_stopping() {
-            return false;
-        }
-        thread::sleep(TICK.min(span));
-    }
-    !control.is_stopping()
+    wait(span, TICK, || control.is_stopping())
 }
 
 /// Makes measurements of a Prometheus query's samples, in the topic that they are read from.

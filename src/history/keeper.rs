@@ -2,18 +2,20 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::days::Days;
 use super::remote::Remote;
 use super::{HistoryError, Options};
+use crate::clock::wait;
 use crate::telemetry::events::history::DayFailed;
 use crate::view::Shared;
 use crate::view::failing::Part;
 
 /// Between two looks at the days.
 const LOOK: Duration = Duration::from_secs(5);
+/// Between two looks whether it is over.
+const TICK: Duration = Duration::from_millis(50);
 /// Between two looks for what the store has.
 const EXCHANGE: Duration = Duration::from_secs(600);
 
@@ -38,27 +40,17 @@ impl Keeper {
             if is_due {
                 exchanged = Some(Instant::now());
             }
+            let failed_before = std::mem::replace(&mut fails, done.is_err());
             match done {
                 Ok(()) => self.view.works(&Part::HistoryDays),
                 Err(e) => {
-                    if !fails {
+                    if !failed_before {
                         DayFailed { error: &e }.emit();
                     }
                     self.view.fails(Part::HistoryDays, e.to_string());
-                    fails = true;
-                    self.rest();
-                    continue;
                 }
             }
-            fails = false;
-            self.rest();
-        }
-    }
-
-    fn rest(&self) {
-        let until = Instant::now() + LOOK;
-        while Instant::now() < until && !self.is_over.load(Ordering::Relaxed) {
-            thread::sleep(Duration::from_millis(50));
+            wait(LOOK, TICK, || self.is_over.load(Ordering::Relaxed));
         }
     }
 

@@ -118,7 +118,7 @@ impl Outbox {
                 }
             }
         });
-        let registrar = registry.map(|registry| Registrar { registry, view, history });
+        let registrar = registry.map(|registry| Registrar::new(registry, view, history));
         let is_over = Arc::clone(&open.0);
         let worker = Worker { registrar, verdicts, report, backlog, in_file: None, is_over };
         let thread = thread::Builder::new().name("outbox".into()).spawn(move || worker.run(&items));
@@ -248,7 +248,6 @@ impl Worker {
     fn run(mut self, items: &Receiver<(u64, Arc<Item>)>) {
         // What a run before left there goes first.
         self.in_file = self.queued().then_some(0);
-        let mut asked = Instant::now();
         loop {
             match (items.recv_timeout(ASK_GATES), &self.registrar) {
                 (Ok(first), Some(_)) => self.deliver(batch(first, items)),
@@ -256,9 +255,8 @@ impl Worker {
                 (Err(RecvTimeoutError::Timeout), _) => {}
                 (Err(RecvTimeoutError::Disconnected), _) => return,
             }
-            if let Some(registrar) = self.registrar.as_ref().filter(|_| asked.elapsed() >= ASK_GATES) {
+            if let Some(registrar) = &mut self.registrar {
                 registrar.ask_waiting_gates();
-                asked = Instant::now();
             }
         }
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::clock::wait;
 use crate::telemetry::events::input::{SchemaFetched, SchemaRefused, SchemasAway};
 use driftgate_core::decode::avro::Writer;
 use driftgate_core::decode::framing::SchemaRef;
@@ -108,7 +109,7 @@ impl Fetcher {
     fn fetch(&self, at: SchemaRef) -> Option<Known> {
         let (mut tries, mut is_away) = (0, false);
         loop {
-            let wait = match self.client.fetch(at) {
+            let pause = match self.client.fetch(at) {
                 Ok(writer) => {
                     self.works(is_away);
                     SchemaFetched { schema: &at.to_string(), url: self.client.url() }.emit();
@@ -133,12 +134,8 @@ impl Fetcher {
                     AWAY
                 }
             };
-            let until = Instant::now() + wait;
-            while Instant::now() < until {
-                if (self.stops)() || self.of.strong_count() == 0 {
-                    return None;
-                }
-                thread::sleep(LOOK.min(wait));
+            if !wait(pause, LOOK, || (self.stops)() || self.of.strong_count() == 0) {
+                return None;
             }
         }
     }

@@ -2,14 +2,14 @@
 //! applied with it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::parts::Parts;
 use crate::cluster::results::{Arrived, Noted, Tail};
 use crate::daemon::control::Control;
 use crate::ledger::{Applied, RegistryError, Unblocked};
 use crate::sink::Item;
-use crate::sink::outbox::{ASK_GATES, Registrar, With};
+use crate::sink::outbox::{Registrar, With};
 use crate::telemetry::events::cluster::Retried;
 use driftgate_core::judge::read::verdict_from_json;
 use driftgate_core::judge::verdict::Action;
@@ -30,11 +30,7 @@ pub struct Applying<'a> {
 
 impl<'a> Applying<'a> {
     pub fn new(parts: &'a Parts) -> Self {
-        let registrar = Registrar {
-            registry: Arc::clone(&parts.registry),
-            view: parts.view.clone(),
-            history: parts.history.clone(),
-        };
+        let registrar = Registrar::new(Arc::clone(&parts.registry), parts.view.clone(), parts.history.clone());
         Self { parts, registrar, applied: Applied::default() }
     }
 
@@ -44,13 +40,9 @@ impl<'a> Applying<'a> {
     /// A registry that cannot be read.
     pub fn run(&mut self, control: &Control, look: &dyn Fn()) -> anyhow::Result<()> {
         let Some(mut tail) = self.open(control)? else { return Ok(()) };
-        let mut asked = Instant::now();
         while !control.is_stopping() {
             look();
-            if asked.elapsed() >= ASK_GATES {
-                self.registrar.ask_waiting_gates();
-                asked = Instant::now();
-            }
+            self.registrar.ask_waiting_gates();
             let Some(first) = tail.next(LOOK) else { continue };
             let mut sets = vec![first];
             let mut items = sets.iter().map(|(set, _)| set.said.items.len()).sum::<usize>();

@@ -1,10 +1,9 @@
 //! Verdicts and signals into the registry, again and again until they are there; what became of each signal is announced.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::clock::now_ms;
+use crate::clock::{now_ms, wait};
 use crate::history::History;
 use crate::ledger::{Applied as Progress, Embedded, Given, RegistryError, Stream, Taken};
 use crate::sink::Item;
@@ -29,6 +28,9 @@ pub struct Registrar {
     pub view: Shared,
     /// Where windows are kept, if they are.
     pub history: Option<History>,
+    /// When gates were asked again last, and how often that failed since it last did not.
+    asked: Instant,
+    not_asked: u32,
 }
 
 /// What goes with items into their transaction.
@@ -41,6 +43,11 @@ pub struct With {
 }
 
 impl Registrar {
+    #[must_use]
+    pub fn new(registry: Arc<Embedded>, view: Shared, history: Option<History>) -> Self {
+        Self { registry, view, history, asked: Instant::now(), not_asked: 0 }
+    }
+
     /// Writes a batch to the registry, again and again until it is there, or `stops`. What came of each, in the same order.
     pub fn take(&self, batch: &[&Item], with: With, stops: &dyn Fn() -> bool) -> Option<Vec<Taken>> {
         let view = &self.view;
@@ -64,11 +71,7 @@ impl Registrar {
                     RegistryBehind { failures: attempt, error: &e.to_string() }.emit();
                     attempt = attempt.saturating_add(1);
                     view.fails(Part::Registry, format!("{} verdicts and signals wait: {e}", batch.len()));
-                    let mut slept = Duration::ZERO;
-                    while slept < RETRY && !stops() {
-                        thread::sleep(LOOK);
-                        slept += LOOK;
-                    }
+                    wait(RETRY, LOOK, stops);
                 }
                 Err(e) => {
                     RegistryRefused { error: &e.to_string() }.emit();
@@ -78,11 +81,19 @@ impl Registrar {
         }
     }
 
-    /// Asks the gates again that could not answer when their rollouts asked.
-    pub fn ask_waiting_gates(&self) {
-        if let Err(e) = self.with_stream(With::default(), |stream| self.registry.ask_waiting_gates(stream)) {
-            RegistryBehind { failures: 0, error: &e.to_string() }.emit();
+    /// Asks the gates again that could not answer when their rollouts asked, if the last time is long enough ago.
+    pub fn ask_waiting_gates(&mut self) {
+        if self.asked.elapsed() < ASK_GATES {
+            return;
         }
+        match self.with_stream(With::default(), |stream| self.registry.ask_waiting_gates(stream)) {
+            Ok(()) => self.not_asked = 0,
+            Err(e) => {
+                RegistryBehind { failures: self.not_asked, error: &e.to_string() }.emit();
+                self.not_asked = self.not_asked.saturating_add(1);
+            }
+        }
+        self.asked = Instant::now();
     }
 
     fn with_stream<T>(&self, with: With, work: impl FnOnce(&Stream<'_>) -> T) -> T {

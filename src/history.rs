@@ -37,6 +37,14 @@ pub use writer::{Given, History};
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
 
+/// The ms of a time: RFC 3339, or the beginning of a date in UTC.
+#[must_use]
+pub fn time_of(text: &str) -> Option<i64> {
+    let date = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
+    let read: Result<jiff::Timestamp, _> = date.as_deref().unwrap_or(text).parse();
+    read.ok().map(jiff::Timestamp::as_millisecond)
+}
+
 /// Where the history lies, and how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {

@@ -32,7 +32,7 @@ pub struct Size {
 
 impl Days<'_> {
     fn path(&self, model: &str, day: Day, kind: Kind) -> Option<PathBuf> {
-        Some(place::folder(&self.options.path, model).join(place::name(day, kind)?))
+        place::path(&self.options.path, model, day, kind)
     }
 
     /// Every model.
@@ -181,12 +181,23 @@ impl Days<'_> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn appended(path: &Path) -> Result<Vec<Row>, HistoryError> {
+fn appended(path: &Path) -> Result<Vec<Row>, HistoryError> {
+    let mut rows = Vec::new();
+    each_window(path, |window| rows.extend(columns::rows_of(window)))?;
+    Ok(rows)
+}
+
+/// Hands on the windows of such a file, one after the other.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn each_window(path: &Path, each: impl FnMut(Window)) -> Result<(), HistoryError> {
     let bytes = match fs::read(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         bytes => bytes.map_err(HistoryError::file(path))?,
     };
-    Ok(open_day::records(&bytes).filter_map(Window::decode).flat_map(columns::rows_of).collect())
+    open_day::records(&bytes).filter_map(Window::decode).for_each(each);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //! what is on its way from there into the Parquet file.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::DAY_MS;
 use driftgate_core::codec::time::utc;
@@ -64,38 +65,21 @@ pub fn read_name(name: &str) -> Option<(Day, Kind)> {
     Kind::ALL.into_iter().find_map(|kind| Some((parse(name.strip_suffix(kind.ending())?)?, kind)))
 }
 
+/// What stays of a name in a folder's.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
+
 /// A model's folder: its name with `%` and two digits for each byte that file systems take otherwise.
 #[must_use]
 pub fn folder_name(model: &str) -> String {
-    let mut out = String::new();
-    for (at, byte) in model.bytes().enumerate() {
-        let plain = byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && at > 0);
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    let name = utf8_percent_encode(model, PLAIN).to_string();
+    // Such files are hidden, or lead elsewhere.
+    name.strip_prefix('.').map(|rest| format!("%2E{rest}")).unwrap_or(name)
 }
 
 /// The model of a folder; `None` of one that `folder_name` does not make.
 #[must_use]
 pub fn model_of(folder: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = folder.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let (byte, after) = match (*first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digits = [*high, *low];
-                (u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?, after)
-            }
-            (byte, after) => (byte, after),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    let model = String::from_utf8(bytes).ok()?;
+    let model = percent_decode_str(folder).decode_utf8().ok()?.into_owned();
     (folder_name(&model) == folder).then_some(model)
 }
 
@@ -103,6 +87,12 @@ pub fn model_of(folder: &str) -> Option<String> {
 #[must_use]
 pub fn folder(root: &Path, model: &str) -> PathBuf {
     root.join(folder_name(model))
+}
+
+/// A file of a day; `None` beyond the years that dates are written for.
+#[must_use]
+pub fn path(root: &Path, model: &str, day: Day, kind: Kind) -> Option<PathBuf> {
+    Some(folder(root, model).join(name(day, kind)?))
 }
 
 /// The files of a model; none where it has no folder.

@@ -6,10 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
 use super::columns::{DayFile, Place, Row, rows_of, settled};
-use super::days::appended;
+use super::days::each_window;
 use super::place::{self, Day, Kind, day_of};
-use super::record::Window;
-use super::{HistoryError, Options, open_day};
+use super::{HistoryError, Options};
 
 /// So many threads read days beside each other.
 const MOST_THREADS: usize = 4;
@@ -161,7 +160,7 @@ impl Reader {
     }
 
     fn path(&self, model: &str, day: Day, kind: Kind) -> Option<PathBuf> {
-        Some(place::folder(&self.options.path, model).join(place::name(day, kind)?))
+        place::path(&self.options.path, model, day, kind)
     }
 
     /// The end of the newest window of a model in ms; `None` where it has none.
@@ -177,7 +176,11 @@ impl Reader {
                 let Some(path) = self.path(model, *day, *kind) else { continue };
                 let end = match kind {
                     Kind::Parquet => DayFile::open(&path)?.and_then(|file| file.newest()),
-                    Kind::Full | Kind::Open => appended(&path)?.iter().map(|row| row.end_ms).max(),
+                    Kind::Full | Kind::Open => {
+                        let mut last = None;
+                        each_window(&path, |window| last = last.max(Some(window.end_ms)))?;
+                        last
+                    }
                 };
                 newest = newest.max(end);
             }
@@ -195,21 +198,17 @@ fn within(rows: usize, wanted: &Wanted<'_>) -> Result<(), HistoryError> {
 
 /// The rows of a file that is appended to.
 fn of_open(path: &std::path::Path, wanted: &Wanted<'_>) -> Result<Vec<Row>, HistoryError> {
-    let bytes = match std::fs::read(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        bytes => bytes.map_err(HistoryError::file(path))?,
-    };
-    let windows = open_day::records(&bytes).filter_map(Window::decode);
-    let windows =
-        windows.filter(|window| wanted.is_named(&window.version, &window.group) && wanted.is_time(window.end_ms));
     let mut rows = Vec::new();
-    for mut window in windows {
+    each_window(path, |mut window| {
+        if !wanted.is_named(&window.version, &window.group) || !wanted.is_time(window.end_ms) {
+            return;
+        }
         if !wanted.bins {
             window.results.iter_mut().for_each(|of| of.bins.clear());
         }
         // The status of the window is that of all its results.
         rows.extend(rows_of(window).filter(|row| wanted.is_series(&row.of.rule, &row.of.subject)));
-    }
+    })?;
     Ok(rows)
 }
 
@@ -221,6 +220,7 @@ mod tests {
     use super::super::DAY_MS;
     use super::super::columns;
     use super::super::open_day::OpenDay;
+    use super::super::record::Window;
     use super::super::record::tests::{measured, window};
     use super::*;
 

@@ -216,14 +216,14 @@ impl Writer {
     }
 
     fn append(&mut self, at: &(String, Day), windows: &[Given]) -> Result<(), HistoryError> {
-        let folder = place::folder(&self.options.path, &at.0);
-        let Some(name) = place::name(at.1, Kind::Open) else { return Ok(()) };
-        let path = folder.join(name);
+        let (model, day) = at;
+        let Some(path) = place::path(&self.options.path, model, *day, Kind::Open) else { return Ok(()) };
         if !self.files.contains_key(at) {
             if self.files.len() >= MOST_FILES {
                 self.files.values_mut().for_each(|file| drop(file.sync()));
                 self.files.clear();
             }
+            let folder = place::folder(&self.options.path, model);
             private::make_folder(&folder).map_err(HistoryError::file(&folder))?;
             self.files.insert(at.clone(), OpenDay::open(&path).map_err(HistoryError::file(&path))?);
         }
@@ -280,11 +280,8 @@ impl Writer {
 
     /// Hands a day to the other thread, unless that has it still.
     fn set_aside(&self, (model, day): &(String, Day)) -> io::Result<bool> {
-        let folder = place::folder(&self.options.path, model);
-        let (Some(open), Some(full)) = (place::name(*day, Kind::Open), place::name(*day, Kind::Full)) else {
-            return Ok(true);
-        };
-        let (open, full) = (folder.join(open), folder.join(full));
+        let path = |kind| place::path(&self.options.path, model, *day, kind);
+        let (Some(open), Some(full)) = (path(Kind::Open), path(Kind::Full)) else { return Ok(true) };
         if full.exists() {
             return Ok(false);
         }

@@ -15,7 +15,7 @@ use super::standby;
 use crate::api::{self, DistributionsQuery, SeriesQuery};
 use crate::history::columns::{self, Row};
 use crate::history::record::Bin;
-use crate::history::{DAY_MS, Found, HistoryError, Reader, Wanted};
+use crate::history::{DAY_MS, Found, HistoryError, Reader, Wanted, time_of};
 use crate::view::failing::Part;
 use driftgate_core::codec::time::utc;
 
@@ -140,10 +140,8 @@ pub(super) async fn range(
 
 /// A time: RFC 3339, or the beginning of a date or minute in UTC.
 pub(super) fn time(key: &str, text: &str) -> Result<i64, Problem> {
-    let date = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
     let minutes = (text.len() == 16).then(|| format!("{text}:00Z"));
-    let read: Result<jiff::Timestamp, _> = date.or(minutes).as_deref().unwrap_or(text).parse();
-    read.map(jiff::Timestamp::as_millisecond).map_err(|_| {
+    time_of(minutes.as_deref().unwrap_or(text)).ok_or_else(|| {
         Problem::bad_request(format!(
             "{key} is {text:?}; it can be a time such as 2026-11-28T06:00:00Z, or a date such as 2026-11-28"
         ))

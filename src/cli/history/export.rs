@@ -8,9 +8,9 @@ use crate::cli::client::{Client, ServerArgs};
 use crate::cli::exit::{self, Failure};
 use crate::cli::terminal::outln;
 use crate::clock::now_ms;
-use crate::history::DAY_MS;
 use crate::history::columns::DayFile;
 use crate::history::export::Export;
+use crate::history::{DAY_MS, time_of};
 use driftgate_core::codec::time::utc;
 
 /// Days before the end, unless a beginning is given.
@@ -50,10 +50,8 @@ pub struct Args {
 }
 
 fn time(text: &str) -> Result<i64, String> {
-    let date = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
-    let read: Result<jiff::Timestamp, _> = date.as_deref().unwrap_or(text).parse();
-    read.map(jiff::Timestamp::as_millisecond)
-        .map_err(|_| "it is no time: write one such as 2026-11-28T06:00:00Z, or a date such as 2026-11-28".to_owned())
+    time_of(text)
+        .ok_or_else(|| "it is no time: write one such as 2026-11-28T06:00:00Z, or a date such as 2026-11-28".to_owned())
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {

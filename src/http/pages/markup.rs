@@ -7,6 +7,8 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse as _, Response};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+
 use crate::history::DAY_MS;
 use crate::http::series::Range;
 use driftgate_core::codec::number::short;
@@ -65,17 +67,12 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// What stays in a part of a path; a point does not, since two of them lead elsewhere.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+
 /// A name as a part of a path.
-pub fn part(name: &str) -> String {
-    let mut out = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+pub fn part(name: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(name, PLAIN)
 }
 
 /// The address of a version's page.

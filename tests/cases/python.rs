@@ -7,18 +7,14 @@ use std::process::Command;
 use polars_io::SerReader as _;
 use polars_io::prelude::{ParquetReader, ParquetWriter};
 
-use crate::support::Folder;
+use crate::support::{Folder, interpreter};
 
 /// Rows of a group of the flights: their files have one group each in the repository.
 const GROUP: usize = 40_000;
 
 /// The interpreter that has Spark and Ray.
 fn engines() -> PathBuf {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let folder = std::env::var_os("ENGINES_VENV").map_or_else(|| root.join(".cache/engines"), PathBuf::from);
-    let marked = folder.join("driftgate-installed");
-    assert!(marked.exists(), "Spark and Ray are not in {}: tests/support/engines.sh install", folder.display());
-    folder.join("bin/python")
+    interpreter("engines", "Spark and Ray are")
 }
 
 /// The flights with several groups of rows in each file.

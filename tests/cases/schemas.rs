@@ -2,23 +2,19 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::broker::{Daemon, brokers, flights, publish, read, wait_for};
 use super::kafka::{Topics, by_id, load, replayed_of};
-use super::support::Folder;
+use super::support::{Folder, interpreter};
 
 /// So many predictions and labels are read: a day of flights.
 const EVENTS: u32 = 20_000;
 
 fn serializers(program: &str) -> Command {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let folder = std::env::var_os("SERIALIZERS_VENV").map_or_else(|| root.join(".cache/serializers"), PathBuf::from);
-    let marked = folder.join("driftgate-installed");
-    assert!(marked.exists(), "confluent-kafka is not in {}: tests/support/serializers.sh install", folder.display());
-    let mut command = Command::new(folder.join("bin/python"));
-    command.arg(root.join("tests/support/serializers").join(program));
+    let mut command = Command::new(interpreter("serializers", "confluent-kafka is"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/serializers").join(program));
     command
 }
 

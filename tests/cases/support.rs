@@ -336,6 +336,17 @@ pub fn lines(values: impl Iterator<Item = Value>) -> String {
     values.map(|v| v.to_string() + "\n").collect()
 }
 
+/// The interpreter of the virtual environment that a script of this name in tests/support makes; `what` begins the sentence where there is
+/// none, as "Spark and Ray are".
+pub fn interpreter(name: &str, what: &str) -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let variable = format!("{}_VENV", name.to_uppercase());
+    let folder = std::env::var_os(variable).map_or_else(|| root.join(".cache").join(name), PathBuf::from);
+    let marked = folder.join("driftgate-installed");
+    assert!(marked.exists(), "{what} not in {}: tests/support/{name}.sh install", folder.display());
+    folder.join("bin/python")
+}
+
 pub fn write_parquet(path: &Path, columns: Vec<Series>) {
     let columns = columns.into_iter().map(polars_core::prelude::IntoColumn::into_column).collect();
     let mut frame = DataFrame::new_infer_height(columns).unwrap();

@@ -20,18 +20,12 @@ die() { echo "mlflow.sh: $*" >&2; exit 1; }
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 venv=${MLFLOW_VENV:-$root/.cache/mlflow}
 readonly version=3.17.2
+# shellcheck source=tests/support/venv.sh
+source "$root/tests/support/venv.sh"
 
 installed() { [ "$(cat "$venv/driftgate-installed" 2>/dev/null)" = "$version" ]; }
 
-# A virtual environment knows its own path and cannot be moved: what marks it as whole is written last.
-install() {
-  installed && return
-  echo "installing MLflow $version into $venv"
-  rm -rf "$venv"
-  python3 -m venv "$venv" || die "python3 could not make a virtual environment: run make setup"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check "mlflow[auth]==$version" || die "pip could not install MLflow"
-  echo "$version" >"$venv/driftgate-installed"
-}
+install() { make_venv "$venv" "$version" "MLflow $version" "mlflow[auth]==$version"; }
 
 # The process id of this directory's server; fails when none runs. The command line guards against a reused id.
 running() {

@@ -19,6 +19,7 @@ pub mod cluster;
 pub mod explain;
 pub mod models;
 pub mod ordered;
+pub mod pages;
 pub mod requests;
 pub mod series;
 pub mod state;
@@ -33,6 +34,7 @@ pub use cluster::{Cluster, ClusterStatus, MemberStatus};
 pub use explain::{AuditRecord, Explanation, History, LastRollout, Lineage, PromotionRecord, Promotions};
 pub use models::{Baseline, GroupSummary, ModelSummary, Models, Verdicts, VersionDetail, VersionSummary};
 pub use ordered::Ordered;
+pub use pages::OverviewQuery;
 pub use requests::{
     ApprovalRequest, EvidenceRequest, FreezeRequest, GateQuery, HistoryQuery, OverrideRequest, PromoteRequest,
     PromotionsQuery, RegisterRequest, RollbackRequest, RolloutRequest, UnblockRequest, VerdictsQuery,

@@ -13,6 +13,7 @@
 //! | `remote` | the days in an object store |
 //! | `writer`, `keeper` | the thread that appends, and what it is handed; the thread that puts days in order |
 //! | `query` | the windows of a range of time |
+//! | `recent` | what the windows of the last days came to, by hour |
 //! | `export` | windows of many days in one file |
 
 pub mod columns;
@@ -22,6 +23,7 @@ mod keeper;
 mod open_day;
 mod place;
 pub mod query;
+pub mod recent;
 pub mod record;
 mod remote;
 mod row;

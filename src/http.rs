@@ -16,7 +16,7 @@
 //! | `standby` | what a process of a cluster answers that does not own the ledger |
 //! | `actions` | what is changed |
 //! | `hooks` | Flagger's webhooks |
-//! | `dashboard`, `pages` | the pages for people |
+//! | `pages` | the pages for people |
 //! | `guard` | the rule of a route, before its handler |
 //! | `operation` | query, body and answers of a route, as types |
 //! | `routes` | the table of routes, and the router made from it |
@@ -27,7 +27,6 @@ mod actions;
 mod app;
 pub mod auth;
 mod cluster;
-mod dashboard;
 mod explain;
 mod gate;
 mod guard;

@@ -42,7 +42,7 @@ pub struct Args {
     /// Days of flights per second; 0 means as fast as possible
     #[arg(long, value_name = "DAYS", default_value_t = 15.0)]
     speed: f64,
-    /// Address of the HTTP API and the dashboard
+    /// Address of the HTTP API and the pages
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
     /// Serves the HTTP API after the end of the data, until Ctrl-C

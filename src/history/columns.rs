@@ -123,6 +123,15 @@ impl DayFile {
         Ok(table::rows(&self.read(None, None)?))
     }
 
+    /// The rows with nothing but version, group, metric, end, status and whether they are muted.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn statuses(&self) -> PolarsResult<Vec<Row>> {
+        let columns = ["version", "group", "metric", "window_end", "status", "muted"].map(str::to_owned);
+        Ok(table::rows(&self.read(None, Some(columns.to_vec()))?))
+    }
+
     /// The rows of a series, which need not be read from its columns; with the bins, or without.
     ///
     /// # Errors

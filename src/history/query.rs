@@ -8,6 +8,7 @@ use std::thread;
 use super::columns::{DayFile, Place, Row, rows_of, settled};
 use super::days::each_window;
 use super::place::{self, Day, Kind, day_of};
+use super::recent::{HOUR_MS, Hours, Recent};
 use super::{HistoryError, Options};
 
 /// So many threads read days beside each other.
@@ -22,6 +23,8 @@ pub struct Wanted<'w> {
     /// `group/id`; `None`: every rule.
     pub rule: Option<&'w str>,
     pub subject: Option<&'w str>,
+    /// Rules with a subject each, of which the windows are asked for; none: what `rule` and `subject` say.
+    pub series: &'w [(String, String)],
     /// Windows whose end is in `[from_ms, to_ms)`.
     pub from_ms: i64,
     pub to_ms: i64,
@@ -34,7 +37,7 @@ pub struct Wanted<'w> {
 impl Default for Wanted<'_> {
     fn default() -> Self {
         let (version, group, rule, subject) = ("", None, None, None);
-        Self { version, group, rule, subject, from_ms: 0, to_ms: 0, bins: false, most: usize::MAX }
+        Self { version, group, rule, subject, series: &[], from_ms: 0, to_ms: 0, bins: false, most: usize::MAX }
     }
 }
 
@@ -44,7 +47,9 @@ impl Wanted<'_> {
     }
 
     fn is_series(&self, rule: &str, subject: &str) -> bool {
-        self.rule.is_none_or(|r| r == rule) && self.subject.is_none_or(|s| s == subject)
+        self.rule.is_none_or(|r| r == rule)
+            && self.subject.is_none_or(|s| s == subject)
+            && (self.series.is_empty() || self.series.iter().any(|(r, s)| r == rule && s == subject))
     }
 
     fn is_place(&self, place: &Place) -> bool {
@@ -70,11 +75,12 @@ pub type Found = Vec<Row>;
 pub struct Reader {
     options: Arc<Options>,
     exchange: Arc<RwLock<()>>,
+    recent: Recent,
 }
 
 impl Reader {
     pub(super) fn new(options: Arc<Options>, exchange: Arc<RwLock<()>>) -> Self {
-        Self { options, exchange }
+        Self { options, exchange, recent: Recent::default() }
     }
 
     /// A reader beside the process that writes, if one does.
@@ -161,6 +167,30 @@ impl Reader {
 
     fn path(&self, model: &str, day: Day, kind: Kind) -> Option<PathBuf> {
         place::path(&self.options.path, model, day, kind)
+    }
+
+    /// What the windows of a model came to, by hour, of those that begin in `[from_ms, to_ms)`. A window that was judged twice counts as the worse.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn recent(&self, model: &str, from_ms: i64, to_ms: i64) -> Result<Hours, HistoryError> {
+        let _exchange = self.exchange.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Hours::new();
+        if from_ms >= to_ms {
+            return Ok(found);
+        }
+        let files = place::files(&self.options.path, model).map_err(HistoryError::file(&self.options.path))?;
+        // A window that ends at midnight is in the file of the day that begins.
+        for (day, kinds) in files.range(day_of(from_ms)..=day_of(to_ms.saturating_add(HOUR_MS))) {
+            for kind in kinds {
+                let Some(path) = self.path(model, *day, *kind) else { continue };
+                let hours = self.recent.of(&path, *kind)?;
+                for (key, hour) in hours.iter().filter(|((_, _, start), _)| (from_ms..to_ms).contains(start)) {
+                    found.entry(key.clone()).and_modify(|before| *before = before.worse(*hour)).or_insert(*hour);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The end of the newest window of a model in ms; `None` where it has none.

@@ -1,10 +1,12 @@
-//! A version as the view and the registry have it.
+//! A version as the view and the registry have it, and what the registry knows of models.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::app::{Shared, known_model, registry};
 use super::problem::{Problem, named};
+use crate::problems::ModelFacts;
 use crate::view::{ModelView, VersionView};
+use driftgate_core::promotion::PROD;
 use driftgate_core::promotion::version::VersionRecord;
 
 /// A version that events or the registry know, as both have it.
@@ -25,6 +27,26 @@ pub(super) async fn look(app: &Shared, model: &str) -> Result<(ModelView, Vec<Ve
     let name = model.to_owned();
     let records = registry(app, move |r| r.versions(Some(&name))).await?;
     Ok((known_model(app, model)?, records))
+}
+
+/// What the registry knows of models, by name: read in one turn.
+pub(super) async fn facts(app: &Shared, names: Vec<String>) -> Result<BTreeMap<String, ModelFacts>, Problem> {
+    registry(app, move |r| {
+        let pending = r.pending_rollbacks()?;
+        let of = |name: String| {
+            let facts = ModelFacts {
+                records: r.versions(Some(&name))?,
+                frozen: r.frozen(&name)?,
+                rollout: r.last_rollout(&name)?,
+                pending: pending.iter().find(|p| p.model == name).cloned(),
+                lost: r.problems(Some(&name))?,
+                last_prod_move: r.last_move(&name, PROD)?,
+            };
+            Ok((name, facts))
+        };
+        names.into_iter().map(of).collect()
+    })
+    .await
 }
 
 /// The names of all versions of a model.

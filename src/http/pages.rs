@@ -1,16 +1,21 @@
-//! Pages for people that show results over time, written on the server: they work without JavaScript, and their addresses name what they show. A
-//! version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
+//! Pages for people, written on the server: they work without JavaScript, and their addresses name what they show. The overview has every version,
+//! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
-//! `markup` writes HTML, `chart` SVG; `version` and `feature` are the pages.
+//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart` SVG; `overview`, `version` and `feature` are the pages; `home` reads what
+//! the overview shows.
 
 mod chart;
 mod feature;
+pub(super) mod home;
+pub(super) mod layout;
 mod markup;
+mod overview;
 mod version;
 
 use axum::extract::State;
 use axum::http::Uri;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
+use maud::PreEscaped;
 
 use super::app::{Shared, registry};
 use super::lookup::{look, pick};
@@ -19,6 +24,7 @@ use super::series::{self, Named, Range};
 use crate::api::PageQuery;
 use crate::history::columns::Row;
 use driftgate_core::judge::verdict::Verdict;
+use layout::Part;
 
 /// At most so many windows are drawn.
 const MOST_POINTS: usize = 100_000;
@@ -42,22 +48,29 @@ pub(super) async fn version(
     let stages = record.map(|r| r.stages.clone()).unwrap_or_default();
     let latest: Vec<Verdict> = known.into_iter().flat_map(|v| v.latest().map(|verdict| (**verdict).clone())).collect();
     let range = series::range(&app, &model, (query.from.as_deref(), query.to.as_deref()), DAYS).await?;
+    // Everything in one reading: a file of the history is opened once.
+    let worst = |verdict: &Verdict| -> Vec<(String, String)> {
+        version::worst_by_rule(verdict).into_iter().map(|(rule, of)| (rule.to_owned(), of.subject.clone())).collect()
+    };
+    let mut wanted: Vec<(String, String)> = latest.iter().flat_map(worst).collect();
+    wanted.extend(seen.policy.groups.iter().map(|group| (group.name.clone(), String::new())));
+    let named = Named { version: version.clone(), series: wanted, ..Named::default() };
+    let found = series::find(&app, &model, named, range, (false, MOST_POINTS)).await?;
+    let of = |rule: &str, subject: &str| -> Vec<Row> {
+        found.iter().filter(|row| row.of.rule == rule && row.of.subject == subject).cloned().collect()
+    };
     let mut groups = Vec::new();
     for group in &seen.policy.groups {
-        let windows = rows(&app, &model, &version, (&group.name, ""), range, false).await?;
         let verdict = latest.iter().find(|verdict| verdict.group == group.name);
-        let mut lines = Vec::new();
-        for (rule, worst) in verdict.into_iter().flat_map(version::worst_by_rule) {
-            let points = rows(&app, &model, &version, (rule, &worst.subject), range, false).await?;
-            lines.push((worst, points));
-        }
-        groups.push(version::Group { name: &group.name, windows, verdict, lines });
+        let lines = verdict.into_iter().flat_map(version::worst_by_rule);
+        let lines = lines.map(|(rule, worst)| (worst, of(rule, &worst.subject))).collect();
+        groups.push(version::Group { name: &group.name, windows: of(&group.name, ""), verdict, lines });
     }
     let name = model.clone();
     let found = registry(&app, move |r| r.audit_before(Some(&name), None, MOST_RECORDS)).await?;
     let moments = version::moments(&found.records, &version, range);
     let page = version::Page { model: &model, version: &version, stages: &stages, range, groups, moments: &moments };
-    Ok(markup::answer(&format!("{model} {version}"), &page.body()))
+    Ok(layout::page(&format!("{model} {version}"), Part::Models, &PreEscaped(page.body())))
 }
 
 /// GET /models/{model}/versions/{version}/subjects/{subject}
@@ -71,7 +84,7 @@ pub(super) async fn feature(
         return Ok(response);
     }
     let range = series::range(&app, &model, (query.from.as_deref(), query.to.as_deref()), DAYS).await?;
-    let found = rows(&app, &model, &version, ("", &subject), range, false).await?;
+    let found = rows(&app, &model, &version, &subject, range, false).await?;
     let chosen = match query.window.as_deref() {
         Some(text) => Some(series::time("window", text)?),
         None => found.iter().map(|row| row.end_ms).max(),
@@ -80,7 +93,7 @@ pub(super) async fn feature(
         None => Vec::new(),
         Some(end) => {
             let only = Range { from_ms: end, to_ms: end.saturating_add(1) };
-            rows(&app, &model, &version, ("", &subject), only, true).await?
+            rows(&app, &model, &version, &subject, only, true).await?
         }
     };
     let page = feature::Page {
@@ -92,19 +105,18 @@ pub(super) async fn feature(
         chosen,
         distributions: &distributions,
     };
-    Ok(markup::answer(&format!("{subject} of {model} {version}"), &page.body()).into_response())
+    Ok(layout::page(&format!("{subject} of {model} {version}"), Part::Models, &PreEscaped(page.body())))
 }
 
-/// Rows of a rule and a subject; of every rule where the rule is empty.
+/// Rows of a subject, of every rule.
 async fn rows(
     app: &Shared,
     model: &str,
     version: &str,
-    (rule, subject): (&str, &str),
+    subject: &str,
     range: Range,
     bins: bool,
 ) -> Result<Vec<Row>, Problem> {
-    let rule = Some(rule.to_owned()).filter(|rule| !rule.is_empty());
-    let named = Named { version: version.to_owned(), rule, subject: Some(subject.to_owned()) };
+    let named = Named { version: version.to_owned(), subject: Some(subject.to_owned()), ..Named::default() };
     series::find(app, model, named, range, (bins, MOST_POINTS)).await
 }

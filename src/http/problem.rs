@@ -60,6 +60,10 @@ impl Problem {
     }
 }
 
+/// What an answer that is an error says, for pages.
+#[derive(Clone, Debug)]
+pub struct Told(pub String);
+
 /// Names for a message: `a, b, c and 7 more`.
 pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names = names.into_iter();
@@ -74,7 +78,9 @@ pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let told = Told(self.message.clone());
         let mut response = (self.status, Json(ErrorBody { error: self.message })).into_response();
+        response.extensions_mut().insert(told);
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }

@@ -2,7 +2,7 @@
 //! and the matrix of who may do what (docs/security.md) are made from it, so that no route is without a rule or a description.
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Html;
 use axum::routing::MethodRouter;
 use axum::{Json, Router};
@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use super::app::Shared;
 use super::guard::{Rule, guard};
 use super::operation::{self, Created, JsonOrMarkdown, JsonOrParquet, Operation, OrNotYet, Text};
-use super::{actions, cluster, dashboard, explain, gate, hooks, models, pages, probes, series, status};
+use super::{actions, cluster, explain, gate, hooks, models, pages, probes, series, status};
 use crate::api;
 use driftgate_core::gate::Answer;
 use driftgate_core::promotion::version::VersionRecord;
@@ -49,9 +49,9 @@ macro_rules! routes {
 /// All of them.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = routes! {
-    get "/" Page dashboard::page,
-        "The dashboard"
-        => Html<()>;
+    get "/" Page pages::home::home,
+        "A page with every version, the worst first, and what is wrong; twenty rows at a time"
+        [api::OverviewQuery] => Html<()>;
     get "/live" Probe probes::live,
         "Whether the process lives"
         => Text;
@@ -176,7 +176,10 @@ pub(super) fn table(app: &Shared, body_limit: usize) -> Router<Shared> {
     let mut router = Router::new();
     for route in ROUTES {
         let rule = Rule { app: Shared::clone(app), needs: route.needs, is_hook: route.is_hook(), body_limit };
-        router = router.route(route.path, (route.handler)().route_layer(from_fn_with_state(rule, guard)));
+        let handler = (route.handler)().route_layer(from_fn_with_state(rule, guard));
+        let is_page = route.needs == Needs::Page;
+        router =
+            router.route(route.path, if is_page { handler.layer(from_fn(pages::layout::dressed)) } else { handler });
     }
     router.layer(DefaultBodyLimit::max(body_limit))
 }

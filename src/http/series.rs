@@ -37,6 +37,8 @@ pub struct Named {
     pub version: String,
     pub rule: Option<String>,
     pub subject: Option<String>,
+    /// Rules with a subject each; none: what `rule` and `subject` say.
+    pub series: Vec<(String, String)>,
 }
 
 /// GET /api/v1/models/{model}/versions/{version}/series
@@ -56,7 +58,7 @@ pub(super) async fn series(
     };
     let asked = (query.from.as_deref(), query.to.as_deref());
     let range = range(&app, &model, asked, 7).await?;
-    let named = Named { version: version.clone(), rule: query.rule, subject: query.subject };
+    let named = Named { version: version.clone(), rule: query.rule, subject: query.subject, ..Named::default() };
     let most = if is_file { MOST_ROWS } else { MOST_POINTS };
     let rows = find(&app, &model, named, range, (is_file, most)).await?;
     if is_file {
@@ -86,7 +88,8 @@ pub(super) async fn distributions(
         return Err(Problem::bad_request("subject is missing: name a feature, or score"));
     };
     let range = range(&app, &model, (query.from.as_deref(), query.to.as_deref()), 1).await?;
-    let named = Named { version: version.clone(), rule: query.rule, subject: Some(subject.clone()) };
+    let named =
+        Named { version: version.clone(), rule: query.rule, subject: Some(subject.clone()), ..Named::default() };
     let rows = find(&app, &model, named, range, (true, MOST_WINDOWS)).await?;
     let distributions = rows.iter().filter(|row| !row.of.bins.is_empty()).map(distribution).collect();
     let (from, to) = (utc(range.from_ms), utc(range.to_ms));
@@ -163,6 +166,7 @@ pub(super) async fn find(
             version: &named.version,
             rule: named.rule.as_deref(),
             subject: named.subject.as_deref(),
+            series: &named.series,
             from_ms: range.from_ms,
             to_ms: range.to_ms,
             bins,

@@ -7,6 +7,7 @@ use axum::extract::State;
 
 use super::app::{Shared, known_model, registry};
 use super::guard::Sight;
+use super::lookup::facts;
 use super::problem::{PathNames, Problem};
 use crate::api;
 use crate::ledger::Embedded;
@@ -15,7 +16,6 @@ use crate::view::{ModelView, VersionView, View};
 use driftgate_core::codec::time::utc;
 use driftgate_core::judge::verdict::{RuleResult, Status};
 use driftgate_core::policy::Enforce;
-use driftgate_core::promotion::PROD;
 use driftgate_core::promotion::version::VersionRecord;
 
 /// GET /api/v1/status: every model in a few lines.
@@ -28,8 +28,8 @@ pub(super) async fn status(State(app): State<Shared>, sight: Sight) -> Result<Js
     let (cluster, now_ms) = (app.view.read().cluster.clone(), (app.now_ms)());
     problems.extend(cluster.iter().filter_map(|cluster| problems::of_cluster(cluster, now_ms)));
     let mut models = Vec::new();
-    for name in names {
-        let (model, found) = status_of(&app, &name).await?;
+    for (name, facts) in facts(&app, names).await? {
+        let (model, found) = status_of(&app, &name, facts)?;
         models.push(model);
         problems.extend(found);
     }
@@ -67,23 +67,16 @@ pub(super) async fn model_status(
     PathNames(model): PathNames<String>,
 ) -> Result<Json<api::ModelStatus>, Problem> {
     known_model(&app, &model)?;
-    Ok(Json(status_of(&app, &model).await?.0))
+    let facts = facts(&app, vec![model.clone()]).await?.remove(&model).unwrap_or_default();
+    Ok(Json(status_of(&app, &model, facts)?.0))
 }
 
 /// A model in a few lines, and what is wrong with it.
-async fn status_of(app: &Shared, model: &str) -> Result<(api::ModelStatus, Vec<problems::Problem>), Problem> {
-    let name = model.to_owned();
-    let facts = registry(app, move |r| {
-        Ok(ModelFacts {
-            records: r.versions(Some(&name))?,
-            frozen: r.frozen(&name)?,
-            rollout: r.last_rollout(&name)?,
-            pending: r.pending_rollbacks()?.into_iter().find(|p| p.model == name),
-            lost: r.problems(Some(&name))?,
-            last_prod_move: r.last_move(&name, PROD)?,
-        })
-    })
-    .await?;
+fn status_of(
+    app: &Shared,
+    model: &str,
+    facts: ModelFacts,
+) -> Result<(api::ModelStatus, Vec<problems::Problem>), Problem> {
     let seen = known_model(app, model)?;
     let found = problems::of_model(model, &seen, &facts, (app.now_ms)());
     let names: BTreeSet<&str> =

@@ -2,11 +2,6 @@
 
 use std::fmt::Write as _;
 
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::response::{IntoResponse as _, Response};
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::history::DAY_MS;
@@ -14,42 +9,6 @@ use crate::http::series::Range;
 use driftgate_core::codec::number::short;
 use driftgate_core::codec::time::utc;
 use driftgate_core::judge::verdict::Status;
-
-const STYLE: &str = "
-:root { color-scheme: light dark; --fg: #1c2024; --soft: #5d6670; --bg: #fff; --line: #d9dde2; --focus: #2563eb; --pass: #17803d; --warn: #9a6200;
-  --insufficient: #7b8590; --block: #c22222; --reference: #8a97a6; --window: #2563eb; }
-@media (prefers-color-scheme: dark) { :root { --fg: #e6e9ec; --soft: #9aa4ae; --bg: #14171a; --line: #343a40; --focus: #7aa8ff; --pass: #55c97b;
-  --warn: #e5ac3c; --insufficient: #9aa4ae; --block: #ff7b72; --reference: #6f7b88; --window: #7aa8ff; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 1rem; font: 15px/1.45 system-ui, sans-serif; color: var(--fg); background: var(--bg); }
-h1 { font-size: 1.3rem; margin: 0 0 .5rem; } h2 { font-size: 1.05rem; margin: 1.5rem 0 .4rem; }
-a { color: var(--focus); } .soft { color: var(--soft); } .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; color: var(--soft); font-size: .85rem; }
-.pass { color: var(--pass); } .warn { color: var(--warn); } .insufficient { color: var(--insufficient); } .block { color: var(--block); }
-svg { display: block; width: 100%; } svg.spark { width: 12rem; height: 1.6rem; }
-svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
-form { margin: .5rem 0; } input, button { font: inherit; }";
-
-/// A page as it is answered. It has no script, and asks nobody else for anything.
-pub fn answer(title: &str, body: &str) -> Response {
-    let title = escaped(title);
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, \
-         initial-scale=1\">\n<title>{title} · driftgate</title>\n<style>{STYLE}\n</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
-    );
-    let policy =
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, policy),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, page).into_response()
-}
 
 /// A text within markup or a quoted attribute.
 pub fn escaped(text: &str) -> String {
@@ -87,7 +46,8 @@ pub fn subject_path(model: &str, version: &str, subject: &str) -> String {
 
 /// A table; cells are markup.
 pub fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut out = String::from("<div class=\"scroll\"><table><thead><tr>");
+    let mut out =
+        String::from("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\"><table><thead><tr>");
     for head in heads {
         let _ = write!(out, "<th scope=\"col\">{head}</th>");
     }

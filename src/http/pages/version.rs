@@ -89,11 +89,8 @@ impl Page<'_> {
     pub fn body(&self) -> String {
         let Self { model, version, stages, range, groups, moments } = self;
         let stages = if stages.is_empty() { "no stage".to_owned() } else { escaped(&stages.join(", ")) };
-        let mut out = format!(
-            "<h1><a href=\"/\">driftgate</a> · {} {} <span class=\"soft\">{stages}</span></h1>\n",
-            escaped(model),
-            escaped(version)
-        );
+        let mut out =
+            format!("<h1>{} {} <span class=\"soft\">{stages}</span></h1>\n", escaped(model), escaped(version));
         out.push_str(&choice(*range));
         for group in groups {
             out.push_str(&self.group(group));

@@ -1,0 +1,116 @@
+//! What every page has: head, navigation and style; and the headers that keep a browser from running or asking for anything else.
+
+use axum::extract::Request;
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use maud::{Markup, PreEscaped, html};
+
+use crate::http::problem::Told;
+
+const STYLE: &str = include_str!("style.css");
+
+/// What a browser may do with a page: show it with its own style, and send its forms back.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Which part of the pages one is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Overview,
+    /// Of a model or version.
+    Models,
+}
+
+const PARTS: [(Part, &str, &str); 1] = [(Part::Overview, "/", "Overview")];
+
+/// A page as it is answered. It has no script, and asks nobody else for anything.
+pub fn page(title: &str, part: Part, body: &Markup) -> Response {
+    (headers(), whole(title, part, body).into_string()).into_response()
+}
+
+/// Errors of pages as pages, for clients that read them.
+pub async fn dressed(request: Request, next: Next) -> Response {
+    let reads = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let reads = reads.is_some_and(|accept| accept.contains("text/html"));
+    let response = next.run(request).await;
+    let Some(Told(why)) = response.extensions().get::<Told>().cloned().filter(|_| reads) else { return response };
+    let mut page = trouble(response.status(), &why);
+    for name in [WWW_AUTHENTICATE, LOCATION, RETRY_AFTER] {
+        if let Some(value) = response.headers().get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
+}
+
+/// A page that says what went wrong.
+fn trouble(status: StatusCode, why: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let body = html! {
+        h1 { (title) }
+        div.notice.block { p { (why) } }
+        p { a href="/" { "Overview" } }
+    };
+    (status, page(title, Part::Models, &body)).into_response()
+}
+
+fn headers() -> HeaderMap {
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
+}
+
+fn whole(title: &str, part: Part, body: &Markup) -> Markup {
+    html! {
+        (PreEscaped("<!doctype html>\n"))
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " · driftgate" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header.bar {
+                    div.top {
+                        a.brand href="/" { "driftgate" }
+                        nav aria-label="Pages" {
+                            @for (of, path, name) in PARTS {
+                                a href=(path) aria-current=[(of == part).then_some("page")] { (name) }
+                            }
+                        }
+                    }
+                }
+                main #main { (body) }
+                footer { "driftgate " (env!("CARGO_PKG_VERSION")) " · times in UTC" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_asks_nobody_else_and_its_texts_are_texts() {
+        let text = whole("<b>", Part::Overview, &html! { p { "a<b" } }).into_string();
+        assert!(text.starts_with("<!doctype html>") && text.contains("<title>&lt;b&gt; · driftgate</title>"));
+        assert!(text.contains("<p>a&lt;b</p>") && text.contains("aria-current=\"page\""));
+        for word in ["<script", "@import", "url(", "http://", "https://", "src="] {
+            assert!(!text.contains(word), "{word}");
+        }
+        assert!(STYLE.len() < 9000, "{}", STYLE.len());
+    }
+}

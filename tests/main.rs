@@ -37,6 +37,8 @@ mod cluster_topics;
 mod counting;
 #[path = "cases/course.rs"]
 mod course;
+#[path = "cases/distances.rs"]
+mod distances;
 #[path = "cases/documents.rs"]
 mod documents;
 #[path = "cases/events.rs"]

@@ -25,8 +25,16 @@ checks:
     - psi: {of: features, lt: 0.2}
     - ks_p: {of: [x, kind, score], gte: 0.01}
     - ks_lcb: {of: features, lte: 0.05}
+    - ks: {of: [x, score], lt: 0.5}
+    - js: {of: features, lt: 0.5}
+    - hellinger: {of: features, lt: 0.5}
+    - l_inf: {of: features, lt: 0.5}
+    - wasserstein: {of: [x, score], lt: 0.5}
     - missing_rate: {of: features, max_increase: 0.05}
     - invalid_rate: {of: features, lte: 0.01}
+    - out_of_range: {of: features, lte: 0.01}
+    - new_categories: {of: kind, lte: 0.01}
+    - constant: {of: features, lte: 0.9}
     - tpr_gap: {by: country, lt: 0.1}
     - fpr_gap: {by: country, lt: 0.1}
     - selection_gap: {by: country, lt: 0.1}

@@ -24,7 +24,9 @@ pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
 
 /// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 3 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 4 };
+/// Baselines without standard deviations, as they are still written where no rule asks for these.
+const KIND_3: Kind = Kind { tag: *b"BASE", version: 3 };
 /// Baselines without decisions over all segments, as they are still written where no rule asks for these.
 const KIND_2: Kind = Kind { tag: *b"BASE", version: 2 };
 /// Baselines of before knew nothing of `Beside`.
@@ -174,8 +176,13 @@ impl Baseline {
     /// When it cannot be serialized.
     pub fn encode(&self) -> Result<Vec<u8>, EnvelopeError> {
         match self.beside.decided {
+            decided if self.beside.deviations => {
+                let of = |reference: &NumericReference| reference.deviation;
+                let deviations: Vec<Option<f64>> = self.numeric.iter().chain(&self.score).map(of).collect();
+                envelope::encode(KIND, &(self, decided, deviations))
+            }
             None => envelope::encode(KIND_2, self),
-            Some(decided) => envelope::encode(KIND, &(self, decided)),
+            Some(decided) => envelope::encode(KIND_3, &(self, decided)),
         }
     }
 
@@ -184,12 +191,23 @@ impl Baseline {
     /// # Errors
     /// A damaged or foreign file, or one built for another policy.
     pub fn decode(bytes: &[u8], policy: &Policy) -> Result<Self, BaselineError> {
-        let baseline = if envelope::version(KIND, bytes)? == KIND_2.version {
-            envelope::decode(KIND_2, bytes)?
-        } else {
-            let (mut baseline, decided): (Self, Decided) = envelope::decode(KIND, bytes)?;
-            baseline.beside.decided = Some(decided);
-            baseline
+        let baseline = match envelope::version(KIND, bytes)? {
+            version if version == KIND_2.version => envelope::decode(KIND_2, bytes)?,
+            version if version == KIND_3.version => {
+                let (mut baseline, decided): (Self, Decided) = envelope::decode(KIND_3, bytes)?;
+                baseline.beside.decided = Some(decided);
+                baseline
+            }
+            _ => {
+                let (mut baseline, decided, deviations): (Self, Option<Decided>, Vec<Option<f64>>) =
+                    envelope::decode(KIND, bytes)?;
+                baseline.beside.decided = decided;
+                baseline.beside.deviations = true;
+                for (reference, deviation) in baseline.numeric.iter_mut().chain(&mut baseline.score).zip(deviations) {
+                    reference.deviation = deviation;
+                }
+                baseline
+            }
         };
         if baseline.built_for != BuiltFor::new(policy) || !baseline.beside.serves(policy) {
             return Err(BaselineError::OtherPolicy);
@@ -268,6 +286,23 @@ mod tests {
             let bytes = baseline.encode().unwrap();
             assert_eq!(envelope::version(KIND, &bytes), Ok(3));
             assert_eq!(Baseline::decode(&bytes, &policy), Ok(baseline));
+        }
+    }
+
+    #[test]
+    fn standard_deviations_are_kept_where_a_rule_reads_them() {
+        let one = "wasserstein: {of: score, lt: 0.1}";
+        for (rule, decided) in [(one.to_owned(), false), (format!("{one}, recall: {{gte: 0.5}}"), true)] {
+            let policy = policy(&rule);
+            let baseline = built(&policy);
+            // Of 0.1, 0.5, 0.9 and 0.7, by numpy's std.
+            let deviation = baseline.score.as_ref().unwrap().deviation.unwrap();
+            assert!((deviation - 0.295_803_989_154_980_8).abs() < 1e-15, "{deviation}");
+            assert_eq!(baseline.beside.decided.is_some(), decided);
+            let bytes = baseline.encode().unwrap();
+            assert_eq!(envelope::version(KIND, &bytes), Ok(4));
+            assert_eq!(Baseline::decode(&bytes, &policy), Ok(baseline));
+            assert_eq!(Baseline::decode(&bytes, &self::policy("auc: {gte: 0.5}")), Err(BaselineError::OtherPolicy));
         }
     }
 

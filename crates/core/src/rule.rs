@@ -10,7 +10,7 @@
 //! | `limits` | what a value is compared with, and its status |
 //! | `options`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
-//! | `distance`, `rates`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
+//! | `distance`, `rates`, `values`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
 //! | `example` | a rule to copy, compiled with the tests |
 
 pub mod alarms;
@@ -36,6 +36,7 @@ pub mod segments;
 pub mod service;
 mod shown;
 pub mod types;
+pub mod values;
 
 pub use definition::{Check, Definition, Read, RuleKind};
 
@@ -43,9 +44,11 @@ use crate::yaml::{Item, Map};
 use names::PolicyNames;
 
 /// The families, in the order of the reference.
-static FAMILIES: [&[&Definition]; 9] = [
+static FAMILIES: [&[&Definition]; 11] = [
     &distance::RULES,
+    &distance::limited::RULES,
     &rates::RULES,
+    &values::RULES,
     &segments::RULES,
     &segments::metrics::RULES,
     &decided::RULES,

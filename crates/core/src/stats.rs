@@ -5,7 +5,7 @@
 //! summed, subtracted and merged elsewhere, and only read here.
 //!
 //! - [`grid`]: the reference grid and the cell of a value (`guide`: finds it fast); [`bins`]: quantile bins as runs of cells.
-//! - [`psi`], [`ks`], [`chi2`]: drift of a distribution against the reference.
+//! - [`psi`], [`ks`], [`chi2`], [`distance`], [`wasserstein`]: drift of a distribution against the reference.
 //! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
 //!   between segments, in exact [`ratio`]s; [`quality`]: metrics of decisions; [`limit`]: the decimals that values are compared with.
 //! - [`sequential`]: the difference of two rates, valid at every look.
@@ -23,6 +23,7 @@ pub mod auc;
 pub mod bins;
 pub mod chi2;
 pub mod confusion;
+pub mod distance;
 pub mod draws;
 pub mod fairness;
 pub mod grid;
@@ -40,9 +41,12 @@ pub mod ratio;
 mod real;
 pub mod scores;
 pub mod sequential;
+pub mod wasserstein;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod golden_distance;
 #[cfg(test)]
 mod golden_quality;
 #[cfg(test)]

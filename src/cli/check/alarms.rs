@@ -235,7 +235,7 @@ impl Judge<'_> {
             Correction::None => {
                 "write `ks_lcb`, whose budget is for the day, a larger `min_effect`, or `for`; `correction: holm` corrects the subjects of one window only"
             }
-            Correction::Holm | Correction::Bh => {
+            Correction::Bonferroni | Correction::Holm | Correction::Bh => {
                 "the correction is for the subjects of one window, not for the windows of a day: write `ks_lcb`, whose budget is for the day, a larger `min_effect`, or `for`"
             }
         };

@@ -22,6 +22,9 @@ pub struct Beside {
     /// Decisions over all segments, where a rule reads them; a file without them is of format 2.
     #[serde(skip)]
     pub decided: Option<Decided>,
+    /// Whether the references have their standard deviations, where a rule reads them; a file without them is of format 3 or 2.
+    #[serde(skip)]
+    pub deviations: bool,
 }
 
 /// The snapshot's decisions by its score and the policy's threshold.
@@ -114,7 +117,8 @@ impl Beside {
         let of = |by: &usize| selection_reference(policy, columns, columns.segments.get(*by)?.as_deref()?);
         let unit = policy.unit.clone().zip(columns.unit.as_deref().map(Repeats::of));
         let decided = Self::asks_decided(policy).then(|| Decided::new(policy, columns));
-        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit, decided }
+        let deviations = asks_deviations(policy);
+        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit, decided, deviations }
     }
 
     /// Whether it holds what a policy asks for.
@@ -123,7 +127,13 @@ impl Beside {
         self.selection_by == selection_by
             && self.unit.as_ref().map(|u| u.0.as_str()) == unit
             && self.decided.is_some() == Self::asks_decided(policy)
+            && self.deviations == asks_deviations(policy)
     }
+}
+
+/// Whether a rule of the policy reads the standard deviations of the snapshot's columns.
+pub(super) fn asks_deviations(policy: &Policy) -> bool {
+    policy.rules().any(|rule| rule.kind.reads_deviations())
 }
 
 fn selection_reference(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::beside::asks_deviations;
 use super::built_for::{BuiltFor, DEFAULT_BINS};
 use super::columns::{Coded, SnapshotColumns};
 use crate::event::Flag;
@@ -11,6 +12,7 @@ use crate::policy::{GridPoints, Policy};
 use crate::stats::bins::{self, Bin};
 use crate::stats::fairness::Confusion;
 use crate::stats::grid::{self, Grid};
+use crate::stats::wasserstein;
 
 /// A numeric feature with at most so many distinct reference values is tested by chi-square.
 const DISCRETE_DISTINCT: usize = 50;
@@ -31,17 +33,22 @@ pub struct NumericReference {
     pub discrete: bool,
     /// PSI bins by their number in the policy.
     pub bins: BTreeMap<usize, Vec<Bin>>,
+    /// The standard deviation with the divisor n, where a rule reads it and it is finite; stored apart (`Beside::deviations`).
+    #[serde(skip)]
+    pub deviation: Option<f64>,
 }
 
 impl NumericReference {
     /// Builds the reference of a column that this policy reads; NaN is missing.
     #[must_use]
     pub fn new(policy: &Policy, values: &[f64]) -> Self {
-        Self::build(values, policy.features.grid, &BuiltFor::new(policy).bins)
+        let sorted = grid::sorted(values);
+        let deviation = if asks_deviations(policy) { wasserstein::deviation(&sorted) } else { None };
+        let missing = values.len() - sorted.len();
+        Self { deviation, ..Self::build(&sorted, missing, policy.features.grid, &BuiltFor::new(policy).bins) }
     }
 
-    fn build(values: &[f64], points: GridPoints, bin_numbers: &[usize]) -> Self {
-        let sorted = grid::sorted(values);
+    fn build(sorted: &[f64], missing: usize, points: GridPoints, bin_numbers: &[usize]) -> Self {
         let mut distinct = 0_usize;
         let mut most = 0_usize;
         for run in sorted.chunk_by(|a, b| a.to_bits() == b.to_bits()) {
@@ -49,22 +56,23 @@ impl NumericReference {
             most = most.max(run.len());
         }
         let edges: BTreeMap<usize, Vec<(f64, bool)>> =
-            bin_numbers.iter().map(|&b| (b, bins::quantile_edges(&sorted, b))).collect();
+            bin_numbers.iter().map(|&b| (b, bins::quantile_edges(sorted, b))).collect();
         let all_edges: Vec<f64> = edges.values().flatten().map(|&(e, _)| e).collect();
         let points = match points {
             // So few distinct values all fit: the grid is exact.
             GridPoints::At(n) if distinct > n => Some(n),
             GridPoints::At(_) | GridPoints::Exact => None,
         };
-        let grid = Grid::from_sorted(&sorted, points, &all_edges);
+        let grid = Grid::from_sorted(sorted, points, &all_edges);
         Self {
-            cells: grid.count_sorted(&sorted),
+            cells: grid.count_sorted(sorted),
             count: sorted.len() as u64,
-            missing: (values.len() - sorted.len()) as u64,
+            missing: missing as u64,
             distinct: distinct as u64,
             discrete: distinct <= DISCRETE_DISTINCT || most * DISCRETE_SHARE > sorted.len(),
             bins: edges.iter().map(|(&b, e)| (b, bins::bins(&grid, e))).collect(),
             grid,
+            deviation: None,
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) fn signals(
         let state = memory.triggers.entry(at).or_default();
         let breached = measured.then_some(!reasons.is_empty());
         let lasting = state.breach.note(close.end, close.group.window.slide, breached, trigger.hysteresis);
-        if breached == Some(false) {
+        if breached == Some(false) && state.breach.is_over(trigger.hysteresis) {
             state.fired = false;
         }
         if lasting && in_prod && !state.fired {

@@ -134,6 +134,14 @@ impl WindowCounts for CountedWindow<'_, '_> {
         }
     }
 
+    fn points(&self, target: Target) -> &[f64] {
+        self.baseline().and_then(|baseline| baseline.numeric(target)).map_or(&[], |known| known.grid.points())
+    }
+
+    fn deviation(&self, target: Target) -> Option<f64> {
+        self.baseline()?.numeric(target)?.deviation
+    }
+
     fn unseen(&self, target: Target) -> Option<Vec<u64>> {
         // A code that stands for many is no category.
         self.unseen_of(target).map(|(code, n)| (code < code::SPECIAL).then_some(n)).collect()

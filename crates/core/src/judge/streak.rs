@@ -14,7 +14,8 @@ pub struct Streak {
     breach: Breach,
 }
 
-/// Consecutive measured windows that breach.
+/// Consecutive measured windows that breach. Where `for` asks for some of the last windows, `windows` has a bit for each of these
+/// instead, the last one in the lowest bit, and `last_end` is the end of the last that was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
     first_end: i64,
@@ -39,13 +40,16 @@ impl Breach {
     /// `hysteresis` asks (always, without one). A gap neither advances nor resets; one longer than `for` starts over.
     pub fn note(&mut self, end: i64, slide: i64, breached: Option<bool>, hysteresis: Option<Hysteresis>) -> bool {
         let Some(breached) = breached else { return false };
+        if let Some(Hysteresis::SomeOf { breaching, of }) = hysteresis {
+            return self.note_one_of(end, slide, breached, (breaching, of));
+        }
         if !breached {
             *self = Self::default();
             return false;
         }
         let longest_gap = match hysteresis {
             None => i64::MAX,
-            Some(Hysteresis::Windows(n)) => slide.saturating_mul(i64::from(n)),
+            Some(Hysteresis::Windows(n) | Hysteresis::SomeOf { of: n, .. }) => slide.saturating_mul(i64::from(n)),
             Some(Hysteresis::Duration(ms)) => ms,
         };
         if self.windows > 0 && end.saturating_sub(self.last_end).saturating_sub(slide) > longest_gap {
@@ -58,8 +62,44 @@ impl Breach {
         self.last_end = end;
         match hysteresis {
             None => true,
-            Some(Hysteresis::Windows(n)) => self.windows >= n,
+            Some(Hysteresis::Windows(n) | Hysteresis::SomeOf { breaching: n, .. }) => self.windows >= n,
             Some(Hysteresis::Duration(ms)) => end.saturating_sub(self.first_end) >= ms,
+        }
+    }
+
+    /// The same of `breaching` of the last `of` measured windows, at most 32.
+    fn note_one_of(&mut self, end: i64, slide: i64, breached: bool, (breaching, of): (u32, u32)) -> bool {
+        let gap = end.saturating_sub(self.last_end).saturating_sub(slide);
+        if self.windows > 0 && gap > slide.saturating_mul(i64::from(of)) {
+            *self = Self::default();
+        }
+        if self.windows == 0 && !breached {
+            return false;
+        }
+        let kept = u32::MAX.checked_shr(32_u32.saturating_sub(of)).unwrap_or(0);
+        if self.windows == 0 {
+            self.first_end = end;
+        }
+        self.windows = (self.windows << 1 | u32::from(breached)) & kept;
+        self.last_end = end;
+        if self.windows == 0 {
+            *self = Self::default();
+        }
+        breached && self.windows.count_ones() >= breaching
+    }
+
+    /// How many of the last windows breached, where `for` asks for some of them.
+    #[must_use]
+    pub fn breaching(&self) -> usize {
+        self.windows.count_ones() as usize
+    }
+
+    /// Whether a breach that `hysteresis` asks for is over once a window passes: not while enough of the last ones breached.
+    #[must_use]
+    pub fn is_over(&self, hysteresis: Option<Hysteresis>) -> bool {
+        match hysteresis {
+            Some(Hysteresis::SomeOf { breaching, .. }) => self.windows.count_ones() < breaching,
+            _ => true,
         }
     }
 }
@@ -122,6 +162,44 @@ mod tests {
             fires(three, &[(1, yes), (2, yes), (7, yes), (8, yes), (9, yes)]),
             [false, false, false, false, true]
         );
+    }
+
+    #[test]
+    fn three_of_five_are_of_the_last_five_measured() {
+        let some = |breaching, of| Hysteresis::SomeOf { breaching, of };
+        let (yes, no) = (Some(true), Some(false));
+        let windows = [(1, yes), (2, no), (3, yes), (4, no), (5, yes), (6, no), (7, yes), (8, no), (9, no), (10, yes)];
+        let expected = [false, false, false, false, true, false, true, false, false, false];
+        assert_eq!(fires(some(3, 5), &windows), expected, "a window that passes does not block");
+        let gaps = [(1, yes), (2, None), (3, yes), (4, None), (5, None), (6, no), (7, no), (8, yes)];
+        assert!(fires(some(3, 5), &gaps)[7], "what was not measured is none of the five");
+        assert_eq!(fires(some(2, 5), &[(1, yes), (7, yes)]), [false, true]);
+        assert_eq!(
+            fires(some(2, 5), &[(1, yes), (8, yes)]),
+            [false, false],
+            "a gap longer than five windows starts over"
+        );
+        assert_eq!(fires(some(1, 1), &[(1, yes), (2, no), (3, yes)]), [true, false, true]);
+        let many: Vec<_> = (1..=40).map(|at| (at, Some(at != 3))).collect();
+        assert_eq!(fires(some(32, 32), &many), (1..=40).map(|at| at >= 35).collect::<Vec<_>>());
+        let three = fires(Hysteresis::Windows(3), &many[..9]);
+        assert_eq!(fires(some(3, 3), &many[..9]), three, "three of three are three in a row");
+    }
+
+    #[test]
+    fn a_breach_is_over_once_too_few_of_the_last_windows_breached() {
+        let asked = Some(Hysteresis::SomeOf { breaching: 2, of: 3 });
+        let mut breach = Breach::default();
+        let over: Vec<bool> = [true, true, false, false]
+            .into_iter()
+            .zip(1..)
+            .map(|(breached, at)| {
+                breach.note(at * MINUTE, MINUTE, Some(breached), asked);
+                breach.is_over(asked)
+            })
+            .collect();
+        assert_eq!(over, [true, false, false, true]);
+        assert!(breach.is_over(Some(Hysteresis::Windows(2))));
     }
 
     #[test]

@@ -252,8 +252,21 @@ fn needs(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings
     }
 }
 
-/// `3`, consecutive windows, or `5m`, a span of event time.
+/// `3`, consecutive windows, `3 of 5`, so many of the last windows, or `5m`, a span of event time.
 pub(super) fn hysteresis(item: &Item) -> Option<Hysteresis> {
+    if let Some((breaching, of)) = item.scalar().and_then(|text| text.split_once(" of ")) {
+        let count = |text: &str| text.trim().parse::<u32>().ok();
+        return match (count(breaching), count(of)) {
+            (Some(breaching @ 1..), Some(of @ ..=Hysteresis::MOST_OF)) if breaching <= of => {
+                Some(Hysteresis::SomeOf { breaching, of })
+            }
+            _ => item.fail(format!(
+                "expected so many of the last windows, of at most {}, read {}: write `3 of 5`",
+                Hysteresis::MOST_OF,
+                units::quote(item.scalar().unwrap_or_default())
+            )),
+        };
+    }
     match item.scalar().map(str::parse::<u32>) {
         Some(Ok(windows @ 1..=1000)) => Some(Hysteresis::Windows(windows)),
         Some(Ok(windows)) => item

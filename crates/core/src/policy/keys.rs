@@ -55,6 +55,11 @@ pub enum Shape {
         least: u64,
         most: u64,
     },
+    /// A text, in words and as a regular expression.
+    Pattern {
+        written: &'static str,
+        pattern: &'static str,
+    },
     Boolean,
     /// A whole number with a unit.
     Duration {
@@ -104,8 +109,12 @@ const RULE: Shape = Shape::Text("`group/id` of a rule");
 const GROUPS: Shape = Shape::List(&Shape::Text("the name of a group of `checks:`"));
 const ZERO_TO_ONE: &[(&str, f64)] = &[("minimum", 0.0), ("maximum", 1.0)];
 const FROM_ZERO: &[(&str, f64)] = &[("minimum", 0.0)];
-/// `3`, consecutive windows, or `5m`, a span of event time.
-pub(crate) const HYSTERESIS: Shape = Shape::Either(&[Shape::Whole { least: 1, most: 1000 }, SPAN]);
+/// `3`, consecutive windows, `3 of 5`, some of the last ones, or `5m`, a span of event time.
+pub(crate) const HYSTERESIS: Shape = Shape::Either(&[
+    Shape::Whole { least: 1, most: 1000 },
+    Shape::Pattern { written: "so many of the last windows, like `3 of 5`", pattern: "^[0-9]+ of [0-9]+$" },
+    SPAN,
+]);
 
 pub static POLICY: Mapping = mapping(
     "",
@@ -495,7 +504,12 @@ pub static TRIGGER: Mapping = mapping(
     "rollback.triggers[]",
     &[
         key("rule", RULE, REQUIRED, "The rule."),
-        key("for", HYSTERESIS, "the rule's own", "How long it must block: a number of windows, or a duration."),
+        key(
+            "for",
+            HYSTERESIS,
+            "the rule's own",
+            "How long it must block: a number of windows in a row, so many of the last ones (`3 of 5`), or a duration.",
+        ),
     ],
 );
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::number_of;
 use super::signing::SignerTrust;
-use super::types::{Approvals, Enforce, Group, Hysteresis, Policy, Transition};
+use super::types::{Approvals, Enforce, Group, Hysteresis, Policy, Target, Transition};
 use crate::rule::definition::Guard;
 use crate::yaml::units::show_duration;
 
@@ -78,13 +78,18 @@ impl Lints {
         for group in &policy.groups {
             for (at, rule) in group.rules.iter().enumerate().filter(|(_, rule)| rule.kind.is_change()) {
                 let labelled = rule.kind.reads_labels();
-                if policy.baseline.snapshot.is_some() && score && (label || !labelled) {
+                let scored = !rule.kind.reads_features() || rule.kind.targets().contains(&Target::Score);
+                if policy.baseline.snapshot.is_some() && (score || !scored) && (label || !labelled) {
                     continue;
                 }
-                let columns = if labelled { "{score: …, label: …}" } else { "{score: …}" };
+                let columns = match (labelled, scored) {
+                    (true, _) => ", columns: {score: …, label: …}",
+                    (false, true) => ", columns: {score: …}",
+                    (false, false) => "",
+                };
                 self.say(
                     format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric()),
-                    format!("a change is compared with the training snapshot, of which the policy names too little, so that it is always insufficient: write `baseline: {{snapshot: …, columns: {columns}}}`"),
+                    format!("a change is compared with the training snapshot, of which the policy names too little, so that it is always insufficient: write `baseline: {{snapshot: …{columns}}}`"),
                 );
             }
         }
@@ -268,19 +273,19 @@ fn too_short(group: &Group, hysteresis: Option<Hysteresis>) -> Option<String> {
     if window.size <= window.slide {
         return None;
     }
-    let size = show_duration(window.size);
+    let (size, slide, enough) =
+        (show_duration(window.size), show_duration(window.slide), window.size / window.slide + 1);
     match hysteresis? {
         Hysteresis::Duration(lasts) if lasts < window.size => Some(format!(
             "{} is shorter than the window of {size}: windows overlap, so the same events can breach all that time; write at least {size}",
             show_duration(lasts)
         )),
-        Hysteresis::Windows(count) if i64::from(count.saturating_sub(1)).saturating_mul(window.slide) < window.size => {
-            Some(format!(
-                "{count} windows of {size} every {} share events, so the same ones can breach them all; write at least {}",
-                show_duration(window.slide),
-                window.size / window.slide + 1
-            ))
-        }
+        Hysteresis::Windows(count) if i64::from(count) < enough => Some(format!(
+            "{count} windows of {size} every {slide} share events, so the same ones can breach them all; write at least {enough}"
+        )),
+        Hysteresis::SomeOf { breaching, of } if i64::from(of) < enough => Some(format!(
+            "{of} windows of {size} every {slide} share events, so the same ones can breach {breaching} of them; look at {enough} or more"
+        )),
         _ => None,
     }
 }

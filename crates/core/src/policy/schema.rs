@@ -76,6 +76,7 @@ impl Shape {
                 Value::Object(std::iter::once(("type".to_owned(), json!("number"))).chain(bounds).collect())
             }
             Self::Whole { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
+            Self::Pattern { pattern, .. } => json!({"type": "string", "pattern": pattern}),
             Self::Boolean => json!({"type": "boolean"}),
             Self::Duration { .. } => json!({"$ref": "#/$defs/duration"}),
             Self::Words(words) => json!({"enum": words}),
@@ -97,6 +98,7 @@ impl Shape {
             Self::Text(what) | Self::Slug(what) => (*what).to_owned(),
             Self::Number(bounds) => number(bounds),
             Self::Whole { least, most } => format!("a whole number from {least} to {most}"),
+            Self::Pattern { written, .. } => (*written).to_owned(),
             Self::Boolean => "`true`, `false`".to_owned(),
             Self::Duration { zero: true } => "a duration; `0s` is allowed".to_owned(),
             Self::Duration { zero: false } => "a duration".to_owned(),

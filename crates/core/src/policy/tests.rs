@@ -1,5 +1,6 @@
 //! The policy parser, by what it reads and by what it says.
 
+mod drift;
 mod quality;
 mod rollout;
 mod rules;

@@ -2,11 +2,13 @@
 //! every name is resolved to an index and every duration to milliseconds, so nothing downstream can fail on it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::signing::{ModelSigner, SigningKey};
 use crate::rule::names::{Naming, target_name};
 use crate::stats::limit::Limit;
+use crate::yaml::units::show_duration;
 
 pub use crate::rule::RuleKind;
 pub use crate::rule::types::{Aggregate, Bound, Correction, MOST_VALUE, Side, Subject, Target, Tolerance, Upper};
@@ -165,8 +167,26 @@ pub const MOST_WEIGHT: u64 = 1_000_000_000;
 pub enum Hysteresis {
     /// So many consecutive measured windows.
     Windows(u32),
+    /// So many of the last measured windows, at most [`Hysteresis::MOST_OF`].
+    SomeOf { breaching: u32, of: u32 },
     /// Breaching for so long since the first such window's end.
     Duration(Millis),
+}
+
+impl Hysteresis {
+    /// Of so many windows at most it is known which breached.
+    pub const MOST_OF: u32 = 32;
+}
+
+/// `3 windows`, `3 of 5 windows`, `5m`.
+impl fmt::Display for Hysteresis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Windows(n) => write!(f, "{n} windows"),
+            Self::SomeOf { breaching, of } => write!(f, "{breaching} of {of} windows"),
+            Self::Duration(ms) => f.write_str(&show_duration(*ms)),
+        }
+    }
 }
 
 /// Results that are judged and published but decide nothing, for windows ending at or before `until`.

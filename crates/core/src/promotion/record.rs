@@ -148,8 +148,8 @@ fn triggers(policy: &Policy) -> Vec<String> {
         let rule = group.rules.get(trigger.rule)?;
         let hysteresis = match trigger.hysteresis.or(rule.hysteresis) {
             None => " in one window".to_owned(),
-            Some(Hysteresis::Windows(n)) => format!(" for {n} windows"),
-            Some(Hysteresis::Duration(ms)) => format!(" for {}", show_duration(ms)),
+            Some(hysteresis @ Hysteresis::SomeOf { .. }) => format!(" in {hysteresis}"),
+            Some(hysteresis) => format!(" for {hysteresis}"),
         };
         let window = show_duration(group.window.size);
         let breach = rule.kind.breach(policy.subjects(&rule.kind).first().map_or("", String::as_str));

@@ -139,11 +139,14 @@ pub struct GroupMeasurements {
 }
 
 /// A breach under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaching {
-    /// End of its first window.
+    /// End of its first window; where `for` asks for some of the last ones, of the first of these that breached.
     pub since_ms: i64,
     pub breach: Breach,
+    /// Where `for` asks for some of the last windows: the ends of those that breached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ends: Vec<i64>,
 }
 
 /// The counts of candidate and champion in a step, in windows that do not overlap.

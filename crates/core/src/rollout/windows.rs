@@ -143,32 +143,38 @@ impl Machine<'_> {
         verdict: &Verdict,
         breached: Option<bool>,
     ) -> Option<i64> {
-        if breached == Some(false) {
-            self.state.breaches.remove(rule);
-        }
-        if breached != Some(true) {
+        let (end, slide, breached) = (verdict.window.end, group.window.slide, breached?);
+        let some_of = matches!(hysteresis, Hysteresis::SomeOf { .. });
+        let known = self.state.breaches.remove(rule);
+        if !breached && !some_of {
             return None;
         }
-        let (end, slide) = (verdict.window.end, group.window.slide);
-        let known = self.state.breaches.get(rule).copied();
-        let mut breaching = known.unwrap_or_default();
-        let lasting = breaching.breach.note(end, slide, breached, Some(hysteresis));
+        let (is_known, mut breaching) = (known.is_some(), known.unwrap_or_default());
+        let lasting = breaching.breach.note(end, slide, Some(breached), Some(hysteresis));
+        if breaching.breach == Breach::default() {
+            // None of the last windows breached.
+            return None;
+        }
         let mut first = Breach::default();
-        first.note(end, slide, breached, Some(hysteresis));
-        if breaching.breach == first {
+        first.note(end, slide, Some(true), Some(hysteresis));
+        if breached && breaching.breach == first {
             breaching.since_ms = end;
-            let length = match hysteresis {
-                Hysteresis::Duration(ms) => show_duration(ms),
-                Hysteresis::Windows(n) => format!("{n} windows"),
-            };
-            self.note(if known.is_some() {
+            let length = hysteresis.to_string();
+            self.note(if is_known {
                 format!("{rule} blocks after a gap longer than {length}: inconclusive, the breach is counted anew")
             } else {
                 format!("{rule} blocks: it fails the rollout after {length}, and no step ends meanwhile")
             });
         }
+        if some_of {
+            breaching.ends.extend(breached.then_some(end));
+            let left = breaching.ends.len().saturating_sub(breaching.breach.breaching());
+            breaching.ends.drain(..left);
+            breaching.since_ms = breaching.ends.first().copied().unwrap_or(end);
+        }
+        let since = lasting.then_some(breaching.since_ms);
         self.state.breaches.insert(rule.to_owned(), breaching);
-        lasting.then_some(breaching.since_ms)
+        since
     }
 
     /// Whether the current step compares with the champion.

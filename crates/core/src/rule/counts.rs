@@ -26,6 +26,11 @@ pub trait WindowCounts {
     fn distribution(&self, target: Target) -> Option<Distribution<'_>>;
     /// Counts of a distribution in so many bins.
     fn binned(&self, target: Target, bins: usize, cells: &[u64]) -> Binned;
+    /// The points of a numeric target's grid, strictly increasing; empty for categories and where the snapshot has no value.
+    fn points(&self, target: Target) -> &[f64];
+    /// The standard deviation (divisor n) of a numeric target's training values, for a rule with `Read::Deviations`; `None` where it
+    /// is not finite.
+    fn deviation(&self, target: Target) -> Option<f64>;
     /// The counts of unseen categories, each by itself; `None` where they are not all told apart.
     fn unseen(&self, target: Target) -> Option<Vec<u64>>;
     /// Unseen categories with their names.

@@ -152,7 +152,7 @@ impl Check for Decided {
         vec![self.limits.bound()]
     }
 
-    fn floor(&self) -> Option<Bound> {
+    fn floor(&self, _: usize) -> Option<Bound> {
         self.limits.floor()
     }
 

@@ -64,7 +64,7 @@ impl Definition {
     /// Every key of the rule's options, in the order that messages list them.
     #[must_use]
     pub fn keys(&'static self) -> Vec<&'static str> {
-        let features = matches!(self.subjects, Subjects::Features { .. });
+        let features = self.subjects.are_features();
         let mut keys: Vec<&'static str> = self.subjects.key().into_iter().collect();
         keys.extend(self.limit.keys());
         keys.extend(self.options.iter().map(|option| option.key));
@@ -81,6 +81,8 @@ pub enum Read {
     Distribution(Target),
     /// The snapshot's distributions in so many bins.
     Bins(usize),
+    /// The standard deviations of the snapshot's numeric columns.
+    Deviations,
     /// Predictions or pairs by segment.
     Segmentation(usize),
     /// The snapshot's labelled rows by segment, without which the rule cannot be judged.
@@ -108,8 +110,9 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
     /// Its limits: one per target of a rule on features, else one.
     fn bounds(&self) -> Vec<Bound>;
 
-    /// Of a rule whose value lies between two limits, the lower one.
-    fn floor(&self) -> Option<Bound> {
+    /// Of a subject whose value lies between two limits, the lower one; `at` is its place among `bounds`.
+    fn floor(&self, at: usize) -> Option<Bound> {
+        let _ = at;
         None
     }
 
@@ -226,7 +229,7 @@ impl RuleKind {
     /// Whether the rule reads features or the score's distribution, which the features stream may carry.
     #[must_use]
     pub fn reads_features(&self) -> bool {
-        matches!(self.definition().subjects, Subjects::Features { .. })
+        self.definition().subjects.are_features()
     }
 
     /// Whether the rule reads whether requests failed.
@@ -246,6 +249,12 @@ impl RuleKind {
     #[must_use]
     pub fn bins(&self) -> Option<usize> {
         self.read(|read| if let Read::Bins(bins) = read { Some(bins) } else { None })
+    }
+
+    /// Whether the rule reads the standard deviations of the snapshot's columns.
+    #[must_use]
+    pub fn reads_deviations(&self) -> bool {
+        self.read(|read| (read == Read::Deviations).then_some(())).is_some()
     }
 
     /// The segmentation of a rule over segments.
@@ -308,10 +317,10 @@ impl RuleKind {
         self.0.is_change()
     }
 
-    /// The lower limit of a rule whose value lies between two; `bounds` has the upper one.
+    /// The lower limit of a subject whose value lies between two; `bounds` has the upper one, at the same place.
     #[must_use]
-    pub fn floor(&self) -> Option<Bound> {
-        self.0.floor()
+    pub fn floor(&self, at: usize) -> Option<Bound> {
+        self.0.floor(at)
     }
 
     /// Judges a window by it; `lasts` says that the rule asks for a breach that lasts (`for`).
@@ -337,7 +346,7 @@ impl RuleKind {
     pub fn subjects(&self, named: &dyn Naming) -> Vec<String> {
         let one = |name: Option<&str>| name.map(str::to_owned).into_iter().collect();
         match self.definition().subjects {
-            Subjects::Features { .. } => {
+            Subjects::Features { .. } | Subjects::Categories => {
                 self.targets().into_iter().map(|target| named.target(target).to_owned()).collect()
             }
             Subjects::Segmentation => one(self.segmentation().and_then(|by| named.segmentation(by))),

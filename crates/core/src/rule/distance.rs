@@ -1,6 +1,7 @@
 //! Distances of a window's distribution from the training snapshot's: PSI, p-values of KS and chi-square tests, the safe KS
 //! bound. Counts come from the predictions, or from the features stream where the predictions do not carry the feature.
 
+pub mod limited;
 mod test;
 
 use super::alarms::Simulation;
@@ -66,7 +67,7 @@ static PSI: Definition = Definition {
     },
     ..BASE
 };
-const BINS: Opt = Opt {
+pub(super) const BINS: Opt = Opt {
     key: "bins",
     takes: Takes::Whole { least: 2, most: 100 },
     default: "10",
@@ -191,7 +192,8 @@ static KS_P: Definition = Definition {
     recorded_as: Some("drift_ks_p"),
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
-        let correction = CORRECTION.word(map, &[Correction::None, Correction::Holm, Correction::Bh]);
+        let correction =
+            CORRECTION.word(map, &[Correction::None, Correction::Bonferroni, Correction::Holm, Correction::Bh]);
         let min_effect = MIN_EFFECT.limit(map);
         Some(RuleKind::new(KsP { of: of?, correction: correction?, min_effect: min_effect? }))
     },
@@ -199,9 +201,9 @@ static KS_P: Definition = Definition {
 };
 const CORRECTION: Opt = Opt {
     key: "correction",
-    takes: Takes::Words(&["none", "holm", "bh"]),
+    takes: Takes::Words(&["none", "bonferroni", "holm", "bh"]),
     default: "none",
-    documentation: "Corrects the p-values of the rule's subjects for their number: Holm's method, or Benjamini and Hochberg's.",
+    documentation: "Corrects the p-values of the rule's subjects for their number: Bonferroni's method, Holm's (never weaker), or Benjamini and Hochberg's.",
 };
 const MIN_EFFECT: Opt = Opt {
     key: "min_effect",

@@ -133,6 +133,14 @@ mod tests {
             Binned::default()
         }
 
+        fn points(&self, _: Target) -> &[f64] {
+            &[]
+        }
+
+        fn deviation(&self, _: Target) -> Option<f64> {
+            None
+        }
+
         fn unseen(&self, _: Target) -> Option<Vec<u64>> {
             None
         }

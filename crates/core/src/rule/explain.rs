@@ -23,7 +23,7 @@ impl Definition {
     /// When the rule blocks, with the limit's key.
     fn blocks(&'static self) -> String {
         match (self.limit, self.limit.keys().first()) {
-            (LimitForm::Any | LimitForm::Full, _) => "A value beyond the limit blocks.".to_owned(),
+            (LimitForm::Any | LimitForm::Band | LimitForm::Full, _) => "A value beyond the limit blocks.".to_owned(),
             (LimitForm::Below, Some(key)) => format!("A value at or above `{key}` blocks."),
             (LimitForm::AtMost(_), Some(key)) => format!("A value above `{key}` blocks."),
             (LimitForm::AtLeast(_), Some(key)) => format!("A value below `{key}` blocks."),
@@ -73,12 +73,16 @@ impl Definition {
     pub(super) fn limit_meaning(&self, key: &str) -> &'static str {
         match (self.limit, key) {
             (LimitForm::Drop, _) => "A larger drop blocks.",
-            (LimitForm::Full, "between") => "A value outside of the two numbers blocks; both of them pass.",
+            (LimitForm::Band | LimitForm::Full, "between") => {
+                "A value outside of the two numbers blocks; both of them pass."
+            }
             (LimitForm::Full, "max_increase") => {
                 "A larger increase over the snapshot's value blocks; the increase is the value."
             }
             (LimitForm::Full, "max_drop") => "A larger drop below the snapshot's value blocks; the drop is the value.",
-            (LimitForm::Full, "warn") => "A limit of the same form inside the other: a value beyond it warns.",
+            (LimitForm::Band | LimitForm::Full, "warn") => {
+                "A limit of the same form inside the other: a value beyond it warns."
+            }
             (LimitForm::Any, "warn") => "A limit inside the other: a value beyond it warns.",
             (_, "warn") => "Below `lt`: a value at or above it warns.",
             (_, "lt") => "A value at or above it blocks.",

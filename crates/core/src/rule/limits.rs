@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::definition::{Bounds, Definition, LimitForm, Opt, Takes};
-use super::options::{limit, tolerance};
+use super::options::{ReadLimit, limit, tolerance};
 use super::types::{Bound, Side, Status, Tolerance};
 use crate::stats::limit::{Amount, Limit};
 use crate::stats::ratio::Ratio;
@@ -57,6 +57,15 @@ enum Lies {
 }
 
 impl Region {
+    /// As the policy spells it.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Side(side, _) => side.name(),
+            Self::Between(..) => "between",
+            Self::Change(change, _) => change.key(),
+        }
+    }
+
     fn holds(self, value: Amount) -> bool {
         match self {
             Self::Side(side, limit) => side.passes(limit.order(value)),
@@ -132,21 +141,7 @@ impl Limits {
     /// Reads exactly one limit, and a `warn` of its form inside of it.
     pub(super) fn read(definition: &'static Definition, map: &Map) -> Option<Self> {
         let known = VERSUS.word(map, &[()]);
-        let limits = LimitForm::Full.keys().iter().filter(|key| **key != "warn");
-        let given: Vec<(&str, Item)> = limits.filter_map(|key| Some((*key, map.get(key)?))).collect();
-        let (key, item) = match given.as_slice() {
-            [one] => one,
-            [] => {
-                return map.item().fail(
-                    "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase` or `max_drop`, like `lt: 0.5`",
-                );
-            }
-            [(first, _), (second, item), ..] => {
-                return item.fail(format!(
-                    "both `{first}` and `{second}`: keep one limit, and write the other as a rule of its own"
-                ));
-            }
-        };
+        let (key, item) = &written(definition, map)?.or_else(|| map.item().fail(none(definition)))?;
         let place = map.get("warn");
         let found = region(definition, key, item);
         let warn = match &place {
@@ -284,6 +279,48 @@ impl Change {
             (Tolerance::Relative(_), Self::Increase) => Some((low / to - 1.0, high / from - 1.0)),
             (Tolerance::Relative(_), Self::Drop) => Some((1.0 - high / from, 1.0 - low / to)),
         }
+    }
+}
+
+/// The one limit that is written, with its key; the inner `None` where none is.
+#[expect(clippy::option_option, reason = "the outer is the reader's, the inner the file's")]
+fn written<'a>(definition: &'static Definition, map: &Map<'a>) -> Option<Option<(&'static str, Item<'a>)>> {
+    let limits = definition.limit.keys().iter().filter(|key| **key != "warn");
+    let mut given = limits.filter_map(|key| Some((*key, map.get(key)?)));
+    match (given.next(), given.next()) {
+        (Some((first, _)), Some((second, item))) => item
+            .fail(format!("both `{first}` and `{second}`: keep one limit, and write the other as a rule of its own")),
+        (found, _) => Some(found),
+    }
+}
+
+/// What is said where a rule has no limit.
+fn none(definition: &Definition) -> &'static str {
+    if definition.limit == LimitForm::Full {
+        "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase` or `max_drop`, like `lt: 0.5`"
+    } else {
+        "no limit: write one of `lt`, `lte`, `gt`, `gte` or `between`, like `lt: 0.5`"
+    }
+}
+
+/// A rule's limit, or that of an exception: what is left out is the rule's. The rule's `warn` goes on holding for a limit of its form.
+impl ReadLimit for Limits {
+    fn in_options(map: &Map, base: Option<Self>, definition: &'static Definition) -> Option<Self> {
+        let Some(base) = base else { return Self::read(definition, map) };
+        let (limit, place) = (written(definition, map)?, map.get("warn"));
+        let (region, key) = match &limit {
+            Some((key, item)) => (region(definition, key, item)?, *key),
+            None => (base.region, base.region.key()),
+        };
+        let warn = match &place {
+            Some(item) => Some(self::region(definition, key, item)?),
+            None => base.warn.filter(|warn| warn.key() == key),
+        };
+        if let Some(warn) = warn.filter(|warn| !region.encloses(*warn)) {
+            let whose = if place.is_some() { "" } else { "the rule's " };
+            return place.as_ref().unwrap_or(map.item()).fail(format!("{whose}{}", outside_of(region, warn)));
+        }
+        Some(Self { region, warn })
     }
 }
 

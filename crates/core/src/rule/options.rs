@@ -122,8 +122,7 @@ pub(super) fn subjects<L: ReadLimit>(
     names: &PolicyNames,
     definition: &'static Definition,
 ) -> Option<Vec<Subject<L>>> {
-    let categorical = definition.subjects == Subjects::Features { categorical: true };
-    let targets = map.require("of", "features").and_then(|item| targets(&item, names, categorical));
+    let targets = map.require("of", "features").and_then(|item| targets(&item, names, definition.subjects));
     let base = L::in_options(map, None, definition);
     let (targets, base) = (targets?, base?);
     let mut subjects: Vec<_> = targets.into_iter().map(|target| Subject { target, limit: base }).collect();
@@ -163,7 +162,12 @@ fn except<L: ReadLimit>(
     Some(())
 }
 
-fn targets(item: &Item, names: &PolicyNames, categorical: bool) -> Option<Vec<Target>> {
+fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<Target>> {
+    let usable = |target: &Target| match subjects {
+        Subjects::Categories => matches!(target, Target::Categorical(_)),
+        Subjects::Features { categorical: false } => !matches!(target, Target::Categorical(_)),
+        _ => true,
+    };
     let items = if item.is_list() { item.list("feature names")? } else { vec![item.clone()] };
     if items.is_empty() {
         return item.fail("expected at least one subject: write `features`, `score`, or names of features");
@@ -175,10 +179,13 @@ fn targets(item: &Item, names: &PolicyNames, categorical: bool) -> Option<Vec<Ta
         };
         if name == "features" {
             let before = targets.len();
-            let usable = |target: &Target| categorical || !matches!(target, Target::Categorical(_));
             targets.extend(names.all_features().filter(usable).filter(|&target| seen.insert(target)));
             if targets.len() == before && names.features_read() {
-                let kind = if categorical { "" } else { "numeric " };
+                let kind = match subjects {
+                    Subjects::Categories => "categorical ",
+                    Subjects::Features { categorical: false } => "numeric ",
+                    _ => "",
+                };
                 item.report(format!("there are no {kind}features to look at: name some under `features:`"));
             }
             continue;
@@ -186,11 +193,13 @@ fn targets(item: &Item, names: &PolicyNames, categorical: bool) -> Option<Vec<Ta
         let Some(target) = names.target_of(name, &item) else {
             continue;
         };
-        if !categorical && matches!(target, Target::Categorical(_)) {
-            item.report(format!(
-                "{} is categorical, and this rule compares numbers: use ks_p or psi for it",
-                units::quote(name)
-            ));
+        if !usable(&target) {
+            let why = if matches!(target, Target::Categorical(_)) {
+                "is categorical, and this rule compares numbers: use ks_p or psi for it"
+            } else {
+                "is a number, and this rule counts categories: use out_of_range for it"
+            };
+            item.report(format!("{} {why}", units::quote(name)));
         } else if seen.insert(target) {
             targets.push(target);
         } else {

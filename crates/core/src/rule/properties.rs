@@ -31,6 +31,8 @@ pub enum Counts {
 pub enum Subjects {
     /// Features and the score; only what is numeric unless `categorical`.
     Features { categorical: bool },
+    /// Categorical features.
+    Categories,
     /// The segmentation that `by` names.
     Segmentation,
     /// The KPI that `of` names.
@@ -82,6 +84,8 @@ pub enum LimitForm {
     Drop,
     /// One of `lt`, `lte`, `gt` and `gte`, and a `warn` on its side.
     Any,
+    /// One of these or `between`, and a `warn` of its form.
+    Band,
     /// One of these, of `between`, or of a change against training, and a `warn` of its form.
     Full,
 }
@@ -146,11 +150,17 @@ pub enum Takes {
 }
 
 impl Subjects {
+    /// Whether they are features, or the score as one.
+    #[must_use]
+    pub fn are_features(self) -> bool {
+        matches!(self, Self::Features { .. } | Self::Categories)
+    }
+
     /// The key that names the subject.
     #[must_use]
     pub fn key(self) -> Option<&'static str> {
         match self {
-            Self::Features { .. } | Self::Kpi | Self::Measured => Some("of"),
+            Self::Features { .. } | Self::Categories | Self::Kpi | Self::Measured => Some("of"),
             Self::Segmentation => Some("by"),
             Self::Only(_) => None,
         }
@@ -178,6 +188,7 @@ impl LimitForm {
             Self::AtMost(key) | Self::AtLeast(key) => std::slice::from_ref(key),
             Self::Drop => &["max"],
             Self::Any => &["lt", "lte", "gt", "gte", "warn"],
+            Self::Band => &["lt", "lte", "gt", "gte", "between", "warn"],
             Self::Full => &["lt", "lte", "gt", "gte", "between", "max_increase", "max_drop", "warn"],
         }
     }
@@ -189,7 +200,7 @@ impl LimitForm {
             Self::Below => Some(Side::Lt),
             Self::AtMost(_) | Self::Drop => Some(Side::Lte),
             Self::AtLeast(_) => Some(Side::Gte),
-            Self::Any | Self::Full => None,
+            Self::Any | Self::Band | Self::Full => None,
         }
     }
 }

@@ -167,7 +167,7 @@ impl Check for ScoreRule {
         vec![self.limits.bound()]
     }
 
-    fn floor(&self) -> Option<Bound> {
+    fn floor(&self, _: usize) -> Option<Bound> {
         self.limits.floor()
     }
 

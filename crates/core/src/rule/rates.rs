@@ -1,16 +1,16 @@
 //! Shares of a window's events whose value of a feature is missing or invalid.
 
 use super::alarms::Simulation;
-use super::counts::WindowCounts;
+use super::counts::{Distribution, WindowCounts};
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
+use super::limits::{Change, Limits, MIN_SAMPLES, Region, VERSUS};
 use super::options::subjects;
-use super::result::{Judged, at_most, bounded, enough_events, limit};
+use super::result::{Judged, enough_events};
 use super::shown;
-use super::types::{Bound, Side, Subject, Target};
+use super::types::{Bound, Side, Subject, Tolerance};
 use crate::codec::number::number;
-use crate::stats::limit::Limit;
 use crate::stats::ratio::Ratio;
 
 /// The rules of this family, in the order of the reference.
@@ -18,130 +18,118 @@ pub(super) static RULES: [&Definition; 2] = [&MISSING_RATE, &INVALID_RATE];
 
 static MISSING_RATE: Definition = Definition {
     name: "missing_rate",
-    documentation: "The share of events without a value of the feature, less that share in the snapshot. Its samples are the events, not \
-        the values measured: a feature that is gone altogether blocks.",
+    documentation: "The share of events without a value of the feature. With `max_increase` the value is its increase over the share in the \
+        snapshot, and `rate` the share itself. Its samples are the events, not the values measured: a feature that is gone altogether blocks.",
     guards: Guard::Drift,
     counts: Counts::Predictions,
     subjects: Subjects::Features { categorical: true },
-    baseline: Reference::Snapshot,
+    baseline: Reference::Shown,
     minimum: Minimum::Events,
-    limit: LimitForm::AtMost("max_increase"),
+    limit: LimitForm::Full,
     bounds: Bounds::Rate,
     example: "0.05",
     values: Values::Difference,
-    options: &[],
+    options: &[VERSUS, MIN_SAMPLES],
     recorded_as: None,
-    parse: |definition, map, names| Some(RuleKind::new(MissingRate { of: subjects(map, names, definition)? })),
+    parse: |definition, map, names| {
+        let (of, known) = (subjects(map, names, definition), VERSUS.word(map, &[()]));
+        let (min_samples, ()) = (MIN_SAMPLES.optional_whole(map)?, known?);
+        Some(RuleKind::new(EventRate { definition, of: of?, min_samples }))
+    },
 };
-
-/// Blocks above the limit (`max_increase`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct MissingRate {
-    pub of: Vec<Subject<Limit>>,
-}
-
-impl Check for MissingRate {
-    fn definition(&self) -> &'static Definition {
-        &MISSING_RATE
-    }
-
-    fn reads(&self) -> Vec<Read> {
-        distributions(&self.of)
-    }
-
-    fn bounds(&self) -> Vec<Bound> {
-        bounds(&self.of)
-    }
-
-    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        self.of.iter().map(|subject| missing_rate(window, subject)).collect()
-    }
-
-    fn simulation(&self) -> Simulation {
-        Simulation::Rate { of: limits(&self.of), what: "missing values", as_in_training: true }
-    }
-}
-
-fn missing_rate(window: &dyn WindowCounts, subject: &Subject<Limit>) -> Judged {
-    let Some(c) = window.distribution(subject.target) else { return shown::absent(window, subject.target) };
-    let reference_total = c.reference_n + c.reference_missing;
-    let (rate, reference) =
-        (Ratio::of_counts(c.missing, c.events()), Ratio::of_counts(c.reference_missing, reference_total));
-    let increase = rate.zip(reference).and_then(|(now, then)| now.minus(then));
-    let value = increase.map(Ratio::value);
-    let judged = enough_events(c.events(), window.min_samples(), increase, |v| at_most(v, subject.limit));
-    // The share of missing values in the snapshot is one of all its rows.
-    let (status, reason) = shown::against(window, reference_total, judged);
-    let mut evidence = vec![("rate", number(rate.map(Ratio::value))), ("limit", limit("max_increase", subject.limit))];
-    evidence.extend(shown::tail(&c));
-    evidence.push(("reference_value", number(reference.map(Ratio::value))));
-    Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins: None }
-}
 
 static INVALID_RATE: Definition = Definition {
     name: "invalid_rate",
     documentation: "The share of events whose value of the feature cannot be read as its type. Its samples are the events, as with \
-        `missing_rate`.",
-    guards: Guard::Drift,
-    counts: Counts::Predictions,
-    subjects: Subjects::Features { categorical: true },
+        `missing_rate`. A snapshot has no invalid values: an increase is the share itself.",
     baseline: Reference::None,
-    minimum: Minimum::Events,
-    limit: LimitForm::AtMost("lte"),
-    bounds: Bounds::Rate,
     example: "0.01",
     values: Values::Fraction,
-    options: &[],
-    recorded_as: None,
-    parse: |definition, map, names| Some(RuleKind::new(InvalidRate { of: subjects(map, names, definition)? })),
+    ..MISSING_RATE
 };
 
-/// Blocks above the limit (`lte`).
+/// A share of all events, or its change against the snapshot, by subject.
 #[derive(Clone, Debug, PartialEq)]
-pub struct InvalidRate {
-    pub of: Vec<Subject<Limit>>,
+pub struct EventRate {
+    definition: &'static Definition,
+    pub of: Vec<Subject<Limits>>,
+    pub min_samples: Option<u64>,
 }
 
-impl Check for InvalidRate {
+impl EventRate {
+    fn is_of_missing(&self) -> bool {
+        self.definition == &MISSING_RATE
+    }
+
+    /// The share in the window and in the snapshot's rows; `None` without any.
+    fn rates(&self, c: &Distribution<'_>) -> (Option<Ratio>, Option<Ratio>) {
+        let (now, then) = if self.is_of_missing() { (c.missing, c.reference_missing) } else { (c.invalid, 0) };
+        (Ratio::of_counts(now, c.events()), Ratio::of_counts(then, c.reference_n + c.reference_missing))
+    }
+
+    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>) -> Judged {
+        let Some(c) = window.distribution(subject.target) else { return shown::absent(window, subject.target) };
+        let (rate, reference) = self.rates(&c);
+        let change = subject.limit.change();
+        let compared = match change {
+            None => rate,
+            Some((change, tolerance)) => rate.zip(reference).and_then(|(now, then)| change.of(tolerance, now, then)),
+        };
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let mut why = None;
+        let judged = enough_events(c.events(), least, compared, |value| {
+            let (status, reason) = subject.limit.status(value);
+            why = reason;
+            status
+        });
+        // The share of missing values in the snapshot is one of all its rows.
+        let rows = c.reference_n + c.reference_missing;
+        let (status, insufficient) = if change.is_some() { shown::against(window, rows, judged) } else { judged };
+        let mut evidence = Vec::new();
+        let shows = self.is_of_missing() || change.is_some();
+        evidence.extend(shows.then(|| ("rate", number(rate.map(Ratio::value)))));
+        evidence.push(("limit", subject.limit.evidence()));
+        evidence.extend(shown::tail(&c));
+        evidence.extend(shows.then(|| ("reference_value", number(reference.map(Ratio::value)))));
+        let (value, reason) = (compared.map(Ratio::value), insufficient.or(why));
+        Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins: None }
+    }
+}
+
+impl Check for EventRate {
     fn definition(&self) -> &'static Definition {
-        &INVALID_RATE
+        self.definition
     }
 
     fn reads(&self) -> Vec<Read> {
-        distributions(&self.of)
+        self.of.iter().map(|subject| Read::Distribution(subject.target)).collect()
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        bounds(&self.of)
+        self.of.iter().map(|subject| subject.limit.bound()).collect()
+    }
+
+    fn floor(&self, at: usize) -> Option<Bound> {
+        self.of.get(at)?.limit.floor()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        self.of.iter().map(|subject| invalid_rate(window, subject)).collect()
+        self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
     }
 
+    /// Of limits from above: an increase over the rate in training, or a rate of what training has none of.
     fn simulation(&self) -> Simulation {
-        Simulation::Rate { of: limits(&self.of), what: "invalid values", as_in_training: false }
+        let limit = |subject: &Subject<Limits>| match subject.limit.region {
+            Region::Change(Change::Increase, Tolerance::Absolute(limit)) => Some((subject.target, limit.value())),
+            Region::Side(Side::Lt | Side::Lte, limit) if !self.is_of_missing() => Some((subject.target, limit.value())),
+            _ => None,
+        };
+        let what = if self.is_of_missing() { "missing values" } else { "invalid values" };
+        match self.of.iter().map(limit).collect() {
+            Some(of) => Simulation::Rate { of, what, as_in_training: self.is_of_missing() },
+            None => {
+                Simulation::Unknown("how often a window breaks it depends on how far the limit is from the usual rate")
+            }
+        }
     }
-}
-
-fn invalid_rate(window: &dyn WindowCounts, subject: &Subject<Limit>) -> Judged {
-    let Some(c) = window.distribution(subject.target) else { return shown::absent(window, subject.target) };
-    let rate = Ratio::of_counts(c.invalid, c.events());
-    let value = rate.map(Ratio::value);
-    let (status, reason) = enough_events(c.events(), window.min_samples(), rate, |v| at_most(v, subject.limit));
-    let mut evidence = vec![("limit", limit("lte", subject.limit))];
-    evidence.extend(shown::tail(&c));
-    Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins: None }
-}
-
-fn distributions(of: &[Subject<Limit>]) -> Vec<Read> {
-    of.iter().map(|subject| Read::Distribution(subject.target)).collect()
-}
-
-fn bounds(of: &[Subject<Limit>]) -> Vec<Bound> {
-    of.iter().map(|subject| bounded(Side::Lte, subject.limit)).collect()
-}
-
-fn limits(of: &[Subject<Limit>]) -> Vec<(Target, f64)> {
-    of.iter().map(|subject| (subject.target, subject.limit.value())).collect()
 }

@@ -42,6 +42,7 @@ impl Definition {
         match self.subjects {
             Subjects::Features { categorical: true } => "features, `score` (`of`)".to_owned(),
             Subjects::Features { categorical: false } => "numeric features, `score` (`of`)".to_owned(),
+            Subjects::Categories => "categorical features (`of`)".to_owned(),
             Subjects::Segmentation => "a segment attribute (`by`)".to_owned(),
             Subjects::Kpi => "a KPI (`of`)".to_owned(),
             Subjects::Measured => "a measured metric (`of`)".to_owned(),
@@ -59,9 +60,9 @@ impl Definition {
     /// What is written for one key of the limit.
     fn key_in_words(&self, key: &str) -> &'static str {
         match (self.limit, key) {
-            (LimitForm::Full, "between") => "`[a, b]`, ascending",
+            (LimitForm::Band | LimitForm::Full, "between") => "`[a, b]`, ascending",
             (LimitForm::Full, "max_increase" | "max_drop") => "a rate from 0 to 1, or `{relative: x}`",
-            (LimitForm::Full, "warn") => "as the limit",
+            (LimitForm::Band | LimitForm::Full, "warn") => "as the limit",
             _ => self.limit_in_words(),
         }
     }
@@ -72,8 +73,9 @@ impl Definition {
         let change = json!({"anyOf": [Bounds::Rate.schema(), {"$ref": "#/$defs/tolerance"}]});
         match (self.limit, key) {
             (LimitForm::Drop, _) => json!({"$ref": "#/$defs/tolerance"}),
-            (LimitForm::Full, "between") => pair,
+            (LimitForm::Band | LimitForm::Full, "between") => pair,
             (LimitForm::Full, "max_increase" | "max_drop") => change,
+            (LimitForm::Band, "warn") => json!({"anyOf": [self.bounds.schema(), pair]}),
             (LimitForm::Full, "warn") => json!({"anyOf": [self.bounds.schema(), pair, change]}),
             // As a percentage where the unit says so.
             _ if self.bounds == Bounds::Fraction => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 100}),
@@ -104,7 +106,7 @@ impl Definition {
                 ),
                 ("for", _) => (
                     key,
-                    "from 1 to 1000 windows, or a duration".to_owned(),
+                    "from 1 to 1000 windows, some of the last ones (`3 of 5`), or a duration".to_owned(),
                     String::new(),
                     "A breach decides once it has lasted so long; until then it only warns.".to_owned(),
                 ),
@@ -120,6 +122,7 @@ impl Definition {
     fn subject_written(&self) -> &'static str {
         match self.subjects {
             Subjects::Features { .. } => "`features`, `score`, a feature's name, or a list of these",
+            Subjects::Categories => "`features`, a categorical feature's name, or a list of these",
             Subjects::Segmentation => "one of `segments:`; an intersection as `a*b` or `[a, b]`",
             Subjects::Kpi => "a KPI's name, as labels carry it",
             Subjects::Measured => "a metric's name, as measurements carry it",
@@ -130,7 +133,7 @@ impl Definition {
     fn limit_default(&self) -> String {
         match self.limit {
             LimitForm::Any => "exactly one of the four".to_owned(),
-            LimitForm::Full => "exactly one limit".to_owned(),
+            LimitForm::Band | LimitForm::Full => "exactly one limit".to_owned(),
             _ => format!("required, like `{}`", self.example),
         }
     }
@@ -146,7 +149,7 @@ impl Definition {
                 ("of" | "by", _) => self.subject_schema(),
                 ("except", _) => {
                     let limits: Map<String, Value> =
-                        self.limit.keys().iter().map(|key| ((*key).to_owned(), self.bounds.schema())).collect();
+                        self.limit.keys().iter().map(|key| ((*key).to_owned(), self.key_schema(key))).collect();
                     let limits = json!({"type": "object", "properties": limits, "additionalProperties": false, "minProperties": 1});
                     json!({"type": "object", "additionalProperties": limits})
                 }
@@ -164,7 +167,7 @@ impl Definition {
         });
         let one_of: Vec<Value> = self.limit.keys().iter().map(|key| json!({"required": [key]})).collect();
         if let Value::Object(schema) = &mut schema {
-            if matches!(self.limit, LimitForm::Any | LimitForm::Full) {
+            if matches!(self.limit, LimitForm::Any | LimitForm::Band | LimitForm::Full) {
                 let limits = one_of.into_iter().filter(|one| *one != json!({"required": ["warn"]})).collect();
                 schema.insert("oneOf".to_owned(), Value::Array(limits));
             } else {
@@ -177,7 +180,7 @@ impl Definition {
 
     fn subject_schema(&self) -> Value {
         match self.subjects {
-            Subjects::Features { .. } | Subjects::Segmentation => {
+            Subjects::Features { .. } | Subjects::Categories | Subjects::Segmentation => {
                 json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
             }
             _ => json!({"type": "string"}),

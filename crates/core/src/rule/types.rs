@@ -68,6 +68,7 @@ pub struct Upper {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Correction {
     None,
+    Bonferroni,
     Holm,
     Bh,
 }

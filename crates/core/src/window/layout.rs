@@ -66,7 +66,7 @@ impl Reads {
                     Read::Kpi(of) => reads.kpis.push(of),
                     Read::Measured(of) => reads.measured.push(of),
                     // These are read of the snapshot.
-                    Read::Bins(_) | Read::SnapshotSegments(_) => {}
+                    Read::Bins(_) | Read::Deviations | Read::SnapshotSegments(_) => {}
                 }
             }
             reads.features |= rule.kind.reads_features();

@@ -250,7 +250,7 @@ impl Distances {
 pub fn level(alpha: f64, correction: Correction, subjects: usize) -> f64 {
     match correction {
         Correction::None => alpha,
-        Correction::Holm | Correction::Bh => alpha / real(subjects.max(1) as u64),
+        Correction::Bonferroni | Correction::Holm | Correction::Bh => alpha / real(subjects.max(1) as u64),
     }
 }
 

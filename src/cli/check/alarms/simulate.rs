@@ -71,6 +71,10 @@ impl Rhythm {
     pub fn follow(self, looks: usize, lasts: Option<Hysteresis>, mut breaches: impl FnMut() -> bool) -> Blocking {
         let lasts = match lasts {
             Some(Hysteresis::Windows(n)) => Some(Hysteresis::Windows(n.div_ceil(self.factor))),
+            // A look stands for `factor` windows: of so many fewer, the same share.
+            Some(Hysteresis::SomeOf { breaching, of }) => {
+                Some(Hysteresis::SomeOf { breaching: breaching.div_ceil(self.factor), of: of.div_ceil(self.factor) })
+            }
             other => other,
         };
         let (mut breach, mut end) = (Breach::default(), 0_i64);

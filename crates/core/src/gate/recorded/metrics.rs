@@ -211,6 +211,14 @@ fn weight(outcome: GateOutcome) -> u8 {
     }
 }
 
+/// The lower limit of a subject; of several ones' the tightest, for a value that names none.
+fn floor(kind: &RuleKind, subjects: &[String], subject: Option<&str>) -> Option<Bound> {
+    match subjects.iter().position(|name| Some(name.as_str()) == subject) {
+        Some(at) => kind.floor(at),
+        None => (0..subjects.len()).filter_map(|at| kind.floor(at)).max_by_key(|floor| floor.limit),
+    }
+}
+
 impl Metrics {
     /// Judges a rule by the run: a finding for each value, or one that says what the run lacks.
     pub fn judge(&self, policy: &Policy, group: &Group, rule: &Rule, now_ms: i64) -> Vec<Finding> {
@@ -236,7 +244,8 @@ impl Metrics {
         let only = if let [only] = subjects.as_slice() { Some(only.as_str()) } else { None };
         let judge = |value: &Amount, subject: Option<&str>, bound: Bound| {
             let upper = one(&name, &rule.kind, subject, value, bound);
-            let lower = rule.kind.floor().map(|floor| one(&name, &rule.kind, subject, value, floor));
+            let lower =
+                floor(&rule.kind, &subjects, subject).map(|floor| one(&name, &rule.kind, subject, value, floor));
             // Of two limits the one that the value lies worse to.
             let (outcome, detail) = lower.filter(|lower| weight(lower.0) > weight(upper.0)).unwrap_or(upper);
             let mute =

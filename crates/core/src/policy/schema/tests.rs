@@ -91,6 +91,10 @@ fn matches(pattern: &str, text: &str) -> bool {
             unit.len() < text.len() && ["d", "h", "m", "s", "ms"].contains(&unit)
         }
         "^[A-Za-z0-9_-]{1,64}$" => crate::yaml::is_slug(text),
+        "^[0-9]+ of [0-9]+$" => {
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+            text.split_once(" of ").is_some_and(|(some, all)| digits(some) && digits(all))
+        }
         "^(half|floor:.+)$" => text == "half" || text.strip_prefix("floor:").is_some_and(|rest| !rest.is_empty()),
         "." => !text.is_empty(),
         other => panic!("the test does not know the pattern {other}"),

@@ -98,6 +98,7 @@ fn rule_kinds() {
 fn least(metric: &'static Definition) -> String {
     let of = match metric.subjects {
         Subjects::Features { .. } => "of: [a, score], ",
+        Subjects::Categories => "of: c, ",
         Subjects::Segmentation => "by: c, ",
         Subjects::Kpi | Subjects::Measured => "of: ctr, ",
         Subjects::Only(_) => "",
@@ -193,6 +194,13 @@ fn rule_mistakes() {
         ("psi: {of: features, lt: 0.2, zero: \"floor:0,1\"}", "write 0.1"),
         ("psi: {of: features, lt: 0.2, zero: \"floor:1\"}", "expected a floor above 0 and below 0.5"),
         ("psi: {of: features, lt: 0.2, for: 0}", "expected from 1 to 1000 windows, read 0"),
+        (
+            "psi: {of: features, lt: 0.2, for: 3 of 2}",
+            "expected so many of the last windows, of at most 32, read \"3 of 2\": write `3 of 5`",
+        ),
+        ("psi: {of: features, lt: 0.2, for: 3 of 33}", "read \"3 of 33\": write `3 of 5`"),
+        ("psi: {of: features, lt: 0.2, for: 0 of 5}", "read \"0 of 5\": write `3 of 5`"),
+        ("psi: {of: features, lt: 0.2, for: a of b}", "read \"a of b\": write `3 of 5`"),
         ("psi: {of: features, lt: 0.2, for: 1.5h}", "expected a duration, read \"1.5h\", write 90m"),
         ("psi: {of: features, lt: 0.2, id: a/b}", "expected a rule's id, read \"a/b\""),
         ("psi: {of: [], lt: 0.2}", "expected at least one subject"),
@@ -207,8 +215,8 @@ fn rule_mistakes() {
         ("{}", "expected one metric"),
         ("ks_p: {of: features, gte: 1.01}", "expected a p-value above 0, at most 1"),
         (
-            "ks_p: {of: features, gte: 0.01, correction: bonferroni}",
-            "expected `none` or `holm` or `bh`, read \"bonferroni\"",
+            "ks_p: {of: features, gte: 0.01, correction: sidak}",
+            "expected `none` or `bonferroni` or `holm` or `bh`, read \"sidak\"",
         ),
         ("ks_lcb: {of: c, lte: 0.1}", "\"c\" is categorical"),
         ("ks_lcb: {of: features, lte: 0.1, design_effect: 0.5}", "expected a design effect of 1 or more"),

@@ -33,6 +33,7 @@ impl KsP {
             tested.iter().flatten().filter_map(|(t, c)| t.as_ref().filter(|t| counts(t, c)).map(|t| t.p)).collect();
         let mut adjusted = match self.correction {
             Correction::None => Vec::new(),
+            Correction::Bonferroni => multiplicity::bonferroni(&measured),
             Correction::Holm => multiplicity::holm(&measured),
             Correction::Bh => multiplicity::bh(&measured),
         }

@@ -156,7 +156,7 @@ impl Check for ComparedMetric {
         vec![self.limits.bound()]
     }
 
-    fn floor(&self) -> Option<Bound> {
+    fn floor(&self, _: usize) -> Option<Bound> {
         self.limits.floor()
     }
 

@@ -1,0 +1,90 @@
+//! Rules on drift and on the state of the data that practitioners write, each as a policy says it.
+
+use super::*;
+use crate::rule::distance::limited::{Distance, Metric};
+use crate::rule::limits::{Limits, Region};
+
+#[test]
+fn what_practitioners_ask_of_drift_can_be_said() {
+    for text in [
+        "psi: {of: features, lt: 0.25, warn: 0.1, except: {a: {lt: 0.5}}}",
+        "psi: {of: [a, c], lt: 0.25}",
+        "psi: {of: features, lt: 0.25, for: 2 of 3}",
+        "psi: {of: features, lt: 0.25, for: 3}",
+        "wasserstein: {of: features, lt: 0.1, warn: 0.05}",
+        "js: {of: features, lt: 0.1, bins: 20}",
+        "js: {of: [a, score, c], between: [0, 0.1], warn: [0, 0.05]}",
+        "hellinger: {of: c, lte: 0.1, min_samples: 1000}",
+        "l_inf: {of: features, lt: 0.1, except: {c: {lt: 0.2}}}",
+        "ks: {of: features, lt: 0.1}",
+        "ks_p: {of: features, gte: 0.01, correction: bonferroni}",
+        "ks_p: {of: features, gte: 0.01, min_effect: 0.1}",
+    ] {
+        assert!(read(&with_rule(text)).is_ok(), "{text}: {:?}", read(&with_rule(text)));
+    }
+}
+
+#[test]
+fn what_practitioners_ask_of_the_data_can_be_said() {
+    for text in [
+        "missing_rate: {of: features, lt: 0.1}",
+        "missing_rate: {of: [a, c, score], lte: 0.1, warn: 0.05, min_samples: 50}",
+        "missing_rate: {of: features, max_increase: 0.05}",
+        "missing_rate: {of: features, max_increase: {relative: 0.5}, versus: training}",
+        "invalid_rate: {of: features, lt: 0.01}",
+        "invalid_rate: {of: features, max_increase: 0.01}",
+        "new_categories: {of: features, lt: 0.01}",
+        "new_categories: {of: [c], lte: 0}",
+        "out_of_range: {of: features, lt: 0.01, except: {b: {lt: 0.1}}}",
+        "constant: {of: features, lt: 0.95}",
+        "constant: {of: [a, score], max_increase: 0.2, warn: 0.1}",
+    ] {
+        assert!(read(&with_rule(text)).is_ok(), "{text}: {:?}", read(&with_rule(text)));
+    }
+}
+
+#[test]
+fn exceptions_take_limits_of_any_form() {
+    let kind =
+        rule("js: {of: features, lt: 0.2, warn: 0.1, except: {a: {lt: 0.5}, b: {warn: 0.15}, c: {between: [0, 1]}}}");
+    let distance: &Distance = kind.as_check().unwrap();
+    assert_eq!(distance.metric, Metric::JensenShannon(10));
+    let side = |limit| Region::Side(Side::Lt, at(limit));
+    let limits: Vec<Limits> = distance.of.iter().map(|subject| subject.limit).collect();
+    assert_eq!(limits[0], Limits { region: side(0.5), warn: Some(side(0.1)) });
+    assert_eq!(limits[1], Limits { region: side(0.2), warn: Some(side(0.15)) });
+    assert_eq!(limits[2], Limits { region: Region::Between(at(0.0), at(1.0)), warn: None }, "a warn of another form");
+    assert_eq!((kind.floor(0), kind.floor(2).map(|floor| floor.limit)), (None, Some(at(0.0))));
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_on_drift_is_said() {
+    for (rule, message) in [
+        ("js: {of: features}", "no limit: write one of `lt`, `lte`, `gt`, `gte` or `between`, like `lt: 0.5`"),
+        ("js: {of: features, max_increase: 0.1}", "js.max_increase: unknown key `max_increase`"),
+        ("js: {of: features, lt: 0.1, gte: 0.2}", "js.gte: both `lt` and `gte`: keep one limit"),
+        ("js: {of: features, lt: 1.5}", "expected a rate from 0 to 1, read \"1.5\""),
+        ("js: {of: features, lt: 0.2, warn: 0.1, except: {a: {lt: 0.05}}}", "the rule's warn 0.1 is not below lt 0.05"),
+        ("js: {of: features, lt: 0.2, except: {a: {warn: 0.3}}}", "warn 0.3 is not below lt 0.2"),
+        ("js: {of: features, lt: 0.2, except: {a: {lt: 0.3, gt: 0.1}}}", "both `lt` and `gt`"),
+        ("ks: {of: c, lt: 0.1}", "\"c\" is categorical, and this rule compares numbers"),
+        ("wasserstein: {of: [a, c], lt: 0.1}", "\"c\" is categorical"),
+        ("ks: {of: a, lt: 0.1, bins: 5}", "unknown key `bins`"),
+        ("new_categories: {of: a, lt: 0.1}", "\"a\" is a number, and this rule counts categories: use out_of_range"),
+        ("out_of_range: {of: c, lt: 0.1}", "\"c\" is categorical"),
+        ("missing_rate: {of: features}", "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase`"),
+        ("missing_rate: {of: features, max_increase: 0.1, versus: previous}", "expected `training`, read \"previous\""),
+    ] {
+        rule_says(rule, message);
+    }
+}
+
+#[test]
+fn some_of_the_last_windows_are_read() {
+    let of = |text: &str| read(&with_rule(text)).unwrap().groups[0].rules[0].hysteresis.unwrap();
+    let some = of("psi: {of: features, lt: 0.2, for: 3 of 5}");
+    assert_eq!((some, some.to_string().as_str()), (Hysteresis::SomeOf { breaching: 3, of: 5 }, "3 of 5 windows"));
+    assert_eq!(of("psi: {of: features, lt: 0.2, for: 3}"), Hysteresis::Windows(3));
+    let policy = read(&and("rollback: {triggers: [{rule: g/latency_p95_ms, for: 2 of 3}]}\n")).unwrap();
+    assert_eq!(policy.rollback.unwrap().triggers[0].hysteresis, Some(Hysteresis::SomeOf { breaching: 2, of: 3 }));
+}

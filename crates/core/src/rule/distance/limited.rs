@@ -1,0 +1,240 @@
+//! Distances that have a limit themselves: D of Kolmogorov and Smirnov, Jensen–Shannon, Hellinger, the largest difference of shares,
+//! Wasserstein. They are descriptive: how often chance alone reaches a limit depends on n, and `ks_p`, `ks_lcb` and `psi` say it.
+
+use serde_json::Value;
+
+use super::super::alarms::Simulation;
+use super::super::counts::{Distribution, TargetReference, WindowCounts};
+use super::super::definition::{
+    Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
+};
+use super::super::limits::{Limits, MIN_SAMPLES};
+use super::super::options::subjects;
+use super::super::result::{Judged, enough};
+use super::super::shown;
+use super::super::types::{Bound, Status, Subject, Target};
+use super::BINS;
+use crate::codec::number::number;
+use crate::stats::distance::{hellinger, jensen_shannon, largest_difference};
+use crate::stats::ks;
+use crate::stats::limit::Amount;
+use crate::stats::wasserstein::wasserstein;
+
+/// The rules of this family, in the order of the reference.
+pub(crate) static RULES: [&Definition; 5] = [&KS, &JS, &HELLINGER, &L_INF, &WASSERSTEIN];
+
+const BASE: Definition = Definition {
+    name: "",
+    documentation: "",
+    guards: Guard::Drift,
+    counts: Counts::Predictions,
+    subjects: Subjects::Features { categorical: true },
+    baseline: Reference::Snapshot,
+    minimum: Minimum::Samples,
+    limit: LimitForm::Band,
+    bounds: Bounds::Rate,
+    example: "0.1",
+    values: Values::Fraction,
+    options: &[BINS, MIN_SAMPLES],
+    recorded_as: None,
+    parse: |definition, map, names| {
+        let of = subjects(map, names, definition);
+        let metric = match definition.name {
+            "ks" => Some(Metric::Ks),
+            "wasserstein" => Some(Metric::Wasserstein),
+            _ => BINS.whole(map).and_then(|bins| usize::try_from(bins).ok()).map(|bins| match definition.name {
+                "js" => Metric::JensenShannon(bins),
+                "hellinger" => Metric::Hellinger(bins),
+                _ => Metric::LInf(bins),
+            }),
+        };
+        let min_samples = MIN_SAMPLES.optional_whole(map);
+        Some(RuleKind::new(Distance { metric: metric?, of: of?, min_samples: min_samples? }))
+    },
+};
+
+static KS: Definition = Definition {
+    name: "ks",
+    documentation: "The two-sample Kolmogorov–Smirnov distance D from the training values: the largest difference of the distribution \
+        functions, whatever its p-value. Where values lie between the points of the grid, `d` and `d_hi` enclose D, and `d` is the value.",
+    subjects: Subjects::Features { categorical: false },
+    options: &[MIN_SAMPLES],
+    ..BASE
+};
+static JS: Definition = Definition {
+    name: "js",
+    documentation: "The Jensen–Shannon distance, base 2, over quantile bins of the training values (categories by themselves, unseen ones \
+        together): √(½·Σ p·log2(p/m) + ½·Σ q·log2(q/m)) with m = (p + q)/2, from 0 to 1. Empty bins need no rule.",
+    ..BASE
+};
+static HELLINGER: Definition = Definition {
+    name: "hellinger",
+    documentation: "The Hellinger distance over the bins of `js`: √(1 − Σ √(p·q)), from 0 to 1.",
+    ..BASE
+};
+static L_INF: Definition = Definition {
+    name: "l_inf",
+    documentation: "The largest difference of a bin's share from its share in training, over the bins of `js`: max |p − q|, from 0 to 1.",
+    ..BASE
+};
+static WASSERSTEIN: Definition = Definition {
+    name: "wasserstein",
+    documentation: "The Wasserstein-1 distance from the training values in their standard deviations: ∫ |F_training − F_window| over the \
+        training range, values outside of it moved to its ends. Values between the points of the grid leave it open: `lower` and `upper` \
+        enclose it, and `lower` is the value. They meet where every value of window and training is a grid point, and are near each other \
+        with `features: {grid: {points: exact}}`.",
+    subjects: Subjects::Features { categorical: false },
+    bounds: Bounds::AboveZero,
+    values: Values::FromZero,
+    options: &[MIN_SAMPLES],
+    ..BASE
+};
+
+/// Which distance; of those over bins with the number of quantile bins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    Ks,
+    JensenShannon(usize),
+    Hellinger(usize),
+    LInf(usize),
+    Wasserstein,
+}
+
+impl Metric {
+    fn bins(self) -> Option<usize> {
+        match self {
+            Self::JensenShannon(bins) | Self::Hellinger(bins) | Self::LInf(bins) => Some(bins),
+            Self::Ks | Self::Wasserstein => None,
+        }
+    }
+}
+
+/// A distance of each subject against its limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distance {
+    pub metric: Metric,
+    pub of: Vec<Subject<Limits>>,
+    pub min_samples: Option<u64>,
+}
+
+/// A distance, and what stands beside it.
+struct Found {
+    value: Option<Amount>,
+    evidence: Vec<(&'static str, Value)>,
+}
+
+impl Distance {
+    fn found(&self, window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Found {
+        let on_bins = |of: fn(&[u64], &[u64]) -> Option<Amount>| {
+            let bins = self.metric.bins().unwrap_or_default();
+            let binned = window.binned(target, bins, c.cells);
+            let method = match target {
+                Target::Categorical(_) => "categories".to_owned(),
+                _ => format!("quantile-{bins}"),
+            };
+            Found { value: of(&binned.reference, &binned.window), evidence: vec![("method", method.into())] }
+        };
+        match self.metric {
+            Metric::Ks => ks_distance(c),
+            Metric::Wasserstein => moved(window, target, c),
+            Metric::JensenShannon(_) => on_bins(|r, w| jensen_shannon(r, w).map(Amount::Float)),
+            Metric::Hellinger(_) => on_bins(|r, w| hellinger(r, w).map(Amount::Float)),
+            Metric::LInf(_) => on_bins(|r, w| largest_difference(r, w).map(Amount::Exact)),
+        }
+    }
+
+    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>) -> Judged {
+        let target = subject.target;
+        let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
+        let found = self.found(window, target, &c);
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let mut why = None;
+        let judged = enough(c.n, least, found.value, |value| {
+            let (status, reason) = subject.limit.status(value);
+            why = reason;
+            status
+        });
+        let (status, insufficient) = shown::against(window, c.reference_n, judged);
+        let mut evidence = found.evidence;
+        evidence.push(("limit", subject.limit.evidence()));
+        evidence.extend(shown::tail(&c));
+        let (reason, bins) = (insufficient.or(why), self.metric.bins());
+        let shows = bins.is_some() || status != Status::Pass;
+        let bins = shows.then(|| shown::beside(&c, &window.binned(target, bins.unwrap_or(10), c.cells)));
+        if status != Status::Pass {
+            evidence.extend(shown::unseen(window, target));
+        }
+        let value = found.value.map(|value| match value {
+            Amount::Exact(ratio) => ratio.value(),
+            Amount::Float(value) => value,
+        });
+        Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins }
+    }
+}
+
+fn ks_distance(c: &Distribution<'_>) -> Found {
+    let distance = match c.reference {
+        TargetReference::Numeric { cells, .. } => ks::distance(cells, c.cells),
+        TargetReference::Categorical(_) => None,
+    };
+    Found {
+        value: distance.as_ref().map(|d| d.exact().map_or(Amount::Float(d.d_lo), Amount::Exact)),
+        evidence: vec![
+            ("d", number(distance.as_ref().map(|d| d.d_lo))),
+            ("d_hi", number(distance.as_ref().map(|d| d.d_hi))),
+        ],
+    }
+}
+
+fn moved(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Found {
+    let integral = match c.reference {
+        TargetReference::Numeric { cells, .. } => wasserstein(window.points(target), cells, c.cells),
+        TargetReference::Categorical(_) => None,
+    };
+    // A constant feature has no standard deviation to measure by.
+    let deviation = window.deviation(target).filter(|deviation| *deviation > 0.0);
+    let ends = integral.zip(deviation).map(|(of, deviation)| (of.lower / deviation, of.upper / deviation));
+    let ends = ends.filter(|(lower, upper)| lower.is_finite() && upper.is_finite());
+    Found {
+        value: ends.map(|(lower, _)| Amount::Float(lower)),
+        evidence: vec![
+            ("lower", number(ends.map(|e| e.0))),
+            ("upper", number(ends.map(|e| e.1))),
+            ("reference_deviation", number(window.deviation(target))),
+        ],
+    }
+}
+
+impl Check for Distance {
+    fn definition(&self) -> &'static Definition {
+        match self.metric {
+            Metric::Ks => &KS,
+            Metric::JensenShannon(_) => &JS,
+            Metric::Hellinger(_) => &HELLINGER,
+            Metric::LInf(_) => &L_INF,
+            Metric::Wasserstein => &WASSERSTEIN,
+        }
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        let of = self.of.iter().map(|subject| Read::Distribution(subject.target));
+        let deviations = (self.metric == Metric::Wasserstein).then_some(Read::Deviations);
+        of.chain(self.metric.bins().map(Read::Bins)).chain(deviations).collect()
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        self.of.iter().map(|subject| subject.limit.bound()).collect()
+    }
+
+    fn floor(&self, at: usize) -> Option<Bound> {
+        self.of.get(at)?.limit.floor()
+    }
+
+    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
+    }
+
+    fn simulation(&self) -> Simulation {
+        Simulation::Unknown("chance moves a distance by about 1/√n, and drift that matters by what the limit says")
+    }
+}

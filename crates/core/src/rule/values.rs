@@ -1,0 +1,206 @@
+//! Shares of a feature's measured values: outside of the training range, of no known category, of one value.
+
+use serde_json::Value;
+
+use super::alarms::Simulation;
+use super::counts::{Distribution, TargetReference, WindowCounts};
+use super::definition::{
+    Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
+};
+use super::limits::{Limits, MIN_SAMPLES, VERSUS};
+use super::options::subjects;
+use super::result::{Judged, enough};
+use super::shown;
+use super::types::{Bound, Status, Subject, Target};
+use crate::codec::number::number;
+use crate::stats::grid::Grid;
+use crate::stats::limit::Amount;
+use crate::stats::ratio::Ratio;
+
+/// The rules of this family, in the order of the reference.
+pub(super) static RULES: [&Definition; 3] = [&OUT_OF_RANGE, &NEW_CATEGORIES, &CONSTANT];
+
+const BASE: Definition = Definition {
+    name: "",
+    documentation: "",
+    guards: Guard::Drift,
+    counts: Counts::Predictions,
+    subjects: Subjects::Features { categorical: true },
+    baseline: Reference::Snapshot,
+    minimum: Minimum::Samples,
+    limit: LimitForm::Band,
+    bounds: Bounds::Rate,
+    example: "0.01",
+    values: Values::Fraction,
+    options: &[MIN_SAMPLES],
+    recorded_as: None,
+    parse: |definition, map, names| {
+        let (of, min_samples) = (subjects(map, names, definition), MIN_SAMPLES.optional_whole(map));
+        // Only `constant` takes a change.
+        let known = VERSUS.word(map, &[()]);
+        let (of, min_samples, ()) = (of?, min_samples?, known?);
+        Some(RuleKind::new(ShareOfValues { definition, of, min_samples }))
+    },
+};
+
+static OUT_OF_RANGE: Definition = Definition {
+    name: "out_of_range",
+    documentation: "The share of measured values below the smallest or above the largest value in the snapshot; `below` and `above` count \
+        them. Missing and invalid values are no part of it.",
+    subjects: Subjects::Features { categorical: false },
+    ..BASE
+};
+static NEW_CATEGORIES: Definition = Definition {
+    name: "new_categories",
+    documentation: "The share of measured values that are none of the snapshot's categories; `unseen` names the most frequent ones where it \
+        does not pass. `of: features` means the categorical ones.",
+    subjects: Subjects::Categories,
+    ..BASE
+};
+static CONSTANT: Definition = Definition {
+    name: "constant",
+    documentation: "The share of the most frequent value among those measured, 1 for a feature that is stuck. Numbers between the points of the \
+        grid cannot be told apart: `lower` counts the most frequent grid point, `upper` the fullest cell, and `lower` is the value where \
+        both differ. It blocks where the whole interval breaks the limit, and warns with `underresolved` where part of it does. A change \
+        is one of the snapshot's share.",
+    baseline: Reference::Shown,
+    limit: LimitForm::Full,
+    example: "0.9",
+    options: &[VERSUS, MIN_SAMPLES],
+    ..BASE
+};
+
+/// A share of the measured values, or of `constant` its change against the snapshot, by subject.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShareOfValues {
+    definition: &'static Definition,
+    pub of: Vec<Subject<Limits>>,
+    pub min_samples: Option<u64>,
+}
+
+/// A share, or the least and the most that it can be; and what stands beside it.
+#[derive(Default)]
+struct Found {
+    ends: Option<[Ratio; 2]>,
+    reference: Option<[Ratio; 2]>,
+    evidence: Vec<(&'static str, Value)>,
+}
+
+impl ShareOfValues {
+    fn found(&self, window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Found {
+        let share = |k: u64| Ratio::of_counts(k, c.n).map(|ratio| [ratio; 2]);
+        if self.definition == &OUT_OF_RANGE {
+            let Some((below, above)) = c.outside() else { return Found::default() };
+            let evidence = vec![("below", below.into()), ("above", above.into())];
+            return Found { ends: share(below + above), reference: None, evidence };
+        }
+        if self.definition == &NEW_CATEGORIES {
+            // The last cell of a categorical feature holds all that the snapshot has not.
+            let unseen = c.cells.last().copied().filter(|_| matches!(c.reference, TargetReference::Categorical(_)));
+            return Found { ends: unseen.and_then(share), ..Found::default() };
+        }
+        let binned = window.binned(target, 10, c.cells);
+        let (reference, unseen) = match c.reference {
+            TargetReference::Numeric { cells, .. } => (cells, None),
+            TargetReference::Categorical(_) => (binned.reference.as_slice(), window.unseen(target)),
+        };
+        // Where there are too many of them, some are counted together.
+        let unseen = unseen.filter(|each| Some(&each.iter().sum::<u64>()) == c.cells.last());
+        let ends = most_frequent(c, c.cells, unseen.as_deref());
+        Found { ends, reference: most_frequent(c, reference, Some(&[])), evidence: Vec::new() }
+    }
+
+    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>) -> Judged {
+        let target = subject.target;
+        let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
+        let Found { ends, reference, mut evidence } = self.found(window, target, &c);
+        let is_change = subject.limit.change().is_some();
+        let compared = match subject.limit.change() {
+            None => ends,
+            Some((change, tolerance)) => ends.zip(reference).and_then(|([low, high], [from, to])| {
+                // The change is least from the most that the snapshot's share can be, and relative to a share it is monotone in it.
+                let (one, other) = (change.of(tolerance, low, to)?, change.of(tolerance, high, from)?);
+                Some([one.min(other), one.max(other)])
+            }),
+        };
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let mut why = None;
+        let judged = enough(c.n, least, compared, |ends| {
+            let (status, reason) = subject.limit.status_of_interval(ends.map(Amount::Exact));
+            why = reason;
+            status
+        });
+        let is_against = is_change || self.definition != &CONSTANT;
+        let (status, insufficient) = if is_against { shown::against(window, c.reference_n, judged) } else { judged };
+        if self.definition == &CONSTANT {
+            evidence.push(("lower", number(compared.map(|[lower, _]| lower.value()))));
+            evidence.push(("upper", number(compared.map(|[_, upper]| upper.value()))));
+            evidence.extend(is_change.then(|| ("now", number(ends.map(|[lower, _]| lower.value())))));
+            evidence.push(("reference_value", number(reference.map(|[lower, _]| lower.value()))));
+        }
+        evidence.push(("limit", subject.limit.evidence()));
+        evidence.extend(shown::tail(&c));
+        if status != Status::Pass && self.definition == &NEW_CATEGORIES {
+            evidence.extend(shown::unseen(window, target));
+        }
+        let (value, reason) = (compared.map(|[lower, _]| lower.value()), insufficient.or(why));
+        Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins: None }
+    }
+}
+
+/// The least and the most that the share of the most frequent value can be, of counts by cell: a grid's points are values, its open
+/// cells hold any number of them. Of categories the last cell holds the unseen ones, which `unseen` tells apart where it is given.
+fn most_frequent(c: &Distribution<'_>, cells: &[u64], unseen: Option<&[u64]>) -> Option<[Ratio; 2]> {
+    let n: u64 = cells.iter().sum();
+    let most = |counts: &mut dyn Iterator<Item = u64>| counts.max().unwrap_or(0);
+    let all = most(&mut cells.iter().copied());
+    let (lower, upper) = match c.reference {
+        TargetReference::Numeric { .. } => {
+            let atoms = most(&mut cells.iter().enumerate().filter(|(cell, _)| Grid::is_atom(*cell)).map(|(_, n)| *n));
+            // Any open cell holds a value at least once.
+            (atoms.max(u64::from(n > 0)), all)
+        }
+        TargetReference::Categorical(_) => {
+            let (last, known) = cells.split_last()?;
+            let known = most(&mut known.iter().copied());
+            match unseen {
+                Some(each) => {
+                    let most = known.max(most(&mut each.iter().copied()));
+                    (most, most)
+                }
+                None => (known.max(u64::from(*last > 0)), known.max(*last)),
+            }
+        }
+    };
+    Some([Ratio::of_counts(lower, n)?, Ratio::of_counts(upper, n)?])
+}
+
+impl Check for ShareOfValues {
+    fn definition(&self) -> &'static Definition {
+        self.definition
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        self.of.iter().map(|subject| Read::Distribution(subject.target)).collect()
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        self.of.iter().map(|subject| subject.limit.bound()).collect()
+    }
+
+    fn floor(&self, at: usize) -> Option<Bound> {
+        self.of.get(at)?.limit.floor()
+    }
+
+    fn is_change(&self) -> bool {
+        self.of.iter().any(|subject| subject.limit.change().is_some())
+    }
+
+    fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
+        self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
+    }
+
+    fn simulation(&self) -> Simulation {
+        Simulation::Unknown("how often a window breaks it depends on how far the limit is from the usual share")
+    }
+}

@@ -53,3 +53,21 @@ pub struct ActQuery {
     /// The group whose block ends.
     pub group: Option<String>,
 }
+
+/// Which records of the audit log a page shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    pub model: Option<String>,
+    pub version: Option<String>,
+    /// A part of the name of whoever did it.
+    pub actor: Option<String>,
+    /// As the log names it: `approval`, `signal`, `promotion`, …
+    pub event: Option<String>,
+    /// Not before this time (RFC 3339), or date.
+    pub from: Option<String>,
+    /// Before this time, or date.
+    pub to: Option<String>,
+    /// Only records before the one with this number.
+    pub before: Option<u64>,
+}

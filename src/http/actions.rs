@@ -6,5 +6,5 @@ pub(super) mod evidence;
 pub(super) mod overrides;
 pub(super) mod promotions;
 pub(super) mod register;
-mod request;
+pub(super) mod request;
 pub(super) mod rollouts;

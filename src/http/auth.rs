@@ -8,25 +8,29 @@
 //! | `caller` | who was recognised, what they may do, and why a request is refused |
 //! | `tokens` | tokens of a file or of the environment |
 //! | `oidc`, `jwks` | tokens of an issuer, and the keys that it publishes |
+//! | `sessions` | people who are signed in with a browser |
 
 mod caller;
 mod jwks;
 pub mod oidc;
 pub mod roles;
 mod rules;
+pub mod sessions;
 pub mod tokens;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use oidc::Issuer;
 
-pub use caller::{Caller, Refusal};
+pub use caller::{Caller, Refusal, Visitor};
 pub use roles::{Grant, Role, Roles};
 pub use rules::{OidcConfig, Reading, Rules};
+use sessions::Sessions;
 pub use tokens::{Tokens, TokensError};
 
 /// Who is let in. Tokens are exchanged while it is in use.
@@ -37,6 +41,7 @@ pub struct Access {
     issuer: Option<Arc<Issuer>>,
     reading: Reading,
     metrics: Reading,
+    sessions: Sessions,
 }
 
 impl Access {
@@ -44,7 +49,14 @@ impl Access {
     #[must_use]
     pub fn open(tokens: Tokens) -> Self {
         let tokens = RwLock::new(Arc::new(tokens));
-        Self { tokens, tokens_file: None, issuer: None, reading: Reading::Open, metrics: Reading::Open }
+        Self {
+            tokens,
+            tokens_file: None,
+            issuer: None,
+            reading: Reading::Open,
+            metrics: Reading::Open,
+            sessions: Sessions::default(),
+        }
     }
 
     /// Everything but probes needs one of the tokens.
@@ -140,6 +152,32 @@ impl Access {
         match &self.issuer {
             Some(issuer) if is_issuers(&token) => issuer.recognise(&token).await,
             _ => Err(Refusal::Unknown),
+        }
+    }
+}
+
+impl Access {
+    /// Begins a session for a token that is known: the value of its cookie; `None` where the system gives no random bytes.
+    ///
+    /// # Errors
+    /// Why nobody is recognised.
+    pub async fn sign_in(&self, token: &str, now: Instant) -> Result<Option<String>, Refusal> {
+        self.recognise(Some(&format!("Bearer {token}")), Role::Operator).await?;
+        Ok(self.sessions.begin(token, now))
+    }
+
+    /// Ends the session that a `Cookie` header names.
+    pub fn sign_out(&self, cookies: &str, now: Instant) {
+        self.sessions.end(cookies, now);
+    }
+
+    /// Who looks at a page: the token of the session is judged anew.
+    pub async fn visitor(&self, cookies: &str, path: &str, now: Instant) -> Visitor {
+        let nobody = Visitor { path: path.to_owned(), can_sign_in: !self.knows_nobody(), ..Visitor::default() };
+        let Some(found) = self.sessions.find(cookies, now) else { return nobody };
+        match self.recognise(Some(&format!("Bearer {}", found.token)), Role::Operator).await {
+            Ok(caller) => Visitor { caller: Some(caller), csrf: found.csrf, ..nobody },
+            Err(_) => nobody,
         }
     }
 }

@@ -1,16 +1,19 @@
 //! What stands before every handler: the rule of its route. Whoever is let through is handed on with the request.
 
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::app::Shared;
-use super::auth::{Access, Caller, Role};
+use super::auth::{Access, Caller, Role, Visitor};
 use super::hooks::Call;
-use super::needs::Needs;
+use super::needs::{Act, Needs};
 use super::problem::Problem;
 use super::standby;
 
@@ -58,6 +61,24 @@ impl FromRequestParts<Shared> for Sight {
     }
 }
 
+impl FromRequestParts<Shared> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::internal("a route of a page has no rule"))
+    }
+}
+
+impl Visitor {
+    /// Whether whoever is signed in may do something to a model.
+    pub(super) fn may(&self, act: Act, model: &str) -> Result<(), Problem> {
+        let Some(caller) = &self.caller else {
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "nobody is signed in: sign in with a token first"));
+        };
+        caller.may(act.role(), Some(model)).map_err(Problem::from)
+    }
+}
+
 /// Lets a request through to its handler, or refuses it.
 pub(super) async fn guard(State(rule): State<Rule>, request: Request, next: Next) -> Response {
     let is_page = rule.needs == Needs::Page;
@@ -93,7 +114,9 @@ async fn admit(rule: &Rule, request: Request) -> Result<Admitted, Problem> {
     }
     let tells_an_end = call.as_ref().is_some_and(|call| call.succeeded().is_some());
     let (needs, open) = match rule.needs {
-        Needs::Probe => (Role::Viewer, true),
+        Needs::Probe | Needs::SignIn => (Role::Viewer, true),
+        // Whoever is signed in is looked at below.
+        Needs::Act => return acting(rule, parts, body).await,
         Needs::Metrics => (Role::Viewer, access.metrics_are_open()),
         Needs::Report if tells_an_end => (Role::Operator, false),
         Needs::Page | Needs::Read | Needs::Report => (Role::Viewer, access.is_open()),
@@ -101,11 +124,15 @@ async fn admit(rule: &Rule, request: Request) -> Result<Admitted, Problem> {
         Needs::Operate => (Role::Operator, false),
     };
     let changes = match rule.needs {
-        Needs::Approve | Needs::Operate => true,
+        Needs::Approve | Needs::Operate | Needs::Act => true,
         Needs::Report => tells_an_end,
-        Needs::Probe | Needs::Metrics | Needs::Page | Needs::Read => false,
+        Needs::Probe | Needs::SignIn | Needs::Metrics | Needs::Page | Needs::Read => false,
     };
     let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned);
+    let visitor = match rule.needs {
+        Needs::Page | Needs::SignIn => Some(visiting(access, &mut parts).await),
+        _ => None,
+    };
     if open {
         let is_probe = rule.needs == Needs::Probe;
         let sight = if is_probe { Sight::of_probe(access, header.as_deref()).await } else { Sight(None) };
@@ -119,7 +146,10 @@ async fn admit(rule: &Rule, request: Request) -> Result<Admitted, Problem> {
         }
         None => (header, model_of(&mut parts, &rule.app).await?),
     };
-    let caller = access.recognise(header.as_deref(), needs).await?;
+    let caller = match (header, visitor.and_then(|visitor| visitor.caller)) {
+        (None, Some(caller)) => caller,
+        (header, _) => access.recognise(header.as_deref(), needs).await?,
+    };
     match (&model, rule.needs) {
         (Some(model), _) => caller.may(needs, Some(model))?,
         // Lists are cut to what the caller may see.
@@ -132,9 +162,34 @@ async fn admit(rule: &Rule, request: Request) -> Result<Admitted, Problem> {
     Ok(Admitted { request: Request::from_parts(parts, body), changes })
 }
 
+/// Whoever is signed in, handed on with the request.
+async fn visiting(access: &Access, parts: &mut Parts) -> Visitor {
+    let all: Vec<&str> = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let visitor = access.visitor(&all.join("; "), path, Instant::now()).await;
+    parts.extensions.insert(visitor.clone());
+    visitor
+}
+
+/// A person who is signed in changes something by a page: with the role that the route of the API asks for.
+async fn acting(rule: &Rule, mut parts: Parts, body: Body) -> Result<Admitted, Problem> {
+    let visitor = visiting(&rule.app.access, &mut parts).await;
+    let action = named(&mut parts, &rule.app, "action").await?.unwrap_or_default();
+    let act =
+        Act::read(&action).ok_or_else(|| Problem::not_found(format!("{action:?} is nothing that can be done here")))?;
+    let model = model_of(&mut parts, &rule.app).await?.unwrap_or_default();
+    visitor.may(act, &model)?;
+    Ok(Admitted { request: Request::from_parts(parts, body), changes: true })
+}
+
 /// The model that the path names.
 async fn model_of(parts: &mut Parts, app: &Shared) -> Result<Option<String>, Problem> {
+    named(parts, app, "model").await
+}
+
+/// A part of the path.
+async fn named(parts: &mut Parts, app: &Shared, part: &str) -> Result<Option<String>, Problem> {
     let names = RawPathParams::from_request_parts(parts, app).await;
     let names = names.map_err(|e| Problem::bad_request(e.body_text()))?;
-    Ok(names.iter().find(|(name, _)| *name == "model").map(|(_, value)| value.to_owned()))
+    Ok(names.iter().find(|(name, _)| *name == part).map(|(_, value)| value.to_owned()))
 }

@@ -2,14 +2,17 @@
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
 //! `layout` is what all pages have, `markup` writes pieces of HTML, `chart` SVG; `overview`, `version` and `feature` are the pages; `home` reads what
-//! the overview shows.
+//! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out.
 
+pub(super) mod act;
 mod chart;
 mod feature;
 pub(super) mod home;
 pub(super) mod layout;
 mod markup;
 mod overview;
+pub(super) mod promotion;
+pub(super) mod session;
 mod version;
 
 use axum::extract::State;
@@ -18,6 +21,7 @@ use axum::response::Response;
 use maud::PreEscaped;
 
 use super::app::{Shared, registry};
+use super::auth::Visitor;
 use super::lookup::{look, pick};
 use super::problem::{Parameters, PathNames, Problem};
 use super::series::{self, Named, Range};
@@ -37,6 +41,7 @@ const DAYS: i64 = 7;
 pub(super) async fn version(
     State(app): State<Shared>,
     uri: Uri,
+    visitor: Visitor,
     PathNames((model, version)): PathNames<(String, String)>,
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Response, Problem> {
@@ -70,13 +75,14 @@ pub(super) async fn version(
     let found = registry(&app, move |r| r.audit_before(Some(&name), None, MOST_RECORDS)).await?;
     let moments = version::moments(&found.records, &version, range);
     let page = version::Page { model: &model, version: &version, stages: &stages, range, groups, moments: &moments };
-    Ok(layout::page(&format!("{model} {version}"), Part::Models, &PreEscaped(page.body())))
+    Ok(layout::page(&format!("{model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }
 
 /// GET /models/{model}/versions/{version}/subjects/{subject}
 pub(super) async fn feature(
     State(app): State<Shared>,
     uri: Uri,
+    visitor: Visitor,
     PathNames((model, version, subject)): PathNames<(String, String, String)>,
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Response, Problem> {
@@ -105,7 +111,7 @@ pub(super) async fn feature(
         chosen,
         distributions: &distributions,
     };
-    Ok(layout::page(&format!("{subject} of {model} {version}"), Part::Models, &PreEscaped(page.body())))
+    Ok(layout::page(&format!("{subject} of {model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }
 
 /// Rows of a subject, of every rule.

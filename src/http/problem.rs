@@ -76,6 +76,12 @@ pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let told = Told(self.message.clone());

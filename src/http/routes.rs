@@ -67,6 +67,24 @@ pub const ROUTES: &[Route] = routes! {
     get "/models/{model}/versions/{version}/subjects/{subject}" Page pages::feature,
         "A page with the values of a feature or another subject over time, and the distribution of a window"
         [api::PageQuery] => Html<()>;
+    get "/models/{model}/versions/{version}/promotion" Page pages::promotion::promotion,
+        "A page with the gate's answer, rollout, approvals and records of a version, and what whoever is signed in can do"
+        [api::PromotionPageQuery] => Html<()>;
+    get "/models/{model}/versions/{version}/promotion/{action}" Page pages::act::confirm,
+        "A page that says what an action will do, with its button"
+        [api::ActQuery] => Html<()>;
+    post "/models/{model}/versions/{version}/promotion/{action}" Act pages::act::act,
+        "Does what the page before said: a form with the fields of the query before and the session's `csrf`"
+        => Html<()>;
+    get "/sign-in" SignIn pages::session::ask,
+        "A page to sign in with a token"
+        [api::SignInQuery] => Html<()>;
+    post "/sign-in" SignIn pages::session::sign_in,
+        "Exchanges a token, in a form, for the cookie of a session"
+        => Html<()>;
+    post "/sign-out" SignIn pages::session::sign_out,
+        "Ends a session: a form with its `csrf`"
+        => Html<()>;
     get "/api/v1/openapi.json" Read operation::document,
         "This API as an OpenAPI 3.1 document"
         => Json<serde_json::Value>;
@@ -177,7 +195,7 @@ pub(super) fn table(app: &Shared, body_limit: usize) -> Router<Shared> {
     for route in ROUTES {
         let rule = Rule { app: Shared::clone(app), needs: route.needs, is_hook: route.is_hook(), body_limit };
         let handler = (route.handler)().route_layer(from_fn_with_state(rule, guard));
-        let is_page = route.needs == Needs::Page;
+        let is_page = matches!(route.needs, Needs::Page | Needs::SignIn | Needs::Act);
         router =
             router.route(route.path, if is_page { handler.layer(from_fn(pages::layout::dressed)) } else { handler });
     }

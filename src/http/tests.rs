@@ -4,6 +4,7 @@ mod cluster;
 mod golden;
 mod overview;
 mod schema;
+mod session;
 pub mod status_view;
 
 use std::sync::Arc;

@@ -25,6 +25,7 @@ pub mod state;
 mod tests;
 mod windows;
 
+pub use compare::standing;
 pub use machine::{start, step};
 pub use plan::describe;
 pub use state::{Breaching, Comparison, Effect, GroupMeasurements, Identity, Input, Latency, Pause, Phase, State};

@@ -11,6 +11,19 @@ pub struct Caller {
     pub grants: Vec<Grant>,
 }
 
+/// Who looks at a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Visitor {
+    /// Who is signed in.
+    pub caller: Option<Caller>,
+    /// What the forms of the session's pages send back; empty where nobody is signed in.
+    pub csrf: String,
+    /// Path and query of the page.
+    pub path: String,
+    /// Whether there are tokens to sign in with.
+    pub can_sign_in: bool,
+}
+
 /// Why a request is refused.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {

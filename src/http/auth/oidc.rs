@@ -59,6 +59,12 @@ impl Issuer {
         }
     }
 
+    /// As its tokens name it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.issuer
+    }
+
     /// Asks the issuer for its keys; those from before hold where it does not answer.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::overview::{self, Overview, ROWS, Row, STALE, WEEK_MS};
 use crate::api::{Input, OverviewQuery};
 use crate::history::recent::Hours;
 use crate::http::app::{Shared, in_turn, registry};
+use crate::http::auth::Visitor;
 use crate::http::guard::Sight;
 use crate::http::lookup::facts;
 use crate::http::problem::{Parameters, Problem};
@@ -27,6 +28,7 @@ const REFRESH: std::ops::RangeInclusive<u32> = 5..=3600;
 pub async fn home(
     State(app): State<Shared>,
     sight: Sight,
+    visitor: Visitor,
     Parameters(query): Parameters<OverviewQuery>,
 ) -> Result<Response, Problem> {
     check(&query)?;
@@ -71,7 +73,7 @@ pub async fn home(
         to_ms,
         inputs: &seen.inputs,
     };
-    let mut response = layout::page("Overview", Part::Overview, &page.body());
+    let mut response = layout::page("Overview", Part::Overview, &visitor, &page.body());
     if let Some(every) = query.refresh.and_then(|every| HeaderValue::from_str(&every.to_string()).ok()) {
         response.headers_mut().insert("refresh", every);
     }

@@ -5,11 +5,13 @@ use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, PreEscaped, html};
 
+use super::markup::part as encoded;
+use crate::http::auth::Visitor;
 use crate::http::problem::Told;
 
 const STYLE: &str = include_str!("style.css");
@@ -29,17 +31,19 @@ pub enum Part {
 const PARTS: [(Part, &str, &str); 1] = [(Part::Overview, "/", "Overview")];
 
 /// A page as it is answered. It has no script, and asks nobody else for anything.
-pub fn page(title: &str, part: Part, body: &Markup) -> Response {
-    (headers(), whole(title, part, body).into_string()).into_response()
+pub fn page(title: &str, part: Part, visitor: &Visitor, body: &Markup) -> Response {
+    (headers(), whole(title, part, visitor, body).into_string()).into_response()
 }
 
 /// Errors of pages as pages, for clients that read them.
 pub async fn dressed(request: Request, next: Next) -> Response {
     let reads = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let reads = reads.is_some_and(|accept| accept.contains("text/html"));
+    let is_get = request.method() == Method::GET;
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let response = next.run(request).await;
     let Some(Told(why)) = response.extensions().get::<Told>().cloned().filter(|_| reads) else { return response };
-    let mut page = trouble(response.status(), &why);
+    let mut page = trouble(response.status(), &why, if is_get { &path } else { "/" });
     for name in [WWW_AUTHENTICATE, LOCATION, RETRY_AFTER] {
         if let Some(value) = response.headers().get(&name) {
             page.headers_mut().insert(name, value.clone());
@@ -49,14 +53,17 @@ pub async fn dressed(request: Request, next: Next) -> Response {
 }
 
 /// A page that says what went wrong.
-fn trouble(status: StatusCode, why: &str) -> Response {
+fn trouble(status: StatusCode, why: &str, path: &str) -> Response {
+    // Of the session nothing is known here; who is not let in may sign in.
+    let can_sign_in = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    let visitor = Visitor { path: path.to_owned(), can_sign_in, ..Visitor::default() };
     let title = status.canonical_reason().unwrap_or("Error");
     let body = html! {
         h1 { (title) }
         div.notice.block { p { (why) } }
         p { a href="/" { "Overview" } }
     };
-    (status, page(title, Part::Models, &body)).into_response()
+    (status, page(title, Part::Models, &visitor, &body)).into_response()
 }
 
 fn headers() -> HeaderMap {
@@ -64,13 +71,14 @@ fn headers() -> HeaderMap {
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
+        // Other sites get none; our own forms say where they come from.
+        (REFERRER_POLICY, "same-origin"),
         (CACHE_CONTROL, "no-cache"),
     ];
     headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
 }
 
-fn whole(title: &str, part: Part, body: &Markup) -> Markup {
+fn whole(title: &str, part: Part, visitor: &Visitor, body: &Markup) -> Markup {
     html! {
         (PreEscaped("<!doctype html>\n"))
         html lang="en" {
@@ -90,10 +98,28 @@ fn whole(title: &str, part: Part, body: &Markup) -> Markup {
                                 a href=(path) aria-current=[(of == part).then_some("page")] { (name) }
                             }
                         }
+                        (signing(visitor))
                     }
                 }
                 main #main { (body) }
                 footer { "driftgate " (env!("CARGO_PKG_VERSION")) " · times in UTC" }
+            }
+        }
+    }
+}
+
+/// Who is signed in, or where to do that.
+fn signing(visitor: &Visitor) -> Markup {
+    html! {
+        @match &visitor.caller {
+            Some(caller) => {
+                form method="post" action="/sign-out" {
+                    input type="hidden" name="csrf" value=(visitor.csrf);
+                    span.soft { (caller.actor) } " " button { "sign out" }
+                }
+            }
+            None => @if visitor.can_sign_in {
+                span.who { a href={ "/sign-in?next=" (encoded(&visitor.path)) } { "sign in" } }
             }
         }
     }
@@ -105,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_page_asks_nobody_else_and_its_texts_are_texts() {
-        let text = whole("<b>", Part::Overview, &html! { p { "a<b" } }).into_string();
+        let text = whole("<b>", Part::Overview, &Visitor::default(), &html! { p { "a<b" } }).into_string();
         assert!(text.starts_with("<!doctype html>") && text.contains("<title>&lt;b&gt; · driftgate</title>"));
         assert!(text.contains("<p>a&lt;b</p>") && text.contains("aria-current=\"page\""));
         for word in ["<script", "@import", "url(", "http://", "https://", "src="] {

@@ -39,6 +39,11 @@ pub fn version_path(model: &str, version: &str) -> String {
     format!("/models/{}/versions/{}", part(model), part(version))
 }
 
+/// The address of a version's promotion.
+pub fn promotion_path(model: &str, version: &str) -> String {
+    format!("{}/promotion", version_path(model, version))
+}
+
 /// The address of a subject's page.
 pub fn subject_path(model: &str, version: &str, subject: &str) -> String {
     format!("{}/subjects/{}", version_path(model, version), part(subject))

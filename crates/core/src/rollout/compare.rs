@@ -79,6 +79,15 @@ pub(super) fn count(state: &mut State, policy: &Policy, compare: &Compare, verdi
     true
 }
 
+/// Candidate against champion by the counts of the step so far, in a sentence with the interval; `None` where nothing is compared.
+#[must_use]
+pub fn standing(state: &State, policy: &Policy, rollout: &Rollout) -> Option<String> {
+    let compare = rollout.compare.as_ref()?;
+    Some(match decide(state, policy, rollout, compare) {
+        Decision::Gain(said) | Decision::Open(said) | Decision::Harm(said) => said,
+    })
+}
+
 /// The result by the counts of the step so far.
 pub(super) fn decide(state: &State, policy: &Policy, rollout: &Rollout, compare: &Compare) -> Decision {
     let sums = &state.comparison;

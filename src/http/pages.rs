@@ -2,14 +2,17 @@
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
 //! `layout` is what all pages have, `markup` writes pieces of HTML, `chart` SVG; `overview`, `version` and `feature` are the pages; `home` reads what
-//! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out.
+//! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `audit` shows
+//! the audit log, `operations` the daemon.
 
 pub(super) mod act;
+pub(super) mod audit;
 mod chart;
 mod feature;
 pub(super) mod home;
 pub(super) mod layout;
 mod markup;
+pub(super) mod operations;
 mod overview;
 pub(super) mod promotion;
 pub(super) mod session;

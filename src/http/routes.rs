@@ -85,6 +85,12 @@ pub const ROUTES: &[Route] = routes! {
     post "/sign-out" SignIn pages::session::sign_out,
         "Ends a session: a form with its `csrf`"
         => Html<()>;
+    get "/audit" Page pages::audit::audit,
+        "A page with the audit log's records, the newest first, and whether its chain holds"
+        [api::AuditQuery] => Html<()>;
+    get "/operations" Page pages::operations::operations,
+        "A page with partitions, watermarks, rejected events, sinks, checkpoints and memory; all but the models for those who may read every model"
+        => Html<()>;
     get "/api/v1/openapi.json" Read operation::document,
         "This API as an OpenAPI 3.1 document"
         => Json<serde_json::Value>;

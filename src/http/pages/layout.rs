@@ -24,11 +24,17 @@ const POLICY: &str =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Overview,
+    Audit,
+    Operations,
     /// Of a model or version.
     Models,
 }
 
-const PARTS: [(Part, &str, &str); 1] = [(Part::Overview, "/", "Overview")];
+const PARTS: [(Part, &str, &str); 3] = [
+    (Part::Overview, "/", "Overview"),
+    (Part::Operations, "/operations", "Operations"),
+    (Part::Audit, "/audit", "Audit log"),
+];
 
 /// A page as it is answered. It has no script, and asks nobody else for anything.
 pub fn page(title: &str, part: Part, visitor: &Visitor, body: &Markup) -> Response {

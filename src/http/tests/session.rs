@@ -168,4 +168,49 @@ fn where_reading_needs_a_token_a_session_reads_pages_and_nothing_else() {
     let (code, page) = browser.get("/");
     assert!(code == 200 && page.contains("bob") && page.contains("credit eu 1"), "{page}");
     assert_eq!(browser.get("/api/v1/models").0, 401, "the cookie is for pages");
+    // Topics are of all models.
+    let some = format!("{OP} viewer other_* eve\n");
+    let access = super::Access::closed(super::Tokens::parse(&some).unwrap());
+    let server = Server::letting_in(super::status_view::status_view(), access);
+    let mut browser = Browser::new(&server);
+    browser.send("/sign-in", Some(&format!("token={OP}")), &[]);
+    browser.sign_in(OP);
+    for path in ["/", "/operations", "/audit"] {
+        let (code, page) = browser.get(path);
+        assert!(code == 200 && !page.contains("credit eu") && !page.contains("predictions</td>"), "{path}: {page}");
+    }
+    assert_eq!(browser.get("/audit?model=credit+eu").0, 403);
+}
+
+#[test]
+fn operations_and_the_audit_log_have_their_pages() {
+    let server = server();
+    let browser = Browser::new(&server);
+    let (code, page) = browser.get("/operations");
+    assert_eq!(code, 200);
+    for part in [
+        "<td>predictions</td>",
+        "not_json",
+        "partition 0, offset 12",
+        "512 B in 0.25 s",
+        "drift: 2013-03-08 00:00",
+        "none yet",
+        "MiB",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    server.post("/api/v1/models/credit%20eu/freeze", OP, "{\"reason\": \"<b>\"}");
+    let (code, page) = browser.get("/audit");
+    assert_eq!(code, 200);
+    for part in ["The chain holds", "<td>alice</td>", "<td>freeze</td>", "&lt;b&gt;", "<td>register</td>"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let count = |query: &str| browser.get(&format!("/audit?{query}")).1.matches("<tr>").count().saturating_sub(1);
+    assert_eq!(count("event=freeze&actor=ali&model=&version="), 1);
+    assert_eq!(count("actor=bob"), 0);
+    assert_eq!(count("from=2013-03-08&to=2013-03-09"), 1, "the registration is of the wall clock's beginning");
+    assert_eq!(count("to=1970-01-02"), count("before=3"));
+    for wrong in ["from=yesterday", "model=none", "before=x", "x=1"] {
+        assert!([400, 404].contains(&browser.get(&format!("/audit?{wrong}")).0), "{wrong}");
+    }
 }

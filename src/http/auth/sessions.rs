@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 /// The cookie.
 pub const COOKIE: &str = "driftgate_session";
 /// A session ends after so long, and after so long without a request.
-pub const LONGEST: Duration = Duration::from_hours(12);
-const IDLE: Duration = Duration::from_hours(1);
+pub const LONGEST: Duration = Duration::from_secs(12 * 3600);
+const IDLE: Duration = Duration::from_secs(3600);
 /// More than this many at once end the one that was idle longest.
 const MOST: usize = 1000;
 

@@ -66,7 +66,7 @@ impl Page<'_> {
             }
             (self.standing())
             @if self.seen.gates.0.is_empty() { p.soft { "The policy has no transitions: nothing is promoted." } }
-            @for (stage, answer) in &self.seen.gates.0 { (self.gate(stage, answer, &forms)) }
+            @for (stage, answer) in &self.seen.gates.0 { (gate(stage, answer, &forms)) }
             @if let Some(state) = self.rollout { (steps::rollout(state, self.policy)) (forms.rollout()) }
             (self.approvals())
             (self.records())
@@ -87,37 +87,6 @@ impl Page<'_> {
                     p { b { "Blocked by " (block.group) } " since " (block.since) }
                     ul { @for reason in block.reasons.iter().take(20) { li { (reason) } } }
                     @if block.reasons.len() > 20 { p.soft { (block.reasons.len() - 20) " more" } }
-                }
-            }
-        }
-    }
-
-    fn gate(&self, stage: &str, answer: &Answer, forms: &Forms<'_>) -> Markup {
-        let mut findings: Vec<&Finding> = answer.gates.iter().collect();
-        findings.sort_by_key(|finding| std::cmp::Reverse(weight(finding.outcome)));
-        let colour = match answer.verdict {
-            GateVerdict::Pass => "pass",
-            GateVerdict::Pending => "warn",
-            GateVerdict::Block => "block",
-            GateVerdict::Inconclusive => "insufficient",
-        };
-        html! {
-            h2 { "To " (stage) ": " span class=(colour) { (answer.verdict.name()) } }
-            @if let Some(copy) = &answer.copy {
-                p.soft { "From a copy of the registry" @if let Some(age) = copy.age_ms { ", " (age) " ms old" } "." }
-            }
-            @if !answer.reasons.is_empty() { ul { @for reason in &answer.reasons { li { (reason) } } } }
-            @for note in &answer.notes { p.soft { (note) } }
-            (forms.gate(stage))
-            details open[answer.verdict != GateVerdict::Pass] {
-                summary { (findings.len()) " findings" }
-                div.scroll tabindex="0" role="region" aria-label={ "Findings of the gate to " (stage) } {
-                    table {
-                        thead { tr { th scope="col" { "gate" } th scope="col" { "outcome" } th scope="col" { "finding" } } }
-                        tbody { @for finding in findings { tr {
-                            td { (finding.gate) } td { (outcome(finding.outcome)) } td { (finding.detail) }
-                        } } }
-                    }
                 }
             }
         }
@@ -170,6 +139,38 @@ impl Page<'_> {
             dl { @for name in shown { @if let Some(text) = said(newest.get(name)) { dt { (name.replace('_', " ")) } dd { (text) } } } }
             p { a href=(PreEscaped(note)) { "The whole record as a note" }
                 @if promotions.len() > 1 { span.soft { " · " (promotions.len() - 1) " before it" } } }
+        }
+    }
+}
+
+/// The gate's answer for a stage, with every finding.
+fn gate(stage: &str, answer: &Answer, forms: &Forms<'_>) -> Markup {
+    let mut findings: Vec<&Finding> = answer.gates.iter().collect();
+    findings.sort_by_key(|finding| std::cmp::Reverse(weight(finding.outcome)));
+    let colour = match answer.verdict {
+        GateVerdict::Pass => "pass",
+        GateVerdict::Pending => "warn",
+        GateVerdict::Block => "block",
+        GateVerdict::Inconclusive => "insufficient",
+    };
+    html! {
+        h2 { "To " (stage) ": " span class=(colour) { (answer.verdict.name()) } }
+        @if let Some(copy) = &answer.copy {
+            p.soft { "From a copy of the registry" @if let Some(age) = copy.age_ms { ", " (age) " ms old" } "." }
+        }
+        @if !answer.reasons.is_empty() { ul { @for reason in &answer.reasons { li { (reason) } } } }
+        @for note in &answer.notes { p.soft { (note) } }
+        (forms.gate(stage))
+        details open[answer.verdict != GateVerdict::Pass] {
+            summary { (findings.len()) " findings" }
+            div.scroll tabindex="0" role="region" aria-label={ "Findings of the gate to " (stage) } {
+                table {
+                    thead { tr { th scope="col" { "gate" } th scope="col" { "outcome" } th scope="col" { "finding" } } }
+                    tbody { @for finding in findings { tr {
+                        td { (finding.gate) } td { (outcome(finding.outcome)) } td { (finding.detail) }
+                    } } }
+                }
+            }
         }
     }
 }

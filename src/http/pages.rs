@@ -1,7 +1,7 @@
 //! Pages for people, written on the server: they work without JavaScript, and their addresses name what they show. The overview has every version,
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
-//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart` SVG; `overview`, `version` and `feature` are the pages; `home` reads what
+//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest` and `heat` SVG; `overview`, `version` and `feature` are the pages; `home` reads what
 //! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `audit` shows
 //! the audit log, `operations` the daemon.
 
@@ -9,8 +9,11 @@ pub(super) mod act;
 pub(super) mod audit;
 mod chart;
 mod feature;
+mod forest;
+mod heat;
 pub(super) mod home;
 pub(super) mod layout;
+mod lineage;
 mod markup;
 pub(super) mod operations;
 mod overview;
@@ -18,17 +21,20 @@ pub(super) mod promotion;
 pub(super) mod session;
 mod version;
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use maud::PreEscaped;
 
-use super::app::{Shared, registry};
+use super::app::{Shared, known_model, registry};
 use super::auth::Visitor;
-use super::lookup::{look, pick};
+use super::explain::explain;
 use super::problem::{Parameters, PathNames, Problem};
 use super::series::{self, Named, Range};
 use crate::api::PageQuery;
+use crate::history::DAY_MS;
 use crate::history::columns::Row;
 use driftgate_core::judge::verdict::Verdict;
 use layout::Part;
@@ -51,25 +57,26 @@ pub(super) async fn version(
     if let Some(response) = series::elsewhere(&app, &uri) {
         return Ok(response);
     }
-    let (seen, records) = look(&app, &model).await?;
-    let (known, record) = pick(&model, &version, &seen, &records)?;
-    let stages = record.map(|r| r.stages.clone()).unwrap_or_default();
-    let latest: Vec<Verdict> = known.into_iter().flat_map(|v| v.latest().map(|verdict| (**verdict).clone())).collect();
-    let range = series::range(&app, &model, (query.from.as_deref(), query.to.as_deref()), DAYS).await?;
+    let policy = known_model(&app, &model)?.policy;
+    let seen = explain(State(Arc::clone(&app)), PathNames((model.clone(), version.clone()))).await?.0;
+    let range = asked_range(&app, &model, &query).await?;
     // Everything in one reading: a file of the history is opened once.
     let worst = |verdict: &Verdict| -> Vec<(String, String)> {
         version::worst_by_rule(verdict).into_iter().map(|(rule, of)| (rule.to_owned(), of.subject.clone())).collect()
     };
-    let mut wanted: Vec<(String, String)> = latest.iter().flat_map(worst).collect();
-    wanted.extend(seen.policy.groups.iter().map(|group| (group.name.clone(), String::new())));
+    let mut wanted: Vec<(String, String)> = seen.verdicts.iter().flat_map(worst).collect();
+    wanted.extend(policy.groups.iter().map(|group| (group.name.clone(), String::new())));
     let named = Named { version: version.clone(), series: wanted, ..Named::default() };
-    let found = series::find(&app, &model, named, range, (false, MOST_POINTS)).await?;
+    let found = match app.history {
+        Some(_) => series::find(&app, &model, named, range, (false, MOST_POINTS)).await?,
+        None => Vec::new(),
+    };
     let of = |rule: &str, subject: &str| -> Vec<Row> {
         found.iter().filter(|row| row.of.rule == rule && row.of.subject == subject).cloned().collect()
     };
     let mut groups = Vec::new();
-    for group in &seen.policy.groups {
-        let verdict = latest.iter().find(|verdict| verdict.group == group.name);
+    for group in &policy.groups {
+        let verdict = seen.verdicts.iter().find(|verdict| verdict.group == group.name);
         let lines = verdict.into_iter().flat_map(version::worst_by_rule);
         let lines = lines.map(|(rule, worst)| (worst, of(rule, &worst.subject))).collect();
         groups.push(version::Group { name: &group.name, windows: of(&group.name, ""), verdict, lines });
@@ -77,7 +84,8 @@ pub(super) async fn version(
     let name = model.clone();
     let found = registry(&app, move |r| r.audit_before(Some(&name), None, MOST_RECORDS)).await?;
     let moments = version::moments(&found.records, &version, range);
-    let page = version::Page { model: &model, version: &version, stages: &stages, range, groups, moments: &moments };
+    let is_kept = app.history.is_some();
+    let page = version::Page { seen: &seen, range, groups, moments: &moments, is_kept };
     Ok(layout::page(&format!("{model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }
 
@@ -93,18 +101,16 @@ pub(super) async fn feature(
         return Ok(response);
     }
     let range = series::range(&app, &model, (query.from.as_deref(), query.to.as_deref()), DAYS).await?;
-    let found = rows(&app, &model, &version, &subject, range, false).await?;
+    let found = rows(&app, &model, &version, &subject, range).await?;
     let chosen = match query.window.as_deref() {
         Some(text) => Some(series::time("window", text)?),
         None => found.iter().map(|row| row.end_ms).max(),
     };
-    let distributions = match chosen {
-        None => Vec::new(),
-        Some(end) => {
-            let only = Range { from_ms: end, to_ms: end.saturating_add(1) };
-            rows(&app, &model, &version, &subject, only, true).await?
-        }
-    };
+    let mut distributions: Vec<Row> = found.iter().filter(|row| Some(row.end_ms) == chosen).cloned().collect();
+    if let Some(end) = chosen.filter(|_| distributions.is_empty()) {
+        let only = Range { from_ms: end, to_ms: end.saturating_add(1) };
+        distributions = rows(&app, &model, &version, &subject, only).await?;
+    }
     let page = feature::Page {
         model: &model,
         version: &version,
@@ -117,15 +123,17 @@ pub(super) async fn feature(
     Ok(layout::page(&format!("{subject} of {model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }
 
-/// Rows of a subject, of every rule.
-async fn rows(
-    app: &Shared,
-    model: &str,
-    version: &str,
-    subject: &str,
-    range: Range,
-    bins: bool,
-) -> Result<Vec<Row>, Problem> {
+/// The range that is asked for; where nothing is kept, the last days.
+async fn asked_range(app: &Shared, model: &str, query: &PageQuery) -> Result<Range, Problem> {
+    if app.history.is_some() {
+        return series::range(app, model, (query.from.as_deref(), query.to.as_deref()), DAYS).await;
+    }
+    let to_ms = (app.now_ms)();
+    Ok(Range { from_ms: to_ms.saturating_sub(DAYS.saturating_mul(DAY_MS)), to_ms })
+}
+
+/// Rows of a subject with their distributions, of every rule.
+async fn rows(app: &Shared, model: &str, version: &str, subject: &str, range: Range) -> Result<Vec<Row>, Problem> {
     let named = Named { version: version.to_owned(), subject: Some(subject.to_owned()), ..Named::default() };
-    series::find(app, model, named, range, (bins, MOST_POINTS)).await
+    series::find(app, model, named, range, (true, MOST_POINTS)).await
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{self, Point};
+use super::heat::heat;
 use super::markup::{choice, escaped, number, status, subject_path, table, time, version_path};
 use crate::history::columns::Row;
 use crate::http::series::Range;
@@ -45,8 +46,25 @@ impl Page<'_> {
         for series in rows.chunk_by(|a, b| a.of.rule == b.of.rule) {
             out.push_str(&self.series(series));
         }
+        out.push_str(&self.over_time());
         out.push_str(&self.distribution());
         out
+    }
+
+    /// The distributions of the range, of the first rule that has any.
+    fn over_time(&self) -> String {
+        let with_bins = |rows: &&[Row]| rows.iter().any(|row| !row.of.bins.is_empty());
+        let Some(rows) = self.rows.chunk_by(|a, b| a.of.rule == b.of.rule).find(with_bins) else {
+            return String::new();
+        };
+        let title = format!("the distribution of {} over time, training on the left", self.subject);
+        let drawn = heat(&title, rows, bin_name);
+        if drawn.is_empty() {
+            return drawn;
+        }
+        format!(
+            "<h2>Distribution over time <span class=\"soft\">the darker, the more values; training on the left</span></h2>\n{drawn}"
+        )
     }
 
     fn series(&self, rows: &[Row]) -> String {
@@ -73,7 +91,11 @@ impl Page<'_> {
             vec![end, status(of.status), number(of.value), bounds, number(of.limit), number(of.warn), n, reason]
         };
         let heads = ["window until", "status", "value", "bounds", "limit", "warn", "n", "reason"];
-        out.push_str(&table(&heads, rows.iter().rev().take(LISTED).map(cells)));
+        out.push_str(&table(
+            &format!("Windows of {}", last.of.rule),
+            &heads,
+            rows.iter().rev().take(LISTED).map(cells),
+        ));
         if rows.len() > LISTED {
             let _ = writeln!(
                 out,
@@ -119,7 +141,7 @@ impl Page<'_> {
         let cells = |bin: &crate::history::record::Bin| {
             vec![escaped(&bin_name(&bin.name)), share(bin.reference, sums.0), share(bin.window, sums.1)]
         };
-        out.push_str(&table(&["bin", "training", "window"], of.bins.iter().map(cells)));
+        out.push_str(&table("Bins", &["bin", "training", "window"], of.bins.iter().map(cells)));
         out
     }
 }

@@ -49,10 +49,12 @@ pub fn subject_path(model: &str, version: &str, subject: &str) -> String {
     format!("{}/subjects/{}", version_path(model, version), part(subject))
 }
 
-/// A table; cells are markup.
-pub fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut out =
-        String::from("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\"><table><thead><tr>");
+/// A table under a name of its own; cells are markup.
+pub fn table(name: &str, heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut out = format!(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table><thead><tr>",
+        escaped(name)
+    );
     for head in heads {
         let _ = write!(out, "<th scope=\"col\">{head}</th>");
     }

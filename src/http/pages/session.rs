@@ -34,7 +34,7 @@ fn form(next: &str, issuer: Option<&str>, wrong: Option<&str>) -> Markup {
         form method="post" action="/sign-in" {
             input type="hidden" name="next" value=(next);
             div.fields {
-                label { "token" input type="password" name="token" required autocomplete="off" size="48"; }
+                label { "token" input type="password" name="token" required autocomplete="off" size="32"; }
                 button.main { "sign in" }
             }
         }

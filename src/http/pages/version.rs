@@ -6,19 +6,26 @@ use serde_json::Value;
 
 use super::chart::{self, Moment, Point};
 use super::feature::point;
-use super::markup::{choice, escaped, number, status, subject_path, table, time};
+use super::forest::forest;
+use super::lineage::lineage;
+use super::markup::{choice, escaped, number, promotion_path, status, subject_path, table, time};
+use crate::api::Explanation;
 use crate::history::columns::Row;
 use crate::http::series::Range;
 use driftgate_core::audit::{Event, event::SignalOutcome};
 use driftgate_core::judge::verdict::{Action, RuleResult, Status, Verdict};
 
+/// Of so many results of a group segments are looked for.
+const FORESTS: usize = 2000;
+
 pub struct Page<'p> {
-    pub model: &'p str,
-    pub version: &'p str,
-    pub stages: &'p [String],
+    /// Verdicts, lineage, evidence and approvals.
+    pub seen: &'p Explanation,
     pub range: Range,
     pub groups: Vec<Group<'p>>,
     pub moments: &'p [Moment],
+    /// Whether results over time are kept.
+    pub is_kept: bool,
 }
 
 /// A group of the policy.
@@ -87,17 +94,24 @@ pub fn moments(records: &[Value], version: &str, range: Range) -> Vec<Moment> {
 
 impl Page<'_> {
     pub fn body(&self) -> String {
-        let Self { model, version, stages, range, groups, moments } = self;
+        let Self { seen, range, groups, moments, is_kept } = self;
+        let Explanation { model, version, stages, .. } = seen;
         let stages = if stages.is_empty() { "no stage".to_owned() } else { escaped(&stages.join(", ")) };
         let mut out =
             format!("<h1>{} {} <span class=\"soft\">{stages}</span></h1>\n", escaped(model), escaped(version));
-        out.push_str(&choice(*range));
+        let _ = writeln!(out, "<p><a href=\"{}\">Promotion</a></p>", promotion_path(model, version));
+        if *is_kept {
+            out.push_str(&choice(*range));
+        } else {
+            out.push_str("<p class=\"soft\">No results over time are kept here: what is shown is the last window of each group.</p>\n");
+        }
         for group in groups {
             out.push_str(&self.group(group));
         }
         out.push_str("<h2>What happened</h2>\n<p class=\"soft\">✕ block, ✓ clear, ▲ promotion, ▼ rollback</p>\n");
         let cells = |m: &Moment| vec![time(m.ms), m.kind.to_owned(), escaped(&m.sentence)];
-        out.push_str(&table(&["time", "event", "what"], moments.iter().rev().map(cells)));
+        out.push_str(&table("What happened", &["time", "event", "what"], moments.iter().rev().map(cells)));
+        out.push_str(&lineage(seen).into_string());
         out
     }
 
@@ -113,7 +127,7 @@ impl Page<'_> {
         let _ = writeln!(out, "<p class=\"soft\">{} windows: {}</p>", windows.len(), counts.join(", "));
         let cells = |(result, rows): &(&RuleResult, Vec<Row>)| {
             let points: Vec<Point> = rows.iter().map(point).collect();
-            let path = subject_path(self.model, self.version, &result.subject);
+            let path = subject_path(&self.seen.model, &self.seen.version, &result.subject);
             let spark = chart::spark(&format!("{} of {}", result.rule, result.subject), &points, self.range);
             let least = points.iter().filter_map(|p| p.value).reduce(f64::min);
             let most = points.iter().filter_map(|p| p.value).reduce(f64::max);
@@ -127,10 +141,12 @@ impl Page<'_> {
             ]
         };
         out.push_str(&table(
+            &format!("Rules of {}", group.name),
             &["rule", "worst subject", "status", "value", "over time", "from to"],
             group.lines.iter().map(cells),
         ));
         if let Some(verdict) = group.verdict {
+            verdict.results.iter().take(FORESTS).for_each(|result| out.push_str(&forest(result)));
             out.push_str(&self.subjects(verdict));
         }
         out
@@ -141,7 +157,9 @@ impl Page<'_> {
         let mut subjects: Vec<&str> = verdict.results.iter().map(|r| r.subject.as_str()).collect();
         subjects.sort_unstable();
         subjects.dedup();
-        let link = |s: &&str| format!("<a href=\"{}\">{}</a>", subject_path(self.model, self.version, s), escaped(s));
+        let link = |s: &&str| {
+            format!("<a href=\"{}\">{}</a>", subject_path(&self.seen.model, &self.seen.version, s), escaped(s))
+        };
         let links: Vec<String> = subjects.iter().map(link).collect();
         format!("<p>All subjects: {}</p>\n", links.join(", "))
     }

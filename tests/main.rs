@@ -89,6 +89,8 @@ mod otlp;
 mod outcomes;
 #[path = "cases/outward.rs"]
 mod outward;
+#[path = "cases/pages.rs"]
+mod pages;
 #[path = "cases/positions.rs"]
 mod positions;
 #[path = "cases/python.rs"]

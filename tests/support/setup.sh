@@ -51,6 +51,7 @@ if [ "$scope" = test ]; then
   have openssl || packages+=(openssl)
   have node || packages+=(nodejs)
   have npm || packages+=(npm)
+  have chromium || [ -n "${CHROMIUM:-}" ] || packages+=(chromium)
   # Maven is needed once, to fetch Kafka.
   compgen -G "$cache/kafka/libs/kafka_2.13-*.jar" >/dev/null || have mvn || packages+=(maven)
 fi
@@ -99,4 +100,5 @@ if [ "$scope" = test ]; then
   "$root/tests/support/engines.sh" install
   "$root/tests/support/serializers.sh" install
   "$root/tests/support/issuer.sh" install
+  "$root/tests/support/browser.sh" install
 fi

@@ -121,9 +121,9 @@ fn drawn(title: &str, segments: &[Segment]) -> String {
         }
         top += ROW;
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<text x=\"{NAMES}\" y=\"{:.1}\">{}</text><text x=\"{WIDTH}\" y=\"{:.1}\" text-anchor=\"end\">{}</text></svg>\n",
+        "<text x=\"{NAMES}\" y=\"{:.1}\">{}</text><text x=\"{WIDTH}\" y=\"{:.1}\" text-anchor=\"end\">{}</text></svg>",
         height - 3.0,
         short(least),
         height - 3.0,

@@ -56,9 +56,9 @@ pub fn heat(title: &str, rows: &[Row], name: impl Fn(&str) -> String) -> String 
             let _ = write!(out, "<path d=\"{path}\" fill=\"var(--window)\" fill-opacity=\"{opacity:.2}\"/>");
         }
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<text x=\"{LEFT}\" y=\"{y}\">training</text><text x=\"{}\" y=\"{y}\">{}</text><text x=\"{WIDTH}\" y=\"{y}\" text-anchor=\"end\">{}</text></svg>\n",
+        "<text x=\"{LEFT}\" y=\"{y}\">training</text><text x=\"{}\" y=\"{y}\">{}</text><text x=\"{WIDTH}\" y=\"{y}\" text-anchor=\"end\">{}</text></svg>",
         LEFT + 60,
         time(first.end_ms),
         time(last.end_ms),

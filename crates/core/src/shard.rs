@@ -23,7 +23,7 @@ mod place;
 mod simulation;
 
 pub use crate::intake::elsewhere::Waiting;
-pub use counting::{Shard, unsupported};
+pub use counting::{Shard, setup, unsupported};
 pub use delta::{Against, Delta, NameTable, PartitionAt, VersionAt};
-pub use evaluating::{DeltaError, Evaluation, EvaluationState};
+pub use evaluating::{DeltaError, Evaluation, EvaluationState, PlaceOf, Standing};
 pub use place::Place;

@@ -1,5 +1,6 @@
 //! What a cluster divides between its processes: units, each of models that have to be counted by one process, since they read a topic in
-//! common. A unit is named by its first model. Slot 0 of the topic of units is the ledger's, slot `n` that of the `n`th unit.
+//! common. A unit is named by its first model. Where the partitions of its topics are divided, too, each number of them is a unit that counts
+//! (a shard), and the unit of the models' name judges. Slot 0 of the topic of units is the ledger's, slot `n` that of the `n`th unit.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,15 +11,30 @@ use crate::codec::hash;
 /// The slot of the ledger.
 pub const LEDGER: Slot = 0;
 
-/// Models that one process counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What of its models' work a unit does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    #[default]
+    Whole,
+    /// It judges what so many shards count.
+    Evaluator { shards: u32 },
+    /// It counts the partitions of this number.
+    Shard(u32),
+}
+
+/// Models that one process counts, or what of them it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unit {
-    /// The first of its models, by name.
+    /// The first of its models, by name; of a shard with its number behind it: `churn/3`.
     pub name: String,
     /// By name.
     pub models: Vec<String>,
     /// By name.
     pub topics: Vec<String>,
+    pub part: Part,
+    /// Of a part: a digest of what the policies have counted. Parts that count otherwise are other units.
+    pub counts: String,
 }
 
 /// A topic, and the models that its events are for; none: all models.
@@ -40,7 +56,28 @@ impl Unit {
                 let _ = write!(key, "%{byte:02x}");
             }
         }
+        if self.part != Part::Whole {
+            // No name has this byte.
+            key.push('~');
+            key.push_str(&self.counts);
+        }
         key
+    }
+
+    /// The unit divided by the partitions of its topics: what judges, and what counts the partitions of each number. `counts` is a digest of what
+    /// the policies have counted.
+    #[must_use]
+    pub fn divided(self, partitions: u32, counts: &str) -> Vec<Self> {
+        let part = |name: String, part| Self { name, part, counts: counts.to_owned(), ..self.clone() };
+        let shard = |number| part(format!("{}/{number}", self.name), Part::Shard(number));
+        let evaluator = part(self.name.clone(), Part::Evaluator { shards: partitions });
+        std::iter::once(evaluator).chain((0..partitions).map(shard)).collect()
+    }
+
+    /// The unit of a shard of this one's models.
+    #[must_use]
+    pub fn shard(&self, number: u32) -> Self {
+        Self { name: format!("{}/{number}", self.name), part: Part::Shard(number), ..self.clone() }
     }
 }
 
@@ -69,11 +106,11 @@ pub fn units(models: &[String], reads: &[Read<'_>]) -> Vec<Unit> {
     let mut found: BTreeMap<usize, Unit> = BTreeMap::new();
     for (topic, at) in topics {
         let Some(least) = first.get(at) else { continue };
-        let unit = || Unit { name: String::new(), models: Vec::new(), topics: Vec::new() };
+        let unit = || Unit::default();
         found.entry(*least).or_insert_with(unit).topics.push(topic.to_owned());
     }
     if found.is_empty() && !models.is_empty() {
-        found.insert(0, Unit { name: String::new(), models: Vec::new(), topics: Vec::new() });
+        found.insert(0, Unit::default());
     }
     let begins = found.keys().next().copied();
     for (model, least) in models.iter().zip(&first) {
@@ -93,7 +130,11 @@ pub fn units(models: &[String], reads: &[Read<'_>]) -> Vec<Unit> {
 /// What tells two divisions apart: processes of one cluster have the same.
 #[must_use]
 pub fn layout(units: &[Unit]) -> String {
-    let text = units.iter().map(|unit| unit.name.as_str()).collect::<Vec<_>>().join("\n");
+    let of = |unit: &Unit| match unit.part {
+        Part::Whole => unit.name.clone(),
+        Part::Evaluator { .. } | Part::Shard(_) => unit.key(),
+    };
+    let text = units.iter().map(of).collect::<Vec<_>>().join("\n");
     let mut digest = hash::sha256_hex(text.as_bytes());
     digest.truncate(8);
     digest
@@ -160,16 +201,38 @@ mod tests {
 
     #[test]
     fn keys_are_names_of_files_and_of_nothing_else() {
-        let key = |name: &str| Unit { name: name.to_owned(), models: vec![], topics: vec![] }.key();
+        let key = |name: &str| Unit { name: name.to_owned(), ..Unit::default() }.key();
         assert_eq!(key("credit-eu_2.1"), "credit-eu_2.1");
         assert_eq!((key("a/b c"), key(".."), key("ü")), ("a%2fb%20c".into(), "%2e.".into(), "%c3%bc".into()));
         assert_ne!(key("a%2fb"), key("a/b"));
     }
 
     #[test]
+    fn a_unit_is_divided_into_what_judges_and_what_counts_each_number_of_partitions() {
+        let whole =
+            || Unit { name: "a b".into(), models: vec!["a b".into()], topics: vec!["t".into()], ..Unit::default() };
+        let parts = whole().divided(2, "0f");
+        let keys: Vec<(String, Part)> = parts.iter().map(|unit| (unit.key(), unit.part)).collect();
+        assert_eq!(
+            keys,
+            [
+                ("a%20b~0f".into(), Part::Evaluator { shards: 2 }),
+                ("a%20b%2f0~0f".into(), Part::Shard(0)),
+                ("a%20b%2f1~0f".into(), Part::Shard(1))
+            ]
+        );
+        assert!(parts.iter().all(|unit| unit.models == ["a b"] && unit.topics == ["t"]));
+        assert_eq!(parts[0].shard(1), parts[2]);
+        // More partitions, other counts, or no division: other processes do not know what the slots stand for.
+        let of = |units: &[Unit]| layout(units);
+        let all = [of(&[whole()]), of(&parts), of(&whole().divided(3, "0f")), of(&whole().divided(2, "1f"))];
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    }
+
+    #[test]
     fn another_division_has_another_layout() {
         let all = |names: &[&str]| {
-            let unit = |n: &&str| Unit { name: (*n).to_owned(), models: vec![], topics: vec![] };
+            let unit = |n: &&str| Unit { name: (*n).to_owned(), ..Unit::default() };
             layout(&names.iter().map(unit).collect::<Vec<_>>())
         };
         assert_eq!(all(&["a", "b"]), all(&["a", "b"]));

@@ -2,14 +2,13 @@
 //! commit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::delta::{Against, Delta, PartitionAt, VersionAt, named};
 use super::place::Place;
 use crate::codec::hash::digest;
 use crate::intake::versions::Reference;
 use crate::intake::{Setup, SourceId};
-use crate::pipeline::{Pipeline, PipelineState, counted};
+use crate::pipeline::{Pipeline, counted};
 use crate::policy::{Policy, Traffic};
 use crate::window::layout::Reads;
 
@@ -30,9 +29,14 @@ pub(super) fn counts_of(policy: &Policy) -> String {
     digest(&[counted::describe(policy).as_bytes()])
 }
 
-/// What counts the partitions of one number.
+/// How the pipelines of shards and evaluators are set up: they close nothing that is not confirmed.
+#[must_use]
+pub fn setup(setup: Setup) -> Setup {
+    Setup { confirmed_only: true, ..setup }
+}
+
+/// What gives away the counts of a pipeline that counts the partitions of one number.
 pub struct Shard {
-    pub pipeline: Pipeline,
     number: u32,
     seq: u64,
     counts: String,
@@ -40,29 +44,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// An empty shard that `workers` threads will count in.
+    /// A shard that has given `seq` deltas, as its pipeline's state was when it gave the last one; the pipeline is set up by `setup`.
     #[must_use]
-    pub fn new(policy: Arc<Policy>, number: u32, setup: Setup, workers: usize) -> Self {
-        let counts = counts_of(&policy);
-        // It closes nothing: nothing is ever confirmed.
-        let pipeline = Pipeline::new(policy, Setup { confirmed_only: true, ..setup }, workers);
-        Self { pipeline, number, seq: 0, counts, sources: BTreeMap::new() }
-    }
-
-    /// A shard as it was at the commit of delta `seq - 1`.
-    #[must_use]
-    pub fn restore(
-        policy: Arc<Policy>,
-        (number, seq): (u32, u64),
-        setup: Setup,
-        workers: usize,
-        state: PipelineState,
-        reference: impl FnMut(&str) -> Reference,
-    ) -> Self {
-        let counts = counts_of(&policy);
-        let setup = Setup { confirmed_only: true, ..setup };
-        let (pipeline, _) = Pipeline::restore(policy, setup, workers, state, reference);
-        Self { pipeline, number, seq, counts, sources: BTreeMap::new() }
+    pub fn new(policy: &Policy, number: u32, seq: u64) -> Self {
+        Self { number, seq, counts: counts_of(policy), sources: BTreeMap::new() }
     }
 
     /// Deltas given so far.
@@ -77,19 +62,25 @@ impl Shard {
     }
 
     /// Gives away what was counted since the last call; the workers rest meanwhile. `at` says of a partition up to which offset it is counted
-    /// and whether it is quiet; `asks` are the versions whose rows wait. The state that goes with it is `self.pipeline.state()` after this.
+    /// and whether it is quiet; `asks` are the versions whose rows wait. The state that goes with it is the pipeline's after this.
     /// `None` where a code has no name, which no intake does.
-    pub fn take_delta(&mut self, at: impl Fn(&Place) -> (u64, bool), asks: BTreeSet<String>) -> Option<Delta> {
-        let panes = self.pipeline.take_counted();
-        let counters = self.pipeline.counters();
-        let mut intake = self.pipeline.intake();
+    pub fn take_delta(
+        &mut self,
+        pipeline: &Pipeline,
+        at: impl Fn(&Place) -> (u64, bool),
+        asks: BTreeSet<String>,
+    ) -> Option<Delta> {
+        let panes = pipeline.take_counted();
+        let counters = pipeline.counters();
+        let mut intake = pipeline.intake();
         intake.sweep_alone();
         let (mut versions, mut codes) = (Vec::new(), BTreeMap::new());
         for (code, name, version) in intake.versions() {
             let against = match version.reference() {
                 Reference::Baseline { sha256, .. } => Against::Baseline(sha256.to_string()),
                 Reference::Unknown if version.predictions == 0 && version.measured_ts.is_none() => continue,
-                Reference::Failed(_) | Reference::Unknown => Against::Nothing,
+                Reference::Unknown => Against::Undecided,
+                Reference::Failed(_) => Against::Nothing,
             };
             codes.insert(code, u32::try_from(versions.len()).ok()?);
             versions.push(VersionAt {
@@ -101,14 +92,13 @@ impl Shard {
                 starts: version.known.starts,
             });
         }
-        let (names, panes) =
-            named(&self.pipeline.policy, intake.names(), panes, |version| codes.get(&version).copied())?;
+        let (names, panes) = named(&pipeline.policy, intake.names(), panes, |version| codes.get(&version).copied())?;
         let partition = |(place, source): (&Place, &SourceId)| {
             let (next_offset, is_quiet) = at(place);
             Some(PartitionAt { place: place.clone(), next_offset, is_quiet, front: intake.front(*source)?.clone() })
         };
         let delta = Delta {
-            model: self.pipeline.policy.model.clone(),
+            model: pipeline.policy.model.clone(),
             counts: self.counts.clone(),
             shard: self.number,
             seq: self.seq,

@@ -38,6 +38,8 @@ pub enum Against {
     Baseline(String),
     /// None could be loaded.
     Nothing,
+    /// Nothing that needs one: its measurements alone were counted so far.
+    Undecided,
 }
 
 /// What a shard knows of a version.

@@ -1,20 +1,17 @@
 //! The evaluator's side: deltas of all shards added in the order of their log, closing lines by the least of all partitions, verdicts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::counting::counts_of;
 use super::delta::{Against, Delta, Known, Slots, VersionAt};
 use super::place::Place;
-use crate::evaluate::Judgement;
-use crate::event::{EventKind, Limits};
+use crate::event::EventKind;
 use crate::intake::elsewhere::Waiting;
 use crate::intake::versions::Reference;
-use crate::intake::{Counters, SealedPane, Setup, SourceId};
-use crate::pipeline::{Pipeline, PipelineState};
-use crate::policy::Policy;
+use crate::intake::{Counters, SealedPane, SourceId};
+use crate::pipeline::Pipeline;
 use crate::window::front::Front;
 use crate::window::watermark::Progress;
 
@@ -49,7 +46,7 @@ pub enum DeltaError {
 fn said(against: &Against) -> String {
     match against {
         Against::Baseline(sha256) => format!("the baseline {sha256}"),
-        Against::Nothing => "none".to_owned(),
+        Against::Nothing | Against::Undecided => "none".to_owned(),
     }
 }
 
@@ -71,96 +68,79 @@ struct ShardAt {
     asks: BTreeSet<String>,
 }
 
-/// What an evaluator keeps over a restart, with its position in the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What an evaluator keeps over a restart beside its pipeline's state, with its position in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvaluationState {
-    pipeline: PipelineState,
     partitions: BTreeMap<Place, At>,
     shards: BTreeMap<u32, ShardAt>,
 }
 
-/// The judging of one model whose partitions other processes count.
+/// A partition of a model's topics, for whoever evaluates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceOf {
+    pub place: Place,
+    pub kind: EventKind,
+    /// How far ahead of its pace a time may lie there, in ms.
+    pub future: i64,
+}
+
+/// How a partition stands, as its shard said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub kind: EventKind,
+    pub next_offset: u64,
+    /// Caught up, and silent for the configured time, when that was said.
+    pub is_quiet: bool,
+}
+
+/// The judging of one model whose partitions other processes count, into a pipeline that is set up by `setup`.
 pub struct Evaluation {
-    pipeline: Pipeline,
     slots: Vec<Slots>,
     counts: String,
-    sources: BTreeMap<Place, SourceId>,
-    partitions: BTreeMap<Place, At>,
-    shards: BTreeMap<u32, ShardAt>,
+    sources: BTreeMap<Place, (SourceId, EventKind)>,
+    state: EvaluationState,
 }
 
 impl Evaluation {
-    /// `places` are all partitions of the model's topics, with their kinds and how far ahead of its pace (ms) a time may lie there: one
-    /// that no shard has told of holds its stream.
+    /// `places` are all partitions of the model's topics: one that no shard has told of holds its stream. `state` is what the last commit kept.
     #[must_use]
-    pub fn new(policy: &Arc<Policy>, limits: Limits, places: &[(Place, EventKind, i64)]) -> Self {
-        let pipeline = Pipeline::new(Arc::clone(policy), setup(limits), 1);
-        Self::of(policy, pipeline, places, BTreeMap::new(), BTreeMap::new())
-    }
-
-    /// An evaluator as its last commit kept it. `reference` gives the reference of a version whose baseline the state does not hold.
-    #[must_use]
-    pub fn restore(
-        policy: &Arc<Policy>,
-        limits: Limits,
-        places: &[(Place, EventKind, i64)],
-        state: EvaluationState,
-        reference: impl FnMut(&str) -> Reference,
-    ) -> Self {
-        let EvaluationState { pipeline, partitions, shards } = state;
-        let (pipeline, _) = Pipeline::restore(Arc::clone(policy), setup(limits), 1, pipeline, reference);
-        Self::of(policy, pipeline, places, partitions, shards)
-    }
-
-    fn of(
-        policy: &Policy,
-        pipeline: Pipeline,
-        places: &[(Place, EventKind, i64)],
-        partitions: BTreeMap<Place, At>,
-        shards: BTreeMap<u32, ShardAt>,
-    ) -> Self {
+    pub fn new(pipeline: &Pipeline, places: &[PlaceOf], state: EvaluationState) -> Self {
         let mut sources = BTreeMap::new();
-        {
-            let mut intake = pipeline.intake();
-            intake.count_elsewhere();
-            for (place, kind, tolerance) in places {
-                let said = partitions.get(place).and_then(|at: &At| at.said.as_ref());
-                let front = said.map(|(_, front, _)| front.clone());
-                sources.insert(place.clone(), intake.add_source(*kind, *tolerance, front));
-            }
-            for (shard, at) in &shards {
-                intake.wait_for(*shard, at.waiting);
-            }
+        let mut intake = pipeline.intake();
+        intake.count_elsewhere();
+        for PlaceOf { place, kind, future } in places {
+            let said = state.partitions.get(place).and_then(|at| at.said.as_ref());
+            let front = said.map(|(_, front, _)| front.clone());
+            sources.insert(place.clone(), (intake.add_source(*kind, *future, front), *kind));
         }
-        let (slots, counts) = (Slots::of(policy), counts_of(policy));
-        Self { pipeline, slots, counts, sources, partitions, shards }
-    }
-
-    /// Whether a version has neither a baseline nor a failure to load one.
-    #[must_use]
-    pub fn is_undecided(&self, version: &str) -> bool {
-        self.pipeline.intake().is_unknown(version)
-    }
-
-    /// The decision over a version's baseline.
-    pub fn decide(&self, version: &str, reference: Reference) {
-        self.pipeline.intake().set_reference(version, reference);
+        for (shard, at) in &state.shards {
+            intake.wait_for(*shard, at.waiting);
+        }
+        drop(intake);
+        let policy = &pipeline.policy;
+        Self { slots: Slots::of(policy), counts: counts_of(policy), sources, state }
     }
 
     /// Versions whose rows wait in some shard for a decision.
     #[must_use]
     pub fn asked(&self) -> BTreeSet<&str> {
-        self.shards.values().flat_map(|shard| &shard.asks).map(String::as_str).collect()
+        self.state.shards.values().flat_map(|shard| &shard.asks).map(String::as_str).collect()
+    }
+
+    /// The number of the delta of a shard that comes next.
+    #[must_use]
+    pub fn next_of(&self, shard: u32) -> u64 {
+        self.state.shards.get(&shard).map_or(0, |at| at.next)
     }
 
     /// Adds a delta; nothing is changed where it cannot be added.
     ///
     /// # Errors
     /// Why it cannot be.
-    pub fn add(&mut self, delta: Delta) -> Result<(), DeltaError> {
-        self.check(&delta)?;
+    pub fn add(&mut self, pipeline: &Pipeline, delta: Delta) -> Result<(), DeltaError> {
+        self.check(pipeline, &delta)?;
         let Delta { shard, seq, names, versions, panes, partitions, starts, waiting, counters, asks, .. } = delta;
-        let mut intake = self.pipeline.intake();
+        let mut intake = pipeline.intake();
         let known = Known::new(&names, |domain, name| intake.know(domain, name));
         let mut added = Vec::with_capacity(panes.len());
         for ((version, group, pane), sealed) in panes {
@@ -171,7 +151,7 @@ impl Evaluation {
             let sealed = self.slots.get(group).and_then(|slots| known.pane(slots, sealed)).ok_or_else(unsound)?;
             added.push(SealedPane { version, group, pane, sealed });
         }
-        let own = self.shards.entry(shard).or_default();
+        let own = self.state.shards.entry(shard).or_default();
         for VersionAt { name, last_ts, measured_ts, predictions, starts, .. } in versions {
             let before = own.predictions.insert(name.clone(), predictions).unwrap_or(0);
             intake.see(&name, (last_ts, measured_ts), predictions.saturating_sub(before), &starts);
@@ -179,27 +159,27 @@ impl Evaluation {
         intake.raise_starts(&starts);
         intake.wait_for(shard, waiting);
         for at in partitions {
-            if let Some(source) = self.sources.get(&at.place) {
+            if let Some((source, _)) = self.sources.get(&at.place) {
                 intake.stand(*source, at.front.clone());
             }
-            self.partitions.insert(at.place, At { said: Some((at.next_offset, at.front, at.is_quiet)) });
+            self.state.partitions.insert(at.place, At { said: Some((at.next_offset, at.front, at.is_quiet)) });
         }
         drop(intake);
         *own = ShardAt { next: seq + 1, counters, waiting, asks, predictions: std::mem::take(&mut own.predictions) };
-        self.pipeline.add_counted(added);
+        pipeline.add_counted(added);
         Ok(())
     }
 
-    fn check(&self, delta: &Delta) -> Result<(), DeltaError> {
+    fn check(&self, pipeline: &Pipeline, delta: &Delta) -> Result<(), DeltaError> {
         let shard = delta.shard;
-        if delta.model != self.pipeline.policy.model {
-            let expected = self.pipeline.policy.model.clone();
+        if delta.model != pipeline.policy.model {
+            let expected = pipeline.policy.model.clone();
             return Err(DeltaError::Model { found: delta.model.clone(), expected });
         }
         if delta.counts != self.counts {
             return Err(DeltaError::Policy { shard });
         }
-        let expected = self.shards.get(&shard).map_or(0, |at| at.next);
+        let expected = self.next_of(shard);
         if delta.seq != expected {
             return Err(DeltaError::Number { shard, found: delta.seq, expected });
         }
@@ -207,8 +187,8 @@ impl Evaluation {
             return Err(DeltaError::Place { place: at.place.clone() });
         }
         let unsound = || DeltaError::Unsound { shard, seq: delta.seq };
-        let intake = self.pipeline.intake();
-        for VersionAt { name, against, .. } in &delta.versions {
+        let intake = pipeline.intake();
+        for VersionAt { name, against, .. } in delta.versions.iter().filter(|at| at.against != Against::Undecided) {
             let known =
                 intake.versions().find(|(_, version, _)| version == name).map(|(.., version)| version.reference());
             let expected = match known {
@@ -230,65 +210,62 @@ impl Evaluation {
         Ok(())
     }
 
-    /// Confirms how far the streams have come: `is_read` says whether a partition holds nothing at or behind an offset now. A quiet partition
-    /// for which that holds is idle, any other holds its stream where it stands. Then windows close, and what is behind the lines is judged.
-    pub fn judge(&self, is_read: impl Fn(&Place, u64) -> bool, deliver: &mut dyn FnMut(Judgement, i64)) {
-        {
-            let mut intake = self.pipeline.intake();
-            let stood: Vec<(SourceId, Progress)> = self
-                .sources
-                .iter()
-                .filter_map(|(place, source)| {
-                    let (next, front, is_quiet) = self.partitions.get(place)?.said.as_ref()?;
-                    let idle = *is_quiet && is_read(place, *next);
-                    Some((*source, Progress { max_ts: front.reached(), idle }))
-                })
-                .collect();
-            for (source, progress) in &stood {
-                intake.set_idle(*source, progress.idle);
-            }
-            intake.confirm(&stood);
-            self.pipeline.close(&mut intake);
+    /// How the partitions stand of which a shard has told.
+    pub fn standing(&self) -> impl Iterator<Item = (&Place, Standing)> {
+        self.sources.iter().filter_map(|(place, (_, kind))| {
+            let (next_offset, _, is_quiet) = self.state.partitions.get(place)?.said.as_ref()?;
+            Some((place, Standing { kind: *kind, next_offset: *next_offset, is_quiet: *is_quiet }))
+        })
+    }
+
+    /// Confirms how far the streams have come, and closes windows. `is_idle` says of a partition that is quiet, and holds nothing at or behind
+    /// its next offset now, that it is idle; any other holds its stream where it stands.
+    pub fn confirm(&self, pipeline: &Pipeline, is_idle: impl Fn(&Place) -> bool) {
+        let mut intake = pipeline.intake();
+        let stood: Vec<(SourceId, Progress)> = self
+            .sources
+            .iter()
+            .filter_map(|(place, (source, _))| {
+                let (_, front, is_quiet) = self.state.partitions.get(place)?.said.as_ref()?;
+                let idle = *is_quiet && is_idle(place);
+                Some((*source, Progress { max_ts: front.reached(), idle }))
+            })
+            .collect();
+        for (source, progress) in &stood {
+            intake.set_idle(*source, progress.idle);
         }
-        self.pipeline.judge_all(deliver);
+        intake.confirm(&stood);
+        pipeline.close(&mut intake);
     }
 
     /// What was counted so far, by all shards.
     #[must_use]
-    pub fn counters(&self) -> Counters {
-        let mut all = self.pipeline.counters();
-        self.shards.values().for_each(|shard| all += shard.counters);
+    pub fn counters(&self, pipeline: &Pipeline) -> Counters {
+        let mut all = pipeline.counters();
+        self.state.shards.values().for_each(|shard| all += shard.counters);
         all
     }
 
-    /// What to keep; the position in the log belongs to it.
+    /// What to keep beside the pipeline's state; the position in the log belongs to both.
     #[must_use]
-    pub fn state(&mut self) -> EvaluationState {
-        EvaluationState {
-            pipeline: self.pipeline.state(),
-            partitions: self.partitions.clone(),
-            shards: self.shards.clone(),
-        }
+    pub fn state(&self) -> EvaluationState {
+        self.state.clone()
     }
-}
-
-fn setup(limits: Limits) -> Setup {
-    Setup { has_features: false, limits, confirmed_only: true }
 }
 
 #[cfg(test)]
 impl Evaluation {
     /// Forgets that the last delta of a shard was added.
     pub(super) fn expect_again(&mut self, shard: u32) {
-        if let Some(at) = self.shards.get_mut(&shard) {
+        if let Some(at) = self.state.shards.get_mut(&shard) {
             at.next -= 1;
         }
     }
 
     /// Takes partitions that no shard has told of for ones that are read.
-    pub(super) fn forget_unread(&mut self, places: &[(Place, EventKind, i64)]) {
-        for (place, ..) in places {
-            let unread = self.partitions.get(place).is_none_or(|at| at.said.is_none());
+    pub(super) fn forget_unread(&mut self, places: &[PlaceOf]) {
+        for PlaceOf { place, .. } in places {
+            let unread = self.state.partitions.get(place).is_none_or(|at| at.said.is_none());
             if unread {
                 self.sources.remove(place);
             }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::events::{Coder, Event, PARTITIONS, Random, Record, events, labels, policy, reference};
 use crate::evaluate::Judgement;
-use crate::event::{EventKind, Limits};
+use crate::event::EventKind;
 use crate::intake::job::Job;
 use crate::intake::{DecoderId, Setup, SourceId};
 use crate::pipeline::batch::Batch;
 use crate::pipeline::{Pipeline, PipelineState};
 use crate::policy::Policy;
-use crate::shard::{Delta, Evaluation, EvaluationState, Place, Shard};
+use crate::shard::{Delta, Evaluation, EvaluationState, Place, PlaceOf, Shard, setup};
 use crate::window::front::ANY;
 
 const KINDS: [EventKind; 2] = [EventKind::Predictions, EventKind::Labels];
@@ -50,6 +50,7 @@ struct Kept {
 
 /// A process that counts a shard.
 struct Counting {
+    pipeline: Pipeline,
     shard: Shard,
     sources: [SourceId; 2],
     decoder: DecoderId,
@@ -61,6 +62,7 @@ struct Counting {
 
 /// A process that evaluates, from its position in the log of deltas on.
 struct Evaluating {
+    pipeline: Pipeline,
     evaluation: Evaluation,
     next: usize,
     /// Verdicts and signals since its last commit.
@@ -82,7 +84,7 @@ pub struct World {
     deltas: Vec<Vec<u8>>,
     decided: BTreeSet<String>,
     evaluating: Option<Evaluating>,
-    kept_evaluation: Option<(Vec<u8>, usize)>,
+    kept_evaluation: Option<(Vec<u8>, Vec<u8>, usize)>,
     /// The shard whose last delta is added once more, where that is the mistake.
     again: Option<u32>,
     /// What was said in committed transactions.
@@ -174,28 +176,24 @@ impl World {
     fn take_over(&mut self, number: u32) {
         let at = number as usize;
         let policy = Arc::clone(&self.policy);
-        let (mut shard, fronts, next) = match &self.kept[at] {
-            None => (Shard::new(policy, number, Setup::default(), 1), vec![None; 2], [0; 2]),
-            Some(kept) => {
-                let state: PipelineState = postcard::from_bytes(&kept.state).unwrap();
-                let load = |version: &str| reference(&self.policy, version);
-                let shard = Shard::restore(policy, (number, kept.seq), Setup::default(), 1, state, load);
-                (shard, kept.fronts.clone(), kept.next)
-            }
+        let (pipeline, seq, fronts, next) = match &self.kept[at] {
+            None => (Pipeline::new(policy, setup(Setup::default()), 1), 0, vec![None; 2], [0; 2]),
+            Some(kept) => (self.restored(&kept.state), kept.seq, kept.fronts.clone(), kept.next),
         };
-        let sources = [0, 1].map(|kind| shard.pipeline.intake().add_source(KINDS[kind], ANY, fronts[kind].clone()));
+        let mut shard = Shard::new(&self.policy, number, seq);
+        let sources = [0, 1].map(|kind| pipeline.intake().add_source(KINDS[kind], ANY, fronts[kind].clone()));
         for (kind, source) in sources.into_iter().enumerate() {
             shard.reads(place(kind, number), source);
         }
-        let decoder = shard.pipeline.intake().add_decoder();
+        let decoder = pipeline.intake().add_decoder();
         for version in &self.decided {
-            if shard.pipeline.intake().is_unknown(version) {
-                shard.pipeline.intake().set_reference(version, reference(&self.policy, version));
+            if pipeline.intake().is_unknown(version) {
+                pipeline.intake().set_reference(version, reference(&self.policy, version));
             }
         }
         self.note(format_args!("shard {number} is taken over at {next:?}, delta {}", shard.seq()));
         self.shards[at] =
-            Some(Counting { shard, sources, decoder, coder: Coder::default(), next, asks: BTreeSet::new() });
+            Some(Counting { pipeline, shard, sources, decoder, coder: Coder::default(), next, asks: BTreeSet::new() });
     }
 
     fn crash(&mut self, number: u32) {
@@ -227,7 +225,7 @@ impl World {
         counting.asks = waits.and_then(|at| undecided(&log[from + at])).into_iter().collect();
         if to > from {
             let at = (counting.sources[kind], counting.decoder);
-            read(&counting.shard.pipeline, kind, at, &mut counting.coder, &log[from..to]);
+            read(&counting.pipeline, kind, at, &mut counting.coder, &log[from..to]);
             counting.next[kind] = to;
         }
     }
@@ -242,40 +240,44 @@ impl World {
             let kind = usize::from(place.topic == "l");
             (next[kind] as u64, next[kind] == ends[kind])
         };
-        let delta = counting.shard.take_delta(at, counting.asks.clone()).unwrap();
-        let fronts = counting.sources.map(|s| counting.shard.pipeline.intake().front(s).cloned()).to_vec();
-        let state = postcard::to_stdvec(&counting.shard.pipeline.state()).unwrap();
+        let delta = counting.shard.take_delta(&counting.pipeline, at, counting.asks.clone()).unwrap();
+        let fronts = counting.sources.map(|s| counting.pipeline.intake().front(s).cloned()).to_vec();
+        let state = postcard::to_stdvec(&counting.pipeline.state()).unwrap();
         self.kept[number as usize] = Some(Kept { seq: counting.shard.seq(), next, state, fronts });
         self.deltas.push(delta.write().unwrap());
         self.note(format_args!("shard {number} commits delta {} at {next:?}", delta.seq));
     }
 
-    fn places() -> Vec<(Place, EventKind, i64)> {
-        (0..2).flat_map(|kind| (0..PARTITIONS).map(move |p| (place(kind, p), KINDS[kind], ANY))).collect()
+    fn places() -> Vec<PlaceOf> {
+        let of = |kind: usize, p| PlaceOf { place: place(kind, p), kind: KINDS[kind], future: ANY };
+        (0..2).flat_map(|kind| (0..PARTITIONS).map(move |p| of(kind, p))).collect()
+    }
+
+    /// A pipeline as a commit kept it.
+    fn restored(&self, state: &[u8]) -> Pipeline {
+        let state: PipelineState = postcard::from_bytes(state).unwrap();
+        let load = |version: &str| reference(&self.policy, version);
+        Pipeline::restore(Arc::clone(&self.policy), setup(Setup::default()), 1, state, load).0
     }
 
     fn evaluator(&mut self) -> &mut Evaluating {
         if self.evaluating.is_none() {
             let places = Self::places();
             let policy = Arc::clone(&self.policy);
-            let (evaluation, next) = match &self.kept_evaluation {
-                None => (Evaluation::new(&policy, Limits::default(), &places), 0),
-                Some((bytes, next)) => {
-                    let state: EvaluationState = postcard::from_bytes(bytes).unwrap();
-                    let load = |version: &str| reference(&self.policy, version);
-                    (Evaluation::restore(&policy, Limits::default(), &places, state, load), *next)
-                }
+            let (pipeline, state, next) = match &self.kept_evaluation {
+                None => (Pipeline::new(policy, setup(Setup::default()), 1), EvaluationState::default(), 0),
+                Some((pipeline, state, next)) => (self.restored(pipeline), postcard::from_bytes(state).unwrap(), *next),
             };
+            let mut evaluation = Evaluation::new(&pipeline, &places, state);
             for version in &self.decided {
-                if evaluation.is_undecided(version) {
-                    evaluation.decide(version, reference(&self.policy, version));
+                if pipeline.intake().is_unknown(version) {
+                    pipeline.intake().set_reference(version, reference(&self.policy, version));
                 }
             }
-            let mut evaluation = evaluation;
             if let Some(shard) = self.again.take() {
                 evaluation.expect_again(shard);
             }
-            self.evaluating = Some(Evaluating { evaluation, next, said: Vec::new() });
+            self.evaluating = Some(Evaluating { pipeline, evaluation, next, said: Vec::new() });
         }
         self.evaluating.as_mut().unwrap()
     }
@@ -288,12 +290,12 @@ impl World {
         let Some(bytes) = self.deltas.get(evaluating.next) else { return };
         let delta = Delta::read(bytes).unwrap();
         for version in &delta.asks {
-            if evaluating.evaluation.is_undecided(version) {
-                evaluating.evaluation.decide(version, reference(&policy, version));
+            if evaluating.pipeline.intake().is_unknown(version) {
+                evaluating.pipeline.intake().set_reference(version, reference(&policy, version));
             }
         }
         let asked = delta.asks.clone();
-        match evaluating.evaluation.add(delta) {
+        match evaluating.evaluation.add(&evaluating.pipeline, delta) {
             Ok(()) => evaluating.next += 1,
             // A mistake that is noticed at once: whoever goes on all the same has lost the delta.
             Err(_) if self.mistake.is_some() => evaluating.next += 1,
@@ -312,7 +314,7 @@ impl World {
         // It is in the evaluator's state from here on, as in a commit of its own.
         self.commit_evaluation();
         for counting in self.shards.iter().flatten() {
-            counting.shard.pipeline.intake().set_reference(version, reference(&self.policy, version));
+            counting.pipeline.intake().set_reference(version, reference(&self.policy, version));
         }
     }
 
@@ -329,22 +331,29 @@ impl World {
             let log = &logs[usize::from(place.topic == "l")][usize::try_from(place.partition).unwrap()];
             believes || log.len() as u64 == next
         };
-        let Evaluating { evaluation, said, .. } = evaluating;
-        evaluation.judge(is_read, &mut |judged, _| lines(&judged, said));
+        let Evaluating { pipeline, evaluation, said, .. } = evaluating;
+        let read: BTreeSet<Place> = evaluation
+            .standing()
+            .filter(|(place, stands)| is_read(place, stands.next_offset))
+            .map(|(place, _)| place.clone())
+            .collect();
+        evaluation.confirm(pipeline, |place| read.contains(place));
+        pipeline.judge_all(&mut |judged, _| lines(&judged, said));
     }
 
     /// The evaluator commits: position, state and what it said in one.
     fn commit_evaluation(&mut self) {
         let Some(evaluating) = &mut self.evaluating else { return };
+        let pipeline = postcard::to_stdvec(&evaluating.pipeline.state()).unwrap();
         let state = postcard::to_stdvec(&evaluating.evaluation.state()).unwrap();
-        self.kept_evaluation = Some((state, evaluating.next));
+        self.kept_evaluation = Some((pipeline, state, evaluating.next));
         self.said.append(&mut evaluating.said);
     }
 
     fn crash_evaluator(&mut self) {
         let (skips, twice) = (self.is(Mistake::SkipsDeltas), self.is(Mistake::AddsTwice));
         let Some(dead) = self.evaluating.take() else { return };
-        if let Some((_, next)) = &mut self.kept_evaluation {
+        if let Some((.., next)) = &mut self.kept_evaluation {
             if skips {
                 *next = dead.next;
             }

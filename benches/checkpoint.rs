@@ -34,7 +34,7 @@ fn pane(feed: &mut Feed, number: i64) {
 /// Writes the state down; how long that took, and how many bytes it were.
 fn save(store: &Store, feed: &mut Feed) -> (Duration, u64) {
     let begun = Instant::now();
-    let mut checkpoint = Checkpoint { sources: Vec::new(), pipelines: vec![feed.state()], outbox: Vec::new() };
+    let mut checkpoint = Checkpoint { pipelines: vec![feed.state()], ..Checkpoint::default() };
     let written = store.save(&mut checkpoint).expect("a checkpoint");
     (begun.elapsed(), written)
 }

@@ -16,9 +16,9 @@ mod store;
 pub mod walk;
 pub mod write;
 
-pub use error::{CheckpointError, KIND, PREVIOUS};
+pub use error::{CheckpointError, KIND, PREVIOUS, UNPARTED};
 pub use fallback::Fallback;
 pub use files::FILE;
 pub use publish::{Publish, ReadChunk};
-pub use state::{Checkpoint, SourceState};
+pub use state::{Checkpoint, PartState, Position, SourceState};
 pub use store::Store;

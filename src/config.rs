@@ -31,7 +31,10 @@ pub use kafka::{KafkaConfig, SecretError};
 pub use schemas::{SchemaRegistryConfig, SourceFormat};
 pub use sinks::{MlflowConfig, PrometheusConfig, RegistryConfig, VersionFrom, WebhookConfig};
 pub use sources::SourceConfig;
-pub use types::{ClusterConfig, Config, DeadLetterTarget, DeadLetters, HttpConfig, Limits, PublishConfig, StateConfig};
+pub use types::{
+    ClusterConfig, Config, DeadLetterTarget, DeadLetters, HttpConfig, Limits, PublishConfig, Split, StateConfig,
+};
+pub use units::{Division, UnequalPartitions};
 
 use std::path::{Path, PathBuf};
 

@@ -143,6 +143,24 @@ impl View {
         waiting
     }
 
+    /// Forgets what was shown of the partitions of a number that are not counted here any more.
+    pub fn forget_partition(&mut self, topics: &[String], number: u32) {
+        let is_of = |topic: &String, partition: i32| topics.contains(topic) && u32::try_from(partition) == Ok(number);
+        self.readiness.release_all(|latch| match latch {
+            Latch::Kafka | Latch::ConsumerGroup | Latch::Checkpoint => true,
+            Latch::Reading { topic, partition } | Latch::Counting { topic, partition } => is_of(topic, *partition),
+            Latch::Baseline { .. }
+            | Latch::Snapshot { .. }
+            | Latch::Input { .. }
+            | Latch::Replaced { .. }
+            | Latch::Delivery { .. }
+            | Latch::Ledger
+            | Latch::Daemon => false,
+        });
+        self.sources.retain(|(topic, partition), _| !is_of(topic, *partition));
+        self.behind.retain(|(topic, partition), _| !is_of(topic, *partition));
+    }
+
     /// Forgets what was shown of models that are not counted here any more, and of their topics.
     pub fn forget(&mut self, models: &[String], topics: &[String]) {
         let is_of_model = |model: &String| models.contains(model);

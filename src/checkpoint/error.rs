@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use driftgate_core::codec::envelope::{EnvelopeError, Kind};
 
 /// The format that is written.
-pub const KIND: Kind = Kind { tag: *b"CKPT", version: 5 };
+pub const KIND: Kind = Kind { tag: *b"CKPT", version: 6 };
+/// The same without parts of units, which is read too.
+pub const UNPARTED: Kind = Kind { version: 5, ..KIND };
 /// The format of the release before, which is read too.
 pub const PREVIOUS: Kind = Kind { version: 4, ..KIND };
 
@@ -21,12 +23,12 @@ pub enum CheckpointError {
     #[error("the checkpoint {path} is {cause}; move this file away to start anew from the beginning of the topics")]
     Damaged { path: PathBuf, cause: EnvelopeError },
     #[error(
-        "the checkpoint {path} is of format {found}, from a newer driftgate; this one reads formats {} and {}, and left it as it is: run the newer \
+        "the checkpoint {path} is of format {found}, from a newer driftgate; this one reads formats {} to {}, and left it as it is: run the newer \
          driftgate, or move this file and the folder chunks beside it away to start anew from the beginning of the topics", PREVIOUS.version, KIND.version
     )]
     Newer { path: PathBuf, found: u32 },
     #[error(
-        "the checkpoint {path} is of format {found}; this driftgate reads formats {} and {}, and left it as it is: run a release in between first, \
+        "the checkpoint {path} is of format {found}; this driftgate reads formats {} to {}, and left it as it is: run a release in between first, \
          or move this file and the folder chunks beside it away to start anew from the beginning of the topics", PREVIOUS.version, KIND.version
     )]
     Older { path: PathBuf, found: u32 },

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::error::{CheckpointError, KIND, PREVIOUS};
-use super::state::Checkpoint;
+use super::error::{CheckpointError, KIND, PREVIOUS, UNPARTED};
+use super::state::{Checkpoint, Unparted};
 use driftgate_core::codec::chunk::{Chunk, Digest};
 use driftgate_core::codec::{envelope, hash};
 use driftgate_core::state_v4;
@@ -116,6 +116,8 @@ fn decode(path: &Path, bytes: Vec<u8>) -> Result<Read, CheckpointError> {
     let format = envelope::version(KIND, &bytes).map_err(damaged)?;
     let checkpoint = if format == KIND.version {
         envelope::decode(KIND, &bytes).map_err(damaged)?
+    } else if format == UNPARTED.version {
+        Checkpoint::from(envelope::decode::<Unparted>(UNPARTED, &bytes).map_err(damaged)?)
     } else if format == PREVIOUS.version {
         Checkpoint::from(envelope::decode::<state_v4::Checkpoint>(PREVIOUS, &bytes).map_err(damaged)?)
     } else if format > KIND.version {

@@ -23,7 +23,7 @@ pub fn checkpoint(next_offset: i64) -> Checkpoint {
         behind: vec![],
         holes: vec![],
     };
-    Checkpoint { sources: vec![source], pipelines: vec![], outbox: vec![] }
+    Checkpoint { sources: vec![source], ..Checkpoint::default() }
 }
 
 /// A policy with a join.
@@ -77,7 +77,7 @@ pub fn enter(pipeline: &Pipeline, rows: std::ops::Range<i64>) {
 
 /// The checkpoint of a pipeline.
 pub fn of(pipeline: &mut Pipeline) -> Checkpoint {
-    Checkpoint { sources: vec![], pipelines: vec![pipeline.state()], outbox: vec![] }
+    Checkpoint { pipelines: vec![pipeline.state()], ..Checkpoint::default() }
 }
 
 /// The state as bytes, with everything in it.

@@ -5,16 +5,59 @@ use serde::{Deserialize, Serialize};
 use crate::sink::Item;
 use driftgate_core::codec::chunk::EachChunk;
 use driftgate_core::pipeline::PipelineState;
+use driftgate_core::shard::EvaluationState;
 use driftgate_core::state_v4;
 use driftgate_core::window::front::Front;
 
 /// Everything a restart needs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub sources: Vec<SourceState>,
     pub pipelines: Vec<PipelineState>,
     /// Verdicts and signals that no outlet has acknowledged yet.
     pub outbox: Vec<Item>,
+    /// What is counted is a part of a unit.
+    pub part: PartState,
+}
+
+/// What a part of a unit of a cluster keeps beside its pipelines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PartState {
+    #[default]
+    Whole,
+    /// By model: how many deltas it has given.
+    Shard(Vec<(String, u64)>),
+    /// How far it has read what shards counted, and what they said last, by model.
+    Evaluator { read: Position, evaluations: Vec<(String, EvaluationState)> },
+}
+
+/// How far a reader of documents in a topic has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Reading goes on here.
+    pub next: i64,
+    /// Documents that end up to here were read; -1 where none was.
+    pub end: i64,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self { next: 0, end: -1 }
+    }
+}
+
+/// A checkpoint of format 5, which knows no parts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unparted {
+    sources: Vec<SourceState>,
+    pipelines: Vec<PipelineState>,
+    outbox: Vec<Item>,
+}
+
+impl From<Unparted> for Checkpoint {
+    fn from(Unparted { sources, pipelines, outbox }: Unparted) -> Self {
+        Self { sources, pipelines, outbox, part: PartState::Whole }
+    }
 }
 
 impl Checkpoint {
@@ -62,6 +105,7 @@ impl From<state_v4::Checkpoint> for Checkpoint {
             sources: old.sources.into_iter().map(source).collect(),
             pipelines: old.pipelines.into_iter().map(PipelineState::from).collect(),
             outbox: old.outbox.into_iter().map(Item::from).collect(),
+            part: PartState::Whole,
         }
     }
 }

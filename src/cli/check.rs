@@ -12,6 +12,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -151,8 +152,8 @@ impl Report {
     /// Asks the brokers, too. Of a configuration that is not valid there is nothing to ask.
     fn ask_kafka(&mut self) -> Result<(), Failure> {
         let (Some(config), Some((path, lints))) = (&self.parsed, &mut self.config) else { return Ok(()) };
-        let models: Vec<&str> = self.policies.iter().map(|c| c.policy.model.as_str()).collect();
-        let mut found = kafka::ask(config, &models)?;
+        let policies: Vec<Arc<Policy>> = self.policies.iter().map(|c| Arc::new(c.policy.clone())).collect();
+        let mut found = kafka::ask(config, &policies)?;
         let errors = std::mem::take(&mut found.errors);
         self.errors.extend(errors.into_iter().map(|l| format!("{}: {}: {}", path.display(), l.path, l.message)));
         lints.append(&mut found.warnings);

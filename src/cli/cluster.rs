@@ -4,7 +4,7 @@ mod status;
 mod topics;
 
 use super::exit::Failure;
-pub use topics::failure;
+pub use topics::{failure, not_divided};
 
 /// Shows the processes of a cluster, and shows and creates its internal topics
 #[derive(Debug, clap::Args)]

@@ -2,9 +2,8 @@
 //! the transaction of the commit that it belongs to, so that each is in the topic once, with the content that the state leads to; whoever owns
 //! the ledger reads the topic and applies them.
 //!
-//! `record` is what is in the topic, `gather` makes sets of records, `tail` reads them.
+//! `record` is what is in the topic, `tail` reads it.
 
-mod gather;
 mod record;
 mod tail;
 
@@ -15,9 +14,8 @@ use driftgate_core::pipeline::lock;
 use crate::sink::Item;
 use crate::transaction::Record;
 
-pub use gather::Arrived;
 pub use record::{Noted, Said};
-pub use tail::{ResultsError, Tail};
+pub use tail::{SaidAt, Tail};
 
 /// What one unit says, as it counts.
 pub struct Results {
@@ -34,6 +32,8 @@ struct Inner {
     told: Vec<Noted>,
     /// Records of the commit under way, and how many of the notes they have.
     staged: (Vec<Record>, usize),
+    /// Records of other topics that go with it.
+    beside: Vec<Record>,
 }
 
 impl Results {
@@ -79,16 +79,23 @@ impl Results {
         Ok(())
     }
 
+    /// The commit that comes next has these records of other topics, too.
+    pub fn stage_beside(&self, records: Vec<Record>) {
+        lock(&self.inner).beside = records;
+    }
+
     /// The records of the commit under way.
     #[must_use]
     pub fn staged(&self) -> Vec<Record> {
-        lock(&self.inner).staged.0.clone()
+        let inner = lock(&self.inner);
+        inner.staged.0.iter().chain(&inner.beside).cloned().collect()
     }
 
     /// How the commit ended: what was staged is in the topic, or is not.
     pub fn ended(&self, is_done: bool) {
         let mut inner = lock(&self.inner);
         let (_, notes) = std::mem::take(&mut inner.staged);
+        inner.beside.clear();
         if is_done {
             let told: Vec<Noted> = inner.notes.drain(..notes).collect();
             inner.told.extend(told);
@@ -118,7 +125,7 @@ mod tests {
         results.ended(true);
         results.note(note());
         results.stage(&[]).unwrap();
-        let said = gather::read(&results.staged());
+        let said = record::said(&crate::cluster::sets::read(&results.staged())).unwrap();
         assert_eq!(said.notes, [later]);
         results.ended(true);
         results.stage(&[]).unwrap();

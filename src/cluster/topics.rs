@@ -30,6 +30,10 @@ pub struct Names {
     pub ledger_owner: String,
     /// What the units say to whoever owns the ledger.
     pub results: String,
+    /// What shards have counted, for whoever judges it: a partition for each unit that is divided.
+    pub partials: String,
+    /// What is decided for all shards of a unit: the baselines of versions.
+    pub control: String,
 }
 
 impl Names {
@@ -42,14 +46,43 @@ impl Names {
             ledger: name("ledger"),
             ledger_owner: name("ledger-owner"),
             results: name("results"),
+            partials: name("partials"),
+            control: name("control"),
         }
     }
 
-    /// All of them.
+    /// Those that a cluster with so many divided units needs, each with how many partitions: of slots at least so many.
     #[must_use]
-    pub fn all(&self) -> [&String; 5] {
-        [&self.units, &self.state, &self.ledger, &self.ledger_owner, &self.results]
+    pub fn needed(&self, Needed { units, evaluators }: Needed) -> Vec<(&String, Partitions)> {
+        let many = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        let mut needed = vec![
+            (&self.units, Partitions::AtLeast(many(units + 1))),
+            (&self.state, Partitions::One),
+            (&self.ledger, Partitions::One),
+            (&self.ledger_owner, Partitions::One),
+            (&self.results, Partitions::One),
+        ];
+        if evaluators > 0 {
+            needed.push((&self.partials, Partitions::AtLeast(many(evaluators))));
+            needed.push((&self.control, Partitions::One));
+        }
+        needed
     }
+}
+
+/// What a cluster has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needed {
+    pub units: usize,
+    /// Of them those that judge what shards count.
+    pub evaluators: usize,
+}
+
+/// How many partitions a topic needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partitions {
+    One,
+    AtLeast(i32),
 }
 
 /// How a setting is held against what is there.
@@ -81,9 +114,9 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The topics that a cluster of so many units needs.
+    /// The topics that a cluster needs.
     #[must_use]
-    pub fn needed(names: &Names, replication: i32, units: usize) -> Vec<Self> {
+    pub fn needed(names: &Names, replication: i32, needed: Needed) -> Vec<Self> {
         let exactly = |name, value| Setting { name, value, rule: Rule::Exactly };
         let at_least = |name, value| Setting { name, value, rule: Rule::AtLeast };
         let at_creation = |name, value| Setting { name, value, rule: Rule::AtCreation };
@@ -91,12 +124,12 @@ impl Topic {
         let in_sync = at_least("min.insync.replicas", if replication >= 3 { "2" } else { "1" });
         let clean = exactly("unclean.leader.election.enable", "false");
         let batch = at_least("max.message.bytes", MOST_BATCH_BYTES);
-        let topic = |name: &String, settings: &[Setting]| Self {
+        let topic = |(name, of): (&String, Partitions), settings: Vec<Setting>| Self {
             name: name.clone(),
-            partitions: 1,
-            is_of_slots: false,
+            partitions: if let Partitions::AtLeast(partitions) = of { partitions } else { 1 },
+            is_of_slots: of != Partitions::One,
             replication,
-            settings: settings.to_vec(),
+            settings,
         };
         // What is kept until it is deleted on purpose.
         let kept = [
@@ -107,24 +140,24 @@ impl Topic {
             in_sync,
             clean,
         ];
-        let slots = i32::try_from(units + 1).unwrap_or(i32::MAX);
-        vec![
-            Self { partitions: slots, is_of_slots: true, ..topic(&names.units, &[]) },
-            topic(
-                &names.state,
-                &[
-                    exactly("cleanup.policy", "compact"),
-                    batch,
-                    in_sync,
-                    clean,
-                    at_creation("segment.bytes", SEGMENT_BYTES),
-                    at_creation("min.cleanable.dirty.ratio", "0.2"),
-                ],
-            ),
-            topic(&names.ledger, &kept),
-            topic(&names.ledger_owner, &[]),
-            topic(&names.results, &kept),
-        ]
+        let compacted = [
+            exactly("cleanup.policy", "compact"),
+            batch,
+            in_sync,
+            clean,
+            at_creation("segment.bytes", SEGMENT_BYTES),
+            at_creation("min.cleanable.dirty.ratio", "0.2"),
+        ];
+        let settings = |name: &String| {
+            if [&names.state, &names.control].contains(&name) {
+                compacted.to_vec()
+            } else if [&names.ledger, &names.results, &names.partials].contains(&name) {
+                kept.to_vec()
+            } else {
+                Vec::new()
+            }
+        };
+        names.needed(needed).into_iter().map(|of| topic(of, settings(of.0))).collect()
     }
 
     /// What Kafka's own tool creates it with.

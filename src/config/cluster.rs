@@ -8,7 +8,7 @@ use reqwest::Url;
 use super::key::{Key, default, names, optional, required};
 use super::reader::{ConfigReader, count, duration};
 use super::sources;
-use super::types::{ClusterConfig, HttpConfig};
+use super::types::{ClusterConfig, HttpConfig, Split};
 use driftgate_core::yaml::{Item, Map, units};
 
 impl ClusterConfig {
@@ -24,7 +24,7 @@ impl ClusterConfig {
 }
 
 /// What the names of the internal topics have after their prefix.
-pub const INTERNAL: [&str; 5] = ["units", "state", "ledger", "ledger-owner", "results"];
+pub const INTERNAL: [&str; 7] = ["units", "state", "ledger", "ledger-owner", "results", "partials", "control"];
 /// They are at most this much longer than their prefix.
 const LONGEST_NAME: usize = 32;
 /// Under half a second a pause of the machine is taken for a death; a broker's own bounds hold beside these.
@@ -52,9 +52,9 @@ pub const CLUSTER: [Key; 8] = [
     ),
     default(
         "split",
-        "`models`",
+        "`models` or `partitions`",
         "models",
-        "What is divided between processes. With `models` one process counts all models.",
+        "What is divided between processes. With `models` one process counts all that a model reads. With `partitions` several count the partitions of a model's topics, and one judges what they count.",
     ),
     required(
         "advertise",
@@ -85,12 +85,8 @@ impl ConfigReader<'_> {
         let commit = map.get("commit").map_or(Some(Duration::from_secs(10)), |item| {
             bounded(&item, Duration::from_millis(100), MOST_COMMIT, "from 100ms to 10m")
         });
-        let split = map.get("split").map_or(Some(()), |item| {
-            let is_supported = item.choice(&[("models", true), ("partitions", false)])?;
-            if is_supported {
-                return Some(());
-            }
-            item.fail("`partitions` is not supported yet: write models, or leave it out")
+        let split = map.get("split").map_or(Some(Split::Models), |item| {
+            item.choice(&[("models", Split::Models), ("partitions", Split::Partitions)])
         });
         let advertise = map.require("advertise", "\"http://${POD_IP}:9464\"").and_then(|item| self.advertised(&item));
         let (prefix, replication) = topics(map.get("topics").as_ref());
@@ -98,8 +94,9 @@ impl ConfigReader<'_> {
         let state = map.get("state").map_or(Some(()), |item| {
             item.fail("chunks of state in an object store are not supported yet: leave it out, and they are kept in the internal topics")
         });
-        state.and(split)?;
+        state?;
         Some(ClusterConfig {
+            split: split?,
             instance: instance?,
             session: session?,
             commit: commit?,
@@ -210,6 +207,7 @@ mod tests {
     fn names_come_from_the_environment_and_the_rest_has_defaults() {
         let cluster = read(&format!("{{{WHOLE}}}")).unwrap().cluster.unwrap();
         let expected = ClusterConfig {
+            split: Split::Models,
             instance: "driftgate-0".into(),
             session: Duration::from_secs(6),
             commit: Duration::from_secs(10),
@@ -223,7 +221,9 @@ mod tests {
         let given = read(&format!("{{{WHOLE}{more}}}")).unwrap().cluster.unwrap();
         let (prefix, replication) = ("eu.".to_owned(), 1);
         let (session, commit) = (Duration::from_secs(2), Duration::from_secs(1));
-        assert_eq!(given, ClusterConfig { session, commit, prefix, replication, ..expected });
+        assert_eq!(given, ClusterConfig { session, commit, prefix, replication, ..expected.clone() });
+        let divided = read(&format!("{{{WHOLE}, split: partitions}}")).unwrap().cluster.unwrap();
+        assert_eq!(divided, ClusterConfig { split: Split::Partitions, ..expected });
         // YAML of a StatefulSet, without quotes.
         let plain = read("\n  instance: ${HOSTNAME}\n  advertise: http://${POD_IP}:9464\n  audit_key: /k").unwrap();
         assert_eq!(plain.cluster.unwrap().instance, "driftgate-0");
@@ -255,7 +255,6 @@ mod tests {
             ("{advertise: \"http://u:p@a\"}".to_owned(), "expected the address of this process"),
             ("{advertise: \"http://a/?x=1\"}".to_owned(), "expected the address of this process"),
             ("{advertise: \"http://0.0.0.0:9464\"}".to_owned(), "stands for all addresses"),
-            (format!("{{{WHOLE}, split: partitions}}"), "cluster.split: `partitions` is not supported yet"),
             (format!("{{{WHOLE}, split: halves}}"), "expected `models` or `partitions`"),
             (
                 format!("{{{WHOLE}, state: {{chunks: \"s3://b\"}}}}"),

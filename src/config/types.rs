@@ -64,12 +64,23 @@ pub struct ClusterConfig {
     pub commit: Duration,
     /// Where other processes and their callers reach this one's HTTP; without a slash at its end.
     pub advertise: String,
+    pub split: Split,
     /// What the names of the internal topics begin with.
     pub prefix: String,
     /// Replicas of the internal topics.
     pub replication: i32,
     /// The file with the key that signs the audit log, the same for all processes.
     pub audit_key: PathBuf,
+}
+
+/// What of the counting several processes divide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// Models that share no topic.
+    #[default]
+    Models,
+    /// The partitions of a model's topics, too.
+    Partitions,
 }
 
 /// Topics and files that results go to; nothing goes where none is named.

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 
+use super::engine::{EvaluatorOf, ShardOf};
 use super::starts::Accepted;
 use super::{health, ledger, sink_threads, sources};
 use crate::checkpoint::{Checkpoint, Store};
@@ -40,10 +41,35 @@ pub struct Base {
 
 /// What a unit of a cluster is counted with.
 pub struct OfUnit {
-    /// The way of what it says to the registry.
-    pub results: Arc<Results>,
+    /// The way of what it says to the registry; `None` of a daemon of its own, which writes it.
+    pub results: Option<Arc<Results>>,
     /// Called once, after the last commit, before what is left is closed.
     pub committed: Box<dyn FnOnce() + Send>,
+    /// What of its models is counted.
+    pub share: OfShare,
+}
+
+impl OfShare {
+    /// Whether the models' windows are judged.
+    #[must_use]
+    pub fn judges(&self) -> bool {
+        !matches!(self, Self::Shard(_))
+    }
+}
+
+impl Default for OfUnit {
+    fn default() -> Self {
+        Self { results: None, committed: Box::new(|| {}), share: OfShare::Whole }
+    }
+}
+
+/// What of a unit is counted.
+#[derive(Default)]
+pub enum OfShare {
+    #[default]
+    Whole,
+    Shard(ShardOf),
+    Evaluator(EvaluatorOf),
 }
 
 impl Base {

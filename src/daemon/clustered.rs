@@ -27,9 +27,11 @@ use anyhow::Context as _;
 
 use super::control::End;
 use super::counting::Daemon;
+use super::engine::Totals;
 use super::serving::{Seen, Serving};
 use super::threads::Threads;
 use super::{descriptors, sink_threads};
+use crate::cluster::decisions::Decisions;
 use crate::cluster::ledger_log::Tail;
 use crate::cluster::member::{Change, Identity, Membership};
 use crate::cluster::topics;
@@ -39,7 +41,7 @@ use crate::ledger::Role;
 use crate::telemetry::events::cluster::Standby;
 use crate::telemetry::otlp::LAST_EXPORT;
 use crate::view::Shared;
-use driftgate_core::cluster::units::layout;
+use driftgate_core::cluster::units::{Part, Unit, layout};
 use driftgate_core::pipeline::lock;
 use parts::Parts;
 use tenures::{Here, Tenures};
@@ -59,22 +61,22 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     let properties = kafka.client_properties()?;
     let registry = Arc::new(sink_threads::shared_registry(daemon.config, &cluster.audit_key)?);
     registry.set_role(Role::Standby { owner: None })?;
-    let models: Vec<String> = daemon.policies.iter().map(|policy| policy.model.clone()).collect();
     let view = Shared::default();
     view.write().keep = super::sources::keep(&daemon.config.limits);
-    view.write().restoring = models.iter().cloned().collect();
+    view.write().restoring = daemon.policies.iter().map(|policy| policy.model.clone()).collect();
     let history = super::base::history(daemon.config, &view)?;
-    let seen = Seen { registry: &registry, view: &view, history: history.as_ref() };
-    let serving = answer(daemon, (descriptors, access), seen)?;
-    let units = daemon.config.units(&models);
+    let serving =
+        answer(daemon, (descriptors, access), Seen { registry: &registry, view: &view, history: history.as_ref() })?;
     let names = topics::Names::of(&cluster.prefix);
-    match internal::wait_for_topics(&properties, (&names, units.len()), &view, daemon.control) {
-        Ok(true) => {}
+    let units = match internal::division(daemon, &properties, &names, &view) {
+        Ok(Some(division)) => division.units,
         stopped => {
             serving.end();
             return stopped.map(|_| End::Stopped);
         }
-    }
+    };
+    let mut threads = Threads::default();
+    let decisions = decisions(daemon, (&units, &properties), &names, &mut threads)?;
     let tail = Arc::new(Tail::start(&properties, &names.ledger, Arc::clone(&registry), |_| {})?);
     let identity = Identity {
         group: kafka.group.clone(),
@@ -84,7 +86,7 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
         session: cluster.session,
         layout: layout(&units),
     };
-    let (here, decisions, membership) = join(&properties, identity.clone())?;
+    let (here, changes, membership) = join(&properties, identity.clone())?;
     let parts = Arc::new(Parts {
         cluster: cluster.clone(),
         group: kafka.group.clone(),
@@ -97,13 +99,14 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
         tail,
         units,
         layout: identity.layout,
+        decisions,
+        totals: Totals::default(),
         counted: Mutex::default(),
         writes: Mutex::default(),
     });
     Standby { instance: &cluster.instance, advertise: &cluster.advertise }.emit();
-    let mut threads = Threads::default();
     threads.add(standby::start(daemon, &parts).context("no thread for the standby's view")?);
-    let done = serve(daemon, &parts, &decisions, here);
+    let done = serve(daemon, &parts, &changes, here);
     // Also after an error nothing goes on.
     daemon.control.stop();
     parts.membership.leave();
@@ -111,6 +114,21 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     threads.join(LAST_THREADS);
     daemon.options.export.iter().for_each(|export| export.end(LAST_EXPORT));
     done
+}
+
+/// What is decided for all shards, read from now on where anything is divided.
+fn decisions(
+    daemon: &Daemon<'_>,
+    (units, properties): (&[Unit], &BTreeMap<String, String>),
+    names: &topics::Names,
+    threads: &mut Threads,
+) -> anyhow::Result<Decisions> {
+    let decisions = Decisions::default();
+    if units.iter().any(|unit| unit.part != Part::Whole) {
+        let control = daemon.control.clone();
+        threads.add(decisions.follow(properties, &names.control, move || control.is_stopping())?);
+    }
+    Ok(decisions)
 }
 
 /// Begins to answer requests, and to export what `/metrics` shows.

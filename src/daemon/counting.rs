@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::base::Base;
+use super::base::{Base, OfUnit};
 use super::claim::Claim;
 use super::control::{Control, End};
-use super::engine::{Engine, Intervals, Parts};
+use super::engine::{Engine, Intervals, Parts, Share};
 use super::loader::{Loader, Origin};
 use super::options::Options;
 use super::restore::{Restored, Restorer};
@@ -17,7 +17,7 @@ use super::serving::Serving;
 use super::starts::{Before, Starts};
 use super::threads::{Threads, drop_within};
 use super::topics::Topic;
-use super::{health, ledger, reload, sink_threads, sources};
+use super::{health, ledger, reload, share, sink_threads, sources};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DeadLetterTarget, PublishConfig, SchemaRegistryConfig, SourceConfig};
 use crate::history::History;
@@ -32,6 +32,7 @@ use crate::source::schemas::{Client, SchemaRegistry};
 use crate::telemetry::events::lifecycle::Running;
 use crate::view::Shared;
 use crate::view::failing::Part;
+use driftgate_core::pipeline::Pipeline;
 use driftgate_core::policy::Policy;
 use driftgate_core::schema::Schema;
 
@@ -59,27 +60,33 @@ impl Daemon<'_> {
         threads: &mut Threads,
     ) -> anyhow::Result<End> {
         let Base { properties, group, kafka, asked, registry, store, me, view, history, unit } = base;
-        let (results, committed) = unit.map(|unit| (unit.results, unit.committed)).unzip();
+        let OfUnit { results, committed, share: of_share } = unit.unwrap_or_default();
         let mut outbox = self.outbox(&registry, &properties, (&view, history))?;
         let dead_letters = self.dead_letters(&properties, &view)?;
         let origin = self.origin(&registry);
-        let restored = self.restorer(&origin, (&registry, &view), results.is_some()).restore(self.policies, checkpoint);
-        let Restored { models, kept, unsent, fresh } = restored;
+        let shown = of_share.judges().then_some(&view);
+        let restorer = self.restorer(&origin, (&registry, shown), results.is_some());
+        let Restored { models, kept, unsent, fresh, part } = restorer.restore(self.policies, checkpoint);
         // What could not be restored within that time must not be written down as lost.
         if self.control.is_stopping() {
             drop(store);
             return Ok(end_unread(kafka, serving));
         }
-        let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.intake().schema())).collect();
         if results.is_none() {
-            let names: Vec<String> = self.policies.iter().map(|p| p.model.clone()).collect();
-            *threads = sink_threads::start(self.config, &names, &properties, &registry, &view, self.control)?;
+            *threads = self.sinks(&properties, &registry, &view)?;
         }
         unsent.into_iter().for_each(|item| outbox.put_released(item));
         let schema_registry = self.schema_registry(&view, threads)?;
+        let before = Before { kept: &kept, accepted: &self.options.accepted };
+        let starts = health::wait_for_topics(&kafka.handle(), asked, self.config, &before, &view, self.control);
+        let Some(mut starts) = starts else { return Ok(end_unread(kafka, serving)) };
+        let share = share::of(of_share, part, (&models, self.config), &starts)?;
+        starts.retain(|(_, partition), _| share.reads(*partition));
+        let topics = self.topics(&share, &models, schema_registry.as_ref())?;
         let engine = Engine::new(Parts {
             models,
-            topics: self.topics(&schemas, schema_registry.as_ref())?,
+            topics,
+            share,
             kafka,
             loader: Loader::new(origin),
             outbox,
@@ -92,24 +99,37 @@ impl Daemon<'_> {
             intervals: self.intervals(),
             workers: self.options.threads,
         });
-        let before = Before { kept: &kept, accepted: &self.options.accepted };
         let kafka = engine.kafka.handle();
-        let starts = health::wait_for_topics(&kafka, asked, self.config, &before, &view, self.control);
-        let Some(starts) = starts else { return Ok(end_unread(engine, serving)) };
         self.settle_first_start(&engine, &starts, &view)?;
         let claim = self.claim(me, (&kafka, &starts), &view, threads)?;
         engine.attach(engine.kafka.assign(&starts)?, &kept, &fresh);
-        let watching = health::watch(kafka.clone(), self.config, &starts, view.clone(), self.control.clone());
-        watching.into_iter().for_each(|thread| threads.add(thread));
-        view.write().started = true;
-        Running { partitions: starts.len(), models: self.policies.len(), workers: self.options.threads }.emit();
+        self.watch(&kafka, &starts, &view, threads);
         let done = self.count(&engine, &claim, &view);
-        committed.into_iter().for_each(|committed| committed());
+        committed();
         let end = claim.end(kafka, &group);
         serving.into_iter().for_each(Serving::end);
         drop_within(engine, LAST_CLIENT);
         // Who gives way has said why.
         if end == End::GaveWay { Ok(end) } else { done.map(|()| end) }
+    }
+
+    /// What delivers from the registry.
+    fn sinks(
+        &self,
+        properties: &BTreeMap<String, String>,
+        registry: &Arc<Embedded>,
+        view: &Shared,
+    ) -> anyhow::Result<Threads> {
+        let names: Vec<String> = self.policies.iter().map(|p| p.model.clone()).collect();
+        sink_threads::start(self.config, &names, properties, registry, view, self.control)
+    }
+
+    /// The brokers are asked from now on whether they answer, and what is read is counted.
+    fn watch(&self, kafka: &Handle, starts: &Starts, view: &Shared, threads: &mut Threads) {
+        let watching = health::watch(kafka.clone(), self.config, starts, view.clone(), self.control.clone());
+        watching.into_iter().for_each(|thread| threads.add(thread));
+        view.write().started = true;
+        Running { partitions: starts.len(), models: self.policies.len(), workers: self.options.threads }.emit();
     }
 
     /// Where baselines come from.
@@ -122,7 +142,7 @@ impl Daemon<'_> {
     fn restorer<'r>(
         &'r self,
         origin: &'r Origin,
-        (registry, view): (&'r Arc<Embedded>, &'r Shared),
+        (registry, view): (&'r Arc<Embedded>, Option<&'r Shared>),
         is_behind: bool,
     ) -> Restorer<'r> {
         Restorer { setup: sources::setup(self.config), origin, registry, view, control: self.control, is_behind }
@@ -160,11 +180,21 @@ impl Daemon<'_> {
         }
     }
 
-    fn topics(&self, schemas: &[Arc<Schema>], registry: Option<&Arc<SchemaRegistry>>) -> anyhow::Result<Vec<Topic>> {
+    /// The topics that are read here.
+    fn topics(
+        &self,
+        share: &Share,
+        models: &[Pipeline],
+        registry: Option<&Arc<SchemaRegistry>>,
+    ) -> anyhow::Result<Vec<Topic>> {
+        if !share.reads_any() {
+            return Ok(Vec::new());
+        }
+        let schemas: Vec<Arc<Schema>> = models.iter().map(|m| Arc::clone(m.intake().schema())).collect();
         let limits = self.config.limits.events;
         let keep_payload = self.config.publish.dead_letters.as_ref().is_some_and(|d| d.full_payload);
         let topic = |source: &SourceConfig| {
-            Ok(Topic::new(source, sources::wire(source, registry)?, schemas, limits, keep_payload))
+            Ok(Topic::new(source, sources::wire(source, registry)?, &schemas, limits, keep_payload))
         };
         self.config.sources.iter().map(topic).collect()
     }

@@ -9,13 +9,19 @@
 //! | `worker_context`, `turn`, `workers` | a worker's context, its turn with a partition, its loop |
 //! | `ask`, `questions`, `idleness`, `pausing` | questions to the brokers; which partitions are idle; which must wait |
 //! | `baselines`, `snapshots`, `registered`, `blocks` | baselines and snapshots; what the registry says meanwhile |
+//! | `share`, `shard`, `evaluator` | what of a unit is counted: all, partitions of one number, or nothing, as others' counts are judged |
+//! | `decided`, `adding`, `confirming`, `sleeping` | versions by what is decided for all shards; what shards count is added, and windows close over it |
 //! | `refresh`, `remarks`, `saving`, `housekeeping` | the status view; remarks on the events; checkpoints; what is due |
 
+mod adding;
 mod ask;
 mod assembly;
 mod attach;
 mod baselines;
 mod blocks;
+mod confirming;
+mod decided;
+mod evaluator;
 mod housekeeping;
 mod idleness;
 mod partition;
@@ -25,7 +31,10 @@ mod refresh;
 mod registered;
 mod remarks;
 mod saving;
+mod shard;
+mod share;
 mod shared;
+mod sleeping;
 mod snapshots;
 mod start_anew;
 mod turn;
@@ -34,4 +43,7 @@ mod workers;
 mod world;
 
 pub use assembly::{Engine, Intervals, Parts};
+pub use evaluator::{Evaluator, EvaluatorOf};
 pub use refresh::new_model_view;
+pub use shard::{ShardOf, ShardPart, Totals};
+pub use share::Share;

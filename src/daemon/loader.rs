@@ -218,6 +218,12 @@ impl Loader {
         due
     }
 
+    /// Whether the last load of a version failed, so that it is tried again when that is due.
+    #[must_use]
+    pub fn has_failed(&self, key: &Key) -> bool {
+        self.failed.contains_key(key)
+    }
+
     /// A version is not tried again.
     pub fn forget(&mut self, key: &Key) {
         self.failed.remove(key);

@@ -58,6 +58,14 @@ pub fn policies(engine: &Engine, config: &Config, view: &Shared, is_unit: bool) 
             PolicyChanged::Limits { model: &name }.emit();
             continue;
         }
+        if engine.is_divided() {
+            // All shards would have to change that at the same event.
+            let why = format!(
+                "what the policy of {name:?} counts has changed: with divided partitions that takes a restart of all processes"
+            );
+            view.fails(Part::Policies, why);
+            continue;
+        }
         PolicyChanged::Counts { model: &name }.emit();
         let schema = |m: &Pipeline| {
             if m.policy.model == name { Arc::new(Schema::new(&policy)) } else { Arc::clone(m.intake().schema()) }

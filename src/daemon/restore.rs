@@ -6,7 +6,7 @@ use super::blocks;
 use super::control::Control;
 use super::engine::new_model_view;
 use super::loader::Origin;
-use crate::checkpoint::{Checkpoint, SourceState};
+use crate::checkpoint::{Checkpoint, PartState, SourceState};
 use crate::ledger::Embedded;
 use crate::sink::Item;
 use crate::telemetry::events::policies::PolicyChanged;
@@ -28,6 +28,8 @@ pub struct Restored {
     pub unsent: Vec<Item>,
     /// Models whose counts start anew.
     pub fresh: Vec<String>,
+    /// What a part of a unit kept.
+    pub part: PartState,
 }
 
 /// What restoring needs.
@@ -35,7 +37,8 @@ pub struct Restorer<'r> {
     pub setup: Setup,
     pub origin: &'r Origin,
     pub registry: &'r Arc<Embedded>,
-    pub view: &'r Shared,
+    /// Where the models are shown; `None` where others judge them.
+    pub view: Option<&'r Shared>,
     pub control: &'r Control,
     /// The registry here may be behind what was committed: blocks are what the state says.
     pub is_behind: bool,
@@ -45,8 +48,7 @@ impl Restorer<'_> {
     /// Pipelines as the checkpoint kept them; a model whose policy changed in what it counts starts anew, and says so.
     #[must_use]
     pub fn restore(&self, policies: &[Arc<Policy>], checkpoint: Option<Checkpoint>) -> Restored {
-        let Checkpoint { sources, mut pipelines, outbox } =
-            checkpoint.unwrap_or(Checkpoint { sources: vec![], pipelines: vec![], outbox: vec![] });
+        let Checkpoint { sources, mut pipelines, outbox, part } = checkpoint.unwrap_or_default();
         let (mut models, mut fresh) = (Vec::new(), Vec::new());
         for policy in policies {
             let state = pipelines.iter().position(|p| p.model == policy.model).map(|at| pipelines.swap_remove(at));
@@ -64,13 +66,15 @@ impl Restorer<'_> {
             if !(is_kept && self.is_behind) {
                 blocks::take_over(&pipeline, self.registry, &outbox);
             }
-            show(&pipeline, self.registry.as_ref(), self.view);
+            if let Some(view) = self.view {
+                show(&pipeline, self.registry.as_ref(), view);
+            }
             models.push(pipeline);
         }
         for left in pipelines {
             ModelDropped { model: &left.model }.emit();
         }
-        Restored { models, kept: sources, unsent: outbox, fresh }
+        Restored { models, kept: sources, unsent: outbox, fresh, part }
     }
 
     /// A pipeline with the counts of its state.
@@ -95,16 +99,20 @@ impl Restorer<'_> {
             let reason =
                 NotReady::NoBaseline { model: policy.model.clone(), version: version.to_owned(), why: why.to_owned() };
             let sentence = reason.to_string();
-            let mut view = self.view.write();
-            let is_told = view.readiness.reason(&latch) == Some(&reason);
-            view.readiness.hold(reason);
-            drop(view);
+            let is_told = self.view.is_some_and(|view| {
+                let mut view = view.write();
+                let is_told = view.readiness.reason(&latch) == Some(&reason);
+                view.readiness.hold(reason);
+                is_told
+            });
             if !is_told {
                 BaselineAwaited { model: &policy.model, version, why: &sentence }.emit();
             }
         };
         let found = self.origin.load_patiently(policy, version, self.control, &tell);
-        self.view.write().readiness.release(&latch);
+        if let Some(view) = self.view {
+            view.write().readiness.release(&latch);
+        }
         found
     }
 }

@@ -185,7 +185,7 @@ fn a_log_that_was_cut_behind_a_snapshot_brings_everybody_up() {
     let bytes = log.publish(&owner).unwrap();
     let (seq, first) = caught_up(&tail).seen.snapshot.unwrap();
     assert!(seq == 102 && bytes > 5_000_000, "{seq} {bytes}");
-    trim(&cluster.properties, &cluster.topic, first, WAIT).unwrap();
+    trim(&cluster.properties, (&cluster.topic, 0), first, WAIT).unwrap();
     register(&owner, "2").unwrap();
     behinds.resume();
     assert_eq!(caught_up(&behinds).seen.seq, Some(103));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::checkpoint::made::{bytes, checkpoint, enter, feed, of, policy, push, source};
+use crate::checkpoint::{PartState, UNPARTED};
 use driftgate_core::baseline::{Baseline, SnapshotColumns};
 use driftgate_core::codec::envelope::Kind;
 use driftgate_core::event::{Domain, PredictionBatch};
@@ -233,8 +234,18 @@ fn counts_of_the_release_before_serve_the_policies_that_count_the_same() {
 }
 
 #[test]
+fn a_checkpoint_from_before_units_had_parts_is_of_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let Checkpoint { sources, pipelines, outbox, .. } = checkpoint(7);
+    fs::write(store.path(), envelope::encode(UNPARTED, &(&sources, &pipelines, &outbox)).unwrap()).unwrap();
+    let read = store.load().unwrap().unwrap();
+    assert_eq!((read.sources, read.part), (sources, PartState::Whole));
+}
+
+#[test]
 fn a_checkpoint_of_another_format_is_refused_and_left_as_it_is() {
-    for (version, says) in [(6, "from a newer driftgate"), (3, "run a release in between first")] {
+    for (version, says) in [(7, "from a newer driftgate"), (3, "run a release in between first")] {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let other = envelope::encode(Kind { version, ..KIND }, &vec![7_u8; 100]).unwrap();

@@ -2,18 +2,21 @@
 //! transactions, and whether a cluster's internal topics are right.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-use crate::cli::cluster::failure;
+use crate::cli::cluster::{failure, not_divided};
 use crate::cli::exit::Failure;
 use crate::cluster::topics::{Found, Names, Topic, Topics, TopicsError};
-use crate::config::{Config, DeadLetterTarget};
+use crate::config::{ClusterConfig, Config, DeadLetterTarget, Split};
+use crate::daemon::division;
 use crate::source::kafka::allowed::{Allowed, GroupSeen, Operation, TopicSeen};
 use driftgate_core::event::EventKind;
+use driftgate_core::policy::Policy;
 use driftgate_core::policy::lint::Lint;
 
 /// The brokers may take so long to answer.
@@ -41,11 +44,13 @@ impl Findings {
     }
 }
 
-/// Asks the brokers of a configuration; `models` are those of its policies.
+/// Asks the brokers of a configuration with these policies.
 ///
 /// # Errors
 /// Brokers that do not answer, or a client that cannot be made.
-pub fn ask(config: &Config, models: &[&str]) -> Result<Findings, Failure> {
+pub fn ask(config: &Config, policies: &[Arc<Policy>]) -> Result<Findings, Failure> {
+    let models: Vec<&str> = policies.iter().map(|policy| policy.model.as_str()).collect();
+    let models = models.as_slice();
     let mut findings = Findings::default();
     let Some(kafka) = &config.kafka else {
         findings.error("kafka", "there is none, so there is nothing to ask: name the brokers");
@@ -65,9 +70,11 @@ pub fn ask(config: &Config, models: &[&str]) -> Result<Findings, Failure> {
         hold_group(&group, &seen, &mut findings);
     }
     if let Some(cluster) = &config.cluster {
-        let of_policies: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
-        let units = config.units(&of_policies).len();
-        let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication, units);
+        let division = division::ask(&topics.source().handle(), config, policies, WAIT).map_err(not_divided)?;
+        for (unit, why) in &division.whole {
+            findings.notes.push(format!("the partitions of {unit:?} are not divided between processes: {why}"));
+        }
+        let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication, division::needed(&division));
         let found = topics.look(&needed).map_err(failure)?;
         needed.iter().zip(&found).for_each(|(topic, found)| hold_internal(topic, found, &mut findings));
         if let Err(error) = transaction(&properties, &kafka.group) {
@@ -98,7 +105,7 @@ struct Need {
 
 /// The topics that a configuration uses.
 fn needs(config: &Config) -> BTreeMap<String, Need> {
-    use Operation::{Delete, Describe, DescribeConfigs, Read, Write};
+    use Operation::{Describe, Read, Write};
     let mut needs: BTreeMap<String, Need> = BTreeMap::new();
     let mut need = |topic: &str, path: String, operations: &[Operation]| {
         let need = needs.entry(topic.to_owned()).or_default();
@@ -127,26 +134,34 @@ fn needs(config: &Config) -> BTreeMap<String, Need> {
         need(&query.topic, format!("prometheus[{at}].topic"), &[Write, Describe]);
     }
     if let Some(cluster) = &config.cluster {
-        let Names { units, state, ledger, ledger_owner, results } = Names::of(&cluster.prefix);
-        let path = || "cluster.topics".to_owned();
-        need(&units, path(), &[Read, Describe]);
-        need(&state, path(), &[Read, Write, Describe]);
-        need(&ledger, path(), &[Read, Write, Describe]);
-        need(&ledger_owner, path(), &[Read, Describe]);
-        need(&results, path(), &[Read, Write, Describe]);
-        for (topic, operations) in [
-            (units, [DescribeConfigs].as_slice()),
-            (state, &[DescribeConfigs]),
-            (ledger, &[DescribeConfigs, Delete]),
-            (ledger_owner, &[DescribeConfigs]),
-            (results, &[DescribeConfigs, Delete]),
-        ] {
-            let need = needs.entry(topic).or_default();
-            need.is_internal = true;
-            need.wanted.extend(operations);
-        }
+        internal_needs(cluster, &mut needs);
     }
     needs
+}
+
+/// The topics of a cluster's own.
+fn internal_needs(cluster: &ClusterConfig, needs: &mut BTreeMap<String, Need>) {
+    use Operation::{Delete, Describe, DescribeConfigs, Read, Write};
+    let Names { units, state, ledger, ledger_owner, results, partials, control } = Names::of(&cluster.prefix);
+    let (reads, writes) = ([Read, Describe].as_slice(), [Read, Write, Describe].as_slice());
+    let (seen, cut) = ([DescribeConfigs].as_slice(), [DescribeConfigs, Delete].as_slice());
+    let mut topics = vec![
+        (units, reads, seen),
+        (state, writes, seen),
+        (ledger, writes, cut),
+        (ledger_owner, reads, seen),
+        (results, writes, cut),
+    ];
+    if cluster.split == Split::Partitions {
+        topics.extend([(partials, writes, cut), (control, writes, seen)]);
+    }
+    for (topic, operations, wanted) in topics {
+        let need = needs.entry(topic).or_default();
+        need.paths.insert("cluster.topics".to_owned());
+        need.operations.extend(operations);
+        need.is_internal = true;
+        need.wanted.extend(wanted);
+    }
 }
 
 impl Need {

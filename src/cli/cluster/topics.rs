@@ -12,6 +12,7 @@ use crate::cli::output::Output;
 use crate::cli::terminal::shown;
 use crate::cluster::topics::{Difference, Found, Names, Topic, Topics, TopicsError};
 use crate::daemon;
+use crate::daemon::division::{self, DivisionError};
 use crate::source::kafka::KafkaSourceError;
 
 /// The brokers may take so long to answer.
@@ -88,9 +89,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         .into());
     };
     let topics = Topics::new(&kafka.client_properties()?, WAIT).map_err(failure)?;
-    let models: Vec<String> = daemon::read_policies(&config)?.iter().map(|policy| policy.model.clone()).collect();
-    let units = config.units(&models).len();
-    let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication, units);
+    let policies = daemon::read_policies(&config)?;
+    let division = division::ask(&topics.source().handle(), &config, &policies, WAIT).map_err(not_divided)?;
+    let needed = Topic::needed(&Names::of(&cluster.prefix), cluster.replication, division::needed(&division));
     let mut found = topics.look(&needed).map_err(failure)?;
     let mut created: Vec<Option<Result<(), String>>> = vec![None; needed.len()];
     if args.create {
@@ -130,6 +131,14 @@ pub fn failure(error: TopicsError) -> Failure {
         _ => exit::INPUT,
     };
     Failure { code, error: error.into() }
+}
+
+/// The same of what cannot be divided.
+pub fn not_divided(error: DivisionError) -> Failure {
+    match error {
+        DivisionError::Kafka(e) => failure(TopicsError::Kafka(e)),
+        DivisionError::Unequal(e) => Failure { code: exit::INPUT, error: e.into() },
+    }
 }
 
 fn show(topic: &Topic, found: Found, created: Option<Result<(), String>>) -> TopicShown {
@@ -233,9 +242,10 @@ fn text(shown_topics: &Shown) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::topics::Needed;
 
     fn needed() -> Vec<Topic> {
-        Topic::needed(&Names::of("driftgate."), 3, 2)
+        Topic::needed(&Names::of("driftgate."), 3, Needed { units: 2, evaluators: 1 })
     }
 
     fn there(differences: Vec<Difference>, settings_known: bool) -> Found {

@@ -32,7 +32,7 @@ fn content(files: &Files, name: &str, mut read: Read) -> CheckpointContent {
         bytes: sizes.iter().flatten().sum(),
         missing: sizes.iter().filter(|size| size.is_none()).count() as u64,
     };
-    let Read { checkpoint: Checkpoint { sources, pipelines, outbox }, format, bytes } = read;
+    let Read { checkpoint: Checkpoint { sources, pipelines, outbox, part: _ }, format, bytes } = read;
     CheckpointContent {
         file: name.to_owned(),
         format,

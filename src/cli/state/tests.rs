@@ -50,7 +50,7 @@ fn a_whole_state_is_shown_and_verified_while_a_daemon_holds_it() {
     let shown = show::read(&state);
     assert!(shown.in_use);
     let Some(CheckpointShown::Read(content)) = &shown.checkpoint else { panic!("{shown:?}") };
-    assert_eq!((content.format, content.chunks.count, content.chunks.missing), (5, 3, 0));
+    assert_eq!((content.format, content.chunks.count, content.chunks.missing), (6, 3, 0));
     let places: Vec<_> = content.positions.iter().map(|p| (p.topic.as_str(), p.partition, p.next_offset)).collect();
     assert_eq!(
         places,
@@ -101,7 +101,7 @@ fn every_flipped_cut_or_missing_file_is_named_and_nothing_panics() {
 #[test]
 fn another_format_is_named_and_a_folder_without_a_state_is_no_state() {
     let (folder, state) = state();
-    let newer = envelope::encode(Kind { tag: *b"CKPT", version: 6 }, &vec![7_u8; 100]).unwrap();
+    let newer = envelope::encode(Kind { tag: *b"CKPT", version: 7 }, &vec![7_u8; 100]).unwrap();
     fs::write(state.join(FILE), &newer).unwrap();
     let found = defects(&state);
     assert!(found.len() == 1 && found[0].1.contains("from a newer driftgate"), "{found:?}");

@@ -1,14 +1,13 @@
-//! The records of the results' topic: a set is one document, in parts of its own transaction.
+//! The records of the results' topic: what a commit says is one document.
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::sets;
 use crate::sink::Item;
 use crate::transaction::Record;
 use driftgate_core::codec::envelope::{self, EnvelopeError, Kind};
 
 const KIND: Kind = Kind { tag: *b"SAID", version: 1 };
-/// So many bytes are one record: brokers take 1 MB unless told otherwise.
-const PART: usize = 800_000;
 
 /// What was done of what the registry asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,28 +37,12 @@ pub struct Said {
     pub items: Vec<Item>,
 }
 
-/// Which part of a set a record is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    pub unit: String,
-    pub part: u32,
-    pub parts: u32,
-}
-
 /// The records of a set.
 ///
 /// # Errors
 /// Items that cannot be serialized.
 pub fn records(topic: &str, unit: &str, said: &Said) -> Result<Vec<Record>, EnvelopeError> {
-    let document = envelope::encode(KIND, said)?;
-    let parts = u32::try_from(document.len().div_ceil(PART)).unwrap_or(u32::MAX);
-    let record = |(part, bytes): (u32, &[u8])| Record {
-        topic: topic.to_owned(),
-        partition: 0,
-        key: serde_json::to_vec(&Key { unit: unit.to_owned(), part, parts }).unwrap_or_default(),
-        payload: Some(bytes.to_vec()),
-    };
-    Ok((0..parts).zip(document.chunks(PART)).map(record).collect())
+    Ok(sets::records((topic, 0), unit, &envelope::encode(KIND, said)?))
 }
 
 /// The set of a document.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn needed(replication: i32) -> Vec<Topic> {
-    Topic::needed(&Names::of("eu."), replication, 3)
+    Topic::needed(&Names::of("eu."), replication, Needed { units: 3, evaluators: 0 })
 }
 
 fn settings(of: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -13,9 +13,15 @@ fn settings(of: &[(&str, &str)]) -> BTreeMap<String, String> {
 #[test]
 fn every_name_begins_with_the_prefix() {
     let names = Names::of("eu.");
-    assert_eq!(names.all(), ["eu.units", "eu.state", "eu.ledger", "eu.ledger-owner", "eu.results"]);
-    let needed: Vec<String> = needed(3).into_iter().map(|topic| topic.name).collect();
-    assert_eq!(needed.iter().collect::<Vec<_>>(), names.all());
+    let all = ["eu.units", "eu.state", "eu.ledger", "eu.ledger-owner", "eu.results", "eu.partials", "eu.control"];
+    assert_eq!(needed(3).into_iter().map(|topic| topic.name).collect::<Vec<_>>(), all[..5]);
+    // What only divided units need.
+    let divided = Topic::needed(&names, 3, Needed { units: 9, evaluators: 2 });
+    assert_eq!(divided.iter().map(|topic| topic.name.as_str()).collect::<Vec<_>>(), all);
+    let partitions: Vec<i32> = divided.iter().map(|topic| topic.partitions).collect();
+    assert_eq!(partitions, [10, 1, 1, 1, 1, 2, 1]);
+    let of = |at: usize| divided[at].settings.iter().find(|s| s.name == "cleanup.policy").map(|s| s.value);
+    assert_eq!((of(5), of(6)), (Some("delete"), Some("compact")));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::parts::Parts;
-use crate::cluster::results::{Arrived, Noted, Tail};
+use crate::cluster::results::{Noted, SaidAt, Tail};
 use crate::daemon::control::Control;
 use crate::ledger::{Applied, RegistryError, Unblocked};
 use crate::sink::Item;
@@ -77,8 +77,8 @@ impl<'a> Applying<'a> {
     }
 
     /// Applies sets; `false` where the ledger is lost or wanted back meanwhile. Of the first set, so many items were applied before.
-    fn apply(&mut self, sets: Vec<(Arrived, u64)>, control: &Control) -> bool {
-        let Some((Arrived { end, next, .. }, _)) = sets.last() else { return true };
+    fn apply(&mut self, sets: Vec<(SaidAt, u64)>, control: &Control) -> bool {
+        let Some((SaidAt { end, next, .. }, _)) = sets.last() else { return true };
         let whole = Applied { end: *end, items: 0, next: *next };
         let before = sets.first().map_or(0, |(_, before)| *before);
         let is_one = sets.len() == 1;

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use crate::cluster::decisions::Decisions;
 use crate::cluster::ledger_log::Tail;
 use crate::cluster::member::Membership;
 use crate::cluster::topics::Names;
 use crate::config::ClusterConfig;
+use crate::daemon::engine::Totals;
 use crate::history::History;
 use crate::ledger::Embedded;
 use crate::view::Shared;
 use driftgate_core::cluster::ownership::Slot;
-use driftgate_core::cluster::units::{self, Unit};
+use driftgate_core::cluster::units::{self, Part, Unit};
 
 /// What they share.
 pub struct Parts {
@@ -29,6 +31,10 @@ pub struct Parts {
     /// By slot, from the second one on.
     pub units: Vec<Unit>,
     pub layout: String,
+    /// What is decided for all shards.
+    pub decisions: Decisions,
+    /// What all shards of this process have read.
+    pub totals: Totals,
     /// Models that are counted here, or about to be: the view of them is the engine's.
     pub counted: Mutex<BTreeSet<String>>,
     /// This process has the ledger, or is about to.
@@ -39,6 +45,12 @@ impl Parts {
     /// The unit of a slot.
     pub fn unit(&self, slot: Slot) -> Option<&Unit> {
         self.units.get(usize::try_from(slot.checked_sub(1)?).ok()?)
+    }
+
+    /// The unit that judges what a shard's counts, and the partition of the log of them; `None` where nothing is divided.
+    pub fn evaluator(&self, unit: &Unit) -> Option<(&Unit, i32)> {
+        let mut evaluators = self.units.iter().filter(|of| matches!(of.part, Part::Evaluator { .. })).zip(0..);
+        evaluators.find(|(of, _)| of.models == unit.models)
     }
 
     /// What a slot stands for, as claims have it.

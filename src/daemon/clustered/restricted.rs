@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Config, DeadLetterTarget};
-use driftgate_core::cluster::units::Unit;
+use driftgate_core::cluster::units::{Part, Unit};
 use driftgate_core::policy::Policy;
 
 /// The configuration of a unit among so many.
@@ -12,6 +12,13 @@ pub fn of_unit(config: &Config, unit: &Unit, units: usize) -> Config {
     let mut config = config.clone();
     config.sources.retain(|source| unit.topics.contains(&source.topic));
     config.state.path = config.state.path.join(unit.key());
+    match unit.part {
+        Part::Whole => {}
+        // It judges nothing.
+        Part::Shard(_) => config.publish.verdicts = None,
+        // It reads no events.
+        Part::Evaluator { .. } => config.publish.dead_letters = None,
+    }
     if let Some(dead) = &mut config.publish.dead_letters
         && let DeadLetterTarget::Path(path) = &mut dead.to
         && units > 1
@@ -53,7 +60,7 @@ mod tests {
         let text = "policies: [p.yaml]\nkafka: {brokers: b, group: g}\nsources: [{topic: a, kind: predictions, models: [m]}, {topic: b, kind: labels, models: [n]}]\n\
                     state: {path: /s}\npublish: {dead_letters: {path: /d/dead.jsonl}}\n";
         let config = crate::config::parse(text, Path::new("/c/d.yaml")).unwrap();
-        let unit = Unit { name: "n".into(), models: vec!["n".into()], topics: vec!["b".into()] };
+        let unit = Unit { name: "n".into(), models: vec!["n".into()], topics: vec!["b".into()], ..Unit::default() };
         let of = of_unit(&config, &unit, 2);
         assert_eq!(of.sources.iter().map(|s| s.topic.as_str()).collect::<Vec<_>>(), ["b"]);
         assert_eq!(of.state.path, Path::new("/s/n"));

@@ -28,7 +28,7 @@ pub fn keep(parts: &Parts, log: &LedgerLog, control: &Control, lose: &dyn Fn(Str
         keep_short(parts, log, lose);
         let next = parts.registry.results_applied().ok().flatten().map_or(0, |applied| applied.next);
         if next >= cut + RESULTS {
-            match trim(&parts.properties, &parts.names.results, next, WITHIN) {
+            match trim(&parts.properties, (&parts.names.results, 0), next, WITHIN) {
                 Ok(()) => cut = next,
                 Err(e) => LedgerKept { topic: &parts.names.results, error: &e }.emit(),
             }
@@ -39,7 +39,7 @@ pub fn keep(parts: &Parts, log: &LedgerLog, control: &Control, lose: &dyn Fn(Str
 fn keep_short(parts: &Parts, log: &LedgerLog, lose: &dyn Fn(String)) {
     // What was published is cut behind once the tail has read the whole of it.
     let seen = parts.tail.at().seen;
-    let cut = |first| trim(&parts.properties, &parts.names.ledger, first, WITHIN);
+    let cut = |first| trim(&parts.properties, (&parts.names.ledger, 0), first, WITHIN);
     match log.keep_short(&parts.registry, &seen, cut) {
         Ok(Kept::AsItWas | Kept::Published(_)) => {}
         Ok(Kept::Cut(first)) => {

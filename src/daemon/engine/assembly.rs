@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ask::Asker;
 use super::questions::Questions;
+use super::share::Share;
 use super::shared::Shared;
 use super::world::World;
 use crate::checkpoint::Store;
@@ -29,6 +30,7 @@ pub struct Engine {
     pub(super) registry: Arc<Embedded>,
     /// The way of what is said to the registry, where that is another process's to write.
     pub(super) results: Option<Arc<Results>>,
+    pub(super) share: Share,
     pub(super) intervals: Intervals,
     pub(super) workers: usize,
     pub(super) questions: Mutex<Questions>,
@@ -58,6 +60,8 @@ pub struct Parts {
     pub registry: Arc<Embedded>,
     /// Where the registry is written by way of a topic.
     pub results: Option<Arc<Results>>,
+    /// What of its models it counts.
+    pub share: Share,
     pub view: view::Shared,
     pub dead_letters: Option<DeadLetters>,
     /// Whether windows are kept.
@@ -92,6 +96,7 @@ impl Engine {
                 keeps_history: parts.keeps_history,
                 hold: AtomicBool::new(false),
                 unchecked: Mutex::default(),
+                asks: matches!(parts.share, Share::Shard(_)).then(Mutex::default),
                 stop: AtomicBool::new(false),
             },
             questions: Mutex::new(Questions::new(asker)),
@@ -99,6 +104,7 @@ impl Engine {
             store: parts.store,
             registry: parts.registry,
             results: parts.results,
+            share: parts.share,
             intervals: parts.intervals,
             workers: parts.workers.max(1),
             sought: Mutex::default(),
@@ -115,6 +121,12 @@ impl Engine {
     /// What the workers work on, beside them.
     pub(super) fn world(&self) -> RwLockReadGuard<'_, World> {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether several processes count its models.
+    #[must_use]
+    pub fn is_divided(&self) -> bool {
+        self.share.is_divided()
     }
 
     /// What the workers work on, while they rest.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::assembly::Engine;
 use super::partition::{PartitionSlot, PartitionState, Sources};
+use super::share::Share;
 use crate::checkpoint::SourceState;
 use crate::clock::now_ms;
 use crate::source::kafka::Partition;
@@ -72,7 +73,11 @@ impl Engine {
                 sources.insert(m, (source, intake.add_decoder()));
                 state.last_event.insert(m, now);
             }
-            world.slots.push(PartitionSlot::new(state, sources));
+            let slot = PartitionSlot::new(state, sources);
+            if let Share::Shard(shard) = &self.share {
+                shard.reads(&slot);
+            }
+            world.slots.push(slot);
         }
         world.models.iter().for_each(|model| model.intake().begin_lost());
     }

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::assembly::Engine;
+use super::evaluator::Evaluator;
+use super::share::Share;
 use super::snapshots::{self, CHECK};
 use super::world::World;
 use crate::daemon::loader::{Claim, Key};
 use crate::telemetry::events::state::{BaselineMissing, VersionTakenOn};
 use driftgate_core::intake::versions::Reference;
-use driftgate_core::pipeline::lock;
+use driftgate_core::pipeline::{Pipeline, lock};
 
 /// The pause between two looks for snapshots of versions that were not taken on.
 const SEEK_EVERY: Duration = Duration::from_millis(250);
@@ -44,7 +46,10 @@ impl Engine {
         self.seek_snapshot(&world);
         drop(world);
         for (key, reference) in others {
-            self.replace(&key, reference);
+            match &self.share {
+                Share::Evaluator(evaluator) => evaluator.stays(&key, "the version's snapshot is another one now"),
+                Share::Whole | Share::Shard(_) => self.replace(&key, reference),
+            }
             lock(&self.shared.loader).settle(&key);
         }
     }
@@ -81,6 +86,11 @@ impl Engine {
         }
         lock(&self.shared.unchecked).versions.remove(key);
         let Some(model) = world.models.iter().find(|m| m.policy.model == *name) else { return };
+        if let Share::Evaluator(evaluator) = &self.share
+            && !self.decides(evaluator, (world, model), key, &reference)
+        {
+            return;
+        }
         if snapshots::kept_of(world, key).is_some() {
             match reference {
                 Reference::Failed(why) => self.unreachable(key, &why),
@@ -105,6 +115,29 @@ impl Engine {
             v.baseline = Some(baseline);
             v.reference_rows = rows;
         }
+        if let Share::Evaluator(evaluator) = &self.share {
+            evaluator.decide(key, &reference);
+        }
         model.intake().set_reference(version, reference);
+    }
+
+    /// Whether what was loaded is decided for all shards.
+    fn decides(
+        &self,
+        evaluator: &Evaluator,
+        (world, model): (&World, &Pipeline),
+        key: &Key,
+        reference: &Reference,
+    ) -> bool {
+        if !model.intake().is_unknown(&key.1) {
+            // As before; what a look at its snapshot found is told as of any other.
+            let is_counted = snapshots::kept_of(world, key).is_some();
+            if !is_counted && matches!(reference, Reference::Baseline { .. }) {
+                evaluator.stays(key, "the version's snapshot is there now, and it is counted without");
+                self.forget_snapshot(key);
+            }
+            return is_counted;
+        }
+        !matches!(reference, Reference::Failed(_)) || !evaluator.waits_for(key, lock(&self.shared.loader).claim(key))
     }
 }

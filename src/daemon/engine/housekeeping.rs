@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::assembly::Engine;
 use super::partition::PartitionSlot;
+use super::share::Share;
 use super::shared::StopOnPanic;
 use super::worker_context::WorkerContext;
 use super::workers;
@@ -41,8 +42,10 @@ impl Engine {
     /// A checkpoint that cannot be written at the end.
     pub fn run(&self, claim: &Claim, stop: &dyn Fn() -> bool, reload: &mut dyn FnMut(&Self)) -> anyhow::Result<()> {
         self.pin_registered();
-        self.apply_unblocked();
-        self.look_at_snapshots();
+        if self.share.judges() {
+            self.apply_unblocked();
+            self.look_at_snapshots();
+        }
         // Nothing is read before it is known that no other daemon does.
         self.shared.hold.store(true, Ordering::Relaxed);
         std::thread::scope(|threads| {
@@ -119,8 +122,14 @@ impl Engine {
     /// Takes over what the registry says meanwhile.
     fn apply_registry_changes(&self) {
         self.pin_registered();
-        self.count_anew();
-        self.load_replaced();
+        match &self.share {
+            Share::Whole => {
+                self.count_anew();
+                self.load_replaced();
+            }
+            Share::Evaluator(evaluator) => self.keep_decisions(evaluator),
+            Share::Shard(_) => return,
+        }
         self.apply_unblocked();
     }
 
@@ -135,9 +144,22 @@ impl Engine {
             self.kafka.serve(TICK);
             self.apply_topic_changes();
             self.hold_while_full(claim, &mut held);
-            self.pause_what_runs_ahead();
-            self.take_over_baselines();
-            self.close_idle();
+            match &self.share {
+                Share::Whole => {
+                    self.pause_what_runs_ahead();
+                    self.take_over_baselines();
+                    self.close_idle();
+                }
+                Share::Shard(shard) => {
+                    self.pause_what_runs_ahead();
+                    self.take_decisions(shard);
+                    self.close_idle();
+                }
+                Share::Evaluator(evaluator) => {
+                    self.take_over_baselines();
+                    self.evaluate(evaluator);
+                }
+            }
             if self.is_save_due(saved.elapsed()) {
                 self.save();
                 saved = Instant::now();
@@ -161,7 +183,11 @@ impl Engine {
             outbox.holds().then(|| outbox.waiting())
         };
         let last = || Duration::try_from_secs_f64(self.shared.view.read().checkpoint.last_seconds).unwrap_or_default();
-        since >= self.intervals.checkpoint_every || held.is_some_and(|held| is_due_for(held, since, last()))
+        let is_waited_for =
+            || since >= SOONEST.max(last().saturating_mul(3)) && self.share.is_waited_for(&self.shared.asked());
+        since >= self.intervals.checkpoint_every
+            || is_waited_for()
+            || held.is_some_and(|held| is_due_for(held, since, last()))
     }
 
     /// Lets nothing be read while too much waits to be delivered, `held` since when, or another daemon may count.

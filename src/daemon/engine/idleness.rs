@@ -13,8 +13,10 @@ use super::ask::{Answer, Asker, Heard, Partitions};
 use super::assembly::Engine;
 use super::partition::PartitionSlot;
 use super::questions::{AnsweredQuestion, PartitionAnswer, ProgressSnapshot, Questions, SourceProgress};
+use super::share::Share;
 use super::world::World;
 use crate::source::kafka::{Found, Start};
+use crate::telemetry::events::cluster::DividedAnew;
 use crate::telemetry::events::kafka::{AddedUnreadable, PartitionAdded, Place};
 use driftgate_core::event::EventKind;
 use driftgate_core::pipeline::lock;
@@ -175,10 +177,16 @@ impl Engine {
                     });
                 let idle = silent && said.end.is_some_and(|end| state.is_read_to(end));
                 answered.waits |= silent && !idle;
+                if let Share::Shard(shard) = &self.share {
+                    drop(state);
+                    let quiet = stands.last_event.zip(said.end).filter(|_| idle);
+                    shard.is_quiet(m, slot, quiet);
+                    continue;
+                }
                 model.intake().set_idle(stands.source, idle);
                 stood.push((stands.source, Progress { idle, ..stands.progress }));
             }
-            if known {
+            if known && self.share.judges() {
                 model.intake().confirm(&stood);
                 model.close_alone(false);
                 self.shared.judge(model);
@@ -186,8 +194,22 @@ impl Engine {
         }
     }
 
+    /// Ends what is counted here: a topic has more partitions than were divided when the process started.
+    pub(super) fn ends_since_divided_anew(&self, topic: &str, partitions: i32, divided: usize) {
+        DividedAnew { topic, partitions, divided }.emit();
+        self.shared.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// Reads partitions that topics got, from their beginning. Their streams wait for them as for any other.
     fn read_new(&self, topics: &BTreeMap<String, Found>) {
+        if let Share::Shard(shard) = &self.share {
+            let most = usize::try_from(shard.of_how_many()).unwrap_or(usize::MAX);
+            let of = topics.iter().find(|(_, found)| usize::try_from(found.partitions).is_ok_and(|many| many > most));
+            if let Some((topic, found)) = of {
+                self.ends_since_divided_anew(topic, found.partitions, most);
+            }
+            return;
+        }
         let mut starts = {
             let replaced: Vec<String> = self.shared.view.read().replaced.keys().cloned().collect();
             let world = self.world();

@@ -7,22 +7,26 @@ use std::time::{Duration, Instant};
 
 use super::assembly::Engine;
 use super::partition::{PartitionSlot, PartitionState};
+use super::share::Share;
 use super::shared::MOST_CLOSINGS;
 use super::world::World;
 use crate::daemon::topics::Read;
 use crate::source::kafka::Partition;
-use crate::telemetry::events::input::{JoinGivenUp, LabelsResumed, LabelsSilent, VersionsRefused};
+use crate::telemetry::events::input::{JoinGivenUp, LabelsApart, LabelsResumed, LabelsSilent, VersionsRefused};
 use crate::telemetry::events::kafka::{PartitionHalted, PartitionWaits, Place};
 use crate::view::failing::Part;
 use crate::view::readiness::{Latch, NotReady};
 use crate::view::{ModelView, View};
 use driftgate_core::codec::time::utc;
+use driftgate_core::intake::Counters;
 use driftgate_core::intake::newcomers::Refused;
 use driftgate_core::pipeline::{Pipeline, lock};
 use driftgate_core::window::front::Front;
 
 /// A partition that waits for a baseline longer than this is reported.
 const TOLD: Duration = Duration::from_secs(3);
+/// Of fewer labels it says nothing that they find no predictions.
+const ENOUGH_LABELS: u64 = 200;
 /// So many of the versions that it waits for are named.
 const MOST_NAMED: usize = 3;
 
@@ -30,8 +34,13 @@ impl Engine {
     /// Brings the status view up to date.
     pub(super) fn refresh(&self) {
         let world = self.world();
-        for model in &world.models {
-            self.refresh_model(model);
+        for (at, model) in world.models.iter().enumerate() {
+            if self.share.judges() {
+                self.refresh_model(at, model);
+            } else {
+                // The view of it is that of who judges.
+                model.retire();
+            }
         }
         // Events are counted by topic; the first partition carries them.
         let mut topics: Vec<OfTopic> = world.past.iter().map(|past| (past.clone(), None)).collect();
@@ -44,12 +53,17 @@ impl Engine {
             }
             self.refresh_partition(&world, slot, &state, judges);
         }
+        if let Share::Shard(shard) = &self.share {
+            for (topic, (read, _)) in world.topics.iter().zip(&mut topics) {
+                *read = shard.total(&topic.name, read);
+            }
+        }
         refresh_topics(&mut self.shared.view.write(), &world, topics);
     }
 
-    fn refresh_model(&self, model: &Pipeline) {
+    fn refresh_model(&self, at: usize, model: &Pipeline) {
         let retired = model.retire();
-        let counters = model.counters();
+        let counters = self.share.counters(at, model);
         let intake = model.intake();
         let mut view = self.shared.view.write();
         let shown = view.models.entry(model.policy.model.clone()).or_insert_with(|| model_view(model, counters));
@@ -75,7 +89,8 @@ impl Engine {
         drop(intake);
         let name = &model.policy.model;
         VersionsRefused { model: name, before: refused.names, names: now_refused.names }.emit();
-        self.report_silence(model, silent);
+        let apart = self.share.is_divided().then(|| apart(counters)).flatten();
+        self.report_labels(name, silent, apart);
         JoinGivenUp { model: name, before: given_up, events: counters.given_up }.emit();
         gone.iter().for_each(|key| self.forget_snapshot(key));
     }
@@ -205,12 +220,19 @@ impl Engine {
         }
     }
 
-    /// Says whose labels are silent, once when that begins and once when it ends.
-    fn report_silence(&self, model: &Pipeline, silent: Option<(Option<i64>, i64)>) {
-        let (name, view) = (&model.policy.model, &self.shared.view);
-        let part = Part::Labels(name.clone());
+    /// Says whose labels are silent, or find no predictions, once when that begins and once when it ends.
+    fn report_labels(&self, name: &str, silent: Option<(Option<i64>, i64)>, apart: Option<String>) {
+        let view = &self.shared.view;
+        let part = Part::Labels(name.to_owned());
         let was = view.read().failing.contains_key(&part);
         match silent {
+            _ if apart.is_some() => {
+                let why = apart.unwrap_or_default();
+                if !was {
+                    LabelsApart { model: name, why: &why }.emit();
+                }
+                view.fails(part, why);
+            }
             Some((last, to)) => {
                 let last = last
                     .map_or_else(|| "no label has come".to_owned(), |ts| format!("the last label is of {}", utc(ts)));
@@ -229,13 +251,25 @@ impl Engine {
     }
 }
 
+/// Why labels that find no predictions are in other partitions, where most of enough do.
+fn apart(counters: Counters) -> Option<String> {
+    let all = counters.joined + counters.unmatched;
+    (all >= ENOUGH_LABELS && counters.unmatched * 10 >= all * 9).then(|| {
+        format!(
+            "{} of {all} labels found no prediction: where partitions are divided, an id has to be in the same partition of both topics; write both with the same \
+             key, or set cluster.split to models",
+            counters.unmatched
+        )
+    })
+}
+
 /// A model in the status view that has no counts yet.
 #[must_use]
 pub fn new_model_view(model: &Pipeline) -> ModelView {
     model_view(model, model.counters())
 }
 
-fn model_view(model: &Pipeline, counters: driftgate_core::intake::Counters) -> ModelView {
+fn model_view(model: &Pipeline, counters: Counters) -> ModelView {
     ModelView {
         policy: Arc::clone(&model.policy),
         counters,
@@ -246,5 +280,17 @@ fn model_view(model: &Pipeline, counters: driftgate_core::intake::Counters) -> M
         incomplete: 0,
         left_out: 0,
         refused: Refused::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_find_no_predictions_are_told_once_they_are_many() {
+        let of = |joined, unmatched| apart(Counters { joined, unmatched, ..Counters::default() });
+        assert_eq!([of(0, 199), of(21, 179), of(1000, 1000)], [None, None, None]);
+        assert!(of(20, 180).is_some_and(|why| why.starts_with("180 of 200 labels found no prediction")));
     }
 }

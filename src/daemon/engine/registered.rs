@@ -1,6 +1,7 @@
 //! What the registry says of versions: which have a stage, which were made anew, and which have another snapshot.
 
 use super::assembly::Engine;
+use super::evaluator::Evaluator;
 use crate::cluster::results::Noted;
 use crate::daemon::loader::Claim;
 use crate::ledger::RegistryError;
@@ -36,7 +37,7 @@ impl Engine {
                 if staged || intake.names().version_code(&record.version).is_some() {
                     intake.pin(&record.version, staged);
                 }
-                if staged && intake.is_unknown(&record.version) {
+                if staged && self.share.judges() && intake.is_unknown(&record.version) {
                     lock(&self.shared.loader).start(&model.policy, &record.version, Claim::Known);
                 }
             }
@@ -102,6 +103,23 @@ impl Engine {
                     lock(&self.shared.loader).start(policy, &version, Claim::Known);
                 }
             }
+        }
+    }
+
+    /// Says of versions that were made anew, or got another snapshot, that they are counted as they began: all shards would have to change that
+    /// at the same event.
+    pub(super) fn keep_decisions(&self, evaluator: &Evaluator) {
+        for model in &self.world().models {
+            let name = &model.policy.model;
+            let anew = self.registry.to_count_anew(name).unwrap_or_default();
+            let replaced = self.registry.snapshots_replaced(name).unwrap_or_default();
+            let told = |versions: Vec<String>, what: &str| {
+                let intake = model.intake();
+                let counted = versions.into_iter().filter(|version| !intake.is_unknown(version));
+                counted.for_each(|version| evaluator.stays(&(name.clone(), version), what));
+            };
+            told(anew, "the version was deleted and registered again");
+            told(replaced, "the version was registered with another snapshot");
         }
     }
 

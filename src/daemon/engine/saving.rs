@@ -36,16 +36,18 @@ impl Engine {
 
     pub(super) fn write_checkpoint(&self) -> anyhow::Result<u64> {
         let started = Instant::now();
-        let (mut checkpoint, mark, held) = self.checkpoint();
+        let (mut checkpoint, mark, held) = self.checkpoint()?;
         if let Some(results) = &self.results {
             results.stage(&held)?;
         }
+        self.share.stage(self.results.as_ref());
         self.shared.view.write().checkpoint.since = Some(Instant::now());
         let saved = self.store.save(&mut checkpoint);
         self.shared.view.write().checkpoint.since = None;
         if let Some(results) = &self.results {
             results.ended(saved.is_ok());
         }
+        self.share.ended(saved.is_ok());
         let bytes = saved?;
         lock(&self.shared.outbox).released(mark);
         let replaced: Vec<String> = self.shared.view.read().replaced.keys().cloned().collect();
@@ -61,7 +63,7 @@ impl Engine {
     }
 
     /// What a restart needs, taken while the workers rest; the mark of the outbox that it has, and the items that it has first.
-    fn checkpoint(&self) -> (Checkpoint, u64, Vec<Arc<Item>>) {
+    fn checkpoint(&self) -> anyhow::Result<(Checkpoint, u64, Vec<Arc<Item>>)> {
         let mut world = self.resting();
         let world = &mut *world;
         let mut outbox = lock(&self.shared.outbox);
@@ -92,7 +94,9 @@ impl Engine {
                 holes: holes.collect(),
             });
         }
+        // What is given away is no part of the pipelines' states any more.
+        let part = self.share.state(self.shared.asked(), world)?;
         let pipelines = world.models.iter_mut().map(Pipeline::state).collect();
-        (Checkpoint { pipelines, outbox: outbox.pending(), sources }, outbox.mark(), outbox.held())
+        Ok((Checkpoint { pipelines, outbox: outbox.pending(), sources, part }, outbox.mark(), outbox.held()))
     }
 }

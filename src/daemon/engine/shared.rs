@@ -46,6 +46,8 @@ pub struct Shared {
     /// Restored versions whose snapshots were not looked at yet.
     pub unchecked: Mutex<Unchecked>,
     pub stop: AtomicBool,
+    /// Versions that rows wait for, where others decide what they are counted against.
+    pub asks: Option<Mutex<BTreeSet<Key>>>,
 }
 
 /// Versions whose snapshots are looked at before reading begins, and until when that waits for them.
@@ -74,10 +76,20 @@ impl Shared {
         }
     }
 
+    /// Versions that rows wait for, where others decide what they are counted against.
+    pub fn asked(&self) -> BTreeSet<Key> {
+        self.asks.as_ref().map(|asks| lock(asks).clone()).unwrap_or_default()
+    }
+
     /// Starts loading what a batch's versions lack; returns whether they lack anything.
     pub fn wait_for(&self, model: &Pipeline, intake: &mut Intake, batch: &dyn Batch) -> bool {
         let mut waits = false;
         for (_, version) in batch.unknown_versions(intake) {
+            if let Some(asks) = &self.asks {
+                lock(asks).insert((model.policy.model.clone(), version));
+                waits = true;
+                continue;
+            }
             lock(&self.loader).start(&model.policy, &version, Claim::of(intake.is_registered(&version)));
             if intake.waits_for(&version) {
                 waits = true;

@@ -42,6 +42,19 @@ impl Read {
     }
 }
 
+impl Read {
+    /// Adds what was read since `before`.
+    pub fn add_since(&mut self, now: &Self, before: &Self) {
+        self.events += now.events.saturating_sub(before.events);
+        self.unknown_model += now.unknown_model.saturating_sub(before.unknown_model);
+        self.tombstones += now.tombstones.saturating_sub(before.tombstones);
+        for (reason, n) in &now.rejected {
+            let before = before.rejected.get(reason).copied().unwrap_or(0);
+            *self.rejected.entry(*reason).or_default() += n.saturating_sub(before);
+        }
+    }
+}
+
 /// What a reader has read, and the messages that were rejected and not sent on yet.
 pub struct MessageLog {
     keep_payload: bool,

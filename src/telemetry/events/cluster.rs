@@ -106,16 +106,89 @@ impl OwnsLedger {
     }
 }
 
-/// Results of units cannot be read.
-pub struct ResultsUnreadable<'e> {
+/// What units write for each other cannot be read.
+pub struct SetsUnreadable<'e> {
     pub topic: &'e str,
     pub why: &'e str,
 }
 
-impl ResultsUnreadable<'_> {
+impl SetsUnreadable<'_> {
     pub fn emit(&self) {
         let Self { topic, why } = *self;
-        tracing::error!(topic, why, "cluster: results of units cannot be read");
+        tracing::error!(topic, why, "cluster: what units write for each other cannot be read");
+    }
+}
+
+/// A snapshot is another one than that which all shards count a version against.
+pub struct OtherBaseline<'e> {
+    pub model: &'e str,
+    pub version: &'e str,
+    /// The digest of the baseline that was found.
+    pub found: &'e str,
+    pub decided: bool,
+}
+
+impl OtherBaseline<'_> {
+    pub fn emit(&self) {
+        let Self { model, version, found, decided } = *self;
+        tracing::error!(
+            model,
+            version,
+            found,
+            decided,
+            "cluster: the snapshot is not the one that the other processes count this version against: its events wait until it is there again"
+        );
+    }
+}
+
+/// One process counts a unit although partitions are divided.
+pub struct NotDivided<'e> {
+    pub unit: &'e str,
+    pub why: &'e str,
+}
+
+impl NotDivided<'_> {
+    pub fn emit(&self) {
+        let Self { unit, why } = *self;
+        tracing::warn!(unit, why, "cluster: the partitions of this model are not divided: one process counts them all");
+    }
+}
+
+/// A topic has more partitions than its process has divided.
+pub struct DividedAnew<'e> {
+    pub topic: &'e str,
+    pub partitions: i32,
+    pub divided: usize,
+}
+
+impl DividedAnew<'_> {
+    pub fn emit(&self) {
+        let Self { topic, partitions, divided } = *self;
+        tracing::warn!(
+            topic,
+            partitions,
+            divided,
+            "cluster: the topic has more partitions than are divided: the process ends, and divides them once it is started again"
+        );
+    }
+}
+
+/// A version's baseline stays as it was decided for all shards.
+pub struct DecisionStays<'e> {
+    pub model: &'e str,
+    pub version: &'e str,
+    /// What would have changed it.
+    pub what: &'e str,
+}
+
+impl DecisionStays<'_> {
+    pub fn emit(&self) {
+        let Self { model, version, what } = *self;
+        tracing::warn!(
+            model,
+            version,
+            "cluster: {what}; where partitions are divided a version is counted to its end as it began: register the model under another version"
+        );
     }
 }
 

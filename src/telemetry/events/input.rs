@@ -157,6 +157,19 @@ impl LabelsSilent<'_> {
     }
 }
 
+/// Labels of a model whose partitions are divided find no predictions.
+pub struct LabelsApart<'a> {
+    pub model: &'a str,
+    pub why: &'a str,
+}
+
+impl LabelsApart<'_> {
+    pub fn emit(&self) {
+        let Self { model, why } = *self;
+        tracing::error!(model, "labels are apart from their predictions: {why}");
+    }
+}
+
 /// Labels of a model come again.
 pub struct LabelsResumed<'a> {
     pub model: &'a str,

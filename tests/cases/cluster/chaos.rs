@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::claims::{SLOTS, Watch};
-use super::fleet::{Fleet, Guard, Site, Supervisor};
+use super::claims::{Claim, Watch};
+use super::fleet::{Fleet, Guard, Mode, Site, Supervisor};
 use super::oracle::{self, Expected, Kept};
 use super::people::{self, People, Said};
 use super::schedule::{self, Fault};
-use super::stream::{PARTITIONS, Stream, TOPICS, UNITS};
+use super::stream::{PARTITIONS, Stream, TOPICS};
 use crate::faults::own_broker::OwnBroker;
 use crate::support::Random;
 
@@ -21,13 +21,11 @@ pub struct Chaos {
     pub kills: usize,
     /// Names of the processes.
     pub names: &'static [&'static str],
-    pub is_cluster: bool,
+    pub mode: Mode,
     /// The broker is killed, too, so often at least.
     pub broker_kills: usize,
 }
 
-/// The slot of the unit `shop`.
-const SHOP: u32 = 3;
 /// Seconds of the stream for each kill.
 const SECONDS_EACH: usize = 4;
 
@@ -46,15 +44,16 @@ struct Positions {
 
 impl Positions {
     fn look(&mut self, fleet: &Fleet, watch: Option<&Watch>) {
-        for (slot, unit) in (1..).zip(UNITS) {
+        for slot in 1..fleet.site.slots() as u32 {
             let owner = || {
-                let Some(watch) = watch else { return Some(0) };
-                watch.last(slot).filter(|c| !c.is_released).and_then(|c| fleet.of_writer(&c.writer))
+                let Some(watch) = watch else { return Some((0, String::new())) };
+                let claim = watch.last(slot).filter(|c| !c.is_released)?;
+                Some((fleet.of_writer(&claim.writer)?, claim.folder().to_owned()))
             };
-            let Some(i) = owner() else { continue };
-            let Some(kept) = fleet.kept(i, unit) else { continue };
+            let Some((i, folder)) = owner() else { continue };
+            let Some(kept) = fleet.kept(i, &folder) else { continue };
             // It was the owner's all the time.
-            if owner() != Some(i) {
+            if owner() != Some((i, folder)) {
                 continue;
             }
             let last = self.last.entry(slot).or_default();
@@ -78,12 +77,18 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
+    fn claim(&self, slot: u32) -> Option<Claim> {
+        self.watch.as_ref().and_then(|watch| watch.last(slot))
+    }
+
     fn owner(&self, slot: u32) -> usize {
-        self.watch
-            .as_ref()
-            .and_then(|watch| watch.last(slot))
-            .and_then(|c| self.fleet.of_writer(&c.writer))
-            .unwrap_or(0)
+        self.claim(slot).and_then(|c| self.fleet.of_writer(&c.writer)).unwrap_or(0)
+    }
+
+    /// Who judges the model `shop`.
+    fn judge_of_shop(&self) -> usize {
+        let is_shop = |slot: &u32| self.claim(*slot).is_some_and(|c| c.folder().split('~').next() == Some("shop"));
+        (1..self.fleet.site.slots() as u32).find(is_shop).map_or(0, |slot| self.owner(slot))
     }
 
     fn kills(&self) -> usize {
@@ -111,8 +116,11 @@ impl Running<'_> {
             } else {
                 4000
             })));
-            self.positions.look(&self.fleet, self.watch.as_ref());
-            let slot = self.random.below(SLOTS as u64) as u32;
+            // Of many parts that takes long.
+            if self.chaos.mode != Mode::Partitions {
+                self.positions.look(&self.fleet, self.watch.as_ref());
+            }
+            let slot = self.random.below(self.fleet.site.slots() as u64) as u32;
             let (owner, fault, at) = (self.owner(slot), self.next_fault(), Instant::now());
             schedule::befall(&self.fleet, self.broker.as_ref(), owner, fault, &mut self.random);
             *self.befallen.entry(fault).or_default() += 1;
@@ -175,7 +183,7 @@ impl Running<'_> {
         let mut last = Kept::default();
         let until = Instant::now() + Duration::from_secs(60);
         while Instant::now() < until {
-            last = self.fleet.all_kept(|slot| Some(self.owner(slot))).unwrap_or_default();
+            last = self.fleet.all_kept(|slot| self.claim(slot)).unwrap_or_default();
             last.next.retain(|_, next| *next > 0);
             if last.next == ends && last.predictions == self.stream.predictions() {
                 return;
@@ -233,19 +241,21 @@ fn run_once(chaos: &Chaos) {
     let broker = (chaos.broker_kills > 0).then(OwnBroker::start);
     let brokers = broker.as_ref().map_or_else(crate::broker::brokers, OwnBroker::address);
     let prefix = format!("chaos-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms());
-    let site = Site::new(brokers, prefix, chaos.is_cluster);
+    let site = Site::new(brokers, prefix, chaos.mode);
     let fleet = Fleet::new(site, chaos.names);
-    if chaos.is_cluster {
+    if chaos.mode != Mode::Alone {
         fleet.site.make_internal_topics(&format!("{}.yaml", chaos.names[0]));
     }
     let _guard = Guard(Arc::clone(&fleet));
     let supervisor = Supervisor::start(&fleet);
     (0..chaos.names.len()).for_each(|i| fleet.start(i));
     (0..chaos.names.len()).for_each(|i| fleet.wait_until_ready(i));
-    let watch = chaos.is_cluster.then(|| Watch::start(fleet.site.claims()));
+    let watch = (chaos.mode != Mode::Alone).then(|| Watch::start(fleet.site.claims()));
     people::set_up(&fleet);
 
-    let stream = Arc::new(Stream::new(chaos.seed, (chaos.kills * SECONDS_EACH).max(20) as i64));
+    let seconds = (chaos.kills * SECONDS_EACH).max(20) as i64;
+    let of = if chaos.mode == Mode::Partitions { Stream::keyed } else { Stream::new };
+    let stream = Arc::new(of(chaos.seed, seconds));
     let hurry = Arc::new(AtomicBool::new(false));
     let publisher = {
         let (fleet, stream, hurry) = (Arc::clone(&fleet), Arc::clone(&stream), Arc::clone(&hurry));
@@ -272,7 +282,7 @@ fn run_once(chaos: &Chaos) {
     let said = people.stop();
     running.assert_kept(&said);
     told(&running, &said);
-    let after_close = running.fleet.metric(running.owner(SHOP), "driftgate_after_close_total{model=\"shop\"}");
+    let after_close = running.fleet.metric(running.judge_of_shop(), "driftgate_after_close_total{model=\"shop\"}");
     assert_eq!(after_close, Some(0.0));
     running.stop_all();
     drop(supervisor);
@@ -318,5 +328,10 @@ fn told(running: &Running<'_>, said: &Said) {
 
 #[test]
 fn three_processes_under_thirty_kills_say_what_the_replay_says() {
-    run(&Chaos { seed: seed(), kills: 30, names: &["a", "b", "c"], is_cluster: true, broker_kills: 1 });
+    run(&Chaos { seed: seed(), kills: 30, names: &["a", "b", "c"], mode: Mode::Models, broker_kills: 1 });
+}
+
+#[test]
+fn three_processes_that_divide_partitions_say_under_kills_what_the_replay_says() {
+    run(&Chaos { seed: seed(), kills: 8, names: &["a", "b", "c"], mode: Mode::Partitions, broker_kills: 0 });
 }

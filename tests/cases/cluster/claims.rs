@@ -9,11 +9,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use super::stream::UNITS;
-
-/// The ledger's slot, and those of the units.
-pub const SLOTS: i32 = 1 + UNITS.len() as i32;
-
 /// A claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -21,16 +16,31 @@ pub struct Claim {
     /// The transactional id that committed it.
     pub writer: String,
     pub is_released: bool,
+    /// What the slot stands for, as the claim has it.
+    pub unit: String,
+}
+
+impl Claim {
+    /// Where a process keeps its state, in its state folder.
+    pub fn folder(&self) -> &str {
+        self.unit.strip_prefix("u.").unwrap_or_default()
+    }
+
+    /// It is of a unit that judges what shards count.
+    pub fn judges(&self) -> bool {
+        self.unit.contains('~') && !self.unit.contains("%2f")
+    }
 }
 
 /// The claims of all slots.
 pub struct Claims {
     consumer: BaseConsumer,
     topic: String,
+    slots: i32,
 }
 
 impl Claims {
-    pub fn of(brokers: &str, group: &str, topic: &str) -> Self {
+    pub fn of(brokers: &str, group: &str, topic: &str, slots: usize) -> Self {
         // Also while a transaction is open.
         let consumer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
@@ -38,13 +48,13 @@ impl Claims {
             .set("isolation.level", "read_uncommitted")
             .create()
             .unwrap();
-        Self { consumer, topic: topic.to_owned() }
+        Self { consumer, topic: topic.to_owned(), slots: slots as i32 }
     }
 
     /// The claims now, as far as there are any, if the brokers answer.
     pub fn all(&self) -> Option<Vec<Option<Claim>>> {
         let mut list = TopicPartitionList::new();
-        for slot in 0..SLOTS {
+        for slot in 0..self.slots {
             list.add_partition(&self.topic, slot);
         }
         let found = self.consumer.committed_offsets(list, Duration::from_secs(2)).ok()?;
@@ -56,9 +66,10 @@ impl Claims {
                 seq,
                 writer: metadata["txn"].as_str()?.to_owned(),
                 is_released: metadata["released"].as_bool().unwrap_or(false),
+                unit: metadata["unit"].as_str().unwrap_or_default().to_owned(),
             })
         };
-        Some((0..SLOTS).map(claim).collect())
+        Some((0..self.slots).map(claim).collect())
     }
 
     /// The claim to a slot now.
@@ -112,7 +123,7 @@ pub struct Watch {
 
 impl Watch {
     pub fn start(claims: Claims) -> Self {
-        let all: Vec<Notes> = (0..SLOTS).map(|_| Notes::default()).collect();
+        let all: Vec<Notes> = (0..claims.slots).map(|_| Notes::default()).collect();
         let (notes, stop) = (Arc::new(Mutex::new(all)), Arc::<AtomicBool>::default());
         let (kept, asked) = (Arc::clone(&notes), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
@@ -148,7 +159,7 @@ impl Drop for Watch {
 
 #[test]
 fn a_claim_that_goes_back_is_noted() {
-    let claim = |seq, writer: &str| Claim { seq, writer: writer.into(), is_released: false };
+    let claim = |seq, writer: &str| Claim { seq, writer: writer.into(), is_released: false, unit: String::new() };
     let mut notes = Notes::default();
     for (seq, writer) in [(1, "g-a"), (1, "g-a"), (2, "g-b"), (2, "g-a"), (1, "g-a")] {
         notes.note(claim(seq, writer));

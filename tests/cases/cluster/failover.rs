@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::claims::{SLOTS, Watch};
-use super::fleet::{Fleet, Guard, SESSION, Site};
+use super::claims::Watch;
+use super::fleet::{Fleet, Guard, Mode, SESSION, Site};
 use super::oracle;
 use super::people::{self, gate};
 use super::stream::{MODELS, Stream};
@@ -22,7 +22,8 @@ struct Trio {
 
 impl Trio {
     fn start(name: &str, brokers: String, with: impl FnOnce(&Site)) -> Self {
-        let site = Site::new(brokers, format!("{name}-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms()), true);
+        let site =
+            Site::new(brokers, format!("{name}-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms()), Mode::Models);
         with(&site);
         let fleet = Fleet::new(site, &["a", "b", "c"]);
         fleet.site.make_internal_topics("a.yaml");
@@ -41,7 +42,7 @@ impl Trio {
 
     /// The slots that a process owns.
     fn slots_of(&self, i: usize) -> Vec<u32> {
-        (0..SLOTS as u32).filter(|slot| self.owner(*slot) == i).collect()
+        (0..self.fleet.site.slots() as u32).filter(|slot| self.owner(*slot) == i).collect()
     }
 
     /// How long after `at` another process committed a claim to a slot.

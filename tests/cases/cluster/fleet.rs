@@ -14,7 +14,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::claims::Claims;
+use super::claims::{Claim, Claims};
 use super::oracle::{self, Kept};
 use super::stream::{MODELS, PARTITIONS, TOPICS, UNITS, write_policies};
 use crate::broker::wait_for;
@@ -30,7 +30,16 @@ pub struct Site {
     pub brokers: String,
     /// Before the name of each topic, and the group.
     pub prefix: String,
-    pub is_cluster: bool,
+    pub mode: Mode,
+}
+
+/// What processes divide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing: one process without `cluster:`.
+    Alone,
+    Models,
+    Partitions,
 }
 
 /// A topic to make: name, partitions, settings.
@@ -57,13 +66,13 @@ pub fn make_topics(brokers: &str, topics: &[NewOne<'_>]) {
 
 impl Site {
     /// With the topics of events and results. `prefix` is nobody else's on these brokers.
-    pub fn new(brokers: String, prefix: String, is_cluster: bool) -> Self {
-        let site = Self { folder: Folder::new(), brokers, prefix, is_cluster };
+    pub fn new(brokers: String, prefix: String, mode: Mode) -> Self {
+        let site = Self { folder: Folder::new(), brokers, prefix, mode };
         write_policies(&site.folder);
         let tokens = [("op", "operator", "ci@company"), ("owner", "approver:owner", "owner@company")];
         let tokens = tokens.map(|(name, role, actor)| format!("{} {role} * {actor}\n", token(name)));
         site.folder.write_secret("tokens", tokens.concat());
-        if is_cluster {
+        if mode != Mode::Alone {
             let key = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519"]).output().unwrap();
             assert!(key.status.success(), "{}", String::from_utf8_lossy(&key.stderr));
             site.folder.write_secret("audit.key", key.stdout);
@@ -94,7 +103,13 @@ impl Site {
     }
 
     pub fn claims(&self) -> Claims {
-        Claims::of(&self.brokers, &self.group(), &self.internal("units"))
+        Claims::of(&self.brokers, &self.group(), &self.internal("units"), self.slots())
+    }
+
+    /// How many slots there are: of the ledger, and of each unit or its parts.
+    pub fn slots(&self) -> usize {
+        let each = if self.mode == Mode::Partitions { 1 + PARTITIONS as usize } else { 1 };
+        1 + UNITS.len() * each
     }
 
     /// The configuration of a process with files of this name.
@@ -119,10 +134,11 @@ impl Site {
             self.brokers,
             self.group()
         );
-        if self.is_cluster {
+        if self.mode != Mode::Alone {
+            let split = if self.mode == Mode::Partitions { "partitions" } else { "models" };
             let _ = write!(
                 text,
-                "cluster:\n  instance: {instance}\n  session: {}s\n  commit: 1s\n  advertise: \"http://127.0.0.1:{port}\"\n\
+                "cluster:\n  split: {split}\n  instance: {instance}\n  session: {}s\n  commit: 1s\n  advertise: \"http://127.0.0.1:{port}\"\n\
                  \x20 topics: {{prefix: \"{}\", replication: 1}}\n  audit_key: audit.key\n",
                 SESSION.as_secs(),
                 self.internal("")
@@ -339,20 +355,25 @@ impl Fleet {
     /// What a process's state folder holds of a unit: of the whole where there is no cluster.
     pub fn kept(&self, i: usize, unit: &str) -> Option<Kept> {
         let name = &self.members[i].name;
-        let state = if self.site.is_cluster { format!("state-{name}/{unit}") } else { format!("state-{name}") };
+        let state =
+            if self.site.mode == Mode::Alone { format!("state-{name}") } else { format!("state-{name}/{unit}") };
         oracle::kept(&self.site.folder, &state)
     }
 
-    /// What the owners' state folders hold together; `owner` tells that of a slot.
-    pub fn all_kept(&self, owner: impl Fn(u32) -> Option<usize>) -> Option<Kept> {
-        if !self.site.is_cluster {
+    /// What the owners' state folders hold together; `claim` tells that of a slot.
+    pub fn all_kept(&self, claim: impl Fn(u32) -> Option<Claim>) -> Option<Kept> {
+        if self.site.mode == Mode::Alone {
             return self.kept(0, "");
         }
         let mut all = Kept::default();
-        for (slot, unit) in (1..).zip(UNITS) {
-            let of = self.kept(owner(slot)?, unit)?;
+        for slot in 1..self.site.slots() as u32 {
+            let claim = claim(slot)?;
+            let of = self.kept(self.of_writer(&claim.writer)?, claim.folder())?;
             all.next.extend(of.next);
-            all.predictions.extend(of.predictions);
+            // What judges has seen what the shards have counted.
+            if !claim.judges() {
+                of.predictions.into_iter().for_each(|(of, n)| *all.predictions.entry(of).or_default() += n);
+            }
         }
         Some(all)
     }

@@ -8,14 +8,14 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 
-use super::fleet::{Fleet, Guard, Site, Supervisor, make_topics};
+use super::fleet::{Fleet, Guard, Mode, Site, Supervisor, make_topics};
 use super::oracle::{self, Kept};
 use super::people;
 use super::stream::{PARTITIONS, Stream, TOPICS, UNITS};
 use crate::broker::{brokers, delete_before, wait_for};
 
 fn site(name: &str) -> Site {
-    Site::new(brokers(), format!("{name}-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms()), true)
+    Site::new(brokers(), format!("{name}-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms()), Mode::Models)
 }
 
 #[test]
@@ -138,9 +138,8 @@ fn behind_an_expired_claim_the_newest_state_is_taken_and_never_the_beginning() {
     let ends =
         || topics().map(|(topic, p)| (oracle::log_range(&site.brokers, &topic, p).1, topic, p)).collect::<Vec<_>>();
     let claims = site.claims();
-    let owner = |slot| fleet.of_writer(&claims.read(slot)?.writer);
     wait_for("the first half to be counted", || {
-        let kept = fleet.all_kept(owner)?;
+        let kept = fleet.all_kept(|slot| claims.read(slot))?;
         let of = |topic: &String, p: i32| kept.next.get(&(topic.clone(), i64::from(p))).copied().unwrap_or(0);
         ends().iter().all(|(end, topic, p)| of(topic, *p) == *end).then_some(())
     });

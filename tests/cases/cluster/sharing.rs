@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::claims::{Claim, SLOTS, Watch};
-use super::fleet::{Fleet, Guard, Site};
+use super::claims::{Claim, Watch};
+use super::fleet::{Fleet, Guard, Mode, Site};
 use super::oracle;
 use super::stream::Stream;
 use crate::broker::{brokers, wait_for};
@@ -24,7 +24,7 @@ struct Shared {
 impl Shared {
     fn new(name: &str, names: &[&str]) -> Self {
         let prefix = format!("{name}-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms());
-        let fleet = Fleet::new(Site::new(brokers(), prefix, true), names);
+        let fleet = Fleet::new(Site::new(brokers(), prefix, Mode::Models), names);
         fleet.site.make_internal_topics(&format!("{}.yaml", names[0]));
         let watch = Watch::start(fleet.site.claims());
         let guard = Guard(Arc::clone(&fleet));
@@ -32,7 +32,7 @@ impl Shared {
     }
 
     fn last(&self) -> Vec<Option<Claim>> {
-        (0..SLOTS as u32).map(|slot| self.watch.last(slot)).collect()
+        (0..self.fleet.site.slots() as u32).map(|slot| self.watch.last(slot)).collect()
     }
 
     /// The owner of each slot, once each has one of these processes, and each of these has one.
@@ -53,7 +53,7 @@ impl Shared {
         let before = self.last();
         wait_for("commits of every unit", || {
             let now = self.last();
-            (1..SLOTS as usize)
+            (1..self.fleet.site.slots())
                 .all(|slot| {
                     let (Some(before), Some(now)) = (&before[slot], &now[slot]) else { return false };
                     now.seq >= before.seq + 2 && self.fleet.of_writer(&now.writer) == Some(owners[&(slot as u32)])

@@ -1,13 +1,14 @@
 //! The harness itself: one process without `cluster:` under kills says what the replay says, and what is planted is found.
 
 use super::chaos::{Chaos, run, seed};
+use super::fleet::Mode;
 use super::oracle::{self, Difference, Kept};
 use super::stream::{Stream, write_policies};
 use crate::support::Folder;
 
 #[test]
 fn one_process_that_is_killed_again_and_again_says_what_the_replay_says() {
-    run(&Chaos { seed: seed(), kills: 8, names: &["one"], is_cluster: false, broker_kills: 0 });
+    run(&Chaos { seed: seed(), kills: 8, names: &["one"], mode: Mode::Alone, broker_kills: 0 });
 }
 
 #[test]

@@ -135,6 +135,7 @@ struct Maker<'a> {
     random: &'a mut Random,
     model: &'static str,
     topics: (&'static str, &'static str),
+    label_salt: u8,
     start: i64,
     length: i64,
     events: Vec<Event>,
@@ -183,7 +184,7 @@ impl Maker<'_> {
             let paid = self.random.below(100) < if score >= 0.5 { 80 } else { 20 };
             let label = (self.random.below(100) >= 3).then_some(i64::from(paid));
             let event = json!({"prediction_id": id, "model": self.model, "ts": ts, "label": label});
-            self.put(ts, self.topics.1, 7, &event);
+            self.put(ts, self.topics.1, self.label_salt, &event);
         }
     }
 
@@ -208,6 +209,15 @@ impl Maker<'_> {
 impl Stream {
     /// Events for about so many seconds of the clock.
     pub fn new(seed: u64, seconds: i64) -> Self {
+        Self::partitioned(seed, seconds, 7)
+    }
+
+    /// The same with each id in the same partition of both topics, as processes that divide partitions need it.
+    pub fn keyed(seed: u64, seconds: i64) -> Self {
+        Self::partitioned(seed, seconds, 0)
+    }
+
+    fn partitioned(seed: u64, seconds: i64, label_salt: u8) -> Self {
         const { assert!(2 * JITTER + EARLY < 2 * MINUTE) };
         let random = &mut Random(seed);
         let length = seconds * 1000 * PACE;
@@ -216,7 +226,7 @@ impl Stream {
         let mut events = Vec::new();
         for (model, predictions, labels) in MODELS {
             let topics = (predictions, labels);
-            let mut maker = Maker { random, model, topics, start, length, events: Vec::new() };
+            let mut maker = Maker { random, model, topics, label_salt, start, length, events: Vec::new() };
             let n = seconds * EACH;
             for i in 0..n {
                 maker.predict(i, start + i * length / n);

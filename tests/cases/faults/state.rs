@@ -245,7 +245,7 @@ fn a_damaged_state_is_not_backed_up_and_nothing_is_left_of_the_attempt() {
     assert!(!state.folder.path("copy").exists() && !state.folder.path("copy.partial").exists());
     std::fs::rename(state.folder.path("elsewhere.db"), state.folder.path("registry.db")).unwrap();
     backup().exits(0);
-    state.folder.driftgate("state show --state copy/state").exits(0).prints("format 5");
+    state.folder.driftgate("state show --state copy/state").exits(0).prints("format 6");
     state.folder.driftgate("state show --state nowhere").exits(2).says("there is no state folder");
     state.folder.driftgate("state verify --state .").exits(2).says("holds no checkpoint");
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::cluster::topics::Needed;
 
 const CONFIG: &str = "policies: [p.yaml]
 kafka: {brokers: \"k:9092\", group: g}
@@ -88,7 +89,7 @@ fn an_internal_topic_is_told_once_and_what_only_helps_is_a_warning() {
     let all = [Operation::Read, Operation::Write, Operation::Describe];
     needs["c.ledger"].hold_against("c.ledger", &there(1, &all), &mut findings);
     needs["c.state"].hold_against("c.state", &TopicSeen::Missing, &mut findings);
-    let needed = Topic::needed(&Names::of("c."), 3, 1);
+    let needed = Topic::needed(&Names::of("c."), 3, Needed { units: 1, evaluators: 0 });
     hold_internal(&needed[1], &Found::Missing, &mut findings);
     assert_eq!(
         told(&findings.warnings),

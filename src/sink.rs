@@ -4,8 +4,8 @@
 //! by `driftgate_core::fact`, in the transaction that the fact belongs to.
 //!
 //! `outbox` is the way to the registry, `delivery` carries what the ledger queued, `lane` is the way to a topic, `mirror` keeps
-//! MLflow in step, `dead_letters` are messages that could not be read, `webhook` is the client of one receiver and `signing` what
-//! it signs with, `standing` says how a sink does.
+//! MLflow in step, `dead_letters` are messages that could not be read, `webhook` is the client of one receiver, `template` how its
+//! bodies are written and `signing` what it signs with, `standing` says how a sink does.
 
 pub mod dead_letters;
 pub mod delivery;
@@ -16,6 +16,7 @@ pub mod outbox;
 mod shorten;
 pub mod signing;
 pub mod standing;
+pub mod template;
 pub mod topic;
 pub mod webhook;
 

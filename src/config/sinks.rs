@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::key::{self, Key, default, names, required};
 use super::reader::{ConfigReader, duration, url};
 use super::sources;
-use driftgate_core::yaml::Item;
+use crate::sink::template::Template;
+use driftgate_core::yaml::{Item, Map};
 
 /// The default place of the registry: apart from the state, which operators move away to count anew.
 pub(super) const REGISTRY: &str = "registry/registry.db";
@@ -34,10 +35,12 @@ pub struct MlflowConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookConfig {
     pub url: String,
-    /// Holds the key that messages are signed with.
+    /// Holds the key that messages are signed with; of a pager what it routes by.
     pub secret_file: Option<PathBuf>,
     /// Certificates of CAs that are believed.
     pub ca_file: Option<PathBuf>,
+    /// How the body is written.
+    pub template: Template,
 }
 
 /// A Prometheus query whose samples become measurements in a topic.
@@ -89,9 +92,19 @@ pub const MLFLOW: [Key; 4] = [
     OWN_TLS,
 ];
 
-pub const WEBHOOK: [Key; 3] = [
+pub const WEBHOOK: [Key; 4] = [
     required("url", "URL", "Address that receives every change as a POST."),
-    key::optional("secret_file", "path", "File with the key that messages are signed with."),
+    key::optional(
+        "secret_file",
+        "path",
+        "File with the key that messages are signed with; with `template: pagerduty` the integration key.",
+    ),
+    default(
+        "template",
+        "`event`, `slack`, `teams` or `pagerduty`",
+        "event",
+        "How the body is written: the event's JSON, a sentence for a chat, or an alert that a block or rollback triggers and a clear resolves.",
+    ),
     OWN_TLS,
 ];
 
@@ -113,6 +126,17 @@ pub const AUDIT: [Key; 1] = [required(
     "topic",
     "Topic for signed heads of the audit log: a log that was cut or rewritten disagrees with them.",
 )];
+
+/// How the body of a webhook is written.
+fn template(map: &Map<'_>) -> Option<Template> {
+    let words = [
+        ("event", Template::Event),
+        ("slack", Template::Slack),
+        ("teams", Template::Teams),
+        ("pagerduty", Template::PagerDuty),
+    ];
+    map.get("template").map_or(Some(Template::Event), |item| item.choice(&words))
+}
 
 impl ConfigReader<'_> {
     pub(super) fn registry(&self, item: &Item) -> Option<RegistryConfig> {
@@ -153,7 +177,11 @@ impl ConfigReader<'_> {
             let url = map.require("url", "https://chat.example.com/hooks/driftgate").and_then(|item| url(&item));
             let secret_file = map.get("secret_file").map(|item| self.path(&item));
             let ca_file = self.authorities(map.get("tls").as_ref());
-            Some(WebhookConfig { url: url?, secret_file: optional(secret_file)?, ca_file: ca_file? })
+            let (secret_file, template) = (optional(secret_file)?, template(&map)?);
+            if template == Template::PagerDuty && secret_file.is_none() {
+                return item.fail("`template: pagerduty` needs the integration key: name its file as secret_file");
+            }
+            Some(WebhookConfig { url: url?, secret_file, ca_file: ca_file?, template })
         };
         all(item.list("webhooks")?.iter().map(webhook))
     }

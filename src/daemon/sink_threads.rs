@@ -23,6 +23,7 @@ use crate::sink::mirror::Mirror;
 use crate::sink::mlflow::{Auth, Mlflow};
 use crate::sink::signing::Secret;
 use crate::sink::standing::Standing;
+use crate::sink::template::Template;
 use crate::sink::topic::TopicWriter;
 use crate::sink::webhook::Webhook;
 use crate::source::prometheus::{Polled, Poller, Query, Skipped, VersionOf};
@@ -173,15 +174,15 @@ pub fn start(
 }
 
 fn webhook(hook: &WebhookConfig) -> anyhow::Result<Webhook> {
-    let secret = match &hook.secret_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("the webhook's secret {} cannot be read", path.display()))?;
-            Some(Secret::new(text.trim()))
-        }
-        None => None,
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path).with_context(|| format!("the webhook's secret {} cannot be read", path.display()))
     };
-    Ok(Webhook::new(&hook.url, secret, calls(hook.ca_file.as_ref()))?)
+    let text = hook.secret_file.as_ref().map(read).transpose()?;
+    let text = text.as_deref().map(str::trim);
+    // A pager takes no signature: its key stands in the body.
+    let (secret, key) = if hook.template == Template::PagerDuty { (None, text) } else { (text, None) };
+    let webhook = Webhook::new(&hook.url, secret.map(Secret::new), calls(hook.ca_file.as_ref()))?;
+    Ok(webhook.writing(hook.template, key))
 }
 
 /// Sleeps, unless the daemon ends meanwhile; whether it goes on.

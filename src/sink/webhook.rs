@@ -8,6 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{StatusCode, Url};
 
 use super::signing::{self, Secret};
+use super::template::Template;
 use crate::clock::now_ms;
 use crate::http_client::{Calls, beginning, cause};
 
@@ -53,6 +54,9 @@ pub struct Webhook {
     secret: Option<Secret>,
     timeout: Duration,
     http: Client,
+    template: Template,
+    /// What a pager routes by.
+    key: Option<String>,
 }
 
 impl fmt::Debug for Webhook {
@@ -81,17 +85,26 @@ impl Webhook {
         }
         let timeout = calls.timeout;
         match calls.client(&url).and_then(|http| http.build().map_err(|e| cause(e, timeout))) {
-            Ok(http) => Ok(Self { url, host, secret, timeout, http }),
+            Ok(http) => Ok(Self { url, host, secret, timeout, http, template: Template::Event, key: None }),
             Err(cause) => Err(WebhookError::Client { cause, host }),
         }
     }
 
-    /// Sends an event's JSON; when this returns `Ok`, the receiver has answered 2xx.
+    /// The same receiver, which gets events by a template.
+    #[must_use]
+    pub fn writing(self, template: Template, key: Option<&str>) -> Self {
+        Self { template, key: key.map(str::to_owned), ..self }
+    }
+
+    /// Sends an event as its template writes it, or nothing where the template has nothing of it; when this returns `Ok`, the receiver has answered 2xx.
     ///
     /// # Errors
     /// A receiver that does not answer, or that refuses.
     pub fn post(&self, event_id: &str, body: &str) -> Result<(), WebhookError> {
-        self.post_at(event_id, body, now_ms().div_euclid(1000))
+        match self.template.body(body, self.key.as_deref()) {
+            Some(body) => self.post_at(event_id, &body, now_ms().div_euclid(1000)),
+            None => Ok(()),
+        }
     }
 
     fn post_at(&self, event_id: &str, body: &str, timestamp_s: i64) -> Result<(), WebhookError> {
@@ -223,6 +236,18 @@ mod tests {
         assert!(!request.contains("signature"), "{request}");
         let sent = request.lines().find_map(|l| l.strip_prefix("x-driftgate-timestamp: ")).unwrap();
         assert!((now_ms() / 1000 - sent.parse::<i64>().unwrap()).abs() < 60, "{sent}");
+    }
+
+    #[test]
+    fn a_template_writes_the_body_and_what_it_has_nothing_of_is_not_sent() {
+        let event = r#"{"event":"clear","signal":{"model":"m","version":"1","group":"drift","reasons":[]}}"#;
+        let (port, served) = answering(status("202 Accepted", ""));
+        let pager = webhook(port, None).writing(Template::PagerDuty, Some("R0UT3"));
+        assert_eq!(pager.post("id-0", r#"{"event":"stage","model":"m"}"#), Ok(()), "nobody is asked");
+        assert_eq!(pager.post("id-1", event), Ok(()));
+        let request = served.join().unwrap();
+        assert!(request.contains("webhook-id: id-1") && request.contains(r#""event_action":"resolve""#), "{request}");
+        assert!(request.contains("R0UT3") && !format!("{pager:?}").contains("R0UT3"), "{pager:?}");
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod promote;
 mod reference;
 mod register;
 mod replay;
+mod report;
 mod resume;
 mod rollback;
 mod rollout;
@@ -100,6 +101,7 @@ pub fn main() -> u8 {
         Command::Merge(args) => merge::run(&args),
         Command::Judge(args) => judge::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Reference(args) => reference::run(&args),
     };
     match done {

@@ -59,6 +59,7 @@ use axum::{Extension, Router};
 pub use app::{App, Traffic};
 pub use auth::{Access, Tokens};
 pub use gate::BUSY;
+pub use pages::report;
 use problem::Problem;
 use server::{Hosts, Port};
 

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::reference::args::Args as ReferenceArgs;
 use super::{
     approve, audit, baseline, carry, check, cluster, count, decide, demo, evidence, explain, freeze, gate, history,
-    init, judge, load, merge, override_rule, promote, register, replay, resume, rollback, rollout, run, splits, state,
-    status, unblock,
+    init, judge, load, merge, override_rule, promote, register, replay, report, resume, rollback, rollout, run, splits,
+    state, status, unblock,
 };
 
 /// Monitors machine-learning models in production and decides whether versions may be promoted.
@@ -52,6 +52,7 @@ pub enum Command {
     Merge(merge::Args),
     Judge(judge::Args),
     Check(check::Args),
+    Report(report::Args),
     #[command(hide = true)]
     Reference(ReferenceArgs),
 }

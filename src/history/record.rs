@@ -102,7 +102,16 @@ impl Window {
     /// What is kept of a verdict; the limits of warnings are the policy's.
     #[must_use]
     pub fn of(verdict: &Verdict, policy: &Policy) -> Self {
-        let warns = warns(policy, &verdict.group);
+        Self::with(verdict, &warns(policy, &verdict.group))
+    }
+
+    /// The same without a policy, and so without the limits of warnings.
+    #[must_use]
+    pub fn bare(verdict: &Verdict) -> Self {
+        Self::with(verdict, &Warns::new())
+    }
+
+    fn with(verdict: &Verdict, warns: &Warns) -> Self {
         Self {
             version: verdict.version.clone(),
             stage: verdict.stage.clone(),
@@ -112,7 +121,7 @@ impl Window {
             complete: verdict.window.complete,
             predictions: verdict.counted.predictions,
             labels: verdict.counted.labels,
-            results: verdict.results.iter().map(|result| Measured::of(result, &warns)).collect(),
+            results: verdict.results.iter().map(|result| Measured::of(result, warns)).collect(),
         }
     }
 

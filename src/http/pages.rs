@@ -3,7 +3,7 @@
 //!
 //! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest` and `heat` SVG; `overview`, `version` and `feature` are the pages; `home` reads what
 //! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `audit` shows
-//! the audit log, `operations` the daemon.
+//! the audit log, `operations` the daemon; `report` is verdicts in one file.
 
 pub(super) mod act;
 pub(super) mod audit;
@@ -18,6 +18,7 @@ mod markup;
 pub(super) mod operations;
 mod overview;
 pub(super) mod promotion;
+pub mod report;
 pub(super) mod session;
 mod version;
 

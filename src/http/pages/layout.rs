@@ -84,16 +84,37 @@ fn headers() -> HeaderMap {
     headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
 }
 
+/// A page in a file of its own: without navigation, since there is no server.
+pub fn alone(title: &str, body: &Markup) -> String {
+    let page = html! {
+        (PreEscaped("<!doctype html>\n"))
+        html lang="en" {
+            (head(title))
+            body {
+                main { (body) }
+                footer { "driftgate " (env!("CARGO_PKG_VERSION")) " · times in UTC" }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            title { (title) " · driftgate" }
+            style { (PreEscaped(STYLE)) }
+        }
+    }
+}
+
 fn whole(title: &str, part: Part, visitor: &Visitor, body: &Markup) -> Markup {
     html! {
         (PreEscaped("<!doctype html>\n"))
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " · driftgate" }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(title))
             body {
                 a.skip href="#main" { "Skip to the content" }
                 header.bar {

@@ -150,7 +150,7 @@ pub fn start(
             Sink::Signals => topic(&config.publish.signals)?,
             Sink::Anchor => topic(&config.audit_topic)?,
             Sink::Webhook(at) => match config.publish.webhooks.get(at) {
-                Some(hook) => Route::Webhook(webhook(hook)?),
+                Some(hook) => Route::Webhook(Box::new(webhook(hook)?)),
                 None => continue,
             },
             // Kept in step below, and carried by the outbox.

@@ -30,7 +30,7 @@ const REFUSED: Duration = Duration::from_secs(600);
 /// How a sink is reached.
 pub enum Route {
     Topic(Box<Lane<i64>>),
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
 }
 
 /// Carries things to one sink until `stop`.

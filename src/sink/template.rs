@@ -58,40 +58,8 @@ fn sentence(event: &Value) -> String {
     let part = |key: &str| event.get(key).unwrap_or(&none);
     let kind = text(event, "event");
     match kind {
-        "block" | "clear" | "rollback" => {
-            let signal = part("signal");
-            let reasons: Vec<&str> = signal
-                .get("reasons")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            let more = reasons.len().saturating_sub(REASONS);
-            let mut why = reasons.iter().take(REASONS).copied().collect::<Vec<_>>().join("; ");
-            if more > 0 {
-                why = format!("{why} and {more} more");
-            }
-            let what = match kind {
-                "block" => format!("is blocked by {}", text(signal, "group")),
-                "clear" => format!("is no longer blocked by {}", text(signal, "group")),
-                _ => format!("is rolled back to {}", shown(signal, "rollback_to")),
-            };
-            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-            format!("{} {} {what}{why}", text(signal, "model"), text(signal, "version"))
-        }
-        "weight" | "phase" => {
-            let rollout = part("rollout");
-            let why = rollout.get("reasons").and_then(|all| all.get(0)).and_then(Value::as_str).unwrap_or_default();
-            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-            format!(
-                "{}: the rollout of {} is {} at {}%{why}",
-                text(rollout, "model"),
-                shown(rollout, "version"),
-                text(rollout, "phase"),
-                shown(rollout, "weight")
-            )
-        }
+        "block" | "clear" | "rollback" => of_signal(kind, part("signal")),
+        "weight" | "phase" => of_rollout(part("rollout")),
         "stage" => format!(
             "{}: {} moves from {} to {} by {}: {}",
             text(event, "model"),
@@ -125,6 +93,37 @@ fn sentence(event: &Value) -> String {
         "registry_drift" => format!("{}: MLflow says something else than was written there", text(event, "model")),
         other => format!("driftgate: {other}"),
     }
+}
+
+/// A block, what ended it, or a rollback.
+fn of_signal(kind: &str, signal: &Value) -> String {
+    let reasons: Vec<&str> =
+        signal.get("reasons").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let more = reasons.len().saturating_sub(REASONS);
+    let mut why = reasons.iter().take(REASONS).copied().collect::<Vec<_>>().join("; ");
+    if more > 0 {
+        why = format!("{why} and {more} more");
+    }
+    let what = match kind {
+        "block" => format!("is blocked by {}", text(signal, "group")),
+        "clear" => format!("is no longer blocked by {}", text(signal, "group")),
+        _ => format!("is rolled back to {}", shown(signal, "rollback_to")),
+    };
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    format!("{} {} {what}{why}", text(signal, "model"), text(signal, "version"))
+}
+
+/// The share of the traffic, or a phase.
+fn of_rollout(rollout: &Value) -> String {
+    let why = rollout.get("reasons").and_then(|all| all.get(0)).and_then(Value::as_str).unwrap_or_default();
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    format!(
+        "{}: the rollout of {} is {} at {}%{why}",
+        text(rollout, "model"),
+        shown(rollout, "version"),
+        text(rollout, "phase"),
+        shown(rollout, "weight")
+    )
 }
 
 /// Slack reads these three characters as markup.

@@ -112,6 +112,22 @@ fn every_distance_is_that_of_scipy() {
 }
 
 #[test]
+fn the_limit_by_chance_and_the_share_of_what_drifted() {
+    // x is shifted by half of its range, few and same are as in training; PSI's 99.9% quantile at n = 100 and m = 200.
+    let rules = "    - psi: {of: [x, few], alpha: 0.001}\n    - psi: {id: floored, of: x, alpha: 0.001, floor: 30}\n    \
+                 - drifted_share: {of_rule: g/psi, lte: 0.5}\n    - drifted_share: {id: half, of_rule: g/psi, lt: 0.5}\n";
+    let found = counted(rules, |i| format!("{},{},7,k{}", i + 100, i % 5, i % 4));
+    let (x, few) = (of(&found, "psi", "x"), of(&found, "psi", "few"));
+    // scipy 1.17: (1/100 + 1/200)*chi2.isf(0.001, 9), and with 4 degrees of freedom.
+    close(&x["limit"]["lt"], 0.015 * 27.877_164_871_256_57);
+    assert_eq!((&x["status"], &few["status"]), (&json!("block"), &json!("pass")));
+    assert_eq!(of(&found, "floored", "x")["limit"], json!({"lt": 30.0, "alpha": 0.001, "floor": 30.0}));
+    let share = of(&found, "drifted_share", "features");
+    assert_eq!((&share["value"], &share["status"], &share["drifted"]), (&json!(0.5), &json!("pass"), &json!(["x"])));
+    assert_eq!(of(&found, "half", "features")["status"], "block");
+}
+
+#[test]
 fn order_and_threads_change_nothing() {
     let row = &golden()[0];
     let rules = limits(&row["expect"], 0.9)

@@ -35,6 +35,7 @@ checks:
     - out_of_range: {of: features, lte: 0.01}
     - new_categories: {of: kind, lte: 0.01}
     - constant: {of: features, lte: 0.9}
+    - drifted_share: {of_rule: all/psi, lt: 0.5}
     - tpr_gap: {by: country, lt: 0.1}
     - fpr_gap: {by: country, lt: 0.1}
     - selection_gap: {by: country, lt: 0.1}

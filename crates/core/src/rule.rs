@@ -10,7 +10,7 @@
 //! | `limits` | what a value is compared with, and its status |
 //! | `options`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
-//! | `distance`, `rates`, `values`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
+//! | `distance`, `drifted`, `rates`, `values`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
 //! | `example` | a rule to copy, compiled with the tests |
 
 pub mod alarms;
@@ -19,6 +19,7 @@ pub mod counts;
 pub mod decided;
 pub mod definition;
 pub mod distance;
+pub mod drifted;
 #[cfg(test)]
 mod example;
 mod explain;
@@ -44,9 +45,10 @@ use crate::yaml::{Item, Map};
 use names::PolicyNames;
 
 /// The families, in the order of the reference.
-static FAMILIES: [&[&Definition]; 11] = [
+static FAMILIES: [&[&Definition]; 12] = [
     &distance::RULES,
     &distance::limited::RULES,
+    &drifted::RULES,
     &rates::RULES,
     &values::RULES,
     &segments::RULES,

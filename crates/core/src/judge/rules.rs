@@ -8,17 +8,29 @@ use crate::rule::result::Judged;
 /// Judges a window by all rules of its group. Streaks, mutes and signals are the caller's.
 #[must_use]
 pub fn judge(window: &JudgedWindow<'_>) -> Vec<RuleResult> {
-    window.group.rules.iter().flat_map(|rule| judge_rule(window, rule)).collect()
+    let rules = &window.group.rules;
+    let judged: Vec<Vec<Judged>> = rules.iter().map(|rule| judge_rule(window, rule)).collect();
+    let results = rules.iter().zip(&judged).flat_map(|(rule, own)| {
+        let found = rule.kind.of_rule().map(|(_, id)| {
+            let of = rules.iter().position(|other| other.id == id).and_then(|at| judged.get(at));
+            vec![rule.kind.judge_results(of.map_or(&[], Vec::as_slice))]
+        });
+        named(window, rule, found.unwrap_or_else(|| own.clone()))
+    });
+    results.collect()
 }
 
-fn judge_rule(window: &JudgedWindow<'_>, rule: &Rule) -> Vec<RuleResult> {
-    let judged = match window.reference {
+fn judge_rule(window: &JudgedWindow<'_>, rule: &Rule) -> Vec<Judged> {
+    match window.reference {
         Err(why) if !rule.kind.reads_measurements() => {
             let subjects = window.policy.subjects(&rule.kind).into_iter();
             subjects.map(|subject| Judged::uncounted(subject, why)).collect()
         }
         reference => rule.kind.judge(&CountedWindow { window, reference: reference.ok() }, rule.hysteresis.is_some()),
-    };
+    }
+}
+
+fn named(window: &JudgedWindow<'_>, rule: &Rule, judged: Vec<Judged>) -> Vec<RuleResult> {
     let named = |j: Judged| RuleResult {
         rule: format!("{}/{}", window.group.name, rule.id),
         metric: rule.kind.metric().into(),

@@ -115,7 +115,7 @@ fn group(name: &str, item: &Item, names: &mut PolicyNames, surroundings: &Surrou
     });
     let stale_after = map.get("stale_after").map(|item| item.duration(false));
     let rules =
-        map.require("rules", "[psi: {of: features, lt: 0.2}]").and_then(|item| rules(&item, names, surroundings));
+        map.require("rules", "[psi: {of: features, lt: 0.2}]").and_then(|item| rules(&item, name, names, surroundings));
     let (window, lateness) = window?;
     let rules = rules?;
     if let Some((item, Traffic::Model)) = &traffic
@@ -153,7 +153,7 @@ fn default_stale_after(window: WindowSpec, lateness: Millis, rules: &[Rule], sur
 }
 
 fn reads_only_features(kind: &RuleKind) -> bool {
-    kind.reads_features() && !kind.targets().contains(&Target::Score)
+    kind.of_rule().is_some() || kind.reads_features() && !kind.targets().contains(&Target::Score)
 }
 
 fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
@@ -183,7 +183,7 @@ fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
     Some((WindowSpec { size, slide }, lateness?))
 }
 
-fn rules(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Vec<Rule>> {
+fn rules(item: &Item, group: &str, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Vec<Rule>> {
     let items = item.list("rules")?;
     if items.is_empty() {
         return item
@@ -205,7 +205,26 @@ fn rules(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> O
         }
         rules.push(rule);
     }
-    rules.into_iter().collect()
+    let read: Vec<Rule> = rules.into_iter().collect::<Option<_>>()?;
+    for (rule, item) in read.iter().zip(&items) {
+        of_rule(rule, &read, group, item)?;
+    }
+    Some(read)
+}
+
+/// A rule that is judged by another one's results needs that one beside it.
+fn of_rule(rule: &Rule, rules: &[Rule], group: &str, item: &Item) -> Option<()> {
+    let Some((of, id)) = rule.kind.of_rule() else { return Some(()) };
+    let on_features = |other: &&Rule| other.kind.reads_features();
+    if of == group && rules.iter().filter(on_features).any(|other| other.id == id) {
+        return Some(());
+    }
+    let known: Vec<String> = rules.iter().filter(on_features).map(|other| format!("`{group}/{}`", other.id)).collect();
+    item.fail(format!(
+        "`{}` counts the subjects of `{of}/{id}`, which is no rule on features of this group; known here: {}",
+        rule.id,
+        known.join(", ")
+    ))
 }
 
 fn rule(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Rule> {

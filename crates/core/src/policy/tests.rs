@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::rule::distance::Psi;
+use crate::rule::distance::chance::PsiLimit;
 use crate::stats::limit::Limit;
 use crate::stats::psi::Zero;
 
@@ -56,6 +57,10 @@ fn at(number: f64) -> Limit {
     Limit::of(number).unwrap()
 }
 
+fn psi_below(lt: f64, warn: Option<f64>) -> PsiLimit {
+    PsiLimit::Written(Bound { side: Side::Lt, limit: at(lt), warn: warn.map(at) }.into())
+}
+
 fn rule(text: &str) -> RuleKind {
     let policy = read(&with_rule(text)).unwrap();
     policy.groups[0].rules[0].kind.clone()
@@ -93,7 +98,7 @@ fn the_shipped_example_parses() {
     assert_eq!(triggers[2].hysteresis, None);
     let of = &policy.groups[0].rules[0].kind.as_check::<Psi>().unwrap().of;
     assert_eq!(of.len(), 9);
-    assert_eq!(of[4].limit, Upper { lt: at(0.5), warn: Some(at(0.3)) });
+    assert_eq!(of[4].limit, psi_below(0.5, Some(0.3)));
     assert_eq!(policy.target_name(of[4].target), "attempts_24h");
     assert_eq!(policy.target_name(Target::Score), "score");
     assert_eq!(policy.target_name(Target::Categorical(99)), "");
@@ -118,10 +123,11 @@ fn defaults() {
             hysteresis: None,
             kind: RuleKind::new(Psi {
                 of: [Target::Numeric(0), Target::Numeric(1), Target::Categorical(0)]
-                    .map(|target| Subject { target, limit: Upper { lt: at(0.2), warn: None } })
+                    .map(|target| Subject { target, limit: psi_below(0.2, None) })
                     .to_vec(),
                 bins: 10,
                 zero: Zero::Half,
+                min_samples: None,
             }),
         }
     );

@@ -11,7 +11,7 @@ use crate::stats::limit::Limit;
 use crate::yaml::units::show_duration;
 
 pub use crate::rule::RuleKind;
-pub use crate::rule::types::{Aggregate, Bound, Correction, MOST_VALUE, Side, Subject, Target, Tolerance, Upper};
+pub use crate::rule::types::{Aggregate, Bound, Correction, MOST_VALUE, Side, Subject, Target, Tolerance};
 
 /// A span of event time in milliseconds.
 pub type Millis = i64;

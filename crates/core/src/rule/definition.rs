@@ -121,8 +121,24 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether its limit follows from the counts of a window.
+    fn is_by_chance(&self) -> bool {
+        false
+    }
+
     /// Results in the policy's order of subjects; `lasts` says that the rule asks for a breach that lasts (`for`).
     fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged>;
+
+    /// Of a rule that is judged by the results of another one: that rule's group and id.
+    fn of_rule(&self) -> Option<(&str, &str)> {
+        None
+    }
+
+    /// The result of such a rule, by the other one's of the same window.
+    fn judge_results(&self, results: &[Judged]) -> Judged {
+        let _ = results;
+        Judged::insufficient(self.definition().name, "it is not judged by another rule's results")
+    }
 
     /// How often it would block without drift.
     fn simulation(&self) -> Simulation;
@@ -317,6 +333,12 @@ impl RuleKind {
         self.0.is_change()
     }
 
+    /// Whether its limit follows from the counts of a window.
+    #[must_use]
+    pub fn is_by_chance(&self) -> bool {
+        self.0.is_by_chance()
+    }
+
     /// The lower limit of a subject whose value lies between two; `bounds` has the upper one, at the same place.
     #[must_use]
     pub fn floor(&self, at: usize) -> Option<Bound> {
@@ -327,6 +349,18 @@ impl RuleKind {
     #[must_use]
     pub fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged> {
         self.0.judge(window, lasts)
+    }
+
+    /// Of a rule that is judged by the results of another one: that rule's group and id.
+    #[must_use]
+    pub fn of_rule(&self) -> Option<(&str, &str)> {
+        self.0.of_rule()
+    }
+
+    /// The result of such a rule, by the other one's of the same window.
+    #[must_use]
+    pub fn judge_results(&self, results: &[Judged]) -> Judged {
+        self.0.judge_results(results)
     }
 
     /// How often it would block without drift.

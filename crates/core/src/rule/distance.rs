@@ -1,6 +1,7 @@
 //! Distances of a window's distribution from the training snapshot's: PSI, p-values of KS and chi-square tests, the safe KS
 //! bound. Counts come from the predictions, or from the features stream where the predictions do not carry the feature.
 
+pub mod chance;
 pub mod limited;
 mod test;
 
@@ -10,22 +11,24 @@ use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
+use super::limits::{Limits, MIN_SAMPLES};
 use super::names::PolicyNames;
 use super::options::{DESIGN_EFFECT, subjects};
-use super::result::{Judged, at_most, below, bounded, enough, limit, real, upper, warned};
+use super::result::{Judged, enough, real};
 use super::shown;
-use super::types::{Bound, Correction, Side, Status, Subject, Target, Upper};
+use super::types::{Bound, Correction, Side, Status, Subject, Target};
 use crate::codec::number::number;
 use crate::stats::chi2::sparse;
 use crate::stats::ks;
 use crate::stats::limit::Limit;
 use crate::stats::psi::{CHANCE, Zero, expected_null, method_name, null_quantile, psi};
 use crate::yaml::{Item, units};
+use chance::{ALPHA, FLOOR, PsiLimit, note};
 
 /// Milliseconds of a day.
 const DAY_MS: f64 = 86_400_000.0;
-/// A PSI limit below the 99.9% quantile of PSI without drift.
-const WITHIN_CHANCE: &str = "the limit is within chance at this n";
+
+const OTHER_FORM: &str = "it is not computed for a limit of this form";
 
 /// The rules of this family, in the order of the reference.
 pub(super) static RULES: [&Definition; 3] = [&PSI, &KS_P, &KS_LCB];
@@ -38,7 +41,7 @@ const BASE: Definition = Definition {
     subjects: Subjects::Features { categorical: true },
     baseline: Reference::Snapshot,
     minimum: Minimum::Samples,
-    limit: LimitForm::AtMost("lte"),
+    limit: LimitForm::Usual(Side::Lte),
     bounds: Bounds::Rate,
     example: "0.01",
     values: Values::Fraction,
@@ -53,17 +56,18 @@ static PSI: Definition = Definition {
         together): Σ (p − q)·ln(p/q). `expected_null` in the result is what PSI is on average without drift at this size of window. A \
         limit below what PSI exceeds once in a thousand windows without drift, (1/n + 1/m)·χ²(bins − 1), has the `reason` \"the limit is \
         within chance at this n\".",
-    limit: LimitForm::Below,
+    limit: LimitForm::Usual(Side::Lt),
     bounds: Bounds::AboveZero,
     example: "0.2",
     values: Values::FromZero,
-    options: &[BINS, ZERO],
+    options: &[ALPHA, FLOOR, BINS, ZERO, MIN_SAMPLES],
     recorded_as: Some("drift_psi"),
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
         let bins = BINS.whole(map);
         let zero = map.get(ZERO.key).map_or(Some(Zero::Half), |item| zero(&item));
-        Some(RuleKind::new(Psi { of: of?, bins: usize::try_from(bins?).ok()?, zero: zero? }))
+        let least = MIN_SAMPLES.optional_whole(map);
+        Some(RuleKind::new(Psi { of: of?, bins: usize::try_from(bins?).ok()?, zero: zero?, min_samples: least? }))
     },
     ..BASE
 };
@@ -83,12 +87,13 @@ const ZERO: Opt = Opt {
     documentation: "What an empty bin counts as: half an event (`half`), or a share of at least so much (`\"floor:1e-4\"`).",
 };
 
-/// Blocks at or above the limit (`lt`).
+/// PSI of each subject against its limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Psi {
-    pub of: Vec<Subject<Upper>>,
+    pub of: Vec<Subject<PsiLimit>>,
     pub bins: usize,
     pub zero: Zero,
+    pub min_samples: Option<u64>,
 }
 
 fn zero(item: &Item) -> Option<Zero> {
@@ -126,7 +131,15 @@ impl Check for Psi {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        self.of.iter().map(|subject| below(subject.limit)).collect()
+        self.of.iter().map(|subject| subject.limit.bound()).collect()
+    }
+
+    fn floor(&self, at: usize) -> Option<Bound> {
+        if let PsiLimit::Written(limits) = self.of.get(at)?.limit { limits.floor() } else { None }
+    }
+
+    fn is_by_chance(&self) -> bool {
+        self.of.iter().any(|subject| matches!(subject.limit, PsiLimit::Chance(_)))
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
@@ -134,24 +147,41 @@ impl Check for Psi {
     }
 
     fn simulation(&self) -> Simulation {
-        let of = self.of.iter().map(|subject| (subject.target, subject.limit.lt.value())).collect();
-        Simulation::Psi { of, bins: self.bins, zero: self.zero }
+        let limit = |subject: &Subject<PsiLimit>| match subject.limit {
+            PsiLimit::Written(limits) => Some((subject.target, limits.upper()?.value())),
+            PsiLimit::Chance(_) => None,
+        };
+        match self.of.iter().map(limit).collect() {
+            Some(of) => Simulation::Psi { of, bins: self.bins, zero: self.zero },
+            None => Simulation::Unknown(
+                "with `alpha` a window blocks with that probability; a limit of another form is not simulated",
+            ),
+        }
     }
 }
 
 impl Psi {
-    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Upper>) -> Judged {
+    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<PsiLimit>) -> Judged {
         let target = subject.target;
         let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
         let binned = window.binned(target, self.bins, c.cells);
         let value = psi(&binned.reference, &binned.window, self.zero);
-        let judged = enough(c.n, window.min_samples(), value, |v| upper(v, subject.limit));
-        let (status, reason) = shown::against(window, c.reference_n, judged);
         let all = binned.reference.len();
-        let reason = reason.or_else(|| note(status, subject.limit, null_quantile(c.n, c.reference_n, all, CHANCE)));
+        let (found, limit) = subject.limit.judge(value, (c.n, c.reference_n), all);
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let mut why = None;
+        let judged = enough(c.n, least, found, |(status, reason)| {
+            why = reason;
+            status
+        });
+        let (status, insufficient) = shown::against(window, c.reference_n, judged);
+        let reason = insufficient.or_else(|| match subject.limit {
+            PsiLimit::Written(limits) => note(why, limits, null_quantile(c.n, c.reference_n, all, CHANCE)),
+            PsiLimit::Chance(_) => why,
+        });
         let categorical = matches!(target, Target::Categorical(_));
         let mut evidence = vec![
-            ("limit", limit("lt", subject.limit.lt)),
+            ("limit", limit),
             ("method", method_name((!categorical).then_some(self.bins), self.zero).into()),
             ("expected_null", number(expected_null(c.n, c.reference_n, all))),
         ];
@@ -166,36 +196,23 @@ impl Psi {
     }
 }
 
-/// Why PSI warns, and whether its limit lies where PSI comes without any drift.
-fn note(status: Status, limit: Upper, chance: Option<f64>) -> Option<String> {
-    let within = |limit: Limit| chance.is_some_and(|chance| limit.value() < chance);
-    let warns = warned(status, limit);
-    match (warns, within(limit.lt)) {
-        (None, false) => None,
-        (None, true) => Some(WITHIN_CHANCE.to_owned()),
-        (Some(warns), true) => Some(format!("{warns}; {WITHIN_CHANCE}")),
-        (Some(warns), false) if limit.warn.is_some_and(within) => {
-            Some(format!("{warns}, which is within chance at this n"))
-        }
-        (Some(warns), false) => Some(warns),
-    }
-}
-
 static KS_P: Definition = Definition {
     name: "ks_p",
     documentation: "The p-value of a two-sample Kolmogorov–Smirnov test against the training values; for categories, and for numbers with \
         few distinct values, of Pearson's chi-square test on their bins. It blocks below the limit. Categories that are expected fewer \
         than five times are added up (`pooled`). A large window finds shifts that do not matter: `min_effect`.",
-    limit: LimitForm::AtLeast("gte"),
+    limit: LimitForm::Usual(Side::Gte),
     bounds: Bounds::PValue,
-    options: &[CORRECTION, MIN_EFFECT],
+    options: &[CORRECTION, MIN_EFFECT, MIN_SAMPLES],
     recorded_as: Some("drift_ks_p"),
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
         let correction =
             CORRECTION.word(map, &[Correction::None, Correction::Bonferroni, Correction::Holm, Correction::Bh]);
         let min_effect = MIN_EFFECT.limit(map);
-        Some(RuleKind::new(KsP { of: of?, correction: correction?, min_effect: min_effect? }))
+        let least = MIN_SAMPLES.optional_whole(map);
+        let (of, correction, min_effect, min_samples) = (of?, correction?, min_effect?, least?);
+        Some(RuleKind::new(KsP { of, correction, min_effect, min_samples }))
     },
     ..BASE
 };
@@ -212,12 +229,13 @@ const MIN_EFFECT: Opt = Opt {
     documentation: "A distance D (Cramér's V of a chi-square test) below this passes, whatever its p-value.",
 };
 
-/// Blocks below the limit (`gte`).
+/// The p-value of each subject against its limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KsP {
-    pub of: Vec<Subject<Limit>>,
+    pub of: Vec<Subject<Limits>>,
     pub correction: Correction,
     pub min_effect: Limit,
+    pub min_samples: Option<u64>,
 }
 
 impl Check for KsP {
@@ -230,7 +248,11 @@ impl Check for KsP {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        self.of.iter().map(|subject| bounded(Side::Gte, subject.limit)).collect()
+        self.of.iter().map(|subject| subject.limit.bound()).collect()
+    }
+
+    fn floor(&self, at: usize) -> Option<Bound> {
+        self.of.get(at)?.limit.floor()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
@@ -238,7 +260,11 @@ impl Check for KsP {
     }
 
     fn simulation(&self) -> Simulation {
-        Simulation::Test { of: limits(&self.of), correction: self.correction, min_effect: self.min_effect.value() }
+        let (correction, min_effect) = (self.correction, self.min_effect.value());
+        match limits(&self.of, Limits::lower) {
+            Some(of) => Simulation::Test { of, correction, min_effect },
+            None => Simulation::Unknown(OTHER_FORM),
+        }
     }
 }
 
@@ -248,11 +274,13 @@ static KS_LCB: Definition = Definition {
         snapshot), such that all windows of a day and all subjects together block without drift with a probability of at most `budget`.",
     subjects: Subjects::Features { categorical: false },
     example: "0.05",
-    options: &[BUDGET, DESIGN_EFFECT],
+    options: &[BUDGET, DESIGN_EFFECT, MIN_SAMPLES],
     parse: |definition, map, names: &mut PolicyNames| {
         let of = subjects(map, names, definition);
         let (budget, design_effect) = (BUDGET.number(map), DESIGN_EFFECT.optional_number(map));
-        Some(RuleKind::new(KsLcb { of: of?, budget: budget?, design_effect: design_effect? }))
+        let least = MIN_SAMPLES.optional_whole(map);
+        let (of, budget, design_effect, min_samples) = (of?, budget?, design_effect?, least?);
+        Some(RuleKind::new(KsLcb { of, budget, design_effect, min_samples }))
     },
     ..BASE
 };
@@ -266,13 +294,14 @@ const BUDGET: Opt = Opt {
     documentation: "The probability of a false block per day, over all subjects and windows.",
 };
 
-/// Blocks above the limit (`lte`); `budget` is the false-block probability per day, `design_effect` is φ: what `unit` gives
+/// The bound of each subject against its limit; `budget` is the false-block probability per day, `design_effect` is φ: what `unit` gives
 /// unless it is written, or 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KsLcb {
-    pub of: Vec<Subject<Limit>>,
+    pub of: Vec<Subject<Limits>>,
     pub budget: f64,
     pub design_effect: Option<f64>,
+    pub min_samples: Option<u64>,
 }
 
 impl Check for KsLcb {
@@ -285,7 +314,11 @@ impl Check for KsLcb {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        self.of.iter().map(|subject| bounded(Side::Lte, subject.limit)).collect()
+        self.of.iter().map(|subject| subject.limit.bound()).collect()
+    }
+
+    fn floor(&self, at: usize) -> Option<Bound> {
+        self.of.get(at)?.limit.floor()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
@@ -294,8 +327,11 @@ impl Check for KsLcb {
     }
 
     fn simulation(&self) -> Simulation {
-        let design_effect = self.design_effect;
-        Simulation::DistanceBound { of: limits(&self.of), budget: self.budget, design_effect }
+        let (budget, design_effect) = (self.budget, self.design_effect);
+        match limits(&self.of, Limits::upper) {
+            Some(of) => Simulation::DistanceBound { of, budget, design_effect },
+            None => Simulation::Unknown(OTHER_FORM),
+        }
     }
 
     fn design_effect(&self) -> Option<Option<f64>> {
@@ -304,7 +340,7 @@ impl Check for KsLcb {
 }
 
 impl KsLcb {
-    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limit>, design_effect: f64) -> Judged {
+    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>, design_effect: f64) -> Judged {
         let target = subject.target;
         let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
         let TargetReference::Numeric { cells: reference, .. } = c.reference else {
@@ -318,15 +354,22 @@ impl KsLcb {
         let (of_window, of_reference) = (self.budget / (features * evaluations), self.budget / features);
         let bound = distance.as_ref().map(|d| ks::lcb(d.d_lo, d.n, d.m, of_window, of_reference, design_effect));
         let value = bound.as_ref().map(|b| b.lcb);
-        let judged = enough(c.n, window.min_samples(), value, |v| at_most(v, subject.limit));
-        let (status, reason) = shown::against(window, c.reference_n, judged);
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let mut why = None;
+        let judged = enough(c.n, least, value, |v| {
+            let (status, reason) = subject.limit.status(v);
+            why = reason;
+            status
+        });
+        let (status, insufficient) = shown::against(window, c.reference_n, judged);
+        let reason = insufficient.or(why);
         let mut evidence = vec![
             ("d", number(distance.as_ref().map(|d| d.d_lo))),
             ("d_hi", number(distance.as_ref().map(|d| d.d_hi))),
             ("band_window", number(bound.as_ref().map(|b| b.window))),
             ("band_reference", number(bound.as_ref().map(|b| b.reference))),
             ("method", "dkw-massart".into()),
-            ("limit", limit("lte", subject.limit)),
+            ("limit", subject.limit.evidence()),
         ];
         evidence.extend((design_effect > 1.0).then(|| ("design_effect", number(Some(design_effect)))));
         evidence.extend(shown::tail(&c));
@@ -339,6 +382,7 @@ fn distributions<L>(of: &[Subject<L>]) -> impl Iterator<Item = Read> + '_ {
     of.iter().map(|subject| Read::Distribution(subject.target))
 }
 
-fn limits(of: &[Subject<Limit>]) -> Vec<(Target, f64)> {
-    of.iter().map(|subject| (subject.target, subject.limit.value())).collect()
+/// The limits on one side, where all are on it.
+fn limits(of: &[Subject<Limits>], side: impl Fn(&Limits) -> Option<Limit>) -> Option<Vec<(Target, f64)>> {
+    of.iter().map(|subject| Some((subject.target, side(&subject.limit)?.value()))).collect()
 }

@@ -1,6 +1,7 @@
 //! What a rule measures, when it blocks and what it needs, in words: `driftgate explain` prints this, and the reference page has it.
 
 use super::definition::{Counts, Definition, Guard, LimitForm, Minimum, Reference};
+use super::types::Side;
 
 impl Definition {
     /// What the rule measures, when it blocks and what it needs.
@@ -24,9 +25,16 @@ impl Definition {
     fn blocks(&'static self) -> String {
         match (self.limit, self.limit.keys().first()) {
             (LimitForm::Any | LimitForm::Band | LimitForm::Full, _) => "A value beyond the limit blocks.".to_owned(),
-            (LimitForm::Below, Some(key)) => format!("A value at or above `{key}` blocks."),
+            (LimitForm::Usual(side) | LimitForm::UsualFull(side), Some(key)) => {
+                let beyond = match side {
+                    Side::Lt => "at or above",
+                    Side::Lte => "above",
+                    Side::Gt => "at or below",
+                    Side::Gte => "below",
+                };
+                format!("A value {beyond} `{key}` blocks.")
+            }
             (LimitForm::AtMost(_), Some(key)) => format!("A value above `{key}` blocks."),
-            (LimitForm::AtLeast(_), Some(key)) => format!("A value below `{key}` blocks."),
             (LimitForm::Drop, Some(key)) => format!("A drop larger than `{key}` blocks."),
             (_, None) => String::new(),
         }
@@ -73,18 +81,13 @@ impl Definition {
     pub(super) fn limit_meaning(&self, key: &str) -> &'static str {
         match (self.limit, key) {
             (LimitForm::Drop, _) => "A larger drop blocks.",
-            (LimitForm::Band | LimitForm::Full, "between") => {
-                "A value outside of the two numbers blocks; both of them pass."
-            }
-            (LimitForm::Full, "max_increase") => {
-                "A larger increase over the snapshot's value blocks; the increase is the value."
-            }
-            (LimitForm::Full, "max_drop") => "A larger drop below the snapshot's value blocks; the drop is the value.",
-            (LimitForm::Band | LimitForm::Full, "warn") => {
+            (_, "between") => "A value outside of the two numbers blocks; both of them pass.",
+            (_, "max_increase") => "A larger increase over the snapshot's value blocks; the increase is the value.",
+            (_, "max_drop") => "A larger drop below the snapshot's value blocks; the drop is the value.",
+            (form, "warn") if form.takes_band() => {
                 "A limit of the same form inside the other: a value beyond it warns."
             }
             (LimitForm::Any, "warn") => "A limit inside the other: a value beyond it warns.",
-            (_, "warn") => "Below `lt`: a value at or above it warns.",
             (_, "lt") => "A value at or above it blocks.",
             (_, "gt") => "A value at or below it blocks.",
             (LimitForm::AtMost(_), _) | (_, "lte") => "A value above it blocks.",

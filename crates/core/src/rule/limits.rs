@@ -2,6 +2,8 @@
 //! (`max_increase`, `max_drop`), and a `warn` inside of it. A value may be an interval, where the counts of a grid's cells leave
 //! open where in a cell each value lies.
 
+mod region;
+
 use serde_json::{Value, json};
 
 use super::definition::{Bounds, Definition, LimitForm, Opt, Takes};
@@ -10,6 +12,9 @@ use super::types::{Bound, Side, Status, Tolerance};
 use crate::stats::limit::{Amount, Limit};
 use crate::stats::ratio::Ratio;
 use crate::yaml::{Item, Map};
+use region::{Lies, tolerated};
+
+pub use region::{Change, Region};
 
 /// `min_samples` of a rule that has its own.
 pub(super) const MIN_SAMPLES: Opt = Opt {
@@ -30,100 +35,6 @@ pub(super) const VERSUS: Opt = Opt {
 /// The reason of a warning where part of an interval breaks the limit.
 const UNDERRESOLVED: &str = "underresolved";
 
-/// Which way a change counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    Increase,
-    Drop,
-}
-
-/// Where a value has to lie.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Region {
-    /// On this side of a limit.
-    Side(Side, Limit),
-    /// From the one to the other, both included.
-    Between(Limit, Limit),
-    /// No further above or below the reference than this.
-    Change(Change, Tolerance),
-}
-
-/// How a value, or an interval that encloses it, lies to a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lies {
-    Inside,
-    InPart,
-    Outside,
-}
-
-impl Region {
-    /// As the policy spells it.
-    fn key(self) -> &'static str {
-        match self {
-            Self::Side(side, _) => side.name(),
-            Self::Between(..) => "between",
-            Self::Change(change, _) => change.key(),
-        }
-    }
-
-    fn holds(self, value: Amount) -> bool {
-        match self {
-            Self::Side(side, limit) => side.passes(limit.order(value)),
-            Self::Between(low, high) => low.order(value).is_ge() && high.order(value).is_le(),
-            Self::Change(_, tolerance) => tolerated(tolerance).order(value).is_le(),
-        }
-    }
-
-    fn lies(self, [lower, upper]: [Amount; 2]) -> Lies {
-        let apart = match self {
-            // An interval over both ends of the region breaks it in part.
-            Self::Between(low, high) => low.order(upper).is_lt() || high.order(lower).is_gt(),
-            _ => !self.holds(lower) && !self.holds(upper),
-        };
-        match (apart, self.holds(lower) && self.holds(upper)) {
-            (true, _) => Lies::Outside,
-            (false, true) => Lies::Inside,
-            (false, false) => Lies::InPart,
-        }
-    }
-
-    /// Why a value outside of it warns.
-    fn warned(self) -> String {
-        match self {
-            Self::Side(side, limit) => {
-                let lies = match side {
-                    Side::Lt => "at or above",
-                    Side::Lte => "above",
-                    Side::Gt => "at or below",
-                    Side::Gte => "below",
-                };
-                format!("{lies} warn {limit}")
-            }
-            Self::Between(low, high) => format!("outside of warn [{low}, {high}]"),
-            Self::Change(_, tolerance) => format!("above warn {}", tolerated(tolerance)),
-        }
-    }
-
-    /// Whether a warning at `inner` says something before this region is left.
-    fn encloses(self, inner: Self) -> bool {
-        match (self, inner) {
-            (Self::Side(Side::Lt | Side::Lte, limit), Self::Side(_, warn)) => warn < limit,
-            (Self::Side(Side::Gt | Side::Gte, limit), Self::Side(_, warn)) => warn > limit,
-            (Self::Between(low, high), Self::Between(from, to)) => {
-                low <= from && to <= high && (low, high) != (from, to)
-            }
-            (Self::Change(_, limit), Self::Change(_, warn)) => tolerated(warn) < tolerated(limit),
-            _ => false,
-        }
-    }
-}
-
-fn tolerated(tolerance: Tolerance) -> Limit {
-    match tolerance {
-        Tolerance::Absolute(limit) | Tolerance::Relative(limit) => limit,
-    }
-}
-
 /// A rule's limit and the warning before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
@@ -138,15 +49,52 @@ impl From<Bound> for Limits {
 }
 
 impl Limits {
+    /// The limit that a value has to lie below, if it is one.
+    pub(super) fn upper(&self) -> Option<Limit> {
+        if let Region::Side(Side::Lt | Side::Lte, limit) = self.region { Some(limit) } else { None }
+    }
+
+    /// The limit that a value has to lie above, if it is one.
+    pub(super) fn lower(&self) -> Option<Limit> {
+        if let Region::Side(Side::Gt | Side::Gte, limit) = self.region { Some(limit) } else { None }
+    }
+
+    /// The limits of fractions that were written as percentages.
+    pub(super) fn of_percent(self) -> Self {
+        let of = |region| match region {
+            Region::Side(side, limit) => Region::Side(side, limit.of_percent()),
+            Region::Between(low, high) => Region::Between(low.of_percent(), high.of_percent()),
+            change @ Region::Change(..) => change,
+        };
+        Self { region: of(self.region), warn: self.warn.map(of) }
+    }
+
+    /// How a rule blocks, as a part of a sentence: `at 0.2 or above`.
+    pub(super) fn breach(&self) -> String {
+        match self.region {
+            Region::Side(Side::Lt, limit) => format!("of {limit} or above"),
+            Region::Side(Side::Lte, limit) => format!("above {limit}"),
+            Region::Side(Side::Gt, limit) => format!("of {limit} or below"),
+            Region::Side(Side::Gte, limit) => format!("below {limit}"),
+            Region::Between(low, high) => format!("outside of [{low}, {high}]"),
+            Region::Change(change, tolerance) => format!("that breaks {} {}", change.key(), tolerated(tolerance)),
+        }
+    }
+
     /// Reads exactly one limit, and a `warn` of its form inside of it.
     pub(super) fn read(definition: &'static Definition, map: &Map) -> Option<Self> {
+        Self::read_within(definition.bounds, definition, map)
+    }
+
+    /// The same of numbers within other bounds than the definition's.
+    pub(super) fn read_within(bounds: Bounds, definition: &'static Definition, map: &Map) -> Option<Self> {
         let known = VERSUS.word(map, &[()]);
-        let (key, item) = &written(definition, map)?.or_else(|| map.item().fail(none(definition)))?;
+        let (key, item) = &written(definition, map)?.or_else(|| none(definition, map))?;
         let place = map.get("warn");
-        let found = region(definition, key, item);
+        let found = region(bounds, key, item);
         let warn = match &place {
             // Of the limit's form.
-            Some(item) => Some(region(definition, key, item)?),
+            Some(item) => Some(region(bounds, key, item)?),
             None => None,
         };
         let (region, ()) = (found?, known?);
@@ -244,44 +192,6 @@ impl Limits {
     }
 }
 
-impl Change {
-    fn key(self) -> &'static str {
-        match self {
-            Self::Increase => "max_increase",
-            Self::Drop => "max_drop",
-        }
-    }
-
-    /// The change from the reference to the value, exactly and in the tolerance's terms; `None` relative to 0.
-    pub(super) fn of(self, tolerance: Tolerance, value: Ratio, reference: Ratio) -> Option<Ratio> {
-        let by = match self {
-            Self::Increase => value.minus(reference)?,
-            Self::Drop => reference.minus(value)?,
-        };
-        match tolerance {
-            Tolerance::Absolute(_) => Some(by),
-            Tolerance::Relative(_) => by.over(reference),
-        }
-    }
-
-    /// The same of intervals: the least and the most that the change can be.
-    pub(super) fn of_intervals(
-        self,
-        tolerance: Tolerance,
-        (low, high): (f64, f64),
-        (from, to): (f64, f64),
-    ) -> Option<(f64, f64)> {
-        match (tolerance, self) {
-            (Tolerance::Absolute(_), Self::Increase) => Some((low - to, high - from)),
-            (Tolerance::Absolute(_), Self::Drop) => Some((from - high, to - low)),
-            // Of values from 0 on the change relative to the reference is that of their quotient.
-            (Tolerance::Relative(_), _) if from <= 0.0 => None,
-            (Tolerance::Relative(_), Self::Increase) => Some((low / to - 1.0, high / from - 1.0)),
-            (Tolerance::Relative(_), Self::Drop) => Some((1.0 - high / from, 1.0 - low / to)),
-        }
-    }
-}
-
 /// The one limit that is written, with its key; the inner `None` where none is.
 #[expect(clippy::option_option, reason = "the outer is the reader's, the inner the file's")]
 fn written<'a>(definition: &'static Definition, map: &Map<'a>) -> Option<Option<(&'static str, Item<'a>)>> {
@@ -294,12 +204,15 @@ fn written<'a>(definition: &'static Definition, map: &Map<'a>) -> Option<Option<
     }
 }
 
-/// What is said where a rule has no limit.
-fn none(definition: &Definition) -> &'static str {
-    if definition.limit == LimitForm::Full {
-        "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase` or `max_drop`, like `lt: 0.5`"
-    } else {
-        "no limit: write one of `lt`, `lte`, `gt`, `gte` or `between`, like `lt: 0.5`"
+/// Says that a rule has no limit.
+fn none<T>(definition: &'static Definition, map: &Map) -> Option<T> {
+    match (definition.limit, definition.limit.keys().first()) {
+        (LimitForm::Usual(_) | LimitForm::UsualFull(_), Some(key)) => map.require(key, definition.example).and(None),
+        (LimitForm::Any, _) => map.item().fail("no limit: write one of `lt`, `lte`, `gt` or `gte`, like `lt: 0.5`"),
+        (LimitForm::Full, _) => map.item().fail(
+            "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase` or `max_drop`, like `lt: 0.5`",
+        ),
+        _ => map.item().fail("no limit: write one of `lt`, `lte`, `gt`, `gte` or `between`, like `lt: 0.5`"),
     }
 }
 
@@ -309,11 +222,11 @@ impl ReadLimit for Limits {
         let Some(base) = base else { return Self::read(definition, map) };
         let (limit, place) = (written(definition, map)?, map.get("warn"));
         let (region, key) = match &limit {
-            Some((key, item)) => (region(definition, key, item)?, *key),
+            Some((key, item)) => (region(definition.bounds, key, item)?, *key),
             None => (base.region, base.region.key()),
         };
         let warn = match &place {
-            Some(item) => Some(self::region(definition, key, item)?),
+            Some(item) => Some(self::region(definition.bounds, key, item)?),
             None => base.warn.filter(|warn| warn.key() == key),
         };
         if let Some(warn) = warn.filter(|warn| !region.encloses(*warn)) {
@@ -325,17 +238,17 @@ impl ReadLimit for Limits {
 }
 
 /// The region that a key and its value say.
-fn region(definition: &Definition, key: &str, item: &Item) -> Option<Region> {
+fn region(bounds: Bounds, key: &str, item: &Item) -> Option<Region> {
     match key {
         "between" => {
-            let (low, high) = pair(item, definition.bounds)?;
+            let (low, high) = pair(item, bounds)?;
             Some(Region::Between(low, high))
         }
         "max_increase" => Some(Region::Change(Change::Increase, change(item)?)),
         "max_drop" => Some(Region::Change(Change::Drop, change(item)?)),
         key => {
             let side = Side::ALL.into_iter().find(|side| side.name() == key)?;
-            Some(Region::Side(side, limit(item, definition.bounds)?))
+            Some(Region::Side(side, limit(item, bounds)?))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::definition::{Bounds, Definition, Opt, Subjects, Takes};
 use super::names::PolicyNames;
-use super::types::{Bound, Side, Subject, Target, Tolerance, Upper};
+use super::types::{Bound, Side, Subject, Target, Tolerance};
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, Map, units};
 
@@ -60,7 +60,7 @@ impl Opt {
     fn wanted(&self) -> &'static str {
         match self.takes {
             Takes::Number { wanted, .. } | Takes::Text { wanted, .. } => wanted,
-            Takes::Whole { .. } | Takes::Words(_) | Takes::OneOf(_) => "a value",
+            Takes::Whole { .. } | Takes::Words(_) | Takes::OneOf(_) | Takes::Rule => "a value",
         }
     }
 
@@ -209,13 +209,6 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
     Some(targets)
 }
 
-/// `lt` and a `warn` below it.
-impl ReadLimit for Upper {
-    fn in_options(map: &Map, base: Option<Self>, definition: &'static Definition) -> Option<Self> {
-        upper(map, base, definition, definition.bounds)
-    }
-}
-
 /// The one key that the limit has.
 impl ReadLimit for Limit {
     fn in_options(map: &Map, base: Option<Self>, definition: &'static Definition) -> Option<Self> {
@@ -231,27 +224,6 @@ impl ReadLimit for Limit {
 /// A number within bounds.
 pub(super) fn limit(item: &Item, bounds: Bounds) -> Option<Limit> {
     item.limit(bounds.wanted(), |number| bounds.allow(number))
-}
-
-/// `lt` and `warn` within `bounds`.
-pub(super) fn upper(map: &Map, base: Option<Upper>, definition: &Definition, bounds: Bounds) -> Option<Upper> {
-    let lt = match (map.get("lt"), base) {
-        (Some(item), _) => limit(&item, bounds),
-        (None, Some(base)) => Some(base.lt),
-        (None, None) => map.require("lt", definition.example).and(None),
-    };
-    let item = map.get("warn");
-    let warn = match &item {
-        Some(item) => Some(limit(item, bounds)?),
-        None => base.and_then(|base| base.warn),
-    };
-    let lt = lt?;
-    if let Some(warn) = warn.filter(|&warn| warn >= lt) {
-        let place = item.as_ref().unwrap_or(map.item());
-        let whose = if item.is_some() { "" } else { "the rule's " };
-        return place.fail(format!("{whose}warn {warn} is not below lt {lt}: write a `warn` below the limit"));
-    }
-    Some(Upper { lt, warn })
 }
 
 /// Exactly one of `lt`, `lte`, `gt` and `gte`, with a `warn` on the side that passes.

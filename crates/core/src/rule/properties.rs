@@ -74,12 +74,8 @@ pub enum Minimum {
 /// How a metric's limit is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitForm {
-    /// `lt`, which blocks at the limit, and a `warn` below it.
-    Below,
     /// This key, which blocks above the limit.
     AtMost(&'static str),
-    /// This key, which blocks below the limit.
-    AtLeast(&'static str),
     /// `max`, absolute or relative.
     Drop,
     /// One of `lt`, `lte`, `gt` and `gte`, and a `warn` on its side.
@@ -88,6 +84,10 @@ pub enum LimitForm {
     Band,
     /// One of these, of `between`, or of a change against training, and a `warn` of its form.
     Full,
+    /// As `Band`, with a usual side: `lt`, `lte` or `gte`.
+    Usual(Side),
+    /// As `Full`, with a usual side.
+    UsualFull(Side),
 }
 
 /// Which limits can be written.
@@ -140,6 +140,8 @@ pub enum Takes {
         bounds: &'static [(&'static str, f64)],
     },
     Words(&'static [&'static str]),
+    /// `group/id` of a rule, which must be written.
+    Rule,
     /// One of these words, which must be written.
     OneOf(&'static [&'static str]),
     /// A text, in words and as a regular expression.
@@ -184,23 +186,39 @@ impl LimitForm {
     #[must_use]
     pub fn keys(&'static self) -> &'static [&'static str] {
         match self {
-            Self::Below => &["lt", "warn"],
-            Self::AtMost(key) | Self::AtLeast(key) => std::slice::from_ref(key),
+            Self::AtMost(key) => std::slice::from_ref(key),
             Self::Drop => &["max"],
             Self::Any => &["lt", "lte", "gt", "gte", "warn"],
-            Self::Band => &["lt", "lte", "gt", "gte", "between", "warn"],
-            Self::Full => &["lt", "lte", "gt", "gte", "between", "max_increase", "max_drop", "warn"],
+            Self::Band | Self::Usual(Side::Lt) => &["lt", "lte", "gt", "gte", "between", "warn"],
+            Self::Usual(Side::Lte) => &["lte", "lt", "gt", "gte", "between", "warn"],
+            Self::Usual(Side::Gt | Side::Gte) => &["gte", "gt", "lt", "lte", "between", "warn"],
+            Self::Full | Self::UsualFull(Side::Lt | Side::Lte) => {
+                &["lt", "lte", "gt", "gte", "between", "max_increase", "max_drop", "warn"]
+            }
+            Self::UsualFull(Side::Gt | Side::Gte) => {
+                &["gte", "gt", "lt", "lte", "between", "max_increase", "max_drop", "warn"]
+            }
         }
+    }
+
+    /// Whether it may be a pair of numbers.
+    #[must_use]
+    pub fn takes_band(self) -> bool {
+        matches!(self, Self::Band | Self::Full | Self::Usual(_) | Self::UsualFull(_))
+    }
+
+    /// Whether it may be a change.
+    #[must_use]
+    pub fn takes_change(self) -> bool {
+        matches!(self, Self::Full | Self::UsualFull(_))
     }
 
     /// How a value must lie to the limit to pass; `None` where the rule says it.
     #[must_use]
     pub fn side(self) -> Option<Side> {
         match self {
-            Self::Below => Some(Side::Lt),
             Self::AtMost(_) | Self::Drop => Some(Side::Lte),
-            Self::AtLeast(_) => Some(Side::Gte),
-            Self::Any | Self::Band | Self::Full => None,
+            Self::Any | Self::Band | Self::Full | Self::Usual(_) | Self::UsualFull(_) => None,
         }
     }
 }

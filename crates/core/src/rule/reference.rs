@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::definition::{Bounds, Definition, LimitForm, Opt, Subjects, Takes};
+use super::distance::chance::ALPHA;
 
 impl Definition {
     /// The rule's section of the reference page.
@@ -59,27 +60,28 @@ impl Definition {
 
     /// What is written for one key of the limit.
     fn key_in_words(&self, key: &str) -> &'static str {
-        match (self.limit, key) {
-            (LimitForm::Band | LimitForm::Full, "between") => "`[a, b]`, ascending",
-            (LimitForm::Full, "max_increase" | "max_drop") => "a rate from 0 to 1, or `{relative: x}`",
-            (LimitForm::Band | LimitForm::Full, "warn") => "as the limit",
+        match key {
+            "between" => "`[a, b]`, ascending",
+            "max_increase" | "max_drop" => "a rate from 0 to 1, or `{relative: x}`",
+            "warn" if self.limit.takes_band() => "as the limit",
             _ => self.limit_in_words(),
         }
     }
 
     /// JSON Schema of one key of the limit.
     fn key_schema(&self, key: &str) -> Value {
-        let pair = json!({"type": "array", "items": self.bounds.schema(), "minItems": 2, "maxItems": 2});
+        // As a percentage where the unit says so.
+        let bounds = if self.bounds == Bounds::Fraction { Bounds::Percentage } else { self.bounds };
+        let number = bounds.schema();
+        let pair = json!({"type": "array", "items": number, "minItems": 2, "maxItems": 2});
         let change = json!({"anyOf": [Bounds::Rate.schema(), {"$ref": "#/$defs/tolerance"}]});
         match (self.limit, key) {
             (LimitForm::Drop, _) => json!({"$ref": "#/$defs/tolerance"}),
-            (LimitForm::Band | LimitForm::Full, "between") => pair,
-            (LimitForm::Full, "max_increase" | "max_drop") => change,
-            (LimitForm::Band, "warn") => json!({"anyOf": [self.bounds.schema(), pair]}),
-            (LimitForm::Full, "warn") => json!({"anyOf": [self.bounds.schema(), pair, change]}),
-            // As a percentage where the unit says so.
-            _ if self.bounds == Bounds::Fraction => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 100}),
-            _ => self.bounds.schema(),
+            (_, "between") => pair,
+            (_, "max_increase" | "max_drop") => change,
+            (form, "warn") if form.takes_change() => json!({"anyOf": [number, pair, change]}),
+            (form, "warn") if form.takes_band() => json!({"anyOf": [number, pair]}),
+            _ => number,
         }
     }
 
@@ -133,7 +135,7 @@ impl Definition {
     fn limit_default(&self) -> String {
         match self.limit {
             LimitForm::Any => "exactly one of the four".to_owned(),
-            LimitForm::Band | LimitForm::Full => "exactly one limit".to_owned(),
+            form if form.takes_band() => "exactly one limit".to_owned(),
             _ => format!("required, like `{}`", self.example),
         }
     }
@@ -160,15 +162,18 @@ impl Definition {
             properties.insert(key.to_owned(), schema);
         }
         let mut required: Vec<&str> = self.subjects.key().into_iter().collect();
-        let must = |option: &&Opt| matches!(option.takes, Takes::OneOf(_));
+        let must = |option: &&Opt| matches!(option.takes, Takes::OneOf(_) | Takes::Rule);
         required.extend(self.options.iter().filter(must).map(|option| option.key));
         let mut schema = json!({
             "description": self.documentation, "type": "object", "properties": properties, "additionalProperties": false,
         });
         let one_of: Vec<Value> = self.limit.keys().iter().map(|key| json!({"required": [key]})).collect();
         if let Value::Object(schema) = &mut schema {
-            if matches!(self.limit, LimitForm::Any | LimitForm::Band | LimitForm::Full) {
-                let limits = one_of.into_iter().filter(|one| *one != json!({"required": ["warn"]})).collect();
+            if self.limit == LimitForm::Any || self.limit.takes_band() {
+                let instead = self.options.iter().filter(|option| option.key == ALPHA.key);
+                let instead = instead.map(|option| json!({"required": [option.key]}));
+                let limits =
+                    one_of.into_iter().filter(|one| *one != json!({"required": ["warn"]})).chain(instead).collect();
                 schema.insert("oneOf".to_owned(), Value::Array(limits));
             } else {
                 required.extend(self.limit.keys().first());
@@ -207,6 +212,7 @@ impl Opt {
         match self.takes {
             Takes::Whole { least, most } => format!("a whole number from {least} to {most}"),
             Takes::Number { wanted, .. } | Takes::Text { wanted, .. } => wanted.to_owned(),
+            Takes::Rule => "`group/id` of a rule of the same group".to_owned(),
             Takes::Words(words) | Takes::OneOf(words) => {
                 words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
             }
@@ -215,7 +221,7 @@ impl Opt {
 
     fn default_written(&self) -> String {
         match self.takes {
-            Takes::OneOf(_) => "required".to_owned(),
+            Takes::OneOf(_) | Takes::Rule => "required".to_owned(),
             _ if self.default.is_empty() => String::new(),
             _ => format!("`{}`", self.default),
         }
@@ -229,6 +235,7 @@ impl Opt {
                 Value::Object(std::iter::once(("type".to_owned(), json!("number"))).chain(bounds).collect())
             }
             Takes::Words(words) | Takes::OneOf(words) => json!({"enum": words}),
+            Takes::Rule => json!({"type": "string"}),
             Takes::Text { pattern, .. } => json!({"type": "string", "pattern": pattern}),
         };
         if let Value::Object(schema) = &mut schema {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::types::{Bound, Side, Status, Upper};
+use super::types::{Bound, Side, Status};
 use crate::stats::limit::{Amount, Limit};
 
 /// A result before its rule's name is put on it.
@@ -40,31 +40,9 @@ impl Judged {
     }
 }
 
-/// Block at or above `lt`, warn at or above `warn`.
-pub(super) fn upper(value: impl Into<Amount>, limit: Upper) -> Status {
-    let value = value.into();
-    if limit.lt.order(value).is_ge() {
-        Status::Block
-    } else if limit.warn.is_some_and(|warn| warn.order(value).is_ge()) {
-        Status::Warn
-    } else {
-        Status::Pass
-    }
-}
-
 /// Block above the limit.
 pub(super) fn at_most(value: impl Into<Amount>, limit: Limit) -> Status {
     if limit.order(value).is_gt() { Status::Block } else { Status::Pass }
-}
-
-/// Block below the limit.
-pub(super) fn at_least(value: impl Into<Amount>, limit: Limit) -> Status {
-    if limit.order(value).is_lt() { Status::Block } else { Status::Pass }
-}
-
-/// Why a result warns, where a limit says so.
-pub(super) fn warned(status: Status, limit: Upper) -> Option<String> {
-    limit.warn.filter(|_| status == Status::Warn).map(|warn| format!("at or above warn {warn}"))
 }
 
 /// Turns a status into `insufficient` where fewer than `least` were measured.
@@ -101,11 +79,6 @@ pub(super) fn enough_events<V>(
 /// `{"lt": x}` and the like.
 pub(super) fn limit(name: &str, limit: Limit) -> Value {
     json!({ name: limit.value() })
-}
-
-/// The bound of an upper limit.
-pub(super) fn below(limit: Upper) -> Bound {
-    Bound { side: Side::Lt, limit: limit.lt, warn: limit.warn }
 }
 
 /// The bound of a limit without a warning.

@@ -12,10 +12,11 @@ use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
+use super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::names::PolicyNames;
 use super::options::{DESIGN_EFFECT, MIN_POSITIVES, ReadLimit as _};
-use super::result::{Judged, below, bounded};
-use super::types::{Bound, Side, Upper};
+use super::result::{Judged, bounded};
+use super::types::{Bound, Side};
 use crate::stats::fairness::Rate;
 use crate::stats::limit::Limit;
 use crate::yaml::Map;
@@ -33,14 +34,15 @@ const BASE: Definition = Definition {
     subjects: Subjects::Segmentation,
     baseline: Reference::Shown,
     minimum: Minimum::TwoSegments,
-    limit: LimitForm::Below,
+    limit: LimitForm::UsualFull(Side::Lt),
     bounds: Bounds::SomeRate,
     example: "0.03",
     values: Values::Fraction,
-    options: &[MIN_POSITIVES],
+    options: &[VERSUS, MIN_POSITIVES, MIN_SAMPLES],
     recorded_as: None,
     parse: |_, _, _| None,
 };
+const OTHER_FORM: &str = "it is not computed for a limit of this form";
 const ADVICE: &str = "raise `min_positives` or the limit";
 
 /// `by` and `min_positives`, which every rule over segments takes.
@@ -86,19 +88,21 @@ pub enum GapMeasure {
     EqualizedOdds,
 }
 
-/// Blocks at or above the limit (`lt`).
+/// A gap against its limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gap {
     pub measure: GapMeasure,
     pub by: usize,
-    pub limit: Upper,
+    pub limit: Limits,
     pub min_positives: u64,
+    pub min_samples: Option<u64>,
 }
 
 fn gap(definition: &'static Definition, measure: GapMeasure, map: &Map, names: &PolicyNames) -> Option<RuleKind> {
     let (by, min_positives) = over(map, names);
-    let limit = Upper::in_options(map, None, definition);
-    Some(RuleKind::new(Gap { measure, by: by?, limit: limit?, min_positives: min_positives? }))
+    let (limit, min_samples) = (Limits::read(definition, map), MIN_SAMPLES.optional_whole(map));
+    let (by, limit, min_positives, min_samples) = (by?, limit?, min_positives?, min_samples?);
+    Some(RuleKind::new(Gap { measure, by, limit, min_positives, min_samples }))
 }
 
 impl Check for Gap {
@@ -116,21 +120,29 @@ impl Check for Gap {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        vec![below(self.limit)]
+        vec![self.limit.bound()]
+    }
+
+    fn floor(&self, _: usize) -> Option<Bound> {
+        self.limit.floor()
+    }
+
+    fn is_change(&self) -> bool {
+        self.limit.change().is_some()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
         let selection = self.measure == GapMeasure::Selection;
-        let segments = ComparedSegments::new(window, self.by, selection, 1.0);
+        let segments = ComparedSegments::new(window, self.by, selection, 1.0).with_least(self.min_samples);
         let rate = match self.measure {
             GapMeasure::EqualizedOdds => {
-                return vec![segments.equalized_odds(below(self.limit).into(), self.min_positives)];
+                return vec![segments.equalized_odds(self.limit, self.min_positives)];
             }
             GapMeasure::Tpr => Rate::Tpr,
             GapMeasure::Fpr => Rate::Fpr,
             GapMeasure::Selection => Rate::Selection,
         };
-        vec![segments.gap(rate.into(), below(self.limit).into(), self.min_positives, None)]
+        vec![segments.gap(rate.into(), self.limit, self.min_positives, None)]
     }
 
     fn simulation(&self) -> Simulation {
@@ -140,10 +152,11 @@ impl Check for Gap {
             GapMeasure::Selection => &[Rate::Selection],
             GapMeasure::EqualizedOdds => &[Rate::Tpr, Rate::Fpr],
         };
+        let Some(limit) = self.limit.upper() else { return Simulation::Unknown(OTHER_FORM) };
         Simulation::Segments(SegmentSimulation {
             by: self.by,
             min_positives: self.min_positives,
-            parts: rates.iter().map(|rate| (*rate, Breaks::Gap(self.limit.lt.value()))).collect(),
+            parts: rates.iter().map(|rate| (*rate, Breaks::Gap(limit.value()))).collect(),
             advice: "raise `min_positives` or the limit, or write `tpr_gap_lcb`, which blocks only where chance cannot be it",
         })
     }
@@ -154,23 +167,26 @@ static DISPARATE_IMPACT: Definition = Definition {
     documentation: "The smallest over the largest selection rate of eligible segments, which the four-fifths rule wants at 0.8 or above. \
         It counts every prediction with a decision, as `selection_gap` does.",
     counts: Counts::Decisions,
-    limit: LimitForm::AtLeast("gte"),
+    limit: LimitForm::UsualFull(Side::Gte),
+    bounds: Bounds::AboveZero,
     example: "0.8",
     recorded_as: Some("fairness_disparate_impact"),
     parse: |definition, map, names| {
         let (by, min_positives) = over(map, names);
-        let gte = Limit::in_options(map, None, definition);
-        Some(RuleKind::new(DisparateImpact { by: by?, gte: gte?, min_positives: min_positives? }))
+        let (limit, min_samples) = (Limits::read(definition, map), MIN_SAMPLES.optional_whole(map));
+        let (by, limit, min_positives, min_samples) = (by?, limit?, min_positives?, min_samples?);
+        Some(RuleKind::new(DisparateImpact { by, limit, min_positives, min_samples }))
     },
     ..BASE
 };
 
-/// Blocks below the limit (`gte`).
+/// A ratio of selection rates against its limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DisparateImpact {
     pub by: usize,
-    pub gte: Limit,
+    pub limit: Limits,
     pub min_positives: u64,
+    pub min_samples: Option<u64>,
 }
 
 impl Check for DisparateImpact {
@@ -183,16 +199,25 @@ impl Check for DisparateImpact {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        vec![bounded(Side::Gte, self.gte)]
+        vec![self.limit.bound()]
+    }
+
+    fn floor(&self, _: usize) -> Option<Bound> {
+        self.limit.floor()
+    }
+
+    fn is_change(&self) -> bool {
+        self.limit.change().is_some()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        let segments = ComparedSegments::new(window, self.by, true, 1.0);
-        vec![segments.ratio(Rate::Selection.into(), bounded(Side::Gte, self.gte).into(), self.min_positives, None)]
+        let segments = ComparedSegments::new(window, self.by, true, 1.0).with_least(self.min_samples);
+        vec![segments.ratio(Rate::Selection.into(), self.limit, self.min_positives, None)]
     }
 
     fn simulation(&self) -> Simulation {
-        simulation(self.by, self.min_positives, (Rate::Selection, Breaks::Ratio(self.gte.value())), ADVICE)
+        let Some(limit) = self.limit.lower() else { return Simulation::Unknown(OTHER_FORM) };
+        simulation(self.by, self.min_positives, (Rate::Selection, Breaks::Ratio(limit.value())), ADVICE)
     }
 }
 
@@ -272,6 +297,7 @@ static TPR_DROP: Definition = Definition {
     bounds: Bounds::Rate,
     example: "0.1",
     values: Values::Difference,
+    options: &[MIN_POSITIVES],
     parse: |definition, map, names| tpr_drop(definition, false, map, names),
     ..BASE
 };

@@ -6,11 +6,10 @@ use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
-use super::options::{ReadLimit as _, upper as read_upper};
-use super::result::{Judged, below, enough, limit, upper, warned};
-use super::types::{Bound, Upper};
+use super::limits::{Limits, MIN_SAMPLES};
+use super::result::{Judged, enough};
+use super::types::{Bound, Side};
 use crate::codec::number::number;
-use crate::stats::limit::Limit;
 use crate::stats::proportion::wilson;
 use crate::stats::quantile;
 use crate::stats::ratio::Ratio;
@@ -32,11 +31,11 @@ const BASE: Definition = Definition {
     subjects: Subjects::Only("latency_ms"),
     baseline: Reference::None,
     minimum: Minimum::Samples,
-    limit: LimitForm::Below,
+    limit: LimitForm::Usual(Side::Lt),
     bounds: Bounds::Milliseconds,
     example: "80",
     values: Values::Milliseconds,
-    options: &[],
+    options: &[MIN_SAMPLES],
     recorded_as: None,
     parse: |_, _, _| None,
 };
@@ -71,12 +70,13 @@ static LATENCY_P99_MS: Definition = Definition {
 pub struct Latency {
     pub definition: &'static Definition,
     pub quantile: f64,
-    pub limit: Upper,
+    pub limit: Limits,
+    pub min_samples: Option<u64>,
 }
 
 fn latency(definition: &'static Definition, quantile: f64, map: &Map) -> Option<RuleKind> {
-    let limit = Upper::in_options(map, None, definition)?;
-    Some(RuleKind::new(Latency { definition, quantile, limit }))
+    let (limit, min_samples) = (Limits::read(definition, map), MIN_SAMPLES.optional_whole(map));
+    Some(RuleKind::new(Latency { definition, quantile, limit: limit?, min_samples: min_samples? }))
 }
 
 impl Check for Latency {
@@ -89,7 +89,11 @@ impl Check for Latency {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        vec![below(self.limit)]
+        vec![self.limit.bound()]
+    }
+
+    fn floor(&self, _: usize) -> Option<Bound> {
+        self.limit.floor()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
@@ -97,12 +101,18 @@ impl Check for Latency {
         let n = counted.cells.iter().sum();
         let value = quantile::quantile(counted.cells, self.quantile);
         let bounds = quantile::quantile_bounds(counted.cells, self.quantile, ALPHA);
-        let (status, reason) = enough(n, window.min_samples(), value, |v| upper(v, self.limit));
-        let reason = reason.or_else(|| warned(status, self.limit));
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let mut why = None;
+        let (status, insufficient) = enough(n, least, value, |v| {
+            let (status, reason) = self.limit.status(v);
+            why = reason;
+            status
+        });
+        let reason = insufficient.or(why);
         let evidence = vec![
             ("lower", number(bounds.map(|b| b.0))),
             ("upper", number(bounds.map(|b| b.1))),
-            ("limit", limit("lt", self.limit.lt)),
+            ("limit", self.limit.evidence()),
             ("n", n.into()),
             ("missing", counted.missing.into()),
             ("invalid", counted.invalid.into()),
@@ -115,7 +125,12 @@ impl Check for Latency {
     }
 
     fn breach(&self, _: &str) -> String {
-        format!("{} at {} ms or above", self.definition.name, self.limit.lt)
+        match self.limit.upper() {
+            Some(limit) if self.limit.bound().side == Side::Lt => {
+                format!("{} at {limit} ms or above", self.definition.name)
+            }
+            _ => format!("{} {} ms", self.definition.name, self.limit.breach()),
+        }
     }
 }
 
@@ -126,15 +141,15 @@ static ERROR_RATE: Definition = Definition {
     bounds: Bounds::Fraction,
     example: "0.01",
     values: Values::Percent,
-    options: &[UNIT],
+    options: &[UNIT, MIN_SAMPLES],
     parse: |definition, map, _| {
         let limit = if UNIT.word(map, &[false, true])? {
-            let percent = read_upper(map, None, definition, Bounds::Percentage)?;
-            Upper { lt: percent.lt.of_percent(), warn: percent.warn.map(Limit::of_percent) }
+            Limits::read_within(Bounds::Percentage, definition, map).map(Limits::of_percent)
         } else {
-            Upper::in_options(map, None, definition)?
+            Limits::read(definition, map)
         };
-        Some(RuleKind::new(ErrorRate { limit }))
+        let min_samples = MIN_SAMPLES.optional_whole(map);
+        Some(RuleKind::new(ErrorRate { limit: limit?, min_samples: min_samples? }))
     },
     ..BASE
 };
@@ -148,7 +163,8 @@ const UNIT: Opt = Opt {
 /// The limit is a fraction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorRate {
-    pub limit: Upper,
+    pub limit: Limits,
+    pub min_samples: Option<u64>,
 }
 
 impl Check for ErrorRate {
@@ -161,7 +177,11 @@ impl Check for ErrorRate {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        vec![below(self.limit)]
+        vec![self.limit.bound()]
+    }
+
+    fn floor(&self, _: usize) -> Option<Bound> {
+        self.limit.floor()
     }
 
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
@@ -170,13 +190,19 @@ impl Check for ErrorRate {
         let n = ok + errors;
         let rate = Ratio::of_counts(errors, n);
         let value = rate.map(Ratio::value);
-        let (status, reason) = enough(n, window.min_samples(), rate, |v| upper(v, self.limit));
-        let reason = reason.or_else(|| warned(status, self.limit));
+        let least = self.min_samples.unwrap_or_else(|| window.min_samples());
+        let mut why = None;
+        let (status, insufficient) = enough(n, least, rate, |v| {
+            let (status, reason) = self.limit.status(v);
+            why = reason;
+            status
+        });
+        let reason = insufficient.or(why);
         let interval = wilson(errors, n, ALPHA);
         let evidence = vec![
             ("lower", number(interval.map(|i| i.0))),
             ("upper", number(interval.map(|i| i.1))),
-            ("limit", limit("lt", self.limit.lt)),
+            ("limit", self.limit.evidence()),
             ("n", n.into()),
             ("missing", counted.missing.into()),
             ("invalid", counted.invalid.into()),
@@ -189,6 +215,6 @@ impl Check for ErrorRate {
     }
 
     fn breach(&self, _: &str) -> String {
-        format!("an error rate of {} or above", self.limit.lt)
+        format!("an error rate {}", self.limit.breach())
     }
 }

@@ -57,13 +57,6 @@ pub struct Subject<L> {
     pub limit: L,
 }
 
-/// Blocks at or above `lt`, warns at or above `warn`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Upper {
-    pub lt: Limit,
-    pub warn: Option<Limit>,
-}
-
 /// How p-values of one window are corrected for their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Correction {

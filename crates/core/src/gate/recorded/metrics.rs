@@ -300,6 +300,11 @@ fn unclear(policy: &Policy, rule: &Rule, by_id: bool) -> Option<String> {
             "the rule limits the change of {metric} against training, and the run's {metric} may be the metric itself: give the rule an `id`, and the change under it"
         ));
     }
+    if rule.kind.is_by_chance() {
+        return Some(format!(
+            "the limit of {metric} follows from the counts of a window, and the run has none: write a rule with `lt` for it"
+        ));
+    }
     // `gap`, `ratio`: which metric of segments a number is of stands in the rule alone.
     let names_metric = rule.kind.definition().options.iter().any(|option| matches!(option.takes, Takes::OneOf(_)));
     let several = policy.rules().filter(|other| other.kind.metric() == metric).count() > 1;

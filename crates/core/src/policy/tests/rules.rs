@@ -4,6 +4,7 @@ use super::*;
 use crate::rule::definition::{Opt, Subjects, Takes};
 use crate::rule::distance::{KsLcb, KsP, Psi};
 use crate::rule::kpi::{KpiDrop, KpiVersus};
+use crate::rule::limits::Limits;
 use crate::rule::measured::MeasuredRule;
 use crate::rule::segments::{Gap, GapMeasure, TprDrop, TprGapLcb};
 use crate::rule::service::ErrorRate;
@@ -12,40 +13,49 @@ use crate::stats::psi::Zero;
 
 #[test]
 fn rule_kinds() {
-    let limit = |lt: f64| Upper { lt: at(lt), warn: None };
+    let limit = |side, limit, warn| Limits::from(Bound { side, limit: at(limit), warn });
+    let (gte, lte) = (|x| limit(Side::Gte, x, None), |x| limit(Side::Lte, x, None));
     assert_eq!(
         rule("ks_p: {of: [c, score, b], gte: 0.01, correction: bh, min_effect: 0.1, except: {b: {gte: 0.001}}}"),
         RuleKind::new(KsP {
             of: vec![
-                Subject { target: Target::Categorical(0), limit: at(0.01) },
-                Subject { target: Target::Score, limit: at(0.01) },
-                Subject { target: Target::Numeric(1), limit: at(0.001) },
+                Subject { target: Target::Categorical(0), limit: gte(0.01) },
+                Subject { target: Target::Score, limit: gte(0.01) },
+                Subject { target: Target::Numeric(1), limit: gte(0.001) },
             ],
             correction: Correction::Bh,
             min_effect: at(0.1),
+            min_samples: None,
         })
     );
     assert_eq!(
         rule("ks_lcb: {of: features, lte: 0.05}"),
         RuleKind::new(KsLcb {
             of: vec![
-                Subject { target: Target::Numeric(0), limit: at(0.05) },
-                Subject { target: Target::Numeric(1), limit: at(0.05) }
+                Subject { target: Target::Numeric(0), limit: lte(0.05) },
+                Subject { target: Target::Numeric(1), limit: lte(0.05) }
             ],
             budget: 0.01,
             design_effect: None,
+            min_samples: None,
         })
     );
     assert_eq!(
         rule("error_rate: {lt: 1, warn: 0.5, unit: percent}"),
-        RuleKind::new(ErrorRate { limit: Upper { lt: at(0.01), warn: Some(at(0.005)) } })
+        RuleKind::new(ErrorRate { limit: limit(Side::Lt, 0.01, Some(at(0.005))), min_samples: None })
     );
     let latency = rule("latency_p99_ms: {lt: 80}");
     assert_eq!((latency.metric(), latency.latency_quantile()), ("latency_p99_ms", Some(0.99)));
     assert_eq!(latency.bounds(), [Bound { side: Side::Lt, limit: at(80.0), warn: None }]);
     assert_eq!(
         rule("equalized_odds: {by: c * d, lt: 0.1}"),
-        RuleKind::new(Gap { measure: GapMeasure::EqualizedOdds, by: 1, limit: limit(0.1), min_positives: 30 })
+        RuleKind::new(Gap {
+            measure: GapMeasure::EqualizedOdds,
+            by: 1,
+            limit: limit(Side::Lt, 0.1, None),
+            min_positives: 30,
+            min_samples: None
+        })
     );
     assert_eq!(
         rule("tpr_gap_lcb: {by: c, lte: 0, reference: \"1\"}"),
@@ -79,7 +89,7 @@ fn rule_kinds() {
     assert_eq!((psi.zero, psi.bins), (Zero::Floor(1e-4), 20));
     assert_eq!(
         rule("error_rate: {lt: 1.1, warn: 0.7, unit: percent}"),
-        RuleKind::new(ErrorRate { limit: Upper { lt: at(0.011), warn: Some(at(0.007)) } }),
+        RuleKind::new(ErrorRate { limit: limit(Side::Lt, 0.011, Some(at(0.007))), min_samples: None }),
         "in floats it would be 0.011000000000000001"
     );
     for metric in ["tpr_gap", "fpr_gap", "selection_gap", "disparate_impact", "tpr_drop", "auc", "missing_rate"] {
@@ -104,6 +114,9 @@ fn least(metric: &'static Definition) -> String {
         Subjects::Only(_) => "",
     };
     let must = |option: &&Opt| matches!(option.takes, Takes::OneOf(_));
+    if metric.name == "drifted_share" {
+        return "{drifted_share: {of_rule: g/psi, lt: 0.3}}, {psi: {of: a, lt: 0.2}}".to_owned();
+    }
     let words = |option: &Opt| {
         if let Takes::OneOf([word, ..]) = option.takes { format!("{}: {word}, ", option.key) } else { String::new() }
     };
@@ -151,16 +164,19 @@ fn every_metric_of_the_table_is_a_rule_and_its_subjects_can_be_muted() {
 fn exceptions_inherit_what_they_leave_out() {
     let kind = rule("psi: {of: features, lt: 0.2, warn: 0.1, except: {b: {lt: 0.5}, c: {warn: 0.15}}}");
     let of = &kind.as_check::<Psi>().unwrap().of;
-    assert_eq!(of[1].limit, Upper { lt: at(0.5), warn: Some(at(0.1)) });
-    assert_eq!(of[2].limit, Upper { lt: at(0.2), warn: Some(at(0.15)) });
+    assert_eq!(of[1].limit, psi_below(0.5, Some(0.1)));
+    assert_eq!(of[2].limit, psi_below(0.2, Some(0.15)));
     rule_says(
         "psi: {of: features, lt: 0.2, warn: 0.1, except: {b: {lt: 0.05}}}",
         "the rule's warn 0.1 is not below lt 0.05",
     );
     rule_says("psi: {of: a, lt: 0.2, except: {b: {lt: 0.5}}}", "except.b: \"b\" is not among the rule's subjects");
     rule_says("psi: {of: a, lt: 0.2, except: {z: {lt: 0.5}}}", "unknown feature \"z\"");
-    rule_says("psi: {of: a, lt: 0.2, except: {a: {}}}", "read an empty mapping: write one of lt, warn");
-    rule_says("psi: {of: a, lt: 0.2, except: {a: {gte: 1}}}", "unknown key `gte`; known here: `lt`, `warn`");
+    rule_says(
+        "psi: {of: a, lt: 0.2, except: {a: {}}}",
+        "read an empty mapping: write one of lt, lte, gt, gte, between, warn",
+    );
+    rule_says("psi: {of: a, lt: 0.2, except: {a: {max: 1}}}", "unknown key `max`; known here: `lt`, `lte`, `gt`, ");
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::super::counts::{Distribution, TargetReference, WindowCounts};
-use super::super::result::{Judged, at_least, enough, limit, real};
+use super::super::limits::Limits;
+use super::super::result::{Judged, enough, real};
 use super::super::shown;
 use super::super::types::{Correction, Status, Subject, Target};
 use super::KsP;
 use crate::codec::number::number;
 use crate::stats::chi2::pearson_pooled;
-use crate::stats::limit::{Amount, Limit};
+use crate::stats::limit::Amount;
 use crate::stats::{ks, multiplicity};
 
 /// A p-value on the way to its status.
@@ -23,11 +24,15 @@ struct Tested {
 }
 
 impl KsP {
+    fn least(&self, window: &dyn WindowCounts) -> u64 {
+        self.min_samples.unwrap_or_else(|| window.min_samples())
+    }
+
     pub(super) fn judge_all(&self, window: &dyn WindowCounts) -> Vec<Judged> {
         let tested: Vec<_> =
             self.of.iter().map(|s| window.distribution(s.target).map(|c| (test(window, s.target, &c), c))).collect();
         let counts = |t: &Tested, c: &Distribution<'_>| {
-            c.n >= window.min_samples() && c.reference_n >= window.min_reference() && !t.blind
+            c.n >= self.least(window) && c.reference_n >= window.min_reference() && !t.blind
         };
         let measured: Vec<f64> =
             tested.iter().flatten().filter_map(|(t, c)| t.as_ref().filter(|t| counts(t, c)).map(|t| t.p)).collect();
@@ -38,7 +43,7 @@ impl KsP {
             Correction::Bh => multiplicity::bh(&measured),
         }
         .into_iter();
-        let judge = |(subject, tested): (&Subject<Limit>, Option<(Option<Tested>, Distribution<'_>)>)| {
+        let judge = |(subject, tested): (&Subject<Limits>, Option<(Option<Tested>, Distribution<'_>)>)| {
             let Some((test, c)) = tested else { return shown::absent(window, subject.target) };
             let decisive = match (&test, self.correction) {
                 (Some(t), Correction::None) => Some((t.p, None)),
@@ -55,15 +60,21 @@ impl KsP {
     fn judge_one(
         &self,
         window: &dyn WindowCounts,
-        subject: &Subject<Limit>,
+        subject: &Subject<Limits>,
         test: Option<Tested>,
         c: &Distribution<'_>,
         decisive: Option<(f64, Option<f64>)>,
     ) -> Judged {
         let matters = test.as_ref().is_some_and(|t| self.min_effect.order(t.effect).is_ge());
-        let blocks = |p: f64| if matters { at_least(p, subject.limit) } else { Status::Pass };
-        let judged = enough(c.n, window.min_samples(), decisive.map(|d| d.0), blocks);
-        let (status, reason) = shown::against(window, c.reference_n, judged);
+        let mut why = None;
+        let blocks = |p: f64| {
+            let (status, reason) = if matters { subject.limit.status(p) } else { (Status::Pass, None) };
+            why = reason;
+            status
+        };
+        let judged = enough(c.n, self.least(window), decisive.map(|d| d.0), blocks);
+        let (status, insufficient) = shown::against(window, c.reference_n, judged);
+        let reason = insufficient.or(why);
         let blind = test.as_ref().is_some_and(|t| t.blind) && status != Status::Insufficient;
         let (status, reason) = if blind {
             (Status::Insufficient, Some("no category is expected 5 times at this n".to_owned()))
@@ -87,7 +98,7 @@ impl KsP {
                 ("test", test_name(c).into()),
             ],
         };
-        evidence.push(("limit", limit("gte", subject.limit)));
+        evidence.push(("limit", subject.limit.evidence()));
         evidence.extend(shown::tail(c));
         let bins = (status != Status::Pass).then(|| shown::beside(c, &window.binned(subject.target, 10, c.cells)));
         Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins }

@@ -184,7 +184,9 @@ impl View {
         self.remarks.retain(|topic, _| !is_of_topic(topic));
         self.unknown_model.retain(|topic, _| !is_of_topic(topic));
         self.rejected.retain(|(topic, _), _| !is_of_topic(topic));
-        self.failing.retain(|part, _| !matches!(part, failing::Part::Labels(model) if is_of_model(model)));
+        self.failing.retain(|part, _| {
+            !matches!(part, failing::Part::Labels(model) | failing::Part::LabelsApart(model) if is_of_model(model))
+        });
     }
 
     /// Leaves out versions of which there are too many: those that are not registered, but for the ones with the most predictions.

@@ -200,6 +200,11 @@ fn of_part(part: &Part, why: &str) -> Option<Problem> {
             format!("{model}: labels are silent, and what reads them is judged without: {why}"),
             "see where labels stay; labels.silent_after in the policy says how long they are waited for",
         ),
+        Part::LabelsApart(model) => (
+            Severity::Partial,
+            format!("{model}: {why}"),
+            "see the producers' keys, partitioners and numbers of partitions",
+        ),
         Part::Sink(_) => return None,
     };
     Some(Problem::of_daemon(severity, problem, next))

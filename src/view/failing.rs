@@ -31,6 +31,8 @@ pub enum Part {
     Query(String),
     /// No labels come of a model.
     Labels(String),
+    /// Labels of a model are in other partitions than their predictions.
+    LabelsApart(String),
 }
 
 impl Part {
@@ -52,6 +54,7 @@ impl Part {
             Self::Sink(name) => format!("sink {name}"),
             Self::Query(metric) => format!("query {metric}"),
             Self::Labels(model) => format!("labels {model}"),
+            Self::LabelsApart(model) => format!("labels apart {model}"),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::partition::{PartitionSlot, PartitionState};
 use super::share::Share;
 use super::shared::MOST_CLOSINGS;
 use super::world::World;
-use crate::daemon::topics::Read;
+use crate::daemon::topics::{Read, Topic};
 use crate::source::kafka::Partition;
 use crate::telemetry::events::input::{JoinGivenUp, LabelsApart, LabelsResumed, LabelsSilent, VersionsRefused};
 use crate::telemetry::events::kafka::{PartitionHalted, PartitionWaits, Place};
@@ -53,12 +53,19 @@ impl Engine {
             }
             self.refresh_partition(&world, slot, &state, judges);
         }
-        if let Share::Shard(shard) = &self.share {
-            for (topic, (read, _)) in world.topics.iter().zip(&mut topics) {
-                *read = shard.total(&topic.name, read);
+        let mut view = self.shared.view.write();
+        for (read, first) in &topics {
+            if let Some(source) = first.as_ref().and_then(|key| view.sources.get_mut(key)) {
+                source.events = read.events;
             }
         }
-        refresh_topics(&mut self.shared.view.write(), &world, topics);
+        // What is shown by topic is what all shards of this process have read.
+        let total = |(topic, (read, _)): (&Topic, OfTopic)| match &self.share {
+            Share::Shard(shard) => shard.total(&topic.name, &read),
+            Share::Whole | Share::Evaluator(_) => read,
+        };
+        let topics = world.topics.iter().zip(topics).map(total).collect();
+        refresh_topics(&mut view, &world, topics);
     }
 
     fn refresh_model(&self, at: usize, model: &Pipeline) {
@@ -124,12 +131,9 @@ impl Engine {
 /// What was read of a topic, and its first partition.
 type OfTopic = (Read, Option<(String, i32)>);
 
-fn refresh_topics(view: &mut View, world: &World, topics: Vec<OfTopic>) {
+fn refresh_topics(view: &mut View, world: &World, topics: Vec<Read>) {
     let now = Instant::now();
-    for (topic, (read, first)) in world.topics.iter().zip(topics) {
-        if let Some(source) = first.and_then(|key| view.sources.get_mut(&key)) {
-            source.events = read.events;
-        }
+    for (topic, read) in world.topics.iter().zip(topics) {
         for (reason, n) in &read.rejected {
             view.rejected.insert((topic.name.clone(), *reason), *n);
         }
@@ -223,16 +227,16 @@ impl Engine {
     /// Says whose labels are silent, or find no predictions, once when that begins and once when it ends.
     fn report_labels(&self, name: &str, silent: Option<(Option<i64>, i64)>, apart: Option<String>) {
         let view = &self.shared.view;
+        if let Some(why) = apart {
+            let part = Part::LabelsApart(name.to_owned());
+            if !view.read().failing.contains_key(&part) {
+                LabelsApart { model: name, why: &why }.emit();
+            }
+            view.fails(part, why);
+        }
         let part = Part::Labels(name.to_owned());
         let was = view.read().failing.contains_key(&part);
         match silent {
-            _ if apart.is_some() => {
-                let why = apart.unwrap_or_default();
-                if !was {
-                    LabelsApart { model: name, why: &why }.emit();
-                }
-                view.fails(part, why);
-            }
             Some((last, to)) => {
                 let last = last
                     .map_or_else(|| "no label has come".to_owned(), |ts| format!("the last label is of {}", utc(ts)));
@@ -256,8 +260,7 @@ fn apart(counters: Counters) -> Option<String> {
     let all = counters.joined + counters.unmatched;
     (all >= ENOUGH_LABELS && counters.unmatched * 10 >= all * 9).then(|| {
         format!(
-            "{} of {all} labels found no prediction: where partitions are divided, an id has to be in the same partition of both topics; write both with the same \
-             key, or set cluster.split to models",
+            "{} of {all} labels found no prediction: where partitions are divided, an id has to be in the same partition of both topics, written with the same key",
             counters.unmatched
         )
     })

@@ -29,7 +29,7 @@ pub const ROOT: [Key; 18] = [
     optional(
         "schema_registry",
         "mapping",
-        "The schema registry whose serializers write messages. Required by `format: avro` without a `schema`.",
+        "The schema registry whose serializers write messages. Required by `format: avro` and `protobuf` without a `schema`.",
     ),
     default(
         "idle_after",
@@ -141,10 +141,13 @@ impl ConfigReader<'_> {
 
 /// Reports a source whose schemas nobody would give.
 fn needs_registry(map: &Map, sources: Option<&[SourceConfig]>) {
-    let framed = sources.into_iter().flatten().find(|source| source.format == SourceFormat::Avro);
+    let framed = sources
+        .into_iter()
+        .flatten()
+        .find(|source| matches!(source.format, SourceFormat::Avro | SourceFormat::Protobuf));
     if let (Some(source), Some(item)) = (framed, map.get("sources")) {
         item.report(format!(
-            "the messages of \"{}\" name schemas of a registry, and the configuration has none: add `schema_registry: {{url: …}}`, or `schema: {{file: …}}` to the source if they are Avro without a frame",
+            "the messages of \"{}\" name schemas of a registry, and the configuration has none: add `schema_registry: {{url: …}}`, or `schema: {{file: …}}` to the source if they have no frame",
             source.topic
         ));
     }

@@ -27,6 +27,10 @@ pub enum SourceFormat {
     Avro,
     /// Avro without a frame, by the schema of a file.
     AvroOf(PathBuf),
+    /// Protobuf behind Confluent's frame, by the schemas of the registry.
+    Protobuf,
+    /// Protobuf without a frame: the file of its definitions, and the message that all values are.
+    ProtobufOf(PathBuf, Option<String>),
 }
 
 pub const SCHEMA_REGISTRY: [Key; 5] = [
@@ -37,11 +41,16 @@ pub const SCHEMA_REGISTRY: [Key; 5] = [
     optional("ca_file", "path", "Certificates (PEM) of the authorities that its certificate is from."),
 ];
 
-pub const SCHEMA: [Key; 1] = [required(
-    "file",
-    "path",
-    "Avro schema (JSON) that all messages of the source were written with, if they are not framed.",
-)];
+pub const SCHEMA: [Key; 2] = [
+    required(
+        "file",
+        "path",
+        "What all messages of the source were written with, if they are not framed: an Avro schema (JSON), or Protobuf definitions: a \
+         `.proto` file, whose imports are looked up from its folder, or a file descriptor set as `protoc --include_imports \
+         --descriptor_set_out` and `buf build` write it.",
+    ),
+    optional("message", "text", "The message of the definitions that all values are, where there are several."),
+];
 
 /// What `format` says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,10 +58,15 @@ enum Written {
     Json,
     JsonSchema,
     Avro,
+    Protobuf,
 }
 
-const FORMATS: [(&str, Written); 3] =
-    [("json", Written::Json), ("json_schema", Written::JsonSchema), ("avro", Written::Avro)];
+const FORMATS: [(&str, Written); 4] = [
+    ("json", Written::Json),
+    ("json_schema", Written::JsonSchema),
+    ("avro", Written::Avro),
+    ("protobuf", Written::Protobuf),
+];
 
 impl ConfigReader<'_> {
     pub(super) fn schema_registry(&self, item: &Item) -> Option<SchemaRegistryConfig> {
@@ -76,16 +90,25 @@ impl ConfigReader<'_> {
     /// `format` and `schema` of a source.
     pub(super) fn source_format(&self, map: &Map) -> Option<SourceFormat> {
         let format = map.get("format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
-        let schema = map.get("schema").map(|item| {
-            let path = item.map(const { &names(&SCHEMA) }).and_then(|map| map.require("file", "prediction.avsc"));
-            path.and_then(|path| self.path(&path))
-        });
-        match (format?, schema, map.get("schema")) {
-            (Written::Avro, Some(path), _) => path.map(SourceFormat::AvroOf),
-            (_, _, Some(item)) => item.fail("only messages with `format: avro` are read by a schema: remove this"),
-            (Written::Avro, None, _) => Some(SourceFormat::Avro),
-            (Written::JsonSchema, ..) => Some(SourceFormat::JsonSchema),
-            (Written::Json, ..) => Some(SourceFormat::Json),
+        let Some(item) = map.get("schema") else {
+            return Some(match format? {
+                Written::Json => SourceFormat::Json,
+                Written::JsonSchema => SourceFormat::JsonSchema,
+                Written::Avro => SourceFormat::Avro,
+                Written::Protobuf => SourceFormat::Protobuf,
+            });
+        };
+        let schema = item.map(const { &names(&SCHEMA) })?;
+        let file = schema.require("file", "prediction.avsc").and_then(|path| self.path(&path));
+        let message = schema.get("message").map(|item| item.name("a message").map(str::to_owned));
+        match (format?, message) {
+            (Written::Avro, None) => file.map(SourceFormat::AvroOf),
+            (Written::Avro, Some(_)) => item.fail("an Avro schema has no messages: remove `message`"),
+            (Written::Protobuf, None) => Some(SourceFormat::ProtobufOf(file?, None)),
+            (Written::Protobuf, Some(message)) => Some(SourceFormat::ProtobufOf(file?, Some(message?))),
+            (Written::Json | Written::JsonSchema, _) => {
+                item.fail("only messages with `format: avro` or `protobuf` are read by a schema: remove this")
+            }
         }
     }
 }

@@ -54,11 +54,15 @@ pub const SOURCE: [Key; 12] = [
     required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
     default(
         "format",
-        "`json`, `json_schema` or `avro`",
+        "`json`, `json_schema`, `avro` or `protobuf`",
         "json",
-        "How its messages are written. `json_schema` and `avro` are as serializers of a schema registry write them.",
+        "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them.",
     ),
-    optional("schema", "mapping", "Avro schema of messages without a frame, in place of the schema registry's."),
+    optional(
+        "schema",
+        "mapping",
+        "Schema of Avro or Protobuf messages without a frame, in place of the schema registry's.",
+    ),
     default(
         "fields",
         "mapping",

@@ -1,5 +1,6 @@
 //! A source's configuration as the decoders take it, for topics and for files.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,6 +12,7 @@ use crate::source::schemas::SchemaRegistry;
 use crate::view::Keep;
 use driftgate_core::decode::avro::Writer;
 use driftgate_core::decode::decoder::Format;
+use driftgate_core::decode::protobuf::Definitions;
 use driftgate_core::decode::wire::Wire;
 use driftgate_core::event::EventKind;
 use driftgate_core::intake::Setup;
@@ -51,9 +53,26 @@ pub fn wire(source: &SourceConfig, registry: Option<&Arc<SchemaRegistry>>) -> an
             let writer = Writer::parse(&text, &[]).map_err(anyhow::Error::msg);
             Wire::AvroOf(Arc::new(writer.with_context(|| format!("{} of {}", path.display(), source.topic))?))
         }
-        // The configuration refuses Avro without a registry.
-        (SourceFormat::Json | SourceFormat::Avro, _) => Wire::Json,
+        (SourceFormat::Protobuf, Some(registry)) => Wire::Protobuf(Arc::<SchemaRegistry>::clone(registry)),
+        (SourceFormat::ProtobufOf(path, message), _) => {
+            let definitions = definitions(path, message.as_deref()).map_err(anyhow::Error::msg);
+            Wire::ProtobufOf(Arc::new(definitions.with_context(|| format!("{} of {}", path.display(), source.topic))?))
+        }
+        // The configuration refuses both without a registry.
+        (SourceFormat::Json | SourceFormat::Avro | SourceFormat::Protobuf, _) => Wire::Json,
     })
+}
+
+/// The definitions of a file, as text if its name ends in `.proto`, with imports from its folder; else a file descriptor set.
+fn definitions(path: &Path, message: Option<&str>) -> Result<Definitions, String> {
+    let unread = |e| format!("it cannot be read: {e}");
+    if path.extension() != Some("proto".as_ref()) {
+        return Definitions::of_set(&std::fs::read(path).map_err(unread)?)?.of_message(message);
+    }
+    let text = std::fs::read_to_string(path).map_err(unread)?;
+    let (folder, name) = (path.parent().map(Path::to_owned), path.file_name().unwrap_or_default());
+    let import = move |name: &str| std::fs::read_to_string(folder.as_ref()?.join(name)).ok();
+    Definitions::parse(&name.to_string_lossy(), &text, import)?.of_message(message)
 }
 
 /// File options with a source's mapping: JSON lines as on the topic, columns by each pointer's last part.

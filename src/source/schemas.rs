@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 
 use crate::clock::wait;
 use crate::telemetry::events::input::{SchemaFetched, SchemaRefused, SchemasAway};
-use driftgate_core::decode::avro::Writer;
 use driftgate_core::decode::framing::SchemaRef;
 use driftgate_core::decode::wire::{Found, Schemas};
 
-pub use client::{Access, Client, FetchError};
+pub use client::{Access, Client, FetchError, Schema};
 
 /// A schema that the registry does not have is asked for so often, so far apart: another node of it may have it already.
 const TRIES: u32 = 3;
@@ -33,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 enum Known {
     Asked,
-    Here(Arc<Writer>),
+    Here(Schema),
     Refused(String, Instant),
 }
 
@@ -71,7 +70,8 @@ impl Schemas for SchemaRegistry {
     fn find(&self, at: SchemaRef) -> Found {
         let mut known = self.lock();
         match known.get(&at) {
-            Some(Known::Here(writer)) => return Found::Writer(Arc::clone(writer)),
+            Some(Known::Here(Schema::Avro(writer))) => return Found::Avro(Arc::clone(writer)),
+            Some(Known::Here(Schema::Protobuf(definitions))) => return Found::Protobuf(Arc::clone(definitions)),
             Some(Known::Asked) => return Found::Waits,
             Some(Known::Refused(why, since)) if since.elapsed() < REFUSED => return Found::Refused(why.clone()),
             Some(Known::Refused(..)) | None => {}
@@ -110,10 +110,10 @@ impl Fetcher {
         let (mut tries, mut is_away) = (0, false);
         loop {
             let pause = match self.client.fetch(at) {
-                Ok(writer) => {
+                Ok(schema) => {
                     self.works(is_away);
                     SchemaFetched { schema: &at.to_string(), url: self.client.url() }.emit();
-                    return Some(Known::Here(Arc::new(writer)));
+                    return Some(Known::Here(schema));
                 }
                 Err(FetchError::Refused(why)) => {
                     self.works(is_away);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use driftgate::replay::reference;
 use driftgate_core::decode::avro::Writer;
 use driftgate_core::decode::decoder::{EventDecoder, Format};
+use driftgate_core::decode::protobuf::Definitions;
 use driftgate_core::decode::wire::Wire;
 use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::job::Job;
@@ -136,6 +137,60 @@ fn decoding_and_counting_avro_allocates_nothing_once_all_was_seen() {
         events(first).iter().map(value).collect()
     };
     let mut feed = Feed::new("", Wire::AvroOf(Arc::new(Writer::parse(AVRO, &[]).unwrap())));
+    feed.run(&values(0));
+    let fresh = values(EVENTS);
+    assert_eq!(allocations(|| feed.run(&fresh)), 0, "decoded, admitted and counted {EVENTS} events");
+    let counters = feed.pipeline.counters();
+    assert_eq!((counters.predictions, counters.late, counters.after_close), (2 * EVENTS as u64, 0, 0));
+}
+
+const PROTOBUF: &str = r#"syntax = "proto3"; message P { string prediction_id = 1; string model = 2; string version = 3; int64 ts = 4;
+    optional double score = 5; F features = 6; string stage = 7; map<string, string> segments = 8;
+    message F { optional float x = 1; optional string c = 2; } }"#;
+
+/// An event as a message of `PROTOBUF`.
+fn as_protobuf(event: &str) -> Vec<u8> {
+    let json: serde_json::Value = serde_json::from_str(event).unwrap();
+    let sized = |number: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 128).unwrap();
+        [&[number << 3 | 2, length], bytes].concat()
+    };
+    let text =
+        |number: u8, value: &serde_json::Value| value.as_str().map_or(vec![], |text| sized(number, text.as_bytes()));
+    let varint = |mut number: u64| {
+        let mut bytes = Vec::new();
+        while number >= 128 {
+            bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+            number >>= 7;
+        }
+        bytes.push(u8::try_from(number).unwrap());
+        bytes
+    };
+    let mut features = text(2, &json["features"]["c"]);
+    if let Some(x) = json["features"]["x"].as_f64() {
+        features.push(1 << 3 | 5);
+        features.extend(x.to_string().parse::<f32>().unwrap().to_le_bytes());
+    }
+    let mut out = [text(1, &json["prediction_id"]), text(2, &json["model"]), text(3, &json["version"])].concat();
+    out.push(4 << 3);
+    out.extend(varint(json["ts"].as_u64().unwrap()));
+    if let Some(score) = json["score"].as_f64() {
+        out.push(5 << 3 | 1);
+        out.extend(score.to_le_bytes());
+    }
+    out.extend(sized(6, &features));
+    out.extend(text(7, &json["stage"]));
+    for (name, value) in json["segments"].as_object().into_iter().flatten() {
+        out.extend(sized(8, &[sized(1, name.as_bytes()), text(2, value)].concat()));
+    }
+    out
+}
+
+#[test]
+fn decoding_and_counting_protobuf_allocates_nothing_once_all_was_seen() {
+    let values = |first: usize| events(first).iter().map(|event| as_protobuf(event)).collect::<Vec<_>>();
+    let definitions = Definitions::parse("p.proto", PROTOBUF, |_| None).unwrap().of_message(None).unwrap();
+    let mut feed = Feed::new("", Wire::ProtobufOf(Arc::new(definitions)));
     feed.run(&values(0));
     let fresh = values(EVENTS);
     assert_eq!(allocations(|| feed.run(&fresh)), 0, "decoded, admitted and counted {EVENTS} events");

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use serde_json::Value;
+
 use super::broker::{Daemon, brokers, flights, publish, read, wait_for};
 use super::kafka::{Topics, by_id, load, replayed_of};
 use super::support::{Folder, interpreter};
@@ -61,7 +63,7 @@ fn events_of_real_serializers_give_the_verdicts_of_json_in_every_format() {
     }
     let mut registry = Some(Registry::start(port, &folder));
     let mut expected = None;
-    for format in ["avro", "avro-header", "json_schema"] {
+    for format in ["avro", "avro-header", "protobuf", "protobuf-header", "json_schema"] {
         let topics = Topics::new(&format!("flights-{format}"), 1);
         let (predictions, labels) = (folder.path("predictions.jsonl"), folder.path("labels.jsonl"));
         write(&json.predictions, &topics.predictions, format, &url, predictions.clone());
@@ -103,8 +105,8 @@ fn events_of_real_serializers_give_the_verdicts_of_json_in_every_format() {
         wait_for("all events", || (read() >= all).then_some(()));
         assert_eq!(read(), all, "each once");
         assert_eq!(daemon.metric("driftgate_failing{part=\"schemas\"}").unwrap_or(0.0), 0.0, "{format}");
-        if format == "avro" {
-            refusals(&daemon, &topics);
+        if format == "avro" || format == "protobuf" {
+            refusals(&daemon, &topics, name, &folder.path("schemas.json"));
         }
         assert_eq!(daemon.stop(), Some(0));
     }
@@ -112,14 +114,20 @@ fn events_of_real_serializers_give_the_verdicts_of_json_in_every_format() {
 }
 
 /// What cannot be read is a dead letter with its reason, and nothing else waits for it.
-fn refusals(daemon: &Daemon, topics: &Topics) {
-    let values = [b"{\"ts\": 1}".to_vec(), vec![0, 0, 0, 0x7f, 1, 2, 3], vec![0, 0, 0, 0, 1, 0xff]];
+fn refusals(daemon: &Daemon, topics: &Topics, format: &str, registered: &Path) {
+    let registered: Value = serde_json::from_slice(&std::fs::read(registered).unwrap()).unwrap();
+    let id = registered["subjects"][format!("{}-value", topics.predictions)][0].as_u64().unwrap();
+    // The first schema's event is the third message of its file.
+    let indexes: &[u8] = if format == "protobuf" { &[2, 4] } else { &[] };
+    let damaged = [&[0, 0, 0, 0, u8::try_from(id).unwrap()], indexes, &[0xff]].concat();
+    let values = [b"{\"ts\": 1}".to_vec(), vec![0, 0, 0, 0x7f, 1, 0, 3], damaged];
     publish(&topics.predictions, values.map(|value| (0, String::new(), value)));
     let rejected = |reason: &str| {
         daemon
             .metric(&format!("driftgate_rejected_events_total{{reason=\"{reason}\",topic=\"{}\"}}", topics.predictions))
     };
-    for reason in ["bad_frame", "unknown_schema", "not_avro"] {
+    let not_of_format = format!("not_{format}");
+    for reason in ["bad_frame", "unknown_schema", not_of_format.as_str()] {
         wait_for(reason, || (rejected(reason) == Some(1.0)).then_some(()));
     }
     let dead = wait_for("the dead letters", || Some(read(&topics.dead)).filter(|dead| dead.len() == 3));

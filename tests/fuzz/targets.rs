@@ -178,7 +178,7 @@ struct OneSchema(Arc<Writer>);
 impl Schemas for OneSchema {
     fn find(&self, at: SchemaRef) -> Found {
         match at {
-            SchemaRef::Id(1) => Found::Writer(Arc::clone(&self.0)),
+            SchemaRef::Id(1) => Found::Avro(Arc::clone(&self.0)),
             SchemaRef::Id(_) => Found::Refused("no such schema".into()),
             SchemaRef::Guid(_) => Found::Waits,
         }

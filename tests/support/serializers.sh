@@ -19,4 +19,4 @@ readonly confluent=2.16.1
 source "$root/tests/support/venv.sh"
 
 if [ "$*" != install ]; then usage >&2; exit 2; fi
-make_venv "$venv" "$confluent" "confluent-kafka $confluent" --no-cache-dir "confluent-kafka[avro,json,schemaregistry]==$confluent"
+make_venv "$venv" "$confluent with protobuf" "confluent-kafka $confluent" --no-cache-dir "confluent-kafka[avro,json,protobuf,schemaregistry]==$confluent"

@@ -16,6 +16,8 @@ pub mod json;
 pub mod narrow;
 pub mod notes;
 pub mod plan;
+pub mod protobuf;
+mod put;
 mod reject;
 pub mod scan;
 pub mod seen;

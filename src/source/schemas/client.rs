@@ -1,7 +1,8 @@
 //! Calls of the Confluent API of a schema registry: a schema by its id or GUID, and those that it refers to.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::blocking::{Client as Http, RequestBuilder};
@@ -9,8 +10,9 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
 use crate::http_client::{BodyError, Calls, body, cause};
-use driftgate_core::decode::avro::Writer;
+use driftgate_core::decode::avro;
 use driftgate_core::decode::framing::SchemaRef;
+use driftgate_core::decode::protobuf;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Schemas are texts of some kilobytes.
@@ -41,6 +43,16 @@ pub enum FetchError {
     Refused(String),
 }
 
+/// A schema, by its type.
+#[derive(Clone, Debug)]
+pub enum Schema {
+    Avro(Arc<avro::Writer>),
+    Protobuf(Arc<protobuf::Definitions>),
+}
+
+/// The name that the definitions of a message are read under; nobody imports them by it.
+const OWN_NAME: &str = "schema.proto";
+
 /// A client of one registry.
 pub struct Client {
     http: Http,
@@ -59,6 +71,9 @@ struct Answer {
 
 #[derive(Clone, Deserialize)]
 struct Reference {
+    /// What the schema calls it: the path of an import, of Protobuf.
+    #[serde(default)]
+    name: String,
     subject: String,
     version: i64,
 }
@@ -80,21 +95,22 @@ impl Client {
     /// A schema with all that it refers to.
     ///
     /// # Errors
-    /// A registry that does not answer, or has no such Avro schema.
-    pub fn fetch(&self, at: SchemaRef) -> Result<Writer, FetchError> {
+    /// A registry that does not answer, or has no such schema of Avro or Protobuf.
+    pub fn fetch(&self, at: SchemaRef) -> Result<Schema, FetchError> {
         let path = match at {
             SchemaRef::Id(id) => vec!["schemas".to_owned(), "ids".to_owned(), id.to_string()],
             SchemaRef::Guid(_) => vec!["schemas".to_owned(), "guids".to_owned(), at.to_string()],
         };
         let named = format!("the schema {at}");
         let answer = self.get(&path, &named)?;
-        if let Some(other) = answer.of_type.as_deref().filter(|of_type| *of_type != "AVRO") {
+        let of_type = answer.of_type.as_deref().unwrap_or("AVRO");
+        if !matches!(of_type, "AVRO" | "PROTOBUF") {
             return Err(FetchError::Refused(format!(
-                "{named} is of the type {other}, and the source's format is `avro`: write the format of its messages"
+                "{named} is of the type {of_type}, and the source's format is `avro` or `protobuf`: write the format of its messages"
             )));
         }
         let (mut others, mut seen, mut left) = (Vec::new(), HashSet::new(), answer.references);
-        while let Some(Reference { subject, version }) = left.pop() {
+        while let Some(Reference { name, subject, version }) = left.pop() {
             if !seen.insert((subject.clone(), version)) {
                 continue;
             }
@@ -103,10 +119,10 @@ impl Client {
             }
             let path = ["subjects".to_owned(), subject.clone(), "versions".to_owned(), version.to_string()];
             let other = self.get(&path, &format!("version {version} of {subject}, which {named} refers to,"))?;
-            others.push(other.schema);
+            others.push((name, other.schema));
             left.extend(other.references);
         }
-        Writer::parse(&answer.schema, &others).map_err(|why| FetchError::Refused(format!("{named}: {why}")))
+        parsed(of_type, &answer.schema, others).map_err(|why| FetchError::Refused(format!("{named}: {why}")))
     }
 
     fn get(&self, path: &[String], named: &str) -> Result<Answer, FetchError> {
@@ -145,4 +161,15 @@ impl Client {
             Access::Token(file) => request.bearer_auth(secret(file)?),
         })
     }
+}
+
+/// A schema with the others that it refers to, by what it calls them.
+fn parsed(of_type: &str, schema: &str, others: Vec<(String, String)>) -> Result<Schema, String> {
+    if of_type == "AVRO" {
+        let others: Vec<String> = others.into_iter().map(|(_, schema)| schema).collect();
+        return avro::Writer::parse(schema, &others).map(|writer| Schema::Avro(Arc::new(writer)));
+    }
+    let others: HashMap<String, String> = others.into_iter().collect();
+    let definitions = protobuf::Definitions::parse(OWN_NAME, schema, move |name| others.get(name).cloned());
+    definitions.map(|definitions| Schema::Protobuf(Arc::new(definitions)))
 }

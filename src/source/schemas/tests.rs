@@ -67,10 +67,10 @@ fn a_schema_is_fetched_once_with_what_it_refers_to() {
     });
     let (registry, _) = SchemaRegistry::start(client(&url, Access::Anyone), |_| {}, || false).unwrap();
     for _ in 0..3 {
-        assert!(matches!(found(&registry, SchemaRef::Id(7)), Found::Writer(_)));
+        assert!(matches!(found(&registry, SchemaRef::Id(7)), Found::Avro(_)));
     }
     let guid = SchemaRef::Guid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
-    assert!(matches!(found(&registry, guid), Found::Writer(_)));
+    assert!(matches!(found(&registry, guid), Found::Avro(_)));
     let expected = [
         "/registry/schemas/ids/7",
         "/registry/subjects/the%20node/versions/2",
@@ -113,7 +113,7 @@ fn a_registry_that_is_away_or_knows_nobody_is_asked_until_it_answers() {
     assert!(why.as_ref().is_some_and(|why| why.contains("401") && why.contains("password_file")), "{why:?}");
     // The password is mended: no restart is needed.
     std::fs::write(file.path(), "secret\n").unwrap();
-    assert!(matches!(found(&registry, SchemaRef::Id(1)), Found::Writer(_)));
+    assert!(matches!(found(&registry, SchemaRef::Id(1)), Found::Avro(_)));
     assert_eq!(said.iter().find(Option::is_none), Some(None));
 
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,5 +1,5 @@
 //! The events of a source by a compiled plan, in the format that its messages are written in: values go straight into the slots
-//! of their model, from where a batch takes them. `json` and `avro` pass over an event. In the steady state (known names, known
+//! of their model, from where a batch takes them. `json`, `avro` and `protobuf` pass over an event. In the steady state (known names, known
 //! values, known schemas) nothing is allocated.
 
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::avro::{self, Programs};
 use super::checks::{self, Checks};
 use super::coder::{Coder, Word};
-use super::framing::{self, SchemaRef};
+use super::framing::{self, Framed, Indexes, SchemaRef};
 use super::json::{Plain, Stop, Values, Walk};
 use super::notes::Notes;
 use super::plan::Plan;
+use super::protobuf;
 use super::scan::Scanner;
 use super::seen::Seen;
 use super::short::ShortText;
@@ -63,6 +64,8 @@ struct ModelDecoder {
     values: Values,
     /// How Avro values are read by the plan, by the schema that they were written with.
     programs: Programs,
+    /// How Protobuf values are read, by the message that they were written as.
+    messages: protobuf::Programs,
     /// Numbers the events, so that `seen` marks need no clearing.
     event: u64,
 }
@@ -115,6 +118,7 @@ enum Came {
 enum Reads<'m> {
     Json(&'m [u8]),
     Avro(SchemaRef, &'m [u8]),
+    Protobuf(SchemaRef, Indexes, &'m [u8]),
 }
 
 impl EventDecoder {
@@ -130,6 +134,7 @@ impl EventDecoder {
                 values: Values::new(schema),
                 word: ShortText::word_of(&schema.model),
                 programs: Programs::default(),
+                messages: protobuf::Programs::default(),
                 schema: Arc::clone(schema),
                 event: 0,
             }
@@ -207,14 +212,20 @@ impl EventDecoder {
             ));
         }
         // Without a frame there is one schema, or none.
-        let (at, value) = if self.wire.is_framed() {
-            framing::unframed(value, schema_header)?
-        } else {
-            (SchemaRef::default(), value)
+        let framed = match &self.wire {
+            Wire::Protobuf(_) => framing::unframed_protobuf(value, schema_header)?,
+            wire => {
+                let (at, value) = if wire.is_framed() {
+                    framing::unframed(value, schema_header)?
+                } else {
+                    (SchemaRef::default(), value)
+                };
+                Framed { at, indexes: Indexes::default(), value }
+            }
         };
         let mut guess = self.guess;
         loop {
-            let Some(walked) = self.walk_as_written(guess, at, value)? else { return Ok(Came::Waits) };
+            let Some(walked) = self.walk_as_written(guess, framed)? else { return Ok(Came::Waits) };
             let named = match walked {
                 Ok(named) => named,
                 Err(Stop::OtherModel(other)) => {
@@ -242,25 +253,41 @@ impl EventDecoder {
     }
 
     /// Walks one event by model `guess`'s plan; `None`: its schema is not there yet.
-    fn walk_as_written(
-        &mut self,
-        guess: usize,
-        at: SchemaRef,
-        value: &[u8],
-    ) -> Result<Option<Result<bool, Stop>>, Reject> {
+    fn walk_as_written(&mut self, guess: usize, framed: Framed<'_>) -> Result<Option<Result<bool, Stop>>, Reject> {
+        let Framed { at, indexes, value } = framed;
         let is_known = |models: &[ModelDecoder]| models.get(guess).is_none_or(|model| model.programs.has(at));
+        let is_message = |models: &[ModelDecoder]| models.get(guess).is_none_or(|m| m.messages.has(at, indexes));
         match &self.wire {
             Wire::Json | Wire::JsonSchema => return Ok(Some(self.walk(guess, Reads::Json(value)))),
             Wire::Avro(schemas) if !is_known(&self.models) => match schemas.find(at) {
                 Found::Waits => return Ok(None),
                 Found::Refused(why) => return Err(Reject::new(Reason::UnknownSchema, why)),
-                Found::Writer(writer) => self.compile(guess, at, &writer)?,
+                Found::Avro(writer) => self.compile(guess, at, &writer)?,
+                Found::Protobuf(_) => return Err(other_type(at, "PROTOBUF", "avro")),
             },
             Wire::AvroOf(writer) if !is_known(&self.models) => {
                 let writer = Arc::clone(writer);
                 self.compile(guess, at, &writer)?;
             }
             Wire::Avro(_) | Wire::AvroOf(_) => {}
+            Wire::Protobuf(schemas) => {
+                if !is_message(&self.models) {
+                    match schemas.find(at) {
+                        Found::Waits => return Ok(None),
+                        Found::Refused(why) => return Err(Reject::new(Reason::UnknownSchema, why)),
+                        Found::Protobuf(definitions) => self.compile_message(guess, at, indexes, &definitions)?,
+                        Found::Avro(_) => return Err(other_type(at, "AVRO", "protobuf")),
+                    }
+                }
+                return Ok(Some(self.walk(guess, Reads::Protobuf(at, indexes, value))));
+            }
+            Wire::ProtobufOf(definitions) => {
+                if !is_message(&self.models) {
+                    let definitions = Arc::clone(definitions);
+                    self.compile_message(guess, at, indexes, &definitions)?;
+                }
+                return Ok(Some(self.walk(guess, Reads::Protobuf(at, indexes, value))));
+            }
         }
         Ok(Some(self.walk(guess, Reads::Avro(at, value))))
     }
@@ -270,12 +297,23 @@ impl EventDecoder {
         self.models.get_mut(model).map_or(Ok(()), |model| model.programs.compile(at, writer, &model.plan))
     }
 
+    /// Compiles how a model reads what was written as a message.
+    fn compile_message(
+        &mut self,
+        model: usize,
+        at: SchemaRef,
+        indexes: Indexes,
+        of: &protobuf::Definitions,
+    ) -> Result<(), Reject> {
+        self.models.get_mut(model).map_or(Ok(()), |model| model.messages.compile(at, indexes, of, &model.plan))
+    }
+
     /// Walks one event by model `at`'s plan; returns whether the event names its model.
     fn walk(&mut self, at: usize, reads: Reads<'_>) -> Result<bool, Stop> {
         let text = match reads {
             // Some programs begin every text with a byte order mark, and every file.
             Reads::Json(text) => text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text),
-            Reads::Avro(..) => &[],
+            Reads::Avro(..) | Reads::Protobuf(..) => &[],
         };
         let Some((before, rest)) = self.models.split_at_mut_checked(at) else { return Err(Stop::UnknownModel) };
         let Some((model, after)) = rest.split_first_mut() else { return Err(Stop::UnknownModel) };
@@ -309,7 +347,16 @@ impl EventDecoder {
                 walk.scanner.end()?;
             }
             Reads::Avro(at, value) => model.programs.read(at, value, &mut walk)?,
+            Reads::Protobuf(at, indexes, value) => model.messages.read(at, indexes, value, &mut walk)?,
         }
         Ok(walk.names_model)
     }
+}
+
+/// A schema of another type than the source's format.
+fn other_type(at: SchemaRef, of_type: &str, format: &str) -> Reject {
+    let detail = format!(
+        "the schema {at} is of the type {of_type}, and the source's format is `{format}`: write the format of its messages"
+    );
+    Reject::new(Reason::UnknownSchema, detail)
 }

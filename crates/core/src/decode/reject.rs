@@ -38,6 +38,7 @@ macro_rules! reasons {
 reasons! {
     NotJson "not_json" "The event is not a JSON object, or not JSON at all.",
     NotAvro "not_avro" "The value is not what the Avro schema says that it was written with.",
+    NotProtobuf "not_protobuf" "The value is not what the Protobuf schema says that it was written with.",
     BadFrame "bad_frame" "The message names no schema: it was not written by a serializer of a schema registry.",
     UnknownSchema "unknown_schema" "The schema registry does not have the schema that the message names, or nobody can read it.",
     DuplicateKey "duplicate_key" "A field of the envelope (id, model, version, time and the like) stands twice.",

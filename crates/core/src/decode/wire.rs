@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::avro::Writer;
+use super::avro;
 use super::framing::SchemaRef;
+use super::protobuf;
 
 /// How a source's messages are written.
 #[derive(Clone, Debug, Default)]
@@ -17,14 +18,18 @@ pub enum Wire {
     /// Avro behind Confluent's frame.
     Avro(Arc<dyn Schemas>),
     /// Avro without a frame, all of it written with this schema.
-    AvroOf(Arc<Writer>),
+    AvroOf(Arc<avro::Writer>),
+    /// Protobuf behind Confluent's frame.
+    Protobuf(Arc<dyn Schemas>),
+    /// Protobuf without a frame, all of it one message of these definitions.
+    ProtobufOf(Arc<protobuf::Definitions>),
 }
 
 impl Wire {
     /// Whether a frame, or a header, names each message's schema.
     #[must_use]
     pub fn is_framed(&self) -> bool {
-        matches!(self, Self::JsonSchema | Self::Avro(_))
+        matches!(self, Self::JsonSchema | Self::Avro(_) | Self::Protobuf(_))
     }
 }
 
@@ -36,7 +41,8 @@ pub trait Schemas: Debug + Send + Sync {
 /// What is known of a schema.
 #[derive(Clone, Debug)]
 pub enum Found {
-    Writer(Arc<Writer>),
+    Avro(Arc<avro::Writer>),
+    Protobuf(Arc<protobuf::Definitions>),
     /// It is asked for: the message is to be given again.
     Waits,
     /// Nobody has it, or it cannot be read: why, in a sentence.

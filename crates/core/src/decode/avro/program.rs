@@ -7,6 +7,7 @@ use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, Name, NamespaceRef,
 
 use super::super::framing::SchemaRef;
 use super::super::plan::Plan;
+use super::super::put::Place;
 use super::super::{Reason, Reject};
 use super::Writer;
 use crate::event::TimeUnit;
@@ -15,9 +16,6 @@ use crate::event::TimeUnit;
 const MOST_PROGRAMS: usize = 4096;
 /// Records of one schema, each counted once per place that it is read to.
 const MOST_RECORDS: usize = 10_000;
-
-/// The place of a value: a node of the plan, and the key in it.
-pub type Place = (usize, usize);
 
 /// How a value is written.
 #[derive(Debug)]
@@ -52,7 +50,7 @@ pub enum Kind {
 /// A field of a record: where its value goes, if anywhere, and how it is written.
 #[derive(Debug)]
 pub struct Step {
-    pub to: Option<Place>,
+    pub(super) to: Option<Place>,
     pub kind: Kind,
 }
 

@@ -1,27 +1,14 @@
 //! One pass over one Avro value by its program.
 
-use std::io::Write as _;
-
-use jiff::SignedDuration;
-use jiff::civil::{DateTime, date};
-
 use super::super::framing::SchemaRef;
 use super::super::json::{Stop, Walk};
 use super::super::narrow::single;
-use super::super::plan::{Meaning, Short};
+use super::super::put::Place;
 use super::super::scan::Token;
 use super::super::{Reason, Reject};
-use super::program::{Kind, Place, Program, Programs};
-use crate::codec::hash::push_hex;
-use crate::event::{Field, TimeUnit, numeric};
+use super::program::{Kind, Program, Programs};
 
 const DAY_MS: i64 = 86_400_000;
-/// The text of a number whose digits are not at hand: it is written from the number where it is needed.
-const BY_VALUE: &str = ".";
-/// A decimal of more bytes has more digits than a number holds here.
-const DECIMAL_BYTES: usize = 16;
-/// A sign, the 39 digits of 16 bytes, and a power of ten.
-const LONGEST_NUMBER: usize = 64;
 
 impl Programs {
     /// Reads a value into the slots of a walk.
@@ -253,134 +240,4 @@ impl<'a> Pass<'a> {
             Kind::Union(_) | Kind::Record(..) | Kind::Array(_) | Kind::Map(..) => Ok(()),
         }
     }
-}
-
-#[allow(clippy::indexing_slicing, reason = "places come from the compiler, which found them in this plan")]
-impl Walk<'_, '_> {
-    /// Takes note that a key has had its value; whether it had one before.
-    fn marked(&mut self, (node, key): Place) -> bool {
-        std::mem::replace(&mut self.plan.nodes[node].keys[key].seen, self.event) == self.event
-    }
-
-    fn mark(&mut self, to: Place) {
-        self.marked(to);
-    }
-
-    fn meaning(&self, (node, key): Place) -> Meaning {
-        self.plan.nodes[node].meanings[key]
-    }
-
-    #[inline]
-    fn put(&mut self, to: Place, token: Token<'_>) -> Result<(), Stop> {
-        let again = self.marked(to);
-        let meaning = self.meaning(to);
-        self.value(&meaning, token, again)
-    }
-
-    fn put_opt(&mut self, to: Option<Place>, token: Token<'_>) -> Result<(), Stop> {
-        to.map_or(Ok(()), |to| self.put(to, token))
-    }
-
-    /// A number that is one feature and nothing else goes straight into its slot.
-    #[inline]
-    fn put_feature(&mut self, to: Place, number: f64) -> bool {
-        let Short::Numeric(slot) = self.plan.nodes[to.0].keys[to.1].short else { return false };
-        let again = self.marked(to);
-        if let Some(slot) = self.row.numeric.get_mut(slot) {
-            *slot = if again { numeric::INVALID } else { number };
-        }
-        true
-    }
-
-    #[inline]
-    fn put_integer(&mut self, to: Place, number: i64) -> Result<(), Stop> {
-        #[allow(clippy::cast_precision_loss, reason = "the nearest one, as of the digits of JSON")]
-        let float = number as f64;
-        if self.put_feature(to, float) {
-            return Ok(());
-        }
-        let mut digits = [0; LONGEST_NUMBER];
-        let text = written(&mut digits, format_args!("{number}"));
-        self.put(to, Token::Number(float, text))
-    }
-
-    /// Bytes are a text if they are UTF-8, else their hexadecimal digits.
-    fn put_bytes(&mut self, to: Place, bytes: &[u8]) -> Result<(), Stop> {
-        if let Ok(text) = std::str::from_utf8(bytes) {
-            return self.put(to, Token::Plain(text));
-        }
-        self.scratch.clear();
-        push_hex(self.scratch, bytes);
-        self.put(to, Token::Escaped)
-    }
-
-    #[inline]
-    fn put_number(&mut self, to: Place, number: f64) -> Result<(), Stop> {
-        if number.is_nan() {
-            return self.put(to, Token::Null);
-        }
-        if number.is_finite() && self.put_feature(to, number) {
-            return Ok(());
-        }
-        self.put(to, Token::Number(number, BY_VALUE))
-    }
-
-    /// An instant: in `ms` where it is the event's time, in its own unit anywhere else.
-    fn put_time(&mut self, to: Place, ticks: i64, ms: Option<i64>) -> Result<(), Stop> {
-        if self.meaning(to).field != Some(Field::Ts) {
-            return self.put_integer(to, ticks);
-        }
-        self.mark(to);
-        let Some(ms) = ms else {
-            return Err(Reject::new(Reason::BadTime, format!("the time {ticks} is out of range")).into());
-        };
-        self.row.ts = Some(ms);
-        Ok(())
-    }
-
-    /// What a clock shows: an instant by the source's time zone where it is the event's time.
-    fn put_clock(&mut self, to: Place, ticks: i64, unit: TimeUnit) -> Result<(), Stop> {
-        if self.meaning(to).field != Some(Field::Ts) {
-            return self.put_integer(to, ticks);
-        }
-        let shown = unit.millis(ticks).and_then(clock);
-        let Some(shown) = shown else {
-            return Err(Reject::new(Reason::BadTime, format!("the time {ticks} is out of range")).into());
-        };
-        self.mark(to);
-        self.row.ts = Some(self.time.local(shown, &shown.to_string())?);
-        Ok(())
-    }
-
-    /// A decimal number as its digits give it: big-endian two's complement, with so many digits behind the point.
-    fn put_decimal(&mut self, to: Place, bytes: &[u8], scale: usize) -> Result<(), Stop> {
-        if bytes.len() > DECIMAL_BYTES {
-            return self.put(to, Token::Composite);
-        }
-        let sign = bytes.first().map_or(0, |first| if first & 0x80 == 0 { 0 } else { -1_i128 });
-        let unscaled = bytes.iter().fold(sign, |number, &byte| (number << 8) | i128::from(byte));
-        // The nearest number, as JSON's digits give it. A whole one keeps its digits, as an id or a category.
-        let (mut digits, mut exact) = ([0; LONGEST_NUMBER], [0; LONGEST_NUMBER]);
-        let Ok(number) = written(&mut digits, format_args!("{unscaled}e-{scale}")).parse() else {
-            return self.put(to, Token::Composite);
-        };
-        if scale > 0 {
-            return self.put_number(to, number);
-        }
-        self.put(to, Token::Number(number, written(&mut exact, format_args!("{unscaled}"))))
-    }
-}
-
-/// A number as text, in the bytes that are given; nothing for one that does not fit, of which there is none.
-fn written<'t>(into: &'t mut [u8; LONGEST_NUMBER], number: std::fmt::Arguments<'_>) -> &'t str {
-    let mut left = &mut into[..];
-    let _ = left.write_fmt(number);
-    let length = LONGEST_NUMBER - left.len();
-    into.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("")
-}
-
-/// What a clock shows so many milliseconds after it showed 1970 begin.
-fn clock(ms: i64) -> Option<DateTime> {
-    let start = date(1970, 1, 1).at(0, 0, 0, 0);
-    start.checked_add(SignedDuration::from_millis(ms)).ok()
 }

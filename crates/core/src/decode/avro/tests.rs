@@ -45,7 +45,7 @@ impl Schemas for Known {
     fn find(&self, at: SchemaRef) -> Found {
         match at {
             SchemaRef::Id(id) => match self.0.get(id as usize) {
-                Some(writer) => Found::Writer(Arc::clone(writer)),
+                Some(writer) => Found::Avro(Arc::clone(writer)),
                 None => Found::Refused(format!("no schema has the id {id}")),
             },
             SchemaRef::Guid(_) => Found::Waits,

@@ -120,7 +120,7 @@ fn versions_in_file(input: &Input, schema: &Arc<Schema>, why: &'static str) -> R
         FileKind::Columns => {
             Ok(crate::source::columns::events::versions(path, options, &input.policy.model)?.into_iter().collect())
         }
-        FileKind::JsonLines => {
+        FileKind::JsonLines | FileKind::Avro => {
             let mut stream: FileStream<PredictionBatch> = FileStream::open(path, schema, options)?;
             let mut decoder = stream.decoder();
             let mut found = std::collections::BTreeSet::new();

@@ -1,12 +1,14 @@
-//! Where events come from: files (`columns` for Parquet and CSV, `jsonl` for JSON lines, both behind `files`) and `kafka`.
+//! Where events come from: files (`columns` for Parquet and CSV, `jsonl` for JSON lines, `avro` for Avro, all behind `files`) and `kafka`.
 //! `lines` cuts files of lines into parts. `prometheus` polls measurements, `schemas` fetches what framed messages are written with.
 
+pub mod avro;
 pub mod columns;
 pub mod files;
 pub mod jsonl;
 pub mod kafka;
 pub mod lines;
 pub mod options;
+pub mod packed;
 pub mod prometheus;
 pub mod schemas;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnFile, Format};
 use crate::source::files::{FileKind, StreamError};
+use crate::source::packed::packing;
 
 /// The names of the parts of a file, in order: of Parquet whole row groups of about so many bytes, of JSON lines ranges of bytes, of CSV
 /// the file. A file with nothing in it is one part.
@@ -18,7 +19,9 @@ pub fn list(path: &Path, bytes: u64) -> Result<Vec<String>, StreamError> {
         std::fs::metadata(path).map_err(|e| StreamError::Read { name: name.clone(), cause: e.to_string() })?.len();
     let bytes = bytes.max(1);
     match FileKind::of(path)? {
-        FileKind::JsonLines if path == Path::new("-") => Ok(vec![name]),
+        // What is packed, or says where its rows end only as it is read, is one part.
+        FileKind::JsonLines if path == Path::new("-") || packing(path).is_some() => Ok(vec![name]),
+        FileKind::Avro => Ok(vec![name]),
         FileKind::JsonLines => {
             let parts = length.div_ceil(bytes);
             if parts <= 1 || crate::source::lines::part(path, 0, 1).is_ok_and(|part| part.is_none()) {

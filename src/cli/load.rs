@@ -1,6 +1,7 @@
 //! `driftgate load`: publishes a file's rows to a Kafka topic as JSON events of the default format. `input` reads the file, `rows` writes
-//! events of columns, `send` sends them.
+//! events of columns, `avro` those of an Avro file, `send` sends them.
 
+mod avro;
 mod input;
 mod rows;
 mod send;
@@ -35,7 +36,7 @@ const INTERRUPTED: u8 = 130;
 /// Publishes a file's rows to Kafka as JSON events
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Files may be Parquet (.parquet), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input), whose lines are published unchanged.\nThe key of predictions and labels is the prediction id. Ctrl-C stops once the brokers have acknowledged what was sent; a second Ctrl-C stops at once.\n\nExample:\n  driftgate load --policy tests/data/flights/policy.yaml --topic predictions \\\n    --file tests/data/flights/predictions.parquet --brokers localhost:9092"
+    after_help = "Files may be Parquet (.parquet), Avro (.avro), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input), whose lines are published unchanged.\nCSV and JSON lines may be packed (.gz, .zst).\nThe key of predictions and labels is the prediction id. Ctrl-C stops once the brokers have acknowledged what was sent; a second Ctrl-C stops at once.\n\nExample:\n  driftgate load --policy tests/data/flights/policy.yaml --topic predictions \\\n    --file tests/data/flights/predictions.parquet --brokers localhost:9092"
 )]
 pub struct Args {
     /// Policy of the model

@@ -31,7 +31,7 @@ use summary::{Outs, Summary};
 /// Runs the daemon's pipeline over files and prints a summary of its verdicts
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Files may be Parquet (.parquet), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input).\n\nExample:\n  driftgate replay --policy tests/data/flights/policy.yaml \\\n    --predictions tests/data/flights/predictions.parquet \\\n    --labels tests/data/flights/labels.parquet --verdicts verdicts.jsonl"
+    after_help = "Files may be Parquet (.parquet), Avro (.avro), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input). CSV and JSON lines may be packed (.gz, .zst).\n\nExample:\n  driftgate replay --policy tests/data/flights/policy.yaml \\\n    --predictions tests/data/flights/predictions.parquet \\\n    --labels tests/data/flights/labels.parquet --verdicts verdicts.jsonl"
 )]
 pub struct Args {
     /// Policy of the model

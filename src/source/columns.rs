@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use polars_core::prelude::DataFrame;
 
+use super::packed::unpacked;
 use csv::{CsvBlock, CsvBlocks, CsvParser};
 use error::PARQUET_MAGIC;
 pub use error::{FileError, Format, guard, quoted};
@@ -120,8 +121,8 @@ impl ColumnFile {
                 let input = Input::file(file).map_err(failed)?;
                 Self::parquet(name.to_owned(), input, wanted)
             }
-            Some(Format::Csv) => Self::csv(name.to_owned(), Box::new(file), wanted, nulls),
-            None => Err(FileError::Format { path: name.to_owned() }),
+            Some(Format::Csv) => Self::csv(name, file, wanted, nulls),
+            Some(Format::Avro) | None => Err(FileError::Format { path: name.to_owned() }),
         }
     }
 
@@ -137,8 +138,8 @@ impl ColumnFile {
     ) -> Result<(Arc<Self>, Pieces), FileError> {
         match Format::of(name, &bytes) {
             Some(Format::Parquet) => Self::parquet(name.to_owned(), Input::Memory(bytes.into()), wanted),
-            Some(Format::Csv) => Self::csv(name.to_owned(), Box::new(Cursor::new(bytes)), wanted, nulls),
-            None => Err(FileError::Format { path: name.to_owned() }),
+            Some(Format::Csv) => Self::csv(name, Cursor::new(bytes), wanted, nulls),
+            Some(Format::Avro) | None => Err(FileError::Format { path: name.to_owned() }),
         }
     }
 
@@ -151,11 +152,14 @@ impl ColumnFile {
     }
 
     fn csv(
-        path: String,
-        input: Box<dyn std::io::Read + Send>,
+        name: &str,
+        input: impl std::io::Read + Send + 'static,
         wanted: &[String],
         nulls: &Arc<NullTexts>,
     ) -> Result<(Arc<Self>, Pieces), FileError> {
+        let path = name.to_owned();
+        let input =
+            unpacked(Path::new(name), input).map_err(|source| FileError::Open { path: path.clone(), source })?;
         let broken = |cause| FileError::Broken { path: path.clone(), format: Format::Csv, cause };
         let (mut blocks, columns) = guard(|| CsvBlocks::open(input)).map_err(broken)?;
         let mut projection: Vec<(usize, String)> = Vec::new();

@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::avro::{AvroBlock, AvroDecoder, AvroFile};
 use super::columns::events::EventReader;
 use super::columns::{self, FileError};
 use super::jsonl::{Blocks, LineBlock, LineDecoder};
 use super::options::{Chunk, FileOptions};
+use super::packed::{packing, plain_extension, unpacked};
 use driftgate_core::batch::Part;
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::pipeline::batch::Batch;
@@ -19,7 +21,7 @@ pub enum StreamError {
     #[error("{name} cannot be read: {cause}")]
     Read { name: String, cause: String },
     #[error(
-        "{name}: files end in .parquet, .csv, .jsonl or .ndjson (or - for JSON lines on standard input); this one does not"
+        "{name}: files end in .parquet, .avro, .csv, .jsonl or .ndjson (the last three also with .gz or .zst behind it; or - for JSON lines on standard input); this one does not"
     )]
     Extension { name: String },
     #[error("{name} has no {what}")]
@@ -33,6 +35,8 @@ pub enum StreamError {
 pub enum FileKind {
     Columns,
     JsonLines,
+    /// An Avro container file.
+    Avro,
 }
 
 impl FileKind {
@@ -44,18 +48,30 @@ impl FileKind {
         if path == Path::new("-") {
             return Ok(Self::JsonLines);
         }
-        match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
-            Some("parquet" | "csv") => Ok(Self::Columns),
+        match plain_extension(path).as_deref() {
             Some("jsonl" | "ndjson" | "json") => Ok(Self::JsonLines),
+            Some("csv") => Ok(Self::Columns),
+            // They are packed within, where each block says how.
+            Some("parquet") if packing(path).is_none() => Ok(Self::Columns),
+            Some("avro") if packing(path).is_none() => Ok(Self::Avro),
             _ => Err(StreamError::Extension { name: path.display().to_string() }),
         }
     }
+}
+
+/// A file of lines, unpacked while it is read.
+///
+/// # Errors
+/// A file that cannot be opened.
+pub fn open_text(path: &Path) -> io::Result<Box<dyn io::Read + Send>> {
+    unpacked(path, File::open(path)?)
 }
 
 /// A piece of a file, to be decoded by any thread.
 pub enum Piece {
     Lines(LineBlock),
     Columns(columns::Piece),
+    Avro(AvroBlock),
 }
 
 /// An event file being read: gives pieces in the file's order.
@@ -72,6 +88,7 @@ pub struct FileStream<B: Batch> {
 enum FileReader<B: Batch> {
     Lines(Blocks),
     Columns { first: EventReader<B>, pieces: columns::Pieces, ended: bool },
+    Avro(AvroFile),
 }
 
 /// Decodes pieces of one file; one per thread.
@@ -79,6 +96,8 @@ enum FileReader<B: Batch> {
 pub enum PieceDecoder<B: Batch> {
     Lines(LineDecoder),
     Columns(EventReader<B>),
+    /// The name of the file, for errors.
+    Avro(Result<AvroDecoder, String>, String),
 }
 
 impl<B: Batch> PieceDecoder<B> {
@@ -98,6 +117,11 @@ impl<B: Batch> PieceDecoder<B> {
                 chunk.notes.times(chunk.batch.times());
                 Ok((chunk, None))
             }
+            (Piece::Avro(block), Self::Avro(decoder, path)) => {
+                let broken = |cause| FileError::Broken { path: path.clone(), format: columns::Format::Avro, cause };
+                let decoder = decoder.as_mut().map_err(|why| broken(why.clone()))?;
+                Ok((decoder.decode(block, spare).map_err(broken)?, None))
+            }
             // A file gives pieces of its own kind only.
             (_, _) => Ok((Chunk::of(spare), None)),
         }
@@ -111,6 +135,7 @@ impl<B: Batch> PieceDecoder<B> {
         match self {
             Self::Lines(decoder) => decoder.seen(),
             Self::Columns(reader) => reader.seen(),
+            Self::Avro(decoder, _) => decoder.as_ref().map(AvroDecoder::seen).unwrap_or_default(),
         }
     }
 }
@@ -127,9 +152,13 @@ impl<B: Batch> FileStream<B> {
                 (FileReader::Lines(Blocks::new(Box::new(io::stdin()), false, options.limits)), None)
             }
             FileKind::JsonLines => {
-                let file = File::open(path).map_err(unreadable)?;
-                let bytes = file.metadata().ok().map(|m| m.len());
-                (FileReader::Lines(Blocks::new(Box::new(file), true, options.limits)), bytes)
+                let bytes = std::fs::metadata(path).ok().map(|m| m.len()).filter(|_| packing(path).is_none());
+                let text = open_text(path).map_err(unreadable)?;
+                (FileReader::Lines(Blocks::new(text, true, options.limits)), bytes)
+            }
+            FileKind::Avro => {
+                let bytes = std::fs::metadata(path).ok().map(|m| m.len());
+                (FileReader::Avro(AvroFile::open(path).map_err(unreadable)?), bytes)
             }
             FileKind::Columns => {
                 let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
@@ -164,7 +193,7 @@ impl<B: Batch> FileStream<B> {
                 Ok(stream)
             }
             Part::Bytes { from, to } => {
-                if FileKind::of(path)? != FileKind::JsonLines || path == Path::new("-") {
+                if FileKind::of(path)? != FileKind::JsonLines || path == Path::new("-") || packing(path).is_some() {
                     return Err(none("ranges of bytes"));
                 }
                 let unreadable =
@@ -190,6 +219,10 @@ impl<B: Batch> FileStream<B> {
         match &self.reader {
             FileReader::Lines(_) => PieceDecoder::Lines(LineDecoder::new::<B>(&self.schema, &self.options)),
             FileReader::Columns { first, .. } => PieceDecoder::Columns(first.fork()),
+            FileReader::Avro(file) => PieceDecoder::Avro(
+                AvroDecoder::new::<B>(file, &self.schema, &self.options),
+                self.path.display().to_string(),
+            ),
         }
     }
 
@@ -201,6 +234,10 @@ impl<B: Batch> FileStream<B> {
         match &mut self.reader {
             FileReader::Lines(blocks) => match blocks.next_block() {
                 Ok(block) => Ok(block.map(Piece::Lines)),
+                Err(e) => Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() }),
+            },
+            FileReader::Avro(file) => match file.next_block() {
+                Ok(block) => Ok(block.map(Piece::Avro)),
                 Err(e) => Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() }),
             },
             FileReader::Columns { pieces, ended, .. } => {
@@ -223,6 +260,7 @@ impl<B: Batch> FileStream<B> {
     pub fn bytes_read(&self) -> u64 {
         match &self.reader {
             FileReader::Lines(blocks) => blocks.read,
+            FileReader::Avro(file) => file.bytes_read(),
             // How much of a file its pieces are is not known, only when it is read.
             FileReader::Columns { ended, .. } => self.bytes.filter(|_| *ended).unwrap_or(0),
         }

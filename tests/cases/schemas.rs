@@ -1,5 +1,6 @@
 //! Messages that serializers of a schema registry write: the flights through each format, and a registry that is away.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,9 @@ fn events_of_real_serializers_give_the_verdicts_of_json_in_every_format() {
         write(&json.predictions, &topics.predictions, format, &url, predictions.clone());
         write(&json.labels, &topics.labels, format, &url, labels.clone());
         let expected = expected.get_or_insert_with(|| replayed_of(&predictions, &labels));
+        if format == "avro" {
+            files(&folder, expected);
+        }
         let config = topics.config(&flights().join("policy-core.yaml").display().to_string(), "2s");
         let name = format.split('-').next().unwrap();
         let config = config.replace("format: json", &format!("format: {name}"));
@@ -111,6 +115,35 @@ fn events_of_real_serializers_give_the_verdicts_of_json_in_every_format() {
         assert_eq!(daemon.stop(), Some(0));
     }
     drop(registry);
+}
+
+/// The same events in files: Avro as fastavro writes it, and JSON lines that gzip packs.
+fn files(folder: &Folder, expected: &BTreeMap<String, Value>) {
+    for (kind, codec) in [("predictions", "deflate"), ("labels", "null")] {
+        let mut command = serializers("container.py");
+        command.arg(folder.path(&format!("{kind}.jsonl"))).arg(folder.path(&format!("{kind}.avro"))).arg(codec);
+        let written = command.output().unwrap();
+        assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+        let packed = Command::new("gzip").arg("--keep").arg(folder.path(&format!("{kind}.jsonl"))).status().unwrap();
+        assert!(packed.success());
+    }
+    for ending in ["avro", "jsonl.gz"] {
+        let file = |kind| folder.path(&format!("{kind}.{ending}"));
+        assert_eq!(&replayed_of(&file("predictions"), &file("labels")), expected, "{ending}");
+    }
+    let avro = folder.path("labels.avro");
+    let mut bytes = std::fs::read(&avro).unwrap();
+    bytes.truncate(bytes.len() - 40);
+    folder.write("cut.avro", bytes);
+    let predictions = folder.path("predictions.avro");
+    let policy = flights().join("policy-core.yaml");
+    let replay = |labels| {
+        let (policy, predictions) = (policy.display(), predictions.display());
+        folder.driftgate(&format!("replay --policy {policy} --predictions {predictions} --labels {labels}"))
+    };
+    replay("cut.avro").exits(2).says("cut.avro cannot be read: it is cut behind byte");
+    folder.write("none.avro", "{\"ts\": 1}");
+    replay("none.avro").exits(2).says("it does not begin as an Avro container file does");
 }
 
 /// What cannot be read is a dead letter with its reason, and nothing else waits for it.

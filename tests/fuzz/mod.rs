@@ -114,6 +114,7 @@ macro_rules! targets {
 targets! {
     events_json: targets::Events::new("p.jsonl");
     events_avro: targets::AvroMessages;
+    events_avro_file: targets::Events::new("p.avro");
     events_csv: targets::Events::new("p.csv");
     events_parquet: targets::Events::new("p.parquet");
     labels_json: targets::Labels::new();

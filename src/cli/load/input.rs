@@ -1,4 +1,4 @@
-//! The file whose rows are published: rows of columns, or JSON lines.
+//! The file whose rows are published: rows of columns, JSON lines, or the values of an Avro file as such lines.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use polars_io::{SerReader as _, prelude::ParquetReader};
 
+use super::avro::AvroLines;
 use super::rows::{Rows, kind_of};
-use crate::source::columns;
-use crate::source::files::FileKind;
+use crate::source::columns::{self, Format};
+use crate::source::files::{FileKind, open_text};
 use driftgate_core::decode::Reject;
 use driftgate_core::decode::scan::{Scanner, Token};
 use driftgate_core::event::{EventKind, Field, Limits};
@@ -37,11 +38,11 @@ impl Input {
         }
         let reader: Box<dyn BufRead> = if path == Path::new("-") {
             Box::new(io::stdin().lock())
+        } else if FileKind::of(path)? == FileKind::Avro {
+            Box::new(BufReader::with_capacity(1 << 18, AvroLines::open(path)?))
         } else {
-            Box::new(BufReader::with_capacity(
-                1 << 18,
-                File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?,
-            ))
+            let text = open_text(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+            Box::new(BufReader::with_capacity(1 << 18, text))
         };
         let mut lines =
             Lines { reader, name: path.display().to_string(), number: 0, keyed: true, first: None, key: String::new() };
@@ -71,7 +72,7 @@ impl Input {
 
 /// The rows of a Parquet file, for the progress bar; nothing fails for want of it.
 fn rows_of(path: &Path) -> Option<u64> {
-    if path.extension()? == "csv" {
+    if Format::of(&path.display().to_string(), b"") != Some(Format::Parquet) {
         return None;
     }
     let file = File::open(path).ok()?;

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use crate::source::packed::{packing, plain_extension};
+
 /// Columns named in a message at most.
 const NAMED_COLUMNS: usize = 30;
 /// What a Parquet file begins with.
@@ -52,12 +54,14 @@ fn advice(columns: &[String]) -> String {
 pub enum Format {
     Parquet,
     Csv,
+    Avro,
 }
 
 impl Display for Format {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Parquet => "Parquet",
+            Self::Avro => "Avro",
             Self::Csv => "CSV",
         })
     }
@@ -67,11 +71,13 @@ impl Format {
     /// The format of a file by its first bytes, else by its extension.
     #[must_use]
     pub fn of(name: &str, start: &[u8]) -> Option<Self> {
-        let extension = Path::new(name).extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        if start.starts_with(PARQUET_MAGIC) || matches!(extension.as_str(), "parquet" | "pq") {
+        let name = Path::new(name);
+        let extension = plain_extension(name);
+        let is_parquet = packing(name).is_none() && matches!(extension.as_deref(), Some("parquet" | "pq"));
+        if start.starts_with(PARQUET_MAGIC) || is_parquet {
             return Some(Self::Parquet);
         }
-        (extension == "csv").then_some(Self::Csv)
+        (extension.as_deref() == Some("csv")).then_some(Self::Csv)
     }
 }
 

@@ -2,6 +2,7 @@
 //! name, so that fields may come, go and change their order; `read` takes the steps. What a JSON event with the same values gives
 //! is what these give. Source: the Apache Avro 1.12 specification.
 
+mod length;
 mod program;
 mod read;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod tests;
 
 use apache_avro::Schema;
 
+pub use length::Lengths;
 pub(super) use program::Programs;
 
 /// A schema that values were written with, and those that it refers to.

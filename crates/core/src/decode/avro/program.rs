@@ -107,7 +107,8 @@ impl Programs {
     }
 }
 
-fn compiled(writer: &Writer, plan: &Plan) -> Result<Program, String> {
+/// A schema compiled for a plan.
+pub fn compiled(writer: &Writer, plan: &Plan) -> Result<Program, String> {
     let mut names = HashMap::new();
     for schema in writer.others.iter().chain([&writer.schema]) {
         collect(schema, None, &mut names);

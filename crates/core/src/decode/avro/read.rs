@@ -1,5 +1,7 @@
 //! One pass over one Avro value by its program.
 
+mod skip;
+
 use super::super::framing::SchemaRef;
 use super::super::json::{Stop, Walk};
 use super::super::narrow::single;
@@ -25,7 +27,8 @@ impl Programs {
     }
 }
 
-struct Pass<'a> {
+/// A pass over one value.
+pub struct Pass<'a> {
     rest: &'a [u8],
     whole: usize,
     depth_left: usize,
@@ -140,7 +143,7 @@ impl<'a> Pass<'a> {
             }
             _ => match to {
                 Some(to) => self.leaf(kind, to, walk),
-                None => self.skip(kind),
+                None => Ok(self.skip(kind)?),
             },
         }
     }
@@ -157,7 +160,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads the items of an array or map, block by block.
-    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Stop>) -> Result<(), Stop> {
+    fn blocks<E: From<Reject>>(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
         self.deeper()?;
         loop {
             let mut count = self.long()?;
@@ -178,24 +181,6 @@ impl<'a> Pass<'a> {
             }
         }
         self.depth_left += 1;
-        Ok(())
-    }
-
-    /// Passes over a value that goes nowhere.
-    fn skip(&mut self, kind: &'a Kind) -> Result<(), Stop> {
-        match kind {
-            Kind::Boolean => drop(self.boolean()?),
-            Kind::Integer | Kind::Date | Kind::Instant(_) | Kind::Clock(_) => drop(self.long()?),
-            Kind::Float => drop(self.chunk::<4>()?),
-            Kind::Double => drop(self.chunk::<8>()?),
-            Kind::Uuid => drop(self.chunk::<16>()?),
-            Kind::Text => drop(self.text()?),
-            Kind::Bytes | Kind::Decimal(_, None) => drop(self.bytes()?),
-            Kind::Fixed(size) | Kind::Decimal(_, Some(size)) => drop(self.take(*size)?),
-            Kind::Symbols(symbols) => drop(self.branch(symbols, "the symbol")?),
-            // Those with parts are not passed over here, and nothing is written for null.
-            Kind::Null | Kind::Union(_) | Kind::Record(..) | Kind::Array(_) | Kind::Map(..) => {}
-        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::super::decoder::{Decoded, EventDecoder, Format, Message};
 use super::super::framing::SchemaRef;
 use super::super::wire::{Found, Schemas, Wire};
 use super::super::{Reason, Reject};
-use super::Writer;
+use super::{Lengths, Writer};
 use crate::event::{EventKind, Limits, PredictionBatch};
 use crate::pipeline::batch::decode_message;
 use crate::schema::{Classes, Schema};
@@ -325,4 +325,31 @@ proptest! {
         prop_assert_eq!(avro.out[0].score.clone(), json.out[0].score.clone());
         prop_assert_eq!(avro.held(), json.held());
     }
+}
+
+#[test]
+fn values_that_stand_one_behind_the_other_are_told_apart() {
+    let nested = r#"{"type": "record", "name": "N", "fields": [
+        {"name": "next", "type": ["null", "N"]}, {"name": "tags", "type": {"type": "map", "values": "string"}},
+        {"name": "xs", "type": {"type": "array", "items": "double"}}]}"#;
+    let of = |next: Value, xs: usize| {
+        let tags = Value::Map([("a".to_owned(), text("b"))].into());
+        record(vec![("next", next), ("tags", tags), ("xs", Value::Array(vec![Value::Double(0.5); xs]))])
+    };
+    let leaf = |xs| of(Value::Union(0, Box::new(Value::Null)), xs);
+    let values = [leaf(0), of(Value::Union(1, Box::new(leaf(3))), 1), leaf(200)];
+    let bytes = values.map(|value| written(nested, value));
+    let writer = Writer::parse(nested, &[]).unwrap();
+    let lengths = Lengths::new(&writer, 32).unwrap();
+    let all = bytes.concat();
+    let mut rest = &all[..];
+    for value in &bytes {
+        assert_eq!(lengths.of_first(rest).unwrap(), value.len());
+        // A value that is cut is an error.
+        assert_eq!(lengths.of_first(&value[..value.len() - 1]).unwrap_err().reason, Reason::NotAvro);
+        rest = &rest[value.len()..];
+    }
+    assert!(rest.is_empty());
+    // Deeper than events may be nested.
+    assert!(Lengths::new(&writer, 2).unwrap().of_first(&bytes[1]).is_err());
 }

@@ -14,7 +14,6 @@ use super::shown;
 use super::types::{Bound, Status, Subject, Target};
 use crate::codec::number::number;
 use crate::stats::grid::Grid;
-use crate::stats::limit::Amount;
 use crate::stats::ratio::Ratio;
 
 /// The rules of this family, in the order of the reference.
@@ -59,10 +58,10 @@ static NEW_CATEGORIES: Definition = Definition {
 };
 static CONSTANT: Definition = Definition {
     name: "constant",
-    documentation: "The share of the most frequent value among those measured, 1 for a feature that is stuck. Numbers between the points of the \
-        grid cannot be told apart: `lower` counts the most frequent grid point, `upper` the fullest cell, and `lower` is the value where \
-        both differ. It blocks where the whole interval breaks the limit, and warns with `underresolved` where part of it does. A change \
-        is one of the snapshot's share.",
+    documentation: "The share of the most frequent value among those measured, 1 for a feature that is stuck. Numbers between two points of the \
+        grid, below the first or above the last count as one value: of training values about one in a thousand lies there, so the share is \
+        exact where it matters, and a feature that is stuck blocks wherever it is. Values that are all beyond the training range count as \
+        one too. `lower` is the share that one value has for certain. A change is one of the snapshot's share.",
     baseline: Reference::Shown,
     limit: LimitForm::Full,
     example: "0.9",
@@ -115,35 +114,33 @@ impl ShareOfValues {
         let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
         let Found { ends, reference, mut evidence } = self.found(window, target, &c);
         let is_change = subject.limit.change().is_some();
+        // Of both the fullest cell: a guard errs to the side that blocks, and is decided.
+        let (now, then) = (ends.map(|[_, upper]| upper), reference.map(|[_, upper]| upper));
         let compared = match subject.limit.change() {
-            None => ends,
-            Some((change, tolerance)) => ends.zip(reference).and_then(|([low, high], [from, to])| {
-                // The change is least from the most that the snapshot's share can be, and relative to a share it is monotone in it.
-                let (one, other) = (change.of(tolerance, low, to)?, change.of(tolerance, high, from)?);
-                Some([one.min(other), one.max(other)])
-            }),
+            None => now,
+            Some((change, tolerance)) => now.zip(then).and_then(|(now, then)| change.of(tolerance, now, then)),
         };
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
         let mut why = None;
-        let judged = enough(c.n, least, compared, |ends| {
-            let (status, reason) = subject.limit.status_of_interval(ends.map(Amount::Exact));
+        let judged = enough(c.n, least, compared, |value| {
+            let (status, reason) = subject.limit.status(value);
             why = reason;
             status
         });
         let is_against = is_change || self.definition != &CONSTANT;
         let (status, insufficient) = if is_against { shown::against(window, c.reference_n, judged) } else { judged };
         if self.definition == &CONSTANT {
-            evidence.push(("lower", number(compared.map(|[lower, _]| lower.value()))));
-            evidence.push(("upper", number(compared.map(|[_, upper]| upper.value()))));
-            evidence.extend(is_change.then(|| ("now", number(ends.map(|[lower, _]| lower.value())))));
-            evidence.push(("reference_value", number(reference.map(|[lower, _]| lower.value()))));
+            evidence.push(("lower", number(ends.map(|[lower, _]| lower.value()))));
+            evidence.push(("upper", number(now.map(Ratio::value))));
+            evidence.extend(is_change.then(|| ("now", number(now.map(Ratio::value)))));
+            evidence.push(("reference_value", number(then.map(Ratio::value))));
         }
         evidence.push(("limit", subject.limit.evidence()));
         evidence.extend(shown::tail(&c));
         if status != Status::Pass && self.definition == &NEW_CATEGORIES {
             evidence.extend(shown::unseen(window, target));
         }
-        let (value, reason) = (compared.map(|[lower, _]| lower.value()), insufficient.or(why));
+        let (value, reason) = (compared.map(Ratio::value), insufficient.or(why));
         Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins: None }
     }
 }

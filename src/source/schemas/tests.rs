@@ -80,19 +80,26 @@ fn a_schema_is_fetched_once_with_what_it_refers_to() {
 }
 
 #[test]
-fn what_the_registry_does_not_have_is_asked_for_a_few_times_and_what_is_no_avro_says_so() {
+fn what_the_registry_does_not_have_is_asked_for_a_few_times_and_what_cannot_be_read_says_so() {
     let (url, asked) = serve(|path, _| match path {
         "/registry/schemas/ids/1" => (404, r#"{"error_code": 40403}"#.to_owned()),
-        "/registry/schemas/ids/2" => (200, schema("{}", r#", "schemaType": "PROTOBUF""#)),
+        "/registry/schemas/ids/2" => (200, schema("{}", r#", "schemaType": "JSON""#)),
+        "/registry/schemas/ids/4" => (200, schema("{}", r#", "schemaType": "PROTOBUF""#)),
         _ => (200, schema("[broken", "")),
     });
     let (registry, _) = SchemaRegistry::start(client(&url, Access::Anyone), |_| {}, || false).unwrap();
-    for (id, says) in [(1, "does not have the schema 1"), (2, "of the type PROTOBUF"), (3, "cannot be read")] {
+    let refused = [
+        (1, "does not have the schema 1"),
+        (2, "of the type JSON"),
+        (3, "cannot be read"),
+        (4, "the Protobuf schema cannot be read"),
+    ];
+    for (id, says) in refused {
         let Found::Refused(why) = found(&registry, SchemaRef::Id(id)) else { panic!("schema {id}") };
         assert!(why.contains(says), "{why}");
         assert!(matches!(registry.find(SchemaRef::Id(id)), Found::Refused(_)), "it is not asked for again at once");
     }
-    assert_eq!(asked.lock().unwrap().len(), 9);
+    assert_eq!(asked.lock().unwrap().len(), 12);
 }
 
 #[test]

@@ -11,7 +11,7 @@
 //! | `options`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
 //! | `distance`, `drifted`, `rates`, `values`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
-//! | `example` | a rule to copy, compiled with the tests |
+//! | `example`, `stub` | a rule to copy, compiled with the tests; a window for tests |
 
 pub mod alarms;
 pub mod comparison;
@@ -36,6 +36,8 @@ pub mod result;
 pub mod segments;
 pub mod service;
 mod shown;
+#[cfg(test)]
+mod stub;
 pub mod types;
 pub mod values;
 

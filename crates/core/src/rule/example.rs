@@ -7,11 +7,11 @@ use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
+use super::limits::{Limits, MIN_SAMPLES};
 use super::options::subjects;
-use super::result::{Judged, at_most, bounded, enough, limit};
+use super::result::{Judged, enough};
 use super::shown;
 use super::types::{Bound, Side, Subject};
-use crate::stats::limit::Limit;
 use crate::stats::ratio::Ratio;
 
 static RANGE_RATIO: Definition = Definition {
@@ -24,20 +24,49 @@ static RANGE_RATIO: Definition = Definition {
     baseline: Reference::Snapshot,
     // Values that were measured; a share of all events has `Minimum::Events`, and is judged by `enough_events`.
     minimum: Minimum::Samples,
-    limit: LimitForm::AtMost("lte"),
+    // `lt`, `lte`, `gt`, `gte` or `between`, each with `warn`; the reference shows it with `lt`.
+    limit: LimitForm::Usual(Side::Lt),
     bounds: Bounds::Rate,
     example: "0.01",
     values: Values::Fraction,
-    options: &[],
+    options: &[MIN_SAMPLES],
     // As promotion records call the metric, where they call it otherwise.
     recorded_as: None,
-    parse: |definition, map, names| Some(RuleKind::new(RangeRatio { of: subjects(map, names, definition)? })),
+    parse: |definition, map, names| {
+        // Both are read before either fails, so that all errors are told together.
+        let (of, min_samples) = (subjects(map, names, definition), MIN_SAMPLES.optional_whole(map));
+        Some(RuleKind::new(RangeRatio { of: of?, min_samples: min_samples? }))
+    },
 };
 
-/// Blocks above the limit (`lte`).
+/// A share of the values that were measured, with a limit of its own for each subject.
 #[derive(Clone, Debug, PartialEq)]
 struct RangeRatio {
-    of: Vec<Subject<Limit>>,
+    of: Vec<Subject<Limits>>,
+    min_samples: Option<u64>,
+}
+
+impl RangeRatio {
+    fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>) -> Judged {
+        let Some(c) = window.distribution(subject.target) else { return shown::absent(window, subject.target) };
+        let outside = c.outside();
+        let ratio = outside.and_then(|(below, above)| Ratio::of_counts(below + above, c.n));
+        let mut why = None;
+        let judged = enough(c.n, self.min_samples.unwrap_or_else(|| window.min_samples()), ratio, |value| {
+            let (status, reason) = subject.limit.status(value);
+            why = reason;
+            status
+        });
+        // Insufficient where the snapshot has too few values.
+        let (status, insufficient) = shown::against(window, c.reference_n, judged);
+        let mut evidence = vec![("limit", subject.limit.evidence())];
+        if let Some((below, above)) = outside {
+            evidence.extend([("below", below.into()), ("above", above.into())]);
+        }
+        evidence.extend(shown::tail(&c));
+        let (value, reason) = (ratio.map(Ratio::value), insufficient.or(why));
+        Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins: None }
+    }
 }
 
 impl Check for RangeRatio {
@@ -50,12 +79,16 @@ impl Check for RangeRatio {
     }
 
     fn bounds(&self) -> Vec<Bound> {
-        self.of.iter().map(|subject| bounded(Side::Lte, subject.limit)).collect()
+        self.of.iter().map(|subject| subject.limit.bound()).collect()
+    }
+
+    fn floor(&self, at: usize) -> Option<Bound> {
+        self.of.get(at)?.limit.floor()
     }
 
     // The flag says that the rule asks for a breach that lasts (`for`); few rules are judged otherwise then.
     fn judge(&self, window: &dyn WindowCounts, _: bool) -> Vec<Judged> {
-        self.of.iter().map(|subject| range_ratio(window, subject)).collect()
+        self.of.iter().map(|subject| self.judge_one(window, subject)).collect()
     }
 
     fn simulation(&self) -> Simulation {
@@ -63,127 +96,18 @@ impl Check for RangeRatio {
     }
 }
 
-fn range_ratio(window: &dyn WindowCounts, subject: &Subject<Limit>) -> Judged {
-    let Some(c) = window.distribution(subject.target) else { return shown::absent(window, subject.target) };
-    let outside = c.outside();
-    let ratio = outside.and_then(|(below, above)| Ratio::of_counts(below + above, c.n));
-    let value = ratio.map(Ratio::value);
-    let judged = enough(c.n, window.min_samples(), ratio, |v| at_most(v, subject.limit));
-    // Insufficient where the snapshot has too few values.
-    let (status, reason) = shown::against(window, c.reference_n, judged);
-    let mut evidence = vec![("limit", limit("lte", subject.limit))];
-    if let Some((below, above)) = outside {
-        evidence.extend([("below", below.into()), ("above", above.into())]);
-    }
-    evidence.extend(shown::tail(&c));
-    Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins: None }
-}
-
+#[cfg(test)]
 mod tests {
-    use super::super::counts::{
-        Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segments, TargetReference,
-    };
-    use super::super::types::{Aggregate, Status, Target};
+    use super::super::limits::Region;
+    use super::super::stub::OneFeature;
+    use super::super::types::{Status, Target};
     use super::*;
-
-    /// A window with the counts of one numeric feature.
-    struct OneFeature {
-        cells: Vec<u64>,
-        reference: Vec<u64>,
-    }
-
-    impl WindowCounts for OneFeature {
-        fn min_samples(&self) -> u64 {
-            5
-        }
-
-        fn min_reference(&self) -> u64 {
-            5
-        }
-
-        fn slide(&self) -> i64 {
-            60_000
-        }
-
-        fn design_effect(&self, written: Option<f64>) -> f64 {
-            written.unwrap_or(1.0)
-        }
-
-        fn labels_may_come(&self) -> bool {
-            false
-        }
-
-        fn target(&self, _: Target) -> &'static str {
-            "amount"
-        }
-
-        fn distribution(&self, _: Target) -> Option<Distribution<'_>> {
-            Some(Distribution {
-                cells: &self.cells,
-                n: self.cells.iter().sum(),
-                missing: 1,
-                invalid: 0,
-                reference_n: self.reference.iter().sum(),
-                reference_missing: 0,
-                reference: TargetReference::Numeric { cells: &self.reference, discrete: false },
-            })
-        }
-
-        fn binned(&self, _: Target, _: usize, _: &[u64]) -> Binned {
-            Binned::default()
-        }
-
-        fn points(&self, _: Target) -> &[f64] {
-            &[]
-        }
-
-        fn deviation(&self, _: Target) -> Option<f64> {
-            None
-        }
-
-        fn unseen(&self, _: Target) -> Option<Vec<u64>> {
-            None
-        }
-
-        fn unseen_names(&self, _: Target) -> Vec<(u64, &str)> {
-            Vec::new()
-        }
-
-        fn segments(&self, _: usize, _: bool) -> Segments<'_> {
-            Segments { name: "", each: Vec::new(), unsegmented: 0, reference: None }
-        }
-
-        fn score_by_label(&self) -> Option<[&[u64]; 2]> {
-            None
-        }
-
-        fn reference_score_by_label(&self) -> Option<[&[u64]; 2]> {
-            None
-        }
-
-        fn quality(&self) -> QualityCounts<'_> {
-            QualityCounts::default()
-        }
-
-        fn latency(&self) -> Cells<'_> {
-            Cells { cells: &[], missing: 0, invalid: 0 }
-        }
-
-        fn errors(&self) -> Cells<'_> {
-            Cells { cells: &[], missing: 0, invalid: 0 }
-        }
-
-        fn kpi(&self, _: usize) -> KpiCounts<'_> {
-            unreachable!("no rule here reads a KPI")
-        }
-
-        fn measured(&self, _: usize, _: Aggregate) -> MeasuredValue<'_> {
-            MeasuredValue::default()
-        }
-    }
+    use crate::stats::limit::Limit;
 
     fn judged(cells: &[u64], reference: &[u64]) -> (Status, Option<f64>) {
-        let rule = RangeRatio { of: vec![Subject { target: Target::Numeric(0), limit: Limit::HALF }] };
+        // Below 0.5, or at it: `lte: 0.5`.
+        let limit = Limits { region: Region::Side(Side::Lte, Limit::HALF), warn: None };
+        let rule = RangeRatio { of: vec![Subject { target: Target::Numeric(0), limit }], min_samples: None };
         let found = rule.judge(&OneFeature { cells: cells.to_vec(), reference: reference.to_vec() }, false);
         let [Judged { status, value, .. }] = found.as_slice() else { panic!("one subject has one result") };
         (*status, *value)

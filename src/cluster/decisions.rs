@@ -6,34 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
-use super::sets::SetsError;
-use crate::source::kafka::{Listener, read_by_hand};
+use super::sets::{SetsError, reader};
 use crate::telemetry::events::cluster::SetsUnreadable;
 use crate::transaction::Record;
 use driftgate_core::pipeline::lock;
 
 /// Between two looks whether something came.
 const LOOK: Duration = Duration::from_millis(10);
-
-const DEFAULTS: [(&str, &str); 4] = [
-    ("fetch.wait.max.ms", "100"),
-    ("fetch.queue.backoff.ms", "5"),
-    ("queued.max.messages.kbytes", "1024"),
-    ("reconnect.backoff.ms", "20"),
-];
-const FIXED: [(&str, &str); 6] = [
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "earliest"),
-    ("isolation.level", "read_committed"),
-    ("check.crcs", "true"),
-    ("log.connection.close", "false"),
-];
 
 /// A version of a unit's model.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,9 +79,7 @@ impl Decisions {
         topic: &str,
         stops: impl Fn() -> bool + Send + 'static,
     ) -> anyhow::Result<JoinHandle<()>> {
-        let made = read_by_hand(properties, &DEFAULTS, &FIXED).create_with_context(Listener::default());
-        let consumer: BaseConsumer<Listener> =
-            made.map_err(|cause| SetsError::Client { topic: topic.to_owned(), cause })?;
+        let consumer = reader(properties, topic)?;
         let failed = |cause| SetsError::Topic { topic: topic.to_owned(), cause };
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, 0, Offset::Beginning).map_err(failed)?;

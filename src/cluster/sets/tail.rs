@@ -44,6 +44,15 @@ pub enum SetsError {
     Topic { topic: String, cause: KafkaError },
 }
 
+/// A client that reads committed records of an internal topic, from where it is told.
+///
+/// # Errors
+/// Properties that librdkafka refuses.
+pub fn reader(properties: &BTreeMap<String, String>, topic: &str) -> Result<BaseConsumer<Listener>, SetsError> {
+    let made = read_by_hand(properties, &DEFAULTS, &FIXED).create_with_context(Listener::default());
+    made.map_err(|cause| SetsError::Client { topic: topic.to_owned(), cause })
+}
+
 /// The reader.
 pub struct Tail {
     consumer: BaseConsumer<Listener>,
@@ -65,9 +74,7 @@ impl Tail {
         (topic, partition): (&str, i32),
         mut start: Position,
     ) -> Result<Self, SetsError> {
-        let made = read_by_hand(properties, &DEFAULTS, &FIXED).create_with_context(Listener::default());
-        let consumer: BaseConsumer<Listener> =
-            made.map_err(|cause| SetsError::Client { topic: topic.to_owned(), cause })?;
+        let consumer = reader(properties, topic)?;
         let failed = |cause| SetsError::Topic { topic: topic.to_owned(), cause };
         let mut begins_anew = false;
         let (_, high) = consumer.fetch_watermarks(topic, partition, WITHIN).map_err(failed)?;

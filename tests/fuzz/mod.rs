@@ -4,6 +4,7 @@
 //!
 //! `DRIFTGATE_FUZZ_SECONDS` (2): how long each target runs. `DRIFTGATE_FUZZ_SEED` (1): where its mutations start.
 
+mod messages;
 mod mutate;
 mod parts;
 mod targets;
@@ -113,7 +114,8 @@ macro_rules! targets {
 
 targets! {
     events_json: targets::Events::new("p.jsonl");
-    events_avro: targets::AvroMessages;
+    events_avro: messages::AvroMessages;
+    events_protobuf: messages::ProtobufMessages;
     events_avro_file: targets::Events::new("p.avro");
     events_csv: targets::Events::new("p.csv");
     events_parquet: targets::Events::new("p.parquet");

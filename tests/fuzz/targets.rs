@@ -14,19 +14,13 @@ use driftgate::{config, daemon, replay, snapshot, view};
 use driftgate_core::baseline::Baseline;
 use driftgate_core::codec::hash::sha256_hex;
 use driftgate_core::decode::Reject;
-use driftgate_core::decode::avro::Writer;
-use driftgate_core::decode::decoder::{Decoded, EventDecoder, Format};
-use driftgate_core::decode::framing::SchemaRef;
-use driftgate_core::decode::time::TimeFormat;
-use driftgate_core::decode::wire::{Found, Schemas, Wire};
-use driftgate_core::event::{EventKind, Limits, PredictionBatch};
+use driftgate_core::decode::decoder::Format;
+use driftgate_core::event::{EventKind, Limits};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::versions::Reference;
 use driftgate_core::judge::verdict::{Signal, Verdict};
 use driftgate_core::pipeline::Pipeline;
-use driftgate_core::pipeline::batch::{Batch, decode};
 use driftgate_core::policy::{self, Policy};
-use driftgate_core::schema::Schema;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tower::ServiceExt as _;
@@ -157,44 +151,6 @@ const PREDICTION: &[u8] =
 impl Target for Events {
     fn take(&self, input: &[u8]) -> bool {
         self.bench.replay(self.bench.file(self.name, input), self.bench.file("l.jsonl", LABEL))
-    }
-}
-
-/// Messages behind a schema registry's frame: what follows the schema's id is foreign.
-pub struct AvroMessages;
-
-const AVRO: &str = r#"{"type": "record", "name": "P", "fields": [
-    {"name": "prediction_id", "type": ["null", "string", "bytes"]}, {"name": "version", "type": "string"},
-    {"name": "ts", "type": {"type": "long", "logicalType": "local-timestamp-micros"}}, {"name": "score", "type": ["float", "null"]},
-    {"name": "next", "type": ["null", "P"]}, {"name": "kpi", "type": {"type": "map", "values": ["null", "int"]}},
-    {"name": "features", "type": {"type": "record", "name": "F", "fields": [
-        {"name": "x", "type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 2}},
-        {"name": "c", "type": {"type": "enum", "name": "C", "symbols": ["a", "b"]}},
-        {"name": "others", "type": {"type": "array", "items": {"type": "fixed", "name": "D", "size": 3}}}]}}]}"#;
-
-#[derive(Debug)]
-struct OneSchema(Arc<Writer>);
-
-impl Schemas for OneSchema {
-    fn find(&self, at: SchemaRef) -> Found {
-        match at {
-            SchemaRef::Id(1) => Found::Avro(Arc::clone(&self.0)),
-            SchemaRef::Id(_) => Found::Refused("no such schema".into()),
-            SchemaRef::Guid(_) => Found::Waits,
-        }
-    }
-}
-
-impl Target for AvroMessages {
-    fn take(&self, input: &[u8]) -> bool {
-        let policy = policy::parse(POLICY, Path::new("policy.yaml")).unwrap();
-        let schemas = OneSchema(Arc::new(Writer::parse(AVRO, &[]).unwrap()));
-        let time = TimeFormat { zone: Some(jiff::tz::TimeZone::UTC), ..TimeFormat::default() };
-        let format = Format { wire: Wire::Avro(Arc::new(schemas)), time, model: Some(0), ..Format::default() };
-        let schema = Arc::new(Schema::new(&policy));
-        let mut decoder = EventDecoder::new(&[Arc::clone(&schema)], &format, EventKind::Predictions, Limits::default());
-        let mut out = [<PredictionBatch as Batch>::empty(&schema)];
-        decode(&mut decoder, input, i64::MAX / 2, &mut out) == Ok(Decoded::Row(0))
     }
 }
 

@@ -82,7 +82,7 @@ fn files_that_are_not_there_are_named() {
     folder
         .driftgate("replay --policy policy.yaml --predictions a-p.txt --labels a-l.jsonl")
         .exits(2)
-        .says("a-p.txt: files end in .parquet, .csv, .jsonl or .ndjson");
+        .says("a-p.txt: files end in .parquet, .avro, .csv, .jsonl or .ndjson");
 }
 
 #[test]

@@ -25,8 +25,11 @@ fn found(daemon: &Daemon, model: &str, version: &str, artifact: &str) -> (String
 
 /// How the gate of the artifact came out, and its sentence.
 fn gate(daemon: &Daemon, model: &str, version: &str) -> (String, String) {
-    let answer: Value =
-        serde_json::from_str(&daemon.get(&format!("/api/v1/gate/{model}/{version}?to=prod")).1).unwrap();
+    // While a daemon restores what it had, it says so and is asked again.
+    let answer: Value = wait_for("the gate's answer", || {
+        let (status, body) = daemon.get(&format!("/api/v1/gate/{model}/{version}?to=prod"));
+        (status != 503).then(|| serde_json::from_str(&body).unwrap())
+    });
     let gates = answer["gates"].as_array().unwrap_or_else(|| panic!("{answer}"));
     let artifact = gates.iter().find(|gate| gate["gate"] == "evidence/artifact_digest");
     let artifact = artifact.unwrap_or_else(|| panic!("{answer}"));

@@ -11,6 +11,8 @@ pub mod coder;
 pub mod columns;
 mod decimal;
 pub mod decoder;
+#[cfg(test)]
+mod fixture;
 pub mod framing;
 pub mod json;
 pub mod narrow;

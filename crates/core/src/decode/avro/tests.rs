@@ -9,85 +9,16 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use apache_avro::{Decimal, Schema as AvroSchema};
 use proptest::prelude::*;
 
-use super::super::decoder::{Decoded, EventDecoder, Format, Message};
-use super::super::framing::SchemaRef;
-use super::super::wire::{Found, Schemas, Wire};
-use super::super::{Reason, Reject};
+use super::super::Reason;
+use super::super::decoder::Decoded;
+use super::super::fixture::{Fixture, Known};
+use super::super::wire::{Found, Wire};
 use super::{Lengths, Writer};
-use crate::event::{EventKind, Limits, PredictionBatch};
-use crate::pipeline::batch::decode_message;
-use crate::schema::{Classes, Schema};
 
-const NOW: i64 = 1_800_000_000_000;
-
-fn schema(model: &str) -> Arc<Schema> {
-    Arc::new(Schema {
-        model: model.to_owned(),
-        numeric: vec!["amount".into(), "age".into()],
-        categorical: vec!["carrier".into(), "code".into()],
-        attributes: vec!["origin".into(), "carrier".into()],
-        segmentations: vec![vec![0], vec![1]],
-        kpis: vec!["ctr".into()],
-        metrics: vec![],
-        labels: Classes::default(),
-        decisions: Classes::default(),
-        needs_id: true,
-        reads_error: true,
-        prediction_time: false,
-    })
-}
-
-/// Schemas that are there, by their ids from 0 on.
-#[derive(Debug)]
-struct Known(Vec<Arc<Writer>>);
-
-impl Schemas for Known {
-    fn find(&self, at: SchemaRef) -> Found {
-        match at {
-            SchemaRef::Id(id) => match self.0.get(id as usize) {
-                Some(writer) => Found::Avro(Arc::clone(writer)),
-                None => Found::Refused(format!("no schema has the id {id}")),
-            },
-            SchemaRef::Guid(_) => Found::Waits,
-        }
-    }
-}
-
-struct Fixture {
-    decoder: EventDecoder,
-    out: Vec<PredictionBatch>,
-}
-
-impl Fixture {
-    fn of(wire: Wire) -> Self {
-        let schemas = [schema("flights"), schema("trains")];
-        let format = Format { wire, ..Format::default() };
-        Self {
-            decoder: EventDecoder::new(&schemas, &format, EventKind::Predictions, Limits::default()),
-            out: vec![PredictionBatch::new(2, 2, 2); 2],
-        }
-    }
-
-    fn framed(schemas: &[&str]) -> Self {
-        let writers = schemas.iter().map(|text| Arc::new(Writer::parse(text, &[]).unwrap()));
-        Self::of(Wire::Avro(Arc::new(Known(writers.collect()))))
-    }
-
-    fn read(&mut self, bytes: &[u8]) -> Result<Decoded, Reject> {
-        let message = Message { value: bytes, schema_header: None, record_ts: NOW };
-        decode_message::<PredictionBatch>(&mut self.decoder, message, &mut self.out)
-    }
-
-    fn json(text: &str) -> Self {
-        let mut json = Self::of(Wire::Json);
-        json.read(text.as_bytes()).unwrap();
-        json
-    }
-
-    /// What batches hold, for comparison.
-    fn held(&self) -> String {
-        format!("{:?}", self.out)
-    }
+/// Decodes what was written by these schemas.
+fn reader(schemas: &[&str]) -> Fixture {
+    let writers = schemas.iter().map(|text| Found::Avro(Arc::new(Writer::parse(text, &[]).unwrap())));
+    Fixture::of(Wire::Avro(Arc::new(Known(writers.collect()))))
 }
 
 fn written(schema: &str, value: Value) -> Vec<u8> {
@@ -150,7 +81,7 @@ fn prediction() -> Value {
 
 #[test]
 fn a_value_gives_what_json_with_the_same_values_gives() {
-    let mut avro = Fixture::framed(&[PREDICTION]);
+    let mut avro = reader(&[PREDICTION]);
     assert_eq!(avro.read(&framed(0, PREDICTION, prediction())), Ok(Decoded::Row(1)), "the value names its model");
     let json = Fixture::json(
         r#"{"prediction_id": "p-1", "model": "trains", "version": 7, "ts": 1700000000123, "score": 0.25, "error": true,
@@ -172,7 +103,7 @@ fn fields_may_come_go_move_and_be_of_other_types() {
         {"name": "extra", "type": {"type": "record", "name": "Extra", "fields": [{"name": "ts", "type": "string"}]}},
         {"name": "ts", "type": "string"}, {"name": "version", "type": "long"}, {"name": "score", "type": ["double", "null"]}]}"#;
     let id = "550e8400-e29b-41d4-a716-446655440000";
-    let mut avro = Fixture::framed(&[old, new]);
+    let mut avro = reader(&[old, new]);
     let first = record(vec![
         ("id", Value::Int(1)),
         ("score", Value::Float(0.5)),
@@ -217,7 +148,7 @@ fn a_value_means_the_same_as_in_other_formats() {
         ("score", Value::Float(0.1)),
         ("latency_ms", Value::Float(f32::NAN)),
     ]);
-    let mut avro = Fixture::framed(&[schema]);
+    let mut avro = reader(&[schema]);
     avro.read(&framed(0, schema, value)).unwrap();
     let json = Fixture::json(
         r#"{"prediction_id": 12345678901234567890123, "model": "flights", "version": "fe01", "ts": 9, "score": 0.1}"#,
@@ -231,7 +162,7 @@ fn a_float32_is_its_shortest_decimal_however_large() {
     let schema = r#"{"type": "record", "name": "P", "fields": [
         {"name": "prediction_id", "type": "string"}, {"name": "model", "type": "string"}, {"name": "version", "type": "string"},
         {"name": "ts", "type": "long"}, {"name": "score", "type": "float"}]}"#;
-    let mut avro = Fixture::framed(&[schema]);
+    let mut avro = reader(&[schema]);
     for score in [0.1, 1e-7, 123_456_790.0, 1e23] {
         let (id, ts) = (text("p"), Value::Long(5));
         let event = [("prediction_id", id), ("model", text("flights")), ("version", text("1")), ("ts", ts)];
@@ -265,7 +196,7 @@ fn records_that_hold_themselves_and_references_are_read() {
 
 #[test]
 fn what_cannot_be_read_is_refused_and_what_is_not_there_yet_waits() {
-    let mut avro = Fixture::framed(&[PREDICTION]);
+    let mut avro = reader(&[PREDICTION]);
     let whole = framed(0, PREDICTION, prediction());
     for end in 5..whole.len() {
         let reject = avro.read(&whole[..end]).unwrap_err();
@@ -279,7 +210,7 @@ fn what_cannot_be_read_is_refused_and_what_is_not_there_yet_waits() {
     assert_eq!(avro.read(&[&[1][..], &[7; 16], &whole[5..]].concat()), Ok(Decoded::Waits));
     assert_eq!(avro.read(&whole), Ok(Decoded::Row(1)), "what was refused leaves nothing behind");
     assert_eq!(avro.held(), {
-        let mut only = Fixture::framed(&[PREDICTION]);
+        let mut only = reader(&[PREDICTION]);
         only.read(&whole).unwrap();
         only.held()
     });
@@ -288,13 +219,13 @@ fn what_cannot_be_read_is_refused_and_what_is_not_there_yet_waits() {
 proptest! {
     #[test]
     fn any_bytes_end_in_a_row_or_a_refusal(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut avro = Fixture::framed(&[PREDICTION]);
+        let mut avro = reader(&[PREDICTION]);
         let _ = avro.read(&[&[0, 0, 0, 0, 0][..], &bytes].concat());
     }
 
     #[test]
     fn a_flipped_byte_ends_in_a_row_or_a_refusal(at in 5..100_usize, bit in 0..8_u32) {
-        let mut avro = Fixture::framed(&[PREDICTION]);
+        let mut avro = reader(&[PREDICTION]);
         let mut whole = framed(0, PREDICTION, prediction());
         let at = at % whole.len();
         whole[at] ^= 1_u8 << bit;
@@ -316,7 +247,7 @@ proptest! {
                 ("age".to_owned(), Value::Union(0, Box::new(Value::Int(age)))),
             ].into())),
         ]);
-        let mut avro = Fixture::framed(&[schema]);
+        let mut avro = reader(&[schema]);
         avro.read(&framed(0, schema, value)).unwrap();
         let json = Fixture::json(&format!(
             r#"{{"prediction_id": "p", "model": "flights", "version": "1", "ts": 5, "score": {score:e},

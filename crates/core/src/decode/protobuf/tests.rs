@@ -8,90 +8,22 @@ use proptest::prelude::*;
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, MapKey, Value};
 
-use super::super::decoder::{Decoded, EventDecoder, Format, Message};
-use super::super::framing::{Indexes, SchemaRef};
-use super::super::wire::{Found, Schemas, Wire};
-use super::super::{Reason, Reject};
+use super::super::Reason;
+use super::super::decoder::Decoded;
+use super::super::fixture::{Fixture, Known};
+use super::super::framing::Indexes;
+use super::super::wire::{Found, Wire};
 use super::Definitions;
-use crate::event::{EventKind, Limits, PredictionBatch};
-use crate::pipeline::batch::decode_message;
-use crate::schema::{Classes, Schema};
 
-const NOW: i64 = 1_800_000_000_000;
-
-fn schema(model: &str) -> Arc<Schema> {
-    Arc::new(Schema {
-        model: model.to_owned(),
-        numeric: vec!["amount".into(), "age".into()],
-        categorical: vec!["carrier".into(), "code".into()],
-        attributes: vec!["origin".into(), "carrier".into()],
-        segmentations: vec![vec![0], vec![1]],
-        kpis: vec!["ctr".into()],
-        metrics: vec![],
-        labels: Classes::default(),
-        decisions: Classes::default(),
-        needs_id: true,
-        reads_error: true,
-        prediction_time: false,
-    })
+/// Decodes what was written by these schemas.
+fn reader(schemas: &[&str]) -> Fixture {
+    let all = schemas.iter().map(|text| Found::Protobuf(Arc::new(defined(text))));
+    Fixture::of(Wire::Protobuf(Arc::new(Known(all.collect()))))
 }
 
-/// Schemas that are there, by their ids from 0 on.
-#[derive(Debug)]
-struct Known(Vec<Arc<Definitions>>);
-
-impl Schemas for Known {
-    fn find(&self, at: SchemaRef) -> Found {
-        match at {
-            SchemaRef::Id(id) => match self.0.get(id as usize) {
-                Some(definitions) => Found::Protobuf(Arc::clone(definitions)),
-                None => Found::Refused(format!("no schema has the id {id}")),
-            },
-            SchemaRef::Guid(_) => Found::Waits,
-        }
-    }
-}
-
-struct Fixture {
-    decoder: EventDecoder,
-    out: Vec<PredictionBatch>,
-}
-
-impl Fixture {
-    fn of(wire: Wire) -> Self {
-        let schemas = [schema("flights"), schema("trains")];
-        let format = Format { wire, ..Format::default() };
-        Self {
-            decoder: EventDecoder::new(&schemas, &format, EventKind::Predictions, Limits::default()),
-            out: vec![PredictionBatch::new(2, 2, 2); 2],
-        }
-    }
-
-    fn framed(schemas: &[&str]) -> Self {
-        let all = schemas.iter().map(|text| Arc::new(defined(text)));
-        Self::of(Wire::Protobuf(Arc::new(Known(all.collect()))))
-    }
-
-    /// One message without a frame.
-    fn bare(schema: &str) -> Self {
-        Self::of(Wire::ProtobufOf(Arc::new(defined(schema).of_message(None).unwrap())))
-    }
-
-    fn read(&mut self, bytes: &[u8]) -> Result<Decoded, Reject> {
-        let message = Message { value: bytes, schema_header: None, record_ts: NOW };
-        decode_message::<PredictionBatch>(&mut self.decoder, message, &mut self.out)
-    }
-
-    fn json(text: &str) -> Self {
-        let mut json = Self::of(Wire::Json);
-        json.read(text.as_bytes()).unwrap();
-        json
-    }
-
-    /// What batches hold, for comparison.
-    fn held(&self) -> String {
-        format!("{:?}", self.out)
-    }
+/// Decodes one message without a frame.
+fn bare(schema: &str) -> Fixture {
+    Fixture::of(Wire::ProtobufOf(Arc::new(defined(schema).of_message(None).unwrap())))
 }
 
 fn defined(text: &str) -> Definitions {
@@ -199,7 +131,7 @@ fn prediction() -> Vec<u8> {
 
 #[test]
 fn a_value_gives_what_json_with_the_same_values_gives() {
-    let mut proto = Fixture::framed(&[PREDICTION]);
+    let mut proto = reader(&[PREDICTION]);
     assert_eq!(proto.read(&framed(0, SECOND, &prediction())), Ok(Decoded::Row(1)), "the value names its model");
     let json = Fixture::json(
         r#"{"prediction_id": "p-1", "model": "trains", "version": 7, "ts": 1700000000123, "score": 0.25, "error": true,
@@ -233,7 +165,7 @@ fn what_is_not_there_is_the_default_of_a_field_without_presence_and_else_missing
         (explicit.as_str(), "null", "{}"),
         (old.as_str(), "null", "{}"),
     ] {
-        let mut proto = Fixture::bare(schema);
+        let mut proto = bare(schema);
         proto.read(event).unwrap();
         let json = Fixture::json(&format!(
             r#"{{"prediction_id": "p", "model": "flights", "version": "v", "ts": 5, "score": {score}, "features": {features}}}"#
@@ -241,7 +173,7 @@ fn what_is_not_there_is_the_default_of_a_field_without_presence_and_else_missing
         assert_eq!(proto.held(), json.held(), "{schema}");
     }
     // Features that are not there have no defaults, and neither has the time.
-    let mut proto = Fixture::bare(implicit);
+    let mut proto = bare(implicit);
     proto.read(&event[..event.len() - 2]).unwrap();
     let json = r#"{"prediction_id": "p", "model": "flights", "version": "v", "ts": 5, "score": 0}"#;
     assert_eq!(proto.held(), Fixture::json(json).held());
@@ -256,7 +188,7 @@ fn fields_may_come_go_move_and_be_of_other_types() {
         fixed64 prediction_id = 5; bytes model = 6; }"#;
     let new = r#"syntax = "proto3"; message Extra { string ts = 1; } message Outer { message P { string model = 1; Extra extra = 2;
         string ts = 9; sfixed32 version = 4; optional double score = 5; uint32 predictionId = 7; } }"#;
-    let mut proto = Fixture::framed(&[old, new]);
+    let mut proto = reader(&[old, new]);
     let first = written(
         old,
         &[0],
@@ -281,7 +213,7 @@ fn fields_may_come_go_move_and_be_of_other_types() {
             ("prediction_id", Value::U32(8)),
         ],
     );
-    let mut proto_new = Fixture::framed(&[old, &new_fields]);
+    let mut proto_new = reader(&[old, &new_fields]);
     for fixture in [&mut proto, &mut proto_new] {
         fixture.read(&framed(0, &[0], &first)).unwrap();
     }
@@ -303,7 +235,7 @@ fn fields_may_come_go_move_and_be_of_other_types() {
 fn the_last_of_several_values_counts_and_messages_are_merged() {
     let schema = r#"syntax = "proto3"; message P { string prediction_id = 1; string model = 2; string version = 3; int64 ts = 4;
         F features = 5; message F { double amount = 1; double age = 2; repeated double code = 3; map<string, string> unread = 4; } }"#;
-    let mut proto = Fixture::bare(schema);
+    let mut proto = bare(schema);
     let amount = |x: f64| [&[0x2a, 9, 9][..], &x.to_le_bytes()].concat();
     let age = [&[0x2a, 9, 0x11][..], &7_f64.to_le_bytes()].concat();
     let event =
@@ -329,7 +261,7 @@ fn structs_maps_and_groups_are_read() {
     let schema = r#"syntax = "proto2"; import "google/protobuf/struct.proto"; message P { optional string prediction_id = 1;
         optional string model = 2; optional string version = 3; optional int64 ts = 4; optional google.protobuf.Struct features = 5;
         optional group Inner = 6 { optional string unread = 1; } map<string, google.protobuf.Value> kpi = 7; }"#;
-    let mut proto = Fixture::bare(schema);
+    let mut proto = bare(schema);
     let value = |key: &str, value: &[u8]| {
         let entry = [
             &[0x0a, u8::try_from(key.len()).unwrap()],
@@ -404,7 +336,7 @@ fn definitions_are_read_as_text_as_base64_and_as_a_set() {
 
 #[test]
 fn what_cannot_be_read_is_refused_and_what_is_not_there_yet_waits() {
-    let mut proto = Fixture::framed(&[PREDICTION]);
+    let mut proto = reader(&[PREDICTION]);
     let value = prediction();
     let whole = framed(0, SECOND, &value);
     for end in 7..whole.len() {
@@ -443,13 +375,13 @@ fn what_cannot_be_read_is_refused_and_what_is_not_there_yet_waits() {
 proptest! {
     #[test]
     fn any_bytes_end_in_a_row_or_a_refusal(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut proto = Fixture::framed(&[PREDICTION]);
+        let mut proto = reader(&[PREDICTION]);
         let _ = proto.read(&framed(0, SECOND, &bytes));
     }
 
     #[test]
     fn a_flipped_byte_ends_in_a_row_or_a_refusal(at in 5..500_usize, bit in 0..8_u32) {
-        let mut proto = Fixture::framed(&[PREDICTION]);
+        let mut proto = reader(&[PREDICTION]);
         let mut whole = framed(0, SECOND, &prediction());
         let at = at % whole.len();
         whole[at] ^= 1_u8 << bit;
@@ -465,7 +397,7 @@ proptest! {
             ("prediction_id", text("p")), ("model", text("flights")), ("version", text("1")), ("ts", Value::I64(5)),
             ("score", Value::F64(score)), ("features", Value::Message(built(schema, &[0, 0], inner))),
         ]);
-        let mut proto = Fixture::bare(schema);
+        let mut proto = bare(schema);
         proto.read(&value).unwrap();
         let json = Fixture::json(&format!(
             r#"{{"prediction_id": "p", "model": "flights", "version": "1", "ts": 5, "score": {score:e},

@@ -50,11 +50,7 @@ impl Engine {
 
     fn close_by_ends(&self, evaluator: &Evaluator, inner: &mut Inner, world: &World, answer: &Answer) {
         let Some(topics) = &answer.topics else { return };
-        let shards = evaluator.of.shards.len();
-        if let Some((topic, found)) =
-            topics.iter().find(|(_, found)| usize::try_from(found.partitions).is_ok_and(|many| many > shards))
-        {
-            self.ends_since_divided_anew(topic, found.partitions, shards);
+        if self.ends_if_divided_anew(topics, u32::try_from(evaluator.of.shards.len()).unwrap_or(u32::MAX)) {
             return;
         }
         let now = Instant::now();

@@ -7,6 +7,7 @@
 //! when it was asked.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::ask::{Answer, Asker, Heard, Partitions};
@@ -194,20 +195,19 @@ impl Engine {
         }
     }
 
-    /// Ends what is counted here: a topic has more partitions than were divided when the process started.
-    pub(super) fn ends_since_divided_anew(&self, topic: &str, partitions: i32, divided: usize) {
-        DividedAnew { topic, partitions, divided }.emit();
-        self.shared.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    /// Ends what is counted here where a topic has more partitions than were divided when the process started.
+    pub(super) fn ends_if_divided_anew(&self, topics: &BTreeMap<String, Found>, divided: u32) -> bool {
+        let is_beyond = |found: &Found| u32::try_from(found.partitions).is_ok_and(|many| many > divided);
+        let Some((topic, found)) = topics.iter().find(|(_, found)| is_beyond(found)) else { return false };
+        DividedAnew { topic, partitions: found.partitions, divided }.emit();
+        self.shared.stop.store(true, Ordering::Relaxed);
+        true
     }
 
     /// Reads partitions that topics got, from their beginning. Their streams wait for them as for any other.
     fn read_new(&self, topics: &BTreeMap<String, Found>) {
         if let Share::Shard(shard) = &self.share {
-            let most = usize::try_from(shard.of_how_many()).unwrap_or(usize::MAX);
-            let of = topics.iter().find(|(_, found)| usize::try_from(found.partitions).is_ok_and(|many| many > most));
-            if let Some((topic, found)) = of {
-                self.ends_since_divided_anew(topic, found.partitions, most);
-            }
+            self.ends_if_divided_anew(topics, shard.of_how_many());
             return;
         }
         let mut starts = {

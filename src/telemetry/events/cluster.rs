@@ -158,7 +158,7 @@ impl NotDivided<'_> {
 pub struct DividedAnew<'e> {
     pub topic: &'e str,
     pub partitions: i32,
-    pub divided: usize,
+    pub divided: u32,
 }
 
 impl DividedAnew<'_> {

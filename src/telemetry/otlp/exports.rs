@@ -45,10 +45,11 @@ impl Exports {
                 }
             }
             Err(e) => {
-                health.failed.fetch_add(1, Ordering::Relaxed);
                 if !health.fails.swap(true, Ordering::Relaxed) {
                     ExportFailed { signal, error: &e.to_string() }.emit();
                 }
+                // After the line: who reads the counter finds it in the log.
+                health.failed.fetch_add(1, Ordering::Relaxed);
             }
         }
     }

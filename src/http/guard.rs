@@ -84,10 +84,14 @@ pub(super) async fn guard(State(rule): State<Rule>, request: Request, next: Next
     let is_page = rule.needs == Needs::Page;
     match admit(&rule, request).await {
         Ok(Admitted { mut request, changes }) => {
-            if changes && let Some(answer) = standby::instead(&rule.app, &mut request, rule.body_limit).await {
+            if !changes {
+                return next.run(request).await;
+            }
+            if let Some(answer) = standby::instead(&rule.app, &mut request, rule.body_limit).await {
                 return answer;
             }
-            next.run(request).await
+            let uri = request.uri().clone();
+            standby::confirmed(&rule.app, &uri, next.run(request).await)
         }
         Err(problem) if is_page => problem.asking_browsers().into_response(),
         Err(problem) => problem.into_response(),

@@ -48,6 +48,22 @@ pub(super) async fn instead(app: &App, request: &mut Request<Body>, body_limit: 
     Some(elsewhere(&cluster, request.uri()))
 }
 
+/// The answer of a handler to a change. What was changed is in the ledger, which only its owner can add to; a refusal was taken from what this
+/// process knows, and a process that was stopped for longer than its session does not know what another one changed meanwhile.
+pub(super) fn confirmed(app: &App, uri: &Uri, answer: Response) -> Response {
+    let view = app.view.read();
+    let Some(cluster) = view.cluster.as_ref().filter(|_| answer.status().is_client_error()) else { return answer };
+    if !cluster.owns() {
+        return elsewhere(cluster, uri);
+    }
+    match cluster.may_be_replaced((app.now_ms)()) {
+        None => answer,
+        Some(why) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("nothing is changed: {why}")).into_response()
+        }
+    }
+}
+
 /// The answer to a change that this process does not make.
 pub(super) fn elsewhere(cluster: &ClusterView, uri: &Uri) -> Response {
     let Some((owner, location)) = cluster.elsewhere().and_then(|owner| Some((owner, location(owner, uri)?))) else {

@@ -226,10 +226,14 @@ impl ClusterView {
         self.owns() || self.copy_at_ms.is_some()
     }
 
-    /// How old what it knows of the registry is, in ms; of the owner nothing is newer.
+    /// How old what it knows of the registry is, in ms; of the owner nothing is newer, while nobody can have replaced it.
     #[must_use]
     pub fn copy_age_ms(&self, now_ms: i64) -> Option<i64> {
-        if self.owns() { Some(0) } else { self.copy_at_ms.map(|at| (now_ms - at).max(0)) }
+        match self.may_be_replaced(now_ms).filter(|_| self.owns()) {
+            Some(NotCurrent::NotConfirmed { age_ms, .. }) => Some(age_ms),
+            _ if self.owns() => Some(0),
+            _ => self.copy_at_ms.map(|at| (now_ms - at).max(0)),
+        }
     }
 
     /// The oldest of the units' last commits: that unit, and how long ago its commit was, in ms.
@@ -273,6 +277,15 @@ impl ClusterView {
         let unit = model.and_then(|model| self.unit_of(model))?;
         let is_counted = unit.role == Role::Owner || unit.owner.is_some();
         (!is_counted).then(|| NotCurrent::NotCounted { unit: unit.name.clone() })
+    }
+
+    /// Why a refusal that this process took from its registry may be out of date: it owned the ledger, and another process may since.
+    /// Stricter than `not_current` by the time between two heartbeats, since the session runs from the last one.
+    #[must_use]
+    pub fn may_be_replaced(&self, now_ms: i64) -> Option<NotCurrent> {
+        let Some(checked_at_ms) = self.checked_at_ms else { return Some(NotCurrent::NotAsked) };
+        let (age_ms, most_ms) = (now_ms.saturating_sub(checked_at_ms), self.session_ms() * 2 / 3);
+        (age_ms > most_ms).then_some(NotCurrent::NotConfirmed { age_ms, most_ms })
     }
 
     /// The owner's address, where it is another process.

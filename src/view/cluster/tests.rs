@@ -38,6 +38,10 @@ fn a_copy_is_gone_by_only_while_it_is_young_and_somebody_owns() {
     // Cut off from the brokers, or stopped for a while, it may be no owner any more.
     assert_eq!(owner.not_current(None, 116_001), Some(NotCurrent::NotConfirmed { age_ms: 6_001, most_ms: 6_000 }));
     assert_eq!((owner.copy_age_ms(0), owner.is_ready()), (Some(0), true));
+    // What it refuses counts for less than the session, which runs from a heartbeat that may be older; its age is no longer nothing then.
+    assert_eq!((owner.may_be_replaced(114_000), owner.copy_age_ms(114_000)), (None, Some(0)));
+    let replaced = Some(NotCurrent::NotConfirmed { age_ms: 4_001, most_ms: 4_000 });
+    assert_eq!((owner.may_be_replaced(114_001), owner.copy_age_ms(114_001)), (replaced, Some(4_001)));
 }
 
 #[test]

@@ -17,6 +17,9 @@ use serde_json::Value;
 use super::stream::{MODELS, Stream};
 use crate::support::Folder;
 
+/// How long a broker may take to answer: beside builds and other tests one was seen to be silent for eleven seconds.
+const WAIT: Duration = Duration::from_secs(60);
+
 /// What a replay says: each verdict and signal as it is written, by id.
 #[derive(Default)]
 pub struct Expected {
@@ -124,7 +127,7 @@ pub fn read_committed(brokers: &str, topic: &str) -> Vec<String> {
         .set("enable.partition.eof", "true")
         .create()
         .unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), WAIT).unwrap();
     let mut list = TopicPartitionList::new();
     let partitions = metadata.topics()[0].partitions();
     partitions.iter().for_each(|p| list.add_partition_offset(topic, p.id(), Offset::Beginning).unwrap());
@@ -132,7 +135,7 @@ pub fn read_committed(brokers: &str, topic: &str) -> Vec<String> {
     consumer.assign(&list).unwrap();
     let mut out = Vec::new();
     while open > 0 {
-        match consumer.poll(Duration::from_secs(30)).expect("records up to the end") {
+        match consumer.poll(WAIT).expect("records up to the end") {
             Ok(message) => out.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap()),
             Err(KafkaError::PartitionEOF(_)) => open -= 1,
             Err(e) => panic!("{topic}: {e}"),
@@ -144,7 +147,7 @@ pub fn read_committed(brokers: &str, topic: &str) -> Vec<String> {
 /// The first offset of a partition and the one after its last.
 pub fn log_range(brokers: &str, topic: &str, partition: i32) -> (i64, i64) {
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
-    consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).unwrap()
+    consumer.fetch_watermarks(topic, partition, WAIT).unwrap()
 }
 
 /// What a state folder holds: the next offset by topic and partition, counted predictions by model and version.

@@ -101,7 +101,16 @@ impl OwnBroker {
 }
 
 impl Drop for OwnBroker {
+    /// Where the test fails, what the broker said last is shown: its folder is gone afterwards.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
+            let lines: Vec<&str> = said.lines().collect();
+            eprintln!(
+                "the log of the test's own broker, its end:\n{}",
+                lines[lines.len().saturating_sub(30)..].join("\n")
+            );
+        }
         self.stop();
     }
 }

@@ -114,11 +114,11 @@ fn an_owner_that_is_cut_off_from_the_brokers_passes_no_gate() {
 #[test]
 fn an_owner_that_may_be_replaced_refuses_nothing_by_what_it_knew() {
     let server = server(ClusterView { role: Role::Owner, checked_at_ms: Some(NOW - 4_001), ..standby() });
-    let ask =
-        || server.ask(Method::POST, &format!("{AT}/versions/unknown/approvals"), Some(OP), r#"{"to": "staging"}"#);
+    let path = format!("{AT}/versions/unknown/evidence");
+    let ask = || server.ask(Method::POST, &path, Some(OP), r#"{"tests": "pass"}"#);
     // Another process may have registered it since.
     let answer = ask();
-    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str()), (503, Ok("1")));
+    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].as_bytes()), (503, b"1".as_slice()));
     let told = answer.json::<Value>().unwrap()["error"].as_str().unwrap().to_owned();
     assert!(told.starts_with("nothing is changed: this process last learned 4 s ago who owns what"), "{told}");
     server.view.write().cluster.as_mut().unwrap().checked_at_ms = Some(NOW - 4_000);

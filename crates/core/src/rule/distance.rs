@@ -21,7 +21,7 @@ use crate::codec::number::number;
 use crate::stats::chi2::sparse;
 use crate::stats::ks;
 use crate::stats::limit::Limit;
-use crate::stats::psi::{CHANCE, Zero, expected_null, method_name, null_quantile, psi};
+use crate::stats::psi::{CHANCE, Zero, expected_null, is_within_chance, method_name, psi};
 use crate::yaml::{Item, units};
 use chance::{ALPHA, FLOOR, PsiLimit, note};
 
@@ -176,7 +176,9 @@ impl Psi {
         });
         let (status, insufficient) = shown::against(window, c.reference_n, judged);
         let reason = insufficient.or_else(|| match subject.limit {
-            PsiLimit::Written(limits) => note(why, limits, null_quantile(c.n, c.reference_n, all, CHANCE)),
+            PsiLimit::Written(limits) => {
+                note(why, limits, |value| is_within_chance(value, c.n, c.reference_n, all, CHANCE))
+            }
             PsiLimit::Chance(_) => why,
         });
         let categorical = matches!(target, Target::Categorical(_));

@@ -2,7 +2,7 @@
 //!
 //! The zero rule decides verdicts (the same counts give 0.1 or 35 by rule), so [`method_name`] carries it everywhere.
 
-use super::chi2::chi2_isf;
+use super::chi2::{chi2_isf, chi2_sf};
 use super::real::{length, real, total};
 
 /// How unlikely a PSI has to be without drift for a limit to be above chance.
@@ -77,6 +77,13 @@ pub fn null_quantile(n: u64, m: u64, bins: usize, alpha: f64) -> Option<f64> {
     Some((1.0 / real(n) + 1.0 / real(m)) * chi2_isf(alpha, bins.saturating_sub(1) as u64)?)
 }
 
+/// Whether a value lies below [`null_quantile`], without computing that, which takes fifty times as long. `false` where there is none.
+#[must_use]
+pub fn is_within_chance(value: f64, n: u64, m: u64, bins: usize, alpha: f64) -> bool {
+    let scale = 1.0 / real(n) + 1.0 / real(m);
+    n > 0 && m > 0 && bins > 1 && chi2_sf(value / scale, bins as u64 - 1).ln_p > alpha.ln()
+}
+
 /// The method's name in every output: `quantile-10/half`, `quantile-20/floor:1e-4`, `categories/half`.
 /// `quantiles` is the number of quantile bins asked for, `None` for categories.
 #[must_use]
@@ -140,10 +147,17 @@ mod tests {
         for (n, m, bins, alpha, expected) in rows {
             let found = null_quantile(n, m, bins, alpha).unwrap_or(f64::NAN);
             assert!((found - expected).abs() <= 1e-9 * expected, "{n} {m} {bins} {alpha}: {found} {expected}");
+            let within = |factor: f64| is_within_chance(expected * factor, n, m, bins, alpha);
+            assert!(within(0.0) && within(0.999_999) && !within(1.000_001) && !within(1e9), "{n} {m} {bins} {alpha}");
         }
         assert_eq!(null_quantile(0, 5, 10, CHANCE), None);
         assert_eq!(null_quantile(5, 0, 10, CHANCE), None);
         assert_eq!(null_quantile(5, 5, 1, CHANCE), Some(0.0));
+        assert!(
+            [(0, 5, 10), (5, 0, 10), (5, 5, 1), (5, 5, 0)]
+                .iter()
+                .all(|(n, m, bins)| !is_within_chance(0.0, *n, *m, *bins, CHANCE))
+        );
     }
 
     #[test]

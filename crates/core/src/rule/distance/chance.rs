@@ -114,8 +114,8 @@ impl ReadLimit for PsiLimit {
 }
 
 /// Why PSI warns, and whether its limit lies where PSI comes without any drift.
-pub(super) fn note(warns: Option<String>, limits: Limits, chance: Option<f64>) -> Option<String> {
-    let within = |limit: Limit| chance.is_some_and(|chance| limit.value() < chance);
+pub(super) fn note(warns: Option<String>, limits: Limits, is_within: impl Fn(f64) -> bool) -> Option<String> {
+    let within = |limit: Limit| is_within(limit.value());
     match (warns, limits.upper().is_some_and(within)) {
         (None, false) => None,
         (None, true) => Some(WITHIN_CHANCE.to_owned()),

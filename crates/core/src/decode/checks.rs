@@ -7,12 +7,13 @@
 //! | `NEEDED` | whether a text is there that such events must have |
 //! | `TEXTS` | ids, versions, models, metrics and stages, as texts |
 //! | `NUMBERS` | scores, latencies, and the value and `n` of a measurement; a number that is missing is a cell like any other |
+//! | `TIMES` | the event's time |
 //!
-//! Times have one check, `time`. Features, segments and classes (labels, decisions, errors, KPIs) refuse no event: what is wrong with them is
+//! Features, segments and classes (labels, decisions, errors, KPIs) refuse no event: what is wrong with them is
 //! counted. What cannot be read in a format at all is refused by its reader.
 //!
 //! Nearly every value passes, and the readers are fast because they know that without a look at each: a check of texts says how many bytes
-//! are always fine, `time` which times are, and a number without a check is not asked for.
+//! are always fine, `times` which times are, and a number without a check is not asked for.
 
 use std::ops::RangeInclusive;
 
@@ -92,6 +93,19 @@ struct NumberCheck {
 const NUMBERS: &[NumberCheck] = &[
     NumberCheck { field: Field::Value, reason: Reason::BadValue, refuses: bad_value },
     NumberCheck { field: Field::Weight, reason: Reason::BadWeight, refuses: bad_weight },
+];
+
+/// A check of an event's time. The first that refuses it gives the reason.
+#[derive(Debug)]
+struct TimeCheck {
+    reason: Reason,
+    /// Why a time is refused, in a sentence: of the event and of its record, and how far ahead of that it may be, all in ms.
+    refuses: fn(i64, i64, i64) -> Option<String>,
+}
+
+const TIMES: &[TimeCheck] = &[
+    TimeCheck { reason: Reason::BadTime, refuses: before_1970 },
+    TimeCheck { reason: Reason::Future, refuses: ahead },
 ];
 
 /// The fields that are texts, as checks know them, in the order in which they are looked at.
@@ -190,12 +204,13 @@ impl Checks {
         Ok(())
     }
 
-    /// The reasons for which values are refused, those of times left out.
+    /// The reasons for which values are refused.
     #[must_use]
     pub fn reasons() -> Vec<Reason> {
         let needed = NEEDED.iter().map(|needed| needed.reason);
-        let texts = TEXTS.iter().map(|check| check.reason);
-        let mut all: Vec<Reason> = needed.chain(texts).chain(NUMBERS.iter().map(|check| check.reason)).collect();
+        let (texts, numbers) = (TEXTS.iter().map(|check| check.reason), NUMBERS.iter().map(|check| check.reason));
+        let times = TIMES.iter().map(|check| check.reason);
+        let mut all: Vec<Reason> = needed.chain(texts).chain(numbers).chain(times).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -214,7 +229,7 @@ pub fn name(field: Field) -> &'static str {
 /// No clock shows such a time: it was counted in smaller units.
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
 
-/// The times that pass: not before 1970, and at most `future` ms ahead of `record_ts`.
+/// Times that pass, and are not looked at: not before 1970, and at most `future` ms ahead of `record_ts`. What `TIMES` refuses lies outside.
 #[must_use]
 pub fn times(record_ts: i64, future: i64) -> RangeInclusive<i64> {
     0..=record_ts.saturating_add(future)
@@ -225,21 +240,28 @@ pub fn times(record_ts: i64, future: i64) -> RangeInclusive<i64> {
 /// # Errors
 /// The rejection, with what was read.
 pub fn time(ts: i64, record_ts: i64, future: i64) -> Result<i64, Reject> {
-    let passes = times(record_ts, future);
-    if ts < *passes.start() {
-        return Err(Reject::new(Reason::BadTime, format!("time {ts} ms is before 1970")));
+    if times(record_ts, future).contains(&ts) {
+        return Ok(ts);
     }
-    if ts > *passes.end() {
-        let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string());
-        let most = show_duration(future);
-        let mut detail = format!("time {} is more than {most} ahead of its record's {}", at(ts), at(record_ts));
-        if ts > YEAR_10000_MS {
-            detail
-                .push_str("; if its source counts microseconds or nanoseconds, write `timestamp: us` or `ns` under it");
-        }
-        return Err(Reject::new(Reason::Future, detail));
+    let refused = |check: &TimeCheck| Some(Reject::new(check.reason, (check.refuses)(ts, record_ts, future)?));
+    TIMES.iter().find_map(refused).map_or(Ok(ts), Err)
+}
+
+fn before_1970(ts: i64, _: i64, _: i64) -> Option<String> {
+    (ts < 0).then(|| format!("time {ts} ms is before 1970"))
+}
+
+fn ahead(ts: i64, record_ts: i64, future: i64) -> Option<String> {
+    if ts <= record_ts.saturating_add(future) {
+        return None;
     }
-    Ok(ts)
+    let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string());
+    let most = show_duration(future);
+    let mut detail = format!("time {} is more than {most} ahead of its record's {}", at(ts), at(record_ts));
+    if ts > YEAR_10000_MS {
+        detail.push_str("; if its source counts microseconds or nanoseconds, write `timestamp: us` or `ns` under it");
+    }
+    Some(detail)
 }
 
 /// A measured value is finite, and within plus and minus `MOST_VALUE`.

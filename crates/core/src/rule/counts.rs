@@ -26,7 +26,9 @@ pub trait WindowCounts {
     fn distribution(&self, target: Target) -> Option<Distribution<'_>>;
     /// Counts of a distribution in so many bins.
     fn binned(&self, target: Target, bins: usize, cells: &[u64]) -> Binned;
-    /// The points of a numeric target's grid, strictly increasing; empty for categories and where the snapshot has no value.
+    /// The points of a numeric target's grid, strictly increasing, of which the first and the last are the smallest and the largest training
+    /// value; empty for categories and where the snapshot has no value. Cell 2k + 1 of a distribution holds the values at point k, cell 2k
+    /// those between the points k - 1 and k.
     fn points(&self, target: Target) -> &[f64];
     /// The standard deviation (divisor n) of a numeric target's training values, for a rule with `Read::Deviations`; `None` where it
     /// is not finite.

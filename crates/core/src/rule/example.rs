@@ -1,6 +1,6 @@
-//! A rule as CONTRIBUTING describes adding one, compiled and judged with the tests and in no family: `range_ratio`, the share of
+//! A rule as CONTRIBUTING describes adding one, compiled and judged with the tests and in no family: `example_outside`, the share of
 //! a numeric feature's values that lie outside the training range. A copy of the part above the tests, in the family's file,
-//! with `&RANGE_RATIO` in its `RULES`, is all that a rule takes.
+//! with `&EXAMPLE_OUTSIDE` in its `RULES`, is all that a rule takes.
 
 use super::alarms::Simulation;
 use super::counts::WindowCounts;
@@ -14,8 +14,8 @@ use super::shown;
 use super::types::{Bound, Side, Subject};
 use crate::stats::ratio::Ratio;
 
-static RANGE_RATIO: Definition = Definition {
-    name: "range_ratio",
+static EXAMPLE_OUTSIDE: Definition = Definition {
+    name: "example_outside",
     documentation: "The share of measured values that lie below the smallest or above the largest value in the snapshot; `below` and \
         `above` count them. Missing and invalid values are no part of it.",
     guards: Guard::Drift,
@@ -35,18 +35,18 @@ static RANGE_RATIO: Definition = Definition {
     parse: |definition, map, names| {
         // Both are read before either fails, so that all errors are told together.
         let (of, min_samples) = (subjects(map, names, definition), MIN_SAMPLES.optional_whole(map));
-        Some(RuleKind::new(RangeRatio { of: of?, min_samples: min_samples? }))
+        Some(RuleKind::new(ExampleOutside { of: of?, min_samples: min_samples? }))
     },
 };
 
 /// A share of the values that were measured, with a limit of its own for each subject.
 #[derive(Clone, Debug, PartialEq)]
-struct RangeRatio {
+struct ExampleOutside {
     of: Vec<Subject<Limits>>,
     min_samples: Option<u64>,
 }
 
-impl RangeRatio {
+impl ExampleOutside {
     fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>) -> Judged {
         let Some(c) = window.distribution(subject.target) else { return shown::absent(window, subject.target) };
         let outside = c.outside();
@@ -69,9 +69,9 @@ impl RangeRatio {
     }
 }
 
-impl Check for RangeRatio {
+impl Check for ExampleOutside {
     fn definition(&self) -> &'static Definition {
-        &RANGE_RATIO
+        &EXAMPLE_OUTSIDE
     }
 
     fn reads(&self) -> Vec<Read> {
@@ -107,7 +107,7 @@ mod tests {
     fn judged(cells: &[u64], reference: &[u64]) -> (Status, Option<f64>) {
         // Below 0.5, or at it: `lte: 0.5`.
         let limit = Limits { region: Region::Side(Side::Lte, Limit::HALF), warn: None };
-        let rule = RangeRatio { of: vec![Subject { target: Target::Numeric(0), limit }], min_samples: None };
+        let rule = ExampleOutside { of: vec![Subject { target: Target::Numeric(0), limit }], min_samples: None };
         let found = rule.judge(&OneFeature { cells: cells.to_vec(), reference: reference.to_vec() }, false);
         let [Judged { status, value, .. }] = found.as_slice() else { panic!("one subject has one result") };
         (*status, *value)

@@ -76,6 +76,8 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(time(ts, record_ts, future).is_ok(), times(record_ts, future).contains(&ts));
+        let passes = times(record_ts, future).contains(&ts);
+        prop_assert_eq!(time(ts, record_ts, future).is_ok(), passes);
+        prop_assert_eq!(TIMES.iter().all(|check| (check.refuses)(ts, record_ts, future).is_none()), passes);
     }
 }

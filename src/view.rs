@@ -278,6 +278,8 @@ pub struct VersionView {
     pub predictions: u64,
     /// Digest of its baseline, or why there is none.
     pub baseline: Option<Result<String, String>>,
+    /// Whether that was decided once, for all processes that count its partitions, and so stays.
+    pub is_decided: bool,
     /// Why its snapshot cannot be read now, where its counts go on against a baseline that the state holds.
     pub snapshot: Option<String>,
     /// How often its baseline was replaced by another one.

@@ -180,6 +180,10 @@ fn what_cannot_be_said_of_a_stage_is_a_problem() {
     failed.versions.entry("9".into()).or_default().baseline = Some(Err("no such file".into()));
     let problems = of_model("m", &failed, &facts(Vec::new()), NOW);
     assert_eq!(told(&problems), [(Severity::Candidate, "version 9 has no baseline: no such file")]);
+    assert_eq!(problems[0].next.as_deref(), Some("correct where its snapshot lies: it is tried again"));
+    failed.versions.entry("9".into()).or_default().is_decided = true;
+    let next = of_model("m", &failed, &facts(Vec::new()), NOW).remove(0).next.unwrap();
+    assert!(next.ends_with("register the model under another version"), "{next}");
     let nobody = of_model("m", &seen(&[]), &facts(Vec::new()), NOW);
     assert_eq!(told(&nobody), [(Severity::Unknown, "no versions: none is registered, and no event names one")]);
 }

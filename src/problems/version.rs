@@ -44,8 +44,14 @@ impl Found<'_> {
         }
         if let Some(Err(why)) = seen.and_then(|s| s.baseline.as_ref()) {
             let severity = if in_prod { Severity::Unknown } else { Severity::Candidate };
-            let next = "correct where its snapshot lies: it is tried again".to_owned();
-            all.push(self.problem(severity, Some(name), format!("{title} has no baseline: {why}"), next));
+            let next = match seen {
+                Some(seen) if seen.is_decided => {
+                    "where partitions are divided it is counted to its end without one: register the model under another version"
+                }
+                _ => "correct where its snapshot lies: it is tried again",
+            };
+            let what = format!("{title} has no baseline: {why}");
+            all.push(self.problem(severity, Some(name), what, next.to_owned()));
         }
         if let Some(why) = seen.and_then(|s| s.snapshot.as_ref()) {
             let what = format!("the snapshot of {title} cannot be read, its counts go on: {why}");

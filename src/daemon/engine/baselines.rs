@@ -113,6 +113,7 @@ impl Engine {
         };
         if let (Some((baseline, rows)), Some(v)) = (shown, self.shared.view.write().version_mut(name, version)) {
             v.baseline = Some(baseline);
+            v.is_decided = self.share.is_divided();
             v.reference_rows = rows;
         }
         if let Share::Evaluator(evaluator) = &self.share {

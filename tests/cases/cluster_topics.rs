@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::broker::{brokers, make_topic, topic};
+use crate::broker::{brokers, make_topic, publish, topic};
 use crate::support::Folder;
 
 const POLICY: &str = "apiVersion: driftgate/v1
@@ -80,4 +80,43 @@ fn what_cannot_be_created_or_reached_says_why() {
     folder.driftgate("check --kafka --config driftgate.yaml").exits(5);
     folder.write("driftgate.yaml", "policies: [shop.yaml]\n");
     folder.driftgate("cluster topics --config driftgate.yaml").exits(2).says("there is no `cluster` section");
+}
+
+/// Processes that divide partitions need an id's prediction and label in partitions of the same number; a sample of both topics says whether it is so.
+#[test]
+fn ids_in_partitions_of_different_numbers_are_told_before_partitions_are_divided() {
+    let (predictions, labels) = (topic("placement-predictions", 3), topic("placement-labels", 3));
+    let prefix = format!("{predictions}.");
+    let folder = folder(&predictions, &labels, &prefix, 1);
+    let policy = POLICY.replace("features:", "score: {threshold: 0.5}\nlabels: {horizon: 1h}\nfeatures:");
+    folder.write("shop.yaml", policy.replace("[{psi:", "[{precision: {gte: 0.1}}, {psi:"));
+    folder
+        .write("driftgate.yaml", folder.read("driftgate.yaml").replace("cluster: {", "cluster: {split: partitions, "));
+    folder.driftgate("cluster topics --create --config driftgate.yaml").exits(0);
+    let check = || folder.driftgate("check --kafka --config driftgate.yaml");
+    check().exits(0).prints("there are no predictions or no labels that can be read of \"shop\"");
+
+    let now = crate::kafka::now_ms();
+    let prediction = |i: i32| {
+        let event = format!(
+            "{{\"model\":\"shop\",\"prediction_id\":\"r{i}\",\"version\":\"1\",\"ts\":{now},\"score\":0.5,\"features\":{{\"x\":1}}}}"
+        );
+        (i % 3, format!("r{i}"), event.into_bytes())
+    };
+    let label = |i: i32, partition| {
+        (
+            partition,
+            format!("r{i}"),
+            format!("{{\"model\":\"shop\",\"prediction_id\":\"r{i}\",\"ts\":{now},\"label\":1}}").into_bytes(),
+        )
+    };
+    publish(&predictions, (0..30).map(prediction));
+    publish(&labels, (100..110).map(|i| label(i, i % 3)));
+    check().exits(0).prints("none of 10 labels of \"shop\"");
+    publish(&labels, (0..20).map(|i| label(i, i % 3)));
+    check().exits(0).prints("20 ids of \"shop\"");
+    publish(&labels, (20..23).map(|i| label(i, (i + 1) % 3)));
+    let told = check().exits(2);
+    let expected = format!("for example \"r20\" in partition 2 of \"{predictions}\" and 0 of \"{labels}\"");
+    assert!(told.stderr.contains("3 of 23 ids of \"shop\"") && told.stderr.contains(&expected), "{}", told.stderr);
 }

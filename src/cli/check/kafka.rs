@@ -1,5 +1,7 @@
 //! What the brokers say of a configuration: whether its topics are there, what this user may do with them, with the group and in
-//! transactions, and whether a cluster's internal topics are right.
+//! transactions, whether a cluster's internal topics are right, and whether ids lie where dividing partitions needs them (`placement`).
+
+mod placement;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -71,6 +73,7 @@ pub fn ask(config: &Config, policies: &[Arc<Policy>]) -> Result<Findings, Failur
     }
     if let Some(cluster) = &config.cluster {
         let division = division::ask(&topics.source().handle(), config, policies, WAIT).map_err(not_divided)?;
+        placement::look(config, policies, &division, (&handle, &properties), &mut findings)?;
         for (unit, why) in &division.whole {
             findings.notes.push(format!("the partitions of {unit:?} are not divided between processes: {why}"));
         }

@@ -1,0 +1,264 @@
+//! Whether the prediction and the label of an id lie in partitions of the same number, as processes need it that divide partitions: told
+//! from a sample of what the topics hold.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Findings, WAIT};
+use crate::cli::exit::Failure;
+use crate::config::{Config, Division, SourceConfig};
+use crate::daemon::sources;
+use crate::daemon::topics::{Topic, TopicReader, Turn};
+use crate::source::kafka::{Handle, KafkaSource, Partition, Start};
+use crate::source::schemas::{Client, SchemaRegistry};
+use driftgate_core::cluster::units::Part;
+use driftgate_core::event::EventKind;
+use driftgate_core::policy::Policy;
+use driftgate_core::schema::Schema;
+
+/// So many of the last records of each partition are looked at.
+const SAMPLE: i64 = 5_000;
+/// The sample is read for so long at most.
+const READ_WITHIN: Duration = Duration::from_secs(20);
+
+/// Where an id was seen last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    topic: String,
+    partition: i32,
+}
+
+/// Ids of one model in the samples of its topics.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sampled {
+    predictions: HashMap<u64, Place>,
+    labels: HashMap<u64, (Place, String)>,
+}
+
+/// What the samples of a model's topics say.
+#[derive(Debug, PartialEq, Eq)]
+enum Placed {
+    /// Nothing was there of one of them.
+    Nothing,
+    /// No id is in both samples.
+    Unknown { predictions: usize, labels: usize },
+    /// So many ids are in both, all in equal partitions.
+    Together { ids: usize },
+    /// Some are in partitions of different numbers; one of them.
+    Apart { ids: usize, apart: usize, id: String, prediction: Place, label: Place },
+}
+
+impl Sampled {
+    fn placed(&self) -> Placed {
+        if self.predictions.is_empty() || self.labels.is_empty() {
+            return Placed::Nothing;
+        }
+        let both = self.labels.iter().filter_map(|(key, (label, id))| Some((self.predictions.get(key)?, label, id)));
+        let both: Vec<_> = both.collect();
+        let mut apart: Vec<_> = both.iter().filter(|(at, label, _)| at.partition != label.partition).collect();
+        // The same one is shown however the samples were read.
+        apart.sort_by_key(|(_, _, id)| *id);
+        match apart.first() {
+            _ if both.is_empty() => Placed::Unknown { predictions: self.predictions.len(), labels: self.labels.len() },
+            None => Placed::Together { ids: both.len() },
+            Some((prediction, label, id)) => Placed::Apart {
+                ids: both.len(),
+                apart: apart.len(),
+                id: (*id).clone(),
+                prediction: (*prediction).clone(),
+                label: (*label).clone(),
+            },
+        }
+    }
+}
+
+/// Samples the topics of the models whose partitions are divided, and says of each whether they may be.
+///
+/// # Errors
+/// Brokers that do not answer, a schema that cannot be read, or a client that cannot be made.
+pub fn look(
+    config: &Config,
+    policies: &[Arc<Policy>],
+    division: &Division,
+    (handle, properties): (&Handle, &BTreeMap<String, String>),
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let divided = division.units.iter().filter(|unit| matches!(unit.part, Part::Evaluator { .. }));
+    let models: BTreeSet<&str> = divided.flat_map(|unit| unit.models.iter().map(String::as_str)).collect();
+    if models.is_empty() {
+        return Ok(());
+    }
+    let schemas: Vec<Arc<Schema>> = policies.iter().map(|policy| Arc::new(Schema::new(policy))).collect();
+    let registry = registry(config)?;
+    let joined = |source: &&SourceConfig| matches!(source.kind, EventKind::Predictions | EventKind::Labels);
+    let topics = config.sources.iter().filter(joined).map(|source| {
+        let wire = sources::wire(source, registry.as_ref())?;
+        Ok(Topic::new(source, wire, &schemas, config.limits.events, false))
+    });
+    let topics: Vec<Topic> = topics.collect::<anyhow::Result<_>>()?;
+    let mut sampled: Vec<Sampled> = policies.iter().map(|_| Sampled::default()).collect();
+    sample(&topics, &findings.partitions, (handle, properties), &mut sampled)?;
+    for (policy, sampled) in policies.iter().zip(&sampled).filter(|(policy, _)| models.contains(policy.model.as_str()))
+    {
+        tell(&policy.model, &sampled.placed(), findings);
+    }
+    Ok(())
+}
+
+/// The registry of the messages' schemas; what it says fails where an event waits for it.
+fn registry(config: &Config) -> anyhow::Result<Option<Arc<SchemaRegistry>>> {
+    let Some(named) = &config.schema_registry else { return Ok(None) };
+    let client = Client::new(&named.url, named.access.clone(), named.ca_file.clone()).map_err(anyhow::Error::msg)?;
+    let (registry, _) = SchemaRegistry::start(client, |_| {}, || false)?;
+    Ok(Some(registry))
+}
+
+/// Reads the last records of every partition of these topics.
+fn sample(
+    topics: &[Topic],
+    partitions: &BTreeMap<String, i32>,
+    (handle, properties): (&Handle, &BTreeMap<String, String>),
+    sampled: &mut [Sampled],
+) -> Result<(), Failure> {
+    let (mut starts, mut ends) = (BTreeMap::new(), BTreeMap::new());
+    for topic in topics {
+        for partition in 0..partitions.get(&topic.name).copied().unwrap_or(0) {
+            let Some((low, high)) = handle.range(&topic.name, partition, WAIT).filter(|(low, high)| low < high) else {
+                continue;
+            };
+            let at = (topic.name.clone(), partition);
+            starts.insert(at.clone(), Start { next: Some(low.max(high - SAMPLE)), ..Start::default() });
+            ends.insert(at, high);
+        }
+    }
+    let source = KafkaSource::new(properties)?;
+    let mut reading = Vec::new();
+    for partition in source.assign(&starts)? {
+        let (Some(topic), Some(end)) = (
+            topics.iter().find(|topic| topic.name == partition.topic),
+            ends.get(&(partition.topic.clone(), partition.partition)),
+        ) else {
+            continue;
+        };
+        reading.push(Reading { reader: topic.reader(), kind: topic.kind, partition, end: *end });
+    }
+    let until = Instant::now() + READ_WITHIN;
+    while !reading.is_empty() && Instant::now() < until {
+        let read: usize = reading.iter_mut().map(|reading| reading.turn(sampled)).sum();
+        reading.retain(|reading| !reading.is_done());
+        if read == 0 {
+            source.serve(Duration::from_millis(20));
+        }
+    }
+    Ok(())
+}
+
+/// A partition that is sampled.
+struct Reading {
+    reader: TopicReader,
+    kind: EventKind,
+    partition: Partition,
+    /// The offset behind the sample.
+    end: i64,
+}
+
+impl Reading {
+    /// Reads what is there; returns how many messages it was.
+    fn turn(&mut self, sampled: &mut [Sampled]) -> usize {
+        let mut all = 0;
+        // One by one: a batch tells the text of its first id.
+        while all < 1_000 {
+            let (partition, first) = (&mut self.partition, &mut None);
+            if self.reader.drain(Turn { partition, first, most: 1, now_ms: i64::MAX / 2 }) == 0 {
+                break;
+            }
+            all += 1;
+            let at = Place { topic: self.partition.topic.clone(), partition: self.partition.partition };
+            for (model, batch) in self.reader.batches.each() {
+                if let (Some(key), Some(sampled)) = (batch.key(0), sampled.get_mut(model)) {
+                    if self.kind == EventKind::Labels {
+                        sampled.labels.insert(key, (at.clone(), batch.first_id().to_owned()));
+                    } else {
+                        sampled.predictions.insert(key, at.clone());
+                    }
+                }
+                batch.reset();
+            }
+        }
+        all
+    }
+
+    fn is_done(&self) -> bool {
+        self.partition.halted.is_some() || self.partition.next.is_some_and(|next| next >= self.end)
+    }
+}
+
+fn tell(model: &str, placed: &Placed, findings: &mut Findings) {
+    let of = format!("of {model:?} in the last {SAMPLE} records of each partition");
+    match placed {
+        Placed::Nothing => findings.notes.push(format!(
+            "there are no predictions or no labels that can be read {of}, so it is not known whether an id's prediction and label lie in partitions of the same number"
+        )),
+        Placed::Unknown { predictions, labels } => findings.notes.push(format!(
+            "none of {labels} labels {of} has its prediction among the {predictions} there, so it is not known whether they lie in partitions of the \
+             same number; the daemon says so where they do not"
+        )),
+        Placed::Together { ids } => findings.notes.push(format!(
+            "{ids} ids {of} have their prediction and their label in partitions of the same number, as dividing partitions needs it"
+        )),
+        Placed::Apart { ids, apart, id, prediction, label } => findings.error(
+            "cluster.split",
+            format!(
+                "{apart} of {ids} ids {of} have their prediction and their label in partitions of different numbers, for example {id:?} in partition {} \
+                 of {:?} and {} of {:?}: write both with the prediction id as the record's key and by the same partitioner, or set cluster.split to models",
+                prediction.partition, prediction.topic, label.partition, label.topic
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(topic: &str, partition: i32) -> Place {
+        Place { topic: topic.into(), partition }
+    }
+
+    /// Each id with the partitions of its prediction and of its label, where the sample has them.
+    fn sampled(ids: &[(u64, Option<i32>, Option<i32>)]) -> Sampled {
+        let mut sampled = Sampled::default();
+        for (id, prediction, label) in ids {
+            sampled.predictions.extend(prediction.map(|partition| (*id, at("p", partition))));
+            sampled.labels.extend(label.map(|partition| (*id, (at("l", partition), format!("id{id}")))));
+        }
+        sampled
+    }
+
+    #[test]
+    fn ids_that_are_in_both_samples_say_whether_partitions_are_equal() {
+        assert_eq!(sampled(&[(1, Some(0), None)]).placed(), Placed::Nothing);
+        assert_eq!(
+            sampled(&[(1, Some(0), None), (2, None, Some(0)), (3, None, Some(1))]).placed(),
+            Placed::Unknown { predictions: 1, labels: 2 }
+        );
+        assert_eq!(sampled(&[(1, Some(0), Some(0)), (2, Some(1), Some(1))]).placed(), Placed::Together { ids: 2 });
+        let apart = sampled(&[(1, Some(0), Some(0)), (3, Some(1), Some(0)), (2, Some(1), Some(2)), (4, None, Some(7))]);
+        let found = Placed::Apart { ids: 3, apart: 2, id: "id2".into(), prediction: at("p", 1), label: at("l", 2) };
+        assert_eq!(apart.placed(), found);
+    }
+
+    #[test]
+    fn only_ids_that_lie_apart_are_an_error() {
+        let mut findings = Findings::default();
+        tell("m", &Placed::Nothing, &mut findings);
+        tell("m", &Placed::Together { ids: 2 }, &mut findings);
+        assert_eq!((findings.notes.len(), findings.errors.len()), (2, 0));
+        let apart = Placed::Apart { ids: 9, apart: 4, id: "x".into(), prediction: at("p", 1), label: at("l", 2) };
+        tell("m", &apart, &mut findings);
+        let [error] = findings.errors.as_slice() else { panic!("one error") };
+        assert!(error.message.starts_with("4 of 9 ids of \"m\""), "{}", error.message);
+        assert!(error.message.contains("\"x\" in partition 1 of \"p\" and 2 of \"l\""), "{}", error.message);
+    }
+}

@@ -42,17 +42,7 @@ impl Found<'_> {
             );
             all.push(self.problem(Severity::Waiting, Some(name), what, next));
         }
-        if let Some(Err(why)) = seen.and_then(|s| s.baseline.as_ref()) {
-            let severity = if in_prod { Severity::Unknown } else { Severity::Candidate };
-            let next = match seen {
-                Some(seen) if seen.is_decided => {
-                    "where partitions are divided it is counted to its end without one: register the model under another version"
-                }
-                _ => "correct where its snapshot lies: it is tried again",
-            };
-            let what = format!("{title} has no baseline: {why}");
-            all.push(self.problem(severity, Some(name), what, next.to_owned()));
-        }
+        all.extend(seen.and_then(|seen| self.without_baseline(name, &title, in_prod, seen)));
         if let Some(why) = seen.and_then(|s| s.snapshot.as_ref()) {
             let what = format!("the snapshot of {title} cannot be read, its counts go on: {why}");
             let next = "correct where its snapshot lies: it is tried again".to_owned();
@@ -73,6 +63,17 @@ impl Found<'_> {
             all.push(self.problem(Severity::Warning, Some(name), format!("{title} {warning}"), next));
         }
         all
+    }
+
+    fn without_baseline(&self, name: &str, title: &str, in_prod: bool, seen: &VersionView) -> Option<Problem> {
+        let Some(Err(why)) = &seen.baseline else { return None };
+        let severity = if in_prod { Severity::Unknown } else { Severity::Candidate };
+        let next = if seen.is_decided {
+            "where partitions are divided it is counted to its end without one: register the model under another version"
+        } else {
+            "correct where its snapshot lies: it is tried again"
+        };
+        Some(self.problem(severity, Some(name), format!("{title} has no baseline: {why}"), next.to_owned()))
     }
 
     /// What the latest windows show beside what blocks: warnings, breaches of groups that only warn, and muted ones.

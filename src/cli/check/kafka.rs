@@ -11,6 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
+use self::placement::{Asked, Told};
 use crate::cli::cluster::{failure, not_divided};
 use crate::cli::exit::Failure;
 use crate::cluster::topics::{Found, Names, Topic, Topics, TopicsError};
@@ -73,7 +74,13 @@ pub fn ask(config: &Config, policies: &[Arc<Policy>]) -> Result<Findings, Failur
     }
     if let Some(cluster) = &config.cluster {
         let division = division::ask(&topics.source().handle(), config, policies, WAIT).map_err(not_divided)?;
-        placement::look(config, policies, &division, (&handle, &properties), &mut findings)?;
+        let asked = Asked { handle: &handle, properties: &properties, partitions: &findings.partitions, wait: WAIT };
+        for told in placement::look(config, policies, &division, &asked)? {
+            match told {
+                Told::Note(note) => findings.notes.push(note),
+                Told::Error(error) => findings.error("cluster.split", error),
+            }
+        }
         for (unit, why) in &division.whole {
             findings.notes.push(format!("the partitions of {unit:?} are not divided between processes: {why}"));
         }

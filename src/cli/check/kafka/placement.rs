@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Findings, WAIT};
 use crate::cli::exit::Failure;
 use crate::config::{Config, Division, SourceConfig};
 use crate::daemon::sources;
@@ -21,6 +20,24 @@ use driftgate_core::schema::Schema;
 const SAMPLE: i64 = 5_000;
 /// The sample is read for so long at most.
 const READ_WITHIN: Duration = Duration::from_secs(20);
+
+/// What is said of a model.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    Note(String),
+    /// Dividing its partitions would count labels without their predictions.
+    Error(String),
+}
+
+/// The brokers, and which partitions there are.
+pub struct Asked<'a> {
+    pub handle: &'a Handle,
+    pub properties: &'a BTreeMap<String, String>,
+    /// How many partitions each topic has.
+    pub partitions: &'a BTreeMap<String, i32>,
+    /// How long an answer may take.
+    pub wait: Duration,
+}
 
 /// Where an id was seen last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,13 +98,12 @@ pub fn look(
     config: &Config,
     policies: &[Arc<Policy>],
     division: &Division,
-    (handle, properties): (&Handle, &BTreeMap<String, String>),
-    findings: &mut Findings,
-) -> Result<(), Failure> {
+    asked: &Asked<'_>,
+) -> Result<Vec<Told>, Failure> {
     let divided = division.units.iter().filter(|unit| matches!(unit.part, Part::Evaluator { .. }));
     let models: BTreeSet<&str> = divided.flat_map(|unit| unit.models.iter().map(String::as_str)).collect();
     if models.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let schemas: Vec<Arc<Schema>> = policies.iter().map(|policy| Arc::new(Schema::new(policy))).collect();
     let registry = registry(config)?;
@@ -98,12 +114,9 @@ pub fn look(
     });
     let topics: Vec<Topic> = topics.collect::<anyhow::Result<_>>()?;
     let mut sampled: Vec<Sampled> = policies.iter().map(|_| Sampled::default()).collect();
-    sample(&topics, &findings.partitions, (handle, properties), &mut sampled)?;
-    for (policy, sampled) in policies.iter().zip(&sampled).filter(|(policy, _)| models.contains(policy.model.as_str()))
-    {
-        tell(&policy.model, &sampled.placed(), findings);
-    }
-    Ok(())
+    sample(&topics, asked, &mut sampled)?;
+    let divided = policies.iter().zip(&sampled).filter(|(policy, _)| models.contains(policy.model.as_str()));
+    Ok(divided.map(|(policy, sampled)| tell(&policy.model, &sampled.placed())).collect())
 }
 
 /// The registry of the messages' schemas; what it says fails where an event waits for it.
@@ -115,16 +128,13 @@ fn registry(config: &Config) -> anyhow::Result<Option<Arc<SchemaRegistry>>> {
 }
 
 /// Reads the last records of every partition of these topics.
-fn sample(
-    topics: &[Topic],
-    partitions: &BTreeMap<String, i32>,
-    (handle, properties): (&Handle, &BTreeMap<String, String>),
-    sampled: &mut [Sampled],
-) -> Result<(), Failure> {
+fn sample(topics: &[Topic], asked: &Asked<'_>, sampled: &mut [Sampled]) -> Result<(), Failure> {
     let (mut starts, mut ends) = (BTreeMap::new(), BTreeMap::new());
     for topic in topics {
-        for partition in 0..partitions.get(&topic.name).copied().unwrap_or(0) {
-            let Some((low, high)) = handle.range(&topic.name, partition, WAIT).filter(|(low, high)| low < high) else {
+        for partition in 0..asked.partitions.get(&topic.name).copied().unwrap_or(0) {
+            let Some((low, high)) =
+                asked.handle.range(&topic.name, partition, asked.wait).filter(|(low, high)| low < high)
+            else {
                 continue;
             };
             let at = (topic.name.clone(), partition);
@@ -132,7 +142,7 @@ fn sample(
             ends.insert(at, high);
         }
     }
-    let source = KafkaSource::new(properties)?;
+    let source = KafkaSource::new(asked.properties)?;
     let mut reading = Vec::new();
     for partition in source.assign(&starts)? {
         let (Some(topic), Some(end)) = (
@@ -194,27 +204,24 @@ impl Reading {
     }
 }
 
-fn tell(model: &str, placed: &Placed, findings: &mut Findings) {
+fn tell(model: &str, placed: &Placed) -> Told {
     let of = format!("of {model:?} in the last {SAMPLE} records of each partition");
     match placed {
-        Placed::Nothing => findings.notes.push(format!(
+        Placed::Nothing => Told::Note(format!(
             "there are no predictions or no labels that can be read {of}, so it is not known whether an id's prediction and label lie in partitions of the same number"
         )),
-        Placed::Unknown { predictions, labels } => findings.notes.push(format!(
+        Placed::Unknown { predictions, labels } => Told::Note(format!(
             "none of {labels} labels {of} has its prediction among the {predictions} there, so it is not known whether they lie in partitions of the \
              same number; the daemon says so where they do not"
         )),
-        Placed::Together { ids } => findings.notes.push(format!(
+        Placed::Together { ids } => Told::Note(format!(
             "{ids} ids {of} have their prediction and their label in partitions of the same number, as dividing partitions needs it"
         )),
-        Placed::Apart { ids, apart, id, prediction, label } => findings.error(
-            "cluster.split",
-            format!(
-                "{apart} of {ids} ids {of} have their prediction and their label in partitions of different numbers, for example {id:?} in partition {} \
+        Placed::Apart { ids, apart, id, prediction, label } => Told::Error(format!(
+            "{apart} of {ids} ids {of} have their prediction and their label in partitions of different numbers, for example {id:?} in partition {} \
                  of {:?} and {} of {:?}: write both with the prediction id as the record's key and by the same partitioner, or set cluster.split to models",
-                prediction.partition, prediction.topic, label.partition, label.topic
-            ),
-        ),
+            prediction.partition, prediction.topic, label.partition, label.topic
+        )),
     }
 }
 
@@ -251,14 +258,11 @@ mod tests {
 
     #[test]
     fn only_ids_that_lie_apart_are_an_error() {
-        let mut findings = Findings::default();
-        tell("m", &Placed::Nothing, &mut findings);
-        tell("m", &Placed::Together { ids: 2 }, &mut findings);
-        assert_eq!((findings.notes.len(), findings.errors.len()), (2, 0));
+        let is_note = |placed: &Placed| matches!(tell("m", placed), Told::Note(_));
+        assert!(is_note(&Placed::Nothing) && is_note(&Placed::Together { ids: 2 }));
         let apart = Placed::Apart { ids: 9, apart: 4, id: "x".into(), prediction: at("p", 1), label: at("l", 2) };
-        tell("m", &apart, &mut findings);
-        let [error] = findings.errors.as_slice() else { panic!("one error") };
-        assert!(error.message.starts_with("4 of 9 ids of \"m\""), "{}", error.message);
-        assert!(error.message.contains("\"x\" in partition 1 of \"p\" and 2 of \"l\""), "{}", error.message);
+        let Told::Error(error) = tell("m", &apart) else { panic!("no error") };
+        assert!(error.starts_with("4 of 9 ids of \"m\""), "{error}");
+        assert!(error.contains("\"x\" in partition 1 of \"p\" and 2 of \"l\""), "{error}");
     }
 }

@@ -8,6 +8,7 @@
 //! | `record` | what is kept of a window |
 //! | `place` | folders and files by model and day |
 //! | `open_day` | the file of a day that is appended to |
+//! | `positions` | where results are in it |
 //! | `row`, `columns` | a window of one series; rows as a table, the table as Parquet and CSV |
 //! | `days` | days that are over, as Parquet; days that are no longer kept |
 //! | `remote` | the days in an object store |
@@ -22,12 +23,16 @@ pub mod export;
 mod keeper;
 mod open_day;
 mod place;
+mod positions;
 pub mod query;
 pub mod recent;
 pub mod record;
 mod remote;
 mod row;
 mod writer;
+
+#[cfg(test)]
+mod speed;
 
 use std::path::PathBuf;
 use std::time::Duration;

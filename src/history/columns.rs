@@ -1,25 +1,26 @@
 //! Rows of the history as a table, and the table as Parquet: one row per (version, group, rule, subject) and window, in this order. The file's
 //! metadata name the rows of each series, so that one of them is read without the others.
 
+mod footer;
 mod table;
 
 use std::fs::File;
 use std::io::{Cursor, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use polars_core::prelude::{DataFrame, PolarsResult};
 use polars_io::SerReader as _;
 use polars_io::mmap::MmapBytesReader;
+use polars_io::parquet::metadata::FileMetadataRef;
 use polars_io::parquet::read::{ParallelStrategy, ParquetReader};
 use polars_io::parquet::write::{KeyValueMetadata, ParquetCompression, ParquetWriter};
 
 use super::HistoryError;
 pub use super::row::{Place, Row, places, rows_of, settled};
+pub use footer::Footers;
+use footer::{Footer, NEWEST, SERIES};
 
-/// Under this name the metadata of a file have its series.
-const SERIES: &str = "driftgate.series";
-/// And under this one the end of their newest window, ms.
-const NEWEST: &str = "driftgate.newest";
 /// Rows of a row group: a series is read with the groups that it touches.
 const GROUP_ROWS: usize = 4096;
 
@@ -52,13 +53,26 @@ pub fn write(model: &str, rows: &[Row], to: impl Write) -> PolarsResult<()> {
 /// A Parquet file of a day, open to be read.
 pub struct DayFile {
     file: Source,
-    series: Option<Vec<Place>>,
-    newest: Option<i64>,
+    footer: Arc<Footer>,
 }
 
 enum Source {
     File(File),
     Bytes(Vec<u8>),
+}
+
+impl Source {
+    fn reader(&self) -> PolarsResult<Box<dyn MmapBytesReader + '_>> {
+        Ok(match self {
+            Self::File(file) => Box::new(file.try_clone()?),
+            Self::Bytes(bytes) => Box::new(Cursor::new(bytes.as_slice())),
+        })
+    }
+
+    fn footer(&self) -> PolarsResult<Footer> {
+        let mut reader = ParquetReader::new(self.reader()?);
+        Ok(Footer::of(reader.get_metadata()?))
+    }
 }
 
 impl DayFile {
@@ -67,12 +81,23 @@ impl DayFile {
     /// # Errors
     /// A file that is no Parquet file.
     pub fn open(path: &Path) -> Result<Option<Self>, HistoryError> {
-        match File::open(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(HistoryError::file(path)(e)),
+        Self::open_with(path, &Footers::default())
+    }
+
+    /// Opens a file whose footer is read only where `known` does not have it.
+    ///
+    /// # Errors
+    /// A file that is no Parquet file.
+    pub fn open_with(path: &Path, known: &Footers) -> Result<Option<Self>, HistoryError> {
+        let file = match File::open(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             // Its owner replaces it as a whole and never shortens it, so that it may be mapped.
-            Ok(file) => Self::of(Source::File(file)).map(Some).map_err(|e| HistoryError::unreadable(path, e)),
-        }
+            file => file.map_err(HistoryError::file(path))?,
+        };
+        let meta = file.metadata().map_err(HistoryError::file(path))?;
+        let file = Source::File(file);
+        let footer = known.of(path, &meta, || file.footer()).map_err(|e| HistoryError::unreadable(path, e))?;
+        Ok(Some(Self { file, footer }))
     }
 
     /// A file that is in memory.
@@ -80,39 +105,21 @@ impl DayFile {
     /// # Errors
     /// Bytes that are no Parquet file.
     pub fn from_bytes(bytes: Vec<u8>) -> PolarsResult<Self> {
-        Self::of(Source::Bytes(bytes))
-    }
-
-    fn of(file: Source) -> PolarsResult<Self> {
-        let mut found = Self { file, series: None, newest: None };
-        let (series, newest) = {
-            let mut reader = ParquetReader::new(found.reader()?);
-            let pairs = reader.get_metadata()?.key_value_metadata();
-            let named = |name: &str| pairs.iter().flatten().find(|pair| pair.key == name)?.value.as_deref();
-            let series = named(SERIES).and_then(|text| serde_json::from_str(text).ok());
-            (series, named(NEWEST).and_then(|text| text.parse().ok()))
-        };
-        (found.series, found.newest) = (series, newest);
-        Ok(found)
+        let file = Source::Bytes(bytes);
+        let footer = Arc::new(file.footer()?);
+        Ok(Self { file, footer })
     }
 
     /// The end of its newest window in ms, if the file names it.
     #[must_use]
     pub fn newest(&self) -> Option<i64> {
-        self.newest
-    }
-
-    fn reader(&self) -> PolarsResult<Box<dyn MmapBytesReader + '_>> {
-        Ok(match &self.file {
-            Source::File(file) => Box::new(file.try_clone()?),
-            Source::Bytes(bytes) => Box::new(Cursor::new(bytes.as_slice())),
-        })
+        self.footer.newest
     }
 
     /// The series that the file names; `None` of a file that another program wrote.
     #[must_use]
     pub fn series(&self) -> Option<&[Place]> {
-        self.series.as_deref()
+        self.footer.series.as_deref()
     }
 
     /// All rows.
@@ -120,7 +127,7 @@ impl DayFile {
     /// # Errors
     /// A file that cannot be read.
     pub fn rows(&self) -> PolarsResult<Vec<Row>> {
-        Ok(table::rows(&self.read(None, None)?))
+        Ok(table::rows(&self.read(&self.footer.whole, None, None)?))
     }
 
     /// The rows with nothing but version, group, metric, end, status and whether they are muted.
@@ -129,7 +136,7 @@ impl DayFile {
     /// A file that cannot be read.
     pub fn statuses(&self) -> PolarsResult<Vec<Row>> {
         let columns = ["version", "group", "metric", "window_end", "status", "muted"].map(str::to_owned);
-        Ok(table::rows(&self.read(None, Some(columns.to_vec()))?))
+        Ok(table::rows(&self.read(&self.footer.whole, None, Some(columns.to_vec()))?))
     }
 
     /// The rows of a series, which need not be read from its columns; with the bins, or without.
@@ -137,8 +144,10 @@ impl DayFile {
     /// # Errors
     /// A file that cannot be read.
     pub fn series_rows(&self, place: &Place, bins: bool) -> PolarsResult<Vec<Row>> {
-        let columns = table::names(bins);
-        let mut rows = table::rows(&self.read(Some((place.first, place.rows)), Some(columns))?);
+        let mut rows = Vec::with_capacity(place.rows);
+        for (group, slice) in self.footer.groups(place.first, place.rows) {
+            rows.extend(table::rows(&self.read(group, Some(slice), Some(table::names(bins)))?));
+        }
         for row in &mut rows {
             row.version.clone_from(&place.version);
             row.group.clone_from(&place.group);
@@ -148,13 +157,19 @@ impl DayFile {
         Ok(rows)
     }
 
-    fn read(&self, slice: Option<(usize, usize)>, columns: Option<Vec<String>>) -> PolarsResult<DataFrame> {
-        ParquetReader::new(self.reader()?)
+    fn read(
+        &self,
+        of: &FileMetadataRef,
+        slice: Option<(usize, usize)>,
+        columns: Option<Vec<String>>,
+    ) -> PolarsResult<DataFrame> {
+        let mut reader = ParquetReader::new(self.file.reader()?)
             .read_parallel(ParallelStrategy::None)
             .set_rechunk(true)
             .with_slice(slice)
-            .with_columns(columns)
-            .finish()
+            .with_columns(columns);
+        reader.set_metadata(Arc::clone(of));
+        reader.finish()
     }
 }
 
@@ -247,6 +262,10 @@ mod tests {
         let places = file.series().unwrap();
         assert_eq!((places[2].first, places[2].rows), (12000, 6000));
         assert_eq!(places[0].rule, "drift");
+        for place in places {
+            let ends: Vec<i64> = file.series_rows(place, false).unwrap().iter().map(|row| row.end_ms).collect();
+            assert!(ends.len() == 6000 && ends.is_sorted(), "{place:?}");
+        }
         assert_eq!(file.series_rows(&places[1], false).unwrap().last().unwrap().of.value, Some(5999.0));
         assert!(DayFile::from_bytes(b"PAR1 is not enough".to_vec()).is_err());
     }

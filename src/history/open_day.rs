@@ -3,15 +3,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use crate::private;
 use crate::telemetry::events::history::RecordCut;
 
 /// The first bytes of the file: what it is, and its format.
-const HEAD: &[u8; 8] = b"DRFGHST1";
+pub const HEAD: &[u8; 8] = b"DRFGHST1";
 /// Length and checksum before each record.
-const FRAME: usize = 8;
+pub const FRAME: usize = 8;
 
 /// A file of a day, open to be appended to.
 pub struct OpenDay {
@@ -82,7 +83,11 @@ fn checksum(record: &[u8]) -> [u8; 4] {
 
 /// The records of a file's bytes, up to the first that is not whole.
 pub fn records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bytes.strip_prefix(HEAD).unwrap_or_default();
+    framed(bytes.strip_prefix(HEAD).unwrap_or_default()).map(|(_, record)| record)
+}
+
+/// The records of bytes behind the head, up to the first that is not whole, each with its length and checksum.
+pub fn framed(mut rest: &[u8]) -> impl Iterator<Item = (&[u8; FRAME], &[u8])> {
     std::iter::from_fn(move || {
         let (frame, after) = rest.split_first_chunk::<FRAME>()?;
         let [a, b, c, d, sum @ ..] = *frame;
@@ -92,8 +97,31 @@ pub fn records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
             return None;
         }
         rest = after.get(length..).unwrap_or_default();
-        Some(record)
+        Some((frame, record))
     })
+}
+
+/// The bytes of a file behind the first `known` ones, or behind its head where none are known, and where they begin. A file without a head has
+/// none: it is being made.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn behind(file: &File, known: u64) -> io::Result<(u64, Vec<u8>)> {
+    let length = file.metadata()?.len();
+    let from = known.max(HEAD.len() as u64);
+    if length <= from {
+        return Ok((known, Vec::new()));
+    }
+    if known == 0 {
+        let mut head = [0; HEAD.len()];
+        file.read_exact_at(&mut head, 0)?;
+        if head != *HEAD {
+            return Ok((0, Vec::new()));
+        }
+    }
+    let mut bytes = vec![0; usize::try_from(length - from).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok((from, bytes))
 }
 
 /// How many bytes the head and the whole records take.

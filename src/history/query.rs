@@ -1,14 +1,15 @@
 //! The windows of a range of time, of one series or of all of a version: the days that are over from their Parquet files, the others from what
 //! was appended to them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
-use super::columns::{DayFile, Place, Row, rows_of, settled};
-use super::days::each_window;
+use super::columns::{DayFile, Footers, Place, Row, settled};
 use super::place::{self, Day, Kind, day_of};
+use super::positions::Positions;
 use super::recent::{HOUR_MS, Hours, Recent};
+use super::record::Window;
 use super::{HistoryError, Options};
 
 /// So many threads read days beside each other.
@@ -76,11 +77,14 @@ pub struct Reader {
     options: Arc<Options>,
     exchange: Arc<RwLock<()>>,
     recent: Recent,
+    footers: Footers,
+    positions: Positions,
 }
 
 impl Reader {
     pub(super) fn new(options: Arc<Options>, exchange: Arc<RwLock<()>>) -> Self {
-        Self { options, exchange, recent: Recent::default() }
+        let (recent, footers, positions) = (Recent::default(), Footers::default(), Positions::default());
+        Self { options, exchange, recent, footers, positions }
     }
 
     /// A reader beside the process that writes, if one does.
@@ -143,7 +147,7 @@ impl Reader {
             let Some(path) = self.path(model, *day, *kind) else { continue };
             match kind {
                 Kind::Parquet => {
-                    let Some(file) = DayFile::open(&path)? else { continue };
+                    let Some(file) = DayFile::open_with(&path, &self.footers)? else { continue };
                     let unreadable = |e| HistoryError::unreadable(&path, e);
                     match file.series() {
                         Some(series) => {
@@ -158,11 +162,18 @@ impl Reader {
                         }
                     }
                 }
-                Kind::Full | Kind::Open => rows.extend(of_open(&path, wanted)?),
+                Kind::Full | Kind::Open => rows.extend(self.of_open(&path, wanted)?),
             }
             within(rows.len(), wanted)?;
         }
         Ok(rows)
+    }
+
+    /// The rows of a file that is appended to.
+    fn of_open(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Vec<Row>, HistoryError> {
+        let is_window =
+            |window: &Window| wanted.is_named(&window.version, &window.group) && wanted.is_time(window.end_ms);
+        self.positions.rows(path, is_window, |rule, subject| wanted.is_series(rule, subject), wanted.bins)
     }
 
     fn path(&self, model: &str, day: Day, kind: Kind) -> Option<PathBuf> {
@@ -205,12 +216,8 @@ impl Reader {
             for kind in kinds {
                 let Some(path) = self.path(model, *day, *kind) else { continue };
                 let end = match kind {
-                    Kind::Parquet => DayFile::open(&path)?.and_then(|file| file.newest()),
-                    Kind::Full | Kind::Open => {
-                        let mut last = None;
-                        each_window(&path, |window| last = last.max(Some(window.end_ms)))?;
-                        last
-                    }
+                    Kind::Parquet => DayFile::open_with(&path, &self.footers)?.and_then(|file| file.newest()),
+                    Kind::Full | Kind::Open => self.positions.newest(&path)?,
                 };
                 newest = newest.max(end);
             }
@@ -226,31 +233,13 @@ fn within(rows: usize, wanted: &Wanted<'_>) -> Result<(), HistoryError> {
     if rows > wanted.most { Err(HistoryError::TooMany { rows, most: wanted.most }) } else { Ok(()) }
 }
 
-/// The rows of a file that is appended to.
-fn of_open(path: &std::path::Path, wanted: &Wanted<'_>) -> Result<Vec<Row>, HistoryError> {
-    let mut rows = Vec::new();
-    each_window(path, |mut window| {
-        if !wanted.is_named(&window.version, &window.group) || !wanted.is_time(window.end_ms) {
-            return;
-        }
-        if !wanted.bins {
-            window.results.iter_mut().for_each(|of| of.bins.clear());
-        }
-        // The status of the window is that of all its results.
-        rows.extend(rows_of(window).filter(|row| wanted.is_series(&row.of.rule, &row.of.subject)));
-    })?;
-    Ok(rows)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::Duration;
 
     use super::super::DAY_MS;
-    use super::super::columns;
+    use super::super::columns::{self, rows_of};
     use super::super::open_day::OpenDay;
-    use super::super::record::Window;
     use super::super::record::tests::{measured, window};
     use super::*;
 

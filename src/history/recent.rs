@@ -50,8 +50,9 @@ struct Known {
     /// Which file it was.
     length: u64,
     modified: Option<SystemTime>,
-    /// Records of a file that is appended to.
+    /// Records of a file that is appended to, and their bytes with the head.
     records: usize,
+    bytes: u64,
     hours: Arc<Hours>,
 }
 
@@ -71,11 +72,10 @@ impl Recent {
             return Ok(before.hours);
         }
         let known = match kind {
-            Kind::Parquet => Known { length, modified, records: 0, hours: Arc::new(of_parquet(path)?) },
+            Kind::Parquet => Known { length, modified, hours: Arc::new(of_parquet(path)?), ..Known::default() },
             Kind::Full | Kind::Open => {
                 let before = if before.length <= length { before } else { Known::default() };
-                let (records, hours) = of_appended(path, before.records, before.hours)?;
-                Known { length, modified, records, hours }
+                Known { length, modified, ..of_appended(path, before)? }
             }
         };
         let hours = Arc::clone(&known.hours);
@@ -123,25 +123,27 @@ fn of_parquet(path: &Path) -> Result<Hours, HistoryError> {
     Ok(hours)
 }
 
-/// Adds the records behind the first `known` ones; how many there are.
-fn of_appended(path: &Path, known: usize, mut hours: Arc<Hours>) -> Result<(usize, Arc<Hours>), HistoryError> {
-    let bytes = match fs::read(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((0, Arc::default())),
-        bytes => bytes.map_err(HistoryError::file(path))?,
+/// Adds the records behind those that are known.
+fn of_appended(path: &Path, mut known: Known) -> Result<Known, HistoryError> {
+    let file = match fs::File::open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Known::default()),
+        file => file.map_err(HistoryError::file(path))?,
     };
-    let mut records = known;
-    for record in open_day::records(&bytes).skip(known) {
-        records = records.saturating_add(1);
-        let Some(Window { version, group, end_ms, results, .. }) = Window::decode(record) else { continue };
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let hour = Hour {
-            status: results.iter().map(|result| result.status).max().unwrap_or(Status::Pass),
-            failing: count(results.iter().filter(|result| fails(result.status, result.muted)).count()),
-            results: count(results.len()),
-        };
-        add(Arc::make_mut(&mut hours), version, group, end_ms, hour);
+    let (at, bytes) = open_day::behind(&file, known.bytes).map_err(HistoryError::file(path))?;
+    known.bytes = at;
+    for (_, record) in open_day::framed(&bytes) {
+        known.records = known.records.saturating_add(1);
+        known.bytes = known.bytes.saturating_add((open_day::FRAME + record.len()) as u64);
+        let (mut status, mut failing, mut results) = (Status::Pass, 0_u32, 0_u32);
+        let window = Window::skim(record, |of, _| {
+            status = status.max(of.status);
+            failing = failing.saturating_add(u32::from(fails(of.status, of.muted)));
+            results = results.saturating_add(1);
+        });
+        let Some(Window { version, group, end_ms, .. }) = window else { continue };
+        add(Arc::make_mut(&mut known.hours), version, group, end_ms, Hour { status, failing, results });
     }
-    Ok((records, hours))
+    Ok(known)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What is kept of a window: the values of a verdict's results and the counts of their distributions, without the rest of the evidence.
 
+mod skim;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use driftgate_core::codec::number::number;
 use driftgate_core::judge::evidence::{self, BinOf};
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 use driftgate_core::policy::Policy;
+
+pub use skim::Skimmed;
 
 /// The format of a record, its first byte.
 const FORMAT: u8 = 1;

@@ -30,14 +30,16 @@ impl Row {
 /// The metric of the row that stands for all results of a window, under the group's name as its rule and without a subject.
 pub const VERDICT: &str = "verdict";
 
+/// What such a row has.
+#[must_use]
+pub fn verdict_of(group: &str, status: Status) -> Measured {
+    Measured { rule: group.to_owned(), metric: VERDICT.to_owned(), status, ..Measured::nothing() }
+}
+
 /// The rows of a window: its status, then its results.
 pub fn rows_of(window: Window) -> impl Iterator<Item = Row> {
-    let of_all = Measured {
-        rule: window.group.clone(),
-        metric: VERDICT.to_owned(),
-        status: window.results.iter().map(|result| result.status).max().unwrap_or(Status::Pass),
-        ..Measured::nothing()
-    };
+    let status = window.results.iter().map(|result| result.status).max().unwrap_or(Status::Pass);
+    let of_all = verdict_of(&window.group, status);
     let Window { version, stage, group, start_ms, end_ms, complete, predictions, labels, results } = window;
     std::iter::once(of_all).chain(results).map(move |of| Row {
         version: version.clone(),

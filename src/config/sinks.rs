@@ -101,9 +101,10 @@ pub const WEBHOOK: [Key; 4] = [
     ),
     default(
         "template",
-        "`event`, `slack`, `teams` or `pagerduty`",
+        "`event`, `slack`, `teams`, `pagerduty` or `openlineage`",
         "event",
-        "How the body is written: the event's JSON, a sentence for a chat, or an alert that a block or rollback triggers and a clear resolves.",
+        "How the body is written: the event's JSON, a sentence for a chat, an alert that a block or rollback triggers and a clear resolves, or a run event of \
+         OpenLineage for each promotion.",
     ),
     OWN_TLS,
 ];
@@ -134,6 +135,7 @@ fn template(map: &Map<'_>) -> Option<Template> {
         ("slack", Template::Slack),
         ("teams", Template::Teams),
         ("pagerduty", Template::PagerDuty),
+        ("openlineage", Template::OpenLineage),
     ];
     map.get("template").map_or(Some(Template::Event), |item| item.choice(&words))
 }

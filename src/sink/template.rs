@@ -1,4 +1,7 @@
-//! Webhook events as chats and pagers take them: a sentence for Slack and Teams, an alert that opens and closes for `PagerDuty`. Pure functions.
+//! Webhook events as chats, pagers and lineage servers take them: a sentence for Slack and Teams, an alert that opens and closes for `PagerDuty`, a
+//! run for `OpenLineage` (`lineage`). Pure functions.
+
+mod lineage;
 
 use serde_json::{Value, json};
 
@@ -14,6 +17,8 @@ pub enum Template {
     Teams,
     /// Version 2 of `PagerDuty`'s Events API: a block or rollback triggers, a clear resolves; other events are none.
     PagerDuty,
+    /// A run event of `OpenLineage`, of a promotion; other events are none.
+    OpenLineage,
 }
 
 /// So many reasons are named, and a summary has so many characters (`PagerDuty` takes 1024).
@@ -29,9 +34,12 @@ impl Template {
         }
         // What the ledger queued is its own JSON.
         let event: Value = serde_json::from_str(event).ok()?;
+        if self == Self::OpenLineage {
+            return lineage::run_event(&event).map(|run| run.to_string());
+        }
         let said: String = sentence(&event).chars().take(SUMMARY).collect();
         match self {
-            Self::Event => None,
+            Self::Event | Self::OpenLineage => None,
             Self::Slack => Some(json!({"text": for_slack(&said)}).to_string()),
             Self::Teams => Some(card(&event, &said).to_string()),
             Self::PagerDuty => alert(&event, &said, key.unwrap_or_default()).map(|alert| alert.to_string()),

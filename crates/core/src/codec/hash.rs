@@ -27,6 +27,21 @@ pub fn sha256_hex_of(mut input: impl Read) -> io::Result<String> {
     }
 }
 
+/// A UUID of a text, always the same: version 8 of RFC 9562, section 5.8, made of the text's SHA-256.
+#[must_use]
+pub fn uuid_of(text: &str) -> String {
+    let hash = sha256_hex(text.as_bytes());
+    let digits = |from: usize, to: usize| hash.get(from..to).unwrap_or_default();
+    // The variant is in the two highest bits of a digit that is 8, 9, a or b.
+    let variant = match digits(16, 17) {
+        "0" | "4" | "8" | "c" => "8",
+        "1" | "5" | "9" | "d" => "9",
+        "2" | "6" | "a" | "e" => "a",
+        _ => "b",
+    };
+    format!("{}-{}-8{}-{variant}{}-{}", digits(0, 8), digits(8, 12), digits(13, 16), digits(17, 20), digits(20, 32))
+}
+
 /// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -68,6 +83,18 @@ pub fn digest(parts: &[&[u8]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uuid_of_a_text_is_of_version_8_and_always_the_same() {
+        for at in 0..64 {
+            let uuid = uuid_of(&at.to_string());
+            let parts: Vec<usize> = uuid.split('-').map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12]);
+            assert!(uuid.get(14..15) == Some("8") && "89ab".contains(&uuid[19..20]), "{uuid}");
+        }
+        assert_eq!(uuid_of("a"), uuid_of("a"));
+        assert_ne!(uuid_of("a"), uuid_of("b"));
+    }
 
     #[test]
     fn parts_of_a_digest_do_not_run_together() {

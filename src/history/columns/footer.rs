@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use polars_core::prelude::PolarsResult;
 use polars_io::parquet::metadata::{FileMetadata, FileMetadataRef};
+use polars_parquet::read::RowGroupMetadata;
 
 use crate::history::row::Place;
 
@@ -71,7 +72,7 @@ impl Footer {
     }
 
     fn chunks(&self) -> usize {
-        self.whole.row_groups.iter().map(|group| group.n_columns()).sum()
+        self.whole.row_groups.iter().map(RowGroupMetadata::n_columns).sum()
     }
 }
 

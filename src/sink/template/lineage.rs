@@ -83,28 +83,25 @@ fn input(model: &str, record: &Value) -> Option<Value> {
     Some(json!({"namespace": namespace, "name": name, "facets": {"version": version}, "inputFacets": of_input}))
 }
 
-/// A dataset's namespace and name, as OpenLineage writes them: `s3://bucket` and the key of a URL; `None` of a digest.
+/// A dataset's namespace and name, as `OpenLineage` writes them: `s3://bucket` and the key of a URL; `None` of a digest.
 fn address(snapshot: &str) -> Option<(String, String)> {
     let (scheme, rest) = snapshot.split_once("://")?;
     let (authority, path) = rest.split_once('/').filter(|(_, path)| !path.is_empty())?;
-    match (scheme, authority) {
-        ("file", _) => Some(("file".to_owned(), format!("/{path}"))),
-        // Credentials within a URL stay here.
-        (_, authority) => {
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            Some((format!("{scheme}://{host}"), path.split(['?', '#']).next().unwrap_or(path).to_owned()))
-        }
+    if scheme == "file" {
+        return Some(("file".to_owned(), format!("/{path}")));
     }
+    // Credentials within a URL stay here.
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    Some((format!("{scheme}://{host}"), path.split(['?', '#']).next().unwrap_or(path).to_owned()))
 }
 
 /// A facet: its fields, who wrote it, and where its schema is.
 fn facet(schema: &str, within: Option<&str>, fields: &Value) -> Value {
-    let url = match within {
-        Some(spec) => format!("{spec}{schema}"),
-        None => {
-            let name = schema.rsplit('/').next().unwrap_or(schema);
-            format!("https://openlineage.io/spec/facets/{schema}.json#/$defs/{name}")
-        }
+    let url = if let Some(spec) = within {
+        format!("{spec}{schema}")
+    } else {
+        let name = schema.rsplit('/').next().unwrap_or(schema);
+        format!("https://openlineage.io/spec/facets/{schema}.json#/$defs/{name}")
     };
     let mut all = json!({"_producer": PRODUCER, "_schemaURL": url});
     if let (Value::Object(all), Value::Object(fields)) = (&mut all, fields) {

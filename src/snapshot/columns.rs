@@ -9,7 +9,7 @@ use crate::source::columns::cells::Cells;
 use crate::source::columns::{ColumnFile, FileRows, Format, Pieces};
 use driftgate_core::baseline::{Coded, NumericReference, SnapshotColumns};
 use driftgate_core::event::{Flag, numeric};
-use driftgate_core::policy::Policy;
+use driftgate_core::policy::{Policy, Target};
 use driftgate_core::schema::Classes;
 use driftgate_core::seeded::Map;
 
@@ -185,7 +185,9 @@ impl Column<'_> {
 
     fn build(&mut self) {
         let Values::Numbers(values) = &mut self.values else { return };
-        self.reference = Some(NumericReference::new(self.policy, values));
+        let feature = self.policy.features.numeric.iter().position(|name| name == self.name);
+        let target = feature.filter(|_| self.role == FEATURE).map_or(Target::Score, Target::Numeric);
+        self.reference = Some(NumericReference::new(self.policy, target, values));
         if self.role == FEATURE {
             *values = Vec::new();
         }

@@ -16,7 +16,7 @@ baseline: {snapshot: \"train_v{version}.csv\", columns: {score: score, label: la
 features: {numeric: [x], categorical: [kind]}
 score: {threshold: 0.5}
 segments: [country, country*kind]
-labels: {horizon: 1d, attribute: label_time}
+labels: {horizon: 1d, attribute: prediction_time}
 min_samples: 10
 checks:
   all:
@@ -35,6 +35,10 @@ checks:
     - out_of_range: {of: features, lte: 0.01}
     - new_categories: {of: kind, lte: 0.01}
     - constant: {of: features, lte: 0.9}
+    - mean: {of: [x, score], lt: 100}
+    - volume: {gte: 10}
+    - label_rate: {lte: 0.9}
+    - label_coverage: {gte: 0.5}
     - drifted_share: {of_rule: all/psi, lt: 0.5}
     - tpr_gap: {by: country, lt: 0.1}
     - fpr_gap: {by: country, lt: 0.1}

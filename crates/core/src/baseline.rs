@@ -14,17 +14,22 @@ use serde::{Deserialize, Serialize};
 use crate::codec::envelope::{self, EnvelopeError, Kind};
 use crate::codec::hash;
 use crate::policy::{Policy, Target};
+use crate::rule::binning::Binning;
 use crate::schema::crossed_parts;
+use crate::stats::bins::Bin;
 use crate::stats::fairness::Confusion;
+use crate::stats::fixed::FixedSum;
 
-pub use beside::{Beside, Decided, Repeats};
+pub use beside::{Added, Beside, Decided, Repeats};
 pub use built_for::BuiltFor;
 pub use columns::{Coded, SnapshotColumns};
 pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
 
 /// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 4 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 5 };
+/// Baselines without what `Added` holds, as they are still written where no rule asks for it.
+const KIND_4: Kind = Kind { tag: *b"BASE", version: 4 };
 /// Baselines without standard deviations, as they are still written where no rule asks for these.
 const KIND_3: Kind = Kind { tag: *b"BASE", version: 3 };
 /// Baselines without decisions over all segments, as they are still written where no rule asks for these.
@@ -54,6 +59,9 @@ pub struct Baseline {
     pub built_for: BuiltFor,
     pub beside: Beside,
 }
+
+/// What format 5 keeps of a numeric reference.
+type Kept = (Vec<(Binning, Vec<Bin>)>, Option<FixedSum>);
 
 /// A baseline as format 1 has it: still what the digest of a baseline is taken of where nothing is kept beside it, so that
 /// counts which were made against it stay comparable.
@@ -100,9 +108,9 @@ impl Baseline {
         sha256: &str,
         columns: &SnapshotColumns,
     ) -> Result<Self, Vec<BaselineError>> {
-        let reference = |values: &Vec<f64>| NumericReference::new(policy, values);
-        let numeric = columns.numeric.iter().map(reference).collect();
-        let score = columns.score.as_ref().map(reference);
+        let numbered = columns.numeric.iter().enumerate();
+        let numeric = numbered.map(|(i, values)| NumericReference::new(policy, Target::Numeric(i), values)).collect();
+        let score = columns.score.as_ref().map(|values| NumericReference::new(policy, Target::Score, values));
         Self::of_references(policy, version, (snapshot, sha256), columns, numeric, score)
     }
 
@@ -153,7 +161,7 @@ impl Baseline {
         match target {
             Target::Numeric(i) => self.numeric.get(i),
             Target::Score => self.score.as_ref(),
-            Target::Categorical(_) => None,
+            Target::Categorical(_) | Target::Label => None,
         }
     }
 
@@ -175,14 +183,24 @@ impl Baseline {
     /// # Errors
     /// When it cannot be serialized.
     pub fn encode(&self) -> Result<Vec<u8>, EnvelopeError> {
+        let each = || self.numeric.iter().chain(&self.score);
+        let deviations = || each().map(|reference| reference.deviation).collect::<Vec<Option<f64>>>();
         match self.beside.decided {
-            decided if self.beside.deviations => {
-                let of = |reference: &NumericReference| reference.deviation;
-                let deviations: Vec<Option<f64>> = self.numeric.iter().chain(&self.score).map(of).collect();
-                envelope::encode(KIND, &(self, decided, deviations))
+            decided if self.beside.added != Added::default() => {
+                let deviations = self.beside.deviations.then(deviations);
+                let kept: Vec<Kept> = each().map(|reference| (reference.others.clone(), reference.sum)).collect();
+                envelope::encode(KIND, &(self, decided, deviations, &self.beside.added, kept))
             }
+            decided if self.beside.deviations => envelope::encode(KIND_4, &(self, decided, deviations())),
             None => envelope::encode(KIND_2, self),
             Some(decided) => envelope::encode(KIND_3, &(self, decided)),
+        }
+    }
+
+    fn set_deviations(&mut self, deviations: Vec<Option<f64>>) {
+        self.beside.deviations = true;
+        for (reference, deviation) in self.numeric.iter_mut().chain(&mut self.score).zip(deviations) {
+            reference.deviation = deviation;
         }
     }
 
@@ -198,13 +216,21 @@ impl Baseline {
                 baseline.beside.decided = Some(decided);
                 baseline
             }
-            _ => {
+            version if version == KIND_4.version => {
                 let (mut baseline, decided, deviations): (Self, Option<Decided>, Vec<Option<f64>>) =
-                    envelope::decode(KIND, bytes)?;
+                    envelope::decode(KIND_4, bytes)?;
                 baseline.beside.decided = decided;
-                baseline.beside.deviations = true;
-                for (reference, deviation) in baseline.numeric.iter_mut().chain(&mut baseline.score).zip(deviations) {
-                    reference.deviation = deviation;
+                baseline.set_deviations(deviations);
+                baseline
+            }
+            _ => {
+                type Format5 = (Baseline, Option<Decided>, Option<Vec<Option<f64>>>, Added, Vec<Kept>);
+                let (mut baseline, decided, deviations, added, kept): Format5 = envelope::decode(KIND, bytes)?;
+                baseline.beside.decided = decided;
+                baseline.beside.added = added;
+                deviations.into_iter().for_each(|deviations| baseline.set_deviations(deviations));
+                for (reference, (others, sum)) in baseline.numeric.iter_mut().chain(&mut baseline.score).zip(kept) {
+                    (reference.others, reference.sum) = (others, sum);
                 }
                 baseline
             }
@@ -254,6 +280,7 @@ mod tests {
 
     use super::*;
     use crate::event::Flag;
+    use crate::stats::ratio::Ratio;
 
     fn policy(rule: &str) -> Policy {
         let text = format!(
@@ -304,6 +331,33 @@ mod tests {
             assert_eq!(Baseline::decode(&bytes, &policy), Ok(baseline));
             assert_eq!(Baseline::decode(&bytes, &self::policy("auc: {gte: 0.5}")), Err(BaselineError::OtherPolicy));
         }
+    }
+
+    #[test]
+    fn written_bins_sums_and_labels_are_kept_where_a_rule_reads_them() {
+        let rules = [
+            "psi: {of: score, lt: 0.2, bins: {edges: [0.3, 0.6]}}",
+            "js: {of: score, lt: 0.2, bins: {width: 4}}",
+            "mean: {of: score, lt: 1}",
+            "label_rate: {lt: 1}",
+            "js: {of: label, lt: 0.2}",
+        ];
+        for rule in rules {
+            let policy = policy(rule);
+            let baseline = built(&policy);
+            let bytes = baseline.encode().unwrap();
+            assert_eq!(envelope::version(KIND, &bytes), Ok(5), "{rule}");
+            assert_eq!(Baseline::decode(&bytes, &policy).as_ref(), Ok(&baseline), "{rule}");
+            let other = self::policy("auc: {gte: 0.5}");
+            assert_eq!(Baseline::decode(&bytes, &other), Err(BaselineError::OtherPolicy), "{rule}");
+            assert_eq!(Baseline::decode(&built(&other).encode().unwrap(), &policy), Err(BaselineError::OtherPolicy));
+            assert_ne!(baseline.digest().unwrap(), built(&other).digest().unwrap());
+        }
+        let score = built(&policy(rules[0])).score.unwrap();
+        assert!(score.grid.points().contains(&0.3) && score.grid.points().contains(&0.6));
+        let of = |rule: &str| built(&policy(rule));
+        assert_eq!(of(rules[3]).beside.added.labels, Some(Some([2, 2])));
+        assert_eq!(of(rules[2]).score.unwrap().sum.unwrap().exact_mean(), Ratio::of_counts(11, 20));
     }
 
     #[test]

@@ -5,8 +5,10 @@ mod active;
 mod blocks;
 mod evaluator;
 mod outcomes;
+mod references;
 mod rolling;
 mod signals;
+mod span_sum;
 
 pub use blocks::Blocks;
 pub use evaluator::{Evaluator, Judgement};

@@ -1,6 +1,7 @@
 //! Judging a window: `rules` turns its counts into results, by what `counted` shows of them to each rule; `kpi` remembers what KPIs
 //! are compared with, `streak` how long something has been breached; `verdict` is what leaves us and `read` reads it back.
 
+pub mod against;
 pub mod counted;
 pub mod evidence;
 pub mod kpi;

@@ -7,13 +7,17 @@
 //! | `types`, `names` | limits, subjects, statuses; what rules may refer to |
 //! | `comparison`, `alarms`, `counts`, `result` | a KPI beside its reference; how often a rule blocks without drift; what a rule is judged by, and what comes of it |
 //! | `properties`, `definition` | the definition of a rule, and a parsed rule |
+//! | `versus` | what a window is compared with |
 //! | `limits` | what a value is compared with, and its status |
-//! | `options`, `shown` | what several rules read and show |
+//! | `binning` | how numeric values are divided into bins |
+//! | `options`, `forms`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
-//! | `distance`, `drifted`, `rates`, `values`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
+//! | `distance`, `drifted`, `rates`, `values`, `means`, `amounts`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
 //! | `example`, `stub` | a rule to copy, compiled with the tests; a window for tests |
 
 pub mod alarms;
+pub mod amounts;
+pub mod binning;
 pub mod comparison;
 pub mod counts;
 pub mod decided;
@@ -23,8 +27,10 @@ pub mod drifted;
 #[cfg(test)]
 mod example;
 mod explain;
+mod forms;
 pub mod kpi;
 pub mod limits;
+pub mod means;
 pub mod measured;
 pub mod names;
 pub mod options;
@@ -40,19 +46,23 @@ mod shown;
 mod stub;
 pub mod types;
 pub mod values;
+pub mod versus;
 
 pub use definition::{Check, Definition, Read, RuleKind};
 
 use crate::yaml::{Item, Map};
 use names::PolicyNames;
+use versus::Versus;
 
 /// The families, in the order of the reference.
-static FAMILIES: [&[&Definition]; 12] = [
+static FAMILIES: [&[&Definition]; 14] = [
     &distance::RULES,
     &distance::limited::RULES,
     &drifted::RULES,
     &rates::RULES,
     &values::RULES,
+    &means::RULES,
+    &amounts::RULES,
     &segments::RULES,
     &segments::metrics::RULES,
     &decided::RULES,
@@ -80,7 +90,15 @@ pub fn parse<'a>(metric: &str, item: &Item<'a>, names: &mut PolicyNames) -> Opti
         return item.fail(format!("unknown rule `{metric}`; {known}"));
     };
     let map = item.map(&definition.keys())?;
-    Some(((definition.parse)(definition, &map, names), map))
+    let kind = (definition.parse)(definition, &map, names);
+    let versus = forms::read(definition, &map);
+    // It was read with the other options, and what is wrong with it is reported.
+    let least = || map.get(limits::MIN_SAMPLES.key).and_then(|item| item.scalar()?.parse().ok());
+    let against = |(kind, versus): (RuleKind, Versus)| match versus {
+        Versus::Training => kind,
+        _ => kind.against(versus, least()),
+    };
+    Some((kind.zip(versus).map(against), map))
 }
 
 /// The rules' part of the reference page: a table of all, then a section each.

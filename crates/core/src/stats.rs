@@ -26,6 +26,7 @@ pub mod confusion;
 pub mod distance;
 pub mod draws;
 pub mod fairness;
+pub mod fixed;
 pub mod grid;
 mod guide;
 pub mod ks;

@@ -15,6 +15,7 @@ use driftgate_core::intake::guard::MOST_LIVE;
 use driftgate_core::intake::newcomers::MOST_SOUGHT;
 use driftgate_core::intake::panes::{DENSE_BYTES, DENSE_PANES};
 use driftgate_core::policy::Policy;
+use driftgate_core::window::keep::Keep as PaneKeep;
 
 /// Versions that nobody registered are counted up to this number at a time.
 pub const VERSIONS: u64 = MOST_LIVE as u64;
@@ -123,12 +124,15 @@ impl VersionBound {
         let mut panes = 0_u64;
         for group in &policy.groups {
             let counts = watch::counts(policy, group, sizes)?;
-            let (size, slide) = (group.window.size, group.window.slide.max(1));
-            let sealed = u64::try_from((size + group.lateness) / slide).unwrap_or(0).saturating_add(2);
+            let (window, slide) = (group.window, group.window.slide.max(1));
+            let kept = PaneKeep::new(policy, group);
+            let kept_panes = kept.panes(window).saturating_add(group.lateness / slide);
+            let sealed = u64::try_from(kept_panes).unwrap_or(0).saturating_add(2);
             let open = OPEN.max(DENSE_PANES as u64 * 4 * counts).saturating_mul(given.workers);
             let all_open = sealed.saturating_mul(4 * counts).saturating_mul(given.workers);
             panes = panes.saturating_add(sealed.saturating_mul(COUNT * counts)).saturating_add(open.min(all_open));
-            panes = panes.saturating_add(2 * 8 * counts);
+            // The rolling sums of the window and of what it is compared with.
+            panes = panes.saturating_add((2 + kept.versus.len() as u64) * 8 * counts);
         }
         // Verdicts list a hundred segments.
         let listed = Sizes { segments: 100, ..sizes };

@@ -10,6 +10,7 @@ use crate::view::Keep;
 use driftgate_core::intake::panes::{DENSE_BYTES, DENSE_PANES};
 use driftgate_core::policy::{Enforce, GridPoints, Group, Policy, Target, Traffic};
 use driftgate_core::stats::quantile;
+use driftgate_core::window::keep::Keep as PaneKeep;
 use driftgate_core::window::layout::Reads;
 use driftgate_core::yaml::units::show_duration;
 
@@ -241,6 +242,7 @@ fn subjects(group: &Group) -> usize {
 fn cells(policy: &Policy, target: &Target, sizes: Sizes) -> Option<u64> {
     match (target, policy.features.grid) {
         (Target::Categorical(_), _) => Some(sizes.categories),
+        (Target::Label, _) => Some(3),
         (_, GridPoints::At(points)) => Some(2 * points as u64 + 1),
         (_, GridPoints::Exact) => None,
     }
@@ -266,7 +268,7 @@ pub fn counts(policy: &Policy, group: &Group, sizes: Sizes) -> Option<u64> {
     counts += reads.segmentations.len() as u64 * sizes.segments;
     counts += if reads.latency { quantile::BUCKETS as u64 } else { 0 };
     counts += 2 * (u64::from(reads.error) + reads.kpis.len() as u64 + u64::from(reads.decisions));
-    counts += 4 * u64::from(reads.confusion);
+    counts += 4 * u64::from(reads.confusion) + 3 * u64::from(reads.labels);
     Some(counts)
 }
 
@@ -284,7 +286,7 @@ fn open_panes(policy: &Policy, group: &Group) -> Option<u64> {
 /// About the bytes of a version's panes in this group: 1.2 a count; `None` where the snapshot decides.
 fn panes(policy: &Policy, group: &Group) -> Option<u64> {
     let counts = counts(policy, group, GUESS)?;
-    let panes = u64::try_from(group.window.size / group.window.slide.max(1)).ok()?;
+    let panes = u64::try_from(PaneKeep::new(policy, group).panes(group.window)).ok()?;
     Some(panes.saturating_mul(counts).saturating_mul(6) / 5)
 }
 

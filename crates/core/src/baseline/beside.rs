@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::{Coded, SnapshotColumns};
 use crate::event::Flag;
-use crate::policy::Policy;
+use crate::policy::{Policy, Target};
+use crate::rule::binning::Binning;
 use crate::stats::fairness::Confusion;
 
 /// What only some rules ask of a snapshot.
@@ -25,6 +26,64 @@ pub struct Beside {
     /// Whether the references have their standard deviations, where a rule reads them; a file without them is of format 3 or 2.
     #[serde(skip)]
     pub deviations: bool,
+    /// What was added with format 5.
+    #[serde(skip)]
+    pub added: Added,
+}
+
+/// What rules ask of a snapshot since format 5; default where none does, and then a file is of an older format.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Added {
+    /// By numeric feature, then of the score: bins that are no quantiles. Empty where no rule reads any.
+    pub binnings: Vec<Vec<Binning>>,
+    /// By numeric feature, then of the score: whether the sum of its values is kept. Empty where no rule reads any.
+    pub sums: Vec<bool>,
+    /// Rows labelled 0 and 1, where a rule reads labels; the inner `None` where the snapshot has no label.
+    pub labels: Option<Option<[u64; 2]>>,
+}
+
+impl Added {
+    fn asked_by(policy: &Policy) -> Self {
+        let targets = || (0..policy.features.numeric.len()).map(Target::Numeric).chain([Target::Score]);
+        let binnings: Vec<_> = targets().map(|target| binnings_of(policy, target)).collect();
+        let sums: Vec<_> = targets().map(|target| asks_sum(policy, target)).collect();
+        Self {
+            binnings: if binnings.iter().all(Vec::is_empty) { Vec::new() } else { binnings },
+            sums: if sums.contains(&true) { sums } else { Vec::new() },
+            labels: policy.rules().any(|rule| rule.kind.reads_all_labels()).then_some(None),
+        }
+    }
+
+    fn new(policy: &Policy, columns: &SnapshotColumns) -> Self {
+        let asked = Self::asked_by(policy);
+        let counted = columns.label.as_ref().map(|labels| {
+            let count = |of: Flag| labels.iter().filter(|label| **label == of).count() as u64;
+            [count(Flag::No), count(Flag::Yes)]
+        });
+        Self { labels: asked.labels.map(|_| counted), ..asked }
+    }
+
+    fn serves(&self, policy: &Policy) -> bool {
+        let asked = Self::asked_by(policy);
+        self.binnings == asked.binnings && self.sums == asked.sums && self.labels.is_some() == asked.labels.is_some()
+    }
+}
+
+/// Bins of a numeric target that are no quantiles and that rules read, in the policy's order, each once.
+pub(super) fn binnings_of(policy: &Policy, target: Target) -> Vec<Binning> {
+    let mut found: Vec<Binning> = Vec::new();
+    for rule in policy.rules() {
+        let Some(binning) = rule.kind.binning().filter(|binning| !binning.is_quantile()) else { continue };
+        if rule.kind.targets().contains(&target) && !found.contains(&binning) {
+            found.push(binning);
+        }
+    }
+    found
+}
+
+/// Whether a rule reads the sum of a target's values.
+pub(super) fn asks_sum(policy: &Policy, target: Target) -> bool {
+    policy.rules().any(|rule| rule.kind.sums().contains(&target))
 }
 
 /// The snapshot's decisions by its score and the policy's threshold.
@@ -108,6 +167,12 @@ impl Beside {
         by
     }
 
+    /// By numeric feature, then of the score: bins that are no quantiles and that rules read; empty where there are none.
+    #[must_use]
+    pub fn binnings(policy: &Policy) -> Vec<Vec<Binning>> {
+        Added::asked_by(policy).binnings
+    }
+
     fn asks_decided(policy: &Policy) -> bool {
         policy.rules().any(|rule| rule.kind.reads_decided())
     }
@@ -118,7 +183,8 @@ impl Beside {
         let unit = policy.unit.clone().zip(columns.unit.as_deref().map(Repeats::of));
         let decided = Self::asks_decided(policy).then(|| Decided::new(policy, columns));
         let deviations = asks_deviations(policy);
-        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit, decided, deviations }
+        let added = Added::new(policy, columns);
+        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit, decided, deviations, added }
     }
 
     /// Whether it holds what a policy asks for.
@@ -128,6 +194,7 @@ impl Beside {
             && self.unit.as_ref().map(|u| u.0.as_str()) == unit
             && self.decided.is_some() == Self::asks_decided(policy)
             && self.deviations == asks_deviations(policy)
+            && self.added.serves(policy)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{GridPoints, Policy};
+use crate::policy::{GridPoints, Policy, Rule};
+use crate::rule::binning::Binning;
 
 /// PSI bins that are always there: chi-square on discrete features uses them.
 pub const DEFAULT_BINS: usize = 10;
@@ -23,7 +24,11 @@ impl BuiltFor {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         let mut bins = vec![DEFAULT_BINS];
-        bins.extend(policy.rules().filter_map(|rule| rule.kind.bins()));
+        let quantiles = |rule: &Rule| match rule.kind.binning()? {
+            Binning::Quantile(bins) => Some(bins),
+            Binning::Width(_) | Binning::Edges(_) => None,
+        };
+        bins.extend(policy.rules().filter_map(quantiles));
         bins.sort_unstable();
         bins.dedup();
         Self {

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::beside::asks_deviations;
+use super::beside::{asks_deviations, asks_sum, binnings_of};
 use super::built_for::{BuiltFor, DEFAULT_BINS};
 use super::columns::{Coded, SnapshotColumns};
 use crate::event::Flag;
-use crate::policy::{GridPoints, Policy};
+use crate::policy::{GridPoints, Policy, Target};
+use crate::rule::binning::Binning;
 use crate::stats::bins::{self, Bin};
 use crate::stats::fairness::Confusion;
+use crate::stats::fixed::FixedSum;
 use crate::stats::grid::{self, Grid};
 use crate::stats::wasserstein;
 
@@ -36,19 +38,32 @@ pub struct NumericReference {
     /// The standard deviation with the divisor n, where a rule reads it and it is finite; stored apart (`Beside::deviations`).
     #[serde(skip)]
     pub deviation: Option<f64>,
+    /// Bins that are no quantiles, where a rule reads them; stored apart.
+    #[serde(skip)]
+    pub others: Vec<(Binning, Vec<Bin>)>,
+    /// The sum of the values in billionths, where a rule reads it; stored apart.
+    #[serde(skip)]
+    pub sum: Option<FixedSum>,
 }
 
 impl NumericReference {
-    /// Builds the reference of a column that this policy reads; NaN is missing.
+    /// Builds the reference of a column that this policy reads as the target; NaN is missing.
     #[must_use]
-    pub fn new(policy: &Policy, values: &[f64]) -> Self {
+    pub fn new(policy: &Policy, target: Target, values: &[f64]) -> Self {
         let sorted = grid::sorted(values);
         let deviation = if asks_deviations(policy) { wasserstein::deviation(&sorted) } else { None };
+        let sum = asks_sum(policy, target).then(|| FixedSum::of(&sorted));
         let missing = values.len() - sorted.len();
-        Self { deviation, ..Self::build(&sorted, missing, policy.features.grid, &BuiltFor::new(policy).bins) }
+        let bins = (BuiltFor::new(policy).bins, binnings_of(policy, target));
+        Self { deviation, sum, ..Self::build(&sorted, missing, policy.features.grid, bins) }
     }
 
-    fn build(sorted: &[f64], missing: usize, points: GridPoints, bin_numbers: &[usize]) -> Self {
+    fn build(
+        sorted: &[f64],
+        missing: usize,
+        points: GridPoints,
+        (bin_numbers, binnings): (Vec<usize>, Vec<Binning>),
+    ) -> Self {
         let mut distinct = 0_usize;
         let mut most = 0_usize;
         for run in sorted.chunk_by(|a, b| a.to_bits() == b.to_bits()) {
@@ -56,8 +71,10 @@ impl NumericReference {
             most = most.max(run.len());
         }
         let edges: BTreeMap<usize, Vec<(f64, bool)>> =
-            bin_numbers.iter().map(|&b| (b, bins::quantile_edges(sorted, b))).collect();
-        let all_edges: Vec<f64> = edges.values().flatten().map(|&(e, _)| e).collect();
+            bin_numbers.into_iter().map(|b| (b, bins::quantile_edges(sorted, b))).collect();
+        let others: Vec<(Binning, Vec<f64>)> = binnings.into_iter().map(|b| (b.clone(), b.edges(sorted))).collect();
+        let of_others = others.iter().flat_map(|(_, edges)| edges.iter().copied());
+        let all_edges: Vec<f64> = edges.values().flatten().map(|&(e, _)| e).chain(of_others).collect();
         let points = match points {
             // So few distinct values all fit: the grid is exact.
             GridPoints::At(n) if distinct > n => Some(n),
@@ -71,8 +88,19 @@ impl NumericReference {
             distinct: distinct as u64,
             discrete: distinct <= DISCRETE_DISTINCT || most * DISCRETE_SHARE > sorted.len(),
             bins: edges.iter().map(|(&b, e)| (b, bins::bins(&grid, e))).collect(),
+            others: others.into_iter().map(|(b, e)| (b, bins::plain_bins(&grid, &e))).collect(),
             grid,
             deviation: None,
+            sum: None,
+        }
+    }
+
+    /// The bins that a rule reads; `None` where they were not built.
+    #[must_use]
+    pub fn bins(&self, binning: &Binning) -> Option<&[Bin]> {
+        match binning {
+            Binning::Quantile(bins) => self.bins.get(bins).map(Vec::as_slice),
+            other => self.others.iter().find(|(known, _)| known == other).map(|(_, bins)| bins.as_slice()),
         }
     }
 

@@ -12,12 +12,14 @@ use crate::intake::names::EventNames;
 use crate::intake::starts::Cause;
 use crate::intake::versions::{Known, Reference, Spec};
 use crate::intake::{Closing, SealedPane};
+use crate::judge::against::Against;
 use crate::judge::counted::JudgedWindow;
 use crate::judge::kpi::Compared;
 use crate::judge::rules::judge;
 use crate::judge::verdict::{Counted, RuleResult, Signal, Status, Verdict, WindowSpan};
 use crate::policy::{Group, Policy};
 use crate::schema::Schema;
+use crate::window::keep::Keep;
 use crate::window::layout::Reads;
 use crate::window::tally::Tally;
 
@@ -32,6 +34,8 @@ pub struct Judgement {
 pub struct Evaluator {
     pub(super) policy: Arc<Policy>,
     reads: Vec<Reads>,
+    /// What each group keeps of panes.
+    kept: Vec<Keep>,
     /// The intake's names, as of the last closing.
     pub(super) names: EventNames,
     /// The closing under way.
@@ -46,7 +50,8 @@ impl Evaluator {
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
         let names = EventNames::new(&Schema::new(&policy), &Limits::default());
-        Self { reads: Reads::of(&policy), names, policy, closing: None, versions: Vec::new(), before: Blocks::new() }
+        let (reads, kept) = (Reads::of(&policy), Keep::of(&policy));
+        Self { reads, kept, names, policy, closing: None, versions: Vec::new(), before: Blocks::new() }
     }
 
     /// Takes over sealed panes.
@@ -99,43 +104,52 @@ impl Evaluator {
         let policy = Arc::clone(&self.policy);
         let due = |(at, group): (usize, &Group)| {
             let line = closing.lines.get(at).copied().flatten()?;
-            self.next_end(at, group).filter(|end| *end <= line)
+            let complete_to = closing.complete_to.get(at).copied().flatten().unwrap_or(i64::MIN);
+            self.next_end(at, group, complete_to).filter(|end| *end <= line)
         };
         let ends: Vec<Option<i64>> = policy.groups.iter().enumerate().map(due).collect();
         let mut out = Judgement::default();
         let Some(end) = ends.iter().flatten().min().copied() else { return Some((out, closing.closed_to)) };
-        let reads = std::mem::take(&mut self.reads);
-        for (at, (group, reads)) in policy.groups.iter().zip(&reads).enumerate() {
+        let (reads, kept) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.kept));
+        for (at, ((group, reads), keep)) in policy.groups.iter().zip(&reads).zip(&kept).enumerate() {
             if ends.get(at).copied().flatten() != Some(end) {
                 continue;
             }
             let complete_to = closing.complete_to.get(at).copied().flatten().unwrap_or(i64::MIN);
-            let close = Close { at, group, reads, end, complete: end <= complete_to, starts: closing.starts };
+            let (complete, starts) = (end <= complete_to, closing.starts);
+            let close = Close { at, group, reads, end, complete, complete_to, keep, starts };
             self.close_end(&close, &closing, &mut out);
         }
-        self.reads = reads;
+        (self.reads, self.kept) = (reads, kept);
         out.verdicts.sort_by(|a, b| a.order().cmp(&b.order()));
         let closed_to = closing.closed_to.min(end);
         self.closing = Some(closing);
         Some((out, closed_to))
     }
 
-    fn next_end(&self, group: usize, spec: &Group) -> Option<i64> {
-        self.versions.iter().filter_map(|v| v.get(group)?.next_end(spec.window.slide)).min()
+    fn next_end(&self, group: usize, spec: &Group, complete_to: i64) -> Option<i64> {
+        let keep = self.kept.get(group)?;
+        self.versions.iter().filter_map(|v| v.get(group)?.next_end(spec.window, keep, complete_to)).min()
     }
 
     fn close_end(&mut self, close: &Close<'_>, closing: &Closing, out: &mut Judgement) {
-        let slide = close.group.window.slide;
+        let (window, keep) = (close.group.window, close.keep);
         let mut due: Vec<(u32, &Known)> = Vec::new();
         for (code, known) in (0_u32..).zip(closing.known.iter()) {
             let rolling = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at));
-            let Some(rolling) = rolling.filter(|r| r.next_end(slide) == Some(close.end)) else { continue };
+            let Some(rolling) = rolling.filter(|r| close.is_due(r)) else { continue };
             let counts = known.spec.layout(close.at).map_or(0, |l| l.total);
             let left = rolling.advance(close.end, close.group, counts, close.reads.segmentations.len());
             if let Some(layout) = known.spec.layout(close.at).filter(|_| !close.reads.kpis.is_empty()) {
-                rolling.remember(&left, layout, &self.names, close);
+                rolling.remember(left, layout, &self.names, close);
             }
-            let holds = (close.reads.predictions && rolling.sum.predictions + rolling.sum.features > 0)
+            rolling.slide_references(close, counts);
+            let is_quiet = rolling.is_quiet_until(close.end, window, keep, close.complete_to);
+            if is_quiet {
+                rolling.remain(window, close.end);
+            }
+            let holds = is_quiet
+                || (close.reads.predictions && rolling.sum.predictions + rolling.sum.features > 0)
                 || (close.reads.pairs && rolling.sum.pairs > 0)
                 || rolling.sum.is_measured();
             if holds {
@@ -147,18 +161,20 @@ impl Evaluator {
             .versions
             .iter_mut()
             .filter_map(|v| v.get_mut(close.at))
-            .filter(|r| r.panes.is_empty() && r.summed.is_some())
+            .filter(|r| r.summed.is_some() && r.is_empty(window))
         {
             if rolling.memory.last_end != Some(close.end) {
                 rolling.sum = Tally::default();
                 rolling.summed = None;
+                rolling.references = Vec::new();
             }
         }
         // A pane of a version nobody knows any more would be due forever.
         for rolling in self.versions.iter_mut().filter_map(|v| v.get_mut(close.at)) {
-            if rolling.next_end(slide) == Some(close.end) {
-                rolling.panes.pop_first();
+            if close.is_due(rolling) {
+                rolling.panes.clear();
             }
+            rolling.prune(window, keep, close.end);
         }
         let champion =
             due.iter().map(|(code, _)| *code).filter(|code| self.stage(*code, close.at) == Some(PROD)).max_by_key(
@@ -170,7 +186,7 @@ impl Evaluator {
         let specs: Vec<(u32, &Spec)> = due.iter().map(|(code, known)| (*code, &*known.spec)).collect();
         let compared = self.compare(close, closing, &specs, champion);
         for ((code, known), compared) in due.into_iter().zip(compared) {
-            let results = self.judge(close, (code, &known.spec), &compared);
+            let results = self.judge(close, (code, known), &compared, (closing, champion));
             self.conclude(close, (code, known), results, out);
         }
     }
@@ -183,7 +199,19 @@ impl Evaluator {
         self.names.stage(self.sum(version, group)?.last.as_ref()?.stage)
     }
 
-    fn judge(&self, close: &Close<'_>, (code, spec): (u32, &Spec), kpis: &[Compared]) -> Vec<RuleResult> {
+    fn judge(
+        &self,
+        close: &Close<'_>,
+        (code, known): (u32, &Known),
+        kpis: &[Compared],
+        (closing, champion): (&Closing, Option<u32>),
+    ) -> Vec<RuleResult> {
+        let spec = &known.spec;
+        let against = close.keep.versus.iter().enumerate().map(|(at, versus)| Against {
+            versus: *versus,
+            counts: self.reference(close, (code, known), (at, *versus), (closing, champion)),
+        });
+        let against: Vec<Against<'_>> = against.collect();
         let Some(tally) = self.sum(code, close.at) else { return Vec::new() };
         let reference = match (&spec.reference, spec.layout(close.at)) {
             // Whether its baseline is loaded by now must not matter.
@@ -200,6 +228,7 @@ impl Evaluator {
             reference,
             tally,
             kpis,
+            against: &against,
         })
     }
 
@@ -248,15 +277,21 @@ impl Evaluator {
         out.verdicts.push(verdict);
     }
 
+    /// Whether any of a version's windows may still be judged, by group.
+    fn still_due(&self, groups: &[Rolling]) -> bool {
+        let mut each = groups.iter().zip(&self.policy.groups).zip(&self.kept);
+        each.any(|((rolling, group), keep)| rolling.next_end(group.window, keep, i64::MAX).is_some())
+    }
+
     /// Whether windows of a version are still to be judged.
     #[must_use]
     pub fn holds(&self, version: u32) -> bool {
-        self.versions.get(version as usize).is_some_and(|v| v.iter().any(|r| !r.panes.is_empty()))
+        self.versions.get(version as usize).is_some_and(|v| self.still_due(v))
     }
 
     /// Takes over a policy that counts the same; hysteresis starts anew, active blocks stay.
     pub fn adopt(&mut self, policy: Arc<Policy>) {
-        self.reads = Reads::of(&policy);
+        (self.reads, self.kept) = (Reads::of(&policy), Keep::of(&policy));
         self.policy = policy;
         self.forget_streaks();
     }

@@ -7,6 +7,7 @@ use crate::intake::Closing;
 use crate::intake::names::EventNames;
 use crate::intake::versions::Spec;
 use crate::judge::kpi::{Compared, InProd, Other, Seen, Share, epoch};
+use crate::policy::WindowSpec;
 use crate::window::layout::{CellBlock, Layout};
 use crate::window::pane::Sealed;
 
@@ -51,15 +52,9 @@ fn is_in_prod(panes: &[Sealed], names: &EventNames) -> bool {
 
 impl Rolling {
     /// Remembers slides that are in no window any more.
-    pub(super) fn remember(
-        &mut self,
-        left: &[(i64, Vec<Sealed>)],
-        layout: &Layout,
-        names: &EventNames,
-        close: &Close<'_>,
-    ) {
+    pub(super) fn remember(&mut self, (from, to): (i64, i64), layout: &Layout, names: &EventNames, close: &Close<'_>) {
         let window = close.group.window;
-        for (pane, sealed) in left.iter().filter(|(_, sealed)| is_in_prod(sealed, names)) {
+        for (pane, sealed) in self.panes.range(from..to).filter(|(_, sealed)| is_in_prod(sealed, names)) {
             let start = pane.saturating_mul(window.slide);
             for at in 0..close.reads.kpis.len() {
                 let slide = slide_share(sealed, layout, at);
@@ -69,9 +64,12 @@ impl Rolling {
     }
 
     /// What it has shown in prod of a KPI before `end`.
-    fn shown(&self, end: i64, at: usize, layout: &Layout, names: &EventNames, slide: i64) -> Share {
+    fn shown(&self, end: i64, at: usize, layout: &Layout, names: &EventNames, window: WindowSpec) -> Share {
         let mut shown = self.memory.outcomes.past(at);
-        let panes = self.panes.range(..end.div_euclid(slide)).filter(|(_, sealed)| is_in_prod(sealed, names));
+        // Those before the last window are remembered already.
+        let to = end.div_euclid(window.slide);
+        let panes =
+            self.panes.range(self.first_pane(window).min(to)..to).filter(|(_, sealed)| is_in_prod(sealed, names));
         panes.for_each(|(_, sealed)| shown.add(slide_share(sealed, layout, at)));
         shown
     }
@@ -169,7 +167,7 @@ impl Evaluator {
         let layout = closing.known.get(predecessor as usize).and_then(|k| k.spec.layout(close.at));
         for at in 0..close.reads.kpis.len() {
             let shown = self.rolling(predecessor, close.at).map(|r| match layout {
-                Some(layout) => r.shown(close.end, at, layout, &self.names, close.group.window.slide),
+                Some(layout) => r.shown(close.end, at, layout, &self.names, close.group.window),
                 None => r.memory.outcomes.past(at),
             });
             if let Some(rolling) = self.rolling_mut(code, close.at) {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::span_sum::SpanSum;
 use crate::codec::chunk::EachChunk;
 use crate::intake::starts::Starts;
 use crate::judge::kpi::Outcomes;
 use crate::judge::streak::{Breach, Streak};
-use crate::policy::Group;
+use crate::policy::{Group, WindowSpec};
 use crate::state_v4;
+use crate::window::keep::Keep;
 use crate::window::layout::Reads;
 use crate::window::pane::Sealed;
 use crate::window::tally::Tally;
@@ -18,13 +20,24 @@ use crate::window::tally::Tally;
 pub(super) const PROD: &str = "prod";
 
 /// The windows of one (version, group).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Rolling {
     pub(super) panes: BTreeMap<i64, Vec<Sealed>>,
     pub(super) sum: Tally,
     /// Panes [from, to) are in the sum.
     pub(super) summed: Option<(i64, i64)>,
+    /// By reference that the group's rules name: what the window is compared with.
+    pub(super) references: Vec<SpanSum>,
+    /// Panes before this one are gone, but for those of spans.
+    pub(super) pruned: i64,
     pub(super) memory: Memory,
+}
+
+impl Default for Rolling {
+    fn default() -> Self {
+        let (panes, sum, memory) = (BTreeMap::new(), Tally::default(), Memory::default());
+        Self { panes, sum, summed: None, references: Vec::new(), pruned: i64::MIN, memory }
+    }
 }
 
 /// What a (version, group) remembers from window to window.
@@ -94,33 +107,50 @@ impl EvaluatorState {
 }
 
 impl Rolling {
-    /// The end of the next window that may hold something, in ms.
-    pub(super) fn next_end(&self, slide: i64) -> Option<i64> {
-        let first = self.panes.first_key_value()?.0.saturating_add(1).saturating_mul(slide);
-        Some(self.memory.last_end.map_or(first, |last| first.max(last.saturating_add(slide))))
+    /// The first pane of the last window: those before it are kept for references alone.
+    pub(super) fn first_pane(&self, window: WindowSpec) -> i64 {
+        let last = self.memory.last_end;
+        last.map_or(i64::MIN, |last| last.saturating_sub(window.size).div_euclid(window.slide))
     }
 
-    /// Moves the window to end at `end`; returns what slid out.
-    pub(super) fn advance(
-        &mut self,
-        end: i64,
-        group: &Group,
-        counts: usize,
-        segmentations: usize,
-    ) -> Vec<(i64, Vec<Sealed>)> {
+    /// The end of the next window that may hold something, in ms, or that is judged though it holds nothing.
+    pub(super) fn next_end(&self, window: WindowSpec, keep: &Keep, complete_to: i64) -> Option<i64> {
+        let end_of = |pane: i64| pane.saturating_add(1).saturating_mul(window.slide);
+        let first = self.panes.range(self.first_pane(window)..).next().map(|(pane, _)| end_of(*pane));
+        let Some(last) = self.memory.last_end else { return first };
+        let next = last.saturating_add(window.slide);
+        if self.is_quiet_until(next, window, keep, complete_to) {
+            return Some(next);
+        }
+        first.map(|first| first.max(next))
+    }
+
+    /// Whether the window that ends here is judged even if it holds nothing: the version had a prediction `retire_after` before
+    /// or later, and all that the window could hold has come.
+    pub(super) fn is_quiet_until(&self, end: i64, window: WindowSpec, keep: &Keep, complete_to: i64) -> bool {
+        let Some(long) = keep.quiet.filter(|_| end <= complete_to) else { return false };
+        let newest = self.newest(window, end);
+        newest.is_some_and(|pane| pane.saturating_add(1).saturating_mul(window.slide).saturating_add(long) >= end)
+    }
+
+    /// The last pane before `end` that holds a prediction.
+    fn newest(&self, window: WindowSpec, end: i64) -> Option<i64> {
+        let mut panes = self.panes.range(..end.div_euclid(window.slide)).rev();
+        panes.find(|(_, sealed)| sealed.iter().any(|s| s.predictions > 0)).map(|(pane, _)| *pane)
+    }
+
+    /// Moves the window to end at `end`; returns the panes `[from, to)` that slid out.
+    pub(super) fn advance(&mut self, end: i64, group: &Group, counts: usize, segmentations: usize) -> (i64, i64) {
         let slide = group.window.slide;
         let (from, to) = ((end - group.window.size).div_euclid(slide), end.div_euclid(slide));
+        let first = self.first_pane(group.window).min(from);
         if self.summed.is_none() || self.sum.counts.len() != counts {
             self.sum = Tally::new(counts, segmentations);
             self.summed = Some((from, from));
         }
         let (was_from, was_to) = self.summed.unwrap_or((from, from));
-        let kept = self.panes.split_off(&from);
-        let left: Vec<_> = std::mem::replace(&mut self.panes, kept).into_iter().collect();
-        for (pane, sealed) in &left {
-            if (was_from..was_to).contains(pane) {
-                sealed.iter().for_each(|s| s.subtract_from(&mut self.sum));
-            }
+        for (_, sealed) in self.panes.range(was_from..was_to.min(from).max(was_from)) {
+            sealed.iter().for_each(|s| s.subtract_from(&mut self.sum));
         }
         for sealed in self.panes.range(was_to.max(from)..to).flat_map(|(_, s)| s) {
             sealed.add_to(&mut self.sum);
@@ -135,7 +165,39 @@ impl Rolling {
         self.sum.last = self.panes.range(from..to).flat_map(|(_, s)| s).filter_map(|s| s.last.as_ref()).max().cloned();
         self.summed = Some((from, to));
         self.memory.last_end = Some(end);
-        left
+        (first, from)
+    }
+
+    /// A window that holds nothing has the stage of the last prediction before it.
+    pub(super) fn remain(&mut self, window: WindowSpec, end: i64) {
+        if self.sum.last.is_none() {
+            let panes = self.newest(window, end).and_then(|pane| self.panes.get(&pane));
+            self.sum.last = panes.into_iter().flatten().filter_map(|s| s.last.as_ref()).max().cloned();
+        }
+    }
+
+    /// Lets go of the panes that neither a window which ends here or later nor its references may need.
+    pub(super) fn prune(&mut self, window: WindowSpec, keep: &Keep, end: i64) {
+        let first = keep.first(window, end);
+        self.pruned = self.pruned.max(first);
+        let newest = keep.quiet.and_then(|_| self.newest(window, end));
+        let gone = self.panes.range(..first).map(|(pane, _)| *pane);
+        let gone = gone.filter(|pane| !keep.is_in_span(window, *pane) && Some(*pane) != newest);
+        for pane in gone.collect::<Vec<_>>() {
+            self.panes.remove(&pane);
+        }
+    }
+
+    /// Whether no pane of its last window, or of a later one, holds anything.
+    pub(super) fn is_empty(&self, window: WindowSpec) -> bool {
+        self.panes.range(self.first_pane(window)..).next().is_none()
+    }
+}
+
+impl Close<'_> {
+    /// Whether the next window of a version ends here.
+    pub(super) fn is_due(&self, rolling: &Rolling) -> bool {
+        rolling.next_end(self.group.window, self.keep, self.complete_to) == Some(self.end)
     }
 }
 
@@ -146,6 +208,9 @@ pub(super) struct Close<'a> {
     pub(super) reads: &'a Reads,
     pub(super) end: i64,
     pub(super) complete: bool,
+    /// Windows up to here are complete.
+    pub(super) complete_to: i64,
+    pub(super) keep: &'a Keep,
     /// Where the counts of all versions begin.
     pub(super) starts: Starts,
 }

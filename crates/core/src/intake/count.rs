@@ -9,10 +9,11 @@ use super::rows::{Scratch, absent, predicted};
 use super::split::{Extent, Which};
 use super::{Counters, measured};
 use crate::event::{Flag, Ids, LabelBatch, MeasurementBatch, PredictionBatch, code};
-use crate::policy::Target;
+use crate::policy::{MOST_VALUE, Target};
 use crate::stats::grid::read_ahead;
 use crate::stats::quantile;
 use crate::window::layout::{CellBlock, Layout, Reads};
+use crate::window::measured::MeasuredCell;
 use crate::window::tally::OpenTally;
 
 /// Rows located and then counted at once: the cells of some dozen features stay in a core's second cache in between.
@@ -115,8 +116,7 @@ impl Worker {
         rows: &[(u32, u32)],
     ) {
         let Some(known) = job.known(version) else { return };
-        let Self { panes, scratch, counters } = self;
-        let baseline = known.spec.baseline();
+        let (Self { panes, scratch, counters }, baseline) = (self, known.spec.baseline());
         if let Some(baseline) = baseline {
             if scratch.cells.len() < share.targets.len() {
                 scratch.cells.resize_with(share.targets.len(), Vec::new);
@@ -154,6 +154,7 @@ impl Worker {
                 if baseline.is_none() {
                     continue;
                 }
+                sums(tally, reads, columns, rows, which);
                 let blocks = if columns.predictions.is_some() { &layout.predictions } else { &layout.features };
                 for (((t, target), place), block) in (0_u32..).zip(&reads.targets).zip(&share.places[g]).zip(blocks) {
                     let Some(cells) = place.and_then(|at| scratch.cells.get(at)) else { continue };
@@ -180,6 +181,30 @@ fn add(tally: &mut OpenTally, block: CellBlock, cells: &[u32], which: Which<'_>)
     match which {
         Which::All(_) => cells.iter().for_each(|&cell| count(cell)),
         Which::Some(list) => list.iter().for_each(|&k| count(cells[k as usize])),
+    }
+}
+
+/// Adds up the values of the targets that a rule reads the mean of; those that are missing or invalid are NaN.
+#[allow(clippy::indexing_slicing, reason = "which lists rows, and rows are rows of the columns")]
+fn sums(tally: &mut OpenTally, reads: &Reads, columns: &Columns<'_>, rows: &[(u32, u32)], which: Which<'_>) {
+    for (at, target) in reads.sums.iter().enumerate() {
+        let values = match (target, columns.predictions) {
+            (Target::Numeric(i), _) => columns.features.numeric.get(*i),
+            (Target::Score, Some(batch)) => Some(&batch.score),
+            _ => None,
+        };
+        let Some(values) = values else { continue };
+        let mut sum = MeasuredCell::default();
+        which.each(|k| {
+            let value = values[rows[k].0 as usize];
+            if !value.is_nan() {
+                sum.count(value.clamp(-MOST_VALUE, MOST_VALUE), 1);
+            }
+        });
+        let [own, streamed] = reads.sums_at(at);
+        if let Some(cell) = tally.measured(if columns.predictions.is_some() { own } else { streamed }) {
+            cell.merge(&sum);
+        }
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) fn locate(
         }
         Target::Numeric(i) => (Some(&columns.features.numeric[i]), baseline.numeric.get(i)),
         Target::Score => (columns.predictions.map(|p| &p.score), baseline.score.as_ref()),
+        // Labels come with pairs.
+        Target::Label => (None, None),
     };
     let (Some(values), Some(reference)) = (values, reference) else {
         out.resize(rows.len(), 0);

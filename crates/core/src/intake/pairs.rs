@@ -82,7 +82,7 @@ fn counts_anywhere(pair: &JobPair, reads: &Reads) -> bool {
     let labelled = is_labelled(pair);
     let confusion = reads.counts_decided_pairs() && labelled && pair.prediction.predicted != Flag::Missing;
     let scored = reads.auc && labelled && pair.prediction.score_cell != u32::MAX;
-    confusion || scored || reads.kpis.iter().any(|k| pair.outcome.kpis & (1 << k) != 0)
+    confusion || scored || (reads.labels && labelled) || reads.kpis.iter().any(|k| pair.outcome.kpis & (1 << k) != 0)
 }
 
 /// Adds a pair; returns in how many segmentations it has no segment.
@@ -114,6 +114,9 @@ fn add(tally: &mut OpenTally, layout: &Layout, reads: &Reads, pair: &JobPair, se
                 }
             }
         }
+    }
+    if let (Some(label), Some(block)) = (label, layout.labels) {
+        tally.add(block.offset + usize::from(label));
     }
     if let (Some(label), Some(blocks)) = (label, layout.auc) {
         let block = if label { blocks[1] } else { blocks[0] };

@@ -237,6 +237,7 @@ mod tests {
             kpis: Vec::new(),
             confusion: None,
             decisions: None,
+            labels: None,
             segmentations: 0,
             total: 2,
         };

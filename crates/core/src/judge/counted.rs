@@ -1,16 +1,21 @@
 //! A window's counts as rules read them: the tally by its layout, beside the version's baseline.
 
+mod reference;
+
+use super::against::{Against, ReferenceCounts, confusion_of, two};
 use crate::baseline::Baseline;
 use crate::event::code;
 use crate::intake::names::EventNames;
 use crate::policy::{Group, LabelAttribute, Policy};
+use crate::rule::binning::Binning;
 use crate::rule::comparison::{Compared, Share};
 use crate::rule::counts::{
-    Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segment, Segments, TargetReference,
-    WindowCounts,
+    Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segment, Segments, SumCounts,
+    TargetReference, WindowCounts, filled,
 };
 use crate::rule::types::{Aggregate, Target};
-use crate::stats::bins::sum_bins;
+use crate::rule::versus::Versus;
+use crate::stats::bins::{Bin, sum_bins};
 use crate::stats::fairness::Confusion;
 use crate::window::layout::{CellBlock, Layout, Reads};
 use crate::window::measured::MeasuredCell;
@@ -27,12 +32,18 @@ pub struct JudgedWindow<'a> {
     pub tally: &'a Tally,
     /// By KPI of `reads`: what it is compared with.
     pub kpis: &'a [Compared],
+    /// By reference that the group's rules name, in place of the training snapshot.
+    pub against: &'a [Against<'a>],
 }
+
+/// A reference in place of the training snapshot, its counts if there are any, and the rule's own minimum of samples.
+pub(super) type InPlace<'w, 'a> = (Versus, Option<&'w ReferenceCounts<'a>>, Option<u64>);
 
 /// A window whose version has a baseline, or which is judged without one.
 pub(super) struct CountedWindow<'w, 'a> {
     pub window: &'w JudgedWindow<'a>,
     pub reference: Option<(&'w Baseline, &'w Layout)>,
+    pub against: Option<InPlace<'w, 'a>>,
 }
 
 impl CountedWindow<'_, '_> {
@@ -69,7 +80,12 @@ impl WindowCounts for CountedWindow<'_, '_> {
     }
 
     fn min_reference(&self) -> u64 {
-        self.window.policy.min_reference
+        let policy = self.window.policy;
+        self.against.map_or(policy.min_reference, |(.., least)| least.unwrap_or(policy.min_samples))
+    }
+
+    fn versus(&self) -> Versus {
+        self.against.map_or(Versus::Training, |(versus, ..)| versus)
     }
 
     fn slide(&self) -> i64 {
@@ -91,6 +107,9 @@ impl WindowCounts for CountedWindow<'_, '_> {
 
     fn distribution(&self, target: Target) -> Option<Distribution<'_>> {
         let (baseline, layout) = self.reference?;
+        if target == Target::Label {
+            return self.labels_of(baseline, layout);
+        }
         let at = self.target_at(target)?;
         let counted = |block: &CellBlock| {
             let cells = self.cells(Some(*block));
@@ -104,6 +123,9 @@ impl WindowCounts for CountedWindow<'_, '_> {
             found = counted(block);
         }
         let (n, Cells { cells, missing, invalid }) = found;
+        if self.against.is_some() {
+            return self.beside_reference(baseline, (at, target), (n, Cells { cells, missing, invalid }));
+        }
         let (reference_n, reference_missing, reference) = match target {
             Target::Categorical(i) => {
                 let known = baseline.categorical.get(i)?;
@@ -115,27 +137,43 @@ impl WindowCounts for CountedWindow<'_, '_> {
                 (known.count, known.missing, reference)
             }
         };
-        Some(Distribution { cells, n, missing, invalid, reference_n, reference_missing, reference })
+        let reference_invalid = 0;
+        Some(Distribution { cells, n, missing, invalid, reference_n, reference_missing, reference_invalid, reference })
     }
 
-    fn binned(&self, target: Target, bins: usize, cells: &[u64]) -> Binned {
+    fn binned(&self, target: Target, bins: &Binning, cells: &[u64]) -> Binned {
         let Some(baseline) = self.baseline() else { return Binned::default() };
         match target {
             Target::Categorical(i) => {
                 let mut reference = baseline.categorical.get(i).map(|r| r.counts.clone()).unwrap_or_default();
                 reference.push(0);
+                if self.against.is_some() {
+                    reference = self.categories_in_reference(baseline, i).unwrap_or_else(|| vec![0; reference.len()]);
+                }
                 Binned { reference, window: cells.to_vec(), edges: Vec::new() }
+            }
+            Target::Label => {
+                let [no, yes] = self.labels_in_reference(baseline).unwrap_or_default();
+                Binned { reference: vec![no, yes, 0], window: cells.to_vec(), edges: Vec::new() }
             }
             numeric => {
                 let Some(reference) = baseline.numeric(numeric) else { return Binned::default() };
-                let edges = reference.bins.get(&bins).cloned().unwrap_or_default();
-                Binned { reference: sum_bins(&edges, &reference.cells), window: sum_bins(&edges, cells), edges }
+                let edges = reference.bins(bins).map(<[Bin]>::to_vec).unwrap_or_default();
+                let own = match self.against {
+                    None => Some(reference.cells.as_slice()),
+                    Some(_) => self.cells_in_reference(baseline, numeric).map(|found| found.cells),
+                };
+                Binned { reference: sum_bins(&edges, own.unwrap_or(&[])), window: sum_bins(&edges, cells), edges }
             }
         }
     }
 
     fn points(&self, target: Target) -> &[f64] {
         self.baseline().and_then(|baseline| baseline.numeric(target)).map_or(&[], |known| known.grid.points())
+    }
+
+    fn range(&self, target: Target) -> Option<(usize, usize)> {
+        filled(&self.baseline()?.numeric(target)?.cells)
     }
 
     fn deviation(&self, target: Target) -> Option<f64> {
@@ -155,11 +193,14 @@ impl WindowCounts for CountedWindow<'_, '_> {
 
     fn segments(&self, by: usize, selection: bool) -> Segments<'_> {
         let window = self.window;
-        let reference = self.baseline().and_then(|baseline| {
-            if selection { baseline.selection(by) } else { baseline.segments.get(by).and_then(Option::as_ref) }
-        });
-        let read = |c: &SegmentCounts| if selection { c.decisions() } else { c.confusion };
         let at = window.reads.segmentations.binary_search(&by).ok();
+        let reference = match self.against {
+            Some(_) => at.and_then(|at| self.counts_in_reference()?.segments(at, selection)),
+            None => self.baseline().and_then(|baseline| {
+                if selection { baseline.selection(by) } else { baseline.segments.get(by).and_then(Option::as_ref) }
+            }),
+        };
+        let read = |c: &SegmentCounts| if selection { c.decisions() } else { c.confusion };
         let counted = at.and_then(|s| window.tally.segments.get(s));
         let named = (0_u32..).zip(counted.into_iter().flatten()).filter(|(_, c)| read(c).total() > 0);
         let mut each: Vec<Segment<'_>> = named
@@ -187,29 +228,68 @@ impl WindowCounts for CountedWindow<'_, '_> {
     }
 
     fn reference_score_by_label(&self) -> Option<[&[u64]; 2]> {
+        if self.against.is_some() {
+            let (counts, baseline) = (self.counts_in_reference()?, self.baseline()?);
+            let [no, yes] = counts.layout.auc.filter(|_| counts.shares_grid(baseline, Target::Score))?;
+            return Some([counts.cells(no), counts.cells(yes)]);
+        }
         let [no, yes] = self.baseline()?.score_by_label.as_ref()?;
         Some([no, yes])
     }
 
     fn quality(&self) -> QualityCounts<'_> {
         let decided = self.baseline().and_then(|baseline| baseline.beside.decided).unwrap_or_default();
-        let confusion = match self.cells(self.layout().and_then(|layout| layout.confusion)).cells {
-            [tn, fp, fn_, tp] => Confusion { tp: *tp, fn_: *fn_, fp: *fp, tn: *tn },
-            _ => Confusion::default(),
-        };
-        let decisions = match self.cells(self.layout().and_then(|layout| layout.decisions)).cells {
-            [no, yes] => [*no, *yes],
-            _ => [0, 0],
+        let confusion = confusion_of(self.cells(self.layout().and_then(|layout| layout.confusion)).cells);
+        let decisions = two(self.cells(self.layout().and_then(|layout| layout.decisions)).cells).unwrap_or_default();
+        let (reference, reference_decisions) = if self.against.is_none() {
+            (decided.labelled, decided.decisions)
+        } else {
+            let counts = self.counts_in_reference();
+            let labelled = counts.and_then(|counts| Some(confusion_of(counts.cells(counts.layout.confusion?))));
+            (labelled, counts.and_then(|counts| two(counts.cells(counts.layout.decisions?))))
         };
         let score = self.baseline().and_then(|baseline| baseline.score.as_ref());
         QualityCounts {
             confusion,
             decisions,
-            reference: decided.labelled,
-            reference_decisions: decided.decisions,
+            reference,
+            reference_decisions,
             points: score.map_or(&[], |score| score.grid.points()),
             bins: score.map_or(&[], |score| score.default_bins()),
         }
+    }
+
+    fn events(&self) -> u64 {
+        self.window.tally.predictions
+    }
+
+    fn reference_events(&self) -> Option<u64> {
+        self.counts_in_reference().map(|counts| counts.tally.predictions)
+    }
+
+    fn labels(&self) -> Option<[u64; 2]> {
+        two(self.cells(Some(self.layout()?.labels?)).cells)
+    }
+
+    fn reference_labels(&self) -> Option<[u64; 2]> {
+        self.labels_in_reference(self.baseline()?)
+    }
+
+    fn sum(&self, target: Target) -> Option<SumCounts> {
+        let known = self.baseline()?.numeric(target)?;
+        let reference_mean = match self.against {
+            None => known.sum.and_then(|sum| sum.exact_mean()),
+            Some(_) => self.counts_in_reference().and_then(|counts| self.summed(counts.tally, target)),
+        };
+        let mean = self.summed(self.window.tally, target);
+        Some(SumCounts { mean, reference_mean, deviation: known.deviation })
+    }
+
+    fn reference_kpi(&self, of: usize) -> Option<Share> {
+        let counts = self.counts_in_reference()?;
+        let at = self.window.reads.kpis.binary_search(&of).ok()?;
+        let [no, yes] = two(counts.cells(*counts.layout.kpis.get(at)?))?;
+        Some(Share { yes, n: no + yes })
     }
 
     fn latency(&self) -> Cells<'_> {

@@ -3,7 +3,10 @@
 use super::counted::{CountedWindow, JudgedWindow};
 use super::verdict::RuleResult;
 use crate::policy::Rule;
+use crate::rule::definition::Reference;
 use crate::rule::result::Judged;
+use crate::rule::types::Status;
+use crate::rule::versus::Versus;
 
 /// Judges a window by all rules of its group. Streaks, mutes and signals are the caller's.
 #[must_use]
@@ -26,8 +29,43 @@ fn judge_rule(window: &JudgedWindow<'_>, rule: &Rule) -> Vec<Judged> {
             let subjects = window.policy.subjects(&rule.kind).into_iter();
             subjects.map(|subject| Judged::uncounted(subject, why)).collect()
         }
-        reference => rule.kind.judge(&CountedWindow { window, reference: reference.ok() }, rule.hysteresis.is_some()),
+        reference => {
+            let counted = CountedWindow { window, reference: reference.ok(), against: None };
+            match rule.kind.versus() {
+                Versus::Training => rule.kind.judge(&counted, rule.hysteresis.is_some()),
+                versus => judge_against(counted, rule, versus),
+            }
+        }
     }
+}
+
+/// Judges by a reference other than the training snapshot.
+fn judge_against(mut counted: CountedWindow<'_, '_>, rule: &Rule, versus: Versus) -> Vec<Judged> {
+    let found = counted.window.against.iter().find(|against| against.versus == versus);
+    let missing =
+        match found.map(|found| &found.counts) {
+            Some(Ok(counts)) => {
+                counted.against = Some((versus, Some(counts), rule.kind.least()));
+                None
+            }
+            other => {
+                counted.against = Some((versus, None, rule.kind.least()));
+                Some(other.map_or("nothing was counted to compare with", |found| {
+                    found.as_ref().err().map_or("", String::as_str)
+                }))
+            }
+        };
+    let of_reference = matches!(rule.kind.definition().baseline, Reference::Snapshot | Reference::Version);
+    let is_compared = rule.kind.is_change() || of_reference;
+    let mut judged = rule.kind.judge(&counted, rule.hysteresis.is_some());
+    for result in &mut judged {
+        if let Some(why) = missing.filter(|_| is_compared) {
+            // Without a reference nothing passes.
+            (result.status, result.reason) = (Status::Insufficient, Some(why.to_owned()));
+        }
+        result.evidence.push(("versus", versus.evidence()));
+    }
+    judged
 }
 
 fn named(window: &JudgedWindow<'_>, rule: &Rule, judged: Vec<Judged>) -> Vec<RuleResult> {

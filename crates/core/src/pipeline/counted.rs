@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::baseline::{Beside, BuiltFor};
 use crate::policy::{GridPoints, Group, Ignore, LabelAttribute, LabelSpec, Policy, Target, Traffic};
+use crate::rule::binning::Binning;
+use crate::window::keep::Keep;
 use crate::window::layout::Reads;
 
 /// The version of this description, and of how what it describes is counted: a new one where kept counts would mean
@@ -39,6 +41,9 @@ struct Counted<'p> {
     selection: Vec<&'p str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<&'p str>,
+    /// By numeric feature, then of the score: bins that are no quantiles, whose edges are grid points.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    binnings: Vec<Vec<Binning>>,
 }
 
 #[derive(Serialize)]
@@ -76,11 +81,26 @@ struct Kept<'p> {
     confusion: bool,
     #[serde(skip_serializing_if = "is_false")]
     decisions: bool,
+    /// Labels of pairs whatever was decided, and sums of values; left out as before there were such.
+    #[serde(skip_serializing_if = "is_false")]
+    labels: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sums: Vec<&'p str>,
+    /// How far back panes are kept for references, and spans that are; left out as before there were such.
+    #[serde(skip_serializing_if = "is_zero")]
+    back_ms: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    spans: Vec<(i64, i64)>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 /// The text that a checkpoint keeps.
@@ -110,6 +130,7 @@ pub fn describe(policy: &Policy) -> String {
         decisions: &policy.decision_values,
         selection: selection_by.iter().filter_map(segment).collect(),
         unit,
+        binnings: Beside::binnings(policy),
     };
     // Strings, numbers and lists always are JSON, but for a threshold that is not finite: a policy has none.
     serde_json::to_string(&counted).unwrap_or_default()
@@ -132,6 +153,10 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         auc,
         confusion,
         decisions,
+        labels,
+        sums,
+        // Predictions are always counted.
+        volume: _,
         latency,
         error,
         kpis,
@@ -141,6 +166,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         features,
         traffic,
     } = Reads::new(group);
+    let Keep { back, spans, quiet: _, versus: _ } = Keep::new(policy, group);
     let segment = |i: &usize| policy.segments.get(*i).map(|s| s.name.as_str());
     let unlabelled = segmentations.iter().zip(&labelled).filter(|(_, labelled)| !**labelled);
     let named = |of: &'p [String], at: &[usize]| at.iter().filter_map(|i| of.get(*i)).map(String::as_str).collect();
@@ -148,6 +174,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         Target::Numeric(i) => policy.features.numeric.get(*i).map(String::as_str),
         Target::Categorical(i) => policy.features.categorical.get(*i).map(String::as_str),
         Target::Score => Some("score"),
+        Target::Label => None,
     };
     Kept {
         name: &group.name,
@@ -171,6 +198,10 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         features,
         confusion,
         decisions,
+        labels,
+        sums: sums.iter().filter_map(distribution).collect(),
+        back_ms: back,
+        spans,
     }
 }
 
@@ -226,6 +257,9 @@ mod tests {
             ("    - auc", "    - selection_gap: {by: s*t, lt: 0.5}\n    - auc"),
             ("    - auc", "    - recall: {gte: 0.5}\n    - auc"),
             ("    - auc", "    - selection_rate: {gte: 0.5}\n    - auc"),
+            ("bins: 20", "bins: {width: 20}"),
+            ("bins: 20", "bins: {edges: [1, 2]}"),
+            ("    - auc", "    - js: {of: label, lt: 0.1}\n    - auc"),
         ] {
             assert_ne!(describe(&policy(&POLICY.replacen(from, to, 1))), text, "{to}");
         }

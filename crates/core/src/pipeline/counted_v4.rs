@@ -85,7 +85,8 @@ impl From<policy::Target> for Target {
         match target {
             policy::Target::Numeric(i) => Self::Numeric(i),
             policy::Target::Categorical(i) => Self::Categorical(i),
-            policy::Target::Score => Self::Score,
+            // Format 4 knows no label among its targets, and no policy of its time has one.
+            policy::Target::Score | policy::Target::Label => Self::Score,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Tests of the coupled pipeline: signals on edges, rollback triggers, KPIs against the champion, both label attributes,
 //! and that a pipeline put away and restored at any moment says the same.
 
+mod data;
 mod measured;
+mod references;
 
 use std::path::Path;
 

@@ -7,7 +7,9 @@ use super::types::{
     Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Millis, Rule, RuleKind, Target, Traffic, WindowSpec,
 };
 use crate::rule;
+use crate::rule::definition::Reference;
 use crate::rule::names::PolicyNames;
+use crate::rule::versus::Versus;
 use crate::yaml::{Item, units};
 
 const MAX_GROUPS: usize = 32;
@@ -114,8 +116,9 @@ fn group(name: &str, item: &Item, names: &mut PolicyNames, surroundings: &Surrou
         item.choice(&[("block", Enforce::Block), ("warn", Enforce::Warn), ("observe", Enforce::Observe)])
     });
     let stale_after = map.get("stale_after").map(|item| item.duration(false));
-    let rules =
-        map.require("rules", "[psi: {of: features, lt: 0.2}]").and_then(|item| rules(&item, name, names, surroundings));
+    let rules = map
+        .require("rules", "[psi: {of: features, lt: 0.2}]")
+        .and_then(|item| rules(&item, (name, window), names, surroundings));
     let (window, lateness) = window?;
     let rules = rules?;
     if let Some((item, Traffic::Model)) = &traffic
@@ -153,7 +156,8 @@ fn default_stale_after(window: WindowSpec, lateness: Millis, rules: &[Rule], sur
 }
 
 fn reads_only_features(kind: &RuleKind) -> bool {
-    kind.of_rule().is_some() || kind.reads_features() && !kind.targets().contains(&Target::Score)
+    let of_events = |target: &Target| matches!(target, Target::Score | Target::Label);
+    kind.of_rule().is_some() || kind.reads_features() && !kind.targets().iter().any(of_events)
 }
 
 fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
@@ -183,7 +187,12 @@ fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
     Some((WindowSpec { size, slide }, lateness?))
 }
 
-fn rules(item: &Item, group: &str, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Vec<Rule>> {
+fn rules(
+    item: &Item,
+    (group, window): (&str, Option<(WindowSpec, Millis)>),
+    names: &mut PolicyNames,
+    surroundings: &Surroundings,
+) -> Option<Vec<Rule>> {
     let items = item.list("rules")?;
     if items.is_empty() {
         return item
@@ -192,7 +201,7 @@ fn rules(item: &Item, group: &str, names: &mut PolicyNames, surroundings: &Surro
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut rules = Vec::new();
     for (place, item) in items.iter().enumerate() {
-        let rule = rule(item, names, surroundings);
+        let rule = rule(item, window.map(|(window, _)| window), names, surroundings);
         if let Some(rule) = &rule {
             if let Some(first) = seen.get(&rule.id) {
                 item.report(format!(
@@ -227,7 +236,7 @@ fn of_rule(rule: &Rule, rules: &[Rule], group: &str, item: &Item) -> Option<()> 
     ))
 }
 
-fn rule(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Rule> {
+fn rule(item: &Item, window: Option<WindowSpec>, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Rule> {
     let map = item.open_map("one metric with its options, like `psi: {of: features, lt: 0.2}`")?;
     let mut entries = map.entries();
     let (Some((metric, options)), None) = (entries.next(), entries.next()) else {
@@ -243,6 +252,7 @@ fn rule(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Op
     let metric = kind.as_ref().map_or("", RuleKind::metric);
     if let Some(kind) = &kind {
         needs(kind, metric, &options, surroundings);
+        fits(kind, metric, map.get("versus").as_ref().unwrap_or(&options), window);
     }
     Some(Rule {
         id: match id {
@@ -255,6 +265,30 @@ fn rule(item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Op
         },
         kind: kind?,
     })
+}
+
+/// What a rule is compared with has to fit its windows, and to exist.
+fn fits(kind: &RuleKind, metric: &str, item: &Item, window: Option<WindowSpec>) {
+    let versus = kind.versus();
+    if versus == Versus::Training
+        && kind.is_change()
+        && kind.definition().baseline == Reference::None
+        && metric != "invalid_rate"
+    {
+        item.report(format!(
+            "a change of {metric} has nothing to be compared with, a snapshot has no such value: write `versus: previous`, or another earlier time"
+        ));
+    }
+    let Some(WindowSpec { size, slide }) = window else { return };
+    if let Some(why) = versus.misfit(size, slide) {
+        item.report(why);
+    } else if versus.back(size).saturating_add(size) / slide > MAX_PANES {
+        item.report(format!(
+            "the reference reaches back {} slides of {}: write a longer slide, or look back less; at most {MAX_PANES} are kept",
+            versus.back(size) / slide,
+            units::show_duration(slide)
+        ));
+    }
 }
 
 /// What a rule needs from the rest of the policy.

@@ -76,7 +76,7 @@ impl Lints {
     fn changes(&mut self, policy: &Policy) {
         let (score, label) = (policy.baseline.score_column.is_some(), policy.baseline.label_column.is_some());
         for group in &policy.groups {
-            for (at, rule) in group.rules.iter().enumerate().filter(|(_, rule)| rule.kind.is_change()) {
+            for (at, rule) in group.rules.iter().enumerate().filter(|(_, rule)| rule.kind.is_change_from_training()) {
                 let labelled = rule.kind.reads_labels();
                 let scored = !rule.kind.reads_features() || rule.kind.targets().contains(&Target::Score);
                 if policy.baseline.snapshot.is_some() && (score || !scored) && (label || !labelled) {

@@ -4,6 +4,7 @@ mod drift;
 mod quality;
 mod rollout;
 mod rules;
+mod wishes;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::rule::binning::Binning;
 use crate::rule::distance::Psi;
 use crate::rule::distance::chance::PsiLimit;
 use crate::stats::limit::Limit;
@@ -125,7 +127,7 @@ fn defaults() {
                 of: [Target::Numeric(0), Target::Numeric(1), Target::Categorical(0)]
                     .map(|target| Subject { target, limit: psi_below(0.2, None) })
                     .to_vec(),
-                bins: 10,
+                bins: Binning::Quantile(10),
                 zero: Zero::Half,
                 min_samples: None,
             }),

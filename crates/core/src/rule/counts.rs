@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::binning::Binning;
 use super::comparison::{Compared, Share};
 use super::types::{Aggregate, Target};
+use super::versus::Versus;
 use crate::stats::bins::Bin;
 use crate::stats::fairness::Confusion;
 use crate::stats::ratio::Ratio;
@@ -13,6 +15,10 @@ pub trait WindowCounts {
     /// The policy's `min_samples` and `min_reference`.
     fn min_samples(&self) -> u64;
     fn min_reference(&self) -> u64;
+    /// What the reference is, where it is not the training snapshot.
+    fn versus(&self) -> Versus {
+        Versus::Training
+    }
     /// Milliseconds between two windows.
     fn slide(&self) -> i64;
     /// The design effect of a rule: the one that is written, else what repeats in the snapshot, else 1.
@@ -24,12 +30,14 @@ pub trait WindowCounts {
     fn target(&self, target: Target) -> &str;
     /// `None` for a target without a reference.
     fn distribution(&self, target: Target) -> Option<Distribution<'_>>;
-    /// Counts of a distribution in so many bins.
-    fn binned(&self, target: Target, bins: usize, cells: &[u64]) -> Binned;
-    /// The points of a numeric target's grid, strictly increasing, of which the first and the last are the smallest and the largest training
-    /// value; empty for categories and where the snapshot has no value. Cell 2k + 1 of a distribution holds the values at point k, cell 2k
-    /// those between the points k - 1 and k.
+    /// Counts of a distribution in these bins.
+    fn binned(&self, target: Target, bins: &Binning, cells: &[u64]) -> Binned;
+    /// The points of a numeric target's grid, strictly increasing: training values with the smallest and the largest one (`range`), and the
+    /// edges of written bins, which may lie beyond those; empty for categories and where the snapshot has no value. Cell 2k + 1 of a
+    /// distribution holds the values at point k, cell 2k those between the points k - 1 and k.
     fn points(&self, target: Target) -> &[f64];
+    /// The cells of a numeric target's smallest and largest training value; both are points of its grid.
+    fn range(&self, target: Target) -> Option<(usize, usize)>;
     /// The standard deviation (divisor n) of a numeric target's training values, for a rule with `Read::Deviations`; `None` where it
     /// is not finite.
     fn deviation(&self, target: Target) -> Option<f64>;
@@ -47,11 +55,34 @@ pub trait WindowCounts {
     /// Decisions over all segments, and the score's grid.
     fn quality(&self) -> QualityCounts<'_>;
 
+    /// The version's predictions, and those of the reference; a snapshot has none.
+    fn events(&self) -> u64;
+    fn reference_events(&self) -> Option<u64>;
+    /// Labels 0 and 1 of joined pairs, and those of the reference.
+    fn labels(&self) -> Option<[u64; 2]>;
+    fn reference_labels(&self) -> Option<[u64; 2]>;
+    /// The mean of a numeric target's values, for a rule with `Read::Sum`.
+    fn sum(&self, target: Target) -> Option<SumCounts>;
+
     fn latency(&self) -> Cells<'_>;
     /// `[no error, error]`.
     fn errors(&self) -> Cells<'_>;
     fn kpi(&self, of: usize) -> KpiCounts<'_>;
+    /// The KPI in the reference, where that is not the training snapshot.
+    fn reference_kpi(&self, of: usize) -> Option<Share> {
+        let _ = of;
+        None
+    }
     fn measured(&self, of: usize, aggregate: Aggregate) -> MeasuredValue<'_>;
+}
+
+/// A numeric target's mean, here and in the reference; `None` without values.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SumCounts {
+    pub mean: Option<Ratio>,
+    pub reference_mean: Option<Ratio>,
+    /// The standard deviation of the training values.
+    pub deviation: Option<f64>,
 }
 
 /// One target's counts in the window and in the snapshot.
@@ -64,6 +95,8 @@ pub struct Distribution<'c> {
     pub invalid: u64,
     pub reference_n: u64,
     pub reference_missing: u64,
+    /// A snapshot has none.
+    pub reference_invalid: u64,
     pub reference: TargetReference<'c>,
 }
 
@@ -75,15 +108,26 @@ impl Distribution<'_> {
         self.n + self.missing + self.invalid
     }
 
-    /// Values below the smallest and above the largest training value: the outermost cells of a grid, which keeps these two
-    /// values however many others it leaves out. `None` for categories, and where the snapshot has no value.
+    /// The same of the reference.
+    #[must_use]
+    pub fn reference_events(&self) -> u64 {
+        self.reference_n + self.reference_missing + self.reference_invalid
+    }
+
+    /// Values below the smallest and above the largest training value: a grid keeps these two values however many others it
+    /// leaves out, and outside of them has only written edges. `None` for categories, and where the snapshot has no value.
     #[must_use]
     pub fn outside(&self) -> Option<(u64, u64)> {
-        match (self.reference, self.cells) {
-            (TargetReference::Numeric { .. }, [below, .., above]) => Some((*below, *above)),
-            _ => None,
-        }
+        let TargetReference::Numeric { cells: reference, .. } = self.reference else { return None };
+        let (first, last) = filled(reference)?;
+        Some((self.cells.iter().take(first).sum(), self.cells.iter().skip(last + 1).sum()))
     }
+}
+
+/// The first and the last cell with a count.
+#[must_use]
+pub fn filled(cells: &[u64]) -> Option<(usize, usize)> {
+    Some((cells.iter().position(|n| *n > 0)?, cells.iter().rposition(|n| *n > 0)?))
 }
 
 /// What the snapshot has of a target.

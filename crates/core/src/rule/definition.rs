@@ -1,15 +1,19 @@
 //! The definition of a rule: everything about one metric that the rest of driftgate asks for. The parser, the judge, lints,
 //! mutes, recorded runs, the reference page and the policy's JSON schema all work from it.
 
+mod kind;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use super::alarms::Simulation;
+use super::binning::Binning;
 use super::counts::WindowCounts;
 use super::names::{Naming, PolicyNames};
 use super::result::Judged;
 use super::types::{Bound, Target};
+use super::versus::Versus;
 use crate::yaml::Map;
 
 pub use super::properties::{Bounds, Counts, Guard, LimitForm, Minimum, Opt, Reference, Subjects, Takes, Values};
@@ -75,12 +79,16 @@ impl Definition {
 }
 
 /// One thing that is counted for a rule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Read {
     /// The values of a feature, or the score.
     Distribution(Target),
-    /// The snapshot's distributions in so many bins.
-    Bins(usize),
+    /// The snapshot's distributions of the rule's subjects in these bins.
+    Bins(Binning),
+    /// Labels of joined pairs, whatever was decided.
+    Labels,
+    /// The sum of a numeric target's values, in billionths.
+    Sum(Target),
     /// The standard deviations of the snapshot's numeric columns.
     Deviations,
     /// Predictions or pairs by segment.
@@ -98,6 +106,8 @@ pub enum Read {
     Error,
     Kpi(usize),
     Measured(usize),
+    /// How many predictions there are, also where there are none.
+    Volume,
 }
 
 /// A parsed rule of some metric.
@@ -128,6 +138,11 @@ pub trait Check: Any + fmt::Debug + Send + Sync {
 
     /// Results in the policy's order of subjects; `lasts` says that the rule asks for a breach that lasts (`for`).
     fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged>;
+
+    /// Of a rule that reads `versus` itself: the earlier time that it compares with.
+    fn versus(&self) -> Option<Versus> {
+        None
+    }
 
     /// Of a rule that is judged by the results of another one: that rule's group and id.
     fn of_rule(&self) -> Option<(&str, &str)> {
@@ -173,24 +188,48 @@ impl<C: Check + PartialEq> Comparable for C {
 
 /// What a rule of a policy checks.
 #[derive(Clone)]
-pub struct RuleKind(Arc<dyn Comparable>);
+pub struct RuleKind {
+    check: Arc<dyn Comparable>,
+    versus: Versus,
+    /// The rule's own minimum of samples.
+    least: Option<u64>,
+}
 
 impl RuleKind {
     #[must_use]
     pub fn new(check: impl Check + PartialEq) -> Self {
-        Self(Arc::new(check))
+        let versus = check.versus().unwrap_or_default();
+        Self { check: Arc::new(check), versus, least: None }
+    }
+
+    /// The same compared with something else, of which there have to be so many samples.
+    #[must_use]
+    pub fn against(self, versus: Versus, least: Option<u64>) -> Self {
+        Self { versus, least, ..self }
+    }
+
+    /// What it compares with.
+    #[must_use]
+    pub fn versus(&self) -> Versus {
+        self.versus
+    }
+
+    /// The rule's own minimum of samples, if it has one.
+    #[must_use]
+    pub fn least(&self) -> Option<u64> {
+        self.least
     }
 }
 
 impl fmt::Debug for RuleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.check.fmt(f)
     }
 }
 
 impl PartialEq for RuleKind {
     fn eq(&self, other: &Self) -> bool {
-        self.0.equals(&*other.0)
+        self.versus == other.versus && self.least == other.least && self.check.equals(&*other.check)
     }
 }
 
@@ -198,13 +237,13 @@ impl RuleKind {
     /// The rule as the check that it is, if it is one of this type.
     #[must_use]
     pub fn as_check<C: Check>(&self) -> Option<&C> {
-        self.0.as_any().downcast_ref()
+        self.check.as_any().downcast_ref()
     }
 
     /// The rule's metric.
     #[must_use]
     pub fn definition(&self) -> &'static Definition {
-        self.0.definition()
+        self.check.definition()
     }
 
     /// The metric's name, as the policy and the verdict spell it.
@@ -216,163 +255,76 @@ impl RuleKind {
     /// What is counted for it.
     #[must_use]
     pub fn reads(&self) -> Vec<Read> {
-        self.0.reads()
-    }
-
-    /// The first of what is counted for it that `wanted` takes.
-    fn read<T>(&self, wanted: impl Fn(Read) -> Option<T>) -> Option<T> {
-        self.reads().into_iter().find_map(wanted)
-    }
-
-    /// Whether the rule counts joined (prediction, label) pairs rather than predictions.
-    #[must_use]
-    pub fn reads_labels(&self) -> bool {
-        self.definition().counts.reads_labels()
-    }
-
-    /// Whether the rule reads the class that labels carry; a KPI's labels carry its own outcome.
-    #[must_use]
-    pub fn reads_classes(&self) -> bool {
-        self.reads_labels() && self.kpi().is_none()
-    }
-
-    /// Whether the rule reads measurements rather than predictions.
-    #[must_use]
-    pub fn reads_measurements(&self) -> bool {
-        self.definition().counts == Counts::Measurements
-    }
-
-    /// Whether the rule reads features or the score's distribution, which the features stream may carry.
-    #[must_use]
-    pub fn reads_features(&self) -> bool {
-        self.definition().subjects.are_features()
-    }
-
-    /// Whether the rule reads whether requests failed.
-    #[must_use]
-    pub fn reads_errors(&self) -> bool {
-        self.read(|read| (read == Read::Error).then_some(())).is_some()
-    }
-
-    /// What a rule on distributions looks at, in the policy's order.
-    #[must_use]
-    pub fn targets(&self) -> Vec<Target> {
-        let target = |read| if let Read::Distribution(target) = read { Some(target) } else { None };
-        self.reads().into_iter().filter_map(target).collect()
-    }
-
-    /// The number of bins that the rule compares distributions in.
-    #[must_use]
-    pub fn bins(&self) -> Option<usize> {
-        self.read(|read| if let Read::Bins(bins) = read { Some(bins) } else { None })
-    }
-
-    /// Whether the rule reads the standard deviations of the snapshot's columns.
-    #[must_use]
-    pub fn reads_deviations(&self) -> bool {
-        self.read(|read| (read == Read::Deviations).then_some(())).is_some()
-    }
-
-    /// The segmentation of a rule over segments.
-    #[must_use]
-    pub fn segmentation(&self) -> Option<usize> {
-        self.read(|read| if let Read::Segmentation(by) = read { Some(by) } else { None })
-    }
-
-    /// The segmentation of a rule on who is selected: it counts every prediction with a decision, labelled or not.
-    #[must_use]
-    pub fn selection_by(&self) -> Option<usize> {
-        self.segmentation().filter(|_| self.definition().counts == Counts::Decisions)
-    }
-
-    /// The segmentation whose labelled rows the snapshot must have.
-    #[must_use]
-    pub fn snapshot_segments(&self) -> Option<usize> {
-        self.read(|read| if let Read::SnapshotSegments(by) = read { Some(by) } else { None })
-    }
-
-    /// Whether the rule reads decisions over all segments, of the snapshot too.
-    #[must_use]
-    pub fn reads_decided(&self) -> bool {
-        self.read(|read| matches!(read, Read::Confusion | Read::Decisions).then_some(())).is_some()
-    }
-
-    /// The quantile of latency that the rule judges.
-    #[must_use]
-    pub fn latency_quantile(&self) -> Option<f64> {
-        self.read(|read| if let Read::Latency(quantile) = read { Some(quantile) } else { None })
-    }
-
-    /// The KPI that the rule reads, as an index into the policy's.
-    #[must_use]
-    pub fn kpi(&self) -> Option<usize> {
-        self.read(|read| if let Read::Kpi(of) = read { Some(of) } else { None })
-    }
-
-    /// The measured metric that the rule reads, as an index into the policy's.
-    #[must_use]
-    pub fn measured(&self) -> Option<usize> {
-        self.read(|read| if let Read::Measured(of) = read { Some(of) } else { None })
+        self.check.reads()
     }
 
     /// Of a rule whose bound takes the dependence of rows into account: the design effect that is written, if one is.
     #[must_use]
     pub fn design_effect(&self) -> Option<Option<f64>> {
-        self.0.design_effect()
+        self.check.design_effect()
     }
 
     /// The rule's limits: one per target of a rule on distributions, else one.
     #[must_use]
     pub fn bounds(&self) -> Vec<Bound> {
-        self.0.bounds()
+        self.check.bounds()
     }
 
     /// Whether its limit is on a change against the training snapshot.
     #[must_use]
     pub fn is_change(&self) -> bool {
-        self.0.is_change()
+        self.check.is_change()
+    }
+
+    /// Whether its limit is on a change against the training snapshot, not an earlier time.
+    #[must_use]
+    pub fn is_change_from_training(&self) -> bool {
+        self.is_change() && self.versus == Versus::Training
     }
 
     /// Whether its limit follows from the counts of a window.
     #[must_use]
     pub fn is_by_chance(&self) -> bool {
-        self.0.is_by_chance()
+        self.check.is_by_chance()
     }
 
     /// The lower limit of a subject whose value lies between two; `bounds` has the upper one, at the same place.
     #[must_use]
     pub fn floor(&self, at: usize) -> Option<Bound> {
-        self.0.floor(at)
+        self.check.floor(at)
     }
 
     /// Judges a window by it; `lasts` says that the rule asks for a breach that lasts (`for`).
     #[must_use]
     pub fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged> {
-        self.0.judge(window, lasts)
+        self.check.judge(window, lasts)
     }
 
     /// Of a rule that is judged by the results of another one: that rule's group and id.
     #[must_use]
     pub fn of_rule(&self) -> Option<(&str, &str)> {
-        self.0.of_rule()
+        self.check.of_rule()
     }
 
     /// The result of such a rule, by the other one's of the same window.
     #[must_use]
     pub fn judge_results(&self, results: &[Judged]) -> Judged {
-        self.0.judge_results(results)
+        self.check.judge_results(results)
     }
 
     /// How often it would block without drift.
     #[must_use]
     pub fn simulation(&self) -> Simulation {
-        self.0.simulation()
+        match self.versus {
+            Versus::Training => self.check.simulation(),
+            _ => Simulation::Unknown("it is computed against the training snapshot alone"),
+        }
     }
 
     /// What it blocks at, in words.
     #[must_use]
     pub fn breach(&self, subject: &str) -> String {
-        self.0.breach(subject)
+        self.check.breach(subject)
     }
 
     /// What the rule's results are about, as verdicts name it, in the policy's order.
@@ -380,7 +332,7 @@ impl RuleKind {
     pub fn subjects(&self, named: &dyn Naming) -> Vec<String> {
         let one = |name: Option<&str>| name.map(str::to_owned).into_iter().collect();
         match self.definition().subjects {
-            Subjects::Features { .. } | Subjects::Categories => {
+            Subjects::Features { .. } | Subjects::Distributions | Subjects::Categories => {
                 self.targets().into_iter().map(|target| named.target(target).to_owned()).collect()
             }
             Subjects::Segmentation => one(self.segmentation().and_then(|by| named.segmentation(by))),

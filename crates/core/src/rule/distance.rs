@@ -6,12 +6,14 @@ pub mod limited;
 mod test;
 
 use super::alarms::Simulation;
+use super::binning::{Binning, DECILES};
 use super::counts::{TargetReference, WindowCounts};
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
-use super::limits::{Limits, MIN_SAMPLES};
+use super::forms::{BINS, binning};
+use super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::names::PolicyNames;
 use super::options::{DESIGN_EFFECT, subjects};
 use super::result::{Judged, enough, real};
@@ -21,7 +23,7 @@ use crate::codec::number::number;
 use crate::stats::chi2::sparse;
 use crate::stats::ks;
 use crate::stats::limit::Limit;
-use crate::stats::psi::{CHANCE, Zero, expected_null, is_within_chance, method_name, psi};
+use crate::stats::psi::{CHANCE, Zero, expected_null, is_within_chance, method_of, psi};
 use crate::yaml::{Item, units};
 use chance::{ALPHA, FLOOR, PsiLimit, note};
 
@@ -38,7 +40,7 @@ const BASE: Definition = Definition {
     documentation: "",
     guards: Guard::Drift,
     counts: Counts::Predictions,
-    subjects: Subjects::Features { categorical: true },
+    subjects: Subjects::Distributions,
     baseline: Reference::Snapshot,
     minimum: Minimum::Samples,
     limit: LimitForm::Usual(Side::Lte),
@@ -60,22 +62,16 @@ static PSI: Definition = Definition {
     bounds: Bounds::AboveZero,
     example: "0.2",
     values: Values::FromZero,
-    options: &[ALPHA, FLOOR, BINS, ZERO, MIN_SAMPLES],
+    options: &[ALPHA, FLOOR, BINS, ZERO, VERSUS, MIN_SAMPLES],
     recorded_as: Some("drift_psi"),
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
-        let bins = BINS.whole(map);
+        let bins = binning(map);
         let zero = map.get(ZERO.key).map_or(Some(Zero::Half), |item| zero(&item));
         let least = MIN_SAMPLES.optional_whole(map);
-        Some(RuleKind::new(Psi { of: of?, bins: usize::try_from(bins?).ok()?, zero: zero?, min_samples: least? }))
+        Some(RuleKind::new(Psi { of: of?, bins: bins?, zero: zero?, min_samples: least? }))
     },
     ..BASE
-};
-pub(super) const BINS: Opt = Opt {
-    key: "bins",
-    takes: Takes::Whole { least: 2, most: 100 },
-    default: "10",
-    documentation: "The number of quantile bins of a numeric feature.",
 };
 const ZERO: Opt = Opt {
     key: "zero",
@@ -91,7 +87,7 @@ const ZERO: Opt = Opt {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Psi {
     pub of: Vec<Subject<PsiLimit>>,
-    pub bins: usize,
+    pub bins: Binning,
     pub zero: Zero,
     pub min_samples: Option<u64>,
 }
@@ -127,7 +123,7 @@ impl Check for Psi {
     }
 
     fn reads(&self) -> Vec<Read> {
-        distributions(&self.of).chain([Read::Bins(self.bins)]).collect()
+        distributions(&self.of).chain([Read::Bins(self.bins.clone())]).collect()
     }
 
     fn bounds(&self) -> Vec<Bound> {
@@ -151,9 +147,10 @@ impl Check for Psi {
             PsiLimit::Written(limits) => Some((subject.target, limits.upper()?.value())),
             PsiLimit::Chance(_) => None,
         };
-        match self.of.iter().map(limit).collect() {
-            Some(of) => Simulation::Psi { of, bins: self.bins, zero: self.zero },
-            None => Simulation::Unknown(
+        match (self.of.iter().map(limit).collect(), &self.bins) {
+            (Some(of), Binning::Quantile(bins)) => Simulation::Psi { of, bins: *bins, zero: self.zero },
+            (Some(_), _) => Simulation::Unknown("how full bins are that are no quantiles depends on the snapshot"),
+            (None, _) => Simulation::Unknown(
                 "with `alpha` a window blocks with that probability; a limit of another form is not simulated",
             ),
         }
@@ -164,7 +161,7 @@ impl Psi {
     fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<PsiLimit>) -> Judged {
         let target = subject.target;
         let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
-        let binned = window.binned(target, self.bins, c.cells);
+        let binned = window.binned(target, &self.bins, c.cells);
         let value = psi(&binned.reference, &binned.window, self.zero);
         let all = binned.reference.len();
         let (found, limit) = subject.limit.judge(value, (c.n, c.reference_n), all);
@@ -181,10 +178,10 @@ impl Psi {
             }
             PsiLimit::Chance(_) => why,
         });
-        let categorical = matches!(target, Target::Categorical(_));
+        let method = shown::bins_of(target, &self.bins);
         let mut evidence = vec![
             ("limit", limit),
-            ("method", method_name((!categorical).then_some(self.bins), self.zero).into()),
+            ("method", method_of(&method, self.zero).into()),
             ("expected_null", number(expected_null(c.n, c.reference_n, all))),
         ];
         let sparse = sparse(&binned.reference, &binned.window);
@@ -205,7 +202,7 @@ static KS_P: Definition = Definition {
         than five times are added up (`pooled`). A large window finds shifts that do not matter: `min_effect`.",
     limit: LimitForm::Usual(Side::Gte),
     bounds: Bounds::PValue,
-    options: &[CORRECTION, MIN_EFFECT, MIN_SAMPLES],
+    options: &[CORRECTION, MIN_EFFECT, VERSUS, MIN_SAMPLES],
     recorded_as: Some("drift_ks_p"),
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
@@ -276,7 +273,7 @@ static KS_LCB: Definition = Definition {
         snapshot), such that all windows of a day and all subjects together block without drift with a probability of at most `budget`.",
     subjects: Subjects::Features { categorical: false },
     example: "0.05",
-    options: &[BUDGET, DESIGN_EFFECT, MIN_SAMPLES],
+    options: &[BUDGET, DESIGN_EFFECT, VERSUS, MIN_SAMPLES],
     parse: |definition, map, names: &mut PolicyNames| {
         let of = subjects(map, names, definition);
         let (budget, design_effect) = (BUDGET.number(map), DESIGN_EFFECT.optional_number(map));
@@ -375,7 +372,7 @@ impl KsLcb {
         ];
         evidence.extend((design_effect > 1.0).then(|| ("design_effect", number(Some(design_effect)))));
         evidence.extend(shown::tail(&c));
-        let bins = (status != Status::Pass).then(|| shown::beside(&c, &window.binned(target, 10, c.cells)));
+        let bins = (status != Status::Pass).then(|| shown::beside(&c, &window.binned(target, &DECILES, c.cells)));
         Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins }
     }
 }

@@ -75,6 +75,7 @@ impl Definition {
             Minimum::TwoSegments => "Without two segments of `min_positives` it is `insufficient`.",
             Minimum::OneSegment => "Without a segment of `min_positives` it is `insufficient`.",
             Minimum::One => "One measurement is enough.",
+            Minimum::Nothing => "It needs no samples.",
         }
     }
 

@@ -3,16 +3,19 @@
 use serde_json::Value;
 
 use super::alarms::Simulation;
-use super::comparison::{Comparison, Decision, Share};
+use super::comparison::{Comparison, Decision, Share, Versus as Of};
 use super::counts::WindowCounts;
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
     Values,
 };
+use super::forms;
 use super::options::tolerance;
 use super::result::{Judged, bounded, enough, limit};
 use super::types::{Bound, Side, Status, Tolerance};
+use super::versus::Versus;
 use crate::codec::number::number;
+use crate::yaml::Map;
 
 /// The rules of this family, in the order of the reference.
 pub(super) static RULES: [&Definition; 1] = [&KPI_DROP];
@@ -36,17 +39,32 @@ static KPI_DROP: Definition = Definition {
     parse: |definition, map, names| {
         let of = map.require("of", "ctr").and_then(|item| item.name("a KPI's name"));
         let max = map.require("max", definition.example).and_then(|item| tolerance(&item));
-        let versus = VERSUS.word(map, &[KpiVersus::Champion, KpiVersus::Predecessor]);
+        let versus = kpi_versus(map);
         let (of, max, versus) = (of?, max?, versus?);
         Some(RuleKind::new(KpiDrop { of: names.kpi_of(of), max, versus }))
     },
 };
 const VERSUS: Opt = Opt {
     key: "versus",
-    takes: Takes::Words(&["champion", "predecessor"]),
+    takes: Takes::KpiVersus,
     default: "champion",
-    documentation: "What the KPI is compared with first: the version in prod in the same window, or always the version before.",
+    documentation: "What the KPI is compared with first: the version in prod in the same window, or always the version before. An earlier time \
+        (`previous`, `{rolling: n}`, `{season: 7d, back: n}`, `{from: …, to: …}`) is one of the version itself, by the window's interval alone.",
 };
+
+/// What is written for `versus`: words of this rule's own, or an earlier time.
+fn kpi_versus(map: &Map) -> Option<KpiVersus> {
+    let Some(item) = map.get(VERSUS.key) else { return Some(KpiVersus::Champion) };
+    if item.is_map() {
+        return forms::versus(&item).map(KpiVersus::Time);
+    }
+    let words = [
+        ("champion", KpiVersus::Champion),
+        ("predecessor", KpiVersus::Predecessor),
+        ("previous", KpiVersus::Time(Versus::Previous)),
+    ];
+    item.choice(&words)
+}
 
 /// What a KPI is compared with first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +73,8 @@ pub enum KpiVersus {
     Champion,
     /// The version that was in prod before this one; where there is none, the version's own past.
     Predecessor,
+    /// An earlier time of the version itself.
+    Time(Versus),
 }
 
 /// `of` is an index into the policy's KPIs.
@@ -83,6 +103,39 @@ impl KpiDrop {
     }
 }
 
+impl KpiDrop {
+    /// Against an earlier time: Newcombe's interval of the window, since an earlier time is looked at once.
+    fn judge_time(&self, window: &dyn WindowCounts, own: Share, subject: String, versus: Versus) -> Judged {
+        let reference = window.reference_kpi(self.of).unwrap_or_default();
+        let (name, tolerance) = self.limit();
+        let compared =
+            Comparison { versus: Of::Itself, version: String::new(), reference, look: 1, totals: Vec::new() };
+        let decision = compared.decide(own, self.max, true);
+        let blocks = |_| if decision.blocks() { Status::Block } else { Status::Pass };
+        let drop = self.dropped(own, reference);
+        let least = window.min_samples();
+        let (status, reason) = match enough(own.n, least, own.rate(), |_| Status::Pass) {
+            (Status::Insufficient, reason) => (Status::Insufficient, reason),
+            _ if reference.n < least => {
+                let why = format!("reference_n {} of {} is below min_samples {least}", reference.n, versus.name());
+                (Status::Insufficient, Some(why))
+            }
+            _ => enough(own.n, least, drop, blocks),
+        };
+        let evidence = vec![
+            ("rate", number(own.rate())),
+            ("limit", limit(name, tolerance)),
+            ("n", own.n.into()),
+            ("reference_value", number(reference.rate())),
+            ("reference_n", reference.n.into()),
+            ("lower", number(decision.bounds.map(|d| d.0))),
+            ("upper", number(decision.bounds.map(|d| d.1))),
+            ("method", "newcombe".into()),
+        ];
+        Judged { subject, status, value: drop, evidence, reason, bins: None }
+    }
+}
+
 impl Check for KpiDrop {
     fn definition(&self) -> &'static Definition {
         &KPI_DROP
@@ -101,9 +154,12 @@ impl Check for KpiDrop {
         let (own, subject) = (kpi.own, kpi.name.to_owned());
         let (name, tolerance) = self.limit();
         let mut evidence = vec![("rate", number(own.rate())), ("limit", limit(name, tolerance)), ("n", own.n.into())];
+        if let KpiVersus::Time(versus) = self.versus {
+            return vec![self.judge_time(window, own, subject, versus)];
+        }
         let compared = kpi.compared.and_then(|kpi| match self.versus {
             KpiVersus::Champion => kpi.beside.as_ref().or(kpi.before.as_ref()),
-            KpiVersus::Predecessor => kpi.before.as_ref(),
+            KpiVersus::Predecessor | KpiVersus::Time(_) => kpi.before.as_ref(),
         });
         let Some(compared) = compared else {
             let reason =
@@ -125,8 +181,15 @@ impl Check for KpiDrop {
         vec![Judged { subject, status, value: drop, evidence, reason, bins: None }]
     }
 
+    fn versus(&self) -> Option<Versus> {
+        if let KpiVersus::Time(versus) = self.versus { Some(versus) } else { None }
+    }
+
     fn simulation(&self) -> Simulation {
-        Simulation::Kpi { max: self.max }
+        match self.versus {
+            KpiVersus::Time(_) => Simulation::Unknown("it is not computed against an earlier time"),
+            _ => Simulation::Kpi { max: self.max },
+        }
     }
 
     fn breach(&self, subject: &str) -> String {
@@ -135,7 +198,10 @@ impl Check for KpiDrop {
             Tolerance::Absolute(by) => format!("{by}"),
             Tolerance::Relative(by) => by.percent(),
         };
-        format!("{kpi} down more than {drop} against the champion")
+        match self.versus {
+            KpiVersus::Time(versus) => format!("{kpi} down more than {drop} against {}", versus.name()),
+            _ => format!("{kpi} down more than {drop} against the champion"),
+        }
     }
 }
 

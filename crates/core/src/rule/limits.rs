@@ -14,6 +14,7 @@ use crate::stats::ratio::Ratio;
 use crate::yaml::{Item, Map};
 use region::{Lies, tolerated};
 
+pub(super) use super::forms::VERSUS;
 pub use region::{Change, Region};
 
 /// `min_samples` of a rule that has its own.
@@ -22,14 +23,6 @@ pub(super) const MIN_SAMPLES: Opt = Opt {
     takes: Takes::Whole { least: 1, most: 1_000_000_000 },
     default: "",
     documentation: "The rule's own minimum of samples, in place of the policy's.",
-};
-
-/// What a change is against.
-pub(super) const VERSUS: Opt = Opt {
-    key: "versus",
-    takes: Takes::Words(&["training"]),
-    default: "training",
-    documentation: "What `max_increase` and `max_drop` compare with: the training snapshot.",
 };
 
 /// The reason of a warning where part of an interval breaks the limit.
@@ -64,7 +57,7 @@ impl Limits {
         let of = |region| match region {
             Region::Side(side, limit) => Region::Side(side, limit.of_percent()),
             Region::Between(low, high) => Region::Between(low.of_percent(), high.of_percent()),
-            change @ Region::Change(..) => change,
+            change @ (Region::Change(..) | Region::Sigmas(..)) => change,
         };
         Self { region: of(self.region), warn: self.warn.map(of) }
     }
@@ -78,6 +71,7 @@ impl Limits {
             Region::Side(Side::Gte, limit) => format!("below {limit}"),
             Region::Between(low, high) => format!("outside of [{low}, {high}]"),
             Region::Change(change, tolerance) => format!("that breaks {} {}", change.key(), tolerated(tolerance)),
+            Region::Sigmas(change, limit) => format!("that breaks {} {limit} standard deviations", change.key()),
         }
     }
 
@@ -88,7 +82,6 @@ impl Limits {
 
     /// The same of numbers within other bounds than the definition's.
     pub(super) fn read_within(bounds: Bounds, definition: &'static Definition, map: &Map) -> Option<Self> {
-        let known = VERSUS.word(map, &[()]);
         let (key, item) = &written(definition, map)?.or_else(|| none(definition, map))?;
         let place = map.get("warn");
         let found = region(bounds, key, item);
@@ -97,7 +90,7 @@ impl Limits {
             Some(item) => Some(region(bounds, key, item)?),
             None => None,
         };
-        let (region, ()) = (found?, known?);
+        let region = found?;
         match (warn.filter(|warn| !region.encloses(*warn)), &place) {
             (Some(warn), Some(place)) => place.fail(outside_of(region, warn)),
             _ => Some(Self { region, warn }),
@@ -128,6 +121,7 @@ impl Limits {
                 };
                 json!({ change.key(): by })
             }
+            Region::Sigmas(change, limit) => json!({ change.key(): {"sigmas": limit.value()} }),
         }
     }
 
@@ -137,12 +131,25 @@ impl Limits {
         if let Region::Change(change, tolerance) = self.region { Some((change, tolerance)) } else { None }
     }
 
+    /// The change in standard deviations of the training values that is compared with the limit, if one is.
+    #[must_use]
+    pub fn sigmas(&self) -> Option<(Change, Limit)> {
+        if let Region::Sigmas(change, limit) = self.region { Some((change, limit)) } else { None }
+    }
+
+    /// Whether a change is compared with the limit.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self.region, Region::Change(..) | Region::Sigmas(..))
+    }
+
     /// The limit as one bound; of `between` the upper one.
     pub(super) fn bound(&self) -> Bound {
         let of = |region| match region {
             Region::Side(side, limit) => (side, limit),
             Region::Between(_, high) => (Side::Lte, high),
             Region::Change(_, tolerance) => (Side::Lte, tolerated(tolerance)),
+            Region::Sigmas(_, limit) => (Side::Lte, limit),
         };
         let (side, limit) = of(self.region);
         Bound { side, limit, warn: self.warn.map(|warn| of(warn).1) }
@@ -174,7 +181,9 @@ impl Limits {
     /// Of two ratios whether the other lies worse: further beyond the limit, or nearer to it.
     pub(super) fn is_worse(&self, one: Ratio, other: Ratio) -> bool {
         match self.region {
-            Region::Side(Side::Lt | Side::Lte, _) | Region::Change(Change::Increase, _) => other > one,
+            Region::Side(Side::Lt | Side::Lte, _) | Region::Change(Change::Increase, _) | Region::Sigmas(..) => {
+                other > one
+            }
             Region::Side(Side::Gt | Side::Gte, _) | Region::Change(Change::Drop, _) => other < one,
             Region::Between(low, high) => {
                 // By what factor the band is left; a ratio of 0 leaves it by any.
@@ -244,8 +253,8 @@ fn region(bounds: Bounds, key: &str, item: &Item) -> Option<Region> {
             let (low, high) = pair(item, bounds)?;
             Some(Region::Between(low, high))
         }
-        "max_increase" => Some(Region::Change(Change::Increase, change(item)?)),
-        "max_drop" => Some(Region::Change(Change::Drop, change(item)?)),
+        "max_increase" => change(bounds, Change::Increase, item),
+        "max_drop" => change(bounds, Change::Drop, item),
         key => {
             let side = Side::ALL.into_iter().find(|side| side.name() == key)?;
             Some(Region::Side(side, limit(item, bounds)?))
@@ -267,9 +276,26 @@ fn pair(item: &Item, bounds: Bounds) -> Option<(Limit, Limit)> {
     Some((low, high))
 }
 
-/// `0.05`, `{absolute: 0.05}` or `{relative: 0.1}`; from 0 on.
-fn change(item: &Item) -> Option<Tolerance> {
-    if item.scalar().is_none() { tolerance(item) } else { limit(item, Bounds::Rate).map(Tolerance::Absolute) }
+/// `0.05`, `{absolute: 0.05}` or `{relative: 0.1}`, from 0 on; of means also `{sigmas: 3}`.
+fn change(bounds: Bounds, change: Change, item: &Item) -> Option<Region> {
+    let of = |tolerance| Region::Change(change, tolerance);
+    if !bounds.is_wide() {
+        let rate = || limit(item, Bounds::Rate).map(Tolerance::Absolute);
+        return if item.scalar().is_none() { tolerance(item) } else { rate() }.map(of);
+    }
+    let amount = |item: &Item| limit(item, Bounds::FromZero);
+    if item.scalar().is_some() {
+        return amount(item).map(Tolerance::Absolute).map(of);
+    }
+    let keys: &[&'static str] =
+        if bounds == Bounds::Value { &["absolute", "relative", "sigmas"] } else { &["absolute", "relative"] };
+    let map = item.map(keys)?;
+    match (map.get("absolute"), map.get("relative"), map.get("sigmas")) {
+        (Some(item), None, None) => amount(&item).map(Tolerance::Absolute).map(of),
+        (None, Some(item), None) => amount(&item).map(Tolerance::Relative).map(of),
+        (None, None, Some(item)) => limit(&item, Bounds::AboveZero).map(|limit| Region::Sigmas(change, limit)),
+        _ => item.fail(format!("expected one of {}: write one, like {{relative: 0.1}}", keys.join(", "))),
+    }
 }
 
 fn outside_of(region: Region, warn: Region) -> String {
@@ -280,6 +306,9 @@ fn outside_of(region: Region, warn: Region) -> String {
         }
         (Region::Between(low, high), Region::Between(from, to)) => {
             format!("warn [{from}, {to}] does not lie inside of [{low}, {high}]: write a narrower pair")
+        }
+        (Region::Sigmas(_, limit), Region::Sigmas(_, warn)) => {
+            format!("warn {warn} is not below the limit {limit}: write fewer standard deviations")
         }
         (Region::Change(_, limit), Region::Change(_, warn)) => {
             format!("warn {} is not below the limit {}: write a smaller change", tolerated(warn), tolerated(limit))

@@ -21,6 +21,7 @@ pub fn target_name<'n>(numeric: &'n [String], categorical: &'n [String], target:
         Target::Numeric(index) => numeric.get(index),
         Target::Categorical(index) => categorical.get(index),
         Target::Score => return "score",
+        Target::Label => return "label",
     };
     name.map_or("", String::as_str)
 }
@@ -48,8 +49,10 @@ impl PolicyNames {
         let named = |names: &[String], target: fn(usize) -> Target| -> Vec<(String, Target)> {
             names.iter().enumerate().map(|(index, name)| (name.clone(), target(index))).collect()
         };
-        let targets = named(&numeric, Target::Numeric)
+        // A feature that is called so is meant by the name.
+        let targets = [("label".to_owned(), Target::Label)]
             .into_iter()
+            .chain(named(&numeric, Target::Numeric))
             .chain(named(&categorical, Target::Categorical))
             .chain([("score".to_owned(), Target::Score)])
             .collect();

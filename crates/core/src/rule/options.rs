@@ -60,7 +60,14 @@ impl Opt {
     fn wanted(&self) -> &'static str {
         match self.takes {
             Takes::Number { wanted, .. } | Takes::Text { wanted, .. } => wanted,
-            Takes::Whole { .. } | Takes::Words(_) | Takes::OneOf(_) | Takes::Rule => "a value",
+            Takes::Whole { .. }
+            | Takes::Words(_)
+            | Takes::OneOf(_)
+            | Takes::Rule
+            | Takes::Bins { .. }
+            | Takes::Range
+            | Takes::Versus
+            | Takes::KpiVersus => "a value",
         }
     }
 
@@ -165,8 +172,9 @@ fn except<L: ReadLimit>(
 fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<Target>> {
     let usable = |target: &Target| match subjects {
         Subjects::Categories => matches!(target, Target::Categorical(_)),
-        Subjects::Features { categorical: false } => !matches!(target, Target::Categorical(_)),
-        _ => true,
+        Subjects::Features { categorical: false } => !matches!(target, Target::Categorical(_) | Target::Label),
+        Subjects::Distributions => true,
+        _ => *target != Target::Label,
     };
     let items = if item.is_list() { item.list("feature names")? } else { vec![item.clone()] };
     if items.is_empty() {
@@ -194,10 +202,10 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
             continue;
         };
         if !usable(&target) {
-            let why = if matches!(target, Target::Categorical(_)) {
-                "is categorical, and this rule compares numbers: use ks_p or psi for it"
-            } else {
-                "is a number, and this rule counts categories: use out_of_range for it"
+            let why = match target {
+                Target::Categorical(_) => "is categorical, and this rule compares numbers: use ks_p or psi for it",
+                Target::Label => "is no feature: psi, ks_p, js, hellinger and l_inf compare it, label_rate limits it",
+                _ => "is a number, and this rule counts categories: use out_of_range for it",
             };
             item.report(format!("{} {why}", units::quote(name)));
         } else if seen.insert(target) {
@@ -205,6 +213,10 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
         } else {
             item.report(format!("{} is named twice: keep one", units::quote(name)));
         }
+    }
+    if targets.len() > 1 && targets.contains(&Target::Label) {
+        return item
+            .fail("label stands beside features: it is counted of joined pairs, so write a rule of its own for it");
     }
     Some(targets)
 }

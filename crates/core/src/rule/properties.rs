@@ -31,6 +31,8 @@ pub enum Counts {
 pub enum Subjects {
     /// Features and the score; only what is numeric unless `categorical`.
     Features { categorical: bool },
+    /// Features, the score, and the label.
+    Distributions,
     /// Categorical features.
     Categories,
     /// The segmentation that `by` names.
@@ -69,6 +71,8 @@ pub enum Minimum {
     OneSegment,
     /// One measurement.
     One,
+    /// None: that there is nothing is what it is about.
+    Nothing,
 }
 
 /// How a metric's limit is written.
@@ -101,6 +105,8 @@ pub enum Bounds {
     Fraction,
     Percentage,
     Value,
+    /// A number from 0 on.
+    FromZero,
 }
 
 /// Which values a metric can have.
@@ -140,6 +146,16 @@ pub enum Takes {
         bounds: &'static [(&'static str, f64)],
     },
     Words(&'static [&'static str]),
+    /// A number of quantile bins, or a mapping of `edges` or `width`.
+    Bins {
+        least: u64,
+        most: u64,
+    },
+    /// Two ascending numbers.
+    Range,
+    /// What a window is compared with (`versus`); and of a KPI.
+    Versus,
+    KpiVersus,
     /// `group/id` of a rule, which must be written.
     Rule,
     /// One of these words, which must be written.
@@ -155,14 +171,14 @@ impl Subjects {
     /// Whether they are features, or the score as one.
     #[must_use]
     pub fn are_features(self) -> bool {
-        matches!(self, Self::Features { .. } | Self::Categories)
+        matches!(self, Self::Features { .. } | Self::Distributions | Self::Categories)
     }
 
     /// The key that names the subject.
     #[must_use]
     pub fn key(self) -> Option<&'static str> {
         match self {
-            Self::Features { .. } | Self::Categories | Self::Kpi | Self::Measured => Some("of"),
+            Self::Features { .. } | Self::Distributions | Self::Categories | Self::Kpi | Self::Measured => Some("of"),
             Self::Segmentation => Some("by"),
             Self::Only(_) => None,
         }
@@ -232,6 +248,7 @@ impl Bounds {
             Self::SomeRate | Self::PValue | Self::Fraction => limit > Limit::ZERO && limit <= Limit::ONE,
             Self::Percentage => limit > Limit::ZERO && limit <= Limit::HUNDRED,
             Self::Value => limit.value().abs() <= MOST_VALUE,
+            Self::FromZero => (0.0..=MOST_VALUE).contains(&limit.value()),
         }
     }
 
@@ -247,7 +264,14 @@ impl Bounds {
             Self::Fraction => "a fraction above 0, at most 1 (or `unit: percent`)",
             Self::Percentage => "a percentage above 0, at most 100",
             Self::Value => "a number from -1e12 to 1e12",
+            Self::FromZero => "a number from 0 to 1e12",
         }
+    }
+
+    /// Whether its numbers may be larger than 1, and then changes of them too.
+    #[must_use]
+    pub fn is_wide(self) -> bool {
+        matches!(self, Self::Value | Self::FromZero)
     }
 }
 

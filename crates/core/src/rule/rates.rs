@@ -32,9 +32,8 @@ static MISSING_RATE: Definition = Definition {
     options: &[VERSUS, MIN_SAMPLES],
     recorded_as: None,
     parse: |definition, map, names| {
-        let (of, known) = (subjects(map, names, definition), VERSUS.word(map, &[()]));
-        let (min_samples, ()) = (MIN_SAMPLES.optional_whole(map)?, known?);
-        Some(RuleKind::new(EventRate { definition, of: of?, min_samples }))
+        let (of, min_samples) = (subjects(map, names, definition), MIN_SAMPLES.optional_whole(map));
+        Some(RuleKind::new(EventRate { definition, of: of?, min_samples: min_samples? }))
     },
 };
 
@@ -63,8 +62,9 @@ impl EventRate {
 
     /// The share in the window and in the snapshot's rows; `None` without any.
     fn rates(&self, c: &Distribution<'_>) -> (Option<Ratio>, Option<Ratio>) {
-        let (now, then) = if self.is_of_missing() { (c.missing, c.reference_missing) } else { (c.invalid, 0) };
-        (Ratio::of_counts(now, c.events()), Ratio::of_counts(then, c.reference_n + c.reference_missing))
+        let missing = self.is_of_missing();
+        let (now, then) = if missing { (c.missing, c.reference_missing) } else { (c.invalid, c.reference_invalid) };
+        (Ratio::of_counts(now, c.events()), Ratio::of_counts(then, c.reference_events()))
     }
 
     fn judge_one(&self, window: &dyn WindowCounts, subject: &Subject<Limits>) -> Judged {
@@ -83,7 +83,7 @@ impl EventRate {
             status
         });
         // The share of missing values in the snapshot is one of all its rows.
-        let rows = c.reference_n + c.reference_missing;
+        let rows = c.reference_events();
         let (status, insufficient) = if change.is_some() { shown::against(window, rows, judged) } else { judged };
         let mut evidence = Vec::new();
         let shows = self.is_of_missing() || change.is_some();

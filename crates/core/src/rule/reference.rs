@@ -43,6 +43,7 @@ impl Definition {
         match self.subjects {
             Subjects::Features { categorical: true } => "features, `score` (`of`)".to_owned(),
             Subjects::Features { categorical: false } => "numeric features, `score` (`of`)".to_owned(),
+            Subjects::Distributions => "features, `score`, `label` (`of`)".to_owned(),
             Subjects::Categories => "categorical features (`of`)".to_owned(),
             Subjects::Segmentation => "a segment attribute (`by`)".to_owned(),
             Subjects::Kpi => "a KPI (`of`)".to_owned(),
@@ -62,7 +63,11 @@ impl Definition {
     fn key_in_words(&self, key: &str) -> &'static str {
         match key {
             "between" => "`[a, b]`, ascending",
-            "max_increase" | "max_drop" => "a rate from 0 to 1, or `{relative: x}`",
+            "max_increase" | "max_drop" => match self.bounds {
+                Bounds::Value => "a number from 0 to 1e12, `{relative: x}`, or `{sigmas: x}`",
+                Bounds::FromZero => "a number from 0 to 1e12, or `{relative: x}`",
+                _ => "a rate from 0 to 1, or `{relative: x}`",
+            },
             "warn" if self.limit.takes_band() => "as the limit",
             _ => self.limit_in_words(),
         }
@@ -74,7 +79,7 @@ impl Definition {
         let bounds = if self.bounds == Bounds::Fraction { Bounds::Percentage } else { self.bounds };
         let number = bounds.schema();
         let pair = json!({"type": "array", "items": number, "minItems": 2, "maxItems": 2});
-        let change = json!({"anyOf": [Bounds::Rate.schema(), {"$ref": "#/$defs/tolerance"}]});
+        let change = self.change_schema();
         match (self.limit, key) {
             (LimitForm::Drop, _) => json!({"$ref": "#/$defs/tolerance"}),
             (_, "between") => pair,
@@ -83,6 +88,22 @@ impl Definition {
             (form, "warn") if form.takes_band() => json!({"anyOf": [number, pair]}),
             _ => number,
         }
+    }
+
+    /// JSON Schema of a change that is tolerated.
+    fn change_schema(&self) -> Value {
+        if !self.bounds.is_wide() {
+            return json!({"anyOf": [Bounds::Rate.schema(), {"$ref": "#/$defs/tolerance"}]});
+        }
+        let amount = Bounds::FromZero.schema();
+        let mut forms = json!({"absolute": amount, "relative": amount});
+        if let (Bounds::Value, Value::Object(forms)) = (self.bounds, &mut forms) {
+            forms.insert("sigmas".to_owned(), Bounds::AboveZero.schema());
+        }
+        let map = json!({
+            "type": "object", "properties": forms, "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
+        });
+        json!({"anyOf": [amount, map]})
     }
 
     /// Each key of the rule: what is written, the default, and what it means.
@@ -124,6 +145,7 @@ impl Definition {
     fn subject_written(&self) -> &'static str {
         match self.subjects {
             Subjects::Features { .. } => "`features`, `score`, a feature's name, or a list of these",
+            Subjects::Distributions => "`features`, `score`, a feature's name, or a list of these; or `label` alone",
             Subjects::Categories => "`features`, a categorical feature's name, or a list of these",
             Subjects::Segmentation => "one of `segments:`; an intersection as `a*b` or `[a, b]`",
             Subjects::Kpi => "a KPI's name, as labels carry it",
@@ -185,7 +207,7 @@ impl Definition {
 
     fn subject_schema(&self) -> Value {
         match self.subjects {
-            Subjects::Features { .. } | Subjects::Categories | Subjects::Segmentation => {
+            Subjects::Features { .. } | Subjects::Distributions | Subjects::Categories | Subjects::Segmentation => {
                 json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
             }
             _ => json!({"type": "string"}),
@@ -203,8 +225,21 @@ impl Bounds {
             }
             Self::Percentage => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 100}),
             Self::Value => json!({"type": "number", "minimum": -1e12, "maximum": 1e12}),
+            Self::FromZero => json!({"type": "number", "minimum": 0, "maximum": 1e12}),
         }
     }
+}
+
+/// JSON Schema of `versus`.
+fn versus_schema(words: &[&str]) -> Value {
+    let count = || json!({"type": "integer", "minimum": 1, "maximum": 1000});
+    let map = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "additionalProperties": false, "required": required});
+    let season = json!({"season": {"$ref": "#/$defs/duration"}, "back": count()});
+    let between = json!({"from": {"type": "string"}, "to": {"type": "string"}});
+    json!({"anyOf": [
+        {"enum": words}, map(json!({"rolling": count()}), &["rolling"]), map(season, &["season"]),
+        map(between, &["from", "to"]),
+    ]})
 }
 
 impl Opt {
@@ -213,6 +248,16 @@ impl Opt {
             Takes::Whole { least, most } => format!("a whole number from {least} to {most}"),
             Takes::Number { wanted, .. } | Takes::Text { wanted, .. } => wanted.to_owned(),
             Takes::Rule => "`group/id` of a rule of the same group".to_owned(),
+            Takes::Bins { least, most } => {
+                format!("a whole number from {least} to {most}, `{{width: n}}`, or `{{edges: [a, b, …]}}`")
+            }
+            Takes::Range => "`[a, b]`, ascending".to_owned(),
+            Takes::KpiVersus => {
+                "`champion`, `predecessor`, `previous`, `{rolling: n}`, `{season: 7d, back: n}`, `{from: TIME, to: TIME}`".to_owned()
+            }
+            Takes::Versus => {
+                "`training`, `previous`, `champion`, `{rolling: n}`, `{season: 7d, back: n}`, `{from: TIME, to: TIME}`".to_owned()
+            }
             Takes::Words(words) | Takes::OneOf(words) => {
                 words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
             }
@@ -236,6 +281,19 @@ impl Opt {
             }
             Takes::Words(words) | Takes::OneOf(words) => json!({"enum": words}),
             Takes::Rule => json!({"type": "string"}),
+            Takes::Bins { least, most } => {
+                let whole = json!({"type": "integer", "minimum": least, "maximum": most});
+                let edges =
+                    json!({"type": "array", "items": Bounds::Value.schema(), "minItems": 1, "maxItems": most - 1});
+                let map = json!({
+                    "type": "object", "properties": {"width": whole, "edges": edges}, "additionalProperties": false,
+                    "minProperties": 1, "maxProperties": 1,
+                });
+                json!({"anyOf": [whole, map]})
+            }
+            Takes::Range => json!({"type": "array", "items": Bounds::Value.schema(), "minItems": 2, "maxItems": 2}),
+            Takes::Versus => versus_schema(&["training", "previous", "champion"]),
+            Takes::KpiVersus => versus_schema(&["champion", "predecessor", "previous"]),
             Takes::Text { pattern, .. } => json!({"type": "string", "pattern": pattern}),
         };
         if let Value::Object(schema) = &mut schema {

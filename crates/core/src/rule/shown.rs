@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::binning::Binning;
 use super::counts::{Binned, Distribution, TargetReference, WindowCounts};
 use super::result::Judged;
 use super::types::{Status, Target};
+use super::versus::Versus;
 use crate::codec::number::number;
 use crate::stats::bins::Bin;
 use crate::stats::psi::{Zero, contributions};
@@ -27,11 +29,22 @@ pub fn against(
 ) -> (Status, Option<String>) {
     let least = window.min_reference();
     let why = match reference {
+        n if window.versus() != Versus::Training && n < least => {
+            format!("reference_n {n} of {} is below min_samples {least}", window.versus().name())
+        }
         0 => "the snapshot has no value of it".to_owned(),
         _ if status == Status::Insufficient || reference >= least => return (status, reason),
         n => format!("reference_n {n} is below min_reference {least}"),
     };
     (Status::Insufficient, Some(why))
+}
+
+/// The bins of a target, as results name them.
+pub fn bins_of(target: Target, bins: &Binning) -> String {
+    match target {
+        Target::Categorical(_) | Target::Label => "categories".to_owned(),
+        Target::Numeric(_) | Target::Score => bins.name(),
+    }
 }
 
 /// What every result on a feature ends with.

@@ -1,7 +1,9 @@
 //! A window for the tests of rules that read one numeric feature.
 
+use super::binning::Binning;
 use super::counts::{
-    Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segments, TargetReference, WindowCounts,
+    Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segments, SumCounts, TargetReference,
+    WindowCounts, filled,
 };
 use super::types::{Aggregate, Target};
 
@@ -47,16 +49,21 @@ impl WindowCounts for OneFeature {
             invalid: 0,
             reference_n: self.reference.iter().sum(),
             reference_missing: 0,
+            reference_invalid: 0,
             reference: TargetReference::Numeric { cells: &self.reference, discrete: false },
         })
     }
 
-    fn binned(&self, _: Target, _: usize, _: &[u64]) -> Binned {
+    fn binned(&self, _: Target, _: &Binning, _: &[u64]) -> Binned {
         Binned::default()
     }
 
     fn points(&self, _: Target) -> &[f64] {
         POINTS.get(..self.reference.len() / 2).unwrap_or_default()
+    }
+
+    fn range(&self, _: Target) -> Option<(usize, usize)> {
+        filled(&self.reference)
     }
 
     fn deviation(&self, _: Target) -> Option<f64> {
@@ -85,6 +92,26 @@ impl WindowCounts for OneFeature {
 
     fn quality(&self) -> QualityCounts<'_> {
         QualityCounts::default()
+    }
+
+    fn events(&self) -> u64 {
+        self.cells.iter().sum()
+    }
+
+    fn reference_events(&self) -> Option<u64> {
+        None
+    }
+
+    fn labels(&self) -> Option<[u64; 2]> {
+        None
+    }
+
+    fn reference_labels(&self) -> Option<[u64; 2]> {
+        None
+    }
+
+    fn sum(&self, _: Target) -> Option<SumCounts> {
+        None
     }
 
     fn latency(&self) -> Cells<'_> {

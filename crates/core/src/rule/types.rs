@@ -48,6 +48,8 @@ pub enum Target {
     Numeric(usize),
     Categorical(usize),
     Score,
+    /// The label of joined pairs, as the categories 0 and 1.
+    Label,
 }
 
 /// A rule's subject with the limits that hold for it (after `except`).

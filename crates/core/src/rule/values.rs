@@ -3,10 +3,12 @@
 use serde_json::Value;
 
 use super::alarms::Simulation;
+use super::binning::{Binning, DECILES};
 use super::counts::{Distribution, TargetReference, WindowCounts};
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
+use super::forms::{RANGE, range};
 use super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::options::subjects;
 use super::result::{Judged, enough};
@@ -35,18 +37,17 @@ const BASE: Definition = Definition {
     recorded_as: None,
     parse: |definition, map, names| {
         let (of, min_samples) = (subjects(map, names, definition), MIN_SAMPLES.optional_whole(map));
-        // Only `constant` takes a change.
-        let known = VERSUS.word(map, &[()]);
-        let (of, min_samples, ()) = (of?, min_samples?, known?);
-        Some(RuleKind::new(ShareOfValues { definition, of, min_samples }))
+        let (of, min_samples, range) = (of?, min_samples?, range(map)?);
+        Some(RuleKind::new(ShareOfValues { definition, of, min_samples, range }))
     },
 };
 
 static OUT_OF_RANGE: Definition = Definition {
     name: "out_of_range",
-    documentation: "The share of measured values below the smallest or above the largest value in the snapshot; `below` and `above` count \
-        them. Missing and invalid values are no part of it.",
+    documentation: "The share of measured values below the smallest or above the largest value in the snapshot, or outside of `range`; `below` \
+        and `above` count them. Missing and invalid values are no part of it.",
     subjects: Subjects::Features { categorical: false },
+    options: &[RANGE, MIN_SAMPLES],
     ..BASE
 };
 static NEW_CATEGORIES: Definition = Definition {
@@ -75,6 +76,8 @@ pub struct ShareOfValues {
     definition: &'static Definition,
     pub of: Vec<Subject<Limits>>,
     pub min_samples: Option<u64>,
+    /// What `out_of_range` takes for the range in place of the snapshot's.
+    pub range: Option<[f64; 2]>,
 }
 
 /// A share, or the least and the most that it can be; and what stands beside it.
@@ -89,8 +92,13 @@ impl ShareOfValues {
     fn found(&self, window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Found {
         let share = |k: u64| Ratio::of_counts(k, c.n).map(|ratio| [ratio; 2]);
         if self.definition == &OUT_OF_RANGE {
-            let Some((below, above)) = c.outside() else { return Found::default() };
-            let evidence = vec![("below", below.into()), ("above", above.into())];
+            let outside = match self.range {
+                Some(range) => outside_of(range, window.points(target), c.cells),
+                None => c.outside(),
+            };
+            let Some((below, above)) = outside else { return Found::default() };
+            let mut evidence = vec![("below", below.into()), ("above", above.into())];
+            evidence.extend(self.range.map(|range| ("range", range.to_vec().into())));
             return Found { ends: share(below + above), reference: None, evidence };
         }
         if self.definition == &NEW_CATEGORIES {
@@ -98,7 +106,7 @@ impl ShareOfValues {
             let unseen = c.cells.last().copied().filter(|_| matches!(c.reference, TargetReference::Categorical(_)));
             return Found { ends: unseen.and_then(share), ..Found::default() };
         }
-        let binned = window.binned(target, 10, c.cells);
+        let binned = window.binned(target, &DECILES, c.cells);
         let (reference, unseen) = match c.reference {
             TargetReference::Numeric { cells, .. } => (cells, None),
             TargetReference::Categorical(_) => (binned.reference.as_slice(), window.unseen(target)),
@@ -127,7 +135,7 @@ impl ShareOfValues {
             why = reason;
             status
         });
-        let is_against = is_change || self.definition != &CONSTANT;
+        let is_against = is_change || (self.definition != &CONSTANT && self.range.is_none());
         let (status, insufficient) = if is_against { shown::against(window, c.reference_n, judged) } else { judged };
         if self.definition == &CONSTANT {
             evidence.push(("lower", number(ends.map(|[lower, _]| lower.value()))));
@@ -143,6 +151,13 @@ impl ShareOfValues {
         let (value, reason) = (compared.map(Ratio::value), insufficient.or(why));
         Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins: None }
     }
+}
+
+/// Counts below and above a range whose ends are points of the grid.
+fn outside_of([low, high]: [f64; 2], points: &[f64], cells: &[u64]) -> Option<(u64, u64)> {
+    let cell_of = |end: f64| points.binary_search_by(|point| point.total_cmp(&end)).ok().map(|at| 2 * at + 1);
+    let (low, high) = (cell_of(low)?, cell_of(high)?);
+    Some((cells.iter().take(low).sum(), cells.iter().skip(high + 1).sum()))
 }
 
 /// The least and the most that the share of the most frequent value can be, of counts by cell: a grid's points are values, its open
@@ -178,7 +193,8 @@ impl Check for ShareOfValues {
     }
 
     fn reads(&self) -> Vec<Read> {
-        self.of.iter().map(|subject| Read::Distribution(subject.target)).collect()
+        let ends = self.range.map(|range| Read::Bins(Binning::Edges(range.to_vec())));
+        self.of.iter().map(|subject| Read::Distribution(subject.target)).chain(ends).collect()
     }
 
     fn bounds(&self) -> Vec<Bound> {

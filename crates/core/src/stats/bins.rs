@@ -3,7 +3,7 @@
 //! Bins are right-closed and never cut a cell, so bin counts are sums of cell counts.
 
 use super::grid::Grid;
-use super::real::{order_index, plain_zero};
+use super::real::{length, order_index, plain_zero};
 
 /// One bin: the cells from the previous bin's `end` up to, not including, this `end`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -33,6 +33,20 @@ pub fn quantile_edges(sorted: &[f64], bins: usize) -> Vec<(f64, bool)> {
     edges
 }
 
+/// The edges between so many bins of equal width from the smallest to the largest finite value of `sorted`, ascending: what
+/// `numpy.linspace` gives without its ends. Without a finite value there are none, and where all values are one it is the edge.
+#[must_use]
+#[allow(clippy::float_cmp, reason = "edges that rounding makes equal are one")]
+pub fn equal_width_edges(sorted: &[f64], bins: usize) -> Vec<f64> {
+    let mut finite = sorted.iter().copied().filter(|x| x.is_finite());
+    let Some(low) = finite.next() else { return Vec::new() };
+    let high = finite.next_back().unwrap_or(low);
+    let step = (high - low) / length(bins);
+    let mut edges: Vec<f64> = (1..bins).map(|j| plain_zero(length(j) * step + low)).filter(|x| x.is_finite()).collect();
+    edges.dedup();
+    edges
+}
+
 /// The bins of ascending `edges` over `grid`, one per edge, one more {e} per heavy edge, and the last one.
 ///
 /// Every edge should be a grid point ([`Grid::from_sorted`] takes them); one that is not is lowered to the point below
@@ -50,6 +64,13 @@ pub fn bins(grid: &Grid, edges: &[(f64, bool)]) -> Vec<Bin> {
     }
     bins.push(Bin { end: grid.cells(), le: None, atom: false });
     bins
+}
+
+/// The same of edges none of which is heavy.
+#[must_use]
+pub fn plain_bins(grid: &Grid, edges: &[f64]) -> Vec<Bin> {
+    let edges: Vec<(f64, bool)> = edges.iter().map(|edge| (*edge, false)).collect();
+    bins(grid, &edges)
 }
 
 /// Bin counts from cell counts. Cells that are not there count as 0.

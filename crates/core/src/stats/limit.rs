@@ -103,6 +103,17 @@ pub enum Amount {
     Float(f64),
 }
 
+impl Amount {
+    /// The nearest real.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        match self {
+            Self::Exact(ratio) => ratio.value(),
+            Self::Float(value) => value,
+        }
+    }
+}
+
 impl From<Ratio> for Amount {
     fn from(value: Ratio) -> Self {
         Self::Exact(value)

@@ -88,7 +88,12 @@ pub fn is_within_chance(value: f64, n: u64, m: u64, bins: usize, alpha: f64) -> 
 /// `quantiles` is the number of quantile bins asked for, `None` for categories.
 #[must_use]
 pub fn method_name(quantiles: Option<usize>, zero: Zero) -> String {
-    let bins = quantiles.map_or_else(|| "categories".to_owned(), |count| format!("quantile-{count}"));
+    method_of(&quantiles.map_or_else(|| "categories".to_owned(), |count| format!("quantile-{count}")), zero)
+}
+
+/// The same of bins by their name.
+#[must_use]
+pub fn method_of(bins: &str, zero: Zero) -> String {
     match zero {
         Zero::Half => format!("{bins}/half"),
         Zero::Floor(floor) => {

@@ -1,5 +1,6 @@
 //! The Wasserstein-1 distance of two samples that are counted over the cells of a grid.
 
+use super::grid::Grid;
 use super::real::{length, total, wide};
 use super::scores::Interval;
 
@@ -39,6 +40,27 @@ pub fn wasserstein(points: &[f64], reference: &[u64], window: &[u64]) -> Option<
     let all = wide(u128::from(n) * u128::from(m));
     let found = Interval { lower: lower / all, upper: upper / all };
     (found.lower.is_finite() && found.upper.is_finite()).then_some(found)
+}
+
+/// The same where the grid has points (edges of bins) beyond a range: counts outside of it are moved to its ends, which are the cells
+/// `first` and `last`, both points. `None` also where they are none.
+#[must_use]
+pub fn within_range(
+    points: &[f64],
+    (first, last): (usize, usize),
+    reference: &[u64],
+    window: &[u64],
+) -> Option<Interval> {
+    if !Grid::is_atom(first) || !Grid::is_atom(last) {
+        return None;
+    }
+    let moved = |cells: &[u64]| {
+        let mut moved = cells.get(first - 1..=last + 1)?.to_vec();
+        *moved.first_mut()? = cells.get(..first)?.iter().sum();
+        *moved.last_mut()? = cells.get(last + 1..)?.iter().sum();
+        Some(moved)
+    };
+    wasserstein(points.get(first / 2..=last / 2)?, &moved(reference)?, &moved(window)?)
 }
 
 /// The standard deviation of a sample, with the divisor n (ddof 0): two passes over the ascending values, which are finite and

@@ -17,9 +17,15 @@ pub struct Reads {
     pub labelled: Vec<bool>,
     /// Score cells by label.
     pub auc: bool,
+    /// Labels of joined pairs, whatever was decided.
+    pub labels: bool,
+    /// Targets whose values are summed, in order: their sums stand behind the measured ones.
+    pub sums: Vec<Target>,
     /// Joined pairs by decision and label, and predictions by decision; all segments together.
     pub confusion: bool,
     pub decisions: bool,
+    /// Whether windows without events are judged while the version is active.
+    pub volume: bool,
     pub latency: bool,
     pub error: bool,
     /// KPIs as indexes into the policy's.
@@ -42,8 +48,11 @@ impl Reads {
             segmentations: Vec::new(),
             labelled: Vec::new(),
             auc: false,
+            labels: false,
+            sums: Vec::new(),
             confusion: false,
             decisions: false,
+            volume: false,
             latency: false,
             error: false,
             kpis: Vec::new(),
@@ -56,13 +65,16 @@ impl Reads {
         for rule in &group.rules {
             for read in rule.kind.reads() {
                 match read {
+                    Read::Distribution(Target::Label) | Read::Labels => reads.labels = true,
                     Read::Distribution(target) => reads.targets.push(target),
+                    Read::Sum(target) => reads.sums.push(target),
                     Read::Segmentation(by) => reads.segmentations.push(by),
                     Read::ScoreByLabel => reads.auc = true,
                     Read::Confusion => reads.confusion = true,
                     Read::Decisions => reads.decisions = true,
                     Read::Latency(_) => reads.latency = true,
                     Read::Error => reads.error = true,
+                    Read::Volume => reads.volume = true,
                     Read::Kpi(of) => reads.kpis.push(of),
                     Read::Measured(of) => reads.measured.push(of),
                     // These are read of the snapshot.
@@ -71,6 +83,8 @@ impl Reads {
             }
             reads.features |= rule.kind.reads_features();
         }
+        reads.sums.sort_unstable();
+        reads.sums.dedup();
         reads.targets.sort_unstable();
         reads.targets.dedup();
         reads.features &= reads.targets.iter().any(|t| *t != Target::Score);
@@ -103,6 +117,13 @@ impl Reads {
     #[must_use]
     pub fn counts_decided_pairs(&self) -> bool {
         self.confusion || self.labelled.contains(&true)
+    }
+
+    /// Where the sums of a target stand among the measured cells: of its values in predictions, and in the features stream.
+    #[must_use]
+    pub fn sums_at(&self, sum: usize) -> [usize; 2] {
+        let own = self.measured.len() + 2 * sum;
+        [own, own + 1]
     }
 
     /// The reads of all groups of a policy.
@@ -162,6 +183,8 @@ pub struct Layout {
     pub confusion: Option<CellBlock>,
     /// `[negative, positive]` decisions.
     pub decisions: Option<CellBlock>,
+    /// Labels 0 and 1, and none: as a categorical feature has its unseen ones.
+    pub labels: Option<CellBlock>,
     /// How many segmentations keep confusion counts.
     pub segmentations: usize,
     /// How many counts there are.
@@ -202,6 +225,7 @@ impl Layout {
             kpis: reads.kpis.iter().map(|_| block(2)).collect(),
             confusion: reads.confusion.then(|| block(4)),
             decisions: reads.decisions.then(|| block(2)),
+            labels: reads.labels.then(|| block(3)),
             segmentations: reads.segmentations.len(),
             total,
         }

@@ -1,15 +1,12 @@
 //! Measurements of one metric over some span: a count, an exact sum in billionths, the smallest and the largest value.
 //! All of it integers, so that cells merge in any order to the same bytes.
 
-use std::cmp::Ordering;
-
 use serde::{Deserialize, Serialize};
 
 use crate::state_v4;
+use crate::stats::fixed::{SCALE, fixed};
 use crate::stats::ratio::Ratio;
 
-/// Fixed-point units of 1.
-const SCALE: u64 = 1_000_000_000;
 /// Decimals that a sum has, and that its mean is continued by.
 const DECIMALS: usize = 9;
 const MORE_DECIMALS: usize = 18;
@@ -95,31 +92,6 @@ impl MeasuredCell {
     }
 }
 
-/// A value in billionths, half to even; exact integer arithmetic on the double's own digits. Finite values only.
-fn fixed(x: f64) -> i128 {
-    const FRACTION: u64 = (1 << 52) - 1;
-    let bits = x.to_bits();
-    let exponent = i32::try_from((bits >> 52) & 0x7ff).unwrap_or(0);
-    let digits = if exponent == 0 { bits & FRACTION } else { bits & FRACTION | (1 << 52) };
-    // |x| = digits * 2^shift.
-    let shift = exponent.max(1) - 1075;
-    let scaled = i128::from(digits) * i128::from(SCALE);
-    let magnitude = match u32::try_from(-shift) {
-        // At most 2^53 * 1e9 * 2^43: a value within `MOST_VALUE` is below 2^40.
-        Err(_) => scaled.wrapping_shl(shift.unsigned_abs()),
-        Ok(down @ 0..=126) => {
-            let (floor, rest) = (scaled >> down, scaled & ((1 << down) - 1));
-            match (rest * 2).cmp(&(1 << down)) {
-                Ordering::Less => floor,
-                Ordering::Equal => floor + (floor & 1),
-                Ordering::Greater => floor + 1,
-            }
-        }
-        Ok(_) => 0,
-    };
-    if x.is_sign_negative() { -magnitude } else { magnitude }
-}
-
 /// The double nearest to a number of billionths and as many 1e-27ths.
 fn real(billionths: i128, more: i128) -> f64 {
     let (scale, sign) = (i128::from(SCALE), if billionths < 0 { "-" } else { "" });
@@ -142,6 +114,8 @@ fn unkey(key: i64) -> f64 {
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "values are exact, or the nearest double of a decimal")]
 mod tests {
+    use std::cmp::Ordering;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -190,7 +190,7 @@ fn the_rates_of_a_runs_units_are_those_of_the_rule_table() {
     let rates = crate::rule::all().filter(|definition| definition.is_rate());
     let mut names: Vec<&str> = rates.map(|definition| definition.name).collect();
     names.sort_unstable();
-    assert_eq!(names, ["error_rate", "invalid_rate", "missing_rate", "selection_rate"]);
+    assert_eq!(names, ["error_rate", "invalid_rate", "label_rate", "missing_rate", "selection_rate"]);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn exceptions_take_limits_of_any_form() {
     let kind =
         rule("js: {of: features, lt: 0.2, warn: 0.1, except: {a: {lt: 0.5}, b: {warn: 0.15}, c: {between: [0, 1]}}}");
     let distance: &Distance = kind.as_check().unwrap();
-    assert_eq!(distance.metric, Metric::JensenShannon(10));
+    assert_eq!(distance.metric, Metric::JensenShannon(Binning::Quantile(10)));
     let side = |limit| Region::Side(Side::Lt, at(limit));
     let limits: Vec<Limits> = distance.of.iter().map(|subject| subject.limit).collect();
     assert_eq!(limits[0], Limits { region: side(0.5), warn: Some(side(0.1)) });
@@ -91,7 +91,10 @@ fn what_is_wrong_with_a_rule_on_drift_is_said() {
         ("new_categories: {of: a, lt: 0.1}", "\"a\" is a number, and this rule counts categories: use out_of_range"),
         ("out_of_range: {of: c, lt: 0.1}", "\"c\" is categorical"),
         ("missing_rate: {of: features}", "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase`"),
-        ("missing_rate: {of: features, max_increase: 0.1, versus: previous}", "expected `training`, read \"previous\""),
+        (
+            "missing_rate: {of: features, max_increase: 0.1, versus: before}",
+            "expected `training` or `previous` or `champion`, read \"before\"",
+        ),
     ] {
         rule_says(rule, message);
     }

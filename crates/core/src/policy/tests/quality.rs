@@ -69,7 +69,7 @@ fn what_is_wrong_with_a_limit_is_said() {
         ("recall: {gte: 0.7, warn: 0.6}", "recall.warn: warn 0.6 is not above gte 0.7"),
         ("recall: {between: [0.7, 0.9], warn: [0.6, 0.8]}", "warn [0.6, 0.8] does not lie inside of [0.7, 0.9]"),
         ("recall: {max_drop: 0.1, warn: 0.2}", "warn 0.2 is not below the limit 0.1: write a smaller change"),
-        ("recall: {max_drop: 0.1, versus: previous}", "expected `training`, read \"previous\""),
+        ("recall: {max_drop: 0.1, versus: before}", "expected `training` or `previous` or `champion`, read \"before\""),
         ("recall: {gte: 0.7, min_samples: 0}", "expected a whole number from 1 to 1000000000, read \"0\""),
     ] {
         rule_says(rule, message);

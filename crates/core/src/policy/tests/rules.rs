@@ -86,7 +86,7 @@ fn rule_kinds() {
     );
     let kind = rule("psi: {of: a, lt: 0.2, zero: floor:1e-4, bins: 20}");
     let psi: &Psi = kind.as_check().unwrap();
-    assert_eq!((psi.zero, psi.bins), (Zero::Floor(1e-4), 20));
+    assert_eq!((psi.zero, psi.bins.clone()), (Zero::Floor(1e-4), Binning::Quantile(20)));
     assert_eq!(
         rule("error_rate: {lt: 1.1, warn: 0.7, unit: percent}"),
         RuleKind::new(ErrorRate { limit: limit(Side::Lt, 0.011, Some(at(0.007))), min_samples: None }),
@@ -107,7 +107,7 @@ fn rule_kinds() {
 /// A rule of a metric with what it must have.
 fn least(metric: &'static Definition) -> String {
     let of = match metric.subjects {
-        Subjects::Features { .. } => "of: [a, score], ",
+        Subjects::Features { .. } | Subjects::Distributions => "of: [a, score], ",
         Subjects::Categories => "of: c, ",
         Subjects::Segmentation => "by: c, ",
         Subjects::Kpi | Subjects::Measured => "of: ctr, ",

@@ -4,21 +4,22 @@
 use serde_json::Value;
 
 use super::super::alarms::Simulation;
+use super::super::binning::{Binning, DECILES};
 use super::super::counts::{Distribution, TargetReference, WindowCounts};
 use super::super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
 };
-use super::super::limits::{Limits, MIN_SAMPLES};
+use super::super::forms::{BINS, binning};
+use super::super::limits::{Limits, MIN_SAMPLES, VERSUS};
 use super::super::options::subjects;
 use super::super::result::{Judged, enough};
 use super::super::shown;
 use super::super::types::{Bound, Status, Subject, Target};
-use super::BINS;
 use crate::codec::number::number;
 use crate::stats::distance::{hellinger, jensen_shannon, largest_difference};
 use crate::stats::ks;
 use crate::stats::limit::Amount;
-use crate::stats::wasserstein::wasserstein;
+use crate::stats::wasserstein::within_range;
 
 /// The rules of this family, in the order of the reference.
 pub(crate) static RULES: [&Definition; 5] = [&KS, &JS, &HELLINGER, &L_INF, &WASSERSTEIN];
@@ -28,21 +29,21 @@ const BASE: Definition = Definition {
     documentation: "",
     guards: Guard::Drift,
     counts: Counts::Predictions,
-    subjects: Subjects::Features { categorical: true },
+    subjects: Subjects::Distributions,
     baseline: Reference::Snapshot,
     minimum: Minimum::Samples,
     limit: LimitForm::Band,
     bounds: Bounds::Rate,
     example: "0.1",
     values: Values::Fraction,
-    options: &[BINS, MIN_SAMPLES],
+    options: &[BINS, VERSUS, MIN_SAMPLES],
     recorded_as: None,
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
         let metric = match definition.name {
             "ks" => Some(Metric::Ks),
             "wasserstein" => Some(Metric::Wasserstein),
-            _ => BINS.whole(map).and_then(|bins| usize::try_from(bins).ok()).map(|bins| match definition.name {
+            _ => binning(map).map(|bins| match definition.name {
                 "js" => Metric::JensenShannon(bins),
                 "hellinger" => Metric::Hellinger(bins),
                 _ => Metric::LInf(bins),
@@ -58,7 +59,7 @@ static KS: Definition = Definition {
     documentation: "The two-sample Kolmogorov–Smirnov distance D from the training values: the largest difference of the distribution \
         functions, whatever its p-value. Where values lie between the points of the grid, `d` and `d_hi` enclose D, and `d` is the value.",
     subjects: Subjects::Features { categorical: false },
-    options: &[MIN_SAMPLES],
+    options: &[VERSUS, MIN_SAMPLES],
     ..BASE
 };
 static JS: Definition = Definition {
@@ -86,22 +87,22 @@ static WASSERSTEIN: Definition = Definition {
     subjects: Subjects::Features { categorical: false },
     bounds: Bounds::AboveZero,
     values: Values::FromZero,
-    options: &[MIN_SAMPLES],
+    options: &[VERSUS, MIN_SAMPLES],
     ..BASE
 };
 
-/// Which distance; of those over bins with the number of quantile bins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which distance; of those over bins with these.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Metric {
     Ks,
-    JensenShannon(usize),
-    Hellinger(usize),
-    LInf(usize),
+    JensenShannon(Binning),
+    Hellinger(Binning),
+    LInf(Binning),
     Wasserstein,
 }
 
 impl Metric {
-    fn bins(self) -> Option<usize> {
+    fn bins(&self) -> Option<&Binning> {
         match self {
             Self::JensenShannon(bins) | Self::Hellinger(bins) | Self::LInf(bins) => Some(bins),
             Self::Ks | Self::Wasserstein => None,
@@ -126,15 +127,12 @@ struct Found {
 impl Distance {
     fn found(&self, window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Found {
         let on_bins = |of: fn(&[u64], &[u64]) -> Option<Amount>| {
-            let bins = self.metric.bins().unwrap_or_default();
+            let bins = self.metric.bins().unwrap_or(&DECILES);
             let binned = window.binned(target, bins, c.cells);
-            let method = match target {
-                Target::Categorical(_) => "categories".to_owned(),
-                _ => format!("quantile-{bins}"),
-            };
+            let method = shown::bins_of(target, bins);
             Found { value: of(&binned.reference, &binned.window), evidence: vec![("method", method.into())] }
         };
-        match self.metric {
+        match &self.metric {
             Metric::Ks => ks_distance(c),
             Metric::Wasserstein => moved(window, target, c),
             Metric::JensenShannon(_) => on_bins(|r, w| jensen_shannon(r, w).map(Amount::Float)),
@@ -160,7 +158,7 @@ impl Distance {
         evidence.extend(shown::tail(&c));
         let (reason, bins) = (insufficient.or(why), self.metric.bins());
         let shows = bins.is_some() || status != Status::Pass;
-        let bins = shows.then(|| shown::beside(&c, &window.binned(target, bins.unwrap_or(10), c.cells)));
+        let bins = shows.then(|| shown::beside(&c, &window.binned(target, bins.unwrap_or(&DECILES), c.cells)));
         if status != Status::Pass {
             evidence.extend(shown::unseen(window, target));
         }
@@ -188,7 +186,9 @@ fn ks_distance(c: &Distribution<'_>) -> Found {
 
 fn moved(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Found {
     let integral = match c.reference {
-        TargetReference::Numeric { cells, .. } => wasserstein(window.points(target), cells, c.cells),
+        TargetReference::Numeric { cells, .. } => {
+            window.range(target).and_then(|range| within_range(window.points(target), range, cells, c.cells))
+        }
         TargetReference::Categorical(_) => None,
     };
     // A constant feature has no standard deviation to measure by.
@@ -207,7 +207,7 @@ fn moved(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Fou
 
 impl Check for Distance {
     fn definition(&self) -> &'static Definition {
-        match self.metric {
+        match &self.metric {
             Metric::Ks => &KS,
             Metric::JensenShannon(_) => &JS,
             Metric::Hellinger(_) => &HELLINGER,
@@ -219,7 +219,7 @@ impl Check for Distance {
     fn reads(&self) -> Vec<Read> {
         let of = self.of.iter().map(|subject| Read::Distribution(subject.target));
         let deviations = (self.metric == Metric::Wasserstein).then_some(Read::Deviations);
-        of.chain(self.metric.bins().map(Read::Bins)).chain(deviations).collect()
+        of.chain(self.metric.bins().cloned().map(Read::Bins)).chain(deviations).collect()
     }
 
     fn bounds(&self) -> Vec<Bound> {

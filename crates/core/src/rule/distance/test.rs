@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::binning::DECILES;
 use super::super::counts::{Distribution, TargetReference, WindowCounts};
 use super::super::limits::Limits;
 use super::super::result::{Judged, enough, real};
@@ -100,7 +101,8 @@ impl KsP {
         };
         evidence.push(("limit", subject.limit.evidence()));
         evidence.extend(shown::tail(c));
-        let bins = (status != Status::Pass).then(|| shown::beside(c, &window.binned(subject.target, 10, c.cells)));
+        let bins =
+            (status != Status::Pass).then(|| shown::beside(c, &window.binned(subject.target, &DECILES, c.cells)));
         Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins }
     }
 }
@@ -132,7 +134,7 @@ fn test(window: &dyn WindowCounts, target: Target, c: &Distribution<'_>) -> Opti
             ],
         });
     }
-    let binned = window.binned(target, 10, c.cells);
+    let binned = window.binned(target, &DECILES, c.cells);
     let (mut reference, mut counted) = (binned.reference, binned.window);
     let scattered = tell_unseen_apart(window, target, &mut reference, &mut counted);
     let (found, pooled) = pearson_pooled(&reference, &counted, scattered)?;

@@ -20,6 +20,8 @@ pub enum Region {
     Between(Limit, Limit),
     /// No further above or below the reference than this.
     Change(Change, Tolerance),
+    /// No further above or below the reference than so many of its standard deviations.
+    Sigmas(Change, Limit),
 }
 
 /// How a value, or an interval that encloses it, lies to a region.
@@ -36,7 +38,7 @@ impl Region {
         match self {
             Self::Side(side, _) => side.name(),
             Self::Between(..) => "between",
-            Self::Change(change, _) => change.key(),
+            Self::Change(change, _) | Self::Sigmas(change, _) => change.key(),
         }
     }
 
@@ -45,6 +47,7 @@ impl Region {
             Self::Side(side, limit) => side.passes(limit.order(value)),
             Self::Between(low, high) => low.order(value).is_ge() && high.order(value).is_le(),
             Self::Change(_, tolerance) => tolerated(tolerance).order(value).is_le(),
+            Self::Sigmas(_, limit) => limit.order(value).is_le(),
         }
     }
 
@@ -75,13 +78,15 @@ impl Region {
             }
             Self::Between(low, high) => format!("outside of warn [{low}, {high}]"),
             Self::Change(_, tolerance) => format!("above warn {}", tolerated(tolerance)),
+            Self::Sigmas(_, limit) => format!("above warn {limit} standard deviations"),
         }
     }
 
     /// Whether a warning at `inner` says something before this region is left.
     pub(super) fn encloses(self, inner: Self) -> bool {
         match (self, inner) {
-            (Self::Side(Side::Lt | Side::Lte, limit), Self::Side(_, warn)) => warn < limit,
+            (Self::Side(Side::Lt | Side::Lte, limit), Self::Side(_, warn))
+            | (Self::Sigmas(_, limit), Self::Sigmas(_, warn)) => warn < limit,
             (Self::Side(Side::Gt | Side::Gte, limit), Self::Side(_, warn)) => warn > limit,
             (Self::Between(low, high), Self::Between(from, to)) => {
                 low <= from && to <= high && (low, high) != (from, to)

@@ -1,0 +1,97 @@
+//! The references of a window: of the training snapshot, or of what is in its place (`versus`).
+
+use std::sync::LazyLock;
+
+use super::super::against::{ReferenceCells, ReferenceCounts, two};
+use super::CountedWindow;
+use crate::baseline::Baseline;
+use crate::rule::counts::{Cells, Distribution, TargetReference};
+use crate::rule::types::Target;
+use crate::stats::ratio::Ratio;
+use crate::window::layout::Layout;
+use crate::window::tally::Tally;
+
+impl CountedWindow<'_, '_> {
+    /// A target's counts beside those of a reference that is not the snapshot.
+    pub(super) fn beside_reference<'c>(
+        &'c self,
+        baseline: &'c Baseline,
+        (at, target): (usize, Target),
+        (n, counted): (u64, Cells<'c>),
+    ) -> Option<Distribution<'c>> {
+        let Cells { cells, missing, invalid } = counted;
+        let found = match target {
+            Target::Categorical(_) => self.counts_in_reference().and_then(|counts| counts.distribution(at, target)),
+            _ => self.cells_in_reference(baseline, target),
+        };
+        let none = ReferenceCells { cells: &[], n: 0, missing: 0, invalid: 0 };
+        let found = found.unwrap_or(none);
+        let reference = match target {
+            Target::Categorical(i) => TargetReference::Categorical(&baseline.categorical.get(i)?.names),
+            numeric => TargetReference::Numeric { cells: found.cells, discrete: baseline.numeric(numeric)?.discrete },
+        };
+        Some(Distribution {
+            cells,
+            n,
+            missing,
+            invalid,
+            reference_n: found.n,
+            reference_missing: found.missing,
+            reference_invalid: found.invalid,
+            reference,
+        })
+    }
+
+    /// The counts of a reference that is not the snapshot.
+    pub(super) fn counts_in_reference(&self) -> Option<&ReferenceCounts<'_>> {
+        self.against.and_then(|(_, counts, _)| counts)
+    }
+
+    /// The cells of a numeric target in that reference, where they are those of this baseline.
+    pub(super) fn cells_in_reference(&self, baseline: &Baseline, target: Target) -> Option<ReferenceCells<'_>> {
+        let counts = self.counts_in_reference().filter(|counts| counts.shares_grid(baseline, target))?;
+        counts.distribution(self.target_at(target)?, target)
+    }
+
+    /// The counts of a categorical target there, by this baseline's categories.
+    pub(super) fn categories_in_reference(&self, baseline: &Baseline, feature: usize) -> Option<Vec<u64>> {
+        let target = Target::Categorical(feature);
+        let counts = self.counts_in_reference()?;
+        let found = counts.distribution(self.target_at(target)?, target)?;
+        counts.by_category(baseline, feature, found.cells)
+    }
+
+    /// Labels 0 and 1 in the snapshot, or in the reference in its place.
+    pub(super) fn labels_in_reference(&self, baseline: &Baseline) -> Option<[u64; 2]> {
+        if self.against.is_none() {
+            return baseline.beside.added.labels.flatten();
+        }
+        let counts = self.counts_in_reference()?;
+        two(counts.cells(counts.layout.labels?))
+    }
+
+    /// The sums of a target's values: of the predictions, or of the features stream where those have none.
+    pub(super) fn summed(&self, tally: &Tally, target: Target) -> Option<Ratio> {
+        let reads = self.window.reads;
+        let [own, streamed] = reads.sums_at(reads.sums.binary_search(&target).ok()?);
+        let cell = |at: usize| tally.measured.get(at).filter(|cell| cell.n > 0);
+        cell(own).or_else(|| cell(streamed))?.exact_mean()
+    }
+
+    /// The labels of pairs, as the categories 0 and 1.
+    pub(super) fn labels_of<'c>(&'c self, baseline: &Baseline, layout: &Layout) -> Option<Distribution<'c>> {
+        static NAMES: LazyLock<[String; 2]> = LazyLock::new(|| ["0".to_owned(), "1".to_owned()]);
+        let [no, yes] = self.labels_in_reference(baseline)?;
+        let cells = self.cells(Some(layout.labels?)).cells;
+        Some(Distribution {
+            cells,
+            n: cells.iter().sum(),
+            missing: 0,
+            invalid: 0,
+            reference_n: no + yes,
+            reference_missing: 0,
+            reference_invalid: 0,
+            reference: TargetReference::Categorical(&*NAMES),
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! What a parsed rule reads, as the rest of driftgate asks for it.
+
+use super::super::binning::Binning;
+use super::super::properties::Counts;
+use super::super::types::Target;
+use super::{Read, RuleKind};
+
+/// Whether labels are counted for it.
+fn reads_label(read: &Read) -> bool {
+    matches!(read, Read::Labels | Read::Distribution(Target::Label))
+}
+
+impl RuleKind {
+    /// The first of what is counted for it that `wanted` takes.
+    fn read<T>(&self, wanted: impl Fn(Read) -> Option<T>) -> Option<T> {
+        self.reads().into_iter().find_map(wanted)
+    }
+
+    /// Whether the rule counts joined (prediction, label) pairs rather than predictions.
+    #[must_use]
+    pub fn reads_labels(&self) -> bool {
+        self.definition().counts.reads_labels() || self.reads_all_labels()
+    }
+
+    /// Whether the rule reads the class that labels carry; a KPI's labels carry its own outcome.
+    #[must_use]
+    pub fn reads_classes(&self) -> bool {
+        self.reads_labels() && self.kpi().is_none()
+    }
+
+    /// Whether the rule reads measurements rather than predictions.
+    #[must_use]
+    pub fn reads_measurements(&self) -> bool {
+        self.definition().counts == Counts::Measurements
+    }
+
+    /// Whether the rule reads features or the score's distribution, which the features stream may carry.
+    #[must_use]
+    pub fn reads_features(&self) -> bool {
+        self.definition().subjects.are_features()
+    }
+
+    /// Whether the rule reads whether requests failed.
+    #[must_use]
+    pub fn reads_errors(&self) -> bool {
+        self.read(|read| (read == Read::Error).then_some(())).is_some()
+    }
+
+    /// What a rule on distributions looks at, in the policy's order.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let target = |read| if let Read::Distribution(target) = read { Some(target) } else { None };
+        self.reads().into_iter().filter_map(target).collect()
+    }
+
+    /// The bins that the rule reads of its subjects' training values.
+    #[must_use]
+    pub fn binning(&self) -> Option<Binning> {
+        self.read(|read| if let Read::Bins(bins) = read { Some(bins) } else { None })
+    }
+
+    /// Whether the rule counts labels whatever was decided, of the snapshot too.
+    #[must_use]
+    pub fn reads_all_labels(&self) -> bool {
+        self.read(|read| reads_label(&read).then_some(())).is_some()
+    }
+
+    /// The targets whose values it sums up.
+    #[must_use]
+    pub fn sums(&self) -> Vec<Target> {
+        let target = |read| if let Read::Sum(target) = read { Some(target) } else { None };
+        self.reads().into_iter().filter_map(target).collect()
+    }
+
+    /// Whether the rule reads the standard deviations of the snapshot's columns.
+    #[must_use]
+    pub fn reads_deviations(&self) -> bool {
+        self.read(|read| (read == Read::Deviations).then_some(())).is_some()
+    }
+
+    /// The segmentation of a rule over segments.
+    #[must_use]
+    pub fn segmentation(&self) -> Option<usize> {
+        self.read(|read| if let Read::Segmentation(by) = read { Some(by) } else { None })
+    }
+
+    /// The segmentation of a rule on who is selected: it counts every prediction with a decision, labelled or not.
+    #[must_use]
+    pub fn selection_by(&self) -> Option<usize> {
+        self.segmentation().filter(|_| self.definition().counts == Counts::Decisions)
+    }
+
+    /// The segmentation whose labelled rows the snapshot must have.
+    #[must_use]
+    pub fn snapshot_segments(&self) -> Option<usize> {
+        self.read(|read| if let Read::SnapshotSegments(by) = read { Some(by) } else { None })
+    }
+
+    /// Whether the rule reads decisions over all segments, of the snapshot too.
+    #[must_use]
+    pub fn reads_decided(&self) -> bool {
+        self.read(|read| matches!(read, Read::Confusion | Read::Decisions).then_some(())).is_some()
+    }
+
+    /// The quantile of latency that the rule judges.
+    #[must_use]
+    pub fn latency_quantile(&self) -> Option<f64> {
+        self.read(|read| if let Read::Latency(quantile) = read { Some(quantile) } else { None })
+    }
+
+    /// The KPI that the rule reads, as an index into the policy's.
+    #[must_use]
+    pub fn kpi(&self) -> Option<usize> {
+        self.read(|read| if let Read::Kpi(of) = read { Some(of) } else { None })
+    }
+
+    /// The measured metric that the rule reads, as an index into the policy's.
+    #[must_use]
+    pub fn measured(&self) -> Option<usize> {
+        self.read(|read| if let Read::Measured(of) = read { Some(of) } else { None })
+    }
+}

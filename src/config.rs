@@ -9,6 +9,7 @@ mod history;
 mod http;
 mod kafka;
 mod key;
+mod kserve;
 mod limits;
 mod otlp;
 mod publish;

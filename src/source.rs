@@ -6,6 +6,7 @@ pub mod columns;
 pub mod files;
 pub mod jsonl;
 pub mod kafka;
+pub mod kserve;
 pub mod lines;
 pub mod options;
 pub mod packed;

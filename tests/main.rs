@@ -29,6 +29,8 @@ mod batch;
 mod bounds;
 #[path = "cases/broker.rs"]
 mod broker;
+#[path = "cases/cloudevents.rs"]
+mod cloudevents;
 #[path = "cases/cluster/mod.rs"]
 mod cluster;
 #[path = "cases/cluster_topics.rs"]

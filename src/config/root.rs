@@ -144,7 +144,7 @@ fn needs_registry(map: &Map, sources: Option<&[SourceConfig]>) {
     let framed = sources
         .into_iter()
         .flatten()
-        .find(|source| matches!(source.format, SourceFormat::Avro | SourceFormat::Protobuf));
+        .find(|source| matches!(source.format.data(), SourceFormat::Avro | SourceFormat::Protobuf));
     if let (Some(source), Some(item)) = (framed, map.get("sources")) {
         item.report(format!(
             "the messages of \"{}\" name schemas of a registry, and the configuration has none: add `schema_registry: {{url: …}}`, or `schema: {{file: …}}` to the source if they have no frame",

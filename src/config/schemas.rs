@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::key::{Key, names, optional, required};
 use super::reader::{ConfigReader, url};
 use crate::source::schemas::Access;
+use driftgate_core::kserve::Settings;
 use driftgate_core::yaml::{Item, Map};
 
 /// A schema registry with Confluent's API.
@@ -31,6 +32,10 @@ pub enum SourceFormat {
     Protobuf,
     /// Protobuf without a frame: the file of its definitions, and the message that all values are.
     ProtobufOf(PathBuf, Option<String>),
+    /// CloudEvents whose data is written so.
+    CloudEvents(Box<SourceFormat>),
+    /// Requests and responses as `KServe`'s logger writes them.
+    Kserve(Box<Settings>),
 }
 
 pub const SCHEMA_REGISTRY: [Key; 5] = [
@@ -52,7 +57,7 @@ pub const SCHEMA: [Key; 2] = [
     optional("message", "text", "The message of the definitions that all values are, where there are several."),
 ];
 
-/// What `format` says.
+/// How data is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Written {
     Json,
@@ -67,6 +72,35 @@ const FORMATS: [(&str, Written); 4] = [
     ("avro", Written::Avro),
     ("protobuf", Written::Protobuf),
 ];
+
+/// What `format` says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Events {
+    Data(Written),
+    /// `data_format` says how their data is written.
+    CloudEvents,
+    Kserve,
+}
+
+const EVENTS: [(&str, Events); 6] = [
+    ("json", Events::Data(Written::Json)),
+    ("json_schema", Events::Data(Written::JsonSchema)),
+    ("avro", Events::Data(Written::Avro)),
+    ("protobuf", Events::Data(Written::Protobuf)),
+    ("cloudevents", Events::CloudEvents),
+    ("kserve", Events::Kserve),
+];
+
+impl SourceFormat {
+    /// How the events are written: the data of CloudEvents.
+    #[must_use]
+    pub fn data(&self) -> &Self {
+        match self {
+            Self::CloudEvents(data) => data.data(),
+            other => other,
+        }
+    }
+}
 
 impl ConfigReader<'_> {
     pub(super) fn schema_registry(&self, item: &Item) -> Option<SchemaRegistryConfig> {
@@ -87,9 +121,36 @@ impl ConfigReader<'_> {
         Some(SchemaRegistryConfig { url: url?, access, ca_file })
     }
 
-    /// `format` and `schema` of a source.
+    /// `format`, `data_format` and `schema` of a source.
     pub(super) fn source_format(&self, map: &Map) -> Option<SourceFormat> {
-        let format = map.get("format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
+        let format = map.get("format").map_or(Some(Events::Data(Written::Json)), |item| item.choice(&EVENTS))?;
+        if let (Some(item), true) = (map.get("data_format"), format != Events::CloudEvents) {
+            return item
+                .fail("only CloudEvents hold data of another format: write `format: cloudevents`, or remove this");
+        }
+        if let (Some(item), true) = (map.get("kserve"), format != Events::Kserve) {
+            return item.fail("this says how requests and responses are read: write `format: kserve`, or remove this");
+        }
+        match format {
+            Events::Data(written) => self.data_format(map, Some(written)),
+            Events::CloudEvents => {
+                let written = map.get("data_format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
+                self.data_format(map, written).map(Box::new).map(SourceFormat::CloudEvents)
+            }
+            Events::Kserve => {
+                for key in ["schema", "fields", "timestamp", "timezone"] {
+                    if let Some(item) = map.get(key) {
+                        return item.fail("the events of KServe's logger have their own places and times: remove this, and see `kserve`");
+                    }
+                }
+                let names_model = map.get("model").is_none() && map.get("models").is_none();
+                Self::kserve(map, names_model).map(Box::new).map(SourceFormat::Kserve)
+            }
+        }
+    }
+
+    /// How events are written, by `schema` where the source has one.
+    fn data_format(&self, map: &Map, format: Option<Written>) -> Option<SourceFormat> {
         let Some(item) = map.get("schema") else {
             return Some(match format? {
                 Written::Json => SourceFormat::Json,

@@ -49,15 +49,22 @@ pub(super) fn sources(reader: &ConfigReader<'_>, item: &Item) -> Option<Vec<Sour
     Some(sources)
 }
 
-pub const SOURCE: [Key; 12] = [
+pub const SOURCE: [Key; 14] = [
     required("topic", "topic", "Topic that is read. A topic has one source."),
     required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
     default(
         "format",
-        "`json`, `json_schema`, `avro` or `protobuf`",
+        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents` or `kserve`",
         "json",
-        "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them.",
+        "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them. `cloudevents`: in binary or structured \
+         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in files.",
     ),
+    optional(
+        "data_format",
+        "`json`, `json_schema`, `avro` or `protobuf`",
+        "How the data of CloudEvents is written. If it is left out, as JSON.",
+    ),
+    optional("kserve", "mapping", "What requests and responses of KServe's logger mean (`format: kserve`)."),
     optional(
         "schema",
         "mapping",
@@ -109,6 +116,11 @@ fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     let kinds = EventKind::LISTED.map(|kind| (kind.name(), kind));
     let kind = map.require("kind", "predictions").and_then(|item| item.choice(&kinds));
     let format = reader.source_format(&map);
+    if let (Some(SourceFormat::Kserve(_)), Some(item)) =
+        (&format, map.get("kind").filter(|_| kind != Some(EventKind::Predictions)))
+    {
+        item.report("the events of KServe's logger are predictions: write `kind: predictions`");
+    }
     let fields = map.get("fields").map_or_else(|| Some(FieldMap::default()), |item| fields(&item));
     let models = map.get("models").map_or_else(|| Some(Vec::new()), |item| models(&item));
     let model = map.get("model").and_then(|item| item.name("a model's name")).map(str::to_owned);
@@ -171,7 +183,7 @@ fn fields(item: &Item) -> Option<FieldMap> {
 }
 
 /// The parts of a JSON pointer; the pointer to the whole message (the empty text) holds no field.
-fn pointer(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn pointer(text: &str) -> Result<Vec<String>, String> {
     let read = units::quote(text);
     let Some(parts) = text.strip_prefix('/') else {
         let example = if text.is_empty() { "outcome".to_owned() } else { text.replace('.', "/") };

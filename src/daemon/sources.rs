@@ -33,10 +33,19 @@ pub fn setup(config: &Config) -> Setup {
     }
 }
 
+/// Why a topic of `format: kserve` is not read.
+pub const KSERVE_ON_TOPICS: &str = "requests and responses of `format: kserve` are joined in files only (`driftgate replay --config`): on topics, join them before \
+     driftgate, and publish predictions";
+
 /// A source's format; the caller, who knows the order of models, fills in `model`.
 #[must_use]
 pub fn format(source: &SourceConfig) -> Format {
-    Format { fields: source.fields.clone(), time: source.time.clone(), ..Format::default() }
+    Format {
+        fields: source.fields.clone(),
+        time: source.time.clone(),
+        cloudevents: matches!(source.format, SourceFormat::CloudEvents(_)),
+        ..Format::default()
+    }
 }
 
 /// How the messages of a source are written, given the schemas of the registry where the configuration names one.
@@ -44,7 +53,8 @@ pub fn format(source: &SourceConfig) -> Format {
 /// # Errors
 /// A schema in a file that cannot be read.
 pub fn wire(source: &SourceConfig, registry: Option<&Arc<SchemaRegistry>>) -> anyhow::Result<Wire> {
-    Ok(match (&source.format, registry) {
+    Ok(match (source.format.data(), registry) {
+        (SourceFormat::Kserve(_), _) => anyhow::bail!("{}: {KSERVE_ON_TOPICS}", source.topic),
         (SourceFormat::JsonSchema, _) => Wire::JsonSchema,
         (SourceFormat::Avro, Some(registry)) => Wire::Avro(Arc::<SchemaRegistry>::clone(registry)),
         (SourceFormat::AvroOf(path), _) => {
@@ -59,7 +69,9 @@ pub fn wire(source: &SourceConfig, registry: Option<&Arc<SchemaRegistry>>) -> an
             Wire::ProtobufOf(Arc::new(definitions.with_context(|| format!("{} of {}", path.display(), source.topic))?))
         }
         // The configuration refuses both without a registry.
-        (SourceFormat::Json | SourceFormat::Avro | SourceFormat::Protobuf, _) => Wire::Json,
+        (SourceFormat::Json | SourceFormat::Avro | SourceFormat::Protobuf | SourceFormat::CloudEvents(_), _) => {
+            Wire::Json
+        }
     })
 }
 
@@ -78,7 +90,12 @@ fn definitions(path: &Path, message: Option<&str>) -> Result<Definitions, String
 /// File options with a source's mapping: JSON lines as on the topic, columns by each pointer's last part.
 #[must_use]
 pub fn file_options(base: &FileOptions, source: &SourceConfig) -> FileOptions {
+    let kserve = match &source.format {
+        SourceFormat::Kserve(settings) => Some(Arc::new((**settings).clone())),
+        _ => None,
+    };
     FileOptions {
+        kserve,
         format: format(source),
         null_values: source
             .null_values

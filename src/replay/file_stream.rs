@@ -193,6 +193,7 @@ impl<B: Batch> Stream for FileReplay<B> {
             unit: self.unit,
             notes: decoded.notes.clone(),
             first_id: decoded.first_id.clone(),
+            halves: lock(&self.stream).halves(),
             seen: seen.unwrap_or_default(),
         }
     }

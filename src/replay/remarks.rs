@@ -7,6 +7,7 @@ use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::event::{EventKind, FieldMap, TimeUnit};
 use driftgate_core::intake::Counters;
+use driftgate_core::kserve::pairs::Counts;
 use driftgate_core::pipeline::absent::{absent, sentence};
 use driftgate_core::policy::Policy;
 use driftgate_core::schema::Schema;
@@ -24,12 +25,16 @@ pub(super) struct Findings {
     pub seen: Seen,
     /// The id of its first event.
     pub first_id: String,
+    /// What became of requests and responses, where its events are such.
+    pub halves: Option<Counts>,
 }
 
 /// A sentence each, in the order of the files.
 pub(super) fn remarks(policy: &Policy, schema: &Schema, files: &[Findings]) -> Vec<String> {
     let mut out = Vec::new();
     let features = files.iter().find(|f| f.kind == EventKind::Features && f.notes.events > 0);
+    let halves = files.iter().filter_map(|file| Some(alone(&file.path.display().to_string(), file.halves?)?));
+    out.extend(halves);
     for file in files.iter().filter(|f| f.notes.events > 0) {
         let name = file.path.display().to_string();
         out.extend(file.notes.sentences(&name, file.unit));
@@ -46,6 +51,27 @@ pub(super) fn remarks(policy: &Policy, schema: &Schema, files: &[Findings]) -> V
         }
     }
     out
+}
+
+/// What to say of requests and responses that did not meet.
+fn alone(name: &str, counts: Counts) -> Option<String> {
+    let Counts { joined, repeated, requests, responses, dropped, waiting } = counts;
+    if repeated + requests + responses + dropped + waiting == 0 {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for (n, what) in [
+        (requests, "requests without a response in time"),
+        (responses, "responses without a request in time"),
+        (waiting, "requests or responses whose other half had not come at the end"),
+        (repeated, "that came twice, of which the first counts"),
+        (dropped, "dropped as too many waited"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {what}"));
+        }
+    }
+    Some(format!("{name}: {joined} requests met their response; {}", parts.join("; ")))
 }
 
 /// What to say where labels came for predictions and none of them met one.

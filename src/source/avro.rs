@@ -186,7 +186,12 @@ impl AvroDecoder {
     /// A schema that cannot be used.
     pub fn new<B: Batch>(file: &AvroFile, schema: &Arc<Schema>, options: &FileOptions) -> Result<Self, String> {
         let FileOptions { format, limits, record_ts, .. } = options;
-        let format = Format { model: Some(0), wire: Wire::AvroOf(Arc::clone(&file.writer)), ..format.clone() };
+        let format = Format {
+            model: Some(0),
+            wire: Wire::AvroOf(Arc::clone(&file.writer)),
+            cloudevents: false,
+            ..format.clone()
+        };
         Ok(Self {
             events: EventDecoder::new(std::slice::from_ref(schema), &format, B::kind(), *limits),
             lengths: Lengths::new(&file.writer, limits.depth)?,

@@ -9,10 +9,13 @@ use super::avro::{AvroBlock, AvroDecoder, AvroFile};
 use super::columns::events::EventReader;
 use super::columns::{self, FileError};
 use super::jsonl::{Blocks, LineBlock, LineDecoder};
+use super::kserve;
 use super::options::{Chunk, FileOptions};
 use super::packed::{packing, plain_extension, unpacked};
 use driftgate_core::batch::Part;
 use driftgate_core::decode::seen::Seen;
+use driftgate_core::kserve::Joiner;
+use driftgate_core::kserve::pairs::Counts;
 use driftgate_core::pipeline::batch::Batch;
 use driftgate_core::schema::Schema;
 
@@ -26,6 +29,10 @@ pub enum StreamError {
     Extension { name: String },
     #[error("{name} has no {what}")]
     Part { name: String, what: String },
+    #[error(
+        "{name}: requests and responses of `format: kserve` are read from JSON lines, whole files of them; convert the file to .jsonl, an event in structured mode a line"
+    )]
+    Kserve { name: String },
     #[error(transparent)]
     Columns(#[from] FileError),
 }
@@ -82,6 +89,8 @@ pub struct FileStream<B: Batch> {
     reader: FileReader<B>,
     schema: Arc<Schema>,
     options: FileOptions,
+    /// Of a file whose lines are halves of predictions.
+    joiner: Option<Box<Joiner>>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "there is one a file, which is not moved")]
@@ -147,7 +156,12 @@ impl<B: Batch> FileStream<B> {
     /// A file that cannot be opened, of an unknown kind, or without a column that is needed.
     pub fn open(path: &Path, schema: &Arc<Schema>, options: &FileOptions) -> Result<Self, StreamError> {
         let unreadable = |e: io::Error| StreamError::Read { name: path.display().to_string(), cause: e.to_string() };
-        let (reader, bytes) = match FileKind::of(path)? {
+        let kind = FileKind::of(path)?;
+        if kind != FileKind::JsonLines && options.kserve.is_some() {
+            return Err(StreamError::Kserve { name: path.display().to_string() });
+        }
+        let joiner = options.kserve.as_ref().map(|settings| Joiner::new((**settings).clone(), options.limits));
+        let (reader, bytes) = match kind {
             FileKind::JsonLines if path == Path::new("-") => {
                 (FileReader::Lines(Blocks::new(Box::new(io::stdin()), false, options.limits)), None)
             }
@@ -166,7 +180,14 @@ impl<B: Batch> FileStream<B> {
                 (FileReader::Columns { first, pieces, ended: false }, Some(bytes))
             }
         };
-        Ok(Self { path: path.to_owned(), bytes, reader, schema: Arc::clone(schema), options: options.clone() })
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+            reader,
+            schema: Arc::clone(schema),
+            options: options.clone(),
+            joiner: joiner.map(Box::new),
+        })
     }
 
     /// Opens a part of a file.
@@ -180,6 +201,9 @@ impl<B: Batch> FileStream<B> {
         options: &FileOptions,
     ) -> Result<Self, StreamError> {
         let none = |what: &str| StreamError::Part { name: path.display().to_string(), what: what.to_owned() };
+        if part != Part::Whole && options.kserve.is_some() {
+            return Err(StreamError::Kserve { name: path.display().to_string() });
+        }
         match part {
             Part::Whole => Self::open(path, schema, options),
             Part::Groups { from, to } => {
@@ -208,6 +232,7 @@ impl<B: Batch> FileStream<B> {
                     reader: FileReader::Lines(blocks),
                     schema: Arc::clone(schema),
                     options: options.clone(),
+                    joiner: None,
                 })
             }
         }
@@ -233,7 +258,14 @@ impl<B: Batch> FileStream<B> {
     pub fn next_piece(&mut self) -> Result<Option<Piece>, StreamError> {
         match &mut self.reader {
             FileReader::Lines(blocks) => match blocks.next_block() {
-                Ok(block) => Ok(block.map(Piece::Lines)),
+                Ok(block) => Ok(block.map(|block| match &mut self.joiner {
+                    None => Piece::Lines(block),
+                    Some(joiner) => {
+                        let joined = kserve::join(joiner, &block);
+                        blocks.give_back(block);
+                        Piece::Lines(joined)
+                    }
+                })),
                 Err(e) => Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() }),
             },
             FileReader::Avro(file) => match file.next_block() {
@@ -253,6 +285,12 @@ impl<B: Batch> FileStream<B> {
         if let FileReader::Lines(blocks) = &mut self.reader {
             blocks.give_back(block);
         }
+    }
+
+    /// What became of requests and responses, as far as the file was read, where its lines are such.
+    #[must_use]
+    pub fn halves(&self) -> Option<Counts> {
+        self.joiner.as_ref().map(|joiner| joiner.counts())
     }
 
     /// Bytes read so far, for progress.

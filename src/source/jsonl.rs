@@ -21,6 +21,17 @@ const LINES: usize = 512;
 /// Most bytes of a block, about, however long its lines are.
 const MOST_BLOCK: usize = 8 << 20;
 
+/// What became of the lines of a block whose events are joined.
+#[derive(Debug, Default)]
+pub struct Joined {
+    /// The number within the block of the line that completed the pair of each row.
+    pub origins: Vec<u64>,
+    /// Lines that are no events, each with its number within the block.
+    pub refused: Vec<(u64, Reject, Vec<u8>)>,
+    /// How many lines the block had.
+    pub lines: u64,
+}
+
 /// A run of whole lines.
 #[derive(Debug, Default)]
 pub struct LineBlock {
@@ -29,11 +40,23 @@ pub struct LineBlock {
     filled: usize,
     /// A line before the first that was too long to keep: its length.
     too_long: Option<usize>,
+    /// The lines are rows of joined events, which came from others.
+    joined: Option<Box<Joined>>,
 }
 
 impl LineBlock {
-    fn lines(&self) -> &[u8] {
+    pub(super) fn lines(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or(&[])
+    }
+
+    /// How many lines were skipped before the first.
+    pub(super) fn skipped(&self) -> u64 {
+        u64::from(self.too_long.is_some())
+    }
+
+    /// A block of the rows that came of this one's lines.
+    pub(super) fn with(&self, rows: Vec<u8>, joined: Joined) -> Self {
+        Self { filled: rows.len(), bytes: rows, too_long: self.too_long, joined: Some(Box::new(joined)) }
     }
 }
 
@@ -139,7 +162,7 @@ impl Blocks {
             let last_end = memrchr(b'\n', fresh);
             if let (Some(end), false) = (last_end, self.ended) {
                 self.rest.extend_from_slice(fresh.get(end + 1..).unwrap_or(&[]));
-                let block = LineBlock { bytes, filled: filled + end + 1, too_long: None };
+                let block = LineBlock { bytes, filled: filled + end + 1, ..LineBlock::default() };
                 if self.full {
                     // By one of its lines, so that blocks depend on the file alone and cost no second look at it.
                     let line = memchr(b'\n', block.lines()).map_or(0, |end| end + 1);
@@ -152,7 +175,7 @@ impl Blocks {
                 return self.skip(bytes, filled).map(Some);
             }
         }
-        Ok((filled > 0).then_some(LineBlock { bytes, filled, too_long: None }))
+        Ok((filled > 0).then(|| LineBlock { bytes, filled, ..LineBlock::default() }))
     }
 
     /// Skips a line that is too long to keep; the bytes behind it are the block.
@@ -162,11 +185,11 @@ impl Blocks {
             let fresh = bytes.get(..came).unwrap_or(&[]);
             if let Some(end) = memchr(b'\n', fresh) {
                 self.rest.extend_from_slice(fresh.get(end + 1..).unwrap_or(&[]));
-                return Ok(LineBlock { bytes, filled: 0, too_long: Some(length + end) });
+                return Ok(LineBlock { bytes, too_long: Some(length + end), ..LineBlock::default() });
             }
             length += came;
             if self.ended {
-                return Ok(LineBlock { bytes, filled: 0, too_long: Some(length) });
+                return Ok(LineBlock { bytes, too_long: Some(length), ..LineBlock::default() });
             }
         }
     }
@@ -225,6 +248,14 @@ impl LineDecoder {
                 Err(reject) => chunk.rejects.push((line, reject, text.to_vec())),
             }
         }
+        if let Some(joined) = &block.joined {
+            let number =
+                |at: u64| at.checked_sub(block.skipped()).and_then(|at| joined.origins.get(usize::try_from(at).ok()?));
+            chunk.rejects.iter_mut().for_each(|(line, ..)| *line = number(*line).copied().unwrap_or(*line));
+            chunk.rejects.extend(joined.refused.iter().cloned());
+            chunk.rejects.sort_by_key(|(line, ..)| *line);
+            chunk.lines = joined.lines;
+        }
         self.rows = chunk.batch.rows();
         chunk.notes = std::mem::take(&mut self.json.notes);
         chunk.notes.times(chunk.batch.times());
@@ -263,7 +294,7 @@ mod tests {
             null_values: Arc::default(),
             limits,
             record_ts: i64::MAX - 4_000_000,
-            threads: 1,
+            ..FileOptions::default()
         };
         let schema = schema();
         let mut blocks = Blocks::new(Box::new(io::Cursor::new(text)), true, limits);

@@ -7,6 +7,7 @@ use driftgate_core::decode::Reject;
 use driftgate_core::decode::decoder::Format;
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::event::Limits;
+use driftgate_core::kserve::Settings;
 
 /// How event files are read.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct FileOptions {
     /// The time that "in the future" is measured from, in ms.
     pub record_ts: i64,
     pub threads: usize,
+    /// JSON lines are events of `KServe`'s logger, which are joined so.
+    pub kserve: Option<Arc<Settings>>,
 }
 
 /// By the defaults, on one thread; no time is in the future.
@@ -29,6 +32,7 @@ impl Default for FileOptions {
             limits: Limits::default(),
             record_ts: i64::MAX / 2,
             threads: 1,
+            kserve: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use driftgate_core::decode::framing::SchemaRef;
 use driftgate_core::decode::protobuf::Definitions;
 use driftgate_core::decode::time::TimeFormat;
 use driftgate_core::decode::wire::{Found, Schemas, Wire};
-use driftgate_core::event::{EventKind, Limits, PredictionBatch};
+use driftgate_core::event::{EventKind, Field, FieldMap, Limits, PredictionBatch};
 use driftgate_core::pipeline::batch::{Batch, decode};
 use driftgate_core::policy;
 use driftgate_core::schema::Schema;
@@ -50,11 +50,14 @@ impl Schemas for OneSchema {
     }
 }
 
+/// CloudEvents in structured mode.
+pub struct CloudEvents;
+
 /// Whether a message is an event.
-fn is_event(wire: Wire, input: &[u8]) -> bool {
+fn is_event(format: Format, input: &[u8]) -> bool {
     let policy = policy::parse(POLICY, Path::new("policy.yaml")).unwrap();
     let time = TimeFormat { zone: Some(jiff::tz::TimeZone::UTC), ..TimeFormat::default() };
-    let format = Format { wire, time, model: Some(0), ..Format::default() };
+    let format = Format { time, model: Some(0), ..format };
     let schema = Arc::new(Schema::new(&policy));
     let mut decoder = EventDecoder::new(&[Arc::clone(&schema)], &format, EventKind::Predictions, Limits::default());
     let mut out = [<PredictionBatch as Batch>::empty(&schema)];
@@ -64,13 +67,22 @@ fn is_event(wire: Wire, input: &[u8]) -> bool {
 impl Target for AvroMessages {
     fn take(&self, input: &[u8]) -> bool {
         let schema = Found::Avro(Arc::new(Writer::parse(AVRO, &[]).unwrap()));
-        is_event(Wire::Avro(Arc::new(OneSchema(schema))), input)
+        is_event(Format { wire: Wire::Avro(Arc::new(OneSchema(schema))), ..Format::default() }, input)
     }
 }
 
 impl Target for ProtobufMessages {
     fn take(&self, input: &[u8]) -> bool {
         let schema = Found::Protobuf(Arc::new(Definitions::parse("x.proto", PROTOBUF, |_| None).unwrap()));
-        is_event(Wire::Protobuf(Arc::new(OneSchema(schema))), input)
+        is_event(Format { wire: Wire::Protobuf(Arc::new(OneSchema(schema))), ..Format::default() }, input)
+    }
+}
+
+impl Target for CloudEvents {
+    fn take(&self, input: &[u8]) -> bool {
+        let mut fields = FieldMap::default();
+        fields.put(Field::PredictionId, vec!["ce_id".to_owned()]);
+        fields.put(Field::Ts, vec!["ce_time".to_owned()]);
+        is_event(Format { fields, cloudevents: true, ..Format::default() }, input)
     }
 }

@@ -116,6 +116,7 @@ targets! {
     events_json: targets::Events::new("p.jsonl");
     events_avro: messages::AvroMessages;
     events_protobuf: messages::ProtobufMessages;
+    events_cloudevents: messages::CloudEvents;
     events_avro_file: targets::Events::new("p.avro");
     events_csv: targets::Events::new("p.csv");
     events_parquet: targets::Events::new("p.parquet");

@@ -92,6 +92,7 @@ impl Bench {
             limits: Limits::default(),
             record_ts: 1_800_000_000_000,
             threads: 1,
+            kserve: None,
         };
         InputFile { path, options }
     }

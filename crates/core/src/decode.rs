@@ -2,11 +2,12 @@
 //! `decimal` and `short` its numbers and short texts, `time` says which instants times of every format mean,
 //! `reject` has the reasons for which events are rejected, `checks` the values for which events of every format are rejected, `notes`
 //! and `seen` keep what is worth telling of events that count. `wire` says how messages are written and `framing` which schema names
-//! them; `decoder` reads them by a `plan`, `json` or `avro` into the slots of their model; `columns` reads those of files of columns.
+//! them, `cloudevents` opens what is around data; `decoder` reads them by a `plan`, `json` or `avro` into the slots of their model; `columns` reads those of files of columns.
 //! No input or output here.
 
 pub mod avro;
 pub mod checks;
+pub mod cloudevents;
 pub mod coder;
 pub mod columns;
 mod decimal;

@@ -14,6 +14,7 @@
 //! | [`baseline`] | a version's reference |
 //! | [`state_v4`] | the state that the release before kept, frozen |
 //! | [`window`], [`join`] | panes of counts and watermarks; predictions waiting for labels |
+//! | [`kserve`] | requests and responses of an inference service, joined to predictions |
 //! | [`intake`] | batches in, sealed panes and watermarks out |
 //! | [`judge`], [`evaluate`] | windows judged by rules, streaks, verdicts; panes in, verdicts and signals out |
 //! | [`pipeline`] | intake and evaluator of one model, coupled: what daemon and replay both run |
@@ -41,6 +42,7 @@ pub mod gate;
 pub mod intake;
 pub mod join;
 pub mod judge;
+pub mod kserve;
 pub mod pipeline;
 pub mod policy;
 pub mod promotion;

@@ -23,6 +23,10 @@ fn file(path: &str, more: &str) -> String {
         "sources[].schema" => {
             format!("{base}{kafka}sources: [{{topic: t, kind: labels, format: avro, schema: {{file: f{more}}}}}]\n")
         }
+        "sources[].kserve" => format!(
+            "{base}{kafka}sources: [{{topic: t, kind: predictions, format: kserve, kserve: {{{}}}}}]\n",
+            more.trim_start_matches(", ")
+        ),
         "schema_registry" => all(format!("schema_registry: {{url: \"https://s\"{more}}}")),
         "registry" => all(format!("registry: {{embedded: {{path: r.db}}{more}}}")),
         "registry.embedded" => all(format!("registry: {{embedded: {{path: r.db{more}}}}}")),

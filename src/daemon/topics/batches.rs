@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::read::MessageLog;
 use crate::source::kafka::{Outcome, Partition};
+use driftgate_core::decode::cloudevents::Headers;
 use driftgate_core::decode::decoder::{Decoded, EventDecoder, Message};
 use driftgate_core::decode::framing;
 use driftgate_core::event::EventKind;
@@ -58,8 +59,9 @@ impl<B: Batch + 'static> Batches for Vec<B> {
                 return Outcome::Read;
             }
             let record_ts = message.timestamp_ms().unwrap_or(now_ms);
-            let schema_header = if decoder.reads_headers() { message.header(framing::HEADER) } else { None };
-            let read = Message { value: message.payload(), schema_header, record_ts };
+            let schema_header = if decoder.reads_schema_header() { message.header(framing::HEADER) } else { None };
+            let headers = decoder.reads_attributes().then_some(message as &dyn Headers);
+            let read = Message { value: message.payload(), schema_header, headers, record_ts };
             let outcome = decode_message(decoder, read, self);
             if outcome == Ok(Decoded::Waits) {
                 return Outcome::Held;

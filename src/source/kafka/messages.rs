@@ -16,6 +16,8 @@ use rdkafka::error::{IsError as _, KafkaError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::SourceContext;
+use driftgate_core::decode::cloudevents::Headers;
+
 use crate::telemetry::events::kafka::{PauseFailed, Place, SeekFailed};
 
 /// Messages taken at once: their payloads stay in the nearer caches.
@@ -133,6 +135,12 @@ impl Drop for Messages {
         self.taken.clear();
         // Safety: it was handed out to this value, which ends here.
         unsafe { native::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+impl Headers for Message<'_> {
+    fn header(&self, name: &CStr) -> Option<&[u8]> {
+        Message::header(self, name)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::avro::{self, Programs};
 use super::checks::{self, Checks};
+use super::cloudevents::{Attribute, Envelope, Headers};
 use super::coder::{Coder, Word};
 use super::framing::{self, Framed, Indexes, SchemaRef};
 use super::json::{Plain, Stop, Values, Walk};
@@ -38,6 +39,8 @@ pub struct Message<'m> {
     pub value: &'m [u8],
     /// The header that names the value's schema, of a message that has one.
     pub schema_header: Option<&'m [u8]>,
+    /// All its headers, of a message whose attributes stand there.
+    pub headers: Option<&'m dyn Headers>,
     /// The record's own time in ms.
     pub record_ts: i64,
 }
@@ -50,6 +53,8 @@ pub struct Format {
     /// The model of events that name none.
     pub model: Option<usize>,
     pub wire: Wire,
+    /// Whether that is the data of CloudEvents.
+    pub cloudevents: bool,
 }
 
 /// The decoder of one model's events of one kind.
@@ -95,6 +100,8 @@ pub struct EventDecoder {
     models: Vec<ModelDecoder>,
     limits: Limits,
     wire: Wire,
+    /// What surrounds each event; `None` where nothing does.
+    envelope: Option<Box<Envelope>>,
     time: TimeFormat,
     default_model: Option<usize>,
     /// The model of the last event: the guess for the next.
@@ -139,8 +146,11 @@ impl EventDecoder {
                 event: 0,
             }
         });
+        let models: Vec<ModelDecoder> = models.collect();
+        let envelope = || Envelope::new(models.iter().map(|model| &model.plan), format.wire.is_json(), limits.depth);
         Self {
-            models: models.collect(),
+            envelope: format.cloudevents.then(envelope).map(Box::new),
+            models,
             limits,
             wire: format.wire.clone(),
             time: format.time.clone(),
@@ -179,8 +189,14 @@ impl EventDecoder {
 
     /// Whether headers of messages say which schema a value was written with.
     #[must_use]
-    pub fn reads_headers(&self) -> bool {
+    pub fn reads_schema_header(&self) -> bool {
         self.wire.is_framed()
+    }
+
+    /// Whether attributes of events may stand in headers of messages.
+    #[must_use]
+    pub fn reads_attributes(&self) -> bool {
+        self.envelope.is_some()
     }
 
     /// Reads an event into its model's slots. What is read has passed every check.
@@ -204,13 +220,25 @@ impl EventDecoder {
 
     /// Reads an event into its model's slots: the model and the time.
     fn read(&mut self, message: Message<'_>) -> Result<Came, Reject> {
-        let Message { value, schema_header, record_ts } = message;
+        let Message { value, headers, .. } = message;
         if value.len() > self.limits.message_bytes {
             return Err(Reject::new(
                 Reason::TooLarge,
                 format!("{} bytes, the bound is {}", value.len(), self.limits.message_bytes),
             ));
         }
+        let Some(mut envelope) = self.envelope.take() else { return self.read_data(message, &[]) };
+        let came = envelope.open(value, headers).and_then(|place| {
+            let data = envelope.data(&place, value);
+            self.read_data(Message { value: data, ..message }, &envelope.attributes)
+        });
+        self.envelope = Some(envelope);
+        came
+    }
+
+    /// Reads an event's data, and the attributes around it, into its model's slots.
+    fn read_data(&mut self, message: Message<'_>, attributes: &[Attribute]) -> Result<Came, Reject> {
+        let Message { value, schema_header, record_ts, .. } = message;
         // Without a frame there is one schema, or none.
         let framed = match &self.wire {
             Wire::Protobuf(_) => framing::unframed_protobuf(value, schema_header)?,
@@ -225,7 +253,7 @@ impl EventDecoder {
         };
         let mut guess = self.guess;
         loop {
-            let Some(walked) = self.walk_as_written(guess, framed)? else { return Ok(Came::Waits) };
+            let Some(walked) = self.walk_as_written(guess, framed, attributes)? else { return Ok(Came::Waits) };
             let named = match walked {
                 Ok(named) => named,
                 Err(Stop::OtherModel(other)) => {
@@ -253,12 +281,17 @@ impl EventDecoder {
     }
 
     /// Walks one event by model `guess`'s plan; `None`: its schema is not there yet.
-    fn walk_as_written(&mut self, guess: usize, framed: Framed<'_>) -> Result<Option<Result<bool, Stop>>, Reject> {
+    fn walk_as_written(
+        &mut self,
+        guess: usize,
+        framed: Framed<'_>,
+        attributes: &[Attribute],
+    ) -> Result<Option<Result<bool, Stop>>, Reject> {
         let Framed { at, indexes, value } = framed;
         let is_known = |models: &[ModelDecoder]| models.get(guess).is_none_or(|model| model.programs.has(at));
         let is_message = |models: &[ModelDecoder]| models.get(guess).is_none_or(|m| m.messages.has(at, indexes));
         match &self.wire {
-            Wire::Json | Wire::JsonSchema => return Ok(Some(self.walk(guess, Reads::Json(value)))),
+            Wire::Json | Wire::JsonSchema => return Ok(Some(self.walk(guess, Reads::Json(value), attributes))),
             Wire::Avro(schemas) if !is_known(&self.models) => match schemas.find(at) {
                 Found::Waits => return Ok(None),
                 Found::Refused(why) => return Err(Reject::new(Reason::UnknownSchema, why)),
@@ -279,17 +312,17 @@ impl EventDecoder {
                         Found::Avro(_) => return Err(other_type(at, "AVRO", "protobuf")),
                     }
                 }
-                return Ok(Some(self.walk(guess, Reads::Protobuf(at, indexes, value))));
+                return Ok(Some(self.walk(guess, Reads::Protobuf(at, indexes, value), attributes)));
             }
             Wire::ProtobufOf(definitions) => {
                 if !is_message(&self.models) {
                     let definitions = Arc::clone(definitions);
                     self.compile_message(guess, at, indexes, &definitions)?;
                 }
-                return Ok(Some(self.walk(guess, Reads::Protobuf(at, indexes, value))));
+                return Ok(Some(self.walk(guess, Reads::Protobuf(at, indexes, value), attributes)));
             }
         }
-        Ok(Some(self.walk(guess, Reads::Avro(at, value))))
+        Ok(Some(self.walk(guess, Reads::Avro(at, value), attributes)))
     }
 
     /// Compiles how a model reads what was written with a schema.
@@ -309,7 +342,7 @@ impl EventDecoder {
     }
 
     /// Walks one event by model `at`'s plan; returns whether the event names its model.
-    fn walk(&mut self, at: usize, reads: Reads<'_>) -> Result<bool, Stop> {
+    fn walk(&mut self, at: usize, reads: Reads<'_>, attributes: &[Attribute]) -> Result<bool, Stop> {
         let text = match reads {
             // Some programs begin every text with a byte order mark, and every file.
             Reads::Json(text) => text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text),
@@ -341,6 +374,7 @@ impl EventDecoder {
             names_model: false,
             others: &find,
         };
+        attributes.iter().try_for_each(|attribute| attribute.put(&mut walk))?;
         match reads {
             Reads::Json(_) => {
                 walk.object(0)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Reject;
+use super::cloudevents::Headers;
 use super::decoder::{Decoded, EventDecoder, Format, Message};
 use super::framing::SchemaRef;
 use super::wire::{Found, Schemas, Wire};
@@ -55,16 +56,23 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn of(wire: Wire) -> Self {
+        Self::with(&Format { wire, ..Format::default() })
+    }
+
+    pub fn with(format: &Format) -> Self {
         let schemas = [schema("flights"), schema("trains")];
-        let format = Format { wire, ..Format::default() };
         Self {
-            decoder: EventDecoder::new(&schemas, &format, EventKind::Predictions, Limits::default()),
+            decoder: EventDecoder::new(&schemas, format, EventKind::Predictions, Limits::default()),
             out: vec![PredictionBatch::new(2, 2, 2); 2],
         }
     }
 
     pub fn read(&mut self, bytes: &[u8]) -> Result<Decoded, Reject> {
-        let message = Message { value: bytes, schema_header: None, record_ts: NOW };
+        self.message(bytes, None)
+    }
+
+    pub fn message(&mut self, bytes: &[u8], headers: Option<&dyn Headers>) -> Result<Decoded, Reject> {
+        let message = Message { value: bytes, schema_header: None, headers, record_ts: NOW };
         decode_message::<PredictionBatch>(&mut self.decoder, message, &mut self.out)
     }
 

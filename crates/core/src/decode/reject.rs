@@ -40,6 +40,8 @@ reasons! {
     NotAvro "not_avro" "The value is not what the Avro schema says that it was written with.",
     NotProtobuf "not_protobuf" "The value is not what the Protobuf schema says that it was written with.",
     BadFrame "bad_frame" "The message names no schema: it was not written by a serializer of a schema registry.",
+    BadCloudevent "bad_cloudevent" "The message is no CloudEvent in binary or structured mode, or has no data.",
+    NotInference "not_inference" "The request and response of an inference are not bodies of the V1 protocol or the Open Inference Protocol, or do not fit together.",
     UnknownSchema "unknown_schema" "The schema registry does not have the schema that the message names, or nobody can read it.",
     DuplicateKey "duplicate_key" "A field of the envelope (id, model, version, time and the like) stands twice.",
     TooDeep "too_deep" "Arrays and objects are nested deeper than `limits.depth`.",

@@ -209,6 +209,45 @@ impl<'a> Scanner<'a> {
         self.peek() == Some(b'{')
     }
 
+    /// Whether an array starts here.
+    pub fn at_array(&mut self) -> bool {
+        self.space();
+        self.peek() == Some(b'[')
+    }
+
+    /// Enters an array; `false` if it is empty (and then it is left already).
+    pub fn enter_array(&mut self) -> Result<bool, Reject> {
+        if !self.at_array() {
+            return Err(self.unexpected("an array"));
+        }
+        self.descend()?;
+        self.pos += 1;
+        self.space();
+        if self.peek() == Some(b']') {
+            self.pos += 1;
+            self.depth_left += 1;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// After a value in an array: `true` if another one follows, `false` at the array's end.
+    pub fn next_element(&mut self) -> Result<bool, Reject> {
+        self.space();
+        match self.peek() {
+            Some(b',') => {
+                self.pos += 1;
+                Ok(true)
+            }
+            Some(b']') => {
+                self.pos += 1;
+                self.depth_left += 1;
+                Ok(false)
+            }
+            _ => Err(self.unexpected("',' or ']'")),
+        }
+    }
+
     /// Reads one value; composites are checked and skipped.
     #[inline]
     pub fn value(&mut self, scratch: &mut String) -> Result<Token<'a>, Reject> {
@@ -249,27 +288,12 @@ impl<'a> Scanner<'a> {
             }
             return Ok(());
         }
-        self.descend()?;
-        self.pos += 1;
-        self.space();
-        if self.peek() == Some(b']') {
-            self.pos += 1;
-            self.depth_left += 1;
-            return Ok(());
-        }
-        loop {
+        let mut more = self.enter_array()?;
+        while more {
             self.value(scratch)?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.pos += 1,
-                Some(b']') => {
-                    self.pos += 1;
-                    self.depth_left += 1;
-                    return Ok(());
-                }
-                _ => return Err(self.unexpected("',' or ']'")),
-            }
+            more = self.next_element()?;
         }
+        Ok(())
     }
 
     /// Checks that nothing but white space follows.

@@ -26,6 +26,12 @@ pub enum Wire {
 }
 
 impl Wire {
+    /// Whether values are JSON, behind a frame or not.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        matches!(self, Self::Json | Self::JsonSchema)
+    }
+
     /// Whether a frame, or a header, names each message's schema.
     #[must_use]
     pub fn is_framed(&self) -> bool {

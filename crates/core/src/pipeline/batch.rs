@@ -132,7 +132,7 @@ pub fn decode<B: Batch>(
     record_ts: i64,
     out: &mut [B],
 ) -> Result<Decoded, Reject> {
-    decode_message(decoder, Message { value: bytes, schema_header: None, record_ts }, out)
+    decode_message(decoder, Message { value: bytes, schema_header: None, headers: None, record_ts }, out)
 }
 
 /// Decodes a message, in its source's format, into the batch of its model.

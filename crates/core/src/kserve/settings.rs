@@ -1,0 +1,48 @@
+//! How the events of one source are read: which values are what.
+
+/// How the events of one source are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The names of values that have none: of V1 instances that are arrays, and of a V2 tensor with several values a row.
+    pub inputs: Vec<String>,
+    /// Where the score stands in a row of outputs, by the parts of a JSON pointer. Empty: it is the row's only value.
+    pub score: Vec<String>,
+    /// The same of the decision, where there is one.
+    pub decision: Option<Vec<String>>,
+    pub version: Version,
+    /// Whether the inference service is the model: where the source names none.
+    pub names_model: bool,
+    /// How far the times of a request and its response may lie apart, in ms.
+    pub wait: i64,
+    /// How many bytes of halves may wait.
+    pub most_bytes: usize,
+}
+
+/// What names a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// `model_version` of a V2 response.
+    Response,
+    /// It is the same for all.
+    Fixed(String),
+    /// An attribute of the event: of the response, or else of the request.
+    Attribute(String),
+    /// A header that the logger was told to keep.
+    Metadata(String),
+    /// An annotation that the logger was told to keep.
+    Annotation(String),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            inputs: Vec::new(),
+            score: Vec::new(),
+            decision: None,
+            version: Version::Response,
+            names_model: true,
+            wait: 600_000,
+            most_bytes: 256 << 20,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `kserve:` of a source: what the events of `KServe`'s logger mean.
+
+use super::key::{Key, default, names, optional};
+use super::reader::ConfigReader;
+use super::sources::pointer;
+use driftgate_core::kserve::{Settings, Version};
+use driftgate_core::yaml::{Item, Map, units};
+
+pub const KSERVE: [Key; 6] = [
+    default(
+        "inputs",
+        "list of texts",
+        "[]",
+        "Names of values that have none, in their order: of V1 instances that are lists, and of a V2 tensor with several values a row.",
+    ),
+    optional(
+        "score",
+        "JSON pointer",
+        "Where the score stands in a row of the outputs: `/probability/1` is the second value of the output `probability`, `/1` that of a V1 prediction which is a list. \
+         If it is left out, a row has to have one value.",
+    ),
+    optional("decision", "JSON pointer", "The same of the decision. If it is left out, events have none."),
+    optional(
+        "version",
+        "JSON pointer",
+        "The attribute of the events that names the version: `/endpoint`, `/annotations/model-version`, or `/metadata/x-model` of a header. If it is left out, it is \
+         `model_version` of V2 responses.",
+    ),
+    optional("fixed_version", "text", "The version of all events, in place of `version`."),
+    default(
+        "wait",
+        "duration",
+        "10m",
+        "How far the times of a request and its response may lie apart. What waits for longer is dropped and counted.",
+    ),
+];
+
+impl ConfigReader<'_> {
+    /// `kserve` of a source whose events name their model, or do not have to.
+    pub(super) fn kserve(map: &Map, names_model: bool) -> Option<Settings> {
+        let settings = Settings { names_model, ..Settings::default() };
+        let Some(item) = map.get("kserve") else { return Some(settings) };
+        let map = item.map(const { &names(&KSERVE) })?;
+        let inputs = map.get("inputs").map_or(Some(Vec::new()), |item| item.texts("names of inputs"));
+        let at = |key| map.get(key).map(|item: Item| item.convert("a JSON pointer", pointer));
+        let score = at("score").unwrap_or(Some(Vec::new()));
+        let decision = at("decision").map_or(Some(None), |pointer| pointer.map(Some));
+        let version = match (map.get("version"), map.get("fixed_version")) {
+            (None, None) => Some(Version::Response),
+            (Some(item), None) => item.convert("a JSON pointer", version),
+            (None, Some(item)) => item.name("a version").map(|version| Version::Fixed(version.to_owned())),
+            (Some(_), Some(item)) => item.fail("both `version` and `fixed_version`: keep one"),
+        };
+        let wait = map.get("wait").map_or(Some(settings.wait), |item| item.convert("a duration", units::duration));
+        Some(Settings {
+            inputs: inputs?,
+            score: score?,
+            decision: decision?,
+            version: version?,
+            wait: wait?,
+            ..settings
+        })
+    }
+}
+
+/// The attribute that a pointer names.
+fn version(text: &str) -> Result<Version, String> {
+    let parts = pointer(text)?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["metadata", header] => Ok(Version::Metadata((*header).to_owned())),
+        ["annotations", name] => Ok(Version::Annotation((*name).to_owned())),
+        [attribute] if !attribute.is_empty() && !matches!(*attribute, "metadata" | "annotations") => {
+            Ok(Version::Attribute((*attribute).to_owned()))
+        }
+        _ => Err(format!(
+            "expected an attribute of the event, read {}: write \"/endpoint\", \"/annotations/NAME\" or \"/metadata/HEADER\"",
+            units::quote(text)
+        )),
+    }
+}

@@ -67,6 +67,8 @@ const LAST_THREADS: Duration = Duration::from_secs(2);
 /// A configuration, registry or state that cannot be used.
 pub fn run(config: &Config, options: &Options, control: &Control) -> anyhow::Result<End> {
     known_topics(config, &options.accepted)?;
+    // Sources that cannot be read are told before brokers are asked.
+    config.sources.iter().try_for_each(|source| sources::wire(source, None).map(drop))?;
     let policies = read_policies(config)?;
     let kafka = config.kafka.as_ref().ok_or_else(|| {
         anyhow!("the configuration has no kafka section, so there is nothing to run; replay reads files")

@@ -163,7 +163,11 @@ impl Report {
 
     fn config(&mut self, path: &Path) -> Option<Config> {
         let text = self.read(path, "configuration")?;
-        config::parse(&text, path).map_err(|e| self.errors.push(e.to_string())).ok()
+        let config = config::parse(&text, path).map_err(|e| self.errors.push(e.to_string())).ok()?;
+        // What the daemon reads at its start.
+        let wires = config.sources.iter().filter_map(|source| sources::wire(source, None).err());
+        self.errors.extend(wires.map(|e| format!("{}: {e:#}", path.display())));
+        Some(config)
     }
 
     fn policy(&mut self, file: &Path, seen: &mut BTreeSet<PathBuf>) {

@@ -75,20 +75,20 @@ const FORMATS: [(&str, Written); 4] = [
 
 /// What `format` says.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Events {
+enum Layout {
     Data(Written),
     /// `data_format` says how their data is written.
     CloudEvents,
     Kserve,
 }
 
-const EVENTS: [(&str, Events); 6] = [
-    ("json", Events::Data(Written::Json)),
-    ("json_schema", Events::Data(Written::JsonSchema)),
-    ("avro", Events::Data(Written::Avro)),
-    ("protobuf", Events::Data(Written::Protobuf)),
-    ("cloudevents", Events::CloudEvents),
-    ("kserve", Events::Kserve),
+const LAYOUTS: [(&str, Layout); 6] = [
+    ("json", Layout::Data(Written::Json)),
+    ("json_schema", Layout::Data(Written::JsonSchema)),
+    ("avro", Layout::Data(Written::Avro)),
+    ("protobuf", Layout::Data(Written::Protobuf)),
+    ("cloudevents", Layout::CloudEvents),
+    ("kserve", Layout::Kserve),
 ];
 
 impl SourceFormat {
@@ -123,21 +123,21 @@ impl ConfigReader<'_> {
 
     /// `format`, `data_format` and `schema` of a source.
     pub(super) fn source_format(&self, map: &Map) -> Option<SourceFormat> {
-        let format = map.get("format").map_or(Some(Events::Data(Written::Json)), |item| item.choice(&EVENTS))?;
-        if let (Some(item), true) = (map.get("data_format"), format != Events::CloudEvents) {
+        let format = map.get("format").map_or(Some(Layout::Data(Written::Json)), |item| item.choice(&LAYOUTS))?;
+        if let (Some(item), true) = (map.get("data_format"), format != Layout::CloudEvents) {
             return item
                 .fail("only CloudEvents hold data of another format: write `format: cloudevents`, or remove this");
         }
-        if let (Some(item), true) = (map.get("kserve"), format != Events::Kserve) {
+        if let (Some(item), true) = (map.get("kserve"), format != Layout::Kserve) {
             return item.fail("this says how requests and responses are read: write `format: kserve`, or remove this");
         }
         match format {
-            Events::Data(written) => self.data_format(map, Some(written)),
-            Events::CloudEvents => {
+            Layout::Data(written) => self.data_format(map, Some(written)),
+            Layout::CloudEvents => {
                 let written = map.get("data_format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
                 self.data_format(map, written).map(Box::new).map(SourceFormat::CloudEvents)
             }
-            Events::Kserve => {
+            Layout::Kserve => {
                 for key in ["schema", "fields", "timestamp", "timezone"] {
                     if let Some(item) = map.get(key) {
                         return item.fail("the events of KServe's logger have their own places and times: remove this, and see `kserve`");

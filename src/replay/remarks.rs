@@ -33,7 +33,7 @@ pub(super) struct Findings {
 pub(super) fn remarks(policy: &Policy, schema: &Schema, files: &[Findings]) -> Vec<String> {
     let mut out = Vec::new();
     let features = files.iter().find(|f| f.kind == EventKind::Features && f.notes.events > 0);
-    let halves = files.iter().filter_map(|file| Some(alone(&file.path.display().to_string(), file.halves?)?));
+    let halves = files.iter().filter_map(|file| alone(&file.path.display().to_string(), file.halves?));
     out.extend(halves);
     for file in files.iter().filter(|f| f.notes.events > 0) {
         let name = file.path.display().to_string();

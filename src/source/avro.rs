@@ -8,6 +8,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use apache_avro::Codec;
+use apache_avro::error::Details;
 
 use super::options::{Chunk, FileOptions};
 use driftgate_core::decode::avro::{Lengths, Writer};
@@ -21,6 +22,8 @@ use driftgate_core::schema::Schema;
 const MAGIC: &[u8; 4] = b"Obj\x01";
 /// A block, or a part of the header, has no more bytes than this.
 const MOST_BYTES: u64 = 1 << 30;
+/// A block has no more bytes than this once it is unpacked: as many are in memory per thread.
+const MOST_UNPACKED: usize = 128 << 20;
 /// The header holds a schema and a handful of texts.
 const MOST_ENTRIES: u64 = 10_000;
 
@@ -214,7 +217,15 @@ impl AvroDecoder {
     pub fn decode<B: Batch>(&mut self, block: AvroBlock, batch: B) -> Result<Chunk<B>, String> {
         let mut chunk = Chunk::of(batch);
         let AvroBlock { first, count, packed: mut values } = block;
-        self.codec.decompress(&mut values).map_err(|e| format!("the block of row {first} does not unpack: {e}"))?;
+        // The first call in the process decides, and all are this one.
+        apache_avro::util::max_allocation_bytes(MOST_UNPACKED);
+        self.codec.decompress(&mut values).map_err(|e| match e.details() {
+            Details::MemoryAllocation { maximum, .. } => {
+                let most = maximum >> 20;
+                format!("the block of row {first} unpacks to more than {most} MiB: write it with smaller blocks")
+            }
+            _ => format!("the block of row {first} does not unpack: {e}"),
+        })?;
         if count > values.len() as u64 {
             return Err(format!("the block of row {first} says that it has {count} rows, in {} bytes", values.len()));
         }
@@ -248,5 +259,66 @@ impl AvroDecoder {
         chunk.notes = std::mem::take(&mut self.events.notes);
         chunk.notes.times(chunk.batch.times());
         Ok(chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apache_avro::ZstandardSettings;
+    use driftgate_core::event::LabelBatch;
+    use driftgate_core::schema::Classes;
+
+    const SCHEMA: &[u8] = br#"{"type":"record","name":"L","fields":[{"name":"prediction_id","type":"string"}]}"#;
+
+    fn long(number: usize) -> Vec<u8> {
+        let (mut rest, mut bytes) = (number * 2, Vec::new());
+        while rest >= 0x80 {
+            bytes.push(0x80 | u8::try_from(rest & 0x7f).unwrap());
+            rest >>= 7;
+        }
+        bytes.push(u8::try_from(rest).unwrap());
+        bytes
+    }
+
+    /// A file of one block with this many rows and bytes, all of them zeros, packed by zstd.
+    fn zeros(rows: usize, bytes: usize) -> Vec<u8> {
+        let mut packed = vec![0; bytes];
+        Codec::Zstandard(ZstandardSettings::default()).compress(&mut packed).unwrap();
+        let counted = |bytes: &[u8]| [long(bytes.len()), bytes.to_vec()].concat();
+        let header = [counted(b"avro.schema"), counted(SCHEMA), counted(b"avro.codec"), counted(b"zstandard")].concat();
+        [MAGIC, &*long(2), &header, &long(0), &[7; 16], &long(rows), &counted(&packed), &[7; 16]].concat()
+    }
+
+    #[test]
+    fn a_small_file_does_not_unpack_to_more_than_its_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.avro");
+        let schema = Arc::new(Schema {
+            model: "m".into(),
+            numeric: vec![],
+            categorical: vec![],
+            attributes: vec![],
+            segmentations: vec![],
+            kpis: vec![],
+            metrics: vec![],
+            labels: Classes::default(),
+            decisions: Classes::default(),
+            needs_id: true,
+            reads_error: false,
+            prediction_time: false,
+        });
+        for (bytes, says) in
+            [(MOST_UNPACKED + 1, "unpacks to more than 128 MiB"), (9, "follow the 1 rows of the block")]
+        {
+            let written = zeros(1, bytes);
+            assert!(written.len() < 100_000, "{} bytes", written.len());
+            std::fs::write(&path, written).unwrap();
+            let mut file = AvroFile::open(&path).unwrap();
+            let mut decoder = AvroDecoder::new::<LabelBatch>(&file, &schema, &FileOptions::default()).unwrap();
+            let block = file.next_block().unwrap().unwrap();
+            let refused = decoder.decode(block, LabelBatch::new(0)).err().unwrap();
+            assert!(refused.contains(says), "{refused}");
+        }
     }
 }

@@ -261,9 +261,9 @@ impl<B: Batch> FileStream<B> {
                 Ok(block) => Ok(block.map(|block| match &mut self.joiner {
                     None => Piece::Lines(block),
                     Some(joiner) => {
-                        let joined = kserve::join(joiner, &block);
+                        let rows = kserve::join(joiner, &block);
                         blocks.give_back(block);
-                        Piece::Lines(joined)
+                        Piece::Lines(rows)
                     }
                 })),
                 Err(e) => Err(StreamError::Read { name: self.path.display().to_string(), cause: e.to_string() }),

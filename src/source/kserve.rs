@@ -9,7 +9,7 @@ use driftgate_core::kserve::Joiner;
 /// The block with the rows of the pairs that its lines complete.
 #[must_use]
 pub fn join(joiner: &mut Joiner, block: &LineBlock) -> LineBlock {
-    let mut joined = Joined { lines: block.skipped(), ..Joined::default() };
+    let mut came = Joined { lines: block.skipped(), ..Joined::default() };
     let mut rows = Vec::new();
     let bytes = block.lines();
     let mut from = 0;
@@ -19,17 +19,17 @@ pub fn join(joiner: &mut Joiner, block: &LineBlock) -> LineBlock {
         if end == bytes.len() && text.is_empty() {
             break;
         }
-        let line = joined.lines;
-        joined.lines += 1;
+        let line = came.lines;
+        came.lines += 1;
         if text.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         match joiner.offer(text, None, &mut rows) {
-            Ok(n) => joined.origins.extend(std::iter::repeat_n(line, n)),
-            Err(reject) => joined.refused.push((line, reject, text.to_vec())),
+            Ok(n) => came.origins.extend(std::iter::repeat_n(line, n)),
+            Err(reject) => came.refused.push((line, reject, text.to_vec())),
         }
     }
-    block.with(rows, joined)
+    block.with(rows, came)
 }
 
 #[cfg(test)]

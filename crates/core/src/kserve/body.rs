@@ -159,6 +159,7 @@ impl<'v, 'a> Tensor<'v, 'a> {
     }
 
     /// The values of a row.
+    #[must_use]
     pub fn row(&self, row: usize) -> &[&'v Value<'a>] {
         self.values.get(row * self.width..(row + 1) * self.width).unwrap_or(&[])
     }

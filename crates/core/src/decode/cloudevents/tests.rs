@@ -94,7 +94,7 @@ fn what_is_no_cloudevent_is_refused_with_a_reason() {
     refused(data.as_bytes(), Some(&headers(&[])), Reason::DuplicateKey, "ce_id");
     for form in ["-batch+json", "+avro"] {
         let form = format!("application/cloudevents{form}");
-        let named = Map([("content-type", &*form.leak().as_bytes())].into());
+        let named = Map([("content-type", form.leak().as_bytes())].into());
         refused(b"[]", Some(&named), bad, "one in each message");
     }
 }

@@ -10,6 +10,8 @@
 //! | `otlp` | traces and metrics to an OpenTelemetry collector |
 
 pub mod counts;
+#[cfg(test)]
+mod dashboards;
 pub mod events;
 pub mod metrics;
 pub mod otlp;

@@ -9,6 +9,8 @@ mod carry;
 mod check;
 mod client;
 mod cluster;
+mod color;
+mod completions;
 mod count;
 mod decide;
 mod demo;
@@ -25,6 +27,7 @@ mod judge;
 mod load;
 mod local;
 mod logging;
+mod man;
 mod merge;
 mod model;
 mod output;
@@ -70,6 +73,7 @@ pub fn main() -> u8 {
             return u8::try_from(e.exit_code()).unwrap_or(exit::INPUT);
         }
     };
+    cli.color.apply();
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Replay(args) => replay::run(&args),
@@ -102,6 +106,8 @@ pub fn main() -> u8 {
         Command::Judge(args) => judge::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Reference(args) => reference::run(&args),
     };
     match done {

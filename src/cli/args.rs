@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::reference::args::Args as ReferenceArgs;
 use super::{
-    approve, audit, baseline, carry, check, cluster, count, decide, demo, evidence, explain, freeze, gate, history,
-    init, judge, load, merge, override_rule, promote, register, replay, report, resume, rollback, rollout, run, splits,
-    state, status, unblock,
+    approve, audit, baseline, carry, check, cluster, color, completions, count, decide, demo, evidence, explain,
+    freeze, gate, history, init, judge, load, man, merge, override_rule, promote, register, replay, report, resume,
+    rollback, rollout, run, splits, state, status, unblock,
 };
 
 /// Monitors machine-learning models in production and decides whether versions may be promoted.
@@ -18,6 +18,8 @@ use super::{
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    #[command(flatten)]
+    pub color: color::Color,
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +55,8 @@ pub enum Command {
     Judge(judge::Args),
     Check(check::Args),
     Report(report::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[command(hide = true)]
     Reference(ReferenceArgs),
 }

@@ -154,6 +154,12 @@ impl Client {
         self.read(&self.ask(Method::POST, &self.url(path), Some(serde_json::to_vec(body)?))?)
     }
 
+    /// The address of a page of the daemon, given by the parts of its path; none where a registry is read directly.
+    #[must_use]
+    pub fn page(&self, path: &[&str]) -> Option<String> {
+        self.local.is_none().then(|| shown(&self.url(path)))
+    }
+
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         // Parts are percent-encoded here: names hold spaces and the like.

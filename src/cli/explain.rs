@@ -41,9 +41,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let said: Value = Client::new(&args.server)?.get(&args.of.path("explain"), &[])?;
+    let client = Client::new(&args.server)?;
+    let said: Value = client.get(&args.of.path("explain"), &[])?;
     let width = display::table(&[]).width().map_or(distribution::WIDTH, usize::from);
-    args.output.print(&said, || as_text(&said, width))?;
+    args.output.print(&said, || {
+        let page = client.page(&args.of.page()).map_or_else(String::new, |page| format!("\npage: {page}\n"));
+        Ok(as_text(&said, width)? + &page)
+    })?;
     Ok(exit::PASS)
 }
 

@@ -28,6 +28,12 @@ pub struct VersionArgs {
 }
 
 impl VersionArgs {
+    /// The path of the version's page, by its parts.
+    #[must_use]
+    pub fn page(&self) -> [&str; 4] {
+        ["models", &self.model, "versions", &self.version]
+    }
+
     /// The path of the version, by its parts.
     #[must_use]
     pub fn own_path(&self) -> [&str; 6] {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::exit::Failure;
-use super::terminal::{out, outln};
+use super::terminal::{outln, print_statuses};
 
 /// How a command prints its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -22,7 +22,7 @@ impl Output {
         if self.json {
             outln!("{}", serde_json::to_string_pretty(answer)?);
         } else {
-            out!("{}", text()?);
+            print_statuses(&text()?);
         }
         Ok(())
     }

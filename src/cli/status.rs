@@ -1,6 +1,8 @@
 //! `driftgate status`: the state of daemon and models, and the next step where there is a problem.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -9,22 +11,28 @@ use super::client::{Client, ServerArgs};
 use super::display;
 use super::exit::{self, Failure};
 use super::output::Output;
-use super::terminal::shown;
+use super::terminal::{self, outln, shown};
 use crate::api::{ModelStatus, Status, VersionStatus};
+use crate::clock::now_ms;
 use crate::problems::Problem;
 use driftgate_core::codec::number::short;
+use driftgate_core::codec::time::utc;
 use driftgate_core::promotion::version::PendingRollback;
 use driftgate_core::rollout::State;
 
 /// Prints problems, the worst first, and the state of the models
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 also if there are problems, 5 the daemon cannot be reached.\n\nExamples:\n  driftgate status\n  driftgate status --problems\n  driftgate status fraud_detector --json\n  driftgate status --config config/driftgate.yaml"
+    after_help = "Exit codes: 0 also if there are problems, 5 the daemon cannot be reached.\n\nExamples:\n  driftgate status\n  driftgate status --problems\n  driftgate status --watch\n  driftgate status fraud_detector --json\n  driftgate status --config config/driftgate.yaml"
 )]
 pub struct Args {
     /// Name of one model; default: all models
     #[arg(value_name = "MODEL")]
     model: Option<String>,
+    /// Prints the state again every few seconds, until it is interrupted
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2", conflicts_with = "json",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    watch: Option<u64>,
     /// Prints only the problems, the worst first
     #[arg(long)]
     problems: bool,
@@ -36,6 +44,34 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let client = Client::new(&args.server)?;
+    match args.watch {
+        None => print(args, &client)?,
+        Some(seconds) => watch(args, &client, Duration::from_secs(seconds))?,
+    }
+    Ok(exit::PASS)
+}
+
+/// Prints the state again and again, until nobody reads it. A daemon that does not answer may come back.
+fn watch(args: &Args, client: &Client, every: Duration) -> Result<(), Failure> {
+    let mut answered = false;
+    loop {
+        if std::io::stdout().is_terminal() {
+            terminal::clear();
+        }
+        outln!("{}  every {} s; end with Ctrl-C", utc(now_ms()), every.as_secs());
+        match print(args, client) {
+            Err(failure) if failure.code != exit::UNREACHABLE || !answered => return Err(failure),
+            Err(failure) => outln!("{:#}", failure.error),
+            Ok(()) => answered = true,
+        }
+        if terminal::is_gone() || terminal::is_lost() {
+            return Ok(());
+        }
+        std::thread::sleep(every);
+    }
+}
+
+fn print(args: &Args, client: &Client) -> Result<(), Failure> {
     let said: Value = match &args.model {
         Some(model) => client.get(&["api", "v1", "models", model, "status"], &[])?,
         None => client.get(&["api", "v1", "status"], &[])?,
@@ -47,8 +83,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             (None, false) => all_text(&Status::deserialize(answer)?),
             (_, true) => problems_text(&Vec::<Problem>::deserialize(answer)?),
         })
-    })?;
-    Ok(exit::PASS)
+    })
 }
 
 /// Text from outside on a line of its own: it must not look like two.
@@ -272,6 +307,7 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
                 model: model.map(str::to_owned),
                 output: Output { json },
                 problems: json,
+                watch: None,
                 server: server.clone(),
             })
         };
@@ -281,7 +317,9 @@ transitions: [{from: staging, to: prod, checks: [slo], rollout: {steps: [{weight
         assert_eq!(ask(Some("other"), false).unwrap_err().code, exit::INPUT);
         let nobody = ServerArgs { config: None, ..server.clone() };
         assert_eq!(
-            run(&Args { model: None, output: Output::default(), problems: true, server: nobody }).unwrap_err().code,
+            run(&Args { model: None, output: Output::default(), problems: true, watch: None, server: nobody })
+                .unwrap_err()
+                .code,
             exit::UNREACHABLE
         );
     }

@@ -6,8 +6,18 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::color;
+
 /// Something printed did not get where it should, and its reader has not just gone away.
 static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Nobody reads standard output any more.
+static GONE: AtomicBool = AtomicBool::new(false);
+
+/// Whether the reader of standard output has gone away: a command without an end ends then.
+pub fn is_gone() -> bool {
+    GONE.load(Ordering::Relaxed)
+}
 
 /// Whether anything that was printed is lost: a command that says so has not succeeded.
 pub fn is_lost() -> bool {
@@ -19,18 +29,40 @@ pub fn print(text: fmt::Arguments<'_>) {
     write(&mut io::stdout().lock(), text);
 }
 
+/// Prints a text for people to standard output, its statuses coloured where the terminal takes colours.
+pub fn print_statuses(text: &str) {
+    if !color::is_on() {
+        return print(format_args!("{text}"));
+    }
+    let mut escaped = Steered::new(Vec::new());
+    // Memory takes everything.
+    let _ = escaped.write_all(text.as_bytes());
+    let painted = color::painted(&String::from_utf8_lossy(&escaped.out));
+    written(io::stdout().lock().write_all(painted.as_bytes()).and_then(|()| io::stdout().flush()));
+}
+
+/// Clears the screen, for what is printed again and again.
+pub fn clear() {
+    written(io::stdout().lock().write_all(b"\x1b[2J\x1b[3J\x1b[H"));
+}
+
 /// Prints a line to standard error.
 pub fn print_error(text: fmt::Arguments<'_>) {
     let _ = writeln!(Steered::new(io::stderr().lock()), "{text}");
 }
 
 fn write(out: &mut impl Write, text: fmt::Arguments<'_>) {
-    match Steered::new(&mut *out).write_fmt(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+    written(Steered::new(&mut *out).write_fmt(text).and_then(|()| out.flush()));
+}
+
+fn written(result: io::Result<()>) {
+    match result {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => GONE.store(true, Ordering::Relaxed),
+        Err(error) => {
             LOST.store(true, Ordering::Relaxed);
             print_error(format_args!("driftgate: standard output cannot be written: {error}"));
         }
-        _ => {}
+        Ok(()) => {}
     }
 }
 

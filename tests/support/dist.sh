@@ -89,10 +89,25 @@ assert all(part.get("licenses") and part.get("purl") for part in bom["components
 print(f"{len(names)} parts are listed in driftgate.cdx.json")
 PYTHON
 
+# Completions and manual pages, written by the binary itself; they are the same for every target, so another machine's are written by this one's.
+writer=$stage/$name/driftgate
+if [ "$target" != "$(rustc -vV | sed -n 's/^host: //p')" ]; then
+  cargo build --release --locked --quiet
+  writer=target/release/driftgate
+fi
+extras=target/dist-extras
+rm -rf "$extras" && mkdir -p "$extras/completions"
+"$writer" completions bash >"$extras/completions/driftgate"
+"$writer" completions fish >"$extras/completions/driftgate.fish"
+"$writer" completions zsh >"$extras/completions/_driftgate"
+"$writer" man --out "$extras/man"
+cp -r "$extras/completions" "$extras/man" "$stage/$name/"
+
 cp README.md CHANGELOG.md LICENSE "$stage/$name/"
 cp -r config docs "$stage/$name/"
 mkdir "$stage/$name/prometheus"
 cp docker/prometheus/alerts.yml "$stage/$name/prometheus/"
+cp -r docker/grafana/dashboards "$stage/$name/grafana"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$stage" -c "$name" | gzip -n >"$out/$name.tar.gz"
 
 # cargo-deb packages the binary where cargo would have put it.

@@ -49,7 +49,7 @@ grep -q '^Ran [1-9]' "$work/python.txt" || fail "no test of the package ran"
 
 tar -xzf "$out/$name.tar.gz" -C "$work"
 runs "$work/$name/driftgate"
-for file in driftgate.cdx.json LICENSE README.md CHANGELOG.md config/driftgate.yaml config/policies/example.yaml prometheus/alerts.yml; do
+for file in driftgate.cdx.json LICENSE README.md CHANGELOG.md config/driftgate.yaml config/policies/example.yaml prometheus/alerts.yml grafana/overview.json completions/driftgate man/driftgate.1; do
   [ -s "$work/$name/$file" ] || fail "the archive lacks $file"
 done
 
@@ -60,6 +60,10 @@ dpkg-deb -e "$deb" "$work/control"
 runs "$work/root/usr/bin/driftgate"
 grep -qx /etc/driftgate/driftgate.yaml "$work/control/conffiles" || fail "the configuration is no conffile: an upgrade would overwrite it"
 grep -q useradd "$work/control/postinst" || fail "no user is made"
+for file in share/bash-completion/completions/driftgate share/zsh/vendor-completions/_driftgate share/fish/vendor_completions.d/driftgate.fish; do
+  [ -s "$work/root/usr/$file" ] || fail "the package lacks $file"
+done
+ls "$work/root/usr/share/man/man1/driftgate-replay.1"* >/dev/null || fail "the package lacks manual pages"
 unit=$(find "$work/root" -name driftgate.service)
 [ -n "$unit" ] || fail "no unit of systemd"
 sed -i "s|/usr/bin/driftgate|$work/root/usr/bin/driftgate|" "$unit"

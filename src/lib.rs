@@ -34,6 +34,7 @@ pub mod history;
 pub mod http;
 pub mod http_client;
 pub mod ledger;
+pub mod policies;
 pub mod private;
 pub mod problems;
 pub mod replay;

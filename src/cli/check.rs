@@ -7,6 +7,7 @@ mod bound;
 mod chance;
 mod deployment;
 mod kafka;
+mod merged;
 mod snapshot;
 pub mod watch;
 
@@ -24,14 +25,15 @@ use super::threads::threads;
 use crate::config::{self, Config};
 use crate::daemon::sources;
 use crate::http::Tokens;
+use crate::policies;
 use crate::sink::outbox;
 use crate::source::kafka::fetched_ahead;
 use crate::view::Keep;
 use alarms::Alarm;
 use bound::{Given, ModelBound};
 use driftgate_core::event::EventKind;
+use driftgate_core::policy::Policy;
 use driftgate_core::policy::lint::{Lint, lint};
-use driftgate_core::policy::{self, Policy};
 use watch::Watch;
 
 /// Validates policies and configurations, and warns of what is likely wrong
@@ -57,11 +59,17 @@ pub struct Args {
     /// topics of a cluster are right; nothing is changed but a transactional ID of its own that is used once
     #[arg(long, requires = "config")]
     kafka: bool,
+    /// Prints each policy with what it extends and its variables filled in, and nothing else
+    #[arg(long, conflicts_with_all = ["json", "alarms", "kafka", "strict"])]
+    merged: bool,
     #[command(flatten)]
     output: Output,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
+    if args.merged {
+        return merged::print(args.config.as_deref(), &args.policy);
+    }
     let mut report = Report { show_alarms: args.alarms, ..Report::new(args.config.as_deref(), &args.policy) };
     if args.kafka {
         report.ask_kafka()?;
@@ -175,7 +183,7 @@ impl Report {
             return;
         }
         let Some(text) = self.read(file, "policy") else { return };
-        match policy::parse(&text, file) {
+        match policies::parse(&text, file) {
             Ok(policy) => {
                 let mut lints = lint(&policy);
                 let watch = Watch::new(&policy, self.keep);

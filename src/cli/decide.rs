@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use super::exit::Failure;
 use super::output::Output;
 use crate::clock::now_ms;
+use crate::policies;
 use driftgate_core::gate::Answer;
 use driftgate_core::gate::recorded;
-use driftgate_core::policy;
 
 /// Evaluates the gate on a run that a JSON file describes
 #[derive(Debug, clap::Args)]
@@ -39,9 +39,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 
 fn decide(args: &Args) -> anyhow::Result<Answer> {
     let path = &args.policy;
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("the policy {} cannot be read", path.display()))?;
-    let policy = policy::parse(&text, path)?;
+    let policy = policies::read(path)?;
     let run = read(&args.run)?;
     recorded::decide(&policy, &run, args.to.as_deref(), now_ms())
         .with_context(|| format!("the run {} cannot be decided", args.run.display()))

@@ -150,9 +150,7 @@ fn file_events(input: &Input, summary: &Summary, outcome: &ReplayOutcome) -> Vec
 
 /// Reads and validates a policy file.
 pub fn read_policy(path: &Path) -> anyhow::Result<policy::Policy> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("the policy {} cannot be read", path.display()))?;
-    Ok(policy::parse(&text, path)?)
+    crate::policies::read(path)
 }
 
 /// How files are read: by the field mappings of a daemon configuration, or the defaults.

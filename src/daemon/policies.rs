@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 
 use crate::config::Config;
-use driftgate_core::policy::{self, Policy};
+use crate::policies;
+use driftgate_core::policy::Policy;
 
 /// Reads a configuration file.
 ///
@@ -29,7 +30,7 @@ pub fn read_policies(config: &Config) -> anyhow::Result<Vec<Arc<Policy>>> {
     for path in config.policy_files()? {
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("the policy {} cannot be read", path.display()))?;
-        match policy::parse(&text, &path) {
+        match policies::parse(&text, &path) {
             Err(e) => errors.push(e.to_string()),
             Ok(policy) => {
                 if let Some(other) = found.insert(policy.model.clone(), Arc::new(policy)) {

@@ -16,7 +16,7 @@ pub mod types;
 pub use crate::yaml::{FileError as PolicyError, FileErrors as PolicyErrors};
 pub use keys::{EVIDENCE_KINDS, SCHEMA_CHANGES};
 pub use parse::number_of;
-pub use parse::parse;
+pub use parse::{load, merged, parse};
 pub use schema::{reference, schema, schema_text};
 pub use signing::{SignatureAlgorithm, SigningKey};
 pub use types::*;

@@ -1,14 +1,17 @@
 //! YAML with positions: a tree that remembers where every value was written (`tree`), a reader that collects every error in it
-//! (`read`, `error`), and the units (durations, sizes, times) that policies and the daemon's configuration share. What the keys mean is
+//! (`read`, `error`), documents that share parts (`extend`, `emit`), and the units (durations, sizes, times) that policies and the daemon's configuration share. What the keys mean is
 //! not decided here.
 
+mod emit;
 mod error;
+mod extend;
 mod names;
 mod read;
 mod tree;
 pub mod units;
 
 pub use error::{FileError, FileErrors, Position, Sink};
+pub use extend::{ReadFile, read_extended};
 pub use names::{known_names, nearest};
 pub use read::{Item, Map, is_slug};
 
@@ -21,10 +24,5 @@ use std::path::Path;
 pub fn read<T>(text: &str, file: &Path, build: impl FnOnce(&Item) -> Option<T>) -> Result<T, FileErrors> {
     let sink = Sink::default();
     let outcome = tree::parse(text, &sink).and_then(|root| build(&Item::root(&root, &sink)));
-    let mut errors = sink.into_errors();
-    errors.sort_by_key(|error| (error.line, error.column));
-    match outcome {
-        Some(value) if errors.is_empty() => Ok(value),
-        _ => Err(FileErrors { file: file.to_owned(), errors }),
-    }
+    sink.finish(file, outcome)
 }

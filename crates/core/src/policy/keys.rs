@@ -121,6 +121,18 @@ pub static POLICY: Mapping = mapping(
     &[
         key("apiVersion", Shape::Words(&["driftgate/v1"]), REQUIRED, "The version of this format."),
         key("model", Shape::Text("the model's name, without slashes"), REQUIRED, "The model that the policy judges."),
+        key(
+            "extends",
+            Shape::Text("a path such as base.yaml"),
+            "",
+            "A file whose keys this policy has too, by its path from this file's folder. Mappings are merged, lists and other values replaced, `null` deletes.",
+        ),
+        key(
+            "vars",
+            Shape::Named(&Shape::Either(&[Shape::Scalar, Shape::List(&Shape::Scalar)])),
+            "",
+            "Variables: `$name` as a whole value, or `${name}` within a text, is replaced by the value of `name`; `$$` is a dollar.",
+        ),
         key("task", Shape::Words(&["binary"]), "binary", "What the model predicts."),
         key(
             "metadata",

@@ -22,7 +22,28 @@ const DEFAULT_MIN_SAMPLES: u64 = 200;
 /// # Errors
 /// Everything that is wrong with the file, each error with its line, column and path.
 pub fn parse(text: &str, file: &Path) -> Result<Policy, PolicyErrors> {
-    yaml::read(text, file, |root| policy(root, text, file))
+    load(text, file, &|_: &Path| {
+        Err("the policy is read without its folder: give the merged policy of `driftgate check --merged`".to_owned())
+    })
+}
+
+/// Reads and validates a policy file's text as `parse`, with what it extends (`extends: base.yaml`), whose text `read` gives by its path,
+/// and its variables (`vars:`) filled in. The policy's digest is that of the merged text then.
+///
+/// # Errors
+/// Everything that is wrong with the files, each error with its file, line, column and path.
+pub fn load(text: &str, file: &Path, read: yaml::ReadFile<'_>) -> Result<Policy, PolicyErrors> {
+    yaml::read_extended(text, file, read, |root, merged| policy(root, merged.unwrap_or(text), file))
+}
+
+/// The text of a policy with what it extends and its variables filled in; the text itself where it has neither.
+///
+/// # Errors
+/// As `load`.
+pub fn merged(text: &str, file: &Path, read: yaml::ReadFile<'_>) -> Result<String, PolicyErrors> {
+    yaml::read_extended(text, file, read, |root, merged| {
+        policy(root, text, file).map(|_| merged.unwrap_or(text).to_owned())
+    })
 }
 
 // Long: a line for each key of the file.

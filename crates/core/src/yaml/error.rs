@@ -1,14 +1,16 @@
 //! What is wrong with a file: each error at its place, collected while the file is read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A place in the text; both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     pub line: usize,
     pub column: usize,
+    /// The file of a document of several: 0 for the first, then in the order in which they were read.
+    pub(super) file: usize,
 }
 
 /// Everything that is wrong with one file, in the order of its lines.
@@ -21,6 +23,8 @@ pub struct FileErrors {
 /// One error, at a place of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
+    /// The file where the value stands, where the document comes from several and it is another than the first.
+    pub file: Option<PathBuf>,
     /// From 1.
     pub line: usize,
     /// From 1, in characters.
@@ -35,9 +39,10 @@ impl fmt::Display for FileErrors {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, error) in self.errors.iter().enumerate() {
             let line_break = if number == 0 { "" } else { "\n" };
-            let FileError { line, column, path, message } = error;
+            let FileError { file, line, column, path, message } = error;
+            let file = file.as_ref().unwrap_or(&self.file);
             let colon = if path.is_empty() { "" } else { ": " };
-            write!(out, "{line_break}{}:{line}:{column}: {path}{colon}{message}", self.file.display())?;
+            write!(out, "{line_break}{}:{line}:{column}: {path}{colon}{message}", file.display())?;
         }
         Ok(())
     }
@@ -45,23 +50,51 @@ impl fmt::Display for FileErrors {
 
 impl std::error::Error for FileErrors {}
 
-/// Collects the errors of one file.
+/// Collects the errors of one document.
 #[derive(Default)]
-pub struct Sink(RefCell<Vec<FileError>>);
+pub struct Sink {
+    /// Each with the number of its file.
+    errors: RefCell<Vec<(usize, FileError)>>,
+    /// The files after the first.
+    others: RefCell<Vec<PathBuf>>,
+    /// The file that is read now.
+    current: Cell<usize>,
+}
 
 impl Sink {
     pub fn report(&self, at: Position, path: impl Into<String>, message: impl Into<String>) {
-        let Position { line, column } = at;
-        self.0.borrow_mut().push(FileError { line, column, path: path.into(), message: message.into() });
+        let Position { line, column, file } = at;
+        let number = if file == 0 { self.current.get() } else { file };
+        let file = number.checked_sub(1).and_then(|at| self.others.borrow().get(at).cloned());
+        let error = FileError { file, line, column, path: path.into(), message: message.into() };
+        self.errors.borrow_mut().push((number, error));
     }
 
     /// Whether so much is wrong that guesses at what was meant are no longer worth their time.
     pub(super) fn is_crowded(&self) -> bool {
-        self.0.borrow().len() >= 100
+        self.errors.borrow().len() >= 100
     }
 
-    pub(super) fn into_errors(self) -> Vec<FileError> {
-        self.0.into_inner()
+    /// Reads another file of the document; `read` is given its number.
+    pub(super) fn within<T>(&self, file: &Path, read: impl FnOnce(usize) -> T) -> T {
+        self.others.borrow_mut().push(file.to_owned());
+        let number = self.others.borrow().len();
+        let before = self.current.replace(number);
+        let outcome = read(number);
+        self.current.set(before);
+        outcome
+    }
+
+    /// What was read, or all errors, sorted by file and position.
+    pub(super) fn finish<T>(self, file: &Path, outcome: Option<T>) -> Result<T, FileErrors> {
+        let mut errors = self.errors.into_inner();
+        errors.sort_by_key(|(number, error)| (*number, error.line, error.column));
+        match outcome {
+            Some(value) if errors.is_empty() => Ok(value),
+            _ => {
+                Err(FileErrors { file: file.to_owned(), errors: errors.into_iter().map(|(_, error)| error).collect() })
+            }
+        }
     }
 }
 
@@ -71,7 +104,8 @@ mod tests {
 
     #[test]
     fn errors_print_one_a_line() {
-        let error = |line, path: &str| FileError { line, column: 2, path: path.into(), message: "no".into() };
+        let error =
+            |line, path: &str| FileError { file: None, line, column: 2, path: path.into(), message: "no".into() };
         let errors = FileErrors { file: "a.yaml".into(), errors: vec![error(1, ""), error(3, "b[0]")] };
         assert_eq!(errors.to_string(), "a.yaml:1:2: no\na.yaml:3:2: b[0]: no");
     }

@@ -12,11 +12,11 @@ use super::error::{Position, Sink};
 /// Deeper documents are refused.
 const MAX_DEPTH: usize = 32;
 /// Values of one document, aliases filled in.
-const MAX_NODES: usize = 200_000;
+pub(super) const MAX_NODES: usize = 200_000;
 
 impl From<&Marker> for Position {
     fn from(marker: &Marker) -> Self {
-        Self { line: marker.line().max(1), column: marker.col() + 1 }
+        Self { line: marker.line().max(1), column: marker.col() + 1, file: 0 }
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) fn parse(text: &str, sink: &Sink) -> Option<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parser = Parser::new_from_str_with_options(text, options);
     let mut builder =
-        Builder { parser, anchors: HashMap::new(), nodes: 0, sink, last: Position { line: 1, column: 1 } };
+        Builder { parser, anchors: HashMap::new(), nodes: 0, sink, last: Position { line: 1, column: 1, file: 0 } };
     builder.document().map_err(|Stop { at, path, message }| sink.report(at, path, message)).ok()
 }
 

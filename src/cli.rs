@@ -52,7 +52,7 @@ mod threads;
 mod trust;
 mod unblock;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command};
 use terminal::errln;
@@ -106,8 +106,8 @@ pub fn main() -> u8 {
         Command::Judge(args) => judge::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => man::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Reference(args) => reference::run(&args),
     };
     match done {

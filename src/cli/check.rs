@@ -6,6 +6,7 @@ pub(super) mod alarms;
 mod bound;
 mod chance;
 mod deployment;
+mod fleet;
 mod kafka;
 mod merged;
 mod snapshot;
@@ -34,6 +35,7 @@ use bound::{Given, ModelBound};
 use driftgate_core::event::EventKind;
 use driftgate_core::policy::Policy;
 use driftgate_core::policy::lint::{Lint, lint};
+use fleet::FLEET;
 use watch::Watch;
 
 /// Validates policies and configurations, and warns of what is likely wrong
@@ -244,7 +246,7 @@ impl Report {
         if let Some((file, lints)) = &self.config {
             let _ = writeln!(out, "{}: the daemon's configuration, {} policies", file.display(), self.policies.len());
             let _ = writeln!(out, "{}", self.bound());
-            if !self.policies.is_empty() {
+            if (1..=FLEET).contains(&self.policies.len()) {
                 let models: Vec<ModelBound> =
                     self.policies.iter().filter_map(|c| self.model_bound(&c.policy)).collect();
                 let _ = writeln!(out, "{}", bound::table(&models));
@@ -257,7 +259,12 @@ impl Report {
             }
             warn(&mut out, file, lints);
         }
-        for Checked { file, policy, lints, alarms } in &self.policies {
+        let is_fleet = self.policies.len() > FLEET && !self.show_alarms;
+        if is_fleet {
+            out.push_str(&fleet::text(&self.policies.iter().map(|checked| self.line(checked)).collect::<Vec<_>>()));
+            self.policies.iter().for_each(|c| warn(&mut out, &c.file, &c.lints));
+        }
+        for Checked { file, policy, lints, alarms } in self.policies.iter().filter(|_| !is_fleet) {
             let watch = Watch::new(policy, self.keep);
             let _ = writeln!(out, "{}: {}", file.display(), watch.summary());
             let _ = writeln!(out, "{}", watch.table());
@@ -289,12 +296,33 @@ impl Report {
             ));
         }
         let memory = format!("memory: what each version takes (below), and at most {}", parts.join(" and "));
+        let tail = if self.policies.len() > FLEET {
+            self.total_bound()
+                .map_or_else(String::new, |all| format!("; with 1,000 versions of each model {}", watch::size(all)))
+        } else {
+            ", and per model (of all this up to a quarter more, which was given back):".to_owned()
+        };
         let (workers, partition) = self.given.map_or((1, 0), |given| (given.workers, given.partition));
         format!(
-            "{memory}\nmemory at most: {} whatever is read, {} per partition, and per model (of all this up to a quarter more, which was given back):",
+            "{memory}\nmemory at most: {} whatever is read, {} per partition{tail}",
             watch::size(bound::process(workers)),
             watch::size(partition)
         )
+    }
+
+    /// What is said of a policy of many.
+    fn line(&self, checked: &Checked) -> fleet::Line {
+        let Checked { policy, lints, .. } = checked;
+        let memory = Watch::new(policy, self.keep).memory();
+        fleet::Line {
+            model: policy.model.clone(),
+            groups: policy.groups.len(),
+            rules: policy.rules().count(),
+            features: policy.features.numeric.len() + policy.features.categorical.len(),
+            version: memory.map_or_else(|| "by the snapshot".to_owned(), watch::size),
+            warnings: lints.len(),
+            digest: policy.sha256.clone(),
+        }
     }
 
     fn model_bound(&self, policy: &Policy) -> Option<ModelBound> {

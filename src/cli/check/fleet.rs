@@ -42,7 +42,7 @@ pub fn text(lines: &[Line]) -> String {
         .map(|at| all.iter().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max().unwrap_or(0))
         .collect();
     let line = |row: &[String; 7]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>();
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect::<Vec<_>>();
         cells.join("  ").trim_end().to_owned() + "\n"
     };
     all.iter().map(line).collect()

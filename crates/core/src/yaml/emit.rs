@@ -14,8 +14,7 @@ pub(super) fn emit(root: &Node) -> String {
 /// Whether a text may stand without quotes in a mapping, a list or brackets.
 pub(super) fn is_simple(text: &str) -> bool {
     let simple = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+' | '%' | '$');
-    text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '$' | '.'))
-        && text.chars().all(simple)
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '$')) && text.chars().all(simple)
 }
 
 fn scalar(text: &str, plain: bool) -> String {

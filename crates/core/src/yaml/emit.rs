@@ -56,15 +56,12 @@ fn block(node: &Node, indent: usize, out: &mut String) {
         }
         (Value::Map(entries), None) => {
             for Entry { key: name, value, .. } in entries {
-                match inline(value) {
-                    Some(text) => {
-                        let line = format!("{margin}{}: {text}", key(name));
-                        let _ = writeln!(out, "{}", line.trim_end());
-                    }
-                    None => {
-                        let _ = writeln!(out, "{margin}{}:", key(name));
-                        block(value, indent + 1, out);
-                    }
+                if let Some(text) = inline(value) {
+                    let line = format!("{margin}{}: {text}", key(name));
+                    let _ = writeln!(out, "{}", line.trim_end());
+                } else {
+                    let _ = writeln!(out, "{margin}{}:", key(name));
+                    block(value, indent + 1, out);
                 }
             }
         }

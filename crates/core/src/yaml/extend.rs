@@ -143,11 +143,10 @@ fn merged(below: Node, above: Node) -> Node {
             for entry in over {
                 let at = entries.iter().position(|e| e.key == entry.key);
                 match at.map(|at| (at, entries.remove(at))) {
-                    Some(_) if entry.value.is_null() => {}
+                    _ if entry.value.is_null() => {}
                     Some((at, before)) => {
                         entries.insert(at, Entry { value: merged(before.value, entry.value), ..entry });
                     }
-                    None if entry.value.is_null() => {}
                     None => entries.push(entry),
                 }
             }
@@ -202,23 +201,20 @@ impl<'v> Filling<'v> {
         while let Some((before, after)) = rest.split_once('$') {
             out.push_str(before);
             let braced = after.strip_prefix('{').and_then(|after| after.split_once('}'));
-            rest = match braced.filter(|(name, _)| is_name(name)) {
-                Some((name, after)) => {
-                    match self.named(name, at, path).map(|node| &node.value) {
-                        Some(Value::Scalar { text, .. }) => out.push_str(text),
-                        Some(_) => self.report(
-                            at,
-                            path,
-                            format!("`${{{name}}}` is a mapping or list: write `${name}` as the whole value"),
-                        ),
-                        None => {}
-                    }
-                    after
+            rest = if let Some((name, after)) = braced.filter(|(name, _)| is_name(name)) {
+                match self.named(name, at, path).map(|node| &node.value) {
+                    Some(Value::Scalar { text, .. }) => out.push_str(text),
+                    Some(_) => self.report(
+                        at,
+                        path,
+                        format!("`${{{name}}}` is a mapping or list: write `${name}` as the whole value"),
+                    ),
+                    None => {}
                 }
-                None => {
-                    out.push('$');
-                    after.strip_prefix('$').unwrap_or(after)
-                }
+                after
+            } else {
+                out.push('$');
+                after.strip_prefix('$').unwrap_or(after)
             };
         }
         out + rest

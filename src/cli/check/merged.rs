@@ -63,7 +63,7 @@ mod tests {
         // A change of the base is a change of the policy.
         file("base.yaml", &BASE.replace("0.2", "0.3"));
         assert_ne!(policies::read(&path).unwrap().sha256, extended.sha256);
-        assert_eq!(print(None, &[path.clone()]).unwrap(), exit::PASS);
+        assert_eq!(print(None, std::slice::from_ref(&path)).unwrap(), exit::PASS);
         // The error is where the value stands: in the base.
         file("base.yaml", &BASE.replace("7d", "7x"));
         let error = policies::read(&path).unwrap_err().to_string();

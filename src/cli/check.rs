@@ -175,8 +175,9 @@ impl Report {
         let text = self.read(path, "configuration")?;
         let config = config::parse(&text, path).map_err(|e| self.errors.push(e.to_string())).ok()?;
         // What the daemon reads at its start.
-        let wires = config.sources.iter().filter_map(|source| sources::wire(source, None).err());
-        self.errors.extend(wires.map(|e| format!("{}: {e:#}", path.display())));
+        let sources = config.sources.iter().enumerate();
+        let unusable = sources.filter_map(|(at, source)| Some((at, sources::wire(source, None).err()?)));
+        self.errors.extend(unusable.map(|(at, e)| format!("{}: sources[{at}]: {e:#}", path.display())));
         Some(config)
     }
 

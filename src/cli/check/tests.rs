@@ -2,6 +2,40 @@
 
 use super::*;
 
+#[test]
+fn each_schema_that_cannot_be_read_is_an_error_at_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("p.yaml", POLICY);
+    write("cut.avsc", "{\"type\": \"record\"");
+    write("whole.avsc", r#"{"type": "record", "name": "E", "fields": [{"name": "ts", "type": "long"}]}"#);
+    write("two.proto", "syntax = \"proto3\";\nmessage A {}\nmessage B {}\n");
+    write("bad.proto", "syntax = \"proto3\";\nmessage A { strin x = 1 }\n");
+    let source = |topic: &str, format: &str, file: &str| {
+        format!("- {{topic: {topic}, kind: predictions, format: {format}, schema: {{file: {file}}}}}\n")
+    };
+    let sources = [
+        ("avro", "cut.avsc"),
+        ("avro", "whole.avsc"),
+        ("avro", "none.avsc"),
+        ("protobuf", "two.proto"),
+        ("protobuf", "bad.proto"),
+    ];
+    let sources: String =
+        sources.iter().enumerate().map(|(at, (format, file))| source(&format!("t{at}"), format, file)).collect();
+    write("d.yaml", &format!("policies: [p.yaml]\nkafka: {{brokers: \"a:1\"}}\nsources:\n{sources}"));
+    let errors = Report::new(Some(&folder.path().join("d.yaml")), &[]).errors.join("\n");
+    for (at, says) in [
+        ("sources[0]", "cut.avsc of t0: the Avro schema cannot be read"),
+        ("sources[2]", "none.avsc of t2 cannot be read"),
+        ("sources[3]", "name one by `message`, of A, B"),
+        ("sources[4]", "bad.proto"),
+    ] {
+        assert!(errors.lines().any(|line| line.contains(at) && line.contains(says)), "{at}: {errors}");
+    }
+    assert!(!errors.contains("sources[1]"), "{errors}");
+}
+
 const POLICY: &str = "apiVersion: driftgate/v1
 model: m
 features: {numeric: [a]}

@@ -33,6 +33,7 @@ mod model;
 mod output;
 mod override_rule;
 mod parts;
+mod probe;
 mod promote;
 mod reference;
 mod register;
@@ -99,6 +100,7 @@ pub fn main() -> u8 {
         Command::State(args) => state::run(&args),
         Command::Cluster(args) => cluster::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Splits(args) => splits::run(&args),
         Command::Count(args) => count::run(&args),
         Command::Carry(args) => carry::run(&args),

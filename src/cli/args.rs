@@ -48,6 +48,7 @@ pub enum Command {
     State(state::Args),
     Cluster(cluster::Args),
     Load(load::Args),
+    Probe(super::probe::Args),
     Splits(splits::Args),
     Count(count::Args),
     Carry(carry::Args),

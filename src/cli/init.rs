@@ -3,7 +3,7 @@
 
 mod draft;
 mod limits;
-mod names;
+pub(super) mod names;
 mod profile;
 mod roles;
 

@@ -1,7 +1,7 @@
 //! `driftgate load`: publishes a file's rows to a Kafka topic as JSON events of the default format. `input` reads the file, `rows` writes
 //! events of columns, `avro` those of an Avro file, `send` sends them.
 
-mod avro;
+pub(super) mod avro;
 mod input;
 mod rows;
 mod send;

@@ -1,8 +1,9 @@
 //! `driftgate reference`: writes the reference pages in docs/reference. Each page is generated from what the program itself reads: the
-//! command line from its parser, the API from the table of routes. A test compares the pages in the repository with it.
+//! command line from its parser, the API from the table of routes; that of formats is written by hand. A test compares the pages in the repository with it.
 
 pub mod args;
 mod commands;
+mod formats;
 mod markdown;
 mod metrics;
 mod rejects;
@@ -21,6 +22,7 @@ type Page = (&'static str, fn() -> String);
 const PAGES: &[Page] = &[
     ("cli.md", commands::page),
     ("config.md", config::reference::page),
+    ("formats.md", formats::page),
     ("http.md", routes::page),
     ("metrics.md", metrics::page),
     ("rejects.md", rejects::page),

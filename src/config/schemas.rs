@@ -102,6 +102,17 @@ impl SourceFormat {
     }
 }
 
+/// What `format` of a source can be.
+pub fn format_names() -> impl Iterator<Item = &'static str> {
+    EVENTS.iter().map(|(name, _)| *name)
+}
+
+/// Whether a source can have this `format`.
+#[must_use]
+pub fn has_format(name: &str) -> bool {
+    format_names().any(|known| known == name)
+}
+
 impl ConfigReader<'_> {
     pub(super) fn schema_registry(&self, item: &Item) -> Option<SchemaRegistryConfig> {
         let map = item.map(const { &names(&SCHEMA_REGISTRY) })?;

@@ -49,6 +49,11 @@ fn damaged(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
+/// Has the library unpack no block to more than is read here. The first call in the process decides, so each reader of files makes it.
+pub fn bound_blocks() {
+    apache_avro::util::max_allocation_bytes(MOST_UNPACKED);
+}
+
 impl AvroFile {
     /// Opens a file and reads its header.
     ///
@@ -217,8 +222,7 @@ impl AvroDecoder {
     pub fn decode<B: Batch>(&mut self, block: AvroBlock, batch: B) -> Result<Chunk<B>, String> {
         let mut chunk = Chunk::of(batch);
         let AvroBlock { first, count, packed: mut values } = block;
-        // The first call in the process decides, and all are this one.
-        apache_avro::util::max_allocation_bytes(MOST_UNPACKED);
+        bound_blocks();
         self.codec.decompress(&mut values).map_err(|e| match e.details() {
             Details::MemoryAllocation { maximum, .. } => {
                 let most = maximum >> 20;

@@ -335,6 +335,12 @@ impl ColumnReader {
         ColumnFile::from_bytes(name, bytes, wanted, &Arc::default()).map(Self::new)
     }
 
+    /// Reads an open file by its pieces.
+    #[must_use]
+    pub fn of(opened: (Arc<ColumnFile>, Pieces)) -> Self {
+        Self::new(opened)
+    }
+
     fn new((file, pieces): (Arc<ColumnFile>, Pieces)) -> Self {
         Self { file, pieces, chunk: DataFrame::empty(), offset: 0, row: 0, lenient: false }
     }

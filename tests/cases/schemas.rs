@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::broker::{Daemon, brokers, flights, publish, read, wait_for};
+use super::broker::{Daemon, brokers, flights, publish, read, topic, wait_for};
 use super::kafka::{Topics, by_id, load, replayed_of};
 use super::support::{Folder, interpreter};
 
@@ -45,9 +45,13 @@ impl Drop for Registry {
 
 /// Writes the first events of a topic anew, by a serializer.
 fn write(from: &str, to: &str, format: &str, registry: &str, file: PathBuf) {
+    write_some(EVENTS, from, to, format, registry, file);
+}
+
+fn write_some(count: u32, from: &str, to: &str, format: &str, registry: &str, file: PathBuf) {
     let mut command = serializers("write.py");
     let written =
-        command.args([&brokers(), from, to, &EVENTS.to_string(), format, registry]).arg(file).output().unwrap();
+        command.args([&brokers(), from, to, &count.to_string(), format, registry]).arg(file).output().unwrap();
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
 }
 
@@ -166,4 +170,54 @@ fn refusals(daemon: &Daemon, topics: &Topics, format: &str, registered: &Path) {
     let dead = wait_for("the dead letters", || Some(read(&topics.dead)).filter(|dead| dead.len() == 3));
     let details: Vec<&str> = dead.iter().map(|letter| letter["detail"].as_str().unwrap_or_default()).collect();
     assert!(details[1].contains("does not have the schema 32513"), "{details:?}");
+}
+
+/// So many events are looked at.
+const LOOKED_AT: u32 = 200;
+
+#[test]
+fn what_serializers_wrote_is_told_with_its_fields_and_the_source_that_reads_it() {
+    let folder = Folder::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let json = topic("probe-json", 1);
+    let event = |n: u32| {
+        let (id, score) = (format!("secret-{n}"), f64::from(n % 10) / 10.0 + 0.05);
+        let event = serde_json::json!({"prediction_id": id, "model": "shop", "version": "3", "ts": 1_700_000_000_000_u64 + u64::from(n),
+            "score": score, "features": {"age": n % 60, "plan": "basic"}});
+        (0, String::new(), event.to_string().into_bytes())
+    };
+    publish(&json, (0..LOOKED_AT).map(event));
+    let _registry = Registry::start(port, &folder);
+    let config = format!(
+        "policies: []\nkafka: {{brokers: \"{}\"}}\nsources: [{{topic: a, kind: predictions}}]\nschema_registry: {{url: \"{url}\"}}\n",
+        brokers()
+    );
+    folder.write("driftgate.yaml", config);
+    let probe = |topic: &str, more: &str| folder.driftgate(&format!("probe --topic {topic} {more}"));
+    for format in ["json", "avro", "avro-header", "protobuf", "json_schema"] {
+        let topic = if format == "json" { json.clone() } else { topic(&format!("probe-{format}"), 1) };
+        if format != "json" {
+            write_some(LOOKED_AT, &json, &topic, format, &url, folder.path("events.jsonl"));
+        }
+        let name = format.split('-').next().unwrap();
+        let told = probe(&topic, "--config driftgate.yaml --json").exits(0).json();
+        assert_eq!(told["formats"][0]["format"], name, "{told:#}");
+        assert_eq!((&told["looked_at"], &told["kind"]), (&LOOKED_AT.into(), &"predictions".into()), "{told:#}");
+        let fields = told["fields"].as_array().unwrap();
+        let score = fields.iter().find(|field| field["field"] == "/score").unwrap();
+        assert_eq!((&score["may_be"], &score["share"]), (&"score".into(), &1.0.into()), "{format}");
+        let source = told["source"].as_str().unwrap();
+        let says = if name == "json" { "    kind: predictions\n".to_owned() } else { format!("    format: {name}\n") };
+        assert!(source.contains(&says), "{source}");
+        assert!(!told.to_string().contains("secret-"), "examples are covered");
+        if name == "avro" || name == "protobuf" {
+            // Without the registry no more is said than the bytes show.
+            let told = probe(&topic, &format!("--brokers {} --json", brokers())).exits(1).json();
+            assert_eq!((&told["formats"][0]["format"], &told["source"]), (&"avro_or_protobuf".into(), &Value::Null));
+        }
+    }
+    let shown = probe(&json, "--config driftgate.yaml --show-values --newest --messages 5").exits(0);
+    assert!(shown.stdout.contains("secret-195") && shown.stdout.contains("5 messages"), "{}", shown.stdout);
+    probe("none-of-this-name", "--config driftgate.yaml").exits(2).says("does not exist");
 }

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use apache_avro::Reader;
 use apache_avro::types::Value;
 
+use crate::source::avro::bound_blocks;
 use crate::source::columns::guard;
 use driftgate_core::codec::hash::push_hex;
 use driftgate_core::decode::narrow;
@@ -31,6 +32,7 @@ impl AvroLines {
     /// # Errors
     /// A file that cannot be opened, or is no Avro container file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        bound_blocks();
         let name = path.display();
         let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;
         let values = guard(|| Reader::new(BufReader::with_capacity(1 << 18, file)).map_err(|e| e.to_string()));
@@ -63,6 +65,16 @@ impl Read for AvroLines {
         self.given += read;
         Ok(read)
     }
+}
+
+/// A value as JSON, its times in their own units.
+///
+/// # Errors
+/// A type that has no JSON, or what is none then.
+pub fn tree(value: &Value) -> Result<serde_json::Value, String> {
+    let mut line = Vec::new();
+    write(value, false, &mut line)?;
+    serde_json::from_slice(&line).map_err(|e| e.to_string())
 }
 
 /// Writes a value as JSON; `is_time` for the event's time.

@@ -9,6 +9,8 @@ mod read;
 mod tests;
 
 use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value;
 
 pub use length::Lengths;
 pub(super) use program::Programs;
@@ -32,5 +34,17 @@ impl Writer {
             Schema::Record(_) | Schema::Union(_) | Schema::Ref { .. } => Ok(Self { schema, others }),
             _ => Err("the Avro schema is not of a record: an event has fields".to_owned()),
         }
+    }
+
+    /// A value as the schema describes it, for people to look at. Events are read by the compiled steps.
+    ///
+    /// # Errors
+    /// Bytes that are no such value.
+    pub fn value(&self, mut bytes: &[u8]) -> Result<Value, String> {
+        let read = GenericDatumReader::builder(&self.schema)
+            .writer_schemata(std::iter::once(&self.schema).chain(&self.others).collect())
+            .and_then(|with| with.build())
+            .and_then(|reader| reader.read_value(&mut bytes));
+        read.map_err(|e| format!("the value is not as its schema says: {e}"))
     }
 }

@@ -7,6 +7,7 @@ mod program;
 mod read;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::path::Path;
 

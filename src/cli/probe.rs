@@ -1,0 +1,98 @@
+//! `driftgate probe`: looks at the first messages of a topic or the first rows of a file, and says what they are and how driftgate would read
+//! them. `topic` and `file` read, `detect` tells formats, `decode` fetches schemas, `fields` counts fields, `guess` says what they are for,
+//! `report` puts it together, and `show` prints it.
+
+mod decode;
+mod detect;
+mod fields;
+mod file;
+mod guess;
+mod report;
+mod show;
+mod topic;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+
+use super::exit::{self, Failure};
+use super::output::Output;
+use crate::config::SchemaRegistryConfig;
+use crate::daemon::read_config;
+use crate::source::schemas::Client;
+use decode::Decoder;
+use report::{From, Report};
+
+/// Looks at the first messages of a topic or rows of a file: their format, their fields, and how to read them
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "It names JSON, Avro, Protobuf and JSON Schema as Confluent's serializers frame them, CloudEvents, KServe's V1 and V2, Avro container files, Parquet, CSV, and what gzip or zstd packs. Framed Avro and Protobuf are decoded if the configuration has a `schema_registry`. Nothing is committed, changed or kept.\n\nWhat fields are for is guessed by plain rules. Names are compared by their words: `requestId` is `request_id`. A time is a field named ts, timestamp, event_time or alike whose values are all RFC 3339 or all lie between 1990 and 2100 as s, ms, us or ns. A score is a field named score, prob, prediction or alike whose numbers lie from 0 to 1; a label is named label, target, y or alike; an id, a version and a model are texts or whole numbers with such names. Events with a score, or with a version and an object of features, are predictions; with an id and a label, labels; with metric and value, measurements; with a time and features alone, features. A guess holds for what was looked at and no more: read it before you use it.\n\nExamples are covered: every digit is shown as 9, every letter as a or A. --show-values shows them.\n\nExit codes: 0 looked at, 1 driftgate does not read it as it is, 2 usage or input error, 5 the brokers cannot be reached.\n\nExamples:\n  driftgate probe --topic predictions --brokers localhost:9092\n  driftgate probe --topic predictions --config config/driftgate.yaml --newest\n  driftgate probe --file predictions.parquet --show-values"
+)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct Args {
+    /// Topic to look at
+    #[arg(long, value_name = "TOPIC", group = "what")]
+    topic: Option<String>,
+    /// File to look at
+    #[arg(long, value_name = "FILE", group = "what")]
+    file: Option<PathBuf>,
+    /// Brokers; default: those of the configuration, else localhost:9092
+    #[arg(long, value_name = "HOST:PORT,…", conflicts_with = "file")]
+    brokers: Option<String>,
+    /// Daemon configuration whose brokers, Kafka properties and schema registry are used
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+    /// Messages or rows to look at
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    messages: u32,
+    /// Looks at the newest messages of each partition in place of the first ones
+    #[arg(long, conflicts_with = "file")]
+    newest: bool,
+    /// Shows examples as they are
+    #[arg(long)]
+    show_values: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let most = args.messages as usize;
+    let report = match (&args.topic, &args.file) {
+        (Some(topic), _) => of_topic(args, topic, most)?,
+        (None, Some(path)) => {
+            let found = file::read(path, most)?;
+            Report::of_file(path, found)
+        }
+        // The group needs one of them.
+        (None, None) => return Err(anyhow!("expected --topic or --file").into()),
+    };
+    let show = args.show_values;
+    args.output.print(&show::json(&report, show), || Ok(show::text(&report, show)))?;
+    Ok(if report.is_read { exit::PASS } else { exit::BLOCK })
+}
+
+fn of_topic(args: &Args, topic: &str, most: usize) -> Result<Report, Failure> {
+    let config = args.config.as_deref().map(read_config).transpose()?;
+    let kafka = config.as_ref().and_then(|config| config.kafka.as_ref());
+    let mut properties = match kafka {
+        Some(kafka) => kafka.client_properties()?,
+        // A consumer needs the name of a group, and joins none where its partitions are assigned by hand.
+        None => BTreeMap::from(
+            [("bootstrap.servers", "localhost:9092"), ("group.id", "driftgate-probe")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        ),
+    };
+    if let Some(brokers) = &args.brokers {
+        properties.insert("bootstrap.servers".to_owned(), brokers.clone());
+    }
+    let registry = match config.as_ref().and_then(|config| config.schema_registry.as_ref()) {
+        Some(SchemaRegistryConfig { url, access, ca_file }) => {
+            Some(Client::new(url, access.clone(), ca_file.clone()).map_err(anyhow::Error::msg)?)
+        }
+        None => None,
+    };
+    let read = topic::read(&properties, topic, most, args.newest)?;
+    let from = From::Topic { topic: topic.to_owned(), partitions: read.partitions };
+    Ok(Report::of_messages(from, &read.messages, &mut Decoder::new(registry)))
+}

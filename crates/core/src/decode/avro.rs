@@ -8,9 +8,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
+use apache_avro::{Error, Schema};
 
 pub use length::Lengths;
 pub(super) use program::Programs;
@@ -41,10 +41,10 @@ impl Writer {
     /// # Errors
     /// Bytes that are no such value.
     pub fn value(&self, mut bytes: &[u8]) -> Result<Value, String> {
-        let read = GenericDatumReader::builder(&self.schema)
-            .writer_schemata(std::iter::once(&self.schema).chain(&self.others).collect())
-            .and_then(|with| with.build())
-            .and_then(|reader| reader.read_value(&mut bytes));
-        read.map_err(|e| format!("the value is not as its schema says: {e}"))
+        let mut read = || {
+            let schemata = std::iter::once(&self.schema).chain(&self.others).collect();
+            GenericDatumReader::builder(&self.schema).writer_schemata(schemata)?.build()?.read_value(&mut bytes)
+        };
+        read().map_err(|e: Error| format!("the value is not as its schema says: {e}"))
     }
 }

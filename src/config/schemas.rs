@@ -104,7 +104,7 @@ impl SourceFormat {
 
 /// What `format` of a source can be.
 pub fn format_names() -> impl Iterator<Item = &'static str> {
-    EVENTS.iter().map(|(name, _)| *name)
+    LAYOUTS.iter().map(|(name, _)| *name)
 }
 
 /// Whether a source can have this `format`.

@@ -296,7 +296,7 @@ mod tests {
             (json!({"a": [1, 2]}), None),
             (json!({"score": 700, "id": "a"}), None),
         ] {
-            assert_eq!(of(&[value.clone()]).kind, expected, "{value}");
+            assert_eq!(of(std::slice::from_ref(&value)).kind, expected, "{value}");
         }
     }
 

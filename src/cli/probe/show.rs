@@ -135,7 +135,7 @@ fn proposal(report: &Report, out: &mut String) {
 
 /// Lines of ours, with names of others in them.
 fn steered(lines: &str) -> String {
-    lines.lines().map(|line| format!("{}\n", shown(line))).collect()
+    lines.lines().fold(String::new(), |all, line| all + &shown(line) + "\n")
 }
 
 /// The report for programs.

@@ -38,8 +38,8 @@ pub struct Read {
 /// # Errors
 /// Brokers that do not answer, or a topic that is not there or may not be read.
 pub fn read(properties: &BTreeMap<String, String>, topic: &str, most: usize, newest: bool) -> Result<Read, Failure> {
-    let handle = KafkaSource::new(properties).map_err(failure)?.handle();
-    let found = handle.partitions(&[topic.to_owned()], WAIT).map_err(failure)?;
+    let handle = KafkaSource::new(properties).map_err(|e| failure(&e))?.handle();
+    let found = handle.partitions(&[topic.to_owned()], WAIT).map_err(|e| failure(&e))?;
     let partitions = found.get(topic).copied().unwrap_or(0);
     let consumer: BaseConsumer<Listener> = read_by_hand(properties, &[], &FIXED)
         .create_with_context(Listener::default())
@@ -84,7 +84,7 @@ fn taken(record: &rdkafka::message::BorrowedMessage<'_>) -> Message {
     Message { value: record.payload().map(<[u8]>::to_vec), headers: headers.unwrap_or_default() }
 }
 
-fn failure(error: KafkaSourceError) -> Failure {
+fn failure(error: &KafkaSourceError) -> Failure {
     let code = match error {
         KafkaSourceError::Unreachable { .. } | KafkaSourceError::Topic { .. } => exit::UNREACHABLE,
         _ => exit::INPUT,

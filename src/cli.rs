@@ -30,6 +30,7 @@ mod logging;
 mod man;
 mod merge;
 mod model;
+mod model_card;
 mod output;
 mod override_rule;
 mod parts;
@@ -95,6 +96,7 @@ pub fn main() -> u8 {
         Command::Decide(args) => decide::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::ModelCard(args) => model_card::run(&args),
         Command::History(args) => history::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::State(args) => state::run(&args),

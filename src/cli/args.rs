@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::reference::args::Args as ReferenceArgs;
 use super::{
     approve, audit, baseline, carry, check, cluster, color, completions, count, decide, demo, evidence, explain,
-    freeze, gate, history, init, judge, load, man, merge, override_rule, promote, register, replay, report, resume,
-    rollback, rollout, run, splits, state, status, unblock,
+    freeze, gate, history, init, judge, load, man, merge, model_card, override_rule, promote, register, replay, report,
+    resume, rollback, rollout, run, splits, state, status, unblock,
 };
 
 /// Monitors machine-learning models in production and decides whether versions may be promoted.
@@ -43,6 +43,7 @@ pub enum Command {
     Unblock(unblock::Args),
     Status(status::Args),
     Explain(explain::Args),
+    ModelCard(model_card::Args),
     History(history::Args),
     Audit(audit::Args),
     State(state::Args),

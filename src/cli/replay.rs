@@ -23,6 +23,7 @@ use crate::replay::{self, Input, InputFile, ReplayOutcome};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::options::FileOptions;
 use driftgate_core::event::EventKind;
+use driftgate_core::judge::verdict::Verdict;
 use driftgate_core::policy::{self, Enforce};
 use fail_on::{FailOn, FileEvents, Tried};
 pub use summary::Out;
@@ -92,19 +93,9 @@ impl clap::Args for EventFiles {
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
-    let policy = Arc::new(read_policy(&args.policy)?);
-    let options = Options::new(&policy, args.config.as_deref(), super::threads::threads(args.threads))?;
-    let mut files: BTreeMap<EventKind, InputFile> =
-        args.files.0.iter().map(|(kind, path)| (*kind, options.file(path, *kind))).collect();
-    let predictions = files.remove(&EventKind::Predictions).context("--predictions names the file to replay")?;
-    let input = Input { policy: Arc::clone(&policy), predictions, others: files };
-    let blocking = policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect();
-    let outs = Outs {
-        verdicts: args.verdicts.as_deref().map(create).transpose()?,
-        signals: args.signals.as_deref().map(create).transpose()?,
-        dead_letters: args.dead_letters.as_deref().map(create).transpose()?,
-    };
-    let mut summary = Summary::new(Tried::new(blocking), outs);
+    let input = input(args)?;
+    let policy = &input.policy;
+    let mut summary = summary(args, policy)?;
     let outcome = replay::run(&input, &mut summary)?;
     summary.finish()?;
     let decided = args.fail_on.map(|fail_on| summary.tried.decide(fail_on, &file_events(&input, &summary, &outcome)));
@@ -120,6 +111,37 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Ok(text)
     })?;
     Ok(decided.map_or(exit::PASS, |(code, _)| code))
+}
+
+/// The verdicts of a replay that arguments of `driftgate replay` describe, which also writes the files that they name.
+///
+/// # Errors
+/// Files that cannot be read or written.
+pub fn verdicts(args: &Args) -> anyhow::Result<Vec<Verdict>> {
+    let input = input(args)?;
+    let mut summary = summary(args, &input.policy)?.keeping();
+    replay::run(&input, &mut summary)?;
+    summary.finish()?;
+    Ok(summary.kept.unwrap_or_default())
+}
+
+fn input(args: &Args) -> anyhow::Result<Input> {
+    let policy = Arc::new(read_policy(&args.policy)?);
+    let options = Options::new(&policy, args.config.as_deref(), super::threads::threads(args.threads))?;
+    let mut files: BTreeMap<EventKind, InputFile> =
+        args.files.0.iter().map(|(kind, path)| (*kind, options.file(path, *kind))).collect();
+    let predictions = files.remove(&EventKind::Predictions).context("--predictions names the file to replay")?;
+    Ok(Input { policy, predictions, others: files })
+}
+
+fn summary(args: &Args, policy: &policy::Policy) -> anyhow::Result<Summary> {
+    let blocking = policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect();
+    let outs = Outs {
+        verdicts: args.verdicts.as_deref().map(create).transpose()?,
+        signals: args.signals.as_deref().map(create).transpose()?,
+        dead_letters: args.dead_letters.as_deref().map(create).transpose()?,
+    };
+    Ok(Summary::new(Tried::new(blocking), outs))
 }
 
 /// What an exit code of `--fail-on` means.

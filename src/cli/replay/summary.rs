@@ -45,6 +45,8 @@ pub struct Summary {
     /// What `--fail-on` decides by.
     pub tried: Tried,
     outs: Outs,
+    /// Every verdict, where they are kept.
+    pub kept: Option<Vec<Verdict>>,
     bar: Option<ProgressBar>,
     /// By version, rule.
     rules: BTreeMap<(String, String), RuleSummary>,
@@ -81,6 +83,9 @@ impl Observer for Summary {
         if let Some(out) = &mut self.outs.verdicts {
             serde_json::to_writer(&mut *out, verdict)?;
             out.write_all(b"\n")?;
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.push(verdict.clone());
         }
         for signal in signals {
             *self.signal_counts.entry(signal.action.name()).or_default() += 1;
@@ -130,6 +135,11 @@ impl Observer for Summary {
 impl Summary {
     pub fn new(tried: Tried, outs: Outs) -> Self {
         Self { tried, outs, ..Self::default() }
+    }
+
+    /// The same, which keeps every verdict.
+    pub fn keeping(self) -> Self {
+        Self { kept: Some(Vec::new()), ..self }
     }
 
     pub fn finish(&mut self) -> io::Result<()> {

@@ -10,6 +10,7 @@ use super::chart::{self, Point};
 use super::feature::point;
 use super::forest::forest;
 use super::layout;
+pub use super::layout::alone;
 use super::markup::{escaped, number, status, table, time};
 use super::version::worst_by_rule;
 use crate::history::columns::{Row, rows_of};

@@ -85,6 +85,7 @@ fn headers() -> HeaderMap {
 }
 
 /// A page in a file of its own: without navigation, since there is no server.
+#[must_use]
 pub fn alone(title: &str, body: &Markup) -> String {
     let page = html! {
         (PreEscaped("<!doctype html>\n"))

@@ -59,21 +59,26 @@ use clap::{CommandFactory as _, Parser as _};
 use args::{Cli, Command};
 use terminal::errln;
 
+/// What the arguments say, or the exit code where that was printed: help, or an error.
+fn parsed() -> Result<Cli, u8> {
+    Cli::try_parse().map_err(|e| {
+        // What was written on the command line may come from somewhere else; the usual way keeps colours.
+        if e.use_stderr() && std::env::args_os().any(|a| a.to_string_lossy().chars().any(terminal::steers)) {
+            errln!("{}", e.render().to_string().trim_end());
+        } else {
+            // A closed output cannot be reported to anywhere.
+            let _ = e.print();
+        }
+        u8::try_from(e.exit_code()).unwrap_or(exit::INPUT)
+    })
+}
+
 /// Runs the command that the arguments name; returns the exit code.
 #[must_use]
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let cli = match parsed() {
         Ok(cli) => cli,
-        // What was written on the command line may come from somewhere else; the usual way keeps colours.
-        Err(e) if e.use_stderr() && std::env::args_os().any(|a| a.to_string_lossy().chars().any(terminal::steers)) => {
-            errln!("{}", e.render().to_string().trim_end());
-            return u8::try_from(e.exit_code()).unwrap_or(exit::INPUT);
-        }
-        Err(e) => {
-            // A closed output cannot be reported to anywhere.
-            let _ = e.print();
-            return u8::try_from(e.exit_code()).unwrap_or(exit::INPUT);
-        }
+        Err(code) => return code,
     };
     cli.color.apply();
     let done = match cli.command {

@@ -190,7 +190,7 @@ fn what_serializers_wrote_is_told_with_its_fields_and_the_source_that_reads_it()
     publish(&json, (0..LOOKED_AT).map(event));
     let _registry = Registry::start(port, &folder);
     let config = format!(
-        "policies: []\nkafka: {{brokers: \"{}\"}}\nsources: [{{topic: a, kind: predictions}}]\nschema_registry: {{url: \"{url}\"}}\n",
+        "policies: [shop.yaml]\nkafka: {{brokers: \"{}\"}}\nsources: [{{topic: a, kind: predictions}}]\nschema_registry: {{url: \"{url}\"}}\n",
         brokers()
     );
     folder.write("driftgate.yaml", config);

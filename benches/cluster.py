@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a cluster costs: CPU for an event, and the speed of two processes, beside a process of its own.
 
-    benches/cluster.py --brokers HOST:PORT [--events 6000000] [--rounds 3] [--commit 10s] [--folder target/bench/cluster]
+    benches/cluster.py --brokers HOST:PORT [--events 6000000] [--rounds 3] [--commit 10s] [--pin]
 
 Needs openssl and confluent-kafka (`benches/peers/setup.sh python` prints an interpreter that has it). Publishes predictions and half as many labels
 into four partitions each, once; an id has the same partition in both. Each contender, one thread a process, counts all of them from the
@@ -9,7 +9,8 @@ beginning with a group and topics of its own: a process without a cluster, one t
 divided model, and two that share them. Contenders take turns, and the medians of the rounds are printed with the smallest and the largest.
 
 CPU is user and system time of the processes from the first counted event to the last one, so that the start is in none of them. Two
-processes share the machine with the broker: with two cores they cannot be twice as fast.
+processes share the machine with the broker: with two cores they cannot be twice as fast. A process that divides reads each partition by
+threads of its own, also with one thread for counting: --pin keeps each process to a core, so that two are compared with one.
 
 DRIFTGATE names the binary (target/release/driftgate).
 """
@@ -137,8 +138,11 @@ def run_once(folder, args, prefix, run, split, processes, total):
     if split:
         subprocess.run([binary, "cluster", "topics", "--create", "--config", files[0].name], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     logs = [open(file.with_suffix(".log"), "w", encoding="utf-8") for file in files]
-    daemons = [subprocess.Popen([binary, "run", "--threads", "1", "--config", file.name], cwd=folder, stdout=log, stderr=log)
-               for file, log in zip(files, logs)]
+    cores = sorted(os.sched_getaffinity(0))
+    pin = [(lambda core=core: os.sched_setaffinity(0, {core})) if args.pin else None for core in cores]
+    daemons = [subprocess.Popen([binary, "run", "--threads", "1", "--config", file.name], cwd=folder, stdout=log, stderr=log,
+                                preexec_fn=pin[i % len(pin)])
+               for i, (file, log) in enumerate(zip(files, logs))]
     try:
         first = None
         until = time.monotonic() + args.timeout
@@ -172,6 +176,7 @@ def main():
     parser.add_argument("--events", type=int, default=6_000_000, help="predictions; half as many labels are published as well")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--commit", default="10s", help="how often state is written, in a cluster and without one")
+    parser.add_argument("--pin", action="store_true", help="keep each process to a core of its own")
     parser.add_argument("--folder", type=Path, default=Path("target/bench/cluster"))
     parser.add_argument("--port", type=int, default=19471)
     parser.add_argument("--timeout", type=float, default=600, help="seconds that one run may take")

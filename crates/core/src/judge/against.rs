@@ -67,8 +67,8 @@ impl<'a> ReferenceCounts<'a> {
 
     /// Whether its cells of a numeric target are those of this baseline.
     pub(super) fn shares_grid(&self, baseline: &Baseline, target: Target) -> bool {
-        let of = |baseline: &'_ Baseline| baseline.numeric(target).map(|known| known.grid.points().to_vec());
-        std::ptr::eq(self.baseline, baseline) || of(self.baseline) == of(baseline)
+        let [own, other] = [self.baseline, baseline].map(|of| of.numeric(target).map(|known| known.grid.points()));
+        std::ptr::eq(self.baseline, baseline) || own == other
     }
 
     /// The counts of the target at a place of `Reads::targets`: of the predictions, or of the features stream where those have none.

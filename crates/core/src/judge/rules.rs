@@ -42,19 +42,10 @@ fn judge_rule(window: &JudgedWindow<'_>, rule: &Rule) -> Vec<Judged> {
 /// Judges by a reference other than the training snapshot.
 fn judge_against(mut counted: CountedWindow<'_, '_>, rule: &Rule, versus: Versus) -> Vec<Judged> {
     let found = counted.window.against.iter().find(|against| against.versus == versus);
-    let missing =
-        match found.map(|found| &found.counts) {
-            Some(Ok(counts)) => {
-                counted.against = Some((versus, Some(counts), rule.kind.least()));
-                None
-            }
-            other => {
-                counted.against = Some((versus, None, rule.kind.least()));
-                Some(other.map_or("nothing was counted to compare with", |found| {
-                    found.as_ref().err().map_or("", String::as_str)
-                }))
-            }
-        };
+    let counts =
+        found.map_or(Err("nothing was counted to compare with"), |found| found.counts.as_ref().map_err(String::as_str));
+    counted.against = Some((versus, counts.ok(), rule.kind.least()));
+    let missing = counts.err();
     let of_reference = matches!(rule.kind.definition().baseline, Reference::Snapshot | Reference::Version);
     let is_compared = rule.kind.is_change() || of_reference;
     let mut judged = rule.kind.judge(&counted, rule.hysteresis.is_some());

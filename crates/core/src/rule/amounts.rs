@@ -104,20 +104,14 @@ impl Quantity {
     }
 
     fn status(&self, window: &dyn WindowCounts, n: u64, value: Option<Ratio>) -> (Status, Option<String>) {
-        let mut why = None;
-        let mut decide = |value: Ratio| {
-            let (status, reason) = self.limits.status(value);
-            why = reason;
-            status
-        };
+        let decide = |value: Ratio| self.limits.status(value);
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let (status, insufficient) = match (self.definition.minimum, value) {
-            (Minimum::Nothing, Some(value)) => (decide(value), None),
+        match (self.definition.minimum, value) {
+            (Minimum::Nothing, Some(value)) => decide(value),
             (Minimum::Nothing, None) => (Status::Insufficient, Some("it cannot be computed".to_owned())),
             (Minimum::Events, value) => enough_events(n, least, value, decide),
             (_, value) => enough(n, least, value, decide),
-        };
-        (status, insufficient.or(why))
+        }
     }
 }
 

@@ -169,15 +169,10 @@ impl Check for Decided {
         };
         let n = now.total();
         let compared = self.compared(&now, reference.as_ref());
-        let mut why = None;
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let judged = enough(n, least, compared.as_ref().map(|c| c.exact), |value| {
-            let (status, reason) = self.limits.status(value);
-            why = reason;
-            status
-        });
+        let judged = enough(n, least, compared.as_ref().map(|c| c.exact), |value| self.limits.status(value));
         let reference_n = reference.as_ref().map_or(0, Confusion::total);
-        let (status, insufficient) =
+        let (status, reason) =
             if self.limits.change().is_some() { shown::against(window, reference_n, judged) } else { judged };
         let mut evidence = vec![
             ("lower", number(compared.as_ref().and_then(|c| c.interval).map(|i| i.0))),
@@ -191,7 +186,7 @@ impl Check for Decided {
         evidence.extend(self.counted(&now));
         evidence.push(("reference_value", number(reference.as_ref().and_then(|r| self.metric.value(r)))));
         evidence.push(("reference_n", reference_n.into()));
-        let (value, reason) = (compared.map(|c| c.exact.value()), insufficient.or(why));
+        let value = compared.map(|c| c.exact.value());
         vec![Judged { subject: "decision".to_owned(), status, value, evidence, reason, bins: None }]
     }
 

@@ -166,18 +166,14 @@ impl Psi {
         let all = binned.reference.len();
         let (found, limit) = subject.limit.judge(value, (c.n, c.reference_n), all);
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let mut why = None;
-        let judged = enough(c.n, least, found, |(status, reason)| {
-            why = reason;
-            status
-        });
-        let (status, insufficient) = shown::against(window, c.reference_n, judged);
-        let reason = insufficient.or_else(|| match subject.limit {
+        let judged = enough(c.n, least, found, |(status, why)| match subject.limit {
             PsiLimit::Written(limits) => {
-                note(why, limits, |value| is_within_chance(value, c.n, c.reference_n, all, CHANCE))
+                let within = |value| is_within_chance(value, c.n, c.reference_n, all, CHANCE);
+                (status, note(why, limits, within))
             }
-            PsiLimit::Chance(_) => why,
+            PsiLimit::Chance(_) => (status, why),
         });
+        let (status, reason) = shown::against(window, c.reference_n, judged);
         let method = shown::bins_of(target, &self.bins);
         let mut evidence = vec![
             ("limit", limit),
@@ -354,14 +350,8 @@ impl KsLcb {
         let bound = distance.as_ref().map(|d| ks::lcb(d.d_lo, d.n, d.m, of_window, of_reference, design_effect));
         let value = bound.as_ref().map(|b| b.lcb);
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let mut why = None;
-        let judged = enough(c.n, least, value, |v| {
-            let (status, reason) = subject.limit.status(v);
-            why = reason;
-            status
-        });
-        let (status, insufficient) = shown::against(window, c.reference_n, judged);
-        let reason = insufficient.or(why);
+        let judged = enough(c.n, least, value, |v| subject.limit.status(v));
+        let (status, reason) = shown::against(window, c.reference_n, judged);
         let mut evidence = vec![
             ("d", number(distance.as_ref().map(|d| d.d_lo))),
             ("d_hi", number(distance.as_ref().map(|d| d.d_hi))),

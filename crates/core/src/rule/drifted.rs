@@ -90,12 +90,7 @@ impl Check for DriftedShare {
             measured().filter(|result| result.status == Status::Block).map(|result| result.subject.as_str()).collect();
         let (k, n) = (drifted.len() as u64, measured().count() as u64);
         let share = Ratio::of_counts(k, n);
-        let mut why = None;
-        let (status, insufficient) = enough(n, self.min_samples.unwrap_or(1), share, |share| {
-            let (status, reason) = self.limits.status(share);
-            why = reason;
-            status
-        });
+        let (status, reason) = enough(n, self.min_samples.unwrap_or(1), share, |share| self.limits.status(share));
         let evidence = vec![
             ("limit", self.limits.evidence()),
             ("of_rule", format!("{}/{}", self.of.0, self.of.1).into()),
@@ -103,14 +98,7 @@ impl Check for DriftedShare {
             ("drifted", drifted.into()),
             ("insufficient", (results.len() as u64 - n).into()),
         ];
-        Judged {
-            subject: "features".to_owned(),
-            status,
-            value: share.map(Ratio::value),
-            evidence,
-            reason: insufficient.or(why),
-            bins: None,
-        }
+        Judged { subject: "features".to_owned(), status, value: share.map(Ratio::value), evidence, reason, bins: None }
     }
 
     fn simulation(&self) -> Simulation {

@@ -51,20 +51,17 @@ impl ExampleOutside {
         let Some(c) = window.distribution(subject.target) else { return shown::absent(window, subject.target) };
         let outside = c.outside();
         let ratio = outside.and_then(|(below, above)| Ratio::of_counts(below + above, c.n));
-        let mut why = None;
         let judged = enough(c.n, self.min_samples.unwrap_or_else(|| window.min_samples()), ratio, |value| {
-            let (status, reason) = subject.limit.status(value);
-            why = reason;
-            status
+            subject.limit.status(value)
         });
         // Insufficient where the snapshot has too few values.
-        let (status, insufficient) = shown::against(window, c.reference_n, judged);
+        let (status, reason) = shown::against(window, c.reference_n, judged);
         let mut evidence = vec![("limit", subject.limit.evidence())];
         if let Some((below, above)) = outside {
             evidence.extend([("below", below.into()), ("above", above.into())]);
         }
         evidence.extend(shown::tail(&c));
-        let (value, reason) = (ratio.map(Ratio::value), insufficient.or(why));
+        let value = ratio.map(Ratio::value);
         Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins: None }
     }
 }

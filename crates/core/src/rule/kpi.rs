@@ -111,10 +111,10 @@ impl KpiDrop {
         let compared =
             Comparison { versus: Of::Itself, version: String::new(), reference, look: 1, totals: Vec::new() };
         let decision = compared.decide(own, self.max, true);
-        let blocks = |_| if decision.blocks() { Status::Block } else { Status::Pass };
+        let blocks = |_| (if decision.blocks() { Status::Block } else { Status::Pass }, None);
         let drop = self.dropped(own, reference);
         let least = window.min_samples();
-        let (status, reason) = match enough(own.n, least, own.rate(), |_| Status::Pass) {
+        let (status, reason) = match enough(own.n, least, own.rate(), |_| (Status::Pass, None)) {
             (Status::Insufficient, reason) => (Status::Insufficient, reason),
             _ if reference.n < least => {
                 let why = format!("reference_n {} of {} is below min_samples {least}", reference.n, versus.name());
@@ -174,7 +174,7 @@ impl Check for KpiDrop {
             Some(total) => self.dropped(total.own, total.reference),
             None => self.dropped(own, reference),
         };
-        let blocks = |_| if decision.blocks() { Status::Block } else { Status::Pass };
+        let blocks = |_| (if decision.blocks() { Status::Block } else { Status::Pass }, None);
         let (status, reason) = enough(own.n.min(reference.n), window.min_samples(), drop, blocks);
         let reason = reason.or_else(|| by_sums.map(|total| format!("by the sums {}", total.of)));
         evidence.extend(against(compared, &decision, lasts));

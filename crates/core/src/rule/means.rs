@@ -79,19 +79,14 @@ impl Mean {
         let is_change = subject.limit.is_change();
         let found = compared(&subject.limit, &counts);
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let mut why = None;
-        let judged = enough(c.n, least, found, |value| {
-            let (status, reason) = subject.limit.status(value);
-            why = reason;
-            status
-        });
-        let (status, insufficient) = if is_change { shown::against(window, c.reference_n, judged) } else { judged };
+        let judged = enough(c.n, least, found, |value| subject.limit.status(value));
+        let (status, reason) = if is_change { shown::against(window, c.reference_n, judged) } else { judged };
         let mut evidence: Vec<(&'static str, Value)> = vec![("limit", subject.limit.evidence())];
         evidence.extend(is_change.then(|| ("now", number(counts.mean.map(Ratio::value)))));
         evidence.push(("reference_value", number(counts.reference_mean.map(Ratio::value))));
         evidence.extend(subject.limit.sigmas().map(|_| ("reference_deviation", number(counts.deviation))));
         evidence.extend(shown::tail(&c));
-        let (value, reason) = (found.map(Amount::value), insufficient.or(why));
+        let value = found.map(Amount::value);
         Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins: None }
     }
 }

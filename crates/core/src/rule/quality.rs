@@ -182,18 +182,13 @@ impl Check for ScoreRule {
         let reference = window.reference_score_by_label().and_then(|sides| self.of(window, sides).ok());
         let reference_n = window.reference_score_by_label().map_or(0, |sides| sides.into_iter().flatten().sum());
         let compared = found.as_ref().ok().and_then(|found| self.compared(found, reference.as_ref()));
-        let mut why = None;
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let judged = enough(n, least, compared.as_ref(), |compared| {
-            let (status, reason) = self.limits.status_of_interval(compared.ends);
-            why = reason;
-            status
-        });
-        let (status, insufficient) =
+        let judged = enough(n, least, compared.as_ref(), |compared| self.limits.status_of_interval(compared.ends));
+        let (status, reason) =
             if self.limits.change().is_some() { shown::against(window, reference_n, judged) } else { judged };
         let reason = match found {
             Err(NoScore::NotProbabilities) => Some("a score is below 0 or above 1, and no probability".to_owned()),
-            _ => insufficient.or(why),
+            _ => reason,
         };
         let mut evidence: Vec<(&'static str, Value)> = vec![
             ("lower", number(compared.as_ref().map(|c| c.lower))),

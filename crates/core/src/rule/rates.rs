@@ -76,22 +76,17 @@ impl EventRate {
             Some((change, tolerance)) => rate.zip(reference).and_then(|(now, then)| change.of(tolerance, now, then)),
         };
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let mut why = None;
-        let judged = enough_events(c.events(), least, compared, |value| {
-            let (status, reason) = subject.limit.status(value);
-            why = reason;
-            status
-        });
+        let judged = enough_events(c.events(), least, compared, |value| subject.limit.status(value));
         // The share of missing values in the snapshot is one of all its rows.
         let rows = c.reference_events();
-        let (status, insufficient) = if change.is_some() { shown::against(window, rows, judged) } else { judged };
+        let (status, reason) = if change.is_some() { shown::against(window, rows, judged) } else { judged };
         let mut evidence = Vec::new();
         let shows = self.is_of_missing() || change.is_some();
         evidence.extend(shows.then(|| ("rate", number(rate.map(Ratio::value)))));
         evidence.push(("limit", subject.limit.evidence()));
         evidence.extend(shown::tail(&c));
         evidence.extend(shows.then(|| ("reference_value", number(reference.map(Ratio::value)))));
-        let (value, reason) = (compared.map(Ratio::value), insufficient.or(why));
+        let value = compared.map(Ratio::value);
         Judged { subject: window.target(subject.target).to_owned(), status, value, evidence, reason, bins: None }
     }
 }

@@ -45,18 +45,18 @@ pub(super) fn at_most(value: impl Into<Amount>, limit: Limit) -> Status {
     if limit.order(value).is_gt() { Status::Block } else { Status::Pass }
 }
 
-/// Turns a status into `insufficient` where fewer than `least` were measured.
+/// The status of a value, with why it is so, or `insufficient` where fewer than `least` were measured.
 pub(super) fn enough<V>(
     n: u64,
     least: u64,
     value: Option<V>,
-    status: impl FnOnce(V) -> Status,
+    status: impl FnOnce(V) -> (Status, Option<String>),
 ) -> (Status, Option<String>) {
     match value {
         None if n == 0 => (Status::Insufficient, Some("nothing was measured".to_owned())),
         None => (Status::Insufficient, Some("it cannot be computed".to_owned())),
         Some(_) if n < least => (Status::Insufficient, Some(format!("n {n} is below min_samples {least}"))),
-        Some(value) => (status(value), None),
+        Some(value) => status(value),
     }
 }
 
@@ -65,13 +65,13 @@ pub(super) fn enough_events<V>(
     events: u64,
     least: u64,
     value: Option<V>,
-    status: impl FnOnce(V) -> Status,
+    status: impl FnOnce(V) -> (Status, Option<String>),
 ) -> (Status, Option<String>) {
     match value {
         Some(_) if events < least => {
             (Status::Insufficient, Some(format!("{events} events are fewer than min_samples {least}")))
         }
-        Some(value) => (status(value), None),
+        Some(value) => status(value),
         None => (Status::Insufficient, Some("the window has no events, or the snapshot has none".to_owned())),
     }
 }

@@ -102,13 +102,7 @@ impl Check for Latency {
         let value = quantile::quantile(counted.cells, self.quantile);
         let bounds = quantile::quantile_bounds(counted.cells, self.quantile, ALPHA);
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let mut why = None;
-        let (status, insufficient) = enough(n, least, value, |v| {
-            let (status, reason) = self.limit.status(v);
-            why = reason;
-            status
-        });
-        let reason = insufficient.or(why);
+        let (status, reason) = enough(n, least, value, |v| self.limit.status(v));
         let evidence = vec![
             ("lower", number(bounds.map(|b| b.0))),
             ("upper", number(bounds.map(|b| b.1))),
@@ -191,13 +185,7 @@ impl Check for ErrorRate {
         let rate = Ratio::of_counts(errors, n);
         let value = rate.map(Ratio::value);
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let mut why = None;
-        let (status, insufficient) = enough(n, least, rate, |v| {
-            let (status, reason) = self.limit.status(v);
-            why = reason;
-            status
-        });
-        let reason = insufficient.or(why);
+        let (status, reason) = enough(n, least, rate, |v| self.limit.status(v));
         let interval = wilson(errors, n, ALPHA);
         let evidence = vec![
             ("lower", number(interval.map(|i| i.0))),

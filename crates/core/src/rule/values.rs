@@ -129,14 +129,9 @@ impl ShareOfValues {
             Some((change, tolerance)) => now.zip(then).and_then(|(now, then)| change.of(tolerance, now, then)),
         };
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let mut why = None;
-        let judged = enough(c.n, least, compared, |value| {
-            let (status, reason) = subject.limit.status(value);
-            why = reason;
-            status
-        });
+        let judged = enough(c.n, least, compared, |value| subject.limit.status(value));
         let is_against = is_change || (self.definition != &CONSTANT && self.range.is_none());
-        let (status, insufficient) = if is_against { shown::against(window, c.reference_n, judged) } else { judged };
+        let (status, reason) = if is_against { shown::against(window, c.reference_n, judged) } else { judged };
         if self.definition == &CONSTANT {
             evidence.push(("lower", number(ends.map(|[lower, _]| lower.value()))));
             evidence.push(("upper", number(now.map(Ratio::value))));
@@ -148,7 +143,7 @@ impl ShareOfValues {
         if status != Status::Pass && self.definition == &NEW_CATEGORIES {
             evidence.extend(shown::unseen(window, target));
         }
-        let (value, reason) = (compared.map(Ratio::value), insufficient.or(why));
+        let value = compared.map(Ratio::value);
         Judged { subject: window.target(target).to_owned(), status, value, evidence, reason, bins: None }
     }
 }

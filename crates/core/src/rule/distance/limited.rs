@@ -146,17 +146,12 @@ impl Distance {
         let Some(c) = window.distribution(target) else { return shown::absent(window, target) };
         let found = self.found(window, target, &c);
         let least = self.min_samples.unwrap_or_else(|| window.min_samples());
-        let mut why = None;
-        let judged = enough(c.n, least, found.value, |value| {
-            let (status, reason) = subject.limit.status(value);
-            why = reason;
-            status
-        });
-        let (status, insufficient) = shown::against(window, c.reference_n, judged);
+        let judged = enough(c.n, least, found.value, |value| subject.limit.status(value));
+        let (status, reason) = shown::against(window, c.reference_n, judged);
         let mut evidence = found.evidence;
         evidence.push(("limit", subject.limit.evidence()));
         evidence.extend(shown::tail(&c));
-        let (reason, bins) = (insufficient.or(why), self.metric.bins());
+        let bins = self.metric.bins();
         let shows = bins.is_some() || status != Status::Pass;
         let bins = shows.then(|| shown::beside(&c, &window.binned(target, bins.unwrap_or(&DECILES), c.cells)));
         if status != Status::Pass {

@@ -67,15 +67,9 @@ impl KsP {
         decisive: Option<(f64, Option<f64>)>,
     ) -> Judged {
         let matters = test.as_ref().is_some_and(|t| self.min_effect.order(t.effect).is_ge());
-        let mut why = None;
-        let blocks = |p: f64| {
-            let (status, reason) = if matters { subject.limit.status(p) } else { (Status::Pass, None) };
-            why = reason;
-            status
-        };
+        let blocks = |p: f64| if matters { subject.limit.status(p) } else { (Status::Pass, None) };
         let judged = enough(c.n, self.least(window), decisive.map(|d| d.0), blocks);
-        let (status, insufficient) = shown::against(window, c.reference_n, judged);
-        let reason = insufficient.or(why);
+        let (status, reason) = shown::against(window, c.reference_n, judged);
         let blind = test.as_ref().is_some_and(|t| t.blind) && status != Status::Insufficient;
         let (status, reason) = if blind {
             (Status::Insufficient, Some("no category is expected 5 times at this n".to_owned()))

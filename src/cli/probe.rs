@@ -18,9 +18,7 @@ use anyhow::anyhow;
 
 use super::exit::{self, Failure};
 use super::output::Output;
-use crate::config::SchemaRegistryConfig;
-use crate::daemon::read_config;
-use crate::source::schemas::Client;
+use crate::daemon::{read_config, sources};
 use decode::Decoder;
 use report::{From, Report};
 
@@ -86,12 +84,8 @@ fn of_topic(args: &Args, topic: &str, most: usize) -> Result<Report, Failure> {
     if let Some(brokers) = &args.brokers {
         properties.insert("bootstrap.servers".to_owned(), brokers.clone());
     }
-    let registry = match config.as_ref().and_then(|config| config.schema_registry.as_ref()) {
-        Some(SchemaRegistryConfig { url, access, ca_file }) => {
-            Some(Client::new(url, access.clone(), ca_file.clone()).map_err(anyhow::Error::msg)?)
-        }
-        None => None,
-    };
+    let named = config.as_ref().and_then(|config| config.schema_registry.as_ref());
+    let registry = named.map(sources::schema_client).transpose()?;
     let read = topic::read(&properties, topic, most, args.newest)?;
     let from = From::Topic { topic: topic.to_owned(), partitions: read.partitions };
     Ok(Report::of_messages(from, &read.messages, &mut Decoder::new(registry)))

@@ -19,7 +19,7 @@ use super::threads::{Threads, drop_within};
 use super::topics::Topic;
 use super::{health, ledger, reload, share, sink_threads, sources};
 use crate::checkpoint::Checkpoint;
-use crate::config::{Config, DeadLetterTarget, PublishConfig, SchemaRegistryConfig, SourceConfig};
+use crate::config::{Config, DeadLetterTarget, PublishConfig, SourceConfig};
 use crate::history::History;
 use crate::ledger::{Embedded, Sink};
 use crate::sink::dead_letters::{DeadLetters, Target};
@@ -28,7 +28,7 @@ use crate::sink::outbox::{Outbox, Outlets};
 use crate::sink::standing::Standing;
 use crate::sink::topic::TopicWriter;
 use crate::source::kafka::{Handle, Mark};
-use crate::source::schemas::{Client, SchemaRegistry};
+use crate::source::schemas::SchemaRegistry;
 use crate::telemetry::events::lifecycle::Running;
 use crate::view::Shared;
 use crate::view::failing::Part;
@@ -201,8 +201,8 @@ impl Daemon<'_> {
 
     /// The registry of the messages' schemas, where the configuration names one.
     fn schema_registry(&self, view: &Shared, threads: &mut Threads) -> anyhow::Result<Option<Arc<SchemaRegistry>>> {
-        let Some(SchemaRegistryConfig { url, access, ca_file }) = &self.config.schema_registry else { return Ok(None) };
-        let client = Client::new(url, access.clone(), ca_file.clone()).map_err(anyhow::Error::msg)?;
+        let Some(named) = &self.config.schema_registry else { return Ok(None) };
+        let client = sources::schema_client(named)?;
         let (view, control) = (view.clone(), self.control.clone());
         let said = move |why: Option<String>| match why {
             Some(why) => view.fails(Part::Schemas, why),

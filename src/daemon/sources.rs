@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use crate::config::{self, Config, SourceConfig, SourceFormat};
+use crate::config::{self, Config, SchemaRegistryConfig, SourceConfig, SourceFormat};
 use crate::source::columns::nulls::NullTexts;
 use crate::source::options::FileOptions;
-use crate::source::schemas::SchemaRegistry;
+use crate::source::schemas::{Client, SchemaRegistry};
 use crate::view::Keep;
 use driftgate_core::decode::avro::Writer;
 use driftgate_core::decode::decoder::Format;
@@ -46,6 +46,14 @@ pub fn format(source: &SourceConfig) -> Format {
         cloudevents: matches!(source.format, SourceFormat::CloudEvents(_)),
         ..Format::default()
     }
+}
+
+/// A client of the registry of schemas.
+///
+/// # Errors
+/// An address or certificates that no client can be made of.
+pub fn schema_client(named: &SchemaRegistryConfig) -> anyhow::Result<Client> {
+    Client::new(&named.url, named.access.clone(), named.ca_file.clone()).map_err(anyhow::Error::msg)
 }
 
 /// How the messages of a source are written, given the schemas of the registry where the configuration names one.

@@ -271,7 +271,6 @@ mod tests {
     use super::*;
     use apache_avro::ZstandardSettings;
     use driftgate_core::event::LabelBatch;
-    use driftgate_core::schema::Classes;
 
     const SCHEMA: &[u8] = br#"{"type":"record","name":"L","fields":[{"name":"prediction_id","type":"string"}]}"#;
 
@@ -298,20 +297,7 @@ mod tests {
     fn a_small_file_does_not_unpack_to_more_than_its_bound() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("labels.avro");
-        let schema = Arc::new(Schema {
-            model: "m".into(),
-            numeric: vec![],
-            categorical: vec![],
-            attributes: vec![],
-            segmentations: vec![],
-            kpis: vec![],
-            metrics: vec![],
-            labels: Classes::default(),
-            decisions: Classes::default(),
-            needs_id: true,
-            reads_error: false,
-            prediction_time: false,
-        });
+        let schema = Arc::new(Schema { model: "m".into(), needs_id: true, ..Schema::default() });
         for (bytes, says) in
             [(MOST_UNPACKED + 1, "unpacks to more than 128 MiB"), (9, "follow the 1 rows of the block")]
         {

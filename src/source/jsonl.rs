@@ -271,20 +271,7 @@ mod tests {
     use driftgate_core::event::LabelBatch;
 
     fn schema() -> Arc<Schema> {
-        Arc::new(Schema {
-            model: "m".into(),
-            numeric: vec![],
-            categorical: vec![],
-            attributes: vec![],
-            segmentations: vec![],
-            kpis: vec![],
-            metrics: vec![],
-            labels: driftgate_core::schema::Classes::default(),
-            decisions: driftgate_core::schema::Classes::default(),
-            needs_id: true,
-            reads_error: true,
-            prediction_time: false,
-        })
+        Arc::new(Schema { model: "m".into(), needs_id: true, reads_error: true, ..Schema::default() })
     }
 
     /// Decodes blocks by several decoders in turn.

@@ -44,23 +44,10 @@ mod tests {
     use driftgate_core::event::{Limits, PredictionBatch};
     use driftgate_core::kserve::Settings;
     use driftgate_core::pipeline::batch::Batch as _;
-    use driftgate_core::schema::{Classes, Schema};
+    use driftgate_core::schema::Schema;
 
     fn schema() -> Schema {
-        Schema {
-            model: "m".into(),
-            numeric: vec!["a".into()],
-            categorical: vec![],
-            attributes: vec![],
-            segmentations: vec![],
-            kpis: vec![],
-            metrics: vec![],
-            labels: Classes::default(),
-            decisions: Classes::default(),
-            needs_id: true,
-            reads_error: false,
-            prediction_time: false,
-        }
+        Schema { model: "m".into(), numeric: vec!["a".into()], needs_id: true, ..Schema::default() }
     }
 
     fn event(kind: &str, id: &str, data: &str) -> String {

@@ -19,7 +19,7 @@ use driftgate_core::event::EventKind::{self, Labels, Measurements, Predictions};
 use driftgate_core::event::{Field, Limits};
 use driftgate_core::pipeline::batch::{Batch, PerKind, decode};
 use driftgate_core::pipeline::kinds;
-use driftgate_core::schema::{Classes, Schema};
+use driftgate_core::schema::Schema;
 
 const NOW: i64 = 1_400_000_000_000;
 /// `limits.string_bytes`.
@@ -75,20 +75,7 @@ fn cases() -> Vec<(EventKind, &'static str, Value, Option<Reason>)> {
 }
 
 fn schema() -> Arc<Schema> {
-    Arc::new(Schema {
-        model: "m".to_owned(),
-        numeric: vec![],
-        categorical: vec![],
-        attributes: vec![],
-        segmentations: vec![],
-        kpis: vec![],
-        metrics: vec!["cost".to_owned()],
-        labels: Classes::default(),
-        decisions: Classes::default(),
-        needs_id: true,
-        reads_error: false,
-        prediction_time: false,
-    })
+    Arc::new(Schema { model: "m".to_owned(), metrics: vec!["cost".to_owned()], needs_id: true, ..Schema::default() })
 }
 
 fn limits() -> Limits {

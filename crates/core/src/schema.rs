@@ -8,7 +8,7 @@ pub use classes::Classes;
 use crate::policy::{LabelAttribute, Policy, RuleKind};
 
 /// The slots of one model's events. Indexes into these lists are the columns of a batch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schema {
     pub model: String,
     pub numeric: Vec<String>,

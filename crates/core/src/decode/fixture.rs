@@ -9,7 +9,7 @@ use super::framing::SchemaRef;
 use super::wire::{Found, Schemas, Wire};
 use crate::event::{EventKind, Limits, PredictionBatch};
 use crate::pipeline::batch::decode_message;
-use crate::schema::{Classes, Schema};
+use crate::schema::Schema;
 
 /// The time of messages that carry none.
 pub const NOW: i64 = 1_800_000_000_000;
@@ -23,12 +23,9 @@ fn schema(model: &str) -> Arc<Schema> {
         attributes: vec!["origin".into(), "carrier".into()],
         segmentations: vec![vec![0], vec![1]],
         kpis: vec!["ctr".into()],
-        metrics: vec![],
-        labels: Classes::default(),
-        decisions: Classes::default(),
         needs_id: true,
         reads_error: true,
-        prediction_time: false,
+        ..Schema::default()
     })
 }
 

@@ -10,7 +10,7 @@ use crate::config::{Config, Division, SourceConfig};
 use crate::daemon::sources;
 use crate::daemon::topics::{Topic, TopicReader, Turn};
 use crate::source::kafka::{Handle, KafkaSource, Partition, Start};
-use crate::source::schemas::{Client, SchemaRegistry};
+use crate::source::schemas::SchemaRegistry;
 use driftgate_core::cluster::units::Part;
 use driftgate_core::event::EventKind;
 use driftgate_core::policy::Policy;
@@ -73,15 +73,14 @@ impl Sampled {
         }
         let both = self.labels.iter().filter_map(|(key, (label, id))| Some((self.predictions.get(key)?, label, id)));
         let both: Vec<_> = both.collect();
-        let mut apart: Vec<_> = both.iter().filter(|(at, label, _)| at.partition != label.partition).collect();
+        let apart = || both.iter().filter(|(at, label, _)| at.partition != label.partition);
         // The same one is shown however the samples were read.
-        apart.sort_by_key(|(_, _, id)| *id);
-        match apart.first() {
+        match apart().min_by_key(|(_, _, id)| *id) {
             _ if both.is_empty() => Placed::Unknown { predictions: self.predictions.len(), labels: self.labels.len() },
             None => Placed::Together { ids: both.len() },
             Some((prediction, label, id)) => Placed::Apart {
                 ids: both.len(),
-                apart: apart.len(),
+                apart: apart().count(),
                 id: (*id).clone(),
                 prediction: (*prediction).clone(),
                 label: (*label).clone(),
@@ -122,8 +121,7 @@ pub fn look(
 /// The registry of the messages' schemas; what it says fails where an event waits for it.
 fn registry(config: &Config) -> anyhow::Result<Option<Arc<SchemaRegistry>>> {
     let Some(named) = &config.schema_registry else { return Ok(None) };
-    let client = Client::new(&named.url, named.access.clone(), named.ca_file.clone()).map_err(anyhow::Error::msg)?;
-    let (registry, _) = SchemaRegistry::start(client, |_| {}, || false)?;
+    let (registry, _) = SchemaRegistry::start(sources::schema_client(named)?, |_| {}, || false)?;
     Ok(Some(registry))
 }
 

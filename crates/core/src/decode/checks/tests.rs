@@ -3,23 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::schema::Classes;
 
 pub fn schema() -> Schema {
-    Schema {
-        model: "m".to_owned(),
-        numeric: vec![],
-        categorical: vec![],
-        attributes: vec![],
-        segmentations: vec![],
-        kpis: vec![],
-        metrics: vec![],
-        labels: Classes::default(),
-        decisions: Classes::default(),
-        needs_id: true,
-        reads_error: false,
-        prediction_time: false,
-    }
+    Schema { model: "m".to_owned(), needs_id: true, ..Schema::default() }
 }
 
 fn checks(kind: EventKind, limits: Limits) -> Checks {

@@ -28,7 +28,7 @@ fn schema(model: &str) -> Arc<Schema> {
         decisions: Classes::new(&[("approve".to_owned(), true), ("deny".to_owned(), false)].into()),
         needs_id: true,
         reads_error: true,
-        prediction_time: false,
+        ..Schema::default()
     })
 }
 

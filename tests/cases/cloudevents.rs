@@ -1,11 +1,11 @@
 //! CloudEvents as the SDK for Python writes them: the flights in binary and structured mode, and what is none.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::broker::{Daemon, brokers, flights, publish, read, wait_for};
 use super::kafka::{Topics, by_id, load, replayed_of};
-use super::support::{Folder, interpreter};
+use super::schemas::serializers;
+use super::support::Folder;
 
 /// So many predictions and labels are read.
 const EVENTS: u32 = 20_000;
@@ -13,8 +13,7 @@ const EVENTS: u32 = 20_000;
 /// Writes the first events of a topic anew; the events as they were, and as structured mode writes them.
 fn write(from: &str, to: &str, mode: &str, folder: &Folder, kind: &str) -> (PathBuf, PathBuf) {
     let (plain, structured) = (folder.path(&format!("{kind}.jsonl")), folder.path(&format!("{kind}-{mode}.jsonl")));
-    let mut command = Command::new(interpreter("cloudevents", "the CloudEvents SDK is"));
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cloudevents/write.py"));
+    let mut command = serializers("write_cloudevents.py");
     let written =
         command.args([&brokers(), from, to, &EVENTS.to_string(), mode]).args([&plain, &structured]).output().unwrap();
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
@@ -67,8 +66,7 @@ fn events_of_the_sdk_give_the_verdicts_of_json_in_both_modes_and_from_files() {
 /// The predictions as requests and responses of KServe's logger.
 fn inference(folder: &Folder, predictions: &Path, labels: &Path) {
     let (plain, halves) = (folder.path("plain.jsonl"), folder.path("kserve.jsonl"));
-    let mut command = Command::new(interpreter("cloudevents", "the CloudEvents SDK is"));
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cloudevents/kserve.py"));
+    let mut command = serializers("kserve.py");
     let written = command.args([predictions, &plain, &halves]).output().unwrap();
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
     let policy = flights().join("policy-core.yaml").display().to_string();

@@ -15,8 +15,8 @@ use super::support::{Folder, interpreter};
 /// So many predictions and labels are read: a day of flights.
 const EVENTS: u32 = 20_000;
 
-fn serializers(program: &str) -> Command {
-    let mut command = Command::new(interpreter("serializers", "confluent-kafka is"));
+pub fn serializers(program: &str) -> Command {
+    let mut command = Command::new(interpreter("serializers", "confluent-kafka and the CloudEvents SDK are"));
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/serializers").join(program));
     command
 }

@@ -99,7 +99,6 @@ if [ "$scope" = test ]; then
   "$root/tests/support/mlflow.sh" install
   "$root/tests/support/engines.sh" install
   "$root/tests/support/serializers.sh" install
-  "$root/tests/support/cloudevents.sh" install
   "$root/tests/support/issuer.sh" install
   "$root/tests/support/browser.sh" install
 fi

@@ -9,8 +9,9 @@ also to FILE, a line each. From half of them on, the schema is another one: a fi
 import json
 import sys
 
+import topic
 from avro_schemas import avro_schemas
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient, header_schema_id_serializer
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONSerializer
@@ -83,16 +84,6 @@ def proto_value(kind, event):
     return message
 
 
-def read():
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "write", "enable.auto.commit": False})
-    consumer.assign([TopicPartition(source, 0, 0)])
-    messages = []
-    while len(messages) < count:
-        messages += [m for m in consumer.consume(min(1000, count - len(messages)), 30) if m.error() is None]
-    consumer.close()
-    return messages
-
-
 def serializers(events):
     client = SchemaRegistryClient({"url": registry})
     if form == "json_schema":
@@ -107,7 +98,7 @@ def serializers(events):
 
 
 def main():
-    messages = read()
+    messages = topic.read(brokers, source, count)
     events = [json.loads(message.value()) for message in messages]
     writers = serializers(events)
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 50})
@@ -120,13 +111,7 @@ def main():
             headers = []
             context = SerializationContext(target, MessageField.VALUE, headers)
             value = writers[2 * at // count](event, context)
-            while True:
-                try:
-                    producer.produce(target, value, partition=0, timestamp=message.timestamp()[1], headers=headers)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-            producer.poll(0)
+            topic.write(producer, target, value, headers, message)
     if producer.flush(60):
         sys.exit("some events were not delivered")
 

@@ -17,7 +17,7 @@ use polars_io::parquet::read::{ParallelStrategy, ParquetReader};
 use polars_io::parquet::write::{KeyValueMetadata, ParquetCompression, ParquetWriter};
 
 use super::HistoryError;
-pub use super::row::{Place, Row, places, rows_of, settled};
+pub use super::row::{Place, Row, VERDICT, places, rows_of, settled};
 pub use footer::Footers;
 use footer::{Footer, NEWEST, SERIES};
 

@@ -35,8 +35,8 @@ use super::explain::explain;
 use super::problem::{Parameters, PathNames, Problem};
 use super::series::{self, Named, Range};
 use crate::api::PageQuery;
-use crate::history::DAY_MS;
-use crate::history::columns::Row;
+use crate::history::columns::{Row, VERDICT, rows_of};
+use crate::history::{DAY_MS, Window};
 use driftgate_core::judge::verdict::Verdict;
 use layout::Part;
 
@@ -101,14 +101,19 @@ pub(super) async fn feature(
     if let Some(response) = series::elsewhere(&app, &uri) {
         return Ok(response);
     }
-    let range = series::range(&app, &model, (query.from.as_deref(), query.to.as_deref()), DAYS).await?;
-    let found = rows(&app, &model, &version, &subject, range).await?;
+    let is_kept = app.history.is_some();
+    let range = asked_range(&app, &model, &query).await?;
+    let found = if is_kept {
+        rows(&app, &model, &version, &subject, range).await?
+    } else {
+        last_rows(&app, &model, &version, &subject).await?
+    };
     let chosen = match query.window.as_deref() {
         Some(text) => Some(series::time("window", text)?),
         None => found.iter().map(|row| row.end_ms).max(),
     };
     let mut distributions: Vec<Row> = found.iter().filter(|row| Some(row.end_ms) == chosen).cloned().collect();
-    if let Some(end) = chosen.filter(|_| distributions.is_empty()) {
+    if let Some(end) = chosen.filter(|_| is_kept && distributions.is_empty()) {
         let only = Range { from_ms: end, to_ms: end.saturating_add(1) };
         distributions = rows(&app, &model, &version, &subject, only).await?;
     }
@@ -116,7 +121,8 @@ pub(super) async fn feature(
         model: &model,
         version: &version,
         subject: &subject,
-        range,
+        is_kept,
+        range: if is_kept { range } else { feature::spanned(&found, range) },
         rows: &found,
         chosen,
         distributions: &distributions,
@@ -131,6 +137,15 @@ async fn asked_range(app: &Shared, model: &str, query: &PageQuery) -> Result<Ran
     }
     let to_ms = (app.now_ms)();
     Ok(Range { from_ms: to_ms.saturating_sub(DAYS.saturating_mul(DAY_MS)), to_ms })
+}
+
+/// Rows of a subject in the last window of each group, which are known without a history.
+async fn last_rows(app: &Shared, model: &str, version: &str, subject: &str) -> Result<Vec<Row>, Problem> {
+    let policy = known_model(app, model)?.policy;
+    let names = PathNames((model.to_owned(), version.to_owned()));
+    let seen = explain(State(Arc::clone(app)), names).await?.0;
+    let rows = seen.verdicts.iter().flat_map(|verdict| rows_of(Window::of(verdict, &policy)));
+    Ok(rows.filter(|row| row.of.subject == subject && row.of.metric != VERDICT).collect())
 }
 
 /// Rows of a subject with their distributions, of every rule.

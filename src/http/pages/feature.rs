@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::{self, Point};
 use super::heat::heat;
-use super::markup::{choice, escaped, number, status, subject_path, table, time, version_path};
+use super::markup::{NO_HISTORY, choice, escaped, number, status, subject_path, table, time, version_path};
 use crate::history::columns::Row;
 use crate::http::series::Range;
 use driftgate_core::codec::time::utc;
@@ -16,6 +16,8 @@ pub struct Page<'p> {
     pub model: &'p str,
     pub version: &'p str,
     pub subject: &'p str,
+    /// Whether there is a history; without one `rows` are those of the last windows.
+    pub is_kept: bool,
     pub range: Range,
     /// By rule and window.
     pub rows: &'p [Row],
@@ -29,9 +31,18 @@ pub fn point(row: &Row) -> Point {
     Point { ms: row.end_ms, value: row.of.value, limit: row.of.limit, warn: row.of.warn, status: row.of.status }
 }
 
+/// The range that rows end in; another one where there are none.
+pub fn spanned(rows: &[Row], otherwise: Range) -> Range {
+    let ends = || rows.iter().map(|row| row.end_ms);
+    match (ends().min(), ends().max()) {
+        (Some(from_ms), Some(to_ms)) => Range { from_ms, to_ms: to_ms.saturating_add(1) },
+        _ => otherwise,
+    }
+}
+
 impl Page<'_> {
     pub fn body(&self) -> String {
-        let Self { model, version, subject, range, rows, .. } = self;
+        let Self { model, version, subject, range, rows, is_kept, .. } = self;
         let mut out = format!(
             "<h1>{} <span class=\"soft\">of</span> <a href=\"{}\">{} {}</a></h1>\n",
             escaped(subject),
@@ -39,16 +50,37 @@ impl Page<'_> {
             escaped(model),
             escaped(version)
         );
-        out.push_str(&choice(*range));
-        if rows.is_empty() {
-            out.push_str("<p class=\"soft\">No window of it ends in this range.</p>\n");
+        if *is_kept {
+            out.push_str(&choice(*range));
         }
+        out.push_str(&self.absence());
         for series in rows.chunk_by(|a, b| a.of.rule == b.of.rule) {
             out.push_str(&self.series(series));
         }
         out.push_str(&self.over_time());
         out.push_str(&self.distribution());
         out
+    }
+
+    /// What is not shown, why, and what to do about it; nothing where the range has windows.
+    fn absence(&self) -> String {
+        let path = subject_path(self.model, self.version, self.subject);
+        let said = match (self.is_kept, self.rows.is_empty()) {
+            (true, false) => return String::new(),
+            (true, true) => format!(
+                "No values in this range: no window of {} ends in it. Choose another range, or see \
+                 <a href=\"{path}\">the newest days</a>.",
+                escaped(self.subject)
+            ),
+            (false, false) => {
+                format!("{NO_HISTORY}. These are the results of the last window of each group.")
+            }
+            (false, true) => format!(
+                "{NO_HISTORY}. The last windows have no result of {}: the policy has no rule on it, or no window was judged yet.",
+                escaped(self.subject)
+            ),
+        };
+        format!("<p class=\"notice\">{said}</p>\n")
     }
 
     /// The distributions of the range, of the first rule that has any.
@@ -78,7 +110,11 @@ impl Page<'_> {
         let title = format!("{} of {} over time: {limits}", last.of.rule, self.subject);
         let points: Vec<Point> = rows.iter().map(point).collect();
         let mut out = format!("<h2>{rule} {} <span class=\"soft\">{limits}</span></h2>\n", status(last.of.status));
-        out.push_str(&chart::line(&title, &points, self.range));
+        if points.iter().any(|point| point.value.is_some()) {
+            out.push_str(&chart::line(&title, &points, self.range));
+        } else {
+            out.push_str("<p class=\"soft\">None of these windows has a value; the table says why.</p>\n");
+        }
         let cells = |row: &Row| {
             let of = &row.of;
             let bounds = match (of.lower, of.upper) {

@@ -70,6 +70,7 @@ pub async fn home(
         teams: &teams,
         stages: &stages,
         hours: &hours,
+        is_kept: app.history.is_some(),
         to_ms,
         inputs: &seen.inputs,
     };

@@ -10,6 +10,10 @@ use driftgate_core::codec::number::short;
 use driftgate_core::codec::time::utc;
 use driftgate_core::judge::verdict::Status;
 
+/// Where no values over time are kept: why, and what keeps them.
+pub const NO_HISTORY: &str =
+    "No history is kept: write <code>history: {keep: 90d}</code> in the configuration to see values over time";
+
 /// A text within markup or a quoted attribute.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

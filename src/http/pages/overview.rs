@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::markup::{status, time, version_path};
+use super::markup::{NO_HISTORY, status, time, version_path};
 use crate::api::{Input, OverviewQuery};
 use crate::history::recent::Hours;
 use crate::problems::{Problem, Severity};
@@ -41,6 +41,8 @@ pub struct Overview<'p> {
     pub stages: &'p BTreeSet<String>,
     /// The last week, by model, up to this time.
     pub hours: &'p BTreeMap<String, Hours>,
+    /// Whether there is a history that the last week is in.
+    pub is_kept: bool,
     pub to_ms: i64,
     pub inputs: &'p [Input],
 }
@@ -149,9 +151,11 @@ impl Overview<'_> {
                 }
             };
         }
-        let heads =
-            ["status", "version", "stages", "groups", "drifted", "last 7 days", "rollout", "newest window", "why"];
+        let week = self.is_kept.then_some("last 7 days");
+        let heads = ["status", "version", "stages", "groups", "drifted"].into_iter().chain(week);
+        let heads = heads.chain(["rollout", "newest window", "why"]);
         html! {
+            @if !self.is_kept { p.notice { (PreEscaped(NO_HISTORY)) "." } }
             div.scroll tabindex="0" role="region" aria-label="Versions" {
                 table.rows {
                     thead { tr { @for head in heads { th scope="col" { (head) } } } }
@@ -183,7 +187,7 @@ impl Overview<'_> {
                     }
                 }
                 td.num data-of="drifted" { @if let Some((some, all)) = row.drifted { (some) " of " (all) } }
-                td { @if let Some(svg) = spark { (PreEscaped(svg)) } }
+                @if self.is_kept { td { @if let Some(svg) = spark { (PreEscaped(svg)) } } }
                 td.num data-of="rollout" { @if let Some(weight) = row.weight { (short(weight)) "%" } }
                 td data-of="newest window" { (self.freshness(row)) }
                 td.why.small { @if let Some((_, why)) = &row.worst { span title=(why) { (text::in_line(why)) } } }

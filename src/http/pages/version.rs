@@ -8,7 +8,7 @@ use super::chart::{self, Moment, Point};
 use super::feature::point;
 use super::forest::forest;
 use super::lineage::lineage;
-use super::markup::{choice, escaped, number, promotion_path, status, subject_path, table, time};
+use super::markup::{NO_HISTORY, choice, escaped, number, promotion_path, status, subject_path, table, time};
 use crate::api::Explanation;
 use crate::history::columns::Row;
 use crate::http::series::Range;
@@ -103,7 +103,10 @@ impl Page<'_> {
         if *is_kept {
             out.push_str(&choice(*range));
         } else {
-            out.push_str("<p class=\"soft\">No results over time are kept here: what is shown is the last window of each group.</p>\n");
+            let _ = writeln!(
+                out,
+                "<p class=\"notice\">{NO_HISTORY}. These are the results of the last window of each group.</p>"
+            );
         }
         for group in groups {
             out.push_str(&self.group(group));
@@ -120,36 +123,58 @@ impl Page<'_> {
         let latest =
             group.verdict.map_or_else(|| "<span class=\"soft\">not judged yet</span>".to_owned(), |v| status(v.status));
         let mut out = format!("<h2>{name} {latest}</h2>\n");
+        if self.is_kept {
+            out.push_str(&self.over_time(group));
+        }
+        out.push_str(&self.lines(group));
+        if let Some(verdict) = group.verdict {
+            verdict.results.iter().take(FORESTS).for_each(|result| out.push_str(&forest(result)));
+            out.push_str(&self.subjects(verdict));
+        }
+        out
+    }
+
+    /// The status of each window of the range.
+    fn over_time(&self, group: &Group<'_>) -> String {
+        if group.windows.is_empty() {
+            return format!(
+                "<p class=\"soft\">No window of {} ends in this range: choose another one above.</p>\n",
+                escaped(group.name)
+            );
+        }
+        let mut out = String::new();
         let windows: Vec<(i64, Status)> = group.windows.iter().map(|row| (row.end_ms, row.of.status)).collect();
         out.push_str(&chart::strip(&format!("status of {} over time", group.name), &windows, self.moments, self.range));
         let count = |status| windows.iter().filter(|(_, s)| *s == status).count();
         let counts: Vec<String> = Status::ALL.iter().map(|s| format!("{} {}", count(*s), s.name())).collect();
         let _ = writeln!(out, "<p class=\"soft\">{} windows: {}</p>", windows.len(), counts.join(", "));
+        out
+    }
+
+    /// A line per rule, for its worst subject; with its values over time, where they are kept.
+    fn lines(&self, group: &Group<'_>) -> String {
         let cells = |(result, rows): &(&RuleResult, Vec<Row>)| {
             let points: Vec<Point> = rows.iter().map(point).collect();
             let path = subject_path(&self.seen.model, &self.seen.version, &result.subject);
             let spark = chart::spark(&format!("{} of {}", result.rule, result.subject), &points, self.range);
             let least = points.iter().filter_map(|p| p.value).reduce(f64::min);
             let most = points.iter().filter_map(|p| p.value).reduce(f64::max);
-            vec![
+            let mut cells = vec![
                 escaped(&result.rule),
                 format!("<a href=\"{path}\">{}</a>", escaped(&result.subject)),
                 status(result.status),
                 number(result.value),
-                spark,
-                format!("{} to {}", number(least), number(most)),
-            ]
+            ];
+            if self.is_kept {
+                cells.extend([spark, format!("{} to {}", number(least), number(most))]);
+            }
+            cells
         };
-        out.push_str(&table(
-            &format!("Rules of {}", group.name),
-            &["rule", "worst subject", "status", "value", "over time", "from to"],
-            group.lines.iter().map(cells),
-        ));
-        if let Some(verdict) = group.verdict {
-            verdict.results.iter().take(FORESTS).for_each(|result| out.push_str(&forest(result)));
-            out.push_str(&self.subjects(verdict));
+        let mut heads = vec!["rule", "worst subject", "status", "value"];
+        if self.is_kept {
+            heads.extend(["over time", "from to"]);
         }
-        out
+        table(&format!("Rules of {}", group.name), &heads, group.lines.iter().map(cells))
     }
 
     /// Every subject of a group, with its page.

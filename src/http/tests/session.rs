@@ -214,3 +214,23 @@ fn operations_and_the_audit_log_have_their_pages() {
         assert!([400, 404].contains(&browser.get(&format!("/audit?{wrong}")).0), "{wrong}");
     }
 }
+
+#[test]
+fn without_a_history_the_pages_show_the_last_windows_and_say_so() {
+    let server = server();
+    let browser = Browser::new(&server);
+    let (code, page) = browser.get("/models/credit%20eu/versions/1/subjects/temp");
+    assert_eq!(code, 200);
+    for part in ["No history is kept", "drift/psi", "0.31", "≤ 28.9"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("datetime-local"), "{page}");
+    let (code, page) = browser.get("/models/credit%20eu/versions/1/subjects/nothing");
+    assert!(code == 200 && page.contains("The last windows have no result of nothing"), "{page}");
+    assert_eq!(browser.get("/models/credit%20eu/versions/9/subjects/temp").0, 404);
+    let (code, page) = browser.get("/models/credit%20eu/versions/1");
+    assert!(code == 200 && page.contains("No history is kept") && page.contains("drift/psi"), "{page}");
+    assert!(!page.contains("over time</th>") && !page.contains("0 windows"), "{page}");
+    let (_, page) = browser.get("/");
+    assert!(page.contains("No history is kept") && !page.contains(">last 7 days</th>"), "{page}");
+}

@@ -7,6 +7,9 @@ usage() {
 usage: kafka.sh install DIR                                    fetch Kafka's jars with Maven (nothing to do when they are there)
        kafka.sh start DIR [PORT] [--secure]                    start a broker on 127.0.0.1:PORT (19092; the controller takes PORT+1);
                                                                --secure adds SASL_SSL on PORT+2 and SSL with client certificates on PORT+3
+       kafka.sh start DIR PORT --relayed                       the same for clients on PORT+2, which it tells to come by PORT+3: a relay of theirs
+       kafka.sh start DIR PORT --node N                        start the broker N of three, on PORT+10*(N-1); each has a DIR of its own, and the first two
+                                                               that are started wait for each other
        kafka.sh status DIR                                     print the address of the running broker, or fail
        kafka.sh stop DIR
        kafka.sh create-topic DIR TOPIC PARTITIONS [KEY=VALUE]...   settings of the topic
@@ -95,12 +98,26 @@ EOF
   done
 }
 
-configure() {
+# A listener whose clients are sent to another port, on which something stands between.
+relayed() {
   local port=$1
+  sed -i -e "s|^listeners=.*|&,RELAYED://127.0.0.1:$((port + 2))|" \
+    -e "s|^advertised.listeners=.*|&,RELAYED://127.0.0.1:$((port + 3))|" \
+    -e "s|^listener.security.protocol.map=.*|&,RELAYED:PLAINTEXT|" "$dir/server.properties"
+}
+
+# configure PORT [NODE BASE]: one broker, or one of three whose first listens on BASE.
+configure() {
+  local port=$1 node=${2:-1} base=${3:-$1} voters copies=1 in_sync=1
+  voters="1@127.0.0.1:$((base + 1))"
+  if [ $# -gt 1 ]; then
+    voters+=",2@127.0.0.1:$((base + 11)),3@127.0.0.1:$((base + 21))"
+    copies=3 in_sync=2
+  fi
   cat >"$dir/server.properties" <<EOF
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 1))
+node.id=$node
+controller.quorum.voters=$voters
 listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
 advertised.listeners=PLAINTEXT://127.0.0.1:$port
 controller.listener.names=CONTROLLER
@@ -108,13 +125,14 @@ inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs=$dir/data
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+min.insync.replicas=$in_sync
+offsets.topic.replication.factor=$copies
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=$copies
+transaction.state.log.min.isr=$in_sync
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor=$copies
+share.coordinator.state.topic.min.isr=$in_sync
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 log.cleaner.backoff.ms=500
@@ -122,21 +140,30 @@ EOF
 }
 
 start() {
-  local port=19092 secure='' pid deadline p ports format=()
+  local port=19092 secure='' relayed='' node='' base pid deadline p ports format=()
   while [ $# -gt 0 ]; do
-    if [ "$1" = --secure ]; then secure=1; else port=$1; fi
+    case $1 in
+      --secure) secure=1 ;;
+      --relayed) relayed=1 ;;
+      --node) node=${2:-}; shift; [[ $node =~ ^[123]$ ]] || die "--node is 1, 2 or 3" ;;
+      *) port=$1 ;;
+    esac
     shift
   done
   [[ $port =~ ^[0-9]+$ ]] || die "the port is not a number: '$port'"
+  base=$port
+  [ -z "$node" ] || port=$((base + 10 * (node - 1)))
   installed || die "Kafka is not in $libs: kafka.sh install $dir"
   if pid=$(running); then die "a broker already runs in $dir: process $pid, $(address)"; fi
   ports=("$port" "$((port + 1))")
+  [ -z "$relayed" ] || ports+=("$((port + 2))")
   [ -z "$secure" ] || ports+=("$((port + 2))" "$((port + 3))")
   for p in "${ports[@]}"; do
     if listening "$p"; then die "port $p is taken: name another one, kafka.sh start $dir PORT"; fi
   done
   [ "${KEEP:-0}" = 1 ] || rm -rf "$dir/data"
-  configure "$port"
+  if [ -n "$node" ]; then configure "$port" "$node" "$base"; else configure "$port"; fi
+  [ -z "$relayed" ] || relayed "$port"
   if [ -n "$secure" ]; then
     certificates "$dir/tls"
     secure "$port"

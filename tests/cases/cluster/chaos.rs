@@ -11,7 +11,7 @@ use super::oracle::{self, Expected, Kept};
 use super::people::{self, People, Said};
 use super::schedule::{self, Fault};
 use super::stream::{PARTITIONS, Stream, TOPICS};
-use crate::faults::own_broker::OwnBroker;
+use crate::faults::own_broker::OwnBrokers;
 use crate::support::Random;
 
 /// What is done to whom.
@@ -22,8 +22,12 @@ pub struct Chaos {
     /// Names of the processes.
     pub names: &'static [&'static str],
     pub mode: Mode,
-    /// The broker is killed, too, so often at least.
+    /// A broker is killed, too, so often at least.
     pub broker_kills: usize,
+    /// Brokers, where they are killed: one, or three.
+    pub brokers: usize,
+    /// The first process is cut off from the broker in one direction, so often at least; then no broker is killed.
+    pub cuts: usize,
 }
 
 /// Seconds of the stream for each kill.
@@ -68,7 +72,7 @@ struct Running<'a> {
     fleet: Arc<Fleet>,
     stream: Arc<Stream>,
     watch: Option<Watch>,
-    broker: Option<OwnBroker>,
+    brokers: Option<OwnBrokers>,
     random: Random,
     befallen: BTreeMap<Fault, usize>,
     positions: Positions,
@@ -103,7 +107,11 @@ impl Running<'_> {
         {
             return Fault::KillBroker;
         }
-        let fault = schedule::draw(&mut self.random, self.fleet.members.len(), self.broker.is_some());
+        let cuts = self.befallen.get(&Fault::CutOff).copied().unwrap_or(0);
+        if cuts < self.chaos.cuts && done >= self.chaos.kills * cuts / self.chaos.cuts {
+            return Fault::CutOff;
+        }
+        let fault = schedule::draw(&mut self.random, self.fleet.members.len(), self.chaos.broker_kills > 0);
         let is_session = matches!(fault, Fault::Freeze | Fault::Leave | Fault::Pause);
         // One process alone: nobody takes over, so there is nothing to see but the wait.
         if is_session && self.fleet.members.len() == 1 { Fault::Restart } else { fault }
@@ -122,7 +130,7 @@ impl Running<'_> {
             }
             let slot = self.random.below(self.fleet.site.slots() as u64) as u32;
             let (owner, fault, at) = (self.owner(slot), self.next_fault(), Instant::now());
-            schedule::befall(&self.fleet, self.broker.as_ref(), owner, fault, &mut self.random);
+            schedule::befall(&self.fleet, self.brokers.as_ref(), owner, fault, &mut self.random);
             *self.befallen.entry(fault).or_default() += 1;
             if fault == Fault::KillOwner
                 && let Some(watch) = &self.watch
@@ -238,10 +246,18 @@ pub fn run(chaos: &Chaos) {
 fn run_once(chaos: &Chaos) {
     println!("DRIFTGATE_SIMULATION_SEED={}", chaos.seed);
     let begun = Instant::now();
-    let broker = (chaos.broker_kills > 0).then(OwnBroker::start);
-    let brokers = broker.as_ref().map_or_else(crate::broker::brokers, OwnBroker::address);
+    assert!(chaos.cuts == 0 || chaos.broker_kills == 0, "one or the other");
+    let own = match chaos {
+        Chaos { cuts: 1.., .. } => Some(OwnBrokers::start_relayed()),
+        Chaos { broker_kills: 1.., .. } => Some(OwnBrokers::start(chaos.brokers)),
+        _ => None,
+    };
+    let address = own.as_ref().map_or_else(crate::broker::brokers, OwnBrokers::address);
     let prefix = format!("chaos-{:x}-{:x}.", std::process::id(), crate::kafka::now_ms());
-    let site = Site::new(brokers, prefix, chaos.mode);
+    let copies = own.as_ref().map_or(1, OwnBrokers::len);
+    let mut site = Site::with_copies(address, prefix, chaos.mode, copies);
+    let relay = own.as_ref().and_then(OwnBrokers::relay);
+    site.relayed = relay.map(|(_, address)| (chaos.names[0].to_owned(), address));
     let fleet = Fleet::new(site, chaos.names);
     if chaos.mode != Mode::Alone {
         fleet.site.make_internal_topics(&format!("{}.yaml", chaos.names[0]));
@@ -268,7 +284,7 @@ fn run_once(chaos: &Chaos) {
     let random = Random(chaos.seed ^ 0x5eed);
     let positions = Positions { wrong: Vec::new(), last: BTreeMap::new() };
     let (befallen, failovers) = (BTreeMap::new(), Vec::new());
-    let mut running = Running { chaos, fleet, stream, watch, broker, random, befallen, positions, failovers };
+    let mut running = Running { chaos, fleet, stream, watch, brokers: own, random, befallen, positions, failovers };
     running.befall();
     println!("{} kills in {:?}", running.kills(), begun.elapsed());
     hurry.store(true, Ordering::Relaxed);
@@ -328,10 +344,26 @@ fn told(running: &Running<'_>, said: &Said) {
 
 #[test]
 fn three_processes_under_thirty_kills_say_what_the_replay_says() {
-    run(&Chaos { seed: seed(), kills: 30, names: &["a", "b", "c"], mode: Mode::Models, broker_kills: 1 });
+    run(&Chaos {
+        seed: seed(),
+        kills: 30,
+        names: &["a", "b", "c"],
+        mode: Mode::Models,
+        broker_kills: 1,
+        brokers: 1,
+        cuts: 0,
+    });
 }
 
 #[test]
 fn three_processes_that_divide_partitions_say_under_kills_what_the_replay_says() {
-    run(&Chaos { seed: seed(), kills: 8, names: &["a", "b", "c"], mode: Mode::Partitions, broker_kills: 0 });
+    run(&Chaos {
+        seed: seed(),
+        kills: 8,
+        names: &["a", "b", "c"],
+        mode: Mode::Partitions,
+        broker_kills: 1,
+        brokers: 1,
+        cuts: 0,
+    });
 }

@@ -28,6 +28,10 @@ pub const SESSION: Duration = Duration::from_secs(3);
 pub struct Site {
     pub folder: Folder,
     pub brokers: String,
+    /// On how many brokers each topic lies.
+    pub copies: usize,
+    /// The name of a process that reaches the brokers another way, and their address for it.
+    pub relayed: Option<(String, String)>,
     /// Before the name of each topic, and the group.
     pub prefix: String,
     pub mode: Mode,
@@ -46,11 +50,11 @@ pub enum Mode {
 pub type NewOne<'t> = (String, i32, &'t [(&'t str, &'t str)]);
 
 /// Makes topics that are not there.
-pub fn make_topics(brokers: &str, topics: &[NewOne<'_>]) {
+pub fn make_topics(brokers: &str, copies: usize, topics: &[NewOne<'_>]) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let new = topics.iter().map(|(name, partitions, settings)| {
-        let new = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
+        let new = NewTopic::new(name, *partitions, TopicReplication::Fixed(i32::try_from(copies).unwrap()));
         settings.iter().fold(new, |new, (key, value)| new.set(key, value))
     });
     let new: Vec<NewTopic<'_>> = new.collect();
@@ -67,7 +71,12 @@ pub fn make_topics(brokers: &str, topics: &[NewOne<'_>]) {
 impl Site {
     /// With the topics of events and results. `prefix` is nobody else's on these brokers.
     pub fn new(brokers: String, prefix: String, mode: Mode) -> Self {
-        let site = Self { folder: Folder::new(), brokers, prefix, mode };
+        Self::with_copies(brokers, prefix, mode, 1)
+    }
+
+    /// The same on several brokers.
+    pub fn with_copies(brokers: String, prefix: String, mode: Mode, copies: usize) -> Self {
+        let site = Self { folder: Folder::new(), brokers, copies, relayed: None, prefix, mode };
         write_policies(&site.folder);
         let tokens = [("op", "operator", "ci@company"), ("owner", "approver:owner", "owner@company")];
         let tokens = tokens.map(|(name, role, actor)| format!("{} {role} * {actor}\n", token(name)));
@@ -80,7 +89,7 @@ impl Site {
         let mut topics: Vec<NewOne<'_>> =
             TOPICS.iter().map(|(name, _)| (site.topic(name), PARTITIONS, &[] as &[_])).collect();
         topics.extend(["verdicts", "signals"].map(|name| (site.topic(name), 1, &[] as &[_])));
-        make_topics(&site.brokers, &topics);
+        make_topics(&site.brokers, site.copies, &topics);
         site
     }
 
@@ -123,6 +132,7 @@ impl Site {
             let _ =
                 writeln!(text, "- {{topic: \"{}\", kind: {kind}, models: [{}]}}", self.topic(topic), models.join(", "));
         }
+        let relayed = self.relayed.as_ref().filter(|(of, _)| of == name).map(|(_, address)| address);
         let (verdicts, signals) = (self.topic("verdicts"), self.topic("signals"));
         let _ = write!(
             text,
@@ -131,7 +141,7 @@ impl Site {
              publish: {{verdicts: \"{verdicts}\", signals: \"{signals}\"}}\n\
              state: {{path: \"state-{name}\", every: 1s}}\n\
              http: {{listen: \"127.0.0.1:{port}\", tokens_file: tokens}}\n",
-            self.brokers,
+            relayed.unwrap_or(&self.brokers),
             self.group()
         );
         if self.mode != Mode::Alone {
@@ -139,9 +149,10 @@ impl Site {
             let _ = write!(
                 text,
                 "cluster:\n  split: {split}\n  instance: {instance}\n  session: {}s\n  commit: 1s\n  advertise: \"http://127.0.0.1:{port}\"\n\
-                 \x20 topics: {{prefix: \"{}\", replication: 1}}\n  audit_key: audit.key\n",
+                 \x20 topics: {{prefix: \"{}\", replication: {}}}\n  audit_key: audit.key\n",
                 SESSION.as_secs(),
-                self.internal("")
+                self.internal(""),
+                self.copies
             );
         }
         text

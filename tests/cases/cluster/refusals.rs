@@ -41,7 +41,7 @@ fn internal_topics_with_other_partitions_are_told() {
     let fleet = Fleet::new(site, &["a"]);
     let all =
         ["units", "state", "ledger", "ledger-owner", "results"].map(|name| (fleet.site.internal(name), 3, &[] as &[_]));
-    make_topics(&fleet.site.brokers, &all);
+    make_topics(&fleet.site.brokers, 1, &all);
     let told = fleet.site.folder.driftgate("cluster topics --config a.yaml");
     assert!(told.code != Some(0) && told.stdout.contains("partitions"), "{} {}", told.stdout, told.stderr);
     assert!(told.stdout.contains("slots is 3, wanted is at least 4"), "{}", told.stdout);
@@ -51,7 +51,7 @@ fn internal_topics_with_other_partitions_are_told() {
 #[test]
 fn too_few_slots_are_told_with_what_to_do() {
     let fleet = Fleet::new(site("few-slots"), &["a"]);
-    make_topics(&fleet.site.brokers, &[(fleet.site.internal("units"), 1, &[])]);
+    make_topics(&fleet.site.brokers, 1, &[(fleet.site.internal("units"), 1, &[])]);
     let told = fleet.site.folder.driftgate("cluster topics --create --config a.yaml").exits(1);
     assert!(told.stdout.contains("--alter --topic") && told.stdout.contains("--partitions 4"), "{}", told.stdout);
     fleet.start(0);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::fleet::{Fleet, SESSION, Wanted};
-use crate::faults::own_broker::OwnBroker;
+use crate::faults::own_broker::OwnBrokers;
+use crate::faults::relay::Cut;
 use crate::support::Random;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +21,8 @@ pub enum Fault {
     /// SIGTERM, and away for longer than the session.
     Leave,
     KillBroker,
+    /// The first process reaches the broker, and gets no answers, or the other way round, for longer than the session.
+    CutOff,
 }
 
 impl Fault {
@@ -62,7 +65,7 @@ fn away(random: &mut Random) -> Duration {
 }
 
 /// Lets a fault happen to the owner, or to another, and waits until the process runs again; all others run meanwhile.
-pub fn befall(fleet: &Fleet, broker: Option<&OwnBroker>, owner: usize, fault: Fault, random: &mut Random) {
+pub fn befall(fleet: &Fleet, brokers: Option<&OwnBrokers>, owner: usize, fault: Fault, random: &mut Random) {
     let members = fleet.members.len();
     let other = (owner + 1 + random.below(members.max(2) as u64 - 1) as usize) % members;
     // Standbys are frozen and restarted as well.
@@ -101,12 +104,23 @@ pub fn befall(fleet: &Fleet, broker: Option<&OwnBroker>, owner: usize, fault: Fa
             fleet.start(any);
         }
         Fault::KillBroker => {
-            let broker = broker.expect("a broker of this test");
-            fleet.note("the broker is killed");
+            let brokers = brokers.expect("brokers of this test");
+            let i = random.below(brokers.len() as u64) as usize;
+            let broker = brokers.get(i);
+            fleet.note(&format!("broker {} of {} is killed", i + 1, brokers.len()));
             broker.kill();
             std::thread::sleep(moment(random, Duration::from_secs(4)));
             broker.start_again();
             fleet.note("the broker is back");
+        }
+        Fault::CutOff => {
+            let (relay, _) = brokers.and_then(OwnBrokers::relay).expect("a relay of this test");
+            let cut = if random.below(2) == 0 { Cut::ToBroker } else { Cut::ToClient };
+            fleet.note(&format!("{} is cut off: {cut:?}", fleet.members[0].name));
+            relay.set(cut, true);
+            std::thread::sleep(SESSION + moment(random, Duration::from_secs(5)));
+            relay.set(cut, false);
+            fleet.note("nothing is cut off");
         }
     }
 }

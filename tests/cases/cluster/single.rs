@@ -8,7 +8,7 @@ use crate::support::Folder;
 
 #[test]
 fn one_process_that_is_killed_again_and_again_says_what_the_replay_says() {
-    run(&Chaos { seed: seed(), kills: 8, names: &["one"], mode: Mode::Alone, broker_kills: 0 });
+    run(&Chaos { seed: seed(), kills: 8, names: &["one"], mode: Mode::Alone, broker_kills: 0, brokers: 1, cuts: 0 });
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod memory;
 mod operation;
 mod outcomes;
 pub mod own_broker;
+pub mod relay;
 mod remedy;
 mod snapshots;
 mod starts;

@@ -4,11 +4,78 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use super::relay::Relay;
+
 pub struct OwnBroker {
     pub folder: tempfile::TempDir,
     pub port: u16,
     /// Options of its start.
     options: &'static [&'static str],
+    /// What its start is told for a port: the first one's, where it is one of three.
+    base: u16,
+}
+
+/// The brokers of one test: one, or three that keep copies of all there is.
+pub struct OwnBrokers {
+    each: Vec<OwnBroker>,
+    relay: Option<Relay>,
+}
+
+impl OwnBrokers {
+    pub fn start(n: usize) -> Self {
+        assert!(matches!(n, 1 | 3), "one or three");
+        if n == 1 {
+            return Self { each: vec![OwnBroker::start()], relay: None };
+        }
+        let base = free_ports(30);
+        let nodes: [(u16, &'static [&'static str]); 3] =
+            [(0, &["--node", "1"]), (10, &["--node", "2"]), (20, &["--node", "3"])];
+        // None answers before another one does.
+        let starts = nodes.map(|(at, options)| {
+            std::thread::spawn(move || {
+                let broker = OwnBroker { folder: tempfile::tempdir().unwrap(), port: base + at, options, base };
+                broker.start_again();
+                broker
+            })
+        });
+        Self { each: starts.into_iter().map(|start| start.join().unwrap()).collect(), relay: None }
+    }
+
+    /// One, with a relay for a client that is cut off.
+    pub fn start_relayed() -> Self {
+        let broker = OwnBroker::start_with(4, &["--relayed"]);
+        let relay = Relay::start(broker.port + 3, broker.port + 2);
+        Self { each: vec![broker], relay: Some(relay) }
+    }
+
+    /// The relay, and the address of the broker through it.
+    pub fn relay(&self) -> Option<(&Relay, String)> {
+        let relay = self.relay.as_ref()?;
+        Some((relay, format!("127.0.0.1:{}", self.each.first()?.port + 3)))
+    }
+
+    pub fn address(&self) -> String {
+        self.each.iter().map(OwnBroker::address).collect::<Vec<_>>().join(",")
+    }
+
+    pub fn len(&self) -> usize {
+        self.each.len()
+    }
+
+    pub fn get(&self, i: usize) -> &OwnBroker {
+        &self.each[i % self.each.len()]
+    }
+}
+
+/// So many free ports in a row, below those that connections take, and for each broker of this process others.
+fn free_ports(n: u16) -> u16 {
+    static BEGUN: AtomicU16 = AtomicU16::new(0);
+    let free = |port: u16| (port..port + n).all(|p| std::net::TcpListener::bind(("127.0.0.1", p)).is_ok());
+    let from = 24_000 + u16::try_from(std::process::id() % 300).unwrap() * 10;
+    std::iter::repeat_with(|| from + BEGUN.fetch_add(n, Ordering::Relaxed))
+        .take(100)
+        .find(|port| free(*port))
+        .expect("free ports in a row")
 }
 
 impl OwnBroker {
@@ -23,15 +90,8 @@ impl OwnBroker {
     }
 
     fn start_with(ports: u16, options: &'static [&'static str]) -> Self {
-        let free = |port: u16| (port..port + ports).all(|p| std::net::TcpListener::bind(("127.0.0.1", p)).is_ok());
-        // Below those that connections take, and for each broker of this process others.
-        static BEGUN: AtomicU16 = AtomicU16::new(0);
-        let from = 24_000 + u16::try_from(std::process::id() % 300).unwrap() * 10;
-        let port = std::iter::repeat_with(|| from + BEGUN.fetch_add(ports, Ordering::Relaxed))
-            .take(100)
-            .find(|port| free(*port))
-            .expect("free ports in a row");
-        let broker = Self { folder: tempfile::tempdir().unwrap(), port, options };
+        let port = free_ports(ports);
+        let broker = Self { folder: tempfile::tempdir().unwrap(), port, options, base: port };
         broker.start_again();
         broker
     }
@@ -45,7 +105,7 @@ impl OwnBroker {
     }
 
     pub fn start_again(&self) {
-        let port = self.port.to_string();
+        let port = self.base.to_string();
         self.script(&["start"], &[&[port.as_str()], self.options].concat());
     }
 

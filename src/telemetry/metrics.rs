@@ -69,7 +69,7 @@ metrics! {
         "Messages that are in the partition but not read yet.",
         "It is large and grows.";
     REJECTED_EVENTS: Counter "rejected_events_total" ["topic", "reason"],
-        "Events that could not be read and were sent to the dead letters, by reason.",
+        "Events that were refused and sent to the dead letters, by reason.",
         "More than 1% of a topic's events are rejected.";
     REJECTED_RATIO: Gauge "rejected_ratio" ["topic"],
         "Share of the events of the last minutes (or of the last events, where they are few) that was rejected, 0 to 1.",

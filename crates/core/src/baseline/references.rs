@@ -95,6 +95,15 @@ impl NumericReference {
         }
     }
 
+    /// The smallest and the largest value; `None` where there is none.
+    #[must_use]
+    pub fn ends(&self) -> Option<[f64; 2]> {
+        // The cell 2k + 1 holds the values at point k, and both ends are points; a bin's written edge may lie beyond them.
+        let at = |cell: Option<usize>| self.grid.points().get(cell? / 2).copied();
+        let is_filled = |n: &u64| *n > 0;
+        Some([at(self.cells.iter().position(is_filled))?, at(self.cells.iter().rposition(is_filled))?])
+    }
+
     /// The bins that a rule reads; `None` where they were not built.
     #[must_use]
     pub fn bins(&self, binning: &Binning) -> Option<&[Bin]> {

@@ -86,7 +86,7 @@ const TEXTS: &[TextCheck] = &[TextCheck {
 struct NumberCheck {
     field: Field,
     reason: Reason,
-    /// Why it is refused, in a sentence.
+    /// Why it is refused, in a sentence. A cell without a number is NaN (`numeric::MISSING`, `numeric::INVALID`); -0 and infinities come here, too.
     refuses: fn(f64) -> Option<String>,
 }
 

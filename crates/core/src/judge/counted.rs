@@ -13,7 +13,7 @@ use crate::rule::counts::{
     Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segment, Segments, SumCounts,
     TargetReference, WindowCounts, filled,
 };
-use crate::rule::types::{Aggregate, Target};
+use crate::rule::types::{Aggregate, MOST_VALUE, Target};
 use crate::rule::versus::Versus;
 use crate::stats::bins::{Bin, sum_bins};
 use crate::stats::fairness::Confusion;
@@ -277,12 +277,18 @@ impl WindowCounts for CountedWindow<'_, '_> {
 
     fn sum(&self, target: Target) -> Option<SumCounts> {
         let known = self.baseline()?.numeric(target)?;
-        let reference_mean = match self.against {
-            None => known.sum.and_then(|sum| sum.exact_mean()),
-            Some(_) => self.counts_in_reference().and_then(|counts| self.summed(counts.tally, target)),
+        let mean = |cell: Option<MeasuredCell>| cell?.exact_mean();
+        let ends = |cell: Option<MeasuredCell>| cell.and_then(|cell| Some([cell.min()?, cell.max()?]));
+        let bounded = |value: f64| value.clamp(-MOST_VALUE, MOST_VALUE);
+        let (reference_mean, reference_ends) = match self.against {
+            None => (known.sum.and_then(|sum| sum.exact_mean()), known.ends().map(|ends| ends.map(bounded))),
+            Some(_) => {
+                let then = self.counts_in_reference().and_then(|counts| self.summed(counts.tally, target));
+                (mean(then), ends(then))
+            }
         };
-        let mean = self.summed(self.window.tally, target);
-        Some(SumCounts { mean, reference_mean, deviation: known.deviation })
+        let now = self.summed(self.window.tally, target);
+        Some(SumCounts { mean: mean(now), reference_mean, ends: ends(now), reference_ends, deviation: known.deviation })
     }
 
     fn reference_kpi(&self, of: usize) -> Option<Share> {

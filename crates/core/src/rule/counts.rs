@@ -61,7 +61,7 @@ pub trait WindowCounts {
     /// Labels 0 and 1 of joined pairs, and those of the reference.
     fn labels(&self) -> Option<[u64; 2]>;
     fn reference_labels(&self) -> Option<[u64; 2]>;
-    /// The mean of a numeric target's values, for a rule with `Read::Sum`.
+    /// The mean and the ends of a numeric target's values, for a rule with `Read::Sum`.
     fn sum(&self, target: Target) -> Option<SumCounts>;
 
     fn latency(&self) -> Cells<'_>;
@@ -76,11 +76,14 @@ pub trait WindowCounts {
     fn measured(&self, of: usize, aggregate: Aggregate) -> MeasuredValue<'_>;
 }
 
-/// A numeric target's mean, here and in the reference; `None` without values.
+/// A numeric target's mean and ends, here and in the reference; `None` without values. A value beyond ±1e12 counts as that.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SumCounts {
     pub mean: Option<Ratio>,
     pub reference_mean: Option<Ratio>,
+    /// The smallest and the largest value, exactly.
+    pub ends: Option<[f64; 2]>,
+    pub reference_ends: Option<[f64; 2]>,
     /// The standard deviation of the training values.
     pub deviation: Option<f64>,
 }

@@ -87,7 +87,7 @@ pub enum Read {
     Bins(Binning),
     /// Labels of joined pairs, whatever was decided.
     Labels,
-    /// The sum of a numeric target's values, in billionths.
+    /// The sum of a numeric target's values, in billionths, and the smallest and the largest of them: `WindowCounts::sum`.
     Sum(Target),
     /// The standard deviations of the snapshot's numeric columns.
     Deviations,

@@ -6,9 +6,19 @@ use super::counts::{
     WindowCounts, filled,
 };
 use super::types::{Aggregate, Target};
+use crate::stats::ratio::Ratio;
 
-/// The grid of the feature has the first of these, as many as its cells are for.
+/// The grid of the feature: it has the first of these, as many as its cells are for.
 const POINTS: [f64; 4] = [10.0, 20.0, 30.0, 40.0];
+
+/// The mean and the ends of the values of cells, of which the cell k stands for 5(k + 1).
+fn of_cells(cells: &[u64]) -> (Option<Ratio>, Option<[f64; 2]>) {
+    let filled: Vec<(u64, u64)> = (1..).map(|k| 5 * k).zip(cells.iter().copied()).filter(|(_, n)| *n > 0).collect();
+    let (sum, n) = filled.iter().fold((0, 0), |(sum, all), (value, n)| (sum + value * n, all + n));
+    #[allow(clippy::cast_precision_loss, reason = "small whole numbers")]
+    let ends = filled.first().zip(filled.last()).map(|(low, high)| [low.0 as f64, high.0 as f64]);
+    (Ratio::of_counts(sum, n), ends)
+}
 
 /// A window with the counts of one numeric feature.
 pub struct OneFeature {
@@ -111,7 +121,8 @@ impl WindowCounts for OneFeature {
     }
 
     fn sum(&self, _: Target) -> Option<SumCounts> {
-        None
+        let ((mean, ends), (reference_mean, reference_ends)) = (of_cells(&self.cells), of_cells(&self.reference));
+        Some(SumCounts { mean, reference_mean, ends, reference_ends, deviation: None })
     }
 
     fn latency(&self) -> Cells<'_> {

@@ -7,8 +7,8 @@ use super::CountedWindow;
 use crate::baseline::Baseline;
 use crate::rule::counts::{Cells, Distribution, TargetReference};
 use crate::rule::types::Target;
-use crate::stats::ratio::Ratio;
 use crate::window::layout::Layout;
+use crate::window::measured::MeasuredCell;
 use crate::window::tally::Tally;
 
 impl CountedWindow<'_, '_> {
@@ -70,12 +70,12 @@ impl CountedWindow<'_, '_> {
         two(counts.cells(counts.layout.labels?))
     }
 
-    /// The sums of a target's values: of the predictions, or of the features stream where those have none.
-    pub(super) fn summed(&self, tally: &Tally, target: Target) -> Option<Ratio> {
+    /// The sum and the ends of a target's values: of the predictions, or of the features stream where those have none.
+    pub(super) fn summed(&self, tally: &Tally, target: Target) -> Option<MeasuredCell> {
         let reads = self.window.reads;
         let [own, streamed] = reads.sums_at(reads.sums.binary_search(&target).ok()?);
         let cell = |at: usize| tally.measured.get(at).filter(|cell| cell.n > 0);
-        cell(own).or_else(|| cell(streamed))?.exact_mean()
+        cell(own).or_else(|| cell(streamed)).copied()
     }
 
     /// The labels of pairs, as the categories 0 and 1.

@@ -117,6 +117,8 @@ struct Report {
     join_bytes: u64,
     /// What bounds the memory of a daemon, by the configuration.
     given: Option<Given>,
+    /// What rules that other policies have, too, do without drift.
+    simulated: alarms::Simulated,
     /// Whether the alarms of all rules are asked for.
     show_alarms: bool,
 }
@@ -201,7 +203,7 @@ impl Report {
                 let found = found.unwrap_or_default();
                 lints.extend(found.lints);
                 let chance = chance::lint(&policy, found.baseline.as_ref());
-                let alarms = alarms::alarms(&policy, found.baseline.as_ref());
+                let alarms = alarms::alarms(&policy, found.baseline.as_ref(), &self.simulated);
                 // One line a rule.
                 let noisy = alarms.iter().filter_map(Alarm::lint).filter(|l| chance.iter().all(|c| c.path != l.path));
                 let noisy: Vec<Lint> = noisy.collect();

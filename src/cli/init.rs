@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
-use super::check::alarms::alarms;
+use super::check::alarms::{Simulated, alarms};
 use super::display;
 use super::exit::{self, Failure};
 use super::terminal::{out, outln};
@@ -131,8 +131,11 @@ fn draft(args: &Args, out: Option<&Path>) -> anyhow::Result<String> {
     loop {
         let text = Draft { limits: &limits, ..draft }.text();
         let policy = parsed(&text)?;
-        let often: Vec<String> =
-            alarms(&policy, Some(&baseline)).into_iter().filter(|a| a.lint().is_some()).map(|a| a.rule).collect();
+        let often: Vec<String> = alarms(&policy, Some(&baseline), &Simulated::default())
+            .into_iter()
+            .filter(|a| a.lint().is_some())
+            .map(|a| a.rule)
+            .collect();
         if often.is_empty() || left == 0 {
             return Ok(text);
         }

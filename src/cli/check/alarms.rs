@@ -3,6 +3,7 @@
 //! fewer alarms and finds less. Made up by `simulate` from a fixed seed, so that the same policy has the same figures.
 
 mod drift;
+mod figures;
 mod outcomes;
 mod segments;
 mod simulate;
@@ -24,7 +25,8 @@ use driftgate_core::rule::alarms::{SegmentSimulation, Simulation};
 use driftgate_core::stats::draws::Draws;
 use driftgate_core::stats::psi::Zero;
 use driftgate_core::yaml::units::show_duration;
-use segments::either;
+pub use figures::Simulated;
+use figures::{Figures, Shifts, both, unknown};
 use simulate::{Blocking, Rhythm};
 
 /// A rule that blocks on more days a month without drift is worth a warning.
@@ -51,17 +53,8 @@ pub struct Alarm {
     blocks: bool,
 }
 
-/// Figures of a rule, as they come together.
-#[derive(Default)]
-struct Figures {
-    blocking: Option<Blocking>,
-    finds: Vec<String>,
-    assumes: Vec<String>,
-    advice: &'static str,
-}
-
 /// The false alarms of every rule, in the policy's order; on all cores.
-pub fn alarms(policy: &Policy, baseline: Option<&Baseline>) -> Vec<Alarm> {
+pub fn alarms(policy: &Policy, baseline: Option<&Baseline>, simulated: &Simulated) -> Vec<Alarm> {
     let groups = (0_u64..).zip(&policy.groups);
     let rules: Vec<_> = groups
         .flat_map(|(group_at, group)| group.rules.iter().enumerate().map(move |(at, rule)| (group_at, group, at, rule)))
@@ -73,7 +66,7 @@ pub fn alarms(policy: &Policy, baseline: Option<&Baseline>) -> Vec<Alarm> {
             // Each from a seed of its own, so that threads change nothing.
             let draws = Draws::new(group_at * 1_000 + at as u64 + 1);
             let judge = Judge { policy, group, rule, baseline, rhythm: Rhythm::of(group), draws };
-            found.push(((group_at, at), judge.alarm(at)));
+            found.push(((group_at, at), judge.alarm((group_at, at), simulated)));
         }
         found
     };
@@ -100,8 +93,8 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn alarm(mut self, at: usize) -> Alarm {
-        let figures = self.figures();
+    fn alarm(mut self, (group_at, at): (u64, usize), simulated: &Simulated) -> Alarm {
+        let figures = self.known_figures((group_at, at), simulated);
         let rhythm = self.rhythm;
         let (group, rule) = (self.group, self.rule);
         Alarm {
@@ -116,6 +109,16 @@ impl Judge<'_> {
             advice: figures.advice.to_owned(),
             blocks: group.enforce == Enforce::Block,
         }
+    }
+
+    /// The figures, from all that they depend on: a snapshot is each policy's own.
+    fn known_figures(&mut self, place: (u64, usize), simulated: &Simulated) -> Figures {
+        if self.baseline.is_some() {
+            return self.figures();
+        }
+        let (simulation, n) = (self.rule.kind.simulation(), self.policy.min_samples);
+        let key = format!("{place:?} {:?} {:?} {n} {simulation:?}", self.rhythm, self.rule.hysteresis);
+        simulated.figures(key, || self.figures())
     }
 
     fn figures(&mut self) -> Figures {
@@ -313,39 +316,6 @@ impl Judge<'_> {
             assumes,
             advice,
         }
-    }
-}
-
-fn unknown(why: &str) -> Figures {
-    Figures { assumes: vec![why.to_owned()], ..Figures::default() }
-}
-
-fn both(a: Blocking, b: Blocking) -> Blocking {
-    Blocking { windows: either(a.windows, b.windows), days: either(a.days, b.days) }
-}
-
-/// The smallest shifts found, of the subject that hides the most.
-#[derive(Default)]
-struct Shifts {
-    numeric: Option<f64>,
-    categorical: Option<f64>,
-    missed: usize,
-}
-
-impl Shifts {
-    fn note(&mut self, shape: &Shape, finds: Option<f64>) {
-        let side = if shape.categorical { &mut self.categorical } else { &mut self.numeric };
-        match finds {
-            Some(by) => *side = Some(side.map_or(by, |other| other.max(by))),
-            None => self.missed += 1,
-        }
-    }
-
-    fn said(&self) -> Vec<String> {
-        let numeric = self.numeric.map(|by| format!("a shift of {} standard deviations", short(by)));
-        let categorical = self.categorical.map(|by| format!("{}% in new categories", short(by * 100.0)));
-        let missed = (self.missed > 0).then(|| format!("nothing in {} subjects", self.missed));
-        numeric.into_iter().chain(categorical).chain(missed).collect()
     }
 }
 

@@ -382,8 +382,10 @@ fn no_rule_of_a_draft_alarms_too_often() {
     let draft = std::fs::read_to_string(&out).unwrap();
     let policy = parse(&draft, &out).unwrap();
     let baseline = snapshot::load(&policy, "1", &snapshot::location_for(&policy, "1").unwrap().unwrap()).unwrap();
-    let said: Vec<_> =
-        alarms(&policy, Some(&baseline)).iter().filter_map(super::super::check::alarms::Alarm::lint).collect();
+    let said: Vec<_> = alarms(&policy, Some(&baseline), &Simulated::default())
+        .iter()
+        .filter_map(super::super::check::alarms::Alarm::lint)
+        .collect();
     assert_eq!(said, [], "{draft}");
     assert!(draft.contains("above the customary 0.2"), "{draft}");
 }

@@ -280,12 +280,11 @@ impl WindowCounts for CountedWindow<'_, '_> {
         let mean = |cell: Option<MeasuredCell>| cell?.exact_mean();
         let ends = |cell: Option<MeasuredCell>| cell.and_then(|cell| Some([cell.min()?, cell.max()?]));
         let bounded = |value: f64| value.clamp(-MOST_VALUE, MOST_VALUE);
-        let (reference_mean, reference_ends) = match self.against {
-            None => (known.sum.and_then(|sum| sum.exact_mean()), known.ends().map(|ends| ends.map(bounded))),
-            Some(_) => {
-                let then = self.counts_in_reference().and_then(|counts| self.summed(counts.tally, target));
-                (mean(then), ends(then))
-            }
+        let (reference_mean, reference_ends) = if self.against.is_none() {
+            (known.sum.and_then(|sum| sum.exact_mean()), known.ends().map(|ends| ends.map(bounded)))
+        } else {
+            let then = self.counts_in_reference().and_then(|counts| self.summed(counts.tally, target));
+            (mean(then), ends(then))
         };
         let now = self.summed(self.window.tally, target);
         Some(SumCounts { mean: mean(now), reference_mean, ends: ends(now), reference_ends, deviation: known.deviation })

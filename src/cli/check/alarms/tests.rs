@@ -13,7 +13,7 @@ fn policy(features: &str, checks: &str) -> Policy {
 
 fn one(window: &str, rule: &str) -> Alarm {
     let checks = format!("  g:\n    window: {{{window}}}\n    rules:\n    - {rule}\n");
-    alarms(&policy("numeric: [a]", &checks), None).remove(0)
+    alarms(&policy("numeric: [a]", &checks), None, &Simulated::default()).remove(0)
 }
 
 /// Shares of windows, and of days (of windows where a slide is longer), that block.
@@ -57,7 +57,7 @@ fn p_values_alarm_all_day_and_holm_is_no_cure() {
     let names: Vec<String> = (0..20).map(|i| format!("f{i}")).collect();
     let features = format!("numeric: [{}]", names.join(", "));
     let checks = "  g:\n    window: {size: 1h, slide: 5m}\n    rules:\n    - ks_p: {of: features, gte: 0.01, correction: holm}\n    - ks_lcb: {of: features, lte: 0.05}\n";
-    let found = alarms(&policy(&features, checks), None);
+    let found = alarms(&policy(&features, checks), None, &Simulated::default());
     let (_, days) = shares(&found[0]);
     assert!(days > 0.6 && days < 0.95, "{days}");
     assert!(found[0].lint().unwrap().message.contains("not for the windows of a day: write `ks_lcb`"));
@@ -99,7 +99,7 @@ fn what_the_policy_does_not_say_is_not_made_up() {
     }
     // A category without a snapshot; a rule that never blocks is not warned of.
     let checks = "  g:\n    window: {size: 1h, slide: 5m}\n    enforce: observe\n    rules:\n    - psi: {of: features, lt: 0.1}\n    - missing_rate: {of: features, max_increase: 0.05}\n";
-    let found = alarms(&policy("numeric: [a], categorical: [c]", checks), None);
+    let found = alarms(&policy("numeric: [a], categorical: [c]", checks), None, &Simulated::default());
     assert!(found[0].assumes.contains("1 categorical features left out") && found[0].lint().is_none(), "{found:?}");
     assert_eq!(found[1].days_a_month, Some(0.0));
 }
@@ -109,7 +109,26 @@ fn it_is_the_same_each_time() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/policies/example.yaml")).unwrap();
     let policy = driftgate_core::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"));
     let figures = |found: &[Alarm]| found.iter().map(|a| (a.rule.clone(), a.days_a_month)).collect::<Vec<_>>();
-    let first = alarms(&policy, None);
-    assert_eq!(figures(&first), figures(&alarms(&policy, None)));
+    let first = alarms(&policy, None, &Simulated::default());
+    assert_eq!(figures(&first), figures(&alarms(&policy, None, &Simulated::default())));
     assert!(table(&first).to_string().contains("days a month"));
+}
+
+#[test]
+fn what_another_policy_had_simulated_is_what_it_would_be_alone() {
+    let simulated = Simulated::default();
+    let of = |model: &str, lt: &str| {
+        let text = format!("numeric: [{model}, b]");
+        policy(
+            &text,
+            &format!(
+                "drift: {{window: {{size: 1h, slide: 1h}}, rules: [{{psi: {{of: features, lt: {lt}}}}}, {{ks_p: {{of: features, gte: 0.01}}}}]}}"
+            ),
+        )
+    };
+    for (model, lt) in [("a", "0.2"), ("c", "0.2"), ("a", "0.05")] {
+        let policy = of(model, lt);
+        let (known, alone) = (alarms(&policy, None, &simulated), alarms(&policy, None, &Simulated::default()));
+        assert_eq!(format!("{known:?}"), format!("{alone:?}"));
+    }
 }

@@ -204,23 +204,61 @@ impl Table<'_> {
     }
 
     fn bins(&self, rows: &mut [Row]) {
-        let list = |name| self.column(name).and_then(|c| c.list().ok());
+        let counts = |name| Counts::of(self.column(name)?.list().ok()?);
         let names = self.column("bins").and_then(|c| c.str().ok());
-        let (Some(names), Some(reference), Some(window)) = (names, list("bin_reference"), list("bin_window")) else {
+        let (Some(names), Some(reference), Some(window)) = (names, counts("bin_reference"), counts("bin_window"))
+        else {
             return;
         };
+        // The windows of a series have the same bins, one after the other.
+        let mut known = (String::new(), Vec::new());
         for (at, (row, names)) in rows.iter_mut().zip(names.iter()).enumerate() {
-            let Some(names) = names.and_then(|text| serde_json::from_str::<Vec<String>>(text).ok()) else { continue };
-            let (Some(reference), Some(window)) = (reference.get_as_series(at), window.get_as_series(at)) else {
-                continue;
+            let Some(names) = names else { continue };
+            if known.0 != names {
+                let Ok(read) = serde_json::from_str::<Vec<String>>(names) else { continue };
+                known = (names.to_owned(), read);
+            }
+            let bins = known.1.iter().zip(reference.row(at).iter().zip(window.row(at)));
+            let bin = |(name, (reference, window)): (&String, (&u64, &u64))| Bin {
+                name: name.clone(),
+                reference: *reference,
+                window: *window,
             };
-            let (Ok(reference), Ok(window)) = (reference.i64(), window.i64()) else { continue };
-            let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-            let bins = names.into_iter().zip(reference.iter().zip(window.iter()));
-            row.of.bins = bins
-                .map(|(name, (reference, window))| Bin { name, reference: count(reference), window: count(window) })
-                .collect();
+            row.of.bins = bins.map(bin).collect();
         }
+    }
+}
+
+/// A column of lists of counts: all of them one after the other, and where those of each row end. A list for each row by itself would be a
+/// series of polars, which takes longer to make than its counts to read.
+struct Counts {
+    values: Vec<u64>,
+    ends: Vec<usize>,
+}
+
+impl Counts {
+    /// `None` where the lists hold something else.
+    fn of(lists: &ListChunked) -> Option<Self> {
+        let mut all = Self { values: Vec::new(), ends: Vec::with_capacity(lists.len()) };
+        for chunk in lists.downcast_iter() {
+            let inner = Series::from_arrow("".into(), chunk.values().clone()).ok()?;
+            let inner = inner.i64().ok()?;
+            let mut offsets = chunk.offsets().iter().filter_map(|offset| usize::try_from(*offset).ok());
+            let first = offsets.next()?;
+            let before = all.values.len();
+            all.ends.extend(offsets.map(|end| before + end.saturating_sub(first)));
+            let most = all.ends.last().map_or(0, |end| end - before);
+            let read = inner.iter().skip(first).take(most);
+            all.values.extend(read.map(|n| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)));
+        }
+        Some(all)
+    }
+
+    /// The counts of a row; none of a row that there is not.
+    fn row(&self, at: usize) -> &[u64] {
+        let begin = at.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let range = begin.zip(self.ends.get(at).copied());
+        range.and_then(|(begin, end)| self.values.get(begin..end)).unwrap_or_default()
     }
 }
 

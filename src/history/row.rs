@@ -1,5 +1,8 @@
 //! A row of the history: a window of one series. Rows are ordered by series and end, and there is one of each.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::record::{Measured, Window};
@@ -54,13 +57,44 @@ pub fn rows_of(window: Window) -> impl Iterator<Item = Row> {
     })
 }
 
-/// Orders rows; of those of one series and window the last one stays: a window that was judged again, or delivered twice.
+/// Orders rows; of those of one series and window the last one stays: a window that was judged again, or delivered twice. Names are compared once
+/// for each stretch of a series, and each row is moved once.
 #[must_use]
-pub fn settled(mut rows: Vec<Row>) -> Vec<Row> {
-    rows.reverse();
-    rows.sort_by(|a, b| a.key().cmp(&b.key()));
-    rows.dedup_by(|next, kept| next.key() == kept.key());
-    rows
+pub fn settled(rows: Vec<Row>) -> Vec<Row> {
+    let mut order = order(&rows);
+    order.sort_unstable();
+    order.dedup_by_key(|(series, end_ms, _)| (*series, *end_ms));
+    let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|(_, _, Reverse(at))| rows.get_mut(at)?.take()).collect()
+}
+
+/// The place of each row's series among all series, its end, and where it is: of those alike the last one comes first.
+fn order(rows: &[Row]) -> Vec<(usize, i64, Reverse<usize>)> {
+    type Name<'r> = (&'r str, &'r str, &'r str, &'r str);
+    let mut numbers: BTreeMap<Name<'_>, usize> = BTreeMap::new();
+    let mut of_rows: Vec<usize> = Vec::with_capacity(rows.len());
+    let mut before: Option<(Name<'_>, usize)> = None;
+    for row in rows {
+        let (version, group, rule, subject, _) = row.key();
+        let name = (version, group, rule, subject);
+        let number = match before {
+            Some((same, number)) if same == name => number,
+            _ => {
+                let next = numbers.len();
+                *numbers.entry(name).or_insert(next)
+            }
+        };
+        before = Some((name, number));
+        of_rows.push(number);
+    }
+    let mut ranks = vec![0; numbers.len()];
+    for (rank, number) in numbers.values().enumerate() {
+        if let Some(of) = ranks.get_mut(*number) {
+            *of = rank;
+        }
+    }
+    let series = of_rows.iter().map(|number| ranks.get(*number).copied().unwrap_or_default());
+    series.zip(rows).enumerate().map(|(at, (rank, row))| (rank, row.end_ms, Reverse(at))).collect()
 }
 
 /// Where the rows of a series are in a file.
@@ -97,4 +131,34 @@ pub fn places(rows: &[Row]) -> Vec<Place> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::record::tests::{measured, window};
+    use super::*;
+
+    proptest! {
+        /// As a stable sort by the whole key, of which the last one of those alike stays.
+        #[test]
+        fn settled_rows_are_sorted_and_the_last_of_those_alike_stays(
+            drawn in prop::collection::vec((0_i64..4, 0_u8..2, 0_u8..3), 0..60)
+        ) {
+            let rows: Vec<Row> = drawn
+                .iter()
+                .zip(0..)
+                .flat_map(|((end_ms, version, subject), value)| {
+                    let of = measured("drift/psi", &subject.to_string(), f64::from(value));
+                    rows_of(window(&version.to_string(), *end_ms, vec![of]))
+                })
+                .collect();
+            let mut sorted = rows.clone();
+            sorted.reverse();
+            sorted.sort_by(|a, b| a.key().cmp(&b.key()));
+            sorted.dedup_by(|next, kept| next.key() == kept.key());
+            prop_assert_eq!(settled(rows), sorted);
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! The pages in Chromium: what is blocked is found in two clicks, a range of time is an address, an approval is given, all without JavaScript; and
-//! axe-core finds nothing to mend.
+//! axe-core finds nothing to mend. What an operator does to a rollout there.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,10 +24,32 @@ fn a_person_finds_what_is_blocked_and_approves_without_javascript_and_everybody_
         (status == 200 && page.contains("drift/psi")).then_some(page)
     });
     assert!(page.contains("<svg"), "{page}");
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/browser.sh");
     let token = service.folder.path("owner.token");
-    let ran = Command::new(script).arg(&daemon.url).arg(token).args(["pages", "1", "2", "x"]).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success() && ran.stdout.ends_with(b"as they should be\n"), "{said}");
+    browse("pages", &[&daemon.url, &token.display().to_string(), "pages", "1", "2", "x"]);
     assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn an_operator_aborts_promotes_and_rolls_back_on_the_page_of_a_promotion() {
+    let service = Service::new("acts", "", CANARY, "");
+    let daemon = Daemon::start(&service.config(), &[]);
+    service.register(&daemon, "1", "2");
+    service.minutes(0, 121, &[serving("1", "prod"), serving("2", "staging")]);
+    service.wait_until_judged(&daemon, "2", 120);
+    service.wait_for_gate(&daemon, "2", 4);
+    service.approve(&daemon, "2");
+    service.run(&daemon, "op", "promote acts 2").exits(0);
+    service.wait_for_rollout(&daemon, "Progressing", 10.0);
+    let token = service.folder.path("op.token");
+    browse("acts", &[&daemon.url, &token.display().to_string(), "acts", "1", "2"]);
+    assert_eq!(service.standing(&daemon, "prod").as_deref(), Some("1"));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// Runs a script of tests/support/browser; it says what is otherwise than it should be.
+fn browse(name: &str, arguments: &[&str]) {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/browser.sh");
+    let ran = Command::new(script).arg(name).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && ran.stdout.ends_with(b"should be\n"), "{said}");
 }

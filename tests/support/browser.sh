@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Chromium for the tests of the pages: browser.sh install puts playwright-core and axe-core into .cache/browser (nothing to do when they are there);
-# browser.sh ARGS... runs browser/pages.mjs with them. CHROMIUM names another Chromium than the system's.
+# browser.sh NAME ARGS... runs browser/NAME.mjs with them. CHROMIUM names another Chromium than the system's.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -28,8 +28,10 @@ if [ "${1:-}" = install ]; then install; exit; fi
 installed || install >&2
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || die "Chromium was not found: run make setup, or name it as CHROMIUM"
 # Beside its modules, where node looks for them.
-if ! cmp -s "$root/tests/support/browser/pages.mjs" "$dir/pages.mjs"; then
-  cp "$root/tests/support/browser/pages.mjs" "$dir/pages.mjs.$$"
-  mv "$dir/pages.mjs.$$" "$dir/pages.mjs"
+name=${1:?"browser.sh: name a script of tests/support/browser"}.mjs
+shift
+if ! cmp -s "$root/tests/support/browser/$name" "$dir/$name"; then
+  cp "$root/tests/support/browser/$name" "$dir/$name.$$"
+  mv "$dir/$name.$$" "$dir/$name"
 fi
-exec node "$dir/pages.mjs" "$@"
+exec node "$dir/$name" "$@"

@@ -34,7 +34,7 @@ pub use cluster::{Cluster, ClusterStatus, MemberStatus};
 pub use explain::{AuditRecord, Explanation, History, LastRollout, Lineage, PromotionRecord, Promotions};
 pub use models::{Baseline, GroupSummary, ModelSummary, Models, Verdicts, VersionDetail, VersionSummary};
 pub use ordered::Ordered;
-pub use pages::{ActQuery, AuditQuery, OverviewQuery, PromotionPageQuery, SignInQuery};
+pub use pages::{ActQuery, AuditQuery, OverviewQuery, PromotionPageQuery, SignInQuery, SignedInQuery};
 pub use requests::{
     ApprovalRequest, EvidenceRequest, FreezeRequest, GateQuery, HistoryQuery, OverrideRequest, PromoteRequest,
     PromotionsQuery, RegisterRequest, RollbackRequest, RolloutRequest, UnblockRequest, VerdictsQuery,

@@ -29,6 +29,20 @@ pub struct SignInQuery {
     pub next: Option<String>,
 }
 
+/// What an issuer says as it sends a browser back (`OpenID` Connect Core 1.0, section 3.1.2.5); it may say more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+pub struct SignedInQuery {
+    /// What tokens are given for.
+    pub code: Option<String>,
+    /// Which attempt to sign in it belongs to.
+    pub state: Option<String>,
+    /// Why nobody signed in.
+    pub error: Option<String>,
+    pub error_description: Option<String>,
+    /// The issuer (RFC 9207).
+    pub iss: Option<String>,
+}
+
 /// Which promotion a page shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::key::{Key, default, names, optional, required};
 use super::reader::{ConfigReader, duration};
 use super::types::HttpConfig;
-use crate::http::auth::{Grant, OidcConfig, Reading, Roles, Rules};
+use crate::http::auth::sessions::LONGEST;
+use crate::http::auth::{Grant, OidcConfig, Reading, Roles, Rules, SignInConfig};
 use driftgate_core::yaml::{Item, units};
 
 impl HttpConfig {
@@ -42,7 +43,7 @@ pub(super) fn reading(item: &Item) -> Option<Reading> {
     item.choice(&[("open", Reading::Open), ("token", Reading::Token)])
 }
 
-pub const OIDC: [Key; 7] = [
+pub const OIDC: [Key; 8] = [
     required("issuer", "URL", "Address of the issuer, which begins with https://."),
     required("audience", "text or list of texts", "Audiences of tokens that are accepted."),
     required("claim", "text", "Claim whose values give roles; dots lead into it."),
@@ -50,6 +51,25 @@ pub const OIDC: [Key; 7] = [
     default("actor", "text", "sub", "Claim that names who acts."),
     default("every", "duration", "10m", "How often the issuer's keys are fetched."),
     optional("tls", "mapping", "`{ca_file: …}` in place of the configuration's `tls`."),
+    optional("sign_in", "mapping", "How people sign in at the issuer on the pages; without it they enter a token."),
+];
+
+/// How people sign in at the issuer.
+pub const SIGN_IN: [Key; 5] = [
+    required("client_id", "text", "The daemon's name at the issuer, as a client with authorization codes and PKCE."),
+    required(
+        "url",
+        "URL",
+        "Where browsers reach the pages. The issuer's client needs the redirect URI `URL/sign-in/callback`.",
+    ),
+    optional("client_secret_file", "path", "File with the client's secret; a public client has none."),
+    default(
+        "scopes",
+        "list of texts",
+        "[openid]",
+        "What is asked for; `openid`, and what brings the claim of `roles`.",
+    ),
+    default("session", "duration", "1h", "A session ends after so long, 12h at most; then the issuer is asked again."),
 ];
 
 /// Of each value of the claim.
@@ -76,6 +96,10 @@ impl ConfigReader<'_> {
         let actor = map.get("actor").map_or(Some("sub"), |item| item.name("a claim")).map(str::to_owned);
         let every = map.get("every").map_or(Some(Duration::from_secs(600)), |item| duration(&item));
         let ca_file = self.authorities(map.get("tls").as_ref())?;
+        let sign_in = match map.get("sign_in") {
+            Some(item) => Some(self.sign_in(&item)?),
+            None => None,
+        };
         Some(OidcConfig {
             issuer: issuer?,
             audience: audience?,
@@ -84,8 +108,62 @@ impl ConfigReader<'_> {
             actor: actor?,
             every: every?,
             ca_file,
+            sign_in,
         })
     }
+
+    /// How people sign in at the issuer.
+    fn sign_in(&self, item: &Item) -> Option<SignInConfig> {
+        let map = item.map(const { &names(&SIGN_IN) })?;
+        let client_id = map.require("client_id", "driftgate").and_then(|item| item.name("a client").map(str::to_owned));
+        let url = map.require("url", "https://driftgate.example.com").and_then(|item| pages(&item));
+        let secret_file = map.get("client_secret_file").map(|item| self.path(&item));
+        let scopes = map.get("scopes").map_or_else(|| Some(vec!["openid".to_owned()]), |item| scopes(&item));
+        let session = map.get("session").map_or(Some(Duration::from_secs(3600)), |item| session(&item));
+        Some(SignInConfig {
+            client_id: client_id?,
+            secret_file: match secret_file {
+                Some(path) => Some(path?),
+                None => None,
+            },
+            url: url?,
+            scopes: scopes?,
+            session: session?,
+        })
+    }
+}
+
+/// Where the pages are: a browser sends the cookie of a session by https, or to this machine.
+fn pages(item: &Item) -> Option<String> {
+    let text = item.text("the address of the pages")?;
+    let url = reqwest::Url::parse(text).ok().filter(|url| url.path() == "/" && url.query().is_none());
+    let is_safe =
+        |url: &reqwest::Url| url.scheme() == "https" || url.scheme() == "http" && crate::http_client::is_loopback(url);
+    if url.as_ref().is_some_and(is_safe) {
+        return Some(text.trim_end_matches('/').to_owned());
+    }
+    let read = units::quote(text);
+    item.fail(format!(
+        "expected the address of the pages without a path, read {read}: write it like https://driftgate.example.com; \
+         http:// is for this machine alone"
+    ))
+}
+
+fn scopes(item: &Item) -> Option<Vec<String>> {
+    let all = item.texts("scopes")?;
+    if all.iter().any(|scope| scope == "openid") {
+        return Some(all);
+    }
+    item.fail("expected `openid` among the scopes: without it the issuer does not say who signs in")
+}
+
+/// How long a session lasts.
+fn session(item: &Item) -> Option<Duration> {
+    let long = duration(item)?;
+    if (Duration::from_secs(60)..=LONGEST).contains(&long) {
+        return Some(long);
+    }
+    item.fail("a session lasts 1m to 12h: write a duration between them")
 }
 
 fn issuer(item: &Item) -> Option<String> {
@@ -163,6 +241,25 @@ mod tests {
         assert_eq!(found.audience, ["driftgate"]);
         assert_eq!((found.grants[0].0.as_str(), found.grants[0].1.models.as_str()), ("ops", "*"));
         assert_eq!(oidc(", actor: email, tls: {ca_file: ca.pem}").unwrap().ca_file.unwrap().to_str(), Some("ca.pem"));
+        let sign_in =
+            |more: &str| oidc(&format!(", sign_in: {{client_id: c{more}}}")).map(|oidc| oidc.sign_in.unwrap());
+        let found =
+            sign_in(", url: \"https://d.example.com/\", client_secret_file: s, scopes: [openid, groups]").unwrap();
+        assert_eq!(found.callback(), "https://d.example.com/sign-in/callback");
+        assert_eq!((found.scopes.len(), found.session.as_secs()), (2, 3600));
+        assert_eq!(found.secret_file.unwrap().to_str(), Some("s"));
+        assert_eq!(sign_in(", url: \"http://localhost:9464\", session: 8h").unwrap().session.as_secs(), 8 * 3600);
+        for (more, why) in [
+            ("", "url"),
+            (", url: \"http://d.example.com\"", "without a path"),
+            (", url: \"https://d.example.com/pages\"", "without a path"),
+            (", url: \"https://d\", scopes: [groups]", "`openid` among"),
+            (", url: \"https://d\", session: 13h", "1m to 12h"),
+            (", url: \"https://d\", session: 1s", "1m to 12h"),
+        ] {
+            let told = sign_in(more).unwrap_err();
+            assert!(told.contains(why), "{more}: {told}");
+        }
         for (text, why) in [
             ("{oidc: {audience: a, claim: g, roles: {o: {role: operator, models: \"*\"}}}}", "issuer"),
             (

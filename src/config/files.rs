@@ -79,6 +79,7 @@ impl Config {
         self.http
             .tokens_file
             .iter()
+            .chain(self.http.oidc.iter().filter_map(|oidc| oidc.sign_in.as_ref()?.secret_file.as_ref()))
             .chain(self.http.tls.iter().map(|tls| &tls.key))
             .chain(self.registry.mlflow.iter().filter_map(|mlflow| mlflow.token_file.as_ref()))
             .chain(self.publish.webhooks.iter().filter_map(|webhook| webhook.secret_file.as_ref()))

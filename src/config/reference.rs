@@ -34,6 +34,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "http.tls", keys: &http::HTTPS },
     Section { path: "http.oidc", keys: &access::OIDC },
     Section { path: "http.oidc.roles.*", keys: &access::GRANT },
+    Section { path: "http.oidc.sign_in", keys: &access::SIGN_IN },
     Section { path: "limits", keys: &limits::LIMITS },
     Section { path: "prometheus[]", keys: &sinks::PROMETHEUS },
     Section { path: "audit", keys: &sinks::AUDIT },

@@ -7,10 +7,12 @@
 //! | `rules` | what the configuration says of who is let in |
 //! | `caller` | who was recognised, what they may do, and why a request is refused |
 //! | `tokens` | tokens of a file or of the environment |
-//! | `oidc`, `jwks` | tokens of an issuer, and the keys that it publishes |
+//! | `oidc`, `jwks` | tokens of an issuer, how people sign in there, and the keys that it publishes |
+//! | `code` | a person's attempt to sign in at an issuer |
 //! | `sessions` | people who are signed in with a browser |
 
 mod caller;
+pub mod code;
 mod jwks;
 pub mod oidc;
 pub mod roles;
@@ -25,12 +27,14 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use code::Attempt;
 use oidc::Issuer;
 
 pub use caller::{Caller, Refusal, Visitor};
+pub use oidc::is_issuers;
 pub use roles::{Grant, Role, Roles};
-pub use rules::{OidcConfig, Reading, Rules};
-use sessions::Sessions;
+pub use rules::{OidcConfig, Reading, Rules, SignInConfig};
+use sessions::{Holder, LONGEST, Sessions};
 pub use tokens::{Tokens, TokensError};
 
 /// Who is let in. Tokens are exchanged while it is in use.
@@ -166,26 +170,42 @@ impl Access {
         Ok(self.sessions.begin(token, now))
     }
 
+    /// Begins a session for who comes back from the issuer with a code: the value of its cookie, and for how many seconds it lasts; `None` where
+    /// the system gives no random bytes.
+    ///
+    /// # Errors
+    /// Why nobody is recognised.
+    pub async fn sign_in_at_issuer(
+        &self,
+        attempt: &Attempt,
+        code: &str,
+        now: Instant,
+    ) -> Result<Option<(String, u64)>, String> {
+        let issuer = self.issuer.as_ref().ok_or("no issuer is configured: write http.oidc")?;
+        let caller = issuer.identify(attempt, code).await?;
+        let longest = issuer.sign_in().map_or(LONGEST, |config| config.session.min(LONGEST));
+        let name = self.sessions.begin_of(Holder::Known(caller), longest, now);
+        Ok(name.map(|name| (name, longest.as_secs())))
+    }
+
     /// Ends the session that a `Cookie` header names.
     pub fn sign_out(&self, cookies: &str, now: Instant) {
         self.sessions.end(cookies, now);
     }
 
-    /// Who looks at a page: the token of the session is judged anew.
+    /// Who looks at a page: the token of the session is judged anew; who signed in at the issuer is who they were then.
     pub async fn visitor(&self, cookies: &str, path: &str, now: Instant) -> Visitor {
         let nobody = Visitor { path: path.to_owned(), can_sign_in: !self.knows_nobody(), ..Visitor::default() };
         let Some(found) = self.sessions.find(cookies, now) else { return nobody };
-        match self.recognise(Some(&format!("Bearer {}", found.token)), Role::Operator).await {
+        let caller = match found.of {
+            Holder::Known(caller) => Ok(caller),
+            Holder::Token(token) => self.recognise(Some(&format!("Bearer {token}")), Role::Operator).await,
+        };
+        match caller {
             Ok(caller) => Visitor { caller: Some(caller), csrf: found.csrf, ..nobody },
             Err(_) => nobody,
         }
     }
-}
-
-/// Whether a token looks like an issuer's: header, claims and signature.
-#[must_use]
-pub fn is_issuers(token: &str) -> bool {
-    token.bytes().filter(|b| *b == b'.').count() == 2
 }
 
 /// The password of `Basic` credentials.

@@ -2,7 +2,7 @@
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
 //! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest` and `heat` SVG; `overview`, `version` and `feature` are the pages; `home` reads what
-//! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `audit` shows
+//! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `issuer` has the issuer say who somebody is, `audit` shows
 //! the audit log, `operations` the daemon; `report` is verdicts in one file.
 
 pub(super) mod act;
@@ -12,6 +12,7 @@ mod feature;
 mod forest;
 mod heat;
 pub(super) mod home;
+pub(super) mod issuer;
 pub(super) mod layout;
 mod lineage;
 mod markup;

@@ -82,6 +82,12 @@ pub const ROUTES: &[Route] = routes! {
     post "/sign-in" SignIn pages::session::sign_in,
         "Exchanges a token, in a form, for the cookie of a session"
         => Html<()>;
+    get "/sign-in/issuer" SignIn pages::issuer::leave,
+        "Sends a browser to the issuer to sign in there"
+        [api::SignInQuery] => Html<()>;
+    get "/sign-in/callback" SignIn pages::issuer::back,
+        "Where the issuer sends the browser to: begins the session of who signed in there"
+        [api::SignedInQuery] => Html<()>;
     post "/sign-out" SignIn pages::session::sign_out,
         "Ends a session: a form with its `csrf`"
         => Html<()>;

@@ -37,6 +37,7 @@ fn file(path: &str, more: &str) -> String {
         "http.tls" => all(format!("http: {{tls: {{listen: \"0.0.0.0:1\", certificate: c, key: k{more}}}}}")),
         "http.oidc" => oidc(more, ""),
         "http.oidc.roles.*" => oidc("", more),
+        "http.oidc.sign_in" => oidc(&format!(", sign_in: {{client_id: c, url: \"https://d\"{more}}}"), ""),
         "prometheus[]" => {
             all(format!("prometheus: [{{url: \"http://p\", query: q, model: m, metric: c, topic: t2{more}}}]"))
         }

@@ -116,11 +116,11 @@ fn named(algorithm: Algorithm) -> Option<KeyAlgorithm> {
     })
 }
 
-/// Asks an issuer where its keys lie, and for them.
+/// Asks an issuer for its configuration and its keys.
 ///
 /// # Errors
 /// An issuer that does not answer, or answers something else.
-pub fn fetch(config: &OidcConfig) -> Result<Keys, String> {
+pub fn fetch(config: &OidcConfig) -> Result<(Value, Keys), String> {
     let found = format!("{}/.well-known/openid-configuration", config.issuer.trim_end_matches('/'));
     let document = get(&found, config)?;
     let named = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
@@ -128,7 +128,8 @@ pub fn fetch(config: &OidcConfig) -> Result<Keys, String> {
         return Err(format!("{found} is of the issuer {named:?}: write it as http.oidc.issuer exactly so"));
     }
     let at = document.get("jwks_uri").and_then(Value::as_str).ok_or_else(|| format!("{found} has no jwks_uri"))?;
-    Keys::read(&get(at, config)?).map_err(|why| format!("{at}: {why}"))
+    let keys = Keys::read(&get(at, config)?).map_err(|why| format!("{at}: {why}"))?;
+    Ok((document, keys))
 }
 
 /// The JSON that lies at an address. Keys come over TLS, or from this machine.
@@ -150,7 +151,11 @@ fn get(address: &str, config: &OidcConfig) -> Result<Value, String> {
     serde_json::from_slice(&body).map_err(|e| format!("{address} answers no JSON: {e}"))
 }
 
-fn client(url: &Url, config: &OidcConfig) -> Result<reqwest::blocking::Client, String> {
+/// A client for an address of the issuer's.
+///
+/// # Errors
+/// Certificates that cannot be used.
+pub fn client(url: &Url, config: &OidcConfig) -> Result<reqwest::blocking::Client, String> {
     let calls = Calls { timeout: TIMEOUT, ca_file: config.ca_file.clone() };
     let http = calls.client(url)?.build();
     http.map_err(|e| format!("the HTTP client cannot be set up: {}", http_client::innermost(e)))

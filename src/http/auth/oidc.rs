@@ -1,15 +1,18 @@
 //! Bearer tokens of an OIDC issuer: JWTs that are judged by the keys it publishes. Only signatures of key pairs
 //! count, by the algorithms that the key is for; what a token may do follows from a claim.
 
+mod sign_in;
+
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::caller::{Caller, Refusal};
+use super::code::Endpoints;
 use super::jwks::{self, Keys};
 use super::roles::Grant;
 use super::rules::{ISSUER_PREFIX, OidcConfig};
@@ -27,10 +30,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST: usize = 16 << 10;
 /// Of the name in the audit log.
 const LONGEST_NAME: usize = 256;
+/// So many people's codes are exchanged at once.
+const EXCHANGES: usize = 4;
+
 /// Judges tokens of one issuer by the last keys that it gave.
 pub struct Issuer {
     config: OidcConfig,
     keys: RwLock<Option<Arc<Keys>>>,
+    /// Where people sign in, once it has answered; or why they cannot.
+    endpoints: RwLock<Option<Result<Arc<Endpoints>, String>>>,
+    exchanges: Semaphore,
     /// When it was asked last, and why it did not answer.
     asked: Mutex<(Option<Instant>, Option<String>)>,
     /// Counts its answers.
@@ -52,6 +61,8 @@ impl Issuer {
         Self {
             config,
             keys: RwLock::default(),
+            endpoints: RwLock::default(),
+            exchanges: Semaphore::new(EXCHANGES),
             asked: Mutex::default(),
             answers: watch::Sender::new(0),
             wake,
@@ -73,7 +84,9 @@ impl Issuer {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(Instant::now());
         let found = jwks::fetch(&self.config);
         let failed = match found {
-            Ok(keys) => {
+            Ok((document, keys)) => {
+                let endpoints = Endpoints::of(&document).map(Arc::new);
+                *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = Some(endpoints);
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
                 None
             }
@@ -117,6 +130,11 @@ impl Issuer {
     /// # Errors
     /// Why it is not taken.
     pub async fn recognise(&self, token: &str) -> Result<Caller, Refusal> {
+        self.caller(&self.claims(token, &self.config.audience).await?)
+    }
+
+    /// What a token says that is the issuer's, holds now, and is for one of these.
+    async fn claims(&self, token: &str, audience: &[String]) -> Result<Value, Refusal> {
         let bad = |why: String| Refusal::Issuer { why };
         if token.len() > LONGEST {
             return Err(bad(format!("it is longer than {LONGEST} bytes")));
@@ -148,9 +166,9 @@ impl Issuer {
         }
         .to_owned();
         for key in keys.of(kid, header.alg) {
-            match decode::<Value>(token, key, &self.validation(header.alg)) {
-                Ok(data) => return self.caller(&data.claims),
-                Err(e) => why = said(e.kind(), &self.config),
+            match decode::<Value>(token, key, &self.validation(header.alg, audience)) {
+                Ok(data) => return Ok(data.claims),
+                Err(e) => why = said(e.kind(), &self.config.issuer, audience),
             }
         }
         Err(bad(why))
@@ -171,12 +189,12 @@ impl Issuer {
         tokio::time::timeout(PATIENCE, answers.changed()).await.is_ok()
     }
 
-    fn validation(&self, algorithm: Algorithm) -> Validation {
+    fn validation(&self, algorithm: Algorithm, audience: &[String]) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY_S;
         validation.validate_nbf = true;
         validation.set_issuer(&[&self.config.issuer]);
-        validation.set_audience(&self.config.audience);
+        validation.set_audience(audience);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation
     }
@@ -217,6 +235,12 @@ impl Issuer {
     }
 }
 
+/// Whether a token looks like an issuer's: header, claims and signature.
+#[must_use]
+pub fn is_issuers(token: &str) -> bool {
+    token.bytes().filter(|b| *b == b'.').count() == 2
+}
+
 /// A claim by its name, or by a path into mappings.
 fn claim<'c>(claims: &'c Value, path: &str) -> Option<&'c Value> {
     // Names may hold dots themselves: https://example.com/roles.
@@ -224,12 +248,12 @@ fn claim<'c>(claims: &'c Value, path: &str) -> Option<&'c Value> {
 }
 
 /// Why a token does not hold; it never quotes one.
-fn said(error: &ErrorKind, config: &OidcConfig) -> String {
+fn said(error: &ErrorKind, issuer: &str, audience: &[String]) -> String {
     match error {
         ErrorKind::ExpiredSignature => "it has expired: get a new one".to_owned(),
         ErrorKind::ImmatureSignature => "it does not hold yet: compare the clocks".to_owned(),
-        ErrorKind::InvalidAudience => format!("it is for another audience than {}", config.audience.join(", ")),
-        ErrorKind::InvalidIssuer => format!("it is of another issuer than {}", config.issuer),
+        ErrorKind::InvalidAudience => format!("it is for another audience than {}", audience.join(", ")),
+        ErrorKind::InvalidIssuer => format!("it is of another issuer than {issuer}"),
         ErrorKind::MissingRequiredClaim(claim) => format!("it has no claim {claim:?}"),
         ErrorKind::InvalidClaimFormat(claim) => format!("its claim {claim:?} cannot be read"),
         _ => "its signature is not the issuer's".to_owned(),

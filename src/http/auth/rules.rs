@@ -46,4 +46,31 @@ pub struct OidcConfig {
     pub every: Duration,
     /// Certificates of CAs that are believed beside those of the system.
     pub ca_file: Option<PathBuf>,
+    /// How people sign in there on the pages, if they can.
+    pub sign_in: Option<SignInConfig>,
+}
+
+/// The path that the issuer sends the browser to.
+pub const CALLBACK: &str = "/sign-in/callback";
+
+/// How people sign in at the issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInConfig {
+    /// As the issuer knows this daemon.
+    pub client_id: String,
+    /// Holds the client's secret; a public client has none.
+    pub secret_file: Option<PathBuf>,
+    /// Where browsers reach the pages, without a slash at its end.
+    pub url: String,
+    pub scopes: Vec<String>,
+    /// A session lasts no longer: then the issuer is asked again.
+    pub session: Duration,
+}
+
+impl SignInConfig {
+    /// Where the issuer sends the browser to.
+    #[must_use]
+    pub fn callback(&self) -> String {
+        format!("{}{CALLBACK}", self.url)
+    }
 }

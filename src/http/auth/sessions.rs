@@ -1,5 +1,6 @@
 //! Sessions of browsers: a random name in a cookie stands for the token that somebody signed in with. The token stays here and is judged anew with
-//! each request, so that one that expires or is taken out of the file ends what it may do. A restart ends all sessions.
+//! each request, so that one that expires or is taken out of the file ends what it may do. Of who signs in at the issuer it stands for what the issuer
+//! said then. A restart ends all sessions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+
+use super::caller::Caller;
 
 /// The cookie.
 pub const COOKIE: &str = "driftgate_session";
@@ -21,16 +24,26 @@ const MOST: usize = 1000;
 pub struct Sessions(Mutex<BTreeMap<[u8; 32], Session>>);
 
 struct Session {
-    token: String,
+    of: Holder,
     csrf: String,
     began: Instant,
+    longest: Duration,
     seen: Instant,
+}
+
+/// Whose a session is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Whoever the token is of.
+    Token(String),
+    /// Who was recognised as the session began: somebody who signed in at the issuer.
+    Known(Caller),
 }
 
 /// What a session stands for.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Found {
-    pub token: String,
+    pub of: Holder,
     /// What the forms of its pages send back.
     pub csrf: String,
 }
@@ -44,6 +57,11 @@ impl std::fmt::Debug for Sessions {
 impl Sessions {
     /// A new session for a token: the value of its cookie; `None` where the system gives no random bytes.
     pub fn begin(&self, token: &str, now: Instant) -> Option<String> {
+        self.begin_of(Holder::Token(token.to_owned()), LONGEST, now)
+    }
+
+    /// A new session of somebody that ends after so long, or after `LONGEST`.
+    pub fn begin_of(&self, of: Holder, longest: Duration, now: Instant) -> Option<String> {
         let (name, csrf) = (random()?, random()?);
         let mut all = self.live(now);
         if all.len() >= MOST
@@ -51,22 +69,22 @@ impl Sessions {
         {
             all.remove(&oldest);
         }
-        all.insert(key(&name), Session { token: token.to_owned(), csrf, began: now, seen: now });
+        all.insert(key(&name), Session { of, csrf, began: now, longest: longest.min(LONGEST), seen: now });
         Some(name)
     }
 
     /// The session that a `Cookie` header names.
     pub fn find(&self, cookies: &str, now: Instant) -> Option<Found> {
-        let name = named(cookies)?;
+        let name = named(cookies, COOKIE)?;
         let mut all = self.live(now);
         let session = all.get_mut(&key(name))?;
         session.seen = now;
-        Some(Found { token: session.token.clone(), csrf: session.csrf.clone() })
+        Some(Found { of: session.of.clone(), csrf: session.csrf.clone() })
     }
 
     /// Ends the session that a `Cookie` header names.
     pub fn end(&self, cookies: &str, now: Instant) {
-        if let Some(name) = named(cookies) {
+        if let Some(name) = named(cookies, COOKIE) {
             self.live(now).remove(&key(name));
         }
     }
@@ -75,7 +93,7 @@ impl Sessions {
     fn live(&self, now: Instant) -> MutexGuard<'_, BTreeMap<[u8; 32], Session>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, s| {
-            now.saturating_duration_since(s.began) < LONGEST && now.saturating_duration_since(s.seen) < IDLE
+            now.saturating_duration_since(s.began) < s.longest && now.saturating_duration_since(s.seen) < IDLE
         });
         all
     }
@@ -92,7 +110,9 @@ pub fn same(a: &str, b: &str) -> bool {
     key(a) == key(b)
 }
 
-fn random() -> Option<String> {
+/// 64 hexadecimal digits; `None` where the system gives no random bytes.
+#[must_use]
+pub fn random() -> Option<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).ok()?;
     let mut text = String::with_capacity(64);
@@ -102,10 +122,11 @@ fn random() -> Option<String> {
     Some(text)
 }
 
-/// The value of the cookie in a `Cookie` header.
-fn named(cookies: &str) -> Option<&str> {
+/// The value of a cookie in a `Cookie` header.
+#[must_use]
+pub fn named<'c>(cookies: &'c str, cookie: &str) -> Option<&'c str> {
     let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, value)| *name == COOKIE && !value.is_empty()).map(|(_, value)| value)
+    pairs.find(|(name, value)| *name == cookie && !value.is_empty()).map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -117,7 +138,7 @@ mod tests {
         let (sessions, start) = (Sessions::default(), Instant::now());
         let name = sessions.begin("token", start).unwrap();
         let cookies = format!("a=b; {COOKIE}={name}");
-        let at = |minutes: u64| sessions.find(&cookies, start + Duration::from_secs(60 * minutes)).map(|f| f.token);
+        let at = |minutes: u64| sessions.find(&cookies, start + Duration::from_secs(60 * minutes)).map(token_of);
         assert_eq!(at(59).as_deref(), Some("token"));
         assert_eq!(at(118).as_deref(), Some("token"), "it was used meanwhile");
         for cookies in ["", "a=b", &format!("{COOKIE}="), &format!("{COOKIE}={}", key_like(&name))] {
@@ -137,6 +158,29 @@ mod tests {
         assert!(sessions.find(&cookies, start).is_none());
     }
 
+    fn token_of(found: Found) -> String {
+        match found.of {
+            Holder::Token(token) => token,
+            Holder::Known(caller) => panic!("of {}", caller.actor),
+        }
+    }
+
+    #[test]
+    fn a_session_of_somebody_who_is_known_ends_when_it_says() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        let known = |actor: &str| Holder::Known(Caller { actor: actor.into(), grants: Vec::new() });
+        let cookies =
+            |longest: Duration| format!("{COOKIE}={}", sessions.begin_of(known("ann"), longest, start).unwrap());
+        let short = cookies(Duration::from_secs(60));
+        assert!(sessions.find(&short, start + Duration::from_secs(59)).is_some_and(|found| found.of == known("ann")));
+        assert!(sessions.find(&short, start + Duration::from_secs(60)).is_none());
+        let long = cookies(LONGEST * 2);
+        for hours in 0..24 {
+            sessions.find(&long, start + Duration::from_secs(1800 * hours)).unwrap();
+        }
+        assert!(sessions.find(&long, start + LONGEST).is_none());
+    }
+
     /// A name of the same length.
     fn key_like(name: &str) -> String {
         "0".repeat(name.len())
@@ -151,7 +195,7 @@ mod tests {
         let found = |name: &String| sessions.find(&format!("{COOKIE}={name}"), start + Duration::from_secs(2));
         assert!(found(&names[0]).is_none(), "the oldest made room");
         let (a, b) = (found(&names[1]).unwrap(), found(&names[2]).unwrap());
-        assert!(a.token == "1" && b.token == "2" && a.csrf != b.csrf && a.csrf.len() == 64);
+        assert!(a.csrf != b.csrf && a.csrf.len() == 64 && token_of(a) == "1" && token_of(b) == "2");
         assert!(same("a", "a") && !same("a", "b") && !same("", "a"));
     }
 }

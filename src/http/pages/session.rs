@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::layout::{self, Part};
+use super::markup::part as encoded;
 use crate::api::SignInQuery;
 use crate::http::app::Shared;
 use crate::http::auth::Visitor;
@@ -20,17 +21,22 @@ use crate::http::problem::{Parameters, Problem};
 
 /// GET /sign-in
 pub async fn ask(State(app): State<Shared>, visitor: Visitor, Parameters(query): Parameters<SignInQuery>) -> Response {
-    let issuer = app.access.issuer().map(|issuer| issuer.name().to_owned());
-    let next = within(query.next.as_deref());
-    layout::page("Sign in", Part::Models, &visitor, &form(&next, issuer.as_deref(), None))
+    layout::page("Sign in", Part::Models, &visitor, &form(&app, &within(query.next.as_deref()), None))
 }
 
-fn form(next: &str, issuer: Option<&str>, wrong: Option<&str>) -> Markup {
+/// The page of signing in, with what went wrong before.
+pub fn form(app: &Shared, next: &str, wrong: Option<&str>) -> Markup {
+    let issuer = app.access.issuer();
+    let there = issuer.and_then(|issuer| issuer.sign_in());
     html! {
         h1 { "Sign in" }
         @if let Some(wrong) = wrong { div.notice.block role="alert" { p { (wrong) } } }
+        @if let (Some(issuer), Some(there)) = (issuer, there) {
+            p { a.main href={ (there.url) "/sign-in/issuer?next=" (encoded(next)) } { "sign in at " (issuer.name()) } }
+            h2 { "With a token" }
+        }
         p { "Whoever signs in can do on these pages what the token may do over the API."
-            @if let Some(issuer) = issuer { " Tokens of the tokens file are taken, and those of " (issuer) "." } }
+            @if let Some(issuer) = issuer { " Tokens of the tokens file are taken, and those of " (issuer.name()) "." } }
         form method="post" action="/sign-in" {
             input type="hidden" name="next" value=(next);
             div.fields {
@@ -60,8 +66,7 @@ pub async fn sign_in(
         Ok(Some(name)) => Ok(leading(&next, Some(&cookie(&app, &headers, &name, LONGEST.as_secs())))),
         Ok(None) => Err(Problem::internal("the system gives no random bytes, so that no session can begin")),
         Err(refusal) => {
-            let issuer = app.access.issuer().map(|issuer| issuer.name().to_owned());
-            let page = form(&next, issuer.as_deref(), Some(&refusal.to_string()));
+            let page = form(&app, &next, Some(&refusal.to_string()));
             let mut response = layout::page("Sign in", Part::Models, &Visitor::default(), &page);
             *response.status_mut() = StatusCode::FORBIDDEN;
             Ok(response)
@@ -105,12 +110,20 @@ pub fn cookies(headers: &HeaderMap) -> String {
     all.join("; ")
 }
 
-fn cookie(app: &Shared, headers: &HeaderMap, name: &str, seconds: u64) -> String {
+/// The cookie of a session.
+pub fn cookie(app: &Shared, headers: &HeaderMap, name: &str, seconds: u64) -> String {
+    let secure = if is_secure(app, headers) { "; Secure" } else { "" };
+    format!("{}={name}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", sessions::COOKIE)
+}
+
+/// Whether the browser asked by https.
+pub fn is_secure(app: &Shared, headers: &HeaderMap) -> bool {
     // Behind a proxy that ends TLS, its word: whoever sends it otherwise harms nobody but himself.
     let proxied =
         headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
-    let secure = if app.traffic.certificates.is_some() || proxied { "; Secure" } else { "" };
-    format!("{}={name}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", sessions::COOKIE)
+    let known =
+        app.access.issuer().and_then(|issuer| issuer.sign_in()).is_some_and(|own| own.url.starts_with("https:"));
+    app.traffic.certificates.is_some() || proxied || known
 }
 
 /// Another page of this server.
@@ -126,7 +139,7 @@ pub fn leading(to: &str, cookie: Option<&str>) -> Response {
 }
 
 /// A path of this server to go on to; the overview for anything else.
-fn within(next: Option<&str>) -> String {
+pub fn within(next: Option<&str>) -> String {
     let is_path = |next: &&str| {
         next.starts_with('/') && !next.starts_with("//") && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
     };

@@ -1,5 +1,5 @@
 //! Bearer tokens of a real issuer (oidc-provider): what they may do, tokens that nobody should take, an issuer that is asked
-//! too often, is away, or exchanges its keys.
+//! too often, is away, or exchanges its keys; and people who sign in there with a browser.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -28,13 +28,18 @@ struct Issuer {
     child: Option<Child>,
     folder: Folder,
     port: String,
+    /// Where the client of the pages has the browser sent to, if there is one.
+    callback: Option<String>,
+}
+
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
 impl Issuer {
     /// With two key pairs; it does not run yet.
     fn new() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-        let issuer = Self { child: None, folder: Folder::new(), port };
+        let issuer = Self { child: None, folder: Folder::new(), port: free_port(), callback: None };
         issuer.folder.write("requests", "");
         // The second pretends to be the first.
         for (file, kid) in [("first", "first"), ("second", "second"), ("forger", "first")] {
@@ -54,7 +59,11 @@ impl Issuer {
     fn start(&mut self, key: &str) {
         let (key, requests) = (self.file(key), self.file("requests"));
         let mut command = Command::new(script());
-        command.args(["serve", &self.port, &key, &requests]).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["serve", &self.port, &key, &requests])
+            .args(&self.callback)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.child = Some(command.spawn().unwrap());
         let listens = || std::net::TcpStream::connect(format!("127.0.0.1:{}", self.port)).ok();
         wait_for("the issuer", listens);
@@ -102,14 +111,20 @@ impl Drop for Issuer {
 }
 
 fn daemon(service: &Service, issuer: &Issuer) -> Daemon {
+    daemon_with(service, issuer, "", "0")
+}
+
+/// With more keys of the issuer, on a port.
+fn daemon_with(service: &Service, issuer: &Issuer, more: &str, port: &str) -> Daemon {
     let oidc = format!(
         "tokens_file: tokens, read: token, oidc: {{issuer: \"{}\", audience: driftgate, claim: realm_access.roles, roles: {{\
          ml-operators: {{role: operator, models: \"*\"}}, fraud-owners: {{role: \"approver:owner\", models: \"fraud_*\"}}, \
-         readers: {{role: viewer, models: \"{}\"}}}}}}",
+         readers: {{role: viewer, models: \"{}\"}}}}{more}}}",
         issuer.url(),
         service.model
     );
     let config = service.folder.read("driftgate.yaml").replace("tokens_file: tokens", &oidc);
+    let config = config.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
     service.folder.write("other.yaml", config);
     Daemon::start(&service.folder.path("other.yaml"), &[])
 }
@@ -258,6 +273,28 @@ fn an_issuer_that_is_away_or_exchanges_its_keys_lets_in_whom_it_should() {
     let rotated = issuer.token("ml-operators");
     wait_for("the second key", || (asks.freeze(&rotated).0 == 200).then_some(()));
     assert_eq!((asks.freeze(&second).0, asks.freeze(&first).0), (200, 401));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_person_signs_in_at_the_issuer_and_nobody_by_an_answer_to_somebody_else() {
+    let port = free_port();
+    let base = format!("http://127.0.0.1:{port}");
+    let mut issuer = Issuer::new();
+    issuer.callback = Some(format!("{base}/sign-in/callback"));
+    issuer.start("first");
+    let service = Service::new("signin", "", CANARY, "");
+    service.folder.write_secret("client", "pages-secret\n");
+    let sign_in = format!(", sign_in: {{client_id: pages, url: \"{base}\", client_secret_file: client}}");
+    let daemon = daemon_with(&service, &issuer, &sign_in, &port);
+    service.register(&daemon, "1", "2");
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/browser.sh");
+    let ran = Command::new(script).args(["sign_in", &base, &issuer.url(), "signin", "2"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && ran.stdout.ends_with(b"as it should be\n"), "{said}\n{}", daemon.log());
+    for secret in ["pages-secret", "driftgate_session", "eyJ"] {
+        assert!(!daemon.log().contains(secret), "{secret}");
+    }
     assert_eq!(daemon.stop(), Some(0));
 }
 

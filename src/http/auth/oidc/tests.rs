@@ -20,6 +20,7 @@ fn issuer(claim: &str, actor: &str) -> Issuer {
         actor: actor.into(),
         every: Duration::from_secs(600),
         ca_file: None,
+        sign_in: None,
     })
 }
 

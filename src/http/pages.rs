@@ -1,7 +1,7 @@
 //! Pages for people, written on the server: they work without JavaScript, and their addresses name what they show. The overview has every version,
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
-//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest` and `heat` SVG; `overview`, `version` and `feature` are the pages; `home` reads what
+//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest` and `heat` SVG; `overview`, `version` and `feature` are the pages, `features` is the table of a version's features; `home` reads what
 //! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `issuer` has the issuer say who somebody is, `audit` shows
 //! the audit log, `operations` the daemon; `report` is verdicts in one file.
 
@@ -9,6 +9,7 @@ pub(super) mod act;
 pub(super) mod audit;
 mod chart;
 mod feature;
+mod features;
 mod forest;
 mod heat;
 pub(super) mod home;
@@ -79,9 +80,11 @@ pub(super) async fn version(
     let mut groups = Vec::new();
     for group in &policy.groups {
         let verdict = seen.verdicts.iter().find(|verdict| verdict.group == group.name);
+        let last = verdict.into_iter().flat_map(|verdict| rows_of(Window::of(verdict, &policy)));
+        let last = last.filter(|row| row.of.metric != VERDICT).collect();
         let lines = verdict.into_iter().flat_map(version::worst_by_rule);
         let lines = lines.map(|(rule, worst)| (worst, of(rule, &worst.subject))).collect();
-        groups.push(version::Group { name: &group.name, windows: of(&group.name, ""), verdict, lines });
+        groups.push(version::Group { name: &group.name, windows: of(&group.name, ""), verdict, last, lines });
     }
     let name = model.clone();
     let found = registry(&app, move |r| r.audit_before(Some(&name), None, MOST_RECORDS)).await?;

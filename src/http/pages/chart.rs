@@ -237,6 +237,32 @@ pub fn bars(title: &str, bins: &[Bin]) -> String {
     out
 }
 
+/// The same without axes, as small as a line of text.
+pub fn small(title: &str, bins: &[Bin]) -> String {
+    let count = |n: u64| real(i64::try_from(n).unwrap_or(i64::MAX));
+    let shares = |of: fn(&Bin) -> u64| -> Vec<f64> {
+        let sum = bins.iter().map(|bin| count(of(bin))).sum::<f64>().max(1.0);
+        bins.iter().map(|bin| count(of(bin)) / sum).collect()
+    };
+    let (reference, window) = (shares(|bin| bin.reference), shares(|bin| bin.window));
+    let most = reference.iter().chain(&window).copied().fold(f64::MIN_POSITIVE, f64::max);
+    let width = 144.0 / real(i64::try_from(bins.len()).unwrap_or(1)).max(1.0);
+    let drawn = |shares: &[f64], (shift, colour): (f64, &str)| {
+        let mut path = String::new();
+        for (at, share) in shares.iter().enumerate() {
+            let left = (real(i64::try_from(at).unwrap_or(0)) + shift) * width;
+            let _ = write!(path, "M{left:.1} 18v-{:.1}h{:.1}V18z", 17.0 * share / most, 0.42 * width);
+        }
+        format!("<path d=\"{path}\" fill=\"var(--{colour})\"/>")
+    };
+    format!(
+        "<svg class=\"bars\" viewBox=\"0 0 144 18\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title>{}{}</svg>",
+        escaped(title),
+        drawn(&reference, (0.06, "reference")),
+        drawn(&window, (0.5, "window"))
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -278,7 +304,7 @@ mod tests {
                 prop_assert!(svg.len() < 200_000, "{}", svg.len());
             }
             let bins = [Bin { name: "le:".into(), reference: 0, window: u64::MAX }];
-            prop_assert!(!bars("t", &bins).contains("NaN"));
+            prop_assert!(!bars("t", &bins).contains("NaN") && !small("t", &bins).contains("NaN"));
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::chart::{self, Moment, Point};
 use super::feature::point;
+use super::features::features;
 use super::forest::forest;
 use super::lineage::lineage;
 use super::markup::{NO_HISTORY, choice, escaped, number, promotion_path, status, subject_path, table, time};
@@ -35,6 +36,8 @@ pub struct Group<'p> {
     pub windows: Vec<Row>,
     /// The newest verdict.
     pub verdict: Option<&'p Verdict>,
+    /// Its results.
+    pub last: Vec<Row>,
     /// The worst subject of each rule, and its windows.
     pub lines: Vec<(&'p RuleResult, Vec<Row>)>,
 }
@@ -127,6 +130,7 @@ impl Page<'_> {
             out.push_str(&self.over_time(group));
         }
         out.push_str(&self.lines(group));
+        out.push_str(&features((&self.seen.model, &self.seen.version), group.name, &group.last));
         if let Some(verdict) = group.verdict {
             verdict.results.iter().take(FORESTS).for_each(|result| out.push_str(&forest(result)));
             out.push_str(&self.subjects(verdict));

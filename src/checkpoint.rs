@@ -20,5 +20,5 @@ pub use error::{CheckpointError, KIND, PREVIOUS, UNPARTED};
 pub use fallback::Fallback;
 pub use files::FILE;
 pub use publish::{Publish, ReadChunk};
-pub use state::{Checkpoint, PartState, Position, SourceState};
+pub use state::{Checkpoint, HalvesState, PartState, Position, SourceState};
 pub use store::Store;

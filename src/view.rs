@@ -20,6 +20,7 @@ use driftgate_core::decode::Reason;
 use driftgate_core::intake::Counters;
 use driftgate_core::intake::newcomers::Refused;
 use driftgate_core::judge::verdict::{Action, Verdict};
+use driftgate_core::kserve::pairs::Counts as HalvesCounts;
 use driftgate_core::policy::Policy;
 use driftgate_core::promotion::version::VersionRecord;
 
@@ -82,6 +83,8 @@ pub struct View {
     pub remarks: BTreeMap<String, remarks::TopicRemarks>,
     /// Events of models without a policy, by topic.
     pub unknown_model: BTreeMap<String, u64>,
+    /// What became of requests and responses, by topic of such.
+    pub halves: BTreeMap<String, HalvesCounts>,
     /// Signals by action, sink and outcome (`ok`, `error`, `ignored`).
     pub signals: BTreeMap<(Action, String, &'static str), u64>,
     /// What can never be delivered and was dropped, by sink.
@@ -183,6 +186,7 @@ impl View {
         self.inputs.retain(|topic, _| !is_of_topic(topic));
         self.remarks.retain(|topic, _| !is_of_topic(topic));
         self.unknown_model.retain(|topic, _| !is_of_topic(topic));
+        self.halves.retain(|topic, _| !is_of_topic(topic));
         self.rejected.retain(|(topic, _), _| !is_of_topic(topic));
         self.failing.retain(|part, _| {
             !matches!(part, failing::Part::Labels(model) | failing::Part::LabelsApart(model) if is_of_model(model))

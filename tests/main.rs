@@ -71,6 +71,8 @@ mod joining;
 mod kafka;
 #[path = "cases/kpis.rs"]
 mod kpis;
+#[path = "cases/kserve.rs"]
+mod kserve;
 #[path = "cases/ledger_log.rs"]
 mod ledger_log;
 #[path = "cases/limits.rs"]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sink::Item;
 use driftgate_core::codec::chunk::EachChunk;
+use driftgate_core::kserve::pairs::PairsState;
 use driftgate_core::pipeline::PipelineState;
 use driftgate_core::shard::EvaluationState;
 use driftgate_core::state_v4;
@@ -29,6 +30,28 @@ pub enum PartState {
     Shard(Vec<(String, u64)>),
     /// How far it has read what shards counted, and what they said last, by model.
     Evaluator { read: Position, evaluations: Vec<(String, EvaluationState)> },
+    /// It is whole, and of these topics requests and responses wait for each other.
+    Joining(Vec<HalvesState>),
+}
+
+impl PartState {
+    /// The state of a part, and apart from it the topics of which requests and responses wait.
+    #[must_use]
+    pub fn split(self) -> (Self, Vec<HalvesState>) {
+        match self {
+            Self::Joining(halves) => (Self::Whole, halves),
+            other => (other, Vec::new()),
+        }
+    }
+}
+
+/// What is kept of a topic of requests and responses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HalvesState {
+    pub topic: String,
+    pub pairs: PairsState,
+    /// By partition: rows of pairs that its offset is behind and that are not counted, predictions in JSON, a line each.
+    pub rows: Vec<(i32, Vec<u8>)>,
 }
 
 /// How far a reader of documents in a topic has come.

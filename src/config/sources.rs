@@ -57,7 +57,7 @@ pub const SOURCE: [Key; 14] = [
         "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents` or `kserve`",
         "json",
         "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them. `cloudevents`: in binary or structured \
-         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in files.",
+         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic.",
     ),
     optional(
         "data_format",

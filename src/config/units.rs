@@ -19,6 +19,9 @@ pub struct Division {
     pub whole: Vec<(String, &'static str)>,
 }
 
+/// Why one process counts a unit with requests and responses.
+const HALVES: &str = "a request and its response lie in different partitions, and no process reads all of them";
+
 /// Why the partitions of a model's topics cannot be divided.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -68,6 +71,7 @@ impl Config {
             let of: Vec<&Policy> =
                 policies.iter().filter(|p| unit.models.contains(&p.model)).map(AsRef::as_ref).collect();
             let why = of.iter().find_map(|policy| shard::unsupported(policy, has_features));
+            let why = why.or_else(|| self.joins_halves(&unit).then_some(HALVES));
             let shards = self.shards(&unit, partitions)?;
             match why {
                 Some(why) => {
@@ -84,6 +88,12 @@ impl Config {
             }
         }
         Ok(division)
+    }
+
+    /// Whether a topic of the unit has requests and responses.
+    fn joins_halves(&self, unit: &Unit) -> bool {
+        let is_of = |source: &super::SourceConfig| matches!(source.format, super::SourceFormat::Kserve(_));
+        self.sources.iter().any(|source| unit.topics.contains(&source.topic) && is_of(source))
     }
 
     /// The most partitions that a topic of the unit has; those whose events are joined have as many as each other.

@@ -16,9 +16,9 @@ use super::restore::{Restored, Restorer};
 use super::serving::Serving;
 use super::starts::{Before, Starts};
 use super::threads::{Threads, drop_within};
-use super::topics::Topic;
+use super::topics::{self, Topic};
 use super::{health, ledger, reload, share, sink_threads, sources};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, HalvesState};
 use crate::config::{Config, DeadLetterTarget, PublishConfig, SourceConfig};
 use crate::history::History;
 use crate::ledger::{Embedded, Sink};
@@ -66,7 +66,7 @@ impl Daemon<'_> {
         let origin = self.origin(&registry);
         let shown = of_share.judges().then_some(&view);
         let restorer = self.restorer(&origin, (&registry, shown), results.is_some());
-        let Restored { models, kept, unsent, fresh, part } = restorer.restore(self.policies, checkpoint);
+        let Restored { models, kept, unsent, fresh, part, halves } = restorer.restore(self.policies, checkpoint);
         // What could not be restored within that time must not be written down as lost.
         if self.control.is_stopping() {
             drop(store);
@@ -82,7 +82,7 @@ impl Daemon<'_> {
         let Some(mut starts) = starts else { return Ok(end_unread(kafka, serving)) };
         let share = share::of(of_share, part, (&models, self.config), &starts)?;
         starts.retain(|(_, partition), _| share.reads(*partition));
-        let topics = self.topics(&share, &models, schema_registry.as_ref())?;
+        let topics = self.topics(&share, &models, (schema_registry.as_ref(), halves))?;
         let engine = Engine::new(Parts {
             models,
             topics,
@@ -185,7 +185,7 @@ impl Daemon<'_> {
         &self,
         share: &Share,
         models: &[Pipeline],
-        registry: Option<&Arc<SchemaRegistry>>,
+        (registry, halves): (Option<&Arc<SchemaRegistry>>, Vec<HalvesState>),
     ) -> anyhow::Result<Vec<Topic>> {
         if !share.reads_any() {
             return Ok(Vec::new());
@@ -196,7 +196,9 @@ impl Daemon<'_> {
         let topic = |source: &SourceConfig| {
             Ok(Topic::new(source, sources::wire(source, registry)?, &schemas, limits, keep_payload))
         };
-        self.config.sources.iter().map(topic).collect()
+        let topics: Vec<Topic> = self.config.sources.iter().map(topic).collect::<anyhow::Result<_>>()?;
+        topics::restore(&topics, halves);
+        Ok(topics)
     }
 
     /// The registry of the messages' schemas, where the configuration names one.

@@ -6,7 +6,7 @@ use super::blocks;
 use super::control::Control;
 use super::engine::new_model_view;
 use super::loader::Origin;
-use crate::checkpoint::{Checkpoint, PartState, SourceState};
+use crate::checkpoint::{Checkpoint, HalvesState, PartState, SourceState};
 use crate::ledger::Embedded;
 use crate::sink::Item;
 use crate::telemetry::events::policies::PolicyChanged;
@@ -30,6 +30,8 @@ pub struct Restored {
     pub fresh: Vec<String>,
     /// What a part of a unit kept.
     pub part: PartState,
+    /// Requests and responses that wait for each other, by topic.
+    pub halves: Vec<HalvesState>,
 }
 
 /// What restoring needs.
@@ -49,6 +51,7 @@ impl Restorer<'_> {
     #[must_use]
     pub fn restore(&self, policies: &[Arc<Policy>], checkpoint: Option<Checkpoint>) -> Restored {
         let Checkpoint { sources, mut pipelines, outbox, part } = checkpoint.unwrap_or_default();
+        let (part, halves) = part.split();
         let (mut models, mut fresh) = (Vec::new(), Vec::new());
         for policy in policies {
             let state = pipelines.iter().position(|p| p.model == policy.model).map(|at| pipelines.swap_remove(at));
@@ -74,7 +77,7 @@ impl Restorer<'_> {
         for left in pipelines {
             ModelDropped { model: &left.model }.emit();
         }
-        Restored { models, kept: sources, unsent: outbox, fresh, part }
+        Restored { models, kept: sources, unsent: outbox, fresh, part, halves }
     }
 
     /// A pipeline with the counts of its state.

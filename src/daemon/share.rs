@@ -49,7 +49,7 @@ fn fit(starts: &Starts, shards: u32) -> anyhow::Result<()> {
 fn shard(of: ShardOf, state: PartState, models: &[Pipeline]) -> anyhow::Result<Share> {
     let kept = match state {
         PartState::Shard(kept) => kept,
-        PartState::Whole => Vec::new(),
+        PartState::Whole | PartState::Joining(_) => Vec::new(),
         PartState::Evaluator { .. } => bail!("the state of the shard {:?} is that of what judges", of.key),
     };
     let seq = |model: &str| kept.iter().find(|(of, _)| of == model).map_or(0, |(_, seq)| *seq);
@@ -65,7 +65,7 @@ fn evaluator(
 ) -> anyhow::Result<Share> {
     let (read, kept) = match state {
         PartState::Evaluator { read, evaluations } => (read, evaluations),
-        PartState::Whole => Default::default(),
+        PartState::Whole | PartState::Joining(_) => Default::default(),
         PartState::Shard(_) => bail!("the state of {:?}, which judges, is that of a shard", of.unit),
     };
     let mut kept: BTreeMap<String, EvaluationState> = kept.into_iter().collect();

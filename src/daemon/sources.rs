@@ -33,10 +33,6 @@ pub fn setup(config: &Config) -> Setup {
     }
 }
 
-/// Why a topic of `format: kserve` is not read.
-pub const KSERVE_ON_TOPICS: &str = "requests and responses of `format: kserve` are joined in files only (`driftgate replay --config`): on topics, join them before \
-     driftgate, and publish predictions";
-
 /// A source's format; the caller, who knows the order of models, fills in `model`.
 #[must_use]
 pub fn format(source: &SourceConfig) -> Format {
@@ -62,7 +58,6 @@ pub fn schema_client(named: &SchemaRegistryConfig) -> anyhow::Result<Client> {
 /// A schema in a file that cannot be read.
 pub fn wire(source: &SourceConfig, registry: Option<&Arc<SchemaRegistry>>) -> anyhow::Result<Wire> {
     Ok(match (source.format.data(), registry) {
-        (SourceFormat::Kserve(_), _) => anyhow::bail!("{}: {KSERVE_ON_TOPICS}", source.topic),
         (SourceFormat::JsonSchema, _) => Wire::JsonSchema,
         (SourceFormat::Avro, Some(registry)) => Wire::Avro(Arc::<SchemaRegistry>::clone(registry)),
         (SourceFormat::AvroOf(path), _) => {
@@ -77,9 +72,15 @@ pub fn wire(source: &SourceConfig, registry: Option<&Arc<SchemaRegistry>>) -> an
             Wire::ProtobufOf(Arc::new(definitions.with_context(|| format!("{} of {}", path.display(), source.topic))?))
         }
         // The configuration refuses both without a registry.
-        (SourceFormat::Json | SourceFormat::Avro | SourceFormat::Protobuf | SourceFormat::CloudEvents(_), _) => {
-            Wire::Json
-        }
+        // Requests and responses are joined to predictions in JSON.
+        (
+            SourceFormat::Json
+            | SourceFormat::Avro
+            | SourceFormat::Protobuf
+            | SourceFormat::CloudEvents(_)
+            | SourceFormat::Kserve(_),
+            _,
+        ) => Wire::Json,
     })
 }
 

@@ -1,13 +1,15 @@
-//! A configured topic, and the reader of each of its partitions: its decoder, the batches it fills (`batches`), and what was read and
-//! rejected (`read`).
+//! A configured topic, and the reader of each of its partitions: its decoder, the batches it fills (`batches`), what was read and
+//! rejected (`read`), and requests and responses that wait for each other (`halves`).
 
 mod batches;
+mod halves;
 mod read;
 
 use std::sync::Arc;
 
 use super::sources;
-use crate::config::SourceConfig;
+use crate::checkpoint::HalvesState;
+use crate::config::{SourceConfig, SourceFormat};
 use driftgate_core::decode::decoder::{EventDecoder, Format};
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::decode::wire::Wire;
@@ -15,6 +17,7 @@ use driftgate_core::event::{EventKind, FieldMap, Limits, TimeUnit};
 use driftgate_core::schema::Schema;
 
 pub use batches::{Batches, Turn};
+pub use halves::{HalvesReader, TopicHalves};
 pub use read::{MessageLog, Read};
 
 /// One topic.
@@ -27,6 +30,8 @@ pub struct Topic {
     schemas: Vec<Arc<Schema>>,
     limits: Limits,
     keep_payload: bool,
+    /// Its events are requests and responses.
+    pub halves: Option<Arc<TopicHalves>>,
 }
 
 /// The reader of one partition.
@@ -35,6 +40,9 @@ pub struct TopicReader {
     pub batches: Box<dyn Batches>,
     /// What was read, and what of it was rejected.
     pub log: MessageLog,
+    pub halves: Option<HalvesReader>,
+    /// Rows that a checkpoint kept are in the batches, and wait for the first turn.
+    pub restored: bool,
 }
 
 impl Topic {
@@ -50,6 +58,10 @@ impl Topic {
             schemas: schemas.to_vec(),
             limits,
             keep_payload,
+            halves: match &config.format {
+                SourceFormat::Kserve(settings) => Some(Arc::new(TopicHalves::new((**settings).clone(), limits))),
+                _ => None,
+            },
         }
     }
 
@@ -61,6 +73,7 @@ impl Topic {
             models: self.models.clone(),
             format: self.format.clone(),
             schemas: schemas.to_vec(),
+            halves: self.halves.clone(),
             ..*self
         }
     }
@@ -77,6 +90,29 @@ impl Topic {
         self.format.time.future
     }
 
+    /// A reader of this partition, with the rows that a checkpoint kept of it.
+    #[must_use]
+    pub fn begun(&self, partition: i32, now_ms: i64) -> TopicReader {
+        let mut reader = self.reader();
+        reader.begin(self, partition, now_ms);
+        reader
+    }
+
+    /// A reader that takes the place of another one of the same partition.
+    #[must_use]
+    pub fn succeeding(&self, before: &mut TopicReader, now_ms: i64) -> TopicReader {
+        let mut reader = self.reader();
+        if let (Some(halves), Some(own)) = (&mut before.halves, &mut reader.halves) {
+            let rows = halves.take_rows();
+            if before.restored {
+                reader.restored = reader.batches.begin(own, rows, now_ms, &mut reader.decoder);
+            } else {
+                own.keep_rows(rows);
+            }
+        }
+        reader
+    }
+
     /// A reader of one of its partitions.
     #[must_use]
     pub fn reader(&self) -> TopicReader {
@@ -84,6 +120,21 @@ impl Topic {
             decoder: EventDecoder::new(&self.schemas, &self.format, self.kind, self.limits),
             batches: batches::empty(self.kind, &self.schemas),
             log: MessageLog::new(self.keep_payload, self.limits.message_bytes),
+            halves: self.halves.as_ref().map(|halves| {
+                let models = self.schemas.iter().map(|schema| schema.model.clone()).collect();
+                HalvesReader::new(halves, models, self.format.model)
+            }),
+            restored: false,
+        }
+    }
+}
+
+/// Has topics of requests and responses go on from what a checkpoint kept.
+pub fn restore(topics: &[Topic], kept: Vec<HalvesState>) {
+    for state in kept {
+        let topic = topics.iter().find(|topic| topic.name == state.topic);
+        if let Some(halves) = topic.and_then(|topic| topic.halves.as_ref()) {
+            halves.restore(state);
         }
     }
 }
@@ -91,12 +142,19 @@ impl Topic {
 impl TopicReader {
     /// Decodes messages of a partition that are there already; returns how many.
     pub fn drain(&mut self, turn: Turn<'_>) -> usize {
-        self.batches.drain(turn, &mut self.decoder, &mut self.log)
+        self.batches.drain(turn, &mut self.decoder, &mut self.log, self.halves.as_mut())
+    }
+
+    /// Begins a partition of a topic with the rows that a checkpoint kept of it.
+    fn begin(&mut self, topic: &Topic, partition: i32, now_ms: i64) {
+        let Self { decoder, batches, halves: Some(reader), restored, .. } = self else { return };
+        let rows = topic.halves.as_ref().map(|halves| halves.begin(partition)).unwrap_or_default();
+        *restored = batches.begin(reader, rows, now_ms, decoder);
     }
 
     /// Looks at what a turn brought, before it is counted.
     pub fn look(&mut self) {
-        let Self { decoder, batches, log: MessageLog { read, .. } } = self;
+        let Self { decoder, batches, log: MessageLog { read, .. }, .. } = self;
         let mut notes = std::mem::take(&mut decoder.notes);
         for (model, batch) in batches.each().into_iter().filter(|(_, b)| b.rows() > 0) {
             notes.times(batch.times());

@@ -39,6 +39,7 @@ pub fn of_daemon(view: &View, undelivered: &[(String, u64)]) -> Vec<Problem> {
         found.push(Problem::of_daemon(Severity::Warning, why.clone(), next));
     }
     found.extend(inputs(view));
+    found.extend(halves(view));
     found.extend(outlets(view));
     found.extend(failing(view));
     found.extend(behind(view));
@@ -253,6 +254,23 @@ fn behind(view: &View) -> Vec<Problem> {
         all.push(Problem::of_daemon(severity, problem, next));
     }
     all
+}
+
+/// Topics of which many requests or responses never met their other half: one in a hundred, or any that had no room to wait.
+fn halves(view: &View) -> impl Iterator<Item = Problem> {
+    view.halves.iter().filter_map(|(topic, counts)| {
+        let alone = counts.requests + counts.responses + counts.dropped;
+        if alone == 0 || (counts.dropped == 0 && alone * 100 < counts.joined) {
+            return None;
+        }
+        let problem = format!(
+            "{alone} requests and responses of {topic:?} never met their other half and count nowhere: {} requests without a response, {} \
+             responses without a request, {} dropped as too many waited; {} met",
+            counts.requests, counts.responses, counts.dropped, counts.joined
+        );
+        let next = "see that the logger's mode is `all` and that both halves go to this topic; kserve.wait says how long they wait";
+        Some(Problem::of_daemon(Severity::Partial, problem, next))
+    })
 }
 
 /// Partitions whose last events are ahead of their pace, with none after them that would confirm or contradict their times.

@@ -1,5 +1,7 @@
 //! Every metric: its name without the namespace, its type, its labels, its help text, and when to alert on it. Names and labels are
 //! an interface that dashboards and alerts are built on. `/metrics`, the OTLP export and docs/reference/metrics.md come from here.
+//!
+//! Long: one table, with an entry for each metric.
 
 /// What is put before every name.
 pub const NAMESPACE: &str = "driftgate";
@@ -94,6 +96,21 @@ metrics! {
         "";
     ABSENT_NAME: Gauge "absent_name" ["topic", "model", "name"],
         "A name that the model's policy reads and no event of the topic has had; always 1.",
+        "";
+    INFERENCES_JOINED: Counter "inferences_joined_total" ["topic"],
+        "Requests that met their response, of topics with `format: kserve`.",
+        "";
+    INFERENCES_UNMATCHED: Counter "inferences_unmatched_total" ["topic", "half"],
+        "Requests and responses (`half`: `request`, `response`) whose other half did not come in time.",
+        "It grows by more than 1% of the requests.";
+    INFERENCES_DROPPED: Counter "inferences_dropped_total" ["topic"],
+        "Requests and responses that were dropped while they waited, since too much waited.",
+        "It grows.";
+    INFERENCES_REPEATED: Counter "inferences_repeated_total" ["topic"],
+        "Requests and responses that came again while the first of their id waited; the first counts.",
+        "";
+    INFERENCES_WAITING: Gauge "inferences_waiting" ["topic"],
+        "Requests and responses that wait for their other half.",
         "";
     DEAD_LETTERS_LOST: Counter "dead_letters_lost_total" [],
         "Dead letters that could not be kept.",

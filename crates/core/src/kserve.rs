@@ -24,31 +24,27 @@ const RESPONSE: &str = "org.kubeflow.serving.inference.response";
 const METADATA: &str = "metadata";
 const ANNOTATIONS: &str = "annotations";
 
-/// Joins the events of one source to predictions.
+/// Reads the events of one source: each is a half of a prediction.
 #[derive(Debug)]
-pub struct Joiner {
+pub struct Halves {
     settings: Settings,
     limits: Limits,
     envelope: Envelope,
     time: TimeFormat,
+}
+
+/// Joins the events of one file to predictions.
+#[derive(Debug)]
+pub struct Joiner {
+    halves: Halves,
     pairs: Pairs,
 }
 
 impl Joiner {
     #[must_use]
     pub fn new(settings: Settings, limits: Limits) -> Self {
-        let own = match &settings.version {
-            Version::Attribute(name) => Some(name.as_str()),
-            _ => None,
-        };
-        let names = ["id", "type", "time", "inferenceservicename", METADATA, ANNOTATIONS].into_iter().chain(own);
-        Self {
-            envelope: Envelope::of(names, limits.depth),
-            pairs: Pairs::new(settings.wait, settings.most_bytes),
-            time: TimeFormat::default(),
-            settings,
-            limits,
-        }
+        let pairs = Pairs::new(settings.wait, settings.most_bytes);
+        Self { pairs, halves: Halves::new(settings, limits) }
     }
 
     /// How many halves met and did not.
@@ -57,12 +53,55 @@ impl Joiner {
         self.pairs.counts()
     }
 
-    /// Reads an event of the logger. Where it completes a pair, the pair's rows are appended as predictions in JSON, each with a line
-    /// feed behind it; returns how many. The id of a row is the event's id, and `id/0`, `id/1`, … where there are several.
+    /// Reads an event of the logger. Where it completes a pair, the pair's rows are appended as predictions in JSON, as `Halves::rows`
+    /// writes them; returns how many.
     ///
     /// # Errors
     /// An event that is none of the logger, and a pair whose bodies cannot be read.
     pub fn offer(&mut self, value: &[u8], headers: Option<&dyn Headers>, out: &mut Vec<u8>) -> Result<usize, Reject> {
+        let (id, side, half) = self.halves.read(value, headers)?;
+        let Some((request, response)) = self.pairs.offer(0, &id, side, half) else { return Ok(0) };
+        self.halves.rows(&id, &request, &response, out)
+    }
+}
+
+impl Halves {
+    #[must_use]
+    pub fn new(settings: Settings, limits: Limits) -> Self {
+        let own = match &settings.version {
+            Version::Attribute(name) => Some(name.as_str()),
+            _ => None,
+        };
+        let names = ["id", "type", "time", "inferenceservicename", METADATA, ANNOTATIONS].into_iter().chain(own);
+        let envelope = Envelope::of(names, limits.depth);
+        Self { envelope, time: TimeFormat::default(), settings, limits }
+    }
+
+    /// How far the times of a request and its response may lie apart, in ms.
+    #[must_use]
+    pub fn wait(&self) -> i64 {
+        self.settings.wait
+    }
+
+    /// Writes the rows of a pair as predictions in JSON, each with a line feed behind it; returns how many. The id of a row is the
+    /// pair's, and `id/0`, `id/1`, … where there are several; its time is the request's.
+    ///
+    /// # Errors
+    /// Bodies that cannot be read; nothing is written then.
+    pub fn rows(&self, id: &str, request: &Half, response: &Half, out: &mut Vec<u8>) -> Result<usize, Reject> {
+        let from = out.len();
+        let written = rows::write(id, request, response, &self.settings, self.limits.depth, out);
+        if written.is_err() {
+            out.truncate(from);
+        }
+        written
+    }
+
+    /// Reads an event of the logger: its id, and the half that it is.
+    ///
+    /// # Errors
+    /// An event that is none of the logger.
+    pub fn read(&mut self, value: &[u8], headers: Option<&dyn Headers>) -> Result<(String, Side, Half), Reject> {
         if value.len() > self.limits.message_bytes {
             let detail = format!("{} bytes, the bound is {}", value.len(), self.limits.message_bytes);
             return Err(Reject::new(Reason::TooLarge, detail));
@@ -88,9 +127,7 @@ impl Joiner {
             model: self.attribute("inferenceservicename").filter(|_| self.settings.names_model).map(str::to_owned),
             body: self.envelope.data(&place, value).to_vec(),
         };
-        let id = id.to_owned();
-        let Some((request, response)) = self.pairs.offer(&id, side, half) else { return Ok(0) };
-        rows::write(&id, &request, &response, &self.settings, self.limits.depth, out)
+        Ok((id.to_owned(), side, half))
     }
 
     fn attribute(&self, name: &str) -> Option<&str> {

@@ -169,7 +169,7 @@ fn unread(format: Format) -> String {
     match format {
         Format::Framed => "whether it is Avro or Protobuf says the schema registry: name it in the configuration (`schema_registry: {url: …}`) and give --config".to_owned(),
         Format::Unknown => "what it is cannot be told by its bytes. Avro and Protobuf without a frame look like this: they are read with `schema: {file: …}` of the source".to_owned(),
-        Format::KserveLoggerV1 | Format::KserveLoggerV2 => "requests and responses of KServe's logger are joined in files only: see `format: kserve`".to_owned(),
+        Format::KserveLoggerV1 | Format::KserveLoggerV2 => "requests and responses of KServe's logger are joined to predictions by a source with `format: kserve`, whose `kserve` says where the score stands".to_owned(),
         other => format!("driftgate does not read {} from topics: the messages would be rejected", other.says()),
     }
 }

@@ -32,7 +32,7 @@ impl Engine {
             let saved = kept.iter().find(|s| s.topic == partition.topic && s.partition == partition.partition);
             let mut state = PartitionState {
                 topic: t,
-                reader: topic.reader(),
+                reader: topic.begun(partition.partition, now_ms()),
                 last_event: BTreeMap::new(),
                 counted: partition.next,
                 first: None,

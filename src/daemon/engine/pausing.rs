@@ -56,6 +56,16 @@ impl Engine {
                 *paused |= ts.is_some_and(|ts| ts > slowest.saturating_add(bound));
             }
         }
+        for (at, topic) in world.topics.iter().enumerate() {
+            let ahead = topic.halves.as_ref().map(|halves| halves.ahead()).unwrap_or_default();
+            if ahead.is_empty() {
+                continue;
+            }
+            for (paused, slot) in paused.iter_mut().zip(&world.slots) {
+                let state = lock(&slot.state);
+                *paused |= state.topic == at && ahead.contains(&state.partition.partition);
+            }
+        }
         world.slots.iter().zip(paused).for_each(|(slot, paused)| slot.paused.store(paused, Ordering::Relaxed));
     }
 }

@@ -119,6 +119,9 @@ impl Engine {
         source.paused = slot.is_paused();
         source.max_ts = progress.iter().filter_map(|(p, _)| p.max_ts).max();
         source.idle = progress.iter().all(|(p, _)| p.idle);
+        if let Some(halves) = world.topics.get(state.topic).and_then(|topic| topic.halves.as_ref()) {
+            halves.set_idle(partition.partition, source.idle && !progress.is_empty());
+        }
         source.ahead = progress.iter().map(|(_, ahead)| *ahead).max().unwrap_or(0);
         if let (Some(lag), next) = (source.lag(), source.next_offset) {
             view.behind.entry(key).or_default().update(Instant::now(), next, lag);
@@ -138,6 +141,9 @@ fn refresh_topics(view: &mut View, world: &World, topics: Vec<Read>) {
             view.rejected.insert((topic.name.clone(), *reason), *n);
         }
         view.unknown_model.insert(topic.name.clone(), read.unknown_model);
+        if let Some(halves) = &topic.halves {
+            view.halves.insert(topic.name.clone(), halves.counts());
+        }
         let input = view.inputs.entry(topic.name.clone()).or_default();
         input.update(now, read.events, &read.rejected, read.unknown_model);
         let (unreadable, topic) = (input.unreadable(&topic.name), topic.name.clone());

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::assembly::Engine;
 use super::partition::PartitionSlot;
-use crate::checkpoint::{Checkpoint, SourceState};
+use crate::checkpoint::{Checkpoint, HalvesState, PartState, SourceState};
 use crate::clock::now_ms;
+use crate::daemon::topics::Topic;
 use crate::sink::Item;
 use crate::telemetry::events::state::{CheckpointFailed, CheckpointResumed};
 use crate::view::readiness::{Latch, NotReady};
@@ -69,8 +70,16 @@ impl Engine {
         let mut outbox = lock(&self.shared.outbox);
         outbox.settle();
         let mut sources = Vec::new();
+        let halves = |topic: &Topic| Some(topic.halves.as_ref()?.state(&topic.name));
+        let mut halves: Vec<HalvesState> = world.topics.iter().filter_map(halves).collect();
         for PartitionSlot { state, sources: of, .. } in &mut world.slots {
             let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let of_topic = halves.iter_mut().find(|of| of.topic == state.partition.topic);
+            if let (Some(of_topic), Some(reader)) = (of_topic, &state.reader.halves)
+                && !reader.rows().is_empty()
+            {
+                of_topic.rows.push((state.partition.partition, reader.rows().to_vec()));
+            }
             let fronts = of.iter().filter_map(|(m, (source, _))| {
                 let model = world.models.get(*m)?;
                 Some((model.policy.model.clone(), model.intake().front(*source)?.clone()))
@@ -96,6 +105,7 @@ impl Engine {
         }
         // What is given away is no part of the pipelines' states any more.
         let part = self.share.state(self.shared.asked(), world)?;
+        let part = if part == PartState::Whole && !halves.is_empty() { PartState::Joining(halves) } else { part };
         let pipelines = world.models.iter_mut().map(Pipeline::state).collect();
         Ok((Checkpoint { pipelines, outbox: outbox.pending(), sources, part }, outbox.mark(), outbox.held()))
     }

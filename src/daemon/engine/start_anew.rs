@@ -7,6 +7,7 @@ use super::assembly::{Engine, shares};
 use super::partition::PartitionSlot;
 use super::refresh::new_model_view;
 use super::world::World;
+use crate::clock::now_ms;
 use crate::daemon::loader::Claim;
 use crate::daemon::topics::Topic;
 use driftgate_core::intake::starts::Cause;
@@ -96,7 +97,7 @@ fn reconnect(world: &mut World, at: usize, reached: Vec<Option<Reached>>) {
         if let Some(past) = world.past.get_mut(state.topic) {
             past.add(&state.reader.log.read);
         }
-        state.reader = topic.reader();
+        state.reader = topic.succeeding(&mut state.reader, now_ms());
         sources.remove(&at);
         for &m in &topic.models {
             let Some(model) = world.models.get(m).filter(|model| model.reads(topic.kind)) else { continue };

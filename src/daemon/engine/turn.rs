@@ -20,14 +20,16 @@ const PARKED: usize = 16;
 impl PartitionState {
     /// Takes a turn: counts what waited, and reads on; decoding does not need the baseline. Returns how many messages there were.
     pub fn turn(&mut self, sources: &Sources, world: &World, context: &mut WorkerContext<'_>) -> usize {
-        if !self.parked.is_empty() && !self.count_parked(sources, world, context) && self.parked.len() >= PARKED {
+        // What waits of requests and responses is kept as rows: one turn of it.
+        let most_parked = if self.reader.halves.is_some() { 1 } else { PARKED };
+        if !self.parked.is_empty() && !self.count_parked(sources, world, context) && self.parked.len() >= most_parked {
             return 0;
         }
         let now = now_ms();
         let Self { partition, reader, first, .. } = self;
         let before = partition.next;
         let messages = reader.drain(Turn { partition, first, most: ROUND, now_ms: now });
-        if messages > 0 {
+        if messages > 0 || std::mem::take(&mut self.reader.restored) {
             self.reader.look();
             self.count(before.or(self.first), sources, world, context);
             context.shared.reject(&mut self.reader.log.dead);
@@ -41,7 +43,25 @@ impl PartitionState {
         if self.parked.is_empty() {
             self.counted = self.partition.next;
         }
+        self.settle_halves(sources, world);
         messages
+    }
+
+    /// Halves without a row say how far the partition has come, once every row before them is counted.
+    fn settle_halves(&mut self, sources: &Sources, world: &World) {
+        let Some(halves) = &mut self.reader.halves else { return };
+        // Its rows are kept beside the offset behind them.
+        self.counted = self.partition.next;
+        let now = Instant::now();
+        self.last_event.extend(halves.models().filter(|m| sources.contains_key(m)).map(|m| (m, now)));
+        if !self.parked.is_empty() {
+            return;
+        }
+        for (m, times) in halves.counted() {
+            if let (Some(model), Some(&(source, _))) = (world.models.get(m), sources.get(&m)) {
+                model.intake().pass(source, &times);
+            }
+        }
     }
 
     /// Counts the batches that the turn filled; they all wait if one must or others wait already, so that an offset stands for

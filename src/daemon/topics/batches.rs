@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::halves::HalvesReader;
 use super::read::MessageLog;
 use crate::source::kafka::{Outcome, Partition};
 use driftgate_core::decode::cloudevents::Headers;
@@ -27,7 +28,16 @@ pub struct Turn<'t> {
 /// Batches of one kind, one per model.
 pub trait Batches: Send {
     /// Decodes messages that are there already; returns how many.
-    fn drain(&mut self, turn: Turn<'_>, decoder: &mut EventDecoder, log: &mut MessageLog) -> usize;
+    fn drain(
+        &mut self,
+        turn: Turn<'_>,
+        decoder: &mut EventDecoder,
+        log: &mut MessageLog,
+        halves: Option<&mut HalvesReader>,
+    ) -> usize;
+
+    /// Decodes rows of requests and responses that a checkpoint kept; whether there are any.
+    fn begin(&mut self, halves: &mut HalvesReader, rows: Vec<u8>, now_ms: i64, decoder: &mut EventDecoder) -> bool;
 
     /// Each model's batch.
     fn each(&mut self) -> Vec<(usize, &mut dyn Batch)>;
@@ -50,7 +60,13 @@ pub fn empty(kind: EventKind, schemas: &[Arc<Schema>]) -> Box<dyn Batches> {
 }
 
 impl<B: Batch + 'static> Batches for Vec<B> {
-    fn drain(&mut self, turn: Turn<'_>, decoder: &mut EventDecoder, log: &mut MessageLog) -> usize {
+    fn drain(
+        &mut self,
+        turn: Turn<'_>,
+        decoder: &mut EventDecoder,
+        log: &mut MessageLog,
+        mut halves: Option<&mut HalvesReader>,
+    ) -> usize {
         let Turn { partition, first, most, now_ms } = turn;
         partition.drain(most, |message| {
             first.get_or_insert(message.offset());
@@ -59,6 +75,10 @@ impl<B: Batch + 'static> Batches for Vec<B> {
                 return Outcome::Read;
             }
             let record_ts = message.timestamp_ms().unwrap_or(now_ms);
+            if let Some(halves) = &mut halves {
+                halves.take(message, record_ts, decoder, log, self);
+                return Outcome::Read;
+            }
             let schema_header = if decoder.reads_schema_header() { message.header(framing::HEADER) } else { None };
             let headers = decoder.reads_attributes().then_some(message as &dyn Headers);
             let read = Message { value: message.payload(), schema_header, headers, record_ts };
@@ -70,6 +90,10 @@ impl<B: Batch + 'static> Batches for Vec<B> {
             log.note(message, outcome);
             Outcome::Read
         })
+    }
+
+    fn begin(&mut self, halves: &mut HalvesReader, rows: Vec<u8>, now_ms: i64, decoder: &mut EventDecoder) -> bool {
+        halves.begin(rows, now_ms, decoder, self)
     }
 
     fn each(&mut self) -> Vec<(usize, &mut dyn Batch)> {

@@ -10,6 +10,7 @@ const MOST_ABSENT: usize = 100;
 pub(super) fn show(page: &Page, view: &View) -> Result<()> {
     sources(page, view)?;
     remarks(page, view)?;
+    halves(page, view)?;
     halted(page, view)
 }
 
@@ -64,6 +65,24 @@ fn remarks(page: &Page, view: &View) -> Result<()> {
         for (model, name) in of_topic.absent.iter().take(MOST_ABSENT) {
             set(&absent, &[topic, model, name], 1.0)?;
         }
+    }
+    Ok(())
+}
+
+/// What became of requests and responses.
+fn halves(page: &Page, view: &View) -> Result<()> {
+    let joined = page.counts(&metrics::INFERENCES_JOINED)?;
+    let unmatched = page.counts(&metrics::INFERENCES_UNMATCHED)?;
+    let dropped = page.counts(&metrics::INFERENCES_DROPPED)?;
+    let repeated = page.counts(&metrics::INFERENCES_REPEATED)?;
+    let waiting = page.gauges(&metrics::INFERENCES_WAITING)?;
+    for (topic, counts) in &view.halves {
+        add(&joined, &[topic], counts.joined)?;
+        add(&unmatched, &[topic, "request"], counts.requests)?;
+        add(&unmatched, &[topic, "response"], counts.responses)?;
+        add(&dropped, &[topic], counts.dropped)?;
+        add(&repeated, &[topic], counts.repeated)?;
+        set(&waiting, &[topic], real(counts.waiting))?;
     }
     Ok(())
 }

@@ -49,6 +49,16 @@ impl Intake {
         self.set_idle(source, false);
     }
 
+    /// A source partition has come to these times by events that are no rows yet.
+    pub fn pass(&mut self, source: SourceId, times: &[i64]) {
+        self.wake(source);
+        let Some(Source { front, .. }) = self.sources.get_mut(source.0) else { return };
+        for ts in times {
+            front.advance(*ts, || None);
+        }
+        self.settle(source);
+    }
+
     /// Whether a stream has woken up that no caller has asked for yet.
     #[must_use]
     pub fn has_woken(&self) -> bool {

@@ -1,8 +1,10 @@
 //! Requests and responses that wait for each other. A pair is joined if the times of its halves lie at most `wait` apart, whichever came
-//! first; what waits is dropped once the source is twice as far past it, and counted. Memory is bounded: beyond `most_bytes` the oldest
-//! half is dropped.
+//! first and from whichever partition; what waits is dropped once the slowest partition is twice as far past it, and counted. Memory is
+//! bounded: beyond `most_bytes` the oldest half is dropped. `state` is what a checkpoint keeps.
 
-use std::collections::BTreeSet;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::decode::time::FUTURE_MS;
 use crate::seeded::Map;
 use crate::window::front::Front;
+pub use state::PairsState;
 
 /// Which half an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +56,22 @@ pub struct Pairs {
     by_time: BTreeSet<(i64, Arc<str>)>,
     /// Bytes of what waits.
     bytes: usize,
-    front: Front,
+    partitions: BTreeMap<i32, Partition>,
     counts: Counts,
+}
+
+/// How far a partition has come.
+#[derive(Clone, Debug)]
+struct Partition {
+    front: Front,
+    /// It is read to its end and silent, and holds nothing back.
+    idle: bool,
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self { front: Front::new(FUTURE_MS, None), idle: false }
+    }
 }
 
 /// Memory of a half beside its body and id.
@@ -70,7 +87,7 @@ impl Pairs {
             waiting: Map::default(),
             by_time: BTreeSet::new(),
             bytes: 0,
-            front: Front::new(FUTURE_MS, None),
+            partitions: BTreeMap::new(),
             counts: Counts::default(),
         }
     }
@@ -80,10 +97,45 @@ impl Pairs {
         Counts { waiting: self.waiting.len() as u64, ..self.counts }
     }
 
-    /// Takes a half; the request and the response, where it completes a pair.
-    pub fn offer(&mut self, id: &str, side: Side, half: Half) -> Option<(Half, Half)> {
+    /// A partition that is read: what may meet its events waits for them.
+    pub fn reads(&mut self, partition: i32) {
+        self.partitions.entry(partition).or_default();
+    }
+
+    /// Says whether a partition is idle: read to its end, and silent.
+    pub fn set_idle(&mut self, partition: i32, idle: bool) {
+        let of = self.partitions.entry(partition).or_default();
+        if std::mem::replace(&mut of.idle, idle) != idle && idle {
+            self.sweep();
+        }
+    }
+
+    /// Partitions that should not be read on while what waits takes more than half of the memory there is: they are ahead of another one.
+    #[must_use]
+    pub fn ahead(&self) -> Vec<i32> {
+        if self.bytes <= self.most_bytes / 2 {
+            return Vec::new();
+        }
+        let slowest = self.reached();
+        let is_ahead = |of: &Partition| of.front.reached() > slowest;
+        self.partitions.iter().filter(|(_, of)| is_ahead(of)).map(|(partition, _)| *partition).collect()
+    }
+
+    /// How far the slowest partition has come.
+    fn reached(&self) -> Option<i64> {
+        let active = || self.partitions.values().filter(|of| !of.idle);
+        match active().map(|of| of.front.reached()).min() {
+            Some(slowest) => slowest,
+            None => self.partitions.values().filter_map(|of| of.front.reached()).max(),
+        }
+    }
+
+    /// Takes a half of a partition; the request and the response, where it completes a pair.
+    pub fn offer(&mut self, partition: i32, id: &str, side: Side, half: Half) -> Option<(Half, Half)> {
+        let of = self.partitions.entry(partition).or_default();
+        of.idle = false;
         // One event ahead of its partition's pace makes no other late.
-        self.front.advance(half.ts, || None);
+        of.front.advance(half.ts, || None);
         let pair = match self.waiting.get(id) {
             Some((waits, _)) if *waits == side => {
                 self.counts.repeated += 1;
@@ -136,7 +188,7 @@ impl Pairs {
     /// Drops what nothing can meet any more, and the oldest where too much waits.
     fn sweep(&mut self) {
         // Another half that may meet one before this is itself further behind the source than halves may lie apart.
-        let line = self.front.reached().map_or(i64::MIN, |at| at.saturating_sub(self.wait.saturating_mul(2)));
+        let line = self.reached().map_or(i64::MIN, |at| at.saturating_sub(self.wait.saturating_mul(2)));
         while let Some((ts, id)) = self.by_time.first() {
             let too_many = self.bytes > self.most_bytes;
             if *ts >= line && !too_many {
@@ -165,13 +217,13 @@ mod tests {
     #[test]
     fn halves_meet_in_either_order_and_within_their_bound() {
         let mut pairs = Pairs::new(10, 1 << 20);
-        assert_eq!(pairs.offer("a", Side::Request, half(100, 1)), None);
-        assert_eq!(pairs.offer("a", Side::Request, half(101, 2)), None, "the first counts");
-        assert_eq!(pairs.offer("a", Side::Response, half(110, 3)), Some((half(100, 1), half(110, 3))));
-        assert_eq!(pairs.offer("b", Side::Response, half(112, 1)), None);
-        assert_eq!(pairs.offer("b", Side::Request, half(105, 2)), Some((half(105, 2), half(112, 1))));
-        assert_eq!(pairs.offer("c", Side::Request, half(110, 1)), None);
-        assert_eq!(pairs.offer("c", Side::Response, half(121, 1)), None, "too far apart");
+        assert_eq!(pairs.offer(0, "a", Side::Request, half(100, 1)), None);
+        assert_eq!(pairs.offer(0, "a", Side::Request, half(101, 2)), None, "the first counts");
+        assert_eq!(pairs.offer(0, "a", Side::Response, half(110, 3)), Some((half(100, 1), half(110, 3))));
+        assert_eq!(pairs.offer(0, "b", Side::Response, half(112, 1)), None);
+        assert_eq!(pairs.offer(0, "b", Side::Request, half(105, 2)), Some((half(105, 2), half(112, 1))));
+        assert_eq!(pairs.offer(0, "c", Side::Request, half(110, 1)), None);
+        assert_eq!(pairs.offer(0, "c", Side::Response, half(121, 1)), None, "too far apart");
         let counts = pairs.counts();
         assert_eq!((counts.joined, counts.repeated, counts.requests, counts.waiting), (2, 1, 1, 1));
     }
@@ -179,13 +231,13 @@ mod tests {
     #[test]
     fn what_the_source_has_passed_is_dropped_and_one_event_ahead_passes_nothing() {
         let mut pairs = Pairs::new(10, 1 << 20);
-        pairs.offer("a", Side::Request, half(1_000, 1));
-        pairs.offer("b", Side::Response, half(900_000_000, 1));
-        pairs.offer("c", Side::Request, half(1_010, 1));
+        pairs.offer(0, "a", Side::Request, half(1_000, 1));
+        pairs.offer(0, "b", Side::Response, half(900_000_000, 1));
+        pairs.offer(0, "c", Side::Request, half(1_010, 1));
         assert_eq!(pairs.counts().waiting, 3);
-        assert!(pairs.offer("a", Side::Response, half(1_005, 1)).is_some());
+        assert!(pairs.offer(0, "a", Side::Response, half(1_005, 1)).is_some());
         for ts in 1_011..1_060 {
-            pairs.offer(&ts.to_string(), Side::Response, half(ts, 1));
+            pairs.offer(0, &ts.to_string(), Side::Response, half(ts, 1));
         }
         let counts = pairs.counts();
         assert_eq!((counts.requests, counts.dropped), (1, 0), "c");
@@ -193,15 +245,75 @@ mod tests {
     }
 
     #[test]
+    fn what_one_partition_has_passed_waits_for_the_slowest_and_not_for_one_that_is_idle() {
+        let mut pairs = Pairs::new(10, 1_000);
+        (0..3).for_each(|partition| pairs.reads(partition));
+        for ts in 0..200 {
+            pairs.offer(0, &format!("a{ts}"), Side::Request, half(ts, 0));
+        }
+        assert!(pairs.counts().requests == 0 && pairs.counts().dropped > 190, "memory alone bounds what waits");
+        let mut pairs = Pairs::new(10, 1 << 20);
+        (0..3).for_each(|partition| pairs.reads(partition));
+        for ts in 0..200 {
+            pairs.offer(0, &format!("a{ts}"), Side::Request, half(ts, 2_000));
+        }
+        assert_eq!((pairs.counts().waiting, pairs.ahead()), (200, vec![]));
+        for ts in 0..100 {
+            assert!(pairs.offer(1, &format!("a{ts}"), Side::Response, half(ts + 5, 0)).is_some());
+        }
+        assert_eq!((pairs.counts().waiting, pairs.counts().requests), (100, 0), "one partition has not begun");
+        pairs.set_idle(2, true);
+        for ts in 150..160 {
+            pairs.offer(1, &format!("b{ts}"), Side::Request, half(ts, 0));
+        }
+        assert_eq!(pairs.counts().requests, 39, "a100 to a138, behind 159 by more than 20");
+        pairs.set_idle(1, true);
+        assert_eq!(pairs.counts().requests, 79 + 10);
+    }
+
+    #[test]
+    fn a_partition_ahead_waits_where_memory_is_short() {
+        let mut pairs = Pairs::new(1_000, 100_000);
+        (0..2).for_each(|partition| pairs.reads(partition));
+        for ts in 0..100 {
+            pairs.offer(0, &format!("a{ts}"), Side::Request, half(ts, 500));
+        }
+        assert_eq!(pairs.ahead(), [0]);
+        for ts in 0..60 {
+            pairs.offer(1, &format!("a{ts}"), Side::Response, half(ts, 0));
+        }
+        assert_eq!(pairs.ahead(), Vec::<i32>::new());
+    }
+
+    #[test]
+    fn what_was_kept_goes_on_as_before() {
+        let mut pairs = Pairs::new(10, 1 << 20);
+        (0..2).for_each(|partition| pairs.reads(partition));
+        for ts in 0..30 {
+            pairs.offer(ts % 2, &format!("a{ts}"), Side::Request, half(i64::from(ts), 3));
+        }
+        pairs.set_idle(1, true);
+        let bytes = postcard::to_stdvec(&pairs.state()).unwrap();
+        let mut again = Pairs::restore(10, 1 << 20, postcard::from_bytes(&bytes).unwrap());
+        assert_eq!(again.counts(), pairs.counts());
+        assert_eq!((again.bytes, again.by_time.len(), again.reached()), (pairs.bytes, pairs.by_time.len(), Some(28)));
+        let (id, response) = ("a29", half(31, 1));
+        let met = again.offer(0, id, Side::Response, response.clone());
+        assert_eq!(met, pairs.offer(0, id, Side::Response, response));
+        let bytes = |pairs: &Pairs| postcard::to_stdvec(&pairs.state()).unwrap();
+        assert!(met.is_some() && bytes(&again) == bytes(&pairs));
+    }
+
+    #[test]
     fn beyond_its_memory_the_oldest_waits_no_longer() {
         let mut pairs = Pairs::new(1_000_000, 3_000);
         for at in 0..5 {
-            pairs.offer(&at.to_string(), Side::Request, half(at, 800));
+            pairs.offer(0, &at.to_string(), Side::Request, half(at, 800));
         }
         let counts = pairs.counts();
         assert_eq!((counts.dropped, counts.waiting), (3, 2));
-        assert!(pairs.offer("4", Side::Response, half(4, 1)).is_some() && pairs.bytes < 3_000);
-        assert!(pairs.offer("0", Side::Response, half(4, 1)).is_none());
+        assert!(pairs.offer(0, "4", Side::Response, half(4, 1)).is_some() && pairs.bytes < 3_000);
+        assert!(pairs.offer(0, "0", Side::Response, half(4, 1)).is_none());
     }
 
     proptest! {
@@ -214,7 +326,7 @@ mod tests {
             let mut met = 0;
             for at in order {
                 let (id, side) = (at / 2, if at % 2 == 0 { Side::Request } else { Side::Response });
-                met += u32::from(pairs.offer(&id.to_string(), side, half(i64::from(at) * 5, 3)).is_some());
+                met += u32::from(pairs.offer(0, &id.to_string(), side, half(i64::from(at) * 5, 3)).is_some());
             }
             prop_assert_eq!(met, 20);
             prop_assert_eq!((pairs.bytes, pairs.by_time.len(), pairs.counts().waiting), (0, 0, 0));

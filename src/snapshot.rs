@@ -118,13 +118,11 @@ pub(crate) fn columns_of(policy: &Policy) -> (Vec<String>, Needed) {
     policy.unit.iter().for_each(|c| need(c, "unit"));
     for group in &policy.groups {
         for rule in &group.rules {
-            if let Some(by) = rule.kind.snapshot_segments() {
-                policy
-                    .segments
-                    .get(by)
-                    .iter()
-                    .flat_map(|s| &s.parts)
-                    .for_each(|c| need(c, "segments (and a tpr_drop rule reads it)"));
+            let drops = rule.kind.snapshot_segments().map(|by| (by, "segments (and a tpr_drop rule reads it)"));
+            let compared =
+                rule.kind.by_segment().first().map(|(by, _)| (*by, "segments (and a rule with `by` reads it)"));
+            for (by, role) in drops.into_iter().chain(compared) {
+                policy.segments.get(by).iter().flat_map(|s| &s.parts).for_each(|c| need(c, role));
             }
         }
     }

@@ -29,6 +29,8 @@ mod batch;
 mod bounds;
 #[path = "cases/broker.rs"]
 mod broker;
+#[path = "cases/by_segment.rs"]
+mod by_segment;
 #[path = "cases/cloudevents.rs"]
 mod cloudevents;
 #[path = "cases/cluster/mod.rs"]

@@ -97,7 +97,7 @@ impl<'p> ProfileBuilder<'p> {
     }
 
     /// Reads all rows; errors in their values are kept for the end. With `build`, each column of numbers is made a reference
-    /// where it was read, and only the score's numbers are kept.
+    /// where it was read, and only the numbers of the score and of features that rules compare by segment are kept.
     pub fn read(
         mut self,
         file: &ColumnFile,
@@ -188,7 +188,8 @@ impl Column<'_> {
         let feature = self.policy.features.numeric.iter().position(|name| name == self.name);
         let target = feature.filter(|_| self.role == FEATURE).map_or(Target::Score, Target::Numeric);
         self.reference = Some(NumericReference::new(self.policy, target, values));
-        if self.role == FEATURE {
+        let by_segment = self.policy.rules().flat_map(|rule| rule.kind.by_segment()).any(|(_, of)| of == target);
+        if self.role == FEATURE && !by_segment {
             *values = Vec::new();
         }
     }

@@ -37,6 +37,7 @@ checks:
     - constant: {of: features, lte: 0.9}
     - mean: {of: [x, score], lt: 100}
     - volume: {gte: 10}
+    - psi: {id: psi_by, of: score, by: country, lt: 9}
     - label_rate: {lte: 0.9}
     - label_coverage: {gte: 0.5}
     - drifted_share: {of_rule: all/psi, lt: 0.5}

@@ -1,9 +1,11 @@
 //! What is kept of a version's training snapshot: reference grids and counts, PSI bins, category counts, segment rates.
 //! Built from plain columns (who reads the file is `snapshot`), stored in a checked binary envelope. `columns` has the columns,
-//! `built_for` the part of a policy that a baseline depends on, `references` and `beside` what is built of both.
+//! `built_for` the part of a policy that a baseline depends on, `references`, `beside` and `by_segment` what is built of both.
 
 mod beside;
 mod built_for;
+mod by_segment;
+mod by_segment_of;
 mod columns;
 mod references;
 
@@ -22,12 +24,16 @@ use crate::stats::fixed::FixedSum;
 
 pub use beside::{Added, Beside, Decided, Repeats};
 pub use built_for::BuiltFor;
+pub use by_segment::{MOST_SEGMENTS, SegmentReference, Segmented};
+use by_segment_of::{Whole, segmented};
 pub use columns::{Coded, SnapshotColumns};
 pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
 
 /// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 5 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 6 };
+/// Baselines without values by segment, as they are still written where no rule asks for these.
+const KIND_5: Kind = Kind { tag: *b"BASE", version: 5 };
 /// Baselines without what `Added` holds, as they are still written where no rule asks for it.
 const KIND_4: Kind = Kind { tag: *b"BASE", version: 4 };
 /// Baselines without standard deviations, as they are still written where no rule asks for these.
@@ -62,6 +68,8 @@ pub struct Baseline {
 
 /// What format 5 keeps of a numeric reference.
 type Kept = (Vec<(Binning, Vec<Bin>)>, Option<FixedSum>);
+/// A baseline of format 5, and what stands beside it.
+type Format5 = (Baseline, Option<Decided>, Option<Vec<Option<f64>>>, Added, Vec<Kept>);
 
 /// A baseline as format 1 has it: still what the digest of a baseline is taken of where nothing is kept beside it, so that
 /// counts which were made against it stay comparable.
@@ -139,6 +147,8 @@ impl Baseline {
             _ => None,
         };
         let segments = columns.segments.iter().map(|s| segment_reference(policy, columns, s.as_deref())).collect();
+        let whole = Whole { numeric: &numeric, categorical: &categorical, score: score.as_ref() };
+        let beside = Beside { segmented: segmented(policy, columns, &whole), ..Beside::new(policy, columns) };
         Ok(Self {
             model: policy.model.clone(),
             version: version.to_owned(),
@@ -151,7 +161,7 @@ impl Baseline {
             score_by_label,
             segments,
             built_for,
-            beside: Beside::new(policy, columns),
+            beside,
         })
     }
 
@@ -172,6 +182,13 @@ impl Baseline {
         self.beside.selection.get(at)?.as_ref()
     }
 
+    /// The segments of a segmentation that are compared each by itself, where a rule does so.
+    #[must_use]
+    pub fn segmented(&self, by: usize) -> Option<&Segmented> {
+        let segmented = &self.beside.segmented;
+        segmented.get(segmented.binary_search_by_key(&by, |known| known.by).ok()?)
+    }
+
     /// The design effect of a rule: the one that is written, else what repeats in the snapshot, else 1.
     #[must_use]
     pub fn design_effect(&self, written: Option<f64>) -> f64 {
@@ -185,12 +202,16 @@ impl Baseline {
     pub fn encode(&self) -> Result<Vec<u8>, EnvelopeError> {
         let each = || self.numeric.iter().chain(&self.score);
         let deviations = || each().map(|reference| reference.deviation).collect::<Vec<Option<f64>>>();
+        let format_5 = |decided| {
+            let deviations = self.beside.deviations.then(deviations);
+            let kept: Vec<Kept> = each().map(|reference| (reference.others.clone(), reference.sum)).collect();
+            (self, decided, deviations, &self.beside.added, kept)
+        };
         match self.beside.decided {
-            decided if self.beside.added != Added::default() => {
-                let deviations = self.beside.deviations.then(deviations);
-                let kept: Vec<Kept> = each().map(|reference| (reference.others.clone(), reference.sum)).collect();
-                envelope::encode(KIND, &(self, decided, deviations, &self.beside.added, kept))
+            decided if !self.beside.segmented.is_empty() => {
+                envelope::encode(KIND, &(format_5(decided), &self.beside.segmented))
             }
+            decided if self.beside.added != Added::default() => envelope::encode(KIND_5, &format_5(decided)),
             decided if self.beside.deviations => envelope::encode(KIND_4, &(self, decided, deviations())),
             None => envelope::encode(KIND_2, self),
             Some(decided) => envelope::encode(KIND_3, &(self, decided)),
@@ -202,6 +223,16 @@ impl Baseline {
         for (reference, deviation) in self.numeric.iter_mut().chain(&mut self.score).zip(deviations) {
             reference.deviation = deviation;
         }
+    }
+
+    fn of_format_5((mut baseline, decided, deviations, added, kept): Format5) -> Self {
+        baseline.beside.decided = decided;
+        baseline.beside.added = added;
+        deviations.into_iter().for_each(|deviations| baseline.set_deviations(deviations));
+        for (reference, (others, sum)) in baseline.numeric.iter_mut().chain(&mut baseline.score).zip(kept) {
+            (reference.others, reference.sum) = (others, sum);
+        }
+        baseline
     }
 
     /// Reads a baseline file's bytes and checks that it serves this policy.
@@ -223,15 +254,11 @@ impl Baseline {
                 baseline.set_deviations(deviations);
                 baseline
             }
+            version if version == KIND_5.version => Self::of_format_5(envelope::decode(KIND_5, bytes)?),
             _ => {
-                type Format5 = (Baseline, Option<Decided>, Option<Vec<Option<f64>>>, Added, Vec<Kept>);
-                let (mut baseline, decided, deviations, added, kept): Format5 = envelope::decode(KIND, bytes)?;
-                baseline.beside.decided = decided;
-                baseline.beside.added = added;
-                deviations.into_iter().for_each(|deviations| baseline.set_deviations(deviations));
-                for (reference, (others, sum)) in baseline.numeric.iter_mut().chain(&mut baseline.score).zip(kept) {
-                    (reference.others, reference.sum) = (others, sum);
-                }
+                let (format_5, segmented): (Format5, Vec<Segmented>) = envelope::decode(KIND, bytes)?;
+                let mut baseline = Self::of_format_5(format_5);
+                baseline.beside.segmented = segmented;
                 baseline
             }
         };
@@ -275,101 +302,4 @@ impl Baseline {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::event::Flag;
-    use crate::stats::ratio::Ratio;
-
-    fn policy(rule: &str) -> Policy {
-        let text = format!(
-            "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: x.csv, columns: {{score: score, label: label}}}}\n\
-             features: {{}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nlabels: {{horizon: 1d}}\nchecks:\n  g:\n    \
-             window: {{size: 1h, slide: 1h}}\n    rules: [{rule}]\n"
-        );
-        crate::policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}"))
-    }
-
-    fn built(policy: &Policy) -> Baseline {
-        let columns = SnapshotColumns {
-            rows: 5,
-            score: Some(vec![0.1, 0.5, 0.9, 0.7, f64::NAN]),
-            label: Some(vec![Flag::No, Flag::Yes, Flag::No, Flag::Missing, Flag::Yes]),
-            segments: vec![None],
-            ..SnapshotColumns::default()
-        };
-        Baseline::build(policy, "1", "x.csv", "00", &columns).unwrap()
-    }
-
-    #[test]
-    fn decisions_are_kept_where_a_rule_reads_them() {
-        for rule in ["recall: {gte: 0.5}", "selection_rate: {lt: 0.5}"] {
-            let policy = policy(rule);
-            let baseline = built(&policy);
-            let decided = baseline.beside.decided.unwrap();
-            assert_eq!(decided.labelled, Some(Confusion { tp: 1, fn_: 0, fp: 1, tn: 1 }));
-            assert_eq!(decided.decisions, Some([1, 3]), "a row without a label is decided, one without a score is not");
-            let bytes = baseline.encode().unwrap();
-            assert_eq!(envelope::version(KIND, &bytes), Ok(3));
-            assert_eq!(Baseline::decode(&bytes, &policy), Ok(baseline));
-        }
-    }
-
-    #[test]
-    fn standard_deviations_are_kept_where_a_rule_reads_them() {
-        let one = "wasserstein: {of: score, lt: 0.1}";
-        for (rule, decided) in [(one.to_owned(), false), (format!("{one}, recall: {{gte: 0.5}}"), true)] {
-            let policy = policy(&rule);
-            let baseline = built(&policy);
-            // Of 0.1, 0.5, 0.9 and 0.7, by numpy's std.
-            let deviation = baseline.score.as_ref().unwrap().deviation.unwrap();
-            assert!((deviation - 0.295_803_989_154_980_8).abs() < 1e-15, "{deviation}");
-            assert_eq!(baseline.beside.decided.is_some(), decided);
-            let bytes = baseline.encode().unwrap();
-            assert_eq!(envelope::version(KIND, &bytes), Ok(4));
-            assert_eq!(Baseline::decode(&bytes, &policy), Ok(baseline));
-            assert_eq!(Baseline::decode(&bytes, &self::policy("auc: {gte: 0.5}")), Err(BaselineError::OtherPolicy));
-        }
-    }
-
-    #[test]
-    fn written_bins_sums_and_labels_are_kept_where_a_rule_reads_them() {
-        let rules = [
-            "psi: {of: score, lt: 0.2, bins: {edges: [0.3, 0.6]}}",
-            "js: {of: score, lt: 0.2, bins: {width: 4}}",
-            "mean: {of: score, lt: 1}",
-            "label_rate: {lt: 1}",
-            "js: {of: label, lt: 0.2}",
-        ];
-        for rule in rules {
-            let policy = policy(rule);
-            let baseline = built(&policy);
-            let bytes = baseline.encode().unwrap();
-            assert_eq!(envelope::version(KIND, &bytes), Ok(5), "{rule}");
-            assert_eq!(Baseline::decode(&bytes, &policy).as_ref(), Ok(&baseline), "{rule}");
-            let other = self::policy("auc: {gte: 0.5}");
-            assert_eq!(Baseline::decode(&bytes, &other), Err(BaselineError::OtherPolicy), "{rule}");
-            assert_eq!(Baseline::decode(&built(&other).encode().unwrap(), &policy), Err(BaselineError::OtherPolicy));
-            assert_ne!(baseline.digest().unwrap(), built(&other).digest().unwrap());
-        }
-        let score = built(&policy(rules[0])).score.unwrap();
-        assert!(score.grid.points().contains(&0.3) && score.grid.points().contains(&0.6));
-        let of = |rule: &str| built(&policy(rule));
-        assert_eq!(of(rules[3]).beside.added.labels, Some(Some([2, 2])));
-        assert_eq!(of(rules[2]).score.unwrap().sum.unwrap().exact_mean(), Ratio::of_counts(11, 20));
-    }
-
-    #[test]
-    fn a_baseline_without_them_is_written_as_before() {
-        let (auc, recall) = (policy("auc: {gte: 0.5}"), policy("recall: {gte: 0.5}"));
-        let baseline = built(&auc);
-        let bytes = baseline.encode().unwrap();
-        assert_eq!(envelope::version(KIND, &bytes), Ok(2));
-        assert_eq!(Baseline::decode(&bytes, &auc).as_ref(), Ok(&baseline));
-        assert_eq!(Baseline::decode(&bytes, &recall), Err(BaselineError::OtherPolicy));
-        assert_eq!(Baseline::decode(&built(&recall).encode().unwrap(), &auc), Err(BaselineError::OtherPolicy));
-        // What verdicts name stays the digest of the first format.
-        assert_ne!(baseline.digest().unwrap(), hash::sha256_hex(&bytes));
-    }
-}
+mod tests;

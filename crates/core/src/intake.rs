@@ -5,6 +5,7 @@
 
 mod active;
 mod admit;
+mod by_segment;
 mod closing;
 pub mod count;
 pub mod elsewhere;
@@ -22,6 +23,7 @@ pub mod panes;
 pub mod parts;
 pub mod repeats;
 mod rows;
+mod segment_lookup;
 mod shards;
 mod source;
 mod spelling;

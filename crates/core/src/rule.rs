@@ -7,7 +7,7 @@
 //! | `types`, `names` | limits, subjects, statuses; what rules may refer to |
 //! | `comparison`, `alarms`, `counts`, `result` | a KPI beside its reference; how often a rule blocks without drift; what a rule is judged by, and what comes of it |
 //! | `properties`, `definition` | the definition of a rule, and a parsed rule |
-//! | `versus` | what a window is compared with |
+//! | `versus`, `by_segment` | what a window is compared with; each of its segments by itself |
 //! | `limits` | what a value is compared with, and its status |
 //! | `binning` | how numeric values are divided into bins |
 //! | `options`, `forms`, `shown` | what several rules read and show |
@@ -18,6 +18,7 @@
 pub mod alarms;
 pub mod amounts;
 pub mod binning;
+mod by_segment;
 pub mod comparison;
 pub mod counts;
 pub mod decided;
@@ -48,6 +49,7 @@ pub mod types;
 pub mod values;
 pub mod versus;
 
+pub use definition::kind::compared_by_segment;
 pub use definition::{Check, Definition, Read, RuleKind};
 
 use crate::yaml::{Item, Map};
@@ -91,14 +93,15 @@ pub fn parse<'a>(metric: &str, item: &Item<'a>, names: &mut PolicyNames) -> Opti
     };
     let map = item.map(&definition.keys())?;
     let kind = (definition.parse)(definition, &map, names);
-    let versus = forms::read(definition, &map);
+    let (versus, by) = (forms::read(definition, &map), by_segment::read(definition.options, &map, names));
     // It was read with the other options, and what is wrong with it is reported.
     let least = || map.get(limits::MIN_SAMPLES.key).and_then(|item| item.scalar()?.parse().ok());
     let against = |(kind, versus): (RuleKind, Versus)| match versus {
         Versus::Training => kind,
         _ => kind.against(versus, least()),
     };
-    Some((kind.zip(versus).map(against), map))
+    let kind = kind.zip(versus).map(against).zip(by).map(|(kind, by)| kind.by_segments_of(by));
+    Some((kind, map))
 }
 
 /// The rules' part of the reference page: a table of all, then a section each.

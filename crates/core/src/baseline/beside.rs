@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_segment::Segmented;
 use super::columns::{Coded, SnapshotColumns};
 use crate::event::Flag;
 use crate::policy::{Policy, Target};
 use crate::rule::binning::Binning;
+use crate::rule::compared_by_segment;
 use crate::stats::fairness::Confusion;
 
 /// What only some rules ask of a snapshot.
@@ -29,6 +31,9 @@ pub struct Beside {
     /// What was added with format 5.
     #[serde(skip)]
     pub added: Added,
+    /// The segmentations whose segments rules compare each by itself; a file with any is of format 6.
+    #[serde(skip)]
+    pub segmented: Vec<Segmented>,
 }
 
 /// What rules ask of a snapshot since format 5; default where none does, and then a file is of an older format.
@@ -184,7 +189,8 @@ impl Beside {
         let decided = Self::asks_decided(policy).then(|| Decided::new(policy, columns));
         let deviations = asks_deviations(policy);
         let added = Added::new(policy, columns);
-        Self { selection: selection_by.iter().map(of).collect(), selection_by, unit, decided, deviations, added }
+        let selection = selection_by.iter().map(of).collect();
+        Self { selection, selection_by, unit, decided, deviations, added, segmented: Vec::new() }
     }
 
     /// Whether it holds what a policy asks for.
@@ -195,7 +201,12 @@ impl Beside {
             && self.decided.is_some() == Self::asks_decided(policy)
             && self.deviations == asks_deviations(policy)
             && self.added.serves(policy)
+            && self.segmented.iter().flat_map(asked).eq(compared_by_segment(policy.rules().map(|rule| &rule.kind)))
     }
+}
+
+fn asked(of: &Segmented) -> impl Iterator<Item = (usize, Target)> {
+    of.targets.iter().map(|known| (of.by, known.target))
 }
 
 /// Whether a rule of the policy reads the standard deviations of the snapshot's columns.

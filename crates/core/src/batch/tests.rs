@@ -64,8 +64,8 @@ fn policy(attribute: &str, traffic: &str, labels: bool) -> Arc<Policy> {
     let text = format!(
         "apiVersion: driftgate/v1\nmodel: m\nbaseline: {{snapshot: \"v{{version}}.csv\", columns: {{score: score, label: label}}}}\n\
          features: {{numeric: [x], categorical: [c]}}\nscore: {{threshold: 0.5}}\nsegments: [s]\nlateness: 2m\nmin_samples: 3\nretire_after: 4d\n{}checks:\n\
-         \x20 drift:\n    window: {{size: 3m, slide: 1m, lateness: 30s}}\n    traffic: {traffic}\n    rules:\n    - psi: {{of: features, lt: 0.3}}\n\
-         \x20 serve:\n    window: {{size: 2m, slide: 2m}}\n    rules:\n    - latency_p95_ms: {{id: p95, lt: 80}}\n    - selection_gap: {{by: s, lt: 0.4}}\n    - selection_rate: {{lt: 0.6}}\n{}\
+         \x20 drift:\n    window: {{size: 3m, slide: 1m, lateness: 30s}}\n    traffic: {traffic}\n    rules:\n    - psi: {{of: features, lt: 0.3}}\n    - psi: {{id: by, of: [x, c], by: s, lt: 0.3}}\n    - ks: {{of: x, by: s, lt: 0.5, versus: previous}}\n\
+         \x20 serve:\n    window: {{size: 2m, slide: 2m}}\n    rules:\n    - latency_p95_ms: {{id: p95, lt: 80}}\n    - selection_gap: {{by: s, lt: 0.4}}\n    - selection_rate: {{lt: 0.6}}\n    - js: {{of: score, by: s, lt: 0.9}}\n{}\
          \x20 cost:\n    window: {{size: 4m, slide: 2m}}\n    rules:\n    - measured: {{of: cost, lt: 1}}\n\
          rollback: {{to: last_stable, triggers: [{{rule: serve/p95}}]}}\n",
         if labels { &labels_key } else { "" },
@@ -90,7 +90,10 @@ fn load(policy: &Policy, version: &str) -> Reference {
             names: known.iter().map(|&k| k.to_owned()).collect(),
             codes: (0..n).map(of).collect(),
         })],
-        segments: vec![None],
+        segments: vec![Some(Arc::new(Coded {
+            names: ["u", "v"].map(str::to_owned).to_vec(),
+            codes: (0..n).map(|i| u32::try_from(i % 3 % 2).ok()).collect(),
+        }))],
         unit: None,
     };
     let baseline = Baseline::build(policy, version, "made up", "00", &columns).unwrap();

@@ -6,8 +6,9 @@ use super::locate::{Columns, locate};
 use super::pairs;
 use super::panes::Panes;
 use super::rows::{Scratch, absent, predicted};
+use super::segment_lookup::SegmentLookup;
 use super::split::{Extent, Which};
-use super::{Counters, measured};
+use super::{Counters, by_segment, measured};
 use crate::event::{Flag, Ids, LabelBatch, MeasurementBatch, PredictionBatch, code};
 use crate::policy::{MOST_VALUE, Target};
 use crate::stats::grid::read_ahead;
@@ -134,8 +135,7 @@ impl Worker {
             if !share.has(g) {
                 continue;
             }
-            let closed = job.closed_to(g);
-            let found = scratch.panes.split(&extent, columns.ts, rows, (g, group.window.slide, closed));
+            let found = scratch.panes.split(&extent, columns.ts, rows, (g, group.window.slide, job.closed_to(g)));
             counters.after_close += found.after_close;
             for at in 0..found.panes {
                 let (pane, ref list) = scratch.panes.lists[at];
@@ -154,7 +154,8 @@ impl Worker {
                 if baseline.is_none() {
                     continue;
                 }
-                sums(tally, reads, columns, rows, which);
+                let located = (share, g, scratch.cells.as_slice());
+                values(tally, (reads, layout), located, (&known.segments, columns), (rows, which));
                 let blocks = if columns.predictions.is_some() { &layout.predictions } else { &layout.features };
                 for (((t, target), place), block) in (0_u32..).zip(&reads.targets).zip(&share.places[g]).zip(blocks) {
                     let Some(cells) = place.and_then(|at| scratch.cells.get(at)) else { continue };
@@ -181,6 +182,20 @@ fn add(tally: &mut OpenTally, block: CellBlock, cells: &[u32], which: Which<'_>)
     match which {
         Which::All(_) => cells.iter().for_each(|&cell| count(cell)),
         Which::Some(list) => list.iter().for_each(|&k| count(cells[k as usize])),
+    }
+}
+
+/// What rules read of the values beside their distribution: sums, and the distribution in each segment.
+fn values(
+    tally: &mut OpenTally,
+    (reads, layout): (&Reads, &Layout),
+    located: (&Share, usize, &[Vec<u32>]),
+    (lookup, columns): (&SegmentLookup, &Columns<'_>),
+    (rows, which): (&[(u32, u32)], Which<'_>),
+) {
+    sums(tally, reads, columns, rows, which);
+    if let (Some(batch), false) = (columns.predictions, reads.by_segment.is_empty()) {
+        by_segment::count(tally, (reads, layout), located, (lookup, batch), (rows, which));
     }
 }
 

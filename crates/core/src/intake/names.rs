@@ -141,6 +141,12 @@ impl EventNames {
         self.segmentations.get(segmentation)?.name(code)
     }
 
+    /// How many values of a segmentation are known; only ever grows.
+    #[must_use]
+    pub fn segment_values(&self, segmentation: usize) -> usize {
+        self.segmentations.get(segmentation).map_or(0, Dictionary::len)
+    }
+
     fn dictionary(&mut self, domain: Domain) -> Option<&mut Dictionary> {
         match domain {
             Domain::Version => Some(&mut self.versions),

@@ -238,6 +238,7 @@ mod tests {
             confusion: None,
             decisions: None,
             labels: None,
+            by_segment: Vec::new(),
             segmentations: 0,
             total: 2,
         };

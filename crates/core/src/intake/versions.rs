@@ -8,6 +8,7 @@ use crate::window::layout::{Layout, Reads};
 
 use super::held::Activity;
 use super::names::EventNames;
+use super::segment_lookup::SegmentLookup;
 use super::spelling::Spelled;
 use super::starts::{Cause, Starts};
 use super::stored::Stored;
@@ -61,6 +62,7 @@ pub type BinLookup = Vec<Vec<u32>>;
 pub struct Known {
     pub spec: Arc<Spec>,
     pub bins: Arc<BinLookup>,
+    pub segments: Arc<SegmentLookup>,
     /// Where this version's counts begin, beside the model's.
     pub starts: Starts,
     /// Where it counts the model's traffic.
@@ -110,7 +112,7 @@ impl Version {
         let mut spec = Spec { reference, layouts: Vec::new(), generation: self.known.spec.generation + 1 };
         let baseline = spec.baseline().cloned();
         spec.layouts = reads.iter().map(|r| Layout::new(r, baseline.as_deref(), features_stream)).collect();
-        self.known = Known { spec: Arc::new(spec), bins: Arc::default(), ..self.known };
+        self.known = Known { spec: Arc::new(spec), bins: Arc::default(), segments: Arc::default(), ..self.known };
         self.stored = Stored::default();
         self.looked_up = 0;
     }
@@ -134,13 +136,20 @@ impl Version {
     pub fn retire(&mut self) {
         let generation = self.known.spec.generation + 1;
         let spec = Arc::new(Spec { generation, ..Spec::default() });
-        self.known = Known { spec, bins: Arc::default(), ..self.known };
+        self.known = Known { spec, bins: Arc::default(), segments: Arc::default(), ..self.known };
         self.stored = Stored::default();
         self.looked_up = 0;
     }
 
-    /// Looks up the bins of category codes that are new since; returns whether there were any.
+    /// Looks up the bins of category codes, and the segments, that are new since; returns whether there were any.
     pub fn look_up(&mut self, names: &EventNames) -> bool {
+        let categories = self.look_up_categories(names);
+        let Some(baseline) = self.known.spec.baseline() else { return categories };
+        let is_behind = self.known.segments.is_behind(baseline, names);
+        categories | (is_behind && Arc::make_mut(&mut self.known.segments).look_up(baseline, names))
+    }
+
+    fn look_up_categories(&mut self, names: &EventNames) -> bool {
         let known = names.all_categories();
         if self.looked_up == known {
             return false;

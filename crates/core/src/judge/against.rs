@@ -65,6 +65,13 @@ impl<'a> ReferenceCounts<'a> {
         block.slice(&self.tally.counts)
     }
 
+    /// The counts of a block, with what is missing.
+    pub(super) fn counted(&self, block: CellBlock) -> ReferenceCells<'_> {
+        let (missing, invalid) = block.absent(&self.tally.counts);
+        let cells = self.cells(block);
+        ReferenceCells { cells, n: cells.iter().sum(), missing, invalid }
+    }
+
     /// Whether its cells of a numeric target are those of this baseline.
     pub(super) fn shares_grid(&self, baseline: &Baseline, target: Target) -> bool {
         let [own, other] = [self.baseline, baseline].map(|of| of.numeric(target).map(|known| known.grid.points()));
@@ -73,14 +80,9 @@ impl<'a> ReferenceCounts<'a> {
 
     /// The counts of the target at a place of `Reads::targets`: of the predictions, or of the features stream where those have none.
     pub(super) fn distribution(&self, at: usize, target: Target) -> Option<ReferenceCells<'_>> {
-        let counted = |block: &CellBlock| {
-            let (missing, invalid) = block.absent(&self.tally.counts);
-            let cells = self.cells(*block);
-            ReferenceCells { cells, n: cells.iter().sum(), missing, invalid }
-        };
-        let found = counted(self.layout.predictions.get(at)?);
+        let found = self.counted(*self.layout.predictions.get(at)?);
         let streamed = self.layout.features.get(at).filter(|_| target != Target::Score && self.tally.features > 0);
-        Some(streamed.filter(|_| found.n + found.invalid == 0).map_or(found, counted))
+        Some(streamed.filter(|_| found.n + found.invalid == 0).map_or(found, |block| self.counted(*block)))
     }
 
     /// Counts of a categorical target by the categories of this baseline, the others last.

@@ -1,6 +1,7 @@
 //! A window's counts as rules read them: the tally by its layout, beside the version's baseline.
 
 mod reference;
+mod segmented;
 
 use super::against::{Against, ReferenceCounts, confusion_of, two};
 use crate::baseline::Baseline;
@@ -39,11 +40,20 @@ pub struct JudgedWindow<'a> {
 /// A reference in place of the training snapshot, its counts if there are any, and the rule's own minimum of samples.
 pub(super) type InPlace<'w, 'a> = (Versus, Option<&'w ReferenceCounts<'a>>, Option<u64>);
 
+/// A segment of a segmentation: places among the policy's segmentations, and among the segments that are compared.
+#[derive(Clone, Copy)]
+pub(super) struct Within {
+    by: usize,
+    at: usize,
+}
+
 /// A window whose version has a baseline, or which is judged without one.
 pub(super) struct CountedWindow<'w, 'a> {
     pub window: &'w JudgedWindow<'a>,
     pub reference: Option<(&'w Baseline, &'w Layout)>,
     pub against: Option<InPlace<'w, 'a>>,
+    /// The one segment that it is the window of, if it is of one.
+    pub within: Option<Within>,
 }
 
 impl CountedWindow<'_, '_> {
@@ -110,6 +120,9 @@ impl WindowCounts for CountedWindow<'_, '_> {
         if target == Target::Label {
             return self.labels_of(baseline, layout);
         }
+        if let Some(within) = self.within {
+            return self.distribution_within(within, target);
+        }
         let at = self.target_at(target)?;
         let counted = |block: &CellBlock| {
             let cells = self.cells(Some(*block));
@@ -143,6 +156,7 @@ impl WindowCounts for CountedWindow<'_, '_> {
 
     fn binned(&self, target: Target, bins: &Binning, cells: &[u64]) -> Binned {
         let Some(baseline) = self.baseline() else { return Binned::default() };
+        let within = self.within.map(|within| self.reference_cells_within(within, target).unwrap_or_default());
         match target {
             Target::Categorical(i) => {
                 let mut reference = baseline.categorical.get(i).map(|r| r.counts.clone()).unwrap_or_default();
@@ -150,6 +164,7 @@ impl WindowCounts for CountedWindow<'_, '_> {
                 if self.against.is_some() {
                     reference = self.categories_in_reference(baseline, i).unwrap_or_else(|| vec![0; reference.len()]);
                 }
+                let reference = within.unwrap_or(reference);
                 Binned { reference, window: cells.to_vec(), edges: Vec::new() }
             }
             Target::Label => {
@@ -160,6 +175,7 @@ impl WindowCounts for CountedWindow<'_, '_> {
                 let Some(reference) = baseline.numeric(numeric) else { return Binned::default() };
                 let edges = reference.bins(bins).map(<[Bin]>::to_vec).unwrap_or_default();
                 let own = match self.against {
+                    _ if within.is_some() => within.as_deref(),
                     None => Some(reference.cells.as_slice()),
                     Some(_) => self.cells_in_reference(baseline, numeric).map(|found| found.cells),
                 };
@@ -173,20 +189,31 @@ impl WindowCounts for CountedWindow<'_, '_> {
     }
 
     fn range(&self, target: Target) -> Option<(usize, usize)> {
-        filled(&self.baseline()?.numeric(target)?.cells)
+        let baseline = self.baseline()?;
+        match self.within {
+            Some(within) => filled(&within.reference(baseline, target)?.cells),
+            None => filled(&baseline.numeric(target)?.cells),
+        }
     }
 
     fn deviation(&self, target: Target) -> Option<f64> {
-        self.baseline()?.numeric(target)?.deviation
+        let baseline = self.baseline()?;
+        match self.within {
+            Some(within) => within.reference(baseline, target)?.deviation,
+            None => baseline.numeric(target)?.deviation,
+        }
     }
 
     fn unseen(&self, target: Target) -> Option<Vec<u64>> {
+        if self.within.is_some() {
+            return None;
+        }
         // A code that stands for many is no category.
         self.unseen_of(target).map(|(code, n)| (code < code::SPECIAL).then_some(n)).collect()
     }
 
     fn unseen_names(&self, target: Target) -> Vec<(u64, &str)> {
-        let Target::Categorical(feature) = target else { return Vec::new() };
+        let (Target::Categorical(feature), None) = (target, self.within) else { return Vec::new() };
         let names = self.window.names;
         self.unseen_of(target).filter_map(|(code, n)| Some((n, names.category(feature, code)?))).collect()
     }
@@ -219,6 +246,22 @@ impl WindowCounts for CountedWindow<'_, '_> {
             .unwrap_or(0);
         let name = window.policy.segments.get(by).map_or("", |s| s.name.as_str());
         Segments { name, each, unsegmented, reference }
+    }
+
+    fn segmentation(&self, by: usize) -> &str {
+        self.window.policy.segments.get(by).map_or("", |segmentation| segmentation.name.as_str())
+    }
+
+    fn each_segment(&self, by: usize, each: &mut dyn FnMut(&str, &dyn WindowCounts)) {
+        self.hand_segments(by, each);
+    }
+
+    fn segments_left_out(&self, by: usize) -> u64 {
+        self.baseline().and_then(|baseline| baseline.segmented(by)).map_or(0, |known| known.left_out)
+    }
+
+    fn comparisons(&self) -> u64 {
+        self.within.map_or(1, |within| self.segments_of(within))
     }
 
     fn score_by_label(&self) -> Option<[&[u64]; 2]> {
@@ -336,54 +379,4 @@ fn aggregated<'n>(name: &'n str, cell: &MeasuredCell, aggregate: Aggregate) -> M
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rule::measured::judged;
-    use crate::rule::types::{Bound, Side, Status};
-    use crate::stats::limit::Limit;
-
-    fn of(measurements: &[(f64, u64)], aggregate: Aggregate, bound: Bound) -> (Status, Option<String>) {
-        let mut cell = MeasuredCell::default();
-        measurements.iter().for_each(|&(value, n)| cell.count(value, n));
-        judged(&aggregated("cost", &cell, aggregate), bound)
-    }
-
-    #[test]
-    fn a_limit_passes_on_its_side_and_warns_before_it() {
-        use Status::{Block, Pass, Warn};
-        for (side, limit, warn, statuses) in [
-            (Side::Lt, 0.5, 0.4, [Pass, Warn, Warn, Block, Block]),
-            (Side::Lte, 0.5, 0.4, [Pass, Pass, Warn, Warn, Block]),
-            (Side::Gt, 0.4, 0.5, [Block, Block, Warn, Warn, Pass]),
-            (Side::Gte, 0.4, 0.5, [Block, Warn, Warn, Pass, Pass]),
-        ] {
-            for (value, status) in [0.3, 0.4, 0.45, 0.5, 0.6].into_iter().zip(statuses) {
-                for aggregate in Aggregate::ALL {
-                    let bound = Bound { side, limit: Limit::of(limit).unwrap(), warn: Limit::of(warn) };
-                    assert_eq!(of(&[(value, 1)], aggregate, bound).0, status, "{value} {bound:?} {aggregate:?}");
-                }
-            }
-        }
-        let warn = |side| Limit::of(if side == Side::Lt { -1.0 } else { 1.0 });
-        let bound = |side| Bound { side, limit: Limit::ZERO, warn: warn(side) };
-        assert_eq!(of(&[(-0.5, 1)], Aggregate::Mean, bound(Side::Lt)).1.as_deref(), Some("at or above warn -1"));
-        assert_eq!(of(&[(0.5, 1)], Aggregate::Max, bound(Side::Gte)).1.as_deref(), Some("below warn 1"));
-    }
-
-    #[test]
-    fn each_aggregate_judges_its_own_value() {
-        let below = Bound { side: Side::Lt, limit: Limit::whole(2), warn: None };
-        let measurements = [(1.0, 3), (4.0, 1)];
-        // The mean is 7 / 4, the sum 7.
-        for (aggregate, status) in [
-            (Aggregate::Mean, Status::Pass),
-            (Aggregate::Min, Status::Pass),
-            (Aggregate::Max, Status::Block),
-            (Aggregate::Sum, Status::Block),
-        ] {
-            assert_eq!(of(&measurements, aggregate, below).0, status, "{aggregate:?}");
-        }
-        let exact = Bound { side: Side::Lte, limit: Limit::of(0.3).unwrap(), warn: None };
-        assert_eq!(of(&[(0.1, 3)], Aggregate::Sum, exact).0, Status::Pass, "0.1 three times is 0.3, not above it");
-    }
-}
+mod tests;

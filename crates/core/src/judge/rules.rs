@@ -30,7 +30,7 @@ fn judge_rule(window: &JudgedWindow<'_>, rule: &Rule) -> Vec<Judged> {
             subjects.map(|subject| Judged::uncounted(subject, why)).collect()
         }
         reference => {
-            let counted = CountedWindow { window, reference: reference.ok(), against: None };
+            let counted = CountedWindow { window, reference: reference.ok(), against: None, within: None };
             match rule.kind.versus() {
                 Versus::Training => rule.kind.judge(&counted, rule.hysteresis.is_some()),
                 versus => judge_against(counted, rule, versus),

@@ -86,6 +86,9 @@ struct Kept<'p> {
     labels: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sums: Vec<&'p str>,
+    /// Segmentations with what is counted by segment of each; left out as before there were such.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_segment: Vec<(&'p str, &'p str)>,
     /// How far back panes are kept for references, and spans that are; left out as before there were such.
     #[serde(skip_serializing_if = "is_zero")]
     back_ms: i64,
@@ -145,6 +148,7 @@ fn labels(spec: &LabelSpec) -> Labels<'_> {
     Labels { horizon_ms: *horizon, lateness_ms: *lateness, attribute, values }
 }
 
+// Long: a line for each field.
 fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
     let Reads {
         targets,
@@ -155,6 +159,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         decisions,
         labels,
         sums,
+        by_segment,
         // Predictions are always counted.
         volume: _,
         latency,
@@ -200,6 +205,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         decisions,
         labels,
         sums: sums.iter().filter_map(distribution).collect(),
+        by_segment: by_segment.iter().filter_map(|(by, t)| Some((segment(by)?, distribution(t)?))).collect(),
         back_ms: back,
         spans,
     }
@@ -260,6 +266,7 @@ mod tests {
             ("bins: 20", "bins: {width: 20}"),
             ("bins: 20", "bins: {edges: [1, 2]}"),
             ("    - auc", "    - js: {of: label, lt: 0.1}\n    - auc"),
+            ("lt: 0.2, bins: 20", "lt: 0.2, bins: 20, by: s"),
         ] {
             assert_ne!(describe(&policy(&POLICY.replacen(from, to, 1))), text, "{to}");
         }

@@ -47,6 +47,16 @@ pub trait WindowCounts {
     fn unseen_names(&self, target: Target) -> Vec<(u64, &str)>;
 
     fn segments(&self, by: usize, selection: bool) -> Segments<'_>;
+    /// The name of a segmentation.
+    fn segmentation(&self, by: usize) -> &str;
+    /// Hands each segment that is compared by itself to `each`, by name, as a window of its own; for rules with `Read::BySegment`.
+    fn each_segment(&self, by: usize, each: &mut dyn FnMut(&str, &dyn WindowCounts));
+    /// How many segments of the snapshot there is no room for.
+    fn segments_left_out(&self, by: usize) -> u64;
+    /// How many segments the rule is judged in, each by itself: a correction for the number of comparisons counts them all.
+    fn comparisons(&self) -> u64 {
+        1
+    }
 
     /// Score cells of pairs labelled 0 and 1, in the window and in the snapshot.
     fn score_by_label(&self) -> Option<[&[u64]; 2]>;

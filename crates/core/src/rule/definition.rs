@@ -1,7 +1,7 @@
 //! The definition of a rule: everything about one metric that the rest of driftgate asks for. The parser, the judge, lints,
 //! mutes, recorded runs, the reference page and the policy's JSON schema all work from it.
 
-mod kind;
+pub mod kind;
 
 use std::any::Any;
 use std::fmt;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::alarms::Simulation;
 use super::binning::Binning;
+use super::by_segment;
 use super::counts::WindowCounts;
 use super::names::{Naming, PolicyNames};
 use super::result::Judged;
@@ -89,6 +90,8 @@ pub enum Read {
     Labels,
     /// The sum of a numeric target's values, in billionths, and the smallest and the largest of them: `WindowCounts::sum`.
     Sum(Target),
+    /// The values of a target in each segment of a segmentation.
+    BySegment(usize, Target),
     /// The standard deviations of the snapshot's numeric columns.
     Deviations,
     /// Predictions or pairs by segment.
@@ -108,6 +111,13 @@ pub enum Read {
     Measured(usize),
     /// How many predictions there are, also where there are none.
     Volume,
+}
+
+impl Read {
+    /// The target whose distribution is read.
+    fn distribution(self) -> Option<Target> {
+        if let Self::Distribution(target) = self { Some(target) } else { None }
+    }
 }
 
 /// A parsed rule of some metric.
@@ -193,19 +203,27 @@ pub struct RuleKind {
     versus: Versus,
     /// The rule's own minimum of samples.
     least: Option<u64>,
+    /// The segmentation whose segments are judged each by itself.
+    by: Option<usize>,
 }
 
 impl RuleKind {
     #[must_use]
     pub fn new(check: impl Check + PartialEq) -> Self {
         let versus = check.versus().unwrap_or_default();
-        Self { check: Arc::new(check), versus, least: None }
+        Self { check: Arc::new(check), versus, least: None, by: None }
     }
 
     /// The same compared with something else, of which there have to be so many samples.
     #[must_use]
     pub fn against(self, versus: Versus, least: Option<u64>) -> Self {
         Self { versus, least, ..self }
+    }
+
+    /// The same of each segment of a segmentation, if one is given.
+    #[must_use]
+    pub fn by_segments_of(self, by: Option<usize>) -> Self {
+        Self { by, ..self }
     }
 
     /// What it compares with.
@@ -229,7 +247,10 @@ impl fmt::Debug for RuleKind {
 
 impl PartialEq for RuleKind {
     fn eq(&self, other: &Self) -> bool {
-        self.versus == other.versus && self.least == other.least && self.check.equals(&*other.check)
+        self.versus == other.versus
+            && self.least == other.least
+            && self.by == other.by
+            && self.check.equals(&*other.check)
     }
 }
 
@@ -255,7 +276,9 @@ impl RuleKind {
     /// What is counted for it.
     #[must_use]
     pub fn reads(&self) -> Vec<Read> {
-        self.check.reads()
+        let mut reads = self.check.reads();
+        reads.extend(self.by_segment().into_iter().map(|(by, target)| Read::BySegment(by, target)));
+        reads
     }
 
     /// Of a rule whose bound takes the dependence of rows into account: the design effect that is written, if one is.
@@ -297,7 +320,13 @@ impl RuleKind {
     /// Judges a window by it; `lasts` says that the rule asks for a breach that lasts (`for`).
     #[must_use]
     pub fn judge(&self, window: &dyn WindowCounts, lasts: bool) -> Vec<Judged> {
-        self.check.judge(window, lasts)
+        match self.by {
+            Some(by) => {
+                let subjects = self.targets().into_iter().zip(self.check.bounds());
+                by_segment::judge(window, by, subjects, &|segment| self.check.judge(segment, lasts))
+            }
+            None => self.check.judge(window, lasts),
+        }
     }
 
     /// Of a rule that is judged by the results of another one: that rule's group and id.
@@ -316,6 +345,9 @@ impl RuleKind {
     #[must_use]
     pub fn simulation(&self) -> Simulation {
         match self.versus {
+            _ if self.by.is_some() => {
+                Simulation::Unknown("how large the segments of a window are is not in the policy")
+            }
             Versus::Training => self.check.simulation(),
             _ => Simulation::Unknown("it is computed against the training snapshot alone"),
         }
@@ -324,7 +356,8 @@ impl RuleKind {
     /// What it blocks at, in words.
     #[must_use]
     pub fn breach(&self, subject: &str) -> String {
-        self.check.breach(subject)
+        let breach = self.check.breach(subject);
+        if self.by.is_some() { format!("{breach} in any segment") } else { breach }
     }
 
     /// What the rule's results are about, as verdicts name it, in the policy's order.

@@ -7,6 +7,7 @@ mod test;
 
 use super::alarms::Simulation;
 use super::binning::{Binning, DECILES};
+use super::by_segment::BY;
 use super::counts::{TargetReference, WindowCounts};
 use super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Takes,
@@ -62,7 +63,7 @@ static PSI: Definition = Definition {
     bounds: Bounds::AboveZero,
     example: "0.2",
     values: Values::FromZero,
-    options: &[ALPHA, FLOOR, BINS, ZERO, VERSUS, MIN_SAMPLES],
+    options: &[ALPHA, FLOOR, BINS, ZERO, BY, VERSUS, MIN_SAMPLES],
     recorded_as: Some("drift_psi"),
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
@@ -198,7 +199,7 @@ static KS_P: Definition = Definition {
         than five times are added up (`pooled`). A large window finds shifts that do not matter: `min_effect`.",
     limit: LimitForm::Usual(Side::Gte),
     bounds: Bounds::PValue,
-    options: &[CORRECTION, MIN_EFFECT, VERSUS, MIN_SAMPLES],
+    options: &[CORRECTION, MIN_EFFECT, BY, VERSUS, MIN_SAMPLES],
     recorded_as: Some("drift_ks_p"),
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
@@ -269,7 +270,7 @@ static KS_LCB: Definition = Definition {
         snapshot), such that all windows of a day and all subjects together block without drift with a probability of at most `budget`.",
     subjects: Subjects::Features { categorical: false },
     example: "0.05",
-    options: &[BUDGET, DESIGN_EFFECT, VERSUS, MIN_SAMPLES],
+    options: &[BUDGET, DESIGN_EFFECT, BY, VERSUS, MIN_SAMPLES],
     parse: |definition, map, names: &mut PolicyNames| {
         let of = subjects(map, names, definition);
         let (budget, design_effect) = (BUDGET.number(map), DESIGN_EFFECT.optional_number(map));
@@ -343,7 +344,7 @@ impl KsLcb {
             return Judged::insufficient(window.target(target), why);
         };
         let distance = ks::distance(reference, c.cells);
-        let features = real(self.of.len() as u64);
+        let features = real(self.of.len() as u64 * window.comparisons());
         #[allow(clippy::cast_precision_loss, reason = "a slide is far below 2^53 ms")]
         let evaluations = (DAY_MS / window.slide() as f64).max(1.0);
         let (of_window, of_reference) = (self.budget / (features * evaluations), self.budget / features);

@@ -66,6 +66,7 @@ impl Opt {
             | Takes::Rule
             | Takes::Bins { .. }
             | Takes::Range
+            | Takes::Segmentation
             | Takes::Versus
             | Takes::KpiVersus => "a value",
         }

@@ -153,6 +153,8 @@ pub enum Takes {
     },
     /// Two ascending numbers.
     Range,
+    /// One of `segments:`.
+    Segmentation,
     /// What a window is compared with (`versus`); and of a KPI.
     Versus,
     KpiVersus,

@@ -252,6 +252,7 @@ impl Opt {
                 format!("a whole number from {least} to {most}, `{{width: n}}`, or `{{edges: [a, b, …]}}`")
             }
             Takes::Range => "`[a, b]`, ascending".to_owned(),
+            Takes::Segmentation => "one of `segments:`; an intersection as `a*b` or `[a, b]`".to_owned(),
             Takes::KpiVersus => {
                 "`champion`, `predecessor`, `previous`, `{rolling: n}`, `{season: 7d, back: n}`, `{from: TIME, to: TIME}`".to_owned()
             }
@@ -292,6 +293,9 @@ impl Opt {
                 json!({"anyOf": [whole, map]})
             }
             Takes::Range => json!({"type": "array", "items": Bounds::Value.schema(), "minItems": 2, "maxItems": 2}),
+            Takes::Segmentation => {
+                json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
+            }
             Takes::Versus => versus_schema(&["training", "previous", "champion"]),
             Takes::KpiVersus => versus_schema(&["champion", "predecessor", "previous"]),
             Takes::Text { pattern, .. } => json!({"type": "string", "pattern": pattern}),

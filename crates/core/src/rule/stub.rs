@@ -92,6 +92,16 @@ impl WindowCounts for OneFeature {
         Segments { name: "", each: Vec::new(), unsegmented: 0, reference: None }
     }
 
+    fn segmentation(&self, _: usize) -> &'static str {
+        "kind"
+    }
+
+    fn each_segment(&self, _: usize, _: &mut dyn FnMut(&str, &dyn WindowCounts)) {}
+
+    fn segments_left_out(&self, _: usize) -> u64 {
+        0
+    }
+
     fn score_by_label(&self) -> Option<[&[u64]; 2]> {
         None
     }

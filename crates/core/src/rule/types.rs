@@ -43,7 +43,7 @@ impl Status {
 }
 
 /// What a rule on features looks at; indexes into the policy's lists of features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Target {
     Numeric(usize),
     Categorical(usize),

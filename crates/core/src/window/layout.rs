@@ -3,7 +3,7 @@
 
 use crate::baseline::Baseline;
 use crate::policy::{Group, Policy, Target, Traffic};
-use crate::rule::Read;
+use crate::rule::{Read, compared_by_segment};
 use crate::stats::quantile;
 
 /// What the rules of one group read.
@@ -19,6 +19,8 @@ pub struct Reads {
     pub auc: bool,
     /// Labels of joined pairs, whatever was decided.
     pub labels: bool,
+    /// Targets whose values are counted by segment too, each behind the segmentation, in order.
+    pub by_segment: Vec<(usize, Target)>,
     /// Targets whose values are summed, in order: their sums stand behind the measured ones.
     pub sums: Vec<Target>,
     /// Joined pairs by decision and label, and predictions by decision; all segments together.
@@ -49,6 +51,7 @@ impl Reads {
             labelled: Vec::new(),
             auc: false,
             labels: false,
+            by_segment: compared_by_segment(group.rules.iter().map(|rule| &rule.kind)),
             sums: Vec::new(),
             confusion: false,
             decisions: false,
@@ -77,8 +80,8 @@ impl Reads {
                     Read::Volume => reads.volume = true,
                     Read::Kpi(of) => reads.kpis.push(of),
                     Read::Measured(of) => reads.measured.push(of),
-                    // These are read of the snapshot.
-                    Read::Bins(_) | Read::Deviations | Read::SnapshotSegments(_) => {}
+                    // These are read of the snapshot, or were read above.
+                    Read::Bins(_) | Read::Deviations | Read::SnapshotSegments(_) | Read::BySegment(..) => {}
                 }
             }
             reads.features |= rule.kind.reads_features();
@@ -185,6 +188,8 @@ pub struct Layout {
     pub decisions: Option<CellBlock>,
     /// Labels 0 and 1, and none: as a categorical feature has its unseen ones.
     pub labels: Option<CellBlock>,
+    /// By entry of `Reads::by_segment`: one block a segment that the baseline compares, of values the predictions carry.
+    pub by_segment: Vec<Vec<CellBlock>>,
     /// How many segmentations keep confusion counts.
     pub segmentations: usize,
     /// How many counts there are.
@@ -214,6 +219,9 @@ impl Layout {
         } else {
             Vec::new()
         };
+        let segments = |by: usize| baseline.and_then(|b| b.segmented(by)).map_or(0, |known| known.names.len());
+        let by_segment = reads.by_segment.iter();
+        let by_segment = by_segment.map(|(by, t)| (0..segments(*by)).map(|_| block(cells(t))).collect()).collect();
         let score_cells = cells(&Target::Score);
         let auc = (reads.auc && score_cells > 0).then(|| [block(score_cells), block(score_cells)]);
         Self {
@@ -226,6 +234,7 @@ impl Layout {
             confusion: reads.confusion.then(|| block(4)),
             decisions: reads.decisions.then(|| block(2)),
             labels: reads.labels.then(|| block(3)),
+            by_segment,
             segmentations: reads.segmentations.len(),
             total,
         }

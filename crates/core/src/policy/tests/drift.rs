@@ -90,6 +90,10 @@ fn what_is_wrong_with_a_rule_on_drift_is_said() {
         ("ks: {of: a, lt: 0.1, bins: 5}", "unknown key `bins`"),
         ("new_categories: {of: a, lt: 0.1}", "\"a\" is a number, and this rule counts categories: use out_of_range"),
         ("out_of_range: {of: c, lt: 0.1}", "\"c\" is categorical"),
+        ("psi: {of: features, by: c, lt: 0.2}", "psi.of: \"features\" beside `by`: `by` needs named features"),
+        ("js: {of: [a, label], by: c, lt: 0.2}", "\"label\" beside `by`: labels are not counted by segment"),
+        ("ks: {of: a, by: d, lt: 0.2}", "ks.by: \"d\" is not in `segments:`"),
+        ("missing_rate: {of: a, by: c, lt: 0.2}", "unknown key `by`"),
         ("missing_rate: {of: features}", "no limit: write one of `lt`, `lte`, `gt`, `gte`, `between`, `max_increase`"),
         (
             "missing_rate: {of: features, max_increase: 0.1, versus: before}",
@@ -98,6 +102,17 @@ fn what_is_wrong_with_a_rule_on_drift_is_said() {
     ] {
         rule_says(rule, message);
     }
+}
+
+#[test]
+fn by_is_read_and_says_what_is_counted() {
+    let by = |text: &str| rule(text).by_segment();
+    let (a, c) = (Target::Numeric(0), Target::Categorical(0));
+    assert_eq!(by("js: {of: [a, c, score], by: c*d, lt: 0.1}"), [(1, a), (1, c), (1, Target::Score)]);
+    assert_eq!(by("wasserstein: {of: a, by: [c, d], lt: 0.1}"), [(1, a)]);
+    assert_eq!(by("ks_p: {of: a, gte: 0.1}"), []);
+    assert_ne!(rule("ks: {of: a, by: c, lt: 0.1}"), rule("ks: {of: a, lt: 0.1}"));
+    assert_eq!(rule("ks: {of: a, by: c, lt: 0.1}").targets(), [a]);
 }
 
 #[test]

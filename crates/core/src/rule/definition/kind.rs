@@ -10,6 +10,15 @@ fn reads_label(read: &Read) -> bool {
     matches!(read, Read::Labels | Read::Distribution(Target::Label))
 }
 
+/// The segmentations and the targets that rules compare by segment, in order, each once.
+#[must_use]
+pub fn compared_by_segment<'r>(rules: impl Iterator<Item = &'r RuleKind>) -> Vec<(usize, Target)> {
+    let mut compared: Vec<(usize, Target)> = rules.flat_map(RuleKind::by_segment).collect();
+    compared.sort_unstable();
+    compared.dedup();
+    compared
+}
+
 impl RuleKind {
     /// The first of what is counted for it that `wanted` takes.
     fn read<T>(&self, wanted: impl Fn(Read) -> Option<T>) -> Option<T> {
@@ -49,8 +58,7 @@ impl RuleKind {
     /// What a rule on distributions looks at, in the policy's order.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        let target = |read| if let Read::Distribution(target) = read { Some(target) } else { None };
-        self.reads().into_iter().filter_map(target).collect()
+        self.check.reads().into_iter().filter_map(Read::distribution).collect()
     }
 
     /// The bins that the rule reads of its subjects' training values.
@@ -63,6 +71,13 @@ impl RuleKind {
     #[must_use]
     pub fn reads_all_labels(&self) -> bool {
         self.read(|read| reads_label(&read).then_some(())).is_some()
+    }
+
+    /// The targets whose values it compares by segment, each behind the segmentation.
+    #[must_use]
+    pub fn by_segment(&self) -> Vec<(usize, Target)> {
+        let Some(by) = self.by else { return Vec::new() };
+        self.check.reads().into_iter().filter_map(Read::distribution).map(|target| (by, target)).collect()
     }
 
     /// The targets whose values it sums up.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::super::alarms::Simulation;
 use super::super::binning::{Binning, DECILES};
+use super::super::by_segment::BY;
 use super::super::counts::{Distribution, TargetReference, WindowCounts};
 use super::super::definition::{
     Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
@@ -36,7 +37,7 @@ const BASE: Definition = Definition {
     bounds: Bounds::Rate,
     example: "0.1",
     values: Values::Fraction,
-    options: &[BINS, VERSUS, MIN_SAMPLES],
+    options: &[BINS, BY, VERSUS, MIN_SAMPLES],
     recorded_as: None,
     parse: |definition, map, names| {
         let of = subjects(map, names, definition);
@@ -59,7 +60,7 @@ static KS: Definition = Definition {
     documentation: "The two-sample Kolmogorov–Smirnov distance D from the training values: the largest difference of the distribution \
         functions, whatever its p-value. Where values lie between the points of the grid, `d` and `d_hi` enclose D, and `d` is the value.",
     subjects: Subjects::Features { categorical: false },
-    options: &[VERSUS, MIN_SAMPLES],
+    options: &[BY, VERSUS, MIN_SAMPLES],
     ..BASE
 };
 static JS: Definition = Definition {
@@ -87,7 +88,7 @@ static WASSERSTEIN: Definition = Definition {
     subjects: Subjects::Features { categorical: false },
     bounds: Bounds::AboveZero,
     values: Values::FromZero,
-    options: &[VERSUS, MIN_SAMPLES],
+    options: &[BY, VERSUS, MIN_SAMPLES],
     ..BASE
 };
 

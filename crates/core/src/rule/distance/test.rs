@@ -37,13 +37,15 @@ impl KsP {
         };
         let measured: Vec<f64> =
             tested.iter().flatten().filter_map(|(t, c)| t.as_ref().filter(|t| counts(t, c)).map(|t| t.p)).collect();
-        let mut adjusted = match self.correction {
+        let corrected = match self.correction {
             Correction::None => Vec::new(),
             Correction::Bonferroni => multiplicity::bonferroni(&measured),
             Correction::Holm => multiplicity::holm(&measured),
             Correction::Bh => multiplicity::bh(&measured),
-        }
-        .into_iter();
+        };
+        // Bonferroni's method over segments, of which each has a correction for its subjects.
+        let segments = real(window.comparisons());
+        let mut adjusted = corrected.into_iter().map(|p| (p * segments).min(1.0));
         let judge = |(subject, tested): (&Subject<Limits>, Option<(Option<Tested>, Distribution<'_>)>)| {
             let Some((test, c)) = tested else { return shown::absent(window, subject.target) };
             let decisive = match (&test, self.correction) {

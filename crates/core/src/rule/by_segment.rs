@@ -1,0 +1,199 @@
+//! `by` of rules on distances: each segment's distribution against the same segment of the reference. The rule is judged in every segment by
+//! itself, and the segment that is worst is its result.
+
+use serde_json::{Value, json};
+
+use super::counts::WindowCounts;
+use super::names::PolicyNames;
+use super::properties::{Opt, Takes};
+use super::result::Judged;
+use super::types::{Bound, Side, Status, Target};
+use crate::codec::number::number;
+use crate::yaml::{Map, units};
+
+/// A rule compares at most so many features by segment.
+const MOST_FEATURES: usize = 20;
+
+/// The segmentation whose segments are compared.
+pub(super) const BY: Opt = Opt {
+    key: "by",
+    takes: Takes::Segmentation,
+    default: "",
+    documentation: "Compares each segment of this segmentation with the same segment of the reference, in the bins of the whole snapshot. The worst \
+        segment is the result; all of them stand in `segments`. Features are named in `of`, at most 20, and `features` is not among them; the values and the \
+        segment come with the prediction. The 100 segments with the most rows of the snapshot are compared, the others are counted \
+        (`not_compared`, `segments_left_out`).",
+};
+
+/// The segmentation that a rule on a distance names, if it names one.
+#[expect(clippy::option_option, reason = "the outer is the reader's, the inner the file's")]
+pub(super) fn read(options: &[Opt], map: &Map, names: &PolicyNames) -> Option<Option<usize>> {
+    let known = options.iter().any(|option| option.takes == Takes::Segmentation);
+    let Some(item) = map.get(BY.key).filter(|_| known) else { return Some(None) };
+    let of = map.get("of");
+    let subjects = match &of {
+        Some(of) if of.is_list() => of.list("feature names").unwrap_or_default(),
+        Some(of) => vec![of.clone()],
+        None => Vec::new(),
+    };
+    for subject in &subjects {
+        // What is no name is reported with the other options.
+        let (name, why) = match subject.scalar() {
+            Some("features") => {
+                ("features", "`by` needs named features, as each is counted by segment: write `of: [amount, age]`")
+            }
+            Some("label") => ("label", "labels are not counted by segment: write a feature or `score`"),
+            _ => continue,
+        };
+        return subject.fail(format!("{} beside `by`: {why}", units::quote(name)));
+    }
+    if subjects.len() > MOST_FEATURES {
+        return item.fail(format!(
+            "{} features by segment: a rule compares at most {MOST_FEATURES}; write several rules",
+            subjects.len()
+        ));
+    }
+    names.segmentation_of(&item).map(Some)
+}
+
+/// Judges each segment by `judge`, and gives the worst of each subject, which has this limit.
+pub(super) fn judge(
+    window: &dyn WindowCounts,
+    by: usize,
+    subjects: impl Iterator<Item = (Target, Bound)>,
+    judge: &dyn Fn(&dyn WindowCounts) -> Vec<Judged>,
+) -> Vec<Judged> {
+    let mut found: Vec<(String, Vec<Judged>)> = Vec::new();
+    window.each_segment(by, &mut |name, segment| found.push((name.to_owned(), judge(segment))));
+    let of = |(at, (target, bound)): (usize, (Target, Bound))| {
+        let each: Vec<(&str, &Judged)> =
+            found.iter().filter_map(|(name, judged)| Some((name.as_str(), judged.get(at)?))).collect();
+        worst(window, target, by, bound.side, &each)
+    };
+    subjects.enumerate().map(of).collect()
+}
+
+fn worst(window: &dyn WindowCounts, target: Target, by: usize, side: Side, each: &[(&str, &Judged)]) -> Judged {
+    let segmentation = window.segmentation(by);
+    // Of equals the first by name.
+    let key = |judged: &Judged| (severity(judged.status), badness(judged, side));
+    let mut chosen = None::<(&str, &Judged)>;
+    for (name, judged) in each {
+        let is_worse = chosen.is_none_or(|(_, other)| {
+            let ((rank, bad), (other_rank, other_bad)) = (key(judged), key(other));
+            rank > other_rank || rank == other_rank && bad > other_bad
+        });
+        if is_worse {
+            chosen = Some((*name, *judged));
+        }
+    }
+    let Some((name, of)) = chosen else {
+        let why = format!("the snapshot has no segment of {segmentation}");
+        return Judged::uncounted(window.target(target), why);
+    };
+    let mut result = of.clone();
+    if result.status == Status::Insufficient {
+        let why = result.reason.take().unwrap_or_default();
+        result.reason = Some(format!("no segment of {segmentation} is compared; {name}: {why}"));
+        (result.value, result.bins) = (None, None);
+    }
+    let n = |judged: &Judged, key: &str| {
+        let found = judged.evidence.iter().find(|(known, _)| *known == key);
+        found.map_or(Value::Null, |(_, value)| value.clone())
+    };
+    let count = |judged: &Judged, key: &str| n(judged, key).as_u64().unwrap_or(0);
+    let inside: u64 =
+        each.iter().map(|(_, j)| ["n", "missing", "invalid"].iter().map(|key| count(j, key)).sum::<u64>()).sum();
+    let all = window.distribution(target).map_or(0, |c| c.events());
+    result.evidence.extend([
+        ("by", segmentation.into()),
+        ("segment", name.into()),
+        ("not_compared", all.saturating_sub(inside).into()),
+    ]);
+    let left_out = window.segments_left_out(by);
+    result.evidence.extend((left_out > 0).then(|| ("segments_left_out", json!({"segments": left_out}))));
+    let listed = each.iter().map(|(name, judged)| {
+        let mut one = json!({
+            "segment": name, "status": judged.status, "value": number(judged.value), "n": n(judged, "n"),
+            "reference_n": n(judged, "reference_n"),
+        });
+        if let (Some(reason), Some(fields)) = (&judged.reason, one.as_object_mut()) {
+            fields.insert("reason".to_owned(), reason.as_str().into());
+        }
+        one
+    });
+    result.evidence.push(("segments", listed.collect::<Vec<Value>>().into()));
+    result
+}
+
+/// Which status decides: a segment that is too small does not hide one that was measured.
+fn severity(status: Status) -> u8 {
+    match status {
+        Status::Insufficient => 0,
+        Status::Pass => 1,
+        Status::Warn => 2,
+        Status::Block => 3,
+    }
+}
+
+/// How bad a value is by the side of its limit; without one, how much was counted, so that the largest segment speaks.
+fn badness(judged: &Judged, side: Side) -> f64 {
+    let n = || judged.evidence.iter().find(|(key, _)| *key == "n").and_then(|(_, n)| n.as_f64()).unwrap_or(0.0);
+    match judged.value {
+        _ if judged.status == Status::Insufficient => n(),
+        Some(value) if matches!(side, Side::Gt | Side::Gte) => -value,
+        Some(value) => value,
+        None => f64::NEG_INFINITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stub::OneFeature;
+    use super::*;
+
+    fn judged(status: Status, value: Option<f64>, n: u64) -> Judged {
+        let evidence = vec![("n", n.into()), ("missing", 1.into()), ("reference_n", 50.into())];
+        let reason = (status == Status::Insufficient).then(|| format!("n {n} is few"));
+        Judged { subject: "amount".into(), status, value, evidence, reason, bins: Some(json!([n])) }
+    }
+
+    #[test]
+    fn the_worst_segment_speaks_and_a_small_one_hides_none() {
+        use Status::{Block, Insufficient, Pass, Warn};
+        let window = OneFeature { cells: vec![0; 9], reference: vec![0; 9] };
+        let of = |side, each: &[(&str, Judged)]| {
+            let each: Vec<(&str, &Judged)> = each.iter().map(|(name, judged)| (*name, judged)).collect();
+            let found = worst(&window, Target::Numeric(0), 0, side, &each);
+            let segment = found.evidence.iter().find(|(key, _)| *key == "segment").unwrap().1.clone();
+            (found.status, found.value, segment.as_str().unwrap().to_owned(), found.reason)
+        };
+        let small = || ("z", judged(Insufficient, Some(9.0), 2));
+        let measured = [("a", judged(Pass, Some(0.1), 50)), ("b", judged(Warn, Some(0.15), 60)), small()];
+        assert_eq!(of(Side::Lt, &measured), (Warn, Some(0.15), "b".into(), None));
+        let equal = [("a", judged(Block, Some(0.3), 50)), ("b", judged(Block, Some(0.3), 60))];
+        assert_eq!(of(Side::Lt, &equal).2, "a");
+        let p_values = [("a", judged(Block, Some(0.001), 50)), ("b", judged(Block, Some(0.0001), 60))];
+        assert_eq!(of(Side::Gte, &p_values).2, "b");
+        let few = [("a", judged(Insufficient, None, 1)), small()];
+        let (status, value, segment, reason) = of(Side::Lt, &few);
+        assert_eq!((status, value, segment.as_str()), (Insufficient, None, "z"));
+        assert_eq!(reason.unwrap(), "no segment of kind is compared; z: n 2 is few");
+    }
+
+    #[test]
+    fn every_segment_is_listed() {
+        let window = OneFeature { cells: vec![5; 9], reference: vec![5; 9] };
+        let (one, other) = (judged(Status::Pass, Some(0.1), 20), judged(Status::Insufficient, None, 3));
+        let found = worst(&window, Target::Numeric(0), 0, Side::Lt, &[("a", &one), ("b", &other)]);
+        let of = |key| found.evidence.iter().find(|(known, _)| *known == key).unwrap().1.clone();
+        assert_eq!(of("not_compared"), 46 - 25, "45 values and a missing one, of which 23 and two are in segments");
+        assert_eq!(of("segments").as_array().unwrap().len(), 2);
+        assert_eq!(of("segments")[1]["reason"], "n 3 is few");
+        let none = worst(&window, Target::Numeric(0), 0, Side::Lt, &[]);
+        assert_eq!(
+            (none.status, none.reason.as_deref()),
+            (Status::Insufficient, Some("the snapshot has no segment of kind"))
+        );
+    }
+}

@@ -122,7 +122,7 @@ fn what_another_policy_had_simulated_is_what_it_would_be_alone() {
         policy(
             &text,
             &format!(
-                "drift: {{window: {{size: 1h, slide: 1h}}, rules: [{{psi: {{of: features, lt: {lt}}}}}, {{ks_p: {{of: features, gte: 0.01}}}}]}}"
+                "  drift: {{window: {{size: 1h, slide: 1h}}, rules: [{{psi: {{of: features, lt: {lt}}}}}, {{ks_p: {{of: features, gte: 0.01}}}}]}}"
             ),
         )
     };

@@ -11,6 +11,8 @@ mod report;
 mod schedule;
 mod workers;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::source::files::{FileKind, FileStream};
@@ -88,7 +90,7 @@ fn check(input: &Input) -> Result<(), ReplayError> {
     if !has(EventKind::Measurements) && !input.policy.measured.is_empty() {
         return Err(ReplayError::NoMeasurements);
     }
-    if input.files().filter(|(_, file)| file.path.as_os_str() == "-").count() > 1 {
+    if input.files().flat_map(|(_, file)| file.paths()).filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err(ReplayError::OneStandardInput);
     }
     Ok(())
@@ -112,9 +114,22 @@ fn conclude(policy: &Policy, run: &Run<'_>, streams: &[Box<dyn Stream>]) -> Resu
     Ok(outcome)
 }
 
-/// The distinct versions of the predictions file.
+/// The distinct versions of the predictions.
 fn versions_in_file(input: &Input, schema: &Arc<Schema>, why: &'static str) -> Result<Vec<String>, ReplayError> {
-    let InputFile { path, options } = &input.predictions;
+    let mut all = BTreeSet::new();
+    for path in input.predictions.paths() {
+        all.extend(versions_in(path, input, schema, why)?);
+    }
+    Ok(all.into_iter().collect())
+}
+
+fn versions_in(
+    path: &Path,
+    input: &Input,
+    schema: &Arc<Schema>,
+    why: &'static str,
+) -> Result<Vec<String>, ReplayError> {
+    let options = &input.predictions.options;
     match FileKind::of(path)? {
         _ if path.as_os_str() == "-" => Err(ReplayError::StandardInput { why }),
         FileKind::Columns => {
@@ -123,7 +138,7 @@ fn versions_in_file(input: &Input, schema: &Arc<Schema>, why: &'static str) -> R
         FileKind::JsonLines | FileKind::Avro => {
             let mut stream: FileStream<PredictionBatch> = FileStream::open(path, schema, options)?;
             let mut decoder = stream.decoder();
-            let mut found = std::collections::BTreeSet::new();
+            let mut found = BTreeSet::new();
             while let Some(piece) = stream.next_piece()? {
                 let (chunk, block) = decoder.decode(piece, stream.empty())?;
                 block.into_iter().for_each(|b| stream.give_back(b));

@@ -81,6 +81,8 @@ mod ledger_log;
 mod limits;
 #[path = "support/long_stream.rs"]
 mod long_stream;
+#[path = "cases/many.rs"]
+mod many;
 #[path = "cases/measurements.rs"]
 mod measurements;
 #[path = "cases/memory.rs"]

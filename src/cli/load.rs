@@ -24,6 +24,7 @@ use super::terminal::errln;
 use super::{display, replay};
 use crate::config::SourceConfig;
 use crate::daemon::read_config;
+use crate::source::many;
 use driftgate_core::event::{EventKind, FieldMap};
 use input::Input;
 use send::Sender;
@@ -36,7 +37,7 @@ const INTERRUPTED: u8 = 130;
 /// Publishes a file's rows to Kafka as JSON events
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Files may be Parquet (.parquet), Avro (.avro), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input), whose lines are published unchanged.\nCSV and JSON lines may be packed (.gz, .zst).\nThe key of predictions and labels is the prediction id. Ctrl-C stops once the brokers have acknowledged what was sent; a second Ctrl-C stops at once.\n\nExample:\n  driftgate load --policy tests/data/flights/policy.yaml --topic predictions \\\n    --file tests/data/flights/predictions.parquet --brokers localhost:9092"
+    after_help = "Files may be Parquet (.parquet), Avro (.avro), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input), whose lines are published unchanged.\nCSV and JSON lines may be packed (.gz, .zst).\nA folder stands for all event files in it, a pattern in quotes (logs/2026-*/**.jsonl.gz) for those that match, both in the order of their paths. --file may be given several times.\nThe key of predictions and labels is the prediction id. Ctrl-C stops once the brokers have acknowledged what was sent; a second Ctrl-C stops at once.\n\nExample:\n  driftgate load --policy tests/data/flights/policy.yaml --topic predictions \\\n    --file tests/data/flights/predictions.parquet --brokers localhost:9092"
 )]
 pub struct Args {
     /// Policy of the model
@@ -45,9 +46,9 @@ pub struct Args {
     /// Topic to publish to; it must exist
     #[arg(long, value_name = "TOPIC")]
     topic: String,
-    /// File whose rows are published
-    #[arg(long, value_name = "FILE")]
-    file: PathBuf,
+    /// File whose rows are published, or a folder or pattern of files
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    file: Vec<PathBuf>,
     /// Kind of the events; default: labels if there is a column of labels or of a KPI, measurements if there are metric and value, predictions if
     /// there is a score or a version, else features
     #[arg(long, value_name = "KIND", value_parser = EventKind::ALL.map(EventKind::name))]
@@ -91,7 +92,12 @@ fn publish(args: &Args, second: Told<Ended>) -> Result<u8, Failure> {
             args.topic
         );
     }
-    let mut input = Input::open(&args.file, &policy, kind)?;
+    let mut files = many::files(&args.file)?.into_iter();
+    let first = files.next().context("--file names the file to publish")?;
+    let mut input = Input::open(&first, &policy, kind)?;
+    if files.len() > 0 {
+        input.total = None;
+    }
     let sender = Sender::connect(&properties, &args.topic)?;
     let stop = interrupts(second)?;
     let started = Instant::now();
@@ -104,7 +110,15 @@ fn publish(args: &Args, second: Told<Ended>) -> Result<u8, Failure> {
         }
         match input.next(&mut out) {
             Ok(Some(key)) => sender.send(key, &out),
-            Ok(None) => break Ok(()),
+            Ok(None) => match files.next().map(|next| Input::open(&next, &policy, Some(input.kind))) {
+                None => break Ok(()),
+                Some(Err(error)) => break Err(error),
+                Some(Ok(next)) => {
+                    input = next;
+                    input.total = None;
+                    continue;
+                }
+            },
             Err(error) => break Err(error),
         }
         limit.sent += 1;
@@ -139,9 +153,10 @@ impl Published {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = published as f64 / seconds.max(1e-9);
         let kind = self.kind.name();
-        let (file, topic, partitions) = (args.file.display(), &args.topic, sender.partitions);
+        let named: Vec<String> = args.file.iter().map(|file| file.display().to_string()).collect();
+        let (file, topic, partitions) = (named.join(", "), &args.topic, sender.partitions);
         let summary = json!({
-            "file": file.to_string(), "topic": topic, "kind": kind, "partitions": partitions,
+            "file": file, "topic": topic, "kind": kind, "partitions": partitions,
             "published": published, "seconds": seconds, "events_per_second": rate.round(), "interrupted": interrupted,
         });
         args.output.print(&summary, || {

@@ -21,6 +21,7 @@ use crate::config::{self, SourceConfig};
 use crate::daemon::sources;
 use crate::replay::{self, Input, InputFile, ReplayOutcome};
 use crate::source::columns::nulls::NullTexts;
+use crate::source::many;
 use crate::source::options::FileOptions;
 use driftgate_core::event::EventKind;
 use driftgate_core::judge::verdict::Verdict;
@@ -32,7 +33,7 @@ use summary::{Outs, Summary};
 /// Runs the daemon's pipeline over files and prints a summary of its verdicts
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Files may be Parquet (.parquet), Avro (.avro), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input). CSV and JSON lines may be packed (.gz, .zst).\n\nExample:\n  driftgate replay --policy tests/data/flights/policy.yaml \\\n    --predictions tests/data/flights/predictions.parquet \\\n    --labels tests/data/flights/labels.parquet --verdicts verdicts.jsonl"
+    after_help = "Files may be Parquet (.parquet), Avro (.avro), CSV (.csv) or JSON lines (.jsonl, .ndjson; - is standard input). CSV and JSON lines may be packed (.gz, .zst).\nA folder stands for all event files in it, a pattern in quotes (logs/2026-*/**.jsonl.gz) for those that match, both in the order of their paths. A flag may be given several times: what it names is read one behind the other, as one file.\n\nExample:\n  driftgate replay --policy tests/data/flights/policy.yaml \\\n    --predictions tests/data/flights/predictions.parquet \\\n    --labels tests/data/flights/labels.parquet --verdicts verdicts.jsonl"
 )]
 pub struct Args {
     /// Policy of the model
@@ -63,13 +64,13 @@ pub struct Args {
     output: Output,
 }
 
-/// A flag for each kind of event: the file that holds such events.
+/// A flag for each kind of event: the files that hold such events, as they are named.
 #[derive(Debug)]
-struct EventFiles(BTreeMap<EventKind, PathBuf>);
+struct EventFiles(BTreeMap<EventKind, Vec<PathBuf>>);
 
 impl clap::FromArgMatches for EventFiles {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        let file = |kind: EventKind| Some((kind, matches.get_one::<PathBuf>(kind.name())?.clone()));
+        let file = |kind: EventKind| Some((kind, matches.get_many::<PathBuf>(kind.name())?.cloned().collect()));
         Ok(Self(EventKind::ALL.into_iter().filter_map(file).collect()))
     }
 
@@ -83,7 +84,10 @@ impl clap::Args for EventFiles {
     fn augment_args(command: clap::Command) -> clap::Command {
         command.args(EventKind::LISTED.map(|kind| {
             let flag = clap::Arg::new(kind.name()).long(kind.name()).value_name("FILE").help(kind.help());
-            flag.value_parser(clap::value_parser!(PathBuf)).required(kind == EventKind::Predictions)
+            flag.value_parser(clap::value_parser!(PathBuf))
+                .action(clap::ArgAction::Append)
+                .num_args(1..)
+                .required(kind == EventKind::Predictions)
         }))
     }
 
@@ -128,8 +132,12 @@ pub fn verdicts(args: &Args) -> anyhow::Result<Vec<Verdict>> {
 fn input(args: &Args) -> anyhow::Result<Input> {
     let policy = Arc::new(read_policy(&args.policy)?);
     let options = Options::new(&policy, args.config.as_deref(), super::threads::threads(args.threads))?;
-    let mut files: BTreeMap<EventKind, InputFile> =
-        args.files.0.iter().map(|(kind, path)| (*kind, options.file(path, *kind))).collect();
+    let mut files: BTreeMap<EventKind, InputFile> = args
+        .files
+        .0
+        .iter()
+        .map(|(kind, paths)| Ok((*kind, options.files(paths, *kind)?)))
+        .collect::<anyhow::Result<_>>()?;
     let predictions = files.remove(&EventKind::Predictions).context("--predictions names the file to replay")?;
     Ok(Input { policy, predictions, others: files })
 }
@@ -157,10 +165,10 @@ fn fail_on_word(code: u8) -> &'static str {
 fn file_events(input: &Input, summary: &Summary, outcome: &ReplayOutcome) -> Vec<FileEvents> {
     let c = &outcome.counters;
     let of = |file: &InputFile, counted: u64| {
-        let rejects = summary.rejects.get(&file.path);
-        let rejected = rejects.map_or(0, |r| r.count);
-        let first = rejects.map(|r| r.first.clone());
-        FileEvents { file: file.path.clone(), read: counted.saturating_add(rejected), rejected, first }
+        let rejects = || file.paths().filter_map(|path| summary.rejects.get(path));
+        let rejected = rejects().map(|r| r.count).sum();
+        let first = rejects().next().map(|r| r.first.clone());
+        FileEvents { file: file.name(), read: counted.saturating_add(rejected), rejected, first }
     };
     let mut others: Vec<_> = input.others.iter().collect();
     others.sort_unstable_by_key(|(kind, _)| kind.name());
@@ -197,11 +205,18 @@ impl Options {
         Ok(Self { base, sources: config.sources })
     }
 
+    /// Files, folders and patterns of this kind, read by the first source of its kind.
+    fn files(&self, named: &[PathBuf], kind: EventKind) -> anyhow::Result<InputFile> {
+        let mut paths = many::files(named)?.into_iter();
+        let first = paths.next().context("no file is named")?;
+        Ok(InputFile { more: paths.collect(), ..self.file(&first, kind) })
+    }
+
     /// A file of this kind, read by the first source of its kind.
     pub fn file(&self, path: &Path, kind: EventKind) -> InputFile {
         let source = self.sources.iter().find(|s| s.kind == kind);
         let options = source.map_or_else(|| self.base.clone(), |s| sources::file_options(&self.base, s));
-        InputFile { path: path.to_owned(), options }
+        InputFile { path: path.to_owned(), more: Vec::new(), options }
     }
 }
 

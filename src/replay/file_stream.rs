@@ -1,25 +1,24 @@
-//! One file of a replay as a stream: its pieces are taken in order, decoded by any worker, and their batches admitted in
-//! order.
+//! The files of one kind of a replay as a stream: their pieces are taken in order, one file behind the other, decoded by any worker, and
+//! their batches admitted in order.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::error::ReplayError;
 use super::input::InputFile;
 use super::remarks::Findings;
 use super::report::Event;
 use super::workers::{Admitted, Decode, Run, Stream};
-use crate::source::files::{FileStream, PieceDecoder};
+use crate::source::files::{FileKind, FileStream, Piece, PieceDecoder, StreamError};
 use crate::source::options::Chunk;
 use driftgate_core::decode::notes::Notes;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::event::{FieldMap, TimeUnit};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, Intake, SourceId};
 use driftgate_core::pipeline::batch::{Batch, PerKind};
 use driftgate_core::pipeline::{Pipeline, lock};
+use driftgate_core::schema::Schema;
 
 /// Pieces of columns are large, and take tens of milliseconds each.
 const SPARE_OF_COLUMNS: u64 = 2;
@@ -41,7 +40,7 @@ fn translate<B: Batch>(batch: &mut B, decoder: DecoderId, intake: &mut Intake, r
     batch.translate(intake, decoder, rest);
 }
 
-/// Opens a file as a stream.
+/// Opens files as a stream.
 pub(super) struct OpenStream<'a> {
     pub file: &'a InputFile,
     pub pipeline: &'a Pipeline,
@@ -56,25 +55,51 @@ impl PerKind for OpenStream<'_> {
     }
 }
 
-/// One file.
+/// The files.
 struct FileReplay<B: Batch> {
     source: SourceId,
-    path: PathBuf,
-    stream: Mutex<FileStream<B>>,
+    file: InputFile,
+    open: Mutex<OpenFile<B>>,
     /// One per worker.
-    decoders: Vec<(Mutex<PieceDecoder<B>>, DecoderId)>,
+    decoders: Vec<Mutex<WorkerDecoder<B>>>,
+    /// By file and worker; files of lines share theirs.
+    ids: Vec<Vec<DecoderId>>,
     decoded: Mutex<Decoded<B>>,
-    /// Where its fields stand, and in which unit its times are.
-    fields: FieldMap,
-    unit: TimeUnit,
     /// Bytes that pieces were taken of; told without waiting for who takes one.
     bytes_read: AtomicU64,
 }
 
+/// The file that pieces are taken of.
+struct OpenFile<B: Batch> {
+    /// Its number.
+    at: usize,
+    stream: FileStream<B>,
+    schema: Arc<Schema>,
+    /// Bytes of those before it.
+    before: u64,
+}
+
+/// A worker's decoder, of one file or of several of lines.
+struct WorkerDecoder<B: Batch> {
+    at: usize,
+    decoder: PieceDecoder<B>,
+    /// What decoders before it have seen.
+    seen: Seen,
+}
+
+/// A batch of a file.
+struct OfFile<B> {
+    at: usize,
+    id: DecoderId,
+    chunk: Chunk<B>,
+}
+
 /// Batches that wait, by piece, and memory for more.
 struct Decoded<B> {
-    pieces: BTreeMap<u64, VecDeque<(DecoderId, Chunk<B>)>>,
+    pieces: BTreeMap<u64, VecDeque<OfFile<B>>>,
     spare: Vec<B>,
+    /// The number of the file that was admitted last.
+    at: usize,
     /// The number of the next line to be admitted.
     line: u64,
     /// Of what was admitted.
@@ -82,45 +107,93 @@ struct Decoded<B> {
     first_id: String,
 }
 
+impl<B: Batch> OpenFile<B> {
+    /// The next piece, of this file or one behind it.
+    fn next_piece(&mut self, file: &InputFile) -> Result<Option<Piece>, StreamError> {
+        loop {
+            if let Some(piece) = self.stream.next_piece()? {
+                return Ok(Some(piece));
+            }
+            let Some(path) = file.paths().nth(self.at + 1) else { return Ok(None) };
+            let mut next = FileStream::open(path, &self.schema, &file.options)?;
+            next.follow(&mut self.stream);
+            self.before += self.stream.bytes_read();
+            (self.at, self.stream) = (self.at + 1, next);
+        }
+    }
+}
+
 impl<B: Batch> FileReplay<B> {
     fn open(file: &InputFile, pipeline: &Pipeline, workers: usize) -> Result<Self, ReplayError> {
         let mut intake = pipeline.intake();
-        let stream = FileStream::open(&file.path, intake.schema(), &file.options)?;
-        let decoders = (0..workers).map(|_| (Mutex::new(stream.decoder()), intake.add_decoder())).collect();
+        let schema = Arc::clone(intake.schema());
+        let stream = FileStream::open(&file.path, &schema, &file.options)?;
+        let decoder = |_| Mutex::new(WorkerDecoder { at: 0, decoder: stream.decoder(), seen: Seen::default() });
+        let decoders = (0..workers).map(decoder).collect();
+        let mut of_lines: Option<Vec<DecoderId>> = None;
+        let mut ids = Vec::new();
+        for path in file.paths() {
+            let is_lines = FileKind::of(path)? == FileKind::JsonLines;
+            let known = of_lines.clone().filter(|_| is_lines);
+            let of_file: Vec<DecoderId> = known.unwrap_or_else(|| (0..workers).map(|_| intake.add_decoder()).collect());
+            if is_lines {
+                of_lines.get_or_insert_with(|| of_file.clone());
+            }
+            ids.push(of_file);
+        }
         Ok(Self {
             source: intake.add_source(B::kind(), file.options.format.time.future, None),
-            path: file.path.clone(),
+            file: file.clone(),
             decoders,
+            ids,
             decoded: Mutex::new(Decoded {
                 pieces: BTreeMap::new(),
                 spare: Vec::new(),
+                at: 0,
                 line: stream.first_line(),
                 notes: Notes::default(),
                 first_id: String::new(),
             }),
-            stream: Mutex::new(stream),
-            fields: file.options.format.fields.clone(),
-            unit: file.options.format.time.unit,
+            open: Mutex::new(OpenFile { at: 0, stream, schema, before: 0 }),
             bytes_read: AtomicU64::new(0),
         })
     }
 }
 
+impl<B: Batch> FileReplay<B> {
+    /// The number of a file's first line; rows of columns have theirs already.
+    fn first_line(&self, at: usize) -> u64 {
+        let path = self.file.paths().nth(at);
+        u64::from(path.is_some_and(|path| matches!(FileKind::of(path), Ok(FileKind::JsonLines))))
+    }
+}
+
 impl<B: Batch> Stream for FileReplay<B> {
     fn take(&self, worker: usize) -> Result<Option<Decode<'_>>, ReplayError> {
-        let mut stream = lock(&self.stream);
-        let piece = stream.next_piece()?;
-        self.bytes_read.store(stream.bytes_read(), Ordering::Relaxed);
+        let mut open = lock(&self.open);
+        let piece = open.next_piece(&self.file)?;
+        self.bytes_read.store(open.before + open.stream.bytes_read(), Ordering::Relaxed);
         let Some(piece) = piece else { return Ok(None) };
-        let spare = lock(&self.decoded).spare.pop().unwrap_or_else(|| stream.empty());
-        drop(stream);
-        Ok(Some(Box::new(move |number| {
-            let Some((decoder, id)) = self.decoders.get(worker) else { return Ok(()) };
-            let (chunk, block) = lock(decoder).decode(piece, spare)?;
-            if let Some(block) = block {
-                lock(&self.stream).give_back(block);
+        let spare = lock(&self.decoded).spare.pop().unwrap_or_else(|| open.stream.empty());
+        let at = open.at;
+        let id = self.ids.get(at).and_then(|of_file| of_file.get(worker)).copied();
+        let (Some(id), Some(decoder)) = (id, self.decoders.get(worker)) else { return Ok(None) };
+        let mut own = lock(decoder);
+        if own.at != at {
+            // Codes of lines go on from file to file, in one decoder.
+            if !(open.stream.is_lines() && matches!(own.decoder, PieceDecoder::Lines(_))) {
+                let before = std::mem::replace(&mut own.decoder, open.stream.decoder());
+                own.seen.merge(&before.seen());
             }
-            lock(&self.decoded).pieces.entry(number).or_default().push_back((*id, chunk));
+            own.at = at;
+        }
+        drop((own, open));
+        Ok(Some(Box::new(move |number| {
+            let (chunk, block) = lock(decoder).decoder.decode(piece, spare)?;
+            if let Some(block) = block {
+                lock(&self.open).stream.give_back(block);
+            }
+            lock(&self.decoded).pieces.entry(number).or_default().push_back(OfFile { at, id, chunk });
             Ok(())
         })))
     }
@@ -134,11 +207,14 @@ impl<B: Batch> Stream for FileReplay<B> {
     ) -> Result<Admitted<'a>, ReplayError> {
         let mut decoded = lock(&self.decoded);
         let first = decoded.pieces.get_mut(&number).and_then(|chunks| Some((chunks.pop_front()?, chunks.is_empty())));
-        let Some(((id, mut chunk), last)) = first else {
+        let Some((OfFile { at, id, mut chunk }, last)) = first else {
             return Ok(Admitted { reached: None, last: true, count: Box::new(|| job) });
         };
         if last {
             decoded.pieces.remove(&number);
+        }
+        if decoded.at != at {
+            (decoded.at, decoded.line) = (at, self.first_line(at));
         }
         let line = decoded.line;
         decoded.line += chunk.lines;
@@ -147,8 +223,9 @@ impl<B: Batch> Stream for FileReplay<B> {
             decoded.first_id.push_str(chunk.batch.first_id());
         }
         drop(decoded);
-        for (at, reject, payload) in chunk.rejects.drain(..) {
-            run.note(Event::Reject { path: self.path.clone(), line: line + at, reject, payload });
+        for (of_batch, reject, payload) in chunk.rejects.drain(..) {
+            let path = self.file.paths().nth(at).unwrap_or(&self.file.path).to_owned();
+            run.note(Event::Reject { path, line: line + of_batch, reject, payload });
         }
         if chunk.unknown_model > 0 {
             run.note(Event::UnknownModel(chunk.unknown_model));
@@ -181,24 +258,26 @@ impl<B: Batch> Stream for FileReplay<B> {
 
     fn findings(&self) -> Findings {
         let mut seen: Option<Seen> = None;
-        for (decoder, _) in &self.decoders {
-            let of_one = lock(decoder).seen();
+        for decoder in &self.decoders {
+            let own = lock(decoder);
+            let mut of_one = own.decoder.seen();
+            of_one.merge(&own.seen);
             seen.get_or_insert_with(|| of_one.clone()).merge(&of_one);
         }
         let decoded = lock(&self.decoded);
         Findings {
-            path: self.path.clone(),
+            path: self.file.name(),
             kind: B::kind(),
-            fields: self.fields.clone(),
-            unit: self.unit,
+            fields: self.file.options.format.fields.clone(),
+            unit: self.file.options.format.time.unit,
             notes: decoded.notes.clone(),
             first_id: decoded.first_id.clone(),
-            halves: lock(&self.stream).halves(),
+            halves: lock(&self.open).stream.halves(),
             seen: seen.unwrap_or_default(),
         }
     }
 
     fn spare_pieces(&self) -> u64 {
-        if lock(&self.stream).is_lines() { SPARE_OF_LINES } else { SPARE_OF_COLUMNS }
+        if lock(&self.open).stream.is_lines() { SPARE_OF_LINES } else { SPARE_OF_COLUMNS }
     }
 }

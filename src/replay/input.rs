@@ -1,7 +1,7 @@
-//! What is replayed: a policy, and a file of each kind of events.
+//! What is replayed: a policy, and files of each kind of events.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::source::options::FileOptions;
@@ -17,10 +17,11 @@ pub struct Input {
     pub others: BTreeMap<EventKind, InputFile>,
 }
 
-/// A file and how it is read.
+/// A file, those that follow it in the same stream, and how they are read.
 #[derive(Clone, Debug)]
 pub struct InputFile {
     pub path: PathBuf,
+    pub more: Vec<PathBuf>,
     pub options: FileOptions,
 }
 
@@ -35,6 +36,23 @@ impl Input {
 impl InputFile {
     /// How many bytes there are to read, where that is known.
     pub(super) fn bytes(&self) -> Option<u64> {
-        if self.path.as_os_str() == "-" { None } else { std::fs::metadata(&self.path).ok().map(|m| m.len()) }
+        let bytes = |path: &Path| {
+            if path.as_os_str() == "-" { None } else { std::fs::metadata(path).ok().map(|m| m.len()) }
+        };
+        self.paths().map(bytes).sum()
+    }
+
+    /// Its files in their order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.path).chain(&self.more).map(PathBuf::as_path)
+    }
+
+    /// What to call it: its file, or the first of them and how many there are.
+    #[must_use]
+    pub fn name(&self) -> PathBuf {
+        match self.more.len() {
+            0 => self.path.clone(),
+            more => format!("{} and {more} more", self.path.display()).into(),
+        }
     }
 }

@@ -238,6 +238,13 @@ impl<B: Batch> FileStream<B> {
         }
     }
 
+    /// Requests and responses of the file before may meet those of this one.
+    pub fn follow(&mut self, before: &mut Self) {
+        if before.joiner.is_some() {
+            self.joiner = before.joiner.take();
+        }
+    }
+
     /// A decoder of this file's pieces.
     #[must_use]
     pub fn decoder(&self) -> PieceDecoder<B> {

@@ -94,7 +94,7 @@ impl Bench {
             threads: 1,
             kserve: None,
         };
-        InputFile { path, options }
+        InputFile { path, more: Vec::new(), options }
     }
 
     /// A replay; whether it judged or counted something.

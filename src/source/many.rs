@@ -1,0 +1,171 @@
+//! Files as people have them: a file, a folder of files, or a pattern, in a defined order.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, glob_with};
+
+use super::files::FileKind;
+
+/// `*` matches within a name, and no hidden one.
+const MATCH: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+#[derive(Debug, thiserror::Error)]
+pub enum ManyError {
+    #[error("{name} cannot be read: {cause}")]
+    Read { name: String, cause: String },
+    #[error(
+        "the folder {name} holds no event file: their names end in .parquet, .avro, .csv, .jsonl or .ndjson (the last three also with .gz or .zst behind it)"
+    )]
+    Empty { name: String },
+    #[error("no file matches {name}")]
+    NoMatch { name: String },
+    #[error("{name} is no pattern: {cause}")]
+    Pattern { name: String, cause: String },
+    #[error("{name} is named twice: its events would count twice; name it once")]
+    Twice { name: String },
+}
+
+/// The files that are named: a file as it is; of a folder all event files in it and in its folders; of a pattern (`*`, `?`, `[a-c]`, `**`
+/// for any folders) all that match, folders likewise. What is named first comes first; within a folder or a pattern, files are in the order
+/// of their paths, by the bytes of each part. Names that begin with `.` or `_` within a folder are passed over.
+///
+/// # Errors
+/// What is not there, a folder or pattern without a file, and a file that is named twice.
+pub fn files<P: AsRef<Path>>(named: &[P]) -> Result<Vec<PathBuf>, ManyError> {
+    let mut all = Vec::new();
+    for named in named.iter().map(AsRef::as_ref) {
+        let name = || named.display().to_string();
+        if named == Path::new("-") {
+            all.push(named.to_owned());
+        } else if named.is_dir() {
+            let before = all.len();
+            folder(named, &mut all)?;
+            if all.len() == before {
+                return Err(ManyError::Empty { name: name() });
+            }
+        } else if named.exists() || !name().contains(['*', '?', '[']) {
+            // What is not there is told by who opens it.
+            all.push(named.to_owned());
+        } else {
+            let before = all.len();
+            matching(&name(), &mut all)?;
+            if all.len() == before {
+                return Err(ManyError::NoMatch { name: name() });
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    match all.iter().find(|path| !seen.insert(path.canonicalize().unwrap_or_else(|_| (*path).clone()))) {
+        Some(twice) => Err(ManyError::Twice { name: twice.display().to_string() }),
+        None => Ok(all),
+    }
+}
+
+/// The event files of a folder and its folders.
+fn folder(of: &Path, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
+    let unreadable = |e: std::io::Error| ManyError::Read { name: of.display().to_string(), cause: e.to_string() };
+    let entries = std::fs::read_dir(of).map_err(unreadable)?;
+    let mut paths =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<PathBuf>>>().map_err(unreadable)?;
+    paths.sort_unstable();
+    for path in paths {
+        let hidden = path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')));
+        // A link to a folder may lead round in circles.
+        if hidden || (path.is_symlink() && path.is_dir()) {
+            continue;
+        }
+        if path.is_dir() {
+            folder(&path, all)?;
+        } else if FileKind::of(&path).is_ok() {
+            all.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// What matches a pattern.
+fn matching(pattern: &str, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
+    // `**.jsonl` means the same as `**/*.jsonl`.
+    let parts = pattern.split('/').map(|part| match part.strip_prefix("**") {
+        Some(rest) if !rest.is_empty() => format!("**/*{rest}"),
+        _ => part.to_owned(),
+    });
+    let whole = parts.collect::<Vec<_>>().join("/");
+    let paths =
+        glob_with(&whole, MATCH).map_err(|e| ManyError::Pattern { name: pattern.to_owned(), cause: e.to_string() })?;
+    let unreadable =
+        |e: glob::GlobError| ManyError::Read { name: e.path().display().to_string(), cause: e.error().to_string() };
+    let mut found = paths.collect::<Result<Vec<PathBuf>, _>>().map_err(unreadable)?;
+    found.sort_unstable();
+    let folders: BTreeSet<PathBuf> = found.iter().filter(|path| path.is_dir()).cloned().collect();
+    for path in found {
+        // Of a folder that matches, all files come at once.
+        if path.ancestors().skip(1).any(|above| folders.contains(above)) {
+            continue;
+        }
+        if folders.contains(&path) {
+            folder(&path, all)?;
+        } else {
+            all.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        folder
+    }
+
+    fn found(of: &tempfile::TempDir, named: &[&str]) -> Result<Vec<String>, String> {
+        let named: Vec<PathBuf> = named.iter().map(|name| of.path().join(name)).collect();
+        let found = files(&named).map_err(|e| e.to_string().replace(&of.path().display().to_string(), ""))?;
+        Ok(found.iter().map(|path| path.strip_prefix(of.path()).unwrap().display().to_string()).collect())
+    }
+
+    const NAMES: [&str; 9] = [
+        "logs/2026-02/b.jsonl.gz",
+        "logs/2026-02/a.jsonl.gz",
+        "logs/2026-01/x/c.jsonl.gz",
+        "logs/2025-12/d.jsonl.gz",
+        "logs/2026-01/_SUCCESS",
+        "logs/2026-01/.hidden.jsonl",
+        "more/readme.md",
+        "more/e.parquet",
+        "none/readme.md",
+    ];
+
+    #[test]
+    fn folders_and_patterns_give_files_in_the_order_of_their_paths() {
+        let of = made(&NAMES);
+        let expected = ["logs/2026-01/x/c.jsonl.gz", "logs/2026-02/a.jsonl.gz", "logs/2026-02/b.jsonl.gz"];
+        for pattern in ["logs/2026-*/**.jsonl.gz", "logs/2026-*/**/*.jsonl.gz", "logs/2026-*", "logs/2026-0[12]"] {
+            assert_eq!(found(&of, &[pattern]).unwrap(), expected, "{pattern}");
+        }
+        let both = found(&of, &["more/", "logs"]).unwrap();
+        assert_eq!(both, ["more/e.parquet", "logs/2025-12/d.jsonl.gz", expected[0], expected[1], expected[2]]);
+        assert_eq!(found(&of, &["logs/2026-02/?.jsonl.gz", "nowhere.csv"]).unwrap().len(), 3, "who opens it tells");
+        assert_eq!(files(&["-"]).unwrap(), [PathBuf::from("-")]);
+    }
+
+    #[test]
+    fn what_names_no_file_or_one_twice_is_told() {
+        let of = made(&NAMES);
+        assert!(found(&of, &["none"]).unwrap_err().starts_with("the folder /none holds no event file"));
+        assert_eq!(found(&of, &["logs/2027-*"]).unwrap_err(), "no file matches /logs/2027-*");
+        assert!(found(&of, &["more/[.csv"]).unwrap_err().starts_with("/more/[.csv is no pattern"));
+        let twice = found(&of, &["logs", "logs/2026-02/a*"]).unwrap_err();
+        assert!(twice.starts_with("/logs/2026-02/a.jsonl.gz is named twice"), "{twice}");
+    }
+}

@@ -91,7 +91,7 @@ pub trait WindowCounts {
 pub struct SumCounts {
     pub mean: Option<Ratio>,
     pub reference_mean: Option<Ratio>,
-    /// The smallest and the largest value, exactly.
+    /// The smallest and the largest value as they are, but for those beyond ±1e12.
     pub ends: Option<[f64; 2]>,
     pub reference_ends: Option<[f64; 2]>,
     /// The standard deviation of the training values.

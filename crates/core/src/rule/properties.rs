@@ -50,7 +50,7 @@ pub enum Subjects {
 pub enum Reference {
     /// Nothing: the value itself has a limit.
     None,
-    /// The training snapshot.
+    /// The training snapshot, without which the rule has no value.
     Snapshot,
     /// The training snapshot is shown beside the value, which has a limit of its own.
     Shown,

@@ -235,7 +235,7 @@ libs=${KAFKA_LIBS:-$dir/libs}
 shift 2
 case "$verb/$#" in
   install/0) install ;;
-  start/[012]) start "$@" ;;
+  start/[0-4]) start "$@" ;;
   stop/0) stop ;;
   status/0) status ;;
   create-topic/[2-9]) create_topic "$@" ;;

@@ -48,6 +48,10 @@ CONTENDERS = {"a process of its own": (None, 1), "whole models": ("models", 1), 
               "divided, two processes": ("partitions", 2)}
 
 
+def binary():
+    return os.path.abspath(os.environ.get("DRIFTGATE", "target/release/driftgate"))
+
+
 def ensure_topics(brokers, names):
     admin = AdminClient({"bootstrap.servers": brokers})
     for made in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names]).values():
@@ -134,13 +138,12 @@ def run_once(folder, args, prefix, run, split, processes, total):
     """Seconds and CPU seconds from the first counted event to the last, by event."""
     ports = [args.port + i for i in range(processes)]
     files = [configuration(folder, args, prefix, run, split, chr(ord("a") + i), port) for i, port in enumerate(ports)]
-    binary = os.path.abspath(os.environ.get("DRIFTGATE", "target/release/driftgate"))
     if split:
-        subprocess.run([binary, "cluster", "topics", "--create", "--config", files[0].name], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([binary(), "cluster", "topics", "--create", "--config", files[0].name], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     logs = [open(file.with_suffix(".log"), "w", encoding="utf-8") for file in files]
     cores = sorted(os.sched_getaffinity(0))
     pin = [(lambda core=core: os.sched_setaffinity(0, {core})) if args.pin else None for core in cores]
-    daemons = [subprocess.Popen([binary, "run", "--threads", "1", "--config", file.name], cwd=folder, stdout=log, stderr=log,
+    daemons = [subprocess.Popen([binary(), "run", "--threads", "1", "--config", file.name], cwd=folder, stdout=log, stderr=log,
                                 preexec_fn=pin[i % len(pin)])
                for i, (file, log) in enumerate(zip(files, logs))]
     try:

@@ -40,6 +40,7 @@ use crate::api::PageQuery;
 use crate::history::columns::{Row, VERDICT, rows_of};
 use crate::history::{DAY_MS, Window};
 use driftgate_core::judge::verdict::Verdict;
+use driftgate_core::policy::Policy;
 use layout::Part;
 
 /// At most so many windows are drawn.
@@ -80,8 +81,7 @@ pub(super) async fn version(
     let mut groups = Vec::new();
     for group in &policy.groups {
         let verdict = seen.verdicts.iter().find(|verdict| verdict.group == group.name);
-        let last = verdict.into_iter().flat_map(|verdict| rows_of(Window::of(verdict, &policy)));
-        let last = last.filter(|row| row.of.metric != VERDICT).collect();
+        let last = verdict.into_iter().flat_map(|verdict| results(verdict, &policy)).collect();
         let lines = verdict.into_iter().flat_map(version::worst_by_rule);
         let lines = lines.map(|(rule, worst)| (worst, of(rule, &worst.subject))).collect();
         groups.push(version::Group { name: &group.name, windows: of(&group.name, ""), verdict, last, lines });
@@ -148,8 +148,13 @@ async fn last_rows(app: &Shared, model: &str, version: &str, subject: &str) -> R
     let policy = known_model(app, model)?.policy;
     let names = PathNames((model.to_owned(), version.to_owned()));
     let seen = explain(State(Arc::clone(app)), names).await?.0;
-    let rows = seen.verdicts.iter().flat_map(|verdict| rows_of(Window::of(verdict, &policy)));
-    Ok(rows.filter(|row| row.of.subject == subject && row.of.metric != VERDICT).collect())
+    let rows = seen.verdicts.iter().flat_map(|verdict| results(verdict, &policy));
+    Ok(rows.filter(|row| row.of.subject == subject).collect())
+}
+
+/// The rows of a verdict's results, without its own.
+fn results(verdict: &Verdict, policy: &Policy) -> impl Iterator<Item = Row> {
+    rows_of(Window::of(verdict, policy)).filter(|row| row.of.metric != VERDICT)
 }
 
 /// Rows of a subject with their distributions, of every rule.

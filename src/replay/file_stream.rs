@@ -158,9 +158,7 @@ impl<B: Batch> FileReplay<B> {
             bytes_read: AtomicU64::new(0),
         })
     }
-}
 
-impl<B: Batch> FileReplay<B> {
     /// The number of a file's first line; rows of columns have theirs already.
     fn first_line(&self, at: usize) -> u64 {
         let path = self.file.paths().nth(at);

@@ -19,13 +19,15 @@ use driftgate_core::kserve::pairs::Counts;
 use driftgate_core::pipeline::batch::Batch;
 use driftgate_core::schema::Schema;
 
+/// What the names of event files end in; the parenthesis is open.
+pub(super) const ENDINGS: &str =
+    ".parquet, .avro, .csv, .jsonl or .ndjson (the last three also with .gz or .zst behind it";
+
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     #[error("{name} cannot be read: {cause}")]
     Read { name: String, cause: String },
-    #[error(
-        "{name}: files end in .parquet, .avro, .csv, .jsonl or .ndjson (the last three also with .gz or .zst behind it; or - for JSON lines on standard input); this one does not"
-    )]
+    #[error("{name}: files end in {ENDINGS}; or - for JSON lines on standard input); this one does not")]
     Extension { name: String },
     #[error("{name} has no {what}")]
     Part { name: String, what: String },

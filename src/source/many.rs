@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, glob_with};
 
-use super::files::FileKind;
+use super::files::{ENDINGS, FileKind};
 
 /// `*` matches within a name, and no hidden one.
 const MATCH: MatchOptions =
@@ -15,9 +15,7 @@ const MATCH: MatchOptions =
 pub enum ManyError {
     #[error("{name} cannot be read: {cause}")]
     Read { name: String, cause: String },
-    #[error(
-        "the folder {name} holds no event file: their names end in .parquet, .avro, .csv, .jsonl or .ndjson (the last three also with .gz or .zst behind it)"
-    )]
+    #[error("the folder {name} holds no event file: their names end in {ENDINGS})")]
     Empty { name: String },
     #[error("no file matches {name}")]
     NoMatch { name: String },

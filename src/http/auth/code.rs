@@ -1,8 +1,6 @@
 //! A person's attempt to sign in at an issuer by the authorization code flow with PKCE (`OpenID` Connect Core 1.0, section 3.1; RFC 7636): what the browser
 //! keeps meanwhile, where it is sent to, and whether the ID token that comes of it is an answer.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Url;
@@ -11,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::sessions::{named, random, same};
 use crate::http_client::is_loopback;
+use driftgate_core::codec::hash;
 use driftgate_core::text;
 
 /// The cookie that a browser keeps meanwhile.
@@ -68,11 +67,7 @@ impl Attempt {
     /// 64 hexadecimal digits, which do not give the secret away.
     #[must_use]
     pub fn digest(&self, of: &str) -> String {
-        let digest = Sha256::digest(format!("{of}:{}", self.secret));
-        digest.iter().fold(String::with_capacity(64), |mut out, byte| {
-            let _ = write!(out, "{byte:02x}");
-            out
-        })
+        hash::sha256_hex(format!("{of}:{}", self.secret).as_bytes())
     }
 }
 

@@ -3,13 +3,13 @@
 //! said then. A restart ends all sessions.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use super::caller::Caller;
+use driftgate_core::codec::hash;
 
 /// The cookie.
 pub const COOKIE: &str = "driftgate_session";
@@ -115,11 +115,7 @@ pub fn same(a: &str, b: &str) -> bool {
 pub fn random() -> Option<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).ok()?;
-    let mut text = String::with_capacity(64);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    Some(text)
+    Some(hash::hex(&bytes))
 }
 
 /// The value of a cookie in a `Cookie` header.

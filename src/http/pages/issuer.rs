@@ -17,6 +17,7 @@ use crate::api::{SignInQuery, SignedInQuery};
 use crate::http::app::Shared;
 use crate::http::auth::Visitor;
 use crate::http::auth::code::{Attempt, COOKIE, LASTS_S, said};
+use crate::http::auth::oidc::Issuer;
 use crate::http::problem::{Parameters, Problem};
 
 /// GET /sign-in/issuer
@@ -25,9 +26,7 @@ pub async fn leave(
     headers: HeaderMap,
     Parameters(query): Parameters<SignInQuery>,
 ) -> Result<Response, Problem> {
-    let issuer = app.access.issuer().filter(|issuer| issuer.sign_in().is_some());
-    let issuer =
-        issuer.ok_or_else(|| Problem::bad_request("nobody signs in at an issuer here: write http.oidc.sign_in"))?;
+    let issuer = issuer(&app)?;
     let next = within(query.next.as_deref());
     let attempt = Attempt::begin(&next);
     let attempt =
@@ -44,9 +43,7 @@ pub async fn back(
     headers: HeaderMap,
     Parameters(query): Parameters<SignedInQuery>,
 ) -> Result<Response, Problem> {
-    let issuer = app.access.issuer().filter(|issuer| issuer.sign_in().is_some());
-    let issuer =
-        issuer.ok_or_else(|| Problem::bad_request("nobody signs in at an issuer here: write http.oidc.sign_in"))?;
+    let issuer = issuer(&app)?;
     let attempt = Attempt::of(&cookies(&headers));
     let Some(attempt) = attempt.filter(|attempt| attempt.is_of(query.state.as_deref().unwrap_or_default())) else {
         let why = "this is not the answer to an attempt of this browser of the last ten minutes: sign in again";
@@ -70,6 +67,14 @@ pub async fn back(
         Ok(None) => Err(Problem::internal("the system gives no random bytes, so that no session can begin")),
         Err(why) => no(StatusCode::FORBIDDEN, &why),
     }
+}
+
+/// The issuer that people sign in at.
+fn issuer(app: &Shared) -> Result<&Issuer, Problem> {
+    let issuer = app.access.issuer().filter(|issuer| issuer.sign_in().is_some());
+    issuer
+        .map(AsRef::as_ref)
+        .ok_or_else(|| Problem::bad_request("nobody signs in at an issuer here: write http.oidc.sign_in"))
 }
 
 /// The cookie of an attempt.

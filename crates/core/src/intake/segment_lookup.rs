@@ -13,9 +13,8 @@ pub struct SegmentLookup {
 const NONE: u32 = u32::MAX;
 
 impl SegmentLookup {
-    /// Looks up the codes that are new since the last call; returns whether there were any.
-    pub(super) fn look_up(&mut self, baseline: &Baseline, names: &EventNames) -> bool {
-        let mut found = false;
+    /// Looks up the codes that are new since the last call.
+    pub(super) fn look_up(&mut self, baseline: &Baseline, names: &EventNames) {
         for segmented in &baseline.beside.segmented {
             if self.places.len() <= segmented.by {
                 self.places.resize_with(segmented.by + 1, Vec::new);
@@ -25,10 +24,8 @@ impl SegmentLookup {
                 let name = u32::try_from(code).ok().and_then(|code| names.segment(segmented.by, code)).unwrap_or("");
                 let place = segmented.names.binary_search_by(|known| known.as_str().cmp(name)).ok();
                 places.push(place.and_then(|place| u32::try_from(place).ok()).unwrap_or(NONE));
-                found = true;
             }
         }
-        found
     }
 
     /// By code of a segmentation: the place of the segment; `None` where nothing is compared by it.

@@ -146,7 +146,10 @@ impl Version {
         let categories = self.look_up_categories(names);
         let Some(baseline) = self.known.spec.baseline() else { return categories };
         let is_behind = self.known.segments.is_behind(baseline, names);
-        categories | (is_behind && Arc::make_mut(&mut self.known.segments).look_up(baseline, names))
+        if is_behind {
+            Arc::make_mut(&mut self.known.segments).look_up(baseline, names);
+        }
+        categories | is_behind
     }
 
     fn look_up_categories(&mut self, names: &EventNames) -> bool {

@@ -97,11 +97,7 @@ fn worst(window: &dyn WindowCounts, target: Target, by: usize, side: Side, each:
         result.reason = Some(format!("no segment of {segmentation} is compared; {name}: {why}"));
         (result.value, result.bins) = (None, None);
     }
-    let n = |judged: &Judged, key: &str| {
-        let found = judged.evidence.iter().find(|(known, _)| *known == key);
-        found.map_or(Value::Null, |(_, value)| value.clone())
-    };
-    let count = |judged: &Judged, key: &str| n(judged, key).as_u64().unwrap_or(0);
+    let count = |judged: &Judged, key: &str| judged.told(key).and_then(Value::as_u64).unwrap_or(0);
     let inside: u64 =
         each.iter().map(|(_, j)| ["n", "missing", "invalid"].iter().map(|key| count(j, key)).sum::<u64>()).sum();
     let all = window.distribution(target).map_or(0, |c| c.events());
@@ -114,8 +110,8 @@ fn worst(window: &dyn WindowCounts, target: Target, by: usize, side: Side, each:
     result.evidence.extend((left_out > 0).then(|| ("segments_left_out", json!({"segments": left_out}))));
     let listed = each.iter().map(|(name, judged)| {
         let mut one = json!({
-            "segment": name, "status": judged.status, "value": number(judged.value), "n": n(judged, "n"),
-            "reference_n": n(judged, "reference_n"),
+            "segment": name, "status": judged.status, "value": number(judged.value), "n": judged.told("n"),
+            "reference_n": judged.told("reference_n"),
         });
         if let (Some(reason), Some(fields)) = (&judged.reason, one.as_object_mut()) {
             fields.insert("reason".to_owned(), reason.as_str().into());
@@ -138,7 +134,7 @@ fn severity(status: Status) -> u8 {
 
 /// How bad a value is by the side of its limit; without one, how much was counted, so that the largest segment speaks.
 fn badness(judged: &Judged, side: Side) -> f64 {
-    let n = || judged.evidence.iter().find(|(key, _)| *key == "n").and_then(|(_, n)| n.as_f64()).unwrap_or(0.0);
+    let n = || judged.told("n").and_then(Value::as_f64).unwrap_or(0.0);
     match judged.value {
         _ if judged.status == Status::Insufficient => n(),
         Some(value) if matches!(side, Side::Gt | Side::Gte) => -value,

@@ -33,6 +33,11 @@ impl Judged {
         }
     }
 
+    /// What stands under a key of the evidence.
+    pub(super) fn told(&self, key: &str) -> Option<&Value> {
+        self.evidence.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
     /// A result of nothing that was counted.
     #[must_use]
     pub fn uncounted(subject: impl Into<String>, reason: impl Into<String>) -> Self {

@@ -11,6 +11,31 @@ use crate::window::layout::Layout;
 use crate::window::measured::MeasuredCell;
 use crate::window::tally::Tally;
 
+/// A target's counts beside those of its reference; of a reference without counts nothing is known.
+pub(super) fn beside<'c>(
+    baseline: &'c Baseline,
+    target: Target,
+    (n, counted): (u64, Cells<'c>),
+    found: Option<ReferenceCells<'c>>,
+) -> Option<Distribution<'c>> {
+    let Cells { cells, missing, invalid } = counted;
+    let found = found.unwrap_or(ReferenceCells { cells: &[], n: 0, missing: 0, invalid: 0 });
+    let reference = match target {
+        Target::Categorical(i) => TargetReference::Categorical(&baseline.categorical.get(i)?.names),
+        numeric => TargetReference::Numeric { cells: found.cells, discrete: baseline.numeric(numeric)?.discrete },
+    };
+    Some(Distribution {
+        cells,
+        n,
+        missing,
+        invalid,
+        reference_n: found.n,
+        reference_missing: found.missing,
+        reference_invalid: found.invalid,
+        reference,
+    })
+}
+
 impl CountedWindow<'_, '_> {
     /// A target's counts beside those of a reference that is not the snapshot.
     pub(super) fn beside_reference<'c>(
@@ -19,27 +44,11 @@ impl CountedWindow<'_, '_> {
         (at, target): (usize, Target),
         (n, counted): (u64, Cells<'c>),
     ) -> Option<Distribution<'c>> {
-        let Cells { cells, missing, invalid } = counted;
         let found = match target {
             Target::Categorical(_) => self.counts_in_reference().and_then(|counts| counts.distribution(at, target)),
             _ => self.cells_in_reference(baseline, target),
         };
-        let none = ReferenceCells { cells: &[], n: 0, missing: 0, invalid: 0 };
-        let found = found.unwrap_or(none);
-        let reference = match target {
-            Target::Categorical(i) => TargetReference::Categorical(&baseline.categorical.get(i)?.names),
-            numeric => TargetReference::Numeric { cells: found.cells, discrete: baseline.numeric(numeric)?.discrete },
-        };
-        Some(Distribution {
-            cells,
-            n,
-            missing,
-            invalid,
-            reference_n: found.n,
-            reference_missing: found.missing,
-            reference_invalid: found.invalid,
-            reference,
-        })
+        beside(baseline, target, (n, counted), found)
     }
 
     /// The counts of a reference that is not the snapshot.

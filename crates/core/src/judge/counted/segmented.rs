@@ -1,9 +1,10 @@
 //! One segment of a window as a window of its own: the counts that rules with `by` compare with the same segment of the reference.
 
 use super::super::against::ReferenceCells;
+use super::reference::beside;
 use super::{CountedWindow, Within};
 use crate::baseline::{Baseline, SegmentReference};
-use crate::rule::counts::{Cells, Distribution, TargetReference, WindowCounts};
+use crate::rule::counts::{Distribution, WindowCounts};
 use crate::rule::types::Target;
 
 impl Within {
@@ -32,24 +33,9 @@ impl CountedWindow<'_, '_> {
     pub(super) fn distribution_within(&self, within: Within, target: Target) -> Option<Distribution<'_>> {
         let (baseline, layout) = self.reference?;
         let entry = self.window.reads.by_segment.binary_search(&(within.by, target)).ok()?;
-        let Cells { cells, missing, invalid } = self.cells(layout.by_segment.get(entry)?.get(within.at).copied());
-        let found = self.reference_within(within, target);
-        let none = ReferenceCells { cells: &[], n: 0, missing: 0, invalid: 0 };
-        let found = found.unwrap_or(none);
-        let reference = match target {
-            Target::Categorical(i) => TargetReference::Categorical(&baseline.categorical.get(i)?.names),
-            numeric => TargetReference::Numeric { cells: found.cells, discrete: baseline.numeric(numeric)?.discrete },
-        };
-        Some(Distribution {
-            cells,
-            n: cells.iter().sum(),
-            missing,
-            invalid,
-            reference_n: found.n,
-            reference_missing: found.missing,
-            reference_invalid: found.invalid,
-            reference,
-        })
+        let counted = self.cells(layout.by_segment.get(entry)?.get(within.at).copied());
+        let n = counted.cells.iter().sum();
+        beside(baseline, target, (n, counted), self.reference_within(within, target))
     }
 
     /// The counts of this segment in the snapshot or in what is in its place: of numbers over the grid of this baseline, of categories

@@ -31,6 +31,8 @@ mod bounds;
 mod broker;
 #[path = "cases/by_segment.rs"]
 mod by_segment;
+#[path = "cases/chart.rs"]
+mod chart;
 #[path = "cases/cloudevents.rs"]
 mod cloudevents;
 #[path = "cases/cluster/mod.rs"]

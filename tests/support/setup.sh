@@ -101,4 +101,6 @@ if [ "$scope" = test ]; then
   "$root/tests/support/serializers.sh" install
   "$root/tests/support/issuer.sh" install
   "$root/tests/support/browser.sh" install
+  # The chart's test needs helm, which Debian does not have: it is built where Go is.
+  if have go; then "$root/tests/support/go_tool.sh" helm >/dev/null && "$root/tests/support/chart.sh" install; fi
 fi

@@ -29,6 +29,7 @@ pub mod fairness;
 pub mod fixed;
 pub mod grid;
 mod guide;
+mod hypotenuse;
 pub mod ks;
 pub mod ks_tail;
 pub mod limit;

@@ -18,6 +18,7 @@ use super::claims::{Claim, Claims};
 use super::oracle::{self, Kept};
 use super::stream::{MODELS, PARTITIONS, TOPICS, UNITS, write_policies};
 use crate::broker::wait_for;
+use crate::faults::clock::Clock;
 use crate::service::token;
 use crate::support::Folder;
 
@@ -180,7 +181,17 @@ struct Process {
 pub struct Member {
     pub name: String,
     pub url: String,
+    clock: Clock,
     process: Mutex<Process>,
+}
+
+/// Where what is written finds no room; it does again once this is dropped.
+pub struct Full(Vec<PathBuf>);
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|link| drop(std::fs::remove_file(link)));
+    }
 }
 
 /// All of them.
@@ -214,7 +225,8 @@ impl Fleet {
             let port = free_port();
             site.folder.write(&format!("{name}.yaml"), site.config(name, instance, port));
             let process = Process { child: None, wanted: Wanted::Down, since: Instant::now(), ended: Vec::new() };
-            Member { name: (*name).to_owned(), url: format!("http://127.0.0.1:{port}"), process: Mutex::new(process) }
+            let (name, url) = ((*name).to_owned(), format!("http://127.0.0.1:{port}"));
+            Member { clock: Clock::new(&site.folder, &format!("clock-{name}")), name, url, process: Mutex::new(process) }
         };
         let members = names.iter().map(member).collect();
         let http = reqwest::blocking::Client::builder()
@@ -250,6 +262,7 @@ impl Fleet {
         Command::new(env!("CARGO_BIN_EXE_driftgate"))
             .args(["run", "--threads", "2", "--config", &config])
             .current_dir(self.site.folder.path(""))
+            .envs(self.members[i].clock.environment())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
@@ -309,6 +322,33 @@ impl Fleet {
             process.since = Instant::now();
             self.note(&format!("{} is frozen", self.members[i].name));
         }
+    }
+
+    /// Sets the clock of a process so many ms forwards.
+    pub fn step_clock(&self, i: usize, ms: i64) {
+        self.members[i].clock.step(ms);
+        self.note(&format!("the clock of {} is {ms} ms off", self.members[i].name));
+    }
+
+    /// Fills the disk under the checkpoints of a process, as far as there are some.
+    pub fn fill_disk(&self, i: usize) -> Full {
+        self.note(&format!("the disk of {} is full", self.members[i].name));
+        let state = self.site.folder.path(&format!("state-{}", self.members[i].name));
+        let units = std::fs::read_dir(&state).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let folders = units.filter(|path| path.is_dir()).chain([state]).filter(|f| f.join("checkpoint.bin").exists());
+        // One that is just written has the name for a moment.
+        let link = |folder: PathBuf| {
+            let fresh = folder.join("checkpoint.bin.new");
+            let until = Instant::now() + Duration::from_secs(2);
+            let linked = || std::os::unix::fs::symlink("/dev/full", &fresh).is_ok();
+            while !linked() {
+                if Instant::now() > until {
+                    return None;
+                }
+            }
+            Some(fresh)
+        };
+        Full(folders.filter_map(link).collect())
     }
 
     /// SIGTERM, and the exit code; it stays down.

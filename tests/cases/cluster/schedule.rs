@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fleet::{Fleet, SESSION, Wanted};
+use crate::faults::clock::HOUR;
 use crate::faults::own_broker::OwnBrokers;
 use crate::faults::relay::Cut;
 use crate::support::Random;
@@ -20,6 +21,12 @@ pub enum Fault {
     Restart,
     /// SIGTERM, and away for longer than the session.
     Leave,
+    /// All processes one after the other: SIGTERM, started again, ready.
+    Upgrade,
+    /// The disk under a process's state is full for a while.
+    FullDisk,
+    /// The clock of a process's machine is an hour off for a while.
+    WrongClock,
     KillBroker,
     /// The first process reaches the broker, and gets no answers, or the other way round, for longer than the session.
     CutOff,
@@ -39,11 +46,14 @@ impl Fault {
 /// Draws a fault.
 pub fn draw(random: &mut Random, members: usize, has_broker: bool) -> Fault {
     match random.below(100) {
+        37..41 => Fault::FullDisk,
+        41..45 => Fault::WrongClock,
         45..62 if members > 1 => Fault::KillStandby,
         62..66 if members > 1 => Fault::KillAll,
-        66..76 => Fault::Freeze,
-        76..82 => Fault::Pause,
-        82..91 => Fault::Restart,
+        66..75 => Fault::Freeze,
+        75..81 => Fault::Pause,
+        81..88 => Fault::Restart,
+        88..91 if members > 1 => Fault::Upgrade,
         91..98 => Fault::Leave,
         98.. if has_broker => Fault::KillBroker,
         // More often than not.
@@ -61,6 +71,13 @@ fn away(random: &mut Random) -> Duration {
         0 => Duration::ZERO,
         1 => moment(random, Duration::from_secs(1)),
         _ => SESSION + moment(random, Duration::from_secs(2)),
+    }
+}
+
+/// SIGTERM; an end that is no success is noted.
+fn end(fleet: &Fleet, i: usize) {
+    if let Some(code) = fleet.stop(i).filter(|code| *code != 0) {
+        fleet.odd_ends.lock().unwrap().push(format!("{} ended with {code} after SIGTERM", fleet.members[i].name));
     }
 }
 
@@ -91,17 +108,27 @@ pub fn befall(fleet: &Fleet, brokers: Option<&OwnBrokers>, owner: usize, fault: 
             }
         }
         Fault::Restart | Fault::Leave => {
-            if let Some(code) = fleet.stop(any).filter(|code| *code != 0) {
-                fleet
-                    .odd_ends
-                    .lock()
-                    .unwrap()
-                    .push(format!("{} ended with {code} after SIGTERM", fleet.members[any].name));
-            }
+            end(fleet, any);
             if fault == Fault::Leave {
                 std::thread::sleep(SESSION + moment(random, Duration::from_secs(2)));
             }
             fleet.start(any);
+        }
+        Fault::Upgrade => (0..members).for_each(|i| {
+            end(fleet, i);
+            fleet.start(i);
+            fleet.wait_until_ready(i);
+        }),
+        Fault::FullDisk => {
+            let full = fleet.fill_disk(any);
+            std::thread::sleep(Duration::from_secs(1) + moment(random, Duration::from_secs(4)));
+            drop(full);
+            fleet.note("there is room on the disk");
+        }
+        Fault::WrongClock => {
+            fleet.step_clock(any, if random.below(2) == 0 { HOUR } else { -HOUR });
+            std::thread::sleep(Duration::from_secs(1) + moment(random, SESSION));
+            fleet.step_clock(any, 0);
         }
         Fault::KillBroker => {
             let brokers = brokers.expect("brokers of this test");

@@ -14,22 +14,23 @@ use super::super::kafka::{SHOP, Topics, now_ms, shop};
 use super::super::support::Folder;
 use super::{Events, complete, replayed};
 
-const HOUR: i64 = 3_600_000;
+pub const HOUR: i64 = 3_600_000;
 /// Everything goes on within this after a step.
 const SOON: Duration = Duration::from_secs(10);
 
 /// A clock that can be since, built from `tests/support/step.c`.
-struct Clock {
+pub struct Clock {
     library: String,
     file: String,
 }
 
 impl Clock {
-    fn new(folder: &Folder) -> Self {
+    /// With files of this name in a folder.
+    pub fn new(folder: &Folder, name: &str) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/step.c");
         let clock = Self {
-            library: folder.path("step.so").display().to_string(),
-            file: folder.path("step").display().to_string(),
+            library: folder.path(&format!("{name}.so")).display().to_string(),
+            file: folder.path(name).display().to_string(),
         };
         let built =
             Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o", &clock.library]).arg(source).arg("-ldl").status();
@@ -38,8 +39,13 @@ impl Clock {
         clock
     }
 
+    /// The environment of a process that goes by it.
+    pub fn environment(&self) -> [(&'static str, &str); 2] {
+        [("LD_PRELOAD", &self.library), ("CLOCK_STEP", &self.file)]
+    }
+
     /// In place, since the daemon has the file in its memory.
-    fn step(&self, ms: i64) {
+    pub fn step(&self, ms: i64) {
         let mut file = std::fs::OpenOptions::new().write(true).open(&self.file).unwrap();
         file.write_all(&ms.to_le_bytes()).unwrap();
     }
@@ -67,8 +73,8 @@ fn a_clock_that_is_stepped_by_an_hour_stops_nothing_and_changes_no_verdict() {
         .replace("listen: \"127.0.0.1:0\"", "listen: \"127.0.0.1:0\", tokens_file: tokens");
     let hook = format!("publish: {{webhooks: [{{url: \"http://127.0.0.1:{port}/hook\"}}], ");
     folder.write("driftgate.yaml", text.replace("publish: {", &hook));
-    let clock = Clock::new(&folder);
-    let daemon = Daemon::start(&config, &[("LD_PRELOAD", &clock.library), ("CLOCK_STEP", &clock.file)]);
+    let clock = Clock::new(&folder, "step");
+    let daemon = Daemon::start(&config, &clock.environment());
     wait_for("readiness", || (daemon.get("/ready").0 == 200).then_some(()));
 
     let start = now_ms() / 10_000 * 10_000 - 300_000;

@@ -22,7 +22,7 @@ mod ahead;
 mod blocks;
 mod bounds;
 mod brokers;
-mod clock;
+pub mod clock;
 mod cluster;
 mod day;
 mod delivery;

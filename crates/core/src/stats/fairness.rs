@@ -4,6 +4,7 @@
 //! own slice. Who is eligible is the caller's decision; [`Rate::eligible`] is the usual one. Highest and lowest are the first
 //! in the given order among equals; which of them is good depends on the rate.
 
+use super::hypotenuse::hypotenuse;
 use super::proportion::newcombe_of_dependent;
 use super::quality::Metric;
 use super::real::real;
@@ -182,8 +183,8 @@ pub fn equalized_odds(segments: &[Confusion], for_tpr: &[usize], for_fpr: &[usiz
     let (worst, rate) = if fpr.exact > tpr.exact { (fpr, Rate::Fpr) } else { (tpr, Rate::Tpr) };
     let exact_mean = tpr.exact.minus(Ratio::ZERO.minus(fpr.exact)?)?.times(Ratio::new(1, 2)?)?;
     let mean = f64::midpoint(tpr.value, fpr.value);
-    let below = (tpr.value - tpr.lower).hypot(fpr.value - fpr.lower) / 2.0;
-    let above = (tpr.upper - tpr.value).hypot(fpr.upper - fpr.value) / 2.0;
+    let below = hypotenuse(tpr.value - tpr.lower, fpr.value - fpr.lower) / 2.0;
+    let above = hypotenuse(tpr.upper - tpr.value, fpr.upper - fpr.value) / 2.0;
     let (mean_lower, mean_upper) = ((mean - below).max(-1.0), (mean + above).min(1.0));
     Some(EqualizedOdds { worst, rate, mean, exact_mean, mean_lower, mean_upper })
 }

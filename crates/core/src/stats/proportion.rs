@@ -1,5 +1,6 @@
 //! Rates: Wilson and Newcombe intervals and the pooled two-proportion test.
 
+use super::hypotenuse::hypotenuse;
 use super::real::real;
 use statrs::function::erf::{erfc, erfc_inv};
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
@@ -58,8 +59,8 @@ pub fn newcombe_of_dependent(
     let (lo2, hi2) = wilson_of_dependent(k2, n2, alpha_two_sided, design_effect)?;
     let (rate1, rate2) = (real(k1) / real(n1), real(k2) / real(n2));
     let difference = rate1 - rate2;
-    let lo = difference - (rate1 - lo1).hypot(hi2 - rate2);
-    let hi = difference + (hi1 - rate1).hypot(rate2 - lo2);
+    let lo = difference - hypotenuse(rate1 - lo1, hi2 - rate2);
+    let hi = difference + hypotenuse(hi1 - rate1, rate2 - lo2);
     Some((lo.clamp(-1.0, 1.0), hi.clamp(-1.0, 1.0)))
 }
 

@@ -4,6 +4,7 @@
 //! from it for F1 and balanced accuracy, and Newcombe's (1998, method 10) for the difference of two.
 
 use super::confusion::{Confusion, DISPLAY_ALPHA, Rate};
+use super::hypotenuse::hypotenuse;
 use super::proportion::{newcombe, wilson};
 use super::ratio::Ratio;
 
@@ -134,8 +135,8 @@ fn square_and_add(
     (second, (lower2, upper2)): (f64, (f64, f64)),
 ) -> (f64, f64) {
     let difference = first - second;
-    let lower = difference - (first - lower1).hypot(upper2 - second);
-    let upper = difference + (upper1 - first).hypot(second - lower2);
+    let lower = difference - hypotenuse(first - lower1, upper2 - second);
+    let upper = difference + hypotenuse(upper1 - first, second - lower2);
     (lower.clamp(-1.0, 1.0), upper.clamp(-1.0, 1.0))
 }
 

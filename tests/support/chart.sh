@@ -49,7 +49,7 @@ for values in "$chart"/ci/*.yaml; do
   .cache/chart/bin/python tests/support/chart_config.py "$out/$name.yaml" "$out/$name"
   "$binary" check --config "$out/$name/driftgate.yaml" >"$out/$name.check" 2>&1 || { cat "$out/$name.check" >&2; fail "$values: the daemon refuses its configuration"; }
   if [ -n "$kubeconfig" ]; then
-    kubectl --kubeconfig "$kubeconfig" apply --dry-run=server --namespace ml --filename "$out/$name.yaml" >"$out/$name.applied"
+    kubectl --kubeconfig "$kubeconfig" apply --dry-run=server --validate=strict --filename "$out/$name.yaml" >"$out/$name.applied"
     echo "chart: $name: the API server takes $(wc -l <"$out/$name.applied") objects"
   fi
 done

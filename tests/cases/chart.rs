@@ -12,7 +12,8 @@ fn the_chart_renders_configurations_that_the_daemon_takes_and_refuses_values_tha
         return;
     }
     let binary = env!("CARGO_BIN_EXE_driftgate");
-    let run = Command::new("tests/support/chart.sh").current_dir(root).env("DRIFTGATE_BINARY", binary).output().unwrap();
+    let run =
+        Command::new("tests/support/chart.sh").current_dir(root).env("DRIFTGATE_BINARY", binary).output().unwrap();
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{said}");
     assert!(String::from_utf8_lossy(&run.stdout).contains("pass the daemon's check"), "{said}");

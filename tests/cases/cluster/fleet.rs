@@ -226,7 +226,12 @@ impl Fleet {
             site.folder.write(&format!("{name}.yaml"), site.config(name, instance, port));
             let process = Process { child: None, wanted: Wanted::Down, since: Instant::now(), ended: Vec::new() };
             let (name, url) = ((*name).to_owned(), format!("http://127.0.0.1:{port}"));
-            Member { clock: Clock::new(&site.folder, &format!("clock-{name}")), name, url, process: Mutex::new(process) }
+            Member {
+                clock: Clock::new(&site.folder, &format!("clock-{name}")),
+                name,
+                url,
+                process: Mutex::new(process),
+            }
         };
         let members = names.iter().map(member).collect();
         let http = reqwest::blocking::Client::builder()

@@ -25,17 +25,20 @@ pub(super) fn hypotenuse(a: f64, b: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "these values are exact by construction")]
+
     use proptest::prelude::*;
 
     use super::hypotenuse;
+    use crate::stats::real::real;
 
     proptest! {
         #[test]
         fn it_is_the_root_of_an_exact_sum_of_squares(a in 0..1_u64 << 26, b in 0..1_u64 << 26, scale in -60..1_i32) {
             // Sums up to 2^53 are exact, and powers of two change no digit.
             let unit = f64::from(2).powi(scale);
-            let (x, y) = (a as f64, b as f64);
-            let expected = ((a * a + b * b) as f64).sqrt() * unit;
+            let (x, y) = (real(a), real(b));
+            let expected = real(a * a + b * b).sqrt() * unit;
             for found in [hypotenuse(x * unit, -y * unit), hypotenuse(y * unit, x * unit)] {
                 prop_assert!((found - expected).abs() <= expected * f64::EPSILON, "{found} {expected}");
             }

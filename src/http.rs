@@ -16,6 +16,7 @@
 //! | `standby` | what a process of a cluster answers that does not own the ledger |
 //! | `actions` | what is changed |
 //! | `hooks` | Flagger's webhooks |
+//! | `ingest` | events on their way to a topic |
 //! | `pages` | the pages for people |
 //! | `guard` | the rule of a route, before its handler |
 //! | `operation` | query, body and answers of a route, as types |
@@ -31,6 +32,7 @@ mod explain;
 mod gate;
 mod guard;
 mod hooks;
+mod ingest;
 mod lookup;
 pub mod metrics;
 mod models;

@@ -9,6 +9,7 @@
 
 pub mod dead_letters;
 pub mod delivery;
+pub mod ingest;
 pub mod lane;
 pub mod mirror;
 pub mod mlflow;

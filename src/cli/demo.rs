@@ -18,6 +18,7 @@ use crate::daemon::engine::new_model_view;
 use crate::http::{self, Access, App, Tokens, Traffic};
 use crate::ledger::Embedded;
 use crate::replay::{self, Input, Observer};
+use crate::sink::ingest::Ingest;
 use crate::view::Shared;
 use driftgate_core::decode::Reject;
 use driftgate_core::event::EventKind;
@@ -81,6 +82,7 @@ fn serve(args: &Args, view: &Shared, registry: &Arc<Embedded>) -> anyhow::Result
         now_ms: || STREAM_TIME.load(Ordering::Relaxed),
         history: None,
         traffic: Traffic::default(),
+        ingest: Ingest::default(),
     };
     runtime.spawn(http::serve(listener, app, std::future::pending()));
     Ok((runtime, address))

@@ -18,6 +18,7 @@ use crate::history::Reader;
 use crate::http::auth::{Reading, Roles, Rules, is_issuers};
 use crate::http::{Access, App, Tokens, Traffic, router};
 use crate::ledger::Embedded;
+use crate::sink::ingest::Ingest;
 use crate::view::Shared;
 use crate::view::cluster::ClusterView;
 use crate::view::failing::Part;
@@ -81,7 +82,7 @@ impl Local {
         let (access, token) = access(&config, token)?;
         let history = config.history.clone().map(Reader::of);
         let (access, traffic) = (Arc::new(access), Traffic::default());
-        let router = router(App { view, registry, history, access, now_ms, traffic });
+        let router = router(App { view, registry, history, access, now_ms, traffic, ingest: Ingest::default() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { router, runtime, token, is_of_cluster: config.cluster.is_some() })
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
 use super::{
-    access, cluster, history, http, kafka, kserve, limits, otlp, publish, reader, root, schemas, sinks, sources, state,
+    access, cluster, history, http, ingest, kafka, kserve, limits, otlp, publish, reader, root, schemas, sinks, sources, state,
 };
 
 /// A mapping of the file.
@@ -19,6 +19,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "", keys: &root::ROOT },
     Section { path: "kafka", keys: &kafka::KAFKA },
     Section { path: "sources[]", keys: &sources::SOURCE },
+    Section { path: "sources[].http", keys: &ingest::INGEST },
     Section { path: "sources[].schema", keys: &schemas::SCHEMA },
     Section { path: "sources[].kserve", keys: &kserve::KSERVE },
     Section { path: "schema_registry", keys: &schemas::SCHEMA_REGISTRY },

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::tz::TimeZone;
 
+use super::ingest::{self, IngestConfig};
 use super::key::{Key, default, names, optional, required};
 use super::reader::ConfigReader;
 use super::schemas::SourceFormat;
@@ -15,6 +16,8 @@ use driftgate_core::yaml::{Item, units};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceConfig {
     pub topic: String,
+    /// Where its events are taken over HTTP, too.
+    pub http: Option<IngestConfig>,
     pub kind: EventKind,
     pub format: SourceFormat,
     pub fields: FieldMap,
@@ -41,6 +44,7 @@ pub(super) fn sources(reader: &ConfigReader<'_>, item: &Item) -> Option<Vec<Sour
         } else {
             topics.insert(source.topic.clone(), place);
         }
+        ingest::twice(&sources, &source, item);
         sources.push(source);
     }
     if sources.is_empty() && item.list("").is_some_and(|items| items.is_empty()) {
@@ -49,8 +53,13 @@ pub(super) fn sources(reader: &ConfigReader<'_>, item: &Item) -> Option<Vec<Sour
     Some(sources)
 }
 
-pub const SOURCE: [Key; 14] = [
+pub const SOURCE: [Key; 15] = [
     required("topic", "topic", "Topic that is read. A topic has one source."),
+    optional(
+        "http",
+        "path or mapping",
+        "Path of HTTP (`/events/kserve`) at which events are taken, too: each is in the topic before it is answered with 202.",
+    ),
     required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
     default(
         "format",
@@ -115,6 +124,7 @@ fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     let topic = map.require("topic", "predictions").and_then(|item| topic(&item));
     let kinds = EventKind::LISTED.map(|kind| (kind.name(), kind));
     let kind = map.require("kind", "predictions").and_then(|item| item.choice(&kinds));
+    let http = map.get("http").map(|item| reader.ingest(&item));
     let format = reader.source_format(&map);
     if let (Some(SourceFormat::Kserve(_)), Some(item)) =
         (&format, map.get("kind").filter(|_| kind != Some(EventKind::Predictions)))
@@ -138,6 +148,10 @@ fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     };
     Some(SourceConfig {
         topic: topic?,
+        http: match http {
+            Some(http) => Some(http?),
+            None => None,
+        },
         kind: kind?,
         format: format?,
         fields: FieldMap { rename: rename?, ..fields? },

@@ -7,6 +7,7 @@ use super::engine::Engine;
 use super::sources;
 use crate::config::Config;
 use crate::http::Access;
+use crate::sink::ingest::{Entry, Ingest};
 use crate::telemetry::events::http::{TokensRead, TokensRefused};
 use crate::telemetry::events::policies::{ModelAdded, ModelRemoved, PoliciesRefused, PolicyChanged};
 use crate::view::Shared;
@@ -16,11 +17,18 @@ use driftgate_core::policy::Policy;
 use driftgate_core::schema::Schema;
 
 /// Takes over the tokens; those that cannot be used change nothing.
-pub fn tokens(access: &Access, view: &Shared) {
+pub fn tokens(access: &Access, ingest: &Ingest, view: &Shared) {
+    let of_sources = ingest.entries().try_for_each(Entry::reload);
+    if let Err(e) = &of_sources {
+        TokensRefused { error: &format!("{e:#}") }.emit();
+        view.fails(Part::Tokens, format!("{e:#}"));
+    }
     match access.reload() {
         Ok(count) => {
             TokensRead { tokens: count }.emit();
-            view.works(&Part::Tokens);
+            if of_sources.is_ok() {
+                view.works(&Part::Tokens);
+            }
         }
         Err(e) => {
             TokensRefused { error: &e }.emit();

@@ -14,8 +14,9 @@ use super::{health, ports, reload};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::history::History;
-use crate::http::{self, Access, App};
+use crate::http::{self, Access, App, Traffic};
 use crate::ledger::Embedded;
+use crate::sink::ingest::Ingest;
 use crate::telemetry::events::http::{AccessWarned, IssuerAway};
 use crate::telemetry::otlp::Export;
 use crate::view::Shared;
@@ -61,6 +62,7 @@ impl Serving {
         if let Some(port) = ports.first() {
             control.serves_at(port.listener.local_addr()?);
         }
+        let ingest = ingest(config, &traffic, view)?;
         let app = App {
             view: view.clone(),
             registry: Arc::clone(registry),
@@ -68,6 +70,7 @@ impl Serving {
             access: Arc::clone(&access),
             now_ms,
             traffic: traffic.clone(),
+            ingest: ingest.clone(),
         };
         let (end, ends) = oneshot::channel::<()>();
         let server = runtime.spawn(http::server::serve(ports, http::router(app.clone()), traffic.connections, async {
@@ -77,7 +80,7 @@ impl Serving {
         runtime.spawn(async move {
             loop {
                 asked.reload_asked().await;
-                reload::tokens(&access, &to_reload);
+                reload::tokens(&access, &ingest, &to_reload);
                 asked.reload_policies();
             }
         });
@@ -105,6 +108,13 @@ impl Serving {
         });
         runtime.shutdown_timeout(LAST_WORK);
     }
+}
+
+/// The sources that take events over HTTP. Requests that wait for Kafka leave connections for others.
+fn ingest(config: &Config, traffic: &Traffic, view: &Shared) -> anyhow::Result<Ingest> {
+    let most = traffic.connections.bounds().all / 4;
+    let Some(kafka) = &config.kafka else { return Ok(Ingest::default()) };
+    Ingest::start(&config.sources, || Ok(kafka.client_properties()?), most, view)
 }
 
 /// Warns if no caller could be let in, and keeps the keys of the tokens' issuer.

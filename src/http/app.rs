@@ -11,6 +11,7 @@ use super::server::tls::Certificates;
 use super::slots::{Kind, Slots};
 use crate::history::Reader;
 use crate::ledger::{Embedded, RegistryError, RequestContext};
+use crate::sink::ingest::Ingest;
 use crate::telemetry::events::registry::NotPromoted;
 use crate::telemetry::events::threads::{NoThread, Purpose};
 use crate::view::{self, ModelView};
@@ -23,6 +24,8 @@ pub struct App {
     pub registry: Arc<Embedded>,
     /// Results over time, where they are kept.
     pub history: Option<Reader>,
+    /// The sources that take events over HTTP.
+    pub ingest: Ingest,
     /// Who is let in.
     pub access: Arc<Access>,
     /// The wall clock, ms.

@@ -118,7 +118,7 @@ async fn admit(rule: &Rule, request: Request) -> Result<Admitted, Problem> {
     }
     let tells_an_end = call.as_ref().is_some_and(|call| call.succeeded().is_some());
     let (needs, open) = match rule.needs {
-        Needs::Probe | Needs::SignIn => (Role::Viewer, true),
+        Needs::Probe | Needs::SignIn | Needs::Ingest => (Role::Viewer, true),
         // Whoever is signed in is looked at below.
         Needs::Act => return acting(rule, parts, body).await,
         Needs::Metrics => (Role::Viewer, access.metrics_are_open()),
@@ -130,7 +130,7 @@ async fn admit(rule: &Rule, request: Request) -> Result<Admitted, Problem> {
     let changes = match rule.needs {
         Needs::Approve | Needs::Operate | Needs::Act => true,
         Needs::Report => tells_an_end,
-        Needs::Probe | Needs::SignIn | Needs::Metrics | Needs::Page | Needs::Read => false,
+        Needs::Probe | Needs::SignIn | Needs::Ingest | Needs::Metrics | Needs::Page | Needs::Read => false,
     };
     let header = parts.headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned);
     let visitor = match rule.needs {

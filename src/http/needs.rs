@@ -13,6 +13,8 @@ pub enum Needs {
     SignIn,
     /// As `Read`; a browser is asked for the token, unless a person is signed in.
     Page,
+    /// Nothing, or the token that the source of the path names: the handler asks for it.
+    Ingest,
     /// A token that may read the model, unless reading is open.
     Read,
     /// As `Read`; to tell the end of a rollout, the role operator for the model.
@@ -32,6 +34,7 @@ impl Needs {
         match self {
             Self::Probe | Self::SignIn => "nothing",
             Self::Metrics => "nothing, or with `http.metrics: token` a token that reads every model",
+            Self::Ingest => "nothing, or the token of the source's `http.token_file`, where it has one",
             Self::Page | Self::Read => "a token that may read the model, unless `http.read` is `open`",
             Self::Report => "a token that may read the model; for the end of a rollout, the role operator",
             Self::Approve => "the role approver for the model",

@@ -87,6 +87,7 @@ fn id(route: &Route) -> String {
 fn reason(status: u16) -> &'static str {
     match status {
         201 => "It was registered",
+        202 => "Every event is in the topic",
         503 => "Not yet",
         _ => "Done",
     }

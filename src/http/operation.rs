@@ -105,6 +105,15 @@ impl<T: ToSchema> Answer for OrNotYet<T> {
     }
 }
 
+/// 202 without a body.
+pub struct Accepted;
+
+impl Answer for Accepted {
+    fn answers(_: &mut Schemas) -> Vec<(u16, Vec<Content>)> {
+        vec![(202, Vec::new())]
+    }
+}
+
 /// JSON, or on request Markdown.
 pub struct JsonOrMarkdown<T>(std::marker::PhantomData<T>);
 

@@ -38,6 +38,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self { challenge: Some(r#"Bearer realm="driftgate""#), ..Self::new(StatusCode::UNAUTHORIZED, message) }
+    }
+
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, message)
     }
@@ -90,7 +94,7 @@ impl IntoResponse for Problem {
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             ask_again(response.headers_mut());
         }
         response

@@ -9,8 +9,8 @@ use axum::{Json, Router};
 
 use super::app::Shared;
 use super::guard::{Rule, guard};
-use super::operation::{self, Created, JsonOrMarkdown, JsonOrParquet, Operation, OrNotYet, Text};
-use super::{actions, cluster, explain, gate, hooks, models, pages, probes, series, status};
+use super::operation::{self, Accepted, Created, JsonOrMarkdown, JsonOrParquet, Operation, OrNotYet, Text};
+use super::{actions, cluster, explain, gate, hooks, ingest, models, pages, probes, series, status};
 use crate::api;
 use driftgate_core::gate::Answer;
 use driftgate_core::promotion::version::VersionRecord;
@@ -175,6 +175,9 @@ pub const ROUTES: &[Route] = routes! {
     get "/api/v1/gate/{model}/{version}" Read gate::gate,
         "Whether a version may be promoted to a stage; the status is 200 whatever the answer"
         [api::GateQuery] => Json<Answer>;
+    post "/events/{source}" Ingest ingest::post,
+        "Takes an event, or a batch of CloudEvents, for the topic of a source: 202 once every one is in the topic, 429 where none was sent, 503 where that is not known"
+        (serde_json::Value) => Accepted;
     post "/hooks/flagger/confirm-rollout" Read hooks::gate,
         "Flagger: 200 if the gate passes, else 403" (hooks::Call) => Text;
     post "/hooks/flagger/pre-rollout" Read hooks::gate,

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{Access, App, Tokens, Traffic, serve};
 use crate::ledger::Embedded;
+use crate::sink::ingest::Ingest;
 use crate::view::{Shared, View};
 use driftgate_core::promotion::version::Registration;
 use status_view::{END, HOUR, MODEL, status_view};
@@ -69,6 +70,7 @@ impl Server {
             now_ms: || END + 10_000,
             history,
             traffic: Traffic::default(),
+            ingest: Ingest::default(),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

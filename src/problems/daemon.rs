@@ -193,6 +193,11 @@ fn of_part(part: &Part, why: &str) -> Option<Problem> {
             format!("https: {why}"),
             "put a certificate and its key where http.tls names them: they are read when they change, and on SIGHUP",
         ),
+        Part::Ingest(topic) => (
+            Severity::Refused,
+            format!("events over HTTP for {topic} are refused: {why}"),
+            "see that the brokers answer and the topic exists; senders have to send again what was not answered with 202",
+        ),
         Part::Query(metric) => {
             (Severity::Unknown, format!("{metric} is not measured: {why}"), "see prometheus in the configuration")
         }

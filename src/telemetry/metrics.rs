@@ -360,6 +360,9 @@ metrics! {
     HTTP_TIMEOUTS: Counter "http_timeouts_total" ["phase"],
         "Connections and requests that took too long, by phase.",
         "";
+    INGEST_EVENTS: Counter "ingest_events_total" ["topic", "outcome"],
+        "Events that came over HTTP, by topic: in the topic (accepted), not sent (busy), sent and not acknowledged (unacknowledged), too large (too_large); and requests without the token (unauthorized) or that are no event (invalid).",
+        "Events are refused: busy or unacknowledged grows.";
     TLS_CERTIFICATE_EXPIRY: Gauge "tls_certificate_expiry_timestamp_seconds" [],
         "When the certificate of the TLS port ends, in seconds since 1970.",
         "It is less than two weeks ahead.";

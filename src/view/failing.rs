@@ -27,6 +27,8 @@ pub enum Part {
     Tls,
     /// A topic, a webhook or MLflow, by the name that its other figures have.
     Sink(String),
+    /// Events over HTTP are refused on their way to a topic.
+    Ingest(String),
     /// A Prometheus query, by its metric.
     Query(String),
     /// No labels come of a model.
@@ -52,6 +54,7 @@ impl Part {
             Self::HistoryDays => "history days".to_owned(),
             Self::Tls => "tls".to_owned(),
             Self::Sink(name) => format!("sink {name}"),
+            Self::Ingest(topic) => format!("ingest {topic}"),
             Self::Query(metric) => format!("query {metric}"),
             Self::Labels(model) => format!("labels {model}"),
             Self::LabelsApart(model) => format!("labels apart {model}"),

@@ -9,6 +9,7 @@ use driftgate::checkpoint::{CheckpointError, Store};
 use driftgate::http::{Access, App, Tokens, Traffic, router};
 use driftgate::ledger::Embedded;
 use driftgate::replay::{Input, InputFile, Observer};
+use driftgate::sink::ingest::Ingest;
 use driftgate::source::options::FileOptions;
 use driftgate::{config, daemon, replay, snapshot, view};
 use driftgate_core::baseline::Baseline;
@@ -319,6 +320,7 @@ impl Http {
             now_ms: || 1_700_000_000_000,
             history: None,
             traffic: Traffic::default(),
+            ingest: Ingest::default(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { router, runtime }

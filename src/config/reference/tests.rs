@@ -20,6 +20,9 @@ fn file(path: &str, more: &str) -> String {
         "" => all(more.trim_start_matches(", ").to_owned()),
         "kafka" => format!("{base}{source}kafka: {{brokers: \"a:9092\"{more}}}\n"),
         "sources[]" => format!("{base}{kafka}sources: [{{topic: t, kind: labels{more}}}]\n"),
+        "sources[].http" => {
+            format!("{base}{kafka}sources: [{{topic: t, kind: labels, http: {{path: /events/a{more}}}}}]\n")
+        }
         "sources[].schema" => {
             format!("{base}{kafka}sources: [{{topic: t, kind: labels, format: avro, schema: {{file: f{more}}}}}]\n")
         }

@@ -1,4 +1,4 @@
-//! Connections of the HTTP server, and its certificate.
+//! Connections of the HTTP server, its certificate, and the events that it takes.
 
 use std::sync::atomic::Ordering;
 
@@ -7,6 +7,7 @@ use prometheus::proto::MetricFamily;
 use super::page::{Page, Result, add, real, seconds};
 use crate::http::server::connections::Connections;
 use crate::http::server::tls::Certificates;
+use crate::sink::ingest::Ingest;
 use crate::telemetry::events::http::reasons;
 use crate::telemetry::metrics;
 
@@ -14,8 +15,18 @@ use crate::telemetry::metrics;
 ///
 /// # Errors
 /// Metrics that contradict each other, which a test would have shown.
-pub fn server(connections: &Connections, certificates: Option<&Certificates>) -> Result<Vec<MetricFamily>> {
+pub fn server(
+    connections: &Connections,
+    certificates: Option<&Certificates>,
+    ingest: &Ingest,
+) -> Result<Vec<MetricFamily>> {
     let page = Page::new();
+    let taken = page.counts(&metrics::INGEST_EVENTS)?;
+    for entry in ingest.entries() {
+        for (outcome, count) in entry.counts() {
+            add(&taken, &[entry.topic(), outcome.name()], count)?;
+        }
+    }
     let counts = &connections.counts;
     page.gauge(&metrics::HTTP_CONNECTIONS, real(connections.open() as u64))?;
     page.gauge(&metrics::HTTP_CONNECTIONS_LIMIT, real(connections.bounds().all as u64))?;

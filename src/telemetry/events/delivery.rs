@@ -261,6 +261,19 @@ impl AliasMoved<'_> {
     }
 }
 
+/// Events over HTTP are refused on their way to a topic; `failing` shows it as long as it holds.
+pub struct EventsRefused<'a> {
+    pub topic: &'a str,
+    pub why: &'a str,
+}
+
+impl EventsRefused<'_> {
+    pub fn emit(&self) {
+        let Self { topic, why } = self;
+        tracing::warn!(topic, "events over HTTP are refused: {why}");
+    }
+}
+
 /// What MLflow has differs from what the registry wrote there. `registry_drift` shows it as long as it holds.
 pub enum RegistryDrift<'a> {
     Pointer { model: &'a str, stage: &'a str, expected: Option<&'a str>, found: Option<&'a str> },

@@ -37,7 +37,8 @@ fn expected(route: &Route, end: bool, caller: &str, open: bool) -> bool {
     let may_read = open || if route.path.contains("{model}") || route.is_hook() { ours } else { known };
     let operates = matches!(caller, "operator" | "operator+approver");
     match route.needs {
-        Needs::Probe | Needs::Metrics | Needs::SignIn => true,
+        // The source asks for no token.
+        Needs::Probe | Needs::Metrics | Needs::SignIn | Needs::Ingest => true,
         // A token is none of a person who is signed in.
         Needs::Act => false,
         Needs::Report if end => operates,
@@ -60,7 +61,7 @@ impl Asked<'_> {
     /// Whether the rule of a route lets somebody through. What would change something is sent with a body that it does not
     /// take.
     fn lets(&self, route: &Route, end: bool, caller: &str, method: Method) -> bool {
-        let path = route.path.replace("{model}", "matrix").replace("{version}", "1").replace("{action}", "approve");
+        let path = route.path.replace("{model}", "matrix").replace("{version}", "1").replace("{action}", "approve").replace("{source}", "matrix");
         let body = if route.is_hook() {
             let phase = if end { "Succeeded" } else { "Progressing" };
             json!({"name": "matrix", "phase": phase, "metadata": {"version": "1"}}).to_string()
@@ -84,6 +85,7 @@ fn daemon(service: &Service, read: &str) -> Daemon {
     service.folder.write_secret("tokens", CALLERS.iter().skip(1).map(line).collect::<String>());
     let config =
         service.folder.read("driftgate.yaml").replace("tokens_file: tokens", &format!("tokens_file: tokens{read}"));
+    let config = config.replacen("- {topic:", "- {http: /events/matrix, topic:", 1);
     service.folder.write("other.yaml", config);
     let daemon = Daemon::start(&service.folder.path("other.yaml"), &[]);
     service.folder.write_secret("all.token", secret("operator+approver"));

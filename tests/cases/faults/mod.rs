@@ -6,6 +6,7 @@
 //! | a snapshot out of reach, or replaced, at a restart | `snapshots` |
 //! | a sink's topic or webhook that is away; records too large for the topic or the client | `delivery`, `wide` (3,000 features) |
 //! | a broker that is away, hangs, is killed, or lost the end of its log; partitions that are idle, paused or new | `idleness`, `brokers`, `lost_tail` |
+//! | a broker that is killed while events are posted over HTTP | `ingest` |
 //! | open transactions, compaction, retention, a topic made anew | `idleness`, `positions` (beside this folder) |
 //! | rollback signals after a restart | `outcomes` |
 //! | the registry locked, on a full disk, lost, or another one | `operation`, `disks`, `remedy` |
@@ -29,6 +30,7 @@ mod delivery;
 mod disks;
 mod features;
 mod idleness;
+mod ingest;
 mod lost_tail;
 mod memory;
 mod operation;

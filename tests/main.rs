@@ -67,6 +67,8 @@ mod history;
 mod imports;
 #[path = "cases/in_process.rs"]
 mod in_process;
+#[path = "cases/inference.rs"]
+mod inference;
 #[path = "cases/init.rs"]
 mod init;
 #[path = "cases/joining.rs"]

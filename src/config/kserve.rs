@@ -1,9 +1,9 @@
-//! `kserve:` of a source: what the events of `KServe`'s logger mean.
+//! `inference:` of a source, or `kserve:` as it is called for `format: kserve`: what logged requests and responses mean.
 
 use super::key::{Key, default, names, optional};
 use super::reader::ConfigReader;
 use super::sources::pointer;
-use driftgate_core::kserve::{Settings, Version};
+use driftgate_core::kserve::{Logged, Settings, Version};
 use driftgate_core::yaml::{Item, Map, units};
 
 pub const KSERVE: [Key; 6] = [
@@ -35,24 +35,48 @@ pub const KSERVE: [Key; 6] = [
     ),
 ];
 
+pub const INFERENCE: [Key; 7] = {
+    let [inputs, score, decision, version, fixed_version, wait] = KSERVE;
+    let time = optional(
+        "time",
+        "JSON pointer",
+        "Where the time stands in the bodies of `format: oip`, as RFC 3339 or milliseconds: `/parameters/time`. If it is left out, it is the record's; lines of files need it.",
+    );
+    [inputs, score, decision, version, fixed_version, wait, time]
+};
+
 impl ConfigReader<'_> {
-    /// `kserve` of a source whose events name their model, or do not have to.
-    pub(super) fn kserve(map: &Map, names_model: bool) -> Option<Settings> {
-        let settings = Settings { names_model, ..Settings::default() };
-        let Some(item) = map.get("kserve") else { return Some(settings) };
-        let map = item.map(const { &names(&KSERVE) })?;
+    /// `inference` or `kserve` of a source whose events name their model, or do not have to.
+    pub(super) fn kserve(map: &Map, logged: Logged, names_model: bool) -> Option<Settings> {
+        let is_oip = matches!(logged, Logged::Oip { .. });
+        let settings = Settings { logged, names_model, ..Settings::default() };
+        let Some(item) = map.get("inference").or(map.get("kserve")) else { return Some(settings) };
+        let (map, time) = if map.get("inference").is_some() {
+            let map = item.map(const { &names(&INFERENCE) })?;
+            let time = map.get("time");
+            (map, time)
+        } else {
+            (item.map(const { &names(&KSERVE) })?, None)
+        };
+        if let (Some(item), false) = (&time, is_oip) {
+            item.report("these messages have a time in a place of its own: remove this");
+        }
         let inputs = map.get("inputs").map_or(Some(Vec::new()), |item| item.texts("names of inputs"));
         let at = |key| map.get(key).map(|item: Item| item.convert("a JSON pointer", pointer));
         let score = at("score").unwrap_or(Some(Vec::new()));
         let decision = at("decision").map_or(Some(None), |pointer| pointer.map(Some));
         let version = match (map.get("version"), map.get("fixed_version")) {
             (None, None) => Some(Version::Response),
+            (Some(item), None) if is_oip => item.convert("a JSON pointer", pointer).map(Version::Parameter),
             (Some(item), None) => item.convert("a JSON pointer", version),
             (None, Some(item)) => item.name("a version").map(|version| Version::Fixed(version.to_owned())),
             (Some(_), Some(item)) => item.fail("both `version` and `fixed_version`: keep one"),
         };
         let wait = map.get("wait").map_or(Some(settings.wait), |item| item.convert("a duration", units::duration));
+        let time = time.map(|item| item.convert("a JSON pointer", pointer));
+        let time = time.map_or(Some(None), |pointer| pointer.map(Some))?;
         Some(Settings {
+            logged: if is_oip { Logged::Oip { time } } else { settings.logged.clone() },
             inputs: inputs?,
             score: score?,
             decision: decision?,

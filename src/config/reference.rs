@@ -21,6 +21,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "sources[]", keys: &sources::SOURCE },
     Section { path: "sources[].http", keys: &ingest::INGEST },
     Section { path: "sources[].schema", keys: &schemas::SCHEMA },
+    Section { path: "sources[].inference", keys: &kserve::INFERENCE },
     Section { path: "sources[].kserve", keys: &kserve::KSERVE },
     Section { path: "schema_registry", keys: &schemas::SCHEMA_REGISTRY },
     Section { path: "registry", keys: &sinks::REGISTRIES },

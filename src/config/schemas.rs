@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::key::{Key, names, optional, required};
 use super::reader::{ConfigReader, url};
 use crate::source::schemas::Access;
-use driftgate_core::kserve::Settings;
+use driftgate_core::kserve::{Logged, Settings};
 use driftgate_core::yaml::{Item, Map};
 
 /// A schema registry with Confluent's API.
@@ -34,7 +34,7 @@ pub enum SourceFormat {
     ProtobufOf(PathBuf, Option<String>),
     /// CloudEvents whose data is written so.
     CloudEvents(Box<SourceFormat>),
-    /// Requests and responses as `KServe`'s logger writes them.
+    /// Requests and responses, as the settings say that they are logged.
     Kserve(Box<Settings>),
 }
 
@@ -80,15 +80,19 @@ enum Layout {
     /// `data_format` says how their data is written.
     CloudEvents,
     Kserve,
+    Oip,
+    SageMaker,
 }
 
-const LAYOUTS: [(&str, Layout); 6] = [
+const LAYOUTS: [(&str, Layout); 8] = [
     ("json", Layout::Data(Written::Json)),
     ("json_schema", Layout::Data(Written::JsonSchema)),
     ("avro", Layout::Data(Written::Avro)),
     ("protobuf", Layout::Data(Written::Protobuf)),
     ("cloudevents", Layout::CloudEvents),
     ("kserve", Layout::Kserve),
+    ("oip", Layout::Oip),
+    ("sagemaker", Layout::SageMaker),
 ];
 
 impl SourceFormat {
@@ -142,20 +146,32 @@ impl ConfigReader<'_> {
         if let (Some(item), true) = (map.get("kserve"), format != Layout::Kserve) {
             return item.fail("this says how requests and responses are read: write `format: kserve`, or remove this");
         }
+        let is_inference = matches!(format, Layout::Kserve | Layout::Oip | Layout::SageMaker);
+        if let (Some(item), false) = (map.get("inference"), is_inference) {
+            return item.fail("this says how requests and responses are read: write `format: kserve`, `oip` or `sagemaker`, or remove this");
+        }
+        if let (Some(item), Some(_)) = (map.get("inference"), map.get("kserve")) {
+            return item.fail("both `inference` and `kserve`, which is its name for `format: kserve`: keep one");
+        }
         match format {
             Layout::Data(written) => self.data_format(map, Some(written)),
             Layout::CloudEvents => {
                 let written = map.get("data_format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
                 self.data_format(map, written).map(Box::new).map(SourceFormat::CloudEvents)
             }
-            Layout::Kserve => {
+            Layout::Kserve | Layout::Oip | Layout::SageMaker => {
                 for key in ["schema", "fields", "timestamp", "timezone"] {
                     if let Some(item) = map.get(key) {
-                        return item.fail("the events of KServe's logger have their own places and times: remove this, and see `kserve`");
+                        return item.fail("requests and responses have their own places and times: remove this, and see `inference`");
                     }
                 }
                 let names_model = map.get("model").is_none() && map.get("models").is_none();
-                Self::kserve(map, names_model).map(Box::new).map(SourceFormat::Kserve)
+                let logged = match format {
+                    Layout::Oip => Logged::Oip { time: None },
+                    Layout::SageMaker => Logged::SageMaker,
+                    Layout::Kserve | Layout::Data(_) | Layout::CloudEvents => Logged::Kserve,
+                };
+                Self::kserve(map, logged, names_model).map(Box::new).map(SourceFormat::Kserve)
             }
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn sources(reader: &ConfigReader<'_>, item: &Item) -> Option<Vec<Sour
     Some(sources)
 }
 
-pub const SOURCE: [Key; 15] = [
+pub const SOURCE: [Key; 16] = [
     required("topic", "topic", "Topic that is read. A topic has one source."),
     optional(
         "http",
@@ -63,17 +63,19 @@ pub const SOURCE: [Key; 15] = [
     required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
     default(
         "format",
-        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents` or `kserve`",
+        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents`, `kserve`, `oip` or `sagemaker`",
         "json",
         "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them. `cloudevents`: in binary or structured \
-         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic.",
+         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic. `oip`: the same as bodies of the Open Inference Protocol by themselves. `sagemaker`: \
+         records of SageMaker's data capture.",
     ),
     optional(
         "data_format",
         "`json`, `json_schema`, `avro` or `protobuf`",
         "How the data of CloudEvents is written. If it is left out, as JSON.",
     ),
-    optional("kserve", "mapping", "What requests and responses of KServe's logger mean (`format: kserve`)."),
+    optional("inference", "mapping", "What requests and responses mean (`format: kserve`, `oip` or `sagemaker`)."),
+    optional("kserve", "mapping", "What requests and responses of KServe's logger mean (`format: kserve`); the same as `inference`."),
     optional(
         "schema",
         "mapping",
@@ -129,7 +131,7 @@ fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     if let (Some(SourceFormat::Kserve(_)), Some(item)) =
         (&format, map.get("kind").filter(|_| kind != Some(EventKind::Predictions)))
     {
-        item.report("the events of KServe's logger are predictions: write `kind: predictions`");
+        item.report("requests and responses are predictions: write `kind: predictions`");
     }
     let fields = map.get("fields").map_or_else(|| Some(FieldMap::default()), |item| fields(&item));
     let models = map.get("models").map_or_else(|| Some(Vec::new()), |item| models(&item));

@@ -32,7 +32,7 @@ pub enum StreamError {
     #[error("{name} has no {what}")]
     Part { name: String, what: String },
     #[error(
-        "{name}: requests and responses of `format: kserve` are read from JSON lines, whole files of them; convert the file to .jsonl, an event in structured mode a line"
+        "{name}: requests and responses (`format: kserve`, `oip`, `sagemaker`) are read from JSON lines, whole files of them; convert the file to .jsonl, one a line (of KServe's logger, events in structured mode)"
     )]
     Kserve { name: String },
     #[error(transparent)]

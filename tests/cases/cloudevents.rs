@@ -91,6 +91,7 @@ fn inference(folder: &Folder, predictions: &Path, labels: &Path) {
     let verdicts = by_id(super::support::json_lines(&folder.path("out.jsonl")));
     replay("", labels, &plain).exits(0);
     assert_eq!(verdicts, by_id(super::support::json_lines(&folder.path("out.jsonl"))), "of KServe's logger");
+    super::inference::check(folder, &plain, labels, &verdicts);
     folder.driftgate("check --config kserve.yaml").exits(0);
     folder.write("lines.jsonl", "{\"specversion\": \"1.0\"}\nnope\n");
     let run = replay("--config kserve.yaml", labels, &folder.path("lines.jsonl"));

@@ -26,6 +26,10 @@ fn file(path: &str, more: &str) -> String {
         "sources[].schema" => {
             format!("{base}{kafka}sources: [{{topic: t, kind: labels, format: avro, schema: {{file: f{more}}}}}]\n")
         }
+        "sources[].inference" => format!(
+            "{base}{kafka}sources: [{{topic: t, kind: predictions, format: oip, inference: {{{}}}}}]\n",
+            more.trim_start_matches(", ")
+        ),
         "sources[].kserve" => format!(
             "{base}{kafka}sources: [{{topic: t, kind: predictions, format: kserve, kserve: {{{}}}}}]\n",
             more.trim_start_matches(", ")

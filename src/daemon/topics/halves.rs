@@ -12,7 +12,7 @@ use driftgate_core::decode::Reject;
 use driftgate_core::decode::cloudevents::Headers;
 use driftgate_core::decode::decoder::{Decoded, EventDecoder};
 use driftgate_core::event::Limits;
-use driftgate_core::kserve::pairs::{Counts, Half, Pairs};
+use driftgate_core::kserve::pairs::{Counts, Found, Half, Pairs};
 use driftgate_core::kserve::{Halves, Settings};
 use driftgate_core::pipeline::batch::{Batch, decode};
 use driftgate_core::pipeline::lock;
@@ -134,7 +134,7 @@ impl HalvesReader {
     ) {
         let mut rows = std::mem::take(&mut self.scratch);
         rows.clear();
-        let offered = self.offer(message, &mut rows);
+        let offered = self.offer(message, record_ts, &mut rows);
         if !matches!(offered, Ok(n) if n > 0) {
             log.read.events += 1;
         }
@@ -161,8 +161,15 @@ impl HalvesReader {
         count > 0
     }
 
-    fn offer(&mut self, message: &Message<'_>, rows: &mut Vec<u8>) -> Result<usize, Reject> {
-        let (id, side, half) = self.halves.read(message.payload(), Some(message as &dyn Headers))?;
+    fn offer(&mut self, message: &Message<'_>, record_ts: i64, rows: &mut Vec<u8>) -> Result<usize, Reject> {
+        let (id, found) = self.halves.read(message.payload(), Some(message as &dyn Headers), Some(record_ts))?;
+        let (side, half) = match found {
+            Found::Half(side, half) => (side, half),
+            Found::Both(request, response) => {
+                lock(&self.of.pairs).both();
+                return self.halves.rows(&id, &request, &response, rows);
+            }
+        };
         let (model, ts) = (self.model(&half), half.ts);
         let pair = lock(&self.of.pairs).offer(message.partition(), &id, side, half);
         let Some((request, response)) = pair else {

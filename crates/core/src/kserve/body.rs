@@ -65,6 +65,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// What a pointer names, by its parts.
+    #[must_use]
+    pub fn pointer(&self, at: &[String]) -> Option<&Self> {
+        at.iter().try_fold(self, |value, part| match value {
+            Self::Array(values) => values.get(part.parse::<usize>().ok()?),
+            value => value.member(part),
+        })
+    }
+
     /// What a text says.
     #[must_use]
     pub fn text(&self) -> Option<String> {

@@ -32,6 +32,14 @@ pub struct Half {
     pub body: Vec<u8>,
 }
 
+/// What a message holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Half(Side, Half),
+    /// A request and its response.
+    Both(Half, Half),
+}
+
 /// What became of halves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -95,6 +103,11 @@ impl Pairs {
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts { waiting: self.waiting.len() as u64, ..self.counts }
+    }
+
+    /// A message held a request and its response.
+    pub fn both(&mut self) {
+        self.counts.joined += 1;
     }
 
     /// A partition that is read: what may meet its events waits for them.

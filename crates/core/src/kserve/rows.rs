@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::body::{Table, Value, write_text};
 use super::pairs::Half;
-use super::settings::{Settings, Version};
+use super::settings::{Logged, Settings, Version};
 use crate::decode::{Reason, Reject};
 
 /// Appends the rows of a pair, a line each; returns how many.
@@ -55,7 +55,10 @@ fn write_all(
             write_text(&format!("{id}/{row}"), out);
         }
         // Writing to memory does not fail.
-        let _ = write!(out, ",\"ts\":{},\"latency_ms\":{}", request.ts, response.ts.saturating_sub(request.ts));
+        let _ = write!(out, ",\"ts\":{}", request.ts);
+        if has_times(settings) {
+            let _ = write!(out, ",\"latency_ms\":{}", response.ts.saturating_sub(request.ts));
+        }
         for (key, text) in [("version", &version), ("model", &request.model)] {
             if let Some(text) = text {
                 let _ = write!(out, ",\"{key}\":");
@@ -81,6 +84,11 @@ fn write_all(
         out.extend_from_slice(b"}}\n");
     }
     Ok(rows)
+}
+
+/// Whether the times of both halves say when each happened.
+fn has_times(settings: &Settings) -> bool {
+    matches!(settings.logged, Logged::Kserve | Logged::Oip { time: Some(_) })
 }
 
 fn body<'h>(id: &str, half: &'h Half, what: &str, depth: usize) -> Result<Value<'h>, Reject> {

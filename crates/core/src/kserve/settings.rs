@@ -1,8 +1,22 @@
 //! How the events of one source are read: which values are what.
 
+/// What the messages of a source are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Logged {
+    /// Events of `KServe`'s logger: a request or a response each.
+    #[default]
+    Kserve,
+    /// Bodies of the Open Inference Protocol, a request or a response each: where the time stands in them, by the parts of a JSON pointer.
+    /// Without it, it is the record's.
+    Oip { time: Option<Vec<String>> },
+    /// Records of `SageMaker`'s data capture: a request and its response each.
+    SageMaker,
+}
+
 /// How the events of one source are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    pub logged: Logged,
     /// The names of values that have none: of V1 instances that are arrays, and of a V2 tensor with several values a row.
     pub inputs: Vec<String>,
     /// Where the score stands in a row of outputs, by the parts of a JSON pointer. Empty: it is the row's only value.
@@ -27,6 +41,8 @@ pub enum Version {
     Fixed(String),
     /// An attribute of the event: of the response, or else of the request.
     Attribute(String),
+    /// A place in the bodies, where these are all there is.
+    Parameter(Vec<String>),
     /// A header that the logger was told to keep.
     Metadata(String),
     /// An annotation that the logger was told to keep.
@@ -36,6 +52,7 @@ pub enum Version {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            logged: Logged::Kserve,
             inputs: Vec::new(),
             score: Vec::new(),
             decision: None,

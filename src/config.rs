@@ -29,7 +29,6 @@ mod units;
 pub use cluster::INTERNAL as INTERNAL_TOPICS;
 pub use driftgate_core::yaml::{FileError as ConfigError, FileErrors as ConfigErrors};
 pub use files::PolicyFilesError;
-pub use ingest::{IngestConfig, UNDER as INGEST_UNDER};
 pub use kafka::{KafkaConfig, SecretError};
 pub use schemas::{SchemaRegistryConfig, SourceFormat, format_names, has_format};
 pub use sinks::{MlflowConfig, PrometheusConfig, RegistryConfig, VersionFrom, WebhookConfig};

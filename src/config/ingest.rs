@@ -1,28 +1,13 @@
 //! `http:` of a source: the path where events are taken over HTTP, on their way to the source's topic.
 
-use std::path::PathBuf;
-
 use super::key::{Key, default, names, optional, required};
 use super::reader::ConfigReader;
-use super::sources::SourceConfig;
+use crate::sink::ingest::{IngestConfig, UNDER};
 use driftgate_core::yaml::{Item, units};
 
-/// What every such path begins with.
-pub const UNDER: &str = "/events/";
 const BODY_BYTES: usize = 1 << 20;
 /// A record of this size and its headers fit into what producers send at most.
 const MOST_BODY_BYTES: u64 = 8 << 20;
-
-/// Where events of a source are taken over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IngestConfig {
-    /// What follows `/events/` in the path.
-    pub name: String,
-    /// The file with the token that callers send; without it everybody may post who reaches the port.
-    pub token_file: Option<PathBuf>,
-    /// The longest body, in bytes.
-    pub body_bytes: usize,
-}
 
 pub const INGEST: [Key; 3] = [
     required("path", "text", "The path: `/events/` and a name of letters, digits, `.`, `_` and `-`."),
@@ -32,7 +17,12 @@ pub const INGEST: [Key; 3] = [
         "File with the token that callers send (`Authorization: Bearer …`), at least 24 characters. SIGHUP reads it again. Without it everybody may post who reaches \
          the port.",
     ),
-    default("body_bytes", "size", "1MiB", "Longest body of a request, up to 8MiB. The topic's `max.message.bytes` has to allow it."),
+    default(
+        "body_bytes",
+        "size",
+        "1MiB",
+        "Longest body of a request, up to 8MiB. The topic's `max.message.bytes` has to allow it.",
+    ),
 ];
 
 impl ConfigReader<'_> {
@@ -77,14 +67,5 @@ fn name(item: &Item) -> Option<String> {
             "expected a path, read {}: write \"/events/NAME\", the name of at most 100 of A-Z, a-z, 0-9, `.`, `_` and `-`",
             units::quote(text)
         )),
-    }
-}
-
-/// Reports a path that two sources take.
-pub(super) fn twice(sources: &[SourceConfig], source: &SourceConfig, item: &Item) {
-    let name = |source: &SourceConfig| source.http.as_ref().map(|http| http.name.clone());
-    let Some(own) = name(source) else { return };
-    if let Some(first) = sources.iter().position(|other| name(other).as_ref() == Some(&own)) {
-        item.report(format!("\"{UNDER}{own}\" is the path of sources[{first}] already: give each source a path of its own"));
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
 use super::{
-    access, cluster, history, http, ingest, kafka, kserve, limits, otlp, publish, reader, root, schemas, sinks, sources, state,
+    access, cluster, history, http, ingest, kafka, kserve, limits, otlp, publish, reader, root, schemas, sinks,
+    sources, state,
 };
 
 /// A mapping of the file.

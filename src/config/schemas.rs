@@ -162,7 +162,9 @@ impl ConfigReader<'_> {
             Layout::Kserve | Layout::Oip | Layout::SageMaker => {
                 for key in ["schema", "fields", "timestamp", "timezone"] {
                     if let Some(item) = map.get(key) {
-                        return item.fail("requests and responses have their own places and times: remove this, and see `inference`");
+                        return item.fail(
+                            "requests and responses have their own places and times: remove this, and see `inference`",
+                        );
                     }
                 }
                 let names_model = map.get("model").is_none() && map.get("models").is_none();

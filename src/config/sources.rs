@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::tz::TimeZone;
 
-use super::ingest::{self, IngestConfig};
 use super::key::{Key, default, names, optional, required};
 use super::reader::ConfigReader;
 use super::schemas::SourceFormat;
+use crate::sink::ingest::{IngestConfig, UNDER};
 use driftgate_core::decode::time::{FUTURE_MS, TimeFormat, zone};
 use driftgate_core::event::{EventKind, Field, FieldMap, TimeUnit};
 use driftgate_core::yaml::{Item, units};
@@ -44,13 +44,24 @@ pub(super) fn sources(reader: &ConfigReader<'_>, item: &Item) -> Option<Vec<Sour
         } else {
             topics.insert(source.topic.clone(), place);
         }
-        ingest::twice(&sources, &source, item);
+        taken_twice(&sources, &source, item);
         sources.push(source);
     }
     if sources.is_empty() && item.list("").is_some_and(|items| items.is_empty()) {
         return item.fail("expected at least one source: write {topic: predictions, kind: predictions}");
     }
     Some(sources)
+}
+
+/// Reports a path that two sources take.
+fn taken_twice(sources: &[SourceConfig], source: &SourceConfig, item: &Item) {
+    let name = |source: &SourceConfig| source.http.as_ref().map(|http| http.name.clone());
+    let Some(own) = name(source) else { return };
+    if let Some(first) = sources.iter().position(|other| name(other).as_ref() == Some(&own)) {
+        item.report(format!(
+            "\"{UNDER}{own}\" is the path of sources[{first}] already: give each source a path of its own"
+        ));
+    }
 }
 
 pub const SOURCE: [Key; 16] = [
@@ -75,7 +86,11 @@ pub const SOURCE: [Key; 16] = [
         "How the data of CloudEvents is written. If it is left out, as JSON.",
     ),
     optional("inference", "mapping", "What requests and responses mean (`format: kserve`, `oip` or `sagemaker`)."),
-    optional("kserve", "mapping", "What requests and responses of KServe's logger mean (`format: kserve`); the same as `inference`."),
+    optional(
+        "kserve",
+        "mapping",
+        "What requests and responses of KServe's logger mean (`format: kserve`); the same as `inference`.",
+    ),
     optional(
         "schema",
         "mapping",

@@ -114,7 +114,8 @@ impl Serving {
 fn ingest(config: &Config, traffic: &Traffic, view: &Shared) -> anyhow::Result<Ingest> {
     let most = traffic.connections.bounds().all / 4;
     let Some(kafka) = &config.kafka else { return Ok(Ingest::default()) };
-    Ingest::start(&config.sources, || Ok(kafka.client_properties()?), most, view)
+    let named = config.sources.iter().filter_map(|source| Some((source.topic.as_str(), source.http.as_ref()?)));
+    Ingest::start(&named.collect::<Vec<_>>(), || Ok(kafka.client_properties()?), most, view)
 }
 
 /// Warns if no caller could be let in, and keeps the keys of the tokens' issuer.

@@ -10,8 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::app::Shared;
 use super::problem::{PathNames, Problem};
-use crate::config::INGEST_UNDER;
-use crate::sink::ingest::{Entry, NotTaken, Outcome};
+use crate::sink::ingest::{Entry, NotTaken, Outcome, UNDER};
 
 /// POST /events/{source}
 pub(super) async fn post(
@@ -21,12 +20,14 @@ pub(super) async fn post(
 ) -> Result<StatusCode, Problem> {
     let Some(entry) = app.ingest.entry(&name) else {
         return Err(Problem::not_found(format!(
-            "no source takes events at {INGEST_UNDER}{name}: write `http: {INGEST_UNDER}{name}` to one of `sources`"
+            "no source takes events at {UNDER}{name}: write `http: {UNDER}{name}` to one of `sources`"
         )));
     };
-    let refused = |outcome: Outcome| move |problem: Problem| {
-        entry.count(outcome, 1);
-        problem
+    let refused = |outcome: Outcome| {
+        move |problem: Problem| {
+            entry.count(outcome, 1);
+            problem
+        }
     };
     let (head, body) = request.into_parts();
     may_post(entry, &head.headers).map_err(refused(Outcome::Unauthorized))?;
@@ -56,7 +57,9 @@ pub(super) async fn post(
 /// Whether whoever asks has the token, and is no page that is open in a browser.
 fn may_post(entry: &Entry, headers: &HeaderMap) -> Result<(), Problem> {
     if headers.contains_key(ORIGIN) {
-        return Err(Problem::forbidden("a page of a browser sends this (it has a header Origin): events are taken from programs"));
+        return Err(Problem::forbidden(
+            "a page of a browser sends this (it has a header Origin): events are taken from programs",
+        ));
     }
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| value.trim().split_once(' '));
@@ -64,7 +67,9 @@ fn may_post(entry: &Entry, headers: &HeaderMap) -> Result<(), Problem> {
     if entry.lets(token) {
         return Ok(());
     }
-    Err(Problem::unauthorized("events are taken with the token of the source: send it as `Authorization: Bearer TOKEN`"))
+    Err(Problem::unauthorized(
+        "events are taken with the token of the source: send it as `Authorization: Bearer TOKEN`",
+    ))
 }
 
 /// The whole body.

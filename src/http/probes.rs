@@ -53,7 +53,11 @@ impl App {
         if let Some(cluster) = &view.cluster {
             families.extend(metrics::cluster(cluster, (self.now_ms)())?);
         }
-        families.extend(metrics::server(&self.traffic.connections, self.traffic.certificates.as_deref(), &self.ingest)?);
+        families.extend(metrics::server(
+            &self.traffic.connections,
+            self.traffic.certificates.as_deref(),
+            &self.ingest,
+        )?);
         Ok(families)
     }
 }

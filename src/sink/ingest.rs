@@ -14,10 +14,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::config::{IngestConfig, SourceConfig};
 use crate::view::Shared;
 pub use entry::{Entry, Outcome};
-pub use record::{Event, NotTaken};
+pub use record::{Event, IngestConfig, NotTaken, UNDER};
 use thread::Record;
 
 /// How long at most an answer waits for the client to say what became of it.
@@ -36,22 +35,21 @@ struct Inner {
 }
 
 impl Ingest {
-    /// Those of a configuration; at most `most` requests wait at a time.
+    /// Those of a configuration, each with its topic; at most `most` requests wait at a time.
     ///
     /// # Errors
     /// A token that cannot be used, or properties that librdkafka refuses.
     pub fn start(
-        sources: &[SourceConfig],
+        sources: &[(&str, &IngestConfig)],
         properties: impl FnOnce() -> anyhow::Result<BTreeMap<String, String>>,
         most: usize,
         view: &Shared,
     ) -> anyhow::Result<Self> {
-        let entry = |(source, http): (&SourceConfig, &IngestConfig)| {
-            let entry = Entry::load(http, &source.topic, view.clone());
-            anyhow::Ok((http.name.clone(), Arc::new(entry.with_context(|| format!("the source {}", source.topic))?)))
+        let entry = |(topic, http): &(&str, &IngestConfig)| {
+            let entry = Entry::load(http, topic, view.clone());
+            anyhow::Ok((http.name.clone(), Arc::new(entry.with_context(|| format!("the source {topic}"))?)))
         };
-        let named = sources.iter().filter_map(|source| Some((source, source.http.as_ref()?)));
-        let entries: BTreeMap<_, _> = named.map(entry).collect::<anyhow::Result<_>>()?;
+        let entries: BTreeMap<_, _> = sources.iter().map(entry).collect::<anyhow::Result<_>>()?;
         if entries.is_empty() {
             return Ok(Self::default());
         }

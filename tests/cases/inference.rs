@@ -1,5 +1,5 @@
 //! Requests and responses as other serving systems log them: the same predictions as bodies of the Open Inference Protocol, and as records of
-//! SageMaker's data capture, give the verdicts of plain JSON.
+//! `SageMaker`'s data capture, give the verdicts of plain JSON.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,7 +46,8 @@ pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<S
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
     replay("format: json", &one).exits(0);
     let expected = by_id(json_lines(&folder.path("out.jsonl")));
-    let source = format!("format: sagemaker, inference: {{inputs: {names:?}, score: /0, fixed_version: \"{version}\"}}");
+    let source =
+        format!("format: sagemaker, inference: {{inputs: {names:?}, score: /0, fixed_version: \"{version}\"}}");
     replay(&source, &sagemaker).exits(0);
     assert_eq!(by_id(json_lines(&folder.path("out.jsonl"))), expected, "of SageMaker's data capture");
     // What is no record is rejected with its line.

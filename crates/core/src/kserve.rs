@@ -85,7 +85,7 @@ impl Halves {
             Logged::Oip { time } => Reader::Oip(OipBodies::new(&settings, time.clone(), limits)),
             Logged::SageMaker => Reader::Capture,
         };
-        Self { reader, settings, limits }
+        Self { settings, limits, reader }
     }
 
     /// How far the times of a request and its response may lie apart, in ms.

@@ -38,8 +38,7 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("queue.buffering.max.kbytes", "65536"),
 ];
 /// What an answer rests on; keys choose partitions as Java's clients do.
-const FIXED: [(&str, &str); 3] =
-    [("enable.idempotence", "true"), ("acks", "all"), ("partitioner", "murmur2_random")];
+const FIXED: [(&str, &str); 3] = [("enable.idempotence", "true"), ("acks", "all"), ("partitioner", "murmur2_random")];
 
 /// An event on its way to the thread. Its request counts as waiting until the client says what became of the record, whoever waits.
 pub(super) struct Record {
@@ -92,7 +91,8 @@ fn refusal(entry: &Entry, error: &KafkaError, client: &Listener<Deliveries>) -> 
         }
         Some(Code::MessageTimedOut) => {
             let cause = client.troubles.why().map(|why| format!(": {why}")).unwrap_or_default();
-            let why = format!("the topic {topic:?} did not acknowledge an event within {} ms{cause}", client.own.within);
+            let why =
+                format!("the topic {topic:?} did not acknowledge an event within {} ms{cause}", client.own.within);
             entry.failed(&why);
             NotTaken::Unacknowledged(why)
         }

@@ -61,7 +61,12 @@ impl Asked<'_> {
     /// Whether the rule of a route lets somebody through. What would change something is sent with a body that it does not
     /// take.
     fn lets(&self, route: &Route, end: bool, caller: &str, method: Method) -> bool {
-        let path = route.path.replace("{model}", "matrix").replace("{version}", "1").replace("{action}", "approve").replace("{source}", "matrix");
+        let path = route
+            .path
+            .replace("{model}", "matrix")
+            .replace("{version}", "1")
+            .replace("{action}", "approve")
+            .replace("{source}", "matrix");
         let body = if route.is_hook() {
             let phase = if end { "Succeeded" } else { "Progressing" };
             json!({"name": "matrix", "phase": phase, "metadata": {"version": "1"}}).to_string()

@@ -32,8 +32,7 @@ impl Sender<'_> {
         let id = format!("p{i}");
         let ts = 1_700_000_000_000_i64 + i;
         let event = json!({"prediction_id": id, "model": "shop", "version": "1", "ts": ts, "score": 0.5, "features": {"amount": 1}});
-        let envelope =
-            |data: &Value| json!({"specversion": "1.0", "id": id, "source": "test", "type": "prediction", "data": data});
+        let envelope = |data: &Value| json!({"specversion": "1.0", "id": id, "source": "test", "type": "prediction", "data": data});
         match i % 3 {
             0 => {
                 let headers = [
@@ -157,7 +156,11 @@ fn refused(sender: &Sender<'_>) {
     said(sender.post("/events/shop", &[("origin", "https://example.com")], "x"), 403, "a page of a browser");
     said(sender.post("/events/elsewhere", &json, "{}"), 404, "no source takes events at /events/elsewhere");
     let url = format!("{}/events/shop", sender.daemon.url);
-    let unknown = [sender.http.post(&url), sender.http.post(&url).bearer_auth("x"), sender.http.post(&url).basic_auth("a", Some(TOKEN))];
+    let unknown = [
+        sender.http.post(&url),
+        sender.http.post(&url).bearer_auth("x"),
+        sender.http.post(&url).basic_auth("a", Some(TOKEN)),
+    ];
     for request in unknown {
         let answer = request.body("{}").send().unwrap();
         assert_eq!(answer.headers()["www-authenticate"], r#"Bearer realm="driftgate""#);

@@ -87,7 +87,9 @@ fn body(data: &Data, key: &str) -> Result<Vec<u8>, String> {
                 .map_err(|_| format!("its data ({content:?}) is no text: data capture is read as CSV or JSON"))?;
             (text, content.contains("csv"))
         }
-        other => return Err(format!("its encoding is {other:?}: data capture is read as CSV, JSON or BASE64 of these")),
+        other => {
+            return Err(format!("its encoding is {other:?}: data capture is read as CSV, JSON or BASE64 of these"));
+        }
     };
     let text = text.trim();
     if !is_csv && text.starts_with('{') && !text.contains('\n') && !is_line(text) {
@@ -147,7 +149,9 @@ fn field(text: &str) -> Result<(String, bool, Option<&str>), String> {
     let mut field = String::new();
     let mut rest = quoted;
     loop {
-        let Some((part, behind)) = rest.split_once('"') else { return Err("a quote of its CSV is never closed".to_owned()) };
+        let Some((part, behind)) = rest.split_once('"') else {
+            return Err("a quote of its CSV is never closed".to_owned());
+        };
         field.push_str(part);
         if let Some(more) = behind.strip_prefix('"') {
             field.push('"');
@@ -187,7 +191,8 @@ mod tests {
         let mut out = Vec::new();
         let n = joiner.offer(record.to_string().as_bytes(), None, &mut out)?;
         assert_eq!(joiner.counts().joined, 1);
-        let lines: Vec<Value> = out.split_inclusive(|b| *b == b'\n').map(|l| serde_json::from_slice(l).unwrap()).collect();
+        let lines: Vec<Value> =
+            out.split_inclusive(|b| *b == b'\n').map(|l| serde_json::from_slice(l).unwrap()).collect();
         assert_eq!(n, lines.len());
         Ok(lines)
     }
@@ -210,7 +215,11 @@ mod tests {
         for input in [
             data("application/json", "JSON", instances),
             data("application/json", "JSON", &format!(r#"{{"instances": {instances}}}"#)),
-            data("application/jsonlines", "JSON", "{\"a\": 1.5, \"b\": \"x,\\\"y\\\"\", \"c\": null}\n{\"a\": 2, \"b\": \"007\", \"c\": 3}\n"),
+            data(
+                "application/jsonlines",
+                "JSON",
+                "{\"a\": 1.5, \"b\": \"x,\\\"y\\\"\", \"c\": null}\n{\"a\": 2, \"b\": \"007\", \"c\": 3}\n",
+            ),
         ] {
             assert_eq!(rows(&captured(&input, &output), &names).unwrap(), expected, "{input}");
         }
@@ -224,7 +233,8 @@ mod tests {
     #[test]
     fn what_is_no_record_is_told() {
         let input = data("text/csv", "CSV", "1");
-        let told = |record: &Value| rows(record, &Settings { inputs: vec!["a".into()], ..Settings::default() }).unwrap_err();
+        let told =
+            |record: &Value| rows(record, &Settings { inputs: vec!["a".into()], ..Settings::default() }).unwrap_err();
         for (record, words) in [
             (json!({}), "no record of data capture"),
             (captured(&input, &data("", "PROTOBUF", "")), "its encoding is \"PROTOBUF\""),

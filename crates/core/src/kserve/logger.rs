@@ -31,7 +31,12 @@ impl LoggerEvents {
         };
         let names = ["id", "type", "time", "inferenceservicename", METADATA, ANNOTATIONS].into_iter().chain(own);
         let envelope = Envelope::of(names, limits.depth);
-        Self { envelope, time: TimeFormat::default(), version: settings.version.clone(), names_model: settings.names_model }
+        Self {
+            envelope,
+            time: TimeFormat::default(),
+            version: settings.version.clone(),
+            names_model: settings.names_model,
+        }
     }
 
     /// Reads an event: its id, and the half that it is.

@@ -40,8 +40,10 @@ impl OipBodies {
             (Some(_), None) => Side::Response,
             (None, Some(_)) => Side::Request,
             (found, _) => {
-                let has = if found.is_some() { "both `inputs` and `outputs`" } else { "neither `inputs` nor `outputs`" };
-                let detail = format!("the message has {has}: it is a request or a response of the Open Inference Protocol");
+                let has =
+                    if found.is_some() { "both `inputs` and `outputs`" } else { "neither `inputs` nor `outputs`" };
+                let detail =
+                    format!("the message has {has}: it is a request or a response of the Open Inference Protocol");
                 return Err(Reject::new(Reason::NotInference, detail));
             }
         };
@@ -68,7 +70,8 @@ impl OipBodies {
             Some(value) => match (value.text(), value) {
                 (Some(text), _) => self.time.text(&text),
                 (None, Value::Scalar(number)) => {
-                    let parsed = number.parse().map_err(|_| Reject::new(Reason::BadTime, format!("the time is {number}")))?;
+                    let parsed =
+                        number.parse().map_err(|_| Reject::new(Reason::BadTime, format!("the time is {number}")))?;
                     self.time.number(parsed, number)
                 }
                 _ => Err(Reject::new(Reason::BadTime, "the time is an array or object")),
@@ -81,7 +84,9 @@ impl OipBodies {
         match &self.version {
             Version::Fixed(version) => Some(version.clone()),
             Version::Parameter(at) => match body.pointer(at)? {
-                value @ Value::Scalar(text) => value.text().or_else(|| text.parse::<f64>().ok().map(|_| (*text).to_owned())),
+                value @ Value::Scalar(text) => {
+                    value.text().or_else(|| text.parse::<f64>().ok().map(|_| (*text).to_owned()))
+                }
                 _ => None,
             },
             _ => None,

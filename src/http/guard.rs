@@ -93,7 +93,7 @@ pub(super) async fn guard(State(rule): State<Rule>, request: Request, next: Next
             let uri = request.uri().clone();
             standby::confirmed(&rule.app, &uri, next.run(request).await)
         }
-        Err(problem) if is_page => problem.asking_browsers().into_response(),
+        Err(problem) if is_page => problem.asking_for_password().into_response(),
         Err(problem) => problem.into_response(),
     }
 }

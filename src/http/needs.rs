@@ -11,7 +11,7 @@ pub enum Needs {
     Metrics,
     /// Nothing: a person is to sign in.
     SignIn,
-    /// As `Read`; a browser is asked for the token, unless a person is signed in.
+    /// As `Read`; a browser gets the page of signing in, unless a person is signed in.
     Page,
     /// Nothing, or the token that the source of the path names: the handler asks for it.
     Ingest,

@@ -3,7 +3,7 @@
 //!
 //! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest` and `heat` SVG; `overview`, `version` and `feature` are the pages, `features` is the table of a version's features; `home` reads what
 //! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `issuer` has the issuer say who somebody is, `audit` shows
-//! the audit log, `operations` the daemon; `report` is verdicts in one file.
+//! the audit log, `operations` the daemon; `report` is verdicts in one file; `trouble` has errors as pages.
 
 pub(super) mod act;
 pub(super) mod audit;
@@ -22,6 +22,7 @@ mod overview;
 pub(super) mod promotion;
 pub mod report;
 pub(super) mod session;
+pub(super) mod trouble;
 mod version;
 
 use std::sync::Arc;

@@ -50,8 +50,9 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {most} bytes"))
     }
 
-    /// The same, where a browser asks: it takes the token as a password.
-    pub fn asking_browsers(self) -> Self {
+    /// The same of a page, for clients that ask for no HTML: they may send the token as a password. A browser gets the page of signing in
+    /// instead.
+    pub fn asking_for_password(self) -> Self {
         let challenge =
             self.challenge.map(|_| r#"Basic realm="driftgate: the token is the password", charset="UTF-8""#);
         Self { challenge, ..self }

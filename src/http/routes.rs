@@ -2,7 +2,7 @@
 //! and the matrix of who may do what (docs/security.md) are made from it, so that no route is without a rule or a description.
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Html;
 use axum::routing::MethodRouter;
 use axum::{Json, Router};
@@ -211,8 +211,8 @@ pub(super) fn table(app: &Shared, body_limit: usize) -> Router<Shared> {
         let rule = Rule { app: Shared::clone(app), needs: route.needs, is_hook: route.is_hook(), body_limit };
         let handler = (route.handler)().route_layer(from_fn_with_state(rule, guard));
         let is_page = matches!(route.needs, Needs::Page | Needs::SignIn | Needs::Act);
-        router =
-            router.route(route.path, if is_page { handler.layer(from_fn(pages::layout::dressed)) } else { handler });
+        let dressed = from_fn_with_state(Shared::clone(app), pages::trouble::dressed);
+        router = router.route(route.path, if is_page { handler.layer(dressed) } else { handler });
     }
     router.layer(DefaultBodyLimit::max(body_limit))
 }

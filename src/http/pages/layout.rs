@@ -1,18 +1,14 @@
 //! What every page has: head, navigation and style; and the headers that keep a browser from running or asking for anything else.
 
-use axum::extract::Request;
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, PreEscaped, html};
 
 use super::markup::part as encoded;
 use crate::http::auth::Visitor;
-use crate::http::problem::Told;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -39,37 +35,6 @@ const PARTS: [(Part, &str, &str); 3] = [
 /// A page as it is answered. It has no script, and asks nobody else for anything.
 pub fn page(title: &str, part: Part, visitor: &Visitor, body: &Markup) -> Response {
     (headers(), whole(title, part, visitor, body).into_string()).into_response()
-}
-
-/// Errors of pages as pages, for clients that read them.
-pub async fn dressed(request: Request, next: Next) -> Response {
-    let reads = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    let reads = reads.is_some_and(|accept| accept.contains("text/html"));
-    let is_get = request.method() == Method::GET;
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let response = next.run(request).await;
-    let Some(Told(why)) = response.extensions().get::<Told>().cloned().filter(|_| reads) else { return response };
-    let mut page = trouble(response.status(), &why, if is_get { &path } else { "/" });
-    for name in [WWW_AUTHENTICATE, LOCATION, RETRY_AFTER] {
-        if let Some(value) = response.headers().get(&name) {
-            page.headers_mut().insert(name, value.clone());
-        }
-    }
-    page
-}
-
-/// A page that says what went wrong.
-fn trouble(status: StatusCode, why: &str, path: &str) -> Response {
-    // Of the session nothing is known here; who is not let in may sign in.
-    let can_sign_in = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    let visitor = Visitor { path: path.to_owned(), can_sign_in, ..Visitor::default() };
-    let title = status.canonical_reason().unwrap_or("Error");
-    let body = html! {
-        h1 { (title) }
-        div.notice.block { p { (why) } }
-        p { a href="/" { "Overview" } }
-    };
-    (status, page(title, Part::Models, &visitor, &body)).into_response()
 }
 
 fn headers() -> HeaderMap {

@@ -162,7 +162,22 @@ fn where_reading_needs_a_token_a_session_reads_pages_and_nothing_else() {
     let access = super::Access::closed(super::Tokens::parse(&format!("{VIEW} viewer * bob\n")).unwrap());
     let server = Server::letting_in(super::status_view::status_view(), access);
     let mut browser = Browser::new(&server);
-    assert_eq!(browser.get("/").0, 401);
+    // A challenge would have the browser show its own box for a password before the page.
+    let asked = "/models/credit%20eu/versions/1?from=2013-03-08";
+    for (path, headers) in
+        [(asked, vec![]), ("/audit", vec![]), ("/", vec![("authorization", "Bearer unknown-0123456789abcdef")])]
+    {
+        let response = browser.send(path, None, &headers);
+        assert!(response.status() == 401 && !response.headers().contains_key("www-authenticate"), "{response:?}");
+        let page = response.text().unwrap();
+        assert!(page.contains("name=\"token\"") && page.contains(&format!("name=\"next\" value=\"{path}\"")), "{page}");
+        assert_eq!(page.contains("this token is not known"), !headers.is_empty(), "{page}");
+    }
+    let plain = browser.client.get(format!("{}/", server.base)).send().unwrap();
+    assert!(plain.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic realm="), "{plain:?}");
+    let api = browser.send("/api/v1/models", None, &[]);
+    assert!(api.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer realm="), "{api:?}");
+    assert!(api.text().unwrap().starts_with("{\"error\""));
     assert_eq!(browser.get("/sign-in").0, 200);
     browser.sign_in(VIEW);
     let (code, page) = browser.get("/");

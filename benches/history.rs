@@ -3,8 +3,8 @@
 //!     cargo bench --bench history [-- FEATURES DAYS FOLDER]
 //!
 //! Writes a Parquet file per day as the daemon does, with values and counts that differ from window to window, appends the last day, which is not
-//! over, and asks for one feature over all days: its values by both rules, then with its distributions, as its page does; and for the distributions of
-//! its last day. Prints a table.
+//! over, and asks for one feature over all days: its values by both rules, then with its distributions, as its page does; for as many distributions as a picture
+//! shows, as the API does; and for the distributions of its last day. Prints a table.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,9 +58,13 @@ fn main() {
     let all = Wanted { version: "7", subject: Some("feature_042"), to_ms: i64::MAX, ..Wanted::default() };
     let last = Wanted { bins: true, from_ms: (FIRST_DAY + days - 1) * DAY_MS, rule: Some("drift/psi"), ..all };
     let whole = Wanted { bins: true, ..all };
+    // As `…/distributions` answers them over 90 days: the worst of 26 windows, about 1000 in all.
+    let every = usize::try_from(days * 288).unwrap_or(0).div_ceil(1000).max(1);
+    let drawn = Wanted { only_bins: true, every, ..whole };
     let asked_for = [
         ("one feature over all days, ms", all),
         ("with its distributions, ms", whole),
+        ("its distributions as they are drawn, ms", drawn),
         ("its distributions of a day, ms", last),
     ];
     for (what, wanted) in asked_for {

@@ -13,7 +13,7 @@
 //! | `days` | days that are over, as Parquet; days that are no longer kept |
 //! | `remote` | the days in an object store |
 //! | `writer`, `keeper` | the thread that appends, and what it is handed; the thread that puts days in order |
-//! | `query` | the windows of a range of time |
+//! | `query`, `wanted` | the windows of a range of time; which of them |
 //! | `recent` | what the windows of the last days came to, by hour |
 //! | `export` | windows of many days in one file |
 
@@ -29,6 +29,7 @@ pub mod recent;
 pub mod record;
 mod remote;
 mod row;
+pub mod wanted;
 mod writer;
 
 #[cfg(test)]
@@ -37,8 +38,9 @@ mod speed;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use query::{Found, Reader, Wanted};
+pub use query::{Found, Reader};
 pub use record::Window;
+pub use wanted::Wanted;
 pub use writer::{Given, History};
 
 /// Milliseconds of a day.

@@ -35,6 +35,9 @@ pub struct DistributionsQuery {
     pub from: Option<String>,
     /// Windows that end before this time. By default just after the newest window.
     pub to: Option<String>,
+    /// At most about so many windows, 1 to 10000: of a stretch of windows the worst is answered then, and `every` says how long a stretch is. By
+    /// default all windows up to 10000, and of more about 1000.
+    pub most: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
@@ -104,6 +107,8 @@ pub struct DistributionsFound {
     /// RFC 3339.
     pub from: String,
     pub to: String,
+    /// 1: every window is here. Else of so many windows of a rule, one after the other, the one with the worst status, of those alike the last.
+    pub every: usize,
     /// By rule and window.
     pub distributions: Vec<WindowDistribution>,
 }

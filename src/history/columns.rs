@@ -23,6 +23,8 @@ use footer::{Footer, NEWEST, SERIES};
 
 /// Rows of a row group: a series is read with the groups that it touches.
 const GROUP_ROWS: usize = 4096;
+/// Bytes of a page: of a column that a series needs, only the pages with its rows are decompressed.
+const PAGE_BYTES: usize = 16 * 1024;
 
 /// The table of rows.
 ///
@@ -32,7 +34,8 @@ pub fn frame(model: &str, rows: &[Row]) -> PolarsResult<DataFrame> {
     table::frame(model, rows)
 }
 
-/// Writes rows of a model that are settled as a Parquet file.
+/// Writes rows of a model that are settled as a Parquet file. Pages are LZ4 blocks: where a series is read from three months, making ready to
+/// decompress Zstandard took a quarter of the time, and decompressing it a sixth.
 ///
 /// # Errors
 /// A place that does not take it.
@@ -42,8 +45,9 @@ pub fn write(model: &str, rows: &[Row], to: impl Write) -> PolarsResult<()> {
     let metadata = vec![(SERIES.to_owned(), places), (NEWEST.to_owned(), newest)];
     let mut frame = table::frame(model, rows)?;
     ParquetWriter::new(to)
-        .with_compression(ParquetCompression::Zstd(None))
+        .with_compression(ParquetCompression::Lz4Raw)
         .with_row_group_size(Some(GROUP_ROWS))
+        .with_data_page_size(Some(PAGE_BYTES))
         .with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata)))
         .set_parallel(false)
         .finish(&mut frame)?;
@@ -116,6 +120,13 @@ impl DayFile {
         self.footer.newest
     }
 
+    /// Whether windows of a series can have distributions.
+    #[must_use]
+    pub fn has_bins(&self, place: &Place) -> bool {
+        let mut groups = self.footer.groups(place.first, place.rows);
+        place.bins.unwrap_or_else(|| groups.any(|(group, _)| group.has(table::BIN_NAMES)))
+    }
+
     /// The series that the file names; `None` of a file that another program wrote.
     #[must_use]
     pub fn series(&self) -> Option<&[Place]> {
@@ -139,14 +150,23 @@ impl DayFile {
         Ok(table::rows(&self.read(&self.footer.whole, None, Some(columns.to_vec()))?))
     }
 
-    /// The rows of a series, which need not be read from its columns; with the bins, or without.
+    /// The rows of a series, whose names need not be read from the columns; with the bins, or without. `choose` is given the rows of each row group
+    /// without their bins, and says which of them are to be there, by their places in ascending order.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn series_rows(&self, place: &Place, bins: bool) -> PolarsResult<Vec<Row>> {
-        let mut rows = Vec::with_capacity(place.rows);
+    pub fn series_rows(
+        &self,
+        place: &Place,
+        bins: bool,
+        choose: impl Fn(&[Row]) -> Vec<usize>,
+    ) -> PolarsResult<Vec<Row>> {
+        let mut rows = Vec::new();
+        let bins = bins && self.has_bins(place);
         for (group, slice) in self.footer.groups(place.first, place.rows) {
-            rows.extend(table::rows(&self.read(group, Some(slice), Some(table::names(bins)))?));
+            let columns = table::names(bins).filter(|name| group.has(name)).map(str::to_owned).collect();
+            let frame = self.read(&group.alone, Some(slice), Some(columns))?;
+            rows.extend(table::chosen_rows(&frame, &choose));
         }
         for row in &mut rows {
             row.version.clone_from(&place.version);
@@ -180,6 +200,10 @@ mod tests {
     use super::super::record::tests::{measured, window};
     use super::*;
     use driftgate_core::judge::verdict::Status;
+
+    fn all(rows: &[Row]) -> Vec<usize> {
+        (0..rows.len()).collect()
+    }
 
     fn row() -> impl Strategy<Value = Row> {
         let names = (prop::sample::select(vec!["1", "2"]), prop::sample::select(vec!["psi", "ks_p"]), "[ab]");
@@ -237,8 +261,14 @@ mod tests {
             prop_assert_eq!(&file.rows().unwrap(), &settled);
             let mut apart = Vec::new();
             for place in file.series().unwrap() {
-                apart.extend(file.series_rows(place, true).unwrap());
-                for row in file.series_rows(place, false).unwrap() {
+                let of_it = file.series_rows(place, true, all).unwrap();
+                prop_assert_eq!(file.has_bins(place), of_it.iter().any(|row| !row.of.bins.is_empty()));
+                let unsaid = file.series_rows(&Place { bins: None, ..place.clone() }, true, all).unwrap();
+                prop_assert_eq!(&unsaid, &of_it);
+                let second = file.series_rows(place, true, |rows| (1..rows.len()).step_by(2).collect()).unwrap();
+                prop_assert!(second.iter().eq(of_it.iter().skip(1).step_by(2)));
+                apart.extend(of_it);
+                for row in file.series_rows(place, false, all).unwrap() {
                     prop_assert!(row.of.bins.is_empty());
                 }
             }
@@ -263,10 +293,10 @@ mod tests {
         assert_eq!((places[2].first, places[2].rows), (12000, 6000));
         assert_eq!(places[0].rule, "drift");
         for place in places {
-            let ends: Vec<i64> = file.series_rows(place, false).unwrap().iter().map(|row| row.end_ms).collect();
+            let ends: Vec<i64> = file.series_rows(place, false, all).unwrap().iter().map(|row| row.end_ms).collect();
             assert!(ends.len() == 6000 && ends.is_sorted(), "{place:?}");
         }
-        assert_eq!(file.series_rows(&places[1], false).unwrap().last().unwrap().of.value, Some(5999.0));
+        assert_eq!(file.series_rows(&places[1], false, all).unwrap().last().unwrap().of.value, Some(5999.0));
         assert!(DayFile::from_bytes(b"PAR1 is not enough".to_vec()).is_err());
     }
 }

@@ -5,68 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
-use super::columns::{DayFile, Footers, Place, Row, settled};
+use super::columns::{DayFile, Footers, Row, settled};
 use super::place::{self, Day, Kind, day_of};
 use super::positions::Positions;
 use super::recent::{HOUR_MS, Hours, Recent};
 use super::record::Window;
-use super::{HistoryError, Options};
+use super::wanted::Wanted;
+use super::{DAY_MS, HistoryError, Options};
 
 /// So many threads read days beside each other.
 const MOST_THREADS: usize = 4;
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'w> {
-    pub version: &'w str,
-    /// `None`: of every group.
-    pub group: Option<&'w str>,
-    /// `group/id`; `None`: every rule.
-    pub rule: Option<&'w str>,
-    pub subject: Option<&'w str>,
-    /// Rules with a subject each, of which the windows are asked for; none: what `rule` and `subject` say.
-    pub series: &'w [(String, String)],
-    /// Windows whose end is in `[from_ms, to_ms)`.
-    pub from_ms: i64,
-    pub to_ms: i64,
-    /// With the distributions.
-    pub bins: bool,
-    /// More rows than this are an error.
-    pub most: usize,
-}
-
-impl Default for Wanted<'_> {
-    fn default() -> Self {
-        let (version, group, rule, subject) = ("", None, None, None);
-        Self { version, group, rule, subject, series: &[], from_ms: 0, to_ms: 0, bins: false, most: usize::MAX }
-    }
-}
-
-impl Wanted<'_> {
-    fn is_named(&self, version: &str, group: &str) -> bool {
-        self.version == version && self.group.is_none_or(|g| g == group)
-    }
-
-    fn is_series(&self, rule: &str, subject: &str) -> bool {
-        self.rule.is_none_or(|r| r == rule)
-            && self.subject.is_none_or(|s| s == subject)
-            && (self.series.is_empty() || self.series.iter().any(|(r, s)| r == rule && s == subject))
-    }
-
-    fn is_place(&self, place: &Place) -> bool {
-        self.is_named(&place.version, &place.group) && self.is_series(&place.rule, &place.subject)
-    }
-
-    fn is_row(&self, row: &Row) -> bool {
-        self.is_named(&row.version, &row.group)
-            && self.is_series(&row.of.rule, &row.of.subject)
-            && self.is_time(row.end_ms)
-    }
-
-    fn is_time(&self, end_ms: i64) -> bool {
-        (self.from_ms..self.to_ms).contains(&end_ms)
-    }
-}
 
 /// Rows by version, group, rule, subject and end, each once.
 pub type Found = Vec<Row>;
@@ -149,24 +97,64 @@ impl Reader {
                 Kind::Parquet => {
                     let Some(file) = DayFile::open_with(&path, &self.footers)? else { continue };
                     let unreadable = |e| HistoryError::unreadable(&path, e);
-                    match file.series() {
-                        Some(series) => {
-                            for place in series.iter().filter(|place| wanted.is_place(place)) {
-                                within(rows.len() + place.rows, wanted)?;
-                                let read = file.series_rows(place, wanted.bins).map_err(unreadable)?;
-                                rows.extend(read.into_iter().filter(|row| wanted.is_time(row.end_ms)));
+                    if let Some(series) = file.series() {
+                        for place in series.iter().filter(|place| wanted.is_place(place)) {
+                            if wanted.only_bins && !file.has_bins(place) {
+                                continue;
                             }
+                            within(rows.len() + place.rows / wanted.every.max(1), wanted)?;
+                            let read = file.series_rows(place, wanted.bins, |rows| wanted.chosen(rows));
+                            rows.extend(wanted.with_bins(read.map_err(unreadable)?));
                         }
-                        None => {
-                            rows.extend(file.rows().map_err(unreadable)?.into_iter().filter(|row| wanted.is_row(row)));
-                        }
+                    } else {
+                        let read = file.rows().map_err(unreadable)?.into_iter().filter(|row| wanted.is_row(row));
+                        rows.extend(wanted.thinned(read.collect()));
                     }
                 }
-                Kind::Full | Kind::Open => rows.extend(self.of_open(&path, wanted)?),
+                Kind::Full | Kind::Open => rows.extend(wanted.thinned(self.of_open(&path, wanted)?)),
             }
             within(rows.len(), wanted)?;
         }
         Ok(rows)
+    }
+
+    /// How many windows there are of what is asked for, before any are left out: exactly where each window is in one file.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn windows(&self, model: &str, wanted: &Wanted<'_>) -> Result<usize, HistoryError> {
+        let _exchange = self.exchange.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = Wanted { every: 1, most: usize::MAX, ..*wanted };
+        let files = place::files(&self.options.path, model).map_err(HistoryError::file(&self.options.path))?;
+        let mut windows = 0;
+        for (day, kinds) in &files {
+            let begin = day.saturating_mul(DAY_MS);
+            let whole = wanted.from_ms <= begin && begin.saturating_add(DAY_MS) <= wanted.to_ms;
+            let named = if whole { self.named_windows(model, (*day, kinds), &wanted)? } else { None };
+            windows += match named {
+                Some(named) => named,
+                None if begin < wanted.to_ms && wanted.from_ms < begin.saturating_add(DAY_MS) => {
+                    self.day(model, &(*day, kinds.clone()), &wanted, Vec::new())?.len()
+                }
+                None => 0,
+            };
+        }
+        Ok(windows)
+    }
+
+    /// The windows of a whole day that its file names; `None` where rows have to be read to be counted.
+    fn named_windows(
+        &self,
+        model: &str,
+        (day, kinds): (Day, &[Kind]),
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<usize>, HistoryError> {
+        let (&[Kind::Parquet], Some(path)) = (kinds, self.path(model, day, Kind::Parquet)) else { return Ok(None) };
+        let Some(file) = DayFile::open_with(&path, &self.footers)? else { return Ok(Some(0)) };
+        let Some(series) = file.series() else { return Ok(None) };
+        let places = series.iter().filter(|place| wanted.is_place(place));
+        let places = places.filter(|place| !wanted.only_bins || file.has_bins(place));
+        Ok(Some(places.map(|place| place.rows).sum()))
     }
 
     /// The rows of a file that is appended to.
@@ -237,11 +225,11 @@ fn within(rows: usize, wanted: &Wanted<'_>) -> Result<(), HistoryError> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::DAY_MS;
     use super::super::columns::{self, rows_of};
     use super::super::open_day::OpenDay;
     use super::super::record::tests::{measured, window};
     use super::*;
+    use driftgate_core::judge::verdict::Status;
 
     fn put(root: &Path, kind: Kind, windows: Vec<Window>) {
         let folder = place::folder(root, "m");
@@ -262,6 +250,38 @@ mod tests {
             measured("drift/ks_p", "a", 0.5),
         ];
         window("1", end_ms, results)
+    }
+
+    /// Of a stretch of windows the worst is left, from files of both kinds, and those without a distribution are left out where they are not asked for.
+    #[test]
+    fn of_many_windows_the_worst_of_each_stretch_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let reader = Reader::of(Options { path: root.path().to_owned(), keep: Duration::ZERO, store: None });
+        let windows = |day: Day| -> Vec<Window> {
+            let of = |at: i64| {
+                let mut results = vec![measured("drift/psi", "a", 0.1), measured("drift/ks_p", "a", 0.2)];
+                results[1].bins.clear();
+                results[0].status = if at == 4 { Status::Block } else { Status::Pass };
+                window("1", day * DAY_MS + at, results)
+            };
+            (0..10).map(of).collect()
+        };
+        put(root.path(), Kind::Parquet, windows(0));
+        put(root.path(), Kind::Open, windows(1));
+        let wanted = Wanted { version: "1", subject: Some("a"), to_ms: 2 * DAY_MS, bins: true, ..Wanted::default() };
+        let ends = |wanted: Wanted<'_>| -> Vec<i64> {
+            let rows = reader.find("m", &wanted).unwrap();
+            assert!(!wanted.only_bins || rows.iter().all(|row| row.of.bins.len() == 2));
+            rows.iter().filter(|row| row.of.rule == "drift/psi").map(|row| row.end_ms).collect()
+        };
+        let with_bins = Wanted { only_bins: true, ..wanted };
+        assert_eq!((reader.windows("m", &wanted).unwrap(), reader.windows("m", &with_bins).unwrap()), (40, 20));
+        let every = |every| ends(Wanted { every, ..with_bins });
+        assert_eq!(every(4), [3, 4, 9, DAY_MS + 3, DAY_MS + 4, DAY_MS + 9]);
+        assert_eq!(every(100), [4, DAY_MS + 4]);
+        assert_eq!(ends(Wanted { every: 4, from_ms: 5, to_ms: DAY_MS + 2, ..wanted }), [8, 9, DAY_MS + 1]);
+        assert_eq!(reader.find("m", &Wanted { every: 4, ..wanted }).unwrap().len(), 12);
+        assert_eq!(every(1).len(), 20);
     }
 
     #[test]
@@ -302,6 +322,8 @@ mod tests {
         assert_eq!((bins(false), bins(true)), (0, 5));
         assert_eq!(reader.newest("m").unwrap(), Some(2 * DAY_MS + 1));
         assert!(matches!(reader.find("m", &Wanted { most: 4, ..wanted }), Err(HistoryError::TooMany { .. })));
+        let counted = |wanted: Wanted<'_>| reader.windows("m", &Wanted { bins: true, ..wanted }).unwrap();
+        assert_eq!((counted(wanted), counted(Wanted { from_ms: 5, ..wanted })), (6, 5), "one is in two files");
         std::fs::write(root.path().join("m/1970-01-02.parquet"), "x").unwrap();
         let error = reader.find("m", &wanted).unwrap_err().to_string();
         assert!(error.contains("1970-01-02.parquet is no file of the history"), "{error}");

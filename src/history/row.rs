@@ -106,6 +106,9 @@ pub struct Place {
     pub subject: String,
     pub first: usize,
     pub rows: usize,
+    /// Whether any of them has a distribution; `None` where the file does not say.
+    #[serde(default)]
+    pub bins: Option<bool>,
 }
 
 /// The series of rows that are settled.
@@ -119,6 +122,7 @@ pub fn places(rows: &[Row]) -> Vec<Place> {
                 if (&*last.version, &*last.group, &*last.rule, &*last.subject) == (version, group, rule, subject) =>
             {
                 last.rows += 1;
+                last.bins = Some(last.bins == Some(true) || !row.of.bins.is_empty());
             }
             _ => found.push(Place {
                 version: version.to_owned(),
@@ -127,6 +131,7 @@ pub fn places(rows: &[Row]) -> Vec<Place> {
                 subject: subject.to_owned(),
                 first: at,
                 rows: 1,
+                bins: Some(!row.of.bins.is_empty()),
             }),
         }
     }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use super::columns::{self, rows_of, settled};
 use super::open_day::OpenDay;
 use super::place::{self, Day, Kind};
-use super::query::{Reader, Wanted};
+use super::query::Reader;
 use super::record::tests::{measured, window};
 use super::record::{Bin, Window};
+use super::wanted::Wanted;
 use super::{DAY_MS, Options};
 
 const FEATURES: usize = 100;

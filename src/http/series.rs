@@ -23,6 +23,8 @@ use driftgate_core::codec::time::utc;
 const MOST_POINTS: usize = 100_000;
 const MOST_WINDOWS: usize = 10_000;
 const MOST_ROWS: usize = 500_000;
+/// Where there are more windows with distributions than an answer has, so many are left: what a picture shows.
+const DRAWN: usize = 1000;
 
 /// A range of time in ms: ends of windows, `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +92,17 @@ pub(super) async fn distributions(
     let range = range(&app, &model, (query.from.as_deref(), query.to.as_deref()), 1).await?;
     let named =
         Named { version: version.clone(), rule: query.rule, subject: Some(subject.clone()), ..Named::default() };
-    let rows = find(&app, &model, named, range, (true, MOST_WINDOWS)).await?;
+    let most = match query.most {
+        Some(most) if most == 0 || most > MOST_WINDOWS => {
+            return Err(Problem::bad_request(format!("most is {most}; it can be 1 to {MOST_WINDOWS}")));
+        }
+        most => most,
+    };
+    let fits = move |windows: usize| most.unwrap_or(if windows > MOST_WINDOWS { DRAWN } else { MOST_WINDOWS });
+    let (rows, every) = thinned(&app, &model, named, range, (true, fits)).await?;
     let distributions = rows.iter().filter(|row| !row.of.bins.is_empty()).map(distribution).collect();
     let (from, to) = (utc(range.from_ms), utc(range.to_ms));
-    Ok(Json(api::DistributionsFound { model, version, subject, from, to, distributions }).into_response())
+    Ok(Json(api::DistributionsFound { model, version, subject, from, to, every, distributions }).into_response())
 }
 
 /// The answer of a process that does not write the history of its cluster; `None` where this one answers.
@@ -161,27 +170,53 @@ pub(super) async fn find(
 ) -> Result<Found, Problem> {
     let (reader, of) = (reader(app)?, model.to_owned());
     let version = named.version.clone();
-    let found = in_turn(app, Kind::Read, move |_| {
-        let wanted = Wanted {
-            version: &named.version,
-            rule: named.rule.as_deref(),
-            subject: named.subject.as_deref(),
-            series: &named.series,
-            from_ms: range.from_ms,
-            to_ms: range.to_ms,
-            bins,
-            most,
-            ..Wanted::default()
-        };
-        reader.find(&of, &wanted)
-    });
+    let found = in_turn(app, Kind::Read, move |_| reader.find(&of, &Wanted { bins, most, ..wanted(&named, range) }));
     let rows = found.await?.map_err(problem)?;
-    // Versions that only events name are not known where no daemon counts.
+    is_known(app, model, &version, &rows).await?;
+    Ok(rows)
+}
+
+/// The same with distributions, and of so many windows, one after the other, the worst: as few that no more are left than fit, of all that there are.
+/// With `only` those that have a distribution.
+pub(super) async fn thinned(
+    app: &Shared,
+    model: &str,
+    named: Named,
+    range: Range,
+    (only_bins, fits): (bool, impl FnOnce(usize) -> usize + Send + 'static),
+) -> Result<(Found, usize), Problem> {
+    let (reader, of) = (reader(app)?, model.to_owned());
+    let version = named.version.clone();
+    let found = in_turn(app, Kind::Read, move |_| {
+        let wanted = Wanted { bins: true, only_bins, ..wanted(&named, range) };
+        let windows = reader.windows(&of, &wanted)?;
+        let every = windows.div_ceil(fits(windows).max(1)).max(1);
+        reader.find(&of, &Wanted { every, ..wanted }).map(|rows| (rows, every))
+    });
+    let (rows, every) = found.await?.map_err(problem)?;
+    is_known(app, model, &version, &rows).await?;
+    Ok((rows, every))
+}
+
+fn wanted(named: &Named, range: Range) -> Wanted<'_> {
+    Wanted {
+        version: &named.version,
+        rule: named.rule.as_deref(),
+        subject: named.subject.as_deref(),
+        series: &named.series,
+        from_ms: range.from_ms,
+        to_ms: range.to_ms,
+        ..Wanted::default()
+    }
+}
+
+/// Refuses a version without rows that is not known. Versions that only events name are not known where no daemon counts.
+async fn is_known(app: &Shared, model: &str, version: &str, rows: &[Row]) -> Result<(), Problem> {
     if rows.is_empty() && !app.view.read().failing.contains_key(&Part::Daemon) {
         let (seen, records) = look(app, model).await?;
-        pick(model, &version, &seen, &records)?;
+        pick(model, version, &seen, &records)?;
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn problem(error: HistoryError) -> Problem {

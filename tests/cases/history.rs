@@ -84,11 +84,20 @@ fn what_was_judged_is_there_after_a_kill_each_window_once_and_in_files_that_othe
         let sum = |key: &str| of["bins"].as_array().unwrap().iter().map(|bin| bin[key].as_u64().unwrap()).sum::<u64>();
         assert_eq!((sum("reference"), sum("window")), (1000, of["n"].as_u64().unwrap()));
     }
+    assert_eq!(found["every"], 1);
+    let few = get(&service, &daemon, "distributions?subject=x&from=2020-01-01&most=4");
+    let left = few["distributions"].as_array().unwrap();
+    assert!(few["every"] == 4 && left.len() >= 4 && left.iter().all(|of| all.contains(of)), "{few}");
     // A part of the time.
     let some = get(&service, &daemon, &format!("series?rule=slo/p95&from={}&to={}", start(-8), start(-7)));
     assert_eq!(some["series"][0]["points"].as_array().unwrap().len(), 3);
-    for wrong in ["series?from=yesterday", "series?format=xml", "series?from=2020-01-02&to=2020-01-01", "distributions"]
-    {
+    for wrong in [
+        "series?from=yesterday",
+        "series?format=xml",
+        "series?from=2020-01-02&to=2020-01-01",
+        "distributions",
+        "distributions?subject=x&most=0",
+    ] {
         assert_eq!(daemon.get(&format!("/api/v1/models/series/versions/1/{wrong}")).0, 400, "{wrong}");
     }
     assert_eq!(daemon.get("/api/v1/models/series/versions/9/series").0, 404);

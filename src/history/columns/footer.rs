@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use polars_core::prelude::PolarsResult;
 use polars_io::parquet::metadata::{FileMetadata, FileMetadataRef};
-use polars_parquet::read::RowGroupMetadata;
+use polars_parquet::read::{ColumnChunkMetadata, RowGroupMetadata};
 
+use super::table::{BIN_NAMES, BINS};
 use crate::history::row::Place;
 
 /// Under this name the metadata of a file have its series.
@@ -33,10 +34,32 @@ pub struct Footer {
 
 /// A row group, described as if the file had no other: polars decodes the columns of every group that is described, also of those outside of
 /// the rows that it is asked for.
-struct Group {
+pub struct Group {
     first: usize,
     rows: usize,
-    alone: FileMetadataRef,
+    pub alone: FileMetadataRef,
+    /// Columns without a value.
+    empty: Vec<String>,
+}
+
+impl Group {
+    fn of(found: &RowGroupMetadata, first: usize, alone: FileMetadata) -> Self {
+        let rows = found.num_rows();
+        let is_empty = |column: &&ColumnChunkMetadata| {
+            let nulls = column.statistics(&alone.footer_buf).and_then(Result::ok).and_then(|of| of.null_count());
+            nulls.is_some_and(|nulls| nulls == column.num_values() && usize::try_from(nulls) == Ok(rows))
+        };
+        let name = |column: &ColumnChunkMetadata| column.descriptor().path_in_schema.first().map(ToString::to_string);
+        let empty = found.parquet_columns().iter().filter(is_empty).filter_map(name).collect();
+        Self { first, rows, alone: Arc::new(alone), empty }
+    }
+
+    /// Whether a column has any value: one that has none need not be read.
+    pub fn has(&self, column: &str) -> bool {
+        let is_empty = |column: &str| self.empty.iter().any(|empty| empty == column);
+        // Lists without elements count no nulls; a window's are there where their names are.
+        !(is_empty(column) || BINS.contains(&column) && is_empty(BIN_NAMES))
+    }
 }
 
 impl Footer {
@@ -54,7 +77,7 @@ impl Footer {
         for group in &found.row_groups {
             let rows = group.num_rows();
             let alone = FileMetadata { row_groups: vec![group.clone()], num_rows: rows, ..empty.clone() };
-            groups.push(Group { first, rows, alone: Arc::new(alone) });
+            groups.push(Group::of(group, first, alone));
             first += rows;
         }
         let whole = Arc::new(FileMetadata { row_groups: found.row_groups.clone(), ..empty });
@@ -62,12 +85,12 @@ impl Footer {
     }
 
     /// The row groups that have some of so many rows from the first on, each with those rows' place in it: the first, and how many.
-    pub fn groups(&self, first: usize, rows: usize) -> impl Iterator<Item = (&FileMetadataRef, (usize, usize))> {
+    pub fn groups(&self, first: usize, rows: usize) -> impl Iterator<Item = (&Group, (usize, usize))> {
         let end = first.saturating_add(rows);
         self.groups.iter().filter_map(move |group| {
             let from = first.max(group.first);
             let to = end.min(group.first + group.rows);
-            (from < to).then(|| (&group.alone, (from - group.first, to - from)))
+            (from < to).then(|| (group, (from - group.first, to - from)))
         })
     }
 
@@ -158,7 +181,7 @@ mod tests {
         let values = || {
             let file = DayFile::open_with(&path, &footers).unwrap().unwrap();
             let place = file.series().unwrap().iter().find(|place| place.subject == "a").unwrap().clone();
-            let rows = file.series_rows(&place, false).unwrap();
+            let rows = file.series_rows(&place, false, |rows| (0..rows.len()).collect()).unwrap();
             (file.newest(), rows.iter().filter_map(|row| row.of.value).collect::<Vec<f64>>())
         };
         assert!(DayFile::open_with(&path, &footers).unwrap().is_none());

@@ -29,13 +29,15 @@ const OF_WINDOW: [&str; 20] = [
     "muted",
     "predictions",
 ];
+/// The column of the bins' names; it has no value where there is no distribution.
+pub const BIN_NAMES: &str = "bins";
 /// The distribution.
-const BINS: [&str; 3] = ["bins", "bin_reference", "bin_window"];
+pub const BINS: [&str; 3] = [BIN_NAMES, "bin_reference", "bin_window"];
 
 /// The names of the columns that a series is read by.
-pub fn names(bins: bool) -> Vec<String> {
+pub fn names(bins: bool) -> impl Iterator<Item = &'static str> {
     let more: &[&str] = if bins { &BINS } else { &[] };
-    OF_WINDOW.iter().chain(more).chain(&["labels"]).map(|name| (*name).to_owned()).collect()
+    OF_WINDOW.iter().chain(more).chain(&["labels"]).copied()
 }
 
 /// The table of rows.
@@ -120,6 +122,22 @@ fn bin_counts(name: &str, rows: &[Row], of: impl Fn(&Bin) -> u64) -> Column {
 
 /// The rows of a table.
 pub fn rows(frame: &DataFrame) -> Vec<Row> {
+    let mut rows = without_bins(frame);
+    Table { frame }.bins(rows.iter_mut().enumerate());
+    rows
+}
+
+/// Those that are chosen by their places in ascending order, once they are known without their bins.
+pub fn chosen_rows(frame: &DataFrame, choose: impl Fn(&[Row]) -> Vec<usize>) -> Vec<Row> {
+    let rows = without_bins(frame);
+    let mut chosen = choose(&rows).into_iter().peekable();
+    let rows = rows.into_iter().enumerate();
+    let mut rows: Vec<(usize, Row)> = rows.filter(|(at, _)| chosen.next_if_eq(at).is_some()).collect();
+    Table { frame }.bins(rows.iter_mut().map(|(at, row)| (*at, row)));
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn without_bins(frame: &DataFrame) -> Vec<Row> {
     let table = Table { frame };
     let height = frame.height();
     let mut rows: Vec<Row> = std::iter::repeat_with(nothing).take(height).collect();
@@ -151,7 +169,6 @@ pub fn rows(frame: &DataFrame) -> Vec<Row> {
     table.flags("complete", &mut rows, |row, is| row.complete = is);
     table.flags("pending", &mut rows, |row, is| row.of.pending = is);
     table.flags("muted", &mut rows, |row, is| row.of.muted = is);
-    table.bins(&mut rows);
     rows
 }
 
@@ -203,17 +220,18 @@ impl Table<'_> {
         each(values.iter(), rows, set);
     }
 
-    fn bins(&self, rows: &mut [Row]) {
+    /// The bins of rows with their places in the table.
+    fn bins<'r>(&self, rows: impl Iterator<Item = (usize, &'r mut Row)>) {
         let counts = |name| Counts::of(self.column(name)?.list().ok()?);
-        let names = self.column("bins").and_then(|c| c.str().ok());
+        let names = self.column(BIN_NAMES).and_then(|c| c.str().ok());
         let (Some(names), Some(reference), Some(window)) = (names, counts("bin_reference"), counts("bin_window"))
         else {
             return;
         };
         // The windows of a series have the same bins, one after the other.
         let mut known = (String::new(), Vec::new());
-        for (at, (row, names)) in rows.iter_mut().zip(names.iter()).enumerate() {
-            let Some(names) = names else { continue };
+        for (at, row) in rows {
+            let Some(names) = names.get(at) else { continue };
             if known.0 != names {
                 let Ok(read) = serde_json::from_str::<Vec<String>>(names) else { continue };
                 known = (names.to_owned(), read);

@@ -197,6 +197,10 @@ fn against(result: &RuleResult) -> String {
 fn segments(out: &mut String, verdicts: &[Verdict]) {
     let mut shown: Vec<(&str, &str)> = Vec::new();
     for (group, result) in by_group(verdicts) {
+        if result.get("by").is_some() {
+            compared(out, result);
+            continue;
+        }
         let key = (group, result.subject.as_str());
         if shown.contains(&key) {
             continue;
@@ -226,6 +230,28 @@ fn segments(out: &mut String, verdicts: &[Verdict]) {
         if let Some(more) = all.len().checked_sub(SEGMENTS).filter(|more| *more > 0) {
             let _ = writeln!(out, "and {more} more segments; --json shows all");
         }
+    }
+}
+
+/// The segments of a rule on a distance that is judged by segment, the worst first.
+fn compared(out: &mut String, result: &RuleResult) {
+    let all = result.compared_segments();
+    if all.is_empty() {
+        return;
+    }
+    let by: String = result.read("by").unwrap_or_default();
+    let mut table = display::table(&[by.as_str(), "status", "value", "n", "training n", "why"]);
+    let count = |n: Option<u64>| n.map_or_else(|| "–".to_owned(), display::count);
+    for s in all.iter().take(SEGMENTS) {
+        let (status, why) = (s.status.name().to_owned(), s.reason.clone().unwrap_or_default());
+        let cells = [s.segment.clone(), status, display::number(s.value), count(s.n), count(s.reference_n), why];
+        display::row(&mut table, cells);
+    }
+    let (rule, subject, status) = (&result.rule, &result.subject, result.status.name());
+    let _ = writeln!(out, "\n{rule} {subject} by {by}: {status} {}", against(result));
+    let _ = writeln!(out, "{table}");
+    if let Some(more) = all.len().checked_sub(SEGMENTS).filter(|more| *more > 0) {
+        let _ = writeln!(out, "and {more} more segments; --json shows all");
     }
 }
 

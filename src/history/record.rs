@@ -216,14 +216,14 @@ impl Measured {
             reason: result.reason.clone(),
             pending: result.pending,
             muted: result.muted,
-            bins: bins(result),
+            bins: bins_of(result.distribution()),
         }
     }
 }
 
 /// Bins of numbers in their order, categories by their training rows: their order in a verdict is another one in each window.
-fn bins(result: &RuleResult) -> Vec<Bin> {
-    let mut all = result.distribution();
+#[must_use]
+pub fn bins_of(mut all: Vec<evidence::Bin>) -> Vec<Bin> {
     if all.iter().any(|bin| matches!(bin.of, BinOf::Category(_))) {
         all.sort_by(|a, b| b.reference.cmp(&a.reference).then_with(|| name(a).cmp(&name(b))));
     }

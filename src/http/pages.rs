@@ -1,7 +1,7 @@
 //! Pages for people, written on the server: they work without JavaScript, and their addresses name what they show. The overview has every version,
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
-//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest` and `heat` SVG; `overview`, `version` and `feature` are the pages, `features` is the table of a version's features; `home` reads what
+//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest`, `segments` and `heat` SVG; `overview`, `version` and `feature` are the pages, `features` is the table of a version's features; `home` reads what
 //! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `issuer` has the issuer say who somebody is, `audit` shows
 //! the audit log, `operations` the daemon; `report` is verdicts in one file; `trouble` has errors as pages.
 
@@ -21,6 +21,7 @@ pub(super) mod operations;
 mod overview;
 pub(super) mod promotion;
 pub mod report;
+mod segments;
 pub(super) mod session;
 pub(super) mod trouble;
 mod version;
@@ -108,10 +109,10 @@ pub(super) async fn feature(
     }
     let is_kept = app.history.is_some();
     let range = asked_range(&app, &model, &query).await?;
-    let found = if is_kept {
+    let (found, every) = if is_kept {
         rows(&app, &model, &version, &subject, range).await?
     } else {
-        last_rows(&app, &model, &version, &subject).await?
+        (last_rows(&app, &model, &version, &subject).await?, 1)
     };
     let chosen = match query.window.as_deref() {
         Some(text) => Some(series::time("window", text)?),
@@ -120,8 +121,14 @@ pub(super) async fn feature(
     let mut distributions: Vec<Row> = found.iter().filter(|row| Some(row.end_ms) == chosen).cloned().collect();
     if let Some(end) = chosen.filter(|_| is_kept && distributions.is_empty()) {
         let only = Range { from_ms: end, to_ms: end.saturating_add(1) };
-        distributions = rows(&app, &model, &version, &subject, only).await?;
+        distributions = rows(&app, &model, &version, &subject, only).await?.0;
     }
+    let names = PathNames((model.clone(), version.clone()));
+    // A version that only the history knows has no verdict any more.
+    let seen = explain(State(Arc::clone(&app)), names).await.ok();
+    let verdicts = seen.iter().flat_map(|seen| &seen.0.verdicts);
+    let of_it = verdicts.flat_map(|verdict| verdict.results.iter().map(move |of| (verdict.window.end, of)));
+    let compared: Vec<_> = of_it.filter(|(_, of)| of.subject == subject && of.get("by").is_some()).collect();
     let page = feature::Page {
         model: &model,
         version: &version,
@@ -129,8 +136,10 @@ pub(super) async fn feature(
         is_kept,
         range: if is_kept { range } else { feature::spanned(&found, range) },
         rows: &found,
+        every,
         chosen,
         distributions: &distributions,
+        compared: &compared,
     };
     Ok(layout::page(&format!("{subject} of {model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }
@@ -158,8 +167,14 @@ fn results(verdict: &Verdict, policy: &Policy) -> impl Iterator<Item = Row> {
     rows_of(Window::of(verdict, policy)).filter(|row| row.of.metric != VERDICT)
 }
 
-/// Rows of a subject with their distributions, of every rule.
-async fn rows(app: &Shared, model: &str, version: &str, subject: &str, range: Range) -> Result<Vec<Row>, Problem> {
+/// Rows of a subject with their distributions, of every rule; where they are too many, the worst of so many windows.
+async fn rows(
+    app: &Shared,
+    model: &str,
+    version: &str,
+    subject: &str,
+    range: Range,
+) -> Result<(Vec<Row>, usize), Problem> {
     let named = Named { version: version.to_owned(), subject: Some(subject.to_owned()), ..Named::default() };
-    series::find(app, model, named, range, (true, MOST_POINTS)).await
+    series::thinned(app, model, named, range, (false, |_| MOST_POINTS)).await
 }

@@ -153,6 +153,20 @@ fn the_commands_exit_with_0_and_refuse_what_is_not_there() {
 }
 
 #[test]
+fn the_segments_of_a_distance_are_listed_the_worst_first() {
+    let psi = json!([{"rule": "drift/psi", "metric": "psi", "subject": "temp", "status": "block", "value": 0.31,
+        "limit": {"lt": 0.2}, "n": 700, "by": "origin", "segment": "JFK", "segments": [
+            {"segment": "EWR", "status": "insufficient", "value": null, "n": 3, "reference_n": 9, "reason": "n 3 is few"},
+            {"segment": "LGA", "status": "pass", "value": 0.02, "n": 500, "reference_n": 5000},
+            {"segment": "JFK", "status": "block", "value": 0.31, "n": 700, "reference_n": 1234, "bins": [{"le": null, "reference": 1, "window": 2}]}]}]);
+    let mut out = String::new();
+    segments(&mut out, &[serde_json::from_str(&verdict("drift", "block", &psi)).unwrap()]);
+    assert!(out.starts_with("\ndrift/psi temp by origin: block 0.31, limit lt 0.2\n"), "{out}");
+    let at = |text: &str| out.find(text).unwrap_or_else(|| panic!("{text} in {out}"));
+    assert!(at("JFK") < at("LGA") && at("LGA") < at("EWR") && at("1,234") < at("n 3 is few"), "{out}");
+}
+
+#[test]
 fn explanations_as_they_are_printed() {
     let (_folder, server) = world();
     insta::assert_snapshot!(format!("{}\n---\n{}", explained(&server, "7"), explained(&server, "6")));

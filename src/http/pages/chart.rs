@@ -109,6 +109,11 @@ fn path(points: &[Point], of: impl Fn(&Point) -> Option<f64>, place: impl Fn(&Po
     out
 }
 
+/// A time without what is less than a second.
+fn seconds(ms: i64) -> i64 {
+    ms.saturating_sub(ms.rem_euclid(1000))
+}
+
 /// Values over time with limit and warn, and a point for each window that does not pass.
 pub fn line(title: &str, points: &[Point], range: Range) -> String {
     let (points, scale) = (thinned(points), Scale::of(points));
@@ -131,8 +136,8 @@ pub fn line(title: &str, points: &[Point], range: Range) -> String {
     let _ = writeln!(
         out,
         "<text x=\"{LEFT}\" y=\"{base}\">{}</text><text x=\"{WIDTH}\" y=\"{base}\" text-anchor=\"end\">{}</text>",
-        time(range.from_ms),
-        time(range.to_ms)
+        time(seconds(range.from_ms)),
+        time(seconds(range.to_ms))
     );
     let drawn = |d: String, colour: &str, more: &str| {
         if d.is_empty() { d } else { format!("<path d=\"{d}\" fill=\"none\" stroke=\"var(--{colour})\" {more}/>\n") }

@@ -1,13 +1,16 @@
 //! The page of a subject: its values over time by rule, and the distribution of a window beside the training snapshot's; below each picture its numbers.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::chart::{self, Point};
 use super::heat::heat;
 use super::markup::{NO_HISTORY, choice, escaped, number, status, subject_path, table, time, version_path};
+use super::segments::segments;
 use crate::history::columns::Row;
 use crate::http::series::Range;
 use driftgate_core::codec::time::utc;
+use driftgate_core::judge::verdict::RuleResult;
 
 /// So many windows are in a table.
 const LISTED: usize = 200;
@@ -21,9 +24,13 @@ pub struct Page<'p> {
     pub range: Range,
     /// By rule and window.
     pub rows: &'p [Row],
+    /// Of so many windows of a rule the worst is among them.
+    pub every: usize,
     /// The end of the window whose distribution is shown.
     pub chosen: Option<i64>,
     pub distributions: &'p [Row],
+    /// The results of the last windows that are judged by segment, behind the windows' ends.
+    pub compared: &'p [(i64, &'p RuleResult)],
 }
 
 /// A row as it is drawn.
@@ -54,11 +61,22 @@ impl Page<'_> {
             out.push_str(&choice(*range));
         }
         out.push_str(&self.absence());
-        for series in rows.chunk_by(|a, b| a.of.rule == b.of.rule) {
+        if self.every > 1 {
+            let _ = writeln!(
+                out,
+                "<p class=\"notice\">This range has more windows than a page shows: of {} windows, one after the other, the worst is here. A shorter range has all.</p>",
+                self.every
+            );
+        }
+        // What is worst now stands first.
+        let mut all: Vec<&[Row]> = rows.chunk_by(|a, b| a.of.rule == b.of.rule).collect();
+        all.sort_by_key(|rows| Reverse(rows.last().map(|row| row.of.status)));
+        for series in all {
             out.push_str(&self.series(series));
         }
         out.push_str(&self.over_time());
         out.push_str(&self.distribution());
+        out.push_str(&self.by_segment());
         out
     }
 
@@ -83,19 +101,49 @@ impl Page<'_> {
         format!("<p class=\"notice\">{said}</p>\n")
     }
 
-    /// The distributions of the range, of the first rule that has any.
+    /// The segments of the last windows, where a rule judges them.
+    fn by_segment(&self) -> String {
+        let mut out = String::new();
+        for (end, result) in self.compared {
+            let shown = segments(result);
+            if !shown.is_empty() {
+                let _ = write!(out, "<h2>By segment in the window until {}</h2>\n{shown}", time(*end));
+            }
+        }
+        out
+    }
+
+    /// Whether a rule's distributions are those of its worst segment, another one in each window.
+    fn is_by_segment(&self, row: &Row) -> bool {
+        self.compared.iter().any(|(_, result)| result.rule == row.of.rule)
+    }
+
+    /// The segment whose distribution a row has, behind its name; nothing of a rule that judges all values together.
+    fn of_segment(&self, row: &Row) -> String {
+        let known = self.compared.iter().find(|(end, result)| *end == row.end_ms && result.rule == row.of.rule);
+        match known.and_then(|(_, result)| result.read::<String>("segment")) {
+            Some(segment) => format!(" in its worst segment, {}", escaped(&segment)),
+            None if self.is_by_segment(row) => " in its worst segment".to_owned(),
+            None => String::new(),
+        }
+    }
+
+    /// The distributions of the range, of the first rule that has any: of all values, if there is one.
     fn over_time(&self) -> String {
         let with_bins = |rows: &&[Row]| rows.iter().any(|row| !row.of.bins.is_empty());
-        let Some(rows) = self.rows.chunk_by(|a, b| a.of.rule == b.of.rule).find(with_bins) else {
+        let all = || self.rows.chunk_by(|a, b| a.of.rule == b.of.rule).filter(with_bins);
+        let of_all = all().find(|rows| rows.iter().all(|row| !self.is_by_segment(row)));
+        let Some(rows) = of_all.or_else(|| all().next()) else {
             return String::new();
         };
-        let title = format!("the distribution of {} over time, training on the left", self.subject);
+        let whose = if of_all.is_none() { " in the worst segment of each window" } else { "" };
+        let title = format!("the distribution of {}{whose} over time, training on the left", self.subject);
         let drawn = heat(&title, rows, bin_name);
         if drawn.is_empty() {
             return drawn;
         }
         format!(
-            "<h2>Distribution over time <span class=\"soft\">the darker, the more values; training on the left</span></h2>\n{drawn}"
+            "<h2>Distribution{whose} over time <span class=\"soft\">the darker, the more values; training on the left</span></h2>\n{drawn}"
         )
     }
 
@@ -150,14 +198,16 @@ impl Page<'_> {
     }
 
     fn distribution(&self) -> String {
-        let Some(row) = self.distributions.iter().find(|row| !row.of.bins.is_empty()) else {
+        let with_bins = || self.distributions.iter().filter(|row| !row.of.bins.is_empty());
+        let Some(row) = with_bins().find(|row| !self.is_by_segment(row)).or_else(|| with_bins().next()) else {
             return match self.chosen {
                 Some(end) => format!("<p class=\"soft\">The window until {} has no distribution.</p>\n", time(end)),
                 None => String::new(),
             };
         };
         let (of, window) = (&row.of, format!("{} to {}", time(row.start_ms), time(row.end_ms)));
-        let mut out = format!("<h2 id=\"distribution\">Distribution of the window {window}</h2>\n");
+        let whose = self.of_segment(row);
+        let mut out = format!("<h2 id=\"distribution\">Distribution of the window {window}{whose}</h2>\n");
         let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
         let _ = writeln!(
             out,

@@ -10,6 +10,7 @@ use super::features::features;
 use super::forest::forest;
 use super::lineage::lineage;
 use super::markup::{NO_HISTORY, choice, escaped, number, promotion_path, status, subject_path, table, time};
+use super::segments::segments;
 use crate::api::Explanation;
 use crate::history::columns::Row;
 use crate::http::series::Range;
@@ -18,6 +19,8 @@ use driftgate_core::judge::verdict::{Action, RuleResult, Status, Verdict};
 
 /// Of so many results of a group segments are looked for.
 const FORESTS: usize = 2000;
+/// So many features of a group are shown by segment.
+const SEGMENTED: usize = 3;
 
 pub struct Page<'p> {
     /// Verdicts, lineage, evidence and approvals.
@@ -133,6 +136,9 @@ impl Page<'_> {
         out.push_str(&features((&self.seen.model, &self.seen.version), group.name, &group.last));
         if let Some(verdict) = group.verdict {
             verdict.results.iter().take(FORESTS).for_each(|result| out.push_str(&forest(result)));
+            // The others are on the pages of their features.
+            let failing = verdict.results.iter().filter(|result| result.status != Status::Pass);
+            failing.map(segments).filter(|shown| !shown.is_empty()).take(SEGMENTED).for_each(|s| out.push_str(&s));
             out.push_str(&self.subjects(verdict));
         }
         out

@@ -1,9 +1,11 @@
 //! What is in a result beside its value, typed as `distribution` and `segments` write it.
 
+use std::cmp::Reverse;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::verdict::RuleResult;
+use super::verdict::{RuleResult, Status};
 
 /// A bin of two distributions beside each other.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -46,6 +48,21 @@ pub struct SegmentRates {
     pub eligible: bool,
 }
 
+/// A segment of a rule that compares each segment's distribution with that of the same segment of the reference (`by`).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ComparedSegment {
+    pub segment: String,
+    pub status: Status,
+    pub value: Option<f64>,
+    /// Values of the window in it, and of the reference.
+    pub n: Option<u64>,
+    pub reference_n: Option<u64>,
+    pub reason: Option<String>,
+    /// The distributions beside each other; only of the worst segments that do not pass.
+    #[serde(default)]
+    pub bins: Vec<Bin>,
+}
+
 impl RuleResult {
     /// A piece of evidence, typed; `None` where there is none, or it is of another kind.
     #[must_use]
@@ -57,6 +74,17 @@ impl RuleResult {
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentRates> {
         self.read("segments").unwrap_or_default()
+    }
+
+    /// The segments of a rule on a distance that is judged by segment, the worst status first.
+    #[must_use]
+    pub fn compared_segments(&self) -> Vec<ComparedSegment> {
+        if self.get("by").is_none() {
+            return Vec::new();
+        }
+        let mut all: Vec<ComparedSegment> = self.read("segments").unwrap_or_default();
+        all.sort_by_key(|of| Reverse((of.status != Status::Insufficient, of.status)));
+        all
     }
 
     /// The distributions beside each other.

@@ -11,6 +11,9 @@ use super::types::{Bound, Side, Status, Target};
 use crate::codec::number::number;
 use crate::yaml::{Map, units};
 
+/// Of so many segments that do not pass, the worst ones, the bins stand in the result.
+const MOST_WITH_BINS: usize = 12;
+
 /// A rule compares at most so many features by segment.
 const MOST_FEATURES: usize = 20;
 
@@ -108,18 +111,36 @@ fn worst(window: &dyn WindowCounts, target: Target, by: usize, side: Side, each:
     ]);
     let left_out = window.segments_left_out(by);
     result.evidence.extend((left_out > 0).then(|| ("segments_left_out", json!({"segments": left_out}))));
-    let listed = each.iter().map(|(name, judged)| {
+    result.evidence.push(("segments", listed(each, side).into()));
+    result
+}
+
+/// Every segment.
+fn listed(each: &[(&str, &Judged)], side: Side) -> Vec<Value> {
+    let with_bins = with_bins(each, side);
+    let one = |(at, (name, judged)): (usize, &(&str, &Judged))| {
         let mut one = json!({
             "segment": name, "status": judged.status, "value": number(judged.value), "n": judged.told("n"),
             "reference_n": judged.told("reference_n"),
         });
-        if let (Some(reason), Some(fields)) = (&judged.reason, one.as_object_mut()) {
-            fields.insert("reason".to_owned(), reason.as_str().into());
+        let bins = judged.bins.clone().filter(|_| with_bins.contains(&at));
+        let more = [("reason", judged.reason.as_deref().map(Value::from)), ("bins", bins)];
+        if let Some(fields) = one.as_object_mut() {
+            fields.extend(more.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         }
         one
-    });
-    result.evidence.push(("segments", listed.collect::<Vec<Value>>().into()));
-    result
+    };
+    each.iter().enumerate().map(one).collect()
+}
+
+/// The places of the worst segments that do not pass.
+fn with_bins(each: &[(&str, &Judged)], side: Side) -> Vec<usize> {
+    let key = |judged: &Judged| (severity(judged.status), badness(judged, side));
+    let mut failing: Vec<(usize, (u8, f64))> =
+        each.iter().enumerate().map(|(at, (_, judged))| (at, key(judged))).collect();
+    failing.retain(|(_, (rank, _))| *rank > severity(Status::Pass));
+    failing.sort_by(|(_, (a, a_bad)), (_, (b, b_bad))| b.cmp(a).then(b_bad.total_cmp(a_bad)));
+    failing.into_iter().take(MOST_WITH_BINS).map(|(at, _)| at).collect()
 }
 
 /// Which status decides: a segment that is too small does not hide one that was measured.
@@ -178,6 +199,23 @@ mod tests {
     }
 
     #[test]
+    fn the_worst_segments_that_fail_have_their_bins() {
+        let window = OneFeature { cells: vec![0; 9], reference: vec![0; 9] };
+        let names: Vec<String> = (0..20).map(|i| format!("{i:02}")).collect();
+        let status = |i: u8| if i < 5 { Status::Pass } else { Status::Block };
+        let judged: Vec<Judged> = (0..20).map(|i| judged(status(i), Some(f64::from(i)), 20)).collect();
+        let each: Vec<(&str, &Judged)> = names.iter().map(String::as_str).zip(&judged).collect();
+        let with_bins = |side| -> Vec<String> {
+            let found = worst(&window, Target::Numeric(0), 0, side, &each);
+            let all = found.evidence.iter().find(|(key, _)| *key == "segments").unwrap().1.clone();
+            let with = all.as_array().unwrap().iter().filter(|of| of.get("bins") == Some(&json!([20])));
+            with.map(|of| of["segment"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(with_bins(Side::Lt), names[8..]);
+        assert_eq!(with_bins(Side::Gte), names[5..17]);
+    }
+
+    #[test]
     fn every_segment_is_listed() {
         let window = OneFeature { cells: vec![5; 9], reference: vec![5; 9] };
         let (one, other) = (judged(Status::Pass, Some(0.1), 20), judged(Status::Insufficient, None, 3));
@@ -186,6 +224,7 @@ mod tests {
         assert_eq!(of("not_compared"), 46 - 25, "45 values and a missing one, of which 23 and two are in segments");
         assert_eq!(of("segments").as_array().unwrap().len(), 2);
         assert_eq!(of("segments")[1]["reason"], "n 3 is few");
+        assert!(of("segments").as_array().unwrap().iter().all(|of| of.get("bins").is_none()), "neither fails");
         let none = worst(&window, Target::Numeric(0), 0, Side::Lt, &[]);
         assert_eq!(
             (none.status, none.reason.as_deref()),

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/bin:$(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test release demo test soak simulation fuzz bench lint imports clean
+.PHONY: help setup setup-build setup-lint setup-dist build dist dist-test chart-test release demo test soak simulation fuzz bench pictures lint imports clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,6 +51,9 @@ fuzz: setup-build ## mutate the kept inputs of tests/fuzz through every reader o
 
 bench: setup ## measure, beside a Kafka started for the run, and write docs/benchmarks.md and the six numbers of the README
 	@benches/run.sh
+
+pictures: setup ## write the pictures of the pages in docs/images anew
+	DRIFTGATE_WRITE_PICTURES=1 cargo test --release --locked -p driftgate --lib -- http::tests::pictures
 
 lint: setup-lint ## check format, lints, dependencies (advisories, licences, sources), images by digest, and shell scripts and alert rules where their tools are installed
 	@tests/support/lint.sh

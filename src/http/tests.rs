@@ -3,6 +3,7 @@
 mod cluster;
 mod golden;
 mod overview;
+mod pictures;
 mod schema;
 mod session;
 pub mod status_view;
@@ -48,8 +49,6 @@ impl Server {
 
     /// The same with results over time.
     fn keeping(seen: View, access: Access, history: Option<crate::history::Reader>) -> Self {
-        let view = Shared::default();
-        *view.write() = seen;
         let registry = Embedded::in_memory().unwrap();
         registry
             .register(
@@ -63,6 +62,13 @@ impl Server {
                 0,
             )
             .unwrap();
+        Self::over(seen, access, history, registry)
+    }
+
+    /// The same over another registry.
+    fn over(seen: View, access: Access, history: Option<crate::history::Reader>, registry: Embedded) -> Self {
+        let view = Shared::default();
+        *view.write() = seen;
         let app = App {
             view: view.clone(),
             registry: Arc::new(registry),

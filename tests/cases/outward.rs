@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
@@ -38,6 +40,43 @@ fn listener(answer: &'static str) -> (String, Receiver<(String, String)>) {
     (url, received)
 }
 
+/// A receiver of events of `OpenLineage`, whose client says whether they are as its schemas have them.
+struct Lineage {
+    process: Child,
+    url: String,
+    received: PathBuf,
+}
+
+impl Lineage {
+    fn start(received: PathBuf) -> Self {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/lineage.sh");
+        let mut process = Command::new(script).arg(&received).stdout(Stdio::piped()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        Self { process, url: url.trim().to_owned(), received }
+    }
+
+    /// Waits for the run of the promotion of a version; every event that came is valid.
+    fn has_run(&self, job: &str, version: &str) {
+        wait_for("the run of the promotion", || {
+            let lines = std::fs::read_to_string(&self.received).unwrap_or_default();
+            let all: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert!(all.iter().all(|of| of["valid"] == true), "{all:?}");
+            let is_run = |event: &Value| {
+                event["job"]["name"] == job && event["outputs"][0]["facets"]["version"]["datasetVersion"] == version
+            };
+            all.iter().any(|of| is_run(&of["event"])).then_some(())
+        });
+    }
+}
+
+impl Drop for Lineage {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 #[test]
 fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
     let (url, heard) = listener("");
@@ -45,11 +84,15 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
     let service = Service::new("fraud_flagger", "", EXTERNAL, &format!("audit: {{topic: {anchor}}}\n"));
     let config = service.folder.read("driftgate.yaml");
     service.folder.write("hook.secret", "shared\n");
+    let lineage = Lineage::start(service.folder.path("runs.jsonl"));
     service.folder.write(
         "driftgate.yaml",
         config.replace(
             "publish: {",
-            &format!("publish: {{webhooks: [{{url: \"{url}/hook\", secret_file: hook.secret}}], "),
+            &format!(
+                "publish: {{webhooks: [{{url: \"{url}/hook\", secret_file: hook.secret}}, {{url: \"{}\", template: openlineage}}], ",
+                lineage.url
+            ),
         ),
     );
     let daemon = Daemon::start(&service.config(), &[]);
@@ -112,6 +155,7 @@ fn flagger_is_gated_told_and_listened_to_and_webhooks_hear_of_it() {
         }
         events.iter().any(|e| e["event"] == "stage" && e["rollback"] == true).then_some(())
     });
+    lineage.has_run("fraud_flagger.promote_to_prod", "7");
     for event in ["approval", "promotion", "stage", "phase"] {
         assert!(events.iter().any(|e| e["event"] == event), "no {event} among {events:?}");
     }

@@ -50,11 +50,11 @@ pub fn run_event(event: &Value) -> Option<Value> {
         "producer": PRODUCER,
         "schemaURL": format!("{SPEC}RunEvent"),
         "run": {"runId": run, "facets": {"driftgate_promotion": of_run}},
-        "job": {"namespace": NAMESPACE, "name": format!("{model}.promote_to_{to}"), "facets": {"jobType": facet("2-0-3/JobTypeJobFacet", None, &job_type)}},
+        "job": {"namespace": NAMESPACE, "name": format!("{model}.promote_to_{to}"), "facets": {"jobType": facet("2-0-4/JobTypeJobFacet", None, &job_type)}},
         "inputs": input(model, record).map_or_else(Vec::new, |input| vec![input]),
         "outputs": [{"namespace": NAMESPACE, "name": model, "facets": {
             "version": facet("1-0-1/DatasetVersionDatasetFacet", None, &json!({"datasetVersion": version})),
-            "datasetType": facet("1-0-0/DatasetTypeDatasetFacet", None, &json!({"datasetType": "MODEL"})),
+            "datasetType": facet("1-0-1/DatasetTypeDatasetFacet", None, &json!({"datasetType": "MODEL"})),
         }}],
     }))
 }
@@ -76,7 +76,7 @@ fn input(model: &str, record: &Value) -> Option<Value> {
         let assertions = json!({"assertions": assertions});
         of_input.insert(
             "dataQualityAssertions".into(),
-            facet("1-0-1/DataQualityAssertionsDatasetFacet", None, &assertions),
+            facet("1-1-0/DataQualityAssertionsDatasetFacet", None, &assertions),
         );
     }
     let version = facet("1-0-1/DatasetVersionDatasetFacet", None, &json!({"datasetVersion": snapshot}));

@@ -55,7 +55,7 @@ pub const OIDC: [Key; 8] = [
 ];
 
 /// How people sign in at the issuer.
-pub const SIGN_IN: [Key; 5] = [
+pub const SIGN_IN: [Key; 6] = [
     required("client_id", "text", "The daemon's name at the issuer, as a client with authorization codes and PKCE."),
     required(
         "url",
@@ -70,6 +70,11 @@ pub const SIGN_IN: [Key; 5] = [
         "What is asked for; `openid`, and what brings the claim of `roles`.",
     ),
     default("session", "duration", "1h", "A session ends after so long, 12h at most; then the issuer is asked again."),
+    optional(
+        "after_sign_out",
+        "URL",
+        "Where the issuer leads a browser that has signed out there, as the client's post-logout redirect URI; without it the issuer's own page stays.",
+    ),
 ];
 
 /// Of each value of the claim.
@@ -120,6 +125,10 @@ impl ConfigReader<'_> {
         let secret_file = map.get("client_secret_file").map(|item| self.path(&item));
         let scopes = map.get("scopes").map_or_else(|| Some(vec!["openid".to_owned()]), |item| scopes(&item));
         let session = map.get("session").map_or(Some(Duration::from_secs(3600)), |item| session(&item));
+        let after_sign_out = match map.get("after_sign_out") {
+            Some(item) => Some(after_sign_out(&item)?),
+            None => None,
+        };
         Some(SignInConfig {
             client_id: client_id?,
             secret_file: match secret_file {
@@ -129,6 +138,7 @@ impl ConfigReader<'_> {
             url: url?,
             scopes: scopes?,
             session: session?,
+            after_sign_out,
         })
     }
 }
@@ -145,6 +155,22 @@ fn pages(item: &Item) -> Option<String> {
     let read = units::quote(text);
     item.fail(format!(
         "expected the address of the pages without a path, read {read}: write it like https://driftgate.example.com; \
+         http:// is for this machine alone"
+    ))
+}
+
+/// Where a browser goes on to that has signed out at the issuer.
+fn after_sign_out(item: &Item) -> Option<String> {
+    let text = item.text("an address")?;
+    let url = reqwest::Url::parse(text).ok();
+    let is_safe =
+        |url: &reqwest::Url| url.scheme() == "https" || url.scheme() == "http" && crate::http_client::is_loopback(url);
+    if url.as_ref().is_some_and(is_safe) {
+        return Some(text.to_owned());
+    }
+    let read = units::quote(text);
+    item.fail(format!(
+        "expected an address that begins with https://, read {read}: write it like https://driftgate.example.com/sign-in; \
          http:// is for this machine alone"
     ))
 }
@@ -247,7 +273,9 @@ mod tests {
             sign_in(", url: \"https://d.example.com/\", client_secret_file: s, scopes: [openid, groups]").unwrap();
         assert_eq!(found.callback(), "https://d.example.com/sign-in/callback");
         assert_eq!((found.scopes.len(), found.session.as_secs()), (2, 3600));
-        assert_eq!(found.secret_file.unwrap().to_str(), Some("s"));
+        assert_eq!((found.secret_file.unwrap().to_str(), found.after_sign_out), (Some("s"), None));
+        let after = sign_in(", url: \"https://d\", after_sign_out: \"https://d/sign-in\"").unwrap().after_sign_out;
+        assert_eq!(after.as_deref(), Some("https://d/sign-in"));
         assert_eq!(sign_in(", url: \"http://localhost:9464\", session: 8h").unwrap().session.as_secs(), 8 * 3600);
         for (more, why) in [
             ("", "url"),
@@ -256,6 +284,8 @@ mod tests {
             (", url: \"https://d\", scopes: [groups]", "`openid` among"),
             (", url: \"https://d\", session: 13h", "1m to 12h"),
             (", url: \"https://d\", session: 1s", "1m to 12h"),
+            (", url: \"https://d\", after_sign_out: \"http://d.example.com/\"", "begins with https://"),
+            (", url: \"https://d\", after_sign_out: /sign-in", "begins with https://"),
         ] {
             let told = sign_in(more).unwrap_err();
             assert!(told.contains(why), "{more}: {told}");

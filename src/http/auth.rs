@@ -182,15 +182,16 @@ impl Access {
         now: Instant,
     ) -> Result<Option<(String, u64)>, String> {
         let issuer = self.issuer.as_ref().ok_or("no issuer is configured: write http.oidc")?;
-        let caller = issuer.identify(attempt, code).await?;
+        let (caller, id_token) = issuer.identify(attempt, code).await?;
         let longest = issuer.sign_in().map_or(LONGEST, |config| config.session.min(LONGEST));
-        let name = self.sessions.begin_of(Holder::Known(caller), longest, now);
+        let name = self.sessions.begin_of((Holder::Known(caller), Some(id_token)), longest, now);
         Ok(name.map(|name| (name, longest.as_secs())))
     }
 
-    /// Ends the session that a `Cookie` header names.
-    pub fn sign_out(&self, cookies: &str, now: Instant) {
-        self.sessions.end(cookies, now);
+    /// Ends the session that a `Cookie` header names: where the browser signs out at the issuer, of who signed in there.
+    pub fn sign_out(&self, cookies: &str, now: Instant) -> Option<String> {
+        let id_token = self.sessions.end(cookies, now)?;
+        self.issuer.as_ref()?.end_session(&id_token)
     }
 
     /// Who looks at a page: the token of the session is judged anew; who signed in at the issuer is who they were then.

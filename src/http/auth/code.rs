@@ -82,6 +82,8 @@ pub fn challenge(verifier: &str) -> String {
 pub struct Endpoints {
     pub authorization: Url,
     pub token: Url,
+    /// Where people sign out, if it has that (`OpenID` Connect RP-Initiated Logout 1.0).
+    pub end_session: Option<Url>,
     /// Whether it takes a client's secret in the header `Authorization`.
     pub takes_basic: bool,
 }
@@ -101,7 +103,13 @@ impl Endpoints {
         };
         let ways = document.get("token_endpoint_auth_methods_supported").and_then(Value::as_array);
         let takes_basic = ways.is_none_or(|ways| ways.iter().any(|way| way == "client_secret_basic"));
-        Ok(Self { authorization: endpoint("authorization_endpoint")?, token: endpoint("token_endpoint")?, takes_basic })
+        Ok(Self {
+            authorization: endpoint("authorization_endpoint")?,
+            token: endpoint("token_endpoint")?,
+            // Who cannot sign out there signs out here.
+            end_session: endpoint("end_session_endpoint").ok(),
+            takes_basic,
+        })
     }
 }
 
@@ -187,7 +195,13 @@ mod tests {
         let of = |authorization: &str, token: &str| {
             Endpoints::of(&json!({"authorization_endpoint": authorization, "token_endpoint": token}))
         };
-        assert!(of("https://a/auth", "https://a/token").is_ok_and(|found| found.takes_basic));
+        assert!(of("https://a/auth", "https://a/token").is_ok_and(|f| f.takes_basic && f.end_session.is_none()));
+        let ends = |end: &str| {
+            let document = json!({"authorization_endpoint": "https://a/auth", "token_endpoint": "https://a/token", "end_session_endpoint": end});
+            Endpoints::of(&document).unwrap().end_session.map(String::from)
+        };
+        assert_eq!(ends("https://a/end?x=1").as_deref(), Some("https://a/end?x=1"));
+        assert_eq!((ends("http://a/end"), ends("javascript:alert(1)")), (None, None));
         assert!(of("http://127.0.0.1:1/auth", "http://localhost:1/token").is_ok());
         assert!(of("http://a/auth", "https://a/token").unwrap_err().contains("authorization_endpoint does not begin"));
         assert!(of("https://a/auth", "token").unwrap_err().contains("token_endpoint is no URL"));

@@ -65,6 +65,8 @@ pub struct SignInConfig {
     pub scopes: Vec<String>,
     /// A session lasts no longer: then the issuer is asked again.
     pub session: Duration,
+    /// Where the issuer leads a browser that has signed out there.
+    pub after_sign_out: Option<String>,
 }
 
 impl SignInConfig {

@@ -29,6 +29,8 @@ struct Session {
     began: Instant,
     longest: Duration,
     seen: Instant,
+    /// The issuer's ID token of who signed in there: it says whose session is to end there.
+    id_token: Option<String>,
 }
 
 /// Whose a session is.
@@ -57,11 +59,16 @@ impl std::fmt::Debug for Sessions {
 impl Sessions {
     /// A new session for a token: the value of its cookie; `None` where the system gives no random bytes.
     pub fn begin(&self, token: &str, now: Instant) -> Option<String> {
-        self.begin_of(Holder::Token(token.to_owned()), LONGEST, now)
+        self.begin_of((Holder::Token(token.to_owned()), None), LONGEST, now)
     }
 
-    /// A new session of somebody that ends after so long, or after `LONGEST`.
-    pub fn begin_of(&self, of: Holder, longest: Duration, now: Instant) -> Option<String> {
+    /// A new session of somebody, with the issuer's ID token if there is one, that ends after so long, or after `LONGEST`.
+    pub fn begin_of(
+        &self,
+        (of, id_token): (Holder, Option<String>),
+        longest: Duration,
+        now: Instant,
+    ) -> Option<String> {
         let (name, csrf) = (random()?, random()?);
         let mut all = self.live(now);
         if all.len() >= MOST
@@ -69,7 +76,8 @@ impl Sessions {
         {
             all.remove(&oldest);
         }
-        all.insert(key(&name), Session { of, csrf, began: now, longest: longest.min(LONGEST), seen: now });
+        let longest = longest.min(LONGEST);
+        all.insert(key(&name), Session { of, csrf, began: now, longest, seen: now, id_token });
         Some(name)
     }
 
@@ -82,11 +90,10 @@ impl Sessions {
         Some(Found { of: session.of.clone(), csrf: session.csrf.clone() })
     }
 
-    /// Ends the session that a `Cookie` header names.
-    pub fn end(&self, cookies: &str, now: Instant) {
-        if let Some(name) = named(cookies, COOKIE) {
-            self.live(now).remove(&key(name));
-        }
+    /// Ends the session that a `Cookie` header names: the ID token of who signed in at the issuer.
+    pub fn end(&self, cookies: &str, now: Instant) -> Option<String> {
+        let name = named(cookies, COOKIE)?;
+        self.live(now).remove(&key(name))?.id_token
     }
 
     /// Those that have not ended.
@@ -150,7 +157,7 @@ mod tests {
         assert!(sessions.find(&cookies, start + LONGEST).is_none(), "old");
         let name = sessions.begin("token", start).unwrap();
         let cookies = format!("{COOKIE}={name}");
-        sessions.end(&cookies, start);
+        assert_eq!(sessions.end(&cookies, start), None);
         assert!(sessions.find(&cookies, start).is_none());
     }
 
@@ -165,11 +172,14 @@ mod tests {
     fn a_session_of_somebody_who_is_known_ends_when_it_says() {
         let (sessions, start) = (Sessions::default(), Instant::now());
         let known = |actor: &str| Holder::Known(Caller { actor: actor.into(), grants: Vec::new() });
-        let cookies =
-            |longest: Duration| format!("{COOKIE}={}", sessions.begin_of(known("ann"), longest, start).unwrap());
+        let cookies = |longest: Duration| {
+            let of = (known("ann"), Some("id".to_owned()));
+            format!("{COOKIE}={}", sessions.begin_of(of, longest, start).unwrap())
+        };
         let short = cookies(Duration::from_secs(60));
         assert!(sessions.find(&short, start + Duration::from_secs(59)).is_some_and(|found| found.of == known("ann")));
         assert!(sessions.find(&short, start + Duration::from_secs(60)).is_none());
+        assert_eq!(sessions.end(&cookies(LONGEST), start).as_deref(), Some("id"));
         let long = cookies(LONGEST * 2);
         for hours in 0..24 {
             sessions.find(&long, start + Duration::from_secs(1800 * hours)).unwrap();

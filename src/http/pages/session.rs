@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use axum::extract::{Form, FromRequest, Request, State};
-use axum::http::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::header::{COOKIE, HOST, HeaderName, LOCATION, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
@@ -18,6 +18,8 @@ use crate::http::app::Shared;
 use crate::http::auth::Visitor;
 use crate::http::auth::sessions::{self, LONGEST, same};
 use crate::http::problem::{Parameters, Problem};
+
+const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 /// GET /sign-in
 pub async fn ask(State(app): State<Shared>, visitor: Visitor, Parameters(query): Parameters<SignInQuery>) -> Response {
@@ -88,8 +90,29 @@ pub async fn sign_out(
     OwnForm(given): OwnForm<Bare>,
 ) -> Result<Response, Problem> {
     visitor.check(&given.csrf)?;
-    app.access.sign_out(&cookies(&headers), Instant::now());
-    Ok(leading("/", Some(&cookie(&app, &headers, "", 0))))
+    let ended = cookie(&app, &headers, "", 0);
+    match app.access.sign_out(&cookies(&headers), Instant::now()) {
+        Some(there) => Ok(signed_out(&app, &there, &ended)),
+        None => Ok(leading("/", Some(&ended))),
+    }
+}
+
+/// The page that ends a session here and goes on to the issuer, where it is ended too. A redirect would not do: what a form leads to has to be of
+/// this server (`form-action`).
+fn signed_out(app: &Shared, there: &str, cookie: &str) -> Response {
+    let name = app.access.issuer().map_or("the issuer", |issuer| issuer.name());
+    let body = html! {
+        h1 { "Signed out here" }
+        p { a href=(there) { "Sign out at " (name) } }
+    };
+    let mut response = layout::page("Signed out", Part::Models, &Visitor::default(), &body);
+    let set = [(SET_COOKIE, cookie.to_owned()), (REFRESH, format!("0; url={there}"))];
+    for (name, value) in set {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 impl Visitor {

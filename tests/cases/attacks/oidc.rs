@@ -285,7 +285,9 @@ fn a_person_signs_in_at_the_issuer_and_nobody_by_an_answer_to_somebody_else() {
     issuer.start("first");
     let service = Service::new("signin", "", CANARY, "");
     service.folder.write_secret("client", "pages-secret\n");
-    let sign_in = format!(", sign_in: {{client_id: pages, url: \"{base}\", client_secret_file: client}}");
+    let sign_in = format!(
+        ", sign_in: {{client_id: pages, url: \"{base}\", client_secret_file: client, after_sign_out: \"{base}/sign-in\"}}"
+    );
     let daemon = daemon_with(&service, &issuer, &sign_in, &port);
     service.register(&daemon, "1", "2");
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/browser.sh");

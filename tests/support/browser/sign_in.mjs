@@ -96,9 +96,18 @@ const forged = await own.page.goto(`/sign-in/callback?state=${new URL(once.url()
 assert.equal(forged.status(), 403);
 assert.ok((await own.page.locator("[role=alert]").innerText()).includes("invalid_grant"));
 
-// Signed out, she is nobody again.
+// Signed out, she is nobody again, neither here nor at the issuer, which leads her back.
 await ann.page.goto(promotion);
-await ann.page.locator("button", { hasText: "sign out" }).click();
+const [ends] = await Promise.all([
+  ann.page.waitForRequest((request) => request.url().startsWith(`${issuer}/session/end`)),
+  ann.page.locator("button", { hasText: "sign out" }).click(),
+]);
+const end = new URL(ends.url()).searchParams;
+assert.ok(end.get("client_id") === "pages" && end.get("id_token_hint").split(".").length === 3 && end.get("post_logout_redirect_uri") === `${base}/sign-in`);
 assert.equal((await ann.context.request.get("/audit")).status(), 401);
+await ann.page.locator("button", { hasText: "Yes, sign me out" }).click();
+await ann.page.waitForURL((url) => url.href.startsWith(`${base}/sign-in`));
+await leave(ann.page);
+await ann.page.locator("input[name=login]").waitFor();
 await browser.close();
 console.log("signing in is as it should be");

@@ -23,7 +23,8 @@ async function serve(port, file, requests, callback) {
     jwks: { keys: [JSON.parse(readFileSync(file, "utf8"))] },
     clients: CLIENTS.map(name => ({
       client_id: name, client_secret: `${name}-secret`, grant_types: ["client_credentials"], redirect_uris: [], response_types: [],
-    })).concat(callback ? [{ client_id: "pages", client_secret: "pages-secret", redirect_uris: [callback] }] : []),
+    })).concat(callback ? [{ client_id: "pages", client_secret: "pages-secret", redirect_uris: [callback],
+      post_logout_redirect_uris: [callback.replace("/callback", "")] }] : []),
     claims: { openid: ["sub", "realm_access"] },
     conformIdTokenClaims: false,
     findAccount: (_, name) => ({ accountId: name, claims: () => ({ sub: name, realm_access: { roles: [name] } }) }),

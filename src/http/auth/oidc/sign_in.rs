@@ -16,6 +16,8 @@ use crate::http_client::{self, cause};
 
 /// An answer of the issuer's is no longer.
 const LONGEST_ANSWER: u64 = 1 << 20;
+/// An ID token is no longer that stands in the address of signing out.
+const LONGEST_HINT: usize = 4096;
 /// The issuer answers sooner.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -62,11 +64,25 @@ impl Issuer {
         Ok(url.into())
     }
 
-    /// Who came back with a code.
+    /// The issuer's address where a browser ends the session of somebody there; `None` where it has none (`OpenID` Connect RP-Initiated Logout
+    /// 1.0, section 2).
+    #[must_use]
+    pub fn end_session(&self, id_token: &str) -> Option<String> {
+        let (config, endpoints) = self.known().ok()?;
+        let mut url = endpoints.end_session.clone()?;
+        // A longer address is refused by some servers; the issuer asks then who it is.
+        let hint = Some(("id_token_hint", id_token)).filter(|_| id_token.len() <= LONGEST_HINT);
+        let after = config.after_sign_out.as_deref().map(|after| ("post_logout_redirect_uri", after));
+        let pairs = [Some(("client_id", config.client_id.as_str())), hint, after];
+        url.query_pairs_mut().extend_pairs(pairs.into_iter().flatten());
+        Some(url.into())
+    }
+
+    /// Who came back with a code, and the ID token that says so.
     ///
     /// # Errors
     /// Why nobody is recognised.
-    pub async fn identify(self: &Arc<Self>, attempt: &Attempt, code: &str) -> Result<Caller, String> {
+    pub async fn identify(self: &Arc<Self>, attempt: &Attempt, code: &str) -> Result<(Caller, String), String> {
         let turn = self.exchanges.try_acquire();
         let _turn = turn.map_err(|_| "too many people sign in at once: try again in a moment")?;
         let (issuer, code, verifier) = (Arc::clone(self), code.to_owned(), attempt.digest("verifier"));
@@ -75,7 +91,7 @@ impl Issuer {
         let client = self.known()?.0.client_id.clone();
         let claims = self.claims(&given.id, std::slice::from_ref(&client)).await.map_err(|e| e.to_string())?;
         checked(&claims, attempt, &client)?;
-        match (self.caller(&claims), given.access.filter(|token| is_issuers(token))) {
+        let caller = match (self.caller(&claims), given.access.filter(|token| is_issuers(token))) {
             // Some issuers put roles into the access token alone.
             (Err(Refusal::NoRole { .. }), Some(access)) => {
                 let of_access = self.claims(&access, &self.config.audience).await.map_err(|e| e.to_string())?;
@@ -85,8 +101,8 @@ impl Issuer {
                 self.caller(&of_access)
             }
             (caller, _) => caller,
-        }
-        .map_err(|e| e.to_string())
+        };
+        caller.map(|caller| (caller, given.id)).map_err(|e| e.to_string())
     }
 
     /// Exchanges a code for tokens.

@@ -83,6 +83,8 @@ mod kserve;
 mod ledger_log;
 #[path = "cases/limits.rs"]
 mod limits;
+#[path = "cases/local_days.rs"]
+mod local_days;
 #[path = "support/long_stream.rs"]
 mod long_stream;
 #[path = "cases/many.rs"]

@@ -217,7 +217,7 @@ impl Pipeline {
         let closing = lock(&self.order).next()?;
         for (group, line) in closing.lines.iter().enumerate() {
             let (Some(line), Some(spec)) = (line, self.policy.groups.get(group)) else { continue };
-            let before = if *line == i64::MAX { i64::MAX } else { line.div_euclid(spec.window.slide) };
+            let before = if *line == i64::MAX { i64::MAX } else { spec.window.pane(*line) };
             let each = &mut |f: &mut dyn FnMut(&mut Panes)| self.workers.iter().for_each(|w| f(&mut lock(w).panes));
             let sealed = panes::seal(group, before, each).into_iter();
             evaluator.add(sealed.map(|((version, pane), sealed)| SealedPane { version, group, pane, sealed }));

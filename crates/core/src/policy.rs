@@ -12,6 +12,7 @@ pub mod signing;
 mod tests;
 mod transitions;
 pub mod types;
+pub mod windows;
 
 pub use crate::yaml::{FileError as PolicyError, FileErrors as PolicyErrors};
 pub use keys::{EVIDENCE_KINDS, SCHEMA_CHANGES};
@@ -20,3 +21,4 @@ pub use parse::{load, merged, parse};
 pub use schema::{reference, schema, schema_text};
 pub use signing::{SignatureAlgorithm, SigningKey};
 pub use types::*;
+pub use windows::{LocalDays, Millis, PaneOf, WindowSpec};

@@ -31,6 +31,7 @@ mod disks;
 mod features;
 mod idleness;
 mod ingest;
+mod local_days;
 mod lost_tail;
 mod memory;
 mod operation;

@@ -57,8 +57,9 @@ pub fn judge(
     let mut panes = Panes::default();
     for ((version, group, pane), sealed) in partial.panes {
         let layout = layouts.get(version as usize).and_then(|known| known.spec.layout(group as usize));
-        let slide = policy.groups.get(group as usize).map_or(1, |g| g.window.slide);
-        let in_time = pane.checked_mul(slide).is_some_and(|start| (0..i64::MAX / 4).contains(&start));
+        // The first pane of a time zone may begin before the epoch.
+        let window = policy.groups.get(group as usize).map(|g| g.window);
+        let in_time = window.is_some_and(|w| w.end(pane) > 0 && w.start(pane) < i64::MAX / 4);
         if !in_time
             || layout
                 .is_none_or(|layout| layout.total != sealed.cells() || layout.segmentations != sealed.segmentations())

@@ -252,10 +252,7 @@ impl Pairing {
             let counts = groups.filter(|(g, (_, r))| r.pairs && prediction.groups & (1 << g) != 0);
             closed |= attribute == LabelAttribute::LabelTime
                 && outcome.in_time
-                && counts.map(|(_, (group, _))| group.window.slide).any(|slide| {
-                    let end = outcome.ts.div_euclid(slide).saturating_add(1).saturating_mul(slide);
-                    end <= prediction.ts
-                });
+                && counts.map(|(_, (group, _))| group.window).any(|window| window.next(outcome.ts) <= prediction.ts);
         });
         if closed && self.intake.waiting_of(id) > 1 {
             return Err(BatchError::Order(

@@ -245,7 +245,8 @@ impl Evaluator {
         let policy = Arc::clone(&self.policy);
         let Some(rolling) = self.versions.get_mut(code as usize).and_then(|v| v.get_mut(close.at)) else { return };
         let group = close.group;
-        let span = WindowSpan { start: close.end - group.window.size, end: close.end, complete: close.complete };
+        let (start, end) = group.window.ending(close.end);
+        let span = WindowSpan { start, end, complete: close.complete };
         let cut = cut(&policy, close, known, &span);
         for result in &mut results {
             settle(&policy, close, cut.as_ref(), result, &mut rolling.memory);
@@ -356,11 +357,12 @@ fn settle(policy: &Policy, close: &Close<'_>, cut: Option<&Cut>, result: &mut Ru
     // What was counted in part says nothing of what lasts.
     let mut aside = *streak;
     let streak = if cut.is_none() { streak } else { &mut aside };
-    let (since, pending) = streak.note(close.end, group.window.slide, result.status, hysteresis);
+    let (window, end) = (group.window, group.window.nominal_end(close.end));
+    let (since, pending) = streak.note(end, window.slide, result.status, hysteresis);
     if let Some(cut) = cut {
         result.reason.get_or_insert_with(|| cut.why());
     }
-    result.since = (result.status != Status::Pass).then_some(since);
+    result.since = (result.status != Status::Pass).then_some(window.real_end(since));
     result.pending = pending;
     result.muted = policy.mutes.iter().any(|m| {
         close.end <= m.until

@@ -55,10 +55,13 @@ impl Rolling {
     pub(super) fn remember(&mut self, (from, to): (i64, i64), layout: &Layout, names: &EventNames, close: &Close<'_>) {
         let window = close.group.window;
         for (pane, sealed) in self.panes.range(from..to).filter(|(_, sealed)| is_in_prod(sealed, names)) {
-            let start = pane.saturating_mul(window.slide);
             for at in 0..close.reads.kpis.len() {
                 let slide = slide_share(sealed, layout, at);
-                self.memory.outcomes.kpi(at).leave(start, epoch(start, window.size), slide);
+                self.memory.outcomes.kpi(at).leave(
+                    window.start(*pane),
+                    epoch(window.nominal(*pane), window.size),
+                    slide,
+                );
             }
         }
     }
@@ -67,7 +70,7 @@ impl Rolling {
     fn shown(&self, end: i64, at: usize, layout: &Layout, names: &EventNames, window: WindowSpec) -> Share {
         let mut shown = self.memory.outcomes.past(at);
         // Those before the last window are remembered already.
-        let to = end.div_euclid(window.slide);
+        let to = window.pane_behind(end);
         let panes =
             self.panes.range(self.first_pane(window).min(to)..to).filter(|(_, sealed)| is_in_prod(sealed, names));
         panes.for_each(|(_, sealed)| shown.add(slide_share(sealed, layout, at)));
@@ -179,7 +182,7 @@ impl Evaluator {
     /// What a version has shown of a KPI in the window and in its last slide.
     fn shares(&self, close: &Close<'_>, layout: &Layout, code: u32, at: usize) -> Option<(Share, Share)> {
         let rolling = self.rolling(code, close.at)?;
-        let slide = rolling.panes.get(&(close.end.div_euclid(close.group.window.slide) - 1));
+        let slide = rolling.panes.get(&(close.group.window.pane_behind(close.end) - 1));
         let slide = slide.map_or_else(Share::default, |panes| slide_share(panes, layout, at));
         Some((share(layout.kpis.get(at), &rolling.sum.counts), slide))
     }
@@ -215,12 +218,12 @@ impl Evaluator {
         let champion =
             other.as_ref().map(|(version, (window, slide))| Other { version, window: *window, slide: *slide });
         let outcomes = &mut self.rolling_mut(code, close.at)?.memory.outcomes;
-        let predecessor = outcomes.predecessor.clone();
+        let (predecessor, spec) = (outcomes.predecessor.clone(), close.group.window);
         let seen = Seen {
             version: &version,
             window,
             slide,
-            epoch: epoch(close.end.saturating_sub(close.group.window.slide), close.group.window.size),
+            epoch: epoch(spec.nominal_end(close.end).saturating_sub(spec.slide), spec.size),
             in_prod: own.is_some(),
             champion,
             predecessor: predecessor.as_deref(),

@@ -15,15 +15,12 @@ impl Rolling {
     /// Moves the sums that the window ending here is compared with.
     pub(super) fn slide_references(&mut self, close: &Close<'_>, counts: usize) {
         let window = close.group.window;
-        let span = (close.end - window.size, close.end);
         self.references.resize_with(close.keep.versus.len(), SpanSum::default);
         for (sum, versus) in self.references.iter_mut().zip(&close.keep.versus) {
             // Panes behind the window may still get events.
-            let panes = |(from, to): (i64, i64)| {
-                let to = to.min(close.end).max(from);
-                (from.div_euclid(window.slide), to.div_euclid(window.slide))
-            };
-            let spans = versus.spans(span).into_iter().map(panes).collect();
+            let end = window.pane_behind(close.end);
+            let passed = |(from, to): (i64, i64)| (from, to.min(end).max(from));
+            let spans = window.panes_of(*versus, close.end).into_iter().map(passed).collect();
             let pruned = if matches!(versus, Versus::Between(..)) { i64::MIN } else { self.pruned };
             sum.slide_to(&self.panes, spans, (counts, close.reads.segmentations.len(), pruned));
         }
@@ -63,8 +60,9 @@ impl Evaluator {
 
 /// Why a version's counts are no reference of this window, if they are none.
 pub(super) fn missing(policy: &Policy, close: &Close<'_>, known: &Known, versus: Versus) -> Option<String> {
-    let window = (close.end - close.group.window.size, close.end);
-    let spans = if versus == Versus::Champion { vec![window] } else { versus.spans(window) };
+    let window = close.group.window;
+    let spans =
+        if versus == Versus::Champion { vec![window.ending(close.end)] } else { window.spans(versus, close.end) };
     if spans.iter().any(|(_, to)| *to > close.end) {
         return Some(format!("the reference, {}, has not passed yet", versus.name()));
     }

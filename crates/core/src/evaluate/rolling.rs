@@ -110,15 +110,14 @@ impl Rolling {
     /// The first pane of the last window: those before it are kept for references alone.
     pub(super) fn first_pane(&self, window: WindowSpec) -> i64 {
         let last = self.memory.last_end;
-        last.map_or(i64::MIN, |last| last.saturating_sub(window.size).div_euclid(window.slide))
+        last.map_or(i64::MIN, |last| window.pane_before(last, window.size))
     }
 
     /// The end of the next window that may hold something, in ms, or that is judged though it holds nothing.
     pub(super) fn next_end(&self, window: WindowSpec, keep: &Keep, complete_to: i64) -> Option<i64> {
-        let end_of = |pane: i64| pane.saturating_add(1).saturating_mul(window.slide);
-        let first = self.panes.range(self.first_pane(window)..).next().map(|(pane, _)| end_of(*pane));
+        let first = self.panes.range(self.first_pane(window)..).next().map(|(pane, _)| window.end(*pane));
         let Some(last) = self.memory.last_end else { return first };
-        let next = last.saturating_add(window.slide);
+        let next = window.next(last);
         if self.is_quiet_until(next, window, keep, complete_to) {
             return Some(next);
         }
@@ -130,19 +129,19 @@ impl Rolling {
     pub(super) fn is_quiet_until(&self, end: i64, window: WindowSpec, keep: &Keep, complete_to: i64) -> bool {
         let Some(long) = keep.quiet.filter(|_| end <= complete_to) else { return false };
         let newest = self.newest(window, end);
-        newest.is_some_and(|pane| pane.saturating_add(1).saturating_mul(window.slide).saturating_add(long) >= end)
+        newest.is_some_and(|pane| window.end(pane).saturating_add(long) >= end)
     }
 
     /// The last pane before `end` that holds a prediction.
     fn newest(&self, window: WindowSpec, end: i64) -> Option<i64> {
-        let mut panes = self.panes.range(..end.div_euclid(window.slide)).rev();
+        let mut panes = self.panes.range(..window.pane_behind(end)).rev();
         panes.find(|(_, sealed)| sealed.iter().any(|s| s.predictions > 0)).map(|(pane, _)| *pane)
     }
 
     /// Moves the window to end at `end`; returns the panes `[from, to)` that slid out.
     pub(super) fn advance(&mut self, end: i64, group: &Group, counts: usize, segmentations: usize) -> (i64, i64) {
-        let slide = group.window.slide;
-        let (from, to) = ((end - group.window.size).div_euclid(slide), end.div_euclid(slide));
+        let window = group.window;
+        let (from, to) = (window.pane_before(end, window.size), window.pane_behind(end));
         let first = self.first_pane(group.window).min(from);
         if self.summed.is_none() || self.sum.counts.len() != counts {
             self.sum = Tally::new(counts, segmentations);

@@ -69,7 +69,8 @@ pub(super) fn signals(
         let reasons = broken(results);
         let state = memory.triggers.entry(at).or_default();
         let breached = measured.then_some(!reasons.is_empty());
-        let lasting = state.breach.note(close.end, close.group.window.slide, breached, trigger.hysteresis);
+        let window = close.group.window;
+        let lasting = state.breach.note(window.nominal_end(close.end), window.slide, breached, trigger.hysteresis);
         if breached == Some(false) && state.breach.is_over(trigger.hysteresis) {
             state.fired = false;
         }

@@ -87,9 +87,9 @@ impl Intake {
         for group in 0..self.closed.len() {
             let Some(frontier) = self.frontier(group, bases) else { continue };
             let to = self.held(group, frontier, bases);
-            let slide = self.policy.groups.get(group).map_or(1, |g| g.window.slide);
-            if let Some(closed) = self.closed.get_mut(group) {
-                passed |= to > *closed && to.div_euclid(slide) > closed.div_euclid(slide);
+            let window = self.policy.groups.get(group).map(|group| group.window);
+            if let Some((closed, window)) = self.closed.get_mut(group).zip(window) {
+                passed |= to > *closed && window.pane(to) > window.pane(*closed);
                 *closed = to.max(*closed);
             }
         }
@@ -107,7 +107,7 @@ impl Intake {
         self.closed.iter().zip(&self.policy.groups).enumerate().any(|(group, (closed, spec))| {
             let Some(frontier) = self.frontier(group, &bases) else { return false };
             let to = self.held(group, frontier, &bases);
-            to > *closed && to.div_euclid(spec.window.slide) > closed.div_euclid(spec.window.slide)
+            to > *closed && spec.window.pane(to) > spec.window.pane(*closed)
         })
     }
 

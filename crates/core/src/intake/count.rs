@@ -135,7 +135,7 @@ impl Worker {
             if !share.has(g) {
                 continue;
             }
-            let found = scratch.panes.split(&extent, columns.ts, rows, (g, group.window.slide, job.closed_to(g)));
+            let found = scratch.panes.split(&extent, columns.ts, rows, (g, group.window, job.closed_to(g)));
             counters.after_close += found.after_close;
             for at in 0..found.panes {
                 let (pane, ref list) = scratch.panes.lists[at];

@@ -5,7 +5,6 @@ use super::job::{Counting, Job};
 use super::panes::Panes;
 use super::rows::is_ignored;
 use super::source::Source;
-use super::split::is_closed;
 use super::{Counters, DecoderId, Intake, SourceId};
 use crate::event::MeasurementBatch;
 use crate::window::watermark::is_late;
@@ -65,9 +64,8 @@ pub(super) fn count(
         let Some(spec) = job.known(version).map(|k| &*k.spec) else { continue };
         for (g, (group, reads)) in counting.policy.groups.iter().zip(counting.reads.iter()).enumerate() {
             let (true, Ok(metric)) = (mask & (1 << g) != 0, reads.measured.binary_search(&metric)) else { continue };
-            let slide = group.window.slide;
-            let pane = ts.div_euclid(slide);
-            if is_closed(pane, slide, job.closed_to(g)) {
+            let pane = group.window.pane(ts);
+            if group.window.end(pane) <= job.closed_to(g) {
                 counters.after_close += 1;
                 continue;
             }

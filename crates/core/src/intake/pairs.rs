@@ -4,9 +4,8 @@ use super::Counters;
 use super::job::{Counting, Job, JobPair};
 use super::panes::Panes;
 use super::rows::Scratch;
-use super::split::is_closed;
 use crate::event::{Flag, Ids, code};
-use crate::policy::LabelAttribute;
+use crate::policy::{LabelAttribute, PaneOf};
 use crate::window::layout::{Layout, Reads};
 use crate::window::tally::OpenTally;
 
@@ -33,7 +32,7 @@ pub(super) fn count(
         if !reads.pairs {
             continue;
         }
-        let slide = group.window.slide;
+        let mut panes_of = PaneOf::new(group.window);
         let closed = job.closed_to(g);
         for ((at, pair), joined) in job.pairs.iter().enumerate().zip(&mut scratch.joined) {
             if !pair.outcome.in_time || pair.prediction.groups & (1 << g) == 0 || !counts_anywhere(pair, reads) {
@@ -43,8 +42,8 @@ pub(super) fn count(
                 LabelAttribute::LabelTime => pair.outcome.ts,
                 LabelAttribute::PredictionTime => pair.prediction.ts,
             };
-            let pane = ts.div_euclid(slide);
-            if is_closed(pane, slide, closed) {
+            let (pane, end) = panes_of.of(ts);
+            if end <= closed {
                 counters.after_close += 1;
                 continue;
             }

@@ -1,5 +1,6 @@
 //! Rows of one batch by the pane of their time. Most batches lie in one pane, and are not split.
 
+use crate::policy::{PaneOf, WindowSpec};
 use crate::seeded::Map;
 
 /// Rows by pane.
@@ -64,19 +65,20 @@ pub(super) struct Split {
 }
 
 impl ByPane {
-    /// Lists the rows of group `g` by pane of `slide` ms; rows of a pane that is closed are counted out.
+    /// Lists the rows of group `g` by pane; rows of a pane that is closed are counted out.
     #[allow(clippy::indexing_slicing, reason = "rows are rows of the batch; lists are made here")]
     pub fn split(
         &mut self,
         extent: &Extent,
         ts: &[i64],
         rows: &[(u32, u32)],
-        (g, slide, closed): (usize, i64, i64),
+        (g, window, closed): (usize, WindowSpec, i64),
     ) -> Split {
         let mut split = Split { panes: 0, all: false, after_close: 0 };
-        let only = extent.first.div_euclid(slide);
-        if only == extent.last.div_euclid(slide) && extent.groups & (1 << g) != 0 {
-            if is_closed(only, slide, closed) {
+        let only = window.pane(extent.first);
+        if only == window.pane(extent.last) && extent.groups & (1 << g) != 0 {
+            // A pane's first window ends where the pane ends.
+            if window.end(only) <= closed {
                 split.after_close = rows.len() as u64;
                 return split;
             }
@@ -89,19 +91,13 @@ impl ByPane {
         self.lists.iter_mut().for_each(|(_, list)| list.clear());
         self.index.clear();
         let mut last = usize::MAX;
-        // The pane of the last row, and where it begins and ends.
-        let (mut pane, mut from, mut to) = (0, 0, 0);
+        let mut panes_of = PaneOf::new(window);
         for (k, &(row, mask)) in rows.iter().enumerate() {
             if mask & (1 << g) == 0 {
                 continue;
             }
-            let ts = ts[row as usize];
-            if ts < from || ts >= to {
-                pane = ts.div_euclid(slide);
-                from = pane.saturating_mul(slide);
-                to = from.saturating_add(slide);
-            }
-            if is_closed(pane, slide, closed) {
+            let (pane, end) = panes_of.of(ts[row as usize]);
+            if end <= closed {
                 split.after_close += 1;
                 continue;
             }
@@ -121,12 +117,6 @@ impl ByPane {
     }
 }
 
-/// Whether a pane is before what a group has closed.
-pub(crate) fn is_closed(pane: i64, slide: i64, closed: i64) -> bool {
-    // A pane's first window ends where the pane ends.
-    pane.saturating_add(1).saturating_mul(slide) <= closed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +124,8 @@ mod tests {
     /// What splitting rows of group 1 by panes of 10 ms comes to: whether all are in one, each pane's rows, and how many came
     /// after what is closed.
     fn split(by_pane: &mut ByPane, ts: &[i64], rows: &[(u32, u32)], closed: i64) -> (bool, Vec<(i64, Vec<u32>)>, u64) {
-        let found = by_pane.split(&Extent::of(ts, rows), ts, rows, (1, 10, closed));
+        let window = WindowSpec { size: 10, slide: 10, local: None };
+        let found = by_pane.split(&Extent::of(ts, rows), ts, rows, (1, window, closed));
         let lists = by_pane.lists[..found.panes].iter().cloned();
         (
             found.all,

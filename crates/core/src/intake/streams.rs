@@ -131,7 +131,7 @@ impl Intake {
         // A partition that had nothing for as long as a whole window of the others had nothing before it either.
         let settled = groups().zip(&self.closed).all(|((group, reads), closed)| {
             let whole = self.starts.whole_from(&self.policy, reads);
-            whole.is_some_and(|(from, _)| *closed >= from.saturating_add(group.window.size))
+            whole.is_some_and(|(from, _)| *closed >= group.window.first_end_from(from))
         });
         if settled && hole.is_none() {
             return;

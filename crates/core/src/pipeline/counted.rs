@@ -62,6 +62,9 @@ struct Kept<'p> {
     slide_ms: i64,
     lateness_ms: i64,
     traffic: &'static str,
+    /// The zone whose days its panes are, and the days from Monday to the first of a week; left out as before there were such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<(&'static str, i64)>,
     /// Names, in the order of their counts.
     distributions: Vec<&'p str>,
     segments: Vec<&'p str>,
@@ -190,6 +193,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
             Traffic::Version => "version",
             Traffic::Model => "model",
         },
+        local: group.window.local.map(|local| (local.name(), local.week())),
         distributions: targets.iter().filter_map(distribution).collect(),
         segments: segmentations.iter().filter_map(segment).collect(),
         selection: unlabelled.filter_map(|(i, _)| segment(i)).collect(),
@@ -270,5 +274,19 @@ mod tests {
         ] {
             assert_ne!(describe(&policy(&POLICY.replacen(from, to, 1))), text, "{to}");
         }
+        // A zone changes windows of days alone.
+        let zone = |text: &str, zone: &str| {
+            describe(&policy(&text.replacen("lateness: 1m\nmin", &format!("lateness: 1m\n{zone}min"), 1)))
+        };
+        assert_eq!(zone(POLICY, "windows: {timezone: Asia/Tokyo}\n"), text);
+        let days = POLICY.replacen("{size: 2h, slide: 1h}\n    traffic", "{size: 2d, slide: 1d}\n    traffic", 1);
+        let [none, tokyo, berlin] =
+            ["", "windows: {timezone: Asia/Tokyo}\n", "windows: {timezone: Europe/Berlin}\n"].map(|of| zone(&days, of));
+        assert!(
+            none != tokyo
+                && tokyo != berlin
+                && !none.contains("local")
+                && tokyo.contains(r#""local":["Asia/Tokyo",0]"#)
+        );
     }
 }

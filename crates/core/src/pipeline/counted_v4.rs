@@ -178,5 +178,11 @@ pub fn counts_digest(policy: &Policy) -> String {
         policy.kpis,
         policy.measured,
     );
-    digest(&[counted.as_bytes()])
+    // It knew no time zones: such a policy counts anew.
+    let local: Vec<_> = policy.groups.iter().filter_map(|g| g.window.local).collect();
+    if local.is_empty() {
+        digest(&[counted.as_bytes()])
+    } else {
+        digest(&[counted.as_bytes(), format!("{local:?}").as_bytes()])
+    }
 }

@@ -3,7 +3,6 @@
 use super::{Pipeline, lock};
 use crate::intake::SealedPane;
 use crate::intake::panes::{self, Panes};
-use crate::intake::split::is_closed;
 
 impl Pipeline {
     /// All panes that were counted, which are gone from here then; the workers rest meanwhile.
@@ -23,8 +22,9 @@ impl Pipeline {
         let closed = self.intake().closed().to_vec();
         let mut after_close = 0;
         panes.retain(|pane| {
-            let slide = self.policy.groups.get(pane.group).map_or(1, |group| group.window.slide);
-            let is_late = closed.get(pane.group).is_some_and(|closed| is_closed(pane.pane, slide, *closed));
+            let group = self.policy.groups.get(pane.group);
+            let is_late =
+                group.zip(closed.get(pane.group)).is_some_and(|(g, closed)| g.window.end(pane.pane) <= *closed);
             after_close += if is_late { pane.sealed.events() } else { 0 };
             !is_late
         });

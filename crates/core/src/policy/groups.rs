@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use super::keys;
-use super::types::{
-    Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Millis, Rule, RuleKind, Target, Traffic, WindowSpec,
-};
+use super::types::{Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Rule, RuleKind, Target, Traffic};
+use super::windows::{DAY, LocalDays, Millis, WindowSpec};
 use crate::rule;
 use crate::rule::definition::Reference;
 use crate::rule::names::PolicyNames;
@@ -19,6 +18,8 @@ const MAX_PANES: Millis = 100_000;
 pub(super) struct Surroundings<'a> {
     /// The policy's `lateness`.
     pub lateness: Millis,
+    /// What `windows:` says.
+    pub local: Option<LocalDays>,
     /// Whether `labels:` is written, and what it says unless it has an error of its own.
     pub has_labels: bool,
     pub labels: Option<&'a LabelSpec>,
@@ -107,7 +108,7 @@ pub(super) fn groups(item: &Item, names: &mut PolicyNames, surroundings: &Surrou
 
 fn group(name: &str, item: &Item, names: &mut PolicyNames, surroundings: &Surroundings) -> Option<Group> {
     let map = item.map(&keys::GROUP.names())?;
-    let window = map.require("window", "{size: 7d, slide: 1d}").and_then(|item| window(&item, surroundings.lateness));
+    let window = map.require("window", "{size: 7d, slide: 1d}").and_then(|item| window(&item, surroundings));
     let traffic = map.get("traffic").map(|item| {
         let traffic = item.choice(&[("version", Traffic::Version), ("model", Traffic::Model)]);
         (item, traffic.unwrap_or(Traffic::Version))
@@ -160,12 +161,12 @@ fn reads_only_features(kind: &RuleKind) -> bool {
     kind.of_rule().is_some() || kind.reads_features() && !kind.targets().iter().any(of_events)
 }
 
-fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
+fn window(item: &Item, surroundings: &Surroundings) -> Option<(WindowSpec, Millis)> {
     let map = item.map(&keys::WINDOW.names())?;
     let size_item = map.require("size", "7d");
     let size = size_item.as_ref().and_then(|item| item.duration(false));
     let slide = map.require("slide", "1d").and_then(|item| item.duration(false));
-    let lateness = map.get("lateness").map_or(Some(lateness), |item| item.duration(true));
+    let lateness = map.get("lateness").map_or(Some(surroundings.lateness), |item| item.duration(true));
     let (item, size, slide) = (size_item?, size?, slide?);
     let shown = units::show_duration;
     if size % slide != 0 {
@@ -184,7 +185,8 @@ fn window(item: &Item, lateness: Millis) -> Option<(WindowSpec, Millis)> {
             shown(slide)
         ));
     }
-    Some((WindowSpec { size, slide }, lateness?))
+    let local = surroundings.local.filter(|_| slide % DAY == 0);
+    Some((WindowSpec { size, slide, local }, lateness?))
 }
 
 fn rules(
@@ -247,6 +249,7 @@ fn rule(item: &Item, window: Option<WindowSpec>, names: &mut PolicyNames, surrou
         ));
     };
     let (kind, map) = rule::parse(metric, &options, names)?;
+    let kind = kind.map(|kind| local_dates(kind, map.get("versus"), window));
     let id = map.get("id").map(|item| item.slug("a rule's id"));
     let hysteresis = map.get("for").map(|item| hysteresis(&item));
     let metric = kind.as_ref().map_or("", RuleKind::metric);
@@ -267,6 +270,17 @@ fn rule(item: &Item, window: Option<WindowSpec>, names: &mut PolicyNames, surrou
     })
 }
 
+/// The same rule, whose reference's dates are those of the windows' time zone: a date is its midnight there.
+fn local_dates(kind: RuleKind, versus: Option<Item>, window: Option<WindowSpec>) -> RuleKind {
+    let (Versus::Between(from, to), Some(window)) = (kind.versus(), window) else { return kind };
+    let Some(map) = versus.and_then(|item| item.map(&["rolling", "season", "back", "from", "to"])) else { return kind };
+    let is_date =
+        |key| map.get(key).and_then(|item| item.text("a date")).is_some_and(|text| text.len() == "2026-01-01".len());
+    let there = |key, ts| if is_date(key) { window.midnight(ts) } else { ts };
+    let least = kind.least();
+    kind.against(Versus::Between(there("from", from), there("to", to)), least)
+}
+
 /// What a rule is compared with has to fit its windows, and to exist.
 fn fits(kind: &RuleKind, metric: &str, item: &Item, window: Option<WindowSpec>) {
     let versus = kind.versus();
@@ -279,9 +293,19 @@ fn fits(kind: &RuleKind, metric: &str, item: &Item, window: Option<WindowSpec>) 
             "a change of {metric} has nothing to be compared with, a snapshot has no such value: write `versus: previous`, or another earlier time"
         ));
     }
-    let Some(WindowSpec { size, slide }) = window else { return };
-    if let Some(why) = versus.misfit(size, slide) {
-        item.report(why);
+    let Some(window) = window else { return };
+    let WindowSpec { size, slide, local } = window;
+    if let Some(why) = versus.misfit(size, slide, |ts| window.is_start(ts)) {
+        let zone = local.filter(|_| matches!(versus, Versus::Between(..)));
+        item.report(zone.map_or_else(
+            || why.clone(),
+            |local| {
+                format!(
+                    "{why}; in the time zone {} each begins at midnight there, so write dates like 2026-01-01",
+                    local.name()
+                )
+            },
+        ));
     } else if versus.back(size).saturating_add(size) / slide > MAX_PANES {
         item.report(format!(
             "the reference reaches back {} slides of {}: write a longer slide, or look back less; at most {MAX_PANES} are kept",

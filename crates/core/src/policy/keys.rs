@@ -165,6 +165,12 @@ pub static POLICY: Mapping = mapping(
             "`min_samples`",
             "A training sample with fewer values is nothing to compare with: `insufficient`.",
         ),
+        key(
+            "windows",
+            Shape::Map(&WINDOWS),
+            "",
+            "Whose days and weeks windows are; without it they are counted from the epoch in UTC.",
+        ),
         key("retire_after", SPAN, "7d", "A version without predictions for so long is no longer active."),
         key(
             "checks",
@@ -303,6 +309,22 @@ pub static WINDOW: Mapping = mapping(
             "the policy's `lateness`",
             "How far a record of this group may lie behind the newest one.",
         ),
+    ],
+);
+
+/// The days that a week may begin with.
+pub const WEEKDAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+pub static WINDOWS: Mapping = mapping(
+    "windows",
+    &[
+        key(
+            "timezone",
+            Shape::Text("a time zone of the IANA database such as Europe/Berlin"),
+            "UTC",
+            "Windows whose slide is whole days start at midnight there. A day of 23 or 25 hours is a whole day; other windows do not change.",
+        ),
+        key("week", Shape::Words(WEEKDAYS), "monday", "The day that windows whose slide is whole weeks start with."),
     ],
 );
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::groups::{self, Outline, Surroundings};
-use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Millis, Mute, Policy};
+use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Mute, Policy};
+use super::windows::{LocalDays, Millis};
 use super::{PolicyErrors, keys, names, signing, transitions};
 use crate::codec::hash::sha256_hex;
 use crate::rule::names::PolicyNames;
@@ -68,8 +69,10 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let declared = features.as_ref().map(|f| (f.numeric.clone(), f.categorical.clone()));
     let segmentations = segments.as_ref().map(|s| s.iter().map(|s| s.name.clone()).collect());
     let mut names = PolicyNames::new(declared, segmentations);
+    let local = map.get("windows").map(|item| local_days(&item));
     let surroundings = Surroundings {
         lateness: default_lateness,
+        local: local.flatten(),
         has_labels: labels.is_some(),
         labels: labels.as_ref().and_then(Option::as_ref),
         threshold: threshold.is_some(),
@@ -88,6 +91,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let signing = map.get("signing").map_or_else(|| Some(signing::Pinned::default()), |item| signing::signing(&item));
     let signing = signing.map(|pinned| (pinned.keys, pinned.model_signers)).unzip();
     version?;
+    all(local)?;
     let (features, segments) = (features?, segments?);
     Some(Policy {
         model: model?,
@@ -142,6 +146,23 @@ fn task(item: &Item) -> Option<()> {
         )),
         _ => item.choice(&[("binary", ())]),
     }
+}
+
+/// `windows: {timezone: Europe/Berlin, week: monday}`.
+fn local_days(item: &Item) -> Option<LocalDays> {
+    let map = item.map(&keys::WINDOWS.names())?;
+    let zone = map.get("timezone");
+    let week = map.get("week").map_or(Some(0), |item| {
+        let days: Vec<(&str, i64)> = keys::WEEKDAYS.iter().copied().zip(0..).collect();
+        item.choice(&days)
+    });
+    let name = zone.as_ref().map_or(Some("UTC"), |zone| zone.text("a time zone such as Europe/Berlin"))?;
+    LocalDays::of(name, week?).or_else(|| {
+        zone.as_ref().unwrap_or(item).fail(format!(
+            "there is no time zone {} in the IANA database: write one such as Europe/Berlin or UTC",
+            units::quote(name)
+        ))
+    })
 }
 
 fn metadata(item: &Item) -> Option<BTreeMap<String, String>> {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::groups::{Outline, hysteresis};
 use super::keys::{self, EVIDENCE_KINDS, SCHEMA_CHANGES};
 use super::types::{
-    Approvals, Compare, Excluded, Group, LatencyCompare, Millis, OfflineGate, OfflineLimit, RollbackPlan,
-    RollbackTarget, Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
+    Approvals, Compare, Excluded, Group, LatencyCompare, OfflineGate, OfflineLimit, RollbackPlan, RollbackTarget,
+    Rollout, RolloutStep, RuleKind, Tolerance, Transition, Trigger,
 };
+use super::windows::Millis;
 use crate::rule::options::{design_effect, tolerance};
 use crate::stats::limit::Limit;
 use crate::yaml::{Item, units};

@@ -6,15 +6,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::signing::{ModelSigner, SigningKey};
+use super::windows::{Millis, WindowSpec};
 use crate::rule::names::{Naming, target_name};
 use crate::stats::limit::Limit;
 use crate::yaml::units::show_duration;
 
 pub use crate::rule::RuleKind;
 pub use crate::rule::types::{Aggregate, Bound, Correction, MOST_VALUE, Side, Subject, Target, Tolerance};
-
-/// A span of event time in milliseconds.
-pub type Millis = i64;
 
 /// One model's policy file, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,13 +125,6 @@ pub struct Group {
     /// A verdict older than this past its window's end no longer promotes.
     pub stale_after: Millis,
     pub rules: Vec<Rule>,
-}
-
-/// `size` is a multiple of `slide`; both positive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WindowSpec {
-    pub size: Millis,
-    pub slide: Millis,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -144,19 +144,20 @@ impl Machine<'_> {
         breached: Option<bool>,
     ) -> Option<i64> {
         let (end, slide, breached) = (verdict.window.end, group.window.slide, breached?);
+        let nominal = group.window.nominal_end(end);
         let some_of = matches!(hysteresis, Hysteresis::SomeOf { .. });
         let known = self.state.breaches.remove(rule);
         if !breached && !some_of {
             return None;
         }
         let (is_known, mut breaching) = (known.is_some(), known.unwrap_or_default());
-        let lasting = breaching.breach.note(end, slide, Some(breached), Some(hysteresis));
+        let lasting = breaching.breach.note(nominal, slide, Some(breached), Some(hysteresis));
         if breaching.breach == Breach::default() {
             // None of the last windows breached.
             return None;
         }
         let mut first = Breach::default();
-        first.note(end, slide, Some(true), Some(hysteresis));
+        first.note(nominal, slide, Some(true), Some(hysteresis));
         if breached && breaching.breach == first {
             breaching.since_ms = end;
             let length = hysteresis.to_string();

@@ -106,7 +106,7 @@ pub(super) fn versus(item: &Item) -> Option<Versus> {
     }
     let map = item.map(&["rolling", "season", "back", "from", "to"])?;
     let count = |item: &Item| item.whole(1, MOST_WINDOWS).and_then(|n| u32::try_from(n).ok());
-    let time = |item: &Item| item.convert("a date or a time in UTC, like 2026-01-01", units::time);
+    let time = |item: &Item| item.convert("a date or a time with its zone, like 2026-01-01", units::time);
     match (map.get("rolling"), map.get("season"), map.get("back"), map.get("from"), map.get("to")) {
         (Some(n), None, None, None, None) => count(&n).map(Versus::Rolling),
         (None, Some(every), back, None, None) => {

@@ -76,9 +76,9 @@ impl Versus {
         }
     }
 
-    /// Why it does not fit windows of this length and slide.
+    /// Why it does not fit windows of this length and slide, whose panes start where `is_start` says.
     #[must_use]
-    pub fn misfit(self, size: i64, slide: i64) -> Option<String> {
+    pub fn misfit(self, size: i64, slide: i64, is_start: impl Fn(i64) -> bool) -> Option<String> {
         let shown = units::show_duration;
         match self {
             Self::Season { every, .. } if every % slide != 0 => {
@@ -89,7 +89,7 @@ impl Versus {
                 shown(every),
                 shown(size)
             )),
-            Self::Between(from, to) if from.rem_euclid(slide) != 0 || to.rem_euclid(slide) != 0 => Some(format!(
+            Self::Between(from, to) if !is_start(from) || !is_start(to) => Some(format!(
                 "{} to {} is not made of whole slides of {}: write times that are multiples of it",
                 utc(from),
                 utc(to),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_reference_is_made_of_whole_slides_and_not_of_the_window() {
-        let misfit = |versus: Versus| versus.misfit(2 * DAY, DAY).unwrap_or_default();
+        let misfit = |versus: Versus| versus.misfit(2 * DAY, DAY, |ts| ts % DAY == 0).unwrap_or_default();
         assert!(misfit(Versus::Season { every: DAY, back: 1 }).contains("shorter than the window"));
         assert!(misfit(Versus::Season { every: 3 * DAY / 2, back: 1 }).contains("not a multiple"));
         assert!(misfit(Versus::Between(0, DAY / 2)).contains("whole slides"));

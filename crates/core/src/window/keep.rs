@@ -50,20 +50,21 @@ impl Keep {
     /// At most so many panes of a version.
     #[must_use]
     pub fn panes(&self, window: WindowSpec) -> i64 {
-        let spans = self.spans.iter().fold(0_i64, |sum, (from, to)| sum.saturating_add(to - from));
-        window.size.saturating_add(self.back).saturating_add(spans) / window.slide.max(1)
+        let panes = |(from, to): &(i64, i64)| window.pane(*to) - window.pane(*from);
+        let spans = self.spans.iter().fold(0_i64, |sum, span| sum.saturating_add(panes(span)));
+        (window.size.saturating_add(self.back) / window.slide.max(1)).saturating_add(spans)
     }
 
     /// The first pane that a window which ends here, or a later one, may still need, but for those of spans.
     #[must_use]
     pub fn first(&self, window: WindowSpec, end: i64) -> i64 {
-        end.saturating_sub(window.size).saturating_sub(self.back).div_euclid(window.slide)
+        window.pane_before(end, window.size.saturating_add(self.back))
     }
 
     /// Whether a pane is in a span.
     #[must_use]
     pub fn is_in_span(&self, window: WindowSpec, pane: i64) -> bool {
-        let start = pane.saturating_mul(window.slide);
+        let start = window.start(pane);
         self.spans.iter().any(|(from, to)| (*from..*to).contains(&start))
     }
 }

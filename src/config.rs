@@ -45,7 +45,7 @@ pub use crate::http::server::tls::TlsConfig;
 use driftgate_core::yaml;
 use reader::ConfigReader;
 
-/// Reads and validates the daemon's configuration; `${NAME}` in Kafka properties and in the names of a cluster's process comes from the environment.
+/// Reads and validates the daemon's configuration; `${NAME}` in a value comes from the environment.
 ///
 /// # Errors
 /// Everything that is wrong with the file, each error with its line, column and path.
@@ -63,5 +63,9 @@ pub fn parse_with(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigErrors> {
     let directory = file.parent().map(PathBuf::from).unwrap_or_default();
-    yaml::read(text, file, |root| ConfigReader { directory, environment, ca_file: None }.config(root))
+    // These may hold secrets, and fill in their values without quoting them.
+    let own = ["kafka.properties", "otlp.headers"];
+    yaml::read_filled(text, file, environment, &own, |root| {
+        ConfigReader { directory, environment, ca_file: None }.config(root)
+    })
 }

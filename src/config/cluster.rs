@@ -36,7 +36,7 @@ pub const CLUSTER: [Key; 8] = [
     required(
         "instance",
         "text",
-        "Name of this process in the group, the same after a restart, such as the name of its pod. `${NAME}` is filled in from the environment.",
+        "Name of this process in the group, the same after a restart, such as the name of its pod: `${HOSTNAME}`.",
     ),
     default(
         "session",
@@ -59,7 +59,7 @@ pub const CLUSTER: [Key; 8] = [
     required(
         "advertise",
         "URL",
-        "Where callers and the other processes reach the HTTP server of this one. `${NAME}` is filled in from the environment.",
+        "Where callers and the other processes reach the HTTP server of this one, such as `http://${POD_IP}:9464`.",
     ),
     optional("topics", "mapping", "The internal topics."),
     required(
@@ -78,7 +78,7 @@ pub const TOPICS: [Key; 2] = [
 impl ConfigReader<'_> {
     pub(super) fn cluster(&self, item: &Item) -> Option<ClusterConfig> {
         let map = item.map(const { &names(&CLUSTER) })?;
-        let instance = map.require("instance", "${HOSTNAME}").and_then(|item| self.instance(&item));
+        let instance = map.require("instance", "${HOSTNAME}").and_then(|item| instance(&item));
         let session = map.get("session").map_or(Some(Duration::from_secs(6)), |item| {
             bounded(&item, LEAST_SESSION, MOST_SESSION, "from 500ms to 5m")
         });
@@ -88,7 +88,7 @@ impl ConfigReader<'_> {
         let split = map.get("split").map_or(Some(Split::Models), |item| {
             item.choice(&[("models", Split::Models), ("partitions", Split::Partitions)])
         });
-        let advertise = map.require("advertise", "\"http://${POD_IP}:9464\"").and_then(|item| self.advertised(&item));
+        let advertise = map.require("advertise", "\"http://${POD_IP}:9464\"").and_then(|item| advertised(&item));
         let (prefix, replication) = topics(map.get("topics").as_ref());
         let audit_key = map.require("audit_key", "/run/secrets/driftgate-audit-key").and_then(|item| self.path(&item));
         let state = map.get("state").map_or(Some(()), |item| {
@@ -106,42 +106,42 @@ impl ConfigReader<'_> {
             audit_key: audit_key?,
         })
     }
+}
 
-    /// A name that Kafka takes for a static member.
-    fn instance(&self, item: &Item) -> Option<String> {
-        let name = self.substituted(item, item.text("the name of this process")?, "")?;
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        let is_legal = !name.is_empty() && name.bytes().all(legal) && !matches!(name.as_str(), "." | "..");
-        // The names of its producers are longer.
-        if is_legal && name.len() <= 200 {
-            return Some(name);
-        }
-        let read = units::quote(&name);
-        item.fail(format!(
-            "expected the name of this process, read {read}: use 1 to 200 of A-Z, a-z, 0-9, `.`, `_` and `-`"
-        ))
+/// A name that Kafka takes for a static member.
+fn instance(item: &Item) -> Option<String> {
+    let name = item.text("the name of this process")?.to_owned();
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let is_legal = !name.is_empty() && name.bytes().all(legal) && !matches!(name.as_str(), "." | "..");
+    // The names of its producers are longer.
+    if is_legal && name.len() <= 200 {
+        return Some(name);
     }
+    let read = units::quote(&name);
+    item.fail(format!(
+        "expected the name of this process, read {read}: use 1 to 200 of A-Z, a-z, 0-9, `.`, `_` and `-`"
+    ))
+}
 
-    /// An address that a path can follow.
-    fn advertised(&self, item: &Item) -> Option<String> {
-        let text = self.substituted(item, item.text("the address of this process")?, "")?;
-        let url = Url::parse(&text).ok().filter(|url| {
-            let is_plain = url.username().is_empty() && url.password().is_none();
-            let ends = url.query().is_none() && url.fragment().is_none();
-            matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && is_plain && ends
-        });
-        let Some(url) = url else {
-            let read = units::quote(&text);
-            return item.fail(format!(
-                "expected the address of this process, read {read}: write it like \"http://${{POD_IP}}:9464\", without a user or query"
-            ));
-        };
-        let address = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-        if address.is_some_and(|address| address.is_unspecified()) {
-            return item.fail("expected the address of this process, read one that stands for all addresses: write the one that others reach");
-        }
-        Some(url.as_str().trim_end_matches('/').to_owned())
+/// An address that a path can follow.
+fn advertised(item: &Item) -> Option<String> {
+    let text = item.text("the address of this process")?;
+    let url = Url::parse(text).ok().filter(|url| {
+        let is_plain = url.username().is_empty() && url.password().is_none();
+        let ends = url.query().is_none() && url.fragment().is_none();
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && is_plain && ends
+    });
+    let Some(url) = url else {
+        let read = units::quote(text);
+        return item.fail(format!(
+            "expected the address of this process, read {read}: write it like \"http://${{POD_IP}}:9464\", without a user or query"
+        ));
+    };
+    let address = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
+    if address.is_some_and(|address| address.is_unspecified()) {
+        return item.fail("expected the address of this process, read one that stands for all addresses: write the one that others reach");
     }
+    Some(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn bounded(item: &Item, least: Duration, most: Duration, range: &str) -> Option<Duration> {

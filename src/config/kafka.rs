@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::key::{Key, default, names, optional, required};
 use super::reader::ConfigReader;
-use driftgate_core::yaml::{Item, units};
+use driftgate_core::yaml::{self, Item, NotFilled};
 
 /// How to reach Kafka.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,23 +90,14 @@ impl fmt::Debug for KafkaConfig {
 }
 
 pub const KAFKA: [Key; 4] = [
-    required(
-        "brokers",
-        "text",
-        "Addresses of brokers, separated by commas. `${NAME}` is filled in from the environment.",
-    ),
+    required("brokers", "text", "Addresses of brokers, separated by commas."),
     default(
         "group",
         "text",
         "driftgate",
         "Consumer group. One daemon reads for it, and a second one is refused; the processes of a `cluster` share it.",
     ),
-    default(
-        "properties",
-        "mapping",
-        "{}",
-        "Properties of librdkafka, but for those that driftgate sets. `${NAME}` is filled in from the environment.",
-    ),
+    default("properties", "mapping", "{}", "Properties of librdkafka, but for those that driftgate sets."),
     optional("property_files", "mapping", "Properties whose values are read from files, for secrets."),
 ];
 
@@ -114,7 +105,7 @@ impl ConfigReader<'_> {
     pub(super) fn kafka(&self, item: &Item) -> Option<KafkaConfig> {
         let map = item.map(const { &names(&KAFKA) })?;
         let brokers = map.require("brokers", "\"localhost:9092\"").and_then(|item| {
-            let text = self.substituted(&item, item.text("the brokers' addresses")?, OR_A_FILE)?;
+            let text = item.text("the brokers' addresses")?.to_owned();
             if text.split(',').any(|broker| broker.trim().is_empty()) {
                 return item.fail("expected addresses separated by commas: write them like \"a:9092,b:9092\"");
             }
@@ -155,30 +146,13 @@ impl ConfigReader<'_> {
         Some(properties)
     }
 
-    /// `${NAME}` from the environment; the message never quotes the value around it, which may hold a secret.
+    /// `${NAME}` from the environment; no message quotes the value around it, which may hold a secret.
     pub(super) fn substituted(&self, item: &Item, text: &str, or_else: &str) -> Option<String> {
-        let mut value = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${") {
-            let Some((name, tail)) = after.split_once('}') else {
-                return item.fail("`${` without its `}`: write `${NAME}`");
-            };
-            let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-            if name.is_empty() || !name.bytes().all(usual) || name.starts_with(|first: char| first.is_ascii_digit()) {
-                return item.fail(format!(
-                    "expected the name of an environment variable, read {}: write `${{NAME}}`",
-                    units::quote(name)
-                ));
-            }
-            let Some(found) = (self.environment)(name) else {
-                return item.fail(format!("the environment variable {name} is not set: set it{or_else}"));
-            };
-            value.push_str(before);
-            value.push_str(&found);
-            rest = tail;
+        match yaml::filled(text, self.environment) {
+            Ok(value) => Some(value),
+            Err(why @ NotFilled::NotSet(_)) => item.fail(format!("{why}{or_else}")),
+            Err(why) => item.fail(why.to_string()),
         }
-        value.push_str(rest);
-        Some(value)
     }
 }
 

@@ -20,12 +20,7 @@ pub const OTLP: [Key; 4] = [
         "URL",
         "Address of the collector for OTLP over HTTP; `/v1/traces` and `/v1/metrics` are added.",
     ),
-    default(
-        "headers",
-        "mapping",
-        "{}",
-        "Headers of each request, such as a token. `${NAME}` is filled in from the environment.",
-    ),
+    default("headers", "mapping", "{}", "Headers of each request, such as a token."),
     default("interval", "duration", "1m", "How often metrics are exported."),
     key::optional("tls", "mapping", "`{ca_file: …}` in place of the configuration's `tls`."),
 ];

@@ -59,15 +59,25 @@ pub struct Sink {
     others: RefCell<Vec<PathBuf>>,
     /// The file that is read now.
     current: Cell<usize>,
+    /// Places of which no more is reported.
+    silent: RefCell<Vec<Position>>,
 }
 
 impl Sink {
     pub fn report(&self, at: Position, path: impl Into<String>, message: impl Into<String>) {
+        if self.silent.borrow().contains(&at) {
+            return;
+        }
         let Position { line, column, file } = at;
         let number = if file == 0 { self.current.get() } else { file };
         let file = number.checked_sub(1).and_then(|at| self.others.borrow().get(at).cloned());
         let error = FileError { file, line, column, path: path.into(), message: message.into() };
         self.errors.borrow_mut().push((number, error));
+    }
+
+    /// Reports no more of this place: what is wrong with it is told.
+    pub(super) fn silence(&self, at: Position) {
+        self.silent.borrow_mut().push(at);
     }
 
     /// Whether so much is wrong that guesses at what was meant are no longer worth their time.

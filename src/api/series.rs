@@ -35,8 +35,8 @@ pub struct DistributionsQuery {
     pub from: Option<String>,
     /// Windows that end before this time. By default just after the newest window.
     pub to: Option<String>,
-    /// At most about so many windows, 1 to 10000: of a stretch of windows the worst is answered then, and `every` says how long a stretch is. By
-    /// default all windows up to 10000, and of more about 1000.
+    /// About so many windows, 1 to 10000: of a stretch of windows the worst is answered then, and `every` says how long a stretch is; of each rule
+    /// and day there is one at least. By default all windows up to 10000, and of more about 1000.
     pub most: Option<usize>,
 }
 

@@ -183,9 +183,9 @@ impl DayFile {
         slice: Option<(usize, usize)>,
         columns: Option<Vec<String>>,
     ) -> PolarsResult<DataFrame> {
+        // Without putting chunks together: polars would wake its own threads for that, and columns are read by their values.
         let mut reader = ParquetReader::new(self.file.reader()?)
             .read_parallel(ParallelStrategy::None)
-            .set_rechunk(true)
             .with_slice(slice)
             .with_columns(columns);
         reader.set_metadata(Arc::clone(of));

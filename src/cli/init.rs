@@ -6,6 +6,7 @@ mod limits;
 pub(super) mod names;
 mod profile;
 mod roles;
+mod sources;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ const RAISES: usize = 12;
 /// Drafts a policy from a training snapshot, with a comment on each choice
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The draft has rules on drift and, if the snapshot has scores and labels, on fairness; the training data itself keeps their limits. What names and values of columns do not tell, the command asks in a terminal and marks as `unclear` elsewhere. Read the draft, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml"
+    after_help = "The draft has rules on drift and, if the snapshot has scores and labels, on fairness; the training data itself keeps their limits. What names and values of columns do not tell, the command asks in a terminal and marks as `unclear` elsewhere. Read the draft, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml\n  driftgate init --snapshot train.parquet --out policy.yaml --topic predictions --config-out driftgate.yaml"
 )]
 pub struct Args {
     /// Training snapshot, Parquet or CSV
@@ -60,22 +61,37 @@ pub struct Args {
     /// Overwrites an existing file
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    events: sources::Events,
 }
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let out = args.out.as_deref().filter(|out| *out != Path::new("-"));
     // Said before the snapshot is read, and held to when the file is made.
-    if let Some(out) = out.filter(|out| out.exists() && !args.force) {
+    let config_out = args.events.config_out.as_deref();
+    if let Some(out) = [out, config_out].into_iter().flatten().find(|out| out.exists() && !args.force) {
         return Err(taken(out).into());
     }
     let text = draft(args, out)?;
+    let configuration = sources::configuration(&args.events, &text, out.unwrap_or(Path::new("policy.yaml")))?;
     let Some(out) = out else {
         out!("{text}");
         return Ok(exit::PASS);
     };
+    write(out, &text, args.force)?;
+    outln!("{}: read its comments, then run driftgate check --policy {}", out.display(), out.display());
+    if let (Some(path), Some(text)) = (config_out, &configuration) {
+        write(path, text, args.force)?;
+        outln!("{}: read its comments, then run driftgate check --config {}", path.display(), path.display());
+    }
+    Ok(exit::PASS)
+}
+
+/// Writes a file that is not there, or replaces it by `force`.
+fn write(out: &Path, text: &str, force: bool) -> anyhow::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
-    if args.force {
+    if force {
         options.create(true).truncate(true)
     } else {
         options.create_new(true)
@@ -87,9 +103,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         } else {
             anyhow!("{} cannot be written: {e}", out.display())
         }
-    })?;
-    outln!("{}: read its comments, then run driftgate check --policy {}", out.display(), out.display());
-    Ok(exit::PASS)
+    })
 }
 
 fn taken(out: &Path) -> anyhow::Error {

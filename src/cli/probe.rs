@@ -12,7 +12,7 @@ mod show;
 mod topic;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
@@ -68,6 +68,54 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let show = args.show_values;
     args.output.print(&show::json(&report, show), || Ok(show::text(&report, show)))?;
     Ok(if report.is_read { exit::PASS } else { exit::BLOCK })
+}
+
+/// What was found, for who drafts a configuration of it.
+pub(super) struct Looked {
+    /// The topic or the file.
+    pub name: String,
+    pub events: u64,
+    /// `sources:` as YAML; the model of events that name none is `MODEL`.
+    pub source: Option<String>,
+    pub problems: Vec<String>,
+    /// What the guess leaves open.
+    pub open: Vec<String>,
+}
+
+impl Looked {
+    fn of(report: &Report, name: String) -> Self {
+        Self {
+            name,
+            events: report.looked_at,
+            source: report.source(),
+            problems: report.problems.clone(),
+            open: report.guess.open.clone(),
+        }
+    }
+}
+
+/// Messages or rows that are looked at for a draft.
+const LOOKED_AT: usize = 1000;
+
+/// Looks at the first messages of a topic.
+///
+/// # Errors
+/// Brokers that cannot be reached, and a topic that is not there.
+pub(super) fn look_at_topic(brokers: &str, topic: &str) -> Result<Looked, Failure> {
+    let properties = BTreeMap::from(
+        [("bootstrap.servers", brokers), ("group.id", "driftgate-probe")].map(|(k, v)| (k.to_owned(), v.to_owned())),
+    );
+    let read = topic::read(&properties, topic, LOOKED_AT, false)?;
+    let from = From::Topic { topic: topic.to_owned(), partitions: read.partitions };
+    Ok(Looked::of(&Report::of_messages(from, &read.messages, &mut Decoder::new(None)), format!("the topic {topic}")))
+}
+
+/// Looks at the first rows of a file.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn look_at_file(path: &Path) -> anyhow::Result<Looked> {
+    Ok(Looked::of(&Report::of_file(path, file::read(path, LOOKED_AT)?), path.display().to_string()))
 }
 
 fn of_topic(args: &Args, topic: &str, most: usize) -> Result<Report, Failure> {

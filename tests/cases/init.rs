@@ -211,3 +211,45 @@ fn drafts_of_real_tables_are_valid_and_block_none_of_their_own_rows() {
         assert!(judged > 30, "{}: {judged} of {} verdicts", table.file, verdicts.len());
     }
 }
+
+#[test]
+fn a_configuration_is_drafted_beside_the_policy_from_events_that_are_there() {
+    let folder = Folder::new();
+    let rows: String = (0..1000).map(|i| format!("{},{},0.{:02}\n", i % 70, i % 2, i % 100)).collect();
+    folder.write("train.csv", format!("age,label,score\n{rows}"));
+    let event = |i: i64| {
+        serde_json::json!({"requestId": format!("r{i}"), "modelVersion": "1", "event_time": START + i * 1000, "output": {"probability": 0.5},
+            "features": {"age": i % 70}})
+    };
+    folder.write("events.jsonl", crate::support::lines((0..200).map(event)));
+    let draft = |more: &str| {
+        folder.driftgate(&format!("init --snapshot train.csv --model risk --label label --score score {more}"))
+    };
+    draft("--out policy.yaml --file events.jsonl --config-out driftgate.yaml")
+        .exits(0)
+        .prints("check --config driftgate.yaml");
+    let config = folder.read("driftgate.yaml");
+    for line in [
+        "policies: [\"policy.yaml\"]",
+        "model: \"risk\"",
+        "prediction_id: \"/requestId\"",
+        "score: \"/output/probability\"",
+    ] {
+        assert!(config.contains(line), "no {line} in\n{config}");
+    }
+    let check = folder.driftgate("check --config driftgate.yaml");
+    assert!(check.code == Some(0), "{}\n{}", check.stdout, check.stderr);
+    folder.driftgate("replay --policy policy.yaml --config driftgate.yaml --predictions events.jsonl").exits(0);
+    // Nothing is overwritten, and what cannot be told is said.
+    draft("--out other.yaml --file events.jsonl --config-out driftgate.yaml")
+        .exits(2)
+        .says("driftgate.yaml exists already");
+    assert!(!folder.path("other.yaml").exists());
+    folder.write("none.jsonl", "{\"a\": 1}\n");
+    draft("--out other.yaml --file none.jsonl --config-out other-config.yaml")
+        .exits(2)
+        .says("no source is proposed for none.jsonl");
+    draft("--out other.yaml --config-out other-config.yaml").exits(2).says("give --topic or --file");
+    draft("--config-out other-config.yaml --file events.jsonl").exits(2).says("--out");
+    assert!(!folder.path("other.yaml").exists() && !folder.path("other-config.yaml").exists());
+}

@@ -9,6 +9,7 @@ use driftgate_core::policy::{Policy, parse};
 
 fn args(snapshot: &Path) -> Args {
     Args {
+        events: sources::Events::default(),
         snapshot: snapshot.to_owned(),
         model: None,
         score: None,

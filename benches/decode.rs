@@ -33,6 +33,7 @@ use driftgate_core::event::{EventKind, Limits, PredictionBatch};
 use driftgate_core::intake::Setup;
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::versions::Reference;
+use driftgate_core::kserve::{Joiner, Logged, Settings};
 use driftgate_core::pipeline::Pipeline;
 use driftgate_core::pipeline::batch;
 use driftgate_core::policy;
@@ -213,6 +214,87 @@ fn decode_avro(group: &mut BenchmarkGroup<'_, WallTime>, schema: &Arc<Schema>, e
     });
 }
 
+/// The same events as CloudEvents in structured mode, and as requests and responses that are joined first.
+fn decode_logged(group: &mut BenchmarkGroup<'_, WallTime>, schema: &Arc<Schema>, events: &[String]) {
+    let mut out = [PredictionBatch::new(20, 4, 2)];
+    let envelope =
+        |event: &String| format!(r#"{{"specversion":"1.0","id":"1","source":"a","type":"a","data":{event}}}"#);
+    let structured: Vec<String> = events.iter().map(envelope).collect();
+    let format = Format { cloudevents: true, ..Format::default() };
+    let mut decoder =
+        EventDecoder::new(std::slice::from_ref(schema), &format, EventKind::Predictions, Limits::default());
+    group.bench_function("driftgate, CloudEvents decoded alone", |b| {
+        b.iter(|| {
+            for events in structured.chunks(2048) {
+                out.iter_mut().for_each(PredictionBatch::clear);
+                for event in events {
+                    batch::decode(&mut decoder, event.as_bytes(), RECORD_TS, &mut out).expect("a whole event");
+                }
+                black_box(&out);
+            }
+        });
+    });
+    let mut decoder =
+        EventDecoder::new(std::slice::from_ref(schema), &Format::default(), EventKind::Predictions, Limits::default());
+    let oip = Logged::Oip { time: Some(vec!["parameters".to_owned(), "time".to_owned()]) };
+    for (name, logged) in [("KServe's logger", Logged::Kserve), ("Open Inference Protocol", oip)] {
+        let halves = halves(events, &logged);
+        let settings = Settings { logged, ..Settings::default() };
+        let mut rows = Vec::new();
+        group.bench_function(format!("driftgate, {name} joined and decoded"), |b| {
+            b.iter(|| {
+                let mut joiner = Joiner::new(settings.clone(), Limits::default());
+                for halves in halves.chunks(4096) {
+                    out.iter_mut().for_each(PredictionBatch::clear);
+                    for half in halves {
+                        rows.clear();
+                        joiner.offer(half.as_bytes(), None, &mut rows).expect("a half");
+                        for row in rows.split(|byte| *byte == b'\n').filter(|row| !row.is_empty()) {
+                            batch::decode(&mut decoder, row, RECORD_TS, &mut out).expect("a whole event");
+                        }
+                    }
+                    black_box(&out);
+                }
+            });
+        });
+    }
+}
+
+/// A request and a response of V2 for each event, one behind the other.
+fn halves(events: &[String], logged: &Logged) -> Vec<String> {
+    let mut all = Vec::with_capacity(2 * events.len());
+    for event in events {
+        let event: serde_json::Value = serde_json::from_str(event).expect("a whole event");
+        let (id, ts) = (event["prediction_id"].to_string(), event["ts"].as_i64().expect("a time"));
+        let tensor = |name: &str, value: &serde_json::Value| {
+            format!(r#"{{"name":"{name}","shape":[1,1],"datatype":"FP64","data":[{value}]}}"#)
+        };
+        let features = event["features"].as_object().into_iter().flatten();
+        let inputs: Vec<String> = features.map(|(name, value)| tensor(name, value)).collect();
+        let own = format!(r#""id":{id},"parameters":{{"time":{ts}}}"#);
+        let bodies = [
+            ("request", format!(r#"{{{own},"inputs":[{}]}}"#, inputs.join(","))),
+            (
+                "response",
+                format!(
+                    r#"{{{own},"model_name":"credit","model_version":"1","outputs":[{}]}}"#,
+                    tensor("p", &event["score"])
+                ),
+            ),
+        ];
+        for (kind, body) in bodies {
+            all.push(match logged {
+                Logged::Kserve => format!(
+                    r#"{{"specversion":"1.0","id":{id},"source":"a","type":"org.kubeflow.serving.inference.{kind}","time":"2026-01-01T00:00:00.{:03}Z","inferenceservicename":"credit","data":{body}}}"#,
+                    ts % 1000
+                ),
+                _ => body,
+            });
+        }
+    }
+    all
+}
+
 fn decode(c: &mut Criterion) {
     let events = events();
     let policy = Arc::new(policy());
@@ -275,6 +357,7 @@ fn decode(c: &mut Criterion) {
         });
     });
     decode_avro(&mut group, &schema, &events);
+    decode_logged(&mut group, &schema, &events);
     group.finish();
 
     let mut group = c.benchmark_group("decode");

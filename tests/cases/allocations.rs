@@ -1,17 +1,19 @@
 //! No allocation an event: decoding and counting reuse their memory.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use driftgate::replay::reference;
 use driftgate_core::decode::avro::Writer;
-use driftgate_core::decode::decoder::{EventDecoder, Format};
+use driftgate_core::decode::cloudevents::Headers;
+use driftgate_core::decode::decoder::{EventDecoder, Format, Message};
 use driftgate_core::decode::protobuf::Definitions;
 use driftgate_core::decode::wire::Wire;
-use driftgate_core::event::{EventKind, Limits, PredictionBatch};
+use driftgate_core::event::{EventKind, Field, Limits, PredictionBatch};
 use driftgate_core::intake::job::Job;
 use driftgate_core::intake::{DecoderId, Setup, SourceId};
 use driftgate_core::pipeline::Pipeline;
-use driftgate_core::pipeline::batch::decode;
+use driftgate_core::pipeline::batch::{decode, decode_message};
 
 use crate::counting::allocations;
 
@@ -31,6 +33,10 @@ struct Feed {
 
 impl Feed {
     fn new(labels: &str, wire: Wire) -> Self {
+        Self::with(labels, Format { wire, ..Format::default() })
+    }
+
+    fn with(labels: &str, format: Format) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rows = (0..2000).map(|i| format!("{}.25,c{},0.{}\n", i % 700, i % 30, i % 97));
         std::fs::write(folder.path().join("v1.csv"), rows.fold("x,c,score\n".to_owned(), |all, row| all + &row))
@@ -47,12 +53,7 @@ impl Feed {
         let schema = Arc::clone(intake.schema());
         drop(intake);
         Self {
-            decoder: EventDecoder::new(
-                &[schema],
-                &Format { wire, ..Format::default() },
-                EventKind::Predictions,
-                Limits::default(),
-            ),
+            decoder: EventDecoder::new(&[schema], &format, EventKind::Predictions, Limits::default()),
             batch: [PredictionBatch::new(1, 1, 1)],
             pipeline,
             source,
@@ -196,6 +197,59 @@ fn decoding_and_counting_protobuf_allocates_nothing_once_all_was_seen() {
     assert_eq!(allocations(|| feed.run(&fresh)), 0, "decoded, admitted and counted {EVENTS} events");
     let counters = feed.pipeline.counters();
     assert_eq!((counters.predictions, counters.late, counters.after_close), (2 * EVENTS as u64, 0, 0));
+}
+
+/// Attributes of an event in binary mode.
+struct Attributes(String);
+
+impl Headers for Attributes {
+    fn header(&self, name: &CStr) -> Option<&[u8]> {
+        match name.to_bytes() {
+            b"ce_specversion" => Some(b"1.0"),
+            b"content-type" => Some(b"application/json"),
+            b"ce_id" => Some(self.0.as_bytes()),
+            b"ce_source" | b"ce_type" => Some(b"a"),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn decoding_and_counting_cloudevents_allocates_nothing_once_all_was_seen_in_either_mode() {
+    let mut format = Format { cloudevents: true, ..Format::default() };
+    format.fields.put(Field::PredictionId, vec!["ce_id".to_owned()]);
+    let structured = |first: usize| {
+        let of = |(i, event): (usize, String)| {
+            format!(r#"{{"specversion":"1.0","id":"e{:09}","source":"a","type":"a","data":{event}}}"#, first + i)
+        };
+        events(first).into_iter().enumerate().map(of).collect::<Vec<_>>()
+    };
+    let mut feed = Feed::with("", format.clone());
+    feed.run(&structured(0));
+    let fresh = structured(EVENTS);
+    assert_eq!(allocations(|| feed.run(&fresh)), 0, "{EVENTS} events in structured mode");
+    assert_eq!(feed.pipeline.counters().predictions, 2 * EVENTS as u64);
+
+    let binary = |first: usize| {
+        let of = |(i, event): (usize, String)| (Attributes(format!("e{:09}", first + i)), event);
+        events(first).into_iter().enumerate().map(of).collect::<Vec<_>>()
+    };
+    let mut feed = Feed::with("", format);
+    let run = |feed: &mut Feed, events: &[(Attributes, String)]| {
+        for events in events.chunks(BATCH) {
+            for (attributes, event) in events {
+                let headers = Some(attributes as &dyn Headers);
+                let message =
+                    Message { value: event.as_bytes(), schema_header: None, headers, record_ts: i64::MAX / 2 };
+                decode_message(&mut feed.decoder, message, &mut feed.batch).unwrap();
+            }
+            feed.count();
+        }
+    };
+    run(&mut feed, &binary(0));
+    let fresh = binary(EVENTS);
+    assert_eq!(allocations(|| run(&mut feed, &fresh)), 0, "{EVENTS} events in binary mode");
+    assert_eq!(feed.pipeline.counters().predictions, 2 * EVENTS as u64);
 }
 
 #[test]

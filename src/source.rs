@@ -11,8 +11,10 @@ pub mod lines;
 pub mod many;
 pub mod options;
 pub mod packed;
+pub mod partitions;
 pub mod prometheus;
 pub mod schemas;
+pub mod table_lines;
 
 #[cfg(test)]
 mod tests;

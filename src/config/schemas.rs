@@ -82,9 +82,10 @@ enum Layout {
     Kserve,
     Oip,
     SageMaker,
+    Databricks,
 }
 
-const LAYOUTS: [(&str, Layout); 8] = [
+const LAYOUTS: [(&str, Layout); 9] = [
     ("json", Layout::Data(Written::Json)),
     ("json_schema", Layout::Data(Written::JsonSchema)),
     ("avro", Layout::Data(Written::Avro)),
@@ -93,6 +94,7 @@ const LAYOUTS: [(&str, Layout); 8] = [
     ("kserve", Layout::Kserve),
     ("oip", Layout::Oip),
     ("sagemaker", Layout::SageMaker),
+    ("databricks", Layout::Databricks),
 ];
 
 impl SourceFormat {
@@ -146,9 +148,9 @@ impl ConfigReader<'_> {
         if let (Some(item), true) = (map.get("kserve"), format != Layout::Kserve) {
             return item.fail("this says how requests and responses are read: write `format: kserve`, or remove this");
         }
-        let is_inference = matches!(format, Layout::Kserve | Layout::Oip | Layout::SageMaker);
+        let is_inference = matches!(format, Layout::Kserve | Layout::Oip | Layout::SageMaker | Layout::Databricks);
         if let (Some(item), false) = (map.get("inference"), is_inference) {
-            return item.fail("this says how requests and responses are read: write `format: kserve`, `oip` or `sagemaker`, or remove this");
+            return item.fail("this says how requests and responses are read: write `format: kserve`, `oip`, `sagemaker` or `databricks`, or remove this");
         }
         if let (Some(item), Some(_)) = (map.get("inference"), map.get("kserve")) {
             return item.fail("both `inference` and `kserve`, which is its name for `format: kserve`: keep one");
@@ -159,7 +161,7 @@ impl ConfigReader<'_> {
                 let written = map.get("data_format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
                 self.data_format(map, written).map(Box::new).map(SourceFormat::CloudEvents)
             }
-            Layout::Kserve | Layout::Oip | Layout::SageMaker => {
+            Layout::Kserve | Layout::Oip | Layout::SageMaker | Layout::Databricks => {
                 for key in ["schema", "fields", "timestamp", "timezone"] {
                     if let Some(item) = map.get(key) {
                         return item.fail(
@@ -171,6 +173,7 @@ impl ConfigReader<'_> {
                 let logged = match format {
                     Layout::Oip => Logged::Oip { time: None },
                     Layout::SageMaker => Logged::SageMaker,
+                    Layout::Databricks => Logged::Databricks,
                     Layout::Kserve | Layout::Data(_) | Layout::CloudEvents => Logged::Kserve,
                 };
                 Self::kserve(map, logged, names_model).map(Box::new).map(SourceFormat::Kserve)

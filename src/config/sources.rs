@@ -74,18 +74,22 @@ pub const SOURCE: [Key; 16] = [
     required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
     default(
         "format",
-        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents`, `kserve`, `oip` or `sagemaker`",
+        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents`, `kserve`, `oip`, `sagemaker` or `databricks`",
         "json",
         "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them. `cloudevents`: in binary or structured \
          mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic. `oip`: the same as bodies of the Open Inference Protocol by themselves. `sagemaker`: \
-         records of SageMaker's data capture.",
+         records of SageMaker's data capture. `databricks`: rows of Databricks' inference tables, in files.",
     ),
     optional(
         "data_format",
         "`json`, `json_schema`, `avro` or `protobuf`",
         "How the data of CloudEvents is written. If it is left out, as JSON.",
     ),
-    optional("inference", "mapping", "What requests and responses mean (`format: kserve`, `oip` or `sagemaker`)."),
+    optional(
+        "inference",
+        "mapping",
+        "What requests and responses mean (`format: kserve`, `oip`, `sagemaker` or `databricks`).",
+    ),
     optional(
         "kserve",
         "mapping",

@@ -195,7 +195,7 @@ limits: {message_bytes: 1MB, depth: 0}
         "2:16: kafka.group: expected a consumer group, read 5 without quotes: write \"5\"",
         "sources[0].topic: expected a topic, read \"a b\"",
         "sources[0].kind: expected `predictions` or `features` or `labels` or `measurements`, read \"prediction\"",
-        "sources[0].format: expected `json` or `json_schema` or `avro` or `protobuf` or `cloudevents` or `kserve` or `oip` or `sagemaker`, read \"csv\"",
+        "sources[0].format: expected `json` or `json_schema` or `avro` or `protobuf` or `cloudevents` or `kserve` or `oip` or `sagemaker` or `databricks`, read \"csv\"",
         "5:13: idle_after: expected a duration, read \"30\": the unit is missing, write 30s",
         "registry.mlflow.url: expected a URL that starts with http:// or https://",
         "publish.dead_letters: neither `topic` nor `path`",

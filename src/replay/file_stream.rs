@@ -123,6 +123,11 @@ impl<B: Batch> OpenFile<B> {
     }
 }
 
+/// Whether a file of this kind is read as lines: requests and responses are, whatever their file.
+fn is_lines(file: &InputFile, kind: FileKind) -> bool {
+    kind == FileKind::JsonLines || file.options.kserve.is_some()
+}
+
 impl<B: Batch> FileReplay<B> {
     fn open(file: &InputFile, pipeline: &Pipeline, workers: usize) -> Result<Self, ReplayError> {
         let mut intake = pipeline.intake();
@@ -133,7 +138,7 @@ impl<B: Batch> FileReplay<B> {
         let mut of_lines: Option<Vec<DecoderId>> = None;
         let mut ids = Vec::new();
         for path in file.paths() {
-            let is_lines = FileKind::of(path)? == FileKind::JsonLines;
+            let is_lines = is_lines(file, FileKind::of(path)?);
             let known = of_lines.clone().filter(|_| is_lines);
             let of_file: Vec<DecoderId> = known.unwrap_or_else(|| (0..workers).map(|_| intake.add_decoder()).collect());
             if is_lines {
@@ -162,7 +167,7 @@ impl<B: Batch> FileReplay<B> {
     /// The number of a file's first line; rows of columns have theirs already.
     fn first_line(&self, at: usize) -> u64 {
         let path = self.file.paths().nth(at);
-        u64::from(path.is_some_and(|path| matches!(FileKind::of(path), Ok(FileKind::JsonLines))))
+        u64::from(path.and_then(|path| FileKind::of(path).ok()).is_some_and(|kind| is_lines(&self.file, kind)))
     }
 }
 

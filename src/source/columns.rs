@@ -14,6 +14,7 @@ pub mod nulls;
 mod pages;
 mod parquet;
 mod parts;
+pub mod reader;
 mod records;
 mod rows;
 mod texts;
@@ -26,9 +27,8 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use polars_core::prelude::DataFrame;
-
 use super::packed::unpacked;
+use super::partitions::{self, PartitionColumn};
 use csv::{CsvBlock, CsvBlocks, CsvParser};
 use error::PARQUET_MAGIC;
 pub use error::{FileError, Format, guard, quoted};
@@ -45,6 +45,8 @@ pub struct ColumnFile {
     columns: Vec<String>,
     /// Wanted columns of a type polars is not asked to read, with their type.
     opaque: Arc<Vec<(String, String)>>,
+    /// Columns of its path.
+    partitions: Arc<Vec<PartitionColumn>>,
     content: Content,
 }
 
@@ -147,7 +149,8 @@ impl ColumnFile {
         let (file, Contents { columns, opaque }) = guard(|| ParquetFile::open(input, wanted))
             .map_err(|cause| FileError::Broken { path: path.clone(), format: Format::Parquet, cause })?;
         let content = Content::Parquet(Arc::new(file));
-        let file = Self { path, format: Format::Parquet, columns, opaque: Arc::new(opaque), content };
+        let (columns, partitions) = with_path(&path, columns);
+        let file = Self { path, format: Format::Parquet, columns, opaque: Arc::new(opaque), partitions, content };
         Ok(Pieces::of(file, Left::Parquet(None)))
     }
 
@@ -171,7 +174,10 @@ impl ColumnFile {
         }
         blocks.project(projection, Arc::clone(nulls));
         let content = Content::Csv(blocks.parser().clone());
-        let file = Self { path, format: Format::Csv, columns, opaque: Arc::default(), content };
+        // A file without even a header has no columns.
+        let (columns, partitions) =
+            if columns.is_empty() { (columns, Arc::default()) } else { with_path(&path, columns) };
+        let file = Self { path, format: Format::Csv, columns, opaque: Arc::default(), partitions, content };
         Ok(Pieces::of(file, Left::Csv(blocks)))
     }
 
@@ -180,7 +186,7 @@ impl ColumnFile {
         self.format
     }
 
-    /// The names of all of the file's columns; none for an empty CSV file.
+    /// The names of all of the file's columns, and behind them those of its path; none for an empty CSV file.
     #[must_use]
     pub fn columns(&self) -> &[String] {
         &self.columns
@@ -211,12 +217,14 @@ impl ColumnFile {
         let Piece { first, part } = piece;
         match (&self.content, part) {
             (Content::Parquet(file), Part::Rows(run)) => {
-                Ok(FileRows::of_parquet(Arc::clone(file), run, first, Arc::clone(&self.opaque)))
+                let rows = FileRows::of_parquet(Arc::clone(file), run, first, Arc::clone(&self.opaque));
+                Ok(rows.with_partitions(Arc::clone(&self.partitions)))
             }
             (Content::Csv(parser), Part::Block(block)) => {
                 let parsed = guard(|| parser.parse(&block)).map_err(|cause| self.broken(first - 1, cause))?;
                 let (frame, malformed) = parsed;
-                Ok(FileRows::of_frame(frame, first, true, Arc::clone(&self.opaque)).with_malformed(malformed))
+                let rows = FileRows::of_frame(frame, first, true, Arc::clone(&self.opaque)).with_malformed(malformed);
+                Ok(rows.with_partitions(Arc::clone(&self.partitions)))
             }
             (Content::Parquet(_), Part::Block(_)) | (Content::Csv(_), Part::Rows(_)) => {
                 Err(self.broken(first - 1, "a piece of another file was asked for".to_owned()))
@@ -242,6 +250,14 @@ impl ColumnFile {
         let cause = if rows > 0 { format!("after row {rows}: {cause}") } else { cause };
         FileError::Broken { path: self.path.clone(), format: self.format, cause }
     }
+}
+
+/// A file's columns with those of its path that it does not have itself.
+fn with_path(path: &str, mut columns: Vec<String>) -> (Vec<String>, Arc<Vec<PartitionColumn>>) {
+    let mut partitions = partitions::of(Path::new(path));
+    partitions.retain(|partition| !columns.contains(&partition.name));
+    columns.extend(partitions.iter().map(|partition| partition.name.clone()));
+    (columns, Arc::new(partitions))
 }
 
 impl Pieces {
@@ -294,105 +310,6 @@ impl Pieces {
             self.rows += rows;
             Piece { first, part }
         }))
-    }
-}
-
-/// A file's rows from its start to its end, a batch at a time.
-pub struct ColumnReader {
-    file: Arc<ColumnFile>,
-    pieces: Pieces,
-    chunk: DataFrame,
-    /// Rows of the chunk handed out.
-    offset: usize,
-    /// Rows of the file handed out.
-    row: u64,
-    /// Rows that cannot be read are rows of nulls, and no error.
-    lenient: bool,
-}
-
-impl ColumnReader {
-    /// Opens a file to read those of the `wanted` columns that it has.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or its format is not that of its name or first bytes.
-    pub fn open(path: &Path, wanted: &[String]) -> Result<Self, FileError> {
-        Self::open_with(path, wanted, &Arc::default())
-    }
-
-    /// The same with a CSV file's texts that mean null.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or its format is not that of its name or first bytes.
-    pub fn open_with(path: &Path, wanted: &[String], nulls: &Arc<NullTexts>) -> Result<Self, FileError> {
-        ColumnFile::open(path, wanted, nulls).map(Self::new)
-    }
-
-    /// Reads a file from memory; `name` is for messages and the extension.
-    ///
-    /// # Errors
-    /// When the format is not that of the name or the first bytes.
-    pub fn from_bytes(name: &str, bytes: Vec<u8>, wanted: &[String]) -> Result<Self, FileError> {
-        ColumnFile::from_bytes(name, bytes, wanted, &Arc::default()).map(Self::new)
-    }
-
-    /// Reads an open file by its pieces.
-    #[must_use]
-    pub fn of(opened: (Arc<ColumnFile>, Pieces)) -> Self {
-        Self::new(opened)
-    }
-
-    fn new((file, pieces): (Arc<ColumnFile>, Pieces)) -> Self {
-        Self { file, pieces, chunk: DataFrame::empty(), offset: 0, row: 0, lenient: false }
-    }
-
-    /// Takes rows that cannot be read as rows of nulls.
-    #[must_use]
-    pub fn lenient(self) -> Self {
-        Self { lenient: true, ..self }
-    }
-
-    /// The names of all of the file's columns; none for an empty CSV file.
-    #[must_use]
-    pub fn columns(&self) -> &[String] {
-        self.file.columns()
-    }
-
-    #[must_use]
-    pub fn has(&self, column: &str) -> bool {
-        self.file.has(column)
-    }
-
-    /// Checks that the file has these columns. A CSV file without even a header has no rows either, and passes.
-    ///
-    /// # Errors
-    /// The columns that are not there and those that are.
-    pub fn require(&self, needed: &[&str]) -> Result<(), FileError> {
-        self.file.require(needed)
-    }
-
-    /// The next at most `BATCH_ROWS` rows, `None` at the end.
-    ///
-    /// # Errors
-    /// A damaged file.
-    #[allow(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
-    pub fn next(&mut self) -> Result<Option<FileRows>, FileError> {
-        while self.offset >= self.chunk.height() {
-            let Some(piece) = self.pieces.next()? else { return Ok(None) };
-            let rows = if self.lenient { self.file.read(piece)? } else { self.file.read_whole(piece)? };
-            self.chunk = rows.into_frame().map_err(|cause| self.broken(cause))?;
-            self.offset = 0;
-        }
-        let frame = self.chunk.slice(i64::try_from(self.offset).unwrap_or(i64::MAX), BATCH_ROWS);
-        let first = self.row + 1;
-        self.offset += frame.height();
-        self.row += frame.height() as u64;
-        Ok(Some(FileRows::of_frame(frame, first, self.file.format == Format::Csv, Arc::clone(&self.file.opaque))))
-    }
-
-    /// The error of a file that cannot be read for this cause.
-    #[must_use]
-    pub fn broken(&self, cause: String) -> FileError {
-        self.file.broken(self.row, cause)
     }
 }
 

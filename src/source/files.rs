@@ -12,10 +12,12 @@ use super::jsonl::{Blocks, LineBlock, LineDecoder};
 use super::kserve;
 use super::options::{Chunk, FileOptions};
 use super::packed::{packing, plain_extension, unpacked};
+use super::partitions::Members;
+use super::table_lines::TableLines;
 use driftgate_core::batch::Part;
 use driftgate_core::decode::seen::Seen;
-use driftgate_core::kserve::Joiner;
 use driftgate_core::kserve::pairs::Counts;
+use driftgate_core::kserve::{INFERENCE_TABLE, Joiner, Logged};
 use driftgate_core::pipeline::batch::Batch;
 use driftgate_core::schema::Schema;
 
@@ -68,6 +70,13 @@ impl FileKind {
     }
 }
 
+/// What the path of a file of lines says of each line; of requests and responses nothing.
+fn members(path: &Path, kind: FileKind, options: &FileOptions, schema: &Schema) -> Option<Arc<Members>> {
+    let is_read = kind == FileKind::JsonLines && options.kserve.is_none();
+    let members = is_read.then(|| Members::of(path, &options.format.fields, schema))?;
+    (!members.is_empty()).then(|| Arc::new(members))
+}
+
 /// A file of lines, unpacked while it is read.
 ///
 /// # Errors
@@ -93,6 +102,8 @@ pub struct FileStream<B: Batch> {
     options: FileOptions,
     /// Of a file whose lines are halves of predictions.
     joiner: Option<Box<Joiner>>,
+    /// What stands in its path, for each line.
+    members: Option<Arc<Members>>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "there is one a file, which is not moved")]
@@ -159,7 +170,9 @@ impl<B: Batch> FileStream<B> {
     pub fn open(path: &Path, schema: &Arc<Schema>, options: &FileOptions) -> Result<Self, StreamError> {
         let unreadable = |e: io::Error| StreamError::Read { name: path.display().to_string(), cause: e.to_string() };
         let kind = FileKind::of(path)?;
-        if kind != FileKind::JsonLines && options.kserve.is_some() {
+        let is_table = kind == FileKind::Columns
+            && options.kserve.as_ref().is_some_and(|settings| settings.logged == Logged::Databricks);
+        if kind != FileKind::JsonLines && options.kserve.is_some() && !is_table {
             return Err(StreamError::Kserve { name: path.display().to_string() });
         }
         let joiner = options.kserve.as_ref().map(|settings| Joiner::new((**settings).clone(), options.limits));
@@ -176,6 +189,10 @@ impl<B: Batch> FileStream<B> {
                 let bytes = std::fs::metadata(path).ok().map(|m| m.len());
                 (FileReader::Avro(AvroFile::open(path).map_err(unreadable)?), bytes)
             }
+            FileKind::Columns if is_table => {
+                let lines = TableLines::open(path, &INFERENCE_TABLE, &["request", "response", "timestamp_ms"])?;
+                (FileReader::Lines(Blocks::new(Box::new(lines), true, options.limits).begun()), None)
+            }
             FileKind::Columns => {
                 let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
                 let (first, pieces) = EventReader::open(path, Arc::clone(schema), options)?;
@@ -189,6 +206,7 @@ impl<B: Batch> FileStream<B> {
             schema: Arc::clone(schema),
             options: options.clone(),
             joiner: joiner.map(Box::new),
+            members: members(path, kind, options, schema),
         })
     }
 
@@ -235,6 +253,7 @@ impl<B: Batch> FileStream<B> {
                     schema: Arc::clone(schema),
                     options: options.clone(),
                     joiner: None,
+                    members: members(path, FileKind::JsonLines, options, schema),
                 })
             }
         }
@@ -268,7 +287,7 @@ impl<B: Batch> FileStream<B> {
         match &mut self.reader {
             FileReader::Lines(blocks) => match blocks.next_block() {
                 Ok(block) => Ok(block.map(|block| match &mut self.joiner {
-                    None => Piece::Lines(block),
+                    None => Piece::Lines(block.of_path(self.members.clone())),
                     Some(joiner) => {
                         let rows = kserve::join(joiner, &block);
                         blocks.give_back(block);

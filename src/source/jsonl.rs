@@ -7,6 +7,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::options::{Chunk, FileOptions};
+use super::partitions::Members;
 use driftgate_core::decode::decoder::{Decoded, EventDecoder, Format};
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::decode::{Reason, Reject};
@@ -42,9 +43,16 @@ pub struct LineBlock {
     too_long: Option<usize>,
     /// The lines are rows of joined events, which came from others.
     joined: Option<Box<Joined>>,
+    /// What stands in the path of their file.
+    members: Option<Arc<Members>>,
 }
 
 impl LineBlock {
+    /// The same lines, of a file with this in its path.
+    pub(super) fn of_path(self, members: Option<Arc<Members>>) -> Self {
+        Self { members, ..self }
+    }
+
     pub(super) fn lines(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or(&[])
     }
@@ -56,7 +64,7 @@ impl LineBlock {
 
     /// A block of the rows that came of this one's lines.
     pub(super) fn with(&self, rows: Vec<u8>, joined: Joined) -> Self {
-        Self { filled: rows.len(), bytes: rows, too_long: self.too_long, joined: Some(Box::new(joined)) }
+        Self { filled: rows.len(), bytes: rows, too_long: self.too_long, joined: Some(Box::new(joined)), members: None }
     }
 }
 
@@ -201,6 +209,8 @@ pub struct LineDecoder {
     record_ts: i64,
     /// Rows of the last block, the guess for the next.
     rows: usize,
+    /// A line with what stands in its file's path.
+    scratch: Vec<u8>,
 }
 
 impl LineDecoder {
@@ -209,7 +219,7 @@ impl LineDecoder {
         let FileOptions { format, limits, record_ts, .. } = options;
         let format = Format { model: Some(0), ..format.clone() };
         let json = EventDecoder::new(std::slice::from_ref(schema), &format, B::kind(), *limits);
-        Self { json, record_ts: *record_ts, rows: 0 }
+        Self { json, record_ts: *record_ts, rows: 0, scratch: Vec::new() }
     }
 
     /// The names that any event has had so far.
@@ -241,7 +251,11 @@ impl LineDecoder {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            match decode(&mut self.json, text, self.record_ts, std::slice::from_mut(&mut chunk.batch)) {
+            let event = match &block.members {
+                Some(members) => members.put(text, &mut self.scratch),
+                None => text,
+            };
+            match decode(&mut self.json, event, self.record_ts, std::slice::from_mut(&mut chunk.batch)) {
                 // Lines of files are JSON, which waits for no schema.
                 Ok(Decoded::Row(_) | Decoded::Waits) => {}
                 Ok(Decoded::UnknownModel) => chunk.unknown_model += 1,

@@ -1,15 +1,42 @@
-//! Requests and responses as other serving systems log them: the same predictions as bodies of the Open Inference Protocol, and as records of
-//! `SageMaker`'s data capture, give the verdicts of plain JSON.
+//! Requests and responses as other serving systems log them: the same predictions as bodies of the Open Inference Protocol, as records of
+//! `SageMaker`'s data capture and as rows of Databricks' inference tables give the verdicts of plain JSON.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
+use polars_core::prelude::{NamedFrom as _, Series};
+use serde_json::{Value, json};
 
 use super::broker::flights;
 use super::kafka::by_id;
 use super::schemas::serializers;
-use super::support::{Folder, json_lines};
+use super::support::{Folder, json_lines, write_parquet};
+
+/// Writes predictions as the rows of an inference table.
+fn databricks(folder: &Folder, lines: &[&str]) {
+    let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let texts =
+        |name: &str, of: &dyn Fn(&Value) -> String| Series::new(name.into(), events.iter().map(of).collect::<Vec<_>>());
+    let numbers =
+        |name: &str, of: &dyn Fn(&Value) -> i64| Series::new(name.into(), events.iter().map(of).collect::<Vec<_>>());
+    let request = |event: &Value| {
+        let features = event["features"].as_object().unwrap();
+        let (columns, data): (Vec<&String>, Vec<&Value>) = features.iter().unzip();
+        json!({"dataframe_split": {"index": [0], "columns": columns, "data": [data]}}).to_string()
+    };
+    write_parquet(
+        &folder.path("databricks.parquet"),
+        vec![
+            texts("databricks_request_id", &|event| event["prediction_id"].as_str().unwrap().to_owned()),
+            numbers("timestamp_ms", &|event| event["ts"].as_i64().unwrap()),
+            numbers("status_code", &|_| 200),
+            numbers("execution_time_ms", &|_| 12),
+            texts("request", &request),
+            texts("response", &|event| json!({"predictions": [{"probability": event["score"]}]}).to_string()),
+            texts("served_entity_id", &|_| "x".to_owned()),
+        ],
+    );
+}
 
 /// Writes predictions anew, and holds the verdicts against those expected.
 pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<String, Value>) {
@@ -46,11 +73,16 @@ pub fn check(folder: &Folder, plain: &Path, labels: &Path, expected: &BTreeMap<S
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
     replay("format: json", &one).exits(0);
     let expected = by_id(json_lines(&folder.path("out.jsonl")));
-    let source =
+    let capture =
         format!("format: sagemaker, inference: {{inputs: {names:?}, score: /0, fixed_version: \"{version}\"}}");
-    replay(&source, &sagemaker).exits(0);
+    replay(&capture, &sagemaker).exits(0);
     assert_eq!(by_id(json_lines(&folder.path("out.jsonl"))), expected, "of SageMaker's data capture");
+    databricks(folder, &lines);
+    let table =
+        "format: databricks, inference: {score: /probability, fixed_version: \"VERSION\"}".replace("VERSION", version);
+    replay(&table, &folder.path("databricks.parquet")).exits(0);
+    assert_eq!(by_id(json_lines(&folder.path("out.jsonl"))), expected, "of Databricks' inference tables");
     // What is no record is rejected with its line.
     folder.write("lines.jsonl", "{\"captureData\": {}}\nnope\n");
-    replay(&source, &folder.path("lines.jsonl")).prints("not_inference").prints("not_json");
+    replay(&capture, &folder.path("lines.jsonl")).prints("not_inference").prints("not_json");
 }

@@ -82,3 +82,57 @@ fn folders_patterns_and_several_files_give_the_verdicts_of_one_file() {
     folder.write("logs/2026-03/broken.parquet", "no Parquet");
     nothing("logs").exits(2).says("broken.parquet");
 }
+
+#[test]
+fn columns_that_stand_in_paths_are_read_as_if_they_stood_in_the_files() {
+    let folder = Folder::new();
+    let policy = "apiVersion: driftgate/v1\nmodel: m\nbaseline: {snapshot: train.csv}\nfeatures: {numeric: [x, hour], categorical: [site]}\n\
+        min_samples: 100\nchecks:\n  drift:\n    window: {size: 1h, slide: 10m}\n    rules:\n    - psi: {of: features, lt: 0.2}\n";
+    folder.write("policy.yaml", policy);
+    let row = |i: i64| format!("{},{},{}\n", i % 50, i % 24, if i % 2 == 0 { "north" } else { "007" });
+    folder.write("train.csv", format!("x,hour,site\n{}", (0..480).map(row).collect::<String>()));
+    let at = |i: i64| START + 5_000 * i;
+    // Each third is a file of another kind, with another version, hour and site in its path.
+    let paths = [("1.10", 7, "north", "a.parquet"), ("1.10", 8, "007", "b.csv.gz"), ("2", 9, "north", "c.jsonl")];
+    let third = 1_000;
+    let mut plain = Vec::new();
+    for (k, (version, hour, site, name)) in (0_i64..).zip(paths) {
+        let part = k * third..(k + 1) * third;
+        let of = format!("data/version={version}/hour={hour:02}/site={site}");
+        std::fs::create_dir_all(folder.path(&of)).unwrap();
+        let file = format!("{of}/{name}");
+        plain.extend(part.clone().map(|i| {
+            json!({"model": "m", "version": version, "ts": at(i), "features": {"x": i % 50, "hour": hour, "site": site}})
+        }));
+        match k {
+            0 => write_parquet(
+                &folder.path(&file),
+                vec![
+                    Series::new("ts".into(), part.clone().map(at).collect::<Vec<_>>()),
+                    Series::new("x".into(), part.map(|i| i % 50).collect::<Vec<_>>()),
+                ],
+            ),
+            1 => {
+                let text: String = part.map(|i| format!("{},{}\n", at(i), i % 50)).collect();
+                let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                std::io::Write::write_all(&mut packed, format!("ts,x\n{text}").as_bytes()).unwrap();
+                folder.write(&file, packed.finish().unwrap());
+            }
+            _ => {
+                folder.write(&file, lines(part.map(|i| json!({"ts": at(i), "model": "m", "features": {"x": i % 50}}))))
+            }
+        }
+    }
+    folder.write("plain.jsonl", lines(plain.into_iter()));
+    let replay = |named: &str| {
+        folder.driftgate(&format!("replay --policy policy.yaml --predictions {named} --verdicts out.jsonl")).exits(0);
+        folder.read("out.jsonl")
+    };
+    let expected = replay("plain.jsonl");
+    assert!(expected.contains("\"1.10\"") && expected.contains("\"version\":\"2\""), "{expected}");
+    assert_eq!(replay("data"), expected);
+    assert_eq!(replay("data/version=*/**/*.*"), expected);
+    let parts = folder.driftgate("splits data");
+    let listed = parts.exits(0).stdout.lines().count();
+    assert_eq!(listed, paths.len());
+}

@@ -1,11 +1,12 @@
 //! What serving systems log: the request and the response of an inference, in either order. `logger` reads `KServe`'s (two `CloudEvents` of one
-//! id), `oip` bodies of the Open Inference Protocol by themselves, `capture` those of `SageMaker`, which hold both. `pairs` joins them, `body`
+//! id), `oip` bodies of the Open Inference Protocol by themselves, `capture` records of `SageMaker` and `databricks` rows of its inference tables, which hold both. `pairs` joins them, `body`
 //! reads V1 and V2 (Open Inference Protocol) bodies, and `rows` writes each row of a pair as a prediction in JSON, which is decoded as any
 //! other. No input or output here. Source: the payload logger of `KServe` 0.15 to 0.20, its V1 protocol, the Open Inference Protocol V2, and
 //! the data capture of `SageMaker`.
 
 pub mod body;
 mod capture;
+mod databricks;
 mod logger;
 mod oip;
 pub mod pairs;
@@ -17,6 +18,7 @@ mod tests;
 use crate::decode::cloudevents::Headers;
 use crate::decode::{Reason, Reject};
 use crate::event::Limits;
+pub use databricks::COLUMNS as INFERENCE_TABLE;
 use logger::LoggerEvents;
 use oip::OipBodies;
 use pairs::{Counts, Found, Half, Pairs};
@@ -36,6 +38,7 @@ enum Reader {
     Logger(LoggerEvents),
     Oip(OipBodies),
     Capture,
+    Table,
 }
 
 /// Joins the events of one file to predictions.
@@ -84,6 +87,7 @@ impl Halves {
             Logged::Kserve => Reader::Logger(LoggerEvents::new(&settings, limits)),
             Logged::Oip { time } => Reader::Oip(OipBodies::new(&settings, time.clone(), limits)),
             Logged::SageMaker => Reader::Capture,
+            Logged::Databricks => Reader::Table,
         };
         Self { settings, limits, reader }
     }
@@ -126,6 +130,7 @@ impl Halves {
             Reader::Logger(events) => events.read(value, headers),
             Reader::Oip(bodies) => bodies.read(value, record_ts),
             Reader::Capture => capture::read(value, &self.settings),
+            Reader::Table => databricks::read(value, &self.settings, self.limits.depth),
         }
     }
 }

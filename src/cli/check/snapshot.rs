@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use crate::snapshot;
-use crate::source::columns::{ColumnReader, FileRows, quoted};
+use crate::source::columns::reader::ColumnReader;
+use crate::source::columns::{FileRows, quoted};
 use crate::stores::Stores;
 use driftgate_core::baseline::Baseline;
 use driftgate_core::policy::Policy;

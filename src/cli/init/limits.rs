@@ -7,7 +7,8 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use crate::source::columns::{ColumnReader, FileRows};
+use crate::source::columns::FileRows;
+use crate::source::columns::reader::ColumnReader;
 use driftgate_core::baseline::{Baseline, NumericReference};
 use driftgate_core::event::numeric;
 use driftgate_core::policy::Policy;

@@ -6,7 +6,8 @@ use std::hash::BuildHasher as _;
 use std::path::Path;
 
 use crate::source::columns::cells::{Cell, Cells};
-use crate::source::columns::{ColumnReader, FileError, FileRows};
+use crate::source::columns::reader::ColumnReader;
+use crate::source::columns::{FileError, FileRows};
 use driftgate_core::event::numeric;
 use driftgate_core::seeded::Seeded;
 

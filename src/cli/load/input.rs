@@ -11,11 +11,12 @@ use super::avro::AvroLines;
 use super::rows::{Rows, kind_of};
 use crate::source::columns::{self, Format};
 use crate::source::files::{FileKind, open_text};
+use crate::source::partitions::Members;
 use driftgate_core::decode::Reject;
 use driftgate_core::decode::scan::{Scanner, Token};
-use driftgate_core::event::{EventKind, Field, Limits};
+use driftgate_core::event::{EventKind, Field, FieldMap, Limits};
 use driftgate_core::policy::Policy;
-use driftgate_core::schema::canonical_number;
+use driftgate_core::schema::{Schema, canonical_number};
 
 /// The file's events, of any format.
 pub struct Input {
@@ -44,8 +45,15 @@ impl Input {
             let text = open_text(path).with_context(|| format!("{} cannot be opened", path.display()))?;
             Box::new(BufReader::with_capacity(1 << 18, text))
         };
-        let mut lines =
-            Lines { reader, name: path.display().to_string(), number: 0, keyed: true, first: None, key: String::new() };
+        let mut lines = Lines {
+            reader,
+            name: path.display().to_string(),
+            number: 0,
+            keyed: true,
+            first: None,
+            key: String::new(),
+            members: Members::of(path, &FieldMap::default(), &Schema::new(policy)),
+        };
         let mut first = Vec::new();
         let kind = if let Some(kind) = kind {
             kind
@@ -80,7 +88,7 @@ fn rows_of(path: &Path) -> Option<u64> {
     rows.ok().and_then(|rows| u64::try_from(rows).ok())
 }
 
-/// JSON lines, which are published unchanged.
+/// JSON lines, which are published unchanged, but for what stands in the path of their file.
 struct Lines {
     reader: Box<dyn BufRead>,
     name: String,
@@ -90,6 +98,7 @@ struct Lines {
     /// The first line, where it was read for its keys.
     first: Option<Vec<u8>>,
     key: String,
+    members: Members,
 }
 
 /// Reads a line's object, and shows each of its members. The rest is checked to be JSON and skipped.
@@ -135,6 +144,10 @@ impl Lines {
             }
             out.truncate(out.trim_ascii_end().len());
             if !out.is_empty() {
+                if !self.members.is_empty() {
+                    let mut scratch = Vec::with_capacity(out.len() + 64);
+                    *out = self.members.put(out, &mut scratch).to_vec();
+                }
                 return Ok(true);
             }
         }
@@ -181,6 +194,7 @@ mod tests {
             keyed,
             first: None,
             key: String::new(),
+            members: Members::default(),
         }
     }
 

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::source::columns::FileError;
 use crate::source::columns::cells::{Cell, Cells};
 use crate::source::columns::nulls::NullTexts;
+use crate::source::columns::reader::ColumnReader;
 use crate::source::columns::values::parse_number;
-use crate::source::columns::{ColumnReader, FileError};
 use driftgate_core::decode::Reason;
 use driftgate_core::decode::time::TimeFormat;
 use driftgate_core::event::{self, EventKind, numeric};

@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use super::detect::{self, Format, Message};
 use crate::cli::load::avro::AvroLines;
+use crate::source::columns::ColumnFile;
 use crate::source::columns::cells::{Cell, Cells};
-use crate::source::columns::{ColumnFile, ColumnReader};
+use crate::source::columns::reader::ColumnReader;
 use crate::source::files::FileKind;
 use driftgate_core::decode::time::TimeFormat;
 

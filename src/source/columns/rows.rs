@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use polars_core::prelude::{BooleanChunked, DataFrame, NewChunkedArray as _, PlSmallStr, Series};
+use polars_core::prelude::{
+    BooleanChunked, ChunkFull as _, DataFrame, NewChunkedArray as _, PlSmallStr, Series, StringChunked,
+};
 
 use super::cells::Cells;
 use super::csv::Malformed;
 use super::error::guard;
 use super::parquet::{GroupRows, ParquetFile};
+use crate::source::partitions::PartitionColumn;
 
 /// Some consecutive rows of a file.
 pub struct FileRows {
@@ -23,6 +26,8 @@ pub struct FileRows {
     keep: Option<BooleanChunked>,
     /// Rows of null in the places of unreadable rows.
     malformed: Vec<Malformed>,
+    /// Columns of the file's path.
+    partitions: Arc<Vec<PartitionColumn>>,
 }
 
 enum Source {
@@ -41,7 +46,12 @@ impl FileRows {
             opaque,
             keep: None,
             malformed: Vec::new(),
+            partitions: Arc::default(),
         }
+    }
+
+    pub(super) fn with_partitions(self, partitions: Arc<Vec<PartitionColumn>>) -> Self {
+        Self { partitions, ..self }
     }
 
     pub(super) fn with_malformed(self, malformed: Vec<Malformed>) -> Self {
@@ -61,7 +71,7 @@ impl FileRows {
     ) -> Self {
         let len = run.rows.len();
         let source = Source::Parquet(file, run, RefCell::default());
-        Self { source, len, first, csv: false, opaque, keep: None, malformed: Vec::new() }
+        Self { source, len, first, csv: false, opaque, keep: None, malformed: Vec::new(), partitions: Arc::default() }
     }
 
     #[must_use]
@@ -83,12 +93,21 @@ impl FileRows {
             return Ok(Some(Cells::Other(self.len, kind.clone())));
         }
         guard(|| {
-            let Some(series) = self.series(column)? else { return Ok(None) };
+            let Some(series) = self.series(column)? else { return Ok(self.of_path(column)) };
             let kept = match &self.keep {
                 Some(keep) => series.filter(keep).map_err(|e| e.to_string())?,
                 None => series,
             };
             Cells::of(&kept, self.csv).map(Some).map_err(|e| e.to_string())
+        })
+    }
+
+    /// The cells of a column of the file's path, whose type is read off its text.
+    fn of_path(&self, column: &str) -> Option<Cells> {
+        let found = self.partitions.iter().find(|partition| partition.name == column)?;
+        Some(match &found.value {
+            Some(value) => Cells::Csv(StringChunked::full(PlSmallStr::EMPTY, value, self.len)),
+            None => Cells::Null(self.len),
         })
     }
 

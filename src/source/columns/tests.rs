@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use polars_core::prelude::*;
 use polars_io::prelude::*;
 
+use super::reader::ColumnReader;
 use super::*;
 
 fn parquet(frame: &mut DataFrame, group: usize) -> Vec<u8> {

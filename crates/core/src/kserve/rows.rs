@@ -1,5 +1,6 @@
 //! The rows of a pair as predictions in JSON, with the names that fields have by default.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use super::body::{Table, Value, write_text};
@@ -71,24 +72,30 @@ fn write_all(
                 outputs.output(row, pointer).map_err(of("response"))?.write(out);
             }
         }
-        out.extend_from_slice(b",\"features\":{");
-        for (at, (name, value)) in inputs.inputs(row, &settings.inputs).map_err(of("request"))?.into_iter().enumerate()
-        {
-            if at > 0 {
-                out.push(b',');
-            }
-            write_text(&name, out);
-            out.push(b':');
-            value.write(out);
-        }
-        out.extend_from_slice(b"}}\n");
+        let values = inputs.inputs(row, &settings.inputs).map_err(of("request"))?;
+        write_features(&values, out);
+        out.extend_from_slice(b"}\n");
     }
     Ok(rows)
 }
 
+/// Appends the member `features` and the comma before it.
+fn write_features(values: &[(Cow<'_, str>, &Value<'_>)], out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"features\":{");
+    for (at, (name, value)) in values.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_text(name, out);
+        out.push(b':');
+        value.write(out);
+    }
+    out.push(b'}');
+}
+
 /// Whether the times of both halves say when each happened.
 fn has_times(settings: &Settings) -> bool {
-    matches!(settings.logged, Logged::Kserve | Logged::Oip { time: Some(_) })
+    matches!(settings.logged, Logged::Kserve | Logged::Oip { time: Some(_) } | Logged::Databricks)
 }
 
 fn body<'h>(id: &str, half: &'h Half, what: &str, depth: usize) -> Result<Value<'h>, Reject> {

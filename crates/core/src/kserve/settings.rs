@@ -11,6 +11,8 @@ pub enum Logged {
     Oip { time: Option<Vec<String>> },
     /// Records of `SageMaker`'s data capture: a request and its response each.
     SageMaker,
+    /// Rows of Databricks' inference tables, as objects: a request and its response each.
+    Databricks,
 }
 
 /// How the events of one source are read.

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::FileRows;
 use super::super::cells::Cell;
-use super::super::{ColumnReader, FileRows};
+use super::super::reader::ColumnReader;
 use super::*;
 use driftgate_core::event::numeric;
 

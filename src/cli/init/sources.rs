@@ -56,12 +56,9 @@ fn text(looked: &Looked, brokers: &str, model: &str, policy: &Path, out: &Path) 
     let folder = std::path::absolute(out)?.parent().map(Path::to_owned).unwrap_or_default();
     let policy = policy.strip_prefix(&folder).unwrap_or(&policy).display().to_string();
     // The model is known here.
-    let remarks: String = looked
-        .open
-        .iter()
-        .filter(|remark| !remark.contains("MODEL"))
-        .map(|remark| format!("# {}\n", driftgate_core::text::in_line(remark)))
-        .collect();
+    let remarks = looked.open.iter().filter(|remark| !remark.contains("MODEL"));
+    let remarks =
+        remarks.map(|remark| format!("# {}\n", driftgate_core::text::in_line(remark))).collect::<Vec<_>>().concat();
     let text = format!(
         "# Drafted by `driftgate init` from the first {} events of {}. What fields are for is guessed by their names and values: read it,\n\
          # then run `driftgate check --config FILE`. A topic of labels, if there are any, is one more source.\n{remarks}\

@@ -33,10 +33,10 @@ struct Feed {
 
 impl Feed {
     fn new(labels: &str, wire: Wire) -> Self {
-        Self::with(labels, Format { wire, ..Format::default() })
+        Self::with(labels, &Format { wire, ..Format::default() })
     }
 
-    fn with(labels: &str, format: Format) -> Self {
+    fn with(labels: &str, format: &Format) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rows = (0..2000).map(|i| format!("{}.25,c{},0.{}\n", i % 700, i % 30, i % 97));
         std::fs::write(folder.path().join("v1.csv"), rows.fold("x,c,score\n".to_owned(), |all, row| all + &row))
@@ -53,7 +53,7 @@ impl Feed {
         let schema = Arc::clone(intake.schema());
         drop(intake);
         Self {
-            decoder: EventDecoder::new(&[schema], &format, EventKind::Predictions, Limits::default()),
+            decoder: EventDecoder::new(&[schema], format, EventKind::Predictions, Limits::default()),
             batch: [PredictionBatch::new(1, 1, 1)],
             pipeline,
             source,
@@ -224,7 +224,7 @@ fn decoding_and_counting_cloudevents_allocates_nothing_once_all_was_seen_in_eith
         };
         events(first).into_iter().enumerate().map(of).collect::<Vec<_>>()
     };
-    let mut feed = Feed::with("", format.clone());
+    let mut feed = Feed::with("", &format);
     feed.run(&structured(0));
     let fresh = structured(EVENTS);
     assert_eq!(allocations(|| feed.run(&fresh)), 0, "{EVENTS} events in structured mode");
@@ -234,7 +234,7 @@ fn decoding_and_counting_cloudevents_allocates_nothing_once_all_was_seen_in_eith
         let of = |(i, event): (usize, String)| (Attributes(format!("e{:09}", first + i)), event);
         events(first).into_iter().enumerate().map(of).collect::<Vec<_>>()
     };
-    let mut feed = Feed::with("", format);
+    let mut feed = Feed::with("", &format);
     let run = |feed: &mut Feed, events: &[(Attributes, String)]| {
         for events in events.chunks(BATCH) {
             for (attributes, event) in events {

@@ -119,7 +119,7 @@ fn columns_that_stand_in_paths_are_read_as_if_they_stood_in_the_files() {
                 folder.write(&file, packed.finish().unwrap());
             }
             _ => {
-                folder.write(&file, lines(part.map(|i| json!({"ts": at(i), "model": "m", "features": {"x": i % 50}}))))
+                folder.write(&file, lines(part.map(|i| json!({"ts": at(i), "model": "m", "features": {"x": i % 50}}))));
             }
         }
     }

@@ -12,6 +12,7 @@ mod kafka;
 mod key;
 mod kserve;
 mod limits;
+mod metrics;
 mod otlp;
 mod publish;
 mod reader;

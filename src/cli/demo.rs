@@ -83,6 +83,7 @@ fn serve(args: &Args, view: &Shared, registry: &Arc<Embedded>) -> anyhow::Result
         history: None,
         traffic: Traffic::default(),
         ingest: Ingest::default(),
+        series: http::metrics::Options::default(),
     };
     runtime.spawn(http::serve(listener, app, std::future::pending()));
     Ok((runtime, address))

@@ -82,7 +82,16 @@ impl Local {
         let (access, token) = access(&config, token)?;
         let history = config.history.clone().map(Reader::of);
         let (access, traffic) = (Arc::new(access), Traffic::default());
-        let router = router(App { view, registry, history, access, now_ms, traffic, ingest: Ingest::default() });
+        let router = router(App {
+            view,
+            registry,
+            history,
+            access,
+            now_ms,
+            traffic,
+            ingest: Ingest::default(),
+            series: config.metrics,
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { router, runtime, token, is_of_cluster: config.cluster.is_some() })
     }

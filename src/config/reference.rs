@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::key::{Key, Otherwise};
 use super::{
-    access, cluster, history, http, ingest, kafka, kserve, limits, otlp, publish, reader, root, schemas, sinks,
-    sources, state,
+    access, cluster, history, http, ingest, kafka, kserve, limits, metrics, otlp, publish, reader, root, schemas,
+    sinks, sources, state,
 };
 
 /// A mapping of the file.
@@ -38,6 +38,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "http.oidc", keys: &access::OIDC },
     Section { path: "http.oidc.roles.*", keys: &access::GRANT },
     Section { path: "http.oidc.sign_in", keys: &access::SIGN_IN },
+    Section { path: "metrics", keys: &metrics::METRICS },
     Section { path: "limits", keys: &limits::LIMITS },
     Section { path: "prometheus[]", keys: &sinks::PROMETHEUS },
     Section { path: "audit", keys: &sinks::AUDIT },

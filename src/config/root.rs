@@ -9,12 +9,12 @@ use super::schemas::SourceFormat;
 use super::sinks::{self, RegistryConfig};
 use super::sources::SourceConfig;
 use super::types::{ClusterConfig, Config, Limits, PublishConfig};
-use super::{files, limits, sources};
+use super::{files, limits, metrics, sources};
 use crate::snapshot::places::Places;
 use crate::stores::Stores;
 use driftgate_core::yaml::{Item, Map};
 
-pub const ROOT: [Key; 18] = [
+pub const ROOT: [Key; 19] = [
     optional(
         "policies",
         "list of paths",
@@ -46,6 +46,7 @@ pub const ROOT: [Key; 18] = [
         "Where results over time are kept, and how long. Without it they are kept in the state folder for 90 days; `none` keeps none.",
     ),
     optional("http", "mapping", "The HTTP server."),
+    optional("metrics", "mapping", "Which series `/metrics` has of verdicts."),
     optional("limits", "mapping", "Bounds on what the daemon keeps in memory of the streams."),
     default(
         "snapshots",
@@ -100,6 +101,7 @@ impl ConfigReader<'_> {
         let state = self.state(map.get("state").as_ref());
         let history = state.as_ref().and_then(|state| self.history(map.get("history").as_ref(), &state.path));
         let http = self.http(map.get("http").as_ref());
+        let metrics = metrics::metrics(map.get("metrics").as_ref());
         let limits = map.get("limits").map_or_else(|| Some(Limits::default()), |item| limits::limits(&item));
         let snapshots = map.get("snapshots").map_or_else(|| Some(Places::default()), |item| self.places(&item));
         let artifacts = map.get("artifacts").map_or_else(|| Some(Places::default()), |item| self.places(&item));
@@ -130,6 +132,7 @@ impl ConfigReader<'_> {
             state: state?,
             history: history?,
             http,
+            metrics: metrics?,
             limits: limits?,
             snapshots: snapshots?,
             artifacts: artifacts?,

@@ -36,6 +36,8 @@ pub struct Config {
     /// Results over time on disk; `None` keeps none.
     pub history: Option<history::Options>,
     pub http: HttpConfig,
+    /// Which series `/metrics` has of verdicts.
+    pub metrics: crate::http::metrics::Options,
     pub limits: Limits,
     /// Where snapshots may lie that registrations and tags name, beside the folder or bucket of a policy.
     pub snapshots: Places,

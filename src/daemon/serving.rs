@@ -71,6 +71,7 @@ impl Serving {
             now_ms,
             traffic: traffic.clone(),
             ingest: ingest.clone(),
+            series: config.metrics,
         };
         let (end, ends) = oneshot::channel::<()>();
         let server = runtime.spawn(http::server::serve(ports, http::router(app.clone()), traffic.connections, async {

@@ -26,6 +26,8 @@ pub struct App {
     pub history: Option<Reader>,
     /// The sources that take events over HTTP.
     pub ingest: Ingest,
+    /// Which series `/metrics` has of verdicts.
+    pub series: super::metrics::Options,
     /// Who is let in.
     pub access: Arc<Access>,
     /// The wall clock, ms.

@@ -6,12 +6,14 @@
 //! | `page` | the families of one scrape |
 //! | `stream` | what was read of each topic |
 //! | `models` | what became of each model's events, and its versions |
+//! | `chosen` | which subjects of verdicts have series |
 //! | `judged` | the latest verdicts |
 //! | `ledger` | what the registry says |
 //! | `state` | deliveries, checkpoints, readiness |
 //! | `cluster` | the role among several processes |
 //! | `server` | connections and the certificate |
 
+mod chosen;
 mod cluster;
 mod judged;
 pub mod ledger;
@@ -27,6 +29,7 @@ use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
 use crate::view::View;
+pub use chosen::{Features, Options};
 pub use cluster::cluster;
 pub use ledger::Ledger;
 use page::{Page, Result};
@@ -39,11 +42,11 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 ///
 /// # Errors
 /// Metrics that contradict each other, which a test would have shown.
-pub fn families(view: &View, ledger: &Ledger) -> Result<Vec<MetricFamily>> {
+pub fn families(view: &View, ledger: &Ledger, options: Options) -> Result<Vec<MetricFamily>> {
     let page = Page::new();
     stream::show(&page, view)?;
     models::show(&page, view, &ledger.records)?;
-    judged::verdicts(&page, view)?;
+    judged::verdicts(&page, view, options)?;
     ledger::show(&page, ledger)?;
     state::show(&page, view)?;
     Ok(page.families())

@@ -49,7 +49,7 @@ impl App {
             ScrapeIncomplete { error: &error }.emit();
             metrics::Ledger::default()
         });
-        let mut families = metrics::families(&view, &ledger)?;
+        let mut families = metrics::families(&view, &ledger, self.series)?;
         if let Some(cluster) = &view.cluster {
             families.extend(metrics::cluster(cluster, (self.now_ms)())?);
         }

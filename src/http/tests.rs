@@ -77,6 +77,7 @@ impl Server {
             history,
             traffic: Traffic::default(),
             ingest: Ingest::default(),
+            series: super::metrics::Options::default(),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

@@ -321,6 +321,7 @@ impl Http {
             history: None,
             traffic: Traffic::default(),
             ingest: Ingest::default(),
+            series: driftgate::http::metrics::Options::default(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { router, runtime }

@@ -1,20 +1,16 @@
-//! Verdicts as Prometheus series: the latest one of each version and group, and what the gate says. A verdict gives at most
-//! so many series, independent of its segments and features; those left out are counted.
+//! Verdicts as Prometheus series: the latest one of each version and group, and what the gate says. Together they have at most so many
+//! series, whatever the number of segments and features (`chosen`); those left out are counted.
 
 use std::collections::HashSet;
 
 use prometheus::GaugeVec;
 use serde_json::Value;
 
+use super::chosen::{Chosen, MAX_SEGMENTS, Options};
 use super::page::{Page, Result, flag, real, seconds, set};
 use crate::telemetry::metrics;
 use crate::view::{VersionView, View};
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
-
-/// At most so many segments of a (version, group) are exported, over all its attributes.
-const MAX_SEGMENTS: usize = 100;
-/// At most so many features (or other subjects) of a (version, group).
-const MAX_FEATURES: usize = 1000;
 
 /// The families a verdict is spread over.
 struct Families {
@@ -50,10 +46,14 @@ impl Families {
 }
 
 /// The latest verdict of each version and group.
-pub(super) fn verdicts(page: &Page, view: &View) -> Result<()> {
+pub(super) fn verdicts(page: &Page, view: &View, options: Options) -> Result<()> {
     let families = Families::new(page)?;
-    for verdict in view.models.values().flat_map(|m| m.versions.values()).flat_map(VersionView::latest) {
+    let latest = view.models.values().flat_map(|m| m.versions.values()).flat_map(VersionView::latest);
+    let verdicts: Vec<&Verdict> = latest.map(AsRef::as_ref).collect();
+    let chosen = Chosen::new(&verdicts, options);
+    for (place, verdict) in verdicts.into_iter().enumerate() {
         Spread {
+            chosen: (&chosen, place),
             families: &families,
             at: [&verdict.model, &verdict.version, &verdict.group],
             seen: HashSet::new(),
@@ -67,6 +67,7 @@ pub(super) fn verdicts(page: &Page, view: &View) -> Result<()> {
 /// One verdict on its way into the families.
 struct Spread<'a> {
     families: &'a Families,
+    chosen: (&'a Chosen<'a>, usize),
     at: [&'a str; 3],
     /// Families and subjects that have a value: of two rules alike the first one counts.
     seen: HashSet<(&'static str, &'a str)>,
@@ -80,19 +81,13 @@ impl<'a> Spread<'a> {
             self.set(status, &[each.name()], Some(flag(each == verdict.status)))?;
         }
         self.set(last, &[], Some(seconds(verdict.window.end)))?;
-        let mut subjects: HashSet<&str> = HashSet::new();
-        let mut left_out: HashSet<&str> = HashSet::new();
-        let mut segments_left_out = 0;
-        for result in &verdict.results {
-            if !subjects.contains(result.subject.as_str()) && subjects.len() == MAX_FEATURES {
-                left_out.insert(&result.subject);
-                continue;
-            }
-            subjects.insert(&result.subject);
+        let (chosen, place) = self.chosen;
+        let mut left_out = chosen.left_out(place);
+        for result in verdict.results.iter().filter(|result| chosen.shows(place, &result.subject)) {
             self.result(result)?;
-            segments_left_out += self.segments(result)?;
+            left_out += self.segments(result)?;
         }
-        match left_out.len() + segments_left_out {
+        match left_out {
             0 => Ok(()),
             n => self.set(dropped, &[], Some(real(n as u64))),
         }

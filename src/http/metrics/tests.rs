@@ -3,17 +3,18 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Ledger, families};
+use super::{Features, Ledger, Options, families};
 use crate::http::tests::status_view::{END, MODEL, result, status_view, verdict};
 use crate::ledger::Embedded;
 use driftgate_core::judge::verdict::Status;
 use driftgate_core::promotion::version::Registration;
 
 fn rendered(view: &crate::view::View, ledger: &Ledger) -> String {
-    super::text(&families(view, ledger).unwrap()).unwrap()
+    super::text(&families(view, ledger, Options::default()).unwrap()).unwrap()
 }
 
 fn text() -> String {
@@ -99,6 +100,76 @@ fn what_is_too_much_is_left_out_and_counted() {
     let count = |start: &str| text.lines().filter(|l| l.starts_with(start) && l.contains("version=\"2\"")).count();
     assert_eq!((count("driftgate_tpr{"), count("driftgate_psi{")), (100, 999));
     assert!(text.contains("driftgate_series_dropped{group=\"drift\",model=\"credit eu\",version=\"2\"} 251\n"));
+}
+
+/// Two versions with a score and four features each, of which the last one blocks in the first and warns in the second.
+fn two_versions() -> crate::view::View {
+    let mut view = status_view();
+    for (version, worst) in [("1", Status::Block), ("2", Status::Warn)] {
+        let of = |subject: &str, status| result("drift/psi", "psi", subject, status, Some(0.25), vec![]);
+        let mut results: Vec<_> = ["score", "a", "b", "c"].iter().map(|name| of(name, Status::Pass)).collect();
+        results.push(of("z", worst));
+        let new = verdict(version, "drift", END, results);
+        view.version_mut(MODEL, version).unwrap().push(new, crate::view::Keep::default());
+    }
+    view
+}
+
+/// Version and subject of each PSI.
+fn shown(view: &crate::view::View, options: Options) -> Vec<String> {
+    let text = super::text(&families(view, &Ledger::default(), options).unwrap()).unwrap();
+    let of = |line: &str, label: &str| {
+        line.split(&format!("{label}=\"")).nth(1).and_then(|l| Some(l.split_once('"')?.0.to_owned()))
+    };
+    let lines = text.lines().filter(|line| line.starts_with("driftgate_psi{"));
+    let mut found: Vec<String> = lines.map(|l| of(l, "version").unwrap() + &of(l, "feature").unwrap()).collect();
+    let dropped = text.lines().filter(|l| l.starts_with("driftgate_series_dropped{"));
+    found.extend(dropped.map(|l| format!("{} without {}", of(l, "version").unwrap(), l.rsplit(' ').next().unwrap())));
+    found.sort();
+    found
+}
+
+#[test]
+fn what_fails_has_series_before_what_passes() {
+    let view = two_versions();
+    let with = |features, top, max_series| shown(&view, Options { features, top, max_series });
+    assert_eq!(with(Features::All, 9, 99).len(), 10);
+    assert_eq!(with(Features::Failing, 9, 99), ["1score", "1z", "2score", "2z"]);
+    assert_eq!(with(Features::None, 9, 99), ["1score", "2score"]);
+    // The score, then the worst feature.
+    assert_eq!(with(Features::All, 2, 99), ["1 without 3", "1score", "1z", "2 without 3", "2score", "2z"]);
+    // The other groups' gap, segments and latencies take eight, both scores four, and the one feature that blocks two.
+    assert_eq!(with(Features::All, 9, 15), ["1 without 3", "1score", "1z", "2 without 4", "2score"]);
+}
+
+#[test]
+fn forty_models_with_three_versions_of_a_hundred_features_take_less_than_a_megabyte() {
+    let mut view = crate::view::View::default();
+    let template = status_view();
+    let model = template.models.values().next().unwrap().clone();
+    for name in (0..40).map(|n| format!("fraud_detection_{n:02}")) {
+        let mut model = model.clone();
+        let names: Vec<String> = model.versions.keys().take(3).cloned().collect();
+        model.versions.retain(|version, _| names.contains(version));
+        for version in &names {
+            let features = (0..100).map(|f| format!("customer_feature_{f:02}"));
+            let both = |f: String| {
+                let p = vec![("d", json!(0.123_456_789)), ("test", json!("ks"))];
+                [
+                    result("drift/psi", "psi", &f, Status::Block, Some(0.123_456_789), vec![]),
+                    result("drift/ks_p", "ks_p", &f, Status::Block, Some(0.000_123_456_789), p),
+                ]
+            };
+            let mut new = verdict(version, "drift", END, features.flat_map(both).collect());
+            Arc::get_mut(&mut new).unwrap().model.clone_from(&name);
+            model.versions.get_mut(version).unwrap().push(new, crate::view::Keep::default());
+        }
+        view.models.insert(name, model);
+    }
+    let text = rendered(&view, &Ledger::default());
+    let shown = text.lines().filter(|l| l.starts_with("driftgate_psi{")).count();
+    assert!(text.len() < 1_000_000 && shown > 1_000, "{} bytes, {shown} values of PSI", text.len());
+    assert!(text.contains("driftgate_series_dropped{"));
 }
 
 #[test]

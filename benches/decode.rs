@@ -173,6 +173,7 @@ fn reference(policy: &policy::Policy, batch: &PredictionBatch) -> Reference {
         Arc::new(Coded { names, codes: codes.iter().map(|c| Some(*c)).collect() })
     };
     let columns = SnapshotColumns {
+        numbers: None,
         rows: batch.len(),
         numeric: batch.features.numeric.clone(),
         categorical: batch.features.categorical.iter().map(|c| named(c)).collect(),

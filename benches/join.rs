@@ -77,7 +77,8 @@ fn join(c: &mut Criterion) {
                 for (labels, ids) in labels.chunks(TOUCHED).zip(ids.chunks(TOUCHED)) {
                     held.touch_for_labels(ids);
                     for (id, ts) in labels {
-                        let outcome = JoinOutcome { ts: *ts, label: Flag::Yes, kpis: 0, kpis_yes: 0, in_time: true };
+                        let outcome =
+                            JoinOutcome { ts: *ts, label: Flag::Yes, kpis: 0, kpis_yes: 0, value: 0, in_time: true };
                         met += u64::from(held.label(PredictionId(*id), outcome, |_| ()) == Met::Pairs(1));
                     }
                 }

@@ -113,6 +113,8 @@ mod python;
 mod quality;
 #[path = "cases/reference.rs"]
 mod reference;
+#[path = "cases/regression.rs"]
+mod regression;
 #[path = "cases/rejected.rs"]
 mod rejected;
 #[path = "cases/replay.rs"]

@@ -15,6 +15,8 @@ use driftgate_core::seeded::Map;
 
 /// What the policy lists numeric features under.
 const FEATURE: &str = "features.numeric";
+/// And the column of labels.
+const LABEL: &str = "baseline.columns.label";
 
 /// A snapshot has no more rows than this,
 const MOST_ROWS: u64 = 200_000_000;
@@ -92,7 +94,9 @@ impl<'p> ProfileBuilder<'p> {
             column(name, role, Values::Texts(Texts::default()))
         });
         let label = policy.baseline.label_column.iter();
-        let label = label.map(|name| column(name, "baseline.columns.label", Values::Labels(Vec::new())));
+        let is_number = policy.is_regression();
+        let values = || if is_number { Values::Numbers(Vec::new()) } else { Values::Labels(Vec::new()) };
+        let label = label.map(|name| column(name, LABEL, values()));
         Self { policy, rows: 0, columns: features.chain(score).chain(texts).chain(label).collect() }
     }
 
@@ -159,6 +163,8 @@ impl<'p> ProfileBuilder<'p> {
         if !errors.is_empty() {
             return Err(SnapshotErrors(errors));
         }
+        let of_numbers = self.policy.baseline.label_column.as_ref().filter(|_| self.policy.is_regression());
+        let labels = of_numbers.and_then(|_| numbers.pop());
         let score = self.policy.baseline.score_column.as_ref().and_then(|_| numbers.pop());
         let segments = self.policy.segments.iter().map(|s| {
             let parts: Option<Vec<&Arc<Coded>>> = s.parts.iter().map(|part| texts.get(part.as_str())).collect();
@@ -173,7 +179,10 @@ impl<'p> ProfileBuilder<'p> {
         let categorical = categorical.map(|c| texts.get(c.as_str()).cloned().unwrap_or_default()).collect();
         let unit = self.policy.unit.as_ref().and_then(|c| texts.get(c.as_str()).cloned());
         let rows = self.rows;
-        Ok((SnapshotColumns { rows, numeric: numbers, categorical, score, label, segments, unit }, references))
+        Ok((
+            SnapshotColumns { rows, numeric: numbers, categorical, score, label, numbers: labels, segments, unit },
+            references,
+        ))
     }
 }
 
@@ -184,7 +193,11 @@ impl Column<'_> {
     }
 
     fn build(&mut self) {
+        // Labels that are numbers are built with all columns.
         let Values::Numbers(values) = &mut self.values else { return };
+        if self.role == LABEL {
+            return;
+        }
         let feature = self.policy.features.numeric.iter().position(|name| name == self.name);
         let target = feature.filter(|_| self.role == FEATURE).map_or(Target::Score, Target::Numeric);
         self.reference = Some(NumericReference::new(self.policy, target, values));

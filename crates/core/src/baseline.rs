@@ -7,6 +7,7 @@ mod built_for;
 mod by_segment;
 mod by_segment_of;
 mod columns;
+mod numbers;
 mod references;
 
 use std::collections::BTreeMap;
@@ -27,11 +28,14 @@ pub use built_for::BuiltFor;
 pub use by_segment::{MOST_SEGMENTS, SegmentReference, Segmented};
 use by_segment_of::{Whole, segmented};
 pub use columns::{Coded, SnapshotColumns};
+pub use numbers::Regression;
 pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
 
 /// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 6 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 7 };
+/// Baselines without errors and labels that are numbers, as they are still written of other tasks than regression.
+const KIND_6: Kind = Kind { tag: *b"BASE", version: 6 };
 /// Baselines without values by segment, as they are still written where no rule asks for these.
 const KIND_5: Kind = Kind { tag: *b"BASE", version: 5 };
 /// Baselines without what `Added` holds, as they are still written where no rule asks for it.
@@ -64,6 +68,9 @@ pub struct Baseline {
     /// What the baseline was built for; a policy that reads something else needs another build.
     pub built_for: BuiltFor,
     pub beside: Beside,
+    /// Of a policy whose labels are numbers; a file with it is of format 7.
+    #[serde(skip)]
+    pub regression: Option<Regression>,
 }
 
 /// What format 5 keeps of a numeric reference.
@@ -162,6 +169,7 @@ impl Baseline {
             segments,
             built_for,
             beside,
+            regression: Regression::new(policy, columns),
         })
     }
 
@@ -171,7 +179,8 @@ impl Baseline {
         match target {
             Target::Numeric(i) => self.numeric.get(i),
             Target::Score => self.score.as_ref(),
-            Target::Categorical(_) | Target::Label => None,
+            Target::Label => self.regression.as_ref()?.label.as_ref(),
+            Target::Categorical(_) => None,
         }
     }
 
@@ -207,9 +216,13 @@ impl Baseline {
             let kept: Vec<Kept> = each().map(|reference| (reference.others.clone(), reference.sum)).collect();
             (self, decided, deviations, &self.beside.added, kept)
         };
+        if let Some(regression) = &self.regression {
+            let all = (format_5(self.beside.decided), &self.beside.segmented, regression.kept());
+            return envelope::encode(KIND, &all);
+        }
         match self.beside.decided {
             decided if !self.beside.segmented.is_empty() => {
-                envelope::encode(KIND, &(format_5(decided), &self.beside.segmented))
+                envelope::encode(KIND_6, &(format_5(decided), &self.beside.segmented))
             }
             decided if self.beside.added != Added::default() => envelope::encode(KIND_5, &format_5(decided)),
             decided if self.beside.deviations => envelope::encode(KIND_4, &(self, decided, deviations())),
@@ -255,14 +268,25 @@ impl Baseline {
                 baseline
             }
             version if version == KIND_5.version => Self::of_format_5(envelope::decode(KIND_5, bytes)?),
-            _ => {
-                let (format_5, segmented): (Format5, Vec<Segmented>) = envelope::decode(KIND, bytes)?;
+            version if version == KIND_6.version => {
+                let (format_5, segmented): (Format5, Vec<Segmented>) = envelope::decode(KIND_6, bytes)?;
                 let mut baseline = Self::of_format_5(format_5);
                 baseline.beside.segmented = segmented;
                 baseline
             }
+            _ => {
+                let (format_5, segmented, kept): (Format5, Vec<Segmented>, numbers::Kept) =
+                    envelope::decode(KIND, bytes)?;
+                let mut baseline = Self::of_format_5(format_5);
+                baseline.beside.segmented = segmented;
+                baseline.regression = Some(Regression::of(kept));
+                baseline
+            }
         };
-        if baseline.built_for != BuiltFor::new(policy) || !baseline.beside.serves(policy) {
+        if baseline.built_for != BuiltFor::new(policy)
+            || !baseline.beside.serves(policy)
+            || baseline.regression.is_some() != policy.is_regression()
+        {
             return Err(BaselineError::OtherPolicy);
         }
         for (segmentation, segments) in policy.segments.iter().zip(&baseline.segments) {
@@ -281,7 +305,7 @@ impl Baseline {
     /// # Errors
     /// When it cannot be serialized.
     pub fn digest(&self) -> Result<String, EnvelopeError> {
-        if self.beside != Beside::default() {
+        if self.beside != Beside::default() || self.regression.is_some() {
             return Ok(hash::sha256_hex(&self.encode()?));
         }
         let of_before = Format1 {

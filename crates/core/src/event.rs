@@ -49,6 +49,16 @@ pub mod numeric {
     pub fn is_invalid(x: f64) -> bool {
         x.to_bits() == INVALID.to_bits()
     }
+
+    /// What a label that is a number is as one of a class: `Yes` where there is a finite one.
+    #[must_use]
+    pub fn flag(x: f64) -> super::Flag {
+        match x {
+            x if x.is_finite() => super::Flag::Yes,
+            x if x.is_nan() && !is_invalid(x) => super::Flag::Missing,
+            _ => super::Flag::Invalid,
+        }
+    }
 }
 
 /// Codes of category, segment, version and stage values: dictionary codes below `SPECIAL`, or one of these.

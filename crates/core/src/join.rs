@@ -34,6 +34,7 @@ pub use meeting::{Bounds, JoinOutcome};
 pub use state::JoinState;
 pub use table::TOUCHED;
 pub use types::{Arrival, Ended, GivenUp, Met, Pair, Pending, Swept};
+pub use waiting::halves;
 
 use first::Firsts;
 use meeting::{Marks, Meeting};
@@ -69,6 +70,12 @@ impl Join {
     #[must_use]
     pub fn new(bounds: Bounds, width: usize) -> Self {
         Self::with_blocks(bounds, width, ROWS)
+    }
+
+    /// The same for labels that are numbers.
+    #[must_use]
+    pub fn of_numbers(self) -> Self {
+        Self { waiting: Waiting::of_numbers(ROWS), ..self }
     }
 
     fn with_blocks(bounds: Bounds, width: usize, block_rows: usize) -> Self {

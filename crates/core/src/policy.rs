@@ -8,6 +8,7 @@ mod names;
 mod parse;
 mod schema;
 pub mod signing;
+mod task;
 #[cfg(test)]
 mod tests;
 mod transitions;
@@ -20,5 +21,6 @@ pub use parse::number_of;
 pub use parse::{load, merged, parse};
 pub use schema::{reference, schema, schema_text};
 pub use signing::{SignatureAlgorithm, SigningKey};
+pub use task::Task;
 pub use types::*;
 pub use windows::{LocalDays, Millis, PaneOf, WindowSpec};

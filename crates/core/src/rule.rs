@@ -12,7 +12,7 @@
 //! | `binning` | how numeric values are divided into bins |
 //! | `options`, `forms`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
-//! | `distance`, `drifted`, `rates`, `values`, `means`, `amounts`, `segments`, `decided`, `quality`, `service`, `kpi`, `measured` | the families |
+//! | `distance`, `drifted`, `rates`, `values`, `means`, `amounts`, `segments`, `decided`, `quality`, `regression`, `service`, `kpi`, `measured` | the families |
 //! | `example`, `stub` | a rule to copy, compiled with the tests; a window for tests |
 
 pub mod alarms;
@@ -39,6 +39,7 @@ mod properties;
 pub mod quality;
 pub mod rates;
 mod reference;
+pub mod regression;
 pub mod result;
 pub mod segments;
 pub mod service;
@@ -57,7 +58,7 @@ use names::PolicyNames;
 use versus::Versus;
 
 /// The families, in the order of the reference.
-static FAMILIES: [&[&Definition]; 14] = [
+static FAMILIES: [&[&Definition]; 15] = [
     &distance::RULES,
     &distance::limited::RULES,
     &drifted::RULES,
@@ -69,6 +70,7 @@ static FAMILIES: [&[&Definition]; 14] = [
     &segments::metrics::RULES,
     &decided::RULES,
     &quality::RULES,
+    &regression::RULES,
     &service::RULES,
     &kpi::RULES,
     &measured::RULES,

@@ -20,7 +20,9 @@ pub struct Schema {
     pub kpis: Vec<String>,
     /// Metrics of measurements that rules read.
     pub metrics: Vec<String>,
-    /// How labels are read.
+    /// Whether labels are numbers.
+    pub is_regression: bool,
+    /// How labels are read where they are classes.
     pub labels: Classes,
     /// How decisions are read.
     pub decisions: Classes,
@@ -56,6 +58,7 @@ impl Schema {
             segmentations,
             kpis: policy.kpis.clone(),
             metrics: policy.measured.clone(),
+            is_regression: policy.is_regression(),
             labels: policy.labels.as_ref().map(|l| Classes::new(&l.values)).unwrap_or_default(),
             decisions: Classes::new(&policy.decision_values),
             needs_id: policy.labels.is_some(),

@@ -41,6 +41,7 @@ pub mod quality;
 pub mod quantile;
 pub mod ratio;
 mod real;
+pub mod regression;
 pub mod scores;
 pub mod sequential;
 pub mod wasserstein;

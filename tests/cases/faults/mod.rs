@@ -37,6 +37,7 @@ mod memory;
 mod operation;
 mod outcomes;
 pub mod own_broker;
+mod regression;
 pub mod relay;
 mod remedy;
 mod snapshots;

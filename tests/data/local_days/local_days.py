@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Days and weeks of time zones around their clock changes, by Python's zoneinfo: the program `policy::windows` is compared with.
+"""Days and weeks of time zones around their clock changes, by Python's zoneinfo.
 
-Writes local_days.csv beside this file: zone, the first day of the week, day or week, start and end in ms since the epoch. A day begins
-with the first instant whose date it is, and ends where the next one begins. The years are past ones, whose rules do not change with
-the release of the IANA database (2025b here).
+The program that `policy::windows` is compared with. Writes local_days.csv beside this file: zone, the first day of the
+week, day or week, start and end in ms since the epoch. A day begins with the first instant whose date it is, and ends
+where the next one begins. The years are past ones, whose rules do not change with the release of the IANA database
+(2025b here).
 """
 
 import csv

@@ -52,6 +52,8 @@ pub struct SnapshotColumns {
     pub categorical: Vec<Arc<Coded>>,
     pub score: Option<Vec<f64>>,
     pub label: Option<Vec<Flag>>,
+    /// Labels that are numbers, of a policy of such; NaN is missing.
+    pub numbers: Option<Vec<f64>>,
     /// One per segmentation; `None` where a part has no column.
     pub segments: Vec<Option<Arc<Coded>>>,
     /// The column of the policy's `unit`.

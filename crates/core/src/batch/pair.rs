@@ -233,8 +233,14 @@ impl Pairing {
                     events.push(Event::Label { ts, before });
                 }
                 let (kpis, kpis_yes) = (rows.kpis[at], rows.kpis_yes[at]);
-                let outcome =
-                    JoinOutcome { ts, label: flag(rows.label[at]), kpis, kpis_yes, in_time: before.is_none() };
+                let outcome = JoinOutcome {
+                    ts,
+                    label: flag(rows.label[at]),
+                    kpis,
+                    kpis_yes,
+                    value: 0,
+                    in_time: before.is_none(),
+                };
                 self.meet(id, outcome, (&mut job, row))?;
             }
             self.worker.pairs(&job, &ids);

@@ -200,6 +200,11 @@ impl Sharing {
                 "only predictions and labels of a policy with `labels` are shared".to_owned(),
             ));
         }
+        if policy.is_regression() {
+            return Err(BatchError::Input(
+                "labels of `task: regression` are numbers, which parts do not share: use `driftgate replay`".to_owned(),
+            ));
+        }
         let buckets = carry.plan.buckets as usize;
         let (mut intake, decoder, source) = begin(policy, carry, part, limits);
         intake.join_elsewhere(crate::intake::repeats::Repeats::default());

@@ -159,6 +159,10 @@ pub struct LabelBatch {
     pub ts: Vec<i64>,
     /// `Missing` for a null or absent label, `Invalid` for a value that is neither 0 nor 1 by the policy.
     pub label: Vec<Flag>,
+    /// Whether labels are numbers.
+    pub numbers: bool,
+    /// Of a policy whose labels are numbers: the number where `label` is `Yes`. Empty of others.
+    pub value: Vec<f64>,
     /// One column a KPI of the policy.
     pub kpis: Vec<Vec<Flag>>,
 }
@@ -191,6 +195,7 @@ impl LabelBatch {
         self.ids.truncate(rows);
         self.ts.truncate(rows);
         self.label.truncate(rows);
+        self.value.truncate(rows);
         self.kpis.iter_mut().for_each(|c| c.truncate(rows));
     }
 

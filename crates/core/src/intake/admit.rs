@@ -8,7 +8,7 @@ use super::rows::{is_ignored, predicted};
 use super::source::Source;
 use super::{Intake, SourceId};
 use crate::event::{FeatureBatch, Flag, LabelBatch, PredictionBatch, PredictionId};
-use crate::join::{Arrival, JoinOutcome, Met, Pending, TOUCHED};
+use crate::join::{Arrival, JoinOutcome, Met, Pending, TOUCHED, halves};
 use crate::window::watermark::is_late;
 
 impl Intake {
@@ -77,6 +77,7 @@ impl Intake {
         }
         let Some(mut join) = self.join.take() else { return };
         let needs_score_cell = self.counting.reads.iter().any(|r| r.auc);
+        let is_regression = self.policy.is_regression();
         let mut accepted = std::mem::take(&mut job.accepted);
         let mut segments = std::mem::take(&mut self.segments);
         let mut touched = 0;
@@ -87,6 +88,9 @@ impl Intake {
             ahead(&batch.ids.hash, row, &mut touched, |ids| join.touch_for_predictions(ids));
             segments.clear();
             segments.extend(batch.segments.iter().map(|c| c[row]));
+            if is_regression {
+                segments.extend(halves(batch.score[row].to_bits()));
+            }
             let version = batch.version[row];
             let score_cell = if needs_score_cell { self.score_cell(version, batch.score[row]) } else { u32::MAX };
             let new = Pending::new(
@@ -210,7 +214,9 @@ pub(super) fn outcome(batch: &LabelBatch, row: usize, in_time: bool) -> (JoinOut
             Flag::Invalid => invalid += 1,
         }
     }
-    (JoinOutcome { ts: batch.ts[row], label: batch.label[row], kpis, kpis_yes, in_time }, invalid)
+    // A label that is a number is there, or not.
+    let value = batch.value.get(row).filter(|_| batch.label[row] == Flag::Yes).map_or(0, |value| value.to_bits());
+    (JoinOutcome { ts: batch.ts[row], label: batch.label[row], kpis, kpis_yes, value, in_time }, invalid)
 }
 
 /// Looks ahead by some rows, from the row on that was not looked at yet.

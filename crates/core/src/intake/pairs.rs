@@ -4,8 +4,10 @@ use super::Counters;
 use super::job::{Counting, Job, JobPair};
 use super::panes::Panes;
 use super::rows::Scratch;
+use crate::baseline::Baseline;
 use crate::event::{Flag, Ids, code};
-use crate::policy::{LabelAttribute, PaneOf};
+use crate::policy::{LabelAttribute, PaneOf, Target};
+use crate::stats::regression::terms;
 use crate::window::layout::{Layout, Reads};
 use crate::window::tally::OpenTally;
 
@@ -17,7 +19,7 @@ pub(super) fn count(
     (panes, scratch, counters): (&mut Panes, &mut Scratch, &mut Counters),
 ) {
     let (Some(labels), false) = (&counting.policy.labels, job.pairs.is_empty()) else { return };
-    let width = counting.policy.segments.len();
+    let (width, segmentations) = (counting.policy.codes_of_pair(), counting.policy.segments.len());
     scratch.joined.clear();
     scratch.joined.resize(job.pairs.len(), false);
     // Where no rule reads pairs, they are counted as joined and no further.
@@ -35,14 +37,14 @@ pub(super) fn count(
         let mut panes_of = PaneOf::new(group.window);
         let closed = job.closed_to(g);
         for ((at, pair), joined) in job.pairs.iter().enumerate().zip(&mut scratch.joined) {
-            if !pair.outcome.in_time || pair.prediction.groups & (1 << g) == 0 || !counts_anywhere(pair, reads) {
+            let codes = job.segments.get(at * width..(at + 1) * width).unwrap_or(&[]);
+            let (segments, score) = codes.split_at_checked(segmentations).unwrap_or((codes, &[]));
+            let numbers = Numbers::of(pair, score);
+            let counts = || counts_anywhere(pair, reads) || reads.numbers && numbers.is_some_and(Numbers::has_both);
+            if !pair.outcome.in_time || pair.prediction.groups & (1 << g) == 0 || !counts() {
                 continue;
             }
-            let ts = match labels.attribute {
-                LabelAttribute::LabelTime => pair.outcome.ts,
-                LabelAttribute::PredictionTime => pair.prediction.ts,
-            };
-            let (pane, end) = panes_of.of(ts);
+            let (pane, end) = panes_of.of(time(pair, labels.attribute));
             if end <= closed {
                 counters.after_close += 1;
                 continue;
@@ -55,11 +57,24 @@ pub(super) fn count(
             *joined = true;
             tally.pairs += 1;
             tally.saw(pair.prediction.ts, ids.text(pair.row as usize), pair.prediction.stage);
-            let segments = job.segments.get(at * width..(at + 1) * width).unwrap_or(&[]);
-            counters.unsegmented += add(tally, layout, reads, pair, segments);
+            counters.unsegmented += match numbers {
+                Some(numbers) => {
+                    numbers.count(tally, layout, reads, spec.and_then(|spec| spec.baseline()).map(AsRef::as_ref))
+                }
+                None => add(tally, layout, reads, pair, segments),
+            };
+            add_kpis(tally, layout, reads, pair);
         }
     }
     counters.joined += scratch.joined.iter().filter(|j| **j).count() as u64;
+}
+
+/// The time by which a pair belongs to a window.
+fn time(pair: &JobPair, attribute: LabelAttribute) -> i64 {
+    match attribute {
+        LabelAttribute::LabelTime => pair.outcome.ts,
+        LabelAttribute::PredictionTime => pair.prediction.ts,
+    }
 }
 
 fn is_labelled(pair: &JobPair) -> bool {
@@ -124,10 +139,52 @@ fn add(tally: &mut OpenTally, layout: &Layout, reads: &Reads, pair: &JobPair, se
             tally.add(block.offset + cell);
         }
     }
+    unsegmented
+}
+
+fn add_kpis(tally: &mut OpenTally, layout: &Layout, reads: &Reads, pair: &JobPair) {
     for (block, k) in layout.kpis.iter().zip(&reads.kpis) {
         if pair.outcome.kpis & (1 << k) != 0 {
             tally.add(block.offset + usize::from(pair.outcome.kpis_yes & (1 << k) != 0));
         }
     }
-    unsegmented
+}
+
+/// A pair of a policy whose scores and labels are numbers; NaN is a missing one.
+#[derive(Clone, Copy)]
+struct Numbers {
+    score: f64,
+    label: f64,
+}
+
+impl Numbers {
+    /// `None` of other policies: their pairs carry no score.
+    fn of(pair: &JobPair, score: &[u32]) -> Option<Self> {
+        let [low, high] = *score else { return None };
+        let score = f64::from_bits(u64::from(high) << 32 | u64::from(low));
+        let label = if pair.outcome.label == Flag::Yes { f64::from_bits(pair.outcome.value) } else { f64::NAN };
+        Some(Self { score, label })
+    }
+
+    fn has_both(self) -> bool {
+        !self.score.is_nan() && !self.label.is_nan()
+    }
+
+    /// Adds its label to the distribution of labels, and its error to the sums; no segment is counted.
+    fn count(self, tally: &mut OpenTally, layout: &Layout, reads: &Reads, baseline: Option<&Baseline>) -> u64 {
+        if let (Some(block), false) = (layout.labels, self.label.is_nan()) {
+            let cell = baseline.and_then(|b| b.numeric(Target::Label)).map_or(1, |known| known.grid.locate(self.label));
+            if cell < block.cells {
+                tally.add(block.offset + cell);
+            }
+        }
+        if reads.numbers && self.has_both() {
+            for (term, at) in terms(self.score, self.label).into_iter().zip(reads.errors_at()..) {
+                if let (Some(term), Some(cell)) = (term, tally.measured(at)) {
+                    cell.count(term, 1);
+                }
+            }
+        }
+        0
+    }
 }

@@ -9,7 +9,7 @@ use super::rows::{is_ignored, predicted};
 use super::source::Source;
 use super::{Intake, SourceId};
 use crate::event::{Fresh, LabelBatch, PredictionBatch, PredictionId};
-use crate::join::{Arrival, JoinOutcome, Met, Pending};
+use crate::join::{Arrival, JoinOutcome, Met, Pending, halves};
 use crate::window::watermark::is_late;
 
 impl Intake {
@@ -42,6 +42,9 @@ impl Intake {
             let row = row as usize;
             segments.clear();
             segments.extend(batch.segments.iter().map(|c| c[row]));
+            if self.policy.is_regression() {
+                segments.extend(halves(batch.score[row].to_bits()));
+            }
             let version = batch.version[row];
             let score_cell = if needs_score_cell { self.score_cell(version, batch.score[row]) } else { u32::MAX };
             let class = predicted(batch, row, self.policy.threshold);

@@ -198,7 +198,7 @@ impl Intake {
         }
         if let (Some(labels), Some(join)) = (intake.policy.labels.as_ref(), state.join) {
             let bounds = Bounds { horizon: labels.horizon, early: labels.lateness };
-            intake.join = Some(Join::restore(bounds, intake.policy.segments.len(), join));
+            intake.join = Some(Join::restore(bounds, intake.policy.codes_of_pair(), join));
         }
         intake.stale = true;
         (intake, open, lost)

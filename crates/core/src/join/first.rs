@@ -40,7 +40,7 @@ fn wide(after: u64, outcome: &JoinOutcome) -> Option<u64> {
         Flag::Yes => 2,
         Flag::Invalid => return None,
     };
-    let fits = after < 1 << WIDE_BITS && (outcome.kpis | outcome.kpis_yes) < 1 << KPI_BITS;
+    let fits = outcome.value == 0 && after < 1 << WIDE_BITS && (outcome.kpis | outcome.kpis_yes) < 1 << KPI_BITS;
     let in_time = if outcome.in_time { IN_TIME } else { 0 };
     let kpis = u64::from(outcome.kpis) << KPIS | u64::from(outcome.kpis_yes) << YES;
     fits.then_some(THERE | in_time | label << 2 | kpis | after << WIDE_TIME)
@@ -63,6 +63,7 @@ fn of_wide(bits: u64, earliest: i64) -> JoinOutcome {
         label,
         kpis: kpis(KPIS),
         kpis_yes: kpis(YES),
+        value: 0,
         in_time: bits & IN_TIME != 0,
     }
 }
@@ -165,6 +166,7 @@ mod tests {
             label,
             kpis,
             kpis_yes: kpis & yes,
+            value: 0,
             in_time,
         })
     }
@@ -193,7 +195,8 @@ mod tests {
     #[test]
     fn labels_alone_take_four_bytes() {
         let mut firsts = Firsts::default();
-        let label = JoinOutcome { ts: 1_000 + (1 << 29) - 1, label: Flag::No, kpis: 0, kpis_yes: 0, in_time: true };
+        let label =
+            JoinOutcome { ts: 1_000 + (1 << 29) - 1, label: Flag::No, kpis: 0, kpis_yes: 0, value: 0, in_time: true };
         assert!(firsts.set(3, 8, 1_000, &label) && firsts.bytes.len() == 32);
         assert!(firsts.set(5, 8, 1_000, &JoinOutcome { ts: label.ts + 1, ..label }) && firsts.bytes.len() == 64);
         assert_eq!((firsts.get(3, || 1_000), firsts.get(4, || 1_000)), (Some(label), None));

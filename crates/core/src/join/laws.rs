@@ -172,7 +172,7 @@ fn any_flag() -> impl Strategy<Value = Flag> {
 /// Outcomes that say something.
 fn any_outcome() -> impl Strategy<Value = JoinOutcome> {
     (any_time(), any_flag(), 0..4_u32, 0..4_u32, any::<bool>()).prop_map(|(ts, label, kpis, yes, in_time)| {
-        let outcome = JoinOutcome { ts, label, kpis, kpis_yes: kpis & yes, in_time };
+        let outcome = JoinOutcome { ts, label, kpis, kpis_yes: kpis & yes, value: 0, in_time };
         if outcome.is_empty() { JoinOutcome { label: Flag::No, ..outcome } } else { outcome }
     })
 }

@@ -1,17 +1,17 @@
 //! What a prediction and a label of one id are to each other: by their times alone, and by what the prediction has met.
 
-use serde::{Deserialize, Serialize};
-
 use crate::event::Flag;
 
 /// A label (or KPI outcomes) of one prediction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinOutcome {
     pub ts: i64,
     pub label: Flag,
     /// KPIs that have a value, and those whose value is yes: one bit each.
     pub kpis: u32,
     pub kpis_yes: u32,
+    /// The bits of a label that is a number; 0 of a class.
+    pub value: u64,
     /// Whether it came in time for its stream; a late one takes its id's place but counts nowhere.
     pub in_time: bool,
 }

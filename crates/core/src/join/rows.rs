@@ -91,6 +91,12 @@ impl JoinRows {
         }
     }
 
+    /// Codes that each row has of its own.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.own
+    }
+
     #[inline]
     fn block(&self, at: u32) -> Option<(&RowBlock, usize)> {
         let (number, row) = (at as usize / ROWS, at as usize % ROWS);

@@ -10,7 +10,7 @@ fn pending(ts: i64) -> Pending {
 }
 
 fn outcome(ts: i64, label: Flag) -> JoinOutcome {
-    JoinOutcome { ts, label, kpis: 0, kpis_yes: 0, in_time: true }
+    JoinOutcome { ts, label, kpis: 0, kpis_yes: 0, value: 0, in_time: true }
 }
 
 fn id(text: &str) -> PredictionId {

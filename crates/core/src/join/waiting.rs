@@ -16,9 +16,16 @@ impl JoinOutcome {
         [self.label as u32 | if self.in_time { IN_TIME } else { 0 }, self.kpis, self.kpis_yes, 0]
     }
 
-    fn of(ts: i64, [label, kpis, kpis_yes, _]: Shared) -> Self {
-        Self { ts, label: flag(label & !IN_TIME), kpis, kpis_yes, in_time: label & IN_TIME != 0 }.readable()
+    fn of(ts: i64, [label, kpis, kpis_yes, _]: Shared, value: u64) -> Self {
+        Self { ts, label: flag(label & !IN_TIME), kpis, kpis_yes, value, in_time: label & IN_TIME != 0 }.readable()
     }
+}
+
+/// The halves of a number's bits, the lower one first: codes of a row.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "each is one half")]
+pub fn halves(bits: u64) -> [u32; 2] {
+    [bits as u32, (bits >> 32) as u32]
 }
 
 /// So many labels of one id are kept: all of them are looked through for each that comes.
@@ -52,6 +59,12 @@ impl Waiting {
     #[must_use]
     pub fn new(block_rows: usize) -> Self {
         Self::of(Table::new(0, block_rows))
+    }
+
+    /// Labels that are numbers, whose bits stand with them.
+    #[must_use]
+    pub fn of_numbers(block_rows: usize) -> Self {
+        Self::of(Table::new(halves(0).len(), block_rows))
     }
 
     fn of(table: Table) -> Self {
@@ -88,7 +101,13 @@ impl Waiting {
     }
 
     fn get(&self, at: u32) -> JoinOutcome {
-        JoinOutcome::of(self.table.rows.ts(at), self.table.rows.shared(at))
+        let rows = &self.table.rows;
+        let mut own = Vec::new();
+        if rows.width() > 0 {
+            rows.own(at, &mut own);
+        }
+        let value = if let [low, high] = own[..] { u64::from(high) << 32 | u64::from(low) } else { 0 };
+        JoinOutcome::of(rows.ts(at), rows.shared(at), value)
     }
 
     pub fn touch(&self, ids: &[u128]) {
@@ -120,7 +139,9 @@ impl Waiting {
         if self.found.len() >= MOST_OF_AN_ID {
             return false;
         }
-        let at = self.table.add(id, self.found.len(), outcome.ts, outcome.shared(), &[]);
+        let value = halves(outcome.value);
+        let own = if self.table.rows.width() > 0 { &value[..] } else { &[] };
+        let at = self.table.add(id, self.found.len(), outcome.ts, outcome.shared(), own);
         match at {
             Some(at) if met => self.table.mark(at, MET),
             Some(_) => self.count(outcome.ts),

@@ -11,7 +11,7 @@ use crate::policy::{Group, LabelAttribute, Policy};
 use crate::rule::binning::Binning;
 use crate::rule::comparison::{Compared, Share};
 use crate::rule::counts::{
-    Binned, Cells, Distribution, KpiCounts, MeasuredValue, QualityCounts, Segment, Segments, SumCounts,
+    Binned, Cells, Distribution, KpiCounts, MeasuredValue, Numbers, QualityCounts, Segment, Segments, SumCounts,
     TargetReference, WindowCounts, filled,
 };
 use crate::rule::types::{Aggregate, MOST_VALUE, Target};
@@ -118,7 +118,11 @@ impl WindowCounts for CountedWindow<'_, '_> {
     fn distribution(&self, target: Target) -> Option<Distribution<'_>> {
         let (baseline, layout) = self.reference?;
         if target == Target::Label {
-            return self.labels_of(baseline, layout);
+            return if self.window.policy.is_regression() {
+                self.number_labels_of(baseline, layout)
+            } else {
+                self.labels_of(baseline, layout)
+            };
         }
         if let Some(within) = self.within {
             return self.distribution_within(within, target);
@@ -167,7 +171,7 @@ impl WindowCounts for CountedWindow<'_, '_> {
                 let reference = within.unwrap_or(reference);
                 Binned { reference, window: cells.to_vec(), edges: Vec::new() }
             }
-            Target::Label => {
+            Target::Label if !self.window.policy.is_regression() => {
                 let [no, yes] = self.labels_in_reference(baseline).unwrap_or_default();
                 Binned { reference: vec![no, yes, 0], window: cells.to_vec(), edges: Vec::new() }
             }
@@ -302,6 +306,16 @@ impl WindowCounts for CountedWindow<'_, '_> {
         }
     }
 
+    fn numbers(&self) -> Numbers {
+        let now = self.errors_of(self.window.tally);
+        let reference = if self.against.is_none() {
+            self.baseline().and_then(|baseline| baseline.regression.as_ref()?.errors)
+        } else {
+            self.counts_in_reference().and_then(|counts| self.errors_of(counts.tally))
+        };
+        Numbers { now, reference }
+    }
+
     fn events(&self) -> u64 {
         self.window.tally.predictions
     }
@@ -311,7 +325,9 @@ impl WindowCounts for CountedWindow<'_, '_> {
     }
 
     fn labels(&self) -> Option<[u64; 2]> {
-        two(self.cells(Some(self.layout()?.labels?)).cells)
+        let cells = self.cells(Some(self.layout()?.labels?)).cells;
+        // A number is neither of two classes: it is there.
+        if self.window.policy.is_regression() { Some([0, cells.iter().sum()]) } else { two(cells) }
     }
 
     fn reference_labels(&self) -> Option<[u64; 2]> {

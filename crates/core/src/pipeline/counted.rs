@@ -44,6 +44,9 @@ struct Counted<'p> {
     /// By numeric feature, then of the score: bins that are no quantiles, whose edges are grid points.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     binnings: Vec<Vec<Binning>>,
+    /// Whether scores and labels are numbers; left out as before there were such.
+    #[serde(skip_serializing_if = "is_false")]
+    regression: bool,
 }
 
 #[derive(Serialize)]
@@ -87,6 +90,9 @@ struct Kept<'p> {
     /// Labels of pairs whatever was decided, and sums of values; left out as before there were such.
     #[serde(skip_serializing_if = "is_false")]
     labels: bool,
+    /// Errors of pairs of numbers; left out as before there were such.
+    #[serde(skip_serializing_if = "is_false")]
+    numbers: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sums: Vec<&'p str>,
     /// Segmentations with what is counted by segment of each; left out as before there were such.
@@ -137,6 +143,7 @@ pub fn describe(policy: &Policy) -> String {
         selection: selection_by.iter().filter_map(segment).collect(),
         unit,
         binnings: Beside::binnings(policy),
+        regression: policy.is_regression(),
     };
     // Strings, numbers and lists always are JSON, but for a threshold that is not finite: a policy has none.
     serde_json::to_string(&counted).unwrap_or_default()
@@ -161,6 +168,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         confusion,
         decisions,
         labels,
+        numbers,
         sums,
         by_segment,
         // Predictions are always counted.
@@ -208,6 +216,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         confusion,
         decisions,
         labels,
+        numbers,
         sums: sums.iter().filter_map(distribution).collect(),
         by_segment: by_segment.iter().filter_map(|(by, t)| Some((segment(by)?, distribution(t)?))).collect(),
         back_ms: back,

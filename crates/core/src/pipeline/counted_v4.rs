@@ -178,11 +178,11 @@ pub fn counts_digest(policy: &Policy) -> String {
         policy.kpis,
         policy.measured,
     );
-    // It knew no time zones: such a policy counts anew.
+    // It knew neither time zones nor other tasks: such a policy counts anew.
     let local: Vec<_> = policy.groups.iter().filter_map(|g| g.window.local).collect();
-    if local.is_empty() {
+    if local.is_empty() && !policy.is_regression() {
         digest(&[counted.as_bytes()])
     } else {
-        digest(&[counted.as_bytes(), format!("{local:?}").as_bytes()])
+        digest(&[counted.as_bytes(), format!("{local:?}{:?}", policy.task).as_bytes()])
     }
 }

@@ -8,7 +8,7 @@ use crate::decode::columns::{ColumnCoder, Columns};
 use crate::decode::decoder::Event;
 use crate::decode::notes::Notes;
 use crate::event::{
-    EventKind, FeatureBatch, Field, FieldMap, Flag, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code,
+    EventKind, FeatureBatch, Field, FieldMap, Flag, Fresh, LabelBatch, MeasurementBatch, PredictionBatch, code, numeric,
 };
 use crate::intake::count::Worker;
 use crate::intake::job::Job;
@@ -180,7 +180,7 @@ impl Batch for LabelBatch {
     }
 
     fn empty(schema: &Schema) -> Self {
-        Self::new(schema.kpis.len())
+        Self { numbers: schema.is_regression, ..Self::new(schema.kpis.len()) }
     }
 
     fn is_read_by(policy: &Policy) -> bool {
@@ -205,7 +205,7 @@ impl Batch for LabelBatch {
 
     fn push(&mut self, event: Event<'_>) {
         let Event { ts, values, notes, .. } = event;
-        if values.label == Flag::Invalid {
+        if values.label == Flag::Invalid && !self.numbers {
             notes.labels.add(&values.unmapped);
         }
         if values.kpis.contains(&Flag::Invalid) {
@@ -214,13 +214,22 @@ impl Batch for LabelBatch {
         self.ids.push(&values.id);
         self.ts.push(ts);
         self.label.push(values.label);
+        if self.numbers {
+            self.value.push(values.label_value);
+        }
         self.kpis.iter_mut().zip(&values.kpis).for_each(|(column, &x)| column.push(x));
     }
 
     fn fill<C: Columns>(&mut self, columns: &C, _: &mut ColumnCoder, notes: &mut Notes) -> Result<(), C::Error> {
         let schema = columns.schema();
         columns.ids(&mut self.ids);
-        columns.flags(Field::Label, &schema.labels, Some(&mut notes.labels), &mut self.label)?;
+        if schema.is_regression {
+            columns.numbers(Field::Label, &mut self.value)?;
+            let known = self.label.len();
+            self.label.extend(self.value.iter().skip(known).map(|value| numeric::flag(*value)));
+        } else {
+            columns.flags(Field::Label, &schema.labels, Some(&mut notes.labels), &mut self.label)?;
+        }
         self.kpis.iter_mut().enumerate().try_for_each(|(kpi, out)| columns.kpi(kpi, &mut notes.kpis, out))
     }
 

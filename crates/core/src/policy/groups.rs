@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::keys;
+use super::task::Task;
 use super::types::{Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Rule, RuleKind, Target, Traffic};
 use super::windows::{DAY, LocalDays, Millis, WindowSpec};
 use crate::rule;
@@ -18,6 +19,8 @@ const MAX_PANES: Millis = 100_000;
 pub(super) struct Surroundings<'a> {
     /// The policy's `lateness`.
     pub lateness: Millis,
+    /// What the model predicts.
+    pub task: Task,
     /// What `windows:` says.
     pub local: Option<LocalDays>,
     /// Whether `labels:` is written, and what it says unless it has an error of its own.
@@ -317,6 +320,18 @@ fn fits(kind: &RuleKind, metric: &str, item: &Item, window: Option<WindowSpec>) 
 
 /// What a rule needs from the rest of the policy.
 fn needs(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings) {
+    match surroundings.task {
+        Task::Regression if kind.is_of_classes() => {
+            return item.report(format!(
+                "{metric} is a metric of classes, and labels are numbers with `task: regression`: mae, rmse, mean_error, mape and r2 are of numbers"
+            ));
+        }
+        Task::Binary if kind.reads_numbers() => {
+            return item
+                .report(format!("{metric} is a metric of predicted numbers: write `task: regression` at the top"));
+        }
+        Task::Binary | Task::Regression => {}
+    }
     if kind.reads_labels() && !surroundings.has_labels {
         item.report(format!(
             "{metric} reads labels, and the policy has none: write `labels: {{horizon: 2d}}` at the top"

@@ -133,7 +133,12 @@ pub static POLICY: Mapping = mapping(
             "",
             "Variables: `$name` as a whole value, or `${name}` within a text, is replaced by the value of `name`; `$$` is a dollar.",
         ),
-        key("task", Shape::Words(&["binary"]), "binary", "What the model predicts."),
+        key(
+            "task",
+            Shape::Words(&["binary", "regression"]),
+            "binary",
+            "What the model predicts: one of two classes, or a number (`score`), whose label is a number too.",
+        ),
         key(
             "metadata",
             Shape::Named(&Shape::Scalar),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::groups::{self, Outline, Surroundings};
+use super::task::{self, Task};
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Mute, Policy};
 use super::windows::{LocalDays, Millis};
 use super::{PolicyErrors, keys, names, signing, transitions};
@@ -52,7 +53,8 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let map = root.map(&keys::POLICY.names())?;
     let version = map.require("apiVersion", "driftgate/v1").and_then(|item| item.choice(&[("driftgate/v1", ())]));
     let model = map.require("model", "the model's name").and_then(|item| model_name(&item));
-    map.get("task").and_then(|item| task(&item));
+    let task = map.get("task").map_or(Some(Task::Binary), |item| task::read(&item));
+    task::no_classes(task, &map);
     let metadata = map.get("metadata").map_or_else(|| Some(BTreeMap::new()), |item| metadata(&item));
     let baseline = map.get("baseline").map_or_else(|| Some(NO_BASELINE), |item| baseline(&item));
     let lateness = map.get("lateness").map_or(Some(DEFAULT_LATENESS), |item| item.duration(true));
@@ -73,6 +75,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let surroundings = Surroundings {
         lateness: default_lateness,
         local: local.flatten(),
+        task: task.unwrap_or_default(),
         has_labels: labels.is_some(),
         labels: labels.as_ref().and_then(Option::as_ref),
         threshold: threshold.is_some(),
@@ -95,6 +98,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let (features, segments) = (features?, segments?);
     Some(Policy {
         model: model?,
+        task: task?,
         metadata: metadata?,
         baseline: baseline?,
         threshold: all(threshold)?,
@@ -136,16 +140,6 @@ fn model_name(item: &Item) -> Option<String> {
         return item.fail(format!("expected the model's name, read {}: write it without slashes", units::quote(name)));
     }
     Some(name.to_owned())
-}
-
-fn task(item: &Item) -> Option<()> {
-    match item.scalar() {
-        Some("binary") => Some(()),
-        Some(task @ ("regression" | "multiclass")) => item.fail(format!(
-            "the task \"{task}\" is not judged yet and comes with a later release: write `task: binary` or leave it out"
-        )),
-        _ => item.choice(&[("binary", ())]),
-    }
 }
 
 /// `windows: {timezone: Europe/Berlin, week: monday}`.

@@ -220,8 +220,8 @@ fn aliases_are_filled_in_and_bounded() {
 #[test]
 fn top_level_mistakes() {
     for (more, message) in [
-        ("task: regression\n", "the task \"regression\" is not judged yet"),
-        ("task: ranking\n", "task: expected `binary`, read \"ranking\""),
+        ("task: multiclass\n", "the task \"multiclass\" is not judged yet"),
+        ("task: ranking\n", "task: expected `binary` or `regression`, read \"ranking\""),
         ("min_samples: -1\n", "expected a whole number from 1"),
         ("retire_after: 7\n", "the unit is missing, write 7s"),
         ("lateness: 1h30m\n", "write 90m"),

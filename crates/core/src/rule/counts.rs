@@ -9,6 +9,7 @@ use super::versus::Versus;
 use crate::stats::bins::Bin;
 use crate::stats::fairness::Confusion;
 use crate::stats::ratio::Ratio;
+use crate::stats::regression::Errors;
 
 /// One window of a version and a group, with the version's baseline.
 pub trait WindowCounts {
@@ -65,6 +66,11 @@ pub trait WindowCounts {
     /// Decisions over all segments, and the score's grid.
     fn quality(&self) -> QualityCounts<'_>;
 
+    /// Errors of labelled predictions, of a policy whose labels are numbers.
+    fn numbers(&self) -> Numbers {
+        Numbers::default()
+    }
+
     /// The version's predictions, and those of the reference; a snapshot has none.
     fn events(&self) -> u64;
     fn reference_events(&self) -> Option<u64>;
@@ -96,6 +102,13 @@ pub struct SumCounts {
     pub reference_ends: Option<[f64; 2]>,
     /// The standard deviation of the training values.
     pub deviation: Option<f64>,
+}
+
+/// Errors of predicted numbers, in the window and in its reference; `None` where they are not counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Numbers {
+    pub now: Option<Errors>,
+    pub reference: Option<Errors>,
 }
 
 /// One target's counts in the window and in the snapshot.

@@ -100,6 +100,8 @@ pub enum Read {
     SnapshotSegments(usize),
     /// The score of labelled predictions.
     ScoreByLabel,
+    /// Labelled predictions by the difference of score and label: `WindowCounts::numbers`.
+    Errors,
     /// Labelled predictions by decision and label, all segments together.
     Confusion,
     /// Predictions by decision, labelled or not, all segments together.

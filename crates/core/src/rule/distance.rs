@@ -175,7 +175,7 @@ impl Psi {
             PsiLimit::Chance(_) => (status, why),
         });
         let (status, reason) = shown::against(window, c.reference_n, judged);
-        let method = shown::bins_of(target, &self.bins);
+        let method = shown::bins_of(&c.reference, &self.bins);
         let mut evidence = vec![
             ("limit", limit),
             ("method", method_of(&method, self.zero).into()),

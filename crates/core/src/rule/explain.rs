@@ -54,6 +54,7 @@ impl Definition {
             Counts::Predictions => "predictions",
             Counts::Decisions => "predictions with a class (a decision, or a score and a threshold)",
             Counts::Pairs => "labelled predictions",
+            Counts::Errors => "labelled predictions with a score",
             Counts::DecidedPairs => "labelled predictions with a class (a decision, or a score and a threshold)",
             Counts::Measurements => "measurements",
         }

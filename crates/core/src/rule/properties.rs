@@ -23,6 +23,8 @@ pub enum Counts {
     Pairs,
     /// Joined pairs by decision and label.
     DecidedPairs,
+    /// Joined pairs of numbers, by their difference.
+    Errors,
     Measurements,
 }
 
@@ -190,7 +192,7 @@ impl Subjects {
 impl Counts {
     #[must_use]
     pub fn reads_labels(self) -> bool {
-        matches!(self, Self::Pairs | Self::DecidedPairs)
+        matches!(self, Self::Pairs | Self::DecidedPairs | Self::Errors)
     }
 
     #[must_use]

@@ -40,10 +40,10 @@ pub fn against(
 }
 
 /// The bins of a target, as results name them.
-pub fn bins_of(target: Target, bins: &Binning) -> String {
-    match target {
-        Target::Categorical(_) | Target::Label => "categories".to_owned(),
-        Target::Numeric(_) | Target::Score => bins.name(),
+pub fn bins_of(reference: &TargetReference<'_>, bins: &Binning) -> String {
+    match reference {
+        TargetReference::Categorical(_) => "categories".to_owned(),
+        TargetReference::Numeric { .. } => bins.name(),
     }
 }
 

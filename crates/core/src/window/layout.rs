@@ -19,6 +19,8 @@ pub struct Reads {
     pub auc: bool,
     /// Labels of joined pairs, whatever was decided.
     pub labels: bool,
+    /// Errors of joined pairs of numbers: their sums stand behind those of the targets.
+    pub numbers: bool,
     /// Targets whose values are counted by segment too, each behind the segmentation, in order.
     pub by_segment: Vec<(usize, Target)>,
     /// Targets whose values are summed, in order: their sums stand behind the measured ones.
@@ -51,6 +53,7 @@ impl Reads {
             labelled: Vec::new(),
             auc: false,
             labels: false,
+            numbers: false,
             by_segment: compared_by_segment(group.rules.iter().map(|rule| &rule.kind)),
             sums: Vec::new(),
             confusion: false,
@@ -76,6 +79,7 @@ impl Reads {
                     Read::Confusion => reads.confusion = true,
                     Read::Decisions => reads.decisions = true,
                     Read::Latency(_) => reads.latency = true,
+                    Read::Errors => reads.numbers = true,
                     Read::Error => reads.error = true,
                     Read::Volume => reads.volume = true,
                     Read::Kpi(of) => reads.kpis.push(of),
@@ -127,6 +131,12 @@ impl Reads {
     pub fn sums_at(&self, sum: usize) -> [usize; 2] {
         let own = self.measured.len() + 2 * sum;
         [own, own + 1]
+    }
+
+    /// Where the sums of errors stand among the measured cells, the first of `TERMS`.
+    #[must_use]
+    pub fn errors_at(&self) -> usize {
+        self.measured.len() + 2 * self.sums.len()
     }
 
     /// The reads of all groups of a policy.
@@ -186,7 +196,7 @@ pub struct Layout {
     pub confusion: Option<CellBlock>,
     /// `[negative, positive]` decisions.
     pub decisions: Option<CellBlock>,
-    /// Labels 0 and 1, and none: as a categorical feature has its unseen ones.
+    /// Labels 0 and 1, and none, as a categorical feature has its unseen ones; of numbers their cells of the snapshot's grid.
     pub labels: Option<CellBlock>,
     /// By entry of `Reads::by_segment`: one block a segment that the baseline compares, of values the predictions carry.
     pub by_segment: Vec<Vec<CellBlock>>,
@@ -223,6 +233,8 @@ impl Layout {
         let by_segment = reads.by_segment.iter();
         let by_segment = by_segment.map(|(by, t)| (0..segments(*by)).map(|_| block(cells(t))).collect()).collect();
         let score_cells = cells(&Target::Score);
+        // Of classes, and of numbers that the snapshot has none of: 0, 1 and none.
+        let label_cells = Some(cells(&Target::Label)).filter(|cells| *cells > 0).unwrap_or(3);
         let auc = (reads.auc && score_cells > 0).then(|| [block(score_cells), block(score_cells)]);
         Self {
             predictions,
@@ -233,7 +245,7 @@ impl Layout {
             kpis: reads.kpis.iter().map(|_| block(2)).collect(),
             confusion: reads.confusion.then(|| block(4)),
             decisions: reads.decisions.then(|| block(2)),
-            labels: reads.labels.then(|| block(3)),
+            labels: reads.labels.then(|| block(label_cells)),
             by_segment,
             segmentations: reads.segmentations.len(),
             total,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::state_v4;
-use crate::stats::fixed::{SCALE, fixed};
+use crate::stats::fixed::{FixedSum, SCALE, fixed};
 use crate::stats::ratio::Ratio;
 
 /// Decimals that a sum has, and that its mean is continued by.
@@ -77,6 +77,12 @@ impl MeasuredCell {
             let mean = real(whole, rest * MORE / n);
             if self.sum < 0 { -mean } else { mean }
         })
+    }
+
+    /// How many, and the sum of value times `n`.
+    #[must_use]
+    pub fn fixed_sum(&self) -> FixedSum {
+        FixedSum { n: self.n, sum: self.sum }
     }
 
     /// The sum, exactly: compare it with a limit.

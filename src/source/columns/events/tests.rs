@@ -18,6 +18,7 @@ const NOW: i64 = 1_400_000_000_000;
 fn schema() -> Arc<driftgate_core::schema::Schema> {
     let names = |list: &[&str]| list.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
     Arc::new(driftgate_core::schema::Schema {
+        is_regression: false,
         model: "m".to_owned(),
         numeric: names(&["temp", "age"]),
         categorical: names(&["carrier"]),

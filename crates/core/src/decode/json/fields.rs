@@ -27,6 +27,8 @@ pub struct Values {
     pub latency_ms: f64,
     pub error: Flag,
     pub label: Flag,
+    /// The label where it is a number.
+    pub label_value: f64,
     pub numeric: Vec<f64>,
     pub categorical: Vec<u32>,
     /// Segment attributes, as the features and as the segments have them.
@@ -68,6 +70,7 @@ impl Values {
         self.latency_ms = numeric::MISSING;
         self.error = Flag::Missing;
         self.label = Flag::Missing;
+        self.label_value = numeric::MISSING;
         self.numeric.fill(numeric::MISSING);
         self.categorical.fill(code::MISSING);
         self.attributes.fill(UNSET);
@@ -213,6 +216,10 @@ impl Walk<'_, '_> {
             Field::Decision => self.row.decision = self.class(token, &schema.decisions),
             Field::Value => self.row.value = number(token),
             Field::Weight => self.row.n = number(token),
+            Field::Label if schema.is_regression => {
+                self.row.label_value = number(token);
+                self.row.label = numeric::flag(self.row.label_value);
+            }
             Field::Label => self.row.label = self.class(token, &schema.labels),
             Field::Ts => self.row.ts = self.time(token)?,
             Field::Model => return self.model(token),

@@ -7,6 +7,7 @@ use super::CountedWindow;
 use crate::baseline::Baseline;
 use crate::rule::counts::{Cells, Distribution, TargetReference};
 use crate::rule::types::Target;
+use crate::stats::regression::Errors;
 use crate::window::layout::Layout;
 use crate::window::measured::MeasuredCell;
 use crate::window::tally::Tally;
@@ -59,6 +60,9 @@ impl CountedWindow<'_, '_> {
     /// The cells of a numeric target in that reference, where they are those of this baseline.
     pub(super) fn cells_in_reference(&self, baseline: &Baseline, target: Target) -> Option<ReferenceCells<'_>> {
         let counts = self.counts_in_reference().filter(|counts| counts.shares_grid(baseline, target))?;
+        if target == Target::Label {
+            return Some(counts.counted(counts.layout.labels?));
+        }
         counts.distribution(self.target_at(target)?, target)
     }
 
@@ -76,7 +80,8 @@ impl CountedWindow<'_, '_> {
             return baseline.beside.added.labels.flatten();
         }
         let counts = self.counts_in_reference()?;
-        two(counts.cells(counts.layout.labels?))
+        let cells = counts.cells(counts.layout.labels?);
+        if self.window.policy.is_regression() { Some([0, cells.iter().sum()]) } else { two(cells) }
     }
 
     /// The sum and the ends of a target's values: of the predictions, or of the features stream where those have none.
@@ -85,6 +90,26 @@ impl CountedWindow<'_, '_> {
         let [own, streamed] = reads.sums_at(reads.sums.binary_search(&target).ok()?);
         let cell = |at: usize| tally.measured.get(at).filter(|cell| cell.n > 0);
         cell(own).or_else(|| cell(streamed)).copied()
+    }
+
+    /// The sums of errors of pairs of numbers; `None` where no rule of the group reads them.
+    pub(super) fn errors_of(&self, tally: &Tally) -> Option<Errors> {
+        let reads = self.window.reads;
+        let sum = |at: usize| tally.measured.get(at).map(MeasuredCell::fixed_sum).unwrap_or_default();
+        reads.numbers.then(|| Errors(std::array::from_fn(|term| sum(reads.errors_at() + term))))
+    }
+
+    /// The labels of pairs that are numbers, by the cells of the snapshot's labels.
+    pub(super) fn number_labels_of<'c>(&'c self, baseline: &'c Baseline, layout: &Layout) -> Option<Distribution<'c>> {
+        let known = baseline.numeric(Target::Label)?;
+        let cells = self.cells(Some(layout.labels?));
+        let n = cells.cells.iter().sum();
+        let found = if self.against.is_some() {
+            self.cells_in_reference(baseline, Target::Label)
+        } else {
+            Some(ReferenceCells { cells: &known.cells, n: known.count, missing: known.missing, invalid: 0 })
+        };
+        beside(baseline, Target::Label, (n, cells), found)
     }
 
     /// The labels of pairs, as the categories 0 and 1.

@@ -1,7 +1,7 @@
 //! Groups and rules: what their options mean, and what is said about mistakes in them.
 
 use super::*;
-use crate::rule::definition::{Opt, Subjects, Takes};
+use crate::rule::definition::{Counts, Opt, Subjects, Takes};
 use crate::rule::distance::{KsLcb, KsP, Psi};
 use crate::rule::kpi::{KpiDrop, KpiVersus};
 use crate::rule::limits::Limits;
@@ -125,11 +125,19 @@ fn least(metric: &'static Definition) -> String {
     format!("{}: {{{of}{}: {example}}}", metric.name, metric.limit.keys()[0])
 }
 
+/// The policy of the task that the metric is of.
+fn of_task(metric: &Definition, text: String) -> String {
+    match metric.counts {
+        Counts::Errors => text.replacen("score: {threshold: 0.5}\n", "task: regression\n", 1),
+        _ => text,
+    }
+}
+
 #[test]
 fn every_metric_of_the_table_is_a_rule_and_its_subjects_can_be_muted() {
     let until = "until: 2026-01-01, reason: r";
     for metric in table::all() {
-        let text = with_rule(&least(metric));
+        let text = of_task(metric, with_rule(&least(metric)));
         let policy = read(&text).unwrap();
         let kind = &policy.groups[0].rules[0].kind;
         assert_eq!(kind.definition(), metric);

@@ -37,6 +37,22 @@ impl RuleKind {
         self.reads_labels() && self.kpi().is_none()
     }
 
+    /// Whether the rule reads the errors of predicted numbers.
+    #[must_use]
+    pub fn reads_numbers(&self) -> bool {
+        self.definition().counts == Counts::Errors
+    }
+
+    /// Whether the rule has a meaning for labels of two classes only: it reads decisions, or the class of a label.
+    #[must_use]
+    pub fn is_of_classes(&self) -> bool {
+        let of_classes =
+            |read| matches!(read, Read::ScoreByLabel | Read::Confusion | Read::Segmentation(_)).then_some(());
+        self.definition().counts.reads_decisions()
+            || self.read(of_classes).is_some()
+            || self.definition().name == "label_rate"
+    }
+
     /// Whether the rule reads measurements rather than predictions.
     #[must_use]
     pub fn reads_measurements(&self) -> bool {

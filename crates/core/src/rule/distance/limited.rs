@@ -130,7 +130,7 @@ impl Distance {
         let on_bins = |of: fn(&[u64], &[u64]) -> Option<Amount>| {
             let bins = self.metric.bins().unwrap_or(&DECILES);
             let binned = window.binned(target, bins, c.cells);
-            let method = shown::bins_of(target, bins);
+            let method = shown::bins_of(&c.reference, bins);
             Found { value: of(&binned.reference, &binned.window), evidence: vec![("method", method.into())] }
         };
         match &self.metric {

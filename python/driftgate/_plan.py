@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
@@ -190,4 +191,13 @@ def run_folder(work: Optional[commands.PathLike], one_machine: bool, keep: bool)
         yield str(folder)
     finally:
         if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a run's folder, also where a task of a run that failed writes into it for a moment longer."""
+    for wait in (0.1, 0.2, 0.5, 1.0, 2.0, 0.0):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(wait)

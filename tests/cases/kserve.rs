@@ -76,9 +76,12 @@ fn halves_in_different_partitions_give_the_replays_verdicts_over_a_kill() {
     for (id, verdict) in &expected {
         assert_eq!(found.get(id), Some(verdict), "{id}");
     }
+    // What is shown follows what is delivered.
     let counted = |name: &str, labels: &str| {
-        daemon.metric(&format!("driftgate_inferences_{name}{{{labels}topic=\"{}\"}}", topics.predictions)).unwrap()
+        let series = format!("driftgate_inferences_{name}{{{labels}topic=\"{}\"}}", topics.predictions);
+        wait_for("the metric", || daemon.metric(&series))
     };
+    wait_for("that all pairs are shown", || (counted("joined_total", "") as usize >= pairs).then_some(()));
     let waiting = counted("waiting", "");
     assert_eq!(counted("joined_total", "") as usize, pairs);
     assert_eq!(counted("unmatched_total", "half=\"request\",") + waiting, 7.0, "requests without a response");

@@ -87,9 +87,9 @@ fn what_was_judged_is_there_after_a_kill_each_window_once_and_in_files_that_othe
     assert_eq!(found["every"], 1);
     let few = get(&service, &daemon, "distributions?subject=x&from=2020-01-01&most=4");
     let left = few["distributions"].as_array().unwrap();
-    // Sixteen windows, or more where others have ended since.
+    // Sixteen windows; those that lie in two files for a moment are counted twice.
     let every = few["every"].as_u64().unwrap();
-    assert!((4..=5).contains(&every) && left.len() >= 3 && left.iter().all(|of| all.contains(of)), "{few}");
+    assert!((4..=8).contains(&every) && left.len() >= 4 && left.iter().all(|of| all.contains(of)), "{few}");
     // A part of the time.
     let some = get(&service, &daemon, &format!("series?rule=slo/p95&from={}&to={}", start(-8), start(-7)));
     assert_eq!(some["series"][0]["points"].as_array().unwrap().len(), 3);

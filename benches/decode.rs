@@ -235,8 +235,10 @@ fn decode_logged(group: &mut BenchmarkGroup<'_, WallTime>, schema: &Arc<Schema>,
             }
         });
     });
+    // Bodies of the protocol name no model of a policy.
+    let format = Format { model: Some(0), ..Format::default() };
     let mut decoder =
-        EventDecoder::new(std::slice::from_ref(schema), &Format::default(), EventKind::Predictions, Limits::default());
+        EventDecoder::new(std::slice::from_ref(schema), &format, EventKind::Predictions, Limits::default());
     let oip = Logged::Oip { time: Some(vec!["parameters".to_owned(), "time".to_owned()]) };
     for (name, logged) in [("KServe's logger", Logged::Kserve), ("Open Inference Protocol", oip)] {
         let halves = halves(events, &logged);

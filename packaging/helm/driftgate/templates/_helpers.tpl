@@ -112,12 +112,14 @@ envFrom:
 {{- end }}
 {{- end -}}
 
+{{- /* The volumes of a pod, of `root` (the chart's context) and the names of the ConfigMaps with the configuration and the policies. */ -}}
 {{- define "driftgate.volumes" -}}
-{{- $name := include "driftgate.fullname" . -}}
-- {name: config, configMap: {name: {{ $name }}}}
+{{- $maps := . -}}
+{{- with .root -}}
+- {name: config, configMap: {name: {{ $maps.config }}}}
 - {name: tmp, emptyDir: {}}
 {{- if .Values.policies }}
-- {name: policies, configMap: {name: {{ $name }}-policies}}
+- {name: policies, configMap: {name: {{ $maps.policies }}}}
 {{- end }}
 {{- with .Values.existingPolicies }}
 - {name: existing-policies, configMap: {name: {{ . }}}}
@@ -135,4 +137,5 @@ envFrom:
 - {name: mount-{{ $i }}, configMap: {name: {{ required "mounts[]: each needs a `secret` or a `configMap`" $mount.configMap }}}}
 {{- end }}
 {{- end }}
+{{- end -}}
 {{- end -}}

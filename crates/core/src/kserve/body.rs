@@ -97,18 +97,7 @@ impl<'a> Value<'a> {
                 }
                 out.push(b']');
             }
-            Self::Object(members) => {
-                out.push(b'{');
-                for (at, (name, value)) in members.iter().enumerate() {
-                    if at > 0 {
-                        out.push(b',');
-                    }
-                    write_text(name, out);
-                    out.push(b':');
-                    value.write(out);
-                }
-                out.push(b'}');
-            }
+            Self::Object(members) => write_object(members.iter().map(|(name, value)| (name.as_ref(), value)), out),
         }
     }
 
@@ -125,6 +114,20 @@ impl<'a> Value<'a> {
             value => into.push(value),
         }
     }
+}
+
+/// Appends an object with these members, in their order.
+pub fn write_object<'v, 'b: 'v>(members: impl Iterator<Item = (&'v str, &'v Value<'b>)>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (at, (name, value)) in members.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_text(name, out);
+        out.push(b':');
+        value.write(out);
+    }
+    out.push(b'}');
 }
 
 /// Writes a text as JSON.

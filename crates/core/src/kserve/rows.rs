@@ -1,9 +1,8 @@
 //! The rows of a pair as predictions in JSON, with the names that fields have by default.
 
-use std::borrow::Cow;
 use std::io::Write as _;
 
-use super::body::{Table, Value, write_text};
+use super::body::{Table, Value, write_object, write_text};
 use super::pairs::Half;
 use super::settings::{Logged, Settings, Version};
 use crate::decode::{Reason, Reject};
@@ -73,24 +72,11 @@ fn write_all(
             }
         }
         let values = inputs.inputs(row, &settings.inputs).map_err(of("request"))?;
-        write_features(&values, out);
+        out.extend_from_slice(b",\"features\":");
+        write_object(values.iter().map(|(name, value)| (name.as_ref(), *value)), out);
         out.extend_from_slice(b"}\n");
     }
     Ok(rows)
-}
-
-/// Appends the member `features` and the comma before it.
-fn write_features(values: &[(Cow<'_, str>, &Value<'_>)], out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"features\":{");
-    for (at, (name, value)) in values.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        write_text(name, out);
-        out.push(b':');
-        value.write(out);
-    }
-    out.push(b'}');
 }
 
 /// Whether the times of both halves say when each happened.

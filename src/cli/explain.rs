@@ -19,6 +19,7 @@ use driftgate_core::codec::number::written;
 use driftgate_core::codec::time::utc;
 use driftgate_core::gate::{Answer, GateVerdict};
 use driftgate_core::judge::evidence::SegmentRates;
+use driftgate_core::judge::ranking;
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 use driftgate_core::promotion::types::ActiveBlock;
 use driftgate_core::rule;
@@ -86,7 +87,9 @@ fn as_text(said: &Value, width: usize) -> anyhow::Result<String> {
 /// The distributions of what does not pass, once per group and subject.
 fn distributions(out: &mut String, verdicts: &[Verdict], width: usize) {
     let mut shown: Vec<(&str, &str)> = Vec::new();
-    for (group, result) in by_group(verdicts).filter(|(_, r)| r.status != Status::Pass) {
+    let mut failing: Vec<_> = by_group(verdicts).filter(|(_, r)| r.status != Status::Pass).collect();
+    ranking::sort(&mut failing, |(_, result)| result.rank());
+    for (group, result) in failing {
         let bins = result.distribution();
         // Two rules of a group read the same distribution.
         if bins.is_empty() || shown.contains(&(group, &result.subject)) {
@@ -148,29 +151,44 @@ fn checks(out: &mut String, verdicts: &[Verdict]) {
     if results(verdicts).all(|r| r.status == Status::Pass) {
         return;
     }
-    let mut table = display::table(&["rule", "subject", "status", "value", "limit", "since", "n", "why"]);
-    for r in results(verdicts).filter(|r| r.status != Status::Pass) {
+    failing(out, verdicts);
+    measured(out, verdicts);
+}
+
+/// A table of the results that do not pass: what matters most first, where the policy says how much features matter.
+fn failing(out: &mut String, verdicts: &[Verdict]) {
+    let mut failing: Vec<&RuleResult> = results(verdicts).filter(|r| r.status != Status::Pass).collect();
+    ranking::sort(&mut failing, |result| result.rank());
+    let is_ranked = failing.iter().any(|r| r.importance().is_some());
+    let mut heads = vec!["rule", "subject", "status", "value", "limit", "since", "n"];
+    heads.extend(is_ranked.then_some(["importance", "rank"]).into_iter().flatten());
+    heads.push("why");
+    let mut table = display::table(&heads);
+    for r in failing {
         let mark = match (r.muted, r.pending) {
             (true, _) => " (muted)",
             (false, true) => " (not for long enough)",
             (false, false) => "",
         };
-        display::row(
-            &mut table,
-            [
-                r.rule.clone(),
-                r.subject.clone(),
-                format!("{}{mark}", r.status.name()),
-                display::number(r.value),
-                limit(r),
-                r.since.map(utc).unwrap_or_default(),
-                r.read("n").map_or_else(|| "–".to_owned(), display::count),
-                r.reason.clone().unwrap_or_default(),
-            ],
-        );
+        let mut cells = vec![
+            r.rule.clone(),
+            r.subject.clone(),
+            format!("{}{mark}", r.status.name()),
+            display::number(r.value),
+            limit(r),
+            r.since.map(utc).unwrap_or_default(),
+            r.read("n").map_or_else(|| "–".to_owned(), display::count),
+        ];
+        if is_ranked {
+            cells.extend([display::number(r.importance()), display::number(r.rank())]);
+        }
+        cells.push(r.reason.clone().unwrap_or_default());
+        display::row(&mut table, cells);
     }
     let _ = writeln!(out, "{table}");
-    measured(out, verdicts);
+    if is_ranked {
+        let _ = writeln!(out, "rank: value over limit times the feature's importance; the greatest first");
+    }
 }
 
 /// What the rules measure that do not pass, by their own definitions; one line per metric.

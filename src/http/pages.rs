@@ -128,7 +128,9 @@ pub(super) async fn feature(
     let seen = explain(State(Arc::clone(&app)), names).await.ok();
     let verdicts = seen.iter().flat_map(|seen| &seen.0.verdicts);
     let of_it = verdicts.flat_map(|verdict| verdict.results.iter().map(move |of| (verdict.window.end, of)));
-    let compared: Vec<_> = of_it.filter(|(_, of)| of.subject == subject && of.get("by").is_some()).collect();
+    let of_it: Vec<_> = of_it.filter(|(_, of)| of.subject == subject).collect();
+    let last: Vec<_> = of_it.iter().map(|(_, of)| *of).collect();
+    let compared: Vec<_> = of_it.into_iter().filter(|(_, of)| of.get("by").is_some()).collect();
     let page = feature::Page {
         model: &model,
         version: &version,
@@ -140,6 +142,7 @@ pub(super) async fn feature(
         chosen,
         distributions: &distributions,
         compared: &compared,
+        last: &last,
     };
     Ok(layout::page(&format!("{subject} of {model} {version}"), Part::Models, &visitor, &PreEscaped(page.body())))
 }

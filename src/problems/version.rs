@@ -4,6 +4,7 @@ use super::found::Found;
 use super::types::{Problem, Severity, quoted};
 use crate::view::VersionView;
 use driftgate_core::codec::time::utc;
+use driftgate_core::judge::ranking;
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 use driftgate_core::policy::{Enforce, Policy};
 use driftgate_core::promotion::PROD;
@@ -76,10 +77,9 @@ impl Found<'_> {
         Some(self.problem(severity, Some(name), format!("{title} has no baseline: {why}"), next.to_owned()))
     }
 
-    /// What the latest windows show beside what blocks: warnings, breaches of groups that only warn, and muted ones.
+    /// What the latest windows show beside what blocks, what matters most first: warnings, breaches of groups that only warn, and muted ones.
     fn warned(&self, seen: &VersionView) -> Option<String> {
-        let mut first: Option<String> = None;
-        let mut more = 0;
+        let mut found: Vec<(&str, &RuleResult)> = Vec::new();
         for group in self.seen.policy.groups.iter().filter(|g| g.enforce != Enforce::Observe) {
             let Some(latest) = seen.latest().find(|v| v.group == group.name) else { continue };
             for result in &latest.results {
@@ -89,14 +89,13 @@ impl Found<'_> {
                     (false, Status::Block, _) if group.enforce == Enforce::Warn => "breaks a limit that only warns",
                     _ => continue,
                 };
-                match &first {
-                    None => first = Some(format!("{what}: {}", result.sentence())),
-                    Some(_) => more += 1,
-                }
+                found.push((what, result));
             }
         }
-        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-        first.map(|first| first + &more)
+        ranking::sort(&mut found, |(_, result)| result.rank());
+        let ((what, result), rest) = found.split_first()?;
+        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+        Some(format!("{what}: {}{more}", result.sentence()))
     }
 
     /// Why the enforced groups say nothing of a version now.
@@ -134,13 +133,15 @@ fn blocking(policy: &Policy, record: Option<&VersionRecord>, seen: Option<&Versi
     let mut told: Vec<&str> = Vec::new();
     for block in record.into_iter().flat_map(|r| &r.blocks) {
         told.push(&block.group);
-        let first = block.reasons.first().cloned().unwrap_or_else(|| format!("group {}", block.group));
+        let reason = block.reasons.first().cloned().unwrap_or_else(|| format!("group {}", block.group));
+        let first = matters_most(seen, &block.group).unwrap_or(reason);
         all.push(format!("{first} (since {})", block.since));
     }
     for (group, reasons) in
         seen.into_iter().flat_map(|s| &s.blocks).filter(|(group, _)| !told.contains(&group.as_str()))
     {
-        all.push(reasons.first().cloned().unwrap_or_else(|| format!("group {group}")));
+        let reason = reasons.first().cloned().unwrap_or_else(|| format!("group {group}"));
+        all.push(matters_most(seen, group).unwrap_or(reason));
     }
     let enforced = |name: &str| policy.groups.iter().any(|g| g.name == name && g.enforce == Enforce::Block);
     let raised = |name: &str| seen.is_some_and(|s| s.blocks.contains_key(name)) || told.contains(&name);
@@ -152,7 +153,22 @@ fn blocking(policy: &Policy, record: Option<&VersionRecord>, seen: Option<&Versi
     all
 }
 
+/// What matters most of what blocks in the newest window of a group; `None` where no feature has an importance.
+fn matters_most(seen: Option<&VersionView>, group: &str) -> Option<String> {
+    let latest = seen?.latest().find(|v| v.group == group)?;
+    let worst = first(latest.results.iter().filter(|r| r.decides() == Status::Block))?;
+    worst.rank().map(|_| worst.sentence())
+}
+
+/// The result of a verdict that decides so and matters most; the first one where no feature has an importance.
 fn first_reason(verdict: &Verdict, status: Status) -> String {
-    let result = verdict.results.iter().find(|r| r.decides() == status);
+    let result = first(verdict.results.iter().filter(|r| r.decides() == status));
     result.map_or_else(|| format!("group {}", verdict.group), RuleResult::sentence)
+}
+
+/// The result that matters most, the first of those that are alike.
+fn first<'r>(results: impl Iterator<Item = &'r RuleResult>) -> Option<&'r RuleResult> {
+    let mut all: Vec<&RuleResult> = results.collect();
+    ranking::sort(&mut all, |result| result.rank());
+    all.first().copied()
 }

@@ -2,6 +2,7 @@
 //! form in `types`. What rules can be is `crate::rule`.
 
 mod groups;
+mod importance;
 pub mod keys;
 pub mod lint;
 mod names;

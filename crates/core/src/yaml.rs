@@ -1,5 +1,5 @@
 //! YAML with positions: a tree that remembers where every value was written (`tree`), a reader that collects every error in it
-//! (`read`, `error`), documents that share parts (`extend`, `emit`), values from the
+//! (`read`, `error`), documents that share parts (`extend`, `emit`), a mapping in a CSV file (`table`), values from the
 //! environment (`environment`), and the units (durations, sizes, times) that policies and the daemon's configuration share. What the keys mean is
 //! not decided here.
 
@@ -9,14 +9,16 @@ mod error;
 mod extend;
 mod names;
 mod read;
+mod table;
 mod tree;
 pub mod units;
 
 pub use environment::{Environment, NotFilled, filled};
 pub use error::{FileError, FileErrors, Position, Sink};
-pub use extend::{ReadFile, read_extended};
+pub use extend::read_extended;
 pub use names::{known_names, nearest};
 pub use read::{Item, Map, is_slug};
+pub use table::{ReadFile, Table};
 
 use std::path::Path;
 

@@ -167,6 +167,38 @@ fn the_segments_of_a_distance_are_listed_the_worst_first() {
 }
 
 #[test]
+fn what_does_not_pass_is_ranked_by_value_over_limit_times_importance() {
+    let of = |subject: &str, value: f64, weight: Option<f64>| {
+        let mut result = json!({"rule": "drift/psi", "metric": "psi", "subject": subject, "status": "block", "value": value,
+            "limit": {"lt": 0.2}, "bins": [{"le": null, "reference": 1, "window": 2}]});
+        if let (Value::Object(result), Some(weight)) = (&mut result, weight) {
+            result.insert("importance".into(), weight.into());
+        }
+        result
+    };
+    let printed = |weights: [Option<f64>; 3]| {
+        let results = json!([of("age", 0.6, weights[0]), of("amount", 0.3, weights[1]), of("zip", 0.9, weights[2])]);
+        let verdicts = [serde_json::from_str(&verdict("drift", "block", &results)).unwrap()];
+        let mut out = String::new();
+        checks(&mut out, &verdicts);
+        distributions(&mut out, &verdicts, 80);
+        out
+    };
+    let order = |text: &str, names: [&str; 3], prefix: &str| {
+        let at = names.map(|name| text.find(&format!("{prefix}{name}")).unwrap_or_else(|| panic!("{name} in {text}")));
+        assert!(at.is_sorted(), "{at:?} {text}");
+    };
+    // 0.3 / 0.2 × 0.4 = 0.6 comes before 0.6 / 0.2 × 0.1 = 0.3, and both before what has no importance.
+    let ranked = printed([Some(0.1), Some(0.4), None]);
+    for prefix in ["", "drift/psi "] {
+        order(&ranked, ["amount", "age", "zip"], prefix);
+        order(&printed([None; 3]), ["age", "amount", "zip"], prefix);
+    }
+    assert!(ranked.contains("importance") && ranked.contains("rank: value over limit"), "{ranked}");
+    assert!(!printed([None; 3]).contains("rank"));
+}
+
+#[test]
 fn explanations_as_they_are_printed() {
     let (_folder, server) = world();
     insta::assert_snapshot!(format!("{}\n---\n{}", explained(&server, "7"), explained(&server, "6")));

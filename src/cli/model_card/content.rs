@@ -8,7 +8,8 @@ use crate::history::record::Measured;
 use driftgate_core::audit::sentence::short as said;
 use driftgate_core::codec::number::short;
 use driftgate_core::codec::time::utc;
-use driftgate_core::judge::verdict::Status;
+use driftgate_core::judge::ranking;
+use driftgate_core::judge::verdict::{RuleResult, Status};
 
 /// So many results of a group are listed, those that do not pass first.
 const MOST_RESULTS: usize = 100;
@@ -137,11 +138,13 @@ fn live(it: &Explanation) -> Vec<Block> {
             window.predictions,
             window.labels
         )));
-        let mut results: Vec<&Measured> = window.results.iter().collect();
-        results.sort_by_key(|of| std::cmp::Reverse(of.status));
+        // A window has the results of its verdict, in their order.
+        let mut results: Vec<(&Measured, &RuleResult)> = window.results.iter().zip(&verdict.results).collect();
+        results.sort_by_key(|(of, _)| std::cmp::Reverse(of.status));
+        ranking::sort(&mut results, |(_, result)| result.rank());
         let count = |n: Option<u64>| n.map_or_else(|| "–".to_owned(), |n| n.to_string());
         let number = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), short);
-        let rows = results.iter().take(MOST_RESULTS).map(|of| {
+        let rows = results.iter().take(MOST_RESULTS).map(|(of, _)| {
             let limit = of.side.as_ref().map_or_else(|| "–".to_owned(), |side| format!("{side} {}", number(of.limit)));
             let status = if of.muted { format!("{}, muted", of.status.name()) } else { of.status.name().to_owned() };
             vec![of.rule.clone(), of.subject.clone(), status, number(of.value), limit, count(of.n)]

@@ -10,6 +10,7 @@ use super::segments::segments;
 use crate::history::columns::Row;
 use crate::http::series::Range;
 use driftgate_core::codec::time::utc;
+use driftgate_core::judge::ranking;
 use driftgate_core::judge::verdict::RuleResult;
 
 /// So many windows are in a table.
@@ -31,6 +32,8 @@ pub struct Page<'p> {
     pub distributions: &'p [Row],
     /// The results of the last windows that are judged by segment, behind the windows' ends.
     pub compared: &'p [(i64, &'p RuleResult)],
+    /// Its results of the last windows.
+    pub last: &'p [&'p RuleResult],
 }
 
 /// A row as it is drawn.
@@ -57,6 +60,13 @@ impl Page<'_> {
             escaped(model),
             escaped(version)
         );
+        if let Some(weight) = self.last.iter().find_map(|result| result.importance()) {
+            let _ = writeln!(
+                out,
+                "<p>Importance {}. <span class=\"soft\">Rank: value over limit times importance.</span></p>",
+                number(Some(weight))
+            );
+        }
         if *is_kept {
             out.push_str(&choice(*range));
         }
@@ -68,9 +78,10 @@ impl Page<'_> {
                 self.every
             );
         }
-        // What is worst now stands first.
+        // What is worst now stands first; where the feature has an importance, what is ranked first.
         let mut all: Vec<&[Row]> = rows.chunk_by(|a, b| a.of.rule == b.of.rule).collect();
         all.sort_by_key(|rows| Reverse(rows.last().map(|row| row.of.status)));
+        ranking::sort(&mut all, |rows| rows.last().and_then(|row| self.rank(row)));
         for series in all {
             out.push_str(&self.series(series));
         }
@@ -111,6 +122,11 @@ impl Page<'_> {
             }
         }
         out
+    }
+
+    /// What the last window's result of a row's rule is ranked by.
+    fn rank(&self, row: &Row) -> Option<f64> {
+        self.last.iter().find(|result| result.rule == row.of.rule)?.rank()
     }
 
     /// Whether a rule's distributions are those of its worst segment, another one in each window.
@@ -154,7 +170,8 @@ impl Page<'_> {
             format!("{} {}", last.of.side.as_deref().map_or_else(|| "limit".to_owned(), escaped), number(Some(limit)))
         });
         let warn = last.of.warn.map_or_else(String::new, |warn| format!(", warn {}", number(Some(warn))));
-        let limits = format!("{limit}{warn}");
+        let rank = self.rank(last).map_or_else(String::new, |rank| format!(", rank {}", number(Some(rank))));
+        let limits = format!("{limit}{warn}{rank}");
         let title = format!("{} of {} over time: {limits}", last.of.rule, self.subject);
         let points: Vec<Point> = rows.iter().map(point).collect();
         let mut out = format!("<h2>{rule} {} <span class=\"soft\">{limits}</span></h2>\n", status(last.of.status));

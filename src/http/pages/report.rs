@@ -16,6 +16,7 @@ use super::version::worst_by_rule;
 use crate::history::columns::{Row, rows_of};
 use crate::history::record::Window;
 use crate::http::series::Range;
+use driftgate_core::judge::ranking;
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
 
 /// Of so many results of a group's last window that do not pass the distributions are drawn.
@@ -48,8 +49,9 @@ fn summary(verdicts: &[Verdict]) -> String {
     let mut all: Vec<&Verdict> = last.into_values().collect();
     all.sort_by_key(|verdict| std::cmp::Reverse(verdict.status));
     let cells = |v: &&Verdict| {
-        let failing: Vec<String> =
-            v.results.iter().filter(|r| r.status > Status::Warn).take(3).map(RuleResult::sentence).collect();
+        let mut failing: Vec<&RuleResult> = v.results.iter().filter(|r| r.status > Status::Warn).collect();
+        ranking::sort(&mut failing, |result| result.rank());
+        let failing: Vec<String> = failing.into_iter().take(3).map(RuleResult::sentence).collect();
         vec![
             status(v.status),
             escaped(&format!("{} {}", v.model, v.version)),
@@ -100,10 +102,12 @@ fn of_group(verdicts: &[Verdict]) -> String {
         worst_by_rule(last).into_iter().map(cells),
     ));
     last.results.iter().for_each(|result| out.push_str(&forest(result)));
-    let drawn = rows
-        .iter()
-        .filter(|row| row.end_ms == last.window.end && row.of.status != Status::Pass && !row.of.bins.is_empty());
-    for row in drawn.take(DISTRIBUTIONS) {
+    let is_drawn =
+        |row: &&Row| row.end_ms == last.window.end && row.of.status != Status::Pass && !row.of.bins.is_empty();
+    let mut drawn: Vec<&Row> = rows.iter().filter(is_drawn).collect();
+    let of = |row: &Row| last.results.iter().find(|r| r.rule == row.of.rule && r.subject == row.of.subject);
+    ranking::sort(&mut drawn, |row| of(row).and_then(RuleResult::rank));
+    for row in drawn.into_iter().take(DISTRIBUTIONS) {
         let title = format!("{} of {}: training and the last window", row.of.rule, row.of.subject);
         let _ = writeln!(out, "<h3>{} <span class=\"soft\">grey: training, blue: window</span></h3>", escaped(&title));
         out.push_str(&chart::bars(&title, &row.of.bins));

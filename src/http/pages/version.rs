@@ -45,13 +45,15 @@ pub struct Group<'p> {
     pub lines: Vec<(&'p RuleResult, Vec<Row>)>,
 }
 
-/// The worst result of each rule: by status, then by how near its value is to the limit; the first of those that are alike.
+/// The worst result of each rule: by status, then by its rank where the policy says how much features matter, then by its value; the first of those
+/// that are alike.
 pub fn worst_by_rule(verdict: &Verdict) -> Vec<(&str, &RuleResult)> {
     let mut found: Vec<(&str, &RuleResult)> = Vec::new();
     for result in &verdict.results {
         match found.iter_mut().find(|(rule, _)| *rule == result.rule) {
             Some((_, worst)) => {
-                let is_worse = (result.status, value(result)) > (worst.status, value(worst));
+                let of = |r: &RuleResult| (r.status, r.rank(), value(r));
+                let is_worse = of(result) > of(worst);
                 if is_worse {
                     *worst = result;
                 }
@@ -133,7 +135,8 @@ impl Page<'_> {
             out.push_str(&self.over_time(group));
         }
         out.push_str(&self.lines(group));
-        out.push_str(&features((&self.seen.model, &self.seen.version), group.name, &group.last));
+        let results = group.verdict.map_or(&[][..], |verdict| &verdict.results);
+        out.push_str(&features((&self.seen.model, &self.seen.version), group.name, &group.last, results));
         if let Some(verdict) = group.verdict {
             verdict.results.iter().take(FORESTS).for_each(|result| out.push_str(&forest(result)));
             // The others are on the pages of their features.

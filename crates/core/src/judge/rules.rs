@@ -2,6 +2,7 @@
 
 use super::counted::{CountedWindow, JudgedWindow};
 use super::verdict::RuleResult;
+use crate::codec::number::number;
 use crate::policy::Rule;
 use crate::rule::definition::Reference;
 use crate::rule::result::Judged;
@@ -59,7 +60,14 @@ fn judge_against(mut counted: CountedWindow<'_, '_>, rule: &Rule, versus: Versus
     judged
 }
 
-fn named(window: &JudgedWindow<'_>, rule: &Rule, judged: Vec<Judged>) -> Vec<RuleResult> {
+fn named(window: &JudgedWindow<'_>, rule: &Rule, mut judged: Vec<Judged>) -> Vec<RuleResult> {
+    if rule.kind.definition().subjects.are_features() {
+        for result in &mut judged {
+            // The score and the label cannot be among them: no feature may be called so.
+            let weight = window.policy.importance.get(&result.subject);
+            result.evidence.extend(weight.map(|weight| ("importance", number(Some(*weight)))));
+        }
+    }
     let named = |j: Judged| RuleResult {
         rule: format!("{}/{}", window.group.name, rule.id),
         metric: rule.kind.metric().into(),

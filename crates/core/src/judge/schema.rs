@@ -25,6 +25,8 @@ struct RuleFields {
     limit: Option<BTreeMap<String, Value>>,
     n: Option<u64>,
     reference_n: Option<u64>,
+    /// How much its feature matters, as the policy has it (`importance`).
+    importance: Option<f64>,
     /// Why it is insufficient, or a warning beyond the warning limit.
     reason: Option<String>,
     /// End of the first window of this run of windows with this status.

@@ -147,6 +147,12 @@ pub static POLICY: Mapping = mapping(
         ),
         key("baseline", Shape::Map(&BASELINE), "", "The training snapshot that windows are compared with."),
         key("features", Shape::Map(&FEATURES), "", "The features that rules may read."),
+        key(
+            "importance",
+            Shape::Either(&[Shape::Named(&Shape::Number(FROM_ZERO)), Shape::Map(&IMPORTANCE)]),
+            "",
+            "How much features matter, from 0 on, or a column of a CSV file (`file`): results over them carry it, and are ranked by it times value over limit.",
+        ),
         key("score", Shape::Map(&SCORE), "", "What the score means; rules that count decisions need it."),
         key(
             "segments",
@@ -244,6 +250,20 @@ pub static GRID: Mapping = mapping(
         REQUIRED,
         "Reference values that are kept per feature: with `exact`, D is exact; with so many, it lies in an interval narrower than 1/(points − 1).",
     )],
+);
+
+pub static IMPORTANCE: Mapping = mapping(
+    "importance",
+    &[
+        key(
+            "file",
+            Shape::Text("a path such as importance.csv"),
+            REQUIRED,
+            "A CSV file with a row per feature, by its path from the policy's folder.",
+        ),
+        key("feature", NAME, "feature", "Its column with the features' names."),
+        key("weight", NAME, "weight", "Its column with their importance."),
+    ],
 );
 
 pub static SCORE: Mapping = mapping(

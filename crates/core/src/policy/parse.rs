@@ -8,7 +8,7 @@ use super::groups::{self, Outline, Surroundings};
 use super::task::{self, Task};
 use super::types::{BaselineSpec, Group, Ignore, LabelAttribute, LabelSpec, Mute, Policy};
 use super::windows::{LocalDays, Millis};
-use super::{PolicyErrors, keys, names, signing, transitions};
+use super::{PolicyErrors, importance, keys, names, signing, transitions};
 use crate::codec::hash::sha256_hex;
 use crate::rule::names::PolicyNames;
 use crate::yaml::{self, Item, Map, units};
@@ -35,7 +35,9 @@ pub fn parse(text: &str, file: &Path) -> Result<Policy, PolicyErrors> {
 /// # Errors
 /// Everything that is wrong with the files, each error with its file, line, column and path.
 pub fn load(text: &str, file: &Path, read: yaml::ReadFile<'_>) -> Result<Policy, PolicyErrors> {
-    yaml::read_extended(text, file, read, |root, merged| policy(root, merged.unwrap_or(text), file))
+    yaml::read_extended(text, file, read, &[importance::TABLE], |root, merged| {
+        policy(root, merged.unwrap_or(text), file)
+    })
 }
 
 /// The text of a policy with what it extends and its variables filled in; the text itself where it has neither.
@@ -43,7 +45,7 @@ pub fn load(text: &str, file: &Path, read: yaml::ReadFile<'_>) -> Result<Policy,
 /// # Errors
 /// As `load`.
 pub fn merged(text: &str, file: &Path, read: yaml::ReadFile<'_>) -> Result<String, PolicyErrors> {
-    yaml::read_extended(text, file, read, |root, merged| {
+    yaml::read_extended(text, file, read, &[importance::TABLE], |root, merged| {
         policy(root, text, file).map(|_| merged.unwrap_or(text).to_owned())
     })
 }
@@ -66,6 +68,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let labels = map.get("labels").map(|item| labels(&item, default_lateness));
     let decision_values = map.get("decision").map_or_else(|| Some(BTreeMap::new()), |item| decision(&item));
     let features = map.get("features").map_or_else(|| Some(names::no_features()), |item| names::features(&item));
+    let importance = map.get("importance").map(|item| importance::importance(&item, features.as_ref()));
     let segments = map.get("segments").map_or_else(|| Some(Vec::new()), |item| names::segments(&item));
     let unit = map.get("unit").map(|item| unit(&item));
     let declared = features.as_ref().map(|f| (f.numeric.clone(), f.categorical.clone()));
@@ -95,6 +98,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let signing = signing.map(|pinned| (pinned.keys, pinned.model_signers)).unzip();
     version?;
     all(local)?;
+    let importance = all(importance)?.unwrap_or_default();
     let (features, segments) = (features?, segments?);
     Some(Policy {
         model: model?,
@@ -118,6 +122,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
         sha256: sha256_hex(text.as_bytes()),
         directory: file.parent().map(PathBuf::from).unwrap_or_default(),
         features,
+        importance,
         segments,
         kpis: names.kpis,
         measured: names.measured,

@@ -1,6 +1,7 @@
 //! The policy parser, by what it reads and by what it says.
 
 mod drift;
+mod importance;
 mod quality;
 mod rollout;
 mod rules;
@@ -169,7 +170,7 @@ rollback: {triggers: [{rule: g/nothing}]}
 3:25: features.numeric[1]: "a" is named twice: keep one
 3:43: features.categorical[0]: a feature cannot be called "score": `rename` it in the daemon's configuration
 4:11: lateness: expected a duration, read "3600": the unit is missing, write 3600s, or another of d, h, m, s, ms
-5:1: limt: unknown key `limt`; known here: `apiVersion`, `model`, `extends`, `vars`, `task`, `metadata`, `baseline`, `features`, `score`, `segments`, `unit`, `labels`, `decision`, `lateness`, `min_samples`, `min_reference`, `windows`, `retire_after`, `checks`, `mute`, `ignore`, `transitions`, `rollback`, `signing`
+5:1: limt: unknown key `limt`; known here: `apiVersion`, `model`, `extends`, `vars`, `task`, `metadata`, `baseline`, `features`, `importance`, `score`, `segments`, `unit`, `labels`, `decision`, `lateness`, `min_samples`, `min_reference`, `windows`, `retire_after`, `checks`, `mute`, `ignore`, `transitions`, `rollback`, `signing`
 8:20: checks.g.window.size: size 7d is not a multiple of slide 2d: write a size that is, like 8d
 10:31: checks.g.rules[0].psi.lt: expected a number, read "0,2", write 0.2
 11:12: checks.g.rules[1].psy: unknown rule `psy`; "#;

@@ -24,6 +24,8 @@ pub struct Policy {
     pub metadata: BTreeMap<String, String>,
     pub baseline: BaselineSpec,
     pub features: FeatureSpec,
+    /// How much features matter, by which results are ranked: finite, from 0 on.
+    pub importance: BTreeMap<String, f64>,
     /// Scores at or above this are predicted positive; `None` without `score:`.
     pub threshold: Option<f64>,
     pub segments: Vec<Segmentation>,

@@ -7,6 +7,7 @@ use super::emit::{emit, is_simple};
 use super::error::{FileErrors, Position, Sink};
 use super::names::known_names;
 use super::read::Item;
+use super::table::{ReadFile, Table};
 use super::tree::{Entry, MAX_NODES, Node, Value, join, parse};
 
 /// Files in a chain of `extends`, with the first.
@@ -14,11 +15,8 @@ const MAX_FILES: usize = 8;
 const EXTENDS: &str = "extends";
 const VARS: &str = "vars";
 
-/// Reads the text of a file that another one extends; an error in a sentence.
-pub type ReadFile<'r> = &'r dyn Fn(&Path) -> Result<String, String>;
-
-/// Reads a document as `super::read`, with what it extends and its variables filled in. `build` is given the merged document's text, or
-/// none where the document neither extends another one nor has variables.
+/// Reads a document as `super::read`, with what it extends, its variables and its tables filled in. `build` is given the merged document's text,
+/// or none where the document has none of them.
 ///
 /// # Errors
 /// All errors of all files, sorted by file and position.
@@ -26,19 +24,39 @@ pub fn read_extended<T>(
     text: &str,
     file: &Path,
     read: ReadFile<'_>,
+    tables: &[Table],
     build: impl FnOnce(&Item, Option<&str>) -> Option<T>,
 ) -> Result<T, FileErrors> {
     let sink = Sink::default();
-    let outcome =
-        whole(text, file, read, &sink).and_then(|(root, merged)| build(&Item::root(&root, &sink), merged.as_deref()));
+    let outcome = whole(text, file, (read, tables), &sink)
+        .and_then(|(root, merged)| build(&Item::root(&root, &sink), merged.as_deref()));
     sink.finish(file, outcome)
 }
 
-fn whole(text: &str, file: &Path, read: ReadFile<'_>, sink: &Sink) -> Option<(Node, Option<String>)> {
+fn whole(
+    text: &str,
+    file: &Path,
+    (read, tables): (ReadFile<'_>, &[Table]),
+    sink: &Sink,
+) -> Option<(Node, Option<String>)> {
     let root = parse(text, sink)?;
-    if !has(&root, EXTENDS) && !has(&root, VARS) {
+    let has_parts = has(&root, EXTENDS) || has(&root, VARS);
+    if !has_parts && !tables.iter().any(|table| table.is_in(&root)) {
         return Some((root, None));
     }
+    let mut merged = if has_parts { filled(root, file, read, sink)? } else { root };
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
+    for table in tables {
+        if table.is_in(&merged) {
+            table.fill(&mut merged, folder, read, sink)?;
+        }
+    }
+    let text = emit(&merged);
+    Some((merged, Some(text)))
+}
+
+/// The document with what it extends and its variables.
+fn filled(root: Node, file: &Path, read: ReadFile<'_>, sink: &Sink) -> Option<Node> {
     let mut chain = vec![normal(file)];
     let mut merged = extended(root, file, read, sink, &mut chain)?;
     let vars = taken(&mut merged, VARS);
@@ -53,11 +71,7 @@ fn whole(text: &str, file: &Path, read: ReadFile<'_>, sink: &Sink) -> Option<(No
     };
     let mut filling = Filling { vars: &vars, sink, left: MAX_NODES, failed: false };
     filling.fill(&mut merged, "");
-    if filling.failed {
-        return None;
-    }
-    let text = emit(&merged);
-    Some((merged, Some(text)))
+    (!filling.failed).then_some(merged)
 }
 
 fn has(root: &Node, key: &str) -> bool {
@@ -96,7 +110,7 @@ fn extended(mut root: Node, file: &Path, read: ReadFile<'_>, sink: &Sink, chain:
     };
     let below = sink.within(&base, |number| {
         let mut root = parse(&text, sink)?;
-        place_in(&mut root, number);
+        root.place_in(number);
         Some(root)
     })?;
     let below = extended(below, &base, read, sink, chain)?;
@@ -106,19 +120,6 @@ fn extended(mut root: Node, file: &Path, read: ReadFile<'_>, sink: &Sink, chain:
 fn refuse<T>(sink: &Sink, at: Position, message: &str) -> Option<T> {
     sink.report(at, EXTENDS, message);
     None
-}
-
-/// Notes the file that values stand in.
-fn place_in(node: &mut Node, file: usize) {
-    node.at.file = file;
-    match &mut node.value {
-        Value::Scalar { .. } => {}
-        Value::List(items) => items.iter_mut().for_each(|item| place_in(item, file)),
-        Value::Map(entries) => entries.iter_mut().for_each(|entry| {
-            entry.at.file = file;
-            place_in(&mut entry.value, file);
-        }),
-    }
 }
 
 /// A path without `.` and `..`, for comparing.

@@ -34,6 +34,19 @@ impl Node {
             _ => false,
         }
     }
+
+    /// Notes the number of the file that it and all in it stand in.
+    pub fn place_in(&mut self, file: usize) {
+        self.at.file = file;
+        match &mut self.value {
+            Value::Scalar { .. } => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.place_in(file)),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| {
+                entry.at.file = file;
+                entry.value.place_in(file);
+            }),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

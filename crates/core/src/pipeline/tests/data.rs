@@ -74,3 +74,17 @@ fn edges_beyond_the_training_range_move_no_other_rule() {
     let edges = format!("{rules}    - psi: {{of: x, lt: 9, bins: {{edges: [-500, 2000]}}}}\n");
     assert_eq!(values(&edges)[..3], values(rules)[..]);
 }
+
+#[test]
+fn results_over_features_carry_their_importance_and_nothing_else_changes() {
+    let results = |importance: &str| -> Vec<String> {
+        let checks = "  g:\n    window: {size: 1m, slide: 1m}\n    rules:\n    - psi: {of: [x, score], lt: 0.2}\n    - volume: {gte: 1}\n";
+        let mut feed = Feed::new(policy(checks, importance));
+        let mut out = feed.predict(&minute(0, 0.0)).verdicts;
+        out.extend(all_judged(|deliver| feed.pipeline.finish(deliver)).verdicts);
+        out[0].results.iter().map(|r| serde_json::to_string(r).unwrap()).collect()
+    };
+    let (with, without) = (results("importance: {x: 0.25}\n"), results(""));
+    assert_eq!(with.iter().map(|r| r.contains("\"importance\":0.25")).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(with.iter().map(|r| r.replace(",\"importance\":0.25", "")).collect::<Vec<_>>(), without);
+}

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::super::tree;
 use super::*;
 
+const TABLE: Table = Table { key: "weights", name: "feature", value: "weight" };
+
 /// The merged text, or the errors as they are printed.
 fn read(files: &[(&str, &str)]) -> Result<String, String> {
     let files: BTreeMap<_, _> = files.iter().copied().collect();
@@ -16,7 +18,7 @@ fn read(files: &[(&str, &str)]) -> Result<String, String> {
         found.map(|text| (*text).to_owned()).ok_or_else(|| "no such file".to_owned())
     };
     let text = files["p/a.yaml"];
-    read_extended(text, Path::new("p/a.yaml"), &other, |_, merged| Some(merged.unwrap_or(text).to_owned()))
+    read_extended(text, Path::new("p/a.yaml"), &other, &[TABLE], |_, merged| Some(merged.unwrap_or(text).to_owned()))
         .map_err(|e| e.to_string())
 }
 
@@ -130,4 +132,39 @@ proptest! {
         let once = merged(tree.clone(), tree.clone());
         prop_assert_eq!(bare(&once), bare(&tree));
     }
+}
+
+#[test]
+fn a_mapping_stands_in_a_file_with_the_places_of_its_rows() {
+    let csv = ("p/w.csv", "name,gain\namount,0.4\n\"a, b\",0.1\n");
+    let policy = "model: $m # as it is\nweights: {file: w.csv, feature: name, weight: gain}\n";
+    assert_eq!(read(&[("p/a.yaml", policy), csv]).unwrap(), "model: $m\nweights:\n  amount: 0.4\n  \"a, b\": 0.1\n");
+    let whole = [
+        ("p/a.yaml", "extends: b.yaml\nvars: {of: w}\n"),
+        ("p/b.yaml", "weights: {file: \"${of}.csv\"}\n"),
+        ("p/w.csv", "x,weight,feature\n1,2,a\n"),
+    ];
+    assert_eq!(read(&whole).unwrap(), "weights:\n  a: 2\n");
+    // A feature may be called `file`.
+    assert_eq!(read(&[("p/a.yaml", "weights: {file: 0.5}\n")]).unwrap(), "weights: {file: 0.5}\n");
+    let case = |policy: &str, csv: &str, expected: &str| {
+        let policy = format!("weights: {{file: w.csv{policy}}}\n");
+        assert_eq!(read(&[("p/a.yaml", &policy), ("p/w.csv", csv)]).unwrap_err(), expected);
+    };
+    case(
+        ", gain: x",
+        "feature,weight\n",
+        "p/a.yaml:1:24: weights.gain: unknown key `gain` beside `file`; known here: `file`, `feature`, `weight`",
+    );
+    case(
+        ", weight: gainn",
+        "feature,gain\n",
+        "p/a.yaml:1:32: weights.weight: p/w.csv has no column \"gainn\"; known here: `feature`, `gain`; did you mean `gain`?",
+    );
+    case("", "", "p/a.yaml:1:17: weights.file: p/w.csv is empty: its first line names the columns");
+    case("", "feature,weight\na\n", "p/w.csv:2:1: weights: 1 columns: write as many as the first line names");
+    case("", "feature,weight\na,1\n\na,2\n", "p/w.csv:4:1: weights.a: \"a\" stands twice: keep one row");
+    case("", "feature,weight\n\"a", "p/a.yaml:1:17: weights.file: p/w.csv:2: a quote is not closed");
+    let missing = read(&[("p/a.yaml", "weights: {file: other.csv}\n")]).unwrap_err();
+    assert_eq!(missing, "p/a.yaml:1:17: weights.file: p/other.csv cannot be read: no such file");
 }

@@ -4,6 +4,7 @@
 //!
 //! `DRIFTGATE_FUZZ_SECONDS` (2): how long each target runs. `DRIFTGATE_FUZZ_SEED` (1): where its mutations start.
 
+mod inference;
 mod messages;
 mod mutate;
 mod parts;
@@ -16,6 +17,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use driftgate_core::kserve::Logged;
 use mutate::Mutator;
 use targets::Target;
 
@@ -117,6 +119,12 @@ targets! {
     events_avro: messages::AvroMessages;
     events_protobuf: messages::ProtobufMessages;
     events_cloudevents: messages::CloudEvents;
+    events_kserve: inference::Inference::new("p.jsonl", Logged::Kserve);
+    events_oip: inference::Inference::new("p.jsonl", Logged::Oip { time: Some(vec!["parameters".into(), "time".into()]) });
+    events_sagemaker: inference::Inference::new("p.jsonl", Logged::SageMaker);
+    events_databricks: inference::Inference::new("p.jsonl", Logged::Databricks);
+    events_databricks_table: inference::Inference::new("p.parquet", Logged::Databricks);
+    paths: inference::Paths::new();
     events_avro_file: targets::Events::new("p.avro");
     events_csv: targets::Events::new("p.csv");
     events_parquet: targets::Events::new("p.parquet");

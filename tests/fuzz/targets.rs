@@ -99,7 +99,7 @@ impl Bench {
     }
 
     /// A replay; whether it judged or counted something.
-    fn replay(&self, predictions: InputFile, labels: InputFile) -> bool {
+    pub fn replay(&self, predictions: InputFile, labels: InputFile) -> bool {
         let policy = Arc::clone(&self.policy);
         let input = Input { policy, predictions, others: [(EventKind::Labels, labels)].into() };
         let done = replay::run(&input, &mut Finite);
@@ -146,7 +146,7 @@ impl Events {
     }
 }
 
-const LABEL: &[u8] = br#"{"prediction_id":"p1","ts":1700000100000,"label":1,"kpi":{"ctr":1}}"#;
+pub const LABEL: &[u8] = br#"{"prediction_id":"p1","ts":1700000100000,"label":1,"kpi":{"ctr":1}}"#;
 const PREDICTION: &[u8] =
     br#"{"prediction_id":"p1","version":"1","ts":1700000000000,"score":0.7,"features":{"x":1.5,"c":"a"}}"#;
 

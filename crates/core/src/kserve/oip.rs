@@ -1,5 +1,5 @@
 //! Bodies of the Open Inference Protocol by themselves, as a gateway or a server logs them: a message with `outputs` is a response, one with
-//! `inputs` a request, and both have the same `id`.
+//! `inputs` a request (which may name the outputs that it asks for, without data), and both have the same `id`.
 
 use super::body::Value;
 use super::pairs::{Found, Half, Side};
@@ -36,9 +36,11 @@ impl OipBodies {
     /// What is no body of the protocol, and one without an id or a time.
     pub fn read(&self, value: &[u8], record_ts: Option<i64>) -> Result<(String, Found), Reject> {
         let body = Value::parse(value, self.depth)?;
-        let side = match (body.member("outputs"), body.member("inputs")) {
+        let there = |key| body.member(key).filter(|value| !matches!(value, Value::Scalar("null")));
+        let side = match (there("outputs"), there("inputs")) {
             (Some(_), None) => Side::Response,
             (None, Some(_)) => Side::Request,
+            (Some(asked), Some(_)) if asks(asked) => Side::Request,
             (found, _) => {
                 let has =
                     if found.is_some() { "both `inputs` and `outputs`" } else { "neither `inputs` nor `outputs`" };
@@ -95,6 +97,11 @@ impl OipBodies {
     }
 }
 
+/// Whether these outputs are those that a request asks for: they have names and no data.
+fn asks(outputs: &Value<'_>) -> bool {
+    matches!(outputs, Value::Array(outputs) if !outputs.is_empty() && outputs.iter().all(|output| output.member("data").is_none()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +132,22 @@ mod tests {
     }
 
     #[test]
+    fn a_request_may_name_the_outputs_that_it_asks_for() {
+        let side = |text: &str| match bodies(None, Version::Response).read(text.as_bytes(), Some(1)).unwrap().1 {
+            Found::Half(side, _) => side,
+            Found::Both(..) => unreachable!("a body is one half"),
+        };
+        // As Triton's client writes it, and as pydantic models of MLServer do.
+        for request in [
+            r#"{"id": "a", "inputs": [{"name": "x", "data": [1]}], "outputs": [{"name": "p", "parameters": {"binary_data": false}}]}"#,
+            r#"{"id": "a", "parameters": null, "inputs": [], "outputs": null}"#,
+        ] {
+            assert_eq!(side(request), Side::Request, "{request}");
+        }
+        assert_eq!(side(r#"{"id": "a", "inputs": null, "outputs": [{"name": "p", "data": [1]}]}"#), Side::Response);
+    }
+
+    #[test]
     fn what_is_no_half_is_told() {
         let at = bodies(Some("t"), Version::Response);
         let told = |text: &str| at.read(text.as_bytes(), Some(1)).unwrap_err().reason;
@@ -132,6 +155,8 @@ mod tests {
         assert_eq!(told("{}"), Reason::NotInference);
         assert_eq!(told("[]"), Reason::NotInference);
         assert_eq!(told(r#"{"id": "a", "inputs": [], "outputs": []}"#), Reason::NotInference);
+        let both = r#"{"id": "a", "inputs": [{"name": "x", "data": [1]}], "outputs": [{"name": "p", "data": [1]}]}"#;
+        assert_eq!(told(both), Reason::NotInference);
         assert_eq!(told(r#"{"inputs": [], "t": 1}"#), Reason::NoId);
         assert_eq!(told(r#"{"id": "", "inputs": [], "t": 1}"#), Reason::NoId);
         assert_eq!(told(r#"{"id": "a", "inputs": []}"#), Reason::NoTime);

@@ -251,7 +251,7 @@ fn decode_logged(group: &mut BenchmarkGroup<'_, WallTime>, schema: &Arc<Schema>,
                     out.iter_mut().for_each(PredictionBatch::clear);
                     for half in halves {
                         rows.clear();
-                        joiner.offer(half.as_bytes(), None, &mut rows).expect("a half");
+                        joiner.offer(half.as_bytes(), None, None, &mut rows).expect("a half");
                         for row in rows.split(|byte| *byte == b'\n').filter(|row| !row.is_empty()) {
                             batch::decode(&mut decoder, row, RECORD_TS, &mut out).expect("a whole event");
                         }

@@ -97,6 +97,8 @@ mod memory;
 mod mirror;
 #[path = "cases/mlflow.rs"]
 mod mlflow;
+#[path = "cases/mlserver.rs"]
+mod mlserver;
 #[path = "support/otlp.rs"]
 mod otlp;
 #[path = "cases/outcomes.rs"]

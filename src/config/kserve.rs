@@ -2,7 +2,7 @@
 
 use super::key::{Key, default, names, optional};
 use super::reader::ConfigReader;
-use super::sources::pointer;
+use super::sources::{pointer, topic};
 use driftgate_core::kserve::{Logged, Settings, Version};
 use driftgate_core::yaml::{Item, Map, units};
 
@@ -35,20 +35,40 @@ pub const KSERVE: [Key; 6] = [
     ),
 ];
 
-pub const INFERENCE: [Key; 7] = {
+pub const INFERENCE: [Key; 8] = {
     let [inputs, score, decision, version, fixed_version, wait] = KSERVE;
     let time = optional(
         "time",
         "JSON pointer",
         "Where the time stands in the bodies of `format: oip`, as RFC 3339 or milliseconds: `/parameters/time`. If it is left out, it is the record's; lines of files need it.",
     );
-    [inputs, score, decision, version, fixed_version, wait, time]
+    let responses = optional(
+        "responses",
+        "topic",
+        "Topic of the responses, where they have one of their own: `topic` has the requests then, and `model` says whose they are. For `format: kserve`, `oip` \
+         and `mlserver`.",
+    );
+    [inputs, score, decision, version, fixed_version, wait, time, responses]
 };
 
 impl ConfigReader<'_> {
+    /// `inference.responses` of a source: the topic of the responses to its requests.
+    pub(super) fn responses(map: &Map, item: &Item) -> Option<String> {
+        let splits = map.get("format").and_then(|format| format.scalar());
+        if !matches!(splits, Some("kserve" | "oip" | "mlserver")) {
+            return item.fail("these messages hold a request and its response: remove this");
+        }
+        if map.get("model").is_none() && map.get("models").is_none() {
+            return item
+                .fail("requests in a topic of their own do not say whose they are: write `model` of the source");
+        }
+        topic(item)
+    }
+
     /// `inference` or `kserve` of a source whose events name their model, or do not have to.
     pub(super) fn kserve(map: &Map, logged: Logged, names_model: bool) -> Option<Settings> {
         let is_oip = matches!(logged, Logged::Oip { .. });
+        let is_body = is_oip || logged == Logged::Mlserver;
         let settings = Settings { logged, names_model, ..Settings::default() };
         let Some(item) = map.get("inference").or(map.get("kserve")) else { return Some(settings) };
         let (map, time) = if map.get("inference").is_some() {
@@ -67,7 +87,7 @@ impl ConfigReader<'_> {
         let decision = at("decision").map_or(Some(None), |pointer| pointer.map(Some));
         let version = match (map.get("version"), map.get("fixed_version")) {
             (None, None) => Some(Version::Response),
-            (Some(item), None) if is_oip => item.convert("a JSON pointer", pointer).map(Version::Parameter),
+            (Some(item), None) if is_body => item.convert("a JSON pointer", pointer).map(Version::Parameter),
             (Some(item), None) => item.convert("a JSON pointer", version),
             (None, Some(item)) => item.name("a version").map(|version| Version::Fixed(version.to_owned())),
             (Some(_), Some(item)) => item.fail("both `version` and `fixed_version`: keep one"),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::key::{Key, names, optional, required};
 use super::reader::{ConfigReader, url};
 use crate::source::schemas::Access;
+use driftgate_core::event::EventKind;
 use driftgate_core::kserve::{Logged, Settings};
 use driftgate_core::yaml::{Item, Map};
 
@@ -81,11 +82,12 @@ enum Layout {
     CloudEvents,
     Kserve,
     Oip,
+    Mlserver,
     SageMaker,
     Databricks,
 }
 
-const LAYOUTS: [(&str, Layout); 9] = [
+const LAYOUTS: [(&str, Layout); 10] = [
     ("json", Layout::Data(Written::Json)),
     ("json_schema", Layout::Data(Written::JsonSchema)),
     ("avro", Layout::Data(Written::Avro)),
@@ -93,6 +95,7 @@ const LAYOUTS: [(&str, Layout); 9] = [
     ("cloudevents", Layout::CloudEvents),
     ("kserve", Layout::Kserve),
     ("oip", Layout::Oip),
+    ("mlserver", Layout::Mlserver),
     ("sagemaker", Layout::SageMaker),
     ("databricks", Layout::Databricks),
 ];
@@ -104,6 +107,25 @@ impl SourceFormat {
         match self {
             Self::CloudEvents(data) => data.data(),
             other => other,
+        }
+    }
+
+    /// The same for events of a kind: the labels of `SageMaker` are its ground truth.
+    pub(super) fn of_kind(self, kind: Option<EventKind>) -> Self {
+        match self {
+            Self::Kserve(settings) if settings.logged == Logged::SageMaker && kind == Some(EventKind::Labels) => {
+                Self::Kserve(Box::new(Settings { logged: Logged::GroundTruth, ..*settings }))
+            }
+            other => other,
+        }
+    }
+
+    /// Whether its messages can be events of this kind.
+    pub(super) fn reads(&self, kind: EventKind) -> bool {
+        match self {
+            Self::Kserve(settings) if settings.logged == Logged::GroundTruth => kind == EventKind::Labels,
+            Self::Kserve(_) => kind == EventKind::Predictions,
+            _ => true,
         }
     }
 }
@@ -148,9 +170,10 @@ impl ConfigReader<'_> {
         if let (Some(item), true) = (map.get("kserve"), format != Layout::Kserve) {
             return item.fail("this says how requests and responses are read: write `format: kserve`, or remove this");
         }
-        let is_inference = matches!(format, Layout::Kserve | Layout::Oip | Layout::SageMaker | Layout::Databricks);
+        let is_inference =
+            matches!(format, Layout::Kserve | Layout::Oip | Layout::Mlserver | Layout::SageMaker | Layout::Databricks);
         if let (Some(item), false) = (map.get("inference"), is_inference) {
-            return item.fail("this says how requests and responses are read: write `format: kserve`, `oip`, `sagemaker` or `databricks`, or remove this");
+            return item.fail("this says how requests and responses are read: write `format: kserve`, `oip`, `mlserver`, `sagemaker` or `databricks`, or remove this");
         }
         if let (Some(item), Some(_)) = (map.get("inference"), map.get("kserve")) {
             return item.fail("both `inference` and `kserve`, which is its name for `format: kserve`: keep one");
@@ -161,7 +184,7 @@ impl ConfigReader<'_> {
                 let written = map.get("data_format").map_or(Some(Written::Json), |item| item.choice(&FORMATS));
                 self.data_format(map, written).map(Box::new).map(SourceFormat::CloudEvents)
             }
-            Layout::Kserve | Layout::Oip | Layout::SageMaker | Layout::Databricks => {
+            Layout::Kserve | Layout::Oip | Layout::Mlserver | Layout::SageMaker | Layout::Databricks => {
                 for key in ["schema", "fields", "timestamp", "timezone"] {
                     if let Some(item) = map.get(key) {
                         return item.fail(
@@ -172,6 +195,7 @@ impl ConfigReader<'_> {
                 let names_model = map.get("model").is_none() && map.get("models").is_none();
                 let logged = match format {
                     Layout::Oip => Logged::Oip { time: None },
+                    Layout::Mlserver => Logged::Mlserver,
                     Layout::SageMaker => Logged::SageMaker,
                     Layout::Databricks => Logged::Databricks,
                     Layout::Kserve | Layout::Data(_) | Layout::CloudEvents => Logged::Kserve,

@@ -16,6 +16,10 @@ use driftgate_core::yaml::{Item, units};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceConfig {
     pub topic: String,
+    /// The topic of the responses to its requests, where they have one of their own; it is a source behind the listed ones.
+    pub responses: Option<String>,
+    /// The topic of the requests that its events answer, where that is another.
+    pub requests: Option<String>,
     /// Where its events are taken over HTTP, too.
     pub http: Option<IngestConfig>,
     pub kind: EventKind,
@@ -31,22 +35,33 @@ pub struct SourceConfig {
     pub null_values: Option<Vec<String>>,
 }
 
+impl SourceConfig {
+    /// The source of the responses to its requests, where these have a topic of their own.
+    fn answers(&self) -> Option<Self> {
+        let topic = self.responses.clone()?;
+        Some(Self { topic, http: None, responses: None, requests: Some(self.topic.clone()), ..self.clone() })
+    }
+}
+
 pub(super) fn sources(reader: &ConfigReader<'_>, item: &Item) -> Option<Vec<SourceConfig>> {
     let mut topics: HashMap<String, usize> = HashMap::new();
-    let mut sources = Vec::new();
+    let (mut sources, mut answers) = (Vec::new(), Vec::new());
     for (place, item) in item.list("sources")?.iter().enumerate() {
         let Some(source) = source(reader, item) else { continue };
-        if let Some(first) = topics.get(&source.topic) {
-            item.report(format!(
-                "the topic \"{}\" is read by sources[{first}] already: keep one source per topic",
-                source.topic
-            ));
-        } else {
-            topics.insert(source.topic.clone(), place);
+        for topic in std::iter::once(&source.topic).chain(&source.responses) {
+            if let Some(first) = topics.get(topic) {
+                item.report(format!(
+                    "the topic \"{topic}\" is read by sources[{first}] already: keep one source per topic"
+                ));
+            } else {
+                topics.insert(topic.clone(), place);
+            }
         }
+        answers.extend(source.answers());
         taken_twice(&sources, &source, item);
         sources.push(source);
     }
+    sources.extend(answers);
     if sources.is_empty() && item.list("").is_some_and(|items| items.is_empty()) {
         return item.fail("expected at least one source: write {topic: predictions, kind: predictions}");
     }
@@ -74,11 +89,11 @@ pub const SOURCE: [Key; 16] = [
     required("kind", "`predictions`, `labels`, `features` or `measurements`", "What its events are."),
     default(
         "format",
-        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents`, `kserve`, `oip`, `sagemaker` or `databricks`",
+        "`json`, `json_schema`, `avro`, `protobuf`, `cloudevents`, `kserve`, `oip`, `mlserver`, `sagemaker` or `databricks`",
         "json",
         "How its messages are written. `json_schema`, `avro` and `protobuf` are as serializers of a schema registry write them. `cloudevents`: in binary or structured \
-         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic. `oip`: the same as bodies of the Open Inference Protocol by themselves. `sagemaker`: \
-         records of SageMaker's data capture. `databricks`: rows of Databricks' inference tables, in files.",
+         mode; a field at `/ce_time` is the attribute `time`, any other pointer is one into the data. `kserve`: requests and responses of KServe's logger, in whichever partitions of the topic. `oip`: the same as bodies of the Open Inference Protocol by themselves. `mlserver`: the same, with the record's key as id, as MLServer's Kafka topics have them. `sagemaker`: \
+         records of SageMaker's data capture, and with `kind: labels` of its ground truth. `databricks`: rows of Databricks' inference tables, in files.",
     ),
     optional(
         "data_format",
@@ -88,7 +103,7 @@ pub const SOURCE: [Key; 16] = [
     optional(
         "inference",
         "mapping",
-        "What requests and responses mean (`format: kserve`, `oip`, `sagemaker` or `databricks`).",
+        "What requests and responses mean (`format: kserve`, `oip`, `mlserver`, `sagemaker` or `databricks`).",
     ),
     optional(
         "kserve",
@@ -146,12 +161,14 @@ fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     let kinds = EventKind::LISTED.map(|kind| (kind.name(), kind));
     let kind = map.require("kind", "predictions").and_then(|item| item.choice(&kinds));
     let http = map.get("http").map(|item| reader.ingest(&item));
-    let format = reader.source_format(&map);
-    if let (Some(SourceFormat::Kserve(_)), Some(item)) =
-        (&format, map.get("kind").filter(|_| kind != Some(EventKind::Predictions)))
+    let format = reader.source_format(&map).map(|format| format.of_kind(kind));
+    if let (Some(format), Some(kind), Some(item)) = (&format, kind, map.get("kind"))
+        && !format.reads(kind)
     {
         item.report("requests and responses are predictions: write `kind: predictions`");
     }
+    let responses = map.get("inference").filter(Item::is_map).and_then(|item| item.open_map("")?.get("responses"));
+    let responses = responses.map(|item| ConfigReader::responses(&map, &item));
     let fields = map.get("fields").map_or_else(|| Some(FieldMap::default()), |item| fields(&item));
     let models = map.get("models").map_or_else(|| Some(Vec::new()), |item| models(&item));
     let model = map.get("model").and_then(|item| item.name("a model's name")).map(str::to_owned);
@@ -169,6 +186,11 @@ fn source(reader: &ConfigReader<'_>, item: &Item) -> Option<SourceConfig> {
     };
     Some(SourceConfig {
         topic: topic?,
+        responses: match responses {
+            Some(responses) => Some(responses?),
+            None => None,
+        },
+        requests: None,
         http: match http {
             Some(http) => Some(http?),
             None => None,

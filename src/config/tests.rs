@@ -195,7 +195,7 @@ limits: {message_bytes: 1MB, depth: 0}
         "2:16: kafka.group: expected a consumer group, read 5 without quotes: write \"5\"",
         "sources[0].topic: expected a topic, read \"a b\"",
         "sources[0].kind: expected `predictions` or `features` or `labels` or `measurements`, read \"prediction\"",
-        "sources[0].format: expected `json` or `json_schema` or `avro` or `protobuf` or `cloudevents` or `kserve` or `oip` or `sagemaker` or `databricks`, read \"csv\"",
+        "sources[0].format: expected `json` or `json_schema` or `avro` or `protobuf` or `cloudevents` or `kserve` or `oip` or `mlserver` or `sagemaker` or `databricks`, read \"csv\"",
         "5:13: idle_after: expected a duration, read \"30\": the unit is missing, write 30s",
         "registry.mlflow.url: expected a URL that starts with http:// or https://",
         "publish.dead_letters: neither `topic` nor `path`",
@@ -227,6 +227,39 @@ fn who_may_reach_the_server_is_read() {
     says("http: {tls: {listen: \"0.0.0.0:2\", key: k}}", "http.tls.certificate: missing");
     says("http: {tls: {listen: 9465}}", "http.tls.listen: expected an address with a port");
     says("http: {tls: {cert: a}}", "unknown key `cert`");
+}
+
+#[test]
+fn responses_in_a_topic_of_their_own_are_a_source_behind_the_listed_ones() {
+    let listed = |inference: &str| {
+        format!(
+            "sources: [{{topic: a, kind: predictions, format: mlserver, model: m, inference: {{{inference}}}}}, {{topic: b, kind: labels}}]"
+        )
+    };
+    let with = |sources: &str| format!("policies: [p.yaml]\nkafka: {{brokers: \"a:9092\"}}\n{sources}\n");
+    let config = read(&with(&listed("responses: c, score: /p"))).unwrap();
+    let topics: Vec<&str> = config.sources.iter().map(|source| source.topic.as_str()).collect();
+    assert_eq!(topics, ["a", "b", "c"]);
+    let (requests, answers) = (&config.sources[0], &config.sources[2]);
+    assert_eq!((requests.responses.as_deref(), answers.requests.as_deref()), (Some("c"), Some("a")));
+    assert_eq!((&requests.format, &requests.model), (&answers.format, &answers.model));
+    for (inference, expected) in [
+        ("responses: a", "the topic \"a\" is read by sources[0] already"),
+        ("responses: b", "the topic \"b\" is read by sources[0] already"),
+        ("responses: \"a b\"", "expected a topic"),
+        ("time: /t", "these messages have a time in a place of its own"),
+    ] {
+        says(&listed(inference), expected);
+    }
+    let one = |rest: &str| format!("sources: [{{topic: a, {rest}}}]");
+    says(&one("kind: predictions, format: mlserver, inference: {responses: c}"), "write `model` of the source");
+    says(
+        &one("kind: predictions, format: sagemaker, model: m, inference: {responses: c}"),
+        "hold a request and its response",
+    );
+    says(&one("kind: labels, format: mlserver"), "requests and responses are predictions");
+    says(&one("kind: features, format: sagemaker"), "requests and responses are predictions");
+    assert!(read(&with(&one("kind: labels, format: sagemaker"))).is_ok());
 }
 
 #[test]

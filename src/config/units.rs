@@ -72,7 +72,8 @@ impl Config {
                 policies.iter().filter(|p| unit.models.contains(&p.model)).map(AsRef::as_ref).collect();
             let why = of.iter().find_map(|policy| shard::unsupported(policy, has_features));
             let why = why.or_else(|| self.joins_halves(&unit).then_some(HALVES));
-            let shards = self.shards(&unit, partitions)?;
+            // What is counted whole may be read from any partitions.
+            let shards = if why.is_none() { self.shards(&unit, partitions)? } else { 0 };
             match why {
                 Some(why) => {
                     division.whole.push((unit.name.clone(), why));

@@ -196,7 +196,8 @@ impl Daemon<'_> {
         let topic = |source: &SourceConfig| {
             Ok(Topic::new(source, sources::wire(source, registry)?, &schemas, limits, keep_payload))
         };
-        let topics: Vec<Topic> = self.config.sources.iter().map(topic).collect::<anyhow::Result<_>>()?;
+        let mut topics: Vec<Topic> = self.config.sources.iter().map(topic).collect::<anyhow::Result<_>>()?;
+        topics::connect(&mut topics, &self.config.sources);
         topics::restore(&topics, halves);
         Ok(topics)
     }

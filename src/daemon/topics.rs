@@ -32,7 +32,12 @@ pub struct Topic {
     keep_payload: bool,
     /// Its events are requests and responses.
     pub halves: Option<Arc<TopicHalves>>,
+    /// What is added to the numbers of its partitions among those that `halves` knows: of responses to requests in another topic.
+    lane: i32,
 }
+
+/// Numbers of partitions with responses begin here; Kafka's own are below.
+const RESPONSES: i32 = 1 << 30;
 
 /// The reader of one partition.
 pub struct TopicReader {
@@ -59,10 +64,31 @@ impl Topic {
             limits,
             keep_payload,
             halves: match &config.format {
-                SourceFormat::Kserve(settings) => Some(Arc::new(TopicHalves::new((**settings).clone(), limits))),
+                SourceFormat::Kserve(settings) => {
+                    Some(Arc::new(TopicHalves::new(config.topic.clone(), (**settings).clone(), limits)))
+                }
                 _ => None,
             },
+            lane: 0,
         }
+    }
+
+    /// Its events are the responses to the requests of another topic.
+    fn answer(&mut self, requests: &Arc<TopicHalves>) {
+        self.halves = Some(Arc::clone(requests));
+        self.lane = RESPONSES;
+    }
+
+    /// The number of a partition among those whose requests and responses meet.
+    #[must_use]
+    pub fn place(&self, partition: i32) -> i32 {
+        self.lane + partition
+    }
+
+    /// The table of requests and responses, if it is its own and not that of another topic.
+    #[must_use]
+    pub fn own_halves(&self) -> Option<&TopicHalves> {
+        self.halves.as_deref().filter(|_| self.lane == 0)
     }
 
     /// The same topic, for models of which some have other schemas.
@@ -122,9 +148,21 @@ impl Topic {
             log: MessageLog::new(self.keep_payload, self.limits.message_bytes),
             halves: self.halves.as_ref().map(|halves| {
                 let models = self.schemas.iter().map(|schema| schema.model.clone()).collect();
-                HalvesReader::new(halves, models, self.format.model)
+                HalvesReader::new(halves, self.lane, models, self.format.model)
             }),
             restored: false,
+        }
+    }
+}
+
+/// Has responses in topics of their own meet the requests that they answer.
+pub fn connect(topics: &mut [Topic], sources: &[SourceConfig]) {
+    for source in sources {
+        let Some(requests) = &source.requests else { continue };
+        let halves = topics.iter().find(|topic| topic.name == *requests).and_then(|topic| topic.halves.clone());
+        let answers = topics.iter_mut().find(|topic| topic.name == source.topic);
+        if let (Some(halves), Some(answers)) = (halves, answers) {
+            answers.answer(&halves);
         }
     }
 }
@@ -148,7 +186,7 @@ impl TopicReader {
     /// Begins a partition of a topic with the rows that a checkpoint kept of it.
     fn begin(&mut self, topic: &Topic, partition: i32, now_ms: i64) {
         let Self { decoder, batches, halves: Some(reader), restored, .. } = self else { return };
-        let rows = topic.halves.as_ref().map(|halves| halves.begin(partition)).unwrap_or_default();
+        let rows = topic.halves.as_ref().map(|halves| halves.begin(topic.place(partition))).unwrap_or_default();
         *restored = batches.begin(reader, rows, now_ms, decoder);
     }
 

@@ -273,7 +273,7 @@ fn halves(view: &View) -> impl Iterator<Item = Problem> {
              responses without a request, {} dropped as too many waited; {} met",
             counts.requests, counts.responses, counts.dropped, counts.joined
         );
-        let next = "see that the logger's mode is `all` and that both halves go to this topic; kserve.wait says how long they wait";
+        let next = "see that the logger's mode is `all` and that both halves go to this topic, or the responses to that of `responses`; `wait` says how long they wait";
         Some(Problem::of_daemon(Severity::Partial, problem, next))
     })
 }

@@ -12,7 +12,7 @@ use super::jsonl::{Blocks, LineBlock, LineDecoder};
 use super::kserve;
 use super::options::{Chunk, FileOptions};
 use super::packed::{packing, plain_extension, unpacked};
-use super::partitions::Members;
+use super::partitions::{Members, hour_of};
 use super::table_lines::TableLines;
 use driftgate_core::batch::Part;
 use driftgate_core::decode::seen::Seen;
@@ -77,6 +77,11 @@ fn members(path: &Path, kind: FileKind, options: &FileOptions, schema: &Schema) 
     (!members.is_empty()).then(|| Arc::new(members))
 }
 
+/// When the records of a file of ground truth were collected.
+fn written(path: &Path, options: &FileOptions) -> Option<i64> {
+    options.kserve.as_ref().filter(|settings| settings.logged == Logged::GroundTruth).and_then(|_| hour_of(path))
+}
+
 /// A file of lines, unpacked while it is read.
 ///
 /// # Errors
@@ -104,6 +109,8 @@ pub struct FileStream<B: Batch> {
     joiner: Option<Box<Joiner>>,
     /// What stands in its path, for each line.
     members: Option<Arc<Members>>,
+    /// When its records were collected, by its path, in ms: of records that have no time.
+    written: Option<i64>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "there is one a file, which is not moved")]
@@ -207,6 +214,7 @@ impl<B: Batch> FileStream<B> {
             options: options.clone(),
             joiner: joiner.map(Box::new),
             members: members(path, kind, options, schema),
+            written: written(path, options),
         })
     }
 
@@ -254,6 +262,7 @@ impl<B: Batch> FileStream<B> {
                     options: options.clone(),
                     joiner: None,
                     members: members(path, FileKind::JsonLines, options, schema),
+                    written: None,
                 })
             }
         }
@@ -289,7 +298,7 @@ impl<B: Batch> FileStream<B> {
                 Ok(block) => Ok(block.map(|block| match &mut self.joiner {
                     None => Piece::Lines(block.of_path(self.members.clone())),
                     Some(joiner) => {
-                        let rows = kserve::join(joiner, &block);
+                        let rows = kserve::join(joiner, &block, self.written);
                         blocks.give_back(block);
                         Piece::Lines(rows)
                     }

@@ -6,9 +6,9 @@ use memchr::memchr_iter;
 use super::jsonl::{Joined, LineBlock};
 use driftgate_core::kserve::Joiner;
 
-/// The block with the rows of the pairs that its lines complete.
+/// The block with the rows of the pairs that its lines complete, in a file whose path says when its lines were written (ms), where it does.
 #[must_use]
-pub fn join(joiner: &mut Joiner, block: &LineBlock) -> LineBlock {
+pub fn join(joiner: &mut Joiner, block: &LineBlock, written: Option<i64>) -> LineBlock {
     let mut came = Joined { lines: block.skipped(), ..Joined::default() };
     let mut rows = Vec::new();
     let bytes = block.lines();
@@ -24,7 +24,7 @@ pub fn join(joiner: &mut Joiner, block: &LineBlock) -> LineBlock {
         if text.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match joiner.offer(text, None, &mut rows) {
+        match joiner.offer(text, None, written, &mut rows) {
             Ok(n) => came.origins.extend(std::iter::repeat_n(line, n)),
             Err(reject) => came.refused.push((line, reject, text.to_vec())),
         }
@@ -75,7 +75,7 @@ mod tests {
         ];
         let mut blocks = Blocks::new(Box::new(Cursor::new(lines.join("\n").into_bytes())), true, Limits::default());
         let mut joiner = Joiner::new(Settings::default(), Limits::default());
-        let block = join(&mut joiner, &blocks.next_block().unwrap().unwrap());
+        let block = join(&mut joiner, &blocks.next_block().unwrap().unwrap(), None);
         let schema = Arc::new(schema());
         let mut decoder = LineDecoder::new::<PredictionBatch>(&schema, &FileOptions::default());
         let chunk = decoder.decode(&block, PredictionBatch::empty(&schema));

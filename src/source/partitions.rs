@@ -38,6 +38,22 @@ pub fn of(path: &Path) -> Vec<PartitionColumn> {
     columns
 }
 
+/// The end of the hour, in ms since 1970, that a path's folders name as SageMaker lays them out (`yyyy/mm/dd/hh`, UTC): what lies there was
+/// collected by then.
+#[must_use]
+pub fn hour_of(path: &Path) -> Option<i64> {
+    let folders: Vec<&str> = path.parent()?.iter().map(|folder| folder.to_str().unwrap_or_default()).collect();
+    folders.windows(4).rev().find_map(|folders| {
+        let [year, month, day, hour] = folders else { return None };
+        let number = |text: &str, digits| (text.len() == digits).then(|| text.parse::<i8>().ok()).flatten();
+        let year = Some(year).filter(|year| year.len() == 4).and_then(|year| year.parse::<i16>().ok())?;
+        let begins =
+            jiff::civil::Date::new(year, number(month, 2)?, number(day, 2)?).ok()?.at(0, 0, 0, 0).in_tz("UTC").ok()?;
+        let hour = number(hour, 2).filter(|hour| (0..24).contains(hour))?;
+        Some(begins.timestamp().as_millisecond() + (i64::from(hour) + 1) * 3_600_000)
+    })
+}
+
 /// The columns of a file of JSON lines as members that are put into each line: fields at its top, all else among the features.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
@@ -154,6 +170,20 @@ mod tests {
         assert_eq!(columns("a=__HIVE_DEFAULT_PARTITION__/=3/b=/x"), [("a".to_owned(), None), some("b", "")]);
         assert_eq!(columns("a=%ff/x"), []);
         assert_eq!(columns("x.csv"), []);
+    }
+
+    #[test]
+    fn the_folders_of_an_hour_say_when_it_ends() {
+        let hour = |path: &str| hour_of(Path::new(path));
+        let end = "2026-11-29T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        assert_eq!(hour("/truth/2026/11/28/23/labels.jsonl"), Some(end));
+        assert_eq!(hour("2025/01/02/03/2026/11/28/23/x.jsonl.gz"), Some(end), "the last one");
+        assert_eq!(hour("2026/11/28/23/more/x.jsonl"), Some(end));
+        for other in
+            ["2026/11/28/x.jsonl", "2026/11/28/24/x.jsonl", "2026/02/30/01/x.jsonl", "26/11/28/01/x.jsonl", "x"]
+        {
+            assert_eq!(hour(other), None, "{other}");
+        }
     }
 
     #[test]

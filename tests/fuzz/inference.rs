@@ -9,7 +9,7 @@ use driftgate_core::kserve::{Logged, Settings, Version};
 use driftgate_core::schema::Schema;
 use serde_json::Value;
 
-use super::targets::{Bench, LABEL, POLICY, Target};
+use super::targets::{Bench, LABEL, POLICY, PREDICTION, Target};
 
 /// A file of requests and responses, as one system logs them.
 pub struct Inference {
@@ -36,6 +36,27 @@ impl Target for Inference {
         let mut file = self.bench.file(self.name, input);
         file.options.kserve = Some(Arc::new(self.settings.clone()));
         self.bench.replay(file, self.bench.file("l.jsonl", LABEL))
+    }
+}
+
+/// A file of `SageMaker`'s ground truth.
+pub struct GroundTruth(Bench);
+
+impl GroundTruth {
+    pub fn new() -> Self {
+        let bench = Bench::new(POLICY);
+        std::fs::create_dir_all(bench.path("2023/11/14/22")).unwrap();
+        Self(bench)
+    }
+}
+
+impl Target for GroundTruth {
+    fn take(&self, input: &[u8]) -> bool {
+        let mut file = self.0.file("2023/11/14/22/l.jsonl", input);
+        file.options.kserve = Some(Arc::new(Settings { logged: Logged::GroundTruth, ..Settings::default() }));
+        // Without a label nothing of the file counts.
+        let is_label = serde_json::from_slice::<Value>(input.split(|b| *b == b'\n').next().unwrap_or_default()).is_ok();
+        self.0.replay(self.0.file("p.jsonl", PREDICTION), file) && is_label
     }
 }
 

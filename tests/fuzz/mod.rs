@@ -122,6 +122,7 @@ targets! {
     events_kserve: inference::Inference::new("p.jsonl", Logged::Kserve);
     events_oip: inference::Inference::new("p.jsonl", Logged::Oip { time: Some(vec!["parameters".into(), "time".into()]) });
     events_sagemaker: inference::Inference::new("p.jsonl", Logged::SageMaker);
+    labels_ground_truth: inference::GroundTruth::new();
     events_databricks: inference::Inference::new("p.jsonl", Logged::Databricks);
     events_databricks_table: inference::Inference::new("p.parquet", Logged::Databricks);
     paths: inference::Paths::new();

@@ -147,7 +147,7 @@ impl Events {
 }
 
 pub const LABEL: &[u8] = br#"{"prediction_id":"p1","ts":1700000100000,"label":1,"kpi":{"ctr":1}}"#;
-const PREDICTION: &[u8] =
+pub const PREDICTION: &[u8] =
     br#"{"prediction_id":"p1","version":"1","ts":1700000000000,"score":0.7,"features":{"x":1.5,"c":"a"}}"#;
 
 impl Target for Events {

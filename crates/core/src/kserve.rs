@@ -7,6 +7,7 @@
 pub mod body;
 mod capture;
 mod databricks;
+mod ground_truth;
 mod logger;
 mod oip;
 pub mod pairs;
@@ -38,6 +39,7 @@ enum Reader {
     Logger(LoggerEvents),
     Oip(OipBodies),
     Capture,
+    GroundTruth,
     Table,
 }
 
@@ -61,18 +63,28 @@ impl Joiner {
         self.pairs.counts()
     }
 
-    /// Reads an event of the logger. Where it completes a pair, the pair's rows are appended as predictions in JSON, as `Halves::rows`
-    /// writes them; returns how many.
+    /// Reads an event, of a record with this time (ms), where it has one. Where it completes a pair, the pair's rows are appended as predictions
+    /// in JSON, as `Halves::rows` writes them; returns how many.
     ///
     /// # Errors
     /// An event that is none of the logger, and a pair whose bodies cannot be read.
-    pub fn offer(&mut self, value: &[u8], headers: Option<&dyn Headers>, out: &mut Vec<u8>) -> Result<usize, Reject> {
-        let (id, found) = self.halves.read(value, headers, None)?;
+    pub fn offer(
+        &mut self,
+        value: &[u8],
+        headers: Option<&dyn Headers>,
+        record_ts: Option<i64>,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Reject> {
+        let (id, found) = self.halves.read(value, headers, record_ts)?;
         let pair = match found {
             Found::Half(side, half) => self.pairs.offer(0, &id, side, half),
             Found::Both(request, response) => {
                 self.pairs.both();
                 Some((request, response))
+            }
+            Found::Event(event) => {
+                out.extend_from_slice(&event);
+                return Ok(1);
             }
         };
         let Some((request, response)) = pair else { return Ok(0) };
@@ -86,7 +98,9 @@ impl Halves {
         let reader = match &settings.logged {
             Logged::Kserve => Reader::Logger(LoggerEvents::new(&settings, limits)),
             Logged::Oip { time } => Reader::Oip(OipBodies::new(&settings, time.clone(), limits)),
+            Logged::Mlserver => Reader::Oip(OipBodies::new(&settings, None, limits).keyed()),
             Logged::SageMaker => Reader::Capture,
+            Logged::GroundTruth => Reader::GroundTruth,
             Logged::Databricks => Reader::Table,
         };
         Self { settings, limits, reader }
@@ -128,8 +142,9 @@ impl Halves {
         }
         match &mut self.reader {
             Reader::Logger(events) => events.read(value, headers),
-            Reader::Oip(bodies) => bodies.read(value, record_ts),
+            Reader::Oip(bodies) => bodies.read(value, headers.and_then(Headers::key), record_ts),
             Reader::Capture => capture::read(value, &self.settings),
+            Reader::GroundTruth => ground_truth::read(value, record_ts),
             Reader::Table => databricks::read(value, &self.settings, self.limits.depth),
         }
     }

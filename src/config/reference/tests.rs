@@ -27,7 +27,7 @@ fn file(path: &str, more: &str) -> String {
             format!("{base}{kafka}sources: [{{topic: t, kind: labels, format: avro, schema: {{file: f{more}}}}}]\n")
         }
         "sources[].inference" => format!(
-            "{base}{kafka}sources: [{{topic: t, kind: predictions, format: oip, inference: {{{}}}}}]\n",
+            "{base}{kafka}sources: [{{topic: t, kind: predictions, model: m, format: oip, inference: {{{}}}}}]\n",
             more.trim_start_matches(", ")
         ),
         "sources[].kserve" => format!(

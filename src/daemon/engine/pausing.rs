@@ -63,7 +63,7 @@ impl Engine {
             }
             for (paused, slot) in paused.iter_mut().zip(&world.slots) {
                 let state = lock(&slot.state);
-                *paused |= state.topic == at && ahead.contains(&state.partition.partition);
+                *paused |= state.topic == at && ahead.contains(&topic.place(state.partition.partition));
             }
         }
         world.slots.iter().zip(paused).for_each(|(slot, paused)| slot.paused.store(paused, Ordering::Relaxed));

@@ -119,8 +119,8 @@ impl Engine {
         source.paused = slot.is_paused();
         source.max_ts = progress.iter().filter_map(|(p, _)| p.max_ts).max();
         source.idle = progress.iter().all(|(p, _)| p.idle);
-        if let Some(halves) = world.topics.get(state.topic).and_then(|topic| topic.halves.as_ref()) {
-            halves.set_idle(partition.partition, source.idle && !progress.is_empty());
+        if let Some((topic, halves)) = world.topics.get(state.topic).and_then(|t| Some((t, t.halves.as_ref()?))) {
+            halves.set_idle(topic.place(partition.partition), source.idle && !progress.is_empty());
         }
         source.ahead = progress.iter().map(|(_, ahead)| *ahead).max().unwrap_or(0);
         if let (Some(lag), next) = (source.lag(), source.next_offset) {
@@ -141,7 +141,7 @@ fn refresh_topics(view: &mut View, world: &World, topics: Vec<Read>) {
             view.rejected.insert((topic.name.clone(), *reason), *n);
         }
         view.unknown_model.insert(topic.name.clone(), read.unknown_model);
-        if let Some(halves) = &topic.halves {
+        if let Some(halves) = topic.own_halves() {
             view.halves.insert(topic.name.clone(), halves.counts());
         }
         let input = view.inputs.entry(topic.name.clone()).or_default();

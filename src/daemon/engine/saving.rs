@@ -70,15 +70,15 @@ impl Engine {
         let mut outbox = lock(&self.shared.outbox);
         outbox.settle();
         let mut sources = Vec::new();
-        let halves = |topic: &Topic| Some(topic.halves.as_ref()?.state(&topic.name));
+        let halves = |topic: &Topic| Some(topic.own_halves()?.state());
         let mut halves: Vec<HalvesState> = world.topics.iter().filter_map(halves).collect();
         for PartitionSlot { state, sources: of, .. } in &mut world.slots {
             let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let of_topic = halves.iter_mut().find(|of| of.topic == state.partition.topic);
-            if let (Some(of_topic), Some(reader)) = (of_topic, &state.reader.halves)
+            if let (Some(reader), Some(topic)) = (&state.reader.halves, world.topics.get(state.topic))
+                && let Some(of_topic) = halves.iter_mut().find(|of| of.topic == reader.topic())
                 && !reader.rows().is_empty()
             {
-                of_topic.rows.push((state.partition.partition, reader.rows().to_vec()));
+                of_topic.rows.push((topic.place(state.partition.partition), reader.rows().to_vec()));
             }
             let fronts = of.iter().filter_map(|(m, (source, _))| {
                 let model = world.models.get(*m)?;

@@ -17,18 +17,22 @@ use driftgate_core::kserve::{Halves, Settings};
 use driftgate_core::pipeline::batch::{Batch, decode};
 use driftgate_core::pipeline::lock;
 
-/// What a topic's partitions share.
+/// What a topic's partitions share, with those of the topic of its responses where it has one.
 pub struct TopicHalves {
+    /// The topic, or that of the requests.
+    topic: String,
     settings: Settings,
     limits: Limits,
     pairs: Mutex<Pairs>,
-    /// By partition: rows that a checkpoint kept, until the partition's reader takes them.
+    /// By place: rows that a checkpoint kept, until the partition's reader takes them.
     kept: Mutex<BTreeMap<i32, Vec<u8>>>,
 }
 
 /// What the reader of one partition has.
 pub struct HalvesReader {
     of: Arc<TopicHalves>,
+    /// What is added to its partitions' numbers.
+    lane: i32,
     halves: Halves,
     /// The models' names, by index, and the model of events that name none.
     models: Vec<String>,
@@ -43,9 +47,9 @@ pub struct HalvesReader {
 
 impl TopicHalves {
     #[must_use]
-    pub fn new(settings: Settings, limits: Limits) -> Self {
+    pub fn new(topic: String, settings: Settings, limits: Limits) -> Self {
         let pairs = Mutex::new(Pairs::new(settings.wait, settings.most_bytes));
-        Self { settings, limits, pairs, kept: Mutex::default() }
+        Self { topic, settings, limits, pairs, kept: Mutex::default() }
     }
 
     /// Goes on from what a checkpoint kept.
@@ -56,8 +60,8 @@ impl TopicHalves {
 
     /// What a checkpoint keeps of it; the readers' rows are added by the caller.
     #[must_use]
-    pub fn state(&self, topic: &str) -> HalvesState {
-        HalvesState { topic: topic.to_owned(), pairs: lock(&self.pairs).state(), rows: Vec::new() }
+    pub fn state(&self) -> HalvesState {
+        HalvesState { topic: self.topic.clone(), pairs: lock(&self.pairs).state(), rows: Vec::new() }
     }
 
     #[must_use]
@@ -65,27 +69,28 @@ impl TopicHalves {
         lock(&self.pairs).counts()
     }
 
-    /// Partitions that are ahead of another one while memory is short.
+    /// Places of partitions that are ahead of another one while memory is short.
     #[must_use]
     pub fn ahead(&self) -> Vec<i32> {
         lock(&self.pairs).ahead()
     }
 
-    pub fn set_idle(&self, partition: i32, idle: bool) {
-        lock(&self.pairs).set_idle(partition, idle);
+    pub fn set_idle(&self, place: i32, idle: bool) {
+        lock(&self.pairs).set_idle(place, idle);
     }
 
     /// A partition is read: its halves may meet any other's. Returns the rows that a checkpoint kept of it.
-    pub fn begin(&self, partition: i32) -> Vec<u8> {
-        lock(&self.pairs).reads(partition);
-        lock(&self.kept).remove(&partition).unwrap_or_default()
+    pub fn begin(&self, place: i32) -> Vec<u8> {
+        lock(&self.pairs).reads(place);
+        lock(&self.kept).remove(&place).unwrap_or_default()
     }
 }
 
 impl HalvesReader {
     #[must_use]
-    pub fn new(of: &Arc<TopicHalves>, models: Vec<String>, default_model: Option<usize>) -> Self {
+    pub fn new(of: &Arc<TopicHalves>, lane: i32, models: Vec<String>, default_model: Option<usize>) -> Self {
         Self {
+            lane,
             halves: Halves::new(of.settings.clone(), of.limits),
             of: Arc::clone(of),
             models,
@@ -94,6 +99,12 @@ impl HalvesReader {
             passed: BTreeMap::new(),
             scratch: Vec::new(),
         }
+    }
+
+    /// The topic under which a checkpoint keeps its rows.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.of.topic
     }
 
     /// Rows that are not counted yet.
@@ -169,9 +180,13 @@ impl HalvesReader {
                 lock(&self.of.pairs).both();
                 return self.halves.rows(&id, &request, &response, rows);
             }
+            Found::Event(event) => {
+                rows.extend_from_slice(&event);
+                return Ok(1);
+            }
         };
         let (model, ts) = (self.model(&half), half.ts);
-        let pair = lock(&self.of.pairs).offer(message.partition(), &id, side, half);
+        let pair = lock(&self.of.pairs).offer(self.lane + message.partition(), &id, side, half);
         let Some((request, response)) = pair else {
             // The other half may be as far behind it, and so may be the row.
             let passed = ts.saturating_sub(self.halves.wait());

@@ -142,6 +142,10 @@ impl Headers for Message<'_> {
     fn header(&self, name: &CStr) -> Option<&[u8]> {
         Message::header(self, name)
     }
+
+    fn key(&self) -> Option<&[u8]> {
+        Message::key(self)
+    }
 }
 
 impl Message<'_> {
@@ -159,6 +163,14 @@ impl Message<'_> {
             // Safety: the message has so many bytes there for as long as it lives.
             Some(bytes) => unsafe { std::slice::from_raw_parts(bytes.as_ptr(), self.message.len) },
         }
+    }
+
+    /// The key, if it has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        let bytes = NonNull::new(self.message.key.cast::<u8>())?;
+        // Safety: the message has so many bytes there for as long as it lives.
+        Some(unsafe { std::slice::from_raw_parts(bytes.as_ptr(), self.message.key_len) })
     }
 
     /// The last header of a name, if it has a value. The name ends with a zero.

@@ -28,6 +28,11 @@ const STRUCTURED: &str = "application/cloudevents";
 pub trait Headers {
     /// The last header of a name, if it has a value.
     fn header(&self, name: &CStr) -> Option<&[u8]>;
+
+    /// The record's key, if it has one.
+    fn key(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl fmt::Debug for dyn Headers + '_ {

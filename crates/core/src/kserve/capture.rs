@@ -189,7 +189,7 @@ mod tests {
         let settings = Settings { logged: Logged::SageMaker, version: Version::Fixed("1".into()), ..settings.clone() };
         let mut joiner = Joiner::new(settings, Limits::default());
         let mut out = Vec::new();
-        let n = joiner.offer(record.to_string().as_bytes(), None, &mut out)?;
+        let n = joiner.offer(record.to_string().as_bytes(), None, None, &mut out)?;
         assert_eq!(joiner.counts().joined, 1);
         let lines: Vec<Value> =
             out.split_inclusive(|b| *b == b'\n').map(|l| serde_json::from_slice(l).unwrap()).collect();

@@ -130,7 +130,7 @@ mod tests {
         };
         let mut joiner = Joiner::new(settings, Limits::default());
         let mut out = Vec::new();
-        joiner.offer(row.to_string().as_bytes(), None, &mut out)?;
+        joiner.offer(row.to_string().as_bytes(), None, None, &mut out)?;
         Ok(out.split_inclusive(|b| *b == b'\n').map(|l| serde_json::from_slice(l).unwrap()).collect())
     }
 

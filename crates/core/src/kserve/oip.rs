@@ -17,6 +17,8 @@ pub(super) struct OipBodies {
     at: Option<Vec<String>>,
     time: TimeFormat,
     depth: usize,
+    /// The key of a record is the id, before that of its body.
+    is_keyed: bool,
 }
 
 impl OipBodies {
@@ -27,14 +29,21 @@ impl OipBodies {
             at: time,
             time: TimeFormat::default(),
             depth: limits.depth,
+            is_keyed: false,
         }
     }
 
-    /// Reads a body, of a record with this time (ms): its id, and the half that it is.
+    /// The same, where the key of a record is the id, as `MLServer` takes it.
+    #[must_use]
+    pub fn keyed(self) -> Self {
+        Self { is_keyed: true, ..self }
+    }
+
+    /// Reads a body, of a record with this key and time (ms): its id, and the half that it is.
     ///
     /// # Errors
     /// What is no body of the protocol, and one without an id or a time.
-    pub fn read(&self, value: &[u8], record_ts: Option<i64>) -> Result<(String, Found), Reject> {
+    pub fn read(&self, value: &[u8], key: Option<&[u8]>, record_ts: Option<i64>) -> Result<(String, Found), Reject> {
         let body = Value::parse(value, self.depth)?;
         let there = |key| body.member(key).filter(|value| !matches!(value, Value::Scalar("null")));
         let side = match (there("outputs"), there("inputs")) {
@@ -49,7 +58,9 @@ impl OipBodies {
                 return Err(Reject::new(Reason::NotInference, detail));
             }
         };
-        let id = body.member("id").and_then(Value::text).filter(|id| !id.is_empty());
+        let key =
+            key.filter(|key| self.is_keyed && !key.is_empty()).map(|key| String::from_utf8_lossy(key).into_owned());
+        let id = key.or_else(|| body.member("id").and_then(Value::text)).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| Reject::new(Reason::NoId, "the body has no id, by which its other half is found"))?;
         let half = Half {
             ts: self.time(&body, record_ts)?,
@@ -116,7 +127,7 @@ mod tests {
         let bodies_at = bodies(Some("parameters/time"), Version::Parameter(vec!["model_version".into()]));
         let request = br#"{"id": "a", "inputs": [], "parameters": {"time": "2026-11-28T10:00:00.500Z"}}"#;
         let response = br#"{"model_name": "m", "model_version": "3", "id": "a", "outputs": [], "parameters": {"time": 1795860000500}}"#;
-        let (id, found) = bodies_at.read(request, None).unwrap();
+        let (id, found) = bodies_at.read(request, None, None).unwrap();
         let ts = 1_795_860_000_500;
         let half = |version: Option<&str>, model: Option<&str>, body: &[u8]| Half {
             ts,
@@ -125,17 +136,17 @@ mod tests {
             body: body.to_vec(),
         };
         assert_eq!((id.as_str(), found), ("a", Found::Half(Side::Request, half(None, None, request))));
-        let (_, found) = bodies_at.read(response, Some(5)).unwrap();
+        let (_, found) = bodies_at.read(response, None, Some(5)).unwrap();
         assert_eq!(found, Found::Half(Side::Response, half(Some("3"), Some("m"), response)));
-        let (_, found) = bodies(None, Version::Fixed("9".into())).read(request, Some(ts)).unwrap();
+        let (_, found) = bodies(None, Version::Fixed("9".into())).read(request, None, Some(ts)).unwrap();
         assert_eq!(found, Found::Half(Side::Request, half(Some("9"), None, request)));
     }
 
     #[test]
     fn a_request_may_name_the_outputs_that_it_asks_for() {
-        let side = |text: &str| match bodies(None, Version::Response).read(text.as_bytes(), Some(1)).unwrap().1 {
+        let side = |text: &str| match bodies(None, Version::Response).read(text.as_bytes(), None, Some(1)).unwrap().1 {
             Found::Half(side, _) => side,
-            Found::Both(..) => unreachable!("a body is one half"),
+            _ => unreachable!("a body is one half"),
         };
         // As Triton's client writes it, and as pydantic models of MLServer do.
         for request in [
@@ -148,9 +159,23 @@ mod tests {
     }
 
     #[test]
+    fn mlserver_takes_the_key_of_a_record_before_the_id_of_its_body() {
+        let keyed = bodies(None, Version::Response).keyed();
+        let id =
+            |of: &OipBodies, key: Option<&[u8]>, text: &str| of.read(text.as_bytes(), key, Some(1)).map(|(id, _)| id);
+        let request = r#"{"id": "body", "inputs": []}"#;
+        assert_eq!(id(&keyed, Some(b"key"), request).unwrap(), "key");
+        assert_eq!(id(&keyed, Some(b""), request).unwrap(), "body");
+        assert_eq!(id(&keyed, None, request).unwrap(), "body");
+        assert_eq!(id(&keyed, Some(b"key"), r#"{"inputs": []}"#).unwrap(), "key");
+        assert_eq!(id(&keyed, None, r#"{"inputs": []}"#).unwrap_err().reason, Reason::NoId);
+        assert_eq!(id(&bodies(None, Version::Response), Some(b"key"), request).unwrap(), "body");
+    }
+
+    #[test]
     fn what_is_no_half_is_told() {
         let at = bodies(Some("t"), Version::Response);
-        let told = |text: &str| at.read(text.as_bytes(), Some(1)).unwrap_err().reason;
+        let told = |text: &str| at.read(text.as_bytes(), None, Some(1)).unwrap_err().reason;
         assert_eq!(told("nope"), Reason::NotJson);
         assert_eq!(told("{}"), Reason::NotInference);
         assert_eq!(told("[]"), Reason::NotInference);
@@ -163,7 +188,7 @@ mod tests {
         for bad in ["[1]", "\"x\"", "true", "null"] {
             assert_eq!(told(&format!(r#"{{"id": "a", "inputs": [], "t": {bad}}}"#)), Reason::BadTime, "{bad}");
         }
-        let line = bodies(None, Version::Response).read(br#"{"id": "a", "inputs": []}"#, None).unwrap_err();
+        let line = bodies(None, Version::Response).read(br#"{"id": "a", "inputs": []}"#, None, None).unwrap_err();
         assert!(line.reason == Reason::NoTime && line.detail.contains("inference: {time: /parameters/time}"), "{line}");
     }
 }

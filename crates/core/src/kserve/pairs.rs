@@ -38,6 +38,8 @@ pub enum Found {
     Half(Side, Half),
     /// A request and its response.
     Both(Half, Half),
+    /// An event by itself, in JSON, with a line feed behind it.
+    Event(Vec<u8>),
 }
 
 /// What became of halves.

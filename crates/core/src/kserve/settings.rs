@@ -9,8 +9,12 @@ pub enum Logged {
     /// Bodies of the Open Inference Protocol, a request or a response each: where the time stands in them, by the parts of a JSON pointer.
     /// Without it, it is the record's.
     Oip { time: Option<Vec<String>> },
+    /// The same as `MLServer` reads and writes them on Kafka: the key of the record is the id, before the body's.
+    Mlserver,
     /// Records of `SageMaker`'s data capture: a request and its response each.
     SageMaker,
+    /// Records of `SageMaker`'s ground truth: a label each.
+    GroundTruth,
     /// Rows of Databricks' inference tables, as objects: a request and its response each.
     Databricks,
 }

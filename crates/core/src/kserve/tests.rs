@@ -16,8 +16,8 @@ fn event(kind: &str, id: &str, ms: i64, data: &str) -> String {
 fn joined(settings: Settings, request: &str, response: &str) -> Result<Vec<Json>, Reject> {
     let mut joiner = Joiner::new(settings, Limits::default());
     let mut out = Vec::new();
-    assert_eq!(joiner.offer(event("response", "p", 512, response).as_bytes(), None, &mut out)?, 0);
-    let rows = joiner.offer(event("request", "p", 500, request).as_bytes(), None, &mut out)?;
+    assert_eq!(joiner.offer(event("response", "p", 512, response).as_bytes(), None, None, &mut out)?, 0);
+    let rows = joiner.offer(event("request", "p", 500, request).as_bytes(), None, None, &mut out)?;
     let lines: Vec<Json> = out.split_inclusive(|b| *b == b'\n').map(|l| serde_json::from_slice(l).unwrap()).collect();
     assert_eq!((rows, joiner.counts().joined, joiner.counts().waiting), (lines.len(), 1, 0));
     Ok(lines)
@@ -124,7 +124,7 @@ fn what_cannot_be_read_is_refused_with_a_reason_and_leaves_no_row() {
         ("{}".to_owned(), Reason::BadCloudevent),
         (String::new(), Reason::NotJson),
     ] {
-        assert_eq!(joiner.offer(text.as_bytes(), None, &mut out).unwrap_err().reason, reason, "{text}");
+        assert_eq!(joiner.offer(text.as_bytes(), None, None, &mut out).unwrap_err().reason, reason, "{text}");
     }
     assert!(out.is_empty() && joiner.counts() == Counts::default());
 }

@@ -1,6 +1,8 @@
-"""driftgate from Python: the verdicts of `driftgate replay`, in one process or on the workers of Spark or Ray.
+"""driftgate from Python: a daemon by its HTTP API, and verdicts of files on one machine, on Spark or on Ray.
 
-The package calls the `driftgate` binary that its wheel carries; `DRIFTGATE_BINARY` names another one.
+- `Client` asks a running daemon and tells it things: register, evidence, gate, approve, promote, verdicts, history.
+
+All else calls the `driftgate` binary that the wheel carries; `DRIFTGATE_BINARY` names another one.
 
 - `replay` judges files on this machine.
 - `driftgate.spark.replay` and `driftgate.ray.replay` judge files on a cluster. The engine schedules splits of files
@@ -12,12 +14,15 @@ Whatever fails raises `Error`. Times are epoch milliseconds or RFC 3339 texts in
 """
 
 from ._binary import binary, version
-from ._errors import Error
+from ._client import Client
+from ._errors import ApiError, Error
 from ._local import replay
 from ._outcome import Outcome
 from ._passes import carry, carry_pairs, count, describe, judge, merge, pair, scan, share, splits
 
 __all__ = [
+    "ApiError",
+    "Client",
     "Error",
     "Outcome",
     "binary",

@@ -29,3 +29,24 @@ class Error(Exception):
         if not self.command:
             return f"{self.text}{where and f' ({self.host})'}"
         return f"`driftgate {self.command}`{where}{how or ' failed'}: {self.text}"
+
+
+class ApiError(Error):
+    """A daemon refused a request, could not be reached, or gave no answer that can be read.
+
+    Attributes:
+        text: What the daemon said is wrong and what to do, or why there is no answer.
+        status: The answer's status of HTTP; `None` where there was none.
+        request: Method and path.
+    """
+
+    def __init__(self, text: str, status: Optional[int] = None, request: str = "") -> None:
+        super().__init__(text)
+        # What a copy is made of.
+        self.args = (text, status, request)
+        self.status = status
+        self.request = request
+
+    def __str__(self) -> str:
+        how = "" if self.status is None else f" is answered with status {self.status}"
+        return f"{self.request}{how or ' failed'}: {self.text}" if self.request else self.text

@@ -1,4 +1,4 @@
-//! The Python package with the binary of this build: runs the suites of `tests/python`, on one machine, Spark and Ray.
+//! The Python package with the binary of this build: runs the suites of `tests/python`, on one machine, Spark and Ray, and against a daemon.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::Command;
 use polars_io::SerReader as _;
 use polars_io::prelude::{ParquetReader, ParquetWriter};
 
+use crate::broker::{Daemon, brokers, topic, wait_for};
 use crate::support::{Folder, interpreter};
 
 /// Rows of a group of the flights: their files have one group each in the repository.
@@ -34,15 +35,21 @@ fn flights() -> Folder {
 /// Runs a suite; it has to run at least one test, skip none and pass.
 #[track_caller]
 fn passes(python: &Path, suite: &str, flights: Option<&Folder>) {
+    let of_flights = flights.map(|folder| ("DRIFTGATE_TEST_FLIGHTS", folder.path("").into_os_string()));
+    runs(python, suite, of_flights);
+}
+
+/// The same with one more variable of the environment.
+#[track_caller]
+fn runs(python: &Path, suite: &str, variable: Option<(&str, std::ffi::OsString)>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let of_flights = flights.map(|folder| ("DRIFTGATE_TEST_FLIGHTS", folder.path("")));
     let output = Command::new(python)
         .args(["-m", "unittest", "--verbose", suite])
         .current_dir(root.join("tests/python"))
         .env("PYTHONPATH", root.join("python"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("DRIFTGATE_BINARY", env!("CARGO_BIN_EXE_driftgate"))
-        .envs(of_flights)
+        .envs(variable)
         .output()
         .unwrap_or_else(|e| panic!("{} cannot be run: {e}", python.display()));
     let said = String::from_utf8_lossy(&output.stderr);
@@ -59,6 +66,27 @@ fn replay_gives_the_bytes_of_the_command_and_errors_hold_its_text() {
 #[test]
 fn the_passes_take_and_give_bytes_and_refuse_what_does_not_fit() {
     passes(Path::new("python3"), "test_passes", None);
+}
+
+#[test]
+fn the_client_asks_and_tells_a_daemon_and_says_what_it_refuses() {
+    let folder = flights();
+    let of = |name: &str, role: &str| format!("{name}-secret-of-these-tests-0123456789 {role} * {name}\n");
+    folder.write_secret("tokens", of("operator", "operator") + &of("reader", "viewer"));
+    folder.write(
+        "driftgate.yaml",
+        format!(
+            "policies: [policy-core.yaml]\nkafka: {{brokers: \"{}\"}}\nsources: [{{topic: {}, kind: predictions}}, {{topic: {}, kind: labels}}]\n\
+             http: {{listen: \"127.0.0.1:0\", tokens_file: tokens}}\nregistry: {{embedded: {{path: r.db}}}}\nstate: {{path: state}}\n",
+            brokers(),
+            topic("client", 1),
+            topic("client-labels", 1)
+        ),
+    );
+    let daemon = Daemon::start(&folder.path("driftgate.yaml"), &[]);
+    wait_for("the daemon to be ready", || (daemon.get("/ready").0 == 200).then_some(()));
+    runs(Path::new("python3"), "test_client", Some(("DRIFTGATE_TEST_DAEMON", daemon.url.clone().into())));
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]

@@ -70,7 +70,9 @@ fn the_passes_take_and_give_bytes_and_refuse_what_does_not_fit() {
 
 #[test]
 fn the_client_asks_and_tells_a_daemon_and_says_what_it_refuses() {
-    let folder = flights();
+    let folder = Folder::new();
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flights/policy-core.yaml");
+    std::fs::copy(policy, folder.path("policy-core.yaml")).unwrap();
     let of = |name: &str, role: &str| format!("{name}-secret-of-these-tests-0123456789 {role} * {name}\n");
     folder.write_secret("tokens", of("operator", "operator") + &of("reader", "viewer"));
     folder.write(

@@ -14,7 +14,7 @@ fn serves(source: &SourceConfig, model: &str) -> bool {
 /// Sources of models that no policy is for.
 pub fn unknown_models(config: &Config, policies: &[&Policy]) -> Vec<Lint> {
     let mut found = Vec::new();
-    for (at, source) in config.sources.iter().enumerate() {
+    for (at, source) in config.sources.iter().enumerate().filter(|(_, source)| source.requests.is_none()) {
         let named = source.models.iter().map(|m| ("models", m)).chain(source.model.iter().map(|m| ("model", m)));
         for (key, model) in named.filter(|(_, m)| !policies.iter().any(|p| p.model == **m)) {
             let known: Vec<&str> = policies.iter().map(|p| p.model.as_str()).collect();

@@ -123,7 +123,13 @@ fn needs(config: &Config) -> BTreeMap<String, Need> {
         need.operations.extend(operations);
     };
     for (at, source) in config.sources.iter().enumerate() {
-        need(&source.topic, format!("sources[{at}].topic"), &[Read, Describe]);
+        // Responses stand where their requests are listed.
+        let listed = source.requests.as_ref().and_then(|of| config.sources.iter().position(|s| s.topic == *of));
+        let path = listed.map_or_else(
+            || format!("sources[{at}].topic"),
+            |requests| format!("sources[{requests}].inference.responses"),
+        );
+        need(&source.topic, path, &[Read, Describe]);
     }
     let publish = &config.publish;
     let dead = match publish.dead_letters.as_ref().map(|dead| &dead.to) {

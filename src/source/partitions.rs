@@ -38,7 +38,7 @@ pub fn of(path: &Path) -> Vec<PartitionColumn> {
     columns
 }
 
-/// The end of the hour, in ms since 1970, that a path's folders name as SageMaker lays them out (`yyyy/mm/dd/hh`, UTC): what lies there was
+/// The end of the hour, in ms since 1970, that a path's folders name as `SageMaker` lays them out (`yyyy/mm/dd/hh`, UTC): what lies there was
 /// collected by then.
 #[must_use]
 pub fn hour_of(path: &Path) -> Option<i64> {

@@ -1,4 +1,4 @@
-//! Requests and responses in a topic each, as MLServer reads and writes them on Kafka, by the keys of their records.
+//! Requests and responses in a topic each, as `MLServer` reads and writes them on Kafka, by the keys of their records.
 
 use serde_json::json;
 

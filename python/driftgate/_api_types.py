@@ -468,6 +468,7 @@ class RuleResult(TypedDict):
     """One rule on one subject. Which evidence stands beside these fields depends on the metric."""
 
     bins: NotRequired[Optional[list[dict[str, Any]]]]
+    importance: NotRequired[Optional[float]]
     limit: NotRequired[Optional[dict[str, Any]]]
     metric: str
     muted: NotRequired[Optional[bool]]

@@ -74,23 +74,41 @@ pub struct Identity {
 struct Assignments {
     units_topic: String,
     on_change: OnChange,
-    /// Slots of which something is counted here.
-    busy: (Mutex<BTreeSet<Slot>>, Condvar),
+    held: (Mutex<Held>, Condvar),
     /// The group is being left: what is assigned meanwhile is counted nowhere here.
     leaving: Arc<AtomicBool>,
 }
 
+/// What this process has.
+#[derive(Default)]
+struct Held {
+    /// Slots that the coordinator assigned and has not wanted back.
+    assigned: BTreeSet<Slot>,
+    /// Slots of which something is counted here.
+    busy: BTreeSet<Slot>,
+}
+
 impl Assignments {
     fn set_free(&self, is_free: impl Fn(Slot) -> bool) {
-        let (busy, changed) = &self.busy;
-        lock(busy).retain(|slot| !is_free(*slot));
+        let (held, changed) = &self.held;
+        lock(held).busy.retain(|slot| !is_free(*slot));
         changed.notify_all();
     }
 
+    fn assigned(&self, slots: &BTreeSet<Slot>) {
+        let mut held = lock(&self.held.0);
+        held.assigned.extend(slots);
+        held.busy.extend(slots);
+    }
+
+    fn unassigned(&self, slots: &BTreeSet<Slot>) {
+        lock(&self.held.0).assigned.retain(|slot| !slots.contains(slot));
+    }
+
     fn wait_until_free(&self, slots: &BTreeSet<Slot>) {
-        let (busy, changed) = &self.busy;
-        let waits = |busy: &mut BTreeSet<Slot>| !busy.is_disjoint(slots) && !self.leaving.load(Ordering::Relaxed);
-        drop(changed.wait_timeout_while(lock(busy), LAST_COMMIT, waits));
+        let (held, changed) = &self.held;
+        let waits = |held: &mut Held| !held.busy.is_disjoint(slots) && !self.leaving.load(Ordering::Relaxed);
+        drop(changed.wait_timeout_while(lock(held), LAST_COMMIT, waits));
     }
 
     fn slots(&self, list: &TopicPartitionList) -> BTreeSet<Slot> {
@@ -111,6 +129,7 @@ impl ConsumerContext for Listener<Assignments> {
         if slots.is_empty() {
             return;
         }
+        self.own.unassigned(&slots);
         if consumer.assignment_lost() {
             (self.own.on_change)(Change::Lost(slots));
         } else {
@@ -127,7 +146,7 @@ impl ConsumerContext for Listener<Assignments> {
         }
         // Nothing is to be fetched: there are no records.
         let _ = consumer.pause(list);
-        lock(&self.own.busy.0).extend(&slots);
+        self.own.assigned(&slots);
         (self.own.on_change)(Change::Assigned(slots));
     }
 }
@@ -170,7 +189,7 @@ impl Membership {
         let own = Assignments {
             units_topic: identity.units_topic.clone(),
             on_change,
-            busy: (Mutex::default(), Condvar::new()),
+            held: (Mutex::default(), Condvar::new()),
             leaving: Arc::clone(&leaving),
         };
         let consumer: BaseConsumer<Listener<Assignments>> = config.create_with_context(Listener::new(own))?;
@@ -198,6 +217,17 @@ impl Membership {
     /// Nothing is counted of a slot here any more: the coordinator may give it to another process.
     pub fn give_back(&self, slot: Slot) {
         self.consumer.context().own.set_free(|busy| busy == slot);
+    }
+
+    /// Something is counted of a slot here once more, unless it is not this process's any more: whether it is.
+    #[must_use]
+    pub fn take_again(&self, slot: Slot) -> bool {
+        let mut held = lock(&self.consumer.context().own.held.0);
+        let is_mine = held.assigned.contains(&slot);
+        if is_mine {
+            held.busy.insert(slot);
+        }
+        is_mine
     }
 
     /// Leaves the group, which gives its slots to other members at once; waits a moment for the brokers.
@@ -312,7 +342,10 @@ mod tests {
         assert_eq!(decided.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned([0, 1, 2].into())));
         // One is given back, and the others are as where the assignment comes between the last look at it and the end.
         membership.give_back(1);
-        assert_eq!(*lock(&membership.consumer.context().own.busy.0), [0, 2].into());
+        let busy = || lock(&membership.consumer.context().own.held.0).busy.clone();
+        assert_eq!(busy(), [0, 2].into());
+        assert!(membership.take_again(1) && !membership.take_again(3));
+        assert_eq!(busy(), [0, 1, 2].into());
         let begun = Instant::now();
         membership.leave();
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());

@@ -211,6 +211,11 @@ fn of_part(part: &Part, why: &str) -> Option<Problem> {
             format!("{model}: {why}"),
             "see the producers' keys, partitioners and numbers of partitions",
         ),
+        Part::Slot(name) => (
+            Severity::Halted,
+            format!("nothing is done here for {name}, which is this process's: {why}"),
+            "see that the brokers answer in time; after ten failures one soon after the other the process ends, and is to be started again",
+        ),
         Part::Sink(_) => return None,
     };
     Some(Problem::of_daemon(severity, problem, next))

@@ -53,7 +53,7 @@ impl Cluster {
     /// Takes over as a process does: fences, reads to the end, and writes from then on.
     fn own(&self, registry: &Arc<Embedded>, tail: &Tail) -> Arc<LedgerLog> {
         let producer = Arc::new(Producer::new(&self.properties, &format!("{}-ledger", self.topic), WAIT).unwrap());
-        let place = tail.catch_up(Instant::now() + WAIT).unwrap();
+        let place = tail.catch_up(Instant::now() + WAIT, &|| false).unwrap();
         let member = Arc::clone(&self.member);
         let commit = WithGroup { producer, metadata: move || member.group_metadata() };
         let id = || registry.likeness().unwrap().id;
@@ -93,7 +93,7 @@ fn whole(registry: &Embedded) -> Vec<u8> {
 }
 
 fn caught_up(tail: &Tail) -> Place {
-    tail.catch_up(Instant::now() + WAIT).unwrap()
+    tail.catch_up(Instant::now() + WAIT, &|| false).unwrap()
 }
 
 fn copies_equal(owner: &Path, other: &Path) {

@@ -24,6 +24,8 @@ const ASK: Duration = Duration::from_secs(1);
 /// An answer about the end that takes longer is asked for by reading anew.
 const ANSWER: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(5);
+/// How often whoever waits for the end looks whether it is still to wait.
+const STOPS: Duration = Duration::from_millis(100);
 /// How long a registry's file that cannot be written is left alone.
 const LATER: Duration = Duration::from_secs(1);
 
@@ -140,22 +142,22 @@ impl Tail {
         place
     }
 
-    /// Waits until everything is read that is in the log now.
+    /// Waits until everything is read that is in the log now, or `stops`.
     ///
     /// # Errors
     /// A log that was not read to its end until then, or that the registry does not follow.
-    pub fn catch_up(&self, deadline: Instant) -> Result<Place, TailError> {
+    pub fn catch_up(&self, deadline: Instant, stops: &dyn Fn() -> bool) -> Result<Place, TailError> {
         let mut state = lock(&self.shared.state);
         state.asked += 1;
         let mine = state.asked;
         self.shared.changed.notify_all();
         while state.reached < mine {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || stops() {
                 let why = state.place.seen.problem.clone().or_else(|| state.place.trouble.clone());
                 return Err(TailError::Late(why.unwrap_or_else(|| "the brokers do not answer".to_owned())));
             }
-            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.shared.changed.wait_timeout(state, left.min(STOPS)).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(state);
         let place = self.at();

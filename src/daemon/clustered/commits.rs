@@ -21,13 +21,26 @@ use driftgate_core::pipeline::lock;
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(75);
 
-/// Why a slot is not this process's any more.
+/// Why nothing is done for a slot any more, the graver the later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loss {
+    /// What was committed is not known, or this producer can write no more: where the slot is still this process's, it takes it over once
+    /// more, from what the brokers have.
+    Again(String),
     /// The coordinator gave it to another process: this one goes on with what else it has.
     Taken(String),
-    /// What was committed is not known, or another process keeps this one from writing: it has to end.
+    /// The process has to end.
     Fatal(String),
+}
+
+impl Loss {
+    fn gravity(&self) -> u8 {
+        match self {
+            Self::Again(_) => 0,
+            Self::Taken(_) => 1,
+            Self::Fatal(_) => 2,
+        }
+    }
 }
 
 /// What commits go through, once the slot is owned.
@@ -94,7 +107,7 @@ impl Commits {
     pub fn lose(&self, why: Loss) {
         {
             let mut lost = lock(&self.lost);
-            if !matches!(*lost, Some(Loss::Fatal(_))) {
+            if lost.as_ref().is_none_or(|before| before.gravity() < why.gravity()) {
                 *lost = Some(why);
             }
         }
@@ -157,7 +170,7 @@ impl Commits {
                     thread::sleep(PAUSE);
                 }
                 Outcome::Ended(why) | Outcome::Unknown(why) => {
-                    self.lose(Loss::Fatal(unknown(&why)));
+                    self.lose(Loss::Again(unknown(&why)));
                     return Outcome::Unknown(why);
                 }
                 refused @ Outcome::Refused(_) => return refused,
@@ -181,7 +194,7 @@ impl state_log::Commits for Commits {
         };
         let outcome = through.producer.commit(records, None);
         if let Outcome::Ended(why) | Outcome::Unknown(why) = &outcome {
-            self.lose(Loss::Fatal(unknown(why)));
+            self.lose(Loss::Again(unknown(why)));
         }
         outcome
     }
@@ -194,8 +207,30 @@ impl state_log::Commits for Commits {
 }
 
 fn unknown(why: &str) -> String {
-    format!(
-        "whether a commit of the state succeeded is unknown, or another process took over: {why}; the process ends, and stands by once it is \
-         started again"
-    )
+    format!("whether a commit of the state succeeded is unknown, or another process took over: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_reason_stays_and_stops_what_is_done() {
+        let commits = Commits::new(1, "u.shop", "g-a-u.shop", Results::new("results", "u.shop"));
+        let (again, taken, fatal) = (Loss::Again("a".into()), Loss::Taken("t".into()), Loss::Fatal("f".into()));
+        assert!(commits.lost().is_none() && !commits.control.is_stopping());
+        for (said, stays) in [
+            (&again, &again),
+            (&Loss::Again("later".into()), &again),
+            (&taken, &taken),
+            (&again, &taken),
+            (&fatal, &fatal),
+            (&taken, &fatal),
+        ] {
+            commits.lose(said.clone());
+            assert_eq!(commits.lost().as_ref(), Some(stays));
+        }
+        assert!(commits.control.is_stopping());
+        assert_eq!(commits.commit(&[]), Outcome::Refused("the slot is not owned here".to_owned()));
+    }
 }

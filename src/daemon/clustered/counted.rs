@@ -50,9 +50,9 @@ pub fn run(tenure: &Tenure<'_>, daemon: &Daemon<'_>, unit: &Unit) -> anyhow::Res
             let mut threads = Threads::default();
             let done = of_unit.run(base, checkpoint, None, &mut threads);
             if !tenure.is_over() {
-                // Nobody wants it back, so nobody would take it over.
+                // Nobody wants it back, so nobody else would take it over.
                 let why = done.as_ref().err().map_or_else(|| "see the log above".to_owned(), |e| format!("{e:#}"));
-                tenure.commits.lose(Loss::Fatal(format!("it is not counted any more: {why}")));
+                tenure.commits.lose(Loss::Again(format!("it is not counted any more: {why}")));
             }
             // Also after an error nothing goes on.
             tenure.commits.control.stop();
@@ -62,6 +62,11 @@ pub fn run(tenure: &Tenure<'_>, daemon: &Daemon<'_>, unit: &Unit) -> anyhow::Res
         }
     });
     forget(tenure, unit);
+    if let Err(e) = &done
+        && !tenure.is_over()
+    {
+        tenure.commits.lose(Loss::Again(format!("it cannot be taken over or counted: {e:#}")));
+    }
     done
 }
 

@@ -10,10 +10,11 @@ use anyhow::{anyhow, bail};
 
 use super::commits::{Commits, Through};
 use super::parts::Parts;
-use crate::cluster::member::Committed;
+use crate::cluster::member::{Committed, Listed};
 use crate::cluster::producer::{self, Producer};
 use crate::telemetry::events::cluster::Retried;
 use crate::view::cluster::Role as Shown;
+use crate::view::failing::Part;
 use driftgate_core::cluster::claim::Claim;
 use driftgate_core::cluster::ownership::{Event, Step};
 use driftgate_core::cluster::units;
@@ -21,11 +22,15 @@ use driftgate_core::cluster::units;
 /// A question to the brokers, or a producer that is made, takes at most so long; then it is tried again.
 pub const WITHIN: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
+/// What people call the ledger's slot; the others have the names of units.
+pub const LEDGER_NAME: &str = "the ledger";
 
 /// One time that a slot is this process's.
 pub struct Tenure<'t> {
     pub parts: &'t Parts,
     pub commits: Arc<Commits>,
+    /// It was this process's before: the coordinator has said nothing new.
+    pub is_again: bool,
 }
 
 impl Tenure<'_> {
@@ -41,6 +46,11 @@ impl Tenure<'_> {
         let Some(()) = self.patiently("waiting for processes of another configuration", || self.same_layout())? else {
             return Ok(None);
         };
+        if self.is_again {
+            let Some(()) = self.patiently("asking whether it is still this process's", || self.is_listed())? else {
+                return Ok(None);
+            };
+        }
         let commits = &self.commits;
         let slot = commits.slot();
         let mut steps: VecDeque<Step> = commits.on(Event::Assigned([slot].into())).into();
@@ -102,6 +112,18 @@ impl Tenure<'_> {
         }
     }
 
+    /// The coordinator lists the slot as this process's: whom the claim names is another time of this process, or one that is gone, and
+    /// never a process that has it now.
+    fn is_listed(&self) -> anyhow::Result<()> {
+        let (slot, cluster) = (self.commits.slot(), &self.parts.cluster);
+        let members = self.parts.membership.members(WITHIN)?;
+        let mine = |of: &Listed| of.instance == cluster.instance && of.advertise == cluster.advertise;
+        if members.iter().any(|member| mine(member) && member.slots.contains(&slot)) {
+            return Ok(());
+        }
+        bail!("the group does not list it as this process's now")
+    }
+
     fn claim(&self) -> anyhow::Result<Option<Claim>> {
         let found = self.parts.membership.committed(&self.parts.names.units, self.commits.slot(), WITHIN)?;
         found.map(|Committed { offset, metadata }| Ok(Claim::read(offset, &metadata)?)).transpose()
@@ -145,9 +167,18 @@ impl Tenure<'_> {
         self.parts.membership.give_back(self.commits.slot());
     }
 
+    /// What fails where this does.
+    fn part(&self) -> Part {
+        let unit = self.parts.unit(self.commits.slot());
+        Part::Slot(unit.map_or_else(|| LEDGER_NAME.to_owned(), |unit| unit.name.clone()))
+    }
+
     /// The view says from now on what this process does with the slot.
     pub fn show(&self, role: Shown) {
         let slot = self.commits.slot();
+        if role == Shown::Owner {
+            self.parts.view.works(&self.part());
+        }
         let mut view = self.parts.view.write();
         let Some(cluster) = &mut view.cluster else { return };
         match self.parts.unit(slot) {

@@ -1,20 +1,24 @@
 //! What this process has: a thread for each slot that the coordinator assigned to it. A slot that is lost or wanted back ends its thread, and the
-//! others go on. Only where it is not known what was committed does the process end.
+//! others go on; so they do where it is not known what was committed to a slot: it is taken over anew, from what the brokers have. Only what
+//! fails again and again ends the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Instant;
 
 use anyhow::anyhow;
 
+use super::again::Again;
 use super::commits::{Commits, Loss};
 use super::parts::Parts;
-use super::tenure::Tenure;
+use super::tenure::{LEDGER_NAME, Tenure};
 use super::{counted, written};
 use crate::cluster::member::Change;
 use crate::cluster::results::Results;
 use crate::daemon::counting::Daemon;
-use crate::telemetry::events::cluster::{Assigned, GaveBack, GivesBack, LostUnit};
+use crate::telemetry::events::cluster::{Assigned, GaveBack, GivesBack, LostUnit, TakenAgain};
+use crate::view::failing::Part;
 use driftgate_core::cluster::ownership::Slot;
 use driftgate_core::cluster::units;
 use driftgate_core::pipeline::lock;
@@ -40,18 +44,21 @@ pub struct Tenures<'s, 'e> {
     threads: BTreeMap<Slot, (Arc<Commits>, Handle<'s>)>,
     /// Assigned again while the thread of before still ends.
     next: BTreeSet<Slot>,
+    /// Taken over once more by this process, after a pause.
+    again: Again,
     /// Policies were asked to be read again since the start.
     is_reloaded: bool,
 }
 
 impl<'s, 'e> Tenures<'s, 'e> {
     pub fn new(scope: &'s Scope<'s, 'e>, daemon: &'e Daemon<'e>, parts: &'e Parts, here: Here) -> Self {
-        Self { scope, daemon, parts, here, threads: BTreeMap::new(), next: BTreeSet::new(), is_reloaded: false }
+        let (threads, next, again) = (BTreeMap::new(), BTreeSet::new(), Again::default());
+        Self { scope, daemon, parts, here, threads, next, again, is_reloaded: false }
     }
 
     /// What a slot stands for, as people call it.
     fn name(&self, slot: Slot) -> &str {
-        self.parts.unit(slot).map_or("the ledger", |unit| unit.name.as_str())
+        self.parts.unit(slot).map_or(LEDGER_NAME, |unit| unit.name.as_str())
     }
 
     /// Takes in what the coordinator decided.
@@ -60,7 +67,7 @@ impl<'s, 'e> Tenures<'s, 'e> {
             Change::Assigned(slots) => slots.into_iter().for_each(|slot| self.assign(slot)),
             Change::Revoked(slots) => {
                 for slot in slots {
-                    self.next.remove(&slot);
+                    self.not_wanted(slot);
                     match self.threads.get(&slot) {
                         Some((commits, _)) => {
                             GivesBack { what: self.name(slot) }.emit();
@@ -72,7 +79,7 @@ impl<'s, 'e> Tenures<'s, 'e> {
             }
             Change::Lost(slots) => {
                 for slot in &slots {
-                    self.next.remove(slot);
+                    self.not_wanted(*slot);
                     if self.threads.contains_key(slot) {
                         LostUnit { what: self.name(*slot) }.emit();
                     }
@@ -80,6 +87,18 @@ impl<'s, 'e> Tenures<'s, 'e> {
                 lose(&self.here, &slots);
             }
         }
+    }
+
+    /// The slot is another process's, or about to be.
+    fn not_wanted(&mut self, slot: Slot) {
+        self.next.remove(&slot);
+        self.again.forget(slot);
+        self.works(slot);
+    }
+
+    /// Nothing of the slot fails here any more.
+    fn works(&self, slot: Slot) {
+        self.parts.view.works(&Part::Slot(self.name(slot).to_owned()));
     }
 
     fn assign(&mut self, slot: Slot) {
@@ -90,13 +109,14 @@ impl<'s, 'e> Tenures<'s, 'e> {
         if self.threads.contains_key(&slot) {
             self.next.insert(slot);
         } else if !self.daemon.control.is_stopping() {
-            self.start(slot);
+            Assigned { what: self.name(slot) }.emit();
+            self.start(slot, false);
         }
     }
 
-    fn start(&mut self, slot: Slot) {
+    fn start(&mut self, slot: Slot, is_again: bool) {
         let (parts, daemon) = (self.parts, self.daemon);
-        Assigned { what: self.name(slot) }.emit();
+        self.again.forget(slot);
         let unit = parts.unit(slot);
         let key = parts.key(slot);
         let results = Results::new(&parts.names.results, &key);
@@ -105,7 +125,7 @@ impl<'s, 'e> Tenures<'s, 'e> {
             commits.control.reload_policies();
         }
         lock(&self.here).insert(slot, Arc::clone(&commits));
-        let tenure = Tenure { parts, commits: Arc::clone(&commits) };
+        let tenure = Tenure { parts, commits: Arc::clone(&commits), is_again };
         let work = move || {
             let done = match unit {
                 Some(unit) => counted::run(&tenure, daemon, unit),
@@ -117,7 +137,7 @@ impl<'s, 'e> Tenures<'s, 'e> {
         self.threads.insert(slot, (commits, self.scope.spawn(work)));
     }
 
-    /// Takes in which threads have ended, and has the others read policies again if that was asked for.
+    /// Takes in which threads have ended, takes over again what is due, and has the others read policies again if that was asked for.
     ///
     /// # Errors
     /// Why the process has to end.
@@ -140,11 +160,18 @@ impl<'s, 'e> Tenures<'s, 'e> {
                 self.assign(slot);
             }
         }
+        if done.is_ok() && !self.daemon.control.is_stopping() {
+            for slot in self.again.due(Instant::now()) {
+                if !self.threads.contains_key(&slot) && self.parts.membership.take_again(slot) {
+                    self.start(slot, true);
+                }
+            }
+        }
         done
     }
 
     fn ended(
-        &self,
+        &mut self,
         slot: Slot,
         commits: &Commits,
         was_stopped: bool,
@@ -153,6 +180,9 @@ impl<'s, 'e> Tenures<'s, 'e> {
         let what = self.name(slot);
         match (commits.lost(), result) {
             (Some(Loss::Fatal(why)), _) => Err(anyhow!("{what}: {why}")),
+            // With the process all ends.
+            (Some(Loss::Again(why)), _) if self.daemon.control.is_stopping() => Err(anyhow!("{what}: {why}")),
+            (Some(Loss::Again(why)), _) => self.take_again(slot, &why),
             (Some(Loss::Taken(why)), _) => {
                 GaveBack { what, why: Some(&why) }.emit();
                 Ok(())
@@ -169,6 +199,18 @@ impl<'s, 'e> Tenures<'s, 'e> {
             }
             (None, Err(e)) => Err(e.context(format!("{what} cannot be taken over or counted"))),
         }
+    }
+
+    /// The slot is taken over once more, after a pause.
+    fn take_again(&mut self, slot: Slot, why: &str) -> anyhow::Result<()> {
+        let Some((failures, pause)) = self.again.failed(slot, Instant::now()) else {
+            let what = self.name(slot);
+            return Err(anyhow!("{what}: {why}; that failed too often, one failure soon after the other"));
+        };
+        let what = self.name(slot);
+        TakenAgain { what, why, failures, pause_seconds: pause.as_secs_f64() }.emit();
+        self.parts.view.fails(Part::Slot(what.to_owned()), format!("{why}; taking over again"));
+        Ok(())
     }
 
     /// Commits everything a last time; the first reason why that failed, if it did.

@@ -33,7 +33,14 @@ const LAST_THREADS: Duration = Duration::from_secs(2);
 pub fn run(tenure: &Tenure<'_>, daemon: &Daemon<'_>) -> anyhow::Result<()> {
     *lock(&tenure.parts.writes) = true;
     tenure.show(Shown::TakingOver);
-    let done = take_over(tenure).and_then(|log| log.map_or(Ok(()), |log| write(tenure, daemon, &log)));
+    let taken = take_over(tenure);
+    if let Err(e) = &taken
+        && !tenure.is_over()
+    {
+        // Nothing was written here yet.
+        tenure.commits.lose(Loss::Again(format!("it cannot be taken over: {e:#}")));
+    }
+    let done = taken.and_then(|log| log.map_or(Ok(()), |log| write(tenure, daemon, &log)));
     tenure.commits.control.stop();
     tenure.show(Shown::GivingBack);
     // A write that is under way is waited for. One whose outcome is unknown has stopped the registry already.
@@ -72,7 +79,10 @@ fn own_registry(tenure: &Tenure<'_>, producer: Arc<Producer>) -> anyhow::Result<
     let (registry, membership, names, tail) = (&parts.registry, &parts.membership, &parts.names, &parts.tail);
     let ask = || Ok(membership.committed(&names.ledger_owner, 0, WITHIN)?);
     let Some(claimed) = tenure.patiently("reading the ledger's claim", ask)? else { return Ok(None) };
-    let place = tail.catch_up(Instant::now() + LEDGER)?;
+    let place = match tail.catch_up(Instant::now() + LEDGER, &|| tenure.is_over()) {
+        Err(_) if tenure.is_over() => return Ok(None),
+        caught_up => caught_up?,
+    };
     // What is published here next, this process has.
     tail.pause();
     let member = Arc::clone(membership);

@@ -70,6 +70,28 @@ impl GaveBack<'_> {
     }
 }
 
+/// Something failed that is still this process's, and it takes it over once more after a pause.
+pub struct TakenAgain<'e> {
+    pub what: &'e str,
+    pub why: &'e str,
+    /// One soon after the other.
+    pub failures: u32,
+    pub pause_seconds: f64,
+}
+
+impl TakenAgain<'_> {
+    pub fn emit(&self) {
+        let Self { what, why, failures, pause_seconds } = *self;
+        tracing::warn!(
+            what,
+            why,
+            failures,
+            pause_seconds,
+            "cluster: it is still this process's, which takes it over again from what the brokers have"
+        );
+    }
+}
+
 /// A unit's state is here, and this process counts it.
 pub struct TookOver<'e> {
     pub unit: &'e str,

@@ -1,8 +1,8 @@
 //! Everything together: processes, events, people and faults; then what they say, held against the replay.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::claims::{Claim, Watch};
@@ -102,6 +102,14 @@ impl Running<'_> {
     fn next_fault(&mut self) -> Fault {
         let (done, broker_kills) = (self.kills(), self.befallen.get(&Fault::KillBroker).copied().unwrap_or(0));
         // Spread over the run.
+        let half = self.chaos.kills / 2;
+        if self.brokers.is_some()
+            && self.chaos.cuts == 0
+            && done >= half
+            && !self.befallen.contains_key(&Fault::FreezeBroker)
+        {
+            return Fault::FreezeBroker;
+        }
         if broker_kills < self.chaos.broker_kills
             && done > self.chaos.kills * (broker_kills + 1) / (self.chaos.broker_kills + 1)
         {
@@ -171,7 +179,14 @@ impl Running<'_> {
                 expected.len() - difference.missing.len(),
                 difference.repeated
             );
-            assert!(difference.is_none(), "seed {}: {topic}\n{}", self.chaos.seed, difference.told(expected.len()));
+            assert!(
+                difference.is_none(),
+                "seed {}: {topic}\n{}\nthe ledger is claimed by {:?}\n{}",
+                self.chaos.seed,
+                difference.told(expected.len()),
+                self.claim(0),
+                self.fleet.standing()
+            );
         };
         look("verdicts", &expected.verdicts, "verdict_id");
         look("signals", &expected.signals, "signal_id");
@@ -233,8 +248,12 @@ impl Running<'_> {
     }
 }
 
+/// One at a time: several beside each other are one machine that is too slow for its brokers, and say nothing of anything else.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Runs it; fails where anything differs. What failed is printed once more below what happened: of a long output the end is what people see.
 pub fn run(chaos: &Chaos) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_once(chaos)));
     if let Err(panic) = done {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
@@ -359,7 +378,7 @@ fn three_processes_under_thirty_kills_say_what_the_replay_says() {
 fn three_processes_that_divide_partitions_say_under_kills_what_the_replay_says() {
     run(&Chaos {
         seed: seed(),
-        kills: 8,
+        kills: 4,
         names: &["a", "b", "c"],
         mode: Mode::Partitions,
         broker_kills: 1,

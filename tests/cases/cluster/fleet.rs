@@ -452,6 +452,27 @@ impl Fleet {
         });
     }
 
+    /// How each process stands, in a few lines: what is wanted of it, what it answers, and what it complained of last.
+    pub fn standing(&self) -> String {
+        let mut text = String::new();
+        for (i, member) in self.members.iter().enumerate() {
+            let ready = self.get(i, "/ready").map(|(status, body)| format!("{status} {body:.600}"));
+            let (log, ended) = (self.log(i), self.ended()[i]);
+            let complaints: Vec<&str> =
+                log.lines().filter(|l| l.contains("\"ERROR\"") || l.contains("\"WARN\"")).collect();
+            let last = &complaints[complaints.len().saturating_sub(4)..];
+            let _ = writeln!(
+                text,
+                "{}: {:?}, ended by itself {ended} times; /ready: {}\n  {}",
+                member.name,
+                self.wanted(i),
+                ready.unwrap_or_else(|| "no answer".to_owned()),
+                last.join("\n  ")
+            );
+        }
+        text
+    }
+
     /// What happened, and the ends of the logs.
     pub fn told(&self) -> String {
         let mut text =

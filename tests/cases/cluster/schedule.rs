@@ -28,6 +28,8 @@ pub enum Fault {
     /// The clock of a process's machine is an hour off for a while.
     WrongClock,
     KillBroker,
+    /// The broker is stopped for longer than a commit may take, and answers everything late.
+    FreezeBroker,
     /// The first process reaches the broker, and gets no answers, or the other way round, for longer than the session.
     CutOff,
 }
@@ -43,8 +45,38 @@ impl Fault {
     }
 }
 
+/// The faults that DRIFTGATE_SIMULATION_FAULTS names, separated by commas; all where it is not set.
+fn named() -> Vec<Fault> {
+    use Fault::{
+        Freeze, FreezeBroker, FullDisk, KillAll, KillBroker, KillOwner, KillStandby, Leave, Pause, Restart, Upgrade,
+        WrongClock,
+    };
+    let all = [
+        Freeze,
+        FreezeBroker,
+        FullDisk,
+        KillAll,
+        KillBroker,
+        KillOwner,
+        KillStandby,
+        Leave,
+        Pause,
+        Restart,
+        Upgrade,
+        WrongClock,
+    ];
+    let names = std::env::var("DRIFTGATE_SIMULATION_FAULTS").unwrap_or_default();
+    let of =
+        |name: &str| all.into_iter().find(|f| format!("{f:?}") == name).unwrap_or_else(|| panic!("no fault {name}"));
+    names.split(',').filter(|name| !name.is_empty()).map(of).collect()
+}
+
 /// Draws a fault.
 pub fn draw(random: &mut Random, members: usize, has_broker: bool) -> Fault {
+    let named = named();
+    if !named.is_empty() {
+        return named[random.below(named.len() as u64) as usize];
+    }
     match random.below(100) {
         37..41 => Fault::FullDisk,
         41..45 => Fault::WrongClock,
@@ -54,7 +86,8 @@ pub fn draw(random: &mut Random, members: usize, has_broker: bool) -> Fault {
         75..81 => Fault::Pause,
         81..88 => Fault::Restart,
         88..91 if members > 1 => Fault::Upgrade,
-        91..98 => Fault::Leave,
+        91..96 => Fault::Leave,
+        96..98 if has_broker => Fault::FreezeBroker,
         98.. if has_broker => Fault::KillBroker,
         // More often than not.
         _ => Fault::KillOwner,
@@ -139,6 +172,15 @@ pub fn befall(fleet: &Fleet, brokers: Option<&OwnBrokers>, owner: usize, fault: 
             std::thread::sleep(moment(random, Duration::from_secs(4)));
             broker.start_again();
             fleet.note("the broker is back");
+        }
+        Fault::FreezeBroker => {
+            let brokers = brokers.expect("brokers of this test");
+            let broker = brokers.get(random.below(brokers.len() as u64) as usize);
+            fleet.note("a broker is frozen");
+            broker.signal("STOP");
+            std::thread::sleep(Duration::from_secs(6) + moment(random, Duration::from_secs(4)));
+            broker.signal("CONT");
+            fleet.note("no broker is frozen");
         }
         Fault::CutOff => {
             let (relay, _) = brokers.and_then(OwnBrokers::relay).expect("a relay of this test");

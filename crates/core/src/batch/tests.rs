@@ -8,6 +8,8 @@
     reason = "made-up values are small, and half of a hash is one"
 )]
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +76,17 @@ fn policy(attribute: &str, traffic: &str, labels: bool) -> Arc<Policy> {
     Arc::new(policy::parse(&text, Path::new("p.yaml")).unwrap_or_else(|e| panic!("{e}\n{text}")))
 }
 
+thread_local! {
+    /// Baselines by the digest of their policy and their version: each is built once.
+    static LOADED: RefCell<BTreeMap<(String, String), Reference>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 fn load(policy: &Policy, version: &str) -> Reference {
+    let of = (policy.sha256.to_string(), version.to_owned());
+    LOADED.with_borrow_mut(|loaded| loaded.entry(of).or_insert_with(|| build(policy, version)).clone())
+}
+
+fn build(policy: &Policy, version: &str) -> Reference {
     if version == "bare" {
         return Reference::Failed("it has none".into());
     }

@@ -337,7 +337,13 @@ fn run_once(chaos: &Chaos) {
 fn told(running: &Running<'_>, said: &Said) {
     let (fleet, mut failovers) = (&running.fleet, running.failovers.clone());
     failovers.sort_unstable();
-    println!("faults: {:?}; ended by themselves: {:?}", running.befallen, fleet.ended());
+    let again = |i: usize| fleet.log(i).matches("takes it over again").count();
+    println!(
+        "faults: {:?}; ended by themselves: {:?}; units taken over again: {:?}",
+        running.befallen,
+        fleet.ended(),
+        (0..fleet.members.len()).map(again).collect::<Vec<_>>()
+    );
     if let Some(watch) = &running.watch {
         for (slot, notes) in watch.notes.lock().unwrap().iter().enumerate() {
             let (seen, last) = (notes.seen.len(), notes.last());

@@ -82,7 +82,7 @@ thread_local! {
 }
 
 fn load(policy: &Policy, version: &str) -> Reference {
-    let of = (policy.sha256.to_string(), version.to_owned());
+    let of = (policy.sha256.clone(), version.to_owned());
     LOADED.with_borrow_mut(|loaded| loaded.entry(of).or_insert_with(|| build(policy, version)).clone())
 }
 

@@ -45,7 +45,7 @@ impl Fault {
     }
 }
 
-/// The faults that DRIFTGATE_SIMULATION_FAULTS names, separated by commas; all where it is not set.
+/// The faults that `DRIFTGATE_SIMULATION_FAULTS` names, separated by commas; all where it is not set.
 fn named() -> Vec<Fault> {
     use Fault::{
         Freeze, FreezeBroker, FullDisk, KillAll, KillBroker, KillOwner, KillStandby, Leave, Pause, Restart, Upgrade,

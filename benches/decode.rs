@@ -174,6 +174,7 @@ fn reference(policy: &policy::Policy, batch: &PredictionBatch) -> Reference {
     };
     let columns = SnapshotColumns {
         numbers: None,
+        classes: None,
         rows: batch.len(),
         numeric: batch.features.numeric.clone(),
         categorical: batch.features.categorical.iter().map(|c| named(c)).collect(),

@@ -113,7 +113,8 @@ pub(crate) fn columns_of(policy: &Policy) -> (Vec<String>, Needed) {
     };
     policy.features.numeric.iter().for_each(|c| need(c, "features.numeric"));
     policy.features.categorical.iter().for_each(|c| need(c, "features.categorical"));
-    policy.baseline.score_column.iter().for_each(|c| need(c, "baseline.columns.score"));
+    let of_predictions = if policy.is_multiclass() { "baseline.columns.prediction" } else { "baseline.columns.score" };
+    policy.baseline.score_column.iter().for_each(|c| need(c, of_predictions));
     policy.baseline.label_column.iter().for_each(|c| need(c, "baseline.columns.label"));
     policy.unit.iter().for_each(|c| need(c, "unit"));
     for group in &policy.groups {

@@ -99,6 +99,8 @@ mod mirror;
 mod mlflow;
 #[path = "cases/mlserver.rs"]
 mod mlserver;
+#[path = "cases/multiclass.rs"]
+mod multiclass;
 #[path = "support/otlp.rs"]
 mod otlp;
 #[path = "cases/outcomes.rs"]

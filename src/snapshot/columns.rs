@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use super::error::{SnapshotError, SnapshotErrors};
 use super::spread;
-use crate::source::columns::cells::Cells;
+use crate::source::columns::cells::{Cell, Cells};
 use crate::source::columns::{ColumnFile, FileRows, Format, Pieces};
 use driftgate_core::baseline::{Coded, NumericReference, SnapshotColumns};
 use driftgate_core::event::{Flag, numeric};
-use driftgate_core::policy::{Policy, Target};
+use driftgate_core::policy::{Policy, Target, Task};
 use driftgate_core::schema::Classes;
 use driftgate_core::seeded::Map;
 
 /// What the policy lists numeric features under.
 const FEATURE: &str = "features.numeric";
-/// And the column of labels.
+/// The column of predicted classes,
+const PREDICTION: &str = "baseline.columns.prediction";
+/// and the column of labels.
 const LABEL: &str = "baseline.columns.label";
 
 /// A snapshot has no more rows than this,
@@ -52,6 +54,8 @@ enum Values {
     Numbers(Vec<f64>),
     Texts(Texts),
     Labels(Vec<Flag>),
+    /// Places among the policy's classes.
+    Classes(Vec<f64>),
 }
 
 /// A column of texts and the codes of its distinct values.
@@ -78,7 +82,13 @@ impl<'p> ProfileBuilder<'p> {
         };
         let numbers = |role| move |name| column(name, role, Values::Numbers(Vec::new()));
         let features = policy.features.numeric.iter().map(numbers(FEATURE));
-        let score = policy.baseline.score_column.iter().map(numbers("baseline.columns.score"));
+        let score = policy.baseline.score_column.iter().map(|name| {
+            if policy.is_multiclass() {
+                column(name, PREDICTION, Values::Classes(Vec::new()))
+            } else {
+                column(name, "baseline.columns.score", Values::Numbers(Vec::new()))
+            }
+        });
         let parts = policy.segments.iter().flat_map(|s| &s.parts);
         let texts: BTreeSet<&String> =
             policy.features.categorical.iter().chain(parts).chain(&policy.unit).filter(|c| file.has(c)).collect();
@@ -94,8 +104,11 @@ impl<'p> ProfileBuilder<'p> {
             column(name, role, Values::Texts(Texts::default()))
         });
         let label = policy.baseline.label_column.iter();
-        let is_number = policy.is_regression();
-        let values = || if is_number { Values::Numbers(Vec::new()) } else { Values::Labels(Vec::new()) };
+        let values = || match policy.task {
+            Task::Binary => Values::Labels(Vec::new()),
+            Task::Regression => Values::Numbers(Vec::new()),
+            Task::Multiclass => Values::Classes(Vec::new()),
+        };
         let label = label.map(|name| column(name, LABEL, values()));
         Self { policy, rows: 0, columns: features.chain(score).chain(texts).chain(label).collect() }
     }
@@ -148,7 +161,7 @@ impl<'p> ProfileBuilder<'p> {
     pub fn finish(self) -> Result<(SnapshotColumns, Vec<NumericReference>), SnapshotErrors> {
         let (mut errors, mut references) = (Vec::new(), Vec::new());
         let mut texts: BTreeMap<&str, Arc<Coded>> = BTreeMap::new();
-        let (mut numbers, mut label) = (Vec::new(), None);
+        let (mut numbers, mut label, mut classes) = (Vec::new(), None, [None, None]);
         for column in self.columns {
             column.errors.into_iter().for_each(|error| note(&mut errors, error, column.name));
             references.extend(column.reference);
@@ -158,6 +171,10 @@ impl<'p> ProfileBuilder<'p> {
                     texts.insert(column.name, Arc::new(values.coded));
                 }
                 Values::Labels(values) => label = Some(values),
+                Values::Classes(places) => {
+                    let [predictions, labels] = &mut classes;
+                    *(if column.role == LABEL { labels } else { predictions }) = Some(places);
+                }
             }
         }
         if !errors.is_empty() {
@@ -165,7 +182,9 @@ impl<'p> ProfileBuilder<'p> {
         }
         let of_numbers = self.policy.baseline.label_column.as_ref().filter(|_| self.policy.is_regression());
         let labels = of_numbers.and_then(|_| numbers.pop());
-        let score = self.policy.baseline.score_column.as_ref().and_then(|_| numbers.pop());
+        let of_scores = self.policy.baseline.score_column.as_ref().filter(|_| !self.policy.is_multiclass());
+        let score = of_scores.and_then(|_| numbers.pop());
+        let classes = self.policy.is_multiclass().then_some(classes);
         let segments = self.policy.segments.iter().map(|s| {
             let parts: Option<Vec<&Arc<Coded>>> = s.parts.iter().map(|part| texts.get(part.as_str())).collect();
             match parts.as_deref() {
@@ -180,7 +199,17 @@ impl<'p> ProfileBuilder<'p> {
         let unit = self.policy.unit.as_ref().and_then(|c| texts.get(c.as_str()).cloned());
         let rows = self.rows;
         Ok((
-            SnapshotColumns { rows, numeric: numbers, categorical, score, label, numbers: labels, segments, unit },
+            SnapshotColumns {
+                rows,
+                numeric: numbers,
+                categorical,
+                score,
+                label,
+                numbers: labels,
+                classes,
+                segments,
+                unit,
+            },
             references,
         ))
     }
@@ -230,7 +259,7 @@ impl Column<'_> {
                     role,
                 })
             }
-            Values::Texts(_) if matches!(cells, Cells::Other(..)) => {
+            Values::Texts(_) | Values::Classes(_) if matches!(cells, Cells::Other(..)) => {
                 Some(SnapshotError::NotText { location: location(), column, holds: cells.holds(), role })
             }
             Values::Texts(texts) => {
@@ -238,6 +267,17 @@ impl Column<'_> {
                 texts.over.take().map(|what| {
                     let what = format!("has a column {column:?} that {what}");
                     SnapshotError::TooLarge { location: location(), what }
+                })
+            }
+            Values::Classes(places) => {
+                let start = places.len();
+                classes_of(&cells, &self.policy.classes, places);
+                let bad = places.iter().skip(start).position(|&place| numeric::is_invalid(place));
+                bad.map(|bad| SnapshotError::NotAClass {
+                    location: location(),
+                    column,
+                    row: rows.first + bad as u64,
+                    value: cells.show(bad),
                 })
             }
             Values::Labels(labels) => {
@@ -256,6 +296,20 @@ impl Column<'_> {
         error.into_iter().for_each(|error| note(&mut self.errors, error, self.name));
         Ok(())
     }
+}
+
+/// The places of the classes that cells name; empty ones are missing, others invalid.
+#[allow(clippy::cast_precision_loss, reason = "there are at most 100")]
+fn classes_of(cells: &Cells, classes: &[String], out: &mut Vec<f64>) {
+    cells.each_text(|cell| {
+        out.push(match cell {
+            Cell::Missing | Cell::Text("") => numeric::MISSING,
+            Cell::Invalid => numeric::INVALID,
+            Cell::Text(text) => {
+                classes.iter().position(|class| class == text).map_or(numeric::INVALID, |place| place as f64)
+            }
+        });
+    });
 }
 
 impl Texts {
@@ -301,6 +355,7 @@ fn note(errors: &mut Vec<SnapshotError>, error: SnapshotError, of: &str) {
         SnapshotError::NotNumeric { column, .. }
         | SnapshotError::NotText { column, .. }
         | SnapshotError::NotANumber { column, .. }
+        | SnapshotError::NotAClass { column, .. }
         | SnapshotError::NotALabel { column, .. } => column == of,
         _ => false,
     };

@@ -47,6 +47,9 @@ impl SnapshotError {
             Self::NotALabel { location, column, row, .. } => {
                 format!("snapshot {location:?}: column {column:?}, row {row}: no label")
             }
+            Self::NotAClass { location, column, row, .. } => {
+                format!("snapshot {location:?}: column {column:?}, row {row}: no class of the policy")
+            }
             Self::File(error) => format!("snapshot: {}", error.without_content()),
             Self::BadVersion { .. }
             | Self::TooLarge { .. }
@@ -90,6 +93,10 @@ pub enum SnapshotError {
         "snapshot {location:?}: column {column:?}, row {row}: {value:?} is not a label; write 0 or 1, or map it under labels.values"
     )]
     NotALabel { location: String, column: String, row: u64, value: String },
+    #[error(
+        "snapshot {location:?}: column {column:?}, row {row}: {value:?} is none of the policy's `classes`; name it there, or write the class as it is there"
+    )]
+    NotAClass { location: String, column: String, row: u64, value: String },
     #[error("snapshot {location:?}: {source}")]
     Baseline { location: String, source: BaselineError },
 }

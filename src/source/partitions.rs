@@ -77,7 +77,10 @@ impl Members {
     pub fn of(path: &Path, fields: &FieldMap, schema: &Schema) -> Self {
         let mut members = Self::default();
         for PartitionColumn { name, value } in of(path) {
-            let field = Field::ALL.iter().find(|field| fields.column(**field) == name);
+            // Classes are fields of a model that has some.
+            let is_read =
+                |field: &Field| !matches!(field, Field::Prediction | Field::Scores) || !schema.classes.is_empty();
+            let field = Field::ALL.iter().find(|field| is_read(field) && fields.column(**field) == name);
             let is_text = matches!(field, Some(Field::Version | Field::PredictionId | Field::Model));
             let quoted = serde_json::to_string(&name).unwrap_or_default();
             let value = match value {

@@ -6,6 +6,7 @@ mod beside;
 mod built_for;
 mod by_segment;
 mod by_segment_of;
+mod classes;
 mod columns;
 mod numbers;
 mod references;
@@ -27,13 +28,16 @@ pub use beside::{Added, Beside, Decided, Repeats};
 pub use built_for::BuiltFor;
 pub use by_segment::{MOST_SEGMENTS, SegmentReference, Segmented};
 use by_segment_of::{Whole, segmented};
+pub use classes::Classes;
 pub use columns::{Coded, SnapshotColumns};
 pub use numbers::Regression;
 pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
 
 /// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 7 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 8 };
+/// Baselines of numbers, without classes.
+const KIND_7: Kind = Kind { tag: *b"BASE", version: 7 };
 /// Baselines without errors and labels that are numbers, as they are still written of other tasks than regression.
 const KIND_6: Kind = Kind { tag: *b"BASE", version: 6 };
 /// Baselines without values by segment, as they are still written where no rule asks for these.
@@ -71,6 +75,9 @@ pub struct Baseline {
     /// Of a policy whose labels are numbers; a file with it is of format 7.
     #[serde(skip)]
     pub regression: Option<Regression>,
+    /// Of a policy with classes; a file with them is of format 8.
+    #[serde(skip)]
+    pub classes: Option<Classes>,
 }
 
 /// What format 5 keeps of a numeric reference.
@@ -170,6 +177,7 @@ impl Baseline {
             built_for,
             beside,
             regression: Regression::new(policy, columns),
+            classes: Classes::new(policy, columns),
         })
     }
 
@@ -180,7 +188,7 @@ impl Baseline {
             Target::Numeric(i) => self.numeric.get(i),
             Target::Score => self.score.as_ref(),
             Target::Label => self.regression.as_ref()?.label.as_ref(),
-            Target::Categorical(_) => None,
+            Target::Categorical(_) | Target::Prediction => None,
         }
     }
 
@@ -218,6 +226,10 @@ impl Baseline {
         };
         if let Some(regression) = &self.regression {
             let all = (format_5(self.beside.decided), &self.beside.segmented, regression.kept());
+            return envelope::encode(KIND_7, &all);
+        }
+        if let Some(classes) = &self.classes {
+            let all = (format_5(self.beside.decided), &self.beside.segmented, classes);
             return envelope::encode(KIND, &all);
         }
         match self.beside.decided {
@@ -274,18 +286,26 @@ impl Baseline {
                 baseline.beside.segmented = segmented;
                 baseline
             }
-            _ => {
+            version if version == KIND_7.version => {
                 let (format_5, segmented, kept): (Format5, Vec<Segmented>, numbers::Kept) =
-                    envelope::decode(KIND, bytes)?;
+                    envelope::decode(KIND_7, bytes)?;
                 let mut baseline = Self::of_format_5(format_5);
                 baseline.beside.segmented = segmented;
                 baseline.regression = Some(Regression::of(kept));
+                baseline
+            }
+            _ => {
+                let (format_5, segmented, classes): (Format5, Vec<Segmented>, Classes) = envelope::decode(KIND, bytes)?;
+                let mut baseline = Self::of_format_5(format_5);
+                baseline.beside.segmented = segmented;
+                baseline.classes = Some(classes);
                 baseline
             }
         };
         if baseline.built_for != BuiltFor::new(policy)
             || !baseline.beside.serves(policy)
             || baseline.regression.is_some() != policy.is_regression()
+            || baseline.classes.as_ref().map_or(&[][..], |known| &known.names) != policy.classes
         {
             return Err(BaselineError::OtherPolicy);
         }
@@ -305,7 +325,7 @@ impl Baseline {
     /// # Errors
     /// When it cannot be serialized.
     pub fn digest(&self) -> Result<String, EnvelopeError> {
-        if self.beside != Beside::default() || self.regression.is_some() {
+        if self.beside != Beside::default() || self.regression.is_some() || self.classes.is_some() {
             return Ok(hash::sha256_hex(&self.encode()?));
         }
         let of_before = Format1 {

@@ -239,7 +239,7 @@ impl Intake {
             .labels
             .as_ref()
             .map(|l| Join::new(Bounds { horizon: l.horizon, early: l.lateness }, policy.codes_of_pair()));
-        let join = join.map(|join| if policy.is_regression() { join.of_numbers() } else { join });
+        let join = join.map(|join| if policy.pairs_numbers() { join.of_numbers() } else { join });
         Self {
             counting: Arc::new(Counting::new(Arc::clone(&policy))),
             names: EventNames::new(&schema, &setup.limits),

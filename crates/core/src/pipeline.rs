@@ -8,6 +8,7 @@
 pub mod absent;
 pub mod batch;
 mod blocks;
+mod classes;
 pub mod counted;
 mod counted_v4;
 pub mod kinds;

@@ -7,6 +7,7 @@ pub mod keys;
 pub mod lint;
 mod names;
 mod parse;
+mod predicts;
 mod schema;
 pub mod signing;
 mod task;

@@ -12,7 +12,7 @@
 //! | `binning` | how numeric values are divided into bins |
 //! | `options`, `forms`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
-//! | `distance`, `drifted`, `rates`, `values`, `means`, `amounts`, `segments`, `decided`, `quality`, `regression`, `service`, `kpi`, `measured` | the families |
+//! | `distance`, `drifted`, `rates`, `values`, `means`, `amounts`, `segments`, `decided`, `quality`, `regression`, `multiclass`, `service`, `kpi`, `measured` | the families |
 //! | `example`, `stub` | a rule to copy, compiled with the tests; a window for tests |
 
 pub mod alarms;
@@ -33,6 +33,7 @@ pub mod kpi;
 pub mod limits;
 pub mod means;
 pub mod measured;
+pub mod multiclass;
 pub mod names;
 pub mod options;
 mod properties;

@@ -22,7 +22,9 @@ pub struct Schema {
     pub metrics: Vec<String>,
     /// Whether labels are numbers.
     pub is_regression: bool,
-    /// How labels are read where they are classes.
+    /// What predictions and labels name, of a model of several classes; empty of others.
+    pub classes: Vec<String>,
+    /// How labels are read where they are one of two classes.
     pub labels: Classes,
     /// How decisions are read.
     pub decisions: Classes,
@@ -59,6 +61,7 @@ impl Schema {
             kpis: policy.kpis.clone(),
             metrics: policy.measured.clone(),
             is_regression: policy.is_regression(),
+            classes: policy.classes.clone(),
             labels: policy.labels.as_ref().map(|l| Classes::new(&l.values)).unwrap_or_default(),
             decisions: Classes::new(&policy.decision_values),
             needs_id: policy.labels.is_some(),
@@ -69,6 +72,19 @@ impl Schema {
 }
 
 impl Schema {
+    /// The place of a class, as a number; `None` for a text that names none.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "there are at most 100")]
+    pub fn class(&self, text: &str) -> Option<f64> {
+        self.classes.iter().position(|class| class == text).map(|at| at as f64)
+    }
+
+    /// Whether labels are kept as numbers: the label, or the place of its class.
+    #[must_use]
+    pub fn has_numbers(&self) -> bool {
+        self.is_regression || !self.classes.is_empty()
+    }
+
     /// The slot of a measured metric; `None` for one that no rule reads.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<u32> {

@@ -33,6 +33,7 @@ mod hypotenuse;
 pub mod ks;
 pub mod ks_tail;
 pub mod limit;
+pub mod multiclass;
 pub mod multiplicity;
 pub mod p_value;
 pub mod proportion;

@@ -242,6 +242,7 @@ fn subjects(group: &Group) -> usize {
 fn cells(policy: &Policy, target: &Target, sizes: Sizes) -> Option<u64> {
     match (target, policy.features.grid) {
         (Target::Categorical(_), _) => Some(sizes.categories),
+        (Target::Label | Target::Prediction, _) if policy.is_multiclass() => Some(policy.classes.len() as u64 + 1),
         (Target::Label, _) if !policy.is_regression() => Some(3),
         (_, GridPoints::At(points)) => Some(2 * points as u64 + 1),
         (_, GridPoints::Exact) => None,

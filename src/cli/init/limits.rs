@@ -183,7 +183,10 @@ struct Columns {
 }
 
 fn read(policy: &Policy, snapshot: &Path) -> anyhow::Result<Columns> {
-    let numbers: Vec<&String> = policy.features.numeric.iter().chain(&policy.baseline.score_column).collect();
+    let numbers: Vec<&String> = {
+        let scores = policy.baseline.score_column.iter().filter(|_| !policy.is_multiclass());
+        policy.features.numeric.iter().chain(scores).collect()
+    };
     let texts = &policy.features.categorical;
     let wanted: Vec<String> = numbers.iter().copied().chain(texts).cloned().collect();
     let mut reader = ColumnReader::open(snapshot, &wanted)?;

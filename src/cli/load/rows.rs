@@ -321,9 +321,9 @@ fn form_of(field: event::Field) -> Form {
     match field {
         F::PredictionId | F::Model | F::Version | F::Stage | F::Metric => Form::Text,
         F::Ts => Form::Time,
-        F::Score | F::LatencyMs | F::Value | F::Weight => Form::Number,
+        F::Score | F::Scores | F::LatencyMs | F::Value | F::Weight => Form::Number,
         F::Label | F::Error | F::Decision | F::Kpi => Form::Flag,
-        F::Segments | F::Features => Form::Canonical,
+        F::Prediction | F::Segments | F::Features => Form::Canonical,
     }
 }
 
@@ -332,7 +332,10 @@ fn objects(policy: &Policy, kind: EventKind) -> Vec<Object> {
     let named = |names: &[String], form| names.iter().map(move |n| Field::new(n, form)).collect::<Vec<_>>();
     let mut objects: Vec<Object> = Vec::new();
     for &of_event in kind.fields() {
-        let form = form_of(of_event);
+        let form = match of_event {
+            event::Field::Label if policy.is_multiclass() => Form::Canonical,
+            _ => form_of(of_event),
+        };
         let members = match of_event {
             event::Field::Features => {
                 let mut features = named(&policy.features.numeric, Form::Number);
@@ -346,6 +349,8 @@ fn objects(policy: &Policy, kind: EventKind) -> Vec<Object> {
                 named(&attributes, form)
             }
             event::Field::Kpi => named(&policy.kpis, form),
+            event::Field::Scores => continue,
+            event::Field::Prediction if !policy.is_multiclass() => continue,
             _ => {
                 let mut field = Field::new(of_event.name(), form);
                 if of_event == event::Field::Model {

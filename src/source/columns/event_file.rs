@@ -69,9 +69,18 @@ impl EventFile {
     ) -> Result<(Self, Pieces), FileError> {
         let fields = &options.format.fields;
         let column = |field: &Field| fields.column(*field).to_owned();
+        // A model of several classes has no score or decision of its own, and another one no such class.
+        let is_other = |field: &Field| match field {
+            Field::Prediction => schema.classes.is_empty(),
+            Field::Score | Field::Decision => !schema.classes.is_empty(),
+            _ => false,
+        };
         let is_measured = |field: &Field| matches!(field, Field::Metric | Field::Value | Field::Weight);
-        let mut wanted: Vec<String> =
-            Field::ALL.iter().filter(|field| !field.is_object() && !is_measured(field)).map(column).collect();
+        let mut wanted: Vec<String> = Field::ALL
+            .iter()
+            .filter(|field| !field.is_object() && !is_measured(field) && !is_other(field))
+            .map(column)
+            .collect();
         let named = schema.numeric.iter().chain(&schema.categorical).chain(&schema.attributes);
         wanted.extend(named.flat_map(|n| fields.columns_of(n)).map(str::to_owned));
         wanted.extend(schema.kpis.iter().cloned());

@@ -70,7 +70,7 @@ fn references(
         }
         Target::Numeric(i) => (columns.numeric.get(i), whole.numeric.get(i)),
         Target::Score => (columns.score.as_ref(), whole.score),
-        Target::Label => (None, None),
+        Target::Label | Target::Prediction => (None, None),
     };
     let (Some(values), Some(reference)) = (values, reference) else { return Vec::new() };
     let mut by_segment: Vec<Vec<f64>> = vec![Vec::new(); segments];

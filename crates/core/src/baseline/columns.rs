@@ -54,6 +54,8 @@ pub struct SnapshotColumns {
     pub label: Option<Vec<Flag>>,
     /// Labels that are numbers, of a policy of such; NaN is missing.
     pub numbers: Option<Vec<f64>>,
+    /// Predicted classes and labels as places among the policy's classes, of a policy of such; NaN is missing.
+    pub classes: Option<[Option<Vec<f64>>; 2]>,
     /// One per segmentation; `None` where a part has no column.
     pub segments: Vec<Option<Arc<Coded>>>,
     /// The column of the policy's `unit`.

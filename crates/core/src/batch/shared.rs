@@ -200,10 +200,12 @@ impl Sharing {
                 "only predictions and labels of a policy with `labels` are shared".to_owned(),
             ));
         }
-        if policy.is_regression() {
-            return Err(BatchError::Input(
-                "labels of `task: regression` are numbers, which parts do not share: use `driftgate replay`".to_owned(),
-            ));
+        if policy.pairs_numbers() {
+            let task = if policy.is_regression() { "regression" } else { "multiclass" };
+            let are = if policy.is_regression() { "numbers" } else { "one of several classes" };
+            return Err(BatchError::Input(format!(
+                "labels of `task: {task}` are {are}, which parts do not share: use `driftgate replay`"
+            )));
         }
         let buckets = carry.plan.buckets as usize;
         let (mut intake, decoder, source) = begin(policy, carry, part, limits);

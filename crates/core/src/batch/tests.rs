@@ -95,6 +95,7 @@ fn build(policy: &Policy, version: &str) -> Reference {
     let of = |i: usize| Some(u32::try_from(i % known.len()).unwrap());
     let columns = SnapshotColumns {
         numbers: None,
+        classes: None,
         rows: n,
         score: Some((0..n).map(|i| i as f64 / n as f64).collect()),
         label: Some((0..n).map(|i| Flag::from(i >= n / 2)).collect()),

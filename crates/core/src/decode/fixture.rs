@@ -45,7 +45,7 @@ impl Schemas for Known {
     }
 }
 
-/// A decoder of predictions of two models, and their batches.
+/// A decoder of predictions of two models, and of one of several classes, and their batches.
 pub struct Fixture {
     pub decoder: EventDecoder,
     pub out: Vec<PredictionBatch>,
@@ -57,10 +57,11 @@ impl Fixture {
     }
 
     pub fn with(format: &Format) -> Self {
-        let schemas = [schema("flights"), schema("trains")];
+        let classed = Schema { classes: ["a", "b", "c"].map(str::to_owned).to_vec(), ..(*schema("classed")).clone() };
+        let schemas = [schema("flights"), schema("trains"), Arc::new(classed)];
         Self {
             decoder: EventDecoder::new(&schemas, format, EventKind::Predictions, Limits::default()),
-            out: vec![PredictionBatch::new(2, 2, 2); 2],
+            out: vec![PredictionBatch::new(2, 2, 2); 3],
         }
     }
 

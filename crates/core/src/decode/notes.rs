@@ -30,6 +30,8 @@ pub struct Unmapped {
     pub count: u64,
     /// The first of them, cut.
     pub example: String,
+    /// Whether the classes are those of a policy of several.
+    of_several: bool,
 }
 
 impl Unmapped {
@@ -41,7 +43,14 @@ impl Unmapped {
         self.count += 1;
     }
 
+    /// A value that is none of the policy's `classes`.
+    pub fn add_to_several(&mut self, value: &str) {
+        self.add(value);
+        self.of_several = true;
+    }
+
     fn merge(&mut self, later: &Self) {
+        self.of_several |= later.of_several;
         if self.count == 0 {
             self.example.clone_from(&later.example);
         }
@@ -96,13 +105,21 @@ impl Notes {
             if values.count == 0 {
                 continue;
             }
+            let what = if values.of_several && what == "decision" { "prediction" } else { what };
             let mut text = format!("{source}: {} {what}", values.count);
             if values.count > 1 {
                 text.push('s');
             }
             // Writing to memory does not fail.
-            let _ =
-                write!(text, " of no class, such as {:?}: map what they mean to 0 or 1 under `{key}`", values.example);
+            let _ = if values.of_several {
+                write!(
+                    text,
+                    " of no class, such as {:?}: send one of the policy's `classes`, or name it there",
+                    values.example
+                )
+            } else {
+                write!(text, " of no class, such as {:?}: map what they mean to 0 or 1 under `{key}`", values.example)
+            };
             out.push(text);
         }
         for (values, what) in [(&self.errors, "`error`"), (&self.kpis, "a KPI")] {

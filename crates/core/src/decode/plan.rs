@@ -22,6 +22,8 @@ pub struct Meaning {
     /// Attribute read from the segments, which win.
     pub segment: Option<usize>,
     pub kpi: Option<usize>,
+    /// The class whose score it is.
+    pub class: Option<usize>,
     /// The node of the object that may be here.
     pub child: Option<usize>,
 }
@@ -115,6 +117,8 @@ pub struct Node {
     /// One per key.
     pub meanings: Vec<Meaning>,
     index: Map<Box<str>, usize>,
+    /// The key that stands for all others, if one does.
+    other: Option<usize>,
     /// Which key came first when last seen.
     pub first: usize,
 }
@@ -136,7 +140,7 @@ impl Node {
 
     #[must_use]
     pub fn find(&self, key: &str) -> Option<usize> {
-        self.index.get(key).copied()
+        self.index.get(key).copied().or(self.other)
     }
 }
 
@@ -148,7 +152,7 @@ impl Meaning {
     }
 
     fn short(&self) -> Short {
-        let Self { field, child: None, kpi: None, attribute: None, feature, segment } = self else {
+        let Self { field, child: None, kpi: None, class: None, attribute: None, feature, segment } = self else {
             return Short::No;
         };
         match (*field, *feature, *segment) {
@@ -177,8 +181,22 @@ impl Plan {
     #[must_use]
     pub fn new(schema: &Schema, fields: &FieldMap, kind: EventKind) -> Self {
         let mut plan = Self { nodes: vec![Node::default()] };
-        for &field in Field::ALL.iter().filter(|field| kind.has(**field) && !field.is_object()) {
+        // A model of several classes has no score or decision of its own, and another one no such class.
+        let others: &[Field] =
+            if schema.classes.is_empty() { &[Field::Prediction] } else { &[Field::Score, Field::Decision] };
+        let is_read = |field: &Field| kind.has(*field) && !field.is_object() && !others.contains(field);
+        for &field in Field::ALL.iter().filter(|field| is_read(field)) {
             plan.meaning(fields.place(field)).field = Some(field);
+        }
+        if kind.has(Field::Scores) && !schema.classes.is_empty() {
+            let node = plan.node(&fields.scores);
+            schema.classes.iter().enumerate().for_each(|(i, name)| plan.nodes[node].entry(name).class = Some(i));
+            // What the policy does not name may have the largest score. No class is empty.
+            // What stands in an object with other fields is no score.
+            if node > 0 {
+                plan.nodes[node].entry("").class = Some(schema.classes.len());
+                plan.nodes[node].other = plan.nodes[node].find("");
+            }
         }
         if kind.has(Field::Kpi) {
             let node = plan.node(&fields.kpi);

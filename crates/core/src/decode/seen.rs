@@ -44,7 +44,8 @@ impl Seen {
             }
             meaning.attribute.into_iter().chain(meaning.segment).for_each(|i| set(&mut seen.attributes, i));
             meaning.kpi.into_iter().for_each(|i| set(&mut seen.kpis, i));
-            seen.fields.extend(meaning.field);
+            // Scores by class say which is predicted, as that field does.
+            seen.fields.extend(meaning.field.or(meaning.class.map(|_| Field::Prediction)));
         }
         seen
     }

@@ -82,6 +82,10 @@ fields! {
     Value value,
     /// How many observations a measured value is the mean of.
     Weight n,
+    /// The predicted class, of a model of several.
+    Prediction prediction,
+    /// The object of scores by class, of such a model.
+    Scores scores,
 }
 
 impl Field {
@@ -94,7 +98,7 @@ impl Field {
     /// Whether it is an object with a member for each name of the policy, and no value itself.
     #[must_use]
     pub fn is_object(self) -> bool {
-        matches!(self, Self::Segments | Self::Features | Self::Kpi)
+        matches!(self, Self::Segments | Self::Features | Self::Kpi | Self::Scores)
     }
 
     /// Whether it is a value that an event can be without.
@@ -102,7 +106,14 @@ impl Field {
     pub fn is_optional(self) -> bool {
         matches!(
             self,
-            Self::Score | Self::Label | Self::LatencyMs | Self::Error | Self::Decision | Self::Stage | Self::Weight
+            Self::Score
+                | Self::Prediction
+                | Self::Label
+                | Self::LatencyMs
+                | Self::Error
+                | Self::Decision
+                | Self::Stage
+                | Self::Weight
         )
     }
 }
@@ -174,13 +185,25 @@ impl EventKind {
     #[must_use]
     pub fn fields(self) -> &'static [Field] {
         use Field::{
-            Decision, Error, Features, Kpi, Label, LatencyMs, Metric, Model, PredictionId, Score, Segments, Stage, Ts,
-            Value, Version, Weight,
+            Decision, Error, Features, Kpi, Label, LatencyMs, Metric, Model, Prediction, PredictionId, Score, Scores,
+            Segments, Stage, Ts, Value, Version, Weight,
         };
         match self {
-            Self::Predictions => {
-                &[PredictionId, Model, Version, Ts, Score, Features, Stage, LatencyMs, Error, Decision, Segments]
-            }
+            Self::Predictions => &[
+                PredictionId,
+                Model,
+                Version,
+                Ts,
+                Score,
+                Prediction,
+                Scores,
+                Features,
+                Stage,
+                LatencyMs,
+                Error,
+                Decision,
+                Segments,
+            ],
             Self::Labels => &[PredictionId, Model, Ts, Label, Kpi],
             Self::Features => &[Model, Ts, Features],
             Self::Measurements => &[Model, Version, Ts, Metric, Value, Weight],

@@ -77,7 +77,7 @@ impl Intake {
         }
         let Some(mut join) = self.join.take() else { return };
         let needs_score_cell = self.counting.reads.iter().any(|r| r.auc);
-        let is_regression = self.policy.is_regression();
+        let pairs_numbers = self.policy.pairs_numbers();
         let mut accepted = std::mem::take(&mut job.accepted);
         let mut segments = std::mem::take(&mut self.segments);
         let mut touched = 0;
@@ -88,7 +88,7 @@ impl Intake {
             ahead(&batch.ids.hash, row, &mut touched, |ids| join.touch_for_predictions(ids));
             segments.clear();
             segments.extend(batch.segments.iter().map(|c| c[row]));
-            if is_regression {
+            if pairs_numbers {
                 segments.extend(halves(batch.score[row].to_bits()));
             }
             let version = batch.version[row];

@@ -65,7 +65,7 @@ impl Counting {
         Self {
             own: by(Traffic::Version),
             model: by(Traffic::Model),
-            features: Share::new(&reads, |r| r.features, |t| t != Target::Score),
+            features: Share::new(&reads, |r| r.features, |t| !matches!(t, Target::Score | Target::Prediction)),
             reads: Arc::new(reads),
             policy,
         }

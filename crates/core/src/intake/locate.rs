@@ -36,12 +36,16 @@ pub(super) fn locate(
         }
         Target::Numeric(i) => (Some(&columns.features.numeric[i]), baseline.numeric.get(i)),
         Target::Score => (columns.predictions.map(|p| &p.score), baseline.score.as_ref()),
+        Target::Prediction => {
+            let classes = baseline.classes.as_ref().map_or(0, |known| known.names.len());
+            let scores = columns.predictions.map(|p| p.score.as_slice()).filter(|_| classes > 0);
+            return if let Some(scores) = scores { places(scores, classes, rows, out) } else { none(rows, out) };
+        }
         // Labels come with pairs.
         Target::Label => (None, None),
     };
     let (Some(values), Some(reference)) = (values, reference) else {
-        out.resize(rows.len(), 0);
-        return 0;
+        return none(rows, out);
     };
     let values = if let Some(run) = run(rows) {
         &values[run]
@@ -60,6 +64,24 @@ pub(super) fn locate(
         }
     }
     invalid
+}
+
+fn none(rows: &[(u32, u32)], out: &mut Vec<u32>) -> u64 {
+    out.resize(rows.len(), 0);
+    0
+}
+
+/// Classes as categories, none of which is unseen: a prediction that names no class of the policy is invalid.
+#[allow(clippy::indexing_slicing, reason = "rows are rows of the column")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place among at most 100 classes")]
+fn places(scores: &[f64], classes: usize, rows: &[(u32, u32)], out: &mut Vec<u32>) -> u64 {
+    let unseen = narrow(classes);
+    out.extend(rows.iter().map(|&(row, _)| match scores[row as usize] {
+        place if !place.is_nan() => (place as u32).min(unseen),
+        place => unseen + 1 + u32::from(numeric::is_invalid(place)),
+    }));
+    // Those that are invalid were counted when they were admitted, as decisions are.
+    0
 }
 
 #[allow(clippy::indexing_slicing, reason = "rows are rows of the column")]

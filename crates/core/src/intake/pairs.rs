@@ -40,7 +40,8 @@ pub(super) fn count(
             let codes = job.segments.get(at * width..(at + 1) * width).unwrap_or(&[]);
             let (segments, score) = codes.split_at_checked(segmentations).unwrap_or((codes, &[]));
             let numbers = Numbers::of(pair, score);
-            let counts = || counts_anywhere(pair, reads) || reads.numbers && numbers.is_some_and(Numbers::has_both);
+            let of_both = |reads: &Reads| reads.numbers || reads.classes > 0;
+            let counts = || counts_anywhere(pair, reads) || of_both(reads) && numbers.is_some_and(Numbers::has_both);
             if !pair.outcome.in_time || pair.prediction.groups & (1 << g) == 0 || !counts() {
                 continue;
             }
@@ -150,7 +151,13 @@ fn add_kpis(tally: &mut OpenTally, layout: &Layout, reads: &Reads, pair: &JobPai
     }
 }
 
-/// A pair of a policy whose scores and labels are numbers; NaN is a missing one.
+/// The place of a class, which is a small whole number.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place among at most 100 classes")]
+fn place(class: f64) -> usize {
+    class as usize
+}
+
+/// A pair of a policy whose scores and labels are numbers, or places of classes; NaN is a missing one.
 #[derive(Clone, Copy)]
 struct Numbers {
     score: f64,
@@ -170,10 +177,22 @@ impl Numbers {
         !self.score.is_nan() && !self.label.is_nan()
     }
 
-    /// Adds its label to the distribution of labels, and its error to the sums; no segment is counted.
+    /// Adds its label to the distribution of labels, its error to the sums, and its classes to their matrix; no segment is counted.
     fn count(self, tally: &mut OpenTally, layout: &Layout, reads: &Reads, baseline: Option<&Baseline>) -> u64 {
         if let (Some(block), false) = (layout.labels, self.label.is_nan()) {
-            let cell = baseline.and_then(|b| b.numeric(Target::Label)).map_or(1, |known| known.grid.locate(self.label));
+            let known = baseline.and_then(|b| b.numeric(Target::Label));
+            let is_class = baseline.is_some_and(|b| b.classes.is_some());
+            let cell = match known {
+                Some(known) => known.grid.locate(self.label),
+                None if is_class => place(self.label),
+                None => 1,
+            };
+            if cell < block.cells {
+                tally.add(block.offset + cell);
+            }
+        }
+        if let (Some(block), true) = (layout.classes, self.has_both()) {
+            let cell = place(self.label) * reads.classes + place(self.score);
             if cell < block.cells {
                 tally.add(block.offset + cell);
             }

@@ -236,6 +236,7 @@ mod tests {
             error: None,
             kpis: Vec::new(),
             confusion: None,
+            classes: None,
             decisions: None,
             labels: None,
             by_segment: Vec::new(),

@@ -42,7 +42,7 @@ impl Intake {
             let row = row as usize;
             segments.clear();
             segments.extend(batch.segments.iter().map(|c| c[row]));
-            if self.policy.is_regression() {
+            if self.policy.pairs_numbers() {
                 segments.extend(halves(batch.score[row].to_bits()));
             }
             let version = batch.version[row];

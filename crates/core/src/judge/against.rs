@@ -81,7 +81,11 @@ impl<'a> ReferenceCounts<'a> {
     /// The counts of the target at a place of `Reads::targets`: of the predictions, or of the features stream where those have none.
     pub(super) fn distribution(&self, at: usize, target: Target) -> Option<ReferenceCells<'_>> {
         let found = self.counted(*self.layout.predictions.get(at)?);
-        let streamed = self.layout.features.get(at).filter(|_| target != Target::Score && self.tally.features > 0);
+        let streamed = self
+            .layout
+            .features
+            .get(at)
+            .filter(|_| !matches!(target, Target::Score | Target::Prediction) && self.tally.features > 0);
         Some(streamed.filter(|_| found.n + found.invalid == 0).map_or(found, |block| self.counted(*block)))
     }
 

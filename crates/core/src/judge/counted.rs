@@ -1,7 +1,11 @@
 //! A window's counts as rules read them: the tally by its layout, beside the version's baseline.
 
+mod aggregated;
+mod classes;
 mod reference;
 mod segmented;
+
+use aggregated::aggregated;
 
 use super::against::{Against, ReferenceCounts, confusion_of, two};
 use crate::baseline::Baseline;
@@ -11,8 +15,8 @@ use crate::policy::{Group, LabelAttribute, Policy};
 use crate::rule::binning::Binning;
 use crate::rule::comparison::{Compared, Share};
 use crate::rule::counts::{
-    Binned, Cells, Distribution, KpiCounts, MeasuredValue, Numbers, QualityCounts, Segment, Segments, SumCounts,
-    TargetReference, WindowCounts, filled,
+    Binned, Cells, ClassCounts, Distribution, KpiCounts, MeasuredValue, Numbers, QualityCounts, Segment, Segments,
+    SumCounts, TargetReference, WindowCounts, filled,
 };
 use crate::rule::types::{Aggregate, MOST_VALUE, Target};
 use crate::rule::versus::Versus;
@@ -118,16 +122,15 @@ impl WindowCounts for CountedWindow<'_, '_> {
     fn distribution(&self, target: Target) -> Option<Distribution<'_>> {
         let (baseline, layout) = self.reference?;
         if target == Target::Label {
-            return if self.window.policy.is_regression() {
-                self.number_labels_of(baseline, layout)
-            } else {
-                self.labels_of(baseline, layout)
-            };
+            return self.label_distribution(baseline, layout);
         }
         if let Some(within) = self.within {
             return self.distribution_within(within, target);
         }
         let at = self.target_at(target)?;
+        if target == Target::Prediction {
+            return self.class_distribution(baseline, target, *layout.predictions.get(at)?);
+        }
         let counted = |block: &CellBlock| {
             let cells = self.cells(Some(*block));
             (cells.cells.iter().sum::<u64>(), cells)
@@ -169,6 +172,10 @@ impl WindowCounts for CountedWindow<'_, '_> {
                     reference = self.categories_in_reference(baseline, i).unwrap_or_else(|| vec![0; reference.len()]);
                 }
                 let reference = within.unwrap_or(reference);
+                Binned { reference, window: cells.to_vec(), edges: Vec::new() }
+            }
+            Target::Label | Target::Prediction if baseline.classes.is_some() => {
+                let reference = self.classes_in_reference(baseline, target).map_or_else(Vec::new, |found| found.0);
                 Binned { reference, window: cells.to_vec(), edges: Vec::new() }
             }
             Target::Label if !self.window.policy.is_regression() => {
@@ -316,6 +323,10 @@ impl WindowCounts for CountedWindow<'_, '_> {
         Numbers { now, reference }
     }
 
+    fn classes(&self) -> ClassCounts<'_> {
+        self.class_counts()
+    }
+
     fn events(&self) -> u64 {
         self.window.tally.predictions
     }
@@ -326,8 +337,8 @@ impl WindowCounts for CountedWindow<'_, '_> {
 
     fn labels(&self) -> Option<[u64; 2]> {
         let cells = self.cells(Some(self.layout()?.labels?)).cells;
-        // A number is neither of two classes: it is there.
-        if self.window.policy.is_regression() { Some([0, cells.iter().sum()]) } else { two(cells) }
+        // A number, or one of several classes, is neither of two: it is there.
+        if self.window.policy.pairs_numbers() { Some([0, cells.iter().sum()]) } else { two(cells) }
     }
 
     fn reference_labels(&self) -> Option<[u64; 2]> {
@@ -381,17 +392,6 @@ impl WindowCounts for CountedWindow<'_, '_> {
         let cell = at.and_then(|at| self.window.tally.measured.get(at)).copied().unwrap_or_default();
         aggregated(name, &cell, aggregate)
     }
-}
-
-/// The aggregate of a metric's measurements; means and sums also as the ratios of integers that they are.
-fn aggregated<'n>(name: &'n str, cell: &MeasuredCell, aggregate: Aggregate) -> MeasuredValue<'n> {
-    let (value, exact) = match aggregate {
-        Aggregate::Mean => (cell.mean(), cell.exact_mean()),
-        Aggregate::Sum => (cell.sum(), cell.exact_sum()),
-        Aggregate::Max => (cell.max(), None),
-        Aggregate::Min => (cell.min(), None),
-    };
-    MeasuredValue { name, n: cell.n, value, exact }
 }
 
 #[cfg(test)]

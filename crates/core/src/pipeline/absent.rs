@@ -55,6 +55,7 @@ fn is_read(seen: &Seen, policy: &Policy, field: Field) -> bool {
                     || (!decided && policy.threshold.is_some() && (r.counts_classes() || r.confusion))
             })
         }
+        Field::Prediction => policy.is_multiclass(),
         Field::LatencyMs => reads().any(|r| r.latency),
         Field::Error => reads().any(|r| r.error),
         Field::Label => policy.rules().any(|r| r.kind.reads_classes()),

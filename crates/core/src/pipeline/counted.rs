@@ -47,6 +47,9 @@ struct Counted<'p> {
     /// Whether scores and labels are numbers; left out as before there were such.
     #[serde(skip_serializing_if = "is_false")]
     regression: bool,
+    /// What predictions and labels name; left out as before there were such.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    classes: &'p [String],
 }
 
 #[derive(Serialize)]
@@ -93,6 +96,9 @@ struct Kept<'p> {
     /// Errors of pairs of numbers; left out as before there were such.
     #[serde(skip_serializing_if = "is_false")]
     numbers: bool,
+    /// Pairs of classes; left out as before there were such.
+    #[serde(skip_serializing_if = "is_false")]
+    classes: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sums: Vec<&'p str>,
     /// Segmentations with what is counted by segment of each; left out as before there were such.
@@ -144,6 +150,7 @@ pub fn describe(policy: &Policy) -> String {
         unit,
         binnings: Beside::binnings(policy),
         regression: policy.is_regression(),
+        classes: &policy.classes,
     };
     // Strings, numbers and lists always are JSON, but for a threshold that is not finite: a policy has none.
     serde_json::to_string(&counted).unwrap_or_default()
@@ -169,6 +176,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         decisions,
         labels,
         numbers,
+        classes,
         sums,
         by_segment,
         // Predictions are always counted.
@@ -190,6 +198,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         Target::Numeric(i) => policy.features.numeric.get(*i).map(String::as_str),
         Target::Categorical(i) => policy.features.categorical.get(*i).map(String::as_str),
         Target::Score => Some("score"),
+        Target::Prediction => Some("prediction"),
         Target::Label => None,
     };
     Kept {
@@ -217,6 +226,7 @@ fn kept<'p>(policy: &'p Policy, group: &'p Group) -> Kept<'p> {
         decisions,
         labels,
         numbers,
+        classes: classes > 0,
         sums: sums.iter().filter_map(distribution).collect(),
         by_segment: by_segment.iter().filter_map(|(by, t)| Some((segment(by)?, distribution(t)?))).collect(),
         back_ms: back,

@@ -85,8 +85,8 @@ impl From<policy::Target> for Target {
         match target {
             policy::Target::Numeric(i) => Self::Numeric(i),
             policy::Target::Categorical(i) => Self::Categorical(i),
-            // Format 4 knows no label among its targets, and no policy of its time has one.
-            policy::Target::Score | policy::Target::Label => Self::Score,
+            // Format 4 knows neither label nor class among its targets, and no policy of its time has one.
+            policy::Target::Score | policy::Target::Label | policy::Target::Prediction => Self::Score,
         }
     }
 }
@@ -180,9 +180,9 @@ pub fn counts_digest(policy: &Policy) -> String {
     );
     // It knew neither time zones nor other tasks: such a policy counts anew.
     let local: Vec<_> = policy.groups.iter().filter_map(|g| g.window.local).collect();
-    if local.is_empty() && !policy.is_regression() {
+    if local.is_empty() && !policy.pairs_numbers() {
         digest(&[counted.as_bytes()])
     } else {
-        digest(&[counted.as_bytes(), format!("{local:?}{:?}", policy.task).as_bytes()])
+        digest(&[counted.as_bytes(), format!("{local:?}{:?}{}", policy.task, policy.classes.join("\n")).as_bytes()])
     }
 }

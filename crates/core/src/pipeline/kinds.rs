@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::batch::{Batch, PerKind};
+use super::classes::{classes, note};
 use crate::decode::checks;
 use crate::decode::columns::{ColumnCoder, Columns};
 use crate::decode::decoder::Event;
@@ -119,8 +120,11 @@ impl Batch for PredictionBatch {
 
     fn push(&mut self, event: Event<'_>) {
         let Event { ts, values, schema, coder, notes, .. } = event;
+        if !schema.classes.is_empty() {
+            values.choose_class();
+        }
         if values.decision == Flag::Invalid {
-            notes.decisions.add(&values.unmapped);
+            note(&mut notes.decisions, schema, &values.unmapped);
         }
         if values.error == Flag::Invalid && schema.reads_error {
             notes.errors.add(&values.bad_error);
@@ -145,9 +149,16 @@ impl Batch for PredictionBatch {
         let fresh = &mut self.fresh;
         columns.versions(|text| coder.codes.version(text, fresh), &mut self.version);
         columns.names(Field::Stage, |text| coder.codes.stage(text, fresh), &mut self.stage)?;
-        columns.numbers(Field::Score, &mut self.score)?;
         columns.numbers(Field::LatencyMs, &mut self.latency_ms)?;
-        columns.flags(Field::Decision, &schema.decisions, Some(&mut notes.decisions), &mut self.decision)?;
+        if schema.classes.is_empty() {
+            columns.numbers(Field::Score, &mut self.score)?;
+            columns.flags(Field::Decision, &schema.decisions, Some(&mut notes.decisions), &mut self.decision)?;
+        } else {
+            classes(columns, Field::Prediction, &mut notes.decisions, &mut self.score)?;
+            let known = self.decision.len();
+            let flag = |class: &f64| if numeric::is_invalid(*class) { Flag::Invalid } else { Flag::Missing };
+            self.decision.extend(self.score.iter().skip(known).map(flag));
+        }
         let errors = Some(&mut notes.errors).filter(|_| schema.reads_error);
         columns.flags(Field::Error, &Classes::default(), errors, &mut self.error)?;
         coder.features_and_segments(columns, &mut self.features, &mut self.segments, &mut self.fresh)
@@ -180,7 +191,7 @@ impl Batch for LabelBatch {
     }
 
     fn empty(schema: &Schema) -> Self {
-        Self { numbers: schema.is_regression, ..Self::new(schema.kpis.len()) }
+        Self { numbers: schema.has_numbers(), ..Self::new(schema.kpis.len()) }
     }
 
     fn is_read_by(policy: &Policy) -> bool {
@@ -204,9 +215,9 @@ impl Batch for LabelBatch {
     }
 
     fn push(&mut self, event: Event<'_>) {
-        let Event { ts, values, notes, .. } = event;
-        if values.label == Flag::Invalid && !self.numbers {
-            notes.labels.add(&values.unmapped);
+        let Event { ts, values, schema, notes, .. } = event;
+        if values.label == Flag::Invalid && !schema.is_regression {
+            note(&mut notes.labels, schema, &values.unmapped);
         }
         if values.kpis.contains(&Flag::Invalid) {
             notes.kpis.add(&values.bad_kpi);
@@ -223,8 +234,12 @@ impl Batch for LabelBatch {
     fn fill<C: Columns>(&mut self, columns: &C, _: &mut ColumnCoder, notes: &mut Notes) -> Result<(), C::Error> {
         let schema = columns.schema();
         columns.ids(&mut self.ids);
-        if schema.is_regression {
-            columns.numbers(Field::Label, &mut self.value)?;
+        if schema.has_numbers() {
+            if schema.is_regression {
+                columns.numbers(Field::Label, &mut self.value)?;
+            } else {
+                classes(columns, Field::Label, &mut notes.labels, &mut self.value)?;
+            }
             let known = self.label.len();
             self.label.extend(self.value.iter().skip(known).map(|value| numeric::flag(*value)));
         } else {

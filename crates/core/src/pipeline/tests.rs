@@ -34,6 +34,7 @@ fn reference(policy: &Policy, version: &str) -> Reference {
     let x: Vec<f64> = (0..1000).map(f64::from).collect();
     let columns = SnapshotColumns {
         numbers: None,
+        classes: None,
         rows: x.len(),
         score: Some(x.iter().map(|x| x / 1000.0).collect()),
         label: Some(x.iter().map(|x| Flag::from(*x >= 500.0)).collect()),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::keys;
-use super::task::Task;
+use super::task::{self, Task};
 use super::types::{Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Rule, RuleKind, Target, Traffic};
 use super::windows::{DAY, LocalDays, Millis, WindowSpec};
 use crate::rule;
@@ -160,7 +160,7 @@ fn default_stale_after(window: WindowSpec, lateness: Millis, rules: &[Rule], sur
 }
 
 fn reads_only_features(kind: &RuleKind) -> bool {
-    let of_events = |target: &Target| matches!(target, Target::Score | Target::Label);
+    let of_events = |target: &Target| matches!(target, Target::Score | Target::Label | Target::Prediction);
     kind.of_rule().is_some() || kind.reads_features() && !kind.targets().iter().any(of_events)
 }
 
@@ -320,17 +320,8 @@ fn fits(kind: &RuleKind, metric: &str, item: &Item, window: Option<WindowSpec>) 
 
 /// What a rule needs from the rest of the policy.
 fn needs(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings) {
-    match surroundings.task {
-        Task::Regression if kind.is_of_classes() => {
-            return item.report(format!(
-                "{metric} is a metric of classes, and labels are numbers with `task: regression`: mae, rmse, mean_error, mape and r2 are of numbers"
-            ));
-        }
-        Task::Binary if kind.reads_numbers() => {
-            return item
-                .report(format!("{metric} is a metric of predicted numbers: write `task: regression` at the top"));
-        }
-        Task::Binary | Task::Regression => {}
+    if let Some(why) = task::misfit(surroundings.task, kind, metric) {
+        return item.report(why);
     }
     if kind.reads_labels() && !surroundings.has_labels {
         item.report(format!(

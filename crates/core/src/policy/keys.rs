@@ -135,9 +135,15 @@ pub static POLICY: Mapping = mapping(
         ),
         key(
             "task",
-            Shape::Words(&["binary", "regression"]),
+            Shape::Words(&["binary", "regression", "multiclass"]),
             "binary",
-            "What the model predicts: one of two classes, or a number (`score`), whose label is a number too.",
+            "What the model predicts: one of two classes, a number (`score`), whose label is a number too, or one of several `classes`.",
+        ),
+        key(
+            "classes",
+            NAMES,
+            "",
+            "Of `task: multiclass`, from 2 to 100: what predictions and labels name. Of equal `scores` the first in this order is predicted.",
         ),
         key(
             "metadata",
@@ -230,7 +236,11 @@ pub static BASELINE: Mapping = mapping(
 
 pub static COLUMNS: Mapping = mapping(
     "baseline.columns",
-    &[key("score", NAME, "", "The column with the score."), key("label", NAME, "", "The column with the label.")],
+    &[
+        key("score", NAME, "", "The column with the score."),
+        key("prediction", NAME, "", "The column with the predicted class, of `task: multiclass`."),
+        key("label", NAME, "", "The column with the label."),
+    ],
 );
 
 pub static FEATURES: Mapping = mapping(

@@ -57,8 +57,9 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let model = map.require("model", "the model's name").and_then(|item| model_name(&item));
     let task = map.get("task").map_or(Some(Task::Binary), |item| task::read(&item));
     task::no_classes(task, &map);
+    let classes = task::classes(task, &map);
     let metadata = map.get("metadata").map_or_else(|| Some(BTreeMap::new()), |item| metadata(&item));
-    let baseline = map.get("baseline").map_or_else(|| Some(NO_BASELINE), |item| baseline(&item));
+    let baseline = map.get("baseline").map_or_else(|| Some(NO_BASELINE), |item| baseline(&item, task));
     let lateness = map.get("lateness").map_or(Some(DEFAULT_LATENESS), |item| item.duration(true));
     let min_samples = map.get("min_samples").map_or(Some(DEFAULT_MIN_SAMPLES), |item| item.whole(1, 1_000_000_000));
     let min_reference = map.get("min_reference").map_or(min_samples, |item| item.whole(1, 1_000_000_000));
@@ -73,7 +74,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let unit = map.get("unit").map(|item| unit(&item));
     let declared = features.as_ref().map(|f| (f.numeric.clone(), f.categorical.clone()));
     let segmentations = segments.as_ref().map(|s| s.iter().map(|s| s.name.clone()).collect());
-    let mut names = PolicyNames::new(declared, segmentations);
+    let mut names = PolicyNames::new(declared, segmentations, classes.as_deref().unwrap_or_default());
     let local = map.get("windows").map(|item| local_days(&item));
     let surroundings = Surroundings {
         lateness: default_lateness,
@@ -103,6 +104,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     Some(Policy {
         model: model?,
         task: task?,
+        classes: classes?,
         metadata: metadata?,
         baseline: baseline?,
         threshold: all(threshold)?,
@@ -179,7 +181,7 @@ fn metadata(item: &Item) -> Option<BTreeMap<String, String>> {
 const NO_BASELINE: BaselineSpec =
     BaselineSpec { snapshot: None, score_column: None, label_column: None, null_values: None };
 
-fn baseline(item: &Item) -> Option<BaselineSpec> {
+fn baseline(item: &Item, task: Option<Task>) -> Option<BaselineSpec> {
     let map = item.map(&keys::BASELINE.names())?;
     let snapshot = map.get("snapshot").and_then(|item| {
         let text = item.text("the snapshot's path or URL")?;
@@ -193,7 +195,16 @@ fn baseline(item: &Item) -> Option<BaselineSpec> {
     let columns = map.get("columns").and_then(|item| item.map(&keys::COLUMNS.names()));
     let column = |key| columns.as_ref()?.get(key)?.name("a column's name").map(str::to_owned);
     let null_values = map.get("null_values").and_then(|item| item.texts("texts that mean null"));
-    Some(BaselineSpec { snapshot, score_column: column("score"), label_column: column("label"), null_values })
+    let (used, other, of) = match task {
+        Some(Task::Multiclass) => {
+            ("prediction", "score", "`task: multiclass` the column of predicted classes is `prediction`")
+        }
+        _ => ("score", "prediction", "this task the column of predictions is `score`"),
+    };
+    if let Some(item) = columns.as_ref().and_then(|columns| columns.get(other)) {
+        return item.fail(format!("with {of}: write `{used}` in place of `{other}`"));
+    }
+    Some(BaselineSpec { snapshot, score_column: column(used), label_column: column("label"), null_values })
 }
 
 fn threshold(item: &Item) -> Option<f64> {

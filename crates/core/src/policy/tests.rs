@@ -170,7 +170,7 @@ rollback: {triggers: [{rule: g/nothing}]}
 3:25: features.numeric[1]: "a" is named twice: keep one
 3:43: features.categorical[0]: a feature cannot be called "score": `rename` it in the daemon's configuration
 4:11: lateness: expected a duration, read "3600": the unit is missing, write 3600s, or another of d, h, m, s, ms
-5:1: limt: unknown key `limt`; known here: `apiVersion`, `model`, `extends`, `vars`, `task`, `metadata`, `baseline`, `features`, `importance`, `score`, `segments`, `unit`, `labels`, `decision`, `lateness`, `min_samples`, `min_reference`, `windows`, `retire_after`, `checks`, `mute`, `ignore`, `transitions`, `rollback`, `signing`
+5:1: limt: unknown key `limt`; known here: `apiVersion`, `model`, `extends`, `vars`, `task`, `classes`, `metadata`, `baseline`, `features`, `importance`, `score`, `segments`, `unit`, `labels`, `decision`, `lateness`, `min_samples`, `min_reference`, `windows`, `retire_after`, `checks`, `mute`, `ignore`, `transitions`, `rollback`, `signing`
 8:20: checks.g.window.size: size 7d is not a multiple of slide 2d: write a size that is, like 8d
 10:31: checks.g.rules[0].psi.lt: expected a number, read "0,2", write 0.2
 11:12: checks.g.rules[1].psy: unknown rule `psy`; "#;
@@ -221,8 +221,8 @@ fn aliases_are_filled_in_and_bounded() {
 #[test]
 fn top_level_mistakes() {
     for (more, message) in [
-        ("task: multiclass\n", "the task \"multiclass\" is not judged yet"),
-        ("task: ranking\n", "task: expected `binary` or `regression`, read \"ranking\""),
+        ("task: multiclass\n", "`task: multiclass` needs the model's classes"),
+        ("task: ranking\n", "task: expected `binary` or `regression` or `multiclass`, read \"ranking\""),
         ("min_samples: -1\n", "expected a whole number from 1"),
         ("retire_after: 7\n", "the unit is missing, write 7s"),
         ("lateness: 1h30m\n", "write 90m"),

@@ -20,6 +20,8 @@ pub use crate::rule::types::{Aggregate, Bound, Correction, MOST_VALUE, Side, Sub
 pub struct Policy {
     pub model: String,
     pub task: Task,
+    /// Of `task: multiclass`: what predictions and labels name, in the order of the file.
+    pub classes: Vec<String>,
     /// `metadata:` as written (`team`, `severity`, `runbook`, …).
     pub metadata: BTreeMap<String, String>,
     pub baseline: BaselineSpec,
@@ -348,18 +350,6 @@ pub struct Trigger {
 }
 
 impl Policy {
-    /// Whether scores and labels are numbers, and their difference is the error.
-    #[must_use]
-    pub fn is_regression(&self) -> bool {
-        self.task == Task::Regression
-    }
-
-    /// Codes that a prediction brings into the join: its segments, and for a regression the halves of its score's bits.
-    #[must_use]
-    pub fn codes_of_pair(&self) -> usize {
-        self.segments.len() + if self.is_regression() { 2 } else { 0 }
-    }
-
     /// All rules of all groups.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.groups.iter().flat_map(|g| &g.rules)

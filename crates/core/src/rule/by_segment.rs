@@ -46,6 +46,9 @@ pub(super) fn read(options: &[Opt], map: &Map, names: &PolicyNames) -> Option<Op
                 ("features", "`by` needs named features, as each is counted by segment: write `of: [amount, age]`")
             }
             Some("label") => ("label", "labels are not counted by segment: write a feature or `score`"),
+            Some("prediction") if !names.classes.is_empty() => {
+                ("prediction", "predicted classes are not counted by segment: write a feature")
+            }
             _ => continue,
         };
         return subject.fail(format!("{} beside `by`: {why}", units::quote(name)));

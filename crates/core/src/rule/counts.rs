@@ -71,6 +71,11 @@ pub trait WindowCounts {
         Numbers::default()
     }
 
+    /// Labelled predictions by the predicted class and the label, of a policy with classes.
+    fn classes(&self) -> ClassCounts<'_> {
+        ClassCounts::default()
+    }
+
     /// The version's predictions, and those of the reference; a snapshot has none.
     fn events(&self) -> u64;
     fn reference_events(&self) -> Option<u64>;
@@ -109,6 +114,15 @@ pub struct SumCounts {
 pub struct Numbers {
     pub now: Option<Errors>,
     pub reference: Option<Errors>,
+}
+
+/// Confusion matrices of several classes, in the window and in its reference: a row a label, a column a prediction, row by row. Empty, or
+/// `None`, where they are not counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClassCounts<'c> {
+    pub classes: &'c [String],
+    pub now: &'c [u64],
+    pub reference: Option<&'c [u64]>,
 }
 
 /// One target's counts in the window and in the snapshot.

@@ -6,9 +6,10 @@ use serde_json::Value;
 use super::alarms::Simulation;
 use super::counts::WindowCounts;
 use super::definition::{
-    Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Read, Reference, RuleKind, Subjects, Values,
+    Bounds, Check, Counts, Definition, Guard, LimitForm, Minimum, Opt, Read, Reference, RuleKind, Subjects, Values,
 };
 use super::limits::{Change, Limits, MIN_SAMPLES, VERSUS};
+use super::multiclass::{self, AVERAGE, CLASS};
 use super::result::{Judged, enough};
 use super::shown;
 use super::types::{Bound, Tolerance};
@@ -48,29 +49,50 @@ const BASE: Definition = Definition {
     values: Values::Fraction,
     options: &[VERSUS, MIN_SAMPLES],
     recorded_as: None,
-    parse: |definition, map, _| {
+    parse: |definition, map, names| {
+        if names.classes.is_empty() {
+            multiclass::refuse(map)?;
+        } else if let Some(definition) = OF_CLASSES.iter().find(|of| *of == definition) {
+            return multiclass::read(definition, map, names);
+        }
         let (metric, limits) = (named(definition.name), Limits::read(definition, map));
         let min_samples = MIN_SAMPLES.optional_whole(map);
         Some(RuleKind::new(Decided { definition, metric: metric?, limits: limits?, min_samples: min_samples? }))
     },
 };
 
+/// Rules whose options say which class, or which average.
+const ONE_CLASS: &[Opt] = &[AVERAGE, CLASS, VERSUS, MIN_SAMPLES];
+/// The rules of these names of a policy with classes: what they are about and count is another thing there.
+static OF_CLASSES: [Definition; 5] = [
+    Definition { counts: Counts::Classes, subjects: Subjects::Only("prediction"), ..ACCURACY },
+    Definition { counts: Counts::Classes, subjects: Subjects::Only("prediction"), ..BALANCED_ACCURACY },
+    Definition { counts: Counts::Classes, subjects: Subjects::Only("prediction"), ..PRECISION },
+    Definition { counts: Counts::Classes, subjects: Subjects::Only("prediction"), ..RECALL },
+    Definition { counts: Counts::Classes, subjects: Subjects::Only("prediction"), ..F1 },
+];
+
 static ACCURACY: Definition = Definition {
     name: "accuracy",
-    documentation: "The share of labelled predictions whose decision is the label: (TP + TN) / all. `lower` and `upper` are Wilson's 95% \
+    documentation: "The share of labelled predictions whose decision is the label: (TP + TN) / all; with `task: multiclass` whose \
+        predicted class is the label. `lower` and `upper` are Wilson's 95% \
         interval, as in every rule on a share of decisions.",
     ..BASE
 };
 static PRECISION: Definition = Definition {
     name: "precision",
-    documentation: "The share of positive decisions whose label is positive: TP / (TP + FP), the positive predictive value.",
+    documentation: "The share of positive decisions whose label is positive: TP / (TP + FP), the positive predictive value. With \
+        `task: multiclass` of one `class` against all others, or an `average` over the classes.",
+    options: ONE_CLASS,
     ..BASE
 };
 static PPV: Definition =
     Definition { name: "ppv", documentation: "Another name of `precision`: TP / (TP + FP).", ..BASE };
 static RECALL: Definition = Definition {
     name: "recall",
-    documentation: "The share of positive labels that are decided positively: TP / (TP + FN), the true positive rate.",
+    documentation: "The share of positive labels that are decided positively: TP / (TP + FN), the true positive rate. With \
+        `task: multiclass` of one `class` against all others, or an `average` over the classes.",
+    options: ONE_CLASS,
     ..BASE
 };
 static TPR: Definition = Definition { name: "tpr", documentation: "Another name of `recall`: TP / (TP + FN).", ..BASE };
@@ -82,12 +104,15 @@ static SPECIFICITY: Definition = Definition {
 static F1: Definition = Definition {
     name: "f1",
     documentation: "The harmonic mean of `precision` and `recall`: 2·TP / (2·TP + FP + FN). `lower` and `upper` are Wilson's 95% interval of \
-        TP / (TP + FP + FN), transformed as the value is.",
+        TP / (TP + FP + FN), transformed as the value is. With `task: multiclass` of one `class` against all others, or an `average` over the \
+        classes, which has no interval.",
+    options: ONE_CLASS,
     ..BASE
 };
 static BALANCED_ACCURACY: Definition = Definition {
     name: "balanced_accuracy",
-    documentation: "The mean of `recall` and `specificity`. `lower` and `upper` come from Newcombe's 95% interval of TPR − FPR.",
+    documentation: "The mean of `recall` and `specificity`. `lower` and `upper` come from Newcombe's 95% interval of TPR − FPR. \
+        With `task: multiclass` it is the mean recall over the classes that a label names, without an interval.",
     ..BASE
 };
 static FPR: Definition = Definition {

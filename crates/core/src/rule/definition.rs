@@ -102,6 +102,8 @@ pub enum Read {
     ScoreByLabel,
     /// Labelled predictions by the difference of score and label: `WindowCounts::numbers`.
     Errors,
+    /// Labelled predictions by predicted class and label, of so many classes: `WindowCounts::classes`.
+    Classes(usize),
     /// Labelled predictions by decision and label, all segments together.
     Confusion,
     /// Predictions by decision, labelled or not, all segments together.

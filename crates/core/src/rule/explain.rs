@@ -55,6 +55,7 @@ impl Definition {
             Counts::Decisions => "predictions with a class (a decision, or a score and a threshold)",
             Counts::Pairs => "labelled predictions",
             Counts::Errors => "labelled predictions with a score",
+            Counts::Classes => "labelled predictions with a class",
             Counts::DecidedPairs => "labelled predictions with a class (a decision, or a score and a threshold)",
             Counts::Measurements => "measurements",
         }

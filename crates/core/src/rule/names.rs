@@ -22,6 +22,7 @@ pub fn target_name<'n>(numeric: &'n [String], categorical: &'n [String], target:
         Target::Categorical(index) => categorical.get(index),
         Target::Score => return "score",
         Target::Label => return "label",
+        Target::Prediction => return "prediction",
     };
     name.map_or("", String::as_str)
 }
@@ -31,6 +32,8 @@ pub struct PolicyNames {
     numeric: Vec<String>,
     categorical: Vec<String>,
     segmentations: Vec<String>,
+    /// The policy's classes, of a model of several.
+    pub classes: Vec<String>,
     pub kpis: Vec<String>,
     pub measured: Vec<String>,
     targets: HashMap<String, Target>,
@@ -43,21 +46,29 @@ impl PolicyNames {
     /// The numeric and categorical features, and the segmentations, that the policy declares; `None` for a list that could
     /// not be read.
     #[must_use]
-    pub fn new(features: Option<(Vec<String>, Vec<String>)>, segmentations: Option<Vec<String>>) -> Self {
+    pub fn new(
+        features: Option<(Vec<String>, Vec<String>)>,
+        segmentations: Option<Vec<String>>,
+        classes: &[String],
+    ) -> Self {
         let (features_read, segments_read) = (features.is_some(), segmentations.is_some());
         let ((numeric, categorical), segmentations) = (features.unwrap_or_default(), segmentations.unwrap_or_default());
         let named = |names: &[String], target: fn(usize) -> Target| -> Vec<(String, Target)> {
             names.iter().enumerate().map(|(index, name)| (name.clone(), target(index))).collect()
         };
         // A feature that is called so is meant by the name.
+        let prediction = (!classes.is_empty()).then(|| ("prediction".to_owned(), Target::Prediction));
+        let score = classes.is_empty().then(|| ("score".to_owned(), Target::Score));
         let targets = [("label".to_owned(), Target::Label)]
             .into_iter()
+            .chain(prediction)
             .chain(named(&numeric, Target::Numeric))
             .chain(named(&categorical, Target::Categorical))
-            .chain([("score".to_owned(), Target::Score)])
+            .chain(score)
             .collect();
         let (kpis, measured) = (Vec::new(), Vec::new());
-        Self { numeric, categorical, segmentations, kpis, measured, targets, features_read, segments_read }
+        let classes = classes.to_vec();
+        Self { numeric, categorical, segmentations, classes, kpis, measured, targets, features_read, segments_read }
     }
 
     #[must_use]
@@ -79,7 +90,8 @@ impl PolicyNames {
                 return None;
             }
             let known = self.numeric.iter().chain(&self.categorical).map(String::as_str);
-            let known = item.known_names(name, known.chain(["score"]));
+            let known =
+                item.known_names(name, known.chain([if self.classes.is_empty() { "score" } else { "prediction" }]));
             item.fail(format!("unknown feature {}; {known}", units::quote(name)))
         })
     }

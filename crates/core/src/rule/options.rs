@@ -173,7 +173,9 @@ fn except<L: ReadLimit>(
 fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<Target>> {
     let usable = |target: &Target| match subjects {
         Subjects::Categories => matches!(target, Target::Categorical(_)),
-        Subjects::Features { categorical: false } => !matches!(target, Target::Categorical(_) | Target::Label),
+        Subjects::Features { categorical: false } => {
+            !matches!(target, Target::Categorical(_) | Target::Label | Target::Prediction)
+        }
         Subjects::Distributions => true,
         _ => *target != Target::Label,
     };
@@ -206,6 +208,7 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
             let why = match target {
                 Target::Categorical(_) => "is categorical, and this rule compares numbers: use ks_p or psi for it",
                 Target::Label => "is no feature: psi, ks_p, js, hellinger and l_inf compare it, label_rate limits it",
+                Target::Prediction => "is a class: psi, ks_p, js, hellinger and l_inf compare it",
                 _ => "is a number, and this rule counts categories: use out_of_range for it",
             };
             item.report(format!("{} {why}", units::quote(name)));

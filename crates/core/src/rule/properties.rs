@@ -25,6 +25,8 @@ pub enum Counts {
     DecidedPairs,
     /// Joined pairs of numbers, by their difference.
     Errors,
+    /// Joined pairs of one of several classes, by the predicted one and the label.
+    Classes,
     Measurements,
 }
 
@@ -192,7 +194,7 @@ impl Subjects {
 impl Counts {
     #[must_use]
     pub fn reads_labels(self) -> bool {
-        matches!(self, Self::Pairs | Self::DecidedPairs | Self::Errors)
+        matches!(self, Self::Pairs | Self::DecidedPairs | Self::Errors | Self::Classes)
     }
 
     #[must_use]

@@ -48,8 +48,10 @@ pub enum Target {
     Numeric(usize),
     Categorical(usize),
     Score,
-    /// The label of joined pairs, as the categories 0 and 1.
+    /// The label of joined pairs, as the categories 0 and 1, or one of the policy's classes.
     Label,
+    /// The predicted class, one of the policy's.
+    Prediction,
 }
 
 /// A rule's subject with the limits that hold for it (after `except`).

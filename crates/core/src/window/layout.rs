@@ -21,6 +21,8 @@ pub struct Reads {
     pub labels: bool,
     /// Errors of joined pairs of numbers: their sums stand behind those of the targets.
     pub numbers: bool,
+    /// Joined pairs of so many classes, by predicted class and label; 0 where no rule reads them.
+    pub classes: usize,
     /// Targets whose values are counted by segment too, each behind the segmentation, in order.
     pub by_segment: Vec<(usize, Target)>,
     /// Targets whose values are summed, in order: their sums stand behind the measured ones.
@@ -54,6 +56,7 @@ impl Reads {
             auc: false,
             labels: false,
             numbers: false,
+            classes: 0,
             by_segment: compared_by_segment(group.rules.iter().map(|rule| &rule.kind)),
             sums: Vec::new(),
             confusion: false,
@@ -80,6 +83,7 @@ impl Reads {
                     Read::Decisions => reads.decisions = true,
                     Read::Latency(_) => reads.latency = true,
                     Read::Errors => reads.numbers = true,
+                    Read::Classes(classes) => reads.classes = classes,
                     Read::Error => reads.error = true,
                     Read::Volume => reads.volume = true,
                     Read::Kpi(of) => reads.kpis.push(of),
@@ -90,20 +94,15 @@ impl Reads {
             }
             reads.features |= rule.kind.reads_features();
         }
-        reads.sums.sort_unstable();
-        reads.sums.dedup();
-        reads.targets.sort_unstable();
-        reads.targets.dedup();
-        reads.features &= reads.targets.iter().any(|t| *t != Target::Score);
-        reads.segmentations.sort_unstable();
-        reads.segmentations.dedup();
+        once(&mut reads.sums);
+        once(&mut reads.targets);
+        reads.features &= reads.targets.iter().any(|t| !matches!(t, Target::Score | Target::Prediction));
+        once(&mut reads.segmentations);
         let by_pairs =
             |by: &usize| group.rules.iter().any(|r| r.kind.reads_labels() && r.kind.segmentation() == Some(*by));
         reads.labelled = reads.segmentations.iter().map(by_pairs).collect();
-        reads.kpis.sort_unstable();
-        reads.kpis.dedup();
-        reads.measured.sort_unstable();
-        reads.measured.dedup();
+        once(&mut reads.kpis);
+        once(&mut reads.measured);
         reads
     }
 
@@ -144,6 +143,12 @@ impl Reads {
     pub fn of(policy: &Policy) -> Vec<Self> {
         policy.groups.iter().map(Self::new).collect()
     }
+}
+
+/// Puts a list in order, each once.
+fn once<T: Ord>(list: &mut Vec<T>) {
+    list.sort_unstable();
+    list.dedup();
 }
 
 /// A run of counts: `cells` of them from `offset`, then one for missing and one for invalid values.
@@ -194,6 +199,8 @@ pub struct Layout {
     pub kpis: Vec<CellBlock>,
     /// Pairs by decision and label: [`Confusion`](crate::stats::confusion::Confusion) as TN, FP, FN, TP.
     pub confusion: Option<CellBlock>,
+    /// Pairs of classes: a row a label, a column a prediction, row by row.
+    pub classes: Option<CellBlock>,
     /// `[negative, positive]` decisions.
     pub decisions: Option<CellBlock>,
     /// Labels 0 and 1, and none, as a categorical feature has its unseen ones; of numbers their cells of the snapshot's grid.
@@ -220,12 +227,19 @@ impl Layout {
             let Some(baseline) = baseline else { return 0 };
             match target {
                 Target::Categorical(i) => baseline.categorical.get(*i).map_or(0, |c| c.names.len() + 1),
+                Target::Prediction | Target::Label if baseline.classes.is_some() => {
+                    baseline.classes.as_ref().map_or(0, |known| known.names.len() + 1)
+                }
                 numeric => baseline.numeric(*numeric).map_or(0, |n| n.grid.cells()),
             }
         };
         let predictions = reads.targets.iter().map(|t| block(cells(t))).collect();
         let features = if features_stream && reads.features {
-            reads.targets.iter().map(|t| block(if *t == Target::Score { 0 } else { cells(t) })).collect()
+            reads
+                .targets
+                .iter()
+                .map(|t| block(if matches!(t, Target::Score | Target::Prediction) { 0 } else { cells(t) }))
+                .collect()
         } else {
             Vec::new()
         };
@@ -244,6 +258,7 @@ impl Layout {
             error: reads.error.then(|| block(2)),
             kpis: reads.kpis.iter().map(|_| block(2)).collect(),
             confusion: reads.confusion.then(|| block(4)),
+            classes: (reads.classes > 0).then(|| block(reads.classes * reads.classes)),
             decisions: reads.decisions.then(|| block(2)),
             labels: reads.labels.then(|| block(label_cells)),
             by_segment,

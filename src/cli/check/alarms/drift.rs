@@ -41,7 +41,7 @@ impl Shape {
     /// Of the snapshot if it was read, else of a numeric feature with equal bins; `None` of unknown categories.
     pub fn of(baseline: Option<&Baseline>, target: Target, bins: usize) -> Option<Self> {
         let Some(baseline) = baseline else {
-            let categorical = matches!(target, Target::Categorical(_) | Target::Label);
+            let categorical = matches!(target, Target::Categorical(_) | Target::Label | Target::Prediction);
             let shares = vec![1.0; bins];
             return (!categorical).then_some(Self { shares, rows: ROWS, categorical, discrete: false });
         };

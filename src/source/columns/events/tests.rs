@@ -19,6 +19,7 @@ fn schema() -> Arc<driftgate_core::schema::Schema> {
     let names = |list: &[&str]| list.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
     Arc::new(driftgate_core::schema::Schema {
         is_regression: false,
+        classes: Vec::new(),
         model: "m".to_owned(),
         numeric: names(&["temp", "age"]),
         categorical: names(&["carrier"]),

@@ -14,6 +14,7 @@ use super::super::decoder::Decoded;
 use super::super::fixture::{Fixture, Known};
 use super::super::wire::{Found, Wire};
 use super::{Lengths, Writer};
+use crate::event::Flag;
 
 /// Decodes what was written by these schemas.
 fn reader(schemas: &[&str]) -> Fixture {
@@ -283,4 +284,49 @@ fn values_that_stand_one_behind_the_other_are_told_apart() {
     assert!(rest.is_empty());
     // Deeper than events may be nested.
     assert!(Lengths::new(&writer, 2).unwrap().of_first(&bytes[1]).is_err());
+}
+
+#[test]
+fn scores_by_class_and_a_class_give_what_json_gives() {
+    let schema = r#"{"type": "record", "name": "P", "fields": [
+        {"name": "model", "type": "string"}, {"name": "prediction_id", "type": "string"}, {"name": "ts", "type": "long"},
+        {"name": "version", "type": "string"}, {"name": "prediction", "type": ["null", "string"]},
+        {"name": "scores", "type": {"type": "map", "values": "double"}}]}"#;
+    let event = |prediction: Option<&str>, scores: &[(&str, f64)]| {
+        let scores = scores.iter().map(|(class, score)| ((*class).to_owned(), Value::Double(*score))).collect();
+        record(vec![
+            ("model", text("classed")),
+            ("prediction_id", text("p")),
+            ("ts", Value::Long(1_700_000_000_000)),
+            ("version", text("1")),
+            (
+                "prediction",
+                prediction.map_or(Value::Union(0, Box::new(Value::Null)), |p| Value::Union(1, Box::new(text(p)))),
+            ),
+            ("scores", Value::Map(scores)),
+        ])
+    };
+    let mut avro = reader(&[schema]);
+    let mut json = Fixture::of(Wire::Json);
+    for (prediction, scores) in [
+        (None, &[("c", 0.4), ("b", 0.4), ("a", 0.2)][..]),
+        (Some("c"), &[("a", 1.0)]),
+        (None, &[("d", 0.9), ("a", 0.1), ("e", 0.2)]),
+        (None, &[("d", 0.1), ("c", 0.2)]),
+        (Some("d"), &[]),
+        (None, &[]),
+    ] {
+        avro.read(&framed(0, schema, event(prediction, scores))).unwrap();
+        let scores: serde_json::Map<String, serde_json::Value> =
+            scores.iter().map(|(class, score)| ((*class).to_owned(), (*score).into())).collect();
+        let event = serde_json::json!({"model": "classed", "prediction_id": "p", "ts": 1_700_000_000_000_i64, "version": "1", "prediction": prediction, "scores": scores});
+        json.read(event.to_string().as_bytes()).unwrap();
+    }
+    assert_eq!(avro.held(), json.held());
+    let found: Vec<Option<f64>> = json.out[2].score.iter().map(|place| Some(*place).filter(|p| !p.is_nan())).collect();
+    assert_eq!(found, [Some(1.0), Some(2.0), None, Some(2.0), None, None]);
+    assert_eq!(
+        json.out[2].decision,
+        [Flag::Missing, Flag::Missing, Flag::Invalid, Flag::Missing, Flag::Invalid, Flag::Missing]
+    );
 }

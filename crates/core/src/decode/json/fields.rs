@@ -27,8 +27,11 @@ pub struct Values {
     pub latency_ms: f64,
     pub error: Flag,
     pub label: Flag,
-    /// The label where it is a number.
+    /// The label where it is a number, or the place of its class.
     pub label_value: f64,
+    /// Scores by class, and the largest one of a class that the policy does not name.
+    pub(super) scores: Vec<f64>,
+    pub(super) unlisted: f64,
     pub numeric: Vec<f64>,
     pub categorical: Vec<u32>,
     /// Segment attributes, as the features and as the segments have them.
@@ -50,6 +53,7 @@ pub struct Values {
 impl Values {
     pub(in crate::decode) fn new(schema: &Schema) -> Self {
         Self {
+            scores: vec![numeric::MISSING; schema.classes.len()],
             numeric: vec![numeric::MISSING; schema.numeric.len()],
             categorical: vec![code::MISSING; schema.categorical.len()],
             attributes: vec![UNSET; schema.attributes.len()],
@@ -71,6 +75,8 @@ impl Values {
         self.error = Flag::Missing;
         self.label = Flag::Missing;
         self.label_value = numeric::MISSING;
+        self.scores.fill(numeric::MISSING);
+        self.unlisted = numeric::MISSING;
         self.numeric.fill(numeric::MISSING);
         self.categorical.fill(code::MISSING);
         self.attributes.fill(UNSET);
@@ -216,6 +222,11 @@ impl Walk<'_, '_> {
             Field::Decision => self.row.decision = self.class(token, &schema.decisions),
             Field::Value => self.row.value = number(token),
             Field::Weight => self.row.n = number(token),
+            Field::Prediction => self.predicted_class(token),
+            Field::Label if !schema.classes.is_empty() => {
+                self.row.label_value = self.one_of_classes(token);
+                self.row.label = numeric::flag(self.row.label_value);
+            }
             Field::Label if schema.is_regression => {
                 self.row.label_value = number(token);
                 self.row.label = numeric::flag(self.row.label_value);
@@ -246,7 +257,7 @@ impl Walk<'_, '_> {
                 self.row.stage = text.map_or(code::MISSING, |t| self.coder.stage(t, &mut self.row.fresh));
             }
             // Their members have meanings of their own.
-            Field::Segments | Field::Features | Field::Kpi => {}
+            Field::Segments | Field::Features | Field::Kpi | Field::Scores => {}
         }
         Ok(())
     }

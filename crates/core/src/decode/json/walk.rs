@@ -208,6 +208,14 @@ impl Walk<'_, '_> {
                 *place = code;
             }
         }
+        if let Some(class) = meaning.class {
+            let score = number(token);
+            match self.row.scores.get_mut(class) {
+                Some(slot) => *slot = if again { numeric::INVALID } else { score },
+                // Several may have no class of the policy; the largest of their scores counts.
+                None => self.row.unlisted = if self.row.unlisted >= score { self.row.unlisted } else { score },
+            }
+        }
         let flag = match meaning.kpi {
             Some(_) if !again => self.flag(token, &Classes::default()),
             _ => Flag::Invalid,

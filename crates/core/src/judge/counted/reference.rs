@@ -81,7 +81,7 @@ impl CountedWindow<'_, '_> {
         }
         let counts = self.counts_in_reference()?;
         let cells = counts.cells(counts.layout.labels?);
-        if self.window.policy.is_regression() { Some([0, cells.iter().sum()]) } else { two(cells) }
+        if self.window.policy.pairs_numbers() { Some([0, cells.iter().sum()]) } else { two(cells) }
     }
 
     /// The sum and the ends of a target's values: of the predictions, or of the features stream where those have none.

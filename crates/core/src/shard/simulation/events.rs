@@ -67,6 +67,7 @@ pub fn reference(policy: &Policy, version: &str) -> Reference {
     let numbers: Vec<f64> = (0..n).map(f64::from).collect();
     let columns = SnapshotColumns {
         numbers: None,
+        classes: None,
         rows: numbers.len(),
         score: Some(numbers.iter().map(|x| x / f64::from(n)).collect()),
         label: Some((0..n).map(|i| Flag::from(i >= n / 2)).collect()),

@@ -1,0 +1,218 @@
+//! `task: multiclass`: predicted classes of delays of flights beside scikit-learn's and scipy's of the same raw rows
+//! (`tests/data/flight_classes`), whatever the order of the rows and the number of threads, and what names no class.
+
+use serde_json::{Value, json};
+
+use crate::support::{Folder, lines};
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flight_classes");
+const POLICY: &str = include_str!("../../config/policies/flight-classes.yaml");
+const CLASSES: [&str; 3] = ["on_time", "late", "very_late"];
+
+fn close(found: &Value, expected: &Value) -> bool {
+    let (Some(found), Some(expected)) = (found.as_f64(), expected.as_f64()) else { return false };
+    (found - expected).abs() <= 1e-10
+}
+
+fn result<'v>(verdict: &'v Value, rule: &str) -> &'v Value {
+    let results = verdict["results"].as_array().unwrap();
+    results.iter().find(|r| r["rule"] == rule).unwrap_or_else(|| panic!("no {rule}: {verdict}"))
+}
+
+/// A rule for each metric of each average and each class.
+fn every_rule() -> String {
+    let of = |metric: &str, (key, value): (&str, &str)| {
+        format!("    - {metric}: {{id: {metric}-{value}, {key}: {value}, gte: 0}}\n")
+    };
+    let averages = ["macro", "micro", "weighted"].map(|average| ("average", average));
+    let all = averages.into_iter().chain(CLASSES.map(|class| ("class", class)));
+    ["precision", "recall", "f1"].into_iter().flat_map(|metric| all.clone().map(move |each| of(metric, each))).collect()
+}
+
+#[test]
+fn every_week_of_classes_has_the_quality_of_scikit_learn() {
+    let folder = Folder::new();
+    let text = POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}"));
+    let (before, after) = text.split_once("    - accuracy: {id: accuracy_before").unwrap();
+    folder.write("policy.yaml", format!("{before}{}    - accuracy: {{id: accuracy_before{after}", every_rule()));
+    let replay = |threads: u32| {
+        folder
+            .driftgate(&format!(
+                "replay --policy policy.yaml --predictions {DATA}/predictions.parquet --labels {DATA}/labels.parquet --threads {threads} --verdicts v.jsonl"
+            ))
+            .exits(0);
+        folder.read("v.jsonl")
+    };
+    let expected = replay(1);
+    assert_eq!(replay(4), expected);
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/golden.json")).unwrap()).unwrap();
+    let verdicts = folder.json_lines("v.jsonl");
+    let of = |group: &str, start: &str| {
+        let found = verdicts.iter().find(|v| v["group"] == group && v["window"]["start"] == start);
+        found.unwrap_or_else(|| panic!("no window of {group} starts {start}"))
+    };
+    let trained = &golden["snapshot"];
+    for (start, known) in golden["weeks"].as_object().unwrap() {
+        let verdict = of("quality", start);
+        let accuracy = result(verdict, "quality/accuracy");
+        assert_eq!((&accuracy["n"], &accuracy["confusion"]), (&known["n"], &known["confusion"]), "{start}");
+        assert_eq!((&accuracy["subject"], &accuracy["classes"]), (&json!("prediction"), &json!(CLASSES)));
+        assert!(
+            close(&accuracy["value"], &known["accuracy"]) && close(&accuracy["reference_value"], &trained["accuracy"])
+        );
+        for (end, at) in [("lower", 0), ("upper", 1)] {
+            assert!(close(&accuracy[end], &known["wilson"][at]), "{start}: {accuracy}");
+        }
+        let balanced = result(verdict, "quality/balanced_accuracy");
+        assert!(close(&balanced["now"], &known["balanced_accuracy"]), "{start}: {balanced}");
+        for metric in ["precision", "recall", "f1"] {
+            for average in ["macro", "micro", "weighted"] {
+                let found = result(verdict, &format!("quality/{metric}-{average}"));
+                assert!(close(&found["value"], &known[average][metric]), "{start}: {found}");
+                assert!(close(&found["reference_value"], &trained[average][metric]), "{start}: {found}");
+            }
+            for class in CLASSES {
+                let found = result(verdict, &format!("quality/{metric}-{class}"));
+                assert!(close(&found["value"], &known["class"][class][metric]), "{start}: {found}");
+                assert!(
+                    found["lower"].as_f64() <= found["value"].as_f64()
+                        && found["value"].as_f64() <= found["upper"].as_f64()
+                );
+            }
+        }
+    }
+    for (start, known) in golden["predictions"].as_object().unwrap() {
+        let found = result(of("drift", start), "drift/predictions");
+        assert!(close(&found["value"], &known["js"]) && found["n"] == known["n"], "{start}: {found}");
+        assert_eq!((&found["subject"], &found["method"]), (&json!("prediction"), &json!("categories")));
+    }
+    let before = result(of("quality", "2013-03-14T00:00:00Z"), "quality/accuracy_before");
+    assert!(close(&before["reference_value"], &golden["weeks"]["2013-03-07T00:00:00Z"]["accuracy"]), "{before}");
+}
+
+const START: i64 = 1_700_006_400_000;
+const RULES: &str = "    - accuracy: {gte: 0.5}\n    - recall: {class: b, gte: 0.5}\n    - js: {of: prediction, lt: 1}\n    - psi: {id: y, of: label, lt: 9}\n    \
+                     - label_coverage: {id: cov, gte: 0.1}\n    - invalid_rate: {of: prediction, lte: 0.5}\n";
+
+/// Forty predictions and labels of `a`, `b` and `c` in turn, all of them right, but for what `change` makes of them.
+fn folder(rules: &str, change: impl Fn(i64, &mut Value, &mut Value)) -> Folder {
+    let folder = Folder::new();
+    folder.write(
+        "policy.yaml",
+        format!(
+            "apiVersion: driftgate/v1\nmodel: m\ntask: multiclass\nclasses: [a, b, c]\nbaseline: {{snapshot: train.csv, columns: {{prediction: p, label: y}}}}\n\
+             labels: {{horizon: 1d}}\nlateness: 2h\nmin_samples: 5\nmin_reference: 5\nchecks:\n  g:\n    window: {{size: 1d, slide: 1d}}\n    rules:\n{rules}"
+        ),
+    );
+    let class = |i: i64| ["a", "b", "c"][usize::try_from(i % 3).unwrap()];
+    let rows: String = (1..=40).map(|i| format!("{},{}\n", class(i), class(i))).collect();
+    folder.write("train.csv", format!("p,y\n{rows}"));
+    let (mut predictions, mut labels) = (Vec::new(), Vec::new());
+    for i in 1..=40 {
+        let ts = START + i * 60_000;
+        let mut prediction =
+            json!({"prediction_id": format!("p{i}"), "version": "1", "ts": ts, "prediction": class(i)});
+        let mut label = json!({"prediction_id": format!("p{i}"), "ts": ts + 30_000, "label": class(i)});
+        change(i, &mut prediction, &mut label);
+        predictions.push(prediction);
+        labels.push(label);
+    }
+    folder.write("back-l.jsonl", lines(labels.iter().rev().cloned()));
+    folder.write("p.jsonl", lines(predictions.into_iter()));
+    folder.write("l.jsonl", lines(labels.into_iter()));
+    folder
+}
+
+fn judged(folder: &Folder, labels: &str) -> Value {
+    folder
+        .driftgate(&format!("replay --policy policy.yaml --predictions p.jsonl --labels {labels} --verdicts v.jsonl"))
+        .exits(0);
+    folder.json_lines("v.jsonl").remove(0)
+}
+
+#[test]
+fn scores_name_the_class_of_the_largest_and_of_equal_ones_the_first() {
+    let of_scores = |i: i64, prediction: &mut Value, _: &mut Value| {
+        let class = usize::try_from(i % 3).unwrap();
+        let scores =
+            [json!({"c": 0.1, "b": 0.5, "a": 0.5}), json!({"b": 2, "a": -1}), json!({"c": 1e-9, "b": null, "a": 0})];
+        prediction.as_object_mut().unwrap().remove("prediction");
+        prediction["scores"] = scores[class].clone();
+    };
+    let (plain, scored) = (folder(RULES, |_, _, _| {}), folder(RULES, of_scores));
+    let verdict = judged(&plain, "l.jsonl");
+    assert_eq!(judged(&scored, "l.jsonl")["results"], verdict["results"]);
+    assert_eq!(judged(&plain, "back-l.jsonl")["results"], verdict["results"]);
+    let accuracy = result(&verdict, "g/accuracy");
+    assert_eq!(
+        (&accuracy["value"], &accuracy["confusion"]),
+        (&json!(1.0), &json!([[13, 0, 0], [0, 14, 0], [0, 0, 13]]))
+    );
+}
+
+#[test]
+fn what_names_no_class_counts_in_no_metric_and_is_told() {
+    let folder = folder(RULES, |i, prediction, label| match i {
+        1 => label["label"] = json!("A"),
+        2 => label["label"] = Value::Null,
+        3 => label["label"] = json!(["a"]),
+        4 => prediction["prediction"] = json!("other"),
+        5 => prediction["prediction"] = json!(""),
+        // The largest score is of no class; then one is no number; then the prediction says which.
+        6 => {
+            *prediction =
+                json!({"prediction_id": "p6", "version": "1", "ts": prediction["ts"], "scores": {"a": 0.2, "d": 0.8}});
+        }
+        7 => {
+            *prediction =
+                json!({"prediction_id": "p7", "version": "1", "ts": prediction["ts"], "scores": {"a": "x", "b": 0.8}});
+        }
+        8 => prediction["scores"] = json!({"a": 0.9, "d": 0.1}),
+        _ => {}
+    });
+    let out = folder
+        .driftgate("replay --policy policy.yaml --predictions p.jsonl --labels l.jsonl --verdicts v.jsonl")
+        .exits(0);
+    out.prints("3 predictions of no class, such as \"other\": send one of the policy's `classes`");
+    let verdict = folder.json_lines("v.jsonl").remove(0);
+    let (accuracy, drift, labels) = (result(&verdict, "g/accuracy"), result(&verdict, "g/js"), result(&verdict, "g/y"));
+    assert_eq!((&accuracy["n"], &accuracy["value"]), (&json!(33), &json!(1.0)), "{verdict}");
+    assert_eq!(
+        (&drift["n"], &drift["invalid"], &drift["missing"], &labels["n"]),
+        (&json!(36), &json!(3), &json!(1), &json!(37))
+    );
+}
+
+#[test]
+fn what_has_no_meaning_for_several_classes_is_refused() {
+    for (rules, old, new, message) in [
+        ("    - auc: {gte: 0.7}\n", "", "", "auc is a metric of two classes"),
+        ("    - fpr: {lte: 0.7}\n", "", "", "fpr is a metric of two classes"),
+        ("    - mae: {lte: 1}\n", "", "", "mae is a metric of predicted numbers"),
+        ("    - psi: {of: score, lt: 1}\n", "", "", "unknown feature \"score\""),
+        (
+            "    - psi: {of: prediction, by: k, lt: 1}\n",
+            "lateness: 2h\n",
+            "lateness: 2h\nsegments: [k]\n",
+            "predicted classes are not counted by segment",
+        ),
+        ("    - recall: {gte: 0.7}\n", "", "", "write `class: a` or `average: macro`"),
+        ("    - recall: {gte: 0.7, class: d}\n", "", "", "unknown class \"d\""),
+        ("    - recall: {gte: 0.7, class: a, average: macro}\n", "", "", "both `average` and `class`"),
+        (RULES, "classes: [a, b, c]\n", "", "needs the model's classes"),
+        (RULES, "[a, b, c]", "[a]", "expected 2 to 100 classes, read 1"),
+        (RULES, "[a, b, c]", "[a, b, a]", "the class \"a\" stands twice"),
+        (RULES, "{prediction: p", "{score: p", "write `prediction` in place of `score`"),
+        (RULES, "lateness: 2h\n", "lateness: 2h\nscore: {threshold: 0.5}\n", "leave `score` out"),
+        ("    - accuracy: {gte: 0.7}\n", "task: multiclass\n", "", "classes are of `task: multiclass`"),
+    ] {
+        let folder = folder(rules, |_, _, _| {});
+        folder.write("policy.yaml", folder.read("policy.yaml").replacen(old, new, 1));
+        folder.driftgate("check --policy policy.yaml").exits(2).says(message);
+    }
+    let folder = folder(RULES, |_, _, _| {});
+    folder.write("train.csv", "p,y\na,a\nb,d\n");
+    folder
+        .driftgate("replay --policy policy.yaml --predictions p.jsonl --labels l.jsonl --verdicts v.jsonl")
+        .says("\"d\" is none of the policy's `classes`");
+}

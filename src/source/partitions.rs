@@ -1,11 +1,13 @@
 //! Columns that stand in the path of a file of a partitioned dataset, as Hive and Spark write them: `version=3/day=2026-01-01/part.parquet`. A column
 //! that the file has itself is the file's.
 
+mod line;
+
 use std::path::Path;
 
-use memchr::memmem;
 use percent_encoding::percent_decode_str;
 
+use self::line::{FEATURES, Line};
 use super::columns::values::parse_number;
 use driftgate_core::event::{Field, FieldMap};
 use driftgate_core::schema::{Schema, canonical_number};
@@ -69,8 +71,6 @@ struct Member {
     written: Vec<u8>,
 }
 
-const FEATURES: &[u8] = b"\"features\"";
-
 impl Members {
     /// Those of a path, where fields stand as `fields` say, for events of this schema.
     #[must_use]
@@ -106,21 +106,23 @@ impl Members {
         let Some(rest) = behind(line, b'{').filter(|rest| rest.trim_ascii_start().first() == Some(&b'"')) else {
             return line;
         };
-        let add = |members: &[Member], out: &mut Vec<u8>| {
-            for member in members.iter().filter(|member| memmem::find(line, &member.name).is_none()) {
-                out.extend_from_slice(&member.written);
-            }
-        };
+        let found = Line::of(line);
         scratch.clear();
         scratch.push(b'{');
-        add(&self.top, scratch);
-        let at = memmem::find(rest, FEATURES).map(|at| at + FEATURES.len());
-        let within = at.and_then(|at| behind(rest.get(at..)?, b':')).and_then(|value| behind(value, b'{'));
+        let write = |member: &Member, out: &mut Vec<u8>| out.extend_from_slice(&member.written);
+        self.top.iter().filter(|member| !found.has(&member.name)).for_each(|member| write(member, scratch));
+        let add = |out: &mut Vec<u8>| {
+            self.features
+                .iter()
+                .filter(|member| !found.has_feature(&member.name))
+                .for_each(|member| write(member, out));
+        };
+        let within = found.within.and_then(|at| line.get(at..));
         match within {
             _ if self.features.is_empty() => scratch.extend_from_slice(rest),
             Some(within) => {
                 scratch.extend_from_slice(rest.get(..rest.len() - within.len()).unwrap_or(&[]));
-                add(&self.features, scratch);
+                add(scratch);
                 if within.trim_ascii_start().first() == Some(&b'}') {
                     // Nothing follows the last comma.
                     scratch.truncate(scratch.trim_ascii_end().len());
@@ -131,7 +133,7 @@ impl Members {
             None => {
                 scratch.extend_from_slice(FEATURES);
                 scratch.extend_from_slice(b":{");
-                add(&self.features, scratch);
+                add(scratch);
                 scratch.pop_if(|last| *last == b',');
                 scratch.extend_from_slice(b"},");
                 scratch.extend_from_slice(rest);
@@ -212,6 +214,16 @@ mod tests {
         for other in ["", "[1]", "{}", "{", "nope"] {
             assert_eq!(put(other), other);
         }
+        // Values and members of members are none of the line's own.
+        assert_eq!(
+            put(r#"{"kind":"features","note":{"version":1,"hour":2},"features":{"x":{"site":1}}}"#),
+            r#"{"version":"1.10","kind":"features","note":{"version":1,"hour":2},"features":{"hour":7,"site":"007","x":{"site":1}}}"#
+        );
+        assert_eq!(
+            put(r#"{"a":"\"features\":{"}"#),
+            r#"{"version":"1.10","features":{"hour":7,"site":"007"},"a":"\"features\":{"}"#
+        );
+        assert_eq!(put(r#"{"hour":3}"#), r#"{"version":"1.10","features":{"site":"007"},"hour":3}"#);
         assert!(of("x.jsonl").is_empty());
         let top = of("version=3/x.jsonl");
         assert_eq!(top.put(br#"{"a":1}"#, &mut Vec::new()), br#"{"version":"3","a":1}"#);

@@ -592,15 +592,23 @@ fn refused(habits: Habits, seeds: std::ops::Range<u64>) -> (usize, usize) {
     (refusals, windows)
 }
 
+/// So many streams; a fifth of them where nothing is optimised, which takes eight times as long.
+const fn streams(all: u64) -> u64 {
+    if cfg!(debug_assertions) { all / 5 } else { all }
+}
+
 #[test]
 fn parts_come_to_the_verdicts_of_a_replay() {
+    let n = streams(100);
     // A clock ahead can put a label long before the second version's prediction.
-    let (refusals, windows) = refused(TAME, 0..100);
-    assert!(refusals < 20 && windows > 5_000, "{refusals} refused, {windows} lines");
+    let (refusals, windows) = refused(TAME, 0..n);
+    assert!(refusals < 20 && windows as u64 > 50 * n, "{refusals} refused, {windows} lines");
 }
 
 #[test]
 fn what_readings_of_the_same_streams_differ_in_is_refused_and_no_more_than_some() {
-    let (refusals, windows) = refused(WILD, 1_000..1_150);
-    assert!((1..100).contains(&refusals) && windows > 5_000, "{refusals} refused, {windows} lines");
+    let n = streams(150);
+    let (refusals, windows) = refused(WILD, 1_000..1_000 + n);
+    let few = 1..n * 2 / 3;
+    assert!(few.contains(&(refusals as u64)) && windows as u64 > 33 * n, "{refusals} refused, {windows} lines");
 }

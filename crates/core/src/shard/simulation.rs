@@ -25,8 +25,10 @@ fn run(seeds: std::ops::Range<u64>) -> usize {
 
 #[test]
 fn shards_say_what_one_pipeline_says_through_crashes_pauses_and_takeovers() {
-    let verdicts = run(0..FEW);
-    assert!(verdicts as u64 > 20 * FEW, "{verdicts} verdicts were compared");
+    // Fewer where nothing is optimised, which takes five times as long.
+    let runs = if cfg!(debug_assertions) { FEW / 4 } else { FEW };
+    let verdicts = run(0..runs);
+    assert!(verdicts as u64 > 20 * runs, "{verdicts} verdicts were compared");
 }
 
 #[test]

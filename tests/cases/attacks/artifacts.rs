@@ -11,8 +11,11 @@ use crate::support::Folder;
 
 fn post(daemon: &Daemon, path: &str, body: &Value) -> (u16, String) {
     let client = reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-    let sent = client.post(format!("{}{path}", daemon.url)).bearer_auth(token("op")).json(body).send().unwrap();
-    (sent.status().as_u16(), sent.text().unwrap())
+    // While a daemon restores what it had, it says so and is asked again.
+    wait_for("an answer", || {
+        let sent = client.post(format!("{}{path}", daemon.url)).bearer_auth(token("op")).json(body).send().unwrap();
+        (sent.status() != 503).then(|| (sent.status().as_u16(), sent.text().unwrap()))
+    })
 }
 
 /// Registers a version by its artifact's place and any digest, and gives what the gate finds of the artifact.
@@ -25,9 +28,12 @@ fn found(daemon: &Daemon, model: &str, version: &str, artifact: &str) -> (String
 
 /// How the gate of the artifact came out, and its sentence.
 fn gate(daemon: &Daemon, model: &str, version: &str) -> (String, String) {
-    // While a daemon restores what it had, it says so and is asked again.
+    gate_to(daemon, model, version, "prod")
+}
+
+fn gate_to(daemon: &Daemon, model: &str, version: &str, to: &str) -> (String, String) {
     let answer: Value = wait_for("the gate's answer", || {
-        let (status, body) = daemon.get(&format!("/api/v1/gate/{model}/{version}?to=prod"));
+        let (status, body) = daemon.get(&format!("/api/v1/gate/{model}/{version}?to={to}"));
         (status != 503).then(|| serde_json::from_str(&body).unwrap())
     });
     let gates = answer["gates"].as_array().unwrap_or_else(|| panic!("{answer}"));
@@ -115,12 +121,7 @@ fn bare(extra: &str) -> Service {
 }
 
 fn staging(daemon: &Daemon, model: &str, version: &str) -> (String, String) {
-    let answer: Value =
-        serde_json::from_str(&daemon.get(&format!("/api/v1/gate/{model}/{version}?to=staging")).1).unwrap();
-    let gates = answer["gates"].as_array().unwrap_or_else(|| panic!("{answer}"));
-    let artifact = gates.iter().find(|gate| gate["gate"] == "evidence/artifact_digest");
-    let artifact = artifact.unwrap_or_else(|| panic!("{answer}"));
-    (artifact["outcome"].as_str().unwrap().to_owned(), artifact["detail"].as_str().unwrap().to_owned())
+    gate_to(daemon, model, version, "staging")
 }
 
 #[test]

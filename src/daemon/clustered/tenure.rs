@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 
-use super::commits::{Commits, Through};
+use super::commits::{Commits, Loss, Through};
 use super::parts::Parts;
 use crate::cluster::member::{Committed, Listed};
 use crate::cluster::producer::{self, Producer};
@@ -47,9 +47,20 @@ impl Tenure<'_> {
             return Ok(None);
         };
         if self.is_again {
-            let Some(()) = self.patiently("asking whether it is still this process's", || self.is_listed())? else {
-                return Ok(None);
+            // A group that does not settle may wait for this very process: as long as it holds what it cannot use.
+            let until = Instant::now() + 2 * self.parts.cluster.session.max(WITHIN);
+            let listed = || match self.is_listed() {
+                Err(e) if Instant::now() >= until => Ok(Err(e)),
+                listed => listed.map(Ok),
             };
+            match self.patiently("asking whether it is still this process's", listed)? {
+                None => return Ok(None),
+                Some(Ok(())) => {}
+                Some(Err(e)) => {
+                    self.commits.lose(Loss::Fatal(format!("it failed, and cannot be taken over again: {e:#}")));
+                    return Ok(None);
+                }
+            }
         }
         let commits = &self.commits;
         let slot = commits.slot();

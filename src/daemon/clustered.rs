@@ -3,8 +3,9 @@
 //! its copy of the registry. A slot that it loses or gives back it drops, and goes on with what else it has.
 //!
 //! `internal` looks for the topics first. `parts` is what the others share; `tenures` has a thread for each slot, which begins with `tenure`, from
-//! the assignment to owning it, by the `commits` of that time, and `again` has what is taken over once more. `counted` is a unit, of the configuration that `restricted` makes; `written` is
-//! the ledger: `applying` takes in what the units say, `snapshots` keeps its topics short. `standby` shows the copy.
+//! the assignment to owning it, by the `commits` of that time, and `again` has what is taken over once more. `counted` is a unit, of the
+//! configuration that `restricted` makes; `written` is the ledger: `applying` takes in what the units say, `snapshots` keeps its topics short.
+//! `standby` shows the copy.
 
 mod again;
 mod applying;

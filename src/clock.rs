@@ -10,6 +10,16 @@ pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
+/// The first pause before something that failed is tried again, and the longest.
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How long to wait before something is tried again that had failed so often before this time: twice as long each time, up to a bound.
+#[must_use]
+pub fn pause_after(failures: u32) -> Duration {
+    PAUSE.saturating_mul(1 << failures.min(6)).min(LONGEST_PAUSE)
+}
+
 /// Waits so long, and looks as often whether it `stops`; whether it did not.
 pub fn wait(span: Duration, look: Duration, stops: impl Fn() -> bool) -> bool {
     let until = Instant::now() + span;

@@ -133,6 +133,8 @@ mod schemas;
 mod secure;
 #[path = "cases/service.rs"]
 mod service;
+#[path = "cases/small_pairs.rs"]
+mod small_pairs;
 #[path = "cases/store.rs"]
 mod store;
 #[path = "cases/subjects.rs"]

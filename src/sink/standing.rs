@@ -3,14 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock::pause_after;
 use crate::telemetry::counts::{Counted, Counts as _};
 use crate::telemetry::events::delivery::{DeliveryFailed, DeliveryResumed, Undeliverable};
 use crate::view::Shared;
 use crate::view::failing::Part;
 
-/// The first pause before something that failed is tried again, and the longest.
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// A sink that has failed for so long is reported in `/ready`.
 const LASTING: Duration = Duration::from_secs(3);
 
@@ -48,7 +46,7 @@ impl Standing {
     pub fn failed(&mut self, began: Instant, why: &str) -> Duration {
         let since = *self.since.get_or_insert(began);
         DeliveryFailed { sink: &self.sink, failures: self.failures, why }.emit(&self.view);
-        let pause = PAUSE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        let pause = pause_after(self.failures);
         self.failures = self.failures.saturating_add(1);
         let mut view = self.view.write();
         view.failing.insert(self.part.clone(), format!("{why}; trying again"));
@@ -81,6 +79,9 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(250);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
     #[test]
     fn failures_are_counted_and_shown_once_they_last_until_something_is_delivered() {

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, lines};
+use crate::small_pairs::{self, judged, result};
+use crate::support::Folder;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flight_classes");
 const POLICY: &str = include_str!("../../config/policies/flight-classes.yaml");
@@ -12,11 +13,6 @@ const CLASSES: [&str; 3] = ["on_time", "late", "very_late"];
 fn close(found: &Value, expected: &Value) -> bool {
     let (Some(found), Some(expected)) = (found.as_f64(), expected.as_f64()) else { return false };
     (found - expected).abs() <= 1e-10
-}
-
-fn result<'v>(verdict: &'v Value, rule: &str) -> &'v Value {
-    let results = verdict["results"].as_array().unwrap();
-    results.iter().find(|r| r["rule"] == rule).unwrap_or_else(|| panic!("no {rule}: {verdict}"))
 }
 
 /// A rule for each metric of each average and each class.
@@ -90,7 +86,6 @@ fn every_week_of_classes_has_the_quality_of_scikit_learn() {
     assert!(close(&before["reference_value"], &golden["weeks"]["2013-03-07T00:00:00Z"]["accuracy"]), "{before}");
 }
 
-const START: i64 = 1_700_006_400_000;
 const RULES: &str = "    - accuracy: {gte: 0.5}\n    - recall: {class: b, gte: 0.5}\n    - js: {of: prediction, lt: 1}\n    - psi: {id: y, of: label, lt: 9}\n    \
                      - label_coverage: {id: cov, gte: 0.1}\n    - invalid_rate: {of: prediction, lte: 0.5}\n";
 
@@ -107,27 +102,14 @@ fn folder(rules: &str, change: impl Fn(i64, &mut Value, &mut Value)) -> Folder {
     let class = |i: i64| ["a", "b", "c"][usize::try_from(i % 3).unwrap()];
     let rows: String = (1..=40).map(|i| format!("{},{}\n", class(i), class(i))).collect();
     folder.write("train.csv", format!("p,y\n{rows}"));
-    let (mut predictions, mut labels) = (Vec::new(), Vec::new());
-    for i in 1..=40 {
-        let ts = START + i * 60_000;
+    small_pairs::write(&folder, |i, ts| {
         let mut prediction =
             json!({"prediction_id": format!("p{i}"), "version": "1", "ts": ts, "prediction": class(i)});
         let mut label = json!({"prediction_id": format!("p{i}"), "ts": ts + 30_000, "label": class(i)});
         change(i, &mut prediction, &mut label);
-        predictions.push(prediction);
-        labels.push(label);
-    }
-    folder.write("back-l.jsonl", lines(labels.iter().rev().cloned()));
-    folder.write("p.jsonl", lines(predictions.into_iter()));
-    folder.write("l.jsonl", lines(labels.into_iter()));
+        (prediction, label)
+    });
     folder
-}
-
-fn judged(folder: &Folder, labels: &str) -> Value {
-    folder
-        .driftgate(&format!("replay --policy policy.yaml --predictions p.jsonl --labels {labels} --verdicts v.jsonl"))
-        .exits(0);
-    folder.json_lines("v.jsonl").remove(0)
 }
 
 #[test]

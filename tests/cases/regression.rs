@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, lines};
+use crate::small_pairs::{self, judged, result};
+use crate::support::Folder;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flight_delays");
 const POLICY: &str = include_str!("../../config/policies/flight-delays.yaml");
@@ -12,11 +13,6 @@ const METRICS: [&str; 5] = ["mae", "rmse", "mean_error", "mape", "r2"];
 fn close(found: &Value, expected: &Value) -> bool {
     let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
     (found - expected).abs() <= 1e-8 * expected.abs().max(1.0)
-}
-
-fn result<'v>(verdict: &'v Value, rule: &str) -> &'v Value {
-    let results = verdict["results"].as_array().unwrap();
-    results.iter().find(|r| r["rule"] == rule).unwrap_or_else(|| panic!("no {rule}: {verdict}"))
 }
 
 #[test]
@@ -62,8 +58,6 @@ fn every_week_of_delays_has_the_errors_of_scikit_learn() {
     assert!(close(&found["reference_value"], &golden["weeks"]["2013-03-07T00:00:00Z"]["mae"]), "{found}");
 }
 
-const START: i64 = 1_700_006_400_000;
-
 /// Predictions of 1 to 40 that are too high by one, but for the events that `change` makes of prediction and label.
 fn folder(rules: &str, change: impl Fn(i64, &mut Value, &mut Value)) -> Folder {
     let folder = Folder::new();
@@ -76,26 +70,13 @@ fn folder(rules: &str, change: impl Fn(i64, &mut Value, &mut Value)) -> Folder {
     );
     let rows: String = (1..=40).map(|i| format!("{},{i}\n", i + 2)).collect();
     folder.write("train.csv", format!("score,label\n{rows}"));
-    let (mut predictions, mut labels) = (Vec::new(), Vec::new());
-    for i in 1..=40 {
-        let ts = START + i * 60_000;
+    small_pairs::write(&folder, |i, ts| {
         let mut prediction = json!({"prediction_id": format!("p{i}"), "version": "1", "ts": ts, "score": i + 1});
         let mut label = json!({"prediction_id": format!("p{i}"), "ts": ts + 30_000, "label": i});
         change(i, &mut prediction, &mut label);
-        predictions.push(prediction);
-        labels.push(label);
-    }
-    folder.write("back-l.jsonl", lines(labels.iter().rev().cloned()));
-    folder.write("p.jsonl", lines(predictions.into_iter()));
-    folder.write("l.jsonl", lines(labels.into_iter()));
+        (prediction, label)
+    });
     folder
-}
-
-fn judged(folder: &Folder, labels: &str) -> Value {
-    folder
-        .driftgate(&format!("replay --policy policy.yaml --predictions p.jsonl --labels {labels} --verdicts v.jsonl"))
-        .exits(0);
-    folder.json_lines("v.jsonl").remove(0)
 }
 
 const RULES: &str = "    - mae: {lte: 1}\n    - rmse: {lt: 1}\n    - mean_error: {between: [-0.5, 0.5]}\n    - mape: {max_drop: {relative: 0.1}}\n    \

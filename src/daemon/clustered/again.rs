@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::clock::pause_after;
 use driftgate_core::cluster::ownership::Slot;
 
-/// The first pause, and the longest.
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(15);
 /// So often at most, one failure soon after the other.
 const MOST: u32 = 10;
 /// A slot that was held for so long starts from nothing.
@@ -32,9 +30,9 @@ impl Again {
         if now.saturating_duration_since(tries.last) > SOON {
             tries.failures = 0;
         }
+        let pause = pause_after(tries.failures);
         tries.failures += 1;
         tries.last = now;
-        let pause = PAUSE.saturating_mul(1 << (tries.failures - 1).min(6)).min(LONGEST);
         (tries.failures <= MOST).then(|| {
             tries.due = Some(now + pause);
             (tries.failures, pause)
@@ -64,6 +62,9 @@ impl Again {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(250);
+    const LONGEST: Duration = Duration::from_secs(15);
 
     #[test]
     fn pauses_grow_until_it_was_too_often_and_a_calm_slot_starts_from_nothing() {

@@ -1,6 +1,8 @@
 //! Which results matter most: how near a value is to its limit, times the importance of the feature that it is about (`importance:` of the policy).
 //! Results of policies without it have no rank, and stay in the order in which they are.
 
+use std::cmp::Reverse;
+
 use serde_json::Value;
 
 use super::verdict::RuleResult;
@@ -42,7 +44,9 @@ impl RuleResult {
     /// What it is ranked by: how near its value is to the limit, times the importance of its feature; `None` without either.
     #[must_use]
     pub fn rank(&self) -> Option<f64> {
-        Some(self.nearness()? * self.importance()?).filter(|rank| rank.is_finite())
+        // Most policies give none, and nothing is compared then.
+        let importance = self.importance()?;
+        Some(self.nearness()? * importance).filter(|rank| rank.is_finite())
     }
 
     /// The logarithm of the p-value that decides.
@@ -76,10 +80,10 @@ fn from_the_middle(value: f64, low: f64, high: f64) -> Option<f64> {
     (half > 0.0).then(|| ((value - low - half).abs() / half).min(MOST))
 }
 
-/// Puts what matters most first: by rank, the greatest first, then what has none. What is alike stays in its order.
+/// Puts what matters most first: by rank, the greatest first, then what has none. What is alike stays in its order. Each rank is asked for once.
 pub fn sort<T>(items: &mut [T], of: impl Fn(&T) -> Option<f64>) {
-    // -1 lies below every rank.
-    items.sort_by(|a, b| of(b).unwrap_or(-1.0).total_cmp(&of(a).unwrap_or(-1.0)));
+    // Ranks are from 0 on, and so in the order of their bits; -0 is 0.
+    items.sort_by_cached_key(|item| Reverse(of(item).map(|rank| (rank + 0.0).to_bits())));
 }
 
 #[cfg(test)]

@@ -141,18 +141,12 @@ impl ClassRule {
         let none = Found { value: None, interval: None };
         let Some(reference) = reference else { return none };
         let (Some(value), Some(then)) = (here.value, self.found(reference).value) else { return none };
-        if let (Amount::Exact(value), Amount::Exact(then)) = (value, then)
-            && let Some(by) = change.of(tolerance, value, then)
-        {
-            let interval = match tolerance {
-                Tolerance::Relative(_) => None,
-                Tolerance::Absolute(_) => self.difference(change, now, reference),
-            };
-            return Found { value: Some(Amount::Exact(by)), interval };
-        }
-        let ends = |amount: Amount| (amount.value(), amount.value());
-        let by = change.of_intervals(tolerance, ends(value), ends(then));
-        Found { value: by.map(|(by, _)| Amount::Float(by)), interval: None }
+        let value = change.of_amounts(tolerance, value, then);
+        let interval = match (value, tolerance) {
+            (Some(Amount::Exact(_)), Tolerance::Absolute(_)) => self.difference(change, now, reference),
+            _ => None,
+        };
+        Found { value, interval }
     }
 
     fn difference(&self, change: Change, now: &ByClass, reference: &ByClass) -> Option<(f64, f64)> {

@@ -98,14 +98,7 @@ impl ErrorRule {
     /// What is compared with the limit: the metric, or its change.
     fn compared(&self, now: Option<Amount>, then: Option<Amount>) -> Option<Amount> {
         let Some((change, tolerance)) = self.limits.change() else { return now };
-        let (now, then) = (now?, then?);
-        if let (Amount::Exact(now), Amount::Exact(then)) = (now, then)
-            && let Some(by) = change.of(tolerance, now, then)
-        {
-            return Some(Amount::Exact(by));
-        }
-        let ends = |amount: Amount| (amount.value(), amount.value());
-        change.of_intervals(tolerance, ends(now), ends(then)).map(|(by, _)| Amount::Float(by))
+        change.of_amounts(tolerance, now?, then?)
     }
 }
 

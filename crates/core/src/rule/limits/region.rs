@@ -123,6 +123,17 @@ impl Change {
         }
     }
 
+    /// The same of amounts: exactly where both are exact and the change is; else of their values.
+    pub(crate) fn of_amounts(self, tolerance: Tolerance, value: Amount, reference: Amount) -> Option<Amount> {
+        if let (Amount::Exact(value), Amount::Exact(reference)) = (value, reference)
+            && let Some(by) = self.of(tolerance, value, reference)
+        {
+            return Some(Amount::Exact(by));
+        }
+        let ends = |amount: Amount| (amount.value(), amount.value());
+        self.of_intervals(tolerance, ends(value), ends(reference)).map(|(by, _)| Amount::Float(by))
+    }
+
     /// The same of intervals: the least and the most that the change can be.
     pub(crate) fn of_intervals(
         self,

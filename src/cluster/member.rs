@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionLi
 
 use super::assigned;
 use crate::source::kafka::{Listener, Own, each_metadata};
+use crate::telemetry::events::cluster::GivesBackLate;
 use driftgate_core::cluster::ownership::Slot;
 use driftgate_core::pipeline::lock;
 
@@ -21,8 +22,11 @@ use driftgate_core::pipeline::lock;
 const LOOK: Duration = Duration::from_millis(20);
 /// A member hears with a heartbeat that the group changes, and a handover waits for all of them.
 const HEARTBEAT_MS: u128 = 400;
-/// How long the coordinator waits for the last commit; a member that takes longer is expelled by it (`max.poll.interval.ms`, 5 min).
-const LAST_COMMIT: Duration = Duration::from_secs(120);
+/// How long the coordinator waits for the last commit. Meanwhile no member joins, and none gets anything else; whoever has the slot next fences
+/// what is still under way, and goes on from the commit before.
+const LAST_COMMIT: Duration = Duration::from_secs(30);
+/// So often the client's own thread is woken. It waits by the wall clock, and where that is set back it would send no heartbeat for as long.
+const WAKE: Duration = Duration::from_millis(500);
 /// How long the brokers are waited for when the group is left.
 const LEAVING: Duration = Duration::from_millis(1500);
 
@@ -50,6 +54,23 @@ pub struct Listed {
     pub layout: String,
     /// What is assigned to it.
     pub slots: BTreeSet<Slot>,
+}
+
+/// The group, as the coordinator describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// In the coordinator's words, such as `Stable` or `PreparingRebalance`.
+    pub state: String,
+    /// By instance. While the group changes, nothing is listed as assigned.
+    pub members: Vec<Listed>,
+}
+
+impl Group {
+    /// Whether every member knows what it has.
+    #[must_use]
+    pub fn is_stable(&self) -> bool {
+        self.state == "Stable"
+    }
 }
 
 /// An offset that the group has committed, and its metadata.
@@ -105,10 +126,23 @@ impl Assignments {
         lock(&self.held.0).assigned.retain(|slot| !slots.contains(slot));
     }
 
-    fn wait_until_free(&self, slots: &BTreeSet<Slot>) {
+    /// Which of them are not free after so long.
+    fn wait_until_free(&self, slots: &BTreeSet<Slot>, within: Duration) -> BTreeSet<Slot> {
         let (held, changed) = &self.held;
         let waits = |held: &mut Held| !held.busy.is_disjoint(slots) && !self.leaving.load(Ordering::Relaxed);
-        drop(changed.wait_timeout_while(lock(held), LAST_COMMIT, waits));
+        let waited = changed.wait_timeout_while(lock(held), within, waits);
+        let (held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        held.busy.intersection(slots).copied().collect()
+    }
+
+    /// Slots are wanted back: they are free, or lost, when this returns.
+    fn give_back(&self, slots: &BTreeSet<Slot>, within: Duration) {
+        (self.on_change)(Change::Revoked(slots.clone()));
+        let busy = self.wait_until_free(slots, within);
+        if !busy.is_empty() && !self.leaving.load(Ordering::Relaxed) {
+            GivesBackLate { slots: &busy, seconds: within.as_secs_f64() }.emit();
+            (self.on_change)(Change::Lost(busy));
+        }
     }
 
     fn slots(&self, list: &TopicPartitionList) -> BTreeSet<Slot> {
@@ -133,8 +167,7 @@ impl ConsumerContext for Listener<Assignments> {
         if consumer.assignment_lost() {
             (self.own.on_change)(Change::Lost(slots));
         } else {
-            (self.own.on_change)(Change::Revoked(slots.clone()));
-            self.own.wait_until_free(&slots);
+            self.own.give_back(&slots, LAST_COMMIT);
         }
     }
 
@@ -197,9 +230,15 @@ impl Membership {
         consumer.subscribe(&[&identity.units_topic])?;
         let (polled, ends) = (Arc::clone(&consumer), Arc::clone(&leaving));
         let work = move || {
+            let mut woken = Instant::now();
             while !ends.load(Ordering::Relaxed) {
                 if polled.poll(Duration::ZERO).is_none() {
                     thread::sleep(LOOK);
+                }
+                if woken.elapsed() >= WAKE {
+                    woken = Instant::now();
+                    // Whatever it is asked, that thread answers.
+                    let _ = polled.group_metadata();
                 }
             }
             leave(&polled);
@@ -273,13 +312,15 @@ impl Membership {
         Ok(found.elements().into_iter().zip(each_metadata(&found)).filter_map(of).collect())
     }
 
-    /// The members of the group.
+    /// The group and its members.
     ///
     /// # Errors
     /// Brokers that do not answer in time.
-    pub fn members(&self, within: Duration) -> Result<Vec<Listed>, KafkaError> {
+    pub fn group(&self, within: Duration) -> Result<Group, KafkaError> {
         let list = self.consumer.fetch_group_list(Some(&self.identity.group), within)?;
-        let members = list.groups().iter().filter(|group| group.name() == self.identity.group).flat_map(|group| {
+        let found = list.groups().iter().find(|group| group.name() == self.identity.group);
+        let state = found.map_or_else(|| "Dead".to_owned(), |group| group.state().to_owned());
+        let members = found.into_iter().flat_map(|group| {
             group.members().iter().filter_map(|member| {
                 let (instance, rest) = member.client_id().split_once('@')?;
                 let (advertise, layout) = rest.rsplit_once('#').unwrap_or((rest, ""));
@@ -296,7 +337,7 @@ impl Membership {
         });
         let mut members: Vec<Listed> = members.collect();
         members.sort_by(|a, b| a.instance.cmp(&b.instance));
-        Ok(members)
+        Ok(Group { state, members })
     }
 }
 
@@ -315,39 +356,4 @@ fn leave(consumer: &BaseConsumer<Listener<Assignments>>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::channel;
-
-    use rdkafka::mocking::MockCluster;
-
-    use super::*;
-
-    #[test]
-    fn what_is_assigned_while_the_group_is_left_is_not_waited_for() {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("units", 3, 1).unwrap();
-        let properties = [("bootstrap.servers".to_owned(), cluster.bootstrap_servers())].into();
-        let identity = Identity {
-            group: "g".into(),
-            instance: "a".into(),
-            advertise: "http://a".into(),
-            units_topic: "units".into(),
-            session: Duration::from_secs(6),
-            layout: "l".into(),
-        };
-        let (changes, decided) = channel();
-        let changes = Mutex::new(changes);
-        let listener = Box::new(move |change| drop(lock(&changes).send(change)));
-        let membership = Membership::join(&properties, identity, listener).unwrap();
-        assert_eq!(decided.recv_timeout(Duration::from_secs(30)), Ok(Change::Assigned([0, 1, 2].into())));
-        // One is given back, and the others are as where the assignment comes between the last look at it and the end.
-        membership.give_back(1);
-        let busy = || lock(&membership.consumer.context().own.held.0).busy.clone();
-        assert_eq!(busy(), [0, 2].into());
-        assert!(membership.take_again(1) && !membership.take_again(3));
-        assert_eq!(busy(), [0, 1, 2].into());
-        let begun = Instant::now();
-        membership.leave();
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    }
-}
+mod tests;

@@ -211,6 +211,13 @@ fn of_part(part: &Part, why: &str) -> Option<Problem> {
             format!("{model}: {why}"),
             "see the producers' keys, partitioners and numbers of partitions",
         ),
+        Part::Group => (
+            Severity::Halted,
+            format!(
+                "the processes of the cluster cannot divide what there is: the group of the brokers does not settle, {why}"
+            ),
+            "see that every process runs and reaches the brokers; what stays as it is is counted, and nothing is taken over meanwhile",
+        ),
         Part::Slot(name) => (
             Severity::Halted,
             format!("nothing is done here for {name}, which is this process's: {why}"),

@@ -25,6 +25,8 @@ pub enum Part {
     HistoryDays,
     /// The certificate of the TLS port.
     Tls,
+    /// The group of a cluster's processes changes, and does not settle.
+    Group,
     /// What a process of a cluster has and takes over again: the ledger, or a unit by its name.
     Slot(String),
     /// A topic, a webhook or MLflow, by the name that its other figures have.
@@ -55,6 +57,7 @@ impl Part {
             Self::History => "history".to_owned(),
             Self::HistoryDays => "history days".to_owned(),
             Self::Tls => "tls".to_owned(),
+            Self::Group => "group".to_owned(),
             Self::Slot(name) => format!("slot {name}"),
             Self::Sink(name) => format!("sink {name}"),
             Self::Ingest(topic) => format!("ingest {topic}"),

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::parts::Parts;
 use crate::clock::now_ms;
-use crate::cluster::member::{Committed, Listed};
+use crate::cluster::member::{Committed, Group, Listed};
 use crate::daemon::control::Control;
 use crate::daemon::counting::Daemon;
 use crate::daemon::{restore, sources};
 use crate::ledger::Role;
 use crate::telemetry::events::cluster::{OwnerSeen, Unanswered};
 use crate::view::cluster::{ClaimView, ClusterView, Member, Role as Shown, UnitView};
+use crate::view::failing::Part;
 use driftgate_core::cluster::claim::Claim;
 use driftgate_core::cluster::ownership::Slot;
 use driftgate_core::cluster::units;
@@ -25,6 +26,8 @@ use driftgate_core::policy::Policy;
 const LOOK: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_millis(500);
 const SHOW_EVERY: Duration = Duration::from_millis(300);
+/// A group that changes for longer is a problem.
+const LONG: Duration = Duration::from_secs(45);
 /// The brokers take at most so long for one of these questions.
 const WITHIN: Duration = Duration::from_secs(2);
 
@@ -59,6 +62,7 @@ struct Shower {
 impl Shower {
     fn run(&self) {
         let (mut shown, mut last, mut asked) = (None, None::<Instant>, None::<Instant>);
+        let mut changing = None;
         while !self.control.is_stopping() {
             let place = self.parts.tail.at();
             let (seq, read_ms) = (place.seen.seq.unwrap_or(0), place.reached_ms);
@@ -75,7 +79,7 @@ impl Shower {
                 cluster.copy_at_ms = read_ms;
             }
             if asked.is_none_or(|at| at.elapsed() >= ASK_EVERY) {
-                self.ask();
+                self.ask(&mut changing);
                 asked = Some(Instant::now());
             }
             thread::sleep(LOOK);
@@ -94,14 +98,27 @@ impl Shower {
         }
     }
 
+    /// A group that changes for long is told: nothing is taken over meanwhile.
+    fn show_group(&self, group: &Group, changing: &mut Option<Instant>) {
+        *changing = (!group.is_stable()).then(|| changing.unwrap_or_else(Instant::now));
+        match changing.map(|since| since.elapsed()).filter(|so_far| *so_far >= LONG) {
+            Some(so_far) => {
+                self.parts.view.fails(Part::Group, format!("it is {} for {} s", group.state, so_far.as_secs()));
+            }
+            None => self.parts.view.works(&Part::Group),
+        }
+    }
+
     /// Asks who is in the group, and who claimed what last.
-    fn ask(&self) {
+    fn ask(&self, changing: &mut Option<Instant>) {
         let parts = &self.parts;
         let asked_ms = now_ms();
-        let members = match parts.membership.members(WITHIN) {
-            Ok(members) => members,
+        let group = match parts.membership.group(WITHIN) {
+            Ok(group) => group,
             Err(e) => return Unanswered { what: "the members of the group", error: &e.to_string() }.emit(),
         };
+        self.show_group(&group, changing);
+        let members = group.members;
         let claims = match parts.membership.all_committed(&parts.names.units, &parts.slots(), WITHIN) {
             Ok(found) => found,
             Err(e) => return Unanswered { what: "the claims of the units", error: &e.to_string() }.emit(),

@@ -22,8 +22,33 @@ use driftgate_core::cluster::units;
 /// A question to the brokers, or a producer that is made, takes at most so long; then it is tried again.
 pub const WITHIN: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
+/// A group that changes is waited for for so long. It may wait for this very process, which then ends and gives all that it has to others.
+const UNSETTLED: Duration = Duration::from_secs(90);
 /// What people call the ledger's slot; the others have the names of units.
 pub const LEDGER_NAME: &str = "the ledger";
+
+/// How long a slot that failed may be listed as nobody's, or as another process's.
+struct Patience {
+    /// A coordinator that has settled, and does not list it, knows nothing of this process any more.
+    stable: Duration,
+    stable_since: Option<Instant>,
+    begun: Instant,
+}
+
+impl Patience {
+    fn new(stable: Duration) -> Self {
+        Self { stable, stable_since: None, begun: Instant::now() }
+    }
+
+    fn saw(&mut self, is_stable: bool, now: Instant) {
+        self.stable_since = is_stable.then(|| self.stable_since.unwrap_or(now));
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        let since = |at: Instant| now.saturating_duration_since(at);
+        since(self.begun) >= UNSETTLED || self.stable_since.is_some_and(|at| since(at) >= self.stable)
+    }
+}
 
 /// One time that a slot is this process's.
 pub struct Tenure<'t> {
@@ -47,10 +72,9 @@ impl Tenure<'_> {
             return Ok(None);
         };
         if self.is_again {
-            // A group that does not settle may wait for this very process: as long as it holds what it cannot use.
-            let until = Instant::now() + 2 * self.parts.cluster.session.max(WITHIN);
-            let listed = || match self.is_listed() {
-                Err(e) if Instant::now() >= until => Ok(Err(e)),
+            let mut patience = Patience::new(2 * self.parts.cluster.session.max(WITHIN));
+            let listed = || match self.is_listed(&mut patience) {
+                Err(e) if patience.is_over(Instant::now()) => Ok(Err(e)),
                 listed => listed.map(Ok),
             };
             match self.patiently("asking whether it is still this process's", listed)? {
@@ -111,8 +135,8 @@ impl Tenure<'_> {
 
     /// All processes divide the models as this one does: of others nobody knows what a slot stands for.
     fn same_layout(&self) -> anyhow::Result<()> {
-        let members = self.parts.membership.members(WITHIN)?;
-        let other = members.iter().find(|member| member.layout != self.parts.layout);
+        let group = self.parts.membership.group(WITHIN)?;
+        let other = group.members.iter().find(|member| member.layout != self.parts.layout);
         match other {
             None => Ok(()),
             Some(other) => bail!(
@@ -125,14 +149,15 @@ impl Tenure<'_> {
 
     /// The coordinator lists the slot as this process's: whom the claim names is another time of this process, or one that is gone, and
     /// never a process that has it now.
-    fn is_listed(&self) -> anyhow::Result<()> {
+    fn is_listed(&self, patience: &mut Patience) -> anyhow::Result<()> {
         let (slot, cluster) = (self.commits.slot(), &self.parts.cluster);
-        let members = self.parts.membership.members(WITHIN)?;
+        let group = self.parts.membership.group(WITHIN)?;
         let mine = |of: &Listed| of.instance == cluster.instance && of.advertise == cluster.advertise;
-        if members.iter().any(|member| mine(member) && member.slots.contains(&slot)) {
+        if group.members.iter().any(|member| mine(member) && member.slots.contains(&slot)) {
             return Ok(());
         }
-        bail!("the group does not list it as this process's now")
+        patience.saw(group.is_stable(), Instant::now());
+        bail!("the group, which is {}, does not list it as this process's", group.state)
     }
 
     fn claim(&self) -> anyhow::Result<Option<Claim>> {
@@ -196,5 +221,25 @@ impl Tenure<'_> {
             Some(unit) => cluster.change_role_of(&unit.name, role),
             None => cluster.change_role(role),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_has_settled_is_waited_for_for_a_while_from_then_on() {
+        let mut patience = Patience::new(Duration::from_secs(10));
+        let begun = patience.begun;
+        let at = |seconds: u64| begun + Duration::from_secs(seconds);
+        patience.saw(true, at(0));
+        patience.saw(false, at(9));
+        assert!(!patience.is_over(at(20)), "it changes");
+        patience.saw(true, at(21));
+        patience.saw(true, at(29));
+        assert!(!patience.is_over(at(30)) && patience.is_over(at(31)));
+        patience.saw(false, at(32));
+        assert!(!patience.is_over(at(89)) && patience.is_over(at(90)), "a group that never settles");
     }
 }

@@ -108,7 +108,8 @@ impl<'s, 'e> Tenures<'s, 'e> {
         }
         if self.threads.contains_key(&slot) {
             self.next.insert(slot);
-        } else if !self.daemon.control.is_stopping() {
+        } else if !self.daemon.control.is_stopping() && self.parts.membership.take_again(slot) {
+            // What had it before may have given it back after this assignment.
             Assigned { what: self.name(slot) }.emit();
             self.start(slot, false);
         }

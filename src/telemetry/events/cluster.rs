@@ -1,5 +1,9 @@
 //! A process of a cluster stands by, takes over, commits, and gives the unit back.
 
+use std::collections::BTreeSet;
+
+use driftgate_core::cluster::ownership::Slot;
+
 /// The process is in the group, and counts nothing yet.
 pub struct Standby<'e> {
     pub instance: &'e str,
@@ -38,6 +42,23 @@ impl GivesBack<'_> {
         tracing::info!(
             what = self.what,
             "cluster: giving back: the coordinator wants it for another process; this one commits a last time and drops it"
+        );
+    }
+}
+
+/// Slots that the coordinator wants back were not committed a last time in time.
+pub struct GivesBackLate<'e> {
+    pub slots: &'e BTreeSet<Slot>,
+    pub seconds: f64,
+}
+
+impl GivesBackLate<'_> {
+    pub fn emit(&self) {
+        let Self { slots, seconds } = *self;
+        tracing::warn!(
+            ?slots,
+            seconds,
+            "cluster: given back without a last commit, which took too long; whoever has it next goes on from the commit before"
         );
     }
 }

@@ -173,11 +173,12 @@ impl Running<'_> {
             );
             assert!(
                 difference.is_none(),
-                "seed {}: {topic}\n{}\nthe ledger is claimed by {:?}\n{}",
+                "seed {}: {topic}\n{}\nthe ledger is claimed by {:?}\n{}\nof groups the brokers logged last:\n{}",
                 self.chaos.seed,
                 difference.told(expected.len()),
                 self.claim(0),
-                self.fleet.standing()
+                self.fleet.standing(),
+                self.brokers.as_ref().map(OwnBrokers::of_groups).unwrap_or_default()
             );
         };
         look("verdicts", &expected.verdicts, "verdict_id");

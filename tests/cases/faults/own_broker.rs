@@ -62,6 +62,17 @@ impl OwnBrokers {
         self.each.len()
     }
 
+    /// What the brokers logged last of groups: who joined, who was expelled, when a group settled.
+    pub fn of_groups(&self) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for broker in &self.each {
+            let log = std::fs::read_to_string(broker.folder.path().join("server.log")).unwrap_or_default();
+            lines.extend(log.lines().filter(|line| line.contains("GroupMetadataManager")).map(str::to_owned));
+        }
+        lines.sort();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
     pub fn get(&self, i: usize) -> &OwnBroker {
         &self.each[i % self.each.len()]
     }

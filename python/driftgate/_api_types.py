@@ -491,6 +491,7 @@ class Series(TypedDict):
     metric: str
     points: list[Point]
     rule: str
+    segment: NotRequired[Optional[str]]
     subject: str
 
 

@@ -115,6 +115,7 @@ class Client:
         subject: Optional[str] = None,
         start: Optional[str] = None,
         end: Optional[str] = None,
+        segments: bool = False,
     ) -> types.SeriesFound:
         """Values of a version over time, from the daemon's history.
 
@@ -125,8 +126,9 @@ class Client:
             subject: Only this subject, such as a feature.
             start: Windows that end at this time or later: RFC 3339, or a date. Seven days before `end` unless given.
             end: Windows that end before this time. Just after the newest window unless given.
+            segments: Also the segments of subjects, each a series of its own.
         """
-        query = {"rule": rule, "subject": subject, "from": start, "to": end}
+        query = {"rule": rule, "subject": subject, "from": start, "to": end, "segments": "true" if segments else None}
         return self._json("GET", f"{_of(model, version)}/series", query=query)
 
     def series_frame(

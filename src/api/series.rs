@@ -19,6 +19,8 @@ pub struct SeriesQuery {
     pub from: Option<String>,
     /// Windows that end before this time. By default just after the newest window.
     pub to: Option<String>,
+    /// Whether also the segments of subjects are answered, each as a series of its own: `true` or `false`, by default only in a file.
+    pub segments: Option<bool>,
     /// `json` (the default), or `parquet` for a file with the distributions as well.
     pub format: Option<String>,
 }
@@ -71,6 +73,9 @@ pub struct Series {
     pub rule: String,
     pub metric: String,
     pub subject: String,
+    /// The segment of the subject that it is of; left out where it is of all values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<String>,
     /// In the order of the windows' ends.
     pub points: Vec<Point>,
 }

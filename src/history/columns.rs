@@ -141,13 +141,17 @@ impl DayFile {
         Ok(table::rows(&self.read(&self.footer.whole, None, None)?))
     }
 
-    /// The rows with nothing but version, group, metric, end, status and whether they are muted.
+    /// The rows with nothing but version, group, metric, segment, end, status and whether they are muted.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn statuses(&self) -> PolarsResult<Vec<Row>> {
-        let columns = ["version", "group", "metric", "window_end", "status", "muted"].map(str::to_owned);
-        Ok(table::rows(&self.read(&self.footer.whole, None, Some(columns.to_vec()))?))
+        let mut columns = vec!["version", "group", "metric", "window_end", "status", "muted"];
+        if self.footer.has(table::SEGMENT) {
+            columns.push(table::SEGMENT);
+        }
+        let columns = columns.into_iter().map(str::to_owned).collect();
+        Ok(table::rows(&self.read(&self.footer.whole, None, Some(columns))?))
     }
 
     /// The rows of a series, whose names need not be read from the columns; with the bins, or without. `choose` is given the rows of each row group
@@ -206,7 +210,8 @@ mod tests {
     }
 
     fn row() -> impl Strategy<Value = Row> {
-        let names = (prop::sample::select(vec!["1", "2"]), prop::sample::select(vec!["psi", "ks_p"]), "[ab]");
+        let names =
+            (prop::sample::select(vec!["1", "2"]), prop::sample::select(vec!["psi", "ks_p"]), "[ab](\u{1f}[xy])?");
         let number = || prop::option::of(any::<f64>().prop_filter("finite", |x| x.is_finite()));
         let count = || prop::option::of(0_u64..1 << 40);
         let flags = (any::<bool>(), any::<bool>(), any::<bool>(), prop::sample::select(Status::ALL.to_vec()));

@@ -8,10 +8,11 @@ use polars_io::parquet::write::{BatchedWriter, ParquetCompression, ParquetWriter
 
 use super::HistoryError;
 use super::columns::{self, Row};
+use super::record::series::split;
 use driftgate_core::codec::time::utc;
 
 /// The columns of a CSV file; `bins` is JSON, as in a verdict.
-const HEAD: &str = "model,version,stage,group,rule,metric,subject,window_start,window_end,complete,status,value,lower,upper,limit,limit_side,warn,n,\
+const HEAD: &str = "model,version,stage,group,rule,metric,subject,segment,window_start,window_end,complete,status,value,lower,upper,limit,limit_side,warn,n,\
                     missing,invalid,reference_n,reason,pending,muted,predictions,labels,bins\n";
 
 /// A file that rows are appended to.
@@ -92,14 +93,16 @@ fn line(model: &str, row: &Row) -> String {
     let count = |n: Option<u64>| n.map(|n| n.to_string());
     let bins: Vec<_> = of.bins.iter().map(super::record::Bin::as_in_a_verdict).collect();
     let bins = if bins.is_empty() { None } else { serde_json::to_string(&bins).ok() };
-    let cells: [Option<String>; 27] = [
+    let (subject, segment) = split(&of.subject);
+    let cells: [Option<String>; 28] = [
         Some(model.to_owned()),
         Some(row.version.clone()),
         row.stage.clone(),
         Some(row.group.clone()),
         Some(of.rule.clone()),
         Some(of.metric.clone()),
-        Some(of.subject.clone()),
+        Some(subject.to_owned()),
+        segment.map(str::to_owned),
         Some(utc(row.start_ms)),
         Some(utc(row.end_ms)),
         Some(row.complete.to_string()),
@@ -158,7 +161,7 @@ mod tests {
         assert!(lines[1].starts_with("m,1,,drift,drift,verdict,,"), "{}", lines[1]);
         assert_eq!(
             lines[2],
-            "m,1,,drift,drift/psi,psi,\"a, \"\"b\"\"\",1970-01-01T00:00:00Z,1970-01-01T00:05:00Z,true,pass,0.25,,,0.2,lt,0.1,600,1,0,1000,,false,false,\
+            "m,1,,drift,drift/psi,psi,\"a, \"\"b\"\"\",,1970-01-01T00:00:00Z,1970-01-01T00:05:00Z,true,pass,0.25,,,0.2,lt,0.1,600,1,0,1000,,false,false,\
              600,0,\"[{\"\"le\"\":1.5,\"\"reference\"\":500,\"\"window\"\":320},{\"\"le\"\":null,\"\"reference\"\":500,\"\"window\"\":280}]\""
         );
         assert!(Export::create(&folder.path().join("out.xlsx")).is_err());

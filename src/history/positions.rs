@@ -216,7 +216,9 @@ impl Known {
         let first = self.results.len();
         let mut status = Status::Pass;
         let window = Window::skim(bytes, |of: &Skimmed<'_>, range| {
-            status = status.max(of.status);
+            if of.segment().is_none() {
+                status = status.max(of.status);
+            }
             let name = self.number(of.rule, of.subject);
             let place = (u32::try_from(range.start), u32::try_from(range.len()));
             if let (Ok(at), Ok(length)) = place {

@@ -227,6 +227,7 @@ mod tests {
 
     use super::super::columns::{self, rows_of};
     use super::super::open_day::OpenDay;
+    use super::super::record::series::joined;
     use super::super::record::tests::{measured, window};
     use super::*;
     use driftgate_core::judge::verdict::Status;
@@ -320,6 +321,23 @@ mod tests {
             reader.find("m", &Wanted { bins, ..wanted }).unwrap().iter().filter(|row| row.of.bins.len() == 2).count()
         };
         assert_eq!((bins(false), bins(true)), (0, 5));
+        // Segments of the subject are there where they are asked for.
+        let of_segment = |end_ms| {
+            window("3", end_ms, vec![measured("drift/psi", "a", 0.1), measured("drift/psi", &joined("a", "eu"), 0.2)])
+        };
+        put(root.path(), Kind::Parquet, vec![of_segment(7 * DAY_MS)]);
+        put(root.path(), Kind::Open, vec![of_segment(8 * DAY_MS)]);
+        let third = Wanted { version: "3", ..wanted };
+        assert_eq!(values(&third), [(7 * DAY_MS, 0.1), (8 * DAY_MS, 0.1)]);
+        assert_eq!(reader.windows("m", &third).unwrap(), 2);
+        let segments = Wanted { segments: true, ..third };
+        assert_eq!(reader.find("m", &segments).unwrap().iter().filter(|row| row.of.segment() == Some("eu")).count(), 2);
+        for day in [7, 8] {
+            let path = |kind| place::path(root.path(), "m", day, kind).unwrap();
+            for kind in [Kind::Parquet, Kind::Open] {
+                let _ = std::fs::remove_file(path(kind));
+            }
+        }
         assert_eq!(reader.newest("m").unwrap(), Some(2 * DAY_MS + 1));
         assert!(matches!(reader.find("m", &Wanted { most: 4, ..wanted }), Err(HistoryError::TooMany { .. })));
         let counted = |wanted: Wanted<'_>| reader.windows("m", &Wanted { bins: true, ..wanted }).unwrap();

@@ -107,7 +107,7 @@ fn of_parquet(path: &Path) -> Result<Hours, HistoryError> {
     let Some(file) = DayFile::open(path)? else { return Ok(hours) };
     let rows = file.statuses().map_err(|e| HistoryError::unreadable(path, e))?;
     let mut windows: BTreeMap<(&str, &str, i64), Hour> = BTreeMap::new();
-    for Row { version, group, end_ms, of, .. } in &rows {
+    for Row { version, group, end_ms, of, .. } in rows.iter().filter(|row| row.of.segment().is_none()) {
         let none = Hour { status: Status::Pass, failing: 0, results: 0 };
         let window = windows.entry((version, group, *end_ms)).or_insert(none);
         if of.metric == VERDICT {
@@ -136,6 +136,9 @@ fn of_appended(path: &Path, mut known: Known) -> Result<Known, HistoryError> {
         known.bytes = known.bytes.saturating_add((open_day::FRAME + record.len()) as u64);
         let (mut status, mut failing, mut results) = (Status::Pass, 0_u32, 0_u32);
         let window = Window::skim(record, |of, _| {
+            if of.segment().is_some() {
+                return;
+            }
             status = status.max(of.status);
             failing = failing.saturating_add(u32::from(fails(of.status, of.muted)));
             results = results.saturating_add(1);
@@ -150,6 +153,7 @@ fn of_appended(path: &Path, mut known: Known) -> Result<Known, HistoryError> {
 mod tests {
     use super::super::columns;
     use super::super::open_day::OpenDay;
+    use super::super::record::series::joined;
     use super::super::record::tests::{measured, window};
     use super::super::row::{rows_of, settled};
     use super::*;
@@ -160,7 +164,12 @@ mod tests {
             of.status = *status;
             of
         };
-        window("1", end_ms, statuses.iter().enumerate().map(named).collect())
+        let mut results: Vec<_> = statuses.iter().enumerate().map(named).collect();
+        // A segment is no result of its own.
+        let mut of_segment = measured("drift/psi", &joined("f0", "eu"), 0.5);
+        of_segment.status = Status::Block;
+        results.push(of_segment);
+        window("1", end_ms, results)
     }
 
     fn shown(hours: &Hours) -> Vec<(i64, Status, u32, u32)> {

@@ -1,16 +1,17 @@
 //! What is kept of a window: the values of a verdict's results and the counts of their distributions, without the rest of the evidence.
 
+mod measured;
+pub mod segments;
+pub mod series;
 mod skim;
-
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use driftgate_core::codec::number::number;
-use driftgate_core::judge::evidence::{self, BinOf};
-use driftgate_core::judge::verdict::{RuleResult, Status, Verdict};
+use driftgate_core::judge::verdict::{RuleResult, Verdict};
 use driftgate_core::policy::Policy;
 
+use measured::Warns;
+pub use measured::{Bin, Measured, bins_of};
 pub use skim::Skimmed;
 
 /// The format of a record, its first byte.
@@ -32,76 +33,6 @@ pub struct Window {
     pub results: Vec<Measured>,
 }
 
-/// A rule on a subject. Every number is finite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// `group/id`.
-    pub rule: String,
-    pub metric: String,
-    pub subject: String,
-    pub status: Status,
-    pub value: Option<f64>,
-    /// The bounds of the value, where the rule has any.
-    pub lower: Option<f64>,
-    pub upper: Option<f64>,
-    pub limit: Option<f64>,
-    /// How the limit is spelt in the policy: `lt`, `gte`, `max_increase`, …
-    pub side: Option<String>,
-    /// The limit of a warning.
-    pub warn: Option<f64>,
-    /// Values or events that were measured, and those of the training snapshot.
-    pub n: Option<u64>,
-    pub missing: Option<u64>,
-    pub invalid: Option<u64>,
-    pub reference_n: Option<u64>,
-    pub reason: Option<String>,
-    pub pending: bool,
-    pub muted: bool,
-    /// The distribution beside the training snapshot's; empty where the rule compares none.
-    pub bins: Vec<Bin>,
-}
-
-/// A bin of two distributions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bin {
-    /// `le:1.5` (up to this, from the bin before on; `le:` without an end), `eq:0` (this value alone), `category:US`, `unseen` (categories that
-    /// the training data do not have), `others:7` (so many categories together).
-    pub name: String,
-    /// Training rows and values of the window in it.
-    pub reference: u64,
-    pub window: u64,
-}
-
-impl Bin {
-    /// As a verdict has it: `le`, `eq`, `category` or `others`, and the counts `reference` and `window`.
-    #[must_use]
-    pub fn as_in_a_verdict(&self) -> BTreeMap<String, serde_json::Value> {
-        let (kind, rest) = self.name.split_once(':').unwrap_or((&self.name, ""));
-        let number = || number(rest.parse().ok());
-        let (key, value) = match kind {
-            "le" | "eq" => (kind, number()),
-            "others" => (kind, rest.parse::<u64>().map_or(serde_json::Value::Null, Into::into)),
-            "category" => (kind, rest.into()),
-            _ => ("category", serde_json::Value::Null),
-        };
-        let pairs = [(key, value), ("reference", self.reference.into()), ("window", self.window.into())];
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-    }
-}
-
-/// The evidence that is kept.
-#[derive(Default, Deserialize)]
-struct Pieces {
-    #[serde(default)]
-    limit: BTreeMap<String, serde_json::Value>,
-    lower: Option<f64>,
-    upper: Option<f64>,
-    n: Option<u64>,
-    missing: Option<u64>,
-    invalid: Option<u64>,
-    reference_n: Option<u64>,
-}
-
 impl Window {
     /// What is kept of a verdict; the limits of warnings are the policy's.
     #[must_use]
@@ -109,10 +40,12 @@ impl Window {
         Self::with(verdict, &warns(policy, &verdict.group))
     }
 
-    /// The same without a policy, and so without the limits of warnings.
+    /// The same without a policy, and so without the limits of warnings, and without segments.
     #[must_use]
     pub fn bare(verdict: &Verdict) -> Self {
-        Self::with(verdict, &Warns::new())
+        let mut bare = Self::with(verdict, &Warns::new());
+        bare.results.retain(|result| result.segment().is_none());
+        bare
     }
 
     fn with(verdict: &Verdict, warns: &Warns) -> Self {
@@ -125,7 +58,7 @@ impl Window {
             complete: verdict.window.complete,
             predictions: verdict.counted.predictions,
             labels: verdict.counted.labels,
-            results: verdict.results.iter().map(|result| Measured::of(result, warns)).collect(),
+            results: verdict.results.iter().flat_map(|result| of_all(result, warns)).collect(),
         }
     }
 
@@ -145,8 +78,12 @@ impl Window {
     }
 }
 
-/// Limits of warnings by rule and subject.
-type Warns = BTreeMap<(String, String), f64>;
+/// A result, and each of its segments.
+fn of_all(result: &RuleResult, warns: &Warns) -> impl Iterator<Item = Measured> {
+    let whole = Measured::of(result, warns);
+    let segments = segments::of(result, &whole);
+    std::iter::once(whole).chain(segments)
+}
 
 fn warns(policy: &Policy, group: &str) -> Warns {
     let mut found = Warns::new();
@@ -165,88 +102,13 @@ fn warns(policy: &Policy, group: &str) -> Warns {
     found
 }
 
-fn finite(x: Option<f64>) -> Option<f64> {
-    x.filter(|x| x.is_finite())
-}
-
-impl Measured {
-    /// A result without values.
-    #[must_use]
-    pub fn nothing() -> Self {
-        Self {
-            rule: String::new(),
-            metric: String::new(),
-            subject: String::new(),
-            status: Status::Insufficient,
-            value: None,
-            lower: None,
-            upper: None,
-            limit: None,
-            side: None,
-            warn: None,
-            n: None,
-            missing: None,
-            invalid: None,
-            reference_n: None,
-            reason: None,
-            pending: false,
-            muted: false,
-            bins: Vec::new(),
-        }
-    }
-
-    fn of(result: &RuleResult, warns: &Warns) -> Self {
-        let pieces: Pieces = result.evidence.read().unwrap_or_default();
-        let limit = pieces.limit.iter().find_map(|(side, limit)| Some((side.clone(), limit.as_f64()?)));
-        Self {
-            rule: result.rule.clone(),
-            metric: result.metric.to_string(),
-            subject: result.subject.clone(),
-            status: result.status,
-            value: finite(result.value),
-            lower: finite(pieces.lower),
-            upper: finite(pieces.upper),
-            limit: limit.as_ref().map(|(_, limit)| *limit),
-            side: limit.map(|(side, _)| side),
-            warn: warns.get(&(result.rule.clone(), result.subject.clone())).copied(),
-            n: pieces.n,
-            missing: pieces.missing,
-            invalid: pieces.invalid,
-            reference_n: pieces.reference_n,
-            reason: result.reason.clone(),
-            pending: result.pending,
-            muted: result.muted,
-            bins: bins_of(result.distribution()),
-        }
-    }
-}
-
-/// Bins of numbers in their order, categories by their training rows: their order in a verdict is another one in each window.
-#[must_use]
-pub fn bins_of(mut all: Vec<evidence::Bin>) -> Vec<Bin> {
-    if all.iter().any(|bin| matches!(bin.of, BinOf::Category(_))) {
-        all.sort_by(|a, b| b.reference.cmp(&a.reference).then_with(|| name(a).cmp(&name(b))));
-    }
-    all.iter().map(|bin| Bin { name: name(bin), reference: bin.reference, window: bin.window }).collect()
-}
-
-fn name(bin: &evidence::Bin) -> String {
-    let number = |kind: &str, x: &Option<f64>| x.map_or_else(|| format!("{kind}:"), |x| format!("{kind}:{x}"));
-    match &bin.of {
-        BinOf::Le(edge) => number("le", edge),
-        BinOf::Eq(value) => number("eq", value),
-        BinOf::Category(Some(category)) => format!("category:{category}"),
-        BinOf::Category(None) => "unseen".to_owned(),
-        BinOf::Others(many) => format!("others:{many}"),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use driftgate_core::judge::verdict::Status;
 
     /// A result whose value tells which it is.
     pub fn measured(rule: &str, subject: &str, value: f64) -> Measured {

@@ -41,7 +41,8 @@ pub fn verdict_of(group: &str, status: Status) -> Measured {
 
 /// The rows of a window: its status, then its results.
 pub fn rows_of(window: Window) -> impl Iterator<Item = Row> {
-    let status = window.results.iter().map(|result| result.status).max().unwrap_or(Status::Pass);
+    let of_all = window.results.iter().filter(|result| result.segment().is_none());
+    let status = of_all.map(|result| result.status).max().unwrap_or(Status::Pass);
     let of_all = verdict_of(&window.group, status);
     let Window { version, stage, group, start_ms, end_ms, complete, predictions, labels, results } = window;
     std::iter::once(of_all).chain(results).map(move |of| Row {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::columns::{Place, Row, settled};
+use super::record::series::split;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,8 @@ pub struct Wanted<'w> {
     pub subject: Option<&'w str>,
     /// Rules with a subject each, of which the windows are asked for; none: what `rule` and `subject` say.
     pub series: &'w [(String, String)],
+    /// Also the segments of subjects, each a series of its own.
+    pub segments: bool,
     /// Windows whose end is in `[from_ms, to_ms)`.
     pub from_ms: i64,
     pub to_ms: i64,
@@ -31,8 +34,21 @@ pub struct Wanted<'w> {
 impl Default for Wanted<'_> {
     fn default() -> Self {
         let (version, group, rule, subject) = ("", None, None, None);
-        let (bins, only_bins, every, most) = (false, false, 1, usize::MAX);
-        Self { version, group, rule, subject, series: &[], from_ms: 0, to_ms: 0, bins, only_bins, every, most }
+        let (segments, bins, only_bins, every, most) = (false, false, false, 1, usize::MAX);
+        Self {
+            version,
+            group,
+            rule,
+            subject,
+            series: &[],
+            segments,
+            from_ms: 0,
+            to_ms: 0,
+            bins,
+            only_bins,
+            every,
+            most,
+        }
     }
 }
 
@@ -41,8 +57,10 @@ impl Wanted<'_> {
         self.version == version && self.group.is_none_or(|g| g == group)
     }
 
-    pub(super) fn is_series(&self, rule: &str, subject: &str) -> bool {
-        self.rule.is_none_or(|r| r == rule)
+    pub(super) fn is_series(&self, rule: &str, name: &str) -> bool {
+        let (subject, segment) = split(name);
+        (self.segments || segment.is_none())
+            && self.rule.is_none_or(|r| r == rule)
             && self.subject.is_none_or(|s| s == subject)
             && (self.series.is_empty() || self.series.iter().any(|(r, s)| r == rule && s == subject))
     }

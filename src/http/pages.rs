@@ -1,16 +1,18 @@
 //! Pages for people, written on the server: they work without JavaScript, and their addresses name what they show. The overview has every version,
 //! the worst first; a version has a page with the status of its groups and a line per rule, a feature one with its values and distributions.
 //!
-//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest`, `segments` and `heat` SVG; `overview`, `version` and `feature` are the pages, `features` is the table of a version's features; `home` reads what
+//! `layout` is what all pages have, `markup` writes pieces of HTML, `chart`, `forest`, `segments` and `heat` SVG, `by_segment` a table of small ones; `overview`, `version` and `feature` are the pages, `forgotten` is that of a version that only the history has, `features` is the table of a version's features; `home` reads what
 //! the overview shows, `promotion` shows what speaks for and against a promotion, `act` does what a person wants, `session` signs in and out, `issuer` has the issuer say who somebody is, `audit` shows
 //! the audit log, `operations` the daemon; `report` is verdicts in one file; `trouble` has errors as pages.
 
 pub(super) mod act;
 pub(super) mod audit;
+mod by_segment;
 mod chart;
 mod feature;
 mod features;
 mod forest;
+mod forgotten;
 mod heat;
 pub(super) mod home;
 pub(super) mod issuer;
@@ -37,7 +39,7 @@ use super::app::{Shared, known_model, registry};
 use super::auth::Visitor;
 use super::explain::explain;
 use super::problem::{Parameters, PathNames, Problem};
-use super::series::{self, Named, Range};
+use super::series::{self, DAYS, Named, Range};
 use crate::api::PageQuery;
 use crate::history::columns::{Row, VERDICT, rows_of};
 use crate::history::{DAY_MS, Window};
@@ -49,8 +51,8 @@ use layout::Part;
 const MOST_POINTS: usize = 100_000;
 /// So many records of the audit log are looked through for what happened.
 const MOST_RECORDS: usize = 1000;
-/// Days that a page shows unless something else is asked for.
-const DAYS: i64 = 7;
+/// And so many of segments, which are small pictures.
+const MOST_OF_SEGMENTS: usize = 3000;
 
 /// GET /models/{model}/versions/{version}
 pub(super) async fn version(
@@ -64,8 +66,17 @@ pub(super) async fn version(
         return Ok(response);
     }
     let policy = known_model(&app, &model)?.policy;
-    let seen = explain(State(Arc::clone(&app)), PathNames((model.clone(), version.clone()))).await?.0;
     let range = asked_range(&app, &model, &query).await?;
+    let seen = match explain(State(Arc::clone(&app)), PathNames((model.clone(), version.clone()))).await {
+        Ok(seen) => seen.0,
+        Err(problem) if problem.is_not_found() => {
+            let groups: Vec<String> = policy.groups.iter().map(|group| group.name.clone()).collect();
+            let Some(found) = forgotten::find(&app, &model, &version, &groups).await? else { return Err(problem) };
+            let body = found.body((&model, &version), range);
+            return Ok(layout::page(&format!("{model} {version}"), Part::Models, &visitor, &PreEscaped(body)));
+        }
+        Err(problem) => return Err(problem),
+    };
     // Everything in one reading: a file of the history is opened once.
     let worst = |verdict: &Verdict| -> Vec<(String, String)> {
         version::worst_by_rule(verdict).into_iter().map(|(rule, of)| (rule.to_owned(), of.subject.clone())).collect()
@@ -114,6 +125,7 @@ pub(super) async fn feature(
     } else {
         (last_rows(&app, &model, &version, &subject).await?, 1)
     };
+    let segments = if is_kept { segments(&app, &model, &version, &subject, range).await? } else { Vec::new() };
     let chosen = match query.window.as_deref() {
         Some(text) => Some(series::time("window", text)?),
         None => found.iter().map(|row| row.end_ms).max(),
@@ -139,6 +151,7 @@ pub(super) async fn feature(
         range: if is_kept { range } else { feature::spanned(&found, range) },
         rows: &found,
         every,
+        segments: &segments,
         chosen,
         distributions: &distributions,
         compared: &compared,
@@ -167,7 +180,7 @@ async fn last_rows(app: &Shared, model: &str, version: &str, subject: &str) -> R
 
 /// The rows of a verdict's results, without its own.
 fn results(verdict: &Verdict, policy: &Policy) -> impl Iterator<Item = Row> {
-    rows_of(Window::of(verdict, policy)).filter(|row| row.of.metric != VERDICT)
+    rows_of(Window::of(verdict, policy)).filter(|row| row.of.metric != VERDICT && row.of.segment().is_none())
 }
 
 /// Rows of a subject with their distributions, of every rule; where they are too many, the worst of so many windows.
@@ -180,4 +193,13 @@ async fn rows(
 ) -> Result<(Vec<Row>, usize), Problem> {
     let named = Named { version: version.to_owned(), subject: Some(subject.to_owned()), ..Named::default() };
     series::thinned(app, model, named, range, (false, |_| MOST_POINTS)).await
+}
+
+/// Rows of the segments of a subject, of every rule; of so many windows the worst.
+async fn segments(app: &Shared, model: &str, version: &str, subject: &str, range: Range) -> Result<Vec<Row>, Problem> {
+    let named =
+        Named { version: version.to_owned(), subject: Some(subject.to_owned()), segments: true, ..Named::default() };
+    let (mut found, _) = series::thinned(app, model, named, range, (false, |_| MOST_OF_SEGMENTS)).await?;
+    found.retain(|row| row.of.segment().is_some());
+    Ok(found)
 }

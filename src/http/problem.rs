@@ -30,6 +30,11 @@ impl Problem {
         Self { status, message: message.into(), challenge: None }
     }
 
+    /// Whether something is not known.
+    pub fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }

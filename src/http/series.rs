@@ -15,6 +15,7 @@ use super::standby;
 use crate::api::{self, DistributionsQuery, SeriesQuery};
 use crate::history::columns::{self, Row};
 use crate::history::record::Bin;
+use crate::history::record::series::split;
 use crate::history::{DAY_MS, Found, HistoryError, Reader, Wanted, time_of};
 use crate::view::failing::Part;
 use driftgate_core::codec::time::utc;
@@ -25,6 +26,9 @@ const MOST_WINDOWS: usize = 10_000;
 const MOST_ROWS: usize = 500_000;
 /// Where there are more windows with distributions than an answer has, so many are left: what a picture shows.
 const DRAWN: usize = 1000;
+
+/// Days that are answered unless something else is asked for.
+pub const DAYS: i64 = 7;
 
 /// A range of time in ms: ends of windows, `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub struct Named {
     pub version: String,
     pub rule: Option<String>,
     pub subject: Option<String>,
+    /// Also the segments of subjects.
+    pub segments: bool,
     /// Rules with a subject each; none: what `rule` and `subject` say.
     pub series: Vec<(String, String)>,
 }
@@ -59,8 +65,10 @@ pub(super) async fn series(
         Some(other) => return Err(Problem::bad_request(format!("format is {other:?}; it can be json or parquet"))),
     };
     let asked = (query.from.as_deref(), query.to.as_deref());
-    let range = range(&app, &model, asked, 7).await?;
-    let named = Named { version: version.clone(), rule: query.rule, subject: query.subject, ..Named::default() };
+    let range = range(&app, &model, asked, DAYS).await?;
+    let segments = query.segments.unwrap_or(is_file);
+    let named =
+        Named { version: version.clone(), rule: query.rule, subject: query.subject, segments, ..Named::default() };
     let most = if is_file { MOST_ROWS } else { MOST_POINTS };
     let rows = find(&app, &model, named, range, (is_file, most)).await?;
     if is_file {
@@ -168,12 +176,23 @@ pub(super) async fn find(
     range: Range,
     (bins, most): (bool, usize),
 ) -> Result<Found, Problem> {
-    let (reader, of) = (reader(app)?, model.to_owned());
     let version = named.version.clone();
-    let found = in_turn(app, Kind::Read, move |_| reader.find(&of, &Wanted { bins, most, ..wanted(&named, range) }));
-    let rows = found.await?.map_err(problem)?;
+    let rows = kept(app, model, named, range, (bins, most)).await?;
     is_known(app, model, &version, &rows).await?;
     Ok(rows)
+}
+
+/// The rows of a range, of whatever version.
+pub(super) async fn kept(
+    app: &Shared,
+    model: &str,
+    named: Named,
+    range: Range,
+    (bins, most): (bool, usize),
+) -> Result<Found, Problem> {
+    let (reader, of) = (reader(app)?, model.to_owned());
+    let found = in_turn(app, Kind::Read, move |_| reader.find(&of, &Wanted { bins, most, ..wanted(&named, range) }));
+    found.await?.map_err(problem)
 }
 
 /// The same with distributions, and of so many windows, one after the other, the worst: as few that no more are left than fit, of all that there are.
@@ -204,6 +223,7 @@ fn wanted(named: &Named, range: Range) -> Wanted<'_> {
         rule: named.rule.as_deref(),
         subject: named.subject.as_deref(),
         series: &named.series,
+        segments: named.segments,
         from_ms: range.from_ms,
         to_ms: range.to_ms,
         ..Wanted::default()
@@ -230,13 +250,17 @@ fn problem(error: HistoryError) -> Problem {
 fn grouped(rows: &[Row]) -> Vec<api::Series> {
     let mut all: Vec<api::Series> = Vec::new();
     for row in rows {
-        let is_last = all.last().is_some_and(|last| last.rule == row.of.rule && last.subject == row.of.subject);
-        if !is_last {
+        let (subject, segment) = split(&row.of.subject);
+        let is_it = |last: &api::Series| {
+            (&*last.rule, &*last.subject, last.segment.as_deref()) == (&*row.of.rule, subject, segment)
+        };
+        if !all.last().is_some_and(is_it) {
             all.push(api::Series {
                 group: row.group.clone(),
                 rule: row.of.rule.clone(),
                 metric: row.of.metric.clone(),
-                subject: row.of.subject.clone(),
+                subject: subject.to_owned(),
+                segment: segment.map(str::to_owned),
                 points: Vec::new(),
             });
         }

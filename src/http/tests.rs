@@ -2,6 +2,7 @@
 
 mod cluster;
 mod golden;
+mod over_time;
 mod overview;
 mod pictures;
 mod schema;

@@ -84,6 +84,13 @@ impl Footer {
         Self { whole, groups, series, newest }
     }
 
+    /// Whether the file has a column of this name.
+    pub fn has(&self, column: &str) -> bool {
+        let is_it =
+            |of: &ColumnChunkMetadata| of.descriptor().path_in_schema.first().is_some_and(|name| name == column);
+        self.whole.row_groups.first().is_some_and(|group| group.parquet_columns().iter().any(is_it))
+    }
+
     /// The row groups that have some of so many rows from the first on, each with those rows' place in it: the first, and how many.
     pub fn groups(&self, first: usize, rows: usize) -> impl Iterator<Item = (&Group, (usize, usize))> {
         let end = first.saturating_add(rows);

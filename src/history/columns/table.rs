@@ -2,6 +2,7 @@
 
 use polars_core::prelude::*;
 
+use crate::history::record::series::{joined, split};
 use crate::history::record::{Bin, Measured};
 use crate::history::row::Row;
 use driftgate_core::judge::verdict::Status;
@@ -29,6 +30,8 @@ const OF_WINDOW: [&str; 20] = [
     "muted",
     "predictions",
 ];
+/// The column of the segment; files of releases before do not have it.
+pub const SEGMENT: &str = "segment";
 /// The column of the bins' names; it has no value where there is no distribution.
 pub const BIN_NAMES: &str = "bins";
 /// The distribution.
@@ -49,7 +52,8 @@ pub fn frame(model: &str, rows: &[Row]) -> PolarsResult<DataFrame> {
         texts("group", rows, |r| Some(&r.group)),
         texts("rule", rows, |r| Some(&r.of.rule)),
         texts("metric", rows, |r| Some(&r.of.metric)),
-        texts("subject", rows, |r| Some(&r.of.subject)),
+        texts("subject", rows, |r| Some(split(&r.of.subject).0)),
+        texts(SEGMENT, rows, |r| r.of.segment()),
         times("window_start", rows, |r| r.start_ms),
         times("window_end", rows, |r| r.end_ms),
         flags("complete", rows, |r| r.complete),
@@ -147,6 +151,7 @@ fn without_bins(frame: &DataFrame) -> Vec<Row> {
     table.texts("rule", &mut rows, |row, text| text.clone_into(&mut row.of.rule));
     table.texts("metric", &mut rows, |row, text| text.clone_into(&mut row.of.metric));
     table.texts("subject", &mut rows, |row, text| text.clone_into(&mut row.of.subject));
+    table.texts(SEGMENT, &mut rows, |row, text| row.of.subject = joined(&row.of.subject, text));
     table.texts("limit_side", &mut rows, |row, text| row.of.side = Some(text.to_owned()));
     table.texts("reason", &mut rows, |row, text| row.of.reason = Some(text.to_owned()));
     table.texts("status", &mut rows, |row, text| {

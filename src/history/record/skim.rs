@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::series::split;
 use super::{FORMAT, Window};
 use driftgate_core::judge::verdict::Status;
 
@@ -38,6 +39,14 @@ pub struct Skimmed<'r> {
     pending: bool,
     pub muted: bool,
     bins: Passed,
+}
+
+impl Skimmed<'_> {
+    /// The segment that it is of, if it is of one.
+    #[must_use]
+    pub fn segment(&self) -> Option<&str> {
+        split(self.subject).1
+    }
 }
 
 /// Bins that are passed over.

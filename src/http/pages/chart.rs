@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::markup::{escaped, time};
+use crate::history::columns::Row;
 use crate::history::record::Bin;
 use crate::http::series::Range;
 use driftgate_core::codec::number::short;
@@ -30,6 +31,11 @@ pub struct Point {
     pub limit: Option<f64>,
     pub warn: Option<f64>,
     pub status: Status,
+}
+
+/// A row as it is drawn.
+pub fn point(row: &Row) -> Point {
+    Point { ms: row.end_ms, value: row.of.value, limit: row.of.limit, warn: row.of.warn, status: row.of.status }
 }
 
 /// Something that happened.

@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use super::chart::{self, Point};
+use super::by_segment::over_time;
+use super::chart::{self, Point, point};
 use super::heat::heat;
-use super::markup::{NO_HISTORY, choice, escaped, number, status, subject_path, table, time, version_path};
+use super::markup::{NO_HISTORY, bin_name, choice, escaped, number, status, subject_path, table, time, version_path};
 use super::segments::segments;
 use crate::history::columns::Row;
 use crate::http::series::Range;
@@ -30,15 +31,12 @@ pub struct Page<'p> {
     /// The end of the window whose distribution is shown.
     pub chosen: Option<i64>,
     pub distributions: &'p [Row],
+    /// Its segments, by rule, segment and window.
+    pub segments: &'p [Row],
     /// The results of the last windows that are judged by segment, behind the windows' ends.
     pub compared: &'p [(i64, &'p RuleResult)],
     /// Its results of the last windows.
     pub last: &'p [&'p RuleResult],
-}
-
-/// A row as it is drawn.
-pub fn point(row: &Row) -> Point {
-    Point { ms: row.end_ms, value: row.of.value, limit: row.of.limit, warn: row.of.warn, status: row.of.status }
 }
 
 /// The range that rows end in; another one where there are none.
@@ -87,6 +85,7 @@ impl Page<'_> {
         }
         out.push_str(&self.over_time());
         out.push_str(&self.distribution());
+        out.push_str(&over_time(self.segments, self.range));
         out.push_str(&self.by_segment());
         out
     }
@@ -246,18 +245,5 @@ impl Page<'_> {
         };
         out.push_str(&table("Bins", &["bin", "training", "window"], of.bins.iter().map(cells)));
         out
-    }
-}
-
-/// A bin for people.
-fn bin_name(name: &str) -> String {
-    let number = |text: &str| text.parse().map_or_else(|_| text.to_owned(), driftgate_core::codec::number::short);
-    match name.split_once(':') {
-        Some(("le", "")) => "above".to_owned(),
-        Some(("le", edge)) => format!("≤ {}", number(edge)),
-        Some(("eq", value)) => format!("= {}", number(value)),
-        Some(("category", category)) => category.to_owned(),
-        Some(("others", many)) => format!("{many} other categories"),
-        _ => "unseen categories".to_owned(),
     }
 }

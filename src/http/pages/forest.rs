@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::markup::{escaped, number, table};
+use crate::history::record::segments::Rate;
 use driftgate_core::codec::number::short;
 use driftgate_core::judge::verdict::RuleResult;
 
@@ -15,45 +16,10 @@ const WIDTH: f64 = 900.0;
 const ROW: f64 = 20.0;
 const NAMES: f64 = 220.0;
 
-/// A segment's rate with its interval.
-#[derive(Clone, Debug, PartialEq)]
-struct Segment {
-    name: String,
-    /// What was measured, such as `tpr`.
-    metric: String,
-    value: f64,
-    lower: f64,
-    upper: f64,
-    reference: Option<f64>,
-    n: Option<u64>,
-    is_compared: bool,
-}
-
-impl Segment {
-    /// Rules name their rates differently; what has an interval has `_lower` and `_upper` behind its name.
-    fn read(of: &Value) -> Option<Self> {
-        let fields = of.as_object()?;
-        let metric = fields.keys().find_map(|key| key.strip_suffix("_lower"))?.to_owned();
-        let real = |key: &str| fields.get(key).and_then(Value::as_f64).filter(|x| x.is_finite());
-        let count = |key: &str| fields.get(key).and_then(Value::as_u64);
-        let positives = || Some(count("tp")?.saturating_add(count("fn")?));
-        Some(Self {
-            name: fields.get("segment")?.as_str()?.to_owned(),
-            value: real(&metric)?,
-            lower: real(&format!("{metric}_lower"))?,
-            upper: real(&format!("{metric}_upper"))?,
-            reference: real(&format!("reference_{metric}")),
-            n: count("n").or_else(positives),
-            is_compared: fields.get("eligible").and_then(Value::as_bool).unwrap_or(true),
-            metric,
-        })
-    }
-}
-
 /// The segments of a result as picture and table; nothing where it has none with an interval.
 pub fn forest(result: &RuleResult) -> String {
     let all: Vec<Value> = result.get("segments").and_then(|all| all.as_array().cloned()).unwrap_or_default();
-    let mut segments: Vec<Segment> = all.iter().filter_map(Segment::read).collect();
+    let mut segments: Vec<Rate> = all.iter().filter_map(Rate::read).collect();
     segments.sort_by(|a, b| a.value.total_cmp(&b.value));
     let left_out = segments.len().saturating_sub(MOST);
     segments.truncate(MOST);
@@ -66,10 +32,10 @@ pub fn forest(result: &RuleResult) -> String {
         escaped(&first.metric)
     );
     out.push_str(&drawn(&title, &segments));
-    let cells = |s: &Segment| {
+    let cells = |s: &Rate| {
         let compared = if s.is_compared { "yes" } else { "no, too few" };
         vec![
-            escaped(&s.name),
+            escaped(&s.segment),
             s.n.map_or_else(String::new, |n| n.to_string()),
             short(s.value),
             format!("{} to {}", short(s.lower), short(s.upper)),
@@ -92,7 +58,7 @@ pub fn forest(result: &RuleResult) -> String {
     out
 }
 
-fn drawn(title: &str, segments: &[Segment]) -> String {
+fn drawn(title: &str, segments: &[Rate]) -> String {
     let ends = segments.iter().flat_map(|s| [s.lower, s.upper, s.value].into_iter().chain(s.reference));
     let (least, most) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
     let span = if most > least { most - least } else { 1.0 };
@@ -103,7 +69,7 @@ fn drawn(title: &str, segments: &[Segment]) -> String {
     let mut top = ROW / 2.0;
     for segment in segments {
         let colour = if segment.is_compared { "window" } else { "reference" };
-        let name: String = segment.name.chars().take(30).collect();
+        let name: String = segment.segment.chars().take(30).collect();
         let _ = write!(
             out,
             "<text x=\"0\" y=\"{:.1}\">{}</text><path d=\"M{:.1} {top:.1}H{:.1}\" stroke=\"var(--{colour})\" stroke-width=\"2\"/>\
@@ -113,7 +79,7 @@ fn drawn(title: &str, segments: &[Segment]) -> String {
             at(segment.lower),
             at(segment.upper),
             at(segment.value),
-            escaped(&segment.name),
+            escaped(&segment.segment),
             short(segment.value)
         );
         if let Some(reference) = segment.reference {

@@ -125,3 +125,16 @@ pub fn choice(range: Range) -> String {
 fn days_before(range: Range, days: i64) -> i64 {
     range.to_ms.saturating_sub(days.saturating_mul(DAY_MS))
 }
+
+/// A bin for people.
+pub fn bin_name(name: &str) -> String {
+    let number = |text: &str| text.parse().map_or_else(|_| text.to_owned(), driftgate_core::codec::number::short);
+    match name.split_once(':') {
+        Some(("le", "")) => "above".to_owned(),
+        Some(("le", edge)) => format!("≤ {}", number(edge)),
+        Some(("eq", value)) => format!("= {}", number(value)),
+        Some(("category", category)) => category.to_owned(),
+        Some(("others", many)) => format!("{many} other categories"),
+        _ => "unseen categories".to_owned(),
+    }
+}

@@ -6,8 +6,7 @@ use std::fmt::Write as _;
 
 use maud::PreEscaped;
 
-use super::chart::{self, Point};
-use super::feature::point;
+use super::chart::{self, Point, point};
 use super::forest::forest;
 use super::layout;
 pub use super::layout::alone;

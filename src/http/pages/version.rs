@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::chart::{self, Moment, Point};
-use super::feature::point;
+use super::chart::{self, Moment, Point, point};
 use super::features::features;
 use super::forest::forest;
 use super::lineage::lineage;

@@ -10,6 +10,32 @@ pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
+/// The wall clock as it was last seen, beside the monotonic one.
+#[derive(Debug)]
+pub struct WallClock {
+    wall_ms: i64,
+    at: Instant,
+}
+
+impl WallClock {
+    #[must_use]
+    pub fn seen() -> Self {
+        Self { wall_ms: now_ms(), at: Instant::now() }
+    }
+
+    /// How far it was set back since it was last looked at; nothing where it goes on.
+    pub fn set_back(&mut self) -> Duration {
+        self.set_back_at(now_ms(), Instant::now())
+    }
+
+    fn set_back_at(&mut self, wall_ms: i64, at: Instant) -> Duration {
+        let passed = i64::try_from(at.saturating_duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
+        let missing = self.wall_ms.saturating_add(passed).saturating_sub(wall_ms);
+        *self = Self { wall_ms, at };
+        Duration::from_millis(u64::try_from(missing).unwrap_or(0))
+    }
+}
+
 /// The first pause before something that failed is tried again, and the longest.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -30,4 +56,20 @@ pub fn wait(span: Duration, look: Duration, stops: impl Fn() -> bool) -> bool {
         thread::sleep(look.min(span));
     }
     !stops()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_is_seen_and_one_that_is_set_forward_is_not() {
+        let begun = Instant::now();
+        let mut clock = WallClock { wall_ms: 10_000, at: begun };
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        assert_eq!(clock.set_back_at(11_000, after(1)), Duration::ZERO);
+        assert_eq!(clock.set_back_at(3_611_000, after(1)), Duration::ZERO);
+        assert_eq!(clock.set_back_at(13_000, after(3)), Duration::from_hours(1));
+        assert_eq!(clock.set_back_at(14_000, after(4)), Duration::ZERO);
+    }
 }

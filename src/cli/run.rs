@@ -17,6 +17,8 @@ use crate::telemetry::otlp::Export;
 
 /// How long an orderly end may take before the process leaves anyway.
 const GRACE: Duration = Duration::from_secs(30);
+/// Between two looks whether the daemon stops by itself.
+const LOOK: Duration = Duration::from_millis(500);
 /// What the process exits with where its orderly end took longer, and after a second signal.
 const TOO_SLOW: u8 = 1;
 const SECOND_SIGNAL: u8 = 130;
@@ -124,9 +126,10 @@ impl Signals {
 
     /// Passes signals on until the daemon has `ended`; the exit code where the process is not to wait for that.
     async fn heed(mut self, control: &Control, mut ended: oneshot::Receiver<()>) -> Option<u8> {
-        let mut since: Option<Instant> = None;
+        let (mut since, mut is_asked): (Option<Instant>, bool) = (None, false);
         loop {
-            let wait = since.map_or(Duration::from_secs(3600), |since| GRACE.saturating_sub(since.elapsed()));
+            // A daemon that cannot go on stops by itself, and has no more time for it.
+            let wait = since.map_or(LOOK, |since| GRACE.saturating_sub(since.elapsed()));
             tokio::select! {
                 _ = &mut ended => return None,
                 _ = self.term.recv() => {}
@@ -135,18 +138,23 @@ impl Signals {
                     control.reload();
                     continue;
                 }
-                () = tokio::time::sleep(wait), if since.is_some() => {
+                () = tokio::time::sleep(wait) => {
+                    if since.is_none() {
+                        since = control.is_stopping().then(Instant::now);
+                        continue;
+                    }
                     StopOverdue { seconds: GRACE.as_secs() }.emit();
                     return Some(TOO_SLOW);
                 }
             }
-            if since.is_some() {
+            if is_asked {
                 StopForced.emit();
                 return Some(SECOND_SIGNAL);
             }
             StopRequested.emit();
             control.stop();
-            since = Some(Instant::now());
+            is_asked = true;
+            since = since.or_else(|| Some(Instant::now()));
         }
     }
 }

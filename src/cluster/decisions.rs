@@ -11,7 +11,7 @@ use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
-use super::sets::{SetsError, reader};
+use super::sets::{SetsError, Unreadable, reader};
 use crate::telemetry::events::cluster::SetsUnreadable;
 use crate::transaction::Record;
 use driftgate_core::pipeline::lock;
@@ -86,13 +86,17 @@ impl Decisions {
         consumer.assign(&list).map_err(failed)?;
         let (decisions, topic) = (self.clone(), topic.to_owned());
         let work = move || {
+            let mut unreadable = Unreadable::default();
             while !stops() {
                 let taken = match consumer.poll(Duration::ZERO) {
                     None => {
                         thread::sleep(LOOK);
                         continue;
                     }
-                    Some(Err(e)) => Err(e.to_string()),
+                    Some(Err(e)) => {
+                        unreadable.client(&topic, &e);
+                        continue;
+                    }
                     Some(Ok(message)) => decisions
                         .take(message.key().unwrap_or_default(), message.payload())
                         .map_err(|e| format!("the record at offset {} is none of ours: {e}", message.offset())),

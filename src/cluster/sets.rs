@@ -11,4 +11,4 @@ pub use gather::Arrived;
 #[cfg(test)]
 pub use gather::read;
 pub use record::records;
-pub use tail::{SetsError, Tail, reader};
+pub use tail::{SetsError, Tail, Unreadable, reader};

@@ -22,10 +22,10 @@ mod written;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use super::control::End;
 use super::counting::Daemon;
@@ -33,6 +33,7 @@ use super::engine::Totals;
 use super::serving::{Seen, Serving};
 use super::threads::Threads;
 use super::{descriptors, sink_threads};
+use crate::clock::WallClock;
 use crate::cluster::decisions::Decisions;
 use crate::cluster::ledger_log::Tail;
 use crate::cluster::member::{Change, Identity, Membership};
@@ -40,7 +41,7 @@ use crate::cluster::topics;
 use crate::config::{ClusterConfig, KafkaConfig};
 use crate::http::Access;
 use crate::ledger::Role;
-use crate::telemetry::events::cluster::Standby;
+use crate::telemetry::events::cluster::{Ends, Standby};
 use crate::telemetry::otlp::LAST_EXPORT;
 use crate::view::Shared;
 use driftgate_core::cluster::units::{Part, Unit, layout};
@@ -52,6 +53,17 @@ use tenures::{Here, Tenures};
 const LAST_THREADS: Duration = Duration::from_secs(2);
 /// Between two looks at what this process has.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// A clock that is set back further ends the process.
+const SET_BACK: Duration = Duration::from_secs(30);
+
+/// Why a process ends whose clock was set back.
+fn not_answered(set_back: Duration) -> String {
+    format!(
+        "the clock of this machine was set back by {} s. librdkafka waits by it, and may answer nobody for as long: started again, it does not",
+        set_back.as_secs()
+    )
+}
 
 /// Runs a daemon of a cluster until its control stops it, or it must not go on.
 ///
@@ -67,8 +79,8 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
     view.write().keep = super::sources::keep(&daemon.config.limits);
     view.write().restoring = daemon.policies.iter().map(|policy| policy.model.clone()).collect();
     let history = super::base::history(daemon.config, &view)?;
-    let serving =
-        answer(daemon, (descriptors, access), Seen { registry: &registry, view: &view, history: history.as_ref() })?;
+    let seen = Seen { registry: &registry, view: &view, history: history.as_ref() };
+    let serving = answer(daemon, (descriptors, access), seen)?;
     let names = topics::Names::of(&cluster.prefix);
     let units = match internal::division(daemon, &properties, &names, &view) {
         Ok(Some(division)) => division.units,
@@ -105,11 +117,11 @@ pub(super) fn run(daemon: &Daemon<'_>, cluster: &ClusterConfig, kafka: &KafkaCon
         totals: Totals::default(),
         counted: Mutex::default(),
         writes: Mutex::default(),
+        ends: OnceLock::new(),
     });
     Standby { instance: &cluster.instance, advertise: &cluster.advertise }.emit();
     threads.add(standby::start(daemon, &parts).context("no thread for the standby's view")?);
     let done = serve(daemon, &parts, &changes, here);
-    // Also after an error nothing goes on.
     daemon.control.stop();
     parts.membership.leave();
     serving.end();
@@ -172,7 +184,7 @@ fn join(
 fn serve(daemon: &Daemon<'_>, parts: &Parts, changed: &Receiver<Change>, here: Here) -> anyhow::Result<End> {
     std::thread::scope(|scope| {
         let mut tenures = Tenures::new(scope, daemon, parts, here);
-        let mut done = Ok(());
+        let (mut done, mut clock) = (Ok(()), WallClock::seen());
         while done.is_ok() && !daemon.control.is_stopping() {
             match changed.recv_timeout(LOOK) {
                 Ok(change) => tenures.change(change),
@@ -180,6 +192,14 @@ fn serve(daemon: &Daemon<'_>, parts: &Parts, changed: &Receiver<Change>, here: H
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             done = tenures.look();
+            let set_back = clock.set_back();
+            let ends = parts.ends.get().cloned().or_else(|| (set_back >= SET_BACK).then(|| not_answered(set_back)));
+            if let Some(why) = ends {
+                done = done.and(Err(anyhow!(why)));
+            }
+        }
+        if let Err(why) = &done {
+            Ends { why: &format!("{why:#}") }.emit();
         }
         daemon.control.stop();
         let ended = tenures.end();

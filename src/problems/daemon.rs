@@ -213,10 +213,8 @@ fn of_part(part: &Part, why: &str) -> Option<Problem> {
         ),
         Part::Group => (
             Severity::Halted,
-            format!(
-                "the processes of the cluster cannot divide what there is: the group of the brokers does not settle, {why}"
-            ),
-            "see that every process runs and reaches the brokers; what stays as it is is counted, and nothing is taken over meanwhile",
+            format!("this process takes nothing over in its cluster: the group of the brokers: {why}"),
+            "see that every process runs and reaches the brokers; what is counted already goes on, and a process that the group does not take in ends after a minute and a half, to be started again",
         ),
         Part::Slot(name) => (
             Severity::Halted,

@@ -15,6 +15,8 @@ use crate::telemetry::events::cluster::SetsUnreadable;
 
 /// A question to the brokers takes at most so long.
 const WITHIN: Duration = Duration::from_secs(5);
+/// Between two times that somebody is told that the brokers are not reached.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 /// Between two looks whether something came.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -53,6 +55,27 @@ pub fn reader(properties: &BTreeMap<String, String>, topic: &str) -> Result<Base
     made.map_err(|cause| SetsError::Client { topic: topic.to_owned(), cause })
 }
 
+/// Tells that a topic cannot be read: a client that does not reach the brokers says so many times a second.
+#[derive(Debug, Default)]
+pub struct Unreadable(Option<Instant>);
+
+impl Unreadable {
+    /// What the client said is told once in a while.
+    pub fn client(&mut self, topic: &str, error: &KafkaError) {
+        if self.is_due(Instant::now()) {
+            SetsUnreadable { topic, why: &error.to_string() }.emit();
+        }
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.0.is_none_or(|last| now.saturating_duration_since(last) >= TELL_EVERY);
+        if is_due {
+            self.0 = Some(now);
+        }
+        is_due
+    }
+}
+
 /// The reader.
 pub struct Tail {
     consumer: BaseConsumer<Listener>,
@@ -61,6 +84,7 @@ pub struct Tail {
     /// Sets that end up to here were read.
     end: i64,
     begins_anew: bool,
+    unreadable: Unreadable,
 }
 
 impl Tail {
@@ -90,7 +114,14 @@ impl Tail {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(start.next)).map_err(failed)?;
         consumer.assign(&list).map_err(failed)?;
-        Ok(Self { consumer, topic: topic.to_owned(), gather: Gather::default(), end: start.end, begins_anew })
+        Ok(Self {
+            consumer,
+            topic: topic.to_owned(),
+            gather: Gather::default(),
+            end: start.end,
+            begins_anew,
+            unreadable: Unreadable::default(),
+        })
     }
 
     /// Whether the topic is not the one that was read before.
@@ -111,7 +142,10 @@ impl Tail {
                     std::thread::sleep(LOOK);
                     continue;
                 }
-                Some(Err(e)) => Err(e.to_string()),
+                Some(Err(e)) => {
+                    self.unreadable.client(&self.topic, &e);
+                    continue;
+                }
                 Some(Ok(message)) => self.gather.take(
                     message.offset(),
                     message.key().unwrap_or_default(),

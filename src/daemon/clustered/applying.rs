@@ -34,14 +34,13 @@ impl<'a> Applying<'a> {
         Self { parts, registrar, applied: Applied::default() }
     }
 
-    /// Applies until `control` stops it; `look` is called all the time.
+    /// Applies until `control` stops it.
     ///
     /// # Errors
     /// A registry that cannot be read.
-    pub fn run(&mut self, control: &Control, look: &dyn Fn()) -> anyhow::Result<()> {
+    pub fn run(&mut self, control: &Control) -> anyhow::Result<()> {
         let Some(mut tail) = self.open(control)? else { return Ok(()) };
         while !control.is_stopping() {
-            look();
             self.registrar.ask_waiting_gates();
             let Some(first) = tail.next(LOOK) else { continue };
             let mut sets = vec![first];

@@ -1,7 +1,7 @@
 //! What the parts of a process of a cluster share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::cluster::decisions::Decisions;
 use crate::cluster::ledger_log::Tail;
@@ -37,6 +37,8 @@ pub struct Parts {
     pub totals: Totals,
     /// Models that are counted here, or about to be: the view of them is the engine's.
     pub counted: Mutex<BTreeSet<String>>,
+    /// Why this process has to end although none of its slots says so, once that is known.
+    pub ends: OnceLock<String>,
     /// This process has the ledger, or is about to.
     pub writes: Mutex<bool>,
 }

@@ -26,8 +26,9 @@ use driftgate_core::policy::Policy;
 const LOOK: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_millis(500);
 const SHOW_EVERY: Duration = Duration::from_millis(300);
-/// A group that changes for longer is a problem.
+/// A group that changes for longer is a problem, and so is one without this process; it ends after the second.
 const LONG: Duration = Duration::from_secs(45);
+const TOO_LONG: Duration = Duration::from_secs(90);
 /// The brokers take at most so long for one of these questions.
 const WITHIN: Duration = Duration::from_secs(2);
 
@@ -62,7 +63,7 @@ struct Shower {
 impl Shower {
     fn run(&self) {
         let (mut shown, mut last, mut asked) = (None, None::<Instant>, None::<Instant>);
-        let mut changing = None;
+        let mut standing = Standing::default();
         while !self.control.is_stopping() {
             let place = self.parts.tail.at();
             let (seq, read_ms) = (place.seen.seq.unwrap_or(0), place.reached_ms);
@@ -79,7 +80,7 @@ impl Shower {
                 cluster.copy_at_ms = read_ms;
             }
             if asked.is_none_or(|at| at.elapsed() >= ASK_EVERY) {
-                self.ask(&mut changing);
+                self.ask(&mut standing);
                 asked = Some(Instant::now());
             }
             thread::sleep(LOOK);
@@ -98,26 +99,44 @@ impl Shower {
         }
     }
 
-    /// A group that changes for long is told: nothing is taken over meanwhile.
-    fn show_group(&self, group: &Group, changing: &mut Option<Instant>) {
-        *changing = (!group.is_stable()).then(|| changing.unwrap_or_else(Instant::now));
-        match changing.map(|since| since.elapsed()).filter(|so_far| *so_far >= LONG) {
-            Some(so_far) => {
-                self.parts.view.fails(Part::Group, format!("it is {} for {} s", group.state, so_far.as_secs()));
+    /// A group that does not settle for long is told: nothing is taken over meanwhile. So is one that has settled without this process, whose
+    /// client then waits for an answer that does not come: the process ends, and its supervisor starts it.
+    fn show_group(&self, group: &Group, seen: &mut Standing) {
+        let about = &self.parts.cluster;
+        let is_mine = |of: &Listed| of.instance == about.instance && of.advertise == about.advertise;
+        let now = seen.note(group.is_stable(), group.members.iter().any(is_mine), Instant::now());
+        let seconds = |so_far: Duration| so_far.as_secs();
+        match now {
+            Apart::Changing(so_far) if so_far >= LONG => {
+                self.parts.view.fails(Part::Group, format!("it is {} for {} s", group.state, seconds(so_far)));
             }
-            None => self.parts.view.works(&Part::Group),
+            Apart::Outside(so_far) if so_far >= LONG => {
+                let why = format!("it has settled without this process for {} s", seconds(so_far));
+                self.parts.view.fails(Part::Group, why.clone());
+                if so_far >= TOO_LONG {
+                    let _ = self
+                        .parts
+                        .ends
+                        .set(format!("the group {:?} does not take this process in: {why}", self.parts.group));
+                }
+            }
+            _ => self.parts.view.works(&Part::Group),
         }
     }
 
     /// Asks who is in the group, and who claimed what last.
-    fn ask(&self, changing: &mut Option<Instant>) {
+    fn ask(&self, standing: &mut Standing) {
         let parts = &self.parts;
         let asked_ms = now_ms();
         let group = match parts.membership.group(WITHIN) {
             Ok(group) => group,
-            Err(e) => return Unanswered { what: "the members of the group", error: &e.to_string() }.emit(),
+            Err(e) => {
+                // Of brokers that do not answer nothing is known.
+                *standing = Standing::default();
+                return Unanswered { what: "the members of the group", error: &e.to_string() }.emit();
+            }
         };
-        self.show_group(&group, changing);
+        self.show_group(&group, standing);
         let members = group.members;
         let claims = match parts.membership.all_committed(&parts.names.units, &parts.slots(), WITHIN) {
             Ok(found) => found,
@@ -167,6 +186,35 @@ impl Shower {
     }
 }
 
+/// Since when the group is not as it should be.
+#[derive(Default)]
+struct Standing {
+    changing: Option<Instant>,
+    outside: Option<Instant>,
+}
+
+/// What is wrong with the group, and for how long.
+#[derive(Debug, PartialEq, Eq)]
+enum Apart {
+    Nothing,
+    Changing(Duration),
+    Outside(Duration),
+}
+
+impl Standing {
+    /// A group that changes may be taking this process in.
+    fn note(&mut self, is_stable: bool, is_member: bool, now: Instant) -> Apart {
+        self.changing = (!is_stable).then(|| self.changing.unwrap_or(now));
+        self.outside = (is_stable && !is_member).then(|| self.outside.unwrap_or(now));
+        let since = |at: Instant| now.saturating_duration_since(at);
+        match (self.changing, self.outside) {
+            (Some(at), _) => Apart::Changing(since(at)),
+            (None, Some(at)) => Apart::Outside(since(at)),
+            (None, None) => Apart::Nothing,
+        }
+    }
+}
+
 /// What the brokers said.
 struct Seen<'s> {
     members: &'s [Listed],
@@ -195,5 +243,23 @@ impl Seen<'_> {
     fn slots_of(&self, instance: &str) -> BTreeSet<Slot> {
         let of = self.members.iter().filter(|m| m.instance == instance);
         of.flat_map(|m| m.slots.iter().copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_settled_without_this_process_is_told_from_others() {
+        let (mut standing, begun) = (Standing::default(), Instant::now());
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let seconds = Duration::from_secs;
+        assert_eq!(standing.note(true, false, at(0)), Apart::Outside(seconds(0)));
+        assert_eq!(standing.note(true, false, at(50)), Apart::Outside(seconds(50)));
+        assert_eq!(standing.note(false, false, at(60)), Apart::Changing(seconds(0)));
+        assert_eq!(standing.note(false, true, at(70)), Apart::Changing(seconds(10)));
+        assert_eq!(standing.note(true, true, at(80)), Apart::Nothing);
+        assert_eq!(standing.note(true, false, at(90)), Apart::Outside(seconds(0)));
     }
 }

@@ -14,15 +14,18 @@ use super::tenure::{Tenure, WITHIN};
 use crate::cluster::error::Outcome;
 use crate::cluster::ledger_log::{LedgerLog, Opening, WithGroup, opening};
 use crate::cluster::producer::Producer;
+use crate::daemon::control::Control;
 use crate::daemon::counting::Daemon;
 use crate::daemon::sink_threads;
-use crate::ledger::{ChangeLog, Role};
+use crate::ledger::{ChangeLog, Embedded, Role};
 use crate::telemetry::events::cluster::OwnsLedger;
 use crate::view::cluster::Role as Shown;
 use driftgate_core::pipeline::lock;
 
 /// How long the end of the ledger is waited for.
 const LEDGER: Duration = Duration::from_secs(60);
+/// Between two looks whether the registry may still be written.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long deliveries that are under way are waited for.
 const LAST_THREADS: Duration = Duration::from_secs(2);
 
@@ -110,16 +113,60 @@ fn write(tenure: &Tenure<'_>, daemon: &Daemon<'_>, log: &Arc<LedgerLog>) -> anyh
         sink_threads::start(daemon.config, &models, &parts.properties, &parts.registry, &parts.view, control)?;
     let done = thread::scope(|scope| {
         scope.spawn(|| snapshots::keep(parts, log, control, &|why| tenure.commits.lose(Loss::Fatal(why))));
-        let done = applying.run(control, &|| {
-            // A change of the registry whose outcome is unknown: nothing more may be written here.
-            if let Some(why) = parts.registry.stopped() {
-                let why = format!("the registry may not be written here any more: {why}");
-                tenure.commits.lose(Loss::Fatal(why));
-            }
-        });
+        scope.spawn(|| watch(&parts.registry, control, &|why| tenure.commits.lose(Loss::Fatal(why))));
+        let done = applying.run(control);
         control.stop();
         done
     });
     threads.join(LAST_THREADS);
     done
+}
+
+/// Looks whether the registry may still be written here, also while somebody tries a change again and again: after a change whose outcome is
+/// unknown, or that broke the producer, it may not, and nobody else takes over before this process ends.
+fn watch(registry: &Embedded, control: &Control, lose: &dyn Fn(String)) {
+    while !control.is_stopping() {
+        if let Some(why) = registry.stopped() {
+            return lose(format!("the registry may not be written here any more: {why}"));
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use driftgate_core::promotion::version::Registration;
+
+    /// A log whose producer can write no more.
+    #[derive(Debug)]
+    struct Broken;
+
+    impl ChangeLog for Broken {
+        fn append(&self, _seq: u64, _change: &[u8]) -> Outcome {
+            Outcome::Ended("the transaction cannot be aborted".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_registry_that_may_not_be_written_any_more_is_told_while_somebody_tries_on() {
+        let registry = Embedded::in_memory().unwrap();
+        registry.begin_log(1, &mut |_, _, _| Ok(())).unwrap();
+        registry.set_role(Role::Owner(Arc::new(Broken))).unwrap();
+        let (control, lost) = (Control::default(), Mutex::new(Vec::new()));
+        thread::scope(|scope| {
+            scope.spawn(|| watch(&registry, &control, &|why| lock(&lost).push(why)));
+            thread::sleep(2 * LOOK);
+            assert!(lock(&lost).is_empty(), "nothing is wrong yet");
+            let change = Registration { model: "m".into(), version: "1".into(), ..Registration::default() };
+            while lock(&lost).is_empty() {
+                assert!(registry.register(&change, "ci", 1).is_err());
+            }
+        });
+        assert!(lock(&lost)[0].contains("cannot be aborted"), "{lost:?}");
+        control.stop();
+        watch(&registry, &control, &|why| panic!("{why}"));
+    }
 }

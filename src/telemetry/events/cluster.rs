@@ -113,6 +113,17 @@ impl TakenAgain<'_> {
     }
 }
 
+/// This process cannot go on, and ends once what it has is given back; where that takes long, without.
+pub struct Ends<'e> {
+    pub why: &'e str,
+}
+
+impl Ends<'_> {
+    pub fn emit(&self) {
+        tracing::error!(why = self.why, "cluster: this process ends, and is to be started again");
+    }
+}
+
 /// A unit's state is here, and this process counts it.
 pub struct TookOver<'e> {
     pub unit: &'e str,

@@ -373,9 +373,7 @@ fn three_processes_under_thirty_kills_say_what_the_replay_says() {
     });
 }
 
-/// Of its runs on busy machines some end with units that nobody takes over within two minutes.
 #[test]
-#[ignore = "minutes, and now and then units are taken over too late: run it by name"]
 fn three_processes_that_divide_partitions_say_under_kills_what_the_replay_says() {
     run(&Chaos {
         seed: seed(),

@@ -52,6 +52,7 @@ mod terminal;
 mod tests;
 mod threads;
 mod trust;
+mod tune;
 mod unblock;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -115,6 +116,7 @@ pub fn main() -> u8 {
         Command::Judge(args) => judge::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Reference(args) => reference::run(&args),

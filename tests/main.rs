@@ -145,6 +145,8 @@ mod support;
 mod telemetry;
 #[path = "cases/topics.rs"]
 mod topics;
+#[path = "cases/tune.rs"]
+mod tune;
 #[path = "cases/upgrade.rs"]
 mod upgrade;
 #[path = "cases/whole_path.rs"]

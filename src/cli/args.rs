@@ -6,7 +6,7 @@ use super::reference::args::Args as ReferenceArgs;
 use super::{
     approve, audit, baseline, carry, check, cluster, color, completions, count, decide, demo, evidence, explain,
     freeze, gate, history, init, judge, load, man, merge, model_card, override_rule, promote, register, replay, report,
-    resume, rollback, rollout, run, splits, state, status, unblock,
+    resume, rollback, rollout, run, splits, state, status, tune, unblock,
 };
 
 /// Monitors machine-learning models in production and decides whether versions may be promoted.
@@ -57,6 +57,7 @@ pub enum Command {
     Judge(judge::Args),
     Check(check::Args),
     Report(report::Args),
+    Tune(tune::Args),
     Completions(completions::Args),
     Man(man::Args),
     #[command(hide = true)]

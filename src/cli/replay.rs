@@ -66,7 +66,7 @@ pub struct Args {
 
 /// A flag for each kind of event: the files that hold such events, as they are named.
 #[derive(Debug)]
-struct EventFiles(BTreeMap<EventKind, Vec<PathBuf>>);
+pub struct EventFiles(BTreeMap<EventKind, Vec<PathBuf>>);
 
 impl clap::FromArgMatches for EventFiles {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
@@ -131,25 +131,49 @@ pub fn verdicts(args: &Args) -> anyhow::Result<Vec<Verdict>> {
 
 fn input(args: &Args) -> anyhow::Result<Input> {
     let policy = Arc::new(read_policy(&args.policy)?);
-    let options = Options::new(&policy, args.config.as_deref(), super::threads::threads(args.threads))?;
-    let mut files: BTreeMap<EventKind, InputFile> = args
-        .files
-        .0
-        .iter()
-        .map(|(kind, paths)| Ok((*kind, options.files(paths, *kind)?)))
-        .collect::<anyhow::Result<_>>()?;
+    input_of(policy, &args.files, args.config.as_deref(), args.threads)
+}
+
+/// What to replay: a policy over these files, by the field mappings of a configuration.
+///
+/// # Errors
+/// Files or a configuration that cannot be read.
+pub fn input_of(
+    policy: Arc<policy::Policy>,
+    files: &EventFiles,
+    config: Option<&Path>,
+    threads: Option<u16>,
+) -> anyhow::Result<Input> {
+    let options = Options::new(&policy, config, super::threads::threads(threads))?;
+    let mut files: BTreeMap<EventKind, InputFile> =
+        files.0.iter().map(|(kind, paths)| Ok((*kind, options.files(paths, *kind)?))).collect::<anyhow::Result<_>>()?;
     let predictions = files.remove(&EventKind::Predictions).context("--predictions names the file to replay")?;
     Ok(Input { policy, predictions, others: files })
 }
 
+/// Every verdict of a replay.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn verdicts_of(input: &Input) -> anyhow::Result<Vec<Verdict>> {
+    let mut summary = Summary::new(Tried::new(enforced(&input.policy)), Outs::default()).keeping();
+    replay::run(input, &mut summary)?;
+    summary.finish()?;
+    Ok(summary.kept.unwrap_or_default())
+}
+
+/// The names of the groups that can block.
+fn enforced(policy: &policy::Policy) -> std::collections::BTreeSet<String> {
+    policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect()
+}
+
 fn summary(args: &Args, policy: &policy::Policy) -> anyhow::Result<Summary> {
-    let blocking = policy.groups.iter().filter(|g| g.enforce == Enforce::Block).map(|g| g.name.clone()).collect();
     let outs = Outs {
         verdicts: args.verdicts.as_deref().map(create).transpose()?,
         signals: args.signals.as_deref().map(create).transpose()?,
         dead_letters: args.dead_letters.as_deref().map(create).transpose()?,
     };
-    Ok(Summary::new(Tried::new(blocking), outs))
+    Ok(Summary::new(Tried::new(enforced(policy)), outs))
 }
 
 /// What an exit code of `--fail-on` means.

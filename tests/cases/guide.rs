@@ -135,11 +135,15 @@ impl Reader {
         let root = Path::new(ROOT);
         std::fs::create_dir_all(folder.path("target/release")).unwrap();
         symlink(env!("CARGO_BIN_EXE_driftgate"), folder.path("target/release/driftgate")).unwrap();
-        std::fs::create_dir_all(folder.path("tests/data/flights")).unwrap();
-        symlink(root.join("tests/support"), folder.path("tests/support")).unwrap();
-        for file in std::fs::read_dir(root.join("tests/data/flights")).unwrap().map(Result::unwrap) {
-            symlink(file.path(), folder.path("tests/data/flights").join(file.file_name())).unwrap();
+        for data in ["tests/data/flights", "tests/data/flight_delays"] {
+            std::fs::create_dir_all(folder.path(data)).unwrap();
+            for file in std::fs::read_dir(root.join(data)).unwrap().map(Result::unwrap) {
+                symlink(file.path(), folder.path(data).join(file.file_name())).unwrap();
+            }
         }
+        symlink(root.join("tests/support"), folder.path("tests/support")).unwrap();
+        std::fs::create_dir_all(folder.path("config")).unwrap();
+        symlink(root.join("config/policies"), folder.path("config/policies")).unwrap();
         let environment = vec![("DRIFTGATE_SERVER", format!("http://127.0.0.1:{port}"))];
         Self { folder, names: vec![("127.0.0.1:9464".to_owned(), format!("127.0.0.1:{port}"))], environment }
     }
@@ -314,6 +318,11 @@ fn files_are_judged_as_the_readme_and_the_guide_say() {
     let reader = Reader::new();
     let demo = reader.named("target/release/driftgate demo --speed 0 --listen 127.0.0.1:9464");
     reader.replacing("make demo", demo).follows(&["README.md", "docs/guide/files.md"]);
+}
+
+#[test]
+fn limits_are_tuned_as_the_guide_says() {
+    Reader::new().follows(&["docs/guide/tune.md"]);
 }
 
 #[test]

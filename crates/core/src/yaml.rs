@@ -1,8 +1,10 @@
 //! YAML with positions: a tree that remembers where every value was written (`tree`), a reader that collects every error in it
-//! (`read`, `error`), documents that share parts (`extend`, `emit`), a mapping in a CSV file (`table`), values from the
+//! (`read`, `error`), documents that share parts (`extend`, `emit`), a mapping in a CSV file (`table`), values that
+//! are replaced in a text (`edit`), values from the
 //! environment (`environment`), and the units (durations, sizes, times) that policies and the daemon's configuration share. What the keys mean is
 //! not decided here.
 
+mod edit;
 mod emit;
 mod environment;
 mod error;
@@ -13,6 +15,7 @@ mod table;
 mod tree;
 pub mod units;
 
+pub use edit::{plain_at, replaced};
 pub use environment::{Environment, NotFilled, filled};
 pub use error::{FileError, FileErrors, Position, Sink};
 pub use extend::read_extended;

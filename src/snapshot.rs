@@ -1,4 +1,4 @@
-//! Training snapshots to baselines: a Parquet or CSV file's columns by what the policy says they are. Unlike events,
+//! Training snapshots to baselines: the columns of a Parquet or CSV file, or of a folder of such, by what the policy says they are. Unlike events,
 //! a snapshot must be right: what does not fit the policy is an error that names the column. Where the bytes come from
 //! is `fetch`.
 
@@ -64,8 +64,8 @@ pub fn load_on(
     }
     let sha256 = fetched.sha256().map_err(failed)?;
     let (wanted, needed) = columns_of(policy);
-    let columns = fetched.columns(location, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
-    let (columns, mut references) = read_on(policy, columns, needed, location, threads, true)?;
+    let files = fetched.columns(location, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
+    let (columns, mut references) = read_on(policy, files, needed, location, threads, true)?;
     fetched.check().map_err(failed)?;
     let score = columns.score.as_ref().and_then(|_| references.pop());
     Baseline::of_references(policy, version, (location, &sha256), &columns, references, score)
@@ -81,12 +81,14 @@ pub(crate) type Needed = Vec<(String, &'static str)>;
 /// A damaged file, missing columns and values that do not fit the policy.
 fn read_on(
     policy: &Policy,
-    (file, pieces): fetch::Columns,
+    files: Vec<fetch::Columns>,
     needed: Needed,
     location: &str,
     threads: usize,
     build: bool,
 ) -> Result<(SnapshotColumns, Vec<NumericReference>), SnapshotErrors> {
+    // All of them have the same columns.
+    let Some((file, _)) = files.first() else { return Err(SnapshotErrors(Vec::new())) };
     let missing: Vec<SnapshotError> = needed
         .into_iter()
         .filter(|(column, _)| !file.has(column))
@@ -100,7 +102,7 @@ fn read_on(
     if !missing.is_empty() {
         return Err(SnapshotErrors(missing));
     }
-    ProfileBuilder::new(policy, location, &file).read(&file, pieces, threads, build)?.finish()
+    ProfileBuilder::new(policy, location, file).read(files, threads, build)?.finish()
 }
 
 /// The columns a policy names, and those the snapshot must have.

@@ -31,7 +31,7 @@ const RAISES: usize = 12;
     after_help = "The draft has rules on drift and, if the snapshot has scores and labels, on fairness; the training data itself keeps their limits. What names and values of columns do not tell, the command asks in a terminal and marks as `unclear` elsewhere. Read the draft, then run `driftgate check`.\n\nExamples:\n  driftgate init --snapshot train.parquet\n  driftgate init --snapshot train.parquet --model fraud_detector --label chargeback --id transaction_id --out policy.yaml\n  driftgate init --snapshot train.parquet --out policy.yaml --topic predictions --config-out driftgate.yaml"
 )]
 pub struct Args {
-    /// Training snapshot, Parquet or CSV
+    /// Training snapshot: Parquet or CSV, or a folder of such
     #[arg(long, value_name = "FILE")]
     snapshot: PathBuf,
     /// Name of the model; default: the name of the snapshot's file

@@ -41,7 +41,8 @@ pub struct ProfileBuilder<'p> {
 /// A column being read.
 struct Column<'p> {
     policy: &'p Policy,
-    location: &'p str,
+    /// The file that is read.
+    location: Arc<str>,
     name: &'p str,
     role: &'static str,
     values: Values,
@@ -70,10 +71,11 @@ struct Texts {
 }
 
 impl<'p> ProfileBuilder<'p> {
-    pub fn new(policy: &'p Policy, location: &'p str, file: &ColumnFile) -> Self {
+    pub fn new(policy: &'p Policy, location: &str, file: &ColumnFile) -> Self {
+        let location: Arc<str> = location.into();
         let column = |name: &'p String, role, values| Column {
             policy,
-            location,
+            location: Arc::clone(&location),
             name,
             role,
             values,
@@ -117,33 +119,41 @@ impl<'p> ProfileBuilder<'p> {
     /// where it was read, and only the numbers of the score and of features that rules compare by segment are kept.
     pub fn read(
         mut self,
-        file: &ColumnFile,
-        mut pieces: Pieces,
+        files: Vec<(Arc<ColumnFile>, Pieces)>,
         threads: usize,
         build: bool,
     ) -> Result<Self, SnapshotErrors> {
-        let mut whole = Vec::new();
+        let (mut whole, mut all) = (Vec::new(), 0_u64);
+        let several = files.len() > 1;
+        let named = |file: &ColumnFile| several.then(|| Arc::<str>::from(file.path()));
         // A Parquet file's columns are read one after the other on each thread, a CSV file's all together.
-        let together = if file.format() == Format::Csv { self.columns.len() } else { threads.min(self.columns.len()) };
-        let location = self.columns.first().map_or("", |c| c.location);
-        let bounded = move |rows: u64| bounded(rows, together, location);
-        if file.format() == Format::Csv {
-            while let Some(piece) = pieces.next()? {
-                bounded(pieces.rows())?;
-                let rows = file.read_whole(piece)?;
-                for column in &mut self.columns {
-                    column.add(&rows).map_err(|cause| file.broken(rows.first - 1, cause))?;
+        let is_csv = files.iter().any(|(file, _)| file.format() == Format::Csv);
+        let together = if is_csv { self.columns.len() } else { threads.min(self.columns.len()) };
+        let location = self.columns.first().map_or_else(|| "".into(), |c| Arc::clone(&c.location));
+        let bounded = move |rows: u64| bounded(rows, together, &location);
+        for (file, mut pieces) in files {
+            if file.format() == Format::Csv {
+                while let Some(piece) = pieces.next()? {
+                    bounded(all + pieces.rows())?;
+                    let rows = file.read_whole(piece)?;
+                    for column in &mut self.columns {
+                        column.read_of(named(&file));
+                        column.add(&rows).map_err(|cause| file.broken(rows.first - 1, cause))?;
+                    }
                 }
+            } else {
+                let groups = pieces.groups();
+                bounded(all + pieces.rows())?;
+                whole.extend(groups.into_iter().map(|piece| (Arc::clone(&file), piece)));
             }
-        } else {
-            whole = pieces.groups();
-            bounded(pieces.rows())?;
+            all += pieces.rows();
         }
         let read = |mut column: Column<'p>| {
-            for piece in &whole {
+            for (file, piece) in &whole {
                 if column.is_too_large() {
                     break;
                 }
+                column.read_of(named(file));
                 let rows = file.read(piece.clone())?;
                 column.add(&rows).map_err(|cause| file.broken(rows.first - 1, cause))?;
             }
@@ -153,7 +163,7 @@ impl<'p> ProfileBuilder<'p> {
             Ok(column)
         };
         let columns: Result<Vec<_>, SnapshotErrors> = spread::each(threads, self.columns, read).into_iter().collect();
-        let rows = usize::try_from(pieces.rows()).unwrap_or(usize::MAX);
+        let rows = usize::try_from(all).unwrap_or(usize::MAX);
         Ok(Self { policy: self.policy, rows, columns: columns? })
     }
 
@@ -216,6 +226,13 @@ impl<'p> ProfileBuilder<'p> {
 }
 
 impl Column<'_> {
+    /// The file that is read now, where there are several.
+    fn read_of(&mut self, file: Option<Arc<str>>) {
+        if let Some(file) = file {
+            self.location = file;
+        }
+    }
+
     /// Nothing more of it is read.
     fn is_too_large(&self) -> bool {
         self.errors.iter().any(|e| matches!(e, SnapshotError::TooLarge { .. }))
@@ -241,7 +258,7 @@ impl Column<'_> {
             return Ok(());
         }
         let Some(cells) = rows.cells(self.name)? else { return Ok(()) };
-        let (location, column, role) = (|| self.location.to_owned(), self.name.to_owned(), self.role);
+        let (location, column, role) = (|| self.location.to_string(), self.name.to_owned(), self.role);
         let error = match &mut self.values {
             Values::Numbers(_) if !cells.is_numeric() => {
                 Some(SnapshotError::NotNumeric { location: location(), column, holds: cells.holds(), role })

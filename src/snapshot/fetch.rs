@@ -13,6 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::places::{NotAllowed, Places, real_path};
 use crate::http_client::with_cause;
+use crate::source::columns::folder;
 use crate::source::columns::nulls::NullTexts;
 use crate::source::columns::{ColumnFile, FileError, Pieces};
 use crate::stores::Stores;
@@ -43,6 +44,8 @@ pub enum Reach<'p> {
 pub enum Fetched {
     Memory(Vec<u8>),
     File(OpenFile),
+    /// The files of a folder, in order, each with its name below the folder.
+    Folder(Vec<(OpenFile, String)>),
 }
 
 /// A file that was opened, and what it was then.
@@ -80,6 +83,8 @@ impl Fetched {
         match self {
             Self::Memory(bytes) => Ok(bytes.get(..length).unwrap_or(bytes).to_vec()),
             Self::File(file) => file.bytes(length as u64),
+            // A folder is no baseline.
+            Self::Folder(_) => Ok(Vec::new()),
         }
     }
 
@@ -91,30 +96,51 @@ impl Fetched {
         match self {
             Self::Memory(bytes) => Ok(bytes),
             Self::File(file) => file.bytes(u64::MAX),
+            Self::Folder(_) => Err("it is a folder".to_owned()),
         }
     }
 
-    /// SHA-256 of all bytes, lower-case hex. A file's are read a little at a time.
+    /// SHA-256 of all bytes, lower-case hex. A file's are read a little at a time. That of a folder is that of the list of its files' digests and
+    /// names, as `sha256sum` writes it of the sorted names: `(cd FOLDER; sha256sum NAME…) | sha256sum`.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn sha256(&self) -> Result<String, String> {
         match self {
             Self::Memory(bytes) => Ok(sha256_hex(bytes)),
-            Self::File(file) => file.read(|input| sha256_hex_of(input)),
+            Self::File(file) => file.sha256(),
+            Self::Folder(files) => {
+                let line = |(file, name): &(OpenFile, String)| Ok(format!("{}  {name}\n", file.sha256()?));
+                let list = files.iter().map(line).collect::<Result<String, String>>()?;
+                Ok(sha256_hex(list.as_bytes()))
+            }
         }
     }
 
-    /// Its columns. Bytes in memory are handed over to them.
+    /// The columns of each of its files, of which there is at least one. Bytes in memory are handed over to them.
     ///
     /// # Errors
-    /// Bytes that are no such file.
-    pub fn columns(&mut self, location: &str, wanted: &[String], nulls: &Arc<NullTexts>) -> Result<Columns, FileError> {
+    /// Bytes that are no such file, and files of a folder whose columns differ.
+    pub fn columns(
+        &mut self,
+        location: &str,
+        wanted: &[String],
+        nulls: &Arc<NullTexts>,
+    ) -> Result<Vec<Columns>, FileError> {
+        let open = |of: &OpenFile, name: &str| {
+            let same = of.file.try_clone().map_err(|source| FileError::Open { path: of.path.clone(), source })?;
+            ColumnFile::from_file(name, same, wanted, nulls)
+        };
         match self {
-            Self::Memory(bytes) => ColumnFile::from_bytes(location, std::mem::take(bytes), wanted, nulls),
-            Self::File(OpenFile { file, path, .. }) => {
-                let same = file.try_clone().map_err(|source| FileError::Open { path: path.clone(), source })?;
-                ColumnFile::from_file(location, same, wanted, nulls)
+            Self::Memory(bytes) => Ok(vec![ColumnFile::from_bytes(location, std::mem::take(bytes), wanted, nulls)?]),
+            Self::File(file) => Ok(vec![open(file, location)?]),
+            Self::Folder(files) => {
+                let files: Vec<Columns> =
+                    files.iter().map(|(file, _)| open(file, &file.path)).collect::<Result<_, _>>()?;
+                if let Some((first, others)) = files.split_first() {
+                    others.iter().try_for_each(|other| folder::same_columns(&first.0, &other.0))?;
+                }
+                Ok(files)
             }
         }
     }
@@ -124,7 +150,17 @@ impl Fetched {
     /// # Errors
     /// A file that changed since it was opened.
     pub fn check(&self) -> Result<(), String> {
-        let Self::File(OpenFile { file, path, stamp: opened }) = self else { return Ok(()) };
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::File(file) => file.check(),
+            Self::Folder(files) => files.iter().try_for_each(|(file, _)| file.check()),
+        }
+    }
+}
+
+impl OpenFile {
+    fn check(&self) -> Result<(), String> {
+        let Self { file, path, stamp: opened } = self;
         match file.metadata().map(|now| stamp(&now)) {
             Ok(now) if now == *opened => Ok(()),
             Ok(_) => Err(format!(
@@ -136,6 +172,10 @@ impl Fetched {
 }
 
 impl OpenFile {
+    fn sha256(&self) -> Result<String, String> {
+        self.read(|input| sha256_hex_of(input))
+    }
+
     /// Reads from the start.
     fn read<T>(&self, read: impl FnOnce(&File) -> io::Result<T>) -> Result<T, String> {
         let mut file = &self.file;
@@ -188,14 +228,33 @@ fn open(path: &Path, location: &str, reach: Reach<'_>) -> Result<Fetched, String
         within(found.len(), MOST_BYTES).map_err(|why| format!("the file {shown:?} {why}"))?;
         return Ok(Fetched::File(OpenFile { file, path: shown, stamp: stamp(&found) }));
     }
+    if found.is_dir() {
+        return open_folder(path, location, reach).map(Fetched::Folder);
+    }
     if !found.file_type().is_fifo() || !matches!(reach, Reach::Anything) {
-        return Err(format!("{shown:?} is no regular file: name a Parquet or CSV file, or a built baseline"));
+        return Err(format!(
+            "{shown:?} is no regular file: name a Parquet or CSV file, a folder of such, or a built baseline"
+        ));
     }
     // A pipe can be read once only.
     let mut bytes = Vec::new();
     let read = (&mut file).take(MOST_PIPED + 1).read_to_end(&mut bytes).map_err(|e| cannot_read(&shown, &e))?;
     within(read as u64, MOST_PIPED).map_err(|why| format!("the pipe {shown:?} {why}"))?;
     Ok(Fetched::Memory(bytes))
+}
+
+/// Opens the files of a folder, each judged by what was opened.
+fn open_folder(path: &Path, location: &str, reach: Reach<'_>) -> Result<Vec<(OpenFile, String)>, String> {
+    let mut all = 0_u64;
+    let open = |file: folder::FolderFile| match open(&file.path, location, reach)? {
+        Fetched::File(opened) => {
+            all = all.saturating_add(opened.stamp.0);
+            within(all, MOST_BYTES).map_err(|why| format!("the folder {:?} {why}", path.display()))?;
+            Ok((opened, file.name))
+        }
+        Fetched::Memory(_) | Fetched::Folder(_) => Err(format!("{:?} is no regular file", file.path.display())),
+    };
+    folder::files(path).map_err(|e| e.to_string())?.into_iter().map(open).collect()
 }
 
 fn within(length: u64, most: u64) -> Result<(), String> {

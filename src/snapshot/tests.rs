@@ -62,7 +62,7 @@ fn read(policy: &Policy, bytes: Vec<u8>, location: &str) -> Result<SnapshotColum
     let (wanted, needed) = columns_of(policy);
     let columns =
         ColumnFile::from_bytes(location, bytes, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
-    read_on(policy, columns, needed, location, 1, false).map(|(columns, _)| columns)
+    read_on(policy, vec![columns], needed, location, 1, false).map(|(columns, _)| columns)
 }
 
 fn messages(policy: &Policy, bytes: Vec<u8>, location: &str) -> Vec<String> {
@@ -242,4 +242,60 @@ fn what_others_name_is_judged_by_what_was_opened() {
         assert!(said("fifo", reach).is_some_and(|why| why.contains("is no regular file")));
     }
     assert_eq!(said("link/../secret.csv", Reach::Files), None);
+}
+
+#[test]
+fn a_folder_of_parts_is_the_snapshot_that_they_make_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = policy(FEATURES, "psi: {of: features, lt: 0.2}", folder.path());
+    let all = frame();
+    std::fs::write(folder.path().join("whole.parquet"), parquet(&mut frame())).unwrap();
+    let whole = load(&policy, "1", "whole.parquet").unwrap();
+    // As Spark writes a table that is partitioned by region.
+    let mut list = String::new();
+    for (region, rows) in [("7", 0), ("8", 2), ("__HIVE_DEFAULT_PARTITION__", 1)] {
+        let name = format!("region={region}/part-00000.snappy.parquet");
+        let path = folder.path().join("train").join(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let bytes = parquet(&mut all.slice(rows, 1).drop("region").unwrap());
+        std::fs::write(path, &bytes).unwrap();
+        list += &[hash::sha256_hex(&bytes), "  ".into(), name, "\n".into()].concat();
+    }
+    for mark in ["_SUCCESS", "region=7/.part-00000.snappy.parquet.crc"] {
+        std::fs::write(folder.path().join("train").join(mark), "x").unwrap();
+    }
+    let sorted = {
+        let mut lines: Vec<&str> = list.split_inclusive('\n').collect();
+        lines.sort_unstable_by_key(|line| line.split_once("  ").unwrap().1);
+        lines.concat()
+    };
+    let parts = load(&policy, "1", "train").unwrap();
+    assert_eq!(parts.snapshot_sha256, hash::sha256_hex(sorted.as_bytes()));
+    assert_eq!((parts.rows, &parts.numeric), (whole.rows, &whole.numeric));
+    let said = |name: &str| load(&policy, "1", name).unwrap_err().to_string();
+    std::fs::create_dir_all(folder.path().join("empty")).unwrap();
+    std::fs::write(folder.path().join("empty/_SUCCESS"), "").unwrap();
+    assert!(said("empty").contains("it holds no Parquet or CSV file"), "{}", said("empty"));
+    let other = folder.path().join("train/region=9/part-00000.parquet");
+    std::fs::create_dir_all(other.parent().unwrap()).unwrap();
+    std::fs::write(&other, parquet(&mut frame().drop("region").unwrap().drop("flag").unwrap())).unwrap();
+    let told = said("train");
+    assert!(told.contains("region=9/part-00000.parquet\": it has no column \"flag\""), "{told}");
+    // A value that does not fit has the name of its file.
+    let texts = Series::new("".into(), ["hot", "cold", "hot"]);
+    std::fs::write(&other, parquet(&mut with(frame().drop("region").unwrap(), "temp", texts))).unwrap();
+    assert!(said("train").contains("region=9/part-00000.parquet\": column \"temp\" holds text"), "{}", said("train"));
+}
+
+#[test]
+fn a_link_in_a_folder_leads_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    std::fs::create_dir_all(own.join("train")).unwrap();
+    std::fs::write(folder.path().join("secret.csv"), "temp\n1\n").unwrap();
+    std::os::unix::fs::symlink(folder.path().join("secret.csv"), own.join("train/part.csv")).unwrap();
+    let places = places::Places::default().with(&own, None);
+    let said = |reach| fetch::fetch(&own, "train", &Stores::default(), reach).err();
+    assert!(said(Reach::Within(&places)).is_some_and(|why| why.contains("lies outside")));
+    assert_eq!(said(Reach::Files), None);
 }

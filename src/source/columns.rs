@@ -9,6 +9,7 @@ mod decimals;
 mod error;
 mod event_file;
 pub mod events;
+pub mod folder;
 mod footer;
 pub mod nulls;
 mod pages;
@@ -179,6 +180,12 @@ impl ColumnFile {
             if columns.is_empty() { (columns, Arc::default()) } else { with_path(&path, columns) };
         let file = Self { path, format: Format::Csv, columns, opaque: Arc::default(), partitions, content };
         Ok(Pieces::of(file, Left::Csv(blocks)))
+    }
+
+    /// Its name, as messages have it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     #[must_use]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::snapshot;
 use crate::source::columns::reader::ColumnReader;
-use crate::source::columns::{FileRows, quoted};
+use crate::source::columns::{FileRows, folder, quoted};
 use crate::stores::Stores;
 use driftgate_core::baseline::Baseline;
 use driftgate_core::policy::Policy;
@@ -25,8 +25,7 @@ pub struct Found {
 /// Reads the snapshot of a version, at a place as the policy names it.
 pub fn read(policy: &Policy, version: &str, location: &str) -> Found {
     let path = policy.directory.join(location);
-    let size = std::fs::metadata(&path).map(|m| m.len());
-    if !size.is_ok_and(|size| size <= LARGEST) {
+    if !size(&path).is_ok_and(|size| size <= LARGEST) {
         return Found::default();
     }
     let lints = columns(policy, &path, location).unwrap_or_else(|e| vec![lint("baseline.snapshot", e)]);
@@ -41,6 +40,16 @@ pub fn read(policy: &Policy, version: &str, location: &str) -> Found {
             Found { baseline: None, lints }
         }
     }
+}
+
+/// Bytes of a file, or of the files of a folder.
+fn size(path: &Path) -> std::io::Result<u64> {
+    let bytes = |path: &Path| std::fs::metadata(path).map(|found| found.len());
+    if !path.is_dir() {
+        return bytes(path);
+    }
+    // What is wrong with a folder is told by who opens it.
+    folder::files(path).unwrap_or_default().iter().map(|file| bytes(&file.path)).sum()
 }
 
 fn lint(path: &str, message: String) -> Lint {

@@ -21,6 +21,8 @@ pub enum FileError {
     Format { path: String },
     #[error("cannot read {path:?} as {format}: {cause}; write the file again or fetch it anew")]
     Broken { path: String, format: Format, cause: String },
+    #[error("cannot read {path:?}: {why}")]
+    Folder { path: String, why: String },
     #[error("{path:?} has no column {}; its columns are {}; {}", quoted(.missing), quoted(.columns), advice(.columns))]
     Columns { path: String, missing: Vec<String>, columns: Vec<String> },
 }
@@ -30,7 +32,7 @@ impl FileError {
     #[must_use]
     pub fn without_content(&self) -> String {
         match self {
-            Self::Open { .. } | Self::Format { .. } => self.to_string(),
+            Self::Open { .. } | Self::Format { .. } | Self::Folder { .. } => self.to_string(),
             Self::Broken { path, format, .. } => format!("cannot read {path:?} as {format}"),
             Self::Columns { path, missing, columns } => {
                 format!("{path:?} has no column {}; it has {} columns", quoted(missing), columns.len())

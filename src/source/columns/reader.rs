@@ -1,11 +1,13 @@
 //! A file read from its start to its end by one reader.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
 use polars_core::prelude::DataFrame;
 
 use super::error::{FileError, Format};
+use super::folder;
 use super::nulls::NullTexts;
 use super::rows::FileRows;
 use super::{BATCH_ROWS, ColumnFile, Pieces};
@@ -21,13 +23,15 @@ pub struct ColumnReader {
     row: u64,
     /// Rows that cannot be read are rows of nulls, and no error.
     lenient: bool,
+    /// Files of a folder that come behind this one.
+    more: VecDeque<(Arc<ColumnFile>, Pieces)>,
 }
 
 impl ColumnReader {
-    /// Opens a file to read those of the `wanted` columns that it has.
+    /// Opens a file, or the files of a folder one behind the other, to read those of the `wanted` columns that it has.
     ///
     /// # Errors
-    /// When the file cannot be opened, or its format is not that of its name or first bytes.
+    /// When a file cannot be opened, its format is not that of its name or first bytes, or the files of a folder are no table.
     pub fn open(path: &Path, wanted: &[String]) -> Result<Self, FileError> {
         Self::open_with(path, wanted, &Arc::default())
     }
@@ -37,7 +41,15 @@ impl ColumnReader {
     /// # Errors
     /// When the file cannot be opened, or its format is not that of its name or first bytes.
     pub fn open_with(path: &Path, wanted: &[String], nulls: &Arc<NullTexts>) -> Result<Self, FileError> {
-        ColumnFile::open(path, wanted, nulls).map(Self::new)
+        if !path.is_dir() {
+            return ColumnFile::open(path, wanted, nulls).map(Self::new);
+        }
+        let open = |file: folder::FolderFile| ColumnFile::open(&file.path, wanted, nulls);
+        let mut files = folder::files(path)?.into_iter().map(open).collect::<Result<VecDeque<_>, _>>()?;
+        let none = || FileError::Folder { path: path.display().to_string(), why: "it holds no file".to_owned() };
+        let first = files.pop_front().ok_or_else(none)?;
+        files.iter().try_for_each(|(other, _)| folder::same_columns(&first.0, other))?;
+        Ok(Self { more: files, ..Self::new(first) })
     }
 
     /// Reads a file from memory; `name` is for messages and the extension.
@@ -55,7 +67,7 @@ impl ColumnReader {
     }
 
     fn new((file, pieces): (Arc<ColumnFile>, Pieces)) -> Self {
-        Self { file, pieces, chunk: DataFrame::empty(), offset: 0, row: 0, lenient: false }
+        Self { file, pieces, chunk: DataFrame::empty(), offset: 0, row: 0, lenient: false, more: VecDeque::new() }
     }
 
     /// Takes rows that cannot be read as rows of nulls.
@@ -90,7 +102,11 @@ impl ColumnReader {
     #[allow(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
     pub fn next(&mut self) -> Result<Option<FileRows>, FileError> {
         while self.offset >= self.chunk.height() {
-            let Some(piece) = self.pieces.next()? else { return Ok(None) };
+            let Some(piece) = self.pieces.next()? else {
+                let Some((file, pieces)) = self.more.pop_front() else { return Ok(None) };
+                (self.file, self.pieces, self.row) = (file, pieces, 0);
+                continue;
+            };
             let rows = if self.lenient { self.file.read(piece)? } else { self.file.read_whole(piece)? };
             self.chunk = rows.into_frame().map_err(|cause| self.broken(cause))?;
             self.offset = 0;

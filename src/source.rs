@@ -8,6 +8,7 @@ pub mod jsonl;
 pub mod kafka;
 pub mod kserve;
 pub mod lines;
+pub mod listing;
 pub mod many;
 pub mod options;
 pub mod packed;

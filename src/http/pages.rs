@@ -119,13 +119,14 @@ pub(super) async fn feature(
         return Ok(response);
     }
     let is_kept = app.history.is_some();
+    let names = (model.as_str(), version.as_str(), subject.as_str());
     let range = asked_range(&app, &model, &query).await?;
     let (found, every) = if is_kept {
-        rows(&app, &model, &version, &subject, range).await?
+        rows(&app, names, range, (false, MOST_POINTS)).await?
     } else {
         (last_rows(&app, &model, &version, &subject).await?, 1)
     };
-    let segments = if is_kept { segments(&app, &model, &version, &subject, range).await? } else { Vec::new() };
+    let segments = if is_kept { rows(&app, names, range, (true, MOST_OF_SEGMENTS)).await?.0 } else { Vec::new() };
     let chosen = match query.window.as_deref() {
         Some(text) => Some(series::time("window", text)?),
         None => found.iter().map(|row| row.end_ms).max(),
@@ -133,11 +134,11 @@ pub(super) async fn feature(
     let mut distributions: Vec<Row> = found.iter().filter(|row| Some(row.end_ms) == chosen).cloned().collect();
     if let Some(end) = chosen.filter(|_| is_kept && distributions.is_empty()) {
         let only = Range { from_ms: end, to_ms: end.saturating_add(1) };
-        distributions = rows(&app, &model, &version, &subject, only).await?.0;
+        distributions = rows(&app, names, only, (false, MOST_POINTS)).await?.0;
     }
-    let names = PathNames((model.clone(), version.clone()));
+    let of_version = PathNames((model.clone(), version.clone()));
     // A version that only the history knows has no verdict any more.
-    let seen = explain(State(Arc::clone(&app)), names).await.ok();
+    let seen = explain(State(Arc::clone(&app)), of_version).await.ok();
     let verdicts = seen.iter().flat_map(|seen| &seen.0.verdicts);
     let of_it = verdicts.flat_map(|verdict| verdict.results.iter().map(move |of| (verdict.window.end, of)));
     let of_it: Vec<_> = of_it.filter(|(_, of)| of.subject == subject).collect();
@@ -183,23 +184,17 @@ fn results(verdict: &Verdict, policy: &Policy) -> impl Iterator<Item = Row> {
     rows_of(Window::of(verdict, policy)).filter(|row| row.of.metric != VERDICT && row.of.segment().is_none())
 }
 
-/// Rows of a subject with their distributions, of every rule; where they are too many, the worst of so many windows.
+/// Rows of a subject with their distributions, of every rule; with `segments` those of its segments alone. Where they are more than `most`, the worst of
+/// so many windows.
 async fn rows(
     app: &Shared,
-    model: &str,
-    version: &str,
-    subject: &str,
+    (model, version, subject): (&str, &str, &str),
     range: Range,
+    (segments, most): (bool, usize),
 ) -> Result<(Vec<Row>, usize), Problem> {
-    let named = Named { version: version.to_owned(), subject: Some(subject.to_owned()), ..Named::default() };
-    series::thinned(app, model, named, range, (false, |_| MOST_POINTS)).await
-}
-
-/// Rows of the segments of a subject, of every rule; of so many windows the worst.
-async fn segments(app: &Shared, model: &str, version: &str, subject: &str, range: Range) -> Result<Vec<Row>, Problem> {
-    let named =
-        Named { version: version.to_owned(), subject: Some(subject.to_owned()), segments: true, ..Named::default() };
-    let (mut found, _) = series::thinned(app, model, named, range, (false, |_| MOST_OF_SEGMENTS)).await?;
-    found.retain(|row| row.of.segment().is_some());
-    Ok(found)
+    let (version, subject) = (version.to_owned(), Some(subject.to_owned()));
+    let named = Named { version, subject, segments, ..Named::default() };
+    let (mut found, every) = series::thinned(app, model, named, range, (false, move |_| most)).await?;
+    found.retain(|row| row.of.segment().is_some() == segments);
+    Ok((found, every))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use glob::{MatchOptions, glob_with};
 
 use super::files::{ENDINGS, FileKind};
+use super::listing::entries;
 
 /// `*` matches within a name, and no hidden one.
 const MATCH: MatchOptions =
@@ -64,16 +65,7 @@ pub fn files<P: AsRef<Path>>(named: &[P]) -> Result<Vec<PathBuf>, ManyError> {
 /// The event files of a folder and its folders.
 fn folder(of: &Path, all: &mut Vec<PathBuf>) -> Result<(), ManyError> {
     let unreadable = |e: std::io::Error| ManyError::Read { name: of.display().to_string(), cause: e.to_string() };
-    let entries = std::fs::read_dir(of).map_err(unreadable)?;
-    let mut paths =
-        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<PathBuf>>>().map_err(unreadable)?;
-    paths.sort_unstable();
-    for path in paths {
-        let hidden = path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')));
-        // A link to a folder may lead round in circles.
-        if hidden || (path.is_symlink() && path.is_dir()) {
-            continue;
-        }
+    for path in entries(of).map_err(unreadable)? {
         if path.is_dir() {
             folder(&path, all)?;
         } else if FileKind::of(&path).is_ok() {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::cluster::decisions::Decisions;
 use crate::cluster::ledger_log::Tail;
-use crate::cluster::member::Membership;
+use crate::cluster::member::{Listed, Membership};
 use crate::cluster::topics::Names;
 use crate::config::ClusterConfig;
 use crate::daemon::engine::Totals;
@@ -44,6 +44,11 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Whether a member of the group is this process.
+    pub fn is_mine(&self, member: &Listed) -> bool {
+        member.instance == self.cluster.instance && member.advertise == self.cluster.advertise
+    }
+
     /// The unit of a slot.
     pub fn unit(&self, slot: Slot) -> Option<&Unit> {
         self.units.get(usize::try_from(slot.checked_sub(1)?).ok()?)

@@ -102,9 +102,8 @@ impl Shower {
     /// A group that does not settle for long is told: nothing is taken over meanwhile. So is one that has settled without this process, whose
     /// client then waits for an answer that does not come: the process ends, and its supervisor starts it.
     fn show_group(&self, group: &Group, seen: &mut Standing) {
-        let about = &self.parts.cluster;
-        let is_mine = |of: &Listed| of.instance == about.instance && of.advertise == about.advertise;
-        let now = seen.note(group.is_stable(), group.members.iter().any(is_mine), Instant::now());
+        let is_member = group.members.iter().any(|member| self.parts.is_mine(member));
+        let now = seen.note(group.is_stable(), is_member, Instant::now());
         let seconds = |so_far: Duration| so_far.as_secs();
         match now {
             Apart::Changing(so_far) if so_far >= LONG => {

@@ -10,7 +10,7 @@ use anyhow::{anyhow, bail};
 
 use super::commits::{Commits, Loss, Through};
 use super::parts::Parts;
-use crate::cluster::member::{Committed, Listed};
+use crate::cluster::member::Committed;
 use crate::cluster::producer::{self, Producer};
 use crate::telemetry::events::cluster::Retried;
 use crate::view::cluster::Role as Shown;
@@ -150,10 +150,9 @@ impl Tenure<'_> {
     /// The coordinator lists the slot as this process's: whom the claim names is another time of this process, or one that is gone, and
     /// never a process that has it now.
     fn is_listed(&self, patience: &mut Patience) -> anyhow::Result<()> {
-        let (slot, cluster) = (self.commits.slot(), &self.parts.cluster);
+        let slot = self.commits.slot();
         let group = self.parts.membership.group(WITHIN)?;
-        let mine = |of: &Listed| of.instance == cluster.instance && of.advertise == cluster.advertise;
-        if group.members.iter().any(|member| mine(member) && member.slots.contains(&slot)) {
+        if group.members.iter().any(|member| self.parts.is_mine(member) && member.slots.contains(&slot)) {
             return Ok(());
         }
         patience.saw(group.is_stable(), Instant::now());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::ColumnFile;
 use super::error::{FileError, Format};
+use crate::source::listing::entries;
 
 /// A folder holds no more files than this: all of them are open at a time.
 const MOST_FILES: usize = 500;
@@ -43,13 +44,8 @@ pub fn files(folder: &Path) -> Result<Vec<FolderFile>, FileError> {
 }
 
 fn walk(folder: &Path, below: &str, all: &mut Vec<FolderFile>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
+    for path in entries(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // A link to a folder may lead round in circles.
-        if name.starts_with(['.', '_']) || (path.is_symlink() && path.is_dir()) {
-            continue;
-        }
         let whole = if below.is_empty() { name } else { format!("{below}/{name}") };
         if path.is_dir() {
             walk(&path, &whole, all)?;

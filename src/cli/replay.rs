@@ -151,15 +151,24 @@ pub fn input_of(
     Ok(Input { policy, predictions, others: files })
 }
 
-/// Every verdict of a replay.
+/// Every verdict of a replay, and what was read.
+pub struct Replayed {
+    pub verdicts: Vec<Verdict>,
+    pub outcome: ReplayOutcome,
+    /// What was read and what was left out, in lines.
+    pub read: String,
+}
+
+/// Replays files without writing any.
 ///
 /// # Errors
 /// Files that cannot be read.
-pub fn verdicts_of(input: &Input) -> anyhow::Result<Vec<Verdict>> {
+pub fn replayed(input: &Input) -> anyhow::Result<Replayed> {
     let mut summary = Summary::new(Tried::new(enforced(&input.policy)), Outs::default()).keeping();
-    replay::run(input, &mut summary)?;
+    let outcome = replay::run(input, &mut summary)?;
     summary.finish()?;
-    Ok(summary.kept.unwrap_or_default())
+    let read = summary.read_text(&input.policy.model, &outcome);
+    Ok(Replayed { verdicts: summary.kept.unwrap_or_default(), outcome, read })
 }
 
 /// The names of the groups that can block.

@@ -19,9 +19,9 @@ use similar::TextDiff;
 use super::display;
 use super::exit::{self, Failure};
 use super::output::Output;
-use super::replay::{self, EventFiles};
+use super::replay::{self, EventFiles, Replayed};
 use crate::policies;
-use crate::replay::{Input, InputFile};
+use crate::replay::{Input, InputFile, ReplayOutcome};
 use budget::Budget;
 use driftgate_core::judge::verdict::Verdict;
 use driftgate_core::policy::{Enforce, Group, Policy, Rule};
@@ -67,11 +67,57 @@ struct Tuned {
     history: String,
     /// Whether a block is within the budget in every group's history.
     is_long_enough: bool,
+    left_out: LeftOut,
     rules: Vec<TunedRule>,
     /// The version whose rows were drawn again.
     resampled_version: String,
     /// The change of the policy, as a unified diff; empty where no limit moves.
     diff: String,
+}
+
+/// Events of the files that no window has, and so no answer either.
+#[derive(Debug, Serialize)]
+struct LeftOut {
+    /// For a group, behind the watermark or for windows that had closed; once for each group.
+    late: u64,
+    rejected: u64,
+    other_models: u64,
+    /// Waited for a label or a prediction until memory ended.
+    given_up: u64,
+    /// Versions without a baseline.
+    without_baseline: u64,
+}
+
+impl LeftOut {
+    fn of(outcome: &ReplayOutcome) -> Self {
+        let of = &outcome.counters;
+        Self {
+            late: of.late.saturating_add(of.after_close).saturating_add(of.ahead),
+            rejected: outcome.rejected.values().sum(),
+            other_models: outcome.unknown_model,
+            given_up: of.given_up,
+            without_baseline: outcome.failed.len() as u64,
+        }
+    }
+
+    /// What to say of them; `None` where there are none.
+    fn told(&self) -> Option<String> {
+        let parts: Vec<String> = [
+            (self.late, "late"),
+            (self.rejected, "rejected"),
+            (self.other_models, "of other models"),
+            (self.given_up, "given up for want of memory"),
+        ]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{} {what}", display::count(n)))
+        .collect();
+        let events = (!parts.is_empty()).then(|| format!("events left out: {}", parts.join(", ")));
+        let versions =
+            (self.without_baseline > 0).then(|| format!("versions without baseline: {}", self.without_baseline));
+        let all: Vec<String> = events.into_iter().chain(versions).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
 }
 
 /// What is said of a rule.
@@ -109,17 +155,21 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     if paths.any(|path| path == Path::new("-")) {
         return Err(anyhow!("tune reads its files more than once: write standard input into a file first").into());
     }
-    let verdicts = replay::verdicts_of(&input)?;
-    if !verdicts.iter().any(|v| v.window.complete) {
-        return Err(anyhow!("the files have no complete window: give a history that is longer than the windows").into());
+    let replayed = replay::replayed(&input)?;
+    if !replayed.verdicts.iter().any(|v| v.window.complete) {
+        let read = replayed.read.trim_end();
+        return Err(anyhow!(
+            "the files have no complete window: give a history that is longer than the windows. Of the files was read:\n{read}"
+        )
+        .into());
     }
-    let tuned = tune(&input, &args.policy, &merged, &verdicts, args.budget)?;
-    args.output.print(&tuned, || Ok(as_text(&tuned, text == merged)))?;
+    let tuned = tune(&input, &args.policy, &merged, &replayed, args.budget)?;
+    args.output.print(&tuned, || Ok(as_text(&tuned, &replayed.read, text == merged)))?;
     Ok(exit::PASS)
 }
 
-fn tune(input: &Input, path: &Path, text: &str, verdicts: &[Verdict], budget: Budget) -> anyhow::Result<Tuned> {
-    let policy = &input.policy;
+fn tune(input: &Input, path: &Path, text: &str, replayed: &Replayed, budget: Budget) -> anyhow::Result<Tuned> {
+    let (policy, verdicts) = (&input.policy, replayed.verdicts.as_slice());
     let (mut rules, mut edits) = (Vec::new(), Vec::new());
     for group in &policy.groups {
         for (at, rule) in group.rules.iter().enumerate() {
@@ -130,8 +180,10 @@ fn tune(input: &Input, path: &Path, text: &str, verdicts: &[Verdict], budget: Bu
     let edited = yaml::replaced(text, &edits).map_err(|at| anyhow!("the limit at {at} cannot be replaced"))?;
     let after = policies::parse(&edited, path).context("the policy with these limits would not be valid")?;
     let input = Input { policy: Arc::new(after), ..input.clone() };
-    let again = if edits.is_empty() { verdicts.to_vec() } else { replay::verdicts_of(&input)? };
-    let (mut shifts, resampled_version) = resample::shifts(&input, verdicts)?;
+    let again = if edits.is_empty() { verdicts.to_vec() } else { replay::replayed(&input)?.verdicts };
+    let is_from_below = |of: &&TunedRule| of.key.as_deref().is_some_and(limit::is_from_below);
+    let from_below = rules.iter().filter(is_from_below).map(|of| of.rule.clone()).collect();
+    let (mut shifts, resampled_version) = resample::shifts(&input, verdicts, &from_below)?;
     let histories = policy.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
     for (of, (group, rule)) in rules.iter_mut().zip(histories) {
         of.blocks_after = History::of(&again, group, rule).blocks(&Seen::broke).blocks;
@@ -145,8 +197,9 @@ fn tune(input: &Input, path: &Path, text: &str, verdicts: &[Verdict], budget: Bu
     let diff = TextDiff::from_lines(text, edited.as_str());
     let diff = if edits.is_empty() { String::new() } else { diff.unified_diff().header(&name, &name).to_string() };
     let (history, is_long_enough) = history(policy, &rules, budget);
+    let left_out = LeftOut::of(&replayed.outcome);
     let (model, budget) = (policy.model.clone(), budget.to_string());
-    Ok(Tuned { model, budget, history, is_long_enough, rules, resampled_version, diff })
+    Ok(Tuned { model, budget, history, is_long_enough, left_out, rules, resampled_version, diff })
 }
 
 /// What a rule did, and its limit within the budget; its edits are added.
@@ -266,14 +319,25 @@ fn edit(text: &str, place: &str, path: &str, written: &Written, tuned: f64) -> V
     edits
 }
 
+/// `3 days`, or `2 to 3 days` where rules differ; `None` without a number.
+fn ends(numbers: impl Iterator<Item = f64> + Clone, what: &str) -> Option<String> {
+    let (least, most) = (numbers.clone().reduce(f64::min)?, numbers.reduce(f64::max)?);
+    let more = if most.total_cmp(&1.0).is_eq() { "" } else { "s" };
+    Some(if least < most { format!("{least:.0} to {most:.0} {what}{more}") } else { format!("{most:.0} {what}{more}") })
+}
+
 /// What the history suffices for, in a sentence.
 fn history(policy: &Policy, rules: &[TunedRule], budget: Budget) -> (String, bool) {
     let groups: Vec<String> = policy
         .groups
         .iter()
         .filter_map(|group| {
-            let of = rules.iter().find(|of| of.rule.split_once('/').is_some_and(|(name, _)| name == group.name))?;
-            Some(format!("{} was judged for {:.0} days ({} blocks allowed)", group.name, of.days, of.allowed))
+            let is_of = |of: &&TunedRule| of.rule.split_once('/').is_some_and(|(name, _)| name == group.name);
+            let of = || rules.iter().filter(is_of);
+            let days = ends(of().map(|of| of.days.round()), "day")?;
+            #[expect(clippy::cast_precision_loss, reason = "blocks for people")]
+            let allowed = ends(of().map(|of| of.allowed as f64), "block")?;
+            Some(format!("{} was judged for {days} ({allowed} allowed)", group.name))
         })
         .collect();
     let told = groups.join(", ");
@@ -282,13 +346,19 @@ fn history(policy: &Policy, rules: &[TunedRule], budget: Budget) -> (String, boo
     }
     let least = budget.least_days();
     let why = format!(
-        "too little history for {budget}: {told}, and a block is within the budget from {least} days on. Limits that moved passed everything that was seen, which says little of the future"
+        "too little history for {budget}: {told}, and a block is within the budget from {least} {} on. Limits that moved passed everything that was seen, which says little of the future",
+        if least == 1 { "day" } else { "days" }
     );
     (why, false)
 }
 
-fn as_text(tuned: &Tuned, is_own_text: bool) -> String {
-    let mut out = format!("{}: {}\n", tuned.model, tuned.history);
+fn as_text(tuned: &Tuned, read: &str, is_own_text: bool) -> String {
+    let left_out = tuned.left_out.told().map_or_else(String::new, |told| format!("; {told}"));
+    let mut out = format!("{}: {}{left_out}\n", tuned.model, tuned.history);
+    // Only where something is missing.
+    if !left_out.is_empty() {
+        out.push_str(read);
+    }
     let heads = ["rule", "blocks", "windows", "limit", "tuned", "blocks then", "finds then"];
     let mut table = display::table(&heads);
     for of in &tuned.rules {

@@ -1,6 +1,8 @@
 //! `task: multiclass`: predicted classes of delays of flights beside scikit-learn's and scipy's of the same raw rows
 //! (`tests/data/flight_classes`), whatever the order of the rows and the number of threads, and what names no class.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::small_pairs::{self, judged, result};
@@ -142,8 +144,7 @@ fn what_names_no_class_counts_in_no_metric_and_is_told() {
         5 => prediction["prediction"] = json!(""),
         // The largest score is of no class; then one is no number; then the prediction says which.
         6 => {
-            *prediction =
-                json!({"prediction_id": "p6", "version": "1", "ts": prediction["ts"], "scores": {"a": 0.2, "d": 0.8}});
+            *prediction = json!({"prediction_id": "p6", "version": "1", "ts": prediction["ts"], "scores": {"a": 0.2, "d": 0.8, "e": null}});
         }
         7 => {
             *prediction =
@@ -163,6 +164,58 @@ fn what_names_no_class_counts_in_no_metric_and_is_told() {
         (&drift["n"], &drift["invalid"], &drift["missing"], &labels["n"]),
         (&json!(36), &json!(3), &json!(1), &json!(37))
     );
+}
+
+/// The predictions of `p.jsonl` as a CSV file with a column for each class that any of them scores.
+fn as_columns(folder: &Folder) -> String {
+    let events = folder.json_lines("p.jsonl");
+    let scored =
+        |event: &Value| event["scores"].as_object().into_iter().flatten().map(|(class, _)| class.clone()).collect();
+    let classes: BTreeSet<String> = events.iter().flat_map(|event| -> Vec<String> { scored(event) }).collect();
+    let heads: String = classes.iter().map(|class| format!(",scores.{class}")).collect();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned).replace("null", "");
+    let row = |event: &Value| {
+        let scores: String = classes.iter().map(|class| format!(",{}", text(&event["scores"][class]))).collect();
+        let of = |key: &str| text(&event[key]);
+        format!("{},{},{},{}{scores}\n", of("prediction_id"), of("version"), of("ts"), of("prediction"))
+    };
+    format!("prediction_id,version,ts,prediction{heads}\n{}", events.iter().map(row).collect::<String>())
+}
+
+#[test]
+fn scores_in_columns_say_what_scores_in_an_object_say() {
+    let of_scores = |i: i64, prediction: &mut Value, _: &mut Value| {
+        let scores = match i {
+            1 => json!({"a": 0.2, "d": 0.8}),
+            2 => json!({"a": "x", "b": 0.8}),
+            // The prediction is named as well, and counts.
+            3 => {
+                prediction["scores"] = json!({"a": 0.9, "b": 0.1});
+                return;
+            }
+            4 => json!({"c": null}),
+            i => {
+                let first = [0.1, 0.5, 0.5][usize::try_from(i % 3).unwrap()];
+                json!({"a": first, "b": 0.5, "c": -1, "e": 0.3})
+            }
+        };
+        prediction.as_object_mut().unwrap().remove("prediction");
+        prediction["scores"] = scores;
+    };
+    let folder = folder(RULES, of_scores);
+    let expected = judged(&folder, "l.jsonl");
+    assert_eq!(result(&expected, "g/js")["invalid"], 2, "{expected}");
+    folder.write("p.csv", as_columns(&folder));
+    let replay = "replay --policy policy.yaml --predictions p.csv --labels l.jsonl --verdicts columns.jsonl";
+    folder
+        .driftgate(replay)
+        .exits(0)
+        .prints("2 predictions of no class, such as \"scores, the largest of another class\"");
+    assert_eq!(folder.json_lines("columns.jsonl").remove(0)["results"], expected["results"]);
+    // Without any of them the file says what is not there.
+    let without: String = as_columns(&folder).replace("scores.", "other.").replace("prediction,other", "guess,other");
+    folder.write("p.csv", without);
+    folder.driftgate(replay).exits(0).prints("no event of 40 has `prediction`");
 }
 
 #[test]

@@ -73,8 +73,43 @@ fn limits_keep_to_a_budget_and_the_answer_is_the_same_each_time() {
     let diff = said["diff"].as_str().unwrap();
     assert!(diff.contains("-    - mean: {of: a, lte: 12, warn: 6}  # kept as it is\n"), "{diff}");
     assert!(diff.contains("+    - mean: {of: a, lte: 11, warn: 5.5}  # kept as it is\n"), "{diff}");
+    let nothing =
+        serde_json::json!({"late": 0, "rejected": 0, "other_models": 0, "given_up": 0, "without_baseline": 0});
+    assert_eq!(said["left_out"], nothing);
     let short = folder.driftgate(&format!("{COMMAND} 1/year")).exits(0).stdout;
     assert!(short.lines().next().unwrap().contains("too little history for 1/year"), "{short}");
     assert!(short.contains("lte: 14, warn: 7"), "{short}");
     folder.driftgate(&format!("{COMMAND} often")).exits(2);
+}
+
+#[test]
+fn events_that_no_window_has_are_told_first_and_are_no_history() {
+    let folder = world(65);
+    let events = folder.read("predictions.jsonl");
+    // The events of 30 days come behind those of later days.
+    let days: Vec<&str> = events.lines().collect();
+    let (early, late) = days.split_at(30 * 20);
+    folder.write("predictions.jsonl", [late.join("\n"), early.join("\n"), "{\"broken\"".to_owned()].join("\n") + "\n");
+    let out = folder.driftgate(&format!("{COMMAND} 1/month")).exits(0).stdout;
+    let first = out.lines().next().unwrap();
+    assert!(first.contains("; events left out: 600 late, 1 rejected"), "{out}");
+    assert!(first.contains("drift was judged for 34 days (1 block allowed)"), "{out}");
+    assert!(out.contains("rejected 1 (not_json), the first at predictions.jsonl:1301"), "{out}");
+    folder.write("predictions.jsonl", "{\"broken\"\n");
+    folder
+        .driftgate(&format!("{COMMAND} 1/month"))
+        .exits(2)
+        .says("no complete window")
+        .says("rejected 1 (not_json), the first at predictions.jsonl:1");
+}
+
+#[test]
+fn a_limit_from_below_is_tried_with_values_that_fall() {
+    let folder = world(65);
+    folder.write("policy.yaml", POLICY.replace("lte: 12, warn: 6", "gte: 8"));
+    let said: Value =
+        serde_json::from_str(&folder.driftgate(&format!("{COMMAND} 1/month --json")).exits(0).stdout).unwrap();
+    let found = &said["rules"][0]["finds"][0];
+    assert_eq!((&found["subject"], &found["unit"]), (&"a".into(), &"standard deviations down".into()));
+    assert!(found["shift"].as_f64().unwrap() > 0.0, "{found}");
 }

@@ -2,7 +2,7 @@
 //! `decimal` and `short` its numbers and short texts, `time` says which instants times of every format mean,
 //! `reject` has the reasons for which events are rejected, `checks` the values for which events of every format are rejected, `notes`
 //! and `seen` keep what is worth telling of events that count. `wire` says how messages are written and `framing` which schema names
-//! them, `cloudevents` opens what is around data; `decoder` reads them by a `plan`, `json` or `avro` into the slots of their model; `columns` reads those of files of columns.
+//! them, `cloudevents` opens what is around data; `decoder` reads them by a `plan`, `json` or `avro` into the slots of their model; `columns` reads those of files of columns, and `largest` says which class scores predict.
 //! No input or output here.
 
 pub mod avro;
@@ -16,6 +16,7 @@ pub mod decoder;
 mod fixture;
 pub mod framing;
 pub mod json;
+pub(crate) mod largest;
 pub mod narrow;
 pub mod notes;
 pub mod plan;

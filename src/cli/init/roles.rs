@@ -320,7 +320,7 @@ fn left_out(column: &Column) -> Option<String> {
             "by its name the probability of the other class".to_owned()
         }
         _ if names::output(name).is_some() && is_hard(column) => {
-            "by its name a model's class, not how sure it is: events carry it as decision".to_owned()
+            "by its name a model's class, not how sure it is: events carry it as decision, or as prediction with `task: multiclass`".to_owned()
         }
         _ if names::output(name).is_some() || names::is_outcome(name) || RESERVED.contains(&name.as_str()) => {
             "by its name an output or an outcome, not an input".to_owned()

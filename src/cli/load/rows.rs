@@ -229,7 +229,7 @@ impl Rows {
     pub fn open(path: &Path, policy: &Policy, kind: Option<EventKind>) -> anyhow::Result<(Self, EventKind)> {
         let columns = ColumnReader::open(path, &[])?.columns().to_vec();
         let kind = kind.map_or_else(|| kind_of(columns.iter().map(String::as_str), &policy.kpis), Ok)?;
-        let mut objects = objects(policy, kind);
+        let mut objects = objects(policy, kind, &columns);
         for object in &mut objects {
             object.fields.retain(|f| columns.contains(&f.column) || !f.default.is_empty());
         }
@@ -328,7 +328,7 @@ fn form_of(field: event::Field) -> Form {
 }
 
 /// What such an event may hold, in the order it is written.
-fn objects(policy: &Policy, kind: EventKind) -> Vec<Object> {
+fn objects(policy: &Policy, kind: EventKind, columns: &[String]) -> Vec<Object> {
     let named = |names: &[String], form| names.iter().map(move |n| Field::new(n, form)).collect::<Vec<_>>();
     let mut objects: Vec<Object> = Vec::new();
     for &of_event in kind.fields() {
@@ -349,7 +349,12 @@ fn objects(policy: &Policy, kind: EventKind) -> Vec<Object> {
                 named(&attributes, form)
             }
             event::Field::Kpi => named(&policy.kpis, form),
-            event::Field::Scores => continue,
+            event::Field::Scores if !policy.is_multiclass() => continue,
+            event::Field::Scores => {
+                let class = |column: &String| Some((column.clone(), column.strip_prefix("scores.")?.to_owned()));
+                let scores = columns.iter().filter_map(class);
+                scores.map(|(column, class)| Field { column, ..Field::new(&class, form) }).collect()
+            }
             event::Field::Prediction if !policy.is_multiclass() => continue,
             _ => {
                 let mut field = Field::new(of_event.name(), form);

@@ -152,7 +152,8 @@ impl Summary {
             .try_for_each(Write::flush)
     }
 
-    pub fn to_text(&mut self, model: &str, outcome: &ReplayOutcome) -> String {
+    /// What was read of the files, and what was left out.
+    pub fn read_text(&self, model: &str, outcome: &ReplayOutcome) -> String {
         let mut out = counted(model, outcome);
         for (reason, first) in &self.first_rejects {
             let n: u64 = outcome.rejected.iter().filter(|(r, _)| r.name() == *reason).map(|(_, n)| n).sum();
@@ -161,6 +162,11 @@ impl Summary {
         for remark in &outcome.remarks {
             let _ = writeln!(out, "note: {remark}");
         }
+        out
+    }
+
+    pub fn to_text(&mut self, model: &str, outcome: &ReplayOutcome) -> String {
+        let mut out = self.read_text(model, outcome);
         let _ = writeln!(out, "{}", self.table());
         let signals: Vec<String> = self.signal_counts.iter().map(|(a, n)| format!("{n} {a}")).collect();
         let signals = if signals.is_empty() { "none".to_owned() } else { signals.join(", ") };

@@ -23,8 +23,14 @@ pub struct Movable {
     decides: Decides,
 }
 
+/// Whether a limit passes values above it.
 fn is_from_above(key: &str) -> bool {
     matches!(key, "gt" | "gte")
+}
+
+/// Whether values break a limit by falling.
+pub fn is_from_below(key: &str) -> bool {
+    is_from_above(key) || key == "max_drop"
 }
 
 /// Whether a value breaks a limit.

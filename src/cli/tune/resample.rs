@@ -1,7 +1,7 @@
 //! The smallest shift that rules still find: windows are drawn with replacement from the history's own rows, shifted step by step, and judged by the
 //! same pipeline as any other events. The draws are seeded, so that the answer is the same each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -40,6 +40,9 @@ const SHIFTS: [(f64, f64); 10] = [
 /// The length of a drawn window, and when the first begins.
 const SLIDE: i64 = 3_600_000;
 const BEGIN: i64 = 470_000 * SLIDE;
+/// What a shift of numbers counts.
+const UP: &str = "standard deviations up";
+const DOWN: &str = "standard deviations down";
 /// Any time may be so far ahead of the one before.
 const AHEAD: i64 = i64::MAX / 4;
 
@@ -57,7 +60,9 @@ pub struct Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Numbers move up by standard deviations; a share of categories becomes one that training does not have.
-    Values,
+    Raised,
+    /// The same, with numbers that move down.
+    Lowered,
     Missing,
     Invalid,
     /// A share of the labels is the other class.
@@ -65,37 +70,46 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Values, Self::Missing, Self::Invalid, Self::Labels];
+    const ALL: [Self; 5] = [Self::Raised, Self::Lowered, Self::Missing, Self::Invalid, Self::Labels];
 
-    /// What is shifted for a rule.
-    fn of(rule: &Rule, task: Task) -> Result<Self, &'static str> {
+    /// What is shifted for a rule, whose limit is one from below or not.
+    fn of(rule: &Rule, is_from_below: bool, task: Task) -> Result<Self, &'static str> {
         let definition = rule.kind.definition();
         if rule.kind.versus() != Versus::Training {
             return Err("it compares with other windows, which drawn ones do not have");
         }
+        let moved = if is_from_below { Self::Lowered } else { Self::Raised };
         match (definition.name, definition.counts, definition.subjects) {
             _ if rule.kind.of_rule().is_some() => Err("it counts what another rule blocks"),
             ("missing_rate", ..) => Ok(Self::Missing),
             ("invalid_rate", ..) => Ok(Self::Invalid),
-            (_, _, subjects) if subjects.are_features() => Ok(Self::Values),
-            (_, Counts::Errors | Counts::Decisions, Subjects::Only(_)) => Ok(Self::Values),
+            (_, _, subjects) if subjects.are_features() => Ok(moved),
+            (_, Counts::Errors | Counts::Decisions, Subjects::Only(_)) => Ok(moved),
             (_, Counts::Pairs | Counts::DecidedPairs, Subjects::Only(_)) if task == Task::Binary => Ok(Self::Labels),
             _ => Err("no shift is tried on what it measures"),
         }
+    }
+
+    fn signed(self, by: f64) -> f64 {
+        if self == Self::Lowered { -by } else { by }
     }
 
     /// What a shift of a subject counts.
     fn unit(self, policy: &Policy, subject: &str) -> &'static str {
         let is_number = subject == "score" || policy.features.numeric.iter().any(|name| name == subject);
         match self {
-            Self::Values if is_number => "standard deviations",
-            Self::Values => "share of unseen categories",
+            Self::Raised if is_number => UP,
+            Self::Lowered if is_number => DOWN,
+            Self::Raised | Self::Lowered => "share of unseen categories",
             Self::Missing => "share of missing values",
             Self::Invalid => "share of invalid values",
             Self::Labels => "share of labels of the other class",
         }
     }
 }
+
+/// The rules (`group/id`) whose limit is one from below.
+pub type FromBelow = BTreeSet<String>;
 
 /// By rule (`group/id`): what is found, or why nothing was tried.
 pub type Shifts = BTreeMap<String, Result<Vec<Found>, &'static str>>;
@@ -104,32 +118,44 @@ pub type Shifts = BTreeMap<String, Result<Vec<Found>, &'static str>>;
 ///
 /// # Errors
 /// Files that cannot be read.
-pub fn shifts(input: &Input, verdicts: &[Verdict]) -> anyhow::Result<(Shifts, String)> {
+pub fn shifts(input: &Input, verdicts: &[Verdict], from_below: &FromBelow) -> anyhow::Result<(Shifts, String)> {
     let policy = &input.policy;
-    let rows = Rows::read(input)?;
+    let version = most_counted(verdicts);
+    let rows = Rows::read(input, &version)?;
     let mut found = Shifts::new();
     for (at, group) in policy.groups.iter().enumerate() {
         let name = |rule: &Rule| format!("{}/{}", group.name, rule.id);
+        let kind_of = |rule: &Rule| Kind::of(rule, from_below.contains(&name(rule)), policy.task);
         for rule in &group.rules {
-            if let Err(why) = Kind::of(rule, policy.task) {
+            if let Err(why) = kind_of(rule) {
                 found.insert(name(rule), Err(why));
             }
         }
         for kind in Kind::ALL {
-            let of_kind: Vec<Rule> =
-                group.rules.iter().filter(|r| Kind::of(r, policy.task) == Ok(kind)).cloned().collect();
+            let of_kind: Vec<Rule> = group.rules.iter().filter(|r| kind_of(r) == Ok(kind)).cloned().collect();
             if of_kind.is_empty() {
                 continue;
             }
-            let n = usual_rows(verdicts, &group.name, &rows.version).min(MOST_ROWS);
-            let trial = Trial { policy: Arc::new(alone(policy, group, of_kind.clone())), rows: &rows, kind, n };
+            let n = usual_rows(verdicts, &group.name, &version).min(MOST_ROWS);
+            let policy = Arc::new(alone(policy, group, of_kind.clone()));
+            let trial = Trial { policy, version: &version, rows: &rows, kind, n };
             let counted = trial.run(at as u64);
             for rule in &of_kind {
                 found.insert(name(rule), trial.found(rule, &name(rule), &counted));
             }
         }
     }
-    Ok((found, rows.version))
+    Ok((found, version))
+}
+
+/// The version with most predictions in complete windows, the last of those with as many.
+fn most_counted(verdicts: &[Verdict]) -> String {
+    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
+    for verdict in verdicts.iter().filter(|v| v.window.complete) {
+        *counted.entry(&verdict.version).or_default() += verdict.counted.predictions;
+    }
+    let most = counted.into_iter().max_by_key(|(_, n)| *n);
+    most.map_or_else(String::new, |(version, _)| version.to_owned())
 }
 
 /// The median of the predictions in the complete windows of a version.
@@ -167,6 +193,7 @@ fn alone(policy: &Policy, group: &Group, rules: Vec<Rule>) -> Policy {
 /// Drawn windows of one kind of shift, for the rules of one group.
 struct Trial<'r> {
     policy: Arc<Policy>,
+    version: &'r str,
     rows: &'r Rows,
     kind: Kind,
     n: u64,
@@ -183,9 +210,9 @@ impl Trial<'_> {
         }
         let setup = Setup { has_features: false, limits: Limits::default(), confirmed_only: false };
         let pipeline = Pipeline::new(Arc::clone(&self.policy), setup, 1);
-        let reference = replay::reference(&self.policy, &self.rows.version, None, 1);
+        let reference = replay::reference(&self.policy, self.version, None, 1);
         let mut intake = pipeline.intake();
-        intake.set_reference(&self.rows.version, reference);
+        intake.set_reference(self.version, reference);
         let decoders: Vec<DecoderId> = self.rows.pools.iter().map(|_| intake.add_decoder()).collect();
         let predictions = intake.add_source(EventKind::Predictions, AHEAD, None);
         let labels = pipeline.reads(EventKind::Labels).then(|| intake.add_source(EventKind::Labels, AHEAD, None));
@@ -269,7 +296,7 @@ impl Trial<'_> {
             let is_drawn = draws.uniform() < share;
             if let Some(value) = column.last_mut() {
                 match self.kind {
-                    Kind::Values if value.is_finite() => *value += by * deviation,
+                    Kind::Raised | Kind::Lowered if value.is_finite() => *value += self.kind.signed(by) * deviation,
                     Kind::Missing if is_drawn => *value = numeric::MISSING,
                     Kind::Invalid if is_drawn => *value = numeric::INVALID,
                     _ => {}
@@ -280,7 +307,7 @@ impl Trial<'_> {
             let is_drawn = draws.uniform() < share;
             if let Some(value) = column.last_mut().filter(|_| is_drawn) {
                 match self.kind {
-                    Kind::Values if *value < code::SPECIAL => *value = code::OVERFLOW,
+                    Kind::Raised | Kind::Lowered if *value < code::SPECIAL => *value = code::OVERFLOW,
                     Kind::Missing => *value = code::MISSING,
                     Kind::Invalid => *value = code::INVALID,
                     _ => {}
@@ -290,7 +317,7 @@ impl Trial<'_> {
         let is_drawn = draws.uniform() < share;
         if let Some(score) = rows.score.last_mut() {
             match self.kind {
-                Kind::Values if score.is_finite() => *score += by * of_score,
+                Kind::Raised | Kind::Lowered if score.is_finite() => *score += self.kind.signed(by) * of_score,
                 Kind::Missing if is_drawn => *score = numeric::MISSING,
                 Kind::Invalid if is_drawn => *score = numeric::INVALID,
                 _ => {}
@@ -310,7 +337,7 @@ impl Trial<'_> {
             let finds = |(_, blocked): &(usize, usize)| blocked * 2 >= WINDOWS;
             let first = steps.iter().position(finds);
             let unit = self.kind.unit(&self.policy, &subject);
-            let size = |(by, share): (f64, f64)| if unit == "standard deviations" { by } else { share };
+            let size = |(by, share): (f64, f64)| if unit == UP || unit == DOWN { by } else { share };
             let shift = first.and_then(|at| SHIFTS.get(at)).map(|shift| size(*shift));
             Some(Found { subject, shift, unit })
         };

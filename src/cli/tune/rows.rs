@@ -1,6 +1,6 @@
 //! The rows of a history: predictions as their files have them, and the labels that joined them by id.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::replay::{Input, InputFile};
 use crate::source::files::FileStream;
@@ -25,7 +25,6 @@ pub struct Rows {
     pub pools: Vec<Pool>,
     /// Pool and row of every prediction of the version.
     pub of_version: Vec<(usize, usize)>,
-    pub version: String,
     labels: HashMap<u128, (Flag, f64)>,
 }
 
@@ -38,27 +37,17 @@ impl Pool {
 }
 
 impl Rows {
-    /// Reads the rows of the version that has most of them.
+    /// Reads the rows of a version.
     ///
     /// # Errors
     /// Files that cannot be read.
-    pub fn read(input: &Input) -> anyhow::Result<Self> {
+    pub fn read(input: &Input, version: &str) -> anyhow::Result<Self> {
         let schema = Arc::new(Schema::new(&input.policy));
         let mut pools: Vec<Pool> = Vec::new();
         each(&input.predictions, &schema, |batch: PredictionBatch, is_new| pool(&mut pools, batch, is_new))?;
-        let mut by_version: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
-        for (at, pool) in pools.iter().enumerate() {
-            for row in 0..pool.rows.len() {
-                if let Some(version) = pool.version(row) {
-                    match by_version.get_mut(version) {
-                        Some(rows) => rows.push((at, row)),
-                        None => drop(by_version.insert(version.to_owned(), vec![(at, row)])),
-                    }
-                }
-            }
-        }
-        // The last of those with as many.
-        let (version, mut of_version) = by_version.into_iter().max_by_key(|(_, rows)| rows.len()).unwrap_or_default();
+        let rows = pools.iter().enumerate().flat_map(|(at, pool)| (0..pool.rows.len()).map(move |row| (at, row)));
+        let is_of_it = |(at, row): &(usize, usize)| pools.get(*at).and_then(|pool| pool.version(*row)) == Some(version);
+        let mut of_version: Vec<(usize, usize)> = rows.filter(is_of_it).collect();
         while of_version.len() > MOST_ROWS {
             of_version = of_version.into_iter().step_by(2).collect();
         }
@@ -70,7 +59,7 @@ impl Rows {
                 }
             })?;
         }
-        Ok(Self { pools, of_version, version, labels })
+        Ok(Self { pools, of_version, labels })
     }
 
     /// The label of a row, and its number where labels are numbers.

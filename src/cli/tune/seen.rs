@@ -1,6 +1,6 @@
 //! What a rule saw over a history: its results by version and window, and how often it blocked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use driftgate_core::judge::streak::Breach;
 use driftgate_core::judge::verdict::{RuleResult, Status, Verdict, WindowSpan};
@@ -69,8 +69,15 @@ pub struct History {
     pub versions: BTreeMap<String, Windows>,
     slide: i64,
     hysteresis: Option<Hysteresis>,
-    /// From the start of the first judged slide to the end of the last window, ms.
+    /// A slide for each time at which the rule measured a window of any version, ms.
     pub judged_ms: i64,
+}
+
+/// A slide for each end of a window in which something was measured: gaps and windows with too few events are no time that was judged.
+fn measured_ms(versions: &BTreeMap<String, Windows>, slide: i64) -> i64 {
+    let measured = versions.values().flatten().filter(|(_, seen)| seen.iter().any(|of| of.broke().is_some()));
+    let ends: BTreeSet<i64> = measured.map(|(window, _)| window.end).collect();
+    slide.saturating_mul(i64::try_from(ends.len()).unwrap_or(i64::MAX))
 }
 
 /// How often a rule blocks.
@@ -94,11 +101,7 @@ impl History {
             versions.entry(verdict.version.clone()).or_default().push((verdict.window, seen));
         }
         versions.values_mut().for_each(|windows| windows.sort_by_key(|(window, _)| window.end));
-        let ends = || versions.values().flatten().map(|(window, _)| window.end);
-        let judged_ms = match (ends().min(), ends().max()) {
-            (Some(first), Some(last)) => last.saturating_sub(first).saturating_add(group.window.slide),
-            _ => 0,
-        };
+        let judged_ms = measured_ms(&versions, group.window.slide);
         Self { versions, slide: group.window.slide, hysteresis: rule.hysteresis, judged_ms }
     }
 
@@ -173,9 +176,12 @@ pub mod tests {
         let of = |values: &[f64]| history(values, 0.2).blocks(&Seen::broke);
         assert_eq!(of(&[0.1, 0.3, 0.4, 0.1, 0.3]), Blocks { blocks: 2, windows: 3, measured: 5 });
         assert_eq!(of(&[0.3; 9]), Blocks { blocks: 5, windows: 9, measured: 9 });
+        assert_eq!(measured_ms(&history(&[0.1, 0.3], 0.2).versions, 86_400_000), 2 * 86_400_000);
         let mut gap = history(&[0.3, 0.3, 0.3], 0.2);
         gap.versions.get_mut("1").unwrap()[1].1[0].status = Status::Insufficient;
         assert_eq!(gap.blocks(&Seen::broke), Blocks { blocks: 2, windows: 2, measured: 2 });
+        // The window that measured nothing is no time that was judged.
+        assert_eq!(measured_ms(&gap.versions, 86_400_000), 2 * 86_400_000);
         let mut lasting = history(&[0.3, 0.3, 0.1, 0.3, 0.3, 0.3], 0.2);
         lasting.hysteresis = Some(Hysteresis::Windows(3));
         assert_eq!(lasting.blocks(&Seen::broke), Blocks { blocks: 1, windows: 1, measured: 6 });

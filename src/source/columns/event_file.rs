@@ -30,6 +30,37 @@ pub(super) struct EventFile {
     attributes: Vec<Option<String>>,
     /// Per attribute: the categorical feature that the same column holds.
     twins: Vec<Option<usize>>,
+    scores: ScoreColumns,
+}
+
+/// The columns of scores by class, of a model of several: `scores.a`.
+#[derive(Default)]
+struct ScoreColumns {
+    /// Of the policy's classes, in their order.
+    listed: Vec<Option<String>>,
+    /// Of other classes, whose largest score counts.
+    unlisted: Vec<String>,
+}
+
+impl ScoreColumns {
+    /// Those that a file has.
+    fn of(columns: &[String], schema: &Schema, fields: &FieldMap) -> Self {
+        if schema.classes.is_empty() {
+            return Self::default();
+        }
+        let prefix = format!("{}.", fields.column(Field::Scores));
+        let all = columns.iter().filter_map(|column| Some((column, column.strip_prefix(&prefix)?)));
+        let named = |class: &String| all.clone().find(|(_, name)| name == class).map(|(column, _)| column.clone());
+        let is_other = |(_, name): &(&String, &str)| !schema.classes.iter().any(|class| class == name);
+        Self {
+            listed: schema.classes.iter().map(named).collect(),
+            unlisted: all.clone().filter(is_other).map(|(column, _)| column.clone()).collect(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.listed.iter().flatten().chain(&self.unlisted)
+    }
 }
 
 /// The rows of a piece that are events of this model.
@@ -87,7 +118,13 @@ impl EventFile {
         if !schema.metrics.is_empty() {
             wanted.extend([Field::Metric, Field::Value, Field::Weight].iter().map(column));
         }
-        let (file, pieces) = ColumnFile::open(path, &wanted, &options.null_values)?;
+        let (mut file, mut pieces) = ColumnFile::open(path, &wanted, &options.null_values)?;
+        let scores = ScoreColumns::of(file.columns(), &schema, fields);
+        if scores.all().next().is_some() {
+            // Which classes it has scores of is known only now.
+            wanted.extend(scores.all().cloned());
+            (file, pieces) = ColumnFile::open(path, &wanted, &options.null_values)?;
+        }
         file.require(&[fields.column(Field::Ts)])?;
         let found = |names: &[String]| -> Vec<Option<String>> {
             let column = |name: &String| fields.columns_of(name).find(|c| file.has(c)).map(str::to_owned);
@@ -100,20 +137,23 @@ impl EventFile {
         };
         let twins = attributes.iter().map(twin).collect();
         let checks = Checks::new(kind, &schema, options.limits);
-        Ok((Self { file, schema, options: options.clone(), checks, numeric, categorical, attributes, twins }, pieces))
+        let options = options.clone();
+        Ok((Self { file, schema, options, checks, numeric, categorical, attributes, twins, scores }, pieces))
     }
 
     /// Which names the file has columns for.
     pub(super) fn seen(&self) -> Seen {
         let there = |columns: &[Option<String>]| columns.iter().map(Option::is_some).collect();
+        let has_scores = self.scores.all().next().is_some();
+        let has = |field: Field| self.file.has(self.column(field)) || field == Field::Prediction && has_scores;
         let optional = Field::ALL.iter().filter(|field| field.is_optional());
         Seen {
             numeric: there(&self.numeric),
             categorical: there(&self.categorical),
             attributes: there(&self.attributes),
             kpis: self.schema.kpis.iter().map(|kpi| self.file.has(kpi)).collect(),
-            fields: optional.filter(|field| self.file.has(self.column(**field))).copied().collect(),
-            nested: ["features", "segments", "kpi"].into_iter().find(|c| self.file.has(c)).map(str::to_owned),
+            fields: optional.filter(|field| has(**field)).copied().collect(),
+            nested: ["features", "segments", "kpi", "scores"].into_iter().find(|c| self.file.has(c)).map(str::to_owned),
         }
     }
 
@@ -356,6 +396,25 @@ impl Columns for Events<'_> {
         out: &mut Vec<Flag>,
     ) -> Result<(), FileError> {
         self.file.flags(&self.rows, self.file.column(field), classes, unmapped, out)
+    }
+
+    fn scores(&self) -> Result<Option<(Vec<Vec<f64>>, Vec<f64>)>, FileError> {
+        let ScoreColumns { listed, unlisted } = &self.file.scores;
+        if self.file.scores.all().next().is_none() {
+            return Ok(None);
+        }
+        let column = |name: Option<&str>| {
+            let mut out = Vec::with_capacity(self.rows.len());
+            self.file.numbers(&self.rows, name, &mut out).map(|()| out)
+        };
+        let mut largest = column(None)?;
+        for name in unlisted {
+            for (largest, score) in largest.iter_mut().zip(column(Some(name))?) {
+                *largest = largest.max(score);
+            }
+        }
+        let listed = listed.iter().map(|name| column(name.as_deref())).collect::<Result<_, _>>()?;
+        Ok(Some((listed, largest)))
     }
 
     fn kpi(&self, kpi: usize, unmapped: &mut Unmapped, out: &mut Vec<Flag>) -> Result<(), FileError> {

@@ -45,6 +45,13 @@ pub trait Columns {
         out: &mut Vec<Flag>,
     ) -> Result<(), Self::Error>;
 
+    /// The scores by class: a column of each of the policy's classes, in their order, then one of the largest of other classes. `None` where
+    /// the file has no such columns.
+    ///
+    /// # Errors
+    /// A damaged file.
+    fn scores(&self) -> Result<Option<(Vec<Vec<f64>>, Vec<f64>)>, Self::Error>;
+
     /// The outcomes of a KPI.
     ///
     /// # Errors

@@ -71,7 +71,9 @@ pub fn sentence(source: &str, events: u64, absent: &[String], nested: Option<&st
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let hint = nested.map_or_else(String::new, |column| {
         format!(
-            "; its column `{column}` holds columns of its own, which are not read: write each as a column of the file"
+            "; its column `{column}` holds columns of its own, which are not read: write each as a column of the file{}",
+            // Other columns have the names of features; a class could be called like one.
+            if column == "scores" { ", `scores.` and the class" } else { "" }
         )
     });
     format!("{source}: no event of {} has {}{more}{hint}", grouped(events), names.join(", "))

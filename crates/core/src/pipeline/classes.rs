@@ -1,6 +1,7 @@
 //! One of several classes in a file of columns, and what stands for no class.
 
 use crate::decode::columns::Columns;
+use crate::decode::largest::Largest;
 use crate::decode::notes::Unmapped;
 use crate::event::{Field, code, numeric};
 use crate::schema::Schema;
@@ -8,6 +9,23 @@ use crate::schema::Schema;
 /// Takes note of a label, or a decision or prediction, that stands for no class.
 pub(super) fn note(unmapped: &mut Unmapped, schema: &Schema, value: &str) {
     if schema.classes.is_empty() { unmapped.add(value) } else { unmapped.add_to_several(value) }
+}
+
+/// The places of the classes that rows predict: the one that they name, or that of the largest score. What is none is noted.
+pub(super) fn predicted<C: Columns>(columns: &C, unmapped: &mut Unmapped, out: &mut Vec<f64>) -> Result<(), C::Error> {
+    let start = out.len();
+    classes(columns, Field::Prediction, unmapped, out)?;
+    let Some((scores, unlisted)) = columns.scores()? else { return Ok(()) };
+    for (row, place) in out.iter_mut().skip(start).enumerate() {
+        if !place.is_nan() || numeric::is_invalid(*place) {
+            continue;
+        }
+        let at = |column: &Vec<f64>| column.get(row).copied().unwrap_or(numeric::MISSING);
+        let (chosen, why) = Largest::of(scores.iter().map(at), at(&unlisted)).place();
+        *place = chosen;
+        why.into_iter().for_each(|why| unmapped.add_to_several(why));
+    }
+    Ok(())
 }
 
 /// The places of the classes that a field of a file of columns names; what names none is noted.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::batch::{Batch, PerKind};
-use super::classes::{classes, note};
+use super::classes::{classes, note, predicted};
 use crate::decode::checks;
 use crate::decode::columns::{ColumnCoder, Columns};
 use crate::decode::decoder::Event;
@@ -154,7 +154,7 @@ impl Batch for PredictionBatch {
             columns.numbers(Field::Score, &mut self.score)?;
             columns.flags(Field::Decision, &schema.decisions, Some(&mut notes.decisions), &mut self.decision)?;
         } else {
-            classes(columns, Field::Prediction, &mut notes.decisions, &mut self.score)?;
+            predicted(columns, &mut notes.decisions, &mut self.score)?;
             let known = self.decision.len();
             let flag = |class: &f64| if numeric::is_invalid(*class) { Flag::Invalid } else { Flag::Missing };
             self.decision.extend(self.score.iter().skip(known).map(flag));

@@ -82,10 +82,11 @@ impl Lints {
                 if policy.baseline.snapshot.is_some() && (score || !scored) && (label || !labelled) {
                     continue;
                 }
+                let predicted = if policy.is_multiclass() { "prediction" } else { "score" };
                 let columns = match (labelled, scored) {
-                    (true, _) => ", columns: {score: …, label: …}",
-                    (false, true) => ", columns: {score: …}",
-                    (false, false) => "",
+                    (true, _) => format!(", columns: {{{predicted}: …, label: …}}"),
+                    (false, true) => format!(", columns: {{{predicted}: …}}"),
+                    (false, false) => String::new(),
                 };
                 self.say(
                     format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric()),

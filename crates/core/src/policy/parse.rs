@@ -74,7 +74,8 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let unit = map.get("unit").map(|item| unit(&item));
     let declared = features.as_ref().map(|f| (f.numeric.clone(), f.categorical.clone()));
     let segmentations = segments.as_ref().map(|s| s.iter().map(|s| s.name.clone()).collect());
-    let mut names = PolicyNames::new(declared, segmentations, classes.as_deref().unwrap_or_default());
+    let of_several = (task == Some(Task::Multiclass)).then(|| classes.as_deref().unwrap_or_default());
+    let mut names = PolicyNames::new(declared, segmentations, of_several);
     let local = map.get("windows").map(|item| local_days(&item));
     let surroundings = Surroundings {
         lateness: default_lateness,

@@ -46,7 +46,7 @@ pub(super) fn read(options: &[Opt], map: &Map, names: &PolicyNames) -> Option<Op
                 ("features", "`by` needs named features, as each is counted by segment: write `of: [amount, age]`")
             }
             Some("label") => ("label", "labels are not counted by segment: write a feature or `score`"),
-            Some("prediction") if !names.classes.is_empty() => {
+            Some("prediction") if names.classes.is_some() => {
                 ("prediction", "predicted classes are not counted by segment: write a feature")
             }
             _ => continue,

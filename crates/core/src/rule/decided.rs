@@ -50,7 +50,7 @@ const BASE: Definition = Definition {
     options: &[VERSUS, MIN_SAMPLES],
     recorded_as: None,
     parse: |definition, map, names| {
-        if names.classes.is_empty() {
+        if names.classes.is_none() {
             multiclass::refuse(map)?;
         } else if let Some(definition) = OF_CLASSES.iter().find(|of| *of == definition) {
             return multiclass::read(definition, map, names);

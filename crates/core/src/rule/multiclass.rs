@@ -64,13 +64,14 @@ struct Found {
 
 /// Reads a rule of a policy with classes.
 pub(super) fn read(definition: &'static Definition, map: &Map, names: &PolicyNames) -> Option<RuleKind> {
+    let classes = names.classes.as_deref().unwrap_or_default();
     let (limits, min_samples) = (Limits::read(definition, map), MIN_SAMPLES.optional_whole(map));
-    let of = of(definition, map, names);
+    let of = of(definition, map, classes);
     Some(RuleKind::new(ClassRule {
         definition,
         metric: named(definition.name)?,
         of: of?,
-        classes: names.classes.len(),
+        classes: classes.len(),
         limits: limits?,
         min_samples: min_samples?,
     }))
@@ -86,7 +87,7 @@ pub(super) fn refuse(map: &Map) -> Option<()> {
     }
 }
 
-fn of(definition: &Definition, map: &Map, names: &PolicyNames) -> Option<Of> {
+fn of(definition: &Definition, map: &Map, classes: &[String]) -> Option<Of> {
     let is_of_one = definition.options.iter().any(|option| option.key == CLASS.key);
     if !is_of_one {
         return Some(Of::All);
@@ -97,8 +98,12 @@ fn of(definition: &Definition, map: &Map, names: &PolicyNames) -> Option<Of> {
         }
         (None, Some(item)) => {
             let name = item.text("a class")?;
-            let at = names.classes.iter().position(|class| class == name);
-            let known = || item.known_names(name, names.classes.iter().map(String::as_str));
+            if classes.is_empty() {
+                // What is wrong with the policy's classes is reported there.
+                return None;
+            }
+            let at = classes.iter().position(|class| class == name);
+            let known = || item.known_names(name, classes.iter().map(String::as_str));
             at.map(|at| Of::Class(name.to_owned(), at))
                 .or_else(|| item.fail(format!("unknown class {}; {}", units::quote(name), known())))
         }
@@ -106,7 +111,7 @@ fn of(definition: &Definition, map: &Map, names: &PolicyNames) -> Option<Of> {
         (None, None) => map.item().fail(format!(
             "{} of several classes needs one of them, or their average: write `class: {}` or `average: macro` (or micro, or weighted)",
             definition.name,
-            names.classes.first().map_or("a", String::as_str)
+            classes.first().map_or("a", String::as_str)
         )),
     }
 }

@@ -32,8 +32,8 @@ pub struct PolicyNames {
     numeric: Vec<String>,
     categorical: Vec<String>,
     segmentations: Vec<String>,
-    /// The policy's classes, of a model of several.
-    pub classes: Vec<String>,
+    /// The policy's classes, of a model of several; `None` of other tasks, none where they could not be read.
+    pub classes: Option<Vec<String>>,
     pub kpis: Vec<String>,
     pub measured: Vec<String>,
     targets: HashMap<String, Target>,
@@ -49,7 +49,7 @@ impl PolicyNames {
     pub fn new(
         features: Option<(Vec<String>, Vec<String>)>,
         segmentations: Option<Vec<String>>,
-        classes: &[String],
+        classes: Option<&[String]>,
     ) -> Self {
         let (features_read, segments_read) = (features.is_some(), segmentations.is_some());
         let ((numeric, categorical), segmentations) = (features.unwrap_or_default(), segmentations.unwrap_or_default());
@@ -57,8 +57,8 @@ impl PolicyNames {
             names.iter().enumerate().map(|(index, name)| (name.clone(), target(index))).collect()
         };
         // A feature that is called so is meant by the name.
-        let prediction = (!classes.is_empty()).then(|| ("prediction".to_owned(), Target::Prediction));
-        let score = classes.is_empty().then(|| ("score".to_owned(), Target::Score));
+        let prediction = classes.map(|_| ("prediction".to_owned(), Target::Prediction));
+        let score = classes.is_none().then(|| ("score".to_owned(), Target::Score));
         let targets = [("label".to_owned(), Target::Label)]
             .into_iter()
             .chain(prediction)
@@ -67,7 +67,7 @@ impl PolicyNames {
             .chain(score)
             .collect();
         let (kpis, measured) = (Vec::new(), Vec::new());
-        let classes = classes.to_vec();
+        let classes = classes.map(<[String]>::to_vec);
         Self { numeric, categorical, segmentations, classes, kpis, measured, targets, features_read, segments_read }
     }
 
@@ -91,7 +91,7 @@ impl PolicyNames {
             }
             let known = self.numeric.iter().chain(&self.categorical).map(String::as_str);
             let known =
-                item.known_names(name, known.chain([if self.classes.is_empty() { "score" } else { "prediction" }]));
+                item.known_names(name, known.chain([if self.classes.is_some() { "prediction" } else { "score" }]));
             item.fail(format!("unknown feature {}; {known}", units::quote(name)))
         })
     }

@@ -207,7 +207,9 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
         if !usable(&target) {
             let why = match target {
                 Target::Categorical(_) => "is categorical, and this rule compares numbers: use ks_p or psi for it",
-                Target::Label => "is no feature: psi, ks_p, js, hellinger and l_inf compare it, label_rate limits it",
+                Target::Label => {
+                    "is no feature: psi, ks_p, js, hellinger and l_inf compare it, label_rate limits the share of one class"
+                }
                 Target::Prediction => "is a class: psi, ks_p, js, hellinger and l_inf compare it",
                 _ => "is a number, and this rule counts categories: use out_of_range for it",
             };

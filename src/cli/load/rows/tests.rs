@@ -172,3 +172,26 @@ fn a_file_without_what_events_need_is_refused() {
     let error = Rows::open(&path, &policy(), None).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("has no column \"prediction_id\""), "{error}");
 }
+
+#[test]
+fn scores_by_class_are_an_object() {
+    let policy = "apiVersion: driftgate/v1\nmodel: m\ntask: multiclass\nclasses: [a, b]\nchecks: {g: {window: {size: 1h, slide: 1h}, rules: [{js: {of: prediction, lt: 1}}]}}\n\
+                  baseline: {snapshot: x.csv, columns: {prediction: p}}\n";
+    let policy = driftgate_core::policy::parse(policy, Path::new("p.yaml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.csv");
+    std::fs::write(
+        &path,
+        "ts,version,scores.a,scores.other,prediction\n1700000000000,1,0.25,0.75,\n1700000000001,1,,,b\n",
+    )
+    .unwrap();
+    let (mut rows, kind) = Rows::open(&path, &policy, None).unwrap();
+    assert_eq!(kind, EventKind::Predictions);
+    let (mut out, mut events) = (Vec::new(), Vec::new());
+    while rows.next(&mut out).unwrap().is_some() {
+        events.push(serde_json::from_slice::<Value>(&out).unwrap());
+    }
+    assert_eq!(events[0]["scores"], json!({"a": 0.25, "other": 0.75}));
+    assert_eq!((&events[0]["prediction"], &events[1]["prediction"]), (&Value::Null, &json!("b")));
+    assert!(events[1].get("scores").is_none());
+}

@@ -1,5 +1,6 @@
 //! One of several classes: as a text, or as the largest of the scores by class. Each is its place among the policy's classes.
 
+use super::super::largest::Largest;
 use super::super::scan::Token;
 use super::fields::{Values, Walk};
 use crate::event::{Flag, numeric};
@@ -9,27 +10,16 @@ impl Values {
     /// numbers, and where the largest is of a class that the policy does not name, there is none.
     pub fn choose_class(&mut self) {
         let is_named = !self.score.is_nan() || numeric::is_invalid(self.score);
-        let bad = self.scores.iter().any(|score| numeric::is_invalid(*score));
-        let best = self.scores.iter().enumerate().filter(|(_, score)| !score.is_nan());
-        let best = best.fold(None, |best: Option<(usize, f64)>, (at, score)| match best {
-            Some((_, known)) if known >= *score => best,
-            _ => Some((at, *score)),
-        });
-        if is_named || best.is_none() && self.unlisted.is_nan() && !bad {
+        let largest = Largest::of(self.scores.iter().copied(), self.unlisted);
+        if is_named || largest == Largest::None {
             return;
         }
-        let is_beyond = best.map_or(!self.unlisted.is_nan(), |(_, score)| self.unlisted > score);
-        #[allow(clippy::cast_precision_loss, reason = "there are at most 100 classes")]
-        let place = best.filter(|_| !is_beyond && !bad).map(|(at, _)| at as f64);
-        self.score = place.unwrap_or(numeric::INVALID);
-        self.decision = unclassed(self.score);
-        if place.is_none() {
+        let (place, why) = largest.place();
+        self.score = place;
+        self.decision = unclassed(place);
+        if let Some(why) = why {
             self.unmapped.clear();
-            self.unmapped.push_str(if bad {
-                "scores that are no numbers"
-            } else {
-                "scores, the largest of another class"
-            });
+            self.unmapped.push_str(why);
         }
     }
 }

@@ -213,7 +213,7 @@ impl Walk<'_, '_> {
             match self.row.scores.get_mut(class) {
                 Some(slot) => *slot = if again { numeric::INVALID } else { score },
                 // Several may have no class of the policy; the largest of their scores counts.
-                None => self.row.unlisted = if self.row.unlisted >= score { self.row.unlisted } else { score },
+                None => self.row.unlisted = self.row.unlisted.max(score),
             }
         }
         let flag = match meaning.kpi {

@@ -122,3 +122,27 @@ fn a_change_without_a_snapshot_to_compare_with_is_advised_about() {
     assert!(lints("selection_rate: {max_drop: 0.1}", score).is_empty());
     assert_eq!(lints("selection_rate: {max_drop: 0.1}", ""), ["checks.g.rules[0].selection_rate"]);
 }
+
+/// A policy of three classes; `rule` is its only rule.
+fn of_classes(classes: &str, rule: &str) -> String {
+    let rule = with_rule(rule).replace("score: {threshold: 0.5}\n", "");
+    rule.replace("model: m\n", &format!("model: m\ntask: multiclass\n{classes}baseline: {{snapshot: x.csv}}\n"))
+}
+
+#[test]
+fn classes_that_are_not_named_are_the_only_mistake() {
+    for rule in ["accuracy: {gte: 0.5}", "recall: {class: a, gte: 0.5}", "psi: {of: prediction, lt: 0.2}"] {
+        let said = read(&of_classes("", rule)).unwrap_err();
+        assert!(said.contains("needs the model's classes") && said.trim_end().lines().count() == 1, "{rule}: {said}");
+        assert!(read(&of_classes("classes: [a, b, c]\n", rule)).is_ok(), "{rule}");
+    }
+}
+
+#[test]
+fn advice_names_the_columns_that_the_task_has() {
+    let text = of_classes("classes: [a, b, c]\n", "recall: {class: a, max_drop: 0.1}");
+    let policy = crate::policy::parse(&text, Path::new("p.yaml")).unwrap();
+    let lints = crate::policy::lint::lint(&policy);
+    let lint = lints.iter().find(|lint| lint.message.contains("a change is compared")).unwrap();
+    assert!(lint.message.contains("columns: {prediction: …, label: …}"), "{}", lint.message);
+}

@@ -13,9 +13,9 @@ mod tests;
 use crate::source::columns::nulls::NullTexts;
 use crate::stores::Stores;
 use columns::ProfileBuilder;
-use driftgate_core::baseline::{Baseline, KIND, NumericReference, SnapshotColumns};
+use driftgate_core::baseline::{Baseline, Calibrated, KIND, NumericReference, SnapshotColumns};
 use driftgate_core::codec::envelope;
-use driftgate_core::policy::Policy;
+use driftgate_core::policy::{FeatureSpec, Policy};
 #[cfg(test)]
 use driftgate_core::{baseline::Coded, event::Flag};
 pub use error::{SnapshotError, SnapshotErrors};
@@ -26,13 +26,17 @@ pub use fetch::Reach;
 /// # Errors
 /// A version that would lead out of the folder.
 pub fn location_for(policy: &Policy, version: &str) -> Result<Option<String>, SnapshotErrors> {
-    let Some(pattern) = &policy.baseline.snapshot else { return Ok(None) };
+    policy.baseline.snapshot.as_deref().map(|pattern| place(pattern, version)).transpose()
+}
+
+/// What a pattern of the policy names for a version.
+fn place(pattern: &str, version: &str) -> Result<String, SnapshotErrors> {
     let bad = ["/", "\\", "..", "%", "?", "#"].into_iter().find(|bad| version.contains(bad)).map(str::to_owned);
     let bad = bad.or_else(|| version.chars().find(|c| c.is_control()).map(String::from));
     if let Some(found) = bad.or_else(|| version.is_empty().then(String::new)) {
         return Err(SnapshotError::BadVersion { version: version.to_owned(), found }.into());
     }
-    Ok(Some(pattern.replace("{version}", version)))
+    Ok(pattern.replace("{version}", version))
 }
 
 /// Fetches a snapshot (a path relative to the policy, or a URL) and builds the version's baseline from it, or reads the
@@ -68,8 +72,46 @@ pub fn load_on(
     let (columns, mut references) = read_on(policy, files, needed, location, threads, true)?;
     fetched.check().map_err(failed)?;
     let score = columns.score.as_ref().and_then(|_| references.pop());
-    Baseline::of_references(policy, version, (location, &sha256), &columns, references, score)
-        .map_err(|errors| SnapshotErrors(errors.into_iter().map(wrong).collect()))
+    let mut baseline = Baseline::of_references(policy, version, (location, &sha256), &columns, references, score)
+        .map_err(|errors| SnapshotErrors(errors.into_iter().map(wrong).collect()))?;
+    if baseline.calibrated.is_some()
+        && let Some(pattern) = &policy.baseline.reference
+    {
+        // Whoever names the snapshot, the reference is the policy's word.
+        let reach = if matches!(reach, Reach::Within(_)) { Reach::Files } else { reach };
+        let location = place(pattern, version)?;
+        let found = calibrated(policy, &location, threads, stores, reach);
+        let of_reference = |error| SnapshotError::Reference(Box::new(error));
+        baseline.calibrated =
+            Some(found.map_err(|errors| SnapshotErrors(errors.0.into_iter().map(of_reference).collect()))?);
+    }
+    Ok(baseline)
+}
+
+/// The score's calibration by labelled rows that the model was not trained on.
+fn calibrated(
+    policy: &Policy,
+    location: &str,
+    threads: usize,
+    stores: &Stores,
+    reach: Reach<'_>,
+) -> Result<Calibrated, SnapshotErrors> {
+    let failed = |cause| SnapshotError::Fetch { location: location.to_owned(), cause };
+    // Score and label are all that it has to have.
+    let policy = Policy {
+        features: FeatureSpec { numeric: Vec::new(), categorical: Vec::new(), ..policy.features.clone() },
+        segments: Vec::new(),
+        unit: None,
+        groups: Vec::new(),
+        ..policy.clone()
+    };
+    let mut fetched = fetch::fetch(&policy.directory, location, stores, reach).map_err(failed)?;
+    let sha256 = fetched.sha256().map_err(failed)?;
+    let (wanted, needed) = columns_of(&policy);
+    let files = fetched.columns(location, &wanted, &NullTexts::listed(policy.baseline.null_values.as_deref()))?;
+    let (columns, _) = read_on(&policy, files, needed, location, threads, false)?;
+    fetched.check().map_err(failed)?;
+    Ok(Calibrated::new(Some((location.to_owned(), sha256)), &columns))
 }
 
 /// Columns the snapshot must have, with what the policy names them under.

@@ -47,6 +47,8 @@ mod course;
 mod distances;
 #[path = "cases/documents.rs"]
 mod documents;
+#[path = "cases/estimated.rs"]
+mod estimated;
 #[path = "cases/events.rs"]
 mod events;
 #[path = "cases/failing.rs"]

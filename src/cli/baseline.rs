@@ -14,6 +14,7 @@ use crate::snapshot;
 use crate::stores::Stores;
 use driftgate_core::baseline::{Baseline, NumericReference};
 use driftgate_core::policy::Policy;
+use driftgate_core::stats::calibration::Calibration;
 use driftgate_core::stats::fairness::Rate;
 
 /// Builds a baseline from a training snapshot, or prints one
@@ -125,9 +126,29 @@ fn as_text(policy: &Policy, baseline: &Baseline) -> anyhow::Result<String> {
         baseline.snapshot_sha256,
         baseline.digest()?
     )?;
+    calibration(&mut out, baseline)?;
     writeln!(out, "{}", columns(policy, baseline))?;
     segments(&mut out, policy, baseline)?;
     Ok(out)
+}
+
+/// What the score is calibrated by, where a rule estimates quality.
+fn calibration(out: &mut String, baseline: &Baseline) -> std::fmt::Result {
+    let Some(calibrated) = &baseline.calibrated else { return Ok(()) };
+    let of = calibrated.reference.as_ref().map_or_else(|| "the snapshot".to_owned(), |(location, _)| location.clone());
+    let Some(found) = &calibrated.calibration else {
+        return writeln!(out, "score not calibrated: {of} has no row of a score and a label");
+    };
+    let how = match &found.isotonic {
+        Some(isotonic) => format!("isotonic regression with {} knots", isotonic.len()),
+        None => "the score itself is the probability".to_owned(),
+    };
+    let errors = found.errors.map_or_else(String::new, |[before, after]| {
+        let of = |error| display::number(Some(error));
+        format!("; calibration error {} of the score, {} of the regression", of(before), of(after))
+    });
+    let (rows, positives) = (display::count(found.rows), display::count(found.positives));
+    writeln!(out, "score calibrated by {rows} rows of {of}, {positives} of them positive: {how}{errors}")
 }
 
 /// A row per column.
@@ -238,5 +259,13 @@ fn as_json(policy: &Policy, baseline: &Baseline) -> anyhow::Result<serde_json::V
         "model": baseline.model, "version": baseline.version, "rows": baseline.rows, "snapshot": baseline.snapshot,
         "snapshot_sha256": baseline.snapshot_sha256, "baseline_sha256": baseline.digest()?,
         "numeric": numeric, "categorical": categorical, "segments": segments,
+        "calibrated": baseline.calibrated.as_ref().map(|of| json!({
+            "reference": of.reference.as_ref().map(|(location, _)| location),
+            "reference_sha256": of.reference.as_ref().map(|(_, sha256)| sha256),
+            "rows": of.calibration.as_ref().map_or(0, |found| found.rows),
+            "positives": of.calibration.as_ref().map_or(0, |found| found.positives),
+            "method": of.calibration.as_ref().map(Calibration::method),
+            "errors": of.calibration.as_ref().and_then(|found| found.errors),
+        })),
     }))
 }

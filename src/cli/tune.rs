@@ -1,19 +1,20 @@
 //! `driftgate tune`: replays a history under a policy and says of each rule how often it would have blocked, which limit keeps to a budget of blocks,
 //! and the smallest shift that it finds then; with the policy's change as a diff. `seen` counts blocks, `limit` moves a limit, `resample` draws the
-//! history's rows again.
+//! history's rows again, `answer` is what comes of it and `shown` its text.
 
+mod answer;
 mod budget;
+mod left_out;
 mod limit;
 mod resample;
 mod rows;
 mod seen;
+mod shown;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use serde::Serialize;
 use similar::TextDiff;
 
 use super::display;
@@ -21,15 +22,16 @@ use super::exit::{self, Failure};
 use super::output::Output;
 use super::replay::{self, EventFiles, Replayed};
 use crate::policies;
-use crate::replay::{Input, InputFile, ReplayOutcome};
+use crate::replay::{Input, InputFile};
+use answer::{Tuned, TunedRule};
 use budget::Budget;
 use driftgate_core::judge::verdict::Verdict;
 use driftgate_core::policy::{Enforce, Group, Policy, Rule};
 use driftgate_core::rule::definition::Bounds;
 use driftgate_core::stats::limit::Limit;
 use driftgate_core::yaml;
+use left_out::LeftOut;
 use limit::Movable;
-use resample::Found;
 use seen::{Blocks, History, Seen, Written};
 
 const DAY_MS: i64 = 86_400_000;
@@ -58,93 +60,6 @@ pub struct Args {
     output: Output,
 }
 
-/// The answer.
-#[derive(Debug, Serialize)]
-struct Tuned {
-    model: String,
-    budget: String,
-    /// What the history suffices for.
-    history: String,
-    /// Whether a block is within the budget in every group's history.
-    is_long_enough: bool,
-    left_out: LeftOut,
-    rules: Vec<TunedRule>,
-    /// The version whose rows were drawn again.
-    resampled_version: String,
-    /// The change of the policy, as a unified diff; empty where no limit moves.
-    diff: String,
-}
-
-/// Events of the files that no window has, and so no answer either.
-#[derive(Debug, Serialize)]
-struct LeftOut {
-    /// For a group, behind the watermark or for windows that had closed; once for each group.
-    late: u64,
-    rejected: u64,
-    other_models: u64,
-    /// Waited for a label or a prediction until memory ended.
-    given_up: u64,
-    /// Versions without a baseline.
-    without_baseline: u64,
-}
-
-impl LeftOut {
-    fn of(outcome: &ReplayOutcome) -> Self {
-        let of = &outcome.counters;
-        Self {
-            late: of.late.saturating_add(of.after_close).saturating_add(of.ahead),
-            rejected: outcome.rejected.values().sum(),
-            other_models: outcome.unknown_model,
-            given_up: of.given_up,
-            without_baseline: outcome.failed.len() as u64,
-        }
-    }
-
-    /// What to say of them; `None` where there are none.
-    fn told(&self) -> Option<String> {
-        let parts: Vec<String> = [
-            (self.late, "late"),
-            (self.rejected, "rejected"),
-            (self.other_models, "of other models"),
-            (self.given_up, "given up for want of memory"),
-        ]
-        .into_iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, what)| format!("{} {what}", display::count(n)))
-        .collect();
-        let events = (!parts.is_empty()).then(|| format!("events left out: {}", parts.join(", ")));
-        let versions =
-            (self.without_baseline > 0).then(|| format!("versions without baseline: {}", self.without_baseline));
-        let all: Vec<String> = events.into_iter().chain(versions).collect();
-        (!all.is_empty()).then(|| all.join("; "))
-    }
-}
-
-/// What is said of a rule.
-#[derive(Debug, Serialize)]
-struct TunedRule {
-    rule: String,
-    enforced: bool,
-    /// Days that were judged, and how many blocks the budget allows in them.
-    days: f64,
-    allowed: u64,
-    /// Windows in which something was measured, those that block, and how many of these do not overlap.
-    windows: u64,
-    blocking_windows: u64,
-    blocks: u64,
-    /// How the limit is written, the limit, and the one that keeps to the budget.
-    key: Option<String>,
-    limit: Option<f64>,
-    tuned: Option<f64>,
-    /// Why the limit stays; null where it moves.
-    reason: Option<String>,
-    /// Blocks of a replay under the edited policy.
-    blocks_after: u64,
-    /// What half of the windows find under the edited policy; empty where nothing was tried.
-    finds: Vec<Found>,
-    not_tried: Option<&'static str>,
-}
-
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let text = std::fs::read_to_string(&args.policy)
         .with_context(|| format!("the policy {} cannot be read", args.policy.display()))?;
@@ -164,7 +79,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         .into());
     }
     let tuned = tune(&input, &args.policy, &merged, &replayed, args.budget)?;
-    args.output.print(&tuned, || Ok(as_text(&tuned, &replayed.read, text == merged)))?;
+    args.output.print(&tuned, || Ok(shown::as_text(&tuned, &replayed.read, text == merged)))?;
     Ok(exit::PASS)
 }
 
@@ -350,80 +265,4 @@ fn history(policy: &Policy, rules: &[TunedRule], budget: Budget) -> (String, boo
         if least == 1 { "day" } else { "days" }
     );
     (why, false)
-}
-
-fn as_text(tuned: &Tuned, read: &str, is_own_text: bool) -> String {
-    let left_out = tuned.left_out.told().map_or_else(String::new, |told| format!("; {told}"));
-    let mut out = format!("{}: {}{left_out}\n", tuned.model, tuned.history);
-    // Only where something is missing.
-    if !left_out.is_empty() {
-        out.push_str(read);
-    }
-    let heads = ["rule", "blocks", "windows", "limit", "tuned", "blocks then", "finds then"];
-    let mut table = display::table(&heads);
-    for of in &tuned.rules {
-        let limit =
-            of.key.as_ref().map_or_else(|| "–".to_owned(), |key| format!("{key} {}", display::number(of.limit)));
-        let cells = [
-            of.rule.clone(),
-            of.blocks.to_string(),
-            format!("{} of {}", of.blocking_windows, of.windows),
-            limit,
-            display::number(of.tuned),
-            of.blocks_after.to_string(),
-            finds(of),
-        ];
-        display::row(&mut table, cells);
-    }
-    let _ = writeln!(out, "{table}");
-    out.push_str(
-        "blocks: windows that block and do not overlap; finds: the smallest shift that half of the windows find\n",
-    );
-    for of in &tuned.rules {
-        if let Some(reason) = &of.reason {
-            let _ = writeln!(out, "{}: the limit stays: {reason}", of.rule);
-        }
-    }
-    for of in &tuned.rules {
-        if let Some(why) = of.not_tried {
-            let _ = writeln!(out, "{}: no shift was tried: {why}", of.rule);
-        }
-    }
-    if tuned.diff.is_empty() {
-        out.push_str("the policy stays as it is\n");
-        return out;
-    }
-    if !is_own_text {
-        out.push_str("the diff is of the merged policy (driftgate check --merged): move its numbers to the files that they come from\n");
-    }
-    let _ = write!(out, "\n{}", tuned.diff);
-    out
-}
-
-/// The least and the greatest shift that is found, by unit, and what is not found.
-fn finds(of: &TunedRule) -> String {
-    if of.finds.is_empty() {
-        return "–".to_owned();
-    }
-    let mut units: Vec<&str> = of.finds.iter().map(|f| f.unit).collect();
-    units.dedup();
-    let mut parts = Vec::new();
-    for unit in units {
-        let shifts = || of.finds.iter().filter(|f| f.unit == unit).filter_map(|f| f.shift);
-        let ends = (shifts().reduce(f64::min), shifts().reduce(f64::max));
-        match ends {
-            (Some(least), Some(most)) if least < most => {
-                parts.push(format!("{} to {} {unit}", display::number(Some(least)), display::number(Some(most))));
-            }
-            (Some(least), _) => parts.push(format!("{} {unit}", display::number(Some(least)))),
-            _ => {}
-        }
-    }
-    let lost: Vec<&str> = of.finds.iter().filter(|f| f.shift.is_none()).map(|f| f.subject.as_str()).collect();
-    if !lost.is_empty() {
-        let more = lost.len().saturating_sub(3);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        parts.push(format!("none of {}{rest}", lost.iter().take(3).copied().collect::<Vec<_>>().join(", ")));
-    }
-    parts.join("; ")
 }

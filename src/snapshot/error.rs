@@ -33,6 +33,12 @@ impl SnapshotErrors {
 }
 
 impl SnapshotError {
+    /// The key of the policy that it is about.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        if matches!(self, Self::Reference(_)) { "baseline.reference" } else { "baseline.snapshot" }
+    }
+
     fn without_content(&self) -> String {
         match self {
             Self::NoColumn { location, column, role, columns } => {
@@ -51,6 +57,7 @@ impl SnapshotError {
                 format!("snapshot {location:?}: column {column:?}, row {row}: no class of the policy")
             }
             Self::File(error) => format!("snapshot: {}", error.without_content()),
+            Self::Reference(error) => format!("baseline.reference: {}", error.without_content()),
             Self::BadVersion { .. }
             | Self::TooLarge { .. }
             | Self::Fetch { .. }
@@ -99,6 +106,9 @@ pub enum SnapshotError {
     NotAClass { location: String, column: String, row: u64, value: String },
     #[error("snapshot {location:?}: {source}")]
     Baseline { location: String, source: BaselineError },
+    /// Of the labelled rows that the score is calibrated by.
+    #[error("baseline.reference: {0}")]
+    Reference(Box<Self>),
 }
 
 fn remedy(role: &str) -> &'static str {

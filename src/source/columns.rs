@@ -18,6 +18,7 @@ mod parts;
 pub mod reader;
 mod records;
 mod rows;
+mod scores;
 mod texts;
 mod thrift;
 pub mod values;

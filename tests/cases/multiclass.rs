@@ -169,9 +169,9 @@ fn what_names_no_class_counts_in_no_metric_and_is_told() {
 /// The predictions of `p.jsonl` as a CSV file with a column for each class that any of them scores.
 fn as_columns(folder: &Folder) -> String {
     let events = folder.json_lines("p.jsonl");
-    let scored =
+    let classes_of =
         |event: &Value| event["scores"].as_object().into_iter().flatten().map(|(class, _)| class.clone()).collect();
-    let classes: BTreeSet<String> = events.iter().flat_map(|event| -> Vec<String> { scored(event) }).collect();
+    let classes: BTreeSet<String> = events.iter().flat_map(|event| -> Vec<String> { classes_of(event) }).collect();
     let heads: String = classes.iter().map(|class| format!(",scores.{class}")).collect();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned).replace("null", "");
     let row = |event: &Value| {

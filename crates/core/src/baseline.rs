@@ -6,6 +6,7 @@ mod beside;
 mod built_for;
 mod by_segment;
 mod by_segment_of;
+mod calibrated;
 mod classes;
 mod columns;
 mod numbers;
@@ -28,6 +29,7 @@ pub use beside::{Added, Beside, Decided, Repeats};
 pub use built_for::BuiltFor;
 pub use by_segment::{MOST_SEGMENTS, SegmentReference, Segmented};
 use by_segment_of::{Whole, segmented};
+pub use calibrated::Calibrated;
 pub use classes::Classes;
 pub use columns::{Coded, SnapshotColumns};
 pub use numbers::Regression;
@@ -35,7 +37,9 @@ pub use references::{CategoricalReference, NumericReference};
 use references::{categorical_reference, segment_reference, split_by_label};
 
 /// The envelope's kind of a baseline file.
-pub const KIND: Kind = Kind { tag: *b"BASE", version: 8 };
+pub const KIND: Kind = Kind { tag: *b"BASE", version: 9 };
+/// Baselines of classes, without a calibration.
+const KIND_8: Kind = Kind { tag: *b"BASE", version: 8 };
 /// Baselines of numbers, without classes.
 const KIND_7: Kind = Kind { tag: *b"BASE", version: 7 };
 /// Baselines without errors and labels that are numbers, as they are still written of other tasks than regression.
@@ -78,6 +82,9 @@ pub struct Baseline {
     /// Of a policy with classes; a file with them is of format 8.
     #[serde(skip)]
     pub classes: Option<Classes>,
+    /// Of a policy that estimates quality; a file with it is of format 9.
+    #[serde(skip)]
+    pub calibrated: Option<Calibrated>,
 }
 
 /// What format 5 keeps of a numeric reference.
@@ -107,7 +114,7 @@ pub enum BaselineError {
     #[error("the snapshot has no rows")]
     Empty,
     #[error(
-        "the baseline was built for other features, bins, segments or another threshold than this policy's: build it again from the snapshot"
+        "the baseline was built for other features, bins, segments or labelled rows, or another threshold than this policy's: build it again from the snapshot"
     )]
     OtherPolicy,
     #[error(
@@ -178,6 +185,7 @@ impl Baseline {
             beside,
             regression: Regression::new(policy, columns),
             classes: Classes::new(policy, columns),
+            calibrated: Calibrated::is_asked_by(policy).then(|| Calibrated::new(None, columns)),
         })
     }
 
@@ -230,6 +238,10 @@ impl Baseline {
         }
         if let Some(classes) = &self.classes {
             let all = (format_5(self.beside.decided), &self.beside.segmented, classes);
+            return envelope::encode(KIND_8, &all);
+        }
+        if let Some(calibrated) = &self.calibrated {
+            let all = (format_5(self.beside.decided), &self.beside.segmented, calibrated);
             return envelope::encode(KIND, &all);
         }
         match self.beside.decided {
@@ -260,12 +272,9 @@ impl Baseline {
         baseline
     }
 
-    /// Reads a baseline file's bytes and checks that it serves this policy.
-    ///
-    /// # Errors
-    /// A damaged or foreign file, or one built for another policy.
-    pub fn decode(bytes: &[u8], policy: &Policy) -> Result<Self, BaselineError> {
-        let baseline = match envelope::version(KIND, bytes)? {
+    /// Reads a baseline file's bytes, of any format.
+    fn read(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        Ok(match envelope::version(KIND, bytes)? {
             version if version == KIND_2.version => envelope::decode(KIND_2, bytes)?,
             version if version == KIND_3.version => {
                 let (mut baseline, decided): (Self, Decided) = envelope::decode(KIND_3, bytes)?;
@@ -294,16 +303,34 @@ impl Baseline {
                 baseline.regression = Some(Regression::of(kept));
                 baseline
             }
-            _ => {
-                let (format_5, segmented, classes): (Format5, Vec<Segmented>, Classes) = envelope::decode(KIND, bytes)?;
+            version if version == KIND_8.version => {
+                let (format_5, segmented, classes): (Format5, Vec<Segmented>, Classes) =
+                    envelope::decode(KIND_8, bytes)?;
                 let mut baseline = Self::of_format_5(format_5);
                 baseline.beside.segmented = segmented;
                 baseline.classes = Some(classes);
                 baseline
             }
-        };
+            _ => {
+                let (format_5, segmented, calibrated): (Format5, Vec<Segmented>, Calibrated) =
+                    envelope::decode(KIND, bytes)?;
+                let mut baseline = Self::of_format_5(format_5);
+                baseline.beside.segmented = segmented;
+                baseline.calibrated = Some(calibrated);
+                baseline
+            }
+        })
+    }
+
+    /// Reads a baseline file's bytes and checks that it serves this policy.
+    ///
+    /// # Errors
+    /// A damaged or foreign file, or one built for another policy.
+    pub fn decode(bytes: &[u8], policy: &Policy) -> Result<Self, BaselineError> {
+        let baseline = Self::read(bytes)?;
         if baseline.built_for != BuiltFor::new(policy)
             || !baseline.beside.serves(policy)
+            || !Calibrated::serves(baseline.calibrated.as_ref(), policy)
             || baseline.regression.is_some() != policy.is_regression()
             || baseline.classes.as_ref().map_or(&[][..], |known| &known.names) != policy.classes
         {
@@ -325,7 +352,8 @@ impl Baseline {
     /// # Errors
     /// When it cannot be serialized.
     pub fn digest(&self) -> Result<String, EnvelopeError> {
-        if self.beside != Beside::default() || self.regression.is_some() || self.classes.is_some() {
+        let is_plain = self.regression.is_none() && self.classes.is_none() && self.calibrated.is_none();
+        if self.beside != Beside::default() || !is_plain {
             return Ok(hash::sha256_hex(&self.encode()?));
         }
         let of_before = Format1 {

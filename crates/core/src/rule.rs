@@ -12,7 +12,7 @@
 //! | `binning` | how numeric values are divided into bins |
 //! | `options`, `forms`, `shown` | what several rules read and show |
 //! | `explain`, `reference` | what a rule measures and blocks at, in words; the reference page and the JSON Schema of rules |
-//! | `distance`, `drifted`, `rates`, `values`, `means`, `amounts`, `segments`, `decided`, `quality`, `regression`, `multiclass`, `service`, `kpi`, `measured` | the families |
+//! | `distance`, `drifted`, `rates`, `values`, `means`, `amounts`, `segments`, `decided`, `quality`, `estimated`, `regression`, `multiclass`, `service`, `kpi`, `measured` | the families |
 //! | `example`, `stub` | a rule to copy, compiled with the tests; a window for tests |
 
 pub mod alarms;
@@ -25,6 +25,7 @@ pub mod decided;
 pub mod definition;
 pub mod distance;
 pub mod drifted;
+pub mod estimated;
 #[cfg(test)]
 mod example;
 mod explain;
@@ -59,7 +60,7 @@ use names::PolicyNames;
 use versus::Versus;
 
 /// The families, in the order of the reference.
-static FAMILIES: [&[&Definition]; 15] = [
+static FAMILIES: [&[&Definition]; 16] = [
     &distance::RULES,
     &distance::limited::RULES,
     &drifted::RULES,
@@ -71,6 +72,7 @@ static FAMILIES: [&[&Definition]; 15] = [
     &segments::metrics::RULES,
     &decided::RULES,
     &quality::RULES,
+    &estimated::RULES,
     &regression::RULES,
     &service::RULES,
     &kpi::RULES,

@@ -8,6 +8,7 @@
 //! - [`psi`], [`ks`], [`chi2`], [`distance`], [`wasserstein`]: drift of a distribution against the reference.
 //! - [`proportion`]: intervals and tests for rates; [`confusion`] and [`fairness`]: counts of a segment and gaps
 //!   between segments, in exact [`ratio`]s; [`quality`]: metrics of decisions; [`limit`]: the decimals that values are compared with.
+//! - [`isotonic`], [`calibration`], [`estimated`]: quality before labels come, by calibrated scores.
 //! - [`sequential`]: the difference of two rates, valid at every look.
 //! - [`auc`], [`scores`], [`quantile`]: quality of a score and latency from binned counts.
 //! - [`draws`]: random draws that are the same each time, for the simulations of `check`.
@@ -21,15 +22,18 @@
 
 pub mod auc;
 pub mod bins;
+pub mod calibration;
 pub mod chi2;
 pub mod confusion;
 pub mod distance;
 pub mod draws;
+pub mod estimated;
 pub mod fairness;
 pub mod fixed;
 pub mod grid;
 mod guide;
 mod hypotenuse;
+pub mod isotonic;
 pub mod ks;
 pub mod ks_tail;
 pub mod limit;

@@ -36,7 +36,7 @@ pub fn read(policy: &Policy, version: &str, location: &str) -> Found {
     match snapshot::load_on(policy, version, location, threads, &Stores::default(), snapshot::Reach::Anything) {
         Ok(baseline) => Found { baseline: Some(baseline), lints },
         Err(errors) => {
-            let lints = errors.0.iter().map(|e| lint("baseline.snapshot", e.to_string())).collect();
+            let lints = errors.0.iter().map(|e| lint(e.key(), e.to_string())).collect();
             Found { baseline: None, lints }
         }
     }

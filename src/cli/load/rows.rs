@@ -349,13 +349,12 @@ fn objects(policy: &Policy, kind: EventKind, columns: &[String]) -> Vec<Object> 
                 named(&attributes, form)
             }
             event::Field::Kpi => named(&policy.kpis, form),
-            event::Field::Scores if !policy.is_multiclass() => continue,
+            event::Field::Scores | event::Field::Prediction if !policy.is_multiclass() => continue,
             event::Field::Scores => {
                 let class = |column: &String| Some((column.clone(), column.strip_prefix("scores.")?.to_owned()));
                 let scores = columns.iter().filter_map(class);
                 scores.map(|(column, class)| Field { column, ..Field::new(&class, form) }).collect()
             }
-            event::Field::Prediction if !policy.is_multiclass() => continue,
             _ => {
                 let mut field = Field::new(of_event.name(), form);
                 if of_event == event::Field::Model {

@@ -1,21 +1,21 @@
-//! The part that files of all kinds of events share: the checks of `decode::checks` by columns, which columns hold the features, and
-//! columns of a batch by name.
+//! What files of all kinds of events share: the checks of `decode::checks` by columns, which columns hold the features, columns by name.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::cells::{Cell, Cells};
+use super::scores::ScoreColumns;
 use super::{ColumnFile, FileError, FileRows, Piece, Pieces};
 use crate::source::options::FileOptions;
 use driftgate_core::decode::checks::{self, Checks};
-use driftgate_core::decode::columns::Columns;
+use driftgate_core::decode::columns::{ClassScores, Columns};
 use driftgate_core::decode::notes::Unmapped;
 use driftgate_core::decode::seen::Seen;
 use driftgate_core::decode::{Reason, Reject};
 use driftgate_core::event::{EventKind, Field, FieldMap, Flag, Ids, code, numeric};
 use driftgate_core::schema::{Classes, Schema};
 
-/// What receives rejected rows: their number counted from 1, and why.
+/// What receives rejected rows: their number from 1, and why.
 pub type Rejects<'a> = &'a mut dyn FnMut(u64, Reject);
 
 /// What all kinds of files and all threads that read one share: the file, and which columns hold the features.
@@ -24,43 +24,13 @@ pub(super) struct EventFile {
     pub(super) schema: Arc<Schema>,
     options: FileOptions,
     checks: Checks,
-    /// Columns of the policy's numeric features, categorical features and attributes.
+    /// Columns of numeric features, categorical features and attributes.
     numeric: Vec<Option<String>>,
     categorical: Vec<Option<String>>,
     attributes: Vec<Option<String>>,
     /// Per attribute: the categorical feature that the same column holds.
     twins: Vec<Option<usize>>,
     scores: ScoreColumns,
-}
-
-/// The columns of scores by class, of a model of several: `scores.a`.
-#[derive(Default)]
-struct ScoreColumns {
-    /// Of the policy's classes, in their order.
-    listed: Vec<Option<String>>,
-    /// Of other classes, whose largest score counts.
-    unlisted: Vec<String>,
-}
-
-impl ScoreColumns {
-    /// Those that a file has.
-    fn of(columns: &[String], schema: &Schema, fields: &FieldMap) -> Self {
-        if schema.classes.is_empty() {
-            return Self::default();
-        }
-        let prefix = format!("{}.", fields.column(Field::Scores));
-        let all = columns.iter().filter_map(|column| Some((column, column.strip_prefix(&prefix)?)));
-        let named = |class: &String| all.clone().find(|(_, name)| name == class).map(|(column, _)| column.clone());
-        let is_other = |(_, name): &(&String, &str)| !schema.classes.iter().any(|class| class == name);
-        Self {
-            listed: schema.classes.iter().map(named).collect(),
-            unlisted: all.clone().filter(is_other).map(|(column, _)| column.clone()).collect(),
-        }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &String> {
-        self.listed.iter().flatten().chain(&self.unlisted)
-    }
 }
 
 /// The rows of a piece that are events of this model.
@@ -70,7 +40,7 @@ pub(super) struct Events<'f> {
     ids: Option<Cells>,
     /// Where the envelope has a version.
     versions: Option<Cells>,
-    /// How many rows were of other models.
+    /// Rows of other models.
     pub(super) ignored: u64,
 }
 
@@ -113,15 +83,16 @@ impl EventFile {
             .map(column)
             .collect();
         let named = schema.numeric.iter().chain(&schema.categorical).chain(&schema.attributes);
-        wanted.extend(named.flat_map(|n| fields.columns_of(n)).map(str::to_owned));
-        wanted.extend(schema.kpis.iter().cloned());
+        wanted.extend(
+            named.flat_map(|n| fields.columns_of(n)).chain(schema.kpis.iter().map(String::as_str)).map(str::to_owned),
+        );
         if !schema.metrics.is_empty() {
             wanted.extend([Field::Metric, Field::Value, Field::Weight].iter().map(column));
         }
         let (mut file, mut pieces) = ColumnFile::open(path, &wanted, &options.null_values)?;
         let scores = ScoreColumns::of(file.columns(), &schema, fields);
-        if scores.all().next().is_some() {
-            // Which classes it has scores of is known only now.
+        // Which classes it has scores of is known only now.
+        if !scores.is_empty() {
             wanted.extend(scores.all().cloned());
             (file, pieces) = ColumnFile::open(path, &wanted, &options.null_values)?;
         }
@@ -144,8 +115,7 @@ impl EventFile {
     /// Which names the file has columns for.
     pub(super) fn seen(&self) -> Seen {
         let there = |columns: &[Option<String>]| columns.iter().map(Option::is_some).collect();
-        let has_scores = self.scores.all().next().is_some();
-        let has = |field: Field| self.file.has(self.column(field)) || field == Field::Prediction && has_scores;
+        let has = |field| self.file.has(self.column(field)) || field == Field::Prediction && !self.scores.is_empty();
         let optional = Field::ALL.iter().filter(|field| field.is_optional());
         Seen {
             numeric: there(&self.numeric),
@@ -398,23 +368,8 @@ impl Columns for Events<'_> {
         self.file.flags(&self.rows, self.file.column(field), classes, unmapped, out)
     }
 
-    fn scores(&self) -> Result<Option<(Vec<Vec<f64>>, Vec<f64>)>, FileError> {
-        let ScoreColumns { listed, unlisted } = &self.file.scores;
-        if self.file.scores.all().next().is_none() {
-            return Ok(None);
-        }
-        let column = |name: Option<&str>| {
-            let mut out = Vec::with_capacity(self.rows.len());
-            self.file.numbers(&self.rows, name, &mut out).map(|()| out)
-        };
-        let mut largest = column(None)?;
-        for name in unlisted {
-            for (largest, score) in largest.iter_mut().zip(column(Some(name))?) {
-                *largest = largest.max(score);
-            }
-        }
-        let listed = listed.iter().map(|name| column(name.as_deref())).collect::<Result<_, _>>()?;
-        Ok(Some((listed, largest)))
+    fn scores(&self) -> Result<Option<ClassScores>, FileError> {
+        self.file.scores.read(self.rows.len(), |name, out| self.file.numbers(&self.rows, name, out))
     }
 
     fn kpi(&self, kpi: usize, unmapped: &mut Unmapped, out: &mut Vec<Flag>) -> Result<(), FileError> {

@@ -45,12 +45,11 @@ pub trait Columns {
         out: &mut Vec<Flag>,
     ) -> Result<(), Self::Error>;
 
-    /// The scores by class: a column of each of the policy's classes, in their order, then one of the largest of other classes. `None` where
-    /// the file has no such columns.
+    /// The scores by class; `None` where the file has no such columns.
     ///
     /// # Errors
     /// A damaged file.
-    fn scores(&self) -> Result<Option<(Vec<Vec<f64>>, Vec<f64>)>, Self::Error>;
+    fn scores(&self) -> Result<Option<ClassScores>, Self::Error>;
 
     /// The outcomes of a KPI.
     ///
@@ -78,6 +77,14 @@ pub trait Columns {
 
     /// The categorical feature that the same column holds as this attribute, whose codes spare hashing it twice.
     fn twin(&self, attribute: usize) -> Option<usize>;
+}
+
+/// Scores by class, a number per row in each column, missing where there is none.
+pub struct ClassScores {
+    /// Of the policy's classes, in their order.
+    pub listed: Vec<Vec<f64>>,
+    /// The largest of other classes.
+    pub others: Vec<f64>,
 }
 
 /// The codes of the texts in one file, as one thread reads it.

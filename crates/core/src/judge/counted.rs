@@ -21,6 +21,7 @@ use crate::rule::counts::{
 use crate::rule::types::{Aggregate, MOST_VALUE, Target};
 use crate::rule::versus::Versus;
 use crate::stats::bins::{Bin, sum_bins};
+use crate::stats::calibration::Calibration;
 use crate::stats::fairness::Confusion;
 use crate::window::layout::{CellBlock, Layout, Reads};
 use crate::window::measured::MeasuredCell;
@@ -291,17 +292,15 @@ impl WindowCounts for CountedWindow<'_, '_> {
         Some([no, yes])
     }
 
+    fn calibration(&self) -> Option<&Calibration> {
+        self.baseline()?.calibrated.as_ref()?.calibration.as_ref()
+    }
+
     fn quality(&self) -> QualityCounts<'_> {
         let decided = self.baseline().and_then(|baseline| baseline.beside.decided).unwrap_or_default();
         let confusion = confusion_of(self.cells(self.layout().and_then(|layout| layout.confusion)).cells);
         let decisions = two(self.cells(self.layout().and_then(|layout| layout.decisions)).cells).unwrap_or_default();
-        let (reference, reference_decisions) = if self.against.is_none() {
-            (decided.labelled, decided.decisions)
-        } else {
-            let counts = self.counts_in_reference();
-            let labelled = counts.and_then(|counts| Some(confusion_of(counts.cells(counts.layout.confusion?))));
-            (labelled, counts.and_then(|counts| two(counts.cells(counts.layout.decisions?))))
-        };
+        let (reference, reference_decisions) = self.decided_in_reference(decided);
         let score = self.baseline().and_then(|baseline| baseline.score.as_ref());
         QualityCounts {
             confusion,

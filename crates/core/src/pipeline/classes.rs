@@ -1,6 +1,6 @@
 //! One of several classes in a file of columns, and what stands for no class.
 
-use crate::decode::columns::Columns;
+use crate::decode::columns::{ClassScores, Columns};
 use crate::decode::largest::Largest;
 use crate::decode::notes::Unmapped;
 use crate::event::{Field, code, numeric};
@@ -15,13 +15,13 @@ pub(super) fn note(unmapped: &mut Unmapped, schema: &Schema, value: &str) {
 pub(super) fn predicted<C: Columns>(columns: &C, unmapped: &mut Unmapped, out: &mut Vec<f64>) -> Result<(), C::Error> {
     let start = out.len();
     classes(columns, Field::Prediction, unmapped, out)?;
-    let Some((scores, unlisted)) = columns.scores()? else { return Ok(()) };
+    let Some(ClassScores { listed, others }) = columns.scores()? else { return Ok(()) };
     for (row, place) in out.iter_mut().skip(start).enumerate() {
         if !place.is_nan() || numeric::is_invalid(*place) {
             continue;
         }
         let at = |column: &Vec<f64>| column.get(row).copied().unwrap_or(numeric::MISSING);
-        let (chosen, why) = Largest::of(scores.iter().map(at), at(&unlisted)).place();
+        let (chosen, why) = Largest::of(listed.iter().map(at), at(&others)).place();
         *place = chosen;
         why.into_iter().for_each(|why| unmapped.add_to_several(why));
     }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use super::keys;
 use super::task::{self, Task};
-use super::types::{Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Rule, RuleKind, Target, Traffic};
+use super::types::{
+    BaselineSpec, Enforce, Group, Hysteresis, LabelAttribute, LabelSpec, Rule, RuleKind, Target, Traffic,
+};
 use super::windows::{DAY, LocalDays, Millis, WindowSpec};
 use crate::rule;
 use crate::rule::definition::Reference;
@@ -28,6 +30,8 @@ pub(super) struct Surroundings<'a> {
     pub labels: Option<&'a LabelSpec>,
     /// Whether `score:` is written.
     pub threshold: bool,
+    /// `None` where it has an error of its own.
+    pub baseline: Option<&'a BaselineSpec>,
 }
 
 /// The groups' and rules' names as written, so that references to them can be checked even where a group has errors.
@@ -318,10 +322,29 @@ fn fits(kind: &RuleKind, metric: &str, item: &Item, window: Option<WindowSpec>) 
     }
 }
 
+/// What is estimated needs rows of a score and a label, and decisions the threshold.
+fn calibrates(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings) {
+    if let Some(baseline) = surroundings.baseline
+        && (baseline.score_column.is_none() || baseline.label_column.is_none())
+    {
+        item.report(format!(
+            "{metric} is calibrated by rows of a score and a label: write `baseline: {{columns: {{score: …, label: …}}, reference: …}}`"
+        ));
+    }
+    if !surroundings.threshold && kind.binning().is_some() {
+        item.report(format!(
+            "{metric} reads decisions, and those come from the score: write `score: {{threshold: 0.5}}` at the top"
+        ));
+    }
+}
+
 /// What a rule needs from the rest of the policy.
 fn needs(kind: &RuleKind, metric: &str, item: &Item, surroundings: &Surroundings) {
     if let Some(why) = task::misfit(surroundings.task, kind, metric) {
         return item.report(why);
+    }
+    if kind.reads_calibration() {
+        calibrates(kind, metric, item, surroundings);
     }
     if kind.reads_labels() && !surroundings.has_labels {
         item.report(format!(

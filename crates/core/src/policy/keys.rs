@@ -226,6 +226,12 @@ pub static BASELINE: Mapping = mapping(
         ),
         key("columns", Shape::Map(&COLUMNS), "", "Which of its columns are no features."),
         key(
+            "reference",
+            Shape::Text("a path or URL, written as `snapshot`"),
+            "the snapshot",
+            "Labelled rows that the model was not trained on, with the same columns of score and label: `estimated` is calibrated by them.",
+        ),
+        key(
             "null_values",
             Shape::List(&Shape::Scalar),
             "`\"\"`, NA, NaN, null, None, \\N and their spellings",

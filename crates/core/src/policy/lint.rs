@@ -1,11 +1,13 @@
 //! Advice on a policy that is valid: what it leaves unguarded, and `for` that says nothing. A lint is no error, since each has
 //! cases where it is wrong.
 
+mod snapshot;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::number_of;
 use super::signing::SignerTrust;
-use super::types::{Approvals, Enforce, Group, Hysteresis, Policy, Target, Transition};
+use super::types::{Approvals, Enforce, Group, Hysteresis, Policy, Transition};
 use crate::rule::definition::Guard;
 use crate::yaml::units::show_duration;
 
@@ -33,6 +35,7 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     lints.classes("decision.values", Some(&policy.decision_values));
     lints.design_effects(policy);
     lints.changes(policy);
+    lints.calibration(policy);
     for (at, transition) in policy.transitions.iter().enumerate().filter(|(_, t)| t.to == PROD) {
         lints.promotion(policy, at, transition);
     }
@@ -47,53 +50,6 @@ struct Lints(Vec<Lint>);
 impl Lints {
     fn say(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(Lint { path: path.into(), message: message.into() });
-    }
-
-    /// Asks for the design effects that only the snapshot's repeats tell something about.
-    fn design_effects(&mut self, policy: &Policy) {
-        let Some(unit) = &policy.unit else { return };
-        for group in &policy.groups {
-            let without = group.rules.iter().enumerate().filter(|(_, r)| r.kind.design_effect() == Some(None));
-            for (at, rule) in without {
-                self.say(
-                    format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric()),
-                    format!("no `design_effect`: it is estimated from how often {unit:?} repeats in the snapshot, as if rows of one {unit:?} said all the same; write `design_effect: …` where you know better"),
-                );
-            }
-        }
-        for (at, transition) in policy.transitions.iter().enumerate() {
-            let compare = transition.rollout.as_ref().and_then(|r| r.compare.as_ref());
-            if compare.is_some_and(|c| c.design_effect <= 1.0) {
-                self.say(
-                    format!("transitions[{at}].rollout.compare"),
-                    format!("no `design_effect`, though rows of one {unit:?} depend on each other: the comparison takes them for independent and decides too early; write `design_effect: …`"),
-                );
-            }
-        }
-    }
-
-    /// Says which changes have nothing to be compared with: quality in training needs the snapshot's score, and its label.
-    fn changes(&mut self, policy: &Policy) {
-        let (score, label) = (policy.baseline.score_column.is_some(), policy.baseline.label_column.is_some());
-        for group in &policy.groups {
-            for (at, rule) in group.rules.iter().enumerate().filter(|(_, rule)| rule.kind.is_change_from_training()) {
-                let labelled = rule.kind.reads_labels();
-                let scored = !rule.kind.reads_features() || rule.kind.targets().contains(&Target::Score);
-                if policy.baseline.snapshot.is_some() && (score || !scored) && (label || !labelled) {
-                    continue;
-                }
-                let predicted = if policy.is_multiclass() { "prediction" } else { "score" };
-                let columns = match (labelled, scored) {
-                    (true, _) => format!(", columns: {{{predicted}: …, label: …}}"),
-                    (false, true) => format!(", columns: {{{predicted}: …}}"),
-                    (false, false) => String::new(),
-                };
-                self.say(
-                    format!("checks.{}.rules[{at}].{}", group.name, rule.kind.metric()),
-                    format!("a change is compared with the training snapshot, of which the policy names too little, so that it is always insufficient: write `baseline: {{snapshot: …{columns}}}`"),
-                );
-            }
-        }
     }
 
     fn group(&mut self, group: &Group) {

@@ -76,6 +76,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let segmentations = segments.as_ref().map(|s| s.iter().map(|s| s.name.clone()).collect());
     let of_several = (task == Some(Task::Multiclass)).then(|| classes.as_deref().unwrap_or_default());
     let mut names = PolicyNames::new(declared, segmentations, of_several);
+    names.threshold = threshold.flatten();
     let local = map.get("windows").map(|item| local_days(&item));
     let surroundings = Surroundings {
         lateness: default_lateness,
@@ -84,6 +85,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
         has_labels: labels.is_some(),
         labels: labels.as_ref().and_then(Option::as_ref),
         threshold: threshold.is_some(),
+        baseline: baseline.as_ref(),
     };
     let checks =
         map.require("checks", "{drift: {window: {size: 7d, slide: 1d}, rules: [psi: {of: features, lt: 0.2}]}}");
@@ -180,19 +182,21 @@ fn metadata(item: &Item) -> Option<BTreeMap<String, String>> {
 }
 
 const NO_BASELINE: BaselineSpec =
-    BaselineSpec { snapshot: None, score_column: None, label_column: None, null_values: None };
+    BaselineSpec { snapshot: None, reference: None, score_column: None, label_column: None, null_values: None };
 
 fn baseline(item: &Item, task: Option<Task>) -> Option<BaselineSpec> {
     let map = item.map(&keys::BASELINE.names())?;
-    let snapshot = map.get("snapshot").and_then(|item| {
-        let text = item.text("the snapshot's path or URL")?;
+    let place = |key| {
+        let item = map.get(key)?;
+        let text = item.text("a path or URL")?;
         let rest = text.replace("{version}", "");
         if rest.contains(['{', '}']) {
             return item
                 .fail(format!("expected a path, read {}: the only placeholder is {{version}}", units::quote(text)));
         }
         Some(text.to_owned())
-    });
+    };
+    let (snapshot, reference) = (place("snapshot"), place("reference"));
     let columns = map.get("columns").and_then(|item| item.map(&keys::COLUMNS.names()));
     let column = |key| columns.as_ref()?.get(key)?.name("a column's name").map(str::to_owned);
     let null_values = map.get("null_values").and_then(|item| item.texts("texts that mean null"));
@@ -205,7 +209,7 @@ fn baseline(item: &Item, task: Option<Task>) -> Option<BaselineSpec> {
     if let Some(item) = columns.as_ref().and_then(|columns| columns.get(other)) {
         return item.fail(format!("with {of}: write `{used}` in place of `{other}`"));
     }
-    Some(BaselineSpec { snapshot, score_column: column(used), label_column: column("label"), null_values })
+    Some(BaselineSpec { snapshot, reference, score_column: column(used), label_column: column("label"), null_values })
 }
 
 fn threshold(item: &Item) -> Option<f64> {

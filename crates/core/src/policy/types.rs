@@ -64,6 +64,8 @@ pub struct Policy {
 pub struct BaselineSpec {
     /// Path or URL of the training snapshot with `{version}` for the version.
     pub snapshot: Option<String>,
+    /// Where labelled rows are that the model was not trained on, written as `snapshot`; `None` for the snapshot.
+    pub reference: Option<String>,
     pub score_column: Option<String>,
     pub label_column: Option<String>,
     /// Texts of CSV files that mean null, in place of the usual ones.
@@ -133,9 +135,10 @@ pub struct Group {
     pub rules: Vec<Rule>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Traffic {
     /// Count the version's own requests.
+    #[default]
     Version,
     /// Count every request of the model against this version's snapshot.
     Model,

@@ -7,6 +7,7 @@ use super::comparison::{Compared, Share};
 use super::types::{Aggregate, Target};
 use super::versus::Versus;
 use crate::stats::bins::Bin;
+use crate::stats::calibration::Calibration;
 use crate::stats::fairness::Confusion;
 use crate::stats::ratio::Ratio;
 use crate::stats::regression::Errors;
@@ -74,6 +75,12 @@ pub trait WindowCounts {
     /// Labelled predictions by the predicted class and the label, of a policy with classes.
     fn classes(&self) -> ClassCounts<'_> {
         ClassCounts::default()
+    }
+
+    /// What turns the score into the probability of a positive label, for a rule with `Read::Calibration`; `None` where no row of a score and a
+    /// label was there.
+    fn calibration(&self) -> Option<&Calibration> {
+        None
     }
 
     /// The version's predictions, and those of the reference; a snapshot has none.

@@ -94,6 +94,8 @@ pub enum Read {
     BySegment(usize, Target),
     /// The standard deviations of the snapshot's numeric columns.
     Deviations,
+    /// The score's calibration by labelled rows.
+    Calibration,
     /// Predictions or pairs by segment.
     Segmentation(usize),
     /// The snapshot's labelled rows by segment, without which the rule cannot be judged.

@@ -34,6 +34,8 @@ pub struct PolicyNames {
     segmentations: Vec<String>,
     /// The policy's classes, of a model of several; `None` of other tasks, none where they could not be read.
     pub classes: Option<Vec<String>>,
+    /// `score.threshold`, where it is written and could be read.
+    pub threshold: Option<f64>,
     pub kpis: Vec<String>,
     pub measured: Vec<String>,
     targets: HashMap<String, Target>,
@@ -68,7 +70,18 @@ impl PolicyNames {
             .collect();
         let (kpis, measured) = (Vec::new(), Vec::new());
         let classes = classes.map(<[String]>::to_vec);
-        Self { numeric, categorical, segmentations, classes, kpis, measured, targets, features_read, segments_read }
+        Self {
+            numeric,
+            categorical,
+            segmentations,
+            classes,
+            threshold: None,
+            kpis,
+            measured,
+            targets,
+            features_read,
+            segments_read,
+        }
     }
 
     #[must_use]

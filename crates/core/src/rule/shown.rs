@@ -39,6 +39,19 @@ pub fn against(
     (Status::Insufficient, Some(why))
 }
 
+/// Turns a status into `insufficient` where the score was calibrated by too few rows.
+pub fn calibrated(
+    window: &dyn WindowCounts,
+    rows: u64,
+    (status, reason): (Status, Option<String>),
+) -> (Status, Option<String>) {
+    let least = window.min_reference();
+    if status == Status::Insufficient || rows >= least {
+        return (status, reason);
+    }
+    (Status::Insufficient, Some(format!("it is calibrated by {rows} rows, below min_reference {least}")))
+}
+
 /// The bins of a target, as results name them.
 pub fn bins_of(reference: &TargetReference<'_>, bins: &Binning) -> String {
     match reference {

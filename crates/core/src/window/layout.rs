@@ -7,7 +7,7 @@ use crate::rule::{Read, compared_by_segment};
 use crate::stats::quantile;
 
 /// What the rules of one group read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// Distributions, in order, each once.
     pub targets: Vec<Target>,
@@ -50,26 +50,11 @@ impl Reads {
     #[must_use]
     pub fn new(group: &Group) -> Self {
         let mut reads = Self {
-            targets: Vec::new(),
-            segmentations: Vec::new(),
-            labelled: Vec::new(),
-            auc: false,
-            labels: false,
-            numbers: false,
-            classes: 0,
             by_segment: compared_by_segment(group.rules.iter().map(|rule| &rule.kind)),
-            sums: Vec::new(),
-            confusion: false,
-            decisions: false,
-            volume: false,
-            latency: false,
-            error: false,
-            kpis: Vec::new(),
-            measured: Vec::new(),
             predictions: group.rules.iter().any(|r| !r.kind.reads_labels() && !r.kind.reads_measurements()),
             pairs: group.rules.iter().any(|r| r.kind.reads_labels()),
-            features: false,
             traffic: group.traffic,
+            ..Self::default()
         };
         for rule in &group.rules {
             for read in rule.kind.reads() {
@@ -89,7 +74,11 @@ impl Reads {
                     Read::Kpi(of) => reads.kpis.push(of),
                     Read::Measured(of) => reads.measured.push(of),
                     // These are read of the snapshot, or were read above.
-                    Read::Bins(_) | Read::Deviations | Read::SnapshotSegments(_) | Read::BySegment(..) => {}
+                    Read::Bins(_)
+                    | Read::Deviations
+                    | Read::Calibration
+                    | Read::SnapshotSegments(_)
+                    | Read::BySegment(..) => {}
                 }
             }
             reads.features |= rule.kind.reads_features();

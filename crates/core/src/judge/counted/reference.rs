@@ -2,11 +2,12 @@
 
 use std::sync::LazyLock;
 
-use super::super::against::{ReferenceCells, ReferenceCounts, two};
+use super::super::against::{ReferenceCells, ReferenceCounts, confusion_of, two};
 use super::CountedWindow;
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, Decided};
 use crate::rule::counts::{Cells, Distribution, TargetReference};
 use crate::rule::types::Target;
+use crate::stats::fairness::Confusion;
 use crate::stats::regression::Errors;
 use crate::window::layout::Layout;
 use crate::window::measured::MeasuredCell;
@@ -50,6 +51,16 @@ impl CountedWindow<'_, '_> {
             _ => self.cells_in_reference(baseline, target),
         };
         beside(baseline, target, (n, counted), found)
+    }
+
+    /// Labelled decisions, and all of them, of the reference; `snapshot` has those of the training snapshot.
+    pub(super) fn decided_in_reference(&self, snapshot: Decided) -> (Option<Confusion>, Option<[u64; 2]>) {
+        if self.against.is_none() {
+            return (snapshot.labelled, snapshot.decisions);
+        }
+        let counts = self.counts_in_reference();
+        let labelled = counts.and_then(|counts| Some(confusion_of(counts.cells(counts.layout.confusion?))));
+        (labelled, counts.and_then(|counts| two(counts.cells(counts.layout.decisions?))))
     }
 
     /// The counts of a reference that is not the snapshot.

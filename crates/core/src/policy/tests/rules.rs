@@ -129,6 +129,9 @@ fn least(metric: &'static Definition) -> String {
 fn of_task(metric: &Definition, text: String) -> String {
     match metric.counts {
         Counts::Errors => text.replacen("score: {threshold: 0.5}\n", "task: regression\n", 1),
+        _ if metric.name == "estimated" => {
+            text.replacen("model: m\n", "model: m\nbaseline: {columns: {score: s, label: l}}\n", 1)
+        }
         _ => text,
     }
 }

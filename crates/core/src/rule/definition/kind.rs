@@ -51,6 +51,7 @@ impl RuleKind {
         self.definition().counts.reads_decisions()
             || self.read(of_classes).is_some()
             || self.definition().name == "label_rate"
+            || self.reads_calibration()
     }
 
     /// Whether the rule reads measurements rather than predictions.
@@ -107,6 +108,12 @@ impl RuleKind {
     #[must_use]
     pub fn reads_deviations(&self) -> bool {
         self.read(|read| (read == Read::Deviations).then_some(())).is_some()
+    }
+
+    /// Whether the rule reads the score's calibration.
+    #[must_use]
+    pub fn reads_calibration(&self) -> bool {
+        self.read(|read| (read == Read::Calibration).then_some(())).is_some()
     }
 
     /// The segmentation of a rule over segments.

@@ -122,6 +122,37 @@ fn parts_of_a_year_of_flights_come_to_the_replays_bytes_by_both_policies() {
     }
 }
 
+#[test]
+fn parts_of_numbers_and_classes_come_to_the_replays_bytes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (data, policy, segments) in
+        [("flight_delays", "flight-delays", "segments: [carrier]\n"), ("flight_classes", "flight-classes", "")]
+    {
+        let (data, folder) = (root.join("tests/data").join(data), Folder::new());
+        let frame = |name: &str| ParquetReader::new(std::fs::File::open(data.join(name)).unwrap()).finish().unwrap();
+        let (predictions, labels) = (frame("predictions.parquet"), frame("labels.parquet"));
+        let third = predictions.height() / 3;
+        write_groups(&folder.path("p0.parquet"), &predictions, (0, third), 2_000);
+        write_groups(&folder.path("p1.parquet"), &predictions, (third, usize::MAX), 3_000);
+        write_groups(&folder.path("l0.parquet"), &labels, (0, labels.height() / 2), 1_500);
+        write_groups(&folder.path("l1.parquet"), &labels, (labels.height() / 2, usize::MAX), 1 << 30);
+        let parts = [
+            ("predictions", splits(&folder, 20_000, "p0.parquet p1.parquet")),
+            ("labels", splits(&folder, 10_000, "l0.parquet l1.parquet")),
+        ];
+        assert!(parts[0].1.len() >= 4 && parts[1].1.len() >= 3, "{parts:?}");
+        let text = std::fs::read_to_string(root.join(format!("config/policies/{policy}.yaml"))).unwrap();
+        let text = text.replace("train_v{version}", &format!("{}/train_v{{version}}", data.display()));
+        // Behind a segment the numbers stand elsewhere.
+        folder.write("policy.yaml", text.replacen("checks:", &format!("{segments}checks:"), 1));
+        let at = |name: &str| data.join(name).display().to_string();
+        let files = format!("--predictions {} --labels {}", at("predictions.parquet"), at("labels.parquet"));
+        let partials = counted(&folder, "policy.yaml", &parts, 3);
+        folder.write("all", merged(&folder, partials, 5));
+        same(&judged(&folder, "policy.yaml", "all"), &replayed(&folder, "policy.yaml", &files), 20);
+    }
+}
+
 /// The shop with more of what goes wrong: late orders, orders sent twice and again days later, late labels, a clock ahead.
 fn unruly() -> Shop {
     let (random, mut shop) = (&mut Random(11), Shop::new(4000));

@@ -18,7 +18,10 @@ fn close(found: &Value, expected: &Value) -> bool {
 #[test]
 fn every_week_of_delays_has_the_errors_of_scikit_learn() {
     let folder = Folder::new();
-    folder.write("policy.yaml", POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}")));
+    let text = POLICY.replace("train_v{version}", &format!("{DATA}/train_v{{version}}"));
+    let of_labels = "    - ks: {id: label-ks, of: label, lt: 1}\n    - wasserstein: {id: label-wasserstein, of: label, lt: 9}\n    - ks_lcb: {id: label-lcb, of: label, lt: 1}\n";
+    let text = text.replacen("  errors:\n", &format!("{of_labels}  errors:\n"), 1);
+    folder.write("policy.yaml", text);
     let replay = |threads: u32| {
         folder
             .driftgate(&format!(
@@ -49,6 +52,13 @@ fn every_week_of_delays_has_the_errors_of_scikit_learn() {
         assert_eq!((&delays["n"], &delays["subject"]), (&known["n"], &json!("label")));
         assert_eq!(delays["reference_n"], golden["snapshot"]["n"]);
         assert!(delays["value"].as_f64().unwrap() > 0.0 && delays["method"] == "quantile-10", "{delays}");
+        let of = |metric: &str| result(drift, &format!("drift/label-{metric}"));
+        let (ks, wasserstein) = (of("ks"), of("wasserstein"));
+        assert!(close(&ks["d"], &known["ks"]) && close(&ks["d_hi"], &known["ks"]), "{start}: {ks} {known}");
+        let within = wasserstein["lower"].as_f64() <= known["wasserstein"].as_f64().map(|w| w + 1e-9)
+            && known["wasserstein"].as_f64() <= wasserstein["upper"].as_f64().map(|w| w + 1e-9);
+        assert!(within, "{start}: {wasserstein} {known}");
+        assert!(of("lcb")["value"].as_f64() <= ks["value"].as_f64(), "{}", of("lcb"));
         weeks += 1;
     }
     assert_eq!(weeks, 14);
@@ -128,11 +138,12 @@ fn what_is_no_number_counts_in_no_error() {
 }
 
 #[test]
-fn a_metric_of_classes_is_refused_and_parts_are() {
+fn a_metric_of_classes_is_refused() {
     for (rules, more, message) in [
         ("    - auc: {gte: 0.7}\n", "", "auc is a metric of classes"),
         ("    - recall: {gte: 0.7}\n", "", "recall is a metric of classes"),
         ("    - label_rate: {lte: 0.7}\n", "", "label_rate is a metric of classes"),
+        ("    - mean: {of: label, lte: 0.7}\n", "", "\"label\" is no feature"),
         ("    - mae: {lte: 1}\n", "score: {threshold: 0.5}\n", "leave `score` out"),
         ("    - mae: {lte: 1}\n", "decision: {values: {a: 1}}\n", "leave `decision` out"),
         ("    - mae: {lte: -1}\n", "", "a number from 0 to 1e12"),
@@ -146,14 +157,4 @@ fn a_metric_of_classes_is_refused_and_parts_are() {
     let text = folder.read("policy.yaml");
     folder.write("binary.yaml", text.replacen("task: regression\n", "", 1));
     folder.driftgate("check --policy binary.yaml").exits(2).says("write `task: regression` at the top");
-    let of = |kind: &str, file: &str| {
-        format!("count --policy policy.yaml --pass scan --kind {kind} --place 0 --split {file}.jsonl --out {file}.scan")
-    };
-    folder.driftgate(&of("predictions", "p")).exits(0);
-    folder.driftgate(&of("labels", "l")).exits(0);
-    folder.driftgate("carry --policy policy.yaml --buckets 2 --out carry p.scan l.scan").exits(0);
-    folder
-        .driftgate("count --policy policy.yaml --pass share --carry carry --kind labels --split l.jsonl --out l.shared")
-        .exits(2)
-        .says("use `driftgate replay`");
 }

@@ -7,14 +7,17 @@
 writes beside this file, of the data set that NannyML ships (Apache-2.0; made up by its authors):
 
     train_v1.parquet      every second one of the reference rows
-    reference.parquet     the reference rows: `score` (two decimals), `root` (its square root, five decimals: a score that is not
-                          calibrated) and `label`
-    predictions.parquet   four chunks of 5,000 rows of the analysis period, each within a day of 2020: two before and two after the loans change
+    reference.parquet     the reference rows: `score` (two decimals), `root` (its square root, five decimals: a score that
+                          is not calibrated) and `label`
+    predictions.parquet   four chunks of 5,000 rows of the analysis period, each within a day of 2020: two before and two
+                          after the loans change
     labels.parquet        what became of them
-    golden.json           of each chunk and score: accuracy, precision, recall, F1 and the area under the ROC curve as CBPE estimates them, and as
-                          they are by the labels (NannyML's PerformanceCalculator); whether NannyML calibrates the score
+    golden.json           of each chunk and score: accuracy, precision, recall, F1 and the area under the ROC curve as CBPE
+                          estimates them, and as they are by the labels (NannyML's PerformanceCalculator); whether
+                          NannyML calibrates the score
 
-A decision is a score of at least a half: NannyML is given that in place of the data set's own decisions, of which two in a hundred differ.
+A decision is a score of at least a half: NannyML is given that in place of the data set's own decisions, of which two in a
+hundred differ.
 """
 
 import json

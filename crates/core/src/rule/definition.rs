@@ -371,7 +371,7 @@ impl RuleKind {
     pub fn subjects(&self, named: &dyn Naming) -> Vec<String> {
         let one = |name: Option<&str>| name.map(str::to_owned).into_iter().collect();
         match self.definition().subjects {
-            Subjects::Features { .. } | Subjects::Distributions | Subjects::Categories => {
+            Subjects::Features { .. } | Subjects::Distributions | Subjects::Numbers | Subjects::Categories => {
                 self.targets().into_iter().map(|target| named.target(target).to_owned()).collect()
             }
             Subjects::Segmentation => one(self.segmentation().and_then(|by| named.segmentation(by))),

@@ -268,7 +268,7 @@ static KS_LCB: Definition = Definition {
     name: "ks_lcb",
     documentation: "A lower bound of the Kolmogorov–Smirnov distance D from the training values (DKW–Massart bands of window and \
         snapshot), such that all windows of a day and all subjects together block without drift with a probability of at most `budget`.",
-    subjects: Subjects::Features { categorical: false },
+    subjects: Subjects::Numbers,
     example: "0.05",
     options: &[BUDGET, DESIGN_EFFECT, BY, VERSUS, MIN_SAMPLES],
     parse: |definition, map, names: &mut PolicyNames| {

@@ -34,6 +34,8 @@ pub struct PolicyNames {
     segmentations: Vec<String>,
     /// The policy's classes, of a model of several; `None` of other tasks, none where they could not be read.
     pub classes: Option<Vec<String>>,
+    /// Whether labels are numbers.
+    pub has_number_labels: bool,
     /// `score.threshold`, where it is written and could be read.
     pub threshold: Option<f64>,
     pub kpis: Vec<String>,
@@ -76,6 +78,7 @@ impl PolicyNames {
             segmentations,
             classes,
             threshold: None,
+            has_number_labels: false,
             kpis,
             measured,
             targets,

@@ -176,6 +176,10 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
         Subjects::Features { categorical: false } => {
             !matches!(target, Target::Categorical(_) | Target::Label | Target::Prediction)
         }
+        Subjects::Numbers => match target {
+            Target::Label => names.has_number_labels,
+            other => !matches!(other, Target::Categorical(_) | Target::Prediction),
+        },
         Subjects::Distributions => true,
         _ => *target != Target::Label,
     };
@@ -194,7 +198,7 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
             if targets.len() == before && names.features_read() {
                 let kind = match subjects {
                     Subjects::Categories => "categorical ",
-                    Subjects::Features { categorical: false } => "numeric ",
+                    Subjects::Features { categorical: false } | Subjects::Numbers => "numeric ",
                     _ => "",
                 };
                 item.report(format!("there are no {kind}features to look at: name some under `features:`"));
@@ -207,6 +211,9 @@ fn targets(item: &Item, names: &PolicyNames, subjects: Subjects) -> Option<Vec<T
         if !usable(&target) {
             let why = match target {
                 Target::Categorical(_) => "is categorical, and this rule compares numbers: use ks_p or psi for it",
+                Target::Label if subjects == Subjects::Numbers => {
+                    "is a class, and this rule compares numbers: psi, ks_p, js, hellinger and l_inf compare it"
+                }
                 Target::Label => {
                     "is no feature: psi, ks_p, js, hellinger and l_inf compare it, label_rate limits the share of one class"
                 }

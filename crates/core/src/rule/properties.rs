@@ -37,6 +37,8 @@ pub enum Subjects {
     Features { categorical: bool },
     /// Features, the score, and the label.
     Distributions,
+    /// Numeric features, the score, and the label where it is a number.
+    Numbers,
     /// Categorical features.
     Categories,
     /// The segmentation that `by` names.
@@ -177,14 +179,19 @@ impl Subjects {
     /// Whether they are features, or the score as one.
     #[must_use]
     pub fn are_features(self) -> bool {
-        matches!(self, Self::Features { .. } | Self::Distributions | Self::Categories)
+        matches!(self, Self::Features { .. } | Self::Distributions | Self::Numbers | Self::Categories)
     }
 
     /// The key that names the subject.
     #[must_use]
     pub fn key(self) -> Option<&'static str> {
         match self {
-            Self::Features { .. } | Self::Distributions | Self::Categories | Self::Kpi | Self::Measured => Some("of"),
+            Self::Features { .. }
+            | Self::Distributions
+            | Self::Numbers
+            | Self::Categories
+            | Self::Kpi
+            | Self::Measured => Some("of"),
             Self::Segmentation => Some("by"),
             Self::Only(_) => None,
         }

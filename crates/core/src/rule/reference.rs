@@ -44,6 +44,7 @@ impl Definition {
             Subjects::Features { categorical: true } => "features, `score` (`of`)".to_owned(),
             Subjects::Features { categorical: false } => "numeric features, `score` (`of`)".to_owned(),
             Subjects::Distributions => "features, `score`, `label` (`of`)".to_owned(),
+            Subjects::Numbers => "numeric features, `score`, `label` of `task: regression` (`of`)".to_owned(),
             Subjects::Categories => "categorical features (`of`)".to_owned(),
             Subjects::Segmentation => "a segment attribute (`by`)".to_owned(),
             Subjects::Kpi => "a KPI (`of`)".to_owned(),
@@ -146,6 +147,9 @@ impl Definition {
         match self.subjects {
             Subjects::Features { .. } => "`features`, `score`, a feature's name, or a list of these",
             Subjects::Distributions => "`features`, `score`, a feature's name, or a list of these; or `label` alone",
+            Subjects::Numbers => {
+                "`features`, `score`, a feature's name, or a list of these; or `label` alone, of `task: regression`"
+            }
             Subjects::Categories => "`features`, a categorical feature's name, or a list of these",
             Subjects::Segmentation => "one of `segments:`; an intersection as `a*b` or `[a, b]`",
             Subjects::Kpi => "a KPI's name, as labels carry it",
@@ -207,7 +211,11 @@ impl Definition {
 
     fn subject_schema(&self) -> Value {
         match self.subjects {
-            Subjects::Features { .. } | Subjects::Distributions | Subjects::Categories | Subjects::Segmentation => {
+            Subjects::Features { .. }
+            | Subjects::Distributions
+            | Subjects::Numbers
+            | Subjects::Categories
+            | Subjects::Segmentation => {
                 json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
             }
             _ => json!({"type": "string"}),

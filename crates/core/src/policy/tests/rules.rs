@@ -107,7 +107,7 @@ fn rule_kinds() {
 /// A rule of a metric with what it must have.
 fn least(metric: &'static Definition) -> String {
     let of = match metric.subjects {
-        Subjects::Features { .. } | Subjects::Distributions => "of: [a, score], ",
+        Subjects::Features { .. } | Subjects::Distributions | Subjects::Numbers => "of: [a, score], ",
         Subjects::Categories => "of: c, ",
         Subjects::Segmentation => "by: c, ",
         Subjects::Kpi | Subjects::Measured => "of: ctr, ",

@@ -59,7 +59,7 @@ static KS: Definition = Definition {
     name: "ks",
     documentation: "The two-sample Kolmogorov–Smirnov distance D from the training values: the largest difference of the distribution \
         functions, whatever its p-value. Where values lie between the points of the grid, `d` and `d_hi` enclose D, and `d` is the value.",
-    subjects: Subjects::Features { categorical: false },
+    subjects: Subjects::Numbers,
     options: &[BY, VERSUS, MIN_SAMPLES],
     ..BASE
 };
@@ -85,7 +85,7 @@ static WASSERSTEIN: Definition = Definition {
         training range, values outside of it moved to its ends. Values between the points of the grid leave it open: `lower` and `upper` \
         enclose it, and `lower` is the value. They meet where every value of window and training is a grid point, and are near each other \
         with `features: {grid: {points: exact}}`.",
-    subjects: Subjects::Features { categorical: false },
+    subjects: Subjects::Numbers,
     bounds: Bounds::AboveZero,
     values: Values::FromZero,
     options: &[BY, VERSUS, MIN_SAMPLES],
